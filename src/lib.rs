@@ -1,0 +1,11 @@
+//! From one YAML inventory of bare machines to a working kubeadm cluster, over SSH.
+//!
+//! The flow: [`inventory`] says what should be, [`facts`] what is, [`plan`] what to do about it (a pure function of both), and
+//! [`execute`] does it, telling [`report`] by [`event`]s.
+
+pub mod action;
+pub mod artifact;
+pub mod event;
+pub mod facts;
+pub mod inventory;
+pub mod plan;
