@@ -1,0 +1,1 @@
+//! From an action to the script that runs on its machine.

@@ -1,0 +1,118 @@
+//! What to do about the difference between the inventory and the facts: a pure function, and its result as a value.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::action::Action;
+use crate::artifact::Manifest;
+use crate::facts::Observation;
+use crate::inventory::{Inventory, MachineName};
+
+/// Everything a run will do, and everything it will not.
+///
+/// `steps` is one order that respects every `needs`; the graph is what runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// Version of this value's JSON form; 1.
+    pub schema: u32,
+    pub steps: Vec<Step>,
+    pub refusals: Vec<Refusal>,
+    /// Worth knowing, but nothing stands still for it.
+    pub warnings: Vec<Warning>,
+}
+
+/// One script on one machine.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    pub id: StepId,
+    pub stage: Stage,
+    pub machine: MachineName,
+    /// What was found that makes this step necessary: `swap is on (/dev/sda3)`.
+    pub reason: String,
+    pub action: Action,
+    /// Steps that must have succeeded before this one may begin. Every step whose output the action refers to is among them.
+    pub needs: BTreeSet<StepId>,
+}
+
+/// `MACHINE/WHAT`: the same for the same work in every run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct StepId(String);
+
+impl StepId {
+    pub fn new(machine: &MachineName, what: &str) -> StepId {
+        StepId(format!("{machine}/{what}"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What hostler will not do. It blocks the steps that depend on it, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// `None`: the whole cluster.
+    pub machine: Option<MachineName>,
+    /// Stable, for scripts and tests: `other-cluster`.
+    pub code: &'static str,
+    pub reason: String,
+    /// What to do instead.
+    pub way_out: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Warning {
+    pub machine: Option<MachineName>,
+    pub text: String,
+}
+
+/// The stages of a bring-up in the runbook's order. For the reader: a step waits for its `needs` only, not for a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    Prepare,
+    Programs,
+    Containerd,
+    Images,
+    FirstControlPlane,
+    Network,
+    ControlPlanes,
+    Workers,
+    Labels,
+    Workload,
+    Verify,
+}
+
+impl Stage {
+    /// The runbook: all stages, in order.
+    pub const ALL: &'static [(Stage, &'static str)] = &[
+        (Stage::Prepare, "prepare machines"),
+        (Stage::Programs, "install programs"),
+        (Stage::Containerd, "start containerd"),
+        (Stage::Images, "import images"),
+        (Stage::FirstControlPlane, "first control plane"),
+        (Stage::Network, "pod network"),
+        (Stage::ControlPlanes, "further control planes"),
+        (Stage::Workers, "workers"),
+        (Stage::Labels, "labels and taints"),
+        (Stage::Workload, "workload"),
+        (Stage::Verify, "verify"),
+    ];
+
+    pub fn title(self) -> &'static str {
+        Stage::ALL.iter().find(|(stage, _)| *stage == self).map_or("", |(_, title)| title)
+    }
+}
