@@ -51,7 +51,7 @@ pub enum Action {
     /// Take KubeletConfiguration from the cluster and restart kubelet.
     RenewKubelet { sha256: String },
     /// Write the static pods of a control plane anew, and wait until they answer.
-    RenewControlPlane { config: String, sha256: String },
+    RenewControlPlane { node: String, config: String, sha256: String },
     /// Start a unit that should run.
     StartUnit { unit: String },
     Uncordon { node: String },

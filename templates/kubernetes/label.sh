@@ -1,0 +1,12 @@
+node={{ node | quote }}
+kubectl get node "$node" > /dev/null 2>&1 || temporary "node $node to register"
+{% if labels %}
+kubectl label --overwrite node "$node" {{ labels | words }} > /dev/null
+{% endif %}
+{% for taint in remove_taints %}
+kubectl taint node "$node" {{ (taint ~ "-") | quote }} > /dev/null 2>&1 || true
+{% endfor %}
+{% if taints %}
+kubectl taint --overwrite node "$node" {{ taints | words }} > /dev/null
+{% endif %}
+remember {{ ("node." ~ node) | quote }} {{ record | quote }}

@@ -1,0 +1,2 @@
+cd /etc/kubernetes/pki
+output pki "$(tar -cf - ca.crt ca.key sa.key sa.pub front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key | base64 -w 0)"

@@ -1,0 +1,1 @@
+remember verified {{ sha256 }}

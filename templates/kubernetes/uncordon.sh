@@ -1,0 +1,1 @@
+kubectl uncordon {{ node | quote }} > /dev/null

@@ -1,0 +1,69 @@
+# Begins every step. Standard input holds this script and then its payload, the files the step needs, one after the other.
+set -eu
+run={{ run | quote }}
+step={{ step | quote }}
+
+# A value for a later step. The line does not reach the log.
+output() { printf '@output %s %s\n' "$1" "$2"; }
+
+# Not now, perhaps soon: hostler names what it waits for and tries again, up to a limit.
+temporary() {
+    printf '@wait %s\n' "$*"
+    exit 75
+}
+
+fail() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+# await SECONDS WHAT COMMAND...: until the command succeeds, at most so long.
+await() {
+    await_seconds=$1
+    await_what=$2
+    shift 2
+    "$@" > /dev/null 2>&1 && return
+    printf '@waiting %s %s\n' "$await_seconds" "$await_what"
+    await_until=$(($(date +%s) + await_seconds))
+    until "$@" > /dev/null 2>&1; do
+        [ "$(date +%s)" -lt "$await_until" ] || fail "waited $await_seconds s for $await_what in vain"
+        sleep 0.5
+    done
+}
+
+# take PATH MODE BYTES SHA256: the next BYTES of the payload become PATH, whole or not at all.
+take() {
+    mkdir -p "${1%/*}"
+    rm -f "$1.hostler-new"
+    (umask 077 && head -c "$3" > "$1.hostler-new")
+    echo "$4  $1.hostler-new" | sha256sum --check --status || fail "what arrived for $1 is not what was sent"
+    chmod "$2" "$1.hostler-new"
+    mv -f "$1.hostler-new" "$1"
+}
+
+# record NAME VALUE: remembers on the machine what was applied last.
+record() {
+    mkdir -p /etc/hostler/applied
+    printf '%s\n' "$2" > "/etc/hostler/applied/.$1.hostler-new"
+    mv -f "/etc/hostler/applied/.$1.hostler-new" "/etc/hostler/applied/$1"
+}
+
+# One run at a time works on a machine, and one script on a step. A lock is held by the living processes of a step, so it outlives
+# a lost connection and dies with a power failure; it is never broken.
+mkdir -p /run/hostler/steps
+chmod 700 /run/hostler
+exec 8> /run/hostler/gate
+flock -w 20 8 || temporary "the gate of /run/hostler to open"
+for held in /run/hostler/steps/*; do
+    [ -e "$held" ] || continue
+    if flock -n "$held" true; then
+        rm -f "$held"
+    elif ! grep -qxF "run=$run" "$held" || grep -qxF "step=$step" "$held"; then
+        temporary "$(sed -n 's/^step=//p' "$held") of run $(sed -n 's/^run=//p' "$held"), which still works here"
+    fi
+done
+lock=/run/hostler/steps/$(printf '%s' "$step" | tr / .)
+printf 'run=%s\nstep=%s\nsince=%s\n' "$run" "$step" "$(date +%s)" > "$lock"
+exec 9>> "$lock"
+flock -n 9 || temporary "the lock of $step"
+exec 8>&-
