@@ -27,34 +27,90 @@ impl Events {
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
     /// Work on this computer began: making a bundle, a lab machine. `task` names it until it ends.
-    TaskStarted { task: String, what: String },
+    TaskStarted {
+        task: String,
+        what: String,
+    },
     /// Bytes (or other `unit`s) moved so far; `total` is 0 while it is not known.
-    TaskProgress { task: String, done: u64, total: u64, unit: Unit },
+    TaskProgress {
+        task: String,
+        done: u64,
+        total: u64,
+        unit: Unit,
+    },
     /// Something worth a line while a task runs.
-    TaskLine { task: String, line: String },
-    TaskFinished { task: String, took: Duration },
-    TaskFailed { task: String, reason: String },
+    TaskLine {
+        task: String,
+        line: String,
+    },
+    TaskFinished {
+        task: String,
+        took: Duration,
+    },
+    TaskFailed {
+        task: String,
+        reason: String,
+    },
 
     /// A machine is being asked for its facts.
-    Gathering { machine: MachineName },
-    Gathered { machine: MachineName, took: Duration },
-    Unreachable { machine: MachineName, reason: String, hint: String },
+    Gathering {
+        machine: MachineName,
+    },
+    Gathered {
+        machine: MachineName,
+        took: Duration,
+    },
+    Unreachable {
+        machine: MachineName,
+        reason: String,
+        hint: String,
+    },
 
     /// A step's script began on its machine. `line` is what the plan printed for it.
-    StepStarted { step: StepId, stage: Stage, machine: MachineName, line: String },
+    StepStarted {
+        step: StepId,
+        stage: Stage,
+        machine: MachineName,
+        line: String,
+    },
     /// Bytes of a step's payload that the machine has taken.
-    StepProgress { step: StepId, done: u64, total: u64 },
+    StepProgress {
+        step: StepId,
+        done: u64,
+        total: u64,
+    },
     /// A step waits for something that is named, at most `limit`.
-    StepWaiting { step: StepId, what: String, limit: Duration },
+    StepWaiting {
+        step: StepId,
+        what: String,
+        limit: Duration,
+    },
     /// A line the script printed, for the log only.
-    StepOutput { step: StepId, line: String },
-    StepFinished { step: StepId, took: Duration },
-    StepFailed { step: StepId, reason: String, hint: String },
+    StepOutput {
+        step: StepId,
+        line: String,
+    },
+    StepFinished {
+        step: StepId,
+        took: Duration,
+    },
+    StepFailed {
+        step: StepId,
+        reason: String,
+        hint: String,
+    },
     /// A step that will not run in this run, because `by` did not succeed.
-    StepBlocked { step: StepId, by: StepId },
+    StepBlocked {
+        step: StepId,
+        by: StepId,
+    },
     /// A line for the person: not tied to a step.
-    Note { line: String },
-    Warning { line: String },
+    Note {
+        line: String,
+    },
+    Warning {
+        line: String,
+    },
 }
 
 /// What a task counts.

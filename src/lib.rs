@@ -9,3 +9,4 @@ pub mod event;
 pub mod facts;
 pub mod inventory;
 pub mod plan;
+pub mod template;

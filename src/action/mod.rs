@@ -17,50 +17,119 @@ pub mod script;
 #[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Action {
     /// Install operating system packages with apt.
-    InstallPackages { packages: Vec<String> },
+    InstallPackages {
+        packages: Vec<String>,
+    },
     /// Turn swap off, now and at every start.
-    SwapOff { active: Vec<String>, at_boot: Vec<String> },
+    SwapOff {
+        active: Vec<String>,
+        at_boot: Vec<String>,
+    },
     /// Load kernel modules, now and at every start.
-    LoadModules { modules: Vec<String>, file: File },
-    SetSysctls { file: File },
-    SetHostname { name: String },
+    LoadModules {
+        modules: Vec<String>,
+        file: File,
+    },
+    SetSysctls {
+        file: File,
+    },
+    SetHostname {
+        name: String,
+    },
     /// hostler's block in /etc/hosts: `ADDRESS NAME` lines.
-    WriteHosts { lines: Vec<String> },
+    WriteHosts {
+        lines: Vec<String>,
+    },
     SynchronizeClock,
     /// Send the programs the machine lacks, make a versioned set of all, and switch to it.
-    InstallPrograms { set: String, programs: Vec<Program>, missing: Vec<Program> },
+    InstallPrograms {
+        set: String,
+        programs: Vec<Program>,
+        missing: Vec<Program>,
+    },
     /// Write configuration and units of `unit`, drop `stale` files, and (re)start it.
-    ConfigureUnit { unit: String, files: Vec<File>, stale: Vec<String>, restart: bool },
+    ConfigureUnit {
+        unit: String,
+        files: Vec<File>,
+        stale: Vec<String>,
+        restart: bool,
+    },
     /// Send images, import and pin them.
-    ImportImages { images: Vec<ImageName> },
+    ImportImages {
+        images: Vec<ImageName>,
+    },
     /// `kubeadm init`. Outputs `token` (secret) and `ca`.
-    Init { config: String, again: bool, record: BTreeMap<String, String> },
+    Init {
+        config: String,
+        again: bool,
+        record: BTreeMap<String, String>,
+    },
     /// A bootstrap token that lives an hour. Outputs `token` (secret) and `ca`.
     CreateToken,
-    DeleteToken { token: Input },
+    DeleteToken {
+        token: Input,
+    },
     /// Certificates and keys that a further control plane needs. Outputs `pki` (secret).
     CollectPki,
     /// `kubeadm join`.
-    Join { config: String, again: bool, token: Input, ca: Input, pki: Option<Input>, record: BTreeMap<String, String> },
+    Join {
+        config: String,
+        again: bool,
+        token: Input,
+        ca: Input,
+        pki: Option<Input>,
+        record: BTreeMap<String, String>,
+    },
     /// Server-side apply of a manifest, recorded under `name` with the sha256 of what was rendered.
-    Apply { name: String, manifest: String, sha256: String },
+    Apply {
+        name: String,
+        manifest: String,
+        sha256: String,
+    },
     /// Bring a node's labels and taints to what the inventory says.
-    Label { node: String, labels: BTreeMap<String, Option<String>>, taints: Vec<Taint>, remove_taints: Vec<Taint>, record: String },
+    Label {
+        node: String,
+        labels: BTreeMap<String, Option<String>>,
+        taints: Vec<Taint>,
+        remove_taints: Vec<Taint>,
+        record: String,
+    },
     /// Store a changed kubeadm document in the cluster.
-    UploadConfig { document: Document, config: String, sha256: String },
+    UploadConfig {
+        document: Document,
+        config: String,
+        sha256: String,
+    },
     /// Take KubeletConfiguration from the cluster and restart kubelet.
-    RenewKubelet { sha256: String },
+    RenewKubelet {
+        sha256: String,
+    },
     /// Write the static pods of a control plane anew, and wait until they answer.
-    RenewControlPlane { node: String, config: String, sha256: String },
+    RenewControlPlane {
+        node: String,
+        config: String,
+        sha256: String,
+    },
     /// Start a unit that should run.
-    StartUnit { unit: String },
-    Uncordon { node: String },
+    StartUnit {
+        unit: String,
+    },
+    Uncordon {
+        node: String,
+    },
     /// Wait until these nodes are Ready.
-    AwaitNodes { nodes: Vec<String> },
+    AwaitNodes {
+        nodes: Vec<String>,
+    },
     /// Pods on every machine find each other by Service name, across machines.
-    Probe { nodes: Vec<String>, manifest: String },
+    Probe {
+        nodes: Vec<String>,
+        manifest: String,
+    },
     /// Put on record in the cluster that what is there was verified.
-    RecordVerified { sha256: String },
+    RecordVerified {
+        sha256: String,
+    },
 }
 
 /// A file that hostler writes whole. Never a secret.
@@ -145,10 +214,14 @@ impl fmt::Display for Action {
         match self {
             Action::InstallPackages { packages } => write!(f, "install {}", packages.join(", ")),
             Action::SwapOff { .. } => f.write_str("turn it off and keep it off"),
-            Action::LoadModules { modules, .. } => write!(f, "load {}, now and at every start", modules.join(", ")),
+            Action::LoadModules { modules, .. } => {
+                write!(f, "load {}, now and at every start", modules.join(", "))
+            }
             Action::SetSysctls { file } => write!(f, "write {} and apply it", file.path),
             Action::SetHostname { name } => write!(f, "name it {name}"),
-            Action::WriteHosts { lines } => write!(f, "write {} in /etc/hosts", counted(lines.len(), "line")),
+            Action::WriteHosts { lines } => {
+                write!(f, "write {} in /etc/hosts", counted(lines.len(), "line"))
+            }
             Action::SynchronizeClock => f.write_str("keep the clock right with a time service"),
             Action::InstallPrograms { set, missing, .. } => {
                 let mut sums: Vec<_> = missing.iter().map(|program| (&program.sha256, program.size)).collect();
@@ -159,7 +232,9 @@ impl fmt::Display for Action {
             }
             Action::ConfigureUnit { unit, restart: true, .. } => write!(f, "write its configuration and start {unit}"),
             Action::ConfigureUnit { unit, .. } => write!(f, "write the unit {unit} and enable it"),
-            Action::ImportImages { images } => write!(f, "send, import and pin {}", counted(images.len(), "image")),
+            Action::ImportImages { images } => {
+                write!(f, "send, import and pin {}", counted(images.len(), "image"))
+            }
             Action::Init { again: false, .. } => f.write_str("kubeadm init"),
             Action::Init { .. } => f.write_str("kubeadm reset of what the broken-off init left, then kubeadm init"),
             Action::CreateToken => f.write_str("make a bootstrap token that lives an hour"),
@@ -184,7 +259,9 @@ impl fmt::Display for Action {
                 parts.extend(remove_taints.iter().map(|taint| format!("taint {taint}-")));
                 write!(f, "mark node {node}: {}", parts.join(", "))
             }
-            Action::UploadConfig { document, .. } => write!(f, "store {} in the cluster", document.kind()),
+            Action::UploadConfig { document, .. } => {
+                write!(f, "store {} in the cluster", document.kind())
+            }
             Action::RenewKubelet { .. } => f.write_str("write kubelet's configuration anew and restart it"),
             Action::RenewControlPlane { .. } => f.write_str("write the static pods anew and wait until they answer"),
             Action::StartUnit { unit } => write!(f, "start {unit}"),

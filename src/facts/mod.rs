@@ -189,3 +189,19 @@ pub struct LockFact {
     /// Seconds since the epoch.
     pub since: i64,
 }
+
+/// What the script is asked to look at, besides what it always tells.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Question {
+    pub files: Vec<String>,
+    pub links: Vec<String>,
+    pub units: Vec<String>,
+    pub programs: Vec<String>,
+    pub modules: Vec<String>,
+    pub sysctls: Vec<String>,
+}
+
+/// TEMPORARY
+pub fn ca_public_key_sha256(_pem: &[u8]) -> Option<String> {
+    None
+}

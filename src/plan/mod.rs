@@ -3,12 +3,43 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::Observation;
 use crate::inventory::{Inventory, MachineName};
+
+pub mod cluster;
+pub mod documents;
+pub mod join;
+pub mod machine;
+mod planner;
+pub mod refusal;
+pub mod verify;
+pub mod wanted;
+
+use planner::Planner;
+
+/// What it takes to make `seen` what `inventory` says, with the programs and images of `manifest`.
+///
+/// Pure. The manifest is a parameter beside the inventory because what is installed is compared by digest, and digests belong to the
+/// bundle in use. A machine of the inventory that `seen` does not hold counts as unreachable.
+///
+/// # Errors
+/// Only a defect: a template that can't be filled in.
+pub fn plan(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
+    let mut planner = Planner::new(inventory, manifest, seen);
+    refusal::look(&mut planner);
+    for (name, machine) in &inventory.machines {
+        machine::plan(&mut planner, name, machine)?;
+    }
+    join::plan(&mut planner)?;
+    cluster::plan(&mut planner)?;
+    verify::plan(&mut planner)?;
+    Ok(planner.finish())
+}
 
 /// Everything a run will do, and everything it will not.
 ///

@@ -1,0 +1,107 @@
+//! kubeadm's documents: hostler's own from `templates/kubeadm`, with the inventory's fragments merged over them.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use serde_yaml::{Mapping, Value};
+
+use super::wanted;
+use crate::action::Document;
+use crate::action::script::{CA_HASH_PLACE, TOKEN_PLACE};
+use crate::inventory::{Endpoint, Inventory, Machine, MachineName, Role, merge};
+use crate::template;
+
+/// Preflight checks that hostler answers for itself: images arrive by its own steps, some while `kubeadm init` runs.
+const OWN_PREFLIGHT: &[&str] = &["ImagePull"];
+
+/// `HOST:PORT` of the API server as every machine uses it.
+pub fn endpoint(inventory: &Inventory) -> String {
+    let endpoint = &inventory.cluster.endpoint;
+    format!("{}:{}", endpoint.host(), endpoint.port())
+}
+
+/// # Errors
+/// A template that can't be filled in or read back, which is a defect.
+pub fn cluster(inventory: &Inventory, version: &str) -> Result<String> {
+    let cluster = &inventory.cluster;
+    let mut names = vec![cluster.endpoint.host().to_owned()];
+    if let Endpoint::Vip { address, .. } = &cluster.endpoint {
+        names.push(address.to_string());
+    }
+    let context = json!({
+        "name": cluster.name, "version": version, "endpoint": endpoint(inventory), "names": names,
+        "pod_subnet": cluster.pod_subnet.to_string(), "service_subnet": cluster.service_subnet.to_string(),
+    });
+    merged("kubeadm/cluster.yaml", context, &inventory.kubeadm.cluster)
+}
+
+/// # Errors
+/// As [`cluster`].
+pub fn kubelet(inventory: &Inventory) -> Result<String> {
+    merged("kubeadm/kubelet.yaml", json!({}), &inventory.kubeadm.kubelet)
+}
+
+/// # Errors
+/// As [`cluster`].
+pub fn kube_proxy(inventory: &Inventory) -> Result<String> {
+    let context = json!({ "pod_subnet": inventory.cluster.pod_subnet.to_string() });
+    merged("kubeadm/kube-proxy.yaml", context, &inventory.kubeadm.kube_proxy)
+}
+
+/// One of the documents that the cluster keeps, alone.
+///
+/// # Errors
+/// As [`cluster`].
+pub fn stored(inventory: &Inventory, version: &str, document: Document) -> Result<String> {
+    match document {
+        Document::Cluster => cluster(inventory, version),
+        Document::Kubelet => kubelet(inventory),
+        Document::KubeProxy => kube_proxy(inventory),
+    }
+}
+
+/// What `kubeadm init` reads: four documents. [`TOKEN_PLACE`] stands where the token goes.
+///
+/// # Errors
+/// As [`cluster`].
+pub fn init(inventory: &Inventory, version: &str, name: &MachineName, machine: &Machine) -> Result<String> {
+    let mut context = registration(inventory, name, machine);
+    context["token"] = json!(TOKEN_PLACE);
+    let init = merged("kubeadm/init.yaml", context, &inventory.kubeadm.init)?;
+    Ok([init, cluster(inventory, version)?, kubelet(inventory)?, kube_proxy(inventory)?].join("---\n"))
+}
+
+/// What `kubeadm join` reads. [`TOKEN_PLACE`] and [`CA_HASH_PLACE`] stand where token and hash go.
+///
+/// # Errors
+/// As [`cluster`].
+pub fn join(inventory: &Inventory, name: &MachineName, machine: &Machine) -> Result<String> {
+    let mut context = registration(inventory, name, machine);
+    context["token"] = json!(TOKEN_PLACE);
+    context["ca_hash"] = json!(CA_HASH_PLACE);
+    context["endpoint"] = json!(endpoint(inventory));
+    context["control_plane"] = json!(machine.role == Role::ControlPlane);
+    merged("kubeadm/join.yaml", context, &inventory.kubeadm.join)
+}
+
+/// What a phase of kubeadm on a control plane reads: the shared configuration with this machine's address.
+///
+/// # Errors
+/// As [`cluster`].
+pub fn control_plane(inventory: &Inventory, version: &str, name: &MachineName, machine: &Machine) -> Result<String> {
+    init(inventory, version, name, machine)
+}
+
+fn registration(inventory: &Inventory, name: &MachineName, machine: &Machine) -> serde_json::Value {
+    let mut ignored: Vec<&str> = OWN_PREFLIGHT.to_vec();
+    ignored.extend(inventory.ignore_preflight_errors.iter().map(String::as_str));
+    json!({
+        "node": name, "address": machine.address.to_string(), "taints": wanted::taints(machine),
+        "ignore_preflight_errors": ignored,
+    })
+}
+
+fn merged(name: &str, context: serde_json::Value, fragment: &Mapping) -> Result<String> {
+    let text = template::render(name, context)?;
+    let base: Value = serde_yaml::from_str(&text).with_context(|| format!("templates/{name} is no YAML once filled in"))?;
+    Ok(serde_yaml::to_string(&merge(base, fragment))?)
+}

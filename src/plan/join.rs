@@ -1,0 +1,153 @@
+//! The first control plane, the pod network, and everybody else's way into the cluster.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::documents;
+use super::machine::PREPARED;
+use super::planner::{INIT_BEGUN, Planner, begun};
+use super::wanted::ImageGroup;
+use super::{Stage, StepId};
+use crate::action::script::sha256;
+use crate::action::{Action, Document, Input};
+use crate::artifact::Component;
+use crate::inventory::{Cni, Machine, MachineName, Role};
+use crate::template;
+
+/// Where joining machines get the token and the cluster's CA from.
+struct Door {
+    step: StepId,
+    /// The control plane that opened it, and shuts it after the last join.
+    machine: MachineName,
+}
+
+pub fn plan(planner: &mut Planner) -> Result<()> {
+    if planner.cluster_refused {
+        return Ok(());
+    }
+    let joining: Vec<(&MachineName, &Machine)> =
+        planner.machines().filter(|(name, _)| planner.usable(name).is_some() && !planner.joined(name)).collect();
+    let door = if planner.cluster_exists() {
+        network(planner, None)?;
+        // Without an API server that answers nobody can join; what would mend it is planned elsewhere.
+        let Some((speaker, _)) = planner.speaker else {
+            return Ok(());
+        };
+        if joining.is_empty() {
+            return Ok(());
+        }
+        let id = StepId::new(speaker, "token");
+        let machine = speaker.clone();
+        planner.step((Stage::Workers, id.clone()), speaker, "machines are to join", Action::CreateToken, []);
+        Door { step: id, machine }
+    } else {
+        let Some((first, machine)) = planner.inventory.control_planes().next() else {
+            return Ok(());
+        };
+        let Some(facts) = planner.usable(first) else {
+            return Ok(());
+        };
+        let again = facts.applied.contains_key(INIT_BEGUN);
+        let needs = prepared(first).chain([StepId::new(first, ImageGroup::ControlPlane.step())]);
+        let id = StepId::new(first, "init");
+        let config = documents::init(planner.inventory, &planner.manifest.kubernetes, first, machine)?;
+        let reason = if again { "an earlier init was cut before its end" } else { "there is no cluster yet" };
+        let action = Action::Init { config, again, record: record(planner)? };
+        planner.step((Stage::FirstControlPlane, id.clone()), first, reason, action, needs.collect::<Vec<_>>());
+        network(planner, Some((first, &id)))?;
+        Door { step: id, machine: first.clone() }
+    };
+    let joins = joins(planner, &door, &joining)?;
+    let delete = Action::DeleteToken { token: Input::Output { step: door.step.clone(), name: "token" } };
+    let needs: Vec<StepId> = joins.into_iter().chain([door.step]).collect();
+    let at = (Stage::Workers, StepId::new(&door.machine, "token-gone"));
+    planner.step(at, &door.machine, "nobody else joins in this run", delete, needs);
+    Ok(())
+}
+
+fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)]) -> Result<Vec<StepId>> {
+    let output = |step: &StepId, name: &'static str| Input::Output { step: step.clone(), name };
+    let mut steps = Vec::new();
+    let mut before: Option<StepId> = None;
+    let mut pki: Option<StepId> = None;
+    for (name, machine) in joining {
+        if **name == door.machine {
+            continue;
+        }
+        let facts = planner.facts.get(name).copied();
+        let again = facts.is_some_and(begun);
+        let mut needs: Vec<StepId> = prepared(name).chain([StepId::new(name, ImageGroup::Node.step()), door.step.clone()]).collect();
+        let mut keys = None;
+        if machine.role == Role::ControlPlane {
+            let pki = pki.get_or_insert_with(|| {
+                let id = StepId::new(&door.machine, "pki");
+                let needs = [door.step.clone()];
+                planner.step((Stage::ControlPlanes, id.clone()), &door.machine, "a further control plane joins", Action::CollectPki, needs);
+                id
+            });
+            keys = Some(output(pki, "pki"));
+            needs.extend([pki.clone(), StepId::new(name, ImageGroup::ControlPlane.step())]);
+            // etcd takes one learner at a time.
+            needs.extend(before.clone());
+        }
+        let id = StepId::new(name, "join");
+        let action = Action::Join {
+            config: documents::join(planner.inventory, name, machine)?,
+            again,
+            token: output(&door.step, "token"),
+            ca: output(&door.step, "ca"),
+            pki: keys,
+            record: record(planner)?,
+        };
+        let stage = if machine.role == Role::ControlPlane { Stage::ControlPlanes } else { Stage::Workers };
+        let reason = if again { "an earlier join was cut before its end" } else { "it is not in the cluster" };
+        planner.step((stage, id.clone()), name, reason, action, needs);
+        if machine.role == Role::ControlPlane {
+            before = Some(id.clone());
+        }
+        steps.push(id);
+    }
+    Ok(steps)
+}
+
+/// flannel, applied where the cluster does not have it as it should be. `init`: the machine and step that make the cluster in this run.
+fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Result<()> {
+    let backend = match planner.inventory.cluster.cni {
+        Cni::None => return Ok(()),
+        Cni::Flannel => "vxlan",
+        Cni::FlannelHostGw => "host-gw",
+    };
+    let image = planner.manifest.image(Component::Flannel).map_or("", |image| &image.reference);
+    let pod_subnet = planner.inventory.cluster.pod_subnet.to_string();
+    let manifest = template::render("network/flannel.yaml", json!({ "pod_subnet": pod_subnet, "backend": backend, "image": image }))?;
+    let sha256 = sha256(manifest.as_bytes());
+    let (machine, reason, needs) = match (init, planner.speaker) {
+        (Some((machine, step)), _) => (machine.clone(), "pods have no network yet", vec![step.clone()]),
+        (None, Some((speaker, cluster))) => match cluster.record.get("flannel") {
+            Some(applied) if *applied == sha256 => return Ok(()),
+            Some(_) => (speaker.clone(), "flannel in the cluster is not as it should be", vec![]),
+            None => (speaker.clone(), "pods have no network yet", vec![]),
+        },
+        (None, None) => return Ok(()),
+    };
+    let action = Action::Apply { name: "flannel".to_owned(), manifest, sha256 };
+    planner.step((Stage::Network, StepId::new(&machine, "flannel")), &machine, reason, action, needs);
+    Ok(())
+}
+
+/// What a machine that begins or joins remembers: the sha256 of every kubeadm document as it was rendered.
+fn record(planner: &Planner) -> Result<BTreeMap<String, String>> {
+    [Document::Cluster, Document::Kubelet, Document::KubeProxy]
+        .into_iter()
+        .map(|document| {
+            let text = documents::stored(planner.inventory, &planner.manifest.kubernetes, document)?;
+            Ok((document.record().to_owned(), sha256(text.as_bytes())))
+        })
+        .collect()
+}
+
+fn prepared(name: &MachineName) -> impl Iterator<Item = StepId> {
+    PREPARED.iter().map(|what| StepId::new(name, what))
+}

@@ -1,0 +1,213 @@
+//! From a bare machine to one that kubeadm can work on, and back to that wherever it drifted.
+
+use anyhow::Result;
+
+use super::planner::Planner;
+use super::wanted::{self, ImageGroup};
+use super::{Stage, StepId};
+use crate::action::script::sha256;
+use crate::action::{Action, File, Program};
+use crate::facts::Facts;
+use crate::inventory::{Machine, MachineName};
+
+/// What `kubeadm init` and `join` wait for on their machine, besides images.
+pub const PREPARED: &[&str] = &["swap", "modules", "sysctls", "hostname", "hosts", "clock", "programs", "containerd", "kubelet-unit"];
+
+pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a Machine) -> Result<()> {
+    let Some(facts) = planner.usable(name) else {
+        return Ok(());
+    };
+    system(planner, name, facts);
+    programs(planner, name, machine, facts);
+    containerd(planner, name, facts)?;
+    kubelet_unit(planner, name, facts)?;
+    images(planner, name, machine, facts);
+    Ok(())
+}
+
+fn system(planner: &mut Planner, name: &MachineName, facts: &Facts) {
+    let at = |what: &str| (Stage::Prepare, StepId::new(name, what));
+    let missing: Vec<&(&str, &str)> = wanted::PACKAGES.iter().filter(|(program, _)| !facts.programs.contains(*program)).collect();
+    if !missing.is_empty() {
+        let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
+        let packages = missing.iter().map(|(_, package)| (*package).to_owned()).collect();
+        planner.step(at("packages"), name, format!("there is no {}", programs.join(", ")), Action::InstallPackages { packages }, []);
+    }
+    let tolerates_swap = planner.inventory.kubeadm.kubelet.get("failSwapOn") == Some(&serde_yaml::Value::Bool(false));
+    if !tolerates_swap && !(facts.swap.is_empty() && facts.swap_at_boot.is_empty()) {
+        let reason = if facts.swap.is_empty() {
+            format!("swap would be on after the next start ({})", facts.swap_at_boot.join(", "))
+        } else {
+            format!("swap is on ({})", facts.swap.join(", "))
+        };
+        let action = Action::SwapOff { active: facts.swap.clone(), at_boot: facts.swap_at_boot.clone() };
+        planner.step(at("swap"), name, reason, action, []);
+    }
+    let file = wanted::modules_file();
+    let unloaded: Vec<&str> = wanted::MODULES.iter().copied().filter(|module| !facts.modules.contains(*module)).collect();
+    if !unloaded.is_empty() || differs(facts, &file) {
+        let reason = if unloaded.is_empty() {
+            format!("{} is not as it should be", file.path)
+        } else {
+            format!("the kernel modules {} are not loaded", unloaded.join(", "))
+        };
+        let modules = wanted::MODULES.iter().map(|module| (*module).to_owned()).collect();
+        planner.step(at("modules"), name, reason, Action::LoadModules { modules, file }, []);
+    }
+    sysctls(planner, name, facts);
+    if facts.hostname != name.as_str() {
+        let action = Action::SetHostname { name: name.to_string() };
+        planner.step(at("hostname"), name, format!("its host name is `{}`", facts.hostname), action, []);
+    }
+    let lines = wanted::hosts(planner.inventory);
+    if facts.hosts != lines {
+        let reason = if facts.hosts.is_empty() {
+            "it does not know the machines' names"
+        } else {
+            "what it knows of the machines' names is out of date"
+        };
+        planner.step(at("hosts"), name, reason, Action::WriteHosts { lines }, []);
+    }
+    if !facts.clock_synchronized {
+        planner.step(at("clock"), name, "nothing keeps its clock right", Action::SynchronizeClock, []);
+    }
+}
+
+fn sysctls(planner: &mut Planner, name: &MachineName, facts: &Facts) {
+    let file = wanted::sysctl_file();
+    // A key that the kernel does not show (in a container, or before its module is loaded) can't be wrong.
+    let wrong = wanted::SYSCTLS.iter().find_map(|(key, value)| facts.sysctls.get(*key).filter(|now| now != value).map(|now| (key, now)));
+    if let Some((key, now)) = wrong {
+        let needs = [StepId::new(name, "modules")];
+        planner.step((Stage::Prepare, StepId::new(name, "sysctls")), name, format!("{key} is {now}"), Action::SetSysctls { file }, needs);
+    } else if differs(facts, &file) {
+        let reason = format!("{} is not as it should be", file.path);
+        let needs = [StepId::new(name, "modules")];
+        planner.step((Stage::Prepare, StepId::new(name, "sysctls")), name, reason, Action::SetSysctls { file }, needs);
+    }
+}
+
+fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
+    let (set, programs) = wanted::programs(planner.manifest, machine.role);
+    let found = |program: &Program| facts.files.get(&format!("{}/{}", wanted::CURRENT, program.path)).map(|file| &file.sha256);
+    let missing: Vec<Program> = programs.iter().filter(|program| found(program) != Some(&program.sha256)).cloned().collect();
+    let switched = facts.links.get(wanted::CURRENT).is_some_and(|link| *link == format!("sets/{set}"));
+    if missing.is_empty() && switched {
+        return;
+    }
+    let reason = match facts.links.get(wanted::CURRENT) {
+        None => "nothing of hostler's is installed".to_owned(),
+        Some(_) if !switched => "another set of programs is in use".to_owned(),
+        Some(_) => {
+            let names: Vec<&str> = missing.iter().map(|program| program.path.as_str()).collect();
+            format!("{} {} not what the bundle holds", names.join(", "), if names.len() == 1 { "is" } else { "are" })
+        }
+    };
+    planner.step((Stage::Programs, StepId::new(name, "programs")), name, reason, Action::InstallPrograms { set, programs, missing }, []);
+}
+
+fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
+    const UNIT: &str = "containerd.service";
+    let files = wanted::containerd_files(planner.inventory, planner.manifest)?;
+    let at = (Stage::Containerd, StepId::new(name, "containerd"));
+    let needs = ["programs", "modules"].map(|what| StepId::new(name, what));
+    let stale: Vec<String> = facts
+        .files
+        .keys()
+        .filter(|path| path.starts_with(wanted::CONTAINERD_FRAGMENTS) && !files.iter().any(|file| file.path == **path))
+        .cloned()
+        .collect();
+    let unit = facts.units.get(UNIT).cloned().unwrap_or_default();
+    let changed: Vec<&str> = files.iter().filter(|file| differs(facts, file)).map(|file| file.path.as_str()).collect();
+    if !changed.is_empty() || !stale.is_empty() {
+        let first = changed.first().copied().or_else(|| stale.first().map(String::as_str)).unwrap_or_default();
+        let reason = if facts.files.contains_key("/etc/containerd/config.toml") {
+            format!("{first} is not as it should be")
+        } else {
+            "containerd is not set up".to_owned()
+        };
+        let action = Action::ConfigureUnit { unit: UNIT.to_owned(), files, stale, restart: true };
+        if facts.kubernetes.joined {
+            planner.restart(at, name, reason, action, needs);
+        } else {
+            planner.step(at, name, reason, action, needs);
+        }
+    } else if !unit.active || !unit.enabled {
+        let reason = if unit.active { "containerd would not start by itself" } else { "containerd does not run" };
+        planner.step(at, name, reason, Action::StartUnit { unit: UNIT.to_owned() }, needs);
+    }
+    Ok(())
+}
+
+fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
+    const UNIT: &str = "kubelet.service";
+    let files = wanted::kubelet_files()?;
+    let at = (Stage::Containerd, StepId::new(name, "kubelet-unit"));
+    let needs = ["programs", "containerd"].map(|what| StepId::new(name, what));
+    let unit = facts.units.get(UNIT).cloned().unwrap_or_default();
+    let joined = planner.joined(name);
+    if let Some(file) = files.iter().find(|file| differs(facts, file)) {
+        let reason = if facts.files.contains_key(&file.path) {
+            format!("{} is not as it should be", file.path)
+        } else {
+            "there is no unit for kubelet".to_owned()
+        };
+        let action = Action::ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), restart: joined };
+        if joined {
+            planner.restart(at, name, reason, action, needs);
+        } else {
+            // Before containerd runs, too: kubelet itself waits for kubeadm.
+            planner.step(at, name, reason, action, [StepId::new(name, "programs")]);
+        }
+    } else if !unit.enabled || (joined && !unit.active) {
+        let reason = if unit.enabled { "kubelet does not run" } else { "kubelet would not start by itself" };
+        planner.step(at, name, reason, Action::StartUnit { unit: UNIT.to_owned() }, needs);
+    }
+    Ok(())
+}
+
+fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
+    // With containerd down nothing is known of its images. A node had them once; a later look will tell.
+    if planner.joined(name) && !facts.units.get("containerd.service").is_some_and(|unit| unit.active) {
+        return;
+    }
+    let mut before = vec![StepId::new(name, "containerd")];
+    for group in ImageGroup::ALL {
+        let all = wanted::images(planner.inventory, planner.manifest, machine.role, *group);
+        let count = all.len();
+        let missing: Vec<_> = all
+            .into_iter()
+            .filter(|image| !facts.images.get(&image.reference).is_some_and(|found| found.pinned && found.digest == image.digest))
+            .collect();
+        if missing.is_empty() {
+            continue;
+        }
+        let reason = match missing.as_slice() {
+            all if all.len() == count => format!("it has no images for {}", group.purpose()),
+            [one] => format!("the image {} is missing, another, or not pinned", one.reference),
+            several => format!("{} images are missing, others, or not pinned", several.len()),
+        };
+        let id = StepId::new(name, group.step());
+        let step = planner.step((Stage::Images, id), name, reason, Action::ImportImages { images: missing }, before.clone());
+        // One import after the other: what is needed first has the link and the disk to itself.
+        before.push(step);
+    }
+}
+
+/// Whether `file` is missing on the machine, or is not what it should be.
+fn differs(facts: &Facts, file: &File) -> bool {
+    facts
+        .files
+        .get(&file.path)
+        .is_none_or(|found| found.sha256 != sha256(file.content.as_bytes()) || found.mode != file.mode || found.owner != "root:root")
+}
+
+impl ImageGroup {
+    fn purpose(self) -> &'static str {
+        match self {
+            ImageGroup::ControlPlane => "a control plane",
+            ImageGroup::Node => "a node",
+            ImageGroup::Pods => "the cluster's own pods",
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What the parts of the planner share: what is asked for, what is known, and the plan as it grows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Plan, Refusal, Stage, Step, StepId, Warning};
+use crate::action::Action;
+use crate::artifact::Manifest;
+use crate::facts::{ClusterFacts, Facts, Observation};
+use crate::inventory::{Inventory, Machine, MachineName};
+
+pub struct Planner<'a> {
+    pub inventory: &'a Inventory,
+    pub manifest: &'a Manifest,
+    pub facts: BTreeMap<&'a MachineName, &'a Facts>,
+    pub unreachable: BTreeMap<&'a MachineName, &'a str>,
+    /// The control plane through which the cluster is spoken to, and what it says: the first in the inventory's order that answers.
+    pub speaker: Option<(&'a MachineName, &'a ClusterFacts)>,
+    /// Machines that a refusal keeps as they are.
+    pub refused: BTreeSet<&'a MachineName>,
+    /// No cluster may be made or joined in this run.
+    pub cluster_refused: bool,
+    /// The last step that restarts something all pods of a machine depend on: such steps go one machine at a time.
+    pub last_restart: Option<StepId>,
+    steps: Vec<Step>,
+    refusals: Vec<Refusal>,
+    warnings: Vec<Warning>,
+}
+
+impl<'a> Planner<'a> {
+    pub fn new(inventory: &'a Inventory, manifest: &'a Manifest, seen: &'a BTreeMap<MachineName, Observation>) -> Self {
+        let mut facts = BTreeMap::new();
+        let mut unreachable = BTreeMap::new();
+        for name in inventory.machines.keys() {
+            match seen.get(name) {
+                Some(Observation::Facts(found)) => drop(facts.insert(name, &**found)),
+                Some(Observation::Unreachable(why)) => drop(unreachable.insert(name, why.as_str())),
+                None => drop(unreachable.insert(name, "it was not asked")),
+            }
+        }
+        let speaker = inventory
+            .control_planes()
+            .find_map(|(name, _)| facts.get(name).and_then(|facts: &&Facts| facts.cluster.as_ref()).map(|cluster| (name, cluster)));
+        Planner {
+            inventory,
+            manifest,
+            facts,
+            unreachable,
+            speaker,
+            refused: BTreeSet::new(),
+            cluster_refused: false,
+            last_restart: None,
+            steps: Vec::new(),
+            refusals: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The facts of a machine that may be changed: reached, and not refused.
+    pub fn usable(&self, name: &MachineName) -> Option<&'a Facts> {
+        if self.refused.contains(name) { None } else { self.facts.get(name).copied() }
+    }
+
+    /// Whether a control plane of the inventory is one already, so that nothing must begin a new cluster.
+    pub fn cluster_exists(&self) -> bool {
+        self.inventory.control_planes().any(|(name, _)| {
+            self.facts.get(name).is_some_and(|facts| facts.kubernetes.control_plane && !facts.applied.contains_key(INIT_BEGUN))
+        })
+    }
+
+    /// Whether `name` is a finished member of the cluster.
+    pub fn joined(&self, name: &MachineName) -> bool {
+        self.facts.get(name).is_some_and(|facts| facts.kubernetes.joined && !begun(facts))
+    }
+
+    /// Adds a step. Of `needs`, those that turn out to be no step of this plan are already done and are dropped at the end.
+    pub fn step(
+        &mut self,
+        (stage, id): (Stage, StepId),
+        machine: &MachineName,
+        reason: impl Into<String>,
+        action: Action,
+        needs: impl IntoIterator<Item = StepId>,
+    ) -> StepId {
+        let step =
+            Step { id: id.clone(), stage, machine: machine.clone(), reason: reason.into(), action, needs: needs.into_iter().collect() };
+        self.steps.push(step);
+        id
+    }
+
+    /// A step that restarts something every pod of its machine depends on: it waits for the one before it on another machine.
+    pub fn restart(
+        &mut self,
+        at: (Stage, StepId),
+        machine: &MachineName,
+        reason: impl Into<String>,
+        action: Action,
+        needs: impl IntoIterator<Item = StepId>,
+    ) {
+        let needs: Vec<StepId> = needs.into_iter().chain(self.last_restart.take()).collect();
+        self.last_restart = Some(self.step(at, machine, reason, action, needs));
+    }
+
+    pub fn refuse(&mut self, machine: Option<&'a MachineName>, code: &'static str, reason: impl Into<String>, way_out: impl Into<String>) {
+        match machine {
+            Some(name) => drop(self.refused.insert(name)),
+            None => self.cluster_refused = true,
+        }
+        self.refusals.push(Refusal { machine: machine.cloned(), code, reason: reason.into(), way_out: way_out.into() });
+    }
+
+    pub fn warn(&mut self, machine: Option<&MachineName>, text: impl Into<String>) {
+        self.warnings.push(Warning { machine: machine.cloned(), text: text.into() });
+    }
+
+    pub fn has_steps(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    pub fn has_step(&self, id: &StepId) -> bool {
+        self.steps.iter().any(|step| step.id == *id)
+    }
+
+    /// Every step so far, as something to wait for.
+    pub fn all(&self) -> Vec<StepId> {
+        self.steps.iter().map(|step| step.id.clone()).collect()
+    }
+
+    /// The machines of the inventory with what is known of them, in its order.
+    pub fn machines(&self) -> impl Iterator<Item = (&'a MachineName, &'a Machine)> + use<'a> {
+        self.inventory.machines.iter()
+    }
+
+    /// Puts the steps in the order of the stages, and drops needs that are met already.
+    pub fn finish(mut self) -> Plan {
+        let ids: BTreeSet<StepId> = self.steps.iter().map(|step| step.id.clone()).collect();
+        for step in &mut self.steps {
+            step.needs.retain(|need| ids.contains(need));
+        }
+        self.steps.sort_by_key(|step| step.stage);
+        Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings }
+    }
+}
+
+/// Marks that a script sets before and takes away after: what they stand for was cut in between.
+pub const INIT_BEGUN: &str = "init-begun";
+pub const JOIN_BEGUN: &str = "join-begun";
+
+/// Whether an earlier init or join on the machine was cut before its end.
+pub fn begun(facts: &Facts) -> bool {
+    facts.applied.contains_key(INIT_BEGUN) || facts.applied.contains_key(JOIN_BEGUN)
+}

@@ -1,0 +1,77 @@
+//! What is looked at last: nodes Ready, names resolved, pods of all machines in reach of each other.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::planner::Planner;
+use super::{Stage, StepId, documents};
+use crate::action::Action;
+use crate::action::script::sha256;
+use crate::artifact::Component;
+use crate::inventory::{Cni, MachineName};
+use crate::template;
+
+pub fn plan(planner: &mut Planner) -> Result<()> {
+    if planner.cluster_refused {
+        return Ok(());
+    }
+    let nodes: Vec<String> = planner
+        .machines()
+        .filter(|(name, _)| planner.usable(name).is_some() && (planner.joined(name) || will_join(planner, name)))
+        .map(|(name, _)| name.to_string())
+        .collect();
+    let Some(speaker) = speaker(planner) else {
+        return Ok(());
+    };
+    let expected = expected(planner, &nodes)?;
+    let record = planner.speaker.map(|(_, cluster)| cluster.record.get("verified"));
+    let unready: Vec<&String> = match planner.speaker {
+        Some((_, cluster)) => nodes.iter().filter(|node| cluster.nodes.get(*node).is_none_or(|found| !found.ready)).collect(),
+        None => nodes.iter().collect(),
+    };
+    let all = planner.all();
+    if all.is_empty() && unready.is_empty() && record == Some(Some(&expected)) {
+        return Ok(());
+    }
+    let reason = match unready.as_slice() {
+        [] => "the cluster is verified after every change".to_owned(),
+        [one] => format!("node {one} is not Ready yet"),
+        several => format!("{} nodes are not Ready yet", several.len()),
+    };
+    if planner.inventory.cluster.cni == Cni::None {
+        planner.warn(None, "`cni: none`: nodes become Ready when you have installed a pod network; hostler does not verify it");
+        return Ok(());
+    }
+    let at = |what: &str| (Stage::Verify, StepId::new(&speaker, what));
+    let ready = planner.step(at("nodes-ready"), &speaker, reason, Action::AwaitNodes { nodes: nodes.clone() }, all.clone());
+    let image = planner.manifest.image(Component::Hostler).map(|image| image.reference.clone());
+    let mut last = ready.clone();
+    if let Some(image) = image {
+        let manifest = template::render("kubernetes/probe.yaml", json!({ "nodes": nodes, "image": image }))?;
+        let reason = "pods must find each other by name, on and across machines";
+        last = planner.step(at("probe"), &speaker, reason, Action::Probe { nodes, manifest }, all.iter().cloned().chain([ready]));
+    }
+    let action = Action::RecordVerified { sha256: expected };
+    planner.step(at("verified"), &speaker, "the next run need not look again", action, [last]);
+    Ok(())
+}
+
+fn will_join(planner: &Planner, name: &MachineName) -> bool {
+    ["init", "join"].iter().any(|what| planner.has_step(&StepId::new(name, what)))
+}
+
+/// The control plane through which the cluster is looked at, now or once this run has made it.
+fn speaker(planner: &Planner) -> Option<MachineName> {
+    let first = || planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepId::new(name, "init")));
+    planner.speaker.map(|(name, _)| name).or_else(first).cloned()
+}
+
+/// What was verified, in short: who is in the cluster, which versions, which network.
+fn expected(planner: &Planner, nodes: &[String]) -> Result<String> {
+    let documents = [
+        documents::cluster(planner.inventory, &planner.manifest.kubernetes)?,
+        documents::kubelet(planner.inventory)?,
+        documents::kube_proxy(planner.inventory)?,
+    ];
+    Ok(sha256(format!("{nodes:?}{documents:?}{:?}", planner.inventory.cluster.cni).as_bytes()))
+}

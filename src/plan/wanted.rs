@@ -1,0 +1,202 @@
+//! What a machine should have: the files, programs and images that follow from the inventory and the bundle alone.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::action::script::sha256;
+use crate::action::{File, ImageName, Program};
+use crate::artifact::{Component, FileKind, Manifest};
+use crate::facts::Question;
+use crate::inventory::{Cni, Endpoint, Inventory, Machine, Role};
+use crate::template;
+
+/// Kernel modules: containerd's snapshotter, and the bridge that flannel's pods hang on.
+pub const MODULES: &[&str] = &["overlay", "br_netfilter"];
+
+/// kubeadm checks the first; a bridge without the others hides pod traffic from kube-proxy's rules.
+pub const SYSCTLS: &[(&str, &str)] =
+    &[("net.ipv4.ip_forward", "1"), ("net.bridge.bridge-nf-call-iptables", "1"), ("net.bridge.bridge-nf-call-ip6tables", "1")];
+
+/// Small programs of the operating system, and the Debian package of each. The path of one decides whether apt is called at all.
+pub const PACKAGES: &[(&str, &str)] = &[
+    ("conntrack", "conntrack"),
+    ("socat", "socat"),
+    ("ethtool", "ethtool"),
+    ("ip", "iproute2"),
+    ("iptables", "iptables"),
+    ("nft", "nftables"),
+    ("mount", "mount"),
+    ("modprobe", "kmod"),
+];
+
+/// Programs that only control planes use.
+const CONTROL_PLANE_ONLY: &[&str] = &["etcdctl", "etcdutl"];
+
+/// Units that run on every machine.
+pub const UNITS: &[&str] = &["containerd.service", "kubelet.service"];
+
+/// Where kubeadm puts KubeletConfiguration.
+pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+
+/// Images are sent in the order in which they are needed: first what `kubeadm init` starts, then what makes a node Ready, then the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageGroup {
+    ControlPlane,
+    Node,
+    Pods,
+}
+
+impl ImageGroup {
+    pub const ALL: &'static [ImageGroup] = &[ImageGroup::ControlPlane, ImageGroup::Node, ImageGroup::Pods];
+
+    /// The step that imports the group.
+    pub fn step(self) -> &'static str {
+        match self {
+            ImageGroup::ControlPlane => "images-control-plane",
+            ImageGroup::Node => "images-node",
+            ImageGroup::Pods => "images-pods",
+        }
+    }
+
+    /// kube-proxy shares its largest layer with the control plane's images, so there it travels with them.
+    fn of(component: Component, role: Role) -> Option<ImageGroup> {
+        use Component::*;
+        match (component, role) {
+            (KubeApiserver | KubeControllerManager | KubeScheduler | Etcd, Role::ControlPlane) => Some(ImageGroup::ControlPlane),
+            (KubeApiserver | KubeControllerManager | KubeScheduler | Etcd, Role::Worker) => None,
+            (KubeProxy | Pause, Role::ControlPlane) => Some(ImageGroup::ControlPlane),
+            (KubeProxy | Pause | Flannel, _) => Some(ImageGroup::Node),
+            (Coredns | Hostler, _) => Some(ImageGroup::Pods),
+            // Needed only by the transcoding workload.
+            (Encoder, _) => None,
+        }
+    }
+}
+
+/// Images of one group for a machine of `role`, in the manifest's order.
+pub fn images(inventory: &Inventory, manifest: &Manifest, role: Role, group: ImageGroup) -> Vec<ImageName> {
+    manifest
+        .images
+        .iter()
+        .filter(|image| ImageGroup::of(image.component, role) == Some(group))
+        .filter(|image| image.component != Component::Flannel || inventory.cluster.cni != Cni::None)
+        .map(|image| ImageName { reference: image.reference.clone(), digest: image.digest.clone() })
+        .collect()
+}
+
+/// Programs for a machine of `role`, and the name of the set they make: the Kubernetes version and a hash of what is in it.
+pub fn programs(manifest: &Manifest, role: Role) -> (String, Vec<Program>) {
+    let mut programs: Vec<Program> = manifest
+        .files
+        .iter()
+        .filter(|file| role == Role::ControlPlane || !CONTROL_PLANE_ONLY.contains(&file.name.as_str()))
+        .map(|file| Program { path: format!("{}/{}", folder(file.kind), file.name), sha256: file.sha256.clone(), size: file.size })
+        .collect();
+    programs.sort_by(|a, b| a.path.cmp(&b.path));
+    let contents: String = programs.iter().map(|program| format!("{} {}\n", program.sha256, program.path)).collect();
+    (format!("{}-{}", manifest.kubernetes, &sha256(contents.as_bytes())[..8]), programs)
+}
+
+fn folder(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Program => "bin",
+        FileKind::CniPlugin => "cni",
+    }
+}
+
+pub fn modules_file() -> File {
+    file("/etc/modules-load.d/hostler.conf", MODULES.iter().map(|module| format!("{module}\n")).collect())
+}
+
+pub fn sysctl_file() -> File {
+    file("/etc/sysctl.d/90-hostler.conf", SYSCTLS.iter().map(|(key, value)| format!("{key} = {value}\n")).collect())
+}
+
+/// containerd's configuration and unit, crictl's, and the user's fragments.
+///
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn containerd_files(inventory: &Inventory, manifest: &Manifest) -> Result<Vec<File>> {
+    let pause = manifest.image(Component::Pause).map_or("", |image| &image.reference);
+    let mut files = vec![
+        file("/etc/containerd/config.toml", template::render("containerd/config.toml", json!({ "pause": pause }))?),
+        file("/etc/systemd/system/containerd.service", template::render("containerd/containerd.service", json!({}))?),
+        file("/etc/crictl.yaml", template::render("containerd/crictl.yaml", json!({}))?),
+    ];
+    for (name, text) in &inventory.containerd {
+        files.push(file(&format!("{CONTAINERD_FRAGMENTS}/{name}.toml"), text.clone()));
+    }
+    Ok(files)
+}
+
+/// Where the user's containerd fragments land.
+pub const CONTAINERD_FRAGMENTS: &str = "/etc/containerd/conf.d";
+
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn kubelet_files() -> Result<Vec<File>> {
+    Ok(vec![
+        file("/etc/systemd/system/kubelet.service", template::render("kubelet/kubelet.service", json!({}))?),
+        file("/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", template::render("kubelet/10-kubeadm.conf", json!({}))?),
+    ])
+}
+
+/// hostler's lines in /etc/hosts: every machine, and the endpoint's name.
+pub fn hosts(inventory: &Inventory) -> Vec<String> {
+    let mut lines: Vec<String> = inventory.machines.iter().map(|(name, machine)| format!("{} {name}", machine.address)).collect();
+    if let Some((name, address)) = endpoint_address(inventory) {
+        lines.push(format!("{address} {name}"));
+    }
+    lines
+}
+
+/// The endpoint's name and the address that /etc/hosts gives it; `None` where the user's own DNS does.
+pub fn endpoint_address(inventory: &Inventory) -> Option<(&str, IpAddr)> {
+    match &inventory.cluster.endpoint {
+        Endpoint::Name(name) => inventory.control_planes().next().map(|(_, machine)| (name.as_str(), machine.address)),
+        Endpoint::Vip { name, address } => Some((name, *address)),
+        Endpoint::External { .. } => None,
+    }
+}
+
+/// Everything `plan` may want to know of any machine of this inventory.
+///
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn question(inventory: &Inventory, manifest: &Manifest) -> Result<Question> {
+    let mut files: Vec<String> = vec![modules_file().path, sysctl_file().path, KUBELET_CONFIG.to_owned()];
+    files.extend(containerd_files(inventory, manifest)?.into_iter().map(|file| file.path));
+    files.extend(kubelet_files()?.into_iter().map(|file| file.path));
+    let (_, programs) = programs(manifest, Role::ControlPlane);
+    files.extend(programs.iter().map(|program| format!("{CURRENT}/{}", program.path)));
+    Ok(Question {
+        files,
+        links: vec![CURRENT.to_owned()],
+        units: UNITS.iter().map(|unit| (*unit).to_owned()).collect(),
+        programs: PACKAGES.iter().map(|(program, _)| (*program).to_owned()).collect(),
+        modules: MODULES.iter().map(|module| (*module).to_owned()).collect(),
+        sysctls: SYSCTLS.iter().map(|(key, _)| (*key).to_owned()).collect(),
+    })
+}
+
+/// The set of programs in use.
+pub const CURRENT: &str = "/opt/hostler/current";
+
+/// Taints the node should carry: the inventory's, and kubeadm's own for a control plane that is to do nothing else.
+pub fn taints(machine: &Machine) -> Vec<crate::inventory::Taint> {
+    let mut taints = machine.taints.clone();
+    if machine.dedicated && machine.role == Role::ControlPlane {
+        taints.push(crate::inventory::Taint {
+            key: "node-role.kubernetes.io/control-plane".to_owned(),
+            value: String::new(),
+            effect: "NoSchedule".to_owned(),
+        });
+    }
+    taints
+}
+
+fn file(path: &str, content: String) -> File {
+    File { path: path.to_owned(), mode: "644".to_owned(), content }
+}
