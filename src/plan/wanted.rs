@@ -119,16 +119,19 @@ pub fn sysctl_file() -> File {
 /// # Errors
 /// A template that can't be filled in, which is a defect.
 pub fn containerd_files(inventory: &Inventory, manifest: &Manifest) -> Result<Vec<File>> {
-    let pause = manifest.image(Component::Pause).map_or("", |image| &image.reference);
-    let mut files = vec![
-        file("/etc/containerd/config.toml", template::render("containerd/config.toml", json!({ "pause": pause }))?),
-        file("/etc/systemd/system/containerd.service", template::render("containerd/containerd.service", json!({}))?),
-        file("/etc/crictl.yaml", template::render("containerd/crictl.yaml", json!({}))?),
-    ];
+    let mut files = containerd_own_files(manifest.image(Component::Pause).map_or("", |image| &image.reference))?;
     for (name, text) in &inventory.containerd {
         files.push(file(&format!("{CONTAINERD_FRAGMENTS}/{name}.toml"), text.clone()));
     }
     Ok(files)
+}
+
+fn containerd_own_files(pause: &str) -> Result<Vec<File>> {
+    Ok(vec![
+        file("/etc/containerd/config.toml", template::render("containerd/config.toml", json!({ "pause": pause }))?),
+        file("/etc/systemd/system/containerd.service", template::render("containerd/containerd.service", json!({}))?),
+        file("/etc/crictl.yaml", template::render("containerd/crictl.yaml", json!({}))?),
+    ])
 }
 
 /// Where the user's containerd fragments land.
@@ -161,16 +164,17 @@ pub fn endpoint_address(inventory: &Inventory) -> Option<(&str, IpAddr)> {
     }
 }
 
-/// Everything `plan` may want to know of any machine of this inventory.
+/// Everything `plan` may want to know of any machine of this inventory, whichever bundle it will use.
 ///
 /// # Errors
 /// A template that can't be filled in, which is a defect.
-pub fn question(inventory: &Inventory, manifest: &Manifest) -> Result<Question> {
+pub fn question(inventory: &Inventory) -> Result<Question> {
     let mut files: Vec<String> = vec![modules_file().path, sysctl_file().path, KUBELET_CONFIG.to_owned()];
-    files.extend(containerd_files(inventory, manifest)?.into_iter().map(|file| file.path));
+    // The pattern finds fragments that the inventory no longer has, too.
+    files.extend(containerd_own_files("")?.into_iter().map(|file| file.path));
+    files.push(format!("{CONTAINERD_FRAGMENTS}/*"));
     files.extend(kubelet_files()?.into_iter().map(|file| file.path));
-    let (_, programs) = programs(manifest, Role::ControlPlane);
-    files.extend(programs.iter().map(|program| format!("{CURRENT}/{}", program.path)));
+    files.extend([FileKind::Program, FileKind::CniPlugin].map(|kind| format!("{CURRENT}/{}/*", folder(kind))));
     Ok(Question {
         files,
         links: vec![CURRENT.to_owned()],
