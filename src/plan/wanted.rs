@@ -164,17 +164,15 @@ pub fn endpoint_address(inventory: &Inventory) -> Option<(&str, IpAddr)> {
     }
 }
 
-/// Everything `plan` may want to know of any machine of this inventory, whichever bundle it will use.
+/// Everything `plan` may want to know of any machine, whichever bundle it will use. Programs of the set in use and containerd's
+/// fragments are found by facts.sh itself: they may be others than this hostler would install.
 ///
 /// # Errors
 /// A template that can't be filled in, which is a defect.
-pub fn question(inventory: &Inventory) -> Result<Question> {
+pub fn question() -> Result<Question> {
     let mut files: Vec<String> = vec![modules_file().path, sysctl_file().path, KUBELET_CONFIG.to_owned()];
-    // The pattern finds fragments that the inventory no longer has, too.
     files.extend(containerd_own_files("")?.into_iter().map(|file| file.path));
-    files.push(format!("{CONTAINERD_FRAGMENTS}/*"));
     files.extend(kubelet_files()?.into_iter().map(|file| file.path));
-    files.extend([FileKind::Program, FileKind::CniPlugin].map(|kind| format!("{CURRENT}/{}/*", folder(kind))));
     Ok(Question {
         files,
         links: vec![CURRENT.to_owned()],
