@@ -5,8 +5,11 @@
 
 pub mod action;
 pub mod artifact;
+pub mod cli;
+pub mod command;
 pub mod event;
 pub mod facts;
 pub mod inventory;
+pub mod lab;
 pub mod plan;
 pub mod template;

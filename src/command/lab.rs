@@ -1,0 +1,160 @@
+//! `hostler lab`.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::cli::lab::LabCommand;
+use crate::event::Events;
+use crate::lab::{self, Options, access, namespace, state::LabState};
+
+/// How long the lab's network may take to open a connection.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Runs the command; the value is hostler's exit status.
+pub async fn run(command: LabCommand, events: &Events) -> Result<u8> {
+    match command {
+        LabCommand::Up(up) => {
+            lab::up(Options { machines: up.machines, control_planes: up.control_planes }, events).await?;
+            println!("the machines are on; their inventory is {}", lab::inventory_file().display());
+        }
+        LabCommand::Down => lab::down(events).await?,
+        LabCommand::List => list()?,
+        LabCommand::Ssh { machine, command } => return ssh(&machine, &command),
+        LabCommand::Exec { command } => return exec(&command),
+        LabCommand::Open { port } => open(port).await?,
+        LabCommand::Connect { host, port } => connect(&host, port)?,
+        LabCommand::Cut { machine } => lab::cut(&machine, events).await?,
+        LabCommand::On { machines } => lab::on(&machines, events).await?,
+        LabCommand::Off { machine } => lab::off(&machine, events).await?,
+        LabCommand::Blank { machine } => lab::blank(&machine, events).await?,
+        LabCommand::ServeApt { folder } => lab::repository::serve(&folder).await?,
+    }
+    Ok(0)
+}
+
+fn list() -> Result<()> {
+    let Some(machines) = lab::list()? else {
+        eprintln!("no lab is up on this computer\nhint: `hostler lab up` makes one");
+        return Ok(());
+    };
+    println!("{:<16} {:<12} {:<14} {:<6} DISK", "MACHINE", "ADDRESS", "ROLE", "POWER");
+    for listed in machines {
+        let machine = listed.machine;
+        let role = if machine.control_plane { "control-plane" } else { "worker" };
+        let power = if listed.on { "on" } else { "off" };
+        println!("{:<16} {:<12} {role:<14} {power:<6} {} MiB", machine.name, machine.address.to_string(), listed.disk >> 20);
+    }
+    Ok(())
+}
+
+fn ssh(machine: &str, command: &[String]) -> Result<u8> {
+    lab::require_root("ssh")?;
+    let state = LabState::existing()?;
+    let status = access::ssh(state.machine(machine)?, &lab::executable()?)
+        .args((!command.is_empty()).then_some("--"))
+        .args(command)
+        .status()
+        .context("ssh can't be started")?;
+    Ok(exit_status(status))
+}
+
+fn exec(command: &[String]) -> Result<u8> {
+    lab::require_root("exec")?;
+    LabState::existing()?;
+    let Some((program, arguments)) = command.split_first() else { return Ok(0) };
+    let mut command = Command::new(program);
+    command.args(arguments).env("KUBECONFIG", lab::kubeconfig());
+    // SAFETY: see `namespace::enter`; under glibc the child of a fork may allocate.
+    unsafe {
+        command.pre_exec(|| namespace::enter(namespace::LAB));
+    }
+    let status = command.status().with_context(|| format!("`{program}` can't be started in the lab's network"))?;
+    Ok(exit_status(status))
+}
+
+/// As a shell gives it: 128 and the signal's number for a program that a signal ended.
+fn exit_status(status: std::process::ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    u8::try_from(code).unwrap_or(1)
+}
+
+/// Forwards a port of 127.0.0.1 to the API server of the first control plane, until it is stopped.
+async fn open(port: u16) -> Result<()> {
+    lab::require_root("open")?;
+    let state = LabState::existing()?;
+    let machine = state.machines.iter().find(|machine| machine.control_plane).context("the lab has no control plane")?;
+    let target = SocketAddr::new(IpAddr::V4(machine.address), 6443);
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .with_context(|| format!("127.0.0.1:{port} can't be listened at\nhint: --port takes another"))?;
+    println!("https://{} leads to {} ({target}), until Ctrl-C", listener.local_addr()?, machine.name);
+    println!(
+        "kubectl --kubeconfig {} --server https://{} --tls-server-name {} get nodes",
+        lab::kubeconfig().display(),
+        listener.local_addr()?,
+        machine.address
+    );
+    loop {
+        let (mut near, _) = listener.accept().await?;
+        tokio::spawn(async move {
+            let far = tokio::task::spawn_blocking(move || namespace::connect(target, CONNECTS_WITHIN)).await;
+            // A connection that fails ends alone: the person sees it in the program that made it.
+            if let Ok(Ok(far)) = far
+                && far.set_nonblocking(true).is_ok()
+                && let Ok(mut far) = tokio::net::TcpStream::from_std(far)
+            {
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            }
+        });
+    }
+}
+
+/// Joins stdin and stdout to a port in the lab's network. Ends when the far side closes, or when nobody reads our stdout any more.
+fn connect(host: &str, port: u16) -> Result<()> {
+    lab::require_root("connect")?;
+    let address = match host.parse::<IpAddr>() {
+        Ok(address) => address,
+        Err(_) => IpAddr::V4(LabState::existing()?.machine(host)?.address),
+    };
+    let stream = namespace::connect(SocketAddr::new(address, port), CONNECTS_WITHIN)
+        .with_context(|| format!("{host} port {port} can't be reached in the lab\nhint: `hostler lab list` shows what is on"))?;
+    stream.set_nodelay(true)?;
+    let upward = stream.try_clone()?;
+    std::thread::spawn(move || send(upward));
+    let mut stdout = io::stdout().lock();
+    copy(stream, &mut stdout).context("the connection broke")
+}
+
+/// stdin to the far side; then it is told that no more comes, and its last words are still passed on.
+fn send(mut stream: TcpStream) {
+    let _ = copy(io::stdin().lock(), &mut stream);
+    let _ = stream.shutdown(Shutdown::Write);
+    let stdout = io::stdout();
+    let mut reader_gone = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    if poll(&mut reader_gone, PollTimeout::NONE).is_ok() {
+        std::process::exit(0);
+    }
+}
+
+/// Passes bytes on as they come: nothing is held back for a fuller buffer.
+fn copy(mut from: impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(length) => {
+                to.write_all(&buffer[..length])?;
+                to.flush()?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

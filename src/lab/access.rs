@@ -1,0 +1,73 @@
+//! Keys: the one that opens the lab's machines, and the host keys by which they are known.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::program::{run, run_here};
+use super::roster::LabMachine;
+use super::state;
+
+/// The private key that root of every machine accepts, mode 0600.
+pub fn key() -> PathBuf {
+    state::path("key")
+}
+
+/// Makes the lab's key, unless it is there.
+pub async fn make_key() -> Result<()> {
+    if state::path("key.pub").exists() {
+        return Ok(());
+    }
+    // Half a pair, left by a hostler that was killed.
+    let _ = fs::remove_file(key());
+    let file = key().display().to_string();
+    run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "hostler lab", "-f", &file]).await?;
+    Ok(())
+}
+
+/// Gives a machine's file system (mounted at `root` for this thread) its own host keys and lets the lab's key in.
+pub fn install(root: &Path) -> Result<()> {
+    run_here("ssh-keygen", ["-q", "-A", "-f", &root.display().to_string()])?;
+    let public = fs::read(state::path("key.pub")).context("the lab's public key can't be read")?;
+    let folder = root.join("root/.ssh");
+    state::write(&folder.join("authorized_keys"), &public, 0o600)?;
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    Ok(())
+}
+
+/// A machine's public host key as the inventory and known_hosts write it: `ssh-ed25519 AAAA...`.
+pub fn host_key(root: &Path) -> Result<String> {
+    let file = root.join("etc/ssh/ssh_host_ed25519_key.pub");
+    let text = fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
+    Ok(text.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+}
+
+/// Writes down the host keys that machines have now, for `lab ssh`. The inventory keeps what it had: a machine that was blanked has
+/// another key than the inventory says, as on a shelf.
+pub fn remember(machine: &LabMachine, key: &str) -> Result<()> {
+    let mut keys = host_keys();
+    keys.insert(machine.address.to_string(), key.to_owned());
+    let text: String = keys.iter().map(|(address, key)| format!("{address} {key}\n")).collect();
+    state::write(&state::path("known_hosts"), text.as_bytes(), 0o600)
+}
+
+/// Address -> host key, of all machines that have been made.
+pub fn host_keys() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(state::path("known_hosts")).unwrap_or_default();
+    let pairs = text.lines().filter_map(|line| line.split_once(' '));
+    pairs.map(|(address, key)| (address.to_owned(), key.to_owned())).collect()
+}
+
+/// OpenSSH's client, set up for a machine: its known key, the lab's key, no other.
+pub fn ssh(machine: &LabMachine, executable: &Path) -> Command {
+    let mut command = Command::new("ssh");
+    command.args(["-F", "none", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR"]);
+    command.arg("-o").arg(format!("UserKnownHostsFile={}", state::path("known_hosts").display()));
+    command.arg("-o").arg(format!("ProxyCommand={} lab connect %h %p", executable.display()));
+    command.arg("-i").arg(key()).arg(format!("root@{}", machine.address));
+    command
+}

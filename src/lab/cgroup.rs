@@ -1,0 +1,194 @@
+//! Each machine's own cgroups, on computers with cgroup v1, v2, or both. Without its own, all machines would share one tree and their
+//! kubelets would see each other's pods.
+//!
+//! Only groups named `lab`, and groups below them, are made or removed; no limit of anybody else's group is touched.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::mounts::{self, Mount};
+use super::wait;
+
+const ROOT: &str = "/sys/fs/cgroup";
+const GROUP: &str = "lab";
+/// What kubelet needs in a machine's group (v2).
+const CONTROLLERS: [&str; 5] = ["+cpu", "+cpuset", "+io", "+memory", "+pids"];
+
+/// How this computer arranges its cgroups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hierarchy {
+    /// cgroup v1, or v1 with a v2 tree without controllers beside it: the mount points of all trees. A machine must have its own
+    /// group in every one.
+    Separate(Vec<PathBuf>),
+    /// cgroup v2 alone, and systemd owns it: a machine is a service with a delegated group.
+    Systemd,
+    /// cgroup v2 alone, without systemd.
+    Unified,
+}
+
+impl Hierarchy {
+    /// This computer's.
+    pub fn detect() -> Result<Hierarchy> {
+        // sd_booted(3): this folder says that systemd is the computer's init.
+        Ok(Hierarchy::from_mounts(&mounts::all()?, Path::new("/run/systemd/system").is_dir()))
+    }
+
+    fn from_mounts(mounts: &[Mount], systemd: bool) -> Hierarchy {
+        let root = Path::new(ROOT);
+        // The last mount on a point is the one that is seen.
+        if mounts.iter().rev().find(|mount| mount.point == root).is_some_and(|mount| mount.kind == "cgroup2") {
+            return if systemd { Hierarchy::Systemd } else { Hierarchy::Unified };
+        }
+        let trees = mounts.iter().filter(|mount| mount.kind.starts_with("cgroup") && mount.point.starts_with(root));
+        Hierarchy::Separate(trees.map(|mount| mount.point.clone()).collect())
+    }
+
+    /// Whether machines see cgroup v1, which kubelet and kubeadm take only when told to.
+    pub fn is_v1(&self) -> bool {
+        matches!(self, Hierarchy::Separate(_))
+    }
+
+    /// The groups named `lab`; none where systemd makes and removes the machine's group.
+    fn lab_groups(&self) -> Vec<PathBuf> {
+        match self {
+            Hierarchy::Separate(trees) => trees.iter().map(|tree| tree.join(GROUP)).collect(),
+            Hierarchy::Unified => vec![Path::new(ROOT).join(GROUP)],
+            Hierarchy::Systemd => Vec::new(),
+        }
+    }
+
+    /// Makes a machine's groups anew and returns them: what a machine left there when it went off is removed first.
+    pub async fn make(&self, machine: &str) -> Result<Vec<PathBuf>> {
+        let mut groups = Vec::new();
+        for lab in self.lab_groups() {
+            let group = lab.join(machine);
+            remove_tree(&group).await?;
+            create(&lab)?;
+            if *self == Hierarchy::Unified {
+                delegate(Path::new(ROOT))?;
+                delegate(&lab)?;
+            }
+            inherit_cpuset(&lab)?;
+            create(&group)?;
+            groups.push(group);
+        }
+        Ok(groups)
+    }
+
+    /// Processes in these machines' groups.
+    pub fn processes(&self, machines: &[&str]) -> Vec<i32> {
+        let mut found = Vec::new();
+        for lab in self.lab_groups() {
+            for machine in machines {
+                collect_processes(&lab.join(machine), &mut found);
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Removes the groups of these machines, then `lab` where it is empty.
+    pub async fn remove(&self, machines: &[&str]) -> Result<()> {
+        for lab in self.lab_groups() {
+            for machine in machines {
+                remove_tree(&lab.join(machine)).await?;
+            }
+            // Not empty: not ours alone.
+            if let Err(error) = fs::remove_dir(&lab)
+                && error.kind() != io::ErrorKind::NotFound
+                && error.kind() != io::ErrorKind::ResourceBusy
+            {
+                return Err(error).with_context(|| format!("{} can't be removed", lab.display()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn create(group: &Path) -> Result<()> {
+    fs::create_dir_all(group).with_context(|| format!("{} can't be made", group.display()))
+}
+
+/// A new v1 cpuset has no processors and takes no process until it is given some.
+fn inherit_cpuset(lab: &Path) -> Result<()> {
+    let Some(tree) = lab.parent() else { return Ok(()) };
+    if !lab.join("cgroup.clone_children").exists() || !lab.join("cpuset.cpus").exists() {
+        return Ok(());
+    }
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let copied = fs::read_to_string(tree.join(file)).and_then(|value| fs::write(lab.join(file), value));
+        copied.with_context(|| format!("{} can't be set", lab.join(file).display()))?;
+    }
+    fs::write(lab.join("cgroup.clone_children"), "1").with_context(|| format!("{} does not inherit", lab.display()))
+}
+
+fn delegate(group: &Path) -> Result<()> {
+    let file = group.join("cgroup.subtree_control");
+    for controller in CONTROLLERS {
+        fs::write(&file, controller)
+            .with_context(|| format!("{} does not take `{controller}`: a machine would lack it", file.display()))?;
+    }
+    Ok(())
+}
+
+fn collect_processes(group: &Path, found: &mut Vec<i32>) {
+    let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            collect_processes(&entry.path(), found);
+        }
+    }
+}
+
+/// Removes a group and all below it, deepest first. The kernel refuses while a process that was killed is still going.
+async fn remove_tree(group: &Path) -> Result<()> {
+    wait::until(Duration::from_secs(20), &format!("{} to be empty", group.display()), || match remove_now(group) {
+        Ok(()) => Ok(Some(())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(())),
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(None),
+        Err(error) => bail!("{} can't be removed: {error}", group.display()),
+    })
+    .await
+}
+
+fn remove_now(group: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(group)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_now(&entry.path())?;
+        }
+    }
+    fs::remove_dir(group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(point: &str, kind: &str) -> Mount {
+        Mount { point: point.into(), kind: kind.to_owned() }
+    }
+
+    #[test]
+    fn the_three_arrangements_are_told_apart() {
+        let v2 = [mount("/", "ext4"), mount("/sys/fs/cgroup", "cgroup2")];
+        assert_eq!(Hierarchy::from_mounts(&v2, true), Hierarchy::Systemd);
+        assert_eq!(Hierarchy::from_mounts(&v2, false), Hierarchy::Unified);
+        let hybrid = [
+            mount("/sys/fs/cgroup", "tmpfs"),
+            mount("/sys/fs/cgroup/cpu,cpuacct", "cgroup"),
+            mount("/sys/fs/cgroup/unified", "cgroup2"),
+            mount("/somewhere/else", "cgroup2"),
+        ];
+        assert_eq!(
+            Hierarchy::from_mounts(&hybrid, true),
+            Hierarchy::Separate(vec!["/sys/fs/cgroup/cpu,cpuacct".into(), "/sys/fs/cgroup/unified".into()])
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! A machine's disk: a sparse image of limited size on a loop device, so that a full or broken file system stays the machine's own.
+
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use serde_json::json;
+
+use super::program::{run, run_here};
+use super::roster::LabMachine;
+use super::{access, image, mounts, state, wait};
+use crate::template;
+
+/// Where a machine sees its disk mounted; on the computer the folder stays empty.
+pub fn root(machine: &str) -> PathBuf {
+    state::machine_folder(machine).join("root")
+}
+
+/// The disk's image.
+pub fn file(machine: &str) -> PathBuf {
+    state::machine_folder(machine).join("disk.img")
+}
+
+/// Puts a freshly installed disk into a machine that is off, and returns its host key.
+pub async fn install(machine: &LabMachine, image: &Path) -> Result<String> {
+    released(&machine.name).await?;
+    let root = root(&machine.name);
+    fs::create_dir_all(&root).with_context(|| format!("{} can't be made", root.display()))?;
+    // Only a disk that is finished has the name by which a machine is switched on.
+    let unfinished = state::machine_folder(&machine.name).join("disk.new");
+    let from_to = [image::disk(image), unfinished.clone()];
+    run("cp", ["--sparse=auto", "--reflink=auto"].iter().map(Path::new).chain(from_to.iter().map(PathBuf::as_path))).await?;
+    let key = {
+        let (machine, unfinished) = (machine.clone(), unfinished.clone());
+        tokio::task::spawn_blocking(move || with_mounted(&unfinished, &root, || personalize(&machine, &root))).await??
+    };
+    fs::rename(&unfinished, file(&machine.name)).context("the disk can't be moved into place")?;
+    access::remember(machine, &key)?;
+    Ok(key)
+}
+
+fn personalize(machine: &LabMachine, root: &Path) -> Result<String> {
+    let hosts = template::render("lab/hosts", json!({ "machine": machine.name }))?;
+    state::write(&root.join("etc/hosts"), hosts.as_bytes(), 0o644)?;
+    state::write(&root.join("etc/hostname"), format!("{}\n", machine.name).as_bytes(), 0o644)?;
+    access::install(root)?;
+    access::host_key(root)
+}
+
+/// Does `work` while an image is mounted for it and the programs it runs, and for nobody else: a thread of its own has a mount namespace
+/// of its own, and no other program can take a copy of the mount along and keep the disk busy.
+fn with_mounted<T: Send>(image: &Path, root: &Path, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let inside = || {
+        unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).context("no mount namespace can be made")?;
+        let nothing: Option<&str> = None;
+        mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_SLAVE, nothing).context("mounts can't be kept apart")?;
+        run_here("mount", ["-t", "ext4", "-o", "loop"].iter().map(Path::new).chain([image, root]))?;
+        let result = work();
+        run_here("umount", [root])?;
+        result
+    };
+    thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|_| bail!("the disk's thread ended early")))
+}
+
+/// Waits until no loop device stands on a machine's disk: the kernel lets go of it when the machine's last process has ended.
+pub async fn released(machine: &str) -> Result<()> {
+    let folder = state::machine_folder(machine);
+    let what = format!("the loop device of {machine}'s disk to be free");
+    wait::until(Duration::from_secs(20), &what, || Ok(mounts::loop_devices_below(&folder).is_empty().then_some(()))).await
+}
+
+/// Cuts the power of a file system, given any file of it: what was not yet written, and the journal not yet flushed, is lost
+/// (EXT4_IOC_SHUTDOWN in the kernel's fs/ext4/ext4.h, as xfstests use it).
+pub fn lose_power(file: &File) -> Result<()> {
+    /// `_IOR('X', 125, __u32)`.
+    const EXT4_IOC_SHUTDOWN: nix::libc::c_ulong = 0x8004_587d;
+    const WITHOUT_FLUSHING_THE_JOURNAL: u32 = 2;
+    // SAFETY: the kernel reads one u32 behind the pointer, which outlives the call.
+    let result = unsafe { nix::libc::ioctl(file.as_raw_fd(), EXT4_IOC_SHUTDOWN as _, &WITHOUT_FLUSHING_THE_JOURNAL) };
+    nix::errno::Errno::result(result).map(drop).context("the disk did not take the power cut")
+}
+
+/// Bytes that a machine's disk takes on the computer.
+pub fn used(machine: &str) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(file(machine)).map_or(0, |metadata| metadata.blocks() * 512)
+}

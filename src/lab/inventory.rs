@@ -1,0 +1,91 @@
+//! The lab's inventory: an ordinary one, with what machines on one computer need beyond real ones said by keys that anybody can use.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::roster::LabMachine;
+use super::{access, state};
+use crate::template;
+
+/// Where the lab's inventory is.
+pub fn file() -> PathBuf {
+    state::path("inventory.yaml")
+}
+
+/// Where `up` is to put the lab's kubeconfig, and where `lab exec` finds it.
+pub fn kubeconfig() -> PathBuf {
+    state::path("kubeconfig")
+}
+
+/// Its text. `host_keys`: address -> `ssh-ed25519 AAAA...`, one for each machine.
+pub fn text(
+    machines: &[LabMachine],
+    host_keys: &BTreeMap<String, String>,
+    identity: &Path,
+    executable: &Path,
+    cgroup_v1: bool,
+) -> Result<String> {
+    let machines: Vec<serde_json::Value> = machines
+        .iter()
+        .map(|machine| {
+            let address = machine.address.to_string();
+            let host_key = host_keys.get(&address).with_context(|| format!("{} has no host key", machine.name))?;
+            Ok(json!({ "name": machine.name, "address": address, "control_plane": machine.control_plane, "host_key": host_key }))
+        })
+        .collect::<Result<_>>()?;
+    let values = json!({
+        "machines": machines,
+        "identity": identity,
+        "executable": executable,
+        "cgroup_v1": cgroup_v1,
+    });
+    template::render("lab/inventory.yaml", values)
+}
+
+/// Writes the inventory of a lab whose machines all have their host keys.
+pub fn write(machines: &[LabMachine], cgroup_v1: bool) -> Result<()> {
+    let executable = std::env::current_exe().context("hostler does not find itself")?;
+    let text = text(machines, &access::host_keys(), &access::key(), &executable, cgroup_v1)?;
+    state::write(&file(), text.as_bytes(), 0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::roster::roster;
+
+    fn rendered(cgroup_v1: bool) -> serde_json::Value {
+        let machines = roster(3, 1);
+        let keys = machines.iter().map(|m| (m.address.to_string(), format!("ssh-ed25519 KEY{}", m.number()))).collect();
+        let text = text(&machines, &keys, Path::new("/state/key"), Path::new("/bin/hostler"), cgroup_v1).unwrap();
+        serde_yaml::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn every_machine_has_its_own_pinned_key_and_only_control_planes_a_role() {
+        let inventory = rendered(true);
+        assert_eq!(inventory["machines"]["twilightsparkle"]["role"], "control-plane");
+        assert!(inventory["machines"]["fluttershy"].get("role").is_none());
+        assert_eq!(inventory["machines"]["fluttershy"]["hostKey"], "ssh-ed25519 KEY13");
+        assert_eq!(inventory["ssh"]["proxyCommand"], "/bin/hostler lab connect %h %p");
+    }
+
+    #[test]
+    fn only_a_computer_with_cgroup_v1_needs_its_settings() {
+        let (v1, v2) = (rendered(true), rendered(false));
+        assert_eq!(v1["kubeadm"]["KubeletConfiguration"]["failCgroupV1"], false);
+        assert_eq!(v1["ignorePreflightErrors"].as_array().unwrap().len(), 2);
+        assert!(v2["kubeadm"]["KubeletConfiguration"].get("failCgroupV1").is_none());
+        assert_eq!(v2["ignorePreflightErrors"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_machine_without_a_host_key_is_an_error() {
+        let machines = roster(1, 1);
+        let error = text(&machines, &BTreeMap::new(), Path::new("/k"), Path::new("/h"), true).unwrap_err();
+        assert_eq!(error.to_string(), "twilightsparkle has no host key");
+    }
+}

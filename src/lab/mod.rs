@@ -1,0 +1,254 @@
+//! Machines on this computer, for rehearsal and tests: real Debian, systemd and sshd in systemd-nspawn, each with a disk, network and
+//! cgroups of its own, and nothing that goes out.
+//!
+//! Rule: what a lab is made of is written down ([`state`]) before it is made, and everything has a name that says whose it is, so that
+//! [`down`] finds all of it, whenever hostler was killed.
+
+pub mod access;
+mod cgroup;
+mod disk;
+mod image;
+mod inventory;
+mod mounts;
+pub mod namespace;
+mod network;
+mod packages;
+mod power;
+mod process;
+mod program;
+pub mod repository;
+pub mod roster;
+pub mod state;
+mod sysctl;
+mod task;
+mod teardown;
+mod wait;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tokio::task::JoinSet;
+
+use crate::event::Events;
+use cgroup::Hierarchy;
+pub use inventory::{file as inventory_file, kubeconfig};
+use roster::LabMachine;
+use state::{LabState, Lock};
+use task::task;
+
+/// What a lab is to have.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// At least 1, at most [`roster::MOST`].
+    pub machines: usize,
+    /// At least 1, at most `machines`.
+    pub control_planes: usize,
+}
+
+/// What the lab will not do, and the way out. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}\nhint: {hint}")]
+pub struct Refused {
+    what: String,
+    hint: String,
+}
+
+impl Refused {
+    pub fn new(what: &str, hint: &str) -> Refused {
+        Refused { what: what.to_owned(), hint: hint.to_owned() }
+    }
+
+    fn error(what: &str, hint: &str) -> anyhow::Error {
+        Refused::new(what, hint).into()
+    }
+}
+
+/// # Errors
+/// [`Refused`] unless this is root, who alone can make namespaces, mounts and cgroups.
+pub fn require_root(verb: &str) -> Result<()> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    bail!(Refused::new(
+        &format!("`lab {verb}` needs root: the lab's machines are namespaces, mounts and cgroups of this computer"),
+        &format!("sudo hostler lab {verb}"),
+    ))
+}
+
+/// Makes machines that are on, with sshd answering, and their inventory ([`inventory_file`]). Installs with apt what this computer lacks.
+///
+/// # Errors
+/// [`Refused`] where a lab is up already, or the options are impossible. After any other failure what was made stays, for a look;
+/// [`down`] takes it away.
+pub async fn up(options: Options, events: &Events) -> Result<LabState> {
+    require_root("up")?;
+    check(options)?;
+    let _lock = Lock::take("up")?;
+    if Path::new(state::STATE).exists() {
+        let machines = LabState::load()?.map_or(0, |state| state.machines.len());
+        bail!(Refused::new(
+            &format!("a lab is up already, or was left half made ({machines} machines)"),
+            "`hostler lab list` shows it, `hostler lab on` switches on what is off, `hostler lab down` takes it away",
+        ));
+    }
+    packages::install(events).await?;
+    let state = LabState {
+        machines: roster::roster(options.machines, options.control_planes),
+        image: image::ready(events).await?,
+        boot: state::boot()?,
+        namespaces_were_mounted: mounts::is_mounted(Path::new(namespace::NAMED))?,
+    };
+    state.save()?;
+    task(events, "disks", &format!("install {} machines", state.machines.len()), async |task| {
+        access::make_key().await?;
+        side_by_side(&state.machines, |machine| {
+            let (task, image) = (task.clone(), state.image.clone());
+            async move {
+                disk::install(&machine, &image).await?;
+                task.line(&format!("{} has its disk", machine.name));
+                Ok(())
+            }
+        })
+        .await?;
+        inventory::write(&state.machines, Hierarchy::detect()?.is_v1())
+    })
+    .await?;
+    switch_on(&state, &state.machines, events).await?;
+    Ok(state)
+}
+
+fn check(options: Options) -> Result<()> {
+    if options.machines == 0 || options.machines > roster::MOST {
+        bail!(Refused::new(&format!("a lab of {} machines", options.machines), &format!("1 to {}", roster::MOST)));
+    }
+    if options.control_planes == 0 || options.control_planes > options.machines {
+        let what = format!("{} control planes in a lab of {} machines", options.control_planes, options.machines);
+        bail!(Refused::new(&what, &format!("1 to {}", options.machines)));
+    }
+    Ok(())
+}
+
+/// Takes the lab away, and says so; does nothing where there is none.
+///
+/// # Errors
+/// [`Refused`] while another hostler changes the lab; whatever could not be taken away. It may be called again.
+pub async fn down(events: &Events) -> Result<()> {
+    require_root("down")?;
+    let _lock = Lock::take("down")?;
+    if !Path::new(state::STATE).exists() {
+        events.send(crate::event::Event::Note { line: "no lab is up".to_owned() });
+        return Ok(());
+    }
+    task(events, "down", "take the lab away", async |task| teardown::take_down(&task).await).await
+}
+
+/// Switches machines on (all, where none is named) and waits for their sshd. Also what brings a lab back after the computer's restart.
+pub async fn on(names: &[String], events: &Events) -> Result<()> {
+    require_root("on")?;
+    let _lock = Lock::take("on")?;
+    let mut state = LabState::existing()?;
+    let boot = state::boot()?;
+    if state.boot != boot {
+        // A restart has undone what was raised, and the mount of namespaces.
+        state.boot = boot;
+        state.namespaces_were_mounted = mounts::is_mounted(Path::new(namespace::NAMED))?;
+        let _ = std::fs::remove_file(state::path("sysctl.json"));
+        state.save()?;
+    }
+    let machines = if names.is_empty() {
+        state.machines.clone()
+    } else {
+        names.iter().map(|name| state.machine(name).cloned()).collect::<Result<Vec<_>>>()?
+    };
+    switch_on(&state, &machines, events).await
+}
+
+async fn switch_on(state: &LabState, machines: &[LabMachine], events: &Events) -> Result<()> {
+    let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
+    task(events, "power", &format!("switch on {}, and wait for sshd", names.join(", ")), async |task| {
+        sysctl::raise()?;
+        network::make_bridge().await?;
+        repository::start(&image::repository(&state.image)).await?;
+        side_by_side(machines, |machine| {
+            let task = task.clone();
+            async move {
+                power::on(&machine).await?;
+                task.line(&format!("{} is on: sshd answers at {}", machine.name, machine.address));
+                Ok(())
+            }
+        })
+        .await
+    })
+    .await
+}
+
+/// Does the same for all machines at once; fails with the first failure, when all have ended.
+async fn side_by_side<F>(machines: &[LabMachine], work: impl Fn(LabMachine) -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let mut running = JoinSet::new();
+    for machine in machines {
+        running.spawn(work(machine.clone()));
+    }
+    let results = running.join_all().await;
+    results.into_iter().collect()
+}
+
+/// Switches a machine off in order.
+pub async fn off(name: &str, events: &Events) -> Result<()> {
+    require_root("off")?;
+    let _lock = Lock::take("off")?;
+    let state = LabState::existing()?;
+    let machine = state.machine(name)?;
+    task(events, "power", &format!("switch {name} off"), async |_| power::off(&machine.name).await).await
+}
+
+/// Cuts a machine's power.
+pub async fn cut(name: &str, events: &Events) -> Result<()> {
+    require_root("cut")?;
+    let _lock = Lock::take("cut")?;
+    let state = LabState::existing()?;
+    let machine = state.machine(name)?;
+    task(events, "power", &format!("cut the power of {name}"), async |_| power::cut(&machine.name).await).await
+}
+
+/// Gives a machine a freshly installed disk, and switches it on: same address, new host key. The lab's inventory keeps the old key, as
+/// a person's would.
+pub async fn blank(name: &str, events: &Events) -> Result<()> {
+    require_root("blank")?;
+    let _lock = Lock::take("blank")?;
+    let state = LabState::existing()?;
+    let machine = state.machine(name)?;
+    task(events, "disks", &format!("replace the disk of {name}"), async |_| {
+        power::cut(name).await?;
+        disk::install(machine, &state.image).await
+    })
+    .await?;
+    switch_on(&state, std::slice::from_ref(machine), events).await
+}
+
+/// A machine as `lab list` shows it.
+#[derive(Debug)]
+pub struct Listed {
+    pub machine: LabMachine,
+    pub on: bool,
+    /// Bytes its disk takes on this computer.
+    pub disk: u64,
+}
+
+/// The lab's machines; `None` where no lab is up.
+pub fn list() -> Result<Option<Vec<Listed>>> {
+    require_root("list")?;
+    let Some(state) = LabState::load()? else { return Ok(None) };
+    let machines = state.machines.into_iter().map(|machine| {
+        let (on, disk) = (power::is_on(&machine.name), disk::used(&machine.name));
+        Listed { machine, on, disk }
+    });
+    Ok(Some(machines.collect()))
+}
+
+/// The path of this program, as the lab's own commands call it.
+pub fn executable() -> Result<PathBuf> {
+    std::env::current_exe().context("hostler does not find itself")
+}

@@ -1,0 +1,51 @@
+//! The lab's network namespaces from inside this process: a socket stays in the namespace of the thread that made it.
+
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, setns};
+
+/// The namespace that holds the bridge and the computer's address on it.
+pub const LAB: &str = "hostler-lab";
+
+/// Where iproute2 keeps named namespaces.
+pub const NAMED: &str = "/run/netns";
+
+/// The namespace of a machine.
+pub fn of_machine(name: &str) -> String {
+    format!("{LAB}-{name}")
+}
+
+/// The file that stands for a namespace.
+pub fn file(namespace: &str) -> PathBuf {
+    Path::new(NAMED).join(namespace)
+}
+
+/// The identity of a namespace, as `/proc/PID/ns/net` shows it too; `None` where it is not there.
+pub fn identity(namespace: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(namespace).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// Moves the calling thread into a namespace. For good: only for a thread made for it, or right before exec.
+pub fn enter(namespace: &str) -> io::Result<()> {
+    setns(File::open(file(namespace))?, CloneFlags::CLONE_NEWNET)?;
+    Ok(())
+}
+
+/// Runs `make` in a thread of its own inside the lab's network.
+fn inside<T: Send + 'static>(make: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    let thread = std::thread::Builder::new().spawn(move || {
+        enter(LAB)?;
+        make()
+    })?;
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the lab's network ended early")))
+}
+
+/// Connects from the computer's address in the lab. Blocks for at most `limit`.
+pub fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    inside(move || TcpStream::connect_timeout(&address, limit))
+}

@@ -1,0 +1,57 @@
+//! What the lab needs on this computer, from its own distribution.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::Refused;
+use super::program::{is_installed, program, run, stream};
+use super::task::task;
+use crate::event::Events;
+
+/// Program or file -> the Debian and Ubuntu package that holds it.
+const NEEDED: [(&str, &str); 11] = [
+    ("systemd-nspawn", "systemd-container"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("apt-ftparchive", "apt-utils"),
+    ("gpg", "gnupg"),
+    ("ip", "iproute2"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mount", "mount"),
+    ("unshare", "util-linux"),
+    ("ssh", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
+    // Ubuntu does not have it: mmdebstrap checks Debian's signatures with it.
+    ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
+];
+
+/// Packages that are missing, in the order of the list.
+fn missing() -> Vec<&'static str> {
+    let there = |name: &str| if name.starts_with('/') { Path::new(name).exists() } else { is_installed(name) };
+    let mut packages: Vec<_> = NEEDED.iter().filter(|(name, _)| !there(name)).map(|(_, package)| *package).collect();
+    packages.dedup();
+    packages
+}
+
+/// Installs what is missing, saying so.
+///
+/// # Errors
+/// [`Refused`] where there is no apt; apt's own failure.
+pub async fn install(events: &Events) -> Result<()> {
+    let packages = missing();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !is_installed("apt-get") {
+        let what = format!("the lab needs {}, and this computer has no apt", packages.join(", "));
+        bail!(Refused::new(&what, "install them with this computer's own package manager"));
+    }
+    let what = format!("install on this computer: apt-get install {}", packages.join(" "));
+    task(events, "packages", &what, async |task| {
+        run("apt-get", ["--quiet", "update"]).await?;
+        let mut command = program("apt-get", ["--quiet", "--yes", "--no-install-recommends", "install"]);
+        command.args(&packages).env("DEBIAN_FRONTEND", "noninteractive");
+        stream(&mut command, |line| task.line(line)).await
+    })
+    .await
+}

@@ -1,0 +1,199 @@
+//! A machine's power: a systemd-nspawn with a systemd, network, cgroups and disk of its own.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+use tokio::process::{Child, Command};
+
+use super::cgroup::Hierarchy;
+use super::program::run;
+use super::roster::LabMachine;
+use super::{disk, namespace, network, process, state, wait};
+
+/// How long a machine may take from power to sshd's greeting. Measured: 2 s.
+const STARTS_WITHIN: Duration = Duration::from_secs(90);
+/// How long services may take to stop.
+const STOPS_WITHIN: Duration = Duration::from_secs(120);
+
+/// Devices of the computer that programs on a machine look for; those that the computer lacks are left out.
+const DEVICES: [&str; 2] = ["/dev/kmsg", "/dev/fuse"];
+
+const MACHINE: &str = include_str!("../../templates/lab/machine.sh");
+
+/// Whether a machine is on.
+pub fn is_on(machine: &str) -> bool {
+    process::supervisor_of(machine).is_some() || process::init_of(machine).is_some()
+}
+
+/// Switches a machine on and waits for its sshd. Does nothing where it is on.
+pub async fn on(machine: &LabMachine) -> Result<()> {
+    if is_on(&machine.name) {
+        return greeted(machine, None).await;
+    }
+    network::unplug(&machine.name).await?;
+    network::plug_in(machine).await?;
+    disk::released(&machine.name).await?;
+    let child = start(machine).await?;
+    greeted(machine, child).await
+}
+
+/// The arguments of systemd-nspawn, from the machine's root to its kernel command line.
+fn arguments(machine: &LabMachine, hierarchy: &Hierarchy) -> Vec<String> {
+    let mut arguments = vec![
+        "--quiet".to_owned(),
+        process::directory_argument(&machine.name),
+        format!("--machine={}", machine.name),
+        format!("--network-namespace-path={}", namespace::file(&namespace::of_machine(&machine.name)).display()),
+    ];
+    let fixed = [
+        "--boot",
+        "--register=no",
+        "--keep-unit",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        "--console=read-only",
+        // Containers need nearly all of them. There is one clock, and it is the computer's.
+        "--capability=all",
+        "--drop-capability=CAP_SYS_TIME",
+        "--system-call-filter=add_key keyctl bpf perf_event_open",
+    ];
+    arguments.extend(fixed.map(str::to_owned));
+    arguments.extend(DEVICES.iter().filter(|device| Path::new(device).exists()).map(|device| format!("--bind={device}")));
+    if hierarchy.is_v1() {
+        arguments.push("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1".to_owned());
+        arguments.push("systemd.unified_cgroup_hierarchy=0".to_owned());
+    }
+    arguments
+}
+
+/// The program that becomes a machine, in a mount namespace with its disk.
+fn program(machine: &LabMachine, hierarchy: &Hierarchy) -> Vec<String> {
+    let words = ["unshare", "--mount", "--propagation=slave", "--", "sh", "-c", MACHINE, "machine.sh"];
+    let mut program: Vec<String> = words.map(str::to_owned).into();
+    program.push(disk::file(&machine.name).display().to_string());
+    program.push(disk::root(&machine.name).display().to_string());
+    program.push("systemd-nspawn".to_owned());
+    program.extend(arguments(machine, hierarchy));
+    program
+}
+
+/// Environment of systemd-nspawn: /proc/sys and /sys of a machine can be written, as sysctl and kubelet must; and v1 where it is v1.
+fn environment(hierarchy: &Hierarchy) -> Vec<(&'static str, &'static str)> {
+    let mut environment = vec![("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "1")];
+    if hierarchy.is_v1() {
+        environment.push(("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "0"));
+    }
+    environment
+}
+
+/// The unit of a machine where systemd is the computer's init and owns its cgroups.
+pub fn unit(machine: &str) -> String {
+    format!("hostler-lab-{machine}.service")
+}
+
+async fn start(machine: &LabMachine) -> Result<Option<Child>> {
+    let hierarchy = Hierarchy::detect()?;
+    let groups = hierarchy.make(&machine.name).await?;
+    let program = program(machine, &hierarchy);
+    let console = state::machine_folder(&machine.name).join("console.log");
+    if hierarchy == Hierarchy::Systemd {
+        let mut all = vec!["--quiet".to_owned(), "--collect".to_owned(), format!("--unit={}", unit(&machine.name))];
+        all.extend(["--property=Delegate=yes".to_owned(), "--property=KillMode=mixed".to_owned()]);
+        all.push(format!("--property=StandardOutput=append:{}", console.display()));
+        all.extend(environment(&hierarchy).iter().map(|(name, value)| format!("--setenv={name}={value}")));
+        all.extend(program);
+        run("systemd-run", all).await?;
+        return Ok(None);
+    }
+    let log = OpenOptions::new().create(true).append(true).open(&console).context("the console's log can't be opened")?;
+    let doors = groups
+        .iter()
+        .map(|group| OpenOptions::new().write(true).open(group.join("cgroup.procs")).map_err(anyhow::Error::from))
+        .collect::<Result<Vec<_>>>()
+        .with_context(|| format!("{} can't be put into its cgroups", machine.name))?;
+    let mut command = Command::new(&program[0]);
+    command.args(&program[1..]).envs(environment(&hierarchy)).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    // SAFETY: write and setsid are single system calls on descriptors opened before the fork; nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            for mut door in &doors {
+                // 0 stands for whoever writes it (cgroups(7)).
+                door.write_all(b"0")?;
+            }
+            nix::unistd::setsid()?;
+            Ok(())
+        });
+    }
+    Ok(Some(command.spawn().with_context(|| format!("{} can't be started", program[0]))?))
+}
+
+/// Waits for sshd itself to say its name.
+async fn greeted(machine: &LabMachine, mut child: Option<Child>) -> Result<()> {
+    let address = SocketAddr::V4(SocketAddrV4::new(machine.address, 22));
+    let what = format!("sshd of {} to answer at {address}", machine.name);
+    let name = machine.name.clone();
+    wait::until(STARTS_WITHIN, &what, || {
+        if let Some(status) = child.as_mut().map(Child::try_wait).transpose()?.flatten() {
+            bail!("{name} went off while starting ({status}); its console said last:\n{}", console_end(&name));
+        }
+        Ok(greets(address).then_some(()))
+    })
+    .await
+    .with_context(|| format!("{} did not start\nhint: its console is in {}", machine.name, console(&machine.name).display()))
+}
+
+fn greets(address: SocketAddr) -> bool {
+    let hear = || -> std::io::Result<bool> {
+        let mut stream = namespace::connect(address, Duration::from_secs(2))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        let mut greeting = [0; 4];
+        stream.read_exact(&mut greeting)?;
+        Ok(&greeting == b"SSH-")
+    };
+    hear().unwrap_or(false)
+}
+
+fn console(machine: &str) -> std::path::PathBuf {
+    state::machine_folder(machine).join("console.log")
+}
+
+fn console_end(machine: &str) -> String {
+    let text = fs::read(console(machine)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(10).collect();
+    lines.into_iter().rev().map(|line| format!("  {line}\n")).collect()
+}
+
+/// Switches a machine off in order, as its power button does.
+pub async fn off(machine: &str) -> Result<()> {
+    if let Some(init) = process::init_of(machine) {
+        process::ask_to_power_off(init)?;
+    }
+    gone(machine, STOPS_WITHIN).await?;
+    disk::released(machine).await
+}
+
+/// Cuts a machine's power: all its processes end at once, and what its disk had not written is lost.
+pub async fn cut(machine: &str) -> Result<()> {
+    // Killing systemd-nspawn would leave the machine running; without its init the kernel ends the whole machine.
+    if let Some(init) = process::init_of(machine) {
+        let root = File::open(format!("/proc/{init}/root")).with_context(|| format!("{machine}'s disk can't be opened"))?;
+        process::signal(init, Signal::SIGKILL)?;
+        disk::lose_power(&root)?;
+    } else if let Some(supervisor) = process::supervisor_of(machine) {
+        process::signal(supervisor, Signal::SIGKILL)?;
+    }
+    gone(machine, Duration::from_secs(20)).await?;
+    disk::released(machine).await
+}
+
+/// Waits until a machine is off and systemd-nspawn has cleaned up after it.
+async fn gone(machine: &str, limit: Duration) -> Result<()> {
+    wait::until(limit, &format!("{machine} to be off"), || Ok((!is_on(machine)).then_some(()))).await
+}

@@ -1,0 +1,54 @@
+//! The apt repository that the lab's machines know: the image's packages, served on port 80 of the computer's address in the lab by a
+//! process of its own, which lives as long as the lab.
+
+use std::net::{SocketAddr, SocketAddrV4};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+use super::roster::HOST;
+use super::{namespace, state, wait};
+
+const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(HOST, 80));
+
+/// Whether the server answers.
+fn answers() -> bool {
+    namespace::connect(ADDRESS, Duration::from_secs(1)).is_ok()
+}
+
+/// Starts the server, unless it answers already.
+pub async fn start(folder: &Path) -> Result<()> {
+    if answers() {
+        return Ok(());
+    }
+    let log = std::fs::File::create(state::path("apt.log")).context("the repository's log can't be written")?;
+    let mut command = Command::new(std::env::current_exe().context("hostler does not find itself")?);
+    command.args(["lab", "serve-apt"]).arg(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    // SAFETY: open, setns and setsid are system calls; the path that `enter` builds is the one allocation, and the child of a fork may
+    // allocate under glibc.
+    unsafe {
+        command.pre_exec(|| {
+            nix::unistd::setsid()?;
+            namespace::enter(namespace::LAB)
+        });
+    }
+    let mut child = command.spawn().context("the apt repository's server can't be started")?;
+    wait::until(Duration::from_secs(10), &format!("the apt repository to answer at {ADDRESS}"), || {
+        if let Some(status) = child.try_wait()? {
+            let log = std::fs::read_to_string(state::path("apt.log")).unwrap_or_default();
+            anyhow::bail!("the apt repository's server ended ({status}): {}", log.trim());
+        }
+        Ok(answers().then_some(()))
+    })
+    .await
+}
+
+/// Serves a folder by HTTP until the lab ends it: GET and HEAD, whole files and ranges.
+pub async fn serve(folder: &Path) -> Result<()> {
+    let listener = tokio::net::TcpListener::bind(ADDRESS).await.with_context(|| format!("{ADDRESS} can't be listened at"))?;
+    let files = axum::Router::new().fallback_service(tower_http::services::ServeDir::new(folder));
+    Ok(axum::serve(listener, files).await?)
+}

@@ -1,0 +1,37 @@
+//! A piece of the lab's work, as events.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::event::{Event, Events, Unit};
+
+/// What a running task tells.
+#[derive(Debug, Clone)]
+pub struct Task {
+    events: Events,
+    name: String,
+}
+
+impl Task {
+    pub fn line(&self, line: &str) {
+        self.events.send(Event::TaskLine { task: self.name.clone(), line: line.to_owned() });
+    }
+
+    pub fn bytes(&self, done: u64, total: u64) {
+        self.events.send(Event::TaskProgress { task: self.name.clone(), done, total, unit: Unit::Bytes });
+    }
+}
+
+/// Does `work`, telling when it began and how it ended.
+pub async fn task<T>(events: &Events, name: &str, what: &str, work: impl AsyncFnOnce(Task) -> Result<T>) -> Result<T> {
+    let begun = Instant::now();
+    let name = name.to_owned();
+    events.send(Event::TaskStarted { task: name.clone(), what: what.to_owned() });
+    let result = work(Task { events: events.clone(), name: name.clone() }).await;
+    events.send(match &result {
+        Ok(_) => Event::TaskFinished { task: name, took: begun.elapsed() },
+        Err(error) => Event::TaskFailed { task: name, reason: format!("{error:#}") },
+    });
+    result
+}

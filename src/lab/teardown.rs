@@ -1,0 +1,121 @@
+//! Taking a lab away. Everything is found by name or by what it holds, so it does not matter how far a killed hostler had come.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::cgroup::Hierarchy;
+use super::power;
+use super::program::run;
+use super::roster::{MOST, roster};
+use super::state::{LabState, STATE, path};
+use super::task::Task;
+use super::{mounts, network, process, sysctl, wait};
+
+/// Takes away what the lab has: processes, mounts, loop devices, cgroups, namespaces, settings, and last its folder. Safe to repeat.
+pub async fn take_down(task: &Task) -> Result<()> {
+    // A damaged state still leaves names: all that a lab could have.
+    let state = LabState::load().ok().flatten();
+    let machines = state.as_ref().map_or_else(|| roster(MOST, 1), |state| state.machines.clone());
+    let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
+    let hierarchy = Hierarchy::detect()?;
+
+    task.line("end processes");
+    end_processes(&names, &hierarchy).await?;
+    task.line("release disks");
+    unmount_all()?;
+    for machine in &names {
+        // systemd-nspawn leaves them where /run is no tmpfs.
+        for folder in ["propagate", "unix-export"] {
+            let _ = fs::remove_dir(Path::new("/run/systemd/nspawn").join(folder).join(machine));
+        }
+    }
+    for device in mounts::loop_devices_below(Path::new(STATE)) {
+        run("losetup", ["--detach", &device.display().to_string()]).await?;
+    }
+    let what = "loop devices to be free";
+    wait::until(Duration::from_secs(20), what, || Ok(mounts::loop_devices_below(Path::new(STATE)).is_empty().then_some(()))).await?;
+    task.line("remove cgroups and networks");
+    hierarchy.remove(&names).await?;
+    network::take_down(state.as_ref().is_none_or(|state| state.namespaces_were_mounted)).await?;
+    let this_boot = state.as_ref().is_none_or(|state| super::state::boot().is_ok_and(|boot| boot == state.boot));
+    if this_boot {
+        for line in sysctl::restore()? {
+            task.line(&line);
+        }
+    }
+    remove_folder()
+}
+
+async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
+    let mut inits = Vec::new();
+    for machine in machines {
+        if *hierarchy == Hierarchy::Systemd {
+            // Not loaded: this machine was never on.
+            let _ = run("systemctl", ["kill", "--signal=KILL", &power::unit(machine)]).await;
+        }
+        if let Some(init) = process::init_of(machine) {
+            process::signal(init, Signal::SIGKILL)?;
+            inits.push(*machine);
+        }
+    }
+    // systemd-nspawn cleans up after a machine that ended, and then ends too.
+    let all_ended = || Ok((!inits.iter().any(|machine| power::is_on(machine))).then_some(()));
+    let orderly = wait::until(Duration::from_secs(10), "machines to end", all_ended).await;
+    for machine in machines {
+        if let Some(supervisor) = process::supervisor_of(machine) {
+            process::signal(supervisor, Signal::SIGKILL)?;
+        }
+    }
+    drop(orderly);
+    let namespaces = network::namespaces();
+    wait::until(Duration::from_secs(20), "the lab's processes to end", || {
+        let mut left = process::in_lab(&namespaces);
+        left.extend(machines.iter().filter_map(|machine| process::supervisor_of(machine)));
+        left.extend(hierarchy.processes(machines).into_iter().map(Pid::from_raw));
+        for pid in &left {
+            process::signal(*pid, Signal::SIGKILL)?;
+        }
+        Ok(left.is_empty().then_some(()))
+    })
+    .await
+}
+
+/// Unmounts all below the lab's folder, and what a systemd-nspawn that was killed has left, the last mounted first.
+fn unmount_all() -> Result<()> {
+    let of_nspawn = |point: &Path| {
+        point.starts_with("/run/systemd/nspawn")
+            && point.file_name().is_some_and(|name| roster(MOST, 1).iter().any(|machine| *machine.name == *name))
+    };
+    for mount in mounts::all()?.iter().rev() {
+        if mount.point.starts_with(STATE) || of_nspawn(&mount.point) {
+            // A program of the computer may have its working folder there; the mount goes when it does.
+            let flags = nix::mount::MntFlags::empty();
+            nix::mount::umount2(&mount.point, flags)
+                .or_else(|_| nix::mount::umount2(&mount.point, nix::mount::MntFlags::MNT_DETACH))
+                .with_context(|| format!("{} can't be unmounted", mount.point.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the lab's folder, the file that says there is a lab last of all.
+fn remove_folder() -> Result<()> {
+    for entry in fs::read_dir(STATE).into_iter().flatten().flatten() {
+        if entry.file_name() == "lab.json" {
+            continue;
+        }
+        let file = entry.path();
+        let removed = if file.is_dir() { fs::remove_dir_all(&file) } else { fs::remove_file(&file) };
+        removed.with_context(|| format!("{} can't be removed", file.display()))?;
+    }
+    let _ = fs::remove_file(path("lab.json"));
+    match fs::remove_dir(STATE) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).with_context(|| format!("{STATE} can't be removed")),
+        _ => Ok(()),
+    }
+}
