@@ -9,4 +9,5 @@ pub mod event;
 pub mod facts;
 pub mod inventory;
 pub mod plan;
+pub mod report;
 pub mod template;
