@@ -1,10 +1,12 @@
 //! What happens during a run, as values. Whoever does the work sends them; only [`crate::report`] decides how they look.
 //!
-//! Events never carry a secret: outputs that are secret do not appear, and output lines pass the redactor first.
+//! Events never carry a secret: outputs that are secret do not appear. What a secret got into all the same is caught by the
+//! [redactor](crate::report::Redactor), which every event passes before it is shown or written anywhere.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::inventory::MachineName;
@@ -45,6 +47,7 @@ pub enum Event {
     },
     TaskFinished {
         task: String,
+        #[serde(serialize_with = "seconds")]
         took: Duration,
     },
     TaskFailed {
@@ -58,6 +61,7 @@ pub enum Event {
     },
     Gathered {
         machine: MachineName,
+        #[serde(serialize_with = "seconds")]
         took: Duration,
     },
     Unreachable {
@@ -66,12 +70,21 @@ pub enum Event {
         hint: String,
     },
 
-    /// A step's script began on its machine. `line` is what the plan printed for it.
+    /// A plan is about to be carried out: how many steps each machine has in it. Optional; without it there is no `3/14`.
+    Begun {
+        steps: BTreeMap<MachineName, usize>,
+    },
+    /// A step's script began on its machine. `line` is what the plan printed for it: [`Step::line`](crate::plan::Step::line).
     StepStarted {
         step: StepId,
         stage: Stage,
         machine: MachineName,
         line: String,
+    },
+    /// The script as it was rendered, for the log only. Its secrets come on stdin, so there are none in it.
+    StepScript {
+        step: StepId,
+        text: String,
     },
     /// Bytes of a step's payload that the machine has taken.
     StepProgress {
@@ -83,6 +96,7 @@ pub enum Event {
     StepWaiting {
         step: StepId,
         what: String,
+        #[serde(serialize_with = "seconds")]
         limit: Duration,
     },
     /// A line the script printed, for the log only.
@@ -90,8 +104,14 @@ pub enum Event {
         step: StepId,
         line: String,
     },
+    /// The script's exit status, for the log only.
+    StepExited {
+        step: StepId,
+        status: i32,
+    },
     StepFinished {
         step: StepId,
+        #[serde(serialize_with = "seconds")]
         took: Duration,
     },
     StepFailed {
@@ -119,4 +139,38 @@ pub enum Event {
 pub enum Unit {
     Bytes,
     Items,
+}
+
+impl Event {
+    /// Whether only the run log holds it.
+    pub fn log_only(&self) -> bool {
+        matches!(self, Event::StepScript { .. } | Event::StepOutput { .. } | Event::StepExited { .. })
+    }
+
+    /// Every text in it that somebody wrote: where a secret could be.
+    pub fn texts_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Event::TaskStarted { task, what } => vec![task, what],
+            Event::TaskLine { task, line } => vec![task, line],
+            Event::TaskFailed { task, reason } => vec![task, reason],
+            Event::TaskProgress { task, .. } | Event::TaskFinished { task, .. } => vec![task],
+            Event::Unreachable { reason, hint, .. } | Event::StepFailed { reason, hint, .. } => vec![reason, hint],
+            Event::StepStarted { line, .. } | Event::StepOutput { line, .. } => vec![line],
+            Event::StepScript { text, .. } => vec![text],
+            Event::StepWaiting { what, .. } => vec![what],
+            Event::Note { line } | Event::Warning { line } => vec![line],
+            Event::Gathering { .. }
+            | Event::Gathered { .. }
+            | Event::Begun { .. }
+            | Event::StepProgress { .. }
+            | Event::StepExited { .. }
+            | Event::StepFinished { .. }
+            | Event::StepBlocked { .. } => Vec::new(),
+        }
+    }
+}
+
+/// A duration as seconds: `3.214`.
+pub fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_millis() as f64 / 1000.0)
 }

@@ -12,4 +12,5 @@ pub mod facts;
 pub mod inventory;
 pub mod lab;
 pub mod plan;
+pub mod report;
 pub mod template;

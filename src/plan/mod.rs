@@ -74,6 +74,13 @@ pub struct Step {
 #[serde(transparent)]
 pub struct StepId(String);
 
+impl Step {
+    /// What the plan prints after the machine's name: `swap is on (/dev/sda3): turn it off and keep it off`.
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.reason, self.action)
+    }
+}
+
 impl StepId {
     pub fn new(machine: &MachineName, what: &str) -> StepId {
         StepId(format!("{machine}/{what}"))

@@ -1,0 +1,184 @@
+//! Asking a person. Whoever reports does it, so that question and progress don't write over each other.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::Arc;
+
+use anyhow::Result;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Request;
+use super::exit::{ExitStatus, Failure};
+use super::redact::Redactor;
+
+/// Who can be asked. Clones ask the same person, one question at a time.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// `None`: there is nobody.
+    pub(super) requests: Option<mpsc::UnboundedSender<Request>>,
+    pub(super) redactor: Arc<Redactor>,
+}
+
+/// What a person is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Yes or no; anything but a yes is a no.
+    YesNo { text: String },
+    /// To be answered by typing `expected` in full.
+    Typed { text: String, expected: String },
+    /// A line of text; an empty one is `default`, or asked again if there is none.
+    Text { text: String, default: Option<String> },
+    /// Read without echo.
+    Password { text: String },
+}
+
+/// Whether there is a person to ask: standard input and standard error are a terminal.
+pub fn somebody_is_there() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+impl Asker {
+    /// Nobody: every question is an error.
+    pub fn nobody() -> Asker {
+        Asker { requests: None, redactor: Arc::default() }
+    }
+
+    /// A yes or a no; no is the default. `otherwise` says how to do without a terminal: `pass --yes`.
+    ///
+    /// # Errors
+    /// Usage (2) with `otherwise` as hint when nobody can be asked.
+    pub async fn yes_no(&self, text: &str, otherwise: &str) -> Result<bool> {
+        Ok(self.ask(Question::YesNo { text: text.to_owned() }, otherwise).await? == "yes")
+    }
+
+    /// Whether `expected` (the cluster's name) was typed in full.
+    ///
+    /// # Errors
+    /// As [`yes_no`](Asker::yes_no).
+    pub async fn typed(&self, text: &str, expected: &str, otherwise: &str) -> Result<bool> {
+        let question = Question::Typed { text: text.to_owned(), expected: expected.to_owned() };
+        Ok(self.ask(question, otherwise).await? == expected)
+    }
+
+    /// A line of text, without blanks around it; `default` for an empty one, and never empty without.
+    ///
+    /// # Errors
+    /// As [`yes_no`](Asker::yes_no), and when the input ends.
+    pub async fn text(&self, text: &str, default: Option<&str>, otherwise: &str) -> Result<String> {
+        self.ask(Question::Text { text: text.to_owned(), default: default.map(str::to_owned) }, otherwise).await
+    }
+
+    /// A password, read without echo, and known to the redactor from then on.
+    ///
+    /// # Errors
+    /// As [`yes_no`](Asker::yes_no).
+    pub async fn password(&self, text: &str, otherwise: &str) -> Result<String> {
+        let password = self.ask(Question::Password { text: text.to_owned() }, otherwise).await?;
+        self.redactor.add(&password);
+        Ok(password)
+    }
+
+    async fn ask(&self, question: Question, otherwise: &str) -> Result<String> {
+        let text = match &question {
+            Question::YesNo { text } | Question::Typed { text, .. } | Question::Text { text, .. } | Question::Password { text } => {
+                text.clone()
+            }
+        };
+        let nobody = || Failure::new(ExitStatus::Usage, format!("there is no terminal to ask on: {text}"), otherwise);
+        let (answer, answered) = oneshot::channel();
+        let requests = self.requests.as_ref().ok_or_else(nobody)?;
+        requests.send(Request::Ask(question, answer)).map_err(|_| nobody())?;
+        // The reporter drops a question unanswered only when it ends.
+        let answer = answered.await.map_err(|_| nobody())?;
+        answer.map_err(|error| Failure::new(ExitStatus::Usage, format!("no answer to: {text}: {error}"), otherwise).into())
+    }
+}
+
+/// Asks on this process's terminal. Blocks until there is an answer.
+pub(super) fn on_terminal(question: &Question) -> io::Result<String> {
+    match question {
+        Question::Password { text } => rpassword::prompt_password(format!("{text}: ")),
+        _ => answer(question, &mut io::stdin().lock(), &mut io::stderr()),
+    }
+}
+
+/// Asks on `output`, with a question that is no password, and reads lines of `input` until one is an answer.
+fn answer(question: &Question, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<String> {
+    loop {
+        match question {
+            Question::YesNo { text } => write!(output, "{text} [y/N] ")?,
+            Question::Typed { text, expected } => write!(output, "{text}\ntype {expected} to go on: ")?,
+            Question::Text { text, default: Some(default) } => write!(output, "{text} [{default}]: ")?,
+            Question::Text { text, default: None } | Question::Password { text } => write!(output, "{text}: ")?,
+        }
+        output.flush()?;
+        let mut line = String::new();
+        let ended = input.read_line(&mut line)? == 0;
+        if ended {
+            // The prompt's line was never ended by an answer.
+            writeln!(output)?;
+        }
+        let line = line.trim();
+        match question {
+            Question::YesNo { .. } => {
+                let yes = ["y", "yes"].contains(&line.to_lowercase().as_str());
+                return Ok(if yes { "yes" } else { "no" }.to_owned());
+            }
+            Question::Text { default: Some(default), .. } if line.is_empty() => return Ok(default.clone()),
+            Question::Text { default: None, .. } if line.is_empty() => {
+                if ended {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+                }
+            }
+            _ => return Ok(line.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(question: Question, typed: &str) -> (io::Result<String>, String) {
+        let mut output = Vec::new();
+        let answer = answer(&question, &mut typed.as_bytes(), &mut output);
+        (answer, String::from_utf8(output).unwrap())
+    }
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        let question = || Question::YesNo { text: "carry this out?".to_owned() };
+        for (typed, expected) in
+            [("y\n", "yes"), ("Yes\n", "yes"), (" yes \n", "yes"), ("\n", "no"), ("", "no"), ("yep\n", "no"), ("n\n", "no")]
+        {
+            assert_eq!(asked(question(), typed).0.unwrap(), expected, "{typed:?}");
+        }
+        assert_eq!(asked(question(), "y\n").1, "carry this out? [y/N] ");
+    }
+
+    #[test]
+    fn a_name_is_typed_in_full() {
+        let question = Question::Typed { text: "this wipes 3 machines of ponies".to_owned(), expected: "ponies".to_owned() };
+        assert_eq!(asked(question.clone(), "pony\n").0.unwrap(), "pony");
+        let (answer, shown) = asked(question, "ponies\n");
+        assert_eq!(answer.unwrap(), "ponies");
+        assert_eq!(shown, "this wipes 3 machines of ponies\ntype ponies to go on: ");
+    }
+
+    #[test]
+    fn text_has_a_default_or_is_asked_for_until_there_is_some() {
+        let user = Question::Text { text: "user".to_owned(), default: Some("root".to_owned()) };
+        assert_eq!(asked(user.clone(), "\n").0.unwrap(), "root");
+        assert_eq!(asked(user, " ash\n").0.unwrap(), "ash");
+        let address = Question::Text { text: "address".to_owned(), default: None };
+        let (answer, shown) = asked(address.clone(), "\n192.168.1.11\n");
+        assert_eq!((answer.unwrap().as_str(), shown.as_str()), ("192.168.1.11", "address: address: "));
+        assert_eq!(asked(address, "\n").0.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn nobody_to_ask_is_a_usage_error_with_the_flag() {
+        let error = Asker::nobody().yes_no("carry this out?", "pass `--yes`").await.unwrap_err();
+        assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
+        assert_eq!(error.to_string(), "there is no terminal to ask on: carry this out?\nhint: pass `--yes`");
+    }
+}

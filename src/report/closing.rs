@@ -1,0 +1,251 @@
+//! What a run ends with: the time a machine and stage took, the critical path, what failed, what is left, where the log is.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::critical_path::critical_path;
+use super::paint::Paint;
+use super::plan::counted;
+use super::quantity;
+use super::record::Record;
+use super::table::table;
+use crate::inventory::MachineName;
+use crate::plan::{Plan, Stage, StepId};
+
+/// Machines side by side in one table; more make another table.
+const COLUMNS: usize = 6;
+
+/// Steps of the critical path that took less are folded into one line.
+const SHORT: Duration = Duration::from_millis(500);
+
+/// The end of a run as a value; `--output json` prints it as its last event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Closing {
+    #[serde(serialize_with = "crate::event::seconds")]
+    pub took: Duration,
+    /// Steps that succeeded.
+    pub done: usize,
+    pub times: Vec<StageTime>,
+    pub critical_path: Vec<PathStep>,
+    pub unreachable: IndexMap<MachineName, String>,
+    pub failed: Vec<Failed>,
+    pub left: Vec<Left>,
+    pub log: Option<PathBuf>,
+}
+
+/// The time in which at least one step of a stage ran on a machine.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageTime {
+    pub machine: MachineName,
+    pub stage: Stage,
+    #[serde(serialize_with = "crate::event::seconds")]
+    pub took: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PathStep {
+    pub step: StepId,
+    pub line: String,
+    #[serde(serialize_with = "crate::event::seconds")]
+    pub took: Duration,
+}
+
+/// A step or a task that failed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failed {
+    /// The step's id, or the task's name.
+    pub what: String,
+    pub reason: String,
+    pub hint: String,
+}
+
+/// A step of the plan that did not end.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Left {
+    pub step: StepId,
+    /// What stands at the begin of what it waits for. `None`: the run was broken off.
+    pub by: Option<StepId>,
+}
+
+impl Closing {
+    /// `plan` is what was to be done; without one, only what the events told.
+    pub fn new(plan: Option<&Plan>, record: &Record) -> Closing {
+        let steps = plan.map_or(&[][..], |plan| &plan.steps);
+        let path = plan.map_or_else(Vec::new, |plan| critical_path(plan, &record.durations()));
+        let text = |id: &StepId| record.steps.get(id).map_or_else(String::new, |ran| ran.line.clone());
+        let mut left: Vec<Left> = record.blocked.keys().map(|id| Left { step: id.clone(), by: Some(root(record, id).clone()) }).collect();
+        for step in steps {
+            let ended = record.steps.get(&step.id).is_some_and(|ran| ran.ended.is_some());
+            if !ended && !record.blocked.contains_key(&step.id) && !record.failed.contains_key(&step.id) {
+                left.push(Left { step: step.id.clone(), by: None });
+            }
+        }
+        let failed = record
+            .failed
+            .iter()
+            .map(|(step, (reason, hint))| Failed { what: step.to_string(), reason: reason.clone(), hint: hint.clone() })
+            .chain(record.failed_tasks.iter().map(|(task, reason)| Failed {
+                what: task.clone(),
+                reason: reason.clone(),
+                hint: String::new(),
+            }))
+            .collect();
+        let ended = record.steps.iter().filter(|(id, ran)| ran.ended.is_some() && !record.failed.contains_key(*id));
+        Closing {
+            took: record.took,
+            done: ended.count(),
+            times: times(record),
+            critical_path: path.into_iter().map(|(step, took)| PathStep { line: text(&step), step, took }).collect(),
+            unreachable: record.unreachable.clone(),
+            failed,
+            left,
+            log: record.log.clone(),
+        }
+    }
+
+    /// For a person. Ends with a newline.
+    pub fn text(&self, paint: Paint) -> String {
+        let mut parts = Vec::new();
+        if !self.times.is_empty() {
+            parts.push(self.tables());
+        }
+        if !self.critical_path.is_empty() {
+            parts.push(self.path_text(paint));
+        }
+        let mut troubles = String::new();
+        for (machine, reason) in &self.unreachable {
+            troubles.push_str(&format!("{} {machine}: {}\n", paint.bad("unreachable:"), first_line(reason)));
+        }
+        for failed in &self.failed {
+            troubles.push_str(&format!("{} {}: {}\n", paint.bad("failed:"), failed.what, first_line(&failed.reason)));
+            if !failed.hint.is_empty() {
+                troubles.push_str(&format!("  {} {}\n", paint.hint("hint:"), failed.hint));
+            }
+        }
+        troubles.push_str(&self.left_text(paint));
+        if !troubles.is_empty() {
+            parts.push(troubles);
+        }
+        let mut end = format!("{} done in {}\n", counted(self.done, "step"), quantity::duration(self.took));
+        if let Some(log) = &self.log {
+            end.push_str(&format!("log: {}\n", log.display()));
+        }
+        parts.push(end);
+        parts.join("\n")
+    }
+
+    fn tables(&self) -> String {
+        let mut machines: Vec<&MachineName> = Vec::new();
+        for time in &self.times {
+            if !machines.contains(&&time.machine) {
+                machines.push(&time.machine);
+            }
+        }
+        let tables = machines.chunks(COLUMNS).map(|machines| {
+            let mut header = vec!["stage".to_owned()];
+            header.extend(machines.iter().map(|machine| machine.to_string()));
+            let mut rows = vec![header];
+            for (stage, title) in Stage::ALL {
+                let took = |machine: &MachineName| self.times.iter().find(|time| time.machine == *machine && time.stage == *stage);
+                let cells: Vec<Option<Duration>> = machines.iter().map(|machine| took(machine).map(|time| time.took)).collect();
+                if cells.iter().any(Option::is_some) {
+                    let mut row = vec![(*title).to_owned()];
+                    row.extend(cells.iter().map(|cell| cell.map_or_else(String::new, quantity::duration)));
+                    rows.push(row);
+                }
+            }
+            table(&rows)
+        });
+        tables.collect::<Vec<_>>().join("\n")
+    }
+
+    fn path_text(&self, paint: Paint) -> String {
+        let whole: Duration = self.critical_path.iter().map(|step| step.took).sum();
+        let mut text = format!("{} {}\n", paint.title("critical path:"), quantity::duration(whole));
+        let short: Vec<&PathStep> = self.critical_path.iter().filter(|step| step.took < SHORT).collect();
+        // One or two are named rather than counted.
+        let fold = short.len() > 2;
+        for step in self.critical_path.iter().filter(|step| !fold || step.took >= SHORT) {
+            let machine = step.step.as_str().split_once('/').map_or("", |(machine, _)| machine);
+            text.push_str(&format!("  {:>5}  {machine}: {}\n", quantity::duration(step.took), step.line));
+        }
+        if fold {
+            let took = quantity::duration(short.iter().map(|step| step.took).sum());
+            text.push_str(&format!("  {took:>5}  {} shorter than 0.5s each\n", counted(short.len(), "step")));
+        }
+        text
+    }
+
+    fn left_text(&self, paint: Paint) -> String {
+        let mut groups: IndexMap<Option<&StepId>, Vec<&StepId>> = IndexMap::new();
+        for left in &self.left {
+            groups.entry(left.by.as_ref()).or_default().push(&left.step);
+        }
+        let mut text = String::new();
+        for (by, steps) in groups {
+            let why = match by {
+                Some(by) => format!("blocked by {by}"),
+                None => "not ended when the run was".to_owned(),
+            };
+            text.push_str(&format!("{} {}, {why}:\n", paint.odd("left:"), counted(steps.len(), "step")));
+            for step in steps {
+                text.push_str(&format!("  {step}\n"));
+            }
+        }
+        text
+    }
+}
+
+/// What blocks `step` in the first place.
+fn root<'a>(record: &'a Record, step: &'a StepId) -> &'a StepId {
+    let mut at = step;
+    // No longer than there are blocked steps: a circle, which no plan has, must not hold up the closing.
+    for _ in 0..record.blocked.len() {
+        match record.blocked.get(at) {
+            Some(by) => at = by,
+            None => break,
+        }
+    }
+    at
+}
+
+/// By machine in the order of their first steps, and stage.
+fn times(record: &Record) -> Vec<StageTime> {
+    let mut spans: IndexMap<&MachineName, BTreeMap<Stage, Vec<(Duration, Duration)>>> = IndexMap::new();
+    for ran in record.steps.values() {
+        let end = ran.ended.unwrap_or(record.took);
+        spans.entry(&ran.machine).or_default().entry(ran.stage).or_default().push((ran.begun, end));
+    }
+    let mut times = Vec::new();
+    for (machine, stages) in spans {
+        for (stage, spans) in stages {
+            times.push(StageTime { machine: machine.clone(), stage, took: covered(spans) });
+        }
+    }
+    times
+}
+
+/// The time that at least one of `spans` covers.
+fn covered(mut spans: Vec<(Duration, Duration)>) -> Duration {
+    spans.sort();
+    let mut sum = Duration::ZERO;
+    let mut until = Duration::ZERO;
+    for (begin, end) in spans {
+        sum += end.saturating_sub(begin.max(until));
+        until = until.max(end);
+    }
+    sum
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or("")
+}

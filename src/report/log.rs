@@ -1,0 +1,139 @@
+//! The log of a run: a file that tells all of it, whatever became of the run.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::quantity;
+use super::running::waits;
+use crate::event::Event;
+
+/// Logs that are kept; older ones go when a new one begins.
+const KEPT: usize = 50;
+
+/// An open log, mode 0600. Each event is written at once: what happened before a `kill -9` can be read after it.
+#[derive(Debug)]
+pub struct RunLog {
+    file: File,
+    path: PathBuf,
+}
+
+/// `$XDG_STATE_HOME/hostler/runs`, by default `~/.local/state/hostler/runs`; `None` without a home.
+pub fn default_folder() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
+    state.map(|state| state.join("hostler/runs"))
+}
+
+impl RunLog {
+    /// Begins a log in `folder` (made with mode 0700 if it is not there), named by `now` and `verb`, and removes all but the newest 50.
+    pub fn create(folder: &Path, verb: &str, now: Timestamp) -> io::Result<RunLog> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let verb: String = verb.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let (file, path) = (1..)
+            .map(|number| match number {
+                1 => folder.join(format!("{time}-{verb}.log")),
+                _ => folder.join(format!("{time}-{verb}-{number}.log")),
+            })
+            .find_map(|path| match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+                // Two runs within one second.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+                opened => Some(opened.map(|file| (file, path))),
+            })
+            .unwrap_or_else(|| Err(io::Error::other("no free name")))?;
+        let mut log = RunLog { file, path };
+        log.text(&format!("hostler {} {verb}, {now}, process {}", env!("CARGO_PKG_VERSION"), std::process::id()))?;
+        remove_oldest(folder)?;
+        Ok(log)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes what `event` says; bytes on their way are left out.
+    pub fn event(&mut self, now: Timestamp, event: &Event) -> io::Result<()> {
+        let lines = lines(event);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let time = now.strftime("%H:%M:%S%.3f").to_string();
+        let text: String = lines.iter().map(|line| format!("{time}  {line}\n")).collect();
+        self.file.write_all(text.as_bytes())
+    }
+
+    /// Writes `text` as it is: a plan, a result, the closing table.
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        self.file.write_all(format!("{}\n", text.trim_end_matches('\n')).as_bytes())
+    }
+}
+
+/// Names begin with their time, so their order is that of the runs.
+fn remove_oldest(folder: &Path) -> io::Result<()> {
+    let mut logs: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        // Whatever else the user keeps here is theirs.
+        let ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(".log") && is_named(name));
+        if ours {
+            logs.push(path);
+        }
+    }
+    logs.sort();
+    for old in &logs[..logs.len().saturating_sub(KEPT)] {
+        match fs::remove_file(old) {
+            // Another run was quicker.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `20261123T214029Z-`
+fn is_named(name: &str) -> bool {
+    let pattern = "00000000T000000Z-";
+    name.len() > pattern.len()
+        && name.bytes().zip(pattern.bytes()).all(|(byte, like)| if like == b'0' { byte.is_ascii_digit() } else { byte == like })
+}
+
+fn lines(event: &Event) -> Vec<String> {
+    let took = |took| format!("done in {}", quantity::duration(took));
+    let told = |subject: &str, text: String| vec![format!("{subject}  {text}")];
+    let failed = |subject: &str, how: &str, reason: &str, hint: &str| {
+        let mut lines = marked(subject, &format!("{how}:"), reason);
+        if !hint.is_empty() {
+            lines.extend(marked(subject, "hint:", hint));
+        }
+        lines
+    };
+    match event {
+        Event::TaskStarted { task, what } => told(task, format!("begins: {what}")),
+        Event::TaskLine { task, line } => marked(task, ">", line),
+        Event::TaskFinished { task, took: time } => told(task, took(*time)),
+        Event::TaskFailed { task, reason } => failed(task, "failed", reason, ""),
+        Event::Gathering { machine } => told(machine.as_str(), "is asked for its facts".to_owned()),
+        Event::Gathered { machine, took: time } => told(machine.as_str(), format!("facts {}", took(*time))),
+        Event::Unreachable { machine, reason, hint } => failed(machine.as_str(), "unreachable", reason, hint),
+        Event::StepStarted { step, line, .. } => told(step.as_str(), format!("begins: {line}")),
+        Event::StepScript { step, text } => marked(step.as_str(), "|", text),
+        Event::StepWaiting { step, what, limit } => told(step.as_str(), waits(what, *limit)),
+        Event::StepOutput { step, line } => marked(step.as_str(), ">", line),
+        Event::StepExited { step, status } => told(step.as_str(), format!("exit status {status}")),
+        Event::StepFinished { step, took: time } => told(step.as_str(), took(*time)),
+        Event::StepFailed { step, reason, hint } => failed(step.as_str(), "failed", reason, hint),
+        Event::StepBlocked { step, by } => told(step.as_str(), format!("blocked by {by}")),
+        Event::Note { line } => vec![line.clone()],
+        Event::Warning { line } => vec![format!("warning: {line}")],
+        Event::TaskProgress { .. } | Event::StepProgress { .. } | Event::Begun { .. } => Vec::new(),
+    }
+}
+
+/// Each line of `text` after `subject` and `mark`, so that a search for the step finds all of it.
+fn marked(subject: &str, mark: &str, text: &str) -> Vec<String> {
+    text.lines().map(|line| format!("{subject}  {mark} {line}").trim_end().to_owned()).collect()
+}

@@ -1,0 +1,78 @@
+//! A plan as a person reads it.
+
+use std::collections::BTreeSet;
+
+use super::paint::Paint;
+use crate::inventory::MachineName;
+use crate::plan::{Plan, Stage, Step};
+
+/// The plan by stage, a line for what is to be done and why; what is refused and what to know, each with its way out; and a summary.
+///
+/// Machines for which one stage holds the same reason and action share a line. Ends with a newline.
+pub fn plan_text(plan: &Plan, paint: Paint) -> String {
+    let mut text = String::new();
+    for (stage, title) in Stage::ALL {
+        let lines = folded(plan.steps.iter().filter(|step| step.stage == *stage));
+        if lines.is_empty() {
+            continue;
+        }
+        text.push_str(&format!("{}\n", paint.title(title)));
+        for (machines, line) in lines {
+            text.push_str(&format!("  {}: {line}\n", names(&machines)));
+        }
+        text.push('\n');
+    }
+    for refusal in &plan.refusals {
+        text.push_str(&format!("{} {}: {}\n", paint.bad("refused:"), subject(&refusal.machine), refusal.reason));
+        text.push_str(&format!("  {} {}\n", paint.hint("hint:"), refusal.way_out));
+    }
+    for warning in &plan.warnings {
+        text.push_str(&format!("{} {}: {}\n", paint.odd("warning:"), subject(&warning.machine), warning.text));
+    }
+    if !(plan.refusals.is_empty() && plan.warnings.is_empty()) {
+        text.push('\n');
+    }
+    text.push_str(&summary(plan));
+    text.push('\n');
+    text
+}
+
+/// `57 steps on 3 machines, 1 refusal`, or that there is nothing to do.
+pub fn summary(plan: &Plan) -> String {
+    let machines: BTreeSet<_> = plan.steps.iter().map(|step| &step.machine).collect();
+    let mut parts = match (plan.steps.len(), plan.refusals.is_empty()) {
+        (0, true) => vec!["nothing to do: all is as the inventory says".to_owned()],
+        (0, false) => vec!["nothing that can be done".to_owned()],
+        (steps, _) => vec![format!("{} on {}", counted(steps, "step"), counted(machines.len(), "machine"))],
+    };
+    parts.extend((!plan.refusals.is_empty()).then(|| counted(plan.refusals.len(), "refusal")));
+    parts.extend((!plan.warnings.is_empty()).then(|| counted(plan.warnings.len(), "warning")));
+    parts.join(", ")
+}
+
+/// The lines of steps and the machines that share them, both in the order of the plan.
+fn folded<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<(Vec<&'a MachineName>, String)> {
+    let mut lines: Vec<(Vec<&MachineName>, String)> = Vec::new();
+    for step in steps {
+        let line = step.line();
+        // A machine that does the same twice has two lines.
+        match lines.iter_mut().find(|(machines, known)| *known == line && !machines.contains(&&step.machine)) {
+            Some((machines, _)) => machines.push(&step.machine),
+            None => lines.push((vec![&step.machine], line)),
+        }
+    }
+    lines
+}
+
+fn names(machines: &[&MachineName]) -> String {
+    machines.iter().map(|machine| machine.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn subject(machine: &Option<MachineName>) -> &str {
+    machine.as_ref().map_or("cluster", |machine| machine.as_str())
+}
+
+/// `1 step`, `2 steps`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

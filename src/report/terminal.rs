@@ -1,0 +1,102 @@
+//! A terminal: what runs as a line each at its foot, what ended scrolling above.
+
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::lines::Lines;
+use super::paint::Paint;
+use super::quantity;
+use super::running::Item;
+use crate::event::Event;
+
+/// Cells of a bar.
+const BAR: usize = 16;
+
+/// The foot of the terminal. Nothing else may write to it without [`quiet`](Terminal::quiet).
+pub struct Terminal {
+    lines: Lines,
+    foot: MultiProgress,
+    /// One a line, from the top.
+    bars: Vec<ProgressBar>,
+}
+
+impl Terminal {
+    pub fn new(target: ProgressDrawTarget, paint: Paint) -> Terminal {
+        Terminal { lines: Lines::above_bars(paint), foot: MultiProgress::with_draw_target(target), bars: Vec::new() }
+    }
+
+    pub fn event(&mut self, now: Duration, event: &Event) {
+        let lines = self.lines.event(now, event);
+        self.above(&lines);
+    }
+
+    /// Prints `lines` above the foot.
+    pub fn above(&mut self, lines: &[String]) {
+        for line in lines {
+            // A terminal that is gone is no reason to stop the work.
+            let _ = self.foot.println(line);
+        }
+    }
+
+    pub fn paint(&self) -> Paint {
+        self.lines.paint
+    }
+
+    /// Draws what runs now.
+    pub fn tick(&mut self, now: Duration) {
+        let lines = foot(&self.lines, now);
+        while self.bars.len() > lines.len() {
+            if let Some(bar) = self.bars.pop() {
+                bar.finish_and_clear();
+                self.foot.remove(&bar);
+            }
+        }
+        while self.bars.len() < lines.len() {
+            // The line is made here; indicatif cuts it to the width and draws it. The template is a constant without an error.
+            let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            self.bars.push(self.foot.add(ProgressBar::new_spinner().with_style(style)));
+        }
+        for (bar, line) in self.bars.iter().zip(lines) {
+            bar.set_message(line);
+            bar.tick();
+        }
+    }
+
+    /// Takes the foot away, so that somebody else may write. The next [`tick`](Terminal::tick) brings it back.
+    pub fn quiet(&mut self) {
+        while let Some(bar) = self.bars.pop() {
+            bar.finish_and_clear();
+            self.foot.remove(&bar);
+        }
+        let _ = self.foot.clear();
+    }
+}
+
+/// The lines of the foot, tasks and machines in the order they were first heard of.
+fn foot(lines: &Lines, now: Duration) -> Vec<String> {
+    let mut foot: Vec<(usize, String)> = Vec::new();
+    for item in lines.running.items() {
+        foot.push((lines.running.order(&item.subject), live(lines, item, now)));
+    }
+    for (machine, next, total) in lines.running.idle() {
+        let line = lines.line(machine.as_str(), &[&place(Some((next, total))), &lines.paint.faint("waits for other machines")]);
+        foot.push((lines.running.order(machine.as_str()), line));
+    }
+    foot.sort_by_key(|(order, _)| *order);
+    foot.into_iter().map(|(_, line)| line).collect()
+}
+
+/// `rainbowdash   4/14    12s  ━━━━━━━━────────  182 of 270 MB, 4s left  no images: send, import and pin 11 images`
+fn live(lines: &Lines, item: &Item, now: Duration) -> String {
+    let elapsed = format!("{:>5}", quantity::duration(now.saturating_sub(item.since)));
+    let bar = item.share().map_or(String::new(), |share| {
+        let full = (share * BAR as f64) as usize;
+        format!("{}{}", lines.paint.good(&"━".repeat(full)), lines.paint.faint(&"─".repeat(BAR - full)))
+    });
+    lines.line(&item.subject, &[&place(item.place), &elapsed, &bar, &lines.paint.odd(&item.state(now)), &item.what])
+}
+
+fn place(place: Option<(usize, usize)>) -> String {
+    place.map_or(String::new(), |(number, total)| format!("{:>5}", format!("{number}/{total}")))
+}
