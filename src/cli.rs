@@ -1,20 +1,46 @@
-//! Arguments and help texts.
+//! Command line: types and help texts only.
 
 use clap::{Parser, Subcommand};
 
 pub mod lab;
 
-/// From one inventory of bare machines to a working Kubernetes cluster, over SSH
+/// Tends hosts: from one YAML inventory of bare machines to a working Kubernetes cluster, over SSH.
 #[derive(Debug, Parser)]
-#[command(name = "hostler", version)]
+#[command(version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    /// How results and progress are printed
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    Text,
+    /// Results as JSON, progress as one JSON object a line
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make the machines what the inventory says
+    Up(crate::command::up::Up),
+    /// Show what `up` would do, and why
+    Plan(crate::command::up::Common),
     /// Machines on this computer, for rehearsal and tests
     #[command(subcommand)]
     Lab(lab::LabCommand),
+}
+
+impl Command {
+    /// The verb's name, and whether a run of it leaves a log.
+    pub fn name(&self) -> (&'static str, bool) {
+        match self {
+            Command::Up(_) => ("up", true),
+            Command::Plan(_) => ("plan", false),
+            Command::Lab(lab::LabCommand::Up(_)) => ("lab-up", true),
+            Command::Lab(_) => ("lab", false),
+        }
+    }
 }

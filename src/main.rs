@@ -3,38 +3,31 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use hostler::cli::{Cli, Command};
-use hostler::event::{Event, Events};
-use hostler::{command, lab};
-use tokio::sync::mpsc::unbounded_channel;
+use hostler::cli::{Cli, Command, Output};
+use hostler::command;
+use hostler::report::{ExitStatus, Paint, Reporter, Style, error_text, log};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Lab(arguments) = Cli::parse().command;
-    let (sender, mut receiver) = unbounded_channel();
-    let printer = tokio::spawn(async move {
-        while let Some(event) = receiver.recv().await {
-            print(&event);
-        }
-    });
-    let result = command::lab::run(arguments, &Events(sender)).await;
-    let _ = printer.await;
+    let Cli { command, output } = Cli::parse();
+    let json = output == Output::Json;
+    let (verb, logged) = command.name();
+    let folder = if logged { log::default_folder() } else { None };
+    let reporter = Reporter::start(Style::detect(json), verb, folder);
+    let result = match command {
+        Command::Up(arguments) => command::up::up(&arguments, false, &reporter).await.map(|(status, plan)| (status, Some(plan))),
+        Command::Plan(common) => command::up::show(&common, json, &reporter).await.map(|status| (status, None)),
+        Command::Lab(arguments) => command::lab::run(arguments, &reporter).await,
+    };
     match result {
-        Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(if error.is::<lab::Refused>() { 3 } else { 1 })
+        Ok((status, plan)) => {
+            reporter.finish(plan.as_ref()).await;
+            status.into()
         }
-    }
-}
-
-fn print(event: &Event) {
-    match event {
-        Event::TaskStarted { task, what } => eprintln!("{task}: {what}"),
-        Event::TaskProgress { task, done, total, .. } => eprintln!("{task}: {} of about {} MiB", done >> 20, total >> 20),
-        Event::TaskLine { task, line } => eprintln!("{task}: {line}"),
-        Event::TaskFinished { task, took } => eprintln!("{task}: done in {:.1} s", took.as_secs_f64()),
-        Event::Note { line } | Event::Warning { line } => eprintln!("{line}"),
-        _ => {}
+        Err(error) => {
+            reporter.finish(None).await;
+            eprint!("{}", error_text(&error, Paint::wanted(true)));
+            ExitStatus::of(&error).into()
+        }
     }
 }

@@ -1,3 +1,6 @@
-//! One file a verb.
+//! The verbs: a file each.
 
+pub mod connect;
+pub mod kubeconfig;
 pub mod lab;
+pub mod up;

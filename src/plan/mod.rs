@@ -44,7 +44,7 @@ pub fn plan(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineN
 /// Everything a run will do, and everything it will not.
 ///
 /// `steps` is one order that respects every `needs`; the graph is what runs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// Version of this value's JSON form; 1.

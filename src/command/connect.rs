@@ -1,0 +1,35 @@
+//! From the inventory's connections to links: the same for every verb that reaches machines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::execute::Link;
+use crate::inventory::{Inventory, Machine, MachineName};
+use crate::report::Reporter;
+use crate::ssh;
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct Connecting {
+    /// Accept host keys that are not known yet, and remember them
+    #[arg(long)]
+    pub accept_new_host_keys: bool,
+}
+
+/// A link to every machine of the inventory; none is opened yet.
+pub fn links(inventory: &Inventory, connecting: &Connecting, reporter: &Reporter) -> Result<BTreeMap<MachineName, Arc<Link>>> {
+    let access = Arc::new(ssh::Access::new(connecting.accept_new_host_keys, reporter.asker(), reporter.redactor())?);
+    inventory
+        .machines
+        .iter()
+        .map(|(name, machine)| Ok((name.clone(), Arc::new(Link::new(target(name, machine)?, access.clone(), None)))))
+        .collect()
+}
+
+/// Everything ssh needs to reach `machine`: the inventory's words over ~/.ssh/config over OpenSSH's defaults.
+fn target(name: &MachineName, machine: &Machine) -> Result<ssh::Target> {
+    let connection = &machine.connection;
+    ssh::Target::new(name.as_str(), &machine.address.to_string(), connection)
+}

@@ -1,0 +1,67 @@
+//! One look at every machine, side by side: one connection, one round trip.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tokio::task::JoinSet;
+
+use super::Link;
+use crate::event::{Event, Events};
+use crate::facts::{self, Observation, Question};
+use crate::inventory::MachineName;
+use crate::ssh::Exit;
+use crate::template;
+
+/// How long a machine may take to tell its facts. A loaded one needs a second.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What every linked machine is like now. A machine that does not tell is [`Observation::Unreachable`].
+///
+/// # Errors
+/// Only a defect: the script can't be made.
+pub async fn gather(links: &BTreeMap<MachineName, Arc<Link>>, question: &Question, events: &Events) -> Result<BTreeMap<MachineName, Observation>> {
+    let script: Arc<str> = template::render("facts.sh", question)?.into();
+    let mut looking = JoinSet::new();
+    for (name, link) in links {
+        let (name, link, script, events) = (name.clone(), link.clone(), script.clone(), events.clone());
+        looking.spawn(async move {
+            events.send(Event::Gathering { machine: name.clone() });
+            let begun = Instant::now();
+            let seen = match tokio::time::timeout(LIMIT, look(&link, &script)).await {
+                Ok(Ok(facts)) => {
+                    events.send(Event::Gathered { machine: name.clone(), took: begun.elapsed() });
+                    Observation::Facts(Box::new(facts))
+                }
+                Ok(Err(why)) => Observation::Unreachable(why),
+                Err(_) => Observation::Unreachable(format!("it did not tell its facts within {} s", LIMIT.as_secs())),
+            };
+            if let Observation::Unreachable(reason) = &seen {
+                let hint = "look whether it is on, and whether `ssh` reaches it".to_owned();
+                events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
+            }
+            (name, seen)
+        });
+    }
+    Ok(looking.join_all().await.into_iter().collect())
+}
+
+async fn look(link: &Link, script: &str) -> Result<facts::Facts, String> {
+    let mut output = String::new();
+    let mut said = String::new();
+    for attempt in 0.. {
+        output.clear();
+        said.clear();
+        let session = link.session().await.map_err(|error| error.to_string())?;
+        let result = session.read(script, &mut output, &mut said).await;
+        match result {
+            Ok(Exit::Status(0)) => break,
+            Ok(exit) => return Err(format!("its facts script ended with {exit}: {}", said.trim())),
+            // A connection kept from an earlier round may have died since.
+            Err(_) if attempt == 0 => link.forget().await,
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    facts::parse(&output).map_err(|error| error.to_string())
+}

@@ -1,0 +1,131 @@
+//! Carries a plan out: every step as soon as what it needs is done, machines side by side. Knows nothing about Kubernetes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use crate::action::Input;
+use crate::artifact::Bundle;
+use crate::event::{Event, Events};
+use crate::inventory::MachineName;
+use crate::plan::{Plan, Step, StepId};
+use crate::report::Redactor;
+
+pub mod gather;
+pub mod link;
+mod step;
+
+pub use link::Link;
+
+/// What a run did, and what it did not.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// How long each step took, waits included.
+    pub done: BTreeMap<StepId, Duration>,
+    /// Why a step failed, in a person's words.
+    pub failed: BTreeMap<StepId, String>,
+    /// Steps that did not run because another did not succeed.
+    pub blocked: BTreeMap<StepId, StepId>,
+}
+
+/// What the steps of a run share.
+pub struct Run {
+    /// Names the run on machines, in their locks and in the log.
+    pub id: String,
+    pub bundle: Option<Arc<Bundle>>,
+    pub links: BTreeMap<MachineName, Arc<Link>>,
+    pub events: Events,
+    pub redactor: Redactor,
+    /// Outputs of finished steps. Lives in memory only.
+    outputs: Mutex<BTreeMap<(StepId, String), String>>,
+}
+
+impl Run {
+    pub fn new(
+        id: String,
+        bundle: Option<Arc<Bundle>>,
+        links: BTreeMap<MachineName, Arc<Link>>,
+        events: Events,
+        redactor: Redactor,
+    ) -> Arc<Run> {
+        Arc::new(Run { id, bundle, links, events, redactor, outputs: Mutex::new(BTreeMap::new()) })
+    }
+
+    /// Outputs that `step` refers to and that are there.
+    async fn inputs(&self, step: &Step) -> BTreeMap<(StepId, String), String> {
+        let outputs = self.outputs.lock().await;
+        step.action
+            .inputs()
+            .into_iter()
+            .filter_map(|input| match input {
+                Input::Output { step, name } => {
+                    let key = (step.clone(), (*name).to_owned());
+                    outputs.get(&key).map(|value| (key, value.clone()))
+                }
+                Input::Literal(_) => None,
+            })
+            .collect()
+    }
+}
+
+/// Runs every step of `plan` whose needs succeed. One machine's failure does not stop what does not depend on it.
+pub async fn execute(run: &Arc<Run>, plan: &Plan) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut waiting: Vec<&Step> = plan.steps.iter().collect();
+    let mut running: JoinSet<(StepId, Duration, Result<(), step::Failure>)> = JoinSet::new();
+    loop {
+        let failed: BTreeSet<StepId> = outcome.failed.keys().chain(outcome.blocked.keys()).cloned().collect();
+        let mut left = Vec::new();
+        for step in waiting {
+            if let Some(by) = step.needs.iter().find(|need| failed.contains(*need)) {
+                run.events.send(Event::StepBlocked { step: step.id.clone(), by: by.clone() });
+                outcome.blocked.insert(step.id.clone(), by.clone());
+            } else if step.needs.iter().all(|need| outcome.done.contains_key(need)) {
+                start(run, step, &mut running);
+            } else {
+                left.push(step);
+            }
+        }
+        // A step blocked just now may block others.
+        let more = outcome.blocked.len() + outcome.failed.len() > failed.len();
+        waiting = left;
+        if more {
+            continue;
+        }
+        let Some(finished) = running.join_next().await else { break };
+        // A task that panicked is a defect; its step stays unfinished and is reported as what is left.
+        let Ok((id, took, result)) = finished else { continue };
+        match result {
+            Ok(()) => {
+                run.events.send(Event::StepFinished { step: id.clone(), took });
+                outcome.done.insert(id, took);
+            }
+            Err(failure) => {
+                let reason = run.redactor.redact(&failure.reason);
+                run.events.send(Event::StepFailed { step: id.clone(), reason: reason.clone(), hint: failure.hint });
+                outcome.failed.insert(id, reason);
+            }
+        }
+    }
+    outcome
+}
+
+fn start(run: &Arc<Run>, step: &Step, running: &mut JoinSet<(StepId, Duration, Result<(), step::Failure>)>) {
+    run.events.send(Event::StepStarted {
+        step: step.id.clone(),
+        stage: step.stage,
+        machine: step.machine.clone(),
+        line: step.action.to_string(),
+    });
+    let (run, step) = (run.clone(), step.clone());
+    running.spawn(async move {
+        let begun = Instant::now();
+        let result = step::carry_out(&run, &step).await;
+        (step.id, begun.elapsed(), result)
+    });
+}
