@@ -40,7 +40,7 @@ pub struct Run {
     pub bundle: Option<Arc<Bundle>>,
     pub links: BTreeMap<MachineName, Arc<Link>>,
     pub events: Events,
-    pub redactor: Redactor,
+    pub redactor: Arc<Redactor>,
     /// Outputs of finished steps. Lives in memory only.
     outputs: Mutex<BTreeMap<(StepId, String), String>>,
 }
@@ -51,7 +51,7 @@ impl Run {
         bundle: Option<Arc<Bundle>>,
         links: BTreeMap<MachineName, Arc<Link>>,
         events: Events,
-        redactor: Redactor,
+        redactor: Arc<Redactor>,
     ) -> Arc<Run> {
         Arc::new(Run { id, bundle, links, events, redactor, outputs: Mutex::new(BTreeMap::new()) })
     }

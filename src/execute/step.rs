@@ -147,7 +147,7 @@ async fn keep_outputs(run: &Run, step: &Step, mut said: Said) -> Result<(), Fail
             return Err(Failure::new(format!("its script did not tell its {}", output.name), "this is a defect of hostler: please report it"));
         };
         if output.secret {
-            run.redactor.learn(&value);
+            run.redactor.add(&value);
         }
         run.outputs.lock().await.insert((step.id.clone(), output.name.to_owned()), value);
     }

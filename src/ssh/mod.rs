@@ -36,7 +36,7 @@ impl Target {
 
 pub struct Access {}
 impl Access {
-    pub fn new(_: bool, _: crate::report::Asker, _: crate::report::Redactor) -> anyhow::Result<Access> {
+    pub fn new(_: bool, _: crate::report::Asker, _: Arc<crate::report::Redactor>) -> anyhow::Result<Access> {
         Ok(Access {})
     }
 }
@@ -64,6 +64,15 @@ pub enum RunError {
 pub enum Exit {
     Status(u32),
     Signal(String),
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Exit::Status(status) => write!(f, "status {status}"),
+            Exit::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
 }
 
 pub enum Part {
@@ -201,12 +210,14 @@ impl Session {
                 }
             }
         };
-        tokio::pin!(write, read);
-        let mut wrote = false;
-        loop {
-            tokio::select! {
-                () = &mut read => break,
-                result = &mut write, if !wrote => { wrote = true; let _ = result; }
+        {
+            tokio::pin!(write, read);
+            let mut wrote = false;
+            loop {
+                tokio::select! {
+                    () = &mut read => break,
+                    result = &mut write, if !wrote => { wrote = true; let _ = result; }
+                }
             }
         }
         exit.ok_or_else(|| RunError::Lost("the connection ended".to_owned()))
