@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::inventory::Taint;
-use crate::template;
 
 mod certificate;
 mod cluster;
@@ -202,7 +201,7 @@ pub struct LockFact {
     pub since: i64,
 }
 
-/// What the script is asked to look at, besides what it always tells. No word may hold a line break.
+/// What `facts.sh` is asked to look at, besides what it always tells. No word may hold a line break.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Question {
     pub files: Vec<String>,
@@ -211,12 +210,4 @@ pub struct Question {
     pub programs: Vec<String>,
     pub modules: Vec<String>,
     pub sysctls: Vec<String>,
-}
-
-/// The script that answers `question`, for `sh` as root. It only reads.
-///
-/// # Errors
-/// A template that can't be filled in, which is a defect.
-pub fn script(question: &Question) -> anyhow::Result<String> {
-    template::render("facts.sh", question)
 }
