@@ -102,7 +102,7 @@ about_system() {
         FILENAME == "/etc/hosts" && /^# hostler begin$/ { hostler = 1 }
         FILENAME == "/etc/resolv.conf" && $1 == "nameserver" { print "nameserver", $2 }
         FILENAME == "/etc/fstab" && $1 !~ /^#/ && $3 == "swap" && $4 !~ /(^|,)noauto(,|$)/ { print "swap-at-boot", "/etc/fstab: " $1 }
-        FILENAME ~ /^\/proc\/sys\// && FNR == 1 {
+        index(FILENAME, "/proc/sys/") == 1 && FNR == 1 {
             name = substr(FILENAME, 11)
             gsub(/\//, ".", name)
             gsub(/[ \t]+/, " ")
@@ -124,7 +124,7 @@ about_system() {
             if ($0 in asked) print "module", $0
         }
         # State 0A is LISTEN.
-        FILENAME ~ /^\/proc\/net\/tcp/ && $4 == "0A" { sub(/.*:/, "", $2); print "port-hex", $2 }
+        FILENAME ~ "^/proc/net/tcp" && $4 == "0A" { sub(/.*:/, "", $2); print "port-hex", $2 }
         END { print "cpus", cpus + 0 }
     ' "$@"
     if command -v ss > /dev/null; then
@@ -196,7 +196,7 @@ about_files() {
                     verified[part[2] " " part[3] " " part[4] " " part[5]] = part[1]
                 }
             }
-            $2 ~ /^8/ { print "file", $5, $3, $4, $5 ~ /^\/opt\/hostler\// ? verified[$1] : "" }'
+            $2 ~ /^8/ { print "file", $5, $3, $4, index($5, "/opt/hostler/") == 1 ? verified[$1] : "" }'
     )
     [ -n "$stated" ] || return 0
     printf '%s\n' "$stated"

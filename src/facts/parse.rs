@@ -178,7 +178,8 @@ impl<'a> Reader<'a> {
             key => {
                 let path = fields.word()?;
                 let text = fields.word()?;
-                let certificate = if key == "certificate" { Certificate::from_base64_der(text) } else { Certificate::from_base64_pem(text) };
+                let certificate =
+                    if key == "certificate" { Certificate::from_base64_der(text) } else { Certificate::from_base64_pem(text) };
                 let certificate = certificate.ok_or_else(|| format!("{path} holds no certificate"))?;
                 let name = certificate::name(path);
                 if name == "kubelet-client" {
