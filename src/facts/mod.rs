@@ -6,8 +6,11 @@ use serde::Serialize;
 
 use crate::inventory::Taint;
 
+mod certificate;
+mod cluster;
 mod parse;
 
+pub use certificate::ca_public_key_sha256;
 pub use parse::{FactsError, parse};
 
 /// What was learned of one machine.
@@ -33,7 +36,10 @@ pub struct Facts {
     pub arch: String,
     pub hostname: String,
     pub machine_id: String,
+    /// Empty in a container, where it is the host's, and on boards without a BIOS.
     pub product_uuid: String,
+    /// What kind of container the machine is (`systemd-nspawn`), if it is one.
+    pub container: Option<String>,
     pub cpus: u32,
     /// KiB.
     pub memory: u64,
@@ -49,26 +55,27 @@ pub struct Facts {
     pub temperature: Option<i32>,
     /// Seconds since the epoch by the machine's clock when the facts were taken.
     pub clock: i64,
-    /// Whether something keeps the clock right (`timedatectl` NTPSynchronized, or a running time service).
+    /// Whether something keeps the clock right: a running time service, the kernel's word (`timedatectl` NTPSynchronized), or the host
+    /// of a container.
     pub clock_synchronized: bool,
     /// 1 or 2.
     pub cgroup: u8,
     /// Whether PID 1 is systemd.
     pub systemd: bool,
-    /// Hardware addresses, `aa:bb:cc:dd:ee:ff`.
+    /// Hardware addresses, `aa:bb:cc:dd:ee:ff`, without those of bridges and tunnels that container networks make.
     pub macs: BTreeSet<String>,
-    /// Addresses of all interfaces, without prefix length.
+    /// Addresses of all interfaces, without prefix length, loopback and link-local ones.
     pub addresses: BTreeSet<String>,
     /// Devices and files swapped to now.
     pub swap: Vec<String>,
-    /// Lines of /etc/fstab and names of units that would turn swap on at the next start.
+    /// What would turn swap on at the next start: `/etc/fstab: /dev/sda3`, names of units, `zram-generator`.
     pub swap_at_boot: Vec<String>,
     /// Of the kernel modules asked for, those loaded or built in.
     pub modules: BTreeSet<String>,
     pub sysctls: BTreeMap<String, String>,
     /// Of the programs asked for, those found in the search path.
     pub programs: BTreeSet<String>,
-    /// Of the files asked for, those that are there, by path.
+    /// Of the files asked for, those that are there, by path; also all of /etc/containerd/conf.d.
     pub files: BTreeMap<String, FileFact>,
     /// Of the symbolic links asked for, where they point.
     pub links: BTreeMap<String, String>,
@@ -76,7 +83,7 @@ pub struct Facts {
     pub hosts: Vec<String>,
     /// Nameservers of /etc/resolv.conf.
     pub nameservers: Vec<String>,
-    /// systemd units asked for.
+    /// systemd units asked for, those that exist.
     pub units: BTreeMap<String, UnitFact>,
     /// Listening TCP ports, with the process's name where known.
     pub ports: BTreeMap<u16, String>,
@@ -87,6 +94,8 @@ pub struct Facts {
     pub kubernetes: KubernetesFacts,
     /// What the API server says, on a control plane where it answers.
     pub cluster: Option<ClusterFacts>,
+    /// Why `cluster` is not known on a control plane, in the words of whoever did not answer.
+    pub api_down: Option<String>,
     /// The step that runs on the machine right now, started by this or another hostler.
     pub lock: Option<LockFact>,
     /// Things of others that will be in the way: `k3s`, `docker's containerd`.
@@ -96,7 +105,7 @@ pub struct Facts {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileFact {
-    /// Lower-case hex.
+    /// Lower-case hex; empty if the file could not be read.
     pub sha256: String,
     /// Octal, as `stat -c %a` prints it: `644`.
     pub mode: String,
@@ -137,7 +146,8 @@ pub struct KubernetesFacts {
     pub node: Option<String>,
     /// Files of an earlier cluster that block `kubeadm init` or `join`: manifests, pki, etcd data.
     pub leftovers: Vec<String>,
-    /// When certificates end, seconds since the epoch, by name.
+    /// When certificates end, seconds since the epoch, by kubeadm's names: `apiserver`, `etcd-server`, `admin.conf`, `ca`; kubelet's
+    /// own are `kubelet-client` and `kubelet-server`.
     pub certificates: BTreeMap<String, i64>,
 }
 
@@ -156,6 +166,7 @@ pub struct ClusterFacts {
     pub pod_subnet: String,
     pub service_subnet: String,
     pub endpoint: String,
+    pub cluster_name: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -190,7 +201,7 @@ pub struct LockFact {
     pub since: i64,
 }
 
-/// What the script is asked to look at, besides what it always tells.
+/// What `facts.sh` is asked to look at, besides what it always tells. No word may hold a line break.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Question {
     pub files: Vec<String>,
@@ -199,9 +210,4 @@ pub struct Question {
     pub programs: Vec<String>,
     pub modules: Vec<String>,
     pub sysctls: Vec<String>,
-}
-
-/// TEMPORARY
-pub fn ca_public_key_sha256(_pem: &[u8]) -> Option<String> {
-    None
 }

@@ -1,15 +1,270 @@
 //! The output of `templates/facts.sh` -> [`Facts`].
 
-use super::Facts;
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use super::certificate::{self, Certificate};
+use super::cluster::Answers;
+use super::{Facts, FileFact, ImageFact, LockFact, UnitFact};
+
+const START: &str = "hostler-facts 1";
+const END: &str = "hostler-facts end";
 
 #[derive(Debug, thiserror::Error)]
 #[error("line {line} of the facts can't be read: {what}")]
 pub struct FactsError {
+    /// Counted from 1 in the whole output, noise included.
     pub line: usize,
     pub what: String,
 }
 
-/// Reads what `templates/facts.sh` printed.
-pub fn parse(_output: &str) -> Result<Facts, FactsError> {
-    Ok(Facts::default())
+/// Reads what `templates/facts.sh` printed. Lines before its first mark are noise; keys that this version does not know are passed over.
+///
+/// # Errors
+/// An output that is cut, is of another version, or holds a value that can't be: the line and what is wrong with it.
+pub fn parse(output: &str) -> Result<Facts, FactsError> {
+    let mut lines = output.lines().enumerate().map(|(index, line)| (index + 1, line.trim_end_matches('\r')));
+    match lines.find(|(_, line)| line.starts_with("hostler-facts ")) {
+        Some((_, START)) => {}
+        Some((line, mark)) => return Err(FactsError { line, what: format!("`{mark}` is not `{START}`: it is of another hostler") }),
+        None => return Err(FactsError { line: output.lines().count(), what: format!("there is no `{START}` up to here") }),
+    }
+    let mut reader = Reader::default();
+    let mut last = 0;
+    for (number, line) in lines {
+        if line == END {
+            return Ok(reader.finish());
+        }
+        reader.line(line).map_err(|what| FactsError { line: number, what })?;
+        last = number;
+    }
+    Err(FactsError { line: last.max(1), what: "the output ends after it, cut off".to_owned() })
+}
+
+/// What has been read so far, and what can be told only when all of it has been.
+#[derive(Default)]
+struct Reader<'a> {
+    facts: Facts,
+    answers: Answers<'a>,
+    control_plane: bool,
+    /// By Id, asked for or not: properties as `systemctl show` names them.
+    units: BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>,
+    /// CA of /etc/kubernetes/pki/ca.crt, and of kubelet.conf.
+    ca: [Option<String>; 2],
+    /// Node by kubelet's client certificate, and by the user in kubelet.conf.
+    node: [Option<String>; 2],
+}
+
+impl<'a> Reader<'a> {
+    fn line(&mut self, line: &'a str) -> Result<(), String> {
+        let mut words = line.split('\t');
+        let key = words.next().unwrap_or_default();
+        let mut fields = Fields { key, words };
+        let facts = &mut self.facts;
+        match key {
+            "clock" => facts.clock = fields.number()?,
+            "machine" => facts.arch = architecture(fields.word()?),
+            "kernel" => facts.kernel = fields.text()?,
+            "hostname" => facts.hostname = fields.text()?,
+            "machine-id" => facts.machine_id = fields.text()?,
+            "product-uuid" => facts.product_uuid = fields.word()?.to_lowercase(),
+            "container" => facts.container = Some(fields.text()?),
+            "systemd" => facts.systemd = true,
+            "cgroup" => facts.cgroup = fields.number()?,
+            // Millidegrees; a sensor that is not connected tells nonsense.
+            "temperature" => {
+                let degrees = fields.number::<i32>()? / 1000;
+                if (1..150).contains(&degrees) {
+                    facts.temperature = facts.temperature.max(Some(degrees));
+                }
+            }
+            "mac" => drop(facts.macs.insert(fields.word()?.to_lowercase())),
+            "disk" => {
+                let [block, all, free]: [u64; 3] = [fields.number()?, fields.number()?, fields.number()?];
+                facts.disk_size = all.saturating_mul(block) / 1024;
+                facts.disk_free = free.saturating_mul(block) / 1024;
+            }
+            "os" => match fields.word()? {
+                "ID" => facts.os = fields.text()?,
+                "VERSION_ID" => facts.os_version = fields.text()?,
+                "PRETTY_NAME" => facts.os_name = fields.text()?,
+                _ => {}
+            },
+            "host" => facts.hosts.push(fields.text()?),
+            "nameserver" => facts.nameservers.push(fields.text()?),
+            "swap" => facts.swap.push(fields.text()?),
+            "swap-at-boot" => facts.swap_at_boot.push(fields.text()?),
+            "memory" => facts.memory = fields.number()?,
+            "memory-available" => facts.memory_available = fields.number()?,
+            "load" => facts.load = fields.text()?,
+            "cpus" => facts.cpus = fields.number()?,
+            "address" => drop(facts.addresses.insert(fields.text()?)),
+            "address-hex" => drop(facts.addresses.insert(Ipv6Addr::from(fields.hexadecimal::<u128>(u128::from_str_radix)?).to_string())),
+            "port" => {
+                let port = fields.number()?;
+                let name = fields.text()?;
+                let known = facts.ports.entry(port).or_default();
+                if known.is_empty() {
+                    *known = name;
+                }
+            }
+            "port-hex" => drop(facts.ports.entry(fields.hexadecimal(u16::from_str_radix)?).or_default()),
+            "module" => drop(facts.modules.insert(fields.text()?)),
+            "program" => drop(facts.programs.insert(fields.text()?)),
+            "sysctl" => drop(facts.sysctls.insert(fields.text()?, fields.text()?)),
+            "link" => drop(facts.links.insert(fields.text()?, fields.text()?)),
+            "file" => {
+                let path = fields.text()?;
+                let (mode, owner, sha256) = (fields.text()?, fields.text()?, fields.text()?);
+                facts.files.insert(path, FileFact { sha256, mode, owner });
+            }
+            "sha256" => {
+                let (path, sha256) = (fields.word()?, fields.word()?);
+                if let Some(file) = facts.files.get_mut(path) {
+                    file.sha256 = sha256.to_owned();
+                }
+            }
+            "unit" | "other-unit" => self.unit(key == "unit", fields)?,
+            "clock-synchronized" => facts.clock_synchronized = true,
+            "other-program" => facts.foreign.push(fields.text()?),
+            "joined" => facts.kubernetes.joined = true,
+            "control-plane" => self.control_plane = true,
+            "leftover" => facts.kubernetes.leftovers.push(fields.text()?),
+            "certificate" | "client-certificate" | "authority" | "server" | "context" => self.kubernetes(fields)?,
+            "applied" => drop(facts.applied.insert(fields.text()?, fields.text()?)),
+            "lock" => {
+                let (run, step, since) = (fields.text()?, fields.text()?, fields.number()?);
+                facts.lock.get_or_insert(LockFact { run, step, since });
+            }
+            "image" => {
+                let (reference, digest, pinned) = (fields.text()?, fields.text()?, fields.word()? == "pinned");
+                facts.images.insert(reference, ImageFact { digest, pinned });
+            }
+            "api-version" => self.answers.version = fields.rest(line),
+            "api-nodes" => self.answers.nodes = fields.rest(line),
+            "api-configmaps" => self.answers.configmaps = fields.rest(line),
+            "etcd-list" => self.answers.members = fields.rest(line),
+            "etcd-health" => self.answers.health = fields.rest(line),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// `Id=containerd.service`, `ActiveState=active`, ...
+    fn unit(&mut self, asked: bool, fields: Fields<'a>) -> Result<(), String> {
+        let properties: BTreeMap<&str, &str> = fields.words.filter_map(|property| property.split_once('=')).collect();
+        let id = *properties.get("Id").ok_or("a unit without its Id")?;
+        let is = |name: &str, value: &str| properties.get(name) == Some(&value);
+        if asked {
+            let enabled = is("UnitFileState", "enabled");
+            let unit = UnitFact { active: is("ActiveState", "active"), enabled, needs_reload: is("NeedDaemonReload", "yes") };
+            self.facts.units.insert(id.to_owned(), unit);
+        }
+        self.units.insert(id, properties);
+        Ok(())
+    }
+
+    fn kubernetes(&mut self, mut fields: Fields<'a>) -> Result<(), String> {
+        let kubernetes = &mut self.facts.kubernetes;
+        match fields.key {
+            "server" => kubernetes.server = Some(fields.text()?),
+            // system:node:NAME@CLUSTER; a node that joined by a token has `default-context` and its name in the certificate alone.
+            "context" => {
+                let user = fields.word()?.split('@').next().unwrap_or_default();
+                self.node[1] = user.strip_prefix("system:node:").map(str::to_owned);
+            }
+            "authority" => self.ca[1] = Certificate::from_base64_pem(fields.word()?).map(|certificate| certificate.public_key_sha256),
+            key => {
+                let path = fields.word()?;
+                let text = fields.word()?;
+                let certificate =
+                    if key == "certificate" { Certificate::from_base64_der(text) } else { Certificate::from_base64_pem(text) };
+                let certificate = certificate.ok_or_else(|| format!("{path} holds no certificate"))?;
+                let name = certificate::name(path);
+                if name == "kubelet-client" {
+                    self.node[0] = certificate.common_name.strip_prefix("system:node:").map(str::to_owned);
+                }
+                if name == "ca" {
+                    // The first of the file, as kubeadm takes it.
+                    self.ca[0].get_or_insert(certificate.public_key_sha256);
+                }
+                kubernetes.certificates.entry(name).and_modify(|ends| *ends = (*ends).min(certificate.ends)).or_insert(certificate.ends);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Facts {
+        let mut facts = self.facts;
+        let swap_units = ["zramswap.service", "zram-config.service", "dphys-swapfile.service"];
+        let state = |unit: &str, property: &str| self.units.get(unit).and_then(|unit| unit.get(property)).copied().unwrap_or_default();
+        let active = |unit: &str| matches!(state(unit, "ActiveState"), "active" | "activating" | "reloading");
+        facts.swap_at_boot.extend(swap_units.into_iter().filter(|unit| state(unit, "UnitFileState") == "enabled").map(str::to_owned));
+        let others = self.units.keys().filter(|unit| {
+            ["k3s", "rke2-", "k0s", "snap.microk8s"].iter().any(|start| unit.starts_with(start)) && state(unit, "LoadState") == "loaded"
+        });
+        facts.foreign.extend(others.map(|unit| (*unit).to_owned()));
+        let containerd = "containerd.service";
+        if active(containerd) && !state(containerd, "ExecStart").contains("/opt/hostler/") {
+            facts.foreign.push(match active("docker.service") {
+                true => "docker's containerd".to_owned(),
+                false => format!("the containerd of {}", state(containerd, "FragmentPath")),
+            });
+        }
+        let [by_file, by_kubeconfig] = self.ca;
+        facts.kubernetes.ca = by_file.or(by_kubeconfig);
+        let [by_certificate, by_context] = self.node;
+        facts.kubernetes.node = by_certificate.or(by_context);
+        facts.kubernetes.control_plane = self.control_plane;
+        if self.control_plane {
+            match self.answers.facts() {
+                Ok(cluster) => facts.cluster = Some(cluster),
+                Err(reason) => facts.api_down = Some(reason),
+            }
+        }
+        self.units.clear();
+        facts
+    }
+}
+
+/// The values of a line, one after the other.
+struct Fields<'a> {
+    key: &'a str,
+    words: std::str::Split<'a, char>,
+}
+
+impl<'a> Fields<'a> {
+    fn word(&mut self) -> Result<&'a str, String> {
+        self.words.next().ok_or_else(|| format!("`{}` lacks a value", self.key))
+    }
+
+    fn text(&mut self) -> Result<String, String> {
+        self.word().map(str::to_owned)
+    }
+
+    fn number<T: FromStr>(&mut self) -> Result<T, String> {
+        let word = self.word()?;
+        word.parse().map_err(|_| format!("`{word}` is no number for `{}`", self.key))
+    }
+
+    fn hexadecimal<T>(&mut self, parse: fn(&str, u32) -> Result<T, std::num::ParseIntError>) -> Result<T, String> {
+        let word = self.word()?;
+        parse(word, 16).map_err(|_| format!("`{word}` is no hexadecimal number for `{}`", self.key))
+    }
+
+    /// All after the key.
+    fn rest(&self, line: &'a str) -> &'a str {
+        line.get(self.key.len() + 1..).unwrap_or_default()
+    }
+}
+
+/// As Go, Debian and container images call `uname -m`'s.
+fn architecture(machine: &str) -> String {
+    match machine {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+    .to_owned()
 }

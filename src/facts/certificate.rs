@@ -1,0 +1,60 @@
+//! What the facts need of certificates: whose key it is, when it ends, for whom it speaks.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer, X509Certificate, parse_x509_pem};
+
+/// SHA-256 of the public key (SubjectPublicKeyInfo, RFC 7469) of the first certificate in `pem`, hex: what kubeadm calls a CA cert hash.
+/// `None` if there is no certificate.
+pub fn ca_public_key_sha256(pem: &[u8]) -> Option<String> {
+    Certificate::from_pem(pem).map(|certificate| certificate.public_key_sha256)
+}
+
+pub(super) struct Certificate {
+    /// Lower-case hex.
+    pub public_key_sha256: String,
+    /// Seconds since the epoch.
+    pub ends: i64,
+    pub common_name: String,
+}
+
+impl Certificate {
+    pub fn from_der(der: &[u8]) -> Option<Certificate> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let common_name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).unwrap_or_default();
+        Some(Certificate {
+            public_key_sha256: Sha256::digest(certificate.public_key().raw).iter().map(|byte| format!("{byte:02x}")).collect(),
+            ends: certificate.validity().not_after.timestamp(),
+            common_name: common_name.to_owned(),
+        })
+    }
+
+    /// The first certificate of a PEM text.
+    pub fn from_pem(pem: &[u8]) -> Option<Certificate> {
+        let (_, pem) = parse_x509_pem(pem).ok()?;
+        Certificate::from_der(&pem.contents)
+    }
+
+    /// PEM in base64, as kubeconfigs hold it.
+    pub fn from_base64_pem(text: &str) -> Option<Certificate> {
+        Certificate::from_pem(&BASE64_STANDARD.decode(text).ok()?)
+    }
+
+    pub fn from_base64_der(text: &str) -> Option<Certificate> {
+        Certificate::from_der(&BASE64_STANDARD.decode(text).ok()?)
+    }
+}
+
+/// kubeadm's name (`kubeadm certs check-expiration`) for the certificate in the file at `path`.
+pub(super) fn name(path: &str) -> String {
+    let path = path.strip_prefix("/etc/kubernetes/").unwrap_or(path);
+    match path {
+        "/var/lib/kubelet/pki/kubelet-client-current.pem" | "kubelet.conf" => "kubelet-client".to_owned(),
+        "/var/lib/kubelet/pki/kubelet.crt" => "kubelet-server".to_owned(),
+        _ => match path.strip_prefix("pki/").and_then(|file| file.strip_suffix(".crt")) {
+            Some(file) => file.replace('/', "-"),
+            None => path.to_owned(),
+        },
+    }
+}

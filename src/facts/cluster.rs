@@ -1,0 +1,223 @@
+//! What a control plane's API server and etcd said -> [`ClusterFacts`].
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{ClusterFacts, MemberFact, NodeFact};
+use crate::inventory::Taint;
+
+/// Answers as they came: JSON, or an error in kubectl's or etcdctl's words.
+#[derive(Default)]
+pub(super) struct Answers<'a> {
+    pub version: &'a str,
+    pub nodes: &'a str,
+    pub configmaps: &'a str,
+    pub members: &'a str,
+    pub health: &'a str,
+}
+
+impl Answers<'_> {
+    /// The cluster, or why it isn't known. etcd's members are empty where it did not answer.
+    pub fn facts(&self) -> Result<ClusterFacts, String> {
+        let version: Version = read(self.version)?;
+        let nodes: List<Node> = read(self.nodes)?;
+        let configmaps: List<ConfigMap> = read(self.configmaps)?;
+        let data = |name: &str| configmaps.items.iter().find(|map| map.metadata.name == name).map(|map| &map.data);
+        let configuration: ClusterConfiguration = data("kubeadm-config")
+            .and_then(|data| data.get("ClusterConfiguration"))
+            .and_then(|text| serde_yaml::from_str(text).ok())
+            .unwrap_or_default();
+        Ok(ClusterFacts {
+            version: number(&version.git_version),
+            nodes: nodes.items.into_iter().map(|node| (node.metadata.name.clone(), node.fact())).collect(),
+            members: self.members(),
+            record: data("hostler").cloned().unwrap_or_default(),
+            pod_subnet: configuration.networking.pod_subnet,
+            service_subnet: configuration.networking.service_subnet,
+            endpoint: configuration.control_plane_endpoint,
+            cluster_name: configuration.cluster_name,
+        })
+    }
+
+    fn members(&self) -> BTreeMap<String, MemberFact> {
+        let Ok(list) = read::<Members>(self.members) else {
+            return BTreeMap::new();
+        };
+        let health: Vec<Health> = read(self.health).unwrap_or_default();
+        let healthy = |member: &Member| {
+            health.iter().any(|answer| {
+                // A learner answers, though only to say that it doesn't serve reads.
+                let answers = answer.health || (member.is_learner && answer.error.contains("not supported for learner"));
+                answers && member.client_urls.contains(&answer.endpoint)
+            })
+        };
+        list.members
+            .into_iter()
+            .map(|member| {
+                let healthy = healthy(&member);
+                let peer = member.peer_urls.into_iter().next().unwrap_or_default();
+                (format!("{:x}", member.id), MemberFact { name: member.name, learner: member.is_learner, peer, healthy })
+            })
+            .collect()
+    }
+}
+
+/// Reads the JSON in `answer`; warnings may stand before it. Without any, the answer is an error's text.
+fn read<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
+    let start = answer.find(['{', '[']).unwrap_or(answer.len());
+    let mut values = serde_json::Deserializer::from_str(&answer[start..]).into_iter();
+    match values.next() {
+        Some(Ok(value)) => Ok(value),
+        _ if answer.trim().is_empty() => Err("no answer".to_owned()),
+        _ => Err(answer.trim().chars().take(300).collect()),
+    }
+}
+
+/// `1.36.3` of `v1.36.3`.
+fn number(version: &str) -> String {
+    version.strip_prefix('v').unwrap_or(version).to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    git_version: String,
+}
+
+#[derive(Deserialize)]
+struct List<T> {
+    items: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct ConfigMap {
+    metadata: Metadata,
+    #[serde(default)]
+    data: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: NodeSpec,
+    #[serde(default)]
+    status: NodeStatus,
+}
+
+#[derive(Deserialize, Default)]
+struct NodeSpec {
+    #[serde(default)]
+    taints: Vec<Taint>,
+    #[serde(default)]
+    unschedulable: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct NodeStatus {
+    #[serde(default)]
+    conditions: Vec<Condition>,
+    #[serde(default)]
+    addresses: Vec<Address>,
+    #[serde(default)]
+    node_info: NodeInfo,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    #[serde(rename = "type")]
+    kind: String,
+    address: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct NodeInfo {
+    #[serde(default)]
+    kubelet_version: String,
+}
+
+impl Node {
+    fn fact(self) -> NodeFact {
+        let condition = self.status.conditions.into_iter().find(|condition| condition.kind == "Ready");
+        let ready = condition.as_ref().is_some_and(|condition| condition.status == "True");
+        let message = match condition {
+            Some(condition) if !ready => condition.message,
+            Some(_) => String::new(),
+            None => "kubelet has not spoken yet".to_owned(),
+        };
+        NodeFact {
+            ready,
+            message,
+            version: number(&self.status.node_info.kubelet_version),
+            address: self.status.addresses.into_iter().find(|address| address.kind == "InternalIP").map_or_else(String::new, |a| a.address),
+            labels: self.metadata.labels,
+            taints: self.spec.taints,
+            unschedulable: self.spec.unschedulable,
+        }
+    }
+}
+
+/// The part of kubeadm's ClusterConfiguration that can't be changed later.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct ClusterConfiguration {
+    cluster_name: String,
+    control_plane_endpoint: String,
+    networking: Networking,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Networking {
+    pod_subnet: String,
+    service_subnet: String,
+}
+
+#[derive(Deserialize)]
+struct Members {
+    #[serde(default)]
+    members: Vec<Member>,
+}
+
+/// A member that never started has neither name nor client URLs.
+#[derive(Deserialize)]
+struct Member {
+    #[serde(rename = "ID")]
+    id: u64,
+    #[serde(default)]
+    name: String,
+    #[serde(rename = "peerURLs", default)]
+    peer_urls: Vec<String>,
+    #[serde(rename = "clientURLs", default)]
+    client_urls: Vec<String>,
+    #[serde(rename = "isLearner", default)]
+    is_learner: bool,
+}
+
+#[derive(Deserialize)]
+struct Health {
+    endpoint: String,
+    health: bool,
+    #[serde(default)]
+    error: String,
+}

@@ -1,0 +1,390 @@
+# Learns everything the planner may ask about this machine, in one round trip. It only reads: no file is made or touched, so it may run
+# at any time, beside anything. POSIX sh with coreutils, util-linux and awk, and few processes: a machine under load answers too.
+#
+# It prints lines `KEY<TAB>VALUE<TAB>...` between two marks; what a login shell says before the first is noise. A tab inside a value
+# becomes a space. src/facts/parse.rs reads it: a new key needs no new version of the mark, a changed meaning does.
+files={{ files | join("\n") | quote }}
+links={{ links | join("\n") | quote }}
+units={{ units | join("\n") | quote }}
+programs={{ programs | join("\n") | quote }}
+modules={{ modules | join("\n") | quote }}
+sysctls={{ sysctls | join("\n") | quote }}
+
+LC_ALL=C
+PATH=/opt/hostler/current/bin:$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+newline='
+'
+tab=$(printf '\t')
+
+# say KEY VALUE...
+say() {
+    IFS=$tab
+    printf '%s\n' "$*"
+    unset IFS
+}
+
+# first FILE: its first line in $line, without a process.
+first() {
+    line=
+    [ -r "$1" ] && { read -r line < "$1" || [ -n "$line" ]; } 2> /dev/null
+}
+
+about_kernel() {
+    say clock "$(date +%s)"
+    say machine "$(uname -m)"
+    first /proc/sys/kernel/osrelease && say kernel "$line"
+    first /proc/sys/kernel/hostname && say hostname "$line"
+    first /etc/machine-id && say machine-id "$line"
+    # A container sees its host's: no name for the container.
+    if first /run/systemd/container; then
+        say container "$line"
+    elif first /sys/class/dmi/id/product_uuid; then
+        say product-uuid "$line"
+    fi
+    [ -d /run/systemd/system ] && say systemd
+    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then say cgroup 2; else say cgroup 1; fi
+    for zone in /sys/class/thermal/thermal_zone*/temp; do
+        first "$zone" && say temperature "$line"
+    done
+    for interface in /sys/class/net/*; do
+        case ${interface##*/} in
+        lo | cni* | flannel* | veth* | docker* | br-* | kube-*) [ -e "$interface/device" ] || continue ;;
+        esac
+        first "$interface/address" && say mac "$line"
+    done
+    say disk "$(stat -f -c "%S$tab%b$tab%a" /var/lib)"
+}
+
+# One awk for all the small files of /etc and /proc. Not `read`: dash reads byte by byte, and /proc/sys gives a number in one read only.
+about_system() {
+    set -f
+    for key in $sysctls; do
+        IFS=.
+        # shellcheck disable=SC2086 # the parts of the name
+        set -- $key
+        IFS=/
+        paths="${paths:-} /proc/sys/$*"
+        unset IFS
+    done
+    # shellcheck disable=SC2086 # words: no name of a sysctl has a space
+    set -- ${paths:-}
+    set +f
+    for path in "$@"; do
+        shift
+        [ -r "$path" ] && set -- "$@" "$path"
+    done
+    for file in /etc/os-release /etc/hosts /etc/resolv.conf /etc/fstab /proc/meminfo /proc/loadavg /proc/cpuinfo /proc/swaps \
+        /proc/net/fib_trie /proc/net/if_inet6 /proc/filesystems "/lib/modules/$(uname -r)/modules.builtin"; do
+        [ -r "$file" ] && set -- "$@" "$file"
+    done
+    if ! command -v ss > /dev/null; then
+        for file in /proc/net/tcp /proc/net/tcp6; do
+            [ -r "$file" ] && set -- "$@" "$file"
+        done
+    fi
+    asked=$modules awk '
+        BEGIN {
+            OFS = "\t"
+            split(ENVIRON["asked"], names, "\n")
+            for (i in names) asked[names[i]] = 1
+        }
+        { sub(/\r$/, "") }
+        FILENAME == "/etc/os-release" && /^(ID|VERSION_ID|PRETTY_NAME)=/ {
+            name = value = $0
+            sub(/=.*/, "", name)
+            sub(/^[^=]*=/, "", value)
+            gsub(/^["\047]|["\047]$/, "", value)
+            print "os", name, value
+        }
+        FILENAME == "/etc/hosts" && /^# hostler end$/ { hostler = 0 }
+        FILENAME == "/etc/hosts" && hostler { gsub(/\t/, " "); print "host", $0 }
+        FILENAME == "/etc/hosts" && /^# hostler begin$/ { hostler = 1 }
+        FILENAME == "/etc/resolv.conf" && $1 == "nameserver" { print "nameserver", $2 }
+        FILENAME == "/etc/fstab" && $1 !~ /^#/ && $3 == "swap" && $4 !~ /(^|,)noauto(,|$)/ { print "swap-at-boot", "/etc/fstab: " $1 }
+        index(FILENAME, "/proc/sys/") == 1 && FNR == 1 {
+            name = substr(FILENAME, 11)
+            gsub(/\//, ".", name)
+            gsub(/[ \t]+/, " ")
+            print "sysctl", name, $0
+        }
+        FILENAME == "/proc/meminfo" && $1 == "MemTotal:" { print "memory", $2 }
+        FILENAME == "/proc/meminfo" && $1 == "MemAvailable:" { print "memory-available", $2 }
+        FILENAME == "/proc/loadavg" { print "load", $1 }
+        FILENAME == "/proc/cpuinfo" && $1 == "processor" { cpus++ }
+        FILENAME == "/proc/swaps" && FNR > 1 { print "swap", $1 }
+        FILENAME == "/proc/net/fib_trie" && $1 == "|--" { address = $2 }
+        FILENAME == "/proc/net/fib_trie" && /\/32 host LOCAL/ && address !~ /^127\./ { print "address", address }
+        FILENAME == "/proc/net/if_inet6" && $6 != "lo" && $1 !~ /^fe80/ { print "address-hex", $1 }
+        FILENAME == "/proc/filesystems" && $NF in asked { print "module", $NF }
+        FILENAME ~ /modules\.builtin$/ {
+            sub(/.*\//, "")
+            sub(/\.ko.*/, "")
+            gsub(/-/, "_")
+            if ($0 in asked) print "module", $0
+        }
+        # State 0A is LISTEN.
+        FILENAME ~ "^/proc/net/tcp" && $4 == "0A" { sub(/.*:/, "", $2); print "port-hex", $2 }
+        END { print "cpus", cpus + 0 }
+    ' "$@"
+    if command -v ss > /dev/null; then
+        ss -Htlnp | awk '
+            {
+                port = $4
+                sub(/.*:/, "", port)
+                name = ""
+                if (match($0, /\(\("[^"]*"/)) name = substr($0, RSTART + 3, RLENGTH - 4)
+                print "port\t" port "\t" name
+            }'
+    fi
+}
+
+# Swap that no line of fstab tells of: units, and services that make it at every start.
+about_swap() {
+    for unit in /etc/systemd/system/*.wants/*.swap /etc/systemd/system/*.requires/*.swap /run/systemd/generator.late/*.swap; do
+        # Masked is a link to /dev/null.
+        [ -e "$unit" ] && [ ! -c "/etc/systemd/system/${unit##*/}" ] && say swap-at-boot "${unit##*/}"
+    done
+    for generator in /usr/local/lib /usr/lib /lib; do
+        [ -e "$generator/systemd/system-generators/zram-generator" ] || continue
+        for config in /etc /run /usr/local/lib /usr/lib; do
+            [ -e "$config/systemd/zram-generator.conf" ] || continue
+            grep -q '^\[zram' "$config/systemd/zram-generator.conf" && say swap-at-boot zram-generator
+            break
+        done
+        break
+    done
+}
+
+about_asked() {
+    set -f
+    IFS=$newline
+    for path in $links; do
+        [ -L "$path" ] && printf 'link\t%s\t%s\n' "$path" "$(readlink "$path")"
+    done
+    for program in $programs; do
+        command -v "$program" > /dev/null && printf 'program\t%s\n' "$program"
+    done
+    # about_system knows more of them.
+    for module in $modules; do
+        if [ -d "/sys/module/$module" ]; then printf 'module\t%s\n' "$module"; fi
+        # Built in, it is neither a folder of /sys/module nor a line of any list, but what it brings is there.
+        if [ "$module" = br_netfilter ] && [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then printf 'module\t%s\n' "$module"; fi
+    done
+    unset IFS
+    set +f
+}
+
+about_files() {
+    set -f
+    IFS=$newline
+    # shellcheck disable=SC2086 # a path a line
+    set -- $files
+    unset IFS
+    set +f
+    for file in /etc/containerd/conf.d/*.toml; do
+        [ -f "$file" ] && set -- "$@" "$file"
+    done
+    # What the step that sent the programs verified is not hashed again while inode, size and times are as they were: 300 MB.
+    # The record names files of the store, of which the programs are hard links. %f is the mode in hex; 8... are regular files.
+    stated=$(
+        stat -L -c "%i %s %.9Y %.9Z$tab%f$tab%a$tab%U:%G$tab%n" -- "$@" 2> /dev/null | awk '
+            BEGIN {
+                FS = OFS = "\t"
+                while ((getline record < "/opt/hostler/verified") > 0) {
+                    split(record, part, " ")
+                    verified[part[2] " " part[3] " " part[4] " " part[5]] = part[1]
+                }
+            }
+            $2 ~ /^8/ { print "file", $5, $3, $4, index($5, "/opt/hostler/") == 1 ? verified[$1] : "" }'
+    )
+    [ -n "$stated" ] || return 0
+    printf '%s\n' "$stated"
+    set -f
+    IFS=$newline
+    # shellcheck disable=SC2046 # a path a line
+    set -- $(printf '%s\n' "$stated" | awk -F '\t' '$5 == "" { print $2 }')
+    unset IFS
+    set +f
+    [ $# = 0 ] || sha256sum -- "$@" 2> /dev/null | awk '/^[0-9a-f]/ { print "sha256\t" substr($0, 67) "\t" $1 }'
+}
+
+# One question to systemd, for the units asked for and for those that tell of the clock, swap and other people's clusters.
+about_units() {
+    set -f
+    IFS=$newline
+    # shellcheck disable=SC2086 # a unit a line
+    set -- $units
+    unset IFS
+    set +f
+    time_services='chrony.service chronyd.service ntp.service ntpd.service ntpsec.service openntpd.service systemd-timesyncd.service'
+    # shellcheck disable=SC2086 # words
+    set -- "$@" $time_services containerd.service docker.service zramswap.service zram-config.service dphys-swapfile.service \
+        k3s.service k3s-agent.service rke2-server.service rke2-agent.service k0scontroller.service k0sworker.service \
+        snap.microk8s.daemon-kubelite.service
+    shown=$(
+        systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState -p NeedDaemonReload -p FragmentPath -p ExecStart -- "$@" \
+            2> /dev/null | asked=$units time_services=$time_services awk '
+            BEGIN {
+                RS = ""
+                FS = "\n"
+                OFS = "\t"
+                split(ENVIRON["asked"], names, "\n")
+                for (i in names) asked[names[i]] = 1
+                split(ENVIRON["time_services"], names, " ")
+                for (i in names) clock[names[i]] = 1
+            }
+            {
+                gsub(/\t/, " ")
+                for (i = 1; i <= NF; i++) if ($i ~ /^Id=/) id = substr($i, 4)
+                if (id in clock && /ActiveState=active/) print "clock-synchronized", id
+                if (!/LoadState=not-found/) print id in asked ? "unit" : "other-unit", $0
+            }'
+    )
+    printf '%s\n' "$shown"
+    case $shown in
+    *clock-synchronized*) ;;
+    *)
+        # A container cannot set the clock: its host keeps it right, or nobody does.
+        if [ -e /run/systemd/container ]; then
+            say clock-synchronized container
+        elif [ "$(timedatectl show -p NTPSynchronized --value 2> /dev/null)" = yes ]; then
+            say clock-synchronized kernel
+        fi
+        ;;
+    esac
+}
+
+about_others() {
+    for program in k3s rke2 k0s microk8s; do
+        for folder in /usr/local/bin /usr/bin /opt/bin /opt/rke2/bin /snap/bin; do
+            [ -x "$folder/$program" ] && say other-program "$folder/$program"
+        done
+    done
+}
+
+about_kubernetes() {
+    [ -e /etc/kubernetes/kubelet.conf ] && say joined
+    [ -e /etc/kubernetes/admin.conf ] && [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ] && say control-plane
+    if [ ! -e /etc/kubernetes/kubelet.conf ]; then
+        for path in /etc/kubernetes/manifests/*.yaml /etc/kubernetes/*.conf /etc/kubernetes/pki/ca.crt /var/lib/etcd/member \
+            /var/lib/kubelet/config.yaml /etc/cni/net.d/*.conf /etc/cni/net.d/*.conflist; do
+            case $path in
+            # They come with podman, CRI-O and containerd's own packages, and sort after a cluster's.
+            */87-podman* | *crio* | *loopback*) continue ;;
+            esac
+            [ -e "$path" ] && say leftover "$path"
+        done
+    fi
+    set --
+    for file in /etc/kubernetes/*.conf /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /var/lib/kubelet/pki/kubelet.crt \
+        /var/lib/kubelet/pki/kubelet-client-current.pem; do
+        [ -r "$file" ] && set -- "$@" "$file"
+    done
+    # Of the files only what is public is printed: certificates, never keys.
+    [ $# = 0 ] || awk '
+        BEGIN { OFS = "\t" }
+        FNR == 1 { inside = 0 }
+        { sub(/\r$/, "") }
+        /^-----END CERTIFICATE-----/ { if (inside) print "certificate", FILENAME, der; inside = 0 }
+        inside { der = der $0 }
+        /^-----BEGIN CERTIFICATE-----/ { inside = 1; der = "" }
+        $1 == "client-certificate-data:" { print "client-certificate", FILENAME, $2 }
+        FILENAME == "/etc/kubernetes/kubelet.conf" {
+            if ($1 == "server:") print "server", $2
+            if ($1 == "certificate-authority-data:") print "authority", $2
+            if ($1 == "current-context:") print "context", $2
+        }
+    ' "$@"
+}
+
+about_runs() {
+    for file in /etc/hostler/applied/*; do
+        first "$file" && say applied "${file##*/}" "$line"
+    done
+    for file in /run/hostler/steps/*; do
+        # Held by whoever lives: a shared lock, let go of at once, can't be had.
+        if [ ! -r "$file" ] || flock -n -s 9 9< "$file"; then continue; fi
+        run='' step='' since=''
+        while IFS='=' read -r name value; do
+            case $name in
+            run) run=$value ;;
+            step) step=$value ;;
+            since) since=$value ;;
+            esac
+        done < "$file"
+        [ -n "$run" ] && say lock "$run" "$step" "$since"
+    done
+}
+
+about_images() {
+    [ -S /run/containerd/containerd.sock ] || return 0
+    # REF TYPE DIGEST SIZE PLATFORMS LABELS; a size is two words, but comes after what is wanted.
+    ctr --timeout 3s --namespace k8s.io images ls 2> /dev/null | awk '
+        $3 ~ /^sha256:/ { print "image\t" $1 "\t" $3 "\t" ($0 ~ /io\.cri-containerd\.pinned=pinned/ ? "pinned" : "") }'
+}
+
+# answer KEY COMMAND...: what a program says, errors too, as one line.
+answer() {
+    printf '%s\t' "$1"
+    shift
+    "$@" 2>&1 | tr '\n\t' '  '
+    echo
+}
+
+api() {
+    answer "api-$1" kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes \
+        --request-timeout 3s get --raw "$2"
+}
+
+# members KEY COMMAND...
+members() {
+    key=$1
+    shift
+    answer "etcd-$key" etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/kubernetes/pki/etcd/ca.crt \
+        --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key \
+        --dial-timeout 2s --command-timeout 2s --write-out json "$@"
+}
+
+# All ask at once, and each waits in its pipe until those before it were read: side by side, and yet no lines are mixed.
+about_cluster() {
+    [ -r /etc/kubernetes/admin.conf ] && [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ] || return 0
+    api version /version | {
+        api nodes /api/v1/nodes < /dev/null | {
+            api configmaps /api/v1/namespaces/kube-system/configmaps < /dev/null | {
+                [ ! -r /etc/kubernetes/pki/etcd/healthcheck-client.key ] || members health endpoint health --cluster < /dev/null | {
+                    members list member list --consistency=s < /dev/null
+                    cat
+                }
+                cat
+            }
+            cat
+        }
+        cat
+    }
+}
+
+facts() {
+    echo 'hostler-facts 1'
+    about_cluster | {
+        about_images | {
+            {
+                about_kernel
+                about_system
+                about_swap
+                about_asked
+                about_files
+                about_units
+                about_others
+                about_kubernetes
+                about_runs
+            } < /dev/null
+            cat
+        }
+        cat
+    }
+    echo 'hostler-facts end'
+}
+
+# A script that was cut on its way ends before this line and does nothing.
+facts < /dev/null

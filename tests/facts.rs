@@ -1,0 +1,314 @@
+//! facts.sh as machines run it, and what its answers are read as.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use hostler::facts::{self, Facts, Question};
+use hostler::template;
+use proptest::prelude::*;
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn script() -> String {
+    let question = Question {
+        files: words(&["/opt/hostler/current/bin/kubelet", "/etc/crictl.yaml", "/etc/it's here", "/etc/folder", "/etc/missing"]),
+        links: words(&["/opt/hostler/current", "/etc/crictl.yaml"]),
+        units: words(&["containerd.service", "kubelet.service"]),
+        programs: words(&["sh", "no-such-program", "kubectl"]),
+        modules: words(&["no_such_module"]),
+        sysctls: words(&["kernel.pid_max", "net.ipv4.ip_local_port_range", "no.such.key"]),
+    };
+    template::render("facts.sh", question).expect("the template can be filled in")
+}
+
+/// What `program` (where it is missing: the Debian package that brings it) says of the script.
+fn run(program: &str, package: &str, args: &[&str], script: &str) -> String {
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program}: {error}; apt-get install {package}"));
+    let mut stdin = child.stdin.take().expect("piped");
+    let text = script.to_owned();
+    let writing = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let output = child.wait_with_output().expect("it ends");
+    writing.join().expect("no panic").expect("it reads all");
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program} {args:?}: {}\n{said}{complained}", output.status);
+    assert_eq!(complained, "", "{program} complained");
+    said.into_owned()
+}
+
+/// A machine made of files: the script with every path that counts moved below a folder.
+struct Machine {
+    root: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Machine {
+        let machine = Machine { root: tempfile::tempdir().expect("a folder") };
+        machine.file("/etc/os-release", "ID=debian\nVERSION_ID=\"13\"\nPRETTY_NAME='Debian GNU/Linux 13 (trixie)'\nANSI_COLOR=1\n");
+        machine.folder("/var/lib");
+        machine
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.path().join(path.trim_start_matches('/'))
+    }
+
+    fn folder(&self, path: &str) {
+        fs::create_dir_all(self.path(path)).expect("a folder");
+    }
+
+    fn file(&self, path: &str, content: &str) {
+        self.folder(Path::new(path).parent().and_then(Path::to_str).expect("a parent"));
+        fs::write(self.path(path), content).expect("a file");
+    }
+
+    fn link(&self, path: &str, target: impl AsRef<Path>) {
+        self.folder(Path::new(path).parent().and_then(Path::to_str).expect("a parent"));
+        symlink(target, self.path(path)).expect("a link");
+    }
+
+    fn program(&self, path: &str, script: &str) {
+        self.file(path, &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(self.path(path), fs::Permissions::from_mode(0o755)).expect("our own file");
+    }
+
+    fn output(&self) -> String {
+        let root = self.root.path().to_str().expect("a plain path");
+        let mut script = script();
+        for folder in ["/etc/", "/opt/hostler/", "/run/", "/var/lib", "/proc/swaps", "/proc/net/fib_trie", "/proc/net/if_inet6"] {
+            script = script.replace(folder, &format!("{root}{folder}"));
+        }
+        run("dash", "dash", &["-s"], &script).replace(root, "")
+    }
+
+    fn facts(&self) -> Facts {
+        let output = self.output();
+        facts::parse(&output).unwrap_or_else(|error| panic!("{error}\n{output}"))
+    }
+}
+
+#[test]
+fn the_script_is_posix() {
+    run("dash", "dash", &["-n"], &script());
+    // A quote inside a path is meant as it stands.
+    run("shellcheck", "shellcheck", &["--shell=sh", "--exclude=SC2089,SC2090", "-"], &script());
+}
+
+#[test]
+fn this_computer_tells_its_facts() {
+    let output = run("dash", "dash", &["-s"], &script());
+    let facts = facts::parse(&output).unwrap_or_else(|error| panic!("{error}\n{output}"));
+    let file = |path: &str| fs::read_to_string(path).expect("every Linux has it").trim().to_owned();
+    assert_eq!(facts.hostname, file("/proc/sys/kernel/hostname"));
+    assert_eq!(facts.kernel, file("/proc/sys/kernel/osrelease"));
+    assert_eq!(facts.cpus as usize, file("/proc/cpuinfo").lines().filter(|line| line.starts_with("processor")).count());
+    assert_eq!(facts.sysctls["kernel.pid_max"], file("/proc/sys/kernel/pid_max"));
+    assert_eq!(facts.sysctls["net.ipv4.ip_local_port_range"], file("/proc/sys/net/ipv4/ip_local_port_range").replace('\t', " "));
+    assert_eq!(facts.sysctls.len(), 2);
+    assert!(facts.memory > facts.memory_available && facts.memory_available > 0, "{facts:?}");
+    assert!(facts.disk_size > facts.disk_free, "{facts:?}");
+    assert!(facts.programs.contains("sh") && !facts.programs.contains("no-such-program"));
+    assert!(facts.modules.is_empty());
+    assert!(file("/etc/os-release").contains(&facts.os_name));
+    assert!(["amd64", "arm64"].contains(&facts.arch.as_str()), "{}", facts.arch);
+}
+
+#[test]
+fn a_listening_port_is_seen_without_ss_too() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let port = listener.local_addr().expect("bound").port();
+    for script in [script(), script().replace("command -v ss", "command -v no-such-ss")] {
+        let facts = facts::parse(&run("dash", "dash", &["-s"], &script)).expect("facts");
+        assert!(facts.ports.contains_key(&port), "{port} is not in {:?}", facts.ports);
+    }
+}
+
+#[test]
+fn files_and_links() {
+    let machine = Machine::new();
+    machine.file("/etc/crictl.yaml", "runtime-endpoint: unix:///run/containerd/containerd.sock\n");
+    machine.file("/etc/it's here", "");
+    machine.folder("/etc/folder");
+    machine.file("/etc/containerd/conf.d/stale.toml", "version = 3\n");
+    machine.file("/opt/hostler/sets/1/bin/kubelet", "one");
+    machine.link("/opt/hostler/current", "sets/1");
+    fs::set_permissions(machine.path("/etc/crictl.yaml"), fs::Permissions::from_mode(0o640)).expect("our own file");
+    let facts = machine.facts();
+    assert_eq!(
+        facts.files.keys().collect::<Vec<_>>(),
+        ["/etc/containerd/conf.d/stale.toml", "/etc/crictl.yaml", "/etc/it's here", "/opt/hostler/current/bin/kubelet"]
+    );
+    assert_eq!(facts.files["/etc/it's here"].sha256, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_eq!(facts.files["/opt/hostler/current/bin/kubelet"].sha256, "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed");
+    assert_eq!(facts.files["/etc/crictl.yaml"].mode, "640");
+    assert_eq!(facts.links.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect::<Vec<_>>(), [("/opt/hostler/current", "sets/1")]);
+}
+
+#[test]
+fn what_was_verified_is_hashed_again_only_after_a_change() {
+    const KUBELET: &str = "/opt/hostler/current/bin/kubelet";
+    let machine = Machine::new();
+    machine.file("/opt/hostler/store/recorded", "one");
+    machine.folder("/opt/hostler/sets/1/bin");
+    fs::hard_link(machine.path("/opt/hostler/store/recorded"), machine.path("/opt/hostler/sets/1/bin/kubelet")).expect("a link");
+    machine.link("/opt/hostler/current", "sets/1");
+    // As templates/machine/programs.sh records it, with a sum that hashing could not give.
+    let record = Command::new("stat")
+        .args(["-L", "-c", "recorded %i %s %.9Y %.9Z %n"])
+        .arg(machine.path("/opt/hostler/store/recorded"))
+        .output()
+        .expect("coreutils");
+    machine.file("/opt/hostler/verified", &String::from_utf8(record.stdout).expect("text"));
+    assert_eq!(machine.facts().files[KUBELET].sha256, "recorded");
+    let times = fs::metadata(machine.path(KUBELET)).and_then(|file| file.modified()).expect("a time");
+    fs::write(machine.path(KUBELET), "two").expect("our own file");
+    // Size and time can be put back as they were; the time of that change can't.
+    fs::File::options().write(true).open(machine.path(KUBELET)).and_then(|file| file.set_modified(times)).expect("our own file");
+    assert_eq!(machine.facts().files[KUBELET].sha256, "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3");
+}
+
+#[test]
+fn swap_hosts_nameservers_and_records() {
+    let machine = Machine::new();
+    machine.file("/etc/hosts", "127.0.0.1 localhost\n# hostler begin\n10.0.0.1 one\n10.0.0.2\ttwo\n# hostler end\n10.0.0.9 mine\n");
+    machine.file("/etc/resolv.conf", "# none\nsearch lan\nnameserver 10.0.0.53\nnameserver fd00::53\n");
+    machine.file(
+        "/etc/fstab",
+        "UUID=1 / ext4 defaults 0 1\n#/dev/old none swap sw 0 0\n/dev/sda3\tnone\tswap\tsw\t0\t0\n/dev/b none swap sw,noauto 0 0\n",
+    );
+    machine.file("/proc/swaps", "Filename\t\t\tType\t\tSize\n/dev/sda3                               partition\t1\t0\t-2\n");
+    machine.file("/etc/systemd/system/disk.swap", "");
+    machine.link("/etc/systemd/system/masked.swap", "/dev/null");
+    for unit in ["disk.swap", "masked.swap"] {
+        machine.link(&format!("/etc/systemd/system/swap.target.wants/{unit}"), format!("../{unit}"));
+    }
+    machine.file("/etc/hostler/applied/kubelet", "abc\n");
+    machine.file("/etc/hostler/applied/.kubelet.hostler-new", "def\n");
+    let facts = machine.facts();
+    assert_eq!(facts.hosts, ["10.0.0.1 one", "10.0.0.2 two"]);
+    assert_eq!(facts.nameservers, ["10.0.0.53", "fd00::53"]);
+    assert_eq!(facts.swap, ["/dev/sda3"]);
+    assert_eq!(facts.swap_at_boot, ["/etc/fstab: /dev/sda3", "disk.swap"]);
+    assert_eq!(facts.applied.iter().collect::<Vec<_>>(), [(&"kubelet".to_owned(), &"abc".to_owned())]);
+    assert_eq!((facts.os.as_str(), facts.os_version.as_str()), ("debian", "13"));
+    assert_eq!(facts.os_name, "Debian GNU/Linux 13 (trixie)");
+}
+
+#[test]
+fn addresses_come_from_the_kernel() {
+    let machine = Machine::new();
+    let lines = [
+        "Main:",
+        "     |-- 0.0.0.0",
+        "        /0 universe UNICAST",
+        "           |-- 127.0.0.1",
+        "              /32 host LOCAL",
+        "           |-- 10.77.0.11",
+        "              /32 host LOCAL",
+        "           |-- 10.77.0.255",
+        "              /32 link BROADCAST",
+    ];
+    machine.file("/proc/net/fib_trie", &lines.join("\n"));
+    let lines = [
+        "fe8000000000000000fc00fffe000001 04 40 20 80     eth0",
+        "fd000000000000000000000000000002 04 40 00 82     eth0",
+        "00000000000000000000000000000001 01 80 10 80       lo",
+    ];
+    machine.file("/proc/net/if_inet6", &lines.join("\n"));
+    assert_eq!(machine.facts().addresses.into_iter().collect::<Vec<_>>(), ["10.77.0.11", "fd00::2"]);
+}
+
+#[test]
+fn a_lock_is_told_while_its_holder_lives() {
+    const TEXT: &str = "run=r1\nstep=one/swap\nsince=1700000000\n";
+    let machine = Machine::new();
+    machine.file("/run/hostler/steps/one.swap", TEXT);
+    assert_eq!(machine.facts().lock, None);
+    let path = machine.path("/run/hostler/steps/one.swap");
+    let mut holder = Command::new("flock")
+        .arg(&path)
+        .args(["sh", "-c", "echo held; exec cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("util-linux");
+    let mut line = String::new();
+    BufReader::new(holder.stdout.take().expect("piped")).read_line(&mut line).expect("it says so");
+    let lock = machine.facts().lock.expect("held");
+    assert_eq!((lock.run.as_str(), lock.step.as_str(), lock.since), ("r1", "one/swap", 1_700_000_000));
+    drop(holder.stdin.take());
+    holder.wait().expect("it ends");
+    assert_eq!(machine.facts().lock, None);
+    assert_eq!(fs::read_to_string(path).expect("still there"), TEXT);
+}
+
+#[test]
+fn what_an_earlier_cluster_left() {
+    let machine = Machine::new();
+    for path in ["kubernetes/manifests/etcd.yaml", "kubernetes/pki/ca.key", "cni/net.d/10-flannel.conflist", "cni/net.d/87-podman.conflist"]
+    {
+        machine.file(&format!("/etc/{path}"), "");
+    }
+    machine.folder("/var/lib/etcd/member");
+    let kubernetes = machine.facts().kubernetes;
+    assert_eq!(kubernetes.leftovers, ["/etc/kubernetes/manifests/etcd.yaml", "/var/lib/etcd/member", "/etc/cni/net.d/10-flannel.conflist"]);
+    assert!(!kubernetes.joined && !kubernetes.control_plane);
+    machine.file("/etc/kubernetes/kubelet.conf", "");
+    let kubernetes = machine.facts().kubernetes;
+    assert!(kubernetes.joined && kubernetes.leftovers.is_empty());
+}
+
+#[test]
+fn an_api_server_that_does_not_answer_is_told_in_kubectls_words() {
+    let machine = Machine::new();
+    for path in ["kubelet.conf", "admin.conf", "manifests/kube-apiserver.yaml"] {
+        machine.file(&format!("/etc/kubernetes/{path}"), "");
+    }
+    machine.program("/opt/hostler/current/bin/kubectl", "echo 'The connection to the server 127.0.0.1:6443 was refused' >&2; exit 1");
+    let facts = machine.facts();
+    assert!(facts.kubernetes.control_plane);
+    assert_eq!(facts.cluster, None);
+    assert_eq!(facts.api_down.as_deref(), Some("The connection to the server 127.0.0.1:6443 was refused"));
+}
+
+#[test]
+fn noise_is_passed_over_and_a_cut_is_noticed() {
+    let output = Machine::new().output();
+    let whole = facts::parse(&output).expect("facts");
+    let noisy = format!("Welcome!\n\n{}bye\n", output.replace("hostler-facts end", "new-key\t1\thello\nhostler-facts end"));
+    assert_eq!(facts::parse(&noisy).expect("facts"), whole);
+    assert_eq!(facts::parse(&output.replace('\n', "\r\n")).expect("facts"), whole);
+    let end = output.rfind("hostler-facts end").expect("it is whole") + "hostler-facts end".len();
+    for cut in (0..end).filter(|cut| output.is_char_boundary(*cut)) {
+        let error = facts::parse(&output[..cut]).expect_err("cut");
+        assert!(error.to_string().starts_with("line "), "{error}");
+    }
+    let error = facts::parse("motd\nhostler-facts 2\nhostler-facts end\n").expect_err("another version");
+    assert_eq!(error.line, 2);
+    let error = facts::parse("hostler-facts 1\nclock\tnow\nhostler-facts end\n").expect_err("no number");
+    assert_eq!(error.to_string(), "line 2 of the facts can't be read: `now` is no number for `clock`");
+}
+
+proptest! {
+    #[test]
+    fn garbled_output_never_panics(text in "\\PC*", at in 0usize..4000, length in 0usize..200) {
+        static OUTPUT: LazyLock<String> = LazyLock::new(|| Machine::new().output());
+        let mut bytes = OUTPUT.clone().into_bytes();
+        let at = at.min(bytes.len());
+        let end = (at + length).min(bytes.len());
+        bytes.splice(at..end, text.bytes());
+        facts::parse(&String::from_utf8_lossy(&bytes)).ok();
+        facts::parse(&text).ok();
+    }
+}
