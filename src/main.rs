@@ -15,14 +15,14 @@ async fn main() -> ExitCode {
     let folder = if logged { log::default_folder() } else { None };
     let reporter = Reporter::start(Style::detect(json), verb, folder);
     let result = match command {
-        Command::Up(arguments) => command::up::up(&arguments, false, &reporter).await.map(|(status, plan)| (status, Some(plan))),
-        Command::Plan(common) => command::up::show(&common, json, &reporter).await.map(|status| (status, None)),
+        Command::Up(arguments) => command::up::up(&arguments, false, &reporter).await.map(|(status, plan)| (status as u8, Some(plan))),
+        Command::Plan(common) => command::up::show(&common, json, &reporter).await.map(|status| (status as u8, None)),
         Command::Lab(arguments) => command::lab::run(arguments, &reporter).await,
     };
     match result {
         Ok((status, plan)) => {
             reporter.finish(plan.as_ref()).await;
-            status.into()
+            ExitCode::from(status)
         }
         Err(error) => {
             reporter.finish(None).await;

@@ -105,11 +105,5 @@ impl Manifest {
     }
 }
 
-/// THIN
-pub struct Bundle { pub manifest: Manifest, pub folder: std::path::PathBuf }
-pub struct Request { pub bundle: Option<std::path::PathBuf>, pub version: Option<String>, pub arch: Option<String>, pub from_source: bool }
-impl Bundle {
-    pub fn file_path(&self, sha256: &str) -> std::path::PathBuf { self.folder.join("files").join(sha256) }
-    pub fn subset(&self, _r: &[String]) -> anyhow::Result<(u64, Box<dyn tokio::io::AsyncRead + Send + Unpin>)> { anyhow::bail!("thin") }
-}
-pub async fn locate(_: &Request, _: &crate::event::Events) -> anyhow::Result<Bundle> { anyhow::bail!("thin") }
+mod thin;
+pub use thin::{Bundle, Request, locate};

@@ -4,30 +4,40 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::connect::Connecting;
+use super::up::{self, Common, Up};
 use crate::cli::lab::LabCommand;
-use crate::event::Events;
+use crate::report::{ExitStatus, Reporter};
+use crate::plan::Plan;
 use crate::lab::{self, Options, access, namespace, state::LabState};
 
 /// How long the lab's network may take to open a connection.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Runs the command; the value is hostler's exit status.
-pub async fn run(command: LabCommand, events: &Events) -> Result<u8> {
+/// Runs the command; for `up`, also what was carried out.
+pub async fn run(command: LabCommand, reporter: &Reporter) -> Result<(u8, Option<Plan>)> {
+    let events = &reporter.events();
     match command {
-        LabCommand::Up(up) => {
-            lab::up(Options { machines: up.machines, control_planes: up.control_planes }, events).await?;
-            println!("the machines are on; their inventory is {}", lab::inventory_file().display());
+        LabCommand::Up(arguments) => {
+            let machines_only = arguments.machines_only;
+            lab::up(Options { machines: arguments.machines, control_planes: arguments.control_planes }, events).await?;
+            reporter.result(&format!("the machines are on; their inventory is {}", lab::inventory_file().display())).await;
+            if !machines_only {
+                let (status, plan) = cluster(arguments.bundle, reporter).await?;
+                return Ok((status as u8, Some(plan)));
+            }
         }
         LabCommand::Down => lab::down(events).await?,
         LabCommand::List => list()?,
-        LabCommand::Ssh { machine, command } => return ssh(&machine, &command),
-        LabCommand::Exec { command } => return exec(&command),
+        LabCommand::Ssh { machine, command } => return Ok((ssh(&machine, &command)?, None)),
+        LabCommand::Exec { command } => return Ok((exec(&command)?, None)),
         LabCommand::Open { port } => open(port).await?,
         LabCommand::Connect { host, port } => connect(&host, port)?,
         LabCommand::Cut { machine } => lab::cut(&machine, events).await?,
@@ -36,7 +46,14 @@ pub async fn run(command: LabCommand, events: &Events) -> Result<u8> {
         LabCommand::Blank { machine } => lab::blank(&machine, events).await?,
         LabCommand::ServeApt { folder } => lab::repository::serve(&folder).await?,
     }
-    Ok(0)
+    Ok((0, None))
+}
+
+/// The very code of `hostler up`, on the lab's inventory.
+async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    let common = Common { inventory: lab::inventory_file(), bundle, connecting: Connecting::default() };
+    let arguments = Up { common, yes: true, kubeconfig: Some(lab::kubeconfig()) };
+    up::up(&arguments, true, reporter).await
 }
 
 fn list() -> Result<()> {

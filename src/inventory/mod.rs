@@ -192,10 +192,5 @@ impl Endpoint {
     }
 }
 
-/// TEMPORARY
-pub fn merge(base: serde_yaml::Value, _fragment: &serde_yaml::Mapping) -> serde_yaml::Value {
-    base
-}
-
-/// THIN
-pub fn load(_: &std::path::Path) -> anyhow::Result<Inventory> { anyhow::bail!("thin") }
+mod thin;
+pub use thin::{load, merge};
