@@ -236,6 +236,8 @@ about_units() {
             }
             {
                 gsub(/\t/, " ")
+                # Its lines become fields.
+                $1 = $1
                 for (i = 1; i <= NF; i++) if ($i ~ /^Id=/) id = substr($i, 4)
                 if (id in clock && /ActiveState=active/) print "clock-synchronized", id
                 if (!/LoadState=not-found/) print id in asked ? "unit" : "other-unit", $0

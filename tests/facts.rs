@@ -312,3 +312,74 @@ proptest! {
         facts::parse(&text).ok();
     }
 }
+
+#[test]
+fn a_recorded_control_plane() {
+    // Recorded from a real API server, etcd with a learner that never started, and containerd. Sums from openssl and sha256sum.
+    let facts = facts::parse(include_str!("facts/control-plane.txt")).expect("facts");
+    let kubernetes = &facts.kubernetes;
+    assert!(kubernetes.joined && kubernetes.control_plane);
+    assert_eq!(kubernetes.ca.as_deref(), Some("cc5c9ed540a8e6042dc3114dab08c1b4f706ced52e557ae4bdb9162dda37b1a7"));
+    assert_eq!(kubernetes.node.as_deref(), Some("one"));
+    assert_eq!(kubernetes.server.as_deref(), Some("https://10.77.0.11:6443"));
+    // Nov 23 22:18:09 2027 GMT
+    assert_eq!(kubernetes.certificates["apiserver"], 1_827_008_289);
+    let names: Vec<&str> = kubernetes.certificates.keys().map(String::as_str).collect();
+    let mut expected =
+        ["admin.conf", "controller-manager.conf", "scheduler.conf", "super-admin.conf", "kubelet-client", "ca", "apiserver"].to_vec();
+    expected.extend(["apiserver-etcd-client", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client"]);
+    expected.extend(["etcd-ca", "etcd-server", "etcd-peer", "etcd-healthcheck-client"]);
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+
+    let cluster = facts.cluster.as_ref().expect("it answered");
+    assert_eq!((facts.api_down.as_deref(), cluster.version.as_str()), (None, "1.36.3"));
+    assert_eq!((cluster.pod_subnet.as_str(), cluster.service_subnet.as_str()), ("10.244.0.0/16", "10.96.0.0/12"));
+    assert_eq!((cluster.endpoint.as_str(), cluster.cluster_name.as_str()), ("home.lan:6443", "home"));
+    assert_eq!(cluster.record["kubelet"], "abc");
+    let node = &cluster.nodes["one"];
+    assert!(!node.ready && node.unschedulable);
+    assert_eq!(node.message, "container runtime network not ready: cni plugin not initialized");
+    assert_eq!((node.version.as_str(), node.address.as_str(), node.labels["disk"].as_str()), ("1.36.3", "10.77.0.11", "fast"));
+    let taints: Vec<String> = node.taints.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        taints,
+        ["node-role.kubernetes.io/control-plane:NoSchedule", "a=b:PreferNoSchedule", "node.kubernetes.io/not-ready:NoSchedule"]
+    );
+    let members: Vec<_> =
+        cluster.members.iter().map(|(id, member)| (id.as_str(), member.name.as_str(), member.learner, member.healthy)).collect();
+    assert_eq!(members, [("252902638f78db76", "one", false, true), ("6e0a60c09ba74848", "", true, false)]);
+
+    let pause = &facts.images["registry.k8s.io/pause:3.10.2"];
+    assert!(pause.pinned);
+    assert_eq!(pause.digest, "sha256:44f638a82af4640177083b82989bcdfdc822c719eb2c98f803aa3e74d5d0c360");
+    assert_eq!(facts.ports[&6443], "kube-apiserver");
+    assert_eq!(facts.foreign, Vec::<String>::new());
+    assert_eq!(facts.container.as_deref(), Some("systemd-nspawn"));
+    assert!(facts.systemd && facts.clock_synchronized);
+    assert_eq!((facts.arch.as_str(), facts.disk_size), ("amd64", 66_053_021 * 4));
+}
+
+#[test]
+fn units_and_another_containerd() {
+    // Recorded from systemd 257.
+    let machine = Machine::new();
+    machine.file("/etc/recorded", include_str!("facts/systemctl-show.txt"));
+    let recorded = machine.path("/etc/recorded");
+    machine.program("/opt/hostler/current/bin/systemctl", &format!("cat {}", recorded.display()));
+    let facts = machine.facts();
+    let units: Vec<_> = facts.units.iter().map(|(name, unit)| (name.as_str(), unit.active, unit.enabled, unit.needs_reload)).collect();
+    assert_eq!(units, [("containerd.service", true, true, false), ("kubelet.service", true, false, true)]);
+    assert_eq!(facts.foreign, ["the containerd of /etc/systemd/system/containerd.service"]);
+    assert!(!facts.clock_synchronized);
+    let text = include_str!("facts/systemctl-show.txt").replace("/usr/local/bin/containerd", "/opt/hostler/current/bin/containerd");
+    let text = text.replace(
+        "Id=systemd-timesyncd.service\nLoadState=not-found\nActiveState=inactive",
+        "Id=systemd-timesyncd.service\nLoadState=loaded\nActiveState=active",
+    );
+    let text = text.replace("Id=docker.service\nLoadState=not-found\n", "Id=k3s.service\nLoadState=loaded\n");
+    fs::write(recorded, text).expect("our own file");
+    let facts = machine.facts();
+    assert_eq!(facts.foreign, ["k3s.service"]);
+    assert!(facts.clock_synchronized);
+}

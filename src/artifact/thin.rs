@@ -1,21 +1,40 @@
 //! THIN THREAD, to be replaced by the bundle branch.
+use super::Manifest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use tokio::io::AsyncRead;
-use super::Manifest;
 
-pub struct Bundle { pub manifest: Manifest, pub folder: PathBuf, blobs: BTreeMap<String, (u64, u64)> }
-pub struct Request { pub bundle: Option<PathBuf>, pub version: Option<String>, pub arch: Option<String>, pub from_source: bool }
+pub struct Bundle {
+    pub manifest: Manifest,
+    pub folder: PathBuf,
+    blobs: BTreeMap<String, (u64, u64)>,
+}
+pub struct Request {
+    pub bundle: Option<PathBuf>,
+    pub version: Option<String>,
+    pub arch: Option<String>,
+    pub from_source: bool,
+}
 impl Bundle {
-    pub fn file_path(&self, sha256: &str) -> PathBuf { self.folder.join("files").join(sha256) }
+    pub fn file_path(&self, sha256: &str) -> PathBuf {
+        self.folder.join("files").join(sha256)
+    }
     pub fn subset(&self, references: &[String]) -> anyhow::Result<(u64, Box<dyn AsyncRead + Send + Unpin>)> {
         let images: Vec<_> = self.manifest.images.iter().filter(|i| references.contains(&i.reference)).collect();
-        let manifests: Vec<_> = images.iter().map(|i| serde_json::json!({"mediaType": i.media_type, "digest": i.digest, "size": i.manifest_size,
-            "annotations": {"io.containerd.image.name": i.reference}, "platform": {"architecture": self.manifest.arch, "os": "linux"}})).collect();
+        let manifests: Vec<_> = images
+            .iter()
+            .map(|i| {
+                serde_json::json!({"mediaType": i.media_type, "digest": i.digest, "size": i.manifest_size,
+            "annotations": {"io.containerd.image.name": i.reference}, "platform": {"architecture": self.manifest.arch, "os": "linux"}})
+            })
+            .collect();
         let index = serde_json::to_vec(&serde_json::json!({"schemaVersion": 2, "manifests": manifests}))?;
         let mut seen = BTreeSet::new();
-        let mut pieces: Vec<(String, Piece)> = vec![("oci-layout".into(), Piece::Bytes(br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())), ("index.json".into(), Piece::Bytes(index))];
+        let mut pieces: Vec<(String, Piece)> = vec![
+            ("oci-layout".into(), Piece::Bytes(br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())),
+            ("index.json".into(), Piece::Bytes(index)),
+        ];
         for image in &images {
             for digest in [&image.digest].into_iter().chain(image.blobs.iter().map(|b| &b.digest)) {
                 let hex = digest.trim_start_matches("sha256:");
@@ -26,7 +45,9 @@ impl Bundle {
             }
         }
         let mut total = 1024;
-        for (_, piece) in &pieces { total += 512 + piece.len().div_ceil(512) * 512; }
+        for (_, piece) in &pieces {
+            total += 512 + piece.len().div_ceil(512) * 512;
+        }
         let path = self.folder.join("images.tar");
         let (mut tx, rx) = tokio::io::duplex(1 << 20);
         tokio::spawn(async move {
@@ -56,8 +77,18 @@ impl Bundle {
         Ok((total, Box::new(rx)))
     }
 }
-enum Piece { Bytes(Vec<u8>), Range(u64, u64) }
-impl Piece { fn len(&self) -> u64 { match self { Piece::Bytes(b) => b.len() as u64, Piece::Range(_, s) => *s } } }
+enum Piece {
+    Bytes(Vec<u8>),
+    Range(u64, u64),
+}
+impl Piece {
+    fn len(&self) -> u64 {
+        match self {
+            Piece::Bytes(b) => b.len() as u64,
+            Piece::Range(_, s) => *s,
+        }
+    }
+}
 pub async fn locate(request: &Request, _: &crate::event::Events) -> anyhow::Result<Bundle> {
     let folder = request.bundle.clone().unwrap_or_else(|| "/work/thin/bundle".into());
     let manifest = serde_json::from_slice(&std::fs::read(folder.join("manifest.json"))?)?;
@@ -67,7 +98,9 @@ pub async fn locate(request: &Request, _: &crate::event::Events) -> anyhow::Resu
     loop {
         let mut header = [0; 512];
         file.seek(SeekFrom::Start(at))?;
-        if file.read_exact(&mut header).is_err() || header[0] == 0 { break; }
+        if file.read_exact(&mut header).is_err() || header[0] == 0 {
+            break;
+        }
         let header = tar::Header::from_byte_slice(&header);
         let name = header.path()?.to_string_lossy().into_owned();
         let size = header.size()?;

@@ -14,9 +14,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::connect::Connecting;
 use super::up::{self, Common, Up};
 use crate::cli::lab::LabCommand;
-use crate::report::{ExitStatus, Reporter};
-use crate::plan::Plan;
 use crate::lab::{self, Options, access, namespace, state::LabState};
+use crate::plan::Plan;
+use crate::report::{ExitStatus, Reporter};
 
 /// How long the lab's network may take to open a connection.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(10);

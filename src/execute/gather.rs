@@ -21,7 +21,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Only a defect: the script can't be made.
-pub async fn gather(links: &BTreeMap<MachineName, Arc<Link>>, question: &Question, events: &Events) -> Result<BTreeMap<MachineName, Observation>> {
+pub async fn gather(
+    links: &BTreeMap<MachineName, Arc<Link>>,
+    question: &Question,
+    events: &Events,
+) -> Result<BTreeMap<MachineName, Observation>> {
     let script: Arc<str> = template::render("facts.sh", question)?.into();
     let mut looking = JoinSet::new();
     for (name, link) in links {

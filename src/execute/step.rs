@@ -72,22 +72,35 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Failure> {
             Ok(Exit::Status(TRY_AGAIN)) => {
                 let what = said.wait.unwrap_or_else(|| "the machine to be ready".to_owned());
                 if begun.elapsed() > PATIENCE {
-                    return Err(Failure::new(format!("waited {} minutes for {what}", PATIENCE.as_secs() / 60), "run again when it is there"));
+                    return Err(Failure::new(
+                        format!("waited {} minutes for {what}", PATIENCE.as_secs() / 60),
+                        "run again when it is there",
+                    ));
                 }
                 run.events.send(Event::StepWaiting { step: step.id.clone(), what, limit: PATIENCE });
             }
             Ok(Exit::Status(status)) => {
-                return Err(Failure::new(explain(&said, &format!("its script ended with status {status}")), "the run log has all it printed"));
+                return Err(Failure::new(
+                    explain(&said, &format!("its script ended with status {status}")),
+                    "the run log has all it printed",
+                ));
             }
             Ok(Exit::Signal(signal)) => {
-                return Err(Failure::new(explain(&said, &format!("its script was ended by signal {signal}")), "the run log has all it printed"));
+                return Err(Failure::new(
+                    explain(&said, &format!("its script was ended by signal {signal}")),
+                    "the run log has all it printed",
+                ));
             }
             Err(RunError::Lost(why)) => {
                 let since = *lost_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > ABSENCE {
                     return Err(Failure::new(format!("lost the connection: {why}"), "run again when the machine is back"));
                 }
-                run.events.send(Event::StepWaiting { step: step.id.clone(), what: format!("the machine to come back ({why})"), limit: ABSENCE });
+                run.events.send(Event::StepWaiting {
+                    step: step.id.clone(),
+                    what: format!("the machine to come back ({why})"),
+                    limit: ABSENCE,
+                });
                 link.forget().await;
             }
             Err(error) => return Err(Failure::new(error.to_string(), "see docs/troubleshooting.md")),
@@ -144,7 +157,10 @@ fn explain(said: &Said, otherwise: &str) -> String {
 async fn keep_outputs(run: &Run, step: &Step, mut said: Said) -> Result<(), Failure> {
     for output in step.action.outputs() {
         let Some(value) = said.outputs.remove(output.name) else {
-            return Err(Failure::new(format!("its script did not tell its {}", output.name), "this is a defect of hostler: please report it"));
+            return Err(Failure::new(
+                format!("its script did not tell its {}", output.name),
+                "this is a defect of hostler: please report it",
+            ));
         };
         if output.secret {
             run.redactor.add(&value);

@@ -151,19 +151,36 @@ impl Session {
     }
 
     pub async fn read(&self, script: &str, out: &mut String, err: &mut String) -> Result<Exit, RunError> {
-        self.exec(script, Vec::new(), |_| {}, |line, is_err| {
-            let to: &mut String = if is_err { err } else { out };
-            to.push_str(line);
-            to.push('\n');
-        })
+        self.exec(
+            script,
+            Vec::new(),
+            |_| {},
+            |line, is_err| {
+                let to: &mut String = if is_err { err } else { out };
+                to.push_str(line);
+                to.push('\n');
+            },
+        )
         .await
     }
 
-    pub async fn run(&self, script: &str, payload: Vec<Part>, progress: impl Fn(u64), mut line: impl FnMut(&str)) -> Result<Exit, RunError> {
+    pub async fn run(
+        &self,
+        script: &str,
+        payload: Vec<Part>,
+        progress: impl Fn(u64),
+        mut line: impl FnMut(&str),
+    ) -> Result<Exit, RunError> {
         self.exec(script, payload, progress, |text, _| line(text)).await
     }
 
-    async fn exec(&self, script: &str, payload: Vec<Part>, progress: impl Fn(u64), mut line: impl FnMut(&str, bool)) -> Result<Exit, RunError> {
+    async fn exec(
+        &self,
+        script: &str,
+        payload: Vec<Part>,
+        progress: impl Fn(u64),
+        mut line: impl FnMut(&str, bool),
+    ) -> Result<Exit, RunError> {
         let lost = |e: russh::Error| RunError::Lost(e.to_string());
         let channel = self.handle.channel_open_session().await.map_err(lost)?;
         let loader = format!(

@@ -6,8 +6,13 @@ if [ -e /etc/fstab ] && awk '!/^[ \t]*#/ && $3 == "swap" { found = 1 } END { exi
     chown --reference=/etc/fstab /etc/fstab.hostler-new
     mv -f /etc/fstab.hostler-new /etc/fstab
 fi
-systemctl list-unit-files --no-legend --plain '*.swap' 'zramswap.service' | awk '$2 != "masked" { print $1 }' |
-    while read -r unit; do systemctl mask --now "$unit"; done
+# The same units that facts.sh knows. One whose file is in /etc/systemd/system can't be masked, one that a generator made not disabled.
+systemctl list-unit-files --no-legend --plain '*.swap' zramswap.service zram-config.service dphys-swapfile.service |
+    awk '$2 != "masked" { print $1 }' |
+    while read -r unit; do
+        systemctl disable --now "$unit" 2> /dev/null || systemctl stop "$unit" || true
+        systemctl mask "$unit" 2> /dev/null || true
+    done
 if [ -e /usr/lib/systemd/system-generators/zram-generator ] || [ -e /lib/systemd/system-generators/zram-generator ]; then
     : > /etc/systemd/zram-generator.conf
 fi
