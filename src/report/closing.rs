@@ -194,7 +194,7 @@ impl Closing {
         for (by, steps) in groups {
             let why = match by {
                 Some(by) => format!("blocked by {by}"),
-                None => "not ended when the run was".to_owned(),
+                None => "not done".to_owned(),
             };
             text.push_str(&format!("{} {}, {why}:\n", paint.odd("left:"), counted(steps.len(), "step")));
             for step in steps {

@@ -417,10 +417,10 @@ async fn a_reporter_keeps_the_order_and_the_secrets() {
     events.send(Event::Note { line: "the token is abcdef.0123456789abcdef".to_owned() });
     reporter.result("node  ready\nabcdef.0123456789abcdef  yes\n").await;
     assert_eq!(progress.text(), "the token is [secret]\n", "what was sent before a result is shown before it");
-    events.send(started("rainbowdash", "join", Stage::Workers, "it is no node: kubeadm join as worker"));
+    events.send(started("rainbowdash", "token", Stage::Workers, "it is no node: kubeadm join as worker"));
     let script = "token=abcdef.01234\n56789abcdef".to_owned();
-    events.send(Event::StepScript { step: id("rainbowdash", "join"), text: script });
-    events.send(Event::StepFailed { step: id("rainbowdash", "join"), reason: "no".to_owned(), hint: String::new() });
+    events.send(Event::StepScript { step: id("rainbowdash", "token"), text: script });
+    events.send(Event::StepFailed { step: id("rainbowdash", "token"), reason: "no".to_owned(), hint: String::new() });
     let record = reporter.finish(Some(&plan())).await;
     assert_eq!(record.exit_status(), ExitStatus::Failed);
     assert_eq!(record.log.as_deref(), Some(path.as_path()));
@@ -428,11 +428,11 @@ async fn a_reporter_keeps_the_order_and_the_secrets() {
     assert!(progress.text().contains(&format!("log: {}", path.display())), "{}", progress.text());
     let log = std::fs::read_to_string(&path).unwrap();
     for piece in [
-        "rainbowdash/join  | token=[secret]",
-        "rainbowdash/join  | [secret]",
+        "rainbowdash/token  | token=[secret]",
+        "rainbowdash/token  | [secret]",
         "[secret]  yes",
         "critical path",
-        "failed: rainbowdash/join: no",
+        "failed: rainbowdash/token: no",
     ] {
         assert!(log.contains(piece), "{piece} is missing in:\n{log}");
     }
