@@ -86,6 +86,7 @@ impl Closing {
         for step in steps {
             let ended = record.steps.get(&step.id).is_some_and(|ran| ran.ended.is_some());
             if !ended && !record.blocked.contains_key(&step.id) && !record.failed.contains_key(&step.id) {
+                left.retain(|known| known.step != step.id);
                 left.push(Left { step: step.id.clone(), by: None });
             }
         }
