@@ -86,6 +86,7 @@ impl Closing {
         for step in steps {
             let ended = record.steps.get(&step.id).is_some_and(|ran| ran.ended.is_some());
             if !ended && !record.blocked.contains_key(&step.id) && !record.failed.contains_key(&step.id) {
+                left.retain(|known| known.step != step.id);
                 left.push(Left { step: step.id.clone(), by: None });
             }
         }
@@ -194,7 +195,7 @@ impl Closing {
         for (by, steps) in groups {
             let why = match by {
                 Some(by) => format!("blocked by {by}"),
-                None => "not ended when the run was".to_owned(),
+                None => "not done".to_owned(),
             };
             text.push_str(&format!("{} {}, {why}:\n", paint.odd("left:"), counted(steps.len(), "step")));
             for step in steps {

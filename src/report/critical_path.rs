@@ -8,34 +8,33 @@ use crate::plan::{Plan, StepId};
 /// The longest path over `needs`, by the times that were measured: its steps in order, each with its time.
 ///
 /// A step without a time (it did not run) takes none and is left out. Of two paths as long, that whose steps stand first in the
-/// plan. Empty when nothing was measured.
+/// plan. A step that stands in the plan twice, as in several rounds put together, counts where it stands last. Empty when nothing
+/// was measured.
 pub fn critical_path(plan: &Plan, took: &BTreeMap<StepId, Duration>) -> Vec<(StepId, Duration)> {
-    // The plan's order respects `needs`: one pass sees every step after those it needs.
-    let mut longest: HashMap<&StepId, (Duration, Option<&StepId>)> = HashMap::new();
-    let mut last: Option<(Duration, &StepId)> = None;
-    for step in &plan.steps {
-        let mut before: Option<(Duration, &StepId)> = None;
-        for candidate in plan.steps.iter().map(|step| &step.id).filter(|id| step.needs.contains(id)) {
-            if let Some((length, _)) = longest.get(candidate)
-                && before.is_none_or(|(most, _)| *length > most)
-            {
-                before = Some((*length, candidate));
+    let place: HashMap<&StepId, usize> = plan.steps.iter().enumerate().map(|(place, step)| (&step.id, place)).collect();
+    // The length of the longest path that ends with the step at this place, and the place before it on that path. The plan's order
+    // respects `needs`, so one pass sees every step after those it needs.
+    let mut longest: Vec<(Duration, Option<usize>)> = Vec::new();
+    for (at, step) in plan.steps.iter().enumerate() {
+        let mut before: Option<usize> = None;
+        let mut needs: Vec<usize> = step.needs.iter().filter_map(|id| place.get(id).copied()).filter(|need| *need < at).collect();
+        needs.sort();
+        for need in needs {
+            if before.is_none_or(|best: usize| longest[need].0 > longest[best].0) {
+                before = Some(need);
             }
         }
-        let own = took.get(&step.id).copied().unwrap_or_default();
-        let length = before.map_or(Duration::ZERO, |(length, _)| length) + own;
-        longest.insert(&step.id, (length, before.map(|(_, id)| id)));
-        if last.is_none_or(|(most, _)| length > most) {
-            last = Some((length, &step.id));
-        }
+        let own = took.get(&step.id).filter(|_| place.get(&step.id) == Some(&at)).copied().unwrap_or_default();
+        longest.push((before.map_or(Duration::ZERO, |before| longest[before].0) + own, before));
     }
+    let mut at = (0..longest.len()).rev().max_by_key(|at| longest[*at].0);
     let mut path = Vec::new();
-    let mut at = last.map(|(_, id)| id);
-    while let Some(id) = at {
-        if let Some(own) = took.get(id) {
+    while let Some(now) = at {
+        let id = &plan.steps[now].id;
+        if let Some(own) = took.get(id).filter(|_| place.get(id) == Some(&now)) {
             path.push((id.clone(), *own));
         }
-        at = longest.get(id).and_then(|(_, before)| *before);
+        at = longest[now].1;
     }
     path.reverse();
     path

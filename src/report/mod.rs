@@ -91,6 +91,7 @@ pub struct Reporter {
 #[derive(Debug)]
 pub(crate) enum Request {
     Ask(Question, oneshot::Sender<io::Result<String>>),
+    Plan(Box<Plan>, oneshot::Sender<()>),
     /// A result, for standard output.
     Result(String, oneshot::Sender<()>),
     Finish(Box<Option<Plan>>),
@@ -124,7 +125,8 @@ impl Reporter {
             None
         });
         let record = Record { log: log.as_ref().map(|log| log.path().to_owned()), ..Record::default() };
-        let desk = Desk { face, results, log, record, redactor: redactor.clone(), begun: Instant::now() };
+        let results_paint = Paint::wanted(io::stdout().is_terminal());
+        let desk = Desk { face, results, results_paint, log, record, redactor: redactor.clone(), begun: Instant::now() };
         let task = tokio::spawn(desk.run(received, requested));
         Reporter { events, requests, redactor, asks, task }
     }
@@ -145,9 +147,21 @@ impl Reporter {
     }
 
     /// Prints `text` on standard output, after all events sent before. A missing newline at its end is added.
+    ///
+    /// As JSON it is an event `result` with the text, so that every line stays an object; a verb whose result is itself JSON reports
+    /// in another style.
     pub async fn result(&self, text: &str) {
+        self.printed(|printed| Request::Result(text.to_owned(), printed)).await;
+    }
+
+    /// Prints `plan` on standard output, after all events sent before: for a person, or as an event `plan`.
+    pub async fn plan(&self, plan: &Plan) {
+        self.printed(|printed| Request::Plan(Box::new(plan.clone()), printed)).await;
+    }
+
+    async fn printed(&self, request: impl FnOnce(oneshot::Sender<()>) -> Request) {
         let (printed, done) = oneshot::channel();
-        if self.requests.send(Request::Result(text.to_owned(), printed)).is_ok() {
+        if self.requests.send(request(printed)).is_ok() {
             // An error means that the reporter has ended, which nobody else can make it.
             let _ = done.await;
         }
@@ -172,6 +186,7 @@ impl Reporter {
 struct Desk {
     face: Face,
     results: Box<dyn Write + Send>,
+    results_paint: Paint,
     log: Option<RunLog>,
     record: Record,
     redactor: Arc<Redactor>,
@@ -199,6 +214,10 @@ impl Desk {
                         Some(Request::Ask(question, answer)) => {
                             // Whoever asked may have gone; then the answer is nobody's.
                             let _ = answer.send(self.ask(question).await);
+                        }
+                        Some(Request::Plan(plan, printed)) => {
+                            self.plan(&plan);
+                            let _ = printed.send(());
                         }
                         Some(Request::Result(text, printed)) => {
                             self.result(&text);
@@ -244,13 +263,30 @@ impl Desk {
         }
     }
 
+    fn plan(&mut self, plan: &Plan) {
+        let text = plan_text(plan, Paint { on: false });
+        match &self.face {
+            Face::Json(_) => print(&mut self.results, &[Json::line("plan", &serde_json::json!({ "plan": plan }))]),
+            _ => self.show(&plan_text(plan, self.results_paint)),
+        }
+        self.write_log(|log| log.text(&text));
+    }
+
     fn result(&mut self, text: &str) {
-        let text = self.redactor.redact(text.trim_end_matches('\n'));
+        let text = self.redactor.redact(text);
+        match &mut self.face {
+            Face::Json(_) => print(&mut self.results, &[Json::line("result", &serde_json::json!({ "text": text.trim_end() }))]),
+            _ => self.show(&text),
+        }
+        self.write_log(|log| log.text(&text));
+    }
+
+    /// Prints `text` on standard output for a person.
+    fn show(&mut self, text: &str) {
         if let Face::Terminal(terminal) = &mut self.face {
             terminal.quiet();
         }
-        print(&mut self.results, std::slice::from_ref(&text));
-        self.write_log(|log| log.text(&text));
+        print(&mut self.results, &[text.trim_end_matches('\n').to_owned()]);
     }
 
     async fn ask(&mut self, question: Question) -> io::Result<String> {
@@ -272,7 +308,7 @@ impl Desk {
             match &mut self.face {
                 Face::Terminal(terminal) => terminal.above(&text_lines(&closing.text(terminal.paint()))),
                 Face::Lines(lines, output) => print(output, &text_lines(&closing.text(lines.paint))),
-                Face::Json(_) => print(&mut self.results, &[Json::closing(Timestamp::now(), &closing)]),
+                Face::Json(_) => print(&mut self.results, &[Json::line("closing", &closing)]),
             }
         }
         self.record
@@ -336,14 +372,15 @@ impl Json {
         json(&Stamped { time: stamp(time), event })
     }
 
-    fn closing(time: Timestamp, closing: &Closing) -> String {
+    /// An event of the reporter's own: the keys of `body` after its time and kind.
+    fn line(kind: &'static str, body: &impl Serialize) -> String {
         #[derive(Serialize)]
-        #[serde(tag = "event", rename = "closing")]
-        struct Last<'a> {
+        struct Own<'a, T: Serialize> {
+            event: &'static str,
             #[serde(flatten)]
-            closing: &'a Closing,
+            body: &'a T,
         }
-        json(&Stamped { time: stamp(time), event: Last { closing } }).unwrap_or_default()
+        json(&Stamped { time: stamp(Timestamp::now()), event: Own { event: kind, body } }).unwrap_or_default()
     }
 }
 

@@ -9,6 +9,11 @@ pub fn duration(duration: Duration) -> String {
     if tenths < 100 {
         return format!("{}.{}s", tenths / 10, tenths % 10);
     }
+    whole(duration)
+}
+
+/// As [`duration`], but without tenths: for what is only a guess.
+pub fn whole(duration: Duration) -> String {
     let seconds = (duration.as_millis() + 500) / 1000;
     match seconds {
         0..60 => format!("{seconds}s"),

@@ -191,7 +191,7 @@ impl Item {
             (Unit::Items, total) => format!("{} of {total}", moved.done),
         };
         match self.left(now) {
-            Some(left) => format!("{amount}, {} left", quantity::duration(left)),
+            Some(left) => format!("{amount}, {} left", quantity::whole(left)),
             None => amount,
         }
     }

@@ -320,6 +320,13 @@ fn the_critical_path_is_the_longest_over_needs() {
     broken.remove(&id("rainbowdash", "token"));
     assert_eq!(path(&broken), ["fluttershy/packages 15000"]);
     assert!(path(&BTreeMap::new()).is_empty());
+    // A second round that needs what the first one did counts each step once, and comes to an end.
+    let mut rounds = plan();
+    let mut again = rounds.steps[0].clone();
+    again.needs.insert(id("rainbowdash", "token"));
+    rounds.steps.push(again);
+    let twice = critical_path(&rounds, &measured);
+    assert_eq!(twice.iter().map(|(_, took)| took.as_millis()).collect::<Vec<_>>(), [6_000, 9_500, 1_000, 300]);
 }
 
 fn record(events: &[(u64, Event)]) -> Record {
@@ -417,10 +424,10 @@ async fn a_reporter_keeps_the_order_and_the_secrets() {
     events.send(Event::Note { line: "the token is abcdef.0123456789abcdef".to_owned() });
     reporter.result("node  ready\nabcdef.0123456789abcdef  yes\n").await;
     assert_eq!(progress.text(), "the token is [secret]\n", "what was sent before a result is shown before it");
-    events.send(started("rainbowdash", "join", Stage::Workers, "it is no node: kubeadm join as worker"));
+    events.send(started("rainbowdash", "token", Stage::Workers, "it is no node: kubeadm join as worker"));
     let script = "token=abcdef.01234\n56789abcdef".to_owned();
-    events.send(Event::StepScript { step: id("rainbowdash", "join"), text: script });
-    events.send(Event::StepFailed { step: id("rainbowdash", "join"), reason: "no".to_owned(), hint: String::new() });
+    events.send(Event::StepScript { step: id("rainbowdash", "token"), text: script });
+    events.send(Event::StepFailed { step: id("rainbowdash", "token"), reason: "no".to_owned(), hint: String::new() });
     let record = reporter.finish(Some(&plan())).await;
     assert_eq!(record.exit_status(), ExitStatus::Failed);
     assert_eq!(record.log.as_deref(), Some(path.as_path()));
@@ -428,11 +435,11 @@ async fn a_reporter_keeps_the_order_and_the_secrets() {
     assert!(progress.text().contains(&format!("log: {}", path.display())), "{}", progress.text());
     let log = std::fs::read_to_string(&path).unwrap();
     for piece in [
-        "rainbowdash/join  | token=[secret]",
-        "rainbowdash/join  | [secret]",
+        "rainbowdash/token  | token=[secret]",
+        "rainbowdash/token  | [secret]",
         "[secret]  yes",
         "critical path",
-        "failed: rainbowdash/join: no",
+        "failed: rainbowdash/token: no",
     ] {
         assert!(log.contains(piece), "{piece} is missing in:\n{log}");
     }
@@ -442,16 +449,20 @@ async fn a_reporter_keeps_the_order_and_the_secrets() {
 }
 
 #[tokio::test]
-async fn json_ends_with_the_closing() {
+async fn every_line_of_json_is_an_object_and_the_last_the_closing() {
     let results = Kept::default();
     let reporter = Reporter::with(Face::Json(Json::default()), Box::new(results.clone()), Ok(None), false);
+    reporter.plan(&plan()).await;
+    reporter.result("node  ready\n").await;
     reporter.events().send(started("rainbowdash", "join", Stage::Workers, "x"));
     reporter.finish(Some(&plan())).await;
     let lines: Vec<serde_json::Value> = results.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 2);
-    assert_eq!((&lines[0]["event"], &lines[0]["stage"]), (&"stepStarted".into(), &"workers".into()));
-    assert_eq!(lines[1]["event"], "closing");
-    assert_eq!(lines[1]["left"].as_array().unwrap().len(), 6, "{}", lines[1]);
+    assert_eq!(lines.len(), 4);
+    assert_eq!((&lines[0]["event"], &lines[0]["plan"]["schema"]), (&"plan".into(), &1.into()));
+    assert_eq!((&lines[1]["event"], &lines[1]["text"]), (&"result".into(), &"node  ready".into()));
+    assert_eq!((&lines[2]["event"], &lines[2]["stage"]), (&"stepStarted".into(), &"workers".into()));
+    assert_eq!(lines[3]["event"], "closing");
+    assert_eq!(lines[3]["left"].as_array().unwrap().len(), 6, "{}", lines[3]);
 }
 
 #[tokio::test]
