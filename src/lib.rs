@@ -13,6 +13,7 @@ pub mod facts;
 pub mod inventory;
 pub mod lab;
 pub mod plan;
+pub mod probe;
 pub mod report;
 pub mod ssh;
 pub mod template;
