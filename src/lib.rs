@@ -11,6 +11,7 @@ pub mod event;
 pub mod execute;
 pub mod facts;
 pub mod inventory;
+pub mod kubeconfig;
 pub mod lab;
 pub mod plan;
 pub mod probe;
