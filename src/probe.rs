@@ -53,7 +53,7 @@ impl Probe {
                 let changed = *before != found;
                 if changed {
                     log(&match found.as_slice() {
-                        [] => format!("ready: {} probes answer, directly and through {}", self.expect, self.any.host),
+                        [] => format!("ready: {0} of {0} answer, directly and through {1}", self.expect, self.any.host),
                         missing => missing.join("; "),
                     });
                     *before = found;
@@ -302,7 +302,7 @@ mod tests {
         let (lines, mut logged) = tokio::sync::mpsc::unbounded_channel();
         let running = tokio::spawn(probe.run(listener, move |line| drop(lines.send(line.to_owned()))));
         let line = timeout(Duration::from_secs(10), logged.recv()).await.expect("it looks around at once");
-        assert_eq!(line.as_deref(), Some("ready: 1 probes answer, directly and through 127.0.0.1"));
+        assert_eq!(line.as_deref(), Some("ready: 1 of 1 answer, directly and through 127.0.0.1"));
         assert!(ask(address, "GET /ready HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
         assert!(ask(address, "GET /who HTTP/1.1\r\n\r\n").await.ends_with("\r\n\r\nonly\n"));
         running.abort();
