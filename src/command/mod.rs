@@ -3,4 +3,5 @@
 pub mod connect;
 pub mod kubeconfig;
 pub mod lab;
+pub mod probe;
 pub mod up;

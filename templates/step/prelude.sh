@@ -65,5 +65,5 @@ done
 lock=/run/hostler/steps/$(printf '%s' "$step" | tr / .)
 printf 'run=%s\nstep=%s\nsince=%s\n' "$run" "$step" "$(date +%s)" > "$lock"
 exec 9>> "$lock"
-flock -n 9 || temporary "the lock of $step"
+flock -w 1 9 || temporary "the lock of $step"
 exec 8>&-
