@@ -28,6 +28,11 @@ pub enum Command {
     Up(crate::command::up::Up),
     /// Show what `up` would do, and why
     Plan(crate::command::up::Common),
+    /// Write the cluster's kubeconfig for this computer, or put it into ~/.kube/config
+    Kubeconfig(crate::command::kubeconfig::Arguments),
+    /// What runs in the pods that verify a cluster
+    #[command(hide = true)]
+    Probe(crate::command::probe::Arguments),
     /// Machines on this computer, for rehearsal and tests
     #[command(subcommand)]
     Lab(lab::LabCommand),
@@ -39,6 +44,8 @@ impl Command {
         match self {
             Command::Up(_) => ("up", true),
             Command::Plan(_) => ("plan", false),
+            Command::Kubeconfig(_) => ("kubeconfig", false),
+            Command::Probe(_) => ("probe", false),
             Command::Lab(lab::LabCommand::Up(_)) => ("lab-up", true),
             Command::Lab(_) => ("lab", false),
         }

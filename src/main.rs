@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
 use hostler::cli::{Cli, Command, Output};
 use hostler::command;
+use hostler::plan::Plan;
 use hostler::report::{ExitStatus, Paint, Reporter, Style, error_text, log};
 
 #[tokio::main]
@@ -12,14 +14,8 @@ async fn main() -> ExitCode {
     let Cli { command, output } = Cli::parse();
     let json = output == Output::Json;
     let (verb, logged) = command.name();
-    let folder = if logged { log::default_folder() } else { None };
-    let reporter = Reporter::start(Style::detect(json), verb, folder);
-    let result = match command {
-        Command::Up(arguments) => command::up::up(&arguments, false, &reporter).await.map(|(status, plan)| (status as u8, Some(plan))),
-        Command::Plan(common) => command::up::show(&common, json, &reporter).await.map(|status| (status as u8, None)),
-        Command::Lab(arguments) => command::lab::run(arguments, &reporter).await,
-    };
-    match result {
+    let reporter = Reporter::start(Style::detect(json), verb, if logged { log::default_folder() } else { None });
+    match run(command, json, &reporter).await {
         Ok((status, plan)) => {
             reporter.finish(plan.as_ref()).await;
             ExitCode::from(status)
@@ -29,5 +25,22 @@ async fn main() -> ExitCode {
             eprint!("{}", error_text(&error, Paint::wanted(true)));
             ExitStatus::of(&error).into()
         }
+    }
+}
+
+/// The exit status, and what was carried out where the closing table is to tell of it.
+async fn run(command: Command, json: bool, reporter: &Reporter) -> Result<(u8, Option<Plan>)> {
+    match command {
+        Command::Up(arguments) => {
+            let (status, plan) = command::up::up(&arguments, false, reporter).await?;
+            Ok((status as u8, Some(plan)))
+        }
+        Command::Plan(common) => Ok((command::up::show(&common, json, reporter).await? as u8, None)),
+        Command::Kubeconfig(arguments) => {
+            command::kubeconfig::run(&arguments, reporter).await?;
+            Ok((0, None))
+        }
+        Command::Probe(arguments) => match command::probe::run(arguments).await? {},
+        Command::Lab(arguments) => command::lab::run(arguments, reporter).await,
     }
 }
