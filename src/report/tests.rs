@@ -251,6 +251,20 @@ fn the_foot_of_a_terminal_is_a_line_a_machine() {
 }
 
 #[test]
+fn a_machine_keeps_its_line_while_it_waits() {
+    let screen = InMemoryTerm::new(10, 80);
+    let mut terminal = on_screen(&screen);
+    terminal.event(ms(0), &Event::Begun { steps: BTreeMap::from([(machine("rainbowdash"), 2), (machine("twilightsparkle"), 2)]) });
+    terminal.event(ms(0), &started("rainbowdash", "a", Stage::Prepare, "a"));
+    terminal.event(ms(0), &started("twilightsparkle", "a", Stage::Prepare, "a"));
+    terminal.event(ms(500), &finished("rainbowdash", "a", 500));
+    terminal.tick(ms(1_000));
+    let contents = screen.contents();
+    let foot: Vec<&str> = contents.lines().skip(1).map(|line| line.split_once(' ').unwrap().0).collect();
+    assert_eq!(foot, ["rainbowdash", "twilightsparkle"], "{contents}");
+}
+
+#[test]
 fn a_long_line_is_cut_to_the_width_of_the_terminal() {
     let screen = InMemoryTerm::new(5, 40);
     let mut terminal = on_screen(&screen);
