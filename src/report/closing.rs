@@ -221,7 +221,8 @@ fn root<'a>(record: &'a Record, step: &'a StepId) -> &'a StepId {
 
 /// By machine in the order of their first steps, and stage.
 fn times(record: &Record) -> Vec<StageTime> {
-    let mut spans: IndexMap<&MachineName, BTreeMap<Stage, Vec<(Duration, Duration)>>> = IndexMap::new();
+    type Spans = Vec<(Duration, Duration)>;
+    let mut spans: IndexMap<&MachineName, BTreeMap<Stage, Spans>> = IndexMap::new();
     for ran in record.steps.values() {
         let end = ran.ended.unwrap_or(record.took);
         spans.entry(&ran.machine).or_default().entry(ran.stage).or_default().push((ran.begun, end));

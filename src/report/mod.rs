@@ -105,7 +105,9 @@ impl Reporter {
     pub fn start(style: Style, verb: &str, log_folder: Option<PathBuf>) -> Reporter {
         let paint = Paint::wanted(io::stderr().is_terminal());
         let face = match style {
-            Style::Terminal => Face::Terminal(Box::new(Terminal::new(ProgressDrawTarget::stderr_with_hz(10), paint))),
+            Style::Terminal => {
+                Face::Terminal(Box::new(Terminal::new(ProgressDrawTarget::stderr_with_hz(10), Box::new(io::stderr()), paint)))
+            }
             Style::Lines => Face::Lines(Lines::alone(paint), Box::new(io::stderr())),
             Style::Json => Face::Json(Json::default()),
         };

@@ -50,7 +50,7 @@ fn unit_for(bytes: u64) -> (u64, &'static str) {
 
 fn in_unit(bytes: u64, unit: u64, name: &str) -> String {
     let tenths = (bytes as u128 * 10 + unit as u128 / 2) / unit as u128;
-    if unit >= 1_000_000 && tenths < 100 && tenths % 10 != 0 {
+    if unit >= 1_000_000 && tenths < 100 && !tenths.is_multiple_of(10) {
         format!("{}.{} {name}", tenths / 10, tenths % 10)
     } else {
         format!("{} {name}", (bytes as u128 + unit as u128 / 2) / unit as u128)

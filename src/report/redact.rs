@@ -102,7 +102,7 @@ fn inside(secret: &str, offset: usize, encode: impl Fn(&[u8]) -> String) -> Stri
     let encoded = encode(&bytes);
     // The first bytes reach into a character of the secret's, and the last character may depend on what follows.
     let first = [0, 2, 3][offset];
-    let last = encoded.len() - usize::from(bytes.len() % 3 != 0);
+    let last = encoded.len() - usize::from(!bytes.len().is_multiple_of(3));
     encoded.get(first..last).unwrap_or_default().to_owned()
 }
 

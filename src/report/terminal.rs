@@ -1,5 +1,6 @@
 //! A terminal: what runs as a line each at its foot, what ended scrolling above.
 
+use std::io::Write;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,13 +18,15 @@ const BAR: usize = 16;
 pub struct Terminal {
     lines: Lines,
     foot: MultiProgress,
+    /// The same terminal, for what scrolls.
+    output: Box<dyn Write + Send>,
     /// One a line, from the top.
     bars: Vec<ProgressBar>,
 }
 
 impl Terminal {
-    pub fn new(target: ProgressDrawTarget, paint: Paint) -> Terminal {
-        Terminal { lines: Lines::above_bars(paint), foot: MultiProgress::with_draw_target(target), bars: Vec::new() }
+    pub fn new(target: ProgressDrawTarget, output: Box<dyn Write + Send>, paint: Paint) -> Terminal {
+        Terminal { lines: Lines::above_bars(paint), foot: MultiProgress::with_draw_target(target), output, bars: Vec::new() }
     }
 
     pub fn event(&mut self, now: Duration, event: &Event) {
@@ -33,10 +36,15 @@ impl Terminal {
 
     /// Prints `lines` above the foot.
     pub fn above(&mut self, lines: &[String]) {
-        for line in lines {
-            // A terminal that is gone is no reason to stop the work.
-            let _ = self.foot.println(line);
+        if lines.is_empty() {
+            return;
         }
+        // indicatif's own println ends a line by filling it up, and leaves the cursor there: what comes next could overwrite it.
+        let text = format!("{}\n", lines.join("\n"));
+        // A terminal that is gone is no reason to stop the work.
+        self.foot.suspend(|| {
+            let _ = self.output.write_all(text.as_bytes());
+        });
     }
 
     pub fn paint(&self) -> Paint {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
-use indicatif::{InMemoryTerm, ProgressDrawTarget};
+use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike};
 
 use super::*;
 use crate::action::Action;
@@ -212,10 +212,28 @@ fn json_tells_bytes_twice_a_second_and_always_the_last() {
     assert!(faces.event(ms(1), Timestamp::UNIX_EPOCH, &event(10)).is_some());
 }
 
+/// Writes to a terminal in memory, as to a real one.
+struct Screen(InMemoryTerm);
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_str(&String::from_utf8_lossy(bytes).replace('\n', "\r\n"))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn on_screen(screen: &InMemoryTerm) -> Terminal {
+    Terminal::new(ProgressDrawTarget::term_like(Box::new(screen.clone())), Box::new(Screen(screen.clone())), PLAIN)
+}
+
 #[test]
 fn the_foot_of_a_terminal_is_a_line_a_machine() {
     let screen = InMemoryTerm::new(30, 110);
-    let mut terminal = Terminal::new(ProgressDrawTarget::term_like(Box::new(screen.clone())), PLAIN);
+    let mut terminal = on_screen(&screen);
     let mut seen = String::new();
     let mut look = |terminal: &mut Terminal, at: u64| {
         terminal.tick(ms(at));
@@ -233,9 +251,23 @@ fn the_foot_of_a_terminal_is_a_line_a_machine() {
 }
 
 #[test]
+fn a_machine_keeps_its_line_while_it_waits() {
+    let screen = InMemoryTerm::new(10, 80);
+    let mut terminal = on_screen(&screen);
+    terminal.event(ms(0), &Event::Begun { steps: BTreeMap::from([(machine("rainbowdash"), 2), (machine("twilightsparkle"), 2)]) });
+    terminal.event(ms(0), &started("rainbowdash", "a", Stage::Prepare, "a"));
+    terminal.event(ms(0), &started("twilightsparkle", "a", Stage::Prepare, "a"));
+    terminal.event(ms(500), &finished("rainbowdash", "a", 500));
+    terminal.tick(ms(1_000));
+    let contents = screen.contents();
+    let foot: Vec<&str> = contents.lines().skip(1).map(|line| line.split_once(' ').unwrap().0).collect();
+    assert_eq!(foot, ["rainbowdash", "twilightsparkle"], "{contents}");
+}
+
+#[test]
 fn a_long_line_is_cut_to_the_width_of_the_terminal() {
     let screen = InMemoryTerm::new(5, 40);
-    let mut terminal = Terminal::new(ProgressDrawTarget::term_like(Box::new(screen.clone())), PLAIN);
+    let mut terminal = on_screen(&screen);
     terminal.event(ms(0), &started("rainbowdash", "x", Stage::Prepare, "a reason that is long: an action that is longer"));
     terminal.tick(ms(1_000));
     assert_eq!(screen.contents().lines().count(), 1, "{}", screen.contents());
