@@ -4,4 +4,5 @@ pub mod connect;
 pub mod kubeconfig;
 pub mod lab;
 pub mod probe;
+pub mod render;
 pub mod up;
