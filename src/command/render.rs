@@ -76,7 +76,7 @@ fn blueprint(kubernetes: &str) -> Manifest {
 }
 
 /// What lands where, by path: `MACHINE/etc/...` is a file of that machine, `cluster/NAME.yaml` is applied to the cluster, and
-/// `steps/NN-MACHINE-WHAT.sh` are the scripts in the plan's order, for machines that have nothing yet.
+/// `steps/NNN-MACHINE-WHAT.sh` are the scripts in the plan's order, for machines that have nothing yet.
 ///
 /// # Errors
 /// Only a defect: a template that can't be filled in.
@@ -86,7 +86,7 @@ pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<S
     let mut files = BTreeMap::new();
     for (number, step) in plan.steps.iter().enumerate() {
         let what = step.id.as_str().replace('/', "-");
-        files.insert(format!("steps/{:02}-{what}.sh", number + 1), step.action.script("RUN", &step.id, &placeholder)?.text);
+        files.insert(format!("steps/{:03}-{what}.sh", number + 1), step.action.script("RUN", &step.id, &placeholder)?.text);
         for (place, content) in landing(step) {
             files.insert(place, content);
         }
