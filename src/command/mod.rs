@@ -1,7 +1,9 @@
 //! The verbs: a file each.
 
 pub mod connect;
+pub mod init;
 pub mod kubeconfig;
 pub mod lab;
 pub mod probe;
+pub mod render;
 pub mod up;

@@ -184,10 +184,7 @@ fn the_way_in() {
 
     let by = |server| Reach::by(&inventory(Endpoint::Name("kubernetes.home".to_owned())), server);
     let tunnel = by("127.0.0.1:7000");
-    assert_eq!(
-        (tunnel.server.as_str(), tunnel.tls_server_name.as_deref()),
-        ("https://127.0.0.1:7000", Some("kubernetes.home"))
-    );
+    assert_eq!((tunnel.server.as_str(), tunnel.tls_server_name.as_deref()), ("https://127.0.0.1:7000", Some("kubernetes.home")));
     assert_eq!(by("https://shelf.example.org").server, "https://shelf.example.org:6443");
     assert_eq!(by("fd00::9").server, "https://[fd00::9]:6443");
     assert_eq!(by("[fd00::9]:7000").server, "https://[fd00::9]:7000");

@@ -1,0 +1,137 @@
+use super::*;
+
+fn words(words: &[&str]) -> Result<Vec<Given>> {
+    given(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+}
+
+fn facts(hostname: &str) -> Facts {
+    Facts {
+        os_name: "Debian GNU/Linux 13 (trixie)".to_owned(),
+        arch: "amd64".to_owned(),
+        hostname: hostname.to_owned(),
+        cpus: 4,
+        memory: 7_812_500,
+        disk_size: 244_140_625,
+        disk_free: 9_277_344,
+        clock: 1_000_000,
+        clock_synchronized: true,
+        macs: ["52:54:00:12:34:56".to_owned()].into(),
+        ..Facts::default()
+    }
+}
+
+fn found(machines: Vec<(&str, Facts)>) -> Vec<Found> {
+    let given = words(&machines.iter().map(|(word, _)| *word).collect::<Vec<_>>()).expect("all are addresses");
+    named(given.into_iter().zip(machines.into_iter().map(|(_, facts)| facts)).collect()).expect("names are found")
+}
+
+fn names(machines: Vec<(&str, Facts)>) -> Vec<String> {
+    found(machines).into_iter().map(|found| found.name.to_string()).collect()
+}
+
+#[test]
+fn machines_are_addresses_with_or_without_a_name() {
+    let read = words(&["twilightsparkle=192.168.1.11", "fd00::12"]).expect("both are machines");
+    assert_eq!(read[0].name.as_ref().map(MachineName::as_str), Some("twilightsparkle"));
+    assert_eq!((read[1].name.clone(), read[1].address.to_string()), (None, "fd00::12".to_owned()));
+}
+
+#[test]
+fn what_is_no_machine_is_a_usage_error() {
+    for (given, message) in [
+        (&["192.168.1.300"][..], "`192.168.1.300` is no address"),
+        (&["Twilight=192.168.1.11"], "`Twilight` can't be a machine's name"),
+        (&["192.168.1.11", "x=192.168.1.11"], "x=192.168.1.11 and 192.168.1.11 are one machine"),
+        (&["x=192.168.1.11", "x=192.168.1.12"], "x=192.168.1.12 and 192.168.1.11 are one machine"),
+        (&[], "no machine was named"),
+    ] {
+        let error = words(given).expect_err(message);
+        assert!(error.to_string().starts_with(&format!("{message}\nhint: ")), "{error}");
+        assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
+    }
+}
+
+#[test]
+fn a_machine_keeps_its_own_name_where_that_tells_it_from_others() {
+    let machines = vec![
+        ("192.168.1.11", facts("Twilightsparkle.local")),
+        ("192.168.1.12", facts("debian")),
+        ("192.168.1.13", facts("twin")),
+        ("192.168.1.14", facts("twin")),
+        ("applejack=192.168.1.15", facts("ignored")),
+        ("192.168.1.16", facts("applejack")),
+        ("192.168.1.17", facts("no_label")),
+    ];
+    let expected = ["twilightsparkle", "machine-2", "machine-3", "machine-4", "applejack", "machine-6", "machine-7"];
+    assert_eq!(names(machines), expected);
+}
+
+#[test]
+fn the_table_tells_what_was_found() {
+    let mut taken = facts("rainbowdash");
+    taken.clock -= 90;
+    taken.clock_synchronized = false;
+    taken.foreign = vec!["k3s".to_owned()];
+    taken.swap = vec!["/dev/sda2".to_owned()];
+    taken.kubernetes.joined = true;
+    taken.kubernetes.server = Some("https://elsewhere:6443".to_owned());
+    let found = found(vec![("192.168.1.11", facts("twilightsparkle")), ("192.168.1.12", taken)]);
+    insta::assert_snapshot!(table(&rows(&found, "tim", 1_000_001)));
+}
+
+#[test]
+fn the_inventory_reads_by_itself() {
+    let mut two_cards = facts("rainbowdash");
+    two_cards.macs.insert("52:54:00:12:34:57".to_owned());
+    let found = found(vec![("192.168.1.11", facts("twilightsparkle")), ("fd00::12", two_cards)]);
+    let text = inventory(&found, "tim");
+    insta::assert_snapshot!(text);
+    let read: serde_yaml::Value = serde_yaml::from_str(&text).expect("it is YAML");
+    assert_eq!(read["ssh"]["user"], "tim");
+    assert_eq!(read["machines"]["twilightsparkle"]["mac"], "52:54:00:12:34:56");
+    assert_eq!(read["machines"]["rainbowdash"], "fd00::12");
+}
+
+#[test]
+fn a_scalar_is_read_as_it_was_written() {
+    for text in [
+        "tim",
+        "on",
+        "123",
+        "1e3",
+        "null",
+        "0x1f",
+        "a: b",
+        "#",
+        "a\nb",
+        "",
+        "\u{e9}",
+        "52:54:00:12:34:56",
+        "192.168.1.11",
+        "true",
+        "~",
+        "-",
+    ] {
+        let read: serde_yaml::Value = serde_yaml::from_str(&scalar(text)).expect("it is YAML");
+        assert_eq!(read, serde_yaml::Value::from(text), "{}", scalar(text));
+    }
+    assert_eq!(scalar("on"), "\"on\"");
+    assert_eq!(scalar("tim"), "tim");
+}
+
+#[test]
+fn a_systems_name_cannot_leave_its_comment() {
+    let mut odd = facts("odd");
+    odd.os_name = "Odd\nmachines: {}".to_owned();
+    let text = inventory(&found(vec![("192.168.1.11", odd)]), "root");
+    assert!(text.contains("# Odd machines: {}, 4 CPUs"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_there_is_not_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("inventory.yaml");
+    create(&file, "mine\n").expect("it is not there yet");
+    assert!(create(&file, "theirs\n").is_err());
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "mine\n");
+}

@@ -1,0 +1,162 @@
+//! `hostler render`: every file and script that would reach the machines, without any machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clap::Args;
+
+use crate::action::script::TOKEN_PLACE;
+use crate::action::{Action, File, Input};
+use crate::artifact::{Component, Image, Manifest};
+use crate::facts::{Facts, Observation};
+use crate::inventory::{self, Inventory};
+use crate::plan::{self, Step};
+use crate::report::{ExitStatus, Failure, Reporter};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The inventory
+    #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
+    inventory: PathBuf,
+    /// A folder made by `hostler bundle create`; without it, placeholders stand where versions and images go
+    #[arg(long, value_name = "FOLDER")]
+    bundle: Option<PathBuf>,
+    /// Write the files below this folder, which must be empty or not there yet [default: list them]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+/// # Errors
+/// The inventory or the bundle's manifest can't be read, or the folder can't be written or has something in it.
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
+    let inventory = inventory::load(&arguments.inventory)?;
+    let manifest = match &arguments.bundle {
+        Some(folder) => manifest(folder)?,
+        None => blueprint(inventory.cluster.version.as_deref().unwrap_or("VERSION-OF-THE-BUNDLE")),
+    };
+    let rendered = rendered(&inventory, &manifest)?;
+    let Some(out) = &arguments.out else {
+        let names: Vec<&str> = rendered.keys().map(String::as_str).collect();
+        reporter.result(&names.join("\n")).await;
+        return Ok(());
+    };
+    write(out, &rendered)?;
+    reporter.result(&format!("{} files are in {}", rendered.len(), out.display())).await;
+    Ok(())
+}
+
+fn manifest(folder: &Path) -> Result<Manifest> {
+    let path = folder.join("manifest.json");
+    let text = fs::read(&path).with_context(|| format!("{} can't be read\nhint: --bundle takes the folder of a bundle", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is no manifest of a bundle", path.display()))
+}
+
+/// Stands in for a bundle's manifest where there is none at hand.
+fn blueprint(kubernetes: &str) -> Manifest {
+    let image = |component, name: &str| Image {
+        component,
+        reference: format!("{name}-IMAGE-OF-THE-BUNDLE"),
+        digest: String::new(),
+        media_type: String::new(),
+        manifest_size: 0,
+        blobs: Vec::new(),
+        source: String::new(),
+    };
+    Manifest {
+        schema: 1,
+        kubernetes: kubernetes.to_owned(),
+        arch: "amd64".to_owned(),
+        files: Vec::new(),
+        images: vec![image(Component::Pause, "PAUSE"), image(Component::Flannel, "FLANNEL"), image(Component::Hostler, "HOSTLER")],
+    }
+}
+
+/// What lands where, by path: `MACHINE/etc/...` is a file of that machine, `cluster/NAME.yaml` is applied to the cluster, and
+/// `steps/NNN-MACHINE-WHAT.sh` are the scripts in the plan's order, for machines that have nothing yet.
+///
+/// # Errors
+/// Only a defect: a template that can't be filled in.
+pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
+    let seen = inventory.machines.keys().map(|name| (name.clone(), Observation::Facts(Box::new(blank(manifest))))).collect();
+    let plan = plan::plan(inventory, manifest, &seen)?;
+    let mut files = BTreeMap::new();
+    for (number, step) in plan.steps.iter().enumerate() {
+        let what = step.id.as_str().replace('/', "-");
+        files.insert(format!("steps/{:03}-{what}.sh", number + 1), step.action.script("RUN", &step.id, &placeholder)?.text);
+        for (place, content) in landing(step) {
+            files.insert(place, content);
+        }
+    }
+    Ok(files)
+}
+
+/// A machine on which all is still to be done.
+fn blank(manifest: &Manifest) -> Facts {
+    Facts {
+        os: "debian".to_owned(),
+        arch: manifest.arch.clone(),
+        systemd: true,
+        nameservers: vec!["192.0.2.1".to_owned()],
+        swap: vec!["/dev/sda2".to_owned()],
+        ..Facts::default()
+    }
+}
+
+/// What stands where only a run knows what goes there. No script holds any of it: it is all in payloads.
+fn placeholder(input: &Input) -> Option<String> {
+    match input {
+        Input::Literal(value) => Some(value.clone()),
+        // A join's script has its configuration's size and sum in it, which are those of this certificate and of no token.
+        Input::Output { name: "ca", .. } => Some(BASE64_STANDARD.encode(include_bytes!("render/ca.pem"))),
+        Input::Output { name: "pki", .. } => Some(String::new()),
+        Input::Output { .. } => Some(TOKEN_PLACE.to_owned()),
+    }
+}
+
+/// The files that a step leaves, by their place below the folder.
+fn landing(step: &Step) -> Vec<(String, String)> {
+    let on = |path: &str, content: &str| (format!("{}{path}", step.machine), content.to_owned());
+    let whole = |file: &File| on(&file.path, &file.content);
+    let records = |record: &BTreeMap<String, String>| -> Vec<(String, String)> {
+        record.iter().map(|(name, value)| on(&format!("/etc/hostler/applied/{name}"), &format!("{value}\n"))).collect()
+    };
+    match &step.action {
+        Action::LoadModules { file, .. } | Action::SetSysctls { file } => vec![whole(file)],
+        Action::SetHostname { name } => vec![on("/etc/hostname", &format!("{name}\n"))],
+        Action::WriteHosts { lines } => vec![on("/etc/hosts", &format!("# hostler begin\n{}\n# hostler end\n", lines.join("\n")))],
+        Action::ConfigureUnit { files, .. } => files.iter().map(whole).collect(),
+        Action::Init { config, record, .. } => {
+            let mut files = records(record);
+            files.push(on("/run/hostler/init.yaml", config));
+            files
+        }
+        Action::Join { config, record, .. } => {
+            let mut files = records(record);
+            files.push(on("/run/hostler/join.yaml", config));
+            files
+        }
+        Action::Apply { name, manifest, .. } => vec![(format!("cluster/{name}.yaml"), manifest.clone())],
+        Action::Probe { manifest, .. } => vec![("cluster/probe.yaml".to_owned(), manifest.clone())],
+        _ => Vec::new(),
+    }
+}
+
+fn write(folder: &Path, rendered: &BTreeMap<String, String>) -> Result<()> {
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        let message = format!("{} has something in it already", folder.display());
+        return Err(Failure::new(ExitStatus::Usage, message, "name a folder that is empty or not there yet").into());
+    }
+    for (place, content) in rendered {
+        let path = folder.join(place);
+        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, content));
+        written.with_context(|| format!("{} can't be written", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
