@@ -14,7 +14,9 @@ async fn main() -> ExitCode {
     let Cli { command, output } = Cli::parse();
     let json = output == Output::Json;
     let (verb, logged) = command.name();
-    let reporter = Reporter::start(Style::detect(json), verb, if logged { log::default_folder() } else { None });
+    // A verb that only looks prints one value as JSON, not a line an event.
+    let streams = logged;
+    let reporter = Reporter::start(Style::detect(json && streams), verb, if logged { log::default_folder() } else { None });
     match run(command, json, &reporter).await {
         Ok((status, plan)) => {
             reporter.finish(plan.as_ref()).await;

@@ -100,7 +100,7 @@ pub async fn up(arguments: &Up, from_source: bool, reporter: &Reporter) -> Resul
         let plan = plan(&inventory, &bundle.manifest, &seen)?;
         let unapproved = plan.steps.iter().any(|step| !approved.contains(&step.id));
         if round == 0 || unapproved || !plan.refusals.is_empty() {
-            reporter.result(&plan_text(&plan, Paint::wanted(false))).await;
+            reporter.plan(&plan).await;
         }
         carried_out.refusals = plan.refusals.clone();
         if plan.steps.is_empty() {

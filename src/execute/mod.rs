@@ -75,6 +75,11 @@ impl Run {
 
 /// Runs every step of `plan` whose needs succeed. One machine's failure does not stop what does not depend on it.
 pub async fn execute(run: &Arc<Run>, plan: &Plan) -> Outcome {
+    let mut steps = BTreeMap::new();
+    for step in &plan.steps {
+        *steps.entry(step.machine.clone()).or_default() += 1;
+    }
+    run.events.send(Event::Begun { steps });
     let mut outcome = Outcome::default();
     let mut waiting: Vec<&Step> = plan.steps.iter().collect();
     let mut running: JoinSet<(StepId, Duration, Result<(), step::Failure>)> = JoinSet::new();
@@ -120,7 +125,7 @@ fn start(run: &Arc<Run>, step: &Step, running: &mut JoinSet<(StepId, Duration, R
         step: step.id.clone(),
         stage: step.stage,
         machine: step.machine.clone(),
-        line: step.action.to_string(),
+        line: step.line(),
     });
     let (run, step) = (run.clone(), step.clone());
     running.spawn(async move {

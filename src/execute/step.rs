@@ -67,6 +67,9 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Failure> {
                 ));
             }
         };
+        if let Ok(Exit::Status(status)) = result {
+            run.events.send(Event::StepExited { step: step.id.clone(), status: i32::try_from(status).unwrap_or(-1) });
+        }
         match result {
             Ok(Exit::Status(0)) => return keep_outputs(run, step, said).await,
             Ok(Exit::Status(TRY_AGAIN)) => {
