@@ -182,7 +182,8 @@ about_files() {
     set -- $files
     unset IFS
     set +f
-    for file in /etc/containerd/conf.d/*.toml; do
+    # Programs of the set in use and containerd fragments may be others than the inventory and the bundle name.
+    for file in /etc/containerd/conf.d/*.toml /opt/hostler/current/bin/* /opt/hostler/current/cni/*; do
         [ -f "$file" ] && set -- "$@" "$file"
     done
     # What the step that sent the programs verified is not hashed again while inode, size and times are as they were: 300 MB.

@@ -100,7 +100,11 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
         Some(_) if !switched => "another set of programs is in use".to_owned(),
         Some(_) => {
             let names: Vec<&str> = missing.iter().map(|program| program.path.as_str()).collect();
-            format!("{} {} not what the bundle holds", names.join(", "), if names.len() == 1 { "is" } else { "are" })
+            match names.as_slice() {
+                [one] => format!("{one} is not what the bundle holds"),
+                [first, rest @ ..] if rest.len() > 2 => format!("{first} and {} other programs are not what the bundle holds", rest.len()),
+                _ => format!("{} are not what the bundle holds", names.join(", ")),
+            }
         }
     };
     planner.step((Stage::Programs, StepId::new(name, "programs")), name, reason, Action::InstallPrograms { set, programs, missing }, []);

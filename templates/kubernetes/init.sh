@@ -17,6 +17,7 @@ kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print
 {% for item in record %}
 record {{ item.name | quote }} {{ item.value | quote }}
 {% endfor %}
+record kubelet-file "$(sha256sum < /var/lib/kubelet/config.yaml | cut -d ' ' -f 1)"
 rm -f /etc/hostler/applied/init-begun
 kubectl --kubeconfig /etc/kubernetes/admin.conf --namespace kube-system create configmap hostler \
 {% for item in cluster_record %}

@@ -16,4 +16,5 @@ kubeadm join --config "$config"
 {% for item in record %}
 record {{ item.name | quote }} {{ item.value | quote }}
 {% endfor %}
+record kubelet-file "$(sha256sum < /var/lib/kubelet/config.yaml | cut -d ' ' -f 1)"
 rm -f /etc/hostler/applied/join-begun
