@@ -42,6 +42,20 @@ impl Asker {
         Asker { requests: None, redactor: Arc::default() }
     }
 
+    /// Somebody who is not at a terminal: `answer` is asked, one question at a time, on a thread of its own.
+    pub fn answered_by(mut answer: impl FnMut(&Question) -> io::Result<String> + Send + 'static) -> Asker {
+        let (requests, mut asked) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            while let Some(request) = asked.blocking_recv() {
+                if let Request::Ask(question, reply) = request {
+                    // Whoever asked may have given up.
+                    let _ = reply.send(answer(&question));
+                }
+            }
+        });
+        Asker { requests: Some(requests), redactor: Arc::default() }
+    }
+
     /// A yes or a no; no is the default. `otherwise` says how to do without a terminal: `pass --yes`.
     ///
     /// # Errors

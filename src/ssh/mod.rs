@@ -1,12 +1,22 @@
-//! THIN THREAD, to be replaced by the ssh branch.
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+//! SSH to the machines: one connection each for a whole run, host keys always strict, scripts through standard input.
+//!
+//! [`Target`] says how a machine is reached, [`Access`] what all connections of a run share, [`Session`] is a connection.
 
-use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_secret_key};
-use russh::{ChannelMsg, client};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+mod access;
+mod auth;
+mod config;
+mod error;
+mod host_key;
+mod known_hosts;
+mod pattern;
+mod remember;
+mod run;
+mod session;
+mod stream;
+mod sudo;
+mod target;
 
+<<<<<<< HEAD
 use crate::inventory::Connection;
 
 #[derive(Debug, Clone)]
@@ -248,3 +258,13 @@ fn feed(buffer: &mut Vec<u8>, data: &[u8], mut line: impl FnMut(&str)) {
         line(&String::from_utf8_lossy(&text[..end]));
     }
 }
+=======
+pub use access::{Access, Limits};
+pub use error::{ConnectError, Reason};
+pub use host_key::{Pin, fingerprint};
+pub use remember::{forget, remember, replace};
+pub use run::{Exit, Line, Part, RunError};
+pub use session::{Session, fetch_host_key};
+pub use sudo::{SudoError, SudoReason};
+pub use target::{Account, Target};
+>>>>>>> 159451e (ssh: connect, host keys, keys, run: one connection a machine, scripts through standard input)

@@ -1,0 +1,107 @@
+//! What all connections of a run share: how far a stranger is trusted, who is asked, and what was answered.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use anyhow::Result;
+use russh::keys::{PrivateKey, PublicKey, decode_secret_key};
+use tokio::sync::Mutex;
+
+use super::session::Session;
+use super::target::Target;
+use crate::report::{Asker, Redactor};
+
+/// How often a password or passphrase may be wrong.
+pub const ATTEMPTS: usize = 3;
+
+/// How long the other side may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// To answer at all.
+    pub connect: Duration,
+    /// To exchange keys: a slow machine computes for some seconds.
+    pub handshake: Duration,
+    /// How long to come back to a machine that hangs up at once: sshd drops strangers at random when many come (MaxStartups).
+    pub hang_up: Duration,
+    /// Without a word for this long it is asked for one; after three unanswered ones it counts as gone.
+    pub keepalive: Duration,
+    /// To take a byte that is sent. Keepalives can't tell: they wait behind it.
+    pub stall: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        let seconds = Duration::from_secs;
+        Limits { connect: seconds(10), handshake: seconds(30), hang_up: seconds(15), keepalive: seconds(15), stall: seconds(60) }
+    }
+}
+
+pub struct Access {
+    /// Host keys of strangers are taken as they are and remembered.
+    pub accept_new_host_keys: bool,
+    pub asker: Asker,
+    pub redactor: Arc<Redactor>,
+    pub limits: Limits,
+    /// Host keys accepted in this run, by what known_hosts would call the host: known_hosts may be read-only.
+    pub(super) accepted: Mutex<HashMap<String, PublicKey>>,
+    /// Held while a person is asked about a host key.
+    pub(super) asking: Mutex<()>,
+    /// Keys that had a passphrase; `None`: nobody knew it.
+    unlocked: Mutex<HashMap<PathBuf, Option<Arc<PrivateKey>>>>,
+    /// The sudo password that was right last.
+    pub(super) sudo_password: Mutex<Option<String>>,
+    /// One connection a jump host, however many machines are behind it.
+    pub(super) hops: Mutex<HashMap<String, Arc<Mutex<Weak<Session>>>>>,
+}
+
+impl Access {
+    /// # Errors
+    /// None so far.
+    pub fn new(accept_new_host_keys: bool, asker: Asker, redactor: Arc<Redactor>) -> Result<Access> {
+        Ok(Access {
+            accept_new_host_keys,
+            asker,
+            redactor,
+            limits: Limits::default(),
+            accepted: Mutex::default(),
+            asking: Mutex::default(),
+            unlocked: Mutex::default(),
+            sudo_password: Mutex::default(),
+            hops: Mutex::default(),
+        })
+    }
+
+    /// The encrypted key in `file`, whose text is `text`; its passphrase is asked for once in a run. `Err`: why there is none.
+    pub(super) async fn unlock(&self, file: &Path, text: &str) -> Result<Arc<PrivateKey>, String> {
+        // Held while somebody is asked: others that need the same key wait for the answer.
+        let mut unlocked = self.unlocked.lock().await;
+        if let Some(known) = unlocked.get(file) {
+            return known.clone().ok_or_else(|| "nobody knew its passphrase".to_owned());
+        }
+        for attempt in 0..ATTEMPTS {
+            let again = if attempt == 0 { "" } else { ", which that was not" };
+            let question = format!("passphrase of {}{again}", file.display());
+            let passphrase = match self.asker.password(&question, "put the key into an agent: `ssh-add`").await {
+                Ok(passphrase) => passphrase,
+                Err(_) => break,
+            };
+            let text = text.to_owned();
+            // Deriving the key takes a good part of a second, on purpose.
+            let decoded = tokio::task::spawn_blocking(move || decode_secret_key(&text, Some(&passphrase))).await;
+            if let Ok(Ok(key)) = decoded {
+                let key = Arc::new(key);
+                unlocked.insert(file.to_owned(), Some(key.clone()));
+                return Ok(key);
+            }
+        }
+        unlocked.insert(file.to_owned(), None);
+        Err("nobody knew its passphrase".to_owned())
+    }
+
+    /// The place of the connection to a jump host.
+    pub(super) async fn hop(&self, target: &Target) -> Arc<Mutex<Weak<Session>>> {
+        self.hops.lock().await.entry(format!("{target:?}")).or_default().clone()
+    }
+}

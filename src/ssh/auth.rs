@@ -1,0 +1,368 @@
+//! Proving who the user is: keys from files and from the agent, certificates, a password where the caller has one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::agent::client::AgentClient;
+use russh::keys::{
+    Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, decode_secret_key, load_openssh_certificate, load_public_key,
+};
+use russh::{MethodSet, SendError, Signer};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::access::Access;
+use super::error::{ConnectError, Reason};
+use super::host_key::fingerprint;
+use super::session::Handler;
+use super::target::Target;
+
+/// How long a machine may think about one key: name lookups of a slow DNS are in it.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A private key file as it is found.
+struct KeyFile {
+    path: PathBuf,
+    text: String,
+    /// Unknown for an encrypted key of an old format without its .pub file.
+    public: Option<PublicKey>,
+    /// `None`: it is encrypted.
+    private: Option<Arc<PrivateKey>>,
+    certificate: Option<Certificate>,
+}
+
+/// Tries what there is, until the machine is content.
+pub(super) struct Authenticator<'a> {
+    pub handle: &'a mut Handle<Handler>,
+    pub target: &'a Target,
+    pub access: &'a Access,
+    tried: Vec<String>,
+    offered: Vec<String>,
+}
+
+impl<'a> Authenticator<'a> {
+    pub fn new(handle: &'a mut Handle<Handler>, target: &'a Target, access: &'a Access) -> Authenticator<'a> {
+        Authenticator { handle, target, access, tried: Vec::new(), offered: Vec::new() }
+    }
+
+    /// Keys: those that somebody named, then the agent's others, then those that are just there.
+    pub async fn with_keys(mut self) -> Result<(), ConnectError> {
+        let files = self.key_files();
+        let (mut agent, mut identities) = self.agent().await;
+        let mut rest = Vec::new();
+        for file in files {
+            if !self.target.identities_chosen {
+                rest.push(file);
+                continue;
+            }
+            // The agent's copy of a named key asks for no passphrase.
+            let held = identities.iter().position(|identity| file.public.as_ref().is_some_and(|public| is_same(identity, public)));
+            if let (Some(position), Some(agent)) = (held, agent.as_mut()) {
+                let identity = identities.remove(position);
+                if self.certificate_of_agent(&file, agent).await? || self.identity_of_agent(&identity, agent).await? {
+                    return Ok(());
+                }
+            } else if self.file(&file).await? {
+                return Ok(());
+            }
+        }
+        if let Some(agent) = agent.as_mut().filter(|_| !self.target.identities_only) {
+            for identity in &identities {
+                if self.identity_of_agent(identity, agent).await? {
+                    return Ok(());
+                }
+            }
+        }
+        for file in rest {
+            let held = identities.iter().any(|identity| file.public.as_ref().is_some_and(|public| is_same(identity, public)));
+            if (!held || self.target.identities_only) && self.file(&file).await? {
+                return Ok(());
+            }
+        }
+        Err(self.failed())
+    }
+
+    /// The password, by whichever of the two ways the machine takes one.
+    pub async fn with_password(mut self, password: &str) -> Result<(), ConnectError> {
+        let user = self.target.user.clone();
+        let result = limited(self.target, self.handle.authenticate_password(user.clone(), password)).await?;
+        if self.accepted(result, "the password".to_owned())? {
+            return Ok(());
+        }
+        if self.offered.iter().any(|method| method == "keyboard-interactive") {
+            let mut response = limited(self.target, self.handle.authenticate_keyboard_interactive_start(user, None)).await?;
+            loop {
+                response = match response {
+                    KeyboardInteractiveAuthResponse::Success => return Ok(()),
+                    KeyboardInteractiveAuthResponse::Failure { .. } => break,
+                    KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
+                        // What is echoed is no password: a code from a telephone, which nobody can give here.
+                        let answers = prompts.iter().map(|prompt| if prompt.echo { String::new() } else { password.to_owned() }).collect();
+                        limited(self.target, self.handle.authenticate_keyboard_interactive_respond(answers)).await?
+                    }
+                };
+            }
+        }
+        Err(self.failed())
+    }
+
+    fn failed(self) -> ConnectError {
+        ConnectError::new(self.target, Reason::AuthFailed { tried: self.tried, offered: self.offered })
+    }
+
+    /// What there is of the target's files. A named one that is not there is told; a usual one is not.
+    fn key_files(&mut self) -> Vec<KeyFile> {
+        let mut files = Vec::new();
+        for path in &self.target.identities {
+            match key_file(path, &self.target.certificates) {
+                Ok(file) => files.push(file),
+                Err(why) if self.target.identities_chosen || path.exists() => self.tried.push(format!("{}: {why}", path.display())),
+                Err(_) => {}
+            }
+        }
+        files
+    }
+
+    async fn agent(&mut self) -> (Option<AgentClient<UnixStream>>, Vec<AgentIdentity>) {
+        let Some(socket) = &self.target.agent else { return (None, Vec::new()) };
+        let asked = async {
+            let mut agent = AgentClient::connect_uds(socket).await?;
+            if let Some(binding) = self.handle.agent_session_binding() {
+                // Agents before OpenSSH 8.9 don't know this; keys bound to destinations are refused later then.
+                let _ = agent.bind_session(binding, false).await;
+            }
+            let identities = agent.request_identities().await?;
+            Ok::<_, russh::keys::Error>((agent, identities))
+        };
+        match timeout(LIMIT, asked).await {
+            Ok(Ok((agent, identities))) => (Some(agent), identities),
+            Ok(Err(why)) => {
+                self.tried.push(format!("the agent at {}: {}", socket.display(), super::stream::lower(&why.to_string())));
+                (None, Vec::new())
+            }
+            Err(_) => {
+                self.tried.push(format!("the agent at {}: no answer", socket.display()));
+                (None, Vec::new())
+            }
+        }
+    }
+
+    async fn identity_of_agent(&mut self, identity: &AgentIdentity, agent: &mut AgentClient<UnixStream>) -> Result<bool, ConnectError> {
+        let user = self.target.user.clone();
+        match identity {
+            AgentIdentity::PublicKey { key, comment } => {
+                let what = format!("the agent's {} {comment}", fingerprint(key));
+                let hash = self.hash_for(key).await?;
+                let result = limited_agent(self.handle.authenticate_publickey_with(user, key.clone(), hash, agent)).await;
+                self.judged(result, what)
+            }
+            AgentIdentity::Certificate { certificate, comment } => {
+                let what = format!("the agent's certificate {comment}");
+                let hash = self.hash_for(&PublicKey::from(certificate.public_key().clone())).await?;
+                let result = limited_agent(self.handle.authenticate_certificate_with(user, certificate.clone(), hash, agent)).await;
+                self.judged(result, what)
+            }
+        }
+    }
+
+    /// The file's certificate, signed for by the agent.
+    async fn certificate_of_agent(&mut self, file: &KeyFile, agent: &mut AgentClient<UnixStream>) -> Result<bool, ConnectError> {
+        let (Some(certificate), Some(public)) = (&file.certificate, &file.public) else { return Ok(false) };
+        let hash = self.hash_for(public).await?;
+        let signer = &mut CertifiedByAgent { agent, key: public.clone() };
+        let user = self.target.user.clone();
+        let result = limited_agent(self.handle.authenticate_certificate_with(user, certificate.clone(), hash, signer)).await;
+        self.judged(result, format!("the certificate of {}", file.path.display()))
+    }
+
+    async fn file(&mut self, file: &KeyFile) -> Result<bool, ConnectError> {
+        let user = self.target.user.clone();
+        let private = match &file.private {
+            Some(private) => private.clone(),
+            None => {
+                if let Some(public) = &file.public
+                    && !self.would_accept(public, file.certificate.as_ref()).await?
+                {
+                    self.tried.push(format!("{} {}", file.path.display(), fingerprint(public)));
+                    return Ok(false);
+                }
+                match self.access.unlock(&file.path, &file.text).await {
+                    Ok(private) => private,
+                    Err(why) => {
+                        self.tried.push(format!("{}: {why}", file.path.display()));
+                        return Ok(false);
+                    }
+                }
+            }
+        };
+        if let Some(certificate) = &file.certificate {
+            let result =
+                limited(self.target, self.handle.authenticate_openssh_cert(user.clone(), private.clone(), certificate.clone())).await?;
+            if self.accepted(result, format!("the certificate of {}", file.path.display()))? {
+                return Ok(true);
+            }
+        }
+        let what = format!("{} {}", file.path.display(), fingerprint(private.public_key()));
+        let hash = self.hash_for(private.public_key()).await?;
+        let key = PrivateKeyWithHashAlg::new(private, hash);
+        let result = limited(self.target, self.handle.authenticate_publickey(user, key)).await?;
+        self.accepted(result, what)
+    }
+
+    /// Asks before a person is asked for a passphrase: a key that is not accepted anyway needs none.
+    async fn would_accept(&mut self, public: &PublicKey, certificate: Option<&Certificate>) -> Result<bool, ConnectError> {
+        let hash = self.hash_for(public).await?;
+        let user = self.target.user.clone();
+        if let Some(certificate) = certificate {
+            let asked = self.handle.authenticate_certificate_with(user.clone(), certificate.clone(), hash, &mut Probe).await;
+            if matches!(asked, Err(Probed::Acceptable)) {
+                return Ok(true);
+            }
+        }
+        match timeout(LIMIT, self.handle.authenticate_publickey_with(user, public.clone(), hash, &mut Probe)).await {
+            Ok(Err(Probed::Acceptable)) => Ok(true),
+            Ok(Err(Probed::Gone)) => Err(self.hung_up()),
+            Ok(Ok(AuthResult::Failure { remaining_methods, .. })) => {
+                self.note(&remaining_methods);
+                Ok(false)
+            }
+            Ok(Ok(AuthResult::Success)) => Ok(true),
+            Err(_) => Err(ConnectError::new(self.target, Reason::NoAnswer { seconds: LIMIT.as_secs() })),
+        }
+    }
+
+    /// With what an RSA key signs; other kinds have no choice.
+    async fn hash_for(&self, key: &PublicKey) -> Result<Option<HashAlg>, ConnectError> {
+        if !key.algorithm().is_rsa() {
+            return Ok(None);
+        }
+        let best = limited(self.target, self.handle.best_supported_rsa_hash()).await?;
+        // A server that does not say is hoped to know SHA-2: SHA-1 is dead.
+        Ok(best.flatten().or(Some(HashAlg::Sha512)))
+    }
+
+    fn judged<E>(&mut self, result: Result<AuthResult, Option<E>>, what: String) -> Result<bool, ConnectError>
+    where
+        E: std::fmt::Display,
+    {
+        match result {
+            Ok(result) => self.accepted(result, what),
+            Err(Some(why)) => {
+                self.tried.push(format!("{what}: {}", super::stream::lower(&why.to_string())));
+                if self.handle.is_closed() { Err(self.hung_up()) } else { Ok(false) }
+            }
+            Err(None) => Err(ConnectError::new(self.target, Reason::NoAnswer { seconds: LIMIT.as_secs() })),
+        }
+    }
+
+    fn accepted(&mut self, result: AuthResult, what: String) -> Result<bool, ConnectError> {
+        match result {
+            AuthResult::Success => Ok(true),
+            AuthResult::Failure { remaining_methods, partial_success } => {
+                let partly = if partial_success { " (accepted, but it wants more)" } else { "" };
+                self.tried.push(format!("{what}{partly}"));
+                if remaining_methods.is_empty() {
+                    return Err(self.hung_up());
+                }
+                self.note(&remaining_methods);
+                Ok(false)
+            }
+        }
+    }
+
+    fn note(&mut self, methods: &MethodSet) {
+        self.offered = methods.iter().map(|method| <&str>::from(method).to_owned()).collect();
+    }
+
+    /// The machine ended the connection while it was offered keys: too many of them, as a rule.
+    fn hung_up(&mut self) -> ConnectError {
+        self.tried.push("then it hung up".to_owned());
+        ConnectError::new(
+            self.target,
+            Reason::AuthFailed { tried: std::mem::take(&mut self.tried), offered: std::mem::take(&mut self.offered) },
+        )
+    }
+}
+
+fn is_same(identity: &AgentIdentity, public: &PublicKey) -> bool {
+    matches!(identity, AgentIdentity::PublicKey { key, .. } if key.key_data() == public.key_data())
+}
+
+/// Reads a private key and what lies beside it. `Err`: why it is of no use.
+fn key_file(path: &Path, certificates: &[PathBuf]) -> Result<KeyFile, String> {
+    let text = std::fs::read_to_string(path).map_err(|why| super::stream::lower(&why.to_string()))?;
+    let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
+    let (public, private) = match decode_secret_key(&text, None) {
+        Ok(private) => (Some(private.public_key().clone()), Some(Arc::new(private))),
+        Err(russh::keys::Error::KeyIsEncrypted) => {
+            // OpenSSH's own format shows the public half; others need the file beside it.
+            let shown = PrivateKey::from_openssh(&text).ok().map(|key| key.public_key().clone());
+            (shown.or_else(|| load_public_key(beside(".pub")).ok()), None)
+        }
+        // `IdentityFile id.pub` names a key that only the agent has.
+        Err(why) => match load_public_key(path) {
+            Ok(public) => (Some(public), None),
+            Err(_) => return Err(super::stream::lower(&why.to_string())),
+        },
+    };
+    let is_of = |certificate: &Certificate| public.as_ref().is_some_and(|public| public.key_data() == certificate.public_key());
+    let certificate =
+        std::iter::once(&beside("-cert.pub")).chain(certificates).filter_map(|file| load_openssh_certificate(file).ok()).find(is_of);
+    Ok(KeyFile { path: path.to_owned(), text, public, private, certificate })
+}
+
+async fn limited<T>(target: &Target, asked: impl Future<Output = Result<T, russh::Error>>) -> Result<T, ConnectError> {
+    match timeout(LIMIT, asked).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(why)) => Err(ConnectError::new(target, Reason::Protocol(super::stream::lower(&why.to_string())))),
+        Err(_) => Err(ConnectError::new(target, Reason::NoAnswer { seconds: LIMIT.as_secs() })),
+    }
+}
+
+/// `Err(None)`: no answer. The agent may ask a person, who has a minute.
+async fn limited_agent<E>(asked: impl Future<Output = Result<AuthResult, E>>) -> Result<AuthResult, Option<E>> {
+    match timeout(LIMIT, asked).await {
+        Ok(answer) => answer.map_err(Some),
+        Err(_) => Err(None),
+    }
+}
+
+/// Signs nothing: that it is asked to sign is the answer.
+struct Probe;
+
+enum Probed {
+    Acceptable,
+    Gone,
+}
+
+impl From<SendError> for Probed {
+    fn from(_: SendError) -> Probed {
+        Probed::Gone
+    }
+}
+
+impl Signer for Probe {
+    type Error = Probed;
+
+    async fn auth_sign(&mut self, _: &AgentIdentity, _: Option<HashAlg>, _: Vec<u8>) -> Result<Vec<u8>, Probed> {
+        Err(Probed::Acceptable)
+    }
+}
+
+/// The agent holds the key, a file its certificate.
+struct CertifiedByAgent<'a> {
+    agent: &'a mut AgentClient<UnixStream>,
+    key: PublicKey,
+}
+
+impl Signer for CertifiedByAgent<'_> {
+    type Error = russh::AgentAuthError;
+
+    async fn auth_sign(&mut self, _: &AgentIdentity, hash: Option<HashAlg>, text: Vec<u8>) -> Result<Vec<u8>, Self::Error> {
+        let identity = AgentIdentity::PublicKey { key: self.key.clone(), comment: String::new() };
+        Ok(self.agent.sign_request(&identity, hash, text).await?)
+    }
+}

@@ -1,0 +1,156 @@
+//! Whether a machine is the one it should be: its pinned key, else known_hosts, else a person's word.
+
+use anyhow::{Result, bail};
+use russh::Preferred;
+use russh::keys::ssh_key::{EcdsaCurve, Fingerprint};
+use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
+
+use super::known_hosts::{Entry, Known, Verdict};
+use super::target::Target;
+
+/// Kinds of host key, best first. No ssh-rsa with SHA-1.
+const ALGORITHMS: [Algorithm; 6] = [
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+];
+
+/// The only key a machine may show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pin {
+    Key(Box<PublicKey>),
+    Fingerprint(Fingerprint),
+}
+
+impl Pin {
+    /// `ssh-ed25519 AAAA... [comment]` or `SHA256:...`, as ssh-keyscan and `ssh-keygen -l` print them.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn parse(text: &str) -> Result<Pin> {
+        let text = text.trim();
+        let parsed = if text.starts_with("SHA256:") {
+            text.parse().ok().map(Pin::Fingerprint)
+        } else {
+            PublicKey::from_openssh(text).ok().map(|key| Pin::Key(Box::new(key)))
+        };
+        let Some(pin) = parsed else {
+            bail!("host key {text:?} is neither a public key nor a fingerprint\nhint: write `ssh-ed25519 AAAA...` or `SHA256:...`");
+        };
+        Ok(pin)
+    }
+
+    pub fn is(&self, key: &PublicKey) -> bool {
+        match self {
+            Pin::Key(pinned) => pinned.key_data() == key.key_data(),
+            Pin::Fingerprint(pinned) => *pinned == key.fingerprint(HashAlg::Sha256),
+        }
+    }
+
+    /// `SHA256:...`
+    pub fn fingerprint(&self) -> String {
+        match self {
+            Pin::Key(key) => fingerprint(key),
+            Pin::Fingerprint(pinned) => pinned.to_string(),
+        }
+    }
+}
+
+/// `SHA256:...`, as OpenSSH shows it.
+pub fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+/// Judges the key that a machine shows.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    pin: Option<Pin>,
+    known: Known,
+    target: Target,
+}
+
+/// What came of it. The connection goes on only if it is trusted.
+#[derive(Debug, Clone)]
+pub enum Judgement {
+    Trusted(PublicKey),
+    Unknown(PublicKey),
+    /// `expected`: fingerprints; `entry`: where known_hosts says so, `None` for a pinned key.
+    Changed {
+        expected: String,
+        entry: Option<Entry>,
+        got: PublicKey,
+    },
+    Revoked {
+        entry: Entry,
+        got: PublicKey,
+    },
+}
+
+impl Judge {
+    /// `accepted`: a key that a person has accepted for this target in this run.
+    pub fn new(target: &Target, accepted: Option<PublicKey>) -> Judge {
+        let pin = target.host_key.clone().or(accepted.map(|key| Pin::Key(Box::new(key))));
+        let known = if pin.is_some() { Known::default() } else { Known::of(target) };
+        Judge { pin, known, target: target.clone() }
+    }
+
+    pub fn is_pinned_by_fingerprint(&self) -> bool {
+        matches!(self.pin, Some(Pin::Fingerprint(_)))
+    }
+
+    /// What to ask the machine for: the kinds of key it is known by come first, a pinned one's kind alone.
+    pub fn preferred(&self) -> Preferred {
+        let key = match &self.pin {
+            Some(Pin::Key(pinned)) => ALGORITHMS.iter().filter(|kind| is_kind(pinned, kind)).cloned().collect(),
+            Some(Pin::Fingerprint(_)) => ALGORITHMS.to_vec(),
+            None => self.known.algorithms(&ALGORITHMS),
+        };
+        let certificates = if self.pin.is_none() && !self.known.authorities.is_empty() { ALGORITHMS.to_vec() } else { Vec::new() };
+        Preferred { key: key.into(), host_key_certificates: certificates.into(), ..Preferred::DEFAULT }
+    }
+
+    pub fn judge(&self, shown: &PublicKeyOrCertificate) -> Judgement {
+        let key = match shown {
+            PublicKeyOrCertificate::PublicKey { key, .. } => key.clone(),
+            PublicKeyOrCertificate::Certificate(certificate) => {
+                let key = PublicKey::from(certificate.public_key().clone());
+                match self.known.vouches_for(certificate, &self.target) {
+                    Ok(()) => return Judgement::Trusted(key),
+                    Err(why) => tracing::debug!("{}: its host certificate does not count: {why}", self.target.name),
+                }
+                // As ssh: what the certificate does not show, its key may.
+                key
+            }
+        };
+        if let Some(pin) = &self.pin {
+            return if pin.is(&key) {
+                Judgement::Trusted(key)
+            } else {
+                Judgement::Changed { expected: pin.fingerprint(), entry: None, got: key }
+            };
+        }
+        match self.known.judge(&key) {
+            Verdict::Trusted => Judgement::Trusted(key),
+            Verdict::Unknown => Judgement::Unknown(key),
+            Verdict::Changed(entry) => Judgement::Changed { expected: entry.fingerprint(), entry: Some(entry), got: key },
+            Verdict::Revoked(entry) => Judgement::Revoked { entry, got: key },
+        }
+    }
+}
+
+/// The kinds to try one by one for a machine pinned by a fingerprint, which does not tell its kind.
+pub fn kinds() -> [Vec<Algorithm>; 3] {
+    let [ed25519, p256, p384, p521, rsa512, rsa256] = ALGORITHMS;
+    [vec![ed25519], vec![p256, p384, p521], vec![rsa512, rsa256]]
+}
+
+/// Whether `key` is of the kind; all RSA signatures are of one.
+pub fn is_kind(key: &PublicKey, kind: &Algorithm) -> bool {
+    match (key.algorithm(), kind) {
+        (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
+        (algorithm, kind) => algorithm == *kind,
+    }
+}

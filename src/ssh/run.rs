@@ -1,0 +1,399 @@
+//! A script on a machine: it travels through standard input, its payload after it, and its output comes back line by line.
+//!
+//! The command is constant (`templates/ssh/loader.sh`), so no login shell can misread it. Standard input is
+//! `[sudo password\n] hostler script SIZE\n` then SIZE bytes of script then the payload, which the script reads with `head -c`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::{Instant, sleep};
+
+use super::error::ConnectError;
+use super::session::Session;
+use super::stream::lower;
+use super::sudo::{Privilege, SudoError};
+
+/// Its last line is the command; what is above explains it.
+const LOADER: &str = include_str!("../../templates/ssh/loader.sh");
+/// What the loader prints on both outputs before the script begins: what comes earlier is the login shell's or sudo's.
+const BEGIN: &str = "hostler begins";
+/// How much of a payload is in memory at once.
+const CHUNK: usize = 256 * 1024;
+/// A line longer than this is delivered in pieces.
+const LONGEST_LINE: usize = 1 << 20;
+/// How long a machine that has no channel for us may go on having none.
+const NO_CHANNEL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How a script ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    Status(u32),
+    /// `KILL`, without SIG.
+    Signal(String),
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Status(status) => write!(f, "status {status}"),
+            Exit::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// A piece of a payload.
+pub enum Part {
+    /// May be secret: never logged.
+    Bytes(Vec<u8>),
+    File {
+        path: PathBuf,
+        /// In bytes; the file must have them.
+        len: u64,
+    },
+    Stream {
+        stream: Box<dyn AsyncRead + Send + Unpin>,
+        /// In bytes; the stream must give them.
+        len: u64,
+    },
+}
+
+impl Part {
+    /// In bytes.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> u64 {
+        match self {
+            Part::Bytes(bytes) => bytes.len() as u64,
+            Part::File { len, .. } | Part::Stream { len, .. } => *len,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The connection ended before the script did: it may still run.
+    #[error("lost the connection: {0}")]
+    Lost(String),
+    #[error("{0}")]
+    Connect(ConnectError),
+    /// Something of this computer could not be read.
+    #[error("{0}")]
+    Payload(String),
+    #[error("{0}")]
+    Sudo(SudoError),
+    /// The login shell or sudo ended before the script began.
+    #[error("{machine}: no script runs there, the login ended with {exit}{}", said(.output))]
+    NotStarted { machine: String, exit: Exit, output: String },
+    /// The machine refuses the channel or the command.
+    #[error("{machine}: {what}")]
+    Refused { machine: String, what: String },
+}
+
+impl RunError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            RunError::Lost(_) => "run again when the machine is back: what is done stays done".to_owned(),
+            RunError::Connect(error) => error.hint(),
+            RunError::Payload(_) => "look at the file on this computer".to_owned(),
+            RunError::Sudo(error) => error.hint(),
+            RunError::NotStarted { .. } => "see what `ssh MACHINE /bin/sh` says: the login shell must run commands".to_owned(),
+            RunError::Refused { .. } => "look at its sshd_config: MaxSessions, ForceCommand".to_owned(),
+        }
+    }
+}
+
+fn said(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(3)..];
+    if last.is_empty() { String::new() } else { format!(": {}", last.join("; ")) }
+}
+
+/// A line of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line<'a> {
+    Out(&'a str),
+    Err(&'a str),
+}
+
+impl Session {
+    /// Runs `script` as root and gives `payload` to its standard input. `progress` is told how many bytes of the payload are sent,
+    /// `line` every line of both outputs as it comes.
+    ///
+    /// # Errors
+    /// See [`RunError`]. A script that fails is no error but an [`Exit`].
+    pub async fn run(
+        &self,
+        script: &str,
+        payload: Vec<Part>,
+        progress: impl FnMut(u64),
+        mut line: impl FnMut(&str),
+    ) -> Result<Exit, RunError> {
+        let out = |text: Line| match text {
+            Line::Out(text) | Line::Err(text) => line(text),
+        };
+        self.run_as(self.privilege().await?, script, payload, progress, out).await
+    }
+
+    /// Runs `script` as root; its outputs are appended to `out` and `err`.
+    ///
+    /// # Errors
+    /// As [`run`](Session::run).
+    pub async fn read(&self, script: &str, out: &mut String, err: &mut String) -> Result<Exit, RunError> {
+        let line = |text: Line| {
+            let (to, text) = match text {
+                Line::Out(text) => (&mut *out, text),
+                Line::Err(text) => (&mut *err, text),
+            };
+            to.push_str(text);
+            to.push('\n');
+        };
+        self.run_as(self.privilege().await?, script, Vec::new(), |_| {}, line).await
+    }
+
+    pub(super) async fn run_as(
+        &self,
+        privilege: &Privilege,
+        script: &str,
+        payload: Vec<Part>,
+        progress: impl FnMut(u64),
+        mut line: impl FnMut(Line<'_>),
+    ) -> Result<Exit, RunError> {
+        let loader = LOADER.lines().last().unwrap_or_default();
+        let (command, mut head) = match privilege {
+            Privilege::Login => (format!("exec /bin/sh -c '{loader}'"), String::new()),
+            Privilege::Sudo => (format!("exec sudo -n -- /bin/sh -c '{loader}'"), String::new()),
+            Privilege::SudoWithPassword(password) => (format!("exec sudo -S -p '' -- /bin/sh -c '{loader}'"), format!("{password}\n")),
+        };
+        head.push_str(&format!("hostler script {}\n{script}", script.len()));
+        let mut begun = [false, false];
+        let mut before = String::new();
+        let exit = self
+            .exec(&command, head.into_bytes(), payload, progress, |text| {
+                let (stream, words) = match text {
+                    Line::Out(words) => (0, words),
+                    Line::Err(words) => (1, words),
+                };
+                if begun[stream] {
+                    line(text);
+                } else if words.ends_with(BEGIN) {
+                    begun[stream] = true;
+                } else if before.len() < LONGEST_LINE {
+                    before.push_str(words);
+                    before.push('\n');
+                }
+            })
+            .await?;
+        if begun == [false, false] {
+            return Err(RunError::NotStarted { machine: self.target.name.clone(), exit, output: before });
+        }
+        Ok(exit)
+    }
+
+    /// Runs `command` in the login shell. Returns when both sides are done with the channel, whatever is left of the input.
+    pub(super) async fn exec(
+        &self,
+        command: &str,
+        head: Vec<u8>,
+        payload: Vec<Part>,
+        mut progress: impl FnMut(u64),
+        mut line: impl FnMut(Line<'_>),
+    ) -> Result<Exit, RunError> {
+        let channel = self.open_channel().await?;
+        let (mut output, input) = channel.split();
+        let open = OpenChannel { session: self, input: Some(input) };
+        let input = open.input();
+        if input.exec(true, command).await.is_err() {
+            return Err(self.lost());
+        }
+        let write = send(input, head, payload, &mut progress);
+        let read = drain(&mut output, &mut line);
+        tokio::pin!(write, read);
+        let mut sending = true;
+        let ended = loop {
+            // The end of the output ends it all: a script that exits early leaves input that nobody will take.
+            tokio::select! {
+                biased;
+                ended = &mut read => break ended,
+                sent = &mut write, if sending => {
+                    sending = false;
+                    if let Err(Some(why)) = sent {
+                        return Err(RunError::Payload(why));
+                    }
+                }
+            }
+        };
+        match ended {
+            Ended::Exit(exit) => Ok(exit),
+            Ended::Refused => Err(RunError::Refused { machine: self.target.name.clone(), what: "it refuses to run commands".to_owned() }),
+            Ended::Nothing => Err(self.lost()),
+        }
+    }
+
+    fn lost(&self) -> RunError {
+        RunError::Lost(self.shared.end().unwrap_or_else(|| "the command ended without a status".to_owned()))
+    }
+
+    /// A channel for a command. A machine that has no more of them (MaxSessions) has one when another command ends.
+    async fn open_channel(&self) -> Result<Channel<Msg>, RunError> {
+        let mut patience = Instant::now() + NO_CHANNEL_LIMIT;
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            match self.handle.channel_open_session().await {
+                Ok(channel) => {
+                    self.open.fetch_add(1, Ordering::SeqCst);
+                    return Ok(channel);
+                }
+                Err(russh::Error::ChannelOpenFailure(why)) => {
+                    if self.open.load(Ordering::SeqCst) > 0 {
+                        // As long as ours run, waiting for them is not waiting in vain.
+                        patience = Instant::now() + NO_CHANNEL_LIMIT;
+                    } else if Instant::now() > patience {
+                        let what = format!("it opens no session ({why:?})");
+                        return Err(RunError::Refused { machine: self.target.name.clone(), what });
+                    }
+                    tokio::select! {
+                        () = ended => {}
+                        () = sleep(Duration::from_millis(200)) => {}
+                    }
+                }
+                Err(_) => return Err(self.lost()),
+            }
+        }
+    }
+}
+
+/// Closes the channel when its command is done or given up, and lets the next one have it.
+struct OpenChannel<'a> {
+    session: &'a Session,
+    input: Option<ChannelWriteHalf<Msg>>,
+}
+
+impl OpenChannel<'_> {
+    fn input(&self) -> &ChannelWriteHalf<Msg> {
+        // Taken by drop alone.
+        self.input.as_ref().unwrap_or_else(|| unreachable!())
+    }
+}
+
+impl Drop for OpenChannel<'_> {
+    fn drop(&mut self) {
+        self.session.open.fetch_sub(1, Ordering::SeqCst);
+        self.session.ended.notify_waiters();
+        if let (Some(input), Ok(runtime)) = (self.input.take(), tokio::runtime::Handle::try_current()) {
+            // Closing twice is harmless; a command given up must not keep its channel.
+            runtime.spawn(async move { input.close().await });
+        }
+    }
+}
+
+/// `Err(None)`: the connection does not take any more, which its other half tells better. `Err(Some)`: this computer's fault.
+async fn send(
+    input: &ChannelWriteHalf<Msg>,
+    head: Vec<u8>,
+    payload: Vec<Part>,
+    progress: &mut impl FnMut(u64),
+) -> Result<(), Option<String>> {
+    input.data_bytes(head).await.map_err(|_| None)?;
+    let mut sent = 0;
+    for part in payload {
+        let (mut reader, len, what): (Box<dyn AsyncRead + Send + Unpin>, u64, String) = match part {
+            Part::Bytes(bytes) => {
+                sent += bytes.len() as u64;
+                input.data_bytes(bytes).await.map_err(|_| None)?;
+                progress(sent);
+                continue;
+            }
+            Part::File { path, len } => {
+                let what = path.display().to_string();
+                let file = tokio::fs::File::open(&path).await.map_err(|why| Some(format!("{what}: {}", lower(&why.to_string()))))?;
+                (Box::new(file), len, what)
+            }
+            Part::Stream { stream, len } => (stream, len, "what is to be sent".to_owned()),
+        };
+        let mut left = len;
+        while left > 0 {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            let mut limited = (&mut reader).take(left.min(CHUNK as u64));
+            while chunk.len() < CHUNK {
+                let read = limited.read_buf(&mut chunk).await.map_err(|why| Some(format!("{what}: {}", lower(&why.to_string()))))?;
+                if read == 0 {
+                    break;
+                }
+            }
+            if chunk.is_empty() {
+                return Err(Some(format!("{what} ends {left} bytes early")));
+            }
+            let read = chunk.len() as u64;
+            input.data_bytes(chunk).await.map_err(|_| None)?;
+            left -= read;
+            sent += read;
+            progress(sent);
+        }
+    }
+    input.eof().await.map_err(|_| None)
+}
+
+enum Ended {
+    Exit(Exit),
+    /// The command did not start.
+    Refused,
+    Nothing,
+}
+
+/// Reads until the channel is closed: statuses, ends and data come in any order.
+async fn drain(output: &mut ChannelReadHalf, line: &mut impl FnMut(Line<'_>)) -> Ended {
+    let mut ended = Ended::Nothing;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    while let Some(message) = output.wait().await {
+        match message {
+            ChannelMsg::Data { data } => feed(&mut out, &data, |text| line(Line::Out(text))),
+            ChannelMsg::ExtendedData { data, .. } => feed(&mut err, &data, |text| line(Line::Err(text))),
+            ChannelMsg::ExitStatus { exit_status } => ended = Ended::Exit(Exit::Status(exit_status)),
+            ChannelMsg::ExitSignal { signal_name, .. } => ended = Ended::Exit(Exit::Signal(name(signal_name))),
+            ChannelMsg::Failure => return Ended::Refused,
+            _ => {}
+        }
+    }
+    if !out.is_empty() {
+        line(Line::Out(&String::from_utf8_lossy(&out)));
+    }
+    if !err.is_empty() {
+        line(Line::Err(&String::from_utf8_lossy(&err)));
+    }
+    ended
+}
+
+fn feed(buffer: &mut Vec<u8>, data: &[u8], mut line: impl FnMut(&str)) {
+    let mut pieces = data.split_inclusive(|byte| *byte == b'\n');
+    for piece in &mut pieces {
+        match piece.split_last() {
+            Some((b'\n', text)) if buffer.is_empty() => line(&String::from_utf8_lossy(text)),
+            Some((b'\n', text)) => {
+                buffer.extend_from_slice(text);
+                line(&String::from_utf8_lossy(buffer));
+                buffer.clear();
+            }
+            _ => {
+                buffer.extend_from_slice(piece);
+                if buffer.len() >= LONGEST_LINE {
+                    line(&String::from_utf8_lossy(buffer));
+                    buffer.clear();
+                }
+            }
+        }
+    }
+}
+
+fn name(signal: Sig) -> String {
+    match signal {
+        Sig::Custom(name) => name,
+        known => format!("{known:?}"),
+    }
+}

@@ -1,0 +1,190 @@
+//! How scripts become root on a machine: found out once a connection, with a password asked for once a run.
+
+use std::fmt;
+
+use super::access::ATTEMPTS;
+use super::run::{Exit, Line, RunError};
+use super::session::Session;
+
+pub(super) enum Privilege {
+    /// The user as he comes: root, or one whose inventory says `become: false`.
+    Login,
+    Sudo,
+    SudoWithPassword(String),
+}
+
+/// Why scripts can't become root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SudoError {
+    pub machine: String,
+    pub user: String,
+    pub reason: SudoReason,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SudoReason {
+    Missing,
+    NotAllowed,
+    NeedsTerminal,
+    /// It wants a password, and there is nobody to ask.
+    NobodyToAsk,
+    WrongPassword,
+    Other(String),
+}
+
+impl fmt::Display for SudoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SudoError { machine, user, reason } = self;
+        match reason {
+            SudoReason::Missing => write!(f, "{machine}: there is no sudo, and {user} is not root"),
+            SudoReason::NotAllowed => write!(f, "{machine}: {user} may not use sudo"),
+            SudoReason::NeedsTerminal => write!(f, "{machine}: sudo wants a terminal (requiretty)"),
+            SudoReason::NobodyToAsk => write!(f, "{machine}: sudo wants {user}'s password, and there is no terminal to ask on"),
+            SudoReason::WrongPassword => write!(f, "{machine}: sudo took none of the passwords for {user}"),
+            SudoReason::Other(said) => write!(f, "{machine}: sudo failed: {said}"),
+        }
+    }
+}
+
+impl SudoError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        let SudoError { machine, user, reason } = self;
+        match reason {
+            SudoReason::Missing => format!("connect to {machine} as root, or install sudo there"),
+            SudoReason::NotAllowed => format!("as root on {machine}: `adduser {user} sudo`, or connect as another user"),
+            SudoReason::NeedsTerminal => format!("as root on {machine}: write `Defaults:{user} !requiretty` into a file of /etc/sudoers.d"),
+            SudoReason::NobodyToAsk => {
+                format!(
+                    "run this on a terminal, or as root on {machine}: write `{user} ALL=(ALL) NOPASSWD: ALL` into a file of /etc/sudoers.d"
+                )
+            }
+            SudoReason::WrongPassword => format!("try `sudo -v` as {user} on {machine}"),
+            SudoReason::Other(_) => format!("try `sudo -v` as {user} on {machine}"),
+        }
+    }
+}
+
+impl Session {
+    pub(super) async fn privilege(&self) -> Result<&Privilege, RunError> {
+        self.privilege.get_or_try_init(|| self.find_privilege()).await
+    }
+
+    async fn find_privilege(&self) -> Result<Privilege, RunError> {
+        if !self.target.sudo {
+            return Ok(Privilege::Login);
+        }
+        match self.sudo("exec env LC_ALL=C sudo -n true", None).await? {
+            None => return Ok(Privilege::Sudo),
+            Some(SudoReason::Missing) => return Err(self.sudo_error(SudoReason::Missing)),
+            Some(SudoReason::NeedsTerminal) => return Err(self.sudo_error(SudoReason::NeedsTerminal)),
+            Some(SudoReason::NotAllowed) => return Err(self.sudo_error(SudoReason::NotAllowed)),
+            // Whatever it says: a password may help, and what it says to one is clear.
+            Some(_) => {}
+        }
+        // Held while somebody is asked: the same password opens the other machines, as a rule.
+        let mut shared = self.access.sudo_password.lock().await;
+        if let Some(password) = shared.as_ref()
+            && self.opens(password).await?
+        {
+            return Ok(Privilege::SudoWithPassword(password.clone()));
+        }
+        let (user, machine) = (&self.target.user, &self.target.name);
+        for attempt in 0..ATTEMPTS {
+            let question = match (attempt, &*shared) {
+                (0, None) => format!("sudo password of {user}"),
+                (0, Some(_)) => format!("sudo password of {user} on {machine}, which is another one"),
+                _ => format!("sudo password of {user} on {machine}, which that was not"),
+            };
+            let Ok(password) = self.access.asker.password(&question, "run this on a terminal").await else {
+                return Err(self.sudo_error(SudoReason::NobodyToAsk));
+            };
+            self.access.redactor.add(&password);
+            if self.opens(&password).await? {
+                shared.get_or_insert_with(|| password.clone());
+                return Ok(Privilege::SudoWithPassword(password));
+            }
+        }
+        Err(self.sudo_error(SudoReason::WrongPassword))
+    }
+
+    /// Whether sudo takes `password`.
+    async fn opens(&self, password: &str) -> Result<bool, RunError> {
+        match self.sudo("exec env LC_ALL=C sudo -k -S -p '' true", Some(password)).await? {
+            None => Ok(true),
+            Some(SudoReason::WrongPassword) => Ok(false),
+            Some(reason) => Err(self.sudo_error(reason)),
+        }
+    }
+
+    /// Runs a sudo that does nothing. `None`: it did it.
+    async fn sudo(&self, command: &str, password: Option<&str>) -> Result<Option<SudoReason>, RunError> {
+        let mut said = String::new();
+        let input = password.map(|password| format!("{password}\n").into_bytes()).unwrap_or_default();
+        let listen = |line: Line| {
+            let (Line::Out(text) | Line::Err(text)) = line;
+            said.push_str(text);
+            said.push('\n');
+        };
+        let exit = self.exec(command, input, Vec::new(), |_| {}, listen).await?;
+        Ok(match exit {
+            Exit::Status(0) => None,
+            Exit::Status(127) => Some(SudoReason::Missing),
+            exit => Some(reason(&said, &exit)),
+        })
+    }
+
+    fn sudo_error(&self, reason: SudoReason) -> RunError {
+        RunError::Sudo(SudoError { machine: self.target.name.clone(), user: self.target.user.clone(), reason })
+    }
+}
+
+/// What sudo 1.8 to 1.9 and sudo-rs say in the C locale.
+fn reason(said: &str, exit: &Exit) -> SudoReason {
+    let any = |phrases: &[&str]| phrases.iter().any(|phrase| said.contains(phrase));
+    if any(&["must have a tty"]) {
+        SudoReason::NeedsTerminal
+    } else if any(&[
+        "not in the sudoers",
+        "may not run sudo",
+        "is not allowed to execute",
+        "not allowed to run sudo",
+        "I'm afraid I can't do that",
+    ]) {
+        SudoReason::NotAllowed
+    } else if any(&[
+        "incorrect password",
+        "Sorry, try again",
+        "no password was provided",
+        "Authentication failed",
+        "incorrect authentication",
+    ]) {
+        SudoReason::WrongPassword
+    } else {
+        let last = said.lines().map(str::trim).filter(|line| !line.is_empty()).next_back();
+        SudoReason::Other(last.map_or_else(|| exit.to_string(), str::to_owned))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sudo_says() {
+        for (said, expected) in [
+            ("sudo: sorry, you must have a tty to run sudo\n", SudoReason::NeedsTerminal),
+            ("ash is not in the sudoers file.\nThis incident has been reported to the administrator.\n", SudoReason::NotAllowed),
+            ("Sorry, user ash may not run sudo on pie.\n", SudoReason::NotAllowed),
+            ("Sorry, user ash is not allowed to execute '/usr/bin/true' as root on pie.\n", SudoReason::NotAllowed),
+            (
+                "We trust you have received the usual lecture\n\nSorry, try again.\nsudo: no password was provided\nsudo: 1 incorrect password attempt\n",
+                SudoReason::WrongPassword,
+            ),
+            ("sudo: a password is required\n", SudoReason::Other("sudo: a password is required".to_owned())),
+            ("", SudoReason::Other("status 1".to_owned())),
+        ] {
+            assert_eq!(reason(said, &Exit::Status(1)), expected, "{said}");
+        }
+    }
+}
