@@ -117,6 +117,22 @@ pub enum Action {
     Uncordon {
         node: String,
     },
+    /// Move a node's pods elsewhere; PodDisruptionBudgets are honoured.
+    Drain {
+        node: String,
+    },
+    /// Take an etcd member out of the cluster; it is found by the machine's peer address, and removed by its ID.
+    RemoveMember {
+        node: String,
+        address: String,
+    },
+    DeleteNode {
+        node: String,
+    },
+    /// `kubeadm reset`, and what that leaves. Nothing at or below a path of `keep`, and nothing on another file system.
+    Wipe {
+        keep: Vec<String>,
+    },
     /// Wait until these nodes are Ready.
     AwaitNodes {
         nodes: Vec<String>,
@@ -199,6 +215,12 @@ impl Action {
         }
     }
 
+    /// Whether it takes something away that `up` could not bring back by itself: such steps are in the plans of `rebuild`, `remove`
+    /// and `reset` only.
+    pub fn destroys(&self) -> bool {
+        matches!(self, Action::Drain { .. } | Action::RemoveMember { .. } | Action::DeleteNode { .. } | Action::Wipe { .. })
+    }
+
     /// What the action refers to, in no particular order.
     pub fn inputs(&self) -> Vec<&Input> {
         match self {
@@ -266,6 +288,11 @@ impl fmt::Display for Action {
             Action::RenewControlPlane { .. } => f.write_str("write the static pods anew and wait until they answer"),
             Action::StartUnit { unit } => write!(f, "start {unit}"),
             Action::Uncordon { node } => write!(f, "let node {node} take work again"),
+            Action::Drain { .. } => f.write_str("move its pods elsewhere"),
+            Action::RemoveMember { .. } => f.write_str("remove its member from etcd, by ID"),
+            Action::DeleteNode { node } => write!(f, "delete node {node}"),
+            Action::Wipe { keep } if keep.is_empty() => f.write_str("kubeadm reset, and wipe what that leaves"),
+            Action::Wipe { keep } => write!(f, "kubeadm reset, and wipe what that leaves; {} stays", keep.join(", ")),
             Action::AwaitNodes { nodes } => write!(f, "wait until {} Ready", if nodes.len() == 1 { "it is" } else { "all are" }),
             Action::Probe { nodes, .. } => write!(f, "probe names and the network between {}", counted(nodes.len(), "machine")),
             Action::RecordVerified { .. } => f.write_str("put on record that the cluster was verified"),

@@ -146,6 +146,12 @@ impl Action {
             }
             Action::StartUnit { unit } => (vec![part("machine/start.sh", json!({ "unit": unit }))?], 2),
             Action::Uncordon { node } => (cluster("kubernetes/uncordon.sh", json!({ "node": node }))?, 2),
+            Action::Drain { node } => (cluster("kubernetes/drain.sh", json!({ "node": node }))?, 15),
+            Action::RemoveMember { node, address } => {
+                (vec![part("kubernetes/remove-member.sh", json!({ "node": node, "address": address }))?], 3)
+            }
+            Action::DeleteNode { node } => (cluster("kubernetes/delete-node.sh", json!({ "node": node }))?, 3),
+            Action::Wipe { keep } => (vec![part("machine/wipe.sh", json!({ "keep": keep }))?], 10),
             Action::AwaitNodes { nodes } => (cluster("kubernetes/await-nodes.sh", json!({ "nodes": nodes }))?, 8),
             Action::Probe { nodes, manifest } => {
                 let manifest = whole("", manifest.clone(), &mut payload);

@@ -17,7 +17,7 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
     let Some(facts) = planner.usable(name) else {
         return Ok(());
     };
-    system(planner, name, facts);
+    system(planner, name, machine, facts);
     programs(planner, name, machine, facts);
     containerd(planner, name, facts)?;
     kubelet_unit(planner, name, facts)?;
@@ -25,7 +25,7 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
     Ok(())
 }
 
-fn system(planner: &mut Planner, name: &MachineName, facts: &Facts) {
+fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
     let at = |what: &str| (Stage::Prepare, StepId::new(name, what));
     let missing: Vec<&(&str, &str)> = wanted::PACKAGES.iter().filter(|(program, _)| !facts.programs.contains(*program)).collect();
     if !missing.is_empty() {
@@ -59,12 +59,12 @@ fn system(planner: &mut Planner, name: &MachineName, facts: &Facts) {
         let action = Action::SetHostname { name: name.to_string() };
         planner.step(at("hostname"), name, format!("its host name is `{}`", facts.hostname), action, []);
     }
-    let lines = wanted::hosts(planner.inventory);
+    let lines = wanted::hosts(planner.inventory, name, machine);
     if facts.hosts != lines {
         let reason = if facts.hosts.is_empty() {
-            "it does not know the machines' names"
+            "it does not know its own name and the cluster's"
         } else {
-            "what it knows of the machines' names is out of date"
+            "what it knows of its own name and the cluster's is out of date"
         };
         planner.step(at("hosts"), name, reason, Action::WriteHosts { lines }, []);
     }

@@ -9,7 +9,7 @@ use crate::action::script::sha256;
 use crate::action::{File, ImageName, Program};
 use crate::artifact::{Component, FileKind, Manifest};
 use crate::facts::Question;
-use crate::inventory::{Cni, Endpoint, Inventory, Machine, Role};
+use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role};
 use crate::template;
 
 /// Kernel modules: containerd's snapshotter, and the bridge that flannel's pods hang on.
@@ -146,9 +146,10 @@ pub fn kubelet_files() -> Result<Vec<File>> {
     ])
 }
 
-/// hostler's lines in /etc/hosts: every machine, and the endpoint's name.
-pub fn hosts(inventory: &Inventory) -> Vec<String> {
-    let mut lines: Vec<String> = inventory.machines.iter().map(|(name, machine)| format!("{} {name}", machine.address)).collect();
+/// hostler's lines in a machine's /etc/hosts: its own name, and the endpoint's. Nodes find each other by address, so that a machine that
+/// comes or goes changes nothing on the others.
+pub fn hosts(inventory: &Inventory, name: &MachineName, machine: &Machine) -> Vec<String> {
+    let mut lines = vec![format!("{} {name}", machine.address)];
     if let Some((name, address)) = endpoint_address(inventory) {
         lines.push(format!("{address} {name}"));
     }

@@ -1,0 +1,13 @@
+# By ID, and only if it is there; afterwards the list is looked at again, as a removal can fail silently.
+PATH=/opt/hostler/current/bin:$PATH
+peer={{ ("https://" ~ address ~ ":2380") | quote }}
+members() {
+    etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/kubernetes/pki/etcd/ca.crt \
+        --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key "$@"
+}
+id_of_peer() { members member list | awk -F ', ' -v peer="$peer" '$4 == peer { print $1 }'; }
+list=$(members member list) || temporary "etcd to answer"
+id=$(printf '%s\n' "$list" | awk -F ', ' -v peer="$peer" '$4 == peer { print $1 }')
+[ -n "$id" ] || exit 0
+members member remove "$id" > /dev/null || temporary "etcd to let {{ node }} go"
+[ -z "$(id_of_peer)" ] || fail "etcd still lists {{ node }} ($id)"

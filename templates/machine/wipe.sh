@@ -1,0 +1,39 @@
+# Back to a machine that kubeadm has never seen. Every path is named here; what a user keeps, or another file system, is not touched.
+PATH=/opt/hostler/current/bin:$PATH
+{% for path in keep %}
+[ -e {{ path | quote }} ] && printf 'kept: %s\n' {{ path | quote }}
+{% endfor %}
+systemctl stop kubelet 2> /dev/null || true
+# The member was taken out of etcd beforehand, by its ID, through a control plane that stays.
+if command -v kubeadm > /dev/null && systemctl is-active --quiet containerd; then
+    kubeadm reset --force --skip-phases remove-etcd-member 2>&1
+fi
+# What a pod mounted must be gone before anything below is deleted.
+awk '$2 ~ "^/var/lib/kubelet/" { print $2 }' /proc/mounts | sort -r | while read -r mounted; do umount "$mounted"; done
+wiped="/etc/kubernetes /var/lib/kubelet /var/lib/etcd /etc/cni/net.d /var/lib/cni /run/flannel /etc/hostler"
+for path in $wiped; do
+    [ -e "$path" ] || continue
+    rm -rf --one-file-system "$path" || fail "$path can't be removed whole: something is mounted below it"
+done
+mkdir -p /etc/cni/net.d
+for link in cni0 flannel.1; do
+    ip link delete "$link" 2> /dev/null || true
+done
+if command -v nft > /dev/null; then
+    nft list tables | while read -r _ family table; do
+        case $table in
+        kube-proxy | flannel-ipv4 | flannel-ipv6) nft delete table "$family" "$table" ;;
+        esac
+    done
+fi
+if command -v iptables-save > /dev/null; then
+    for tool in iptables ip6tables; do
+        if "$tool-save" 2> /dev/null | grep -q 'KUBE-\|FLANNEL-'; then
+            "$tool-save" | grep -v 'KUBE-\|FLANNEL-' | "$tool-restore"
+        fi
+    done
+fi
+for path in $wiped; do
+    [ "$path" = /etc/cni/net.d ] || [ ! -e "$path" ] || fail "$path is still there after the wipe"
+done
+[ -z "$(ctr --namespace k8s.io tasks ls -q 2> /dev/null)" ] || fail "containers of the old cluster still run"
