@@ -13,6 +13,7 @@ use crate::inventory::{Inventory, MachineName};
 
 pub mod cluster;
 pub mod documents;
+pub mod goal;
 pub mod join;
 pub mod machine;
 mod planner;
@@ -20,6 +21,7 @@ pub mod refusal;
 pub mod verify;
 pub mod wanted;
 
+pub use goal::{Goal, plan_for};
 use planner::Planner;
 
 /// What it takes to make `seen` what `inventory` says, with the programs and images of `manifest`.
@@ -121,6 +123,8 @@ pub struct Warning {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
+    /// Only of `rebuild`, `remove` and `reset`.
+    Leave,
     Prepare,
     Programs,
     Containerd,
@@ -137,6 +141,7 @@ pub enum Stage {
 impl Stage {
     /// The runbook: all stages, in order.
     pub const ALL: &'static [(Stage, &'static str)] = &[
+        (Stage::Leave, "leave the cluster"),
         (Stage::Prepare, "prepare machines"),
         (Stage::Programs, "install programs"),
         (Stage::Containerd, "start containerd"),

@@ -17,7 +17,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     }
     let nodes: Vec<String> = planner
         .machines()
-        .filter(|(name, _)| planner.usable(name).is_some() && (planner.joined(name) || will_join(planner, name)))
+        .filter(|(name, _)| will_join(planner, name) || in_cluster(planner, name))
         .map(|(name, _)| name.to_string())
         .collect();
     let Some(speaker) = speaker(planner) else {
@@ -54,6 +54,16 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let action = Action::RecordVerified { sha256: expected };
     planner.step(at("verified"), &speaker, "the next run need not look again", action, [last]);
     Ok(())
+}
+
+/// Whether the machine has a node that is expected to be well: one that was reached, or that was not asked and is Ready.
+fn in_cluster(planner: &Planner, name: &MachineName) -> bool {
+    let node = planner.speaker.and_then(|(_, cluster)| cluster.nodes.get(name.as_str()));
+    match (node, planner.facts.get(name)) {
+        (Some(_), Some(_)) => planner.usable(name).is_some() && planner.joined(name),
+        (Some(node), None) => node.ready && !planner.unreachable.contains_key(name),
+        (None, _) => false,
+    }
 }
 
 fn will_join(planner: &Planner, name: &MachineName) -> bool {

@@ -1,0 +1,292 @@
+//! What a verb wants: `up` all that the inventory says; the others one machine in, anew, or out, or everything gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use super::planner::Planner;
+use super::{Plan, Refusal, Stage, StepId, plan};
+use crate::action::Action;
+use crate::artifact::Manifest;
+use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation};
+use crate::inventory::{Inventory, MachineName, Role};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// Everything is as the inventory says.
+    Up,
+    /// One machine is in the cluster; the others stay as they are.
+    Add(MachineName),
+    /// One machine leaves the cluster as far as it is in it, is wiped as far as there is something to wipe, and joins anew.
+    Rebuild(MachineName),
+    /// One machine leaves the cluster. `dead`: it will never be reached again.
+    Remove { machine: MachineName, dead: bool },
+    /// No machine is in a cluster.
+    Reset,
+}
+
+/// What a wipe takes away: see `templates/machine/wipe.sh`.
+const WIPED: &[&str] =
+    &["/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd", "/etc/cni/net.d", "/var/lib/cni", "/run/flannel", "/etc/hostler"];
+
+impl Goal {
+    /// Machines whose facts the goal needs; all for `up` and `reset`. For one machine: itself, and the control planes that stay.
+    pub fn asks(&self, inventory: &Inventory) -> BTreeSet<MachineName> {
+        let one = match self {
+            Goal::Up | Goal::Reset => return inventory.machines.keys().cloned().collect(),
+            Goal::Add(name) | Goal::Rebuild(name) | Goal::Remove { machine: name, .. } => name,
+        };
+        inventory.control_planes().map(|(name, _)| name).chain([one]).cloned().collect()
+    }
+
+    /// What is left to want when the plan for the goal was carried out: a rebuilt machine is not rebuilt again.
+    #[must_use]
+    pub fn then(self) -> Goal {
+        match self {
+            Goal::Rebuild(name) => Goal::Add(name),
+            goal => goal,
+        }
+    }
+}
+
+/// What it takes to reach `goal`. Pure, as [`plan`].
+///
+/// # Errors
+/// Only a defect: a template that can't be filled in.
+pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
+    match goal {
+        Goal::Up => plan(inventory, manifest, seen),
+        Goal::Add(name) => Ok(only(name, plan(inventory, manifest, seen)?)),
+        Goal::Remove { machine, dead } => {
+            let mut planner = Planner::new(inventory, manifest, seen);
+            leave(&mut planner, seen, machine, *dead);
+            Ok(planner.finish())
+        }
+        Goal::Rebuild(name) => rebuild(inventory, manifest, seen, name),
+        Goal::Reset => {
+            let mut planner = Planner::new(inventory, manifest, seen);
+            reset(&mut planner);
+            Ok(planner.finish())
+        }
+    }
+}
+
+fn rebuild(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>, name: &MachineName) -> Result<Plan> {
+    let mut planner = Planner::new(inventory, manifest, seen);
+    leave(&mut planner, seen, name, true);
+    let mut whole = planner.finish();
+    if !whole.refusals.is_empty() {
+        return Ok(whole);
+    }
+    let left: BTreeSet<StepId> = whole.steps.iter().map(|step| step.id.clone()).collect();
+    let mut back = only(name, plan(inventory, manifest, &without(inventory, seen, name))?);
+    for step in &mut back.steps {
+        // The machine comes back only when nothing of it is left, here and in the cluster.
+        if step.machine == *name {
+            step.needs.extend(left.iter().cloned());
+        }
+    }
+    whole.steps.extend(back.steps);
+    whole.refusals = back.refusals;
+    whole.warnings = back.warnings;
+    if let Some(Observation::Unreachable(why)) = seen.get(name) {
+        whole.warnings.retain(|warning| warning.machine.as_ref() != Some(name));
+        whole.warnings.push(super::Warning {
+            machine: Some(name.clone()),
+            text: format!("it can't be reached ({why}): what must be done in the cluster is done now; `hostler rebuild {name}` goes on when it is back"),
+        });
+    }
+    Ok(whole)
+}
+
+/// The facts as they will be when `name` has left.
+fn without(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, name: &MachineName) -> BTreeMap<MachineName, Observation> {
+    let mut seen = seen.clone();
+    let peer = inventory.machines.get(name).map(|machine| peer(&machine.address.to_string())).unwrap_or_default();
+    for (machine, observation) in &mut seen {
+        let Observation::Facts(facts) = observation else { continue };
+        if machine == name {
+            facts.kubernetes = KubernetesFacts::default();
+            facts.applied.clear();
+            facts.cluster = None;
+        } else if let Some(cluster) = &mut facts.cluster {
+            cluster.nodes.remove(name.as_str());
+            cluster.members.retain(|_, member| member.peer != peer);
+            cluster.record.remove(&format!("node.{name}"));
+        }
+    }
+    seen
+}
+
+fn peer(address: &str) -> String {
+    format!("https://{address}:2380")
+}
+
+/// Of a plan for everything, what concerns one machine: its own steps, the door it comes in by, and the verification.
+fn only(name: &MachineName, mut plan: Plan) -> Plan {
+    let own = format!("{name}/");
+    plan.steps.retain(|step| {
+        let what = step.id.as_str().split_once('/').map_or("", |(_, what)| what);
+        step.id.as_str().starts_with(&own) || matches!(what, "token" | "token-gone" | "pki" | "nodes-ready" | "probe" | "verified")
+    });
+    let ids: BTreeSet<StepId> = plan.steps.iter().map(|step| step.id.clone()).collect();
+    for step in &mut plan.steps {
+        step.needs.retain(|need| ids.contains(need));
+    }
+    let concerns = |machine: &Option<MachineName>| machine.as_ref().is_none_or(|machine| machine == name);
+    plan.refusals.retain(|refusal: &Refusal| concerns(&refusal.machine));
+    plan.warnings.retain(|warning| concerns(&warning.machine));
+    plan
+}
+
+/// The steps by which `name` leaves the cluster. `dead`: it need not be reachable.
+fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observation>, name: &'a MachineName, dead: bool) {
+    let facts = planner.facts.get(name).copied();
+    let in_cluster = facts.is_some_and(|facts| facts.kubernetes.joined);
+    let machine = planner.inventory.machines.get(name);
+    let control_plane =
+        machine.is_some_and(|machine| machine.role == Role::ControlPlane) || facts.is_some_and(|facts| facts.kubernetes.control_plane);
+    let others: Vec<_> = planner.inventory.control_planes().filter(|(other, _)| *other != name).collect();
+    let speaker = others
+        .iter()
+        .find_map(|(other, _)| planner.facts.get(other).and_then(|facts| facts.cluster.as_ref()).map(|cluster| (*other, cluster)));
+    if facts.is_none() && !dead {
+        let why = match seen.get(name) {
+            Some(Observation::Unreachable(why)) => why.as_str(),
+            _ => "it was not asked",
+        };
+        planner.refuse(
+            Some(name),
+            "unreachable",
+            format!("it can't be reached: {why}"),
+            format!("turn it on; or, if it never comes back, `hostler remove {name} --dead`"),
+        );
+        return;
+    }
+    let Some((speaker, cluster)) = speaker else {
+        if control_plane && others.is_empty() {
+            planner.refuse(
+                Some(name),
+                "last-control-plane",
+                "it is the only control plane: without it there is no cluster",
+                "`hostler reset` takes the whole cluster down; a second control plane in the inventory and `hostler up` make this one replaceable",
+            );
+        } else {
+            planner.refuse(
+                None,
+                "no-api",
+                "no control plane answers, so nothing can leave the cluster in order",
+                "`hostler up` mends a control plane that can be reached",
+            );
+        }
+        return;
+    };
+    let keep = machine.map(|machine| machine.keep.clone()).unwrap_or_default();
+    if let Some((kept, wiped)) = keep.iter().find_map(|kept| WIPED.iter().find(|wiped| overlap(kept, wiped)).map(|wiped| (kept, wiped))) {
+        planner.refuse(
+            Some(name),
+            "keep",
+            format!("{kept} is to be kept, but {wiped} has to be wiped"),
+            "move what you keep elsewhere, and mend `keep:`",
+        );
+        return;
+    }
+    let address = machine
+        .map(|machine| machine.address.to_string())
+        .or_else(|| cluster.nodes.get(name.as_str()).map(|node| node.address.clone()))
+        .unwrap_or_default();
+    let member = cluster.members.values().find(|member| member.peer == peer(&address));
+    if member.is_some() && !quorum(planner, cluster, name, &address) {
+        return;
+    }
+    out(planner, (speaker, cluster), name, &address, member.is_some(), in_cluster.then_some(facts).flatten(), keep);
+}
+
+/// The steps themselves, where nothing speaks against them.
+fn out(
+    planner: &mut Planner,
+    (speaker, cluster): (&MachineName, &ClusterFacts),
+    name: &MachineName,
+    address: &str,
+    member: bool,
+    joined: Option<&Facts>,
+    keep: Vec<String>,
+) {
+    let at = |stage: Stage, what: &str| (stage, StepId::new(name, what));
+    let node = cluster.nodes.get(name.as_str());
+    let mut before = Vec::new();
+    if node.is_some_and(|node| node.ready) && joined.is_some() {
+        before.push(planner.step(
+            at(Stage::Leave, "drain"),
+            speaker,
+            format!("{name} leaves the cluster"),
+            Action::Drain { node: name.to_string() },
+            [],
+        ));
+    }
+    if member {
+        let action = Action::RemoveMember { node: name.to_string(), address: address.to_owned() };
+        before.push(planner.step(at(Stage::Leave, "member"), speaker, format!("{name} is a member of etcd"), action, before.clone()));
+    }
+    if joined.is_some() {
+        before.push(planner.step(at(Stage::Leave, "wipe"), name, "it is to be blank", Action::Wipe { keep }, before.clone()));
+    }
+    if node.is_some() {
+        let action = Action::DeleteNode { node: name.to_string() };
+        planner.step(at(Stage::Leave, "node-gone"), speaker, format!("the cluster has a node {name}"), action, before);
+    }
+}
+
+/// Whether etcd can do without the member at `address`; refuses otherwise.
+fn quorum<'a>(planner: &mut Planner<'a>, cluster: &ClusterFacts, name: &'a MachineName, address: &str) -> bool {
+    let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
+    let healthy = |member: &&&crate::facts::MemberFact| member.healthy;
+    let now = voters.iter().filter(healthy).count();
+    let left: Vec<_> = voters.iter().filter(|member| member.peer != peer(address)).collect();
+    let then = left.iter().filter(|member| member.healthy).count();
+    if now > voters.len() / 2 && then > left.len() / 2 {
+        return true;
+    }
+    let sick: Vec<&str> = left.iter().filter(|member| !member.healthy).map(|member| member.name.as_str()).collect();
+    planner.refuse(
+        Some(name),
+        "quorum",
+        format!("without it etcd would have {then} healthy of {} members ({} down), and stand still", left.len(), sick.join(", ")),
+        "bring the members that are down back first (`hostler up`), or remove those that never come back",
+    );
+    false
+}
+
+fn overlap(a: &str, b: &str) -> bool {
+    let (a, b) = (a.trim_end_matches('/'), b.trim_end_matches('/'));
+    a == b || a.starts_with(&format!("{b}/")) || b.starts_with(&format!("{a}/"))
+}
+
+fn reset(planner: &mut Planner) {
+    // Workers first: while the control planes stand, kubeadm reset can end their pods in order.
+    let mut before = Vec::new();
+    for role in [Role::Worker, Role::ControlPlane] {
+        let mut these = Vec::new();
+        for (name, machine) in planner.machines().filter(|(_, machine)| machine.role == role) {
+            let Some(facts) = planner.facts.get(name).copied() else {
+                planner.warn(Some(name), "not reached, left as it is");
+                continue;
+            };
+            if !facts.kubernetes.joined && facts.kubernetes.leftovers.is_empty() {
+                continue;
+            }
+            if let Some(kept) = machine.keep.iter().find(|kept| WIPED.iter().any(|wiped| overlap(kept, wiped))) {
+                planner.refuse(
+                    Some(name),
+                    "keep",
+                    format!("{kept} is to be kept, but has to be wiped"),
+                    "move what you keep elsewhere, and mend `keep:`",
+                );
+                continue;
+            }
+            let action = Action::Wipe { keep: machine.keep.clone() };
+            these.push(planner.step((Stage::Leave, StepId::new(name, "wipe")), name, "it is to be blank", action, before.clone()));
+        }
+        before = these;
+    }
+}
