@@ -121,12 +121,7 @@ pub async fn execute(run: &Arc<Run>, plan: &Plan) -> Outcome {
 }
 
 fn start(run: &Arc<Run>, step: &Step, running: &mut JoinSet<(StepId, Duration, Result<(), step::Failure>)>) {
-    run.events.send(Event::StepStarted {
-        step: step.id.clone(),
-        stage: step.stage,
-        machine: step.machine.clone(),
-        line: step.line(),
-    });
+    run.events.send(Event::StepStarted { step: step.id.clone(), stage: step.stage, machine: step.machine.clone(), line: step.line() });
     let (run, step) = (run.clone(), step.clone());
     running.spawn(async move {
         let begun = Instant::now();
