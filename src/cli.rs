@@ -28,6 +28,10 @@ pub enum Command {
     Up(crate::command::up::Up),
     /// Show what `up` would do, and why
     Plan(crate::command::up::Common),
+    /// Look at machines, and write the inventory that names them
+    Init(crate::command::init::Arguments),
+    /// Write every file and script that would reach the machines, without any machine
+    Render(crate::command::render::Arguments),
     /// Write the cluster's kubeconfig for this computer, or put it into ~/.kube/config
     Kubeconfig(crate::command::kubeconfig::Arguments),
     /// What runs in the pods that verify a cluster
@@ -44,6 +48,8 @@ impl Command {
         match self {
             Command::Up(_) => ("up", true),
             Command::Plan(_) => ("plan", false),
+            Command::Init(_) => ("init", false),
+            Command::Render(_) => ("render", false),
             Command::Kubeconfig(_) => ("kubeconfig", false),
             Command::Probe(_) => ("probe", false),
             Command::Lab(lab::LabCommand::Up(_)) => ("lab-up", true),

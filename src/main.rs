@@ -38,6 +38,14 @@ async fn run(command: Command, json: bool, reporter: &Reporter) -> Result<(u8, O
             Ok((status as u8, Some(plan)))
         }
         Command::Plan(common) => Ok((command::up::show(&common, json, reporter).await? as u8, None)),
+        Command::Init(arguments) => {
+            command::init::run(&arguments, reporter).await?;
+            Ok((0, None))
+        }
+        Command::Render(arguments) => {
+            command::render::run(&arguments, reporter).await?;
+            Ok((0, None))
+        }
         Command::Kubeconfig(arguments) => {
             command::kubeconfig::run(&arguments, reporter).await?;
             Ok((0, None))

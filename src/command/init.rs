@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::connect::Connecting;
+use super::host_keys;
 use crate::execute::{Link, gather};
 use crate::facts::{Facts, Observation};
 use crate::inventory::{Connection, MachineName};
@@ -81,7 +82,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         }
     }
     create(file, &text)?;
-    reporter.result(&format!("{} is written\nhint: `hostler plan` shows what `hostler up` would do", file.display())).await;
+    reporter.result(&format!("{} is written; `hostler plan` shows what `hostler up` would do", file.display())).await;
     Ok(())
 }
 
@@ -116,15 +117,19 @@ async fn look(given: &[Given], user: &str, connecting: &Connecting, reporter: &R
     let access = Arc::new(ssh::Access::new(connecting.accept_new_host_keys, reporter.asker(), reporter.redactor())?);
     let connection = Connection { user: Some(user.to_owned()), ..Connection::default() };
     let mut links = BTreeMap::new();
-    let mut places = Vec::new();
+    let (mut places, mut targets) = (Vec::new(), Vec::new());
     for (index, machine) in given.iter().enumerate() {
         let name = match &machine.name {
             Some(name) => name.clone(),
             None => numbered(index)?,
         };
         let target = ssh::Target::new(name.as_str(), &machine.address.to_string(), &connection)?;
+        targets.push(target.clone());
         links.insert(name.clone(), Arc::new(Link::new(target, access.clone(), None)));
         places.push(name);
+    }
+    if !connecting.accept_new_host_keys {
+        host_keys::settle(targets, reporter).await?;
     }
     let mut seen = gather::gather(&links, &wanted::question()?, &reporter.events()).await?;
     let mut all = Vec::new();

@@ -1,6 +1,7 @@
 //! The verbs: a file each.
 
 pub mod connect;
+pub mod host_keys;
 pub mod init;
 pub mod kubeconfig;
 pub mod lab;
