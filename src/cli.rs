@@ -27,9 +27,17 @@ pub enum Command {
     /// Make the machines what the inventory says
     Up(crate::command::up::Up),
     /// Show what `up` would do, and why
-    Plan(crate::command::up::Common),
+    Plan(crate::command::rounds::Common),
     /// Look at machines, and write the inventory that names them
     Init(crate::command::init::Arguments),
+    /// Bring one machine of the inventory into the cluster
+    Add(crate::command::add::Arguments),
+    /// Take a machine out, wipe it where that is needed, and bring it in anew: after a new disk, a new system, or trouble
+    Rebuild(crate::command::rebuild::Arguments),
+    /// Take a machine out of the cluster
+    Remove(crate::command::remove::Arguments),
+    /// Take the whole cluster down to bare machines
+    Reset(crate::command::reset::Arguments),
     /// Write every file and script that would reach the machines, without any machine
     Render(crate::command::render::Arguments),
     /// Write the cluster's kubeconfig for this computer, or put it into ~/.kube/config
@@ -47,6 +55,10 @@ impl Command {
     pub fn name(&self) -> (&'static str, bool) {
         match self {
             Command::Up(_) => ("up", true),
+            Command::Add(_) => ("add", true),
+            Command::Rebuild(_) => ("rebuild", true),
+            Command::Remove(_) => ("remove", true),
+            Command::Reset(_) => ("reset", true),
             Command::Plan(_) => ("plan", false),
             Command::Init(_) => ("init", false),
             Command::Render(_) => ("render", false),

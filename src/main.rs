@@ -32,24 +32,18 @@ async fn main() -> ExitCode {
 
 /// The exit status, and what was carried out where the closing table is to tell of it.
 async fn run(command: Command, json: bool, reporter: &Reporter) -> Result<(u8, Option<Plan>)> {
+    let carried_out = |(status, plan): (ExitStatus, Plan)| (status as u8, Some(plan));
+    let shown = |()| (0, None);
     match command {
-        Command::Up(arguments) => {
-            let (status, plan) = command::up::up(&arguments, false, reporter).await?;
-            Ok((status as u8, Some(plan)))
-        }
-        Command::Plan(common) => Ok((command::up::show(&common, json, reporter).await? as u8, None)),
-        Command::Init(arguments) => {
-            command::init::run(&arguments, reporter).await?;
-            Ok((0, None))
-        }
-        Command::Render(arguments) => {
-            command::render::run(&arguments, reporter).await?;
-            Ok((0, None))
-        }
-        Command::Kubeconfig(arguments) => {
-            command::kubeconfig::run(&arguments, reporter).await?;
-            Ok((0, None))
-        }
+        Command::Up(arguments) => command::up::up(&arguments, false, reporter).await.map(carried_out),
+        Command::Add(arguments) => command::add::run(&arguments, reporter).await.map(carried_out),
+        Command::Rebuild(arguments) => command::rebuild::run(&arguments, reporter).await.map(carried_out),
+        Command::Remove(arguments) => command::remove::run(&arguments, reporter).await.map(carried_out),
+        Command::Reset(arguments) => command::reset::run(&arguments, reporter).await.map(carried_out),
+        Command::Plan(common) => command::up::show(&common, json, reporter).await.map(|status| (status as u8, None)),
+        Command::Init(arguments) => command::init::run(&arguments, reporter).await.map(shown),
+        Command::Render(arguments) => command::render::run(&arguments, reporter).await.map(shown),
+        Command::Kubeconfig(arguments) => command::kubeconfig::run(&arguments, reporter).await.map(shown),
         Command::Probe(arguments) => match command::probe::run(arguments).await? {},
         Command::Lab(arguments) => command::lab::run(arguments, reporter).await,
     }

@@ -29,7 +29,7 @@ pub fn links(inventory: &Inventory, connecting: &Connecting, reporter: &Reporter
 }
 
 /// Everything ssh needs to reach `machine`: the inventory's words over ~/.ssh/config over OpenSSH's defaults.
-fn target(name: &MachineName, machine: &Machine) -> Result<ssh::Target> {
+pub fn target(name: &MachineName, machine: &Machine) -> Result<ssh::Target> {
     let connection = &machine.connection;
     ssh::Target::new(name.as_str(), &machine.address.to_string(), connection)
 }

@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::connect::Connecting;
-use super::up::{self, Common, Up};
+use super::rounds::Common;
+use super::up::{self, Up};
 use crate::cli::lab::LabCommand;
 use crate::lab::{self, Options, access, namespace, state::LabState};
 use crate::plan::Plan;

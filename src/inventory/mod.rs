@@ -194,3 +194,13 @@ impl Endpoint {
 
 mod thin;
 pub use thin::{load, merge};
+
+/// THIN
+pub mod edit {
+    pub fn add_machine(_: &str, _: &str, _: &str) -> anyhow::Result<String> {
+        anyhow::bail!("thin")
+    }
+    pub fn remove_machine(_: &str, _: &str) -> anyhow::Result<String> {
+        anyhow::bail!("thin")
+    }
+}

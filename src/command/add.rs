@@ -1,0 +1,38 @@
+//! `hostler add`: one machine of the inventory joins; the others stay as they are.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::rounds::{Common, Order, carry_out};
+use super::{known, write_inventory};
+use crate::inventory::{self, edit};
+use crate::plan::{Goal, Plan};
+use crate::report::{ExitStatus, Reporter};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The machine
+    machine: String,
+    /// Write it into the inventory first, with this address
+    #[arg(long)]
+    address: Option<IpAddr>,
+    #[command(flatten)]
+    common: Common,
+    /// Carry the plan out without asking
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// # Errors
+/// As [`carry_out`]; an inventory that can't be changed.
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    if let Some(address) = arguments.address {
+        let text = std::fs::read_to_string(&arguments.common.inventory)?;
+        write_inventory(&arguments.common.inventory, &edit::add_machine(&text, &arguments.machine, &address.to_string())?)?;
+    }
+    let inventory = inventory::load(&arguments.common.inventory)?;
+    let name = known(&inventory, &arguments.machine)?;
+    carry_out(&Order::new(Goal::Add(name), arguments.yes), &arguments.common, false, reporter).await
+}

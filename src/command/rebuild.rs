@@ -1,0 +1,79 @@
+//! `hostler rebuild`: the disk was replaced, the system reinstalled, or the machine misbehaves: it leaves and joins anew.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::known;
+use super::rounds::{Common, Order, carry_out};
+use super::{connect, write_inventory};
+use crate::inventory::{self, Inventory, MachineName};
+use crate::plan::{Goal, Plan};
+use crate::report::{ExitStatus, Failure, Reporter};
+use crate::ssh::{self, Access, Reason, Session, fingerprint};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The machine
+    machine: String,
+    #[command(flatten)]
+    common: Common,
+    /// Carry the plan out without asking, and accept the machine's new host key
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// # Errors
+/// As [`carry_out`]; a host key that was not accepted.
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    let inventory = inventory::load(&arguments.common.inventory)?;
+    let name = known(&inventory, &arguments.machine)?;
+    rotate_host_key(&inventory, &name, arguments, reporter).await?;
+    carry_out(&Order::new(Goal::Rebuild(name), arguments.yes), &arguments.common, false, reporter).await
+}
+
+/// A reinstalled machine has another host key: only here, and only for the machine that is rebuilt, may it take the old one's place.
+async fn rotate_host_key(inventory: &Inventory, name: &MachineName, arguments: &Arguments, reporter: &Reporter) -> Result<()> {
+    let machine = &inventory.machines[name.as_str()];
+    let target = connect::target(name, machine)?;
+    let access = Arc::new(Access::new(arguments.common.connecting.accept_new_host_keys, reporter.asker(), reporter.redactor())?);
+    let Err(error) = Session::connect(&target, &access).await else { return Ok(()) };
+    let Reason::HostKeyChanged { expected, got, place } = *error.reason else { return Ok(()) };
+    if let Some(other) = whose(inventory, name, &got) {
+        let way_out = "give the machines the addresses that the inventory says (DHCP may have moved them)";
+        let message = format!("{other}'s host key answers at the address of {name}");
+        return Err(Failure::new(ExitStatus::Refused, message, way_out).into());
+    }
+    reporter.result(&format!("{name} has another host key\n  was: {expected}\n  is:  {}", fingerprint(&got))).await;
+    if !arguments.yes && !reporter.asker().yes_no("is the new one right?", "pass --yes to accept it for this machine").await? {
+        let hint = "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine shows its own";
+        return Err(Failure::new(ExitStatus::Failed, "the new host key was not accepted", hint).into());
+    }
+    match place {
+        Some(_) => ssh::replace(&target, &got).context("known_hosts can't be changed"),
+        None => repin(&arguments.common.inventory, machine.connection.host_key.as_deref().unwrap_or_default(), &got.to_openssh()?),
+    }
+}
+
+/// The machine of the inventory whose pinned key this is.
+fn whose<'a>(inventory: &'a Inventory, name: &MachineName, key: &russh::keys::PublicKey) -> Option<&'a MachineName> {
+    let shown = fingerprint(key);
+    let text = key.to_openssh().unwrap_or_default();
+    inventory.machines.iter().filter(|(other, _)| *other != name).find_map(|(other, machine)| {
+        let pinned = machine.connection.host_key.as_deref()?;
+        (pinned == shown || words(pinned) == words(&text)).then_some(other)
+    })
+}
+
+/// Type and key of an OpenSSH public key, without its comment.
+fn words(key: &str) -> Vec<&str> {
+    key.split_whitespace().take(2).collect()
+}
+
+/// The pinned key stands once in the file: its text is replaced, all else stays.
+fn repin(file: &Path, old: &str, new: &str) -> Result<()> {
+    let text = std::fs::read_to_string(file)?;
+    write_inventory(file, &text.replacen(old, words(new).join(" ").as_str(), 1))
+}

@@ -1,0 +1,50 @@
+//! `hostler remove`: one machine leaves the cluster.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::rounds::{Common, Order, carry_out};
+use super::{known, write_inventory};
+use crate::inventory::{self, edit};
+use crate::plan::{Goal, Plan};
+use crate::report::{ExitStatus, Reporter};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The machine
+    machine: String,
+    /// It never comes back: what must be done is done in the cluster
+    #[arg(long)]
+    dead: bool,
+    /// Take its line out of the inventory, too
+    #[arg(long)]
+    edit: bool,
+    #[command(flatten)]
+    common: Common,
+    /// Carry the plan out without asking
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// # Errors
+/// As [`carry_out`]; an inventory that can't be changed.
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    let inventory = inventory::load(&arguments.common.inventory)?;
+    let name = known(&inventory, &arguments.machine)?;
+    let goal = Goal::Remove { machine: name.clone(), dead: arguments.dead };
+    let (mut status, plan) = carry_out(&Order::new(goal, arguments.yes), &arguments.common, false, reporter).await?;
+    // That a dead machine can't be reached is what was said of it.
+    if arguments.dead && status == ExitStatus::Unreachable {
+        status = ExitStatus::Done;
+    }
+    if status == ExitStatus::Done {
+        let file = &arguments.common.inventory;
+        if arguments.edit {
+            write_inventory(file, &edit::remove_machine(&std::fs::read_to_string(file)?, name.as_str())?)?;
+            reporter.result(&format!("{name} is out of {}", file.display())).await;
+        } else {
+            reporter.result(&format!("now take {name} out of {}: the next `hostler up` would bring it back", file.display())).await;
+        }
+    }
+    Ok((status, plan))
+}

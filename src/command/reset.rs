@@ -1,0 +1,30 @@
+//! `hostler reset`: everything down to machines that kubeadm has never seen.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::rounds::{Common, Order, carry_out};
+use crate::inventory;
+use crate::plan::{Goal, Plan};
+use crate::report::{ExitStatus, Failure, Reporter};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    /// Do it without asking; the name is the cluster's
+    #[arg(long, value_name = "NAME")]
+    yes_take_down: Option<String>,
+}
+
+/// # Errors
+/// As [`carry_out`]; another name than the cluster's.
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    let name = inventory::load(&arguments.common.inventory)?.cluster.name;
+    if let Some(said) = arguments.yes_take_down.as_ref().filter(|said| **said != name) {
+        let message = format!("the cluster of this inventory is `{name}`, not `{said}`");
+        return Err(Failure::new(ExitStatus::Usage, message, "name the cluster you mean, or give its inventory with -i").into());
+    }
+    let order = Order { typed: Some(name), ..Order::new(Goal::Reset, arguments.yes_take_down.is_some()) };
+    carry_out(&order, &arguments.common, false, reporter).await
+}

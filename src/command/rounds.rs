@@ -1,0 +1,199 @@
+//! Look, plan, show, ask, do, and look again until there is nothing left to do: what every verb that changes machines does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::connect::{self, Connecting};
+use crate::artifact::{self, Bundle};
+use crate::event::Event;
+use crate::execute::{Link, Outcome, Run, execute, gather};
+use crate::facts::{ClusterFacts, Observation};
+use crate::inventory::{self, Inventory, MachineName};
+use crate::plan::{Goal, Plan, StepId, plan_for, wanted};
+use crate::report::{ExitStatus, Failure, Reporter, table};
+use crate::row;
+
+/// A plan that has not come to its end after so many rounds never will: each round makes one from fresh facts.
+const ROUNDS: usize = 5;
+
+/// What all verbs that look at machines share.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// The inventory
+    #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
+    pub inventory: PathBuf,
+    /// A folder made by `hostler bundle create` [default: the one in the cache, or made now]
+    #[arg(long, value_name = "FOLDER")]
+    pub bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub connecting: Connecting,
+}
+
+/// How a verb wants its plan carried out.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub goal: Goal,
+    /// The plan is carried out without asking.
+    pub yes: bool,
+    /// What has to be typed in full instead of a yes.
+    pub typed: Option<String>,
+    /// Whether the cluster's kubeconfig is written afterwards.
+    pub kubeconfig: bool,
+    /// Where to; the user's configuration otherwise.
+    pub kubeconfig_file: Option<PathBuf>,
+}
+
+impl Order {
+    pub fn new(goal: Goal, yes: bool) -> Order {
+        Order { goal, yes, typed: None, kubeconfig: false, kubeconfig_file: None }
+    }
+}
+
+/// An inventory, the machines that a goal asks, and what they are like.
+pub struct Scene {
+    pub inventory: Inventory,
+    pub links: BTreeMap<MachineName, Arc<Link>>,
+    pub seen: BTreeMap<MachineName, Observation>,
+    pub bundle: Arc<Bundle>,
+}
+
+/// Looks at the machines that `goal` asks, and finds the bundle that fits what runs there.
+///
+/// # Errors
+/// The inventory, a machine's name that is not in it, or a bundle that can't be had.
+pub async fn look(common: &Common, goal: &Goal, from_source: bool, reporter: &Reporter) -> Result<Scene> {
+    let inventory = inventory::load(&common.inventory)?;
+    for warning in &inventory.warnings {
+        reporter.events().send(Event::Warning { line: warning.clone() });
+    }
+    let mut links = connect::links(&inventory, &common.connecting, reporter)?;
+    let asked = goal.asks(&inventory);
+    links.retain(|name, _| asked.contains(name));
+    let seen = gather::gather(&links, &wanted::question()?, &reporter.events()).await?;
+    let version = inventory.cluster.version.clone().or_else(|| running_version(&seen));
+    let request = artifact::Request { bundle: common.bundle.clone(), version, arch: architecture(&seen), from_source };
+    let bundle = Arc::new(artifact::locate(&request, &reporter.events()).await?);
+    Ok(Scene { inventory, links, seen, bundle })
+}
+
+fn clusters(seen: &BTreeMap<MachineName, Observation>) -> impl Iterator<Item = &ClusterFacts> {
+    seen.values().filter_map(|observation| match observation {
+        Observation::Facts(facts) => facts.cluster.as_ref(),
+        Observation::Unreachable(_) => None,
+    })
+}
+
+/// The Kubernetes version of the cluster that the machines are in, if they are in one.
+fn running_version(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
+    clusters(seen).map(|cluster| cluster.version.clone()).find(|version| !version.is_empty())
+}
+
+fn architecture(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
+    seen.values().find_map(|observation| match observation {
+        Observation::Facts(facts) => Some(facts.arch.clone()),
+        Observation::Unreachable(_) => None,
+    })
+}
+
+/// Carries an order out: the exit status, and all that was done as one plan, for the closing table.
+///
+/// # Errors
+/// What [`look`] can't, a plan that was not approved, or a kubeconfig that can't be written. A step that failed is no error here: it is in
+/// the status.
+pub async fn carry_out(order: &Order, common: &Common, from_source: bool, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    let Scene { inventory, links, mut seen, bundle } = look(common, &order.goal, from_source, reporter).await?;
+    let run = Run::new(run_id(), Some(bundle.clone()), links, reporter.events(), reporter.redactor());
+    let mut goal = order.goal.clone();
+    let mut done = Plan::default();
+    let mut outcome = Outcome::default();
+    let mut approved: BTreeSet<StepId> = BTreeSet::new();
+    for round in 0..ROUNDS {
+        let plan = plan_for(&goal, &inventory, &bundle.manifest, &seen)?;
+        let unapproved = plan.steps.iter().any(|step| !approved.contains(&step.id));
+        if round == 0 || unapproved || !plan.refusals.is_empty() {
+            reporter.plan(&plan).await;
+        }
+        done.refusals.clone_from(&plan.refusals);
+        if plan.steps.is_empty() {
+            break;
+        }
+        if unapproved {
+            approve(order, &plan, round, reporter).await?;
+            approved.extend(plan.steps.iter().map(|step| step.id.clone()));
+        }
+        let this = execute(&run, &plan).await;
+        let ended = this.done.is_empty() || !this.failed.is_empty();
+        done.steps.extend(plan.steps);
+        outcome.done.extend(this.done);
+        outcome.failed.extend(this.failed);
+        outcome.blocked.extend(this.blocked);
+        goal = goal.then();
+        if ended {
+            break;
+        }
+        seen = gather::gather(&run.links, &wanted::question()?, &reporter.events()).await?;
+    }
+    if order.kubeconfig && outcome.failed.is_empty() && done.refusals.is_empty() {
+        if let Some(cluster) = clusters(&seen).next() {
+            reporter.result(&nodes(&inventory, cluster)).await;
+        }
+        super::kubeconfig::keep(&run, &inventory, order.kubeconfig_file.as_deref(), reporter).await?;
+    }
+    Ok((status(&outcome, &done, &seen), done))
+}
+
+/// The highest of what went wrong.
+fn status(outcome: &Outcome, done: &Plan, seen: &BTreeMap<MachineName, Observation>) -> ExitStatus {
+    let unreachable = seen.values().any(|observation| matches!(observation, Observation::Unreachable(_)));
+    ExitStatus::highest([
+        if outcome.failed.is_empty() && outcome.blocked.is_empty() { ExitStatus::Done } else { ExitStatus::Failed },
+        if done.refusals.is_empty() { ExitStatus::Done } else { ExitStatus::Refused },
+        if unreachable { ExitStatus::Unreachable } else { ExitStatus::Done },
+    ])
+}
+
+/// The nodes of a cluster as a table.
+fn nodes(inventory: &Inventory, cluster: &ClusterFacts) -> String {
+    let mut rows = vec![row!["NODE", "STATUS", "ROLE", "VERSION", "ADDRESS"]];
+    for (name, node) in &cluster.nodes {
+        let role = match inventory.machines.get(name.as_str()) {
+            Some(machine) if machine.role == crate::inventory::Role::ControlPlane => "control-plane",
+            Some(_) => "worker",
+            None => "not in the inventory",
+        };
+        let status = if node.ready { "Ready" } else { "NotReady" };
+        rows.push(row![name, status, role, node.version, node.address]);
+    }
+    table(&rows)
+}
+
+async fn approve(order: &Order, plan: &Plan, round: usize, reporter: &Reporter) -> Result<()> {
+    if order.yes {
+        return Ok(());
+    }
+    let asker = reporter.asker();
+    let approved = match &order.typed {
+        Some(expected) if round == 0 => {
+            let text = format!("this can't be undone; type `{expected}` to go on");
+            asker.typed(&text, expected, "pass --yes-take-down NAME to do it without asking").await?
+        }
+        _ => {
+            let question = if round == 0 { "carry this plan out?" } else { "this was not in the plan you approved; carry it out?" };
+            asker.yes_no(question, "pass --yes to carry the plan out without asking").await?
+        }
+    };
+    if approved {
+        return Ok(());
+    }
+    let count = plan.steps.len();
+    Err(Failure::new(ExitStatus::Failed, format!("nothing was changed: {count} steps were not approved"), "").into())
+}
+
+/// Names this run on machines and in the log: the time it began and this process.
+fn run_id() -> String {
+    format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
+}
