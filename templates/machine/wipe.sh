@@ -10,12 +10,13 @@ if command -v kubeadm > /dev/null && systemctl is-active --quiet containerd; the
 fi
 # What a pod mounted must be gone before anything below is deleted.
 awk '$2 ~ "^/var/lib/kubelet/" { print $2 }' /proc/mounts | sort -r | while read -r mounted; do umount "$mounted"; done
-wiped="/etc/kubernetes /var/lib/kubelet /var/lib/etcd /etc/cni/net.d /var/lib/cni /run/flannel /etc/hostler"
+wiped="/etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /etc/hostler"
 for path in $wiped; do
     [ -e "$path" ] || continue
     rm -rf --one-file-system "$path" || fail "$path can't be removed whole: something is mounted below it"
 done
-mkdir -p /etc/cni/net.d
+# The folder itself stays: containerd ends when it goes.
+rm -f /etc/cni/net.d/*
 for link in cni0 flannel.1; do
     ip link delete "$link" 2> /dev/null || true
 done
@@ -34,6 +35,6 @@ if command -v iptables-save > /dev/null; then
     done
 fi
 for path in $wiped; do
-    [ "$path" = /etc/cni/net.d ] || [ ! -e "$path" ] || fail "$path is still there after the wipe"
+    [ ! -e "$path" ] || fail "$path is still there after the wipe"
 done
 [ -z "$(ctr --namespace k8s.io tasks ls -q 2> /dev/null)" ] || fail "containers of the old cluster still run"
