@@ -74,7 +74,8 @@ pub async fn look(common: &Common, goal: &Goal, from_source: bool, reporter: &Re
     let asked = goal.asks(&inventory);
     links.retain(|name, _| asked.contains(name));
     let seen = gather::gather(&links, &wanted::question()?, &reporter.events()).await?;
-    let version = inventory.cluster.version.clone().or_else(|| running_version(&seen));
+    // What runs decides: whether the inventory may want another version is for the planner to say.
+    let version = running_version(&seen).or_else(|| inventory.cluster.version.clone());
     let request = artifact::Request { bundle: common.bundle.clone(), version, arch: architecture(&seen), from_source };
     let bundle = Arc::new(artifact::locate(&request, &reporter.events()).await?);
     Ok(Scene { inventory, links, seen, bundle })

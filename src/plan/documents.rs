@@ -64,8 +64,20 @@ pub fn stored(inventory: &Inventory, version: &str, document: Document) -> Resul
 /// # Errors
 /// As [`cluster`].
 pub fn init(inventory: &Inventory, version: &str, name: &MachineName, machine: &Machine) -> Result<String> {
+    four(inventory, version, name, machine, Some(TOKEN_PLACE))
+}
+
+/// What a phase of kubeadm on a control plane reads: the same without a token, as nobody joins by it.
+///
+/// # Errors
+/// As [`cluster`].
+pub fn control_plane(inventory: &Inventory, version: &str, name: &MachineName, machine: &Machine) -> Result<String> {
+    four(inventory, version, name, machine, None)
+}
+
+fn four(inventory: &Inventory, version: &str, name: &MachineName, machine: &Machine, token: Option<&str>) -> Result<String> {
     let mut context = registration(inventory, name, machine);
-    context["token"] = json!(TOKEN_PLACE);
+    context["token"] = json!(token);
     let init = merged("kubeadm/init.yaml", context, &inventory.kubeadm.init)?;
     Ok([init, cluster(inventory, version)?, kubelet(inventory)?, kube_proxy(inventory)?].join("---\n"))
 }
@@ -81,14 +93,6 @@ pub fn join(inventory: &Inventory, name: &MachineName, machine: &Machine) -> Res
     context["endpoint"] = json!(endpoint(inventory));
     context["control_plane"] = json!(machine.role == Role::ControlPlane);
     merged("kubeadm/join.yaml", context, &inventory.kubeadm.join)
-}
-
-/// What a phase of kubeadm on a control plane reads: the shared configuration with this machine's address.
-///
-/// # Errors
-/// As [`cluster`].
-pub fn control_plane(inventory: &Inventory, version: &str, name: &MachineName, machine: &Machine) -> Result<String> {
-    init(inventory, version, name, machine)
 }
 
 fn registration(inventory: &Inventory, name: &MachineName, machine: &Machine) -> serde_json::Value {

@@ -143,7 +143,7 @@ fn clocks(planner: &mut Planner) {
 /// What a cluster keeps for its whole life.
 fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
     let wanted = &planner.inventory.cluster;
-    let version = planner.manifest.kubernetes.clone();
+    let version = wanted.version.clone().unwrap_or_else(|| planner.manifest.kubernetes.clone());
     let asked = [
         ("pod-subnet", "podSubnet", &cluster.pod_subnet, wanted.pod_subnet.to_string()),
         ("service-subnet", "serviceSubnet", &cluster.service_subnet, wanted.service_subnet.to_string()),

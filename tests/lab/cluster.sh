@@ -1,0 +1,189 @@
+#!/bin/bash
+# cluster.sh HOSTLER: a cluster's life on the lab's real machines, as root. Each row: what is done -> what must be seen. Ends at the first
+# failure, and takes the lab away in any case unless KEEP=1.
+# shellcheck disable=SC2016 # backquotes are hostler's own
+set -euo pipefail
+hostler=$(realpath "$1")
+state=/var/lib/hostler/lab
+inventory=$state/inventory.yaml
+work=$(mktemp -d)
+rows=0
+
+cleanup() {
+    status=$?
+    [ "$status" = 0 ] || { echo "FAILED at line $1: $2" >&2; tail -n 60 "$work/out" >&2 || true; }
+    [ -n "${KEEP:-}" ] || "$hostler" lab down > /dev/null 2>&1 || true
+    rm -rf "$work"
+    exit "$status"
+}
+trap 'cleanup $LINENO "$BASH_COMMAND"' EXIT
+
+row() {
+    rows=$((rows + 1))
+    printf '%s  row %d: %s\n' "$(date +%T)" "$rows" "$*"
+}
+# run STATUS ARGUMENTS...: hostler ends with that status; what it prints is in $work/out.
+run() {
+    local expected=$1 status=0
+    shift
+    "$hostler" "$@" > "$work/out" 2>&1 || status=$?
+    [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
+}
+up() { run "${1:-0}" up -i "$inventory" --yes; }
+says() { grep -qF -- "$1" "$work/out" || { echo "not said: $1" >&2; return 1; }; }
+says_not() { ! grep -qF -- "$1" "$work/out" || { echo "said: $1" >&2; return 1; }; }
+empty() { up && says "nothing to do"; }
+on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
+kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
+# When containerd and kubelet of a machine began, to see that nobody restarted them.
+began() { on "$1" systemctl show -p ExecMainStartTimestampMonotonic containerd kubelet; }
+untouched() { [ "$(began "$1")" = "$(cat "$work/began.$1")" ] || { echo "containerd or kubelet of $1 was restarted" >&2; return 1; }; }
+remember() { for machine; do began "$machine" > "$work/began.$machine"; done; }
+# mends LINE: `plan` names just that row besides the verification, `up` does it, and the next `up` is empty.
+mends() {
+    run 0 plan -i "$inventory"
+    says "$1"
+    [ "$(grep -cE '^  [a-z]' "$work/out")" = 4 ] || { echo "more than that was planned" >&2; return 1; }
+    up
+    empty
+}
+
+row "from nothing to three Ready nodes, verified"
+run 0 lab up
+says "Ready"
+ready 3
+
+row "up again does nothing, in seconds"
+started=$(date +%s)
+empty
+[ $(($(date +%s) - started)) -le 10 ]
+
+row "a sysctl undone is mended"
+on rainbowdash sysctl -qw net.ipv4.ip_forward=0
+mends "rainbowdash: net.ipv4.ip_forward is 0"
+
+row "a program replaced is mended"
+on rainbowdash 'echo more >> /opt/hostler/current/bin/crictl'
+mends "rainbowdash: bin/crictl is not what the bundle holds"
+
+row "a kubelet stopped is started"
+on fluttershy systemctl stop kubelet
+mends "fluttershy: kubelet does not run"
+
+row "an image deleted is imported and pinned again"
+on fluttershy ctr -n k8s.io images rm registry.k8s.io/coredns/coredns:v1.14.2
+mends "fluttershy: the image registry.k8s.io/coredns/coredns:v1.14.2 is missing"
+
+row "a label in the inventory is applied, and mended when it is gone"
+sed -i 's/^  rainbowdash:$/&\n    labels: {shelf: top}/' "$inventory"
+mends "shelf=top"
+[ "$(kubectl get node rainbowdash -o "jsonpath={.metadata.labels.shelf}")" = top ]
+kubectl label node rainbowdash shelf-
+mends "labels or taints of its node were changed"
+
+row "a label gone from the inventory is taken off"
+sed -i '/labels: {shelf: top}/d' "$inventory"
+mends "shelf-"
+[ -z "$(kubectl get node rainbowdash -o "jsonpath={.metadata.labels.shelf}")" ]
+
+row "a kubelet fragment restarts kubelet, one machine at a time, and nothing else"
+containerd_began() { for machine in twilightsparkle rainbowdash fluttershy; do on $machine systemctl show -p ExecMainStartTimestampMonotonic containerd; done; }
+containerd_began > "$work/containerd"
+sed -i 's/^  KubeletConfiguration:$/&\n    maxPods: 99/' "$inventory"
+up
+empty
+[ "$(kubectl get nodes -o "jsonpath={.items[*].status.capacity.pods}")" = "99 99 99" ]
+[ "$(containerd_began)" = "$(cat "$work/containerd")" ]
+
+row "a containerd fragment is written, containerd restarted, and pods stay"
+sed -i 's/^containerd:$/&\n  level: |\n    version = 3\n    [debug]\n      level = "warn"/' "$inventory"
+up
+says "/etc/containerd/conf.d/level.toml is not as it should be"
+empty
+on rainbowdash grep -q warn /etc/containerd/conf.d/level.toml
+ready 3
+
+row "a ClusterConfiguration fragment reaches the ConfigMap and the static pods"
+sed -i 's/^kubeadm:$/&\n  ClusterConfiguration:\n    apiServer:\n      extraArgs: [{name: profiling, value: "false"}]/' "$inventory"
+up
+empty
+on twilightsparkle grep -q -- --profiling=false /etc/kubernetes/manifests/kube-apiserver.yaml
+kubectl -n kube-system get configmap kubeadm-config -o yaml | grep -q profiling
+
+row "another version, subnet or endpoint is refused, with the way out"
+cp "$inventory" "$work/inventory.yaml"
+sed -i 's/^cluster:$/&\n  version: 1.35.4/' "$inventory"
+up 3
+says "hostler upgrade"
+cp "$work/inventory.yaml" "$inventory"
+sed -i 's/^cluster:$/&\n  podSubnet: 10.245.0.0\/16/' "$inventory"
+up 3
+says 'podSubnet` of the running cluster is 10.244.0.0/16'
+cp "$work/inventory.yaml" "$inventory"
+empty
+
+row "a live worker is rebuilt; nobody else is restarted"
+remember twilightsparkle fluttershy
+run 0 rebuild rainbowdash -i "$inventory" --yes
+untouched twilightsparkle
+untouched fluttershy
+ready 3
+empty
+
+row "a worker that comes back blank, with another host key, is rebuilt"
+"$hostler" lab blank fluttershy > "$work/out" 2>&1
+up 4
+says "host key"
+run 0 rebuild fluttershy -i "$inventory" --yes
+says "has another host key"
+untouched twilightsparkle
+ready 3
+empty
+
+row "a worker is removed, and added again"
+remember twilightsparkle rainbowdash
+run 0 remove fluttershy -i "$inventory" --yes
+[ -z "$(kubectl get node fluttershy --ignore-not-found)" ]
+on fluttershy '[ ! -e /etc/kubernetes ] && [ ! -e /var/lib/kubelet ]'
+run 0 add fluttershy -i "$inventory" --yes
+untouched twilightsparkle
+untouched rainbowdash
+ready 3
+empty
+
+row "a dead worker does not block the others, and is removed"
+"$hostler" lab cut fluttershy > "$work/out" 2>&1
+on rainbowdash sysctl -qw net.ipv4.ip_forward=0
+up 4
+[ "$(on rainbowdash sysctl -n net.ipv4.ip_forward)" = 1 ]
+run 3 remove fluttershy -i "$inventory" --yes
+run 0 remove fluttershy -i "$inventory" --yes --dead
+[ -z "$(kubectl get node fluttershy --ignore-not-found)" ]
+
+row "the only control plane is not removed"
+run 3 remove twilightsparkle -i "$inventory" --yes
+says "hostler reset"
+
+row "the whole cluster's power is cut, and comes back by itself"
+"$hostler" lab cut twilightsparkle > "$work/out" 2>&1
+"$hostler" lab cut rainbowdash >> "$work/out" 2>&1
+"$hostler" lab on twilightsparkle rainbowdash fluttershy >> "$work/out" 2>&1
+limit=$(($(date +%s) + 180))
+until ready 2; do [ "$(date +%s)" -lt "$limit" ] || { echo "not Ready again within 3 minutes" >&2; false; }; done
+run 0 rebuild fluttershy -i "$inventory" --yes
+ready 3
+empty
+
+row "reset asks for the cluster's name, and leaves bare machines"
+run 2 reset -i "$inventory" --yes-take-down other
+run 0 reset -i "$inventory" --yes-take-down lab
+on twilightsparkle '[ ! -e /etc/kubernetes ] && [ ! -e /var/lib/etcd ]'
+up
+ready 3
+
+row "lab down leaves nothing"
+run 0 lab down
+left=$(ip netns list | grep hostler; losetup -a | grep hostler; grep /var/lib/hostler/lab /proc/mounts; pgrep -fa 'systemd-nspawn.*hostler') || true
+[ -z "$left" ] || { echo "left behind: $left" >&2; exit 1; }
+printf '%d rows passed\n' "$rows"
