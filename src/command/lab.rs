@@ -89,9 +89,10 @@ fn exec(command: &[String]) -> Result<u8> {
     let Some((program, arguments)) = command.split_first() else { return Ok(0) };
     let mut command = Command::new(program);
     command.args(arguments).env("KUBECONFIG", lab::kubeconfig());
+    let lab = namespace::of_lab();
     // SAFETY: see `namespace::enter`; under glibc the child of a fork may allocate.
     unsafe {
-        command.pre_exec(|| namespace::enter(namespace::LAB));
+        command.pre_exec(move || namespace::enter(&lab));
     }
     let status = command.status().with_context(|| format!("`{program}` can't be started in the lab's network"))?;
     Ok(exit_status(status))

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::program::{program, run, stream};
-use super::state;
 use super::task::{Task, task};
+use super::{name, state};
 use crate::event::Events;
 
 /// Debian 13.
@@ -67,7 +67,7 @@ pub fn repository(image: &Path) -> PathBuf {
 }
 
 /// The name of what this recipe makes: another recipe, another name.
-fn name() -> String {
+fn recipe_name() -> String {
     let mut hash = Sha256::new();
     let size = DISK.to_string();
     let texts = [SUITE, &size, HOOK, SOURCES, MOUNTS, MOUNTS_UNIT, RESOLV_CONF];
@@ -82,12 +82,12 @@ fn name() -> String {
 
 /// The finished image: from the cache, or made now (about a minute, 110 MB from Debian's mirror).
 pub async fn ready(events: &Events) -> Result<PathBuf> {
-    let finished = state::cache().join(name());
+    let finished = state::cache().join(recipe_name());
     if finished.is_dir() {
         return Ok(finished);
     }
     task(events, "image", &format!("make the machines' disk, Debian {SUITE}, once"), async |task| {
-        let building = state::cache().join("building");
+        let building = state::cache().join(name::named("building"));
         // Left by a hostler that was killed; the lock says that nobody is at it.
         remove_if_there(&building)?;
         fs::create_dir_all(building.join("image/apt")).with_context(|| format!("{} can't be made", building.display()))?;

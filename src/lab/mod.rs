@@ -6,10 +6,12 @@
 
 pub mod access;
 mod cgroup;
+mod computer;
 mod disk;
 mod image;
 mod inventory;
 mod mounts;
+mod name;
 pub mod namespace;
 mod network;
 mod packages;
@@ -19,12 +21,11 @@ mod program;
 pub mod repository;
 pub mod roster;
 pub mod state;
-mod sysctl;
 mod task;
 mod teardown;
 mod wait;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use tokio::task::JoinSet;
@@ -64,8 +65,9 @@ impl Refused {
 }
 
 /// # Errors
-/// [`Refused`] unless this is root, who alone can make namespaces, mounts and cgroups.
+/// [`Refused`] unless this is root, who alone can make namespaces, mounts and cgroups; or where `HOSTLER_LAB` is no name.
 pub fn require_root(verb: &str) -> Result<()> {
+    name::check()?;
     if nix::unistd::geteuid().is_root() {
         return Ok(());
     }
@@ -84,7 +86,7 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
     require_root("up")?;
     check(options)?;
     let _lock = Lock::take("up")?;
-    if Path::new(state::STATE).exists() {
+    if state::folder().exists() {
         let machines = LabState::load()?.map_or(0, |state| state.machines.len());
         bail!(Refused::new(
             &format!("a lab is up already, or was left half made ({machines} machines)"),
@@ -92,12 +94,7 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
         ));
     }
     packages::install(events).await?;
-    let state = LabState {
-        machines: roster::roster(options.machines, options.control_planes),
-        image: image::ready(events).await?,
-        boot: state::boot()?,
-        namespaces_were_mounted: mounts::is_mounted(Path::new(namespace::NAMED))?,
-    };
+    let state = LabState { machines: roster::roster(options.machines, options.control_planes), image: image::ready(events).await? };
     state.save()?;
     task(events, "disks", &format!("install {} machines", state.machines.len()), async |task| {
         access::make_key().await?;
@@ -135,7 +132,7 @@ fn check(options: Options) -> Result<()> {
 pub async fn down(events: &Events) -> Result<()> {
     require_root("down")?;
     let _lock = Lock::take("down")?;
-    if !Path::new(state::STATE).exists() {
+    if !state::folder().exists() {
         events.send(crate::event::Event::Note { line: "no lab is up".to_owned() });
         return Ok(());
     }
@@ -146,15 +143,7 @@ pub async fn down(events: &Events) -> Result<()> {
 pub async fn on(names: &[String], events: &Events) -> Result<()> {
     require_root("on")?;
     let _lock = Lock::take("on")?;
-    let mut state = LabState::existing()?;
-    let boot = state::boot()?;
-    if state.boot != boot {
-        // A restart has undone what was raised, and the mount of namespaces.
-        state.boot = boot;
-        state.namespaces_were_mounted = mounts::is_mounted(Path::new(namespace::NAMED))?;
-        let _ = std::fs::remove_file(state::path("sysctl.json"));
-        state.save()?;
-    }
+    let state = LabState::existing()?;
     let machines = if names.is_empty() {
         state.machines.clone()
     } else {
@@ -166,7 +155,8 @@ pub async fn on(names: &[String], events: &Events) -> Result<()> {
 async fn switch_on(state: &LabState, machines: &[LabMachine], events: &Events) -> Result<()> {
     let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
     task(events, "power", &format!("switch on {}, and wait for sshd", names.join(", ")), async |task| {
-        sysctl::raise()?;
+        computer::remember()?;
+        computer::raise()?;
         network::make_bridge().await?;
         repository::start(&image::repository(&state.image)).await?;
         side_by_side(machines, |machine| {
