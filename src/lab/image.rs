@@ -3,14 +3,13 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::program::{program, run, stream};
 use super::task::{Task, task};
-use super::{name, state};
+use super::{apt, name, state};
 use crate::event::Events;
 
 /// Debian 13.
@@ -46,9 +45,6 @@ const SERVED: [&str; 7] = ["chrony", "conntrack", "ethtool", "keepalived", "nfs-
 
 /// Size of a machine's disk in bytes. The image is sparse: it takes on the computer what the machine has written.
 const DISK: u64 = 16 << 30;
-
-/// About how many bytes a finished root file system and repository hold, for the time left; measured.
-const EXPECTED: u64 = 255 << 20;
 
 const HOOK: &str = include_str!("../../templates/lab/image.sh");
 const SOURCES: &str = include_str!("../../templates/lab/hostler-lab.sources");
@@ -87,9 +83,8 @@ pub async fn ready(events: &Events) -> Result<PathBuf> {
         return Ok(finished);
     }
     task(events, "image", &format!("make the machines' disk, Debian {SUITE}, once"), async |task| {
-        let building = state::cache().join(name::named("building"));
-        // Left by a hostler that was killed; the lock says that nobody is at it.
-        remove_if_there(&building)?;
+        remove_unfinished()?;
+        let building = building();
         fs::create_dir_all(building.join("image/apt")).with_context(|| format!("{} can't be made", building.display()))?;
         make_root(&task, &building).await?;
         let root = building.join("root");
@@ -101,11 +96,24 @@ pub async fn ready(events: &Events) -> Result<PathBuf> {
         let options = ["-q", "-F", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d"];
         run("mkfs.ext4", options.iter().map(Path::new).chain([root.as_path(), disk.as_path()])).await?;
         fs::File::open(&disk)?.sync_all()?;
-        fs::rename(building.join("image"), &finished).with_context(|| format!("{} can't be moved into place", finished.display()))?;
-        remove_if_there(&building)?;
+        // Another lab may have made the same meanwhile.
+        if !finished.is_dir() {
+            let moved = fs::rename(building.join("image"), &finished);
+            moved.with_context(|| format!("{} can't be moved into place", finished.display()))?;
+        }
+        remove_unfinished()?;
         Ok(finished.clone())
     })
     .await
+}
+
+fn building() -> PathBuf {
+    state::cache().join(name::named("building"))
+}
+
+/// Removes what a hostler that was killed had half made. Only under the lab's lock.
+pub fn remove_unfinished() -> Result<()> {
+    remove_if_there(&building())
 }
 
 fn remove_if_there(folder: &Path) -> Result<()> {
@@ -124,7 +132,7 @@ async fn make_root(task: &Task, building: &Path) -> Result<()> {
     let isolated = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "mmdebstrap"];
     let mut command = program("unshare", isolated);
     command
-        .args(["--format=directory", "--variant=minbase"])
+        .args(["--verbose", "--format=directory", "--variant=minbase"])
         .arg(format!("--include={}", PACKAGES.join(",")))
         .arg(format!("--customize-hook={}", hook.display()))
         .arg(SUITE)
@@ -132,30 +140,13 @@ async fn make_root(task: &Task, building: &Path) -> Result<()> {
         .env("HOSTLER_REPOSITORY", building.join("image/apt"))
         .env("HOSTLER_PACKAGES", SERVED.join(" "))
         .env("DEBIAN_FRONTEND", "noninteractive");
-    let growth = async {
-        let mut every = tokio::time::interval(Duration::from_secs(2));
-        loop {
-            every.tick().await;
-            task.bytes(bytes_below(building).min(EXPECTED), EXPECTED);
-        }
-    };
-    tokio::select! {
-        result = stream(&mut command, |line| task.line(line)) => result,
-        () = growth => Ok(()),
-    }
-}
-
-/// Bytes on disk of all files below a folder; files that come and go meanwhile don't matter.
-fn bytes_below(folder: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
-            Ok(metadata) => metadata.blocks() * 512,
-            Err(_) => 0,
-        })
-        .sum()
+    let mut progress = apt::Progress::default();
+    stream(&mut command, |line| match line.strip_prefix("I: ") {
+        // mmdebstrap's own words; the many other lines are its programs'.
+        Some(phase) => task.line(phase),
+        None => progress.tell(line, task),
+    })
+    .await
 }
 
 /// What is the lab's own in an otherwise fresh Debian.

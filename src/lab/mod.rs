@@ -5,6 +5,7 @@
 //! [`down`] finds all of it, whenever hostler was killed.
 
 pub mod access;
+mod apt;
 mod cgroup;
 mod computer;
 mod disk;
@@ -132,6 +133,7 @@ fn check(options: Options) -> Result<()> {
 pub async fn down(events: &Events) -> Result<()> {
     require_root("down")?;
     let _lock = Lock::take("down")?;
+    image::remove_unfinished()?;
     if !state::folder().exists() {
         events.send(crate::event::Event::Note { line: "no lab is up".to_owned() });
         return Ok(());
@@ -241,4 +243,25 @@ pub fn list() -> Result<Option<Vec<Listed>>> {
 /// The path of this program, as the lab's own commands call it.
 pub fn executable() -> Result<PathBuf> {
     std::env::current_exe().context("hostler does not find itself")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_labs_are_refused_with_what_is_possible() {
+        let message = |machines, control_planes| {
+            let refused = check(Options { machines, control_planes }).unwrap_err();
+            assert!(refused.is::<Refused>());
+            refused.to_string()
+        };
+        assert_eq!(message(0, 1), "a lab of 0 machines\nhint: 1 to 13");
+        assert_eq!(message(14, 1), "a lab of 14 machines\nhint: 1 to 13");
+        assert_eq!(message(3, 0), "0 control planes in a lab of 3 machines\nhint: 1 to 3");
+        assert_eq!(message(3, 4), "4 control planes in a lab of 3 machines\nhint: 1 to 3");
+        for (machines, control_planes) in [(1, 1), (13, 13), (3, 1)] {
+            assert!(check(Options { machines, control_planes }).is_ok(), "{machines} {control_planes}");
+        }
+    }
 }

@@ -23,12 +23,17 @@ pub async fn make_bridge() -> Result<()> {
     Ok(())
 }
 
+/// A machine's end of the cable in the bridge; a machine's name is too long for an interface.
+fn port(machine: &LabMachine) -> String {
+    format!("v{}", machine.number())
+}
+
 /// Makes a machine's namespace, with `eth0` in it on the bridge, if it is not there. The machine keeps it while it is off, as a
 /// switch keeps its cable.
 pub async fn plug_in(machine: &LabMachine) -> Result<()> {
     let namespace = of_machine(&machine.name);
     let lab = of_lab();
-    let port = format!("v{}", machine.number());
+    let port = port(machine);
     if !file(&namespace).exists() {
         run("ip", ["netns", "add", &namespace]).await?;
     }
@@ -47,8 +52,13 @@ pub async fn plug_in(machine: &LabMachine) -> Result<()> {
 }
 
 /// Takes a machine's namespace away, and with it what the machine left in its network: addresses, routes, rules, interfaces.
-pub async fn unplug(machine: &str) -> Result<()> {
-    let namespace = of_machine(machine);
+pub async fn unplug(machine: &LabMachine) -> Result<()> {
+    let namespace = of_machine(&machine.name);
+    let (lab, port) = (of_lab(), port(machine));
+    // The kernel takes a namespace's interfaces away some time after its name is gone, and then the port's name would still be taken.
+    if run("ip", ["-n", &lab, "link", "show", &port]).await.is_ok() {
+        run("ip", ["-n", &lab, "link", "delete", &port]).await?;
+    }
     if file(&namespace).exists() {
         run("ip", ["netns", "delete", &namespace]).await?;
     }

@@ -36,7 +36,7 @@ pub async fn on(machine: &LabMachine) -> Result<()> {
     if is_on(&machine.name) {
         return greeted(machine, None).await;
     }
-    network::unplug(&machine.name).await?;
+    network::unplug(machine).await?;
     network::plug_in(machine).await?;
     disk::released(&machine.name).await?;
     let child = start(machine).await?;

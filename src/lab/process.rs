@@ -55,6 +55,11 @@ pub fn supervisor_of(machine: &str) -> Option<Pid> {
     all().into_iter().find(is_supervisor).map(Pid::from_raw)
 }
 
+/// Whether the process is there, be it only its exit status that nobody has collected.
+pub fn is_listed(pid: Pid) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
 /// The argument that tells a machine's systemd-nspawn from all others.
 pub fn directory_argument(machine: &str) -> String {
     format!("--directory={}", state::machine_folder(machine).join("root").display())

@@ -1,5 +1,6 @@
 //! Taking a lab away. Everything is found by name or by what it holds, so it does not matter how far a killed hostler had come.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub async fn take_down(task: &Task) -> Result<()> {
 
 async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
     let mut inits = Vec::new();
+    let mut ended: BTreeSet<Pid> = machines.iter().filter_map(|machine| process::supervisor_of(machine)).collect();
     for machine in machines {
         if *hierarchy == Hierarchy::Systemd {
             // Not loaded: this machine was never on.
@@ -80,9 +82,14 @@ async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
         for pid in &left {
             process::signal(*pid, Signal::SIGKILL)?;
         }
+        ended.extend(&left);
         Ok(left.is_empty().then_some(()))
     })
-    .await
+    .await?;
+    // They hold nothing any more, so it is no failure where a parent does not come to collect them.
+    let collected = || Ok((!ended.iter().any(|pid| process::is_listed(*pid))).then_some(()));
+    let _ = wait::until(Duration::from_secs(5), "ended processes to be collected", collected).await;
+    Ok(())
 }
 
 /// Unmounts all below the lab's folder, and what a systemd-nspawn that was killed has left, the last mounted first.
