@@ -28,10 +28,11 @@ mod wait;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
 use crate::event::Events;
+use crate::report::{ExitStatus, Failure};
 use cgroup::Hierarchy;
 pub use inventory::{file as inventory_file, kubeconfig};
 use roster::LabMachine;
@@ -48,31 +49,23 @@ pub struct Options {
 }
 
 /// What the lab will not do, and the way out. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}\nhint: {hint}")]
-pub struct Refused {
-    what: String,
-    hint: String,
+fn refused(what: &str, hint: &str) -> anyhow::Error {
+    Failure::new(ExitStatus::Refused, what, hint).into()
 }
 
-impl Refused {
-    pub fn new(what: &str, hint: &str) -> Refused {
-        Refused { what: what.to_owned(), hint: hint.to_owned() }
-    }
-
-    fn error(what: &str, hint: &str) -> anyhow::Error {
-        Refused::new(what, hint).into()
-    }
+/// What the person can't have meant, and what is possible. Nothing was changed.
+fn usage(what: &str, hint: &str) -> anyhow::Error {
+    Failure::new(ExitStatus::Usage, what, hint).into()
 }
 
 /// # Errors
-/// [`Refused`] unless this is root, who alone can make namespaces, mounts and cgroups; or where `HOSTLER_LAB` is no name.
+/// Refused unless this is root, who alone can make namespaces, mounts and cgroups; or where `HOSTLER_LAB` is no name.
 pub fn require_root(verb: &str) -> Result<()> {
     name::check()?;
     if nix::unistd::geteuid().is_root() {
         return Ok(());
     }
-    bail!(Refused::new(
+    Err(refused(
         &format!("`lab {verb}` needs root: the lab's machines are namespaces, mounts and cgroups of this computer"),
         &format!("sudo hostler lab {verb}"),
     ))
@@ -81,7 +74,7 @@ pub fn require_root(verb: &str) -> Result<()> {
 /// Makes machines that are on, with sshd answering, and their inventory ([`inventory_file`]). Installs with apt what this computer lacks.
 ///
 /// # Errors
-/// [`Refused`] where a lab is up already, or the options are impossible. After any other failure what was made stays, for a look;
+/// Refused where a lab is up already, or the options are impossible. After any other failure what was made stays, for a look;
 /// [`down`] takes it away.
 pub async fn up(options: Options, events: &Events) -> Result<LabState> {
     require_root("up")?;
@@ -89,7 +82,7 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
     let _lock = Lock::take("up")?;
     if state::folder().exists() {
         let machines = LabState::load()?.map_or(0, |state| state.machines.len());
-        bail!(Refused::new(
+        return Err(refused(
             &format!("a lab is up already, or was left half made ({machines} machines)"),
             "`hostler lab list` shows it, `hostler lab on` switches on what is off, `hostler lab down` takes it away",
         ));
@@ -97,7 +90,7 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
     packages::install(events).await?;
     let state = LabState { machines: roster::roster(options.machines, options.control_planes), image: image::ready(events).await? };
     state.save()?;
-    task(events, "disks", &format!("install {} machines", state.machines.len()), async |task| {
+    task(events, "disks", &format!("install {}", names(&state.machines)), async |task| {
         access::make_key().await?;
         side_by_side(&state.machines, |machine| {
             let (task, image) = (task.clone(), state.image.clone());
@@ -117,11 +110,11 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
 
 fn check(options: Options) -> Result<()> {
     if options.machines == 0 || options.machines > roster::MOST {
-        bail!(Refused::new(&format!("a lab of {} machines", options.machines), &format!("1 to {}", roster::MOST)));
+        return Err(usage(&format!("a lab of {} machines", options.machines), &format!("1 to {}", roster::MOST)));
     }
     if options.control_planes == 0 || options.control_planes > options.machines {
         let what = format!("{} control planes in a lab of {} machines", options.control_planes, options.machines);
-        bail!(Refused::new(&what, &format!("1 to {}", options.machines)));
+        return Err(usage(&what, &format!("1 to {}", options.machines)));
     }
     Ok(())
 }
@@ -129,7 +122,7 @@ fn check(options: Options) -> Result<()> {
 /// Takes the lab away, and says so; does nothing where there is none.
 ///
 /// # Errors
-/// [`Refused`] while another hostler changes the lab; whatever could not be taken away. It may be called again.
+/// Refused while another hostler changes the lab; whatever could not be taken away. It may be called again.
 pub async fn down(events: &Events) -> Result<()> {
     require_root("down")?;
     let _lock = Lock::take("down")?;
@@ -155,8 +148,7 @@ pub async fn on(names: &[String], events: &Events) -> Result<()> {
 }
 
 async fn switch_on(state: &LabState, machines: &[LabMachine], events: &Events) -> Result<()> {
-    let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
-    task(events, "power", &format!("switch on {}, and wait for sshd", names.join(", ")), async |task| {
+    task(events, "power", &format!("switch on {}, and wait for sshd", names(machines)), async |task| {
         computer::remember()?;
         computer::raise()?;
         network::make_bridge().await?;
@@ -172,6 +164,10 @@ async fn switch_on(state: &LabState, machines: &[LabMachine], events: &Events) -
         .await
     })
     .await
+}
+
+fn names(machines: &[LabMachine]) -> String {
+    machines.iter().map(|machine| machine.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Does the same for all machines at once; fails with the first failure, when all have ended.
@@ -253,7 +249,7 @@ mod tests {
     fn impossible_labs_are_refused_with_what_is_possible() {
         let message = |machines, control_planes| {
             let refused = check(Options { machines, control_planes }).unwrap_err();
-            assert!(refused.is::<Refused>());
+            assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
             refused.to_string()
         };
         assert_eq!(message(0, 1), "a lab of 0 machines\nhint: 1 to 13");

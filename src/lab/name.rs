@@ -5,9 +5,9 @@
 
 use std::env;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use super::Refused;
+use super::usage;
 
 /// The environment variable that names another lab than `lab`.
 pub const VARIABLE: &str = "HOSTLER_LAB";
@@ -20,14 +20,14 @@ fn given() -> Option<String> {
 }
 
 /// # Errors
-/// [`Refused`] where the name that was given can't be part of a file's name.
+/// Refused where the name that was given can't be part of a file's name.
 pub fn check() -> Result<()> {
-    match given() {
-        Some(name) if !is_name(&name) => bail!(Refused::new(
+    match given().filter(|name| !is_name(name)) {
+        Some(name) => Err(usage(
             &format!("{VARIABLE} is `{name}`, and that can't name a lab"),
             &format!("at most {LONGEST} of a to z and 0 to 9, such as `{VARIABLE}=two`"),
         )),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

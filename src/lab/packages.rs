@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::program::{is_installed, program, stream};
 use super::task::task;
-use super::{Refused, apt};
+use super::{apt, refused};
 use crate::event::Events;
 
 /// Program or file -> the Debian and Ubuntu package that holds it.
@@ -35,7 +35,7 @@ fn missing(there: impl Fn(&str) -> bool) -> Vec<&'static str> {
 /// Installs what is missing, saying so.
 ///
 /// # Errors
-/// [`Refused`] where there is no apt; apt's own failure.
+/// Refused where there is no apt; apt's own failure.
 pub async fn install(events: &Events) -> Result<()> {
     let packages = missing(|name| if name.starts_with('/') { Path::new(name).exists() } else { is_installed(name) });
     if packages.is_empty() {
@@ -43,7 +43,7 @@ pub async fn install(events: &Events) -> Result<()> {
     }
     if !is_installed("apt-get") {
         let what = format!("the lab needs {}, and this computer has no apt", packages.join(", "));
-        bail!(Refused::new(&what, "install them with this computer's own package manager"));
+        return Err(refused(&what, "install them with this computer's own package manager"));
     }
     let what = format!("install on this computer: apt-get install {}", packages.join(" "));
     task(events, "packages", &what, async |task| {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::roster::LabMachine;
-use super::{Refused, name};
+use super::{name, refused, usage};
 
 /// Where each lab has its folder.
 const LABS: &str = "/var/lib/hostler";
@@ -69,9 +69,9 @@ impl LabState {
     /// The lab that is there.
     ///
     /// # Errors
-    /// [`Refused`] where there is none.
+    /// Refused where there is none.
     pub fn existing() -> Result<LabState> {
-        LabState::load()?.ok_or_else(|| Refused::error("no lab is up on this computer", "`hostler lab up` makes one"))
+        LabState::load()?.ok_or_else(|| refused("no lab is up on this computer", "`hostler lab up` makes one"))
     }
 
     pub fn save(&self) -> Result<()> {
@@ -81,13 +81,13 @@ impl LabState {
     /// The machine of that name.
     ///
     /// # Errors
-    /// [`Refused`], naming the nearest machine.
+    /// Refused, naming the nearest machine.
     pub fn machine(&self, name: &str) -> Result<&LabMachine> {
         self.machines.iter().find(|machine| machine.name == name).ok_or_else(|| {
             let names: Vec<&str> = self.machines.iter().map(|machine| machine.name.as_str()).collect();
             let nearest = names.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
             let hint = format!("did you mean {}? the lab has {}", nearest.unwrap_or(&"-"), names.join(", "));
-            Refused::error(&format!("`{name}` is no machine of the lab"), &hint)
+            usage(&format!("`{name}` is no machine of the lab"), &hint)
         })
     }
 }
@@ -114,7 +114,7 @@ pub struct Lock(#[expect(dead_code, reason = "held, never read")] File);
 
 impl Lock {
     /// # Errors
-    /// [`Refused`] while another hostler changes the lab, naming it.
+    /// Refused while another hostler changes the lab, naming it.
     pub fn take(verb: &str) -> Result<Lock> {
         Lock::at(Path::new(&format!("/run/{}.lock", name::named("hostler-lab"))), verb)
     }
@@ -137,7 +137,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder)?;
-                Err(Refused::error(&format!("`{holder}` is changing the lab"), "wait until it is done, or stop it"))
+                Err(refused(&format!("`{holder}` is changing the lab"), "wait until it is done, or stop it"))
             }
             Err(TryLockError::Error(error)) => Err(anyhow!(error).context(format!("{} can't be locked", path.display()))),
         }
@@ -148,6 +148,7 @@ impl Lock {
 mod tests {
     use super::*;
     use crate::lab::roster::roster;
+    use crate::report::ExitStatus;
 
     #[test]
     fn one_hostler_at_a_time_changes_the_lab_and_the_other_is_told_which() {
@@ -155,7 +156,7 @@ mod tests {
         let file = folder.path().join("lock");
         let held = Lock::at(&file, "up").unwrap();
         let refused = Lock::at(&file, "down").unwrap_err();
-        assert!(refused.is::<Refused>(), "{refused:#}");
+        assert_eq!(ExitStatus::of(&refused), ExitStatus::Refused, "{refused:#}");
         let process = std::process::id();
         assert!(refused.to_string().starts_with(&format!("`hostler lab up (process {process})` is changing the lab\nhint:")), "{refused}");
         drop(held);
@@ -170,7 +171,7 @@ mod tests {
         let state = LabState { machines: roster(3, 1), image: PathBuf::new() };
         assert_eq!(state.machine("rainbowdash").unwrap().address.to_string(), "10.77.0.12");
         let refused = state.machine("rainbwdash").unwrap_err();
-        assert!(refused.is::<Refused>());
+        assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
         assert_eq!(
             refused.to_string(),
             "`rainbwdash` is no machine of the lab\n\
