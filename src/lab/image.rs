@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::program::{program, run, stream};
 use super::task::{Task, task};
-use super::{apt, name, state};
+use super::{apt, name, process, state, wait};
 use crate::event::Events;
 
 /// Debian 13.
@@ -45,6 +46,9 @@ const SERVED: [&str; 7] = ["chrony", "conntrack", "ethtool", "keepalived", "nfs-
 
 /// Size of a machine's disk in bytes. The image is sparse: it takes on the computer what the machine has written.
 const DISK: u64 = 16 << 30;
+
+/// The root file system while it is made, below [`building`].
+const ROOT: &str = "root";
 
 const HOOK: &str = include_str!("../../templates/lab/image.sh");
 const SOURCES: &str = include_str!("../../templates/lab/hostler-lab.sources");
@@ -83,11 +87,11 @@ pub async fn ready(events: &Events) -> Result<PathBuf> {
         return Ok(finished);
     }
     task(events, "image", &format!("make the machines' disk, Debian {SUITE}, once"), async |task| {
-        remove_unfinished()?;
+        remove_unfinished().await?;
         let building = building();
         fs::create_dir_all(building.join("image/apt")).with_context(|| format!("{} can't be made", building.display()))?;
         make_root(&task, &building).await?;
-        let root = building.join("root");
+        let root = building.join(ROOT);
         add_lab_files(&root)?;
         task.line("write the disk image");
         let disk = disk(&building.join("image"));
@@ -101,7 +105,7 @@ pub async fn ready(events: &Events) -> Result<PathBuf> {
             let moved = fs::rename(building.join("image"), &finished);
             moved.with_context(|| format!("{} can't be moved into place", finished.display()))?;
         }
-        remove_unfinished()?;
+        remove_unfinished().await?;
         Ok(finished.clone())
     })
     .await
@@ -112,7 +116,11 @@ fn building() -> PathBuf {
 }
 
 /// Removes what a hostler that was killed had half made. Only under the lab's lock.
-pub fn remove_unfinished() -> Result<()> {
+pub async fn remove_unfinished() -> Result<()> {
+    // It ends when hostler does, though not at once.
+    let root = building().join(ROOT);
+    let ended = || Ok(process::with_argument(&root).is_empty().then_some(()));
+    wait::until(Duration::from_secs(20), "mmdebstrap of a hostler that was killed to end", ended).await?;
     remove_if_there(&building())
 }
 
@@ -136,7 +144,7 @@ async fn make_root(task: &Task, building: &Path) -> Result<()> {
         .arg(format!("--include={}", PACKAGES.join(",")))
         .arg(format!("--customize-hook={}", hook.display()))
         .arg(SUITE)
-        .arg(building.join("root"))
+        .arg(building.join(ROOT))
         .env("HOSTLER_REPOSITORY", building.join("image/apt"))
         .env("HOSTLER_PACKAGES", SERVED.join(" "))
         .env("DEBIAN_FRONTEND", "noninteractive");

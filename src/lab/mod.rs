@@ -126,7 +126,7 @@ fn check(options: Options) -> Result<()> {
 pub async fn down(events: &Events) -> Result<()> {
     require_root("down")?;
     let _lock = Lock::take("down")?;
-    image::remove_unfinished()?;
+    image::remove_unfinished().await?;
     if !state::folder().exists() {
         events.send(crate::event::Event::Note { line: "no lab is up".to_owned() });
         return Ok(());

@@ -4,7 +4,8 @@
 #     tests/lab/machines.sh HOSTLER [SEED]
 #
 # As root. HOSTLER is the path of the program; SEED repeats the moments of an earlier run. The lab is one of its own (HOSTLER_LAB), so
-# it may run beside another. It makes the machines' disk anew, from Debian's mirror: about three minutes in all.
+# it may run beside another (then set BESIDE=1, see traces.sh). It makes the machines' disk anew, from Debian's mirror: two minutes in
+# all.
 set -euo pipefail
 
 hostler=$(realpath "$1")
@@ -85,6 +86,7 @@ host_key() {
 }
 
 clean() {
+    wait_for 10 "ended processes to be collected" all_collected
     traces >"$work/after"
     diff "$work/before" "$work/after" >"$work/difference" || fail "$1 left or changed: $(cat "$work/difference")"
     checks=$((checks + 1))

@@ -2,9 +2,9 @@
 # What a lab could leave on the computer: `traces` prints all of it, one thing a line, so that two of its outputs can be compared.
 # Sourced by tests that set lab (the lab's name). Only what is named here is left out, each for a reason.
 
-# Another lab that is up meanwhile changes by itself; where there is none, nothing of its kind is left out.
+# BESIDE=1 says that another lab, the one without a name, comes and goes meanwhile: then what is its own is left out.
 other_lab() {
-    if [[ -e /var/lib/hostler/lab ]]; then
+    if [[ -n ${BESIDE:-} ]]; then
         grep --invert-match --extended-regexp "$1" || true
     else
         cat
@@ -17,44 +17,55 @@ network_namespaces() {
 
 mounts() {
     # Point, type and source; the numbers before them are the kernel's.
-    awk '{ for (i = 6; $i != "-"; i++); print $5, $(i + 1), $(i + 2) }' /proc/self/mountinfo | other_lab '^/run/netns/hostler-lab[ -]'
+    awk '{ for (i = 6; $i != "-"; i++); print $5, $(i + 1), $(i + 2) }' /proc/self/mountinfo | other_lab '^/run/netns(/hostler-lab(-[a-z]*)?)? '
 }
 
 loop_devices() {
     losetup --list --noheadings --output NAME,BACK-FILE | other_lab ' /var/lib/hostler/lab/'
 }
 
+# Groups without a process in them or below: what a lab leaves has none any more. Others' groups come and go with their processes.
 cgroups() {
-    # Below another lab's: any machine's group whose name does not begin with this lab's.
-    find /sys/fs/cgroup -type d | if [[ -e /var/lib/hostler/lab ]]; then awk -v ours="$lab-" '{
-        at = match($0, "/lab(/|$)")
-        if (at == 0 || index(substr($0, at + 5), ours) == 1) print
-    }'; else cat; fi
+    local in_use
+    in_use=$(grep --recursive --files-with-matches --no-messages . --include=cgroup.procs /sys/fs/cgroup || true)
+    find /sys/fs/cgroup -type d | while IFS= read -r group; do
+        [[ $in_use == *"$group/"* ]] || echo "$group"
+    done | if [[ -n ${BESIDE:-} ]]; then
+        # Below a group `lab`, those whose name does not begin with this lab's.
+        awk -v ours="$lab-" '{ at = match($0, "/lab(/|$)"); if (at == 0 || index(substr($0, at + 5), ours) == 1) print }'
+    else
+        cat
+    fi
 }
 
 settings() {
     # Counters, random numbers, and the last process id are no settings.
     sysctl --all 2>/dev/null | grep --invert-match --extended-regexp \
-        '^(kernel\.random\.|kernel\.ns_last_pid|kernel\.pty\.nr|fs\.dentry-state|fs\.inode-|fs\.file-nr|fs\.quota\.|fs\.aio-nr|net\.netfilter\.nf_conntrack_count)' || true
+        '^(kernel\.random\.|kernel\.ns_last_pid|kernel\.pty\.nr|fs\.dentry-state|fs\.inode-|fs\.file-nr|fs\.quota\.|fs\.aio-nr|net\.netfilter\.nf_conntrack_count)' |
+        other_lab '^(kernel\.panic|kernel\.panic_on_oops|vm\.overcommit_memory|fs\.inotify\.[a-z_]*) ='
 }
 
 folders() {
     find /var/lib/hostler /run/systemd /run/netns -maxdepth 3 2>/dev/null |
-        other_lab '^/var/lib/hostler/(lab|computer.json)($|/)|^/var/lib/hostler$|^/run/netns/hostler-lab($|-)|^/run/systemd/nspawn/locks/' |
+        other_lab '^/var/lib/hostler/(lab|computer.json)($|/)|^/var/lib/hostler$|^/run/netns/hostler-lab($|-)|^/run/netns$|^/run/systemd/nspawn/locks/' |
         other_lab "^/run/systemd/nspawn/[a-z-]+/[a-z]+$"
 }
 
-# A process is of this lab when it carries its name in the environment, as all do that hostler starts, or is in its cgroups, or is an
-# ended one that nobody has collected.
+# A process is of this lab when it carries its name in the environment, as all do that hostler starts, or is in its cgroups.
 processes() {
     local process
     for process in /proc/[0-9]*; do
         if grep --quiet --null-data --line-regexp "HOSTLER_LAB=$lab" "$process/environ" 2>/dev/null ||
-            grep --quiet "/lab/$lab-" "$process/cgroup" 2>/dev/null ||
-            { grep --quiet '^State:.Z' "$process/status" && grep --quiet --extended-regexp '^(hostler|systemd-nspawn|unshare|mmdebstrap)$' "$process/comm"; } 2>/dev/null; then
-            echo "${process#/proc/} $(cat "$process/comm" 2>/dev/null)"
+            grep --quiet "/lab/$lab-" "$process/cgroup" 2>/dev/null; then
+            echo "${process#/proc/} $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null)"
         fi
     done
+}
+
+# Succeeds when none of the programs that a lab starts has ended without anybody asking how: it has no environment any more, so it is
+# known by its name.
+all_collected() {
+    ! pgrep --runstates Z --exact 'hostler|systemd-nspawn|unshare|mmdebstrap'
 }
 
 network() {
