@@ -89,9 +89,10 @@ fn exec(command: &[String]) -> Result<u8> {
     let Some((program, arguments)) = command.split_first() else { return Ok(0) };
     let mut command = Command::new(program);
     command.args(arguments).env("KUBECONFIG", lab::kubeconfig());
+    let lab = namespace::of_lab();
     // SAFETY: see `namespace::enter`; under glibc the child of a fork may allocate.
     unsafe {
-        command.pre_exec(|| namespace::enter(namespace::LAB));
+        command.pre_exec(move || namespace::enter(&lab));
     }
     let status = command.status().with_context(|| format!("`{program}` can't be started in the lab's network"))?;
     Ok(exit_status(status))
@@ -144,6 +145,7 @@ fn connect(host: &str, port: u16) -> Result<()> {
     let stream = namespace::connect(SocketAddr::new(address, port), CONNECTS_WITHIN)
         .with_context(|| format!("{host} port {port} can't be reached in the lab\nhint: `hostler lab list` shows what is on"))?;
     stream.set_nodelay(true)?;
+    std::thread::spawn(end_with_reader);
     let upward = stream.try_clone()?;
     std::thread::spawn(move || send(upward));
     let mut stdout = io::stdout().lock();
@@ -154,8 +156,13 @@ fn connect(host: &str, port: u16) -> Result<()> {
 fn send(mut stream: TcpStream) {
     let _ = copy(io::stdin().lock(), &mut stream);
     let _ = stream.shutdown(Shutdown::Write);
+}
+
+/// Ends the program when nobody reads its stdout any more: a silent far side would keep it for ever.
+fn end_with_reader() {
     let stdout = io::stdout();
     let mut reader_gone = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    // Only an error or a hang-up wakes it, as no event is asked for.
     if poll(&mut reader_gone, PollTimeout::NONE).is_ok() {
         std::process::exit(0);
     }

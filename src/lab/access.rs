@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::program::{run, run_here};
 use super::roster::LabMachine;
-use super::state;
+use super::{name, state};
 
 /// The private key that root of every machine accepts, mode 0600.
 pub fn key() -> PathBuf {
@@ -67,7 +67,7 @@ pub fn ssh(machine: &LabMachine, executable: &Path) -> Command {
     let mut command = Command::new("ssh");
     command.args(["-F", "none", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR"]);
     command.arg("-o").arg(format!("UserKnownHostsFile={}", state::path("known_hosts").display()));
-    command.arg("-o").arg(format!("ProxyCommand={} lab connect %h %p", executable.display()));
+    command.arg("-o").arg(format!("ProxyCommand={}{} lab connect %h %p", name::command_prefix(), executable.display()));
     command.arg("-i").arg(key()).arg(format!("root@{}", machine.address));
     command
 }

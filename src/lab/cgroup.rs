@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::mounts::{self, Mount};
-use super::wait;
+use super::{name, wait};
 
 const ROOT: &str = "/sys/fs/cgroup";
 const GROUP: &str = "lab";
@@ -65,7 +65,7 @@ impl Hierarchy {
     pub async fn make(&self, machine: &str) -> Result<Vec<PathBuf>> {
         let mut groups = Vec::new();
         for lab in self.lab_groups() {
-            let group = lab.join(machine);
+            let group = lab.join(name::of_machine(machine));
             remove_tree(&group).await?;
             create(&lab)?;
             if *self == Hierarchy::Unified {
@@ -84,7 +84,7 @@ impl Hierarchy {
         let mut found = Vec::new();
         for lab in self.lab_groups() {
             for machine in machines {
-                collect_processes(&lab.join(machine), &mut found);
+                collect_processes(&lab.join(name::of_machine(machine)), &mut found);
             }
         }
         found.sort_unstable();
@@ -96,7 +96,7 @@ impl Hierarchy {
     pub async fn remove(&self, machines: &[&str]) -> Result<()> {
         for lab in self.lab_groups() {
             for machine in machines {
-                remove_tree(&lab.join(machine)).await?;
+                remove_tree(&lab.join(name::of_machine(machine))).await?;
             }
             // Not empty: not ours alone.
             if let Err(error) = fs::remove_dir(&lab)

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::program::{program, run, stream};
-use super::state;
 use super::task::{Task, task};
+use super::{apt, name, process, state, wait};
 use crate::event::Events;
 
 /// Debian 13.
@@ -47,8 +47,8 @@ const SERVED: [&str; 7] = ["chrony", "conntrack", "ethtool", "keepalived", "nfs-
 /// Size of a machine's disk in bytes. The image is sparse: it takes on the computer what the machine has written.
 const DISK: u64 = 16 << 30;
 
-/// About how many bytes a finished root file system and repository hold, for the time left; measured.
-const EXPECTED: u64 = 255 << 20;
+/// The root file system while it is made, below [`building`].
+const ROOT: &str = "root";
 
 const HOOK: &str = include_str!("../../templates/lab/image.sh");
 const SOURCES: &str = include_str!("../../templates/lab/hostler-lab.sources");
@@ -67,7 +67,7 @@ pub fn repository(image: &Path) -> PathBuf {
 }
 
 /// The name of what this recipe makes: another recipe, another name.
-fn name() -> String {
+fn recipe_name() -> String {
     let mut hash = Sha256::new();
     let size = DISK.to_string();
     let texts = [SUITE, &size, HOOK, SOURCES, MOUNTS, MOUNTS_UNIT, RESOLV_CONF];
@@ -82,17 +82,16 @@ fn name() -> String {
 
 /// The finished image: from the cache, or made now (about a minute, 110 MB from Debian's mirror).
 pub async fn ready(events: &Events) -> Result<PathBuf> {
-    let finished = state::cache().join(name());
+    let finished = state::cache().join(recipe_name());
     if finished.is_dir() {
         return Ok(finished);
     }
     task(events, "image", &format!("make the machines' disk, Debian {SUITE}, once"), async |task| {
-        let building = state::cache().join("building");
-        // Left by a hostler that was killed; the lock says that nobody is at it.
-        remove_if_there(&building)?;
+        remove_unfinished().await?;
+        let building = building();
         fs::create_dir_all(building.join("image/apt")).with_context(|| format!("{} can't be made", building.display()))?;
         make_root(&task, &building).await?;
-        let root = building.join("root");
+        let root = building.join(ROOT);
         add_lab_files(&root)?;
         task.line("write the disk image");
         let disk = disk(&building.join("image"));
@@ -101,11 +100,28 @@ pub async fn ready(events: &Events) -> Result<PathBuf> {
         let options = ["-q", "-F", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d"];
         run("mkfs.ext4", options.iter().map(Path::new).chain([root.as_path(), disk.as_path()])).await?;
         fs::File::open(&disk)?.sync_all()?;
-        fs::rename(building.join("image"), &finished).with_context(|| format!("{} can't be moved into place", finished.display()))?;
-        remove_if_there(&building)?;
+        // Another lab may have made the same meanwhile.
+        if !finished.is_dir() {
+            let moved = fs::rename(building.join("image"), &finished);
+            moved.with_context(|| format!("{} can't be moved into place", finished.display()))?;
+        }
+        remove_unfinished().await?;
         Ok(finished.clone())
     })
     .await
+}
+
+fn building() -> PathBuf {
+    state::cache().join(name::named("building"))
+}
+
+/// Removes what a hostler that was killed had half made. Only under the lab's lock.
+pub async fn remove_unfinished() -> Result<()> {
+    // It ends when hostler does, though not at once.
+    let root = building().join(ROOT);
+    let ended = || Ok(process::with_argument(&root).is_empty().then_some(()));
+    wait::until(Duration::from_secs(20), "mmdebstrap of a hostler that was killed to end", ended).await?;
+    remove_if_there(&building())
 }
 
 fn remove_if_there(folder: &Path) -> Result<()> {
@@ -124,38 +140,21 @@ async fn make_root(task: &Task, building: &Path) -> Result<()> {
     let isolated = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "mmdebstrap"];
     let mut command = program("unshare", isolated);
     command
-        .args(["--format=directory", "--variant=minbase"])
+        .args(["--verbose", "--format=directory", "--variant=minbase"])
         .arg(format!("--include={}", PACKAGES.join(",")))
         .arg(format!("--customize-hook={}", hook.display()))
         .arg(SUITE)
-        .arg(building.join("root"))
+        .arg(building.join(ROOT))
         .env("HOSTLER_REPOSITORY", building.join("image/apt"))
         .env("HOSTLER_PACKAGES", SERVED.join(" "))
         .env("DEBIAN_FRONTEND", "noninteractive");
-    let growth = async {
-        let mut every = tokio::time::interval(Duration::from_secs(2));
-        loop {
-            every.tick().await;
-            task.bytes(bytes_below(building).min(EXPECTED), EXPECTED);
-        }
-    };
-    tokio::select! {
-        result = stream(&mut command, |line| task.line(line)) => result,
-        () = growth => Ok(()),
-    }
-}
-
-/// Bytes on disk of all files below a folder; files that come and go meanwhile don't matter.
-fn bytes_below(folder: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
-            Ok(metadata) => metadata.blocks() * 512,
-            Err(_) => 0,
-        })
-        .sum()
+    let mut progress = apt::Progress::default();
+    stream(&mut command, |line| match line.strip_prefix("I: ") {
+        // mmdebstrap's own words; the many other lines are its programs'.
+        Some(phase) => task.line(phase),
+        None => progress.tell(line, task),
+    })
+    .await
 }
 
 /// What is the lab's own in an otherwise fresh Debian.

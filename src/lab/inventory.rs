@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::roster::LabMachine;
-use super::{access, state};
+use super::{access, name, state};
 use crate::template;
 
 /// Where the lab's inventory is.
@@ -20,12 +20,12 @@ pub fn kubeconfig() -> PathBuf {
     state::path("kubeconfig")
 }
 
-/// Its text. `host_keys`: address -> `ssh-ed25519 AAAA...`, one for each machine.
+/// Its text. `hostler`: what a shell calls this program by. `host_keys`: address -> `ssh-ed25519 AAAA...`, one for each machine.
 pub fn text(
     machines: &[LabMachine],
     host_keys: &BTreeMap<String, String>,
     identity: &Path,
-    executable: &Path,
+    hostler: &str,
     cgroup_v1: bool,
 ) -> Result<String> {
     let machines: Vec<serde_json::Value> = machines
@@ -39,7 +39,7 @@ pub fn text(
     let values = json!({
         "machines": machines,
         "identity": identity,
-        "executable": executable,
+        "hostler": hostler,
         "cgroup_v1": cgroup_v1,
     });
     template::render("lab/inventory.yaml", values)
@@ -48,7 +48,8 @@ pub fn text(
 /// Writes the inventory of a lab whose machines all have their host keys.
 pub fn write(machines: &[LabMachine], cgroup_v1: bool) -> Result<()> {
     let executable = std::env::current_exe().context("hostler does not find itself")?;
-    let text = text(machines, &access::host_keys(), &access::key(), &executable, cgroup_v1)?;
+    let command = format!("{}{}", name::command_prefix(), executable.display());
+    let text = text(machines, &access::host_keys(), &access::key(), &command, cgroup_v1)?;
     state::write(&file(), text.as_bytes(), 0o600)
 }
 
@@ -60,7 +61,7 @@ mod tests {
     fn rendered(cgroup_v1: bool) -> serde_json::Value {
         let machines = roster(3, 1);
         let keys = machines.iter().map(|m| (m.address.to_string(), format!("ssh-ed25519 KEY{}", m.number()))).collect();
-        let text = text(&machines, &keys, Path::new("/state/key"), Path::new("/bin/hostler"), cgroup_v1).unwrap();
+        let text = text(&machines, &keys, Path::new("/state/key"), "/bin/hostler", cgroup_v1).unwrap();
         serde_yaml::from_str(&text).unwrap()
     }
 
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn a_machine_without_a_host_key_is_an_error() {
         let machines = roster(1, 1);
-        let error = text(&machines, &BTreeMap::new(), Path::new("/k"), Path::new("/h"), true).unwrap_err();
+        let error = text(&machines, &BTreeMap::new(), Path::new("/k"), "/h", true).unwrap_err();
         assert_eq!(error.to_string(), "twilightsparkle has no host key");
     }
 }

@@ -5,11 +5,14 @@
 //! [`down`] finds all of it, whenever hostler was killed.
 
 pub mod access;
+mod apt;
 mod cgroup;
+mod computer;
 mod disk;
 mod image;
 mod inventory;
 mod mounts;
+mod name;
 pub mod namespace;
 mod network;
 mod packages;
@@ -19,17 +22,17 @@ mod program;
 pub mod repository;
 pub mod roster;
 pub mod state;
-mod sysctl;
 mod task;
 mod teardown;
 mod wait;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
 use crate::event::Events;
+use crate::report::{ExitStatus, Failure};
 use cgroup::Hierarchy;
 pub use inventory::{file as inventory_file, kubeconfig};
 use roster::LabMachine;
@@ -46,30 +49,23 @@ pub struct Options {
 }
 
 /// What the lab will not do, and the way out. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}\nhint: {hint}")]
-pub struct Refused {
-    what: String,
-    hint: String,
+fn refused(what: &str, hint: &str) -> anyhow::Error {
+    Failure::new(ExitStatus::Refused, what, hint).into()
 }
 
-impl Refused {
-    pub fn new(what: &str, hint: &str) -> Refused {
-        Refused { what: what.to_owned(), hint: hint.to_owned() }
-    }
-
-    fn error(what: &str, hint: &str) -> anyhow::Error {
-        Refused::new(what, hint).into()
-    }
+/// What the person can't have meant, and what is possible. Nothing was changed.
+fn usage(what: &str, hint: &str) -> anyhow::Error {
+    Failure::new(ExitStatus::Usage, what, hint).into()
 }
 
 /// # Errors
-/// [`Refused`] unless this is root, who alone can make namespaces, mounts and cgroups.
+/// Refused unless this is root, who alone can make namespaces, mounts and cgroups; or where `HOSTLER_LAB` is no name.
 pub fn require_root(verb: &str) -> Result<()> {
+    name::check()?;
     if nix::unistd::geteuid().is_root() {
         return Ok(());
     }
-    bail!(Refused::new(
+    Err(refused(
         &format!("`lab {verb}` needs root: the lab's machines are namespaces, mounts and cgroups of this computer"),
         &format!("sudo hostler lab {verb}"),
     ))
@@ -78,28 +74,23 @@ pub fn require_root(verb: &str) -> Result<()> {
 /// Makes machines that are on, with sshd answering, and their inventory ([`inventory_file`]). Installs with apt what this computer lacks.
 ///
 /// # Errors
-/// [`Refused`] where a lab is up already, or the options are impossible. After any other failure what was made stays, for a look;
+/// Refused where a lab is up already, or the options are impossible. After any other failure what was made stays, for a look;
 /// [`down`] takes it away.
 pub async fn up(options: Options, events: &Events) -> Result<LabState> {
     require_root("up")?;
     check(options)?;
     let _lock = Lock::take("up")?;
-    if Path::new(state::STATE).exists() {
+    if state::folder().exists() {
         let machines = LabState::load()?.map_or(0, |state| state.machines.len());
-        bail!(Refused::new(
+        return Err(refused(
             &format!("a lab is up already, or was left half made ({machines} machines)"),
             "`hostler lab list` shows it, `hostler lab on` switches on what is off, `hostler lab down` takes it away",
         ));
     }
     packages::install(events).await?;
-    let state = LabState {
-        machines: roster::roster(options.machines, options.control_planes),
-        image: image::ready(events).await?,
-        boot: state::boot()?,
-        namespaces_were_mounted: mounts::is_mounted(Path::new(namespace::NAMED))?,
-    };
+    let state = LabState { machines: roster::roster(options.machines, options.control_planes), image: image::ready(events).await? };
     state.save()?;
-    task(events, "disks", &format!("install {} machines", state.machines.len()), async |task| {
+    task(events, "disks", &format!("install {}", names(&state.machines)), async |task| {
         access::make_key().await?;
         side_by_side(&state.machines, |machine| {
             let (task, image) = (task.clone(), state.image.clone());
@@ -119,11 +110,11 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
 
 fn check(options: Options) -> Result<()> {
     if options.machines == 0 || options.machines > roster::MOST {
-        bail!(Refused::new(&format!("a lab of {} machines", options.machines), &format!("1 to {}", roster::MOST)));
+        return Err(usage(&format!("a lab of {} machines", options.machines), &format!("1 to {}", roster::MOST)));
     }
     if options.control_planes == 0 || options.control_planes > options.machines {
         let what = format!("{} control planes in a lab of {} machines", options.control_planes, options.machines);
-        bail!(Refused::new(&what, &format!("1 to {}", options.machines)));
+        return Err(usage(&what, &format!("1 to {}", options.machines)));
     }
     Ok(())
 }
@@ -131,11 +122,12 @@ fn check(options: Options) -> Result<()> {
 /// Takes the lab away, and says so; does nothing where there is none.
 ///
 /// # Errors
-/// [`Refused`] while another hostler changes the lab; whatever could not be taken away. It may be called again.
+/// Refused while another hostler changes the lab; whatever could not be taken away. It may be called again.
 pub async fn down(events: &Events) -> Result<()> {
     require_root("down")?;
     let _lock = Lock::take("down")?;
-    if !Path::new(state::STATE).exists() {
+    image::remove_unfinished().await?;
+    if !state::folder().exists() {
         events.send(crate::event::Event::Note { line: "no lab is up".to_owned() });
         return Ok(());
     }
@@ -146,15 +138,7 @@ pub async fn down(events: &Events) -> Result<()> {
 pub async fn on(names: &[String], events: &Events) -> Result<()> {
     require_root("on")?;
     let _lock = Lock::take("on")?;
-    let mut state = LabState::existing()?;
-    let boot = state::boot()?;
-    if state.boot != boot {
-        // A restart has undone what was raised, and the mount of namespaces.
-        state.boot = boot;
-        state.namespaces_were_mounted = mounts::is_mounted(Path::new(namespace::NAMED))?;
-        let _ = std::fs::remove_file(state::path("sysctl.json"));
-        state.save()?;
-    }
+    let state = LabState::existing()?;
     let machines = if names.is_empty() {
         state.machines.clone()
     } else {
@@ -164,9 +148,9 @@ pub async fn on(names: &[String], events: &Events) -> Result<()> {
 }
 
 async fn switch_on(state: &LabState, machines: &[LabMachine], events: &Events) -> Result<()> {
-    let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
-    task(events, "power", &format!("switch on {}, and wait for sshd", names.join(", ")), async |task| {
-        sysctl::raise()?;
+    task(events, "power", &format!("switch on {}, and wait for sshd", names(machines)), async |task| {
+        computer::remember()?;
+        computer::raise()?;
         network::make_bridge().await?;
         repository::start(&image::repository(&state.image)).await?;
         side_by_side(machines, |machine| {
@@ -180,6 +164,10 @@ async fn switch_on(state: &LabState, machines: &[LabMachine], events: &Events) -
         .await
     })
     .await
+}
+
+fn names(machines: &[LabMachine]) -> String {
+    machines.iter().map(|machine| machine.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Does the same for all machines at once; fails with the first failure, when all have ended.
@@ -251,4 +239,25 @@ pub fn list() -> Result<Option<Vec<Listed>>> {
 /// The path of this program, as the lab's own commands call it.
 pub fn executable() -> Result<PathBuf> {
     std::env::current_exe().context("hostler does not find itself")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_labs_are_refused_with_what_is_possible() {
+        let message = |machines, control_planes| {
+            let refused = check(Options { machines, control_planes }).unwrap_err();
+            assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
+            refused.to_string()
+        };
+        assert_eq!(message(0, 1), "a lab of 0 machines\nhint: 1 to 13");
+        assert_eq!(message(14, 1), "a lab of 14 machines\nhint: 1 to 13");
+        assert_eq!(message(3, 0), "0 control planes in a lab of 3 machines\nhint: 1 to 3");
+        assert_eq!(message(3, 4), "4 control planes in a lab of 3 machines\nhint: 1 to 3");
+        for (machines, control_planes) in [(1, 1), (13, 13), (3, 1)] {
+            assert!(check(Options { machines, control_planes }).is_ok(), "{machines} {control_planes}");
+        }
+    }
 }

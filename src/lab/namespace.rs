@@ -9,15 +9,19 @@ use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 
-/// The namespace that holds the bridge and the computer's address on it.
-pub const LAB: &str = "hostler-lab";
+use super::name;
+
+/// The namespace that holds the bridge and the computer's address on it; the machines' have its name before theirs.
+pub fn of_lab() -> String {
+    name::named("hostler-lab")
+}
 
 /// Where iproute2 keeps named namespaces.
 pub const NAMED: &str = "/run/netns";
 
 /// The namespace of a machine.
 pub fn of_machine(name: &str) -> String {
-    format!("{LAB}-{name}")
+    format!("{}-{name}", of_lab())
 }
 
 /// The file that stands for a namespace.
@@ -39,7 +43,7 @@ pub fn enter(namespace: &str) -> io::Result<()> {
 /// Runs `make` in a thread of its own inside the lab's network.
 fn inside<T: Send + 'static>(make: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     let thread = std::thread::Builder::new().spawn(move || {
-        enter(LAB)?;
+        enter(&of_lab())?;
         make()
     })?;
     thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the lab's network ended early")))

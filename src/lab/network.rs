@@ -1,33 +1,39 @@
 //! Bridge, veth pairs and namespaces. The computer's own interfaces and routes are never touched.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::Result;
 
-use super::namespace::{LAB, NAMED, file, of_machine};
+use super::namespace::{NAMED, file, of_lab, of_machine};
 use super::program::run;
 use super::roster::{HOST, LabMachine, PREFIX};
 
 /// Makes the lab's namespace and bridge, if they are not there.
 pub async fn make_bridge() -> Result<()> {
-    if !file(LAB).exists() {
-        run("ip", ["netns", "add", LAB]).await?;
+    let lab = of_lab();
+    if !file(&lab).exists() {
+        run("ip", ["netns", "add", &lab]).await?;
     }
-    if run("ip", ["-n", LAB, "link", "show", "br0"]).await.is_err() {
-        run("ip", ["-n", LAB, "link", "set", "lo", "up"]).await?;
-        run("ip", ["-n", LAB, "link", "add", "br0", "type", "bridge"]).await?;
+    if run("ip", ["-n", &lab, "link", "show", "br0"]).await.is_err() {
+        run("ip", ["-n", &lab, "link", "set", "lo", "up"]).await?;
+        run("ip", ["-n", &lab, "link", "add", "br0", "type", "bridge"]).await?;
     }
-    run("ip", ["-n", LAB, "addr", "replace", &format!("{HOST}/{PREFIX}"), "dev", "br0"]).await?;
-    run("ip", ["-n", LAB, "link", "set", "br0", "up"]).await?;
+    run("ip", ["-n", &lab, "addr", "replace", &format!("{HOST}/{PREFIX}"), "dev", "br0"]).await?;
+    run("ip", ["-n", &lab, "link", "set", "br0", "up"]).await?;
     Ok(())
+}
+
+/// A machine's end of the cable in the bridge; a machine's name is too long for an interface.
+fn port(machine: &LabMachine) -> String {
+    format!("v{}", machine.number())
 }
 
 /// Makes a machine's namespace, with `eth0` in it on the bridge, if it is not there. The machine keeps it while it is off, as a
 /// switch keeps its cable.
 pub async fn plug_in(machine: &LabMachine) -> Result<()> {
     let namespace = of_machine(&machine.name);
-    let port = format!("v{}", machine.number());
+    let lab = of_lab();
+    let port = port(machine);
     if !file(&namespace).exists() {
         run("ip", ["netns", "add", &namespace]).await?;
     }
@@ -35,9 +41,9 @@ pub async fn plug_in(machine: &LabMachine) -> Result<()> {
         // Its own for good, as a network card's: another one would stay unreachable until everybody's ARP entry is stale.
         let mac = format!("02:68:6f:73:74:{:02x}", machine.number());
         let peer = ["peer", "name", "eth0", "address", &mac, "netns", &namespace];
-        run("ip", ["-n", LAB, "link", "add", &port, "type", "veth"].into_iter().chain(peer)).await?;
+        run("ip", ["-n", &lab, "link", "add", &port, "type", "veth"].into_iter().chain(peer)).await?;
     }
-    run("ip", ["-n", LAB, "link", "set", &port, "master", "br0", "up"]).await?;
+    run("ip", ["-n", &lab, "link", "set", &port, "master", "br0", "up"]).await?;
     run("ip", ["-n", &namespace, "link", "set", "lo", "up"]).await?;
     run("ip", ["-n", &namespace, "addr", "replace", &format!("{}/{PREFIX}", machine.address), "dev", "eth0"]).await?;
     run("ip", ["-n", &namespace, "link", "set", "eth0", "up"]).await?;
@@ -46,8 +52,13 @@ pub async fn plug_in(machine: &LabMachine) -> Result<()> {
 }
 
 /// Takes a machine's namespace away, and with it what the machine left in its network: addresses, routes, rules, interfaces.
-pub async fn unplug(machine: &str) -> Result<()> {
-    let namespace = of_machine(machine);
+pub async fn unplug(machine: &LabMachine) -> Result<()> {
+    let namespace = of_machine(&machine.name);
+    let (lab, port) = (of_lab(), port(machine));
+    // The kernel takes a namespace's interfaces away some time after its name is gone, and then the port's name would still be taken.
+    if run("ip", ["-n", &lab, "link", "show", &port]).await.is_ok() {
+        run("ip", ["-n", &lab, "link", "delete", &port]).await?;
+    }
     if file(&namespace).exists() {
         run("ip", ["netns", "delete", &namespace]).await?;
     }
@@ -56,24 +67,21 @@ pub async fn unplug(machine: &str) -> Result<()> {
 
 /// The lab's namespaces that are there, the bridge's last.
 pub fn namespaces() -> Vec<String> {
+    let lab = of_lab();
     let mut names: Vec<String> = fs::read_dir(NAMED)
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name == LAB || name.strip_prefix(LAB).is_some_and(|rest| rest.starts_with('-')))
+        .filter(|name| *name == lab || name.strip_prefix(&lab).is_some_and(|rest| rest.starts_with('-')))
         .collect();
-    names.sort_by_key(|name| name == LAB);
+    names.sort_by_key(|name| *name == lab);
     names
 }
 
 /// Deletes the lab's namespaces; what is in them goes with them.
-pub async fn take_down(namespaces_were_mounted: bool) -> Result<()> {
+pub async fn take_down() -> Result<()> {
     for namespace in namespaces() {
         run("ip", ["netns", "delete", &namespace]).await?;
-    }
-    let none_left = fs::read_dir(NAMED).is_ok_and(|mut entries| entries.next().is_none());
-    if none_left && !namespaces_were_mounted && super::mounts::is_mounted(Path::new(NAMED))? {
-        run("umount", [NAMED]).await?;
     }
     Ok(())
 }

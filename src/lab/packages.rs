@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use super::Refused;
-use super::program::{is_installed, program, run, stream};
+use super::program::{is_installed, program, stream};
 use super::task::task;
+use super::{apt, refused};
 use crate::event::Events;
 
 /// Program or file -> the Debian and Ubuntu package that holds it.
@@ -26,8 +26,7 @@ const NEEDED: [(&str, &str); 11] = [
 ];
 
 /// Packages that are missing, in the order of the list.
-fn missing() -> Vec<&'static str> {
-    let there = |name: &str| if name.starts_with('/') { Path::new(name).exists() } else { is_installed(name) };
+fn missing(there: impl Fn(&str) -> bool) -> Vec<&'static str> {
     let mut packages: Vec<_> = NEEDED.iter().filter(|(name, _)| !there(name)).map(|(_, package)| *package).collect();
     packages.dedup();
     packages
@@ -36,22 +35,36 @@ fn missing() -> Vec<&'static str> {
 /// Installs what is missing, saying so.
 ///
 /// # Errors
-/// [`Refused`] where there is no apt; apt's own failure.
+/// Refused where there is no apt; apt's own failure.
 pub async fn install(events: &Events) -> Result<()> {
-    let packages = missing();
+    let packages = missing(|name| if name.starts_with('/') { Path::new(name).exists() } else { is_installed(name) });
     if packages.is_empty() {
         return Ok(());
     }
     if !is_installed("apt-get") {
         let what = format!("the lab needs {}, and this computer has no apt", packages.join(", "));
-        bail!(Refused::new(&what, "install them with this computer's own package manager"));
+        return Err(refused(&what, "install them with this computer's own package manager"));
     }
     let what = format!("install on this computer: apt-get install {}", packages.join(" "));
     task(events, "packages", &what, async |task| {
-        run("apt-get", ["--quiet", "update"]).await?;
-        let mut command = program("apt-get", ["--quiet", "--yes", "--no-install-recommends", "install"]);
+        let mut progress = apt::Progress::default();
+        stream(&mut program("apt-get", ["update"]), |line| progress.tell(line, &task)).await?;
+        let mut command = program("apt-get", ["--yes", "--no-install-recommends", "install"]);
         command.args(&packages).env("DEBIAN_FRONTEND", "noninteractive");
-        stream(&mut command, |line| task.line(line)).await
+        stream(&mut command, |line| progress.tell(line, &task)).await
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_missing_once_however_many_of_its_programs_are() {
+        assert_eq!(missing(|_| true), Vec::<&str>::new());
+        assert_eq!(missing(|name| !name.starts_with("ssh")), ["openssh-client"]);
+        assert_eq!(missing(|name| name.starts_with("ssh")).len(), NEEDED.len() - 2);
+        assert_eq!(missing(|name| !name.starts_with('/')), ["debian-archive-keyring"]);
+    }
 }

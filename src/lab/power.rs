@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use super::cgroup::Hierarchy;
 use super::program::run;
 use super::roster::LabMachine;
-use super::{disk, namespace, network, process, state, wait};
+use super::{disk, name, namespace, network, process, state, wait};
 
 /// How long a machine may take from power to sshd's greeting. Measured: 2 s.
 const STARTS_WITHIN: Duration = Duration::from_secs(90);
@@ -36,7 +36,7 @@ pub async fn on(machine: &LabMachine) -> Result<()> {
     if is_on(&machine.name) {
         return greeted(machine, None).await;
     }
-    network::unplug(&machine.name).await?;
+    network::unplug(machine).await?;
     network::plug_in(machine).await?;
     disk::released(&machine.name).await?;
     let child = start(machine).await?;
@@ -48,7 +48,8 @@ fn arguments(machine: &LabMachine, hierarchy: &Hierarchy) -> Vec<String> {
     let mut arguments = vec![
         "--quiet".to_owned(),
         process::directory_argument(&machine.name),
-        format!("--machine={}", machine.name),
+        format!("--machine={}", name::of_machine(&machine.name)),
+        format!("--hostname={}", machine.name),
         format!("--network-namespace-path={}", namespace::file(&namespace::of_machine(&machine.name)).display()),
     ];
     let fixed = [
@@ -95,7 +96,7 @@ fn environment(hierarchy: &Hierarchy) -> Vec<(&'static str, &'static str)> {
 
 /// The unit of a machine where systemd is the computer's init and owns its cgroups.
 pub fn unit(machine: &str) -> String {
-    format!("hostler-lab-{machine}.service")
+    format!("hostler-lab-{}.service", name::of_machine(machine))
 }
 
 async fn start(machine: &LabMachine) -> Result<Option<Child>> {

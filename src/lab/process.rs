@@ -55,6 +55,22 @@ pub fn supervisor_of(machine: &str) -> Option<Pid> {
     all().into_iter().find(is_supervisor).map(Pid::from_raw)
 }
 
+/// Processes that were started with that argument.
+pub fn with_argument(argument: &Path) -> Vec<Pid> {
+    use std::os::unix::ffi::OsStrExt;
+    let argument = argument.as_os_str().as_bytes();
+    let has = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|other| other == argument)
+    };
+    all().into_iter().filter(has).map(Pid::from_raw).collect()
+}
+
+/// Whether the process is there, be it only its exit status that nobody has collected.
+pub fn is_listed(pid: Pid) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
 /// The argument that tells a machine's systemd-nspawn from all others.
 pub fn directory_argument(machine: &str) -> String {
     format!("--directory={}", state::machine_folder(machine).join("root").display())

@@ -27,12 +27,13 @@ pub async fn start(folder: &Path) -> Result<()> {
     let log = std::fs::File::create(state::path("apt.log")).context("the repository's log can't be written")?;
     let mut command = Command::new(std::env::current_exe().context("hostler does not find itself")?);
     command.args(["lab", "serve-apt"]).arg(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    let lab = namespace::of_lab();
     // SAFETY: open, setns and setsid are system calls; the path that `enter` builds is the one allocation, and the child of a fork may
     // allocate under glibc.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             nix::unistd::setsid()?;
-            namespace::enter(namespace::LAB)
+            namespace::enter(&lab)
         });
     }
     let mut child = command.spawn().context("the apt repository's server can't be started")?;

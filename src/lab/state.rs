@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::Refused;
 use super::roster::LabMachine;
+use super::{name, refused, usage};
 
-/// Everything of a lab that is up. One lab a computer: its network is one, and so are its names.
-pub const STATE: &str = "/var/lib/hostler/lab";
-const LOCK: &str = "/run/hostler-lab.lock";
+/// Where each lab has its folder.
+const LABS: &str = "/var/lib/hostler";
+const LAB: &str = "lab";
 
 /// What a lab is made of, as `lab.json` holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,15 +21,24 @@ pub struct LabState {
     pub machines: Vec<LabMachine>,
     /// The finished image that machines' disks are copied from, and the apt repository beside it.
     pub image: PathBuf,
-    /// The computer's boot: what it changed before a restart is gone by itself.
-    pub boot: String,
-    /// iproute2 makes one mount for all named namespaces, and `lab down` takes away what was not there before.
-    pub namespaces_were_mounted: bool,
+}
+
+/// Everything of the lab that is up: /var/lib/hostler/lab, or /var/lib/hostler/lab.NAME.
+pub fn folder() -> PathBuf {
+    Path::new(LABS).join(name::named(LAB))
 }
 
 /// A path below the lab's folder.
 pub fn path(below: &str) -> PathBuf {
-    Path::new(STATE).join(below)
+    folder().join(below)
+}
+
+/// Whether another lab than this one is there, whole or half made.
+pub fn others() -> bool {
+    let ours = name::named(LAB);
+    let names = fs::read_dir(LABS).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_lab = |name: &String| *name == LAB || name.strip_prefix(LAB).is_some_and(|rest| rest.starts_with('.'));
+    names.filter(is_lab).any(|name| name != ours)
 }
 
 /// A machine's own folder: `disk.img`, `root` (where it is mounted while the machine is on), `console.log`.
@@ -40,12 +49,6 @@ pub fn machine_folder(name: &str) -> PathBuf {
 /// Where the lab's finished images are kept between labs: `$HOSTLER_CACHE/lab`, or /var/cache/hostler/lab.
 pub fn cache() -> PathBuf {
     std::env::var_os("HOSTLER_CACHE").map_or_else(|| PathBuf::from("/var/cache/hostler"), PathBuf::from).join("lab")
-}
-
-/// This boot of the computer, a UUID.
-pub fn boot() -> Result<String> {
-    let file = "/proc/sys/kernel/random/boot_id";
-    Ok(fs::read_to_string(file).with_context(|| format!("{file} can't be read"))?.trim().to_owned())
 }
 
 impl LabState {
@@ -66,9 +69,9 @@ impl LabState {
     /// The lab that is there.
     ///
     /// # Errors
-    /// [`Refused`] where there is none.
+    /// Refused where there is none.
     pub fn existing() -> Result<LabState> {
-        LabState::load()?.ok_or_else(|| Refused::error("no lab is up on this computer", "`hostler lab up` makes one"))
+        LabState::load()?.ok_or_else(|| refused("no lab is up on this computer", "`hostler lab up` makes one"))
     }
 
     pub fn save(&self) -> Result<()> {
@@ -78,13 +81,13 @@ impl LabState {
     /// The machine of that name.
     ///
     /// # Errors
-    /// [`Refused`], naming the nearest machine.
+    /// Refused, naming the nearest machine.
     pub fn machine(&self, name: &str) -> Result<&LabMachine> {
         self.machines.iter().find(|machine| machine.name == name).ok_or_else(|| {
             let names: Vec<&str> = self.machines.iter().map(|machine| machine.name.as_str()).collect();
             let nearest = names.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
             let hint = format!("did you mean {}? the lab has {}", nearest.unwrap_or(&"-"), names.join(", "));
-            Refused::error(&format!("`{name}` is no machine of the lab"), &hint)
+            usage(&format!("`{name}` is no machine of the lab"), &hint)
         })
     }
 }
@@ -111,15 +114,19 @@ pub struct Lock(#[expect(dead_code, reason = "held, never read")] File);
 
 impl Lock {
     /// # Errors
-    /// [`Refused`] while another hostler changes the lab, naming it.
+    /// Refused while another hostler changes the lab, naming it.
     pub fn take(verb: &str) -> Result<Lock> {
+        Lock::at(Path::new(&format!("/run/{}.lock", name::named("hostler-lab"))), verb)
+    }
+
+    fn at(path: &Path, verb: &str) -> Result<Lock> {
         let mut file = File::options()
             .create(true)
             .truncate(false)
             .read(true)
             .write(true)
-            .open(LOCK)
-            .with_context(|| format!("{LOCK} can't be opened\nhint: the lab needs root"))?;
+            .open(path)
+            .with_context(|| format!("{} can't be opened\nhint: the lab needs root", path.display()))?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;
@@ -130,9 +137,45 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder)?;
-                Err(Refused::error(&format!("`{holder}` is changing the lab"), "wait until it is done, or stop it"))
+                Err(refused(&format!("`{holder}` is changing the lab"), "wait until it is done, or stop it"))
             }
-            Err(TryLockError::Error(error)) => Err(anyhow!(error).context(format!("{LOCK} can't be locked"))),
+            Err(TryLockError::Error(error)) => Err(anyhow!(error).context(format!("{} can't be locked", path.display()))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::roster::roster;
+    use crate::report::ExitStatus;
+
+    #[test]
+    fn one_hostler_at_a_time_changes_the_lab_and_the_other_is_told_which() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lock");
+        let held = Lock::at(&file, "up").unwrap();
+        let refused = Lock::at(&file, "down").unwrap_err();
+        assert_eq!(ExitStatus::of(&refused), ExitStatus::Refused, "{refused:#}");
+        let process = std::process::id();
+        assert!(refused.to_string().starts_with(&format!("`hostler lab up (process {process})` is changing the lab\nhint:")), "{refused}");
+        drop(held);
+        // The name of the one before, though longer, is gone.
+        let held = Lock::at(&file, "on").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("hostler lab on (process {process})"));
+        drop(held);
+    }
+
+    #[test]
+    fn a_machine_that_is_not_there_is_refused_with_the_nearest() {
+        let state = LabState { machines: roster(3, 1), image: PathBuf::new() };
+        assert_eq!(state.machine("rainbowdash").unwrap().address.to_string(), "10.77.0.12");
+        let refused = state.machine("rainbwdash").unwrap_err();
+        assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
+        assert_eq!(
+            refused.to_string(),
+            "`rainbwdash` is no machine of the lab\n\
+             hint: did you mean rainbowdash? the lab has twilightsparkle, rainbowdash, fluttershy"
+        );
     }
 }

@@ -18,8 +18,8 @@ impl Task {
         self.events.send(Event::TaskLine { task: self.name.clone(), line: line.to_owned() });
     }
 
-    pub fn bytes(&self, done: u64, total: u64) {
-        self.events.send(Event::TaskProgress { task: self.name.clone(), done, total, unit: Unit::Bytes });
+    pub fn progress(&self, done: u64, total: u64, unit: Unit) {
+        self.events.send(Event::TaskProgress { task: self.name.clone(), done, total, unit });
     }
 }
 

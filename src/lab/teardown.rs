@@ -1,5 +1,6 @@
 //! Taking a lab away. Everything is found by name or by what it holds, so it does not matter how far a killed hostler had come.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -12,39 +13,40 @@ use super::cgroup::Hierarchy;
 use super::power;
 use super::program::run;
 use super::roster::{MOST, roster};
-use super::state::{LabState, STATE, path};
+use super::state::{self, LabState, path};
 use super::task::Task;
-use super::{mounts, network, process, sysctl, wait};
+use super::{computer, mounts, name, network, process, wait};
 
 /// Takes away what the lab has: processes, mounts, loop devices, cgroups, namespaces, settings, and last its folder. Safe to repeat.
 pub async fn take_down(task: &Task) -> Result<()> {
     // A damaged state still leaves names: all that a lab could have.
-    let state = LabState::load().ok().flatten();
-    let machines = state.as_ref().map_or_else(|| roster(MOST, 1), |state| state.machines.clone());
+    let machines = LabState::load().ok().flatten().map_or_else(|| roster(MOST, 1), |state| state.machines);
     let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
     let hierarchy = Hierarchy::detect()?;
 
+    let folder = state::folder();
     task.line("end processes");
     end_processes(&names, &hierarchy).await?;
     task.line("release disks");
     unmount_all()?;
     for machine in &names {
         // systemd-nspawn leaves them where /run is no tmpfs.
-        for folder in ["propagate", "unix-export"] {
-            let _ = fs::remove_dir(Path::new("/run/systemd/nspawn").join(folder).join(machine));
+        for left in ["propagate", "unix-export"] {
+            let _ = fs::remove_dir(Path::new("/run/systemd/nspawn").join(left).join(name::of_machine(machine)));
         }
     }
-    for device in mounts::loop_devices_below(Path::new(STATE)) {
-        run("losetup", ["--detach", &device.display().to_string()]).await?;
+    for device in mounts::loop_devices_below(&folder) {
+        // It may go by itself at this moment; whether all are gone is seen below.
+        let _ = run("losetup", ["--detach", &device.display().to_string()]).await;
     }
     let what = "loop devices to be free";
-    wait::until(Duration::from_secs(20), what, || Ok(mounts::loop_devices_below(Path::new(STATE)).is_empty().then_some(()))).await?;
+    wait::until(Duration::from_secs(20), what, || Ok(mounts::loop_devices_below(&folder).is_empty().then_some(()))).await?;
     task.line("remove cgroups and networks");
     hierarchy.remove(&names).await?;
-    network::take_down(state.as_ref().is_none_or(|state| state.namespaces_were_mounted)).await?;
-    let this_boot = state.as_ref().is_none_or(|state| super::state::boot().is_ok_and(|boot| boot == state.boot));
-    if this_boot {
-        for line in sysctl::restore()? {
+    network::take_down().await?;
+    // Another lab still needs what was raised; it restores when it goes.
+    if !state::others() {
+        for line in computer::restore()? {
             task.line(&line);
         }
     }
@@ -53,6 +55,7 @@ pub async fn take_down(task: &Task) -> Result<()> {
 
 async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
     let mut inits = Vec::new();
+    let mut ended: BTreeSet<Pid> = machines.iter().filter_map(|machine| process::supervisor_of(machine)).collect();
     for machine in machines {
         if *hierarchy == Hierarchy::Systemd {
             // Not loaded: this machine was never on.
@@ -80,19 +83,25 @@ async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
         for pid in &left {
             process::signal(*pid, Signal::SIGKILL)?;
         }
+        ended.extend(&left);
         Ok(left.is_empty().then_some(()))
     })
-    .await
+    .await?;
+    // They hold nothing any more, so it is no failure where a parent does not come to collect them.
+    let collected = || Ok((!ended.iter().any(|pid| process::is_listed(*pid))).then_some(()));
+    let _ = wait::until(Duration::from_secs(5), "ended processes to be collected", collected).await;
+    Ok(())
 }
 
 /// Unmounts all below the lab's folder, and what a systemd-nspawn that was killed has left, the last mounted first.
 fn unmount_all() -> Result<()> {
     let of_nspawn = |point: &Path| {
         point.starts_with("/run/systemd/nspawn")
-            && point.file_name().is_some_and(|name| roster(MOST, 1).iter().any(|machine| *machine.name == *name))
+            && point.file_name().is_some_and(|name| roster(MOST, 1).iter().any(|machine| *name::of_machine(&machine.name) == *name))
     };
+    let folder = state::folder();
     for mount in mounts::all()?.iter().rev() {
-        if mount.point.starts_with(STATE) || of_nspawn(&mount.point) {
+        if mount.point.starts_with(&folder) || of_nspawn(&mount.point) {
             // A program of the computer may have its working folder there; the mount goes when it does.
             let flags = nix::mount::MntFlags::empty();
             nix::mount::umount2(&mount.point, flags)
@@ -105,7 +114,8 @@ fn unmount_all() -> Result<()> {
 
 /// Removes the lab's folder, the file that says there is a lab last of all.
 fn remove_folder() -> Result<()> {
-    for entry in fs::read_dir(STATE).into_iter().flatten().flatten() {
+    let folder = state::folder();
+    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
         if entry.file_name() == "lab.json" {
             continue;
         }
@@ -114,8 +124,10 @@ fn remove_folder() -> Result<()> {
         removed.with_context(|| format!("{} can't be removed", file.display()))?;
     }
     let _ = fs::remove_file(path("lab.json"));
-    match fs::remove_dir(STATE) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).with_context(|| format!("{STATE} can't be removed")),
+    match fs::remove_dir(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} can't be removed", folder.display()))
+        }
         _ => Ok(()),
     }
 }
