@@ -7,6 +7,9 @@ use std::time::Duration;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
+use russh::keys::signature;
+use russh::keys::ssh_encoding::Encode;
+use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{
     Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, decode_secret_key, load_openssh_certificate, load_public_key,
 };
@@ -199,9 +202,10 @@ impl<'a> Authenticator<'a> {
             }
         };
         if let Some(certificate) = &file.certificate {
-            let result =
-                limited(self.target, self.handle.authenticate_openssh_cert(user.clone(), private.clone(), certificate.clone())).await?;
-            if self.accepted(result, format!("the certificate of {}", file.path.display()))? {
+            let hash = self.hash_for(private.public_key()).await?;
+            let signer = &mut CertifiedByFile(private.clone());
+            let result = limited_agent(self.handle.authenticate_certificate_with(user.clone(), certificate.clone(), hash, signer)).await;
+            if self.judged(result, format!("the certificate of {}", file.path.display()))? {
                 return Ok(true);
             }
         }
@@ -364,5 +368,23 @@ impl Signer for CertifiedByAgent<'_> {
     async fn auth_sign(&mut self, _: &AgentIdentity, hash: Option<HashAlg>, text: Vec<u8>) -> Result<Vec<u8>, Self::Error> {
         let identity = AgentIdentity::PublicKey { key: self.key.clone(), comment: String::new() };
         Ok(self.agent.sign_request(&identity, hash, text).await?)
+    }
+}
+
+/// A file holds the key, another its certificate. russh's own way would sign with SHA-1 for an RSA key.
+struct CertifiedByFile(Arc<PrivateKey>);
+
+impl Signer for CertifiedByFile {
+    type Error = russh::AgentAuthError;
+
+    async fn auth_sign(&mut self, _: &AgentIdentity, hash: Option<HashAlg>, mut text: Vec<u8>) -> Result<Vec<u8>, Self::Error> {
+        let signature = match self.0.key_data() {
+            KeypairData::Rsa(pair) => signature::Signer::try_sign(&(pair, hash), &text),
+            pair => signature::Signer::try_sign(pair, &text),
+        };
+        let signature = signature.map_err(|why| russh::keys::Error::SshKey(why.into()))?;
+        let encoded = signature.encode_vec().map_err(russh::keys::Error::SshEncoding)?;
+        encoded.encode(&mut text).map_err(russh::keys::Error::SshEncoding)?;
+        Ok(text)
     }
 }

@@ -161,7 +161,7 @@ fn reason(said: &str, exit: &Exit) -> SudoReason {
     ]) {
         SudoReason::WrongPassword
     } else {
-        let last = said.lines().map(str::trim).filter(|line| !line.is_empty()).next_back();
+        let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
         SudoReason::Other(last.map_or_else(|| exit.to_string(), str::to_owned))
     }
 }

@@ -1,0 +1,274 @@
+//! Strict about host keys, as ssh is.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use hostler::inventory::Connection;
+use hostler::ssh::{Reason, Target, fetch_host_key, fingerprint, forget, remember, replace};
+
+use crate::sshd::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_refused_with_the_fingerprint_that_openssh_shows() {
+    for (kind, name) in [("ed25519", "ED25519"), ("ecdsa", "ECDSA"), ("rsa", "RSA")] {
+        let sshd = Sshd::with(&[kind], "");
+        let error = refused(&sshd.stranger(), &strict()).await;
+        assert!(matches!(&*error.reason, Reason::UnknownHostKey { key } if key.key_data() == public_key(&sshd.host_key(kind)).key_data()));
+        let shown = fingerprint_by_openssh(&sshd.path(&format!("host_{kind}.pub")));
+        assert_eq!(error.to_string(), format!("rainbowdash: the host key of 127.0.0.1:{} is not known: {name} {shown}", sshd.port));
+        assert!(error.hint().contains("--accept-new-host-keys"), "{}", error.hint());
+        assert!(!error.is_retryable());
+        assert!(!sshd.known_hosts().exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_is_accepted_and_remembered_when_asked_for() {
+    let sshd = Sshd::start();
+    connect(&sshd.stranger(), &accepting()).await;
+    let line = format!("[127.0.0.1]:{} {}\n", sshd.port, sshd.host_key("ed25519").rsplit_once(" a comment").unwrap().0);
+    assert_eq!(fs::read_to_string(sshd.known_hosts()).unwrap(), line);
+    assert_eq!(fs::metadata(sshd.known_hosts()).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(sshd.path("home/.ssh")).unwrap().permissions().mode() & 0o777, 0o700);
+    connect(&sshd.stranger(), &strict()).await;
+    // Nothing is added twice, a last line without its end is ended, and the mode stays.
+    sshd.write_known_hosts("# a comment");
+    fs::set_permissions(sshd.known_hosts(), fs::Permissions::from_mode(0o640)).unwrap();
+    for _ in 0..2 {
+        connect(&sshd.stranger(), &accepting()).await;
+    }
+    assert_eq!(fs::read_to_string(sshd.known_hosts()).unwrap(), format!("# a comment\n{line}"));
+    assert_eq!(fs::metadata(sshd.known_hosts()).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_asked_once_about_a_stranger() {
+    let sshd = Sshd::start();
+    let (access, asked) = Asked::answering(&["no"]);
+    let error = refused(&sshd.stranger(), &access).await;
+    assert!(matches!(*error.reason, Reason::UnknownHostKey { .. }), "{error}");
+    let shown = fingerprint_by_openssh(&sshd.path("host_ed25519.pub"));
+    assert_eq!(
+        asked.questions(),
+        [format!("rainbowdash: the host key of 127.0.0.1:{} is not known: ED25519 {shown}. Is that rainbowdash?", sshd.port)]
+    );
+    let (access, asked) = Asked::answering(&["yes"]);
+    let target = sshd.stranger();
+    let (one, two) = tokio::join!(connect(&target, &access), connect(&target, &access));
+    assert_eq!(output(&one, "echo one").await + &output(&two, "echo two").await, "one\ntwo\n");
+    assert_eq!(asked.questions().len(), 1);
+    assert!(fs::read_to_string(sshd.known_hosts()).unwrap().starts_with("[127.0.0.1]:"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_key_is_refused_whoever_asks() {
+    let (sshd, other) = (Sshd::start(), Sshd::start());
+    let line = format!("# first\n\n[127.0.0.1]:{} {}\n", sshd.port, other.host_key("ed25519"));
+    sshd.write_known_hosts(&line);
+    for access in [strict(), accepting(), Asked::answering(&["yes"]).0] {
+        let error = refused(&sshd.stranger(), &access).await;
+        let place = match *error.reason {
+            Reason::HostKeyChanged { ref place, .. } => place.clone(),
+            _ => panic!("{error}"),
+        };
+        assert_eq!(place, Some((sshd.known_hosts(), 3)));
+        let (expected, got) =
+            (fingerprint_by_openssh(&other.path("host_ed25519.pub")), fingerprint_by_openssh(&sshd.path("host_ed25519.pub")));
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "rainbowdash: 127.0.0.1:{} shows another host key than expected: ED25519 {got}, expected {expected} ({}:3)",
+                sshd.port,
+                sshd.known_hosts().display()
+            )
+        );
+        assert!(error.hint().contains("hostler rebuild rainbowdash"), "{}", error.hint());
+        assert!(!error.is_retryable());
+    }
+    assert_eq!(fs::read_to_string(sshd.known_hosts()).unwrap(), line);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_kind_of_key_than_the_known_ones_is_a_change() {
+    let (sshd, other) = (Sshd::start(), Sshd::with(&["ecdsa"], ""));
+    sshd.write_known_hosts(&format!("[127.0.0.1]:{} {}\n", sshd.port, other.host_key("ecdsa")));
+    let error = refused(&sshd.stranger(), &accepting()).await;
+    assert!(matches!(*error.reason, Reason::HostKeyChanged { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_known_by_one_kind_of_key_is_asked_for_that() {
+    let sshd = Sshd::with(&["ed25519", "ecdsa", "rsa"], "");
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        sshd.write_known_hosts(&format!("[127.0.0.1]:{} {}\n", sshd.port, sshd.host_key(kind)));
+        connect(&sshd.stranger(), &strict()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_inventory_wins_over_known_hosts() {
+    let sshd = Sshd::with(&["ed25519", "ecdsa", "rsa"], "");
+    let other = Sshd::start();
+    let pinned =
+        |key: String| sshd.target_by(Connection { identity: Some(sshd.path("user_key")), host_key: Some(key), ..Connection::default() });
+    // Wrong in known_hosts, right in the inventory, by key and by fingerprint, of any kind.
+    sshd.write_known_hosts(&format!("[127.0.0.1]:{} {}\n", sshd.port, other.host_key("ed25519")));
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        connect(&pinned(sshd.host_key(kind)), &strict()).await;
+        connect(&pinned(fingerprint_by_openssh(&sshd.path(&format!("host_{kind}.pub")))), &strict()).await;
+    }
+    // Right in known_hosts, wrong in the inventory.
+    sshd.write_known_hosts(&format!("[127.0.0.1]:{} {}\n", sshd.port, sshd.host_key("ed25519")));
+    for key in [other.host_key("ed25519"), fingerprint_by_openssh(&other.path("host_ed25519.pub"))] {
+        let error = refused(&pinned(key), &accepting()).await;
+        assert!(matches!(*error.reason, Reason::HostKeyChanged { place: None, .. }), "{error}");
+        assert!(error.to_string().ends_with("(the inventory's)"), "{error}");
+        assert!(error.hint().contains("`hostKey`"), "{}", error.hint());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_of_known_hosts_counts() {
+    let (sshd, other) = (Sshd::start(), Sshd::start());
+    let (port, key, wrong) = (sshd.port, sshd.host_key("ed25519"), other.host_key("ed25519"));
+    let hashed = |host: &str| {
+        let file = sshd.path("hashed");
+        fs::write(&file, format!("{host} {key}\n")).unwrap();
+        ssh_keygen(&["-q", "-H", "-f", file.to_str().unwrap()]);
+        fs::read_to_string(&file).unwrap()
+    };
+    for known in [
+        format!("[127.0.0.1]:{port} {key}"),
+        format!("nas,[127.0.0.1]:{port},pie {key}"),
+        format!("[127.0.0.*]:{port} {key}"),
+        format!("* {key}"),
+        format!("127.0.0.1 {key}"),
+        hashed(&format!("[127.0.0.1]:{port}")),
+        hashed("127.0.0.1"),
+        format!("  [127.0.0.1]:{port}\t{}", key.replace(' ', "  ")),
+        // Several of one kind: one that fits is enough.
+        format!("[127.0.0.1]:{port} {wrong}\n[127.0.0.1]:{port} {key}"),
+        format!("nonsense\n@unknown * {wrong}\n* ssh-ed25519 ???\n[127.0.0.1]:{port} {key}"),
+    ] {
+        sshd.write_known_hosts(&format!("{known}\n"));
+        if let Err(error) = limited(hostler::ssh::Session::connect(&sshd.stranger(), &strict())).await {
+            panic!("{known}: {error}");
+        }
+    }
+    for unknown in [
+        String::new(),
+        format!("# [127.0.0.1]:{port} {key}"),
+        format!("*,![127.0.0.1]:{port},!127.0.0.1 {key}"),
+        format!("[127.0.0.1]:1 {key}"),
+        // Known without the port by another key: that says nothing about this port.
+        format!("127.0.0.1 {wrong}"),
+        hashed("[127.0.0.1]:1"),
+        format!("@cert-authority * {key}"),
+    ] {
+        sshd.write_known_hosts(&format!("{unknown}\n"));
+        let error = refused(&sshd.stranger(), &strict()).await;
+        assert!(matches!(*error.reason, Reason::UnknownHostKey { .. }), "{unknown}: {error}");
+    }
+    sshd.write_known_hosts(&format!("* {key}\n@revoked * {key}\n"));
+    let error = refused(&sshd.stranger(), &accepting()).await;
+    assert!(matches!(&*error.reason, Reason::Revoked { place, .. } if *place == (sshd.known_hosts(), 2)), "{error}");
+    assert!(error.to_string().contains("is revoked: ED25519 SHA256:"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_known_hosts_files_count_and_configuration_names_them() {
+    let sshd = Sshd::start();
+    fs::create_dir_all(sshd.path("home/.ssh")).unwrap();
+    fs::write(sshd.path("second"), format!("rainbow {}\n", sshd.host_key("ed25519"))).unwrap();
+    let config = "Host 127.*\n UserKnownHostsFile ~/.ssh/none DIR/second\n HostKeyAlias rainbow\n IdentityFile DIR/user_key\n";
+    fs::write(sshd.path("home/.ssh/config"), config.replace("DIR", sshd.dir.path().to_str().unwrap())).unwrap();
+    connect(&sshd.target_by(Connection::default()), &strict()).await;
+    let global = Target { known_hosts: Vec::new(), global_known_hosts: vec![sshd.path("second")], ..sshd.target_by(Connection::default()) };
+    connect(&global, &strict()).await;
+    connect(&Target { global_known_hosts: Vec::new(), ..global }, &accepting()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_vouches_for_a_host() {
+    let config = "HostCertificate DIR/host_ed25519-cert.pub\n";
+    let ca = tempfile::tempdir().unwrap();
+    let ca_key = ca.path().join("ca");
+    keygen(&ca_key, "ed25519", "");
+    let authority = fs::read_to_string(ca.path().join("ca.pub")).unwrap();
+    let sshd = Sshd::with(&["ed25519"], "");
+    let sign = |principals: &str, options: &[&str]| {
+        let key = sshd.path("host_ed25519.pub");
+        let mut arguments = vec!["-q", "-s", ca_key.to_str().unwrap(), "-I", "rainbowdash", "-h", "-n", principals];
+        arguments.extend(options);
+        arguments.push(key.to_str().unwrap());
+        ssh_keygen(&arguments);
+    };
+    let restarted = || {
+        // The same host key behind another sshd, with the certificate.
+        let text = fs::read_to_string(sshd.path("sshd_config")).unwrap();
+        let lines: String = text.lines().filter(|line| line.starts_with("HostKey ")).map(|line| format!("{line}\n")).collect();
+        Sshd::with(&[], &format!("{lines}{}", config.replace("DIR", sshd.dir.path().to_str().unwrap())))
+    };
+    sign("127.0.0.1,nas", &[]);
+    let certified = restarted();
+    certified.write_known_hosts(&format!("@cert-authority 127.0.0.*,[127.0.0.*]:* {authority}"));
+    connect(&certified.stranger(), &strict()).await;
+    // Another authority, another name, another time: the key itself is then a stranger's.
+    certified.write_known_hosts(&format!("@cert-authority * {}\n", sshd.host_key("ed25519")));
+    let error = refused(&certified.stranger(), &strict()).await;
+    assert!(matches!(*error.reason, Reason::UnknownHostKey { .. }), "{error}");
+    for (principals, options) in [("nas", &[][..]), ("127.0.0.1", &["-V", "20200101:20210101"][..])] {
+        sign(principals, options);
+        let certified = restarted();
+        certified.write_known_hosts(&format!("@cert-authority * {authority}"));
+        let error = refused(&certified.stranger(), &strict()).await;
+        assert!(matches!(*error.reason, Reason::UnknownHostKey { .. }), "{error}");
+    }
+    // A revoked authority vouches for nobody.
+    sign("127.0.0.1", &[]);
+    let certified = restarted();
+    certified.write_known_hosts(&format!("@cert-authority * {authority}@revoked * {authority}"));
+    refused(&certified.stranger(), &strict()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn known_hosts_that_cannot_be_written_do_not_stop_a_run() {
+    let sshd = Sshd::start();
+    // A folder where the file should be: neither read nor written, whoever the user is.
+    fs::create_dir_all(sshd.known_hosts()).unwrap();
+    let access = accepting();
+    connect(&sshd.stranger(), &access).await;
+    // Accepted once, it counts for the whole run.
+    let key = fetch_host_key(&sshd.stranger(), &access).await.unwrap();
+    assert_eq!(fingerprint(&key), fingerprint_by_openssh(&sshd.path("host_ed25519.pub")));
+    connect(&sshd.stranger(), &access).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_fetched_replaced_and_forgotten_for_one_host_only() {
+    let (sshd, other) = (Sshd::start(), Sshd::start());
+    let target = sshd.stranger();
+    let name = format!("[127.0.0.1]:{}", sshd.port);
+    let wrong = other.host_key("ed25519");
+    let others = format!("# mine\npie {wrong}\n@revoked nas {wrong}\n");
+    sshd.write_known_hosts(&format!("{others}{name} {wrong}\n{name},pie {wrong}\n"));
+    let key = limited(fetch_host_key(&target, &strict())).await.unwrap();
+    assert_eq!(fingerprint(&key), fingerprint_by_openssh(&sshd.path("host_ed25519.pub")));
+    refused(&target, &strict()).await;
+    replace(&target, &key).unwrap();
+    connect(&target, &strict()).await;
+    let line = format!("{name} {}\n", sshd.host_key("ed25519").rsplit_once(" a comment").unwrap().0);
+    assert_eq!(fs::read_to_string(sshd.known_hosts()).unwrap(), format!("{others}pie {wrong}\n{line}"));
+    forget(&target).unwrap();
+    assert_eq!(fs::read_to_string(sshd.known_hosts()).unwrap(), format!("{others}pie {wrong}\n"));
+    // Hashed on request, and readable for ssh itself.
+    let hashing = Target { hash_known_hosts: true, ..target };
+    remember(&hashing, &key).unwrap();
+    let text = fs::read_to_string(sshd.known_hosts()).unwrap();
+    assert!(text.lines().last().unwrap().starts_with("|1|"), "{text}");
+    let found = ssh_keygen(&["-F", &name, "-f", sshd.known_hosts().to_str().unwrap()]);
+    assert!(found.contains("found: line"), "{found}");
+    connect(&hashing, &strict()).await;
+    forget(&hashing).unwrap();
+    assert_eq!(fs::read_to_string(sshd.known_hosts()).unwrap(), format!("{others}pie {wrong}\n"));
+}

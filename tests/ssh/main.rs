@@ -1,0 +1,8 @@
+//! The SSH layer against a real OpenSSH sshd, run as this user on a loopback port.
+
+mod auth;
+mod faults;
+mod host_keys;
+mod reach;
+mod runs;
+mod sshd;
