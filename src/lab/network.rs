@@ -38,6 +38,8 @@ pub async fn plug_in(machine: &LabMachine) -> Result<()> {
         run("ip", ["netns", "add", &namespace]).await?;
     }
     if run("ip", ["-n", &namespace, "link", "show", "eth0"]).await.is_err() {
+        // After a power cut the cable may still hang in a network namespace that is on its way out.
+        let _ = run("ip", ["-n", &lab, "link", "delete", &port]).await;
         // Its own for good, as a network card's: another one would stay unreachable until everybody's ARP entry is stale.
         let mac = format!("02:68:6f:73:74:{:02x}", machine.number());
         let peer = ["peer", "name", "eth0", "address", &mac, "netns", &namespace];
