@@ -1,13 +1,33 @@
 //! What should be: the user's one YAML file, validated.
 
+mod cluster;
+mod connection;
+mod diagnostic;
+pub mod edit;
+mod fragment;
+mod load;
+mod machine;
+mod name;
+mod path;
+mod read;
+pub mod schema;
+mod subnet;
+mod tree;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+pub use cluster::VERSIONS;
+pub use diagnostic::{Diagnostic, Diagnostics, Place};
+pub use fragment::merge;
+pub use load::{load, parse};
 
 /// A validated inventory: every value is filled in, nothing in it contradicts itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +40,8 @@ pub struct Inventory {
     pub containerd: IndexMap<String, String>,
     /// Names of kubeadm preflight checks whose failure is ignored, besides those hostler ignores itself.
     pub ignore_preflight_errors: Vec<String>,
+    /// Regular snapshots; `None`: none are taken by themselves.
+    pub snapshots: Option<Snapshots>,
     /// What is allowed but unwise, for a person to read.
     pub warnings: Vec<String>,
 }
@@ -91,6 +113,17 @@ pub struct Cluster {
     pub pod_subnet: IpNet,
     pub service_subnet: IpNet,
     pub cni: Cni,
+}
+
+/// Regular snapshots, which the control planes take themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshots {
+    /// A folder on the control planes: absolute, without a slash at its end.
+    pub to: String,
+    /// Whole minutes, at least ten.
+    pub every: Duration,
+    /// How many stay; at least one.
+    pub keep: u32,
 }
 
 /// The address of the API server that every machine uses.
@@ -189,18 +222,5 @@ impl Endpoint {
             Endpoint::Name(_) | Endpoint::Vip { .. } => 6443,
             Endpoint::External { port, .. } => *port,
         }
-    }
-}
-
-mod thin;
-pub use thin::{load, merge};
-
-/// THIN
-pub mod edit {
-    pub fn add_machine(_: &str, _: &str, _: &str) -> anyhow::Result<String> {
-        anyhow::bail!("thin")
-    }
-    pub fn remove_machine(_: &str, _: &str) -> anyhow::Result<String> {
-        anyhow::bail!("thin")
     }
 }

@@ -171,6 +171,7 @@ fn the_way_in() {
             kubeadm: Default::default(),
             containerd: Default::default(),
             ignore_preflight_errors: Vec::new(),
+            snapshots: None,
             warnings: Vec::new(),
         }
     };

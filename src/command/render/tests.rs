@@ -34,6 +34,7 @@ fn inventory() -> Inventory {
         kubeadm: Default::default(),
         containerd: [("films".to_owned(), "version = 3\n".to_owned())].into_iter().collect(),
         ignore_preflight_errors: Vec::new(),
+        snapshots: None,
         warnings: Vec::new(),
     }
 }

@@ -1,0 +1,129 @@
+//! How machines are reached: `ssh`, and the same keys of a machine.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+use super::Connection;
+use super::diagnostic::shown;
+use super::name;
+use super::read::{Fields, Problems, Text};
+
+/// The keys that `ssh` and a machine share.
+pub fn read(fields: &Fields, problems: &mut Problems) -> Connection {
+    let key = |name: &str| fields.get(name, &mut Problems::default()).map_or_else(String::new, |field| field.key.shown());
+    let user = fields.text("user", problems).and_then(|text| {
+        let right = !text.text.is_empty()
+            && !text.text.starts_with('-')
+            && text.text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"@:/".contains(c));
+        if !right {
+            problems.add(text.place, format!("`{}` can't be a user's name", shown(text.text)), key("user"));
+        }
+        right.then(|| text.text.to_owned())
+    });
+    let port = fields.number("port", problems).and_then(|port| u16::try_from(port).ok());
+    let identity = fields.text("identity", problems).and_then(|text| {
+        let right = !text.text.is_empty() && !text.text.chars().any(char::is_control);
+        if !right {
+            problems.add(text.place, "`identity` is the path of a private key's file", key("identity"));
+        } else if text.text.ends_with(".pub") {
+            let message = "`identity` is the private key's file, and this is the public one: leave out `.pub`";
+            problems.add(text.place, message, format!("identity: {}", text.text.trim_end_matches(".pub")));
+            return None;
+        }
+        right.then(|| PathBuf::from(text.text))
+    });
+    let jump = fields.text("jump", problems).and_then(|text| {
+        let wrong = text.text.split(',').find(|hop| !is_hop(hop));
+        if let Some(hop) = wrong {
+            problems.add(text.place, format!("`{}` is no [USER@]HOST[:PORT]", shown(hop)), key("jump"));
+        }
+        wrong.is_none().then(|| text.text.to_owned())
+    });
+    let proxy_command = fields.text("proxyCommand", problems).and_then(|text| {
+        let right = !text.text.trim().is_empty() && !text.text.trim().chars().any(char::is_control);
+        if !right {
+            problems.add(text.place, "`proxyCommand` is a command in one line", key("proxyCommand"));
+        }
+        right.then(|| text.text.trim().to_owned())
+    });
+    if let (Some(_), Some(second)) = (&jump, fields.get("proxyCommand", &mut Problems::default())) {
+        problems.add(second.place, "`jump` and `proxyCommand` are two ways to the same machine: keep one", "");
+    }
+    let sudo = fields.flag("become", problems);
+    Connection { user, port, identity, jump, proxy_command, host_key: None, sudo }
+}
+
+/// What `machine` says, and for the rest what `all` says. A machine's way (jump or proxy command) takes the place of the other way.
+pub fn over(machine: Connection, all: &Connection) -> Connection {
+    let (jump, proxy_command) = match (&machine.jump, &machine.proxy_command) {
+        (None, None) => (all.jump.clone(), all.proxy_command.clone()),
+        _ => (machine.jump, machine.proxy_command),
+    };
+    Connection {
+        user: machine.user.or_else(|| all.user.clone()),
+        port: machine.port.or(all.port),
+        identity: machine.identity.or_else(|| all.identity.clone()),
+        jump,
+        proxy_command,
+        host_key: machine.host_key,
+        sudo: machine.sudo.or(all.sudo),
+    }
+}
+
+/// `[USER@]HOST[:PORT]`, an IPv6 address in brackets.
+fn is_hop(hop: &str) -> bool {
+    let (user, host) = hop.rsplit_once('@').map_or((None, hop), |(user, host)| (Some(user), host));
+    let user = user.is_none_or(|user| !user.is_empty() && !user.contains(char::is_whitespace));
+    user && host_and_port(host).is_some_and(|(_, port)| port.is_none_or(|port| port > 0))
+}
+
+/// The parts of `HOST[:PORT]`, where HOST is a DNS name, an address, or an IPv6 address in brackets.
+pub fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, port) = rest.split_once(']')?;
+        host.parse::<std::net::Ipv6Addr>().ok()?;
+        return match port.strip_prefix(':') {
+            Some(port) => Some((host, Some(port.parse().ok()?))),
+            None => port.is_empty().then_some((host, None)),
+        };
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port.parse().ok()?)),
+        None => (text, None),
+    };
+    let named = name::is_host(&host.to_ascii_lowercase()) || host.parse::<std::net::Ipv4Addr>().is_ok();
+    named.then_some((host, port))
+}
+
+/// A host key: `TYPE BASE64`, whose bytes begin with the type (RFC 4253, 6.6), or `SHA256:` and the 32 bytes of the sum.
+pub fn host_key(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
+    let mut words = text.text.split_whitespace();
+    let (first, second) = (words.next().unwrap_or(""), words.next());
+    let why = match (first.split_once(':'), second) {
+        (Some(("SHA256", sum)), None) => match STANDARD_NO_PAD.decode(sum.trim_end_matches('=')) {
+            Ok(sum) if sum.len() == 32 => return Some(format!("SHA256:{}", STANDARD_NO_PAD.encode(sum))),
+            _ => "a fingerprint has 43 letters of base64 behind `SHA256:`",
+        },
+        (Some(("MD5", _)), _) => "MD5 isn't taken for a host key: give the fingerprint that begins with `SHA256:`",
+        (None, Some(body)) if is_key_type(first) => match STANDARD.decode(body) {
+            Ok(blob) if begins_with(&blob, first) => return Some(format!("{first} {body}")),
+            Ok(_) => "the key isn't of the type that stands before it",
+            Err(_) => "the key behind its type is cut off or changed: it is no base64",
+        },
+        (None, Some(body)) if is_key_type(body) => "the host's name stands before the key: leave it out",
+        _ => "a host key is a line as in /etc/ssh/ssh_host_ed25519_key.pub, or a fingerprint",
+    };
+    problems.add(text.place, why, example);
+    None
+}
+
+fn is_key_type(word: &str) -> bool {
+    word.starts_with("ssh-") || word.starts_with("ecdsa-sha2-") || word.starts_with("sk-")
+}
+
+fn begins_with(blob: &[u8], kind: &str) -> bool {
+    let length = (kind.len() as u32).to_be_bytes();
+    blob.len() > 4 + kind.len() && blob.starts_with(&length) && blob[4..].starts_with(kind.as_bytes())
+}

@@ -1,0 +1,131 @@
+//! What is wrong with an inventory, where, what was meant and what a right one looks like.
+
+use std::error::Error;
+use std::fmt;
+
+/// A stretch of one line of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Place {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// In characters; what reaches beyond its line is shown to the line's end.
+    pub length: usize,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub place: Place,
+    /// Lowercase, one line.
+    pub message: String,
+    /// A right piece of inventory; may have several lines. Empty where there is nothing to show.
+    pub example: String,
+}
+
+impl Diagnostic {
+    pub fn new(place: Place, message: impl Into<String>, example: impl Into<String>) -> Diagnostic {
+        Diagnostic { place, message: message.into(), example: example.into() }
+    }
+}
+
+/// All that is wrong with one file, in the file's order. Printed as
+///
+/// ```text
+/// ponies.yaml:3:5: unknown key `adress` of a machine: did you mean `address`?
+///     3 |     adress: 192.168.1.11
+///       |     ^^^^^^
+///     example: `address: 192.168.1.11`
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostics {
+    file: String,
+    lines: Vec<String>,
+    problems: Vec<Diagnostic>,
+}
+
+/// More of them at once help nobody.
+const MOST: usize = 10;
+
+/// Characters of a source line that are shown, around the caret.
+const WIDTH: usize = 110;
+
+impl Diagnostics {
+    /// `problems` must not be empty.
+    pub fn new(file: &str, text: &str, mut problems: Vec<Diagnostic>) -> Diagnostics {
+        problems.sort_by_key(|problem| problem.place);
+        Diagnostics { file: file.to_owned(), lines: text.lines().map(str::to_owned).collect(), problems }
+    }
+
+    pub fn problems(&self) -> &[Diagnostic] {
+        &self.problems
+    }
+
+    /// The line with its number and the caret under what is wrong. Nothing for a place outside the file.
+    fn source(&self, place: Place, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(line) = place.line.checked_sub(1).and_then(|index| self.lines.get(index)) else { return Ok(()) };
+        let characters: Vec<char> = line.chars().collect();
+        let column = place.column.max(1) - 1;
+        // A long line is cut on both sides so that the caret stays in sight.
+        let from = column.saturating_sub(WIDTH / 2).min(characters.len());
+        let to = characters.len().min(from + WIDTH);
+        // A tab is a column to YAML, and other control characters could move the terminal's cursor.
+        let shown: String = characters[from..to].iter().map(|&c| if c.is_control() { ' ' } else { c }).collect();
+        let [before, after] = [from > 0, to < characters.len()].map(|cut| if cut { "…" } else { "" });
+        let caret = "^".repeat(place.length.min(to.saturating_sub(column)).max(1));
+        let indent = " ".repeat(column.saturating_sub(from) + before.chars().count());
+        writeln!(f, "{:>5} | {before}{}{after}", place.line, shown.trim_end())?;
+        writeln!(f, "      | {indent}{caret}")
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().take(MOST).enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            let Place { line, column, .. } = problem.place;
+            writeln!(f, "{}:{line}:{column}: {}", self.file, problem.message)?;
+            self.source(problem.place, f)?;
+            match problem.example.trim_end() {
+                "" => {}
+                example if example.contains('\n') => {
+                    writeln!(f, "    example:")?;
+                    for line in example.lines() {
+                        writeln!(f, "{}", format!("      {line}").trim_end())?;
+                    }
+                }
+                example => writeln!(f, "    example: `{example}`")?,
+            }
+        }
+        match self.problems.len().saturating_sub(MOST) {
+            0 => Ok(()),
+            more => writeln!(f, "\n... and {more} more"),
+        }
+    }
+}
+
+impl Error for Diagnostics {}
+
+/// The word of `known` that `word` was most likely meant to be; `None` when none is near.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
+    let wanted = plain(word);
+    let likeness = |known: &str| strsim::jaro_winkler(&wanted, &plain(known));
+    let (likeness, known) =
+        known.into_iter().map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))?;
+    (likeness > 0.8).then_some(known)
+}
+
+/// A `: did you mean ...?` for the end of a message; empty when nothing is near.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, known).map_or_else(String::new, |known| format!(": did you mean `{known}`?"))
+}
+
+/// Text of the file as a message shows it: without control characters, and not endless.
+pub fn shown(text: &str) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(60).collect();
+    if text.chars().count() > 60 { format!("{clean}…") } else { clean }
+}

@@ -1,0 +1,169 @@
+//! Addresses and subnets, and that none is in another's way.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::diagnostic::{Place, shown};
+use super::name;
+use super::read::{Problems, Text};
+
+/// An address of a computer; complains about anything else. `key` and `whose` are for the message and the example.
+pub fn address(text: Text, key: &str, whose: &str, problems: &mut Problems) -> Option<IpAddr> {
+    let example = format!("{key}: 192.168.1.11");
+    let word = shown(text.text);
+    let Ok(address) = text.text.parse::<IpAddr>() else {
+        let why = if text.text.parse::<IpNet>().is_ok() {
+            format!("`{word}` is a subnet: leave out what follows the address")
+        } else if text.text.parse::<std::net::SocketAddr>().is_ok() {
+            format!("`{word}` is an address with a port: leave the port out, `port:` is a key of its own")
+        } else if let Some(address) = without_leading_zeros(text.text) {
+            format!("`{word}` has leading zeros, which some programs take for octal: did you mean `{address}`?")
+        } else if name::is_host(&text.text.to_ascii_lowercase()) {
+            format!(
+                "`{word}` is a name, and {whose} needs an address: machines know each other by it, certificates hold it, and a name may lead \
+                 elsewhere tomorrow; `getent hosts {word}` shows it"
+            )
+        } else {
+            format!("`{word}` is no address: it is four numbers from 0 to 255, or IPv6")
+        };
+        problems.add(text.place, why, example);
+        return None;
+    };
+    let kind = match address {
+        IpAddr::V4(v4) if v4.is_broadcast() => "the broadcast address",
+        IpAddr::V4(v4) if v4.is_link_local() => "a link-local address, which changes",
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => "a link-local address, which needs an interface's name",
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "an IPv4 address written as IPv6",
+        _ if address.is_unspecified() => "no computer's address",
+        _ if address.is_loopback() => "every computer's own address, which others can't reach",
+        _ if address.is_multicast() => "a group's address",
+        _ => return Some(address),
+    };
+    problems.add(text.place, format!("`{word}` is {kind}"), example);
+    None
+}
+
+fn without_leading_zeros(text: &str) -> Option<IpAddr> {
+    let parts: Vec<String> = text.split('.').map(|part| part.parse::<u8>().map(|n| n.to_string())).collect::<Result<_, _>>().ok()?;
+    parts.join(".").parse().ok()
+}
+
+/// A subnet for pods or services, by the sizes that Kubernetes can use; complains about anything else.
+pub fn subnet(text: Text, key: &str, default: &str, problems: &mut Problems) -> Option<IpNet> {
+    let example = format!("{key}: {default}");
+    let word = shown(text.text);
+    let Ok(net) = text.text.parse::<IpNet>() else {
+        let message = if text.text.parse::<IpAddr>().is_ok() {
+            format!("`{word}` is an address: a subnet has `/` and the number of its first bits behind it")
+        } else if text.text.contains(',') {
+            format!("`{word}` is a list, and hostler makes clusters with one family of addresses: give one subnet")
+        } else {
+            format!("`{word}` is no subnet: it is an address, `/`, and the number of bits that its addresses have in common")
+        };
+        problems.add(text.place, message, example);
+        return None;
+    };
+    if net.addr() != net.network() {
+        problems.add(text.place, format!("`{word}` is an address within a subnet: did you mean `{}`?", net.trunc()), example);
+        return None;
+    }
+    // Each machine gets a /24 (IPv6: /64) of the pods' subnet, and a subnet of services has at most 20 bits of its own; the tenth
+    // address of it is the DNS server's. From kube-controller-manager's and kube-apiserver's own checks.
+    let (least, most) = match (key, net) {
+        ("podSubnet", IpNet::V4(_)) => (8, 24),
+        ("podSubnet", IpNet::V6(_)) => (48, 64),
+        (_, IpNet::V4(_)) => (12, 28),
+        (_, IpNet::V6(_)) => (108, 124),
+    };
+    if !(least..=most).contains(&net.prefix_len()) {
+        let size = if net.prefix_len() < least { "large" } else { "small" };
+        problems.add(text.place, format!("`{word}` is too {size}: `{key}` is from /{least} to /{most}"), example);
+        return None;
+    }
+    Some(net)
+}
+
+/// Something that takes up addresses.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    pub net: IpNet,
+    /// As a message names it: `` `podSubnet` ``, `twilightsparkle`.
+    pub who: String,
+    /// Where it is written; `None` for a default.
+    pub place: Option<Place>,
+}
+
+impl Taken {
+    pub fn address(address: IpAddr, who: impl Into<String>, place: Place) -> Taken {
+        Taken { net: address.into(), who: who.into(), place: Some(place) }
+    }
+}
+
+/// Ranges that no computer can give to others.
+const OF_ITS_OWN: &[(&str, &str)] = &[
+    ("127.0.0.0/8", "loopback"),
+    ("169.254.0.0/16", "link-local"),
+    ("224.0.0.0/3", "multicast"),
+    ("fe80::/10", "link-local"),
+    ("ff00::/8", "multicast"),
+];
+
+/// Complains where the subnets of pods and services meet, or one of them has an address of `hosts`, or families are mixed.
+pub fn clashes(pods: &Taken, services: &Taken, hosts: &[Taken], problems: &mut Problems) {
+    let top = Place { line: 1, column: 1, length: 1 };
+    let meet = |a: &IpNet, b: &IpNet| a.contains(b) || b.contains(a);
+    for subnet in [pods, services] {
+        for (net, name) in OF_ITS_OWN {
+            if net.parse().is_ok_and(|net| meet(&subnet.net, &net)) {
+                let message = format!("{} {} meets the {name} range {net}", subnet.who, subnet.net);
+                problems.add(subnet.place.unwrap_or(top), message, "");
+            }
+        }
+    }
+    if meet(&pods.net, &services.net) {
+        let place = pods.place.max(services.place).unwrap_or(top);
+        let message = format!("{} {} and {} {} overlap", pods.who, pods.net, services.who, services.net);
+        problems.add(place, message, "cluster:\n  podSubnet: 10.244.0.0/16\n  serviceSubnet: 10.96.0.0/12");
+    }
+    for host in hosts {
+        for subnet in [pods, services] {
+            if subnet.net.contains(&host.net) {
+                let place = subnet.place.or(host.place).unwrap_or(top);
+                let default = if subnet.place.is_none() { ", which is the default" } else { "" };
+                let message = format!("{} {} has the address {} of {}{default}", subnet.who, subnet.net, host.net.addr(), host.who);
+                problems.add(place, message, elsewhere(subnet, hosts));
+            }
+        }
+    }
+    let family = |net: &IpNet| if matches!(net, IpNet::V4(_)) { "IPv4" } else { "IPv6" };
+    if let Some(other) = hosts.iter().chain([services]).find(|other| family(&other.net) != family(&pods.net)) {
+        let place = other.place.or(pods.place).unwrap_or(top);
+        let message = format!(
+            "{} has {} and {} has {}: hostler makes clusters with one family of addresses",
+            other.who,
+            family(&other.net),
+            pods.who,
+            family(&pods.net)
+        );
+        let example = match family(&hosts.first().unwrap_or(other).net) {
+            "IPv6" => "cluster:\n  podSubnet: fd00:244::/56\n  serviceSubnet: fd00:96::/112",
+            _ => "cluster:\n  podSubnet: 10.244.0.0/16\n  serviceSubnet: 10.96.0.0/12",
+        };
+        problems.add(place, message, example);
+    }
+}
+
+/// A subnet for the same use with none of the addresses.
+fn elsewhere(subnet: &Taken, hosts: &[Taken]) -> String {
+    let (key, nets) = match subnet.who.trim_matches('`') {
+        "podSubnet" => ("podSubnet", ["10.244.0.0/16", "172.20.0.0/16", "192.168.0.0/16", "fd00:244::/56"]),
+        _ => ("serviceSubnet", ["10.96.0.0/12", "172.30.0.0/16", "192.168.192.0/18", "fd00:96::/112"]),
+    };
+    let free = |net: &IpNet| {
+        let same = matches!(net, IpNet::V4(_)) == matches!(subnet.net, IpNet::V4(_));
+        same && !hosts.iter().any(|host| net.contains(&host.net))
+    };
+    let net = nets.iter().filter_map(|net| net.parse::<IpNet>().ok()).find(free);
+    net.map_or_else(String::new, |net| format!("cluster:\n  {key}: {net}"))
+}

@@ -1,0 +1,237 @@
+//! YAML as a tree that knows where everything stands. It is stricter than YAML: one document, every key once and a plain text, no
+//! anchors, aliases or tags. So a file can't grow when it is read, and says in every place what it means.
+
+use std::borrow::Cow;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use super::diagnostic::{Diagnostic, Place, shown};
+
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub place: Place,
+    /// The last line that belongs to it, counted from 1.
+    pub last_line: usize,
+    pub data: Data,
+}
+
+#[derive(Debug, Clone)]
+pub enum Data {
+    Scalar(Scalar),
+    Sequence(Vec<Node>),
+    /// In the file's order; no key twice.
+    Mapping(Vec<(Key, Node)>),
+}
+
+#[derive(Debug, Clone)]
+pub struct Scalar {
+    pub text: String,
+    pub style: Style,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Without quotes: may mean a number, a truth value or nothing.
+    Plain,
+    Quoted,
+    /// `|`: the node's place is the text's first line.
+    Literal,
+    Folded,
+}
+
+#[derive(Debug, Clone)]
+pub struct Key {
+    pub text: String,
+    pub place: Place,
+}
+
+/// An inventory of a thousand machines with all keys is far below.
+const MOST_BYTES: usize = 1 << 20;
+/// kubeadm's documents go six deep.
+const MOST_LEVELS: usize = 32;
+
+const MACHINES: &str = "machines:\n  twilightsparkle: 192.168.1.11\n  rainbowdash: 192.168.1.12";
+
+/// # Errors
+/// The first place where `text` isn't one YAML document of the strict kind above.
+pub fn parse(text: &str) -> Result<Node, Diagnostic> {
+    let top = Place { line: 1, column: 1, length: 1 };
+    if text.len() > MOST_BYTES {
+        return Err(Diagnostic::new(top, format!("an inventory has at most {MOST_BYTES} bytes, and this has {}", text.len()), MACHINES));
+    }
+    let mut builder = Builder { parser: Parser::new_from_str(text), text, open: Vec::new() };
+    let mut document = None;
+    loop {
+        let (event, span) = builder.next()?;
+        match event {
+            Event::StreamEnd => break,
+            Event::DocumentStart(_) if document.is_some() => {
+                let message = "an inventory is one YAML document, and here a second begins: put everything into one, without `---`";
+                return Err(Diagnostic::new(place(span), message, ""));
+            }
+            Event::DocumentStart(_) => {
+                let (event, span) = builder.next()?;
+                document = Some(builder.node(event, span, 0)?);
+            }
+            _ => {}
+        }
+    }
+    match document {
+        Some(node) if !node.is_null() => Ok(node),
+        _ => Err(Diagnostic::new(top, "the file is empty, and an inventory names at least one machine", MACHINES)),
+    }
+}
+
+impl Node {
+    /// Nothing was written, or `null` or `~`.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.data, Data::Scalar(Scalar { text, style: Style::Plain }) if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// What it is, for a message: `a list`.
+    pub fn what(&self) -> String {
+        match &self.data {
+            Data::Scalar(_) if self.is_null() => "nothing".to_owned(),
+            Data::Scalar(scalar) => format!("`{}`", shown(&scalar.text)),
+            Data::Sequence(_) => "a list".to_owned(),
+            Data::Mapping(_) => "keys with values".to_owned(),
+        }
+    }
+}
+
+/// Reads events into nodes.
+struct Builder<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    text: &'a str,
+    /// The brackets and braces that aren't closed yet.
+    open: Vec<Place>,
+}
+
+impl<'a> Builder<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostic> {
+        match self.parser.next_event() {
+            Some(Ok(next)) => Ok(next),
+            Some(Err(error)) => {
+                let mark = error.marker();
+                let place = Place { line: mark.line(), column: mark.col() + 1, length: 1 };
+                // Whatever is missing a bracket reads on to the end, where there is nothing to show.
+                if let Some(&open) = self.open.last().filter(|_| place.line > self.text.lines().count()) {
+                    return Err(Diagnostic::new(open, "what begins here is never closed", ""));
+                }
+                Err(self.tab(place.line).unwrap_or_else(|| Diagnostic::new(place, format!("this is no YAML: {}", error.info()), "")))
+            }
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    /// The tab that most likely made line `until` unreadable: one that indents it or a line above.
+    fn tab(&self, until: usize) -> Option<Diagnostic> {
+        let indents = |line: &str| line.trim_start_matches(' ').starts_with('\t').then(|| line.find('\t').unwrap_or(0));
+        let (line, column) = self.text.lines().take(until).enumerate().filter_map(|(line, text)| Some((line, indents(text)?))).last()?;
+        let place = Place { line: line + 1, column: column + 1, length: 1 };
+        Some(Diagnostic::new(place, "a tab indents this line, and YAML is indented with spaces", MACHINES))
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, level: usize) -> Result<Node, Diagnostic> {
+        let start = place(span);
+        if level > MOST_LEVELS {
+            return Err(Diagnostic::new(start, format!("an inventory is at most {MOST_LEVELS} levels deep"), ""));
+        }
+        let (anchor, tag) = match &event {
+            Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
+                (*anchor, tag.is_some())
+            }
+            Event::Alias(anchor) => (*anchor, false),
+            _ => (0, false),
+        };
+        if anchor != 0 {
+            return Err(Diagnostic::new(
+                start,
+                "an inventory has no anchors and aliases (`&name`, `*name`): write it out in each place",
+                "",
+            ));
+        }
+        if tag {
+            return Err(Diagnostic::new(start, "an inventory has no tags (`!name`): write the value alone", ""));
+        }
+        let mut last_line = last_line(span);
+        let bracket = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) && !span.is_empty();
+        if bracket {
+            self.open.push(start);
+        }
+        let data = match event {
+            Event::Scalar(text, style, ..) => Data::Scalar(scalar(text, style)),
+            Event::SequenceStart(..) => {
+                let mut items = Vec::new();
+                loop {
+                    let (event, span) = self.next()?;
+                    if matches!(event, Event::SequenceEnd) {
+                        last_line = last_line.max(flow_end(span));
+                        break;
+                    }
+                    let item = self.node(event, span, level + 1)?;
+                    last_line = last_line.max(item.last_line);
+                    items.push(item);
+                }
+                Data::Sequence(items)
+            }
+            Event::MappingStart(..) => {
+                let mut entries: Vec<(Key, Node)> = Vec::new();
+                let mut keys = std::collections::HashMap::new();
+                loop {
+                    let (event, span) = self.next()?;
+                    if matches!(event, Event::MappingEnd) {
+                        last_line = last_line.max(flow_end(span));
+                        break;
+                    }
+                    let key = self.node(event, span, level + 1)?;
+                    let (event, span) = self.next()?;
+                    let value = self.node(event, span, level + 1)?;
+                    let Data::Scalar(Scalar { text, .. }) = key.data else {
+                        return Err(Diagnostic::new(key.place, format!("a key is a word, and this is {}", key.what()), ""));
+                    };
+                    if let Some(first) = keys.insert(text.clone(), key.place.line) {
+                        let message = format!("`{}` is there twice: already in line {first}", shown(&text));
+                        return Err(Diagnostic::new(key.place, message, ""));
+                    }
+                    last_line = last_line.max(key.last_line).max(value.last_line);
+                    entries.push((Key { text, place: key.place }, value));
+                }
+                Data::Mapping(entries)
+            }
+            _ => return Err(Diagnostic::new(start, "this is no YAML: a value is missing", "")),
+        };
+        if bracket {
+            self.open.pop();
+        }
+        Ok(Node { place: start, last_line, data })
+    }
+}
+
+fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Scalar {
+    let style = match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
+        ScalarStyle::Literal => Style::Literal,
+        ScalarStyle::Folded => Style::Folded,
+    };
+    Scalar { text: text.into_owned(), style }
+}
+
+fn place(span: Span) -> Place {
+    let (start, end) = (span.start, span.end);
+    // What goes on in another line is marked to the end of its first.
+    let length = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { usize::MAX };
+    Place { line: start.line(), column: start.col() + 1, length }
+}
+
+fn last_line(span: Span) -> usize {
+    // A block scalar ends where the next line begins.
+    let beyond = span.end.col() == 0 && span.end.line() > span.start.line();
+    span.end.line() - usize::from(beyond)
+}
+
+/// The line of a closing bracket; the end of a block mapping or sequence has no length, and its place is the next token's.
+fn flow_end(span: Span) -> usize {
+    if span.is_empty() { 0 } else { span.end.line() }
+}

@@ -1,0 +1,158 @@
+//! Inventories as data: `tests/inventory/NAME.yaml` is read, and `NAME.txt` has what comes of it: all that is wrong, or a summary.
+//! `UPDATE=1 cargo test --test inventory` rewrites the summaries; read each before it is committed.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use hostler::inventory::{Inventory, Role, load, merge, parse};
+use hostler::report::ExitStatus;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// The YAML files of a folder, in order.
+fn files(name: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder(name)).expect("the folder is there");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files
+}
+
+/// What `expected` should hold; UPDATE=1 makes it so.
+fn compare(expected: &Path, text: &str, wrong: &mut Vec<String>) {
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(expected, text).expect("the file can be written");
+    }
+    let known = std::fs::read_to_string(expected).unwrap_or_default();
+    if known != text {
+        wrong.push(format!("{} has\n{known}\nand this is\n{text}", expected.display()));
+    }
+}
+
+/// What the file leaves to defaults is left out, but for the cluster and the connections.
+fn summary(inventory: &Inventory) -> String {
+    let mut text = String::new();
+    let Inventory { cluster, machines, kubeadm, containerd, ignore_preflight_errors, snapshots, warnings } = inventory;
+    writeln!(text, "{cluster:?}").unwrap();
+    for (name, machine) in machines {
+        let role = if machine.role == Role::ControlPlane { "control plane" } else { "worker" };
+        writeln!(text, "{name} {} {role}{}", machine.address, if machine.dedicated { " dedicated" } else { "" }).unwrap();
+        writeln!(text, "  {:?}", machine.connection).unwrap();
+        for (key, value) in &machine.labels {
+            writeln!(text, "  label {key}={value}").unwrap();
+        }
+        for taint in &machine.taints {
+            writeln!(text, "  taint {taint}").unwrap();
+        }
+        for path in &machine.keep {
+            writeln!(text, "  keep {path}").unwrap();
+        }
+        if let Some(mac) = &machine.mac {
+            writeln!(text, "  mac {mac}").unwrap();
+        }
+    }
+    let documents = [
+        ("ClusterConfiguration", &kubeadm.cluster),
+        ("InitConfiguration", &kubeadm.init),
+        ("JoinConfiguration", &kubeadm.join),
+        ("KubeletConfiguration", &kubeadm.kubelet),
+        ("KubeProxyConfiguration", &kubeadm.kube_proxy),
+    ];
+    for (name, fragment) in documents.iter().filter(|(_, fragment)| !fragment.is_empty()) {
+        writeln!(text, "{name} {}", serde_json::to_string(fragment).unwrap()).unwrap();
+    }
+    for (name, toml) in containerd {
+        writeln!(text, "containerd {name} {toml:?}").unwrap();
+    }
+    if !ignore_preflight_errors.is_empty() {
+        writeln!(text, "ignore {}", ignore_preflight_errors.join(" ")).unwrap();
+    }
+    if let Some(snapshots) = snapshots {
+        writeln!(text, "{snapshots:?}").unwrap();
+    }
+    for warning in warnings {
+        writeln!(text, "warning: {warning}").unwrap();
+    }
+    text
+}
+
+#[test]
+fn every_case_reads_as_its_text_says() {
+    let cases = files("tests/inventory");
+    assert!(cases.len() >= 60, "only {} cases", cases.len());
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let name = case.file_name().unwrap().to_str().unwrap();
+        let bytes = std::fs::read(case).unwrap();
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => match parse(&text, name) {
+                Ok(inventory) => summary(&inventory),
+                Err(diagnostics) => {
+                    // A place outside the file would show nothing.
+                    let lines = text.lines().count().max(1);
+                    for problem in diagnostics.problems() {
+                        assert!((1..=lines).contains(&problem.place.line) && problem.place.column >= 1, "{name}: {problem:?}");
+                    }
+                    diagnostics.to_string()
+                }
+            },
+            Err(_) => load(case).expect_err("no UTF-8").to_string().replace(&case.display().to_string(), name) + "\n",
+        };
+        compare(&case.with_extension("txt"), &text, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n----\n"));
+}
+
+#[test]
+fn no_expectation_is_left_over() {
+    for entry in std::fs::read_dir(folder("tests/inventory")).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(path.with_extension("yaml").exists(), "{} has no case", path.display());
+    }
+}
+
+#[test]
+fn the_examples_are_right_and_without_a_warning() {
+    let examples = files("inventory");
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let inventory = load(&example).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(inventory.warnings, Vec::<String>::new(), "{}", example.display());
+    }
+    let ponies = load(&folder("inventory").join("ponies.yaml")).unwrap();
+    let names: Vec<&str> = ponies.machines.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["twilightsparkle", "rainbowdash", "fluttershy", "applejack", "pinkiepie"]);
+    assert_eq!(ponies.machines["twilightsparkle"].address.to_string(), "192.168.1.11");
+    assert!(!ponies.machines["twilightsparkle"].keep.is_empty());
+    assert_eq!(load(&folder("inventory").join("three-control-planes.yaml")).unwrap().control_planes().count(), 3);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_inventory_error() {
+    for (path, hint) in [(folder("inventory/none.yaml"), "hostler init"), (folder("inventory"), "name the file")] {
+        let error = load(&path).unwrap_err();
+        assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
+        assert!(error.to_string().contains(hint), "{error}");
+    }
+}
+
+#[test]
+fn fragments_are_merged_deep_in_place() {
+    let cases = [
+        ("{a: 1, b: 2, c: 3}", "{b: 9}", "{a: 1, b: 9, c: 3}"),
+        ("{a: {x: 1, y: 2}, b: 2}", "{a: {y: 3, z: 4}}", "{a: {x: 1, y: 3, z: 4}, b: 2}"),
+        ("{a: [1, 2], b: 2}", "{a: [3]}", "{a: [3], b: 2}"),
+        ("{a: 1, b: 2, c: 3}", "{a: null}", "{b: 2, c: 3}"),
+        ("{a: 1}", "{b: {c: null, d: 1}}", "{a: 1, b: {d: 1}}"),
+        ("{a: 1}", "{a: {b: null}}", "{a: {}}"),
+        ("null", "{a: null, b: 1}", "{b: 1}"),
+    ];
+    for (base, fragment, expected) in cases {
+        let merged = merge(serde_yaml::from_str(base).unwrap(), &serde_yaml::from_str(fragment).unwrap());
+        let expected: serde_yaml::Value = serde_yaml::from_str(expected).unwrap();
+        // As text, since mappings are equal in any order and the order of keys is to stay.
+        assert_eq!(serde_yaml::to_string(&merged).unwrap(), serde_yaml::to_string(&expected).unwrap(), "{base} with {fragment}");
+    }
+}
