@@ -7,6 +7,7 @@ pub mod action;
 pub mod artifact;
 pub mod cli;
 pub mod command;
+pub mod computer;
 pub mod event;
 pub mod execute;
 pub mod facts;

@@ -7,9 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::program::{run, run_here};
 use super::roster::LabMachine;
 use super::{name, state};
+use crate::computer::program::{run, run_here};
 
 /// The private key that root of every machine accepts, mode 0600.
 pub fn key() -> PathBuf {

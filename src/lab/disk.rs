@@ -11,9 +11,9 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::json;
 
-use super::program::{run, run_here};
 use super::roster::LabMachine;
 use super::{access, image, mounts, state, wait};
+use crate::computer::program::{run, run_here};
 use crate::template;
 
 /// Where a machine sees its disk mounted; on the computer the folder stays empty.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use super::program::{program, run, stream};
-use super::task::{Task, task};
-use super::{apt, name, process, state, wait};
+use super::{name, process, state, wait};
+use crate::computer::apt;
+use crate::computer::program::{program, run, stream};
+use crate::computer::task::{Task, task};
 use crate::event::Events;
 
 /// Debian 13.

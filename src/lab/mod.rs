@@ -5,7 +5,6 @@
 //! [`down`] finds all of it, whenever hostler was killed.
 
 pub mod access;
-mod apt;
 mod cgroup;
 mod computer;
 mod disk;
@@ -15,14 +14,11 @@ mod mounts;
 mod name;
 pub mod namespace;
 mod network;
-mod packages;
 mod power;
 mod process;
-mod program;
 pub mod repository;
 pub mod roster;
 pub mod state;
-mod task;
 mod teardown;
 mod wait;
 
@@ -31,13 +27,14 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
+use crate::computer::packages;
+use crate::computer::task::task;
 use crate::event::Events;
 use crate::report::{ExitStatus, Failure};
 use cgroup::Hierarchy;
 pub use inventory::{file as inventory_file, kubeconfig};
 use roster::LabMachine;
 use state::{LabState, Lock};
-use task::task;
 
 /// What a lab is to have.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +84,7 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
             "`hostler lab list` shows it, `hostler lab on` switches on what is off, `hostler lab down` takes it away",
         ));
     }
-    packages::install(events).await?;
+    packages::install("the lab", packages::LAB, events).await?;
     let state = LabState { machines: roster::roster(options.machines, options.control_planes), image: image::ready(events).await? };
     state.save()?;
     task(events, "disks", &format!("install {}", names(&state.machines)), async |task| {

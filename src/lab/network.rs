@@ -5,8 +5,8 @@ use std::fs;
 use anyhow::Result;
 
 use super::namespace::{NAMED, file, of_lab, of_machine};
-use super::program::run;
 use super::roster::{HOST, LabMachine, PREFIX};
+use crate::computer::program::run;
 
 /// Makes the lab's namespace and bridge, if they are not there.
 pub async fn make_bridge() -> Result<()> {

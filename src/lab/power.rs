@@ -12,9 +12,9 @@ use nix::sys::signal::Signal;
 use tokio::process::{Child, Command};
 
 use super::cgroup::Hierarchy;
-use super::program::run;
 use super::roster::LabMachine;
 use super::{disk, name, namespace, network, process, state, wait};
+use crate::computer::program::run;
 
 /// How long a machine may take from power to sshd's greeting. Measured: 2 s.
 const STARTS_WITHIN: Duration = Duration::from_secs(90);

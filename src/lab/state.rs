@@ -48,7 +48,8 @@ pub fn machine_folder(name: &str) -> PathBuf {
 
 /// Where the lab's finished images are kept between labs: `$HOSTLER_CACHE/lab`, or /var/cache/hostler/lab.
 pub fn cache() -> PathBuf {
-    std::env::var_os("HOSTLER_CACHE").map_or_else(|| PathBuf::from("/var/cache/hostler"), PathBuf::from).join("lab")
+    // Only root has labs, and root's cache doesn't depend on a home.
+    crate::computer::cache().unwrap_or_else(|_| "/var/cache/hostler".into()).join("lab")
 }
 
 impl LabState {

@@ -11,11 +11,11 @@ use nix::unistd::Pid;
 
 use super::cgroup::Hierarchy;
 use super::power;
-use super::program::run;
 use super::roster::{MOST, roster};
 use super::state::{self, LabState, path};
-use super::task::Task;
 use super::{computer, mounts, name, network, process, wait};
+use crate::computer::program::run;
+use crate::computer::task::Task;
 
 /// Takes away what the lab has: processes, mounts, loop devices, cgroups, namespaces, settings, and last its folder. Safe to repeat.
 pub async fn take_down(task: &Task) -> Result<()> {

@@ -109,7 +109,7 @@ fn shown(command: &process::Command) -> String {
 
 fn not_started(name: &str, error: std::io::Error) -> anyhow::Error {
     if error.kind() == ErrorKind::NotFound {
-        return anyhow!("`{name}` is not installed on this computer\nhint: `hostler lab up` installs what the lab needs, with apt");
+        return anyhow!("`{name}` is not installed on this computer");
     }
     anyhow::Error::new(error).context(format!("`{name}` could not be started"))
 }

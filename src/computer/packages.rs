@@ -1,0 +1,84 @@
+//! What hostler needs on this computer, from its own distribution.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::apt;
+use super::program::{is_installed, program, stream};
+use super::task::task;
+use crate::event::Events;
+use crate::report::{ExitStatus, Failure};
+
+/// Program or file -> the Debian and Ubuntu package that holds it.
+pub type Needed = [(&'static str, &'static str)];
+
+/// Debian's keys: Ubuntu does not have them, and mmdebstrap checks Debian's signatures with them.
+const DEBIAN_KEYS: (&str, &str) = ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring");
+
+/// To make machines.
+pub const LAB: &Needed = &[
+    ("systemd-nspawn", "systemd-container"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("apt-ftparchive", "apt-utils"),
+    ("gpg", "gnupg"),
+    ("ip", "iproute2"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mount", "mount"),
+    ("unshare", "util-linux"),
+    ("ssh", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
+    DEBIAN_KEYS,
+];
+
+/// To make a bundle from Go modules and Debian packages. Go itself is not here: Debian 12 and 13 have one that is too old.
+pub const SOURCE: &Needed =
+    &[("gcc", "gcc"), ("/usr/include/stdlib.h", "libc6-dev"), ("mmdebstrap", "mmdebstrap"), ("xz", "xz-utils"), DEBIAN_KEYS];
+
+/// Packages that are missing, in the order of the list.
+fn missing(needed: &Needed, there: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let mut packages: Vec<_> = needed.iter().filter(|(name, _)| !there(name)).map(|(_, package)| *package).collect();
+    packages.dedup();
+    packages
+}
+
+/// Installs what is missing of `needed` for `whom`, saying so.
+///
+/// # Errors
+/// Refused where there is no apt, or somebody else than root asks; apt's own failure.
+pub async fn install(whom: &str, needed: &Needed, events: &Events) -> Result<()> {
+    let packages = missing(needed, |name| if name.starts_with('/') { Path::new(name).exists() } else { is_installed(name) });
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !is_installed("apt-get") {
+        let what = format!("{whom} needs {}, and this computer has no apt", packages.join(", "));
+        return Err(Failure::new(ExitStatus::Refused, what, "install them with this computer's own package manager").into());
+    }
+    if !nix::unistd::geteuid().is_root() {
+        let hint = format!("sudo apt-get install {}", packages.join(" "));
+        return Err(Failure::new(ExitStatus::Refused, format!("{whom} needs {}", packages.join(", ")), hint).into());
+    }
+    let what = format!("install on this computer: apt-get install {}", packages.join(" "));
+    task(events, "packages", &what, async |task| {
+        let mut progress = apt::Progress::default();
+        stream(&mut program("apt-get", ["update"]), |line| progress.tell(line, &task)).await?;
+        let mut command = program("apt-get", ["--yes", "--no-install-recommends", "install"]);
+        command.args(&packages).env("DEBIAN_FRONTEND", "noninteractive");
+        stream(&mut command, |line| progress.tell(line, &task)).await
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_missing_once_however_many_of_its_programs_are() {
+        assert_eq!(missing(LAB, |_| true), Vec::<&str>::new());
+        assert_eq!(missing(LAB, |name| !name.starts_with("ssh")), ["openssh-client"]);
+        assert_eq!(missing(LAB, |name| name.starts_with("ssh")).len(), LAB.len() - 2);
+        assert_eq!(missing(LAB, |name| !name.starts_with('/')), ["debian-archive-keyring"]);
+    }
+}
