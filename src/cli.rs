@@ -42,6 +42,9 @@ pub enum Command {
     Render(crate::command::render::Arguments),
     /// Write the cluster's kubeconfig for this computer, or put it into ~/.kube/config
     Kubeconfig(crate::command::kubeconfig::Arguments),
+    /// What is installed on machines: make it, look at it, verify it
+    #[command(subcommand)]
+    Bundle(crate::command::bundle::Verb),
     /// What runs in the pods that verify a cluster
     #[command(hide = true)]
     Probe(crate::command::probe::Arguments),
@@ -63,6 +66,8 @@ impl Command {
             Command::Init(_) => ("init", false),
             Command::Render(_) => ("render", false),
             Command::Kubeconfig(_) => ("kubeconfig", false),
+            Command::Bundle(crate::command::bundle::Verb::Create(_)) => ("bundle-create", true),
+            Command::Bundle(_) => ("bundle", false),
             Command::Probe(_) => ("probe", false),
             Command::Lab(lab::LabCommand::Up(_)) => ("lab-up", true),
             Command::Lab(_) => ("lab", false),

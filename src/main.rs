@@ -1,5 +1,6 @@
 //! Arguments -> command -> exit status.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -24,7 +25,7 @@ async fn main() -> ExitCode {
         }
         Err(error) => {
             reporter.finish(None).await;
-            eprint!("{}", error_text(&error, Paint::wanted(true)));
+            eprint!("{}", error_text(&error, Paint::wanted(std::io::stderr().is_terminal())));
             ExitStatus::of(&error).into()
         }
     }
@@ -44,6 +45,7 @@ async fn run(command: Command, json: bool, reporter: &Reporter) -> Result<(u8, O
         Command::Init(arguments) => command::init::run(&arguments, reporter).await.map(shown),
         Command::Render(arguments) => command::render::run(&arguments, reporter).await.map(shown),
         Command::Kubeconfig(arguments) => command::kubeconfig::run(&arguments, reporter).await.map(shown),
+        Command::Bundle(verb) => command::bundle::run(&verb, json, reporter).await.map(shown),
         Command::Probe(arguments) => match command::probe::run(arguments).await? {},
         Command::Lab(arguments) => command::lab::run(arguments, reporter).await,
     }

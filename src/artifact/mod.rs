@@ -3,7 +3,28 @@
 //! A *bundle* is a folder with `manifest.json`, the programs under `files/` (named by their sha256) and one OCI archive,
 //! `images.tar`, that holds all images; layers that several images share are in it once.
 
+mod archive;
+mod bundle;
+mod layer;
+mod locate;
+pub mod pins;
+mod source;
+mod writer;
+
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use bundle::Bundle;
+pub use locate::{Origin, Request, cached, create, locate, own_arch, pins_of};
+pub use source::Parts;
+
+/// The names within a bundle's folder.
+const MANIFEST: &str = "manifest.json";
+const FILES: &str = "files";
+const ARCHIVE: &str = "images.tar";
+
+/// The reference of hostler's own image: no registry has it.
+pub const HOSTLER_IMAGE: &str = concat!("hostler.local/hostler:", env!("CARGO_PKG_VERSION"));
 
 /// `manifest.json` of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,5 +126,11 @@ impl Manifest {
     }
 }
 
-mod thin;
-pub use thin::{Bundle, Request, locate};
+/// The sha256 of `bytes` in lower-case hex.
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -9,6 +9,7 @@ use crate::inventory::{Inventory, MachineName};
 use crate::report::{ExitStatus, Failure};
 
 pub mod add;
+pub mod bundle;
 pub mod connect;
 pub mod host_keys;
 pub mod init;

@@ -1,0 +1,168 @@
+//! `images.tar`: where each blob is in it, and a stream of those that a machine lacks, as an OCI archive of its own.
+//!
+//! Layout and media types: OCI image layout, <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md>.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, DuplexStream};
+
+use super::{Image, Manifest};
+
+/// A tar's unit: headers are this long, and contents are padded to it.
+const RECORD: u64 = 512;
+const BLOBS: &str = "blobs/sha256/";
+/// How much is under way between the file and whoever reads the stream.
+const UNDER_WAY: usize = 1 << 20;
+
+/// Where a blob's bytes are.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In the archive: offset and length in bytes.
+    Archive(u64, u64),
+    Memory(Arc<[u8]>),
+}
+
+impl Place {
+    /// Bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Place::Archive(_, size) => *size,
+            Place::Memory(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
+/// The blobs of the archive, by their sha256 in hex. Only headers are read.
+///
+/// # Errors
+/// It can't be read, or is no tar of blobs.
+pub fn index(archive: &Path) -> Result<BTreeMap<String, Place>> {
+    let context = || format!("{} can't be read", archive.display());
+    let mut file = File::open(archive).with_context(context)?;
+    let length = file.metadata().with_context(context)?.len();
+    let mut blobs = BTreeMap::new();
+    let mut at = 0;
+    let mut header = tar::Header::new_old();
+    loop {
+        file.seek(SeekFrom::Start(at)).with_context(context)?;
+        if file.read_exact(header.as_mut_bytes()).is_err() {
+            bail!("{} is cut off: its end is missing", archive.display());
+        }
+        if header.as_bytes()[0] == 0 {
+            return Ok(blobs);
+        }
+        let (path, size) = (header.path().with_context(context)?, header.size().with_context(context)?);
+        let digest = path.to_str().and_then(|path| path.strip_prefix(BLOBS)).with_context(context)?;
+        if at + RECORD + size > length {
+            bail!("{} is cut off: {digest} is not whole in it", archive.display());
+        }
+        blobs.insert(digest.to_owned(), Place::Archive(at + RECORD, size));
+        at += RECORD + padded(size);
+    }
+}
+
+/// Appends a blob.
+///
+/// # Errors
+/// The archive can't be written.
+pub fn append(archive: &mut impl Write, digest: &str, bytes: &[u8]) -> Result<()> {
+    archive.write_all(header(&format!("{BLOBS}{digest}"), bytes.len() as u64)?.as_bytes())?;
+    archive.write_all(bytes)?;
+    archive.write_all(&padding(bytes.len() as u64))?;
+    Ok(())
+}
+
+/// Appends what says that a tar is whole.
+///
+/// # Errors
+/// The archive can't be written.
+pub fn finish(archive: &mut impl Write) -> Result<()> {
+    Ok(archive.write_all(&[0; 2 * RECORD as usize])?)
+}
+
+/// An OCI archive of `images` alone: its length in bytes, and its bytes. Each blob is in it once.
+///
+/// # Errors
+/// A blob isn't in the bundle. An archive that can't be read ends the stream early.
+pub fn subset(
+    archive: &Path,
+    blobs: &BTreeMap<String, Place>,
+    manifest: &Manifest,
+    images: &[&Image],
+) -> Result<(u64, Box<dyn AsyncRead + Send + Unpin>)> {
+    let descriptors: Vec<_> = images.iter().map(|image| descriptor(image, &manifest.arch)).collect();
+    let index = serde_json::to_vec(&json!({ "schemaVersion": 2, "manifests": descriptors }))?;
+    let mut pieces = vec![
+        ("oci-layout".to_owned(), Place::Memory(br#"{"imageLayoutVersion":"1.0.0"}"#.as_slice().into())),
+        ("index.json".to_owned(), Place::Memory(index.into())),
+    ];
+    let mut seen = BTreeSet::new();
+    for image in images {
+        for digest in std::iter::once(&image.digest).chain(image.blobs.iter().map(|blob| &blob.digest)) {
+            if seen.insert(digest) {
+                let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+                let place = blobs.get(hex).ok_or_else(|| anyhow!("{} of {} isn't in the bundle", digest, image.reference))?;
+                pieces.push((format!("{BLOBS}{hex}"), place.clone()));
+            }
+        }
+    }
+    let total = pieces.iter().map(|(_, place)| RECORD + padded(place.size())).sum::<u64>() + 2 * RECORD;
+    let (sink, stream) = tokio::io::duplex(UNDER_WAY);
+    // A reader that is gone, or an archive that fails, ends the stream: whoever reads it counts bytes.
+    tokio::spawn(copy(archive.to_owned(), pieces, sink));
+    Ok((total, Box::new(stream)))
+}
+
+/// As containerd looks for it: the reference is in an annotation.
+fn descriptor(image: &Image, arch: &str) -> serde_json::Value {
+    json!({
+        "mediaType": image.media_type,
+        "digest": image.digest,
+        "size": image.manifest_size,
+        "annotations": { "io.containerd.image.name": image.reference },
+        "platform": { "architecture": arch, "os": "linux" },
+    })
+}
+
+async fn copy(archive: PathBuf, pieces: Vec<(String, Place)>, mut sink: DuplexStream) -> Result<()> {
+    let mut file = tokio::fs::File::open(archive).await?;
+    file.set_max_buf_size(UNDER_WAY);
+    for (name, place) in pieces {
+        let size = place.size();
+        sink.write_all(header(&name, size)?.as_bytes()).await?;
+        match place {
+            Place::Memory(bytes) => sink.write_all(&bytes).await?,
+            Place::Archive(offset, size) => {
+                file.seek(SeekFrom::Start(offset)).await?;
+                let mut part = tokio::io::BufReader::with_capacity(UNDER_WAY / 4, (&mut file).take(size));
+                tokio::io::copy_buf(&mut part, &mut sink).await?;
+            }
+        }
+        sink.write_all(&padding(size)).await?;
+    }
+    Ok(sink.write_all(&[0; 2 * RECORD as usize]).await?)
+}
+
+fn header(name: &str, size: u64) -> Result<tar::Header> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(name)?;
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_cksum();
+    Ok(header)
+}
+
+fn padded(size: u64) -> u64 {
+    size.div_ceil(RECORD) * RECORD
+}
+
+fn padding(size: u64) -> Vec<u8> {
+    vec![0; (padded(size) - size) as usize]
+}

@@ -1,0 +1,151 @@
+//! A bundle that is there.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncRead;
+
+use super::archive::{self, Place};
+use super::layer::{self, Entry};
+use super::{ARCHIVE, Blob, Component, FILES, HOSTLER_IMAGE, Image, MANIFEST, Manifest, sha256};
+use crate::report::{ExitStatus, Failure};
+
+/// A bundle's folder, with its manifest read and its archive looked through.
+#[derive(Debug)]
+pub struct Bundle {
+    pub manifest: Manifest,
+    pub folder: PathBuf,
+    blobs: BTreeMap<String, Place>,
+}
+
+impl Bundle {
+    /// Opens the bundle in `folder`; what its files hold is not looked at: machines verify what they get.
+    ///
+    /// # Errors
+    /// A [`Failure`] with [`ExitStatus::Usage`]: it is no bundle, is cut off, or another hostler's.
+    pub fn open(folder: &Path) -> Result<Bundle> {
+        let wrong = |what: String| {
+            let hint = "`hostler bundle create` makes a bundle; `--bundle FOLDER` names one";
+            anyhow::Error::from(Failure::new(ExitStatus::Usage, what, hint))
+        };
+        let path = folder.join(MANIFEST);
+        let text =
+            fs::read(&path).map_err(|error| wrong(format!("{} is no bundle: {MANIFEST} can't be read: {error}", folder.display())))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&text).map_err(|error| wrong(format!("{} is no bundle's: {error}", path.display())))?;
+        if manifest.schema != 1 {
+            return Err(wrong(format!("{} is of format {}, and this hostler reads 1", path.display(), manifest.schema)));
+        }
+        let blobs = archive::index(&folder.join(ARCHIVE)).map_err(|error| wrong(format!("{error:#}")))?;
+        let bundle = Bundle { manifest, folder: folder.to_owned(), blobs };
+        for image in &bundle.manifest.images {
+            for digest in std::iter::once(&image.digest).chain(image.blobs.iter().map(|blob| &blob.digest)) {
+                if !bundle.blobs.contains_key(digest.trim_start_matches("sha256:")) {
+                    return Err(wrong(format!("{} is not whole: {digest} of {} is missing", folder.display(), image.reference)));
+                }
+            }
+        }
+        Ok(bundle)
+    }
+
+    /// Where the program with this sha256 (hex) is.
+    pub fn file_path(&self, sha256: &str) -> PathBuf {
+        self.folder.join(FILES).join(sha256)
+    }
+
+    /// An OCI archive of the images with these references alone: its length in bytes, and its bytes.
+    ///
+    /// # Errors
+    /// A reference that the bundle hasn't.
+    pub fn subset(&self, references: &[String]) -> Result<(u64, Box<dyn AsyncRead + Send + Unpin>)> {
+        let find = |reference: &String| {
+            let found = self.manifest.images.iter().find(|image| image.reference == *reference);
+            found.with_context(|| format!("the bundle has no image {reference}"))
+        };
+        let images = references.iter().map(find).collect::<Result<Vec<&Image>>>()?;
+        archive::subset(&self.folder.join(ARCHIVE), &self.blobs, &self.manifest, &images)
+    }
+
+    /// Puts `program`, a static hostler for the bundle's machines, in the place of the one that the bundle has: machines run the
+    /// version that tends them.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn with_hostler(&mut self, program: &[u8], source: &str) -> Result<()> {
+        let layer = layer::layer(&[Entry::Program("hostler", program)])?;
+        let known = (sha256(&layer), layer.len() as u64);
+        let composed = layer::compose(&self.manifest.arch, "/hostler", std::slice::from_ref(&known))?;
+        let mut keep = |bytes: Vec<u8>, digest: String| {
+            let size = bytes.len() as u64;
+            self.blobs.insert(digest.clone(), Place::Memory(bytes.into()));
+            Blob { digest: format!("sha256:{digest}"), size }
+        };
+        let digest = sha256(&composed.config);
+        let blobs = vec![keep(composed.config, digest), keep(layer, known.0)];
+        let digest = sha256(&composed.manifest);
+        let manifest = keep(composed.manifest, digest);
+        let image = Image {
+            component: Component::Hostler,
+            reference: HOSTLER_IMAGE.to_owned(),
+            digest: manifest.digest,
+            media_type: layer::MANIFEST.to_owned(),
+            manifest_size: manifest.size,
+            blobs,
+            source: source.to_owned(),
+        };
+        self.manifest.images.retain(|other| other.component != Component::Hostler);
+        self.manifest.images.push(image);
+        Ok(())
+    }
+
+    /// Reads every byte and compares it with the manifest; `progress` hears of bytes read.
+    ///
+    /// # Errors
+    /// A file that can't be read, or that is another than the manifest says: a bundle that must not be used.
+    pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<()> {
+        let mut buffer = vec![0; 1 << 20];
+        let mut check = |mut reader: Box<dyn Read>, digest: &str, what: &str| {
+            let mut hash = Sha256::new();
+            loop {
+                let read = reader.read(&mut buffer).with_context(|| format!("{what} can't be read"))?;
+                if read == 0 {
+                    break;
+                }
+                hash.update(&buffer[..read]);
+                progress(read as u64);
+            }
+            let is = super::hex(&hash.finalize());
+            if is != digest {
+                let hint = format!("take {} away and make it again", self.folder.display());
+                return Err(Failure::new(ExitStatus::Refused, format!("{what} was changed: its sha256 is {is}, not {digest}"), hint).into());
+            }
+            Ok::<(), anyhow::Error>(())
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for file in &self.manifest.files {
+            if seen.insert(&file.sha256) {
+                let path = self.file_path(&file.sha256);
+                let open = File::open(&path).with_context(|| format!("{} can't be read", path.display()))?;
+                check(Box::new(open), &file.sha256, &format!("{} ({})", path.display(), file.name))?;
+            }
+        }
+        for (digest, place) in &self.blobs {
+            if let Place::Archive(offset, size) = place {
+                let mut archive = File::open(self.folder.join(ARCHIVE))?;
+                std::io::Seek::seek(&mut archive, std::io::SeekFrom::Start(*offset))?;
+                check(Box::new(archive.take(*size)), digest, &format!("sha256:{digest} in {ARCHIVE}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that [`Bundle::verify`] reads.
+    pub fn size(&self) -> u64 {
+        let files: BTreeMap<&str, u64> = self.manifest.files.iter().map(|file| (file.sha256.as_str(), file.size)).collect();
+        files.values().sum::<u64>() + self.blobs.values().map(Place::size).sum::<u64>()
+    }
+}

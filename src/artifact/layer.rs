@@ -1,0 +1,156 @@
+//! Images from programs: layers whose bytes depend on their contents alone, so that the same programs have the same digests wherever
+//! and whenever they are packed.
+
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use tar::{Builder, EntryType, Header};
+
+use super::sha256;
+
+/// What stands in a layer, by its path without a leading `/`.
+pub enum Entry<'a> {
+    /// A program of these bytes.
+    Program(&'a str, &'a [u8]),
+    /// A link to another path.
+    Link(&'a str, &'a str),
+}
+
+/// An uncompressed layer.
+///
+/// # Errors
+/// A path that a tar can't hold.
+pub fn layer(entries: &[Entry<'_>]) -> Result<Vec<u8>> {
+    let mut tar = Builder::new(Vec::new());
+    for entry in entries {
+        match entry {
+            Entry::Program(path, bytes) => tar.append_data(&mut header(EntryType::Regular, 0o755, bytes.len() as u64), path, *bytes)?,
+            Entry::Link(path, target) => tar.append_link(&mut header(EntryType::Symlink, 0o777, 0), path, target)?,
+        }
+    }
+    Ok(tar.into_inner()?)
+}
+
+fn header(kind: EntryType, mode: u32, size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_mtime(0);
+    header
+}
+
+/// Folders of a root file system that no container needs; `dev` is each container's own.
+const LEFT_OUT: [&str; 8] =
+    ["dev", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/bash-completion", "var/cache", "var/lib", "var/log"];
+/// What update-alternatives would have linked to xtables-nft-multi.
+const IPTABLES: [&str; 6] = ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
+/// flannel's pod copies its configuration with `cp`; `sh` is for whoever looks for a fault.
+const BUSYBOX: [&str; 4] = ["cp", "ls", "mount", "sh"];
+const RUNC: &str = "usr/sbin/runc";
+
+/// The lowest layer of kube-proxy's and flannel's images, and runc: both from `tar`, the root file system of Debian packages that were
+/// only unpacked.
+///
+/// # Errors
+/// It is no tar, or has no runc.
+pub fn network_base(tar: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
+    let mut runc = None;
+    let mut layer = Builder::new(Vec::new());
+    for entry in tar::Archive::new(Cursor::new(tar)).entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.strip_prefix("./").map(Path::to_path_buf).unwrap_or_default();
+        if path == Path::new(RUNC) {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            runc = Some(bytes);
+        } else if !path.as_os_str().is_empty() && !LEFT_OUT.iter().any(|folder| path.starts_with(folder)) {
+            let mut header = entry.header().clone();
+            header.set_mtime(0);
+            match entry.link_name()? {
+                Some(target) => layer.append_link(&mut header, &path, target)?,
+                None => layer.append_data(&mut header, &path, &mut entry)?,
+            }
+        }
+    }
+    for name in IPTABLES {
+        layer.append_link(&mut header(EntryType::Symlink, 0o777, 0), format!("usr/sbin/{name}"), "xtables-nft-multi")?;
+    }
+    for name in BUSYBOX {
+        layer.append_link(&mut header(EntryType::Symlink, 0o777, 0), format!("usr/bin/{name}"), "busybox")?;
+    }
+    Ok((layer.into_inner()?, runc.context("Debian's packages have no runc")?))
+}
+
+/// An image that is composed here: its manifest, and its config, which come before its layers.
+pub struct Composed {
+    pub manifest: Vec<u8>,
+    pub config: Vec<u8>,
+}
+
+/// The media type of [`Composed::manifest`].
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// The documents of an image with these uncompressed `layers` (sha256 in hex, and length in bytes), after the OCI image specification.
+///
+/// # Errors
+/// None that is known.
+pub fn compose(arch: &str, entrypoint: &str, layers: &[(String, u64)]) -> Result<Composed> {
+    let diffs: Vec<String> = layers.iter().map(|(digest, _)| format!("sha256:{digest}")).collect();
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin";
+    let config = serde_json::to_vec(&json!({
+        "architecture": arch,
+        "os": "linux",
+        "config": { "Env": [path], "Entrypoint": [entrypoint] },
+        "rootfs": { "type": "layers", "diff_ids": diffs },
+    }))?;
+    let layers: Vec<_> = layers
+        .iter()
+        .map(|(digest, size)| {
+            json!({ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": format!("sha256:{digest}"), "size": size })
+        })
+        .collect();
+    let manifest = serde_json::to_vec(&json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": format!("sha256:{}", sha256(&config)),
+            "size": config.len(),
+        },
+        "layers": layers,
+    }))?;
+    Ok(Composed { manifest, config })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_contents_have_the_same_bytes() {
+        let make = || layer(&[Entry::Program("usr/bin/a", b"a"), Entry::Link("usr/bin/b", "a")]).unwrap();
+        assert_eq!(sha256(&make()), sha256(&make()));
+        let tar = make();
+        let mut archive = tar::Archive::new(tar.as_slice());
+        let paths: Vec<_> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned()).collect();
+        assert_eq!(paths, [Path::new("usr/bin/a"), Path::new("usr/bin/b")]);
+    }
+
+    #[test]
+    fn runc_goes_out_of_the_base_and_what_nobody_needs_stays_out() {
+        let mut tar = Builder::new(Vec::new());
+        for path in ["./usr/sbin/runc", "./usr/sbin/nft", "./dev/null", "./usr/share/doc/nft/copyright"] {
+            tar.append_data(&mut header(EntryType::Regular, 0o755, 4), path, b"text".as_slice()).unwrap();
+        }
+        let (base, runc) = network_base(&tar.into_inner().unwrap()).unwrap();
+        assert_eq!(runc, b"text");
+        let mut archive = tar::Archive::new(base.as_slice());
+        let paths: Vec<String> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+        assert_eq!(paths[0], "usr/sbin/nft");
+        assert_eq!(paths.len(), 1 + IPTABLES.len() + BUSYBOX.len());
+        assert!(network_base(&[0; 1024]).is_err());
+    }
+}

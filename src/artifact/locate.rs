@@ -1,0 +1,181 @@
+//! Which bundle a run uses: the one that was named, else the one in the cache, else one that is made now.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::pins::{self, Pins};
+use super::{Bundle, Component, Parts, source};
+use crate::computer;
+use crate::event::{Event, Events};
+use crate::report::{ExitStatus, Failure};
+
+/// What a run asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The folder that the user named.
+    pub bundle: Option<PathBuf>,
+    /// Kubernetes' version; the newest where none is asked for.
+    pub version: Option<String>,
+    /// The machines' architecture, as Go spells it; this computer's where none is known.
+    pub arch: Option<String>,
+    /// Whether a bundle that can't be fetched is built here, which takes minutes.
+    pub from_source: bool,
+}
+
+/// Where a bundle's bytes come from when it is made.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    Source(Parts),
+}
+
+/// What marks hostler's image as made from the program that made the bundle, rather than from `--pod-binary`.
+const THIS_PROGRAM: &str = "this program";
+
+/// # Errors
+/// A bundle that is none, or that can't be made.
+pub async fn locate(request: &Request, events: &Events) -> Result<Bundle> {
+    let mut bundle = match &request.bundle {
+        Some(folder) => Bundle::open(folder)?,
+        None => {
+            let pins = pins_of(request.version.as_deref())?;
+            let arch = request.arch.as_deref().unwrap_or(own_arch());
+            let folder = cached(pins.kubernetes, arch)?;
+            if !folder.exists() {
+                make(pins, arch, request.from_source, &folder, events).await?;
+            }
+            Bundle::open(&folder)?
+        }
+    };
+    let of_this_program = bundle.manifest.image(Component::Hostler).is_none_or(|image| image.source == THIS_PROGRAM);
+    if of_this_program && bundle.manifest.arch == own_arch() {
+        bundle.with_hostler(&own_program()?, THIS_PROGRAM)?;
+    }
+    Ok(bundle)
+}
+
+async fn make(pins: &Pins, arch: &str, from_source: bool, folder: &Path, events: &Events) -> Result<()> {
+    if !from_source {
+        let what = format!("there is no bundle for Kubernetes {} on {arch} in {}", pins.kubernetes, folder.display());
+        return Err(
+            Failure::new(ExitStatus::Failed, what, "`hostler bundle create --from-source` makes one; `--bundle FOLDER` names one").into()
+        );
+    }
+    let line = "the bundle is built from source, once: about 20 minutes on two cores, less with what Go has cached".to_owned();
+    events.send(Event::Note { line });
+    create(pins, arch, &Origin::Source(None), None, folder, events).await
+}
+
+/// Makes a bundle in `folder`. `pod_binary`: a static hostler for machines of another architecture than this computer's.
+///
+/// # Errors
+/// What can't be fetched or built; a program that isn't static.
+pub async fn create(pins: &Pins, arch: &str, origin: &Origin, pod_binary: Option<&Path>, folder: &Path, events: &Events) -> Result<()> {
+    let (program, source) = match pod_binary {
+        Some(path) => {
+            let program = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
+            (program, format!("file:{}", super::sha256(path.as_os_str().as_encoded_bytes())))
+        }
+        None if arch == own_arch() => (own_program()?, THIS_PROGRAM.to_owned()),
+        None => {
+            let hint = "build hostler for it, and name that program with --pod-binary";
+            return Err(Failure::new(
+                ExitStatus::Usage,
+                format!("hostler itself runs on the machines, and this one isn't for {arch}"),
+                hint,
+            )
+            .into());
+        }
+    };
+    require_static(&program, arch)?;
+    match origin {
+        Origin::Source(_) if arch != own_arch() => {
+            let hint = "make it there, or fetch it: leave --from-source out";
+            Err(Failure::new(ExitStatus::Usage, format!("a bundle for {arch} can't be built on {}", own_arch()), hint).into())
+        }
+        Origin::Source(parts) => source::make(pins, arch, parts, (&program, &source), folder, events).await,
+    }
+}
+
+/// The pins of a version that was asked for, or of the newest.
+///
+/// # Errors
+/// A version that hostler doesn't know.
+pub fn pins_of(version: Option<&str>) -> Result<&'static Pins> {
+    let Some(version) = version else { return Ok(&pins::ALL[0]) };
+    let unknown = || {
+        let hint = "take one of these, or a hostler that knows it; --bundle names a bundle of your own";
+        Failure::new(ExitStatus::Usage, format!("hostler knows no bundle of Kubernetes {version}: it knows {}", pins::versions()), hint)
+    };
+    Ok(pins::of(version).ok_or_else(unknown)?)
+}
+
+/// Where the bundle of a version and architecture is kept, there or not.
+///
+/// # Errors
+/// A user without a home.
+pub fn cached(version: &str, arch: &str) -> Result<PathBuf> {
+    Ok(computer::cache()?.join("bundles").join(format!("{version}-{arch}")))
+}
+
+/// This computer's architecture, as Go spells it.
+pub fn own_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// This very program, also when the file it was started from is gone.
+fn own_program() -> Result<Vec<u8>> {
+    fs::read("/proc/self/exe").context("hostler can't read its own program")
+}
+
+/// In an image without anything else, a program must need nothing else: an ELF file (System V ABI, chapter 5) without an interpreter.
+fn require_static(program: &[u8], arch: &str) -> Result<()> {
+    let number = |at: usize, length: usize| {
+        let bytes = program.get(at..at + length)?;
+        Some(bytes.iter().rev().fold(0u64, |number, &byte| number << 8 | u64::from(byte)) as usize)
+    };
+    let interpreted = || {
+        let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+        (0..count).map(|index| number(table + index * size, 4)).collect::<Option<Vec<_>>>().map(|kinds| kinds.contains(&3))
+    };
+    let machine = match number(18, 2) {
+        Some(62) => "amd64",
+        Some(183) => "arm64",
+        _ => "something else",
+    };
+    let what = match (program.starts_with(b"\x7fELF\x02\x01"), interpreted()) {
+        (true, Some(false)) if machine == arch => return Ok(()),
+        (true, Some(false)) => format!("that hostler is for {machine}, and the machines are {arch}"),
+        (true, Some(true)) => "that hostler isn't static: it would find no libraries in its image".to_owned(),
+        _ => "that is no program for Linux".to_owned(),
+    };
+    let hint = "a clone of hostler builds it so: cargo build --release";
+    Err(Failure::new(ExitStatus::Usage, what, hint).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_static_program_will_do() {
+        let this = own_program().unwrap();
+        require_static(&this, own_arch()).unwrap();
+        assert!(require_static(&this, "riscv64").is_err());
+        assert!(require_static(b"#!/bin/sh\n", own_arch()).is_err());
+        assert!(require_static(b"\x7fELF\x02\x01", own_arch()).is_err());
+        let shell = fs::read("/bin/sh").unwrap();
+        assert!(require_static(&shell, own_arch()).unwrap_err().to_string().contains("isn't static"));
+    }
+
+    #[test]
+    fn an_unknown_version_is_refused_with_those_there_are() {
+        assert_eq!(pins_of(None).unwrap().kubernetes, "1.36.3");
+        assert!(pins_of(Some("1.2.3")).unwrap_err().to_string().contains("1.36.3, 1.35.4"));
+    }
+}

@@ -1,0 +1,281 @@
+//! A bundle from Go modules and Debian packages, for a computer that reaches those and no release site. About 20 minutes on two cores
+//! with nothing at hand; what was built stays in the cache, so a run that broke off goes on where it was.
+
+use std::fs;
+use std::io::Cursor;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::layer::{self, Entry};
+use super::pins::{CNI_PLUGINS, Pins};
+use super::writer::Writer;
+use super::{Component, FileKind};
+use crate::computer::program::{is_installed, program, run, stream};
+use crate::computer::task::{Task, task};
+use crate::computer::{self, packages};
+use crate::event::{Events, Unit};
+use crate::report::{ExitStatus, Failure};
+
+const BUILD: &str = include_str!("../../templates/bundle/build.sh");
+const SOURCES: [(&str, &str); 3] = [
+    ("kubernetes.go", include_str!("../../templates/bundle/kubernetes.go")),
+    ("coredns.go", include_str!("../../templates/bundle/coredns.go")),
+    ("pause.c", include_str!("../../templates/bundle/pause.c")),
+];
+
+/// What kube-proxy and flannel call, and what that needs, from Debian 13; and runc.
+const NETWORK_BASE: &str = "base-files,busybox-static,conntrack,iptables,libc6,nftables,runc";
+const SUITE: &str = "trixie";
+
+/// A folder with programs that were built before by the same recipe: NAME, or NAME.xz; CNI plugins also as cni-plugins.tar.xz.
+pub type Parts = Option<PathBuf>;
+
+/// What one call of `build.sh` makes.
+struct Part {
+    name: &'static str,
+    version: &'static str,
+    programs: Vec<String>,
+    /// The Go module it comes from.
+    module: &'static str,
+    /// The argument that makes its first program tell its version, where it does.
+    asked: Option<&'static str>,
+}
+
+fn parts(pins: &Pins) -> Vec<Part> {
+    let part = |name, version, programs: &[&str], module, asked| Part {
+        name,
+        version,
+        programs: programs.iter().map(|&program| program.to_owned()).collect(),
+        module,
+        asked,
+    };
+    let kubernetes = format!("kubernetes-{}", pins.kubernetes);
+    vec![
+        // A small one first: what is missing on this computer shows at once.
+        part("pause", pins.pause, &["pause"], "pause.c", None),
+        part("crictl", pins.crictl, &["crictl"], "sigs.k8s.io/cri-tools", Some("--version")),
+        part("coredns", pins.coredns, &["coredns"], "github.com/coredns/coredns", Some("-version")),
+        part("etcd", pins.etcd, &["etcd", "etcdctl", "etcdutl"], "go.etcd.io/etcd", Some("--version")),
+        part("cni", pins.cni, CNI_PLUGINS, "github.com/containernetworking/plugins", None),
+        part("cni_flannel", pins.cni_flannel_module, &["flannel"], "github.com/containernetworking/plugins", None),
+        part("flanneld", pins.flannel, &["flanneld"], "github.com/flannel-io/flannel", Some("--version")),
+        part("containerd", pins.containerd_module, &CONTAINERD, "github.com/containerd/containerd/v2", Some("--version")),
+        part("kubernetes", pins.kubernetes, &[&kubernetes], "k8s.io/kubernetes", None),
+    ]
+}
+
+const CONTAINERD: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
+
+/// Makes a bundle in `place`. `hostler`: the program for hostler's own image, and where it comes from.
+///
+/// # Errors
+/// A program that is missing and can't be installed, a module that can't be had, no space.
+pub async fn make(pins: &Pins, arch: &str, at_hand: &Parts, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
+    packages::install("a bundle from source", packages::SOURCE, events).await?;
+    let build = computer::cache()?.join("build").join(format!("{}-{arch}", pins.kubernetes));
+    fs::create_dir_all(&build).with_context(|| format!("{} can't be made", build.display()))?;
+    for part in parts(pins) {
+        if part.programs.iter().all(|program| build.join(program).is_file()) || take(&part, at_hand, &build).await? {
+            continue;
+        }
+        compile(&part, &build, events).await?;
+    }
+    let base = network_base(&build, events).await?;
+    task(events, "bundle", &format!("put together in {}", place.display()), async |task| {
+        pack(pins, arch, &build, &base, hostler, place, &task)
+    })
+    .await
+}
+
+/// Takes a part from where it is at hand; false where it isn't, or is another version.
+async fn take(part: &Part, at_hand: &Parts, build: &Path) -> Result<bool> {
+    let Some(folder) = at_hand else { return Ok(false) };
+    let plugins = folder.join("cni-plugins.tar.xz");
+    if part.name.starts_with("cni") && plugins.is_file() {
+        let tar = xz(&plugins).await?;
+        for entry in tar::Archive::new(Cursor::new(tar)).entries()? {
+            let mut entry = entry?;
+            let name = entry.path()?.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if part.programs.contains(&name) {
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut entry, &mut bytes)?;
+                put(&build.join(name), &bytes)?;
+            }
+        }
+        return Ok(part.programs.iter().all(|program| build.join(program).is_file()));
+    }
+    let mut taken = Vec::new();
+    for name in &part.programs {
+        let (plain, packed) = (folder.join(name), folder.join(format!("{name}.xz")));
+        let bytes = match (plain.is_file(), packed.is_file()) {
+            (true, _) => fs::read(&plain).with_context(|| format!("{} can't be read", plain.display()))?,
+            (_, true) => xz(&packed).await?,
+            _ => return Ok(false),
+        };
+        taken.push((name, bytes));
+    }
+    if let (Some(argument), Some((name, bytes))) = (part.asked, taken.first()) {
+        let asked = build.join(format!(".{name}.asked"));
+        put(&asked, bytes)?;
+        let output = program(&asked.to_string_lossy(), [argument]).output().await;
+        fs::remove_file(&asked)?;
+        let said = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+        if !String::from_utf8_lossy(&said).contains(part.version) {
+            return Ok(false);
+        }
+    }
+    for (name, bytes) in taken {
+        put(&build.join(name), &bytes)?;
+    }
+    Ok(true)
+}
+
+async fn xz(path: &Path) -> Result<Vec<u8>> {
+    let output = program("xz", [Path::new("-dc"), path]).output().await.context("`xz` can't be started")?;
+    if !output.status.success() {
+        bail!("{} can't be unpacked: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(output.stdout)
+}
+
+/// Writes a program whole or not at all.
+fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().context("no folder")?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::Write::write_all(&mut file, bytes).with_context(|| format!("{} can't be written", path.display()))?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o755))?;
+    file.persist(path)?;
+    Ok(())
+}
+
+async fn compile(part: &Part, build: &Path, events: &Events) -> Result<()> {
+    if part.name != "pause" {
+        require_go().await?;
+    }
+    let scripts = build.join("scripts");
+    fs::create_dir_all(&scripts)?;
+    for (name, text) in SOURCES.iter().chain(&[("build.sh", BUILD)]) {
+        fs::write(scripts.join(name), text)?;
+    }
+    task(events, part.name, &format!("build {} {} from source", part.name, part.version), async |task| {
+        let mut command = program("sh", [scripts.join("build.sh").as_os_str(), part.name.as_ref(), part.version.as_ref()]);
+        command.env("HOSTLER_BUILD", build);
+        let mut packages = 0;
+        // Go names each module that it fetches and each package that it builds.
+        stream(&mut command, |line| match line.strip_prefix("go: downloading ") {
+            Some(module) => task.line(&format!("fetch {module}")),
+            None => {
+                packages += 1;
+                task.progress(packages, 0, Unit::Items);
+            }
+        })
+        .await
+    })
+    .await
+}
+
+/// The oldest Go that Kubernetes 1.36 is built with.
+const GO: (u32, u32) = (1, 26);
+
+async fn require_go() -> Result<()> {
+    let hint = "install it from https://go.dev/dl, or name a bundle that was made elsewhere with --bundle";
+    let refused = |what: String| anyhow::Error::from(Failure::new(ExitStatus::Refused, what, hint));
+    if !is_installed("go") {
+        return Err(refused(format!("Go {}.{} is needed, and this computer has none", GO.0, GO.1)));
+    }
+    let version = run("go", ["env", "GOVERSION"]).await?;
+    let mut numbers = version.trim().trim_start_matches("go").split('.').map_while(|number| number.parse::<u32>().ok());
+    if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < GO {
+        return Err(refused(format!("Go {}.{} is needed, and this computer has {}", GO.0, GO.1, version.trim())));
+    }
+    Ok(())
+}
+
+/// The root file system that the network's images share, as tar: Debian packages, only unpacked.
+async fn network_base(build: &Path, events: &Events) -> Result<Vec<u8>> {
+    let finished = build.join("network-base.tar");
+    if !finished.is_file() {
+        task(events, "debian", &format!("fetch packages of Debian {SUITE}: {NETWORK_BASE}"), async |task| {
+            let part = build.join(".network-base.tar");
+            let options = ["--variant=extract", "--format=tar"];
+            let mut command = program("mmdebstrap", options);
+            command.arg(format!("--include={NETWORK_BASE}")).arg(SUITE).arg(&part).env("SOURCE_DATE_EPOCH", "0");
+            stream(&mut command, |line| task.line(line.trim_start_matches("I: "))).await?;
+            Ok(fs::rename(&part, &finished)?)
+        })
+        .await?;
+    }
+    fs::read(&finished).with_context(|| format!("{} can't be read", finished.display()))
+}
+
+fn pack(pins: &Pins, arch: &str, build: &Path, base: &[u8], hostler: (&[u8], &str), place: &Path, task: &Task) -> Result<()> {
+    let read = |name: &str| fs::read(build.join(name)).with_context(|| format!("{} can't be read", build.join(name).display()));
+    let mut bundle = Writer::begin(place, pins.kubernetes, arch)?;
+    let kubernetes = read(&format!("kubernetes-{}", pins.kubernetes))?;
+    let (base, runc) = layer::network_base(base)?;
+    let debian = format!("debian:{SUITE}");
+
+    task.line("programs");
+    let source = format!("source:k8s.io/kubernetes@v{}", pins.kubernetes);
+    for name in ["kubeadm", "kubelet", "kubectl"] {
+        bundle.file(name, pins.kubernetes, FileKind::Program, &source, &kubernetes)?;
+    }
+    bundle.file("runc", SUITE, FileKind::Program, &debian, &runc)?;
+    for part in parts(pins) {
+        let (kind, on_machines): (_, &[&str]) = match part.name {
+            "containerd" => (FileKind::Program, &CONTAINERD),
+            "crictl" => (FileKind::Program, &["crictl"]),
+            "etcd" => (FileKind::Program, &["etcdctl", "etcdutl"]),
+            "cni" => (FileKind::CniPlugin, CNI_PLUGINS),
+            "cni_flannel" => (FileKind::CniPlugin, &["flannel"]),
+            _ => continue,
+        };
+        for name in on_machines {
+            bundle.file(name, part.version, kind, &format!("source:{}@v{}", part.module, part.version), &read(name)?)?;
+        }
+    }
+
+    task.line("images");
+    let program = layer::layer(&[Entry::Program("usr/local/bin/kubernetes", &kubernetes)])?;
+    let components = [
+        (Component::KubeApiserver, "kube-apiserver"),
+        (Component::KubeControllerManager, "kube-controller-manager"),
+        (Component::KubeScheduler, "kube-scheduler"),
+        (Component::KubeProxy, "kube-proxy"),
+    ];
+    for (component, name) in components {
+        let path = format!("usr/local/bin/{name}");
+        let link = layer::layer(&[Entry::Link(&path, "kubernetes")])?;
+        let mut layers: Vec<&[u8]> = vec![&program, &link];
+        if component == Component::KubeProxy {
+            layers.insert(0, &base);
+        }
+        bundle.compose(component, &format!("registry.k8s.io/{name}:v{}", pins.kubernetes), &format!("/{path}"), &source, &layers)?;
+    }
+    let (etcd, etcdctl, etcdutl) = (read("etcd")?, read("etcdctl")?, read("etcdutl")?);
+    let entries = ["usr/local/bin/etcd", "usr/local/bin/etcdctl", "usr/local/bin/etcdutl"];
+    let layer =
+        layer::layer(&[Entry::Program(entries[0], &etcd), Entry::Program(entries[1], &etcdctl), Entry::Program(entries[2], &etcdutl)])?;
+    let source = format!("source:go.etcd.io/etcd@v{}", pins.etcd);
+    bundle.compose(Component::Etcd, &format!("registry.k8s.io/etcd:{}", pins.etcd_image), "/usr/local/bin/etcd", &source, &[&layer])?;
+    let layer = layer::layer(&[Entry::Program("coredns", &read("coredns")?)])?;
+    let reference = format!("registry.k8s.io/coredns/coredns:v{}", pins.coredns);
+    bundle.compose(
+        Component::Coredns,
+        &reference,
+        "/coredns",
+        &format!("source:github.com/coredns/coredns@v{}", pins.coredns),
+        &[&layer],
+    )?;
+    let layer = layer::layer(&[Entry::Program("pause", &read("pause")?)])?;
+    bundle.compose(Component::Pause, &format!("registry.k8s.io/pause:{}", pins.pause), "/pause", "source:pause.c", &[&layer])?;
+    let layer = layer::layer(&[Entry::Program("opt/bin/flanneld", &read("flanneld")?)])?;
+    let source = format!("source:github.com/flannel-io/flannel@v{} {debian}", pins.flannel);
+    let reference = format!("ghcr.io/flannel-io/flannel:v{}", pins.flannel);
+    bundle.compose(Component::Flannel, &reference, "/opt/bin/flanneld", &source, &[&base, &layer])?;
+    bundle.hostler(hostler.0, hostler.1)?;
+    bundle.finish()?;
+    Ok(())
+}
