@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -49,6 +50,9 @@ pub fn host_key(root: &Path) -> Result<String> {
 /// Writes down the host keys that machines have now, for `lab ssh`. The inventory keeps what it had: a machine that was blanked has
 /// another key than the inventory says, as on a shelf.
 pub fn remember(machine: &LabMachine, key: &str) -> Result<()> {
+    // Machines are installed side by side, and another's key must not get lost between reading and writing.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut keys = host_keys();
     keys.insert(machine.address.to_string(), key.to_owned());
     let text: String = keys.iter().map(|(address, key)| format!("{address} {key}\n")).collect();

@@ -1,10 +1,11 @@
 #!/bin/bash
 # cluster.sh HOSTLER: a cluster's life on the lab's real machines, as root. Each row: what is done -> what must be seen. Ends at the first
-# failure, and takes the lab away in any case unless KEEP=1.
+# failure, and takes the lab away in any case unless KEEP=1. The lab is one of its own (HOSTLER_LAB), so it may run beside another.
 # shellcheck disable=SC2016 # backquotes are hostler's own
 set -euo pipefail
 hostler=$(realpath "$1")
-state=/var/lib/hostler/lab
+export HOSTLER_LAB=cluster
+state=/var/lib/hostler/lab.cluster
 inventory=$state/inventory.yaml
 work=$(mktemp -d)
 rows=0
@@ -184,6 +185,11 @@ ready 3
 
 row "lab down leaves nothing"
 run 0 lab down
-left=$(ip netns list | grep hostler; losetup -a | grep hostler; grep /var/lib/hostler/lab /proc/mounts; pgrep -fa 'systemd-nspawn.*hostler') || true
+left=$(
+    ip netns list | grep cluster || true
+    losetup -a | grep "$state" || true
+    grep "$state" /proc/mounts || true
+    pgrep -fa "systemd-nspawn.*$state" || true
+)
 [ -z "$left" ] || { echo "left behind: $left" >&2; exit 1; }
 printf '%d rows passed\n' "$rows"
