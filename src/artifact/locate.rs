@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::pins::{self, Pins};
-use super::{Bundle, Component, Parts, source};
+use super::{Bundle, Component, Fetching, Parts, release, source};
 use crate::computer;
 use crate::event::{Event, Events};
 use crate::report::{ExitStatus, Failure};
@@ -27,6 +27,7 @@ pub struct Request {
 /// Where a bundle's bytes come from when it is made.
 #[derive(Debug, Clone)]
 pub enum Origin {
+    Releases(Fetching),
     Source(Parts),
 }
 
@@ -56,13 +57,16 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundle> {
 }
 
 async fn make(pins: &Pins, arch: &str, from_source: bool, folder: &Path, events: &Events) -> Result<()> {
-    if !from_source {
-        let what = format!("there is no bundle for Kubernetes {} on {arch} in {}", pins.kubernetes, folder.display());
-        return Err(
-            Failure::new(ExitStatus::Failed, what, "`hostler bundle create --from-source` makes one; `--bundle FOLDER` names one").into()
-        );
+    let line = format!("no bundle for Kubernetes {} on {arch} is in the cache yet: it is fetched, once", pins.kubernetes);
+    events.send(Event::Note { line });
+    let fetched = create(pins, arch, &Origin::Releases(Fetching::default()), None, folder, events).await;
+    let Err(why) = fetched else { return Ok(()) };
+    if !from_source || ExitStatus::of(&why) == ExitStatus::Refused {
+        let hint = "`hostler bundle create --from-source` builds one from Go modules and Debian packages; `--bundle FOLDER` names one";
+        return Err(Failure::new(ExitStatus::of(&why), format!("the bundle can't be fetched: {why:#}"), hint).into());
     }
-    let line = "the bundle is built from source, once: about 20 minutes on two cores, less with what Go has cached".to_owned();
+    events.send(Event::Warning { line: format!("the bundle can't be fetched: {why:#}") });
+    let line = "so it is built from source, once: about 20 minutes on two cores, less with what Go has cached".to_owned();
     events.send(Event::Note { line });
     create(pins, arch, &Origin::Source(None), None, folder, events).await
 }
@@ -90,6 +94,7 @@ pub async fn create(pins: &Pins, arch: &str, origin: &Origin, pod_binary: Option
     };
     require_static(&program, arch)?;
     match origin {
+        Origin::Releases(fetching) => release::make(pins, arch, fetching, (&program, &source), folder, events).await,
         Origin::Source(_) if arch != own_arch() => {
             let hint = "make it there, or fetch it: leave --from-source out";
             Err(Failure::new(ExitStatus::Usage, format!("a bundle for {arch} can't be built on {}", own_arch()), hint).into())

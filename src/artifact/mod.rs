@@ -5,9 +5,12 @@
 
 mod archive;
 mod bundle;
+mod download;
 mod layer;
 mod locate;
 pub mod pins;
+mod registry;
+mod release;
 mod source;
 mod writer;
 
@@ -15,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use bundle::Bundle;
+pub use download::Sites;
 pub use locate::{Origin, Request, cached, create, locate, own_arch, pins_of};
+pub use release::Fetching;
 pub use source::Parts;
 
 /// The names within a bundle's folder.

@@ -77,8 +77,14 @@ pub async fn make(pins: &Pins, arch: &str, at_hand: &Parts, hostler: (&[u8], &st
     let build = computer::cache()?.join("build").join(format!("{}-{arch}", pins.kubernetes));
     fs::create_dir_all(&build).with_context(|| format!("{} can't be made", build.display()))?;
     for part in parts(pins) {
-        if part.programs.iter().all(|program| build.join(program).is_file()) || take(&part, at_hand, &build).await? {
+        if part.programs.iter().all(|program| build.join(program).is_file()) {
             continue;
+        }
+        if let Some(folder) = at_hand {
+            let what = format!("look for {} {} in {}", part.name, part.version, folder.display());
+            if task(events, part.name, &what, async |_| take(&part, folder, &build).await).await? {
+                continue;
+            }
         }
         compile(&part, &build, events).await?;
     }
@@ -90,8 +96,7 @@ pub async fn make(pins: &Pins, arch: &str, at_hand: &Parts, hostler: (&[u8], &st
 }
 
 /// Takes a part from where it is at hand; false where it isn't, or is another version.
-async fn take(part: &Part, at_hand: &Parts, build: &Path) -> Result<bool> {
-    let Some(folder) = at_hand else { return Ok(false) };
+async fn take(part: &Part, folder: &Path, build: &Path) -> Result<bool> {
     let plugins = folder.join("cni-plugins.tar.xz");
     if part.name.starts_with("cni") && plugins.is_file() {
         let tar = xz(&plugins).await?;
@@ -141,7 +146,7 @@ async fn xz(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Writes a program whole or not at all.
-fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().context("no folder")?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     std::io::Write::write_all(&mut file, bytes).with_context(|| format!("{} can't be written", path.display()))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::artifact::{self, Bundle, Origin, own_arch, pins_of};
+use crate::artifact::{self, Bundle, Fetching, Origin, Sites, own_arch, pins_of};
 use crate::computer::task::task;
 use crate::event::Unit;
 use crate::report::{Reporter, quantity};
@@ -34,6 +34,12 @@ pub struct Create {
     /// A folder with programs that were built from source before
     #[arg(long, requires = "from_source")]
     parts: Option<PathBuf>,
+    /// Ask MIRROR/HOST/PATH for what https://HOST/PATH has, and the same for images
+    #[arg(long, value_name = "URL", conflicts_with = "from_source")]
+    mirror: Option<String>,
+    /// Take files for which no published sum is known
+    #[arg(long, conflicts_with = "from_source")]
+    allow_unpinned: bool,
     /// hostler's static program for machines of another architecture than this computer's
     #[arg(long)]
     pod_binary: Option<PathBuf>,
@@ -67,7 +73,12 @@ pub async fn run(verb: &Verb, json: bool, reporter: &Reporter) -> Result<()> {
                 Some(folder) => folder.clone(),
                 None => artifact::cached(pins.kubernetes, arch)?,
             };
-            let origin = Origin::Source(create.parts.clone());
+            let origin = if create.from_source {
+                Origin::Source(create.parts.clone())
+            } else {
+                let mirror = create.mirror.as_ref().map(|mirror| mirror.trim_end_matches('/').to_owned());
+                Origin::Releases(Fetching { sites: Sites { mirror }, unpinned: create.allow_unpinned })
+            };
             artifact::create(pins, arch, &origin, create.pod_binary.as_deref(), &folder, &reporter.events()).await?;
             let size = quantity::size(Bundle::open(&folder)?.size());
             reporter.result(&format!("Kubernetes {} for {arch}, {size}: {}", pins.kubernetes, folder.display())).await;

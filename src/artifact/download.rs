@@ -1,0 +1,170 @@
+//! Bytes from a release site: resumed where they broke off, and taken only if their sum is the published one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_RANGE, RANGE};
+use sha2::{Digest, Sha256};
+use tokio::fs::{self, OpenOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::sleep;
+
+use super::hex;
+use crate::computer::task::Task;
+use crate::event::Unit;
+use crate::report::{ExitStatus, Failure};
+
+/// How often a file is asked for before giving up; what came counts on.
+const ATTEMPTS: u32 = 5;
+/// A site that can't be reached at all is asked this often.
+const CONNECTS: u32 = 2;
+const PAUSE: Duration = Duration::from_secs(1);
+/// A connection that says nothing for so long is given up.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// Where published files are: their own sites, or a mirror that has `https://HOST/PATH` at `MIRROR/HOST/PATH`.
+#[derive(Debug, Clone, Default)]
+pub struct Sites {
+    /// Without a slash at its end.
+    pub mirror: Option<String>,
+}
+
+impl Sites {
+    /// Where `address` is asked for.
+    pub fn locate(&self, address: &str) -> String {
+        match (&self.mirror, address.strip_prefix("https://")) {
+            (Some(mirror), Some(rest)) => format!("{mirror}/{rest}"),
+            _ => address.to_owned(),
+        }
+    }
+}
+
+/// # Errors
+/// This computer's certificates can't be read.
+pub fn client() -> Result<reqwest::Client> {
+    // Another part of the program may have chosen it before; there is only this one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let agent = concat!("hostler/", env!("CARGO_PKG_VERSION"));
+    let client = reqwest::Client::builder().user_agent(agent).connect_timeout(Duration::from_secs(10)).read_timeout(SILENCE);
+    Ok(client.build()?)
+}
+
+/// Why an attempt ended; whether another makes sense.
+enum Ended {
+    ForGood(anyhow::Error),
+    Unreachable(anyhow::Error),
+    BrokeOff(anyhow::Error),
+}
+
+/// Downloads `address` to `folder`, where the file's name is its sum. Without a sum (`None`) it can't be checked, and is asked for anew.
+///
+/// # Errors
+/// Refused where the bytes are others than were published; what the site says; a full disk.
+pub async fn download(client: &reqwest::Client, address: &str, sha256: Option<&str>, folder: &Path, task: &Task) -> Result<PathBuf> {
+    fs::create_dir_all(folder).await.with_context(|| format!("{} can't be made", folder.display()))?;
+    let name = sha256.map_or_else(|| format!("unpinned-{}", super::sha256(address.as_bytes())), str::to_owned);
+    let (whole, part) = (folder.join(&name), folder.join(format!("{name}.part")));
+    match sha256 {
+        Some(sum) if whole.is_file() && sum_of(&whole).await? == sum => return Ok(whole),
+        Some(_) => {}
+        None => drop(fs::remove_file(&part).await),
+    }
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let (limit, why) = match fetch(client, address, &part, task).await {
+            Ok(()) => match sha256 {
+                None => break,
+                Some(sum) => {
+                    let is = sum_of(&part).await?;
+                    if is == sum {
+                        break;
+                    }
+                    // What is wrong somewhere in the middle can't be mended by going on.
+                    fs::remove_file(&part).await?;
+                    let what = format!("{address} is not what was published: its sha256 is {is}, not {sum}");
+                    let hint = "a proxy on the way may have changed it, or the release was replaced: ask its project";
+                    (2, Failure::new(ExitStatus::Refused, what, hint).into())
+                }
+            },
+            Err(Ended::ForGood(why)) => return Err(why),
+            Err(Ended::Unreachable(why)) => (CONNECTS, why),
+            Err(Ended::BrokeOff(why)) => (ATTEMPTS, why),
+        };
+        if attempt >= limit {
+            return Err(why);
+        }
+        task.line(&format!("{why:#}: again"));
+        sleep(PAUSE).await;
+    }
+    fs::rename(&part, &whole).await?;
+    Ok(whole)
+}
+
+/// Appends to `part` what it lacks.
+async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task) -> Result<(), Ended> {
+    let broke = |why: anyhow::Error| Ended::BrokeOff(why.context(format!("{address} broke off")));
+    let local = |why: std::io::Error| Ended::ForGood(anyhow!(why).context(format!("{} can't be written", part.display())));
+    let have = fs::metadata(part).await.map_or(0, |metadata| metadata.len());
+    let mut request = client.get(address);
+    if have > 0 {
+        request = request.header(RANGE, format!("bytes={have}-"));
+    }
+    let mut response = match request.send().await {
+        Ok(response) => response,
+        Err(error) => return Err(Ended::Unreachable(anyhow!(error).context(format!("{address} can't be reached")))),
+    };
+    let resumed = response.status() == StatusCode::PARTIAL_CONTENT && starts_at(&response) == Some(have);
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::PARTIAL_CONTENT if resumed => {}
+        // What is there is more than there is, or something else.
+        StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PARTIAL_CONTENT => {
+            fs::remove_file(part).await.map_err(local)?;
+            return Err(broke(anyhow!("it can't go on at byte {have}")));
+        }
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => return Err(broke(anyhow!("{status}"))),
+        status => return Err(Ended::ForGood(anyhow!("{address}: {status}"))),
+    }
+    let mut done = if resumed { have } else { 0 };
+    let total = response.content_length().map_or(0, |left| done + left);
+    let mut file = OpenOptions::new().create(true).write(true).append(resumed).truncate(!resumed).open(part).await.map_err(local)?;
+    loop {
+        match response.chunk().await {
+            Ok(Some(bytes)) => {
+                file.write_all(&bytes).await.map_err(local)?;
+                done += bytes.len() as u64;
+                task.progress(done, total, Unit::Bytes);
+            }
+            Ok(None) => break,
+            Err(error) => {
+                file.flush().await.map_err(local)?;
+                return Err(broke(error.into()));
+            }
+        }
+    }
+    file.sync_all().await.map_err(local)?;
+    if total > 0 && done < total {
+        return Err(broke(anyhow!("{done} of {total} bytes came")));
+    }
+    Ok(())
+}
+
+/// The first byte of a part, by its `Content-Range: bytes 100-199/200` (RFC 9110, 14.4).
+fn starts_at(response: &reqwest::Response) -> Option<u64> {
+    let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
+}
+
+async fn sum_of(path: &Path) -> Result<String> {
+    let mut file = fs::File::open(path).await.with_context(|| format!("{} can't be read", path.display()))?;
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer).await? {
+            0 => return Ok(hex(&hash.finalize())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Images from registries: the manifest for one architecture, and its blobs as they are stored there.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use futures_util::StreamExt;
+use oci_client::client::{BlobResponse, ClientConfig, ClientProtocol};
+use oci_client::manifest::{
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciImageManifest,
+    OciManifest,
+};
+use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, Reference, RegistryOperation};
+use tokio::time::sleep;
+
+use super::download::Sites;
+use super::sha256;
+use crate::computer::task::Task;
+use crate::event::Unit;
+use crate::report::{ExitStatus, Failure};
+
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// An image's manifest, and its blobs in the manifest's order: config, layers.
+pub struct Pulled {
+    pub manifest: Vec<u8>,
+    pub media_type: String,
+    /// Files, named by the sha256 of what they hold.
+    pub blobs: Vec<PathBuf>,
+}
+
+/// Who is asked for images.
+pub struct Registries {
+    client: Client,
+    /// HOST:PORT of a mirror, under whose name registries' names are a part of the path.
+    mirror: Option<String>,
+}
+
+impl Registries {
+    /// # Errors
+    /// A mirror that isn't `http://HOST` or `https://HOST`.
+    pub fn new(sites: &Sites) -> Result<Registries> {
+        let (mirror, protocol) = match &sites.mirror {
+            None => (None, ClientProtocol::Https),
+            Some(mirror) => match mirror.split_once("://") {
+                Some(("http", host)) => (Some(host.to_owned()), ClientProtocol::Http),
+                Some(("https", host)) => (Some(host.to_owned()), ClientProtocol::Https),
+                _ => bail!("a mirror begins with http:// or https://, and this is {mirror}"),
+            },
+        };
+        let (connect_timeout, read_timeout) = (Some(Duration::from_secs(10)), Some(Duration::from_secs(20)));
+        Ok(Registries { client: Client::new(ClientConfig { protocol, connect_timeout, read_timeout, ..ClientConfig::default() }), mirror })
+    }
+
+    /// Pulls `image` (`registry.k8s.io/pause:3.10.2`) for `arch` into `folder`; what is there already is not pulled again.
+    ///
+    /// # Errors
+    /// Refused where bytes are others than their digest says; what the registry says; an architecture that it hasn't.
+    pub async fn pull(&self, image: &str, arch: &str, folder: &Path, task: &Task) -> Result<Pulled> {
+        let asked = self.mirror.as_ref().map_or_else(|| image.to_owned(), |mirror| format!("{mirror}/{image}"));
+        let reference: Reference = asked.parse().with_context(|| format!("{asked} is no image"))?;
+        let anonymous = RegistryAuth::Anonymous;
+        self.client.auth(&reference, &anonymous, RegistryOperation::Pull).await.with_context(|| format!("{image} can't be pulled"))?;
+        let mut manifest = self.manifest(image, &reference).await?;
+        if let OciManifest::ImageIndex(index) = serde_json::from_slice(&manifest).with_context(|| format!("{image} has no manifest"))? {
+            let fits = |entry: &&oci_client::manifest::ImageIndexEntry| {
+                entry.platform.as_ref().is_some_and(|of| of.os.to_string() == "linux" && of.architecture.to_string() == arch)
+            };
+            let entry = index.manifests.iter().find(fits).with_context(|| format!("{image} is not there for linux on {arch}"))?;
+            manifest = self.manifest(image, &reference.clone_with_digest(entry.digest.clone())).await?;
+            require(image, &entry.digest, &manifest)?;
+        }
+        let read: OciImageManifest = serde_json::from_slice(&manifest).with_context(|| format!("{image}'s manifest can't be read"))?;
+        let total = read.layers.iter().map(|layer| layer.size.max(0) as u64).sum();
+        let (mut blobs, mut done) = (Vec::new(), 0);
+        for descriptor in std::iter::once(&read.config).chain(&read.layers) {
+            let hex = descriptor.digest.strip_prefix("sha256:").with_context(|| format!("{image}: {} is no sha256", descriptor.digest))?;
+            let file = folder.join(hex);
+            if std::fs::read(&file).is_ok_and(|bytes| sha256(&bytes) == hex) {
+                done += descriptor.size.max(0) as u64;
+            } else {
+                let bytes = self.blob(image, &reference, &descriptor.digest, |more| {
+                    done += more;
+                    task.progress(done, total, Unit::Bytes);
+                });
+                super::source::put(&file, &bytes.await?)?;
+            }
+            blobs.push(file);
+        }
+        let media_type = read.media_type.unwrap_or_else(|| OCI_IMAGE_MEDIA_TYPE.to_owned());
+        Ok(Pulled { manifest, media_type, blobs })
+    }
+
+    async fn manifest(&self, image: &str, reference: &Reference) -> Result<Vec<u8>> {
+        let types = [OCI_IMAGE_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE];
+        let pulled = self.client.pull_manifest_raw(reference, &RegistryAuth::Anonymous, &types).await;
+        Ok(pulled.with_context(|| format!("{image} can't be pulled"))?.0.to_vec())
+    }
+
+    /// A blob's bytes. What broke off is gone on with.
+    async fn blob(&self, image: &str, reference: &Reference, digest: &str, mut more: impl FnMut(u64)) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let why = match self.rest(reference, digest, &mut bytes, &mut more).await {
+                Ok(()) => match require(image, digest, &bytes) {
+                    Ok(()) => return Ok(bytes),
+                    Err(why) => {
+                        bytes.clear();
+                        why
+                    }
+                },
+                Err(why) => why,
+            };
+            if attempt == ATTEMPTS {
+                return Err(why.context(format!("{image} can't be pulled")));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn rest(&self, reference: &Reference, digest: &str, bytes: &mut Vec<u8>, more: &mut impl FnMut(u64)) -> Result<()> {
+        let mut stream = if bytes.is_empty() {
+            self.client.pull_blob_stream(reference, digest).await?
+        } else {
+            match self.client.pull_blob_stream_partial(reference, digest, bytes.len() as u64, None).await? {
+                BlobResponse::Partial(stream) => stream,
+                BlobResponse::Full(stream) => {
+                    bytes.clear();
+                    stream
+                }
+            }
+        };
+        let expected = stream.content_length.map(|length| length + bytes.len() as u64);
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk?;
+            bytes.extend_from_slice(&chunk);
+            more(chunk.len() as u64);
+        }
+        match expected {
+            Some(expected) if expected > bytes.len() as u64 => Err(anyhow!("{digest} broke off: {} of {expected} bytes came", bytes.len())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn require(image: &str, digest: &str, bytes: &[u8]) -> Result<()> {
+    let is = format!("sha256:{}", sha256(bytes));
+    if is == digest {
+        return Ok(());
+    }
+    let what = format!("a part of {image} is not what its registry says: it is {is}, not {digest}");
+    Err(Failure::new(ExitStatus::Refused, what, "a proxy on the way may have changed it: try another network").into())
+}

@@ -1,0 +1,159 @@
+//! A bundle from release sites and image registries. Files are taken only with their published sum; images as their registries have
+//! them now, and from then on only by the digests that the bundle's manifest holds.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use flate2::read::GzDecoder;
+
+use super::download::{Sites, client, download};
+use super::pins::{Contents, Pins, Release};
+use super::registry::{Pulled, Registries};
+use super::writer::Writer;
+use super::{Component, FileKind, Image, sha256};
+use crate::computer;
+use crate::computer::task::task;
+use crate::event::Events;
+use crate::report::{ExitStatus, Failure};
+
+/// How a bundle is fetched.
+#[derive(Debug, Clone, Default)]
+pub struct Fetching {
+    pub sites: Sites,
+    /// Whether files without a published sum are taken.
+    pub unpinned: bool,
+}
+
+/// What the images of `pins` are for, and their references.
+fn images(pins: &Pins) -> Vec<(Component, String)> {
+    let of_kubernetes = |name: &str| format!("registry.k8s.io/{name}:v{}", pins.kubernetes);
+    vec![
+        (Component::KubeApiserver, of_kubernetes("kube-apiserver")),
+        (Component::KubeControllerManager, of_kubernetes("kube-controller-manager")),
+        (Component::KubeScheduler, of_kubernetes("kube-scheduler")),
+        (Component::KubeProxy, of_kubernetes("kube-proxy")),
+        (Component::Etcd, format!("registry.k8s.io/etcd:{}", pins.etcd_image)),
+        (Component::Coredns, format!("registry.k8s.io/coredns/coredns:v{}", pins.coredns)),
+        (Component::Pause, format!("registry.k8s.io/pause:{}", pins.pause)),
+        (Component::Flannel, format!("ghcr.io/flannel-io/flannel:v{}", pins.flannel)),
+    ]
+}
+
+/// Makes a bundle in `place`. `hostler`: the program for hostler's own image, and where it comes from.
+///
+/// # Errors
+/// Refused where a byte is another than was published, or a file has no published sum; a site that can't be reached; no space.
+pub async fn make(pins: &Pins, arch: &str, fetching: &Fetching, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
+    let downloads = computer::cache()?.join("downloads");
+    let client = client()?;
+    let mut files = Vec::new();
+    for release in pins.releases(arch) {
+        if release.sha256.is_none() && !fetching.unpinned {
+            let what = format!("{} has no published sum", release.address);
+            let hint = "look at it, and take it as it is with --allow-unpinned";
+            return Err(Failure::new(ExitStatus::Refused, what, hint).into());
+        }
+        let name = release.address.rsplit('/').next().unwrap_or_default().to_owned();
+        let path = task(events, &name, &format!("fetch {}", release.address), async |task| {
+            download(&client, &fetching.sites.locate(&release.address), release.sha256, &downloads, &task).await
+        })
+        .await?;
+        files.push((release, path));
+    }
+    let registries = Registries::new(&fetching.sites)?;
+    let pull = async |image: &str| {
+        let name = image.rsplit('/').next().unwrap_or_default();
+        task(events, name, &format!("pull {image}"), async |task| registries.pull(image, arch, &downloads, &task).await).await
+    };
+    let mut pulled = Vec::new();
+    for (component, reference) in images(pins) {
+        pulled.push((component, pull(&reference).await?, reference));
+    }
+    let plugin = format!("ghcr.io/flannel-io/flannel-cni-plugin:{}", pins.cni_flannel_image);
+    let flannel = pull(&plugin).await?;
+
+    task(events, "bundle", &format!("put together in {}", place.display()), async |task| {
+        let mut bundle = Writer::begin(place, pins.kubernetes, arch)?;
+        task.line("programs");
+        for (release, path) in &files {
+            unpack(release, path, &mut bundle)?;
+        }
+        let source = format!("{plugin}@sha256:{}", sha256(&flannel.manifest));
+        bundle.file("flannel", pins.cni_flannel_image, FileKind::CniPlugin, &source, &from_layers(&flannel, "flannel")?)?;
+        task.line("images");
+        for (component, image, reference) in &pulled {
+            store(*component, reference, image, &mut bundle)?;
+        }
+        bundle.hostler(hostler.0, hostler.1)?;
+        bundle.finish()?;
+        Ok(())
+    })
+    .await
+}
+
+/// Puts what is wanted of a published file into the bundle.
+fn unpack(release: &Release, path: &Path, bundle: &mut Writer) -> Result<()> {
+    let bytes = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
+    let (names, kind) = match release.contents {
+        Contents::Program(name) => return bundle.file(name, release.version, FileKind::Program, &release.address, &bytes),
+        Contents::Programs(names) => (names, FileKind::Program),
+        Contents::CniPlugins(names) => (names, FileKind::CniPlugin),
+    };
+    let mut found = find(GzDecoder::new(bytes.as_slice()), names).with_context(|| format!("{} can't be unpacked", release.address))?;
+    for &name in names {
+        let program = found.remove(name).with_context(|| format!("{} has no {name}", release.address))?;
+        bundle.file(name, release.version, kind, &release.address, &program)?;
+    }
+    Ok(())
+}
+
+/// The regular files of a tar whose paths end in one of `names`.
+fn find(tar: impl Read, names: &[&str]) -> Result<std::collections::BTreeMap<String, Vec<u8>>> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in tar::Archive::new(tar).entries()? {
+        let mut entry = entry?;
+        let name = entry.path()?.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if entry.header().entry_type().is_file() && names.contains(&name.as_str()) {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            found.insert(name, bytes);
+        }
+    }
+    Ok(found)
+}
+
+/// A file of an image: the one of its highest layer that has it.
+fn from_layers(image: &Pulled, name: &str) -> Result<Vec<u8>> {
+    for blob in image.blobs.iter().skip(1).rev() {
+        let bytes = fs::read(blob)?;
+        let tar: Box<dyn Read> = match bytes.as_slice() {
+            [0x1f, 0x8b, ..] => Box::new(GzDecoder::new(bytes.as_slice())),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::new(bytes.as_slice())?),
+            _ => Box::new(bytes.as_slice()),
+        };
+        if let Some(bytes) = find(tar, &[name])?.remove(name) {
+            return Ok(bytes);
+        }
+    }
+    bail!("the image has no {name}")
+}
+
+fn store(component: Component, reference: &str, image: &Pulled, bundle: &mut Writer) -> Result<()> {
+    let mut blobs = Vec::new();
+    for blob in &image.blobs {
+        blobs.push(bundle.blob(&fs::read(blob)?)?);
+    }
+    let manifest = bundle.blob(&image.manifest)?;
+    bundle.image(Image {
+        component,
+        reference: reference.to_owned(),
+        source: format!("{reference}@{}", manifest.digest),
+        digest: manifest.digest,
+        media_type: image.media_type.clone(),
+        manifest_size: manifest.size,
+        blobs,
+    });
+    Ok(())
+}
