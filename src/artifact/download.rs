@@ -114,7 +114,9 @@ async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task
     }
     let mut response = match request.send().await {
         Ok(response) => response,
-        Err(error) => return Err(Ended::Unreachable(anyhow!(error).context(format!("{address} can't be reached")))),
+        Err(error) if !error.is_connect() => return Err(broke(error.into())),
+        // Between the first and the last cause is only which layer of which library noticed.
+        Err(error) => return Err(Ended::Unreachable(anyhow!("{address} can't be reached: {}", anyhow!(error).root_cause()))),
     };
     let resumed = response.status() == StatusCode::PARTIAL_CONTENT && starts_at(&response) == Some(have);
     match response.status() {

@@ -61,7 +61,8 @@ pub fn network_base(tar: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     let mut layer = Builder::new(Vec::new());
     for entry in tar::Archive::new(Cursor::new(tar)).entries()? {
         let mut entry = entry?;
-        let path = entry.path()?.strip_prefix("./").map(Path::to_path_buf).unwrap_or_default();
+        let path = entry.path()?.into_owned();
+        let path = path.strip_prefix("./").unwrap_or(&path).to_path_buf();
         if path == Path::new(RUNC) {
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes)?;

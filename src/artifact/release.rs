@@ -47,9 +47,24 @@ fn images(pins: &Pins) -> Vec<(Component, String)> {
 /// Refused where a byte is another than was published, or a file has no published sum; a site that can't be reached; no space.
 pub async fn make(pins: &Pins, arch: &str, fetching: &Fetching, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
     let downloads = computer::cache()?.join("downloads");
+    fetch_into(pins, &pins.releases(arch), arch, fetching, hostler, place, &downloads, events).await
+}
+
+/// As [`make`], of any releases; what was downloaded stays in `downloads`.
+#[expect(clippy::too_many_arguments, reason = "called once, and by tests with releases of their own")]
+async fn fetch_into(
+    pins: &Pins,
+    releases: &[Release],
+    arch: &str,
+    fetching: &Fetching,
+    hostler: (&[u8], &str),
+    place: &Path,
+    downloads: &Path,
+    events: &Events,
+) -> Result<()> {
     let client = client()?;
     let mut files = Vec::new();
-    for release in pins.releases(arch) {
+    for release in releases {
         if release.sha256.is_none() && !fetching.unpinned {
             let what = format!("{} has no published sum", release.address);
             let hint = "look at it, and take it as it is with --allow-unpinned";
@@ -57,7 +72,7 @@ pub async fn make(pins: &Pins, arch: &str, fetching: &Fetching, hostler: (&[u8],
         }
         let name = release.address.rsplit('/').next().unwrap_or_default().to_owned();
         let path = task(events, &name, &format!("fetch {}", release.address), async |task| {
-            download(&client, &fetching.sites.locate(&release.address), release.sha256, &downloads, &task).await
+            download(&client, &fetching.sites.locate(&release.address), release.sha256, downloads, &task).await
         })
         .await?;
         files.push((release, path));
@@ -65,7 +80,7 @@ pub async fn make(pins: &Pins, arch: &str, fetching: &Fetching, hostler: (&[u8],
     let registries = Registries::new(&fetching.sites)?;
     let pull = async |image: &str| {
         let name = image.rsplit('/').next().unwrap_or_default();
-        task(events, name, &format!("pull {image}"), async |task| registries.pull(image, arch, &downloads, &task).await).await
+        task(events, name, &format!("pull {image}"), async |task| registries.pull(image, arch, downloads, &task).await).await
     };
     let mut pulled = Vec::new();
     for (component, reference) in images(pins) {
@@ -157,3 +172,6 @@ fn store(component: Component, reference: &str, image: &Pulled, bundle: &mut Wri
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

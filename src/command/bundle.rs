@@ -23,8 +23,8 @@ pub enum Verb {
 #[derive(Debug, Args)]
 pub struct Create {
     /// Kubernetes' version; without it the newest that hostler knows
-    #[arg(long)]
-    version: Option<String>,
+    #[arg(long, value_name = "VERSION")]
+    kubernetes: Option<String>,
     /// The machines' architecture: amd64 or arm64; without it this computer's
     #[arg(long)]
     arch: Option<String>,
@@ -67,7 +67,7 @@ impl Named {
 pub async fn run(verb: &Verb, json: bool, reporter: &Reporter) -> Result<()> {
     match verb {
         Verb::Create(create) => {
-            let pins = pins_of(create.version.as_deref())?;
+            let pins = pins_of(create.kubernetes.as_deref())?;
             let arch = create.arch.as_deref().unwrap_or(own_arch());
             let folder = match &create.folder {
                 Some(folder) => folder.clone(),
