@@ -158,7 +158,7 @@ row "a dead worker does not block the others, and is removed"
 on rainbowdash sysctl -qw net.ipv4.ip_forward=0
 up 4
 [ "$(on rainbowdash sysctl -n net.ipv4.ip_forward)" = 1 ]
-run 3 remove fluttershy -i "$inventory" --yes
+run 4 remove fluttershy -i "$inventory" --yes
 run 0 remove fluttershy -i "$inventory" --yes --dead
 [ -z "$(kubectl get node fluttershy --ignore-not-found)" ]
 
