@@ -1,6 +1,8 @@
 //! Which versions belong together, and the published sums of what release sites serve. Versions of etcd, CoreDNS and pause are what
 //! `kubeadm config images list` says for that Kubernetes; a cluster with others is one that nobody tested.
 
+use super::Component;
+
 /// What a bundle of one Kubernetes version is made of. Versions are without `v`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pins {
@@ -93,6 +95,21 @@ pub enum Contents {
 pub const CNI_PLUGINS: &[&str] = &["bandwidth", "bridge", "firewall", "host-local", "loopback", "portmap", "ptp", "tuning"];
 
 impl Pins {
+    /// What its images are for, and their references; hostler's own is not among them.
+    pub fn images(&self) -> Vec<(Component, String)> {
+        let of_kubernetes = |name: &str| format!("registry.k8s.io/{name}:v{}", self.kubernetes);
+        vec![
+            (Component::KubeApiserver, of_kubernetes("kube-apiserver")),
+            (Component::KubeControllerManager, of_kubernetes("kube-controller-manager")),
+            (Component::KubeScheduler, of_kubernetes("kube-scheduler")),
+            (Component::KubeProxy, of_kubernetes("kube-proxy")),
+            (Component::Etcd, format!("registry.k8s.io/etcd:{}", self.etcd_image)),
+            (Component::Coredns, format!("registry.k8s.io/coredns/coredns:v{}", self.coredns)),
+            (Component::Pause, format!("registry.k8s.io/pause:{}", self.pause)),
+            (Component::Flannel, format!("ghcr.io/flannel-io/flannel:v{}", self.flannel)),
+        ]
+    }
+
     /// The files of the release sites for `arch` (`amd64`, `arm64`).
     pub fn releases(&self, arch: &str) -> Vec<Release> {
         let Pins { kubernetes, etcd, crictl, containerd, runc, cni, .. } = self;

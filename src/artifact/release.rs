@@ -26,21 +26,6 @@ pub struct Fetching {
     pub unpinned: bool,
 }
 
-/// What the images of `pins` are for, and their references.
-fn images(pins: &Pins) -> Vec<(Component, String)> {
-    let of_kubernetes = |name: &str| format!("registry.k8s.io/{name}:v{}", pins.kubernetes);
-    vec![
-        (Component::KubeApiserver, of_kubernetes("kube-apiserver")),
-        (Component::KubeControllerManager, of_kubernetes("kube-controller-manager")),
-        (Component::KubeScheduler, of_kubernetes("kube-scheduler")),
-        (Component::KubeProxy, of_kubernetes("kube-proxy")),
-        (Component::Etcd, format!("registry.k8s.io/etcd:{}", pins.etcd_image)),
-        (Component::Coredns, format!("registry.k8s.io/coredns/coredns:v{}", pins.coredns)),
-        (Component::Pause, format!("registry.k8s.io/pause:{}", pins.pause)),
-        (Component::Flannel, format!("ghcr.io/flannel-io/flannel:v{}", pins.flannel)),
-    ]
-}
-
 /// Makes a bundle in `place`. `hostler`: the program for hostler's own image, and where it comes from.
 ///
 /// # Errors
@@ -83,7 +68,7 @@ async fn fetch_into(
         task(events, name, &format!("pull {image}"), async |task| registries.pull(image, arch, downloads, &task).await).await
     };
     let mut pulled = Vec::new();
-    for (component, reference) in images(pins) {
+    for (component, reference) in pins.images() {
         pulled.push((component, pull(&reference).await?, reference));
     }
     let plugin = format!("ghcr.io/flannel-io/flannel-cni-plugin:{}", pins.cni_flannel_image);

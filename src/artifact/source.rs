@@ -221,6 +221,8 @@ fn pack(pins: &Pins, arch: &str, build: &Path, base: &[u8], hostler: (&[u8], &st
     let kubernetes = read(&format!("kubernetes-{}", pins.kubernetes))?;
     let (base, runc) = layer::network_base(base)?;
     let debian = format!("debian:{SUITE}");
+    let references: std::collections::BTreeMap<Component, String> = pins.images().into_iter().collect();
+    let reference = |component| references[&component].clone();
 
     task.line("programs");
     let source = format!("source:k8s.io/kubernetes@v{}", pins.kubernetes);
@@ -257,29 +259,27 @@ fn pack(pins: &Pins, arch: &str, build: &Path, base: &[u8], hostler: (&[u8], &st
         if component == Component::KubeProxy {
             layers.insert(0, &base);
         }
-        bundle.compose(component, &format!("registry.k8s.io/{name}:v{}", pins.kubernetes), &format!("/{path}"), &source, &layers)?;
+        bundle.compose(component, &reference(component), &format!("/{path}"), &source, &layers)?;
     }
     let (etcd, etcdctl, etcdutl) = (read("etcd")?, read("etcdctl")?, read("etcdutl")?);
     let entries = ["usr/local/bin/etcd", "usr/local/bin/etcdctl", "usr/local/bin/etcdutl"];
     let layer =
         layer::layer(&[Entry::Program(entries[0], &etcd), Entry::Program(entries[1], &etcdctl), Entry::Program(entries[2], &etcdutl)])?;
     let source = format!("source:go.etcd.io/etcd@v{}", pins.etcd);
-    bundle.compose(Component::Etcd, &format!("registry.k8s.io/etcd:{}", pins.etcd_image), "/usr/local/bin/etcd", &source, &[&layer])?;
+    bundle.compose(Component::Etcd, &reference(Component::Etcd), "/usr/local/bin/etcd", &source, &[&layer])?;
     let layer = layer::layer(&[Entry::Program("coredns", &read("coredns")?)])?;
-    let reference = format!("registry.k8s.io/coredns/coredns:v{}", pins.coredns);
     bundle.compose(
         Component::Coredns,
-        &reference,
+        &reference(Component::Coredns),
         "/coredns",
         &format!("source:github.com/coredns/coredns@v{}", pins.coredns),
         &[&layer],
     )?;
     let layer = layer::layer(&[Entry::Program("pause", &read("pause")?)])?;
-    bundle.compose(Component::Pause, &format!("registry.k8s.io/pause:{}", pins.pause), "/pause", "source:pause.c", &[&layer])?;
+    bundle.compose(Component::Pause, &reference(Component::Pause), "/pause", "source:pause.c", &[&layer])?;
     let layer = layer::layer(&[Entry::Program("opt/bin/flanneld", &read("flanneld")?)])?;
     let source = format!("source:github.com/flannel-io/flannel@v{} {debian}", pins.flannel);
-    let reference = format!("ghcr.io/flannel-io/flannel:v{}", pins.flannel);
-    bundle.compose(Component::Flannel, &reference, "/opt/bin/flanneld", &source, &[&base, &layer])?;
+    bundle.compose(Component::Flannel, &reference(Component::Flannel), "/opt/bin/flanneld", &source, &[&base, &layer])?;
     bundle.hostler(hostler.0, hostler.1)?;
     bundle.finish()?;
     Ok(())

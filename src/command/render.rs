@@ -11,7 +11,8 @@ use clap::Args;
 
 use crate::action::script::TOKEN_PLACE;
 use crate::action::{Action, File, Input};
-use crate::artifact::{Component, Image, Manifest};
+use crate::artifact::pins::Pins;
+use crate::artifact::{Component, HOSTLER_IMAGE, Image, Manifest, pins_of};
 use crate::facts::{Facts, Observation};
 use crate::inventory::{self, Inventory};
 use crate::plan::{self, Step};
@@ -22,7 +23,7 @@ pub struct Arguments {
     /// The inventory
     #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
     inventory: PathBuf,
-    /// A folder made by `hostler bundle create`; without it, placeholders stand where versions and images go
+    /// A folder made by `hostler bundle create`; without it, the programs' sums are left out
     #[arg(long, value_name = "FOLDER")]
     bundle: Option<PathBuf>,
     /// Write the files below this folder, which must be empty or not there yet [default: list them]
@@ -36,7 +37,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = inventory::load(&arguments.inventory)?;
     let manifest = match &arguments.bundle {
         Some(folder) => manifest(folder)?,
-        None => blueprint(inventory.cluster.version.as_deref().unwrap_or("VERSION-OF-THE-BUNDLE")),
+        None => blueprint(pins_of(inventory.cluster.version.as_deref())?),
     };
     let rendered = rendered(&inventory, &manifest)?;
     let Some(out) = &arguments.out else {
@@ -55,24 +56,20 @@ fn manifest(folder: &Path) -> Result<Manifest> {
     serde_json::from_slice(&text).with_context(|| format!("{} is no manifest of a bundle", path.display()))
 }
 
-/// Stands in for a bundle's manifest where there is none at hand.
-fn blueprint(kubernetes: &str) -> Manifest {
-    let image = |component, name: &str| Image {
+/// Stands in for a bundle's manifest where there is none at hand: its versions and references are known, its sums are not.
+fn blueprint(pins: &Pins) -> Manifest {
+    let hostler = (Component::Hostler, HOSTLER_IMAGE.to_owned());
+    let image = |(component, reference)| Image {
         component,
-        reference: format!("{name}-IMAGE-OF-THE-BUNDLE"),
+        reference,
         digest: String::new(),
         media_type: String::new(),
         manifest_size: 0,
         blobs: Vec::new(),
         source: String::new(),
     };
-    Manifest {
-        schema: 1,
-        kubernetes: kubernetes.to_owned(),
-        arch: "amd64".to_owned(),
-        files: Vec::new(),
-        images: vec![image(Component::Pause, "PAUSE"), image(Component::Flannel, "FLANNEL"), image(Component::Hostler, "HOSTLER")],
-    }
+    let images = pins.images().into_iter().chain([hostler]).map(image).collect();
+    Manifest { schema: 1, kubernetes: pins.kubernetes.to_owned(), arch: "amd64".to_owned(), files: Vec::new(), images }
 }
 
 /// What lands where, by path: `MACHINE/etc/...` is a file of that machine, `cluster/NAME.yaml` is applied to the cluster, and

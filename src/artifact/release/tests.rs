@@ -152,7 +152,7 @@ fn everything() -> (BTreeMap<String, Vec<u8>>, Vec<Release>) {
         release.sha256 = Some(Box::leak(sha256(&bytes).into_boxed_str()));
         files.insert(release.address.replace("https:/", ""), bytes);
     }
-    for (component, image) in images(pins) {
+    for (component, image) in pins.images() {
         let tar = layer(&[Entry::Program("program", format!("{component:?}").repeat(100).as_bytes())]).unwrap();
         publish(&mut files, &image, gzip(&tar), "application/vnd.oci.image.layer.v1.tar+gzip");
     }

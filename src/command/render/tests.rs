@@ -41,7 +41,7 @@ fn inventory() -> Inventory {
 
 #[test]
 fn every_file_has_its_place() {
-    let rendered = rendered(&inventory(), &blueprint("1.36.3")).expect("templates fit");
+    let rendered = rendered(&inventory(), &blueprint(pins_of(None).expect("there are pins"))).expect("templates fit");
     let (steps, files): (Vec<&str>, Vec<&str>) = rendered.keys().map(String::as_str).partition(|place| place.starts_with("steps/"));
     assert_eq!(steps.first(), Some(&"steps/001-twilightsparkle-packages.sh"));
     insta::assert_snapshot!(files.join("\n"));
@@ -49,12 +49,12 @@ fn every_file_has_its_place() {
 
 #[test]
 fn what_lands_is_what_the_inventory_says() {
-    let rendered = rendered(&inventory(), &blueprint("1.36.3")).expect("templates fit");
+    let rendered = rendered(&inventory(), &blueprint(pins_of(None).expect("there are pins"))).expect("templates fit");
     let has = |place: &str, text: &str| assert!(rendered[place].contains(text), "{place}:\n{}", rendered[place]);
     has("rainbowdash/etc/hosts", "192.168.1.11 kubernetes.home");
     has("rainbowdash/etc/hostname", "rainbowdash\n");
     has("rainbowdash/etc/containerd/conf.d/films.toml", "version = 3\n");
-    has("rainbowdash/etc/containerd/config.toml", "PAUSE-IMAGE-OF-THE-BUNDLE");
+    has("rainbowdash/etc/containerd/config.toml", "registry.k8s.io/pause:3.10.2");
     has("twilightsparkle/run/hostler/init.yaml", "kubernetesVersion: v1.36.3");
     has("twilightsparkle/run/hostler/init.yaml", "token: TOKEN-MADE-HERE");
     has("rarity/run/hostler/join.yaml", "controlPlane:");
@@ -66,7 +66,7 @@ fn what_lands_is_what_the_inventory_says() {
 fn without_a_pod_network_of_hostlers_there_is_none() {
     let mut inventory = inventory();
     inventory.cluster.cni = Cni::None;
-    let rendered = rendered(&inventory, &blueprint("1.36.3")).expect("templates fit");
+    let rendered = rendered(&inventory, &blueprint(pins_of(None).expect("there are pins"))).expect("templates fit");
     assert!(!rendered.keys().any(|place| place.starts_with("cluster/")), "{:?}", rendered.keys());
 }
 
