@@ -23,7 +23,7 @@ const LOADER: &str = include_str!("../../templates/ssh/loader.sh");
 /// What the loader prints on both outputs before the script begins: what comes earlier is the login shell's or sudo's.
 const BEGIN: &str = "hostler begins";
 /// How much of a payload is in memory at once.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 512 * 1024;
 /// A line longer than this is delivered in pieces.
 const LONGEST_LINE: usize = 1 << 20;
 /// How long a machine that has no channel for us may go on having none.
@@ -312,7 +312,8 @@ async fn send(
             }
             Part::File { path, len } => {
                 let what = path.display().to_string();
-                let file = tokio::fs::File::open(&path).await.map_err(|why| Some(format!("{what}: {}", lower(&why.to_string()))))?;
+                let mut file = tokio::fs::File::open(&path).await.map_err(|why| Some(format!("{what}: {}", lower(&why.to_string()))))?;
+                file.set_max_buf_size(CHUNK);
                 (Box::new(file), len, what)
             }
             Part::Stream { stream, len } => (stream, len, "what is to be sent".to_owned()),

@@ -6,3 +6,4 @@ mod host_keys;
 mod reach;
 mod runs;
 mod sshd;
+mod sudo;
