@@ -74,14 +74,14 @@ impl Session {
         if !self.target.sudo {
             return Ok(Privilege::Login);
         }
-        match self.sudo("exec env LC_ALL=C sudo -n true", None).await? {
+        let refusal = match self.sudo("exec env LC_ALL=C sudo -n true", None).await? {
             None => return Ok(Privilege::Sudo),
             Some(SudoReason::Missing) => return Err(self.sudo_error(SudoReason::Missing)),
             Some(SudoReason::NeedsTerminal) => return Err(self.sudo_error(SudoReason::NeedsTerminal)),
             Some(SudoReason::NotAllowed) => return Err(self.sudo_error(SudoReason::NotAllowed)),
             // Whatever it says: a password may help, and what it says to one is clear.
-            Some(_) => {}
-        }
+            Some(reason) => reason,
+        };
         // Held while somebody is asked: the same password opens the other machines, as a rule.
         let mut shared = self.access.sudo_password.lock().await;
         if let Some(password) = shared.as_ref()
@@ -97,7 +97,10 @@ impl Session {
                 _ => format!("sudo password of {user} on {machine}, which that was not"),
             };
             let Ok(password) = self.access.asker.password(&question, "run this on a terminal").await else {
-                return Err(self.sudo_error(SudoReason::NobodyToAsk));
+                return Err(self.sudo_error(match refusal {
+                    SudoReason::Other(said) if !said.contains("password") => SudoReason::Other(said),
+                    _ => SudoReason::NobodyToAsk,
+                }));
             };
             self.access.redactor.add(&password);
             if self.opens(&password).await? {
