@@ -86,6 +86,12 @@ impl ConnectError {
         }
     }
 
+    /// Whether it let no key in, and would take a password.
+    pub fn takes_password(&self) -> bool {
+        let asks = |method: &String| method == "password" || method == "keyboard-interactive";
+        matches!(&*self.reason, Reason::AuthFailed { offered, .. } if offered.iter().any(asks))
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         let ConnectError { machine, address, user, .. } = self;

@@ -109,7 +109,7 @@ fn tmpfs(place: &str, options: &str, flags: MsFlags) {
     mount(Some("tmpfs"), place, Some("tmpfs"), flags, Some(options)).unwrap_or_else(|why| panic!("a tmpfs on {place}: {why}"));
 }
 
-fn bind(from: &str, place: &str) {
+pub fn bind(from: &str, place: &str) {
     mount(Some(from), place, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap_or_else(|why| panic!("{from} on {place}: {why}"));
 }
 

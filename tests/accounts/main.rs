@@ -8,7 +8,7 @@ mod sshd;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
-use hostler::ssh::{Exit, Part};
+use hostler::ssh::{ConnectError, Exit, Part, install_key};
 use sha2::{Digest, Sha256};
 
 use crate::machine::*;
@@ -72,4 +72,53 @@ async fn sudo_with_a_password() {
         }
     }
     assert_eq!(asked.questions(), ["sudo password of bash"]);
+}
+
+#[test]
+fn a_machine_that_allows_next_to_nothing_is_enough() {
+    alone("a_machine_that_allows_next_to_nothing_is_enough", "ALL ALL=(ALL) NOPASSWD: ALL", || async {
+        let config =
+            "AllowTcpForwarding no\nDisableForwarding yes\nPermitTTY no\nMaxSessions 1\nMaxStartups 1\nPrintMotd yes\nUsePAM yes\n";
+        let sshd = sshd(config);
+        // No sftp either: this sshd knows no subsystem.
+        assert!(!fs::read_to_string(sshd.path("sshd_config")).unwrap().contains("Subsystem"));
+        fs::write("/mnt/motd", "Friendship is magic\n").unwrap();
+        bind("/mnt/motd", "/etc/motd");
+        for (user, ..) in SHELLS {
+            let home = format!("/home/{user}");
+            chown(&*home, Some(0), Some(0)).unwrap();
+            fs::set_permissions(&home, fs::Permissions::from_mode(0o555)).unwrap();
+            let session = connect(&target(&sshd, user), &strict()).await;
+            // What the row is about is so.
+            let rows = format!("findmnt -no OPTIONS /tmp | grep -c noexec; ls -ld {home} | cut -c1-10");
+            let (one, two) = limited(async { tokio::join!(output(&session, &rows), output(&session, "id -u")) }).await;
+            assert_eq!((one.as_str(), two.as_str()), ("1\ndr-xr-xr-x\n", "0\n"), "{user}");
+        }
+    });
+}
+
+#[test]
+fn a_password_lets_a_key_in_once() {
+    alone("a_password_lets_a_key_in_once", ASKS, || async {
+        for config in ["PasswordAuthentication yes\n", "KbdInteractiveAuthentication yes\nUsePAM yes\n"] {
+            let sshd = sshd(&format!("{config}AuthorizedKeysFile .ssh/authorized_keys\n"));
+            for (user, ..) in SHELLS {
+                let target = target(&sshd, user);
+                let error = refused(&target, &strict()).await;
+                assert!(error.takes_password(), "{error}");
+                let error = limited(install_key(&target, &strict(), "wrong")).await.unwrap_err();
+                let wrong = error.downcast_ref::<ConnectError>().unwrap();
+                assert!(wrong.to_string().contains("does not let") && !wrong.to_string().contains("wrong"), "{wrong}");
+                refused(&target, &strict()).await;
+                limited(install_key(&target, &strict(), PASSWORD)).await.unwrap();
+                let (access, asked) = Asked::answering(&[PASSWORD]);
+                let session = connect(&target, &access).await;
+                assert_eq!(output(&session, "id -u").await, "0\n");
+                assert_eq!(asked.questions(), [format!("sudo password of {user}")]);
+                let keys = fs::metadata(format!("/home/{user}/.ssh/authorized_keys")).unwrap();
+                assert_eq!(keys.permissions().mode() & 0o777, 0o600);
+                fs::remove_dir_all(format!("/home/{user}/.ssh")).unwrap();
+            }
+        }
+    });
 }
