@@ -128,6 +128,9 @@ impl ConnectError {
             Reason::AuthFailed { tried, .. } if tried.len() > 5 => {
                 "the machine gives up after some keys: name the right one as `identity`".to_owned()
             }
+            Reason::AuthFailed { .. } if self.takes_password() => {
+                format!("let your key in with `ssh-copy-id {user}@{machine}`, or run this on a terminal, where it is offered")
+            }
             Reason::AuthFailed { .. } => {
                 format!("see that ~{user}/.ssh/authorized_keys on {machine} holds one of these keys, or name another `identity`")
             }

@@ -16,7 +16,7 @@ use super::target::Target;
 use crate::template;
 
 /// Logs in with `password` and appends the user's public key to authorized_keys there, if it is not there yet. The key is the first
-/// of the target's identities, else the agent's first.
+/// of the target's identities, else the agent's first. The password is tried on sudo before anybody is asked for one.
 ///
 /// # Errors
 /// There is no key, a [`ConnectError`](super::ConnectError), or what the machine says.
@@ -24,7 +24,12 @@ pub async fn install_key(target: &Target, access: &Arc<Access>, password: &str) 
     access.redactor.add(password);
     let key = public_key(target).await?;
     let session = Session::connect_with_password(target, access, password).await?;
-    session.authorize(&key).await
+    session.authorize(&key).await?;
+    if target.sudo {
+        // The same word opens sudo, as a rule.
+        access.sudo_passwords.lock().await.push((target.name.clone(), password.to_owned()));
+    }
+    Ok(())
 }
 
 impl Session {

@@ -66,6 +66,14 @@ impl SudoError {
 }
 
 impl Session {
+    /// Finds out how scripts become root; the first script does it otherwise. Somebody may be asked for sudo's password.
+    ///
+    /// # Errors
+    /// [`RunError::Sudo`], or what ends the connection.
+    pub async fn become_root(&self) -> Result<(), RunError> {
+        self.privilege().await.map(|_| ())
+    }
+
     pub(super) async fn privilege(&self) -> Result<&Privilege, RunError> {
         self.privilege.get_or_try_init(|| self.find_privilege()).await
     }
@@ -82,18 +90,32 @@ impl Session {
             // Whatever it says: a password may help, and what it says to one is clear.
             Some(reason) => reason,
         };
-        // Held while somebody is asked: the same password opens the other machines, as a rule.
-        let mut shared = self.access.sudo_password.lock().await;
-        if let Some(password) = shared.as_ref()
-            && self.opens(password).await?
-        {
-            return Ok(Privilege::SudoWithPassword(password.clone()));
+        let mut tried: Option<String> = None;
+        loop {
+            // Held while somebody is asked: the same password opens the other machines, as a rule.
+            let mut known = self.access.sudo_passwords.lock().await;
+            let own = known.iter().find(|(machine, _)| *machine == self.target.name).or(known.first());
+            let likely = own.map(|(_, password)| password.clone()).filter(|password| tried.as_ref() != Some(password));
+            let Some(password) = likely else {
+                let password = self.ask(tried.is_some(), refusal).await?;
+                known.push((self.target.name.clone(), password.clone()));
+                return Ok(Privilege::SudoWithPassword(password));
+            };
+            drop(known);
+            if self.opens(&password).await? {
+                return Ok(Privilege::SudoWithPassword(password));
+            }
+            tried = Some(password);
         }
+    }
+
+    /// A password that sudo takes, from a person. `another`: the one of the other machines is not it.
+    async fn ask(&self, another: bool, refusal: SudoReason) -> Result<String, RunError> {
         let (user, machine) = (&self.target.user, &self.target.name);
         for attempt in 0..ATTEMPTS {
-            let question = match (attempt, &*shared) {
-                (0, None) => format!("sudo password of {user}"),
-                (0, Some(_)) => format!("sudo password of {user} on {machine}, which is another one"),
+            let question = match attempt {
+                0 if another => format!("sudo password of {user} on {machine}, which is another one"),
+                0 => format!("sudo password of {user}"),
                 _ => format!("sudo password of {user} on {machine}, which that was not"),
             };
             let Ok(password) = self.access.asker.password(&question, "run this on a terminal").await else {
@@ -104,8 +126,7 @@ impl Session {
             };
             self.access.redactor.add(&password);
             if self.opens(&password).await? {
-                shared.get_or_insert_with(|| password.clone());
-                return Ok(Privilege::SudoWithPassword(password));
+                return Ok(password);
             }
         }
         Err(self.sudo_error(SudoReason::WrongPassword))

@@ -6,7 +6,10 @@ mod machine;
 mod sshd;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use hostler::ssh::{ConnectError, Exit, Part, install_key};
 use sha2::{Digest, Sha256};
@@ -120,5 +123,60 @@ fn a_password_lets_a_key_in_once() {
                 fs::remove_dir_all(format!("/home/{user}/.ssh")).unwrap();
             }
         }
+    });
+}
+
+/// `hostler` with a home of its own, on a terminal on which `typed` is typed: exit status, and all that the terminal shows.
+fn on_a_terminal(home: &Path, arguments: &str, typed: &str) -> (Option<i32>, String) {
+    let mut terminal = Command::new("script")
+        .args(["-qec", &format!("{} {arguments}", env!("CARGO_BIN_EXE_hostler")), "/dev/null"])
+        .env("HOME", home)
+        .env("SHELL", "/bin/sh")
+        .env_remove("SSH_AUTH_SOCK")
+        .current_dir(home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    terminal.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    let output = terminal.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn a_new_machine_is_let_in_to_by_one_password() {
+    alone("a_new_machine_is_let_in_to_by_one_password", ASKS, || async {
+        let sshd = sshd("PasswordAuthentication yes\nAuthorizedKeysFile .ssh/authorized_keys\n");
+        let home = sshd.path("home");
+        fs::create_dir_all(home.join(".ssh")).unwrap();
+        fs::rename(sshd.path("user_key"), home.join(".ssh/id_ed25519")).unwrap();
+        fs::rename(sshd.path("user_key.pub"), home.join(".ssh/id_ed25519.pub")).unwrap();
+        fs::write(home.join(".ssh/config"), format!("Host *\n Port {}\n", sshd.port)).unwrap();
+        sshd.write_known_hosts(&format!("* {}\n", sshd.host_key("ed25519")));
+        let init = |file: &str| format!("init --user bash --yes --inventory {file} pie=127.0.0.1");
+        // Nobody there: what to do is said.
+        let alone = Command::new(env!("CARGO_BIN_EXE_hostler"))
+            .args(init("none.yaml").split(' '))
+            .env("HOME", &home)
+            .current_dir(&home)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&alone.stderr);
+        assert_eq!(alone.status.code(), Some(4), "{said}");
+        assert!(said.contains("does not let bash in") && said.contains("ssh-copy-id bash@pie"), "{said}");
+        // Somebody says yes, and the right password at the second try: sudo takes it too.
+        let (status, said) = on_a_terminal(&home, &init("first.yaml"), &format!("yes\nwrong\n{PASSWORD}\n"));
+        assert_eq!(status, Some(0), "{said}");
+        assert!(said.contains("your key is not known on pie"), "{said}");
+        assert!(said.contains("password of bash on pie, which that was not"), "{said}");
+        assert!(!said.contains("sudo password"), "{said}");
+        assert!(fs::read_to_string(home.join("first.yaml")).unwrap().contains("pie"));
+        let key = fs::read_to_string(home.join(".ssh/id_ed25519.pub")).unwrap();
+        assert_eq!(fs::read_to_string("/home/bash/.ssh/authorized_keys").unwrap().trim(), key.trim());
+        // From then on there is nothing to ask but sudo's.
+        let (status, said) = on_a_terminal(&home, &init("second.yaml"), &format!("{PASSWORD}\n"));
+        assert_eq!(status, Some(0), "{said}");
+        assert!(said.contains("sudo password of bash") && !said.contains("is not known"), "{said}");
     });
 }
