@@ -3,14 +3,18 @@
 use std::fmt;
 
 use super::access::ATTEMPTS;
-use super::run::{Exit, Line, RunError};
+use super::run::{Exit, Line, RunError, on_a_terminal};
 use super::session::Session;
 
 pub(super) enum Privilege {
     /// The user as he comes: root, or one whose inventory says `become: false`.
     Login,
-    Sudo,
-    SudoWithPassword(String),
+    Sudo {
+        /// `None`: it wants none.
+        password: Option<String>,
+        /// It wants a terminal.
+        terminal: bool,
+    },
 }
 
 /// Why scripts can't become root.
@@ -82,13 +86,17 @@ impl Session {
         if !self.target.sudo {
             return Ok(Privilege::Login);
         }
-        let refusal = match self.sudo("exec env LC_ALL=C sudo -n true", None).await? {
-            None => return Ok(Privilege::Sudo),
-            Some(SudoReason::Missing) => return Err(self.sudo_error(SudoReason::Missing)),
-            Some(SudoReason::NeedsTerminal) => return Err(self.sudo_error(SudoReason::NeedsTerminal)),
-            Some(SudoReason::NotAllowed) => return Err(self.sudo_error(SudoReason::NotAllowed)),
-            // Whatever it says: a password may help, and what it says to one is clear.
-            Some(reason) => reason,
+        let mut terminal = false;
+        let refusal = loop {
+            match self.sudo("-n true", None, terminal).await? {
+                None => return Ok(Privilege::Sudo { password: None, terminal }),
+                Some(SudoReason::NeedsTerminal) if !terminal => terminal = true,
+                Some(reason @ (SudoReason::Missing | SudoReason::NeedsTerminal | SudoReason::NotAllowed)) => {
+                    return Err(self.sudo_error(reason));
+                }
+                // Whatever it says: a password may help, and what it says to one is clear.
+                Some(reason) => break reason,
+            }
         };
         let mut tried: Option<String> = None;
         loop {
@@ -97,20 +105,20 @@ impl Session {
             let own = known.iter().find(|(machine, _)| *machine == self.target.name).or(known.first());
             let likely = own.map(|(_, password)| password.clone()).filter(|password| tried.as_ref() != Some(password));
             let Some(password) = likely else {
-                let password = self.ask(tried.is_some(), refusal).await?;
+                let password = self.ask(tried.is_some(), refusal, terminal).await?;
                 known.push((self.target.name.clone(), password.clone()));
-                return Ok(Privilege::SudoWithPassword(password));
+                return Ok(Privilege::Sudo { password: Some(password), terminal });
             };
             drop(known);
-            if self.opens(&password).await? {
-                return Ok(Privilege::SudoWithPassword(password));
+            if self.opens(&password, terminal).await? {
+                return Ok(Privilege::Sudo { password: Some(password), terminal });
             }
             tried = Some(password);
         }
     }
 
     /// A password that sudo takes, from a person. `another`: the one of the other machines is not it.
-    async fn ask(&self, another: bool, refusal: SudoReason) -> Result<String, RunError> {
+    async fn ask(&self, another: bool, refusal: SudoReason, terminal: bool) -> Result<String, RunError> {
         let (user, machine) = (&self.target.user, &self.target.name);
         for attempt in 0..ATTEMPTS {
             let question = match attempt {
@@ -125,7 +133,7 @@ impl Session {
                 }));
             };
             self.access.redactor.add(&password);
-            if self.opens(&password).await? {
+            if self.opens(&password, terminal).await? {
                 return Ok(password);
             }
         }
@@ -133,8 +141,8 @@ impl Session {
     }
 
     /// Whether sudo takes `password`.
-    async fn opens(&self, password: &str) -> Result<bool, RunError> {
-        match self.sudo("exec env LC_ALL=C sudo -k -S -p '' true", Some(password)).await? {
+    async fn opens(&self, password: &str, terminal: bool) -> Result<bool, RunError> {
+        match self.sudo("-k -S -p \"\" true", Some(password), terminal).await? {
             None => Ok(true),
             Some(SudoReason::WrongPassword) => Ok(false),
             Some(reason) => Err(self.sudo_error(reason)),
@@ -142,7 +150,9 @@ impl Session {
     }
 
     /// Runs a sudo that does nothing. `None`: it did it.
-    async fn sudo(&self, command: &str, password: Option<&str>) -> Result<Option<SudoReason>, RunError> {
+    async fn sudo(&self, words: &str, password: Option<&str>, terminal: bool) -> Result<Option<SudoReason>, RunError> {
+        let command = format!("env LC_ALL=C sudo {words}");
+        let command = if terminal { on_a_terminal(&command) } else { format!("exec {command}") };
         let mut said = String::new();
         let input = password.map(|password| format!("{password}\n").into_bytes()).unwrap_or_default();
         let listen = |line: Line| {
@@ -150,7 +160,7 @@ impl Session {
             said.push_str(text);
             said.push('\n');
         };
-        let exit = self.exec(command, input, Vec::new(), |_| {}, listen).await?;
+        let exit = self.exec(&command, input, Vec::new(), |_| {}, listen).await?;
         Ok(match exit {
             Exit::Status(0) => None,
             Exit::Status(127) => Some(SudoReason::Missing),

@@ -43,15 +43,40 @@ const ASKS: &str = "ALL ALL=(ALL) ALL";
 #[test]
 fn sudo_wants_a_password_a_lecture_and_a_terminal_of_its_own() {
     let rules = format!("Defaults lecture=always, use_pty\n{ASKS}");
-    alone("sudo_wants_a_password_a_lecture_and_a_terminal_of_its_own", &rules, sudo_with_a_password);
+    alone("sudo_wants_a_password_a_lecture_and_a_terminal_of_its_own", &rules, || sudo_with_a_password(by_signal()));
 }
 
 #[test]
 fn sudo_wants_a_password_and_no_terminal() {
-    alone("sudo_wants_a_password_and_no_terminal", &format!("Defaults !use_pty\n{ASKS}"), sudo_with_a_password);
+    alone("sudo_wants_a_password_and_no_terminal", &format!("Defaults !use_pty\n{ASKS}"), || sudo_with_a_password(by_signal()));
 }
 
-async fn sudo_with_a_password() {
+#[test]
+fn sudo_wants_a_terminal() {
+    alone("sudo_wants_a_terminal", "Defaults requiretty\nALL ALL=(ALL) NOPASSWD: ALL", || async {
+        let sshd = sshd("");
+        for (user, shell, _) in SHELLS {
+            let session = connect(&target(&sshd, user), &strict()).await;
+            let (mut out, mut err) = (String::new(), String::new());
+            let exit = limited(session.read("id -u; echo err >&2; exit 75", &mut out, &mut err)).await.unwrap();
+            assert_eq!((exit, out.as_str(), err.as_str()), (Exit::Status(75), "0\n", "err\n"), "{shell}");
+        }
+    });
+}
+
+#[test]
+fn sudo_wants_a_password_a_terminal_and_one_of_its_own() {
+    let rules = format!("Defaults lecture=always, requiretty, use_pty\n{ASKS}");
+    // What makes the terminal tells a signal as a shell does.
+    alone("sudo_wants_a_password_a_terminal_and_one_of_its_own", &rules, || sudo_with_a_password(Exit::Status(128 + 15)));
+}
+
+fn by_signal() -> Exit {
+    Exit::Signal("TERM".to_owned())
+}
+
+/// `terminated`: how a script ends that a SIGTERM ended.
+async fn sudo_with_a_password(terminated: Exit) {
     let sshd = sshd("");
     let (access, asked) = Asked::answering(&[PASSWORD]);
     let (bash, fish) = (target(&sshd, "bash"), target(&sshd, "fish"));
@@ -70,7 +95,7 @@ async fn sudo_with_a_password() {
         let exit =
             limited(session.run(&script, vec![Part::Bytes(payload.clone())], |_| {}, |line| heard.push(line.to_owned()))).await.unwrap();
         assert_eq!((exit, heard.as_slice()), (Exit::Status(1), &["0".to_owned(), format!("{expected}  -"), "0".to_owned()][..]));
-        for (script, exit) in [("exit 75", Exit::Status(75)), ("kill -TERM $$", Exit::Signal("TERM".to_owned()))] {
+        for (script, exit) in [("exit 75", Exit::Status(75)), ("kill -TERM $$", terminated.clone())] {
             assert_eq!(limited(session.run(script, Vec::new(), |_| {}, |_| {})).await.unwrap(), exit, "{script}");
         }
     }
