@@ -113,6 +113,12 @@ pub fn bind(from: &str, place: &str) {
     mount(Some(from), place, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap_or_else(|why| panic!("{from} on {place}: {why}"));
 }
 
+/// What is bound to `place` can't be written from here on.
+pub fn read_only(place: &str) {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOEXEC;
+    mount(None::<&str>, place, None::<&str>, flags, None::<&str>).unwrap_or_else(|why| panic!("{place} read-only: {why}"));
+}
+
 /// `place` holds `text` here.
 fn write(place: &str, text: &str, mode: u32) {
     let file = format!("/mnt/{}", place.replace('/', "_"));

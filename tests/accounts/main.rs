@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use hostler::ssh::{ConnectError, Exit, Part, install_key};
+use hostler::ssh::{ConnectError, Exit, Part, Target, install_key};
 use sha2::{Digest, Sha256};
 
 use crate::machine::*;
@@ -203,5 +203,28 @@ fn a_new_machine_is_let_in_to_by_one_password() {
         let (status, said) = on_a_terminal(&home, &init("second.yaml"), &format!("{PASSWORD}\n"));
         assert_eq!(status, Some(0), "{said}");
         assert!(said.contains("sudo password of bash") && !said.contains("is not known"), "{said}");
+    });
+}
+
+#[test]
+fn known_hosts_that_is_read_only_does_not_stop_a_run() {
+    alone("known_hosts_that_is_read_only_does_not_stop_a_run", "", || async {
+        let (sshd, other) = (sshd(""), sshd(""));
+        let known = format!("[127.0.0.1]:{} {}\n", other.port, other.host_key("ed25519"));
+        sshd.write_known_hosts(&known);
+        let folder = sshd.path("home/.ssh");
+        let folder = folder.to_str().unwrap();
+        bind(folder, folder);
+        read_only(folder);
+        // What it says counts, a stranger is taken for this run when that was asked for, and nothing is written.
+        let known_by_it = Target { port: other.port, identities: vec![other.path("user_key")], ..sshd.stranger() };
+        connect(&known_by_it, &strict()).await;
+        refused(&sshd.stranger(), &strict()).await;
+        let access = accepting();
+        for _ in 0..2 {
+            connect(&sshd.stranger(), &access).await;
+        }
+        assert_eq!(fs::read_to_string(sshd.known_hosts()).unwrap(), known);
+        assert!(fs::write(sshd.known_hosts(), "").is_err(), "it can be written after all");
     });
 }
