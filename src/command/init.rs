@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::connect::Connecting;
-use super::host_keys;
+use super::{host_keys, login};
 use crate::execute::{Link, gather};
 use crate::facts::{Facts, Observation};
 use crate::inventory::{Connection, MachineName};
@@ -131,6 +131,7 @@ async fn look(given: &[Given], user: &str, connecting: &Connecting, reporter: &R
     if !connecting.accept_new_host_keys {
         host_keys::settle(targets, reporter).await?;
     }
+    login::log_in(&links, reporter).await?;
     let mut seen = gather::gather(&links, &wanted::question()?, &reporter.events()).await?;
     let mut all = Vec::new();
     let mut lost = Vec::new();

@@ -15,6 +15,7 @@ pub mod host_keys;
 pub mod init;
 pub mod kubeconfig;
 pub mod lab;
+pub mod login;
 pub mod probe;
 pub mod rebuild;
 pub mod remove;

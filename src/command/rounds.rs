@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::connect::{self, Connecting};
+use super::login;
 use crate::artifact::{self, Bundle};
 use crate::event::Event;
 use crate::execute::{Link, Outcome, Run, execute, gather};
@@ -73,6 +74,7 @@ pub async fn look(common: &Common, goal: &Goal, from_source: bool, reporter: &Re
     let mut links = connect::links(&inventory, &common.connecting, reporter)?;
     let asked = goal.asks(&inventory);
     links.retain(|name, _| asked.contains(name));
+    login::log_in(&links, reporter).await?;
     let seen = gather::gather(&links, &wanted::question()?, &reporter.events()).await?;
     // What runs decides: whether the inventory may want another version is for the planner to say.
     let version = running_version(&seen).or_else(|| inventory.cluster.version.clone());

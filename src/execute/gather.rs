@@ -11,7 +11,7 @@ use super::Link;
 use crate::event::{Event, Events};
 use crate::facts::{self, Observation, Question};
 use crate::inventory::MachineName;
-use crate::ssh::Exit;
+use crate::ssh::{Exit, RunError};
 use crate::template;
 
 /// How long a machine may take to tell its facts. A loaded one needs a second.
@@ -38,34 +38,53 @@ pub async fn gather(
                     events.send(Event::Gathered { machine: name.clone(), took: begun.elapsed() });
                     Observation::Facts(Box::new(facts))
                 }
-                Ok(Err(why)) => Observation::Unreachable(why),
-                Err(_) => Observation::Unreachable(format!("it did not tell its facts within {} s", LIMIT.as_secs())),
+                Ok(Err(Untold { reason, hint })) => {
+                    events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
+                    Observation::Unreachable(reason)
+                }
+                Err(_) => {
+                    let reason = format!("it did not tell its facts within {} s", LIMIT.as_secs());
+                    let hint = "look whether it is on, and whether `ssh` reaches it".to_owned();
+                    events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
+                    Observation::Unreachable(reason)
+                }
             };
-            if let Observation::Unreachable(reason) = &seen {
-                let hint = "look whether it is on, and whether `ssh` reaches it".to_owned();
-                events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
-            }
             (name, seen)
         });
     }
     Ok(looking.join_all().await.into_iter().collect())
 }
 
-async fn look(link: &Link, script: &str) -> Result<facts::Facts, String> {
+/// Why a machine does not tell its facts, and what to do about it.
+struct Untold {
+    reason: String,
+    hint: String,
+}
+
+impl From<RunError> for Untold {
+    fn from(error: RunError) -> Untold {
+        Untold { reason: error.to_string(), hint: error.hint() }
+    }
+}
+
+async fn look(link: &Link, script: &str) -> Result<facts::Facts, Untold> {
     let mut output = String::new();
     let mut said = String::new();
     for attempt in 0.. {
         output.clear();
         said.clear();
-        let session = link.session().await.map_err(|error| error.to_string())?;
+        let session = link.session().await?;
         let result = session.read(script, &mut output, &mut said).await;
         match result {
             Ok(Exit::Status(0)) => break,
-            Ok(exit) => return Err(format!("its facts script ended with {exit}: {}", said.trim())),
+            Ok(exit) => {
+                let reason = format!("its facts script ended with {exit}: {}", said.trim());
+                return Err(Untold { reason, hint: "see docs/troubleshooting.md".to_owned() });
+            }
             // A connection kept from an earlier round may have died since.
-            Err(_) if attempt == 0 => link.forget().await,
-            Err(error) => return Err(error.to_string()),
+            Err(RunError::Lost(_)) if attempt == 0 => link.forget().await,
+            Err(error) => return Err(error.into()),
         }
     }
-    facts::parse(&output).map_err(|error| error.to_string())
+    facts::parse(&output).map_err(|error| Untold { reason: error.to_string(), hint: "see docs/troubleshooting.md".to_owned() })
 }

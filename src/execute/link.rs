@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Result;
 use tokio::sync::Mutex;
 
 use super::Run;
@@ -12,19 +13,72 @@ use crate::ssh::{self, RunError, Session, Target};
 pub struct Link {
     target: Target,
     access: Arc<ssh::Access>,
-    session: Mutex<Option<Arc<Session>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Arc<Session>>,
+    /// Why [`Link::open`] failed, until somebody was told.
+    failed: Option<RunError>,
+}
+
+/// What came of opening a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    Open,
+    /// The machine knows none of the user's keys, and would take a password.
+    TakesPassword,
+    Failed,
 }
 
 impl Link {
     /// `session`: the connection, where there is one already.
     pub fn new(target: Target, access: Arc<ssh::Access>, session: Option<Arc<Session>>) -> Link {
-        Link { target, access, session: Mutex::new(session) }
+        Link { target, access, state: Mutex::new(State { session, failed: None }) }
+    }
+
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Opens the connection and finds out how scripts become root there. A person may be asked, and has all the time there is. What
+    /// fails is told by the next [`session`](Link::session), which then does not try again: an absent machine is waited for once.
+    pub async fn open(&self) -> Opened {
+        let mut state = self.state.lock().await;
+        *state = State::default();
+        let opened = match Session::connect(&self.target, &self.access).await {
+            Ok(session) => session.become_root().await.map(|()| session),
+            Err(error) => Err(RunError::Connect(error)),
+        };
+        match opened {
+            Ok(session) => {
+                state.session = Some(Arc::new(session));
+                Opened::Open
+            }
+            Err(error) => {
+                let takes_password = matches!(&error, RunError::Connect(error) if error.takes_password());
+                state.failed = Some(error);
+                if takes_password { Opened::TakesPassword } else { Opened::Failed }
+            }
+        }
+    }
+
+    /// Logs in with `password` and lets the user's key in, so that [`open`](Link::open) needs no password.
+    ///
+    /// # Errors
+    /// As [`ssh::install_key`].
+    pub async fn install_key(&self, password: &str) -> Result<()> {
+        ssh::install_key(&self.target, &self.access, password).await
     }
 
     /// The open connection, or a new one. Callers that come at the same time share it.
     pub async fn session(&self) -> Result<Arc<Session>, RunError> {
-        let mut session = self.session.lock().await;
-        if let Some(open) = session.as_ref().filter(|session| !session.is_closed()) {
+        let mut state = self.state.lock().await;
+        if let Some(failed) = state.failed.take() {
+            return Err(failed);
+        }
+        if let Some(open) = state.session.as_ref().filter(|session| !session.is_closed()) {
             return Ok(open.clone());
         }
         let opened = tokio::time::timeout(Duration::from_secs(60), Session::connect(&self.target, &self.access))
@@ -32,13 +86,13 @@ impl Link {
             .map_err(|_| RunError::Lost(format!("no connection to {} within a minute", self.target.name)))?
             .map_err(|error| if error.is_retryable() { RunError::Lost(error.to_string()) } else { RunError::Connect(error) })?;
         let opened = Arc::new(opened);
-        *session = Some(opened.clone());
+        state.session = Some(opened.clone());
         Ok(opened)
     }
 
     /// Gives the connection up: the next user opens a new one.
     pub async fn forget(&self) {
-        self.session.lock().await.take();
+        self.state.lock().await.session.take();
     }
 }
 

@@ -19,7 +19,7 @@ pub mod gather;
 pub mod link;
 mod step;
 
-pub use link::Link;
+pub use link::{Link, Opened};
 
 /// What a run did, and what it did not.
 #[derive(Debug, Clone, Default, Serialize)]

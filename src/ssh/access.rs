@@ -50,8 +50,8 @@ pub struct Access {
     pub(super) asking: Mutex<()>,
     /// Keys that had a passphrase; `None`: nobody knew it.
     unlocked: Mutex<HashMap<PathBuf, Option<Arc<PrivateKey>>>>,
-    /// The sudo password that was right last.
-    pub(super) sudo_password: Mutex<Option<String>>,
+    /// Sudo's passwords with the machine where each was right (or is likely to be), the first one first.
+    pub(super) sudo_passwords: Mutex<Vec<(String, String)>>,
     /// One connection a jump host, however many machines are behind it.
     pub(super) hops: Mutex<HashMap<String, Arc<Mutex<Weak<Session>>>>>,
 }
@@ -68,7 +68,7 @@ impl Access {
             accepted: Mutex::default(),
             asking: Mutex::default(),
             unlocked: Mutex::default(),
-            sudo_password: Mutex::default(),
+            sudo_passwords: Mutex::default(),
             hops: Mutex::default(),
         })
     }

@@ -86,6 +86,12 @@ impl ConnectError {
         }
     }
 
+    /// Whether it let no key in, and would take a password.
+    pub fn takes_password(&self) -> bool {
+        let asks = |method: &String| method == "password" || method == "keyboard-interactive";
+        matches!(&*self.reason, Reason::AuthFailed { offered, .. } if offered.iter().any(asks))
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         let ConnectError { machine, address, user, .. } = self;
@@ -121,6 +127,9 @@ impl ConnectError {
             }
             Reason::AuthFailed { tried, .. } if tried.len() > 5 => {
                 "the machine gives up after some keys: name the right one as `identity`".to_owned()
+            }
+            Reason::AuthFailed { .. } if self.takes_password() => {
+                format!("let your key in with `ssh-copy-id {user}@{machine}`, or run this on a terminal, where it is offered")
             }
             Reason::AuthFailed { .. } => {
                 format!("see that ~{user}/.ssh/authorized_keys on {machine} holds one of these keys, or name another `identity`")

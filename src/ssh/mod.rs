@@ -4,9 +4,11 @@
 
 mod access;
 mod auth;
+mod cipher;
 mod config;
 mod error;
 mod host_key;
+mod install;
 mod known_hosts;
 mod pattern;
 mod remember;
@@ -16,9 +18,10 @@ mod stream;
 mod sudo;
 mod target;
 
-pub use access::{Access, Limits};
+pub use access::{ATTEMPTS, Access, Limits};
 pub use error::{ConnectError, Reason};
 pub use host_key::{Pin, fingerprint};
+pub use install::install_key;
 pub use remember::{forget, remember, replace};
 pub use run::{Exit, Line, Part, RunError};
 pub use session::{Session, fetch_host_key};

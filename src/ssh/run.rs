@@ -20,10 +20,12 @@ use super::sudo::{Privilege, SudoError};
 
 /// Its last line is the command; what is above explains it.
 const LOADER: &str = include_str!("../../templates/ssh/loader.sh");
+/// As [`LOADER`].
+const TERMINAL: &str = include_str!("../../templates/ssh/terminal.sh");
 /// What the loader prints on both outputs before the script begins: what comes earlier is the login shell's or sudo's.
 const BEGIN: &str = "hostler begins";
 /// How much of a payload is in memory at once.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 512 * 1024;
 /// A line longer than this is delivered in pieces.
 const LONGEST_LINE: usize = 1 << 20;
 /// How long a machine that has no channel for us may go on having none.
@@ -164,10 +166,16 @@ impl Session {
         mut line: impl FnMut(Line<'_>),
     ) -> Result<Exit, RunError> {
         let loader = LOADER.lines().last().unwrap_or_default();
-        let (command, mut head) = match privilege {
-            Privilege::Login => (format!("exec /bin/sh -c '{loader}'"), String::new()),
-            Privilege::Sudo => (format!("exec sudo -n -- /bin/sh -c '{loader}'"), String::new()),
-            Privilege::SudoWithPassword(password) => (format!("exec sudo -S -p '' -- /bin/sh -c '{loader}'"), format!("{password}\n")),
+        let command = match privilege {
+            Privilege::Login => format!("exec /bin/sh -c '{loader}'"),
+            Privilege::Sudo { password, terminal: false } => format!("exec sudo {} -- /bin/sh -c '{loader}'", options(password.as_ref())),
+            Privilege::Sudo { password, terminal: true } => {
+                on_a_terminal(&format!("sudo {} -- /bin/sh -c \"$LOADER\"", options(password.as_ref())))
+            }
+        };
+        let mut head = match privilege {
+            Privilege::Sudo { password: Some(password), .. } => format!("{password}\n"),
+            _ => String::new(),
         };
         head.push_str(&format!("hostler script {}\n{script}", script.len()));
         let mut begun = [false, false];
@@ -269,6 +277,17 @@ impl Session {
     }
 }
 
+/// sudo's: never asking, or taking the password from its standard input without a prompt.
+fn options(password: Option<&String>) -> &'static str {
+    if password.is_some() { "-S -p \"\"" } else { "-n" }
+}
+
+/// `command` with a terminal that it does not read or write. It finds the loader in LOADER.
+pub(super) fn on_a_terminal(command: &str) -> String {
+    let [terminal, loader] = [TERMINAL, LOADER].map(|file| file.lines().last().unwrap_or_default());
+    format!("exec /bin/sh -c '{terminal}' '{loader}' 'exec {command} <&3 >&4 2>&5 3<&- 4>&- 5>&-'")
+}
+
 /// Closes the channel when its command is done or given up, and lets the next one have it.
 struct OpenChannel<'a> {
     session: &'a Session,
@@ -312,7 +331,8 @@ async fn send(
             }
             Part::File { path, len } => {
                 let what = path.display().to_string();
-                let file = tokio::fs::File::open(&path).await.map_err(|why| Some(format!("{what}: {}", lower(&why.to_string()))))?;
+                let mut file = tokio::fs::File::open(&path).await.map_err(|why| Some(format!("{what}: {}", lower(&why.to_string()))))?;
+                file.set_max_buf_size(CHUNK);
                 (Box::new(file), len, what)
             }
             Part::Stream { stream, len } => (stream, len, "what is to be sent".to_owned()),

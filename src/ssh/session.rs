@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::access::Access;
 use super::auth::Authenticator;
+use super::cipher;
 use super::error::{ConnectError, Reason};
 use super::host_key::{Judge, Judgement, fingerprint, kinds};
 use super::remember::remember;
@@ -309,7 +310,7 @@ fn classify(error: russh::Error, judgement: Option<Judgement>) -> Reason {
 
 fn config(preferred: Preferred, keepalive: Duration) -> client::Config {
     client::Config {
-        preferred,
+        preferred: Preferred { cipher: cipher::order().into(), ..preferred },
         keepalive_interval: Some(keepalive),
         keepalive_max: KEEPALIVES,
         inactivity_timeout: None,

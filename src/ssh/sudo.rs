@@ -3,14 +3,18 @@
 use std::fmt;
 
 use super::access::ATTEMPTS;
-use super::run::{Exit, Line, RunError};
+use super::run::{Exit, Line, RunError, on_a_terminal};
 use super::session::Session;
 
 pub(super) enum Privilege {
     /// The user as he comes: root, or one whose inventory says `become: false`.
     Login,
-    Sudo,
-    SudoWithPassword(String),
+    Sudo {
+        /// `None`: it wants none.
+        password: Option<String>,
+        /// It wants a terminal.
+        terminal: bool,
+    },
 }
 
 /// Why scripts can't become root.
@@ -66,6 +70,14 @@ impl SudoError {
 }
 
 impl Session {
+    /// Finds out how scripts become root; the first script does it otherwise. Somebody may be asked for sudo's password.
+    ///
+    /// # Errors
+    /// [`RunError::Sudo`], or what ends the connection.
+    pub async fn become_root(&self) -> Result<(), RunError> {
+        self.privilege().await.map(|_| ())
+    }
+
     pub(super) async fn privilege(&self) -> Result<&Privilege, RunError> {
         self.privilege.get_or_try_init(|| self.find_privilege()).await
     }
@@ -74,43 +86,63 @@ impl Session {
         if !self.target.sudo {
             return Ok(Privilege::Login);
         }
-        match self.sudo("exec env LC_ALL=C sudo -n true", None).await? {
-            None => return Ok(Privilege::Sudo),
-            Some(SudoReason::Missing) => return Err(self.sudo_error(SudoReason::Missing)),
-            Some(SudoReason::NeedsTerminal) => return Err(self.sudo_error(SudoReason::NeedsTerminal)),
-            Some(SudoReason::NotAllowed) => return Err(self.sudo_error(SudoReason::NotAllowed)),
-            // Whatever it says: a password may help, and what it says to one is clear.
-            Some(_) => {}
+        let mut terminal = false;
+        let refusal = loop {
+            match self.sudo("-n true", None, terminal).await? {
+                None => return Ok(Privilege::Sudo { password: None, terminal }),
+                Some(SudoReason::NeedsTerminal) if !terminal => terminal = true,
+                Some(reason @ (SudoReason::Missing | SudoReason::NeedsTerminal | SudoReason::NotAllowed)) => {
+                    return Err(self.sudo_error(reason));
+                }
+                // Whatever it says: a password may help, and what it says to one is clear.
+                Some(reason) => break reason,
+            }
+        };
+        let mut tried: Option<String> = None;
+        loop {
+            // Held while somebody is asked: the same password opens the other machines, as a rule.
+            let mut known = self.access.sudo_passwords.lock().await;
+            let own = known.iter().find(|(machine, _)| *machine == self.target.name).or(known.first());
+            let likely = own.map(|(_, password)| password.clone()).filter(|password| tried.as_ref() != Some(password));
+            let Some(password) = likely else {
+                let password = self.ask(tried.is_some(), refusal, terminal).await?;
+                known.push((self.target.name.clone(), password.clone()));
+                return Ok(Privilege::Sudo { password: Some(password), terminal });
+            };
+            drop(known);
+            if self.opens(&password, terminal).await? {
+                return Ok(Privilege::Sudo { password: Some(password), terminal });
+            }
+            tried = Some(password);
         }
-        // Held while somebody is asked: the same password opens the other machines, as a rule.
-        let mut shared = self.access.sudo_password.lock().await;
-        if let Some(password) = shared.as_ref()
-            && self.opens(password).await?
-        {
-            return Ok(Privilege::SudoWithPassword(password.clone()));
-        }
+    }
+
+    /// A password that sudo takes, from a person. `another`: the one of the other machines is not it.
+    async fn ask(&self, another: bool, refusal: SudoReason, terminal: bool) -> Result<String, RunError> {
         let (user, machine) = (&self.target.user, &self.target.name);
         for attempt in 0..ATTEMPTS {
-            let question = match (attempt, &*shared) {
-                (0, None) => format!("sudo password of {user}"),
-                (0, Some(_)) => format!("sudo password of {user} on {machine}, which is another one"),
+            let question = match attempt {
+                0 if another => format!("sudo password of {user} on {machine}, which is another one"),
+                0 => format!("sudo password of {user}"),
                 _ => format!("sudo password of {user} on {machine}, which that was not"),
             };
             let Ok(password) = self.access.asker.password(&question, "run this on a terminal").await else {
-                return Err(self.sudo_error(SudoReason::NobodyToAsk));
+                return Err(self.sudo_error(match refusal {
+                    SudoReason::Other(said) if !said.contains("password") => SudoReason::Other(said),
+                    _ => SudoReason::NobodyToAsk,
+                }));
             };
             self.access.redactor.add(&password);
-            if self.opens(&password).await? {
-                shared.get_or_insert_with(|| password.clone());
-                return Ok(Privilege::SudoWithPassword(password));
+            if self.opens(&password, terminal).await? {
+                return Ok(password);
             }
         }
         Err(self.sudo_error(SudoReason::WrongPassword))
     }
 
     /// Whether sudo takes `password`.
-    async fn opens(&self, password: &str) -> Result<bool, RunError> {
-        match self.sudo("exec env LC_ALL=C sudo -k -S -p '' true", Some(password)).await? {
+    async fn opens(&self, password: &str, terminal: bool) -> Result<bool, RunError> {
+        match self.sudo("-k -S -p \"\" true", Some(password), terminal).await? {
             None => Ok(true),
             Some(SudoReason::WrongPassword) => Ok(false),
             Some(reason) => Err(self.sudo_error(reason)),
@@ -118,7 +150,9 @@ impl Session {
     }
 
     /// Runs a sudo that does nothing. `None`: it did it.
-    async fn sudo(&self, command: &str, password: Option<&str>) -> Result<Option<SudoReason>, RunError> {
+    async fn sudo(&self, words: &str, password: Option<&str>, terminal: bool) -> Result<Option<SudoReason>, RunError> {
+        let command = format!("env LC_ALL=C sudo {words}");
+        let command = if terminal { on_a_terminal(&command) } else { format!("exec {command}") };
         let mut said = String::new();
         let input = password.map(|password| format!("{password}\n").into_bytes()).unwrap_or_default();
         let listen = |line: Line| {
@@ -126,7 +160,7 @@ impl Session {
             said.push_str(text);
             said.push('\n');
         };
-        let exit = self.exec(command, input, Vec::new(), |_| {}, listen).await?;
+        let exit = self.exec(&command, input, Vec::new(), |_| {}, listen).await?;
         Ok(match exit {
             Exit::Status(0) => None,
             Exit::Status(127) => Some(SudoReason::Missing),

@@ -225,3 +225,43 @@ async fn the_usual_keys_are_found() {
     let target = sshd.target_by(Connection { host_key: Some(sshd.host_key("ed25519")), ..Connection::default() });
     connect(&target, &strict()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_let_in_once_and_nobody_is_shut_out() {
+    let sshd = Sshd::start();
+    let session = connect(&sshd.target(), &strict()).await;
+    keygen(&sshd.path("new"), "ed25519", "");
+    let key = public_key(&std::fs::read_to_string(sshd.path("new.pub")).unwrap());
+    let line = key.to_openssh().unwrap();
+    let folder = sshd.path("home/.ssh");
+    // No folder, an empty file, one whose last line has no end, a link to elsewhere.
+    for before in [None, Some(""), Some("# mine\nssh-ed25519 AAAA else"), Some("link")] {
+        let _ = std::fs::remove_dir_all(&folder);
+        match before {
+            None => {}
+            Some("link") => {
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(sshd.path("kept"), "first\n").unwrap();
+                std::os::unix::fs::symlink(sshd.path("kept"), folder.join("authorized_keys")).unwrap();
+            }
+            Some(text) => {
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(folder.join("authorized_keys"), text).unwrap();
+            }
+        }
+        for _ in 0..2 {
+            limited(session.authorize(&key)).await.unwrap();
+        }
+        let expected = match before {
+            None | Some("") => format!("{line}\n"),
+            Some("link") => format!("first\n{line}\n"),
+            Some(text) => format!("{text}\n{line}\n"),
+        };
+        assert_eq!(std::fs::read_to_string(folder.join("authorized_keys")).unwrap(), expected);
+        let metadata = std::fs::metadata(folder.join("authorized_keys")).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, 0o600);
+        let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["authorized_keys"]);
+        assert_eq!(before == Some("link"), folder.join("authorized_keys").is_symlink());
+    }
+}

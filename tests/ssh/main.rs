@@ -5,4 +5,6 @@ mod faults;
 mod host_keys;
 mod reach;
 mod runs;
+mod security_key;
 mod sshd;
+mod sudo;

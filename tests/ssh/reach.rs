@@ -19,6 +19,39 @@ async fn ipv6_and_names_are_addresses_too() {
     for host in ["::1", "localhost"] {
         connect(&at(&sshd, host, sshd.port), &strict()).await;
     }
+    // known_hosts writes them as ssh does.
+    connect(&Target { host: "::1".to_owned(), ..sshd.stranger() }, &accepting()).await;
+    let known = std::fs::read_to_string(sshd.known_hosts()).unwrap();
+    assert!(known.starts_with(&format!("[::1]:{} ssh-ed25519 ", sshd.port)), "{known}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jump_hosts_of_the_inventory_and_of_the_configuration_lead_to_a_machine() {
+    let (machine, first, second) = (Sshd::start(), Sshd::start(), Sshd::start());
+    std::fs::create_dir_all(machine.path("home/.ssh")).unwrap();
+    let mut config = String::new();
+    for (name, hop) in [("first", &first), ("second", &second)] {
+        config += &format!("Host {name}\n HostName 127.0.0.1\n Port {}\n IdentityFile {}\n", hop.port, hop.path("user_key").display());
+        config += &format!(" UserKnownHostsFile {}\n", hop.path("known").display());
+        std::fs::write(hop.path("known"), format!("* {}\n", hop.host_key("ed25519"))).unwrap();
+    }
+    let by = |jump: Option<&str>| {
+        machine.target_by(Connection {
+            identity: Some(machine.path("user_key")),
+            host_key: Some(machine.host_key("ed25519")),
+            jump: jump.map(str::to_owned),
+            ..Connection::default()
+        })
+    };
+    let accepted = || [&first, &second, &machine].map(|sshd| sshd.log().matches("Accepted publickey").count());
+    std::fs::write(machine.path("home/.ssh/config"), &config).unwrap();
+    connect(&by(Some("first,second")), &strict()).await;
+    assert_eq!(accepted(), [1, 1, 1]);
+    // One hop after another, each named by the one before.
+    let chained = config.replace("Host second\n", "Host second\n ProxyJump first\n") + "Host 127.*\n ProxyJump second\n";
+    std::fs::write(machine.path("home/.ssh/config"), chained).unwrap();
+    connect(&by(None), &strict()).await;
+    assert_eq!(accepted(), [2, 2, 2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,73 @@
+//! One login by password that lets the user's key in, so that no later one needs the password.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use russh::keys::PublicKey;
+use russh::keys::agent::client::AgentClient;
+use serde_json::json;
+
+use super::access::Access;
+use super::run::{Exit, Line};
+use super::session::Session;
+use super::sudo::Privilege;
+use super::target::Target;
+use crate::template;
+
+/// Logs in with `password` and appends the user's public key to authorized_keys there, if it is not there yet. The key is the first
+/// of the target's identities, else the agent's first. The password is tried on sudo before anybody is asked for one.
+///
+/// # Errors
+/// There is no key, a [`ConnectError`](super::ConnectError), or what the machine says.
+pub async fn install_key(target: &Target, access: &Arc<Access>, password: &str) -> Result<()> {
+    access.redactor.add(password);
+    let key = public_key(target).await?;
+    let session = Session::connect_with_password(target, access, password).await?;
+    session.authorize(&key).await?;
+    if target.sudo {
+        // The same word opens sudo, as a rule.
+        access.sudo_passwords.lock().await.push((target.name.clone(), password.to_owned()));
+    }
+    Ok(())
+}
+
+impl Session {
+    /// Lets `key` in as this session's user.
+    ///
+    /// # Errors
+    /// What the machine says, or a [`RunError`](super::RunError).
+    pub async fn authorize(&self, key: &PublicKey) -> Result<()> {
+        let script = template::render("ssh/authorize.sh", json!({ "key": key.to_openssh()? }))?;
+        let mut said = String::new();
+        let listen = |line: Line| {
+            let (Line::Out(text) | Line::Err(text)) = line;
+            said.push_str(text);
+            said.push_str("; ");
+        };
+        match self.run_as(&Privilege::Login, &script, Vec::new(), |_| {}, listen).await? {
+            Exit::Status(0) => Ok(()),
+            exit => bail!("{}: the key could not be added: {exit}: {}", self.target.name, said.trim_end_matches("; ")),
+        }
+    }
+}
+
+async fn public_key(target: &Target) -> Result<PublicKey> {
+    for identity in &target.identities {
+        let beside = PathBuf::from(format!("{}.pub", identity.display()));
+        if let Ok(key) = russh::keys::load_public_key(&beside) {
+            return Ok(key);
+        }
+        // Its public half is readable even where a passphrase is needed.
+        if let Some(key) = std::fs::read_to_string(identity).ok().and_then(|text| russh::keys::PrivateKey::from_openssh(text).ok()) {
+            return Ok(key.public_key().clone());
+        }
+    }
+    if let Some(socket) = &target.agent {
+        let mut agent = AgentClient::connect_uds(socket).await.with_context(|| format!("no agent at {}", socket.display()))?;
+        if let Some(identity) = agent.request_identities().await?.first() {
+            return Ok(identity.public_key().into_owned());
+        }
+    }
+    bail!("there is no key to let in\nhint: make one with `ssh-keygen -t ed25519`")
+}
