@@ -8,6 +8,7 @@ use serde_json::json;
 use super::documents;
 use super::machine::PREPARED;
 use super::planner::{INIT_BEGUN, Planner, begun};
+use super::refusal::cni_name;
 use super::wanted::ImageGroup;
 use super::{Stage, StepId};
 use crate::action::script::sha256;
@@ -54,7 +55,9 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         let id = StepId::new(first, "init");
         let config = documents::init(planner.inventory, &planner.manifest.kubernetes, first, machine)?;
         let reason = if again { "an earlier init was cut before its end" } else { "there is no cluster yet" };
-        let action = Action::Init { config, again, record: record(planner)? };
+        let mut record = record(planner)?;
+        record.insert("cni".to_owned(), cni_name(planner.inventory.cluster.cni).to_owned());
+        let action = Action::Init { config, again, record };
         planner.step((Stage::FirstControlPlane, id.clone()), first, reason, action, needs.collect::<Vec<_>>());
         network(planner, Some((first, &id)))?;
         Door { step: id, machine: first.clone() }

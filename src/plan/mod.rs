@@ -16,7 +16,7 @@ pub mod documents;
 pub mod goal;
 pub mod join;
 pub mod machine;
-mod planner;
+pub(crate) mod planner;
 pub mod refusal;
 pub mod verify;
 pub mod wanted;

@@ -1,10 +1,21 @@
-# hostler's block in /etc/hosts; the rest of the file is the user's.
+# hostler's block in /etc/hosts; the rest of the file is the user's. Where the mark of its end was lost nobody knows how far it went:
+# then only lines for names that the new block has are taken for hostler's.
+new=/etc/hosts.hostler-new
+head -c {{ block.size }} > "$new.block"
 {
-    sed '/^# hostler begin$/,/^# hostler end$/d' /etc/hosts
+    awk '
+        NR == FNR { known[$2]; next }
+        $0 == "# hostler begin" { printf "%s", held; held = ""; inside = 1; next }
+        $0 == "# hostler end" { held = ""; inside = 0; next }
+        inside { if (!($2 in known)) held = held $0 "\n"; next }
+        { print }
+        END { printf "%s", held }
+    ' "$new.block" /etc/hosts
     echo '# hostler begin'
-    head -c {{ block.size }}
+    cat "$new.block"
     echo '# hostler end'
-} > /etc/hosts.hostler-new
-chmod 644 /etc/hosts.hostler-new
+} > "$new"
+chmod 644 "$new"
 # A bind-mounted /etc/hosts can't be replaced, only written.
-mv -f /etc/hosts.hostler-new /etc/hosts 2> /dev/null || { cat /etc/hosts.hostler-new > /etc/hosts && rm -f /etc/hosts.hostler-new; }
+mv -f "$new" /etc/hosts 2> /dev/null || { cat "$new" > /etc/hosts && rm -f "$new"; }
+rm -f "$new.block"

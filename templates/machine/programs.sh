@@ -26,7 +26,8 @@ stat -L -c '%i %s %.9Y %.9Z %n' "$root/store"/* | sed "s|$root/store/||" |
     awk -v root="$root" '{ print $5, $1, $2, $3, $4, root "/store/" $5 }' > "$root/verified.hostler-new"
 mv -f "$root/verified.hostler-new" "$root/verified"
 # A service that runs another file than the one now in place is started anew.
+file_at() { stat -L -c %d:%i "$1" 2> /dev/null; }
 for unit in containerd kubelet; do
     pid=$(systemctl show -p MainPID --value "$unit.service" 2> /dev/null || echo 0)
-    [ "${pid:-0}" = 0 ] || [ "/proc/$pid/exe" -ef "$root/current/bin/$unit" ] || systemctl restart "$unit.service"
+    [ "${pid:-0}" = 0 ] || [ "$(file_at "/proc/$pid/exe")" = "$(file_at "$root/current/bin/$unit")" ] || systemctl restart "$unit.service"
 done

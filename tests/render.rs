@@ -1,0 +1,240 @@
+//! What `hostler render` makes of the example inventories, file by file: `tests/goldens/NAME` has it. A file that is the same elsewhere
+//! stands once, and `same.txt` says where; the scripts are in `steps.txt`, without the prelude that begins them all.
+//! `UPDATE=1 cargo test --test render` rewrites the folder; read what changed before it is committed.
+//!
+//! And what the real kubeadm says to every document that hostler makes for it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hostler::action::Document;
+use hostler::action::script::{CA_HASH_PLACE, TOKEN_PLACE};
+use hostler::artifact::Manifest;
+use hostler::command::render::rendered;
+use hostler::inventory::{Inventory, Role, load};
+use hostler::plan::documents;
+use hostler::{computer, template};
+use serde_json::json;
+
+const EXAMPLES: [&str; 3] = ["minimal", "ponies", "three-control-planes"];
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn example(name: &str) -> Inventory {
+    load(&folder(&format!("inventory/{name}.yaml"))).expect("the example can be read")
+}
+
+fn manifest() -> Manifest {
+    serde_json::from_str(include_str!("render/manifest.json")).expect("it is a manifest")
+}
+
+/// The golden files, by their path below tests/goldens.
+fn goldens() -> BTreeMap<String, String> {
+    let mut goldens = BTreeMap::new();
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
+    for name in EXAMPLES {
+        let mut steps = String::new();
+        let mut same = String::new();
+        let mut bodies: BTreeMap<String, String> = BTreeMap::new();
+        for (place, text) in rendered(&example(name), &manifest()).expect("templates fit") {
+            if let Some(step) = place.strip_prefix("steps/") {
+                let body = body(step, &text);
+                let before = bodies.entry(body.clone()).or_insert_with(|| step.to_owned());
+                let told = if *before == step { body } else { format!("as {before}\n") };
+                steps.push_str(&format!("===== {step}\n{told}"));
+                continue;
+            }
+            let place = format!("{name}/{place}");
+            match places.get(&text) {
+                Some(first) => same.push_str(&format!("{} is {first}\n", &place[name.len() + 1..])),
+                None => {
+                    places.insert(text.clone(), place.clone());
+                    goldens.insert(place, text);
+                }
+            }
+        }
+        goldens.insert(format!("{name}/steps.txt"), steps);
+        goldens.insert(format!("{name}/same.txt"), same);
+    }
+    goldens
+}
+
+/// The script of `NNN-MACHINE-WHAT.sh` without its prelude.
+fn body(step: &str, text: &str) -> String {
+    let line = text.lines().find(|line| line.starts_with("step=")).unwrap_or_else(|| panic!("{step} does not say which step it is"));
+    let id = line.trim_start_matches("step=").trim_matches('\'');
+    let prelude = template::render("step/prelude.sh", json!({ "run": "RUN", "step": id })).expect("the template fits");
+    text.strip_prefix(&prelude).unwrap_or_else(|| panic!("{step} does not begin with the prelude")).to_owned()
+}
+
+/// All files below `path`, by their path from there.
+fn files(path: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(below) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&below) else { continue };
+        for entry in entries {
+            let entry = entry.expect("an entry can be read").path();
+            if entry.is_dir() {
+                folders.push(entry);
+            } else {
+                let name = entry.strip_prefix(path).expect("it is below").display().to_string();
+                found.insert(name, fs::read_to_string(&entry).expect("it is text"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_rendered_is_as_it_was() {
+    let place = folder("tests/goldens");
+    let now = goldens();
+    if std::env::var_os("UPDATE").is_some() {
+        drop(fs::remove_dir_all(&place));
+        for (name, text) in &now {
+            let path = place.join(name);
+            let parent = path.parent().expect("it is below a folder");
+            fs::create_dir_all(parent).and_then(|()| fs::write(&path, text)).expect("it can be written");
+        }
+    }
+    let before = files(&place);
+    let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let wrong: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| match (before.get(name), now.get(name)) {
+            (Some(before), Some(now)) if before == now => None,
+            (Some(before), Some(now)) => Some(format!("{name}: {}", difference(before, now))),
+            (Some(_), None) => Some(format!("{name} is rendered no more")),
+            (None, _) => Some(format!("{name} is rendered, and new")),
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}\nhint: UPDATE=1 cargo test --test render, then read what changed", wrong.join("\n"));
+}
+
+/// The first line in which two texts differ.
+fn difference(before: &str, now: &str) -> String {
+    let pairs = before.lines().map(Some).chain(std::iter::repeat(None)).zip(now.lines().map(Some).chain(std::iter::repeat(None)));
+    let longest = before.lines().count().max(now.lines().count());
+    let found = pairs.take(longest).enumerate().find(|(_, (before, now))| before != now);
+    found.map_or_else(
+        || "the end of the last line".to_owned(),
+        |(number, (before, now))| format!("line {}\n  was {}\n  is  {}", number + 1, before.unwrap_or("no line"), now.unwrap_or("no line")),
+    )
+}
+
+/// kubeadm, as every bundle at hand has it: the one that HOSTLER_BUNDLE names, else all in hostler's cache.
+fn kubeadms() -> Vec<(Manifest, PathBuf)> {
+    let bundles: Vec<PathBuf> = match std::env::var_os("HOSTLER_BUNDLE") {
+        Some(folder) => vec![folder.into()],
+        None => {
+            let cache = computer::cache().expect("there is a cache").join("bundles");
+            let entries = fs::read_dir(&cache).map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect());
+            entries.unwrap_or_default()
+        }
+    };
+    let found: Vec<(Manifest, PathBuf)> = bundles
+        .iter()
+        .filter_map(|bundle| {
+            let manifest: Manifest = serde_json::from_slice(&fs::read(bundle.join("manifest.json")).ok()?).ok()?;
+            let kubeadm = bundle.join("files").join(&manifest.file("kubeadm")?.sha256);
+            Some((manifest, kubeadm))
+        })
+        .collect();
+    assert!(
+        !found.is_empty(),
+        "there is no bundle, so there is no kubeadm (looked for {bundles:?})\nhint: `hostler bundle create --from-source` makes one in \
+         the cache; HOSTLER_BUNDLE=FOLDER names another"
+    );
+    found
+}
+
+/// What `kubeadm config validate` says against `config`; empty: nothing.
+fn objections(kubeadm: &Path, config: &str) -> String {
+    let config = config.replace(TOKEN_PLACE, "abcdef.0123456789abcdef").replace(CA_HASH_PLACE, &format!("sha256:{}", "0".repeat(64)));
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), config).expect("it can be written");
+    let mut command = Command::new(kubeadm);
+    // One program may be kubeadm, kubelet and kubectl: it acts by the name it is called by.
+    command.arg0("kubeadm").args(["config", "validate", "--config"]).arg(file.path());
+    let output = command.output().unwrap_or_else(|error| panic!("{} can't be run: {error}", kubeadm.display()));
+    if output.status.success() { String::new() } else { String::from_utf8_lossy(&output.stderr).into_owned() }
+}
+
+/// Every document for kubeadm that any plan for this inventory can hold, by a name that says which.
+fn configs(inventory: &Inventory, version: &str) -> Vec<(String, String)> {
+    let mut configs = Vec::new();
+    for (name, machine) in &inventory.machines {
+        configs.push((format!("join of {name}"), documents::join(inventory, name, machine).expect("templates fit")));
+        if machine.role == Role::ControlPlane {
+            configs.push((format!("init of {name}"), documents::init(inventory, version, name, machine).expect("templates fit")));
+            let renew = documents::control_plane(inventory, version, name, machine).expect("templates fit");
+            configs.push((format!("renewal of {name}"), renew));
+        }
+    }
+    let cluster = documents::cluster(inventory, version).expect("templates fit");
+    for document in [Document::Kubelet, Document::KubeProxy] {
+        let stored = documents::stored(inventory, version, document).expect("templates fit");
+        configs.push((document.kind().to_owned(), format!("{cluster}---\n{stored}")));
+    }
+    configs.push((Document::Cluster.kind().to_owned(), cluster));
+    configs
+}
+
+#[test]
+fn kubeadm_takes_every_document() {
+    let mut inventories: Vec<(String, Inventory)> = EXAMPLES.iter().map(|name| ((*name).to_owned(), example(name))).collect();
+    inventories.push(("fragments".to_owned(), load(&folder("tests/render/fragments.yaml")).expect("it can be read")));
+    let mut wrong = String::new();
+    for (manifest, kubeadm) in kubeadms() {
+        for (name, inventory) in &inventories {
+            for (what, config) in configs(inventory, &manifest.kubernetes) {
+                let said = objections(&kubeadm, &config);
+                if !said.is_empty() {
+                    wrong.push_str(&format!("{name}, {what}, kubeadm {}: {said}\n{config}\n", manifest.kubernetes));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The documents above are those of the plans: what stands in `init` and `join` of a new cluster is among them.
+#[test]
+fn what_kubeadm_took_is_what_is_planned() {
+    for name in EXAMPLES {
+        let inventory = example(name);
+        let known: Vec<String> = configs(&inventory, "1.36.3").into_iter().map(|(_, config)| config).collect();
+        for (place, text) in rendered(&inventory, &manifest()).expect("templates fit") {
+            if place.ends_with("/init.yaml") || place.ends_with("/join.yaml") {
+                assert!(known.contains(&text), "{name}/{place} was shown to no kubeadm\n{text}");
+            }
+        }
+    }
+}
+
+/// Were kubeadm to take anything, the test above would say nothing.
+#[test]
+fn kubeadm_refuses_what_is_wrong() {
+    let inventory = example("ponies");
+    for (manifest, kubeadm) in kubeadms() {
+        let (name, machine) = inventory.machines.first().expect("there are machines");
+        let config = documents::init(&inventory, &manifest.kubernetes, name, machine).expect("templates fit");
+        assert_eq!(objections(&kubeadm, &config), "");
+        for (right, wrong) in [
+            ("podSubnet: 10.244.0.0/16", "podSubnet: 10.244.0.0/99"),
+            ("clusterName: ponies", "clusterNames: ponies"),
+            ("mode: nftables", "modes: nftables"),
+            ("cgroupDriver: systemd", "cgroupDrivers: systemd"),
+        ] {
+            assert!(config.contains(right), "{config}");
+            let said = objections(&kubeadm, &config.replace(right, wrong));
+            assert_ne!(said, "", "kubeadm {} takes `{wrong}`", manifest.kubernetes);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Every script that hostler may run, as a machine would get it, is plain POSIX sh: shellcheck finds nothing in it and dash reads it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hostler::action::{Action, Document, Input};
+use hostler::artifact::Manifest;
+use hostler::command::render::rendered;
+use hostler::inventory::{MachineName, Taint, load};
+use hostler::plan::{StepId, wanted};
+use hostler::template::render;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn manifest() -> Manifest {
+    serde_json::from_str(include_str!("render/manifest.json")).expect("it is a manifest")
+}
+
+/// The scripts under templates/, by their path there.
+fn templates() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder("templates")];
+    while let Some(folder_path) = folders.pop() {
+        for entry in fs::read_dir(folder_path).expect("the folder can be read") {
+            let path = entry.expect("an entry can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "sh") {
+                let name = path.strip_prefix(folder("templates")).expect("it is below templates").display().to_string();
+                found.insert(name, fs::read_to_string(&path).expect("the template can be read"));
+            }
+        }
+    }
+    found
+}
+
+fn has_jinja(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
+}
+
+/// What no plan for blank machines holds: scripts for machines that drifted, changed or leave.
+fn others() -> Vec<(&'static str, Action)> {
+    let word = "it's a word".to_owned();
+    let taint = |key: &str| Taint { key: key.to_owned(), value: String::new(), effect: "NoSchedule".to_owned() };
+    let labels = BTreeMap::from([("a".to_owned(), Some("b".to_owned())), ("c".to_owned(), None)]);
+    let sum = "0".repeat(64);
+    let record = BTreeMap::from([("cluster".to_owned(), sum.clone())]);
+    let literal = |text: &str| Input::Literal(text.to_owned());
+    let ca = literal(&BASE64_STANDARD.encode(include_bytes!("../src/command/render/ca.pem")));
+    let upload = |document| Action::UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() };
+    vec![
+        ("init-again", Action::Init { config: "x".to_owned(), again: true, record: record.clone() }),
+        ("join-again", Action::Join { config: "x".to_owned(), again: true, token: literal("t"), ca, pki: Some(literal("cGtp")), record }),
+        ("token", Action::CreateToken),
+        (
+            "label",
+            Action::Label {
+                node: word.clone(),
+                labels,
+                taints: vec![taint("d")],
+                remove_taints: vec![taint("e")],
+                record: r#"{"labels":["a"]}"#.to_owned(),
+            },
+        ),
+        (
+            "label-nothing",
+            Action::Label { node: word.clone(), labels: BTreeMap::new(), taints: vec![], remove_taints: vec![], record: "{}".to_owned() },
+        ),
+        ("upload-cluster", upload(Document::Cluster)),
+        ("upload-kubelet", upload(Document::Kubelet)),
+        ("upload-kube-proxy", upload(Document::KubeProxy)),
+        ("renew-kubelet", Action::RenewKubelet { sha256: sum.clone() }),
+        ("renew-control-plane", Action::RenewControlPlane { node: word.clone(), config: "x".to_owned(), sha256: sum.clone() }),
+        ("start", Action::StartUnit { unit: "kubelet.service".to_owned() }),
+        ("stale", Action::ConfigureUnit { unit: "a.service".to_owned(), files: vec![], stale: vec![word.clone()], restart: true }),
+        ("uncordon", Action::Uncordon { node: word.clone() }),
+        ("drain", Action::Drain { node: word.clone() }),
+        ("remove-member", Action::RemoveMember { node: "rarity".to_owned(), address: "192.168.1.12".to_owned() }),
+        ("delete-node", Action::DeleteNode { node: "rarity".to_owned() }),
+        ("wipe", Action::Wipe { keep: vec![] }),
+        ("wipe-keep", Action::Wipe { keep: vec!["/srv/films".to_owned(), word] }),
+    ]
+}
+
+/// Every script there is, by a name that says where it is from. Scripts of the same text are in it once.
+fn scripts() -> BTreeMap<String, String> {
+    let mut scripts = BTreeMap::new();
+    for (name, text) in templates() {
+        if !has_jinja(&text) {
+            scripts.insert(format!("templates-{}", name.replace('/', "-")), text);
+        }
+    }
+    for name in ["minimal", "ponies", "three-control-planes"] {
+        let inventory = load(&folder(&format!("inventory/{name}.yaml"))).expect("the example can be read");
+        for (place, text) in rendered(&inventory, &manifest()).expect("templates fit") {
+            if let Some(step) = place.strip_prefix("steps/") {
+                scripts.insert(format!("{name}-{step}"), text);
+            }
+        }
+    }
+    let question = wanted::question().expect("templates fit");
+    scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
+    let machine = MachineName::new("rarity").expect("a name");
+    for (name, action) in others() {
+        let resolve = |input: &Input| match input {
+            Input::Literal(value) => Some(value.clone()),
+            Input::Output { .. } => None,
+        };
+        let script = action.script("RUN", &StepId::new(&machine, "step"), &resolve).expect("templates fit");
+        scripts.insert(format!("action-{name}.sh"), script.text);
+    }
+    let mut known = Vec::new();
+    scripts.retain(|_, text| {
+        let new = !known.contains(&shape(text));
+        known.push(shape(text));
+        new
+    });
+    scripts
+}
+
+/// A script without what differs from machine to machine: who it is, sums and sizes.
+fn shape(text: &str) -> String {
+    let names = ["twilightsparkle", "rainbowdash", "fluttershy", "applejack", "pinkiepie"];
+    let text = names.iter().fold(text.to_owned(), |text, name| text.replace(name, "MACHINE"));
+    let words = text.split_inclusive(|letter: char| !letter.is_ascii_alphanumeric());
+    words.map(|word| if word.starts_with(|letter: char| letter.is_ascii_hexdigit()) && word.len() > 60 { "SUM" } else { word }).collect()
+}
+
+/// Runs a program of the system; without it the test fails and says how to get it.
+fn checked(command: &mut Command, package: &str) -> Output {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let spawned = command.stdin(Stdio::null()).output();
+    spawned.unwrap_or_else(|error| panic!("{program} can't be run ({error})\nhint: apt-get install {package}"))
+}
+
+fn written(scripts: &BTreeMap<String, String>) -> (tempfile::TempDir, Vec<PathBuf>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut paths = Vec::new();
+    for (name, text) in scripts {
+        let path = folder.path().join(name);
+        fs::File::create(&path).and_then(|mut file| file.write_all(text.as_bytes())).expect("the script can be written");
+        paths.push(path);
+    }
+    (folder, paths)
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn shellcheck_finds_nothing() {
+    let (folder, paths) = written(&scripts());
+    let output = checked(Command::new("shellcheck").args(["-s", "sh", "-f", "gcc"]).args(&paths), "shellcheck");
+    let found = text(&output).replace(&format!("{}/", folder.path().display()), "");
+    assert!(output.status.success(), "{found}");
+}
+
+#[test]
+fn dash_reads_all() {
+    let (_folder, paths) = written(&scripts());
+    let mut wrong = String::new();
+    for path in &paths {
+        let output = checked(Command::new("dash").arg("-n").arg(path), "dash");
+        if !output.status.success() {
+            wrong.push_str(&text(&output));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The two tests above see nothing of a template that no script of theirs is made of.
+#[test]
+fn every_template_is_in_a_script() {
+    let all = scripts();
+    for (name, text) in templates() {
+        for line in text.lines().filter(|line| !line.is_empty() && !has_jinja(line)) {
+            assert!(all.values().any(|script| script.contains(line)), "templates/{name}: no script has the line\n{line}");
+        }
+    }
+}
+
+/// What hosts.sh makes of a file that has `before` in it.
+fn hosts(before: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("hosts");
+    fs::write(&file, before).expect("it can be written");
+    let block = "192.168.1.12 rarity\n192.168.1.11 kubernetes.home\n";
+    let script = render("machine/hosts.sh", serde_json::json!({ "block": { "size": block.len() } })).expect("the template fits");
+    let script = format!("set -eu\n{}", script.replace("/etc/hosts", &file.display().to_string()));
+    let mut child = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().expect("sh runs");
+    child.stdin.take().expect("it is piped").write_all(block.as_bytes()).expect("sh reads");
+    assert!(child.wait().expect("sh ends").success());
+    let left: Vec<PathBuf> = fs::read_dir(folder.path()).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
+    assert_eq!(left, std::slice::from_ref(&file), "nothing but the file is left");
+    fs::read_to_string(file).expect("it is there")
+}
+
+#[test]
+fn what_is_the_users_in_etc_hosts_stays() {
+    let block = "# hostler begin\n192.168.1.12 rarity\n192.168.1.11 kubernetes.home\n# hostler end\n";
+    let user = "127.0.0.1 localhost\n# mine\n\n10.0.0.1\tprinter printer.home\n";
+    assert_eq!(hosts(user), format!("{user}{block}"));
+    assert_eq!(hosts(&hosts(user)), format!("{user}{block}"));
+    assert_eq!(hosts(""), block);
+    let old = "# hostler begin\n192.168.1.99 kubernetes.home\n192.168.1.98 gone\n# hostler end\n";
+    assert_eq!(hosts(&format!("{old}{user}")), format!("{user}{block}"), "an old block goes, wherever it is");
+    // The mark of its end is lost: what may be the user's stays.
+    assert_eq!(hosts(&format!("# hostler begin\n192.168.1.99 kubernetes.home\n{user}")), format!("{user}{block}"));
+    // It was cut while it was written.
+    assert_eq!(hosts(&format!("{user}# hostler begin\n192.168.1.12 rarity\n")), format!("{user}{block}"));
+    assert_eq!(hosts(&format!("{user}# hostler begin\n192.168.1.12 rarity\n{old}")), format!("{user}{block}"), "two begin, one ends");
+}
