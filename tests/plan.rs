@@ -398,7 +398,7 @@ fn every_case_comes_to_its_plan() {
             wrong.push(format!("{name}.txt has\n{known}\nand this is\n{text}"));
         }
     }
-    assert!(cases.len() >= 100, "there are {} cases", cases.len());
+    assert!(cases.len() >= 60, "there are {} cases", cases.len());
     assert!(wrong.is_empty(), "{}\nhint: UPDATE=1 cargo test --test plan, then read what changed", wrong.join("\n"));
 }
 

@@ -30,7 +30,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         stored_documents(planner, &speaker, cluster)?;
     }
     for (name, machine) in planner.machines() {
-        if planner.usable(name).is_some() || cluster.nodes.contains_key(name.as_str()) {
+        if planner.concerns(name) && (planner.usable(name).is_some() || cluster.nodes.contains_key(name.as_str())) {
             marks(planner, &speaker, cluster, name, machine);
         }
     }
@@ -53,7 +53,12 @@ fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &Clus
         let text = documents::stored(planner.inventory, &version, document)?;
         let sum = sha256(text.as_bytes());
         let id = StepId::new(speaker, &format!("{}-config", document.record()));
-        if cluster.record.get(document.record()) != Some(&sum) {
+        let known = cluster.record.get(document.record()) == Some(&sum);
+        if !known && planner.only.is_some() {
+            // What concerns all machines is `up`'s: this one takes what the cluster has.
+            continue;
+        }
+        if !known {
             let reason = format!("{} in the cluster is not what the inventory says", document.kind());
             // kubeadm's phases read the documents of one cluster together.
             let config =
@@ -75,14 +80,18 @@ fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &Clus
         if !planner.joined(name) {
             continue;
         }
-        let (sum, stored) = &sums["cluster"];
-        if machine.role == Role::ControlPlane && facts.applied.get("cluster") != Some(sum) {
+        if let Some((sum, stored)) = sums.get("cluster")
+            && machine.role == Role::ControlPlane
+            && facts.applied.get("cluster") != Some(sum)
+        {
             let config = documents::control_plane(planner.inventory, &version, name, machine)?;
             let action = Action::RenewControlPlane { node: name.to_string(), config, sha256: sum.clone() };
             let at = (Stage::ControlPlanes, StepId::new(name, "control-plane"));
             planner.restart(at, name, "its static pods are from another ClusterConfiguration", action, [stored.clone()]);
         }
-        let (sum, stored) = &sums["kubelet"];
+        let Some((sum, stored)) = sums.get("kubelet") else {
+            continue;
+        };
         let on_disk = facts.files.get(wanted::KUBELET_CONFIG).map(|file| &file.sha256);
         let reason = if facts.applied.get("kubelet") != Some(sum) {
             "kubelet runs with another KubeletConfiguration"

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::planner::Planner;
-use super::{Plan, Refusal, Stage, StepId, plan};
+use super::{Plan, Stage, StepId, everything, plan};
 use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation};
@@ -56,7 +56,7 @@ impl Goal {
 pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
     match goal {
         Goal::Up => plan(inventory, manifest, seen),
-        Goal::Add(name) => Ok(only(name, plan(inventory, manifest, seen)?)),
+        Goal::Add(name) => only(inventory, manifest, seen, name),
         Goal::Remove { machine, dead } => {
             let mut planner = Planner::new(inventory, manifest, seen);
             leave(&mut planner, seen, machine, *dead);
@@ -79,7 +79,7 @@ fn rebuild(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineNa
         return Ok(whole);
     }
     let left: BTreeSet<StepId> = whole.steps.iter().map(|step| step.id.clone()).collect();
-    let mut back = only(name, plan(inventory, manifest, &without(inventory, seen, name))?);
+    let mut back = only(inventory, manifest, &without(inventory, seen, name), name)?;
     for step in &mut back.steps {
         // The machine comes back only when nothing of it is left, here and in the cluster.
         if step.machine == *name {
@@ -122,21 +122,15 @@ fn peer(address: &str) -> String {
     format!("https://{address}:2380")
 }
 
-/// Of a plan for everything, what concerns one machine: its own steps, the door it comes in by, and the verification.
-fn only(name: &MachineName, mut plan: Plan) -> Plan {
-    let own = format!("{name}/");
-    plan.steps.retain(|step| {
-        let what = step.id.as_str().split_once('/').map_or("", |(_, what)| what);
-        step.id.as_str().starts_with(&own) || matches!(what, "token" | "token-gone" | "pki" | "nodes-ready" | "probe" | "verified")
-    });
-    let ids: BTreeSet<StepId> = plan.steps.iter().map(|step| step.id.clone()).collect();
-    for step in &mut plan.steps {
-        step.needs.retain(|need| ids.contains(need));
-    }
+/// A plan that changes one machine alone; of the others it takes no more than the door to the cluster, and the verification.
+fn only(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>, name: &MachineName) -> Result<Plan> {
+    let mut planner = Planner::new(inventory, manifest, seen);
+    planner.only = Some(name);
+    let mut plan = everything(planner)?;
     let concerns = |machine: &Option<MachineName>| machine.as_ref().is_none_or(|machine| machine == name);
-    plan.refusals.retain(|refusal: &Refusal| concerns(&refusal.machine));
+    plan.refusals.retain(|refusal| concerns(&refusal.machine));
     plan.warnings.retain(|warning| concerns(&warning.machine));
-    plan
+    Ok(plan)
 }
 
 /// The steps by which `name` leaves the cluster. `dead`: it need not be reachable.

@@ -31,7 +31,9 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let joining: Vec<(&MachineName, &Machine)> =
         planner.machines().filter(|(name, _)| planner.usable(name).is_some() && !planner.joined(name)).collect();
     let door = if planner.cluster_exists() {
-        network(planner, None)?;
+        if planner.only.is_none() {
+            network(planner, None)?;
+        }
         // Without an API server that answers nobody can join; what would mend it is planned elsewhere.
         let Some((speaker, _)) = planner.speaker else {
             return Ok(());
@@ -47,6 +49,10 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         let Some((first, machine)) = planner.inventory.control_planes().next() else {
             return Ok(());
         };
+        if let Some(only) = planner.only.filter(|only| *only != first) {
+            let reason = format!("there is no cluster yet that {only} could join");
+            planner.refuse(None, "no-cluster", reason, "`hostler up` makes it");
+        }
         let Some(facts) = planner.usable(first) else {
             return Ok(());
         };
@@ -82,6 +88,8 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
         let facts = planner.facts.get(name).copied();
         let again = facts.is_some_and(begun);
         let mut needs: Vec<StepId> = prepared(name).chain([StepId::new(name, ImageGroup::Node.step()), door.step.clone()]).collect();
+        // It takes its configuration from the cluster.
+        needs.extend(DOCUMENTS.map(|document| StepId::new(&door.machine, &format!("{}-config", document.record()))));
         let mut keys = None;
         if machine.role == Role::ControlPlane {
             let pki = pki.get_or_insert_with(|| {
@@ -140,11 +148,18 @@ fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Resu
     Ok(())
 }
 
-/// What a machine that begins or joins remembers: the sha256 of every kubeadm document as it was rendered.
+const DOCUMENTS: [Document; 3] = [Document::Cluster, Document::Kubelet, Document::KubeProxy];
+
+/// What a machine that begins or joins remembers: the sha256 of every kubeadm document as it was rendered. A machine that joins takes what
+/// the cluster keeps, which a plan for that machine alone does not change.
 fn record(planner: &Planner) -> Result<BTreeMap<String, String>> {
-    [Document::Cluster, Document::Kubelet, Document::KubeProxy]
+    let kept = planner.speaker.filter(|_| planner.only.is_some()).map(|(_, cluster)| &cluster.record);
+    DOCUMENTS
         .into_iter()
         .map(|document| {
+            if let Some(sum) = kept.and_then(|record| record.get(document.record())) {
+                return Ok((document.record().to_owned(), sum.clone()));
+            }
             let text = documents::stored(planner.inventory, &planner.manifest.kubernetes, document)?;
             Ok((document.record().to_owned(), sha256(text.as_bytes())))
         })

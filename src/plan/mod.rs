@@ -32,9 +32,13 @@ use planner::Planner;
 /// # Errors
 /// Only a defect: a template that can't be filled in.
 pub fn plan(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
-    let mut planner = Planner::new(inventory, manifest, seen);
+    everything(Planner::new(inventory, manifest, seen))
+}
+
+/// The plan for all machines that `planner` is to change.
+fn everything(mut planner: Planner) -> Result<Plan> {
     refusal::look(&mut planner);
-    for (name, machine) in &inventory.machines {
+    for (name, machine) in planner.machines() {
         machine::plan(&mut planner, name, machine)?;
     }
     join::plan(&mut planner)?;

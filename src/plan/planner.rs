@@ -15,6 +15,8 @@ pub struct Planner<'a> {
     pub unreachable: BTreeMap<&'a MachineName, &'a str>,
     /// The control plane through which the cluster is spoken to, and what it says: the first in the inventory's order that answers.
     pub speaker: Option<(&'a MachineName, &'a ClusterFacts)>,
+    /// The only machine to change; `None`: all of them.
+    pub only: Option<&'a MachineName>,
     /// Machines that a refusal keeps as they are.
     pub refused: BTreeSet<&'a MachineName>,
     /// No cluster may be made or joined in this run.
@@ -47,6 +49,7 @@ impl<'a> Planner<'a> {
             facts,
             unreachable,
             speaker,
+            only: None,
             refused: BTreeSet::new(),
             cluster_refused: false,
             last_restart: None,
@@ -56,9 +59,19 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The facts of a machine that may be changed: reached, and not refused.
+    /// The facts of a machine that may be changed: asked for, reached, and not refused.
     pub fn usable(&self, name: &MachineName) -> Option<&'a Facts> {
-        if self.refused.contains(name) { None } else { self.facts.get(name).copied() }
+        if self.concerns(name) && !self.refused.contains(name) { self.facts.get(name).copied() } else { None }
+    }
+
+    /// Whether the machine is one of those that this plan may change.
+    pub fn concerns(&self, name: &MachineName) -> bool {
+        self.only.is_none_or(|only| only == name)
+    }
+
+    /// Whether the whole cluster is refused for this reason.
+    pub fn is_refused(&self, code: &str) -> bool {
+        self.refusals.iter().any(|refusal| refusal.machine.is_none() && refusal.code == code)
     }
 
     /// Whether a control plane of the inventory is one already, so that nothing must begin a new cluster.

@@ -56,13 +56,12 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     Ok(())
 }
 
-/// Whether the machine has a node that is expected to be well: one that was reached, or that was not asked and is Ready.
+/// Whether the machine has a node that is expected to be well: one that was reached, or that is no concern of this plan and is Ready.
 fn in_cluster(planner: &Planner, name: &MachineName) -> bool {
-    let node = planner.speaker.and_then(|(_, cluster)| cluster.nodes.get(name.as_str()));
-    match (node, planner.facts.get(name)) {
-        (Some(_), Some(_)) => planner.usable(name).is_some() && planner.joined(name),
-        (Some(node), None) => node.ready && !planner.unreachable.contains_key(name),
-        (None, _) => false,
+    match planner.speaker.and_then(|(_, cluster)| cluster.nodes.get(name.as_str())) {
+        Some(_) if planner.concerns(name) => planner.usable(name).is_some() && planner.joined(name),
+        Some(node) => node.ready && !planner.unreachable.contains_key(name),
+        None => false,
     }
 }
 
