@@ -8,8 +8,9 @@ use super::script::sha256;
 use super::{Action, File};
 use crate::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact};
 use crate::inventory::{MachineName, Taint};
-use crate::plan::planner::{INIT_BEGUN, JOIN_BEGUN};
-use crate::plan::{Step, wanted};
+use crate::plan::Step;
+use crate::plan::planner::{INIT_BEGUN, JOIN_BEGUN, PROGRAMS_BEGUN, WIPE_BEGUN};
+use crate::plan::wanted::{self, peer};
 
 const CONTAINERD: &str = "containerd.service";
 const KUBELET: &str = "kubelet.service";
@@ -119,12 +120,14 @@ impl World {
                     facts.files.insert(format!("{}/{}", wanted::CURRENT, program.path), fact);
                 }
                 facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
+                facts.applied.remove(PROGRAMS_BEGUN);
             }
             Action::ConfigureUnit { unit, files, stale, restart } => {
                 check(facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
                 check(unit != CONTAINERD || facts.modules.contains("overlay"), "there is no overlay file system yet")?;
                 files.iter().for_each(|file| write(facts, file));
                 facts.files.retain(|path, _| !stale.contains(path));
+                facts.applied.remove(&mark(unit));
                 let unit = facts.units.entry(unit.clone()).or_default();
                 *unit = UnitFact { active: unit.active || *restart, enabled: true, needs_reload: false };
             }
@@ -213,6 +216,20 @@ impl World {
                 }));
             }
             Action::LoadModules { file, .. } | Action::SetSysctls { file } => write(facts, file),
+            Action::ConfigureUnit { unit, files, .. } => {
+                files.iter().for_each(|file| write(facts, file));
+                facts.applied.insert(mark(unit), "cut".to_owned());
+            }
+            Action::InstallPrograms { set, .. } => {
+                facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
+                facts.applied.insert(PROGRAMS_BEGUN.to_owned(), "cut".to_owned());
+            }
+            Action::Wipe { .. } => {
+                facts.kubernetes = Default::default();
+                facts.kubernetes.leftovers = vec!["/var/lib/kubelet/pki".to_owned()];
+                facts.applied.insert(WIPE_BEGUN.to_owned(), "cut".to_owned());
+                facts.units.entry(KUBELET.to_owned()).or_default().active = false;
+            }
             _ => {}
         }
     }
@@ -238,6 +255,7 @@ impl World {
         facts.kubernetes.control_plane = control_plane;
         facts.kubernetes.leftovers.clear();
         facts.kubernetes.node = Some(name.to_string());
+        facts.kubernetes.server = Some(format!("https://{}", documents.endpoint()));
         facts.kubernetes.ca = ca.or_else(|| Some(sha256(name.as_str().as_bytes())));
         facts.applied.remove(INIT_BEGUN);
         facts.applied.remove(JOIN_BEGUN);
@@ -302,6 +320,11 @@ impl Documents {
         !self.of("InitConfiguration").is_null() || self.of("JoinConfiguration").get("controlPlane").is_some()
     }
 
+    fn endpoint(&self) -> String {
+        let begins = text(self.of("ClusterConfiguration"), &["controlPlaneEndpoint"]);
+        begins + &text(self.of("JoinConfiguration"), &["discovery", "bootstrapToken", "apiServerEndpoint"])
+    }
+
     /// A joining machine takes KubeletConfiguration from the cluster.
     fn tolerate_swap(&self) -> bool {
         let kubelet = self.of("KubeletConfiguration");
@@ -343,6 +366,11 @@ fn runs(facts: &Facts, unit: &str) -> bool {
     facts.units.get(unit).is_some_and(|unit| unit.active)
 }
 
+/// What stands on record while the unit's configuration is changed.
+fn mark(unit: &str) -> String {
+    format!("{}-begun", unit.trim_end_matches(".service"))
+}
+
 fn write(facts: &mut Facts, file: &File) {
     let fact = FileFact { sha256: sha256(file.content.as_bytes()), mode: file.mode.clone(), owner: "root:root".to_owned() };
     facts.files.insert(file.path.clone(), fact);
@@ -354,8 +382,4 @@ fn kubelet_config(facts: &mut Facts, sum: &str) {
     facts.applied.insert("kubelet-file".to_owned(), sum.clone());
     let fact = FileFact { sha256: sum, mode: "644".to_owned(), owner: "root:root".to_owned() };
     facts.files.insert(wanted::KUBELET_CONFIG.to_owned(), fact);
-}
-
-fn peer(address: &str) -> String {
-    format!("https://{address}:2380")
 }

@@ -245,6 +245,7 @@ impl fmt::Display for Action {
                 write!(f, "write {} in /etc/hosts", counted(lines.len(), "line"))
             }
             Action::SynchronizeClock => f.write_str("keep the clock right with a time service"),
+            Action::InstallPrograms { set, missing, .. } if missing.is_empty() => write!(f, "switch to set {set}"),
             Action::InstallPrograms { set, missing, .. } => {
                 let mut sums: Vec<_> = missing.iter().map(|program| (&program.sha256, program.size)).collect();
                 sums.sort();
@@ -279,6 +280,9 @@ impl fmt::Display for Action {
                     .collect();
                 parts.extend(taints.iter().map(|taint| format!("taint {taint}")));
                 parts.extend(remove_taints.iter().map(|taint| format!("taint {taint}-")));
+                if parts.is_empty() {
+                    return write!(f, "put on record what node {node} was given");
+                }
                 write!(f, "mark node {node}: {}", parts.join(", "))
             }
             Action::UploadConfig { document, .. } => {

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Action, Document, File, Input, Program};
 use crate::facts::ca_public_key_sha256;
 use crate::plan::StepId;
+use crate::plan::wanted::peer;
 use crate::template;
 
 /// What stands in a kubeadm document where the run's token goes.
@@ -148,7 +149,7 @@ impl Action {
             Action::Uncordon { node } => (cluster("kubernetes/uncordon.sh", json!({ "node": node }))?, 2),
             Action::Drain { node } => (cluster("kubernetes/drain.sh", json!({ "node": node }))?, 15),
             Action::RemoveMember { node, address } => {
-                (vec![part("kubernetes/remove-member.sh", json!({ "node": node, "address": address }))?], 3)
+                (vec![part("kubernetes/remove-member.sh", json!({ "node": node, "peer": peer(address) }))?], 3)
             }
             Action::DeleteNode { node } => (cluster("kubernetes/delete-node.sh", json!({ "node": node }))?, 3),
             Action::Wipe { keep } => (vec![part("machine/wipe.sh", json!({ "keep": keep }))?], 10),

@@ -153,11 +153,7 @@ fn marks(planner: &mut Planner, speaker: &MachineName, cluster: &ClusterFacts, n
     if labels.is_empty() && taints.is_empty() && remove_taints.is_empty() && recorded == wanted {
         return;
     }
-    let reason = if cluster.nodes.contains_key(name.as_str()) && recorded == wanted {
-        "labels or taints of its node were changed".to_owned()
-    } else {
-        "the inventory gives its node other labels or taints".to_owned()
-    };
+    let reason = format!("node {name} has not the labels and taints that the inventory says");
     let action = Action::Label { node: name.to_string(), labels, taints, remove_taints, record: wanted.text() };
     let needs = ["join", "init"].map(|what| StepId::new(name, what));
     let first = StepId::new(speaker, "init");

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::planner::Planner;
+use super::planner::{Planner, begun};
+use super::refusal::other_cluster;
+use super::wanted::peer;
 use super::{Plan, Stage, StepId, everything, plan};
 use crate::action::Action;
 use crate::artifact::Manifest;
@@ -81,8 +83,8 @@ fn rebuild(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineNa
     let left: BTreeSet<StepId> = whole.steps.iter().map(|step| step.id.clone()).collect();
     let mut back = only(inventory, manifest, &without(inventory, seen, name), name)?;
     for step in &mut back.steps {
-        // The machine comes back only when nothing of it is left, here and in the cluster.
-        if step.machine == *name {
+        // The machine comes back only when nothing of it is left, here and in the cluster; and what is left is verified.
+        if step.machine == *name || step.stage == Stage::Verify {
             step.needs.extend(left.iter().cloned());
         }
     }
@@ -106,20 +108,18 @@ fn without(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, nam
     for (machine, observation) in &mut seen {
         let Observation::Facts(facts) = observation else { continue };
         if machine == name {
-            facts.kubernetes = KubernetesFacts::default();
-            facts.applied.clear();
+            if to_wipe(facts) {
+                facts.kubernetes = KubernetesFacts::default();
+                facts.applied.clear();
+            }
             facts.cluster = None;
         } else if let Some(cluster) = &mut facts.cluster {
             cluster.nodes.remove(name.as_str());
-            cluster.members.retain(|_, member| member.peer != peer);
+            cluster.members.retain(|_, member| member.peer != peer && member.name != name.as_str());
             cluster.record.remove(&format!("node.{name}"));
         }
     }
     seen
-}
-
-fn peer(address: &str) -> String {
-    format!("https://{address}:2380")
 }
 
 /// A plan that changes one machine alone; of the others it takes no more than the door to the cluster, and the verification.
@@ -136,7 +136,7 @@ fn only(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName,
 /// The steps by which `name` leaves the cluster. `dead`: it need not be reachable.
 fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observation>, name: &'a MachineName, dead: bool) {
     let facts = planner.facts.get(name).copied();
-    let in_cluster = facts.is_some_and(|facts| facts.kubernetes.joined);
+    let wipe = facts.filter(|facts| to_wipe(facts));
     let machine = planner.inventory.machines.get(name);
     let control_plane =
         machine.is_some_and(|machine| machine.role == Role::ControlPlane) || facts.is_some_and(|facts| facts.kubernetes.control_plane);
@@ -155,6 +155,9 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
             format!("it can't be reached: {why}"),
             format!("turn it on; or, if it never comes back, `hostler remove {name} --dead`"),
         );
+        return;
+    }
+    if facts.is_some_and(|facts| other_cluster(planner, name, facts)) {
         return;
     }
     let Some((speaker, cluster)) = speaker else {
@@ -185,15 +188,21 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
         );
         return;
     }
-    let address = machine
-        .map(|machine| machine.address.to_string())
-        .or_else(|| cluster.nodes.get(name.as_str()).map(|node| node.address.clone()))
+    // The cluster knows best by which address it knows the machine.
+    let address = (cluster.nodes.get(name.as_str()).map(|node| node.address.clone()))
+        .filter(|address| !address.is_empty())
+        .or_else(|| machine.map(|machine| machine.address.to_string()))
         .unwrap_or_default();
     let member = cluster.members.values().find(|member| member.peer == peer(&address));
     if member.is_some() && !quorum(planner, cluster, name, &address) {
         return;
     }
-    out(planner, (speaker, cluster), name, &address, member.is_some(), in_cluster.then_some(facts).flatten(), keep);
+    out(planner, (speaker, cluster), name, &address, member.is_some(), wipe, keep);
+}
+
+/// Whether the machine has something of this cluster, or of one that hostler began on it.
+fn to_wipe(facts: &Facts) -> bool {
+    facts.kubernetes.joined || begun(facts)
 }
 
 /// The steps themselves, where nothing speaks against them.
@@ -203,13 +212,13 @@ fn out(
     name: &MachineName,
     address: &str,
     member: bool,
-    joined: Option<&Facts>,
+    wipe: Option<&Facts>,
     keep: Vec<String>,
 ) {
     let at = |stage: Stage, what: &str| (stage, StepId::new(name, what));
     let node = cluster.nodes.get(name.as_str());
     let mut before = Vec::new();
-    if node.is_some_and(|node| node.ready) && joined.is_some() {
+    if node.is_some_and(|node| node.ready) && wipe.is_some() {
         before.push(planner.step(
             at(Stage::Leave, "drain"),
             speaker,
@@ -222,7 +231,7 @@ fn out(
         let action = Action::RemoveMember { node: name.to_string(), address: address.to_owned() };
         before.push(planner.step(at(Stage::Leave, "member"), speaker, format!("{name} is a member of etcd"), action, before.clone()));
     }
-    if joined.is_some() {
+    if wipe.is_some() {
         before.push(planner.step(at(Stage::Leave, "wipe"), name, "it is to be blank", Action::Wipe { keep }, before.clone()));
     }
     if node.is_some() {
@@ -266,7 +275,10 @@ fn reset(planner: &mut Planner) {
                 planner.warn(Some(name), "not reached, left as it is");
                 continue;
             };
-            if !facts.kubernetes.joined && facts.kubernetes.leftovers.is_empty() {
+            if !to_wipe(facts) && facts.kubernetes.leftovers.is_empty() {
+                continue;
+            }
+            if other_cluster(planner, name, facts) {
                 continue;
             }
             if let Some(kept) = machine.keep.iter().find(|kept| WIPED.iter().any(|wiped| overlap(kept, wiped))) {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::planner::Planner;
+use super::planner::{CONTAINERD_BEGUN, KUBELET_BEGUN, PROGRAMS_BEGUN, Planner};
 use super::wanted::{self, ImageGroup};
 use super::{Stage, StepId};
 use crate::action::script::sha256;
@@ -18,6 +18,10 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
         return Ok(());
     };
     system(planner, name, machine, facts);
+    if planner.is_refused("version") {
+        // Whatever the bundle in use holds is of the other version.
+        return Ok(());
+    }
     programs(planner, name, machine, facts);
     containerd(planner, name, facts)?;
     kubelet_unit(planner, name, facts)?;
@@ -49,7 +53,10 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
         let reason = if unloaded.is_empty() {
             format!("{} is not as it should be", file.path)
         } else {
-            format!("the kernel modules {} are not loaded", unloaded.join(", "))
+            match unloaded.as_slice() {
+                [one] => format!("the kernel module {one} is not loaded"),
+                several => format!("the kernel modules {} are not loaded", several.join(", ")),
+            }
         };
         let modules = wanted::MODULES.iter().map(|module| (*module).to_owned()).collect();
         planner.step(at("modules"), name, reason, Action::LoadModules { modules, file }, []);
@@ -60,7 +67,8 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
         planner.step(at("hostname"), name, format!("its host name is `{}`", facts.hostname), action, []);
     }
     let lines = wanted::hosts(planner.inventory, name, machine);
-    if facts.hosts != lines {
+    // The endpoint's old name is what its kubelet knows.
+    if facts.hosts != lines && !planner.is_refused("endpoint") {
         let reason = if facts.hosts.is_empty() {
             "it does not know its own name and the cluster's"
         } else {
@@ -92,10 +100,14 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
     let found = |program: &Program| facts.files.get(&format!("{}/{}", wanted::CURRENT, program.path)).map(|file| &file.sha256);
     let missing: Vec<Program> = programs.iter().filter(|program| found(program) != Some(&program.sha256)).cloned().collect();
     let switched = facts.links.get(wanted::CURRENT).is_some_and(|link| *link == format!("sets/{set}"));
-    if missing.is_empty() && switched {
+    let cut = facts.applied.contains_key(PROGRAMS_BEGUN);
+    if missing.is_empty() && switched && !cut {
         return;
     }
     let reason = match facts.links.get(wanted::CURRENT) {
+        Some(_) if missing.is_empty() && switched => {
+            "a change of its programs was cut before its end".to_owned()
+        }
         None => "nothing of hostler's is installed".to_owned(),
         Some(_) if !switched => "another set of programs is in use".to_owned(),
         Some(_) => {
@@ -123,10 +135,13 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
         .collect();
     let unit = facts.units.get(UNIT).cloned().unwrap_or_default();
     let changed: Vec<&str> = files.iter().filter(|file| differs(facts, file)).map(|file| file.path.as_str()).collect();
-    if !changed.is_empty() || !stale.is_empty() {
-        let first = changed.first().copied().or_else(|| stale.first().map(String::as_str)).unwrap_or_default();
-        let reason = if facts.files.contains_key("/etc/containerd/config.toml") {
+    let cut = facts.applied.contains_key(CONTAINERD_BEGUN);
+    if !changed.is_empty() || !stale.is_empty() || cut {
+        let first = changed.first().copied().or_else(|| stale.first().map(String::as_str));
+        let reason = if let (Some(first), true) = (first, facts.files.contains_key("/etc/containerd/config.toml")) {
             format!("{first} is not as it should be")
+        } else if cut {
+            "a change of its configuration was cut before its end".to_owned()
         } else {
             "containerd is not set up".to_owned()
         };
@@ -150,11 +165,13 @@ fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Res
     let needs = ["programs", "containerd"].map(|what| StepId::new(name, what));
     let unit = facts.units.get(UNIT).cloned().unwrap_or_default();
     let joined = planner.joined(name);
-    if let Some(file) = files.iter().find(|file| differs(facts, file)) {
-        let reason = if facts.files.contains_key(&file.path) {
-            format!("{} is not as it should be", file.path)
-        } else {
-            "there is no unit for kubelet".to_owned()
+    let changed = files.iter().find(|file| differs(facts, file));
+    if changed.is_some() || facts.applied.contains_key(KUBELET_BEGUN) {
+        let known = files.iter().any(|file| facts.files.contains_key(&file.path));
+        let reason = match changed {
+            Some(file) if known => format!("{} is not as it should be", file.path),
+            Some(_) => "there is no unit for kubelet".to_owned(),
+            None => "a change of kubelet's unit was cut before its end".to_owned(),
         };
         let action = Action::ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), restart: joined };
         if joined {

@@ -44,6 +44,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     join::plan(&mut planner)?;
     cluster::plan(&mut planner)?;
     verify::plan(&mut planner)?;
+    refusal::silence(&mut planner);
     Ok(planner.finish())
 }
 

@@ -126,8 +126,9 @@ impl<'a> Planner<'a> {
         self.warnings.push(Warning { machine: machine.cloned(), text: text.into() });
     }
 
-    pub fn has_steps(&self) -> bool {
-        !self.steps.is_empty()
+    /// Whether a step of this plan runs on the machine.
+    pub fn works_on(&self, name: &MachineName) -> bool {
+        self.steps.iter().any(|step| step.machine == *name)
     }
 
     pub fn has_step(&self, id: &StepId) -> bool {
@@ -158,8 +159,13 @@ impl<'a> Planner<'a> {
 /// Marks that a script sets before and takes away after: what they stand for was cut in between.
 pub const INIT_BEGUN: &str = "init-begun";
 pub const JOIN_BEGUN: &str = "join-begun";
+pub const WIPE_BEGUN: &str = "wipe-begun";
+/// Programs, or the configuration of a unit, are in place, but what runs may be from before.
+pub const PROGRAMS_BEGUN: &str = "programs-begun";
+pub const CONTAINERD_BEGUN: &str = "containerd-begun";
+pub const KUBELET_BEGUN: &str = "kubelet-begun";
 
-/// Whether an earlier init or join on the machine was cut before its end.
+/// Whether an earlier init, join or wipe of the machine was cut before its end.
 pub fn begun(facts: &Facts) -> bool {
-    facts.applied.contains_key(INIT_BEGUN) || facts.applied.contains_key(JOIN_BEGUN)
+    [INIT_BEGUN, JOIN_BEGUN, WIPE_BEGUN].iter().any(|mark| facts.applied.contains_key(*mark))
 }

@@ -2,7 +2,8 @@
 
 use super::cluster::renamed;
 use super::documents;
-use super::planner::{Planner, begun};
+use super::planner::{Planner, WIPE_BEGUN, begun};
+use super::wanted::peer;
 use crate::facts::{ClusterFacts, Facts};
 use crate::inventory::{Cni, MachineName, Role};
 
@@ -17,6 +18,7 @@ pub fn look(planner: &mut Planner) {
         }
     }
     membership(planner);
+    newcomers(planner);
     clocks(planner);
     if let Some((_, cluster)) = planner.speaker {
         unchangeable(planner, cluster);
@@ -35,10 +37,15 @@ fn unreachable(planner: &mut Planner) {
         .map(|(name, _)| name.to_string())
         .collect();
     if !lost.is_empty() && !planner.cluster_exists() {
+        let consequence = if planner.facts.values().any(|facts| facts.kubernetes.joined) {
+            "so nobody can speak for the cluster"
+        } else {
+            "so nobody knows whether there is a cluster already"
+        };
         planner.refuse(
             None,
             "control-plane-unknown",
-            format!("{} can't be reached, so nobody knows whether there is a cluster already", lost.join(", ")),
+            format!("{} can't be reached, {consequence}", lost.join(", ")),
             "turn it on, or mend its address or SSH, and run again",
         );
     }
@@ -53,6 +60,9 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if !facts.foreign.is_empty() {
         let reason = format!("{} is on it", facts.foreign.join(", "));
         planner.refuse(Some(name), "foreign", reason, "remove it first: two container platforms on one machine break each other");
+    } else if facts.applied.contains_key(WIPE_BEGUN) {
+        let way_out = format!("`hostler rebuild {name}` ends it and brings the machine back; `hostler remove` and `reset` end it, too");
+        planner.refuse(Some(name), "wipe-begun", "it was being wiped, and that was cut before its end", way_out);
     } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !begun(facts) {
         let reason = format!("an earlier cluster left {} there", facts.kubernetes.leftovers.join(", "));
         planner.refuse(Some(name), "not-blank", reason, "look what it is; `kubeadm reset` on the machine removes it");
@@ -69,11 +79,38 @@ fn low_memory(planner: &Planner, name: &MachineName, facts: &Facts) -> Option<u6
     (control_plane && facts.memory > 0 && facts.memory < 1700 * 1024).then_some(1700)
 }
 
+/// The certificate authority of the inventory's cluster, as its control planes have it.
+pub fn authority(planner: &Planner) -> Option<String> {
+    let mut control_planes = planner.inventory.control_planes().filter_map(|(name, _)| planner.facts.get(name));
+    control_planes.find(|facts| facts.kubernetes.control_plane).and_then(|facts| facts.kubernetes.ca.clone())
+}
+
+/// Refuses the machine if it is in a cluster that is not the inventory's. Where no control plane tells its certificate authority, the
+/// server's name decides.
+pub fn other_cluster<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) -> bool {
+    let server = facts.kubernetes.server.as_deref();
+    let ours = format!("https://{}", documents::endpoint(planner.inventory));
+    let other = match authority(planner) {
+        Some(authority) => facts.kubernetes.ca.as_ref() != Some(&authority),
+        None => server.is_some_and(|server| server != ours),
+    };
+    let other = other && facts.kubernetes.joined && !begun(facts);
+    if other {
+        planner.refuse(
+            Some(name),
+            "other-cluster",
+            format!("it belongs to another cluster ({})", server.unwrap_or("its server is unknown")),
+            "take it out of that cluster first: `kubeadm reset` on the machine, after draining it there",
+        );
+    }
+    other
+}
+
 /// Who belongs to which cluster, told by the certificate authority.
 fn membership(planner: &mut Planner) {
-    let ca = planner.inventory.control_planes().find_map(|(name, _)| {
-        planner.facts.get(name).filter(|facts| facts.kubernetes.control_plane).map(|facts| (name, facts.kubernetes.ca.clone()))
-    });
+    let known = authority(planner).is_some();
+    let lost = planner.unreachable.keys().any(|lost| planner.inventory.machines[lost.as_str()].role == Role::ControlPlane);
+    let mut orphans = Vec::new();
     for (name, machine) in planner.machines() {
         let Some(facts) = planner.usable(name) else {
             continue;
@@ -81,41 +118,119 @@ fn membership(planner: &mut Planner) {
         if !facts.kubernetes.joined || begun(facts) {
             continue;
         }
-        match &ca {
-            Some((_, ca)) if facts.kubernetes.ca != *ca => planner.refuse(
-                Some(name),
-                "other-cluster",
-                format!("it belongs to another cluster ({})", facts.kubernetes.server.as_deref().unwrap_or("its server is unknown")),
-                "take it out of that cluster first: `kubeadm reset` on the machine, after draining it there",
-            ),
-            Some(_) if facts.kubernetes.control_plane != (machine.role == Role::ControlPlane) => planner.refuse(
+        if !known {
+            orphans.push(name.as_str());
+            continue;
+        }
+        if other_cluster(planner, name, facts) {
+            continue;
+        }
+        if facts.kubernetes.control_plane != (machine.role == Role::ControlPlane) {
+            planner.refuse(
                 Some(name),
                 "role-changed",
                 format!("it is a {} now", if facts.kubernetes.control_plane { "control plane" } else { "worker" }),
                 format!("a role is changed by `hostler remove {name}` and then `hostler add {name}`"),
+            );
+            continue;
+        }
+        let Some((_, cluster)) = planner.speaker else {
+            continue;
+        };
+        match cluster.nodes.get(name.as_str()) {
+            None => planner.refuse(
+                Some(name),
+                "node-gone",
+                "its node was deleted from the cluster, though it still takes itself for a member",
+                format!("`hostler rebuild {name}` brings it back clean"),
             ),
-            Some(_) => {
-                if let Some((_, cluster)) = planner.speaker
-                    && !cluster.nodes.contains_key(name.as_str())
-                {
-                    planner.refuse(
-                        Some(name),
-                        "node-gone",
-                        "its node was deleted from the cluster, though it still takes itself for a member",
-                        format!("`hostler rebuild {name}` brings it back clean"),
-                    );
-                }
-            }
-            None if !planner.unreachable.keys().any(|lost| planner.inventory.machines[lost.as_str()].role == Role::ControlPlane) => planner
-                .refuse(
-                    None,
-                    "control-plane-lost",
-                    format!("{name} belongs to a cluster, but no control plane of the inventory does"),
-                    "the only control plane is brought back by `hostler rebuild NAME --from SNAPSHOT`; a new cluster needs blank machines",
-                ),
-            None => {}
+            Some(node) if !node.address.is_empty() && node.address != machine.address.to_string() => planner.refuse(
+                Some(name),
+                "address",
+                format!("its node has the address {}, and can't get {}", node.address, machine.address),
+                format!("give it its old address back, or `hostler rebuild {name}`"),
+            ),
+            Some(_) => {}
         }
     }
+    if !orphans.is_empty() && !lost {
+        planner.refuse(
+            None,
+            "control-plane-lost",
+            format!("in a cluster, though no control plane of the inventory is: {}", orphans.join(", ")),
+            "the only control plane is brought back by `hostler rebuild NAME --from SNAPSHOT`; a new cluster needs blank machines",
+        );
+    }
+}
+
+/// What keeps a machine that is in no cluster from joining this one.
+fn newcomers(planner: &mut Planner) {
+    let Some((_, cluster)) = planner.speaker else {
+        return;
+    };
+    for (name, machine) in planner.machines() {
+        let Some(facts) = planner.usable(name) else {
+            continue;
+        };
+        if planner.joined(name) {
+            continue;
+        }
+        let own = peer(&machine.address.to_string());
+        let rebuild = format!("`hostler rebuild {name}` takes the old one out and brings this machine in");
+        if !begun(facts) {
+            if let Some(node) = cluster.nodes.get(name.as_str()) {
+                let reason = format!("the cluster has a node {name} already, at {}, and this machine knows nothing of it", node.address);
+                let way_out = if node.address == machine.address.to_string() {
+                    rebuild
+                } else {
+                    format!("give one of the two another name; if the other is gone for good, `hostler remove {name} --dead`")
+                };
+                planner.refuse(Some(name), "node-exists", reason, way_out);
+                continue;
+            }
+            if cluster.members.values().any(|member| member.peer == own) {
+                planner.refuse(Some(name), "member-exists", "etcd has a member at its address already", rebuild);
+                continue;
+            }
+        }
+        if machine.role == Role::Worker {
+            continue;
+        }
+        let others = || cluster.members.values().filter(|member| member.peer != own);
+        if let Some(learner) = others().find(|member| member.learner) {
+            let who = if learner.name.is_empty() { &learner.peer } else { &learner.name };
+            planner.refuse(
+                Some(name),
+                "learner",
+                format!("it can't join as a control plane while etcd has a learner ({who}): it takes one at a time"),
+                format!("`hostler remove {who} --dead` takes the learner out, if it never finished joining"),
+            );
+        } else if let Some(sick) = others().find(|member| !member.healthy) {
+            planner.refuse(
+                Some(name),
+                "member-unhealthy",
+                format!("it can't join as a control plane while etcd's member {} is not well: that could stop etcd", sick.name),
+                format!("bring {0} back first, or `hostler remove {0} --dead`", sick.name),
+            );
+        }
+    }
+}
+
+/// Said when nothing is to be mended on a control plane: otherwise its API server may come back by that.
+pub fn silence(planner: &mut Planner) {
+    let control_planes = || planner.inventory.control_planes();
+    if planner.speaker.is_some() || !planner.cluster_exists() || control_planes().any(|(name, _)| planner.works_on(name)) {
+        return;
+    }
+    let mute: Vec<String> = control_planes()
+        .filter_map(|(name, _)| Some(format!("{name} says {}", planner.facts.get(name)?.api_down.as_deref().unwrap_or("nothing"))))
+        .collect();
+    planner.refuse(
+        None,
+        "no-api",
+        format!("no API server answers: {}", mute.join("; ")),
+        "bring control planes that are off back: etcd needs more than half of them; `crictl ps -a` on one shows what does not run",
+    );
 }
 
 fn clocks(planner: &mut Planner) {
@@ -148,6 +263,7 @@ fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
         ("pod-subnet", "podSubnet", &cluster.pod_subnet, wanted.pod_subnet.to_string()),
         ("service-subnet", "serviceSubnet", &cluster.service_subnet, wanted.service_subnet.to_string()),
         ("endpoint", "endpoint", &cluster.endpoint, documents::endpoint(planner.inventory)),
+        ("cluster-name", "name", &cluster.cluster_name, wanted.name.clone()),
     ];
     let name = wanted.name.clone();
     let cni = cni_name(wanted.cni);

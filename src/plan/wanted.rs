@@ -165,6 +165,14 @@ pub fn endpoint_address(inventory: &Inventory) -> Option<(&str, IpAddr)> {
     }
 }
 
+/// The address by which etcd knows a member.
+pub fn peer(address: &str) -> String {
+    match address.contains(':') {
+        true => format!("https://[{address}]:2380"),
+        false => format!("https://{address}:2380"),
+    }
+}
+
 /// Everything `plan` may want to know of any machine, whichever bundle it will use. Programs of the set in use and containerd's
 /// fragments are found by facts.sh itself: they may be others than this hostler would install.
 ///

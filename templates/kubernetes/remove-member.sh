@@ -1,6 +1,6 @@
 # By ID, and only if it is there; afterwards the list is looked at again, as a removal can fail silently.
 PATH=/opt/hostler/current/bin:$PATH
-peer={{ ("https://" ~ address ~ ":2380") | quote }}
+peer={{ peer | quote }}
 members() {
     etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/kubernetes/pki/etcd/ca.crt \
         --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key "$@"

@@ -15,6 +15,7 @@ rm -rf "$root/sets/$set.hostler-old"
 [ ! -e "$root/sets/$set" ] || mv -T "$root/sets/$set" "$root/sets/$set.hostler-old"
 mv -T "$root/sets/$set.hostler-new" "$root/sets/$set"
 rm -rf "$root/sets/$set.hostler-old"
+record programs-begun "$run"
 ln -sfn "sets/$set" "$root/current.hostler-new"
 mv -fT "$root/current.hostler-new" "$root/current"
 for program in "$root/current/bin"/*; do
@@ -31,3 +32,4 @@ for unit in containerd kubelet; do
     pid=$(systemctl show -p MainPID --value "$unit.service" 2> /dev/null || echo 0)
     [ "${pid:-0}" = 0 ] || [ "$(file_at "/proc/$pid/exe")" = "$(file_at "$root/current/bin/$unit")" ] || systemctl restart "$unit.service"
 done
+rm -f /etc/hostler/applied/programs-begun

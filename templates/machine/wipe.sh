@@ -3,6 +3,7 @@ PATH=/opt/hostler/current/bin:$PATH
 {% for path in keep %}
 [ -e {{ path | quote }} ] && printf 'kept: %s\n' {{ path | quote }}
 {% endfor %}
+record wipe-begun "$run"
 systemctl stop kubelet 2> /dev/null || true
 # The member was taken out of etcd beforehand, by its ID, through a control plane that stays.
 if command -v kubeadm > /dev/null && systemctl is-active --quiet containerd; then
@@ -10,7 +11,7 @@ if command -v kubeadm > /dev/null && systemctl is-active --quiet containerd; the
 fi
 # What a pod mounted must be gone before anything below is deleted.
 awk '$2 ~ "^/var/lib/kubelet/" { print $2 }' /proc/mounts | sort -r | while read -r mounted; do umount "$mounted"; done
-wiped="/etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /etc/hostler"
+wiped="/etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel"
 for path in $wiped; do
     [ -e "$path" ] || continue
     rm -rf --one-file-system "$path" || fail "$path can't be removed whole: something is mounted below it"
@@ -38,3 +39,5 @@ for path in $wiped; do
     [ ! -e "$path" ] || fail "$path is still there after the wipe"
 done
 [ -z "$(ctr --namespace k8s.io tasks ls -q 2> /dev/null)" ] || fail "containers of the old cluster still run"
+# Last, as it holds the mark that this was begun.
+rm -rf --one-file-system /etc/hostler
