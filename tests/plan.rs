@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hostler::action::effect::World;
 use hostler::artifact::Manifest;
-use hostler::facts::{Facts, MemberFact, NodeFact, Observation};
+use hostler::facts::{Facts, LockFact, MemberFact, NodeFact, Observation};
 use hostler::inventory::{Inventory, MachineName, Taint, parse};
 use hostler::plan::{Goal, Plan, StepId, plan_for};
 use hostler::report::{Paint, plan_text};
@@ -93,6 +93,8 @@ struct MachineDeviation {
     /// It is in this other cluster, whose API server that is.
     other_cluster: Option<String>,
     api_down: bool,
+    /// The step that works on it, for so many seconds.
+    lock: BTreeMap<String, i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -313,6 +315,9 @@ impl MachineDeviation {
         }
         facts.foreign.extend(self.foreign.iter().cloned());
         facts.kubernetes.leftovers.extend(self.leftovers.iter().cloned());
+        for (step, seconds) in &self.lock {
+            facts.lock = Some(LockFact { run: "20260102-030405-77".to_owned(), step: step.clone(), since: facts.clock - seconds });
+        }
         if let Some(server) = &self.other_cluster {
             facts.kubernetes.joined = true;
             facts.kubernetes.ca = Some("another".to_owned());

@@ -105,9 +105,7 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
         return;
     }
     let reason = match facts.links.get(wanted::CURRENT) {
-        Some(_) if missing.is_empty() && switched => {
-            "a change of its programs was cut before its end".to_owned()
-        }
+        Some(_) if missing.is_empty() && switched => "a change of its programs was cut before its end".to_owned(),
         None => "nothing of hostler's is installed".to_owned(),
         Some(_) if !switched => "another set of programs is in use".to_owned(),
         Some(_) => {

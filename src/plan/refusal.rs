@@ -69,6 +69,11 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if let Some(lowest) = low_memory(planner, name, facts) {
         planner.warn(Some(name), format!("{} MB of memory is little: {lowest} MB is what kubeadm asks for", facts.memory / 1024));
     }
+    if let Some(lock) = &facts.lock {
+        let who = format!("step {} of run {}", lock.step, lock.run);
+        let since = (facts.clock - lock.since).max(0);
+        planner.warn(Some(name), format!("{who} has been at work here for {since} s: what is to be done here waits for it"));
+    }
     if facts.nameservers.is_empty() && planner.usable(name).is_some() {
         planner.warn(Some(name), "/etc/resolv.conf names no server: CoreDNS will not start here without one");
     }

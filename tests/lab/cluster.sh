@@ -81,7 +81,7 @@ sed -i 's/^  rainbowdash:$/&\n    labels: {shelf: top}/' "$inventory"
 mends "shelf=top"
 [ "$(kubectl get node rainbowdash -o "jsonpath={.metadata.labels.shelf}")" = top ]
 kubectl label node rainbowdash shelf-
-mends "labels or taints of its node were changed"
+mends "rainbowdash has not the labels and taints that the inventory says"
 
 row "a label gone from the inventory is taken off"
 sed -i '/labels: {shelf: top}/d' "$inventory"
