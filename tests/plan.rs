@@ -440,3 +440,21 @@ fn every_case_comes_to_an_end() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// docs/changes.md names a case in each row, and leaves none out of what drifts, changes, is out of reach, is cut or refused.
+#[test]
+fn the_table_of_changes_is_of_cases() {
+    let text = fs::read_to_string(folder("docs/changes.md")).expect("it can be read");
+    let named: BTreeSet<&str> =
+        text.split("../tests/plan/").skip(1).filter_map(|rest| rest.split_once(".yaml)")).map(|(name, _)| name).collect();
+    let known: Vec<String> = cases().into_iter().map(|(name, _)| name).collect();
+    let unknown: Vec<&&str> = named.iter().filter(|name| !known.iter().any(|known| known == *name)).collect();
+    assert!(unknown.is_empty(), "no cases: {unknown:?}");
+    let subjects = ["drift-", "change-", "unreachable-", "half-", "refused-"];
+    let left_out: Vec<&String> =
+        known.iter().filter(|name| subjects.iter().any(|subject| name.starts_with(subject)) && !named.contains(name.as_str())).collect();
+    assert!(left_out.is_empty(), "not in docs/changes.md: {left_out:?}");
+    for row in text.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| case |")) {
+        assert!(row.contains("](../tests/plan/"), "this row names no case:\n{row}");
+    }
+}
