@@ -189,7 +189,10 @@ fn a_new_machine_is_let_in_to_by_one_password() {
             .unwrap();
         let said = String::from_utf8_lossy(&alone.stderr);
         assert_eq!(alone.status.code(), Some(4), "{said}");
-        assert!(said.contains("does not let bash in") && said.contains("ssh-copy-id -p "), "{said}");
+        assert!(
+            said.contains("unreachable: 127.0.0.1:") && said.contains("does not let bash in") && said.contains("ssh-copy-id -p "),
+            "{said}"
+        );
         // Somebody says yes, and the right password at the second try: sudo takes it too.
         let (status, said) = on_a_terminal(&home, &init("first.yaml"), &format!("yes\nwrong\n{PASSWORD}\n"));
         assert_eq!(status, Some(0), "{said}");
