@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::connect::{self, Connecting};
+use super::login;
 use crate::event::Event;
 use crate::execute::{Link, Run};
 use crate::inventory::{self, Inventory, MachineName};
@@ -42,7 +43,9 @@ pub struct Arguments {
 /// No control plane has an admin.conf to give, or the file can't be written or belongs to another cluster.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = inventory::load(&arguments.inventory)?;
-    let links = connect::links(&inventory, &arguments.connecting, reporter)?;
+    let mut links = connect::links(&inventory, &arguments.connecting, reporter)?;
+    links.retain(|name, _| inventory.control_planes().any(|(plane, _)| plane == name));
+    login::log_in(&links, reporter).await?;
     let name = arguments.name.as_deref().unwrap_or(&inventory.cluster.name);
     let access = access(&inventory, &links, name, arguments.server.as_deref()).await?;
     if !arguments.merge {

@@ -39,6 +39,8 @@ pub async fn gather(
                     Observation::Facts(Box::new(facts))
                 }
                 Ok(Err(Untold { reason, hint })) => {
+                    // Whoever tells it names the machine; a jump host's name stays.
+                    let reason = reason.strip_prefix(&format!("{name}: ")).map_or(reason.clone(), str::to_owned);
                     events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
                     Observation::Unreachable(reason)
                 }

@@ -106,7 +106,7 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Failure> {
                 });
                 link.forget().await;
             }
-            Err(error) => return Err(Failure::new(error.to_string(), "see docs/troubleshooting.md")),
+            Err(error) => return Err(Failure::new(error.to_string(), error.hint())),
         }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));

@@ -92,9 +92,17 @@ impl ConnectError {
         matches!(&*self.reason, Reason::AuthFailed { offered, .. } if offered.iter().any(asks))
     }
 
+    /// As ssh and ssh-copy-id want it on their command line.
+    fn destination(&self) -> String {
+        let (host, port) = self.address.rsplit_once(':').unwrap_or((&self.address, "22"));
+        let host = host.trim_matches(['[', ']']);
+        if port == "22" { format!("{}@{host}", self.user) } else { format!("-p {port} {}@{host}", self.user) }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         let ConnectError { machine, address, user, .. } = self;
+        let destination = self.destination();
         match &*self.reason {
             Reason::NoAnswer { .. } => {
                 format!("look whether {machine} is on and in the same network, and whether a firewall lets {address} through")
@@ -123,18 +131,18 @@ impl ConnectError {
                 format!("line {line} of {} revokes it: give {machine} a new host key", file.display())
             }
             Reason::AuthFailed { tried, .. } if tried.is_empty() => {
-                format!("make a key with `ssh-keygen -t ed25519` and let {user} in with it: `ssh-copy-id {user}@{machine}`")
+                format!("make a key with `ssh-keygen -t ed25519` and let {user} in with it: `ssh-copy-id {destination}`")
             }
             Reason::AuthFailed { tried, .. } if tried.len() > 5 => {
                 "the machine gives up after some keys: name the right one as `identity`".to_owned()
             }
             Reason::AuthFailed { .. } if self.takes_password() => {
-                format!("let your key in with `ssh-copy-id {user}@{machine}`, or run this on a terminal, where it is offered")
+                format!("let your key in with `ssh-copy-id {destination}`, or run this on a terminal, where it is offered")
             }
             Reason::AuthFailed { .. } => {
                 format!("see that ~{user}/.ssh/authorized_keys on {machine} holds one of these keys, or name another `identity`")
             }
-            Reason::Protocol(_) => format!("try `ssh -v {user}@{machine}`"),
+            Reason::Protocol(_) => format!("try `ssh -v {destination}`"),
         }
     }
 }
