@@ -10,9 +10,6 @@ use crate::action::script::{CA_HASH_PLACE, TOKEN_PLACE};
 use crate::inventory::{Endpoint, Inventory, Machine, MachineName, Role, merge};
 use crate::template;
 
-/// Preflight checks that hostler answers for itself: images arrive by its own steps, some while `kubeadm init` runs.
-const OWN_PREFLIGHT: &[&str] = &["ImagePull"];
-
 /// `HOST:PORT` of the API server as every machine uses it.
 pub fn endpoint(inventory: &Inventory) -> String {
     let endpoint = &inventory.cluster.endpoint;
@@ -96,8 +93,7 @@ pub fn join(inventory: &Inventory, name: &MachineName, machine: &Machine) -> Res
 }
 
 fn registration(inventory: &Inventory, name: &MachineName, machine: &Machine) -> serde_json::Value {
-    let mut ignored: Vec<&str> = OWN_PREFLIGHT.to_vec();
-    ignored.extend(inventory.ignore_preflight_errors.iter().map(String::as_str));
+    let ignored: Vec<&str> = inventory.ignore_preflight_errors.iter().map(String::as_str).collect();
     json!({
         "node": name, "address": machine.address.to_string(), "taints": wanted::taints(machine),
         "ignore_preflight_errors": ignored,

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# plain.sh HOSTLER INVENTORY: the same machines, programs, images and files as `hostler up` puts there, by a shell script as a careful
+# person would write it: machines side by side, one archive of programs and one of images each, nothing looked at, nothing verified.
+# shellcheck disable=SC2016 # what is in single quotes runs on a machine
+set -euo pipefail
+hostler=$1 inventory=$2
+bundle=${HOSTLER_CACHE:-/var/cache/hostler}/bundles/1.36.3-amd64
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+workers="rainbowdash fluttershy"
+first=twilightsparkle
+
+on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
+
+"$hostler" render -i "$inventory" --bundle "$bundle" --out "$work/files" > /dev/null
+token=$(openssl rand -hex 3).$(openssl rand -hex 8)
+find "$work/files" -name '*.yaml' -exec sed -i "s/TOKEN-MADE-HERE/$token/" {} +
+
+# The programs as a machine has them, and what makes the bundle's blobs an OCI archive.
+python3 - "$bundle" "$work" <<'PYTHON'
+import json, os, sys
+bundle, work = sys.argv[1:]
+manifest = json.load(open(f"{bundle}/manifest.json"))
+for file in manifest["files"]:
+    folder = f"{work}/programs/opt/hostler/current/" + ("cni" if file["kind"] == "cniPlugin" else "bin")
+    os.makedirs(folder, exist_ok=True)
+    first = f"{work}/first-{file['sha256']}"
+    path = f"{folder}/{file['name']}"
+    if os.path.exists(first):
+        os.link(os.readlink(first), path)
+    else:
+        os.link(f"{bundle}/files/{file['sha256']}", path)
+        os.symlink(path, first)
+index = {"schemaVersion": 2, "manifests": [
+    {"mediaType": image["mediaType"], "digest": image["digest"], "size": image["manifestSize"],
+     "annotations": {"io.containerd.image.name": image["reference"]}} for image in manifest["images"]]}
+os.makedirs(f"{work}/oci")
+json.dump(index, open(f"{work}/oci/index.json", "w"))
+open(f"{work}/oci/oci-layout", "w").write('{"imageLayoutVersion":"1.0.0"}')
+PYTHON
+
+prepare() {
+    local machine=$1
+    tar -C "$work/programs" -c . -C "$work/files/$machine" . | on "$machine" 'set -e
+        tar -C / --no-same-owner -x 2> /dev/null
+        for program in /opt/hostler/current/bin/*; do ln -sf "$program" /usr/local/bin/; done
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends conntrack ethtool socat chrony > /dev/null
+        sysctl -q --system > /dev/null 2>&1 || true
+        hostname -F /etc/hostname
+        systemctl daemon-reload
+        systemctl enable -q --now containerd kubelet'
+    # One tar after another, without the first one's end.
+    { tar -C "$work/oci" -b 1 -c oci-layout index.json | head -c -1024; cat "$bundle/images.tar"; } |
+        on "$machine" 'ctr -n k8s.io images import --local - > /dev/null'
+}
+
+prepare "$first" & preparing=$!
+for machine in $workers; do prepare "$machine" & eval "prepared_$machine=$!"; done
+wait "$preparing"
+on "$first" 'set -e
+    kubeadm init --config /run/hostler/init.yaml > /dev/null 2>&1
+    openssl x509 -pubkey -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der 2> /dev/null | sha256sum | cut -d " " -f 1' > "$work/ca"
+on "$first" 'kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f - > /dev/null' < "$work/files/cluster/flannel.yaml"
+for machine in $workers; do
+    {
+        wait_for=prepared_$machine
+        while kill -0 "${!wait_for}" 2> /dev/null; do sleep 0.1; done
+        sed "s/CA-HASH-FOUND-HERE/sha256:$(cat "$work/ca")/" "$work/files/$machine/run/hostler/join.yaml" |
+            on "$machine" 'cat > /run/join.yaml; kubeadm join --config /run/join.yaml > /dev/null 2>&1'
+    } &
+done
+wait
+on "$first" 'set -e; export KUBECONFIG=/etc/kubernetes/admin.conf
+    kubectl wait --for=condition=Ready nodes --all --timeout=180s > /dev/null
+    kubectl -n kube-system rollout status deployment/coredns > /dev/null'

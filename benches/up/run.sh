@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# benches/up/run.sh HOSTLER [ROUNDS]: from three blank machines that are on, bundle at hand, to a cluster: `hostler up` against plain.sh, a
+# parallel shell script for the same work over OpenSSH. As root, on the lab's machines (a lab of its own). Both in turn, in one run.
+# Seconds from the start, as the first machine sees it: initialized (its kubeconfig is there), joined (three nodes are known), Ready
+# (all three), CoreDNS rolled out; and the end, which for hostler comes after its probes across machines. Last, ratios of medians.
+# shellcheck disable=SC2016 # what is in single quotes runs on a machine
+set -euo pipefail
+hostler=$(realpath "$1") rounds=${2:-3}
+here=$(dirname "$(realpath "$0")")
+export HOSTLER_LAB=bench
+lab=/var/lib/hostler/lab.bench
+work=$(mktemp -d)
+trap '"$hostler" lab down > /dev/null 2>&1; rm -rf "$work"' EXIT
+
+# Prints each moment as it comes. One session for the whole time, the same for both.
+watch() {
+    "$hostler" lab ssh twilightsparkle '
+        export KUBECONFIG=/etc/kubernetes/admin.conf PATH=/opt/hostler/current/bin:$PATH
+        until [ -e $KUBECONFIG ]; do sleep 0.2; done; date +"initialized %s.%N"
+        nodes() { kubectl get nodes --no-headers 2> /dev/null; }
+        until [ "$(nodes | wc -l)" = 3 ]; do sleep 0.5; done; date +"joined %s.%N"
+        until [ "$(nodes | awk "\$2 == \"Ready\"" | wc -l)" = 3 ]; do sleep 0.5; done; date +"ready %s.%N"
+        kubectl -n kube-system rollout status deployment/coredns > /dev/null; date +"coredns %s.%N"
+    '
+}
+
+once() { # NAME COMMAND...
+    local name=$1 began
+    shift
+    "$hostler" lab down > /dev/null 2>&1
+    "$hostler" lab up --machines 3 --machines-only > /dev/null 2>&1
+    began=$(date +%s.%N)
+    watch > "$work/moments" &
+    local watcher=$!
+    "$@" > "$work/out" 2>&1 || { cat "$work/out" >&2; exit 1; }
+    date +"end %s.%N" > "$work/end"
+    wait "$watcher"
+    awk -v began="$began" -v name="$name" '{ printf "%s %s %.1f\n", name, $1, $2 - began }' "$work/moments" "$work/end" | tee -a "$work/all"
+}
+
+for ((round = 1; round <= rounds; round++)); do
+    echo "round $round of $rounds"
+    once plain "$here/plain.sh" "$hostler" "$lab/inventory.yaml"
+    once hostler "$hostler" up -i "$lab/inventory.yaml" --yes
+done
+
+echo
+echo "medians of $rounds, in seconds"
+median() { awk -v name="$1" -v moment="$2" '$1 == name && $2 == moment { print $3 }' "$work/all" | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+for moment in initialized joined ready coredns end; do
+    ours=$(median hostler "$moment") theirs=$(median plain "$moment")
+    printf '%-12s hostler %6s  plain %6s  ratio %s\n' "$moment" "$ours" "$theirs" "$(awk "BEGIN { printf \"%.2f\", $ours / $theirs }")"
+done
