@@ -8,7 +8,7 @@ mod sshd;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hostler::ssh::{ConnectError, Exit, Part, Target, install_key};
@@ -206,7 +206,28 @@ fn a_new_machine_is_let_in_to_by_one_password() {
         let (status, said) = on_a_terminal(&home, &init("second.yaml"), &format!("{PASSWORD}\n"));
         assert_eq!(status, Some(0), "{said}");
         assert!(said.contains("sudo password of bash") && !said.contains("is not known"), "{said}");
+        // Nothing that is left on either side has the password in it.
+        let left: Vec<PathBuf> = [home.as_path(), Path::new("/home"), Path::new("/tmp")].into_iter().flat_map(files).collect();
+        for expected in ["first.yaml", "known_hosts", "authorized_keys"] {
+            assert!(left.iter().any(|file| file.ends_with(expected)), "{left:?}");
+        }
+        for file in left {
+            let text = fs::read(&file).unwrap();
+            assert!(!text.windows(PASSWORD.len()).any(|bytes| bytes == PASSWORD.as_bytes()), "{}", file.display());
+        }
     });
+}
+
+/// All files below `folder`.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries
+        .flat_map(|entry| match entry.file_type().unwrap() {
+            kind if kind.is_dir() => files(&entry.path()),
+            kind if kind.is_file() => vec![entry.path()],
+            _ => Vec::new(),
+        })
+        .collect()
 }
 
 #[test]
