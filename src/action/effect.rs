@@ -124,6 +124,7 @@ impl World {
             }
             Action::ConfigureUnit { unit, files, stale, restart } => {
                 check(facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
+                check(unit != KUBELET || !restart || facts.swap.is_empty(), "kubelet ends while swap is on")?;
                 check(unit != CONTAINERD || facts.modules.contains("overlay"), "there is no overlay file system yet")?;
                 files.iter().for_each(|file| write(facts, file));
                 facts.files.retain(|path, _| !stale.contains(path));
@@ -133,6 +134,7 @@ impl World {
             }
             Action::StartUnit { unit } => {
                 check(facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
+                check(unit != KUBELET || !facts.kubernetes.joined || facts.swap.is_empty(), "kubelet ends while swap is on")?;
                 // Before kubeadm's turn kubelet ends at once; it has nothing to do.
                 let active = unit != KUBELET || facts.kubernetes.joined;
                 facts.units.insert(unit.clone(), UnitFact { active, enabled: true, needs_reload: false });
@@ -171,6 +173,7 @@ impl World {
             Action::RenewKubelet { sha256: sum } => {
                 check(self.machines.keys().any(|other| self.serves(other)), "no API server answers")?;
                 let facts = self.machines.entry(name.clone()).or_default();
+                check(facts.swap.is_empty() && runs(facts, CONTAINERD), "kubelet ends while swap is on or containerd does not run")?;
                 facts.applied.insert("kubelet".to_owned(), sum.clone());
                 kubelet_config(facts, sum);
                 facts.units.entry(KUBELET.to_owned()).or_default().active = true;

@@ -87,7 +87,8 @@ fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &Clus
             let config = documents::control_plane(planner.inventory, &version, name, machine)?;
             let action = Action::RenewControlPlane { node: name.to_string(), config, sha256: sum.clone() };
             let at = (Stage::ControlPlanes, StepId::new(name, "control-plane"));
-            planner.restart(at, name, "its static pods are from another ClusterConfiguration", action, [stored.clone()]);
+            let needs = runs(name).chain([stored.clone()]);
+            planner.restart(at, name, "its static pods are from another ClusterConfiguration", action, needs);
         }
         let Some((sum, stored)) = sums.get("kubelet") else {
             continue;
@@ -101,15 +102,15 @@ fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &Clus
             continue;
         };
         let at = (Stage::Workers, StepId::new(name, "kubelet"));
-        planner.restart(
-            at,
-            name,
-            reason,
-            Action::RenewKubelet { sha256: sum.clone() },
-            [stored.clone(), StepId::new(name, "kubelet-unit")],
-        );
+        let needs = runs(name).chain([stored.clone()]);
+        planner.restart(at, name, reason, Action::RenewKubelet { sha256: sum.clone() }, needs);
     }
     Ok(())
+}
+
+/// What a kubelet that is to start anything waits for on its machine.
+fn runs(name: &MachineName) -> impl Iterator<Item = StepId> {
+    ["swap", "programs", "containerd", "kubelet-unit"].map(|what| StepId::new(name, what)).into_iter()
 }
 
 /// What hostler put on a node, on record so that it can be taken off when the inventory says it no more.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::planner::{Planner, begun};
 use super::refusal::other_cluster;
 use super::wanted::peer;
-use super::{Plan, Stage, StepId, everything, plan};
+use super::{Plan, Stage, StepId, everything, graph, plan};
 use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation};
@@ -89,6 +89,7 @@ fn rebuild(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineNa
         }
     }
     whole.steps.extend(back.steps);
+    graph::reduce(&mut whole.steps);
     whole.refusals = back.refusals;
     whole.warnings = back.warnings;
     if let Some(Observation::Unreachable(why)) = seen.get(name) {

@@ -31,9 +31,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let joining: Vec<(&MachineName, &Machine)> =
         planner.machines().filter(|(name, _)| planner.usable(name).is_some() && !planner.joined(name)).collect();
     let door = if planner.cluster_exists() {
-        if planner.only.is_none() {
-            network(planner, None)?;
-        }
+        network(planner, None)?;
         // Without an API server that answers nobody can join; what would mend it is planned elsewhere.
         let Some((speaker, _)) = planner.speaker else {
             return Ok(());
@@ -137,7 +135,8 @@ fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Resu
     let (machine, reason, needs) = match (init, planner.speaker) {
         (Some((machine, step)), _) => (machine.clone(), "pods have no network yet", vec![step.clone()]),
         (None, Some((speaker, cluster))) => match cluster.record.get("flannel") {
-            Some(applied) if *applied == sha256 => return Ok(()),
+            // A network that is there and not as it should be is `up`'s.
+            Some(applied) if *applied == sha256 || planner.only.is_some() => return Ok(()),
             Some(_) => (speaker.clone(), "flannel in the cluster is not as it should be", vec![]),
             None => (speaker.clone(), "pods have no network yet", vec![]),
         },

@@ -160,7 +160,7 @@ fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Res
     const UNIT: &str = "kubelet.service";
     let files = wanted::kubelet_files()?;
     let at = (Stage::Containerd, StepId::new(name, "kubelet-unit"));
-    let needs = ["programs", "containerd"].map(|what| StepId::new(name, what));
+    let needs = ["swap", "programs", "containerd"].map(|what| StepId::new(name, what));
     let unit = facts.units.get(UNIT).cloned().unwrap_or_default();
     let joined = planner.joined(name);
     let changed = files.iter().find(|file| differs(facts, file));

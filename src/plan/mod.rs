@@ -14,6 +14,7 @@ use crate::inventory::{Inventory, MachineName};
 pub mod cluster;
 pub mod documents;
 pub mod goal;
+mod graph;
 pub mod join;
 pub mod machine;
 pub(crate) mod planner;

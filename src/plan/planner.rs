@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Plan, Refusal, Stage, Step, StepId, Warning};
+use super::{Plan, Refusal, Stage, Step, StepId, Warning, graph};
 use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::{ClusterFacts, Facts, Observation};
@@ -86,7 +86,7 @@ impl<'a> Planner<'a> {
         self.facts.get(name).is_some_and(|facts| facts.kubernetes.joined && !begun(facts))
     }
 
-    /// Adds a step. Of `needs`, those that turn out to be no step of this plan are already done and are dropped at the end.
+    /// Adds a step. Of `needs`, those that turn out to be no step of this plan are already done, and are dropped at the end.
     pub fn step(
         &mut self,
         (stage, id): (Stage, StepId),
@@ -145,12 +145,9 @@ impl<'a> Planner<'a> {
         self.inventory.machines.iter()
     }
 
-    /// Puts the steps in the order of the stages, and drops needs that are met already.
+    /// Puts the steps in the order of the stages, and drops needs that are met already or implied.
     pub fn finish(mut self) -> Plan {
-        let ids: BTreeSet<StepId> = self.steps.iter().map(|step| step.id.clone()).collect();
-        for step in &mut self.steps {
-            step.needs.retain(|need| ids.contains(need));
-        }
+        graph::reduce(&mut self.steps);
         self.steps.sort_by_key(|step| step.stage);
         Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings }
     }

@@ -1,0 +1,72 @@
+//! The graph that a plan's steps make by their needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Step, StepId};
+use crate::action::Input;
+
+/// Drops needs that are no step of this plan, as they are met already, and those that other needs imply. A step whose output is used stays
+/// among the needs.
+pub fn reduce(steps: &mut [Step]) {
+    let at: BTreeMap<StepId, usize> = steps.iter().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
+    let needs: Vec<BTreeSet<usize>> =
+        steps.iter().map(|step| step.needs.iter().filter_map(|need| at.get(need).copied()).collect()).collect();
+    let before = before(&needs);
+    for (number, step) in steps.iter_mut().enumerate() {
+        let used: BTreeSet<StepId> = step.action.inputs().into_iter().filter_map(giver).collect();
+        let implied = |need: usize| needs[number].iter().any(|other| *other != need && before[*other].contains(need));
+        step.needs.retain(|need| at.get(need).is_some_and(|need| !implied(*need)) || used.contains(need));
+    }
+}
+
+fn giver(input: &Input) -> Option<StepId> {
+    match input {
+        Input::Output { step, .. } => Some(step.clone()),
+        Input::Literal(_) => None,
+    }
+}
+
+/// Steps by their number: a bit each.
+#[derive(Clone)]
+struct Numbers(Vec<u64>);
+
+impl Numbers {
+    fn none(of: usize) -> Numbers {
+        Numbers(vec![0; of.div_ceil(64)])
+    }
+
+    fn insert(&mut self, number: usize) {
+        self.0[number / 64] |= 1 << (number % 64);
+    }
+
+    fn contains(&self, number: usize) -> bool {
+        self.0[number / 64] & (1 << (number % 64)) != 0
+    }
+
+    fn extend(&mut self, others: &Numbers) {
+        self.0.iter_mut().zip(&others.0).for_each(|(own, other)| *own |= other);
+    }
+}
+
+/// All that has to be done before each step, directly or not. Steps in a circle, which no plan has, have nothing before them.
+fn before(needs: &[BTreeSet<usize>]) -> Vec<Numbers> {
+    let mut before = vec![Numbers::none(needs.len()); needs.len()];
+    let mut open: Vec<usize> = needs.iter().map(BTreeSet::len).collect();
+    let mut needed_by = vec![Vec::new(); needs.len()];
+    for (number, needs) in needs.iter().enumerate() {
+        needs.iter().for_each(|need| needed_by[*need].push(number));
+    }
+    let mut ready: Vec<usize> = (0..needs.len()).filter(|number| open[*number] == 0).collect();
+    while let Some(number) = ready.pop() {
+        let done = before[number].clone();
+        for next in &needed_by[number] {
+            before[*next].extend(&done);
+            before[*next].insert(number);
+            open[*next] -= 1;
+            if open[*next] == 0 {
+                ready.push(*next);
+            }
+        }
+    }
+    before
+}
