@@ -1,5 +1,6 @@
 //! Which versions belong together, and the published sums of what release sites serve. Versions of etcd, CoreDNS and pause are what
-//! `kubeadm config images list` says for that Kubernetes; a cluster with others is one that nobody tested.
+//! `kubeadm config images list` says for that Kubernetes; a cluster with others is one that nobody tested. The
+//! others fit both.
 
 use super::Component;
 
@@ -49,7 +50,7 @@ pub const ALL: [Pins; 2] = [
         etcd_image: "3.6.6-0",
         coredns: "1.13.1",
         pause: "3.10.1",
-        crictl: "1.35.0",
+        crictl: "1.36.0",
         containerd: "2.3.4",
         containerd_module: "2.3.7",
         runc: "1.4.3",
@@ -194,12 +195,6 @@ const SUMS: &[(&str, &str, &str, &str)] = &[
         "1.36.0",
         "83855e114566a8a8c44c548d515670f51de3a5e1da8b2effb59870e2f10c25a3",
         "68328594ccf780a80ae2b092d9f6ce484eec7cf540c275242e8fd954bfd95332",
-    ),
-    (
-        "crictl",
-        "1.35.0",
-        "2e141e5b22cb189c40365a11807d69b76b9b3caced89fac2f4ec879408ce2177",
-        "519071de89b64c43e2a1661bb5489c6c3fd5e9e5fcef75e50e542b0c891f1118",
     ),
     (
         "etcd",
