@@ -50,10 +50,12 @@ mends() {
     empty
 }
 
-row "from nothing to three Ready nodes, verified"
-run 0 lab up
+row "from nothing to three Ready nodes, verified, and never silent for longer than 5 seconds"
+"$hostler" lab up 2>&1 | while IFS= read -r line; do printf '%s %s\n' "$EPOCHREALTIME" "$line"; done > "$work/out"
 says "Ready"
 ready 3
+silence=$(awk 'NR > 1 && $1 - last > most { most = $1 - last } { last = $1 } END { printf "%.1f", most }' "$work/out")
+awk "BEGIN { exit !($silence <= 5.2) }" || { echo "silent for $silence s" >&2; false; }
 
 row "up again does nothing, in seconds"
 started=$(date +%s)
