@@ -40,6 +40,8 @@ pub enum Command {
     Reset(crate::command::reset::Arguments),
     /// Write every file and script that would reach the machines, without any machine
     Render(crate::command::render::Arguments),
+    /// Print what an inventory can say, as JSON schema
+    Schema,
     /// Write the cluster's kubeconfig for this computer, or put it into ~/.kube/config
     Kubeconfig(crate::command::kubeconfig::Arguments),
     /// What is installed on machines: make it, look at it, verify it
@@ -65,6 +67,7 @@ impl Command {
             Command::Plan(_) => ("plan", false),
             Command::Init(_) => ("init", false),
             Command::Render(_) => ("render", false),
+            Command::Schema => ("schema", false),
             Command::Kubeconfig(_) => ("kubeconfig", false),
             Command::Bundle(crate::command::bundle::Verb::Create(_)) => ("bundle-create", true),
             Command::Bundle(_) => ("bundle", false),

@@ -44,6 +44,7 @@ async fn run(command: Command, json: bool, reporter: &Reporter) -> Result<(u8, O
         Command::Plan(common) => command::up::show(&common, json, reporter).await.map(|status| (status as u8, None)),
         Command::Init(arguments) => command::init::run(&arguments, reporter).await.map(shown),
         Command::Render(arguments) => command::render::run(&arguments, reporter).await.map(shown),
+        Command::Schema => command::schema::run(reporter).await.map(shown),
         Command::Kubeconfig(arguments) => command::kubeconfig::run(&arguments, reporter).await.map(shown),
         Command::Bundle(verb) => command::bundle::run(&verb, json, reporter).await.map(shown),
         Command::Probe(arguments) => match command::probe::run(arguments).await? {},

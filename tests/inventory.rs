@@ -156,3 +156,103 @@ fn fragments_are_merged_deep_in_place() {
         assert_eq!(serde_yaml::to_string(&merged).unwrap(), serde_yaml::to_string(&expected).unwrap(), "{base} with {fragment}");
     }
 }
+
+#[test]
+fn the_reference_is_what_is_read() {
+    let mut wrong = Vec::new();
+    compare(&folder("docs/inventory.md"), &hostler::inventory::reference::markdown(), &mut wrong);
+    assert!(wrong.is_empty(), "UPDATE=1 cargo test --test inventory\n{}", wrong.join(""));
+}
+
+/// A generator of numbers that gives the same ones each time (Knuth's MMIX).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % most.max(1)
+    }
+}
+
+/// What mutations put in.
+const ODD: [&str; 24] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    "&a ",
+    "*a",
+    "!!int ",
+    "\t",
+    ": ",
+    "- ",
+    "# ",
+    "\"",
+    "'",
+    "|",
+    ">",
+    "---\n",
+    "...\n",
+    "\u{202e}",
+    "\u{0}",
+    "\u{feff}",
+    "\r",
+    "99999999999999999999999",
+    "<<: ",
+    "? ",
+];
+
+fn mutated(text: &str, numbers: &mut Numbers) -> String {
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    for _ in 0..=numbers.below(3) {
+        let (at, other) = (numbers.below(lines.len()), numbers.below(lines.len()));
+        match numbers.below(8) {
+            _ if lines.is_empty() => lines.push(ODD[numbers.below(ODD.len())].to_owned()),
+            0 => drop(lines.remove(at)),
+            1 => lines.insert(other, lines[at].clone()),
+            2 => lines.swap(at, other),
+            3 => lines[at].insert_str(0, &" ".repeat(numbers.below(6))),
+            4 => lines.truncate(at + 1),
+            5 => {
+                let cut = numbers.below(lines[at].chars().count());
+                lines[at] = lines[at].chars().take(cut).collect();
+            }
+            _ => {
+                let place = lines[at].char_indices().map(|(place, _)| place).nth(numbers.below(lines[at].chars().count())).unwrap_or(0);
+                lines[at].insert_str(place, ODD[numbers.below(ODD.len())]);
+            }
+        }
+    }
+    lines.concat()
+}
+
+#[test]
+fn ten_thousand_mutated_inventories_are_read_or_refused_in_their_place() {
+    let mut numbers = Numbers(7);
+    let sources: Vec<String> = [files("tests/inventory"), files("inventory")]
+        .concat()
+        .iter()
+        .filter_map(|file| String::from_utf8(std::fs::read(file).unwrap()).ok())
+        .collect();
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..10_000 {
+        let text = mutated(&sources[numbers.below(sources.len())], &mut numbers);
+        match parse(&text, "mutated.yaml") {
+            Ok(inventory) => {
+                read += 1;
+                assert!(inventory.control_planes().count() > 0, "{text}");
+            }
+            Err(diagnostics) => {
+                refused += 1;
+                let lines = text.lines().count().max(1);
+                assert!(!diagnostics.problems().is_empty(), "{text}");
+                for problem in diagnostics.problems() {
+                    assert!((1..=lines).contains(&problem.place.line) && problem.place.column >= 1, "{problem:?}\n{text:?}");
+                }
+                assert!(diagnostics.to_string().starts_with("mutated.yaml:"));
+            }
+        }
+    }
+    // Both happen often, or the mutations are too tame or too wild.
+    assert!(read > 200 && refused > 2_000, "{read} read, {refused} refused");
+}

@@ -22,6 +22,7 @@ pub mod remove;
 pub mod render;
 pub mod reset;
 pub mod rounds;
+pub mod schema;
 pub mod up;
 
 /// The machine of the inventory that was meant.

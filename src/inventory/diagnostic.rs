@@ -54,8 +54,13 @@ const WIDTH: usize = 110;
 impl Diagnostics {
     /// `problems` must not be empty.
     pub fn new(file: &str, text: &str, mut problems: Vec<Diagnostic>) -> Diagnostics {
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        // What is missing at the file's end is missing behind its last line, and there is nothing to show.
+        for place in problems.iter_mut().map(|problem| &mut problem.place).filter(|place| place.line > lines.len().max(1)) {
+            *place = Place { line: lines.len().max(1), column: 1, length: usize::MAX };
+        }
         problems.sort_by_key(|problem| problem.place);
-        Diagnostics { file: file.to_owned(), lines: text.lines().map(str::to_owned).collect(), problems }
+        Diagnostics { file: file.to_owned(), lines, problems }
     }
 
     pub fn problems(&self) -> &[Diagnostic] {
@@ -71,10 +76,13 @@ impl Diagnostics {
         let from = column.saturating_sub(WIDTH / 2).min(characters.len());
         let to = characters.len().min(from + WIDTH);
         // A tab is a column to YAML, and other control characters could move the terminal's cursor.
-        let shown: String = characters[from..to].iter().map(|&c| if c.is_control() { ' ' } else { c }).collect();
+        let shown: String = characters[from..to].iter().map(|&c| if c.is_control() || is_unseen(c) { ' ' } else { c }).collect();
         let [before, after] = [from > 0, to < characters.len()].map(|cut| if cut { "…" } else { "" });
-        let caret = "^".repeat(place.length.min(to.saturating_sub(column)).max(1));
-        let indent = " ".repeat(column.saturating_sub(from) + before.chars().count());
+        // Some characters are two columns wide.
+        let wide = |from: usize, to: usize| console::measure_text_width(&shown.chars().skip(from).take(to - from).collect::<String>());
+        let (begin, end) = (column.saturating_sub(from), column.saturating_add(place.length).min(to).saturating_sub(from));
+        let caret = "^".repeat(wide(begin, end.max(begin)).max(1));
+        let indent = " ".repeat(wide(0, begin) + begin.saturating_sub(shown.chars().count()) + before.chars().count());
         writeln!(f, "{:>5} | {before}{}{after}", place.line, shown.trim_end())?;
         writeln!(f, "      | {indent}{caret}")
     }
@@ -126,6 +134,19 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
 
 /// Text of the file as a message shows it: without control characters, and not endless.
 pub fn shown(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(60).collect();
+    let mut clean = String::new();
+    for c in text.chars().take(60) {
+        match c {
+            // Unseen, and some turn the text around them.
+            c if is_unseen(c) => clean.push_str(&format!("U+{:04X}", u32::from(c))),
+            c if c.is_control() => clean.push(' '),
+            c => clean.push(c),
+        }
+    }
     if text.chars().count() > 60 { format!("{clean}…") } else { clean }
+}
+
+/// Unicode's characters of no width that format what stands around them (general category Cf), as far as they get into files.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

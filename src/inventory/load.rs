@@ -1,5 +1,6 @@
 //! A file -> an inventory, or all that is wrong with it.
 
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::Result;
@@ -16,7 +17,7 @@ use crate::report::{ExitStatus, Failure};
 /// A [`Failure`] with [`ExitStatus::Usage`]: the file can't be read, or something in it is wrong.
 pub fn load(path: &Path) -> Result<Inventory> {
     let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = read(path).map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::NotFound => "`hostler init` writes an inventory; `--inventory FILE` names another",
             std::io::ErrorKind::IsADirectory => "name the file in it: `--inventory FILE`",
@@ -30,6 +31,18 @@ pub fn load(path: &Path) -> Result<Inventory> {
     };
     let hint = "`hostler schema` prints all that an inventory can say";
     Ok(parsed.map_err(|wrong| Failure::new(ExitStatus::Usage, wrong.to_string().trim_end(), hint))?)
+}
+
+/// The file's bytes, one more than an inventory may have at most; something that never ends is no inventory.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    let mut bytes = Vec::new();
+    file.take(tree::MOST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn not_utf8(bytes: &[u8], valid: usize, name: &str) -> Diagnostics {

@@ -10,6 +10,7 @@ mod machine;
 mod name;
 mod path;
 mod read;
+pub mod reference;
 pub mod schema;
 mod subnet;
 mod tree;

@@ -45,7 +45,10 @@ impl<'a> Fields<'a> {
     pub fn read(node: &'a Node, place: Place, section: &'static Section, problems: &mut Problems) -> Option<Fields<'a>> {
         let example = || section.keys.first().map_or_else(String::new, Key::shown);
         let Data::Mapping(mapping) = &node.data else {
-            let message = format!("{} has keys with values, and this is {}", section.what, node.what());
+            let mut message = format!("{} has keys with values, and this is {}", section.what, node.what());
+            if matches!(&node.data, Data::Scalar(scalar) if scalar.style == Style::Plain && scalar.text.contains(':')) {
+                message.push_str(": a space belongs behind `:`");
+            }
             problems.add(at(node, place), message, example());
             return None;
         };

@@ -46,11 +46,13 @@ pub struct Key {
 }
 
 /// An inventory of a thousand machines with all keys is far below.
-const MOST_BYTES: usize = 1 << 20;
+pub const MOST_BYTES: usize = 1 << 20;
 /// kubeadm's documents go six deep.
 const MOST_LEVELS: usize = 32;
 
 const MACHINES: &str = "machines:\n  twilightsparkle: 192.168.1.11\n  rainbowdash: 192.168.1.12";
+
+const ANCHORS: &str = "an inventory has no anchors and aliases (`&name`, `*name`): write it out in each place";
 
 /// # Errors
 /// The first place where `text` isn't one YAML document of the strict kind above.
@@ -59,6 +61,25 @@ pub fn parse(text: &str) -> Result<Node, Diagnostic> {
     if text.len() > MOST_BYTES {
         return Err(Diagnostic::new(top, format!("an inventory has at most {MOST_BYTES} bytes, and this has {}", text.len()), MACHINES));
     }
+    if let Some(place) = bare_carriage_return(text) {
+        return Err(Diagnostic::new(
+            place,
+            "a carriage return without a line feed ends a line for some programs and not for others: take it out",
+            "",
+        ));
+    }
+    document(text)
+}
+
+fn bare_carriage_return(text: &str) -> Option<Place> {
+    text.split('\n').enumerate().find_map(|(line, text)| {
+        let at = text.trim_end_matches('\r').find('\r').or_else(|| text.ends_with("\r\r").then(|| text.len() - 1))?;
+        Some(Place { line: line + 1, column: text[..at].chars().count() + 1, length: 1 })
+    })
+}
+
+fn document(text: &str) -> Result<Node, Diagnostic> {
+    let top = Place { line: 1, column: 1, length: 1 };
     let mut builder = Builder { parser: Parser::new_from_str(text), text, open: Vec::new() };
     let mut document = None;
     loop {
@@ -118,18 +139,29 @@ impl<'a> Builder<'a> {
                 if let Some(&open) = self.open.last().filter(|_| place.line > self.text.lines().count()) {
                     return Err(Diagnostic::new(open, "what begins here is never closed", ""));
                 }
-                Err(self.tab(place.line).unwrap_or_else(|| Diagnostic::new(place, format!("this is no YAML: {}", error.info()), "")))
+                Err(self.tab(place.line).unwrap_or_else(|| {
+                    if error.info().contains("unknown anchor") {
+                        return Diagnostic::new(place, ANCHORS, "");
+                    }
+                    Diagnostic::new(place, format!("this is no YAML: {}", error.info()), "")
+                }))
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
 
-    /// The tab that most likely made line `until` unreadable: one that indents it or a line above.
+    /// The tab that most likely made line `until` unreadable: one that indents it or the line above, or stands where a value begins.
     fn tab(&self, until: usize) -> Option<Diagnostic> {
-        let indents = |line: &str| line.trim_start_matches(' ').starts_with('\t').then(|| line.find('\t').unwrap_or(0));
-        let (line, column) = self.text.lines().take(until).enumerate().filter_map(|(line, text)| Some((line, indents(text)?))).last()?;
-        let place = Place { line: line + 1, column: column + 1, length: 1 };
-        Some(Diagnostic::new(place, "a tab indents this line, and YAML is indented with spaces", MACHINES))
+        let near = self.text.lines().enumerate().take(until).skip(until.saturating_sub(2));
+        let found = near.filter_map(|(line, text)| {
+            let (column, why) = match text.trim_start_matches(' ').starts_with('\t') {
+                true => (text.find('\t')?, "a tab indents this line, and YAML is indented with spaces"),
+                false => (text.find(":\t").or_else(|| text.find("-\t"))? + 1, "a tab stands before this value: write a space"),
+            };
+            let place = Place { line: line + 1, column: text[..column].chars().count() + 1, length: 1 };
+            Some(Diagnostic::new(place, why, MACHINES))
+        });
+        found.last()
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, level: usize) -> Result<Node, Diagnostic> {
@@ -145,11 +177,7 @@ impl<'a> Builder<'a> {
             _ => (0, false),
         };
         if anchor != 0 {
-            return Err(Diagnostic::new(
-                start,
-                "an inventory has no anchors and aliases (`&name`, `*name`): write it out in each place",
-                "",
-            ));
+            return Err(Diagnostic::new(start, ANCHORS, ""));
         }
         if tag {
             return Err(Diagnostic::new(start, "an inventory has no tags (`!name`): write the value alone", ""));

@@ -1,0 +1,213 @@
+//! What an inventory can say, for readers: as JSON schema and as docs/inventory.md. Both come from [`super::schema`], by which it is read.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+
+use super::schema::{Form, INVENTORY, Key, Kind, Section};
+
+/// The JSON schema (draft 2020-12) of an inventory. It says what a key takes; that machines' addresses differ, or that an endpoint is
+/// free, no schema can say.
+pub fn json_schema() -> Value {
+    let mut schema = object(&INVENTORY);
+    let head = json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "hostler's inventory" });
+    let mut whole = head.as_object().cloned().unwrap_or_default();
+    whole.append(schema.as_object_mut().unwrap_or(&mut Map::new()));
+    Value::Object(whole)
+}
+
+fn object(section: &Section) -> Value {
+    let properties: Map<String, Value> = section.keys.iter().map(|key| (key.name.to_owned(), described(key))).collect();
+    let required: Vec<&str> = section.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    json!({
+        "description": section.doc,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+fn described(key: &Key) -> Value {
+    let mut schema = kind(&key.kind);
+    let doc = match key.default {
+        "" => key.doc.to_owned(),
+        default => format!("{} Default: {default}.", key.doc),
+    };
+    schema["description"] = Value::String(doc);
+    schema
+}
+
+fn kind(of: &Kind) -> Value {
+    match of {
+        Kind::Text(form) => text(form),
+        Kind::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Choice(words) => json!({ "enum": words.iter().map(|(word, _)| word).collect::<Vec<_>>() }),
+        Kind::Object(section) => object(section),
+        Kind::Named(name, value) => {
+            let mut schema = json!({ "type": "object", "additionalProperties": kind(value) });
+            if !name.pattern.is_empty() {
+                schema["propertyNames"] = json!({ "pattern": name.pattern });
+            }
+            schema
+        }
+        Kind::List(items) => json!({ "type": "array", "items": kind(items) }),
+        Kind::Either(kinds) => json!({ "anyOf": kinds.iter().map(kind).collect::<Vec<_>>() }),
+        Kind::Foreign => json!({ "type": "object" }),
+    }
+}
+
+fn text(form: &Form) -> Value {
+    match form.pattern {
+        "" => json!({ "type": "string" }),
+        pattern => json!({ "type": "string", "pattern": pattern }),
+    }
+}
+
+const INTRODUCTION: &str = "\
+# The inventory
+
+One YAML file says which machines there are and what they are to become. Every verb takes it with `--inventory FILE`; without that it is
+`inventory.yaml` where you stand. Whatever is wrong in it is told with its line, and nothing is begun.
+
+This one is complete:
+
+    machines:
+      twilightsparkle: 192.168.1.11
+      rainbowdash: 192.168.1.12
+
+A machine of which there is more to say has keys of its own:
+
+    machines:
+      twilightsparkle:
+        address: 192.168.1.11
+        keep: [/srv/films]
+      rainbowdash: 192.168.1.12
+
+Commented examples to copy: [minimal](../inventory/minimal.yaml), [ponies](../inventory/ponies.yaml),
+[three control planes](../inventory/three-control-planes.yaml). `hostler schema` prints what follows as JSON schema, for editors.
+
+It is YAML, but strict: every key once and known, no tabs, no anchors and aliases, no tags, one document.
+";
+
+const ADVANCED: &str = "\
+# Advanced
+
+What follows reaches into the programs that hostler sets up. `hostler render` shows what comes of it before any machine is touched.
+";
+
+/// docs/inventory.md.
+pub fn markdown() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    let (advanced, plain): (Vec<&Key>, Vec<&Key>) = INVENTORY.keys.iter().partition(|key| key.doc.starts_with("Advanced. "));
+    for key in plain {
+        heading(&mut text, key, "");
+    }
+    text.push('\n');
+    text.push_str(ADVANCED);
+    for key in advanced {
+        heading(&mut text, key, "");
+    }
+    text
+}
+
+/// A key with a part of its own, and below it what stands in it.
+fn heading(text: &mut String, key: &Key, path: &str) {
+    let path = format!("{path}{}", key.name);
+    let _ = write!(text, "\n## `{path}`\n\n{}\n", key.doc.trim_start_matches("Advanced. "));
+    if !key.default.is_empty() {
+        let _ = write!(text, "\nDefault: {}.\n", key.default);
+    }
+    let _ = write!(text, "\n{}", indented(&key.shown()));
+    let mut sections = Vec::new();
+    within(&key.kind, &mut sections);
+    for section in sections {
+        table(text, section);
+    }
+}
+
+/// The sections that a value can be.
+fn within(kind: &Kind, found: &mut Vec<&'static Section>) {
+    match kind {
+        Kind::Object(section) => found.push(section),
+        Kind::Named(_, kind) | Kind::List(kind) => within(kind, found),
+        Kind::Either(kinds) => kinds.iter().for_each(|kind| within(kind, found)),
+        _ => {}
+    }
+}
+
+fn table(text: &mut String, section: &'static Section) {
+    let _ = write!(text, "\n### In `{}`\n\n{}\n\n| key | takes | what for |\n|---|---|---|\n", section.path, section.doc);
+    for key in section.keys {
+        let mut what = key.doc.to_owned();
+        if key.required {
+            what.push_str(" **Needed.**");
+        }
+        if !key.default.is_empty() {
+            let _ = write!(what, " Default: {}.", key.default);
+        }
+        if !key.example.starts_with('\n') {
+            let _ = write!(what, " Example: `{}`", key.shown());
+        }
+        let row = format!("| `{}` | {} | {what} |\n", key.name, takes(&key.kind));
+        text.push_str(&row);
+    }
+    for key in section.keys {
+        if key.example.starts_with('\n') {
+            let _ = write!(text, "\n{}", indented(&key.shown()));
+        }
+        let mut below = Vec::new();
+        within(&key.kind, &mut below);
+        for section in below {
+            table(text, section);
+        }
+    }
+}
+
+fn indented(yaml: &str) -> String {
+    yaml.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+fn takes(kind: &Kind) -> String {
+    match kind {
+        Kind::Text(form) => form.what.to_owned(),
+        Kind::Number(least, most) => format!("a number, {least} to {most}"),
+        Kind::Flag => "`true` or `false`".to_owned(),
+        Kind::Choice(words) => words.iter().map(|(word, meaning)| format!("`{word}`: {meaning}")).collect::<Vec<_>>().join("; "),
+        Kind::Object(_) => "keys of its own, below".to_owned(),
+        Kind::Named(name, kind) => format!("{} with {}, each", name.what, takes(kind)),
+        Kind::List(kind) => format!("a list: each {}", takes(kind)),
+        Kind::Either(kinds) => kinds.iter().map(takes).collect::<Vec<_>>().join(", or "),
+        Kind::Foreign => "what that program knows".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_is_as_strict_as_the_reader() {
+        let schema = json_schema();
+        assert_eq!(schema["required"], json!(["machines"]));
+        assert_eq!(schema["additionalProperties"], json!(false));
+        let machine = &schema["properties"]["machines"]["additionalProperties"]["anyOf"][1];
+        assert_eq!(machine["required"], json!(["address"]));
+        assert_eq!(machine["additionalProperties"], json!(false));
+        assert_eq!(machine["properties"]["port"]["maximum"], json!(65535));
+        assert_eq!(schema["properties"]["cluster"]["properties"]["cni"]["enum"], json!(["flannel", "flannel-host-gw", "none"]));
+    }
+
+    #[test]
+    fn every_key_is_in_the_reference() {
+        let text = markdown();
+        let mut sections = vec![&INVENTORY];
+        while let Some(section) = sections.pop() {
+            for key in section.keys {
+                assert!(text.contains(&format!("`{}`", key.name)), "{}", key.name);
+                within(&key.kind, &mut sections);
+            }
+        }
+    }
+}
