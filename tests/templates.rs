@@ -109,6 +109,8 @@ fn scripts() -> BTreeMap<String, String> {
     scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
     let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));
+    let address = serde_json::json!({ "address": "192.168.1.11" });
+    scripts.insert("vip.sh".to_owned(), render("keepalived/vip.sh", address).expect("the template fits"));
     let machine = MachineName::new("rarity").expect("a name");
     for (name, action) in others() {
         let resolve = |input: &Input| match input {

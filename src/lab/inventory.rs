@@ -10,6 +10,9 @@ use super::roster::LabMachine;
 use super::{access, name, state};
 use crate::template;
 
+/// The endpoint's address where there are several control planes: one that no machine has.
+const VIP: &str = "10.77.0.200";
+
 /// Where the lab's inventory is.
 pub fn file() -> PathBuf {
     state::path("inventory.yaml")
@@ -28,6 +31,7 @@ pub fn text(
     hostler: &str,
     cgroup_v1: bool,
 ) -> Result<String> {
+    let vip = (machines.iter().filter(|machine| machine.control_plane).count() > 1).then_some(VIP);
     let machines: Vec<serde_json::Value> = machines
         .iter()
         .map(|machine| {
@@ -38,6 +42,7 @@ pub fn text(
         .collect::<Result<_>>()?;
     let values = json!({
         "machines": machines,
+        "vip": vip,
         "identity": identity,
         "hostler": hostler,
         "cgroup_v1": cgroup_v1,

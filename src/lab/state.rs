@@ -4,6 +4,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,17 @@ pub fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     attempt().with_context(|| format!("{} can't be written", file.display()))
 }
 
+/// How long a lock may outlive its hostler.
+const LINGERING: Duration = Duration::from_secs(5);
+
+/// Whether the hostler that a lock names is there.
+fn holder_lives(path: &Path) -> bool {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let process = text.rsplit_once("(process ").and_then(|(_, rest)| rest.strip_suffix(')'));
+    // Between taking the lock and writing its name there is none: then it lives.
+    process.is_none_or(|process| Path::new("/proc").join(process).exists())
+}
+
 /// Held while the lab is changed. The kernel lets go of it when hostler dies, and no program that hostler starts inherits it.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held, never read")] File);
@@ -128,7 +140,14 @@ impl Lock {
             .write(true)
             .open(path)
             .with_context(|| format!("{} can't be opened\nhint: the lab needs root", path.display()))?;
-        match file.try_lock() {
+        let begun = Instant::now();
+        let mut taken = file.try_lock();
+        // A program that was just being started when its hostler died holds a copy of the lock until it runs.
+        while matches!(taken, Err(TryLockError::WouldBlock)) && begun.elapsed() < LINGERING && !holder_lives(path) {
+            std::thread::sleep(Duration::from_millis(25));
+            taken = file.try_lock();
+        }
+        match taken {
             Ok(()) => {
                 file.set_len(0)?;
                 file.rewind()?;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::planner::{CONTAINERD_BEGUN, KUBELET_BEGUN, PROGRAMS_BEGUN, Planner};
+use super::planner::{CONTAINERD_BEGUN, KUBELET_BEGUN, PROGRAMS_BEGUN, Planner, VIP_BEGUN};
 use super::wanted::{self, ImageGroup};
 use super::{Stage, StepId};
 use crate::action::script::sha256;
@@ -11,7 +11,8 @@ use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName};
 
 /// What `kubeadm init` and `join` wait for on their machine, besides images.
-pub const PREPARED: &[&str] = &["swap", "modules", "sysctls", "hostname", "hosts", "clock", "programs", "containerd", "kubelet-unit"];
+pub const PREPARED: &[&str] =
+    &["swap", "modules", "sysctls", "hostname", "hosts", "clock", "programs", "containerd", "kubelet-unit", "vip"];
 
 pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a Machine) -> Result<()> {
     let Some(facts) = planner.usable(name) else {
@@ -24,6 +25,7 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
     }
     programs(planner, name, machine, facts);
     containerd(planner, name, facts)?;
+    vip(planner, name, machine, facts)?;
     kubelet_unit(planner, name, facts)?;
     images(planner, name, machine, facts);
     Ok(())
@@ -31,7 +33,8 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
 
 fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
     let at = |what: &str| (Stage::Prepare, StepId::new(name, what));
-    let missing: Vec<&(&str, &str)> = wanted::PACKAGES.iter().filter(|(program, _)| !facts.programs.contains(*program)).collect();
+    let mut missing = wanted::packages(planner.inventory, machine);
+    missing.retain(|(program, _)| !facts.programs.contains(*program));
     if !missing.is_empty() {
         let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
         let packages = missing.iter().map(|(_, package)| (*package).to_owned()).collect();
@@ -152,6 +155,36 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
     } else if !unit.active || !unit.enabled {
         let reason = if unit.active { "containerd would not start by itself" } else { "containerd does not run" };
         planner.step(at, name, reason, Action::StartUnit { unit: UNIT.to_owned() }, needs);
+    }
+    Ok(())
+}
+
+/// The endpoint's moving address. One control plane after the other, so that somebody always holds it.
+fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, facts: &Facts) -> Result<()> {
+    let files = wanted::vip_files(planner.inventory, name, machine)?;
+    if files.is_empty() || planner.is_refused("endpoint") {
+        return Ok(());
+    }
+    let at = (Stage::Prepare, StepId::new(name, "vip"));
+    let needs = [StepId::new(name, "packages")];
+    let unit = facts.units.get(wanted::VIP_UNIT).cloned().unwrap_or_default();
+    let changed = files.iter().find(|file| differs(facts, file));
+    if changed.is_some() || facts.applied.contains_key(VIP_BEGUN) {
+        let known = files.iter().any(|file| facts.files.contains_key(&file.path));
+        let reason = match changed {
+            Some(file) if known => format!("{} is not as it should be", file.path),
+            Some(_) => "it takes no turn in holding the endpoint's address".to_owned(),
+            None => "a change of the endpoint's address was cut before its end".to_owned(),
+        };
+        let action = Action::ConfigureUnit { unit: wanted::VIP_UNIT.to_owned(), files, stale: Vec::new(), restart: true };
+        if planner.joined(name) {
+            planner.restart(at, name, reason, action, needs);
+        } else {
+            planner.step(at, name, reason, action, needs);
+        }
+    } else if !unit.active || !unit.enabled {
+        let reason = if unit.active { "the endpoint's address would not be held after the next start" } else { "hostler-vip does not run" };
+        planner.step(at, name, reason, Action::StartUnit { unit: wanted::VIP_UNIT.to_owned() }, needs);
     }
     Ok(())
 }

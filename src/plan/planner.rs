@@ -161,6 +161,7 @@ pub const WIPE_BEGUN: &str = "wipe-begun";
 pub const PROGRAMS_BEGUN: &str = "programs-begun";
 pub const CONTAINERD_BEGUN: &str = "containerd-begun";
 pub const KUBELET_BEGUN: &str = "kubelet-begun";
+pub const VIP_BEGUN: &str = "hostler-vip-begun";
 
 /// Whether an earlier init, join or wipe of the machine was cut before its end.
 pub fn begun(facts: &Facts) -> bool {

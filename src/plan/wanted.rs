@@ -31,11 +31,23 @@ pub const PACKAGES: &[(&str, &str)] = &[
     ("modprobe", "kmod"),
 ];
 
+/// What a control plane with a moving address needs besides.
+pub const VIP_PACKAGES: &[(&str, &str)] = &[("keepalived", "keepalived"), ("curl", "curl")];
+
+/// The packages of a machine.
+pub fn packages(inventory: &Inventory, machine: &Machine) -> Vec<(&'static str, &'static str)> {
+    let more = if moving_address(inventory, machine).is_some() { VIP_PACKAGES } else { &[] };
+    PACKAGES.iter().chain(more).copied().collect()
+}
+
 /// Programs that only control planes use.
 const CONTROL_PLANE_ONLY: &[&str] = &["etcdctl", "etcdutl"];
 
 /// Units that run on every machine.
 pub const UNITS: &[&str] = &["containerd.service", "kubelet.service"];
+
+/// The unit that holds the endpoint's moving address.
+pub const VIP_UNIT: &str = "hostler-vip.service";
 
 /// Where kubeadm puts KubeletConfiguration.
 pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
@@ -165,6 +177,49 @@ pub fn endpoint_address(inventory: &Inventory) -> Option<(&str, IpAddr)> {
     }
 }
 
+/// The endpoint's moving address, where the machine takes turns in holding it.
+fn moving_address(inventory: &Inventory, machine: &Machine) -> Option<IpAddr> {
+    match &inventory.cluster.endpoint {
+        Endpoint::Vip { address, .. } if machine.role == Role::ControlPlane => Some(*address),
+        _ => None,
+    }
+}
+
+/// What a control plane loses of its priority while its API server does not answer: more than all others are apart.
+const PENALTY: u8 = 60;
+
+/// keepalived's configuration, scripts and unit, for a control plane of a cluster whose endpoint is a moving address; else none. The first
+/// control plane goes first: it has the address before the first `kubeadm init`, which needs it.
+///
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn vip_files(inventory: &Inventory, name: &MachineName, machine: &Machine) -> Result<Vec<File>> {
+    let Some(vip) = moving_address(inventory, machine) else { return Ok(Vec::new()) };
+    let place = inventory.control_planes().position(|(other, _)| other == name).unwrap_or_default() as u8;
+    let peers: Vec<IpAddr> = inventory.control_planes().filter(|(other, _)| *other != name).map(|(_, other)| other.address).collect();
+    // Distinct clusters on one network mostly have distinct last bytes; 0 is not allowed (RFC 5798, 5.2.3).
+    let router = match vip {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(address) => address.octets()[15],
+    };
+    vip_own_files(json!({
+        "name": name, "address": machine.address, "vip": vip, "peers": peers, "router": router.max(1),
+        "priority": 200 - 10 * place.min(5), "penalty": PENALTY,
+    }))
+}
+
+fn vip_own_files(context: serde_json::Value) -> Result<Vec<File>> {
+    let script = |path: &str, name: &str| -> Result<File> {
+        Ok(File { path: path.to_owned(), mode: "755".to_owned(), content: template::render(name, context.clone())? })
+    };
+    Ok(vec![
+        file("/etc/hostler/keepalived.conf", template::render("keepalived/keepalived.conf", context.clone())?),
+        script("/usr/local/lib/hostler/vip", "keepalived/vip.sh")?,
+        script("/usr/local/lib/hostler/vip-check", "keepalived/vip-check.sh")?,
+        file("/etc/systemd/system/hostler-vip.service", template::render("keepalived/hostler-vip.service", json!({}))?),
+    ])
+}
+
 /// The address by which etcd knows a member.
 pub fn peer(address: &str) -> String {
     match address.contains(':') {
@@ -182,11 +237,13 @@ pub fn question() -> Result<Question> {
     let mut files: Vec<String> = vec![modules_file().path, sysctl_file().path, KUBELET_CONFIG.to_owned()];
     files.extend(containerd_own_files("")?.into_iter().map(|file| file.path));
     files.extend(kubelet_files()?.into_iter().map(|file| file.path));
+    let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
+    files.extend(vip_own_files(nothing)?.into_iter().map(|file| file.path));
     Ok(Question {
         files,
         links: vec![CURRENT.to_owned()],
-        units: UNITS.iter().map(|unit| (*unit).to_owned()).collect(),
-        programs: PACKAGES.iter().map(|(program, _)| (*program).to_owned()).collect(),
+        units: UNITS.iter().chain(&[VIP_UNIT]).map(|unit| (*unit).to_owned()).collect(),
+        programs: PACKAGES.iter().chain(VIP_PACKAGES).map(|(program, _)| (*program).to_owned()).collect(),
         modules: MODULES.iter().map(|module| (*module).to_owned()).collect(),
         sysctls: SYSCTLS.iter().map(|(key, _)| (*key).to_owned()).collect(),
     })

@@ -5,6 +5,10 @@ PATH=/opt/hostler/current/bin:$PATH
 {% endfor %}
 record wipe-begun "$run"
 systemctl stop kubelet 2> /dev/null || true
+# The endpoint's address is another control plane's from here on.
+systemctl disable --quiet --now hostler-vip 2> /dev/null || true
+rm -f /etc/systemd/system/hostler-vip.service
+rm -rf /usr/local/lib/hostler
 # The member was taken out of etcd beforehand, by its ID, through a control plane that stays.
 if command -v kubeadm > /dev/null && systemctl is-active --quiet containerd; then
     kubeadm reset --force --skip-phases remove-etcd-member 2>&1
