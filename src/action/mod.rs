@@ -133,6 +133,8 @@ pub enum Action {
     Wipe {
         keep: Vec<String>,
     },
+    /// Let one of CoreDNS's pods move, if all are on one machine.
+    SpreadDns,
     /// Wait until these nodes are Ready.
     AwaitNodes {
         nodes: Vec<String>,
@@ -297,6 +299,7 @@ impl fmt::Display for Action {
             Action::DeleteNode { node } => write!(f, "delete node {node}"),
             Action::Wipe { keep } if keep.is_empty() => f.write_str("kubeadm reset, and wipe what that leaves"),
             Action::Wipe { keep } => write!(f, "kubeadm reset, and wipe what that leaves; {} stays", keep.join(", ")),
+            Action::SpreadDns => f.write_str("let one of CoreDNS's pods move to another machine"),
             Action::AwaitNodes { nodes } => write!(f, "wait until {} Ready", if nodes.len() == 1 { "it is" } else { "all are" }),
             Action::Probe { nodes, .. } => write!(f, "probe names and the network between {}", counted(nodes.len(), "machine")),
             Action::RecordVerified { .. } => f.write_str("put on record that the cluster was verified"),

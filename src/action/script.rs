@@ -153,6 +153,7 @@ impl Action {
             }
             Action::DeleteNode { node } => (cluster("kubernetes/delete-node.sh", json!({ "node": node }))?, 3),
             Action::Wipe { keep } => (vec![part("machine/wipe.sh", json!({ "keep": keep }))?], 10),
+            Action::SpreadDns => (cluster("kubernetes/spread-dns.sh", json!({}))?, 1),
             Action::AwaitNodes { nodes } => (cluster("kubernetes/await-nodes.sh", json!({ "nodes": nodes }))?, 8),
             Action::Probe { nodes, manifest } => {
                 let manifest = whole("", manifest.clone(), &mut payload);

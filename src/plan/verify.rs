@@ -44,12 +44,17 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     }
     let at = |what: &str| (Stage::Verify, StepId::new(&speaker, what));
     let ready = planner.step(at("nodes-ready"), &speaker, reason, Action::AwaitNodes { nodes: nodes.clone() }, all.clone());
+    let mut before_probe = vec![ready.clone()];
+    if nodes.len() > 1 && planner.machines().any(|(name, _)| will_join(planner, name)) {
+        let reason = "its pods begin on the first machine, and would die with it";
+        before_probe.push(planner.step(at("dns"), &speaker, reason, Action::SpreadDns, [ready.clone()]));
+    }
     let image = planner.manifest.image(Component::Hostler).map(|image| image.reference.clone());
     let mut last = ready.clone();
     if let Some(image) = image {
         let manifest = template::render("kubernetes/probe.yaml", json!({ "nodes": nodes, "image": image }))?;
         let reason = "pods must find each other by name, on and across machines";
-        last = planner.step(at("probe"), &speaker, reason, Action::Probe { nodes, manifest }, all.iter().cloned().chain([ready]));
+        last = planner.step(at("probe"), &speaker, reason, Action::Probe { nodes, manifest }, all.iter().cloned().chain(before_probe));
     }
     let action = Action::RecordVerified { sha256: expected };
     planner.step(at("verified"), &speaker, "the next run need not look again", action, [last]);
