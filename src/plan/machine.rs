@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::planner::{CONTAINERD_BEGUN, KUBELET_BEGUN, PROGRAMS_BEGUN, Planner};
 use super::wanted::{self, ImageGroup};
-use super::{Stage, StepId};
+use super::{Stage, StepId, join};
 use crate::action::script::sha256;
 use crate::action::{Action, File, Program};
 use crate::facts::Facts;
@@ -66,11 +66,15 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
         let action = Action::SetHostname { name: name.to_string() };
         planner.step(at("hostname"), name, format!("its host name is `{}`", facts.hostname), action, []);
     }
-    let lines = wanted::hosts(planner.inventory, name, machine);
+    let door = join::door(planner, name, machine);
+    let lines = door
+        .map_or_else(|| wanted::hosts(planner.inventory, name, machine), |door| wanted::hosts_by(planner.inventory, name, machine, door));
     // The endpoint's old name is what its kubelet knows.
     if facts.hosts != lines && !planner.is_refused("endpoint") {
         let reason = if facts.hosts.is_empty() {
             "it does not know its own name and the cluster's"
+        } else if door.is_some() {
+            "the cluster's name leads to itself, and has to lead to another control plane while it joins"
         } else {
             "what it knows of its own name and the cluster's is out of date"
         };

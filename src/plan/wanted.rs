@@ -149,11 +149,14 @@ pub fn kubelet_files() -> Result<Vec<File>> {
 /// hostler's lines in a machine's /etc/hosts: its own name, and the endpoint's. Nodes find each other by address, so that a machine that
 /// comes or goes changes nothing on the others.
 pub fn hosts(inventory: &Inventory, name: &MachineName, machine: &Machine) -> Vec<String> {
-    let mut lines = vec![format!("{} {name}", machine.address)];
-    if let Some((name, address)) = endpoint_address(inventory) {
-        lines.push(format!("{address} {name}"));
-    }
-    lines
+    let own = format!("{} {name}", machine.address);
+    let endpoint = endpoint_address(inventory).map(|(name, address)| format!("{address} {name}"));
+    std::iter::once(own).chain(endpoint).collect()
+}
+
+/// The same, with the endpoint's name leading to the control plane at `door`.
+pub fn hosts_by(inventory: &Inventory, name: &MachineName, machine: &Machine, door: IpAddr) -> Vec<String> {
+    vec![format!("{} {name}", machine.address), format!("{door} {}", inventory.cluster.endpoint.host())]
 }
 
 /// The endpoint's name and the address that /etc/hosts gives it; `None` where the user's own DNS does.
