@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::planner::{Planner, begun};
 use super::refusal::other_cluster;
 use super::wanted::peer;
-use super::{Plan, Stage, StepId, everything, graph, join, plan};
+use super::{Plan, Stage, StepId, everything, gate, graph, plan};
 use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation};
@@ -198,7 +198,7 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
     if member.is_some() && !quorum(planner, cluster, name, &address) {
         return;
     }
-    if join::gate(planner) == Some(name) {
+    if gate::gate(planner) == Some(name) {
         let host = planner.inventory.cluster.endpoint.host();
         planner.warn(Some(name), format!("{host} leads to this machine: while it is away no other reaches the API by that name; once it is gone for good, take it out of the inventory and run `hostler up`"));
     }

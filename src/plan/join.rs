@@ -1,7 +1,6 @@
 //! The first control plane, the pod network, and everybody else's way into the cluster.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use anyhow::Result;
 use serde_json::json;
@@ -11,8 +10,8 @@ use super::documents;
 use super::machine::PREPARED;
 use super::planner::{INIT_BEGUN, Planner, begun};
 use super::refusal::cni_name;
-use super::wanted::{self, ImageGroup};
-use super::{Stage, StepId};
+use super::wanted::ImageGroup;
+use super::{Stage, StepId, gate};
 use crate::action::script::sha256;
 use crate::action::{Action, Document, Input};
 use crate::artifact::Component;
@@ -30,7 +29,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_refused {
         return Ok(());
     }
-    gate_away(planner);
+    gate::away(planner);
     let joining: Vec<(&MachineName, &Machine)> =
         planner.machines().filter(|(name, _)| planner.usable(name).is_some() && !planner.joined(name)).collect();
     let door = if planner.cluster_exists() {
@@ -77,42 +76,6 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     Ok(())
 }
 
-/// The address of the control plane by which `name` joins where that can't be the endpoint's: /etc/hosts gives the endpoint the address of
-/// the first control plane, and that is the one to join.
-pub fn door(planner: &Planner, name: &MachineName, machine: &Machine) -> Option<IpAddr> {
-    let (_, address) = wanted::endpoint_address(planner.inventory)?;
-    let (speaker, _) = planner.speaker.filter(|(speaker, _)| *speaker != name && address == machine.address && !planner.joined(name))?;
-    planner.inventory.machines.get(speaker.as_str()).map(|speaker| speaker.address)
-}
-
-/// The control plane that the endpoint's name leads to, where that is one machine.
-pub fn gate<'a>(planner: &Planner<'a>) -> Option<&'a MachineName> {
-    let (_, address) = wanted::endpoint_address(planner.inventory)?;
-    planner.inventory.control_planes().find(|(_, machine)| machine.address == address).map(|(name, _)| name)
-}
-
-/// Nobody can join by a name that leads to a control plane that is away and not mended in this run.
-fn gate_away(planner: &mut Planner) {
-    let Some(gate) = gate(planner).filter(|_| planner.speaker.is_some()) else {
-        return;
-    };
-    let serves = planner.facts.get(gate).is_some_and(|facts| facts.cluster.is_some());
-    if serves || planner.works_on(gate) || planner.usable(gate).is_some_and(|_| !planner.joined(gate)) {
-        return;
-    }
-    for (name, _) in planner.machines() {
-        if name != gate && planner.usable(name).is_some() && !planner.joined(name) {
-            let host = planner.inventory.cluster.endpoint.host();
-            planner.refuse(
-                Some(name),
-                "endpoint-away",
-                format!("it can't join: {host} leads to {gate}, where no API server answers"),
-                format!("bring {gate} back, or give the cluster an address that moves: `endpoint: {{vip: ADDRESS}}`"),
-            );
-        }
-    }
-}
-
 fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)]) -> Result<Vec<StepId>> {
     let output = |step: &StepId, name: &'static str| Input::Output { step: step.clone(), name };
     let mut steps = Vec::new();
@@ -127,9 +90,7 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
         let mut needs: Vec<StepId> = prepared(name).chain([StepId::new(name, ImageGroup::Node.step()), door.step.clone()]).collect();
         // It takes its configuration from the cluster.
         // It joins by the endpoint's name.
-        if let Some(gate) = gate(planner).filter(|gate| gate != name) {
-            needs.extend(runs(gate).chain([StepId::new(gate, "join")]));
-        }
+        needs.extend(gate::gate(planner).into_iter().flat_map(runs).chain(gate::opens(planner, name)));
         needs.extend(DOCUMENTS.map(|document| StepId::new(&door.machine, &format!("{}-config", document.record()))));
         let mut keys = None;
         if machine.role == Role::ControlPlane {
@@ -156,8 +117,8 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
         let stage = if machine.role == Role::ControlPlane { Stage::ControlPlanes } else { Stage::Workers };
         let reason = if again { "an earlier join was cut before its end" } else { "it is not in the cluster" };
         planner.step((stage, id.clone()), name, reason, action, needs);
-        if self::door(planner, name, machine).is_some() {
-            let action = Action::WriteHosts { lines: wanted::hosts(planner.inventory, name, machine) };
+        if gate::hosts_to_join(planner, name, machine).is_some() {
+            let action = Action::WriteHosts { lines: gate::hosts(planner, name, machine) };
             let at = (Stage::ControlPlanes, StepId::new(name, "hosts-own"));
             planner.step(at, name, "the cluster's name leads to this machine, once it is in", action, [id.clone()]);
         }

@@ -9,7 +9,7 @@ use crate::action::script::sha256;
 use crate::action::{File, ImageName, Program};
 use crate::artifact::{Component, FileKind, Manifest};
 use crate::facts::Question;
-use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role};
+use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
 use crate::template;
 
 /// Kernel modules: containerd's snapshotter, and the bridge that flannel's pods hang on.
@@ -148,24 +148,10 @@ pub fn kubelet_files() -> Result<Vec<File>> {
 
 /// hostler's lines in a machine's /etc/hosts: its own name, and the endpoint's. Nodes find each other by address, so that a machine that
 /// comes or goes changes nothing on the others.
-pub fn hosts(inventory: &Inventory, name: &MachineName, machine: &Machine) -> Vec<String> {
+pub fn hosts(inventory: &Inventory, name: &MachineName, machine: &Machine, endpoint: Option<IpAddr>) -> Vec<String> {
     let own = format!("{} {name}", machine.address);
-    let endpoint = endpoint_address(inventory).map(|(name, address)| format!("{address} {name}"));
+    let endpoint = endpoint.map(|address| format!("{address} {}", inventory.cluster.endpoint.host()));
     std::iter::once(own).chain(endpoint).collect()
-}
-
-/// The same, with the endpoint's name leading to the control plane at `door`.
-pub fn hosts_by(inventory: &Inventory, name: &MachineName, machine: &Machine, door: IpAddr) -> Vec<String> {
-    vec![format!("{} {name}", machine.address), format!("{door} {}", inventory.cluster.endpoint.host())]
-}
-
-/// The endpoint's name and the address that /etc/hosts gives it; `None` where the user's own DNS does.
-pub fn endpoint_address(inventory: &Inventory) -> Option<(&str, IpAddr)> {
-    match &inventory.cluster.endpoint {
-        Endpoint::Name(name) => inventory.control_planes().next().map(|(_, machine)| (name.as_str(), machine.address)),
-        Endpoint::Vip { name, address } => Some((name, *address)),
-        Endpoint::External { .. } => None,
-    }
 }
 
 /// The address by which etcd knows a member.
