@@ -90,6 +90,7 @@ fn rebuild(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineNa
     }
     whole.steps.extend(back.steps);
     graph::reduce(&mut whole.steps);
+    graph::order(&mut whole.steps);
     whole.refusals = back.refusals;
     whole.warnings.extend(back.warnings);
     if let Some(Observation::Unreachable(why)) = seen.get(name) {
