@@ -18,8 +18,7 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
         return Ok(());
     };
     system(planner, name, machine, facts);
-    if planner.is_refused("version") {
-        // Whatever the bundle in use holds is of the other version.
+    if planner.is_refused("bundle-version") {
         return Ok(());
     }
     programs(planner, name, machine, facts);
