@@ -3,7 +3,7 @@
 use super::cluster::renamed;
 use super::documents;
 use super::planner::{Planner, WIPE_BEGUN, begun};
-use super::wanted::peer;
+use super::wanted::{self, peer};
 use crate::facts::{ClusterFacts, Facts};
 use crate::inventory::{Cni, MachineName, Role};
 
@@ -264,7 +264,10 @@ fn clocks(planner: &mut Planner) {
 /// Programs and images of another version than the cluster's, or the one asked for: kubelet would be newer than its API server, or older than
 /// kubeadm allows.
 fn bundle(planner: &mut Planner) {
-    let running = planner.speaker.map(|(_, cluster)| cluster.version.clone()).filter(|version| !version.is_empty());
+    let told = planner.speaker.map(|(_, cluster)| cluster.version.clone()).filter(|version| !version.is_empty());
+    // Without an API server, what is installed on its machines tells.
+    let joined = || planner.facts.values().filter(|facts| facts.kubernetes.joined);
+    let running = told.or_else(|| joined().find_map(|facts| wanted::version_in_use(facts)).map(str::to_owned));
     let Some(version) = running.or_else(|| planner.inventory.cluster.version.clone()) else {
         return;
     };

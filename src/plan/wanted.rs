@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::action::script::sha256;
 use crate::action::{File, ImageName, Program};
 use crate::artifact::{Component, FileKind, Manifest};
-use crate::facts::Question;
+use crate::facts::{Facts, Question};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
 use crate::template;
 
@@ -97,6 +97,11 @@ pub fn programs(manifest: &Manifest, role: Role) -> (String, Vec<Program>) {
     programs.sort_by(|a, b| a.path.cmp(&b.path));
     let contents: String = programs.iter().map(|program| format!("{} {}\n", program.sha256, program.path)).collect();
     (format!("{}-{}", manifest.kubernetes, &sha256(contents.as_bytes())[..8]), programs)
+}
+
+/// The Kubernetes version of the set of programs in use.
+pub fn version_in_use(facts: &Facts) -> Option<&str> {
+    facts.links.get(CURRENT)?.strip_prefix("sets/")?.rsplit_once('-').map(|(version, _)| version)
 }
 
 fn folder(kind: FileKind) -> &'static str {
