@@ -12,7 +12,7 @@ use std::process::Command;
 
 use hostler::action::Document;
 use hostler::action::script::{CA_HASH_PLACE, TOKEN_PLACE};
-use hostler::artifact::Manifest;
+use hostler::artifact::{Manifest, own_arch};
 use hostler::command::render::rendered;
 use hostler::inventory::{Inventory, Role, load};
 use hostler::plan::documents;
@@ -130,7 +130,7 @@ fn difference(before: &str, now: &str) -> String {
 
 /// kubeadm, as every bundle at hand has it: the one that HOSTLER_BUNDLE names, else all in hostler's cache.
 fn kubeadms() -> Vec<(Manifest, PathBuf)> {
-    let bundles: Vec<PathBuf> = match std::env::var_os("HOSTLER_BUNDLE") {
+    let bundles: Vec<PathBuf> = match std::env::var_os("HOSTLER_BUNDLE").filter(|folder| !folder.is_empty()) {
         Some(folder) => vec![folder.into()],
         None => {
             let cache = computer::cache().expect("there is a cache").join("bundles");
@@ -143,7 +143,7 @@ fn kubeadms() -> Vec<(Manifest, PathBuf)> {
         .filter_map(|bundle| {
             let manifest: Manifest = serde_json::from_slice(&fs::read(bundle.join("manifest.json")).ok()?).ok()?;
             let kubeadm = bundle.join("files").join(&manifest.file("kubeadm")?.sha256);
-            Some((manifest, kubeadm))
+            (manifest.arch == own_arch()).then_some((manifest, kubeadm))
         })
         .collect();
     assert!(

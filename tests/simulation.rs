@@ -278,12 +278,13 @@ fn wrong(plan: &Plan, goal: &Goal, world: &World) -> Vec<String> {
         }
     }
     wrong.extend(side_by_side(plan, &steps, world));
-    let mut done: BTreeSet<&StepId> = BTreeSet::new();
-    while let Some(step) = plan.steps.iter().find(|step| !done.contains(&step.id) && step.needs.iter().all(|need| done.contains(need))) {
-        done.insert(&step.id);
-    }
-    if done.len() != plan.steps.len() {
-        wrong.push("its needs go round in circles".to_owned());
+    // Which also says that no needs go round in circles.
+    let mut before: BTreeSet<&StepId> = BTreeSet::new();
+    for step in &plan.steps {
+        for need in step.needs.iter().filter(|need| !before.contains(need)) {
+            wrong.push(format!("{} stands before {need}, which it needs", step.id));
+        }
+        before.insert(&step.id);
     }
     wrong
 }

@@ -76,6 +76,22 @@ impl World {
         control_plane && self.works(name.as_str()) && healthy > voters.len() / 2
     }
 
+    /// Whether an API server answers where `hosts`, lines of /etc/hosts, leads to. A name that they don't have is resolved elsewhere, and
+    /// an address that is no machine's is a VIP.
+    fn answers(&self, hosts: &[String], documents: &Documents) -> bool {
+        let endpoint = documents.endpoint();
+        let host = endpoint.rsplit_once(':').map_or("", |(host, _)| host);
+        let address =
+            |name: &str| hosts.iter().filter_map(|line| line.split_once(' ')).find(|(_, known)| *known == name).map(|(address, _)| address);
+        let Some(address_of_host) = address(host) else { return true };
+        if address(&documents.node()) == Some(address_of_host) {
+            return false;
+        }
+        let nodes = self.cluster.iter().flat_map(|cluster| &cluster.nodes);
+        let mut there = nodes.filter(|(_, node)| node.address == address_of_host).filter_map(|(name, _)| MachineName::new(name));
+        there.next().is_none_or(|name| self.serves(&name))
+    }
+
     /// Carries out a step, whole.
     ///
     /// # Errors
@@ -165,6 +181,7 @@ impl World {
                 check(!before.kubernetes.joined || *again, "it is in a cluster already")?;
                 check(self.machines.keys().any(|other| self.serves(other)), "no API server answers")?;
                 let documents = Documents::read(config);
+                check(self.answers(&before.hosts, &documents), "the cluster's name leads to no API server that answers")?;
                 self.enter(name, &documents, *again, record).map_err(|what| format!("{}: {what}", step.id))?;
                 if let Some(cluster) = &mut self.cluster {
                     documents.register(cluster, "JoinConfiguration", pki.is_some());
@@ -321,6 +338,12 @@ impl Documents {
 
     fn control_plane(&self) -> bool {
         !self.of("InitConfiguration").is_null() || self.of("JoinConfiguration").get("controlPlane").is_some()
+    }
+
+    /// The name of the machine that begins or joins.
+    fn node(&self) -> String {
+        let name = |kind| text(self.of(kind), &["nodeRegistration", "name"]);
+        name("InitConfiguration") + &name("JoinConfiguration")
     }
 
     fn endpoint(&self) -> String {

@@ -96,10 +96,10 @@ impl Action {
                 });
                 (vec![part("kubernetes/init.sh", context)?], 10)
             }
-            Action::CreateToken => (vec![part("kubernetes/token.sh", json!({}))?], 2),
+            Action::CreateToken => (local_admin("kubernetes/token.sh")?, 2),
             Action::DeleteToken { token } => {
                 payload.push(Part::Bytes(format!("{}\n", resolved(token)?).into_bytes()));
-                (vec![part("kubernetes/delete-token.sh", json!({}))?], 2)
+                (local_admin("kubernetes/delete-token.sh")?, 2)
             }
             Action::CollectPki => (vec![part("kubernetes/pki.sh", json!({}))?], 1),
             Action::Join { config, again, token, ca, pki, record } => {
@@ -176,6 +176,11 @@ fn part(name: &str, context: Value) -> Result<String> {
 /// A script that speaks to the cluster begins with how to reach it.
 fn cluster(name: &str, context: Value) -> Result<Vec<String>> {
     Ok(vec![part("kubernetes/cluster.sh", json!({}))?, part(name, context)?])
+}
+
+/// A script that has kubeadm speak to this machine's own API server.
+fn local_admin(name: &str) -> Result<Vec<String>> {
+    Ok(vec![part("kubernetes/local-admin.sh", json!({}))?, part(name, json!({}))?])
 }
 
 fn incoming<'a>(file: &'a File, payload: &mut Vec<Part>) -> Incoming<'a> {

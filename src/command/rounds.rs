@@ -90,9 +90,15 @@ fn clusters(seen: &BTreeMap<MachineName, Observation>) -> impl Iterator<Item = &
     })
 }
 
-/// The Kubernetes version of the cluster that the machines are in, if they are in one.
+/// The Kubernetes version of the cluster that the machines are in, if they are in one: as its API server tells it or, where none answers, as
+/// it is installed.
 fn running_version(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
-    clusters(seen).map(|cluster| cluster.version.clone()).find(|version| !version.is_empty())
+    let told = clusters(seen).map(|cluster| cluster.version.clone()).find(|version| !version.is_empty());
+    let installed = |observation: &Observation| match observation {
+        Observation::Facts(facts) if facts.kubernetes.joined => wanted::version_in_use(facts).map(str::to_owned),
+        _ => None,
+    };
+    told.or_else(|| seen.values().find_map(installed))
 }
 
 fn architecture(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {

@@ -109,7 +109,7 @@ fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &Clus
 }
 
 /// What a kubelet that is to start anything waits for on its machine.
-fn runs(name: &MachineName) -> impl Iterator<Item = StepId> {
+pub fn runs(name: &MachineName) -> impl Iterator<Item = StepId> {
     ["swap", "programs", "containerd", "kubelet-unit"].map(|what| StepId::new(name, what)).into_iter()
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::planner::{Planner, begun};
 use super::refusal::other_cluster;
 use super::wanted::peer;
-use super::{Plan, Stage, StepId, everything, graph, plan};
+use super::{Plan, Stage, StepId, everything, gate, graph, plan};
 use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation};
@@ -90,8 +90,9 @@ fn rebuild(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineNa
     }
     whole.steps.extend(back.steps);
     graph::reduce(&mut whole.steps);
+    graph::order(&mut whole.steps);
     whole.refusals = back.refusals;
-    whole.warnings = back.warnings;
+    whole.warnings.extend(back.warnings);
     if let Some(Observation::Unreachable(why)) = seen.get(name) {
         whole.warnings.retain(|warning| warning.machine.as_ref() != Some(name));
         whole.warnings.push(super::Warning {
@@ -197,6 +198,10 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
     let member = cluster.members.values().find(|member| member.peer == peer(&address));
     if member.is_some() && !quorum(planner, cluster, name, &address) {
         return;
+    }
+    if gate::gate(planner) == Some(name) {
+        let host = planner.inventory.cluster.endpoint.host();
+        planner.warn(Some(name), format!("{host} leads to this machine: while it is away no other reaches the API by that name; once it is gone for good, take it out of the inventory and run `hostler up`"));
     }
     out(planner, (speaker, cluster), name, &address, member.is_some(), wipe, keep);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Step, StepId};
+use super::{Stage, Step, StepId};
 use crate::action::Input;
 
 /// Drops needs that are no step of this plan, as they are met already, and those that other needs imply. A step whose output is used stays
@@ -17,6 +17,32 @@ pub fn reduce(steps: &mut [Step]) {
         let implied = |need: usize| needs[number].iter().any(|other| *other != need && before[*other].contains(need));
         step.needs.retain(|need| at.get(need).is_some_and(|need| !implied(*need)) || used.contains(need));
     }
+}
+
+/// Puts the steps in an order that respects every need and, as far as that allows, is the order of the stages.
+pub fn order(steps: &mut Vec<Step>) {
+    let at: BTreeMap<&StepId, usize> = steps.iter().enumerate().map(|(at, step)| (&step.id, at)).collect();
+    let mut open: Vec<usize> = steps.iter().map(|step| step.needs.iter().filter(|need| at.contains_key(need)).count()).collect();
+    let mut needed_by = vec![Vec::new(); steps.len()];
+    for (number, step) in steps.iter().enumerate() {
+        step.needs.iter().filter_map(|need| at.get(need)).for_each(|need| needed_by[*need].push(number));
+    }
+    let mut ready: BTreeSet<(Stage, usize)> =
+        (0..steps.len()).filter(|number| open[*number] == 0).map(|number| (steps[number].stage, number)).collect();
+    let mut place = vec![usize::MAX; steps.len()];
+    for next in 0.. {
+        let Some((_, number)) = ready.pop_first() else { break };
+        place[number] = next;
+        for after in &needed_by[number] {
+            open[*after] -= 1;
+            if open[*after] == 0 {
+                ready.insert((steps[*after].stage, *after));
+            }
+        }
+    }
+    let mut placed: Vec<(usize, Step)> = place.into_iter().zip(std::mem::take(steps)).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    steps.extend(placed.into_iter().map(|(_, step)| step));
 }
 
 fn giver(input: &Input) -> Option<StepId> {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde_json::json;
 
+use super::cluster::runs;
 use super::documents;
 use super::machine::PREPARED;
 use super::planner::{INIT_BEGUN, Planner, begun};
 use super::refusal::cni_name;
 use super::wanted::ImageGroup;
-use super::{Stage, StepId};
+use super::{Stage, StepId, gate};
 use crate::action::script::sha256;
 use crate::action::{Action, Document, Input};
 use crate::artifact::Component;
@@ -28,6 +29,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_refused {
         return Ok(());
     }
+    gate::away(planner);
     let joining: Vec<(&MachineName, &Machine)> =
         planner.machines().filter(|(name, _)| planner.usable(name).is_some() && !planner.joined(name)).collect();
     let door = if planner.cluster_exists() {
@@ -87,6 +89,8 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
         let again = facts.is_some_and(begun);
         let mut needs: Vec<StepId> = prepared(name).chain([StepId::new(name, ImageGroup::Node.step()), door.step.clone()]).collect();
         // It takes its configuration from the cluster.
+        // It joins by the endpoint's name.
+        needs.extend(gate::gate(planner).into_iter().flat_map(runs).chain(gate::opens(planner, name)));
         needs.extend(DOCUMENTS.map(|document| StepId::new(&door.machine, &format!("{}-config", document.record()))));
         let mut keys = None;
         if machine.role == Role::ControlPlane {
@@ -113,6 +117,11 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
         let stage = if machine.role == Role::ControlPlane { Stage::ControlPlanes } else { Stage::Workers };
         let reason = if again { "an earlier join was cut before its end" } else { "it is not in the cluster" };
         planner.step((stage, id.clone()), name, reason, action, needs);
+        if gate::hosts_to_join(planner, name, machine).is_some() {
+            let action = Action::WriteHosts { lines: gate::hosts(planner, name, machine) };
+            let at = (Stage::ControlPlanes, StepId::new(name, "hosts-own"));
+            planner.step(at, name, "the cluster's name leads to this machine, once it is in", action, [id.clone()]);
+        }
         if machine.role == Role::ControlPlane {
             before = Some(id.clone());
         }

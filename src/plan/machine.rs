@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::planner::{CONTAINERD_BEGUN, KUBELET_BEGUN, PROGRAMS_BEGUN, Planner, VIP_BEGUN};
 use super::wanted::{self, ImageGroup};
-use super::{Stage, StepId};
+use super::{Stage, StepId, gate};
 use crate::action::script::sha256;
 use crate::action::{Action, File, Program};
 use crate::facts::Facts;
@@ -19,8 +19,7 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
         return Ok(());
     };
     system(planner, name, machine, facts);
-    if planner.is_refused("version") {
-        // Whatever the bundle in use holds is of the other version.
+    if planner.is_refused("bundle-version") {
         return Ok(());
     }
     programs(planner, name, machine, facts);
@@ -69,18 +68,28 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
         let action = Action::SetHostname { name: name.to_string() };
         planner.step(at("hostname"), name, format!("its host name is `{}`", facts.hostname), action, []);
     }
-    let lines = wanted::hosts(planner.inventory, name, machine);
-    // The endpoint's old name is what its kubelet knows.
-    if facts.hosts != lines && !planner.is_refused("endpoint") {
-        let reason = if facts.hosts.is_empty() {
-            "it does not know its own name and the cluster's"
-        } else {
-            "what it knows of its own name and the cluster's is out of date"
-        };
-        planner.step(at("hosts"), name, reason, Action::WriteHosts { lines }, []);
-    }
+    hosts(planner, name, machine, facts);
     if !facts.clock_synchronized {
         planner.step(at("clock"), name, "nothing keeps its clock right", Action::SynchronizeClock, []);
+    }
+}
+
+fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
+    let other = gate::hosts_to_join(planner, name, machine);
+    let reason = if facts.hosts.is_empty() {
+        "it does not know its own name and the cluster's"
+    } else if other.is_some() {
+        "the cluster's name leads to itself, and has to lead to another control plane while it joins"
+    } else {
+        "what it knows of its own name and the cluster's is out of date"
+    };
+    let lines = other.unwrap_or_else(|| gate::hosts(planner, name, machine));
+    // Where a cluster's kubelet finds its API server is changed only by who knows better: not while nobody speaks for the cluster, nor by an
+    // endpoint that is refused.
+    let kept = planner.is_refused("endpoint") || facts.kubernetes.joined && planner.speaker.is_none() && !facts.hosts.is_empty();
+    if facts.hosts != lines && !kept {
+        let needs = gate::opens(planner, name).filter(|_| planner.joined(name));
+        planner.step((Stage::Prepare, StepId::new(name, "hosts")), name, reason, Action::WriteHosts { lines }, needs);
     }
 }
 

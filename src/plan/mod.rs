@@ -13,6 +13,7 @@ use crate::inventory::{Inventory, MachineName};
 
 pub mod cluster;
 pub mod documents;
+mod gate;
 pub mod goal;
 mod graph;
 pub mod join;

@@ -148,7 +148,7 @@ impl<'a> Planner<'a> {
     /// Puts the steps in the order of the stages, and drops needs that are met already or implied.
     pub fn finish(mut self) -> Plan {
         graph::reduce(&mut self.steps);
-        self.steps.sort_by_key(|step| step.stage);
+        graph::order(&mut self.steps);
         Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings }
     }
 }

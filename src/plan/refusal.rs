@@ -3,7 +3,7 @@
 use super::cluster::renamed;
 use super::documents;
 use super::planner::{Planner, WIPE_BEGUN, begun};
-use super::wanted::peer;
+use super::wanted::{self, peer};
 use crate::facts::{ClusterFacts, Facts};
 use crate::inventory::{Cni, MachineName, Role};
 
@@ -20,6 +20,7 @@ pub fn look(planner: &mut Planner) {
     membership(planner);
     newcomers(planner);
     clocks(planner);
+    bundle(planner);
     if let Some((_, cluster)) = planner.speaker {
         unchangeable(planner, cluster);
     }
@@ -260,10 +261,25 @@ fn clocks(planner: &mut Planner) {
     }
 }
 
+/// Programs and images of another version than the cluster's, or the one asked for: kubelet would be newer than its API server, or older than
+/// kubeadm allows.
+fn bundle(planner: &mut Planner) {
+    let told = planner.speaker.map(|(_, cluster)| cluster.version.clone()).filter(|version| !version.is_empty());
+    // Without an API server, what is installed on its machines tells.
+    let joined = || planner.facts.values().filter(|facts| facts.kubernetes.joined);
+    let running = told.or_else(|| joined().find_map(|facts| wanted::version_in_use(facts)).map(str::to_owned));
+    let Some(version) = running.or_else(|| planner.inventory.cluster.version.clone()) else {
+        return;
+    };
+    if version != planner.manifest.kubernetes {
+        let reason = format!("the bundle holds Kubernetes {}, and the cluster's is {version}", planner.manifest.kubernetes);
+        planner.refuse(None, "bundle-version", reason, format!("leave --bundle out, or give it a bundle of {version}"));
+    }
+}
+
 /// What a cluster keeps for its whole life.
 fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
     let wanted = &planner.inventory.cluster;
-    let version = wanted.version.clone().unwrap_or_else(|| planner.manifest.kubernetes.clone());
     let asked = [
         ("pod-subnet", "podSubnet", &cluster.pod_subnet, wanted.pod_subnet.to_string()),
         ("service-subnet", "serviceSubnet", &cluster.service_subnet, wanted.service_subnet.to_string()),
@@ -292,7 +308,7 @@ fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
             format!("write `cni: {is}` into the inventory, or make the cluster anew: `hostler reset`, then `hostler up`"),
         );
     }
-    if !cluster.version.is_empty() && cluster.version != version {
+    if let Some(version) = wanted.version.as_ref().filter(|version| !cluster.version.is_empty() && cluster.version != **version) {
         planner.refuse(
             None,
             "version",

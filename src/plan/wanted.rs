@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::action::script::sha256;
 use crate::action::{File, ImageName, Program};
 use crate::artifact::{Component, FileKind, Manifest};
-use crate::facts::Question;
+use crate::facts::{Facts, Question};
 use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role};
 use crate::template;
 
@@ -111,6 +111,11 @@ pub fn programs(manifest: &Manifest, role: Role) -> (String, Vec<Program>) {
     (format!("{}-{}", manifest.kubernetes, &sha256(contents.as_bytes())[..8]), programs)
 }
 
+/// The Kubernetes version of the set of programs in use.
+pub fn version_in_use(facts: &Facts) -> Option<&str> {
+    facts.links.get(CURRENT)?.strip_prefix("sets/")?.rsplit_once('-').map(|(version, _)| version)
+}
+
 fn folder(kind: FileKind) -> &'static str {
     match kind {
         FileKind::Program => "bin",
@@ -160,21 +165,10 @@ pub fn kubelet_files() -> Result<Vec<File>> {
 
 /// hostler's lines in a machine's /etc/hosts: its own name, and the endpoint's. Nodes find each other by address, so that a machine that
 /// comes or goes changes nothing on the others.
-pub fn hosts(inventory: &Inventory, name: &MachineName, machine: &Machine) -> Vec<String> {
-    let mut lines = vec![format!("{} {name}", machine.address)];
-    if let Some((name, address)) = endpoint_address(inventory) {
-        lines.push(format!("{address} {name}"));
-    }
-    lines
-}
-
-/// The endpoint's name and the address that /etc/hosts gives it; `None` where the user's own DNS does.
-pub fn endpoint_address(inventory: &Inventory) -> Option<(&str, IpAddr)> {
-    match &inventory.cluster.endpoint {
-        Endpoint::Name(name) => inventory.control_planes().next().map(|(_, machine)| (name.as_str(), machine.address)),
-        Endpoint::Vip { name, address } => Some((name, *address)),
-        Endpoint::External { .. } => None,
-    }
+pub fn hosts(inventory: &Inventory, name: &MachineName, machine: &Machine, endpoint: Option<IpAddr>) -> Vec<String> {
+    let own = format!("{} {name}", machine.address);
+    let endpoint = endpoint.map(|address| format!("{address} {}", inventory.cluster.endpoint.host()));
+    std::iter::once(own).chain(endpoint).collect()
 }
 
 /// The endpoint's moving address, where the machine takes turns in holding it.

@@ -38,7 +38,7 @@ kubectl() { "$hostler" lab exec -- "$work/kubectl" "$@"; }
 ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
 # members VIA COUNT: that many started members, none of them a learner, and all healthy.
 members() {
-    local etcdctl='ETCDCTL_API=3 /opt/hostler/current/bin/etcdctl --cacert /etc/kubernetes/pki/etcd/ca.crt
+    local etcdctl='/opt/hostler/current/bin/etcdctl --cacert /etc/kubernetes/pki/etcd/ca.crt
         --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key --endpoints https://127.0.0.1:2379'
     etcdctl=$(printf '%s' "$etcdctl" | tr '\n' ' ')
     [ "$(on "$1" "$etcdctl member list" | grep -c ', started, .*, false$')" = "$2" ] || { echo "not $2 members" >&2; return 1; }
@@ -58,7 +58,7 @@ poll() {
         last=$EPOCHREALTIME gap=0
         while [ ! -e "$1/stop" ]; do
             if curl --silent --insecure --max-time 1 --output /dev/null "https://$2:6443/livez"; then
-                gap=$(awk -v now="$EPOCHREALTIME" -v last="$last" -v gap="$gap" "BEGIN { since = now - last; print since > gap ? since : gap }")
+                gap=$(awk -v now="$EPOCHREALTIME" -v last="$last" -v gap="$gap" "BEGIN { since = now - last; print (since > gap) ? since : gap }")
                 last=$EPOCHREALTIME
             fi
         done
