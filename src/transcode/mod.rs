@@ -3,6 +3,11 @@
 //! All state is files on the inbox share ([`layout`]): the watcher claims a film by a rename, an encoder and a publisher work on it, and
 //! each leaves what it found out as a file beside it. Whatever is killed at whatever moment, the next look at the files goes on from there.
 
+pub mod encode;
 pub mod film;
+pub mod handbrake;
 pub mod layout;
+pub mod ledger;
+pub mod record;
 pub mod settings;
+pub mod verify;
