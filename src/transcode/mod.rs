@@ -8,6 +8,8 @@ pub mod film;
 pub mod handbrake;
 pub mod layout;
 pub mod ledger;
+pub mod publish;
 pub mod record;
 pub mod settings;
+pub mod trash;
 pub mod verify;
