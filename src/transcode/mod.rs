@@ -9,6 +9,7 @@ pub mod handbrake;
 pub mod layout;
 pub mod ledger;
 pub mod publish;
+pub mod reconcile;
 pub mod record;
 pub mod settings;
 pub mod trash;
