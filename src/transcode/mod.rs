@@ -6,11 +6,16 @@
 pub mod encode;
 pub mod film;
 pub mod handbrake;
+pub mod jobs;
 pub mod layout;
 pub mod ledger;
+pub mod look;
+pub mod perform;
 pub mod publish;
 pub mod reconcile;
 pub mod record;
 pub mod settings;
+pub mod share;
 pub mod trash;
 pub mod verify;
+pub mod watch;

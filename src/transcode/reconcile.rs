@@ -411,6 +411,16 @@ impl One<'_> {
     }
 }
 
+impl Action {
+    /// Whose film it is about; `None` where the ledger's record is of no use to it.
+    pub fn film(&self) -> Option<&FilmId> {
+        match self {
+            Action::Claim(id) | Action::Reclaim(id) | Action::TrashOriginal(id) | Action::GiveUp(id) | Action::Tidy(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
 impl Request {
     pub fn id(&self) -> &FilmId {
         match self {

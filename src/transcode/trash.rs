@@ -9,6 +9,8 @@ use super::layout::Inbox;
 use super::record::Stamp;
 use super::settings::Originals;
 
+/// Begins the name of an entry that is being deleted.
+const GOING: &str = ".going-";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +53,7 @@ pub fn entries(inbox: &Inbox) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The entries that are to go: those that are too old, then the oldest until the rest is small enough.
+/// The entries that are to go: those that were on their way out, those that are too old, then the oldest until the rest is small enough.
 pub fn expired(mut entries: Vec<Entry>, originals: &Originals, now: SystemTime) -> Vec<PathBuf> {
     entries.sort_by(|a, b| a.since.cmp(&b.since).then_with(|| a.folder.cmp(&b.folder)));
     let mut total: u64 = entries.iter().map(|entry| entry.size).sum();
@@ -59,8 +61,9 @@ pub fn expired(mut entries: Vec<Entry>, originals: &Originals, now: SystemTime) 
     for entry in entries {
         let age = now.duration_since(entry.since).unwrap_or_default();
         let old = originals.keep_days.is_some_and(|days| age > DAY * days);
+        let going = entry.folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(GOING.as_bytes()));
         let too_much = originals.at_most.is_some_and(|at_most| total > at_most);
-        if old || too_much {
+        if going || old || too_much {
             total -= entry.size;
             gone.push(entry.folder);
         }
@@ -73,8 +76,11 @@ pub fn expired(mut entries: Vec<Entry>, originals: &Originals, now: SystemTime) 
 /// # Errors
 /// The trash can't be written to.
 pub fn delete(folder: &Path) -> io::Result<()> {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let going = folder.with_file_name(format!(".going-{name}"));
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with(GOING) {
+        return std::fs::remove_dir_all(folder);
+    }
+    let going = folder.with_file_name(format!("{GOING}{name}"));
     std::fs::rename(folder, &going)?;
     std::fs::remove_dir_all(&going)
 }
@@ -102,5 +108,11 @@ mod tests {
         assert_eq!(gone(None, Some(40)), ["old"]);
         assert_eq!(gone(None, Some(39)), ["old", "middle"]);
         assert_eq!(gone(Some(14), Some(40)), ["old"]);
+    }
+
+    #[test]
+    fn what_was_on_its_way_out_goes() {
+        let gone = expired(vec![entry(".going-up", 1, 10)], &Originals { keep_days: None, at_most: None }, SystemTime::now());
+        assert_eq!(gone, [PathBuf::from(".going-up")]);
     }
 }

@@ -1,0 +1,75 @@
+//! Where encoders and publishers run.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+use super::reconcile::{Job, JobState, Task};
+
+/// As programs on this machine, without a cluster.
+#[derive(Debug)]
+pub struct Here {
+    /// What both are told: shares and settings.
+    arguments: Vec<OsString>,
+    children: BTreeMap<Job, Child>,
+    /// Makes each attempt's name another than those of an earlier watcher.
+    pid: u32,
+}
+
+impl Here {
+    pub fn new(arguments: Vec<OsString>) -> Here {
+        Here { arguments, children: BTreeMap::new(), pid: std::process::id() }
+    }
+
+    /// # Errors
+    /// A program's end can't be learnt.
+    pub fn list(&mut self) -> Result<BTreeMap<Job, JobState>> {
+        let mut jobs = BTreeMap::new();
+        for (job, child) in &mut self.children {
+            let state = match child.try_wait().context("the end of a program can't be learnt")? {
+                None => JobState::Active,
+                Some(status) if status.success() => JobState::Succeeded,
+                Some(_) => JobState::Failed,
+            };
+            jobs.insert(job.clone(), state);
+        }
+        Ok(jobs)
+    }
+
+    /// # Errors
+    /// hostler can't be started.
+    pub fn begin(&mut self, job: &Job) -> Result<()> {
+        let task = match job.task {
+            Task::Encode => "encode",
+            Task::Publish => "publish",
+        };
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["transcode", task]).args(&self.arguments).args(["--id", job.id.as_str(), "--who"]);
+        command.arg(format!("{}-{}-{}", self.pid, job.round, job.attempt)).stdin(Stdio::null());
+        // SAFETY: prctl is a single system call; nothing is allocated between fork and exec.
+        unsafe {
+            command.pre_exec(|| set_pdeathsig(Signal::SIGTERM).map_err(std::io::Error::from));
+        }
+        self.children.insert(job.clone(), command.spawn().context("hostler can't be started")?);
+        Ok(())
+    }
+
+    /// Ends the program. What it was doing is begun anew.
+    ///
+    /// # Errors
+    /// Its end can't be waited for.
+    pub async fn forget(&mut self, job: &Job) -> Result<()> {
+        let Some(mut child) = self.children.remove(job) else { return Ok(()) };
+        if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        child.wait().await?;
+        Ok(())
+    }
+}
