@@ -150,7 +150,7 @@ impl Encoder<'_> {
             return Ok(Err(flaw));
         }
         self.show(Phase::Verifying, None);
-        let output = match self.scan(&self.part.to_owned()).await? {
+        let output = match self.scan(self.part).await? {
             Ok(output) => output,
             Err(flaw) => return Ok(Err(flaw)),
         };

@@ -1,7 +1,7 @@
 //! Where encoders and publishers run.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
@@ -15,16 +15,17 @@ use super::reconcile::{Job, JobState, Task};
 /// As programs on this machine, without a cluster.
 #[derive(Debug)]
 pub struct Here {
-    /// What both are told: shares and settings.
-    arguments: Vec<OsString>,
+    inbox: PathBuf,
+    library: PathBuf,
+    settings: PathBuf,
     children: BTreeMap<Job, Child>,
     /// Makes each attempt's name another than those of an earlier watcher.
     pid: u32,
 }
 
 impl Here {
-    pub fn new(arguments: Vec<OsString>) -> Here {
-        Here { arguments, children: BTreeMap::new(), pid: std::process::id() }
+    pub fn new(inbox: PathBuf, library: PathBuf, settings: PathBuf) -> Here {
+        Here { inbox, library, settings, children: BTreeMap::new(), pid: std::process::id() }
     }
 
     /// # Errors
@@ -45,13 +46,14 @@ impl Here {
     /// # Errors
     /// hostler can't be started.
     pub fn begin(&mut self, job: &Job) -> Result<()> {
-        let task = match job.task {
-            Task::Encode => "encode",
-            Task::Publish => "publish",
-        };
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["transcode", task]).args(&self.arguments).args(["--id", job.id.as_str(), "--who"]);
-        command.arg(format!("{}-{}-{}", self.pid, job.round, job.attempt)).stdin(Stdio::null());
+        command.arg("transcode");
+        match job.task {
+            Task::Encode => command.arg("encode").arg("--settings").arg(&self.settings),
+            Task::Publish => command.arg("publish").arg("--library").arg(&self.library),
+        };
+        command.arg("--inbox").arg(&self.inbox).args(["--id", job.id.as_str()]).stdin(Stdio::null());
+        command.arg("--who").arg(format!("{}-{}-{}", self.pid, job.round, job.attempt));
         // SAFETY: prctl is a single system call; nothing is allocated between fork and exec.
         unsafe {
             command.pre_exec(|| set_pdeathsig(Signal::SIGTERM).map_err(std::io::Error::from));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::layout::path_json;
+use super::layout::{path_json, read_json};
 
 /// Written every few seconds while a film is worked on.
 pub const PROGRESS: &str = "progress.json";
@@ -89,6 +89,16 @@ pub struct Encoded {
     /// Seconds that the encoding took.
     pub took: f64,
     pub at: Timestamp,
+}
+
+impl Encoded {
+    /// What a work folder says. `None`: nothing is encoded yet.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn of(work: &Path) -> std::io::Result<Option<Encoded>> {
+        read_json(&work.join(ENCODED))
+    }
 }
 
 /// A film that is in the library.

@@ -1,0 +1,76 @@
+//! `hostler transcode`: films.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub enum TranscodeCommand {
+    /// Take up films, and see each to its end (what the watcher's pod runs)
+    #[command(hide = true)]
+    Watch {
+        #[command(flatten)]
+        inbox: Inbox,
+        #[command(flatten)]
+        library: Library,
+        #[command(flatten)]
+        settings: SettingsFile,
+        /// Run encoders and publishers as programs on this computer rather than as Jobs of a cluster
+        #[arg(long)]
+        here: bool,
+    },
+    /// Encode and verify one film (what an encoder's pod runs)
+    #[command(hide = true)]
+    Encode {
+        #[command(flatten)]
+        inbox: Inbox,
+        #[command(flatten)]
+        settings: SettingsFile,
+        #[command(flatten)]
+        film: Film,
+    },
+    /// Put one verified film into the library (what a publisher's pod runs)
+    #[command(hide = true)]
+    Publish {
+        #[command(flatten)]
+        inbox: Inbox,
+        #[command(flatten)]
+        library: Library,
+        #[command(flatten)]
+        film: Film,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Inbox {
+    /// The share that films are dropped into
+    #[arg(long, value_name = "FOLDER")]
+    pub inbox: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Library {
+    /// The share that media servers read
+    #[arg(long, value_name = "FOLDER")]
+    pub library: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct SettingsFile {
+    /// settings.json; presets lie beside it
+    #[arg(long, value_name = "FILE")]
+    pub settings: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Film {
+    /// The film's id
+    #[arg(long)]
+    pub id: String,
+    /// What tells this attempt from others: the pod's uid
+    #[arg(long, env = "HOSTLER_WHO")]
+    pub who: String,
+    /// The machine's name, for the status page
+    #[arg(long, env = "HOSTLER_MACHINE", default_value = "this computer")]
+    pub machine: String,
+}
