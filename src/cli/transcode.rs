@@ -12,12 +12,13 @@ pub enum TranscodeCommand {
         #[command(flatten)]
         inbox: Inbox,
         #[command(flatten)]
-        library: Library,
-        #[command(flatten)]
         settings: SettingsFile,
         /// Run encoders and publishers as programs on this computer rather than as Jobs of a cluster
-        #[arg(long)]
-        here: bool,
+        #[arg(long, value_name = "LIBRARY")]
+        here: Option<PathBuf>,
+        /// What tells this watcher from others: the pod's uid
+        #[arg(long, env = "HOSTLER_WHO", default_value = "watcher")]
+        who: String,
     },
     /// Encode and verify one film (what an encoder's pod runs)
     #[command(hide = true)]
@@ -38,6 +39,12 @@ pub enum TranscodeCommand {
         library: Library,
         #[command(flatten)]
         film: Film,
+    },
+    /// Put this program where the encoder's container finds it
+    #[command(hide = true)]
+    CopyProgram {
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
     },
 }
 

@@ -12,9 +12,10 @@ use tokio::time::Instant;
 
 use crate::cli::transcode::{Film, TranscodeCommand};
 use crate::report::{ExitStatus, Failure};
+use crate::transcode::cluster::Cluster;
 use crate::transcode::encode::{self, Ended, Task};
 use crate::transcode::film::FilmId;
-use crate::transcode::jobs::Here;
+use crate::transcode::jobs::{Here, Jobs};
 use crate::transcode::layout::{Inbox, Library, write_json};
 use crate::transcode::publish;
 use crate::transcode::record::{self, FAILURE, PROGRESS, Phase, Progress};
@@ -32,9 +33,9 @@ const STOPPED: u8 = 143;
 /// What could not be done, and is on no film's record.
 pub async fn run(command: TranscodeCommand) -> Result<u8> {
     match command {
-        TranscodeCommand::Watch { inbox, library, settings, here: _ } => {
+        TranscodeCommand::Watch { inbox, settings, here, who } => {
             lines_to_stderr();
-            watch(inbox.inbox, library.library, settings.settings).await
+            watch(inbox.inbox, settings.settings, here, who).await
         }
         TranscodeCommand::Encode { inbox, settings, film } => {
             lines_to_stderr();
@@ -44,6 +45,11 @@ pub async fn run(command: TranscodeCommand) -> Result<u8> {
             lines_to_stderr();
             publish(Inbox { root: inbox.inbox }, Library { root: library.library }, film).await
         }
+        TranscodeCommand::CopyProgram { to } => {
+            let program = std::env::current_exe().context("this program is not known by a path")?;
+            std::fs::copy(&program, &to).with_context(|| format!("{} can't be copied to {}", program.display(), to.display()))?;
+            Ok(0)
+        }
     }
 }
 
@@ -52,17 +58,24 @@ fn lines_to_stderr() {
     let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time().with_target(false).try_init();
 }
 
-async fn watch(inbox: PathBuf, library: PathBuf, settings: PathBuf) -> Result<u8> {
+async fn watch(inbox: PathBuf, settings: PathBuf, here: Option<PathBuf>, who: String) -> Result<u8> {
     // As the first process of a container it has no default for signals.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let jobs = Here::new(inbox.clone(), library, settings.clone());
+    let jobs = match here {
+        Some(library) => Jobs::Here(Here::new(inbox.clone(), library, settings.clone())),
+        None => {
+            let templates = settings.parent().unwrap_or(Path::new(".")).to_owned();
+            Jobs::Cluster(Box::new(Cluster::connect(templates, who).await?))
+        }
+    };
     let mut watcher = Watcher::new(Inbox { root: inbox }, settings, jobs);
     tokio::select! {
         _ = watcher.run() => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    watcher.stop().await;
     // Not by returning: an operation that hangs on a share would be waited for.
     std::process::exit(0)
 }

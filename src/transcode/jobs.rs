@@ -10,7 +10,56 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
+use super::cluster::Cluster;
 use super::reconcile::{Job, JobState, Task};
+
+#[derive(Debug)]
+pub enum Jobs {
+    Here(Here),
+    Cluster(Box<Cluster>),
+}
+
+impl Jobs {
+    /// Whether this watcher may act: no other does.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn lead(&mut self) -> Result<bool> {
+        match self {
+            Jobs::Here(_) => Ok(true),
+            Jobs::Cluster(cluster) => cluster.lead().await,
+        }
+    }
+
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn list(&mut self) -> Result<BTreeMap<Job, JobState>> {
+        match self {
+            Jobs::Here(here) => here.list(),
+            Jobs::Cluster(cluster) => cluster.list().await,
+        }
+    }
+
+    /// # Errors
+    /// It can't be made.
+    pub async fn begin(&mut self, job: &Job) -> Result<()> {
+        match self {
+            Jobs::Here(here) => here.begin(job),
+            Jobs::Cluster(cluster) => cluster.begin(job).await,
+        }
+    }
+
+    /// Ends what runs, and removes it.
+    ///
+    /// # Errors
+    /// It can't be removed.
+    pub async fn forget(&mut self, job: &Job) -> Result<()> {
+        match self {
+            Jobs::Here(here) => here.forget(job).await,
+            Jobs::Cluster(cluster) => cluster.forget(job).await,
+        }
+    }
+}
 
 /// As programs on this machine, without a cluster.
 #[derive(Debug)]

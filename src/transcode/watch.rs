@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde::{Deserialize, Serialize};
 
 use super::film::FilmId;
-use super::jobs::Here;
+use super::jobs::Jobs;
 use super::layout::{Inbox, shown, write_json};
 use super::ledger::{Film, Stage};
 use super::look::{self, Seen, Settling};
@@ -48,7 +48,7 @@ pub struct Status {
 pub struct Watcher {
     inbox: Inbox,
     settings_file: PathBuf,
-    jobs: Here,
+    jobs: Jobs,
     share: Share,
     settling: Settling,
     /// As on the disk; `None`: to be read again.
@@ -58,7 +58,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    pub fn new(inbox: Inbox, settings_file: PathBuf, jobs: Here) -> Watcher {
+    pub fn new(inbox: Inbox, settings_file: PathBuf, jobs: Jobs) -> Watcher {
         let share = Share::new("inbox");
         Watcher { inbox, settings_file, jobs, share, settling: Settling::default(), films: None, trash_seen: None, trouble: None }
     }
@@ -82,6 +82,13 @@ impl Watcher {
         }
     }
 
+    /// What is to be done before the process ends.
+    pub async fn stop(&mut self) {
+        if let Jobs::Cluster(cluster) = &mut self.jobs {
+            cluster.resign().await;
+        }
+    }
+
     fn told(&mut self, trouble: Option<String>) {
         if self.trouble != trouble {
             match &trouble {
@@ -97,6 +104,11 @@ impl Watcher {
     /// # Errors
     /// A share is not there or hangs, or the cluster does not answer. Nothing is lost by trying again.
     pub async fn round(&mut self) -> Result<bool> {
+        if !self.jobs.lead().await? {
+            // What the other one does is not known here.
+            self.films = None;
+            bail!("another watcher is at work");
+        }
         // Read anew each time: a changed ConfigMap applies to the next film.
         let settings = Settings::read(&self.settings_file)?;
         let films = self.films(&settings).await?;
@@ -117,12 +129,16 @@ impl Watcher {
             stable: SignedDuration::try_from(stable).unwrap_or_default(),
         };
         let now = Timestamp::now();
-        let jobs = self.jobs.list()?;
+        let jobs = self.jobs.list().await?;
         let world = World { now, films, files, jobs, dropped: settled, unknown, requests, hold: hold.clone(), free: space.0, limits };
         let (actions, waiting) = reconcile(&world);
         self.films = Some(world.films);
         let acted = !actions.is_empty();
         for action in actions {
+            // A thousand actions take longer than a lease.
+            if !self.jobs.lead().await? {
+                bail!("another watcher is at work");
+            }
             self.act(action).await?;
         }
         let status = Status { at: now, hold, waiting, arriving: arriving(moving, misplaced, stable), trouble: None, space };
@@ -148,7 +164,7 @@ impl Watcher {
 
     async fn act(&mut self, action: Action) -> Result<()> {
         match &action {
-            Action::Begin(job) => return self.jobs.begin(job),
+            Action::Begin(job) => return self.jobs.begin(job).await,
             Action::Forget(job) => return self.jobs.forget(job).await,
             Action::Record(film) => tell(film),
             Action::Claim(_)

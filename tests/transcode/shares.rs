@@ -84,7 +84,7 @@ impl Shares {
 
     pub fn watch(&self) -> Watcher {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
-        command.args(["transcode", "watch", "--here", "--inbox"]).arg(self.inbox("")).arg("--library").arg(self.library.path());
+        command.args(["transcode", "watch", "--inbox"]).arg(self.inbox("")).arg("--here").arg(self.library.path());
         command.arg("--settings").arg(self.root.path().join("settings/settings.json")).stdin(Stdio::null());
         if self.as_nobody.load(Ordering::Relaxed) {
             command.uid(65534).gid(65534);
