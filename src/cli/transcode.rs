@@ -1,5 +1,6 @@
 //! `hostler transcode`: films.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -39,6 +40,14 @@ pub enum TranscodeCommand {
         library: Library,
         #[command(flatten)]
         film: Film,
+    },
+    /// Serve the status page (what the page's pod runs)
+    #[command(hide = true)]
+    Page {
+        #[command(flatten)]
+        inbox: Inbox,
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
     },
     /// Put this program where the encoder's container finds it
     #[command(hide = true)]

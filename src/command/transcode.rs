@@ -1,5 +1,6 @@
 //! `hostler transcode`.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,7 @@ use crate::transcode::encode::{self, Ended, Task};
 use crate::transcode::film::FilmId;
 use crate::transcode::jobs::{Here, Jobs};
 use crate::transcode::layout::{Inbox, Library, write_json};
+use crate::transcode::page;
 use crate::transcode::publish;
 use crate::transcode::record::{self, FAILURE, PROGRESS, Phase, Progress};
 use crate::transcode::settings::Settings;
@@ -44,6 +46,10 @@ pub async fn run(command: TranscodeCommand) -> Result<u8> {
         TranscodeCommand::Publish { inbox, library, film } => {
             lines_to_stderr();
             publish(Inbox { root: inbox.inbox }, Library { root: library.library }, film).await
+        }
+        TranscodeCommand::Page { inbox, listen } => {
+            lines_to_stderr();
+            page(Inbox { root: inbox.inbox }, listen).await
         }
         TranscodeCommand::CopyProgram { to } => {
             let program = std::env::current_exe().context("this program is not known by a path")?;
@@ -77,6 +83,17 @@ async fn watch(inbox: PathBuf, settings: PathBuf, here: Option<PathBuf>, who: St
     }
     watcher.stop().await;
     // Not by returning: an operation that hangs on a share would be waited for.
+    std::process::exit(0)
+}
+
+async fn page(inbox: Inbox, listen: SocketAddr) -> Result<u8> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        result = page::run(inbox, listen) => result?,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
     std::process::exit(0)
 }
 
