@@ -39,6 +39,8 @@ pub enum TranscodeCommand {
         #[command(flatten)]
         library: Library,
         #[command(flatten)]
+        settings: SettingsFile,
+        #[command(flatten)]
         film: Film,
     },
     /// Serve the status page (what the page's pod runs)

@@ -18,6 +18,7 @@ use crate::transcode::encode::{self, Ended, Task};
 use crate::transcode::film::FilmId;
 use crate::transcode::jobs::{Here, Jobs};
 use crate::transcode::layout::{Inbox, Library, write_json};
+use crate::transcode::media_server;
 use crate::transcode::page;
 use crate::transcode::publish;
 use crate::transcode::record::{self, FAILURE, PROGRESS, Phase, Progress};
@@ -43,9 +44,9 @@ pub async fn run(command: TranscodeCommand) -> Result<u8> {
             lines_to_stderr();
             encode(inbox.inbox, &settings.settings, film).await
         }
-        TranscodeCommand::Publish { inbox, library, film } => {
+        TranscodeCommand::Publish { inbox, library, settings, film } => {
             lines_to_stderr();
-            publish(Inbox { root: inbox.inbox }, Library { root: library.library }, film).await
+            publish(Inbox { root: inbox.inbox }, Library { root: library.library }, &settings.settings, film).await
         }
         TranscodeCommand::Page { inbox, listen } => {
             lines_to_stderr();
@@ -132,8 +133,9 @@ async fn encode(inbox: PathBuf, settings_file: &Path, film: Film) -> Result<u8> 
 }
 
 /// 0: published; 1: another attempt may do better; 143: stopped.
-async fn publish(inbox: Inbox, library: Library, film: Film) -> Result<u8> {
+async fn publish(inbox: Inbox, library: Library, settings: &Path, film: Film) -> Result<u8> {
     let id = film_id(&film)?;
+    let media_server = Settings::read(settings)?.media_server;
     let mut terminate = signal(SignalKind::terminate())?;
     let moved = Arc::new(AtomicU64::new(0));
     let (shares, counted, whose) = ((inbox.clone(), library), Arc::clone(&moved), id.clone());
@@ -157,7 +159,12 @@ async fn publish(inbox: Inbox, library: Library, film: Film) -> Result<u8> {
         }
     };
     match result {
-        Ok(published) => {
+        Ok(mut published) => {
+            if let (None, Some(server)) = (&published.media_server, &media_server) {
+                published.media_server = Some(media_server::refresh(server, &published.path).await);
+                tracing::info!("{id}: {}", published.media_server.as_deref().unwrap_or_default());
+            }
+            publish::record(&inbox, &id, &published)?;
             tracing::info!("{id}: in the library, {} MB, sha256 {}", published.size >> 20, published.sha256);
             Ok(0)
         }

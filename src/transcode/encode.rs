@@ -32,6 +32,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(3);
 const SILENT_FOR: Duration = Duration::from_secs(600);
 /// From SIGINT to SIGKILL.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
+/// 19 is the least that there is.
+const NICE: i32 = 15;
 /// Lines of HandBrake's log that a failure carries.
 const TAIL: usize = 40;
 
@@ -259,6 +261,14 @@ impl Encoder<'_> {
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         // Its plain messages are read, in whatever language the image is set to.
         command.env("LC_ALL", "C");
+        // Among programs that want the processor, it comes last: etcd and kubelet must not wait for it.
+        // SAFETY: setpriority is a single system call; nothing is allocated between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, NICE);
+                Ok(())
+            });
+        }
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => return Ok(Err(Flaw::passing(format!("{} can't be started: {error}", handbrake::PROGRAM)))),

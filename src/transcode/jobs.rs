@@ -98,10 +98,10 @@ impl Here {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("transcode");
         match job.task {
-            Task::Encode => command.arg("encode").arg("--settings").arg(&self.settings),
+            Task::Encode => command.arg("encode"),
             Task::Publish => command.arg("publish").arg("--library").arg(&self.library),
         };
-        command.arg("--inbox").arg(&self.inbox).args(["--id", job.id.as_str()]).stdin(Stdio::null());
+        command.arg("--inbox").arg(&self.inbox).arg("--settings").arg(&self.settings).args(["--id", job.id.as_str()]).stdin(Stdio::null());
         command.arg("--who").arg(format!("{}-{}-{}", self.pid, job.round, job.attempt));
         // SAFETY: prctl is a single system call; nothing is allocated between fork and exec.
         unsafe {

@@ -12,6 +12,7 @@ pub mod layout;
 pub mod ledger;
 pub mod look;
 pub mod manifests;
+pub mod media_server;
 pub mod page;
 pub mod perform;
 pub mod publish;

@@ -22,7 +22,7 @@ use super::trash;
 
 const BLOCK: usize = 1 << 20;
 
-/// Puts the film into the library; `published.json` in its work folder tells of it. Done already: does nothing.
+/// Puts the film into the library. [`record`] is what tells of it: until then, another attempt does the same again, and finds it there.
 ///
 /// `moved` counts the bytes that were copied and compared, for whoever watches.
 ///
@@ -55,9 +55,15 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, moved: &Arc<AtomicU64>
     })?;
 
     let replaced = replace(inbox, &film, &hidden, &place, &sha256)?;
-    let published = Published { path: relative, size: encoded.size, sha256, replaced, media_server: None, at: Timestamp::now() };
-    write_json(&work.join(PUBLISHED), &published).context("the film is in the library, but that can't be put on record")?;
-    Ok(published)
+    Ok(Published { path: relative, size: encoded.size, sha256, replaced, media_server: None, at: Timestamp::now() })
+}
+
+/// Writes `published.json`: the film is in the library, and all that should hear of it has.
+///
+/// # Errors
+/// The inbox can't be written to.
+pub fn record(inbox: &Inbox, id: &FilmId, published: &Published) -> Result<()> {
+    write_json(&inbox.work(id).join(PUBLISHED), published).context("the film is in the library, but that can't be put on record")
 }
 
 /// Renames the copy into its place. What was there is in the trash before.
@@ -216,7 +222,9 @@ mod tests {
         }
 
         fn publish(&self, id: &FilmId) -> Result<Published> {
-            run(&self.inbox, &self.library, id, &Arc::default())
+            let published = run(&self.inbox, &self.library, id, &Arc::default())?;
+            record(&self.inbox, id, &published)?;
+            Ok(published)
         }
 
         fn in_library(&self, path: &str) -> String {

@@ -132,7 +132,11 @@ pub fn view(read: &Read, trouble: Option<String>, now: Timestamp, zone: &TimeZon
     let status = read.status.clone().unwrap_or_default();
     view.hold = status.hold;
     view.paused = view.hold.as_deref().is_some_and(|hold| hold.starts_with("paused"));
-    view.arriving = status.arriving.into_iter().map(|(name, bytes, why)| Arriving { name, size: size(bytes), why }).collect();
+    view.arriving = status
+        .arriving
+        .into_iter()
+        .map(|(name, bytes, why)| Arriving { name, size: if bytes > 0 { size(bytes) } else { String::new() }, why })
+        .collect();
     view.space = (status.space.1 > 0).then(|| space(status.space));
     let mut films: Vec<&Film> = read.films.iter().collect();
     films.sort_by_key(|film| (film.claimed, &film.id));

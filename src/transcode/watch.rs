@@ -13,6 +13,7 @@ use super::jobs::Jobs;
 use super::layout::{Inbox, shown, write_json};
 use super::ledger::{Film, Stage};
 use super::look::{self, Seen, Settling};
+use super::media_server;
 use super::perform::perform;
 use super::reconcile::{Action, Dropped, Limits, World, reconcile};
 use super::settings::Settings;
@@ -55,12 +56,24 @@ pub struct Watcher {
     films: Option<BTreeMap<FilmId, Film>>,
     trash_seen: Option<Instant>,
     trouble: Option<String>,
+    /// As in the settings.
+    notify: Option<String>,
 }
 
 impl Watcher {
     pub fn new(inbox: Inbox, settings_file: PathBuf, jobs: Jobs) -> Watcher {
         let share = Share::new("inbox");
-        Watcher { inbox, settings_file, jobs, share, settling: Settling::default(), films: None, trash_seen: None, trouble: None }
+        Watcher {
+            inbox,
+            settings_file,
+            jobs,
+            share,
+            settling: Settling::default(),
+            films: None,
+            trash_seen: None,
+            trouble: None,
+            notify: None,
+        }
     }
 
     /// Goes on until the process is ended; what can't be done is told once, and tried again.
@@ -111,6 +124,7 @@ impl Watcher {
         }
         // Read anew each time: a changed ConfigMap applies to the next film.
         let settings = Settings::read(&self.settings_file)?;
+        self.notify.clone_from(&settings.notify);
         let films = self.films(&settings).await?;
         let (inbox, known, set) = (self.inbox.clone(), films, settings.clone());
         let (seen, films) = self.share.run(LIMIT, move || Ok((look::look(&inbox, &set, &known)?, known))).await?;
@@ -177,6 +191,9 @@ impl Watcher {
             | Action::TakeUp(_)
             | Action::Answered(_) => {}
         }
+        if let Action::Record(film) = &action {
+            self.notify(film);
+        }
         let film = action.film().and_then(|id| self.films.as_ref()?.get(id)).cloned();
         let inbox = self.inbox.clone();
         let done = self.share.run(LIMIT, move || perform(&inbox, &action, film.as_ref()).map(|()| action)).await?;
@@ -184,6 +201,17 @@ impl Watcher {
             films.insert(film.id.clone(), *film);
         }
         Ok(())
+    }
+
+    /// Tells the address of the settings of a film that is given up. Nothing waits for that.
+    fn notify(&self, film: &Film) {
+        let (Some(address), Stage::Failing { reason, .. }) = (&self.notify, &film.stage) else { return };
+        let (address, text) = (address.clone(), format!("{}: {reason}", shown(&film.path)));
+        tokio::spawn(async move {
+            if let Err(error) = media_server::notify(&address, "a film could not be encoded", &text).await {
+                tracing::warn!("nobody was told of a film that failed: {error:#}");
+            }
+        });
     }
 
     async fn empty_trash(&mut self, settings: &Settings) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod films;
 mod shares;
+mod stand_in;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,6 +10,7 @@ use std::path::Path;
 
 use films::{Made, probe};
 use shares::Shares;
+use stand_in::StandIn;
 
 #[test]
 fn a_film_comes_out_verified_in_the_library() {
@@ -180,4 +182,33 @@ fn a_film_that_may_not_be_read_fails_with_that_reason() {
     drop(watcher);
     assert!(shares.reason_of("Up.mkv").0.contains("permission denied"));
     assert!(Path::new(&shares.reason_of("Up.mkv").1).exists());
+}
+
+/// Plex is asked for its sections, to look at the one folder, and whether it shows the film; a webhook hears of the film that failed.
+#[test]
+fn a_media_server_is_asked_to_look_at_the_folder() {
+    let plex = StandIn::new(|request| match request.split(['?', ' ']).nth(1).unwrap_or_default() {
+        "/library/sections" => r#"{"MediaContainer": {"Directory": [{"key": "7", "Location": [{"path": "/data/Movies"}]}]}}"#,
+        "/library/sections/7/all" => r#"{"MediaContainer": {"Metadata": [{"Media": [{"Part": [{"file": "/data/Movies/a b/Up.mkv"}]}]}]}}"#,
+        _ => "",
+    });
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1}"#);
+    shares.setting_file("token", "s3cret\n");
+    let token = shares.settings_folder().join("token");
+    let server = serde_json::json!({"kind": "plex", "url": plex.address, "tokenFile": token});
+    let settings =
+        serde_json::json!({"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "mediaServer": server, "notify": plex.address});
+    shares.settings(&settings.to_string());
+    shares.drop("Movies/a b/Up.mkv", Made::Short.bytes());
+    shares.drop("Movies/text.mkv", b"Not a film at all.\n".repeat(1000));
+    let watcher = shares.watch();
+    shares.wait("both films' end", || shares.reasons().len() == 1 && shares.in_library("Movies/a b/Up.mkv").exists() && shares.is_idle());
+    drop(watcher);
+    let (mut asked, heads) = plex.requests();
+    asked.sort();
+    let all = "GET /library/sections/7/all?sort=addedAt%3Adesc&X-Plex-Container-Start=0&X-Plex-Container-Size=50";
+    let refresh = "GET /library/sections/7/refresh?path=%2Fdata%2FMovies%2Fa%20b";
+    assert_eq!(asked, ["GET /library/sections", all, refresh, "POST /"]);
+    assert_eq!(heads.iter().filter(|head| head.contains("x-plex-token: s3cret")).count(), 3);
+    assert!(!shares.log().contains("s3cret") && shares.log().contains("Plex shows it"), "{}", shares.log());
 }

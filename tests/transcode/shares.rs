@@ -70,6 +70,10 @@ impl Shares {
         fs::rename(folder.join("new.json"), folder.join("settings.json")).expect("renamed");
     }
 
+    pub fn settings_folder(&self) -> PathBuf {
+        self.root.path().join("settings")
+    }
+
     pub fn setting_file(&self, name: &str, text: &str) {
         fs::write(self.root.path().join("settings").join(name), text).expect("written");
     }
@@ -86,6 +90,8 @@ impl Shares {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
         command.args(["transcode", "watch", "--inbox"]).arg(self.inbox("")).arg("--here").arg(self.library.path());
         command.arg("--settings").arg(self.root.path().join("settings/settings.json")).stdin(Stdio::null());
+        // As in an image that holds nothing else.
+        command.env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
         if self.as_nobody.load(Ordering::Relaxed) {
             command.uid(65534).gid(65534);
         }
