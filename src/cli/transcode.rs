@@ -7,6 +7,43 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub enum TranscodeCommand {
+    /// Show what is encoded, what waits, what failed
+    Status {
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Try a film again that failed
+    Retry {
+        /// Its id, or a part of its name
+        film: String,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Encode a film again from its original in the trash, with the preset as it is now; the film in the library is replaced
+    Redo {
+        /// Its id, or a part of its name
+        film: String,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Begin no more films; those in work are finished
+    Pause {
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Go on after a pause
+    Resume {
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Send a sample of 20 seconds through everything, and tell where it landed
+    Test {
+        /// The folder of watch/ it is dropped into; the first one, if not said
+        #[arg(long)]
+        folder: Option<String>,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
     /// Take up films, and see each to its end (what the watcher's pod runs)
     #[command(hide = true)]
     Watch {
@@ -57,6 +94,13 @@ pub enum TranscodeCommand {
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Cluster {
+    /// The cluster's kubeconfig [default: $KUBECONFIG, else ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -25,6 +25,8 @@ use crate::transcode::record::{self, FAILURE, PROGRESS, Phase, Progress};
 use crate::transcode::settings::Settings;
 use crate::transcode::watch::Watcher;
 
+mod ask;
+
 /// A copy that moves no byte for so long hangs.
 const STANDS_STILL_FOR: Duration = Duration::from_secs(180);
 /// Between two writes of a copy's progress.
@@ -34,8 +36,14 @@ const STOPPED: u8 = 143;
 
 /// # Errors
 /// What could not be done, and is on no film's record.
-pub async fn run(command: TranscodeCommand) -> Result<u8> {
+pub async fn run(command: TranscodeCommand, json: bool) -> Result<u8> {
     match command {
+        TranscodeCommand::Status { cluster } => ask::status(&cluster, json).await,
+        TranscodeCommand::Retry { film, cluster } => ask::retry(&film, &cluster).await,
+        TranscodeCommand::Redo { film, cluster } => ask::redo(&film, &cluster).await,
+        TranscodeCommand::Pause { cluster } => ask::pause(&cluster).await,
+        TranscodeCommand::Resume { cluster } => ask::resume(&cluster).await,
+        TranscodeCommand::Test { folder, cluster } => ask::test(folder.as_deref(), &cluster).await,
         TranscodeCommand::Watch { inbox, settings, here, who } => {
             lines_to_stderr();
             watch(inbox.inbox, settings.settings, here, who).await

@@ -37,6 +37,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 const STYLE: &str = include_str!("../../templates/transcode/page.css");
 const SCRIPT: &str = include_str!("../../templates/transcode/page.js");
 
+/// 20 s: a moving picture, a tone, subtitles and three chapters. `sample.sh` makes it.
+const SAMPLE: &[u8] = include_bytes!("sample.mkv");
+
 #[derive(Clone)]
 struct Page {
     inbox: Inbox,
@@ -131,6 +134,8 @@ fn router(page: Page) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/retry/{id}", post(retry))
         .route("/redo/{id}", post(redo))
+        .route("/test", post(test))
+        .route("/test/{folder}", post(test_in))
         .route("/pause", post(pause))
         .route("/resume", post(resume))
         .with_state(page)
@@ -205,6 +210,43 @@ async fn resume(State(page): State<Page>, headers: HeaderMap) -> Response {
         _ => Ok(()),
     })
     .await
+}
+
+async fn test(State(page): State<Page>, headers: HeaderMap) -> Response {
+    drop_sample(page, None, &headers).await
+}
+
+async fn test_in(State(page): State<Page>, Path(folder): Path<String>, headers: HeaderMap) -> Response {
+    drop_sample(page, Some(folder), &headers).await
+}
+
+/// Drops the sample into a folder of `watch/`, and answers with its path there.
+async fn drop_sample(page: Page, folder: Option<String>, headers: &HeaderMap) -> Response {
+    let watch = page.inbox.watch();
+    let name = format!("hostler test {}.mkv", Timestamp::now().strftime("%Y-%m-%d %H%M%S"));
+    let (answer, answered) = std::sync::mpsc::channel();
+    let done = change(page, headers, move || {
+        let mut folders = Vec::new();
+        for entry in std::fs::read_dir(&watch).context("watch/ can't be read")? {
+            let entry = entry?;
+            folders.extend(entry.file_name().into_string().ok().filter(|name| entry.path().is_dir() && !name.starts_with('.')));
+        }
+        folders.sort();
+        let folder = match folder {
+            Some(folder) => {
+                folders.into_iter().find(|known| *known == folder).with_context(|| format!("watch/ has no folder `{folder}`"))?
+            }
+            None => folders.into_iter().next().context("watch/ has no folders")?,
+        };
+        write_whole(&watch.join(&folder).join(&name), SAMPLE)?;
+        let _ = answer.send(format!("{folder}/{name}\n"));
+        Ok(())
+    })
+    .await;
+    match answered.try_recv() {
+        Ok(path) => path.into_response(),
+        Err(_) => done,
+    }
 }
 
 async fn change(page: Page, headers: &HeaderMap, operation: impl FnOnce() -> Result<()> + Send + 'static) -> Response {

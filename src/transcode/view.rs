@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::film::FilmId;
 use super::layout::shown;
@@ -14,8 +14,6 @@ use super::record::{Phase, Progress};
 use super::watch::Status;
 use crate::report::quantity;
 
-/// Films of each list that are shown.
-const MOST: usize = 100;
 /// Days of the chart.
 const DAYS: i64 = 14;
 /// A machine that has said nothing for so long may be lost.
@@ -31,7 +29,7 @@ pub struct Read {
     pub status: Option<Status>,
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct View {
     /// What is wrong, for the top of the page.
     pub trouble: Option<String>,
@@ -43,19 +41,18 @@ pub struct View {
     pub arriving: Vec<Arriving>,
     pub failed: Vec<Failed>,
     pub done: Vec<Done>,
-    /// All, also those that are not listed.
     pub counts: Counts,
     /// The last days, the oldest first.
     pub days: Vec<Day>,
     pub space: Option<Space>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Working {
     pub id: FilmId,
     pub name: String,
     pub machine: String,
-    pub doing: &'static str,
+    pub doing: String,
     /// 0 to 100.
     pub percent: f64,
     /// Frames a second.
@@ -66,7 +63,7 @@ pub struct Working {
     pub silent: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Queued {
     pub id: FilmId,
     pub name: String,
@@ -74,14 +71,14 @@ pub struct Queued {
     pub why: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Arriving {
     pub name: String,
     pub size: String,
     pub why: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failed {
     pub id: FilmId,
     pub name: String,
@@ -89,7 +86,7 @@ pub struct Failed {
     pub when: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Done {
     pub id: FilmId,
     pub name: String,
@@ -102,7 +99,7 @@ pub struct Done {
     pub replaced: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     pub working: usize,
     pub queue: usize,
@@ -110,7 +107,7 @@ pub struct Counts {
     pub done: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Day {
     pub date: String,
     pub films: usize,
@@ -118,7 +115,7 @@ pub struct Day {
     pub percent: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Space {
     pub free: String,
     pub total: String,
@@ -171,9 +168,6 @@ pub fn view(read: &Read, trouble: Option<String>, now: Timestamp, zone: &TimeZon
     view.days = days(&read.films, now, zone);
     view.done.reverse();
     view.failed.reverse();
-    view.done.truncate(MOST);
-    view.failed.truncate(MOST);
-    view.queue.truncate(MOST);
     view
 }
 
@@ -198,7 +192,7 @@ fn working(film: &Film, progress: &Progress, now: Timestamp) -> Working {
         id: film.id.clone(),
         name: shown(&film.path),
         machine: progress.machine.clone(),
-        doing,
+        doing: doing.to_owned(),
         percent: (progress.done * 1000.0).round() / 10.0,
         rate: (progress.rate * 10.0).round() / 10.0,
         left: progress.eta_seconds.map(|seconds| quantity::whole(Duration::from_secs(seconds))),
