@@ -412,11 +412,20 @@ impl One<'_> {
 }
 
 impl Action {
-    /// Whose film it is about; `None` where the ledger's record is of no use to it.
-    pub fn film(&self) -> Option<&FilmId> {
+    /// Whose film it is about.
+    pub fn film(&self) -> &FilmId {
         match self {
-            Action::Claim(id) | Action::Reclaim(id) | Action::TrashOriginal(id) | Action::GiveUp(id) | Action::Tidy(id) => Some(id),
-            _ => None,
+            Action::Record(film) => &film.id,
+            Action::Begin(job) | Action::Forget(job) => &job.id,
+            Action::Answered(request) => request.id(),
+            Action::Claim(id)
+            | Action::Reclaim(id)
+            | Action::ClearFailure(id)
+            | Action::Discard(id)
+            | Action::TrashOriginal(id)
+            | Action::GiveUp(id)
+            | Action::Tidy(id)
+            | Action::TakeUp(id) => id,
         }
     }
 }

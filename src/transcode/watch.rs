@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::film::FilmId;
 use super::jobs::Jobs;
-use super::layout::{Inbox, shown, write_json};
+use super::layout::{Inbox, require_marker, shown, write_json};
 use super::ledger::{Film, Stage};
 use super::look::{self, Seen, Settling};
 use super::media_server;
@@ -58,6 +58,7 @@ pub struct Watcher {
     trouble: Option<String>,
     /// As in the settings.
     notify: Option<String>,
+    status: Status,
 }
 
 impl Watcher {
@@ -73,6 +74,7 @@ impl Watcher {
             trash_seen: None,
             trouble: None,
             notify: None,
+            status: Status::default(),
         }
     }
 
@@ -89,6 +91,10 @@ impl Watcher {
                     // What is remembered may not be what is on the share that comes back.
                     self.films = None;
                     self.told(Some(format!("{error:#}")));
+                    self.status.trouble.clone_from(&self.trouble);
+                    self.status.at = Timestamp::now();
+                    // Where it is the share that is away, the page finds that out for itself.
+                    let _ = self.write_status().await;
                 }
             }
             tokio::time::sleep(EVERY).await;
@@ -148,18 +154,38 @@ impl Watcher {
         let (actions, waiting) = reconcile(&world);
         self.films = Some(world.films);
         let acted = !actions.is_empty();
+        let mut stuck: BTreeMap<FilmId, anyhow::Error> = BTreeMap::new();
         for action in actions {
             // A thousand actions take longer than a lease.
             if !self.jobs.lead().await? {
                 bail!("another watcher is at work");
             }
-            self.act(action).await?;
+            // One film that can't be moved keeps no other waiting.
+            let id = action.film().clone();
+            if !stuck.contains_key(&id)
+                && let Err(error) = self.act(action).await?
+            {
+                stuck.insert(id, error);
+            }
         }
-        let status = Status { at: now, hold, waiting, arriving: arriving(moving, misplaced, stable), trouble: None, space };
-        let inbox = self.inbox.clone();
-        self.share.run(LIMIT, move || Ok(write_json(&inbox.root.join(STATUS), &status)?)).await?;
+        self.status = Status { at: now, hold, waiting, arriving: arriving(moving, misplaced, stable), trouble: None, space };
+        if let Some((_, error)) = stuck.pop_first() {
+            return Err(error);
+        }
+        self.write_status().await?;
         self.empty_trash(&settings).await?;
         Ok(acted)
+    }
+
+    async fn write_status(&self) -> Result<()> {
+        let (file, status) = (self.inbox.root.join(STATUS), self.status.clone());
+        let root = self.inbox.root.clone();
+        self.share
+            .run(LIMIT, move || {
+                require_marker(&root)?;
+                Ok(write_json(&file, &status)?)
+            })
+            .await
     }
 
     async fn films(&mut self, settings: &Settings) -> Result<BTreeMap<FilmId, Film>> {
@@ -176,10 +202,11 @@ impl Watcher {
             .await
     }
 
-    async fn act(&mut self, action: Action) -> Result<()> {
+    /// The inner error: this film is stuck; the outer: all are, since the share hangs or the cluster does not answer.
+    async fn act(&mut self, action: Action) -> Result<Result<()>> {
         match &action {
-            Action::Begin(job) => return self.jobs.begin(job).await,
-            Action::Forget(job) => return self.jobs.forget(job).await,
+            Action::Begin(job) => return self.jobs.begin(job).await.map(Ok),
+            Action::Forget(job) => return self.jobs.forget(job).await.map(Ok),
             Action::Record(film) => tell(film),
             Action::Claim(_)
             | Action::Reclaim(_)
@@ -194,13 +221,15 @@ impl Watcher {
         if let Action::Record(film) = &action {
             self.notify(film);
         }
-        let film = action.film().and_then(|id| self.films.as_ref()?.get(id)).cloned();
+        let film = self.films.as_ref().and_then(|films| films.get(action.film())).cloned();
         let inbox = self.inbox.clone();
-        let done = self.share.run(LIMIT, move || perform(&inbox, &action, film.as_ref()).map(|()| action)).await?;
-        if let (Action::Record(film), Some(films)) = (done, &mut self.films) {
+        let (done, action) = self.share.run(LIMIT, move || Ok((perform(&inbox, &action, film.as_ref()), action))).await?;
+        if done.is_ok()
+            && let (Action::Record(film), Some(films)) = (action, &mut self.films)
+        {
             films.insert(film.id.clone(), *film);
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Tells the address of the settings of a film that is given up. Nothing waits for that.

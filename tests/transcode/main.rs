@@ -212,3 +212,27 @@ fn a_media_server_is_asked_to_look_at_the_folder() {
     assert_eq!(heads.iter().filter(|head| head.contains("x-plex-token: s3cret")).count(), 3);
     assert!(!shares.log().contains("s3cret") && shares.log().contains("Plex shows it"), "{}", shares.log());
 }
+
+/// A film that can't be moved to the trash, say, keeps the others from nothing.
+#[test]
+fn one_film_that_is_stuck_keeps_no_other_waiting() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    shares.drop("Movies/a.mkv", Made::Short.bytes());
+    let watcher = shares.watch();
+    shares.wait("the first film", || shares.is_idle() && shares.films_in_library().len() == 1);
+    drop(watcher);
+    // A file where the second film's folder in failed/ would be.
+    shares.drop("Movies/b.mkv", b"Not a film at all.\n".repeat(1000));
+    let watcher = shares.watch();
+    shares.wait("its claim", || !shares.left_over().is_empty());
+    let claimed = shares.left_over().into_iter().find(|path| path.contains("/claim/")).expect("claimed");
+    let id = claimed.rsplit('/').next().expect("a name").to_owned();
+    fs::write(shares.inbox("failed").join(&id), "in the way").expect("written");
+    shares.wait("the trouble on record", || shares.status().contains("can't be moved to failed/"));
+    shares.drop("Movies/c.mkv", Made::Short.bytes());
+    shares.wait("the third film", || shares.films_in_library().len() == 2);
+    fs::remove_file(shares.inbox("failed").join(&id)).expect("removed");
+    shares.wait("the second film in failed/", || shares.is_idle() && shares.left_over().is_empty());
+    drop(watcher);
+    assert!(shares.reason_of("b.mkv").1.exists());
+}
