@@ -179,7 +179,8 @@ async fn publish(inbox: Inbox, library: Library, settings: &Path, film: Film) ->
         Err(error) => {
             let reason = format!("{error:#}");
             tracing::error!("{id}: {reason}");
-            let failure = record::Failure { who: film.who, permanent: false, reason, tail: Vec::new(), at: Timestamp::now() };
+            let failure =
+                record::Failure { who: film.who, permanent: false, outside: true, reason, tail: Vec::new(), at: Timestamp::now() };
             write_json(&inbox.work(&id).join(FAILURE), &failure)?;
             Ok(1)
         }

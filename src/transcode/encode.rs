@@ -89,8 +89,8 @@ pub async fn run(task: &Task) -> Result<Ended> {
             Ok(Ended::Encoded(encoded))
         }
         Ok(Err(flaw)) => {
-            let Flaw { permanent, reason } = flaw;
-            let failure = Failure { who: task.who.clone(), permanent, reason, tail: tail.into(), at: Timestamp::now() };
+            let Flaw { permanent, outside, reason } = flaw;
+            let failure = Failure { who: task.who.clone(), permanent, outside, reason, tail: tail.into(), at: Timestamp::now() };
             write_json(&work.join(FAILURE), &failure).with_context(|| format!("{}; that can't be put on record", failure.reason))?;
             Ok(Ended::Failed(failure))
         }
@@ -161,7 +161,7 @@ impl Encoder<'_> {
         }
         let file = format!("{}.mkv", self.task.who);
         if let Err(error) = self.keep(&file) {
-            return Ok(Err(Flaw::passing(format!("the encoded film can't be kept: {error:#}"))));
+            return Ok(Err(Flaw::outside(format!("the encoded film can't be kept: {error:#}"))));
         }
         Ok(Ok(Encoded {
             file,

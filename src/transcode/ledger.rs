@@ -27,6 +27,9 @@ pub struct Film {
     /// Attempts in this stage that have failed, and why the last one did.
     #[serde(default)]
     pub attempts: u32,
+    /// Those of them that count: the others waited for something outside.
+    #[serde(default)]
+    pub counted: u32,
     #[serde(default)]
     pub last_reason: Option<String>,
     /// Nothing is begun before.

@@ -200,6 +200,7 @@ mod tests {
                 claimed: Timestamp::UNIX_EPOCH,
                 stage: Stage::Encoded,
                 attempts: 0,
+                counted: 0,
                 last_reason: None,
                 not_before: None,
             };

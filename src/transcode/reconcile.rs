@@ -178,6 +178,7 @@ fn noticed(world: &World, dropped: &Dropped) -> Option<Film> {
         claimed: world.now,
         stage: Stage::Claimed,
         attempts: 0,
+        counted: 0,
         last_reason: None,
         not_before: None,
     })
@@ -195,7 +196,7 @@ fn requested(world: &World, request: &Request) -> Option<Action> {
 }
 
 fn begun_anew(film: &Film, stamp: Stamp, now: Timestamp, round: u32) -> Film {
-    Film { stamp, round, claimed: now, stage: Stage::Claimed, attempts: 0, last_reason: None, not_before: None, ..film.clone() }
+    Film { stamp, round, claimed: now, stage: Stage::Claimed, attempts: 0, counted: 0, last_reason: None, not_before: None, ..film.clone() }
 }
 
 /// Seconds until the next attempt: half a minute, and twice as long each time, up to a quarter of an hour.
@@ -282,7 +283,14 @@ impl One<'_> {
     fn encode(&mut self) {
         if let Some(encoded) = &self.files.encoded {
             if encoded.source == self.film.stamp {
-                self.record(Film { stage: Stage::Encoded, attempts: 0, last_reason: None, not_before: None, ..self.film.clone() });
+                self.record(Film {
+                    stage: Stage::Encoded,
+                    attempts: 0,
+                    counted: 0,
+                    last_reason: None,
+                    not_before: None,
+                    ..self.film.clone()
+                });
                 self.forget_all();
             } else {
                 self.actions.push(Action::Discard(self.film.id.clone()));
@@ -290,7 +298,7 @@ impl One<'_> {
             return;
         }
         if let Some(failure) = self.files.failure.clone() {
-            return self.failed(&failure.reason, failure.permanent, true, failure.tail);
+            return self.failed(&failure.reason, failure.permanent, !failure.outside, failure.tail);
         }
         if self.jobs_of(Task::Encode) {
             return;
@@ -323,15 +331,15 @@ impl One<'_> {
     }
 
     fn failed(&mut self, reason: &str, permanent: bool, counts: bool, tail: Vec<String>) {
-        let attempts = self.film.attempts + 1;
+        let (attempts, counted) = (self.film.attempts + 1, self.film.counted + u32::from(counts));
         if permanent {
             return self.fail(reason, tail);
         }
-        if counts && attempts >= self.world.limits.attempts {
-            return self.fail(&format!("{reason} (tried {attempts} times)"), tail);
+        if counts && counted >= self.world.limits.attempts {
+            return self.fail(&format!("{reason} (tried {counted} times)"), tail);
         }
         let not_before = Some(self.world.now + pause(attempts - 1));
-        self.record(Film { attempts, last_reason: Some(reason.to_owned()), not_before, ..self.film.clone() });
+        self.record(Film { attempts, counted, last_reason: Some(reason.to_owned()), not_before, ..self.film.clone() });
         self.forget_all();
         self.actions.push(Action::ClearFailure(self.film.id.clone()));
     }

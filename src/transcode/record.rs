@@ -129,6 +129,9 @@ pub struct Failure {
     pub who: String,
     /// Whether another attempt would end the same way.
     pub permanent: bool,
+    /// Whether it is about something outside, as a full disk is, which is waited for however long.
+    #[serde(default)]
+    pub outside: bool,
     /// In plain words.
     pub reason: String,
     /// The end of HandBrake's log.

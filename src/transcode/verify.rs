@@ -23,17 +23,23 @@ pub struct Attempt {
 pub struct Flaw {
     /// Whether another attempt would end the same way.
     pub permanent: bool,
+    /// As a failure's: what is outside is waited for.
+    pub outside: bool,
     /// In plain words.
     pub reason: String,
 }
 
 impl Flaw {
     pub fn permanent(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: true, reason: reason.into() }
+        Flaw { permanent: true, outside: false, reason: reason.into() }
     }
 
     pub fn passing(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: false, reason: reason.into() }
+        Flaw { permanent: false, outside: false, reason: reason.into() }
+    }
+
+    pub fn outside(reason: impl Into<String>) -> Flaw {
+        Flaw { permanent: false, outside: true, reason: reason.into() }
     }
 }
 
@@ -60,7 +66,7 @@ pub fn ended(attempt: &Attempt, source: &Title) -> Result<(), Flaw> {
         Some(3) => {
             return Err(Flaw::passing("HandBrake could not begin (exit status 3): the work folder, or an encoder that this machine lacks"));
         }
-        Some(4) => return Err(Flaw::passing("HandBrake could not write the film (exit status 4): is the disk full?")),
+        Some(4) => return Err(Flaw::outside("HandBrake could not write the film (exit status 4): is the disk full?")),
         Some(status) => return Err(Flaw::passing(format!("HandBrake ended with status {status}"))),
     }
     match attempt.work_done {

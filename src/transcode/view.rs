@@ -290,6 +290,7 @@ mod tests {
             claimed: at("2026-11-23T20:00:00Z"),
             stage,
             attempts: 0,
+            counted: 0,
             last_reason: None,
             not_before: None,
         }

@@ -38,6 +38,7 @@ fn film(path: &str, stage: Stage) -> Film {
         claimed: now(),
         stage,
         attempts: 0,
+        counted: 0,
         last_reason: None,
         not_before: None,
     }
@@ -63,7 +64,7 @@ fn published() -> Published {
 }
 
 fn failure(permanent: bool) -> Failure {
-    Failure { who: "a".into(), permanent, reason: "no film".into(), tail: Vec::new(), at: now() }
+    Failure { who: "a".into(), permanent, outside: false, reason: "no film".into(), tail: Vec::new(), at: now() }
 }
 
 fn claimed() -> Files {
@@ -148,8 +149,12 @@ fn what_failed_in_passing_is_tried_again_a_few_times() {
     film.last_reason = Some("no space".into());
     let (actions, waiting) = reconcile(&world(&film, claimed(), &[]));
     assert_eq!((actions, waiting[&film.id].as_str()), (vec![], "no space; again in 5 s"));
-    film.attempts = 2;
+    (film.attempts, film.counted) = (2, 2);
     assert_eq!(told(&world(&film, files.clone(), &[])), ["record failing: no film (tried 3 times)"]);
+    film.counted = 1;
+    let full = Files { failure: Some(Failure { outside: true, ..failure(false) }), ..claimed() };
+    film.attempts = 50;
+    assert_eq!(told(&world(&film, full, &[])), ["record claimed round 1 attempts 51", "clear failure"], "the disk was full");
     // The library may be away for a week.
     film.attempts = 100;
     film.stage = Stage::Encoded;
