@@ -1,6 +1,7 @@
 //! Films on plain folders through the real HandBrakeCLI: dropped, encoded, published, and looked at with ffprobe.
 
 mod films;
+mod page;
 mod shares;
 mod stand_in;
 

@@ -1,6 +1,7 @@
 //! An inbox and a library in folders of this computer, and the real program that works on them.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -98,6 +99,17 @@ impl Shares {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.root.path().join("log")).expect("made");
         command.stderr(log);
         Watcher(command.spawn().expect("hostler starts"))
+    }
+
+    /// The status page, and its address.
+    pub fn page(&self) -> (Watcher, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
+        command.args(["transcode", "page", "--listen", "127.0.0.1:0", "--inbox"]).arg(self.inbox(""));
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("hostler starts");
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line).expect("it tells its address");
+        let address = line.trim_end().rsplit("http://").next().expect("an address").to_owned();
+        (Watcher(child), address)
     }
 
     /// From now on the watcher runs as a user who owns the shares, but not the film.
