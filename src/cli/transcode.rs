@@ -88,6 +88,12 @@ pub enum TranscodeCommand {
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
     },
+    /// Mark shares as what they are (what runs once, when the workload is installed)
+    #[command(hide = true)]
+    Mark {
+        #[arg(required = true, value_name = "FOLDER")]
+        shares: Vec<PathBuf>,
+    },
     /// Put this program where the encoder's container finds it
     #[command(hide = true)]
     CopyProgram {

@@ -17,7 +17,7 @@ use crate::transcode::cluster::Cluster;
 use crate::transcode::encode::{self, Ended, Task};
 use crate::transcode::film::FilmId;
 use crate::transcode::jobs::{Here, Jobs};
-use crate::transcode::layout::{Inbox, Library, write_json};
+use crate::transcode::layout::{Inbox, Library, MARKER, write_json, write_whole};
 use crate::transcode::media_server;
 use crate::transcode::page;
 use crate::transcode::publish;
@@ -59,6 +59,16 @@ pub async fn run(command: TranscodeCommand, json: bool) -> Result<u8> {
         TranscodeCommand::Page { inbox, listen } => {
             lines_to_stderr();
             page(Inbox { root: inbox.inbox }, listen).await
+        }
+        TranscodeCommand::Mark { shares } => {
+            for share in shares {
+                let marker = share.join(MARKER);
+                if !marker.try_exists().with_context(|| format!("{} can't be looked at", share.display()))? {
+                    let text = "hostler knows by this file that the share is mounted.\n";
+                    write_whole(&marker, text.as_bytes()).with_context(|| format!("{} can't be written to", share.display()))?;
+                }
+            }
+            Ok(0)
         }
         TranscodeCommand::CopyProgram { to } => {
             let program = std::env::current_exe().context("this program is not known by a path")?;

@@ -139,7 +139,7 @@ pub fn require_marker(root: &Path) -> Result<()> {
         Ok(true) => Ok(()),
         Ok(false) => {
             anyhow::bail!(
-                "{} is not mounted: it has no {MARKER}\nhint: `hostler up` puts it there once the share is mounted",
+                "{} is not mounted: it has no {MARKER}\nhint: `hostler up` puts it there when the workload is installed",
                 root.display()
             )
         }

@@ -68,7 +68,10 @@ impl Installation {
         };
         let shares = [share("inbox", &self.inbox), share("library", &self.library)];
         let storage = template::render("transcode/storage.yaml", serde_json::json!({"shares": shares, "files": files}))?;
-        let parts = [storage, template::render("transcode/watcher.yaml", self)?, template::render("transcode/page.yaml", self)?];
+        let mut parts = vec![storage];
+        for part in ["mark.yaml", "watcher.yaml", "page.yaml"] {
+            parts.push(template::render(&format!("transcode/{part}"), self)?);
+        }
         Ok(parts.join("---\n"))
     }
 }
@@ -117,6 +120,7 @@ mod tests {
             "PersistentVolume hostler-transcode-library",
             "PersistentVolumeClaim library",
             "ConfigMap settings",
+            "Job mark-shares",
             "ServiceAccount watcher",
             "Role watcher",
             "RoleBinding watcher",
