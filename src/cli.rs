@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 pub mod lab;
+pub mod transcode;
 
 /// Tends hosts: from one YAML inventory of bare machines to a working Kubernetes cluster, over SSH.
 #[derive(Debug, Parser)]
@@ -50,6 +51,9 @@ pub enum Command {
     /// What runs in the pods that verify a cluster
     #[command(hide = true)]
     Probe(crate::command::probe::Arguments),
+    /// Films: what is encoded, what waits, what failed
+    #[command(subcommand)]
+    Transcode(transcode::TranscodeCommand),
     /// Machines on this computer, for rehearsal and tests
     #[command(subcommand)]
     Lab(lab::LabCommand),
@@ -72,6 +76,7 @@ impl Command {
             Command::Bundle(crate::command::bundle::Verb::Create(_)) => ("bundle-create", true),
             Command::Bundle(_) => ("bundle", false),
             Command::Probe(_) => ("probe", false),
+            Command::Transcode(_) => ("transcode", false),
             Command::Lab(lab::LabCommand::Up(_)) => ("lab-up", true),
             Command::Lab(_) => ("lab", false),
         }

@@ -19,3 +19,4 @@ pub mod probe;
 pub mod report;
 pub mod ssh;
 pub mod template;
+pub mod transcode;

@@ -48,6 +48,7 @@ async fn run(command: Command, json: bool, reporter: &Reporter) -> Result<(u8, O
         Command::Kubeconfig(arguments) => command::kubeconfig::run(&arguments, reporter).await.map(shown),
         Command::Bundle(verb) => command::bundle::run(&verb, json, reporter).await.map(shown),
         Command::Probe(arguments) => match command::probe::run(arguments).await? {},
+        Command::Transcode(arguments) => command::transcode::run(arguments, json).await.map(|status| (status, None)),
         Command::Lab(arguments) => command::lab::run(arguments, reporter).await,
     }
 }

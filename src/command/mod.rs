@@ -23,6 +23,7 @@ pub mod render;
 pub mod reset;
 pub mod rounds;
 pub mod schema;
+pub mod transcode;
 pub mod up;
 
 /// The machine of the inventory that was meant.

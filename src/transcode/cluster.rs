@@ -1,0 +1,207 @@
+//! Encoders and publishers as Jobs of the cluster that the watcher runs in.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::batch::v1;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Client, Config};
+
+use super::reconcile::{Job, JobState, Task};
+
+const NAMESPACE: &str = "transcode";
+/// Label of every Job that is the watcher's.
+const OURS: &str = "app.kubernetes.io/part-of=transcode";
+/// Who owns the fields of server-side apply.
+const MANAGER: &str = "hostler-transcode";
+const LEASE: &str = "watcher";
+/// A holder that has not renewed its lease for so long is gone.
+const LEASE_SECONDS: u8 = 30;
+const RENEW_EVERY: Duration = Duration::from_secs(8);
+/// A holder that could not renew stops so long before another may take over.
+const STOPS_AFTER: Duration = Duration::from_secs(20);
+/// An API server that takes longer is away.
+const LIMIT: Duration = Duration::from_secs(10);
+
+pub struct Cluster {
+    jobs: Api<v1::Job>,
+    leases: Api<Lease>,
+    /// The folder with `encode.yaml` and `publish.yaml`.
+    templates: PathBuf,
+    who: String,
+    renewed: Option<Instant>,
+    /// What the lease of another said, and since when, by this computer's clock: clocks of machines differ.
+    seen: Option<(LeaseSpec, Instant)>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("who", &self.who).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// As the pod's service account; `who` tells this watcher from another.
+    ///
+    /// # Errors
+    /// This is no pod, or there is no kubeconfig either.
+    pub async fn connect(templates: PathBuf, who: String) -> Result<Cluster> {
+        let config = Config::infer().await.context("this is no pod of a cluster\nhint: --here LIBRARY works without one")?;
+        let client = Client::try_from(config).context("the cluster can't be talked to")?;
+        let (jobs, leases) = (Api::namespaced(client.clone(), NAMESPACE), Api::namespaced(client, NAMESPACE));
+        Ok(Cluster { jobs, leases, templates, who, renewed: None, seen: None })
+    }
+
+    /// Makes sure that no other watcher is at work. `false`: there is one.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn lead(&mut self) -> Result<bool> {
+        if self.renewed.is_some_and(|renewed| renewed.elapsed() < RENEW_EVERY) {
+            return Ok(true);
+        }
+        let asked = Instant::now();
+        match self.try_to_lead().await {
+            Ok(true) => self.renewed = Some(asked),
+            Ok(false) => self.renewed = None,
+            Err(error) => {
+                // The lease is still this watcher's for a while.
+                if self.renewed.is_none_or(|renewed| renewed.elapsed() > STOPS_AFTER) {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(self.renewed.is_some())
+    }
+
+    async fn try_to_lead(&mut self) -> Result<bool> {
+        let now = MicroTime(k8s_openapi::jiff::Timestamp::now());
+        let mine = |before: Option<&LeaseSpec>| LeaseSpec {
+            holder_identity: Some(self.who.clone()),
+            lease_duration_seconds: Some(LEASE_SECONDS.into()),
+            acquire_time: before
+                .filter(|before| before.holder_identity.as_ref() == Some(&self.who))
+                .map_or_else(|| Some(now.clone()), |before| before.acquire_time.clone()),
+            renew_time: Some(now.clone()),
+            ..LeaseSpec::default()
+        };
+        let Some(mut lease) = answer(self.leases.get_opt(LEASE)).await? else {
+            let metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() };
+            let lease = Lease { metadata, spec: Some(mine(None)) };
+            return won(answer(self.leases.create(&PostParams::default(), &lease)).await);
+        };
+        let spec = lease.spec.clone().unwrap_or_default();
+        if spec.holder_identity.as_ref() != Some(&self.who) {
+            let since = match &self.seen {
+                Some((seen, since)) if *seen == spec => *since,
+                _ => Instant::now(),
+            };
+            self.seen = Some((spec.clone(), since));
+            let free = spec.holder_identity.as_deref().unwrap_or_default().is_empty();
+            if !free && since.elapsed() < Duration::from_secs(LEASE_SECONDS.into()) {
+                return Ok(false);
+            }
+        }
+        // With the resource version that was read: of two that try, one wins.
+        lease.spec = Some(mine(Some(&spec)));
+        won(answer(self.leases.replace(LEASE, &PostParams::default(), &lease)).await)
+    }
+
+    /// Gives the lease back, so that the next watcher need not wait.
+    pub async fn resign(&mut self) {
+        if self.renewed.take().is_none() {
+            return;
+        }
+        if let Ok(Some(mut lease)) = answer(self.leases.get_opt(LEASE)).await
+            && let Some(spec) = &mut lease.spec
+            && spec.holder_identity.as_ref() == Some(&self.who)
+        {
+            spec.holder_identity = None;
+            let _ = answer(self.leases.replace(LEASE, &PostParams::default(), &lease)).await;
+        }
+    }
+
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn list(&self) -> Result<BTreeMap<Job, JobState>> {
+        let listed = answer(self.jobs.list(&ListParams::default().labels(OURS))).await.context("the Jobs can't be listed")?;
+        Ok(listed.items.iter().filter_map(|job| Some((Job::parse(job.metadata.name.as_deref()?)?, state(job)))).collect())
+    }
+
+    /// Makes the Job, if it is not there.
+    ///
+    /// # Errors
+    /// Its template is not there or wrong, or the API server does not answer or refuses it.
+    pub async fn begin(&self, job: &Job) -> Result<()> {
+        let file = self.templates.join(match job.task {
+            Task::Encode => "encode.yaml",
+            Task::Publish => "publish.yaml",
+        });
+        let text = std::fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
+        let wrong = || format!("{} is no Job", file.display());
+        let mut object: v1::Job = serde_yaml::from_str(&text).with_context(wrong)?;
+        object.metadata.name = Some(job.name());
+        let containers = object.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()).map(|pod| &mut pod.containers);
+        let container = containers.and_then(|containers| containers.first_mut()).with_context(wrong)?;
+        let words = if container.args.is_some() { &mut container.args } else { &mut container.command };
+        words.get_or_insert_default().extend(["--id".to_owned(), job.id.to_string()]);
+        let apply = PatchParams::apply(MANAGER).force();
+        answer(self.jobs.patch(&job.name(), &apply, &Patch::Apply(&object)))
+            .await
+            .with_context(|| format!("Job {} can't be made", job.name()))?;
+        Ok(())
+    }
+
+    /// Deletes the Job and its pods.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn forget(&self, job: &Job) -> Result<()> {
+        match answer(self.jobs.delete(&job.name(), &DeleteParams::background())).await {
+            Err(error) if status_code(&error) == Some(404) => Ok(()),
+            result => result.map(drop).with_context(|| format!("Job {} can't be deleted", job.name())),
+        }
+    }
+}
+
+async fn answer<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(LIMIT, request).await {
+        Ok(result) => Ok(result?),
+        Err(_) => bail!("the API server does not answer"),
+    }
+}
+
+fn status_code(error: &anyhow::Error) -> Option<u16> {
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
+    }
+}
+
+/// A conflict means that another was faster.
+fn won<T>(result: Result<T>) -> Result<bool> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(error) if status_code(&error) == Some(409) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn state(job: &v1::Job) -> JobState {
+    // While it is being deleted, its pods may still run.
+    if job.metadata.deletion_timestamp.is_some() {
+        return JobState::Active;
+    }
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let is = |kind: &str| conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True");
+    match (is("Complete"), is("Failed")) {
+        (true, _) => JobState::Succeeded,
+        (_, true) => JobState::Failed,
+        _ => JobState::Active,
+    }
+}

@@ -1,0 +1,126 @@
+//! Where encoders and publishers run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+use super::cluster::Cluster;
+use super::reconcile::{Job, JobState, Task};
+
+#[derive(Debug)]
+pub enum Jobs {
+    Here(Here),
+    Cluster(Box<Cluster>),
+}
+
+impl Jobs {
+    /// Whether this watcher may act: no other does.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn lead(&mut self) -> Result<bool> {
+        match self {
+            Jobs::Here(_) => Ok(true),
+            Jobs::Cluster(cluster) => cluster.lead().await,
+        }
+    }
+
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn list(&mut self) -> Result<BTreeMap<Job, JobState>> {
+        match self {
+            Jobs::Here(here) => here.list(),
+            Jobs::Cluster(cluster) => cluster.list().await,
+        }
+    }
+
+    /// # Errors
+    /// It can't be made.
+    pub async fn begin(&mut self, job: &Job) -> Result<()> {
+        match self {
+            Jobs::Here(here) => here.begin(job),
+            Jobs::Cluster(cluster) => cluster.begin(job).await,
+        }
+    }
+
+    /// Ends what runs, and removes it.
+    ///
+    /// # Errors
+    /// It can't be removed.
+    pub async fn forget(&mut self, job: &Job) -> Result<()> {
+        match self {
+            Jobs::Here(here) => here.forget(job).await,
+            Jobs::Cluster(cluster) => cluster.forget(job).await,
+        }
+    }
+}
+
+/// As programs on this machine, without a cluster.
+#[derive(Debug)]
+pub struct Here {
+    inbox: PathBuf,
+    library: PathBuf,
+    settings: PathBuf,
+    children: BTreeMap<Job, Child>,
+    /// Makes each attempt's name another than those of an earlier watcher.
+    pid: u32,
+}
+
+impl Here {
+    pub fn new(inbox: PathBuf, library: PathBuf, settings: PathBuf) -> Here {
+        Here { inbox, library, settings, children: BTreeMap::new(), pid: std::process::id() }
+    }
+
+    /// # Errors
+    /// A program's end can't be learnt.
+    pub fn list(&mut self) -> Result<BTreeMap<Job, JobState>> {
+        let mut jobs = BTreeMap::new();
+        for (job, child) in &mut self.children {
+            let state = match child.try_wait().context("the end of a program can't be learnt")? {
+                None => JobState::Active,
+                Some(status) if status.success() => JobState::Succeeded,
+                Some(_) => JobState::Failed,
+            };
+            jobs.insert(job.clone(), state);
+        }
+        Ok(jobs)
+    }
+
+    /// # Errors
+    /// hostler can't be started.
+    pub fn begin(&mut self, job: &Job) -> Result<()> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("transcode");
+        match job.task {
+            Task::Encode => command.arg("encode"),
+            Task::Publish => command.arg("publish").arg("--library").arg(&self.library),
+        };
+        command.arg("--inbox").arg(&self.inbox).arg("--settings").arg(&self.settings).args(["--id", job.id.as_str()]).stdin(Stdio::null());
+        command.arg("--who").arg(format!("{}-{}-{}", self.pid, job.round, job.attempt));
+        // SAFETY: prctl is a single system call; nothing is allocated between fork and exec.
+        unsafe {
+            command.pre_exec(|| set_pdeathsig(Signal::SIGTERM).map_err(std::io::Error::from));
+        }
+        self.children.insert(job.clone(), command.spawn().context("hostler can't be started")?);
+        Ok(())
+    }
+
+    /// Ends the program. What it was doing is begun anew.
+    ///
+    /// # Errors
+    /// Its end can't be waited for.
+    pub async fn forget(&mut self, job: &Job) -> Result<()> {
+        let Some(mut child) = self.children.remove(job) else { return Ok(()) };
+        if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        child.wait().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,299 @@
+//! Where things are on the two shares.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::film::FilmId;
+
+/// Lies in the root of both shares. A folder without it is a mount point with nothing mounted, never an empty share.
+pub const MARKER: &str = ".hostler-share";
+
+/// Longest file name in bytes on the usual file systems.
+const NAME_MAX: usize = 255;
+
+/// The share that films are dropped into. All of it is one file system, so that a rename moves a film.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    pub root: PathBuf,
+}
+
+impl Inbox {
+    pub fn watch(&self) -> PathBuf {
+        self.root.join("watch")
+    }
+
+    /// The film while it is worked on.
+    pub fn claim(&self, id: &FilmId) -> PathBuf {
+        self.root.join("claim").join(id.as_str())
+    }
+
+    /// What is made of it: parts, progress, the log, what the encoder and the publisher found out.
+    pub fn work(&self, id: &FilmId) -> PathBuf {
+        self.root.join("work").join(id.as_str())
+    }
+
+    /// What the watcher knows of a film.
+    pub fn ledger(&self, id: &FilmId) -> PathBuf {
+        self.root.join("ledger").join(format!("{id}.json"))
+    }
+
+    /// Originals and replaced films, a folder each.
+    pub fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    /// The film that can't be encoded; the reason is beside the folder.
+    pub fn failed(&self, id: &FilmId) -> PathBuf {
+        self.root.join("failed").join(id.as_str())
+    }
+
+    pub fn failed_reason(&self, id: &FilmId) -> PathBuf {
+        self.root.join("failed").join(format!("{id}.txt"))
+    }
+
+    /// What a person asked for, a file each, until the watcher has done it.
+    pub fn requests(&self) -> PathBuf {
+        self.root.join("requests")
+    }
+
+    /// While this file is there, no film begins to be encoded.
+    pub fn paused(&self) -> PathBuf {
+        self.root.join("paused")
+    }
+
+    /// Makes the folders that are missing.
+    ///
+    /// # Errors
+    /// The share is not mounted (the marker is missing), or can't be written to.
+    pub fn prepare<'a>(&self, folders: impl IntoIterator<Item = &'a String>) -> Result<()> {
+        require_marker(&self.root)?;
+        let parts = ["claim", "work", "ledger", "trash", "failed", "requests"].map(|part| self.root.join(part));
+        for folder in parts.into_iter().chain(folders.into_iter().map(|name| self.watch().join(name))) {
+            std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The share that media servers read. May be the same file system as the inbox, and often is not.
+#[derive(Debug, Clone)]
+pub struct Library {
+    pub root: PathBuf,
+}
+
+impl Library {
+    /// Where a film of `watch/` belongs: the same folders, and the name with `.mkv`.
+    ///
+    /// # Errors
+    /// `path` is not plain folders and a name.
+    pub fn place(&self, path: &Path) -> Result<PathBuf> {
+        Ok(self.root.join(place_of(path)?))
+    }
+}
+
+/// As [`Library::place`], relative to the library.
+///
+/// # Errors
+/// As [`Library::place`].
+pub fn place_of(path: &Path) -> Result<PathBuf> {
+    let plain = path.components().count() >= 2 && path.components().all(|part| matches!(part, Component::Normal(_)));
+    ensure!(plain, "{} is no film in a folder", shown(path));
+    let (folder, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
+    // A disc is a folder with a name that says nothing; the film is called as the folder around it.
+    if is_disc(name) && folder.components().count() >= 2 {
+        return Ok(folder.join(with_mkv(folder.file_name().unwrap_or_default(), false)));
+    }
+    Ok(folder.join(with_mkv(name, !is_disc(name))))
+}
+
+/// Whether this is the name of the folder that makes a disc of the folder around it.
+pub fn is_disc(name: &OsStr) -> bool {
+    ["VIDEO_TS", "BDMV"].iter().any(|disc| name.eq_ignore_ascii_case(disc))
+}
+
+fn with_mkv(name: &OsStr, has_extension: bool) -> OsString {
+    let stem = if has_extension { Path::new(name).file_stem().unwrap_or(name) } else { name };
+    let mut bytes = stem.as_bytes().to_vec();
+    if bytes.len() + 4 > NAME_MAX {
+        bytes.truncate(NAME_MAX - 4);
+        // Not within a character of UTF-8.
+        while bytes.len() > NAME_MAX - 8 && std::str::from_utf8(&bytes).is_err() {
+            bytes.pop();
+        }
+    }
+    bytes.extend_from_slice(b".mkv");
+    OsString::from_vec(bytes)
+}
+
+/// # Errors
+/// The marker is missing.
+pub fn require_marker(root: &Path) -> Result<()> {
+    let marker = root.join(MARKER);
+    match marker.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            anyhow::bail!(
+                "{} is not mounted: it has no {MARKER}\nhint: `hostler up` puts it there when the workload is installed",
+                root.display()
+            )
+        }
+        Err(error) => Err(anyhow::Error::new(error).context(format!("{} can't be looked at", root.display()))),
+    }
+}
+
+/// A path for a message: on one line, whatever is in it.
+pub fn shown(path: &Path) -> String {
+    path.to_string_lossy().chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+/// Puts `value` in the file's place, whole or not at all, and on the disk when this returns.
+///
+/// # Errors
+/// The folder can't be written to.
+pub fn write_json(file: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    write_whole(file, &text)
+}
+
+/// As [`write_json`], for any bytes.
+///
+/// # Errors
+/// The folder can't be written to.
+pub fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    new.write_all(content)?;
+    // tempfile's 0600 would hide the film's report from its owner.
+    new.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    new.as_file().sync_all()?;
+    new.persist(file)?;
+    sync_folder(folder)
+}
+
+/// `None`: there is no such file.
+///
+/// # Errors
+/// It can't be read, or is not what was expected.
+pub fn read_json<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
+    match std::fs::read(file) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(io::Error::from),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A rename is on the disk when its folder is.
+///
+/// # Errors
+/// The folder can't be opened or synced.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// Moves within a file system, on the disk when this returns. The target's folder is made where it is missing.
+///
+/// # Errors
+/// As rename(2).
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::rename(from, to)?;
+    for folder in [from.parent(), to.parent()].into_iter().flatten() {
+        sync_folder(folder)?;
+    }
+    Ok(())
+}
+
+/// A path in JSON: text where it is UTF-8, else its bytes, so that no name is changed on its way.
+pub mod path_json {
+    use super::{Deserialize, OsStrExt, OsString, OsStringExt, Path, PathBuf, Serialize};
+    use serde::{Deserializer, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => serializer.serialize_str(text),
+            None => Form::Bytes(path.as_os_str().as_bytes().to_vec()).serialize(serializer),
+        }
+    }
+
+    /// # Errors
+    /// The deserializer's.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        Ok(match Form::deserialize(deserializer)? {
+            Form::Text(text) => PathBuf::from(text),
+            Form::Bytes(bytes) => PathBuf::from(OsString::from_vec(bytes)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placed(path: &str) -> String {
+        place_of(Path::new(path)).expect("a film").to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn folders_are_kept_and_the_name_ends_in_mkv() {
+        assert_eq!(placed("Movies/Up.iso"), "Movies/Up.mkv");
+        assert_eq!(placed("Movies/(500) Days of Summer (2009)/-rf.m2ts"), "Movies/(500) Days of Summer (2009)/-rf.mkv");
+        assert_eq!(placed("Movies/Dr. No.mkv"), "Movies/Dr. No.mkv");
+        assert_eq!(placed("Movies/Mr. Bean/VIDEO_TS"), "Movies/Mr. Bean/Mr. Bean.mkv");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_characters() {
+        let name = format!("Movies/{}.ts", "é".repeat(126));
+        let place = placed(&name);
+        let file = place.strip_prefix("Movies/").expect("the folder stays");
+        assert!(file.len() <= NAME_MAX && file.ends_with("é.mkv"), "{file}");
+        assert_eq!(placed(&format!("Movies/{}.mkv", "x".repeat(246))).len(), 7 + 250);
+    }
+
+    #[test]
+    fn no_place_is_outside_the_library() {
+        for path in ["../etc/x.mkv", "/etc/x.mkv", "Movies/../../x.mkv", "x.mkv", ""] {
+            assert!(place_of(Path::new(path)).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_share_without_its_marker_is_not_mounted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox { root: folder.path().to_owned() };
+        assert!(inbox.prepare([&"Movies".to_owned()]).expect_err("no marker").to_string().contains("is not mounted"));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+        std::fs::write(folder.path().join(MARKER), "").expect("written");
+        inbox.prepare([&"Movies".to_owned()]).expect("mounted");
+        assert!(inbox.watch().join("Movies").is_dir());
+    }
+
+    #[test]
+    fn paths_of_any_bytes_survive_json() {
+        #[derive(Serialize, Deserialize)]
+        struct Holder(#[serde(with = "path_json")] PathBuf);
+        for bytes in [&b"Movies/a\nb.mkv"[..], b"Movies/\xff\xfe.mkv"] {
+            let path = PathBuf::from(OsString::from_vec(bytes.to_vec()));
+            let text = serde_json::to_string(&Holder(path.clone())).expect("plain data");
+            assert_eq!(serde_json::from_str::<Holder>(&text).expect("the same").0, path);
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Looking at the inbox: what was dropped, and what there is of each film.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::statvfs::statvfs;
+
+use super::film::FilmId;
+use super::layout::{Inbox, is_disc, read_json, require_marker};
+use super::ledger::{Film, Stage};
+use super::reconcile::{Dropped, Files, Request};
+use super::record::{ENCODED, Encoded, FAILURE, PUBLISHED, Stamp};
+use super::settings::Settings;
+
+/// What is taken for a film. All else stays where it is: pictures, texts, copies that are not whole yet.
+const EXTENSIONS: [&str; 19] = [
+    "mkv", "mp4", "m4v", "mov", "avi", "wmv", "asf", "flv", "webm", "ogm", "mpg", "mpeg", "vob", "ts", "m2ts", "mts", "divx", "iso", "img",
+];
+
+/// Folders within folders that are looked at.
+const DEPTH: usize = 12;
+
+/// All that one look finds.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub dropped: Vec<Dropped>,
+    /// Films that nobody will take up where they are, and why.
+    pub misplaced: Vec<(PathBuf, String)>,
+    pub files: BTreeMap<FilmId, Files>,
+    pub unknown: BTreeSet<FilmId>,
+    pub requests: Vec<Request>,
+    pub paused: bool,
+    /// Free bytes, and all.
+    pub space: (u64, u64),
+}
+
+/// # Errors
+/// The share is not mounted, or something in it can't be read. Half a look is none.
+pub fn look(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film>) -> Result<Seen> {
+    require_marker(&inbox.root)?;
+    let mut seen = Seen { requests: requests(inbox)?, paused: inbox.paused().try_exists()?, ..Seen::default() };
+    walk(inbox, settings, &mut seen).context("watch/ can't be read")?;
+    let asked: BTreeSet<FilmId> = seen.requests.iter().map(|request| request.id().clone()).collect();
+    for film in films.values() {
+        if matches!(film.stage, Stage::Done { .. }) && !asked.contains(&film.id) {
+            continue;
+        }
+        let files = files(inbox, film).with_context(|| format!("what there is of {} can't be read", film.id))?;
+        seen.files.insert(film.id.clone(), files);
+    }
+    for part in ["claim", "work"] {
+        let folder = inbox.root.join(part);
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("{part}/ can't be read"))? {
+            let id = entry?.file_name().to_str().and_then(FilmId::parse);
+            seen.unknown.extend(id.filter(|id| !films.contains_key(id)));
+        }
+    }
+    let space = statvfs(&inbox.root)?;
+    seen.space = (space.blocks_available() * space.fragment_size(), space.blocks() * space.fragment_size());
+    Ok(seen)
+}
+
+/// Every film's record. One that can't be read is an error: a film would seem unknown.
+///
+/// # Errors
+/// The ledger can't be read.
+pub fn ledger(inbox: &Inbox) -> Result<BTreeMap<FilmId, Film>> {
+    require_marker(&inbox.root)?;
+    let mut films = BTreeMap::new();
+    for entry in std::fs::read_dir(inbox.root.join("ledger")).context("ledger/ can't be read")? {
+        let file = entry?.path();
+        if file.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let film: Option<Film> = read_json(&file)
+            .with_context(|| format!("{} can't be read\nhint: move it away, and its film goes to failed/", file.display()))?;
+        films.extend(film.map(|film| (film.id.clone(), film)));
+    }
+    Ok(films)
+}
+
+fn requests(inbox: &Inbox) -> io::Result<Vec<Request>> {
+    let mut requests = Vec::new();
+    for entry in std::fs::read_dir(inbox.requests())? {
+        let name = entry?.file_name();
+        let Some((verb, id)) = name.to_str().and_then(|name| name.split_once('.')) else { continue };
+        match (verb, FilmId::parse(id)) {
+            ("retry", Some(id)) => requests.push(Request::Retry(id)),
+            ("redo", Some(id)) => requests.push(Request::Redo(id)),
+            _ => {}
+        }
+    }
+    Ok(requests)
+}
+
+/// The file that carries a request to the watcher.
+pub fn request_file(inbox: &Inbox, request: &Request) -> PathBuf {
+    let verb = match request {
+        Request::Retry(_) => "retry",
+        Request::Redo(_) => "redo",
+    };
+    inbox.requests().join(format!("{verb}.{}", request.id()))
+}
+
+fn walk(inbox: &Inbox, settings: &Settings, seen: &mut Seen) -> io::Result<()> {
+    let watch = inbox.watch();
+    for entry in std::fs::read_dir(&watch)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let folder = name.to_str().filter(|name| settings.folders.contains_key(*name));
+        match (folder, entry.file_type()?.is_dir()) {
+            (Some(folder), true) => walk_folder(&watch, &entry.path(), folder, DEPTH, seen)?,
+            (_, true) => seen.misplaced.push((name.into(), "no folder of this name is set in `transcode.folders`".to_owned())),
+            (_, false) if is_film(&entry.path()) => {
+                seen.misplaced.push((name.into(), "it is in no folder: drop it into one of those in watch/".to_owned()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn walk_folder(watch: &Path, path: &Path, folder: &str, depth: usize, seen: &mut Seen) -> io::Result<()> {
+    let listed = match std::fs::read_dir(path) {
+        Ok(listed) => listed,
+        // Renamed or removed between two looks.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let relative = path.strip_prefix(watch).unwrap_or(path).to_owned();
+            seen.misplaced.push((relative, "permission denied: hostler may not look into this folder".to_owned()));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    for entry in listed {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = entry.path();
+        let is_folder = entry.file_type()?.is_dir();
+        if is_folder && !is_disc(&name) {
+            if depth > 0 {
+                walk_folder(watch, &path, folder, depth - 1, seen)?;
+            }
+        } else if is_folder || is_film(&path) {
+            match Stamp::of(&path) {
+                Ok(stamp) => {
+                    let path = path.strip_prefix(watch).unwrap_or(&path).to_owned();
+                    seen.dropped.push(Dropped { path, folder: folder.to_owned(), stamp });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_film(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}
+
+fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
+    let id = &film.id;
+    let (claim, work) = (inbox.claim(id), inbox.work(id));
+    let mut files = Files {
+        claimed: stamp(&claim.join(film.source_name()))?,
+        failed: in_failed(inbox, film).map(|path| Stamp::of(&path)).transpose()?,
+        reason: inbox.failed_reason(id).try_exists()?,
+        published: read_json(&work.join(PUBLISHED))?,
+        failure: read_json(&work.join(FAILURE))?,
+        folders: claim.try_exists()? || work.try_exists()?,
+        ..Files::default()
+    };
+    if let Some(encoded) = read_json::<Encoded>(&work.join(ENCODED))? {
+        let film = stamp(&work.join(&encoded.file))?;
+        files.encoded = film.is_some_and(|film| film.size == encoded.size).then_some(encoded);
+    }
+    if files.claimed.is_none() {
+        files.dropped = stamp(&inbox.watch().join(&film.path))?;
+        files.trashed = in_trash(inbox, film)?.map(|path| Stamp::of(&path)).transpose()?;
+    }
+    Ok(files)
+}
+
+fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
+    match Stamp::of(path) {
+        Ok(stamp) => Ok(Some(stamp)),
+        // A path through something that has become a file.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The film in `failed/`: the newest, should there be several.
+pub fn in_failed(inbox: &Inbox, film: &Film) -> Option<PathBuf> {
+    only_film(&inbox.failed(&film.id)).ok().flatten()
+}
+
+/// The original in the trash: of the latest round.
+///
+/// # Errors
+/// The trash can't be read.
+pub fn in_trash(inbox: &Inbox, film: &Film) -> io::Result<Option<PathBuf>> {
+    for round in (1..=film.round).rev() {
+        let folder = super::trash::folder(inbox, &film.id, round, super::trash::Kind::Original);
+        if let Some(path) = only_film(&folder)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+fn only_film(folder: &Path) -> io::Result<Option<PathBuf>> {
+    let listed = match std::fs::read_dir(folder) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut paths = listed.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths.pop())
+}
+
+/// Which drops are settled: unchanged for some time by the watcher's own clock, whatever the times of the files say.
+#[derive(Debug, Default)]
+pub struct Settling {
+    seen: HashMap<PathBuf, (Stamp, Instant)>,
+}
+
+impl Settling {
+    /// Splits drops into those that are settled, and those that are not, with the time they have been unchanged for.
+    pub fn split(&mut self, dropped: Vec<Dropped>, stable: Duration, now: Instant) -> (Vec<Dropped>, Vec<(Dropped, Duration)>) {
+        let mut seen = HashMap::new();
+        let (mut settled, mut moving) = (Vec::new(), Vec::new());
+        for drop in dropped {
+            let before = self.seen.get(&drop.path).filter(|(stamp, _)| *stamp == drop.stamp);
+            let since = before.map_or(now, |(_, since)| *since);
+            seen.insert(drop.path.clone(), (drop.stamp, since));
+            let age = now.duration_since(since);
+            if age >= stable {
+                settled.push(drop);
+            } else {
+                moving.push((drop, age));
+            }
+        }
+        self.seen = seen;
+        (settled, moving)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::super::layout::MARKER;
+    use super::*;
+
+    fn inbox() -> (tempfile::TempDir, Inbox, Settings) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox { root: folder.path().to_owned() };
+        fs::write(folder.path().join(MARKER), "").expect("written");
+        let settings: Settings = serde_json::from_str(r#"{"folders": {"Movies": {}, "Cartoons": {}}}"#).expect("valid");
+        inbox.prepare(settings.folders.keys()).expect("made");
+        (folder, inbox, settings)
+    }
+
+    #[test]
+    fn films_are_told_from_what_else_is_dropped() {
+        let (_folder, inbox, settings) = inbox();
+        let file = |path: &str| {
+            let path = inbox.watch().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            fs::write(path, "film").expect("written");
+        };
+        ["Movies/Up.MKV", "Movies/a/b/-rf $(x).iso", "Cartoons/\n.mp4", "Movies/Disc/VIDEO_TS/VTS_01_1.VOB"].into_iter().for_each(file);
+        ["Movies/Up.nfo", "Movies/.hidden.mkv", "Movies/Up.mkv.part", "Movies/.sync/x.mkv", "notes.txt"].into_iter().for_each(file);
+        ["loose.mkv", "Series/x.mkv"].into_iter().for_each(file);
+        symlink("/etc", inbox.watch().join("Movies/link")).expect("linked");
+        symlink("/etc/passwd", inbox.watch().join("Movies/link.mkv")).expect("linked");
+        let seen = look(&inbox, &settings, &BTreeMap::new()).expect("readable");
+        let mut found: Vec<String> = seen.dropped.iter().map(|drop| drop.path.display().to_string()).collect();
+        found.sort();
+        assert_eq!(found, ["Cartoons/\n.mp4", "Movies/Disc/VIDEO_TS", "Movies/Up.MKV", "Movies/a/b/-rf $(x).iso", "Movies/link.mkv"]);
+        let mut misplaced: Vec<String> = seen.misplaced.iter().map(|(path, _)| path.display().to_string()).collect();
+        misplaced.sort();
+        assert_eq!(misplaced, ["Series", "loose.mkv"]);
+        assert!(seen.space.0 > 0 && seen.space.1 >= seen.space.0);
+    }
+
+    #[test]
+    fn a_share_that_went_away_is_no_empty_share() {
+        let (_folder, inbox, settings) = inbox();
+        fs::remove_file(inbox.root.join(MARKER)).expect("removed");
+        assert!(look(&inbox, &settings, &BTreeMap::new()).is_err());
+        assert!(ledger(&inbox).is_err());
+    }
+
+    #[test]
+    fn a_film_is_settled_once_it_has_not_changed_for_long_enough() {
+        let drop = |size| Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: Stamp { size, modified: 1 } };
+        let mut settling = Settling::default();
+        let start = Instant::now();
+        let mut settled = |size, seconds| {
+            let (settled, moving) = settling.split(vec![drop(size)], Duration::from_secs(30), start + Duration::from_secs(seconds));
+            assert_eq!(settled.len() + moving.len(), 1);
+            !settled.is_empty()
+        };
+        assert!(!settled(1, 0) && !settled(1, 29) && !settled(2, 31), "it grew");
+        assert!(!settled(2, 60) && settled(2, 61));
+    }
+}

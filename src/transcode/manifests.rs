@@ -1,0 +1,156 @@
+//! The objects of the cluster that make up the workload.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::settings::Settings;
+use crate::template;
+
+/// What the objects are made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Installation {
+    /// hostler's own image.
+    pub image: String,
+    /// One with HandBrakeCLI in its path.
+    pub encoder_image: String,
+    pub inbox: Place,
+    pub library: Place,
+    pub owner: Owner,
+    pub settings: Settings,
+    /// Presets' file names, as the settings have them, and their texts.
+    pub presets: BTreeMap<String, String>,
+    /// Names of the machines that encode; empty: all that take pods.
+    pub machines: Vec<String>,
+    /// A quantity of Kubernetes: what an encoder is sure to get.
+    pub encoder_memory: String,
+    /// The status page's, on every machine: 30000 to 32767.
+    pub page_port: u16,
+    /// Of the hours, and of times on the page: `Europe/Berlin`. `None`: UTC.
+    pub time_zone: Option<String>,
+}
+
+/// Where a share is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    Nfs {
+        server: String,
+        path: String,
+    },
+    /// A folder that is the same on every machine.
+    Path(String),
+}
+
+/// Who owns films. Not root: the pods are restricted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Installation {
+    /// All objects as one YAML stream, in the order they are applied in.
+    ///
+    /// # Errors
+    /// A template can't be filled in.
+    pub fn manifests(&self) -> Result<String> {
+        let settings = serde_json::to_string_pretty(&self.settings).context("the settings can't be written")?;
+        let mut files = self.presets.clone();
+        files.insert("settings.json".to_owned(), settings);
+        for job in ["encode.yaml", "publish.yaml"] {
+            files.insert(job.to_owned(), template::render(&format!("transcode/{job}"), self)?);
+        }
+        let share = |name: &str, place: &Place| match place {
+            Place::Nfs { server, path } => serde_json::json!({"name": name, "nfs": {"server": server, "path": path}}),
+            Place::Path(path) => serde_json::json!({"name": name, "nfs": null, "path": path}),
+        };
+        let shares = [share("inbox", &self.inbox), share("library", &self.library)];
+        let storage = template::render("transcode/storage.yaml", serde_json::json!({"shares": shares, "files": files}))?;
+        let mut parts = vec![storage];
+        for part in ["mark.yaml", "watcher.yaml", "page.yaml"] {
+            parts.push(template::render(&format!("transcode/{part}"), self)?);
+        }
+        Ok(parts.join("---\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::batch::v1::Job;
+    use serde::de::Deserialize as _;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn installation() -> Installation {
+        let settings =
+            r#"{"folders": {"Movies": {}, "Kid's \"stuff\"": {"preset": {"file": "k.json", "name": "Kids"}}}, "languages": ["eng"]}"#;
+        Installation {
+            image: "hostler.local/hostler:0.1.0".to_owned(),
+            encoder_image: "hostler.local/encoder:1".to_owned(),
+            inbox: Place::Nfs { server: "192.168.1.11".to_owned(), path: "/srv/films".to_owned() },
+            library: Place::Path("/srv/it's: a \"library\"".to_owned()),
+            owner: Owner { uid: 1000, gid: 100 },
+            settings: serde_json::from_str(settings).expect("valid"),
+            presets: [("k.json".to_owned(), "{\n  \"PresetList\": [] }\n".to_owned())].into(),
+            machines: vec!["rarity".to_owned()],
+            encoder_memory: "1Gi".to_owned(),
+            page_port: 30880,
+            time_zone: Some("Europe/Berlin".to_owned()),
+        }
+    }
+
+    fn objects(text: &str) -> Vec<Value> {
+        serde_yaml::Deserializer::from_str(text).map(|document| Value::deserialize(document).expect("YAML")).collect()
+    }
+
+    #[test]
+    fn every_object_is_there_and_belongs_to_hostler() {
+        let objects = objects(&installation().manifests().expect("rendered"));
+        let names: Vec<String> = objects
+            .iter()
+            .map(|object| format!("{} {}", object["kind"].as_str().expect("a kind"), object["metadata"]["name"].as_str().expect("a name")))
+            .collect();
+        let wanted = [
+            "Namespace transcode",
+            "PersistentVolume hostler-transcode-inbox",
+            "PersistentVolumeClaim inbox",
+            "PersistentVolume hostler-transcode-library",
+            "PersistentVolumeClaim library",
+            "ConfigMap settings",
+            "Job mark-shares",
+            "ServiceAccount watcher",
+            "Role watcher",
+            "RoleBinding watcher",
+            "Deployment watcher",
+            "Deployment page",
+            "Service page",
+        ];
+        assert_eq!(names, wanted);
+        assert!(objects.iter().all(|object| object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "hostler"));
+        assert_eq!(objects[1]["spec"]["nfs"]["server"], "192.168.1.11");
+        assert_eq!(objects[3]["spec"]["hostPath"]["path"], "/srv/it's: a \"library\"");
+    }
+
+    #[test]
+    fn settings_presets_and_jobs_survive_the_config_map() {
+        let installation = installation();
+        let objects = objects(&installation.manifests().expect("rendered"));
+        let data = &objects[5]["data"];
+        let settings: Settings = serde_json::from_str(data["settings.json"].as_str().expect("text")).expect("valid");
+        assert_eq!(settings, installation.settings);
+        assert_eq!(data["k.json"].as_str(), installation.presets.get("k.json").map(String::as_str));
+        for job in ["encode.yaml", "publish.yaml"] {
+            let job: Job = serde_yaml::from_str(data[job].as_str().expect("text")).expect("a Job");
+            let pod = job.spec.expect("a spec").template.spec.expect("a spec");
+            assert_eq!(pod.automount_service_account_token, Some(false));
+            let confined = |container: &k8s_openapi::api::core::v1::Container| {
+                let context = container.security_context.as_ref().expect("one");
+                context.read_only_root_filesystem == Some(true) && context.allow_privilege_escalation == Some(false)
+            };
+            assert!(pod.containers.iter().chain(pod.init_containers.iter().flatten()).all(confined));
+        }
+    }
+}

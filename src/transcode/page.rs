@@ -1,0 +1,319 @@
+//! The status page: what was read last, as HTML, JSON and metrics. It never waits for a share.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tokio::sync::watch;
+
+use super::film::FilmId;
+use super::layout::{Inbox, read_json, require_marker, write_whole};
+use super::ledger::Film;
+use super::look::request_file;
+use super::reconcile::Request;
+use super::record::{PROGRESS, Progress};
+use super::share::Share;
+use super::view::{self, Read, View, view};
+use super::watch::{STATUS, Status};
+use crate::template;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_secs(10);
+
+const STYLE: &str = include_str!("../../templates/transcode/page.css");
+const SCRIPT: &str = include_str!("../../templates/transcode/page.js");
+
+/// 20 s: a moving picture, a tone, subtitles and three chapters. `sample.sh` makes it.
+const SAMPLE: &[u8] = include_bytes!("sample.mkv");
+
+#[derive(Clone)]
+struct Page {
+    inbox: Inbox,
+    share: Share,
+    views: watch::Receiver<Arc<View>>,
+}
+
+/// Serves until the process ends.
+///
+/// # Errors
+/// The address can't be listened at.
+pub async fn run(inbox: Inbox, listen: SocketAddr) -> Result<()> {
+    let share = Share::new("inbox");
+    let zone = TimeZone::system();
+    let (sender, views) = watch::channel(Arc::new(View { trouble: Some("the inbox has not been read yet".to_owned()), ..View::default() }));
+    tokio::spawn(look(inbox.clone(), share.clone(), zone, sender));
+    let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("{listen} can't be listened at"))?;
+    tracing::info!("the status page is at http://{}", listener.local_addr()?);
+    Ok(axum::serve(listener, router(Page { inbox, share, views })).await?)
+}
+
+async fn look(inbox: Inbox, share: Share, zone: TimeZone, sender: watch::Sender<Arc<View>>) {
+    let mut known = Known::default();
+    let mut last = Read::default();
+    loop {
+        let inbox = inbox.clone();
+        let mut taken = std::mem::take(&mut known);
+        let read = share.run(LIMIT, move || Ok((taken.read(&inbox)?, taken))).await;
+        let trouble = match read {
+            Ok((read, kept)) => {
+                (last, known) = (read, kept);
+                None
+            }
+            Err(error) => Some(format!("{error:#}").lines().next().unwrap_or_default().to_owned()),
+        };
+        let now = view(&last, trouble, Timestamp::now(), &zone);
+        sender.send_if_modified(|before| {
+            let changed = **before != now;
+            if changed {
+                *before = Arc::new(now);
+            }
+            changed
+        });
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Records that need not be read again while their file is the same.
+#[derive(Default)]
+struct Known {
+    films: HashMap<PathBuf, (SystemTime, Film)>,
+}
+
+impl Known {
+    fn read(&mut self, inbox: &Inbox) -> Result<Read> {
+        require_marker(&inbox.root)?;
+        let mut films = HashMap::new();
+        for entry in std::fs::read_dir(inbox.root.join("ledger")).context("the ledger can't be read")? {
+            let entry = entry?;
+            let file = entry.path();
+            if file.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            // Replaced while this is read: the next look finds it.
+            let Ok(time) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
+            let film = match self.films.remove(&file) {
+                Some((known, film)) if known == time => Some(film),
+                _ => read_json(&file).with_context(|| format!("{} can't be read", file.display()))?,
+            };
+            films.extend(film.map(|film| (file, (time, film))));
+        }
+        self.films = films;
+        let films: Vec<Film> = self.films.values().map(|(_, film)| film.clone()).collect();
+        let mut progress = BTreeMap::new();
+        for film in films.iter().filter(|film| !film.ended()) {
+            let read: Option<Progress> = read_json(&inbox.work(&film.id).join(PROGRESS)).unwrap_or_default();
+            progress.extend(read.map(|progress| (film.id.clone(), progress)));
+        }
+        let status: Option<Status> = read_json(&inbox.root.join(STATUS)).context("the watcher's report can't be read")?;
+        Ok(Read { films, progress, status })
+    }
+}
+
+fn router(page: Page) -> Router {
+    Router::new()
+        .route("/", get(whole))
+        .route("/events", get(events))
+        .route("/page.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
+        .route("/page.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT)))
+        .route("/api/status", get(status))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/retry/{id}", post(retry))
+        .route("/redo/{id}", post(redo))
+        .route("/test", post(test))
+        .route("/test/{folder}", post(test_in))
+        .route("/pause", post(pause))
+        .route("/resume", post(resume))
+        .with_state(page)
+}
+
+fn safe(content: impl IntoResponse) -> Response {
+    let policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+        base-uri 'none'";
+    let headers = [(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, "no-store")];
+    (headers, content).into_response()
+}
+
+fn rendered(name: &str, view: &View) -> Result<String, StatusCode> {
+    template::render(&format!("transcode/{name}"), view).map_err(|error| {
+        tracing::error!("{error:#}");
+        StatusCode::INTERNAL_SERVER_ERROR
+    })
+}
+
+async fn whole(State(page): State<Page>) -> Response {
+    let view = page.views.borrow().clone();
+    safe(rendered("page.html", &view).map(Html))
+}
+
+/// The part of the page that changes, whenever it does.
+async fn events(State(page): State<Page>) -> Response {
+    let stream = futures_util::stream::unfold((page.views, true), async |(mut views, first)| {
+        if !first {
+            views.changed().await.ok()?;
+        }
+        let view = views.borrow_and_update().clone();
+        let html = rendered("main.html", &view).ok()?;
+        Some((Ok::<_, Infallible>(Event::default().data(html)), (views, false)))
+    });
+    safe(Sse::new(stream).keep_alive(KeepAlive::default()))
+}
+
+async fn status(State(page): State<Page>) -> Response {
+    match serde_json::to_string(&**page.views.borrow()) {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn metrics(State(page): State<Page>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], view::metrics(&page.views.borrow())).into_response()
+}
+
+async fn retry(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    ask(page, &headers, FilmId::parse(&id).map(Request::Retry)).await
+}
+
+async fn redo(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    ask(page, &headers, FilmId::parse(&id).map(Request::Redo)).await
+}
+
+async fn ask(page: Page, headers: &HeaderMap, request: Option<Request>) -> Response {
+    let Some(request) = request else { return (StatusCode::NOT_FOUND, "no such film\n").into_response() };
+    let file = request_file(&page.inbox, &request);
+    change(page, headers, move || Ok(write_whole(&file, b"")?)).await
+}
+
+async fn pause(State(page): State<Page>, headers: HeaderMap) -> Response {
+    let file = page.inbox.paused();
+    change(page, &headers, move || Ok(write_whole(&file, b"")?)).await
+}
+
+async fn resume(State(page): State<Page>, headers: HeaderMap) -> Response {
+    let file = page.inbox.paused();
+    change(page, &headers, move || match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    })
+    .await
+}
+
+async fn test(State(page): State<Page>, headers: HeaderMap) -> Response {
+    drop_sample(page, None, &headers).await
+}
+
+async fn test_in(State(page): State<Page>, Path(folder): Path<String>, headers: HeaderMap) -> Response {
+    drop_sample(page, Some(folder), &headers).await
+}
+
+/// Drops the sample into a folder of `watch/`, and answers with its path there.
+async fn drop_sample(page: Page, folder: Option<String>, headers: &HeaderMap) -> Response {
+    let watch = page.inbox.watch();
+    let name = format!("hostler test {}.mkv", Timestamp::now().strftime("%Y-%m-%d %H%M%S"));
+    let (answer, answered) = std::sync::mpsc::channel();
+    let done = change(page, headers, move || {
+        let mut folders = Vec::new();
+        for entry in std::fs::read_dir(&watch).context("watch/ can't be read")? {
+            let entry = entry?;
+            folders.extend(entry.file_name().into_string().ok().filter(|name| entry.path().is_dir() && !name.starts_with('.')));
+        }
+        folders.sort();
+        let folder = match folder {
+            Some(folder) => {
+                folders.into_iter().find(|known| *known == folder).with_context(|| format!("watch/ has no folder `{folder}`"))?
+            }
+            None => folders.into_iter().next().context("watch/ has no folders")?,
+        };
+        write_whole(&watch.join(&folder).join(&name), SAMPLE)?;
+        let _ = answer.send(format!("{folder}/{name}\n"));
+        Ok(())
+    })
+    .await;
+    match answered.try_recv() {
+        Ok(path) => path.into_response(),
+        Err(_) => done,
+    }
+}
+
+async fn change(page: Page, headers: &HeaderMap, operation: impl FnOnce() -> Result<()> + Send + 'static) -> Response {
+    if !is_own(headers) {
+        return (StatusCode::FORBIDDEN, "this request came from another site's page\n").into_response();
+    }
+    let inbox = page.inbox.clone();
+    let done = page
+        .share
+        .run(LIMIT, move || {
+            require_marker(&inbox.root)?;
+            operation()
+        })
+        .await;
+    match done {
+        Ok(()) => (StatusCode::SEE_OTHER, [(header::LOCATION, "/")]).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")).into_response(),
+    }
+}
+
+/// Whether a request comes from this page or from a program, not from another site in somebody's browser. Every browser of the last years
+/// sends one of the two headers with a POST; a program may send neither, and then this one, which no foreign page can.
+fn is_own(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    if let Some(origin) = text("origin") {
+        return text("host").is_some_and(|host| origin.split_once("://").is_some_and(|(_, from)| from == host));
+    }
+    text("x-hostler").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_sites_can_change_nothing() {
+        let own = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, value.parse().expect("a value"));
+            }
+            is_own(&headers)
+        };
+        assert!(own(&[("sec-fetch-site", "same-origin")]));
+        assert!(own(&[("origin", "http://rarity:30880"), ("host", "rarity:30880")]));
+        assert!(own(&[("x-hostler", "1")]));
+        assert!(!own(&[]));
+        assert!(!own(&[("sec-fetch-site", "cross-site"), ("x-hostler", "1")]));
+        assert!(!own(&[("sec-fetch-site", "none"), ("host", "rarity:30880")]));
+        assert!(!own(&[("origin", "http://evil.example"), ("host", "rarity:30880"), ("x-hostler", "1")]));
+        assert!(!own(&[("origin", "null"), ("host", "rarity:30880")]));
+    }
+
+    #[test]
+    fn names_are_text_on_the_page() {
+        let bad = "<script>alert(1)</script>\" onload=\"x";
+        let failed = view::Failed {
+            id: FilmId::parse("film-12345678").expect("an id"),
+            name: bad.to_owned(),
+            reason: bad.to_owned(),
+            when: String::new(),
+        };
+        let html = rendered("page.html", &View { failed: vec![failed], ..View::default() }).expect("rendered");
+        assert!(!html.contains("<script>alert") && !html.contains("\" onload"), "{html}");
+        assert!(html.contains("action=\"/retry/film-12345678\""));
+    }
+}

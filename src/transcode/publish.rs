@@ -1,0 +1,298 @@
+//! A verified film into the library: whole under its final name, or not there at all.
+//!
+//! The library may be another file system, so that a rename can't move the film there. It is copied under a hidden name, read back and
+//! compared, and renamed. An earlier version goes to the trash, and only once the new one is beside it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use sha2::{Digest, Sha256};
+
+use super::film::FilmId;
+use super::layout::{self, Inbox, Library, place_of, read_json, require_marker, shown, write_json};
+use super::ledger::Film;
+use super::record::{ENCODED, Encoded, PUBLISHED, Published};
+use super::trash;
+
+const BLOCK: usize = 1 << 20;
+
+/// Puts the film into the library. [`record`] is what tells of it: until then, another attempt does the same again, and finds it there.
+///
+/// `moved` counts the bytes that were copied and compared, for whoever watches.
+///
+/// # Errors
+/// A share is not there, or full, or what was copied is not what was encoded. The library then is as it was.
+pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, moved: &Arc<AtomicU64>) -> Result<Published> {
+    require_marker(&inbox.root)?;
+    require_marker(&library.root)?;
+    let work = inbox.work(id);
+    if let Some(published) = read_json::<Published>(&work.join(PUBLISHED))? {
+        return Ok(published);
+    }
+    let film: Film = read_json(&inbox.ledger(id))?.with_context(|| format!("{id} is not in the ledger"))?;
+    let encoded: Encoded = read_json(&work.join(ENCODED))?.with_context(|| format!("{id} is not encoded yet"))?;
+    let relative = place_of(&film.path)?;
+    let place = library.root.join(&relative);
+    let folder = place.parent().unwrap_or(&library.root).to_owned();
+    make_folders(&library.root, &folder)?;
+
+    let source = work.join(&encoded.file);
+    let hidden = folder.join(format!(".hostler-{id}.part"));
+    let copied = copy(&source, &hidden, moved).with_context(|| format!("{} can't be copied to the library", film.path.display()));
+    let sha256 = copied.and_then(|(size, sha256)| {
+        ensure!(size == encoded.size, "{size} bytes were copied of {}", encoded.size);
+        ensure!(hash(&hidden, moved)? == sha256, "the copy in the library differs from what was written; is its disk failing?");
+        Ok(sha256)
+    });
+    let sha256 = sha256.inspect_err(|_| {
+        let _ = std::fs::remove_file(&hidden);
+    })?;
+
+    let replaced = replace(inbox, &film, &hidden, &place, &sha256)?;
+    Ok(Published { path: relative, size: encoded.size, sha256, replaced, media_server: None, at: Timestamp::now() })
+}
+
+/// Writes `published.json`: the film is in the library, and all that should hear of it has.
+///
+/// # Errors
+/// The inbox can't be written to.
+pub fn record(inbox: &Inbox, id: &FilmId, published: &Published) -> Result<()> {
+    write_json(&inbox.work(id).join(PUBLISHED), published).context("the film is in the library, but that can't be put on record")
+}
+
+/// Renames the copy into its place. What was there is in the trash before.
+fn replace(inbox: &Inbox, film: &Film, hidden: &Path, place: &Path, sha256: &str) -> Result<bool> {
+    let mut replaced = false;
+    match place.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => anyhow::bail!("{} is a folder in the library", shown(place)),
+        Ok(metadata) => {
+            // Killed after the rename, and before that was put on record: it is there already.
+            let unread = Arc::new(AtomicU64::new(0));
+            let same = metadata.len() == hidden.metadata()?.len() && hash(place, &unread).is_ok_and(|there| there == sha256);
+            if !same {
+                let entry = trash::folder(inbox, &film.id, film.round, trash::Kind::Replaced);
+                let name = place.file_name().unwrap_or_default();
+                keep_copy(place, &entry.join(name)).with_context(|| format!("{} can't be moved to the trash", shown(place)))?;
+                replaced = true;
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("{} can't be looked at", shown(place))),
+    }
+    layout::rename(hidden, place).with_context(|| format!("{} can't be given its name", shown(place)))?;
+    Ok(replaced)
+}
+
+/// A second name for the old version where the trash is on the same file system, else a copy: the library never lacks the film.
+fn keep_copy(old: &Path, kept: &Path) -> Result<()> {
+    if kept.try_exists()? {
+        // An earlier attempt came this far. A copy is renamed only when it is whole.
+        return Ok(());
+    }
+    let folder = kept.parent().context("a trash entry is a folder")?;
+    std::fs::create_dir_all(folder)?;
+    if std::fs::hard_link(old, kept).is_ok() {
+        return Ok(layout::sync_folder(folder)?);
+    }
+    let part = folder.join(".part");
+    let counted = Arc::new(AtomicU64::new(0));
+    let (_, sha256) = copy(old, &part, &counted)?;
+    ensure!(hash(&part, &counted)? == sha256, "the copy differs from what was written");
+    Ok(layout::rename(&part, kept)?)
+}
+
+/// The folders of a film, each on the disk when this returns.
+fn make_folders(root: &Path, folder: &Path) -> Result<()> {
+    let missing: Vec<PathBuf> = folder.ancestors().take_while(|path| *path != root && !path.is_dir()).map(Path::to_owned).collect();
+    for path in missing.iter().rev() {
+        match std::fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(error).with_context(|| format!("{} can't be made in the library", shown(path)));
+            }
+            _ => layout::sync_folder(path.parent().unwrap_or(root))?,
+        }
+    }
+    Ok(())
+}
+
+/// Bytes and sha256 of what was copied, on the disk when this returns.
+fn copy(from: &Path, to: &Path, moved: &Arc<AtomicU64>) -> Result<(u64, String)> {
+    let mut from = File::open(from)?;
+    let mut to = File::create(to)?;
+    let mut hash = Sha256::new();
+    let mut block = vec![0; BLOCK];
+    let mut size = 0;
+    loop {
+        let read = from.read(&mut block)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&block[..read]);
+        to.write_all(&block[..read])?;
+        size += read as u64;
+        moved.fetch_add(read as u64, Ordering::Relaxed);
+    }
+    to.sync_all()?;
+    // What is compared next shall come from the disk, not from memory, as far as the file system heeds it.
+    let _ = posix_fadvise(&to, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+    Ok((size, hex(hash)))
+}
+
+fn hash(file: &Path, moved: &Arc<AtomicU64>) -> Result<String> {
+    let mut file = File::open(file)?;
+    let mut hash = Sha256::new();
+    let mut block = vec![0; BLOCK];
+    loop {
+        let read = file.read(&mut block)?;
+        if read == 0 {
+            return Ok(hex(hash));
+        }
+        hash.update(&block[..read]);
+        moved.fetch_add(read as u64, Ordering::Relaxed);
+    }
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::MARKER;
+    use super::super::ledger::Stage;
+    use super::super::record::Stamp;
+    use super::*;
+
+    struct Shares {
+        _folder: tempfile::TempDir,
+        inbox: Inbox,
+        library: Library,
+    }
+
+    impl Shares {
+        fn new() -> Shares {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (inbox, library) = (Inbox { root: folder.path().join("inbox") }, Library { root: folder.path().join("library") });
+            for root in [&inbox.root, &library.root] {
+                std::fs::create_dir(root).expect("made");
+                std::fs::write(root.join(MARKER), "").expect("written");
+            }
+            inbox.prepare([&"Movies".to_owned()]).expect("made");
+            Shares { _folder: folder, inbox, library }
+        }
+
+        /// A film that is encoded, its bytes being `content`.
+        fn encoded(&self, path: &str, content: &str) -> FilmId {
+            let stamp = Stamp { size: content.len() as u64, modified: 1 };
+            let id = FilmId::new(Path::new(path), stamp.size, content.bytes().map(i128::from).sum());
+            let film = Film {
+                id: id.clone(),
+                path: path.into(),
+                folder: "Movies".to_owned(),
+                stamp,
+                round: 1,
+                claimed: Timestamp::UNIX_EPOCH,
+                stage: Stage::Encoded,
+                attempts: 0,
+                counted: 0,
+                last_reason: None,
+                not_before: None,
+            };
+            write_json(&self.inbox.ledger(&id), &film).expect("written");
+            let work = self.inbox.work(&id);
+            std::fs::create_dir_all(&work).expect("made");
+            std::fs::write(work.join("a.mkv"), content).expect("written");
+            let encoded = Encoded {
+                file: "a.mkv".to_owned(),
+                size: stamp.size,
+                duration: 1.0,
+                frames: 25,
+                source: stamp,
+                machine: "rarity".to_owned(),
+                took: 1.0,
+                at: Timestamp::UNIX_EPOCH,
+            };
+            write_json(&work.join(ENCODED), &encoded).expect("written");
+            id
+        }
+
+        fn publish(&self, id: &FilmId) -> Result<Published> {
+            let published = run(&self.inbox, &self.library, id, &Arc::default())?;
+            record(&self.inbox, id, &published)?;
+            Ok(published)
+        }
+
+        fn in_library(&self, path: &str) -> String {
+            std::fs::read_to_string(self.library.root.join(path)).expect("a film")
+        }
+
+        /// Contents of all films in the trash.
+        fn in_trash(&self) -> Vec<String> {
+            let entries = std::fs::read_dir(self.inbox.trash()).expect("a folder");
+            let films = entries.flat_map(|entry| std::fs::read_dir(entry.expect("listed").path()).expect("a folder"));
+            let mut contents: Vec<String> =
+                films.map(|film| std::fs::read_to_string(film.expect("listed").path()).expect("a film")).collect();
+            contents.sort();
+            contents
+        }
+    }
+
+    #[test]
+    fn a_film_comes_into_the_library_and_nothing_else() {
+        let shares = Shares::new();
+        let id = shares.encoded("Movies/Up (2009)/Up.iso", "film");
+        let published = shares.publish(&id).expect("published");
+        assert!(!published.replaced);
+        assert_eq!(shares.in_library("Movies/Up (2009)/Up.mkv"), "film");
+        assert_eq!(std::fs::read_dir(shares.library.root.join("Movies/Up (2009)")).expect("a folder").count(), 1);
+        assert_eq!(shares.publish(&id).expect("again"), published, "a second pod changes nothing");
+    }
+
+    #[test]
+    fn an_earlier_version_is_replaced_and_kept_in_the_trash() {
+        let shares = Shares::new();
+        shares.publish(&shares.encoded("Movies/Up.mkv", "old")).expect("published");
+        let newer = shares.encoded("Movies/Up.mkv", "newer");
+        assert!(shares.publish(&newer).expect("published").replaced);
+        assert_eq!(shares.in_library("Movies/Up.mkv"), "newer");
+        assert_eq!(shares.in_trash(), ["old"]);
+        // Killed after the rename: the next pod finds its own film in place, and does not trash it.
+        std::fs::remove_file(shares.inbox.work(&newer).join(PUBLISHED)).expect("removed");
+        assert!(!shares.publish(&newer).expect("published").replaced);
+        assert_eq!(shares.in_trash(), ["old"]);
+    }
+
+    #[test]
+    fn the_same_name_in_two_folders_stays_two_films() {
+        let shares = Shares::new();
+        for (path, content) in [("Movies/a/trailer.mkv", "one"), ("Movies/b/trailer.mkv", "two")] {
+            shares.publish(&shares.encoded(path, content)).expect("published");
+        }
+        assert_eq!((shares.in_library("Movies/a/trailer.mkv"), shares.in_library("Movies/b/trailer.mkv")), ("one".into(), "two".into()));
+        assert_eq!(shares.in_trash(), [""; 0]);
+    }
+
+    #[test]
+    fn a_library_that_is_not_mounted_gets_nothing() {
+        let shares = Shares::new();
+        let id = shares.encoded("Movies/Up.mkv", "film");
+        std::fs::remove_file(shares.library.root.join(MARKER)).expect("removed");
+        assert!(shares.publish(&id).expect_err("no marker").to_string().contains("is not mounted"));
+        assert!(!shares.library.root.join("Movies").exists());
+    }
+
+    #[test]
+    fn a_short_file_is_not_published() {
+        let shares = Shares::new();
+        let id = shares.encoded("Movies/Up.mkv", "film");
+        std::fs::write(shares.inbox.work(&id).join("a.mkv"), "fi").expect("written");
+        assert!(format!("{:#}", shares.publish(&id).expect_err("short")).contains("2 bytes were copied of 4"));
+        assert_eq!(std::fs::read_dir(shares.library.root.join("Movies")).expect("a folder").count(), 0);
+    }
+}

@@ -1,0 +1,474 @@
+//! What to do next: a pure function of the ledger, the files and the Jobs as they are.
+//!
+//! Every action is safe to repeat, and what it changes is seen by the next look. So it does not matter where the watcher, or the film's
+//! encoder or publisher, was killed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::film::FilmId;
+use super::layout::place_of;
+use super::ledger::{Film, Stage};
+use super::record::{Encoded, Failure, Published, Stamp};
+
+/// All that is looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct World {
+    pub now: Timestamp,
+    pub films: BTreeMap<FilmId, Film>,
+    /// Of the films that have not ended, and of those that failed.
+    pub files: BTreeMap<FilmId, Files>,
+    pub jobs: BTreeMap<Job, JobState>,
+    /// Films in `watch/` that are settled.
+    pub dropped: Vec<Dropped>,
+    /// Folders in `claim/` and `work/` that no ledger knows.
+    pub unknown: BTreeSet<FilmId>,
+    /// What people asked for.
+    pub requests: Vec<Request>,
+    /// Why no film may begin to be encoded: paused, outside the hours.
+    pub hold: Option<String>,
+    /// Free bytes of the inbox.
+    pub free: u64,
+    pub limits: Limits,
+}
+
+/// As in the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub at_once: usize,
+    /// Bytes.
+    pub reserve: u64,
+    pub attempts: u32,
+    pub stable: SignedDuration,
+}
+
+/// What there is of a film.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Files {
+    /// At its path in `watch/`.
+    pub dropped: Option<Stamp>,
+    pub claimed: Option<Stamp>,
+    /// In the trash: from where `redo` takes it.
+    pub trashed: Option<Stamp>,
+    pub failed: Option<Stamp>,
+    /// Whether `failed/` has its reason.
+    pub reason: bool,
+    /// Only with the film that it tells of beside it.
+    pub encoded: Option<Encoded>,
+    pub published: Option<Published>,
+    pub failure: Option<Failure>,
+    /// Whether `claim/<id>` or `work/<id>` is there, with whatever in it.
+    pub folders: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// Relative to `watch/`.
+    pub path: PathBuf,
+    pub folder: String,
+    pub stamp: Stamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Task {
+    Encode,
+    Publish,
+}
+
+/// A Job of the cluster, by what its name says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Job {
+    pub id: FilmId,
+    pub task: Task,
+    pub round: u32,
+    /// From 0.
+    pub attempt: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobState {
+    /// Not ended yet, or being deleted.
+    Active,
+    Succeeded,
+    /// All its pods are gone or have failed.
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// A film that failed is tried again.
+    Retry(FilmId),
+    /// A film that is done is encoded again from its original.
+    Redo(FilmId),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Into the ledger, on the disk before anything else is done.
+    Record(Box<Film>),
+    /// From `watch/` to `claim/`.
+    Claim(FilmId),
+    /// From `failed/` or the trash to `claim/`.
+    Reclaim(FilmId),
+    Begin(Job),
+    /// Deletes the Job.
+    Forget(Job),
+    /// Removes `failure.json`, so that the next attempt begins.
+    ClearFailure(FilmId),
+    /// Removes what was encoded.
+    Discard(FilmId),
+    TrashOriginal(FilmId),
+    /// To `failed/`, with the reason.
+    GiveUp(FilmId),
+    /// Removes the folders in `claim/` and `work/`.
+    Tidy(FilmId),
+    /// A folder in `claim/` or `work/` that no ledger knows: the film goes to `failed/`.
+    TakeUp(FilmId),
+    /// The request is done, or makes no sense.
+    Answered(Request),
+}
+
+/// Why a film that could be encoded is not, for the page.
+pub type Waiting = BTreeMap<FilmId, String>;
+
+/// What to do now, in order. More may follow once that is done.
+pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
+    let mut actions = Vec::new();
+    let mut waiting = Waiting::new();
+    for request in &world.requests {
+        actions.extend(requested(world, request));
+        actions.push(Action::Answered(request.clone()));
+    }
+    let asked: BTreeSet<&FilmId> = world.requests.iter().map(Request::id).collect();
+    for dropped in &world.dropped {
+        actions.extend(noticed(world, dropped).map(|film| Action::Record(Box::new(film))));
+    }
+    let mut films: Vec<&Film> = world.films.values().filter(|film| !asked.contains(&film.id)).collect();
+    films.sort_by_key(|film| (film.claimed, &film.id));
+    let active = |job: &Job, state: JobState| job.task == Task::Encode && state == JobState::Active;
+    let mut busy = world.jobs.iter().filter(|(job, state)| active(job, **state)).count();
+    for film in films {
+        let files = world.files.get(&film.id).cloned().unwrap_or_default();
+        let mut one = One { world, film, files: &files, busy: &mut busy, actions: &mut actions, waiting: &mut waiting };
+        one.stage();
+    }
+    for job in world.jobs.keys().filter(|job| !world.films.contains_key(&job.id)) {
+        actions.push(Action::Forget(job.clone()));
+    }
+    actions.extend(world.unknown.iter().cloned().map(Action::TakeUp));
+    (actions, waiting)
+}
+
+/// A film that is dropped for the first time, or again after its end. `None`: it is being worked on; this drop waits.
+fn noticed(world: &World, dropped: &Dropped) -> Option<Film> {
+    let id = FilmId::new(&dropped.path, dropped.stamp.size, dropped.stamp.modified);
+    let round = match world.films.get(&id) {
+        Some(film) if !film.ended() => return None,
+        Some(film) => film.round + 1,
+        None => 1,
+    };
+    Some(Film {
+        id,
+        path: dropped.path.clone(),
+        folder: dropped.folder.clone(),
+        stamp: dropped.stamp,
+        round,
+        claimed: world.now,
+        stage: Stage::Claimed,
+        attempts: 0,
+        counted: 0,
+        last_reason: None,
+        not_before: None,
+    })
+}
+
+fn requested(world: &World, request: &Request) -> Option<Action> {
+    let film = world.films.get(request.id())?;
+    let files = world.files.get(request.id())?;
+    let source = match (request, &film.stage) {
+        (Request::Retry(_), Stage::Failed { .. }) => files.failed,
+        (Request::Redo(_), Stage::Done { .. }) => files.trashed,
+        _ => None,
+    }?;
+    Some(Action::Record(Box::new(begun_anew(film, source, world.now, film.round + 1))))
+}
+
+fn begun_anew(film: &Film, stamp: Stamp, now: Timestamp, round: u32) -> Film {
+    Film { stamp, round, claimed: now, stage: Stage::Claimed, attempts: 0, counted: 0, last_reason: None, not_before: None, ..film.clone() }
+}
+
+/// Seconds until the next attempt: half a minute, and twice as long each time, up to a quarter of an hour.
+fn pause(attempts: u32) -> SignedDuration {
+    SignedDuration::from_secs((30_i64 << attempts.min(5)).min(900))
+}
+
+struct One<'a> {
+    world: &'a World,
+    film: &'a Film,
+    files: &'a Files,
+    /// Encoders' Jobs that have not ended.
+    busy: &'a mut usize,
+    actions: &'a mut Vec<Action>,
+    waiting: &'a mut Waiting,
+}
+
+impl One<'_> {
+    fn stage(&mut self) {
+        match &self.film.stage {
+            Stage::Claimed => match self.files.claimed {
+                None => self.missing(),
+                Some(stamp) if stamp != self.film.stamp => self.changed(stamp),
+                Some(_) => self.encode(),
+            },
+            Stage::Encoded => self.publish(),
+            Stage::Published { published, machine, took } => {
+                let (published, machine, took) = (published.clone(), machine.clone(), *took);
+                self.finish(Action::TrashOriginal(self.film.id.clone()), Stage::Done { published, machine, took });
+            }
+            Stage::Failing { reason, at, .. } => {
+                let ended = Stage::Failed { reason: reason.clone(), at: *at };
+                if self.files.reason {
+                    self.finish(Action::GiveUp(self.film.id.clone()), ended);
+                } else {
+                    self.actions.push(Action::GiveUp(self.film.id.clone()));
+                }
+            }
+            Stage::Done { .. } => self.forget_all(),
+            Stage::Failed { .. } => {
+                self.forget_all();
+                // A copy that had stalled for so long that the film seemed whole has gone on.
+                if let Some(stamp) = self.files.failed.filter(|stamp| *stamp != self.film.stamp) {
+                    let not_before = Some(self.world.now + self.world.limits.stable);
+                    let film = begun_anew(self.film, stamp, self.world.now, self.film.round + 1);
+                    self.record(Film { not_before, ..film });
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, film: Film) {
+        self.actions.push(Action::Record(Box::new(film)));
+    }
+
+    fn own_jobs(&self) -> Vec<(&Job, JobState)> {
+        self.world.jobs.iter().filter(|(job, _)| job.id == self.film.id).map(|(job, state)| (job, *state)).collect()
+    }
+
+    fn forget_all(&mut self) {
+        let own: Vec<Job> = self.own_jobs().into_iter().map(|(job, _)| job.clone()).collect();
+        self.actions.extend(own.into_iter().map(Action::Forget));
+    }
+
+    /// Recorded, and not in `claim/`: killed in between, or asked for again.
+    fn missing(&mut self) {
+        let id = || self.film.id.clone();
+        match (self.files.dropped, self.files.failed, self.files.trashed) {
+            (Some(stamp), ..) if stamp == self.film.stamp => self.actions.push(Action::Claim(id())),
+            (Some(stamp), ..) => self.record(Film { stamp, ..self.film.clone() }),
+            (None, Some(_), _) | (None, None, Some(_)) => self.actions.push(Action::Reclaim(id())),
+            (None, None, None) => self.fail("the film has been taken away: it is neither in watch/ nor in claim/", Vec::new()),
+        }
+    }
+
+    /// A copy went on after the claim. All that was made of the half of it is worth nothing.
+    fn changed(&mut self, stamp: Stamp) {
+        let not_before = Some(self.world.now + self.world.limits.stable);
+        self.record(Film { stamp, not_before, stage: Stage::Claimed, ..self.film.clone() });
+        self.forget_all();
+        self.actions.push(Action::Discard(self.film.id.clone()));
+    }
+
+    fn encode(&mut self) {
+        if let Some(encoded) = &self.files.encoded {
+            if encoded.source == self.film.stamp {
+                self.record(Film {
+                    stage: Stage::Encoded,
+                    attempts: 0,
+                    counted: 0,
+                    last_reason: None,
+                    not_before: None,
+                    ..self.film.clone()
+                });
+                self.forget_all();
+            } else {
+                self.actions.push(Action::Discard(self.film.id.clone()));
+            }
+            return;
+        }
+        if let Some(failure) = self.files.failure.clone() {
+            return self.failed(&failure.reason, failure.permanent, !failure.outside, failure.tail);
+        }
+        if self.jobs_of(Task::Encode) {
+            return;
+        }
+        if let Some(why) = self.waits() {
+            self.waiting.insert(self.film.id.clone(), why);
+            return;
+        }
+        *self.busy += 1;
+        self.begin(Task::Encode);
+    }
+
+    fn begin(&mut self, task: Task) {
+        let job = Job { id: self.film.id.clone(), task, round: self.film.round, attempt: self.film.attempts };
+        self.actions.push(Action::Begin(job));
+    }
+
+    /// Whether Jobs of this film leave nothing to begin now. One that ended without a word counts as an attempt.
+    fn jobs_of(&mut self, task: Task) -> bool {
+        let own: Vec<(Job, JobState)> = self.own_jobs().into_iter().map(|(job, state)| (job.clone(), state)).collect();
+        let mine = |job: &Job| job.task == task && (job.round, job.attempt) == (self.film.round, self.film.attempts);
+        let active = own.iter().any(|(_, state)| *state == JobState::Active);
+        let wordless = own.iter().any(|(job, state)| mine(job) && *state != JobState::Active);
+        let others: Vec<Job> = own.iter().map(|(job, _)| job).filter(|job| !mine(job)).cloned().collect();
+        self.actions.extend(others.into_iter().map(Action::Forget));
+        if wordless {
+            self.failed("it ended without a word: out of memory, or its machine was lost", false, task == Task::Encode, Vec::new());
+        }
+        active || wordless
+    }
+
+    fn failed(&mut self, reason: &str, permanent: bool, counts: bool, tail: Vec<String>) {
+        let (attempts, counted) = (self.film.attempts + 1, self.film.counted + u32::from(counts));
+        if permanent {
+            return self.fail(reason, tail);
+        }
+        if counts && counted >= self.world.limits.attempts {
+            return self.fail(&format!("{reason} (tried {counted} times)"), tail);
+        }
+        let not_before = Some(self.world.now + pause(attempts - 1));
+        self.record(Film { attempts, counted, last_reason: Some(reason.to_owned()), not_before, ..self.film.clone() });
+        self.forget_all();
+        self.actions.push(Action::ClearFailure(self.film.id.clone()));
+    }
+
+    fn fail(&mut self, reason: &str, tail: Vec<String>) {
+        let stage = Stage::Failing { reason: reason.to_owned(), tail, at: self.world.now };
+        self.record(Film { stage, ..self.film.clone() });
+        self.forget_all();
+    }
+
+    /// Why it can't be encoded now.
+    fn waits(&self) -> Option<String> {
+        let place = place_of(&self.film.path).ok();
+        let earlier = self.world.films.values().find(|other| {
+            let before = (other.claimed, &other.id) < (self.film.claimed, &self.film.id);
+            before && !other.ended() && place.is_some() && place_of(&other.path).ok() == place
+        });
+        if let Some(earlier) = earlier {
+            return Some(format!("an earlier drop of this film comes first ({})", earlier.id));
+        }
+        if let Some(until) = self.film.not_before.filter(|until| *until > self.world.now) {
+            let seconds = until.duration_since(self.world.now).as_secs().max(1);
+            let why = self.film.last_reason.as_deref().unwrap_or("it was still written to");
+            return Some(format!("{why}; again in {seconds} s"));
+        }
+        if let Some(hold) = &self.world.hold {
+            return Some(hold.clone());
+        }
+        let needed = self.film.stamp.size / 5 * 6 + self.world.limits.reserve;
+        if self.world.free < needed {
+            return Some(format!("the inbox has too little space: {} MB free, {} MB needed", self.world.free >> 20, needed >> 20));
+        }
+        (*self.busy >= self.world.limits.at_once).then(|| "waits for a free machine".to_owned())
+    }
+
+    fn publish(&mut self) {
+        if let Some(published) = self.files.published.clone() {
+            let (machine, took) = self.files.encoded.as_ref().map(|encoded| (encoded.machine.clone(), encoded.took)).unwrap_or_default();
+            self.record(Film { stage: Stage::Published { published, machine, took }, ..self.film.clone() });
+            return self.forget_all();
+        }
+        if let Some(stamp) = self.files.claimed.filter(|stamp| *stamp != self.film.stamp) {
+            return self.changed(stamp);
+        }
+        if self.files.encoded.is_none() {
+            // Somebody removed it from work/. The original is still there.
+            self.forget_all();
+            return self.record(Film { stage: Stage::Claimed, ..self.film.clone() });
+        }
+        if let Some(failure) = self.files.failure.clone() {
+            // A library that is full or away is waited for, however long.
+            return self.failed(&failure.reason, failure.permanent, false, failure.tail);
+        }
+        if self.jobs_of(Task::Publish) {
+            return;
+        }
+        if let Some(until) = self.film.not_before.filter(|until| *until > self.world.now) {
+            let seconds = until.duration_since(self.world.now).as_secs().max(1);
+            let why = self.film.last_reason.as_deref().unwrap_or("encoded");
+            self.waiting.insert(self.film.id.clone(), format!("{why}; again in {seconds} s"));
+            return;
+        }
+        self.begin(Task::Publish);
+    }
+
+    /// Moves the original where it belongs, then tidies up, then ends.
+    fn finish(&mut self, moves: Action, ended: Stage) {
+        if self.files.claimed.is_some() {
+            self.actions.push(moves);
+        } else if self.files.folders {
+            self.forget_all();
+            self.actions.push(Action::Tidy(self.film.id.clone()));
+        } else {
+            self.forget_all();
+            self.record(Film { stage: ended, ..self.film.clone() });
+        }
+    }
+}
+
+impl Action {
+    /// Whose film it is about.
+    pub fn film(&self) -> &FilmId {
+        match self {
+            Action::Record(film) => &film.id,
+            Action::Begin(job) | Action::Forget(job) => &job.id,
+            Action::Answered(request) => request.id(),
+            Action::Claim(id)
+            | Action::Reclaim(id)
+            | Action::ClearFailure(id)
+            | Action::Discard(id)
+            | Action::TrashOriginal(id)
+            | Action::GiveUp(id)
+            | Action::Tidy(id)
+            | Action::TakeUp(id) => id,
+        }
+    }
+}
+
+impl Request {
+    pub fn id(&self) -> &FilmId {
+        match self {
+            Request::Retry(id) | Request::Redo(id) => id,
+        }
+    }
+}
+
+impl Job {
+    /// A DNS label; as unique as the attempt.
+    pub fn name(&self) -> String {
+        let task = match self.task {
+            Task::Encode => "encode",
+            Task::Publish => "publish",
+        };
+        format!("{task}-{}-{}-{}", self.id, self.round, self.attempt)
+    }
+
+    /// `None`: not a name that [`Job::name`] makes.
+    pub fn parse(name: &str) -> Option<Job> {
+        let (task, rest) = name.split_once('-')?;
+        let task = match task {
+            "encode" => Task::Encode,
+            "publish" => Task::Publish,
+            _ => return None,
+        };
+        let (rest, attempt) = rest.rsplit_once('-')?;
+        let (id, round) = rest.rsplit_once('-')?;
+        Some(Job { id: FilmId::parse(id)?, task, round: round.parse().ok()?, attempt: attempt.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const STAMP: Stamp = Stamp { size: 1000, modified: 7 };
+
+fn now() -> Timestamp {
+    "2026-11-23T21:00:00Z".parse().expect("a time")
+}
+
+fn empty() -> World {
+    let limits = Limits { at_once: 2, reserve: 0, attempts: 3, stable: SignedDuration::from_secs(30) };
+    World {
+        now: now(),
+        films: BTreeMap::new(),
+        files: BTreeMap::new(),
+        jobs: BTreeMap::new(),
+        dropped: Vec::new(),
+        unknown: BTreeSet::new(),
+        requests: Vec::new(),
+        hold: None,
+        free: u64::MAX,
+        limits,
+    }
+}
+
+fn film(path: &str, stage: Stage) -> Film {
+    let id = FilmId::new(Path::new(path), STAMP.size, STAMP.modified);
+    let path = path.into();
+    Film {
+        id,
+        path,
+        folder: "Movies".into(),
+        stamp: STAMP,
+        round: 1,
+        claimed: now(),
+        stage,
+        attempts: 0,
+        counted: 0,
+        last_reason: None,
+        not_before: None,
+    }
+}
+
+/// A world of one film.
+fn world(film: &Film, files: Files, jobs: &[(Task, u32, JobState)]) -> World {
+    let jobs = jobs.iter().map(|(task, attempt, state)| (job(film, *task, *attempt), *state)).collect();
+    World { films: [(film.id.clone(), film.clone())].into(), files: [(film.id.clone(), files)].into(), jobs, ..empty() }
+}
+
+fn job(film: &Film, task: Task, attempt: u32) -> Job {
+    Job { id: film.id.clone(), task, round: film.round, attempt }
+}
+
+fn encoded() -> Encoded {
+    Encoded { file: "a.mkv".into(), size: 500, duration: 10.0, frames: 250, source: STAMP, machine: "rarity".into(), took: 60.0, at: now() }
+}
+
+fn published() -> Published {
+    let path = "Movies/Up.mkv".into();
+    Published { path, size: 500, sha256: "00".into(), replaced: false, media_server: None, at: now() }
+}
+
+fn failure(permanent: bool) -> Failure {
+    Failure { who: "a".into(), permanent, outside: false, reason: "no film".into(), tail: Vec::new(), at: now() }
+}
+
+fn claimed() -> Files {
+    Files { claimed: Some(STAMP), folders: true, ..Files::default() }
+}
+
+/// Actions in a form that tests can be read by.
+fn told(world: &World) -> Vec<String> {
+    let (actions, _) = reconcile(world);
+    let word = |action: Action| match action {
+        Action::Record(film) => match &film.stage {
+            Stage::Claimed => format!("record claimed round {} attempts {}", film.round, film.attempts),
+            Stage::Encoded => "record encoded".into(),
+            Stage::Published { .. } => "record published".into(),
+            Stage::Done { .. } => "record done".into(),
+            Stage::Failing { reason, .. } => format!("record failing: {reason}"),
+            Stage::Failed { .. } => "record failed".into(),
+        },
+        Action::Claim(_) => "claim".into(),
+        Action::Reclaim(_) => "reclaim".into(),
+        Action::Begin(job) => format!("begin {:?} {}", job.task, job.attempt),
+        Action::Forget(job) => format!("forget {:?} {}", job.task, job.attempt),
+        Action::ClearFailure(_) => "clear failure".into(),
+        Action::Discard(_) => "discard".into(),
+        Action::TrashOriginal(_) => "trash original".into(),
+        Action::GiveUp(_) => "give up".into(),
+        Action::Tidy(_) => "tidy".into(),
+        Action::TakeUp(_) => "take up".into(),
+        Action::Answered(_) => "answered".into(),
+    };
+    actions.into_iter().map(word).collect()
+}
+
+#[test]
+fn a_drop_is_recorded_before_it_is_claimed() {
+    let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP };
+    assert_eq!(told(&World { dropped: vec![dropped], ..empty() }), ["record claimed round 1 attempts 0"]);
+    let film = film("Movies/Up.mkv", Stage::Claimed);
+    let in_watch = Files { dropped: Some(STAMP), ..Files::default() };
+    assert_eq!(told(&world(&film, in_watch, &[])), ["claim"], "killed between the two");
+    assert_eq!(told(&world(&film, claimed(), &[])), ["begin Encode 0"]);
+}
+
+#[test]
+fn a_film_goes_its_way() {
+    let film = |stage| film("Movies/Up.mkv", stage);
+    let finished = Files { encoded: Some(encoded()), ..claimed() };
+    let waiting = &[(Task::Encode, 0, JobState::Active)];
+    assert_eq!(told(&world(&film(Stage::Claimed), claimed(), waiting)), [""; 0]);
+    let succeeded = &[(Task::Encode, 0, JobState::Succeeded)];
+    assert_eq!(told(&world(&film(Stage::Claimed), finished.clone(), succeeded)), ["record encoded", "forget Encode 0"]);
+    assert_eq!(told(&world(&film(Stage::Encoded), finished.clone(), &[])), ["begin Publish 0"]);
+    let there = Files { published: Some(published()), ..finished };
+    let publisher = &[(Task::Publish, 0, JobState::Succeeded)];
+    assert_eq!(told(&world(&film(Stage::Encoded), there.clone(), publisher)), ["record published", "forget Publish 0"]);
+    let stage = Stage::Published { published: published(), machine: "rarity".into(), took: 60.0 };
+    assert_eq!(told(&world(&film(stage.clone()), there.clone(), &[])), ["trash original"]);
+    assert_eq!(told(&world(&film(stage.clone()), Files { claimed: None, ..there }, &[])), ["tidy"]);
+    assert_eq!(told(&world(&film(stage), Files::default(), &[])), ["record done"]);
+}
+
+#[test]
+fn what_failed_for_good_is_given_up() {
+    let film = |stage| film("Movies/Up.mkv", stage);
+    let files = Files { failure: Some(failure(true)), ..claimed() };
+    let jobs = &[(Task::Encode, 0, JobState::Active)];
+    assert_eq!(told(&world(&film(Stage::Claimed), files.clone(), jobs)), ["record failing: no film", "forget Encode 0"]);
+    let failing = Stage::Failing { reason: "no film".into(), tail: Vec::new(), at: now() };
+    assert_eq!(told(&world(&film(failing.clone()), files, &[])), ["give up"]);
+    let moved = Files { failed: Some(STAMP), reason: true, folders: true, ..Files::default() };
+    assert_eq!(told(&world(&film(failing.clone()), moved.clone(), &[])), ["tidy"]);
+    assert_eq!(told(&world(&film(failing), Files { folders: false, ..moved }, &[])), ["record failed"]);
+}
+
+#[test]
+fn what_failed_in_passing_is_tried_again_a_few_times() {
+    let mut film = film("Movies/Up.mkv", Stage::Claimed);
+    let files = Files { failure: Some(failure(false)), ..claimed() };
+    assert_eq!(told(&world(&film, files.clone(), &[])), ["record claimed round 1 attempts 1", "clear failure"]);
+    film.attempts = 1;
+    film.not_before = Some(now() + SignedDuration::from_secs(5));
+    film.last_reason = Some("no space".into());
+    let (actions, waiting) = reconcile(&world(&film, claimed(), &[]));
+    assert_eq!((actions, waiting[&film.id].as_str()), (vec![], "no space; again in 5 s"));
+    (film.attempts, film.counted) = (2, 2);
+    assert_eq!(told(&world(&film, files.clone(), &[])), ["record failing: no film (tried 3 times)"]);
+    film.counted = 1;
+    let full = Files { failure: Some(Failure { outside: true, ..failure(false) }), ..claimed() };
+    film.attempts = 50;
+    assert_eq!(told(&world(&film, full, &[])), ["record claimed round 1 attempts 51", "clear failure"], "the disk was full");
+    // The library may be away for a week.
+    film.attempts = 100;
+    film.stage = Stage::Encoded;
+    let files = Files { encoded: Some(encoded()), ..files };
+    assert_eq!(told(&world(&film, files, &[])), ["record encoded", "clear failure"]);
+}
+
+#[test]
+fn a_job_that_ended_without_a_word_is_an_attempt_and_a_deleted_one_is_made_again() {
+    let mut film = film("Movies/Up.mkv", Stage::Claimed);
+    let failed = &[(Task::Encode, 0, JobState::Failed)];
+    assert_eq!(told(&world(&film, claimed(), failed)), ["record claimed round 1 attempts 1", "forget Encode 0", "clear failure"]);
+    film.attempts = 1;
+    assert_eq!(told(&world(&film, claimed(), failed)), ["forget Encode 0", "begin Encode 1"], "killed before the Job was deleted");
+    assert_eq!(told(&world(&film, claimed(), &[])), ["begin Encode 1"]);
+}
+
+#[test]
+fn a_copy_that_went_on_begins_anew() {
+    let grown = Stamp { size: 2000, ..STAMP };
+    let mut film = film("Movies/Up.mkv", Stage::Claimed);
+    let files = Files { claimed: Some(grown), failure: Some(failure(true)), ..claimed() };
+    let jobs = &[(Task::Encode, 0, JobState::Active)];
+    assert_eq!(told(&world(&film, files.clone(), jobs)), ["record claimed round 1 attempts 0", "forget Encode 0", "discard"]);
+    film.stage = Stage::Encoded;
+    assert_eq!(told(&world(&film, Files { encoded: Some(encoded()), ..files }, &[])), ["record claimed round 1 attempts 0", "discard"]);
+    film.stage = Stage::Failed { reason: "breaks off".into(), at: now() };
+    let files = Files { failed: Some(grown), reason: true, ..Files::default() };
+    assert_eq!(told(&world(&film, files.clone(), &[])), ["record claimed round 2 attempts 0"]);
+    film.stage = Stage::Claimed;
+    film.stamp = grown;
+    assert_eq!(told(&world(&film, files, &[])), ["reclaim"]);
+}
+
+#[test]
+fn what_is_missing_is_made_again_and_what_is_unknown_is_taken_up() {
+    let film = film("Movies/Up.mkv", Stage::Encoded);
+    assert_eq!(told(&world(&film, claimed(), &[])), ["record claimed round 1 attempts 0"], "work/ was emptied");
+    let gone = Film { stage: Stage::Claimed, ..film.clone() };
+    assert!(told(&world(&gone, Files::default(), &[]))[0].contains("taken away"));
+    let stranger = World { unknown: [film.id.clone()].into(), jobs: [(job(&film, Task::Encode, 0), JobState::Active)].into(), ..empty() };
+    assert_eq!(told(&stranger), ["forget Encode 0", "take up"]);
+}
+
+#[test]
+fn a_film_dropped_again_is_encoded_again_once_the_first_is_done() {
+    let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP };
+    let first = film("Movies/Up.mkv", Stage::Claimed);
+    let running = world(&first, claimed(), &[(Task::Encode, 0, JobState::Active)]);
+    assert_eq!(told(&World { dropped: vec![dropped.clone()], ..running }), [""; 0]);
+    let done = Film { stage: Stage::Done { published: published(), machine: String::new(), took: 1.0 }, ..first.clone() };
+    let over = world(&done, Files::default(), &[]);
+    assert_eq!(told(&World { dropped: vec![dropped], ..over }), ["record claimed round 2 attempts 0"]);
+    // Another file for the same place in the library: the older one first, or it would replace the newer.
+    let mut newer = film("Movies/Up.mp4", Stage::Claimed);
+    newer.claimed = now() + SignedDuration::from_secs(1);
+    let mut both = world(&first, claimed(), &[(Task::Encode, 0, JobState::Active)]);
+    both.films.insert(newer.id.clone(), newer.clone());
+    both.files.insert(newer.id.clone(), claimed());
+    let (actions, waiting) = reconcile(&both);
+    assert!(actions.is_empty() && waiting[&newer.id].contains("earlier drop"), "{actions:?} {waiting:?}");
+}
+
+#[test]
+fn machines_hours_and_space_are_waited_for() {
+    let mut many = empty();
+    for number in 0..5 {
+        let film = film(&format!("Movies/{number}.mkv"), Stage::Claimed);
+        many.files.insert(film.id.clone(), claimed());
+        many.films.insert(film.id.clone(), film);
+    }
+    assert_eq!(told(&many), ["begin Encode 0", "begin Encode 0"]);
+    assert_eq!(told(&World { hold: Some("paused".into()), ..many.clone() }), [""; 0]);
+    let (actions, waiting) = reconcile(&World { free: 100, ..many });
+    assert!(actions.is_empty() && waiting.len() == 5 && waiting.values().all(|why| why.contains("too little space")));
+}
+
+#[test]
+fn people_can_ask_for_films_again() {
+    let done = film("Movies/Up.mkv", Stage::Done { published: published(), machine: String::new(), took: 1.0 });
+    let trashed = Files { trashed: Some(STAMP), ..Files::default() };
+    let asked = |film: &Film, files: Files, request: Request| told(&World { requests: vec![request], ..world(film, files, &[]) });
+    let again = ["record claimed round 2 attempts 0", "answered"];
+    assert_eq!(asked(&done, trashed.clone(), Request::Redo(done.id.clone())), again);
+    assert_eq!(asked(&done, Files::default(), Request::Redo(done.id.clone())), ["answered"], "the original is gone");
+    assert_eq!(asked(&done, trashed, Request::Retry(done.id.clone())), ["answered"], "it has not failed");
+    let failed = film("Movies/Up.mkv", Stage::Failed { reason: String::new(), at: now() });
+    let files = Files { failed: Some(STAMP), reason: true, ..Files::default() };
+    assert_eq!(asked(&failed, files, Request::Retry(failed.id.clone())), again);
+}
+
+#[test]
+fn a_jobs_name_is_a_label_and_says_what_it_is() {
+    let film = film(&format!("Movies/{}.mkv", "a-very-long-name".repeat(10)), Stage::Claimed);
+    let job = Job { round: 999, attempt: 12, ..job(&film, Task::Publish, 0) };
+    assert!(job.name().len() <= 63, "{}", job.name());
+    assert_eq!(Job::parse(&job.name()), Some(job));
+    assert_eq!(Job::parse("encode-up"), None);
+}
+
+/// What the actions do to the world, as far as reconcile sees it; Jobs run when they are begun, and may die.
+fn carry_out(world: &mut World, action: Action, dies: bool) {
+    fn files<'a>(world: &'a mut World, id: &FilmId) -> &'a mut Files {
+        world.files.entry(id.clone()).or_default()
+    }
+    match action {
+        Action::Record(film) => {
+            world.dropped.clear();
+            world.films.insert(film.id.clone(), *film);
+        }
+        Action::Claim(id) => {
+            let files = files(world, &id);
+            *files = Files { claimed: files.dropped.take(), folders: true, ..files.clone() };
+        }
+        Action::Reclaim(id) => {
+            let files = files(world, &id);
+            *files = Files { claimed: files.failed.take().or(files.trashed.take()), folders: true, reason: false, ..files.clone() };
+        }
+        Action::Begin(job) => {
+            world.jobs.insert(job.clone(), if dies { JobState::Failed } else { JobState::Succeeded });
+            if !dies {
+                let files = files(world, &job.id);
+                match job.task {
+                    Task::Encode => files.encoded = Some(encoded()),
+                    Task::Publish => files.published = Some(published()),
+                }
+            }
+        }
+        Action::Forget(job) => drop(world.jobs.remove(&job)),
+        Action::ClearFailure(id) => files(world, &id).failure = None,
+        Action::Discard(id) => files(world, &id).encoded = None,
+        Action::TrashOriginal(id) => {
+            let files = files(world, &id);
+            files.trashed = files.claimed.take();
+        }
+        Action::GiveUp(id) => {
+            let files = files(world, &id);
+            *files = Files { failed: files.claimed.take().or(files.failed), reason: true, ..files.clone() };
+        }
+        Action::Tidy(id) => {
+            let files = files(world, &id);
+            *files = Files { encoded: None, published: None, failure: None, folders: false, ..files.clone() };
+        }
+        Action::TakeUp(id) => drop(world.unknown.remove(&id)),
+        Action::Answered(request) => world.requests.retain(|other| *other != request),
+    }
+}
+
+proptest! {
+    /// The watcher is killed after any action, and encoders and publishers die at random: the film ends, once, and nothing is left over.
+    #[test]
+    fn whatever_is_killed_the_film_ends_and_its_original_is_kept(kills in proptest::collection::vec((0_usize..4, any::<bool>()), 0..40)) {
+        let mut world = empty();
+        let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP };
+        let id = FilmId::new(&dropped.path, STAMP.size, STAMP.modified);
+        world.dropped.push(dropped);
+        world.files.insert(id.clone(), Files { dropped: Some(STAMP), ..Files::default() });
+        let mut kills = kills.into_iter();
+        for _ in 0..200 {
+            let (actions, _) = reconcile(&world);
+            // A look that finds nothing to do, long after every pause.
+            world.now += SignedDuration::from_secs(1000);
+            let (done, dies) = kills.next().unwrap_or((usize::MAX, false));
+            for action in actions.into_iter().take(done) {
+                carry_out(&mut world, action, dies);
+            }
+        }
+        let film = &world.films[&id];
+        let files = &world.files[&id];
+        prop_assert!(film.ended(), "{film:?}");
+        prop_assert!(world.jobs.is_empty() && !files.folders && files.claimed.is_none());
+        prop_assert_eq!(files.trashed.is_some(), matches!(film.stage, Stage::Done { .. }));
+        prop_assert_eq!(files.failed.is_some(), matches!(film.stage, Stage::Failed { .. }));
+        prop_assert_eq!(reconcile(&world).0, vec![]);
+    }
+}

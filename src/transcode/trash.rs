@@ -1,0 +1,118 @@
+//! The trash: originals of films that are in the library, and versions that were replaced there.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::film::FilmId;
+use super::layout::Inbox;
+use super::record::Stamp;
+use super::settings::Originals;
+
+/// Begins the name of an entry that is being deleted.
+const GOING: &str = ".going-";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Original,
+    Replaced,
+}
+
+/// The folder of one entry; the film keeps its own name in it.
+pub fn folder(inbox: &Inbox, id: &FilmId, round: u32, kind: Kind) -> PathBuf {
+    let kind = match kind {
+        Kind::Original => "original",
+        Kind::Replaced => "replaced",
+    };
+    inbox.trash().join(format!("{id}.{round}.{kind}"))
+}
+
+/// An entry of the trash, as far as its end is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub folder: PathBuf,
+    /// When the film came into it.
+    pub since: SystemTime,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// # Errors
+/// The trash can't be read.
+pub fn entries(inbox: &Inbox) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(inbox.trash())? {
+        let folder = entry?.path();
+        let metadata = folder.symlink_metadata()?;
+        if metadata.is_dir() {
+            // A rename into a folder sets the folder's time, whatever the film's own is.
+            entries.push(Entry { since: metadata.modified()?, size: Stamp::of(&folder)?.size, folder });
+        }
+    }
+    Ok(entries)
+}
+
+/// The entries that are to go: those that were on their way out, those that are too old, then the oldest until the rest is small enough.
+pub fn expired(mut entries: Vec<Entry>, originals: &Originals, now: SystemTime) -> Vec<PathBuf> {
+    entries.sort_by(|a, b| a.since.cmp(&b.since).then_with(|| a.folder.cmp(&b.folder)));
+    let mut total: u64 = entries.iter().map(|entry| entry.size).sum();
+    let mut gone = Vec::new();
+    for entry in entries {
+        let age = now.duration_since(entry.since).unwrap_or_default();
+        let old = originals.keep_days.is_some_and(|days| age > DAY * days);
+        let going = entry.folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(GOING.as_bytes()));
+        let too_much = originals.at_most.is_some_and(|at_most| total > at_most);
+        if going || old || too_much {
+            total -= entry.size;
+            gone.push(entry.folder);
+        }
+    }
+    gone
+}
+
+/// Deletes an entry: renamed first, so that half an entry is never taken for a film.
+///
+/// # Errors
+/// The trash can't be written to.
+pub fn delete(folder: &Path) -> io::Result<()> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with(GOING) {
+        return std::fs::remove_dir_all(folder);
+    }
+    let going = folder.with_file_name(format!("{GOING}{name}"));
+    std::fs::rename(folder, &going)?;
+    std::fs::remove_dir_all(&going)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, days: u32, size: u64) -> Entry {
+        Entry { folder: name.into(), since: SystemTime::UNIX_EPOCH + DAY * (100 - days), size }
+    }
+
+    fn gone(keep_days: Option<u32>, at_most: Option<u64>) -> Vec<String> {
+        let entries = vec![entry("new", 1, 10), entry("old", 20, 10), entry("middle", 5, 30)];
+        let now = SystemTime::UNIX_EPOCH + DAY * 100;
+        let gone = expired(entries, &Originals { keep_days, at_most }, now);
+        gone.iter().map(|folder| folder.display().to_string()).collect()
+    }
+
+    #[test]
+    fn the_oldest_goes_first() {
+        assert_eq!(gone(None, None), [""; 0]);
+        assert_eq!(gone(Some(14), None), ["old"]);
+        assert_eq!(gone(None, Some(50)), [""; 0]);
+        assert_eq!(gone(None, Some(40)), ["old"]);
+        assert_eq!(gone(None, Some(39)), ["old", "middle"]);
+        assert_eq!(gone(Some(14), Some(40)), ["old"]);
+    }
+
+    #[test]
+    fn what_was_on_its_way_out_goes() {
+        let gone = expired(vec![entry(".going-up", 1, 10)], &Originals { keep_days: None, at_most: None }, SystemTime::now());
+        assert_eq!(gone, [PathBuf::from(".going-up")]);
+    }
+}

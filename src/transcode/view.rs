@@ -1,0 +1,374 @@
+//! What the status page shows: a pure function of what was read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::film::FilmId;
+use super::layout::shown;
+use super::ledger::{Film, Stage};
+use super::record::{Phase, Progress};
+use super::watch::Status;
+use crate::report::quantity;
+
+/// Days of the chart.
+const DAYS: i64 = 14;
+/// A machine that has said nothing for so long may be lost.
+const SILENT_FOR: SignedDuration = SignedDuration::from_secs(30);
+/// A watcher that has said nothing for so long is not there.
+const WATCHER_SILENT_FOR: SignedDuration = SignedDuration::from_secs(60);
+
+/// What was read.
+#[derive(Debug, Clone, Default)]
+pub struct Read {
+    pub films: Vec<Film>,
+    pub progress: BTreeMap<FilmId, Progress>,
+    pub status: Option<Status>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct View {
+    /// What is wrong, for the top of the page.
+    pub trouble: Option<String>,
+    /// Why nothing begins.
+    pub hold: Option<String>,
+    pub paused: bool,
+    pub working: Vec<Working>,
+    pub queue: Vec<Queued>,
+    pub arriving: Vec<Arriving>,
+    pub failed: Vec<Failed>,
+    pub done: Vec<Done>,
+    pub counts: Counts,
+    /// The last days, the oldest first.
+    pub days: Vec<Day>,
+    pub space: Option<Space>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Working {
+    pub id: FilmId,
+    pub name: String,
+    pub machine: String,
+    pub doing: String,
+    /// 0 to 100.
+    pub percent: f64,
+    /// Frames a second.
+    pub rate: f64,
+    pub left: Option<String>,
+    pub since: String,
+    /// Nothing was heard for some time.
+    pub silent: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Queued {
+    pub id: FilmId,
+    pub name: String,
+    pub size: String,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Arriving {
+    pub name: String,
+    pub size: String,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failed {
+    pub id: FilmId,
+    pub name: String,
+    pub reason: String,
+    pub when: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    pub id: FilmId,
+    pub name: String,
+    pub place: String,
+    pub was: String,
+    pub is: String,
+    pub machine: String,
+    pub took: String,
+    pub when: String,
+    pub replaced: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    pub working: usize,
+    pub queue: usize,
+    pub failed: usize,
+    pub done: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Day {
+    pub date: String,
+    pub films: usize,
+    /// Of the best of these days.
+    pub percent: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Space {
+    pub free: String,
+    pub total: String,
+    pub used_percent: u64,
+    pub free_bytes: u64,
+}
+
+/// `trouble`: that the share could not be read, if so.
+pub fn view(read: &Read, trouble: Option<String>, now: Timestamp, zone: &TimeZone) -> View {
+    let mut view = View { trouble: trouble.or_else(|| watcher_trouble(read.status.as_ref(), now)), ..View::default() };
+    let status = read.status.clone().unwrap_or_default();
+    view.hold = status.hold;
+    view.paused = view.hold.as_deref().is_some_and(|hold| hold.starts_with("paused"));
+    view.arriving = status
+        .arriving
+        .into_iter()
+        .map(|(name, bytes, why)| Arriving { name, size: if bytes > 0 { size(bytes) } else { String::new() }, why })
+        .collect();
+    view.space = (status.space.1 > 0).then(|| space(status.space));
+    let mut films: Vec<&Film> = read.films.iter().collect();
+    films.sort_by_key(|film| (film.claimed, &film.id));
+    for film in films {
+        let name = shown(&film.path);
+        match &film.stage {
+            Stage::Claimed | Stage::Encoded | Stage::Published { .. } => {
+                if let (Some(progress), false) = (read.progress.get(&film.id), status.waiting.contains_key(&film.id)) {
+                    view.working.push(working(film, progress, now));
+                } else {
+                    let why = status.waiting.get(&film.id).cloned().unwrap_or_else(|| "about to begin".to_owned());
+                    view.queue.push(Queued { id: film.id.clone(), name, size: size(film.stamp.size), why });
+                }
+            }
+            Stage::Done { published, machine, took } => view.done.push(Done {
+                id: film.id.clone(),
+                name,
+                place: shown(&published.path),
+                was: size(film.stamp.size),
+                is: size(published.size),
+                machine: machine.clone(),
+                took: quantity::whole(Duration::from_secs_f64(took.clamp(0.0, 1e9))),
+                when: when(published.at, zone),
+                replaced: published.replaced,
+            }),
+            Stage::Failing { reason, at, .. } | Stage::Failed { reason, at } => {
+                view.failed.push(Failed { id: film.id.clone(), name, reason: reason.clone(), when: when(*at, zone) });
+            }
+        }
+    }
+    view.counts = Counts { working: view.working.len(), queue: view.queue.len(), failed: view.failed.len(), done: view.done.len() };
+    view.days = days(&read.films, now, zone);
+    view.done.reverse();
+    view.failed.reverse();
+    view
+}
+
+fn watcher_trouble(status: Option<&Status>, now: Timestamp) -> Option<String> {
+    let Some(status) = status else { return Some("the watcher has not looked yet".to_owned()) };
+    let silent = now.duration_since(status.at);
+    if silent > WATCHER_SILENT_FOR {
+        return Some(format!("the watcher has said nothing for {}: nothing is taken up", duration(silent)));
+    }
+    status.trouble.clone()
+}
+
+fn working(film: &Film, progress: &Progress, now: Timestamp) -> Working {
+    let doing = match progress.phase {
+        Phase::Scanning => "looking",
+        Phase::Encoding => "encoding",
+        Phase::Verifying => "verifying",
+        Phase::Publishing => "copying to the library",
+    };
+    let silent = now.duration_since(progress.at);
+    Working {
+        id: film.id.clone(),
+        name: shown(&film.path),
+        machine: progress.machine.clone(),
+        doing: doing.to_owned(),
+        percent: (progress.done * 1000.0).round() / 10.0,
+        rate: (progress.rate * 10.0).round() / 10.0,
+        left: progress.eta_seconds.map(|seconds| quantity::whole(Duration::from_secs(seconds))),
+        since: duration(now.duration_since(progress.began)),
+        silent: (silent > SILENT_FOR).then(|| duration(silent)),
+    }
+}
+
+fn days(films: &[Film], now: Timestamp, zone: &TimeZone) -> Vec<Day> {
+    let today = now.to_zoned_datetime(zone.clone()).date();
+    let mut counts = vec![0; usize::try_from(DAYS).unwrap_or_default()];
+    for film in films {
+        if let Stage::Done { published, .. } | Stage::Published { published, .. } = &film.stage {
+            let date = published.at.to_zoned_datetime(zone.clone()).date();
+            let age = today.since(date).map_or(-1, |span| i64::from(span.get_days()));
+            if let Some(count) = usize::try_from(DAYS - 1 - age).ok().and_then(|place| counts.get_mut(place)) {
+                *count += 1;
+            }
+        }
+    }
+    let best = counts.iter().copied().max().unwrap_or_default().max(1);
+    let dated = counts.iter().zip((0..DAYS).rev()).map(|(&films, age)| {
+        let date = today.saturating_sub(jiff::Span::new().days(age));
+        Day { date: date.strftime("%a %d").to_string(), films, percent: films * 100 / best }
+    });
+    dated.collect()
+}
+
+fn space((free, total): (u64, u64)) -> Space {
+    let used_percent = (total - free.min(total)) * 100 / total.max(1);
+    Space { free: size(free), total: size(total), used_percent, free_bytes: free }
+}
+
+fn size(bytes: u64) -> String {
+    quantity::size(bytes)
+}
+
+fn duration(duration: SignedDuration) -> String {
+    quantity::whole(duration.unsigned_abs())
+}
+
+fn when(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned_datetime(zone.clone()).strftime("%a %d %b, %H:%M").to_string()
+}
+
+/// The view as Prometheus reads it.
+pub fn metrics(view: &View) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    let mut family = |name: &str, help: &str, values: &[(String, f64)]| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for (labels, value) in values {
+            let _ = writeln!(text, "{name}{labels} {value}");
+        }
+    };
+    #[expect(clippy::cast_precision_loss, reason = "counts of films are small")]
+    let state = |name: &str, count: usize| (format!("{{state=\"{name}\"}}"), count as f64);
+    let Counts { working, queue, failed, done } = view.counts;
+    let states = [state("working", working), state("queued", queue), state("failed", failed), state("done", done)];
+    family("hostler_transcode_films", "Films by state.", &states);
+    let label = |working: &Working| format!("{{machine=\"{}\",film=\"{}\"}}", escaped(&working.machine), working.id);
+    let progress: Vec<_> = view.working.iter().map(|working| (label(working), working.percent / 100.0)).collect();
+    family("hostler_transcode_progress_ratio", "How much of a film is done.", &progress);
+    let rates: Vec<_> = view.working.iter().map(|working| (label(working), working.rate)).collect();
+    family("hostler_transcode_frames_per_second", "How fast a film is encoded.", &rates);
+    if let Some(space) = &view.space {
+        #[expect(clippy::cast_precision_loss, reason = "a size to be shown")]
+        family("hostler_transcode_inbox_free_bytes", "Free space of the inbox.", &[(String::new(), space.free_bytes as f64)]);
+    }
+    family("hostler_transcode_up", "Whether all is well.", &[(String::new(), if view.trouble.is_none() { 1.0 } else { 0.0 })]);
+    text
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Published, Stamp};
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn film(path: &str, stage: Stage) -> Film {
+        let stamp = Stamp { size: 8_000_000_000, modified: 1 };
+        Film {
+            id: FilmId::new(path.as_ref(), 1, 1),
+            path: path.into(),
+            folder: "Movies".into(),
+            stamp,
+            round: 1,
+            claimed: at("2026-11-23T20:00:00Z"),
+            stage,
+            attempts: 0,
+            counted: 0,
+            last_reason: None,
+            not_before: None,
+        }
+    }
+
+    fn read() -> Read {
+        let published = |day: &str| Published {
+            path: "Movies/Up.mkv".into(),
+            size: 2_000_000_000,
+            sha256: String::new(),
+            replaced: false,
+            media_server: None,
+            at: at(day),
+        };
+        let done = |path: &str, day: &str| film(path, Stage::Done { published: published(day), machine: "rarity".into(), took: 3725.0 });
+        let encoding = film("Movies/a.mkv", Stage::Claimed);
+        let progress = Progress {
+            who: "x".into(),
+            machine: "rain\"bow".into(),
+            phase: Phase::Encoding,
+            done: 0.4321,
+            rate: 31.26,
+            eta_seconds: Some(600),
+            began: at("2026-11-23T20:30:00Z"),
+            at: at("2026-11-23T20:59:58Z"),
+        };
+        let status = Status { at: at("2026-11-23T20:59:59Z"), space: (25_000_000_000, 100_000_000_000), ..Status::default() };
+        Read {
+            progress: [(encoding.id.clone(), progress)].into(),
+            films: vec![
+                encoding,
+                film("Movies/b.mkv", Stage::Claimed),
+                done("Movies/c.mkv", "2026-11-23T10:00:00Z"),
+                done("Movies/d.mkv", "2026-11-22T10:00:00Z"),
+                done("Movies/e.mkv", "2026-11-22T23:30:00Z"),
+                film("Movies/f.mkv", Stage::Failed { reason: "no film".into(), at: at("2026-11-23T10:00:00Z") }),
+            ],
+            status: Some(status),
+        }
+    }
+
+    #[test]
+    fn each_film_is_in_one_list() {
+        let view = view(&read(), None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC);
+        assert_eq!(view.counts, Counts { working: 1, queue: 1, failed: 1, done: 3 });
+        let working = &view.working[0];
+        assert_eq!(
+            (working.percent, working.rate, working.left.as_deref(), working.since.as_str()),
+            (43.2, 31.3, Some("10m00s"), "30m00s")
+        );
+        assert_eq!((view.trouble, working.silent.as_ref()), (None, None));
+        assert_eq!((view.done[0].was.as_str(), view.done[0].is.as_str(), view.done[0].took.as_str()), ("8 GB", "2 GB", "1h02m"));
+        assert_eq!(view.space.expect("known").used_percent, 75);
+    }
+
+    #[test]
+    fn days_are_those_of_the_time_zone() {
+        let films_of = |zone: &TimeZone| {
+            let view = view(&read(), None, at("2026-11-23T21:00:00Z"), zone);
+            view.days.iter().rev().take(2).map(|day| (day.date.clone(), day.films)).collect::<Vec<_>>()
+        };
+        assert_eq!(films_of(&TimeZone::UTC), [("Mon 23".to_owned(), 1), ("Sun 22".to_owned(), 2)]);
+        let berlin = TimeZone::get("Europe/Berlin").expect("zones are in the program");
+        assert_eq!(films_of(&berlin), [("Mon 23".to_owned(), 2), ("Sun 22".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn silence_is_told() {
+        let view = view(&read(), None, at("2026-11-23T21:05:00Z"), &TimeZone::UTC);
+        assert!(view.trouble.expect("silent").contains("said nothing for 5m01s"));
+        assert_eq!(view.working[0].silent.as_deref(), Some("5m02s"));
+    }
+
+    #[test]
+    fn metrics_can_be_scraped() {
+        let text = metrics(&view(&read(), None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC));
+        assert!(text.contains("hostler_transcode_films{state=\"done\"} 3\n"), "{text}");
+        assert!(text.contains("hostler_transcode_progress_ratio{machine=\"rain\\\"bow\",film=\"a-"), "{text}");
+        assert!(text.ends_with("hostler_transcode_up 1\n"));
+    }
+}

@@ -1,0 +1,293 @@
+//! The watcher: looks, decides, acts, and looks again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use jiff::{SignedDuration, Timestamp, ZonedDateTime};
+use serde::{Deserialize, Serialize};
+
+use super::film::FilmId;
+use super::jobs::Jobs;
+use super::layout::{Inbox, require_marker, shown, write_json};
+use super::ledger::{Film, Stage};
+use super::look::{self, Seen, Settling};
+use super::media_server;
+use super::perform::perform;
+use super::reconcile::{Action, Dropped, Limits, World, reconcile};
+use super::settings::Settings;
+use super::share::Share;
+use super::trash;
+
+/// Between two looks while there is nothing to do.
+const EVERY: Duration = Duration::from_secs(2);
+/// A look, or a move, that takes longer has met a share that hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Between two looks at the trash.
+const TRASH_EVERY: Duration = Duration::from_secs(300);
+/// What the watcher tells the page, in the root of the inbox.
+pub const STATUS: &str = "status.json";
+
+/// `status.json`: what only the watcher knows.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Status {
+    pub at: Timestamp,
+    /// Why nothing begins: paused, outside the hours.
+    pub hold: Option<String>,
+    /// Films in the queue, and why they are not encoded yet.
+    pub waiting: BTreeMap<FilmId, String>,
+    /// Drops that are not taken up yet: path, bytes, why.
+    pub arriving: Vec<(String, u64, String)>,
+    /// What is wrong with a share or the cluster, in a person's words.
+    pub trouble: Option<String>,
+    /// Bytes free on the inbox, and all.
+    pub space: (u64, u64),
+}
+
+#[derive(Debug)]
+pub struct Watcher {
+    inbox: Inbox,
+    settings_file: PathBuf,
+    jobs: Jobs,
+    share: Share,
+    settling: Settling,
+    /// As on the disk; `None`: to be read again.
+    films: Option<BTreeMap<FilmId, Film>>,
+    trash_seen: Option<Instant>,
+    trouble: Option<String>,
+    /// As in the settings.
+    notify: Option<String>,
+    status: Status,
+}
+
+impl Watcher {
+    pub fn new(inbox: Inbox, settings_file: PathBuf, jobs: Jobs) -> Watcher {
+        let share = Share::new("inbox");
+        Watcher {
+            inbox,
+            settings_file,
+            jobs,
+            share,
+            settling: Settling::default(),
+            films: None,
+            trash_seen: None,
+            trouble: None,
+            notify: None,
+            status: Status::default(),
+        }
+    }
+
+    /// Goes on until the process is ended; what can't be done is told once, and tried again.
+    pub async fn run(&mut self) -> ! {
+        loop {
+            match self.round().await {
+                Ok(true) => {
+                    self.told(None);
+                    continue;
+                }
+                Ok(false) => self.told(None),
+                Err(error) => {
+                    // What is remembered may not be what is on the share that comes back.
+                    self.films = None;
+                    self.told(Some(format!("{error:#}")));
+                    self.status.trouble.clone_from(&self.trouble);
+                    self.status.at = Timestamp::now();
+                    // Where it is the share that is away, the page finds that out for itself.
+                    let _ = self.write_status().await;
+                }
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// What is to be done before the process ends.
+    pub async fn stop(&mut self) {
+        if let Jobs::Cluster(cluster) = &mut self.jobs {
+            cluster.resign().await;
+        }
+    }
+
+    fn told(&mut self, trouble: Option<String>) {
+        if self.trouble != trouble {
+            match &trouble {
+                Some(trouble) => tracing::warn!("waiting: {trouble}"),
+                None => tracing::info!("all is well again"),
+            }
+            self.trouble = trouble;
+        }
+    }
+
+    /// One look, and what follows from it. Whether anything was done, so that another look is due at once.
+    ///
+    /// # Errors
+    /// A share is not there or hangs, or the cluster does not answer. Nothing is lost by trying again.
+    pub async fn round(&mut self) -> Result<bool> {
+        if !self.jobs.lead().await? {
+            // What the other one does is not known here.
+            self.films = None;
+            bail!("another watcher is at work");
+        }
+        // Read anew each time: a changed ConfigMap applies to the next film.
+        let settings = Settings::read(&self.settings_file)?;
+        self.notify.clone_from(&settings.notify);
+        let films = self.films(&settings).await?;
+        let (inbox, known, set) = (self.inbox.clone(), films, settings.clone());
+        let (seen, films) = self.share.run(LIMIT, move || Ok((look::look(&inbox, &set, &known)?, known))).await?;
+        let Seen { dropped, misplaced, files, unknown, requests, paused, space } = seen;
+        let stable = Duration::from_secs(settings.stable_seconds);
+        let (settled, moving) = self.settling.split(dropped, stable, Instant::now());
+        let hold = if paused {
+            Some("paused: `hostler transcode resume` goes on".to_owned())
+        } else {
+            outside_hours(&settings, &ZonedDateTime::now())
+        };
+        let limits = Limits {
+            at_once: settings.at_once,
+            reserve: settings.reserve,
+            attempts: settings.attempts,
+            stable: SignedDuration::try_from(stable).unwrap_or_default(),
+        };
+        let now = Timestamp::now();
+        let jobs = self.jobs.list().await?;
+        let world = World { now, films, files, jobs, dropped: settled, unknown, requests, hold: hold.clone(), free: space.0, limits };
+        let (actions, waiting) = reconcile(&world);
+        self.films = Some(world.films);
+        let acted = !actions.is_empty();
+        let mut stuck: BTreeMap<FilmId, anyhow::Error> = BTreeMap::new();
+        for action in actions {
+            // A thousand actions take longer than a lease.
+            if !self.jobs.lead().await? {
+                bail!("another watcher is at work");
+            }
+            // One film that can't be moved keeps no other waiting.
+            let id = action.film().clone();
+            if !stuck.contains_key(&id)
+                && let Err(error) = self.act(action).await?
+            {
+                stuck.insert(id, error);
+            }
+        }
+        self.status = Status { at: now, hold, waiting, arriving: arriving(moving, misplaced, stable), trouble: None, space };
+        if let Some((_, error)) = stuck.pop_first() {
+            return Err(error);
+        }
+        self.write_status().await?;
+        self.empty_trash(&settings).await?;
+        Ok(acted)
+    }
+
+    async fn write_status(&self) -> Result<()> {
+        let (file, status) = (self.inbox.root.join(STATUS), self.status.clone());
+        let root = self.inbox.root.clone();
+        self.share
+            .run(LIMIT, move || {
+                require_marker(&root)?;
+                Ok(write_json(&file, &status)?)
+            })
+            .await
+    }
+
+    async fn films(&mut self, settings: &Settings) -> Result<BTreeMap<FilmId, Film>> {
+        if let Some(films) = self.films.take() {
+            return Ok(films);
+        }
+        let inbox = self.inbox.clone();
+        let folders: Vec<String> = settings.folders.keys().cloned().collect();
+        self.share
+            .run(LIMIT, move || {
+                inbox.prepare(&folders)?;
+                look::ledger(&inbox)
+            })
+            .await
+    }
+
+    /// The inner error: this film is stuck; the outer: all are, since the share hangs or the cluster does not answer.
+    async fn act(&mut self, action: Action) -> Result<Result<()>> {
+        match &action {
+            Action::Begin(job) => return self.jobs.begin(job).await.map(Ok),
+            Action::Forget(job) => return self.jobs.forget(job).await.map(Ok),
+            Action::Record(film) => tell(film),
+            Action::Claim(_)
+            | Action::Reclaim(_)
+            | Action::ClearFailure(_)
+            | Action::Discard(_)
+            | Action::TrashOriginal(_)
+            | Action::GiveUp(_)
+            | Action::Tidy(_)
+            | Action::TakeUp(_)
+            | Action::Answered(_) => {}
+        }
+        if let Action::Record(film) = &action {
+            self.notify(film);
+        }
+        let film = self.films.as_ref().and_then(|films| films.get(action.film())).cloned();
+        let inbox = self.inbox.clone();
+        let (done, action) = self.share.run(LIMIT, move || Ok((perform(&inbox, &action, film.as_ref()), action))).await?;
+        if done.is_ok()
+            && let (Action::Record(film), Some(films)) = (action, &mut self.films)
+        {
+            films.insert(film.id.clone(), *film);
+        }
+        Ok(done)
+    }
+
+    /// Tells the address of the settings of a film that is given up. Nothing waits for that.
+    fn notify(&self, film: &Film) {
+        let (Some(address), Stage::Failing { reason, .. }) = (&self.notify, &film.stage) else { return };
+        let (address, text) = (address.clone(), format!("{}: {reason}", shown(&film.path)));
+        tokio::spawn(async move {
+            if let Err(error) = media_server::notify(&address, "a film could not be encoded", &text).await {
+                tracing::warn!("nobody was told of a film that failed: {error:#}");
+            }
+        });
+    }
+
+    async fn empty_trash(&mut self, settings: &Settings) -> Result<()> {
+        if self.trash_seen.is_some_and(|seen| seen.elapsed() < TRASH_EVERY) {
+            return Ok(());
+        }
+        let (inbox, originals) = (self.inbox.clone(), settings.originals.clone());
+        self.share
+            .run(LIMIT, move || {
+                for folder in trash::expired(trash::entries(&inbox)?, &originals, SystemTime::now()) {
+                    trash::delete(&folder).with_context(|| format!("{} can't be deleted", folder.display()))?;
+                    tracing::info!("{} has left the trash", folder.display());
+                }
+                Ok(())
+            })
+            .await?;
+        self.trash_seen = Some(Instant::now());
+        Ok(())
+    }
+}
+
+fn outside_hours(settings: &Settings, now: &ZonedDateTime) -> Option<String> {
+    let hours = settings.hours.filter(|hours| !hours.contain(now.time()))?;
+    Some(format!("waits for the hours {}", String::from(hours)))
+}
+
+fn arriving(moving: Vec<(Dropped, Duration)>, misplaced: Vec<(PathBuf, String)>, stable: Duration) -> Vec<(String, u64, String)> {
+    let moving = moving.into_iter().map(|(drop, age)| {
+        let why = match age.as_secs() {
+            0..3 => "is being copied".to_owned(),
+            _ => format!("unchanged for {} of {} s", age.as_secs(), stable.as_secs()),
+        };
+        (shown(&drop.path), drop.stamp.size, why)
+    });
+    moving.chain(misplaced.into_iter().map(|(path, why)| (shown(&path), 0, why))).collect()
+}
+
+fn tell(film: &Film) {
+    let name = shown(&film.path);
+    match &film.stage {
+        Stage::Claimed if film.attempts == 0 => tracing::info!("{name}: claimed as {}", film.id),
+        Stage::Claimed => tracing::warn!("{name}: attempt {} failed: {}", film.attempts, film.last_reason.as_deref().unwrap_or_default()),
+        Stage::Encoded if film.attempts == 0 => tracing::info!("{name}: encoded and verified"),
+        Stage::Encoded => tracing::warn!("{name}: not published yet: {}", film.last_reason.as_deref().unwrap_or_default()),
+        Stage::Published { published, .. } => tracing::info!("{name}: in the library as {}", shown(&published.path)),
+        Stage::Done { .. } => tracing::info!("{name}: done"),
+        Stage::Failing { reason, .. } => tracing::warn!("{name}: failed: {reason}"),
+        Stage::Failed { .. } => tracing::info!("{name}: in failed/"),
+    }
+}

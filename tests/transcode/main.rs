@@ -1,0 +1,239 @@
+//! Films on plain folders through the real HandBrakeCLI: dropped, encoded, published, and looked at with ffprobe.
+
+mod films;
+mod page;
+mod shares;
+mod stand_in;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use films::{Made, probe};
+use shares::Shares;
+use stand_in::StandIn;
+
+#[test]
+fn a_film_comes_out_verified_in_the_library() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "languages": ["eng"], "stableSeconds": 1, "reserve": 0}"#);
+    let film = shares.drop("Movies/Up (2009)/Up.mkv", Made::Whole.bytes());
+    let watcher = shares.watch();
+    shares.wait("the film in the library", || shares.in_library("Movies/Up (2009)/Up.mkv").exists() && shares.is_idle());
+    drop(watcher);
+
+    let found = probe(&shares.in_library("Movies/Up (2009)/Up.mkv"));
+    assert!((found.duration - 10.0).abs() < 0.2, "{found:?}");
+    assert_eq!(found.chapters, 3);
+    assert_eq!(found.streams, ["video h264 ", "audio aac eng", "audio ac3 eng", "subtitle ass eng"], "the German track is left out");
+    assert_eq!(shares.in_trash(), [film], "the original, byte for byte");
+    assert_eq!(shares.left_over(), [""; 0]);
+    assert_eq!(fs::read_dir(shares.in_library("Movies/Up (2009)")).expect("a folder").count(), 1, "no hidden copies stay");
+}
+
+#[test]
+fn a_film_dropped_again_replaces_the_first() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    let place = shares.in_library("Movies/Up.mkv");
+    shares.drop("Movies/Up.mkv", Made::Short.bytes());
+    let watcher = shares.watch();
+    shares.wait("the first version", || place.exists() && shares.is_idle());
+    let first = fs::read(&place).expect("a film");
+    // The settings are read for each film anew.
+    let preset = r#"{"VersionMajor": 50, "VersionMinor": 0, "PresetList": [{"PresetName": "Small", "Type": 1, "FileFormat": "av_mkv",
+        "VideoEncoder": "x264", "VideoPreset": "ultrafast", "VideoQualitySlider": 40, "VideoQualityType": 2, "PictureWidth": 320,
+        "AudioTrackSelectionBehavior": "first", "AudioList": [{"AudioEncoder": "av_aac", "AudioBitrate": 64}]}]}"#;
+    shares.setting_file("small.json", preset);
+    shares.settings(r#"{"folders": {"Movies": {"preset": {"file": "small.json", "name": "Small"}}}, "stableSeconds": 1, "reserve": 0}"#);
+    let second = shares.drop("Movies/Up.mkv", Made::Short.bytes());
+    shares.wait("the second version", || fs::read(&place).is_ok_and(|film| film != first) && shares.is_idle());
+    drop(watcher);
+    assert_eq!(probe(&place).width, 320);
+    let trash = shares.in_trash();
+    assert_eq!(trash.len(), 3, "two originals, and the first version");
+    assert!(trash.contains(&first) && trash.contains(&second));
+    assert_eq!(fs::read_dir(shares.in_library("Movies")).expect("a folder").count(), 1);
+}
+
+#[test]
+fn what_is_no_film_goes_to_failed_with_the_reason() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    let whole = Made::Whole.bytes();
+    let mut corrupt = whole.clone();
+    let middle = corrupt.len() / 3..corrupt.len() * 2 / 3;
+    corrupt[middle].fill(0);
+    let cases: [(&str, Vec<u8>, &str); 5] = [
+        ("truncated.mkv", whole[..whole.len() / 3].to_vec(), "damaged or breaks off"),
+        ("corrupt.mkv", corrupt, "damaged or breaks off"),
+        ("empty.mkv", Vec::new(), "the file is empty"),
+        ("text.mkv", b"Not a film at all.\n".repeat(1000), "it is no film"),
+        ("sound.mkv", Made::Sound.bytes(), "there is sound in it, and no picture"),
+    ];
+    for (name, bytes, _) in &cases {
+        shares.drop(&format!("Movies/{name}"), bytes.clone());
+    }
+    symlink("/etc/passwd", shares.inbox("watch/Movies/link.mkv")).expect("linked");
+    let watcher = shares.watch();
+    shares.wait("all of them in failed/", || shares.reasons().len() == cases.len() + 1 && shares.is_idle());
+    drop(watcher);
+    for (name, bytes, words) in &cases {
+        let (text, film) = shares.reason_of(name);
+        assert!(text.contains(words), "{name}: {text}");
+        assert_eq!(fs::read(film).expect("it is kept"), *bytes, "{name}");
+    }
+    let (text, link) = shares.reason_of("link.mkv");
+    assert!(text.contains("symbolic link") && link.is_symlink(), "{text}");
+    assert_eq!(shares.films_in_library(), [""; 0]);
+    assert_eq!(shares.left_over(), [""; 0]);
+}
+
+#[test]
+fn names_are_only_names() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    let long = "x".repeat(246);
+    let names = [
+        "-rf.mkv",
+        "Ocean's \"Eleven\".mkv",
+        "$(reboot) `reboot` ; & | *.mkv",
+        "two\nlines.mkv",
+        "🎬 Amélie.mkv",
+        "  spaces  .mkv",
+        "(500) Days of Summer (2009)/film.mkv",
+        "another/film.mkv",
+        &format!("{long}.mkv"),
+    ];
+    for name in names {
+        shares.drop(&format!("Movies/{name}"), Made::Short.bytes());
+    }
+    let watcher = shares.watch();
+    shares.wait("all of them in the library", || shares.films_in_library().len() == names.len() && shares.is_idle());
+    drop(watcher);
+    let mut wanted: Vec<String> = names.iter().map(|name| format!("Movies/{name}")).collect();
+    wanted.sort();
+    assert_eq!(shares.films_in_library(), wanted);
+    assert_eq!(shares.in_trash().len(), names.len());
+    assert_eq!(shares.left_over(), [""; 0]);
+}
+
+#[test]
+fn a_copy_that_stalls_is_taken_whole() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    let whole = Made::Whole.bytes();
+    let path = shares.inbox("watch/Movies/Up.mkv");
+    let mut copy = fs::File::create(&path).expect("made");
+    std::io::Write::write_all(&mut copy, &whole[..whole.len() / 2]).expect("written");
+    let watcher = shares.watch();
+    // The copier stops for so long that half the film is claimed, and found wanting.
+    shares.wait("half the film in failed/", || shares.reasons().len() == 1 && shares.is_idle());
+    std::io::Write::write_all(&mut copy, &whole[whole.len() / 2..]).expect("written");
+    drop(copy);
+    shares.wait("the film in the library", || shares.in_library("Movies/Up.mkv").exists() && shares.is_idle());
+    drop(watcher);
+    assert!((probe(&shares.in_library("Movies/Up.mkv")).duration - 10.0).abs() < 0.2);
+    assert_eq!(shares.in_trash(), [whole]);
+    assert_eq!(shares.reasons(), [""; 0]);
+    assert_eq!(shares.left_over(), [""; 0]);
+}
+
+/// A library that is away while films are encoded: they wait, and nothing is written where its mount point is.
+#[test]
+fn a_library_that_is_away_is_waited_for() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    let marker = shares.in_library(".hostler-share");
+    fs::remove_file(&marker).expect("removed");
+    shares.drop("Movies/Up.mkv", Made::Short.bytes());
+    let watcher = shares.watch();
+    shares.wait("the reason on record", || shares.status().contains("is not mounted"));
+    assert_eq!(fs::read_dir(shares.in_library("")).expect("a folder").count(), 0);
+    fs::write(&marker, "").expect("written");
+    shares.wait("the film in the library", || shares.in_library("Movies/Up.mkv").exists() && shares.is_idle());
+    drop(watcher);
+}
+
+/// The watcher is killed again and again, and its encoders with it.
+#[test]
+fn a_watcher_that_is_killed_loses_nothing() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let films: Vec<Vec<u8>> = (0..4).map(|number| shares.drop(&format!("Movies/{number}.mkv"), Made::Short.bytes())).collect();
+    let mut kills = 0;
+    while shares.films_in_library().len() < films.len() || !shares.is_idle() {
+        let mut watcher = shares.watch();
+        // Each life is a little longer than the one before, so that every state is met.
+        watcher.kill_after(std::time::Duration::from_millis(40 + kills * 35));
+        kills += 1;
+        assert!(kills < 200, "no end: {:?}", shares.left_over());
+    }
+    assert!(kills > 5, "{kills} lives say little");
+    assert_eq!(shares.films_in_library().len(), films.len());
+    assert_eq!(shares.in_trash(), films);
+    assert_eq!(shares.left_over(), [""; 0]);
+}
+
+#[test]
+fn a_film_that_may_not_be_read_fails_with_that_reason() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    shares.drop("Movies/Up.mkv", Made::Short.bytes());
+    let path = shares.inbox("watch/Movies/Up.mkv");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("changed");
+    if fs::File::open(&path).is_ok() {
+        // Root may read anything: the case is another user's.
+        shares.give_to_nobody();
+    }
+    let watcher = shares.watch();
+    shares.wait("the reason", || shares.reasons().len() == 1 && shares.is_idle());
+    drop(watcher);
+    assert!(shares.reason_of("Up.mkv").0.contains("permission denied"));
+    assert!(Path::new(&shares.reason_of("Up.mkv").1).exists());
+}
+
+/// Plex is asked for its sections, to look at the one folder, and whether it shows the film; a webhook hears of the film that failed.
+#[test]
+fn a_media_server_is_asked_to_look_at_the_folder() {
+    let plex = StandIn::new(|request| match request.split(['?', ' ']).nth(1).unwrap_or_default() {
+        "/library/sections" => r#"{"MediaContainer": {"Directory": [{"key": "7", "Location": [{"path": "/data/Movies"}]}]}}"#,
+        "/library/sections/7/all" => r#"{"MediaContainer": {"Metadata": [{"Media": [{"Part": [{"file": "/data/Movies/a b/Up.mkv"}]}]}]}}"#,
+        _ => "",
+    });
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1}"#);
+    shares.setting_file("token", "s3cret\n");
+    let token = shares.settings_folder().join("token");
+    let server = serde_json::json!({"kind": "plex", "url": plex.address, "tokenFile": token});
+    let settings =
+        serde_json::json!({"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "mediaServer": server, "notify": plex.address});
+    shares.settings(&settings.to_string());
+    shares.drop("Movies/a b/Up.mkv", Made::Short.bytes());
+    shares.drop("Movies/text.mkv", b"Not a film at all.\n".repeat(1000));
+    let watcher = shares.watch();
+    shares.wait("both films' end", || shares.reasons().len() == 1 && shares.in_library("Movies/a b/Up.mkv").exists() && shares.is_idle());
+    drop(watcher);
+    let (mut asked, heads) = plex.requests();
+    asked.sort();
+    let all = "GET /library/sections/7/all?sort=addedAt%3Adesc&X-Plex-Container-Start=0&X-Plex-Container-Size=50";
+    let refresh = "GET /library/sections/7/refresh?path=%2Fdata%2FMovies%2Fa%20b";
+    assert_eq!(asked, ["GET /library/sections", all, refresh, "POST /"]);
+    assert_eq!(heads.iter().filter(|head| head.contains("x-plex-token: s3cret")).count(), 3);
+    assert!(!shares.log().contains("s3cret") && shares.log().contains("Plex shows it"), "{}", shares.log());
+}
+
+/// A film that can't be moved to the trash, say, keeps the others from nothing.
+#[test]
+fn one_film_that_is_stuck_keeps_no_other_waiting() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    shares.drop("Movies/a.mkv", Made::Short.bytes());
+    let watcher = shares.watch();
+    shares.wait("the first film", || shares.is_idle() && shares.films_in_library().len() == 1);
+    drop(watcher);
+    // A file where the second film's folder in failed/ would be.
+    shares.drop("Movies/b.mkv", b"Not a film at all.\n".repeat(1000));
+    let watcher = shares.watch();
+    shares.wait("its claim", || !shares.left_over().is_empty());
+    let claimed = shares.left_over().into_iter().find(|path| path.contains("/claim/")).expect("claimed");
+    let id = claimed.rsplit('/').next().expect("a name").to_owned();
+    fs::write(shares.inbox("failed").join(&id), "in the way").expect("written");
+    shares.wait("the trouble on record", || shares.status().contains("can't be moved to failed/"));
+    shares.drop("Movies/c.mkv", Made::Short.bytes());
+    shares.wait("the third film", || shares.films_in_library().len() == 2);
+    fs::remove_file(shares.inbox("failed").join(&id)).expect("removed");
+    shares.wait("the second film in failed/", || shares.is_idle() && shares.left_over().is_empty());
+    drop(watcher);
+    assert!(shares.reason_of("b.mkv").1.exists());
+}

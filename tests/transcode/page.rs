@@ -1,0 +1,72 @@
+//! The status page, as a browser with and without JavaScript, another site and a scraper meet it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::films::Made;
+use super::shares::Shares;
+
+/// Status line, headers and body.
+fn ask(address: &str, request: &str, headers: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    write!(stream, "{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n").expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("answered");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    (head.to_owned(), body.to_owned())
+}
+
+#[test]
+fn a_film_that_failed_is_tried_again_from_the_page() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let (_page, address) = shares.page();
+    shares.drop("Movies/<i>Up</i> & \"down\".mkv", b"Not a film at all.\n".repeat(100));
+    let _watcher = shares.watch();
+    let page = || ask(&address, "GET /", "").1;
+    shares.wait("the film on the page", || page().contains("it is no film"));
+    let html = page();
+    assert!(html.contains("Movies&#x2f;&lt;i&gt;Up&lt;&#x2f;i&gt; &amp; &quot;down&quot;.mkv"), "{html}");
+    let form = html.split("action=\"/retry/").nth(1).expect("a form for it");
+    let retry = format!("POST /retry/{}", form.split('"').next().expect("an id"));
+
+    let (head, _) = ask(&address, &retry, "Origin: http://evil.example\r\nContent-Length: 0\r\n");
+    assert!(head.starts_with("HTTP/1.1 403"), "{head}");
+    assert!(ask(&address, &retry, "Sec-Fetch-Site: cross-site\r\nContent-Length: 0\r\n").0.starts_with("HTTP/1.1 403"));
+    assert!(ask(&address, "POST /retry/..%2f..%2fpaused", "X-Hostler: 1\r\nContent-Length: 0\r\n").0.starts_with("HTTP/1.1 404"));
+    assert!(ask(&address, &retry.replace("POST", "GET"), "").0.starts_with("HTTP/1.1 405"), "a link changes nothing");
+    let rounds = || shares.log().matches(": failed: it is no film").count();
+    assert_eq!(rounds(), 1);
+
+    // As a browser without JavaScript sends the form: it is led back to the page.
+    let (head, _) = ask(&address, &retry, &format!("Origin: http://{address}\r\nContent-Length: 0\r\n"));
+    assert!(head.starts_with("HTTP/1.1 303") && head.contains("location: /\r\n"), "{head}");
+    shares.wait("a second attempt", || rounds() == 2);
+}
+
+#[test]
+fn the_page_follows_what_happens() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let (_page, address) = shares.page();
+    let (head, _) = ask(&address, "GET /", "");
+    assert!(head.contains("content-security-policy: default-src 'none'"), "{head}");
+    assert!(ask(&address, "GET /healthz", "").0.starts_with("HTTP/1.1 200"));
+    // What is live: each change is an event with the part of the page that changes.
+    let mut stream = TcpStream::connect(&address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+    write!(stream, "GET /events HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("sent");
+    shares.drop("Movies/Up.mkv", Made::Short.bytes());
+    let _watcher = shares.watch();
+    let live = BufReader::new(stream).lines().map_while(Result::ok).any(|line| line.contains("<b>1</b> done"));
+    assert!(live, "the stream tells of the film's end");
+    assert!(ask(&address, "GET /metrics", "").1.contains("hostler_transcode_films{state=\"done\"} 1"));
+    assert!(ask(&address, "POST /pause", "X-Hostler: 1\r\nContent-Length: 0\r\n").0.starts_with("HTTP/1.1 303"));
+    shares.wait("the pause on the page", || ask(&address, "GET /", "").1.contains("Go on"));
+    // A share that goes away leaves the page, with what was known.
+    std::fs::rename(shares.inbox(".hostler-share"), shares.inbox("gone")).expect("renamed");
+    shares.wait("the trouble on the page", || {
+        let html = ask(&address, "GET /", "").1;
+        html.contains("is not mounted") && html.contains("<b>1</b> done")
+    });
+}

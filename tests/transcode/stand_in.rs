@@ -1,0 +1,47 @@
+//! A server that answers what it is told to, and remembers what it was asked.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+pub struct StandIn {
+    pub address: String,
+    /// Request line without the version, and the headers.
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl StandIn {
+    pub fn new(answer: impl Fn(&str) -> &'static str + Send + 'static) -> StandIn {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("bound"));
+        let asked = Arc::<Mutex<Vec<(String, String)>>>::default();
+        let kept = Arc::clone(&asked);
+        // Ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if let Some((line, head)) = serve(stream, &answer) {
+                    kept.lock().expect("no panic").push((line, head));
+                }
+            }
+        });
+        StandIn { address, asked }
+    }
+
+    pub fn requests(&self) -> (Vec<String>, Vec<String>) {
+        self.asked.lock().expect("no panic").iter().cloned().unzip()
+    }
+}
+
+fn serve(stream: TcpStream, answer: &impl Fn(&str) -> &'static str) -> Option<(String, String)> {
+    let mut reader = BufReader::new(stream);
+    let (mut line, mut head) = (String::new(), String::new());
+    reader.read_line(&mut line).ok()?;
+    let line = line.trim_end().strip_suffix(" HTTP/1.1")?.to_owned();
+    while reader.read_line(&mut head).ok()? > 2 {}
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0);
+    reader.by_ref().take(length).read_to_end(&mut Vec::new()).ok()?;
+    let body = answer(&line);
+    let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    reader.get_mut().write_all(text.as_bytes()).ok()?;
+    Some((line, head.to_ascii_lowercase()))
+}
