@@ -9,6 +9,7 @@ use super::{Action, File};
 use crate::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact};
 use crate::inventory::{MachineName, Taint};
 use crate::plan::Step;
+use crate::plan::goal::wiped;
 use crate::plan::planner::{INIT_BEGUN, JOIN_BEGUN, PROGRAMS_BEGUN, WIPE_BEGUN};
 use crate::plan::wanted::{self, peer};
 
@@ -105,7 +106,10 @@ impl World {
         let facts = self.machines.entry(name.clone()).or_default();
         match &step.action {
             Action::InstallPackages { packages } => {
-                let brought = wanted::PACKAGES.iter().filter(|(_, package)| packages.iter().any(|wanted| wanted == package));
+                let brought = wanted::PACKAGES
+                    .iter()
+                    .chain(wanted::VIP_PACKAGES)
+                    .filter(|(_, package)| packages.iter().any(|wanted| wanted == package));
                 facts.programs.extend(brought.map(|(program, _)| (*program).to_owned()));
             }
             Action::SwapOff { .. } => {
@@ -139,7 +143,7 @@ impl World {
                 facts.applied.remove(PROGRAMS_BEGUN);
             }
             Action::ConfigureUnit { unit, files, stale, restart } => {
-                check(facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
+                check(unit == wanted::VIP_UNIT || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
                 check(unit != KUBELET || !restart || facts.swap.is_empty(), "kubelet ends while swap is on")?;
                 check(unit != CONTAINERD || facts.modules.contains("overlay"), "there is no overlay file system yet")?;
                 files.iter().for_each(|file| write(facts, file));
@@ -198,7 +202,8 @@ impl World {
             Action::Wipe { .. } => {
                 facts.kubernetes = Default::default();
                 facts.applied.clear();
-                facts.files.remove(wanted::KUBELET_CONFIG);
+                facts.files.retain(|path, _| !wiped(path));
+                facts.units.remove(wanted::VIP_UNIT);
                 facts.units.entry(KUBELET.to_owned()).or_default().active = false;
                 if !self.machines.values().any(|facts| facts.kubernetes.control_plane) {
                     self.cluster = None;

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::planner::{Planner, begun};
 use super::refusal::other_cluster;
-use super::wanted::peer;
+use super::wanted::{self, peer};
 use super::{Plan, Stage, StepId, everything, gate, graph, plan};
 use crate::action::Action;
 use crate::artifact::Manifest;
@@ -28,8 +28,22 @@ pub enum Goal {
 }
 
 /// What a wipe takes away: see `templates/machine/wipe.sh`.
-const WIPED: &[&str] =
-    &["/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd", "/etc/cni/net.d", "/var/lib/cni", "/run/flannel", "/etc/hostler"];
+const WIPED: &[&str] = &[
+    "/etc/kubernetes",
+    "/var/lib/kubelet",
+    "/var/lib/etcd",
+    "/etc/cni/net.d",
+    "/var/lib/cni",
+    "/run/flannel",
+    "/etc/hostler",
+    "/etc/systemd/system/hostler-vip.service",
+    "/usr/local/lib/hostler",
+];
+
+/// Whether a wipe takes the file away.
+pub fn wiped(path: &str) -> bool {
+    WIPED.iter().any(|wiped| overlap(path, wiped))
+}
 
 impl Goal {
     /// Machines whose facts the goal needs; all for `up` and `reset`. For one machine: itself, and the control planes that stay.
@@ -113,6 +127,8 @@ fn without(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, nam
             if to_wipe(facts) {
                 facts.kubernetes = KubernetesFacts::default();
                 facts.applied.clear();
+                facts.files.retain(|path, _| !wiped(path));
+                facts.units.remove(wanted::VIP_UNIT);
             }
             facts.cluster = None;
         } else if let Some(cluster) = &mut facts.cluster {
