@@ -32,11 +32,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     let inventory = inventory::load(&arguments.common.inventory)?;
     let name = known(&inventory, &arguments.machine)?;
     let goal = Goal::Remove { machine: name.clone(), dead: arguments.dead };
-    let (mut status, plan) = carry_out(&Order::new(goal, arguments.yes), &arguments.common, false, reporter).await?;
-    // That a dead machine can't be reached is what was said of it.
-    if arguments.dead && status == ExitStatus::Unreachable {
-        status = ExitStatus::Done;
-    }
+    let (status, plan) = carry_out(&Order::new(goal, arguments.yes), &arguments.common, false, reporter).await?;
     if status == ExitStatus::Done {
         let file = &arguments.common.inventory;
         if arguments.edit {

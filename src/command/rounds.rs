@@ -152,12 +152,14 @@ pub async fn carry_out(order: &Order, common: &Common, from_source: bool, report
         }
         super::kubeconfig::keep(&run, &inventory, order.kubeconfig_file.as_deref(), reporter).await?;
     }
-    Ok((status(&outcome, &done, &seen), done))
+    Ok((status(&outcome, &done, &order.goal, &seen), done))
 }
 
 /// The highest of what went wrong.
-fn status(outcome: &Outcome, done: &Plan, seen: &BTreeMap<MachineName, Observation>) -> ExitStatus {
-    let unreachable = seen.values().any(|observation| matches!(observation, Observation::Unreachable(_)));
+fn status(outcome: &Outcome, done: &Plan, goal: &Goal, seen: &BTreeMap<MachineName, Observation>) -> ExitStatus {
+    // That a dead machine can't be reached is what was said of it.
+    let dead = |name: &MachineName| matches!(goal, Goal::Remove { machine, dead: true } if machine == name);
+    let unreachable = seen.iter().any(|(name, observation)| matches!(observation, Observation::Unreachable(_)) && !dead(name));
     ExitStatus::highest([
         if outcome.failed.is_empty() && outcome.blocked.is_empty() { ExitStatus::Done } else { ExitStatus::Failed },
         if done.refusals.is_empty() { ExitStatus::Done } else { ExitStatus::Refused },
