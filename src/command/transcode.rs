@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
+use tracing_subscriber::EnvFilter;
 
 use crate::cli::transcode::{Film, TranscodeCommand};
 use crate::report::{ExitStatus, Failure};
@@ -80,7 +81,15 @@ pub async fn run(command: TranscodeCommand, json: bool) -> Result<u8> {
 
 /// What a pod's log shows: lines, without colours or times, which the cluster adds.
 fn lines_to_stderr() {
-    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time().with_target(false).try_init();
+    // What the client of the API server would say by itself is said by whoever called it.
+    let filter = EnvFilter::new("info,kube_client=off");
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .try_init();
 }
 
 async fn watch(inbox: PathBuf, settings: PathBuf, here: Option<PathBuf>, who: String) -> Result<u8> {
