@@ -88,6 +88,12 @@ pub enum TranscodeCommand {
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
     },
+    /// Write the objects of the cluster that make up the workload, for `kubectl apply --server-side`
+    #[command(hide = true)]
+    Manifests {
+        /// What they are made of, as JSON
+        installation: PathBuf,
+    },
     /// Mark shares as what they are (what runs once, when the workload is installed)
     #[command(hide = true)]
     Mark {

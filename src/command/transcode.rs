@@ -19,6 +19,7 @@ use crate::transcode::encode::{self, Ended, Task};
 use crate::transcode::film::FilmId;
 use crate::transcode::jobs::{Here, Jobs};
 use crate::transcode::layout::{Inbox, Library, MARKER, write_json, write_whole};
+use crate::transcode::manifests::Installation;
 use crate::transcode::media_server;
 use crate::transcode::page;
 use crate::transcode::publish;
@@ -60,6 +61,13 @@ pub async fn run(command: TranscodeCommand, json: bool) -> Result<u8> {
         TranscodeCommand::Page { inbox, listen } => {
             lines_to_stderr();
             page(Inbox { root: inbox.inbox }, listen).await
+        }
+        TranscodeCommand::Manifests { installation } => {
+            let text = std::fs::read_to_string(&installation).with_context(|| format!("{} can't be read", installation.display()))?;
+            let installation: Installation =
+                serde_json::from_str(&text).with_context(|| format!("{} is no installation", installation.display()))?;
+            print!("{}", installation.manifests()?);
+            Ok(0)
         }
         TranscodeCommand::Mark { shares } => {
             for share in shares {
