@@ -28,6 +28,9 @@ use crate::transcode::settings::Settings;
 use crate::transcode::watch::Watcher;
 
 mod ask;
+mod try_out;
+
+pub use try_out::length;
 
 /// A copy that moves no byte for so long hangs.
 const STANDS_STILL_FOR: Duration = Duration::from_secs(180);
@@ -45,6 +48,7 @@ pub async fn run(command: TranscodeCommand, json: bool) -> Result<u8> {
         TranscodeCommand::Redo { film, cluster } => ask::redo(&film, &cluster).await,
         TranscodeCommand::Pause { cluster } => ask::pause(&cluster).await,
         TranscodeCommand::Resume { cluster } => ask::resume(&cluster).await,
+        TranscodeCommand::Try(arguments) => try_out::run(&arguments),
         TranscodeCommand::Test { folder, cluster } => ask::test(folder.as_deref(), &cluster).await,
         TranscodeCommand::Watch { inbox, settings, here, who } => {
             lines_to_stderr();
