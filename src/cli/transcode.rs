@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use jiff::SignedDuration;
 
 #[derive(Debug, Subcommand)]
 pub enum TranscodeCommand {
@@ -36,6 +37,8 @@ pub enum TranscodeCommand {
         #[command(flatten)]
         cluster: Cluster,
     },
+    /// Encode a part of a film on this computer, to look at what a preset makes of it
+    Try(Try),
     /// Send a sample of 20 seconds through everything, and tell where it landed
     Test {
         /// The folder of watch/ it is dropped into; the first one, if not said
@@ -88,6 +91,12 @@ pub enum TranscodeCommand {
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
     },
+    /// Write the objects of the cluster that make up the workload, for `kubectl apply --server-side`
+    #[command(hide = true)]
+    Manifests {
+        /// What they are made of, as JSON
+        installation: PathBuf,
+    },
     /// Mark shares as what they are (what runs once, when the workload is installed)
     #[command(hide = true)]
     Mark {
@@ -100,6 +109,26 @@ pub enum TranscodeCommand {
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Try {
+    pub film: PathBuf,
+    /// Where in the film to begin: 90s, 10m, 1h2m
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = crate::command::transcode::length)]
+    pub from: SignedDuration,
+    /// How much of it
+    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = crate::command::transcode::length)]
+    pub length: SignedDuration,
+    /// settings.json; presets lie beside it. Without it: hostler's own preset
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// Whose preset: a folder of the settings
+    #[arg(long, requires = "settings")]
+    pub folder: Option<String>,
+    /// Where it is written [default: FILM.try.mkv in this folder]
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
+use tracing_subscriber::EnvFilter;
 
 use crate::cli::transcode::{Film, TranscodeCommand};
 use crate::report::{ExitStatus, Failure};
@@ -18,6 +19,7 @@ use crate::transcode::encode::{self, Ended, Task};
 use crate::transcode::film::FilmId;
 use crate::transcode::jobs::{Here, Jobs};
 use crate::transcode::layout::{Inbox, Library, MARKER, write_json, write_whole};
+use crate::transcode::manifests::Installation;
 use crate::transcode::media_server;
 use crate::transcode::page;
 use crate::transcode::publish;
@@ -26,6 +28,9 @@ use crate::transcode::settings::Settings;
 use crate::transcode::watch::Watcher;
 
 mod ask;
+mod try_out;
+
+pub use try_out::length;
 
 /// A copy that moves no byte for so long hangs.
 const STANDS_STILL_FOR: Duration = Duration::from_secs(180);
@@ -43,6 +48,7 @@ pub async fn run(command: TranscodeCommand, json: bool) -> Result<u8> {
         TranscodeCommand::Redo { film, cluster } => ask::redo(&film, &cluster).await,
         TranscodeCommand::Pause { cluster } => ask::pause(&cluster).await,
         TranscodeCommand::Resume { cluster } => ask::resume(&cluster).await,
+        TranscodeCommand::Try(arguments) => try_out::run(&arguments),
         TranscodeCommand::Test { folder, cluster } => ask::test(folder.as_deref(), &cluster).await,
         TranscodeCommand::Watch { inbox, settings, here, who } => {
             lines_to_stderr();
@@ -59,6 +65,13 @@ pub async fn run(command: TranscodeCommand, json: bool) -> Result<u8> {
         TranscodeCommand::Page { inbox, listen } => {
             lines_to_stderr();
             page(Inbox { root: inbox.inbox }, listen).await
+        }
+        TranscodeCommand::Manifests { installation } => {
+            let text = std::fs::read_to_string(&installation).with_context(|| format!("{} can't be read", installation.display()))?;
+            let installation: Installation =
+                serde_json::from_str(&text).with_context(|| format!("{} is no installation", installation.display()))?;
+            print!("{}", installation.manifests()?);
+            Ok(0)
         }
         TranscodeCommand::Mark { shares } => {
             for share in shares {
@@ -80,7 +93,15 @@ pub async fn run(command: TranscodeCommand, json: bool) -> Result<u8> {
 
 /// What a pod's log shows: lines, without colours or times, which the cluster adds.
 fn lines_to_stderr() {
-    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).without_time().with_target(false).try_init();
+    // What the client of the API server would say by itself is said by whoever called it.
+    let filter = EnvFilter::new("info,kube_client=off");
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .try_init();
 }
 
 async fn watch(inbox: PathBuf, settings: PathBuf, here: Option<PathBuf>, who: String) -> Result<u8> {

@@ -171,6 +171,13 @@ impl Cluster {
 
 async fn answer<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T> {
     match tokio::time::timeout(LIMIT, request).await {
+        Ok(Err(error @ (kube::Error::Service(_) | kube::Error::HyperError(_)))) => {
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(deeper) = cause.source() {
+                cause = deeper;
+            }
+            bail!("the API server does not answer: {cause}")
+        }
         Ok(result) => Ok(result?),
         Err(_) => bail!("the API server does not answer"),
     }

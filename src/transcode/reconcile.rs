@@ -148,10 +148,17 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
     let mut films: Vec<&Film> = world.films.values().filter(|film| !asked.contains(&film.id)).collect();
     films.sort_by_key(|film| (film.claimed, &film.id));
     let active = |job: &Job, state: JobState| job.task == Task::Encode && state == JobState::Active;
+    // Of several drops for one place in the library, the earliest: the others wait for it, or an older one would replace a newer.
+    let mut first: BTreeMap<PathBuf, &FilmId> = BTreeMap::new();
+    for film in films.iter().filter(|film| !film.ended()) {
+        if let Ok(place) = place_of(&film.path) {
+            first.entry(place).or_insert(&film.id);
+        }
+    }
     let mut busy = world.jobs.iter().filter(|(job, state)| active(job, **state)).count();
     for film in films {
         let files = world.files.get(&film.id).cloned().unwrap_or_default();
-        let mut one = One { world, film, files: &files, busy: &mut busy, actions: &mut actions, waiting: &mut waiting };
+        let mut one = One { world, film, files: &files, first: &first, busy: &mut busy, actions: &mut actions, waiting: &mut waiting };
         one.stage();
     }
     for job in world.jobs.keys().filter(|job| !world.films.contains_key(&job.id)) {
@@ -208,6 +215,8 @@ struct One<'a> {
     world: &'a World,
     film: &'a Film,
     files: &'a Files,
+    /// Who comes first, by the place in the library.
+    first: &'a BTreeMap<PathBuf, &'a FilmId>,
     /// Encoders' Jobs that have not ended.
     busy: &'a mut usize,
     actions: &'a mut Vec<Action>,
@@ -352,13 +361,9 @@ impl One<'_> {
 
     /// Why it can't be encoded now.
     fn waits(&self) -> Option<String> {
-        let place = place_of(&self.film.path).ok();
-        let earlier = self.world.films.values().find(|other| {
-            let before = (other.claimed, &other.id) < (self.film.claimed, &self.film.id);
-            before && !other.ended() && place.is_some() && place_of(&other.path).ok() == place
-        });
-        if let Some(earlier) = earlier {
-            return Some(format!("an earlier drop of this film comes first ({})", earlier.id));
+        let earlier = place_of(&self.film.path).ok().and_then(|place| self.first.get(&place));
+        if let Some(earlier) = earlier.filter(|earlier| ***earlier != self.film.id) {
+            return Some(format!("an earlier drop of this film comes first ({earlier})"));
         }
         if let Some(until) = self.film.not_before.filter(|until| *until > self.world.now) {
             let seconds = until.duration_since(self.world.now).as_secs().max(1);

@@ -237,3 +237,41 @@ fn one_film_that_is_stuck_keeps_no_other_waiting() {
     drop(watcher);
     assert!(shares.reason_of("b.mkv").1.exists());
 }
+
+/// As a pod that is deleted, or a machine that is shut down: HandBrake ends with it, and nothing half done stays.
+#[test]
+fn an_encoder_that_is_stopped_takes_handbrake_with_it() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let id = shares.claimed(Made::Whole.bytes());
+    let mut encoder = shares.encode(&id, "one");
+    let work = shares.inbox("work").join(&id);
+    shares.wait("half a film", || work.join("one.part.mkv").exists());
+    let processes: Vec<String> =
+        fs::read_dir("/proc").expect("a folder").filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let is_ours = |pid: &String| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.starts_with(b"HandBrakeCLI\0") && String::from_utf8_lossy(&line).contains(work.to_str().expect("a path"))
+    };
+    let handbrake: Vec<&String> = processes.iter().filter(|pid| is_ours(pid)).collect();
+    assert_eq!(handbrake.len(), 1, "HandBrake runs");
+    encoder.terminate();
+    assert_eq!(encoder.ends(), Some(143));
+    assert!(!is_ours(handbrake[0]), "HandBrake has ended");
+    assert!(!work.join("one.part.mkv").exists() && !work.join("encoded.json").exists() && !work.join("failure.json").exists());
+}
+
+/// A machine that was cut off, and comes back while the film is encoded elsewhere.
+#[test]
+fn two_attempts_at_once_do_not_disturb_each_other() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let id = shares.claimed(Made::Whole.bytes());
+    let (mut one, mut two) = (shares.encode(&id, "one"), shares.encode(&id, "two"));
+    assert_eq!((one.ends(), two.ends()), (Some(0), Some(0)));
+    fs::remove_file(shares.inbox("paused")).expect("removed");
+    let watcher = shares.watch();
+    shares.wait("the film", || shares.in_library("Movies/Up.mkv").exists() && shares.is_idle());
+    drop(watcher);
+    assert!((probe(&shares.in_library("Movies/Up.mkv")).duration - 10.0).abs() < 0.2);
+    assert_eq!(shares.films_in_library().len(), 1);
+    assert_eq!(shares.left_over(), [""; 0]);
+}

@@ -25,6 +25,16 @@ pub struct Shares {
 pub struct Watcher(Child);
 
 impl Watcher {
+    pub fn terminate(&self) {
+        let pid = i32::try_from(self.0.id()).expect("a pid");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).expect("it is there");
+    }
+
+    /// Its exit status.
+    pub fn ends(&mut self) -> Option<i32> {
+        self.0.wait().expect("a child").code()
+    }
+
     pub fn kill_after(&mut self, life: Duration) {
         let end = Instant::now() + life;
         while Instant::now() < end && self.0.try_wait().expect("a child").is_none() {
@@ -99,6 +109,28 @@ impl Shares {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.root.path().join("log")).expect("made");
         command.stderr(log);
         Watcher(command.spawn().expect("hostler starts"))
+    }
+
+    /// One attempt at a film, as its pod runs it.
+    pub fn encode(&self, id: &str, who: &str) -> Watcher {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
+        command.args(["transcode", "encode", "--id", id, "--who", who, "--inbox"]).arg(self.inbox(""));
+        command.arg("--settings").arg(self.settings_folder().join("settings.json")).stdin(Stdio::null());
+        Watcher(command.spawn().expect("hostler starts"))
+    }
+
+    /// A film that is claimed, and nothing more; its id.
+    pub fn claimed(&self, bytes: Vec<u8>) -> String {
+        self.drop("Movies/Up.mkv", bytes);
+        // Paused: it is claimed, and not begun.
+        fs::write(self.inbox("paused"), "").expect("written");
+        let watcher = self.watch();
+        self.wait("its claim", || {
+            fs::read_dir(self.inbox("claim")).is_ok_and(|mut listed| listed.next().is_some()) && self.status().contains("paused")
+        });
+        drop(watcher);
+        let listed = fs::read_dir(self.inbox("claim")).expect("a folder").next().expect("claimed").expect("listed");
+        listed.file_name().into_string().expect("an id")
     }
 
     /// The status page, and its address.
