@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use hostler::inventory::{Inventory, Role, load, merge, parse};
+use hostler::inventory::{Inventory, Role, load, merge, parse, parse_beside};
 use hostler::report::ExitStatus;
 
 fn folder(name: &str) -> PathBuf {
@@ -34,7 +34,7 @@ fn compare(expected: &Path, text: &str, wrong: &mut Vec<String>) {
 /// What the file leaves to defaults is left out, but for the cluster and the connections.
 fn summary(inventory: &Inventory) -> String {
     let mut text = String::new();
-    let Inventory { cluster, machines, kubeadm, containerd, ignore_preflight_errors, snapshots, warnings } = inventory;
+    let Inventory { cluster, machines, kubeadm, containerd, ignore_preflight_errors, snapshots, transcode, warnings } = inventory;
     writeln!(text, "{cluster:?}").unwrap();
     for (name, machine) in machines {
         let role = if machine.role == Role::ControlPlane { "control plane" } else { "worker" };
@@ -72,6 +72,9 @@ fn summary(inventory: &Inventory) -> String {
     if let Some(snapshots) = snapshots {
         writeln!(text, "{snapshots:?}").unwrap();
     }
+    if let Some(transcode) = transcode {
+        writeln!(text, "{transcode:#?}").unwrap();
+    }
     for warning in warnings {
         writeln!(text, "warning: {warning}").unwrap();
     }
@@ -87,7 +90,7 @@ fn every_case_reads_as_its_text_says() {
         let name = case.file_name().unwrap().to_str().unwrap();
         let bytes = std::fs::read(case).unwrap();
         let text = match String::from_utf8(bytes) {
-            Ok(text) => match parse(&text, name) {
+            Ok(text) => match parse_beside(&text, name, case.parent()) {
                 Ok(inventory) => summary(&inventory),
                 Err(diagnostics) => {
                     // A place outside the file would show nothing.
@@ -109,6 +112,9 @@ fn every_case_reads_as_its_text_says() {
 fn no_expectation_is_left_over() {
     for entry in std::fs::read_dir(folder("tests/inventory")).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         assert!(path.with_extension("yaml").exists(), "{} has no case", path.display());
     }
 }
@@ -247,7 +253,9 @@ fn ten_thousand_mutated_inventories_are_read_or_refused_in_their_place() {
                 let lines = text.lines().count().max(1);
                 assert!(!diagnostics.problems().is_empty(), "{text}");
                 for problem in diagnostics.problems() {
-                    assert!((1..=lines).contains(&problem.place.line) && problem.place.column >= 1, "{problem:?}\n{text:?}");
+                    assert!((1..=lines).contains(&problem.place.line), "{problem:?}\n{text:?}");
+                    let end = text.lines().nth(problem.place.line - 1).map_or(0, |line| line.chars().count()) + 1;
+                    assert!((1..=end).contains(&problem.place.column), "{problem:?}\n{text:?}");
                 }
                 assert!(diagnostics.to_string().starts_with("mutated.yaml:"));
             }

@@ -138,7 +138,12 @@ fn within(kind: &Kind, found: &mut Vec<&'static Section>) {
 }
 
 fn table(text: &mut String, section: &'static Section) {
-    let _ = write!(text, "\n### In `{}`\n\n{}\n\n| key | takes | what for |\n|---|---|---|\n", section.path, section.doc);
+    let head = format!("\n### In `{}`\n", section.path);
+    // Two keys may take the same.
+    if text.contains(&head) {
+        return;
+    }
+    let _ = write!(text, "{head}\n{}\n\n| key | takes | what for |\n|---|---|---|\n", section.doc);
     for key in section.keys {
         let mut what = key.doc.to_owned();
         if key.required {

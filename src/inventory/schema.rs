@@ -1,6 +1,10 @@
 //! Every key of an inventory: its name, what it takes, its default, what it is for, and an example. The readers refuse what isn't
 //! here, `hostler schema` prints it, and docs/inventory.md is made from it.
 
+mod transcode;
+
+pub use transcode::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
+
 /// A mapping with known keys.
 #[derive(Debug)]
 pub struct Section {
@@ -109,6 +113,14 @@ pub static INVENTORY: Section = Section {
             default: "none are taken by themselves",
             doc: "Regular snapshots of the cluster's state, taken by the control planes themselves.",
             example: "\n  to: /srv/share/snapshots",
+        },
+        Key {
+            name: "transcode",
+            kind: Kind::Object(&TRANSCODE),
+            required: false,
+            default: "no workload",
+            doc: "The workload: a film dropped into a folder comes out, smaller and verified, in the library.",
+            example: "\n  inbox: nfs://192.168.1.11/srv/films\n  library: nfs://192.168.1.3/Plex\n  owner: { uid: 1000, gid: 100 }\n  folders: { Movies: {} }",
         },
         Key {
             name: "kubeadm",
