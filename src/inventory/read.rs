@@ -136,7 +136,10 @@ impl<'a> Fields<'a> {
     pub fn texts(&self, name: &str, problems: &mut Problems) -> Vec<Text<'a>> {
         let Some(field) = self.get(name, problems) else { return Vec::new() };
         let Data::Sequence(items) = &field.node.data else {
-            let message = format!("`{name}` is a list, and this is {}", field.node.what());
+            let mut message = format!("`{name}` is a list, and this is {}", field.node.what());
+            if plain(field.node).is_some_and(|text| text.starts_with('-')) {
+                message.push_str(": a space belongs behind `-`");
+            }
             problems.add(at(field.node, field.place), message, field.key.shown());
             return Vec::new();
         };

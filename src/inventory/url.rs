@@ -29,7 +29,8 @@ fn parsed(text: Text, example: &str, problems: &mut Problems) -> Option<Url> {
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback() || address.is_unspecified())
     };
     let why = match url {
-        _ if text.text.contains('@') => {
+        // Whatever stands before an `@` of the host, also where the rest can't be read.
+        _ if text.text.split("://").nth(1).and_then(|rest| rest.split('/').next()).is_some_and(|host| host.contains('@')) => {
             problems.add_secret(
                 text.place,
                 "a user or password in an address would be read by whoever reads the inventory: leave it out",
