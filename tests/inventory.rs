@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use hostler::command::render::rendered;
 use hostler::inventory::{Inventory, Role, load, merge, parse, parse_beside};
 use hostler::report::ExitStatus;
 
@@ -265,6 +266,7 @@ fn ten_thousand_mutated_inventories_are_read_or_refused_in_their_place() {
         .iter()
         .filter_map(|file| String::from_utf8(std::fs::read(file).unwrap()).ok())
         .collect();
+    let manifest = serde_json::from_str(include_str!("render/manifest.json")).unwrap();
     let (mut read, mut refused) = (0, 0);
     for _ in 0..10_000 {
         let text = mutated(&sources[numbers.below(sources.len())], &mut numbers);
@@ -272,6 +274,8 @@ fn ten_thousand_mutated_inventories_are_read_or_refused_in_their_place() {
             Ok(inventory) => {
                 read += 1;
                 assert!(inventory.control_planes().count() > 0, "{text}");
+                // What can be read can be planned and written.
+                rendered(&inventory, &manifest).unwrap_or_else(|error| panic!("{error:#}\n{text}"));
             }
             Err(diagnostics) => {
                 refused += 1;

@@ -32,6 +32,8 @@ pub struct Key {
 #[derive(Debug)]
 pub enum Kind {
     Text(&'static Form),
+    /// A text that may be written without quotes where it looks like a number or a truth value.
+    Scalar(&'static Form),
     /// A whole number within both ends.
     Number(u64, u64),
     Flag,
@@ -331,7 +333,7 @@ pub static MACHINE: Section = Section {
         },
         Key {
             name: "labels",
-            kind: Kind::Named(&LABEL_KEY, &Kind::Text(&LABEL_VALUE)),
+            kind: Kind::Named(&LABEL_KEY, &Kind::Scalar(&LABEL_VALUE)),
             required: false,
             default: "`{}`",
             doc: "Labels of its node.",
