@@ -4,7 +4,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use hostler::inventory::{Inventory, Role, load, merge, parse};
+use hostler::command::render::rendered;
+use hostler::inventory::{Inventory, Role, load, merge, parse, parse_beside};
 use hostler::report::ExitStatus;
 
 fn folder(name: &str) -> PathBuf {
@@ -34,7 +35,7 @@ fn compare(expected: &Path, text: &str, wrong: &mut Vec<String>) {
 /// What the file leaves to defaults is left out, but for the cluster and the connections.
 fn summary(inventory: &Inventory) -> String {
     let mut text = String::new();
-    let Inventory { cluster, machines, kubeadm, containerd, ignore_preflight_errors, snapshots, warnings } = inventory;
+    let Inventory { cluster, machines, kubeadm, containerd, ignore_preflight_errors, snapshots, transcode, warnings } = inventory;
     writeln!(text, "{cluster:?}").unwrap();
     for (name, machine) in machines {
         let role = if machine.role == Role::ControlPlane { "control plane" } else { "worker" };
@@ -72,6 +73,9 @@ fn summary(inventory: &Inventory) -> String {
     if let Some(snapshots) = snapshots {
         writeln!(text, "{snapshots:?}").unwrap();
     }
+    if let Some(transcode) = transcode {
+        writeln!(text, "{transcode:#?}").unwrap();
+    }
     for warning in warnings {
         writeln!(text, "warning: {warning}").unwrap();
     }
@@ -87,7 +91,7 @@ fn every_case_reads_as_its_text_says() {
         let name = case.file_name().unwrap().to_str().unwrap();
         let bytes = std::fs::read(case).unwrap();
         let text = match String::from_utf8(bytes) {
-            Ok(text) => match parse(&text, name) {
+            Ok(text) => match parse_beside(&text, name, case.parent()) {
                 Ok(inventory) => summary(&inventory),
                 Err(diagnostics) => {
                     // A place outside the file would show nothing.
@@ -109,6 +113,9 @@ fn every_case_reads_as_its_text_says() {
 fn no_expectation_is_left_over() {
     for entry in std::fs::read_dir(folder("tests/inventory")).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         assert!(path.with_extension("yaml").exists(), "{} has no case", path.display());
     }
 }
@@ -136,6 +143,31 @@ fn a_file_that_is_not_there_is_an_inventory_error() {
         assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
         assert!(error.to_string().contains(hint), "{error}");
     }
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Nobody ever writes into the pipe: whoever waits for it waits for good.
+    for path in [&pipe, Path::new("/dev/zero")] {
+        let (path, (done, is_done)) = (path.to_owned(), std::sync::mpsc::channel());
+        std::thread::spawn(move || done.send(load(&path).unwrap_err()));
+        let error = is_done.recv_timeout(std::time::Duration::from_secs(10)).expect("it is refused without being read");
+        assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
+        assert!(error.to_string().contains("no regular file"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_too_long_is_not_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inventory.yaml");
+    // A terabyte without a block on the disk.
+    std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    let error = load(&path).unwrap_err().to_string();
+    assert!(error.contains("at most 1048576 bytes"), "{error}");
 }
 
 #[test]
@@ -234,6 +266,7 @@ fn ten_thousand_mutated_inventories_are_read_or_refused_in_their_place() {
         .iter()
         .filter_map(|file| String::from_utf8(std::fs::read(file).unwrap()).ok())
         .collect();
+    let manifest = serde_json::from_str(include_str!("render/manifest.json")).unwrap();
     let (mut read, mut refused) = (0, 0);
     for _ in 0..10_000 {
         let text = mutated(&sources[numbers.below(sources.len())], &mut numbers);
@@ -241,13 +274,17 @@ fn ten_thousand_mutated_inventories_are_read_or_refused_in_their_place() {
             Ok(inventory) => {
                 read += 1;
                 assert!(inventory.control_planes().count() > 0, "{text}");
+                // What can be read can be planned and written.
+                rendered(&inventory, &manifest).unwrap_or_else(|error| panic!("{error:#}\n{text}"));
             }
             Err(diagnostics) => {
                 refused += 1;
                 let lines = text.lines().count().max(1);
                 assert!(!diagnostics.problems().is_empty(), "{text}");
                 for problem in diagnostics.problems() {
-                    assert!((1..=lines).contains(&problem.place.line) && problem.place.column >= 1, "{problem:?}\n{text:?}");
+                    assert!((1..=lines).contains(&problem.place.line), "{problem:?}\n{text:?}");
+                    let end = text.lines().nth(problem.place.line - 1).map_or(0, |line| line.chars().count()) + 1;
+                    assert!((1..=end).contains(&problem.place.column), "{problem:?}\n{text:?}");
                 }
                 assert!(diagnostics.to_string().starts_with("mutated.yaml:"));
             }

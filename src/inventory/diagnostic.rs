@@ -22,11 +22,13 @@ pub struct Diagnostic {
     pub message: String,
     /// A right piece of inventory; may have several lines. Empty where there is nothing to show.
     pub example: String,
+    /// What is marked is a secret, and its line is shown without it.
+    pub secret: bool,
 }
 
 impl Diagnostic {
     pub fn new(place: Place, message: impl Into<String>, example: impl Into<String>) -> Diagnostic {
-        Diagnostic { place, message: message.into(), example: example.into() }
+        Diagnostic { place, message: message.into(), example: example.into(), secret: false }
     }
 }
 
@@ -68,10 +70,14 @@ impl Diagnostics {
     }
 
     /// The line with its number and the caret under what is wrong. Nothing for a place outside the file.
-    fn source(&self, place: Place, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn source(&self, problem: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = problem.place;
         let Some(line) = place.line.checked_sub(1).and_then(|index| self.lines.get(index)) else { return Ok(()) };
-        let characters: Vec<char> = line.chars().collect();
-        let column = place.column.max(1) - 1;
+        let mut characters: Vec<char> = line.chars().collect();
+        let column = (place.column.max(1) - 1).min(characters.len());
+        if problem.secret {
+            characters.iter_mut().skip(column).take(place.length).for_each(|c| *c = '*');
+        }
         // A long line is cut on both sides so that the caret stays in sight.
         let from = column.saturating_sub(WIDTH / 2).min(characters.len());
         let to = characters.len().min(from + WIDTH);
@@ -96,7 +102,7 @@ impl fmt::Display for Diagnostics {
             }
             let Place { line, column, .. } = problem.place;
             writeln!(f, "{}:{line}:{column}: {}", self.file, problem.message)?;
-            self.source(problem.place, f)?;
+            self.source(problem, f)?;
             match problem.example.trim_end() {
                 "" => {}
                 example if example.contains('\n') => {

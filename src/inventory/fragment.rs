@@ -169,6 +169,40 @@ pub fn merge(base: Value, fragment: &Mapping) -> Value {
     Value::Mapping(merged)
 }
 
+/// `value` for programs in Go, whose YAML (sigs.k8s.io/yaml, from go-yaml 2) still reads `yes` as true and `1_000` as a number. Such
+/// texts get quotes, which the library that writes the rest leaves out by the rules of YAML 1.2.
+///
+/// # Errors
+/// None that is known: whatever was read can be written.
+pub fn to_yaml(value: &Value) -> Result<String, serde_yaml::Error> {
+    let plain = serde_yaml::to_string(value)?;
+    // Who uses the mark itself goes without.
+    if plain.contains(MARK) {
+        return Ok(plain);
+    }
+    Ok(serde_yaml::to_string(&marked(value))?.replace(MARK, "'"))
+}
+
+/// Stands for a quote while the library writes, to which it is a letter like others. From Unicode's plane for private use.
+const MARK: char = '\u{f8ff}';
+
+fn marked(value: &Value) -> Value {
+    match value {
+        Value::String(text) if is_ambiguous(text) => Value::String(format!("{MARK}{text}{MARK}")),
+        Value::Sequence(items) => Value::Sequence(items.iter().map(marked).collect()),
+        Value::Mapping(mapping) => Value::Mapping(mapping.iter().map(|(key, value)| (marked(key), marked(value))).collect()),
+        other => other.clone(),
+    }
+}
+
+fn is_ambiguous(text: &str) -> bool {
+    let word = ["y", "n", "yes", "no", "on", "off"].iter().any(|word| word.eq_ignore_ascii_case(text));
+    let number = text.contains('_')
+        && text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-._".contains(c));
+    word || number
+}
+
 /// What hostler depends on in containerd's configuration.
 const CONTAINERD_OWN: &[(&str, &str)] = &[
     ("root", "hostler keeps images in /var/lib/containerd"),
@@ -247,4 +281,20 @@ pub fn ignored(inventory: &Fields, problems: &mut Problems) -> Vec<String> {
         checks.push(text.text.to_owned());
     }
     checks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_go_reads_otherwise_are_quoted() {
+        let read: Value =
+            serde_yaml::from_str("{a: yes, b: [On, n, 1_000, -.5_0, 0x1_F], off: {c: nothing, d: true, e: 12, f: 'true'}, g: a_1}")
+                .unwrap();
+        let written =
+            "a: 'yes'\nb:\n- 'On'\n- 'n'\n- '1_000'\n- '-.5_0'\n- '0x1_F'\n'off':\n  c: nothing\n  d: true\n  e: 12\n  f: 'true'\ng: a_1\n";
+        assert_eq!(to_yaml(&read).unwrap(), written);
+        assert_eq!(serde_yaml::from_str::<Value>(written).unwrap(), read);
+    }
 }

@@ -9,11 +9,15 @@ mod load;
 mod machine;
 mod name;
 mod path;
+mod preset;
 mod read;
 pub mod reference;
 pub mod schema;
+mod share;
 mod subnet;
+mod transcode;
 mod tree;
+mod url;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -27,8 +31,9 @@ use serde::{Deserialize, Serialize};
 
 pub use cluster::VERSIONS;
 pub use diagnostic::{Diagnostic, Diagnostics, Place};
-pub use fragment::merge;
-pub use load::{load, parse};
+pub use fragment::{merge, to_yaml};
+pub use load::{load, parse, parse_beside};
+pub use transcode::{Folder, Hours, MediaServer, MediaServerKind, Originals, Owner, Preset, Share, Transcode};
 
 /// A validated inventory: every value is filled in, nothing in it contradicts itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +48,8 @@ pub struct Inventory {
     pub ignore_preflight_errors: Vec<String>,
     /// Regular snapshots; `None`: none are taken by themselves.
     pub snapshots: Option<Snapshots>,
+    /// The workload; `None`: none.
+    pub transcode: Option<Transcode>,
     /// What is allowed but unwise, for a person to read.
     pub warnings: Vec<String>,
 }

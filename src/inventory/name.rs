@@ -14,7 +14,11 @@ pub fn label(text: Text, whose: &str, problems: &mut Problems) -> Option<Machine
     let wrong = characters.iter().position(|&c| !fits(c) && c != '-');
     // In a plain or quoted text the characters stand side by side; nothing else tells how long the quote before them is.
     let quote = text.place.length.saturating_sub(characters.len()) / 2;
-    let one = |index: usize| Place { column: text.place.column + quote + index, length: 1, ..text.place };
+    // In one that goes on in another line, nothing tells where its characters are.
+    let one = |index: usize| match text.place.length {
+        usize::MAX => text.place,
+        _ => Place { column: text.place.column + quote + index, length: 1, ..text.place },
+    };
     let (place, why) = match wrong {
         _ if characters.is_empty() => (text.place, "is empty".to_owned()),
         Some(index) => (one(index), format!("has `{}`", shown(&characters[index].to_string()))),

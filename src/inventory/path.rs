@@ -45,6 +45,17 @@ pub fn snapshots(text: Text, problems: &mut Problems) -> Option<String> {
     Some(path)
 }
 
+/// A folder that pods mount.
+pub fn shared(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
+    let path = absolute(text, example, problems)?;
+    if let Some(owned) = OWNED.iter().find(|owned| within(&path, owned)) {
+        let message = format!("`{path}` is in {owned}, which goes with the cluster, and films are to stay");
+        problems.add(text.place, message, example);
+        return None;
+    }
+    Some(path)
+}
+
 /// Without a slash at its end.
 fn absolute(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let path = text.text.trim_end_matches('/');
@@ -66,6 +77,7 @@ fn absolute(text: Text, example: &str, problems: &mut Problems) -> Option<String
     None
 }
 
-fn within(path: &str, folder: &str) -> bool {
+/// Whether `path` is `folder` or below it.
+pub fn within(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -12,6 +12,11 @@ pub struct Problems {
 }
 
 impl Problems {
+    /// As [`Problems::add`], where what stands at `place` is not to be shown.
+    pub fn add_secret(&mut self, place: Place, message: impl Into<String>, example: impl Into<String>) {
+        self.found.push(Diagnostic { secret: true, ..Diagnostic::new(place, message, example) });
+    }
+
     pub fn add(&mut self, place: Place, message: impl Into<String>, example: impl Into<String>) {
         self.found.push(Diagnostic::new(place, message, example));
     }
@@ -46,7 +51,8 @@ impl<'a> Fields<'a> {
         let example = || section.keys.first().map_or_else(String::new, Key::shown);
         let Data::Mapping(mapping) = &node.data else {
             let mut message = format!("{} has keys with values, and this is {}", section.what, node.what());
-            if matches!(&node.data, Data::Scalar(scalar) if scalar.style == Style::Plain && scalar.text.contains(':')) {
+            if matches!(&node.data, Data::Scalar(scalar) if scalar.style == Style::Plain && scalar.text.contains(':') && !scalar.text.contains("://"))
+            {
                 message.push_str(": a space belongs behind `:`");
             }
             problems.add(at(node, place), message, example());
@@ -130,7 +136,10 @@ impl<'a> Fields<'a> {
     pub fn texts(&self, name: &str, problems: &mut Problems) -> Vec<Text<'a>> {
         let Some(field) = self.get(name, problems) else { return Vec::new() };
         let Data::Sequence(items) = &field.node.data else {
-            let message = format!("`{name}` is a list, and this is {}", field.node.what());
+            let mut message = format!("`{name}` is a list, and this is {}", field.node.what());
+            if plain(field.node).is_some_and(|text| text.starts_with('-')) {
+                message.push_str(": a space belongs behind `-`");
+            }
             problems.add(at(field.node, field.place), message, field.key.shown());
             return Vec::new();
         };

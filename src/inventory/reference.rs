@@ -41,6 +41,12 @@ fn described(key: &Key) -> Value {
 fn kind(of: &Kind) -> Value {
     match of {
         Kind::Text(form) => text(form),
+        Kind::Scalar(form) => {
+            let mut schema = text(form);
+            // A pattern is for strings alone.
+            schema["type"] = json!(["string", "number", "boolean"]);
+            schema
+        }
         Kind::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Choice(words) => json!({ "enum": words.iter().map(|(word, _)| word).collect::<Vec<_>>() }),
@@ -138,7 +144,12 @@ fn within(kind: &Kind, found: &mut Vec<&'static Section>) {
 }
 
 fn table(text: &mut String, section: &'static Section) {
-    let _ = write!(text, "\n### In `{}`\n\n{}\n\n| key | takes | what for |\n|---|---|---|\n", section.path, section.doc);
+    let head = format!("\n### In `{}`\n", section.path);
+    // Two keys may take the same.
+    if text.contains(&head) {
+        return;
+    }
+    let _ = write!(text, "{head}\n{}\n\n| key | takes | what for |\n|---|---|---|\n", section.doc);
     for key in section.keys {
         let mut what = key.doc.to_owned();
         if key.required {
@@ -171,7 +182,7 @@ fn indented(yaml: &str) -> String {
 
 fn takes(kind: &Kind) -> String {
     match kind {
-        Kind::Text(form) => form.what.to_owned(),
+        Kind::Text(form) | Kind::Scalar(form) => form.what.to_owned(),
         Kind::Number(least, most) => format!("a number, {least} to {most}"),
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Choice(words) => words.iter().map(|(word, meaning)| format!("`{word}`: {meaning}")).collect::<Vec<_>>().join("; "),

@@ -1,6 +1,10 @@
 //! Every key of an inventory: its name, what it takes, its default, what it is for, and an example. The readers refuse what isn't
 //! here, `hostler schema` prints it, and docs/inventory.md is made from it.
 
+mod transcode;
+
+pub use transcode::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
+
 /// A mapping with known keys.
 #[derive(Debug)]
 pub struct Section {
@@ -28,6 +32,8 @@ pub struct Key {
 #[derive(Debug)]
 pub enum Kind {
     Text(&'static Form),
+    /// A text that may be written without quotes where it looks like a number or a truth value.
+    Scalar(&'static Form),
     /// A whole number within both ends.
     Number(u64, u64),
     Flag,
@@ -109,6 +115,14 @@ pub static INVENTORY: Section = Section {
             default: "none are taken by themselves",
             doc: "Regular snapshots of the cluster's state, taken by the control planes themselves.",
             example: "\n  to: /srv/share/snapshots",
+        },
+        Key {
+            name: "transcode",
+            kind: Kind::Object(&TRANSCODE),
+            required: false,
+            default: "no workload",
+            doc: "The workload: a film dropped into a folder comes out, smaller and verified, in the library.",
+            example: "\n  inbox: nfs://192.168.1.11/srv/films\n  library: nfs://192.168.1.3/Plex\n  owner: { uid: 1000, gid: 100 }\n  folders: { Movies: {} }",
         },
         Key {
             name: "kubeadm",
@@ -319,7 +333,7 @@ pub static MACHINE: Section = Section {
         },
         Key {
             name: "labels",
-            kind: Kind::Named(&LABEL_KEY, &Kind::Text(&LABEL_VALUE)),
+            kind: Kind::Named(&LABEL_KEY, &Kind::Scalar(&LABEL_VALUE)),
             required: false,
             default: "`{}`",
             doc: "Labels of its node.",

@@ -52,7 +52,7 @@ const MOST_LEVELS: usize = 32;
 
 const MACHINES: &str = "machines:\n  twilightsparkle: 192.168.1.11\n  rainbowdash: 192.168.1.12";
 
-const ANCHORS: &str = "an inventory has no anchors and aliases (`&name`, `*name`): write it out in each place";
+const ANCHORS: &str = "an inventory has no anchors, aliases and merge keys (`&name`, `*name`, `<<`): write it out in each place";
 
 /// # Errors
 /// The first place where `text` isn't one YAML document of the strict kind above.
@@ -139,7 +139,7 @@ impl<'a> Builder<'a> {
                 if let Some(&open) = self.open.last().filter(|_| place.line > self.text.lines().count()) {
                     return Err(Diagnostic::new(open, "what begins here is never closed", ""));
                 }
-                Err(self.tab(place.line).unwrap_or_else(|| {
+                Err(self.mistake(place.line).unwrap_or_else(|| {
                     if error.info().contains("unknown anchor") {
                         return Diagnostic::new(place, ANCHORS, "");
                     }
@@ -150,18 +150,30 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The tab that most likely made line `until` unreadable: one that indents it or the line above, or stands where a value begins.
-    fn tab(&self, until: usize) -> Option<Diagnostic> {
-        let near = self.text.lines().enumerate().take(until).skip(until.saturating_sub(2));
-        let found = near.filter_map(|(line, text)| {
-            let (column, why) = match text.trim_start_matches(' ').starts_with('\t') {
-                true => (text.find('\t')?, "a tab indents this line, and YAML is indented with spaces"),
-                false => (text.find(":\t").or_else(|| text.find("-\t"))? + 1, "a tab stands before this value: write a space"),
-            };
-            let place = Place { line: line + 1, column: text[..column].chars().count() + 1, length: 1 };
-            Some(Diagnostic::new(place, why, MACHINES))
-        });
-        found.last()
+    /// The tab or missing space that made line `until` unreadable, there, a line below or a little above: one without which the file is read further.
+    fn mistake(&self, until: usize) -> Option<Diagnostic> {
+        let error = first_error(self.text)?;
+        let mut start = 0;
+        let lines: Vec<(usize, &str)> = self
+            .text
+            .split_inclusive('\n')
+            // A text without quotes may go on in the next line, and is told of where it begins.
+            .take(until + 1)
+            .map(|line| {
+                start += line.len();
+                (start - line.len(), line)
+            })
+            .collect();
+        let near = lines.iter().enumerate().rev().take(LOOK_BACK);
+        near.flat_map(|(line, &(start, text))| suspects(text).into_iter().map(move |suspect| (line, start, text, suspect))).find_map(
+            |(line, start, text, suspect)| {
+                let at = start + suspect.at;
+                let mended = format!("{}{}{}", &self.text[..at], suspect.instead, &self.text[at + suspect.taken..]);
+                let further = first_error(&mended).is_none_or(|(place, info)| place > error.0 || (place == error.0 && info != error.1));
+                let place = Place { line: line + 1, column: text[..suspect.at].chars().count() + 1, length: 1 };
+                further.then(|| Diagnostic::new(place, suspect.why, MACHINES))
+            },
+        )
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, level: usize) -> Result<Node, Diagnostic> {
@@ -218,6 +230,12 @@ impl<'a> Builder<'a> {
                     let Data::Scalar(Scalar { text, .. }) = key.data else {
                         return Err(Diagnostic::new(key.place, format!("a key is a word, and this is {}", key.what()), ""));
                     };
+                    if text == "<<" {
+                        return Err(Diagnostic::new(key.place, ANCHORS, ""));
+                    }
+                    if text.is_empty() {
+                        return Err(Diagnostic::new(key.place, "a key is empty: a word stands before `:`", ""));
+                    }
                     if let Some(first) = keys.insert(text.clone(), key.place.line) {
                         let message = format!("`{}` is there twice: already in line {first}", shown(&text));
                         return Err(Diagnostic::new(key.place, message, ""));
@@ -233,6 +251,50 @@ impl<'a> Builder<'a> {
             self.open.pop();
         }
         Ok(Node { place: start, last_line, data })
+    }
+}
+
+/// How many lines above an error are looked at for its cause.
+const LOOK_BACK: usize = 3;
+
+/// What may be a slip in a line, with what would be right.
+struct Suspect {
+    /// Byte in the line.
+    at: usize,
+    /// Bytes that `instead` takes the place of.
+    taken: usize,
+    instead: String,
+    why: &'static str,
+}
+
+fn suspects(line: &str) -> Vec<Suspect> {
+    let mut found = Vec::new();
+    let space = |at, taken, why| Suspect { at, taken, instead: " ".to_owned(), why };
+    let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
+    if let Some(at) = line[..blank].find('\t') {
+        // As many columns, so that places stay comparable.
+        let instead = " ".repeat(blank - at);
+        found.push(Suspect { at, taken: blank - at, instead, why: "a tab indents this line, and YAML is indented with spaces" });
+    }
+    for (at, _) in line.match_indices('\t').filter(|&(at, _)| at > blank && matches!(line.as_bytes()[at - 1], b':' | b'-')) {
+        found.push(space(at, 1, "a tab stands before this value: write a space"));
+    }
+    let colon = line[blank..].find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).map(|at| blank + at);
+    if let Some(at) = colon.filter(|&at| line[at..].starts_with(':') && line[at + 1..].starts_with(|c: char| !c.is_whitespace())) {
+        found.push(space(at + 1, 0, "a space belongs behind the `:` before this"));
+    }
+    found
+}
+
+/// Where `text` can't be read on, line and column, and why.
+fn first_error(text: &str) -> Option<((usize, usize), String)> {
+    let mut parser = Parser::new_from_str(text);
+    loop {
+        match parser.next_event()? {
+            Ok((Event::StreamEnd, _)) => return None,
+            Ok(_) => {}
+            Err(error) => return Some(((error.marker().line(), error.marker().col()), error.info().to_owned())),
+        }
     }
 }
 

@@ -172,6 +172,7 @@ fn the_way_in() {
             containerd: Default::default(),
             ignore_preflight_errors: Vec::new(),
             snapshots: None,
+            transcode: None,
             warnings: Vec::new(),
         }
     };

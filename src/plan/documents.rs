@@ -7,7 +7,7 @@ use serde_yaml::{Mapping, Value};
 use super::wanted;
 use crate::action::Document;
 use crate::action::script::{CA_HASH_PLACE, TOKEN_PLACE};
-use crate::inventory::{Endpoint, Inventory, Machine, MachineName, Role, merge};
+use crate::inventory::{Endpoint, Inventory, Machine, MachineName, Role, merge, to_yaml};
 use crate::template;
 
 /// `HOST:PORT` of the API server as every machine uses it.
@@ -103,5 +103,5 @@ fn registration(inventory: &Inventory, name: &MachineName, machine: &Machine) ->
 fn merged(name: &str, context: serde_json::Value, fragment: &Mapping) -> Result<String> {
     let text = template::render(name, context)?;
     let base: Value = serde_yaml::from_str(&text).with_context(|| format!("templates/{name} is no YAML once filled in"))?;
-    Ok(serde_yaml::to_string(&merge(base, fragment))?)
+    Ok(to_yaml(&merge(base, fragment))?)
 }

@@ -35,6 +35,7 @@ fn inventory() -> Inventory {
         containerd: [("films".to_owned(), "version = 3\n".to_owned())].into_iter().collect(),
         ignore_preflight_errors: Vec::new(),
         snapshots: None,
+        transcode: None,
         warnings: Vec::new(),
     }
 }

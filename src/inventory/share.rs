@@ -1,0 +1,42 @@
+//! Folders that every machine reaches: `nfs://HOST/PATH`, or `path:/PATH`.
+
+use super::connection::host_and_port;
+use super::diagnostic::shown;
+use super::path;
+use super::read::{Problems, Text};
+use super::transcode::Share;
+
+/// Complains when `text` is none; `example` is of its key.
+pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share> {
+    let word = shown(text.text);
+    if let Some(rest) = text.text.strip_prefix("path:") {
+        return Some(Share::Path(path::shared(Text { text: rest, ..text }, example, problems)?));
+    }
+    let Some(rest) = text.text.strip_prefix("nfs://") else {
+        let why = match text.text.split_once(':') {
+            _ if text.text.starts_with('/') => format!("is a path: write `path:{word}` for a folder that is the same on every machine"),
+            Some((scheme @ ("smb" | "cifs" | "http" | "https" | "ftp" | "sftp" | "ssh"), _)) => {
+                format!("is {scheme}, and pods can mount nfs alone: mount it on every machine, and name that folder with `path:`")
+            }
+            Some((host, path)) if host_and_port(host).is_some() && path.starts_with('/') && !path.starts_with("//") => {
+                format!("is how mount writes it: here it is `nfs://{}{}`", shown(host), shown(path))
+            }
+            _ => "is no share: it is nfs://HOST/PATH, or path:/PATH for a folder that is the same on every machine".to_owned(),
+        };
+        problems.add(text.place, format!("`{word}` {why}"), example);
+        return None;
+    };
+    let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let why = match host_and_port(host) {
+        Some((_, Some(_))) => "has a port, which machines find out themselves: leave it out",
+        None => "has no host: a DNS name or an address stands behind `nfs://`",
+        Some(("localhost", None)) => "means another computer on every machine: name the server's address",
+        Some((_, None)) if path.trim_end_matches('/').is_empty() => "names no folder of that server",
+        Some((server, None)) => {
+            let path = path::shared(Text { text: path, ..text }, example, problems)?;
+            return Some(Share::Nfs { server: server.to_ascii_lowercase(), path });
+        }
+    };
+    problems.add(text.place, format!("`{word}` {why}"), example);
+    None
+}
