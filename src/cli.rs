@@ -45,6 +45,8 @@ pub enum Command {
     Schema,
     /// Write the cluster's kubeconfig for this computer, or put it into ~/.kube/config
     Kubeconfig(crate::command::kubeconfig::Arguments),
+    /// Keep what a lost control plane is brought back from: etcd, the cluster's keys, kubeadm's documents
+    Snapshot(crate::command::snapshot::Arguments),
     /// What is installed on machines: make it, look at it, verify it
     #[command(subcommand)]
     Bundle(crate::command::bundle::Verb),
@@ -73,6 +75,7 @@ impl Command {
             Command::Render(_) => ("render", false),
             Command::Schema => ("schema", false),
             Command::Kubeconfig(_) => ("kubeconfig", false),
+            Command::Snapshot(_) => ("snapshot", false),
             Command::Bundle(crate::command::bundle::Verb::Create(_)) => ("bundle-create", true),
             Command::Bundle(_) => ("bundle", false),
             Command::Probe(_) => ("probe", false),

@@ -17,6 +17,7 @@ pub mod lab;
 pub mod plan;
 pub mod probe;
 pub mod report;
+pub mod snapshot;
 pub mod ssh;
 pub mod template;
 pub mod transcode;

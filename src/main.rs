@@ -46,6 +46,7 @@ async fn run(command: Command, json: bool, reporter: &Reporter) -> Result<(u8, O
         Command::Render(arguments) => command::render::run(&arguments, reporter).await.map(shown),
         Command::Schema => command::schema::run(reporter).await.map(shown),
         Command::Kubeconfig(arguments) => command::kubeconfig::run(&arguments, reporter).await.map(shown),
+        Command::Snapshot(arguments) => command::snapshot::run(&arguments, reporter).await.map(shown),
         Command::Bundle(verb) => command::bundle::run(&verb, json, reporter).await.map(shown),
         Command::Probe(arguments) => match command::probe::run(arguments).await? {},
         Command::Transcode(arguments) => command::transcode::run(arguments, json).await.map(|status| (status, None)),

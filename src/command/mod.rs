@@ -23,6 +23,7 @@ pub mod render;
 pub mod reset;
 pub mod rounds;
 pub mod schema;
+pub mod snapshot;
 pub mod transcode;
 pub mod up;
 

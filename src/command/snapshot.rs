@@ -1,0 +1,76 @@
+//! `hostler snapshot`: what `hostler rebuild --from` brings the only control plane back from.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clap::Args;
+use serde_json::json;
+
+use super::connect::{self, Connecting};
+use super::login;
+use crate::execute::Link;
+use crate::inventory;
+use crate::report::{ExitStatus, Failure, Reporter};
+use crate::snapshot::{self, Snapshot};
+use crate::ssh::Exit;
+use crate::template;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Where to write it [default: ~/.local/share/hostler/snapshots/CLUSTER-TIME.tar.gz]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The inventory
+    #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
+    inventory: PathBuf,
+    #[command(flatten)]
+    connecting: Connecting,
+}
+
+/// # Errors
+/// No control plane can make one, what arrives is not whole, or the file can't be written.
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
+    let inventory = inventory::load(&arguments.inventory)?;
+    let text = std::fs::read(&arguments.inventory)?;
+    let mut links = connect::links(&inventory, &arguments.connecting, reporter)?;
+    links.retain(|name, _| inventory.control_planes().any(|(plane, _)| plane == name));
+    login::log_in(&links, reporter).await?;
+    let script = template::render("kubernetes/snapshot.sh", json!({}))? + &template::render("kubernetes/send-snapshot.sh", json!({}))?;
+    let mut reasons = Vec::new();
+    for (machine, _) in inventory.control_planes() {
+        let Some(link) = links.get(machine) else { continue };
+        match take(link, &script).await {
+            Ok(archive) => {
+                let archive = snapshot::with(&archive, "inventory.yaml", &text).with_context(|| machine.to_string())?;
+                let file = match &arguments.file {
+                    Some(file) => file.clone(),
+                    None => snapshot::default_folder()?.join(snapshot::file_name(&inventory.cluster.name, jiff::Timestamp::now())),
+                };
+                let taken = Snapshot::look(&file, &archive).with_context(|| machine.to_string())?;
+                snapshot::write(&file, &archive)?;
+                let (file, size) = (file.display(), taken.size.div_ceil(1_000_000));
+                reporter.result(&format!("{file} ({size} MB) holds {machine} as of {}, its keys too: keep it safe", taken.taken)).await;
+                return Ok(());
+            }
+            Err(reason) => reasons.push(format!("{machine}: {reason}")),
+        }
+    }
+    let message = format!("no control plane gives a snapshot:\n{}", reasons.join("\n"));
+    Err(Failure::new(ExitStatus::Failed, message, "`hostler plan` tells whether there is a cluster, and what is wrong with it").into())
+}
+
+/// The archive as the machine made it.
+async fn take(link: &Link, script: &str) -> Result<Vec<u8>, String> {
+    let session = link.session().await.map_err(|error| error.to_string())?;
+    let (mut text, mut said) = (String::new(), String::new());
+    match session.read(script, &mut text, &mut said).await {
+        Ok(Exit::Status(0)) => {
+            text.retain(|character| !character.is_ascii_whitespace());
+            BASE64_STANDARD.decode(text).map_err(|_| "what arrived is garbled".to_owned())
+        }
+        Ok(_) => Err(said.trim().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

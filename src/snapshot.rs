@@ -1,0 +1,243 @@
+//! What a lost control plane is brought back from: an archive that `templates/kubernetes/snapshot.sh` made. It holds every secret of its
+//! cluster: nothing here prints any of it, and its files are readable by their owner only.
+
+use std::io::{Cursor, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+
+use crate::action::script::sha256;
+use crate::facts::ca_public_key_sha256;
+use crate::report::{ExitStatus, Failure};
+
+/// What a control plane can't be brought back without.
+const NEEDED: &[&str] = &[
+    "etcd.db",
+    "pki/ca.crt",
+    "pki/ca.key",
+    "pki/sa.key",
+    "pki/sa.pub",
+    "pki/front-proxy-ca.crt",
+    "pki/front-proxy-ca.key",
+    "pki/etcd/ca.crt",
+    "pki/etcd/ca.key",
+];
+
+/// An archive on this computer's disk, and what it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    pub file: PathBuf,
+    /// Of the whole file.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was taken, by the control plane's clock: `2026-03-01T12:00:00Z`.
+    pub taken: String,
+    /// Of the cluster's CA, as [`crate::facts::KubernetesFacts::ca`] has it.
+    pub ca: String,
+}
+
+impl Snapshot {
+    /// Looks into an archive.
+    ///
+    /// # Errors
+    /// It can't be read, is no archive of hostler's, or something is missing in it.
+    pub fn open(file: &Path) -> Result<Snapshot> {
+        let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+        Snapshot::look(file, &bytes).map_err(|error| {
+            let message = format!("{} is no whole snapshot: {error:#}", file.display());
+            Failure::new(ExitStatus::Usage, message, "`hostler snapshot` makes them").into()
+        })
+    }
+
+    /// As [`open`](Snapshot::open), for an archive that is to be written to `file`.
+    ///
+    /// # Errors
+    /// It is cut, or something is missing in it.
+    pub fn look(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
+        let (mut found, mut taken, mut ca) = (Vec::new(), None, None);
+        for entry in tar::Archive::new(GzDecoder::new(bytes)).entries()? {
+            let mut entry = entry?;
+            let path = entry.path()?.to_string_lossy().into_owned();
+            match path.as_str() {
+                "taken" => {
+                    let mut text = String::new();
+                    entry.read_to_string(&mut text)?;
+                    taken = Some(text.trim().to_owned());
+                }
+                "pki/ca.crt" => {
+                    let mut text = Vec::new();
+                    entry.read_to_end(&mut text)?;
+                    ca = ca_public_key_sha256(&text);
+                }
+                // To its end, so that a cut archive is noticed.
+                _ => drop(std::io::copy(&mut entry, &mut std::io::sink())?),
+            }
+            found.push(path);
+        }
+        if let Some(missing) = NEEDED.iter().find(|needed| !found.iter().any(|path| path == *needed)) {
+            bail!("there is no {missing} in it");
+        }
+        let ca = ca.context("its pki/ca.crt is no certificate")?;
+        let taken = taken.context("it does not say when it was taken")?;
+        Ok(Snapshot { file: file.to_owned(), sha256: sha256(bytes), size: bytes.len() as u64, taken, ca })
+    }
+}
+
+/// `archive` with the file `name` in it, besides what it holds.
+///
+/// # Errors
+/// `archive` is none.
+pub fn with(archive: &[u8], name: &str, content: &[u8]) -> Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    GzDecoder::new(archive).read_to_end(&mut plain).context("the snapshot arrived garbled")?;
+    let mut old = tar::Archive::new(Cursor::new(plain));
+    let mut new = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+    for entry in old.entries()? {
+        let entry = entry?;
+        let header = entry.header().clone();
+        new.append(&header, entry)?;
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o600);
+    new.append_data(&mut header, name, content)?;
+    Ok(new.into_inner()?.finish()?)
+}
+
+/// Writes `archive` whole or not at all, for its owner's eyes only. Folders that are missing are made for the owner only.
+///
+/// # Errors
+/// The folder or the file can't be written.
+pub fn write(file: &Path, archive: &[u8]) -> Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.exists() {
+        std::fs::create_dir_all(folder).with_context(|| format!("{} can't be made", folder.display()))?;
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o700))?;
+    }
+    // A temporary file is 0600 from its first byte.
+    let mut new = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("{} can't be written to", folder.display()))?;
+    new.write_all(archive)?;
+    new.as_file().sync_all()?;
+    new.persist(file).with_context(|| format!("{} can't be written", file.display()))?;
+    Ok(())
+}
+
+/// Where snapshots are kept unless something else is asked for.
+///
+/// # Errors
+/// This user has no home.
+pub fn default_folder() -> Result<PathBuf> {
+    let data = std::env::var_os("XDG_DATA_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let data = match data {
+        Some(folder) => folder,
+        None => {
+            let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+            home.context("this user has no home\nhint: set HOME")?.join(".local/share")
+        }
+    };
+    Ok(data.join("hostler/snapshots"))
+}
+
+/// The newest snapshot of `cluster` in `folder`: the names that hostler gives sort by time.
+pub fn newest(folder: &Path, cluster: &str) -> Option<PathBuf> {
+    let files = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    files.filter(|file| file.file_name().is_some_and(|name| stamp(&name.to_string_lossy(), cluster).is_some())).max()
+}
+
+/// The name of a snapshot of `cluster` that is taken at `time`.
+pub fn file_name(cluster: &str, time: jiff::Timestamp) -> String {
+    format!("{cluster}-{}.tar.gz", time.strftime("%Y%m%dT%H%M%SZ"))
+}
+
+/// `20260301T120000Z` of a file's name, if it is a snapshot of `cluster`: one cluster's name may begin another's.
+fn stamp<'a>(name: &'a str, cluster: &str) -> Option<&'a str> {
+    let stamp = name.strip_prefix(cluster)?.strip_prefix('-')?.strip_suffix(".tar.gz")?;
+    (stamp.len() == 16 && stamp.ends_with('Z') && stamp.bytes().filter(u8::is_ascii_digit).count() == 14).then_some(stamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::{NEEDED, Snapshot, newest, with, write};
+    use crate::action::script::sha256;
+    use crate::facts::ca_public_key_sha256;
+
+    const CA: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBQDCB86ADAgECAhQlEnsTWABWLOhD+P+LtlnEOn2c2DAFBgMrZXAwFTETMBEG
+A1UEAwwKa3ViZXJuZXRlczAgFw0yNjExMjQwMDQzMDhaGA8yMTI2MTAzMTAwNDMw
+OFowFTETMBEGA1UEAwwKa3ViZXJuZXRlczAqMAUGAytlcAMhAAYxEgYYPdRWB6Ee
+d7WGBzAM7EMYL7evc1yZM8QZVE1to1MwUTAdBgNVHQ4EFgQUgNM+felsyc1ZYP9v
+7kcueDbjL3QwHwYDVR0jBBgwFoAUgNM+felsyc1ZYP9v7kcueDbjL3QwDwYDVR0T
+AQH/BAUwAwEB/zAFBgMrZXADQQByLzhNiDH8t8kBgKaha5POaraJ3OjAubmIuo4z
+Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
+-----END CERTIFICATE-----
+";
+
+    fn archive(without: &str) -> Vec<u8> {
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for name in NEEDED.iter().chain(&["taken"]).filter(|name| **name != without) {
+            let mut header = tar::Header::new_gnu();
+            let content = match *name {
+                "taken" => "2026-03-01T12:00:00Z\n",
+                "pki/ca.crt" => CA,
+                name => name,
+            };
+            header.set_size(content.len() as u64);
+            header.set_mode(0o600);
+            tar.append_data(&mut header, name, content.as_bytes()).unwrap();
+        }
+        tar.into_inner().unwrap().finish().unwrap()
+    }
+
+    #[test]
+    fn a_whole_archive_tells_its_time_and_its_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("deep/x.tar.gz");
+        let bytes = with(&archive(""), "inventory.yaml", b"machines: {}\n").unwrap();
+        write(&file, &bytes).unwrap();
+        let found = Snapshot::open(&file).unwrap();
+        assert_eq!((found.taken.as_str(), found.size), ("2026-03-01T12:00:00Z", bytes.len() as u64));
+        assert_eq!((Some(found.ca), found.sha256), (ca_public_key_sha256(CA.as_bytes()), sha256(&bytes)));
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(folder.path().join("deep")).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn what_lacks_something_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.tar.gz");
+        for missing in NEEDED.iter().chain(&["taken"]) {
+            write(&file, &archive(missing)).unwrap();
+            let error = Snapshot::open(&file).unwrap_err().to_string();
+            assert!(error.contains(missing) || *missing == "taken", "{error}");
+        }
+        let whole = archive("");
+        for length in [0, 1, whole.len() / 2, whole.len() - 12] {
+            write(&file, &whole[..length]).unwrap();
+            Snapshot::open(&file).expect_err("it is cut");
+        }
+    }
+
+    #[test]
+    fn the_newest_of_one_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["home-20260301T120000Z.tar.gz", "home-20260302T120000Z.tar.gz", "home-two-20260303T120000Z.tar.gz", "home-new.tar.gz"];
+        for name in names {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(newest(folder.path(), "home"), Some(folder.path().join(names[1])));
+        assert_eq!(newest(folder.path(), "elsewhere"), None);
+    }
+}

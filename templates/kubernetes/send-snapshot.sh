@@ -1,0 +1,2 @@
+# Lines are what comes over the connection.
+base64 < "$archive"
