@@ -10,7 +10,7 @@ use crate::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFac
 use crate::inventory::{MachineName, Taint};
 use crate::plan::Step;
 use crate::plan::goal::wiped;
-use crate::plan::planner::{INIT_BEGUN, JOIN_BEGUN, PROGRAMS_BEGUN, WIPE_BEGUN};
+use crate::plan::planner::{INIT_BEGUN, JOIN_BEGUN, PROGRAMS_BEGUN, RESTORE_BEGUN, WIPE_BEGUN};
 use crate::plan::wanted::{self, peer};
 
 const CONTAINERD: &str = "containerd.service";
@@ -181,6 +181,17 @@ impl World {
                 documents.register(&mut cluster, "InitConfiguration", true);
                 self.cluster = Some(cluster);
             }
+            Action::Restore { snapshot, config, record, .. } => {
+                check(!before.kubernetes.joined, "it is in a cluster already")?;
+                let documents = Documents::read(config);
+                self.enter(name, &documents, false, record).map_err(|what| format!("{}: {what}", step.id))?;
+                self.machines.entry(name.clone()).or_default().kubernetes.ca = Some(snapshot.ca.clone());
+                // What is still known of the cluster is what the snapshot holds.
+                let cluster = self.cluster.get_or_insert_default();
+                cluster.members.clear();
+                cluster.record.extend(record.clone());
+                documents.register(cluster, "InitConfiguration", true);
+            }
             Action::Join { config, again, record, pki, .. } => {
                 check(!before.kubernetes.joined || *again, "it is in a cluster already")?;
                 check(self.machines.keys().any(|other| self.serves(other)), "no API server answers")?;
@@ -229,8 +240,12 @@ impl World {
     pub fn cut(&mut self, step: &Step) {
         let Some(facts) = self.machines.get_mut(&step.machine) else { return };
         match &step.action {
-            Action::Init { .. } | Action::Join { .. } => {
-                let mark = if matches!(step.action, Action::Init { .. }) { INIT_BEGUN } else { JOIN_BEGUN };
+            Action::Init { .. } | Action::Restore { .. } | Action::Join { .. } => {
+                let mark = match step.action {
+                    Action::Init { .. } => INIT_BEGUN,
+                    Action::Restore { .. } => RESTORE_BEGUN,
+                    _ => JOIN_BEGUN,
+                };
                 facts.applied.insert(mark.to_owned(), "cut".to_owned());
                 facts.kubernetes.leftovers = vec!["/etc/kubernetes/pki".to_owned()];
             }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::inventory::Taint;
 use crate::plan::StepId;
+use crate::snapshot::Snapshot;
 
 pub mod effect;
 pub mod script;
@@ -62,6 +63,15 @@ pub enum Action {
     Init {
         config: String,
         again: bool,
+        record: BTreeMap<String, String>,
+    },
+    /// The only control plane anew, with the keys and the data of a snapshot: then `kubeadm init`. Outputs as [`Action::Init`].
+    Restore {
+        snapshot: Snapshot,
+        /// The node, and its address as a member of etcd: the only one.
+        node: String,
+        address: String,
+        config: String,
         record: BTreeMap<String, String>,
     },
     /// A bootstrap token that lives an hour. Outputs `token` (secret) and `ca`.
@@ -211,7 +221,7 @@ impl Action {
         const CA: Output = Output { name: "ca", secret: false };
         const PKI: Output = Output { name: "pki", secret: true };
         match self {
-            Action::Init { .. } | Action::CreateToken => &[TOKEN, CA],
+            Action::Init { .. } | Action::Restore { .. } | Action::CreateToken => &[TOKEN, CA],
             Action::CollectPki => &[PKI],
             _ => &[],
         }
@@ -262,6 +272,9 @@ impl fmt::Display for Action {
             }
             Action::Init { again: false, .. } => f.write_str("kubeadm init"),
             Action::Init { .. } => f.write_str("kubeadm reset of what the broken-off init left, then kubeadm init"),
+            Action::Restore { snapshot, .. } => {
+                write!(f, "restore the snapshot of {}, then kubeadm init with what it holds", snapshot.taken)
+            }
             Action::CreateToken => f.write_str("make a bootstrap token that lives an hour"),
             Action::DeleteToken { .. } => f.write_str("delete the bootstrap token"),
             Action::CollectPki => f.write_str("read the cluster's certificate authorities for the joining control planes"),

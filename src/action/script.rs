@@ -1,5 +1,6 @@
 //! From an action to the script that runs on its machine: a template of `templates/`, filled in, and the payload it reads.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -36,6 +37,8 @@ pub enum Part {
     Bytes(Vec<u8>),
     /// A file of the bundle, by sha256.
     Stored { sha256: String, size: u64 },
+    /// A file of this computer.
+    Local { path: PathBuf, size: u64 },
     /// An OCI archive with just these images of the bundle, by reference.
     Images(Vec<String>),
 }
@@ -95,6 +98,15 @@ impl Action {
                     "cluster_record": cluster_record,
                 });
                 (vec![part("kubernetes/init.sh", context)?], 10)
+            }
+            Action::Restore { snapshot, node, address, config, record } => {
+                payload.push(Part::Local { path: snapshot.file.clone(), size: snapshot.size });
+                let cluster_record: Vec<_> = pairs(record.iter().filter(|(name, _)| *name != "kubelet-file"));
+                let context = json!({
+                    "snapshot": snapshot, "node": node, "peer": peer(address), "config": whole("", config.clone(), &mut payload),
+                    "record": pairs(record.iter()), "cluster_record": cluster_record,
+                });
+                (vec![part("kubernetes/restore.sh", context)?], 15)
             }
             Action::CreateToken => (local_admin("kubernetes/token.sh")?, 2),
             Action::DeleteToken { token } => {

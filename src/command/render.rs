@@ -126,7 +126,7 @@ fn landing(step: &Step) -> Vec<(String, String)> {
         Action::SetHostname { name } => vec![on("/etc/hostname", &format!("{name}\n"))],
         Action::WriteHosts { lines } => vec![on("/etc/hosts", &format!("# hostler begin\n{}\n# hostler end\n", lines.join("\n")))],
         Action::ConfigureUnit { files, .. } => files.iter().map(whole).collect(),
-        Action::Init { config, record, .. } => {
+        Action::Init { config, record, .. } | Action::Restore { config, record, .. } => {
             let mut files = records(record);
             files.push(on("/run/hostler/init.yaml", config));
             files

@@ -104,6 +104,7 @@ pub fn payload(run: &Run, parts: Vec<Part>) -> Result<Vec<ssh::Part>, RunError> 
         .map(|part| match part {
             Part::Bytes(bytes) => Ok(ssh::Part::Bytes(bytes)),
             Part::Stored { sha256, size } => Ok(ssh::Part::File { path: bundle()?.file_path(&sha256), len: size }),
+            Part::Local { path, size } => Ok(ssh::Part::File { path, len: size }),
             Part::Images(references) => {
                 let (len, stream) = bundle()?.subset(&references).map_err(|error| RunError::Payload(format!("{error:#}")))?;
                 Ok(ssh::Part::Stream { stream, len })

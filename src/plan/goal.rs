@@ -12,6 +12,7 @@ use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation};
 use crate::inventory::{Inventory, MachineName, Role};
+use crate::snapshot::Snapshot;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Goal {
@@ -21,6 +22,10 @@ pub enum Goal {
     Add(MachineName),
     /// One machine leaves the cluster as far as it is in it, is wiped as far as there is something to wipe, and joins anew.
     Rebuild(MachineName),
+    /// The only control plane is made anew from a snapshot; nobody else is touched.
+    Restore { machine: MachineName, snapshot: Snapshot },
+    /// The cluster is lost for good: its machines begin a new one.
+    NewCluster(MachineName),
     /// One machine leaves the cluster. `dead`: it will never be reached again.
     Remove { machine: MachineName, dead: bool },
     /// No machine is in a cluster.
@@ -46,10 +51,10 @@ pub fn wiped(path: &str) -> bool {
 }
 
 impl Goal {
-    /// Machines whose facts the goal needs; all for `up` and `reset`. For one machine: itself, and the control planes that stay.
+    /// Machines whose facts the goal needs; all for what concerns the whole cluster. For one machine: itself, and the control planes that stay.
     pub fn asks(&self, inventory: &Inventory) -> BTreeSet<MachineName> {
         let one = match self {
-            Goal::Up | Goal::Reset => return inventory.machines.keys().cloned().collect(),
+            Goal::Up | Goal::Reset | Goal::Restore { .. } | Goal::NewCluster(_) => return inventory.machines.keys().cloned().collect(),
             Goal::Add(name) | Goal::Rebuild(name) | Goal::Remove { machine: name, .. } => name,
         };
         inventory.control_planes().map(|(name, _)| name).chain([one]).cloned().collect()
@@ -59,7 +64,8 @@ impl Goal {
     #[must_use]
     pub fn then(self) -> Goal {
         match self {
-            Goal::Rebuild(name) => Goal::Add(name),
+            Goal::Rebuild(machine) | Goal::Restore { machine, .. } => Goal::Add(machine),
+            Goal::NewCluster(_) => Goal::Up,
             goal => goal,
         }
     }
@@ -79,6 +85,8 @@ pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &
             Ok(planner.finish())
         }
         Goal::Rebuild(name) => rebuild(inventory, manifest, seen, name),
+        Goal::Restore { machine, snapshot } => restore(inventory, manifest, seen, machine, snapshot),
+        Goal::NewCluster(name) => new_cluster(inventory, manifest, seen, name),
         Goal::Reset => {
             let mut planner = Planner::new(inventory, manifest, seen);
             reset(&mut planner);
@@ -117,6 +125,98 @@ fn rebuild(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineNa
     Ok(whole)
 }
 
+/// The only control plane anew from `snapshot`: what is left of it is wiped, and then it is as if there had never been any.
+fn restore(
+    inventory: &Inventory,
+    manifest: &Manifest,
+    seen: &BTreeMap<MachineName, Observation>,
+    name: &MachineName,
+    snapshot: &Snapshot,
+) -> Result<Plan> {
+    let mut planner = Planner::new(inventory, manifest, seen);
+    lost(&mut planner, seen, name);
+    for (machine, facts) in planner.facts.clone() {
+        if facts.kubernetes.joined && !begun(facts) && facts.kubernetes.ca.as_ref() != Some(&snapshot.ca) {
+            let reason = format!("it is in a cluster that {} is no snapshot of", snapshot.file.display());
+            let way_out = "give the snapshot of this cluster; `--new-cluster` in place of `--from` begins a new one on all machines";
+            planner.refuse(Some(machine), "other-snapshot", reason, way_out);
+        }
+    }
+    wipe(&mut planner, name);
+    let whole = planner.finish();
+    if !whole.refusals.is_empty() {
+        return Ok(whole);
+    }
+    let seen = without(inventory, seen, name);
+    let mut planner = Planner::new(inventory, manifest, &seen);
+    planner.only = Some(name);
+    planner.restore = Some(snapshot);
+    Ok(after(whole, concerning(everything(planner)?, name)))
+}
+
+/// A cluster that is lost for good is taken off every machine that can be reached, and made anew.
+fn new_cluster(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>, name: &MachineName) -> Result<Plan> {
+    let mut planner = Planner::new(inventory, manifest, seen);
+    lost(&mut planner, seen, name);
+    for machine in inventory.machines.keys() {
+        if let Some(facts) = planner.facts.get(machine).copied()
+            && !other_cluster(&mut planner, machine, facts)
+        {
+            wipe(&mut planner, machine);
+        }
+    }
+    let whole = planner.finish();
+    if !whole.refusals.is_empty() {
+        return Ok(whole);
+    }
+    let mut blank = seen.clone();
+    for machine in inventory.machines.keys() {
+        blank = without(inventory, &blank, machine);
+    }
+    Ok(after(whole, everything(Planner::new(inventory, manifest, &blank))?))
+}
+
+/// Refuses unless `name` is the inventory's only control plane, can be reached, and speaks for no cluster that lives.
+fn lost<'a>(planner: &mut Planner<'a>, seen: &BTreeMap<MachineName, Observation>, name: &'a MachineName) {
+    let rebuild = format!("`hostler rebuild {name}`, without more, takes it out of the cluster and brings it back");
+    let machine = &planner.inventory.machines[name.as_str()];
+    if machine.role != Role::ControlPlane {
+        planner.refuse(Some(name), "no-control-plane", "it is a worker: no snapshot holds anything of it", rebuild);
+    } else if planner.inventory.control_planes().count() > 1 {
+        planner.refuse(Some(name), "several-control-planes", "it is not the only control plane: the others have what it had", rebuild);
+    } else if let Some(Observation::Unreachable(why)) = seen.get(name) {
+        let reason = format!("it can't be reached: {why}");
+        planner.refuse(Some(name), "unreachable", reason, "turn it on, or give its name and address to another machine");
+    } else if planner.speaker.is_some() {
+        let way_out = "`hostler up` mends what can be mended; `hostler reset` takes the cluster down first";
+        planner.refuse(Some(name), "cluster-lives", "its API server answers: what the cluster is now would be lost", way_out);
+    }
+}
+
+/// Whatever there is of a cluster on `name` is wiped, unless the user keeps some of it.
+fn wipe<'a>(planner: &mut Planner<'a>, name: &'a MachineName) {
+    if !planner.facts.get(name).is_some_and(|facts| to_wipe(facts)) {
+        return;
+    }
+    let keep = planner.inventory.machines[name.as_str()].keep.clone();
+    if let Some((kept, wiped)) = keep.iter().find_map(|kept| WIPED.iter().find(|wiped| overlap(kept, wiped)).map(|wiped| (kept, wiped))) {
+        let reason = format!("{kept} is to be kept, but {wiped} has to be wiped");
+        planner.refuse(Some(name), "keep", reason, "move what you keep elsewhere, and mend `keep:`");
+        return;
+    }
+    planner.step((Stage::Leave, StepId::new(name, "wipe")), name, "it is to be blank", Action::Wipe { keep }, []);
+}
+
+/// `next`, which begins on every machine only when all of `first` is done.
+fn after(first: Plan, mut next: Plan) -> Plan {
+    let before: BTreeSet<StepId> = first.steps.iter().map(|step| step.id.clone()).collect();
+    for step in &mut next.steps {
+        step.needs.extend(before.iter().cloned());
+    }
+    next.steps.splice(0..0, first.steps);
+    next
+}
+
 /// The facts as they will be when `name` has left.
 fn without(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, name: &MachineName) -> BTreeMap<MachineName, Observation> {
     let mut seen = seen.clone();
@@ -144,11 +244,15 @@ fn without(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, nam
 fn only(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>, name: &MachineName) -> Result<Plan> {
     let mut planner = Planner::new(inventory, manifest, seen);
     planner.only = Some(name);
-    let mut plan = everything(planner)?;
+    Ok(concerning(everything(planner)?, name))
+}
+
+/// The plan without what is to be said of other machines.
+fn concerning(mut plan: Plan, name: &MachineName) -> Plan {
     let concerns = |machine: &Option<MachineName>| machine.as_ref().is_none_or(|machine| machine == name);
     plan.refusals.retain(|refusal| concerns(&refusal.machine));
     plan.warnings.retain(|warning| concerns(&warning.machine));
-    Ok(plan)
+    plan
 }
 
 /// The steps by which `name` leaves the cluster. `dead`: it need not be reachable.

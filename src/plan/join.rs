@@ -60,10 +60,22 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         let needs = prepared(first).chain([StepId::new(first, ImageGroup::ControlPlane.step())]);
         let id = StepId::new(first, "init");
         let config = documents::init(planner.inventory, &planner.manifest.kubernetes, first, machine)?;
-        let reason = if again { "an earlier init was cut before its end" } else { "there is no cluster yet" };
+        let reason = if planner.restore.is_some() {
+            "the cluster's only control plane is lost"
+        } else if again {
+            "an earlier init was cut before its end"
+        } else {
+            "there is no cluster yet"
+        };
         let mut record = record(planner)?;
         record.insert("cni".to_owned(), cni_name(planner.inventory.cluster.cni).to_owned());
-        let action = Action::Init { config, again, record };
+        let action = match planner.restore {
+            None => Action::Init { config, again, record },
+            Some(snapshot) => {
+                let (snapshot, node, address) = (snapshot.clone(), first.to_string(), machine.address.to_string());
+                Action::Restore { snapshot, node, address, config, record }
+            }
+        };
         planner.step((Stage::FirstControlPlane, id.clone()), first, reason, action, needs.collect::<Vec<_>>());
         network(planner, Some((first, &id)))?;
         Door { step: id, machine: first.clone() }

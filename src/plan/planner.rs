@@ -7,6 +7,7 @@ use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::{ClusterFacts, Facts, Observation};
 use crate::inventory::{Inventory, Machine, MachineName};
+use crate::snapshot::Snapshot;
 
 pub struct Planner<'a> {
     pub inventory: &'a Inventory,
@@ -17,6 +18,8 @@ pub struct Planner<'a> {
     pub speaker: Option<(&'a MachineName, &'a ClusterFacts)>,
     /// The only machine to change; `None`: all of them.
     pub only: Option<&'a MachineName>,
+    /// What a cluster that is lost begins anew from.
+    pub restore: Option<&'a Snapshot>,
     /// Machines that a refusal keeps as they are.
     pub refused: BTreeSet<&'a MachineName>,
     /// No cluster may be made or joined in this run.
@@ -50,6 +53,7 @@ impl<'a> Planner<'a> {
             unreachable,
             speaker,
             only: None,
+            restore: None,
             refused: BTreeSet::new(),
             cluster_refused: false,
             last_restart: None,
@@ -77,7 +81,9 @@ impl<'a> Planner<'a> {
     /// Whether a control plane of the inventory is one already, so that nothing must begin a new cluster.
     pub fn cluster_exists(&self) -> bool {
         self.inventory.control_planes().any(|(name, _)| {
-            self.facts.get(name).is_some_and(|facts| facts.kubernetes.control_plane && !facts.applied.contains_key(INIT_BEGUN))
+            self.facts.get(name).is_some_and(|facts| {
+                facts.kubernetes.control_plane && ![INIT_BEGUN, RESTORE_BEGUN].iter().any(|mark| facts.applied.contains_key(*mark))
+            })
         })
     }
 
@@ -155,6 +161,7 @@ impl<'a> Planner<'a> {
 
 /// Marks that a script sets before and takes away after: what they stand for was cut in between.
 pub const INIT_BEGUN: &str = "init-begun";
+pub const RESTORE_BEGUN: &str = "restore-begun";
 pub const JOIN_BEGUN: &str = "join-begun";
 pub const WIPE_BEGUN: &str = "wipe-begun";
 /// Programs, or the configuration of a unit, are in place, but what runs may be from before.
@@ -163,7 +170,7 @@ pub const CONTAINERD_BEGUN: &str = "containerd-begun";
 pub const KUBELET_BEGUN: &str = "kubelet-begun";
 pub const VIP_BEGUN: &str = "hostler-vip-begun";
 
-/// Whether an earlier init, join or wipe of the machine was cut before its end.
+/// Whether an earlier init, restore, join or wipe of the machine was cut before its end.
 pub fn begun(facts: &Facts) -> bool {
-    [INIT_BEGUN, JOIN_BEGUN, WIPE_BEGUN].iter().any(|mark| facts.applied.contains_key(*mark))
+    [INIT_BEGUN, RESTORE_BEGUN, JOIN_BEGUN, WIPE_BEGUN].iter().any(|mark| facts.applied.contains_key(*mark))
 }

@@ -2,7 +2,7 @@
 
 use super::cluster::renamed;
 use super::documents;
-use super::planner::{Planner, WIPE_BEGUN, begun};
+use super::planner::{Planner, RESTORE_BEGUN, WIPE_BEGUN, begun};
 use super::wanted::{self, peer};
 use crate::facts::{ClusterFacts, Facts};
 use crate::inventory::{Cni, MachineName, Role};
@@ -64,6 +64,9 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if facts.applied.contains_key(WIPE_BEGUN) {
         let way_out = format!("`hostler rebuild {name}` ends it and brings the machine back; `hostler remove` and `reset` end it, too");
         planner.refuse(Some(name), "wipe-begun", "it was being wiped, and that was cut before its end", way_out);
+    } else if facts.applied.contains_key(RESTORE_BEGUN) {
+        let way_out = format!("`hostler rebuild {name} --from SNAPSHOT` begins it anew");
+        planner.refuse(Some(name), "restore-begun", "it was being restored from a snapshot, and that was cut before its end", way_out);
     } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !begun(facts) {
         let reason = format!("an earlier cluster left {} there", facts.kubernetes.leftovers.join(", "));
         planner.refuse(Some(name), "not-blank", reason, "look what it is; `kubeadm reset` on the machine removes it");
