@@ -1,17 +1,18 @@
 //! `hostler rebuild`: the disk was replaced, the system reinstalled, or the machine misbehaves: it leaves and joins anew.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::known;
-use super::rounds::{Common, Order, carry_out};
+use super::rounds::{Common, Order, Typed, carry_out};
 use super::{connect, write_inventory};
 use crate::inventory::{self, Inventory, MachineName};
 use crate::plan::{Goal, Plan};
 use crate::report::{ExitStatus, Failure, Reporter};
+use crate::snapshot::{self, Snapshot};
 use crate::ssh::{self, Access, Reason, Session, fingerprint};
 
 #[derive(Debug, Args)]
@@ -20,6 +21,15 @@ pub struct Arguments {
     machine: String,
     #[command(flatten)]
     common: Common,
+    /// The only control plane comes back from this snapshot [default: the newest in ~/.local/share/hostler/snapshots]
+    #[arg(long, value_name = "SNAPSHOT", num_args = 0..=1)]
+    from: Option<Option<PathBuf>>,
+    /// The only control plane is lost and there is no snapshot: wipe all machines, and make a new cluster of them
+    #[arg(long, conflicts_with = "from")]
+    new_cluster: bool,
+    /// Make the new cluster without asking; the name is the cluster's
+    #[arg(long, value_name = "NAME", requires = "new_cluster")]
+    yes_new_cluster: Option<String>,
     /// Carry the plan out without asking, and accept the machine's new host key
     #[arg(long, short)]
     yes: bool,
@@ -30,8 +40,39 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let inventory = inventory::load(&arguments.common.inventory)?;
     let name = known(&inventory, &arguments.machine)?;
+    let order = order(&inventory, name.clone(), arguments)?;
     rotate_host_key(&inventory, &name, arguments, reporter).await?;
-    carry_out(&Order::new(Goal::Rebuild(name), arguments.yes), &arguments.common, false, reporter).await
+    carry_out(&order, &arguments.common, false, reporter).await
+}
+
+fn order(inventory: &Inventory, machine: MachineName, arguments: &Arguments) -> Result<Order> {
+    let cluster = &inventory.cluster.name;
+    if arguments.new_cluster {
+        if let Some(said) = arguments.yes_new_cluster.as_ref().filter(|said| *said != cluster) {
+            let message = format!("the cluster of this inventory is `{cluster}`, not `{said}`");
+            return Err(Failure::new(ExitStatus::Usage, message, "name the cluster you mean, or give its inventory with -i").into());
+        }
+        let typed = Typed {
+            what: "all that the old cluster knew is lost, and this can't be undone",
+            name: cluster.clone(),
+            hint: "pass --yes-new-cluster NAME to do it without asking",
+        };
+        let kubeconfig = Order { kubeconfig: true, ..Order::new(Goal::NewCluster(machine), arguments.yes_new_cluster.is_some()) };
+        return Ok(Order { typed: Some(typed), ..kubeconfig });
+    }
+    let Some(from) = &arguments.from else { return Ok(Order::new(Goal::Rebuild(machine), arguments.yes)) };
+    let file = match from {
+        Some(file) => file.clone(),
+        None => {
+            let folder = snapshot::default_folder()?;
+            snapshot::newest(&folder, cluster).ok_or_else(|| {
+                let message = format!("there is no snapshot of {cluster} in {}", folder.display());
+                Failure::new(ExitStatus::Usage, message, "name one: `--from FILE`; without any, `--new-cluster` begins a new cluster")
+            })?
+        }
+    };
+    let snapshot = Snapshot::open(&file)?;
+    Ok(Order::new(Goal::Restore { machine, snapshot }, arguments.yes))
 }
 
 /// A reinstalled machine has another host key: only here, and only for the machine that is rebuilt, may it take the old one's place.

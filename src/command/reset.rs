@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::rounds::{Common, Order, carry_out};
+use super::rounds::{Common, Order, Typed, carry_out};
 use crate::inventory;
 use crate::plan::{Goal, Plan};
 use crate::report::{ExitStatus, Failure, Reporter};
@@ -25,6 +25,8 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
         let message = format!("the cluster of this inventory is `{name}`, not `{said}`");
         return Err(Failure::new(ExitStatus::Usage, message, "name the cluster you mean, or give its inventory with -i").into());
     }
-    let order = Order { typed: Some(name), ..Order::new(Goal::Reset, arguments.yes_take_down.is_some()) };
+    let hint = "pass --yes-take-down NAME to do it without asking";
+    let typed = Typed { what: "this can't be undone", name, hint };
+    let order = Order { typed: Some(typed), ..Order::new(Goal::Reset, arguments.yes_take_down.is_some()) };
     carry_out(&order, &arguments.common, false, reporter).await
 }

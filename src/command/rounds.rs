@@ -41,11 +41,22 @@ pub struct Order {
     /// The plan is carried out without asking.
     pub yes: bool,
     /// What has to be typed in full instead of a yes.
-    pub typed: Option<String>,
+    pub typed: Option<Typed>,
     /// Whether the cluster's kubeconfig is written afterwards.
     pub kubeconfig: bool,
     /// Where to; the user's configuration otherwise.
     pub kubeconfig_file: Option<PathBuf>,
+}
+
+/// A question that takes more than a yes.
+#[derive(Debug, Clone)]
+pub struct Typed {
+    /// What cannot be undone.
+    pub what: &'static str,
+    /// The answer.
+    pub name: String,
+    /// What to do where nobody can be asked.
+    pub hint: &'static str,
 }
 
 impl Order {
@@ -188,9 +199,9 @@ async fn approve(order: &Order, plan: &Plan, round: usize, reporter: &Reporter) 
     }
     let asker = reporter.asker();
     let approved = match &order.typed {
-        Some(expected) if round == 0 => {
-            let text = format!("this can't be undone; type `{expected}` to go on");
-            asker.typed(&text, expected, "pass --yes-take-down NAME to do it without asking").await?
+        Some(typed) if round == 0 => {
+            let text = format!("{}; type `{}` to go on", typed.what, typed.name);
+            asker.typed(&text, &typed.name, typed.hint).await?
         }
         _ => {
             let question = if round == 0 { "carry this plan out?" } else { "this was not in the plan you approved; carry it out?" };
