@@ -6,11 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hostler::action::effect::World;
+use hostler::action::script::sha256;
 use hostler::artifact::Manifest;
 use hostler::facts::{Facts, LockFact, MemberFact, NodeFact, Observation};
 use hostler::inventory::{Inventory, MachineName, Taint, parse};
 use hostler::plan::{Goal, Plan, StepId, plan_for};
 use hostler::report::{Paint, plan_text};
+use hostler::snapshot::Snapshot;
 use serde::Deserialize;
 use serde_yaml::Value;
 
@@ -151,6 +153,17 @@ fn inventory(value: &Value) -> Inventory {
     parse(&text, &name).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
+/// A snapshot of the cluster that the machine `of` began, as [`World`] names its certificate authority.
+fn snapshot(of: &str) -> Snapshot {
+    Snapshot {
+        file: PathBuf::from("home-20260301T120000Z.tar.gz"),
+        sha256: "5a".repeat(32),
+        size: 1_234_567,
+        taken: "2026-03-01T12:00:00Z".to_owned(),
+        ca: sha256(of.as_bytes()),
+    }
+}
+
 fn goal(words: &str) -> Goal {
     let machine = |name: &str| MachineName::new(name).expect("a machine's name");
     match words.split(' ').collect::<Vec<_>>().as_slice() {
@@ -159,6 +172,8 @@ fn goal(words: &str) -> Goal {
         ["rebuild", name] => Goal::Rebuild(machine(name)),
         ["remove", name] => Goal::Remove { machine: machine(name), dead: false },
         ["remove", name, "--dead"] => Goal::Remove { machine: machine(name), dead: true },
+        ["rebuild", name, "--new-cluster"] => Goal::NewCluster(machine(name)),
+        ["rebuild", name, "--from", of] => Goal::Restore { machine: machine(name), snapshot: snapshot(of) },
         ["reset"] => Goal::Reset,
         _ => panic!("no goal: {words}"),
     }

@@ -13,6 +13,7 @@ use hostler::artifact::Manifest;
 use hostler::command::render::rendered;
 use hostler::inventory::{MachineName, Taint, load};
 use hostler::plan::{StepId, wanted};
+use hostler::snapshot::Snapshot;
 use hostler::template::render;
 
 fn folder(name: &str) -> PathBuf {
@@ -56,6 +57,22 @@ fn others() -> Vec<(&'static str, Action)> {
     let ca = literal(&BASE64_STANDARD.encode(include_bytes!("../src/command/render/ca.pem")));
     let upload = |document| Action::UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() };
     vec![
+        (
+            "restore",
+            Action::Restore {
+                snapshot: Snapshot {
+                    file: PathBuf::from("a.tar.gz"),
+                    sha256: sum.clone(),
+                    size: 1,
+                    taken: "2026-03-01T12:00:00Z".to_owned(),
+                    ca: sum.clone(),
+                },
+                node: word.clone(),
+                address: "192.168.1.10".to_owned(),
+                config: "x".to_owned(),
+                record: record.clone(),
+            },
+        ),
         ("init-again", Action::Init { config: "x".to_owned(), again: true, record: record.clone() }),
         ("join-again", Action::Join { config: "x".to_owned(), again: true, token: literal("t"), ca, pki: Some(literal("cGtp")), record }),
         ("token", Action::CreateToken),

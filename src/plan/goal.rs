@@ -145,13 +145,13 @@ fn restore(
     wipe(&mut planner, name);
     let whole = planner.finish();
     if !whole.refusals.is_empty() {
-        return Ok(whole);
+        return Ok(nothing_of(whole));
     }
     let seen = without(inventory, seen, name);
     let mut planner = Planner::new(inventory, manifest, &seen);
     planner.only = Some(name);
     planner.restore = Some(snapshot);
-    Ok(after(whole, concerning(everything(planner)?, name)))
+    Ok(after(whole, concerning(everything(planner)?, name), name))
 }
 
 /// A cluster that is lost for good is taken off every machine that can be reached, and made anew.
@@ -167,13 +167,18 @@ fn new_cluster(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<Machi
     }
     let whole = planner.finish();
     if !whole.refusals.is_empty() {
-        return Ok(whole);
+        return Ok(nothing_of(whole));
     }
     let mut blank = seen.clone();
     for machine in inventory.machines.keys() {
         blank = without(inventory, &blank, machine);
     }
-    Ok(after(whole, everything(Planner::new(inventory, manifest, &blank))?))
+    Ok(after(whole, everything(Planner::new(inventory, manifest, &blank))?, name))
+}
+
+/// A refusal blocks what depends on it only: here that is all, as nothing must be wiped for a cluster that will not come back.
+fn nothing_of(plan: Plan) -> Plan {
+    Plan { steps: Vec::new(), ..plan }
 }
 
 /// Refuses unless `name` is the inventory's only control plane, can be reached, and speaks for no cluster that lives.
@@ -207,8 +212,12 @@ fn wipe<'a>(planner: &mut Planner<'a>, name: &'a MachineName) {
     planner.step((Stage::Leave, StepId::new(name, "wipe")), name, "it is to be blank", Action::Wipe { keep }, []);
 }
 
-/// `next`, which begins on every machine only when all of `first` is done.
-fn after(first: Plan, mut next: Plan) -> Plan {
+/// `next`, which begins on every machine only when all of `first` is done; nothing where `name`, without which there is no cluster, is
+/// refused.
+fn after(first: Plan, mut next: Plan, name: &MachineName) -> Plan {
+    if next.refusals.iter().any(|refusal| refusal.machine.as_ref().is_none_or(|machine| machine == name)) {
+        return nothing_of(next);
+    }
     let before: BTreeSet<StepId> = first.steps.iter().map(|step| step.id.clone()).collect();
     for step in &mut next.steps {
         step.needs.extend(before.iter().cloned());
@@ -288,7 +297,7 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
                 Some(name),
                 "last-control-plane",
                 "it is the only control plane: without it there is no cluster",
-                "`hostler reset` takes the whole cluster down; a second control plane in the inventory and `hostler up` make this one replaceable",
+                "once it is lost, `hostler rebuild NAME --from SNAPSHOT` brings it back; `hostler reset` takes the whole cluster down",
             );
         } else {
             planner.refuse(

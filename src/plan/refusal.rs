@@ -167,7 +167,7 @@ fn membership(planner: &mut Planner) {
             None,
             "control-plane-lost",
             format!("in a cluster, though no control plane of the inventory is: {}", orphans.join(", ")),
-            "the only control plane is brought back by `hostler rebuild NAME --from SNAPSHOT`; a new cluster needs blank machines",
+            "`hostler rebuild NAME --from SNAPSHOT` brings the only control plane back; without any snapshot, `--new-cluster` makes a new cluster",
         );
     }
 }
