@@ -97,6 +97,7 @@ fn others() -> Vec<(&'static str, Action)> {
         ("renew-control-plane", Action::RenewControlPlane { node: word.clone(), config: "x".to_owned(), sha256: sum.clone() }),
         ("start", Action::StartUnit { unit: "kubelet.service".to_owned() }),
         ("stale", Action::ConfigureUnit { unit: "a.service".to_owned(), files: vec![], stale: vec![word.clone()], restart: true }),
+        ("drop", Action::DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }),
         ("uncordon", Action::Uncordon { node: word.clone() }),
         ("drain", Action::Drain { node: word.clone() }),
         ("remove-member", Action::RemoveMember { node: "rarity".to_owned(), address: "192.168.1.12".to_owned() }),
@@ -128,6 +129,10 @@ fn scripts() -> BTreeMap<String, String> {
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));
     let address = serde_json::json!({ "address": "192.168.1.11" });
     scripts.insert("vip.sh".to_owned(), render("keepalived/vip.sh", address).expect("the template fits"));
+    let inventory = load(&folder("tests/inventory/every-key.yaml")).expect("it can be read");
+    let snapshots = inventory.snapshots.as_ref().expect("it has snapshots");
+    let files = wanted::snapshot_files(&inventory, snapshots).expect("templates fit");
+    scripts.extend(files.into_iter().filter(|file| file.path.ends_with(".sh")).map(|file| ("snapshot.sh".to_owned(), file.content)));
     let machine = MachineName::new("rarity").expect("a name");
     for (name, action) in others() {
         let resolve = |input: &Input| match input {

@@ -159,6 +159,10 @@ impl World {
                 let active = unit != KUBELET || facts.kubernetes.joined;
                 facts.units.insert(unit.clone(), UnitFact { active, enabled: true, needs_reload: false });
             }
+            Action::DropUnit { unit, files } => {
+                facts.units.remove(unit);
+                facts.files.retain(|path, _| !files.contains(path));
+            }
             Action::ImportImages { images } => {
                 check(runs(facts, CONTAINERD), "containerd does not run")?;
                 let found = images.iter().map(|image| (image.reference.clone(), ImageFact { digest: image.digest.clone(), pinned: true }));

@@ -124,6 +124,11 @@ pub enum Action {
     StartUnit {
         unit: String,
     },
+    /// Stop a unit for good, and take its files away.
+    DropUnit {
+        unit: String,
+        files: Vec<String>,
+    },
     Uncordon {
         node: String,
     },
@@ -306,6 +311,7 @@ impl fmt::Display for Action {
             Action::RenewKubelet { .. } => f.write_str("write kubelet's configuration anew and restart it"),
             Action::RenewControlPlane { .. } => f.write_str("write the static pods anew and wait until they answer"),
             Action::StartUnit { unit } => write!(f, "start {unit}"),
+            Action::DropUnit { unit, .. } => write!(f, "stop {unit} and remove it"),
             Action::Uncordon { node } => write!(f, "let node {node} take work again"),
             Action::Drain { .. } => f.write_str("move its pods elsewhere"),
             Action::RemoveMember { .. } => f.write_str("remove its member from etcd, by ID"),

@@ -158,6 +158,7 @@ impl Action {
                 (cluster("kubernetes/renew-control-plane.sh", context)?, 15)
             }
             Action::StartUnit { unit } => (vec![part("machine/start.sh", json!({ "unit": unit }))?], 2),
+            Action::DropUnit { unit, files } => (vec![part("machine/drop-unit.sh", json!({ "unit": unit, "files": files }))?], 2),
             Action::Uncordon { node } => (cluster("kubernetes/uncordon.sh", json!({ "node": node }))?, 2),
             Action::Drain { node } => (cluster("kubernetes/drain.sh", json!({ "node": node }))?, 15),
             Action::RemoveMember { node, address } => {

@@ -6,8 +6,11 @@ use anyhow::Result;
 use clap::Args;
 
 use super::rounds::{Common, Order, Scene, carry_out, look};
+use crate::event::Event;
+use crate::inventory;
 use crate::plan::{Goal, Plan, plan};
 use crate::report::{ExitStatus, Paint, Reporter, plan_text};
+use crate::snapshot;
 
 #[derive(Debug, Args)]
 pub struct Up {
@@ -27,7 +30,36 @@ pub struct Up {
 /// As [`carry_out`].
 pub async fn up(arguments: &Up, from_source: bool, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let order = Order { kubeconfig: true, kubeconfig_file: arguments.kubeconfig.clone(), ..Order::new(Goal::Up, arguments.yes) };
-    carry_out(&order, &arguments.common, from_source, reporter).await
+    let (status, plan) = carry_out(&order, &arguments.common, from_source, reporter).await?;
+    if let ExitStatus::Done = status {
+        warn_of_no_snapshot(&arguments.common, reporter)?;
+    }
+    Ok((status, plan))
+}
+
+/// Days after which a snapshot is old.
+const OLD: i64 = 7;
+
+/// Where nothing takes snapshots by itself, the user has to; with several control planes one can be lost without any.
+fn warn_of_no_snapshot(common: &Common, reporter: &Reporter) -> Result<()> {
+    let inventory = inventory::load(&common.inventory)?;
+    if inventory.snapshots.is_some() || inventory.control_planes().count() > 1 {
+        return Ok(());
+    }
+    let name = &inventory.cluster.name;
+    let newest = snapshot::newest(&snapshot::default_folder()?, name);
+    let oldest = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * OLD);
+    let what = match &newest {
+        None => format!("there is no snapshot of {name}"),
+        Some(file) if *file < file.with_file_name(snapshot::file_name(name, oldest)) => {
+            format!("the newest snapshot of {name} is older than {OLD} days")
+        }
+        Some(_) => return Ok(()),
+    };
+    let line =
+        format!("{what}, so its only control plane must not be lost: `hostler snapshot` takes one, `snapshots:` in the inventory many");
+    reporter.events().send(Event::Warning { line });
+    Ok(())
 }
 
 /// `hostler plan`: prints the very value that `up` executes.

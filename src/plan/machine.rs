@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 
-use super::planner::{CONTAINERD_BEGUN, KUBELET_BEGUN, PROGRAMS_BEGUN, Planner, VIP_BEGUN};
+use super::planner::{CONTAINERD_BEGUN, KUBELET_BEGUN, PROGRAMS_BEGUN, Planner, SNAPSHOT_BEGUN, VIP_BEGUN};
 use super::wanted::{self, ImageGroup};
 use super::{Stage, StepId, gate};
 use crate::action::script::sha256;
 use crate::action::{Action, File, Program};
 use crate::facts::Facts;
-use crate::inventory::{Machine, MachineName};
+use crate::inventory::{Machine, MachineName, Role};
 
 /// What `kubeadm init` and `join` wait for on their machine, besides images.
 pub const PREPARED: &[&str] =
@@ -27,7 +27,7 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
     vip(planner, name, machine, facts)?;
     kubelet_unit(planner, name, facts)?;
     images(planner, name, machine, facts);
-    Ok(())
+    snapshots(planner, name, machine, facts)
 }
 
 fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
@@ -253,6 +253,30 @@ fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
         // One import after the other: what is needed first has the link and the disk to itself.
         before.push(step);
     }
+}
+
+/// Regular snapshots, which each control plane takes by itself.
+fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) -> Result<()> {
+    const UNIT: &str = wanted::SNAPSHOT_TIMER;
+    let at = (Stage::Prepare, StepId::new(name, "snapshots"));
+    let unit = facts.units.get(UNIT);
+    let Some(wanted) = planner.inventory.snapshots.as_ref().filter(|_| machine.role == Role::ControlPlane) else {
+        if unit.is_some() {
+            let files = wanted::SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()).collect();
+            let action = Action::DropUnit { unit: UNIT.to_owned(), files };
+            planner.step(at, name, "it takes snapshots that the inventory does not ask for", action, []);
+        }
+        return Ok(());
+    };
+    let files = wanted::snapshot_files(planner.inventory, wanted)?;
+    if files.iter().any(|file| differs(facts, file)) || facts.applied.contains_key(SNAPSHOT_BEGUN) {
+        let reason = if unit.is_some() { "its snapshots are not as the inventory says" } else { "it takes no snapshots" };
+        let action = Action::ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), restart: true };
+        planner.step(at, name, reason, action, []);
+    } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
+        planner.step(at, name, "it takes no snapshots", Action::StartUnit { unit: UNIT.to_owned() }, []);
+    }
+    Ok(())
 }
 
 /// Whether `file` is missing on the machine, or is not what it should be.

@@ -167,6 +167,7 @@ pub const WIPE_BEGUN: &str = "wipe-begun";
 /// Programs, or the configuration of a unit, are in place, but what runs may be from before.
 pub const PROGRAMS_BEGUN: &str = "programs-begun";
 pub const CONTAINERD_BEGUN: &str = "containerd-begun";
+pub const SNAPSHOT_BEGUN: &str = "hostler-snapshot.timer-begun";
 pub const KUBELET_BEGUN: &str = "kubelet-begun";
 pub const VIP_BEGUN: &str = "hostler-vip-begun";
 

@@ -9,7 +9,7 @@ use crate::action::script::sha256;
 use crate::action::{File, ImageName, Program};
 use crate::artifact::{Component, FileKind, Manifest};
 use crate::facts::{Facts, Question};
-use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role};
+use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Snapshots};
 use crate::template;
 
 /// Kernel modules: containerd's snapshotter, and the bridge that flannel's pods hang on.
@@ -43,8 +43,8 @@ pub fn packages(inventory: &Inventory, machine: &Machine) -> Vec<(&'static str, 
 /// Programs that only control planes use.
 const CONTROL_PLANE_ONLY: &[&str] = &["etcdctl", "etcdutl"];
 
-/// Units that run on every machine.
-pub const UNITS: &[&str] = &["containerd.service", "kubelet.service"];
+/// Units that hostler sets up: all but the last run on every machine.
+pub const UNITS: &[&str] = &["containerd.service", "kubelet.service", SNAPSHOT_TIMER];
 
 /// The unit that holds the endpoint's moving address.
 pub const VIP_UNIT: &str = "hostler-vip.service";
@@ -233,6 +233,7 @@ pub fn question() -> Result<Question> {
     files.extend(kubelet_files()?.into_iter().map(|file| file.path));
     let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
     files.extend(vip_own_files(nothing)?.into_iter().map(|file| file.path));
+    files.extend(SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()));
     Ok(Question {
         files,
         links: vec![CURRENT.to_owned()],
@@ -257,6 +258,29 @@ pub fn taints(machine: &Machine) -> Vec<crate::inventory::Taint> {
         });
     }
     taints
+}
+
+/// Starts the service that takes a snapshot.
+pub const SNAPSHOT_TIMER: &str = "hostler-snapshot.timer";
+
+/// Everything that regular snapshots need on a control plane.
+pub const SNAPSHOT_FILES: &[&str] =
+    &["/etc/systemd/system/hostler-snapshot.service", "/etc/systemd/system/hostler-snapshot.timer", "/etc/hostler/snapshot.sh"];
+
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn snapshot_files(inventory: &Inventory, snapshots: &Snapshots) -> Result<Vec<File>> {
+    let context = json!({
+        "to": snapshots.to, "cluster": inventory.cluster.name, "every": snapshots.every.as_secs() / 60, "keep": snapshots.keep,
+    });
+    let parts = ["machine/hostler-snapshot.sh", "kubernetes/snapshot.sh", "machine/keep-snapshot.sh"];
+    let script: Result<String> = parts.iter().map(|part| template::render(part, &context)).collect();
+    let contents = [
+        template::render("machine/hostler-snapshot.service", &context)?,
+        template::render("machine/hostler-snapshot.timer", &context)?,
+        script?,
+    ];
+    Ok(SNAPSHOT_FILES.iter().zip(contents).map(|(path, content)| file(path, content)).collect())
 }
 
 fn file(path: &str, content: String) -> File {

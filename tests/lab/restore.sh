@@ -1,0 +1,149 @@
+#!/bin/bash
+# restore.sh HOSTLER: the only control plane is lost, on the lab's real machines, as root. Each row: what is done -> what must be seen. Ends
+# at the first failure, and takes the lab away in any case unless KEEP=1. The lab is one of its own (HOSTLER_LAB).
+# shellcheck disable=SC2016 # backquotes are hostler's own
+set -euo pipefail
+hostler=$(realpath "$1")
+export HOSTLER_LAB=restore
+inventory=/var/lib/hostler/lab.restore/inventory.yaml
+work=$(mktemp -d)
+# Where snapshots go unless they are told.
+export XDG_DATA_HOME=$work/share
+rows=0
+
+cleanup() {
+    status=$?
+    [ "$status" = 0 ] || { echo "FAILED at line $1: $2" >&2; tail -n 60 "$work/out" >&2 || true; }
+    [ -n "${KEEP:-}" ] || "$hostler" lab down > /dev/null 2>&1 || true
+    rm -rf "$work"
+    exit "$status"
+}
+trap 'cleanup $LINENO "$BASH_COMMAND"' EXIT
+
+row() {
+    rows=$((rows + 1))
+    printf '%s  row %d: %s\n' "$(date +%T)" "$rows" "$*"
+}
+# run STATUS ARGUMENTS...: hostler ends with that status; what it prints is in $work/out.
+run() {
+    local expected=$1 status=0
+    shift
+    "$hostler" "$@" > "$work/out" 2>&1 < /dev/null || status=$?
+    [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
+}
+up() { run "${1:-0}" up -i "$inventory" --yes; }
+rebuild() { run "$1" rebuild twilightsparkle -i "$inventory" --yes "${@:2}"; }
+says() { grep -qF -- "$1" "$work/out" || { echo "not said: $1" >&2; return 1; }; }
+says_not() { ! grep -qF -- "$1" "$work/out" || { echo "said: $1" >&2; return 1; }; }
+empty() { up && says "nothing to do"; }
+on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
+kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
+there() { kubectl get configmap "$1" > /dev/null; }
+gone() { ! kubectl get configmap "$1" > /dev/null 2>&1 || { echo "configmap $1 is there" >&2; return 1; }; }
+began() { on "$1" systemctl show -p ExecMainStartTimestampMonotonic containerd kubelet; }
+untouched() { [ "$(began rainbowdash)" = "$(cat "$work/began")" ] || { echo "containerd or kubelet of rainbowdash was restarted" >&2; return 1; }; }
+ca() { on twilightsparkle sha256sum /etc/kubernetes/pki/ca.crt; }
+# What the user sees of a cluster that is well: a worker's pods, too, are told of by their kubelet, and take changes.
+well() {
+    ready 2
+    kubectl run "$1" --image registry.k8s.io/pause:3.10 --restart Never --overrides \
+        "'{\"spec\":{\"nodeName\":\"rainbowdash\",\"hostNetwork\":true,\"containers\":[{\"name\":\"a\",\"imagePullPolicy\":\"Never\",\"image\":\"$pause\"}]}}'" > /dev/null
+    kubectl wait --for condition=Ready --timeout 60s "pod/$1" > /dev/null
+    [ "$(ca)" = "$(cat "$work/ca")" ]
+    untouched
+    empty
+}
+
+row "a cluster of two; up says that there is no snapshot"
+run 0 lab up --machines 2
+up
+says "there is no snapshot of lab"
+began rainbowdash > "$work/began"
+ca > "$work/ca"
+pause=$(on rainbowdash crictl images -o json | sed -n 's/.*"\([^"]*pause:[0-9.]*\)".*/\1/p' | head -n 1)
+[ -n "$pause" ]
+
+row "a snapshot is whole, and its owner's alone; nothing stays on the machine"
+kubectl create configmap before > /dev/null
+run 0 snapshot -i "$inventory"
+[ "$(stat -c %a "$XDG_DATA_HOME"/hostler/snapshots/lab-*.tar.gz)" = 600 ]
+tar -tzf "$XDG_DATA_HOME"/hostler/snapshots/lab-*.tar.gz > "$work/list"
+for file in etcd.db pki/ca.key pki/sa.key pki/front-proxy-ca.key pki/etcd/ca.key kubeadm-config.yaml kubelet-config.yaml inventory.yaml; do
+    grep -qx "$file" "$work/list"
+done
+[ -z "$(on twilightsparkle ls /var/lib/hostler)" ]
+empty
+says_not "there is no snapshot"
+
+row "a cluster that lives is not restored, and a worker is not either"
+rebuild 3 --from
+says "its API server answers"
+run 3 rebuild rainbowdash -i "$inventory" --yes --from
+there before
+rebuild 3 --new-cluster --yes-new-cluster lab
+untouched
+
+row "the control plane is blank: it comes back from the newest snapshot, and the worker is not touched"
+kubectl create configmap after > /dev/null
+run 0 lab blank twilightsparkle
+rebuild 0 --from
+there before
+gone after
+well first
+
+row "the same, cut with -9 in the restore: run again, it comes back"
+run 0 lab blank twilightsparkle
+"$hostler" rebuild twilightsparkle -i "$inventory" --yes --from > "$work/out" 2>&1 < /dev/null &
+pid=$!
+until on twilightsparkle test -e /etc/hostler/applied/restore-begun 2> /dev/null; do
+    kill -0 "$pid" || { echo "it ended before it was cut" >&2; exit 1; }
+done
+kill -9 "$pid"
+wait "$pid" 2> /dev/null || true
+rebuild 0 --from
+there before
+well second
+
+row "regular snapshots: the control plane takes them by itself, and keeps the newest"
+printf 'snapshots: {to: /srv/snapshots, every: 1h, keep: 2}\n' >> "$inventory"
+up
+empty
+for day in 4 3 2; do
+    on twilightsparkle "touch -d '-$day days' /srv/snapshots/lab-2026010${day}T000000Z.tar.gz 2> /dev/null ||
+        { mkdir -p /srv/snapshots && touch -d '-$day days' /srv/snapshots/lab-2026010${day}T000000Z.tar.gz; }"
+done
+kubectl create configmap regular > /dev/null
+on twilightsparkle systemctl start hostler-snapshot.service
+[ "$(on twilightsparkle 'ls /srv/snapshots | wc -l')" = 2 ]
+newest=$(on twilightsparkle 'ls /srv/snapshots | tail -n 1')
+[ "$(on twilightsparkle stat -c %a:%U "/srv/snapshots/$newest")" = 600:root ]
+on twilightsparkle systemctl start hostler-snapshot.service
+[ "$(on twilightsparkle 'ls /srv/snapshots | tail -n 1')" = "$newest" ] || { echo "it was not due" >&2; exit 1; }
+on twilightsparkle "base64 < /srv/snapshots/$newest" | base64 -d > "$work/regular.tar.gz"
+
+row "the API server is broken, though the machine is there: wiped, and restored from a regular snapshot"
+on twilightsparkle 'rm /etc/kubernetes/manifests/kube-apiserver.yaml; while crictl ps --name kube-apiserver -q | grep -q .; do sleep 0.2; done'
+rebuild 0 --from "$work/regular.tar.gz"
+there regular
+well third
+[ "$(on twilightsparkle systemctl is-active hostler-snapshot.timer)" = active ]
+
+row "a snapshot that is cut, or none, is no snapshot: nothing is changed"
+head -c 5000 "$work/regular.tar.gz" > "$work/cut.tar.gz"
+rebuild 2 --from "$work/cut.tar.gz"
+rebuild 2 --from "$work/list"
+there regular
+
+row "no snapshot at all: a new cluster, and the worker is in it"
+run 0 lab blank twilightsparkle
+rebuild 2 --new-cluster --yes-new-cluster other
+rebuild 2 --new-cluster
+says "--yes-new-cluster"
+rebuild 0 --new-cluster --yes-new-cluster lab
+ready 2
+gone before
+[ "$(ca)" != "$(cat "$work/ca")" ]
+empty
+
+echo "all $rows rows were seen"
