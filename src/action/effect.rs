@@ -143,7 +143,10 @@ impl World {
                 facts.applied.remove(PROGRAMS_BEGUN);
             }
             Action::ConfigureUnit { unit, files, stale, restart } => {
-                check(unit == wanted::VIP_UNIT || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
+                check(
+                    unit == wanted::VIP_UNIT || unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT),
+                    "there are no programs yet",
+                )?;
                 check(unit != KUBELET || !restart || facts.swap.is_empty(), "kubelet ends while swap is on")?;
                 check(unit != CONTAINERD || facts.modules.contains("overlay"), "there is no overlay file system yet")?;
                 files.iter().for_each(|file| write(facts, file));
@@ -153,7 +156,7 @@ impl World {
                 *unit = UnitFact { active: unit.active || *restart, enabled: true, needs_reload: false };
             }
             Action::StartUnit { unit } => {
-                check(facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
+                check(unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
                 check(unit != KUBELET || !facts.kubernetes.joined || facts.swap.is_empty(), "kubelet ends while swap is on")?;
                 // Before kubeadm's turn kubelet ends at once; it has nothing to do.
                 let active = unit != KUBELET || facts.kubernetes.joined;

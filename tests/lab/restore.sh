@@ -31,7 +31,7 @@ run() {
     "$hostler" "$@" > "$work/out" 2>&1 < /dev/null || status=$?
     [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
 }
-up() { run "${1:-0}" up -i "$inventory" --yes; }
+up() { run 0 up -i "$inventory" --yes; }
 rebuild() { run "$1" rebuild twilightsparkle -i "$inventory" --yes "${@:2}"; }
 says() { grep -qF -- "$1" "$work/out" || { echo "not said: $1" >&2; return 1; }; }
 says_not() { ! grep -qF -- "$1" "$work/out" || { echo "said: $1" >&2; return 1; }; }
