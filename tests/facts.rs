@@ -23,6 +23,9 @@ fn script() -> String {
         programs: words(&["sh", "no-such-program", "kubectl"]),
         modules: words(&["no_such_module"]),
         sysctls: words(&["kernel.pid_max", "net.ipv4.ip_local_port_range", "no.such.key"]),
+        shares: words(&["/tmp/no such folder"]),
+        uid: 1000,
+        gid: 100,
     };
     template::render("facts.sh", question).expect("the template can be filled in")
 }

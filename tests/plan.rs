@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use hostler::action::effect::World;
 use hostler::action::script::sha256;
-use hostler::artifact::Manifest;
-use hostler::facts::{Facts, LockFact, MemberFact, NodeFact, Observation};
+use hostler::artifact::{Component, Manifest};
+use hostler::facts::{Facts, LockFact, MemberFact, NodeFact, Observation, ShareFact, ShareState};
 use hostler::inventory::{Inventory, MachineName, Taint, parse};
 use hostler::plan::{Goal, Plan, StepId, plan_for};
 use hostler::report::{Paint, plan_text};
@@ -34,6 +34,9 @@ struct Case {
     /// Machines that can't be reached, and why.
     #[serde(default)]
     off: BTreeMap<MachineName, String>,
+    /// The bundle has no image that encodes.
+    #[serde(default)]
+    no_encoder: bool,
     #[serde(default)]
     machines: BTreeMap<MachineName, MachineDeviation>,
     #[serde(default)]
@@ -95,6 +98,8 @@ struct MachineDeviation {
     /// It is in this other cluster, whose API server that is.
     other_cluster: Option<String>,
     api_down: bool,
+    /// Folders that films go through, where they are more than just there for their owner.
+    shares: BTreeMap<String, String>,
     /// The step that works on it, for so many seconds.
     lock: BTreeMap<String, i64>,
 }
@@ -238,6 +243,12 @@ impl Case {
         world
     }
 
+    fn manifest(&self) -> Manifest {
+        let mut manifest = manifest();
+        manifest.images.retain(|image| !self.no_encoder || image.component != Component::Encoder);
+        manifest
+    }
+
     fn goal(&self) -> Goal {
         goal(self.goal.as_deref().unwrap_or("up"))
     }
@@ -308,6 +319,17 @@ impl MachineDeviation {
             assert!(facts.files.remove(path).is_some() | facts.links.remove(path).is_some(), "there is no {path}");
         }
         facts.links.extend(self.links.clone());
+        for (path, state) in &self.shares {
+            let state = match state.as_str() {
+                "missing" => ShareState::Missing,
+                "hangs" => ShareState::Hangs,
+                "read-only" => ShareState::ReadOnly,
+                "full" => ShareState::Writable,
+                state => panic!("no state of a share: {state}"),
+            };
+            let share = ShareFact { state, owner: "0:0".to_owned(), mode: "755".to_owned(), free: 1 << 20 };
+            facts.shares.insert(path.clone(), share);
+        }
         for unit in &self.stopped {
             facts.units.get_mut(unit).unwrap_or_else(|| panic!("there is no {unit}")).active = false;
         }
@@ -407,7 +429,7 @@ fn every_case_comes_to_its_plan() {
     let cases = cases();
     for (name, case) in &cases {
         let goal = case.goal();
-        let plan = plan_for(&goal, &inventory(&case.inventory), &manifest(), &case.seen(&case.world(), &goal));
+        let plan = plan_for(&goal, &inventory(&case.inventory), &case.manifest(), &case.seen(&case.world(), &goal));
         let text = told(&plan.expect("templates fit"));
         let path = folder(&format!("tests/plan/{name}.txt"));
         if update {
@@ -432,7 +454,7 @@ fn every_case_comes_to_an_end() {
         let mut world = case.world();
         let mut refusals = Vec::new();
         for round in 0..4 {
-            let plan = plan_for(&goal, &inventory, &manifest(), &case.seen(&world, &goal)).expect("templates fit");
+            let plan = plan_for(&goal, &inventory, &case.manifest(), &case.seen(&world, &goal)).expect("templates fit");
             let failed: Vec<String> = plan.steps.iter().filter_map(|step| world.apply(step).err()).collect();
             if !failed.is_empty() {
                 wrong.push(format!("{name}, round {round}: {}", failed.join("; ")));
@@ -448,7 +470,7 @@ fn every_case_comes_to_an_end() {
             goal = goal.then();
         }
         let first =
-            plan_for(&case.goal(), &inventory, &manifest(), &case.seen(&case.world(), &case.goal())).expect("templates fit").refusals;
+            plan_for(&case.goal(), &inventory, &case.manifest(), &case.seen(&case.world(), &case.goal())).expect("templates fit").refusals;
         if refusals.len() > first.len() {
             wrong.push(format!("{name}: in the end {refusals:?} is refused"));
         }

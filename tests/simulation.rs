@@ -357,7 +357,7 @@ fn images_missing(inventory: &Inventory, world: &World, step: &Step) -> Option<S
         (Role::Worker, _) => &[ImageGroup::Node],
     };
     let facts = &world.machines[step.machine.as_str()];
-    let wanted = groups.iter().flat_map(|group| images(inventory, &manifest(), role, *group));
+    let wanted = groups.iter().flat_map(|group| images(inventory, &manifest(), &step.machine, role, *group));
     wanted
         .into_iter()
         .find(|image| !facts.images.contains_key(&image.reference))

@@ -98,6 +98,12 @@ fn others() -> Vec<(&'static str, Action)> {
         ("start", Action::StartUnit { unit: "kubelet.service".to_owned() }),
         ("stale", Action::ConfigureUnit { unit: "a.service".to_owned(), files: vec![], stale: vec![word.clone()], restart: true }),
         ("drop", Action::DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }),
+        ("media-server-token", Action::KeepMediaServerToken { file: word.clone().into(), size: 20, sha256: "0".repeat(64) }),
+        ("remove-workload", Action::RemoveWorkload),
+        (
+            "workload",
+            Action::InstallWorkload { manifest: String::new(), record: [("transcode-shares".to_owned(), word.clone())].into() },
+        ),
         ("uncordon", Action::Uncordon { node: word.clone() }),
         ("drain", Action::Drain { node: word.clone() }),
         ("remove-member", Action::RemoveMember { node: "rarity".to_owned(), address: "192.168.1.12".to_owned() }),
@@ -123,7 +129,7 @@ fn scripts() -> BTreeMap<String, String> {
             }
         }
     }
-    let question = wanted::question().expect("templates fit");
+    let question = wanted::question(None).expect("templates fit");
     scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
     let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));

@@ -109,6 +109,7 @@ impl World {
                 let brought = wanted::PACKAGES
                     .iter()
                     .chain(wanted::VIP_PACKAGES)
+                    .chain(wanted::NFS_PACKAGES)
                     .filter(|(_, package)| packages.iter().any(|wanted| wanted == package));
                 facts.programs.extend(brought.map(|(program, _)| (*program).to_owned()));
             }
@@ -317,6 +318,9 @@ impl World {
 fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -> Result<(), String> {
     match action {
         Action::Apply { name, sha256, .. } => drop(cluster.record.insert(name.clone(), sha256.clone())),
+        Action::InstallWorkload { record, .. } => cluster.record.extend(record.clone()),
+        Action::KeepMediaServerToken { sha256, .. } => drop(cluster.record.insert("transcode-token".to_owned(), sha256.clone())),
+        Action::RemoveWorkload => cluster.record.retain(|name, _| !name.starts_with("transcode")),
         Action::UploadConfig { document, sha256, .. } => drop(cluster.record.insert(document.record().to_owned(), sha256.clone())),
         Action::RecordVerified { sha256 } => drop(cluster.record.insert("verified".to_owned(), sha256.clone())),
         Action::Label { node, labels, taints, remove_taints, record } => {

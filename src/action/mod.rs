@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -96,6 +97,21 @@ pub enum Action {
         manifest: String,
         sha256: String,
     },
+    /// The transcoding workload: applied, and waited for until both shares are marked and its pods run.
+    InstallWorkload {
+        manifest: String,
+        /// What is put on record in the cluster.
+        record: BTreeMap<String, String>,
+    },
+    /// The media server's token, from this computer's file into a Secret of the workload.
+    KeepMediaServerToken {
+        file: PathBuf,
+        /// Bytes.
+        size: u64,
+        sha256: String,
+    },
+    /// The workload's objects, which are no films: those stay where they are.
+    RemoveWorkload,
     /// Bring a node's labels and taints to what the inventory says.
     Label {
         node: String,
@@ -290,6 +306,9 @@ impl fmt::Display for Action {
                 f.write_str(if pki.is_some() { "kubeadm join as control plane" } else { "kubeadm join as worker" })
             }
             Action::Apply { name, .. } => write!(f, "apply {name}"),
+            Action::InstallWorkload { .. } => f.write_str("apply it, and wait until it runs"),
+            Action::KeepMediaServerToken { file, .. } => write!(f, "send {} as a Secret", file.display()),
+            Action::RemoveWorkload => f.write_str("remove what runs of it; films stay where they are"),
             Action::Label { node, labels, taints, remove_taints, .. } => {
                 let mut parts: Vec<String> = labels
                     .iter()

@@ -135,6 +135,15 @@ impl Action {
                 let manifest = whole("", manifest.clone(), &mut payload);
                 (cluster("kubernetes/apply.sh", json!({ "name": name, "manifest": manifest, "sha256": sha256 }))?, 3)
             }
+            Action::InstallWorkload { manifest, record } => {
+                let manifest = whole("", manifest.clone(), &mut payload);
+                (cluster("kubernetes/workload.sh", json!({ "manifest": manifest, "record": pairs(record.iter()) }))?, 8)
+            }
+            Action::KeepMediaServerToken { file, size, sha256 } => {
+                payload.push(Part::Local { path: file.clone(), size: *size });
+                (cluster("kubernetes/media-server-token.sh", json!({ "size": size, "sha256": sha256 }))?, 2)
+            }
+            Action::RemoveWorkload => (cluster("kubernetes/remove-workload.sh", json!({}))?, 8),
             Action::Label { node, labels, taints, remove_taints, record } => {
                 let labels: Vec<String> = labels
                     .iter()

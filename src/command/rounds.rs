@@ -86,7 +86,7 @@ pub async fn look(common: &Common, goal: &Goal, from_source: bool, reporter: &Re
     let asked = goal.asks(&inventory);
     links.retain(|name, _| asked.contains(name));
     login::log_in(&links, reporter).await?;
-    let seen = gather::gather(&links, &wanted::question()?, &reporter.events()).await?;
+    let seen = gather::gather(&links, &wanted::question(inventory.transcode.as_ref())?, &reporter.events()).await?;
     // What runs decides: whether the inventory may want another version is for the planner to say.
     let version = running_version(&seen).or_else(|| inventory.cluster.version.clone());
     let request = artifact::Request { bundle: common.bundle.clone(), version, arch: architecture(&seen), from_source };
@@ -155,7 +155,7 @@ pub async fn carry_out(order: &Order, common: &Common, from_source: bool, report
         if ended {
             break;
         }
-        seen = gather::gather(&run.links, &wanted::question()?, &reporter.events()).await?;
+        seen = gather::gather(&run.links, &wanted::question(inventory.transcode.as_ref())?, &reporter.events()).await?;
     }
     if order.kubeconfig && outcome.failed.is_empty() && done.refusals.is_empty() {
         if let Some(cluster) = clusters(&seen).next() {

@@ -98,6 +98,10 @@ pub struct Facts {
     pub api_down: Option<String>,
     /// The step that runs on the machine right now, started by this or another hostler.
     pub lock: Option<LockFact>,
+    /// Of the folders asked for, by path: what is known of each.
+    pub shares: BTreeMap<String, ShareFact>,
+    /// Of /etc/localtime: `Europe/Berlin`. Empty where it is not told.
+    pub time_zone: String,
     /// Things of others that will be in the way: `k3s`, `docker's containerd`.
     pub foreign: Vec<String>,
 }
@@ -128,6 +132,30 @@ pub struct ImageFact {
     pub digest: String,
     /// Whether kubelet's garbage collection leaves it alone.
     pub pinned: bool,
+}
+
+/// A folder that films go through, as their owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShareFact {
+    pub state: ShareState,
+    /// `UID:GID`
+    pub owner: String,
+    /// Octal.
+    pub mode: String,
+    /// KiB.
+    pub free: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShareState {
+    #[default]
+    Missing,
+    /// Whoever looks at it waits: its server does not answer.
+    Hangs,
+    ReadOnly,
+    Writable,
 }
 
 /// What kubeadm left on the machine.
@@ -210,4 +238,8 @@ pub struct Question {
     pub programs: Vec<String>,
     pub modules: Vec<String>,
     pub sysctls: Vec<String>,
+    /// Folders that `uid` and `gid` must be able to write.
+    pub shares: Vec<String>,
+    pub uid: u32,
+    pub gid: u32,
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::certificate::{self, Certificate};
 use super::cluster::Answers;
-use super::{Facts, FileFact, ImageFact, LockFact, UnitFact};
+use super::{Facts, FileFact, ImageFact, LockFact, ShareFact, ShareState, UnitFact};
 
 const START: &str = "hostler-facts 1";
 const END: &str = "hostler-facts end";
@@ -125,6 +125,23 @@ impl<'a> Reader<'a> {
                     file.sha256 = sha256.to_owned();
                 }
             }
+            "share" => {
+                let path = fields.text()?;
+                let state = match fields.word()? {
+                    "writable" => ShareState::Writable,
+                    "read-only" => ShareState::ReadOnly,
+                    "hangs" => ShareState::Hangs,
+                    _ => ShareState::Missing,
+                };
+                let mut share = ShareFact { state, ..ShareFact::default() };
+                if matches!(state, ShareState::Writable | ShareState::ReadOnly) {
+                    (share.owner, share.mode) = (fields.text()?, fields.text()?);
+                    let (block, free) = (fields.number::<u64>()?, fields.number::<u64>()?);
+                    share.free = block.saturating_mul(free) / 1024;
+                }
+                facts.shares.insert(path, share);
+            }
+            "time-zone" => facts.time_zone = fields.text()?,
             "unit" | "other-unit" => self.unit(key == "unit", fields)?,
             "clock-synchronized" => facts.clock_synchronized = true,
             "other-program" => facts.foreign.push(fields.text()?),

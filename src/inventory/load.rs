@@ -111,13 +111,6 @@ fn inventory(root: &tree::Node, beside: Option<&Path>, problems: &mut Problems) 
     let kubeadm = fragment::kubeadm(&fields, problems);
     let containerd = fragment::containerd(&fields, problems);
     let ignore_preflight_errors = fragment::ignored(&fields, problems);
-    // What is read but not carried out must not be taken for done.
-    if snapshots.is_some() {
-        problems.warnings.push("`snapshots` is read, but nothing takes them yet: use `etcdctl snapshot save`".to_owned());
-    }
-    if transcode.is_some() {
-        problems.warnings.push("`transcode` is read, but `up` does not install it yet: see docs/films.md".to_owned());
-    }
     let warnings = std::mem::take(&mut problems.warnings);
     (!machines.machines.is_empty()).then_some(())?;
     Some(Inventory {

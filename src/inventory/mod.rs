@@ -15,6 +15,7 @@ pub mod reference;
 pub mod schema;
 mod share;
 mod subnet;
+mod token;
 mod transcode;
 mod tree;
 mod url;
@@ -33,7 +34,7 @@ pub use cluster::VERSIONS;
 pub use diagnostic::{Diagnostic, Diagnostics, Place};
 pub use fragment::{merge, to_yaml};
 pub use load::{load, parse, parse_beside};
-pub use transcode::{Folder, Hours, MediaServer, MediaServerKind, Originals, Owner, Preset, Share, Transcode};
+pub use transcode::{Folder, Hours, MediaServer, MediaServerKind, Originals, Owner, Preset, Share, TokenFile, Transcode};
 
 /// A validated inventory: every value is filled in, nothing in it contradicts itself.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,7 +8,7 @@ use jiff::civil::Time;
 use super::diagnostic::{Place, did_you_mean, shown};
 use super::read::{Fields, Problems, Text};
 use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
-use super::{MachineName, machine::Machines, path, preset, share, url};
+use super::{MachineName, machine::Machines, path, preset, share, token, url};
 
 /// What becomes of films, and where they are.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,15 @@ pub enum Share {
     },
     /// The same on every machine.
     Path(String),
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Share::Nfs { server, path } => write!(f, "nfs://{server}{path}"),
+            Share::Path(path) => write!(f, "path:{path}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +103,19 @@ pub struct MediaServer {
     pub url: String,
     /// On the user's computer, as the inventory has it: a leading `~/` is the user's home.
     pub token_file: PathBuf,
+    /// `None`: the file can't be read, or was not looked for, as an inventory's text was read without its folder.
+    pub token: Option<TokenFile>,
+}
+
+/// A file with a token in it, which itself is read only when it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenFile {
+    /// Absolute, or relative to where hostler was started.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Of what is in it, in hex: tells a changed token.
+    pub sha256: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +148,7 @@ pub fn read(inventory: &Fields, machines: &Machines, beside: Option<&Path>, prob
         apart(inbox, library, text.place, &folders, problems);
     }
     let hours = fields.text("hours", problems).and_then(|text| hours(text, problems));
-    let media_server = media_server(&fields, problems);
+    let media_server = media_server(&fields, beside, problems);
     let notify = below(&fields, "notify", &NOTIFY, problems).and_then(|notify| {
         let text = notify.text("url", problems)?;
         url::read(text, "url: https://ntfy.sh/films-of-ada", problems)
@@ -326,7 +348,7 @@ fn hours(text: Text, problems: &mut Problems) -> Option<Hours> {
     None
 }
 
-fn media_server(fields: &Fields, problems: &mut Problems) -> Option<MediaServer> {
+fn media_server(fields: &Fields, beside: Option<&Path>, problems: &mut Problems) -> Option<MediaServer> {
     let mut one = |name: &str, kind: MediaServerKind, example: &str| -> Option<(Place, Option<MediaServer>)> {
         let place = fields.get(name, problems)?.place;
         let Some(section) = below(fields, name, &MEDIA_SERVER, problems) else { return Some((place, None)) };
@@ -342,7 +364,11 @@ fn media_server(fields: &Fields, problems: &mut Problems) -> Option<MediaServer>
             }
             right.then(|| PathBuf::from(text.text))
         });
-        Some((place, url.zip(token_file).map(|(url, token_file)| MediaServer { kind, url, token_file })))
+        let server = url.zip(token_file).map(|(url, token_file)| {
+            let token = beside.and_then(|beside| token::look(&token_file, beside));
+            MediaServer { kind, url, token_file, token }
+        });
+        Some((place, server))
     };
     let plex = one("plex", MediaServerKind::Plex, "url: http://192.168.1.3:32400");
     let jellyfin = one("jellyfin", MediaServerKind::Jellyfin, "url: http://192.168.1.3:8096");

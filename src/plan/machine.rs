@@ -234,7 +234,7 @@ fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
     }
     let mut before = vec![StepId::new(name, "containerd")];
     for group in ImageGroup::ALL {
-        let all = wanted::images(planner.inventory, planner.manifest, machine.role, *group);
+        let all = wanted::images(planner.inventory, planner.manifest, name, machine.role, *group);
         let count = all.len();
         let missing: Vec<_> = all
             .into_iter()
@@ -293,6 +293,7 @@ impl ImageGroup {
             ImageGroup::ControlPlane => "a control plane",
             ImageGroup::Node => "a node",
             ImageGroup::Pods => "the cluster's own pods",
+            ImageGroup::Films => "encoding films",
         }
     }
 }

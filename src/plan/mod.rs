@@ -22,6 +22,7 @@ pub(crate) mod planner;
 pub mod refusal;
 pub mod verify;
 pub mod wanted;
+pub mod workload;
 
 pub use goal::{Goal, plan_for};
 use planner::Planner;
@@ -46,6 +47,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     join::plan(&mut planner)?;
     cluster::plan(&mut planner)?;
     verify::plan(&mut planner)?;
+    workload::plan(&mut planner)?;
     refusal::silence(&mut planner);
     Ok(planner.finish())
 }

@@ -128,6 +128,17 @@ impl<'a> Planner<'a> {
         self.refusals.push(Refusal { machine: machine.cloned(), code, reason: reason.into(), way_out: way_out.into() });
     }
 
+    /// A refusal that keeps nothing but the transcoding workload from what it should be.
+    pub fn refuse_workload(
+        &mut self,
+        machine: Option<&MachineName>,
+        code: &'static str,
+        reason: impl Into<String>,
+        way_out: impl Into<String>,
+    ) {
+        self.refusals.push(Refusal { machine: machine.cloned(), code, reason: reason.into(), way_out: way_out.into() });
+    }
+
     pub fn warn(&mut self, machine: Option<&MachineName>, text: impl Into<String>) {
         self.warnings.push(Warning { machine: machine.cloned(), text: text.into() });
     }

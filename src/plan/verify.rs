@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::planner::Planner;
+use super::wanted::ImageGroup;
 use super::{Stage, StepId, documents};
 use crate::action::Action;
 use crate::action::script::sha256;
@@ -29,7 +30,9 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         Some((_, cluster)) => nodes.iter().filter(|node| cluster.nodes.get(*node).is_none_or(|found| !found.ready)).collect(),
         None => nodes.iter().collect(),
     };
-    let all = planner.all();
+    // Only films wait for what encodes them.
+    let encoder = format!("/{}", ImageGroup::Films.step());
+    let all: Vec<StepId> = planner.all().into_iter().filter(|step| !step.as_str().ends_with(&encoder)).collect();
     if all.is_empty() && unready.is_empty() && record == Some(Some(&expected)) {
         return Ok(());
     }

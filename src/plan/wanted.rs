@@ -9,7 +9,8 @@ use crate::action::script::sha256;
 use crate::action::{File, ImageName, Program};
 use crate::artifact::{Component, FileKind, Manifest};
 use crate::facts::{Facts, Question};
-use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Snapshots};
+use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Snapshots, Transcode};
+use super::workload;
 use crate::template;
 
 /// Kernel modules: containerd's snapshotter, and the bridge that flannel's pods hang on.
@@ -34,10 +35,14 @@ pub const PACKAGES: &[(&str, &str)] = &[
 /// What a control plane with a moving address needs besides.
 pub const VIP_PACKAGES: &[(&str, &str)] = &[("keepalived", "keepalived"), ("curl", "curl")];
 
+/// What a machine needs besides where films are on a server.
+pub const NFS_PACKAGES: &[(&str, &str)] = &[("mount.nfs", "nfs-common")];
+
 /// The packages of a machine.
 pub fn packages(inventory: &Inventory, machine: &Machine) -> Vec<(&'static str, &'static str)> {
-    let more = if moving_address(inventory, machine).is_some() { VIP_PACKAGES } else { &[] };
-    PACKAGES.iter().chain(more).copied().collect()
+    let vip = if moving_address(inventory, machine).is_some() { VIP_PACKAGES } else { &[] };
+    let nfs = if inventory.transcode.as_ref().is_some_and(workload::on_a_server) { NFS_PACKAGES } else { &[] };
+    PACKAGES.iter().chain(vip).chain(nfs).copied().collect()
 }
 
 /// Programs that only control planes use.
@@ -58,10 +63,11 @@ pub enum ImageGroup {
     ControlPlane,
     Node,
     Pods,
+    Films,
 }
 
 impl ImageGroup {
-    pub const ALL: &'static [ImageGroup] = &[ImageGroup::ControlPlane, ImageGroup::Node, ImageGroup::Pods];
+    pub const ALL: &'static [ImageGroup] = &[ImageGroup::ControlPlane, ImageGroup::Node, ImageGroup::Pods, ImageGroup::Films];
 
     /// The step that imports the group.
     pub fn step(self) -> &'static str {
@@ -69,6 +75,7 @@ impl ImageGroup {
             ImageGroup::ControlPlane => "images-control-plane",
             ImageGroup::Node => "images-node",
             ImageGroup::Pods => "images-pods",
+            ImageGroup::Films => "images-films",
         }
     }
 
@@ -81,19 +88,19 @@ impl ImageGroup {
             (KubeProxy | Pause, Role::ControlPlane) => Some(ImageGroup::ControlPlane),
             (KubeProxy | Pause | Flannel, _) => Some(ImageGroup::Node),
             (Coredns | Hostler, _) => Some(ImageGroup::Pods),
-            // Needed only by the transcoding workload.
-            (Encoder, _) => None,
+            (Encoder, _) => Some(ImageGroup::Films),
         }
     }
 }
 
-/// Images of one group for a machine of `role`, in the manifest's order.
-pub fn images(inventory: &Inventory, manifest: &Manifest, role: Role, group: ImageGroup) -> Vec<ImageName> {
+/// Images of one group for a machine, in the manifest's order.
+pub fn images(inventory: &Inventory, manifest: &Manifest, name: &MachineName, role: Role, group: ImageGroup) -> Vec<ImageName> {
     manifest
         .images
         .iter()
         .filter(|image| ImageGroup::of(image.component, role) == Some(group))
         .filter(|image| image.component != Component::Flannel || inventory.cluster.cni != Cni::None)
+        .filter(|image| image.component != Component::Encoder || workload::encodes(inventory, name))
         .map(|image| ImageName { reference: image.reference.clone(), digest: image.digest.clone() })
         .collect()
 }
@@ -222,12 +229,13 @@ pub fn peer(address: &str) -> String {
     }
 }
 
-/// Everything `plan` may want to know of any machine, whichever bundle it will use. Programs of the set in use and containerd's
+/// Everything `plan` may want to know of any machine, whichever bundle it will use; of `films`, where there are any, what is to be said of
+/// the folders that they go through. Programs of the set in use and containerd's
 /// fragments are found by facts.sh itself: they may be others than this hostler would install.
 ///
 /// # Errors
 /// A template that can't be filled in, which is a defect.
-pub fn question() -> Result<Question> {
+pub fn question(films: Option<&Transcode>) -> Result<Question> {
     let mut files: Vec<String> = vec![modules_file().path, sysctl_file().path, KUBELET_CONFIG.to_owned()];
     files.extend(containerd_own_files("")?.into_iter().map(|file| file.path));
     files.extend(kubelet_files()?.into_iter().map(|file| file.path));
@@ -238,9 +246,12 @@ pub fn question() -> Result<Question> {
         files,
         links: vec![CURRENT.to_owned()],
         units: UNITS.iter().chain(&[VIP_UNIT]).map(|unit| (*unit).to_owned()).collect(),
-        programs: PACKAGES.iter().chain(VIP_PACKAGES).map(|(program, _)| (*program).to_owned()).collect(),
+        programs: PACKAGES.iter().chain(VIP_PACKAGES).chain(NFS_PACKAGES).map(|(program, _)| (*program).to_owned()).collect(),
         modules: MODULES.iter().map(|module| (*module).to_owned()).collect(),
         sysctls: SYSCTLS.iter().map(|(key, _)| (*key).to_owned()).collect(),
+        shares: films.into_iter().flat_map(workload::folders).map(|(_, path)| path.to_owned()).collect(),
+        uid: films.map_or(0, |films| films.owner.uid),
+        gid: films.map_or(0, |films| films.owner.gid),
     })
 }
 

@@ -13,6 +13,8 @@ use crate::template;
 pub struct Installation {
     /// hostler's own image.
     pub image: String,
+    /// Its digest: pods of another are made anew.
+    pub digest: String,
     /// One with HandBrakeCLI in its path.
     pub encoder_image: String,
     pub inbox: Place,
@@ -89,6 +91,7 @@ mod tests {
             r#"{"folders": {"Movies": {}, "Kid's \"stuff\"": {"preset": {"file": "k.json", "name": "Kids"}}}, "languages": ["eng"]}"#;
         Installation {
             image: "hostler.local/hostler:0.1.0".to_owned(),
+            digest: "sha256:0".to_owned(),
             encoder_image: "hostler.local/encoder:1".to_owned(),
             inbox: Place::Nfs { server: "192.168.1.11".to_owned(), path: "/srv/films".to_owned() },
             library: Place::Path("/srv/it's: a \"library\"".to_owned()),

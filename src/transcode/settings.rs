@@ -126,6 +126,33 @@ fn default_keep() -> Option<u32> {
     Some(14)
 }
 
+impl Default for Settings {
+    /// All but the folders.
+    fn default() -> Settings {
+        Settings {
+            folders: IndexMap::new(),
+            languages: Vec::new(),
+            originals: Originals::default(),
+            hours: None,
+            stable_seconds: default_stable(),
+            at_once: default_at_once(),
+            reserve: default_reserve(),
+            attempts: default_attempts(),
+            media_server: None,
+            notify: None,
+        }
+    }
+}
+
+impl From<crate::inventory::MediaServerKind> for MediaServerKind {
+    fn from(kind: crate::inventory::MediaServerKind) -> MediaServerKind {
+        match kind {
+            crate::inventory::MediaServerKind::Plex => MediaServerKind::Plex,
+            crate::inventory::MediaServerKind::Jellyfin => MediaServerKind::Jellyfin,
+        }
+    }
+}
+
 impl Settings {
     /// # Errors
     /// The file can't be read, or is not what is documented here; the message says where.

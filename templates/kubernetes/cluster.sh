@@ -13,4 +13,8 @@ remember() {
     printf 'data: {"%s": "%s"}\n' "$1" "$(printf '%s' "$2" | sed 's/[\\"]/\\&/g')" |
         kubectl --namespace kube-system patch configmap hostler --patch-file /dev/stdin > /dev/null
 }
+# forget NAME: takes it off the record.
+forget() {
+    kubectl --namespace kube-system patch configmap hostler --patch "{\"data\": {\"$1\": null}}" > /dev/null
+}
 api
