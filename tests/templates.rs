@@ -100,10 +100,7 @@ fn others() -> Vec<(&'static str, Action)> {
         ("drop", Action::DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }),
         ("media-server-token", Action::KeepMediaServerToken { file: word.clone().into(), size: 20, sha256: "0".repeat(64) }),
         ("remove-workload", Action::RemoveWorkload),
-        (
-            "workload",
-            Action::InstallWorkload { manifest: String::new(), record: [("transcode-shares".to_owned(), word.clone())].into() },
-        ),
+        ("workload", Action::InstallWorkload { manifest: String::new(), record: [("transcode-shares".to_owned(), word.clone())].into() }),
         ("uncordon", Action::Uncordon { node: word.clone() }),
         ("drain", Action::Drain { node: word.clone() }),
         ("remove-member", Action::RemoveMember { node: "rarity".to_owned(), address: "192.168.1.12".to_owned() }),

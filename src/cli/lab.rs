@@ -57,6 +57,9 @@ pub struct LabUp {
     /// How many of them are control planes
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub control_planes: usize,
+    /// A folder of this computer that every machine sees under the same path, as if it were on a server; may be repeated
+    #[arg(long = "share", value_name = "FOLDER")]
+    pub shares: Vec<PathBuf>,
     /// What is installed on them; without it the cached bundle, or one made now
     #[arg(long, value_name = "FOLDER")]
     pub bundle: Option<PathBuf>,

@@ -28,7 +28,8 @@ pub async fn run(command: LabCommand, reporter: &Reporter) -> Result<(u8, Option
     match command {
         LabCommand::Up(arguments) => {
             let machines_only = arguments.machines_only;
-            lab::up(Options { machines: arguments.machines, control_planes: arguments.control_planes }, events).await?;
+            let options = Options { machines: arguments.machines, control_planes: arguments.control_planes, shares: arguments.shares };
+            lab::up(options, events).await?;
             reporter.result(&format!("the machines are on; their inventory is {}", lab::inventory_file().display())).await;
             if !machines_only {
                 let (status, plan) = cluster(arguments.bundle, reporter).await?;

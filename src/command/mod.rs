@@ -26,6 +26,7 @@ pub mod schema;
 pub mod snapshot;
 pub mod transcode;
 pub mod up;
+mod workload;
 
 /// The machine of the inventory that was meant.
 fn known(inventory: &Inventory, said: &str) -> Result<MachineName> {

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::connect::{self, Connecting};
-use super::login;
+use super::{login, workload};
 use crate::artifact::{self, Bundle};
 use crate::event::Event;
 use crate::execute::{Link, Outcome, Run, execute, gather};
@@ -162,6 +162,10 @@ pub async fn carry_out(order: &Order, common: &Common, from_source: bool, report
             reporter.result(&nodes(&inventory, cluster)).await;
         }
         super::kubeconfig::keep(&run, &inventory, order.kubeconfig_file.as_deref(), reporter).await?;
+        let films = workload::closing(&inventory).await;
+        if !films.is_empty() {
+            reporter.result(&films).await;
+        }
     }
     Ok((status(&outcome, &done, &order.goal, &seen), done))
 }

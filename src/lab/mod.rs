@@ -37,12 +37,14 @@ use roster::LabMachine;
 use state::{LabState, Lock};
 
 /// What a lab is to have.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// At least 1, at most [`roster::MOST`].
     pub machines: usize,
     /// At least 1, at most `machines`.
     pub control_planes: usize,
+    /// Folders of this computer that every machine is to see under the same path.
+    pub shares: Vec<PathBuf>,
 }
 
 /// What the lab will not do, and the way out. Nothing was changed.
@@ -75,7 +77,7 @@ pub fn require_root(verb: &str) -> Result<()> {
 /// [`down`] takes it away.
 pub async fn up(options: Options, events: &Events) -> Result<LabState> {
     require_root("up")?;
-    check(options)?;
+    check(&options)?;
     let _lock = Lock::take("up")?;
     if state::folder().exists() {
         let machines = LabState::load()?.map_or(0, |state| state.machines.len());
@@ -85,7 +87,8 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
         ));
     }
     packages::install("the lab", packages::LAB, events).await?;
-    let state = LabState { machines: roster::roster(options.machines, options.control_planes), image: image::ready(events).await? };
+    let machines = roster::roster(options.machines, options.control_planes);
+    let state = LabState { machines, image: image::ready(events).await?, shares: options.shares };
     state.save()?;
     task(events, "disks", &format!("install {}", names(&state.machines)), async |task| {
         access::make_key().await?;
@@ -105,13 +108,21 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
     Ok(state)
 }
 
-fn check(options: Options) -> Result<()> {
+fn check(options: &Options) -> Result<()> {
     if options.machines == 0 || options.machines > roster::MOST {
         return Err(usage(&format!("a lab of {} machines", options.machines), &format!("1 to {}", roster::MOST)));
     }
     if options.control_planes == 0 || options.control_planes > options.machines {
         let what = format!("{} control planes in a lab of {} machines", options.control_planes, options.machines);
         return Err(usage(&what, &format!("1 to {}", options.machines)));
+    }
+    if let Some(share) =
+        options.shares.iter().find(|share| !share.is_absolute() || !share.is_dir() || share.to_string_lossy().contains(':'))
+    {
+        return Err(usage(
+            &format!("{} can't be a share", share.display()),
+            "name a folder of this computer by its whole path, without a colon",
+        ));
     }
     Ok(())
 }
@@ -245,7 +256,7 @@ mod tests {
     #[test]
     fn impossible_labs_are_refused_with_what_is_possible() {
         let message = |machines, control_planes| {
-            let refused = check(Options { machines, control_planes }).unwrap_err();
+            let refused = check(&Options { machines, control_planes, shares: Vec::new() }).unwrap_err();
             assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
             refused.to_string()
         };
@@ -253,8 +264,13 @@ mod tests {
         assert_eq!(message(14, 1), "a lab of 14 machines\nhint: 1 to 13");
         assert_eq!(message(3, 0), "0 control planes in a lab of 3 machines\nhint: 1 to 3");
         assert_eq!(message(3, 4), "4 control planes in a lab of 3 machines\nhint: 1 to 3");
+        let share = |path: &str| check(&Options { machines: 1, control_planes: 1, shares: vec![path.into()] });
+        assert!(share("/tmp").is_ok());
+        for path in ["tmp", "/no/such/folder", "/dev/null"] {
+            assert_eq!(ExitStatus::of(&share(path).unwrap_err()), ExitStatus::Usage, "{path}");
+        }
         for (machines, control_planes) in [(1, 1), (13, 13), (3, 1)] {
-            assert!(check(Options { machines, control_planes }).is_ok(), "{machines} {control_planes}");
+            assert!(check(&Options { machines, control_planes, shares: Vec::new() }).is_ok(), "{machines} {control_planes}");
         }
     }
 }

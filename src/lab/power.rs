@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, SocketAddrV4};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub async fn on(machine: &LabMachine) -> Result<()> {
 }
 
 /// The arguments of systemd-nspawn, from the machine's root to its kernel command line.
-fn arguments(machine: &LabMachine, hierarchy: &Hierarchy) -> Vec<String> {
+fn arguments(machine: &LabMachine, shares: &[PathBuf], hierarchy: &Hierarchy) -> Vec<String> {
     let mut arguments = vec![
         "--quiet".to_owned(),
         process::directory_argument(&machine.name),
@@ -67,6 +67,7 @@ fn arguments(machine: &LabMachine, hierarchy: &Hierarchy) -> Vec<String> {
     ];
     arguments.extend(fixed.map(str::to_owned));
     arguments.extend(DEVICES.iter().filter(|device| Path::new(device).exists()).map(|device| format!("--bind={device}")));
+    arguments.extend(shares.iter().map(|share| format!("--bind={}", share.display())));
     if hierarchy.is_v1() {
         arguments.push("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1".to_owned());
         arguments.push("systemd.unified_cgroup_hierarchy=0".to_owned());
@@ -75,13 +76,13 @@ fn arguments(machine: &LabMachine, hierarchy: &Hierarchy) -> Vec<String> {
 }
 
 /// The program that becomes a machine, in a mount namespace with its disk.
-fn program(machine: &LabMachine, hierarchy: &Hierarchy) -> Vec<String> {
+fn program(machine: &LabMachine, shares: &[PathBuf], hierarchy: &Hierarchy) -> Vec<String> {
     let words = ["unshare", "--mount", "--propagation=slave", "--", "sh", "-c", MACHINE, "machine.sh"];
     let mut program: Vec<String> = words.map(str::to_owned).into();
     program.push(disk::file(&machine.name).display().to_string());
     program.push(disk::root(&machine.name).display().to_string());
     program.push("systemd-nspawn".to_owned());
-    program.extend(arguments(machine, hierarchy));
+    program.extend(arguments(machine, shares, hierarchy));
     program
 }
 
@@ -102,7 +103,7 @@ pub fn unit(machine: &str) -> String {
 async fn start(machine: &LabMachine) -> Result<Option<Child>> {
     let hierarchy = Hierarchy::detect()?;
     let groups = hierarchy.make(&machine.name).await?;
-    let program = program(machine, &hierarchy);
+    let program = program(machine, &state::LabState::existing()?.shares, &hierarchy);
     let console = state::machine_folder(&machine.name).join("console.log");
     if hierarchy == Hierarchy::Systemd {
         let mut all = vec!["--quiet".to_owned(), "--collect".to_owned(), format!("--unit={}", unit(&machine.name))];

@@ -22,6 +22,9 @@ pub struct LabState {
     pub machines: Vec<LabMachine>,
     /// The finished image that machines' disks are copied from, and the apt repository beside it.
     pub image: PathBuf,
+    /// Folders of this computer that every machine sees under the same path, as if they were on a server.
+    #[serde(default)]
+    pub shares: Vec<PathBuf>,
 }
 
 /// Everything of the lab that is up: /var/lib/hostler/lab, or /var/lib/hostler/lab.NAME.
@@ -188,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_is_not_there_is_refused_with_the_nearest() {
-        let state = LabState { machines: roster(3, 1), image: PathBuf::new() };
+        let state = LabState { machines: roster(3, 1), image: PathBuf::new(), shares: Vec::new() };
         assert_eq!(state.machine("rainbowdash").unwrap().address.to_string(), "10.77.0.12");
         let refused = state.machine("rainbwdash").unwrap_err();
         assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use anyhow::Result;
 use serde_json::json;
 
+use super::workload;
 use crate::action::script::sha256;
 use crate::action::{File, ImageName, Program};
 use crate::artifact::{Component, FileKind, Manifest};
 use crate::facts::{Facts, Question};
 use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Snapshots, Transcode};
-use super::workload;
 use crate::template;
 
 /// Kernel modules: containerd's snapshotter, and the bridge that flannel's pods hang on.

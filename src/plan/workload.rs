@@ -53,7 +53,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         needs.push(planner.step(at("workload-gone"), speaker, reason, Action::RemoveWorkload, []));
     }
     if moved || record.get(OBJECTS) != Some(&sum) {
-        let reason = if record.contains_key(OBJECTS) { "the workload is not what the inventory says" } else { "nothing takes up films yet" };
+        let reason =
+            if record.contains_key(OBJECTS) { "the workload is not what the inventory says" } else { "nothing takes up films yet" };
         let record = BTreeMap::from([(OBJECTS.to_owned(), sum), (SHARES.to_owned(), shares)]);
         // Any machine may have to run its pods.
         let pods = [ImageGroup::Pods, ImageGroup::Films].map(ImageGroup::step);
@@ -106,7 +107,9 @@ fn unusable(what: &str, path: &str, share: &ShareFact, wanted: &Transcode) -> Op
     let (uid, gid) = (wanted.owner.uid, wanted.owner.gid);
     match share.state {
         ShareState::Writable => None,
-        ShareState::Missing => Some((format!("there is no folder {path} for the {what}"), format!("mount it there, or make it: `mkdir {path}`"))),
+        ShareState::Missing => {
+            Some((format!("there is no folder {path} for the {what}"), format!("mount it there, or make it: `mkdir {path}`")))
+        }
         ShareState::Hangs => Some((format!("{path}, the {what}, does not answer"), "is its server on?".to_owned())),
         ShareState::ReadOnly => Some((
             format!("{uid}:{gid}, whom films belong to, can't write to the {what} {path}: it is {}'s, mode {}", share.owner, share.mode),

@@ -24,6 +24,27 @@ pub async fn refresh(server: &MediaServer, film: &Path) -> String {
     done.unwrap_or_else(|error| format!("the media server was not told: {error:#}"))
 }
 
+/// Which section of Plex each of `folders` belongs to, in a person's words, a line each; for Jellyfin, which needs none, that it answers.
+///
+/// # Errors
+/// The server does not answer, or does not take the token.
+pub async fn found(server: &MediaServer, folders: impl Iterator<Item = &String>) -> Result<Vec<String>> {
+    let client = client()?;
+    if server.kind == MediaServerKind::Jellyfin {
+        let authorization = format!("MediaBrowser Token=\"{}\"", token(server)?);
+        answer(client.get(url(server, "/System/Info")?).header("Authorization", &authorization)).await?;
+        return Ok(vec![format!("Jellyfin answers at {}", server.url)]);
+    }
+    let ask = client.get(url(server, "/library/sections")?).header("X-Plex-Token", token(server)?).header("Accept", "application/json");
+    let sections = sections(&serde_json::from_str(&answer(ask).await?).context("Plex's sections are no JSON")?);
+    Ok(folders
+        .map(|folder| match place(&sections, server.library_as_seen.as_deref(), &Path::new(folder).join("a film")) {
+            Ok((_, seen)) => format!("Plex has {folder} as {seen}"),
+            Err(error) => format!("{error:#}"),
+        })
+        .collect())
+}
+
 /// A section of a Plex library, as far as a film's place is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
