@@ -367,13 +367,14 @@ api() {
         --request-timeout 3s get --raw "$2"
 }
 
-# members KEY COMMAND...
+# members KEY SECONDS COMMAND...
 members() {
     key=$1
-    shift
+    seconds=$2
+    shift 2
     answer "etcd-$key" etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/kubernetes/pki/etcd/ca.crt \
         --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key \
-        --dial-timeout 2s --command-timeout 2s --write-out json "$@"
+        --dial-timeout 2s --command-timeout "${seconds}s" --write-out json "$@"
 }
 
 # All ask at once, and each waits in its pipe until those before it were read: side by side, and yet no lines are mixed.
@@ -382,8 +383,9 @@ about_cluster() {
     api version /version | {
         api nodes /api/v1/nodes < /dev/null | {
             api configmaps /api/v1/namespaces/kube-system/configmaps < /dev/null | {
-                [ ! -r /etc/kubernetes/pki/etcd/healthcheck-client.key ] || members health endpoint health --cluster < /dev/null | {
-                    members list member list --consistency=s < /dev/null
+                # A member that is dead takes all the time there is; one that is well may need as much while another leader is elected.
+                [ ! -r /etc/kubernetes/pki/etcd/healthcheck-client.key ] || members health 4 endpoint health --cluster < /dev/null | {
+                    members list 2 member list --consistency=s < /dev/null
                     cat
                 }
                 cat

@@ -204,6 +204,8 @@ impl World {
                 check(!before.kubernetes.joined || *again, "it is in a cluster already")?;
                 check(self.machines.keys().any(|other| self.serves(other)), "no API server answers")?;
                 let documents = Documents::read(config);
+                let known = self.cluster.as_ref().is_some_and(|cluster| cluster.nodes.contains_key(&documents.node()));
+                check(!known || *again, "the cluster has a node of its name already")?;
                 check(self.answers(&before.hosts, &documents), "the cluster's name leads to no API server that answers")?;
                 self.enter(name, &documents, *again, record).map_err(|what| format!("{}: {what}", step.id))?;
                 if let Some(cluster) = &mut self.cluster {

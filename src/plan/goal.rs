@@ -369,9 +369,13 @@ fn out(
     if wipe.is_some() {
         before.push(planner.step(at(Stage::Leave, "wipe"), name, "it is to be blank", Action::Wipe { keep }, before.clone()));
     }
-    if node.is_some() {
+    // A kubelet that still has its certificate may have registered a node again since the cluster was asked: only after the wipe is none left
+    // that could, and `kubeadm join` refuses a name that is there and Ready.
+    if node.is_some() || wipe.is_some() {
+        let reason =
+            if node.is_some() { format!("the cluster has a node {name}") } else { format!("{name} may have registered its node again") };
         let action = Action::DeleteNode { node: name.to_string() };
-        planner.step(at(Stage::Leave, "node-gone"), speaker, format!("the cluster has a node {name}"), action, before);
+        planner.step(at(Stage::Leave, "node-gone"), speaker, reason, action, before);
     }
 }
 
