@@ -26,13 +26,15 @@ pub enum Place {
     /// In the archive: offset and length in bytes.
     Archive(u64, u64),
     Memory(Arc<[u8]>),
+    /// A file of its own, of so many bytes.
+    File(PathBuf, u64),
 }
 
 impl Place {
     /// Bytes.
     pub fn size(&self) -> u64 {
         match self {
-            Place::Archive(_, size) => *size,
+            Place::Archive(_, size) | Place::File(_, size) => *size,
             Place::Memory(bytes) => bytes.len() as u64,
         }
     }
@@ -138,6 +140,10 @@ async fn copy(archive: PathBuf, pieces: Vec<(String, Place)>, mut sink: DuplexSt
         sink.write_all(header(&name, size)?.as_bytes()).await?;
         match place {
             Place::Memory(bytes) => sink.write_all(&bytes).await?,
+            Place::File(path, size) => {
+                let mut part = tokio::io::BufReader::with_capacity(UNDER_WAY / 4, tokio::fs::File::open(path).await?.take(size));
+                tokio::io::copy_buf(&mut part, &mut sink).await?;
+            }
             Place::Archive(offset, size) => {
                 file.seek(SeekFrom::Start(offset)).await?;
                 let mut part = tokio::io::BufReader::with_capacity(UNDER_WAY / 4, (&mut file).take(size));

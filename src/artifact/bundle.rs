@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncRead;
 
 use super::archive::{self, Place};
+use super::encoder::{ENCODER_IMAGE, Encoder};
 use super::layer::{self, Entry};
 use super::{ARCHIVE, Blob, Component, FILES, HOSTLER_IMAGE, Image, MANIFEST, Manifest, sha256};
 use crate::report::{ExitStatus, Failure};
@@ -77,27 +78,48 @@ impl Bundle {
     /// None that is known.
     pub fn with_hostler(&mut self, program: &[u8], source: &str) -> Result<()> {
         let layer = layer::layer(&[Entry::Program("hostler", program)])?;
-        let known = (sha256(&layer), layer.len() as u64);
-        let composed = layer::compose(&self.manifest.arch, "/hostler", std::slice::from_ref(&known))?;
-        let mut keep = |bytes: Vec<u8>, digest: String| {
-            let size = bytes.len() as u64;
+        let digest = sha256(&layer);
+        self.overlay((Component::Hostler, HOSTLER_IMAGE), "/hostler", digest, Place::Memory(layer.into()), source)
+    }
+
+    /// Adds the image that films are encoded by.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn with_encoder(&mut self, encoder: &Encoder) -> Result<()> {
+        let place = Place::File(encoder.layer.clone(), encoder.size);
+        let at = (Component::Encoder, ENCODER_IMAGE);
+        self.overlay(at, "/usr/bin/HandBrakeCLI", encoder.sha256.clone(), place, &encoder.source)
+    }
+
+    /// Puts an image of one layer, with this sha256, in the place of the one that the bundle has.
+    fn overlay(
+        &mut self,
+        (component, reference): (Component, &str),
+        entrypoint: &str,
+        digest: String,
+        layer: Place,
+        source: &str,
+    ) -> Result<()> {
+        let size = layer.size();
+        let composed = layer::compose(&self.manifest.arch, entrypoint, &[(digest.clone(), size)])?;
+        let mut keep = |bytes: Vec<u8>| {
+            let (size, digest) = (bytes.len() as u64, sha256(&bytes));
             self.blobs.insert(digest.clone(), Place::Memory(bytes.into()));
             Blob { digest: format!("sha256:{digest}"), size }
         };
-        let digest = sha256(&composed.config);
-        let blobs = vec![keep(composed.config, digest), keep(layer, known.0)];
-        let digest = sha256(&composed.manifest);
-        let manifest = keep(composed.manifest, digest);
+        let (config, manifest) = (keep(composed.config), keep(composed.manifest));
+        self.blobs.insert(digest.clone(), layer);
         let image = Image {
-            component: Component::Hostler,
-            reference: HOSTLER_IMAGE.to_owned(),
+            component,
+            reference: reference.to_owned(),
             digest: manifest.digest,
             media_type: layer::MANIFEST.to_owned(),
             manifest_size: manifest.size,
-            blobs,
+            blobs: vec![config, Blob { digest: format!("sha256:{digest}"), size }],
             source: source.to_owned(),
         };
-        self.manifest.images.retain(|other| other.component != Component::Hostler);
+        self.manifest.images.retain(|other| other.component != component);
         self.manifest.images.push(image);
         Ok(())
     }
@@ -134,10 +156,14 @@ impl Bundle {
             }
         }
         for (digest, place) in &self.blobs {
-            if let Place::Archive(offset, size) = place {
-                let mut archive = File::open(self.folder.join(ARCHIVE))?;
-                std::io::Seek::seek(&mut archive, std::io::SeekFrom::Start(*offset))?;
-                check(Box::new(archive.take(*size)), digest, &format!("sha256:{digest} in {ARCHIVE}"))?;
+            match place {
+                Place::Archive(offset, size) => {
+                    let mut archive = File::open(self.folder.join(ARCHIVE))?;
+                    std::io::Seek::seek(&mut archive, std::io::SeekFrom::Start(*offset))?;
+                    check(Box::new(archive.take(*size)), digest, &format!("sha256:{digest} in {ARCHIVE}"))?;
+                }
+                Place::File(path, _) => check(Box::new(File::open(path)?), digest, &path.display().to_string())?,
+                Place::Memory(_) => {}
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::pins::{self, Pins};
-use super::{Bundle, Component, Fetching, Parts, release, source};
+use super::{Bundle, Component, Fetching, Parts, encoder, release, source};
 use crate::computer;
 use crate::event::{Event, Events};
 use crate::report::{ExitStatus, Failure};
@@ -22,6 +22,8 @@ pub struct Request {
     pub arch: Option<String>,
     /// Whether a bundle that can't be fetched is built here, which takes minutes.
     pub from_source: bool,
+    /// Whether films are to be encoded by the bundle's image.
+    pub encoder: bool,
 }
 
 /// Where a bundle's bytes come from when it is made.
@@ -52,6 +54,13 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundle> {
     let of_this_program = bundle.manifest.image(Component::Hostler).is_none_or(|image| image.source == THIS_PROGRAM);
     if of_this_program && bundle.manifest.arch == own_arch() {
         bundle.with_hostler(&own_program()?, THIS_PROGRAM)?;
+    }
+    if request.encoder && bundle.manifest.image(Component::Encoder).is_none() {
+        // Without it the cluster comes up all the same, and the plan says what films wait for.
+        match encoder::ready(&bundle.manifest.arch, events).await {
+            Ok(encoder) => bundle.with_encoder(&encoder)?,
+            Err(why) => events.send(Event::Warning { line: format!("the encoder's image can't be made: {why:#}") }),
+        }
     }
     Ok(bundle)
 }

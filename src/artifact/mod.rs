@@ -6,6 +6,7 @@
 mod archive;
 mod bundle;
 mod download;
+pub mod encoder;
 mod layer;
 mod locate;
 pub mod pins;

@@ -18,6 +18,12 @@ pub enum Verb {
     Show(Named),
     /// Read a bundle's every byte and compare it with its manifest
     Verify(Named),
+    /// Make the image that films are encoded by, from Debian's packages; `up` does so by itself where it is needed
+    Encoder {
+        /// The machines' architecture: amd64 or arm64; without it this computer's
+        #[arg(long)]
+        arch: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +93,11 @@ pub async fn run(verb: &Verb, json: bool, reporter: &Reporter) -> Result<()> {
             let bundle = named.open()?;
             let text = if json { serde_json::to_string_pretty(&bundle.manifest)? } else { list(&bundle) };
             reporter.result(text.trim_end()).await;
+        }
+        Verb::Encoder { arch } => {
+            let encoder = artifact::encoder::ready(arch.as_deref().unwrap_or(own_arch()), &reporter.events()).await?;
+            let size = quantity::size(encoder.size);
+            reporter.result(&format!("{}, {size}: {}", artifact::encoder::ENCODER_IMAGE, encoder.layer.display())).await;
         }
         Verb::Verify(named) => {
             let bundle = named.open()?;

@@ -89,7 +89,8 @@ pub async fn look(common: &Common, goal: &Goal, from_source: bool, reporter: &Re
     let seen = gather::gather(&links, &wanted::question(inventory.transcode.as_ref())?, &reporter.events()).await?;
     // What runs decides: whether the inventory may want another version is for the planner to say.
     let version = running_version(&seen).or_else(|| inventory.cluster.version.clone());
-    let request = artifact::Request { bundle: common.bundle.clone(), version, arch: architecture(&seen), from_source };
+    let encoder = inventory.transcode.as_ref().is_some_and(|films| films.image.is_none());
+    let request = artifact::Request { bundle: common.bundle.clone(), version, arch: architecture(&seen), from_source, encoder };
     let bundle = Arc::new(artifact::locate(&request, &reporter.events()).await?);
     Ok(Scene { inventory, links, seen, bundle })
 }

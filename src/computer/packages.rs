@@ -35,6 +35,9 @@ pub const LAB: &Needed = &[
 pub const SOURCE: &Needed =
     &[("gcc", "gcc"), ("/usr/include/stdlib.h", "libc6-dev"), ("mmdebstrap", "mmdebstrap"), ("xz", "xz-utils"), DEBIAN_KEYS];
 
+/// To put the encoder's image together.
+pub const ENCODER: &Needed = &[("mmdebstrap", "mmdebstrap"), DEBIAN_KEYS];
+
 /// Packages that are missing, in the order of the list.
 fn missing(needed: &Needed, there: impl Fn(&str) -> bool) -> Vec<&'static str> {
     let mut packages: Vec<_> = needed.iter().filter(|(name, _)| !there(name)).map(|(_, package)| *package).collect();

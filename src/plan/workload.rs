@@ -77,7 +77,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
 fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
     let mut fine = true;
     if wanted.image.is_none() && planner.manifest.image(Component::Encoder).is_none() {
-        let way_out = "`hostler bundle create` makes one with it; `transcode.image` names an image that machines can fetch";
+        let way_out = "`hostler bundle encoder` makes it, or says why not; `transcode.image` names an image that machines can fetch";
         planner.refuse_workload(None, "no-encoder", "no film can be encoded: there is no encoder in the bundle", way_out);
         fine = false;
     }

@@ -1,0 +1,187 @@
+//! The image that films are encoded by: Debian's HandBrakeCLI and the libraries it loads, put together on this computer, once. It is no part
+//! of a bundle: only clusters that encode films need it, and every version of Kubernetes takes the same.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tar::{Builder, EntryType, Header};
+
+use super::hex;
+use crate::computer::program::{program, stream};
+use crate::computer::task::task;
+use crate::computer::{self, packages};
+use crate::event::Events;
+
+/// What machines call it. The number goes up with what is in it.
+pub const ENCODER_IMAGE: &str = "hostler.local/encoder:1";
+
+const SUITE: &str = "trixie";
+const PACKAGES: &str = "base-files,handbrake-cli";
+
+/// All that HandBrakeCLI loads is below these.
+const KEPT: [&str; 4] = ["usr/bin/HandBrakeCLI", "usr/lib", "usr/lib64", "etc/os-release"];
+/// What nobody loads who only encodes.
+const LEFT_OUT: [&str; 5] = ["gconv", "engines-3", "gio", "krb5", "gdk-pixbuf-2.0"];
+/// What update-alternatives would have linked, beside the folder that it is in.
+const ALTERNATIVES: [(&str, &str); 2] = [("libblas.so.3", "blas/libblas.so.3"), ("liblapack.so.3", "lapack/liblapack.so.3")];
+
+/// An image of one layer, on this computer's disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encoder {
+    pub layer: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    pub sha256: String,
+    pub source: String,
+}
+
+/// The encoder for machines of `arch`, from the cache; made now, in about half a minute, where there is none.
+///
+/// # Errors
+/// This computer lacks mmdebstrap and can't install it, or doesn't reach Debian's packages.
+pub async fn ready(arch: &str, events: &Events) -> Result<Encoder> {
+    let folder = computer::cache()?.join("encoder").join(format!("{}-{arch}", ENCODER_IMAGE.rsplit(':').next().unwrap_or_default()));
+    let known = folder.join("encoder.json");
+    let made = fs::read(&known).ok().and_then(|text| serde_json::from_slice::<Encoder>(&text).ok());
+    if let Some(encoder) = made.filter(|made| fs::metadata(&made.layer).is_ok_and(|layer| layer.len() == made.size)) {
+        return Ok(encoder);
+    }
+    packages::install("the encoder's image", packages::ENCODER, events).await?;
+    fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+    let what = format!("put the encoder's image together from Debian {SUITE}: {PACKAGES}");
+    task(events, "encoder", &what, async |task| {
+        let part = tempfile::Builder::new().prefix(".debian").suffix(".tar").tempfile_in(&folder)?;
+        let options = ["--variant=extract", "--format=tar"];
+        let mut command = program("mmdebstrap", options);
+        command.arg(format!("--architectures={arch}")).arg(format!("--include={PACKAGES}")).arg(SUITE).arg(part.path());
+        stream(command.env("SOURCE_DATE_EPOCH", "0"), |line| task.line(line.trim_start_matches("I: "))).await?;
+        task.line("leave out what is not needed");
+        let layer = folder.join("layer.tar");
+        let (sha256, size) = prune(part.path(), &layer)?;
+        let encoder = Encoder { layer, size, sha256, source: format!("debian:{SUITE} handbrake-cli") };
+        let mut new = tempfile::NamedTempFile::new_in(&folder)?;
+        new.write_all(&serde_json::to_vec(&encoder)?)?;
+        new.persist(&known)?;
+        Ok(encoder)
+    })
+    .await
+}
+
+/// Whether the layer is to have what is at `path`.
+fn kept(path: &Path) -> bool {
+    let library = path.strip_prefix("usr/lib").ok().and_then(|below| below.components().nth(1));
+    let left_out = library.is_some_and(|folder| LEFT_OUT.iter().any(|name| folder.as_os_str() == *name));
+    // A root of merged /usr has links to its folders at the top.
+    let link = path.components().count() == 1 && !["usr", "etc"].iter().any(|folder| path == Path::new(folder));
+    link || KEPT.iter().any(|kept| path.starts_with(kept) || Path::new(kept).starts_with(path)) && !left_out
+}
+
+/// Writes the layer: its sha256 in hex, and its length in bytes. The same packages give the same bytes.
+fn prune(tar: &Path, layer: &Path) -> Result<(String, u64)> {
+    let folder = layer.parent().context("no folder")?;
+    let file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut new = Builder::new(Counting { to: BufWriter::new(file), hash: Sha256::new(), bytes: 0 });
+    let mut libraries = None;
+    for entry in tar::Archive::new(BufReader::new(File::open(tar)?)).entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.into_owned();
+        let path = path.strip_prefix("./").unwrap_or(&path).to_path_buf();
+        let kind = entry.header().entry_type();
+        let plain = matches!(kind, EntryType::Regular | EntryType::Symlink | EntryType::Link | EntryType::Directory);
+        if path.as_os_str().is_empty() || !plain || !kept(&path) || path.components().count() == 1 && kind == EntryType::Directory {
+            continue;
+        }
+        if path.file_name().is_some_and(|name| name == "blas") {
+            libraries = path.parent().map(Path::to_path_buf);
+        }
+        let mut header = entry.header().clone();
+        header.set_mtime(0);
+        match entry.link_name()? {
+            Some(target) => new.append_link(&mut header, &path, target)?,
+            None => new.append_data(&mut header, &path, &mut entry)?,
+        }
+    }
+    let libraries = libraries.context("Debian's packages have no folder for libblas")?;
+    for (name, target) in ALTERNATIVES {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Symlink);
+        header.set_mode(0o777);
+        header.set_size(0);
+        header.set_mtime(0);
+        new.append_link(&mut header, libraries.join(name), target)?;
+    }
+    let Counting { to, hash, bytes } = new.into_inner()?;
+    let file = to.into_inner().map_err(|error| error.into_error())?;
+    file.as_file().sync_all()?;
+    file.persist(layer).with_context(|| format!("{} can't be written", layer.display()))?;
+    Ok((hex(&hash.finalize()), bytes))
+}
+
+/// Hashes and counts what is written.
+struct Counting<W> {
+    to: W,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counting<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_encodes_is_kept_and_alternatives_are_linked() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tar = Builder::new(Vec::new());
+        let triplet = "./usr/lib/x86_64-linux-gnu";
+        let mut put = |path: &str, kind: EntryType| {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_mode(0o755);
+            header.set_mtime(77);
+            if kind == EntryType::Symlink {
+                header.set_size(0);
+                return tar.append_link(&mut header, path, "usr/lib").unwrap();
+            }
+            let content: &[u8] = if kind == EntryType::Directory { b"" } else { b"text" };
+            header.set_size(content.len() as u64);
+            tar.append_data(&mut header, path, content).unwrap();
+        };
+        put("./lib", EntryType::Symlink);
+        for path in ["usr/bin/HandBrakeCLI", "usr/bin/mawk", "usr/share/doc/x264", "etc/fstab"] {
+            put(&format!("./{path}"), EntryType::Regular);
+        }
+        put(&format!("{triplet}/blas"), EntryType::Directory);
+        for path in ["blas/libblas.so.3", "libx264.so.164", "gconv/UTF-16.so"] {
+            put(&format!("{triplet}/{path}"), EntryType::Regular);
+        }
+        let (from, to) = (folder.path().join("a.tar"), folder.path().join("b.tar"));
+        fs::write(&from, tar.into_inner().unwrap()).unwrap();
+        let (sha256, size) = prune(&from, &to).unwrap();
+        let bytes = fs::read(&to).unwrap();
+        assert_eq!((sha256, size), (super::super::sha256(&bytes), bytes.len() as u64));
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let paths: Vec<String> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+        let libraries = "usr/lib/x86_64-linux-gnu";
+        let wanted =
+            ["blas", "blas/libblas.so.3", "libx264.so.164", "libblas.so.3", "liblapack.so.3"].map(|path| format!("{libraries}/{path}"));
+        assert_eq!(paths[..2], ["lib", "usr/bin/HandBrakeCLI"]);
+        assert_eq!(paths[2..].iter().map(|path| path.trim_end_matches('/')).collect::<Vec<_>>(), wanted);
+    }
+}
