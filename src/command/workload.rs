@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::inventory::{Inventory, MediaServer, Transcode};
+use crate::inventory::{Inventory, MediaServer, Share, Transcode};
 use crate::transcode::{media_server, settings};
 
 /// The media server may be off; nobody is to wait for it.
@@ -18,7 +18,7 @@ pub async fn closing(inventory: &Inventory) -> String {
         [one] => (*one).to_owned(),
         several => format!("{{{}}}", several.join(",")),
     };
-    let mut lines = vec![format!("drop films into {}/watch/{folders}; they come out in {}", films.inbox, films.library)];
+    let mut lines = vec![format!("drop films into {}/watch/{folders}; they come out in {}", seen(&films.inbox), seen(&films.library))];
     if let Some((_, machine)) = inventory.control_planes().next() {
         let host = match machine.address.is_ipv6() {
             true => format!("[{}]", machine.address),
@@ -30,6 +30,14 @@ pub async fn closing(inventory: &Inventory) -> String {
         lines.extend(asked(films, server).await);
     }
     lines.join("\n")
+}
+
+/// As a person finds it: a folder, or a server's.
+fn seen(share: &Share) -> String {
+    match share {
+        Share::Path(path) => path.clone(),
+        Share::Nfs { server, path } => format!("{server}:{path}"),
+    }
 }
 
 async fn asked(films: &Transcode, server: &MediaServer) -> Vec<String> {

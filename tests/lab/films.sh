@@ -1,0 +1,204 @@
+#!/bin/bash
+# films.sh HOSTLER: films on the lab's real machines, as root. Inbox and library are folders of this computer on two file systems, which every
+# machine sees. Each row: what is done -> what must be seen. Ends at the first failure, and takes all away in any case unless KEEP=1.
+# shellcheck disable=SC2016 # backquotes are hostler's own
+set -euo pipefail
+hostler=$(realpath "$1")
+export HOSTLER_LAB=films
+inventory=/var/lib/hostler/lab.films/inventory.yaml
+work=$(mktemp -d)
+shares=$work/shares
+inbox=$shares/inbox
+library=$shares/library
+server=
+rows=0
+
+cleanup() {
+    status=$?
+    [ "$status" = 0 ] || {
+        echo "FAILED at line $1: $2" >&2
+        tail -n 60 "$work/out" >&2 || true
+        kubectl get pods -o wide >&2 || true
+        cat "$inbox/status.json" >&2 || true
+    }
+    [ -z "$server" ] || kill "$server" || true
+    [ -z "${KEEP:-}" ] || exit "$status"
+    "$hostler" lab down > /dev/null 2>&1 || true
+    umount "$library" || true
+    rm -rf "$work"
+    exit "$status"
+}
+trap 'cleanup $LINENO "$BASH_COMMAND"' EXIT
+
+row() {
+    rows=$((rows + 1))
+    printf '%s  row %d: %s\n' "$(date +%T)" "$rows" "$*"
+}
+# run STATUS ARGUMENTS...: hostler ends with that status; what it prints is in $work/out.
+run() {
+    local expected=$1 status=0
+    shift
+    "$hostler" "$@" > "$work/out" 2>&1 < /dev/null || status=$?
+    [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
+}
+up() { run "${1:-0}" up -i "$inventory" --yes --kubeconfig "$work/kubeconfig"; }
+says() { grep -qF -- "$1" "$work/out" || { echo "not said: $1" >&2; return 1; }; }
+empty() { up && says "nothing to do"; }
+on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
+kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf --namespace transcode "$@"; }
+transcode() { "$hostler" lab exec -- "$hostler" transcode "$@" --kubeconfig "$work/kubeconfig" > "$work/out" 2>&1; }
+# wait_for SECONDS WHAT COMMAND...
+wait_for() {
+    local until=$(($(date +%s) + $1)) what=$2
+    shift 2
+    until "$@"; do
+        [ "$(date +%s)" -lt "$until" ] || { echo "waited in vain for $what" >&2; return 1; }
+        sleep 0.5
+    done
+}
+# drop FILM AS: as a person copies it, under its own name from the first byte.
+drop() {
+    install -D -o 1000 -g 100 "$1" "$inbox/watch/Movies/$2"
+}
+in_library() { [ -f "$library/Movies/$1" ]; }
+idle() { transcode status && says "0 in work, 0 waiting"; }
+# settled DONE FAILED
+settled() { transcode status && says "0 in work, 0 waiting, $1 done, $2 failed"; }
+encoding() { kubectl get pods --selector transcode=encode --field-selector status.phase=Running --no-headers 2> /dev/null | grep -q . && progress; }
+progress() { "$hostler" lab exec -- curl -sf "http://10.77.0.11:30080/api/status" > "$work/status" && grep -Eq '"percent": ?[1-9]' "$work/status"; }
+nothing_left() {
+    [ -z "$(find "$inbox/claim" "$inbox/work" "$inbox/watch" -type f)" ] || { find "$inbox" -type f >&2; return 1; }
+}
+machine_that_encodes() { kubectl get pods --selector transcode=encode --field-selector status.phase=Running -o "jsonpath={.items[0].spec.nodeName}"; }
+# film SECONDS FILE: two sound tracks, subtitles, two chapters.
+film() {
+    printf ';FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=%d\ntitle=One\n[CHAPTER]\nTIMEBASE=1/1\nSTART=%d\nEND=%d\ntitle=Two\n' \
+        $(($1 / 2)) $(($1 / 2)) "$1" > "$work/chapters"
+    printf '1\n00:00:01,000 --> 00:00:03,000\nhello\n' > "$work/subtitles.srt"
+    ffmpeg -v error -y -f lavfi -i "testsrc2=size=$3:rate=25:duration=$1" -f lavfi -i "sine=440:duration=$1" -f lavfi -i "sine=880:duration=$1" \
+        -i "$work/subtitles.srt" -i "$work/chapters" -map 0 -map 1 -map 2 -map 3 -map_metadata 4 -c:v libx264 -preset ultrafast -c:a ac3 -c:s srt \
+        -metadata:s:a:0 language=eng -metadata:s:a:1 language=eng -metadata:s:s:0 language=eng "$2"
+}
+
+row "folders that the owner of films can't write to are refused, and the cluster comes up all the same"
+mkdir -p "$inbox" "$library"
+chmod 755 "$work" "$shares"
+mount -t tmpfs -o size=500m,mode=755 hostler-films "$library"
+film 60 "$work/film.mkv" 1280x720
+run 0 lab up --machines 2 --share "$inbox" --share "$library"
+printf 'token-of-the-lab' > "$work/token"
+chmod 600 "$work/token"
+cat >> "$inventory" << END
+transcode:
+  inbox: path:$inbox
+  library: path:$library
+  owner: {uid: 1000, gid: 100}
+  languages: [eng]
+  folders: {Movies: {}}
+  plex: {url: "http://10.77.0.1:32400", tokenFile: $work/token}
+END
+up 3
+says "can't write to the inbox"
+says "chown 1000:100 $inbox"
+
+row "up installs the workload, and ends with where to drop films"
+chown 1000:100 "$inbox" "$library"
+up
+says "drop films into $inbox/watch/Movies; they come out in $library"
+says "http://10.77.0.11:30080"
+empty
+
+row "a film comes out in the library; its progress was seen, and the media server was asked, once"
+cat > "$work/plex.py" << 'END'
+import http.server, json, sys
+class Plex(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        with open(sys.argv[1], "a") as log:
+            log.write(f"{self.command} {self.path} {self.headers.get('X-Plex-Token')}\n")
+        parts = [{"Media": [{"Part": [{"file": "/data/Movies/A Film (2009).mkv"}]}]}]
+        answer = {"MediaContainer": {"Directory": [{"key": "7", "Location": [{"path": "/data/Movies"}]}], "Metadata": parts}}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+    def log_message(self, *words):
+        pass
+http.server.ThreadingHTTPServer(("10.77.0.1", 32400), Plex).serve_forever()
+END
+"$hostler" lab exec -- python3 "$work/plex.py" "$work/asked" &
+server=$!
+drop "$work/film.mkv" "A Film (2009).mkv"
+wait_for 120 "the encoder's progress on the page" progress
+wait_for 300 "the film in the library" in_library "A Film (2009).mkv"
+wait_for 60 "the end of its way" settled 1 0
+found=$(ffprobe -v error -show_entries stream=codec_type,codec_name,avg_frame_rate -of csv=p=0 "$library/Movies/A Film (2009).mkv")
+[ "$(grep -c audio <<< "$found")" = 2 ]
+[ "$(grep -c subtitle <<< "$found")" = 1 ]
+grep -q 'h264,video,25/1' <<< "$found"
+[ "$(ffprobe -v error -show_chapters -of csv=p=0 "$library/Movies/A Film (2009).mkv" | wc -l)" = 2 ]
+ffprobe -v error -show_entries format=duration -of csv=p=0 "$library/Movies/A Film (2009).mkv" | awk '{ exit !($1 > 59 && $1 < 61) }'
+cmp "$work/film.mkv" "$(find "$inbox/trash" -type f -size +1M)"
+nothing_left
+[ "$(stat -c %u:%g "$library/Movies/A Film (2009).mkv")" = 1000:100 ]
+cat > "$work/expected" << 'END'
+GET /library/sections token-of-the-lab
+GET /library/sections/7/refresh?path=%2Fdata%2FMovies token-of-the-lab
+END
+head -n 2 "$work/asked" | diff "$work/expected" -
+[ "$(grep -c refresh "$work/asked")" = 1 ]
+empty
+
+row "another preset counts from the next film on: dropped again, it replaces the first, once"
+first=$(sha256sum < "$library/Movies/A Film (2009).mkv")
+HandBrakeCLI --preset "Very Fast 480p30" --preset-export Small --preset-export-file "$work/small.json" > /dev/null 2>&1
+sed -i "s|folders: {Movies: {}}|folders: {Movies: {preset: $work/small.json}}|" "$inventory"
+up
+says "the workload is not what the inventory says"
+empty
+drop "$work/film.mkv" "A Film (2009).mkv"
+replaced() { [ "$(sha256sum < "$library/Movies/A Film (2009).mkv")" != "$first" ]; }
+wait_for 300 "the film to be replaced" replaced
+wait_for 60 "the end of its way" settled 2 0
+[ "$(find "$library" -type f -name '*.mkv' | wc -l)" = 1 ]
+[ "$(find "$inbox/trash" -type f -size +1k | wc -l)" = 3 ]
+nothing_left
+
+row "what is no film goes to failed/, with the reason"
+echo text > "$work/text.mkv"
+drop "$work/text.mkv" "it's \$(reboot) a text.mkv"
+wait_for 180 "its failure" settled 2 1
+grep -rqi "no video\|no film\|not a film\|no picture\|nothing" "$inbox/failed" --include '*.txt'
+
+row "watcher and encoder killed, in the middle of a film: it comes out once"
+drop "$work/film.mkv" "Killed.mkv"
+wait_for 120 "the encoder's progress" encoding
+kubectl delete pods --selector app=watcher --grace-period 0 --force > /dev/null 2>&1
+kubectl delete pods --selector transcode=encode --grace-period 0 --force > /dev/null 2>&1
+wait_for 400 "the film in the library" in_library "Killed.mkv"
+wait_for 60 "the end of its way" settled 3 1
+[ "$(find "$library" -type f -name '*.mkv' | wc -l)" = 2 ]
+
+row "a machine is cut while it encodes: the film is encoded elsewhere within 3 minutes"
+kubectl cordon twilightsparkle > /dev/null
+drop "$work/film.mkv" "Cut.mkv"
+wait_for 120 "the encoder's progress" encoding
+kubectl uncordon twilightsparkle > /dev/null
+[ "$(machine_that_encodes)" = rainbowdash ]
+"$hostler" lab cut rainbowdash > "$work/out" 2>&1
+moved() { [ "$(machine_that_encodes)" = twilightsparkle ]; }
+wait_for 180 "the encoder on the other machine" moved
+wait_for 300 "the film in the library" in_library "Cut.mkv"
+run 0 lab on rainbowdash
+wait_for 60 "the end of its way" settled 4 1
+nothing_left
+empty
+
+row "without \`transcode\` the workload goes, and no film"
+find "$inbox" "$library" -name '*.mkv' -o -name source | sort > "$work/before"
+sed -i '/^transcode:/,$d' "$inventory"
+up
+says "films stay where they are"
+[ -z "$(kubectl get namespace transcode --ignore-not-found)" ]
+find "$inbox" "$library" -name '*.mkv' -o -name source | sort | diff "$work/before" -
+empty
+
+printf '%d rows passed\n' "$rows"
