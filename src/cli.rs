@@ -28,7 +28,7 @@ pub enum Command {
     /// Make the machines what the inventory says
     Up(crate::command::up::Up),
     /// Show what `up` would do, and why
-    Plan(crate::command::rounds::Common),
+    Plan(crate::command::up::Show),
     /// Look at machines, and write the inventory that names them
     Init(crate::command::init::Arguments),
     /// Bring one machine of the inventory into the cluster

@@ -41,7 +41,7 @@ async fn run(command: Command, json: bool, reporter: &Reporter) -> Result<(u8, O
         Command::Rebuild(arguments) => command::rebuild::run(&arguments, reporter).await.map(carried_out),
         Command::Remove(arguments) => command::remove::run(&arguments, reporter).await.map(carried_out),
         Command::Reset(arguments) => command::reset::run(&arguments, reporter).await.map(carried_out),
-        Command::Plan(common) => command::up::show(&common, json, reporter).await.map(|status| (status as u8, None)),
+        Command::Plan(arguments) => command::up::show(&arguments, json, reporter).await.map(|status| (status as u8, None)),
         Command::Init(arguments) => command::init::run(&arguments, reporter).await.map(shown),
         Command::Render(arguments) => command::render::run(&arguments, reporter).await.map(shown),
         Command::Schema => command::schema::run(reporter).await.map(shown),

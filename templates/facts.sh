@@ -77,7 +77,7 @@ about_system() {
         shift
         [ -r "$path" ] && set -- "$@" "$path"
     done
-    for file in /etc/os-release /etc/hosts /etc/resolv.conf /etc/fstab /proc/meminfo /proc/loadavg /proc/cpuinfo /proc/swaps \
+    for file in /etc/os-release /etc/hosts /etc/resolv.conf /etc/fstab /proc/mounts /proc/meminfo /proc/loadavg /proc/cpuinfo /proc/swaps \
         /proc/net/fib_trie /proc/net/if_inet6 /proc/filesystems "/lib/modules/$(uname -r)/modules.builtin"; do
         [ -r "$file" ] && set -- "$@" "$file"
     done
@@ -105,6 +105,9 @@ about_system() {
         FILENAME == "/etc/hosts" && /^# hostler begin$/ { hostler = 1 }
         FILENAME == "/etc/resolv.conf" && $1 == "nameserver" { print "nameserver", $2 }
         FILENAME == "/etc/fstab" && $1 !~ /^#/ && $3 == "swap" && $4 !~ /(^|,)noauto(,|$)/ { print "swap-at-boot", "/etc/fstab: " $1 }
+        # kubelet mounts the volumes of pods itself.
+        FILENAME == "/proc/mounts" && $2 ~ "^(/etc/(kubernetes|cni/net.d|hostler)|/var/lib/(kubelet|etcd|cni)|/run/flannel)(/|$)" &&
+            $2 !~ "^/var/lib/kubelet/(pods|plugins)/" { print "mount", $2 }
         index(FILENAME, "/proc/sys/") == 1 && FNR == 1 {
             name = substr(FILENAME, 11)
             gsub(/\//, ".", name)

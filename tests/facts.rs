@@ -89,7 +89,9 @@ impl Machine {
     fn output(&self) -> String {
         let root = self.root.path().to_str().expect("a plain path");
         let mut script = script();
-        for folder in ["/etc/", "/opt/hostler/", "/run/", "/var/lib", "/proc/swaps", "/proc/net/fib_trie", "/proc/net/if_inet6"] {
+        for folder in
+            ["/etc/", "/opt/hostler/", "/run/", "/var/lib", "/proc/swaps", "/proc/mounts", "/proc/net/fib_trie", "/proc/net/if_inet6"]
+        {
             script = script.replace(folder, &format!("{root}{folder}"));
         }
         run("dash", "dash", &["-s"], &script).replace(root, "")
@@ -385,4 +387,23 @@ fn units_and_another_containerd() {
     let facts = machine.facts();
     assert_eq!(facts.foreign, ["k3s.service"]);
     assert!(facts.clock_synchronized);
+}
+
+#[test]
+fn what_somebody_mounted_in_a_clusters_folders() {
+    let machine = Machine::new();
+    let places = [
+        "/",
+        "/var/lib",
+        "/etc/kubernetes-old",
+        "/var/lib/etcd",
+        "/var/lib/kubelet/pods",
+        "/var/lib/kubelet/pods/6f1c/volumes/kubernetes.io~projected/token",
+        "/var/lib/kubelet/plugins/kubernetes.io/csi/pv",
+        "/etc/kubernetes/pki/etcd",
+    ];
+    let mounts: Vec<String> =
+        places.iter().map(|place| format!("/dev/sdb1 {} ext4 rw,relatime 0 0\n", machine.path(place).display())).collect();
+    machine.file("/proc/mounts", &mounts.concat());
+    assert_eq!(machine.facts().mounts, ["/var/lib/etcd", "/var/lib/kubelet/pods", "/etc/kubernetes/pki/etcd"]);
 }

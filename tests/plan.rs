@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 use hostler::action::effect::World;
 use hostler::action::script::sha256;
 use hostler::artifact::{Component, Manifest};
-use hostler::facts::{Facts, LockFact, MemberFact, NodeFact, Observation, ShareFact, ShareState};
+use hostler::facts::{ClusterFacts, Facts, LockFact, MemberFact, NodeFact, Observation, ShareFact, ShareState};
 use hostler::inventory::{Inventory, MachineName, Taint, parse};
 use hostler::plan::{Goal, Plan, StepId, plan_for};
 use hostler::report::{Paint, plan_text};
 use hostler::snapshot::Snapshot;
 use serde::Deserialize;
 use serde_yaml::Value;
+
+/// The certificate authority of another cluster.
+const ANOTHER: &str = "another";
 
 /// One case, as it is written.
 #[derive(Debug, Deserialize)]
@@ -95,8 +98,12 @@ struct MachineDeviation {
     applied: BTreeMap<String, Option<String>>,
     foreign: Vec<String>,
     leftovers: Vec<String>,
+    /// Where somebody mounted something in the folders of a cluster.
+    mounts: Vec<String>,
     /// It is in this other cluster, whose API server that is.
     other_cluster: Option<String>,
+    /// As a control plane, whose API server answers.
+    other_control_plane: Option<String>,
     api_down: bool,
     /// Folders that films go through, where they are more than just there for their owner.
     shares: BTreeMap<String, String>,
@@ -173,6 +180,10 @@ fn snapshot(of: &str) -> Snapshot {
 
 fn goal(words: &str) -> Goal {
     let machine = |name: &str| MachineName::new(name).expect("a machine's name");
+    if let Some((words, names)) = words.split_once(" --take-over ") {
+        let machines = names.split(" --take-over ").map(machine).collect();
+        return Goal::TakeOver { machines, goal: Box::new(goal(words)) };
+    }
     match words.split(' ').collect::<Vec<_>>().as_slice() {
         ["up"] => Goal::Up,
         ["add", name] => Goal::Add(machine(name)),
@@ -265,6 +276,14 @@ impl Case {
             if self.machines.get(name).is_some_and(|deviation| deviation.api_down) {
                 facts.cluster = None;
                 facts.api_down = Some("connection refused".to_owned());
+            }
+            if let Some(server) = self.machines.get(name).and_then(|deviation| deviation.other_control_plane.as_ref())
+                && facts.kubernetes.ca.as_deref() == Some(ANOTHER)
+            {
+                let endpoint = server.trim_start_matches("https://").to_owned();
+                facts.cluster = Some(ClusterFacts { endpoint, version: "1.30.0".to_owned(), ..ClusterFacts::default() });
+                facts.api_down = None;
+                continue;
             }
             let Some(cluster) = &mut facts.cluster else { continue };
             for name in &self.cluster.not_ready {
@@ -365,9 +384,12 @@ impl MachineDeviation {
         for (step, seconds) in &self.lock {
             facts.lock = Some(LockFact { run: "20260102-030405-77".to_owned(), step: step.clone(), since: facts.clock - seconds });
         }
-        if let Some(server) = &self.other_cluster {
+        facts.mounts.extend(self.mounts.iter().cloned());
+        if let Some(server) = self.other_cluster.as_ref().or(self.other_control_plane.as_ref()) {
+            facts.kubernetes.control_plane = self.other_control_plane.is_some();
+            facts.kubernetes.node = Some("cherry".to_owned());
             facts.kubernetes.joined = true;
-            facts.kubernetes.ca = Some("another".to_owned());
+            facts.kubernetes.ca = Some(ANOTHER.to_owned());
             facts.kubernetes.server = Some(server.clone());
         }
     }

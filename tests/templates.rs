@@ -247,3 +247,26 @@ fn what_is_the_users_in_etc_hosts_stays() {
     assert_eq!(hosts(&format!("{user}# hostler begin\n192.168.1.12 rarity\n")), format!("{user}{block}"));
     assert_eq!(hosts(&format!("{user}# hostler begin\n192.168.1.12 rarity\n{old}")), format!("{user}{block}"), "two begin, one ends");
 }
+
+/// What wipe.sh says before it begins, where `place` is mounted.
+fn before_the_wipe(place: &str) -> Output {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mounts = folder.path().join("mounts");
+    fs::write(&mounts, format!("/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 {place} ext4 rw 0 0\n")).expect("a file");
+    let whole = render("machine/wipe.sh", serde_json::json!({ "keep": [] })).expect("the template can be filled in");
+    let (before, _) = whole.split_once("record wipe-begun").expect("it tells that it begins");
+    let script = format!("set -eu\nfail() {{ echo \"$*\" >&2; exit 1; }}\n{before}").replace("/proc/mounts", &mounts.display().to_string());
+    Command::new("dash").arg("-c").arg(script).output().expect("dash; apt-get install dash")
+}
+
+#[test]
+fn nothing_is_wiped_where_somebody_mounted_something() {
+    for mounted in ["/var/lib/etcd", "/var/lib/kubelet", "/var/lib/kubelet/pods", "/etc/kubernetes/pki", "/var/lib/cni/x"] {
+        let output = before_the_wipe(mounted);
+        assert!(!output.status.success(), "{mounted}");
+        assert!(String::from_utf8_lossy(&output.stderr).starts_with(&format!("{mounted} is mounted there")), "{output:?}");
+    }
+    for others in ["/var/lib", "/var/lib/etcd-of-mine", "/var/lib/kubelet/pods/6f1c/volumes/kubernetes.io~projected/token"] {
+        assert!(before_the_wipe(others).status.success(), "{others}");
+    }
+}

@@ -248,8 +248,8 @@ impl Action {
         }
     }
 
-    /// Whether it takes something away that `up` could not bring back by itself: such steps are in the plans of `rebuild`, `remove`
-    /// and `reset` only.
+    /// Whether it takes something away that `up` could not bring back by itself: such steps are in the plans of `rebuild`, `remove`,
+    /// `reset` and `--take-over` only.
     pub fn destroys(&self) -> bool {
         matches!(self, Action::Drain { .. } | Action::RemoveMember { .. } | Action::DeleteNode { .. } | Action::Wipe { .. })
     }

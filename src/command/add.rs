@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::rounds::{Common, Order, carry_out};
+use super::take_over::TakingOver;
 use super::{known, write_inventory};
 use crate::inventory::{self, edit};
 use crate::plan::{Goal, Plan};
@@ -18,6 +19,8 @@ pub struct Arguments {
     /// Write it into the inventory first, with this address
     #[arg(long)]
     address: Option<IpAddr>,
+    #[command(flatten)]
+    taking_over: TakingOver,
     #[command(flatten)]
     common: Common,
     /// Carry the plan out without asking
@@ -34,5 +37,6 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     }
     let inventory = inventory::load(&arguments.common.inventory)?;
     let name = known(&inventory, &arguments.machine)?;
-    carry_out(&Order::new(Goal::Add(name), arguments.yes), &arguments.common, false, reporter).await
+    let goal = arguments.taking_over.goal(Goal::Add(name.clone()), Some(&name), &inventory)?;
+    carry_out(&Order::new(goal, arguments.yes), &arguments.common, false, reporter).await
 }

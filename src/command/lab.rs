@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::connect::Connecting;
 use super::rounds::Common;
+use super::take_over::TakingOver;
 use super::up::{self, Up};
 use crate::cli::lab::LabCommand;
 use crate::lab::{self, Options, access, namespace, state::LabState};
@@ -54,7 +55,7 @@ pub async fn run(command: LabCommand, reporter: &Reporter) -> Result<(u8, Option
 /// The very code of `hostler up`, on the lab's inventory.
 async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let common = Common { inventory: lab::inventory_file(), bundle, connecting: Connecting::default() };
-    let arguments = Up { common, yes: true, kubeconfig: Some(lab::kubeconfig()) };
+    let arguments = Up { common, taking_over: TakingOver::default(), yes: true, kubeconfig: Some(lab::kubeconfig()) };
     up::up(&arguments, true, reporter).await
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::known;
 use super::rounds::{Common, Order, Typed, carry_out};
+use super::take_over::TakingOver;
 use super::{connect, write_inventory};
 use crate::inventory::{self, Inventory, MachineName};
 use crate::plan::{Goal, Plan};
@@ -19,6 +20,8 @@ use crate::ssh::{self, Access, Reason, Session, fingerprint};
 pub struct Arguments {
     /// The machine
     machine: String,
+    #[command(flatten)]
+    taking_over: TakingOver,
     #[command(flatten)]
     common: Common,
     /// The only control plane comes back from this snapshot [default: the newest in ~/.local/share/hostler/snapshots]
@@ -47,6 +50,11 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
 
 fn order(inventory: &Inventory, machine: MachineName, arguments: &Arguments) -> Result<Order> {
     let cluster = &inventory.cluster.name;
+    let goal = |goal: Goal| {
+        // A new cluster is about all machines.
+        let only = if arguments.new_cluster { None } else { Some(&machine) };
+        arguments.taking_over.goal(goal, only, inventory)
+    };
     if arguments.new_cluster {
         if let Some(said) = arguments.yes_new_cluster.as_ref().filter(|said| *said != cluster) {
             let message = format!("the cluster of this inventory is `{cluster}`, not `{said}`");
@@ -57,10 +65,13 @@ fn order(inventory: &Inventory, machine: MachineName, arguments: &Arguments) -> 
             name: cluster.clone(),
             hint: "pass --yes-new-cluster NAME to do it without asking",
         };
-        let kubeconfig = Order { kubeconfig: true, ..Order::new(Goal::NewCluster(machine), arguments.yes_new_cluster.is_some()) };
+        let kubeconfig =
+            Order { kubeconfig: true, ..Order::new(goal(Goal::NewCluster(machine.clone()))?, arguments.yes_new_cluster.is_some()) };
         return Ok(Order { typed: Some(typed), ..kubeconfig });
     }
-    let Some(from) = &arguments.from else { return Ok(Order::new(Goal::Rebuild(machine), arguments.yes)) };
+    let Some(from) = &arguments.from else {
+        return Ok(Order::new(goal(Goal::Rebuild(machine.clone()))?, arguments.yes));
+    };
     let file = match from {
         Some(file) => file.clone(),
         None => {
@@ -72,7 +83,7 @@ fn order(inventory: &Inventory, machine: MachineName, arguments: &Arguments) -> 
         }
     };
     let snapshot = Snapshot::open(&file)?;
-    Ok(Order::new(Goal::Restore { machine, snapshot }, arguments.yes))
+    Ok(Order::new(goal(Goal::Restore { machine: machine.clone(), snapshot })?, arguments.yes))
 }
 
 /// A reinstalled machine has another host key: only here, and only for the machine that is rebuilt, may it take the old one's place.

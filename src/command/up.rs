@@ -6,9 +6,10 @@ use anyhow::Result;
 use clap::Args;
 
 use super::rounds::{Common, Order, Scene, carry_out, look};
+use super::take_over::TakingOver;
 use crate::event::Event;
 use crate::inventory;
-use crate::plan::{Goal, Plan, plan};
+use crate::plan::{Goal, Plan, plan_for};
 use crate::report::{ExitStatus, Paint, Reporter, plan_text};
 use crate::snapshot;
 
@@ -16,6 +17,8 @@ use crate::snapshot;
 pub struct Up {
     #[command(flatten)]
     pub common: Common,
+    #[command(flatten)]
+    pub taking_over: TakingOver,
     /// Carry the plan out without asking
     #[arg(long, short)]
     pub yes: bool,
@@ -24,12 +27,21 @@ pub struct Up {
     pub kubeconfig: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub struct Show {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub taking_over: TakingOver,
+}
+
 /// `hostler up`. `from_source`: a bundle that can't be fetched is built on this computer.
 ///
 /// # Errors
 /// As [`carry_out`].
 pub async fn up(arguments: &Up, from_source: bool, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
-    let order = Order { kubeconfig: true, kubeconfig_file: arguments.kubeconfig.clone(), ..Order::new(Goal::Up, arguments.yes) };
+    let goal = arguments.taking_over.goal(Goal::Up, None, &inventory::load(&arguments.common.inventory)?)?;
+    let order = Order { kubeconfig: true, kubeconfig_file: arguments.kubeconfig.clone(), ..Order::new(goal, arguments.yes) };
     let (status, plan) = carry_out(&order, &arguments.common, from_source, reporter).await?;
     if let ExitStatus::Done = status {
         warn_of_no_snapshot(&arguments.common, reporter)?;
@@ -66,9 +78,10 @@ fn warn_of_no_snapshot(common: &Common, reporter: &Reporter) -> Result<()> {
 ///
 /// # Errors
 /// As [`look`].
-pub async fn show(common: &Common, json: bool, reporter: &Reporter) -> Result<ExitStatus> {
-    let Scene { inventory, seen, bundle, .. } = look(common, &Goal::Up, false, reporter).await?;
-    let plan = plan(&inventory, &bundle.manifest, &seen)?;
+pub async fn show(arguments: &Show, json: bool, reporter: &Reporter) -> Result<ExitStatus> {
+    let goal = arguments.taking_over.goal(Goal::Up, None, &inventory::load(&arguments.common.inventory)?)?;
+    let Scene { inventory, seen, bundle, .. } = look(&arguments.common, &goal, false, reporter).await?;
+    let plan = plan_for(&goal, &inventory, &bundle.manifest, &seen)?;
     reporter.result(&if json { serde_json::to_string_pretty(&plan)? } else { plan_text(&plan, Paint::wanted(false)) }).await;
     Ok(ExitStatus::Done)
 }

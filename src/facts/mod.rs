@@ -77,6 +77,8 @@ pub struct Facts {
     pub programs: BTreeSet<String>,
     /// Of the files asked for, those that are there, by path; also all of /etc/containerd/conf.d.
     pub files: BTreeMap<String, FileFact>,
+    /// Mount points at or below the folders of a cluster, without the volumes that kubelet mounts for pods.
+    pub mounts: Vec<String>,
     /// Of the symbolic links asked for, where they point.
     pub links: BTreeMap<String, String>,
     /// Lines of hostler's block in /etc/hosts.

@@ -94,6 +94,7 @@ impl<'a> Reader<'a> {
             "host" => facts.hosts.push(fields.text()?),
             "nameserver" => facts.nameservers.push(fields.text()?),
             "swap" => facts.swap.push(fields.text()?),
+            "mount" => facts.mounts.push(fields.text()?),
             "swap-at-boot" => facts.swap_at_boot.push(fields.text()?),
             "memory" => facts.memory = fields.number()?,
             "memory-available" => facts.memory_available = fields.number()?,

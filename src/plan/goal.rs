@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::planner::{Planner, begun};
-use super::refusal::other_cluster;
+use super::refusal::{self, is_of_another, its_cluster, other_cluster};
 use super::wanted::{self, peer};
-use super::{Plan, Stage, StepId, everything, gate, graph, plan};
+use super::{Plan, Stage, StepId, everything, gate, graph, plan, take_over};
 use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation};
@@ -30,24 +30,23 @@ pub enum Goal {
     Remove { machine: MachineName, dead: bool },
     /// No machine is in a cluster.
     Reset,
+    /// Another goal, for which these machines are wiped of what is not this cluster's.
+    TakeOver { machines: BTreeSet<MachineName>, goal: Box<Goal> },
 }
 
-/// What a wipe takes away: see `templates/machine/wipe.sh`.
-const WIPED: &[&str] = &[
-    "/etc/kubernetes",
-    "/var/lib/kubelet",
-    "/var/lib/etcd",
-    "/etc/cni/net.d",
-    "/var/lib/cni",
-    "/run/flannel",
-    "/etc/hostler",
-    "/etc/systemd/system/hostler-vip.service",
-    "/usr/local/lib/hostler",
-];
+/// What a wipe takes away, see `templates/machine/wipe.sh`: the folders of a cluster,
+pub(super) const FOLDERS: [&str; 5] = ["/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd", "/etc/cni/net.d", "/var/lib/cni"];
+/// and what is made anew by itself.
+const TRACES: [&str; 4] = ["/run/flannel", "/etc/hostler", "/etc/systemd/system/hostler-vip.service", "/usr/local/lib/hostler"];
 
 /// Whether a wipe takes the file away.
 pub fn wiped(path: &str) -> bool {
-    WIPED.iter().any(|wiped| overlap(path, wiped))
+    goes(path).is_some()
+}
+
+/// What a wipe takes away that holds the path, or is below it.
+fn goes(path: &str) -> Option<&'static str> {
+    FOLDERS.into_iter().chain(TRACES).find(|wiped| overlap(path, wiped))
 }
 
 impl Goal {
@@ -56,6 +55,7 @@ impl Goal {
         let one = match self {
             Goal::Up | Goal::Reset | Goal::Restore { .. } | Goal::NewCluster(_) => return inventory.machines.keys().cloned().collect(),
             Goal::Add(name) | Goal::Rebuild(name) | Goal::Remove { machine: name, .. } => name,
+            Goal::TakeOver { machines, goal } => return &goal.asks(inventory) | machines,
         };
         inventory.control_planes().map(|(name, _)| name).chain([one]).cloned().collect()
     }
@@ -66,6 +66,7 @@ impl Goal {
         match self {
             Goal::Rebuild(machine) | Goal::Restore { machine, .. } => Goal::Add(machine),
             Goal::NewCluster(_) => Goal::Up,
+            Goal::TakeOver { goal, .. } => goal.then(),
             goal => goal,
         }
     }
@@ -92,12 +93,16 @@ pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &
             reset(&mut planner);
             Ok(planner.finish())
         }
+        Goal::TakeOver { machines, goal } => take_over::plan(machines, goal, inventory, manifest, seen),
     }
 }
 
 fn rebuild(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>, name: &MachineName) -> Result<Plan> {
     let mut planner = Planner::new(inventory, manifest, seen);
-    leave(&mut planner, seen, name, true);
+    let another = planner.facts.get(name).copied().is_some_and(|facts| other_cluster(&mut planner, name, facts, refusal::take_over(name)));
+    if !another {
+        leave(&mut planner, seen, name, true);
+    }
     let mut whole = planner.finish();
     if !whole.refusals.is_empty() {
         return Ok(whole);
@@ -160,7 +165,7 @@ fn new_cluster(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<Machi
     lost(&mut planner, seen, name);
     for machine in inventory.machines.keys() {
         if let Some(facts) = planner.facts.get(machine).copied()
-            && !other_cluster(&mut planner, machine, facts)
+            && !other_cluster(&mut planner, machine, facts, "take it out of that cluster, or out of the inventory")
         {
             wipe(&mut planner, machine);
         }
@@ -200,16 +205,41 @@ fn lost<'a>(planner: &mut Planner<'a>, seen: &BTreeMap<MachineName, Observation>
 
 /// Whatever there is of a cluster on `name` is wiped, unless the user keeps some of it.
 fn wipe<'a>(planner: &mut Planner<'a>, name: &'a MachineName) {
-    if !planner.facts.get(name).is_some_and(|facts| to_wipe(facts)) {
-        return;
+    if planner.facts.get(name).is_some_and(|facts| to_wipe(facts)) {
+        blank(planner, name, "it is to be blank", []);
     }
-    let keep = planner.inventory.machines[name.as_str()].keep.clone();
-    if let Some((kept, wiped)) = keep.iter().find_map(|kept| WIPED.iter().find(|wiped| overlap(kept, wiped)).map(|wiped| (kept, wiped))) {
+}
+
+/// The wipe of a machine of the inventory. Nothing below what the user keeps, or what is mounted there, may go: refused, and `None`.
+pub(super) fn blank<'a>(
+    planner: &mut Planner<'a>,
+    name: &'a MachineName,
+    reason: impl Into<String>,
+    needs: impl IntoIterator<Item = StepId>,
+) -> Option<StepId> {
+    let keep = planner.inventory.machines.get(name).map(|machine| machine.keep.clone()).unwrap_or_default();
+    if kept(planner, name, &keep) {
+        return None;
+    }
+    Some(planner.step((Stage::Leave, StepId::new(name, "wipe")), name, reason, Action::Wipe { keep }, needs))
+}
+
+/// Whether something is in the way of a wipe, which is refused then.
+fn kept<'a>(planner: &mut Planner<'a>, name: &'a MachineName, keep: &[String]) -> bool {
+    if let Some((kept, wiped)) = keep.iter().find_map(|kept| goes(kept).map(|wiped| (kept, wiped))) {
         let reason = format!("{kept} is to be kept, but {wiped} has to be wiped");
         planner.refuse(Some(name), "keep", reason, "move what you keep elsewhere, and mend `keep:`");
-        return;
+        return true;
     }
-    planner.step((Stage::Leave, StepId::new(name, "wipe")), name, "it is to be blank", Action::Wipe { keep }, []);
+    let mounts: &[String] = planner.facts.get(name).map_or(&[], |facts| &facts.mounts);
+    if let Some((mounted, wiped)) = mounts.iter().find_map(|path| goes(path).map(|wiped| (path, wiped))) {
+        let reason = format!("somebody mounted {mounted}, and {wiped} has to be wiped");
+        let way_out =
+            format!("move what is on it elsewhere if it is worth it, then `umount {mounted}` on the machine, and in its /etc/fstab");
+        planner.refuse(Some(name), "mounted", reason, way_out);
+        return true;
+    }
+    false
 }
 
 /// `next`, which begins on every machine only when all of `first` is done; nothing where `name`, without which there is no cluster, is
@@ -234,10 +264,7 @@ fn without(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, nam
         let Observation::Facts(facts) = observation else { continue };
         if machine == name {
             if to_wipe(facts) {
-                facts.kubernetes = KubernetesFacts::default();
-                facts.applied.clear();
-                facts.files.retain(|path, _| !wiped(path));
-                facts.units.remove(wanted::VIP_UNIT);
+                forget(facts);
             }
             facts.cluster = None;
         } else if let Some(cluster) = &mut facts.cluster {
@@ -247,6 +274,16 @@ fn without(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, nam
         }
     }
     seen
+}
+
+/// The facts as they will be after a wipe.
+pub(super) fn forget(facts: &mut Facts) {
+    facts.kubernetes = KubernetesFacts::default();
+    facts.cluster = None;
+    facts.api_down = None;
+    facts.applied.clear();
+    facts.files.retain(|path, _| !wiped(path));
+    facts.units.remove(wanted::VIP_UNIT);
 }
 
 /// A plan that changes one machine alone; of the others it takes no more than the door to the cluster, and the verification.
@@ -267,14 +304,13 @@ fn concerning(mut plan: Plan, name: &MachineName) -> Plan {
 /// The steps by which `name` leaves the cluster. `dead`: it need not be reachable.
 fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observation>, name: &'a MachineName, dead: bool) {
     let facts = planner.facts.get(name).copied();
-    let wipe = facts.filter(|facts| to_wipe(facts));
+    let another = facts.is_some_and(|facts| is_of_another(planner, facts));
+    let wipe = facts.filter(|facts| to_wipe(facts) && !another);
     let machine = planner.inventory.machines.get(name);
     let control_plane =
         machine.is_some_and(|machine| machine.role == Role::ControlPlane) || facts.is_some_and(|facts| facts.kubernetes.control_plane);
-    let others: Vec<_> = planner.inventory.control_planes().filter(|(other, _)| *other != name).collect();
-    let speaker = others
-        .iter()
-        .find_map(|(other, _)| planner.facts.get(other).and_then(|facts| facts.cluster.as_ref()).map(|cluster| (*other, cluster)));
+    let others = planner.inventory.control_planes().filter(|(other, _)| *other != name).count();
+    let speaker = planner.speakers().find(|(other, _)| *other != name);
     if facts.is_none() && !dead {
         let why = match seen.get(name) {
             Some(Observation::Unreachable(why)) => why.as_str(),
@@ -288,11 +324,17 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
         );
         return;
     }
-    if facts.is_some_and(|facts| other_cluster(planner, name, facts)) {
-        return;
+    if let Some(facts) = facts.filter(|_| another) {
+        if !dead {
+            let way_out =
+                format!("`hostler remove {name} --dead` takes out what this cluster still has of it, and leaves the machine as it is");
+            other_cluster(planner, name, facts, way_out);
+            return;
+        }
+        planner.warn(Some(name), format!("it belongs to another cluster now ({}), and is left as it is", its_cluster(facts)));
     }
     let Some((speaker, cluster)) = speaker else {
-        if control_plane && others.is_empty() {
+        if control_plane && others == 0 {
             planner.refuse(
                 Some(name),
                 "last-control-plane",
@@ -310,13 +352,7 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
         return;
     };
     let keep = machine.map(|machine| machine.keep.clone()).unwrap_or_default();
-    if let Some((kept, wiped)) = keep.iter().find_map(|kept| WIPED.iter().find(|wiped| overlap(kept, wiped)).map(|wiped| (kept, wiped))) {
-        planner.refuse(
-            Some(name),
-            "keep",
-            format!("{kept} is to be kept, but {wiped} has to be wiped"),
-            "move what you keep elsewhere, and mend `keep:`",
-        );
+    if kept(planner, name, &keep) {
         return;
     }
     // The cluster knows best by which address it knows the machine.
@@ -409,7 +445,7 @@ fn reset(planner: &mut Planner) {
     let mut before = Vec::new();
     for role in [Role::Worker, Role::ControlPlane] {
         let mut these = Vec::new();
-        for (name, machine) in planner.machines().filter(|(_, machine)| machine.role == role) {
+        for (name, _) in planner.machines().filter(|(_, machine)| machine.role == role) {
             let Some(facts) = planner.facts.get(name).copied() else {
                 planner.warn(Some(name), "not reached, left as it is");
                 continue;
@@ -417,20 +453,10 @@ fn reset(planner: &mut Planner) {
             if !to_wipe(facts) && facts.kubernetes.leftovers.is_empty() {
                 continue;
             }
-            if other_cluster(planner, name, facts) {
+            if other_cluster(planner, name, facts, "it is left as it is: take it out of the inventory") {
                 continue;
             }
-            if let Some(kept) = machine.keep.iter().find(|kept| WIPED.iter().any(|wiped| overlap(kept, wiped))) {
-                planner.refuse(
-                    Some(name),
-                    "keep",
-                    format!("{kept} is to be kept, but has to be wiped"),
-                    "move what you keep elsewhere, and mend `keep:`",
-                );
-                continue;
-            }
-            let action = Action::Wipe { keep: machine.keep.clone() };
-            these.push(planner.step((Stage::Leave, StepId::new(name, "wipe")), name, "it is to be blank", action, before.clone()));
+            these.extend(blank(planner, name, "it is to be blank", before.clone()));
         }
         before = these;
     }

@@ -20,6 +20,7 @@ pub mod join;
 pub mod machine;
 pub(crate) mod planner;
 pub mod refusal;
+mod take_over;
 pub mod verify;
 pub mod wanted;
 pub mod workload;

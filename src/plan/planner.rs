@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Plan, Refusal, Stage, Step, StepId, Warning, graph};
+use super::{Plan, Refusal, Stage, Step, StepId, Warning, documents, graph};
 use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::{ClusterFacts, Facts, Observation};
@@ -14,7 +14,8 @@ pub struct Planner<'a> {
     pub manifest: &'a Manifest,
     pub facts: BTreeMap<&'a MachineName, &'a Facts>,
     pub unreachable: BTreeMap<&'a MachineName, &'a str>,
-    /// The control plane through which the cluster is spoken to, and what it says: the first in the inventory's order that answers.
+    /// The control plane through which the cluster is spoken to, and what it says: the first in the inventory's order that answers,
+    /// see [`Planner::speakers`].
     pub speaker: Option<(&'a MachineName, &'a ClusterFacts)>,
     /// The only machine to change; `None`: all of them.
     pub only: Option<&'a MachineName>,
@@ -43,15 +44,12 @@ impl<'a> Planner<'a> {
                 None => {}
             }
         }
-        let speaker = inventory
-            .control_planes()
-            .find_map(|(name, _)| facts.get(name).and_then(|facts: &&Facts| facts.cluster.as_ref()).map(|cluster| (name, cluster)));
-        Planner {
+        let mut planner = Planner {
             inventory,
             manifest,
             facts,
             unreachable,
-            speaker,
+            speaker: None,
             only: None,
             restore: None,
             refused: BTreeSet::new(),
@@ -60,7 +58,23 @@ impl<'a> Planner<'a> {
             steps: Vec::new(),
             refusals: Vec::new(),
             warnings: Vec::new(),
-        }
+        };
+        planner.speaker = planner.speakers().next();
+        planner
+    }
+
+    /// The control planes that were reached: those first that speak for the inventory's cluster, as another cluster's may stand among them.
+    pub fn control_planes(&self) -> impl Iterator<Item = (&'a MachineName, &'a Facts)> + use<'a> {
+        let endpoint = documents::endpoint(self.inventory);
+        let reached = self.inventory.control_planes().filter_map(|(name, _)| Some((name, *self.facts.get(name)?)));
+        let (ours, others): (Vec<_>, Vec<_>) =
+            reached.partition(|(_, facts)| facts.cluster.as_ref().is_some_and(|cluster| cluster.endpoint == endpoint));
+        ours.into_iter().chain(others)
+    }
+
+    /// Those whose API server answers.
+    pub fn speakers(&self) -> impl Iterator<Item = (&'a MachineName, &'a ClusterFacts)> + use<'a> {
+        self.control_planes().filter_map(|(name, facts)| Some((name, facts.cluster.as_ref()?)))
     }
 
     /// The facts of a machine that may be changed: asked for, reached, and not refused.

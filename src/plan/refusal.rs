@@ -69,7 +69,8 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), "restore-begun", "it was being restored from a snapshot, and that was cut before its end", way_out);
     } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !begun(facts) {
         let reason = format!("an earlier cluster left {} there", facts.kubernetes.leftovers.join(", "));
-        planner.refuse(Some(name), "not-blank", reason, "look what it is; `kubeadm reset` on the machine removes it");
+        let way_out = format!("look what it is; `--take-over {name}` with up, add or rebuild wipes it first");
+        planner.refuse(Some(name), "not-blank", reason, way_out);
     } else if let Some(lowest) = low_memory(planner, name, facts) {
         planner.warn(Some(name), format!("{} MB of memory is little: {lowest} MB is what kubeadm asks for", facts.memory / 1024));
     }
@@ -90,29 +91,37 @@ fn low_memory(planner: &Planner, name: &MachineName, facts: &Facts) -> Option<u6
 
 /// The certificate authority of the inventory's cluster, as its control planes have it.
 pub fn authority(planner: &Planner) -> Option<String> {
-    let mut control_planes = planner.inventory.control_planes().filter_map(|(name, _)| planner.facts.get(name));
-    control_planes.find(|facts| facts.kubernetes.control_plane).and_then(|facts| facts.kubernetes.ca.clone())
+    planner.control_planes().find(|(_, facts)| facts.kubernetes.control_plane).and_then(|(_, facts)| facts.kubernetes.ca.clone())
 }
 
-/// Refuses the machine if it is in a cluster that is not the inventory's. Where no control plane tells its certificate authority, the
-/// server's name decides.
-pub fn other_cluster<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) -> bool {
-    let server = facts.kubernetes.server.as_deref();
+/// Whether the machine is in a cluster that is not the inventory's. Where no control plane tells its certificate authority, the server's
+/// name decides.
+pub fn is_of_another(planner: &Planner, facts: &Facts) -> bool {
     let ours = format!("https://{}", documents::endpoint(planner.inventory));
     let other = match authority(planner) {
         Some(authority) => facts.kubernetes.ca.as_ref() != Some(&authority),
-        None => server.is_some_and(|server| server != ours),
+        None => facts.kubernetes.server.as_ref().is_some_and(|server| *server != ours),
     };
-    let other = other && facts.kubernetes.joined && !begun(facts);
+    other && facts.kubernetes.joined && !begun(facts)
+}
+
+/// The other cluster that the machine is in, as a person would ask for it.
+pub fn its_cluster(facts: &Facts) -> &str {
+    facts.kubernetes.server.as_deref().unwrap_or("its server is unknown")
+}
+
+/// Refuses the machine if it is in a cluster that is not the inventory's. `way_out`: what to do instead.
+pub fn other_cluster<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts, way_out: impl Into<String>) -> bool {
+    let other = is_of_another(planner, facts);
     if other {
-        planner.refuse(
-            Some(name),
-            "other-cluster",
-            format!("it belongs to another cluster ({})", server.unwrap_or("its server is unknown")),
-            "take it out of that cluster first: `kubeadm reset` on the machine, after draining it there",
-        );
+        planner.refuse(Some(name), "other-cluster", format!("it belongs to another cluster ({})", its_cluster(facts)), way_out);
     }
     other
+}
+
+/// The way out where a machine of another cluster is to come in.
+pub fn take_over(name: &MachineName) -> String {
+    format!("take it out of that cluster if you can; `--take-over {name}` with up, add or rebuild wipes it first")
 }
 
 /// Who belongs to which cluster, told by the certificate authority.
@@ -131,7 +140,7 @@ fn membership(planner: &mut Planner) {
             orphans.push(name.as_str());
             continue;
         }
-        if other_cluster(planner, name, facts) {
+        if other_cluster(planner, name, facts, take_over(name)) {
             continue;
         }
         if facts.kubernetes.control_plane != (machine.role == Role::ControlPlane) {

@@ -3,6 +3,10 @@ PATH=/opt/hostler/current/bin:$PATH
 {% for path in keep %}
 [ -e {{ path | quote }} ] && printf 'kept: %s\n' {{ path | quote }}
 {% endfor %}
+# kubelet mounts the volumes of pods itself; whatever else is mounted was put there by somebody, and is not hostler's to empty.
+mounted=$(awk '$2 ~ "^(/etc/(kubernetes|cni/net.d|hostler)|/var/lib/(kubelet|etcd|cni)|/run/flannel)(/|$)" &&
+    $2 !~ "^/var/lib/kubelet/(pods|plugins)/" { print $2; exit }' /proc/mounts)
+[ -z "$mounted" ] || fail "$mounted is mounted there, and would be wiped: unmount it first"
 record wipe-begun "$run"
 systemctl stop kubelet 2> /dev/null || true
 # The endpoint's address is another control plane's from here on.
@@ -18,7 +22,7 @@ awk '$2 ~ "^/var/lib/kubelet/" { print $2 }' /proc/mounts | sort -r | while read
 wiped="/etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel"
 for path in $wiped; do
     [ -e "$path" ] || continue
-    rm -rf --one-file-system "$path" || fail "$path can't be removed whole: something is mounted below it"
+    rm -rf --one-file-system --preserve-root=all "$path" || fail "$path can't be removed whole: something is mounted below it"
 done
 # The folder itself stays: containerd ends when it goes.
 rm -f /etc/cni/net.d/*
@@ -44,4 +48,4 @@ for path in $wiped; do
 done
 [ -z "$(ctr --namespace k8s.io tasks ls -q 2> /dev/null)" ] || fail "containers of the old cluster still run"
 # Last, as it holds the mark that this was begun.
-rm -rf --one-file-system /etc/hostler
+rm -rf --one-file-system --preserve-root=all /etc/hostler
