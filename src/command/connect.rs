@@ -18,9 +18,20 @@ pub struct Connecting {
     pub accept_new_host_keys: bool,
 }
 
+/// What all connections of a run share. The machines of the inventory know each other's host keys.
+///
+/// # Errors
+/// A machine's connection that is not clear.
+pub fn access(inventory: &Inventory, connecting: &Connecting, reporter: &Reporter) -> Result<Arc<ssh::Access>> {
+    let neighbours = inventory.machines.iter().map(|(name, machine)| target(name, machine)).collect::<Result<_>>()?;
+    let mut access = ssh::Access::new(connecting.accept_new_host_keys, reporter.asker(), reporter.redactor())?;
+    access.neighbours = neighbours;
+    Ok(Arc::new(access))
+}
+
 /// A link to every machine of the inventory; none is opened yet.
 pub fn links(inventory: &Inventory, connecting: &Connecting, reporter: &Reporter) -> Result<BTreeMap<MachineName, Arc<Link>>> {
-    let access = Arc::new(ssh::Access::new(connecting.accept_new_host_keys, reporter.asker(), reporter.redactor())?);
+    let access = access(inventory, connecting, reporter)?;
     inventory
         .machines
         .iter()

@@ -1,7 +1,6 @@
 //! `hostler rebuild`: the disk was replaced, the system reinstalled, or the machine misbehaves: it leaves and joins anew.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -14,7 +13,7 @@ use crate::inventory::{self, Inventory, MachineName};
 use crate::plan::{Goal, Plan};
 use crate::report::{ExitStatus, Failure, Reporter};
 use crate::snapshot::{self, Snapshot};
-use crate::ssh::{self, Access, Reason, Session, fingerprint};
+use crate::ssh::{self, Reason, Session, fingerprint};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -90,14 +89,12 @@ fn order(inventory: &Inventory, machine: MachineName, arguments: &Arguments) -> 
 async fn rotate_host_key(inventory: &Inventory, name: &MachineName, arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let machine = &inventory.machines[name.as_str()];
     let target = connect::target(name, machine)?;
-    let access = Arc::new(Access::new(arguments.common.connecting.accept_new_host_keys, reporter.asker(), reporter.redactor())?);
+    let access = connect::access(inventory, &arguments.common.connecting, reporter)?;
     let Err(error) = Session::connect(&target, &access).await else { return Ok(()) };
-    let Reason::HostKeyChanged { expected, got, place } = *error.reason else { return Ok(()) };
-    if let Some(other) = whose(inventory, name, &got) {
-        let way_out = "give the machines the addresses that the inventory says (DHCP may have moved them)";
-        let message = format!("{other}'s host key answers at the address of {name}");
-        return Err(Failure::new(ExitStatus::Refused, message, way_out).into());
+    if let Reason::NeighboursHostKey { .. } = *error.reason {
+        return Err(Failure::new(ExitStatus::Refused, error.to_string(), error.hint()).into());
     }
+    let Reason::HostKeyChanged { expected, got, place } = *error.reason else { return Ok(()) };
     reporter.result(&format!("{name} has another host key\n  was: {expected}\n  is:  {}", fingerprint(&got))).await;
     if !arguments.yes && !reporter.asker().yes_no("is the new one right?", "pass --yes to accept it for this machine").await? {
         let hint = "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine shows its own";
@@ -107,16 +104,6 @@ async fn rotate_host_key(inventory: &Inventory, name: &MachineName, arguments: &
         Some(_) => ssh::replace(&target, &got).context("known_hosts can't be changed"),
         None => repin(&arguments.common.inventory, machine.connection.host_key.as_deref().unwrap_or_default(), &got.to_openssh()?),
     }
-}
-
-/// The machine of the inventory whose pinned key this is.
-fn whose<'a>(inventory: &'a Inventory, name: &MachineName, key: &russh::keys::PublicKey) -> Option<&'a MachineName> {
-    let shown = fingerprint(key);
-    let text = key.to_openssh().unwrap_or_default();
-    inventory.machines.iter().filter(|(other, _)| *other != name).find_map(|(other, machine)| {
-        let pinned = machine.connection.host_key.as_deref()?;
-        (pinned == shown || words(pinned) == words(&text)).then_some(other)
-    })
 }
 
 /// Type and key of an OpenSSH public key, without its comment.

@@ -9,6 +9,7 @@ use anyhow::Result;
 use russh::keys::{PrivateKey, PublicKey, decode_secret_key};
 use tokio::sync::Mutex;
 
+use super::host_key::is_known_by;
 use super::session::Session;
 use super::target::Target;
 use crate::report::{Asker, Redactor};
@@ -44,6 +45,8 @@ pub struct Access {
     pub asker: Asker,
     pub redactor: Arc<Redactor>,
     pub limits: Limits,
+    /// The machines of the inventory: a key that is known as one's must not answer for another.
+    pub neighbours: Vec<Target>,
     /// Host keys accepted in this run, by what known_hosts would call the host: known_hosts may be read-only.
     pub(super) accepted: Mutex<HashMap<String, PublicKey>>,
     /// Held while a person is asked about a host key.
@@ -65,12 +68,22 @@ impl Access {
             asker,
             redactor,
             limits: Limits::default(),
+            neighbours: Vec::new(),
             accepted: Mutex::default(),
             asking: Mutex::default(),
             unlocked: Mutex::default(),
             sudo_passwords: Mutex::default(),
             hops: Mutex::default(),
         })
+    }
+
+    /// The other machine of the inventory that is known by `key`, which `target` shows and is not known by. Keys accepted in this run don't
+    /// count: machines from one image share theirs, and come in any order.
+    pub(super) async fn neighbour(&self, target: &Target, key: &PublicKey) -> Option<String> {
+        let accepted = self.accepted.lock().await;
+        let others = self.neighbours.iter().filter(|other| other.name != target.name && other.known_as() != target.known_as());
+        let mut new = others.filter(|other| accepted.get(&other.known_as()).is_none_or(|accepted| accepted.key_data() != key.key_data()));
+        new.find(|other| is_known_by(other, key)).map(|other| other.name.clone())
     }
 
     /// The encrypted key in `file`, whose text is `text`; its passphrase is asked for once in a run. `Err`: why there is none.

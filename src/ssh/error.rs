@@ -51,6 +51,11 @@ pub enum Reason {
         got: PublicKey,
         place: Option<(PathBuf, usize)>,
     },
+    /// The key is another machine's of the inventory.
+    NeighboursHostKey {
+        neighbour: String,
+        got: PublicKey,
+    },
     Revoked {
         got: PublicKey,
         place: (PathBuf, usize),
@@ -80,6 +85,7 @@ impl ConnectError {
             Reason::Unresolvable(_)
             | Reason::UnknownHostKey { .. }
             | Reason::HostKeyChanged { .. }
+            | Reason::NeighboursHostKey { .. }
             | Reason::Revoked { .. }
             | Reason::AuthFailed { .. }
             | Reason::Protocol(_) => false,
@@ -97,6 +103,13 @@ impl ConnectError {
         let (host, port) = self.address.rsplit_once(':').unwrap_or((&self.address, "22"));
         let host = host.trim_matches(['[', ']']);
         if port == "22" { format!("{}@{host}", self.user) } else { format!("-p {port} {}@{host}", self.user) }
+    }
+
+    /// As a line of known_hosts begins.
+    fn known_as(&self) -> String {
+        let (host, port) = self.address.rsplit_once(':').unwrap_or((&self.address, "22"));
+        let host = host.trim_matches(['[', ']']);
+        if port == "22" { host.to_owned() } else { format!("[{host}]:{port}") }
     }
 
     /// What to do about it.
@@ -127,6 +140,10 @@ impl ConnectError {
             Reason::HostKeyChanged { place: None, .. } => {
                 format!("if {machine} was installed anew, correct its `hostKey` in the inventory; if not, somebody may be listening in")
             }
+            Reason::NeighboursHostKey { neighbour, .. } => format!(
+                "write the addresses that the two have now into the inventory, or have the router give the old ones back; if the inventory is right, `ssh-keygen -R '{}'` forgets what was known of {machine}'s, and the same of {neighbour}'s",
+                self.known_as()
+            ),
             Reason::Revoked { place: (file, line), .. } => {
                 format!("line {line} of {} revokes it: give {machine} a new host key", file.display())
             }
@@ -172,6 +189,14 @@ impl fmt::Display for ConnectError {
                     Some((file, line)) => write!(f, " ({}:{line})", file.display()),
                     None => write!(f, " (the inventory's)"),
                 }
+            }
+            Reason::NeighboursHostKey { neighbour, got } => {
+                write!(
+                    f,
+                    "{neighbour}'s key answers at {machine}'s address {address} ({} {}): DHCP moved them?",
+                    kind(got),
+                    fingerprint(got)
+                )
             }
             Reason::Revoked { got, place: (file, line) } => {
                 write!(f, "the host key of {address} is revoked: {} {} ({}:{line})", kind(got), fingerprint(got), file.display())

@@ -141,6 +141,14 @@ impl Judge {
     }
 }
 
+/// Whether `key` is the one that the inventory or known_hosts gives `target`.
+pub fn is_known_by(target: &Target, key: &PublicKey) -> bool {
+    match &target.host_key {
+        Some(pin) => pin.is(key),
+        None => Known::of(target).keys.iter().any(|entry| entry.key.key_data() == key.key_data()),
+    }
+}
+
 /// The kinds to try one by one for a machine pinned by a fingerprint, which does not tell its kind.
 pub fn kinds() -> [Vec<Algorithm>; 3] {
     let [ed25519, p256, p384, p521, rsa512, rsa256] = ALGORITHMS;

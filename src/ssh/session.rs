@@ -164,18 +164,24 @@ async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, Connect
     let accepted = access.accepted.lock().await.get(&target.known_as()).cloned();
     let judge = Arc::new(Judge::new(target, accepted));
     if judge.is_pinned_by_fingerprint() {
-        return greet_by_fingerprint(target, access, &judge).await;
+        return match greet_by_fingerprint(target, access, &judge).await {
+            Err(error) => Err(whose(target, access, error).await),
+            greeted => greeted,
+        };
     }
     let shared = Arc::new(Shared::default());
     let greeted = handshake(target, access, &judge, judge.preferred(), &shared, access.accept_new_host_keys).await;
     let error = match greeted {
         Ok(greeted) => {
             if let Some(Judgement::Unknown(key)) = shared.judgement() {
+                if let Some(neighbour) = access.neighbour(target, &key).await {
+                    return Err(ConnectError::new(target, Reason::NeighboursHostKey { neighbour, got: key }));
+                }
                 accept(target, access, &key).await;
             }
             return Ok(greeted);
         }
-        Err(error) => error,
+        Err(error) => whose(target, access, error).await,
     };
     let Reason::UnknownHostKey { key } = &*error.reason else { return Err(error) };
     {
@@ -216,6 +222,19 @@ async fn greet_by_fingerprint(target: &Target, access: &Arc<Access>, judge: &Arc
         }
     }
     Err(wrong.unwrap_or_else(|| ConnectError::new(target, Reason::Protocol("it has no host key".to_owned()))))
+}
+
+/// A key that was not expected, and is another machine's of the inventory: that explains more.
+async fn whose(target: &Target, access: &Access, error: ConnectError) -> ConnectError {
+    let (Reason::HostKeyChanged { got, .. } | Reason::UnknownHostKey { key: got }) = &*error.reason else { return error };
+    // An error of the jump host before it is not about this machine.
+    if error.machine != target.name {
+        return error;
+    }
+    match access.neighbour(target, got).await {
+        Some(neighbour) => ConnectError::new(target, Reason::NeighboursHostKey { neighbour, got: got.clone() }),
+        None => error,
+    }
 }
 
 async fn accept(target: &Target, access: &Access, key: &PublicKey) {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 use hostler::inventory::Connection;
 use hostler::ssh::{Reason, Target, fetch_host_key, fingerprint, forget, remember, replace};
@@ -86,6 +87,60 @@ async fn a_changed_key_is_refused_whoever_asks() {
         assert!(!error.is_retryable());
     }
     assert_eq!(fs::read_to_string(sshd.known_hosts()).unwrap(), line);
+}
+
+/// The machine `name` behind `sshd`, as the user whose known_hosts are those of `home` reaches it.
+fn known_to(home: &Sshd, name: &str, sshd: &Sshd, host_key: Option<String>) -> Target {
+    let connection = Connection { port: Some(sshd.port), identity: Some(sshd.path("user_key")), host_key, ..Connection::default() };
+    Target { name: name.to_owned(), ..home.target_by(connection) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_moved_to_anothers_address_is_named() {
+    let (home, applejack) = (Sshd::start(), Sshd::start());
+    let applejacks = applejack.host_key("ed25519");
+    let shown = fingerprint_by_openssh(&applejack.path("host_ed25519.pub"));
+    // Nobody is at applejack's address now: it has pinkiepie's.
+    let gone = free_port();
+    let old = format!("[127.0.0.1]:{gone} {applejacks}\n");
+    let pinkiepies = format!("[127.0.0.1]:{} {}\n", applejack.port, home.host_key("ed25519"));
+    for (known, pinned) in [
+        // Another key was known there, or none at all; applejack's is in known_hosts, or in the inventory.
+        (old.clone() + &pinkiepies, None),
+        (old.clone(), None),
+        (pinkiepies, Some(applejacks.clone())),
+        (String::new(), Some(shown.clone())),
+    ] {
+        home.write_known_hosts(&known);
+        let lost = Target { port: gone, ..known_to(&home, "applejack", &applejack, pinned) };
+        let asked = known_to(&home, "pinkiepie", &applejack, None);
+        for access in [strict(), accepting(), Asked::answering(&["yes"]).0] {
+            let mut access = Arc::into_inner(access).expect("nobody else has it");
+            access.neighbours = vec![lost.clone(), asked.clone()];
+            let error = refused(&asked, &Arc::new(access)).await;
+            let place = format!("127.0.0.1:{} (ED25519 {shown})", applejack.port);
+            assert_eq!(error.to_string(), format!("pinkiepie: applejack's key answers at pinkiepie's address {place}: DHCP moved them?"));
+            let forget = format!("`ssh-keygen -R '[127.0.0.1]:{}'`", applejack.port);
+            assert!(error.hint().contains(&forget) && !error.is_retryable(), "{}", error.hint());
+            assert_eq!(fs::read_to_string(home.known_hosts()).unwrap(), known, "nothing is remembered");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_from_one_image_may_share_a_key_from_the_beginning() {
+    let sshd = Sshd::start();
+    sshd.write_known_hosts("");
+    // Two ways to the same host key.
+    let one = Target { name: "one".to_owned(), ..sshd.stranger() };
+    let two = Target { name: "two".to_owned(), host: "::1".to_owned(), ..sshd.stranger() };
+    for _ in 0..2 {
+        let mut access = Arc::into_inner(accepting()).expect("nobody else has it");
+        access.neighbours = vec![one.clone(), two.clone()];
+        let access = Arc::new(access);
+        connect(&one, &access).await;
+        connect(&two, &access).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
