@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -80,6 +81,7 @@ impl LabState {
     }
 
     pub fn save(&self) -> Result<()> {
+        close()?;
         write(&path("lab.json"), &serde_json::to_vec_pretty(self)?, 0o600)
     }
 
@@ -97,9 +99,23 @@ impl LabState {
     }
 }
 
+/// Makes the lab's folder, closed to everybody but root: the machines' disks hold the keys of their cluster.
+fn close() -> Result<()> {
+    let folder = folder();
+    let attempt = || -> std::io::Result<()> {
+        fs::create_dir_all(LABS)?;
+        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
+            }
+            made => made,
+        }
+    };
+    attempt().with_context(|| format!("{} can't be made", folder.display()))
+}
+
 /// Writes a file whole or not at all.
 pub fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     let attempt = || -> std::io::Result<()> {
         let folder = file.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(folder)?;
