@@ -27,7 +27,7 @@ for file in ca.crt ca.key sa.key sa.pub front-proxy-ca.crt front-proxy-ca.key et
 done
 for name in kubeadm-config kubelet-config; do
     kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes --request-timeout 20s \
-        --namespace kube-system get configmap "$name" --output yaml > "$what/$name.yaml"
+        --cache-dir "$folder/kubectl" --namespace kube-system get configmap "$name" --output yaml > "$what/$name.yaml"
 done
 date -u +%Y-%m-%dT%H:%M:%SZ > "$what/taken"
 archive=$folder/snapshot.tar.gz

@@ -52,6 +52,8 @@ record() {
 # a lost connection and dies with a power failure; it is never broken.
 mkdir -p /run/hostler/steps
 chmod 700 /run/hostler
+# kubectl keeps what it learns of an API server in files that root's group may write, in root's home unless it is told.
+export KUBECACHEDIR=/run/hostler/kubectl
 exec 8> /run/hostler/gate
 flock -w 20 8 || temporary "the gate of /run/hostler to open"
 for held in /run/hostler/steps/*; do
