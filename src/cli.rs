@@ -29,6 +29,8 @@ pub enum Command {
     Up(crate::command::up::Up),
     /// Show what `up` would do, and why
     Plan(crate::command::up::Show),
+    /// Tell how machines and cluster are, what is wrong, and what to type next
+    Status(crate::command::status::Arguments),
     /// Look at machines, and write the inventory that names them
     Init(crate::command::init::Arguments),
     /// Bring one machine of the inventory into the cluster
@@ -71,6 +73,7 @@ impl Command {
             Command::Remove(_) => ("remove", true),
             Command::Reset(_) => ("reset", true),
             Command::Plan(_) => ("plan", false),
+            Command::Status(_) => ("status", false),
             Command::Init(_) => ("init", false),
             Command::Render(_) => ("render", false),
             Command::Schema => ("schema", false),

@@ -19,5 +19,6 @@ pub mod probe;
 pub mod report;
 pub mod snapshot;
 pub mod ssh;
+pub mod status;
 pub mod template;
 pub mod transcode;

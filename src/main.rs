@@ -42,6 +42,7 @@ async fn run(command: Command, json: bool, reporter: &Reporter) -> Result<(u8, O
         Command::Remove(arguments) => command::remove::run(&arguments, reporter).await.map(carried_out),
         Command::Reset(arguments) => command::reset::run(&arguments, reporter).await.map(carried_out),
         Command::Plan(arguments) => command::up::show(&arguments, json, reporter).await.map(|status| (status as u8, None)),
+        Command::Status(arguments) => command::status::run(&arguments, json, reporter).await.map(|status| (status as u8, None)),
         Command::Init(arguments) => command::init::run(&arguments, reporter).await.map(shown),
         Command::Render(arguments) => command::render::run(&arguments, reporter).await.map(shown),
         Command::Schema => command::schema::run(reporter).await.map(shown),

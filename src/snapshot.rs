@@ -158,6 +158,13 @@ pub fn file_name(cluster: &str, time: jiff::Timestamp) -> String {
     format!("{cluster}-{}.tar.gz", time.strftime("%Y%m%dT%H%M%SZ"))
 }
 
+/// When the snapshot of `cluster` in `file` was taken, as its name says: seconds since the epoch.
+pub fn taken(file: &Path, cluster: &str) -> Option<i64> {
+    let name = file.file_name()?.to_string_lossy();
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", stamp(&name, cluster)?).ok()?;
+    Some(jiff::tz::TimeZone::UTC.to_timestamp(time).ok()?.as_second())
+}
+
 /// `20260301T120000Z` of a file's name, if it is a snapshot of `cluster`: one cluster's name may begin another's.
 fn stamp<'a>(name: &'a str, cluster: &str) -> Option<&'a str> {
     let stamp = name.strip_prefix(cluster)?.strip_prefix('-')?.strip_suffix(".tar.gz")?;

@@ -10,6 +10,7 @@ programs={{ programs | join("\n") | quote }}
 modules={{ modules | join("\n") | quote }}
 sysctls={{ sysctls | join("\n") | quote }}
 shares={{ shares | join("\n") | quote }}
+snapshots={{ snapshots | quote }}
 uid={{ uid }}
 gid={{ gid }}
 
@@ -50,6 +51,17 @@ about_kernel() {
     for zone in /sys/class/thermal/thermal_zone*/temp; do
         first "$zone" && say temperature "$line"
     done
+    # Many a PC has its processor's sensors here only. Disks and cards have theirs too, which may be as hot as they like.
+    for sensors in /sys/class/hwmon/hwmon*; do
+        first "$sensors/name" || continue
+        case $line in
+        coretemp | k10temp | zenpower | cpu_thermal) ;;
+        *) continue ;;
+        esac
+        for sensor in "$sensors"/temp*_input; do
+            first "$sensor" && say temperature "$line"
+        done
+    done
     for interface in /sys/class/net/*; do
         case ${interface##*/} in
         lo | cni* | flannel* | veth* | docker* | br-* | kube-*) [ -e "$interface/device" ] || continue ;;
@@ -77,7 +89,7 @@ about_system() {
         shift
         [ -r "$path" ] && set -- "$@" "$path"
     done
-    for file in /etc/os-release /etc/hosts /etc/resolv.conf /etc/fstab /proc/mounts /proc/meminfo /proc/loadavg /proc/cpuinfo /proc/swaps \
+    for file in /etc/os-release /etc/hosts /etc/resolv.conf /etc/fstab /proc/mounts /proc/meminfo /proc/loadavg /proc/uptime /proc/cpuinfo /proc/swaps \
         /proc/net/fib_trie /proc/net/if_inet6 /proc/filesystems "/lib/modules/$(uname -r)/modules.builtin"; do
         [ -r "$file" ] && set -- "$@" "$file"
     done
@@ -117,6 +129,7 @@ about_system() {
         FILENAME == "/proc/meminfo" && $1 == "MemTotal:" { print "memory", $2 }
         FILENAME == "/proc/meminfo" && $1 == "MemAvailable:" { print "memory-available", $2 }
         FILENAME == "/proc/loadavg" { print "load", $1 }
+        FILENAME == "/proc/uptime" { sub(/\..*/, ""); print "uptime", $1 }
         FILENAME == "/proc/cpuinfo" && $1 == "processor" { cpus++ }
         FILENAME == "/proc/swaps" && FNR > 1 { print "swap", $1 }
         FILENAME == "/proc/net/fib_trie" && $1 == "|--" { address = $2 }
@@ -357,6 +370,15 @@ about_shares() {
     set +f
 }
 
+about_snapshots() {
+    [ -e /etc/hostler/snapshot.sh ] || return 0
+    systemctl is-failed --quiet hostler-snapshot.service && say snapshot-failed
+    # The folder may be on a server that does not answer.
+    # shellcheck disable=SC2016 # the inner shell's
+    newest=$(timeout -s KILL 2 sh -c 'ls -t "$1" | head -n 1 | { read -r name && stat -c %Y "$1/$name"; }' sh "$snapshots" 2> /dev/null)
+    [ -z "$newest" ] || say snapshot "$newest"
+}
+
 # answer KEY COMMAND...: what a program says, errors too, as one line.
 answer() {
     printf '%s\t' "$1"
@@ -413,6 +435,7 @@ facts() {
                 about_others
                 about_kubernetes
                 about_runs
+                about_snapshots
                 about_shares
             } < /dev/null
             cat

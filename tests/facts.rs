@@ -24,6 +24,7 @@ fn script() -> String {
         modules: words(&["no_such_module"]),
         sysctls: words(&["kernel.pid_max", "net.ipv4.ip_local_port_range", "no.such.key"]),
         shares: words(&["/tmp/no such folder"]),
+        snapshots: String::new(),
         uid: 1000,
         gid: 100,
     };
@@ -122,6 +123,8 @@ fn this_computer_tells_its_facts() {
     assert_eq!(facts.sysctls["net.ipv4.ip_local_port_range"], file("/proc/sys/net/ipv4/ip_local_port_range").replace('\t', " "));
     assert_eq!(facts.sysctls.len(), 2);
     assert!(facts.memory > facts.memory_available && facts.memory_available > 0, "{facts:?}");
+    let uptime = || file("/proc/uptime").split('.').next().and_then(|seconds| seconds.parse::<u64>().ok()).expect("seconds");
+    assert!(facts.uptime > 0 && facts.uptime <= uptime(), "{}", facts.uptime);
     assert!(facts.disk_size > facts.disk_free, "{facts:?}");
     assert!(facts.programs.contains("sh") && !facts.programs.contains("no-such-program"));
     assert!(facts.modules.is_empty());

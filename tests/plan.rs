@@ -11,8 +11,9 @@ use hostler::artifact::{Component, Manifest};
 use hostler::facts::{ClusterFacts, Facts, LockFact, MemberFact, NodeFact, Observation, ShareFact, ShareState};
 use hostler::inventory::{Inventory, MachineName, Taint, parse};
 use hostler::plan::{Goal, Plan, StepId, plan_for};
-use hostler::report::{Paint, plan_text};
+use hostler::report::{Paint, plan_text, status_text};
 use hostler::snapshot::Snapshot;
+use hostler::status::status;
 use serde::Deserialize;
 use serde_yaml::Value;
 
@@ -105,6 +106,13 @@ struct MachineDeviation {
     /// As a control plane, whose API server answers.
     other_control_plane: Option<String>,
     api_down: bool,
+    /// Days that certificates are still good for.
+    certificates: BTreeMap<String, i64>,
+    /// Hours since the newest regular snapshot.
+    snapshot: Option<i64>,
+    snapshot_failed: bool,
+    /// Free hundredths of its disk.
+    disk_free: Option<u64>,
     /// Folders that films go through, where they are more than just there for their owner.
     shares: BTreeMap<String, String>,
     /// The step that works on it, for so many seconds.
@@ -142,7 +150,11 @@ fn manifest() -> Manifest {
 }
 
 fn cases() -> Vec<(String, Case)> {
-    let entries = fs::read_dir(folder("tests/plan")).expect("the folder is there");
+    cases_of("tests/plan")
+}
+
+fn cases_of(place: &str) -> Vec<(String, Case)> {
+    let entries = fs::read_dir(folder(place)).expect("the folder is there");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
     paths.sort();
@@ -348,6 +360,14 @@ impl MachineDeviation {
             assert!(facts.files.remove(path).is_some() | facts.links.remove(path).is_some(), "there is no {path}");
         }
         facts.links.extend(self.links.clone());
+        for (name, days) in &self.certificates {
+            facts.kubernetes.certificates.insert(name.clone(), facts.clock + days * 24 * 60 * 60);
+        }
+        facts.snapshot = self.snapshot.map(|hours| facts.clock - hours * 60 * 60).or(facts.snapshot);
+        facts.snapshot_failed |= self.snapshot_failed;
+        if let Some(percent) = self.disk_free {
+            (facts.disk_size, facts.disk_free) = (100 << 20, percent << 20);
+        }
         for (path, state) in &self.shares {
             let state = match state.as_str() {
                 "missing" => ShareState::Missing,
@@ -473,6 +493,29 @@ fn every_case_comes_to_its_plan() {
         }
     }
     assert!(cases.len() >= 60, "there are {} cases", cases.len());
+    assert!(wrong.is_empty(), "{}\nhint: UPDATE=1 cargo test --test plan, then read what changed", wrong.join("\n"));
+}
+
+/// `tests/status/NAME.yaml` is a case as those of plans, and `NAME.txt` what `status` says of it, as text and as JSON.
+#[test]
+fn every_status_is_as_it_was() {
+    let mut wrong = Vec::new();
+    let cases = cases_of("tests/status");
+    for (name, case) in &cases {
+        let (inventory, seen) = (inventory(&case.inventory), case.seen(&case.world(), &Goal::Up));
+        let plan = plan_for(&Goal::Up, &inventory, &case.manifest(), &seen).expect("templates fit");
+        let status = status(&inventory, &seen, Some(&plan), None);
+        let json = serde_json::to_string_pretty(&status).expect("plain data");
+        let text = format!("{}\n{json}\n", status_text(&status, Paint::wanted(false)));
+        let file = folder(&format!("tests/status/{name}.txt"));
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&file, &text).expect("it can be written");
+        }
+        if fs::read_to_string(&file).unwrap_or_default() != text {
+            wrong.push(format!("tests/status/{name}.txt is not\n{text}"));
+        }
+    }
+    assert!(cases.len() >= 8, "there are {} cases", cases.len());
     assert!(wrong.is_empty(), "{}\nhint: UPDATE=1 cargo test --test plan, then read what changed", wrong.join("\n"));
 }
 

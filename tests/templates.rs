@@ -126,7 +126,7 @@ fn scripts() -> BTreeMap<String, String> {
             }
         }
     }
-    let question = wanted::question(None).expect("templates fit");
+    let question = wanted::question(None, None).expect("templates fit");
     scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
     let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));

@@ -19,6 +19,8 @@ use crate::event::Events;
 /// What machines call it. The number goes up with what is in it.
 pub const ENCODER_IMAGE: &str = "hostler.local/encoder:1";
 
+/// What is known of the layer, beside it.
+const KNOWN: &str = "encoder.json";
 const SUITE: &str = "trixie";
 const PACKAGES: &str = "base-files,handbrake-cli";
 
@@ -44,10 +46,9 @@ pub struct Encoder {
 /// # Errors
 /// This computer lacks mmdebstrap and can't install it, or doesn't reach Debian's packages.
 pub async fn ready(arch: &str, events: &Events) -> Result<Encoder> {
-    let folder = computer::cache()?.join("encoder").join(format!("{}-{arch}", ENCODER_IMAGE.rsplit(':').next().unwrap_or_default()));
-    let known = folder.join("encoder.json");
-    let made = fs::read(&known).ok().and_then(|text| serde_json::from_slice::<Encoder>(&text).ok());
-    if let Some(encoder) = made.filter(|made| fs::metadata(&made.layer).is_ok_and(|layer| layer.len() == made.size)) {
+    let folder = folder(arch)?;
+    let known = folder.join(KNOWN);
+    if let Some(encoder) = at_hand(arch) {
         return Ok(encoder);
     }
     packages::install("the encoder's image", packages::ENCODER, events).await?;
@@ -69,6 +70,16 @@ pub async fn ready(arch: &str, events: &Events) -> Result<Encoder> {
         Ok(encoder)
     })
     .await
+}
+
+fn folder(arch: &str) -> Result<PathBuf> {
+    Ok(computer::cache()?.join("encoder").join(format!("{}-{arch}", ENCODER_IMAGE.rsplit(':').next().unwrap_or_default())))
+}
+
+/// The encoder that was made before, if it is whole.
+pub fn at_hand(arch: &str) -> Option<Encoder> {
+    let made: Encoder = serde_json::from_slice(&fs::read(folder(arch).ok()?.join(KNOWN)).ok()?).ok()?;
+    fs::metadata(&made.layer).is_ok_and(|layer| layer.len() == made.size).then_some(made)
 }
 
 /// Whether the layer is to have what is at `path`.

@@ -22,16 +22,27 @@ pub struct Connecting {
 ///
 /// # Errors
 /// A machine's connection that is not clear.
-pub fn access(inventory: &Inventory, connecting: &Connecting, reporter: &Reporter) -> Result<Arc<ssh::Access>> {
+pub fn access(limits: ssh::Limits, inventory: &Inventory, connecting: &Connecting, reporter: &Reporter) -> Result<Arc<ssh::Access>> {
     let neighbours = inventory.machines.iter().map(|(name, machine)| target(name, machine)).collect::<Result<_>>()?;
     let mut access = ssh::Access::new(connecting.accept_new_host_keys, reporter.asker(), reporter.redactor())?;
+    access.limits = limits;
     access.neighbours = neighbours;
     Ok(Arc::new(access))
 }
 
 /// A link to every machine of the inventory; none is opened yet.
 pub fn links(inventory: &Inventory, connecting: &Connecting, reporter: &Reporter) -> Result<BTreeMap<MachineName, Arc<Link>>> {
-    let access = access(inventory, connecting, reporter)?;
+    links_within(ssh::Limits::default(), inventory, connecting, reporter)
+}
+
+/// As [`links`], for those who wait no longer than `limits`.
+pub fn links_within(
+    limits: ssh::Limits,
+    inventory: &Inventory,
+    connecting: &Connecting,
+    reporter: &Reporter,
+) -> Result<BTreeMap<MachineName, Arc<Link>>> {
+    let access = access(limits, inventory, connecting, reporter)?;
     inventory
         .machines
         .iter()

@@ -132,7 +132,7 @@ async fn look(given: &[Given], user: &str, connecting: &Connecting, reporter: &R
         host_keys::settle(targets, reporter).await?;
     }
     login::log_in(&links, reporter).await?;
-    let mut seen = gather::gather(&links, &wanted::question(None)?, &reporter.events()).await?;
+    let mut seen = gather::gather(&links, &wanted::question(None, None)?, &reporter.events()).await?;
     let mut all = Vec::new();
     let mut lost = Vec::new();
     for (machine, place) in given.iter().zip(places) {

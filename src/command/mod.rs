@@ -24,6 +24,7 @@ pub mod reset;
 pub mod rounds;
 pub mod schema;
 pub mod snapshot;
+pub mod status;
 mod take_over;
 pub mod transcode;
 pub mod up;

@@ -89,7 +89,7 @@ fn order(inventory: &Inventory, machine: MachineName, arguments: &Arguments) -> 
 async fn rotate_host_key(inventory: &Inventory, name: &MachineName, arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let machine = &inventory.machines[name.as_str()];
     let target = connect::target(name, machine)?;
-    let access = connect::access(inventory, &arguments.common.connecting, reporter)?;
+    let access = connect::access(ssh::Limits::default(), inventory, &arguments.common.connecting, reporter)?;
     let Err(error) = Session::connect(&target, &access).await else { return Ok(()) };
     if let Reason::NeighboursHostKey { .. } = *error.reason {
         return Err(Failure::new(ExitStatus::Refused, error.to_string(), error.hint()).into());

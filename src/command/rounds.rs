@@ -12,7 +12,7 @@ use super::{login, workload};
 use crate::artifact::{self, Bundle};
 use crate::event::Event;
 use crate::execute::{Link, Outcome, Run, execute, gather};
-use crate::facts::{ClusterFacts, Observation};
+use crate::facts::{ClusterFacts, Observation, Question};
 use crate::inventory::{self, Inventory, MachineName};
 use crate::plan::{Goal, Plan, StepId, plan_for, wanted};
 use crate::report::{ExitStatus, Failure, Reporter, table};
@@ -86,13 +86,21 @@ pub async fn look(common: &Common, goal: &Goal, from_source: bool, reporter: &Re
     let asked = goal.asks(&inventory);
     links.retain(|name, _| asked.contains(name));
     login::log_in(&links, reporter).await?;
-    let seen = gather::gather(&links, &wanted::question(inventory.transcode.as_ref())?, &reporter.events()).await?;
+    let seen = gather::gather(&links, &question(&inventory)?, &reporter.events()).await?;
     // What runs decides: whether the inventory may want another version is for the planner to say.
     let version = running_version(&seen).or_else(|| inventory.cluster.version.clone());
     let encoder = inventory.transcode.as_ref().is_some_and(|films| films.image.is_none());
     let request = artifact::Request { bundle: common.bundle.clone(), version, arch: architecture(&seen), from_source, encoder };
     let bundle = Arc::new(artifact::locate(&request, &reporter.events()).await?);
     Ok(Scene { inventory, links, seen, bundle })
+}
+
+/// What machines are asked.
+///
+/// # Errors
+/// Only a defect: a template that can't be filled in.
+pub fn question(inventory: &Inventory) -> Result<Question> {
+    wanted::question(inventory.transcode.as_ref(), inventory.snapshots.as_ref().map(|wanted| wanted.to.as_str()))
 }
 
 fn clusters(seen: &BTreeMap<MachineName, Observation>) -> impl Iterator<Item = &ClusterFacts> {
@@ -104,7 +112,7 @@ fn clusters(seen: &BTreeMap<MachineName, Observation>) -> impl Iterator<Item = &
 
 /// The Kubernetes version of the cluster that the machines are in, if they are in one: as its API server tells it or, where none answers, as
 /// it is installed.
-fn running_version(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
+pub(super) fn running_version(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
     let told = clusters(seen).map(|cluster| cluster.version.clone()).find(|version| !version.is_empty());
     let installed = |observation: &Observation| match observation {
         Observation::Facts(facts) if facts.kubernetes.joined => wanted::version_in_use(facts).map(str::to_owned),
@@ -113,7 +121,7 @@ fn running_version(seen: &BTreeMap<MachineName, Observation>) -> Option<String> 
     told.or_else(|| seen.values().find_map(installed))
 }
 
-fn architecture(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
+pub(super) fn architecture(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
     seen.values().find_map(|observation| match observation {
         Observation::Facts(facts) => Some(facts.arch.clone()),
         Observation::Unreachable(_) => None,
@@ -156,7 +164,7 @@ pub async fn carry_out(order: &Order, common: &Common, from_source: bool, report
         if ended {
             break;
         }
-        seen = gather::gather(&run.links, &wanted::question(inventory.transcode.as_ref())?, &reporter.events()).await?;
+        seen = gather::gather(&run.links, &question(&inventory)?, &reporter.events()).await?;
     }
     if order.kubeconfig && outcome.failed.is_empty() && done.refusals.is_empty() {
         if let Some(cluster) = clusters(&seen).next() {

@@ -51,7 +51,9 @@ pub struct Facts {
     pub disk_size: u64,
     /// One-minute load average.
     pub load: String,
-    /// Degrees Celsius of the hottest thermal zone, where there is one.
+    /// Seconds since it was started; in a container, since its host was.
+    pub uptime: u64,
+    /// Degrees Celsius of the hottest sensor of its processor, where there is one.
     pub temperature: Option<i32>,
     /// Seconds since the epoch by the machine's clock when the facts were taken.
     pub clock: i64,
@@ -102,6 +104,10 @@ pub struct Facts {
     pub lock: Option<LockFact>,
     /// Of the folders asked for, by path: what is known of each.
     pub shares: BTreeMap<String, ShareFact>,
+    /// When the newest snapshot in the folder that was asked for was taken, in seconds since the epoch.
+    pub snapshot: Option<i64>,
+    /// Whether the machine's last regular snapshot went wrong.
+    pub snapshot_failed: bool,
     /// Of /etc/localtime: `Europe/Berlin`. Empty where it is not told.
     pub time_zone: String,
     /// Things of others that will be in the way: `k3s`, `docker's containerd`.
@@ -240,6 +246,8 @@ pub struct Question {
     pub programs: Vec<String>,
     pub modules: Vec<String>,
     pub sysctls: Vec<String>,
+    /// The folder where regular snapshots are kept; empty: none.
+    pub snapshots: String,
     /// Folders that `uid` and `gid` must be able to write.
     pub shares: Vec<String>,
     pub uid: u32,

@@ -98,6 +98,7 @@ impl<'a> Reader<'a> {
             "swap-at-boot" => facts.swap_at_boot.push(fields.text()?),
             "memory" => facts.memory = fields.number()?,
             "memory-available" => facts.memory_available = fields.number()?,
+            "uptime" => facts.uptime = fields.number()?,
             "load" => facts.load = fields.text()?,
             "cpus" => facts.cpus = fields.number()?,
             "address" => drop(facts.addresses.insert(fields.text()?)),
@@ -142,6 +143,8 @@ impl<'a> Reader<'a> {
                 }
                 facts.shares.insert(path, share);
             }
+            "snapshot" => facts.snapshot = Some(fields.number()?),
+            "snapshot-failed" => facts.snapshot_failed = true,
             "time-zone" => facts.time_zone = fields.text()?,
             "unit" | "other-unit" => self.unit(key == "unit", fields)?,
             "clock-synchronized" => facts.clock_synchronized = true,

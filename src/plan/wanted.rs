@@ -230,12 +230,12 @@ pub fn peer(address: &str) -> String {
 }
 
 /// Everything `plan` may want to know of any machine, whichever bundle it will use; of `films`, where there are any, what is to be said of
-/// the folders that they go through. Programs of the set in use and containerd's
+/// the folders that they go through; and of the folder where `snapshots` are. Programs of the set in use and containerd's
 /// fragments are found by facts.sh itself: they may be others than this hostler would install.
 ///
 /// # Errors
 /// A template that can't be filled in, which is a defect.
-pub fn question(films: Option<&Transcode>) -> Result<Question> {
+pub fn question(films: Option<&Transcode>, snapshots: Option<&str>) -> Result<Question> {
     let mut files: Vec<String> = vec![modules_file().path, sysctl_file().path, KUBELET_CONFIG.to_owned()];
     files.extend(containerd_own_files("")?.into_iter().map(|file| file.path));
     files.extend(kubelet_files()?.into_iter().map(|file| file.path));
@@ -249,6 +249,7 @@ pub fn question(films: Option<&Transcode>) -> Result<Question> {
         programs: PACKAGES.iter().chain(VIP_PACKAGES).chain(NFS_PACKAGES).map(|(program, _)| (*program).to_owned()).collect(),
         modules: MODULES.iter().map(|module| (*module).to_owned()).collect(),
         sysctls: SYSCTLS.iter().map(|(key, _)| (*key).to_owned()).collect(),
+        snapshots: snapshots.unwrap_or_default().to_owned(),
         shares: films.into_iter().flat_map(workload::folders).map(|(_, path)| path.to_owned()).collect(),
         uid: films.map_or(0, |films| films.owner.uid),
         gid: films.map_or(0, |films| films.owner.gid),

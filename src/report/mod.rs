@@ -28,6 +28,7 @@ pub mod quantity;
 pub mod record;
 pub mod redact;
 mod running;
+pub mod status;
 pub mod table;
 mod terminal;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use paint::Paint;
 pub use plan::plan_text;
 pub use record::Record;
 pub use redact::Redactor;
+pub use status::status_text;
 pub use table::table;
 
 use ask::Question;

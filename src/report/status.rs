@@ -1,0 +1,112 @@
+//! The status as a person reads it.
+
+use super::Paint;
+use super::quantity::size;
+use super::table::table;
+use crate::row;
+use crate::status::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
+
+/// Machines, nodes, members, certificates and drift, then what is wrong, and last what to type. Ends with a newline.
+pub fn status_text(status: &Status, paint: Paint) -> String {
+    let mut text = machines(&status.machines, paint);
+    text.push('\n');
+    if !status.nodes.is_empty() {
+        text.push_str(&nodes(&status.nodes, paint));
+        text.push('\n');
+    }
+    let mut facts = vec![];
+    if status.api_down.is_some() {
+        facts.push(row!["API server", paint.bad("down: below is what the machines still know")]);
+    }
+    if !status.members.is_empty() {
+        facts.push(row!["etcd", members(&status.members, paint)]);
+    }
+    if let Some(first) = status.certificates.first() {
+        facts.push(row!["certificates", format!("the first to end is {} of {}, in {} days", first.name, first.machine, first.days)]);
+    }
+    facts.push(row!["snapshot", status.snapshot_age.map_or("none".to_owned(), |age| format!("{} old", up(age.unsigned_abs())))]);
+    facts.push(row!["drift", drift(status)]);
+    text.push_str(&table(&facts));
+    text.push('\n');
+    if status.healthy {
+        text.push_str(&paint.good("healthy"));
+        text.push('\n');
+        return text;
+    }
+    for problem in &status.problems {
+        text.push_str(&format!("{} {problem}\n", paint.bad("!")));
+    }
+    if let Some(next) = &status.next {
+        text.push_str(&format!("{} {next}\n", paint.hint("next:")));
+    }
+    text
+}
+
+fn machines(machines: &[MachineStatus], paint: Paint) -> String {
+    let warm = machines.iter().any(|machine| machine.facts.as_ref().is_some_and(|facts| facts.temperature.is_some()));
+    let mut header = row!["MACHINE", "ROLE", "VERSION", "DISK FREE", "MEMORY FREE", "LOAD", "UP"];
+    if warm {
+        header.push("TEMP".to_owned());
+    }
+    let mut rows = vec![header];
+    for machine in machines {
+        let Some(facts) = &machine.facts else {
+            rows.push(row![machine.name, machine.role, paint.bad("unreachable")]);
+            continue;
+        };
+        let MachineFacts { version, disk_free, disk_size, memory_available, memory, load, cpus, temperature, uptime } = facts;
+        let version = if version.is_empty() { "-" } else { version };
+        let disk = format!("{} of {}", kib(*disk_free), kib(*disk_size));
+        let ram = format!("{} of {}", kib(*memory_available), kib(*memory));
+        let mut row = row![machine.name, machine.role, version, disk, ram, format!("{load} on {cpus}"), up(*uptime)];
+        if warm {
+            row.push(temperature.map(|degrees| format!("{degrees} °C")).unwrap_or_default());
+        }
+        rows.push(row);
+    }
+    table(&rows)
+}
+
+fn nodes(nodes: &[NodeStatus], paint: Paint) -> String {
+    let mut rows = vec![row!["NODE", "STATUS", "VERSION", ""]];
+    for node in nodes {
+        let ready = if node.ready { paint.good("Ready") } else { paint.bad("NotReady") };
+        let cordoned = if node.cordoned { ", cordoned" } else { "" };
+        let stranger = if node.in_inventory { "" } else { "not in the inventory" };
+        rows.push(row![node.name, format!("{ready}{cordoned}"), node.version, stranger]);
+    }
+    table(&rows)
+}
+
+fn members(members: &[MemberStatus], paint: Paint) -> String {
+    let healthy = members.iter().filter(|member| member.healthy && !member.learner).count();
+    let told = format!("{healthy} of {} members healthy", members.len());
+    if healthy == members.len() { told } else { paint.bad(&told) }
+}
+
+fn drift(status: &Status) -> String {
+    let Some(drift) = &status.drift else {
+        return "not compared: no bundle is at hand; `hostler plan` gets one".to_owned();
+    };
+    let first = drift.first.as_deref().unwrap_or_default();
+    match (drift.steps, drift.refusals) {
+        (0, 0) => "none".to_owned(),
+        (0, 1) => format!("1 refusal: {first}"),
+        (0, refusals) => format!("{refusals} refusals, the first: {first}"),
+        (1, _) => format!("1 step: {first}"),
+        (steps, _) => format!("{steps} steps, the first: {first}"),
+    }
+}
+
+fn kib(kib: u64) -> String {
+    size(kib.saturating_mul(1024))
+}
+
+/// `12m`, `3h`, `41d`.
+fn up(seconds: u64) -> String {
+    match seconds {
+        0..3_600 => format!("{}m", seconds / 60),
+        3_600..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}

@@ -1,0 +1,357 @@
+//! How the machines and their cluster are: a pure function of what was seen, and its result as a value.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::facts::{ClusterFacts, Facts, Observation};
+use crate::inventory::{Inventory, MachineName, Role};
+use crate::plan::{Plan, Stage};
+
+/// A certificate that ends sooner is a problem, in days. Kubelet renews its own before: at the latest when a tenth of a year is left.
+const SOON: i64 = 30;
+/// Free space of /var/lib below which kubelet begins to evict pods, in percent.
+const LITTLE_DISK: u64 = 15;
+const DAY: i64 = 24 * 60 * 60;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Version of this value's JSON form; 1.
+    pub schema: u32,
+    pub healthy: bool,
+    /// What is wrong, the worst first. Empty if and only if healthy.
+    pub problems: Vec<String>,
+    /// All of the inventory, in its order.
+    pub machines: Vec<MachineStatus>,
+    /// Why the API server tells nothing, if none does.
+    pub api_down: Option<String>,
+    /// As the API server tells them; empty while it is down.
+    pub nodes: Vec<NodeStatus>,
+    /// Empty where etcd did not answer.
+    pub members: Vec<MemberStatus>,
+    /// Of every machine the certificate that ends first, the soonest first.
+    pub certificates: Vec<CertificateStatus>,
+    /// When the newest snapshot that is known of was taken, in seconds since the epoch; `None`: there is none.
+    pub snapshot: Option<i64>,
+    /// Seconds since then, by the machines' clocks.
+    pub snapshot_age: Option<i64>,
+    /// `None`: not compared, because nothing is known of what should be installed.
+    pub drift: Option<Drift>,
+    /// What to type, or do, next; `None` where all is well.
+    pub next: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineStatus {
+    pub name: MachineName,
+    /// `control-plane` or `worker`.
+    pub role: &'static str,
+    /// Why it can't be reached; `None`: it was.
+    pub unreachable: Option<String>,
+    pub facts: Option<MachineFacts>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineFacts {
+    /// Of Kubernetes: what its node tells, or else what its pinned images are of. Empty where there is none.
+    pub version: String,
+    /// KiB, of the file system that holds /var/lib.
+    pub disk_free: u64,
+    pub disk_size: u64,
+    /// KiB.
+    pub memory_available: u64,
+    pub memory: u64,
+    /// One-minute load average.
+    pub load: String,
+    pub cpus: u32,
+    /// Degrees Celsius of the hottest sensor, where there is one.
+    pub temperature: Option<i32>,
+    /// Seconds.
+    pub uptime: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    pub name: String,
+    pub ready: bool,
+    /// Why not, in kubelet's words.
+    pub message: String,
+    pub version: String,
+    pub cordoned: bool,
+    pub in_inventory: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberStatus {
+    pub name: String,
+    pub healthy: bool,
+    pub learner: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    pub machine: MachineName,
+    /// By kubeadm's name: `apiserver`.
+    pub name: String,
+    /// Seconds since the epoch.
+    pub ends: i64,
+    /// Whole days left by the machine's clock; negative once it has ended.
+    pub days: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// What `hostler up` would do.
+    pub steps: usize,
+    /// What it would refuse.
+    pub refusals: usize,
+    /// The first step's machine and reason, or else the first refusal's.
+    pub first: Option<String>,
+}
+
+/// What `seen` amounts to. `plan`: what `up` would do about it, where a bundle is at hand.
+///
+/// Pure. A machine of the inventory that `seen` does not hold counts as unreachable. `own_snapshot`: when the newest one on the user's computer
+/// was taken, in seconds since the epoch.
+pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, plan: Option<&Plan>, own_snapshot: Option<i64>) -> Status {
+    let facts: BTreeMap<&MachineName, &Facts> = seen
+        .iter()
+        .filter_map(|(name, observation)| match observation {
+            Observation::Facts(facts) => Some((name, &**facts)),
+            Observation::Unreachable(_) => None,
+        })
+        .collect();
+    let cluster = facts.values().find_map(|facts| facts.cluster.as_ref());
+    let machines = machines(inventory, seen, cluster);
+    let api_down = match cluster {
+        Some(_) => None,
+        None => Some(why_no_api(&facts)),
+    };
+    let nodes = cluster.map(|cluster| nodes(inventory, cluster)).unwrap_or_default();
+    // A member that can't be asked knows less than one that can.
+    let told = facts.values().filter_map(|facts| facts.cluster.as_ref()).max_by_key(|cluster| cluster.members.len());
+    let members = told.map(members).unwrap_or_default();
+    let certificates = certificates(&facts);
+    let drift = plan.map(drift);
+    let now = facts.values().map(|facts| facts.clock).max();
+    let snapshot = facts.values().filter_map(|facts| facts.snapshot).chain(own_snapshot).max();
+    let mut status = Status {
+        schema: 1,
+        healthy: false,
+        problems: vec![],
+        machines,
+        api_down,
+        nodes,
+        members,
+        certificates,
+        snapshot,
+        snapshot_age: now.zip(snapshot).map(|(now, taken)| (now - taken).max(0)),
+        drift,
+        next: None,
+    };
+    status.problems = problems(&status, cluster.is_some());
+    status.problems.extend(no_snapshots(inventory, &facts, status.snapshot_age));
+    status.healthy = status.problems.is_empty();
+    status.next = next(&status, plan);
+    status
+}
+
+fn machines(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, cluster: Option<&ClusterFacts>) -> Vec<MachineStatus> {
+    inventory
+        .machines
+        .iter()
+        .map(|(name, machine)| {
+            let (unreachable, facts) = match seen.get(name) {
+                Some(Observation::Facts(facts)) => (None, Some(machine_facts(name, facts, cluster))),
+                Some(Observation::Unreachable(reason)) => (Some(reason.clone()), None),
+                None => (Some("nobody asked it".to_owned()), None),
+            };
+            let role = match machine.role {
+                Role::ControlPlane => "control-plane",
+                Role::Worker => "worker",
+            };
+            MachineStatus { name: name.clone(), role, unreachable, facts }
+        })
+        .collect()
+}
+
+fn machine_facts(name: &MachineName, facts: &Facts, cluster: Option<&ClusterFacts>) -> MachineFacts {
+    let told = cluster.and_then(|cluster| cluster.nodes.get(name.as_str())).map(|node| node.version.clone());
+    // Every node has kube-proxy's image, of Kubernetes' own version.
+    let by_image = || facts.images.keys().find_map(|image| image.split_once("/kube-proxy:v")).map(|(_, version)| version.to_owned());
+    MachineFacts {
+        version: told.or_else(by_image).unwrap_or_default(),
+        disk_free: facts.disk_free,
+        disk_size: facts.disk_size,
+        memory_available: facts.memory_available,
+        memory: facts.memory,
+        load: facts.load.clone(),
+        cpus: facts.cpus,
+        temperature: facts.temperature,
+        uptime: facts.uptime,
+    }
+}
+
+fn why_no_api(facts: &BTreeMap<&MachineName, &Facts>) -> String {
+    let told = facts.iter().find_map(|(name, facts)| facts.api_down.as_ref().map(|reason| format!("{name}: {reason}")));
+    told.unwrap_or_else(|| match facts.values().any(|facts| facts.kubernetes.joined) {
+        true => "no control plane can be asked".to_owned(),
+        false => "there is no cluster yet".to_owned(),
+    })
+}
+
+fn nodes(inventory: &Inventory, cluster: &ClusterFacts) -> Vec<NodeStatus> {
+    cluster
+        .nodes
+        .iter()
+        .map(|(name, node)| NodeStatus {
+            name: name.clone(),
+            ready: node.ready,
+            message: node.message.clone(),
+            version: node.version.clone(),
+            cordoned: node.unschedulable,
+            in_inventory: inventory.machines.contains_key(name.as_str()),
+        })
+        .collect()
+}
+
+fn members(cluster: &ClusterFacts) -> Vec<MemberStatus> {
+    let member = |member: &crate::facts::MemberFact| MemberStatus {
+        // One that never started has no name, but an address.
+        name: if member.name.is_empty() { member.peer.clone() } else { member.name.clone() },
+        healthy: member.healthy,
+        learner: member.learner,
+    };
+    let mut members: Vec<_> = cluster.members.values().map(member).collect();
+    members.sort_by(|a, b| a.name.cmp(&b.name));
+    members
+}
+
+fn certificates(facts: &BTreeMap<&MachineName, &Facts>) -> Vec<CertificateStatus> {
+    let first = |(name, facts): (&&MachineName, &&Facts)| {
+        let (certificate, &ends) = facts.kubernetes.certificates.iter().min_by_key(|(_, ends)| **ends)?;
+        let days = (ends - facts.clock).div_euclid(DAY);
+        Some(CertificateStatus { machine: (*name).clone(), name: certificate.clone(), ends, days })
+    };
+    let mut certificates: Vec<_> = facts.iter().filter_map(first).collect();
+    certificates.sort_by_key(|certificate| certificate.ends);
+    certificates
+}
+
+fn drift(plan: &Plan) -> Drift {
+    // That what changes is verified afterwards is no difference.
+    let steps: Vec<_> = plan.steps.iter().filter(|step| step.stage != Stage::Verify).collect();
+    let step = steps.first().map(|step| format!("{}: {}", step.machine, step.reason));
+    let refusal = || {
+        plan.refusals.first().map(|refusal| match &refusal.machine {
+            Some(machine) => format!("{machine}: {}", refusal.reason),
+            None => refusal.reason.clone(),
+        })
+    };
+    Drift { steps: steps.len(), refusals: plan.refusals.len(), first: step.or_else(refusal) }
+}
+
+fn problems(status: &Status, api: bool) -> Vec<String> {
+    let mut problems = Vec::new();
+    for machine in &status.machines {
+        if let Some(reason) = &machine.unreachable {
+            problems.push(format!("{} can't be reached: {reason}", machine.name));
+        }
+    }
+    if let Some(reason) = &status.api_down {
+        problems.push(format!("the API server tells nothing: {reason}"));
+    }
+    if api {
+        for machine in &status.machines {
+            match status.nodes.iter().find(|node| node.name == machine.name.as_str()) {
+                None => problems.push(format!("{} is no node of the cluster", machine.name)),
+                Some(node) if !node.ready => problems.push(format!("node {} is not ready: {}", node.name, node.message)),
+                Some(node) if node.cordoned => problems.push(format!("node {} takes no new pods: it is cordoned", node.name)),
+                Some(_) => {}
+            }
+        }
+        if status.members.is_empty() {
+            problems.push("etcd's members are not known: it did not answer".to_owned());
+        }
+    }
+    for member in &status.members {
+        match member {
+            MemberStatus { healthy: false, .. } => problems.push(format!("etcd member {} is not healthy", member.name)),
+            MemberStatus { learner: true, .. } => problems.push(format!("etcd member {} has no vote: it is still a learner", member.name)),
+            _ => {}
+        }
+    }
+    for certificate in status.certificates.iter().filter(|certificate| certificate.days < SOON) {
+        let when = if certificate.days < 0 { "has ended".to_owned() } else { format!("ends in {} days", certificate.days) };
+        problems.push(format!("certificate {} of {} {when}", certificate.name, certificate.machine));
+    }
+    for machine in &status.machines {
+        let Some(facts) = &machine.facts else { continue };
+        // A file system of unknown size is not full.
+        if facts.disk_size > 0 && facts.disk_free * 100 < facts.disk_size * LITTLE_DISK {
+            let percent = facts.disk_free * 100 / facts.disk_size;
+            problems.push(format!("{}: {percent}% of the disk is free; below {LITTLE_DISK}% kubelet evicts pods", machine.name));
+        }
+    }
+    if let Some(Drift { steps, refusals, first }) = &status.drift
+        && (*steps > 0 || *refusals > 0 && status.api_down.is_none())
+    {
+        let what = if *steps > 0 { "machines are not what the inventory says" } else { "`hostler up` would refuse" };
+        problems.push(format!("{what}: {}", first.as_deref().unwrap_or_default()));
+    }
+    problems
+}
+
+/// What is wrong with regular snapshots. Whether there are any at all is `up`'s to say.
+fn no_snapshots(inventory: &Inventory, facts: &BTreeMap<&MachineName, &Facts>, age: Option<i64>) -> Vec<String> {
+    let Some(wanted) = &inventory.snapshots else { return Vec::new() };
+    let failed = facts.iter().filter(|(_, facts)| facts.snapshot_failed);
+    let mut problems: Vec<String> =
+        failed.map(|(name, _)| format!("{name} could not take a snapshot: `journalctl -u hostler-snapshot` there tells why")).collect();
+    match age {
+        // One may have been missed: a machine was off.
+        Some(age) if age > 2 * i64::try_from(wanted.every.as_secs()).unwrap_or(i64::MAX / 2) => {
+            problems.push(format!("the newest snapshot is {} hours old", age / 3600));
+        }
+        None if facts.values().any(|facts| facts.kubernetes.control_plane) => problems.push("there is no snapshot yet".to_owned()),
+        _ => {}
+    }
+    problems
+}
+
+/// The command that comes next: what hostler can mend first, then what only a person can.
+fn next(status: &Status, plan: Option<&Plan>) -> Option<String> {
+    if status.healthy {
+        return None;
+    }
+    if status.drift.as_ref().is_some_and(|drift| drift.steps > 0) {
+        return Some("hostler up".to_owned());
+    }
+    if let Some(machine) = status.machines.iter().find(|machine| machine.unreachable.is_some()) {
+        return Some(format!("look whether {0} is on; if it is gone for good: hostler rebuild {0}", machine.name));
+    }
+    if let Some(refusal) = plan.and_then(|plan| plan.refusals.first()) {
+        return Some(refusal.way_out.clone());
+    }
+    if let Some(certificate) = status.certificates.first().filter(|certificate| certificate.days < SOON) {
+        let what = match certificate.name.starts_with("kubelet") {
+            true => "journalctl -u kubelet tells why kubelet does not renew it".to_owned(),
+            false => "/opt/hostler/current/bin/kubeadm certs renew all, then restart its static pods".to_owned(),
+        };
+        return Some(format!("on {}: {what}", certificate.machine));
+    }
+    if let Some(node) = status.nodes.iter().find(|node| node.cordoned && node.ready && node.in_inventory) {
+        return Some(format!("kubectl uncordon {}", node.name));
+    }
+    if status.problems.iter().all(|problem| problem.contains("snapshot")) {
+        return Some("hostler snapshot".to_owned());
+    }
+    Some(if plan.is_some() { "see docs/troubleshooting.md" } else { "hostler plan" }.to_owned())
+}
