@@ -5,13 +5,13 @@ use clap::Args;
 
 use super::rounds::{Common, Order, carry_out};
 use super::{known, write_inventory};
-use crate::inventory::{self, edit};
+use crate::inventory::{self, MachineName, edit};
 use crate::plan::{Goal, Plan};
 use crate::report::{ExitStatus, Reporter};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The machine
+    /// The machine; with `--dead`, a node that the inventory has no more
     machine: String,
     /// It never comes back: what must be done is done in the cluster
     #[arg(long)]
@@ -30,10 +30,12 @@ pub struct Arguments {
 /// As [`carry_out`]; an inventory that can't be changed.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let inventory = inventory::load(&arguments.common.inventory)?;
-    let name = known(&inventory, &arguments.machine)?;
+    let stranger = MachineName::new(&arguments.machine).filter(|name| arguments.dead && !inventory.machines.contains_key(name.as_str()));
+    let listed = stranger.is_none();
+    let name = stranger.map_or_else(|| known(&inventory, &arguments.machine), Ok)?;
     let goal = Goal::Remove { machine: name.clone(), dead: arguments.dead };
     let (status, plan) = carry_out(&Order::new(goal, arguments.yes), &arguments.common, false, reporter).await?;
-    if status == ExitStatus::Done {
+    if status == ExitStatus::Done && listed {
         let file = &arguments.common.inventory;
         if arguments.edit {
             write_inventory(file, &edit::remove_machine(&std::fs::read_to_string(file)?, name.as_str())?)?;

@@ -38,7 +38,10 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         if !planner.inventory.machines.contains_key(node.as_str()) {
             planner.warn(
                 None,
-                format!("node {node} ({}) is in the cluster but not in the inventory: `hostler remove {node}` takes it out", found.address),
+                format!(
+                    "node {node} ({}) is in the cluster but not in the inventory: `hostler remove {node} --dead` takes it out",
+                    found.address
+                ),
             );
         }
     }

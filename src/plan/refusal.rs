@@ -336,7 +336,7 @@ fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
             machine,
             "node-name",
             format!("the machine at its address is node {node}"),
-            format!("call it {node} in the inventory, or take it out first: `hostler remove {node}`"),
+            format!("call it {node} in the inventory, or take it out first: `hostler remove {node} --dead`"),
         );
     }
 }
