@@ -117,6 +117,8 @@ struct MachineDeviation {
     shares: BTreeMap<String, String>,
     /// The step that works on it, for so many seconds.
     lock: BTreeMap<String, i64>,
+    /// As `lock`, of a hostler that was cut.
+    lock_left_behind: BTreeMap<String, i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -401,8 +403,11 @@ impl MachineDeviation {
         }
         facts.foreign.extend(self.foreign.iter().cloned());
         facts.kubernetes.leftovers.extend(self.leftovers.iter().cloned());
-        for (step, seconds) in &self.lock {
-            facts.lock = Some(LockFact { run: "20260102-030405-77".to_owned(), step: step.clone(), since: facts.clock - seconds });
+        for (locks, left_behind) in [(&self.lock, false), (&self.lock_left_behind, true)] {
+            for (step, seconds) in locks {
+                let run = "20260102T030405Z-77 of pinkiepie@bakery".to_owned();
+                facts.lock = Some(LockFact { run, step: step.clone(), since: facts.clock - seconds, left_behind });
+            }
         }
         facts.mounts.extend(self.mounts.iter().cloned());
         if let Some(server) = self.other_cluster.as_ref().or(self.other_control_plane.as_ref()) {

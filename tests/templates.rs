@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -269,4 +270,74 @@ fn nothing_is_wiped_where_somebody_mounted_something() {
     for others in ["/var/lib", "/var/lib/etcd-of-mine", "/var/lib/kubelet/pods/6f1c/volumes/kubernetes.io~projected/token"] {
         assert!(before_the_wipe(others).status.success(), "{others}");
     }
+}
+
+/// A machine made of a folder, on which `kubeadm` is the script given, runs join.sh: its status, what it said, and the marks it left.
+fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String, Vec<String>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().display().to_string();
+    for made in ["opt/hostler/current/bin", "etc/kubernetes", "etc/hostler/applied", "run/hostler"] {
+        fs::create_dir_all(folder.path().join(made)).expect("a folder");
+    }
+    let program = folder.path().join("opt/hostler/current/bin/kubeadm");
+    fs::write(&program, format!("#!/bin/sh\n{}\n", kubeadm.replace("ROOT", &root))).expect("a file");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    if kubelet_conf {
+        fs::write(folder.path().join("etc/kubernetes/kubelet.conf"), "server").expect("a file");
+    }
+    if again {
+        fs::write(folder.path().join("etc/hostler/applied/join-begun"), "run").expect("a file");
+    }
+    fs::create_dir_all(folder.path().join("var/lib/kubelet")).expect("a folder");
+    fs::write(folder.path().join("var/lib/kubelet/config.yaml"), "kind: KubeletConfiguration").expect("a file");
+    let step = StepId::new(&MachineName::new("rainbowdash").expect("a name"), "join");
+    let prelude = render("step/prelude.sh", serde_json::json!({ "run": "r1", "step": step })).expect("the template fits");
+    let config = "kind: JoinConfiguration\n";
+    let sum = hostler::action::script::sha256(config.as_bytes());
+    let context = serde_json::json!({ "config": { "size": config.len(), "sha256": sum }, "again": again, "pki": null, "record": [] });
+    let mut script = prelude + &render("kubernetes/join.sh", context).expect("the template fits");
+    for place in ["/etc/", "/run/", "/var/lib/", "/opt/hostler/"] {
+        script = script.replace(place, &format!("{root}{place}"));
+    }
+    let mut child = Command::new("dash")
+        .args(["-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("dash; apt-get install dash");
+    // A script that ends before it reads is no reason to fail here.
+    let _ = child.stdin.take().expect("it is piped").write_all(config.as_bytes());
+    let output = child.wait_with_output().expect("it ends");
+    let marks = fs::read_dir(folder.path().join("etc/hostler/applied")).expect("the folder");
+    let mut marks: Vec<String> = marks.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    marks.sort();
+    (output.status.code(), text(&output), marks)
+}
+
+#[test]
+fn a_join_that_somebody_else_made_is_not_taken_for_one_that_was_cut() {
+    let (status, said, marks) = join("echo kubeadm must not run; exit 9", true, false);
+    assert_eq!((status, marks), (Some(1), Vec::new()), "{said}");
+    assert!(said.contains("it has joined a cluster since it was looked at"), "{said}");
+}
+
+#[test]
+fn a_join_waits_until_the_old_node_is_known_to_be_gone() {
+    let exists = r#"case $1 in
+        join) echo 'a Node with name "rainbowdash" and status "Ready" already exists in the cluster.' >&2; exit 1 ;;
+        reset) rm -f ROOT/etc/kubernetes/kubelet.conf ;;
+        esac"#;
+    for again in [false, true] {
+        // What was cut had its certificate already.
+        let (status, said, marks) = join(exists, again, again);
+        assert_eq!((status, marks), (Some(75), vec!["join-begun".to_owned()]), "{said}");
+        assert!(said.contains("@wait the cluster to notice that node "), "{said}");
+        let reset_and_join = "if [ $1 = reset ]; then rm -f ROOT/etc/kubernetes/kubelet.conf; else echo This node has joined; fi";
+        let (status, said, marks) = join(reset_and_join, again, again);
+        assert_eq!((status, marks), (Some(0), vec!["kubelet-file".to_owned()]), "{said}");
+        assert!(said.contains("This node has joined"), "{said}");
+    }
+    let (status, said, _) = join("echo another trouble >&2; exit 7", false, false);
+    assert_eq!(status, Some(7), "{said}");
 }

@@ -11,7 +11,7 @@ use super::connect::{self, Connecting};
 use super::{login, workload};
 use crate::artifact::{self, Bundle};
 use crate::event::Event;
-use crate::execute::{Link, Outcome, Run, execute, gather};
+use crate::execute::{Link, Outcome, Run, execute, gather, identity};
 use crate::facts::{ClusterFacts, Observation, Question};
 use crate::inventory::{self, Inventory, MachineName};
 use crate::plan::{Goal, Plan, StepId, plan_for, wanted};
@@ -135,7 +135,7 @@ pub(super) fn architecture(seen: &BTreeMap<MachineName, Observation>) -> Option<
 /// the status.
 pub async fn carry_out(order: &Order, common: &Common, from_source: bool, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let Scene { inventory, links, mut seen, bundle } = look(common, &order.goal, from_source, reporter).await?;
-    let run = Run::new(run_id(), Some(bundle.clone()), links, reporter.events(), reporter.redactor());
+    let run = Run::new(identity::run_id(), Some(bundle.clone()), links, reporter.events(), reporter.redactor());
     let mut goal = order.goal.clone();
     let mut done = Plan::default();
     let mut outcome = Outcome::default();
@@ -226,9 +226,4 @@ async fn approve(order: &Order, plan: &Plan, round: usize, reporter: &Reporter) 
     }
     let count = plan.steps.len();
     Err(Failure::new(ExitStatus::Failed, format!("nothing was changed: {count} steps were not approved"), "").into())
-}
-
-/// Names this run on machines and in the log: the time it began and this process.
-fn run_id() -> String {
-    format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
 }

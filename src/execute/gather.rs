@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tokio::task::JoinSet;
 
-use super::Link;
+use super::{Link, identity};
 use crate::event::{Event, Events};
 use crate::facts::{self, Observation, Question};
 use crate::inventory::MachineName;
@@ -88,5 +88,10 @@ async fn look(link: &Link, script: &str) -> Result<facts::Facts, Untold> {
             Err(error) => return Err(error.into()),
         }
     }
-    facts::parse(&output).map_err(|error| Untold { reason: error.to_string(), hint: "see docs/troubleshooting.md".to_owned() })
+    let mut facts =
+        facts::parse(&output).map_err(|error| Untold { reason: error.to_string(), hint: "see docs/troubleshooting.md".to_owned() })?;
+    if let Some(lock) = &mut facts.lock {
+        lock.left_behind = identity::is_over(&lock.run);
+    }
+    Ok(facts)
 }

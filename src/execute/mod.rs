@@ -16,6 +16,7 @@ use crate::plan::{Plan, Step, StepId};
 use crate::report::Redactor;
 
 pub mod gather;
+pub mod identity;
 pub mod link;
 mod step;
 

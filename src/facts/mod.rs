@@ -235,6 +235,8 @@ pub struct LockFact {
     pub step: String,
     /// Seconds since the epoch.
     pub since: i64,
+    /// Nobody stands behind it any more: its run was cut, and it comes to its end by itself.
+    pub left_behind: bool,
 }
 
 /// What `facts.sh` is asked to look at, besides what it always tells. No word may hold a line break.

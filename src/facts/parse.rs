@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
             "applied" => drop(facts.applied.insert(fields.text()?, fields.text()?)),
             "lock" => {
                 let (run, step, since) = (fields.text()?, fields.text()?, fields.number()?);
-                facts.lock.get_or_insert(LockFact { run, step, since });
+                facts.lock.get_or_insert(LockFact { run, step, since, left_behind: false });
             }
             "image" => {
                 let (reference, digest, pinned) = (fields.text()?, fields.text()?, fields.word()? == "pinned");

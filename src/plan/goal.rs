@@ -77,6 +77,10 @@ impl Goal {
 /// # Errors
 /// Only a defect: a template that can't be filled in.
 pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
+    let refusals = refusal::at_work(inventory, seen);
+    if !refusals.is_empty() {
+        return Ok(Plan { schema: 1, refusals, ..Plan::default() });
+    }
     match goal {
         Goal::Up => plan(inventory, manifest, seen),
         Goal::Add(name) => only(inventory, manifest, seen, name),

@@ -1,11 +1,14 @@
 //! What the planner will not do: each with a reason and a way out. Looked at first, so that nothing is planned for what is refused.
 
+use std::collections::BTreeMap;
+
+use super::Refusal;
 use super::cluster::renamed;
 use super::documents;
 use super::planner::{Planner, RESTORE_BEGUN, WIPE_BEGUN, begun};
 use super::wanted::{self, peer};
-use crate::facts::{ClusterFacts, Facts};
-use crate::inventory::{Cni, MachineName, Role};
+use crate::facts::{ClusterFacts, Facts, LockFact, Observation};
+use crate::inventory::{Cni, Inventory, MachineName, Role};
 
 /// Seconds that clocks may differ before certificates and leases suffer.
 const CLOCK_TOLERANCE: i64 = 60;
@@ -75,13 +78,32 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.warn(Some(name), format!("{} MB of memory is little: {lowest} MB is what kubeadm asks for", facts.memory / 1024));
     }
     if let Some(lock) = &facts.lock {
-        let who = format!("step {} of run {}", lock.step, lock.run);
-        let since = (facts.clock - lock.since).max(0);
-        planner.warn(Some(name), format!("{who} has been at work here for {since} s: what is to be done here waits for it"));
+        let text = format!("{} though its run was cut: what is to be done here waits for it", working(facts, lock));
+        planner.warn(Some(name), text);
     }
     if facts.nameservers.is_empty() && planner.usable(name).is_some() {
         planner.warn(Some(name), "/etc/resolv.conf names no server: CoreDNS will not start here without one");
     }
+}
+
+/// The machines on which another hostler is at work: nobody else plans for what it is just changing.
+pub fn at_work(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Vec<Refusal> {
+    let refuse = |name: &MachineName| {
+        let Observation::Facts(facts) = seen.get(name)? else { return None };
+        let lock = facts.lock.as_ref().filter(|lock| !lock.left_behind)?;
+        Some(Refusal {
+            machine: Some(name.clone()),
+            code: "at-work",
+            reason: working(facts, lock),
+            way_out: "let it end, and run again; a script whose hostler is gone ends by itself".to_owned(),
+        })
+    };
+    inventory.machines.keys().filter_map(refuse).collect()
+}
+
+/// Whose step works on the machine, and since when.
+fn working(facts: &Facts, lock: &LockFact) -> String {
+    format!("step {} of run {} has been at work here for {} s", lock.step, lock.run, (facts.clock - lock.since).max(0))
 }
 
 fn low_memory(planner: &Planner, name: &MachineName, facts: &Facts) -> Option<u64> {

@@ -7,6 +7,7 @@ trap 'rm -f "$config" "$config".*' EXIT
 kubeadm reset --force > /dev/null
 rm -rf /etc/cni/net.d/10-flannel.conflist
 {% endif %}
+[ ! -e /etc/kubernetes/kubelet.conf ] || fail "it has joined a cluster since it was looked at: run again"
 token=$(kubeadm token generate)
 take "$config.in" 600 {{ config.size }} {{ config.sha256 }}
 # printf is the shell's own: the token appears in no process list.
