@@ -392,14 +392,25 @@ api() {
         --request-timeout 3s get --raw "$2"
 }
 
-# members KEY SECONDS COMMAND...
-members() {
-    key=$1
-    seconds=$2
+# etcd ENDPOINTS LIMIT COMMAND...
+etcd() {
+    endpoints=$1
+    limit=$2
     shift 2
-    answer "etcd-$key" etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/kubernetes/pki/etcd/ca.crt \
+    etcdctl --endpoints "$endpoints" --cacert /etc/kubernetes/pki/etcd/ca.crt \
         --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key \
-        --dial-timeout 2s --command-timeout "${seconds}s" --write-out json "$@"
+        --dial-timeout "$limit" --command-timeout "$limit" --write-out json "$@"
+}
+
+# Each member is asked by itself, all at once. One that is well answers in milliseconds; while a dead one's place is taken by another leader,
+# or on a busy machine, that can take seconds, and "not well" must not be said too soon. A dead one takes all the time there is. Where etcd
+# does not even list them, nobody is asked.
+about_etcd() {
+    [ -r /etc/kubernetes/pki/etcd/healthcheck-client.key ] || return 0
+    list=$(answer etcd-list etcd https://127.0.0.1:2379 2s member list --consistency=s)
+    printf '%s\n' "$list"
+    members=$(printf '%s\n' "$list" | grep -o '"clientURLs":\["[^"]*"' | cut -d '"' -f 4 | tr '\n' ,)
+    [ -z "$members" ] || answer etcd-health etcd "${members%,}" 4s endpoint health
 }
 
 # All ask at once, and each waits in its pipe until those before it were read: side by side, and yet no lines are mixed.
@@ -408,11 +419,7 @@ about_cluster() {
     api version /version | {
         api nodes /api/v1/nodes < /dev/null | {
             api configmaps /api/v1/namespaces/kube-system/configmaps < /dev/null | {
-                # A member that is dead takes all the time there is; one that is well may need as much while another leader is elected.
-                [ ! -r /etc/kubernetes/pki/etcd/healthcheck-client.key ] || members health 4 endpoint health --cluster < /dev/null | {
-                    members list 2 member list --consistency=s < /dev/null
-                    cat
-                }
+                about_etcd < /dev/null
                 cat
             }
             cat

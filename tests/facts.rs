@@ -291,6 +291,42 @@ fn an_api_server_that_does_not_answer_is_told_in_kubectls_words() {
 }
 
 #[test]
+fn members_of_etcd_have_time_to_say_that_they_are_well() {
+    let machine = Machine::new();
+    for path in ["kubelet.conf", "admin.conf", "manifests/kube-apiserver.yaml", "pki/etcd/healthcheck-client.key"] {
+        machine.file(&format!("/etc/kubernetes/{path}"), "");
+    }
+    let kubectl = r#"case "$*" in *version) echo '{"gitVersion": "v1.36.3"}' ;; *) echo '{"items": []}' ;; esac"#;
+    machine.program("/opt/hostler/current/bin/kubectl", kubectl);
+    let member = |id: u32, name: &str, address: &str| {
+        let urls = if name.is_empty() { String::new() } else { format!(r#","clientURLs":["https://{address}:2379","https://x:2379"]"#) };
+        format!(r#"{{"ID":{id},"name":"{name}","peerURLs":["https://{address}:2380"]{urls}}}"#)
+    };
+    let list = [member(1, "one", "10.0.0.1"), member(2, "two", "10.0.0.2"), member(3, "", "10.0.0.3")].join(",");
+    // As etcd 3.6: a member that is slow is well unless it is given up too soon, and a dead one is told of by the status, too.
+    let health =
+        r#"[{"endpoint":"https://10.0.0.1:2379","health":true},{"endpoint":"https://10.0.0.2:2379","health":false,"error":"late"}]"#;
+    let warning = r#"{"level":"warn","logger":"client","error":"code = DeadlineExceeded"}"#;
+    let etcdctl = format!(
+        r#"case "$*" in
+        *'--command-timeout 2s'*member*list*) echo '{warning}' >&2; echo '{{"members":[{list}]}}' ;;
+        *'https://10.0.0.1:2379,https://10.0.0.2:2379 '*'--command-timeout 4s'*'endpoint health') echo '{warning}' >&2; echo '{health}'; exit 1 ;;
+        *) echo "asked $*" ;;
+        esac"#
+    );
+    machine.program("/opt/hostler/current/bin/etcdctl", &etcdctl);
+    let facts = machine.facts();
+    let members = facts.cluster.unwrap_or_else(|| panic!("{:?}", facts.api_down)).members;
+    let healthy: Vec<(&str, bool)> = members.values().map(|member| (member.name.as_str(), member.healthy)).collect();
+    assert_eq!(healthy, [("one", true), ("two", false), ("", false)]);
+    // Where the list is not to be had, nobody is asked, and no time is lost.
+    let deaf = r#"case "$*" in *list*) echo 'connection refused' >&2; exit 1 ;; *) echo '[]' ;; esac"#;
+    machine.program("/opt/hostler/current/bin/etcdctl", deaf);
+    let output = machine.output();
+    assert!(output.contains("etcd-list\tconnection refused") && !output.contains("etcd-health"), "{output}");
+}
+
+#[test]
 fn noise_is_passed_over_and_a_cut_is_noticed() {
     let output = Machine::new().output();
     let whole = facts::parse(&output).expect("facts");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{ClusterFacts, MemberFact, NodeFact};
 use crate::inventory::Taint;
@@ -64,15 +64,24 @@ impl Answers<'_> {
     }
 }
 
-/// Reads the JSON in `answer`; warnings may stand before it. Without any, the answer is an error's text.
+/// Reads the JSON in `answer`. Warnings may stand around it, and be JSON themselves: etcdctl's log is. Without any, the answer is an error's
+/// text.
 fn read<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
-    let start = answer.find(['{', '[']).unwrap_or(answer.len());
-    let mut values = serde_json::Deserializer::from_str(&answer[start..]).into_iter();
-    match values.next() {
-        Some(Ok(value)) => Ok(value),
-        _ if answer.trim().is_empty() => Err("no answer".to_owned()),
-        _ => Err(answer.trim().chars().take(300).collect()),
+    let mut rest = answer;
+    while let Some(start) = rest.find(['{', '[']) {
+        rest = &rest[start..];
+        if let Some(Ok(value)) = serde_json::Deserializer::from_str(rest).into_iter().next() {
+            return Ok(value);
+        }
+        let mut other = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+        rest = match other.next() {
+            Some(Ok(_)) => &rest[other.byte_offset()..],
+            Some(Err(error)) if !error.is_eof() => &rest[1..],
+            // It is cut.
+            _ => break,
+        };
     }
+    if answer.trim().is_empty() { Err("no answer".to_owned()) } else { Err(answer.trim().chars().take(300).collect()) }
 }
 
 /// `1.36.3` of `v1.36.3`.
@@ -195,7 +204,6 @@ struct Networking {
 
 #[derive(Deserialize)]
 struct Members {
-    #[serde(default)]
     members: Vec<Member>,
 }
 
