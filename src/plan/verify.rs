@@ -24,8 +24,16 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let Some(speaker) = speaker(planner) else {
         return Ok(());
     };
-    let expected = expected(planner, &nodes)?;
-    let record = planner.speaker.map(|(_, cluster)| cluster.record.get("verified"));
+    let record = planner.speaker.and_then(|(_, cluster)| cluster.record.get("verified"));
+    let wanted = expected(planner, |name| nodes.iter().any(|node| node == name.as_str()))?;
+    let verified = record == Some(&wanted);
+    let others_verified = verified || others_verified(planner, &nodes, record)?;
+    // What was verified before needs no second look when one machine comes or goes: that costs the same in a cluster of any size.
+    let nodes: Vec<String> = match concerned(planner) {
+        Some(only) if nodes.iter().all(|node| node != only.as_str()) => return Ok(()),
+        Some(only) => nodes.into_iter().filter(|node| node == only.as_str() || node == speaker.as_str()).collect(),
+        None => nodes,
+    };
     let unready: Vec<&String> = match planner.speaker {
         Some((_, cluster)) => nodes.iter().filter(|node| cluster.nodes.get(*node).is_none_or(|found| !found.ready)).collect(),
         None => nodes.iter().collect(),
@@ -33,7 +41,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     // Only films wait for what encodes them.
     let encoder = format!("/{}", ImageGroup::Films.step());
     let all: Vec<StepId> = planner.all().into_iter().filter(|step| !step.as_str().ends_with(&encoder)).collect();
-    if all.is_empty() && unready.is_empty() && record == Some(Some(&expected)) {
+    // Where others were not verified as they should be now, that is `up`'s, and is not put on record here.
+    if all.is_empty() && unready.is_empty() && (verified || !others_verified) {
         return Ok(());
     }
     let reason = match unready.as_slice() {
@@ -59,8 +68,10 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         let reason = "pods must find each other by name, on and across machines";
         last = planner.step(at("probe"), &speaker, reason, Action::Probe { nodes, manifest }, all.iter().cloned().chain(before_probe));
     }
-    let action = Action::RecordVerified { sha256: expected };
-    planner.step(at("verified"), &speaker, "the next run need not look again", action, [last]);
+    if others_verified {
+        let action = Action::RecordVerified { sha256: wanted };
+        planner.step(at("verified"), &speaker, "the next run need not look again", action, [last]);
+    }
     Ok(())
 }
 
@@ -83,8 +94,22 @@ fn speaker(planner: &Planner) -> Option<MachineName> {
     planner.speaker.map(|(name, _)| name).or_else(first).cloned()
 }
 
+/// The only machine that comes or goes, in a cluster that lives.
+fn concerned<'a>(planner: &Planner<'a>) -> Option<&'a MachineName> {
+    planner.only.filter(|_| planner.speaker.is_some())
+}
+
+/// Whether the record says that all machines were verified which this plan does not concern: with the one that it concerns, or without it.
+fn others_verified(planner: &Planner, nodes: &[String], record: Option<&String>) -> Result<bool> {
+    let Some(only) = concerned(planner) else { return Ok(true) };
+    let other = |name: &MachineName| name != only && nodes.iter().any(|node| node == name.as_str());
+    let [without, with] = [expected(planner, other)?, expected(planner, |name| name == only || other(name))?];
+    Ok(record.is_some_and(|record| *record == without || *record == with))
+}
+
 /// What was verified, in short: who is in the cluster, which versions, which network.
-fn expected(planner: &Planner, nodes: &[String]) -> Result<String> {
+fn expected(planner: &Planner, is_in: impl Fn(&MachineName) -> bool) -> Result<String> {
+    let nodes: Vec<String> = planner.machines().filter(|(name, _)| is_in(name)).map(|(name, _)| name.to_string()).collect();
     let documents = [
         documents::cluster(planner.inventory, &planner.manifest.kubernetes)?,
         documents::kubelet(planner.inventory)?,
