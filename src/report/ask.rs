@@ -1,9 +1,12 @@
 //! Asking a person. Whoever reports does it, so that question and progress don't write over each other.
 
+use std::fs::OpenOptions;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
 use anyhow::Result;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::termios::{self, LocalFlags, SetArg};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Request;
@@ -110,9 +113,27 @@ impl Asker {
 /// Asks on this process's terminal. Blocks until there is an answer.
 pub(super) fn on_terminal(question: &Question) -> io::Result<String> {
     match question {
-        Question::Password { text } => rpassword::prompt_password(format!("{text}: ")),
+        Question::Password { text } => without_echo(|| rpassword::prompt_password(format!("{text}: "))),
         _ => answer(question, &mut io::stdin().lock(), &mut io::stderr()),
     }
+}
+
+/// Switches the terminal's echo off before the question is there: rpassword does so a moment after it, and whoever types at once, a
+/// password manager for one, would have the password shown.
+fn without_echo(ask: impl FnOnce() -> io::Result<String>) -> io::Result<String> {
+    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+    let before = termios::tcgetattr(&terminal)?;
+    let mut silent = before.clone();
+    // A Ctrl-C comes as a character, too, which rpassword understands.
+    silent.local_flags.remove(LocalFlags::ECHO | LocalFlags::ISIG);
+    // rpassword answers it with a SIGINT to this thread: not before the terminal is as it was.
+    let interrupt = SigSet::from(Signal::SIGINT);
+    interrupt.thread_block()?;
+    let answer = termios::tcsetattr(&terminal, SetArg::TCSANOW, &silent).map_err(io::Error::from).and_then(|()| ask());
+    let restored = termios::tcsetattr(&terminal, SetArg::TCSANOW, &before);
+    interrupt.thread_unblock()?;
+    restored?;
+    answer
 }
 
 /// Asks on `output`, with a question that is no password, and reads lines of `input` until one is an answer.

@@ -2,13 +2,14 @@
 """terminal.py SHOWN STDOUT PROMPT ANSWER COMMAND...: runs a command on a terminal of its own.
 
 What the terminal shows goes to the file SHOWN; the command's standard output goes to the file STDOUT, or to the terminal where that
-is `-`. Whenever the terminal shows PROMPT, the first line of the file ANSWER is typed, so that it is in no argument. Ends with the
-command's status.
+is `-`. Whenever the terminal shows PROMPT, it must not show what is typed any more; the first line of the file ANSWER is typed then, and is
+in no argument. Ends with the command's status, or with 99 where the terminal would have shown the answer.
 """
 
 import os
 import pty
 import sys
+import termios
 
 
 def main():
@@ -33,6 +34,8 @@ def main():
             pending += some
             before, found, after = pending.partition(prompt.encode())
             if found:
+                if termios.tcgetattr(terminal)[3] & termios.ECHO:
+                    sys.exit(99)
                 os.write(terminal, line)
                 pending = after
             else:
