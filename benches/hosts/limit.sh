@@ -22,13 +22,11 @@ END
 fi
 
 for module in overlay br_netfilter; do
-    grep -qw "$module" /proc/modules /proc/filesystems || modprobe "$module" 2> /dev/null || true
+    [ -d "/sys/module/$module" ] || grep -qw "$module" /proc/filesystems || modprobe "$module" 2> /dev/null || true
 done
-for key in net/ipv4/ip_forward net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables; do
-    read -r value < "/proc/sys/$key"
-    [ "$value" = 1 ] || changed=yes
-done
-[ -z "${changed:-}" ] || sysctl -q -p /etc/sysctl.d/90-hostler.conf
+if sysctl -n net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables | grep -qvx 1; then
+    sysctl -q -p /etc/sysctl.d/90-hostler.conf
+fi
 
 if [ "$(wc -l < /proc/swaps)" -gt 1 ]; then swapoff -a; fi
 if grep -q '^[^#].*[[:space:]]swap[[:space:]]' /etc/fstab; then sed -i 's/^[^#].*[[:space:]]swap[[:space:]]/# &/' /etc/fstab; fi
