@@ -19,7 +19,7 @@ PATH=/opt/hostler/current/bin:$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
 export LC_ALL PATH
 newline='
 '
-tab=$(printf '\t')
+tab='	'
 
 # say KEY VALUE...
 say() {
@@ -38,6 +38,7 @@ about_kernel() {
     say clock "$(date +%s)"
     say machine "$(uname -m)"
     first /proc/sys/kernel/osrelease && say kernel "$line"
+    kernel=$line
     first /proc/sys/kernel/hostname && say hostname "$line"
     first /etc/machine-id && say machine-id "$line"
     # A container sees its host's: no name for the container.
@@ -90,14 +91,21 @@ about_system() {
         [ -r "$path" ] && set -- "$@" "$path"
     done
     for file in /etc/os-release /etc/hosts /etc/resolv.conf /etc/fstab /proc/mounts /proc/meminfo /proc/loadavg /proc/uptime /proc/cpuinfo /proc/swaps \
-        /proc/net/fib_trie /proc/net/if_inet6 /proc/filesystems "/lib/modules/$(uname -r)/modules.builtin"; do
+        /proc/net/fib_trie /proc/net/if_inet6 /proc/filesystems "/lib/modules/$kernel/modules.builtin"; do
         [ -r "$file" ] && set -- "$@" "$file"
     done
     if ! command -v ss > /dev/null; then
         for file in /proc/net/tcp /proc/net/tcp6; do
             [ -r "$file" ] && set -- "$@" "$file"
         done
+        read_system "$@"
+    else
+        ss -Htlnp | read_system "$@" listening=1 -
     fi
+}
+
+# read_system FILES...: what they tell; after `listening=1`, what ss told.
+read_system() {
     asked=$modules awk '
         BEGIN {
             OFS = "\t"
@@ -105,6 +113,14 @@ about_system() {
             for (i in names) asked[names[i]] = 1
         }
         { sub(/\r$/, "") }
+        listening {
+            port = $4
+            sub(/.*:/, "", port)
+            name = ""
+            if (match($0, /\(\("[^"]*"/)) name = substr($0, RSTART + 3, RLENGTH - 4)
+            print "port\t" port "\t" name
+            next
+        }
         FILENAME == "/etc/os-release" && /^(ID|VERSION_ID|PRETTY_NAME)=/ {
             name = value = $0
             sub(/=.*/, "", name)
@@ -146,16 +162,6 @@ about_system() {
         FILENAME ~ "^/proc/net/tcp" && $4 == "0A" { sub(/.*:/, "", $2); print "port-hex", $2 }
         END { print "cpus", cpus + 0 }
     ' "$@"
-    if command -v ss > /dev/null; then
-        ss -Htlnp | awk '
-            {
-                port = $4
-                sub(/.*:/, "", port)
-                name = ""
-                if (match($0, /\(\("[^"]*"/)) name = substr($0, RSTART + 3, RLENGTH - 4)
-                print "port\t" port "\t" name
-            }'
-    fi
 }
 
 # Swap that no line of fstab tells of: units, and services that make it at every start.
@@ -216,14 +222,18 @@ about_files() {
                     verified[part[2] " " part[3] " " part[4] " " part[5]] = part[1]
                 }
             }
-            $2 ~ /^8/ { print "file", $5, $3, $4, index($5, "/opt/hostler/") == 1 ? verified[$1] : "" }'
+            $2 ~ /^8/ {
+                known = index($5, "/opt/hostler/") == 1 ? verified[$1] : ""
+                print "file", $5, $3, $4, known
+                if (known == "") unknown = unknown "\n" $5
+            }
+            END { printf "sums of%s\n", unknown }'
     )
-    [ -n "$stated" ] || return 0
-    printf '%s\n' "$stated"
+    printf '%s' "${stated%sums of*}"
     set -f
     IFS=$newline
-    # shellcheck disable=SC2046 # a path a line
-    set -- $(printf '%s\n' "$stated" | awk -F '\t' '$5 == "" { print $2 }')
+    # shellcheck disable=SC2086 # a path a line
+    set -- ${stated##*sums of}
     unset IFS
     set +f
     [ $# = 0 ] || sha256sum -- "$@" 2> /dev/null | awk '/^[0-9a-f]/ { print "sha256\t" substr($0, 67) "\t" $1 }'
@@ -340,7 +350,6 @@ about_runs() {
 }
 
 about_images() {
-    [ -S /run/containerd/containerd.sock ] || return 0
     # REF TYPE DIGEST SIZE PLATFORMS LABELS; a size is two words, but comes after what is wanted.
     ctr --timeout 3s --namespace k8s.io images ls 2> /dev/null | awk '
         $3 ~ /^sha256:/ { print "image\t" $1 "\t" $3 "\t" ($0 ~ /io\.cri-containerd\.pinned=pinned/ ? "pinned" : "") }'
@@ -415,7 +424,6 @@ about_etcd() {
 
 # All ask at once, and each waits in its pipe until those before it were read: side by side, and yet no lines are mixed.
 about_cluster() {
-    [ -r /etc/kubernetes/admin.conf ] && [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ] || return 0
     api version /version | {
         api nodes /api/v1/nodes < /dev/null | {
             api configmaps /api/v1/namespaces/kube-system/configmaps < /dev/null | {
@@ -428,27 +436,42 @@ about_cluster() {
     }
 }
 
-facts() {
-    echo 'hostler-facts 1'
-    about_cluster | {
+about_machine() {
+    about_kernel
+    about_system
+    about_swap
+    about_asked
+    about_files
+    about_units
+    about_others
+    about_kubernetes
+    about_runs
+    about_snapshots
+    about_shares
+}
+
+# Images and the cluster are asked for meanwhile, where there are any.
+about_node() {
+    if [ -S /run/containerd/containerd.sock ]; then
         about_images | {
-            {
-                about_kernel
-                about_system
-                about_swap
-                about_asked
-                about_files
-                about_units
-                about_others
-                about_kubernetes
-                about_runs
-                about_snapshots
-                about_shares
-            } < /dev/null
+            about_machine < /dev/null
             cat
         }
-        cat
-    }
+    else
+        about_machine
+    fi
+}
+
+facts() {
+    echo 'hostler-facts 1'
+    if [ -r /etc/kubernetes/admin.conf ] && [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ]; then
+        about_cluster | {
+            about_node < /dev/null
+            cat
+        }
+    else
+        about_node
+    fi
     echo 'hostler-facts end'
 }
 
