@@ -69,10 +69,9 @@ async fn prepare(file: &str) -> Result<usize> {
     let inventory = inventory::load(file.as_ref())?;
     let reporter = Reporter::start(Style::Lines, "bench", Some(format!("{file}.log").into()));
     let links = connect::links(&inventory, &Connecting::default(), &reporter)?;
-    login::log_in(&links, &reporter).await?;
+    let mut seen = login::look(&links, &wanted::question()?, &reporter).await?;
     let run = Run::new(format!("bench-{}", std::process::id()), None, links, reporter.events(), reporter.redactor());
     for _ in 0..ROUNDS {
-        let seen = gather::gather(&run.links, &wanted::question()?, &reporter.events()).await?;
         let plan = preparation(plan(&inventory, &manifest(), &seen)?)?;
         if plan.steps.is_empty() {
             let unreachable = seen.values().filter(|seen| matches!(seen, Observation::Unreachable(_))).count();
@@ -86,6 +85,7 @@ async fn prepare(file: &str) -> Result<usize> {
             let failed: BTreeSet<_> = outcome.failed.keys().map(|step| step.as_str().split('/').next()).collect();
             return Ok(failed.len());
         }
+        seen = gather::gather(&run.links, &wanted::question()?, &reporter.events()).await?;
     }
     bail!("there is still something to do after {ROUNDS} rounds")
 }

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::connect::Connecting;
 use super::{host_keys, login};
-use crate::execute::{Link, gather};
+use crate::execute::Link;
 use crate::facts::{Facts, Observation};
 use crate::inventory::{Connection, MachineName};
 use crate::plan::wanted;
@@ -131,8 +131,7 @@ async fn look(given: &[Given], user: &str, connecting: &Connecting, reporter: &R
     if !connecting.accept_new_host_keys {
         host_keys::settle(targets, reporter).await?;
     }
-    login::log_in(&links, reporter).await?;
-    let mut seen = gather::gather(&links, &wanted::question(None, None)?, &reporter.events()).await?;
+    let mut seen = login::look(&links, &wanted::question(None, None)?, reporter).await?;
     let mut all = Vec::new();
     let mut lost = Vec::new();
     for (machine, place) in given.iter().zip(places) {

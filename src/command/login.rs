@@ -8,7 +8,8 @@ use anyhow::Result;
 use tokio::task::JoinSet;
 
 use crate::event::Event;
-use crate::execute::{Link, Opened};
+use crate::execute::{Link, Opened, gather};
+use crate::facts::{Observation, Question};
 use crate::inventory::MachineName;
 use crate::report::Reporter;
 use crate::ssh::{ATTEMPTS, ConnectError};
@@ -20,10 +21,50 @@ type Links = BTreeMap<MachineName, Arc<Link>>;
 /// # Errors
 /// Whoever was asked for a password went away.
 pub async fn log_in(links: &Links, reporter: &Reporter) -> Result<()> {
+    announce(links, reporter);
+    let strangers = open(links.clone()).await;
+    introduce_all(strangers, reporter).await
+}
+
+/// Opens every link, and looks at each machine as soon as somebody is in there: one that is slow holds up no other.
+///
+/// # Errors
+/// As [`log_in`], and a defect: the script that looks can't be made.
+pub async fn look(links: &Links, question: &Question, reporter: &Reporter) -> Result<BTreeMap<MachineName, Observation>> {
+    announce(links, reporter);
+    let script = gather::script(question)?;
+    let mut opening = JoinSet::new();
+    for (machine, link) in links.clone() {
+        let (script, events) = (script.clone(), reporter.events());
+        opening.spawn(async move {
+            let seen = match link.open().await {
+                Opened::TakesPassword => None,
+                // What failed is told by the look.
+                Opened::Open | Opened::Failed => Some(gather::observe(&machine, &link, &script, &events).await),
+            };
+            (machine, link, seen)
+        });
+    }
+    let mut seen = BTreeMap::new();
+    let mut strangers = Links::new();
+    for (machine, link, observation) in opening.join_all().await {
+        match observation {
+            Some(observation) => drop(seen.insert(machine, observation)),
+            None => drop(strangers.insert(machine, link)),
+        }
+    }
+    introduce_all(strangers.clone(), reporter).await?;
+    seen.extend(gather::gather(&strangers, question, &reporter.events()).await?);
+    Ok(seen)
+}
+
+fn announce(links: &Links, reporter: &Reporter) {
     for machine in links.keys() {
         reporter.events().send(Event::Gathering { machine: machine.clone() });
     }
-    let strangers = open(links.clone()).await;
+}
+
+async fn introduce_all(strangers: Links, reporter: &Reporter) -> Result<()> {
     // Machines of one user have one password, as a rule.
     let mut users: BTreeMap<String, Links> = BTreeMap::new();
     for (machine, link) in strangers {

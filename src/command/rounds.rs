@@ -85,8 +85,7 @@ pub async fn look(common: &Common, goal: &Goal, from_source: bool, reporter: &Re
     let mut links = connect::links(&inventory, &common.connecting, reporter)?;
     let asked = goal.asks(&inventory);
     links.retain(|name, _| asked.contains(name));
-    login::log_in(&links, reporter).await?;
-    let seen = gather::gather(&links, &question(&inventory)?, &reporter.events()).await?;
+    let seen = login::look(&links, &question(&inventory)?, reporter).await?;
     // What runs decides: whether the inventory may want another version is for the planner to say.
     let version = running_version(&seen).or_else(|| inventory.cluster.version.clone());
     let encoder = inventory.transcode.as_ref().is_some_and(|films| films.image.is_none());

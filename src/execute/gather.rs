@@ -26,35 +26,48 @@ pub async fn gather(
     question: &Question,
     events: &Events,
 ) -> Result<BTreeMap<MachineName, Observation>> {
-    let script: Arc<str> = template::render("facts.sh", question)?.into();
+    let script = script(question)?;
     let mut looking = JoinSet::new();
     for (name, link) in links {
         let (name, link, script, events) = (name.clone(), link.clone(), script.clone(), events.clone());
         looking.spawn(async move {
-            events.send(Event::Gathering { machine: name.clone() });
-            let begun = Instant::now();
-            let seen = match tokio::time::timeout(LIMIT, look(&link, &script)).await {
-                Ok(Ok(facts)) => {
-                    events.send(Event::Gathered { machine: name.clone(), took: begun.elapsed() });
-                    Observation::Facts(Box::new(facts))
-                }
-                Ok(Err(Untold { reason, hint })) => {
-                    // Whoever tells it names the machine; a jump host's name stays.
-                    let reason = reason.strip_prefix(&format!("{name}: ")).map_or(reason.clone(), str::to_owned);
-                    events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
-                    Observation::Unreachable(reason)
-                }
-                Err(_) => {
-                    let reason = format!("it did not tell its facts within {} s", LIMIT.as_secs());
-                    let hint = "look whether it is on, and whether `ssh` reaches it".to_owned();
-                    events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
-                    Observation::Unreachable(reason)
-                }
-            };
+            let seen = observe(&name, &link, &script, &events).await;
             (name, seen)
         });
     }
     Ok(looking.join_all().await.into_iter().collect())
+}
+
+/// What asks a machine `question`.
+///
+/// # Errors
+/// Only a defect: the script can't be made.
+pub fn script(question: &Question) -> Result<Arc<str>> {
+    Ok(template::render("facts.sh", question)?.into())
+}
+
+/// What one machine is like now, told by `script`.
+pub async fn observe(name: &MachineName, link: &Link, script: &str, events: &Events) -> Observation {
+    events.send(Event::Gathering { machine: name.clone() });
+    let begun = Instant::now();
+    match tokio::time::timeout(LIMIT, look(link, script)).await {
+        Ok(Ok(facts)) => {
+            events.send(Event::Gathered { machine: name.clone(), took: begun.elapsed() });
+            Observation::Facts(Box::new(facts))
+        }
+        Ok(Err(Untold { reason, hint })) => {
+            // Whoever tells it names the machine; a jump host's name stays.
+            let reason = reason.strip_prefix(&format!("{name}: ")).map_or(reason.clone(), str::to_owned);
+            events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
+            Observation::Unreachable(reason)
+        }
+        Err(_) => {
+            let reason = format!("it did not tell its facts within {} s", LIMIT.as_secs());
+            let hint = "look whether it is on, and whether `ssh` reaches it".to_owned();
+            events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
+            Observation::Unreachable(reason)
+        }
+    }
 }
 
 /// Why a machine does not tell its facts, and what to do about it.
