@@ -69,7 +69,7 @@ async fn prepare(file: &str) -> Result<usize> {
     let inventory = inventory::load(file.as_ref())?;
     let reporter = Reporter::start(Style::Lines, "bench", Some(format!("{file}.log").into()));
     let links = connect::links(&inventory, &Connecting::default(), &reporter)?;
-    let mut seen = login::look(&links, &wanted::question()?, &reporter).await?;
+    let mut seen = login::look(&links, &wanted::question(None, None)?, &reporter).await?;
     let run = Run::new(format!("bench-{}", std::process::id()), None, links, reporter.events(), reporter.redactor());
     for _ in 0..ROUNDS {
         let plan = preparation(plan(&inventory, &manifest(), &seen)?)?;
@@ -85,7 +85,7 @@ async fn prepare(file: &str) -> Result<usize> {
             let failed: BTreeSet<_> = outcome.failed.keys().map(|step| step.as_str().split('/').next()).collect();
             return Ok(failed.len());
         }
-        seen = gather::gather(&run.links, &wanted::question()?, &reporter.events()).await?;
+        seen = gather::gather(&run.links, &wanted::question(None, None)?, &reporter.events()).await?;
     }
     bail!("there is still something to do after {ROUNDS} rounds")
 }
@@ -110,7 +110,7 @@ async fn look(file: &str) -> Result<usize> {
     let inventory = inventory::load(file.as_ref())?;
     let reporter = Reporter::start(Style::Lines, "bench", None);
     let links = connect::links(&inventory, &Connecting::default(), &reporter)?;
-    let seen = gather::gather(&links, &wanted::question()?, &reporter.events()).await?;
+    let seen = gather::gather(&links, &wanted::question(None, None)?, &reporter.events()).await?;
     let plan = preparation(plan(&inventory, &manifest(), &seen)?)?;
     for step in &plan.steps {
         eprintln!("{}: {}", step.id, step.reason);

@@ -146,4 +146,4 @@ gone before
 [ "$(ca)" != "$(cat "$work/ca")" ]
 empty
 
-echo "all $rows rows were seen"
+printf '%d rows passed\n' "$rows"
