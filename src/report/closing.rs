@@ -57,7 +57,7 @@ pub struct PathStep {
     pub took: Duration,
 }
 
-/// A step or a task that failed.
+/// A step that failed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failed {
@@ -94,11 +94,6 @@ impl Closing {
             .failed
             .iter()
             .map(|(step, (reason, hint))| Failed { what: step.to_string(), reason: reason.clone(), hint: hint.clone() })
-            .chain(record.failed_tasks.iter().map(|(task, reason)| Failed {
-                what: task.clone(),
-                reason: reason.clone(),
-                hint: String::new(),
-            }))
             .collect();
         let ended = record.steps.iter().filter(|(id, ran)| ran.ended.is_some() && !record.failed.contains_key(*id));
         Closing {

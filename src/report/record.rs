@@ -22,7 +22,6 @@ pub struct Record {
     /// Steps that did not run, and what they needed.
     pub blocked: IndexMap<StepId, StepId>,
     pub unreachable: IndexMap<MachineName, String>,
-    pub failed_tasks: IndexMap<String, String>,
     /// Where the log is, if one is written.
     pub log: Option<PathBuf>,
 }
@@ -63,12 +62,6 @@ impl Record {
             Event::Gathered { machine, .. } => {
                 self.unreachable.shift_remove(machine);
             }
-            Event::TaskFailed { task, reason } => {
-                self.failed_tasks.insert(task.clone(), reason.clone());
-            }
-            Event::TaskFinished { task, .. } => {
-                self.failed_tasks.shift_remove(task);
-            }
             _ => {}
         }
         self.took = now;
@@ -76,9 +69,8 @@ impl Record {
 
     /// What the events say the run should end with; refusals are known to the plan only.
     pub fn exit_status(&self) -> ExitStatus {
-        let failed = !(self.failed.is_empty() && self.failed_tasks.is_empty());
         ExitStatus::highest([
-            if failed { ExitStatus::Failed } else { ExitStatus::Done },
+            if self.failed.is_empty() { ExitStatus::Done } else { ExitStatus::Failed },
             if self.unreachable.is_empty() { ExitStatus::Done } else { ExitStatus::Unreachable },
         ])
     }
