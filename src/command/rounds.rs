@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -127,6 +128,42 @@ pub(super) fn architecture(seen: &BTreeMap<MachineName, Observation>) -> Option<
     })
 }
 
+/// Between two looks at what a cut run left behind.
+const PAUSE: Duration = Duration::from_secs(3);
+/// The longest limit that a step has is 30 minutes; none of those that go on without their hostler takes half of it.
+const LEFT_BEHIND: Duration = Duration::from_secs(15 * 60);
+
+/// Waits until scripts have ended that a cut run left behind: while they work, what is seen is only half of what will be.
+async fn left_behind(
+    inventory: &Inventory,
+    links: &BTreeMap<MachineName, Arc<Link>>,
+    seen: &mut BTreeMap<MachineName, Observation>,
+    reporter: &Reporter,
+) -> Result<()> {
+    let until = Instant::now() + LEFT_BEHIND;
+    loop {
+        let at_work: Vec<(MachineName, String)> = seen
+            .iter()
+            .filter_map(|(name, observation)| match observation {
+                Observation::Facts(facts) => facts.lock.as_ref().filter(|lock| lock.left_behind).map(|lock| (name.clone(), lock.step.clone())),
+                Observation::Unreachable(_) => None,
+            })
+            .collect();
+        let Some((_, step)) = at_work.first() else { return Ok(()) };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            // The plan says so, and each step waits for it in turn.
+            return Ok(());
+        }
+        let line = format!("{step} is still at work though its run was cut: waits for it, at most {} min", left.as_secs().div_ceil(60));
+        reporter.events().send(Event::Note { line });
+        tokio::time::sleep(PAUSE).await;
+        let mut these = links.clone();
+        these.retain(|name, _| at_work.iter().any(|(machine, _)| machine == name));
+        seen.extend(gather::gather(&these, &question(inventory)?, &reporter.events()).await?);
+    }
+}
+
 /// Carries an order out: the exit status, and all that was done as one plan, for the closing table.
 ///
 /// # Errors
@@ -134,6 +171,7 @@ pub(super) fn architecture(seen: &BTreeMap<MachineName, Observation>) -> Option<
 /// the status.
 pub async fn carry_out(order: &Order, common: &Common, from_source: bool, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let Scene { inventory, links, mut seen, bundle } = look(common, &order.goal, from_source, reporter).await?;
+    left_behind(&inventory, &links, &mut seen, reporter).await?;
     let run = Run::new(identity::run_id(), Some(bundle.clone()), links, reporter.events(), reporter.redactor());
     let mut goal = order.goal.clone();
     let mut done = Plan::default();

@@ -115,6 +115,21 @@ empty
 on twilightsparkle grep -q -- --profiling=false /etc/kubernetes/manifests/kube-apiserver.yaml
 kubectl -n kube-system get configmap kubeadm-config -o yaml | grep -q profiling
 
+row "a second hostler is refused while the first is at work; killed, its script is waited for, and not begun anew"
+sed -i '/^  ClusterConfiguration:$/,/profiling/d' "$inventory"
+"$hostler" up -i "$inventory" --yes > "$work/first" 2>&1 &
+first=$!
+until grep -q "^twilightsparkle .*its static pods are from another ClusterConfiguration" "$work/first"; do kill -0 "$first"; sleep 0.1; done
+up 3
+says "twilightsparkle/control-plane of run"
+kill -9 "$first"
+wait "$first" 2> /dev/null || true
+up
+says "twilightsparkle/control-plane is still at work though its run was cut"
+says_not "its static pods are from another"
+empty
+[ -z "$(on twilightsparkle grep -- --profiling /etc/kubernetes/manifests/kube-apiserver.yaml)" ]
+
 row "another version, subnet or endpoint is refused, with the way out"
 cp "$inventory" "$work/inventory.yaml"
 sed -i 's/^cluster:$/&\n  version: 1.35.4/' "$inventory"
