@@ -188,11 +188,28 @@ done
 sed -i 's/^  user: root$/  user: ash/' "$inventory"
 know "sudo's password" "nowhere" < "$own/password"
 piece_of_key < $state/key | know "the key that opens the machines" "computer:$state/key"
+# Of the workload only what keeps the media server's token: no film is encoded here, and the image is not fetched.
+(umask 077 && head -c 15 /dev/urandom | base64 | tr +/ ab > "$left/token-of-plex")
+know "the media server's token" "computer:$left/token-of-plex" < "$left/token-of-plex"
+for machine in "${machines[@]}"; do
+    on "$machine" 'install -d -o 1000 -g 1000 /srv/inbox /srv/library'
+    ! is_plane "$machine" || know "the media server's token" "$machine:/var/lib/etcd/" < "$left/token-of-plex"
+done
+cat >> "$inventory" << END
+transcode:
+  inbox: path:/srv/inbox
+  library: path:/srv/library
+  owner: {uid: 1000, gid: 1000}
+  languages: [eng]
+  folders: {Movies: {}}
+  image: registry.example.org/encoder:1
+  plex: {url: "http://10.77.0.1:32400", tokenFile: $left/token-of-plex}
+END
 
 # tampered NAME FILE: a copy of the bundle in $work/NAME, in the middle of whose FILE one bit is another.
 tampered() {
     local middle byte
-    cp -rl "$bundle" "$work/$1"
+    cp -rs "$bundle" "$work/$1"
     rm "$work/$1/$2"
     cp "$bundle/$2" "$work/$1/$2"
     middle=$(($(stat -c %s "$bundle/$2") / 2))
@@ -284,6 +301,10 @@ while IFS=$'\t' read -r number name; do
     case $name in
     "sudo's password" | "what was planted") continue ;;
     esac
+    # In etcd of every control plane, besides its file here.
+    if [ "$name" = "the media server's token" ]; then
+        [ "$(awk -F '\t' -v number="$number" '$1 == number && $3 ~ "/var/lib/etcd/" { print $3 }' "$own/found" | sed 's/:.*//' | sort -u | wc -l)" = "$planes" ]
+    fi
     # A machine that was rebuilt has other keys now.
     [[ $name != "the key of rainbowdash"* ]] || continue
     awk -F '\t' -v number="$number" '$1 == number { found = 1 } END { exit !found }' "$own/found" || { echo "not found: $name" >&2; exit 1; }

@@ -11,9 +11,9 @@ use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use serde_json::json;
 
 use super::*;
-use crate::artifact::Bundle;
 use crate::artifact::layer::{Entry, layer};
 use crate::artifact::pins::ALL;
+use crate::artifact::{ARCHIVE, Bundle};
 
 /// What is served, and how it goes wrong.
 #[derive(Default)]
@@ -253,6 +253,29 @@ async fn wrong_bytes_are_refused_and_leave_no_bundle() {
     run.served.lock().unwrap().wrong.push(layer);
     assert!(run.make().await.is_err());
     assert!(!run.folder.path().join("bundle").exists());
+}
+
+#[tokio::test]
+async fn a_byte_changed_in_a_program_or_a_layer_is_found_and_named() {
+    let run = Run::new().await;
+    let bundle = run.make().await.unwrap();
+    let layer = {
+        let served = run.served.lock().unwrap();
+        served.files.iter().find(|(path, bytes)| path.contains("/pause/blobs/") && bytes.starts_with(&[0x1f, 0x8b])).unwrap().1.clone()
+    };
+    let archive = run.folder.path().join("bundle").join(ARCHIVE);
+    let begins = fs::read(&archive).unwrap().windows(layer.len()).position(|bytes| bytes == layer).unwrap();
+    for (file, place) in [(bundle.file_path(&bundle.manifest.files[0].sha256), 0), (archive, begins + layer.len() / 2)] {
+        let whole = fs::read(&file).unwrap();
+        let mut changed = whole.clone();
+        changed[place] ^= 1;
+        fs::write(&file, changed).unwrap();
+        let error = bundle.verify(|_| {}).unwrap_err();
+        assert_eq!(ExitStatus::of(&error), ExitStatus::Refused, "{error:#}");
+        assert!(error.to_string().contains("was changed: its sha256 is"), "{error:#}");
+        fs::write(&file, whole).unwrap();
+        bundle.verify(|_| {}).unwrap();
+    }
 }
 
 #[tokio::test]
