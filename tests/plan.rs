@@ -201,9 +201,10 @@ fn goal(words: &str) -> Goal {
     match words.split(' ').collect::<Vec<_>>().as_slice() {
         ["up"] => Goal::Up,
         ["add", name] => Goal::Add(machine(name)),
-        ["rebuild", name] => Goal::Rebuild(machine(name)),
-        ["remove", name] => Goal::Remove { machine: machine(name), dead: false },
-        ["remove", name, "--dead"] => Goal::Remove { machine: machine(name), dead: true },
+        ["rebuild", name] => Goal::Rebuild { machine: machine(name), force_after: None },
+        ["rebuild", name, "--force-after", seconds] => Goal::Rebuild { machine: machine(name), force_after: seconds.parse().ok() },
+        ["remove", name] => Goal::Remove { machine: machine(name), dead: false, force_after: None },
+        ["remove", name, "--dead"] => Goal::Remove { machine: machine(name), dead: true, force_after: None },
         ["rebuild", name, "--new-cluster"] => Goal::NewCluster(machine(name)),
         ["rebuild", name, "--from", of] => Goal::Restore { machine: machine(name), snapshot: snapshot(of) },
         ["reset"] => Goal::Reset,

@@ -247,8 +247,8 @@ fn goal(verb: Verb) -> Goal {
     match verb {
         Verb::Up => Goal::Up,
         Verb::Add(number) => Goal::Add(name(number)),
-        Verb::Rebuild(number) => Goal::Rebuild(name(number)),
-        Verb::Remove(number) => Goal::Remove { machine: name(number), dead: true },
+        Verb::Rebuild(number) => Goal::Rebuild { machine: name(number), force_after: None },
+        Verb::Remove(number) => Goal::Remove { machine: name(number), dead: true, force_after: None },
         Verb::Reset => Goal::Reset,
     }
 }

@@ -337,7 +337,7 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
             found.taints.extend(taints.iter().cloned());
             cluster.record.insert(format!("node.{node}"), record.clone());
         }
-        Action::Uncordon { node } | Action::Drain { node } => {
+        Action::Uncordon { node } | Action::Drain { node, .. } => {
             if let Some(node) = cluster.nodes.get_mut(node) {
                 node.unschedulable = matches!(action, Action::Drain { .. });
             }

@@ -148,9 +148,10 @@ pub enum Action {
     Uncordon {
         node: String,
     },
-    /// Move a node's pods elsewhere; PodDisruptionBudgets are honoured.
+    /// Move a node's pods elsewhere; PodDisruptionBudgets are honoured, for ever or for so many seconds.
     Drain {
         node: String,
+        force_after: Option<u64>,
     },
     /// Take an etcd member out of the cluster; it is found by the machine's peer address, and removed by its ID.
     RemoveMember {
@@ -332,7 +333,10 @@ impl fmt::Display for Action {
             Action::StartUnit { unit } => write!(f, "start {unit}"),
             Action::DropUnit { unit, .. } => write!(f, "stop {unit} and remove it"),
             Action::Uncordon { node } => write!(f, "let node {node} take work again"),
-            Action::Drain { .. } => f.write_str("move its pods elsewhere"),
+            Action::Drain { force_after: None, .. } => f.write_str("move its pods elsewhere"),
+            Action::Drain { force_after: Some(seconds), .. } => {
+                write!(f, "move its pods elsewhere; after {seconds} s whatever a PodDisruptionBudget says")
+            }
             Action::RemoveMember { .. } => f.write_str("remove its member from etcd, by ID"),
             Action::DeleteNode { node } => write!(f, "delete node {node}"),
             Action::Wipe { keep } if keep.is_empty() => f.write_str("kubeadm reset, and wipe what that leaves"),

@@ -169,7 +169,10 @@ impl Action {
             Action::StartUnit { unit } => (vec![part("machine/start.sh", json!({ "unit": unit }))?], 2),
             Action::DropUnit { unit, files } => (vec![part("machine/drop-unit.sh", json!({ "unit": unit, "files": files }))?], 2),
             Action::Uncordon { node } => (cluster("kubernetes/uncordon.sh", json!({ "node": node }))?, 2),
-            Action::Drain { node } => (cluster("kubernetes/drain.sh", json!({ "node": node }))?, 15),
+            Action::Drain { node, force_after } => {
+                let context = json!({ "node": node, "force_after": force_after });
+                (cluster("kubernetes/drain.sh", context)?, 15 + force_after.unwrap_or_default().div_ceil(60))
+            }
             Action::RemoveMember { node, address } => {
                 (vec![part("kubernetes/remove-member.sh", json!({ "node": node, "peer": peer(address) }))?], 3)
             }

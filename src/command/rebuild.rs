@@ -1,19 +1,25 @@
 //! `hostler rebuild`: the disk was replaced, the system reinstalled, or the machine misbehaves: it leaves and joins anew.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use jiff::SignedDuration;
 
 use super::known;
 use super::rounds::{Common, Order, Typed, carry_out};
 use super::take_over::TakingOver;
 use super::{connect, write_inventory};
+use crate::event::Event;
 use crate::inventory::{self, Inventory, MachineName};
 use crate::plan::{Goal, Plan};
 use crate::report::{ExitStatus, Failure, Reporter};
 use crate::snapshot::{self, Snapshot};
 use crate::ssh::{self, Reason, Session, fingerprint};
+
+/// Between two attempts to reach a machine.
+const PAUSE: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -32,6 +38,12 @@ pub struct Arguments {
     /// Make the new cluster without asking; the name is the cluster's
     #[arg(long, value_name = "NAME", requires = "new_cluster")]
     yes_new_cluster: Option<String>,
+    /// Take its pods away after this time, whatever a PodDisruptionBudget says: 90s, 10m
+    #[arg(long, value_name = "TIME", value_parser = crate::command::transcode::length, conflicts_with_all = ["from", "new_cluster"])]
+    force_after: Option<SignedDuration>,
+    /// Wait until the machine can be reached, if it can't be now [default: an hour]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = crate::command::transcode::length)]
+    wait: Option<SignedDuration>,
     /// Carry the plan out without asking, and accept the machine's new host key
     #[arg(long, short)]
     yes: bool,
@@ -44,7 +56,34 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     let name = known(&inventory, &arguments.machine)?;
     let order = order(&inventory, name.clone(), arguments)?;
     rotate_host_key(&inventory, &name, arguments, reporter).await?;
+    let (status, plan) = carry_out(&order, &arguments.common, false, reporter).await?;
+    let Some(wait) = arguments.wait.filter(|_| status == ExitStatus::Unreachable) else { return Ok((status, plan)) };
+    // What must be done in the cluster is done; the rest is the machine's.
+    if !reached(&inventory, &name, arguments, wait.unsigned_abs(), reporter).await? {
+        return Ok((status, plan));
+    }
+    rotate_host_key(&inventory, &name, arguments, reporter).await?;
     carry_out(&order, &arguments.common, false, reporter).await
+}
+
+/// Waits, at most so long, until somebody answers at the machine's address; with which key is for later to say.
+async fn reached(inventory: &Inventory, name: &MachineName, arguments: &Arguments, limit: Duration, reporter: &Reporter) -> Result<bool> {
+    let target = connect::target(name, &inventory.machines[name.as_str()])?;
+    let until = Instant::now() + limit;
+    loop {
+        let access = connect::access(ssh::Limits::default(), inventory, &arguments.common.connecting, reporter)?;
+        match Session::connect(&target, &access).await {
+            Err(error) if error.passes() => {}
+            _ => return Ok(true),
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let line = format!("waits for {name} to be reached, at most {} min", left.as_secs().div_ceil(60));
+        reporter.events().send(Event::Note { line });
+        tokio::time::sleep(PAUSE.min(left)).await;
+    }
 }
 
 fn order(inventory: &Inventory, machine: MachineName, arguments: &Arguments) -> Result<Order> {
@@ -69,7 +108,10 @@ fn order(inventory: &Inventory, machine: MachineName, arguments: &Arguments) -> 
         return Ok(Order { typed: Some(typed), ..kubeconfig });
     }
     let Some(from) = &arguments.from else {
-        return Ok(Order::new(goal(Goal::Rebuild(machine.clone()))?, arguments.yes));
+        return Ok(Order::new(
+            goal(Goal::Rebuild { machine: machine.clone(), force_after: arguments.force_after.map(|time| time.unsigned_abs().as_secs()) })?,
+            arguments.yes,
+        ));
     };
     let file = match from {
         Some(file) => file.clone(),

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use jiff::SignedDuration;
 
 use super::rounds::{Common, Order, carry_out};
 use super::{known, write_inventory};
@@ -16,6 +17,9 @@ pub struct Arguments {
     /// It never comes back: what must be done is done in the cluster
     #[arg(long)]
     dead: bool,
+    /// Take its pods away after this time, whatever a PodDisruptionBudget says: 90s, 10m
+    #[arg(long, value_name = "TIME", value_parser = crate::command::transcode::length)]
+    force_after: Option<SignedDuration>,
     /// Take its line out of the inventory, too
     #[arg(long)]
     edit: bool,
@@ -33,7 +37,11 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     let stranger = MachineName::new(&arguments.machine).filter(|name| arguments.dead && !inventory.machines.contains_key(name.as_str()));
     let listed = stranger.is_none();
     let name = stranger.map_or_else(|| known(&inventory, &arguments.machine), Ok)?;
-    let goal = Goal::Remove { machine: name.clone(), dead: arguments.dead };
+    let goal = Goal::Remove {
+        machine: name.clone(),
+        dead: arguments.dead,
+        force_after: arguments.force_after.map(|time| time.unsigned_abs().as_secs()),
+    };
     let (status, plan) = carry_out(&Order::new(goal, arguments.yes), &arguments.common, false, reporter).await?;
     if status == ExitStatus::Done && listed {
         let file = &arguments.common.inventory;

@@ -145,7 +145,9 @@ async fn left_behind(
         let at_work: Vec<(MachineName, String)> = seen
             .iter()
             .filter_map(|(name, observation)| match observation {
-                Observation::Facts(facts) => facts.lock.as_ref().filter(|lock| lock.left_behind).map(|lock| (name.clone(), lock.step.clone())),
+                Observation::Facts(facts) => {
+                    facts.lock.as_ref().filter(|lock| lock.left_behind).map(|lock| (name.clone(), lock.step.clone()))
+                }
                 Observation::Unreachable(_) => None,
             })
             .collect();
@@ -219,7 +221,7 @@ pub async fn carry_out(order: &Order, common: &Common, from_source: bool, report
 /// The highest of what went wrong.
 fn status(outcome: &Outcome, done: &Plan, goal: &Goal, seen: &BTreeMap<MachineName, Observation>) -> ExitStatus {
     // That a dead machine can't be reached is what was said of it.
-    let dead = |name: &MachineName| matches!(goal, Goal::Remove { machine, dead: true } if machine == name);
+    let dead = |name: &MachineName| matches!(goal, Goal::Remove { machine, dead: true, .. } if machine == name);
     let unreachable = seen.iter().any(|(name, observation)| matches!(observation, Observation::Unreachable(_)) && !dead(name));
     ExitStatus::highest([
         if outcome.failed.is_empty() && outcome.blocked.is_empty() { ExitStatus::Done } else { ExitStatus::Failed },

@@ -21,13 +21,14 @@ pub enum Goal {
     /// One machine is in the cluster; the others stay as they are.
     Add(MachineName),
     /// One machine leaves the cluster as far as it is in it, is wiped as far as there is something to wipe, and joins anew.
-    Rebuild(MachineName),
+    /// `force_after`: seconds after which no PodDisruptionBudget keeps its pods there; `None`: never.
+    Rebuild { machine: MachineName, force_after: Option<u64> },
     /// The only control plane is made anew from a snapshot; nobody else is touched.
     Restore { machine: MachineName, snapshot: Snapshot },
     /// The cluster is lost for good: its machines begin a new one.
     NewCluster(MachineName),
-    /// One machine leaves the cluster. `dead`: it will never be reached again.
-    Remove { machine: MachineName, dead: bool },
+    /// One machine leaves the cluster. `dead`: it will never be reached again. `force_after` as of [`Goal::Rebuild`].
+    Remove { machine: MachineName, dead: bool, force_after: Option<u64> },
     /// No machine is in a cluster.
     Reset,
     /// Another goal, for which these machines are wiped of what is not this cluster's.
@@ -54,7 +55,7 @@ impl Goal {
     pub fn asks(&self, inventory: &Inventory) -> BTreeSet<MachineName> {
         let one = match self {
             Goal::Up | Goal::Reset | Goal::Restore { .. } | Goal::NewCluster(_) => return inventory.machines.keys().cloned().collect(),
-            Goal::Add(name) | Goal::Rebuild(name) | Goal::Remove { machine: name, .. } => name,
+            Goal::Add(name) | Goal::Rebuild { machine: name, .. } | Goal::Remove { machine: name, .. } => name,
             Goal::TakeOver { machines, goal } => return &goal.asks(inventory) | machines,
         };
         inventory.control_planes().map(|(name, _)| name).chain([one]).cloned().collect()
@@ -64,7 +65,7 @@ impl Goal {
     #[must_use]
     pub fn then(self) -> Goal {
         match self {
-            Goal::Rebuild(machine) | Goal::Restore { machine, .. } => Goal::Add(machine),
+            Goal::Rebuild { machine, .. } | Goal::Restore { machine, .. } => Goal::Add(machine),
             Goal::NewCluster(_) => Goal::Up,
             Goal::TakeOver { goal, .. } => goal.then(),
             goal => goal,
@@ -84,12 +85,13 @@ pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &
     match goal {
         Goal::Up => plan(inventory, manifest, seen),
         Goal::Add(name) => only(inventory, manifest, seen, name),
-        Goal::Remove { machine, dead } => {
+        Goal::Remove { machine, dead, force_after } => {
             let mut planner = Planner::new(inventory, manifest, seen);
+            planner.force_after = *force_after;
             leave(&mut planner, seen, machine, *dead);
             Ok(planner.finish())
         }
-        Goal::Rebuild(name) => rebuild(inventory, manifest, seen, name),
+        Goal::Rebuild { machine, force_after } => rebuild(inventory, manifest, seen, machine, *force_after),
         Goal::Restore { machine, snapshot } => restore(inventory, manifest, seen, machine, snapshot),
         Goal::NewCluster(name) => new_cluster(inventory, manifest, seen, name),
         Goal::Reset => {
@@ -101,8 +103,15 @@ pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &
     }
 }
 
-fn rebuild(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>, name: &MachineName) -> Result<Plan> {
+fn rebuild(
+    inventory: &Inventory,
+    manifest: &Manifest,
+    seen: &BTreeMap<MachineName, Observation>,
+    name: &MachineName,
+    force_after: Option<u64>,
+) -> Result<Plan> {
     let mut planner = Planner::new(inventory, manifest, seen);
+    planner.force_after = force_after;
     let another = planner.facts.get(name).copied().is_some_and(|facts| other_cluster(&mut planner, name, facts, refusal::take_over(name)));
     if !another {
         leave(&mut planner, seen, name, true);
@@ -398,7 +407,7 @@ fn out(
             at(Stage::Leave, "drain"),
             speaker,
             format!("{name} leaves the cluster"),
-            Action::Drain { node: name.to_string() },
+            Action::Drain { node: name.to_string(), force_after: planner.force_after },
             [],
         ));
     }

@@ -21,6 +21,8 @@ pub struct Planner<'a> {
     pub only: Option<&'a MachineName>,
     /// What a cluster that is lost begins anew from.
     pub restore: Option<&'a Snapshot>,
+    /// Seconds after which a drain no longer minds PodDisruptionBudgets.
+    pub force_after: Option<u64>,
     /// Machines that a refusal keeps as they are.
     pub refused: BTreeSet<&'a MachineName>,
     /// No cluster may be made or joined in this run.
@@ -52,6 +54,7 @@ impl<'a> Planner<'a> {
             speaker: None,
             only: None,
             restore: None,
+            force_after: None,
             refused: BTreeSet::new(),
             cluster_refused: false,
             last_restart: None,
