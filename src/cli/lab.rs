@@ -24,11 +24,14 @@ pub enum LabCommand {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
-    /// Make the lab's API server reachable on 127.0.0.1 until Ctrl-C
+    /// Make the lab's API server, and the status page of films where there is one, reachable on 127.0.0.1 until Ctrl-C
     Open {
-        /// Port on 127.0.0.1
+        /// Port on 127.0.0.1 for the API server; 0: any that is free
         #[arg(long, default_value_t = 6443)]
         port: u16,
+        /// Port on 127.0.0.1 for the status page; 0: any that is free
+        #[arg(long, default_value_t = 30080)]
+        page_port: u16,
     },
     /// Join stdin and stdout to a TCP port in the lab's network (for ssh's ProxyCommand)
     Connect {

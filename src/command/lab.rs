@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::net::TcpListener;
 
 use super::connect::Connecting;
 use super::rounds::Common;
 use super::take_over::TakingOver;
 use super::up::{self, Up};
 use crate::cli::lab::LabCommand;
+use crate::inventory;
 use crate::lab::{self, Options, access, namespace, state::LabState};
 use crate::plan::Plan;
 use crate::report::{ExitStatus, Reporter};
@@ -41,7 +43,7 @@ pub async fn run(command: LabCommand, reporter: &Reporter) -> Result<(u8, Option
         LabCommand::List => list()?,
         LabCommand::Ssh { machine, command } => return Ok((ssh(&machine, &command)?, None)),
         LabCommand::Exec { command } => return Ok((exec(&command)?, None)),
-        LabCommand::Open { port } => open(port).await?,
+        LabCommand::Open { port, page_port } => open(port, page_port).await?,
         LabCommand::Connect { host, port } => connect(&host, port)?,
         LabCommand::Cut { machine } => lab::cut(&machine, events).await?,
         LabCommand::On { machines } => lab::on(&machines, events).await?,
@@ -106,22 +108,34 @@ fn exit_status(status: std::process::ExitStatus) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
-/// Forwards a port of 127.0.0.1 to the API server of the first control plane, until it is stopped.
-async fn open(port: u16) -> Result<()> {
+/// Forwards ports of 127.0.0.1 to the first control plane, until it is stopped: to the API server and, where films are encoded, to the
+/// status page.
+async fn open(port: u16, page: u16) -> Result<()> {
     lab::require_root("open")?;
     let state = LabState::existing()?;
     let machine = state.machines.iter().find(|machine| machine.control_plane).context("the lab has no control plane")?;
-    let target = SocketAddr::new(IpAddr::V4(machine.address), 6443);
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+    let (api, listener) = listen(machine.address, 6443, port, "--port").await?;
+    let at = listener.local_addr()?;
+    println!("https://{at} leads to {} ({api}), until Ctrl-C", machine.name);
+    println!("kubectl --kubeconfig {} --server https://{at} --tls-server-name {} get nodes", lab::kubeconfig().display(), machine.address);
+    // Whatever is wrong with the inventory is for `up` to say.
+    let films = inventory::load(&lab::inventory_file()).ok().and_then(|inventory| inventory.transcode);
+    let Some(films) = films else { return forward(listener, api).await };
+    let (target, page) = listen(machine.address, films.page_port, page, "--page-port").await?;
+    println!("http://{} shows what becomes of films ({target})", page.local_addr()?);
+    tokio::try_join!(forward(listener, api), forward(page, target))?;
+    Ok(())
+}
+
+/// A port of a machine, and a listener on 127.0.0.1 for it; `option` chooses another one.
+async fn listen(address: Ipv4Addr, target: u16, port: u16, option: &str) -> Result<(SocketAddr, TcpListener)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
-        .with_context(|| format!("127.0.0.1:{port} can't be listened at\nhint: --port takes another"))?;
-    println!("https://{} leads to {} ({target}), until Ctrl-C", listener.local_addr()?, machine.name);
-    println!(
-        "kubectl --kubeconfig {} --server https://{} --tls-server-name {} get nodes",
-        lab::kubeconfig().display(),
-        listener.local_addr()?,
-        machine.address
-    );
+        .with_context(|| format!("127.0.0.1:{port} can't be listened at\nhint: {option} takes another"))?;
+    Ok((SocketAddr::new(IpAddr::V4(address), target), listener))
+}
+
+async fn forward(listener: TcpListener, target: SocketAddr) -> Result<()> {
     loop {
         let (mut near, _) = listener.accept().await?;
         tokio::spawn(async move {

@@ -73,7 +73,7 @@ async fn reached(inventory: &Inventory, name: &MachineName, arguments: &Argument
     loop {
         let access = connect::access(ssh::Limits::default(), inventory, &arguments.common.connecting, reporter)?;
         match Session::connect(&target, &access).await {
-            Err(error) if error.passes() => {}
+            Err(error) if error.is_retryable() => {}
             _ => return Ok(true),
         }
         let left = until.saturating_duration_since(Instant::now());

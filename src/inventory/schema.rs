@@ -155,7 +155,7 @@ pub static INVENTORY: Section = Section {
 pub static CLUSTER: Section = Section {
     what: "`cluster`",
     path: "cluster",
-    doc: "What can't be changed once the cluster is there: all but `version`, which `hostler upgrade` changes.",
+    doc: "What can't be changed once the cluster is there. For `version`, `hostler upgrade` is still to come.",
     keys: &[
         Key {
             name: "name",
