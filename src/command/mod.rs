@@ -2,11 +2,14 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::pin::Pin;
 
 use anyhow::{Context, Result};
 
+use crate::cli::Command;
 use crate::inventory::{Inventory, MachineName};
-use crate::report::{ExitStatus, Failure};
+use crate::plan::Plan;
+use crate::report::{ExitStatus, Failure, Reporter};
 
 pub mod add;
 pub mod bundle;
@@ -29,6 +32,37 @@ mod take_over;
 pub mod transcode;
 pub mod up;
 mod workload;
+
+/// Carries a command out: the exit status, and what was carried out where the closing table is to tell of it.
+///
+/// Boxed here, so that the verbs are compiled once, with the library, and not again with each program that runs them.
+///
+/// # Errors
+/// Those of the verb.
+pub fn run(command: Command, json: bool, reporter: &Reporter) -> Pin<Box<dyn Future<Output = Result<(u8, Option<Plan>)>> + '_>> {
+    let carried_out = |(status, plan): (ExitStatus, Plan)| (status as u8, Some(plan));
+    let shown = |()| (0, None);
+    Box::pin(async move {
+        match command {
+            Command::Up(arguments) => up::up(&arguments, false, reporter).await.map(carried_out),
+            Command::Add(arguments) => add::run(&arguments, reporter).await.map(carried_out),
+            Command::Rebuild(arguments) => rebuild::run(&arguments, reporter).await.map(carried_out),
+            Command::Remove(arguments) => remove::run(&arguments, reporter).await.map(carried_out),
+            Command::Reset(arguments) => reset::run(&arguments, reporter).await.map(carried_out),
+            Command::Plan(arguments) => up::show(&arguments, json, reporter).await.map(|status| (status as u8, None)),
+            Command::Status(arguments) => status::run(&arguments, json, reporter).await.map(|status| (status as u8, None)),
+            Command::Init(arguments) => init::run(&arguments, reporter).await.map(shown),
+            Command::Render(arguments) => render::run(&arguments, reporter).await.map(shown),
+            Command::Schema => schema::run(reporter).await.map(shown),
+            Command::Kubeconfig(arguments) => kubeconfig::run(&arguments, reporter).await.map(shown),
+            Command::Snapshot(arguments) => snapshot::run(&arguments, reporter).await.map(shown),
+            Command::Bundle(verb) => bundle::run(&verb, json, reporter).await.map(shown),
+            Command::Probe(arguments) => match probe::run(arguments).await? {},
+            Command::Transcode(arguments) => transcode::run(arguments, json).await.map(|status| (status, None)),
+            Command::Lab(arguments) => lab::run(arguments, reporter).await,
+        }
+    })
+}
 
 /// The machine of the inventory that was meant.
 fn known(inventory: &Inventory, said: &str) -> Result<MachineName> {

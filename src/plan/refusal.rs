@@ -347,7 +347,10 @@ fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
             None,
             "version",
             format!("the cluster `{name}` runs Kubernetes {}, and `up` does not change that to {version}", cluster.version),
-            format!("`hostler upgrade` is to do that, and is still to come; until then write `version: {}` into the inventory", cluster.version),
+            format!(
+                "`hostler upgrade` is to do that, and is still to come; until then write `version: {}` into the inventory",
+                cluster.version
+            ),
         );
     }
     let renamed: Vec<(MachineName, String)> =
