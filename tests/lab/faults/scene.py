@@ -104,7 +104,7 @@ class Scene:
 
         def on_begin(machine, step):
             nonlocal count
-            count += 1
+            count += step != "look"
             last = step in ("nodes", "probe", "verify")
             for trigger in triggers:
                 if trigger.due(machine, step, count, last):
