@@ -144,7 +144,7 @@ read_system() {
             gsub(/[ \t]+/, " ")
             print "sysctl", name, $0
         }
-        FILENAME == "/proc/mounts" && $2 == "/" && $4 ~ /^ro(,|$)/ { print "read-only" }
+        FILENAME == "/proc/mounts" && $2 ~ "^/(etc|opt|usr|usr/local|var|var/lib)?$" { read_only[$2] = $4 ~ /^ro(,|$)/ }
         FILENAME == "/var/lib/dpkg/status" && $1 == "Package:" { package = $2 }
         FILENAME == "/var/lib/dpkg/status" && $1 == "Status:" && $4 !~ /^(installed|config-files|not-installed|triggers-.*)$/ { print "dpkg-half", package }
         FILENAME == "/proc/meminfo" && $1 == "MemTotal:" { print "memory", $2 }
@@ -165,7 +165,10 @@ read_system() {
         }
         # State 0A is LISTEN.
         FILENAME ~ "^/proc/net/tcp" && $4 == "0A" { sub(/.*:/, "", $2); print "port-hex", $2 }
-        END { print "cpus", cpus + 0 }
+        END {
+            print "cpus", cpus + 0
+            for (path in read_only) if (read_only[path]) print "read-only", path
+        }
     ' "$@"
 }
 

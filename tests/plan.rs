@@ -119,7 +119,7 @@ struct MachineDeviation {
     ports: BTreeMap<u16, String>,
     apt_lock: Option<String>,
     dpkg_half: Vec<String>,
-    read_only: bool,
+    read_only: Vec<String>,
     /// Files of kubeadm that can't be read any more.
     damaged: Vec<String>,
     /// Folders that films go through, where they are more than just there for their owner.
@@ -386,7 +386,7 @@ impl MachineDeviation {
         facts.ports.extend(self.ports.clone());
         facts.apt_lock.clone_from(&self.apt_lock);
         facts.dpkg_half.clone_from(&self.dpkg_half);
-        facts.read_only = self.read_only;
+        facts.read_only.extend(self.read_only.iter().cloned());
         facts.kubernetes.damaged.clone_from(&self.damaged);
         for (path, state) in &self.shares {
             let state = match state.as_str() {

@@ -114,8 +114,8 @@ pub struct Facts {
     pub apt_lock: Option<String>,
     /// Packages that dpkg did not bring to their end. Not asked of a machine that is in a cluster.
     pub dpkg_half: Vec<String>,
-    /// Whether its root file system is read-only.
-    pub read_only: bool,
+    /// Mount points of its system that are read-only: `/`, `/opt`.
+    pub read_only: BTreeSet<String>,
     /// Things of others that will be in the way: `k3s`, `docker's containerd`.
     pub foreign: Vec<String>,
 }

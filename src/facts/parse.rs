@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
             "snapshot-failed" => facts.snapshot_failed = true,
             "apt-lock" => facts.apt_lock = Some(format!("{} (process {})", fields.word()?, fields.word()?)),
             "dpkg-half" => facts.dpkg_half.push(fields.text()?),
-            "read-only" => facts.read_only = true,
+            "read-only" => drop(facts.read_only.insert(fields.text()?)),
             "time-zone" => facts.time_zone = fields.text()?,
             "unit" | "other-unit" => self.unit(key == "unit", fields)?,
             "clock-synchronized" => facts.clock_synchronized = true,

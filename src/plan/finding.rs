@@ -144,9 +144,10 @@ impl Look<'_> {
             let then = self.then("", "port", "left as it is");
             self.find("a port in use", place, "Kubernetes listens there", then);
         }
-        if facts.read_only {
+        if !facts.read_only.is_empty() {
             let then = self.then("", "read-only", "left as it is");
-            self.find("a read-only file system", "/", "nothing can be installed", then);
+            let paths: Vec<&str> = facts.read_only.iter().map(String::as_str).collect();
+            self.find("a read-only file system", paths.join(", "), "nothing can be installed", then);
         }
         if facts.nameservers.is_empty() {
             self.find("no nameserver", "/etc/resolv.conf", "CoreDNS does not start here without one", "left as it is: name one there");

@@ -82,9 +82,11 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         let reason = format!("an earlier cluster left {} there", facts.kubernetes.leftovers.join(", "));
         let way_out = format!("look what it is; `--take-over {name}` with up, add or rebuild wipes it first");
         planner.refuse(Some(name), "not-blank", reason, way_out);
-    } else if facts.read_only {
-        let way_out = "look why (`dmesg`): a disk that fails is mounted so; then `mount -o remount,rw /`, or a restart, and run again";
-        planner.refuse(Some(name), "read-only", "its root file system is read-only", way_out);
+    } else if !facts.read_only.is_empty() {
+        let paths: Vec<&str> = facts.read_only.iter().map(String::as_str).collect();
+        let reason = format!("{} is mounted read-only, and nothing can be written there", paths.join(", "));
+        let way_out = "look why (`dmesg`): a disk that fails is mounted so; then remount it writable, or restart the machine, and run again";
+        planner.refuse(Some(name), "read-only", reason, way_out);
     } else if let Some(least) = no_room(facts) {
         let reason = format!("{} MB of its disk are free, and {least} MB are needed", facts.disk_free / 1024);
         planner.refuse(Some(name), "disk", reason, "make room in the file system of /var/lib, and run again: `du -xh / | sort -h | tail` tells what is big");

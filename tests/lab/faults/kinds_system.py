@@ -10,7 +10,8 @@ HOLD = r"""exec perl -e '
     use Fcntl;
     $0 = "unattended-upgr";
     open(F, ">>", "/var/lib/dpkg/lock-frontend") or die;
-    fcntl(F, F_SETLKW, pack("s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0)) or die;
+    my $lock = pack("s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0);
+    fcntl(F, F_SETLKW, $lock) or die;
     sleep 900;'"""
 LISTEN = r"""exec perl -e '
     use IO::Socket::INET;
@@ -35,13 +36,16 @@ class DiskFull(Fault):
 
 
 class ReadOnly(Fault):
+    """What is written to can't be made read-only as a whole while somebody writes; a mount of its own over each folder can."""
+
     kind = "root read-only (bind remount)"
+    folders = "/etc /opt /usr/local"
 
     def inject(self, scene):
-        self.machine.sh("mount -o remount,bind,ro /")
+        self.machine.sh(f"for path in {self.folders}; do mount --bind $path $path && mount -o remount,bind,ro $path; done")
 
     def undo(self):
-        self.machine.sh("mount -o remount,bind,rw /")
+        self.machine.sh(f"for path in {self.folders}; do ! grep -q \" $path ext4 ro\" /proc/mounts || umount -l $path; done")
 
 
 class AptHeld(Fault):

@@ -63,7 +63,7 @@ class Draw:
         """A fault after so many steps began anywhere; `machine`: None for hostler's own process."""
         kind = self.kind(wheres, among, early=False, machines=[machine] if machine else [])
         after = self.chance.choice([0.0, self.chance.uniform(0, 2)])
-        return Trigger(self.fault(kind, machine), count=self.chance.randint(1, steps), after=after)
+        return Trigger(self.fault(kind, machine), count=self.chance.randint(0, steps), after=after)
 
 
 class Round:
@@ -89,7 +89,7 @@ def draw(seed, lab, done):
                 kind = drawn.kind(("any",) if among else ("node",), among, early=False, machines=[machine])
                 before.append(drawn.fault(kind, machine))
         for machine in chance.sample(lab.machines, chance.randint(1, 2)):
-            triggers.append(drawn.meanwhile(machine, ("any", "node"), 10))
+            triggers.append(drawn.meanwhile(machine, ("any", "node"), 6))
         words, new = ["up"], []
     elif name == "whole":
         before, new, words = [], lab.machines, ["up"]
@@ -106,7 +106,7 @@ def draw(seed, lab, done):
             others = [machine for machine in lab.control_planes if machine not in new]
             triggers.append(drawn.meanwhile(chance.choice(others), ("any", "node"), 25, SPEAKERS))
     if chance.random() < 0.45:
-        triggers.append(drawn.meanwhile(None, ("hostler",), 12 if name == "mend" else 30))
+        triggers.append(drawn.meanwhile(None, ("hostler",), 6 if name == "mend" else 25))
     return Round(name, words, new, before, triggers, plain=chance.random() < 0.6)
 
 
