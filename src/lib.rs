@@ -11,6 +11,7 @@ pub mod computer;
 pub mod event;
 pub mod execute;
 pub mod facts;
+pub mod interrupt;
 pub mod inventory;
 pub mod kubeconfig;
 pub mod lab;

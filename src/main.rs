@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hostler::cli::{Cli, Output};
 use hostler::command;
+use hostler::interrupt::told_to_end;
 use hostler::report::{ExitStatus, Paint, Reporter, Style, error_text, log};
 
 #[tokio::main]
@@ -16,7 +17,21 @@ async fn main() -> ExitCode {
     // A verb that only looks prints one value as JSON, not a line an event.
     let streams = logged;
     let reporter = Reporter::start(Style::detect(json && streams), verb, if logged { log::default_folder() } else { None });
-    match command::run(command, json, &reporter).await {
+    let work = command::run(command, json, &reporter);
+    // The other verbs have nothing half done, or end in a way of their own.
+    let ended = if logged {
+        tokio::select! {
+            ended = work => ended,
+            Ok(interrupt) = told_to_end() => {
+                reporter.break_off(interrupt.by).await;
+                // At once: what this process still waits for is nobody's any more.
+                std::process::exit(interrupt.status());
+            }
+        }
+    } else {
+        work.await
+    };
+    match ended {
         Ok((status, plan)) => {
             reporter.finish(plan.as_ref()).await;
             ExitCode::from(status)

@@ -94,6 +94,8 @@ about_system() {
         /proc/net/fib_trie /proc/net/if_inet6 /proc/filesystems "/lib/modules/$kernel/modules.builtin"; do
         [ -r "$file" ] && set -- "$@" "$file"
     done
+    # Only where packages are to come.
+    [ -e /etc/kubernetes/kubelet.conf ] || [ ! -r /var/lib/dpkg/status ] || set -- "$@" /var/lib/dpkg/status
     if ! command -v ss > /dev/null; then
         for file in /proc/net/tcp /proc/net/tcp6; do
             [ -r "$file" ] && set -- "$@" "$file"
@@ -142,6 +144,9 @@ read_system() {
             gsub(/[ \t]+/, " ")
             print "sysctl", name, $0
         }
+        FILENAME == "/proc/mounts" && $2 ~ "^/(etc|opt|usr|usr/local|var|var/lib)?$" { read_only[$2] = $4 ~ /^ro(,|$)/ }
+        FILENAME == "/var/lib/dpkg/status" && $1 == "Package:" { package = $2 }
+        FILENAME == "/var/lib/dpkg/status" && $1 == "Status:" && $4 !~ /^(installed|config-files|not-installed|triggers-.*)$/ { print "dpkg-half", package }
         FILENAME == "/proc/meminfo" && $1 == "MemTotal:" { print "memory", $2 }
         FILENAME == "/proc/meminfo" && $1 == "MemAvailable:" { print "memory-available", $2 }
         FILENAME == "/proc/loadavg" { print "load", $1 }
@@ -160,7 +165,10 @@ read_system() {
         }
         # State 0A is LISTEN.
         FILENAME ~ "^/proc/net/tcp" && $4 == "0A" { sub(/.*:/, "", $2); print "port-hex", $2 }
-        END { print "cpus", cpus + 0 }
+        END {
+            print "cpus", cpus + 0
+            for (path in read_only) if (read_only[path]) print "read-only", path
+        }
     ' "$@"
 }
 
@@ -287,6 +295,21 @@ about_units() {
     esac
 }
 
+about_apt() {
+    [ ! -e /etc/kubernetes/kubelet.conf ] && [ -e /var/lib/dpkg/lock ] || return 0
+    for inode in $(stat -c %i /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock 2> /dev/null); do
+        while read -r _ _ _ _ process place _; do
+            case $place in
+            *":$inode")
+                first "/proc/$process/comm" || line='a process'
+                say apt-lock "$line" "$process"
+                return
+                ;;
+            esac
+        done < /proc/locks
+    done
+}
+
 about_others() {
     for program in k3s rke2 k0s microk8s; do
         for folder in /usr/local/bin /usr/bin /opt/bin /opt/rke2/bin /snap/bin; do
@@ -309,14 +332,20 @@ about_kubernetes() {
         done
     fi
     set --
-    for file in /etc/kubernetes/*.conf /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /var/lib/kubelet/pki/kubelet.crt \
-        /var/lib/kubelet/pki/kubelet-client-current.pem; do
+    for file in /etc/kubernetes/manifests/kube-*.yaml /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/*.conf /etc/kubernetes/pki/*.crt \
+        /etc/kubernetes/pki/etcd/*.crt /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet-client-current.pem; do
         [ -r "$file" ] && set -- "$@" "$file"
     done
     # Of the files only what is public is printed: certificates, never keys.
     [ $# = 0 ] || awk '
+        # Each kind of file ends with something without which it is half a file.
+        function whole() { if (file != "" && !ended) print "damaged", file }
         BEGIN { OFS = "\t" }
-        FNR == 1 { inside = 0 }
+        FNR == 1 { whole(); file = FILENAME; ended = inside = 0 }
+        file ~ /\.yaml$/ && /^status:/ { ended = 1 }
+        file ~ /\.conf$/ && $1 ~ /^(client-key|client-key-data|token):$/ && $2 != "" { ended = 1 }
+        file !~ /\.(yaml|conf)$/ && /^-----END CERTIFICATE-----/ { ended = 1 }
+        END { whole() }
         { sub(/\r$/, "") }
         /^-----END CERTIFICATE-----/ { if (inside) print "certificate", FILENAME, der; inside = 0 }
         inside { der = der $0 }
@@ -443,6 +472,7 @@ about_machine() {
     about_asked
     about_files
     about_units
+    about_apt
     about_others
     about_kubernetes
     about_runs

@@ -113,6 +113,15 @@ struct MachineDeviation {
     snapshot_failed: bool,
     /// Free hundredths of its disk.
     disk_free: Option<u64>,
+    /// Free MB of its disk.
+    room: Option<u64>,
+    /// Ports that other programs listen at, and their names.
+    ports: BTreeMap<u16, String>,
+    apt_lock: Option<String>,
+    dpkg_half: Vec<String>,
+    read_only: Vec<String>,
+    /// Files of kubeadm that can't be read any more.
+    damaged: Vec<String>,
     /// Folders that films go through, where they are more than just there for their owner.
     shares: BTreeMap<String, String>,
     /// The step that works on it, for so many seconds.
@@ -371,6 +380,14 @@ impl MachineDeviation {
         if let Some(percent) = self.disk_free {
             (facts.disk_size, facts.disk_free) = (100 << 20, percent << 20);
         }
+        if let Some(room) = self.room {
+            (facts.disk_size, facts.disk_free) = (100 << 20, room << 10);
+        }
+        facts.ports.extend(self.ports.clone());
+        facts.apt_lock.clone_from(&self.apt_lock);
+        facts.dpkg_half.clone_from(&self.dpkg_half);
+        facts.read_only.extend(self.read_only.iter().cloned());
+        facts.kubernetes.damaged.clone_from(&self.damaged);
         for (path, state) in &self.shares {
             let state = match state.as_str() {
                 "missing" => ShareState::Missing,

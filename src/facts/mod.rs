@@ -110,6 +110,12 @@ pub struct Facts {
     pub snapshot_failed: bool,
     /// Of /etc/localtime: `Europe/Berlin`. Empty where it is not told.
     pub time_zone: String,
+    /// Who holds apt's or dpkg's lock: `unattended-upgr (process 812)`. Not asked of a machine that is in a cluster.
+    pub apt_lock: Option<String>,
+    /// Packages that dpkg did not bring to their end. Not asked of a machine that is in a cluster.
+    pub dpkg_half: Vec<String>,
+    /// Mount points of its system that are read-only: `/`, `/opt`.
+    pub read_only: BTreeSet<String>,
     /// Things of others that will be in the way: `k3s`, `docker's containerd`.
     pub foreign: Vec<String>,
 }
@@ -182,6 +188,8 @@ pub struct KubernetesFacts {
     pub node: Option<String>,
     /// Files of an earlier cluster that block `kubeadm init` or `join`: manifests, pki, etcd data.
     pub leftovers: Vec<String>,
+    /// Files that kubeadm or kubelet wrote and nobody can read any more: cut by a power failure, most likely.
+    pub damaged: Vec<String>,
     /// When certificates end, seconds since the epoch, by kubeadm's names: `apiserver`, `etcd-server`, `admin.conf`, `ca`; kubelet's
     /// own are `kubelet-client` and `kubelet-server`.
     pub certificates: BTreeMap<String, i64>,

@@ -145,12 +145,16 @@ impl<'a> Reader<'a> {
             }
             "snapshot" => facts.snapshot = Some(fields.number()?),
             "snapshot-failed" => facts.snapshot_failed = true,
+            "apt-lock" => facts.apt_lock = Some(format!("{} (process {})", fields.word()?, fields.word()?)),
+            "dpkg-half" => facts.dpkg_half.push(fields.text()?),
+            "read-only" => drop(facts.read_only.insert(fields.text()?)),
             "time-zone" => facts.time_zone = fields.text()?,
             "unit" | "other-unit" => self.unit(key == "unit", fields)?,
             "clock-synchronized" => facts.clock_synchronized = true,
             "other-program" => facts.foreign.push(fields.text()?),
             "joined" => facts.kubernetes.joined = true,
             "control-plane" => self.control_plane = true,
+            "damaged" => facts.kubernetes.damaged.push(fields.text()?),
             "leftover" => facts.kubernetes.leftovers.push(fields.text()?),
             "certificate" | "client-certificate" | "authority" | "server" | "context" => self.kubernetes(fields)?,
             "applied" => drop(facts.applied.insert(fields.text()?, fields.text()?)),
@@ -201,7 +205,13 @@ impl<'a> Reader<'a> {
                 let text = fields.word()?;
                 let certificate =
                     if key == "certificate" { Certificate::from_base64_der(text) } else { Certificate::from_base64_pem(text) };
-                let certificate = certificate.ok_or_else(|| format!("{path} holds no certificate"))?;
+                let Some(certificate) = certificate else {
+                    // A damaged machine has to be seen, or nobody could say what is to be done with it.
+                    if !kubernetes.damaged.iter().any(|known| known == path) {
+                        kubernetes.damaged.push(path.to_owned());
+                    }
+                    return Ok(());
+                };
                 let name = certificate::name(path);
                 if name == "kubelet-client" {
                     self.node[0] = certificate.common_name.strip_prefix("system:node:").map(str::to_owned);

@@ -167,6 +167,13 @@ pub struct KubeadmFragments {
     pub kube_proxy: serde_yaml::Mapping,
 }
 
+impl KubeadmFragments {
+    /// Whether kubelet is told to run with swap on.
+    pub fn tolerates_swap(&self) -> bool {
+        self.kubelet.get("failSwapOn") == Some(&serde_yaml::Value::Bool(false))
+    }
+}
+
 impl MachineName {
     /// `None` unless `name` is a DNS label (RFC 1123).
     pub fn new(name: &str) -> Option<MachineName> {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::planner::{Planner, begun};
 use super::refusal::{self, is_of_another, its_cluster, other_cluster};
 use super::wanted::{self, peer};
-use super::{Plan, Stage, StepId, everything, gate, graph, plan, take_over};
+use super::{Plan, Stage, StepId, everything, finding, gate, graph, plan, take_over};
 use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation};
@@ -61,6 +61,16 @@ impl Goal {
         inventory.control_planes().map(|(name, _)| name).chain([one]).cloned().collect()
     }
 
+    /// Whether it brings the machine in, or sees to it that it is as it should be.
+    pub(super) fn changes(&self, name: &MachineName) -> bool {
+        match self {
+            Goal::Up | Goal::NewCluster(_) => true,
+            Goal::Add(machine) | Goal::Rebuild { machine, .. } | Goal::Restore { machine, .. } => machine == name,
+            Goal::Remove { .. } | Goal::Reset => false,
+            Goal::TakeOver { machines, goal } => machines.contains(name) || goal.changes(name),
+        }
+    }
+
     /// What is left to want when the plan for the goal was carried out: a rebuilt machine is not rebuilt again.
     #[must_use]
     pub fn then(self) -> Goal {
@@ -78,6 +88,17 @@ impl Goal {
 /// # Errors
 /// Only a defect: a template that can't be filled in.
 pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
+    let mut plan = steps_for(goal, inventory, manifest, seen)?;
+    plan.findings = finding::findings(goal, &Planner::new(inventory, manifest, seen), &plan);
+    Ok(plan)
+}
+
+pub(super) fn steps_for(
+    goal: &Goal,
+    inventory: &Inventory,
+    manifest: &Manifest,
+    seen: &BTreeMap<MachineName, Observation>,
+) -> Result<Plan> {
     let refusals = refusal::at_work(inventory, seen);
     if !refusals.is_empty() {
         return Ok(Plan { schema: 1, refusals, ..Plan::default() });

@@ -39,8 +39,7 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
         let packages = missing.iter().map(|(_, package)| (*package).to_owned()).collect();
         planner.step(at("packages"), name, format!("there is no {}", programs.join(", ")), Action::InstallPackages { packages }, []);
     }
-    let tolerates_swap = planner.inventory.kubeadm.kubelet.get("failSwapOn") == Some(&serde_yaml::Value::Bool(false));
-    if !(tolerates_swap || facts.swap.is_empty() && facts.swap_at_boot.is_empty()) {
+    if !(planner.inventory.kubeadm.tolerates_swap() || facts.swap.is_empty() && facts.swap_at_boot.is_empty()) {
         let reason = if facts.swap.is_empty() {
             format!("swap would be on after the next start ({})", facts.swap_at_boot.join(", "))
         } else {

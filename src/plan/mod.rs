@@ -13,6 +13,7 @@ use crate::inventory::{Inventory, MachineName};
 
 pub mod cluster;
 pub mod documents;
+mod finding;
 mod gate;
 pub mod goal;
 mod graph;
@@ -25,6 +26,7 @@ pub mod verify;
 pub mod wanted;
 pub mod workload;
 
+pub use finding::Finding;
 pub use goal::{Goal, plan_for};
 use planner::Planner;
 
@@ -65,6 +67,8 @@ pub struct Plan {
     pub refusals: Vec<Refusal>,
     /// Worth knowing, but nothing stands still for it.
     pub warnings: Vec<Warning>,
+    /// What is odd about the machines that it is about.
+    pub findings: Vec<Finding>,
 }
 
 /// One script on one machine.

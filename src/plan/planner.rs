@@ -183,7 +183,7 @@ impl<'a> Planner<'a> {
     pub fn finish(mut self) -> Plan {
         graph::reduce(&mut self.steps);
         graph::order(&mut self.steps);
-        Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings }
+        Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings, findings: Vec::new() }
     }
 }
 

@@ -8,10 +8,18 @@ use super::documents;
 use super::planner::{Planner, RESTORE_BEGUN, WIPE_BEGUN, begun};
 use super::wanted::{self, peer};
 use crate::facts::{ClusterFacts, Facts, LockFact, Observation};
-use crate::inventory::{Cni, Inventory, MachineName, Role};
+use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
 
 /// Seconds that clocks may differ before certificates and leases suffer.
-const CLOCK_TOLERANCE: i64 = 60;
+pub const CLOCK_TOLERANCE: i64 = 60;
+/// KiB of memory that kubeadm asks for on a control plane.
+pub const LITTLE_MEMORY: u64 = 1700 * 1024;
+/// MiB of disk below which nothing can be sent, or written reliably.
+const NO_DISK: u64 = 20;
+/// MiB that programs, images and what is unpacked of them take on a machine that has none of them yet.
+const NEW_DISK: u64 = 1500;
+/// Where kubelet listens, and where the parts of a control plane do besides.
+const PORTS: [u16; 6] = [10250, 6443, 2379, 2380, 10257, 10259];
 
 pub fn look(planner: &mut Planner) {
     unreachable(planner);
@@ -74,8 +82,27 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         let reason = format!("an earlier cluster left {} there", facts.kubernetes.leftovers.join(", "));
         let way_out = format!("look what it is; `--take-over {name}` with up, add or rebuild wipes it first");
         planner.refuse(Some(name), "not-blank", reason, way_out);
-    } else if let Some(lowest) = low_memory(planner, name, facts) {
-        planner.warn(Some(name), format!("{} MB of memory is little: {lowest} MB is what kubeadm asks for", facts.memory / 1024));
+    } else if !facts.read_only.is_empty() {
+        let paths: Vec<&str> = facts.read_only.iter().map(String::as_str).collect();
+        let reason = format!("{} is mounted read-only, and nothing can be written there", paths.join(", "));
+        let way_out = "look why (`dmesg`): a disk that fails is mounted so; then remount it writable, or restart the machine, and run again";
+        planner.refuse(Some(name), "read-only", reason, way_out);
+    } else if let Some(least) = no_room(facts) {
+        let reason = format!("{} MB of its disk are free, and {least} MB are needed", facts.disk_free / 1024);
+        planner.refuse(Some(name), "disk", reason, "make room in the file system of /var/lib, and run again: `du -xh / | sort -h | tail` tells what is big");
+    } else if !facts.kubernetes.damaged.is_empty() && facts.kubernetes.joined && !begun(facts) {
+        damaged(planner, name, facts);
+    } else if let Some((port, who)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
+        let who = if who.is_empty() { "another program" } else { who };
+        let way_out = format!("stop it for good, or move it to another port, and run again: `ss -ltnp sport = :{port}` shows it");
+        planner.refuse(Some(name), "port", format!("{who} listens at port {port}, which Kubernetes needs"), way_out);
+    }
+    if planner.usable(name).is_some()
+        && planner.inventory.machines.get(name).is_some_and(|machine| machine.role == Role::ControlPlane)
+        && (1..LITTLE_MEMORY).contains(&facts.memory)
+    {
+        let least = LITTLE_MEMORY / 1024;
+        planner.warn(Some(name), format!("{} MB of memory is little: {least} MB is what kubeadm asks for", facts.memory / 1024));
     }
     if let Some(lock) = &facts.lock {
         let text = format!("{} though its run was cut: what is to be done here waits for it", working(facts, lock));
@@ -106,9 +133,31 @@ fn working(facts: &Facts, lock: &LockFact) -> String {
     format!("step {} of run {} has been at work here for {} s", lock.step, lock.run, (facts.clock - lock.since).max(0))
 }
 
-fn low_memory(planner: &Planner, name: &MachineName, facts: &Facts) -> Option<u64> {
-    let control_plane = planner.inventory.machines.get(name).is_some_and(|machine| machine.role == Role::ControlPlane);
-    (control_plane && facts.memory > 0 && facts.memory < 1700 * 1024).then_some(1700)
+/// How many MiB of disk the machine needs, where it has less.
+fn no_room(facts: &Facts) -> Option<u64> {
+    let least = if wanted::version_in_use(facts).is_some() || facts.kubernetes.joined { NO_DISK } else { NEW_DISK };
+    (facts.disk_size > 0 && facts.disk_free / 1024 < least).then_some(least)
+}
+
+/// Ports that Kubernetes will listen at on the machine, and who does now. Of a machine that is in a cluster, or half in one, nobody can say.
+pub fn ports_taken<'a>(machine: &Machine, facts: &'a Facts) -> Vec<(u16, &'a str)> {
+    if facts.kubernetes.joined || begun(facts) || !facts.kubernetes.leftovers.is_empty() {
+        return Vec::new();
+    }
+    let asked = if machine.role == Role::ControlPlane { &PORTS[..] } else { &PORTS[..1] };
+    asked.iter().filter_map(|port| facts.ports.get_key_value(port)).map(|(port, who)| (*port, who.as_str())).collect()
+}
+
+/// A machine that is in the cluster, and whose kubelet or control plane can't read what kubeadm wrote for it.
+fn damaged<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) {
+    let reason = format!("{} can't be read: it was cut, or changed", facts.kubernetes.damaged.join(", "));
+    let only = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
+    let way_out = if only {
+        format!("put it back from a backup; or `hostler rebuild {name} --from SNAPSHOT` makes the machine anew")
+    } else {
+        format!("`hostler rebuild {name}` brings it back clean")
+    };
+    planner.refuse(Some(name), "damaged", reason, way_out);
 }
 
 /// The certificate authority of the inventory's cluster, as its control planes have it.
@@ -121,6 +170,8 @@ pub fn authority(planner: &Planner) -> Option<String> {
 pub fn is_of_another(planner: &Planner, facts: &Facts) -> bool {
     let ours = format!("https://{}", documents::endpoint(planner.inventory));
     let other = match authority(planner) {
+        // What would tell was damaged.
+        Some(_) if facts.kubernetes.ca.is_none() && !facts.kubernetes.damaged.is_empty() => false,
         Some(authority) => facts.kubernetes.ca.as_ref() != Some(&authority),
         None => facts.kubernetes.server.as_ref().is_some_and(|server| *server != ours),
     };
@@ -273,15 +324,17 @@ pub fn silence(planner: &mut Planner) {
     );
 }
 
+/// Of many clocks the middle one is right; of two, nobody can say.
+pub fn middle_clock(clocks: impl Iterator<Item = i64>) -> i64 {
+    let mut times: Vec<i64> = clocks.filter(|clock| *clock > 0).collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or(0)
+}
+
 fn clocks(planner: &mut Planner) {
     let known: Vec<(&MachineName, i64)> =
         planner.facts.iter().filter(|(_, facts)| facts.clock > 0).map(|(name, facts)| (*name, facts.clock)).collect();
-    let mut times: Vec<i64> = known.iter().map(|(_, clock)| *clock).collect();
-    times.sort_unstable();
-    // Of many clocks the middle one is right; of two, nobody can say.
-    let Some(&middle) = times.get(times.len() / 2) else {
-        return;
-    };
+    let middle = middle_clock(known.iter().map(|(_, clock)| *clock));
     for (name, clock) in known {
         let off = clock - middle;
         if off.abs() > CLOCK_TOLERANCE {

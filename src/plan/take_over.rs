@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::goal::{FOLDERS, blank, forget, plan_for};
+use super::goal::{FOLDERS, blank, forget, steps_for};
 use super::planner::{Planner, WIPE_BEGUN, begun};
 use super::refusal::{is_of_another, its_cluster};
 use super::{Goal, Plan, StepId, graph};
@@ -18,7 +18,7 @@ use crate::inventory::{Inventory, MachineName};
 /// the goal will not bring in is not wiped.
 ///
 /// # Errors
-/// As [`plan_for`].
+/// As [`plan_for`](super::plan_for).
 pub fn plan(
     machines: &BTreeSet<MachineName>,
     goal: &Goal,
@@ -42,7 +42,7 @@ pub fn plan(
         }
     }
     let wipes = planner.finish();
-    let mut plan = plan_for(goal, inventory, manifest, &cleared)?;
+    let mut plan = steps_for(goal, inventory, manifest, &cleared)?;
     let comes: BTreeSet<MachineName> = plan
         .steps
         .iter()

@@ -17,6 +17,7 @@ use crate::event::{Event, Events};
 use crate::plan::Plan;
 
 pub mod ask;
+mod broken_off;
 pub mod closing;
 pub mod critical_path;
 pub mod exit;
@@ -35,6 +36,7 @@ mod terminal;
 mod tests;
 
 pub use ask::Asker;
+pub use broken_off::BrokenOff;
 pub use closing::Closing;
 pub use critical_path::critical_path;
 pub use exit::{ExitStatus, Failure, error_text};
@@ -52,6 +54,9 @@ use terminal::Terminal;
 
 /// How often the clock is looked at, and a terminal drawn.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How long the last words of a run that is broken off may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The shortest time between two JSON events about the bytes of one step or task.
 const JSON_PROGRESS: Duration = Duration::from_millis(500);
@@ -97,6 +102,8 @@ pub(crate) enum Request {
     /// A result, for standard output.
     Result(String, oneshot::Sender<()>),
     Finish(Box<Option<Plan>>),
+    /// The run is told to end, by whom.
+    BreakOff(&'static str, oneshot::Sender<()>),
 }
 
 impl Reporter {
@@ -130,7 +137,7 @@ impl Reporter {
         });
         let record = Record { log: log.as_ref().map(|log| log.path().to_owned()), ..Record::default() };
         let results_paint = Paint::wanted(io::stdout().is_terminal());
-        let desk = Desk { face, results, results_paint, log, record, redactor: redactor.clone(), begun: Instant::now() };
+        let desk = Desk { face, results, results_paint, log, record, plan: None, redactor: redactor.clone(), begun: Instant::now() };
         let task = tokio::spawn(desk.run(received, requested));
         Reporter { events, requests, redactor, asks, task }
     }
@@ -163,6 +170,15 @@ impl Reporter {
         self.printed(|printed| Request::Plan(Box::new(plan.clone()), printed)).await;
     }
 
+    /// Tells what is half done, as the run ends at once. A terminal that somebody is just asked on, or that takes nothing more, is not
+    /// waited for.
+    pub async fn break_off(&self, by: &'static str) {
+        let told = self.printed(|printed| Request::BreakOff(by, printed));
+        if tokio::time::timeout(LAST_WORDS, told).await.is_err() {
+            let _ = writeln!(io::stderr(), "\nbroken off by {by}");
+        }
+    }
+
     async fn printed(&self, request: impl FnOnce(oneshot::Sender<()>) -> Request) {
         let (printed, done) = oneshot::channel();
         if self.requests.send(request(printed)).is_ok() {
@@ -193,6 +209,8 @@ struct Desk {
     results_paint: Paint,
     log: Option<RunLog>,
     record: Record,
+    /// The last that was shown.
+    plan: Option<Plan>,
     redactor: Arc<Redactor>,
     begun: Instant,
 }
@@ -225,6 +243,10 @@ impl Desk {
                         }
                         Some(Request::Result(text, printed)) => {
                             self.result(&text);
+                            let _ = printed.send(());
+                        }
+                        Some(Request::BreakOff(by, printed)) => {
+                            self.break_off(by);
                             let _ = printed.send(());
                         }
                         Some(Request::Finish(plan)) => return self.finish(plan.as_ref().as_ref()),
@@ -274,6 +296,7 @@ impl Desk {
             _ => self.show(&plan_text(plan, self.results_paint)),
         }
         self.write_log(|log| log.text(&text));
+        self.plan = Some(plan.clone());
     }
 
     fn result(&mut self, text: &str) {
@@ -316,6 +339,20 @@ impl Desk {
             }
         }
         self.record
+    }
+
+    fn break_off(&mut self, by: &str) {
+        let told = BrokenOff::new(by, self.plan.as_ref(), &self.record);
+        // The log first: a terminal that was closed takes nothing.
+        self.write_log(|log| log.text(&format!("\n{}", told.text(Paint { on: false }))));
+        match &mut self.face {
+            Face::Terminal(terminal) => {
+                terminal.quiet();
+                terminal.above(&text_lines(&told.text(terminal.paint())));
+            }
+            Face::Lines(lines, output) => print(output, &text_lines(&told.text(lines.paint))),
+            Face::Json(_) => print(&mut self.results, &[Json::line("brokenOff", &told)]),
+        }
     }
 
     /// Writes to the log. The first error ends the log, not the run.

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::paint::Paint;
+use super::table::table;
 use crate::inventory::MachineName;
-use crate::plan::{Plan, Stage, Step};
+use crate::plan::{Finding, Plan, Stage, Step};
+use crate::row;
 
 /// The plan by stage, a line for what is to be done and why; what is refused and what to know, each with its way out; and a summary.
 ///
 /// Machines for which one stage holds the same reason and action share a line. Ends with a newline.
 pub fn plan_text(plan: &Plan, paint: Paint) -> String {
-    let mut text = String::new();
+    let mut text = findings(plan, paint);
     for (stage, title) in Stage::ALL {
         let lines = folded(plan.steps.iter().filter(|step| step.stage == *stage));
         if lines.is_empty() {
@@ -35,6 +37,24 @@ pub fn plan_text(plan: &Plan, paint: Paint) -> String {
     text.push_str(&summary(plan));
     text.push('\n');
     text
+}
+
+/// What is odd about machines, as a table; machines about which the same is odd share a row. Nothing where all are as they should be.
+fn findings(plan: &Plan, paint: Paint) -> String {
+    let mut found: Vec<(Vec<&str>, [&str; 4])> = Vec::new();
+    for Finding { machine, what, place, matters, then } in &plan.findings {
+        let row = [what.as_str(), place, matters, then];
+        match found.iter_mut().find(|(machines, known)| *known == row && !machines.contains(&machine.as_str())) {
+            Some((machines, _)) => machines.push(machine.as_str()),
+            None => found.push((vec![machine.as_str()], row)),
+        }
+    }
+    if found.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![row!["  MACHINE", "FOUND", "WHERE", "WHY IT MATTERS", "WHAT BECOMES OF IT"]];
+    rows.extend(found.iter().map(|(machines, [what, place, matters, then])| row![format!("  {}", machines.join(", ")), what, place, matters, then]));
+    format!("{}\n{}\n", paint.title("found on the machines"), table(&rows))
 }
 
 /// `57 steps on 3 machines, 1 refusal`, or that there is nothing to do.

@@ -129,6 +129,7 @@ fn plan() -> Plan {
             way_out: "`hostler reset` with orchard's inventory frees it".to_owned(),
         }],
         warnings: vec![Warning { machine: None, text: "its certificates end in 12 days".to_owned() }],
+        findings: Vec::new(),
     }
 }
 
@@ -398,6 +399,16 @@ fn the_closing_of_a_run_that_went_wrong() {
     let record = record(&run());
     insta::assert_snapshot!(Closing::new(Some(&plan()), &record).text(PLAIN));
     assert_eq!(record.exit_status(), ExitStatus::Unreachable);
+}
+
+#[test]
+fn a_run_that_is_broken_off_tells_what_is_half_done() {
+    let log = Some("/home/ash/.local/state/hostler/runs/x.log".into());
+    let so_far = Record { log, ..record(&run().into_iter().filter(|(at, _)| *at < 16_450).collect::<Vec<_>>()) };
+    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &so_far).text(PLAIN), @r"");
+    let halves = record(&run().into_iter().filter(|(at, _)| *at < 16_000).collect::<Vec<_>>());
+    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &halves).text(PLAIN), @r"");
+    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &Record::default()).text(PLAIN), @r"");
 }
 
 #[test]

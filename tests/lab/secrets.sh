@@ -255,7 +255,7 @@ terminal up-json 0 up -i "$inventory" --yes --output json
 know_all
 [ "$(grep -c "a bootstrap token" "$own/names")" -ge 2 ] || { echo "no second token was seen" >&2; exit 1; }
 
-row "what is planted in seven places is found there"
+row "what is planted in eight places, a shell's history among them, is found there"
 head -c 24 /dev/urandom | base64 | tr +/ ab > "$own/planted"
 planted=$(cat "$own/planted")
 know "what was planted" "nowhere" < "$own/planted"
@@ -268,7 +268,7 @@ for number in 1 2 3 4 5 6 7 8 9 10; do
     (exec -a "planted $number $planted" /bin/true)
     env -i "PLANTED$number=$planted" /bin/true
 done
-on rainbowdash 'umask 077; cat > /var/tmp/planted; cat /var/tmp/planted > /run/hostler/planted; logger -f /var/tmp/planted' < "$own/planted"
+on rainbowdash 'umask 077; cat > /var/tmp/planted; cat /var/tmp/planted > /run/hostler/planted; cat /var/tmp/planted >> ~ash/.bash_history; logger -f /var/tmp/planted' < "$own/planted"
 cat "$own"/secrets/* > "$own/all"
 for machine in "${machines[@]}"; do
     on "$machine" "journalctl --sync; journalctl --all --no-pager --output export --since $since" > "$left/journals/$machine"
@@ -287,7 +287,8 @@ find "$left" "$state" -type f ! -name disk.img -print0 | search computer "" >> "
     -o -type f -newerct "$since" -print0 2> /dev/null || true; } | search computer "" >> "$own/found"
 awk -F '\t' '$2 == "what was planted" { print $3 }' "$own/found" | sort > "$own/places"
 for place in "computer:$runs/20260101T000000Z-planted.log" "computer:$HOME/.config/hostler/planted" "computer:$left/processes" \
-    "computer:$left/journals/rainbowdash" rainbowdash:/var/tmp/planted rainbowdash:/run/hostler/planted; do
+    "computer:$left/journals/rainbowdash" rainbowdash:/var/tmp/planted rainbowdash:/run/hostler/planted \
+    rainbowdash:/home/ash/.bash_history; do
     grep -qxF "$place" "$own/places" || { echo "not found in $place" >&2; exit 1; }
 done
 number=$(awk -F '\t' '$2 == "what was planted" { print $1 }' "$own/names")
