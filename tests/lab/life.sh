@@ -8,9 +8,9 @@ here=$(dirname "$(realpath "$0")")
 # shellcheck source=tests/lab/rows.sh
 . "$here/rows.sh"
 
-# of MACHINE: how often somebody has logged in there, this time included.
-logins() { on "$1" journalctl --quiet --no-pager --unit ssh --grep Accepted | grep -c Accepted; }
-# The machine whose pod of the Service that is which is not the first one's.
+# logins MACHINE: how often somebody has logged in there, this time included.
+logins() { on "$1" journalctl --quiet --no-pager --identifier sshd --identifier sshd-session | grep -c Accepted; }
+# The machines on which the Service's pods run.
 replicas() { kubectl get pods -l app=web "--field-selector=status.phase=Running" -o "'jsonpath={range .items[*]}{.spec.nodeName}{\"\\n\"}{end}'" | sort; }
 two_answer() {
     local limit=$(($(date +%s) + 60))
@@ -104,7 +104,6 @@ empty
 
 row "what keeps a drain from its end is named at once; when it may, it goes on"
 two_answer
-[ "$(replicas | tail -n 2 | head -n 1)" = rainbowdash ] || kubectl get pods -o wide
 replicas | grep -qx rainbowdash
 budget
 remember twilightsparkle fluttershy
