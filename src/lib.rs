@@ -4,6 +4,7 @@
 //! [`execute`] does it, telling [`report`] by [`event`]s.
 
 pub mod action;
+pub mod age;
 pub mod artifact;
 pub mod cli;
 pub mod command;

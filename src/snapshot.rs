@@ -1,7 +1,10 @@
 //! What a lost control plane is brought back from: an archive that `templates/kubernetes/snapshot.sh` made. It holds every secret of its
 //! cluster: nothing here prints any of it, and its files are readable by their owner only.
 
-use std::io::{Cursor, Read, Write};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, Write};
+use std::os::fd::IntoRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +12,12 @@ use anyhow::{Context, Result, bail};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::action::script::sha256;
+use crate::age;
 use crate::facts::ca_public_key_sha256;
 use crate::report::{ExitStatus, Failure};
 
@@ -26,34 +32,49 @@ const NEEDED: &[&str] = &[
     "pki/front-proxy-ca.key",
     "pki/etcd/ca.crt",
     "pki/etcd/ca.key",
+    "nodes",
 ];
+
+/// The end of a snapshot's name; the second is of one that is encrypted.
+const ENDS: [&str; 2] = [".tar.gz", ".tar.gz.age"];
 
 /// An archive on this computer's disk, and what it says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     pub file: PathBuf,
-    /// Of the whole file.
+    /// Where the archive is read from: the same, or, of an encrypted one, this process's memory.
+    #[serde(skip)]
+    pub archive: PathBuf,
+    /// Of the whole archive.
     pub sha256: String,
     /// Bytes.
     pub size: u64,
     /// When it was taken, by the control plane's clock: `2026-03-01T12:00:00Z`.
     pub taken: String,
+    /// The nodes of the cluster then.
+    pub nodes: BTreeSet<String>,
     /// Of the cluster's CA, as [`crate::facts::KubernetesFacts::ca`] has it.
     pub ca: String,
 }
 
 impl Snapshot {
-    /// Looks into an archive.
+    /// Looks into an archive. `passphrase`: of one that [is encrypted](is_encrypted).
     ///
     /// # Errors
-    /// It can't be read, is no archive of hostler's, or something is missing in it.
-    pub fn open(file: &Path) -> Result<Snapshot> {
+    /// It can't be read or decrypted, is no archive of hostler's, or something is missing in it.
+    pub fn open(file: &Path, passphrase: Option<&str>) -> Result<Snapshot> {
         let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
-        Snapshot::look(file, &bytes).map_err(|error| {
-            let message = format!("{} is no whole snapshot: {error:#}", file.display());
-            Failure::new(ExitStatus::Usage, message, "`hostler snapshot` makes them").into()
-        })
+        let Some(passphrase) = passphrase else {
+            return Snapshot::look(file, &bytes).map_err(|error| none(file, &error));
+        };
+        let failure = |error: anyhow::Error| {
+            let message = format!("{} can't be decrypted: {error:#}", file.display());
+            Failure::new(ExitStatus::Usage, message, "look whether the passphrase is right, and the file whole")
+        };
+        let archive = age::decrypt(passphrase, &bytes).map_err(failure)?;
+        let snapshot = Snapshot::look(file, &archive).map_err(|error| none(file, &error))?;
+        Ok(Snapshot { archive: in_memory(&archive)?, ..snapshot })
     }
 
     /// As [`open`](Snapshot::open), for an archive that is to be written to `file`.
@@ -61,7 +82,7 @@ impl Snapshot {
     /// # Errors
     /// It is cut, or something is missing in it.
     pub fn look(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
-        let (mut found, mut taken, mut ca) = (Vec::new(), None, None);
+        let (mut found, mut taken, mut ca, mut nodes) = (Vec::new(), None, None, String::new());
         // To its end, where its sum is: so a cut or changed archive is noticed.
         let mut plain = Vec::new();
         GzDecoder::new(bytes).read_to_end(&mut plain)?;
@@ -73,6 +94,12 @@ impl Snapshot {
                     let mut text = String::new();
                     entry.read_to_string(&mut text)?;
                     taken = Some(text.trim().to_owned());
+                }
+                "nodes" => drop(entry.read_to_string(&mut nodes)?),
+                "etcd.db" => {
+                    let mut data = Vec::new();
+                    entry.read_to_end(&mut data)?;
+                    etcd_is_whole(&data)?;
                 }
                 "pki/ca.crt" => {
                     let mut text = Vec::new();
@@ -88,8 +115,42 @@ impl Snapshot {
         }
         let ca = ca.context("its pki/ca.crt is no certificate")?;
         let taken = taken.context("it does not say when it was taken")?;
-        Ok(Snapshot { file: file.to_owned(), sha256: sha256(bytes), size: bytes.len() as u64, taken, ca })
+        let (file, archive) = (file.to_owned(), file.to_owned());
+        let nodes = nodes.lines().map(str::to_owned).collect();
+        Ok(Snapshot { file, archive, sha256: sha256(bytes), size: bytes.len() as u64, taken, nodes, ca })
     }
+}
+
+fn none(file: &Path, error: &anyhow::Error) -> anyhow::Error {
+    let message = format!("{} is no whole snapshot: {error:#}", file.display());
+    Failure::new(ExitStatus::Usage, message, "`hostler snapshot` makes them").into()
+}
+
+/// Whether the file is to be opened by a passphrase.
+///
+/// # Errors
+/// It can't be read.
+pub fn is_encrypted(file: &Path) -> Result<bool> {
+    let mut beginning = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(64).read_to_end(&mut beginning));
+    read.with_context(|| format!("{} can't be read", file.display()))?;
+    Ok(age::is_encrypted(&beginning))
+}
+
+/// etcd ends what it gives with its sum.
+fn etcd_is_whole(data: &[u8]) -> Result<()> {
+    match data.split_last_chunk::<32>() {
+        Some((data, sum)) if Sha256::digest(data)[..] == sum[..] => Ok(()),
+        _ => bail!("its etcd.db is not what its own sum says"),
+    }
+}
+
+/// A path to `content` which is on no disk, as long as this process lives.
+fn in_memory(content: &[u8]) -> Result<PathBuf> {
+    let memory = memfd_create("snapshot", MFdFlags::MFD_CLOEXEC).context("there is no memory for the snapshot")?;
+    let mut file = File::from(memory);
+    file.write_all(content).and_then(|()| file.rewind()).context("there is no memory for the snapshot")?;
+    Ok(PathBuf::from(format!("/proc/self/fd/{}", file.into_raw_fd())))
 }
 
 /// `archive` with the file `name` in it, besides what it holds.
@@ -154,8 +215,8 @@ pub fn newest(folder: &Path, cluster: &str) -> Option<PathBuf> {
 }
 
 /// The name of a snapshot of `cluster` that is taken at `time`.
-pub fn file_name(cluster: &str, time: jiff::Timestamp) -> String {
-    format!("{cluster}-{}.tar.gz", time.strftime("%Y%m%dT%H%M%SZ"))
+pub fn file_name(cluster: &str, time: jiff::Timestamp, encrypted: bool) -> String {
+    format!("{cluster}-{}{}", time.strftime("%Y%m%dT%H%M%SZ"), ENDS[usize::from(encrypted)])
 }
 
 /// When the snapshot of `cluster` in `file` was taken, as its name says: seconds since the epoch.
@@ -167,7 +228,8 @@ pub fn taken(file: &Path, cluster: &str) -> Option<i64> {
 
 /// `20260301T120000Z` of a file's name, if it is a snapshot of `cluster`: one cluster's name may begin another's.
 fn stamp<'a>(name: &'a str, cluster: &str) -> Option<&'a str> {
-    let stamp = name.strip_prefix(cluster)?.strip_prefix('-')?.strip_suffix(".tar.gz")?;
+    let name = name.strip_prefix(cluster)?.strip_prefix('-')?;
+    let stamp = ENDS.iter().find_map(|end| name.strip_suffix(end))?;
     (stamp.len() == 16 && stamp.ends_with('Z') && stamp.bytes().filter(u8::is_ascii_digit).count() == 14).then_some(stamp)
 }
 
@@ -178,8 +240,11 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
-    use super::{NEEDED, Snapshot, newest, with, write};
+    use sha2::{Digest, Sha256};
+
+    use super::{NEEDED, Snapshot, is_encrypted, newest, with, write};
     use crate::action::script::sha256;
+    use crate::age;
     use crate::facts::ca_public_key_sha256;
 
     const CA: &str = "\
@@ -199,13 +264,15 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         for name in NEEDED.iter().chain(&["taken"]).filter(|name| **name != without) {
             let mut header = tar::Header::new_gnu();
             let content = match *name {
-                "taken" => "2026-03-01T12:00:00Z\n",
-                "pki/ca.crt" => CA,
-                name => name,
+                "taken" => b"2026-03-01T12:00:00Z\n".to_vec(),
+                "pki/ca.crt" => CA.as_bytes().to_vec(),
+                "nodes" => b"rainbowdash\ntwilightsparkle\n".to_vec(),
+                "etcd.db" => [b"data".as_slice(), &Sha256::digest(b"data")].concat(),
+                name => name.as_bytes().to_vec(),
             };
             header.set_size(content.len() as u64);
             header.set_mode(0o600);
-            tar.append_data(&mut header, name, content.as_bytes()).unwrap();
+            tar.append_data(&mut header, name, content.as_slice()).unwrap();
         }
         tar.into_inner().unwrap().finish().unwrap()
     }
@@ -216,8 +283,9 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let file = folder.path().join("deep/x.tar.gz");
         let bytes = with(&archive(""), "inventory.yaml", b"machines: {}\n").unwrap();
         write(&file, &bytes).unwrap();
-        let found = Snapshot::open(&file).unwrap();
+        let found = Snapshot::open(&file, None).unwrap();
         assert_eq!((found.taken.as_str(), found.size), ("2026-03-01T12:00:00Z", bytes.len() as u64));
+        assert_eq!(Vec::from_iter(&found.nodes), ["rainbowdash", "twilightsparkle"]);
         assert_eq!((Some(found.ca), found.sha256), (ca_public_key_sha256(CA.as_bytes()), sha256(&bytes)));
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(folder.path().join("deep")).unwrap().permissions().mode() & 0o777, 0o700);
@@ -229,14 +297,39 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let file = folder.path().join("x.tar.gz");
         for missing in NEEDED.iter().chain(&["taken"]) {
             write(&file, &archive(missing)).unwrap();
-            let error = Snapshot::open(&file).unwrap_err().to_string();
+            let error = Snapshot::open(&file, None).unwrap_err().to_string();
             assert!(error.contains(missing) || *missing == "taken", "{error}");
         }
         let whole = archive("");
         for length in [0, 1, whole.len() / 2, whole.len() - 12] {
             write(&file, &whole[..length]).unwrap();
-            Snapshot::open(&file).expect_err("it is cut");
+            Snapshot::open(&file, None).expect_err("it is cut");
         }
+        let other = with(&archive("etcd.db"), "etcd.db", &[0; 100]).unwrap();
+        write(&file, &other).unwrap();
+        let error = Snapshot::open(&file, None).unwrap_err().to_string();
+        assert!(error.contains("its etcd.db is not what its own sum says"), "{error}");
+    }
+
+    #[test]
+    fn an_encrypted_one_is_opened_by_its_passphrase_and_is_on_no_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.tar.gz.age");
+        let whole = archive("");
+        write(&file, &age::encrypt("open sesame", 4, &whole).unwrap()).unwrap();
+        assert!(is_encrypted(&file).unwrap());
+        let found = Snapshot::open(&file, Some("open sesame")).unwrap();
+        assert_eq!((found.size, &found.sha256, &found.file), (whole.len() as u64, &sha256(&whole), &file));
+        // As often as a step is tried.
+        for _ in 0..2 {
+            assert!(std::fs::read(&found.archive).unwrap() == whole);
+        }
+        let kept: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(kept, [file.clone()]);
+        let error = Snapshot::open(&file, Some("open")).unwrap_err().to_string();
+        assert!(error.contains("this is not its passphrase"), "{error}");
+        write(&file, &whole).unwrap();
+        assert!(!is_encrypted(&file).unwrap());
     }
 
     #[test]
@@ -248,5 +341,8 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         }
         assert_eq!(newest(folder.path(), "home"), Some(folder.path().join(names[1])));
         assert_eq!(newest(folder.path(), "elsewhere"), None);
+        let encrypted = folder.path().join("home-20260303T120000Z.tar.gz.age");
+        std::fs::write(&encrypted, "").unwrap();
+        assert_eq!(newest(folder.path(), "home"), Some(encrypted));
     }
 }

@@ -335,7 +335,7 @@ fn next(status: &Status, plan: Option<&Plan>) -> Option<String> {
         return Some("hostler up".to_owned());
     }
     if let Some(machine) = status.machines.iter().find(|machine| machine.unreachable.is_some()) {
-        return Some(format!("look whether {0} is on; if it is gone for good: hostler rebuild {0}", machine.name));
+        return Some(format!("look whether {0} is on; if not for long: hostler rebuild {0}, or hostler remove {0} --dead", machine.name));
     }
     if let Some(refusal) = plan.and_then(|plan| plan.refusals.first()) {
         return Some(refusal.way_out.clone());

@@ -194,9 +194,11 @@ fn inventory(value: &Value) -> Inventory {
 fn snapshot(of: &str) -> Snapshot {
     Snapshot {
         file: PathBuf::from("home-20260301T120000Z.tar.gz"),
+        archive: PathBuf::from("home-20260301T120000Z.tar.gz"),
         sha256: "5a".repeat(32),
         size: 1_234_567,
         taken: "2026-03-01T12:00:00Z".to_owned(),
+        nodes: ["twilightsparkle", "rainbowdash", "fluttershy"].map(str::to_owned).into(),
         ca: sha256(of.as_bytes()),
     }
 }

@@ -63,9 +63,11 @@ fn others() -> Vec<(&'static str, Action)> {
             Action::Restore {
                 snapshot: Snapshot {
                     file: PathBuf::from("a.tar.gz"),
+                    archive: PathBuf::from("a.tar.gz"),
                     sha256: sum.clone(),
                     size: 1,
                     taken: "2026-03-01T12:00:00Z".to_owned(),
+                    nodes: ["rainbowdash".to_owned()].into(),
                     ca: sum.clone(),
                 },
                 node: word.clone(),

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# plain.sh HOSTLER INVENTORY: the same machines, programs, images and files as `hostler up` puts there, by a shell script as a careful
-# person would write it: machines side by side, one archive of programs and one of images each, nothing looked at, nothing verified.
+# plain.sh HOSTLER INVENTORY [MACHINE]: the same machines, programs, images and files as `hostler up` puts there, by a shell script as a careful
+# person would write it: machines side by side, one archive of programs and one of images each, nothing looked at, nothing verified. With
+# MACHINE, just that one is added to the cluster.
 # shellcheck disable=SC2016 # what is in single quotes runs on a machine
 set -euo pipefail
-hostler=$1 inventory=$2
+hostler=$1 inventory=$2 added=${3:-}
 bundle=${HOSTLER_CACHE:-/var/cache/hostler}/bundles/1.36.3-amd64
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -56,19 +57,35 @@ prepare() {
         on "$machine" 'ctr -n k8s.io images import --local - > /dev/null'
 }
 
+authority() {
+    on "$first" 'openssl x509 -pubkey -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der 2> /dev/null | sha256sum | cut -d " " -f 1' > "$work/ca"
+}
+join() {
+    sed "s/CA-HASH-FOUND-HERE/sha256:$(cat "$work/ca")/" "$work/files/$1/run/hostler/join.yaml" |
+        on "$1" 'cat > /run/join.yaml; kubeadm join --config /run/join.yaml > /dev/null 2>&1'
+}
+
+if [ -n "$added" ]; then
+    prepare "$added" & preparing=$!
+    on "$first" "kubeadm token create $token --ttl 1h > /dev/null 2>&1"
+    authority
+    wait "$preparing"
+    join "$added"
+    on "$first" "kubectl --kubeconfig /etc/kubernetes/admin.conf wait --for=condition=Ready node/$added --timeout=180s > /dev/null"
+    exit
+fi
+
 prepare "$first" & preparing=$!
 for machine in $workers; do prepare "$machine" & eval "prepared_$machine=$!"; done
 wait "$preparing"
-on "$first" 'set -e
-    kubeadm init --config /run/hostler/init.yaml > /dev/null 2>&1
-    openssl x509 -pubkey -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der 2> /dev/null | sha256sum | cut -d " " -f 1' > "$work/ca"
+on "$first" 'kubeadm init --config /run/hostler/init.yaml > /dev/null 2>&1'
+authority
 on "$first" 'kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f - > /dev/null' < "$work/files/cluster/flannel.yaml"
 for machine in $workers; do
     {
         wait_for=prepared_$machine
         while kill -0 "${!wait_for}" 2> /dev/null; do sleep 0.1; done
-        sed "s/CA-HASH-FOUND-HERE/sha256:$(cat "$work/ca")/" "$work/files/$machine/run/hostler/join.yaml" |
-            on "$machine" 'cat > /run/join.yaml; kubeadm join --config /run/join.yaml > /dev/null 2>&1'
+        join "$machine"
     } &
 done
 wait

@@ -100,7 +100,7 @@ impl Action {
                 (vec![part("kubernetes/init.sh", context)?], 10)
             }
             Action::Restore { snapshot, node, address, config, record } => {
-                payload.push(Part::Local { path: snapshot.file.clone(), size: snapshot.size });
+                payload.push(Part::Local { path: snapshot.archive.clone(), size: snapshot.size });
                 let cluster_record: Vec<_> = pairs(record.iter().filter(|(name, _)| *name != "kubelet-file"));
                 let context = json!({
                     "snapshot": snapshot, "node": node, "peer": peer(address), "config": whole("", config.clone(), &mut payload),

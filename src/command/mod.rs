@@ -19,6 +19,7 @@ pub mod init;
 pub mod kubeconfig;
 pub mod lab;
 pub mod login;
+mod passphrase;
 pub mod probe;
 pub mod rebuild;
 pub mod remove;

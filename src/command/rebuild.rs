@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::SignedDuration;
 
 use super::known;
+use super::passphrase::PassphraseFile;
 use super::rounds::{Common, Order, Typed, carry_out};
 use super::take_over::TakingOver;
 use super::{connect, write_inventory};
@@ -32,6 +33,8 @@ pub struct Arguments {
     /// The only control plane comes back from this snapshot [default: the newest in ~/.local/share/hostler/snapshots]
     #[arg(long, value_name = "SNAPSHOT", num_args = 0..=1)]
     from: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    passphrase: PassphraseFile,
     /// The only control plane is lost and there is no snapshot: wipe all machines, and make a new cluster of them
     #[arg(long, conflicts_with = "from")]
     new_cluster: bool,
@@ -54,7 +57,7 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let inventory = inventory::load(&arguments.common.inventory)?;
     let name = known(&inventory, &arguments.machine)?;
-    let order = order(&inventory, name.clone(), arguments)?;
+    let order = order(&inventory, name.clone(), arguments, reporter).await?;
     rotate_host_key(&inventory, &name, arguments, reporter).await?;
     let (status, plan) = carry_out(&order, &arguments.common, false, reporter).await?;
     let Some(wait) = arguments.wait.filter(|_| status == ExitStatus::Unreachable) else { return Ok((status, plan)) };
@@ -86,7 +89,7 @@ async fn reached(inventory: &Inventory, name: &MachineName, arguments: &Argument
     }
 }
 
-fn order(inventory: &Inventory, machine: MachineName, arguments: &Arguments) -> Result<Order> {
+async fn order(inventory: &Inventory, machine: MachineName, arguments: &Arguments, reporter: &Reporter) -> Result<Order> {
     let cluster = &inventory.cluster.name;
     let goal = |goal: Goal| {
         // A new cluster is about all machines.
@@ -123,7 +126,11 @@ fn order(inventory: &Inventory, machine: MachineName, arguments: &Arguments) -> 
             })?
         }
     };
-    let snapshot = Snapshot::open(&file)?;
+    let passphrase = match snapshot::is_encrypted(&file)? {
+        true => Some(arguments.passphrase.of(&file, reporter).await?),
+        false => None,
+    };
+    let snapshot = Snapshot::open(&file, passphrase.as_deref())?;
     Ok(Order::new(goal(Goal::Restore { machine: machine.clone(), snapshot })?, arguments.yes))
 }
 

@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::connect::{self, Connecting};
 use super::login;
+use super::passphrase::PassphraseFile;
+use crate::age;
 use crate::execute::Link;
 use crate::inventory;
 use crate::report::{ExitStatus, Failure, Reporter};
@@ -19,9 +21,14 @@ use crate::template;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Where to write it [default: ~/.local/share/hostler/snapshots/CLUSTER-TIME.tar.gz]
+    /// Where to write it [default: ~/.local/share/hostler/snapshots/CLUSTER-TIME.tar.gz, and .age where it is encrypted]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Encrypt it by a passphrase, as `age --passphrase` does
+    #[arg(long)]
+    encrypt: bool,
+    #[command(flatten)]
+    passphrase: PassphraseFile,
     /// The inventory
     #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
     inventory: PathBuf,
@@ -34,6 +41,11 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = inventory::load(&arguments.inventory)?;
     let text = std::fs::read(&arguments.inventory)?;
+    // Whoever mistypes it has not waited for anything.
+    let passphrase = match arguments.encrypt || arguments.passphrase.is_given() {
+        true => Some(arguments.passphrase.new_one(reporter).await?),
+        false => None,
+    };
     let mut links = connect::links(&inventory, &arguments.connecting, reporter)?;
     links.retain(|name, _| inventory.control_planes().any(|(plane, _)| plane == name));
     login::log_in(&links, reporter).await?;
@@ -46,12 +58,20 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
                 let archive = snapshot::with(&archive, "inventory.yaml", &text).with_context(|| machine.to_string())?;
                 let file = match &arguments.file {
                     Some(file) => file.clone(),
-                    None => snapshot::default_folder()?.join(snapshot::file_name(&inventory.cluster.name, jiff::Timestamp::now())),
+                    None => snapshot::default_folder()?.join(snapshot::file_name(
+                        &inventory.cluster.name,
+                        jiff::Timestamp::now(),
+                        passphrase.is_some(),
+                    )),
                 };
                 let taken = Snapshot::look(&file, &archive).with_context(|| machine.to_string())?;
-                snapshot::write(&file, &archive)?;
+                let (written, safe) = match &passphrase {
+                    Some(passphrase) => (age::encrypt(passphrase, age::WORK, &archive)?, "encrypted: keep the passphrase elsewhere"),
+                    None => (archive, "keep it safe"),
+                };
+                snapshot::write(&file, &written)?;
                 let (file, size) = (file.display(), taken.size.div_ceil(1_000_000));
-                reporter.result(&format!("{file} ({size} MB) holds {machine} as of {}, its keys too: keep it safe", taken.taken)).await;
+                reporter.result(&format!("{file} ({size} MB) holds {machine} as of {}, its keys too: {safe}", taken.taken)).await;
                 return Ok(());
             }
             Err(reason) => reasons.push(format!("{machine}: {reason}")),

@@ -63,7 +63,7 @@ fn warn_of_no_snapshot(common: &Common, reporter: &Reporter) -> Result<()> {
     let oldest = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * OLD);
     let what = match &newest {
         None => format!("there is no snapshot of {name}"),
-        Some(file) if *file < file.with_file_name(snapshot::file_name(name, oldest)) => {
+        Some(file) if *file < file.with_file_name(snapshot::file_name(name, oldest, false)) => {
             format!("the newest snapshot of {name} is older than {OLD} days")
         }
         Some(_) => return Ok(()),

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::planner::{Planner, begun};
 use super::refusal::{self, is_of_another, its_cluster, other_cluster};
 use super::wanted::{self, peer};
-use super::{Plan, Stage, StepId, everything, finding, gate, graph, plan, take_over};
+use super::{Plan, Stage, StepId, Warning, everything, finding, gate, graph, plan, take_over};
 use crate::action::Action;
 use crate::artifact::Manifest;
 use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation};
@@ -156,7 +156,7 @@ fn rebuild(
     whole.warnings.extend(back.warnings);
     if let Some(Observation::Unreachable(why)) = seen.get(name) {
         whole.warnings.retain(|warning| warning.machine.as_ref() != Some(name));
-        whole.warnings.push(super::Warning {
+        whole.warnings.push(Warning {
             machine: Some(name.clone()),
             text: format!("it can't be reached ({why}): what must be done in the cluster is done now; `hostler rebuild {name}` goes on when it is back"),
         });
@@ -186,11 +186,25 @@ fn restore(
     if !whole.refusals.is_empty() {
         return Ok(nothing_of(whole));
     }
+    let unknown = unknown_to(snapshot, inventory, seen, name);
     let seen = without(inventory, seen, name);
     let mut planner = Planner::new(inventory, manifest, &seen);
     planner.only = Some(name);
     planner.restore = Some(snapshot);
-    Ok(after(whole, concerning(everything(planner)?, name), name))
+    let mut plan = after(whole, concerning(everything(planner)?, name), name);
+    plan.warnings.extend(unknown);
+    Ok(plan)
+}
+
+/// What a restored cluster will not know of.
+fn unknown_to(snapshot: &Snapshot, inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, lost: &MachineName) -> Vec<Warning> {
+    let text = format!("what was changed in the cluster since {} is not in the snapshot", snapshot.taken);
+    let newer = inventory.machines.keys().filter(|name| *name != lost && !snapshot.nodes.contains(name.as_str())).filter_map(|name| {
+        let Some(Observation::Facts(facts)) = seen.get(name) else { return None };
+        let text = format!("the snapshot knows no node {name}, which joined later: `hostler rebuild {name}` brings it in again afterwards");
+        facts.kubernetes.joined.then(|| Warning { machine: Some(name.clone()), text })
+    });
+    std::iter::once(Warning { machine: None, text }).chain(newer).collect()
 }
 
 /// A cluster that is lost for good is taken off every machine that can be reached, and made anew.

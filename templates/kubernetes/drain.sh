@@ -1,17 +1,43 @@
 node={{ node | quote }}
 patience={{ force_after if force_after is not none else 300 }}
-kubectl get node "$node" > /dev/null 2>&1 || exit 0
+there=$(kubectl get node "$node" --ignore-not-found --output name)
+[ -n "$there" ] || exit 0
 kubectl cordon "$node" > /dev/null
-drain() { kubectl drain "$node" --ignore-daemonsets --delete-emptydir-data --force "$@" 2>&1; }
+# drain SECONDS OPTIONS...: who is in the way is told as soon as kubectl knows it, once, and again where it ends in vain.
+drain() {
+    seconds=$1
+    shift
+    { kubectl drain "$node" --ignore-daemonsets --delete-emptydir-data --force --timeout "${seconds}s" "$@" 2>&1 && echo all-gone; } | {
+        gone='' blocked='' slow=''
+        while IFS= read -r line; do
+            pod=$(printf '%s\n' "$line" | sed -n 's/.*pods\/"\([^"]*\)" -n "\([^"]*\)".*/\2\/\1/p; s/.*waiting for pod "\([^"]*\)" in namespace "\([^"]*\)".*/\2\/\1/p')
+            case $line in
+            all-gone)
+                gone=1
+                continue
+                ;;
+            *"disruption budget"*)
+                # kubectl asks again every five seconds.
+                case " $blocked " in *" $pod "*) continue ;; esac
+                blocked="$blocked${blocked:+ }$pod"
+                printf '@waiting %s a PodDisruptionBudget to let %s go\n' "$seconds" "$blocked"
+                ;;
+            *"waiting for pod"*) case " $slow " in *" $pod "*) ;; *) slow="$slow${slow:+ }$pod" ;; esac ;;
+            esac
+            printf '%s\n' "$line"
+        done
+        [ -z "$gone" ] || exit 0
+        [ -z "$blocked" ] || echo "a PodDisruptionBudget does not let $blocked go"
+        [ -z "$slow" ] || echo "$slow did not end within $seconds s"
+        exit 1
+    }
+}
 printf '@waiting %s the pods of %s to go elsewhere\n' "$patience" "$node"
-if ! said=$(drain --timeout "${patience}s"); then
-    printf '%s\n' "$said"
-    blocking=$(printf '%s\n' "$said" | sed -n 's/.*evicting pods\/"\([^"]*\)" -n "\([^"]*\)".*disruption budget.*/\2\/\1/p' | sort -u | tr '\n' ' ')
+if ! drain "$patience"; then
 {% if force_after is none %}
-    [ -z "$blocking" ] || fail "a PodDisruptionBudget does not let these pods go: $blocking(--force-after takes them away all the same)"
-    fail "not all pods of $node went away within $patience s"
+    fail "not all pods of $node went away within $patience s (--force-after TIME takes away what a PodDisruptionBudget keeps)"
 {% else %}
-    echo "a PodDisruptionBudget does not let these pods go, and they are taken away all the same: $blocking"
-    drain --timeout 300s --disable-eviction || fail "not all pods of $node went away within 5 minutes"
+    echo "after $patience s they are taken away all the same"
+    drain 300 --disable-eviction || fail "not all pods of $node went away"
 {% endif %}
 fi

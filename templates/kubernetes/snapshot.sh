@@ -25,10 +25,15 @@ etcdutl snapshot status "$what/etcd.db" --write-out json > "$what/etcd.json"
 for file in ca.crt ca.key sa.key sa.pub front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key; do
     cp "$pki/$file" "$what/pki/$file"
 done
-for name in kubeadm-config kubelet-config; do
+api() {
     kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes --request-timeout 20s \
-        --cache-dir "$folder/kubectl" --namespace kube-system get configmap "$name" --output yaml > "$what/$name.yaml"
+        --cache-dir "$folder/kubectl" "$@"
+}
+for name in kubeadm-config kubelet-config; do
+    api --namespace kube-system get configmap "$name" --output yaml > "$what/$name.yaml"
 done
+# Who was in the cluster, so that nobody has to look into etcd's data for it.
+api get nodes --output 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' > "$what/nodes"
 date -u +%Y-%m-%dT%H:%M:%SZ > "$what/taken"
 archive=$folder/snapshot.tar.gz
-tar -czf "$archive" -C "$what" etcd.db etcd.json pki kubeadm-config.yaml kubelet-config.yaml taken
+tar -czf "$archive" -C "$what" etcd.db etcd.json pki kubeadm-config.yaml kubelet-config.yaml nodes taken

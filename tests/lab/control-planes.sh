@@ -1,68 +1,20 @@
 #!/bin/bash
 # control-planes.sh HOSTLER: several control planes on the lab's real machines, as root: from one to three, each of them lost, rebuilt and
-# removed, with the endpoint's address moving between them. As cluster.sh; KEEP=1 leaves the lab.
-# shellcheck disable=SC2016 # backquotes are hostler's own
+# removed, with the endpoint's address moving between them. As rows.sh says.
 set -euo pipefail
 hostler=$(realpath "$1")
-export HOSTLER_LAB=planes
-state=/var/lib/hostler/lab.planes
-inventory=$state/inventory.yaml
+lab=planes
+here=$(dirname "$(realpath "$0")")
+# shellcheck source=tests/lab/rows.sh
+. "$here/rows.sh"
 vip=10.77.0.200
-work=$(mktemp -d)
-rows=0
 
-cleanup() {
-    status=$?
-    [ "$status" = 0 ] || { echo "FAILED at line $1: $2" >&2; tail -n 60 "$work/out" >&2 || true; }
-    [ -n "${KEEP:-}" ] || "$hostler" lab down > /dev/null 2>&1 || true
-    rm -rf "$work"
-    exit "$status"
-}
-trap 'cleanup $LINENO "$BASH_COMMAND"' EXIT
-
-row() {
-    rows=$((rows + 1))
-    printf '%s  row %d: %s\n' "$(date +%T)" "$rows" "$*"
-}
-run() {
-    local expected=$1 status=0
-    shift
-    "$hostler" "$@" > "$work/out" 2>&1 || status=$?
-    [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
-}
-says() { grep -qF -- "$1" "$work/out" || { echo "not said: $1" >&2; return 1; }; }
-up() { run "${1:-0}" up -i "$inventory" --yes; }
-empty() { up && says "nothing to do"; }
-on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
+# By the address that moves, not through a machine.
 kubectl() { "$hostler" lab exec -- "$work/kubectl" "$@"; }
-ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
-# members VIA COUNT: that many started members, none of them a learner, and all healthy.
-members() {
-    local etcdctl='/opt/hostler/current/bin/etcdctl --cacert /etc/kubernetes/pki/etcd/ca.crt
-        --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key --endpoints https://127.0.0.1:2379'
-    etcdctl=$(printf '%s' "$etcdctl" | tr '\n' ' ')
-    [ "$(on "$1" "$etcdctl member list" | grep -c ', started, .*, false$')" = "$2" ] || { echo "not $2 members" >&2; return 1; }
-    on "$1" "$etcdctl endpoint health --cluster" > /dev/null 2>&1 || { echo "a member is not healthy" >&2; return 1; }
-}
 holder() {
     for machine in twilightsparkle rainbowdash fluttershy; do
         if [ "$(on "$machine" "ip -oneline address show | grep -c ' $vip/'" 2> /dev/null)" = 1 ]; then echo "$machine"; fi
     done
-}
-began() { on "$1" systemctl show -p ExecMainStartTimestampMonotonic containerd kubelet; }
-remember() { for machine; do began "$machine" > "$work/began.$machine"; done; }
-untouched() { for machine; do [ "$(began "$machine")" = "$(cat "$work/began.$machine")" ] || { echo "$machine was restarted" >&2; return 1; }; done; }
-# Asks the API at the endpoint's address until it is told to stop, and leaves the longest time without an answer in $work/gap.
-poll() {
-    "$hostler" lab exec -- bash -c '
-        last=$EPOCHREALTIME gap=0
-        while [ ! -e "$1/stop" ]; do
-            if curl --silent --insecure --max-time 1 --output /dev/null "https://$2:6443/livez"; then
-                gap=$(awk -v now="$EPOCHREALTIME" -v last="$last" -v gap="$gap" "BEGIN { since = now - last; print (since > gap) ? since : gap }")
-                last=$EPOCHREALTIME
-            fi
-        done
-        echo "$gap" > "$1/gap"' bash "$work" "$vip"
 }
 
 row "one machine, with an address that can move"
@@ -90,7 +42,7 @@ members twilightsparkle 3
 empty
 
 row "the machine that holds the address is cut: the API answers again within 10 seconds"
-poll &
+poll gap "https://$vip:6443/livez" &
 poller=$!
 before=$(holder)
 "$hostler" lab cut "$before" > "$work/out" 2>&1
@@ -119,19 +71,26 @@ up
 members fluttershy 3
 empty
 
-row "the first control plane is rebuilt, and the others are not touched"
-remember rainbowdash fluttershy
-run 0 rebuild twilightsparkle -i "$inventory" --yes
-untouched rainbowdash fluttershy
-members rainbowdash 3
-ready 3
-empty
-
-row "the machine that holds the address is rebuilt"
-before=$(holder)
-run 0 rebuild "$before" -i "$inventory" --yes
-members rainbowdash 3
-ready 3
+row "each of them is rebuilt, the first and the one that holds the address too; the others are not touched"
+held=
+# rebuilt MACHINE OTHER OTHER
+rebuilt() {
+    [ "$(holder)" != "$1" ] || held=$1
+    remember "$2" "$3"
+    run 0 rebuild "$1" -i "$inventory" --yes
+    untouched "$2" "$3"
+    members "$2" 3
+    ready 3
+}
+rebuilt twilightsparkle rainbowdash fluttershy
+rebuilt rainbowdash twilightsparkle fluttershy
+rebuilt fluttershy twilightsparkle rainbowdash
+if [ -z "$held" ]; then
+    held=$(holder)
+    run 0 rebuild "$held" -i "$inventory" --yes
+    ready 3
+fi
+printf '          %s held the address\n' "$held"
 empty
 
 row "a control plane that comes back blank is rebuilt"

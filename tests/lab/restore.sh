@@ -69,12 +69,25 @@ kubectl create configmap before > /dev/null
 run 0 snapshot -i "$inventory"
 [ "$(stat -c %a "$XDG_DATA_HOME"/hostler/snapshots/lab-*.tar.gz)" = 600 ]
 tar -tzf "$XDG_DATA_HOME"/hostler/snapshots/lab-*.tar.gz > "$work/list"
-for file in etcd.db pki/ca.key pki/sa.key pki/front-proxy-ca.key pki/etcd/ca.key kubeadm-config.yaml kubelet-config.yaml inventory.yaml; do
+for file in etcd.db pki/ca.key pki/sa.key pki/front-proxy-ca.key pki/etcd/ca.key kubeadm-config.yaml kubelet-config.yaml nodes inventory.yaml; do
     grep -qx "$file" "$work/list"
 done
 [ -z "$(on twilightsparkle ls /var/lib/hostler)" ]
 empty
 says_not "there is no snapshot"
+
+row "an encrypted one is nobody's without its passphrase, and age opens it, too"
+printf 'a pass phrase of ponies\n' > "$work/passphrase"
+sealed=$work/sealed.tar.gz.age
+run 0 snapshot "$sealed" -i "$inventory" --passphrase-file "$work/passphrase"
+says "encrypted: keep the passphrase elsewhere"
+[ "$(head -n 1 "$sealed")" = age-encryption.org/v1 ]
+[ "$(stat -c %a "$sealed")" = 600 ]
+says_not "a pass phrase of ponies"
+# age asks on a terminal, whatever its input is.
+script --quiet --return --command "age --decrypt --output $work/opened.tar.gz $sealed" /dev/null < "$work/passphrase" > "$work/out"
+tar -tzf "$work/opened.tar.gz" | diff "$work/list" -
+rm "$work/opened.tar.gz"
 
 row "a cluster that lives is not restored, and a worker is not either"
 rebuild 3 --from
@@ -92,16 +105,18 @@ there before
 gone after
 well first
 
-row "the same, cut with -9 in the restore: run again, it comes back"
+row "the same from the encrypted one, cut with -9 in the restore: run again, it comes back"
 run 0 lab blank twilightsparkle
-"$hostler" rebuild twilightsparkle -i "$inventory" --yes --from > "$work/out" 2>&1 < /dev/null &
+rebuild 2 --from "$sealed"
+says "there is no terminal to ask on: passphrase of $sealed"
+"$hostler" rebuild twilightsparkle -i "$inventory" --yes --from "$sealed" --passphrase-file "$work/passphrase" > "$work/out" 2>&1 < /dev/null &
 pid=$!
 until on twilightsparkle test -e /etc/hostler/applied/restore-begun 2> /dev/null; do
     kill -0 "$pid" || { echo "it ended before it was cut" >&2; exit 1; }
 done
 kill -9 "$pid"
 wait "$pid" 2> /dev/null || true
-rebuild 0 --from
+rebuild 0 --from "$sealed" --passphrase-file "$work/passphrase"
 there before
 well second
 
@@ -122,6 +137,14 @@ on twilightsparkle systemctl start hostler-snapshot.service
 [ "$(on twilightsparkle 'ls /srv/snapshots | tail -n 1')" = "$newest" ] || { echo "it was not due" >&2; exit 1; }
 on twilightsparkle "base64 < /srv/snapshots/$newest" | base64 -d > "$work/regular.tar.gz"
 
+row "one that goes wrong is told by status"
+run 0 status -i "$inventory"
+on twilightsparkle 'mv /srv/snapshots /srv/elsewhere && touch /srv/snapshots && ! systemctl start hostler-snapshot.service 2> /dev/null'
+run 1 status -i "$inventory"
+says "twilightsparkle could not take a snapshot"
+on twilightsparkle 'rm /srv/snapshots && mv /srv/elsewhere /srv/snapshots && systemctl start hostler-snapshot.service'
+run 0 status -i "$inventory"
+
 row "the API server is broken, though the machine is there: wiped, and restored from a regular snapshot"
 on twilightsparkle 'rm /etc/kubernetes/manifests/kube-apiserver.yaml; while crictl ps --name kube-apiserver -q | grep -q .; do sleep 0.2; done'
 rebuild 0 --from "$work/regular.tar.gz"
@@ -133,6 +156,9 @@ row "a snapshot that is cut, or none, is no snapshot: nothing is changed"
 head -c 5000 "$work/regular.tar.gz" > "$work/cut.tar.gz"
 rebuild 2 --from "$work/cut.tar.gz"
 rebuild 2 --from "$work/list"
+printf 'another\n' > "$work/another"
+rebuild 2 --from "$sealed" --passphrase-file "$work/another"
+says "this is not its passphrase"
 there regular
 
 row "no snapshot at all: a new cluster, and the worker is in it"

@@ -1,0 +1,64 @@
+//! The passphrase of an encrypted snapshot: from a file, or asked for.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::report::{ExitStatus, Failure, Reporter};
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct PassphraseFile {
+    /// The snapshot's passphrase is the first line of this file [default: it is asked for]
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl PassphraseFile {
+    pub fn is_given(&self) -> bool {
+        self.passphrase_file.is_some()
+    }
+
+    /// The passphrase of `snapshot`, which there is already.
+    ///
+    /// # Errors
+    /// The file can't be read, or nobody can be asked.
+    pub async fn of(&self, snapshot: &Path, reporter: &Reporter) -> Result<String> {
+        match self.from_file(reporter)? {
+            Some(passphrase) => Ok(passphrase),
+            None => reporter.asker().password(&format!("passphrase of {}", snapshot.display()), "pass --passphrase-file FILE").await,
+        }
+    }
+
+    /// A passphrase for a new snapshot; one that is typed is typed twice.
+    ///
+    /// # Errors
+    /// As [`of`](PassphraseFile::of); an empty passphrase, or two that differ.
+    pub async fn new_one(&self, reporter: &Reporter) -> Result<String> {
+        if let Some(passphrase) = self.from_file(reporter)? {
+            return Ok(passphrase);
+        }
+        let hint = "pass --passphrase-file FILE";
+        let asker = reporter.asker();
+        let passphrase = asker.password("a passphrase for the snapshot", hint).await?;
+        if passphrase.is_empty() {
+            return Err(Failure::new(ExitStatus::Usage, "the passphrase is empty", "leave --encrypt out to encrypt nothing").into());
+        }
+        if asker.password("the same passphrase again", hint).await? != passphrase {
+            return Err(Failure::new(ExitStatus::Usage, "the two passphrases differ", "run it again").into());
+        }
+        Ok(passphrase)
+    }
+
+    fn from_file(&self, reporter: &Reporter) -> Result<Option<String>> {
+        let Some(file) = &self.passphrase_file else { return Ok(None) };
+        let text = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
+        let passphrase = text.lines().next().unwrap_or_default();
+        if passphrase.is_empty() {
+            let message = format!("{} holds no passphrase: its first line is empty", file.display());
+            return Err(Failure::new(ExitStatus::Usage, message, "write the passphrase into its first line").into());
+        }
+        reporter.redactor().add(passphrase);
+        Ok(Some(passphrase.to_owned()))
+    }
+}

@@ -1,0 +1,180 @@
+#!/bin/bash
+# life.sh HOSTLER: what happens to the machines of a cluster, on the lab's real machines, as root, while a client asks a Service of two
+# replicas. As rows.sh says. What cluster.sh, control-planes.sh and restore.sh show is not shown again.
+set -euo pipefail
+hostler=$(realpath "$1")
+lab=life
+here=$(dirname "$(realpath "$0")")
+# shellcheck source=tests/lab/rows.sh
+. "$here/rows.sh"
+
+# logins MACHINE: how often somebody has logged in there, this time included.
+logins() { on "$1" journalctl --quiet --no-pager --identifier sshd --identifier sshd-session | grep -c Accepted; }
+# The machines on which the Service's pods run.
+replicas() { kubectl get pods -l app=web "--field-selector=status.phase=Running" -o "'jsonpath={range .items[*]}{.spec.nodeName}{\"\\n\"}{end}'" | sort; }
+two_answer() {
+    local limit=$(($(date +%s) + 60))
+    until [ "$(kubectl get deployment web -o 'jsonpath={.status.readyReplicas}')" = 2 ]; do
+        [ "$(date +%s)" -lt "$limit" ] || { echo "not two replicas are ready within a minute" >&2; return 1; }
+    done
+}
+budget() {
+    kubectl apply -f - > /dev/null << 'END'
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web}
+spec: {minAvailable: 2, selector: {matchLabels: {app: web}}}
+END
+}
+
+row "two machines become a cluster, and a third one another"
+run 0 lab up --machines 3 --machines-only
+cp "$inventory" "$work/all.yaml"
+# without MACHINE...: the inventory without them.
+without() { awk -v names="$*" 'BEGIN { split(names, list, " "); for (i in list) gone["  " list[i] ":"] }
+    $0 in gone { out = 1; next } /^  [a-z]+:$/ || /^[^ ]/ { out = 0 } !out' "$work/all.yaml"; }
+without fluttershy > "$inventory"
+without twilightsparkle rainbowdash | sed 's/^  name: lab$/  name: other/; s/^  fluttershy:$/&\n    role: control-plane/' > "$work/other.yaml"
+"$hostler" up -i "$work/other.yaml" --yes > "$work/other" 2>&1 < /dev/null &
+other=$!
+up
+wait "$other" || { cat "$work/other" >&2; false; }
+ready 2
+empty
+
+row "a Service of two replicas, which a client asks from now on"
+image=$(on rainbowdash /opt/hostler/current/bin/crictl images -o json | sed -n 's/.*"\([^"]*hostler:[^"]*\)".*/\1/p' | head -n 1)
+[ -n "$image" ]
+sed "s|IMAGE|$image|" << 'END' | kubectl apply -f - > /dev/null
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      topologySpreadConstraints:
+        - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: web}}}
+      # The control plane is no machine of its own here.
+      tolerations: [{operator: Exists, effect: NoSchedule}]
+      containers:
+        - name: web
+          image: IMAGE
+          imagePullPolicy: Never
+          args: [probe, --expect, "1", --each, localhost, --any, localhost]
+          readinessProbe: {httpGet: {path: /who, port: 8080}, periodSeconds: 1}
+          # Who looked it up a moment ago still comes.
+          lifecycle: {preStop: {sleep: {seconds: 3}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080, nodePort: 30080}]}
+END
+two_answer
+poll web http://10.77.0.11:30080/who &
+poller=$!
+
+row "a machine of another cluster is refused, and left as it is"
+remember fluttershy
+cp "$work/all.yaml" "$inventory"
+up 3
+says "fluttershy: it belongs to another cluster (https://api.other.internal:6443)"
+says "--take-over fluttershy"
+run 3 add fluttershy -i "$inventory" --yes
+run 3 rebuild fluttershy -i "$inventory" --yes
+run 3 remove fluttershy -i "$inventory" --yes
+untouched fluttershy
+[ "$(on fluttershy kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes --no-headers | awk '{ print $1, $2 }')" = "fluttershy Ready" ]
+
+row "told to, it is taken over; who is in the cluster is not even asked"
+remember twilightsparkle rainbowdash
+before=$(logins rainbowdash)
+run 0 add fluttershy -i "$inventory" --yes --take-over fluttershy
+says "it is taken over"
+says "it is a control plane of the other cluster"
+[ "$(logins rainbowdash)" = $((before + 1)) ] || { echo "hostler logged in to rainbowdash" >&2; exit 1; }
+untouched twilightsparkle rainbowdash
+becomes_ready 3
+members twilightsparkle 1
+on fluttershy '[ ! -e /etc/kubernetes/manifests/etcd.yaml ] && [ ! -e /var/lib/etcd ]'
+empty
+
+row "what keeps a drain from its end is named at once; when it may, it goes on"
+two_answer
+replicas | grep -qx rainbowdash
+budget
+remember twilightsparkle fluttershy
+begin rebuild rainbowdash -i "$inventory" --yes
+comes_to_say "waits for a PodDisruptionBudget to let default/web-"
+replicas | grep -qx rainbowdash
+kubectl delete poddisruptionbudget web > /dev/null
+ends 0
+untouched twilightsparkle fluttershy
+ready 3
+empty
+
+row "with --force-after it ends all the same"
+two_answer
+victim=$(replicas | grep -vx twilightsparkle | head -n 1)
+budget
+run 0 rebuild "$victim" -i "$inventory" --yes --force-after 10s
+says "waits for a PodDisruptionBudget to let default/web-"
+says "after 10 s they are taken away all the same"
+kubectl delete poddisruptionbudget web > /dev/null
+ready 3
+members twilightsparkle 1
+empty
+
+row "status tells of a machine that is off within 3 seconds, and what to do"
+"$hostler" lab cut rainbowdash > "$work/out" 2>&1
+within 3 run 4 status -i "$inventory"
+says "rainbowdash can't be reached"
+says "hostler rebuild rainbowdash"
+
+row "a dead worker: what must be done in the cluster is done, and how to go on is said"
+remember twilightsparkle fluttershy
+run 4 rebuild rainbowdash -i "$inventory" --yes
+says "goes on when it is back"
+[ -z "$(kubectl get node rainbowdash --ignore-not-found)" ]
+
+row "a cut worker is waited for, and goes on when it comes back blank"
+begin rebuild rainbowdash -i "$inventory" --yes --wait 5m
+comes_to_say "waits for rainbowdash to be reached"
+"$hostler" lab blank rainbowdash > "$work/blank" 2>&1
+ends 0
+says "rainbowdash has another host key"
+untouched twilightsparkle fluttershy
+ready 3
+empty
+
+row "status without an API server tells what the machines still know, within 3 seconds"
+run 0 status -i "$inventory"
+on twilightsparkle 'mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/
+    while /opt/hostler/current/bin/crictl ps --name "^kube-apiserver$" -q | grep -q .; do sleep 0.2; done'
+within 3 run 1 status -i "$inventory"
+says "the API server tells nothing"
+says "rainbowdash"
+on twilightsparkle mv /root/kube-apiserver.yaml /etc/kubernetes/manifests/
+becomes_ready 3
+
+row "status --watch looks again, and its JSON says the same"
+begin status -i "$inventory" --watch
+limit=$(($(date +%s) + 30))
+until [ "$(grep -c '^MACHINE' "$work/out")" -ge 2 ]; do [ "$(date +%s)" -lt "$limit" ]; done
+kill "$begun"
+ends 143
+"$hostler" status -i "$inventory" --output json > "$work/status.json"
+python3 -c 'import json, sys; status = json.load(open(sys.argv[1])); assert status["healthy"] and len(status["nodes"]) == 3 and status["next"] is None, status' "$work/status.json"
+
+row "the client was never long without an answer"
+two_answer
+touch "$work/stop"
+wait "$poller"
+printf '          %s s at most\n' "$(cat "$work/web")"
+awk "BEGIN { exit !($(cat "$work/web") < 30) }"
+empty
+
+printf '%d rows passed\n' "$rows"

@@ -1,0 +1,101 @@
+# shellcheck shell=bash
+# What tests of a cluster's life share. Sourced by scripts that set `lab` (the lab's name) and `hostler` (the program): each row of theirs is
+# what is done -> what must be seen. Ends at the first failure, and takes the lab away in any case unless KEEP=1.
+# shellcheck disable=SC2154 # lab and hostler are set by who sources this
+export HOSTLER_LAB=$lab
+state=/var/lib/hostler/lab.$lab
+inventory=$state/inventory.yaml
+work=$(mktemp -d)
+# Where kubeconfigs, logs and snapshots go unless they are told.
+export XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work/state XDG_DATA_HOME=$work/share
+rows=0
+
+cleanup() {
+    status=$?
+    [ "$status" = 0 ] || { echo "FAILED at line $1: $2" >&2; tail -n 60 "$work/out" >&2 || true; }
+    # Whoever polls sees it.
+    touch "$work/stop"
+    [ -n "${KEEP:-}" ] || "$hostler" lab down > /dev/null 2>&1 || true
+    rm -rf "$work"
+    exit "$status"
+}
+trap 'cleanup $LINENO "$BASH_COMMAND"' EXIT
+
+row() {
+    rows=$((rows + 1))
+    printf '%s  row %d: %s\n' "$(date +%T)" "$rows" "$*"
+}
+# run STATUS ARGUMENTS...: hostler ends with that status; what it prints is in $work/out.
+run() {
+    local expected=$1 status=0
+    shift
+    "$hostler" "$@" > "$work/out" 2>&1 < /dev/null || status=$?
+    [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
+}
+# begin ARGUMENTS...: hostler in the background, as $begun, with $work/out as `run`; ends STATUS: it ends with that status.
+begin() {
+    "$hostler" "$@" > "$work/out" 2>&1 < /dev/null &
+    begun=$!
+}
+ends() {
+    local status=0
+    wait "$begun" || status=$?
+    [ "$status" = "$1" ] || { echo "it ended with $status, not $1" >&2; return 1; }
+}
+says() { grep -qF -- "$1" "$work/out" || { echo "not said: $1" >&2; return 1; }; }
+says_not() { ! grep -qF -- "$1" "$work/out" || { echo "said: $1" >&2; return 1; }; }
+# What has begun says it, sooner or later.
+comes_to_say() {
+    local limit=$(($(date +%s) + 180))
+    until grep -qF -- "$1" "$work/out"; do
+        kill -0 "$begun" 2> /dev/null || { echo "it ended, and did not say: $1" >&2; return 1; }
+        [ "$(date +%s)" -lt "$limit" ] || { echo "not said within 3 minutes: $1" >&2; return 1; }
+    done
+}
+up() { run "${1:-0}" up -i "$inventory" --yes; }
+empty() { up 0 && says "nothing to do"; }
+on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
+kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
+becomes_ready() {
+    local limit=$(($(date +%s) + 180))
+    until ready "$1"; do [ "$(date +%s)" -lt "$limit" ] || { echo "not $1 nodes are Ready within 3 minutes" >&2; return 1; }; done
+}
+# members VIA COUNT: that many started members, none of them a learner, and all healthy.
+members() {
+    local etcdctl='/opt/hostler/current/bin/etcdctl --cacert /etc/kubernetes/pki/etcd/ca.crt --endpoints https://127.0.0.1:2379'
+    etcdctl+=' --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key'
+    [ "$(on "$1" "$etcdctl member list" | grep -c ', started, .*, false$')" = "$2" ] || { echo "not $2 members" >&2; return 1; }
+    on "$1" "$etcdctl endpoint health --cluster" > /dev/null 2>&1 || { echo "a member is not healthy" >&2; return 1; }
+}
+# When containerd and kubelet of a machine began, and the containers of its static pods, to see that nobody restarted them.
+began() {
+    on "$1" "systemctl show -p ExecMainStartTimestampMonotonic containerd kubelet
+        /opt/hostler/current/bin/crictl ps --quiet --name '^(etcd|kube-apiserver|kube-controller-manager|kube-scheduler)$' | sort"
+}
+remember() { for machine; do began "$machine" > "$work/began.$machine"; done; }
+untouched() {
+    for machine; do
+        began "$machine" | diff "$work/began.$machine" - >&2 || { echo "something of $machine was restarted" >&2; return 1; }
+    done
+}
+# poll GAP URL: asks there until $work/stop appears, and leaves the longest time without an answer in $work/GAP, in seconds.
+poll() {
+    # shellcheck disable=SC2016 # that shell's own
+    "$hostler" lab exec -- bash -c '
+        last=$EPOCHREALTIME gap=0
+        while [ ! -e "$1/stop" ]; do
+            if curl --silent --fail --insecure --max-time 1 --output /dev/null "$3"; then
+                gap=$(awk -v now="$EPOCHREALTIME" -v last="$last" -v gap="$gap" "BEGIN { since = now - last; print (since > gap) ? since : gap }")
+                last=$EPOCHREALTIME
+            fi
+        done
+        echo "$gap" > "$1/$2"' bash "$work" "$1" "$2"
+}
+# within SECONDS COMMAND...: it takes no longer.
+within() {
+    local limit=$1 began=$EPOCHREALTIME
+    shift
+    "$@"
+    awk "BEGIN { took = $EPOCHREALTIME - $began; printf \"          %.1f s\n\", took; exit took > $limit }" || { echo "that took longer than $limit s" >&2; return 1; }
+}
