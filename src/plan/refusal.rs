@@ -274,24 +274,37 @@ pub fn silence(planner: &mut Planner) {
 }
 
 fn clocks(planner: &mut Planner) {
-    let known: Vec<(&MachineName, i64)> =
-        planner.facts.iter().filter(|(_, facts)| facts.clock > 0).map(|(name, facts)| (*name, facts.clock)).collect();
-    let mut times: Vec<i64> = known.iter().map(|(_, clock)| *clock).collect();
-    times.sort_unstable();
-    // Of many clocks the middle one is right; of two, nobody can say.
-    let Some(&middle) = times.get(times.len() / 2) else {
+    let known: Vec<(&MachineName, i64)> = planner.facts.iter().filter_map(|(name, facts)| Some((*name, facts.clock_ahead?))).collect();
+    // Of many clocks the middle one is right. Of two nobody could say, so this computer's counts too, and against a single one it is right.
+    let (mut ahead, others) = match known.as_slice() {
+        [_] => (vec![0], "this computer's"),
+        [(_, one), (_, other)] => (vec![*one, *other, 0], "the other machine's and this computer's"),
+        many => (many.iter().map(|(_, ahead)| *ahead).collect(), "the others"),
+    };
+    ahead.sort_unstable();
+    let Some(&middle) = ahead.get(ahead.len() / 2) else {
         return;
     };
-    for (name, clock) in known {
-        let off = clock - middle;
+    for (name, ahead) in known {
+        let off = ahead - middle;
         if off.abs() > CLOCK_TOLERANCE {
             planner.refuse(
                 Some(name),
                 "clock",
-                format!("its clock is {} s {} the others", off.abs(), if off > 0 { "ahead of" } else { "behind" }),
+                format!("its clock is {} {} {others}", span(off.unsigned_abs()), if off > 0 { "ahead of" } else { "behind" }),
                 "set it (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on it",
             );
         }
+    }
+}
+
+/// Seconds in the largest unit of which there are two or more.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} minutes", seconds / 60),
+        7200..172_800 => format!("{} hours", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 
