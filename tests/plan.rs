@@ -235,6 +235,7 @@ fn blank() -> Facts {
         memory: 4 << 20,
         systemd: true,
         clock: 1_700_000_000,
+        clock_ahead: Some(0),
         clock_synchronized: true,
         nameservers: vec!["192.168.1.1".to_owned()],
         programs: ["ip", "iptables", "nft", "mount", "modprobe"].iter().map(|word| (*word).to_owned()).collect(),
@@ -360,6 +361,7 @@ impl MachineDeviation {
         facts.sysctls.extend(self.sysctls.clone());
         facts.hosts = self.hosts.clone().unwrap_or_else(|| facts.hosts.clone());
         facts.clock += self.clock;
+        facts.clock_ahead = Some(self.clock);
         facts.clock_synchronized = self.clock_synchronized.unwrap_or(facts.clock_synchronized);
         facts.programs.retain(|program| !self.without.contains(program));
         for path in self.changed.iter().chain(&self.added) {

@@ -63,6 +63,9 @@ pub struct LabUp {
     /// A folder of this computer that every machine sees under the same path, as if it were on a server; may be repeated
     #[arg(long = "share", value_name = "FOLDER")]
     pub shares: Vec<PathBuf>,
+    /// Give this machine a kernel of its own, with clock, swap and modules: it is a virtual machine (QEMU), and slow where KVM does not work
+    #[arg(long, value_name = "NAME")]
+    pub vm: Option<String>,
     /// What is installed on them; without it the cached bundle, or one made now
     #[arg(long, value_name = "FOLDER")]
     pub bundle: Option<PathBuf>,

@@ -16,7 +16,7 @@ use super::connect::Connecting;
 use super::rounds::Common;
 use super::take_over::TakingOver;
 use super::up::{self, Up};
-use crate::cli::lab::LabCommand;
+use crate::cli::lab::{LabCommand, LabUp};
 use crate::inventory;
 use crate::lab::{self, Options, access, namespace, state::LabState};
 use crate::plan::Plan;
@@ -30,12 +30,13 @@ pub async fn run(command: LabCommand, reporter: &Reporter) -> Result<(u8, Option
     let events = &reporter.events();
     match command {
         LabCommand::Up(arguments) => {
-            let machines_only = arguments.machines_only;
-            let options = Options { machines: arguments.machines, control_planes: arguments.control_planes, shares: arguments.shares };
+            let (machines_only, bundle) = (arguments.machines_only, arguments.bundle.clone());
+            let LabUp { machines, control_planes, shares, vm, .. } = arguments;
+            let options = Options { machines, control_planes, shares, vm };
             lab::up(options, events).await?;
             reporter.result(&format!("the machines are on; their inventory is {}", lab::inventory_file().display())).await;
             if !machines_only {
-                let (status, plan) = cluster(arguments.bundle, reporter).await?;
+                let (status, plan) = cluster(bundle, reporter).await?;
                 return Ok((status as u8, Some(plan)));
             }
         }
@@ -71,7 +72,8 @@ fn list() -> Result<()> {
         let machine = listed.machine;
         let role = if machine.control_plane { "control-plane" } else { "worker" };
         let power = if listed.on { "on" } else { "off" };
-        println!("{:<16} {:<12} {role:<14} {power:<6} {} MiB", machine.name, machine.address.to_string(), listed.disk >> 20);
+        let kind = if listed.vm { ", a virtual machine's" } else { "" };
+        println!("{:<16} {:<12} {role:<14} {power:<6} {} MiB{kind}", machine.name, machine.address.to_string(), listed.disk >> 20);
     }
     Ok(())
 }

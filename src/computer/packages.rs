@@ -31,6 +31,10 @@ pub const LAB: &Needed = &[
     DEBIAN_KEYS,
 ];
 
+/// To make a machine with a kernel of its own.
+pub const VIRTUAL_MACHINE: &Needed =
+    &[("qemu-system-x86_64", "qemu-system-x86"), ("fallocate", "util-linux"), ("mkswap", "util-linux"), ("nice", "coreutils")];
+
 /// To make a bundle from Go modules and Debian packages. Go itself is not here: Debian 12 and 13 have one that is too old.
 pub const SOURCE: &Needed =
     &[("gcc", "gcc"), ("/usr/include/stdlib.h", "libc6-dev"), ("mmdebstrap", "mmdebstrap"), ("xz", "xz-utils"), DEBIAN_KEYS];

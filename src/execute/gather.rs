@@ -85,10 +85,12 @@ impl From<RunError> for Untold {
 async fn look(link: &Link, script: &str) -> Result<facts::Facts, Untold> {
     let mut output = String::new();
     let mut said = String::new();
+    let mut asked_at = 0;
     for attempt in 0.. {
         output.clear();
         said.clear();
         let session = link.session().await?;
+        asked_at = jiff::Timestamp::now().as_second();
         let result = session.read(script, &mut output, &mut said).await;
         match result {
             Ok(Exit::Status(0)) => break,
@@ -103,6 +105,7 @@ async fn look(link: &Link, script: &str) -> Result<facts::Facts, Untold> {
     }
     let mut facts =
         facts::parse(&output).map_err(|error| Untold { reason: error.to_string(), hint: "see docs/troubleshooting.md".to_owned() })?;
+    facts.clock_ahead = Some(facts.clock - asked_at);
     if let Some(lock) = &mut facts.lock {
         lock.left_behind = identity::is_over(&lock.run);
     }

@@ -57,6 +57,8 @@ pub struct Facts {
     pub temperature: Option<i32>,
     /// Seconds since the epoch by the machine's clock when the facts were taken.
     pub clock: i64,
+    /// Seconds that it was ahead of the clock of hostler's computer then; negative where it was behind. `None`: nobody compared.
+    pub clock_ahead: Option<i64>,
     /// Whether something keeps the clock right: a running time service, the kernel's word (`timedatectl` NTPSynchronized), or the host
     /// of a container.
     pub clock_synchronized: bool,

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -11,10 +12,15 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::json;
 
-use super::roster::LabMachine;
-use super::{access, image, mounts, state, wait};
+use super::roster::{HOST, LabMachine, PREFIX};
+use super::state::LabState;
+use super::{access, image, mounts, network, state, wait};
 use crate::computer::program::{run, run_here};
 use crate::template;
+
+/// Where /etc/fstab of a virtual machine finds its swap.
+const SWAP: &str = "swapfile";
+const SWAP_SIZE: &str = "256MiB";
 
 /// Where a machine sees its disk mounted; on the computer the folder stays empty.
 pub fn root(machine: &str) -> PathBuf {
@@ -27,29 +33,53 @@ pub fn file(machine: &str) -> PathBuf {
 }
 
 /// Puts a freshly installed disk into a machine that is off, and returns its host key.
-pub async fn install(machine: &LabMachine, image: &Path) -> Result<String> {
+pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<String> {
     released(&machine.name).await?;
     let root = root(&machine.name);
     fs::create_dir_all(&root).with_context(|| format!("{} can't be made", root.display()))?;
     // Only a disk that is finished has the name by which a machine is switched on.
     let unfinished = state::machine_folder(&machine.name).join("disk.new");
-    let from_to = [image::disk(image), unfinished.clone()];
+    let vm = lab.virtual_machine(&machine.name);
+    let from_to = [image::disk(vm.map_or(&lab.image, |vm| &vm.image)), unfinished.clone()];
     run("cp", ["--sparse=auto", "--reflink=auto"].iter().map(Path::new).chain(from_to.iter().map(PathBuf::as_path))).await?;
     let key = {
-        let (machine, unfinished) = (machine.clone(), unfinished.clone());
-        tokio::task::spawn_blocking(move || with_mounted(&unfinished, &root, || personalize(&machine, &root))).await??
+        let (machine, unfinished, is_vm) = (machine.clone(), unfinished.clone(), vm.is_some());
+        let (mount_point, apt_key) = (root.clone(), image::repository_key(&lab.image));
+        let personalize = move || {
+            let key = personalize(&machine, &root, &apt_key)?;
+            if is_vm {
+                own_kernel(&machine, &root)?;
+            }
+            Ok(key)
+        };
+        tokio::task::spawn_blocking(move || with_mounted(&unfinished, &mount_point, personalize)).await??
     };
     fs::rename(&unfinished, file(&machine.name)).context("the disk can't be moved into place")?;
     access::remember(machine, &key)?;
     Ok(key)
 }
 
-fn personalize(machine: &LabMachine, root: &Path) -> Result<String> {
+fn personalize(machine: &LabMachine, root: &Path, apt_key: &Path) -> Result<String> {
     let hosts = template::render("lab/hosts", json!({ "machine": machine.name }))?;
     state::write(&root.join("etc/hosts"), hosts.as_bytes(), 0o644)?;
     state::write(&root.join("etc/hostname"), format!("{}\n", machine.name).as_bytes(), 0o644)?;
+    let apt_key = fs::read(apt_key).with_context(|| format!("{} can't be read", apt_key.display()))?;
+    state::write(&root.join("etc/apt/keyrings/hostler-lab.asc"), &apt_key, 0o644)?;
     access::install(root)?;
     access::host_key(root)
+}
+
+/// What is set up for a machine that shares the computer's kernel, but by a machine with its own: network and swap.
+fn own_kernel(machine: &LabMachine, root: &Path) -> Result<()> {
+    let values = json!({ "mac": network::mac(machine), "address": machine.address, "prefix": PREFIX, "gateway": HOST });
+    let network = template::render("lab/vm.network", values)?;
+    state::write(&root.join("etc/systemd/network/10-lab.network"), network.as_bytes(), 0o644)?;
+    let swap = root.join(SWAP);
+    // Without holes, which swap may not have.
+    run_here("fallocate", ["--length".as_ref(), SWAP_SIZE.as_ref(), swap.as_path()])?;
+    fs::set_permissions(&swap, fs::Permissions::from_mode(0o600))?;
+    run_here("mkswap", [&swap])?;
+    Ok(())
 }
 
 /// Does `work` while an image is mounted for it and the programs it runs, and for nobody else: a thread of its own has a mount namespace

@@ -1,4 +1,5 @@
-//! The disk that every machine starts from: a fresh Debian, made once, and the packages that machines will ask apt for.
+//! The disks that machines start from: a fresh Debian, made once, and the packages that machines will ask apt for. One for machines that
+//! are containers, and one with a kernel for a virtual machine.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -42,8 +43,11 @@ const PACKAGES: [&str; 20] = [
     "util-linux",
 ];
 
+/// What it has besides where it has a kernel, and a clock, of its own.
+const KERNEL_PACKAGES: [&str; 3] = ["e2fsprogs", "linux-image-cloud-amd64", "systemd-timesyncd"];
+
 /// What the lab's apt repository serves, with all their dependencies that [`PACKAGES`] lacks.
-const SERVED: [&str; 7] = ["chrony", "conntrack", "ethtool", "keepalived", "nfs-common", "runc", "socat"];
+const SERVED: [&str; 8] = ["chrony", "conntrack", "ethtool", "keepalived", "nfs-common", "nfs-kernel-server", "runc", "socat"];
 
 /// Size of a machine's disk in bytes. The image is sparse: it takes on the computer what the machine has written.
 const DISK: u64 = 16 << 30;
@@ -51,11 +55,24 @@ const DISK: u64 = 16 << 30;
 /// The root file system while it is made, below [`building`].
 const ROOT: &str = "root";
 
-const HOOK: &str = include_str!("../../templates/lab/image.sh");
 const SOURCES: &str = include_str!("../../templates/lab/hostler-lab.sources");
-const MOUNTS: &str = include_str!("../../templates/lab/mounts.sh");
-const MOUNTS_UNIT: &str = include_str!("../../templates/lab/lab-mounts.service");
 const RESOLV_CONF: &str = include_str!("../../templates/lab/resolv.conf");
+
+/// How an image is made.
+struct Recipe {
+    /// What it is, to a person.
+    what: &'static str,
+    /// Begins its name in the cache.
+    kind: &'static str,
+    packages: Vec<&'static str>,
+    /// Runs on the computer when the packages are installed.
+    hook: &'static str,
+    /// The packages that the hook fetches for the apt repository.
+    served: &'static [&'static str],
+    /// What is the lab's own in an otherwise fresh Debian.
+    files: Vec<(&'static str, &'static str)>,
+    links: Vec<(&'static str, &'static str)>,
+}
 
 /// The finished image's file system, sparse.
 pub fn disk(image: &Path) -> PathBuf {
@@ -67,49 +84,145 @@ pub fn repository(image: &Path) -> PathBuf {
     image.join("apt")
 }
 
-/// The name of what this recipe makes: another recipe, another name.
-fn recipe_name() -> String {
-    let mut hash = Sha256::new();
-    let size = DISK.to_string();
-    let texts = [SUITE, &size, HOOK, SOURCES, MOUNTS, MOUNTS_UNIT, RESOLV_CONF];
-    for text in texts.iter().chain(&PACKAGES).chain(&SERVED) {
-        hash.update(text);
-        hash.update([0]);
-    }
-    let digest = hash.finalize();
-    let digits: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{SUITE}-{digits}")
+/// The key that the repository is signed with, its public half.
+pub fn repository_key(image: &Path) -> PathBuf {
+    repository(image).join("hostler-lab.asc")
 }
 
-/// The finished image: from the cache, or made now (about a minute, 110 MB from Debian's mirror).
+/// The kernel of a virtual machine's image.
+pub fn kernel(image: &Path) -> PathBuf {
+    image.join("vmlinuz")
+}
+
+/// The image of machines that share the computer's kernel, with the apt repository of all machines: from the cache, or made now (about a
+/// minute, 110 MB from Debian's mirror).
 pub async fn ready(events: &Events) -> Result<PathBuf> {
-    let finished = state::cache().join(recipe_name());
-    if finished.is_dir() {
-        return Ok(finished);
-    }
-    task(events, "image", &format!("make the machines' disk, Debian {SUITE}, once"), async |task| {
-        remove_unfinished().await?;
-        let building = building();
-        fs::create_dir_all(building.join("image/apt")).with_context(|| format!("{} can't be made", building.display()))?;
-        make_root(&task, &building).await?;
-        let root = building.join(ROOT);
-        add_lab_files(&root)?;
-        task.line("write the disk image");
-        let disk = disk(&building.join("image"));
-        fs::File::create(&disk)?.set_len(DISK)?;
-        // What mkfs leaves to the kernel's first mount is done by punching holes, so the image stays small.
-        let options = ["-q", "-F", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d"];
-        run("mkfs.ext4", options.iter().map(Path::new).chain([root.as_path(), disk.as_path()])).await?;
-        fs::File::open(&disk)?.sync_all()?;
-        // Another lab may have made the same meanwhile.
-        if !finished.is_dir() {
-            let moved = fs::rename(building.join("image"), &finished);
-            moved.with_context(|| format!("{} can't be moved into place", finished.display()))?;
+    let recipe = Recipe {
+        what: "the machines' disk",
+        kind: SUITE,
+        packages: PACKAGES.into(),
+        hook: include_str!("../../templates/lab/image.sh"),
+        served: &SERVED,
+        files: vec![
+            ("etc/systemd/system/lab-mounts.service", include_str!("../../templates/lab/lab-mounts.service")),
+            ("usr/local/lib/hostler-lab/mounts", include_str!("../../templates/lab/mounts.sh")),
+        ],
+        links: vec![
+            ("etc/systemd/system/sysinit.target.wants/lab-mounts.service", "../lab-mounts.service"),
+            // It would ask the computer's kernel to announce all of the computer's devices again.
+            ("etc/systemd/system/systemd-udev-trigger.service", "/dev/null"),
+        ],
+    };
+    recipe.ready(events).await
+}
+
+/// The image of a machine with a kernel of its own, from the cache or made now.
+pub async fn ready_with_kernel(events: &Events) -> Result<PathBuf> {
+    let recipe = Recipe {
+        what: "the virtual machine's disk",
+        kind: "trixie-vm",
+        packages: PACKAGES.into_iter().chain(KERNEL_PACKAGES).collect(),
+        hook: include_str!("../../templates/lab/vm-image.sh"),
+        served: &[],
+        files: vec![("etc/fstab", include_str!("../../templates/lab/fstab"))],
+        links: vec![(
+            "etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
+            "/usr/lib/systemd/system/systemd-networkd.service",
+        )],
+    };
+    recipe.ready(events).await
+}
+
+impl Recipe {
+    /// The name of what this recipe makes: another recipe, another name.
+    fn name(&self) -> String {
+        let mut hash = Sha256::new();
+        let size = DISK.to_string();
+        let texts = [SUITE, &size, self.hook, SOURCES, RESOLV_CONF].into_iter();
+        let own = self.files.iter().chain(&self.links).flat_map(|(path, text)| [*path, *text]);
+        for text in texts.chain(own).chain(self.packages.iter().copied()).chain(self.served.iter().copied()) {
+            hash.update(text);
+            hash.update([0]);
         }
-        remove_unfinished().await?;
-        Ok(finished.clone())
-    })
-    .await
+        let digest = hash.finalize();
+        let digits: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{digits}", self.kind)
+    }
+
+    async fn ready(&self, events: &Events) -> Result<PathBuf> {
+        let finished = state::cache().join(self.name());
+        if finished.is_dir() {
+            return Ok(finished);
+        }
+        task(events, "image", &format!("make {}, Debian {SUITE}, once", self.what), async |task| {
+            remove_unfinished().await?;
+            let building = building();
+            fs::create_dir_all(building.join("image")).with_context(|| format!("{} can't be made", building.display()))?;
+            self.make_root(&task, &building).await?;
+            let root = building.join(ROOT);
+            self.add_lab_files(&root)?;
+            task.line("write the disk image");
+            let disk = disk(&building.join("image"));
+            fs::File::create(&disk)?.set_len(DISK)?;
+            // What mkfs leaves to the kernel's first mount is done by punching holes, so the image stays small.
+            let options = ["-q", "-F", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d"];
+            run("mkfs.ext4", options.iter().map(Path::new).chain([root.as_path(), disk.as_path()])).await?;
+            fs::File::open(&disk)?.sync_all()?;
+            // Another lab may have made the same meanwhile.
+            if !finished.is_dir() {
+                let moved = fs::rename(building.join("image"), &finished);
+                moved.with_context(|| format!("{} can't be moved into place", finished.display()))?;
+            }
+            remove_unfinished().await?;
+            Ok(finished.clone())
+        })
+        .await
+    }
+
+    /// Runs mmdebstrap in mount and process namespaces of its own, so that all it mounts and starts ends with it.
+    async fn make_root(&self, task: &Task, building: &Path) -> Result<()> {
+        let hook = building.join("image.sh");
+        state::write(&hook, self.hook.as_bytes(), 0o755)?;
+        let isolated = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "mmdebstrap"];
+        let mut command = program("unshare", isolated);
+        command
+            .args(["--verbose", "--format=directory", "--variant=minbase"])
+            .arg(format!("--include={}", self.packages.join(",")))
+            .arg(format!("--customize-hook={}", hook.display()))
+            .arg(SUITE)
+            .arg(building.join(ROOT))
+            .env("HOSTLER_IMAGE", building.join("image"))
+            .env("HOSTLER_PACKAGES", self.served.join(" "))
+            // The kernel's packages would make an initrd, for minutes; this kernel has all built in that its disk needs.
+            .env("INITRD", "No")
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        let mut progress = apt::Progress::default();
+        stream(&mut command, |line| match line.strip_prefix("I: ") {
+            // mmdebstrap's own words; the many other lines are its programs'.
+            Some(phase) => task.line(phase),
+            None => progress.tell(line, task),
+        })
+        .await
+    }
+
+    fn add_lab_files(&self, root: &Path) -> Result<()> {
+        let all = [
+            ("etc/apt/sources.list.d/hostler-lab.sources", SOURCES),
+            ("etc/resolv.conf", RESOLV_CONF),
+            // systemd writes a new one at a machine's first start.
+            ("etc/machine-id", ""),
+        ];
+        for (file, text) in all.iter().chain(&self.files) {
+            state::write(&root.join(file), text.as_bytes(), 0o644)?;
+        }
+        for (link, target) in &self.links {
+            let link = root.join(link);
+            fs::create_dir_all(link.parent().unwrap_or(root))?;
+            symlink(target, &link).with_context(|| format!("{} can't be linked", link.display()))?;
+        }
+        fs::set_permissions(root, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
 }
 
 fn building() -> PathBuf {
@@ -132,49 +245,4 @@ fn remove_if_there(folder: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Runs mmdebstrap in mount and process namespaces of its own, so that all it mounts and starts ends with it.
-async fn make_root(task: &Task, building: &Path) -> Result<()> {
-    let hook = building.join("image.sh");
-    state::write(&hook, HOOK.as_bytes(), 0o755)?;
-    let isolated = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "mmdebstrap"];
-    let mut command = program("unshare", isolated);
-    command
-        .args(["--verbose", "--format=directory", "--variant=minbase"])
-        .arg(format!("--include={}", PACKAGES.join(",")))
-        .arg(format!("--customize-hook={}", hook.display()))
-        .arg(SUITE)
-        .arg(building.join(ROOT))
-        .env("HOSTLER_REPOSITORY", building.join("image/apt"))
-        .env("HOSTLER_PACKAGES", SERVED.join(" "))
-        .env("DEBIAN_FRONTEND", "noninteractive");
-    let mut progress = apt::Progress::default();
-    stream(&mut command, |line| match line.strip_prefix("I: ") {
-        // mmdebstrap's own words; the many other lines are its programs'.
-        Some(phase) => task.line(phase),
-        None => progress.tell(line, task),
-    })
-    .await
-}
-
-/// What is the lab's own in an otherwise fresh Debian.
-fn add_lab_files(root: &Path) -> Result<()> {
-    for (file, text) in [
-        ("etc/apt/sources.list.d/hostler-lab.sources", SOURCES),
-        ("etc/resolv.conf", RESOLV_CONF),
-        ("etc/systemd/system/lab-mounts.service", MOUNTS_UNIT),
-        ("usr/local/lib/hostler-lab/mounts", MOUNTS),
-        // systemd writes a new one at a machine's first start.
-        ("etc/machine-id", ""),
-    ] {
-        state::write(&root.join(file), text.as_bytes(), 0o644)?;
-    }
-    let wants = root.join("etc/systemd/system/sysinit.target.wants");
-    fs::create_dir_all(&wants)?;
-    symlink("../lab-mounts.service", wants.join("lab-mounts.service"))?;
-    // It would ask the computer's kernel to announce all of the computer's devices again.
-    symlink("/dev/null", root.join("etc/systemd/system/systemd-udev-trigger.service"))?;
-    fs::set_permissions(root, fs::Permissions::from_mode(0o755))?;
-    Ok(())
 }

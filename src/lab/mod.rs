@@ -20,6 +20,7 @@ pub mod repository;
 pub mod roster;
 pub mod state;
 mod teardown;
+mod vm;
 mod wait;
 
 use std::path::PathBuf;
@@ -34,7 +35,8 @@ use crate::report::{ExitStatus, Failure};
 use cgroup::Hierarchy;
 pub use inventory::{file as inventory_file, kubeconfig};
 use roster::LabMachine;
-use state::{LabState, Lock};
+use state::{LabState, Lock, VirtualMachine};
+use vm::Accelerator;
 
 /// What a lab is to have.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub struct Options {
     pub control_planes: usize,
     /// Folders of this computer that every machine is to see under the same path.
     pub shares: Vec<PathBuf>,
+    /// The machine that is to have a kernel of its own.
+    pub vm: Option<String>,
 }
 
 /// What the lab will not do, and the way out. Nothing was changed.
@@ -87,15 +91,21 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
         ));
     }
     packages::install("the lab", packages::LAB, events).await?;
+    if options.vm.is_some() {
+        packages::install("a virtual machine", packages::VIRTUAL_MACHINE, events).await?;
+    }
     let machines = roster::roster(options.machines, options.control_planes);
-    let state = LabState { machines, image: image::ready(events).await?, shares: options.shares };
+    let mut state = LabState { machines, image: image::ready(events).await?, shares: options.shares, vm: None };
+    if let Some(name) = options.vm {
+        state.vm = Some(virtual_machine(name, events).await?);
+    }
     state.save()?;
     task(events, "disks", &format!("install {}", names(&state.machines)), async |task| {
         access::make_key().await?;
         side_by_side(&state.machines, |machine| {
-            let (task, image) = (task.clone(), state.image.clone());
+            let (task, state) = (task.clone(), state.clone());
             async move {
-                disk::install(&machine, &image).await?;
+                disk::install(&machine, &state).await?;
                 task.line(&format!("{} has its disk", machine.name));
                 Ok(())
             }
@@ -108,6 +118,13 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
     Ok(state)
 }
 
+async fn virtual_machine(machine: String, events: &Events) -> Result<VirtualMachine> {
+    let image = image::ready_with_kernel(events).await?;
+    let what = format!("see how {machine} can have a kernel of its own");
+    let accelerator = task(events, "kvm", &what, async |task| Accelerator::detect(&image, &task).await).await?;
+    Ok(VirtualMachine { machine, image, accelerator })
+}
+
 fn check(options: &Options) -> Result<()> {
     if options.machines == 0 || options.machines > roster::MOST {
         return Err(usage(&format!("a lab of {} machines", options.machines), &format!("1 to {}", roster::MOST)));
@@ -115,6 +132,16 @@ fn check(options: &Options) -> Result<()> {
     if options.control_planes == 0 || options.control_planes > options.machines {
         let what = format!("{} control planes in a lab of {} machines", options.control_planes, options.machines);
         return Err(usage(&what, &format!("1 to {}", options.machines)));
+    }
+    if let Some(vm) = &options.vm {
+        state::named(&roster::roster(options.machines, options.control_planes), vm)?;
+        if !cfg!(target_arch = "x86_64") {
+            return Err(usage("a virtual machine on a computer that is not amd64", "leave --vm out"));
+        }
+        if !options.shares.is_empty() {
+            let hint = "leave --share or --vm out";
+            return Err(usage(&format!("{vm} would not see the shares: it has a kernel of its own"), hint));
+        }
     }
     if let Some(share) =
         options.shares.iter().find(|share| !share.is_absolute() || !share.is_dir() || share.to_string_lossy().contains(':'))
@@ -162,9 +189,9 @@ async fn switch_on(state: &LabState, machines: &[LabMachine], events: &Events) -
         network::make_bridge().await?;
         repository::start(&image::repository(&state.image)).await?;
         side_by_side(machines, |machine| {
-            let task = task.clone();
+            let (task, state) = (task.clone(), state.clone());
             async move {
-                power::on(&machine).await?;
+                power::on(&machine, &state).await?;
                 task.line(&format!("{} is on: sshd answers at {}", machine.name, machine.address));
                 Ok(())
             }
@@ -218,7 +245,7 @@ pub async fn blank(name: &str, events: &Events) -> Result<()> {
     let machine = state.machine(name)?;
     task(events, "disks", &format!("replace the disk of {name}"), async |_| {
         power::cut(name).await?;
-        disk::install(machine, &state.image).await
+        disk::install(machine, &state).await
     })
     .await?;
     switch_on(&state, std::slice::from_ref(machine), events).await
@@ -228,6 +255,8 @@ pub async fn blank(name: &str, events: &Events) -> Result<()> {
 #[derive(Debug)]
 pub struct Listed {
     pub machine: LabMachine,
+    /// Whether it has a kernel of its own.
+    pub vm: bool,
     pub on: bool,
     /// Bytes its disk takes on this computer.
     pub disk: u64,
@@ -237,9 +266,11 @@ pub struct Listed {
 pub fn list() -> Result<Option<Vec<Listed>>> {
     require_root("list")?;
     let Some(state) = LabState::load()? else { return Ok(None) };
-    let machines = state.machines.into_iter().map(|machine| {
-        let (on, disk) = (power::is_on(&machine.name), disk::used(&machine.name));
-        Listed { machine, on, disk }
+    let machines = state.machines.iter().map(|machine| Listed {
+        machine: machine.clone(),
+        vm: state.virtual_machine(&machine.name).is_some(),
+        on: power::is_on(&machine.name),
+        disk: disk::used(&machine.name),
     });
     Ok(Some(machines.collect()))
 }
@@ -256,7 +287,7 @@ mod tests {
     #[test]
     fn impossible_labs_are_refused_with_what_is_possible() {
         let message = |machines, control_planes| {
-            let refused = check(&Options { machines, control_planes, shares: Vec::new() }).unwrap_err();
+            let refused = check(&Options { machines, control_planes, shares: Vec::new(), vm: None }).unwrap_err();
             assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
             refused.to_string()
         };
@@ -264,13 +295,23 @@ mod tests {
         assert_eq!(message(14, 1), "a lab of 14 machines\nhint: 1 to 13");
         assert_eq!(message(3, 0), "0 control planes in a lab of 3 machines\nhint: 1 to 3");
         assert_eq!(message(3, 4), "4 control planes in a lab of 3 machines\nhint: 1 to 3");
-        let share = |path: &str| check(&Options { machines: 1, control_planes: 1, shares: vec![path.into()] });
+        let share = |path: &str| check(&Options { machines: 1, control_planes: 1, shares: vec![path.into()], vm: None });
         assert!(share("/tmp").is_ok());
         for path in ["tmp", "/no/such/folder", "/dev/null"] {
             assert_eq!(ExitStatus::of(&share(path).unwrap_err()), ExitStatus::Usage, "{path}");
         }
+        let vm = |name: &str, shares: Vec<PathBuf>| {
+            let refused = check(&Options { machines: 2, control_planes: 1, shares, vm: Some(name.to_owned()) });
+            refused.map_err(|error| error.to_string())
+        };
+        assert_eq!(vm("rainbowdash", Vec::new()), Ok(()));
+        assert_eq!(
+            vm("fluttershy", Vec::new()).unwrap_err(),
+            "`fluttershy` is no machine of the lab\nhint: did you mean twilightsparkle? the lab has twilightsparkle, rainbowdash"
+        );
+        assert!(vm("rainbowdash", vec!["/tmp".into()]).unwrap_err().starts_with("rainbowdash would not see the shares"));
         for (machines, control_planes) in [(1, 1), (13, 13), (3, 1)] {
-            assert!(check(&Options { machines, control_planes, shares: Vec::new() }).is_ok(), "{machines} {control_planes}");
+            assert!(check(&Options { machines, control_planes, shares: Vec::new(), vm: None }).is_ok(), "{machines} {control_planes}");
         }
     }
 }

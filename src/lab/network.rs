@@ -1,4 +1,4 @@
-//! Bridge, veth pairs and namespaces. The computer's own interfaces and routes are never touched.
+//! Bridge, veth pairs, a virtual machine's tap, and namespaces. The computer's own interfaces and routes are never touched.
 
 use std::fs;
 
@@ -24,8 +24,21 @@ pub async fn make_bridge() -> Result<()> {
 }
 
 /// A machine's end of the cable in the bridge; a machine's name is too long for an interface.
-fn port(machine: &LabMachine) -> String {
+pub fn port(machine: &LabMachine) -> String {
     format!("v{}", machine.number())
+}
+
+/// The address of a machine's network card. Its own for good: another one would stay unreachable until everybody's ARP entry is stale.
+pub fn mac(machine: &LabMachine) -> String {
+    format!("02:68:6f:73:74:{:02x}", machine.number())
+}
+
+/// Makes a virtual machine's end of the cable in the bridge; QEMU takes it as the machine's network card.
+pub async fn plug_in_vm(machine: &LabMachine) -> Result<()> {
+    let (lab, port) = (of_lab(), port(machine));
+    run("ip", ["-n", &lab, "tuntap", "add", "dev", &port, "mode", "tap"]).await?;
+    run("ip", ["-n", &lab, "link", "set", &port, "master", "br0", "up"]).await?;
+    Ok(())
 }
 
 /// Makes a machine's namespace, with `eth0` in it on the bridge, if it is not there. The machine keeps it while it is off, as a
@@ -40,8 +53,7 @@ pub async fn plug_in(machine: &LabMachine) -> Result<()> {
     if run("ip", ["-n", &namespace, "link", "show", "eth0"]).await.is_err() {
         // After a power cut the cable may still hang in a network namespace that is on its way out.
         let _ = run("ip", ["-n", &lab, "link", "delete", &port]).await;
-        // Its own for good, as a network card's: another one would stay unreachable until everybody's ARP entry is stale.
-        let mac = format!("02:68:6f:73:74:{:02x}", machine.number());
+        let mac = mac(machine);
         let peer = ["peer", "name", "eth0", "address", &mac, "netns", &namespace];
         run("ip", ["-n", &lab, "link", "add", &port, "type", "veth"].into_iter().chain(peer)).await?;
     }

@@ -1,11 +1,11 @@
-//! A machine's power: a systemd-nspawn with a systemd, network, cgroups and disk of its own.
+//! A machine's power: a systemd-nspawn with a systemd, network, cgroups and disk of its own, or a QEMU ([`vm`]).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
@@ -13,13 +13,18 @@ use tokio::process::{Child, Command};
 
 use super::cgroup::Hierarchy;
 use super::roster::LabMachine;
-use super::{disk, name, namespace, network, process, state, wait};
+use super::state::LabState;
+use super::{disk, name, namespace, network, process, state, vm, wait};
 use crate::computer::program::run;
 
 /// How long a machine may take from power to sshd's greeting. Measured: 2 s.
 const STARTS_WITHIN: Duration = Duration::from_secs(90);
 /// How long services may take to stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(120);
+/// The same on an emulated machine. Measured: 15 s.
+const VM_STOPS_WITHIN: Duration = Duration::from_secs(600);
+/// How often its power button is pressed: it does nothing as long as the machine is not listening.
+const PRESSED_EVERY: Duration = Duration::from_secs(10);
 
 /// Devices of the computer that programs on a machine look for; those that the computer lacks are left out.
 const DEVICES: [&str; 2] = ["/dev/kmsg", "/dev/fuse"];
@@ -28,19 +33,29 @@ const MACHINE: &str = include_str!("../../templates/lab/machine.sh");
 
 /// Whether a machine is on.
 pub fn is_on(machine: &str) -> bool {
-    process::supervisor_of(machine).is_some() || process::init_of(machine).is_some()
+    process::supervisor_of(machine).is_some() || process::init_of(machine).is_some() || vm::process_of(machine).is_some()
 }
 
 /// Switches a machine on and waits for its sshd. Does nothing where it is on.
-pub async fn on(machine: &LabMachine) -> Result<()> {
+pub async fn on(machine: &LabMachine, state: &LabState) -> Result<()> {
+    let vm = state.virtual_machine(&machine.name);
+    let limit = vm.map_or(STARTS_WITHIN, |vm| vm.accelerator.starts_within());
     if is_on(&machine.name) {
-        return greeted(machine, None).await;
+        return greeted(machine, None, limit).await;
     }
     network::unplug(machine).await?;
-    network::plug_in(machine).await?;
     disk::released(&machine.name).await?;
-    let child = start(machine).await?;
-    greeted(machine, child).await
+    let child = match vm {
+        Some(vm) => {
+            network::plug_in_vm(machine).await?;
+            Some(vm::start(machine, vm)?)
+        }
+        None => {
+            network::plug_in(machine).await?;
+            start(machine, &state.shares).await?
+        }
+    };
+    greeted(machine, child, limit).await
 }
 
 /// The arguments of systemd-nspawn, from the machine's root to its kernel command line.
@@ -100,11 +115,11 @@ pub fn unit(machine: &str) -> String {
     format!("hostler-lab-{}.service", name::of_machine(machine))
 }
 
-async fn start(machine: &LabMachine) -> Result<Option<Child>> {
+async fn start(machine: &LabMachine, shares: &[PathBuf]) -> Result<Option<Child>> {
     let hierarchy = Hierarchy::detect()?;
     let groups = hierarchy.make(&machine.name).await?;
-    let program = program(machine, &state::LabState::existing()?.shares, &hierarchy);
-    let console = state::machine_folder(&machine.name).join("console.log");
+    let program = program(machine, shares, &hierarchy);
+    let console = state::console(&machine.name);
     if hierarchy == Hierarchy::Systemd {
         let mut all = vec!["--quiet".to_owned(), "--collect".to_owned(), format!("--unit={}", unit(&machine.name))];
         all.extend(["--property=Delegate=yes".to_owned(), "--property=KillMode=mixed".to_owned()]);
@@ -137,18 +152,18 @@ async fn start(machine: &LabMachine) -> Result<Option<Child>> {
 }
 
 /// Waits for sshd itself to say its name.
-async fn greeted(machine: &LabMachine, mut child: Option<Child>) -> Result<()> {
+async fn greeted(machine: &LabMachine, mut child: Option<Child>, limit: Duration) -> Result<()> {
     let address = SocketAddr::V4(SocketAddrV4::new(machine.address, 22));
     let what = format!("sshd of {} to answer at {address}", machine.name);
     let name = machine.name.clone();
-    wait::until(STARTS_WITHIN, &what, || {
+    wait::until(limit, &what, || {
         if let Some(status) = child.as_mut().map(Child::try_wait).transpose()?.flatten() {
             bail!("{name} went off while starting ({status}); its console said last:\n{}", console_end(&name));
         }
         Ok(greets(address).then_some(()))
     })
     .await
-    .with_context(|| format!("{} did not start\nhint: its console is in {}", machine.name, console(&machine.name).display()))
+    .with_context(|| format!("{} did not start\nhint: its console is in {}", machine.name, state::console(&machine.name).display()))
 }
 
 fn greets(address: SocketAddr) -> bool {
@@ -162,18 +177,22 @@ fn greets(address: SocketAddr) -> bool {
     hear().unwrap_or(false)
 }
 
-fn console(machine: &str) -> std::path::PathBuf {
-    state::machine_folder(machine).join("console.log")
-}
-
 fn console_end(machine: &str) -> String {
-    let text = fs::read(console(machine)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = fs::read(state::console(machine)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(10).collect();
     lines.into_iter().rev().map(|line| format!("  {line}\n")).collect()
 }
 
 /// Switches a machine off in order, as its power button does.
 pub async fn off(machine: &str) -> Result<()> {
+    let begun = Instant::now();
+    while vm::process_of(machine).is_some() && begun.elapsed() < VM_STOPS_WITHIN {
+        // It may go off at this moment, and if it can't be pressed that is seen below.
+        let pressed = vm::press_power_button(machine).await;
+        if gone(machine, PRESSED_EVERY).await.is_err() {
+            pressed?;
+        }
+    }
     if let Some(init) = process::init_of(machine) {
         process::ask_to_power_off(init)?;
     }
@@ -188,7 +207,7 @@ pub async fn cut(machine: &str) -> Result<()> {
         let root = File::open(format!("/proc/{init}/root")).with_context(|| format!("{machine}'s disk can't be opened"))?;
         process::signal(init, Signal::SIGKILL)?;
         disk::lose_power(&root)?;
-    } else if let Some(supervisor) = process::supervisor_of(machine) {
+    } else if let Some(supervisor) = process::supervisor_of(machine).or_else(|| vm::process_of(machine)) {
         process::signal(supervisor, Signal::SIGKILL)?;
     }
     gone(machine, Duration::from_secs(20)).await?;

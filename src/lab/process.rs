@@ -1,5 +1,5 @@
-//! Which processes are the lab's, shown by what they hold: a process of the lab is in one of its network namespaces, or is the
-//! systemd-nspawn that was started on a machine's disk. Nothing else is ever signalled.
+//! Which processes are the lab's, shown by what they hold: a process of the lab is in one of its network namespaces (a
+//! virtual machine's QEMU too), or is the systemd-nspawn that was started on a machine's disk. Nothing else is ever signalled.
 
 use std::fs;
 use std::path::Path;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::roster::LabMachine;
+use super::vm::Accelerator;
 use super::{name, refused, usage};
 
 /// Where each lab has its folder.
@@ -26,6 +27,19 @@ pub struct LabState {
     /// Folders of this computer that every machine sees under the same path, as if they were on a server.
     #[serde(default)]
     pub shares: Vec<PathBuf>,
+    /// The machine that has a kernel of its own, where one was asked for.
+    #[serde(default)]
+    pub vm: Option<VirtualMachine>,
+}
+
+/// What a machine with a kernel of its own needs besides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualMachine {
+    /// Its name.
+    pub machine: String,
+    /// The finished image that its disk is copied from, with its kernel.
+    pub image: PathBuf,
+    pub accelerator: Accelerator,
 }
 
 /// Everything of the lab that is up: /var/lib/hostler/lab, or /var/lib/hostler/lab.NAME.
@@ -49,6 +63,11 @@ pub fn others() -> bool {
 /// A machine's own folder: `disk.img`, `root` (where it is mounted while the machine is on), `console.log`.
 pub fn machine_folder(name: &str) -> PathBuf {
     path("machines").join(name)
+}
+
+/// What a machine says while it starts.
+pub fn console(machine: &str) -> PathBuf {
+    machine_folder(machine).join("console.log")
 }
 
 /// Where the lab's finished images are kept between labs: `$HOSTLER_CACHE/lab`, or /var/cache/hostler/lab.
@@ -85,18 +104,31 @@ impl LabState {
         write(&path("lab.json"), &serde_json::to_vec_pretty(self)?, 0o600)
     }
 
+    /// What that machine needs besides, if it has a kernel of its own.
+    pub fn virtual_machine(&self, name: &str) -> Option<&VirtualMachine> {
+        self.vm.as_ref().filter(|vm| vm.machine == name)
+    }
+
     /// The machine of that name.
     ///
     /// # Errors
     /// Refused, naming the nearest machine.
     pub fn machine(&self, name: &str) -> Result<&LabMachine> {
-        self.machines.iter().find(|machine| machine.name == name).ok_or_else(|| {
-            let names: Vec<&str> = self.machines.iter().map(|machine| machine.name.as_str()).collect();
-            let nearest = names.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-            let hint = format!("did you mean {}? the lab has {}", nearest.unwrap_or(&"-"), names.join(", "));
-            usage(&format!("`{name}` is no machine of the lab"), &hint)
-        })
+        named(&self.machines, name)
     }
+}
+
+/// The one of `machines` that has that name.
+///
+/// # Errors
+/// Refused, naming the nearest.
+pub fn named<'a>(machines: &'a [LabMachine], name: &str) -> Result<&'a LabMachine> {
+    machines.iter().find(|machine| machine.name == name).ok_or_else(|| {
+        let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
+        let nearest = names.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+        let hint = format!("did you mean {}? the lab has {}", nearest.unwrap_or(&"-"), names.join(", "));
+        usage(&format!("`{name}` is no machine of the lab"), &hint)
+    })
 }
 
 /// Makes the lab's folder, closed to everybody but root: the machines' disks hold the keys of their cluster.
@@ -207,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_is_not_there_is_refused_with_the_nearest() {
-        let state = LabState { machines: roster(3, 1), image: PathBuf::new(), shares: Vec::new() };
+        let state = LabState { machines: roster(3, 1), image: PathBuf::new(), shares: Vec::new(), vm: None };
         assert_eq!(state.machine("rainbowdash").unwrap().address.to_string(), "10.77.0.12");
         let refused = state.machine("rainbwdash").unwrap_err();
         assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);

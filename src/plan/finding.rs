@@ -26,13 +26,13 @@ pub struct Finding {
 /// What there is to find on the machines that `goal` changes. `plan`: what becomes of them.
 pub fn findings(goal: &Goal, planner: &Planner, plan: &Plan) -> Vec<Finding> {
     let mut found = Vec::new();
-    let middle = refusal::middle_clock(planner.facts.values().map(|facts| facts.clock));
+    let wrong_clocks = refusal::wrong_clocks(planner);
     for (name, machine) in planner.machines().filter(|(name, _)| goal.changes(name)) {
         let Some(facts) = planner.facts.get(name).copied() else { continue };
         let mut look = Look { planner, name, machine, facts, plan, found: &mut found };
         look.others();
         look.earlier();
-        look.system(middle);
+        look.system(wrong_clocks.get(name).map(String::as_str));
         look.room();
     }
     found
@@ -83,7 +83,12 @@ impl Look<'_> {
             self.find("a node of another cluster", refusal::its_cluster(self.facts), "that cluster would lose it", then);
         } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !begun(self.facts) {
             let then = self.then("wipe", "not-blank", "left as it is");
-            self.find("leftovers of a cluster", kubernetes.leftovers.join(", "), "kubeadm stumbles over them, and they may be precious", then);
+            self.find(
+                "leftovers of a cluster",
+                kubernetes.leftovers.join(", "),
+                "kubeadm stumbles over them, and they may be precious",
+                then,
+            );
         }
         for path in kubernetes.damaged.clone() {
             let then = self.then("wipe", "damaged", "left as it is");
@@ -111,7 +116,7 @@ impl Look<'_> {
         }
     }
 
-    fn system(&mut self, middle: i64) {
+    fn system(&mut self, clock_off: Option<&str>) {
         let facts = self.facts;
         let tolerated = self.planner.inventory.kubeadm.tolerates_swap();
         if !facts.swap.is_empty() && !tolerated {
@@ -121,11 +126,9 @@ impl Look<'_> {
             let then = self.then("swap", "", "left as it is");
             self.find("swap at the next start", facts.swap_at_boot.join(", "), "kubelet does not run with it", then);
         }
-        let off = facts.clock - middle;
-        if facts.clock > 0 && off.abs() > refusal::CLOCK_TOLERANCE {
+        if let Some(off) = clock_off {
             let then = self.then("clock", "clock", "left as it is");
-            let side = if off > 0 { "ahead of" } else { "behind" };
-            self.find("a wrong clock", format!("{} s {side} the others", off.abs()), "certificates and leases depend on it", then);
+            self.find("a wrong clock", off, "certificates and leases depend on it", then);
         } else if !facts.clock_synchronized {
             let then = self.then("clock", "", "left as it is");
             self.find("a clock that nobody sets", "no time service runs", "certificates and leases depend on it", then);
@@ -136,7 +139,11 @@ impl Look<'_> {
             self.find("apt's lock held", held.clone(), "one program at a time installs packages", then);
         }
         if !facts.dpkg_half.is_empty() {
-            let then = if installs.is_some() { "dpkg --configure -a, before anything is installed" } else { "left as it is: no package is missing" };
+            let then = if installs.is_some() {
+                "dpkg --configure -a, before anything is installed"
+            } else {
+                "left as it is: no package is missing"
+            };
             self.find("packages half installed", facts.dpkg_half.join(", "), "apt refuses everything until that is mended", then);
         }
         for (port, who) in refusal::ports_taken(self.machine, facts) {

@@ -85,14 +85,21 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if !facts.read_only.is_empty() {
         let paths: Vec<&str> = facts.read_only.iter().map(String::as_str).collect();
         let reason = format!("{} is mounted read-only, and nothing can be written there", paths.join(", "));
-        let way_out = "look why (`dmesg`): a disk that fails is mounted so; then remount it writable, or restart the machine, and run again";
+        let way_out =
+            "look why (`dmesg`): a disk that fails is mounted so; then remount it writable, or restart the machine, and run again";
         planner.refuse(Some(name), "read-only", reason, way_out);
     } else if let Some(least) = no_room(facts) {
         let reason = format!("{} MB of its disk are free, and {least} MB are needed", facts.disk_free / 1024);
-        planner.refuse(Some(name), "disk", reason, "make room in the file system of /var/lib, and run again: `du -xh / | sort -h | tail` tells what is big");
+        planner.refuse(
+            Some(name),
+            "disk",
+            reason,
+            "make room in the file system of /var/lib, and run again: `du -xh / | sort -h | tail` tells what is big",
+        );
     } else if !facts.kubernetes.damaged.is_empty() && facts.kubernetes.joined && !begun(facts) {
         damaged(planner, name, facts);
-    } else if let Some((port, who)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
+    } else if let Some((port, who)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied())
+    {
         let who = if who.is_empty() { "another program" } else { who };
         let way_out = format!("stop it for good, or move it to another port, and run again: `ss -ltnp sport = :{port}` shows it");
         planner.refuse(Some(name), "port", format!("{who} listens at port {port}, which Kubernetes needs"), way_out);
@@ -324,27 +331,40 @@ pub fn silence(planner: &mut Planner) {
     );
 }
 
-/// Of many clocks the middle one is right; of two, nobody can say.
-pub fn middle_clock(clocks: impl Iterator<Item = i64>) -> i64 {
-    let mut times: Vec<i64> = clocks.filter(|clock| *clock > 0).collect();
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or(0)
+fn clocks(planner: &mut Planner) {
+    for (name, off) in wrong_clocks(planner) {
+        planner.refuse(
+            Some(name),
+            "clock",
+            format!("its clock is {off}"),
+            "set it (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on it",
+        );
+    }
 }
 
-fn clocks(planner: &mut Planner) {
-    let known: Vec<(&MachineName, i64)> =
-        planner.facts.iter().filter(|(_, facts)| facts.clock > 0).map(|(name, facts)| (*name, facts.clock)).collect();
-    let middle = middle_clock(known.iter().map(|(_, clock)| *clock));
-    for (name, clock) in known {
-        let off = clock - middle;
-        if off.abs() > CLOCK_TOLERANCE {
-            planner.refuse(
-                Some(name),
-                "clock",
-                format!("its clock is {} s {} the others", off.abs(), if off > 0 { "ahead of" } else { "behind" }),
-                "set it (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on it",
-            );
-        }
+/// Machines with a wrong clock, and how wrong it is: `10 minutes ahead of the others`.
+pub fn wrong_clocks<'a>(planner: &Planner<'a>) -> BTreeMap<&'a MachineName, String> {
+    let known: Vec<(&MachineName, i64)> = planner.facts.iter().filter_map(|(name, facts)| Some((*name, facts.clock_ahead?))).collect();
+    // Of many clocks the middle one is right. Of two nobody could say, so this computer's counts too, and against a single one it is right.
+    let (mut ahead, others) = match known.as_slice() {
+        [_] => (vec![0], "this computer's"),
+        [(_, one), (_, other)] => (vec![*one, *other, 0], "the other machine's and this computer's"),
+        many => (many.iter().map(|(_, ahead)| *ahead).collect(), "the others"),
+    };
+    ahead.sort_unstable();
+    let Some(&middle) = ahead.get(ahead.len() / 2) else { return BTreeMap::new() };
+    let off = known.into_iter().map(|(name, ahead)| (name, ahead - middle)).filter(|(_, off)| off.abs() > CLOCK_TOLERANCE);
+    off.map(|(name, off)| (name, format!("{} {} {others}", span(off.unsigned_abs()), if off > 0 { "ahead of" } else { "behind" })))
+        .collect()
+}
+
+/// Seconds in the largest unit of which there are two or more.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} minutes", seconds / 60),
+        7200..172_800 => format!("{} hours", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 

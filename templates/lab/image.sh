@@ -3,19 +3,20 @@
 # will ask for, makes them a signed apt repository, and takes out what a fresh machine must not have.
 set -eu
 root=$1
-: "${HOSTLER_REPOSITORY:?}" "${HOSTLER_PACKAGES:?}" "${MMDEBSTRAP_APT_CONFIG:?}"
+: "${HOSTLER_IMAGE:?}" "${HOSTLER_PACKAGES:?}" "${MMDEBSTRAP_APT_CONFIG:?}"
+repository=$HOSTLER_IMAGE/apt
 
-mkdir -p "$HOSTLER_REPOSITORY/partial"
+mkdir -p "$repository/partial"
 # The root file system's own dpkg status decides which dependencies are missing there.
 # shellcheck disable=SC2086 # a list of names
-APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --yes --download-only -o "Dir::Cache::archives=$HOSTLER_REPOSITORY" install $HOSTLER_PACKAGES
-rm -rf "$HOSTLER_REPOSITORY/partial" "$HOSTLER_REPOSITORY/lock"
+APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --yes --download-only -o "Dir::Cache::archives=$repository" install $HOSTLER_PACKAGES
+rm -rf "$repository/partial" "$repository/lock"
 
-cd "$HOSTLER_REPOSITORY"
+cd "$repository"
 apt-ftparchive packages . > Packages
 gzip --keep --best Packages
-apt-ftparchive -o APT::FTPArchive::Release::Origin=hostler -o APT::FTPArchive::Release::Label='hostler lab' release . > "$HOSTLER_REPOSITORY.release"
-mv "$HOSTLER_REPOSITORY.release" Release
+apt-ftparchive -o APT::FTPArchive::Release::Origin=hostler -o APT::FTPArchive::Release::Label='hostler lab' release . > "$repository.release"
+mv "$repository.release" Release
 
 # The key signs once and is thrown away: nobody can sign anything else for these machines.
 GNUPGHOME=$(mktemp -d)
@@ -26,8 +27,7 @@ gpg --batch --quiet --armor --export > hostler-lab.asc
 gpgconf --kill all
 rm -rf "$GNUPGHOME"
 
-# Only the lab's repository is known to the machines.
-install -D -m 644 hostler-lab.asc "$root/etc/apt/keyrings/hostler-lab.asc"
+# Only the lab's repository is known to the machines; its key comes with each disk.
 rm -f "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/*
 # Every machine gets host keys of its own.
 rm -f "$root"/etc/ssh/ssh_host_*
