@@ -45,7 +45,7 @@ impl Browser {
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         let mut browser = Browser { driver, port, session: String::new(), _profile: profile };
         let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": {"args": arguments}}}});
-        let session = browser.ask("POST", "/session", &wanted);
+        let session = browser.ask("POST", "/session", &wanted).unwrap_or_else(|error| panic!("no browser: {error:#}"));
         browser.session = session["sessionId"].as_str().expect("a session").to_owned();
         browser
     }
@@ -71,9 +71,14 @@ impl Browser {
     }
 
     pub fn click(&self, selector: &str) {
-        let found = self.command("element", &json!({"using": "css selector", "value": selector}));
-        let element = found.as_object().and_then(|object| object.values().next()).and_then(Value::as_str).expect("an element").to_owned();
-        self.command(&format!("element/{element}/click"), &json!({}));
+        self.wait(selector, |browser| {
+            let wanted = json!({"using": "css selector", "value": selector});
+            let Ok(found) = browser.try_command("element", &wanted) else { return false };
+            let element =
+                found.as_object().and_then(|object| object.values().next()).and_then(Value::as_str).expect("an element").to_owned();
+            // A page that is loaded anew meanwhile has another.
+            browser.try_command(&format!("element/{element}/click"), &json!({})).is_ok()
+        });
     }
 
     /// Width and height of what is seen, dots of the screen for each of its dots, and whether it is dark around.
@@ -90,7 +95,9 @@ impl Browser {
 
     /// The whole page, as it would be seen on a screen that is high enough.
     pub fn picture(&self, file: &Path) {
-        let picture = self.developer("Page.captureScreenshot", &json!({"captureBeyondViewport": true}));
+        let size = self.value("[window.innerWidth, document.documentElement.scrollHeight]");
+        let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
+        let picture = self.developer("Page.captureScreenshot", &json!({"captureBeyondViewport": true, "clip": clip}));
         let bytes = BASE64.decode(picture["data"].as_str().expect("a picture")).expect("base64");
         std::fs::write(file, bytes).expect("written");
     }
@@ -109,30 +116,33 @@ impl Browser {
     }
 
     fn command(&self, path: &str, body: &Value) -> Value {
+        self.try_command(path, body).unwrap_or_else(|error| panic!("{path}: {error:#}"))
+    }
+
+    fn try_command(&self, path: &str, body: &Value) -> Result<Value, Value> {
         self.ask("POST", &format!("/session/{}/{path}", self.session), body)
     }
 
-    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, Value> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver listens");
         stream.set_read_timeout(Some(LIMIT)).expect("set");
         let body = body.to_string();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-            .expect("sent");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}", body.len());
+        write!(stream, "{head}\r\n\r\n{body}").expect("sent");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("answered");
         let answer = String::from_utf8_lossy(&answer);
         let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
-        let answer: Value = serde_json::from_str(body).expect("JSON");
-        let value = answer["value"].clone();
-        assert!(value["error"].is_null(), "{path}: {value:#}");
-        value
+        let mut answer: Value = serde_json::from_str(body).expect("JSON");
+        let value = answer["value"].take();
+        if value["error"].is_null() { Ok(value) } else { Err(value) }
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         if !self.session.is_empty() && !std::thread::panicking() {
-            self.ask("DELETE", &format!("/session/{}", self.session), &json!({}));
+            let _ = self.ask("DELETE", &format!("/session/{}", self.session), &json!({}));
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();

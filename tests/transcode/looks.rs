@@ -1,5 +1,5 @@
 //! The status page as a person meets it: in a real browser, on a screen and on a phone, by day and by night, with and without JavaScript,
-//! with a mouse and with a keyboard. Pictures of it are left in `target/pictures`.
+//! with a mouse and with a keyboard. Pictures of it are left in `pictures`, beside the program that was built.
 
 use std::fs;
 use std::path::{Path, PathBuf};
