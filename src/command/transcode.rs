@@ -177,8 +177,8 @@ async fn publish(inbox: Inbox, library: Library, settings: &Path, film: Film) ->
     let media_server = Settings::read(settings)?.media_server;
     let mut terminate = signal(SignalKind::terminate())?;
     let moved = Arc::new(AtomicU64::new(0));
-    let (shares, counted, whose) = ((inbox.clone(), library), Arc::clone(&moved), id.clone());
-    let mut copying = tokio::task::spawn_blocking(move || publish::run(&shares.0, &shares.1, &whose, &counted));
+    let (shares, counted, whose, who) = ((inbox.clone(), library), Arc::clone(&moved), id.clone(), film.who.clone());
+    let mut copying = tokio::task::spawn_blocking(move || publish::run(&shares.0, &shares.1, &whose, &who, &counted));
     let began = Timestamp::now();
     let (mut last, mut since) = (0, Instant::now());
     let result = loop {

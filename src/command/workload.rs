@@ -42,8 +42,12 @@ fn seen(share: &Share) -> String {
 
 async fn asked(films: &Transcode, server: &MediaServer) -> Vec<String> {
     let Some(token) = &server.token else { return Vec::new() };
-    let known =
-        settings::MediaServer { kind: server.kind.into(), url: server.url.clone(), token_file: token.path.clone(), library_as_seen: None };
+    let known = settings::MediaServer {
+        kind: server.kind.into(),
+        url: server.url.clone(),
+        token_file: token.path.clone(),
+        library_as_seen: server.library_as_seen.clone(),
+    };
     match timeout(LIMIT, media_server::found(&known, films.folders.keys())).await {
         Ok(Ok(lines)) => lines,
         Ok(Err(error)) => vec![format!("the media server at {} was not asked: {error:#}", server.url)],

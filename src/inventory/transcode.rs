@@ -105,6 +105,8 @@ pub struct MediaServer {
     pub token_file: PathBuf,
     /// `None`: the file can't be read, or was not looked for, as an inventory's text was read without its folder.
     pub token: Option<TokenFile>,
+    /// What the server calls the library's root, without a slash at its end. `None`: it is found out, or not needed.
+    pub library_as_seen: Option<String>,
 }
 
 /// A file with a token in it, which itself is read only when it is sent.
@@ -364,9 +366,10 @@ fn media_server(fields: &Fields, beside: Option<&Path>, problems: &mut Problems)
             }
             right.then(|| PathBuf::from(text.text))
         });
+        let library_as_seen = section.text("libraryAsSeen", problems).and_then(|text| as_seen(text, problems));
         let server = url.zip(token_file).map(|(url, token_file)| {
             let token = beside.and_then(|beside| token::look(&token_file, beside));
-            MediaServer { kind, url, token_file, token }
+            MediaServer { kind, url, token_file, token, library_as_seen }
         });
         Some((place, server))
     };
@@ -376,6 +379,18 @@ fn media_server(fields: &Fields, beside: Option<&Path>, problems: &mut Problems)
         problems.add(*first.max(second), "`plex` and `jellyfin` are two media servers, and one is asked to look: keep one", "");
     }
     plex.or(jellyfin)?.1
+}
+
+/// A path of the server's own system, which may be another than the machines'.
+fn as_seen(text: Text, problems: &mut Problems) -> Option<String> {
+    let drive = text.text.as_bytes().get(..2).is_some_and(|start| start[0].is_ascii_alphabetic() && start[1] == b':');
+    let absolute = text.text.starts_with('/') || text.text.starts_with("\\\\") || drive;
+    if !absolute || text.text.chars().any(char::is_control) {
+        let message = format!("`{}` isn't absolute: it is the library's folder as the media server calls it", shown(text.text));
+        problems.add(text.place, message, "libraryAsSeen: /data");
+        return None;
+    }
+    Some(text.text.trim_end_matches('/').to_owned())
 }
 
 fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Vec<MachineName> {

@@ -175,7 +175,7 @@ fn installation(planner: &Planner, wanted: &Transcode) -> Installation {
             kind: server.kind.into(),
             url: server.url.clone(),
             token_file: "/media-server/token".into(),
-            library_as_seen: None,
+            library_as_seen: server.library_as_seen.clone(),
         }),
         notify: wanted.notify.clone(),
         ..settings::Settings::default()

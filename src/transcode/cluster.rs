@@ -1,6 +1,6 @@
 //! Encoders and publishers as Jobs of the cluster that the watcher runs in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::batch::v1;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, Config};
@@ -25,12 +26,15 @@ const LEASE_SECONDS: u8 = 30;
 const RENEW_EVERY: Duration = Duration::from_secs(8);
 /// A holder that could not renew stops so long before another may take over.
 const STOPS_AFTER: Duration = Duration::from_secs(20);
+/// After the API server calls a machine's state unknown, which takes it another 40 s.
+const UNHEARD: k8s_openapi::jiff::SignedDuration = k8s_openapi::jiff::SignedDuration::from_secs(20);
 /// An API server that takes longer is away.
 const LIMIT: Duration = Duration::from_secs(10);
 
 pub struct Cluster {
     jobs: Api<v1::Job>,
     leases: Api<Lease>,
+    nodes: Api<Node>,
     /// The folder with `encode.yaml` and `publish.yaml`.
     templates: PathBuf,
     who: String,
@@ -53,8 +57,8 @@ impl Cluster {
     pub async fn connect(templates: PathBuf, who: String) -> Result<Cluster> {
         let config = Config::infer().await.context("this is no pod of a cluster\nhint: --here LIBRARY works without one")?;
         let client = Client::try_from(config).context("the cluster can't be talked to")?;
-        let (jobs, leases) = (Api::namespaced(client.clone(), NAMESPACE), Api::namespaced(client, NAMESPACE));
-        Ok(Cluster { jobs, leases, templates, who, renewed: None, seen: None })
+        let (jobs, leases) = (Api::namespaced(client.clone(), NAMESPACE), Api::namespaced(client.clone(), NAMESPACE));
+        Ok(Cluster { jobs, leases, nodes: Api::all(client), templates, who, renewed: None, seen: None })
     }
 
     /// Makes sure that no other watcher is at work. `false`: there is one.
@@ -133,6 +137,16 @@ impl Cluster {
         Ok(listed.items.iter().filter_map(|job| Some((Job::parse(job.metadata.name.as_deref()?)?, state(job)))).collect())
     }
 
+    /// Machines whose kubelet has said nothing for a minute: as long as their pods stay.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn lost_machines(&self) -> Result<BTreeSet<String>> {
+        let listed = answer(self.nodes.list(&ListParams::default())).await.context("the nodes can't be listed")?;
+        let now = k8s_openapi::jiff::Timestamp::now();
+        Ok(listed.items.into_iter().filter(|node| lost(node, now)).filter_map(|node| node.metadata.name).collect())
+    }
+
     /// Makes the Job, if it is not there.
     ///
     /// # Errors
@@ -199,6 +213,16 @@ fn won<T>(result: Result<T>) -> Result<bool> {
     }
 }
 
+fn lost(node: &Node, now: k8s_openapi::jiff::Timestamp) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    // "False" is a machine that says itself that it is not ready, as one that starts does.
+    ready
+        .filter(|ready| ready.status == "Unknown")
+        .and_then(|ready| ready.last_transition_time.as_ref())
+        .is_some_and(|since| now.duration_since(since.0) > UNHEARD)
+}
+
 fn state(job: &v1::Job) -> JobState {
     // While it is being deleted, its pods may still run.
     if job.metadata.deletion_timestamp.is_some() {
@@ -209,6 +233,7 @@ fn state(job: &v1::Job) -> JobState {
     match (is("Complete"), is("Failed")) {
         (true, _) => JobState::Succeeded,
         (_, true) => JobState::Failed,
+        _ if job.status.as_ref().and_then(|status| status.ready).unwrap_or_default() == 0 => JobState::Waiting,
         _ => JobState::Active,
     }
 }

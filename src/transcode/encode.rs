@@ -34,6 +34,9 @@ const SILENT_FOR: Duration = Duration::from_secs(600);
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
 /// 19 is the least that there is.
 const NICE: i32 = 15;
+/// For ioprio_set(2), as ionice(1) does it: class 2, of its levels the last.
+const IOPRIO_WHO_PROCESS: nix::libc::c_int = 1;
+const LAST_OF_BEST_EFFORT: nix::libc::c_int = (2 << 13) | 7;
 /// Lines of HandBrake's log that a failure carries.
 const TAIL: usize = 40;
 
@@ -261,11 +264,12 @@ impl Encoder<'_> {
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         // Its plain messages are read, in whatever language the image is set to.
         command.env("LC_ALL", "C");
-        // Among programs that want the processor, it comes last: etcd and kubelet must not wait for it.
-        // SAFETY: setpriority is a single system call; nothing is allocated between fork and exec.
+        // Among programs that want the processor or the disk, it comes last: etcd and kubelet must not wait for it.
+        // SAFETY: both are single system calls; nothing is allocated between fork and exec.
         unsafe {
             command.pre_exec(|| {
                 nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, NICE);
+                nix::libc::syscall(nix::libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, LAST_OF_BEST_EFFORT);
                 Ok(())
             });
         }

@@ -1,6 +1,6 @@
 //! Where encoders and publishers run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -37,6 +37,17 @@ impl Jobs {
         match self {
             Jobs::Here(here) => here.list(),
             Jobs::Cluster(cluster) => cluster.list().await,
+        }
+    }
+
+    /// Machines that the cluster has not heard from for a minute.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn lost_machines(&self) -> Result<BTreeSet<String>> {
+        match self {
+            Jobs::Here(_) => Ok(BTreeSet::new()),
+            Jobs::Cluster(cluster) => cluster.lost_machines().await,
         }
     }
 

@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::statvfs::statvfs;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +146,15 @@ pub fn require_marker(root: &Path) -> Result<()> {
         }
         Err(error) => Err(anyhow::Error::new(error).context(format!("{} can't be looked at", root.display()))),
     }
+}
+
+/// Free bytes where `root` is, and all.
+///
+/// # Errors
+/// As statvfs(3).
+pub fn space(root: &Path) -> io::Result<(u64, u64)> {
+    let space = statvfs(root)?;
+    Ok((space.blocks_available() * space.fragment_size(), space.blocks() * space.fragment_size()))
 }
 
 /// A path for a message: on one line, whatever is in it.

@@ -76,6 +76,14 @@ impl Film {
         self.path.file_name().filter(|name| is_disc(name)).unwrap_or(OsStr::new("source"))
     }
 
+    /// Room in the library after this film came into it, and when that was.
+    pub fn library_space(&self) -> Option<(Timestamp, (u64, u64))> {
+        match &self.stage {
+            Stage::Published { published, .. } | Stage::Done { published, .. } => Some((published.at, published.space?)),
+            _ => None,
+        }
+    }
+
     pub fn ended(&self) -> bool {
         matches!(self.stage, Stage::Done { .. } | Stage::Failed { .. })
     }

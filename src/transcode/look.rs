@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nix::sys::statvfs::statvfs;
 
 use super::film::FilmId;
-use super::layout::{Inbox, is_disc, read_json, require_marker};
+use super::layout::{Inbox, is_disc, read_json, require_marker, space};
 use super::ledger::{Film, Stage};
 use super::reconcile::{Dropped, Files, Request};
 use super::record::{ENCODED, Encoded, FAILURE, PUBLISHED, Stamp};
@@ -58,8 +57,7 @@ pub fn look(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film>) 
             seen.unknown.extend(id.filter(|id| !films.contains_key(id)));
         }
     }
-    let space = statvfs(&inbox.root)?;
-    seen.space = (space.blocks_available() * space.fragment_size(), space.blocks() * space.fragment_size());
+    seen.space = space(&inbox.root)?;
     Ok(seen)
 }
 

@@ -127,6 +127,8 @@ mod tests {
             "ServiceAccount watcher",
             "Role watcher",
             "RoleBinding watcher",
+            "ClusterRole hostler-transcode-watcher",
+            "ClusterRoleBinding hostler-transcode-watcher",
             "Deployment watcher",
             "Deployment page",
             "Service page",

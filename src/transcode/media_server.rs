@@ -150,7 +150,11 @@ fn holds(value: &Value, file: &str) -> bool {
     }
 }
 
-fn client() -> Result<Client> {
+/// For servers that pods talk to.
+///
+/// # Errors
+/// TLS can't be set up.
+pub fn client() -> Result<Client> {
     // Another client of this process may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // A pod's image has no certificates of its own.
@@ -160,8 +164,8 @@ fn client() -> Result<Client> {
 }
 
 fn url(server: &MediaServer, path: &str) -> Result<Url> {
-    let base = Url::parse(&server.url).with_context(|| format!("`{}` is no address", server.url))?;
-    base.join(path).with_context(|| format!("`{}` is no address", server.url))
+    // Not joined as a link is: a server behind a path of a proxy keeps that.
+    Url::parse(&format!("{}{path}", server.url.trim_end_matches('/'))).with_context(|| format!("`{}` is no address", server.url))
 }
 
 fn token(server: &MediaServer) -> Result<String> {
@@ -170,7 +174,10 @@ fn token(server: &MediaServer) -> Result<String> {
 }
 
 /// The body of an answer that says yes. No error tells the request's headers: the token is one.
-async fn answer(request: RequestBuilder) -> Result<String> {
+///
+/// # Errors
+/// There is no answer, or it says no.
+pub async fn answer(request: RequestBuilder) -> Result<String> {
     let response = request.send().await.map_err(reqwest::Error::without_url).context("it does not answer")?;
     let status = response.status();
     match status.as_u16() {
@@ -178,22 +185,6 @@ async fn answer(request: RequestBuilder) -> Result<String> {
         401 | 403 => bail!("it refuses the token"),
         _ => bail!("it answers {status}"),
     }
-}
-
-/// Sends a line to ntfy or a webhook.
-///
-/// # Errors
-/// It does not arrive.
-pub async fn notify(address: &str, title: &str, text: &str) -> Result<()> {
-    let url = Url::parse(address).context("the address of `notify` is wrong")?;
-    answer(
-        client()?
-            .post(url)
-            .header("Title", title.replace(|character: char| !character.is_ascii_graphic() && character != ' ', "?"))
-            .body(text.to_owned()),
-    )
-    .await?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -220,6 +211,17 @@ mod tests {
         assert_eq!(place(&sections, Some("/b/"), film).expect("said"), ("2".to_owned(), "/b/Movies".to_owned()));
         assert!(place(&sections, Some("/c"), film).expect_err("none").to_string().contains("no section"));
         assert!(place(&[], None, film).is_err());
+    }
+
+    #[test]
+    fn a_server_behind_a_path_is_asked_there() {
+        let of = |address: &str| {
+            let server =
+                MediaServer { kind: MediaServerKind::Jellyfin, url: address.to_owned(), token_file: "token".into(), library_as_seen: None };
+            url(&server, "/Library/Refresh").expect("an address").to_string()
+        };
+        assert_eq!(of("https://example.org/jellyfin"), "https://example.org/jellyfin/Library/Refresh");
+        assert_eq!(of("http://192.168.1.3:8096/"), "http://192.168.1.3:8096/Library/Refresh");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod look;
 pub mod manifests;
 pub mod media_server;
+pub mod news;
 pub mod page;
 pub mod perform;
 pub mod publish;

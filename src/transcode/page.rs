@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use super::film::FilmId;
 use super::layout::{Inbox, read_json, require_marker, write_whole};
 use super::ledger::Film;
-use super::look::request_file;
+use super::look::{in_trash, request_file};
 use super::reconcile::Request;
 use super::record::{PROGRESS, Progress};
 use super::share::Share;
@@ -64,6 +64,7 @@ pub async fn run(inbox: Inbox, listen: SocketAddr) -> Result<()> {
 async fn look(inbox: Inbox, share: Share, zone: TimeZone, sender: watch::Sender<Arc<View>>) {
     let mut known = Known::default();
     let mut last = Read::default();
+    let mut since = None;
     loop {
         let inbox = inbox.clone();
         let mut taken = std::mem::take(&mut known);
@@ -71,9 +72,10 @@ async fn look(inbox: Inbox, share: Share, zone: TimeZone, sender: watch::Sender<
         let trouble = match read {
             Ok((read, kept)) => {
                 (last, known) = (read, kept);
+                since = None;
                 None
             }
-            Err(error) => Some(format!("{error:#}").lines().next().unwrap_or_default().to_owned()),
+            Err(error) => Some((format!("{error:#}"), *since.get_or_insert_with(Timestamp::now))),
         };
         let now = view(&last, trouble, Timestamp::now(), &zone);
         sender.send_if_modified(|before| {
@@ -185,29 +187,50 @@ async fn metrics(State(page): State<Page>) -> Response {
 }
 
 async fn retry(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    ask(page, &headers, FilmId::parse(&id).map(Request::Retry)).await
+    let Some(id) = FilmId::parse(&id) else { return no_such_film() };
+    let file = request_file(&page.inbox, &Request::Retry(id));
+    change(page, &headers, move || asked(&file)).await
 }
 
 async fn redo(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    ask(page, &headers, FilmId::parse(&id).map(Request::Redo)).await
+    let Some(id) = FilmId::parse(&id) else { return no_such_film() };
+    let (inbox, file) = (page.inbox.clone(), request_file(&page.inbox, &Request::Redo(id.clone())));
+    change(page, &headers, move || {
+        let film: Option<Film> = read_json(&inbox.ledger(&id))?;
+        if film.map(|film| in_trash(&inbox, &film)).transpose()?.flatten().is_none() {
+            return Ok(Changed::Refused("its original has left the trash: drop the film again\n"));
+        }
+        asked(&file)
+    })
+    .await
 }
 
-async fn ask(page: Page, headers: &HeaderMap, request: Option<Request>) -> Response {
-    let Some(request) = request else { return (StatusCode::NOT_FOUND, "no such film\n").into_response() };
-    let file = request_file(&page.inbox, &request);
-    change(page, headers, move || Ok(write_whole(&file, b"")?)).await
+fn no_such_film() -> Response {
+    (StatusCode::NOT_FOUND, "no such film\n").into_response()
+}
+
+fn asked(file: &std::path::Path) -> Result<Changed> {
+    write_whole(file, b"")?;
+    Ok(Changed::Done)
+}
+
+/// What came of a change that was asked for.
+enum Changed {
+    Done,
+    /// It makes no sense as things are.
+    Refused(&'static str),
 }
 
 async fn pause(State(page): State<Page>, headers: HeaderMap) -> Response {
     let file = page.inbox.paused();
-    change(page, &headers, move || Ok(write_whole(&file, b"")?)).await
+    change(page, &headers, move || asked(&file)).await
 }
 
 async fn resume(State(page): State<Page>, headers: HeaderMap) -> Response {
     let file = page.inbox.paused();
     change(page, &headers, move || match std::fs::remove_file(&file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
+        _ => Ok(Changed::Done),
     })
     .await
 }
@@ -240,7 +263,7 @@ async fn drop_sample(page: Page, folder: Option<String>, headers: &HeaderMap) ->
         };
         write_whole(&watch.join(&folder).join(&name), SAMPLE)?;
         let _ = answer.send(format!("{folder}/{name}\n"));
-        Ok(())
+        Ok(Changed::Done)
     })
     .await;
     match answered.try_recv() {
@@ -249,7 +272,7 @@ async fn drop_sample(page: Page, folder: Option<String>, headers: &HeaderMap) ->
     }
 }
 
-async fn change(page: Page, headers: &HeaderMap, operation: impl FnOnce() -> Result<()> + Send + 'static) -> Response {
+async fn change(page: Page, headers: &HeaderMap, operation: impl FnOnce() -> Result<Changed> + Send + 'static) -> Response {
     if !is_own(headers) {
         return (StatusCode::FORBIDDEN, "this request came from another site's page\n").into_response();
     }
@@ -262,7 +285,8 @@ async fn change(page: Page, headers: &HeaderMap, operation: impl FnOnce() -> Res
         })
         .await;
     match done {
-        Ok(()) => (StatusCode::SEE_OTHER, [(header::LOCATION, "/")]).into_response(),
+        Ok(Changed::Refused(why)) => (StatusCode::CONFLICT, why).into_response(),
+        Ok(Changed::Done) => (StatusCode::SEE_OTHER, [(header::LOCATION, "/")]).into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")).into_response(),
     }
 }

@@ -16,19 +16,21 @@ use sha2::{Digest, Sha256};
 
 use super::film::FilmId;
 use super::layout::{self, Inbox, Library, place_of, read_json, require_marker, shown, write_json};
-use super::ledger::Film;
+use super::ledger::{Film, Stage};
 use super::record::{ENCODED, Encoded, PUBLISHED, Published};
 use super::trash;
 
 const BLOCK: usize = 1 << 20;
+const PART: &str = ".part";
 
 /// Puts the film into the library. [`record`] is what tells of it: until then, another attempt does the same again, and finds it there.
 ///
-/// `moved` counts the bytes that were copied and compared, for whoever watches.
+/// `who` tells this attempt from another that may still run on a machine that was cut off; `moved` counts the bytes that were copied and
+/// compared, for whoever watches.
 ///
 /// # Errors
 /// A share is not there, or full, or what was copied is not what was encoded. The library then is as it was.
-pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, moved: &Arc<AtomicU64>) -> Result<Published> {
+pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc<AtomicU64>) -> Result<Published> {
     require_marker(&inbox.root)?;
     require_marker(&library.root)?;
     let work = inbox.work(id);
@@ -43,7 +45,9 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, moved: &Arc<AtomicU64>
     make_folders(&library.root, &folder)?;
 
     let source = work.join(&encoded.file);
-    let hidden = folder.join(format!(".hostler-{id}.part"));
+    // One that still works with what is removed here fails, and does no harm.
+    remove_parts(&folder, id).with_context(|| format!("{} can't be cleared of an earlier copy", shown(&folder)))?;
+    let hidden = folder.join(format!("{}{who}{PART}", part_of(id)));
     let copied = copy(&source, &hidden, moved).with_context(|| format!("{} can't be copied to the library", film.path.display()));
     let sha256 = copied.and_then(|(size, sha256)| {
         ensure!(size == encoded.size, "{size} bytes were copied of {}", encoded.size);
@@ -54,8 +58,38 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, moved: &Arc<AtomicU64>
         let _ = std::fs::remove_file(&hidden);
     })?;
 
+    // One that was cut off for long may come back to a film that has been encoded again since.
+    let now: Option<Film> = read_json(&inbox.ledger(id))?;
+    if now.is_none_or(|now| (now.round, &now.stage) != (film.round, &Stage::Encoded)) {
+        std::fs::remove_file(&hidden)?;
+        anyhow::bail!("another attempt has gone on with the film meanwhile");
+    }
     let replaced = replace(inbox, &film, &hidden, &place, &sha256)?;
-    Ok(Published { path: relative, size: encoded.size, sha256, replaced, media_server: None, at: Timestamp::now() })
+    Ok(Published {
+        path: relative,
+        size: encoded.size,
+        sha256,
+        replaced,
+        media_server: None,
+        space: layout::space(&library.root).ok(),
+        at: Timestamp::now(),
+    })
+}
+
+/// Begins the name of a copy of the film that is under way.
+fn part_of(id: &FilmId) -> String {
+    format!(".hostler-{id}.")
+}
+
+fn remove_parts(folder: &Path, id: &FilmId) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let ours = name.to_str().is_some_and(|name| name.starts_with(&part_of(id)) && name.ends_with(PART));
+        if ours {
+            std::fs::remove_file(folder.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes `published.json`: the film is in the library, and all that should hear of it has.
@@ -165,7 +199,6 @@ fn hex(hash: Sha256) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::layout::MARKER;
-    use super::super::ledger::Stage;
     use super::super::record::Stamp;
     use super::*;
 
@@ -223,7 +256,7 @@ mod tests {
         }
 
         fn publish(&self, id: &FilmId) -> Result<Published> {
-            let published = run(&self.inbox, &self.library, id, &Arc::default())?;
+            let published = run(&self.inbox, &self.library, id, "one", &Arc::default())?;
             record(&self.inbox, id, &published)?;
             Ok(published)
         }
@@ -276,6 +309,29 @@ mod tests {
         }
         assert_eq!((shares.in_library("Movies/a/trailer.mkv"), shares.in_library("Movies/b/trailer.mkv")), ("one".into(), "two".into()));
         assert_eq!(shares.in_trash(), [""; 0]);
+    }
+
+    #[test]
+    fn one_that_was_cut_off_disturbs_no_other() {
+        let shares = Shares::new();
+        let id = shares.encoded("Movies/Up.mkv", "film");
+        let folder = shares.library.root.join("Movies");
+        std::fs::create_dir(&folder).expect("made");
+        // Killed, or cut off in the middle of its copy.
+        let part = folder.join(format!(".hostler-{id}.other.part"));
+        std::fs::write(&part, "fi").expect("written");
+        let mut cut_off = File::options().append(true).open(&part).expect("there");
+        shares.publish(&id).expect("published");
+        cut_off.write_all(b"xx").expect("it does not know");
+        assert_eq!(shares.in_library("Movies/Up.mkv"), "film");
+        assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 1);
+        // It comes back, and the film is done.
+        std::fs::remove_file(shares.inbox.work(&id).join(PUBLISHED)).expect("removed");
+        let ledger = shares.inbox.ledger(&id);
+        let film: Film = read_json(&ledger).expect("readable").expect("there");
+        write_json(&ledger, &Film { stage: Stage::Claimed, round: 2, ..film }).expect("written");
+        assert!(shares.publish(&id).expect_err("too late").to_string().contains("another attempt"));
+        assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 1);
     }
 
     #[test]

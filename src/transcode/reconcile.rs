@@ -89,11 +89,20 @@ pub struct Job {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {
+    /// It has not begun: no machine is free, say.
+    Waiting,
     /// Not ended yet, or being deleted.
     Active,
     Succeeded,
     /// All its pods are gone or have failed.
     Failed,
+}
+
+impl JobState {
+    /// Whether it has not ended.
+    pub fn is_open(self) -> bool {
+        matches!(self, JobState::Waiting | JobState::Active)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +156,7 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
     }
     let mut films: Vec<&Film> = world.films.values().filter(|film| !asked.contains(&film.id)).collect();
     films.sort_by_key(|film| (film.claimed, &film.id));
-    let active = |job: &Job, state: JobState| job.task == Task::Encode && state == JobState::Active;
+    let active = |job: &Job, state: JobState| job.task == Task::Encode && state.is_open();
     // Of several drops for one place in the library, the earliest: the others wait for it, or an older one would replace a newer.
     let mut first: BTreeMap<PathBuf, &FilmId> = BTreeMap::new();
     for film in films.iter().filter(|film| !film.ended()) {
@@ -309,6 +318,13 @@ impl One<'_> {
         if let Some(failure) = self.files.failure.clone() {
             return self.failed(&failure.reason, failure.permanent, !failure.outside, failure.tail);
         }
+        if let Some(hold) = &self.world.hold
+            && self.own_jobs().iter().any(|(_, state)| *state == JobState::Waiting)
+        {
+            // It would begin whenever a machine is free.
+            self.waiting.insert(self.film.id.clone(), hold.clone());
+            return self.forget_all();
+        }
         if self.jobs_of(Task::Encode) {
             return;
         }
@@ -329,8 +345,8 @@ impl One<'_> {
     fn jobs_of(&mut self, task: Task) -> bool {
         let own: Vec<(Job, JobState)> = self.own_jobs().into_iter().map(|(job, state)| (job.clone(), state)).collect();
         let mine = |job: &Job| job.task == task && (job.round, job.attempt) == (self.film.round, self.film.attempts);
-        let active = own.iter().any(|(_, state)| *state == JobState::Active);
-        let wordless = own.iter().any(|(job, state)| mine(job) && *state != JobState::Active);
+        let active = own.iter().any(|(_, state)| state.is_open());
+        let wordless = own.iter().any(|(job, state)| mine(job) && !state.is_open());
         let others: Vec<Job> = own.iter().map(|(job, _)| job).filter(|job| !mine(job)).cloned().collect();
         self.actions.extend(others.into_iter().map(Action::Forget));
         if wordless {

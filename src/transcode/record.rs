@@ -120,6 +120,9 @@ pub struct Published {
     pub replaced: bool,
     /// What the media server answered, in a person's words.
     pub media_server: Option<String>,
+    /// Bytes free in the library afterwards, and all.
+    #[serde(default)]
+    pub space: Option<(u64, u64)>,
     pub at: Timestamp,
 }
 

@@ -44,7 +44,7 @@ pub struct View {
     pub counts: Counts,
     /// The last days, the oldest first.
     pub days: Vec<Day>,
-    pub space: Option<Space>,
+    pub spaces: Vec<Space>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,15 +117,21 @@ pub struct Day {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Space {
+    /// Of which share.
+    pub share: String,
     pub free: String,
     pub total: String,
     pub used_percent: u64,
     pub free_bytes: u64,
 }
 
-/// `trouble`: that the share could not be read, if so.
-pub fn view(read: &Read, trouble: Option<String>, now: Timestamp, zone: &TimeZone) -> View {
-    let mut view = View { trouble: trouble.or_else(|| watcher_trouble(read.status.as_ref(), now)), ..View::default() };
+/// `trouble`: that the share could not be read, if so, and since when.
+pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, zone: &TimeZone) -> View {
+    let trouble = match trouble {
+        Some((trouble, since)) => Some(waiting(&trouble, since, now, zone)),
+        None => watcher_trouble(read.status.as_ref(), now, zone),
+    };
+    let mut view = View { trouble, ..View::default() };
     let status = read.status.clone().unwrap_or_default();
     view.hold = status.hold;
     view.paused = view.hold.as_deref().is_some_and(|hold| hold.starts_with("paused"));
@@ -134,7 +140,10 @@ pub fn view(read: &Read, trouble: Option<String>, now: Timestamp, zone: &TimeZon
         .into_iter()
         .map(|(name, bytes, why)| Arriving { name, size: if bytes > 0 { size(bytes) } else { String::new() }, why })
         .collect();
-    view.space = (status.space.1 > 0).then(|| space(status.space));
+    let library = read.films.iter().filter_map(Film::library_space).max_by_key(|(at, _)| *at).map(|(_, space)| space);
+    let spaces = [("inbox", Some(status.space)), ("library", library.filter(|library| *library != status.space))];
+    view.spaces =
+        spaces.into_iter().filter_map(|(share, known)| known.filter(|(_, all)| *all > 0).map(|known| space(share, known))).collect();
     let mut films: Vec<&Film> = read.films.iter().collect();
     films.sort_by_key(|film| (film.claimed, &film.id));
     for film in films {
@@ -171,13 +180,21 @@ pub fn view(read: &Read, trouble: Option<String>, now: Timestamp, zone: &TimeZon
     view
 }
 
-fn watcher_trouble(status: Option<&Status>, now: Timestamp) -> Option<String> {
+/// `waiting since 21:04: ...`, with the day where it was another one.
+fn waiting(trouble: &str, since: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (since, now) = (since.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone.clone()));
+    let format = if since.date() == now.date() { "%H:%M" } else { "%a %d %b, %H:%M" };
+    format!("waiting since {}: {}", since.strftime(format), trouble.lines().next().unwrap_or_default())
+}
+
+fn watcher_trouble(status: Option<&Status>, now: Timestamp, zone: &TimeZone) -> Option<String> {
     let Some(status) = status else { return Some("the watcher has not looked yet".to_owned()) };
     let silent = now.duration_since(status.at);
     if silent > WATCHER_SILENT_FOR {
         return Some(format!("the watcher has said nothing for {}: nothing is taken up", duration(silent)));
     }
-    status.trouble.clone()
+    let trouble = status.trouble.as_ref()?;
+    Some(waiting(trouble, status.since.unwrap_or(status.at), now, zone))
 }
 
 fn working(film: &Film, progress: &Progress, now: Timestamp) -> Working {
@@ -221,9 +238,9 @@ fn days(films: &[Film], now: Timestamp, zone: &TimeZone) -> Vec<Day> {
     dated.collect()
 }
 
-fn space((free, total): (u64, u64)) -> Space {
+fn space(share: &str, (free, total): (u64, u64)) -> Space {
     let used_percent = (total - free.min(total)) * 100 / total.max(1);
-    Space { free: size(free), total: size(total), used_percent, free_bytes: free }
+    Space { share: share.to_owned(), free: size(free), total: size(total), used_percent, free_bytes: free }
 }
 
 fn size(bytes: u64) -> String {
@@ -258,10 +275,9 @@ pub fn metrics(view: &View) -> String {
     family("hostler_transcode_progress_ratio", "How much of a film is done.", &progress);
     let rates: Vec<_> = view.working.iter().map(|working| (label(working), working.rate)).collect();
     family("hostler_transcode_frames_per_second", "How fast a film is encoded.", &rates);
-    if let Some(space) = &view.space {
-        #[expect(clippy::cast_precision_loss, reason = "a size to be shown")]
-        family("hostler_transcode_inbox_free_bytes", "Free space of the inbox.", &[(String::new(), space.free_bytes as f64)]);
-    }
+    #[expect(clippy::cast_precision_loss, reason = "a size to be shown")]
+    let free: Vec<_> = view.spaces.iter().map(|space| (format!("{{share=\"{}\"}}", space.share), space.free_bytes as f64)).collect();
+    family("hostler_transcode_free_bytes", "Free space of a share.", &free);
     family("hostler_transcode_up", "Whether all is well.", &[(String::new(), if view.trouble.is_none() { 1.0 } else { 0.0 })]);
     text
 }
@@ -303,6 +319,7 @@ mod tests {
             sha256: String::new(),
             replaced: false,
             media_server: None,
+            space: Some((1_000_000_000, 4_000_000_000)),
             at: at(day),
         };
         let done = |path: &str, day: &str| film(path, Stage::Done { published: published(day), machine: "rarity".into(), took: 3725.0 });
@@ -343,7 +360,8 @@ mod tests {
         );
         assert_eq!((view.trouble, working.silent.as_ref()), (None, None));
         assert_eq!((view.done[0].was.as_str(), view.done[0].is.as_str(), view.done[0].took.as_str()), ("8 GB", "2 GB", "1h02m"));
-        assert_eq!(view.space.expect("known").used_percent, 75);
+        let spaces: Vec<(&str, u64)> = view.spaces.iter().map(|space| (space.share.as_str(), space.used_percent)).collect();
+        assert_eq!(spaces, [("inbox", 75), ("library", 75)]);
     }
 
     #[test]
@@ -362,6 +380,20 @@ mod tests {
         let view = view(&read(), None, at("2026-11-23T21:05:00Z"), &TimeZone::UTC);
         assert!(view.trouble.expect("silent").contains("said nothing for 5m01s"));
         assert_eq!(view.working[0].silent.as_deref(), Some("5m02s"));
+    }
+
+    #[test]
+    fn trouble_tells_since_when() {
+        let told = |since: &str| {
+            view(&read(), Some(("the inbox is away\nhint: x".into(), at(since))), at("2026-11-23T21:05:00Z"), &TimeZone::UTC).trouble
+        };
+        assert_eq!(told("2026-11-23T21:04:00Z").as_deref(), Some("waiting since 21:04: the inbox is away"));
+        assert_eq!(told("2026-11-22T21:04:00Z").as_deref(), Some("waiting since Sun 22 Nov, 21:04: the inbox is away"));
+        let mut watchers = read();
+        let status = watchers.status.take().expect("one");
+        watchers.status = Some(Status { trouble: Some("no API".into()), since: Some(at("2026-11-23T20:58:00Z")), ..status });
+        let told = view(&watchers, None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC).trouble;
+        assert_eq!(told.as_deref(), Some("waiting since 20:58: no API"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::jobs::Jobs;
 use super::layout::{Inbox, require_marker, shown, write_json};
 use super::ledger::{Film, Stage};
 use super::look::{self, Seen, Settling};
-use super::media_server;
+use super::news::{self, News};
 use super::perform::perform;
 use super::reconcile::{Action, Dropped, Limits, World, reconcile};
 use super::settings::Settings;
@@ -26,6 +26,8 @@ const EVERY: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks at the trash.
 const TRASH_EVERY: Duration = Duration::from_secs(300);
+/// Between two looks at the machines.
+const MACHINES_EVERY: Duration = Duration::from_secs(20);
 /// What the watcher tells the page, in the root of the inbox.
 pub const STATUS: &str = "status.json";
 
@@ -41,6 +43,9 @@ pub struct Status {
     pub arriving: Vec<(String, u64, String)>,
     /// What is wrong with a share or the cluster, in a person's words.
     pub trouble: Option<String>,
+    /// Since when.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
     /// Bytes free on the inbox, and all.
     pub space: (u64, u64),
 }
@@ -55,9 +60,11 @@ pub struct Watcher {
     /// As on the disk; `None`: to be read again.
     films: Option<BTreeMap<FilmId, Film>>,
     trash_seen: Option<Instant>,
-    trouble: Option<String>,
+    trouble: Option<(String, Timestamp)>,
     /// As in the settings.
     notify: Option<String>,
+    news: News,
+    machines_seen: Option<Instant>,
     status: Status,
 }
 
@@ -74,6 +81,8 @@ impl Watcher {
             trash_seen: None,
             trouble: None,
             notify: None,
+            news: News::default(),
+            machines_seen: None,
             status: Status::default(),
         }
     }
@@ -91,8 +100,8 @@ impl Watcher {
                     // What is remembered may not be what is on the share that comes back.
                     self.films = None;
                     self.told(Some(format!("{error:#}")));
-                    self.status.trouble.clone_from(&self.trouble);
-                    self.status.at = Timestamp::now();
+                    let (trouble, since) = self.trouble.clone().unzip();
+                    self.status = Status { at: Timestamp::now(), trouble, since, ..std::mem::take(&mut self.status) };
                     // Where it is the share that is away, the page finds that out for itself.
                     let _ = self.write_status().await;
                 }
@@ -109,13 +118,16 @@ impl Watcher {
     }
 
     fn told(&mut self, trouble: Option<String>) {
-        if self.trouble != trouble {
-            match &trouble {
-                Some(trouble) => tracing::warn!("waiting: {trouble}"),
-                None => tracing::info!("all is well again"),
-            }
-            self.trouble = trouble;
+        if self.trouble.as_ref().map(|(known, _)| known) == trouble.as_ref() {
+            return;
         }
+        match &trouble {
+            Some(trouble) => tracing::warn!("waiting: {trouble}"),
+            None => tracing::info!("all is well again"),
+        }
+        // That it shows in other words by now is no new trouble.
+        let since = self.trouble.as_ref().map_or_else(Timestamp::now, |(_, since)| *since);
+        self.trouble = trouble.map(|trouble| (trouble, since));
     }
 
     /// One look, and what follows from it. Whether anything was done, so that another look is due at once.
@@ -168,7 +180,8 @@ impl Watcher {
                 stuck.insert(id, error);
             }
         }
-        self.status = Status { at: now, hold, waiting, arriving: arriving(moving, misplaced, stable), trouble: None, space };
+        self.status = Status { at: now, hold, waiting, arriving: arriving(moving, misplaced, stable), trouble: None, since: None, space };
+        self.news(&settings).await;
         if let Some((_, error)) = stuck.pop_first() {
             return Err(error);
         }
@@ -218,8 +231,10 @@ impl Watcher {
             | Action::TakeUp(_)
             | Action::Answered(_) => {}
         }
-        if let Action::Record(film) = &action {
-            self.notify(film);
+        if let (Action::Record(film), Some(address)) = (&action, &self.notify)
+            && let Some(message) = News::film(film)
+        {
+            news::tell(address, message);
         }
         let film = self.films.as_ref().and_then(|films| films.get(action.film())).cloned();
         let inbox = self.inbox.clone();
@@ -232,15 +247,22 @@ impl Watcher {
         Ok(done)
     }
 
-    /// Tells the address of the settings of a film that is given up. Nothing waits for that.
-    fn notify(&self, film: &Film) {
-        let (Some(address), Stage::Failing { reason, .. }) = (&self.notify, &film.stage) else { return };
-        let (address, text) = (address.clone(), format!("{}: {reason}", shown(&film.path)));
-        tokio::spawn(async move {
-            if let Err(error) = media_server::notify(&address, "a film could not be encoded", &text).await {
-                tracing::warn!("nobody was told of a film that failed: {error:#}");
+    /// Tells of machines and disks, where somebody wants to hear of them.
+    async fn news(&mut self, settings: &Settings) {
+        let Some(address) = self.notify.clone() else { return };
+        let little = settings.reserve.saturating_mul(2);
+        let library = self.films.iter().flat_map(BTreeMap::values).filter_map(Film::library_space).max_by_key(|(at, _)| *at);
+        let mut messages: Vec<_> = self.news.space("inbox", self.status.space, little).into_iter().collect();
+        messages.extend(library.and_then(|(_, space)| self.news.space("library", space, little)));
+        if self.machines_seen.is_none_or(|seen| seen.elapsed() > MACHINES_EVERY) {
+            self.machines_seen = Some(Instant::now());
+            match self.jobs.lost_machines().await {
+                Ok(lost) => messages.extend(self.news.machines(lost)),
+                // Films don't wait for that.
+                Err(error) => tracing::warn!("nobody knows whether a machine is lost: {error:#}"),
             }
-        });
+        }
+        messages.into_iter().for_each(|message| news::tell(&address, message));
     }
 
     async fn empty_trash(&mut self, settings: &Settings) -> Result<()> {

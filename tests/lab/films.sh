@@ -2,82 +2,8 @@
 # films.sh HOSTLER: films on the lab's real machines, as root. Inbox and library are folders of this computer on two file systems, which every
 # machine sees. Each row: what is done -> what must be seen. Ends at the first failure, and takes all away in any case unless KEEP=1.
 # shellcheck disable=SC2016 # backquotes are hostler's own
-set -euo pipefail
-hostler=$(realpath "$1")
-export HOSTLER_LAB=films
-inventory=/var/lib/hostler/lab.films/inventory.yaml
-work=$(mktemp -d)
-shares=$work/shares
-inbox=$shares/inbox
-library=$shares/library
-server=
-rows=0
-
-cleanup() {
-    status=$?
-    [ "$status" = 0 ] || {
-        echo "FAILED at line $1: $2" >&2
-        tail -n 60 "$work/out" >&2 || true
-        kubectl get pods -o wide >&2 || true
-        cat "$inbox/status.json" >&2 || true
-    }
-    [ -z "$server" ] || kill "$server" || true
-    [ -z "${KEEP:-}" ] || exit "$status"
-    "$hostler" lab down > /dev/null 2>&1 || true
-    umount "$library" || true
-    rm -rf "$work"
-    exit "$status"
-}
-trap 'cleanup $LINENO "$BASH_COMMAND"' EXIT
-
-row() {
-    rows=$((rows + 1))
-    printf '%s  row %d: %s\n' "$(date +%T)" "$rows" "$*"
-}
-# run STATUS ARGUMENTS...: hostler ends with that status; what it prints is in $work/out.
-run() {
-    local expected=$1 status=0
-    shift
-    "$hostler" "$@" > "$work/out" 2>&1 < /dev/null || status=$?
-    [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
-}
-up() { run "${1:-0}" up -i "$inventory" --yes --kubeconfig "$work/kubeconfig"; }
-says() { grep -qF -- "$1" "$work/out" || { echo "not said: $1" >&2; return 1; }; }
-empty() { up && says "nothing to do"; }
-on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
-kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf --namespace transcode "$@"; }
-transcode() { "$hostler" lab exec -- "$hostler" transcode "$@" --kubeconfig "$work/kubeconfig" > "$work/out" 2>&1; }
-# wait_for SECONDS WHAT COMMAND...
-wait_for() {
-    local until=$(($(date +%s) + $1)) what=$2
-    shift 2
-    until "$@"; do
-        [ "$(date +%s)" -lt "$until" ] || { echo "waited in vain for $what" >&2; return 1; }
-        sleep 0.5
-    done
-}
-# drop FILM AS: as a person copies it, under its own name from the first byte.
-drop() {
-    install -D -o 1000 -g 100 "$1" "$inbox/watch/Movies/$2"
-}
-in_library() { [ -f "$library/Movies/$1" ]; }
-# settled DONE FAILED: nothing is under way, and so many films are done, and failed.
-settled() { transcode status && grep -q "0 in work, 0 waiting, $1 done, $2 failed" "$work/out"; }
-encoding() { kubectl get pods --selector transcode=encode --field-selector status.phase=Running --no-headers 2> /dev/null | grep -q . && progress; }
-progress() { "$hostler" lab exec -- curl -sf "http://10.77.0.11:30080/api/status" > "$work/status" && grep -Eq '"percent": ?[1-9]' "$work/status"; }
-nothing_left() {
-    [ -z "$(find "$inbox/claim" "$inbox/work" "$inbox/watch" -type f)" ] || { find "$inbox" -type f >&2; return 1; }
-}
-machine_that_encodes() { kubectl get pods --selector transcode=encode --field-selector status.phase=Running -o "jsonpath={.items[0].spec.nodeName}"; }
-# film SECONDS FILE: two sound tracks, subtitles, two chapters.
-film() {
-    printf ';FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=%d\ntitle=One\n[CHAPTER]\nTIMEBASE=1/1\nSTART=%d\nEND=%d\ntitle=Two\n' \
-        $(($1 / 2)) $(($1 / 2)) "$1" > "$work/chapters"
-    printf '1\n00:00:01,000 --> 00:00:03,000\nhello\n' > "$work/subtitles.srt"
-    ffmpeg -v error -y -f lavfi -i "testsrc2=size=$3:rate=25:duration=$1" -f lavfi -i "sine=440:duration=$1" -f lavfi -i "sine=880:duration=$1" \
-        -i "$work/subtitles.srt" -i "$work/chapters" -map 0 -map 1 -map 2 -map 3 -map_metadata 4 -c:v libx264 -preset ultrafast -c:a ac3 -c:s srt \
-        -metadata:s:a:0 language=eng -metadata:s:a:1 language=eng -metadata:s:s:0 language=eng "$2"
-}
+# shellcheck source=tests/lab/films-stage.sh
+. "$(dirname "$0")/films-stage.sh" "$1"
 
 row "folders that the owner of films can't write to are refused, and the cluster comes up all the same"
 mkdir -p "$inbox" "$library"
@@ -124,7 +50,7 @@ class Plex(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("10.77.0.1", 32400), Plex).serve_forever()
 END
 "$hostler" lab exec -- python3 "$work/plex.py" "$work/asked" &
-server=$!
+beside+=($!)
 drop "$work/film.mkv" "A Film (2009).mkv"
 wait_for 120 "the encoder's progress on the page" progress
 wait_for 300 "the film in the library" in_library "A Film (2009).mkv"

@@ -1,6 +1,8 @@
 //! Films on plain folders through the real HandBrakeCLI: dropped, encoded, published, and looked at with ffprobe.
 
+mod browser;
 mod films;
+mod looks;
 mod page;
 mod shares;
 mod stand_in;

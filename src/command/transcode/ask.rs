@@ -46,6 +46,9 @@ impl Page {
                 "`hostler up` with a `transcode:` section puts it there",
             )
             .into(),
+            kube::Error::Api(status) if status.code == 409 => {
+                Failure::new(ExitStatus::Refused, status.message.trim_end().to_owned(), "`hostler transcode status` lists films").into()
+            }
             kube::Error::Api(status) if status.code == 503 => {
                 let hint = "`kubectl -n transcode get pods` shows why";
                 Failure::new(ExitStatus::Unreachable, format!("the status page does not answer: {}", status.message), hint).into()
@@ -107,7 +110,7 @@ pub async fn redo(film: &str, cluster: &Cluster) -> Result<u8> {
     let films: Vec<_> = view.done.iter().map(|film| (film.id.as_str(), film.name.as_str())).collect();
     let id = meant(film, &films, "is done")?;
     page.ask("POST", &format!("/redo/{id}")).await?;
-    println!("{id} is encoded again, if its original is still in the trash");
+    println!("{id} is encoded again");
     Ok(0)
 }
 
@@ -205,8 +208,8 @@ fn told(view: &View) -> String {
         line(format!("done         {} ({} -> {}, {}, {})", film.name, film.was, film.is, film.machine, film.when));
     }
     let counts = view.counts;
-    let space = view.space.as_ref().map(|space| format!("; {} free of {}", space.free, space.total)).unwrap_or_default();
-    line(format!("{} in work, {} waiting, {} done, {} failed{space}", counts.working, counts.queue, counts.done, counts.failed));
+    let spaces = view.spaces.iter().map(|space| format!("; {}: {} free of {}", space.share, space.free, space.total)).collect::<String>();
+    line(format!("{} in work, {} waiting, {} done, {} failed{spaces}", counts.working, counts.queue, counts.done, counts.failed));
     text
 }
 

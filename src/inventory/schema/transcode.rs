@@ -9,6 +9,7 @@ const SIZE: Form = Form { what: "a size", pattern: "^[0-9]+ *(GB|TB|GiB|TiB)$" }
 const FOLDER_NAME: Form = Form { what: "a folder's name", pattern: "^[^./][^/]*$" };
 const HOURS: Form = Form { what: "FROM-TO", pattern: "^([01]?[0-9]|2[0-3]):[0-5][0-9] *- *([01]?[0-9]|2[0-3]):[0-5][0-9]$" };
 const URL: Form = Form { what: "a server's address", pattern: "^https?://[^\\s]+$" };
+const AS_SEEN: Form = Form { what: "an absolute path", pattern: "^(/|[A-Za-z]:|\\\\\\\\)" };
 const IMAGE: Form = Form { what: "an image with tag or digest", pattern: "^[^\\s]+[:@][^\\s/]+$" };
 
 pub static TRANSCODE: Section = Section {
@@ -191,6 +192,14 @@ pub static MEDIA_SERVER: Section = Section {
             default: "",
             doc: "A file of your computer with the token in it; `~/` is your home.",
             example: "~/.config/hostler/plex-token",
+        },
+        Key {
+            name: "libraryAsSeen",
+            kind: Kind::Text(&AS_SEEN),
+            required: false,
+            default: "Plex's folders are asked for and known by their names; Jellyfin looks at all of its library",
+            doc: "What the server calls the library's root, which for a server in a container or on another system has another path.",
+            example: "/data",
         },
     ],
 };

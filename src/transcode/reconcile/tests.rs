@@ -60,7 +60,7 @@ fn encoded() -> Encoded {
 
 fn published() -> Published {
     let path = "Movies/Up.mkv".into();
-    Published { path, size: 500, sha256: "00".into(), replaced: false, media_server: None, at: now() }
+    Published { path, size: 500, sha256: "00".into(), replaced: false, media_server: None, space: None, at: now() }
 }
 
 fn failure(permanent: bool) -> Failure {
@@ -228,6 +228,13 @@ fn machines_hours_and_space_are_waited_for() {
     }
     assert_eq!(told(&many), ["begin Encode 0", "begin Encode 0"]);
     assert_eq!(told(&World { hold: Some("paused".into()), ..many.clone() }), [""; 0]);
+    let (film, job) = many.films.iter().next().map(|(_, film)| (film.clone(), job(film, Task::Encode, 0))).expect("one of five");
+    for (state, ends) in [(JobState::Waiting, true), (JobState::Active, false)] {
+        let held = World { hold: Some("paused".into()), jobs: [(job.clone(), state)].into(), ..many.clone() };
+        let wanted = if ends { vec!["forget Encode 0".to_owned()] } else { vec![] };
+        assert_eq!(told(&held), wanted, "what waits for a machine is not begun, what is encoded is finished");
+        assert_eq!(reconcile(&held).1.contains_key(&film.id), ends);
+    }
     let (actions, waiting) = reconcile(&World { free: 100, ..many });
     assert!(actions.is_empty() && waiting.len() == 5 && waiting.values().all(|why| why.contains("too little space")));
 }
