@@ -23,7 +23,8 @@ fn inventory(machines: usize) -> Inventory {
 }
 
 fn blank() -> Facts {
-    Facts { arch: "amd64".to_owned(), systemd: true, clock: 1_700_000_000, ..Facts::default() }
+    let sysctls = BTreeMap::from([("net.ipv4.ip_forward".to_owned(), "0".to_owned())]);
+    Facts { arch: "amd64".to_owned(), systemd: true, clock: 1_700_000_000, sysctls, ..Facts::default() }
 }
 
 /// A cluster of all machines but `new`, which is blank.

@@ -198,7 +198,7 @@ fn restore(
 
 /// What a restored cluster will not know of.
 fn unknown_to(snapshot: &Snapshot, inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, lost: &MachineName) -> Vec<Warning> {
-    let text = format!("what was changed in the cluster since {} is not in the snapshot", snapshot.taken);
+    let text = format!("what was changed since {} is not in the snapshot", snapshot.taken);
     let newer = inventory.machines.keys().filter(|name| *name != lost && !snapshot.nodes.contains(name.as_str())).filter_map(|name| {
         let Some(Observation::Facts(facts)) = seen.get(name) else { return None };
         let text = format!("the snapshot knows no node {name}, which joined later: `hostler rebuild {name}` brings it in again afterwards");

@@ -37,7 +37,7 @@ if ! drain "$patience"; then
 {% if force_after is none %}
     fail "not all pods of $node went away within $patience s (--force-after TIME takes away what a PodDisruptionBudget keeps)"
 {% else %}
-    echo "after $patience s they are taken away all the same"
+    printf '@waiting 300 the pods of %s to end, which are taken away all the same\n' "$node"
     drain 300 --disable-eviction || fail "not all pods of $node went away"
 {% endif %}
 fi

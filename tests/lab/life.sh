@@ -81,7 +81,7 @@ row "a machine of another cluster is refused, and left as it is"
 remember fluttershy
 cp "$work/all.yaml" "$inventory"
 up 3
-says "fluttershy: it belongs to another cluster (https://api.other.internal:6443)"
+says "fluttershy: it belongs to another cluster (https://10.77.0.13:6443)"
 says "--take-over fluttershy"
 run 3 add fluttershy -i "$inventory" --yes
 run 3 rebuild fluttershy -i "$inventory" --yes
@@ -122,7 +122,7 @@ victim=$(replicas | grep -vx twilightsparkle | head -n 1)
 budget
 run 0 rebuild "$victim" -i "$inventory" --yes --force-after 10s
 says "waits for a PodDisruptionBudget to let default/web-"
-says "after 10 s they are taken away all the same"
+says "to end, which are taken away all the same"
 kubectl delete poddisruptionbudget web > /dev/null
 ready 3
 members twilightsparkle 1

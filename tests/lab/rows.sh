@@ -84,7 +84,7 @@ poll() {
     # shellcheck disable=SC2016 # that shell's own
     "$hostler" lab exec -- bash -c '
         last=$EPOCHREALTIME gap=0
-        while [ ! -e "$1/stop" ]; do
+        while [ -d "$1" ] && [ ! -e "$1/stop" ]; do
             if curl --silent --fail --insecure --max-time 1 --output /dev/null "$3"; then
                 gap=$(awk -v now="$EPOCHREALTIME" -v last="$last" -v gap="$gap" "BEGIN { since = now - last; print (since > gap) ? since : gap }")
                 last=$EPOCHREALTIME
