@@ -83,7 +83,12 @@ impl Look<'_> {
             self.find("a node of another cluster", refusal::its_cluster(self.facts), "that cluster would lose it", then);
         } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !begun(self.facts) {
             let then = self.then("wipe", "not-blank", "left as it is");
-            self.find("leftovers of a cluster", kubernetes.leftovers.join(", "), "kubeadm stumbles over them, and they may be precious", then);
+            self.find(
+                "leftovers of a cluster",
+                kubernetes.leftovers.join(", "),
+                "kubeadm stumbles over them, and they may be precious",
+                then,
+            );
         }
         for path in kubernetes.damaged.clone() {
             let then = self.then("wipe", "damaged", "left as it is");
@@ -136,7 +141,11 @@ impl Look<'_> {
             self.find("apt's lock held", held.clone(), "one program at a time installs packages", then);
         }
         if !facts.dpkg_half.is_empty() {
-            let then = if installs.is_some() { "dpkg --configure -a, before anything is installed" } else { "left as it is: no package is missing" };
+            let then = if installs.is_some() {
+                "dpkg --configure -a, before anything is installed"
+            } else {
+                "left as it is: no package is missing"
+            };
             self.find("packages half installed", facts.dpkg_half.join(", "), "apt refuses everything until that is mended", then);
         }
         for (port, who) in refusal::ports_taken(self.machine, facts) {

@@ -85,14 +85,21 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if !facts.read_only.is_empty() {
         let paths: Vec<&str> = facts.read_only.iter().map(String::as_str).collect();
         let reason = format!("{} is mounted read-only, and nothing can be written there", paths.join(", "));
-        let way_out = "look why (`dmesg`): a disk that fails is mounted so; then remount it writable, or restart the machine, and run again";
+        let way_out =
+            "look why (`dmesg`): a disk that fails is mounted so; then remount it writable, or restart the machine, and run again";
         planner.refuse(Some(name), "read-only", reason, way_out);
     } else if let Some(least) = no_room(facts) {
         let reason = format!("{} MB of its disk are free, and {least} MB are needed", facts.disk_free / 1024);
-        planner.refuse(Some(name), "disk", reason, "make room in the file system of /var/lib, and run again: `du -xh / | sort -h | tail` tells what is big");
+        planner.refuse(
+            Some(name),
+            "disk",
+            reason,
+            "make room in the file system of /var/lib, and run again: `du -xh / | sort -h | tail` tells what is big",
+        );
     } else if !facts.kubernetes.damaged.is_empty() && facts.kubernetes.joined && !begun(facts) {
         damaged(planner, name, facts);
-    } else if let Some((port, who)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
+    } else if let Some((port, who)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied())
+    {
         let who = if who.is_empty() { "another program" } else { who };
         let way_out = format!("stop it for good, or move it to another port, and run again: `ss -ltnp sport = :{port}` shows it");
         planner.refuse(Some(name), "port", format!("{who} listens at port {port}, which Kubernetes needs"), way_out);

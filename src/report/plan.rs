@@ -53,7 +53,9 @@ fn findings(plan: &Plan, paint: Paint) -> String {
         return String::new();
     }
     let mut rows = vec![row!["  MACHINE", "FOUND", "WHERE", "WHY IT MATTERS", "WHAT BECOMES OF IT"]];
-    rows.extend(found.iter().map(|(machines, [what, place, matters, then])| row![format!("  {}", machines.join(", ")), what, place, matters, then]));
+    rows.extend(
+        found.iter().map(|(machines, [what, place, matters, then])| row![format!("  {}", machines.join(", ")), what, place, matters, then]),
+    );
     format!("{}\n{}\n", paint.title("found on the machines"), table(&rows))
 }
 
