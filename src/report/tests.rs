@@ -405,10 +405,22 @@ fn the_closing_of_a_run_that_went_wrong() {
 fn a_run_that_is_broken_off_tells_what_is_half_done() {
     let log = Some("/home/ash/.local/state/hostler/runs/x.log".into());
     let so_far = Record { log, ..record(&run().into_iter().filter(|(at, _)| *at < 16_450).collect::<Vec<_>>()) };
-    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &so_far).text(PLAIN), @r"");
+    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &so_far).text(PLAIN), @r"
+    broken off by Ctrl-C
+    nothing is half done: 2 steps done, 4 not begun
+    log: /home/ash/.local/state/hostler/runs/x.log
+    ");
     let halves = record(&run().into_iter().filter(|(at, _)| *at < 16_000).collect::<Vec<_>>());
-    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &halves).text(PLAIN), @r"");
-    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &Record::default()).text(PLAIN), @r"");
+    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &halves).text(PLAIN), @r"
+    broken off by Ctrl-C
+    half done: twilightsparkle/images: 2 images are missing: send, import and pin 2 images
+    1 step done, 4 not begun
+    hint: what runs on a machine comes to its end there, or stops for want of what it was to be sent; run again: that waits for it, and goes on
+    ");
+    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &Record::default()).text(PLAIN), @r"
+    broken off by Ctrl-C
+    nothing is half done: nothing was begun on any machine
+    ");
 }
 
 #[test]
