@@ -155,6 +155,7 @@ fn containerd_own_files(pause: &str) -> Result<Vec<File>> {
         file("/etc/containerd/config.toml", template::render("containerd/config.toml", json!({ "pause": pause }))?),
         file("/etc/systemd/system/containerd.service", template::render("containerd/containerd.service", json!({}))?),
         file("/etc/crictl.yaml", template::render("containerd/crictl.yaml", json!({}))?),
+        file("/etc/tmpfiles.d/hostler-cni.conf", template::render("containerd/cni.conf", json!({}))?),
     ])
 }
 

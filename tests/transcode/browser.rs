@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -17,6 +17,8 @@ pub struct Browser {
     driver: Child,
     port: u16,
     session: String,
+    /// Open, as it would end when nobody hears it.
+    _said: BufReader<ChildStdout>,
     _profile: tempfile::TempDir,
 }
 
@@ -29,8 +31,14 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("chromedriver: {error}; apt-get install chromium chromium-driver"));
-        let mut lines = BufReader::new(driver.stdout.take().expect("piped")).lines().map_while(Result::ok);
-        let port = lines.find_map(|line| line.rsplit_once("on port ")?.1.trim_end_matches('.').parse().ok()).expect("it tells its port");
+        let mut said = BufReader::new(driver.stdout.take().expect("piped"));
+        // Its first line tells of port 0, the one that it was told.
+        let port = said
+            .by_ref()
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
+        let port = port.expect("it tells its port");
         let profile = tempfile::tempdir().expect("a folder");
         // As root there is no sandbox; nothing but the page of the test is opened.
         let words = [
@@ -43,7 +51,7 @@ impl Browser {
         ];
         let mut arguments: Vec<String> = words.map(str::to_owned).into();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
-        let mut browser = Browser { driver, port, session: String::new(), _profile: profile };
+        let mut browser = Browser { driver, port, session: String::new(), _said: said, _profile: profile };
         let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": {"args": arguments}}}});
         let session = browser.ask("POST", "/session", &wanted).unwrap_or_else(|error| panic!("no browser: {error:#}"));
         browser.session = session["sessionId"].as_str().expect("a session").to_owned();
