@@ -358,13 +358,13 @@ pub fn wrong_clocks<'a>(planner: &Planner<'a>) -> BTreeMap<&'a MachineName, Stri
         .collect()
 }
 
-/// Seconds in the largest unit of which there are two or more.
+/// Seconds in the largest unit of which there are two or more, rounded.
 fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} minutes", seconds / 60),
-        7200..172_800 => format!("{} hours", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
+        120..7200 => format!("{} minutes", (seconds + 30) / 60),
+        7200..172_800 => format!("{} hours", (seconds + 1800) / 3600),
+        _ => format!("{} days", (seconds + 43_200) / 86_400),
     }
 }
 
