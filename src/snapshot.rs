@@ -325,7 +325,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
             assert!(std::fs::read(&found.archive).unwrap() == whole);
         }
         let kept: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(kept, [file.clone()]);
+        assert_eq!(kept, std::slice::from_ref(&file));
         let error = Snapshot::open(&file, Some("open")).unwrap_err().to_string();
         assert!(error.contains("this is not its passphrase"), "{error}");
         write(&file, &whole).unwrap();

@@ -34,13 +34,16 @@ pub mod transcode;
 pub mod up;
 mod workload;
 
-/// Carries a command out: the exit status, and what was carried out where the closing table is to tell of it.
+/// How a command ended: the exit status, and what was carried out where the closing table is to tell of it.
+pub type Ended = Result<(u8, Option<Plan>)>;
+
+/// Carries a command out.
 ///
 /// Boxed here, so that the verbs are compiled once, with the library, and not again with each program that runs them.
 ///
 /// # Errors
 /// Those of the verb.
-pub fn run(command: Command, json: bool, reporter: &Reporter) -> Pin<Box<dyn Future<Output = Result<(u8, Option<Plan>)>> + '_>> {
+pub fn run(command: Command, json: bool, reporter: &Reporter) -> Pin<Box<dyn Future<Output = Ended> + '_>> {
     let carried_out = |(status, plan): (ExitStatus, Plan)| (status as u8, Some(plan));
     let shown = |()| (0, None);
     Box::pin(async move {

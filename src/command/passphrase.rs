@@ -24,7 +24,7 @@ impl PassphraseFile {
     /// # Errors
     /// The file can't be read, or nobody can be asked.
     pub async fn of(&self, snapshot: &Path, reporter: &Reporter) -> Result<String> {
-        match self.from_file(reporter)? {
+        match self.read(reporter)? {
             Some(passphrase) => Ok(passphrase),
             None => reporter.asker().password(&format!("passphrase of {}", snapshot.display()), "pass --passphrase-file FILE").await,
         }
@@ -35,7 +35,7 @@ impl PassphraseFile {
     /// # Errors
     /// As [`of`](PassphraseFile::of); an empty passphrase, or two that differ.
     pub async fn new_one(&self, reporter: &Reporter) -> Result<String> {
-        if let Some(passphrase) = self.from_file(reporter)? {
+        if let Some(passphrase) = self.read(reporter)? {
             return Ok(passphrase);
         }
         let hint = "pass --passphrase-file FILE";
@@ -50,7 +50,7 @@ impl PassphraseFile {
         Ok(passphrase)
     }
 
-    fn from_file(&self, reporter: &Reporter) -> Result<Option<String>> {
+    fn read(&self, reporter: &Reporter) -> Result<Option<String>> {
         let Some(file) = &self.passphrase_file else { return Ok(None) };
         let text = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
         let passphrase = text.lines().next().unwrap_or_default();
