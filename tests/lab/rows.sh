@@ -68,10 +68,12 @@ members() {
     [ "$(on "$1" "$etcdctl member list" | grep -c ', started, .*, false$')" = "$2" ] || { echo "not $2 members" >&2; return 1; }
     on "$1" "$etcdctl endpoint health --cluster" > /dev/null 2>&1 || { echo "a member is not healthy" >&2; return 1; }
 }
-# When containerd and kubelet of a machine began, and the containers of its static pods, to see that nobody restarted them.
+# When containerd and kubelet of a machine began, and its static pods, to see that nobody restarted them. A static pod that is made anew has
+# another sandbox; in the same one the scheduler and the controller manager begin again by themselves, where a busy computer costs them their lease.
 began() {
     on "$1" "systemctl show -p ExecMainStartTimestampMonotonic containerd kubelet
-        /opt/hostler/current/bin/crictl ps --quiet --name '^(etcd|kube-apiserver|kube-controller-manager|kube-scheduler)$' | sort"
+        /opt/hostler/current/bin/crictl pods --quiet --state ready --label tier=control-plane | sort
+        /opt/hostler/current/bin/crictl ps --quiet --name '^(etcd|kube-apiserver)$' | sort"
 }
 remember() { for machine; do began "$machine" > "$work/began.$machine"; done; }
 untouched() {
