@@ -4,13 +4,18 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+/// A browser's first start, beside encoders at work, takes most of a minute on two cores.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// Browsers one after the other: several at once are slower than that.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Ends with the test, and its profile with it.
 pub struct Browser {
@@ -20,10 +25,12 @@ pub struct Browser {
     /// Open, as it would end when nobody hears it.
     _said: BufReader<ChildStdout>,
     _profile: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Browser {
     pub fn new() -> Browser {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -51,7 +58,7 @@ impl Browser {
         ];
         let mut arguments: Vec<String> = words.map(str::to_owned).into();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
-        let mut browser = Browser { driver, port, session: String::new(), _said: said, _profile: profile };
+        let mut browser = Browser { driver, port, session: String::new(), _said: said, _profile: profile, _turn: turn };
         let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": {"args": arguments}}}});
         let session = browser.ask("POST", "/session", &wanted).unwrap_or_else(|error| panic!("no browser: {error:#}"));
         browser.session = session["sessionId"].as_str().expect("a session").to_owned();
