@@ -21,7 +21,7 @@ use crate::computer::program::run;
 const STARTS_WITHIN: Duration = Duration::from_secs(90);
 /// How long services may take to stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(120);
-/// The same on an emulated machine. Measured: 15 s.
+/// The same on an emulated machine.
 const VM_STOPS_WITHIN: Duration = Duration::from_secs(600);
 /// How often its power button is pressed: it does nothing as long as the machine is not listening.
 const PRESSED_EVERY: Duration = Duration::from_secs(10);

@@ -22,14 +22,14 @@ use crate::computer::program::program;
 use crate::computer::task::Task;
 
 const QEMU: &str = "qemu-system-x86_64";
-/// Linux's: a `cat /dev/kvm` is no proof that a kernel starts with it.
+/// Linux's. That it can be opened is no proof that a kernel starts with it.
 const KVM: &str = "/dev/kvm";
 
 /// Enough for a worker with its pods, and for kubeadm, which wants two processors and 1700 MB of a control plane.
 const PROCESSORS: &str = "2";
 const MEMORY: &str = "2560";
 
-/// How long a kernel may take to find that it has no disk. Measured with KVM elsewhere: 1 s.
+/// How long a kernel may take to find that it has no disk. It took 40 s emulated.
 const KVM_WITHIN: Duration = Duration::from_secs(20);
 /// How long QEMU may take to do what it is told.
 const OBEYS_WITHIN: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ const OBEYS_WITHIN: Duration = Duration::from_secs(10);
 pub enum Accelerator {
     /// The processor itself.
     Kvm,
-    /// QEMU's emulation: 10 to 30 times slower.
+    /// QEMU's emulation: slower by far.
     Tcg,
 }
 
@@ -68,7 +68,7 @@ impl Accelerator {
         Ok(Accelerator::Tcg)
     }
 
-    /// How long such a machine may take from power to sshd's greeting. Measured: 70 s emulated, on a computer that has nothing else to do.
+    /// How long such a machine may take from power to sshd's greeting. Measured: five minutes emulated, on a computer that was busy.
     pub fn starts_within(self) -> Duration {
         match self {
             Accelerator::Kvm => Duration::from_secs(120),
