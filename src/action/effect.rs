@@ -226,6 +226,7 @@ impl World {
                 facts.files.retain(|path, _| !wiped(path));
                 facts.units.remove(wanted::VIP_UNIT);
                 facts.units.entry(KUBELET.to_owned()).or_default().active = false;
+                wanted::leave_ports(facts);
                 if !self.machines.values().any(|facts| facts.kubernetes.control_plane) {
                     self.cluster = None;
                 }
@@ -312,6 +313,7 @@ impl World {
         facts.applied.extend(record.clone());
         kubelet_config(facts, record.get("kubelet").map_or("", String::as_str));
         facts.units.entry(KUBELET.to_owned()).or_default().active = true;
+        facts.ports.extend(wanted::ports(control_plane).iter().map(|(port, who)| (*port, (*who).to_owned())));
         Ok(())
     }
 }

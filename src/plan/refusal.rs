@@ -18,8 +18,6 @@ pub const LITTLE_MEMORY: u64 = 1700 * 1024;
 const NO_DISK: u64 = 20;
 /// MiB that programs, images and what is unpacked of them take on a machine that has none of them yet.
 const NEW_DISK: u64 = 1500;
-/// Where kubelet listens, and where the parts of a control plane do besides.
-const PORTS: [u16; 6] = [10250, 6443, 2379, 2380, 10257, 10259];
 
 pub fn look(planner: &mut Planner) {
     unreachable(planner);
@@ -151,8 +149,8 @@ pub fn ports_taken<'a>(machine: &Machine, facts: &'a Facts) -> Vec<(u16, &'a str
     if facts.kubernetes.joined || begun(facts) || !facts.kubernetes.leftovers.is_empty() {
         return Vec::new();
     }
-    let asked = if machine.role == Role::ControlPlane { &PORTS[..] } else { &PORTS[..1] };
-    asked.iter().filter_map(|port| facts.ports.get_key_value(port)).map(|(port, who)| (*port, who.as_str())).collect()
+    let needed = wanted::ports(machine.role == Role::ControlPlane);
+    needed.iter().filter_map(|(port, _)| facts.ports.get_key_value(port)).map(|(port, who)| (*port, who.as_str())).collect()
 }
 
 /// A machine that is in the cluster, and whose kubelet or control plane can't read what kubeadm wrote for it.

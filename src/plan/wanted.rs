@@ -118,6 +118,21 @@ pub fn programs(manifest: &Manifest, role: Role) -> (String, Vec<Program>) {
     (format!("{}-{}", manifest.kubernetes, &sha256(contents.as_bytes())[..8]), programs)
 }
 
+/// Where Kubernetes listens, and which process does, by the name that the kernel knows it by: kubelet's, then those of a control plane.
+const PORTS: [(u16, &str); 6] =
+    [(10250, "kubelet"), (6443, "kube-apiserver"), (2379, "etcd"), (2380, "etcd"), (10257, "kube-controller"), (10259, "kube-scheduler")];
+
+/// The ports of a machine at which Kubernetes listens, and which process does.
+pub fn ports(control_plane: bool) -> &'static [(u16, &'static str)] {
+    if control_plane { &PORTS } else { &PORTS[..1] }
+}
+
+/// Kubernetes listens no more; whoever else does, does still.
+pub fn leave_ports(facts: &mut Facts) {
+    let kubernetes = |at: &u16, who: &String| PORTS.iter().any(|(port, name)| port == at && (who == name || who.is_empty()));
+    facts.ports.retain(|port, who| !kubernetes(port, who));
+}
+
 /// The Kubernetes version of the set of programs in use.
 pub fn version_in_use(facts: &Facts) -> Option<&str> {
     facts.links.get(CURRENT)?.strip_prefix("sets/")?.rsplit_once('-').map(|(version, _)| version)
