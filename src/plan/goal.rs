@@ -332,6 +332,8 @@ pub(super) fn forget(facts: &mut Facts) {
     facts.applied.clear();
     facts.files.retain(|path, _| !wiped(path));
     facts.units.remove(wanted::VIP_UNIT);
+    // Who listens at Kubernetes' ports there is what is wiped.
+    facts.ports.clear();
 }
 
 /// A plan that changes one machine alone; of the others it takes no more than the door to the cluster, and the verification.
