@@ -144,11 +144,20 @@ impl Browser {
         let body = body.to_string();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}", body.len());
         write!(stream, "{head}\r\n\r\n{body}").expect("sent");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("answered");
-        let answer = String::from_utf8_lossy(&answer);
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
-        let mut answer: Value = serde_json::from_str(body).expect("JSON");
+        // It does not hang up by itself, whatever it says of the connection.
+        let mut reader = BufReader::new(stream);
+        let (mut line, mut length) = (String::new(), 0);
+        while reader.read_line(&mut line).expect("answered") > 2 {
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().expect("a number");
+            }
+            line.clear();
+        }
+        let mut body = Vec::new();
+        reader.take(length).read_to_end(&mut body).expect("answered");
+        let mut answer: Value = serde_json::from_slice(&body).expect("JSON");
         let value = answer["value"].take();
         if value["error"].is_null() { Ok(value) } else { Err(value) }
     }
