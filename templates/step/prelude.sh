@@ -1,5 +1,7 @@
 # Begins every step. Standard input holds this script and then its payload, the files the step needs, one after the other.
 set -eu
+# A script whose hostler is gone goes on: that nobody hears it any more must not end it between two changes.
+trap '' PIPE
 run={{ run | quote }}
 step={{ step | quote }}
 
@@ -23,7 +25,7 @@ await() {
     await_what=$2
     shift 2
     "$@" > /dev/null 2>&1 && return
-    printf '@waiting %s %s\n' "$await_seconds" "$await_what"
+    printf '@waiting %s %s\n' "$await_seconds" "$await_what" || :
     await_until=$(($(date +%s) + await_seconds))
     until "$@" > /dev/null 2>&1; do
         [ "$(date +%s)" -lt "$await_until" ] || fail "waited $await_seconds s for $await_what in vain"
