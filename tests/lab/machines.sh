@@ -20,7 +20,7 @@ export HOSTLER_CACHE=$work/cache
 checks=0
 
 hostler() {
-    HOSTLER_LAB=$lab timeout --kill-after=10 180 "$hostler" "$@"
+    HOSTLER_LAB=$lab timeout --kill-after=10 420 "$hostler" "$@"
 }
 
 say() {
