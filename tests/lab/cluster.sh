@@ -1,46 +1,12 @@
 #!/bin/bash
-# cluster.sh HOSTLER: a cluster's life on the lab's real machines, as root. Each row: what is done -> what must be seen. Ends at the first
-# failure, and takes the lab away in any case unless KEEP=1. The lab is one of its own (HOSTLER_LAB), so it may run beside another.
+# cluster.sh HOSTLER: from nothing to a cluster, and what is changed on it, on the lab's real machines, as root. As rows.sh says.
 # shellcheck disable=SC2016 # backquotes are hostler's own
 set -euo pipefail
 hostler=$(realpath "$1")
-export HOSTLER_LAB=cluster
-state=/var/lib/hostler/lab.cluster
-inventory=$state/inventory.yaml
-work=$(mktemp -d)
-rows=0
+lab=cluster
+# shellcheck source=tests/lab/rows.sh
+. "$(dirname "$(realpath "$0")")/rows.sh"
 
-cleanup() {
-    status=$?
-    [ "$status" = 0 ] || { echo "FAILED at line $1: $2" >&2; tail -n 60 "$work/out" >&2 || true; }
-    [ -n "${KEEP:-}" ] || "$hostler" lab down > /dev/null 2>&1 || true
-    rm -rf "$work"
-    exit "$status"
-}
-trap 'cleanup $LINENO "$BASH_COMMAND"' EXIT
-
-row() {
-    rows=$((rows + 1))
-    printf '%s  row %d: %s\n' "$(date +%T)" "$rows" "$*"
-}
-# run STATUS ARGUMENTS...: hostler ends with that status; what it prints is in $work/out.
-run() {
-    local expected=$1 status=0
-    shift
-    "$hostler" "$@" > "$work/out" 2>&1 || status=$?
-    [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
-}
-up() { run "${1:-0}" up -i "$inventory" --yes; }
-says() { grep -qF -- "$1" "$work/out" || { echo "not said: $1" >&2; return 1; }; }
-says_not() { ! grep -qF -- "$1" "$work/out" || { echo "said: $1" >&2; return 1; }; }
-empty() { up && says "nothing to do"; }
-on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
-kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
-ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
-# When containerd and kubelet of a machine began, to see that nobody restarted them.
-began() { on "$1" systemctl show -p ExecMainStartTimestampMonotonic containerd kubelet; }
-untouched() { [ "$(began "$1")" = "$(cat "$work/began.$1")" ] || { echo "containerd or kubelet of $1 was restarted" >&2; return 1; }; }
-remember() { for machine; do began "$machine" > "$work/began.$machine"; done; }
 # mends LINE: `plan` names just that row besides the verification, `up` does it, and the next `up` is empty.
 mends() {
     run 0 plan -i "$inventory"

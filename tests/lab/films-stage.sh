@@ -37,15 +37,6 @@ kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf -
 transcode() { "$hostler" lab exec -- "$hostler" transcode "$@" --kubeconfig "$work/kubeconfig" > "$work/out" 2>&1; }
 # From the lab's network.
 fetch() { "$hostler" lab exec -- curl --silent --fail --max-time 10 "$@"; }
-# wait_for SECONDS WHAT COMMAND...
-wait_for() {
-    local until=$(($(date +%s) + $1)) what=$2
-    shift 2
-    until "$@"; do
-        [ "$(date +%s)" -lt "$until" ] || { echo "waited in vain for $what" >&2; return 1; }
-        sleep 0.5
-    done
-}
 # drop FILM AS: as a person copies it, under its own name from the first byte.
 drop() {
     install -D -o 1000 -g 100 -- "$1" "$inbox/watch/Movies/$2"

@@ -1,48 +1,15 @@
 #!/bin/bash
-# restore.sh HOSTLER: the only control plane is lost, on the lab's real machines, as root. Each row: what is done -> what must be seen. Ends
-# at the first failure, and takes the lab away in any case unless KEEP=1. The lab is one of its own (HOSTLER_LAB).
+# restore.sh HOSTLER: the only control plane is lost, on the lab's real machines, as root. As rows.sh says.
 # shellcheck disable=SC2016 # backquotes are hostler's own
 set -euo pipefail
 hostler=$(realpath "$1")
-export HOSTLER_LAB=restore
-inventory=/var/lib/hostler/lab.restore/inventory.yaml
-work=$(mktemp -d)
-# Where snapshots go unless they are told.
-export XDG_DATA_HOME=$work/share
-rows=0
+lab=restore
+# shellcheck source=tests/lab/rows.sh
+. "$(dirname "$(realpath "$0")")/rows.sh"
 
-cleanup() {
-    status=$?
-    [ "$status" = 0 ] || { echo "FAILED at line $1: $2" >&2; tail -n 60 "$work/out" >&2 || true; }
-    [ -n "${KEEP:-}" ] || "$hostler" lab down > /dev/null 2>&1 || true
-    rm -rf "$work"
-    exit "$status"
-}
-trap 'cleanup $LINENO "$BASH_COMMAND"' EXIT
-
-row() {
-    rows=$((rows + 1))
-    printf '%s  row %d: %s\n' "$(date +%T)" "$rows" "$*"
-}
-# run STATUS ARGUMENTS...: hostler ends with that status; what it prints is in $work/out.
-run() {
-    local expected=$1 status=0
-    shift
-    "$hostler" "$@" > "$work/out" 2>&1 < /dev/null || status=$?
-    [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
-}
-up() { run 0 up -i "$inventory" --yes; }
 rebuild() { run "$1" rebuild twilightsparkle -i "$inventory" --yes "${@:2}"; }
-says() { grep -qF -- "$1" "$work/out" || { echo "not said: $1" >&2; return 1; }; }
-says_not() { ! grep -qF -- "$1" "$work/out" || { echo "said: $1" >&2; return 1; }; }
-empty() { up && says "nothing to do"; }
-on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
-kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
-ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
 there() { kubectl get configmap "$1" > /dev/null; }
 gone() { ! kubectl get configmap "$1" > /dev/null 2>&1 || { echo "configmap $1 is there" >&2; return 1; }; }
-began() { on "$1" systemctl show -p ExecMainStartTimestampMonotonic containerd kubelet; }
-untouched() { [ "$(began rainbowdash)" = "$(cat "$work/began")" ] || { echo "containerd or kubelet of rainbowdash was restarted" >&2; return 1; }; }
 ca() { on twilightsparkle sha256sum /etc/kubernetes/pki/ca.crt; }
 # What the user sees of a cluster that is well: a worker's pods, too, are told of by their kubelet, and take changes.
 well() {
@@ -51,7 +18,7 @@ well() {
         "'{\"spec\":{\"nodeName\":\"rainbowdash\",\"hostNetwork\":true,\"containers\":[{\"name\":\"a\",\"imagePullPolicy\":\"Never\",\"image\":\"$pause\"}]}}'" > /dev/null
     kubectl wait --for condition=Ready --timeout 60s "pod/$1" > /dev/null
     [ "$(ca)" = "$(cat "$work/ca")" ]
-    untouched
+    untouched rainbowdash
     empty
 }
 
@@ -59,7 +26,7 @@ row "a cluster of two; up says that there is no snapshot"
 run 0 lab up --machines 2
 up
 says "there is no snapshot of lab"
-began rainbowdash > "$work/began"
+remember rainbowdash
 ca > "$work/ca"
 pause=$(on rainbowdash crictl images -o json | sed -n 's/.*"\([^"]*pause:[0-9.]*\)".*/\1/p' | head -n 1)
 [ -n "$pause" ]
@@ -95,7 +62,7 @@ says "its API server answers"
 run 3 rebuild rainbowdash -i "$inventory" --yes --from
 there before
 rebuild 3 --new-cluster --yes-new-cluster lab
-untouched
+untouched rainbowdash
 
 row "the control plane is blank: it comes back from the newest snapshot, and the worker is not touched"
 kubectl create configmap after > /dev/null

@@ -52,15 +52,21 @@ comes_to_say() {
         [ "$(date +%s)" -lt "$limit" ] || { echo "not said within 3 minutes: $1" >&2; return 1; }
     done
 }
+# wait_for SECONDS WHAT COMMAND...: until that succeeds.
+wait_for() {
+    local until=$(($(date +%s) + $1)) what=$2
+    shift 2
+    until "$@"; do
+        [ "$(date +%s)" -lt "$until" ] || { echo "waited in vain for $what" >&2; return 1; }
+        sleep 0.5
+    done
+}
 up() { run "${1:-0}" up -i "$inventory" --yes; }
 empty() { up 0 && says "nothing to do"; }
 on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
 kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
-becomes_ready() {
-    local limit=$(($(date +%s) + 180))
-    until ready "$1"; do [ "$(date +%s)" -lt "$limit" ] || { echo "not $1 nodes are Ready within 3 minutes" >&2; return 1; }; done
-}
+becomes_ready() { wait_for 180 "$1 Ready nodes" ready "$1"; }
 # members VIA COUNT: that many started members, none of them a learner, and all healthy.
 members() {
     local etcdctl='/opt/hostler/current/bin/etcdctl --cacert /etc/kubernetes/pki/etcd/ca.crt --endpoints https://127.0.0.1:2379'

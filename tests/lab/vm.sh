@@ -1,61 +1,22 @@
 #!/bin/bash
 # vm.sh HOSTLER: what only a machine with a kernel of its own can show, as root: cgroup v2, swap, modules, a clock that is wrong, restarts in
-# mid-step, NFS. A lab of two machines, the worker a virtual one. Each row: what is done -> what must be seen. Ends at the first failure, and
-# takes the lab away in any case unless KEEP=1. Where KVM does not work this takes most of an hour, so it is in no other run.
+# mid-step, NFS. A lab of two machines, the worker a virtual one. As rows.sh says. Where
+# KVM does not work this takes most of an hour, so it is in no other run.
 # shellcheck disable=SC2016 # backquotes are hostler's own
 set -euo pipefail
 hostler=$(realpath "$1")
 lab="vm"
-export HOSTLER_LAB=$lab
-state=/var/lib/hostler/lab.$lab
-inventory=$state/inventory.yaml
-work=$(mktemp -d)
-rows=0
+# shellcheck source=tests/lab/rows.sh
+. "$(dirname "$(realpath "$0")")/rows.sh"
 # shellcheck source=tests/lab/traces.sh
 . "$(dirname "$(realpath "$0")")/traces.sh"
 
-cleanup() {
-    status=$?
-    [ "$status" = 0 ] || { echo "FAILED at line $1: $2" >&2; tail -n 60 "$work/out" >&2 || true; }
-    [ -n "${KEEP:-}" ] || "$hostler" lab down > /dev/null 2>&1 || true
-    rm -rf "$work"
-    exit "$status"
-}
-trap 'cleanup $LINENO "$BASH_COMMAND"' EXIT
-
-row() {
-    rows=$((rows + 1))
-    printf '%s  row %d: %s\n' "$(date +%T)" "$rows" "$*"
-}
 # seen WHAT: a number worth writing down.
 seen() { printf '          %s\n' "$*"; }
-# run STATUS ARGUMENTS...: hostler ends with that status; what it prints is in $work/out.
-run() {
-    local expected=$1 status=0
-    shift
-    "$hostler" "$@" > "$work/out" 2>&1 || status=$?
-    [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
-}
 plan() { run 0 plan -i "$inventory"; }
-up() { run "${1:-0}" up -i "$inventory" --yes; }
-says() { grep -qF -- "$1" "$work/out" || { echo "not said: $1" >&2; return 1; }; }
-says_not() { ! grep -qF -- "$1" "$work/out" || { echo "said: $1" >&2; return 1; }; }
-empty() { up && says "nothing to do"; }
-on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
 vm() { on rainbowdash "$@"; }
-kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
-ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
-# wait_for SECONDS WHAT COMMAND...
-wait_for() {
-    local until=$(($(date +%s) + $1)) what=$2
-    shift 2
-    until "$@" > /dev/null 2>&1; do
-        [ "$(date +%s)" -lt "$until" ] || { echo "waited in vain for $what" >&2; return 1; }
-        sleep 1
-    done
-}
 boot_id() { vm cat /proc/sys/kernel/random/boot_id; }
-another_boot() { local now; now=$(boot_id) && [ -n "$now" ] && [ "$now" != "$1" ]; }
+another_boot() { local now; now=$(boot_id 2> /dev/null) && [ -n "$now" ] && [ "$now" != "$1" ]; }
 # How far the virtual machine's clock is from this computer's, in seconds, as an amount.
 clock_off() {
     local off=$(($(vm date +%s) - $(date +%s)))
@@ -193,7 +154,8 @@ spec:
   containers: [{name: pause, image: $pause, volumeMounts: [{name: films, mountPath: /films}]}]
   volumes: [{name: films, nfs: {server: 10.77.0.12, path: /srv/films}}]
 EOF
-wait_for 300 "the pod that mounts by NFS" kubectl wait --for=condition=Ready --timeout=5s pod/nfs
+mounted() { kubectl wait --for=condition=Ready --timeout=5s pod/nfs > /dev/null 2>&1; }
+wait_for 300 "the pod that mounts by NFS" mounted
 vm grep "'/var/lib/kubelet/pods/.* nfs4 '" /proc/mounts > "$work/out"
 kubectl delete pod nfs --now > "$work/out" 2>&1
 
