@@ -199,6 +199,11 @@ impl World {
                 cluster.members.clear();
                 cluster.record.extend(record.clone());
                 documents.register(cluster, "InitConfiguration", true);
+                let version = cluster.version.clone();
+                let known = |node: &String| (node.clone(), NodeFact { version: version.clone(), ..NodeFact::default() });
+                for (node, fact) in snapshot.nodes.iter().map(known) {
+                    cluster.nodes.entry(node).or_insert(fact);
+                }
             }
             Action::Join { config, again, record, pki, .. } => {
                 check(!before.kubernetes.joined || *again, "it is in a cluster already")?;

@@ -395,7 +395,7 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
                 None,
                 "no-api",
                 "no control plane answers, so nothing can leave the cluster in order",
-                "`hostler up` mends a control plane that can be reached",
+                "bring control planes that are off back: etcd needs more than half of them; `hostler up` mends one that can be reached",
             );
         }
         return;

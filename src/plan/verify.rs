@@ -18,7 +18,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     }
     let nodes: Vec<String> = planner
         .machines()
-        .filter(|(name, _)| will_join(planner, name) || in_cluster(planner, name))
+        .filter(|(name, _)| will_join(planner, name) || in_cluster(planner, name) || comes_back(planner, name))
         .map(|(name, _)| name.to_string())
         .collect();
     let Some(speaker) = speaker(planner) else {
@@ -57,7 +57,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let at = |what: &str| (Stage::Verify, StepId::new(&speaker, what));
     let ready = planner.step(at("nodes-ready"), &speaker, reason, Action::AwaitNodes { nodes: nodes.clone() }, all.clone());
     let mut before_probe = vec![ready.clone()];
-    if nodes.len() > 1 && planner.machines().any(|(name, _)| will_join(planner, name)) {
+    if nodes.len() > 1 && planner.restore.is_none() && planner.machines().any(|(name, _)| will_join(planner, name)) {
         let reason = "its pods begin on the first machine, and would die with it";
         before_probe.push(planner.step(at("dns"), &speaker, reason, Action::SpreadDns, [ready.clone()]));
     }
@@ -82,6 +82,11 @@ fn in_cluster(planner: &Planner, name: &MachineName) -> bool {
         Some(node) => node.ready && !planner.unreachable.contains_key(name),
         None => false,
     }
+}
+
+/// Whether a cluster that is restored has the machine again, as it is.
+fn comes_back(planner: &Planner, name: &MachineName) -> bool {
+    planner.restore.is_some_and(|snapshot| snapshot.nodes.contains(name.as_str())) && planner.joined(name)
 }
 
 fn will_join(planner: &Planner, name: &MachineName) -> bool {
