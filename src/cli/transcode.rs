@@ -24,6 +24,9 @@ pub enum TranscodeCommand {
     Redo {
         /// Its id, or a part of its name
         film: String,
+        /// Take what is in the library for the original, where that has left the trash; each time costs some quality
+        #[arg(long)]
+        from_library: bool,
         #[command(flatten)]
         cluster: Cluster,
     },
@@ -88,6 +91,9 @@ pub enum TranscodeCommand {
     Page {
         #[command(flatten)]
         inbox: Inbox,
+        /// Where `redo --from-library` takes films from
+        #[arg(long, value_name = "FOLDER")]
+        library: Option<PathBuf>,
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
     },

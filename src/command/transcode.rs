@@ -45,7 +45,7 @@ pub async fn run(command: TranscodeCommand, json: bool) -> Result<u8> {
     match command {
         TranscodeCommand::Status { cluster } => ask::status(&cluster, json).await,
         TranscodeCommand::Retry { film, cluster } => ask::retry(&film, &cluster).await,
-        TranscodeCommand::Redo { film, cluster } => ask::redo(&film, &cluster).await,
+        TranscodeCommand::Redo { film, from_library, cluster } => ask::redo(&film, from_library, &cluster).await,
         TranscodeCommand::Pause { cluster } => ask::pause(&cluster).await,
         TranscodeCommand::Resume { cluster } => ask::resume(&cluster).await,
         TranscodeCommand::Try(arguments) => try_out::run(&arguments),
@@ -62,9 +62,9 @@ pub async fn run(command: TranscodeCommand, json: bool) -> Result<u8> {
             lines_to_stderr();
             publish(Inbox { root: inbox.inbox }, Library { root: library.library }, &settings.settings, film).await
         }
-        TranscodeCommand::Page { inbox, listen } => {
+        TranscodeCommand::Page { inbox, library, listen } => {
             lines_to_stderr();
-            page(Inbox { root: inbox.inbox }, listen).await
+            page(Inbox { root: inbox.inbox }, library.map(|root| Library { root }), listen).await
         }
         TranscodeCommand::Manifests { installation } => {
             let text = std::fs::read_to_string(&installation).with_context(|| format!("{} can't be read", installation.display()))?;
@@ -126,11 +126,11 @@ async fn watch(inbox: PathBuf, settings: PathBuf, here: Option<PathBuf>, who: St
     std::process::exit(0)
 }
 
-async fn page(inbox: Inbox, listen: SocketAddr) -> Result<u8> {
+async fn page(inbox: Inbox, library: Option<Library>, listen: SocketAddr) -> Result<u8> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        result = page::run(inbox, listen) => result?,
+        result = page::run(inbox, library, listen) => result?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

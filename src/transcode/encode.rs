@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::film::FilmId;
-use super::handbrake::{self, Answer, Order, Reader, Title, Titles, Working};
+use super::handbrake::{self, Answer, Order, Pace, Reader, Title, Titles, Working};
 use super::layout::{Inbox, read_json, require_marker, write_json};
 use super::ledger::Film;
 use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Phase, Progress, Stamp};
@@ -119,6 +119,7 @@ struct Said {
     status: Option<i32>,
     work_done: Option<i64>,
     frames: Option<(u64, u64)>,
+    pace: Option<Pace>,
     titles: Option<Titles>,
 }
 
@@ -146,7 +147,7 @@ impl Encoder<'_> {
             Err(flaw) => return Ok(Err(flaw)),
         };
         let size = self.part.metadata().map_or(0, |metadata| metadata.len());
-        let attempt = Attempt { status: said.status, work_done: said.work_done, frames: said.frames, size };
+        let attempt = Attempt { status: said.status, work_done: said.work_done, frames: said.frames, pace: said.pace, size };
         // A copy that had stalled and went on changes the film under HandBrake's eyes: whatever came of it, it is not that film.
         if Stamp::of(&self.claimed(&film)).ok() != Some(stamp) {
             return Ok(Err(Flaw::passing("the film was still written to while it was encoded")));
@@ -310,6 +311,7 @@ impl Encoder<'_> {
                     let Some(line) = line else { continue };
                     heard = Instant::now();
                     said.frames = handbrake::frames(&line).or(said.frames);
+                    said.pace = handbrake::pace(&line).or(said.pace);
                     if let Some(log) = &mut log {
                         // A full disk loses the log, not the film.
                         let _ = writeln!(log, "{line}");

@@ -76,6 +76,9 @@ pub struct Duration {
 pub struct Track {
     /// ISO 639-2; `und` where it is not known.
     pub language_code: String,
+    /// Of an audio track: `ac3`, `dca`, `aac`.
+    #[serde(default)]
+    pub codec_name: String,
 }
 
 impl Title {
@@ -168,6 +171,22 @@ pub fn frames(line: &str) -> Option<(u64, u64)> {
     Some((got.parse().ok()?, expected.strip_suffix(" expected")?.parse().ok()?))
 }
 
+/// How the frames that were decoded follow each other, by their times, in frames a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// At the longest pause between two of them.
+    pub slowest: f64,
+    pub average: f64,
+}
+
+/// Of HandBrake's log: `sync: framerate min 23.810 fps, max 29.970 fps, avg 25.996 fps`.
+pub fn pace(line: &str) -> Option<Pace> {
+    let (_, rates) = line.split_once("sync: framerate min ")?;
+    let (slowest, rest) = rates.split_once(" fps, max ")?;
+    let (_, average) = rest.split_once(" fps, avg ")?;
+    Some(Pace { slowest: slowest.parse().ok()?, average: average.strip_suffix(" fps")?.parse().ok()? })
+}
+
 /// What one title is encoded with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
@@ -179,7 +198,7 @@ pub struct Order {
 /// Arguments that make `output` of a title of `input`.
 ///
 /// Without a preset of a file: x264, CRF 20, at most 1080p, constant frame rate (a variable one stops TV boxes), decomb, chapters; the
-/// first audio track as AAC and as AC3, the others as AAC; subtitles as they are.
+/// first audio track as AAC and as AC3 (copied where it is that), the others as AAC; subtitles as they are.
 ///
 /// # Errors
 /// The preset's file can't be read, or has no preset of that name.
@@ -203,9 +222,11 @@ pub fn order(input: &Path, output: &Path, title: &Title, preset: Option<(&Preset
     } else {
         // The first track twice: boxes with a receiver take the AC3, the others the AAC.
         let tracks: Vec<usize> = audio.first().into_iter().chain(&audio).copied().collect();
-        let encoders: Vec<&str> = (0..tracks.len()).map(|place| if place == 1 { "copy:ac3" } else { "av_aac" }).collect();
+        // HandBrake leaves out a track that is to be copied as AC3 and is none; `--audio-fallback` changes nothing about that (1.6.1).
+        let is_ac3 = audio.first().and_then(|number| title.audio_list.get(number - 1)).is_some_and(|track| track.codec_name == "ac3");
+        let second = if is_ac3 { "copy:ac3" } else { "ac3" };
+        let encoders: Vec<&str> = (0..tracks.len()).map(|place| if place == 1 { second } else { "av_aac" }).collect();
         arguments.extend(["--audio".into(), list(&tracks).into(), "--aencoder".into(), encoders.join(",").into()]);
-        arguments.extend(["--audio-fallback".into(), "ac3".into()]);
         audio_tracks = tracks.len();
     }
     let subtitle_list = if subtitles.is_empty() { "none".to_owned() } else { list(&subtitles) };
@@ -290,7 +311,7 @@ mod tests {
     "MainFeature": 0,
     "TitleList": [
         {"Index": 1, "Duration": {"Ticks": 900000}, "Name": "a { \" b", "Container": "matroska,webm", "Type": 3,
-         "AudioList": [{"LanguageCode": "deu"}, {"LanguageCode": "eng"}, {"LanguageCode": "und"}],
+         "AudioList": [{"LanguageCode": "deu", "CodecName": "dca"}, {"LanguageCode": "eng", "CodecName": "ac3"}, {"LanguageCode": "und"}],
          "SubtitleList": [{"LanguageCode": "fra"}, {"LanguageCode": "eng"}]},
         {"Index": 2, "Duration": {"Ticks": 9000}}
     ]
@@ -327,6 +348,9 @@ mod tests {
     fn frames_are_found_in_the_log() {
         assert_eq!(frames("[23:21:12] sync: got 41 frames, 250 expected"), Some((41, 250)));
         assert_eq!(frames("[23:21:12] sync: got"), None);
+        let line = "[10:16:47] sync: framerate min 23.810 fps, max 29.970 fps, avg 25.996 fps";
+        assert_eq!(pace(line), Some(Pace { slowest: 23.81, average: 25.996 }));
+        assert_eq!(pace("[10:16:47] sync: framerate min 23.810 fps"), None);
     }
 
     #[test]
@@ -339,7 +363,7 @@ mod tests {
         assert_eq!(tracks(&["eng"]), (vec![2, 3], vec![2]));
         assert_eq!(tracks(&["eng", "ger"]), (vec![2, 1, 3], vec![2]));
         assert_eq!(tracks(&[]), (vec![1, 2, 3], vec![1, 2]));
-        let german = [Track { language_code: "deu".to_owned() }];
+        let german = [Track { language_code: "deu".to_owned(), codec_name: String::new() }];
         assert_eq!(chosen(&german, &["eng".to_owned()], true), [1], "never silent");
     }
 
@@ -351,6 +375,14 @@ mod tests {
         let words: Vec<String> = order.arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         assert!(words.join(" ").contains("--audio 2,2,3 --aencoder av_aac,copy:ac3,av_aac"), "{words:?}");
         assert_eq!(order.tracks, Some((3, 1)));
+    }
+
+    #[test]
+    fn only_what_is_ac3_is_copied_as_such() {
+        let order =
+            order(Path::new("in"), Path::new("out"), &titles().title_list[0], None, &["deu".to_owned()]).expect("no preset is read");
+        let words: Vec<String> = order.arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        assert!(words.join(" ").contains("--audio 1,1,3 --aencoder av_aac,ac3,av_aac"), "{words:?}");
     }
 
     #[test]

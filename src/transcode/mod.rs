@@ -3,6 +3,7 @@
 //! All state is files on the inbox share ([`layout`]): the watcher claims a film by a rename, an encoder and a publisher work on it, and
 //! each leaves what it found out as a file beside it. Whatever is killed at whatever moment, the next look at the files goes on from there.
 
+pub mod again;
 pub mod cluster;
 pub mod encode;
 pub mod film;

@@ -19,8 +19,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
+use super::again;
 use super::film::FilmId;
-use super::layout::{Inbox, read_json, require_marker, write_whole};
+use super::layout::{Inbox, Library, read_json, require_marker, write_whole};
 use super::ledger::Film;
 use super::look::{in_trash, request_file};
 use super::reconcile::Request;
@@ -43,6 +44,8 @@ const SAMPLE: &[u8] = include_bytes!("sample.mkv");
 #[derive(Clone)]
 struct Page {
     inbox: Inbox,
+    /// `None`: films can't be encoded again from there.
+    library: Option<Library>,
     share: Share,
     views: watch::Receiver<Arc<View>>,
 }
@@ -51,14 +54,18 @@ struct Page {
 ///
 /// # Errors
 /// The address can't be listened at.
-pub async fn run(inbox: Inbox, listen: SocketAddr) -> Result<()> {
+pub async fn run(inbox: Inbox, library: Option<Library>, listen: SocketAddr) -> Result<()> {
     let share = Share::new("inbox");
     let zone = TimeZone::system();
     let (sender, views) = watch::channel(Arc::new(View { trouble: Some("the inbox has not been read yet".to_owned()), ..View::default() }));
     tokio::spawn(look(inbox.clone(), share.clone(), zone, sender));
+    let left = inbox.clone();
+    if let Err(error) = share.run(LIMIT, move || again::clear(&left)).await {
+        tracing::warn!("copies of an earlier page may be left in requests/: {error:#}");
+    }
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("{listen} can't be listened at"))?;
     tracing::info!("the status page is at http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, router(Page { inbox, share, views })).await?)
+    Ok(axum::serve(listener, router(Page { inbox, library, share, views })).await?)
 }
 
 async fn look(inbox: Inbox, share: Share, zone: TimeZone, sender: watch::Sender<Arc<View>>) {
@@ -136,6 +143,7 @@ fn router(page: Page) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/retry/{id}", post(retry))
         .route("/redo/{id}", post(redo))
+        .route("/redo/{id}/from-library", post(redo_from_library))
         .route("/test", post(test))
         .route("/test/{folder}", post(test_in))
         .route("/pause", post(pause))
@@ -198,9 +206,33 @@ async fn redo(State(page): State<Page>, Path(id): Path<String>, headers: HeaderM
     change(page, &headers, move || {
         let film: Option<Film> = read_json(&inbox.ledger(&id))?;
         if film.map(|film| in_trash(&inbox, &film)).transpose()?.flatten().is_none() {
-            return Ok(Changed::Refused("its original has left the trash: drop the film again\n"));
+            return Ok(Changed::Refused(
+                "its original has left the trash: drop the film again, or encode what is in the library (--from-library)\n",
+            ));
         }
         asked(&file)
+    })
+    .await
+}
+
+async fn redo_from_library(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let Some(id) = FilmId::parse(&id) else { return no_such_film() };
+    let Some(library) = page.library.clone() else {
+        return (StatusCode::CONFLICT, "this page does not see the library\n").into_response();
+    };
+    let inbox = page.inbox.clone();
+    change(page, &headers, move || {
+        let again = match again::wanted(&inbox, &library, &id)? {
+            Ok(again) => again,
+            Err(why) => return Ok(Changed::Refused(why)),
+        };
+        // It takes as long as it takes; nobody waits for that.
+        std::thread::spawn(move || {
+            if let Err(error) = again.copy() {
+                tracing::warn!("{id} could not be copied back from the library: {error:#}");
+            }
+        });
+        Ok(Changed::Done)
     })
     .await
 }

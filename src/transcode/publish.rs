@@ -155,8 +155,11 @@ fn make_folders(root: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Bytes and sha256 of what was copied, on the disk when this returns.
-fn copy(from: &Path, to: &Path, moved: &Arc<AtomicU64>) -> Result<(u64, String)> {
+/// Bytes and sha256 of what was copied, on the disk when this returns. `moved` counts bytes.
+///
+/// # Errors
+/// One of the two can't be read or written.
+pub fn copy(from: &Path, to: &Path, moved: &Arc<AtomicU64>) -> Result<(u64, String)> {
     let mut from = File::open(from)?;
     let mut to = File::create(to)?;
     let mut hash = Sha256::new();

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::handbrake::Title;
+use super::handbrake::{Pace, Title};
 
 /// What an attempt left behind.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Attempt {
     pub work_done: Option<i64>,
     /// Decoded, and promised by the original's duration.
     pub frames: Option<(u64, u64)>,
+    /// `None`: HandBrake did not tell.
+    pub pace: Option<Pace>,
     /// Bytes of the output.
     pub size: u64,
 }
@@ -45,6 +47,8 @@ impl Flaw {
 
 /// Frames that must have been decoded, of those that the duration promised.
 const FRAMES: f64 = 0.99;
+/// Frames a second: a longer pause between two of them is a hole.
+const SLOWEST: f64 = 5.0;
 /// As [`FRAMES`], and the part by which durations may differ, where HandBrake could only estimate how long the original is.
 const ESTIMATED_FRAMES: f64 = 0.95;
 const ESTIMATED_DURATION: f64 = 0.05;
@@ -79,7 +83,7 @@ pub fn ended(attempt: &Attempt, source: &Title) -> Result<(), Flaw> {
         return Err(Flaw::permanent("HandBrake did not tell how many frames it decoded, so that the film can't be verified"));
     };
     let part = if source.exact() { FRAMES } else { ESTIMATED_FRAMES };
-    if ratio(got, expected) < part {
+    if ratio(got, expected) < part && !is_whole_at_its_pace(got, attempt.pace, part * source.seconds()) {
         let percent = ratio(got, expected) * 100.0;
         let reason = format!("the original is damaged or breaks off: {got} of {expected} frames could be decoded ({percent:.1} %)");
         return Err(Flaw::permanent(reason));
@@ -124,6 +128,13 @@ pub fn matches(attempt: &Attempt, source: &Title, output: Option<&Title>, tracks
     }
 }
 
+/// Where frames come at a rate that varies, as on many DVDs of the NTSC countries, there are fewer than the highest rate promises. They are all
+/// there if they last as long as the film does, without a hole.
+fn is_whole_at_its_pace(frames: u64, pace: Option<Pace>, seconds: f64) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "counts of frames are small")]
+    pace.is_some_and(|pace| pace.slowest >= SLOWEST && frames as f64 / pace.average >= seconds)
+}
+
 fn ratio(got: u64, expected: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts of frames are small")]
     let (got, expected) = (got as f64, expected as f64);
@@ -135,10 +146,10 @@ mod tests {
     use super::super::handbrake::{Duration, Track};
     use super::*;
 
-    const GOOD: Attempt = Attempt { status: Some(0), work_done: Some(0), frames: Some((248, 250)), size: 900_000 };
+    const GOOD: Attempt = Attempt { status: Some(0), work_done: Some(0), frames: Some((248, 250)), pace: None, size: 900_000 };
 
     fn title(seconds: u64, audio: usize, subtitles: usize) -> Title {
-        let track = Track { language_code: "eng".to_owned() };
+        let track = Track { language_code: "eng".to_owned(), codec_name: "ac3".to_owned() };
         Title {
             index: 1,
             duration: Duration { ticks: seconds * 90_000 },
@@ -172,6 +183,10 @@ mod tests {
             let flaw = judged(attempt.clone()).expect_err("not the film");
             assert!(flaw.permanent == permanent && flaw.reason.contains(words), "{attempt:?}: {flaw:?}");
         }
+        let varies = |slowest, average| judged(Attempt { frames: Some((217, 250)), pace: Some(Pace { slowest, average }), ..GOOD });
+        assert_eq!(varies(23.8, 21.7), Ok(()));
+        assert!(varies(0.2, 21.7).is_err(), "a hole of five seconds");
+        assert!(varies(25.0, 25.0).is_err(), "the picture breaks off, and the sound goes on");
         let broadcast = Title { container: "mpegts".to_owned(), kind: 2, ..film };
         assert_eq!(ended(&Attempt { frames: Some((240, 250)), ..GOOD }, &broadcast), Ok(()));
     }

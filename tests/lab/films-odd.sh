@@ -133,6 +133,13 @@ transcode redo paused || status=$?
 [ "$status" = 3 ]
 says "its original has left the trash: drop the film again"
 
+row "told to, it takes what is in the library for the original"
+before=$(sha256sum < "$library/Movies/paused.mkv")
+transcode redo paused --from-library
+another() { [ "$(sha256sum < "$library/Movies/paused.mkv")" != "$before" ] && settled 4 0; }
+wait_for 120 "the film to be replaced" another
+[ "$(find "$inbox/trash" -name paused.mkv -exec sha256sum {} + | cut -d ' ' -f 1 | uniq -c | awk '{ print $1 }')" = 2 ]
+
 row "names are only names: all of these at once"
 long=$(printf 'x%.0s' {1..246})
 names=(-rf.mkv "it's Ocean's \"Eleven\".mkv" '$(reboot).mkv' '`reboot`; & | * > x.mkv' $'two\nlines.mkv' "🎬 Amélie.mkv" "  spaces  .mkv"
@@ -145,7 +152,7 @@ for name in "${names[@]}"; do
     ffmpeg -v error -y -i "$work/film.mkv" -map 0 -c copy -metadata title="number $number" "$work/made/$number.mkv" < /dev/null
     drop "$work/made/$number.mkv" "$name"
 done
-wait_for 420 "all of them to be done" settled $((3 + ${#names[@]})) 0
+wait_for 420 "all of them to be done" settled $((4 + ${#names[@]})) 0
 for name in "${names[@]}"; do
     in_library "$name" || { printf 'not in the library: %q\n' "$name" >&2; exit 1; }
 done
@@ -155,7 +162,7 @@ for number in $(seq ${#names[@]}); do
         grep -q . || { echo "the original of number $number is not in the trash" >&2; exit 1; }
 done
 nothing_left
-done=$((3 + ${#names[@]}))
+done=$((4 + ${#names[@]}))
 
 row "the same film twice at once, as .mp4 and as .mkv: one place, one after the other"
 cp "$work/film.mkv" "$work/made/twin.mkv"
@@ -196,7 +203,7 @@ done
 grep -q "it is a symbolic link" "$inbox"/failed/link-*.txt
 [ -L "$(echo "$inbox"/failed/link-*/link.mkv)" ]
 nothing_left
-[ "$(find "$library" -type f -name '*.mkv' -printf x | wc -c)" = $((done - 1)) ]
+[ "$(find "$library" -type f -name '*.mkv' -printf x | wc -c)" = $((done - 2)) ]
 wait_for 60 "somebody to hear of it" heard "^/films-of-ada a film could not be encoded Movies/corrupt.mkv: the original is damaged"
 
 row "what was in the way is put right: tried again, it comes out"

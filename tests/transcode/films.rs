@@ -15,6 +15,10 @@ pub enum Made {
     Short,
     /// No picture.
     Sound,
+    /// 1 s, DTS as on a Blu-ray.
+    Dts,
+    /// 9 s, a third of it 30 frames a second and the rest 24, as DVDs of the NTSC countries have it.
+    Varying,
 }
 
 static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -42,12 +46,30 @@ static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
     made(folder.path(), "-f lavfi -i sine=440:duration=5 -c:a ac3 film.mkv")
 });
 
+static DTS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = "-f lavfi -i testsrc2=size=320x180:rate=25:duration=1 -f lavfi -i sine=440:duration=1:sample_rate=48000 -c:v libx264 \
+        -preset ultrafast -c:a dca -strict -2 -ac 6 film.mkv";
+    made(folder.path(), arguments)
+});
+
+static VARYING: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = "-f lavfi -i testsrc2=size=320x180:rate=30000/1001:duration=3 -f lavfi -i testsrc2=size=320x180:rate=24000/1001:duration=6 \
+        -f lavfi -i sine=440:duration=9:sample_rate=48000 \
+        -filter_complex [0:v]settb=1/90000[a];[1:v]settb=1/90000,setpts=PTS+3/TB[b];[a][b]interleave[v] -map [v] -map 2 -fps_mode vfr -c:v libx264 \
+        -preset ultrafast -g 12 -c:a ac3 film.mkv";
+    made(folder.path(), arguments)
+});
+
 impl Made {
     pub fn bytes(self) -> Vec<u8> {
         match self {
             Made::Whole => WHOLE.clone(),
             Made::Short => SHORT.clone(),
             Made::Sound => SOUND.clone(),
+            Made::Dts => DTS.clone(),
+            Made::Varying => VARYING.clone(),
         }
     }
 }

@@ -33,6 +33,33 @@ fn a_film_comes_out_verified_in_the_library() {
 }
 
 #[test]
+fn sound_that_is_no_ac3_becomes_aac_and_ac3() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    shares.drop("Movies/Up.mkv", Made::Dts.bytes());
+    let _watcher = shares.watch();
+    shares.wait("its end", || shares.is_idle() && !shares.log().is_empty());
+    assert_eq!(shares.reasons(), [""; 0]);
+    assert_eq!(probe(&shares.in_library("Movies/Up.mkv")).streams, ["video h264 ", "audio aac ", "audio ac3 "]);
+}
+
+#[test]
+fn a_frame_rate_that_varies_is_no_damage_and_a_hole_is() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let film = Made::Varying.bytes();
+    let mut damaged = film.clone();
+    let third = damaged.len() / 3;
+    damaged[third..third + third / 2].fill(0);
+    shares.drop("Movies/varies.mkv", film);
+    shares.drop("Movies/damaged.mkv", damaged);
+    let _watcher = shares.watch();
+    shares.wait("their end", || shares.films_in_library().len() + shares.reasons().len() == 2 && shares.is_idle());
+    assert_eq!(shares.films_in_library(), ["Movies/varies.mkv"], "{:?}", shares.reasons());
+    let found = probe(&shares.in_library("Movies/varies.mkv"));
+    assert!((found.duration - 9.0).abs() < 0.3, "{found:?}");
+    assert!(shares.reasons()[0].contains("damaged or breaks off"), "{:?}", shares.reasons());
+}
+
+#[test]
 fn a_film_dropped_again_replaces_the_first() {
     let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
     let place = shares.in_library("Movies/Up.mkv");

@@ -1,5 +1,6 @@
 //! The status page, as a browser with and without JavaScript, another site and a scraper meet it.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -64,9 +65,38 @@ fn the_page_follows_what_happens() {
     assert!(ask(&address, "POST /pause", "X-Hostler: 1\r\nContent-Length: 0\r\n").0.starts_with("HTTP/1.1 303"));
     shares.wait("the pause on the page", || ask(&address, "GET /", "").1.contains("Go on"));
     // A share that goes away leaves the page, with what was known.
-    std::fs::rename(shares.inbox(".hostler-share"), shares.inbox("gone")).expect("renamed");
+    fs::rename(shares.inbox(".hostler-share"), shares.inbox("gone")).expect("renamed");
     shares.wait("the trouble on the page", || {
         let html = ask(&address, "GET /", "").1;
         html.contains("is not mounted") && html.contains("<b>1</b> done")
     });
+}
+
+#[test]
+fn what_is_in_the_library_is_encoded_again_where_its_original_is_gone() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    // As an earlier page left it.
+    fs::create_dir_all(shares.inbox("requests")).expect("made");
+    fs::write(shares.inbox("requests/from-library.up-00000000"), "half").expect("written");
+    let (_page, address) = shares.page();
+    shares.wait("the half copy to go", || !shares.inbox("requests/from-library.up-00000000").exists());
+    shares.drop("Movies/Up.mp4", Made::Short.bytes());
+    let _watcher = shares.watch();
+    shares.wait("the film", || shares.films_in_library() == ["Movies/Up.mkv"] && shares.is_idle());
+    let first = fs::read(shares.in_library("Movies/Up.mkv")).expect("a film");
+    let entry = fs::read_dir(shares.inbox("ledger")).expect("a ledger").next().expect("a film").expect("readable");
+    let id = entry.path().file_stem().expect("an id").to_string_lossy().into_owned();
+    let post = |path: &str| ask(&address, &format!("POST /redo/{path}"), "X-Hostler: 1\r\nContent-Length: 0\r\n");
+    let left: Vec<_> = fs::read_dir(shares.inbox("trash")).expect("a trash").map(|entry| entry.expect("readable").path()).collect();
+    left.iter().for_each(|entry| fs::remove_dir_all(entry).expect("removed"));
+
+    let (head, body) = post(&id);
+    assert!(head.starts_with("HTTP/1.1 409") && body.contains("--from-library"), "{head} {body}");
+    assert!(post("up-00000000/from-library").0.starts_with("HTTP/1.1 409"), "nobody knows it");
+    assert!(post(&format!("{id}/from-library")).0.starts_with("HTTP/1.1 303"));
+    let again = || fs::read(shares.in_library("Movies/Up.mkv")).is_ok_and(|film| film != first);
+    shares.wait("another version in the library", || again() && shares.is_idle());
+    assert_eq!(shares.films_in_library(), ["Movies/Up.mkv"]);
+    // What it was made of, and what it replaced.
+    assert_eq!(shares.in_trash(), [first.clone(), first]);
 }

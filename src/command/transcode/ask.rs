@@ -104,13 +104,18 @@ pub async fn retry(film: &str, cluster: &Cluster) -> Result<u8> {
     Ok(0)
 }
 
-pub async fn redo(film: &str, cluster: &Cluster) -> Result<u8> {
+pub async fn redo(film: &str, from_library: bool, cluster: &Cluster) -> Result<u8> {
     let page = Page::of(cluster).await?;
     let view = page.view().await?;
     let films: Vec<_> = view.done.iter().map(|film| (film.id.as_str(), film.name.as_str())).collect();
     let id = meant(film, &films, "is done")?;
-    page.ask("POST", &format!("/redo/{id}")).await?;
-    println!("{id} is encoded again");
+    if from_library {
+        page.ask("POST", &format!("/redo/{id}/from-library")).await?;
+        println!("{id} is copied back from the library, and then encoded again");
+    } else {
+        page.ask("POST", &format!("/redo/{id}")).await?;
+        println!("{id} is encoded again");
+    }
     Ok(0)
 }
 

@@ -1,0 +1,96 @@
+//! A film is encoded again though its original has left the trash: what is in the library is copied back into `watch/`, as if it were dropped.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+
+use super::film::FilmId;
+use super::layout::{self, Inbox, Library, read_json, require_marker, shown, space};
+use super::ledger::{Film, Stage};
+use super::publish;
+
+/// Begins the name of a copy under way, in `requests/`, where nobody takes it for a film or a request.
+const PART: &str = "from-library.";
+
+/// A copy that can be made.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Again {
+    from: PathBuf,
+    part: PathBuf,
+    to: PathBuf,
+}
+
+/// What is to be copied for a film that is done; or why not, in a person's words.
+///
+/// # Errors
+/// A share is not there, or can't be read.
+pub fn wanted(inbox: &Inbox, library: &Library, id: &FilmId) -> Result<Result<Again, &'static str>> {
+    require_marker(&inbox.root)?;
+    require_marker(&library.root)?;
+    let film: Option<Film> = read_json(&inbox.ledger(id))?;
+    let Some(Film { stage: Stage::Done { published, .. }, .. }) = film else {
+        return Ok(Err("it is not done\n"));
+    };
+    let from = library.root.join(&published.path);
+    let size = match from.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => metadata.len(),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context("the library can't be read"),
+        _ => return Ok(Err("it is no longer in the library under its name: drop the film again\n")),
+    };
+    // As it will be published: under the same name, so that it replaces what it was made of.
+    let to = inbox.watch().join(&published.path);
+    let part = inbox.requests().join(format!("{PART}{id}"));
+    if part.try_exists()? {
+        return Ok(Err("it is being copied back already\n"));
+    }
+    if to.symlink_metadata().is_ok() {
+        return Ok(Err("a film of its name is in watch/ already\n"));
+    }
+    if space(&inbox.root)?.0 < size {
+        return Ok(Err("the inbox has no room for it\n"));
+    }
+    Ok(Ok(Again { from, part, to }))
+}
+
+impl Again {
+    /// Copies the film. It has its name in `watch/` only when it is whole.
+    ///
+    /// # Errors
+    /// A share is away or full; nothing is left of the copy.
+    pub fn copy(&self) -> Result<()> {
+        self.try_copy().inspect_err(|_| {
+            let _ = std::fs::remove_file(&self.part);
+        })
+    }
+
+    fn try_copy(&self) -> Result<()> {
+        let size = self.from.metadata()?.len();
+        let (copied, _) = publish::copy(&self.from, &self.part, &Arc::default())?;
+        ensure!(copied == size, "{copied} bytes were copied of {size}");
+        std::fs::create_dir_all(self.to.parent().unwrap_or(Path::new("/")))?;
+        ensure!(self.to.symlink_metadata().is_err(), "a film of its name was dropped meanwhile");
+        layout::rename(&self.part, &self.to).with_context(|| format!("{} can't be given its name", shown(&self.to)))
+    }
+}
+
+/// Removes copies that ended with an earlier process.
+///
+/// # Errors
+/// The share is not there, or can't be written to.
+pub fn clear(inbox: &Inbox) -> Result<()> {
+    require_marker(&inbox.root)?;
+    let listed = match std::fs::read_dir(inbox.requests()) {
+        // No watcher was here before.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        listed => listed?,
+    };
+    for entry in listed {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(PART.as_bytes()) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
