@@ -138,7 +138,9 @@ impl ConnectError {
                 file.display()
             ),
             Reason::HostKeyChanged { place: None, .. } => {
-                format!("if {machine} was installed anew, correct its `hostKey` in the inventory; if not, somebody may be listening in")
+                format!(
+                    "if {machine} was installed anew, `hostler rebuild {machine}`, or correct its `hostKey` in the inventory; if not, somebody may be listening in"
+                )
             }
             Reason::NeighboursHostKey { neighbour, .. } => format!(
                 "write the addresses that the two have now into the inventory, or have the router give the old ones back; if the inventory is right, `ssh-keygen -R '{}'` forgets what was known of {machine}'s, and the same of {neighbour}'s",

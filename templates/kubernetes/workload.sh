@@ -18,6 +18,8 @@ await 180 "both shares to be there and to get their marks" marked
 await 120 "the watcher of films to run" runs watcher
 await 120 "the status page to run" runs page
 trap - EXIT
+# A changed ConfigMap reaches a pod only when kubelet looks at the pod again: a minute or two later, or now that something of it has changed.
+workload annotate pods --selector app=watcher --overwrite "hostler/applied=$run" > /dev/null || :
 {% for item in record %}
 remember {{ item.name | quote }} {{ item.value | quote }}
 {% endfor %}

@@ -3,8 +3,11 @@
 root=/opt/hostler
 set={{ set | quote }}
 mkdir -p "$root/store" "$root/sets"
+# What was verified on arrival, now or in an earlier run: name, inode, size and time of change.
+cat "$root/verified" > "$root/verified.hostler-begun" 2> /dev/null || :
 {% for file in payload %}
 take "$root/store/{{ file.sha256 }}" 755 {{ file.size }} {{ file.sha256 }}
+stat -c '{{ file.sha256 }} %i %s %.9Y' "$root/store/{{ file.sha256 }}" >> "$root/verified.hostler-begun"
 {% endfor %}
 rm -rf "$root/sets/$set.hostler-new"
 mkdir -p "$root/sets/$set.hostler-new/bin" "$root/sets/$set.hostler-new/cni"
@@ -22,10 +25,15 @@ for program in "$root/current/bin"/*; do
     name=${program##*/}
     [ "$(readlink "/usr/local/bin/$name")" = "$program" ] || ln -sfn "$program" "/usr/local/bin/$name"
 done
-# What was verified on arrival is not hashed again as long as inode, size and times stay the same. See facts.sh.
+# That is not hashed again as long as inode, size and times stay the same: see facts.sh. A file that has changed since is not on record, even
+# where it has changed under this script. Its links are part of the other time, so that one is taken only now.
 stat -L -c '%i %s %.9Y %.9Z %n' "$root/store"/* | sed "s|$root/store/||" |
-    awk -v root="$root" '{ print $5, $1, $2, $3, $4, root "/store/" $5 }' > "$root/verified.hostler-new"
+    awk -v root="$root" -v begun="$root/verified.hostler-begun" '
+        BEGIN { while ((getline < begun) > 0) verified[$1 " " $2 " " $3 " " $4] = 1 }
+        ($5 " " $1 " " $2 " " $3) in verified { print $5, $1, $2, $3, $4, root "/store/" $5 }
+    ' > "$root/verified.hostler-new"
 mv -f "$root/verified.hostler-new" "$root/verified"
+rm -f "$root/verified.hostler-begun"
 # A service that runs another file than the one now in place is started anew.
 file_at() { stat -L -c %d:%i "$1" 2> /dev/null; }
 for unit in containerd kubelet; do

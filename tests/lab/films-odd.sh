@@ -55,7 +55,8 @@ jellyfin="jellyfin: {url: 'http://10.77.0.1:8096/behind', tokenFile: $work/token
 # By a name that only the cluster knows.
 news="notify: {url: 'http://news.transcode.svc.cluster.local:8090/films-of-ada'}"
 inventory "machines: [rainbowdash]" "$jellyfin" "$news"
-up
+# From where the media server can be asked.
+run 0 lab exec -- "$hostler" up -i "$inventory" --yes --kubeconfig "$work/kubeconfig"
 says "Jellyfin answers at http://10.77.0.1:8096/behind"
 on twilightsparkle 'kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f -' > /dev/null << 'YAML'
 apiVersion: v1
@@ -84,7 +85,7 @@ wait_for 60 "the message" heard "^/films-of-ada disk space is low the library ha
 
 row "outside the hours nothing is begun"
 hour=$(on twilightsparkle date +%H)
-inventory "$jellyfin" "$news" "hours: '$(date -d "$hour:00 + 3 hours" +%H:%M)-$(date -d "$hour:00 + 4 hours" +%H:%M)'"
+inventory "$jellyfin" "$news" "hours: '$(printf '%02d:00-%02d:00' $(((10#$hour + 3) % 24)) $(((10#$hour + 4) % 24)))'"
 up
 film 2 "$work/film.mkv" 320x180
 # The pods see a changed ConfigMap within two minutes.

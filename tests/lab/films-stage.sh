@@ -25,9 +25,9 @@ cleanup() {
         cat "$inbox/status.json" >&2
     }
     [ -z "${KEEP:-}" ] || { echo "kept: $work" >&2; exit "$status"; }
-    [ ${#beside[@]} = 0 ] || kill -CONT "${beside[@]}"
+    [ ${#beside[@]} = 0 ] || kill -CONT "${beside[@]}" 2> /dev/null
     "$hostler" lab down > /dev/null 2>&1
-    [ ${#beside[@]} = 0 ] || kill "${beside[@]}"
+    [ ${#beside[@]} = 0 ] || kill "${beside[@]}" 2> /dev/null
     findmnt --raw --noheadings --output TARGET | grep "^$work/" | sort --reverse | xargs --no-run-if-empty --max-args 1 umount --lazy
     rm -rf --one-file-system "$work"
     exit "$status"

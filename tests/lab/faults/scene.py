@@ -164,7 +164,7 @@ class Scene:
         machines = sorted(set(re.findall(r"`--take-over (\w+)` with up", text)))
         if machines:
             return ["up", *[word for machine in machines for word in ("--take-over", machine)]]
-        found = re.search(r"(?:refused|hint):.*`hostler rebuild (\w+)` (?:ends it|brings it back|takes the old one out|brings this)", text)
+        found = re.search(r"(?:refused|hint|warning):.*`hostler rebuild (\w+)`(?: ends it| brings it back| takes the old one out| brings this| goes on when|, or correct)", text)
         if found:
             return ["rebuild", found[1]]
         return ["up"]
