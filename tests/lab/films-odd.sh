@@ -87,7 +87,8 @@ row "outside the hours nothing is begun"
 hour=$(on twilightsparkle date +%H)
 inventory "$jellyfin" "$news" "hours: '$(printf '%02d:00-%02d:00' $(((10#$hour + 3) % 24)) $(((10#$hour + 4) % 24)))'"
 up
-film 2 "$work/film.mkv" 320x180
+# Its subtitles end at 3 s.
+film 4 "$work/film.mkv" 320x180
 # The pods see a changed ConfigMap within two minutes.
 outside() { fetch "$page/api/status" > "$work/status" && grep -q 'waits for the hours' "$work/status"; }
 wait_for 150 "the hours on the page" outside
