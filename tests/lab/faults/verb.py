@@ -43,6 +43,9 @@ class Verb:
         self._runs = Path(home) / ".local/state/hostler/runs"
         self.process, self._terminal = pty.fork()
         if self.process == 0:
+            # As in a person's shell, wherever this program itself was begun.
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
+                signal.signal(number, signal.SIG_DFL)
             keep = {name: os.environ[name] for name in ("PATH", "HOSTLER_CACHE", "HOSTLER_LAB") if name in os.environ}
             environment = {**keep, "HOME": str(home), "TERM": "dumb" if plain else "xterm", "LANG": "C.UTF-8"}
             os.execve(hostler, [str(hostler), *self.words], environment)
