@@ -54,6 +54,9 @@ YAML
 jellyfin="jellyfin: {url: 'http://10.77.0.1:8096/behind', tokenFile: $work/token, libraryAsSeen: /data/films}"
 # By a name that only the cluster knows.
 news="notify: {url: 'http://news.transcode.svc.cluster.local:8090/films-of-ada'}"
+# The encoder's image is made where Debian's packages can be reached.
+inventory "machines: [rainbowdash]" "$news"
+up
 inventory "machines: [rainbowdash]" "$jellyfin" "$news"
 # From where the media server can be asked.
 run 0 lab exec -- "$hostler" up -i "$inventory" --yes --kubeconfig "$work/kubeconfig"
