@@ -1,6 +1,8 @@
 //! Plans as data: `tests/plan/NAME.yaml` says what is wanted and what is there, and `NAME.txt` has what comes of it. What is there is told
 //! as what deviates from a cluster that hostler made. `UPDATE=1 cargo test --test plan` rewrites the plans; read each before it is committed.
 
+mod needs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -508,8 +510,9 @@ fn every_case_comes_to_its_plan() {
     let cases = cases();
     for (name, case) in &cases {
         let goal = case.goal();
-        let plan = plan_for(&goal, &inventory(&case.inventory), &case.manifest(), &case.seen(&case.world(), &goal));
-        let text = told(&plan.expect("templates fit"));
+        let plan = plan_for(&goal, &inventory(&case.inventory), &case.manifest(), &case.seen(&case.world(), &goal)).expect("templates fit");
+        wrong.extend(needs::needless(&plan).into_iter().map(|what| format!("{name}: {what}")));
+        let text = told(&plan);
         let path = folder(&format!("tests/plan/{name}.txt"));
         if update {
             fs::write(&path, &text).expect("it can be written");

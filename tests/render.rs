@@ -218,6 +218,30 @@ fn what_kubeadm_took_is_what_is_planned() {
     }
 }
 
+/// The Deployment of CoreDNS that kubeadm makes for a new cluster, with what is laid over it.
+#[test]
+fn kubeadm_has_coredns_looked_at_every_second() {
+    let inventory = example("minimal");
+    let (name, machine) = inventory.machines.first().expect("there are machines");
+    let folder = tempfile::tempdir().expect("a folder");
+    let patches = folder.path().join("patches");
+    let file = patches.join("corednsdeployment.yaml");
+    fs::create_dir(&patches).and_then(|()| fs::write(file, documents::coredns().expect("templates fit"))).expect("it can be written");
+    for (manifest, kubeadm) in kubeadms() {
+        let config = documents::init(&inventory, &manifest.kubernetes, name, machine).expect("templates fit");
+        let config = config.replace(TOKEN_PLACE, "abcdef.0123456789abcdef");
+        let here = config.replace("/run/hostler/patches", &patches.display().to_string());
+        assert_ne!(here, config, "it names the folder of patches");
+        let path = folder.path().join("init.yaml");
+        fs::write(&path, here).expect("it can be written");
+        let mut command = Command::new(&kubeadm);
+        command.arg0("kubeadm").args(["init", "phase", "addon", "coredns", "--print-manifest", "--config"]).arg(&path);
+        let output = command.output().unwrap_or_else(|error| panic!("{} can't be run: {error}", kubeadm.display()));
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("periodSeconds: 1\n") && said.contains("path: /ready"), "kubeadm {}: {output:?}", manifest.kubernetes);
+    }
+}
+
 /// Were kubeadm to take anything, the test above would say nothing.
 #[test]
 fn kubeadm_refuses_what_is_wrong() {

@@ -1,6 +1,8 @@
 //! Where plans lead, without any machine: from random states, with steps in any order that their needs allow and runs cut at any step,
 //! planning and carrying out comes to a point at which nothing is left to do.
 
+mod needs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use hostler::action::effect::World;
@@ -10,6 +12,7 @@ use hostler::facts::Facts;
 use hostler::inventory::{Inventory, MachineName, Role, parse};
 use hostler::plan::wanted::{ImageGroup, images};
 use hostler::plan::{Goal, Plan, Step, StepId, plan_for};
+use needs::{by_id, needless, reaches};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -256,7 +259,7 @@ fn goal(verb: Verb) -> Goal {
 /// What is wrong with a plan, whatever it is for.
 fn wrong(plan: &Plan, goal: &Goal, world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
-    let steps: BTreeMap<&StepId, &Step> = plan.steps.iter().map(|step| (&step.id, step)).collect();
+    let steps = by_id(plan);
     if steps.len() != plan.steps.len() {
         wrong.push("two steps have the same id".to_owned());
     }
@@ -266,7 +269,7 @@ fn wrong(plan: &Plan, goal: &Goal, world: &World) -> Vec<String> {
         }
         for input in step.action.inputs() {
             let Input::Output { step: giver, name } = input else { continue };
-            if !step.needs.contains(giver) {
+            if !reaches(&steps, &step.id, giver) {
                 wrong.push(format!("{} uses {name} of {giver} and does not need it", step.id));
             }
             if !steps.get(giver).is_some_and(|giver| giver.action.outputs().iter().any(|output| output.name == *name)) {
@@ -310,39 +313,6 @@ fn side_by_side(plan: &Plan, steps: &BTreeMap<&StepId, &Step>, world: &World) ->
         }
     }
     found
-}
-
-/// Needs that others imply: whatever a step needs, and what that needs, is done before. Those whose output is used have to be there.
-fn needless(plan: &Plan) -> Vec<String> {
-    let steps: BTreeMap<&StepId, &Step> = plan.steps.iter().map(|step| (&step.id, step)).collect();
-    let mut found = Vec::new();
-    for step in &plan.steps {
-        let inputs = step.action.inputs();
-        let used = |need: &StepId| inputs.iter().any(|input| matches!(input, Input::Output { step, .. } if step == need));
-        for need in step.needs.iter().filter(|need| !used(need)) {
-            let others = step.needs.iter().filter(|other| *other != need);
-            if others.into_iter().any(|other| reaches(&steps, other, need)) {
-                found.push(format!("{} needs {need}", step.id));
-            }
-        }
-    }
-    found
-}
-
-fn reaches(steps: &BTreeMap<&StepId, &Step>, from: &StepId, to: &StepId) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut next = vec![from];
-    while let Some(id) = next.pop() {
-        for need in steps.get(id).map(|step| &step.needs).into_iter().flatten() {
-            if need == to {
-                return true;
-            }
-            if seen.insert(need) {
-                next.push(need);
-            }
-        }
-    }
-    false
 }
 
 /// What no fact holds: kubeadm init and join find the images they start.
@@ -465,5 +435,30 @@ proptest! {
         prop_assert!(again.steps.is_empty(), "at rest there is nothing to do");
         let end = end(&scene, &world, &again);
         prop_assert!(end.is_empty(), "{end:?}; refused: {:?}", again.refusals);
+    }
+}
+
+/// Were needless needs not found, the test above would say nothing of them.
+#[test]
+fn a_needless_need_is_found() {
+    let inventory = inventory(1, false);
+    let world = World { machines: inventory.machines.keys().map(|name| (name.clone(), blank())).collect(), ..World::default() };
+    let plan = plan_for(&Goal::Up, &inventory, &manifest(), &world.seen()).expect("templates fit");
+    assert_eq!(needless(&plan), Vec::<String>::new());
+    let with = |waits: (usize, &str), waited: (usize, &str)| {
+        let mut plan = plan.clone();
+        let id = StepId::new(&name(waits.0), waits.1);
+        let step = plan.steps.iter_mut().find(|step| step.id == id).expect("it is in the plan");
+        assert!(step.needs.insert(StepId::new(&name(waited.0), waited.1)), "{id}");
+        plan
+    };
+    assert_eq!(needless(&with((1, "join"), (1, "modules"))).len(), 1);
+    assert_eq!(needless(&with((0, "token-gone"), (0, "init"))).len(), 1, "an output that is used is no exception");
+    let circle = needless(&with((1, "programs"), (1, "containerd")));
+    assert!(circle.contains(&"rarity/programs waits for itself".to_owned()), "{circle:?}");
+    let barriers = [("programs", 0, "programs"), ("containerd", 1, "containerd"), ("join", 1, "join"), ("join", 0, "flannel")];
+    for (waits, other, waited) in barriers {
+        let told = needless(&with((2, waits), (other, waited)));
+        assert!(told.iter().any(|what| what.ends_with("no reason is known")), "{waits} {waited}: {told:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -140,6 +140,7 @@ fn scripts() -> BTreeMap<String, String> {
     let snapshots = inventory.snapshots.as_ref().expect("it has snapshots");
     let files = wanted::snapshot_files(&inventory, snapshots).expect("templates fit");
     scripts.extend(files.into_iter().filter(|file| file.path.ends_with(".sh")).map(|file| ("snapshot.sh".to_owned(), file.content)));
+    scripts.insert("flannel-hook.sh".to_owned(), format!("set -eu\n{}", flannel_hook()));
     let machine = MachineName::new("rarity").expect("a name");
     for (name, action) in others() {
         let resolve = |input: &Input| match input {
@@ -343,4 +344,52 @@ fn a_join_waits_until_the_old_node_is_known_to_be_gone() {
     }
     let (status, said, _) = join("echo another trouble >&2; exit 7", false, false);
     assert_eq!(status, Some(7), "{said}");
+}
+
+/// What flannel's container runs beside flanneld when it starts.
+fn flannel_hook() -> String {
+    let context = serde_json::json!({ "pod_subnet": "10.244.0.0/16", "backend": "vxlan", "image": "flannel" });
+    let manifest = render("network/flannel.yaml", context).expect("the template fits");
+    let daemon = manifest.split("---\n").last().expect("it has documents");
+    let daemon: serde_yaml::Value = serde_yaml::from_str(daemon).expect("it is YAML");
+    let command = &daemon["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["postStart"]["exec"]["command"];
+    assert_eq!((command[0].as_str(), command[1].as_str()), (Some("sh"), Some("-euc")));
+    command[2].as_str().expect("it is text").to_owned()
+}
+
+#[test]
+fn pods_begin_when_flannel_knows_its_subnet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |path: &str| folder.path().join(path);
+    for made in ["etc/kube-flannel", "etc/cni/net.d", "run/flannel"] {
+        fs::create_dir_all(at(made)).expect("a folder");
+    }
+    let root = folder.path().display();
+    let script = flannel_hook().replace("/etc/", &format!("{root}/etc/")).replace("/run/", &format!("{root}/run/"));
+    let hook = |script: &str| Command::new("dash").args(["-euc", script]).spawn().expect("dash; apt-get install dash");
+    let there = || -> Vec<(String, String)> {
+        let entries = fs::read_dir(at("etc/cni/net.d")).expect("the folder").map(|entry| entry.expect("an entry"));
+        entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), fs::read_to_string(entry.path()).expect("text"))).collect()
+    };
+    let is = |text: &str| vec![("10-flannel.conflist".to_owned(), text.to_owned())];
+    fs::write(at("etc/kube-flannel/cni-conf.json"), "one").expect("a file");
+    assert!(script.contains(" 1500 "), "{script}");
+    let status = hook(&script.replace(" 1500 ", " 2 ")).wait().expect("it ends");
+    assert_eq!((status.code(), there()), (Some(1), vec![]), "in vain");
+
+    let mut waits = hook(&script);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!((waits.try_wait().expect("it is ours"), there()), (None, vec![]), "too early");
+    fs::write(at("run/flannel/subnet.env"), "FLANNEL_SUBNET=10.244.0.1/24\n").expect("a file");
+    assert!(waits.wait().expect("it ends").success());
+    assert_eq!(there(), is("one"));
+
+    // flanneld was started anew.
+    let inode = || fs::metadata(at("etc/cni/net.d/10-flannel.conflist")).expect("it is there").ino();
+    let before = inode();
+    assert!(hook(&script).wait().expect("it ends").success());
+    assert_eq!((inode(), there()), (before, is("one")), "it was let be");
+    fs::write(at("etc/kube-flannel/cni-conf.json"), "another").expect("a file");
+    assert!(hook(&script).wait().expect("it ends").success());
+    assert_eq!(there(), is("another"));
 }

@@ -1,21 +1,33 @@
 #!/usr/bin/env bash
 # plain.sh HOSTLER INVENTORY [MACHINE]: the same machines, programs, images and files as `hostler up` puts there, by a shell script as a careful
-# person would write it: machines side by side, one archive of programs and one of images each, nothing looked at, nothing verified. With
-# MACHINE, just that one is added to the cluster.
+# person would write it: machines side by side, one archive of programs and one of images each, nothing looked at, nothing verified. Further
+# control planes get the cluster's keys by tar over SSH and join one after the other, as etcd takes one learner at a time; workers join side by
+# side. With MACHINE, just that one is added to the cluster.
 # shellcheck disable=SC2016 # what is in single quotes runs on a machine
 set -euo pipefail
 hostler=$1 inventory=$2 added=${3:-}
 bundle=${HOSTLER_CACHE:-/var/cache/hostler}/bundles/1.36.3-amd64
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-workers="rainbowdash fluttershy"
-first=twilightsparkle
 
 on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
 
 "$hostler" render -i "$inventory" --bundle "$bundle" --out "$work/files" > /dev/null
 token=$(openssl rand -hex 3).$(openssl rand -hex 8)
 find "$work/files" -name '*.yaml' -exec sed -i "s/TOKEN-MADE-HERE/$token/" {} +
+
+# Who is what: kubeadm's documents say it.
+first='' planes=() workers=()
+for run in "$work"/files/*/run/hostler; do
+    machine=${run#"$work/files/"} machine=${machine%%/*}
+    if [ -e "$run/init.yaml" ]; then
+        first=$machine
+    elif grep -q '^controlPlane:' "$run/join.yaml"; then
+        planes+=("$machine")
+    else
+        workers+=("$machine")
+    fi
+done
 
 # The programs as a machine has them, and what makes the bundle's blobs an OCI archive.
 python3 - "$bundle" "$work" <<'PYTHON'
@@ -41,17 +53,23 @@ open(f"{work}/oci/oci-layout", "w").write('{"imageLayoutVersion":"1.0.0"}')
 PYTHON
 
 prepare() {
-    local machine=$1
-    tar -C "$work/programs" -c . -C "$work/files/$machine" . | on "$machine" 'set -e
+    local machine=$1 packages="conntrack ethtool socat chrony"
+    # Who takes turns in holding the endpoint's address.
+    [ ! -e "$work/files/$machine/etc/hostler/keepalived.conf" ] || packages="$packages keepalived curl"
+    tar -C "$work/programs" -c . -C "$work/files/$machine" . | on "$machine" "packages='$packages'; "'set -e
         tar -C / --no-same-owner -x 2> /dev/null
         for program in /opt/hostler/current/bin/*; do ln -sf "$program" /usr/local/bin/; done
         export DEBIAN_FRONTEND=noninteractive
         apt-get update -qq
-        apt-get install -y -qq --no-install-recommends conntrack ethtool socat chrony > /dev/null
+        apt-get install -y -qq --no-install-recommends $packages > /dev/null
         sysctl -q --system > /dev/null 2>&1 || true
         hostname -F /etc/hostname
         systemctl daemon-reload
-        systemctl enable -q --now containerd kubelet'
+        systemctl enable -q --now containerd kubelet
+        if [ -e /etc/hostler/keepalived.conf ]; then
+            chmod 755 /usr/local/lib/hostler/*
+            systemctl enable -q --now hostler-vip
+        fi'
     # One tar after another, without the first one's end.
     { tar -C "$work/oci" -b 1 -c oci-layout index.json | head -c -1024; cat "$bundle/images.tar"; } |
         on "$machine" 'ctr -n k8s.io images import --local - > /dev/null'
@@ -59,6 +77,9 @@ prepare() {
 
 authority() {
     on "$first" 'openssl x509 -pubkey -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der 2> /dev/null | sha256sum | cut -d " " -f 1' > "$work/ca"
+}
+keys() {
+    on "$first" 'tar -C /etc/kubernetes/pki -c ca.crt ca.key sa.key sa.pub front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key' > "$work/keys"
 }
 join() {
     sed "s/CA-HASH-FOUND-HERE/sha256:$(cat "$work/ca")/" "$work/files/$1/run/hostler/join.yaml" |
@@ -75,20 +96,34 @@ if [ -n "$added" ]; then
     exit
 fi
 
-prepare "$first" & preparing=$!
-for machine in $workers; do prepare "$machine" & eval "prepared_$machine=$!"; done
-wait "$preparing"
+declare -A preparing=()
+for machine in "$first" "${planes[@]}" "${workers[@]}"; do
+    { prepare "$machine"; touch "$work/prepared-$machine"; } & preparing[$machine]=$!
+done
+# In a subshell, where `wait` knows no other's jobs.
+prepared() {
+    while kill -0 "${preparing[$1]}" 2> /dev/null; do sleep 0.1; done
+    [ -e "$work/prepared-$1" ]
+}
+wait "${preparing[$first]}"
 on "$first" 'kubeadm init --config /run/hostler/init.yaml > /dev/null 2>&1'
 authority
 on "$first" 'kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f - > /dev/null' < "$work/files/cluster/flannel.yaml"
-for machine in $workers; do
-    {
-        wait_for=prepared_$machine
-        while kill -0 "${!wait_for}" 2> /dev/null; do sleep 0.1; done
-        join "$machine"
-    } &
+joining=()
+if [ ${#planes[@]} -gt 0 ]; then
+    keys
+    (
+        for machine in "${planes[@]}"; do
+            prepared "$machine"
+            on "$machine" 'mkdir -p /etc/kubernetes/pki; tar -C /etc/kubernetes/pki --no-same-owner -x' < "$work/keys"
+            join "$machine"
+        done
+    ) & joining+=($!)
+fi
+for machine in "${workers[@]}"; do
+    { prepared "$machine"; join "$machine"; } & joining+=($!)
 done
-wait
+for job in "${joining[@]}"; do wait "$job"; done
 on "$first" 'set -e; export KUBECONFIG=/etc/kubernetes/admin.conf
     kubectl wait --for=condition=Ready nodes --all --timeout=180s > /dev/null
     kubectl -n kube-system rollout status deployment/coredns > /dev/null'

@@ -1,47 +1,65 @@
 #!/usr/bin/env bash
-# benches/up/run.sh HOSTLER [ROUNDS]: from three blank machines that are on, bundle at hand, to a cluster: `hostler up` against plain.sh, a
-# parallel shell script for the same work over OpenSSH. As root, on the lab's machines (a lab of its own). Both in turn, in one run.
-# Seconds from the start, as the first machine sees it: initialized (its kubeconfig is there), joined (three nodes are known), Ready
-# (all three), CoreDNS rolled out; and the end, which for hostler comes after its probes across machines. Last, ratios of medians.
+# benches/up/run.sh HOSTLER [ROUNDS] [CONTROL_PLANES] [WORKERS]: from blank machines that are on (1 + 2, where nothing is said), bundle at hand,
+# to a cluster: `hostler up` against plain.sh, a parallel shell script for the same work over OpenSSH. As root, on the lab's machines (a lab of
+# its own). Both in turn, in one run.
+# Seconds from the start, as the first machine sees it: initialized (its kubeconfig is there), joined (all nodes are known), Ready
+# (all), CoreDNS rolled out; and the end, which for hostler comes after its probes across machines. Last, ratios of medians.
+# Then each `up` against its longest path over `needs`, by longest-path.py. How long steps take that have the computer for themselves is
+# measured before, on machines that are brought in one after the other; within one machine, steps run side by side there, too.
 # shellcheck disable=SC2016 # what is in single quotes runs on a machine
 set -euo pipefail
-hostler=$(realpath "$1") rounds=${2:-3}
+hostler=$(realpath "$1") rounds=${2:-3} planes=${3:-1} workers=${4:-2}
+machines=$((planes + workers))
 here=$(dirname "$(realpath "$0")")
 export HOSTLER_LAB=bench
 lab=/var/lib/hostler/lab.bench
 work=$(mktemp -d)
 trap '"$hostler" lab down > /dev/null 2>&1; rm -rf "$work"' EXIT
 
+blank() {
+    "$hostler" lab down > /dev/null 2>&1
+    "$hostler" lab up --machines "$machines" --control-planes "$planes" --machines-only > /dev/null 2>&1
+}
+
 # Prints each moment as it comes. One session for the whole time, the same for both.
 watch() {
-    "$hostler" lab ssh twilightsparkle '
+    "$hostler" lab ssh twilightsparkle "machines=$machines; "'
         export KUBECONFIG=/etc/kubernetes/admin.conf PATH=/opt/hostler/current/bin:$PATH
         until [ -e $KUBECONFIG ]; do sleep 0.2; done; date +"initialized %s.%N"
         nodes() { kubectl get nodes --no-headers 2> /dev/null; }
-        until [ "$(nodes | wc -l)" = 3 ]; do sleep 0.5; done; date +"joined %s.%N"
-        until [ "$(nodes | awk "\$2 == \"Ready\"" | wc -l)" = 3 ]; do sleep 0.5; done; date +"ready %s.%N"
+        until [ "$(nodes | wc -l)" = "$machines" ]; do sleep 0.5; done; date +"joined %s.%N"
+        until [ "$(nodes | awk "\$2 == \"Ready\"" | wc -l)" = "$machines" ]; do sleep 0.5; done; date +"ready %s.%N"
         kubectl -n kube-system rollout status deployment/coredns > /dev/null; date +"coredns %s.%N"
     '
 }
 
-once() { # NAME COMMAND...
-    local name=$1 began
-    shift
-    "$hostler" lab down > /dev/null 2>&1
-    "$hostler" lab up --machines 3 --machines-only > /dev/null 2>&1
+once() { # NAME OUTPUT COMMAND...
+    local name=$1 output=$2 began
+    shift 2
+    blank
     began=$(date +%s.%N)
     watch > "$work/moments" &
     local watcher=$!
-    "$@" > "$work/out" 2>&1 || { cat "$work/out" >&2; exit 1; }
+    "$@" > "$output" 2>&1 || { cat "$output" >&2; exit 1; }
     date +"end %s.%N" > "$work/end"
     wait "$watcher"
     awk -v began="$began" -v name="$name" '{ printf "%s %s %.1f\n", name, $1, $2 - began }' "$work/moments" "$work/end" | tee -a "$work/all"
 }
 
+echo "one machine after the other, of $planes + $workers"
+blank
+alone=()
+mapfile -t names < <(awk '/^machines:/ { on = 1; next } /^[^ #]/ { on = 0 } on && /^  [a-z0-9-]+:$/ { sub(":", ""); print $1 }' "$lab/inventory.yaml")
+for machine in "${names[@]}"; do
+    "$hostler" add "$machine" -i "$lab/inventory.yaml" --yes --output json > "$work/alone-$machine" 2>&1 || { cat "$work/alone-$machine" >&2; exit 1; }
+    # What several have, as the last verification, counts as the last had it.
+    alone+=("$work/alone-$machine")
+done
+
 for ((round = 1; round <= rounds; round++)); do
     echo "round $round of $rounds"
-    once plain "$here/plain.sh" "$hostler" "$lab/inventory.yaml"
-    once hostler "$hostler" up -i "$lab/inventory.yaml" --yes
+    once plain "$work/plain" "$here/plain.sh" "$hostler" "$lab/inventory.yaml"
+    once hostler "$work/up-$round" "$hostler" up -i "$lab/inventory.yaml" --yes --output json
 done
 
 echo
@@ -50,4 +68,10 @@ median() { awk -v name="$1" -v moment="$2" '$1 == name && $2 == moment { print $
 for moment in initialized joined ready coredns end; do
     ours=$(median hostler "$moment") theirs=$(median plain "$moment")
     printf '%-12s hostler %6s  plain %6s  ratio %s\n' "$moment" "$ours" "$theirs" "$(awk "BEGIN { printf \"%.2f\", $ours / $theirs }")"
+done
+
+for ((round = 1; round <= rounds; round++)); do
+    echo
+    echo "round $round"
+    "$here/longest-path.py" "$work/up-$round" "${alone[@]}"
 done

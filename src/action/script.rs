@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Action, Document, File, Input, Program};
 use crate::facts::ca_public_key_sha256;
-use crate::plan::StepId;
 use crate::plan::wanted::peer;
+use crate::plan::{StepId, documents};
 use crate::template;
 
 /// What stands in a kubeadm document where the run's token goes.
@@ -97,8 +97,8 @@ impl Action {
             Action::Init { config, again, record } => {
                 let cluster_record: Vec<_> = pairs(record.iter().filter(|(name, _)| *name != "kubelet-file"));
                 let context = json!({
-                    "config": whole("", config.clone(), &mut payload), "again": again, "record": pairs(record.iter()),
-                    "cluster_record": cluster_record,
+                    "config": whole("", config.clone(), &mut payload), "coredns": whole("", documents::coredns()?, &mut payload),
+                    "again": again, "record": pairs(record.iter()), "cluster_record": cluster_record,
                 });
                 (vec![part("kubernetes/init.sh", context)?], 10)
             }
@@ -107,7 +107,8 @@ impl Action {
                 let cluster_record: Vec<_> = pairs(record.iter().filter(|(name, _)| *name != "kubelet-file"));
                 let context = json!({
                     "snapshot": snapshot, "node": node, "peer": peer(address), "config": whole("", config.clone(), &mut payload),
-                    "record": pairs(record.iter()), "cluster_record": cluster_record,
+                    "coredns": whole("", documents::coredns()?, &mut payload), "record": pairs(record.iter()),
+                    "cluster_record": cluster_record,
                 });
                 (vec![part("kubernetes/restore.sh", context)?], 15)
             }

@@ -47,8 +47,8 @@ const LEFT_OUT: [&str; 8] =
     ["dev", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/bash-completion", "var/cache", "var/lib", "var/log"];
 /// What update-alternatives would have linked to xtables-nft-multi.
 const IPTABLES: [&str; 6] = ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
-/// flannel's pod copies its configuration with `cp`; `sh` is for whoever looks for a fault.
-const BUSYBOX: [&str; 4] = ["cp", "ls", "mount", "sh"];
+/// What flannel's pod puts the network's configuration in place with; `ls` and `mount` are for whoever looks for a fault.
+const BUSYBOX: [&str; 7] = ["cmp", "cp", "ls", "mount", "mv", "sh", "sleep"];
 const RUNC: &str = "usr/sbin/runc";
 
 /// The lowest layer of kube-proxy's and flannel's images, and runc: both from `tar`, the root file system of Debian packages that were

@@ -15,7 +15,7 @@ use crate::artifact::pins::Pins;
 use crate::artifact::{Component, HOSTLER_IMAGE, Image, Manifest, pins_of};
 use crate::facts::{Facts, Observation};
 use crate::inventory::{self, Inventory};
-use crate::plan::{self, Step};
+use crate::plan::{self, Step, documents};
 use crate::report::{ExitStatus, Failure, Reporter};
 
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<S
     for (number, step) in plan.steps.iter().enumerate() {
         let what = step.id.as_str().replace('/', "-");
         files.insert(format!("steps/{:03}-{what}.sh", number + 1), step.action.script("RUN", &step.id, &placeholder)?.text);
-        for (place, content) in landing(step) {
+        for (place, content) in landing(step)? {
             files.insert(place, content);
         }
     }
@@ -115,13 +115,13 @@ fn placeholder(input: &Input) -> Option<String> {
 }
 
 /// The files that a step leaves, by their place below the folder.
-fn landing(step: &Step) -> Vec<(String, String)> {
+fn landing(step: &Step) -> Result<Vec<(String, String)>> {
     let on = |path: &str, content: &str| (format!("{}{path}", step.machine), content.to_owned());
     let whole = |file: &File| on(&file.path, &file.content);
     let records = |record: &BTreeMap<String, String>| -> Vec<(String, String)> {
         record.iter().map(|(name, value)| on(&format!("/etc/hostler/applied/{name}"), &format!("{value}\n"))).collect()
     };
-    match &step.action {
+    Ok(match &step.action {
         Action::LoadModules { file, .. } | Action::SetSysctls { file } => vec![whole(file)],
         Action::SetHostname { name } => vec![on("/etc/hostname", &format!("{name}\n"))],
         Action::WriteHosts { lines } => vec![on("/etc/hosts", &format!("# hostler begin\n{}\n# hostler end\n", lines.join("\n")))],
@@ -129,6 +129,7 @@ fn landing(step: &Step) -> Vec<(String, String)> {
         Action::Init { config, record, .. } | Action::Restore { config, record, .. } => {
             let mut files = records(record);
             files.push(on("/run/hostler/init.yaml", config));
+            files.push(on("/run/hostler/patches/corednsdeployment.yaml", &documents::coredns()?));
             files
         }
         Action::Join { config, record, .. } => {
@@ -139,7 +140,7 @@ fn landing(step: &Step) -> Vec<(String, String)> {
         Action::Apply { name, manifest, .. } => vec![(format!("cluster/{name}.yaml"), manifest.clone())],
         Action::Probe { manifest, .. } => vec![("cluster/probe.yaml".to_owned(), manifest.clone())],
         _ => Vec::new(),
-    }
+    })
 }
 
 fn write(folder: &Path, rendered: &BTreeMap<String, String>) -> Result<()> {

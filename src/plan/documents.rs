@@ -64,6 +64,14 @@ pub fn init(inventory: &Inventory, version: &str, name: &MachineName, machine: &
     four(inventory, version, name, machine, Some(TOKEN_PLACE))
 }
 
+/// What `kubeadm init` lays over its own Deployment of CoreDNS.
+///
+/// # Errors
+/// As [`cluster`].
+pub fn coredns() -> Result<String> {
+    template::render("kubeadm/corednsdeployment.yaml", json!({}))
+}
+
 /// What a phase of kubeadm on a control plane reads: the same without a token, as nobody joins by it.
 ///
 /// # Errors

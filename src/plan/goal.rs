@@ -301,6 +301,7 @@ fn after(first: Plan, mut next: Plan, name: &MachineName) -> Plan {
         step.needs.extend(before.iter().cloned());
     }
     next.steps.splice(0..0, first.steps);
+    graph::reduce(&mut next.steps);
     next
 }
 

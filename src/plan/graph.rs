@@ -3,19 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Stage, Step, StepId};
-use crate::action::Input;
 
-/// Drops needs that are no step of this plan, as they are met already, and those that other needs imply. A step whose output is used stays
-/// among the needs.
+/// Drops needs that are no step of this plan, as they are met already, and those that other needs imply.
 pub fn reduce(steps: &mut [Step]) {
     let at: BTreeMap<StepId, usize> = steps.iter().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
     let needs: Vec<BTreeSet<usize>> =
         steps.iter().map(|step| step.needs.iter().filter_map(|need| at.get(need).copied()).collect()).collect();
     let before = before(&needs);
     for (number, step) in steps.iter_mut().enumerate() {
-        let used: BTreeSet<StepId> = step.action.inputs().into_iter().filter_map(giver).collect();
         let implied = |need: usize| needs[number].iter().any(|other| *other != need && before[*other].contains(need));
-        step.needs.retain(|need| at.get(need).is_some_and(|need| !implied(*need)) || used.contains(need));
+        step.needs.retain(|need| at.get(need).is_some_and(|need| !implied(*need)));
     }
 }
 
@@ -43,13 +40,6 @@ pub fn order(steps: &mut Vec<Step>) {
     let mut placed: Vec<(usize, Step)> = place.into_iter().zip(std::mem::take(steps)).collect();
     placed.sort_by_key(|(place, _)| *place);
     steps.extend(placed.into_iter().map(|(_, step)| step));
-}
-
-fn giver(input: &Input) -> Option<StepId> {
-    match input {
-        Input::Output { step, .. } => Some(step.clone()),
-        Input::Literal(_) => None,
-    }
 }
 
 /// Steps by their number: a bit each.

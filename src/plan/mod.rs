@@ -81,7 +81,8 @@ pub struct Step {
     /// What was found that makes this step necessary: `swap is on (/dev/sda3)`.
     pub reason: String,
     pub action: Action,
-    /// Steps that must have succeeded before this one may begin. Every step whose output the action refers to is among them.
+    /// Steps that must have succeeded before this one may begin, without those that are needed by others of them. Every step whose output the
+    /// action refers to is among them, or before one of them.
     pub needs: BTreeSet<StepId>,
 }
 

@@ -52,7 +52,11 @@ pub fn plan(
     let stays = |name: &MachineName| wipes.steps.iter().any(|step| step.machine == *name) && !comes.contains(name);
     plan.steps.retain(|step| !stays(&step.machine));
     for step in &mut plan.steps {
-        step.needs.insert(StepId::new(&step.machine, "wipe"));
+        let wipe = StepId::new(&step.machine, "wipe");
+        // The goal may have wipes of its own.
+        if step.id != wipe {
+            step.needs.insert(wipe);
+        }
     }
     plan.steps.splice(0..0, wipes.steps.into_iter().filter(|step| comes.contains(&step.machine)));
     graph::reduce(&mut plan.steps);

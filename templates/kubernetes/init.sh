@@ -1,6 +1,7 @@
 PATH=/opt/hostler/current/bin:$PATH
 config=/run/hostler/init.yaml
-trap 'rm -f "$config" "$config".*' EXIT
+patches=/run/hostler/patches
+trap 'rm -rf "$config" "$config".* "$patches"' EXIT
 {% if again %}
 # The mark below was set, but never what follows success: nobody can have joined yet.
 [ -e /etc/hostler/applied/init-begun ] || fail "what is here was not left by an init of hostler's that was cut"
@@ -10,6 +11,7 @@ rm -rf /etc/cni/net.d/10-flannel.conflist
 [ ! -e /etc/kubernetes/kubelet.conf ] || fail "it has joined a cluster since it was looked at: run again"
 token=$(kubeadm token generate)
 take "$config.in" 600 {{ config.size }} {{ config.sha256 }}
+take "$patches/corednsdeployment.yaml" 600 {{ coredns.size }} {{ coredns.sha256 }}
 # printf is the shell's own: the token appears in no process list.
 text=$(cat "$config.in")
 (umask 077 && printf '%s\n' "${text%%TOKEN-MADE-HERE*}$token${text#*TOKEN-MADE-HERE}" > "$config")

@@ -1,8 +1,9 @@
 # The only control plane of a cluster that lives on elsewhere comes back from a snapshot: the same keys, what etcd held, the same endpoint.
 PATH=/opt/hostler/current/bin:$PATH
 config=/run/hostler/init.yaml
+patches=/run/hostler/patches
 folder=/var/lib/hostler/restore
-trap 'rm -rf "$config" "$config".* "$folder"' EXIT
+trap 'rm -rf "$config" "$config".* "$patches" "$folder"' EXIT
 if [ -e /etc/hostler/applied/restore-begun ]; then
     kubeadm reset --force --skip-phases remove-etcd-member > /dev/null
     rm -rf --one-file-system /var/lib/etcd
@@ -17,6 +18,7 @@ chmod 700 /var/lib/hostler
 mkdir -m 700 "$folder"
 take "$folder/snapshot.tar.gz" 600 {{ snapshot.size }} {{ snapshot.sha256 }}
 take "$config.in" 600 {{ config.size }} {{ config.sha256 }}
+take "$patches/corednsdeployment.yaml" 600 {{ coredns.size }} {{ coredns.sha256 }}
 token=$(kubeadm token generate)
 # printf is the shell's own: the token appears in no process list.
 text=$(cat "$config.in")
