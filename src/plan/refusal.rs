@@ -155,6 +155,10 @@ pub fn ports_taken<'a>(machine: &Machine, facts: &'a Facts) -> Vec<(u16, &'a str
 
 /// A machine that is in the cluster, and whose kubelet or control plane can't read what kubeadm wrote for it.
 fn damaged<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) {
+    // What was cut there is not this cluster's to bring back.
+    if other_cluster(planner, name, facts, take_over(name)) {
+        return;
+    }
     let reason = format!("{} can't be read: it was cut, or changed", facts.kubernetes.damaged.join(", "));
     let only = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
     let way_out = if only {
