@@ -36,9 +36,9 @@ pub struct Working {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Titles {
-    /// Index of the title that a disc calls its film; 0: none is known.
+    /// Index of the title that a disc calls its film; where none is known, 0 (HandBrake 1.6) or -1 (1.9).
     #[serde(default)]
-    pub main_feature: u32,
+    pub main_feature: i64,
     pub title_list: Vec<Title>,
 }
 
@@ -97,7 +97,7 @@ impl Title {
 impl Titles {
     /// The film: what the disc calls so, else the longest title.
     pub fn film(&self) -> Option<&Title> {
-        let main = self.title_list.iter().find(|title| self.main_feature != 0 && title.index == self.main_feature);
+        let main = self.title_list.iter().find(|title| i64::from(title.index) == self.main_feature);
         main.or_else(|| self.title_list.iter().max_by_key(|title| title.duration.ticks))
     }
 }
@@ -340,8 +340,10 @@ mod tests {
         let film = titles.film().expect("a title");
         assert_eq!((film.index, film.audio_list.len()), (1, 3));
         assert!((film.seconds() - 10.0).abs() < 1e-9);
-        let disc = Titles { main_feature: 2, ..titles };
+        let disc = Titles { main_feature: 2, ..titles.clone() };
         assert_eq!(disc.film().expect("a title").index, 2);
+        let disc: Titles = serde_json::from_str(r#"{"MainFeature": -1, "TitleList": []}"#).expect("HandBrake 1.9 says so");
+        assert_eq!(Titles { title_list: titles.title_list, ..disc }.film().expect("a title").index, 1);
     }
 
     #[test]
