@@ -257,7 +257,8 @@ row "a copy that stalls for a minute is taken whole, and so is one in a folder t
 mkdir "$inbox/watch/Movies/before"
 exec 5> "$inbox/watch/Movies/stalls.mkv" 6> "$inbox/watch/Movies/before/renamed.mkv"
 chown -R 1000:100 "$inbox/watch/Movies"
-head -c $((size / 2)) "$work/ten.mkv" | tee /dev/fd/6 >&5
+head -c $((size / 2)) "$work/ten.mkv" >&5
+head -c $((size / 2)) "$work/ten.mkv" >&6
 mv "$inbox/watch/Movies/before" "$inbox/watch/Movies/after"
 tail -c +$((size / 2 + 1)) "$work/ten.mkv" >&6
 exec 6>&-
