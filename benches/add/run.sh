@@ -7,8 +7,8 @@
 set -euo pipefail
 hostler=$(realpath "$1") rounds=${2:-3}
 here=$(dirname "$(realpath "$0")")
-export HOSTLER_LAB=bench-add
-inventory=/var/lib/hostler/lab.bench-add/inventory.yaml
+export HOSTLER_LAB=benchadd
+inventory=/var/lib/hostler/lab.benchadd/inventory.yaml
 work=$(mktemp -d)
 export XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work/state XDG_DATA_HOME=$work/share
 trap '"$hostler" lab down > /dev/null 2>&1; rm -rf "$work"' EXIT
