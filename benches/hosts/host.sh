@@ -7,7 +7,8 @@ shift 2
 lower=$root
 for seed in "$@"; do lower=$seed:$lower; done
 
-mount -t tmpfs -o size=64m tmpfs "$folder"
+# Nothing of that size is used; hostler refuses a machine with less room.
+mount -t tmpfs -o size=4g tmpfs "$folder"
 mkdir "$folder/upper" "$folder/work" "$folder/root"
 mount -t overlay -o "lowerdir=$lower,upperdir=$folder/upper,workdir=$folder/work" overlay "$folder/root"
 cd "$folder/root"
