@@ -47,6 +47,8 @@ struct Page {
     /// `None`: films can't be encoded again from there.
     library: Option<Library>,
     share: Share,
+    /// Its own turn: a library that hangs takes the inbox from nobody.
+    library_share: Share,
     views: watch::Receiver<Arc<View>>,
 }
 
@@ -59,13 +61,17 @@ pub async fn run(inbox: Inbox, library: Option<Library>, listen: SocketAddr) -> 
     let zone = TimeZone::system();
     let (sender, views) = watch::channel(Arc::new(View { trouble: Some("the inbox has not been read yet".to_owned()), ..View::default() }));
     tokio::spawn(look(inbox.clone(), share.clone(), zone, sender));
-    let left = inbox.clone();
-    if let Err(error) = share.run(LIMIT, move || again::clear(&left)).await {
-        tracing::warn!("copies of an earlier page may be left in requests/: {error:#}");
-    }
+    let library_share = Share::new("library");
+    tokio::spawn(clear(inbox.clone(), library_share.clone()));
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("{listen} can't be listened at"))?;
     tracing::info!("the status page is at http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, router(Page { inbox, library, share, views })).await?)
+    Ok(axum::serve(listener, router(Page { inbox, library, share, library_share, views })).await?)
+}
+
+async fn clear(inbox: Inbox, share: Share) {
+    if let Err(error) = share.run(LIMIT, move || again::clear(&inbox)).await {
+        tracing::warn!("copies of an earlier page may be left in requests/: {error:#}");
+    }
 }
 
 async fn look(inbox: Inbox, share: Share, zone: TimeZone, sender: watch::Sender<Arc<View>>) {
@@ -221,6 +227,7 @@ async fn redo_from_library(State(page): State<Page>, Path(id): Path<String>, hea
         return (StatusCode::CONFLICT, "this page does not see the library\n").into_response();
     };
     let inbox = page.inbox.clone();
+    let page = Page { share: page.library_share.clone(), ..page };
     change(page, &headers, move || {
         let again = match again::wanted(&inbox, &library, &id)? {
             Ok(again) => again,

@@ -34,7 +34,7 @@ mkdir -p "$inbox/bare"
 cp "$work/film.mkv" "$inbox/bare/"
 chown -R 1000:100 "$inbox/bare"
 options="--json --title 1 --format av_mkv --markers --encoder x264 --encoder-preset slow --encoder-profile high --encoder-level 4.0 --encoder-tune film
-    --quality 20 --cfr --maxWidth 1920 --maxHeight 1080 --comb-detect --decomb --audio 1,1,2 --aencoder av_aac,copy:ac3,av_aac --audio-fallback ac3
+    --quality 20 --cfr --maxWidth 1920 --maxHeight 1080 --comb-detect --decomb --audio 1,1,2 --aencoder av_aac,copy:ac3,av_aac
     --subtitle 1"
 now() { date +%s.%N; }
 # minus END BEGIN [MORE]: seconds.
