@@ -65,8 +65,7 @@ says "stand still"
 
 row "on again, it heals"
 "$hostler" lab on "$before" > "$work/out" 2>&1
-limit=$(($(date +%s) + 180))
-until ready 3; do [ "$(date +%s)" -lt "$limit" ]; done
+becomes_ready 3
 up
 members fluttershy 3
 empty
