@@ -51,7 +51,8 @@ progress() { fetch "$page/api/status" > "$work/status" && grep -Eq '"percent": ?
 nothing_left() {
     [ -z "$(find "$inbox/claim" "$inbox/work" "$inbox/watch" -type f)" ] || { find "$inbox" -type f >&2; return 1; }
 }
-machine_that_encodes() { kubectl get pods --selector transcode=encode --field-selector status.phase=Running -o "jsonpath={.items[0].spec.nodeName}"; }
+# The pod of a machine that was lost stays "running" until somebody takes it away, so the machine is asked for by name.
+encodes_on() { kubectl get pods --selector transcode=encode --field-selector "status.phase=Running,spec.nodeName=$1" --no-headers 2> /dev/null | grep -q .; }
 # film SECONDS FILE SIZE: two sound tracks, subtitles, two chapters.
 film() {
     printf ';FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=%d\ntitle=One\n[CHAPTER]\nTIMEBASE=1/1\nSTART=%d\nEND=%d\ntitle=Two\n' \

@@ -108,10 +108,9 @@ kubectl cordon twilightsparkle > /dev/null
 drop "$work/film.mkv" "Cut.mkv"
 wait_for 120 "the encoder's progress" encoding
 kubectl uncordon twilightsparkle > /dev/null
-[ "$(machine_that_encodes)" = rainbowdash ]
+encodes_on rainbowdash
 "$hostler" lab cut rainbowdash > "$work/out" 2>&1
-moved() { [ "$(machine_that_encodes)" = twilightsparkle ]; }
-wait_for 180 "the encoder on the other machine" moved
+wait_for 180 "the encoder on the other machine" encodes_on twilightsparkle
 wait_for 300 "the film in the library" in_library "Cut.mkv"
 run 0 lab on rainbowdash
 wait_for 60 "the end of its way" settled 4 1
