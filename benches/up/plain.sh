@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # plain.sh HOSTLER INVENTORY [MACHINE]: the same machines, programs, images and files as `hostler up` puts there, by a shell script as a careful
-# person would write it: machines side by side, one archive of programs and one of images each, nothing looked at, nothing verified. Further
+# person would write it: machines side by side, one archive of programs and one of images each, nothing looked at. Further
 # control planes get the cluster's keys by tar over SSH and join one after the other, as etcd takes one learner at a time; workers join side by
-# side. With MACHINE, just that one is added to the cluster.
+# side. At the end pods on all machines look for each other, as hostler's do. With MACHINE, just that one is added to the cluster.
 # shellcheck disable=SC2016 # what is in single quotes runs on a machine
 set -euo pipefail
 hostler=$1 inventory=$2 added=${3:-}
@@ -127,3 +127,7 @@ for job in "${joining[@]}"; do wait "$job"; done
 on "$first" 'set -e; export KUBECONFIG=/etc/kubernetes/admin.conf
     kubectl wait --for=condition=Ready nodes --all --timeout=180s > /dev/null
     kubectl -n kube-system rollout status deployment/coredns > /dev/null'
+on "$first" 'set -e; export KUBECONFIG=/etc/kubernetes/admin.conf
+    kubectl apply -f - > /dev/null
+    kubectl --namespace hostler-probe rollout status daemonset probe > /dev/null
+    kubectl delete namespace hostler-probe --wait=false > /dev/null' < "$work/files/cluster/probe.yaml"

@@ -3,7 +3,7 @@
 # to a cluster: `hostler up` against plain.sh, a parallel shell script for the same work over OpenSSH. As root, on the lab's machines (a lab of
 # its own). Both in turn, in one run.
 # Seconds from the start, as the first machine sees it: initialized (its kubeconfig is there), joined (all nodes are known), Ready
-# (all), CoreDNS rolled out; and the end, which for hostler comes after its probes across machines. Last, ratios of medians.
+# (all), CoreDNS rolled out; and the end, when pods on all machines found each other. Last, ratios of medians.
 # Then each `up` against its longest path over `needs`, by longest-path.py. How long steps take that have the computer for themselves is
 # measured before, on machines that are brought in one after the other; within one machine, steps run side by side there, too.
 # shellcheck disable=SC2016 # what is in single quotes runs on a machine

@@ -354,7 +354,7 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
             cluster.nodes.remove(node);
             cluster.record.remove(&format!("node.{node}"));
         }
-        Action::AwaitNodes { nodes } | Action::Probe { nodes, .. } => {
+        Action::Probe { nodes, .. } => {
             if let Some(node) = nodes.iter().find(|node| !told.nodes.get(*node).is_some_and(|node| node.ready)) {
                 return Err(format!("node {node} is not Ready"));
             }

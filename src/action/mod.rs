@@ -165,16 +165,12 @@ pub enum Action {
     Wipe {
         keep: Vec<String>,
     },
-    /// Let one of CoreDNS's pods move, if all are on one machine.
-    SpreadDns,
-    /// Wait until these nodes are Ready.
-    AwaitNodes {
-        nodes: Vec<String>,
-    },
-    /// Pods on every machine find each other by Service name, across machines.
+    /// These nodes become Ready, and pods on each of them find all others by name and through a Service. `spread_dns`: one of CoreDNS's pods
+    /// moves, if all are on one machine.
     Probe {
         nodes: Vec<String>,
         manifest: String,
+        spread_dns: bool,
     },
     /// Put on record in the cluster that what is there was verified.
     RecordVerified {
@@ -341,9 +337,11 @@ impl fmt::Display for Action {
             Action::DeleteNode { node } => write!(f, "delete node {node}"),
             Action::Wipe { keep } if keep.is_empty() => f.write_str("kubeadm reset, and wipe what that leaves"),
             Action::Wipe { keep } => write!(f, "kubeadm reset, and wipe what that leaves; {} stays", keep.join(", ")),
-            Action::SpreadDns => f.write_str("let one of CoreDNS's pods move to another machine"),
-            Action::AwaitNodes { nodes } => write!(f, "wait until {} Ready", if nodes.len() == 1 { "it is" } else { "all are" }),
-            Action::Probe { nodes, .. } => write!(f, "probe names and the network between {}", counted(nodes.len(), "machine")),
+            Action::Probe { nodes, spread_dns, .. } => {
+                let (are, dns) =
+                    (if nodes.len() == 1 { "it is" } else { "all are" }, if *spread_dns { ", let CoreDNS be on two" } else { "" });
+                write!(f, "wait until {are} Ready{dns}, probe names and the network between {}", counted(nodes.len(), "machine"))
+            }
             Action::RecordVerified { .. } => f.write_str("put on record that the cluster was verified"),
         }
     }

@@ -182,11 +182,9 @@ impl Action {
             }
             Action::DeleteNode { node } => (cluster("kubernetes/delete-node.sh", json!({ "node": node }))?, 3),
             Action::Wipe { keep } => (vec![part("machine/wipe.sh", json!({ "keep": keep }))?], 10),
-            Action::SpreadDns => (cluster("kubernetes/spread-dns.sh", json!({}))?, 1),
-            Action::AwaitNodes { nodes } => (cluster("kubernetes/await-nodes.sh", json!({ "nodes": nodes }))?, 8),
-            Action::Probe { nodes, manifest } => {
+            Action::Probe { nodes, manifest, spread_dns } => {
                 let manifest = whole("", manifest.clone(), &mut payload);
-                (cluster("kubernetes/probe.sh", json!({ "nodes": nodes, "manifest": manifest }))?, 8)
+                (cluster("kubernetes/probe.sh", json!({ "nodes": nodes, "manifest": manifest, "spread_dns": spread_dns }))?, 14)
             }
             Action::RecordVerified { sha256 } => (cluster("kubernetes/record-verified.sh", json!({ "sha256": sha256 }))?, 2),
         };

@@ -1,6 +1,6 @@
 //! What is looked at last: nodes Ready, names resolved, pods of all machines in reach of each other.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::planner::Planner;
@@ -54,23 +54,15 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         planner.warn(None, "`cni: none`: nodes become Ready when you have installed a pod network; hostler does not verify it");
         return Ok(());
     }
+    let image = planner.manifest.image(Component::Hostler).context("the bundle has no image of hostler, which probes a cluster")?;
+    let manifest = template::render("kubernetes/probe.yaml", json!({ "nodes": nodes, "image": image.reference }))?;
+    // CoreDNS begins on the first machine, and would die with it.
+    let spread_dns = nodes.len() > 1 && planner.restore.is_none() && planner.machines().any(|(name, _)| will_join(planner, name));
     let at = |what: &str| (Stage::Verify, StepId::new(&speaker, what));
-    let ready = planner.step(at("nodes-ready"), &speaker, reason, Action::AwaitNodes { nodes: nodes.clone() }, all.clone());
-    let mut before_probe = vec![ready.clone()];
-    if nodes.len() > 1 && planner.restore.is_none() && planner.machines().any(|(name, _)| will_join(planner, name)) {
-        let reason = "its pods begin on the first machine, and would die with it";
-        before_probe.push(planner.step(at("dns"), &speaker, reason, Action::SpreadDns, [ready.clone()]));
-    }
-    let image = planner.manifest.image(Component::Hostler).map(|image| image.reference.clone());
-    let mut last = ready.clone();
-    if let Some(image) = image {
-        let manifest = template::render("kubernetes/probe.yaml", json!({ "nodes": nodes, "image": image }))?;
-        let reason = "pods must find each other by name, on and across machines";
-        last = planner.step(at("probe"), &speaker, reason, Action::Probe { nodes, manifest }, all.iter().cloned().chain(before_probe));
-    }
+    let probe = planner.step(at("probe"), &speaker, reason, Action::Probe { nodes, manifest, spread_dns }, all);
     if others_verified {
         let action = Action::RecordVerified { sha256: wanted };
-        planner.step(at("verified"), &speaker, "the next run need not look again", action, [last]);
+        planner.step(at("verified"), &speaker, "the next run need not look again", action, [probe]);
     }
     Ok(())
 }

@@ -1,8 +1,26 @@
-# One pod a machine; each is ready when it found all others by name and reached them, directly and through a Service.
+# One pod a machine; each is ready when it found all others by name and reached them, directly and through a Service. They are made before
+# the nodes are Ready, so that each begins as soon as its machine has a network.
 cleanup() { kubectl delete namespace hostler-probe --ignore-not-found --wait=false > /dev/null 2>&1 || true; }
-await 120 "the probe of an earlier run to go" sh -c '! "$@"' sh /opt/hostler/current/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf get namespace hostler-probe
-head -c {{ manifest.size }} | kubectl apply --server-side --force-conflicts --field-manager hostler --filename - > /dev/null
+gone() { [ -z "$(kubectl get namespace hostler-probe --ignore-not-found --output name || echo unknown)" ]; }
+gone || cleanup
+await 120 "the probe of an earlier run to go" gone
+for node in {{ nodes | words }}; do
+    await 60 "node $node to register" kubectl get node "$node"
+done
 trap cleanup EXIT
+head -c {{ manifest.size }} | kubectl apply --server-side --force-conflicts --field-manager hostler --filename - > /dev/null
+# A kubectl that fails says nothing, which is not the same as no node that is not Ready.
+ready() {
+    said=$(kubectl get nodes {{ nodes | words }} --no-headers) && printf '%s\n' "$said" | awk '$2 !~ /^Ready/ { sick = 1 } END { exit sick }'
+}
+await 300 "nodes to be Ready" ready
+{% if spread_dns %}
+# kubeadm's two CoreDNS pods may both have begun on the first machine, and would die with it. One goes, and comes back on another: the
+# Deployment prefers that. The other answers meanwhile.
+pods=$(kubectl --namespace kube-system get pods --selector k8s-app=kube-dns --output 'jsonpath={range .items[*]}{.spec.nodeName} {.metadata.name}{"\n"}{end}')
+last=$(printf '%s\n' "$pods" | awk 'NF == 2 { count++; last = $2; if (!($1 in seen)) { seen[$1]; machines++ } } END { if (count > 1 && machines == 1) print last }')
+[ -z "$last" ] || kubectl --namespace kube-system delete pod "$last" --wait=false > /dev/null
+{% endif %}
 printf '@waiting 240 CoreDNS and the pods of all machines to answer each other\n'
 if ! kubectl --namespace hostler-probe rollout status daemonset probe --timeout 240s > /dev/null 2>&1; then
     kubectl --namespace hostler-probe get pods --output wide >&2

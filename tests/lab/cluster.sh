@@ -29,7 +29,8 @@ started=$(date +%s)
 empty
 [ $(($(date +%s) - started)) -le 10 ]
 
-row "a sysctl undone is mended"
+row "a sysctl undone is mended, and a probe that a power cut left is no hindrance"
+kubectl create namespace hostler-probe > /dev/null
 on rainbowdash sysctl -qw net.ipv4.ip_forward=0
 mends "rainbowdash: net.ipv4.ip_forward is 0"
 

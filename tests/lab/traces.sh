@@ -46,7 +46,8 @@ settings() {
 }
 
 folders() {
-    find /var/lib/hostler /run/systemd /run/netns -maxdepth 3 2>/dev/null |
+    # On a computer that never had a lab not all of them are there.
+    { find /var/lib/hostler /run/systemd /run/netns -maxdepth 3 2>/dev/null || true; } |
         other_lab '^/var/lib/hostler/(lab|computer.json)($|/)|^/var/lib/hostler$|^/run/netns/hostler-lab($|-)|^/run/netns$|^/run/systemd/nspawn/locks/' |
         other_lab "^/run/systemd/nspawn/[a-z-]+/[a-z]+$"
 }
@@ -65,7 +66,7 @@ processes() {
 # Succeeds when none of the programs that a lab starts has ended without anybody asking how: it has no environment any more, so it is
 # known by its name.
 all_collected() {
-    ! pgrep --runstates Z --exact 'hostler|systemd-nspawn|unshare|mmdebstrap|qemu-system-x86'
+    ! pgrep --runstates Z --exact 'hostler|systemd-nspawn|unshare|mmdebstrap|qemu-system-x86' > /dev/null
 }
 
 network() {
@@ -78,6 +79,7 @@ network() {
 traces() {
     local kind
     for kind in network_namespaces mounts loop_devices cgroups settings folders processes network; do
-        "$kind" | LC_ALL=C sort | sed "s|^|$kind: |"
+        # Not themselves processes of the lab, where the script exports its name.
+        "$kind" | LC_ALL=C env --unset HOSTLER_LAB sort | env --unset HOSTLER_LAB sed "s|^|$kind: |"
     done
 }
