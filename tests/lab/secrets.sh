@@ -9,11 +9,10 @@
 set -euo pipefail
 hostler=$(realpath "$1")
 planes=${2:-1}
-export HOSTLER_LAB=secrets
-state=/var/lib/hostler/lab.secrets
-inventory=$state/inventory.yaml
+lab=secrets
 here=$(dirname "$(realpath "$0")")
-work=$(mktemp -d)
+# shellcheck source=tests/lab/rows.sh
+. "$here/rows.sh"
 # What the test itself knows is in "own", which is not searched; what the runs leave is in "left".
 own=$work/own left=$work/left
 mkdir -p "$own/secrets" "$left/said" "$left/journals"
@@ -22,9 +21,9 @@ mkdir "$HOME"
 unset XDG_STATE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_CACHE_HOME KUBECONFIG
 machines=(twilightsparkle rainbowdash fluttershy)
 [ "$planes" != 1 ] || machines=(twilightsparkle rainbowdash)
-rows=0
 sampler=
 
+# As rows.sh calls it at the end.
 cleanup() {
     status=$?
     [ "$status" = 0 ] || { echo "FAILED at line $1: $2" >&2; tail -n 40 "$work/out" >&2 || true; }
@@ -37,12 +36,6 @@ cleanup() {
     fi
     exit "$status"
 }
-trap 'cleanup $LINENO "$BASH_COMMAND"' EXIT
-
-row() {
-    rows=$((rows + 1))
-    printf '%s  row %d: %s\n' "$(date +%T)" "$rows" "$*"
-}
 # terminal NAME STATUS ARGUMENTS...: hostler on a terminal, where sudo's password is typed when it is asked for, ends with that status. What it
 # shows is kept.
 terminal() {
@@ -52,8 +45,6 @@ terminal() {
     cat "$said.terminal" "$said.stdout" > "$work/out"
     [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
 }
-says() { grep -qF -- "$1" "$work/out" || { echo "not said: $1" >&2; return 1; }; }
-on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
 is_plane() { [ "$planes" != 1 ] || [ "$1" = twilightsparkle ]; }
 
 # The file system of a machine as its own init sees it: also what is in memory alone, like /run.
