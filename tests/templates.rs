@@ -283,9 +283,13 @@ fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String,
     for made in ["opt/hostler/current/bin", "etc/kubernetes", "etc/hostler/applied", "run/hostler"] {
         fs::create_dir_all(folder.path().join(made)).expect("a folder");
     }
-    let program = folder.path().join("opt/hostler/current/bin/kubeadm");
-    fs::write(&program, format!("#!/bin/sh\n{}\n", kubeadm.replace("ROOT", &root))).expect("a file");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    // As on a machine that has just come back: containerd answers when it is asked again.
+    let ctr = "[ -e ROOT/asked ] || { touch ROOT/asked; exit 1; }";
+    for (name, text) in [("kubeadm", kubeadm), ("ctr", ctr)] {
+        let program = folder.path().join("opt/hostler/current/bin").join(name);
+        fs::write(&program, format!("#!/bin/sh\n{}\n", text.replace("ROOT", &root))).expect("a file");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
     if kubelet_conf {
         fs::write(folder.path().join("etc/kubernetes/kubelet.conf"), "server").expect("a file");
     }
@@ -341,6 +345,7 @@ fn a_join_waits_until_the_old_node_is_known_to_be_gone() {
         let (status, said, marks) = join(reset_and_join, again, again);
         assert_eq!((status, marks), (Some(0), vec!["kubelet-file".to_owned()]), "{said}");
         assert!(said.contains("This node has joined"), "{said}");
+        assert!(said.contains("@waiting 180 containerd to answer"), "{said}");
     }
     let (status, said, _) = join("echo another trouble >&2; exit 7", false, false);
     assert_eq!(status, Some(7), "{said}");

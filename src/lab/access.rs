@@ -70,6 +70,8 @@ pub fn host_keys() -> BTreeMap<String, String> {
 pub fn ssh(machine: &LabMachine, executable: &Path) -> Command {
     let mut command = Command::new("ssh");
     command.args(["-F", "none", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR"]);
+    // A machine whose power is cut says nothing: without this, a session with it would last for ever.
+    command.args(["-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=6"]);
     command.arg("-o").arg(format!("UserKnownHostsFile={}", state::path("known_hosts").display()));
     command.arg("-o").arg(format!("ProxyCommand={}{} lab connect %h %p", name::command_prefix(), executable.display()));
     command.arg("-i").arg(key()).arg(format!("root@{}", machine.address));

@@ -1,4 +1,5 @@
 PATH=/opt/hostler/current/bin:$PATH
+await_containerd
 config=/run/hostler/init.yaml
 patches=/run/hostler/patches
 trap 'rm -rf "$config" "$config".* "$patches"' EXIT

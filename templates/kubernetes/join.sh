@@ -1,4 +1,5 @@
 PATH=/opt/hostler/current/bin:$PATH
+await_containerd
 config=/run/hostler/join.yaml
 trap 'rm -f "$config" "$config".*' EXIT
 {% if again %}

@@ -1,5 +1,6 @@
 # The only control plane of a cluster that lives on elsewhere comes back from a snapshot: the same keys, what etcd held, the same endpoint.
 PATH=/opt/hostler/current/bin:$PATH
+await_containerd
 config=/run/hostler/init.yaml
 patches=/run/hostler/patches
 folder=/var/lib/hostler/restore

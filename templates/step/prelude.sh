@@ -33,6 +33,9 @@ await() {
     done
 }
 
+# A machine that was restarted in mid-run answers over SSH before its containerd does.
+await_containerd() { await 180 "containerd to answer" ctr version; }
+
 # take PATH MODE BYTES SHA256: the next BYTES of the payload become PATH, whole or not at all.
 take() {
     mkdir -p "${1%/*}"
