@@ -47,7 +47,12 @@ struct Moved {
     unit: Unit,
     /// When the first number came, and what it was: speed is counted from there.
     first: (Duration, u64),
+    /// When the last came that was higher than the one before.
+    last: Duration,
 }
+
+/// How long nothing may have moved until that is what there is to be told.
+const STILL: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Default)]
 struct Steps {
@@ -153,9 +158,10 @@ impl Running {
         let Some(item) = self.items.get_mut(key) else { return };
         item.waiting = None;
         // Counting may begin anew: the next file of the same task.
-        let first = item.moved.as_ref().filter(|moved| moved.done <= done && moved.unit == unit && moved.total == total);
-        let first = first.map_or((now, done), |moved| moved.first);
-        item.moved = Some(Moved { done, total, unit, first });
+        let before = item.moved.as_ref().filter(|moved| moved.done <= done && moved.unit == unit && moved.total == total);
+        let first = before.map_or((now, done), |moved| moved.first);
+        let last = before.filter(|moved| moved.done == done).map_or(now, |moved| moved.last);
+        item.moved = Some(Moved { done, total, unit, first, last });
     }
 
     fn ended(&mut self, machine: Option<&MachineName>) {
@@ -190,7 +196,10 @@ impl Item {
             (Unit::Items, 0) => moved.done.to_string(),
             (Unit::Items, total) => format!("{} of {total}", moved.done),
         };
+        let still = now.saturating_sub(moved.last);
         match self.left(now) {
+            // A speed of before says nothing any more.
+            Some(_) if still >= STILL => format!("{amount}, nothing moved for {}", quantity::whole(still)),
             Some(left) => format!("{amount}, {} left", quantity::whole(left)),
             None => amount,
         }
@@ -214,5 +223,26 @@ impl Item {
         let left = (missing as f64 * seconds / (moved.done - from) as f64).ceil();
         // Nothing to be told from a day on.
         (left < 86_400.0).then(|| Duration::from_secs(left as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Key, Running};
+    use crate::event::Unit;
+    use std::time::Duration;
+
+    #[test]
+    fn what_stands_still_has_no_time_left() {
+        let key = Key::Task("bundle".to_owned());
+        let mut running = Running::default();
+        running.begin(Duration::ZERO, key.clone(), "bundle", "fetch kubelet", None);
+        let mut state = |at: u64, done: u64| {
+            running.moved(Duration::from_secs(at), &key, done, 100_000_000, Unit::Bytes);
+            running.items[&key].state(Duration::from_secs(at))
+        };
+        assert_eq!([state(0, 0), state(10, 50_000_000)], ["0 of 100 MB", "50 of 100 MB, 10s left"]);
+        assert_eq!([state(19, 50_000_000), state(32, 50_000_000)], ["50 of 100 MB, 19s left", "50 of 100 MB, nothing moved for 22s"]);
+        assert_eq!([state(40, 80_000_000), state(60, 100_000_000)], ["80 of 100 MB, 10s left", "100 of 100 MB"]);
     }
 }
