@@ -119,6 +119,10 @@ pub enum Event {
         reason: String,
         hint: String,
     },
+    /// A step that could not go on as planned, because its machine was restarted: the next plan has what is left of it.
+    StepPutOff {
+        step: StepId,
+    },
     /// A step that will not run in this run, because `by` did not succeed.
     StepBlocked {
         step: StepId,
@@ -165,6 +169,7 @@ impl Event {
             | Event::StepProgress { .. }
             | Event::StepExited { .. }
             | Event::StepFinished { .. }
+            | Event::StepPutOff { .. }
             | Event::StepBlocked { .. } => Vec::new(),
         }
     }

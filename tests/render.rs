@@ -68,7 +68,7 @@ fn goldens() -> BTreeMap<String, String> {
 fn body(step: &str, text: &str) -> String {
     let line = text.lines().find(|line| line.starts_with("step=")).unwrap_or_else(|| panic!("{step} does not say which step it is"));
     let id = line.trim_start_matches("step=").trim_matches('\'');
-    let prelude = template::render("step/prelude.sh", json!({ "run": "RUN", "step": id })).expect("the template fits");
+    let prelude = template::render("step/prelude.sh", json!({ "run": "RUN", "step": id, "begun": false })).expect("the template fits");
     text.strip_prefix(&prelude).unwrap_or_else(|| panic!("{step} does not begin with the prelude")).to_owned()
 }
 

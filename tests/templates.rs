@@ -147,7 +147,7 @@ fn scripts() -> BTreeMap<String, String> {
             Input::Literal(value) => Some(value.clone()),
             Input::Output { .. } => None,
         };
-        let script = action.script("RUN", &StepId::new(&machine, "step"), &resolve).expect("templates fit");
+        let script = action.script("RUN", true, &StepId::new(&machine, "step"), &resolve).expect("templates fit");
         scripts.insert(format!("action-{name}.sh"), script.text);
     }
     let mut known = Vec::new();
@@ -276,6 +276,27 @@ fn nothing_is_wiped_where_somebody_mounted_something() {
     }
 }
 
+#[test]
+fn a_step_finds_that_its_machine_was_restarted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().display().to_string();
+    fs::create_dir(folder.path().join("run")).expect("a folder");
+    let step = StepId::new(&MachineName::new("rainbowdash").expect("a name"), "images-node");
+    let run = |begun: bool| {
+        let context = serde_json::json!({ "run": "r1", "step": step, "begun": begun });
+        let script = render("step/prelude.sh", context).expect("the template fits") + "echo done";
+        let script = ["/etc/", "/run/", "/opt/hostler/"].iter().fold(script, |text, place| text.replace(place, &format!("{root}{place}")));
+        let output = Command::new("dash").args(["-c", &script]).output().expect("dash; apt-get install dash");
+        (output.status.code(), text(&output))
+    };
+    assert_eq!(run(false), (Some(0), "done\n".to_owned()));
+    assert_eq!(run(true), (Some(0), "done\n".to_owned()));
+    // What is in memory is gone.
+    fs::remove_dir_all(folder.path().join("run/hostler")).expect("it is there");
+    assert_eq!(run(true), (Some(76), String::new()));
+    assert_eq!(run(false), (Some(0), "done\n".to_owned()));
+}
+
 /// A machine made of a folder, on which `kubeadm` is the script given, runs join.sh: its status, what it said, and the marks it left.
 fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String, Vec<String>) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -299,7 +320,7 @@ fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String,
     fs::create_dir_all(folder.path().join("var/lib/kubelet")).expect("a folder");
     fs::write(folder.path().join("var/lib/kubelet/config.yaml"), "kind: KubeletConfiguration").expect("a file");
     let step = StepId::new(&MachineName::new("rainbowdash").expect("a name"), "join");
-    let prelude = render("step/prelude.sh", serde_json::json!({ "run": "r1", "step": step })).expect("the template fits");
+    let prelude = render("step/prelude.sh", serde_json::json!({ "run": "r1", "step": step, "begun": false })).expect("the template fits");
     let config = "kind: JoinConfiguration\n";
     let sum = hostler::action::script::sha256(config.as_bytes());
     let context = serde_json::json!({ "config": { "size": config.len(), "sha256": sum }, "again": again, "pki": null, "record": [] });

@@ -56,11 +56,12 @@ struct Incoming<'a> {
 }
 
 impl Action {
-    /// Fills in the action's template. `run` names this run, `resolve` knows the outputs of finished steps.
+    /// Fills in the action's template. `run` names this run, which has `begun` on the machine if a script of it ran there before; `resolve`
+    /// knows the outputs of finished steps.
     ///
     /// # Errors
     /// An output that is not there, or a template that does not fit its action: both are defects, shown rather than hidden.
-    pub fn script(&self, run: &str, step: &StepId, resolve: &dyn Fn(&Input) -> Option<String>) -> Result<Script> {
+    pub fn script(&self, run: &str, begun: bool, step: &StepId, resolve: &dyn Fn(&Input) -> Option<String>) -> Result<Script> {
         let resolved = |input: &Input| match input {
             Input::Literal(value) => Ok(value.clone()),
             output => resolve(output).with_context(|| format!("step {step} needs {output:?}, which no step has given")),
@@ -191,7 +192,7 @@ impl Action {
         if body.iter().any(|text| text.contains("{%") || text.contains("{{")) {
             bail!("the script of step {step} is not filled in");
         }
-        let prelude = part("step/prelude.sh", json!({ "run": run, "step": step }))?;
+        let prelude = part("step/prelude.sh", json!({ "run": run, "step": step, "begun": begun }))?;
         Ok(Script { text: prelude + &body.concat(), payload, limit: Duration::from_secs(60 * minutes.max(LEAST)) })
     }
 }

@@ -83,7 +83,7 @@ pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<S
     let mut files = BTreeMap::new();
     for (number, step) in plan.steps.iter().enumerate() {
         let what = step.id.as_str().replace('/', "-");
-        files.insert(format!("steps/{:03}-{what}.sh", number + 1), step.action.script("RUN", &step.id, &placeholder)?.text);
+        files.insert(format!("steps/{:03}-{what}.sh", number + 1), step.action.script("RUN", false, &step.id, &placeholder)?.text);
         for (place, content) in landing(step)? {
             files.insert(place, content);
         }

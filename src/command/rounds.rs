@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::execute::{Link, Outcome, Run, execute, gather, identity};
 use crate::facts::{ClusterFacts, Observation, Question};
 use crate::inventory::{self, Inventory, MachineName};
-use crate::plan::{Goal, Plan, StepId, plan_for, wanted};
+use crate::plan::{Goal, Plan, Stage, StepId, plan_for, wanted};
 use crate::report::{ExitStatus, Failure, Reporter, table};
 use crate::row;
 
@@ -194,18 +194,24 @@ pub async fn carry_out(order: &Order, common: &Common, from_source: bool, report
             approved.extend(plan.steps.iter().map(|step| step.id.clone()));
         }
         let this = execute(&run, &plan).await;
-        let ended = this.done.is_empty() || !this.failed.is_empty();
+        let restarted = !this.put_off.is_empty();
+        let ended = this.done.is_empty() && !restarted || !this.failed.is_empty();
+        // What has not left yet has to leave still.
+        let leaves = plan.steps.iter().any(|step| step.stage == Stage::Leave && this.put_off.contains(&step.id));
         done.steps.extend(plan.steps);
         outcome.done.extend(this.done);
         outcome.failed.extend(this.failed);
         outcome.blocked.extend(this.blocked);
-        goal = goal.then();
+        outcome.put_off = this.put_off;
+        if !leaves {
+            goal = goal.then();
+        }
         if ended {
             break;
         }
         seen = gather::gather(&run.links, &question(&inventory)?, &reporter.events()).await?;
     }
-    if order.kubeconfig && outcome.failed.is_empty() && done.refusals.is_empty() {
+    if order.kubeconfig && outcome.failed.is_empty() && outcome.put_off.is_empty() && done.refusals.is_empty() {
         if let Some(cluster) = clusters(&seen).next() {
             reporter.result(&nodes(&inventory, cluster)).await;
         }
@@ -224,7 +230,11 @@ fn status(outcome: &Outcome, done: &Plan, goal: &Goal, seen: &BTreeMap<MachineNa
     let dead = |name: &MachineName| matches!(goal, Goal::Remove { machine, dead: true, .. } if machine == name);
     let unreachable = seen.iter().any(|(name, observation)| matches!(observation, Observation::Unreachable(_)) && !dead(name));
     ExitStatus::highest([
-        if outcome.failed.is_empty() && outcome.blocked.is_empty() { ExitStatus::Done } else { ExitStatus::Failed },
+        if outcome.failed.is_empty() && outcome.blocked.is_empty() && outcome.put_off.is_empty() {
+            ExitStatus::Done
+        } else {
+            ExitStatus::Failed
+        },
         if done.refusals.is_empty() { ExitStatus::Done } else { ExitStatus::Refused },
         if unreachable { ExitStatus::Unreachable } else { ExitStatus::Done },
     ])

@@ -1,7 +1,7 @@
 //! Carries a plan out: every step as soon as what it needs is done, machines side by side. Knows nothing about Kubernetes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub failed: BTreeMap<StepId, String>,
     /// Steps that did not run because another did not succeed.
     pub blocked: BTreeMap<StepId, StepId>,
+    /// Steps that wait for another plan, because a machine was restarted.
+    pub put_off: BTreeSet<StepId>,
 }
 
 /// What the steps of a run share.
@@ -44,6 +46,8 @@ pub struct Run {
     pub redactor: Arc<Redactor>,
     /// Outputs of finished steps. Lives in memory only.
     outputs: Mutex<BTreeMap<(StepId, String), String>>,
+    /// Machines on which a script of the plan that is carried out has run.
+    begun: std::sync::Mutex<BTreeSet<MachineName>>,
 }
 
 impl Run {
@@ -54,7 +58,19 @@ impl Run {
         events: Events,
         redactor: Arc<Redactor>,
     ) -> Arc<Run> {
-        Arc::new(Run { id, bundle, links, events, redactor, outputs: Mutex::new(BTreeMap::new()) })
+        Arc::new(Run { id, bundle, links, events, redactor, outputs: Mutex::default(), begun: std::sync::Mutex::default() })
+    }
+
+    fn begun(&self) -> MutexGuard<'_, BTreeSet<MachineName>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_begun_on(&self, machine: &MachineName) -> bool {
+        self.begun().contains(machine)
+    }
+
+    fn begins_on(&self, machine: &MachineName) {
+        self.begun().insert(machine.clone());
     }
 
     /// Outputs that `step` refers to and that are there.
@@ -81,24 +97,30 @@ pub async fn execute(run: &Arc<Run>, plan: &Plan) -> Outcome {
         *steps.entry(step.machine.clone()).or_default() += 1;
     }
     run.events.send(Event::Begun { steps });
+    // The plan was made from how machines are now, however often they were restarted before.
+    run.begun().clear();
     let mut outcome = Outcome::default();
     let mut waiting: Vec<&Step> = plan.steps.iter().collect();
-    let mut running: JoinSet<(StepId, Duration, Result<(), step::Failure>)> = JoinSet::new();
+    let mut running: JoinSet<(StepId, Duration, Result<(), step::Unfinished>)> = JoinSet::new();
     loop {
         let failed: BTreeSet<StepId> = outcome.failed.keys().chain(outcome.blocked.keys()).cloned().collect();
         let mut left = Vec::new();
+        // A step that does not run keeps others from running.
+        let mut more = false;
         for step in waiting {
             if let Some(by) = step.needs.iter().find(|need| failed.contains(*need)) {
                 run.events.send(Event::StepBlocked { step: step.id.clone(), by: by.clone() });
                 outcome.blocked.insert(step.id.clone(), by.clone());
+                more = true;
+            } else if step.needs.iter().any(|need| outcome.put_off.contains(need)) {
+                outcome.put_off.insert(step.id.clone());
+                more = true;
             } else if step.needs.iter().all(|need| outcome.done.contains_key(need)) {
                 start(run, step, &mut running);
             } else {
                 left.push(step);
             }
         }
-        // A step blocked just now may block others.
-        let more = outcome.blocked.len() + outcome.failed.len() > failed.len();
         waiting = left;
         if more {
             continue;
@@ -111,7 +133,11 @@ pub async fn execute(run: &Arc<Run>, plan: &Plan) -> Outcome {
                 run.events.send(Event::StepFinished { step: id.clone(), took });
                 outcome.done.insert(id, took);
             }
-            Err(failure) => {
+            Err(step::Unfinished::PutOff) => {
+                run.events.send(Event::StepPutOff { step: id.clone() });
+                outcome.put_off.insert(id);
+            }
+            Err(step::Unfinished::Failed(failure)) => {
                 let reason = run.redactor.redact(&failure.reason);
                 run.events.send(Event::StepFailed { step: id.clone(), reason: reason.clone(), hint: failure.hint });
                 outcome.failed.insert(id, reason);
@@ -121,7 +147,7 @@ pub async fn execute(run: &Arc<Run>, plan: &Plan) -> Outcome {
     outcome
 }
 
-fn start(run: &Arc<Run>, step: &Step, running: &mut JoinSet<(StepId, Duration, Result<(), step::Failure>)>) {
+fn start(run: &Arc<Run>, step: &Step, running: &mut JoinSet<(StepId, Duration, Result<(), step::Unfinished>)>) {
     run.events.send(Event::StepStarted { step: step.id.clone(), stage: step.stage, machine: step.machine.clone(), line: step.line() });
     let (run, step) = (run.clone(), step.clone());
     running.spawn(async move {

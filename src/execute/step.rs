@@ -14,10 +14,25 @@ use crate::ssh::{Exit, RunError};
 
 /// A script that ends so wants to be run again: what it waits for was on its last `@wait` line (EX_TEMPFAIL of sysexits.h).
 const TRY_AGAIN: u32 = 75;
+/// A script that ends so found that the machine has been restarted since this run began there.
+const RESTARTED: u32 = 76;
 /// How long a step may wait for things that others do: an apt that runs, an API server that starts, another hostler.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// How long a machine may be gone in the middle of a step: a restart takes a minute or two.
 const ABSENCE: Duration = Duration::from_secs(5 * 60);
+
+/// How a step ended that was not carried out.
+pub enum Unfinished {
+    Failed(Failure),
+    /// Its machine was restarted: what the plan was made from is not so any more.
+    PutOff,
+}
+
+impl From<Failure> for Unfinished {
+    fn from(failure: Failure) -> Unfinished {
+        Unfinished::Failed(failure)
+    }
+}
 
 pub struct Failure {
     pub reason: String,
@@ -39,7 +54,7 @@ struct Said {
     tail: Vec<String>,
 }
 
-pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Failure> {
+pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
     let inputs = run.inputs(step).await;
     let resolve = |input: &Input| match input {
         Input::Literal(value) => Some(value.clone()),
@@ -50,10 +65,10 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Failure> {
     let mut pause = Duration::from_millis(500);
     let mut lost_since: Option<Instant> = None;
     loop {
-        let script = step.action.script(&run.id, &step.id, &resolve).map_err(defect)?;
+        let script = step.action.script(&run.id, run.has_begun_on(&step.machine), &step.id, &resolve).map_err(defect)?;
         let limit = script.limit;
         let Some(link) = run.links.get(&step.machine) else {
-            return Err(Failure::new("there is no connection to it", "run again when it is reachable"));
+            return Err(Failure::new("there is no connection to it", "run again when it is reachable").into());
         };
         let mut said = Said::default();
         let result = match tokio::time::timeout(limit, once(run, step, script, &mut said)).await {
@@ -64,21 +79,27 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Failure> {
                 return Err(Failure::new(
                     format!("not done after {} minutes", limit.as_secs() / 60),
                     "look at the machine; run again to go on",
-                ));
+                )
+                .into());
             }
         };
         if let Ok(Exit::Status(status)) = result {
             run.events.send(Event::StepExited { step: step.id.clone(), status: i32::try_from(status).unwrap_or(-1) });
+            if status == RESTARTED {
+                return Err(Unfinished::PutOff);
+            }
+            run.begins_on(&step.machine);
         }
         match result {
-            Ok(Exit::Status(0)) => return keep_outputs(run, step, said).await,
+            Ok(Exit::Status(0)) => return Ok(keep_outputs(run, step, said).await?),
             Ok(Exit::Status(TRY_AGAIN)) => {
                 let what = said.wait.unwrap_or_else(|| "the machine to be ready".to_owned());
                 if begun.elapsed() > PATIENCE {
                     return Err(Failure::new(
                         format!("waited {} minutes for {what}", PATIENCE.as_secs() / 60),
                         "run again when it is there",
-                    ));
+                    )
+                    .into());
                 }
                 run.events.send(Event::StepWaiting { step: step.id.clone(), what, limit: PATIENCE });
             }
@@ -86,18 +107,20 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Failure> {
                 return Err(Failure::new(
                     explain(&said, &format!("its script ended with status {status}")),
                     "the run log has all it printed",
-                ));
+                )
+                .into());
             }
             Ok(Exit::Signal(signal)) => {
                 return Err(Failure::new(
                     explain(&said, &format!("its script was ended by signal {signal}")),
                     "the run log has all it printed",
-                ));
+                )
+                .into());
             }
             Err(RunError::Lost(why)) => {
                 let since = *lost_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > ABSENCE {
-                    return Err(Failure::new(format!("lost the connection: {why}"), "run again when the machine is back"));
+                    return Err(Failure::new(format!("lost the connection: {why}"), "run again when the machine is back").into());
                 }
                 run.events.send(Event::StepWaiting {
                     step: step.id.clone(),
@@ -106,10 +129,10 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Failure> {
                 });
                 link.forget().await;
             }
-            Err(error) => return Err(Failure::new(error.to_string(), error.hint())),
+            Err(error) => return Err(Failure::new(error.to_string(), error.hint()).into()),
         }
         sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(5));
+        pause = (pause * 2).min(Duration::from_secs(5).into());
     }
 }
 

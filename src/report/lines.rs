@@ -89,6 +89,10 @@ impl Lines {
                 let (subject, what) = named(step.as_str(), ended);
                 self.failed(subject, what, "failed", reason, hint)
             }
+            Event::StepPutOff { step } => {
+                let (subject, what) = named(step.as_str(), ended);
+                vec![self.line(subject, &[what, &self.paint.odd("put off: the machine was restarted, and is looked at again")])]
+            }
             Event::StepBlocked { step, by } => {
                 let blocked = self.paint.odd(&format!("not done, it needs {by}"));
                 let (subject, what) = named(step.as_str(), None);

@@ -126,6 +126,7 @@ fn lines(event: &Event) -> Vec<String> {
         Event::StepExited { step, status } => told(step.as_str(), format!("exit status {status}")),
         Event::StepFinished { step, took: time } => told(step.as_str(), took(*time)),
         Event::StepFailed { step, reason, hint } => failed(step.as_str(), "failed", reason, hint),
+        Event::StepPutOff { step } => told(step.as_str(), "put off: the machine was restarted".to_owned()),
         Event::StepBlocked { step, by } => told(step.as_str(), format!("blocked by {by}")),
         Event::Note { line } => vec![line.clone()],
         Event::Warning { line } => vec![format!("warning: {line}")],

@@ -53,6 +53,10 @@ impl Record {
                 self.end(now, step);
                 self.failed.insert(step.clone(), (reason.clone(), hint.clone()));
             }
+            Event::StepPutOff { step } => {
+                // Not done, unless it begins once more.
+                self.steps.shift_remove(step);
+            }
             Event::StepBlocked { step, by } => {
                 self.blocked.insert(step.clone(), by.clone());
             }

@@ -101,7 +101,7 @@ impl Running {
                     item.waiting = None;
                 }
             }
-            Event::StepFinished { step, .. } | Event::StepFailed { step, .. } => {
+            Event::StepFinished { step, .. } | Event::StepFailed { step, .. } | Event::StepPutOff { step } => {
                 let machine = self.owners.get(step).cloned();
                 self.ended(machine.as_ref());
                 return self.items.shift_remove(&Key::Step(step.clone()));

@@ -71,6 +71,8 @@ fn run() -> Vec<(u64, Event)> {
         (15_200, Event::StepExited { step: id("rainbowdash", "packages"), status: 0 }),
         (15_200, finished("rainbowdash", "packages", 6_200)),
         (16_400, finished("twilightsparkle", "images", 7_400)),
+        (16_450, started("rainbowdash", "programs", Stage::Programs, "nothing of hostler's is installed: send 17 programs")),
+        (16_460, Event::StepPutOff { step: id("rainbowdash", "programs") }),
         (16_500, started("twilightsparkle", "init", Stage::FirstControlPlane, "there is no cluster: kubeadm init")),
         (
             81_000,

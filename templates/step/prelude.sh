@@ -53,9 +53,20 @@ record() {
     mv -f "/etc/hostler/applied/.$1.hostler-new" "/etc/hostler/applied/$1"
 }
 
+{% if begun %}
+# This run has worked here before, and its mark is in memory alone: without it the machine has been restarted since, and may have lost what
+# was done. Once all has started it is looked at anew.
+started() { ! systemctl is-system-running | grep -Eqx 'initializing|starting'; }
+answers() { /opt/hostler/current/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes --request-timeout 5s get --raw /readyz; }
+if [ ! -e "/run/hostler/runs/$run" ]; then
+    (await 120 "its services to have started" started) || :
+    [ ! -e /etc/kubernetes/admin.conf ] || (await 90 "the API server to answer" answers) || :
+    exit 76
+fi
+{% endif %}
 # One run at a time works on a machine, and one script on a step. A lock is held by the living processes of a step, so it outlives
 # a lost connection and dies with a power failure; it is never broken.
-mkdir -p /run/hostler/steps
+mkdir -p /run/hostler/steps /run/hostler/runs
 chmod 700 /run/hostler
 # kubectl keeps what it learns of an API server in files that root's group may write, in root's home unless it is told.
 export KUBECACHEDIR=/run/hostler/kubectl
@@ -74,3 +85,4 @@ printf 'run=%s\nstep=%s\nsince=%s\n' "$run" "$step" "$(date +%s)" > "$lock"
 exec 9>> "$lock"
 flock -w 1 9 || temporary "the lock of $step"
 exec 8>&-
+: > "/run/hostler/runs/$run"

@@ -104,6 +104,7 @@ wait "$up" || { echo "up did not go on by itself" >&2; false; }
 seen "up, with a restart in it, took $(($(date +%s) - started)) s"
 another_boot "$boot"
 says "the machine to come back"
+says "put off: the machine was restarted, and is looked at again"
 ready 2
 empty
 seen "$(kubectl get node rainbowdash -o 'jsonpath="{.status.nodeInfo.kernelVersion}, {.status.nodeInfo.containerRuntimeVersion}, kubelet {.status.nodeInfo.kubeletVersion}"')"
