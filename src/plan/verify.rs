@@ -1,6 +1,6 @@
 //! What is looked at last: nodes Ready, names resolved, pods of all machines in reach of each other.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 
 use super::planner::Planner;
@@ -54,7 +54,10 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         planner.warn(None, "`cni: none`: nodes become Ready when you have installed a pod network; hostler does not verify it");
         return Ok(());
     }
-    let image = planner.manifest.image(Component::Hostler).context("the bundle has no image of hostler, which probes a cluster")?;
+    // Every bundle of a cluster has it; machines can be prepared without.
+    let Some(image) = planner.manifest.image(Component::Hostler) else {
+        return Ok(());
+    };
     let manifest = template::render("kubernetes/probe.yaml", json!({ "nodes": nodes, "image": image.reference }))?;
     // CoreDNS begins on the first machine, and would die with it.
     let spread_dns = nodes.len() > 1 && planner.restore.is_none() && planner.machines().any(|(name, _)| will_join(planner, name));
