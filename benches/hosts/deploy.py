@@ -11,6 +11,6 @@ server.shell(commands=["[ $(wc -l < /proc/swaps) -le 1 ] || swapoff -a"])
 files.replace(path="/etc/fstab", text=r"^\([^#].*[[:space:]]swap[[:space:]].*\)", replace=r"# \1")
 files.block(path="/etc/hosts", content=host.data.hosts_lines, marker="# hostler {mark}", begin="begin", end="end")
 server.hostname(hostname=host.name)
-for path in ("/etc/containerd/config.toml", "/etc/systemd/system/containerd.service", "/etc/crictl.yaml"):
+for path in ("/etc/containerd/config.toml", "/etc/systemd/system/containerd.service", "/etc/crictl.yaml", "/etc/tmpfiles.d/hostler-cni.conf"):
     files.put(src=host.data.files + path, dest=path, mode="644", user="root", group="root")
 systemd.service(service="containerd.service", running=None, enabled=True)
