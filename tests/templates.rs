@@ -297,6 +297,39 @@ fn a_step_finds_that_its_machine_was_restarted() {
     assert_eq!(run(false), (Some(0), "done\n".to_owned()));
 }
 
+#[test]
+fn programs_that_are_right_are_on_record_however_they_came() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().display().to_string();
+    for made in ["opt/hostler/store", "run", "etc/hostler", "usr/local/bin"] {
+        fs::create_dir_all(folder.path().join(made)).expect("a folder");
+    }
+    let sums = ["sent now", "sent before", "cut"].map(|text| hostler::action::script::sha256(text.as_bytes()));
+    let [sent, before, cut] = &sums;
+    for (sum, text) in [(before, "sent before"), (cut, "cu")] {
+        fs::write(folder.path().join("opt/hostler/store").join(sum), text).expect("a file");
+    }
+    let step = StepId::new(&MachineName::new("rainbowdash").expect("a name"), "programs");
+    let context = serde_json::json!({ "run": "r1", "step": step, "begun": false });
+    let program = |path: &str, sum: &str| serde_json::json!({ "path": path, "sha256": sum, "size": 8 });
+    let programs = [program("bin/kubelet", sent), program("bin/kubeadm", before), program("bin/crictl", cut)];
+    let script = render("step/prelude.sh", context).expect("the template fits")
+        + &render("machine/programs.sh", serde_json::json!({ "set": "s1", "programs": programs, "payload": [program("", sent)] }))
+            .expect("it fits");
+    let places = ["/etc/", "/run/", "/opt/hostler", "/usr/local/bin/"];
+    let script = places.iter().fold(script, |text, place| text.replace(place, &format!("{root}{place}")));
+    let mut child = Command::new("dash").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.as_mut().expect("dash; apt-get install dash");
+    child.stdin.take().expect("it is piped").write_all(b"sent now").expect("it reads");
+    assert!(child.wait().expect("it ends").success());
+    let recorded = fs::read_to_string(folder.path().join("opt/hostler/verified")).expect("the record");
+    let mut recorded: Vec<&str> = recorded.lines().filter_map(|line| line.split(' ').next()).collect();
+    let mut right = vec![sent.as_str(), before.as_str()];
+    recorded.sort_unstable();
+    right.sort_unstable();
+    assert_eq!(recorded, right);
+}
+
 /// A machine made of a folder, on which `kubeadm` is the script given, runs join.sh: its status, what it said, and the marks it left.
 fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String, Vec<String>) {
     let folder = tempfile::tempdir().expect("a folder");
