@@ -379,8 +379,9 @@ about_runs() {
 }
 
 about_images() {
-    # REF TYPE DIGEST SIZE PLATFORMS LABELS; a size is two words, but comes after what is wanted.
-    ctr --timeout 3s --namespace k8s.io images ls 2> /dev/null | awk '
+    # REF TYPE DIGEST SIZE PLATFORMS LABELS; a size is two words, but comes after what is wanted. A machine that is very busy takes seconds, and
+    # what is not told would be sent again.
+    ctr --timeout 20s --namespace k8s.io images ls 2> /dev/null | awk '
         $3 ~ /^sha256:/ { print "image\t" $1 "\t" $3 "\t" ($0 ~ /io\.cri-containerd\.pinned=pinned/ ? "pinned" : "") }'
 }
 

@@ -14,8 +14,8 @@ use crate::inventory::MachineName;
 use crate::ssh::{Exit, RunError};
 use crate::template;
 
-/// How long a machine may take to tell its facts. A loaded one needs a second.
-const LIMIT: Duration = Duration::from_secs(60);
+/// How long a machine may take to tell its facts. A loaded one needs a second; a slow one that has to read all of its programs, a minute.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// What every linked machine is like now. A machine that does not tell is [`Observation::Unreachable`].
 ///
