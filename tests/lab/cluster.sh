@@ -30,7 +30,7 @@ empty
 [ $(($(date +%s) - started)) -le 10 ]
 
 row "a sysctl undone is mended, and a probe that a power cut left is no hindrance"
-kubectl create namespace hostler-probe > /dev/null
+wait_for 60 "the last probe to be gone" kubectl create namespace hostler-probe > /dev/null 2>&1
 on rainbowdash sysctl -qw net.ipv4.ip_forward=0
 mends "rainbowdash: net.ipv4.ip_forward is 0"
 

@@ -115,6 +115,7 @@ wait_for 300 "the film in the library" in_library "Cut.mkv"
 run 0 lab on rainbowdash
 wait_for 60 "the end of its way" settled 4 1
 nothing_left
+becomes_ready 2
 empty
 
 row "without \`transcode\` the workload goes, and no film"
