@@ -88,7 +88,10 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
             if status == RESTARTED {
                 return Err(Unfinished::PutOff);
             }
-            run.begins_on(&step.machine);
+            // One that ended otherwise may not have come as far as its mark.
+            if status == 0 {
+                run.begins_on(&step.machine);
+            }
         }
         match result {
             Ok(Exit::Status(0)) => return Ok(keep_outputs(run, step, said).await?),
@@ -132,7 +135,7 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
             Err(error) => return Err(Failure::new(error.to_string(), error.hint()).into()),
         }
         sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(5).into());
+        pause = (pause * 2).min(Duration::from_secs(5));
     }
 }
 

@@ -24,11 +24,15 @@ async fn harmed(session: &Session, script: &str, payload: Vec<Part>, harm: impl 
     limited(session.run(script, payload, |_| {}, line)).await
 }
 
+/// Lasts as long as the sshd that it came by, and no longer: nothing is left of a test.
+const LASTING: &str = "while kill -0 $PPID 2>/dev/null; do sleep 0.2; done";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_sshd_killed_in_mid_run_is_a_lost_connection() {
     let sshd = Sshd::start();
     let session = connect(&sshd.target(), &strict()).await;
-    let error = harmed(&session, "echo begun; sleep 600", Vec::new(), || signal(&sshd.children(), Signal::SIGKILL)).await.unwrap_err();
+    let error =
+        harmed(&session, &format!("echo begun; {LASTING}"), Vec::new(), || signal(&sshd.children(), Signal::SIGKILL)).await.unwrap_err();
     assert!(matches!(error, RunError::Lost(_)), "{error}");
     assert!(error.to_string().starts_with("lost the connection: "), "{error}");
     let begun = Instant::now();
@@ -48,7 +52,7 @@ async fn an_sshd_killed_in_mid_upload_is_a_lost_connection() {
     let sshd = Sshd::start();
     let session = connect(&sshd.target(), &strict()).await;
     let payload = vec![Part::Bytes(vec![0; 200 << 20])];
-    let script = "head -c 1000000 >/dev/null; echo begun; sleep 600";
+    let script = &format!("head -c 1000000 >/dev/null; echo begun; {LASTING}");
     let error = harmed(&session, script, payload, || signal(&sshd.children(), Signal::SIGKILL)).await.unwrap_err();
     assert!(matches!(error, RunError::Lost(_)), "{error}");
 }
@@ -67,7 +71,8 @@ async fn a_frozen_machine_is_noticed_while_it_is_waited_for() {
     let access = impatient(Limits { keepalive: Duration::from_millis(500), ..Limits::default() });
     let session = connect(&sshd.target(), &access).await;
     let begun = Instant::now();
-    let error = harmed(&session, "echo begun; sleep 600", Vec::new(), || signal(&sshd.children(), Signal::SIGSTOP)).await.unwrap_err();
+    let error =
+        harmed(&session, &format!("echo begun; {LASTING}"), Vec::new(), || signal(&sshd.children(), Signal::SIGSTOP)).await.unwrap_err();
     assert!(matches!(&error, RunError::Lost(why) if why.contains("no sign of life")), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
