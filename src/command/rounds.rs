@@ -187,6 +187,8 @@ pub async fn carry_out(order: &Order, common: &Common, from_source: bool, report
         }
         done.refusals.clone_from(&plan.refusals);
         if plan.steps.is_empty() {
+            // What was put off is not needed any more, or refused.
+            outcome.put_off.clear();
             break;
         }
         if unapproved {
