@@ -276,16 +276,22 @@ fn nothing_is_wiped_where_somebody_mounted_something() {
     }
 }
 
+/// The script of a step whose machine is the folder `root`: the prelude, and `body`.
+fn on_a_folder(root: &str, step: &str, begun: bool, body: &str) -> String {
+    let step = StepId::new(&MachineName::new("rainbowdash").expect("a name"), step);
+    let prelude = render("step/prelude.sh", serde_json::json!({ "run": "r1", "step": step, "begun": begun }));
+    let script = prelude.expect("the template fits") + body;
+    let places = ["/etc/", "/run/", "/var/lib/", "/opt/hostler", "/usr/local/bin/"];
+    places.iter().fold(script, |text, place| text.replace(place, &format!("{root}{place}")))
+}
+
 #[test]
 fn a_step_finds_that_its_machine_was_restarted() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().display().to_string();
     fs::create_dir(folder.path().join("run")).expect("a folder");
-    let step = StepId::new(&MachineName::new("rainbowdash").expect("a name"), "images-node");
     let run = |begun: bool| {
-        let context = serde_json::json!({ "run": "r1", "step": step, "begun": begun });
-        let script = render("step/prelude.sh", context).expect("the template fits") + "echo done";
-        let script = ["/etc/", "/run/", "/opt/hostler/"].iter().fold(script, |text, place| text.replace(place, &format!("{root}{place}")));
+        let script = on_a_folder(&root, "images-node", begun, "echo done");
         let output = Command::new("dash").args(["-c", &script]).output().expect("dash; apt-get install dash");
         (output.status.code(), text(&output))
     };
@@ -309,15 +315,10 @@ fn programs_that_are_right_are_on_record_however_they_came() {
     for (sum, text) in [(before, "sent before"), (cut, "cu")] {
         fs::write(folder.path().join("opt/hostler/store").join(sum), text).expect("a file");
     }
-    let step = StepId::new(&MachineName::new("rainbowdash").expect("a name"), "programs");
-    let context = serde_json::json!({ "run": "r1", "step": step, "begun": false });
     let program = |path: &str, sum: &str| serde_json::json!({ "path": path, "sha256": sum, "size": 8 });
     let programs = [program("bin/kubelet", sent), program("bin/kubeadm", before), program("bin/crictl", cut)];
-    let script = render("step/prelude.sh", context).expect("the template fits")
-        + &render("machine/programs.sh", serde_json::json!({ "set": "s1", "programs": programs, "payload": [program("", sent)] }))
-            .expect("it fits");
-    let places = ["/etc/", "/run/", "/opt/hostler", "/usr/local/bin/"];
-    let script = places.iter().fold(script, |text, place| text.replace(place, &format!("{root}{place}")));
+    let context = serde_json::json!({ "set": "s1", "programs": programs, "payload": [program("", sent)] });
+    let script = on_a_folder(&root, "programs", false, &render("machine/programs.sh", context).expect("the template fits"));
     let mut child = Command::new("dash").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.as_mut().expect("dash; apt-get install dash");
     child.stdin.take().expect("it is piped").write_all(b"sent now").expect("it reads");
@@ -352,15 +353,10 @@ fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String,
     }
     fs::create_dir_all(folder.path().join("var/lib/kubelet")).expect("a folder");
     fs::write(folder.path().join("var/lib/kubelet/config.yaml"), "kind: KubeletConfiguration").expect("a file");
-    let step = StepId::new(&MachineName::new("rainbowdash").expect("a name"), "join");
-    let prelude = render("step/prelude.sh", serde_json::json!({ "run": "r1", "step": step, "begun": false })).expect("the template fits");
     let config = "kind: JoinConfiguration\n";
     let sum = hostler::action::script::sha256(config.as_bytes());
     let context = serde_json::json!({ "config": { "size": config.len(), "sha256": sum }, "again": again, "pki": null, "record": [] });
-    let mut script = prelude + &render("kubernetes/join.sh", context).expect("the template fits");
-    for place in ["/etc/", "/run/", "/var/lib/", "/opt/hostler/"] {
-        script = script.replace(place, &format!("{root}{place}"));
-    }
+    let script = on_a_folder(&root, "join", false, &render("kubernetes/join.sh", context).expect("the template fits"));
     let mut child = Command::new("dash")
         .args(["-c", &script])
         .stdin(Stdio::piped())

@@ -196,8 +196,7 @@ pub async fn carry_out(order: &Order, common: &Common, from_source: bool, report
             approved.extend(plan.steps.iter().map(|step| step.id.clone()));
         }
         let this = execute(&run, &plan).await;
-        let restarted = !this.put_off.is_empty();
-        let ended = this.done.is_empty() && !restarted || !this.failed.is_empty();
+        let ended = !this.failed.is_empty() || this.done.is_empty() && this.put_off.is_empty();
         // What has not left yet has to leave still.
         let leaves = plan.steps.iter().any(|step| step.stage == Stage::Leave && this.put_off.contains(&step.id));
         done.steps.extend(plan.steps);
@@ -213,7 +212,7 @@ pub async fn carry_out(order: &Order, common: &Common, from_source: bool, report
         }
         seen = gather::gather(&run.links, &question(&inventory)?, &reporter.events()).await?;
     }
-    if order.kubeconfig && outcome.failed.is_empty() && outcome.put_off.is_empty() && done.refusals.is_empty() {
+    if order.kubeconfig && outcome.is_whole() && done.refusals.is_empty() {
         if let Some(cluster) = clusters(&seen).next() {
             reporter.result(&nodes(&inventory, cluster)).await;
         }
@@ -232,11 +231,7 @@ fn status(outcome: &Outcome, done: &Plan, goal: &Goal, seen: &BTreeMap<MachineNa
     let dead = |name: &MachineName| matches!(goal, Goal::Remove { machine, dead: true, .. } if machine == name);
     let unreachable = seen.iter().any(|(name, observation)| matches!(observation, Observation::Unreachable(_)) && !dead(name));
     ExitStatus::highest([
-        if outcome.failed.is_empty() && outcome.blocked.is_empty() && outcome.put_off.is_empty() {
-            ExitStatus::Done
-        } else {
-            ExitStatus::Failed
-        },
+        if outcome.is_whole() { ExitStatus::Done } else { ExitStatus::Failed },
         if done.refusals.is_empty() { ExitStatus::Done } else { ExitStatus::Refused },
         if unreachable { ExitStatus::Unreachable } else { ExitStatus::Done },
     ])

@@ -36,6 +36,13 @@ pub struct Outcome {
     pub put_off: BTreeSet<StepId>,
 }
 
+impl Outcome {
+    /// Whether every step that was to be done is done.
+    pub fn is_whole(&self) -> bool {
+        self.failed.is_empty() && self.blocked.is_empty() && self.put_off.is_empty()
+    }
+}
+
 /// What the steps of a run share.
 pub struct Run {
     /// Names the run on machines, in their locks and in the log.
@@ -63,14 +70,6 @@ impl Run {
 
     fn begun(&self) -> MutexGuard<'_, BTreeSet<MachineName>> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn has_begun_on(&self, machine: &MachineName) -> bool {
-        self.begun().contains(machine)
-    }
-
-    fn begins_on(&self, machine: &MachineName) {
-        self.begun().insert(machine.clone());
     }
 
     /// Outputs that `step` refers to and that are there.
@@ -137,9 +136,9 @@ pub async fn execute(run: &Arc<Run>, plan: &Plan) -> Outcome {
                 run.events.send(Event::StepPutOff { step: id.clone() });
                 outcome.put_off.insert(id);
             }
-            Err(step::Unfinished::Failed(failure)) => {
-                let reason = run.redactor.redact(&failure.reason);
-                run.events.send(Event::StepFailed { step: id.clone(), reason: reason.clone(), hint: failure.hint });
+            Err(step::Unfinished::Failed { reason, hint }) => {
+                let reason = run.redactor.redact(&reason);
+                run.events.send(Event::StepFailed { step: id.clone(), reason: reason.clone(), hint });
                 outcome.failed.insert(id, reason);
             }
         }

@@ -23,26 +23,16 @@ const ABSENCE: Duration = Duration::from_secs(5 * 60);
 
 /// How a step ended that was not carried out.
 pub enum Unfinished {
-    Failed(Failure),
+    Failed {
+        reason: String,
+        hint: String,
+    },
     /// Its machine was restarted: what the plan was made from is not so any more.
     PutOff,
 }
 
-impl From<Failure> for Unfinished {
-    fn from(failure: Failure) -> Unfinished {
-        Unfinished::Failed(failure)
-    }
-}
-
-pub struct Failure {
-    pub reason: String,
-    pub hint: String,
-}
-
-impl Failure {
-    fn new(reason: impl Into<String>, hint: impl Into<String>) -> Failure {
-        Failure { reason: reason.into(), hint: hint.into() }
-    }
+fn failed(reason: impl Into<String>, hint: impl Into<String>) -> Unfinished {
+    Unfinished::Failed { reason: reason.into(), hint: hint.into() }
 }
 
 /// What a script said while it ran.
@@ -60,15 +50,17 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
         Input::Literal(value) => Some(value.clone()),
         Input::Output { step, name } => inputs.get(&(step.clone(), (*name).to_owned())).cloned(),
     };
-    let defect = |error: anyhow::Error| Failure::new(format!("{error:#}"), "this is a defect of hostler: please report it");
+    let defect = |error: anyhow::Error| failed(format!("{error:#}"), "this is a defect of hostler: please report it");
     let begun = Instant::now();
     let mut pause = Duration::from_millis(500);
     let mut lost_since: Option<Instant> = None;
     loop {
-        let script = step.action.script(&run.id, run.has_begun_on(&step.machine), &step.id, &resolve).map_err(defect)?;
+        // Not while the lock is held that all steps share.
+        let worked_here = run.begun().contains(&step.machine);
+        let script = step.action.script(&run.id, worked_here, &step.id, &resolve).map_err(defect)?;
         let limit = script.limit;
         let Some(link) = run.links.get(&step.machine) else {
-            return Err(Failure::new("there is no connection to it", "run again when it is reachable").into());
+            return Err(failed("there is no connection to it", "run again when it is reachable"));
         };
         let mut said = Said::default();
         let result = match tokio::time::timeout(limit, once(run, step, script, &mut said)).await {
@@ -76,11 +68,7 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
             Err(_) => {
                 // The script may go on there and keeps its lock; another connection leaves it alone.
                 link.forget().await;
-                return Err(Failure::new(
-                    format!("not done after {} minutes", limit.as_secs() / 60),
-                    "look at the machine; run again to go on",
-                )
-                .into());
+                return Err(failed(format!("not done after {} minutes", limit.as_secs() / 60), "look at the machine; run again to go on"));
             }
         };
         if let Ok(Exit::Status(status)) = result {
@@ -90,40 +78,28 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
             }
             // One that ended otherwise may not have come as far as its mark.
             if status == 0 {
-                run.begins_on(&step.machine);
+                run.begun().insert(step.machine.clone());
             }
         }
         match result {
-            Ok(Exit::Status(0)) => return Ok(keep_outputs(run, step, said).await?),
+            Ok(Exit::Status(0)) => return keep_outputs(run, step, said).await,
             Ok(Exit::Status(TRY_AGAIN)) => {
                 let what = said.wait.unwrap_or_else(|| "the machine to be ready".to_owned());
                 if begun.elapsed() > PATIENCE {
-                    return Err(Failure::new(
-                        format!("waited {} minutes for {what}", PATIENCE.as_secs() / 60),
-                        "run again when it is there",
-                    )
-                    .into());
+                    return Err(failed(format!("waited {} minutes for {what}", PATIENCE.as_secs() / 60), "run again when it is there"));
                 }
                 run.events.send(Event::StepWaiting { step: step.id.clone(), what, limit: PATIENCE });
             }
             Ok(Exit::Status(status)) => {
-                return Err(Failure::new(
-                    explain(&said, &format!("its script ended with status {status}")),
-                    "the run log has all it printed",
-                )
-                .into());
+                return Err(failed(explain(&said, &format!("its script ended with status {status}")), "the run log has all it printed"));
             }
             Ok(Exit::Signal(signal)) => {
-                return Err(Failure::new(
-                    explain(&said, &format!("its script was ended by signal {signal}")),
-                    "the run log has all it printed",
-                )
-                .into());
+                return Err(failed(explain(&said, &format!("its script was ended by signal {signal}")), "the run log has all it printed"));
             }
             Err(RunError::Lost(why)) => {
                 let since = *lost_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > ABSENCE {
-                    return Err(Failure::new(format!("lost the connection: {why}"), "run again when the machine is back").into());
+                    return Err(failed(format!("lost the connection: {why}"), "run again when the machine is back"));
                 }
                 run.events.send(Event::StepWaiting {
                     step: step.id.clone(),
@@ -132,7 +108,7 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
                 });
                 link.forget().await;
             }
-            Err(error) => return Err(Failure::new(error.to_string(), error.hint()).into()),
+            Err(error) => return Err(failed(error.to_string(), error.hint())),
         }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
@@ -183,13 +159,10 @@ fn explain(said: &Said, otherwise: &str) -> String {
 }
 
 /// Keeps what the step hands on. What is secret is known to the redactor before anything else can see it.
-async fn keep_outputs(run: &Run, step: &Step, mut said: Said) -> Result<(), Failure> {
+async fn keep_outputs(run: &Run, step: &Step, mut said: Said) -> Result<(), Unfinished> {
     for output in step.action.outputs() {
         let Some(value) = said.outputs.remove(output.name) else {
-            return Err(Failure::new(
-                format!("its script did not tell its {}", output.name),
-                "this is a defect of hostler: please report it",
-            ));
+            return Err(failed(format!("its script did not tell its {}", output.name), "this is a defect of hostler: please report it"));
         };
         if output.secret {
             run.redactor.add(&value);

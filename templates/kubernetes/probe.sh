@@ -2,8 +2,10 @@
 # the nodes are Ready, so that each begins as soon as its machine has a network.
 cleanup() { kubectl delete namespace hostler-probe --ignore-not-found --wait=false > /dev/null 2>&1 || true; }
 gone() { [ -z "$(kubectl get namespace hostler-probe --ignore-not-found --output name || echo unknown)" ]; }
-gone || cleanup
-await 120 "the probe of an earlier run to go" gone
+gone || {
+    cleanup
+    await 120 "the probe of an earlier run to go" gone
+}
 for node in {{ nodes | words }}; do
     await 60 "node $node to register" kubectl get node "$node"
 done

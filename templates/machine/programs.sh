@@ -4,20 +4,17 @@ root=/opt/hostler
 set={{ set | quote }}
 mkdir -p "$root/store" "$root/sets"
 # What was verified on arrival, now or in an earlier run: name, inode, size and time of change.
-cat "$root/verified" > "$root/verified.hostler-begun" 2> /dev/null || :
+cut -d ' ' -f 1-4 "$root/verified" > "$root/verified.hostler-begun" 2> /dev/null || :
 {% for file in payload %}
 take "$root/store/{{ file.sha256 }}" 755 {{ file.size }} {{ file.sha256 }}
 stat -c '{{ file.sha256 }} %i %s %.9Y' "$root/store/{{ file.sha256 }}" >> "$root/verified.hostler-begun"
 {% endfor %}
 # What a restart took off the record is looked at once, here, rather than at each look from now on.
-stat -c '%i %s %.9Y %n' "$root/store"/* | sed "s|$root/store/||" |
-    awk -v begun="$root/verified.hostler-begun" '
-        BEGIN { while ((getline < begun) > 0) verified[$1 " " $2 " " $3 " " $4] = 1 }
-        !(($4 " " $1 " " $2 " " $3) in verified) { print $4, $1, $2, $3 }
-    ' > "$root/verified.hostler-doubted"
-while read -r name inode size time; do
-    [ "$(sha256sum < "$root/store/$name")" != "$name  -" ] || printf '%s %s %s %s\n' "$name" "$inode" "$size" "$time" >> "$root/verified.hostler-begun"
-done < "$root/verified.hostler-doubted"
+stat -c '%n %i %s %.9Y' "$root/store"/* | sed "s|^$root/store/||" | { grep -vxF -f "$root/verified.hostler-begun" || :; } |
+    while read -r name known; do
+        [ "$(sha256sum < "$root/store/$name")" != "$name  -" ] || echo "$name $known"
+    done > "$root/verified.hostler-doubted"
+cat "$root/verified.hostler-doubted" >> "$root/verified.hostler-begun"
 rm -f "$root/verified.hostler-doubted"
 rm -rf "$root/sets/$set.hostler-new"
 mkdir -p "$root/sets/$set.hostler-new/bin" "$root/sets/$set.hostler-new/cni"
