@@ -83,3 +83,9 @@ traces() {
         "$kind" | LC_ALL=C env --unset HOSTLER_LAB sort | env --unset HOSTLER_LAB sed "s|^|$kind: |"
     done
 }
+
+# differences BEFORE AFTER: what is more or less than before, a line each; fails when there is any. A lock that systemd-nspawn left when the
+# computer lost its power is nobody's: the next machine on that loop device takes it over, and removes it.
+differences() {
+    ! diff "$1" "$2" | grep '^[<>]' | grep --invert-match '^< folders: /run/systemd/nspawn/locks/'
+}

@@ -42,7 +42,7 @@ for after in 1 4 9; do
     run 0 lab down
     wait_for 10 "ended processes to be collected" all_collected
     traces > "$work/after"
-    diff "$work/before" "$work/after"
+    differences "$work/before" "$work/after"
 done
 
 row "two machines, one of them with a kernel, cgroup v2, swap and modules of its own"
@@ -212,5 +212,5 @@ row "down leaves nothing"
 run 0 lab down
 wait_for 10 "ended processes to be collected" all_collected
 traces > "$work/after"
-diff "$work/before" "$work/after"
+differences "$work/before" "$work/after"
 printf '%d rows passed\n' "$rows"
