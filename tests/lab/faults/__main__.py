@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """faults HOSTLER [SEED] [COUNT] [CONTROL_PLANES] [WORKERS]: faults at random moments of `up`, `add` and `rebuild`, on the lab's real machines.
+faults HOSTLER files [CONTROL_PLANES] [WORKERS]: every file that hostler and kubeadm put on a machine cut in half, one after the other.
 
 As root; it draws rounds from SEED until at least COUNT faults (10) were injected. A round makes machines new or harms them, runs a verb,
 and injects faults as its steps begin. Then `up`, or the way out that hostler names, is run until there is nothing left to do, and the
@@ -57,26 +58,26 @@ def mark(lab):
 
 
 def campaign(hostler, seed, count, planes, workers, work):
+    """`seed`: or `files`, which no count ends."""
     lab = Lab(hostler, planes, workers)
     keep = bool(os.environ.get("KEEP"))
     if not (keep and lab.is_up()):
         lab.up()
     record = Path(os.environ["RECORD"]) if "RECORD" in os.environ else work / "record"
     before = table.read(record)
-    scene = Scene(lab, work)
+    # That nothing that is installed is left out.
+    scene = Scene(lab, work, "snapshots: {to: /var/backups/hostler}\n" if seed == "files" else "")
     secrets = Secrets()
     wrong = 0
     try:
         cluster(lab, scene)
         kept = mark(lab)
-        injected = number = 0
-        while injected < count:
-            number += 1
-            # Each round is its own: it can be drawn again alone.
+        injected = 0
+        each = rounds.every_file(lab) if seed == "files" else rounds.from_seed(seed, lab, before, count)
+        for number, round_ in enumerate(each, 1):
             name = f"{seed}.{number}"
-            round_ = rounds.draw(name, lab, table.counts(before))
             planned = ", ".join(f"{trigger.fault.kind} on {trigger.fault.machine}" for trigger in round_.triggers)
-            say(f"round {name}: {' '.join(round_.words)}; new: {', '.join(map(str, round_.new)) or 'none'}; {planned}")
+            say(f"round {name}: {' '.join(round_.words)}; new: {', '.join(map(str, round_.new)) or 'none'}; {planned}".rstrip("; "))
             result = rounds.play(round_, scene, kept)
             result |= {"round": name, "planes": planes}
             secrets.learn(lab)
@@ -120,7 +121,11 @@ def main():
         sys.exit(__doc__)
     hostler = Path(sys.argv[1]).resolve()
     seed = sys.argv[2] if len(sys.argv) > 2 else str(time.time_ns() % 100000)
-    count, planes, workers = (int(sys.argv[place]) if len(sys.argv) > place else default for place, default in ((3, 10), (4, 1), (5, 3)))
+    given = [int(word) for word in sys.argv[3:]]
+    if seed == "files":
+        given.insert(0, 0)
+    defaults = [10, 1, 3]
+    count, planes, workers = given + defaults[len(given) :]
     say(f"seed {seed}")
     with tempfile.TemporaryDirectory(prefix="hostler-faults-") as work:
         wrong = campaign(hostler, seed, count, planes, workers, Path(work))

@@ -42,6 +42,10 @@ class Fault:
         """What hostler should have said when `verb` was disturbed, and did not; else None."""
         return None
 
+    def left(self):
+        """What of it is still there once hostler says that there is nothing to do, though it should be mended; else None."""
+        return None
+
     def __str__(self):
         at = f" on {self.machine}" if self.machine else ""
         return f"{self.kind}{at}{f' ({self.detail})' if self.detail else ''}"

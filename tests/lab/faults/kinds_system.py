@@ -184,9 +184,10 @@ class KubeletFlag(Fault):
 # What hostler puts on a machine, as `find` takes it.
 INSTALLED = r"""
 {
-    find /opt/hostler/store /opt/hostler/current/bin/ /opt/hostler/current/cni/ /opt/hostler/verified /etc/containerd /etc/hostler \
+    find /opt/hostler/current/bin/ /opt/hostler/current/cni/ /opt/hostler/verified /etc/containerd /etc/hostler \
         /usr/local/lib/hostler -type f
-    ls /etc/crictl.yaml /etc/modules-load.d/hostler.conf /etc/sysctl.d/90-hostler.conf /etc/hosts /etc/hostname /var/lib/kubelet/config.yaml \
+    ls /etc/crictl.yaml /etc/tmpfiles.d/hostler-cni.conf /etc/modules-load.d/hostler.conf /etc/sysctl.d/90-hostler.conf /etc/hosts \
+        /etc/hostname /var/lib/kubelet/config.yaml \
         /etc/systemd/system/containerd.service /etc/systemd/system/kubelet.service /etc/systemd/system/kubelet.service.d/10-kubeadm.conf \
         /etc/systemd/system/hostler-*
 } 2> /dev/null | grep -v hostler-new | sort -u"""
@@ -195,9 +196,16 @@ KUBEADM = r"""
 find /etc/kubernetes /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/pki/kubelet.crt -type f ! -name '*.old' ! -path '*/tmp/*' \
     2> /dev/null | sort"""
 
+# Programs that run can't be written to, so the half is another file; a program has a name in the store as well.
+CUT = r'''
+head -c "$(($(stat -c %s "$1") / 2))" "$1" > "$1.half"
+chmod --reference="$1" "$1.half"
+find /opt/hostler/store ! -path "$1" -samefile "$1" -exec ln -f "$1.half" {} \; 2> /dev/null
+mv -f "$1.half" "$1"'''
+
 
 class HalfWritten(Fault):
-    """A file as a power failure may leave it: its first half."""
+    """A file as a power failure may leave it: its first half. `path`: which, else one that was not drawn so often."""
 
     kind = "half-written file"
     weight = 6
@@ -206,21 +214,35 @@ class HalfWritten(Fault):
     # Of all rounds of a campaign: path -> how often.
     seen = {}
 
+    def __init__(self, machine, chance, path=None):
+        super().__init__(machine, chance)
+        self.path = path
+        self.half = None
+
+    @classmethod
+    def paths(cls, machine):
+        """All that are there now, longer than a byte."""
+        return machine.sh(f'for path in $({cls.listed}); do [ "$(stat -c %s "$path")" -lt 2 ] || echo "$path"; done').split()
+
     def inject(self, scene):
-        paths = self.machine.sh(self.listed).split()
+        paths = [self.path] if self.path else self.paths(self.machine)
         if not paths:
             raise Failed("nothing is installed yet")
-        short = [self.name_of(path) for path in paths]
-        fewest = min(self.seen.get(name, 0) for name in short)
-        path, name = self.chance.choice([pair for pair in zip(paths, short) if self.seen.get(pair[1], 0) == fewest])
-        HalfWritten.seen[name] = self.seen.get(name, 0) + 1
-        self.detail = name
-        # Under another inode: programs that run can't be written to.
-        self.machine.sh('head -c "$(($(stat -c %s "$1") / 2))" "$1" > "$1.half"; chmod --reference="$1" "$1.half"; mv "$1.half" "$1"', arguments=[path])
+        fewest = min(self.seen.get(path, 0) for path in paths)
+        self.path = self.chance.choice([path for path in paths if self.seen.get(path, 0) == fewest])
+        HalfWritten.seen[self.path] = self.seen.get(self.path, 0) + 1
+        self.detail = self.path
+        self.machine.sh(CUT, arguments=[self.path])
+        self.half = self.sum()
 
-    @staticmethod
-    def name_of(path):
-        return "/opt/hostler/store/..." if path.startswith("/opt/hostler/store/") else path
+    def sum(self):
+        return self.machine.sh('[ ! -e "$1" ] || sha256sum < "$1"', arguments=[self.path])
+
+    def left(self):
+        # What is not in that list of what was verified is hashed again.
+        if self.path == "/opt/hostler/verified" or not self.half or self.sum() != self.half:
+            return None
+        return f"{self.path} of {self.machine} is still half of itself"
 
 
 class HalfWrittenByKubeadm(HalfWritten):

@@ -7,6 +7,7 @@ import kinds_hostler
 import kinds_leftover
 import kinds_link
 import kinds_system
+import table
 from machine import Failed
 from scene import AGAIN, BROKEN, BY_ITSELF, WAY_OUT, Trigger, in_trouble
 
@@ -71,6 +72,29 @@ class Round:
 
     def __init__(self, name, words, new=(), before=(), triggers=(), plain=True):
         self.name, self.words, self.new, self.before, self.triggers, self.plain = name, words, list(new), list(before), list(triggers), plain
+
+
+def every_file(lab):
+    """Each file that hostler or kubeadm put on a machine, once for each kind of machine that has it, cut in half: a round each."""
+    ours, kubeadms = kinds_system.HalfWritten, kinds_system.HalfWrittenByKubeadm
+    done = set()
+    for machine in [*lab.workers[:1], *lab.control_planes[-1:]]:
+        # What is the same on every machine is cut on the first.
+        found = [(ours, path) for path in ours.paths(machine) if path not in done]
+        done.update(path for _, path in found)
+        if not machine.control_plane or lab.planes > 2:
+            found += [(kubeadms, path) for path in kubeadms.paths(machine)]
+        for kind, path in found:
+            yield Round("mend", ["up"], before=[kind(machine, random.Random(0), path)])
+
+
+def from_seed(seed, lab, done, count):
+    """Rounds until so many faults were injected. `done`: results of earlier rounds, to which the caller adds these."""
+    number, last = 0, len(done)
+    while sum(len(result["faults"]) for result in done[last:]) < count:
+        number += 1
+        # Each round is its own: it can be drawn again alone.
+        yield draw(f"{seed}.{number}", lab, table.counts(done))
 
 
 def draw(seed, lab, done):
@@ -158,6 +182,10 @@ def play(round_, scene, mark):
         troubles = scene.calm()
         if troubles:
             raise Failed("; ".join(troubles))
+        for fault, _ in faults:
+            left = fault.left()
+            if left:
+                raise Failed(left)
         if mark and round_.name != "whole":
             value = lab.kubectl("get", "configmap", "campaign", "-o", "jsonpath={.data.mark}", check=False)
             if value != mark:

@@ -39,10 +39,11 @@ class Trigger:
 
 
 class Scene:
-    """The lab, the inventory of the campaign, and the verb that runs."""
+    """The lab, the inventory of the campaign, and the verb that runs. `more`: what the inventory has besides the lab's own."""
 
-    def __init__(self, lab, work):
+    def __init__(self, lab, work, more=""):
         self.lab = lab
+        self.more = more
         self.work = Path(work)
         self.home = self.work / "home"
         self.delays = self.work / "delays"
@@ -65,7 +66,7 @@ class Scene:
         )
         if count != 1:
             raise Failed("the lab's inventory has no proxyCommand")
-        self.inventory.write_text(text, encoding="utf-8")
+        self.inventory.write_text(text + self.more, encoding="utf-8")
         self.pin(self.lab.machines)
 
     def pin(self, machines):
