@@ -40,6 +40,7 @@ about_kernel() {
     first /proc/sys/kernel/osrelease && say kernel "$line"
     kernel=$line
     first /proc/sys/kernel/hostname && say hostname "$line"
+    first /etc/hostname && say hostname-at-boot "$line"
     first /etc/machine-id && say machine-id "$line"
     # A container sees its host's: no name for the container.
     if first /run/systemd/container; then

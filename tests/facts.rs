@@ -117,6 +117,7 @@ fn this_computer_tells_its_facts() {
     let facts = facts::parse(&output).unwrap_or_else(|error| panic!("{error}\n{output}"));
     let file = |path: &str| fs::read_to_string(path).expect("every Linux has it").trim().to_owned();
     assert_eq!(facts.hostname, file("/proc/sys/kernel/hostname"));
+    assert_eq!(facts.hostname_at_boot, file("/etc/hostname"));
     assert_eq!(facts.kernel, file("/proc/sys/kernel/osrelease"));
     assert_eq!(facts.cpus as usize, file("/proc/cpuinfo").lines().filter(|line| line.starts_with("processor")).count());
     assert_eq!(facts.sysctls["kernel.pid_max"], file("/proc/sys/kernel/pid_max"));

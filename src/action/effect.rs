@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_yaml::Value;
 
-use super::script::sha256;
+use super::script::{of_machine, sha256};
 use super::{Action, File};
 use crate::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact};
 use crate::inventory::{MachineName, Taint};
@@ -131,7 +131,10 @@ impl World {
                     facts.sysctls.entry((*key).to_owned()).and_modify(|now| *now = (*value).to_owned());
                 }
             }
-            Action::SetHostname { name } => facts.hostname.clone_from(name),
+            Action::SetHostname { name } => {
+                facts.hostname.clone_from(name);
+                facts.hostname_at_boot.clone_from(name);
+            }
             Action::WriteHosts { lines } => facts.hosts.clone_from(lines),
             Action::SynchronizeClock => facts.clock_synchronized = true,
             Action::InstallPrograms { set, programs, .. } => {
@@ -315,7 +318,7 @@ impl World {
         facts.kubernetes.ca = ca.or_else(|| Some(sha256(name.as_str().as_bytes())));
         facts.applied.remove(INIT_BEGUN);
         facts.applied.remove(JOIN_BEGUN);
-        facts.applied.extend(record.clone());
+        facts.applied.extend(of_machine(record).map(|(name, sum)| (name.clone(), sum.clone())));
         kubelet_config(facts, record.get("kubelet").map_or("", String::as_str));
         facts.units.entry(KUBELET.to_owned()).or_default().active = true;
         facts.ports.extend(wanted::ports(control_plane).iter().map(|(port, who)| (*port, (*who).to_owned())));

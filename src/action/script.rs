@@ -1,5 +1,6 @@
 //! From an action to the script that runs on its machine: a template of `templates/`, filled in, and the payload it reads.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -96,20 +97,18 @@ impl Action {
                 (vec![part("machine/images.sh", json!({ "images": images }))?], 30)
             }
             Action::Init { config, again, record } => {
-                let cluster_record: Vec<_> = pairs(record.iter().filter(|(name, _)| *name != "kubelet-file"));
                 let context = json!({
                     "config": whole("", config.clone(), &mut payload), "coredns": whole("", documents::coredns()?, &mut payload),
-                    "again": again, "record": pairs(record.iter()), "cluster_record": cluster_record,
+                    "again": again, "record": pairs(of_machine(record)), "cluster_record": pairs(record.iter()),
                 });
                 (vec![part("kubernetes/init.sh", context)?], 10)
             }
             Action::Restore { snapshot, node, address, config, record } => {
                 payload.push(Part::Local { path: snapshot.archive.clone(), size: snapshot.size });
-                let cluster_record: Vec<_> = pairs(record.iter().filter(|(name, _)| *name != "kubelet-file"));
                 let context = json!({
                     "snapshot": snapshot, "node": node, "peer": peer(address), "config": whole("", config.clone(), &mut payload),
-                    "coredns": whole("", documents::coredns()?, &mut payload), "record": pairs(record.iter()),
-                    "cluster_record": cluster_record,
+                    "coredns": whole("", documents::coredns()?, &mut payload), "record": pairs(of_machine(record)),
+                    "cluster_record": pairs(record.iter()),
                 });
                 (vec![part("kubernetes/restore.sh", context)?], 15)
             }
@@ -221,6 +220,11 @@ fn whole(path: &'static str, content: String, payload: &mut Vec<Part>) -> Incomi
     let (size, sha256) = (content.len(), sha256(content.as_bytes()));
     payload.push(Part::Bytes(content.into_bytes()));
     Incoming { path, mode: "600", size, sha256 }
+}
+
+/// Of what the cluster remembers from its first moment: what its first control plane has to remember, too.
+pub fn of_machine(record: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
+    record.iter().filter(|(name, _)| [Document::Cluster, Document::Kubelet].iter().any(|document| document.record() == *name))
 }
 
 fn pairs<'a>(record: impl Iterator<Item = (&'a String, &'a String)>) -> Vec<Value> {

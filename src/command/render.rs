@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
 
-use crate::action::script::TOKEN_PLACE;
+use crate::action::script::{TOKEN_PLACE, of_machine};
 use crate::action::{Action, File, Input};
 use crate::artifact::pins::Pins;
 use crate::artifact::{Component, HOSTLER_IMAGE, Image, Manifest, pins_of};
@@ -119,7 +119,7 @@ fn landing(step: &Step) -> Result<Vec<(String, String)>> {
     let on = |path: &str, content: &str| (format!("{}{path}", step.machine), content.to_owned());
     let whole = |file: &File| on(&file.path, &file.content);
     let records = |record: &BTreeMap<String, String>| -> Vec<(String, String)> {
-        record.iter().map(|(name, value)| on(&format!("/etc/hostler/applied/{name}"), &format!("{value}\n"))).collect()
+        of_machine(record).map(|(name, value)| on(&format!("/etc/hostler/applied/{name}"), &format!("{value}\n"))).collect()
     };
     Ok(match &step.action {
         Action::LoadModules { file, .. } | Action::SetSysctls { file } => vec![whole(file)],

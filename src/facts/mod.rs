@@ -35,6 +35,8 @@ pub struct Facts {
     /// `amd64` or `arm64`.
     pub arch: String,
     pub hostname: String,
+    /// First line of /etc/hostname; empty where there is none.
+    pub hostname_at_boot: String,
     pub machine_id: String,
     /// Empty in a container, where it is the host's, and on boards without a BIOS.
     pub product_uuid: String,

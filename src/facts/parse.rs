@@ -67,6 +67,7 @@ impl<'a> Reader<'a> {
             "machine" => facts.arch = architecture(fields.word()?),
             "kernel" => facts.kernel = fields.text()?,
             "hostname" => facts.hostname = fields.text()?,
+            "hostname-at-boot" => facts.hostname_at_boot = fields.text()?,
             "machine-id" => facts.machine_id = fields.text()?,
             "product-uuid" => facts.product_uuid = fields.word()?.to_lowercase(),
             "container" => facts.container = Some(fields.text()?),

@@ -67,7 +67,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         } else {
             "there is no cluster yet"
         };
-        let mut record = record(planner)?;
+        let mut record = record(planner, &DOCUMENTS)?;
         record.insert("cni".to_owned(), cni_name(planner.inventory.cluster.cni).to_owned());
         let action = match planner.restore {
             None => Action::Init { config, again, record },
@@ -124,7 +124,7 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
             token: output(&door.step, "token"),
             ca: output(&door.step, "ca"),
             pki: keys,
-            record: record(planner)?,
+            record: record(planner, role_documents(machine.role))?,
         };
         let stage = if machine.role == Role::ControlPlane { Stage::ControlPlanes } else { Stage::Workers };
         let reason = if again { "an earlier join was cut before its end" } else { "it is not in the cluster" };
@@ -170,13 +170,21 @@ fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Resu
 
 const DOCUMENTS: [Document; 3] = [Document::Cluster, Document::Kubelet, Document::KubeProxy];
 
-/// What a machine that begins or joins remembers: the sha256 of every kubeadm document as it was rendered. A machine that joins takes what
-/// the cluster keeps, which a plan for that machine alone does not change.
-fn record(planner: &Planner) -> Result<BTreeMap<String, String>> {
+/// The documents that the files of a machine follow from.
+fn role_documents(role: Role) -> &'static [Document] {
+    match role {
+        Role::ControlPlane => &[Document::Cluster, Document::Kubelet],
+        Role::Worker => &[Document::Kubelet],
+    }
+}
+
+/// What is remembered of kubeadm's documents: the sha256 of each as it was rendered. A machine that joins takes what the cluster keeps, which
+/// a plan for that machine alone does not change.
+fn record(planner: &Planner, documents: &[Document]) -> Result<BTreeMap<String, String>> {
     let kept = planner.speaker.filter(|_| planner.only.is_some()).map(|(_, cluster)| &cluster.record);
-    DOCUMENTS
-        .into_iter()
-        .map(|document| {
+    documents
+        .iter()
+        .map(|&document| {
             if let Some(sum) = kept.and_then(|record| record.get(document.record())) {
                 return Ok((document.record().to_owned(), sum.clone()));
             }

@@ -63,9 +63,13 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
         planner.step(at("modules"), name, reason, Action::LoadModules { modules, file }, []);
     }
     sysctls(planner, name, facts);
-    if facts.hostname != name.as_str() {
-        let action = Action::SetHostname { name: name.to_string() };
-        planner.step(at("hostname"), name, format!("its host name is `{}`", facts.hostname), action, []);
+    if facts.hostname != name.as_str() || facts.hostname_at_boot != name.as_str() {
+        let reason = match facts.hostname_at_boot.as_str() {
+            _ if facts.hostname != name.as_str() => format!("its host name is `{}`", facts.hostname),
+            "" => "it has no host name from its next boot on".to_owned(),
+            other => format!("its host name is `{other}` from its next boot on"),
+        };
+        planner.step(at("hostname"), name, reason, Action::SetHostname { name: name.to_string() }, []);
     }
     hosts(planner, name, machine, facts);
     if !facts.clock_synchronized {
