@@ -27,8 +27,7 @@ text=$(cat "$config.in")
 record restore-begun "$run"
 pki="pki/ca.crt pki/ca.key pki/sa.key pki/sa.pub pki/front-proxy-ca.crt pki/front-proxy-ca.key pki/etcd/ca.crt pki/etcd/ca.key"
 # shellcheck disable=SC2086 # they are words
-(umask 077 && tar -xzf "$folder/snapshot.tar.gz" -C "$folder" --no-same-owner --no-same-permissions etcd.db taken $pki)
-etcdutl snapshot status "$folder/etcd.db" > /dev/null
+(umask 077 && tar -xzf "$folder/snapshot.tar.gz" -C "$folder" --no-same-owner --no-same-permissions etcd.db $pki)
 mkdir -p /etc/kubernetes/pki/etcd
 for file in $pki; do
     case $file in
@@ -40,10 +39,12 @@ for file in $pki; do
 done
 # Kubelets and controllers have seen revisions that this snapshot knows nothing of: all that comes now is newer than any of those, and
 # whoever watches from an old one is told to look anew.
-# Restored twice, a snapshot must not count from the same number again: a thousand revisions a second are more than were ever used since.
-age=$(($(date +%s) - $(date -d "$(cat "$folder/taken")" +%s)))
-[ "$age" -gt 0 ] || age=0
-etcdutl snapshot restore "$folder/etcd.db" --bump-revision "$((1000000000 + age * 1000))" --mark-compacted --data-dir /var/lib/etcd \
+# Whatever was restored before, and from whichever snapshot: the clock says where it begins. A thousand revisions for each second since 2020
+# are more than any cluster here has used.
+status=$(etcdutl snapshot status "$folder/etcd.db")
+bump=$((($(date +%s) - 1577836800) * 1000 - $(echo "$status" | cut -d , -f 2)))
+[ "$bump" -gt 1000000000 ] || bump=1000000000
+etcdutl snapshot restore "$folder/etcd.db" --bump-revision "$bump" --mark-compacted --data-dir /var/lib/etcd \
     --name {{ node | quote }} --initial-cluster {{ (node ~ "=" ~ peer) | quote }} --initial-advertise-peer-urls {{ peer | quote }} 2>&1
 rm -rf "$folder"
 kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print --ignore-preflight-errors DirAvailable--var-lib-etcd
