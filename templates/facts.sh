@@ -334,8 +334,12 @@ about_kubernetes() {
     fi
     set --
     for file in /etc/kubernetes/manifests/kube-*.yaml /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/*.conf /etc/kubernetes/pki/*.crt \
-        /etc/kubernetes/pki/etcd/*.crt /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet-client-current.pem; do
-        [ -r "$file" ] && set -- "$@" "$file"
+        /etc/kubernetes/pki/*.key /etc/kubernetes/pki/sa.pub /etc/kubernetes/pki/etcd/*.crt /etc/kubernetes/pki/etcd/*.key \
+        /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet.key \
+        /var/lib/kubelet/pki/kubelet-client-current.pem; do
+        [ -r "$file" ] || continue
+        # awk says nothing of a file without a line.
+        if [ -s "$file" ]; then set -- "$@" "$file"; else say damaged "$file"; fi
     done
     # Of the files only what is public is printed: certificates, never keys.
     [ $# = 0 ] || awk '
@@ -345,7 +349,10 @@ about_kubernetes() {
         FNR == 1 { whole(); file = FILENAME; ended = inside = 0 }
         file ~ /\.yaml$/ && /^status:/ { ended = 1 }
         file ~ /\.conf$/ && $1 ~ /^(client-key|client-key-data|token):$/ && $2 != "" { ended = 1 }
-        file !~ /\.(yaml|conf)$/ && /^-----END CERTIFICATE-----/ { ended = 1 }
+        file ~ /\.crt$/ && /^-----END CERTIFICATE-----/ { ended = 1 }
+        file ~ /\.(key|pem)$/ && /^-----END .*PRIVATE KEY-----/ { ended = 1 }
+        file ~ /\.pub$/ && /^-----END PUBLIC KEY-----/ { ended = 1 }
+        file ~ /\.env$/ && /^KUBELET_KUBEADM_ARGS=".*"$/ { ended = 1 }
         END { whole() }
         { sub(/\r$/, "") }
         /^-----END CERTIFICATE-----/ { if (inside) print "certificate", FILENAME, der; inside = 0 }

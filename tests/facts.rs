@@ -278,6 +278,39 @@ fn what_an_earlier_cluster_left() {
     assert!(kubernetes.joined && kubernetes.leftovers.is_empty());
 }
 
+/// As a power failure leaves them: the first half, or nothing.
+#[test]
+fn what_ends_too_soon_is_damaged() {
+    let machine = Machine::new();
+    let pem = |kind: &str| format!("-----BEGIN {kind}-----\nMAo=\n-----END {kind}-----\n");
+    let config = |key: &str| format!("apiVersion: v1\nusers:\n- name: one\n  user:\n    {key}: aaaa\n");
+    let files = [
+        ("/etc/kubernetes/manifests/etcd.yaml", "kind: Pod\nspec: {}\nstatus: {}\n".to_owned()),
+        ("/etc/kubernetes/admin.conf", config("client-key-data")),
+        ("/etc/kubernetes/kubelet.conf", config("client-key")),
+        ("/etc/kubernetes/pki/ca.crt", pem("CERTIFICATE")),
+        ("/etc/kubernetes/pki/ca.key", pem("EC PRIVATE KEY")),
+        ("/etc/kubernetes/pki/sa.pub", pem("PUBLIC KEY")),
+        ("/etc/kubernetes/pki/etcd/peer.key", pem("RSA PRIVATE KEY")),
+        ("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\"--node-ip=10.77.0.13\"\n".to_owned()),
+        ("/var/lib/kubelet/pki/kubelet.key", pem("PRIVATE KEY")),
+        ("/var/lib/kubelet/pki/kubelet-client-current.pem", pem("CERTIFICATE") + &pem("EC PRIVATE KEY")),
+    ];
+    for (path, text) in &files {
+        machine.file(path, text);
+    }
+    let damaged =
+        || -> Vec<String> { machine.output().lines().filter_map(|line| line.strip_prefix("damaged\t")).map(str::to_owned).collect() };
+    assert_eq!(damaged(), Vec::<String>::new());
+    for (path, text) in &files {
+        for cut in [0, text.len() / 2, text.len() * 4 / 5] {
+            machine.file(path, &text[..cut]);
+            assert_eq!(damaged(), [path.to_string()], "its first {cut} bytes");
+        }
+        machine.file(path, text);
+    }
+}
+
 #[test]
 fn an_api_server_that_does_not_answer_is_told_in_kubectls_words() {
     let machine = Machine::new();

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -16,6 +17,8 @@ use hostler::inventory::{MachineName, Taint, load};
 use hostler::plan::{StepId, wanted};
 use hostler::snapshot::Snapshot;
 use hostler::template::render;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -140,7 +143,6 @@ fn scripts() -> BTreeMap<String, String> {
     let snapshots = inventory.snapshots.as_ref().expect("it has snapshots");
     let files = wanted::snapshot_files(&inventory, snapshots).expect("templates fit");
     scripts.extend(files.into_iter().filter(|file| file.path.ends_with(".sh")).map(|file| ("snapshot.sh".to_owned(), file.content)));
-    scripts.insert("flannel-hook.sh".to_owned(), format!("set -eu\n{}", flannel_hook()));
     let machine = MachineName::new("rarity").expect("a name");
     for (name, action) in others() {
         let resolve = |input: &Input| match input {
@@ -401,15 +403,29 @@ fn a_join_waits_until_the_old_node_is_known_to_be_gone() {
     assert_eq!(status, Some(7), "{said}");
 }
 
-/// What flannel's container runs beside flanneld when it starts.
-fn flannel_hook() -> String {
+/// What flannel's container runs, with its arguments, in a folder that stands for the machine's, with another program as flanneld.
+fn flannel(root: &Path, flanneld: &str) -> Child {
     let context = serde_json::json!({ "pod_subnet": "10.244.0.0/16", "backend": "vxlan", "image": "flannel" });
     let manifest = render("network/flannel.yaml", context).expect("the template fits");
     let daemon = manifest.split("---\n").last().expect("it has documents");
     let daemon: serde_yaml::Value = serde_yaml::from_str(daemon).expect("it is YAML");
-    let command = &daemon["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["postStart"]["exec"]["command"];
-    assert_eq!((command[0].as_str(), command[1].as_str()), (Some("sh"), Some("-euc")));
-    command[2].as_str().expect("it is text").to_owned()
+    let command: Vec<String> =
+        serde_yaml::from_value(daemon["spec"]["template"]["spec"]["containers"][0]["command"].clone()).expect("it is words");
+    assert_eq!((command[0].as_str(), command[1].as_str()), ("sh", "-euc"));
+    fs::create_dir_all(root.join("bin")).expect("a folder");
+    for (name, does) in [("flanneld", flanneld), ("nc", "exit 0")] {
+        fs::write(root.join("bin").join(name), format!("#!/bin/sh\n{does}")).expect("a file");
+        fs::set_permissions(root.join("bin").join(name), PermissionsExt::from_mode(0o755)).expect("it is ours");
+    }
+    let script = command[2].replace("/opt/bin/flanneld", "flanneld");
+    let script = ["/etc/", "/run/"].iter().fold(script, |script, place| script.replace(place, &format!("{}{place}", root.display())));
+    let mut dash = Command::new("dash");
+    dash.args(["-euc", &script, &command[3], "--ip-masq"]).env("ROOT", root);
+    dash.envs([("KUBERNETES_SERVICE_HOST", "10.96.0.1"), ("KUBERNETES_SERVICE_PORT", "443")]);
+    // kube-proxy leads somewhere.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    dash.env("PATH", std::env::join_paths(std::iter::once(root.join("bin")).chain(std::env::split_paths(&path))).expect("no colon in it"));
+    dash.spawn().expect("dash; apt-get install dash")
 }
 
 #[test]
@@ -419,32 +435,39 @@ fn pods_begin_when_flannel_knows_its_subnet() {
     for made in ["etc/kube-flannel", "etc/cni/net.d", "run/flannel"] {
         fs::create_dir_all(at(made)).expect("a folder");
     }
-    let root = folder.path().display();
-    let script = flannel_hook().replace("/etc/", &format!("{root}/etc/")).replace("/run/", &format!("{root}/run/"));
-    let hook = |script: &str| Command::new("dash").args(["-euc", script]).spawn().expect("dash; apt-get install dash");
     let there = || -> Vec<(String, String)> {
         let entries = fs::read_dir(at("etc/cni/net.d")).expect("the folder").map(|entry| entry.expect("an entry"));
         entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), fs::read_to_string(entry.path()).expect("text"))).collect()
     };
+    let comes = |what: &dyn Fn() -> bool| {
+        let limit = Instant::now() + Duration::from_secs(60);
+        while !what() {
+            assert!(Instant::now() < limit, "it does not come");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
     let is = |text: &str| vec![("10-flannel.conflist".to_owned(), text.to_owned())];
     fs::write(at("etc/kube-flannel/cni-conf.json"), "one").expect("a file");
-    assert!(script.contains(" 1500 "), "{script}");
-    let status = hook(&script.replace(" 1500 ", " 2 ")).wait().expect("it ends");
-    assert_eq!((status.code(), there()), (Some(1), vec![]), "in vain");
+    let status = flannel(folder.path(), "exit 7").wait().expect("it ends");
+    assert_eq!((status.code(), there()), (Some(7), vec![]), "flanneld ends before it knows its subnet");
 
-    let mut waits = hook(&script);
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    assert_eq!((waits.try_wait().expect("it is ours"), there()), (None, vec![]), "too early");
+    // It writes down what it was told to do, and waits for its end.
+    let runs = r#"echo "$@" > "$ROOT/begun"; trap 'echo > "$ROOT/ended"; exit 0' TERM; while :; do sleep 0.05; done"#;
+    let mut container = flannel(folder.path(), runs);
+    comes(&|| fs::read_to_string(at("begun")).is_ok_and(|words| words == "--ip-masq\n"));
+    assert_eq!((container.try_wait().expect("it is ours"), there()), (None, vec![]), "too early");
     fs::write(at("run/flannel/subnet.env"), "FLANNEL_SUBNET=10.244.0.1/24\n").expect("a file");
-    assert!(waits.wait().expect("it ends").success());
-    assert_eq!(there(), is("one"));
+    comes(&|| there() == is("one"));
+    let process = Pid::from_raw(container.id().try_into().expect("a process"));
+    kill(process, Signal::SIGTERM).expect("it runs");
+    assert_eq!((container.wait().expect("it ends").code(), at("ended").exists()), (Some(0), true));
 
     // flanneld was started anew.
     let inode = || fs::metadata(at("etc/cni/net.d/10-flannel.conflist")).expect("it is there").ino();
     let before = inode();
-    assert!(hook(&script).wait().expect("it ends").success());
+    assert_eq!(flannel(folder.path(), "exit 7").wait().expect("it ends").code(), Some(7));
     assert_eq!((inode(), there()), (before, is("one")), "it was let be");
     fs::write(at("etc/kube-flannel/cni-conf.json"), "another").expect("a file");
-    assert!(hook(&script).wait().expect("it ends").success());
+    assert_eq!(flannel(folder.path(), "exit 7").wait().expect("it ends").code(), Some(7));
     assert_eq!(there(), is("another"));
 }
