@@ -268,15 +268,14 @@ done
 kill "$sampler"
 sampler=
 for machine in "${machines[@]}"; do
-    # Disk and memory; not the kernel's file systems, nor a container's view of folders that are searched. By their paths: find reads the list
-    # of mounts to tell a type, and misses some while pods come and go. Journals were read above.
-    on "$machine" "find / -ignore_readdir_race \( -path /proc -o -path /sys -o -path '/run/containerd/io.containerd.runtime.v2.task/*/rootfs' \) -prune \
-        -o -type f -newerct $since ! -path '/*/log/journal/*' -print0" |
-        search "$machine" "$(root_of "$machine")"
+    # Disk and memory; not the kernel's file systems, nor a container's view of folders that are searched. Journals were read above.
+    root=$(root_of "$machine")
+    on "$machine" "find / -ignore_readdir_race \( ! -fstype ext4 ! -fstype tmpfs \) -prune \
+        -o -type f -newerct $since ! -path '/*/log/journal/*' -print0" | search "$machine" "$root"
 done > "$own/found"
 # This computer's: all that may be hostler's, without what this test knows itself and the machines' disks, which were searched.
 find "$left" "$state" -type f ! -name disk.img -print0 | search computer "" >> "$own/found"
-{ find /etc /home /root /run /tmp /var -xdev \( -path "$work" -o -path "$state" -o -name disk.img \) -prune \
+{ find /etc /home /root /run /tmp /var \( -path "$work" -o -path "$state" -o -name disk.img -o -fstype proc -o -fstype overlay \) -prune \
     -o -type f -newerct "$since" -print0 2> /dev/null || true; } | search computer "" >> "$own/found"
 awk -F '\t' '$2 == "what was planted" { print $3 }' "$own/found" | sort > "$own/places"
 for place in "computer:$runs/20260101T000000Z-planted.log" "computer:$HOME/.config/hostler/planted" "computer:$left/processes" \
