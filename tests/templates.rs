@@ -287,6 +287,32 @@ fn on_a_folder(root: &str, step: &str, begun: bool, body: &str) -> String {
     places.iter().fold(script, |text, place| text.replace(place, &format!("{root}{place}")))
 }
 
+/// Its machine goes on with what it does, and with what follows, when hostler is gone.
+#[test]
+fn what_is_said_aloud_may_be_heard_by_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().display().to_string();
+    fs::create_dir(folder.path().join("run")).expect("a folder");
+    let run = |command: &str, heard: bool| {
+        let body = format!("aloud sh -ec '{command}'\necho followed > /run/done\n");
+        let mut script = Command::new("dash");
+        script.args(["-c", &on_a_folder(&root, "init", false, &body)]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut script = script.spawn().expect("dash; apt-get install dash");
+        if !heard {
+            drop((script.stdout.take(), script.stderr.take()));
+            fs::write(folder.path().join("deaf"), "").expect("a file");
+        }
+        let output = script.wait_with_output().expect("it ends");
+        let followed = fs::remove_file(folder.path().join("run/done")).is_ok();
+        (output.status.code(), text(&output), followed)
+    };
+    let says = "echo one; echo two >&2; printf three";
+    assert_eq!(run(says, true), (Some(0), "one\ntwo\nthree\n".to_owned(), true));
+    assert_eq!(run("echo one; exit 5", true), (Some(5), "one\n".to_owned(), false));
+    let later = format!("until [ -e {root}/deaf ]; do sleep 0.05; done; echo one; /bin/echo two; echo three");
+    assert_eq!(run(&later, false), (Some(0), String::new(), true));
+}
+
 #[test]
 fn a_step_finds_that_its_machine_was_restarted() {
     let folder = tempfile::tempdir().expect("a folder");

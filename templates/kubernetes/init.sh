@@ -17,7 +17,7 @@ take "$patches/corednsdeployment.yaml" 600 {{ coredns.size }} {{ coredns.sha256 
 text=$(cat "$config.in")
 (umask 077 && printf '%s\n' "${text%%TOKEN-MADE-HERE*}$token${text#*TOKEN-MADE-HERE}" > "$config")
 record init-begun "$run"
-kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print
+aloud kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print
 {% for item in record %}
 record {{ item.name | quote }} {{ item.value | quote }}
 {% endfor %}

@@ -17,7 +17,7 @@ head -c {{ pki.size }} | tar -xf - -C /etc/kubernetes/pki --no-same-owner
 {% endif %}
 joined=0
 kubeadm join --config "$config" > "$config.said" 2>&1 || joined=$?
-cat "$config.said"
+cat "$config.said" || :
 if grep -q 'status "Ready" already exists' "$config.said"; then
     # Its kubelet of before is stopped, which the cluster learns after a while.
     kubeadm reset --force > /dev/null

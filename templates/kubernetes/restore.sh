@@ -44,10 +44,10 @@ done
 status=$(etcdutl snapshot status "$folder/etcd.db")
 bump=$((($(date +%s) - 1577836800) * 1000 - $(echo "$status" | cut -d , -f 2)))
 [ "$bump" -gt 1000000000 ] || bump=1000000000
-etcdutl snapshot restore "$folder/etcd.db" --bump-revision "$bump" --mark-compacted --data-dir /var/lib/etcd \
-    --name {{ node | quote }} --initial-cluster {{ (node ~ "=" ~ peer) | quote }} --initial-advertise-peer-urls {{ peer | quote }} 2>&1
+aloud etcdutl snapshot restore "$folder/etcd.db" --bump-revision "$bump" --mark-compacted --data-dir /var/lib/etcd \
+    --name {{ node | quote }} --initial-cluster {{ (node ~ "=" ~ peer) | quote }} --initial-advertise-peer-urls {{ peer | quote }}
 rm -rf "$folder"
-kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print --ignore-preflight-errors DirAvailable--var-lib-etcd
+aloud kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print --ignore-preflight-errors DirAvailable--var-lib-etcd
 {% for item in record %}
 record {{ item.name | quote }} {{ item.value | quote }}
 {% endfor %}

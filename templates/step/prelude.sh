@@ -19,6 +19,21 @@ fail() {
     exit 1
 }
 
+# aloud COMMAND...: runs it, with its status, and passes on what it says. That nobody hears that any more does not reach the command: kubeadm
+# fails, at its very end, where it can't print.
+aloud() {
+    {
+        aloud_status=$({
+            {
+                aloud_status=0
+                "$@" 2>&1 3>&- 4>&- || aloud_status=$?
+                echo "$aloud_status" >&3
+            } | while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line" >&4 || :; done
+        } 3>&1)
+    } 4>&1
+    return "$aloud_status"
+}
+
 # await SECONDS WHAT COMMAND...: until the command succeeds, at most so long.
 await() {
     await_seconds=$1

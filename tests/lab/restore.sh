@@ -83,7 +83,11 @@ until on twilightsparkle test -e /etc/hostler/applied/restore-begun 2> /dev/null
 done
 kill -9 "$pid"
 wait "$pid" 2> /dev/null || true
-rebuild 0 --from "$sealed" --passphrase-file "$work/passphrase"
+# What was at work on the machine may have come to its end alone: then there is nothing left to restore.
+if ! rebuild 0 --from "$sealed" --passphrase-file "$work/passphrase" 2> /dev/null; then
+    says "its API server answers"
+    up
+fi
 there before
 well second
 
