@@ -95,6 +95,8 @@ row "regular snapshots: the control plane takes them by itself, and keeps the ne
 printf 'snapshots: {to: /srv/snapshots, every: 1h, keep: 2}\n' >> "$inventory"
 up
 empty
+# The clock may come to a moment of its own meanwhile, and may just have.
+on twilightsparkle 'systemctl stop hostler-snapshot.timer hostler-snapshot.service && rm -rf /srv/snapshots'
 for day in 4 3 2; do
     on twilightsparkle "touch -d '-$day days' /srv/snapshots/lab-2026010${day}T000000Z.tar.gz 2> /dev/null ||
         { mkdir -p /srv/snapshots && touch -d '-$day days' /srv/snapshots/lab-2026010${day}T000000Z.tar.gz; }"
@@ -106,6 +108,7 @@ newest=$(on twilightsparkle 'ls /srv/snapshots | tail -n 1')
 [ "$(on twilightsparkle stat -c %a:%U "/srv/snapshots/$newest")" = 600:root ]
 on twilightsparkle systemctl start hostler-snapshot.service
 [ "$(on twilightsparkle 'ls /srv/snapshots | tail -n 1')" = "$newest" ] || { echo "it was not due" >&2; exit 1; }
+on twilightsparkle systemctl start hostler-snapshot.timer
 on twilightsparkle "base64 < /srv/snapshots/$newest" | base64 -d > "$work/regular.tar.gz"
 
 row "one that goes wrong is told by status"
