@@ -42,6 +42,13 @@ row "a kubelet stopped is started"
 on fluttershy systemctl stop kubelet
 mends "fluttershy: kubelet does not run"
 
+row "a kubelet that is restarted while flannel begins is no hindrance for pods to begin"
+on fluttershy 'rm /etc/cni/net.d/10-flannel.conflist /run/flannel/subnet.env && crictl stop "$(crictl ps -q --name kube-flannel)" > /dev/null
+    until crictl ps -q --name kube-flannel | grep -q .; do sleep 0.1; done
+    systemctl restart kubelet'
+wait_for 60 "flannel to let pods begin" on fluttershy '[ -s /etc/cni/net.d/10-flannel.conflist ]'
+becomes_ready 3
+
 row "an image deleted is imported and pinned again"
 on fluttershy ctr -n k8s.io images rm registry.k8s.io/coredns/coredns:v1.14.2
 mends "fluttershy: the image registry.k8s.io/coredns/coredns:v1.14.2 is missing"
