@@ -44,8 +44,7 @@ mends "fluttershy: kubelet does not run"
 
 row "a kubelet that is restarted while flannel begins is no hindrance for pods to begin"
 on fluttershy 'rm /etc/cni/net.d/10-flannel.conflist /run/flannel/subnet.env && crictl stop "$(crictl ps -q --name kube-flannel)" > /dev/null
-    until crictl ps -q --name kube-flannel | grep -q .; do sleep 0.1; done
-    systemctl restart kubelet'
+    timeout 60 sh -c "until crictl ps -q --name kube-flannel | grep -q .; do sleep 0.1; done" && systemctl restart kubelet'
 wait_for 60 "flannel to let pods begin" on fluttershy '[ -s /etc/cni/net.d/10-flannel.conflist ]'
 becomes_ready 3
 
