@@ -79,7 +79,7 @@ fn others() -> Vec<(&'static str, Action)> {
                 record: record.clone(),
             },
         ),
-        ("init-again", Action::Init { config: "x".to_owned(), again: true, record: record.clone() }),
+        ("init-again", Action::Init { config: "x".to_owned(), again: true, joined: true, record: record.clone() }),
         ("join-again", Action::Join { config: "x".to_owned(), again: true, token: literal("t"), ca, pki: Some(literal("cGtp")), record }),
         ("token", Action::CreateToken),
         (

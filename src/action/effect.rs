@@ -175,7 +175,7 @@ impl World {
                 let found = images.iter().map(|image| (image.reference.clone(), ImageFact { digest: image.digest.clone(), pinned: true }));
                 facts.images.extend(found);
             }
-            Action::Init { config, again, record } => {
+            Action::Init { config, again, record, .. } => {
                 check(!before.kubernetes.joined || *again, "it is in a cluster already")?;
                 let documents = Documents::read(config);
                 self.enter(name, &documents, *again, record).map_err(|what| format!("{}: {what}", step.id))?;

@@ -96,10 +96,10 @@ impl Action {
                 payload.push(Part::Images(images.iter().map(|image| image.reference.clone()).collect()));
                 (vec![part("machine/images.sh", json!({ "images": images }))?], 30)
             }
-            Action::Init { config, again, record } => {
+            Action::Init { config, again, joined, record } => {
                 let context = json!({
                     "config": whole("", config.clone(), &mut payload), "coredns": whole("", documents::coredns()?, &mut payload),
-                    "again": again, "record": pairs(of_machine(record)), "cluster_record": pairs(record.iter()),
+                    "again": again, "joined": joined, "record": pairs(of_machine(record)), "cluster_record": pairs(record.iter()),
                 });
                 (vec![part("kubernetes/init.sh", context)?], 10)
             }
