@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Action, Document, File, Input, Program};
 use crate::facts::ca_public_key_sha256;
+use crate::inventory::Role;
 use crate::plan::wanted::peer;
 use crate::plan::{StepId, documents};
 use crate::template;
@@ -224,7 +225,7 @@ fn whole(path: &'static str, content: String, payload: &mut Vec<Part>) -> Incomi
 
 /// Of what the cluster remembers from its first moment: what its first control plane has to remember, too.
 pub fn of_machine(record: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
-    record.iter().filter(|(name, _)| [Document::Cluster, Document::Kubelet].iter().any(|document| document.record() == *name))
+    record.iter().filter(|(name, _)| Document::of(Role::ControlPlane).iter().any(|document| document.record() == *name))
 }
 
 fn pairs<'a>(record: impl Iterator<Item = (&'a String, &'a String)>) -> Vec<Value> {
@@ -243,6 +244,14 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 impl Document {
+    /// The documents that the files of a machine follow from.
+    pub fn of(role: Role) -> &'static [Document] {
+        match role {
+            Role::ControlPlane => &[Document::Cluster, Document::Kubelet],
+            Role::Worker => &[Document::Kubelet],
+        }
+    }
+
     /// Name of the document's record in the cluster and on machines.
     pub fn record(self) -> &'static str {
         match self {

@@ -124,7 +124,7 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
             token: output(&door.step, "token"),
             ca: output(&door.step, "ca"),
             pki: keys,
-            record: record(planner, role_documents(machine.role))?,
+            record: record(planner, Document::of(machine.role))?,
         };
         let stage = if machine.role == Role::ControlPlane { Stage::ControlPlanes } else { Stage::Workers };
         let reason = if again { "an earlier join was cut before its end" } else { "it is not in the cluster" };
@@ -169,14 +169,6 @@ fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Resu
 }
 
 const DOCUMENTS: [Document; 3] = [Document::Cluster, Document::Kubelet, Document::KubeProxy];
-
-/// The documents that the files of a machine follow from.
-fn role_documents(role: Role) -> &'static [Document] {
-    match role {
-        Role::ControlPlane => &[Document::Cluster, Document::Kubelet],
-        Role::Worker => &[Document::Kubelet],
-    }
-}
 
 /// What is remembered of kubeadm's documents: the sha256 of each as it was rendered. A machine that joins takes what the cluster keeps, which
 /// a plan for that machine alone does not change.

@@ -30,7 +30,7 @@ kubectl --kubeconfig /etc/kubernetes/admin.conf --namespace kube-system create c
     --dry-run=client --output yaml | kubectl --kubeconfig /etc/kubernetes/admin.conf apply --server-side --force-conflicts --field-manager hostler --filename - > /dev/null
 {% if joined %}
 {% include "kubernetes/signed.sh" %}
-(await 20 "the controller manager to know the token" signed /etc/kubernetes/admin.conf "${token%%.*}") || :
+await_signature /etc/kubernetes/admin.conf "${token%%.*}"
 {% endif %}
 output token "$token"
 output ca "$(base64 -w 0 < /etc/kubernetes/pki/ca.crt)"
