@@ -6,6 +6,7 @@
 # (all), CoreDNS rolled out; and the end, when pods on all machines found each other. Last, ratios of medians.
 # Then each `up` against its longest path over `needs`, by longest-path.py. How long steps take that have the computer for themselves is
 # measured before, on machines that are brought in one after the other; within one machine, steps run side by side there, too.
+# No run can be shorter than that path, nor than what it asks of the processors divided by their number: so that is told, too.
 # shellcheck disable=SC2016 # what is in single quotes runs on a machine
 set -euo pipefail
 hostler=$(realpath "$1") rounds=${2:-3} planes=${3:-1} workers=${4:-2}
@@ -33,15 +34,21 @@ watch() {
     '
 }
 
+# Seconds for which the computer's cores were busy since it started, all together: proc(5), without idle and iowait.
+busy() { awk -v hertz="$(getconf CLK_TCK)" '/^cpu / { print ($2 + $3 + $4 + $7 + $8) / hertz }' /proc/stat; }
+
 once() { # NAME OUTPUT COMMAND...
     local name=$1 output=$2 began
     shift 2
     blank
     began=$(date +%s.%N)
     watch > "$work/moments" &
-    local watcher=$!
+    local watcher=$! busy_before
+    busy_before=$(busy)
     "$@" > "$output" 2>&1 || { cat "$output" >&2; exit 1; }
     date +"end %s.%N" > "$work/end"
+    awk -v name="$name" -v before="$busy_before" -v after="$(busy)" -v cores="$(nproc)" \
+        'BEGIN { printf "%s processors %.1f (%.1f on each of %d)\n", name, after - before, (after - before) / cores, cores }' | tee -a "$work/all"
     wait "$watcher"
     awk -v began="$began" -v name="$name" '{ printf "%s %s %.1f\n", name, $1, $2 - began }' "$work/moments" "$work/end" | tee -a "$work/all"
 }
@@ -65,7 +72,7 @@ done
 echo
 echo "medians of $rounds, in seconds"
 median() { awk -v name="$1" -v moment="$2" '$1 == name && $2 == moment { print $3 }' "$work/all" | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
-for moment in initialized joined ready coredns end; do
+for moment in initialized joined ready coredns end processors; do
     ours=$(median hostler "$moment") theirs=$(median plain "$moment")
     printf '%-12s hostler %6s  plain %6s  ratio %s\n' "$moment" "$ours" "$theirs" "$(awk "BEGIN { printf \"%.2f\", $ours / $theirs }")"
 done

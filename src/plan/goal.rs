@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::planner::{Planner, RESTORE_BEGUN, begun};
+use super::planner::{Planner, begun};
 use super::refusal::{self, is_of_another, its_cluster, other_cluster};
 use super::wanted::{self, peer};
 use super::{Plan, Stage, StepId, Warning, everything, finding, gate, graph, plan, take_over};
@@ -245,8 +245,7 @@ fn lost<'a>(planner: &mut Planner<'a>, seen: &BTreeMap<MachineName, Observation>
     } else if let Some(Observation::Unreachable(why)) = seen.get(name) {
         let reason = format!("it can't be reached: {why}");
         planner.refuse(Some(name), "unreachable", reason, "turn it on, or give its name and address to another machine");
-    } else if planner.speaker.is_some() && !planner.facts.get(name).is_some_and(|facts| facts.applied.contains_key(RESTORE_BEGUN)) {
-        // Where a restore was cut, its API server may answer, but `up` does nothing with it.
+    } else if planner.speaker.is_some() {
         let way_out = "`hostler up` mends what can be mended; `hostler reset` takes the cluster down first";
         planner.refuse(Some(name), "cluster-lives", "its API server answers: what the cluster is now would be lost", way_out);
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::cluster::runs;
 use super::documents;
 use super::machine::PREPARED;
-use super::planner::{INIT_BEGUN, Planner, begun};
+use super::planner::{INIT_BEGUN, Planner, RESTORE_BEGUN, begun};
 use super::refusal::cni_name;
 use super::wanted::ImageGroup;
 use super::{Stage, StepId, gate};
@@ -51,7 +51,13 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         };
         if let Some(only) = planner.only.filter(|only| *only != first) {
             let reason = format!("there is no cluster yet that {only} could join");
-            planner.refuse(None, "no-cluster", reason, "`hostler up` makes it");
+            let way_out = match planner.facts.get(first) {
+                Some(facts) if facts.applied.contains_key(RESTORE_BEGUN) => {
+                    format!("`hostler rebuild {first} --from SNAPSHOT` ends the restore that was cut there")
+                }
+                _ => "`hostler up` makes it".to_owned(),
+            };
+            planner.refuse(None, "no-cluster", reason, way_out);
         }
         let Some(facts) = planner.usable(first) else {
             return Ok(());

@@ -75,9 +75,10 @@ impl<'a> Planner<'a> {
         ours.into_iter().chain(others)
     }
 
-    /// Those whose API server answers.
+    /// Those whose API server answers, and holds the cluster: where a restore was cut it may answer with half of what was to come back.
     pub fn speakers(&self) -> impl Iterator<Item = (&'a MachineName, &'a ClusterFacts)> + use<'a> {
-        self.control_planes().filter_map(|(name, facts)| Some((name, facts.cluster.as_ref()?)))
+        let whole = |facts: &Facts| !facts.applied.contains_key(RESTORE_BEGUN);
+        self.control_planes().filter(move |(_, facts)| whole(facts)).filter_map(|(name, facts)| Some((name, facts.cluster.as_ref()?)))
     }
 
     /// The facts of a machine that may be changed: asked for, reached, and not refused.

@@ -26,6 +26,13 @@ clock_right() { [ "$(clock_off)" -lt 30 ]; }
 # set_clock SECONDS: so far ahead of this computer's.
 set_clock() { vm date --set="@$(($(date +%s) + $1))"; }
 loaded() { vm 'for module in overlay br_netfilter; do [ -d /sys/module/$module ] || exit 1; done'; }
+# Takes the lab down, and fails where something is left of it.
+down() {
+    run 0 lab down
+    wait_for 10 "ended processes to be collected" all_collected
+    traces > "$work/after"
+    differences "$work/before" "$work/after"
+}
 no_swap() { [ "$(vm wc -l '<' /proc/swaps)" = 1 ]; }
 
 for program in python3 sysctl losetup ip; do
@@ -39,10 +46,7 @@ traces > "$work/before"
 row "a virtual machine that was never finished leaves nothing behind"
 for after in 1 4 9; do
     timeout --signal=KILL "$after" "$hostler" lab up --machines 2 --vm rainbowdash --machines-only > "$work/out" 2>&1 || true
-    run 0 lab down
-    wait_for 10 "ended processes to be collected" all_collected
-    traces > "$work/after"
-    differences "$work/before" "$work/after"
+    down
 done
 
 row "two machines, one of them with a kernel, cgroup v2, swap and modules of its own"
@@ -209,8 +213,5 @@ ready 2
 empty
 
 row "down leaves nothing"
-run 0 lab down
-wait_for 10 "ended processes to be collected" all_collected
-traces > "$work/after"
-differences "$work/before" "$work/after"
+down
 printf '%d rows passed\n' "$rows"
