@@ -66,7 +66,8 @@ processes() {
 # Succeeds when none of the programs that a lab starts has ended without anybody asking how: it has no environment any more, so it is
 # known by its name.
 all_collected() {
-    ! ps -A -o stat= -o comm= | grep --extended-regexp '^Z.* (hostler|systemd-nspawn|unshare|mmdebstrap|qemu-system-x86)( |$)' > /dev/null
+    ! ps -A -o stat= -o comm= |
+        awk '$1 ~ /^Z/ && $2 ~ /^(hostler|systemd-nspawn|unshare|mmdebstrap|qemu-system-x86)$/ { found = 1 } END { exit !found }'
 }
 
 network() {
