@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# benches/up/run.sh HOSTLER [ROUNDS] [CONTROL_PLANES] [WORKERS]: from blank machines that are on (1 + 2, where nothing is said), bundle at hand,
-# to a cluster: `hostler up` against plain.sh, a parallel shell script for the same work over OpenSSH. As root, on the lab's machines (a lab of
-# its own). Both in turn, in one run.
+# benches/up/run.sh HOSTLER [ROUNDS] [CONTROL_PLANES] [WORKERS] [PERCENT]: from blank machines that are on (1 + 2, where nothing is said),
+# bundle at hand, to a cluster: `hostler up` against plain.sh, a parallel shell script for the same work over OpenSSH. As root, on the lab's
+# machines (a lab of its own). Both in turn, in one run.
 # Seconds from the start, as the first machine sees it: initialized (its kubeconfig is there), joined (all nodes are known), Ready
 # (all), CoreDNS rolled out; and the end, when pods on all machines found each other. Last, ratios of medians.
 # Then each `up` against its longest path over `needs`, by longest-path.py. How long steps take that have the computer for themselves is
 # measured before, on machines that are brought in one after the other; within one machine, steps run side by side there, too.
 # No run can be shorter than that path, nor than what it asks of the processors divided by their number: so that is told, too.
+# PERCENT: what each machine may have of a core at most (cgroup v1 only). Where all of them together have less than there is, each has as much
+# as if the others were not there: so are machines of their own, but faster.
 # shellcheck disable=SC2016 # what is in single quotes runs on a machine
 set -euo pipefail
-hostler=$(realpath "$1") rounds=${2:-3} planes=${3:-1} workers=${4:-2}
+hostler=$(realpath "$1") rounds=${2:-3} planes=${3:-1} workers=${4:-2} percent=${5:-}
 machines=$((planes + workers))
 here=$(dirname "$(realpath "$0")")
 export HOSTLER_LAB=bench
@@ -20,16 +22,20 @@ trap '"$hostler" lab down > /dev/null 2>&1; rm -rf "$work"' EXIT
 blank() {
     "$hostler" lab down > /dev/null 2>&1
     "$hostler" lab up --machines "$machines" --control-planes "$planes" --machines-only > /dev/null 2>&1
+    local quota
+    [ -z "$percent" ] || for quota in /sys/fs/cgroup/cpu/lab/"$HOSTLER_LAB"-*/cpu.cfs_quota_us; do
+        # Of a period of 100 ms, in microseconds.
+        echo "$((percent * 1000))" > "$quota"
+    done
 }
 
-# Prints each moment as it comes. One session for the whole time, the same for both.
+# Prints each moment as it comes. One session for the whole time, the same for both; kubectl waits, as asking again and again costs the machine.
 watch() {
-    "$hostler" lab ssh twilightsparkle "machines=$machines; "'
+    "$hostler" lab ssh twilightsparkle "nodes='${names[*]/#/node/}'; "'
         export KUBECONFIG=/etc/kubernetes/admin.conf PATH=/opt/hostler/current/bin:$PATH
         until [ -e $KUBECONFIG ]; do sleep 0.2; done; date +"initialized %s.%N"
-        nodes() { kubectl get nodes --no-headers 2> /dev/null; }
-        until [ "$(nodes | wc -l)" = "$machines" ]; do sleep 0.5; done; date +"joined %s.%N"
-        until [ "$(nodes | awk "\$2 == \"Ready\"" | wc -l)" = "$machines" ]; do sleep 0.5; done; date +"ready %s.%N"
+        until kubectl wait --for=create --timeout=600s $nodes > /dev/null 2>&1; do sleep 0.5; done; date +"joined %s.%N"
+        kubectl wait --for=condition=Ready --timeout=600s $nodes > /dev/null; date +"ready %s.%N"
         kubectl -n kube-system rollout status deployment/coredns > /dev/null; date +"coredns %s.%N"
     '
 }

@@ -5,27 +5,10 @@
 . "$(dirname "$0")/films-stage.sh" "$1"
 rounds=${2:-2}
 
-mkdir -p "$inbox" "$library"
-chmod 755 "$work" "$shares"
-mount -t tmpfs -o size=1g,mode=755 hostler-films "$library"
-chown 1000:100 "$inbox" "$library"
+two_shares 1g
 film 60 "$work/film.mkv" 1280x720
 run 0 lab up --machines 2 --share "$inbox" --share "$library"
-cp "$inventory" "$work/plain.yaml"
-# inventory LINE...: the workload, and these lines.
-inventory() {
-    cp "$work/plain.yaml" "$inventory"
-    cat >> "$inventory" << YAML
-transcode:
-  inbox: path:$inbox
-  library: path:$library
-  owner: {uid: 1000, gid: 100}
-  languages: [eng]
-  folders: {Movies: {}}
-YAML
-    printf '  %s\n' "$@" >> "$inventory"
-}
-inventory "machines: [rainbowdash]"
+workload "machines: [rainbowdash]"
 up
 
 row "HandBrakeCLI alone, and the same film through everything"
@@ -94,7 +77,7 @@ for name, found in (("reads", reads), ("writes", writes)):
 PYTHON
 api() { "$hostler" lab exec -- python3 "$work/api.py" "$work/kubeconfig" "$1"; }
 api "nothing is encoded"
-inventory
+workload
 up
 film 60 "$work/long.mkv" 1920x1080
 for number in 1 2 3; do drop "$work/long.mkv" "long $number.mkv"; done

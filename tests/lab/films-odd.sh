@@ -37,27 +37,13 @@ serve(8090, sys.argv[2])
 PYTHON
 "$hostler" lab exec -- python3 "$work/stand-in.py" "$work/jellyfin" "$work/news" &
 beside+=($!)
-cp "$inventory" "$work/plain.yaml"
-# inventory LINE...: the workload as usual, and these lines.
-inventory() {
-    cp "$work/plain.yaml" "$inventory"
-    cat >> "$inventory" << YAML
-transcode:
-  inbox: path:$inbox
-  library: path:$library
-  owner: {uid: 1000, gid: 100}
-  languages: [eng]
-  folders: {Movies: {}}
-YAML
-    printf '  %s\n' "$@" >> "$inventory"
-}
 jellyfin="jellyfin: {url: 'http://10.77.0.1:8096/behind', tokenFile: $work/token, libraryAsSeen: /data/films}"
 # By a name that only the cluster knows.
 news="notify: {url: 'http://news.transcode.svc.cluster.local:8090/films-of-ada'}"
 # The encoder's image is made where Debian's packages can be reached.
-inventory "machines: [rainbowdash]" "$news"
+workload "machines: [rainbowdash]" "$news"
 up
-inventory "machines: [rainbowdash]" "$jellyfin" "$news"
+workload "machines: [rainbowdash]" "$jellyfin" "$news"
 # From where the media server can be asked.
 run 0 lab exec -- "$hostler" up -i "$inventory" --yes --kubeconfig "$work/kubeconfig"
 says "Jellyfin answers at http://10.77.0.1:8096/behind"
@@ -88,7 +74,7 @@ wait_for 60 "the message" heard "^/films-of-ada disk space is low the library ha
 
 row "outside the hours nothing is begun"
 hour=$(on twilightsparkle date +%H)
-inventory "$jellyfin" "$news" "hours: '$(printf '%02d:00-%02d:00' $(((10#$hour + 3) % 24)) $(((10#$hour + 4) % 24)))'"
+workload "$jellyfin" "$news" "hours: '$(printf '%02d:00-%02d:00' $(((10#$hour + 3) % 24)) $(((10#$hour + 4) % 24)))'"
 up
 # Its subtitles end at 3 s.
 film 4 "$work/film.mkv" 320x180
@@ -98,7 +84,7 @@ wait_for 150 "the hours on the page" outside
 drop "$work/film.mkv" "hours.mkv"
 waits_for() { transcode status && grep -q -- "$1" "$work/out"; }
 wait_for 60 "the film in the queue" waits_for "Movies/hours.mkv: waits for the hours"
-inventory "$jellyfin" "$news" "originals: {keep: 2d, atMost: 1GB}"
+workload "$jellyfin" "$news" "originals: {keep: 2d, atMost: 1GB}"
 up
 wait_for 150 "the film in the library" in_library hours.mkv
 
@@ -287,7 +273,7 @@ encoder=$(on rainbowdash "ctr -n k8s.io images ls -q" | grep '/encoder:')
 for machine in twilightsparkle rainbowdash; do
     on "$machine" "ctr -n k8s.io images tag $encoder registry.example.org/handbrake:1" > /dev/null
 done
-inventory "$jellyfin" "$news" "image: registry.example.org/handbrake:1"
+workload "$jellyfin" "$news" "image: registry.example.org/handbrake:1"
 up
 says "the workload is not what the inventory says"
 uses() { kubectl get configmap settings -o yaml | grep -q 'image: .*registry.example.org/handbrake:1'; }

@@ -5,19 +5,9 @@
 . "$(dirname "$0")/films-stage.sh" "$1"
 seconds=${2:-480}
 
-mkdir -p "$inbox" "$library"
-chmod 755 "$work" "$shares"
-mount -t tmpfs -o size=1g,mode=755 hostler-films "$library"
-chown 1000:100 "$inbox" "$library"
+two_shares 1g
 run 0 lab up --machines 3 --share "$inbox" --share "$library"
-cat >> "$inventory" << YAML
-transcode:
-  inbox: path:$inbox
-  library: path:$library
-  owner: {uid: 1000, gid: 100}
-  languages: [eng]
-  folders: {Movies: {}}
-YAML
+workload "machines: [twilightsparkle, rainbowdash, fluttershy]"
 up
 film 40 "$work/film.mkv" 1280x720
 

@@ -33,6 +33,27 @@ cleanup() {
     exit "$status"
 }
 up() { run "${1:-0}" up -i "$inventory" --yes --kubeconfig "$work/kubeconfig"; }
+# two_shares SIZE: an empty inbox, and an empty library that is a file system of its own, of that size.
+two_shares() {
+    mkdir -p "$inbox" "$library"
+    chmod 755 "$work" "$shares"
+    mount -t tmpfs -o "size=$1,mode=755" hostler-films "$library"
+    chown 1000:100 "$inbox" "$library"
+}
+# workload [LINE...]: the lab's inventory with the workload, and these lines of it.
+workload() {
+    [ -e "$work/plain.yaml" ] || cp "$inventory" "$work/plain.yaml"
+    cp "$work/plain.yaml" "$inventory"
+    cat >> "$inventory" << YAML
+transcode:
+  inbox: path:$inbox
+  library: path:$library
+  owner: {uid: 1000, gid: 100}
+  languages: [eng]
+  folders: {Movies: {}}
+YAML
+    [ $# = 0 ] || printf '  %s\n' "$@" >> "$inventory"
+}
 kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf --namespace transcode "$@"; }
 transcode() { "$hostler" lab exec -- "$hostler" transcode "$@" --kubeconfig "$work/kubeconfig" > "$work/out" 2>&1; }
 # From the lab's network.

@@ -6,22 +6,13 @@
 . "$(dirname "$0")/films-stage.sh" "$1"
 
 row "folders that the owner of films can't write to are refused, and the cluster comes up all the same"
-mkdir -p "$inbox" "$library"
-chmod 755 "$work" "$shares"
-mount -t tmpfs -o size=500m,mode=755 hostler-films "$library"
+two_shares 500m
+chown 0:0 "$inbox" "$library"
 film 60 "$work/film.mkv" 1280x720
 run 0 lab up --machines 2 --share "$inbox" --share "$library"
 printf 'token-of-the-lab' > "$work/token"
 chmod 600 "$work/token"
-cat >> "$inventory" << END
-transcode:
-  inbox: path:$inbox
-  library: path:$library
-  owner: {uid: 1000, gid: 100}
-  languages: [eng]
-  folders: {Movies: {}}
-  plex: {url: "http://10.77.0.1:32400", tokenFile: $work/token}
-END
+workload "plex: {url: 'http://10.77.0.1:32400', tokenFile: $work/token}"
 up 3
 says "can't write to the inbox"
 says "chown 1000:100 $inbox"
