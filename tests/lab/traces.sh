@@ -88,5 +88,8 @@ traces() {
 # differences BEFORE AFTER: what is more or less than before, a line each; fails when there is any. A lock that systemd-nspawn left when the
 # computer lost its power is nobody's: the next machine on that loop device takes it over, and removes it.
 differences() {
-    ! diff "$1" "$2" | grep '^[<>]' | grep --invert-match '^< folders: /run/systemd/nspawn/locks/'
+    local found
+    # diff and grep end with 1 where there is, or is not, something: what counts is what was found.
+    found=$(diff "$1" "$2" | grep '^[<>]' | grep --invert-match '^< folders: /run/systemd/nspawn/locks/') || true
+    [ -z "$found" ] || { printf '%s\n' "$found"; return 1; }
 }
