@@ -36,7 +36,7 @@ class Verb:
         self.silent = 0.0
         self.begun = time.monotonic()
         self.took = 0.0
-        self.closed = False
+        self.closed = self._to_close = False
         self._said = time.monotonic()
         self._plain = plain
         self._on_line, self._on_begin = on_line, on_begin
@@ -72,6 +72,9 @@ class Verb:
             log.close()
 
     def _read(self, seconds):
+        if self._to_close and not self.closed:
+            self.closed = True
+            os.close(self._terminal)
         if self.closed:
             time.sleep(seconds)
             return
@@ -130,9 +133,8 @@ class Verb:
         os.write(self._terminal, b"\x03")
 
     def hang_up(self):
-        """Closes the terminal."""
-        self.closed = True
-        os.close(self._terminal)
+        """Has the terminal closed, by who reads it: it must not be closed, and its number given to another file, while it is waited for."""
+        self._to_close = True
 
     def wait(self):
         self._watching.join(LIMIT + 60)
