@@ -133,7 +133,8 @@ fn rebuild(
 ) -> Result<Plan> {
     let mut planner = Planner::new(inventory, manifest, seen);
     planner.force_after = force_after;
-    let another = planner.facts.get(name).copied().is_some_and(|facts| other_cluster(&mut planner, name, facts, refusal::take_over(name)));
+    let way_out = refusal::take_over(&planner, name);
+    let another = planner.facts.get(name).copied().is_some_and(|facts| other_cluster(&mut planner, name, facts, way_out));
     if !another {
         leave(&mut planner, seen, name, true);
     }

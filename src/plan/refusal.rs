@@ -78,7 +78,7 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), "restore-begun", "it was being restored from a snapshot, and that was cut before its end", way_out);
     } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !begun(facts) {
         let reason = format!("an earlier cluster left {} there", facts.kubernetes.leftovers.join(", "));
-        let way_out = format!("look what it is; `--take-over {name}` with up, add or rebuild wipes it first");
+        let way_out = format!("look what it is; {} wipes it first", taken_over_by(planner, name));
         planner.refuse(Some(name), "not-blank", reason, way_out);
     } else if !facts.read_only.is_empty() {
         let paths: Vec<&str> = facts.read_only.iter().map(String::as_str).collect();
@@ -156,7 +156,7 @@ pub fn ports_taken<'a>(machine: &Machine, facts: &'a Facts) -> Vec<(u16, &'a str
 /// A machine that is in the cluster, and whose kubelet or control plane can't read what kubeadm wrote for it.
 fn damaged<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) {
     // What was cut there is not this cluster's to bring back.
-    if other_cluster(planner, name, facts, take_over(name)) {
+    if other_cluster(planner, name, facts, take_over(planner, name)) {
         return;
     }
     let reason = format!("{} can't be read: it was cut, or changed", facts.kubernetes.damaged.join(", "));
@@ -202,8 +202,18 @@ pub fn other_cluster<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts
 }
 
 /// The way out where a machine of another cluster is to come in.
-pub fn take_over(name: &MachineName) -> String {
-    format!("take it out of that cluster if you can; `--take-over {name}` with up, add or rebuild wipes it first")
+pub fn take_over(planner: &Planner, name: &MachineName) -> String {
+    format!("take it out of that cluster if you can; {} wipes it first", taken_over_by(planner, name))
+}
+
+/// The command that wipes the machine and brings it in. Where the cluster still has what the machine was before, that has to go, too.
+fn taken_over_by(planner: &Planner, name: &MachineName) -> String {
+    let address = planner.inventory.machines.get(name).map(|machine| machine.address.to_string());
+    let before = planner
+        .speaker
+        .and_then(|(_, cluster)| cluster.nodes.get(name.as_str()))
+        .is_some_and(|node| Some(&node.address) == address.as_ref());
+    if before { format!("`hostler rebuild {name} --take-over {name}`") } else { format!("`--take-over {name}` with up, add or rebuild") }
 }
 
 /// Who belongs to which cluster, told by the certificate authority.
@@ -222,7 +232,7 @@ fn membership(planner: &mut Planner) {
             orphans.push(name.as_str());
             continue;
         }
-        if other_cluster(planner, name, facts, take_over(name)) {
+        if other_cluster(planner, name, facts, take_over(planner, name)) {
             continue;
         }
         if facts.kubernetes.control_plane != (machine.role == Role::ControlPlane) {

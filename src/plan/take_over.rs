@@ -58,6 +58,13 @@ pub fn plan(
             step.needs.insert(wipe);
         }
     }
+    // What the goal would have another verb do, that does only where it may take the machine over, too.
+    for refusal in &mut plan.refusals {
+        if let Some(name) = refusal.machine.as_ref().filter(|name| stays(name)) {
+            let rebuild = format!("hostler rebuild {name}");
+            refusal.way_out = refusal.way_out.replace(&format!("`{rebuild}`"), &format!("`{rebuild} --take-over {name}`"));
+        }
+    }
     plan.steps.splice(0..0, wipes.steps.into_iter().filter(|step| comes.contains(&step.machine)));
     graph::reduce(&mut plan.steps);
     graph::order(&mut plan.steps);

@@ -68,6 +68,9 @@ fn manifest() -> Manifest {
 pub fn cases_of(place: &str) -> Vec<(String, Case)> {
     let entries = fs::read_dir(folder(place)).expect("the folder is there");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
+    for path in paths.iter().filter(|path| path.is_file()) {
+        assert!(path.with_extension("yaml").exists(), "{} is of no case any more", path.display());
+    }
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
     paths.sort();
     let case = |path: &PathBuf| {

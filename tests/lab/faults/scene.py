@@ -165,6 +165,9 @@ class Scene:
     def way_out(verb):
         """What to type next, by what was refused."""
         text = verb.shown + verb.log
+        found = re.search(r"`hostler rebuild (\w+) --take-over \1` (?:wipes it first|takes the old one out)", text)
+        if found:
+            return ["rebuild", found[1], "--take-over", found[1]]
         machines = sorted(set(re.findall(r"`--take-over (\w+)` with up", text)))
         if machines:
             return ["up", *[word for machine in machines for word in ("--take-over", machine)]]
