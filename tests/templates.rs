@@ -79,7 +79,7 @@ fn others() -> Vec<(&'static str, Action)> {
                 record: record.clone(),
             },
         ),
-        ("init-again", Action::Init { config: "x".to_owned(), again: true, joined: true, record: record.clone() }),
+        ("init-again", Action::Init { config: "x".to_owned(), again: true, record: record.clone() }),
         ("join-again", Action::Join { config: "x".to_owned(), again: true, token: literal("t"), ca, pki: Some(literal("cGtp")), record }),
         ("token", Action::CreateToken),
         (
@@ -368,7 +368,11 @@ fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String,
     }
     // As on a machine that has just come back: containerd answers when it is asked again.
     let ctr = "[ -e ROOT/asked ] || { touch ROOT/asked; exit 1; }";
-    for (name, text) in [("kubeadm", kubeadm), ("ctr", ctr)] {
+    // The token is known when somebody asks again, at the endpoint.
+    let kubectl = r#"case "$*" in *" --server https://[fd00::1]:6443 "*) ;; *) exit 1 ;; esac
+        [ -e ROOT/signed ] || { touch ROOT/signed; exit 1; }
+        echo '{"jws-kubeconfig-abcdef":"ey"}'"#;
+    for (name, text) in [("kubeadm", kubeadm), ("ctr", ctr), ("kubectl", kubectl)] {
         let program = folder.path().join("opt/hostler/current/bin").join(name);
         fs::write(&program, format!("#!/bin/sh\n{}\n", text.replace("ROOT", &root))).expect("a file");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -381,9 +385,10 @@ fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String,
     }
     fs::create_dir_all(folder.path().join("var/lib/kubelet")).expect("a folder");
     fs::write(folder.path().join("var/lib/kubelet/config.yaml"), "kind: KubeletConfiguration").expect("a file");
-    let config = "kind: JoinConfiguration\n";
-    let sum = hostler::action::script::sha256(config.as_bytes());
-    let context = serde_json::json!({ "config": { "size": config.len(), "sha256": sum }, "again": again, "pki": null, "record": [] });
+    let config = "discovery:\n  bootstrapToken:\n    apiServerEndpoint: '[fd00::1]:6443'\n    token: abcdef.0123456789abcdef\n";
+    let ca = "a certificate";
+    let file = |text: &str| serde_json::json!({ "size": text.len(), "sha256": hostler::action::script::sha256(text.as_bytes()) });
+    let context = serde_json::json!({ "config": file(config), "ca": file(ca), "again": again, "pki": null, "record": [] });
     let script = on_a_folder(&root, "join", false, &render("kubernetes/join.sh", context).expect("the template fits"));
     let mut child = Command::new("dash")
         .args(["-c", &script])
@@ -393,7 +398,7 @@ fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String,
         .spawn()
         .expect("dash; apt-get install dash");
     // A script that ends before it reads is no reason to fail here.
-    let _ = child.stdin.take().expect("it is piped").write_all(config.as_bytes());
+    let _ = child.stdin.take().expect("it is piped").write_all(format!("{config}{ca}").as_bytes());
     let output = child.wait_with_output().expect("it ends");
     let marks = fs::read_dir(folder.path().join("etc/hostler/applied")).expect("the folder");
     let mut marks: Vec<String> = marks.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
@@ -424,6 +429,8 @@ fn a_join_waits_until_the_old_node_is_known_to_be_gone() {
         assert_eq!((status, marks), (Some(0), vec!["kubelet-file".to_owned()]), "{said}");
         assert!(said.contains("This node has joined"), "{said}");
         assert!(said.contains("@waiting 180 containerd to answer"), "{said}");
+        assert!(said.contains("@waiting 20 the controller manager to know the token"), "{said}");
+        assert!(!said.contains("in vain"), "{said}");
     }
     let (status, said, _) = join("echo another trouble >&2; exit 7", false, false);
     assert_eq!(status, Some(7), "{said}");

@@ -64,8 +64,6 @@ pub enum Action {
     Init {
         config: String,
         again: bool,
-        /// Whether machines join in the same run, which wait for the token to be known.
-        joined: bool,
         record: BTreeMap<String, String>,
     },
     /// The only control plane anew, with the keys and the data of a snapshot: then `kubeadm init`. Outputs as [`Action::Init`].

@@ -79,7 +79,7 @@ impl Action {
             Action::SetSysctls { file } => (vec![part("machine/sysctls.sh", json!({ "file": incoming(file, &mut payload) }))?], 1),
             Action::SetHostname { name } => (vec![part("machine/hostname.sh", json!({ "name": name }))?], 1),
             Action::WriteHosts { lines } => {
-                let block = whole("", lines.iter().map(|line| format!("{line}\n")).collect(), &mut payload);
+                let block = whole("", lines.iter().map(|line| format!("{line}\n")).collect::<String>(), &mut payload);
                 (vec![part("machine/hosts.sh", json!({ "block": block }))?], 1)
             }
             Action::SynchronizeClock => (vec![part("machine/clock.sh", json!({}))?], 2),
@@ -97,10 +97,10 @@ impl Action {
                 payload.push(Part::Images(images.iter().map(|image| image.reference.clone()).collect()));
                 (vec![part("machine/images.sh", json!({ "images": images }))?], 30)
             }
-            Action::Init { config, again, joined, record } => {
+            Action::Init { config, again, record } => {
                 let context = json!({
                     "config": whole("", config.clone(), &mut payload), "coredns": whole("", documents::coredns()?, &mut payload),
-                    "again": again, "joined": joined, "record": pairs(of_machine(record)), "cluster_record": pairs(record.iter()),
+                    "again": again, "record": pairs(of_machine(record)), "cluster_record": pairs(record.iter()),
                 });
                 (vec![part("kubernetes/init.sh", context)?], 10)
             }
@@ -124,6 +124,7 @@ impl Action {
                 let hash = ca_public_key_sha256(&ca).context("the cluster's CA is no certificate")?;
                 let config = config.replace(TOKEN_PLACE, &resolved(token)?).replace(CA_HASH_PLACE, &format!("sha256:{hash}"));
                 let config = whole("", config, &mut payload);
+                let ca = whole("", ca, &mut payload);
                 let pki = match pki {
                     None => Value::Null,
                     Some(pki) => {
@@ -133,7 +134,7 @@ impl Action {
                         json!({ "size": size })
                     }
                 };
-                let context = json!({ "config": config, "again": again, "pki": pki, "record": pairs(record.iter()) });
+                let context = json!({ "config": config, "ca": ca, "again": again, "pki": pki, "record": pairs(record.iter()) });
                 (vec![part("kubernetes/join.sh", context)?], 10)
             }
             Action::Apply { name, manifest, sha256 } => {
@@ -217,9 +218,10 @@ fn incoming<'a>(file: &'a File, payload: &mut Vec<Part>) -> Incoming<'a> {
 }
 
 /// Content that the script puts somewhere itself.
-fn whole(path: &'static str, content: String, payload: &mut Vec<Part>) -> Incoming<'static> {
-    let (size, sha256) = (content.len(), sha256(content.as_bytes()));
-    payload.push(Part::Bytes(content.into_bytes()));
+fn whole(path: &'static str, content: impl Into<Vec<u8>>, payload: &mut Vec<Part>) -> Incoming<'static> {
+    let content = content.into();
+    let (size, sha256) = (content.len(), sha256(&content));
+    payload.push(Part::Bytes(content));
     Incoming { path, mode: "600", size, sha256 }
 }
 

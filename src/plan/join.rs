@@ -76,7 +76,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         let mut record = record(planner, &DOCUMENTS)?;
         record.insert("cni".to_owned(), cni_name(planner.inventory.cluster.cni).to_owned());
         let action = match planner.restore {
-            None => Action::Init { config, again, joined: joining.iter().any(|(name, _)| *name != first), record },
+            None => Action::Init { config, again, record },
             Some(snapshot) => {
                 let (snapshot, node, address) = (snapshot.clone(), first.to_string(), machine.address.to_string());
                 Action::Restore { snapshot, node, address, config, record }

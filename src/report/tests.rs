@@ -99,7 +99,7 @@ fn plan() -> Plan {
     let packages = |name| {
         step(name, "packages", Stage::Prepare, "socat is missing", Action::InstallPackages { packages: vec!["socat".to_owned()] }, &[])
     };
-    let init = Action::Init { config: String::new(), again: false, joined: false, record: BTreeMap::new() };
+    let init = Action::Init { config: String::new(), again: false, record: BTreeMap::new() };
     Plan {
         schema: 1,
         steps: vec![

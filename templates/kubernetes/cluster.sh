@@ -8,8 +8,12 @@ api() {
 }
 # remember NAME VALUE: puts on record in the cluster what was applied last.
 remember() {
+    on_record "$@" 2> /dev/null && return
     kubectl --namespace kube-system get configmap hostler > /dev/null 2>&1 ||
         kubectl --namespace kube-system create configmap hostler > /dev/null
+    on_record "$@"
+}
+on_record() {
     printf 'data: {"%s": "%s"}\n' "$1" "$(printf '%s' "$2" | sed 's/[\\"]/\\&/g')" |
         kubectl --namespace kube-system patch configmap hostler --patch-file /dev/stdin > /dev/null
 }

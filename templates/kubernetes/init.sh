@@ -28,9 +28,5 @@ kubectl --kubeconfig /etc/kubernetes/admin.conf --namespace kube-system create c
     --from-literal={{ (item.name ~ "=" ~ item.value) | quote }} \
 {% endfor %}
     --dry-run=client --output yaml | kubectl --kubeconfig /etc/kubernetes/admin.conf apply --server-side --force-conflicts --field-manager hostler --filename - > /dev/null
-{% if joined %}
-{% include "kubernetes/signed.sh" %}
-await_signature /etc/kubernetes/admin.conf "${token%%.*}"
-{% endif %}
 output token "$token"
 output ca "$(base64 -w 0 < /etc/kubernetes/pki/ca.crt)"

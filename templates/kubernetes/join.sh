@@ -9,12 +9,24 @@ kubeadm reset --force > /dev/null
 # Another hostler may have been faster: without a mark, nobody takes its work for a join that was cut.
 [ ! -e /etc/kubernetes/kubelet.conf ] || fail "it has joined a cluster since it was looked at: run again"
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
+take "$config.ca" 600 {{ ca.size }} {{ ca.sha256 }}
 record join-begun "$run"
 {% if pki %}
 # The certificate authorities come through hostler's memory: no secret in the cluster, none on the user's disk.
 mkdir -p /etc/kubernetes/pki/etcd
 head -c {{ pki.size }} | tar -xf - -C /etc/kubernetes/pki --no-same-owner
 {% endif %}
+# It finds the cluster by what is public of it, which the controller manager signs with every token, a while after that was made. Where it
+# has not yet, kubeadm looks again after 5 seconds: so it begins when it has. It checks all of it once more. Anybody may read this; the name
+# is what kubectl would ask for, and is nobody's.
+server=$(sed -n 's/^ *apiServerEndpoint: *//p' "$config" | tr -d "\"'")
+token_id=$(sed -n 's/^ *token: *\([a-z0-9]*\)\..*/\1/p' "$config")
+signed() {
+    kubectl --kubeconfig /dev/null --server "https://$server" --certificate-authority "$config.ca" --username anyone --request-timeout 5s \
+        get --raw /api/v1/namespaces/kube-public/configmaps/cluster-info | grep -q "jws-kubeconfig-$token_id"
+}
+# The inventory may have it find the cluster by other means.
+[ -z "$server" ] || (await 20 "the controller manager to know the token" signed) || :
 joined=0
 kubeadm join --config "$config" > "$config.said" 2>&1 || joined=$?
 cat "$config.said" || :
