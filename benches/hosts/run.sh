@@ -41,7 +41,7 @@ if [ -z "${HOSTLER_BENCH_INSIDE:-}" ]; then
         touch "$cache/tools/ready"
     fi
     # Only SIGKILL ends unshare while something runs in it; all that runs in it ends then, too.
-    trap 'kill -KILL "$inside" 2> /dev/null; wait; rmdir /run/hostler-bench 2> /dev/null' EXIT
+    trap 'kill -KILL "$inside" 2> /dev/null || true; wait; rmdir /run/hostler-bench 2> /dev/null || true' EXIT
     trap 'exit 130' INT TERM HUP
     HOSTLER_BENCH_INSIDE=yes PROGRAM=$(realpath "$program") \
         unshare --mount --net --pid --fork --kill-child --mount-proc "$0" "$count" "$rounds" "${tools[@]}" &
