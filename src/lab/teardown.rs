@@ -54,20 +54,26 @@ pub async fn take_down(task: &Task) -> Result<()> {
 }
 
 async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
-    let mut inits = Vec::new();
     let mut ended: BTreeSet<Pid> = machines.iter().filter_map(|machine| process::supervisor_of(machine)).collect();
     for machine in machines {
         if *hierarchy == Hierarchy::Systemd {
             // Not loaded: this machine was never on.
             let _ = run("systemctl", ["kill", "--signal=KILL", &power::unit(machine)]).await;
         }
-        if let Some(init) = process::init_of(machine) {
-            process::signal(init, Signal::SIGKILL)?;
-            inits.push(*machine);
-        }
     }
-    // systemd-nspawn cleans up after a machine that ended, and then ends too.
-    let all_ended = || Ok((!inits.iter().any(|machine| power::is_on(machine))).then_some(()));
+    // systemd-nspawn cleans up after a machine that ended, and then ends too; that of one that a hostler which was killed had ended may be at
+    // it still, and leave its lock if it was killed now.
+    let all_ended = || {
+        let mut on = false;
+        for machine in machines {
+            let init = process::init_of(machine);
+            if let Some(init) = init {
+                process::signal(init, Signal::SIGKILL)?;
+            }
+            on |= init.is_some() || process::supervisor_of(machine).is_some();
+        }
+        Ok((!on).then_some(()))
+    };
     let orderly = wait::until(Duration::from_secs(10), "machines to end", all_ended).await;
     for machine in machines {
         if let Some(supervisor) = process::supervisor_of(machine) {
