@@ -86,9 +86,7 @@ host_key() {
 }
 
 clean() {
-    wait_for 10 "ended processes to be collected" all_collected
-    traces >"$work/after"
-    differences "$work/before" "$work/after" >"$work/difference" || fail "$1 left or changed: $(cat "$work/difference")"
+    nothing_left >"$work/difference" || fail "$1 left or changed: $(cat "$work/difference")"
     checks=$((checks + 1))
 }
 

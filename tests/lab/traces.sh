@@ -1,6 +1,6 @@
-# shellcheck shell=bash disable=SC2154 # lab is set by who sources this
+# shellcheck shell=bash disable=SC2154 # lab and work are set by who sources this
 # What a lab could leave on the computer: `traces` prints all of it, one thing a line, so that two of its outputs can be compared.
-# Sourced by tests that set lab (the lab's name). Only what is named here is left out, each for a reason.
+# Sourced by tests that set lab (the lab's name), work (a folder of theirs), and have wait_for. Only what is named here is left out, each for a reason.
 
 # BESIDE=1 says that another lab, the one without a name, comes and goes meanwhile: then what is its own is left out.
 other_lab() {
@@ -92,4 +92,9 @@ differences() {
     # diff and grep end with 1 where there is, or is not, something: what counts is what was found.
     found=$(diff "$1" "$2" | grep '^[<>]' | grep --invert-match '^< folders: /run/systemd/nspawn/locks/') || true
     [ -z "$found" ] || { printf '%s\n' "$found"; return 1; }
+}
+
+# nothing_left: what is more or less than in "$work/before", as differences tells it, once all processes that ended were asked how.
+nothing_left() {
+    wait_for 10 "ended processes to be collected" all_collected && traces >"$work/after" && differences "$work/before" "$work/after"
 }

@@ -29,9 +29,7 @@ loaded() { vm 'for module in overlay br_netfilter; do [ -d /sys/module/$module ]
 # Takes the lab down, and fails where something is left of it.
 down() {
     run 0 lab down
-    wait_for 10 "ended processes to be collected" all_collected
-    traces > "$work/after"
-    differences "$work/before" "$work/after"
+    nothing_left
 }
 no_swap() { [ "$(vm wc -l '<' /proc/swaps)" = 1 ]; }
 

@@ -36,7 +36,7 @@ class Verb:
         self.silent = 0.0
         self.begun = time.monotonic()
         self.took = 0.0
-        self.closed = self._to_close = False
+        self.closed = False
         self._said = time.monotonic()
         self._plain = plain
         self._on_line, self._on_begin = on_line, on_begin
@@ -72,10 +72,8 @@ class Verb:
             log.close()
 
     def _read(self, seconds):
-        if self._to_close and not self.closed:
-            self.closed = True
-            os.close(self._terminal)
         if self.closed:
+            self._close()
             time.sleep(seconds)
             return
         ready, _, _ = select.select([self._terminal], [], [], seconds)
@@ -134,14 +132,18 @@ class Verb:
 
     def hang_up(self):
         """Has the terminal closed, by who reads it: it must not be closed, and its number given to another file, while it is waited for."""
-        self._to_close = True
+        self.closed = True
+
+    def _close(self):
+        if self._terminal >= 0:
+            os.close(self._terminal)
+            self._terminal = -1
 
     def wait(self):
         self._watching.join(LIMIT + 60)
         if self._watching.is_alive():
             raise Failed(f"hostler {' '.join(self.words)} can't be ended")
-        if not self.closed:
-            self.hang_up()
+        self._close()
         return self
 
     @property
