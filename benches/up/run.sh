@@ -2,7 +2,7 @@
 # benches/up/run.sh HOSTLER [ROUNDS] [CONTROL_PLANES] [WORKERS] [PERCENT]: from blank machines that are on (1 + 2, where nothing is said),
 # bundle at hand, to a cluster: `hostler up` against plain.sh, a parallel shell script for the same work over OpenSSH. As root, on the lab's
 # machines (a lab of its own). Both in turn, in one run.
-# Seconds from the start, as the first machine sees it: initialized (its kubeconfig is there), joined (all nodes are known), Ready
+# Seconds from the start: initialized (its kubeconfig is there), joined (all nodes are known), Ready
 # (all), CoreDNS rolled out; and the end, when pods on all machines found each other. Last, ratios of medians.
 # Then each `up` against its longest path over `needs`, by longest-path.py. How long steps take that have the computer for themselves is
 # measured before, on machines that are brought in one after the other; within one machine, steps run side by side there, too.
@@ -29,15 +29,15 @@ blank() {
     done
 }
 
-# Prints each moment as it comes. One session for the whole time, the same for both; kubectl waits, as asking again and again costs the machine.
+# Prints each moment as it comes. Who watches is none of the machines, and costs them little: kubectl runs beside them, and waits.
 watch() {
-    "$hostler" lab ssh twilightsparkle "nodes='${names[*]/#/node/}'; "'
-        export KUBECONFIG=/etc/kubernetes/admin.conf PATH=/opt/hostler/current/bin:$PATH
-        until [ -e $KUBECONFIG ]; do sleep 0.2; done; date +"initialized %s.%N"
-        until kubectl wait --for=create --timeout=600s $nodes > /dev/null 2>&1; do sleep 0.5; done; date +"joined %s.%N"
-        kubectl wait --for=condition=Ready --timeout=600s $nodes > /dev/null; date +"ready %s.%N"
-        kubectl -n kube-system rollout status deployment/coredns > /dev/null; date +"coredns %s.%N"
-    '
+    local api
+    "$hostler" lab ssh "${names[0]}" 'until [ -e /etc/kubernetes/admin.conf ]; do sleep 0.2; done; date +"initialized %s.%N"; cat /etc/kubernetes/admin.conf' |
+        { read -r line && echo "$line" && cat > "$work/kubeconfig"; }
+    api=("$hostler" lab exec "$work/kubectl" --kubeconfig "$work/kubeconfig" --server "https://$address:6443")
+    until "${api[@]}" wait --for=create --timeout=600s "${names[@]/#/node/}" > /dev/null 2>&1; do sleep 0.5; done; date +"joined %s.%N"
+    "${api[@]}" wait --for=condition=Ready --timeout=600s "${names[@]/#/node/}" > /dev/null; date +"ready %s.%N"
+    "${api[@]}" -n kube-system rollout status deployment/coredns > /dev/null; date +"coredns %s.%N"
 }
 
 # Seconds for which the computer's cores were busy since it started, all together: proc(5), without idle and iowait.
@@ -63,6 +63,10 @@ echo "one machine after the other, of $planes + $workers"
 blank
 alone=()
 mapfile -t names < <(awk '/^machines:/ { on = 1; next } /^[^ #]/ { on = 0 } on && /^  [a-z0-9-]+:$/ { sub(":", ""); print $1 }' "$lab/inventory.yaml")
+address=$(awk -v name="${names[0]}:" '$1 == name { on = 1 } on && $1 == "address:" { print $2; exit }' "$lab/inventory.yaml")
+ln -s "$(python3 -c 'import json, sys; folder = sys.argv[1]; manifest = json.load(open(folder + "/manifest.json"))
+print(next(folder + "/files/" + file["sha256"] for file in manifest["files"] if file["name"] == "kubectl"))' \
+    "${HOSTLER_CACHE:-/var/cache/hostler}/bundles/1.36.3-amd64")" "$work/kubectl"
 for machine in "${names[@]}"; do
     "$hostler" add "$machine" -i "$lab/inventory.yaml" --yes --output json > "$work/alone-$machine" 2>&1 || { cat "$work/alone-$machine" >&2; exit 1; }
     # What several have, as the last verification, counts as the last had it.
