@@ -18,6 +18,9 @@ use crate::artifact::Component;
 use crate::inventory::{Cni, Machine, MachineName, Role};
 use crate::template;
 
+/// The step that shuts the door behind the last who joined.
+pub const TOKEN_GONE: &str = "token-gone";
+
 /// Where joining machines get the token and the cluster's CA from.
 struct Door {
     step: StepId,
@@ -89,7 +92,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let joins = joins(planner, &door, &joining)?;
     let delete = Action::DeleteToken { token: Input::Output { step: door.step.clone(), name: "token" } };
     let needs: Vec<StepId> = joins.into_iter().chain([door.step]).collect();
-    let at = (Stage::Workers, StepId::new(&door.machine, "token-gone"));
+    let at = (Stage::Workers, StepId::new(&door.machine, TOKEN_GONE));
     planner.step(at, &door.machine, "nobody else joins in this run", delete, needs);
     Ok(())
 }

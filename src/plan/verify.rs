@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::join::TOKEN_GONE;
 use super::planner::Planner;
 use super::wanted::ImageGroup;
 use super::{Stage, StepId, documents};
@@ -38,9 +39,9 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         Some((_, cluster)) => nodes.iter().filter(|node| cluster.nodes.get(*node).is_none_or(|found| !found.ready)).collect(),
         None => nodes.iter().collect(),
     };
-    // Only films wait for what encodes them.
-    let encoder = format!("/{}", ImageGroup::Films.step());
-    let all: Vec<StepId> = planner.all().into_iter().filter(|step| !step.as_str().ends_with(&encoder)).collect();
+    // Only films wait for what encodes them, and nothing for a token to be gone.
+    let apart = [ImageGroup::Films.step(), TOKEN_GONE].map(|name| format!("/{name}"));
+    let all: Vec<StepId> = planner.all().into_iter().filter(|step| !apart.iter().any(|name| step.as_str().ends_with(name))).collect();
     // Where others were not verified as they should be now, that is `up`'s, and is not put on record here.
     if all.is_empty() && unready.is_empty() && (verified || !others_verified) {
         return Ok(());

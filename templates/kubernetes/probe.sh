@@ -6,16 +6,12 @@ gone || {
     cleanup
     await 120 "the probe of an earlier run to go" gone
 }
-for node in {{ nodes | words }}; do
-    await 60 "node $node to register" kubectl get node "$node"
-done
+await 60 "nodes to register" kubectl get nodes {{ nodes | words }}
 trap cleanup EXIT
 head -c {{ manifest.size }} | kubectl apply --server-side --force-conflicts --field-manager hostler --filename - > /dev/null
-# A kubectl that fails says nothing, which is not the same as no node that is not Ready.
-ready() {
-    said=$(kubectl get nodes {{ nodes | words }} --no-headers) && printf '%s\n' "$said" | awk '$2 !~ /^Ready/ { sick = 1 } END { exit sick }'
-}
-await 300 "nodes to be Ready" ready
+# It watches: to ask again and again costs a machine that has more to do.
+printf '@waiting 300 nodes to be Ready\n'
+await 300 "nodes to be Ready" kubectl wait node {{ nodes | words }} --for condition=Ready --timeout 30s
 {% if spread_dns %}
 # kubeadm's two CoreDNS pods may both have begun on the first machine, and would die with it. One goes, and comes back on another: the
 # Deployment prefers that. The other answers meanwhile.
