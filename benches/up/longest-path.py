@@ -7,7 +7,8 @@ took; the log of a run has no needs, so it is not enough. The longest path is to
 - by the steps' times in RUN itself. What the run took beyond it is time in which nothing of that path ran: looking at machines, and handing
   on from step to step. It says nothing of steps that were slow because others ran at the same time.
 - by the times of runs in which a step had the computer for itself, or nearly, as those of ALONE: the same machines, brought in one after
-  the other. Where a step is in several, the last counts; where it is in none, its time in RUN does.
+  the other. Where a step is in several, as the probe is, the longest counts: RUN's has to do for all machines what each of them did for one,
+  side by side at best. Where it is in none, its time in RUN counts.
 
 On a computer that has to be several machines at once the second is out of reach: what runs side by side shares its cores.
 """
@@ -93,7 +94,10 @@ def main(own, *others):
     between = run.whole - length - before - after
     print(f"  {before:6.1f}  before the first step of all, {after:.1f} after the last, {between:.1f} between steps of the path")
     if others:
-        alone = {step: took for path in others for step, took in Run(path).took.items()}
+        alone = {}
+        for path in others:
+            for step, took in Run(path).took.items():
+                alone[step] = max(took, alone.get(step, 0))
         length, steps = whole_path(run, run.took | alone)
         tell(run, "the longest path, by times of steps that ran alone", length, steps)
         lent = [step for step, _ in steps if step not in alone]
