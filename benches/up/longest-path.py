@@ -10,7 +10,8 @@ took; the log of a run has no needs, so it is not enough. The longest path is to
   the other. Where a step is in several, as the probe is, the longest counts: RUN's has to do for all machines what each of them did for one,
   side by side at best. Where it is in none, its time in RUN counts.
 
-On a computer that has to be several machines at once the second is out of reach: what runs side by side shares its cores.
+On a computer that has to be several machines at once the second is out of reach, as what runs side by side shares its cores: unless each machine
+may have so little of them that there is enough for all.
 """
 
 import json

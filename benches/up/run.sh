@@ -2,8 +2,8 @@
 # benches/up/run.sh HOSTLER [ROUNDS] [CONTROL_PLANES] [WORKERS] [PERCENT]: from blank machines that are on (1 + 2, where nothing is said),
 # bundle at hand, to a cluster: `hostler up` against plain.sh, a parallel shell script for the same work over OpenSSH. As root, on the lab's
 # machines (a lab of its own). Both in turn, in one run.
-# Seconds from the start: initialized (its kubeconfig is there), joined (all nodes are known), Ready
-# (all), CoreDNS rolled out; and the end, when pods on all machines found each other. Last, ratios of medians.
+# Seconds from the start: initialized (its kubeconfig is there), joined (all nodes are known), Ready (all), CoreDNS rolled out; and the end,
+# when pods on all machines found each other. Last, ratios of medians.
 # Then each `up` against its longest path over `needs`, by longest-path.py. How long steps take that have the computer for themselves is
 # measured before, on machines that are brought in one after the other; within one machine, steps run side by side there, too.
 # No run can be shorter than that path, nor than what it asks of the processors divided by their number: so that is told, too.
