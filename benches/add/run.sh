@@ -13,13 +13,12 @@ work=$(mktemp -d)
 export XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work/state XDG_DATA_HOME=$work/share
 trap '"$hostler" lab down > /dev/null 2>&1; rm -rf "$work"' EXIT
 
-# Prints each moment as it comes. One session for the whole time, the same for both.
+# Prints each moment as it comes. One session for the whole time, the same for both; kubectl waits, as asking again and again costs the machine.
 watch() {
     "$hostler" lab ssh twilightsparkle '
         export KUBECONFIG=/etc/kubernetes/admin.conf PATH=/opt/hostler/current/bin:$PATH
-        ready() { kubectl get node fluttershy --no-headers 2> /dev/null; }
-        until [ -n "$(ready)" ]; do sleep 0.2; done; date +"joined %s.%N"
-        until [ "$(ready | awk "{ print \$2 }")" = Ready ]; do sleep 0.2; done; date +"ready %s.%N"
+        kubectl wait --for=create --timeout=600s node/fluttershy > /dev/null; date +"joined %s.%N"
+        kubectl wait --for=condition=Ready --timeout=600s node/fluttershy > /dev/null; date +"ready %s.%N"
     '
 }
 
