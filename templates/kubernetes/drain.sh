@@ -20,7 +20,7 @@ drain() {
                 # kubectl asks again every five seconds.
                 case " $blocked " in *" $pod "*) continue ;; esac
                 blocked="$blocked${blocked:+ }$pod"
-                printf '@waiting %s a PodDisruptionBudget to let %s go\n' "$seconds" "$blocked"
+                announce "$seconds" "a PodDisruptionBudget to let $blocked go"
                 ;;
             *"waiting for pod"*) case " $slow " in *" $pod "*) ;; *) slow="$slow${slow:+ }$pod" ;; esac ;;
             esac
@@ -32,12 +32,12 @@ drain() {
         exit 1
     }
 }
-printf '@waiting %s the pods of %s to go elsewhere\n' "$patience" "$node"
+announce "$patience" "the pods of $node to go elsewhere"
 if ! drain "$patience"; then
 {% if force_after is none %}
     fail "not all pods of $node went away within $patience s (--force-after TIME takes away what a PodDisruptionBudget keeps)"
 {% else %}
-    printf '@waiting 300 the pods of %s to end, which are taken away all the same\n' "$node"
+    announce 300 "the pods of $node to end, which are taken away all the same"
     drain 300 --disable-eviction || fail "not all pods of $node went away"
 {% endif %}
 fi

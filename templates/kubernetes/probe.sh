@@ -10,7 +10,7 @@ await 60 "nodes to register" kubectl get nodes {{ nodes | words }}
 trap cleanup EXIT
 head -c {{ manifest.size }} | kubectl apply --server-side --force-conflicts --field-manager hostler --filename - > /dev/null
 # It watches: to ask again and again costs a machine that has more to do.
-printf '@waiting 300 nodes to be Ready\n'
+announce 300 "nodes to be Ready"
 await 300 "nodes to be Ready" kubectl wait node {{ nodes | words }} --for condition=Ready --timeout 30s
 {% if spread_dns %}
 # kubeadm's two CoreDNS pods may both have begun on the first machine, and would die with it. One goes, and comes back on another: the
@@ -19,7 +19,7 @@ pods=$(kubectl --namespace kube-system get pods --selector k8s-app=kube-dns --ou
 last=$(printf '%s\n' "$pods" | awk 'NF == 2 { count++; last = $2; if (!($1 in seen)) { seen[$1]; machines++ } } END { if (count > 1 && machines == 1) print last }')
 [ -z "$last" ] || kubectl --namespace kube-system delete pod "$last" --wait=false > /dev/null
 {% endif %}
-printf '@waiting 240 CoreDNS and the pods of all machines to answer each other\n'
+announce 240 "CoreDNS and the pods of all machines to answer each other"
 if ! kubectl --namespace hostler-probe rollout status daemonset probe --timeout 240s > /dev/null 2>&1; then
     kubectl --namespace hostler-probe get pods --output wide >&2
     kubectl --namespace hostler-probe logs --selector app=probe --tail 3 --prefix >&2 || true

@@ -34,13 +34,16 @@ aloud() {
     return "$aloud_status"
 }
 
+# announce SECONDS WHAT: what comes next waits, at most so long.
+announce() { printf '@waiting %s %s\n' "$1" "$2" || :; }
+
 # await SECONDS WHAT COMMAND...: until the command succeeds, at most so long.
 await() {
     await_seconds=$1
     await_what=$2
     shift 2
     "$@" > /dev/null 2>&1 && return
-    printf '@waiting %s %s\n' "$await_seconds" "$await_what" || :
+    announce "$await_seconds" "$await_what"
     await_until=$(($(date +%s) + await_seconds))
     until "$@" > /dev/null 2>&1; do
         [ "$(date +%s)" -lt "$await_until" ] || fail "waited $await_seconds s for $await_what in vain"
