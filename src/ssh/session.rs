@@ -145,13 +145,13 @@ impl Session {
 pub async fn fetch_host_key(target: &Target, access: &Arc<Access>) -> Result<PublicKey, ConnectError> {
     let judge = Arc::new(Judge::new(&Target { host_key: None, ..target.clone() }, None));
     let preferred = Preferred { host_key_certificates: (&[]).into(), ..judge.preferred() };
-    let shared = Arc::new(Shared::default());
-    match handshake(target, access, &judge, preferred, &shared, true).await {
+    let handshake = Handshake { preferred, accept_new: true, ..Handshake::new(target, access, judge) };
+    match handshake.complete().await {
         Ok(_) => {}
         Err(error) if matches!(*error.reason, Reason::HostKeyChanged { .. } | Reason::Revoked { .. }) => {}
         Err(error) => return Err(error),
     }
-    match shared.judgement() {
+    match handshake.shared.judgement() {
         Some(
             Judgement::Trusted(key) | Judgement::Unknown(key) | Judgement::Changed { got: key, .. } | Judgement::Revoked { got: key, .. },
         ) => Ok(key),
@@ -164,16 +164,15 @@ async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, Connect
     let accepted = access.accepted.lock().await.get(&target.known_as()).cloned();
     let judge = Arc::new(Judge::new(target, accepted));
     if judge.is_pinned_by_fingerprint() {
-        return match greet_by_fingerprint(target, access, &judge).await {
+        return match greet_by_fingerprint(target, access, judge).await {
             Err(error) => Err(whose(target, access, error).await),
             greeted => greeted,
         };
     }
-    let shared = Arc::new(Shared::default());
-    let greeted = handshake(target, access, &judge, judge.preferred(), &shared, access.accept_new_host_keys).await;
-    let error = match greeted {
+    let handshake = Handshake { accept_new: access.accept_new_host_keys, ..Handshake::new(target, access, judge) };
+    let error = match handshake.complete().await {
         Ok(greeted) => {
-            if let Some(Judgement::Unknown(key)) = shared.judgement() {
+            if let Some(Judgement::Unknown(key)) = greeted.shared.judgement() {
                 if let Some(neighbour) = access.neighbour(target, &key).await {
                     return Err(ConnectError::new(target, Reason::NeighboursHostKey { neighbour, got: key }));
                 }
@@ -201,15 +200,16 @@ async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, Connect
         }
     }
     let judge = Arc::new(Judge::new(target, Some(key.clone())));
-    handshake(target, access, &judge, judge.preferred(), &Arc::new(Shared::default()), false).await
+    Handshake::new(target, access, judge).complete().await
 }
 
 /// A fingerprint does not tell the kind of its key: kinds are asked for one by one.
-async fn greet_by_fingerprint(target: &Target, access: &Arc<Access>, judge: &Arc<Judge>) -> Result<Greeted, ConnectError> {
+async fn greet_by_fingerprint(target: &Target, access: &Arc<Access>, judge: Arc<Judge>) -> Result<Greeted, ConnectError> {
     let mut wrong = None;
     for kind in kinds() {
         let preferred = Preferred { key: kind.into(), ..judge.preferred() };
-        match handshake(target, access, judge, preferred, &Arc::new(Shared::default()), false).await {
+        let handshake = Handshake { preferred, ..Handshake::new(target, access, judge.clone()) };
+        match handshake.complete().await {
             Ok(greeted) => return Ok(greeted),
             Err(error) => match *error.reason {
                 Reason::HostKeyChanged { .. } => {
@@ -245,69 +245,75 @@ async fn accept(target: &Target, access: &Access, key: &PublicKey) {
     }
 }
 
-/// One connection up to the end of its key exchange; tried again while the machine hangs up at once.
-async fn handshake(
-    target: &Target,
-    access: &Arc<Access>,
-    judge: &Arc<Judge>,
+/// One connection up to the end of its key exchange.
+struct Handshake<'a> {
+    target: &'a Target,
+    access: &'a Arc<Access>,
+    judge: Arc<Judge>,
     preferred: Preferred,
-    shared: &Arc<Shared>,
+    shared: Arc<Shared>,
+    /// A stranger's key is no reason to stop.
     accept_new: bool,
-) -> Result<Greeted, ConnectError> {
-    let deadline = Instant::now() + access.limits.hang_up;
-    let mut pause = Duration::from_millis(100);
-    loop {
-        match handshake_once(target, access, judge, preferred.clone(), shared, accept_new).await {
-            Err(error) if *error.reason == Reason::HungUp && Instant::now() + pause < deadline => {
-                // Machines that were dropped together must not come back together.
-                let jitter =
-                    u64::from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos()) % 100);
-                sleep(pause + Duration::from_millis(jitter)).await;
-                pause = (pause * 2).min(Duration::from_secs(2));
-            }
-            settled => return settled,
-        }
-    }
 }
 
-async fn handshake_once(
-    target: &Target,
-    access: &Arc<Access>,
-    judge: &Arc<Judge>,
-    preferred: Preferred,
-    shared: &Arc<Shared>,
-    accept_new: bool,
-) -> Result<Greeted, ConnectError> {
-    let mut report: Option<(String, ProxyReport)> = None;
-    let mut hop = None;
-    let stream = if let Some(command) = &target.proxy_command {
-        let (proxy, said) = stream::proxy(target, command)?;
-        report = Some((command.clone(), said));
-        Watched::new(proxy, access.limits.stall)
-    } else if let Some(jump) = &target.jump {
-        let session = Box::pin(hop_session(jump, access)).await?;
-        let way = through(&session, target, access).await?;
-        hop = Some(session);
-        way
-    } else {
-        Watched::new(stream::tcp(target, access.limits.connect).await?, access.limits.stall)
-    };
-    let handler = Handler { judge: judge.clone(), shared: shared.clone(), accept_new, keepalive: access.limits.keepalive };
-    let connecting = client::connect_stream(Arc::new(config(preferred, access.limits.keepalive)), stream, handler);
-    let failed = match timeout(access.limits.handshake, connecting).await {
-        Ok(Ok(handle)) => return Ok(Greeted { handle, shared: shared.clone(), hop }),
-        Ok(Err(error)) => classify(error, shared.judgement()),
-        Err(_) => Reason::NoAnswer { seconds: access.limits.handshake.as_secs() },
-    };
-    let reason = match (failed, report) {
-        (Reason::HungUp, Some((command, said))) => {
-            // Its last words may still be on their way.
-            sleep(Duration::from_millis(50)).await;
-            Reason::ProxyFailed { command, status: None, stderr: said.stderr() }
+impl<'a> Handshake<'a> {
+    /// With the kinds of keys that `judge` knows of, and with no stranger.
+    fn new(target: &'a Target, access: &'a Arc<Access>, judge: Arc<Judge>) -> Handshake<'a> {
+        Handshake { target, access, preferred: judge.preferred(), judge, shared: Arc::default(), accept_new: false }
+    }
+
+    /// Tried again while the machine hangs up at once.
+    async fn complete(&self) -> Result<Greeted, ConnectError> {
+        let deadline = Instant::now() + self.access.limits.hang_up;
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match self.once().await {
+                Err(error) if *error.reason == Reason::HungUp && Instant::now() + pause < deadline => {
+                    // Machines that were dropped together must not come back together.
+                    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                    let jitter = u64::from(now.map_or(0, |now| now.subsec_nanos()) % 100);
+                    sleep(pause + Duration::from_millis(jitter)).await;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+                settled => return settled,
+            }
         }
-        (reason, _) => reason,
-    };
-    Err(ConnectError::new(target, reason))
+    }
+
+    async fn once(&self) -> Result<Greeted, ConnectError> {
+        let Handshake { target, access, shared, .. } = self;
+        let mut report: Option<(String, ProxyReport)> = None;
+        let mut hop = None;
+        let stream = if let Some(command) = &target.proxy_command {
+            let (proxy, said) = stream::proxy(target, command)?;
+            report = Some((command.clone(), said));
+            Watched::new(proxy, access.limits.stall)
+        } else if let Some(jump) = &target.jump {
+            let session = Box::pin(hop_session(jump, access)).await?;
+            let way = through(&session, target, access).await?;
+            hop = Some(session);
+            way
+        } else {
+            Watched::new(stream::tcp(target, access.limits.connect).await?, access.limits.stall)
+        };
+        let keepalive = access.limits.keepalive;
+        let handler = Handler { judge: self.judge.clone(), shared: shared.clone(), accept_new: self.accept_new, keepalive };
+        let connecting = client::connect_stream(Arc::new(config(self.preferred.clone(), keepalive)), stream, handler);
+        let failed = match timeout(access.limits.handshake, connecting).await {
+            Ok(Ok(handle)) => return Ok(Greeted { handle, shared: shared.clone(), hop }),
+            Ok(Err(error)) => classify(error, shared.judgement()),
+            Err(_) => Reason::NoAnswer { seconds: access.limits.handshake.as_secs() },
+        };
+        let reason = match (failed, report) {
+            (Reason::HungUp, Some((command, said))) => {
+                // Its last words may still be on their way.
+                sleep(Duration::from_millis(50)).await;
+                Reason::ProxyFailed { command, status: None, stderr: said.stderr() }
+            }
+            (reason, _) => reason,
+        };
+        Err(ConnectError::new(target, reason))
+    }
 }
 
 fn classify(error: russh::Error, judgement: Option<Judgement>) -> Reason {
