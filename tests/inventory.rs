@@ -180,6 +180,19 @@ fn fragments_are_merged_deep_in_place() {
         ("{a: 1}", "{b: {c: null, d: 1}}", "{a: 1, b: {d: 1}}"),
         ("{a: 1}", "{a: {b: null}}", "{a: {}}"),
         ("null", "{a: null, b: 1}", "{b: 1}"),
+        // Arguments, by name, of which one may be there several times.
+        (
+            "{extraArgs: [{name: qps, value: '1'}, {name: v, value: '2'}, {name: v, value: '3'}, {name: w, value: '4'}]}",
+            "{extraArgs: [{name: v, value: '5'}, {name: new, value: '6'}]}",
+            "{extraArgs: [{name: qps, value: '1'}, {name: w, value: '4'}, {name: v, value: '5'}, {name: new, value: '6'}]}",
+        ),
+        (
+            "{a: {kubeletExtraArgs: [{name: node-ip, value: x}]}}",
+            "{a: {kubeletExtraArgs: []}}",
+            "{a: {kubeletExtraArgs: [{name: node-ip, value: x}]}}",
+        ),
+        ("{a: {kubeletExtraArgs: [{name: node-ip, value: x}]}}", "{a: {kubeletExtraArgs: null}}", "{a: {}}"),
+        ("{}", "{extraArgs: [{name: v, value: '1'}]}", "{extraArgs: [{name: v, value: '1'}]}"),
     ];
     for (base, fragment, expected) in cases {
         let merged = merge(serde_yaml::from_str(base).unwrap(), &serde_yaml::from_str(fragment).unwrap());

@@ -149,7 +149,10 @@ fn value(node: &Node) -> Value {
     }
 }
 
-/// `base` with `fragment` over it: mappings are merged, anything else is replaced, `null` removes.
+/// Lists of a program's arguments, `name` and `value`: kubeadm.k8s.io/v1beta4 made them of the mappings that earlier versions had.
+const ARGUMENTS: [&str; 2] = ["extraArgs", "kubeletExtraArgs"];
+
+/// `base` with `fragment` over it: mappings are merged, and so are arguments, by name; anything else is replaced, `null` removes.
 pub fn merge(base: Value, fragment: &Mapping) -> Value {
     let mut merged = match base {
         Value::Mapping(mapping) => mapping,
@@ -162,6 +165,13 @@ pub fn merge(base: Value, fragment: &Mapping) -> Value {
                 let below = merged.get_mut(key).map_or(Value::Null, std::mem::take);
                 // Replacing keeps the key's position.
                 merged.insert(key.clone(), merge(below, inner));
+            }
+            Value::Sequence(over) if key.as_str().is_some_and(|key| ARGUMENTS.contains(&key)) => {
+                // An argument may be there several times: those of the fragment stand for all of hostler's of that name.
+                let set = |argument: &Value| over.iter().any(|other| other.get("name") == argument.get("name"));
+                let below = merged.get(key).and_then(Value::as_sequence).into_iter().flatten().filter(|argument| !set(argument));
+                let arguments = below.chain(over).cloned().collect();
+                merged.insert(key.clone(), Value::Sequence(arguments));
             }
             other => drop(merged.insert(key.clone(), other.clone())),
         }

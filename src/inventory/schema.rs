@@ -129,8 +129,9 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Object(&KUBEADM),
             required: false,
             default: "",
-            doc: "Advanced. Pieces merged over the documents that hostler gives to kubeadm: mappings are merged, lists are replaced, `null` \
-                  takes a key out. What hostler depends on is refused, with the key to use instead.",
+            doc: "Advanced. Pieces merged over the documents that hostler gives to kubeadm: mappings are merged, and so are \
+                  `extraArgs` and `kubeletExtraArgs`, by name; other lists are replaced, `null` takes a key out. What hostler depends on is \
+                  refused, with the key to use instead.",
             example: "\n  KubeletConfiguration:\n    maxPods: 200",
         },
         Key {
