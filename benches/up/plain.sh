@@ -53,7 +53,7 @@ open(f"{work}/oci/oci-layout", "w").write('{"imageLayoutVersion":"1.0.0"}')
 PYTHON
 
 prepare() {
-    local machine=$1 packages="conntrack ethtool socat chrony"
+    local machine=$1 packages="conntrack ethtool iptables socat chrony"
     # Who takes turns in holding the endpoint's address.
     [ ! -e "$work/files/$machine/etc/hostler/keepalived.conf" ] || packages="$packages keepalived curl"
     tar -C "$work/programs" -c . -C "$work/files/$machine" . | on "$machine" "packages='$packages'; "'set -e

@@ -19,13 +19,11 @@ use crate::event::Events;
 const SUITE: &str = "trixie";
 
 /// What a person's fresh Debian server has, as far as hostler could lean on it. What hostler must install by itself is left out, so
-/// that the lab proves that it does: conntrack, socat, ethtool, keepalived, nfs-common, runc, chrony.
-const PACKAGES: [&str; 20] = [
+/// that the lab proves that it does: conntrack, iptables, socat, ethtool, curl, keepalived, nfs-common, runc, chrony.
+const PACKAGES: [&str; 18] = [
     "ca-certificates",
-    "curl",
     "dbus",
     "iproute2",
-    "iptables",
     "iputils-ping",
     "kmod",
     "less",
@@ -47,7 +45,8 @@ const PACKAGES: [&str; 20] = [
 const KERNEL_PACKAGES: [&str; 3] = ["e2fsprogs", "linux-image-cloud-amd64", "systemd-timesyncd"];
 
 /// What the lab's apt repository serves, with all their dependencies that [`PACKAGES`] lacks.
-const SERVED: [&str; 8] = ["chrony", "conntrack", "ethtool", "keepalived", "nfs-common", "nfs-kernel-server", "runc", "socat"];
+const SERVED: [&str; 10] =
+    ["chrony", "conntrack", "curl", "ethtool", "iptables", "keepalived", "nfs-common", "nfs-kernel-server", "runc", "socat"];
 
 /// Size of a machine's disk in bytes. The image is sparse: it takes on the computer what the machine has written.
 const DISK: u64 = 16 << 30;
