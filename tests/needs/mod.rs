@@ -20,7 +20,9 @@ const ACROSS: &[(&str, &str, &str)] = &[
     ("*/join", "labels/labels", "a node is there once its machine has joined"),
     ("*/join", "workers/token-gone", "the token is of use until the last has joined"),
     ("*/*", "workload/*", "any machine may have to run its pods"),
-    ("*/*", "verify/*", "it is verified when all is done"),
+    ("*/join|images-control-plane|images-node|images-pods", "verify/*", "pods run there, those of the probe as well"),
+    ("*/clock|containerd|control-plane|hostname|hosts|hosts-own", "verify/*", "what changes may harm what runs"),
+    ("*/kubelet|kubelet-unit|modules|packages|programs|snapshots|swap|sysctls|vip", "verify/*", "what changes may harm what runs"),
 ];
 
 /// All of it.
