@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::cluster::runs;
 use super::documents;
-use super::machine::PREPARED;
+use super::machine::prepared;
 use super::planner::{INIT_BEGUN, Planner, RESTORE_BEGUN, begun};
 use super::refusal::cni_name;
 use super::wanted::ImageGroup;
@@ -66,7 +66,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             return Ok(());
         };
         let again = facts.applied.contains_key(INIT_BEGUN);
-        let needs = prepared(first).chain([StepId::new(first, ImageGroup::ControlPlane.step())]);
+        let mut needs = prepared(planner, first);
+        needs.push(StepId::new(first, ImageGroup::ControlPlane.step()));
         let id = StepId::new(first, "init");
         let config = documents::init(planner.inventory, &planner.manifest.kubernetes, first, machine)?;
         let reason = if planner.restore.is_some() {
@@ -85,7 +86,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
                 Action::Restore { snapshot, node, address, config, record }
             }
         };
-        planner.step((Stage::FirstControlPlane, id.clone()), first, reason, action, needs.collect::<Vec<_>>());
+        planner.step((Stage::FirstControlPlane, id.clone()), first, reason, action, needs);
         network(planner, Some((first, &id)))?;
         Door { step: id, machine: first.clone() }
     };
@@ -108,7 +109,8 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
         }
         let facts = planner.facts.get(name).copied();
         let again = facts.is_some_and(begun);
-        let mut needs: Vec<StepId> = prepared(name).chain([StepId::new(name, ImageGroup::Node.step()), door.step.clone()]).collect();
+        let mut needs = prepared(planner, name);
+        needs.extend([StepId::new(name, ImageGroup::Node.step()), door.step.clone()]);
         // It takes its configuration from the cluster.
         // It joins by the endpoint's name.
         needs.extend(gate::gate(planner).into_iter().flat_map(runs).chain(gate::opens(planner, name)));
@@ -193,8 +195,4 @@ fn record(planner: &Planner, documents: &[Document]) -> Result<BTreeMap<String, 
             Ok((document.record().to_owned(), sha256(text.as_bytes())))
         })
         .collect()
-}
-
-fn prepared(name: &MachineName) -> impl Iterator<Item = StepId> {
-    PREPARED.iter().map(|what| StepId::new(name, what))
 }
