@@ -13,14 +13,11 @@ use crate::inventory::{Machine, MachineName, Role};
 /// What `kubeadm init` and `join` wait for on their machine, besides images and packages.
 const PREPARED: &[&str] = &["swap", "modules", "sysctls", "hostname", "hosts", "clock", "programs", "containerd", "kubelet-unit", "vip"];
 
-/// What kubelet looks for when it starts, and not again: where iptables comes later, its chain KUBE-IPTABLES-HINT is never made
-/// (kubelet_network_linux.go). The other packages may come while the machine joins.
-const KUBELET_NEEDS: &[&str] = &["iptables", "mount"];
-
 /// The steps that `kubeadm init` and `join` wait for on their machine, besides images.
 pub fn prepared(planner: &Planner, name: &MachineName) -> Vec<StepId> {
-    let lacks = |program: &str| planner.facts.get(name).is_some_and(|facts| !facts.programs.contains(program));
-    let packages = KUBELET_NEEDS.iter().any(|program| lacks(program)).then_some(&"packages");
+    // kubelet looks for iptables when it starts, and not again: where that comes later, the chain KUBE-IPTABLES-HINT is never made
+    // (kubelet_network_linux.go). Other packages may come while the machine joins.
+    let packages = planner.facts.get(name).filter(|facts| !facts.programs.contains("iptables")).map(|_| &"packages");
     PREPARED.iter().chain(packages).map(|what| StepId::new(name, what)).collect()
 }
 
