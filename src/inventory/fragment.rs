@@ -5,9 +5,9 @@ use serde_yaml::{Mapping, Value};
 
 use super::KubeadmFragments;
 use super::diagnostic::{Place, shown};
-use super::read::{Fields, Problems, at};
+use super::read::{Fields, Problems, at, text};
 use super::schema::KUBEADM;
-use super::tree::{Data, Node, Scalar, Style};
+use super::tree::{Data, Key, Node, Scalar, Style};
 
 /// What hostler depends on in kubeadm's documents.
 struct Own {
@@ -98,6 +98,7 @@ pub fn kubeadm(inventory: &Fields, problems: &mut Problems) -> KubeadmFragments 
         for own in OWN.iter().filter(|own| own.document == name) {
             overridden(own, entries, problems);
         }
+        arguments(entries, problems);
         match value(field.node) {
             Value::Mapping(mapping) => mapping,
             _ => Mapping::new(),
@@ -113,7 +114,7 @@ pub fn kubeadm(inventory: &Fields, problems: &mut Problems) -> KubeadmFragments 
 }
 
 /// Complains when `entries` set what hostler depends on, or take away a mapping that it is in.
-fn overridden(own: &Own, mut entries: &[(super::tree::Key, Node)], problems: &mut Problems) {
+fn overridden(own: &Own, mut entries: &[(Key, Node)], problems: &mut Problems) {
     for (depth, part) in own.path.iter().enumerate() {
         let Some((key, node)) = entries.iter().find(|(key, _)| key.text == *part) else { return };
         let path = own.path.join(".");
@@ -133,6 +134,36 @@ fn overridden(own: &Own, mut entries: &[(super::tree::Key, Node)], problems: &mu
     }
 }
 
+/// Complains about arguments that are no list, as kubeadm's documents had them before v1beta4.
+fn arguments(entries: &[(Key, Node)], problems: &mut Problems) {
+    for (key, node) in entries {
+        let wrong = match &node.data {
+            _ if node.is_null() => None,
+            Data::Sequence(items) if is_arguments(key) => items.iter().find(|item| !is_argument(item)),
+            _ if is_arguments(key) => Some(node),
+            Data::Mapping(inner) => {
+                arguments(inner, problems);
+                None
+            }
+            _ => None,
+        };
+        if let Some(wrong) = wrong {
+            let message = format!("`{}` is a list whose entries have a `name` and a `value`, and nothing else", key.text);
+            problems.add(at(wrong, key.place), message, format!("{}:\n  - name: v\n    value: \"4\"", key.text));
+        }
+    }
+}
+
+fn is_arguments(key: &Key) -> bool {
+    ARGUMENTS.contains(&key.text.as_str())
+}
+
+fn is_argument(node: &Node) -> bool {
+    let Data::Mapping(entries) = &node.data else { return false };
+    let has = |wanted: &str| entries.iter().any(|(key, node)| key.text == wanted && text(node).is_some());
+    entries.len() == 2 && has("name") && has("value")
+}
+
 /// The node as YAML's own values.
 fn value(node: &Node) -> Value {
     match &node.data {
@@ -144,9 +175,20 @@ fn value(node: &Node) -> Value {
         Data::Scalar(Scalar { text, .. }) => Value::String(text.clone()),
         Data::Sequence(items) => Value::Sequence(items.iter().map(value).collect()),
         Data::Mapping(entries) => {
-            Value::Mapping(entries.iter().map(|(key, node)| (Value::String(key.text.clone()), value(node))).collect())
+            let value = |key: &Key, node: &Node| match &node.data {
+                // For kubeadm an argument's value is a text, no number and no truth value.
+                Data::Sequence(items) if is_arguments(key) => Value::Sequence(items.iter().map(argument).collect()),
+                _ => value(node),
+            };
+            Value::Mapping(entries.iter().map(|(key, node)| (Value::String(key.text.clone()), value(key, node))).collect())
         }
     }
+}
+
+fn argument(node: &Node) -> Value {
+    let Data::Mapping(entries) = &node.data else { return Value::Null };
+    let written = |node| Value::String(text(node).map_or_else(String::new, |text| text.text.to_owned()));
+    Value::Mapping(entries.iter().map(|(key, node)| (Value::String(key.text.clone()), written(node))).collect())
 }
 
 /// Lists of a program's arguments, `name` and `value`: kubeadm.k8s.io/v1beta4 made them of the mappings that earlier versions had.
