@@ -98,13 +98,14 @@ impl Shares {
     }
 
     pub fn watch(&self) -> Watcher {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
+        let as_nobody = self.as_nobody.load(Ordering::Relaxed);
+        let mut command = if as_nobody { Command::new(self.nobodys_program()) } else { Command::new(env!("CARGO_BIN_EXE_hostler")) };
         command.args(["transcode", "watch", "--inbox"]).arg(self.inbox("")).arg("--here").arg(self.library.path());
         command.arg("--settings").arg(self.root.path().join("settings/settings.json")).stdin(Stdio::null());
         // As in an image that holds nothing else.
         command.env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
-        if self.as_nobody.load(Ordering::Relaxed) {
-            command.uid(65534).gid(65534);
+        if as_nobody {
+            command.uid(65534).gid(65534).current_dir("/");
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(self.root.path().join("log")).expect("made");
         command.stderr(log);
@@ -153,7 +154,13 @@ impl Shares {
         for path in [self.inbox(""), self.inbox("watch"), self.inbox("watch/Movies"), self.in_library(""), self.root.path().to_owned()] {
             chown(path, Some(65534), Some(65534)).expect("root may");
         }
+        fs::copy(env!("CARGO_BIN_EXE_hostler"), self.nobodys_program()).expect("copied");
         self.as_nobody.store(true, Ordering::Relaxed);
+    }
+
+    /// The project may be in a folder that is closed to others, as root's home is.
+    fn nobodys_program(&self) -> PathBuf {
+        self.root.path().join("hostler")
     }
 
     /// Looks until it is so.
