@@ -233,6 +233,18 @@ pub struct Output {
 }
 
 impl Action {
+    /// The documents that the step gives to kubeadm.
+    pub fn kubeadm_config(&self) -> Option<&str> {
+        match self {
+            Action::Init { config, .. }
+            | Action::Restore { config, .. }
+            | Action::Join { config, .. }
+            | Action::UploadConfig { config, .. }
+            | Action::RenewControlPlane { config, .. } => Some(config),
+            _ => None,
+        }
+    }
+
     /// What the step will hand on when it succeeded.
     pub fn outputs(&self) -> &'static [Output] {
         const TOKEN: Output = Output { name: "token", secret: true };

@@ -129,30 +129,12 @@ impl Bundle {
     /// # Errors
     /// A file that can't be read, or that is another than the manifest says: a bundle that must not be used.
     pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<()> {
-        let mut buffer = vec![0; 1 << 20];
-        let mut check = |mut reader: Box<dyn Read>, digest: &str, what: &str| {
-            let mut hash = Sha256::new();
-            loop {
-                let read = reader.read(&mut buffer).with_context(|| format!("{what} can't be read"))?;
-                if read == 0 {
-                    break;
-                }
-                hash.update(&buffer[..read]);
-                progress(read as u64);
-            }
-            let is = super::hex(&hash.finalize());
-            if is != digest {
-                let hint = format!("take {} away and make it again", self.folder.display());
-                return Err(Failure::new(ExitStatus::Refused, format!("{what} was changed: its sha256 is {is}, not {digest}"), hint).into());
-            }
-            Ok::<(), anyhow::Error>(())
-        };
         let mut seen = std::collections::BTreeSet::new();
         for file in &self.manifest.files {
             if seen.insert(&file.sha256) {
                 let path = self.file_path(&file.sha256);
                 let open = File::open(&path).with_context(|| format!("{} can't be read", path.display()))?;
-                check(Box::new(open), &file.sha256, &format!("{} ({})", path.display(), file.name))?;
+                self.check(open, &file.sha256, &format!("{} ({})", path.display(), file.name), &mut progress)?;
             }
         }
         for (digest, place) in &self.blobs {
@@ -160,13 +142,45 @@ impl Bundle {
                 Place::Archive(offset, size) => {
                     let mut archive = File::open(self.folder.join(ARCHIVE))?;
                     std::io::Seek::seek(&mut archive, std::io::SeekFrom::Start(*offset))?;
-                    check(Box::new(archive.take(*size)), digest, &format!("sha256:{digest} in {ARCHIVE}"))?;
+                    self.check(archive.take(*size), digest, &format!("sha256:{digest} in {ARCHIVE}"), &mut progress)?;
                 }
-                Place::File(path, _) => check(Box::new(File::open(path)?), digest, &path.display().to_string())?,
+                Place::File(path, _) => self.check(File::open(path)?, digest, &path.display().to_string(), &mut progress)?,
                 Place::Memory(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// Compares all that `reader` has with `digest`, a sha256 in hex.
+    fn check(&self, mut reader: impl Read, digest: &str, what: &str, progress: &mut impl FnMut(u64)) -> Result<()> {
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let read = reader.read(&mut buffer).with_context(|| format!("{what} can't be read"))?;
+            if read == 0 {
+                break;
+            }
+            hash.update(&buffer[..read]);
+            progress(read as u64);
+        }
+        let is = super::hex(&hash.finalize());
+        if is != digest {
+            let hint = format!("take {} away and make it again", self.folder.display());
+            return Err(Failure::new(ExitStatus::Refused, format!("{what} was changed: its sha256 is {is}, not {digest}"), hint).into());
+        }
+        Ok(())
+    }
+
+    /// The program of this name, as the manifest has it, to be run on this computer.
+    ///
+    /// # Errors
+    /// It can't be read, or is another than the manifest says.
+    pub fn program(&self, name: &str) -> Result<Option<PathBuf>> {
+        let Some(file) = self.manifest.file(name) else { return Ok(None) };
+        let path = self.file_path(&file.sha256);
+        let open = File::open(&path).with_context(|| format!("{} can't be read", path.display()))?;
+        self.check(open, &file.sha256, &format!("{} ({name})", path.display()), &mut |_| ())?;
+        Ok(Some(path))
     }
 
     /// Bytes that [`Bundle::verify`] reads.

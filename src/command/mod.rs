@@ -14,6 +14,7 @@ use crate::report::{ExitStatus, Failure, Reporter};
 pub mod add;
 pub mod bundle;
 pub mod connect;
+pub mod fragments;
 pub mod host_keys;
 pub mod init;
 pub mod kubeconfig;

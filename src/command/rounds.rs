@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::connect::{self, Connecting};
-use super::{login, workload};
+use super::{fragments, login, workload};
 use crate::artifact::{self, Bundle};
 use crate::event::Event;
 use crate::execute::{Link, Outcome, Run, execute, gather, identity};
@@ -181,6 +181,7 @@ pub async fn carry_out(order: &Order, common: &Common, from_source: bool, report
     let mut approved: BTreeSet<StepId> = BTreeSet::new();
     for round in 0..ROUNDS {
         let plan = plan_for(&goal, &inventory, &bundle.manifest, &seen)?;
+        fragments::check(&plan, &inventory, &common.inventory, &bundle)?;
         let unapproved = plan.steps.iter().any(|step| !approved.contains(&step.id));
         if round == 0 || unapproved || !plan.refusals.is_empty() {
             reporter.plan(&plan).await;

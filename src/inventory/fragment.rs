@@ -191,6 +191,19 @@ fn argument(node: &Node) -> Value {
     Value::Mapping(entries.iter().map(|(key, node)| (Value::String(key.text.clone()), written(node))).collect())
 }
 
+/// The place of the last key of `path`, from the top of an inventory's `text`, or of the last that is there.
+pub fn key_place(text: &str, path: &[&str]) -> Option<Place> {
+    let mut node = &super::tree::parse(text).ok()?;
+    let mut place = None;
+    for wanted in path {
+        let Data::Mapping(entries) = &node.data else { break };
+        let Some((key, below)) = entries.iter().find(|(key, _)| key.text == *wanted) else { break };
+        place = Some(key.place);
+        node = below;
+    }
+    place
+}
+
 /// Lists of a program's arguments, `name` and `value`: kubeadm.k8s.io/v1beta4 made them of the mappings that earlier versions had.
 const ARGUMENTS: [&str; 2] = ["extraArgs", "kubeletExtraArgs"];
 

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cluster::VERSIONS;
 pub use diagnostic::{Diagnostic, Diagnostics, Place};
-pub use fragment::{merge, to_yaml};
+pub use fragment::{key_place, merge, to_yaml};
 pub use load::{load, parse, parse_beside};
 pub use transcode::{Folder, Hours, MediaServer, MediaServerKind, Originals, Owner, Preset, Share, TokenFile, Transcode};
 

@@ -81,6 +81,14 @@ empty
 on rainbowdash grep -q warn /etc/containerd/conf.d/level.toml
 ready 3
 
+row "a key that kubeadm does not know is told with its place, before anything is touched"
+cp "$inventory" "$work/inventory.yaml"
+sed -i 's/^kubeadm:$/&\n  ClusterConfiguration:\n    apiServer:\n      extraArgz: []/' "$inventory"
+up 2
+says "$inventory:$(grep -n extraArgz "$inventory" | cut -d : -f 1):7: kubeadm 1.36.3 does not take this: ClusterConfiguration: unknown field \"apiServer.extraArgz\""
+cp "$work/inventory.yaml" "$inventory"
+empty
+
 row "a ClusterConfiguration fragment reaches the ConfigMap and the static pods"
 sed -i 's/^kubeadm:$/&\n  ClusterConfiguration:\n    apiServer:\n      extraArgs: [{name: profiling, value: "false"}]/' "$inventory"
 up
