@@ -11,16 +11,17 @@ use anyhow::Result;
 
 use crate::action::script::{CA_HASH_PLACE, TOKEN_PLACE};
 use crate::artifact::Bundle;
+use crate::event::{Event, Events};
 use crate::inventory::{Inventory, KubeadmFragments, key_place};
 use crate::plan::Plan;
 use crate::report::{ExitStatus, Failure};
 
 /// Shows the documents of `plan` to the bundle's own kubeadm, one of each kind. Without fragments they hold what hostler's tests have shown to
-/// it; where that program can't run on this computer, nothing is said.
+/// it; where that program can't run on this computer, as one for another architecture, a warning says so.
 ///
 /// # Errors
 /// A [`Failure`] with [`ExitStatus::Usage`] that tells the place in `file` where there is one; or the bundle's kubeadm was changed.
-pub fn check(plan: &Plan, inventory: &Inventory, file: &Path, bundle: &Bundle) -> Result<()> {
+pub fn check(plan: &Plan, inventory: &Inventory, file: &Path, bundle: &Bundle, events: &Events) -> Result<()> {
     if inventory.kubeadm == KubeadmFragments::default() {
         return Ok(());
     }
@@ -35,7 +36,9 @@ pub fn check(plan: &Plan, inventory: &Inventory, file: &Path, bundle: &Bundle) -
         let said = match objections(&kubeadm, config) {
             Ok(said) => said,
             Err(error) => {
-                tracing::debug!("kubeadm does not run on this computer, so the fragments are not checked: {error}");
+                let line =
+                    format!("whether kubeadm knows all that `kubeadm:` says is not known: it does not run on this computer ({error})");
+                events.send(Event::Warning { line });
                 return Ok(());
             }
         };

@@ -83,7 +83,7 @@ pub async fn show(arguments: &Show, json: bool, reporter: &Reporter) -> Result<E
     let goal = arguments.taking_over.goal(Goal::Up, None, &inventory::load(&arguments.common.inventory)?)?;
     let Scene { inventory, seen, bundle, .. } = look(&arguments.common, &goal, false, reporter).await?;
     let plan = plan_for(&goal, &inventory, &bundle.manifest, &seen)?;
-    fragments::check(&plan, &inventory, &arguments.common.inventory, &bundle)?;
+    fragments::check(&plan, &inventory, &arguments.common.inventory, &bundle, &reporter.events())?;
     reporter.result(&if json { serde_json::to_string_pretty(&plan)? } else { plan_text(&plan, Paint::wanted(false)) }).await;
     Ok(ExitStatus::Done)
 }
