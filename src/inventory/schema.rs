@@ -131,7 +131,8 @@ pub static INVENTORY: Section = Section {
             default: "",
             doc: "Advanced. Pieces merged over the documents that hostler gives to kubeadm: mappings are merged, and so are \
                   `extraArgs` and `kubeletExtraArgs`, by name; other lists are replaced, `null` takes a key out. What hostler depends on is \
-                  refused, with the key to use instead; and so is, before anything is touched, what kubeadm does not know, where the bundle's runs on this computer.",
+                  refused, with the key to use instead; and so is, before anything is touched, what kubeadm does not know, where the bundle's \
+                  runs on this computer.",
             example: "\n  KubeletConfiguration:\n    maxPods: 200",
         },
         Key {
