@@ -132,9 +132,7 @@ impl Bundle {
         let mut seen = std::collections::BTreeSet::new();
         for file in &self.manifest.files {
             if seen.insert(&file.sha256) {
-                let path = self.file_path(&file.sha256);
-                let open = File::open(&path).with_context(|| format!("{} can't be read", path.display()))?;
-                self.check(open, &file.sha256, &format!("{} ({})", path.display(), file.name), &mut progress)?;
+                self.checked(file, &mut progress)?;
             }
         }
         for (digest, place) in &self.blobs {
@@ -176,11 +174,15 @@ impl Bundle {
     /// # Errors
     /// It can't be read, or is another than the manifest says.
     pub fn program(&self, name: &str) -> Result<Option<PathBuf>> {
-        let Some(file) = self.manifest.file(name) else { return Ok(None) };
+        self.manifest.file(name).map(|file| self.checked(file, &mut |_| ())).transpose()
+    }
+
+    /// Where `file` is, once all its bytes were compared.
+    fn checked(&self, file: &super::File, progress: &mut impl FnMut(u64)) -> Result<PathBuf> {
         let path = self.file_path(&file.sha256);
         let open = File::open(&path).with_context(|| format!("{} can't be read", path.display()))?;
-        self.check(open, &file.sha256, &format!("{} ({name})", path.display()), &mut |_| ())?;
-        Ok(Some(path))
+        self.check(open, &file.sha256, &format!("{} ({})", path.display(), file.name), progress)?;
+        Ok(path)
     }
 
     /// Bytes that [`Bundle::verify`] reads.
