@@ -181,8 +181,10 @@ pub async fn carry_out(order: &Order, common: &Common, from_source: bool, report
     let mut approved: BTreeSet<StepId> = BTreeSet::new();
     for round in 0..ROUNDS {
         let plan = plan_for(&goal, &inventory, &bundle.manifest, &seen)?;
-        fragments::check(&plan, &inventory, &common.inventory, &bundle, &reporter.events())?;
         let unapproved = plan.steps.iter().any(|step| !approved.contains(&step.id));
+        if unapproved {
+            fragments::check(&plan, &inventory, &common.inventory, &bundle, &reporter.events())?;
+        }
         if round == 0 || unapproved || !plan.refusals.is_empty() {
             reporter.plan(&plan).await;
         }
