@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hostler_core::inventory::MachineName;
+use hostler_core::step::{Stage, StepId};
 use serde::{Serialize, Serializer};
 use tokio::sync::mpsc::UnboundedSender;
-
-use crate::inventory::MachineName;
-use crate::plan::{Stage, StepId};
 
 /// Where events go. Sending never waits and never fails the work: a reporter that is gone loses events only.
 #[derive(Debug, Clone)]
@@ -74,7 +73,7 @@ pub enum Event {
     Begun {
         steps: BTreeMap<MachineName, usize>,
     },
-    /// A step's script began on its machine. `line` is what the plan printed for it: [`Step::line`](crate::plan::Step::line).
+    /// A step's script began on its machine. `line` is what the plan printed for it: [`Step::line`](hostler_core::plan::Step::line).
     StepStarted {
         step: StepId,
         stage: Stage,

@@ -6,10 +6,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Endpoint, Inventory, MachineName};
 use serde_yaml::{Mapping, Value};
-
-use crate::inventory::{Endpoint, Inventory, MachineName};
-use crate::report::{ExitStatus, Failure};
 
 /// How the API server is reached from the user's computer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,8 @@
 //! From one YAML inventory of bare machines to a working kubeadm cluster, over SSH.
 //!
-//! The flow: [`inventory`] says what should be, [`facts`] what is, [`plan`] what to do about it (a pure function of both), and
+//! The flow: the inventory says what should be, facts what is, [`plan`](hostler_core::plan) what to do about it (a pure function of both), and
 //! [`execute`] does it, telling [`report`] by [`event`]s.
 
-pub mod action;
 pub mod age;
 pub mod artifact;
 pub mod cli;
@@ -11,16 +10,13 @@ pub mod command;
 pub mod computer;
 pub mod event;
 pub mod execute;
-pub mod facts;
 pub mod interrupt;
-pub mod inventory;
+pub mod inventory_file;
 pub mod kubeconfig;
 pub mod lab;
-pub mod plan;
 pub mod probe;
 pub mod report;
 pub mod snapshot;
 pub mod ssh;
 pub mod status;
-pub mod template;
 pub mod transcode;

@@ -7,7 +7,8 @@ use clap::Parser;
 use hostler::cli::{Cli, Output};
 use hostler::command;
 use hostler::interrupt::told_to_end;
-use hostler::report::{ExitStatus, Paint, Reporter, Style, error_text, log};
+use hostler::report::{Paint, Reporter, Style, error_text, log};
+use hostler_core::failure::ExitStatus;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -39,7 +40,7 @@ async fn main() -> ExitCode {
         Err(error) => {
             reporter.finish(None).await;
             eprint!("{}", error_text(&error, Paint::wanted(std::io::stderr().is_terminal())));
-            ExitStatus::of(&error).into()
+            ExitCode::from(ExitStatus::of(&error) as u8)
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What a lost control plane is brought back from: an archive that `templates/kubernetes/snapshot.sh` made. It holds every secret of its
 //! cluster: nothing here prints any of it, and its files are readable by their owner only.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, Write};
 use std::os::fd::IntoRawFd;
@@ -12,14 +11,13 @@ use anyhow::{Context, Result, bail};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use hostler_core::digest::sha256;
+use hostler_core::facts::{Snapshot, ca_public_key_sha256};
+use hostler_core::failure::{ExitStatus, Failure};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::action::script::sha256;
 use crate::age;
-use crate::facts::ca_public_key_sha256;
-use crate::report::{ExitStatus, Failure};
 
 /// What a control plane can't be brought back without.
 const NEEDED: &[&str] = &[
@@ -38,87 +36,65 @@ const NEEDED: &[&str] = &[
 /// The end of a snapshot's name; the second is of one that is encrypted.
 const ENDS: [&str; 2] = [".tar.gz", ".tar.gz.age"];
 
-/// An archive on this computer's disk, and what it says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Snapshot {
-    pub file: PathBuf,
-    /// Where the archive is read from: the same, or, of an encrypted one, this process's memory.
-    #[serde(skip)]
-    pub archive: PathBuf,
-    /// Of the whole archive.
-    pub sha256: String,
-    /// Bytes.
-    pub size: u64,
-    /// When it was taken, by the control plane's clock: `2026-03-01T12:00:00Z`.
-    pub taken: String,
-    /// The nodes of the cluster then.
-    pub nodes: BTreeSet<String>,
-    /// Of the cluster's CA, as [`crate::facts::KubernetesFacts::ca`] has it.
-    pub ca: String,
+/// Looks into an archive. `passphrase`: of one that [is encrypted](is_encrypted).
+///
+/// # Errors
+/// It can't be read or decrypted, is no archive of hostler's, or something is missing in it.
+pub fn open(file: &Path, passphrase: Option<&str>) -> Result<Snapshot> {
+    let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+    let Some(passphrase) = passphrase else {
+        return parse(file, &bytes).map_err(|error| none(file, &error));
+    };
+    let failure = |error: anyhow::Error| {
+        let message = format!("{} can't be decrypted: {error:#}", file.display());
+        Failure::new(ExitStatus::Usage, message, "look whether the passphrase is right, and the file whole")
+    };
+    let archive = age::decrypt(passphrase, &bytes).map_err(failure)?;
+    let snapshot = parse(file, &archive).map_err(|error| none(file, &error))?;
+    Ok(Snapshot { archive: in_memory(&archive)?, ..snapshot })
 }
 
-impl Snapshot {
-    /// Looks into an archive. `passphrase`: of one that [is encrypted](is_encrypted).
-    ///
-    /// # Errors
-    /// It can't be read or decrypted, is no archive of hostler's, or something is missing in it.
-    pub fn open(file: &Path, passphrase: Option<&str>) -> Result<Snapshot> {
-        let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
-        let Some(passphrase) = passphrase else {
-            return Snapshot::look(file, &bytes).map_err(|error| none(file, &error));
-        };
-        let failure = |error: anyhow::Error| {
-            let message = format!("{} can't be decrypted: {error:#}", file.display());
-            Failure::new(ExitStatus::Usage, message, "look whether the passphrase is right, and the file whole")
-        };
-        let archive = age::decrypt(passphrase, &bytes).map_err(failure)?;
-        let snapshot = Snapshot::look(file, &archive).map_err(|error| none(file, &error))?;
-        Ok(Snapshot { archive: in_memory(&archive)?, ..snapshot })
-    }
-
-    /// As [`open`](Snapshot::open), for an archive that is to be written to `file`.
-    ///
-    /// # Errors
-    /// It is cut, or something is missing in it.
-    pub fn look(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
-        let (mut found, mut taken, mut ca, mut nodes) = (Vec::new(), None, None, String::new());
-        // To its end, where its sum is: so a cut or changed archive is noticed.
-        let mut plain = Vec::new();
-        GzDecoder::new(bytes).read_to_end(&mut plain)?;
-        for entry in tar::Archive::new(plain.as_slice()).entries()? {
-            let mut entry = entry?;
-            let path = entry.path()?.to_string_lossy().into_owned();
-            match path.as_str() {
-                "taken" => {
-                    let mut text = String::new();
-                    entry.read_to_string(&mut text)?;
-                    taken = Some(text.trim().to_owned());
-                }
-                "nodes" => drop(entry.read_to_string(&mut nodes)?),
-                "etcd.db" => {
-                    let mut data = Vec::new();
-                    entry.read_to_end(&mut data)?;
-                    etcd_is_whole(&data)?;
-                }
-                "pki/ca.crt" => {
-                    let mut text = Vec::new();
-                    entry.read_to_end(&mut text)?;
-                    ca = ca_public_key_sha256(&text);
-                }
-                _ => {}
+/// As [`open`], for an archive that is to be written to `file`.
+///
+/// # Errors
+/// It is cut, or something is missing in it.
+pub fn parse(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
+    let (mut found, mut taken, mut ca, mut nodes) = (Vec::new(), None, None, String::new());
+    // To its end, where its sum is: so a cut or changed archive is noticed.
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut plain)?;
+    for entry in tar::Archive::new(plain.as_slice()).entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.to_string_lossy().into_owned();
+        match path.as_str() {
+            "taken" => {
+                let mut text = String::new();
+                entry.read_to_string(&mut text)?;
+                taken = Some(text.trim().to_owned());
             }
-            found.push(path);
+            "nodes" => drop(entry.read_to_string(&mut nodes)?),
+            "etcd.db" => {
+                let mut data = Vec::new();
+                entry.read_to_end(&mut data)?;
+                etcd_is_whole(&data)?;
+            }
+            "pki/ca.crt" => {
+                let mut text = Vec::new();
+                entry.read_to_end(&mut text)?;
+                ca = ca_public_key_sha256(&text);
+            }
+            _ => {}
         }
-        if let Some(missing) = NEEDED.iter().find(|needed| !found.iter().any(|path| path == *needed)) {
-            bail!("there is no {missing} in it");
-        }
-        let ca = ca.context("its pki/ca.crt is no certificate")?;
-        let taken = taken.context("it does not say when it was taken")?;
-        let (file, archive) = (file.to_owned(), file.to_owned());
-        let nodes = nodes.lines().map(str::to_owned).collect();
-        Ok(Snapshot { file, archive, sha256: sha256(bytes), size: bytes.len() as u64, taken, nodes, ca })
+        found.push(path);
     }
+    if let Some(missing) = NEEDED.iter().find(|needed| !found.iter().any(|path| path == *needed)) {
+        bail!("there is no {missing} in it");
+    }
+    let ca = ca.context("its pki/ca.crt is no certificate")?;
+    let taken = taken.context("it does not say when it was taken")?;
+    let (file, archive) = (file.to_owned(), file.to_owned());
+    let nodes = nodes.lines().map(str::to_owned).collect();
+    Ok(Snapshot { file, archive, sha256: sha256(bytes), size: bytes.len() as u64, taken, nodes, ca })
 }
 
 fn none(file: &Path, error: &anyhow::Error) -> anyhow::Error {
@@ -242,10 +218,10 @@ mod tests {
 
     use sha2::{Digest, Sha256};
 
-    use super::{NEEDED, Snapshot, is_encrypted, newest, with, write};
-    use crate::action::script::sha256;
+    use super::{NEEDED, is_encrypted, newest, open, with, write};
     use crate::age;
-    use crate::facts::ca_public_key_sha256;
+    use hostler_core::digest::sha256;
+    use hostler_core::facts::ca_public_key_sha256;
 
     const CA: &str = "\
 -----BEGIN CERTIFICATE-----
@@ -283,7 +259,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let file = folder.path().join("deep/x.tar.gz");
         let bytes = with(&archive(""), "inventory.yaml", b"machines: {}\n").unwrap();
         write(&file, &bytes).unwrap();
-        let found = Snapshot::open(&file, None).unwrap();
+        let found = open(&file, None).unwrap();
         assert_eq!((found.taken.as_str(), found.size), ("2026-03-01T12:00:00Z", bytes.len() as u64));
         assert_eq!(Vec::from_iter(&found.nodes), ["rainbowdash", "twilightsparkle"]);
         assert_eq!((Some(found.ca), found.sha256), (ca_public_key_sha256(CA.as_bytes()), sha256(&bytes)));
@@ -297,17 +273,17 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let file = folder.path().join("x.tar.gz");
         for missing in NEEDED.iter().chain(&["taken"]) {
             write(&file, &archive(missing)).unwrap();
-            let error = Snapshot::open(&file, None).unwrap_err().to_string();
+            let error = open(&file, None).unwrap_err().to_string();
             assert!(error.contains(missing) || *missing == "taken", "{error}");
         }
         let whole = archive("");
         for length in [0, 1, whole.len() / 2, whole.len() - 12] {
             write(&file, &whole[..length]).unwrap();
-            Snapshot::open(&file, None).expect_err("it is cut");
+            open(&file, None).expect_err("it is cut");
         }
         let other = with(&archive("etcd.db"), "etcd.db", &[0; 100]).unwrap();
         write(&file, &other).unwrap();
-        let error = Snapshot::open(&file, None).unwrap_err().to_string();
+        let error = open(&file, None).unwrap_err().to_string();
         assert!(error.contains("its etcd.db is not what its own sum says"), "{error}");
     }
 
@@ -318,7 +294,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let whole = archive("");
         write(&file, &age::encrypt("open sesame", 4, &whole).unwrap()).unwrap();
         assert!(is_encrypted(&file).unwrap());
-        let found = Snapshot::open(&file, Some("open sesame")).unwrap();
+        let found = open(&file, Some("open sesame")).unwrap();
         assert_eq!((found.size, &found.sha256, &found.file), (whole.len() as u64, &sha256(&whole), &file));
         // As often as a step is tried.
         for _ in 0..2 {
@@ -326,7 +302,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         }
         let kept: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(kept, std::slice::from_ref(&file));
-        let error = Snapshot::open(&file, Some("open")).unwrap_err().to_string();
+        let error = open(&file, Some("open")).unwrap_err().to_string();
         assert!(error.contains("this is not its passphrase"), "{error}");
         write(&file, &whole).unwrap();
         assert!(!is_encrypted(&file).unwrap());

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use hostler_core::facts::{ClusterFacts, Facts, Observation};
+use hostler_core::inventory::{Inventory, MachineName, Role};
+use hostler_core::plan::Plan;
+use hostler_core::step::Stage;
 use serde::Serialize;
-
-use crate::facts::{ClusterFacts, Facts, Observation};
-use crate::inventory::{Inventory, MachineName, Role};
-use crate::plan::{Plan, Stage};
 
 /// A certificate that ends sooner is a problem, in days. Kubelet renews its own before: at the latest when a tenth of a year is left.
 const SOON: i64 = 30;
@@ -223,7 +223,7 @@ fn nodes(inventory: &Inventory, cluster: &ClusterFacts) -> Vec<NodeStatus> {
 }
 
 fn members(cluster: &ClusterFacts) -> Vec<MemberStatus> {
-    let member = |member: &crate::facts::MemberFact| MemberStatus {
+    let member = |member: &hostler_core::facts::MemberFact| MemberStatus {
         // One that never started has no name, but an address.
         name: if member.name.is_empty() { member.peer.clone() } else { member.name.clone() },
         healthy: member.healthy,

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use hostler::facts::{self, Facts, Question};
-use hostler::template;
+use hostler_core::facts::{self, Facts, Question};
+use hostler_core::template;
 use proptest::prelude::*;
 
 fn words(words: &[&str]) -> Vec<String> {

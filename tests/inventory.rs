@@ -5,8 +5,9 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use hostler::command::render::rendered;
-use hostler::inventory::{Inventory, Role, load, merge, parse, parse_beside};
-use hostler::report::ExitStatus;
+use hostler::inventory_file::{load, named_file};
+use hostler_core::failure::ExitStatus;
+use hostler_core::inventory::{Inventory, Role, merge, parse, parse_with};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -91,7 +92,7 @@ fn every_case_reads_as_its_text_says() {
         let name = case.file_name().unwrap().to_str().unwrap();
         let bytes = std::fs::read(case).unwrap();
         let text = match String::from_utf8(bytes) {
-            Ok(text) => match parse_beside(&text, name, case.parent()) {
+            Ok(text) => match parse_with(&text, name, Some(&|file, most| named_file(case.parent().expect("a folder"), file, most))) {
                 Ok(inventory) => summary(&inventory),
                 Err(diagnostics) => {
                     // A place outside the file would show nothing.
@@ -205,7 +206,7 @@ fn fragments_are_merged_deep_in_place() {
 #[test]
 fn the_reference_is_what_is_read() {
     let mut wrong = Vec::new();
-    compare(&folder("docs/inventory.md"), &hostler::inventory::reference::markdown(), &mut wrong);
+    compare(&folder("docs/inventory.md"), &hostler_core::inventory::reference::markdown(), &mut wrong);
     assert!(wrong.is_empty(), "UPDATE=1 cargo test --test inventory\n{}", wrong.join(""));
 }
 

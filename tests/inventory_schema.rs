@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hostler::inventory::{parse, reference};
+use hostler_core::inventory::{parse, reference};
 use serde_json::{Value, json};
 
 /// Reads `{schema, documents: {NAME: DOCUMENT}}` and prints the names of those that are valid.

@@ -10,14 +10,17 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hostler::action::Document;
-use hostler::action::script::TOKEN_PLACE;
-use hostler::artifact::{Manifest, own_arch};
+use hostler::artifact::own_arch;
 use hostler::command::fragments::objections;
 use hostler::command::render::rendered;
-use hostler::inventory::{Inventory, Role, load};
-use hostler::plan::documents;
-use hostler::{computer, template};
+use hostler::computer;
+use hostler::inventory_file::load;
+use hostler_core::action::Document;
+use hostler_core::action::script::TOKEN_PLACE;
+use hostler_core::inventory::{Inventory, Role};
+use hostler_core::manifest::Manifest;
+use hostler_core::plan::documents;
+use hostler_core::template;
 use serde_json::json;
 
 const EXAMPLES: [&str; 3] = ["minimal", "ponies", "three-control-planes"];

@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hostler::action::{Action, Document, Input};
-use hostler::artifact::Manifest;
 use hostler::command::render::rendered;
-use hostler::inventory::{MachineName, Taint, load};
-use hostler::plan::{StepId, wanted};
-use hostler::snapshot::Snapshot;
-use hostler::template::render;
+use hostler::inventory_file::load;
+use hostler_core::action::{Action, Document, Input};
+use hostler_core::facts::Snapshot;
+use hostler_core::inventory::{MachineName, Taint};
+use hostler_core::manifest::Manifest;
+use hostler_core::plan::wanted;
+use hostler_core::step::StepId;
+use hostler_core::template::render;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -338,7 +340,7 @@ fn programs_that_are_right_are_on_record_however_they_came() {
     for made in ["opt/hostler/store", "run", "etc/hostler", "usr/local/bin"] {
         fs::create_dir_all(folder.path().join(made)).expect("a folder");
     }
-    let sums = ["sent now", "sent before", "cut"].map(|text| hostler::action::script::sha256(text.as_bytes()));
+    let sums = ["sent now", "sent before", "cut"].map(|text| hostler_core::digest::sha256(text.as_bytes()));
     let [sent, before, cut] = &sums;
     for (sum, text) in [(before, "sent before"), (cut, "cu")] {
         fs::write(folder.path().join("opt/hostler/store").join(sum), text).expect("a file");
@@ -387,7 +389,7 @@ fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String,
     fs::write(folder.path().join("var/lib/kubelet/config.yaml"), "kind: KubeletConfiguration").expect("a file");
     let config = "discovery:\n  bootstrapToken:\n    apiServerEndpoint: '[fd00::1]:6443'\n    token: abcdef.0123456789abcdef\n";
     let ca = "a certificate";
-    let file = |text: &str| serde_json::json!({ "size": text.len(), "sha256": hostler::action::script::sha256(text.as_bytes()) });
+    let file = |text: &str| serde_json::json!({ "size": text.len(), "sha256": hostler_core::digest::sha256(text.as_bytes()) });
     let context = serde_json::json!({ "config": file(config), "ca": file(ca), "again": again, "pki": null, "record": [] });
     let script = on_a_folder(&root, "join", false, &render("kubernetes/join.sh", context).expect("the template fits"));
     let mut child = Command::new("dash")
@@ -503,4 +505,13 @@ fn pods_begin_when_flannel_knows_its_subnet() {
     fs::write(at("etc/kube-flannel/cni-conf.json"), "another").expect("a file");
     assert_eq!(flannel(folder.path(), "exit 7").wait().expect("it ends").code(), Some(7));
     assert_eq!(there(), is("another"));
+}
+
+#[test]
+fn a_word_survives_a_shell() {
+    for text in ["", "plain", "it's", "$(reboot)", "a\nb", "\\", "--x", "ünïcödé", "'''"] {
+        let quoted = hostler_core::template::quote(text).expect("no NUL");
+        let out = std::process::Command::new("sh").args(["-c", &format!("printf %s {quoted}")]).output().expect("sh runs");
+        assert_eq!(String::from_utf8_lossy(&out.stdout), text);
+    }
 }

@@ -12,17 +12,19 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use hostler::action::File;
-use hostler::action::script::sha256;
-use hostler::artifact::{Manifest, own_arch};
+use hostler::artifact::own_arch;
 use hostler::command::connect::{self, Connecting};
 use hostler::command::login;
 use hostler::execute::{Run, execute, gather};
-use hostler::facts::Observation;
-use hostler::inventory::{self, Inventory, MachineName};
-use hostler::plan::{Plan, plan, wanted};
+use hostler::inventory_file;
 use hostler::report::{Paint, Reporter, Style, error_text};
 use hostler::ssh::{Exit, Part};
+use hostler_core::action::File;
+use hostler_core::digest::sha256;
+use hostler_core::facts::Observation;
+use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::manifest::Manifest;
+use hostler_core::plan::{Plan, plan, wanted};
 use tokio::task::JoinSet;
 
 /// Steps of a plan that the benchmark is about.
@@ -66,7 +68,7 @@ async fn main() -> ExitCode {
 
 /// How many machines are not as they should be in the end.
 async fn prepare(file: &str) -> Result<usize> {
-    let inventory = inventory::load(file.as_ref())?;
+    let inventory = inventory_file::load(file.as_ref())?;
     let reporter = Reporter::start(Style::Lines, "bench", Some(format!("{file}.log").into()));
     let links = connect::links(&inventory, &Connecting::default(), &reporter)?;
     let mut seen = login::look(&links, &wanted::question(None, None)?, &reporter).await?;
@@ -107,7 +109,7 @@ fn preparation(mut plan: Plan) -> Result<Plan> {
 
 /// How many machines are not as they should be; changes nothing.
 async fn look(file: &str) -> Result<usize> {
-    let inventory = inventory::load(file.as_ref())?;
+    let inventory = inventory_file::load(file.as_ref())?;
     let reporter = Reporter::start(Style::Lines, "bench", None);
     let links = connect::links(&inventory, &Connecting::default(), &reporter)?;
     let seen = gather::gather(&links, &wanted::question(None, None)?, &reporter.events()).await?;
@@ -124,7 +126,7 @@ async fn look(file: &str) -> Result<usize> {
 
 /// How many machines a script of their own failed on.
 async fn limit(file: &str) -> Result<usize> {
-    let inventory = inventory::load(file.as_ref())?;
+    let inventory = inventory_file::load(file.as_ref())?;
     let files = files(&inventory)?;
     let payload: Vec<u8> = files.iter().flat_map(|file| file.content.bytes()).collect();
     let reporter = Reporter::start(Style::Lines, "bench", None);
@@ -163,7 +165,7 @@ fn script(inventory: &Inventory, name: &MachineName, files: &[File]) -> String {
 /// Writes what all tools are to put on machines below `folder`: the files in their places, and the lines of each machine's /etc/hosts as
 /// `hosts/NAME`.
 fn write(file: &str, folder: &Path) -> Result<()> {
-    let inventory = inventory::load(file.as_ref())?;
+    let inventory = inventory_file::load(file.as_ref())?;
     for file in files(&inventory)? {
         let path = folder.join(file.path.trim_start_matches('/'));
         path.parent().map_or(Ok(()), fs::create_dir_all)?;

@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
+use hostler_core::manifest::{Image, Manifest};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, DuplexStream};
-
-use super::{Image, Manifest};
 
 /// A tar's unit: headers are this long, and contents are padded to it.
 const RECORD: u64 = 512;

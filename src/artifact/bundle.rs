@@ -6,14 +6,16 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use hostler_core::digest::sha256;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::manifest::{Blob, Component, Image, Manifest};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncRead;
 
 use super::archive::{self, Place};
 use super::encoder::{ENCODER_IMAGE, Encoder};
 use super::layer::{self, Entry};
-use super::{ARCHIVE, Blob, Component, FILES, HOSTLER_IMAGE, Image, MANIFEST, Manifest, sha256};
-use crate::report::{ExitStatus, Failure};
+use super::{ARCHIVE, FILES, HOSTLER_IMAGE, MANIFEST};
 
 /// A bundle's folder, with its manifest read and its archive looked through.
 #[derive(Debug)]
@@ -161,7 +163,7 @@ impl Bundle {
             hash.update(&buffer[..read]);
             progress(read as u64);
         }
-        let is = super::hex(&hash.finalize());
+        let is = hostler_core::digest::hex(&hash.finalize());
         if is != digest {
             let hint = format!("take {} away and make it again", self.folder.display());
             return Err(Failure::new(ExitStatus::Refused, format!("{what} was changed: its sha256 is {is}, not {digest}"), hint).into());
@@ -178,7 +180,7 @@ impl Bundle {
     }
 
     /// Where `file` is, once all its bytes were compared.
-    fn checked(&self, file: &super::File, progress: &mut impl FnMut(u64)) -> Result<PathBuf> {
+    fn checked(&self, file: &hostler_core::manifest::File, progress: &mut impl FnMut(u64)) -> Result<PathBuf> {
         let path = self.file_path(&file.sha256);
         let open = File::open(&path).with_context(|| format!("{} can't be read", path.display()))?;
         self.check(open, &file.sha256, &format!("{} ({})", path.display(), file.name), progress)?;

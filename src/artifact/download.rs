@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use hostler_core::digest::hex;
+use hostler_core::failure::{ExitStatus, Failure};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use sha2::{Digest, Sha256};
@@ -11,10 +13,8 @@ use tokio::fs::{self, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
-use super::hex;
 use crate::computer::task::Task;
 use crate::event::Unit;
-use crate::report::{ExitStatus, Failure};
 
 /// How often a file is asked for before giving up; what came counts on.
 const ATTEMPTS: u32 = 5;
@@ -64,7 +64,7 @@ enum Ended {
 /// Refused where the bytes are others than were published; what the site says; a full disk.
 pub async fn download(client: &reqwest::Client, address: &str, sha256: Option<&str>, folder: &Path, task: &Task) -> Result<PathBuf> {
     fs::create_dir_all(folder).await.with_context(|| format!("{} can't be made", folder.display()))?;
-    let name = sha256.map_or_else(|| format!("unpinned-{}", super::sha256(address.as_bytes())), str::to_owned);
+    let name = sha256.map_or_else(|| format!("unpinned-{}", hostler_core::digest::sha256(address.as_bytes())), str::to_owned);
     let (whole, part) = (folder.join(&name), folder.join(format!("{name}.part")));
     match sha256 {
         Some(sum) if whole.is_file() && sum_of(&whole).await? == sum => return Ok(whole),

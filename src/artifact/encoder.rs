@@ -6,11 +6,11 @@ use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use hostler_core::digest::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use super::hex;
 use crate::computer::program::{program, stream};
 use crate::computer::task::task;
 use crate::computer::{self, packages};
@@ -186,7 +186,7 @@ mod tests {
         fs::write(&from, tar.into_inner().unwrap()).unwrap();
         let (sha256, size) = prune(&from, &to).unwrap();
         let bytes = fs::read(&to).unwrap();
-        assert_eq!((sha256, size), (super::super::sha256(&bytes), bytes.len() as u64));
+        assert_eq!((sha256, size), (hostler_core::digest::sha256(&bytes), bytes.len() as u64));
         let mut archive = tar::Archive::new(bytes.as_slice());
         let paths: Vec<String> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
         let libraries = "usr/lib/x86_64-linux-gnu";

@@ -5,10 +5,9 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use hostler_core::digest::sha256;
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
-
-use super::sha256;
 
 /// What stands in a layer, by its path without a leading `/`.
 pub enum Entry<'a> {

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::manifest::Component;
 
 use super::pins::{self, Pins};
-use super::{Bundle, Component, Fetching, Parts, encoder, release, source};
+use super::{Bundle, Fetching, Parts, encoder, release, source};
 use crate::computer;
 use crate::event::{Event, Events};
-use crate::report::{ExitStatus, Failure};
 
 /// What a run asks for.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +89,7 @@ pub async fn create(pins: &Pins, arch: &str, origin: &Origin, pod_binary: Option
     let (program, source) = match pod_binary {
         Some(path) => {
             let program = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
-            (program, format!("file:{}", super::sha256(path.as_os_str().as_encoded_bytes())))
+            (program, format!("file:{}", hostler_core::digest::sha256(path.as_os_str().as_encoded_bytes())))
         }
         None if arch == own_arch() => (own_program()?, THIS_PROGRAM.to_owned()),
         None => {

@@ -2,7 +2,7 @@
 //! `kubeadm config images list` says for that Kubernetes; a cluster with others is one that nobody tested. The
 //! others fit both.
 
-use super::Component;
+use hostler_core::manifest::Component;
 
 /// What a bundle of one Kubernetes version is made of. Versions are without `v`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,6 +244,6 @@ mod tests {
 
     #[test]
     fn the_inventory_takes_the_versions_that_there_are() {
-        assert_eq!(ALL.map(|pins| pins.kubernetes).as_slice(), crate::inventory::VERSIONS);
+        assert_eq!(ALL.map(|pins| pins.kubernetes).as_slice(), hostler_core::inventory::VERSIONS);
     }
 }

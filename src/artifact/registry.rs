@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::StreamExt;
+use hostler_core::digest::sha256;
+use hostler_core::failure::{ExitStatus, Failure};
 use oci_client::client::{BlobResponse, ClientConfig, ClientProtocol};
 use oci_client::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciImageManifest,
@@ -15,10 +17,8 @@ use oci_client::{Client, Reference, RegistryOperation};
 use tokio::time::sleep;
 
 use super::download::Sites;
-use super::sha256;
 use crate::computer::task::Task;
 use crate::event::Unit;
-use crate::report::{ExitStatus, Failure};
 
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);

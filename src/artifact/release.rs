@@ -7,16 +7,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
+use hostler_core::digest::sha256;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::manifest::{Component, FileKind, Image};
 
 use super::download::{Sites, client, download};
 use super::pins::{Contents, Pins, Release};
 use super::registry::{Pulled, Registries};
 use super::writer::Writer;
-use super::{Component, FileKind, Image, sha256};
 use crate::computer;
 use crate::computer::task::task;
 use crate::event::Events;
-use crate::report::{ExitStatus, Failure};
 
 /// How a bundle is fetched.
 #[derive(Debug, Clone, Default)]

@@ -7,16 +7,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::manifest::{Component, FileKind};
 
 use super::layer::{self, Entry};
 use super::pins::{CNI_PLUGINS, Pins};
 use super::writer::Writer;
-use super::{Component, FileKind};
 use crate::computer::program::{is_installed, program, run, stream};
 use crate::computer::task::{Task, task};
 use crate::computer::{self, packages};
 use crate::event::{Events, Unit};
-use crate::report::{ExitStatus, Failure};
 
 const BUILD: &str = include_str!("../../templates/bundle/build.sh");
 const SOURCES: [(&str, &str); 3] = [

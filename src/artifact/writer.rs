@@ -7,10 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use hostler_core::digest::sha256;
+use hostler_core::manifest::{Blob, Component, FileKind, Image, Manifest};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::layer::{self, Entry};
-use super::{ARCHIVE, Blob, Component, FILES, FileKind, Image, MANIFEST, Manifest, archive, sha256};
+use super::{ARCHIVE, FILES, MANIFEST, archive};
 
 /// A bundle that is being made.
 pub struct Writer {
@@ -49,7 +51,7 @@ impl Writer {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
             File::open(&path)?.sync_all()?;
         }
-        self.manifest.files.push(super::File {
+        self.manifest.files.push(hostler_core::manifest::File {
             name: name.to_owned(),
             version: version.to_owned(),
             kind,

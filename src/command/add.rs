@@ -4,13 +4,15 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use clap::Args;
+use hostler_core::failure::ExitStatus;
+use hostler_core::inventory::edit;
+use hostler_core::plan::{Goal, Plan};
 
 use super::rounds::{Common, Order, carry_out};
 use super::take_over::TakingOver;
 use super::{known, write_inventory};
-use crate::inventory::{self, edit};
-use crate::plan::{Goal, Plan};
-use crate::report::{ExitStatus, Reporter};
+use crate::inventory_file;
+use crate::report::Reporter;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -35,7 +37,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
         let text = std::fs::read_to_string(&arguments.common.inventory)?;
         write_inventory(&arguments.common.inventory, &edit::add_machine(&text, &arguments.machine, &address.to_string())?)?;
     }
-    let inventory = inventory::load(&arguments.common.inventory)?;
+    let inventory = inventory_file::load(&arguments.common.inventory)?;
     let name = known(&inventory, &arguments.machine)?;
     let goal = arguments.taking_over.goal(Goal::Add(name.clone()), Some(&name), &inventory)?;
     carry_out(&Order::new(goal, arguments.yes), &arguments.common, false, reporter).await

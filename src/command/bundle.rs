@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use hostler_core::quantity;
 
 use crate::artifact::{self, Bundle, Fetching, Origin, Sites, own_arch, pins_of};
 use crate::computer::task::task;
 use crate::event::Unit;
-use crate::report::{Reporter, quantity};
+use crate::report::Reporter;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
+use hostler_core::inventory::{Inventory, Machine, MachineName};
 
 use crate::execute::Link;
-use crate::inventory::{Inventory, Machine, MachineName};
 use crate::report::Reporter;
 use crate::ssh;
 

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
+use hostler_core::action::script::{CA_HASH_PLACE, TOKEN_PLACE};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Inventory, KubeadmFragments, key_place};
+use hostler_core::plan::Plan;
 
-use crate::action::script::{CA_HASH_PLACE, TOKEN_PLACE};
 use crate::artifact::Bundle;
 use crate::event::{Event, Events};
-use crate::inventory::{Inventory, KubeadmFragments, key_place};
-use crate::plan::Plan;
-use crate::report::{ExitStatus, Failure};
 
 /// Shows the documents of `plan` to the bundle's own kubeadm, one of each kind. Without fragments they hold what hostler's tests have shown to
 /// it; where that program can't run on this computer, as one for another architecture, a warning says so.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use hostler_core::failure::{ExitStatus, Failure};
 use russh::keys::PublicKey;
 use tokio::task::JoinSet;
 
 use crate::event::Event;
-use crate::report::{Asker, ExitStatus, Failure, Reporter, table};
+use crate::report::{Asker, Reporter, table};
 use crate::row;
 use crate::ssh::{self, Access, Reason, Session, Target, fingerprint};
 

@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use hostler_core::facts::{Facts, Observation};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Connection, MachineName};
+use hostler_core::plan::wanted;
 
 use super::connect::Connecting;
 use super::{host_keys, login};
 use crate::execute::Link;
-use crate::facts::{Facts, Observation};
-use crate::inventory::{Connection, MachineName};
-use crate::plan::wanted;
-use crate::report::{ExitStatus, Failure, Reporter, table};
+use crate::report::{Reporter, table};
 use crate::{row, ssh};
 
 #[derive(Debug, Args)]

@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::template;
 use serde_json::json;
 
 use super::connect::{self, Connecting};
 use super::login;
 use crate::event::Event;
 use crate::execute::{Link, Run};
-use crate::inventory::{self, Inventory, MachineName};
+use crate::inventory_file;
 use crate::kubeconfig::{self, Access, Merged, Reach};
-use crate::report::{ExitStatus, Failure, Reporter};
+use crate::report::Reporter;
 use crate::ssh::Exit;
-use crate::template;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -42,7 +44,7 @@ pub struct Arguments {
 /// # Errors
 /// No control plane has an admin.conf to give, or the file can't be written or belongs to another cluster.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
-    let inventory = inventory::load(&arguments.inventory)?;
+    let inventory = inventory_file::load(&arguments.inventory)?;
     let mut links = connect::links(&inventory, &arguments.connecting, reporter)?;
     links.retain(|name, _| inventory.control_planes().any(|(plane, _)| plane == name));
     login::log_in(&links, reporter).await?;

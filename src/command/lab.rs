@@ -9,6 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use hostler_core::failure::ExitStatus;
+use hostler_core::plan::Plan;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::net::TcpListener;
 
@@ -17,10 +19,9 @@ use super::rounds::Common;
 use super::take_over::TakingOver;
 use super::up::{self, Up};
 use crate::cli::lab::{LabCommand, LabUp};
-use crate::inventory;
+use crate::inventory_file;
 use crate::lab::{self, Options, access, namespace, state::LabState};
-use crate::plan::Plan;
-use crate::report::{ExitStatus, Reporter};
+use crate::report::Reporter;
 
 /// How long the lab's network may take to open a connection.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
@@ -121,7 +122,7 @@ async fn open(port: u16, page: u16) -> Result<()> {
     println!("https://{at} leads to {} ({api}), until Ctrl-C", machine.name);
     println!("kubectl --kubeconfig {} --server https://{at} --tls-server-name {} get nodes", lab::kubeconfig().display(), machine.address);
     // Whatever is wrong with the inventory is for `up` to say.
-    let films = inventory::load(&lab::inventory_file()).ok().and_then(|inventory| inventory.transcode);
+    let films = inventory_file::load(&lab::inventory_file()).ok().and_then(|inventory| inventory.transcode);
     let Some(films) = films else { return forward(listener, api).await };
     let (target, page) = listen(machine.address, films.page_port, page, "--page-port").await?;
     println!("http://{} shows what becomes of films ({target})", page.local_addr()?);

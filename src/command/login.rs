@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
+use hostler_core::facts::{Observation, Question};
+use hostler_core::inventory::MachineName;
 use tokio::task::JoinSet;
 
 use crate::event::Event;
 use crate::execute::{Link, Opened, gather};
-use crate::facts::{Observation, Question};
-use crate::inventory::MachineName;
 use crate::report::Reporter;
 use crate::ssh::{ATTEMPTS, ConnectError};
 

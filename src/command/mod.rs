@@ -5,11 +5,12 @@ use std::path::Path;
 use std::pin::Pin;
 
 use anyhow::{Context, Result};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::plan::Plan;
 
 use crate::cli::Command;
-use crate::inventory::{Inventory, MachineName};
-use crate::plan::Plan;
-use crate::report::{ExitStatus, Failure, Reporter};
+use crate::report::Reporter;
 
 pub mod add;
 pub mod bundle;

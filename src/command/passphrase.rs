@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use hostler_core::failure::{ExitStatus, Failure};
 
-use crate::report::{ExitStatus, Failure, Reporter};
+use crate::report::Reporter;
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct PassphraseFile {

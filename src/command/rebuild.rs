@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::plan::{Goal, Plan};
 use jiff::SignedDuration;
 
 use super::known;
@@ -13,10 +16,9 @@ use super::rounds::{Common, Order, Typed, carry_out};
 use super::take_over::TakingOver;
 use super::{connect, write_inventory};
 use crate::event::Event;
-use crate::inventory::{self, Inventory, MachineName};
-use crate::plan::{Goal, Plan};
-use crate::report::{ExitStatus, Failure, Reporter};
-use crate::snapshot::{self, Snapshot};
+use crate::inventory_file;
+use crate::report::Reporter;
+use crate::snapshot;
 use crate::ssh::{self, Reason, Session, fingerprint};
 
 /// Between two attempts to reach a machine.
@@ -55,7 +57,7 @@ pub struct Arguments {
 /// # Errors
 /// As [`carry_out`]; a host key that was not accepted.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
-    let inventory = inventory::load(&arguments.common.inventory)?;
+    let inventory = inventory_file::load(&arguments.common.inventory)?;
     let name = known(&inventory, &arguments.machine)?;
     let order = order(&inventory, name.clone(), arguments, reporter).await?;
     rotate_host_key(&inventory, &name, arguments, reporter).await?;
@@ -130,7 +132,7 @@ async fn order(inventory: &Inventory, machine: MachineName, arguments: &Argument
         true => Some(arguments.passphrase.of(&file, reporter).await?),
         false => None,
     };
-    let snapshot = Snapshot::open(&file, passphrase.as_deref())?;
+    let snapshot = snapshot::open(&file, passphrase.as_deref())?;
     Ok(Order::new(goal(Goal::Restore { machine: machine.clone(), snapshot })?, arguments.yes))
 }
 

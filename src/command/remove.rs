@@ -2,13 +2,15 @@
 
 use anyhow::Result;
 use clap::Args;
+use hostler_core::failure::ExitStatus;
+use hostler_core::inventory::{MachineName, edit};
+use hostler_core::plan::{Goal, Plan};
 use jiff::SignedDuration;
 
 use super::rounds::{Common, Order, carry_out};
 use super::{known, write_inventory};
-use crate::inventory::{self, MachineName, edit};
-use crate::plan::{Goal, Plan};
-use crate::report::{ExitStatus, Reporter};
+use crate::inventory_file;
+use crate::report::Reporter;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -33,7 +35,7 @@ pub struct Arguments {
 /// # Errors
 /// As [`carry_out`]; an inventory that can't be changed.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
-    let inventory = inventory::load(&arguments.common.inventory)?;
+    let inventory = inventory_file::load(&arguments.common.inventory)?;
     let stranger = MachineName::new(&arguments.machine).filter(|name| arguments.dead && !inventory.machines.contains_key(name.as_str()));
     let listed = stranger.is_none();
     let name = stranger.map_or_else(|| known(&inventory, &arguments.machine), Ok)?;

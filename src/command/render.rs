@@ -8,15 +8,18 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
+use hostler_core::action::script::{TOKEN_PLACE, of_machine};
+use hostler_core::action::{Action, File, Input};
+use hostler_core::facts::{Facts, Observation};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::Inventory;
+use hostler_core::manifest::{Component, Image, Manifest};
+use hostler_core::plan::{self, Step, documents};
 
-use crate::action::script::{TOKEN_PLACE, of_machine};
-use crate::action::{Action, File, Input};
 use crate::artifact::pins::Pins;
-use crate::artifact::{Component, HOSTLER_IMAGE, Image, Manifest, pins_of};
-use crate::facts::{Facts, Observation};
-use crate::inventory::{self, Inventory};
-use crate::plan::{self, Step, documents};
-use crate::report::{ExitStatus, Failure, Reporter};
+use crate::artifact::{HOSTLER_IMAGE, pins_of};
+use crate::inventory_file;
+use crate::report::Reporter;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -34,7 +37,7 @@ pub struct Arguments {
 /// # Errors
 /// The inventory or the bundle's manifest can't be read, or the folder can't be written or has something in it.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
-    let inventory = inventory::load(&arguments.inventory)?;
+    let inventory = inventory_file::load(&arguments.inventory)?;
     let manifest = match &arguments.bundle {
         Some(folder) => manifest(folder)?,
         None => blueprint(pins_of(inventory.cluster.version.as_deref())?),

@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use clap::Args;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::plan::{Goal, Plan};
 
 use super::rounds::{Common, Order, Typed, carry_out};
-use crate::inventory;
-use crate::plan::{Goal, Plan};
-use crate::report::{ExitStatus, Failure, Reporter};
+use crate::inventory_file;
+use crate::report::Reporter;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -20,7 +21,7 @@ pub struct Arguments {
 /// # Errors
 /// As [`carry_out`]; another name than the cluster's.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
-    let name = inventory::load(&arguments.common.inventory)?.cluster.name;
+    let name = inventory_file::load(&arguments.common.inventory)?.cluster.name;
     if let Some(said) = arguments.yes_take_down.as_ref().filter(|said| **said != name) {
         let message = format!("the cluster of this inventory is `{name}`, not `{said}`");
         return Err(Failure::new(ExitStatus::Usage, message, "name the cluster you mean, or give its inventory with -i").into());

@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
+use hostler_core::facts::{ClusterFacts, Observation, Question};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::plan::{Goal, Plan, plan_for, wanted};
+use hostler_core::step::{Stage, StepId};
 
 use super::connect::{self, Connecting};
 use super::{fragments, login, workload};
 use crate::artifact::{self, Bundle};
 use crate::event::Event;
 use crate::execute::{Link, Outcome, Run, execute, gather, identity};
-use crate::facts::{ClusterFacts, Observation, Question};
-use crate::inventory::{self, Inventory, MachineName};
-use crate::plan::{Goal, Plan, Stage, StepId, plan_for, wanted};
-use crate::report::{ExitStatus, Failure, Reporter, table};
+use crate::inventory_file;
+use crate::report::{Reporter, table};
 use crate::row;
 
 /// A plan that has not come to its end after so many rounds never will: each round makes one from fresh facts.
@@ -79,7 +82,7 @@ pub struct Scene {
 /// # Errors
 /// The inventory, a machine's name that is not in it, or a bundle that can't be had.
 pub async fn look(common: &Common, goal: &Goal, from_source: bool, reporter: &Reporter) -> Result<Scene> {
-    let inventory = inventory::load(&common.inventory)?;
+    let inventory = inventory_file::load(&common.inventory)?;
     for warning in &inventory.warnings {
         reporter.events().send(Event::Warning { line: warning.clone() });
     }
@@ -245,7 +248,7 @@ fn nodes(inventory: &Inventory, cluster: &ClusterFacts) -> String {
     let mut rows = vec![row!["NODE", "STATUS", "ROLE", "VERSION", "ADDRESS"]];
     for (name, node) in &cluster.nodes {
         let role = match inventory.machines.get(name.as_str()) {
-            Some(machine) if machine.role == crate::inventory::Role::ControlPlane => "control-plane",
+            Some(machine) if machine.role == hostler_core::inventory::Role::ControlPlane => "control-plane",
             Some(_) => "worker",
             None => "not in the inventory",
         };

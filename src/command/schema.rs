@@ -1,8 +1,8 @@
 //! `hostler schema`: what an inventory can say, as JSON schema, for editors and other programs.
 
 use anyhow::Result;
+use hostler_core::inventory::reference;
 
-use crate::inventory::reference;
 use crate::report::Reporter;
 
 /// # Errors

@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::template;
 use serde_json::json;
 
 use super::connect::{self, Connecting};
@@ -13,11 +15,10 @@ use super::login;
 use super::passphrase::PassphraseFile;
 use crate::age;
 use crate::execute::Link;
-use crate::inventory;
-use crate::report::{ExitStatus, Failure, Reporter};
-use crate::snapshot::{self, Snapshot};
+use crate::inventory_file;
+use crate::report::Reporter;
+use crate::snapshot;
 use crate::ssh::Exit;
-use crate::template;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -39,7 +40,7 @@ pub struct Arguments {
 /// # Errors
 /// No control plane can make one, what arrives is not whole, or the file can't be written.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
-    let inventory = inventory::load(&arguments.inventory)?;
+    let inventory = inventory_file::load(&arguments.inventory)?;
     let text = std::fs::read(&arguments.inventory)?;
     // Whoever mistypes it has not waited for anything.
     let passphrase = match arguments.encrypt || arguments.passphrase.is_given() {
@@ -64,7 +65,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
                         passphrase.is_some(),
                     )),
                 };
-                let taken = Snapshot::look(&file, &archive).with_context(|| machine.to_string())?;
+                let taken = snapshot::parse(&file, &archive).with_context(|| machine.to_string())?;
                 let (written, safe) = match &passphrase {
                     Some(passphrase) => (age::encrypt(passphrase, age::WORK, &archive)?, "encrypted: keep the passphrase elsewhere"),
                     None => (archive, "keep it safe"),

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use hostler_core::facts::Observation;
+use hostler_core::failure::ExitStatus;
+use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::plan::plan;
 
 use super::connect::{self, Connecting};
 use super::login;
 use crate::artifact::{self, Bundle};
 use crate::execute::{Link, gather};
-use crate::facts::Observation;
-use crate::inventory::{self, Inventory, MachineName};
-use crate::plan::plan;
-use crate::report::{ExitStatus, Paint, Reporter, status_text};
+use crate::inventory_file;
+use crate::report::{Paint, Reporter, status_text};
 use crate::snapshot;
 use crate::ssh::Limits;
 use crate::status::{Status, status};
@@ -44,7 +46,7 @@ pub struct Arguments {
 /// # Errors
 /// The inventory, or a bundle that is none.
 pub async fn run(arguments: &Arguments, json: bool, reporter: &Reporter) -> Result<ExitStatus> {
-    let inventory = inventory::load(&arguments.inventory)?;
+    let inventory = inventory_file::load(&arguments.inventory)?;
     let links = connect::links_within(impatient(), &inventory, &arguments.connecting, reporter)?;
     login::log_in(&links, reporter).await?;
     let terminal = std::io::stdout().is_terminal();

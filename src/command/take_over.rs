@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use clap::Args;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::plan::Goal;
 
 use super::known;
-use crate::inventory::{Inventory, MachineName};
-use crate::plan::Goal;
-use crate::report::{ExitStatus, Failure};
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct TakingOver {

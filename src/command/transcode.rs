@@ -7,24 +7,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::films::manifests::Installation;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::transcode::{Film, TranscodeCommand};
-use crate::report::{ExitStatus, Failure};
 use crate::transcode::cluster::Cluster;
 use crate::transcode::encode::{self, Ended, Task};
 use crate::transcode::film::FilmId;
 use crate::transcode::jobs::{Here, Jobs};
-use crate::transcode::layout::{Inbox, Library, MARKER, write_json, write_whole};
-use crate::transcode::manifests::Installation;
+use crate::transcode::layout::{self, Inbox, Library, MARKER, write_json, write_whole};
 use crate::transcode::media_server;
 use crate::transcode::page;
 use crate::transcode::publish;
 use crate::transcode::record::{self, FAILURE, PROGRESS, Phase, Progress};
-use crate::transcode::settings::Settings;
 use crate::transcode::watch::Watcher;
 
 mod ask;
@@ -147,7 +146,7 @@ fn film_id(film: &Film) -> Result<FilmId> {
 async fn encode(inbox: PathBuf, settings_file: &Path, film: Film) -> Result<u8> {
     let id = film_id(&film)?;
     let settings_folder = settings_file.parent().unwrap_or(Path::new(".")).to_owned();
-    let settings = Settings::read(settings_file)?;
+    let settings = layout::settings(settings_file)?;
     let task = Task { inbox: Inbox { root: inbox }, settings, settings_folder, id, who: film.who, machine: film.machine };
     Ok(match encode::run(&task).await? {
         Ended::Encoded(encoded) => {
@@ -174,7 +173,7 @@ async fn encode(inbox: PathBuf, settings_file: &Path, film: Film) -> Result<u8> 
 /// 0: published; 1: another attempt may do better; 143: stopped.
 async fn publish(inbox: Inbox, library: Library, settings: &Path, film: Film) -> Result<u8> {
     let id = film_id(&film)?;
-    let media_server = Settings::read(settings)?.media_server;
+    let media_server = layout::settings(settings)?.media_server;
     let mut terminate = signal(SignalKind::terminate())?;
     let moved = Arc::new(AtomicU64::new(0));
     let (shares, counted, whose, who) = ((inbox.clone(), library), Arc::clone(&moved), id.clone(), film.who.clone());

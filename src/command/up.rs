@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use hostler_core::failure::ExitStatus;
+use hostler_core::plan::{Goal, Plan, plan_for};
 
 use super::fragments;
 use super::rounds::{Common, Order, Scene, carry_out, look};
 use super::take_over::TakingOver;
 use crate::event::Event;
-use crate::inventory;
-use crate::plan::{Goal, Plan, plan_for};
-use crate::report::{ExitStatus, Paint, Reporter, plan_text};
+use crate::inventory_file;
+use crate::report::{Paint, Reporter, plan_text};
 use crate::snapshot;
 
 #[derive(Debug, Args)]
@@ -41,7 +42,7 @@ pub struct Show {
 /// # Errors
 /// As [`carry_out`].
 pub async fn up(arguments: &Up, from_source: bool, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
-    let goal = arguments.taking_over.goal(Goal::Up, None, &inventory::load(&arguments.common.inventory)?)?;
+    let goal = arguments.taking_over.goal(Goal::Up, None, &inventory_file::load(&arguments.common.inventory)?)?;
     let order = Order { kubeconfig: true, kubeconfig_file: arguments.kubeconfig.clone(), ..Order::new(goal, arguments.yes) };
     let (status, plan) = carry_out(&order, &arguments.common, from_source, reporter).await?;
     if let ExitStatus::Done = status {
@@ -55,7 +56,7 @@ const OLD: i64 = 7;
 
 /// Where nothing takes snapshots by itself, the user has to; with several control planes one can be lost without any.
 fn warn_of_no_snapshot(common: &Common, reporter: &Reporter) -> Result<()> {
-    let inventory = inventory::load(&common.inventory)?;
+    let inventory = inventory_file::load(&common.inventory)?;
     if inventory.snapshots.is_some() || inventory.control_planes().count() > 1 {
         return Ok(());
     }
@@ -80,7 +81,7 @@ fn warn_of_no_snapshot(common: &Common, reporter: &Reporter) -> Result<()> {
 /// # Errors
 /// As [`look`].
 pub async fn show(arguments: &Show, json: bool, reporter: &Reporter) -> Result<ExitStatus> {
-    let goal = arguments.taking_over.goal(Goal::Up, None, &inventory::load(&arguments.common.inventory)?)?;
+    let goal = arguments.taking_over.goal(Goal::Up, None, &inventory_file::load(&arguments.common.inventory)?)?;
     let Scene { inventory, seen, bundle, .. } = look(&arguments.common, &goal, false, reporter).await?;
     let plan = plan_for(&goal, &inventory, &bundle.manifest, &seen)?;
     fragments::check(&plan, &inventory, &arguments.common.inventory, &bundle, &reporter.events())?;

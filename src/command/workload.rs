@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use hostler_core::films::settings;
+use hostler_core::inventory::{Inventory, MediaServer, Share, Transcode};
 use tokio::time::timeout;
 
-use crate::inventory::{Inventory, MediaServer, Share, Transcode};
-use crate::transcode::{media_server, settings};
+use crate::transcode::media_server;
 
 /// The media server may be off; nobody is to wait for it.
 const LIMIT: Duration = Duration::from_secs(4);

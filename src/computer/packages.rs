@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
+use hostler_core::failure::{ExitStatus, Failure};
 
 use super::apt;
 use super::program::{is_installed, program, stream};
 use super::task::task;
 use crate::event::Events;
-use crate::report::{ExitStatus, Failure};
 
 /// Program or file -> the Debian and Ubuntu package that holds it.
 pub type Needed = [(&'static str, &'static str)];

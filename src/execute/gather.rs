@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use hostler_core::facts::{self, Observation, Question};
+use hostler_core::inventory::MachineName;
+use hostler_core::template;
 use tokio::task::JoinSet;
 
 use super::{Link, identity};
 use crate::event::{Event, Events};
-use crate::facts::{self, Observation, Question};
-use crate::inventory::MachineName;
 use crate::ssh::{Exit, RunError};
-use crate::template;
 
 /// How long a machine may take to tell its facts. A loaded one needs a second; a slow one that has to read all of its programs, a minute.
 const LIMIT: Duration = Duration::from_secs(180);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use hostler_core::action::script::Part;
 use tokio::sync::Mutex;
 
 use super::Run;
-use crate::action::script::Part;
 use crate::ssh::{self, RunError, Session, Target};
 
 pub struct Link {

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hostler_core::action::Input;
+use hostler_core::inventory::MachineName;
+use hostler_core::plan::{Plan, Step};
+use hostler_core::step::StepId;
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use crate::action::Input;
 use crate::artifact::Bundle;
 use crate::event::{Event, Events};
-use crate::inventory::MachineName;
-use crate::plan::{Plan, Step, StepId};
 use crate::report::Redactor;
 
 pub mod gather;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use hostler_core::action::Input;
+use hostler_core::action::script::Script;
+use hostler_core::plan::Step;
+use hostler_core::step::StepId;
 use tokio::time::sleep;
 
 use super::Run;
-use crate::action::Input;
-use crate::action::script::Script;
 use crate::event::Event;
-use crate::plan::{Step, StepId};
 use crate::ssh::{Exit, RunError};
 
 /// A script that ends so wants to be run again: what it waits for was on its last `@wait` line (EX_TEMPFAIL of sysexits.h).

@@ -148,10 +148,10 @@ fn no_error_tells_a_secret() {
 #[test]
 fn the_way_in() {
     let inventory = |endpoint: Endpoint| {
-        let machine = crate::inventory::Machine {
+        let machine = hostler_core::inventory::Machine {
             address: "192.168.1.11".parse().expect("an address"),
-            role: crate::inventory::Role::ControlPlane,
-            connection: crate::inventory::Connection::default(),
+            role: hostler_core::inventory::Role::ControlPlane,
+            connection: hostler_core::inventory::Connection::default(),
             mac: None,
             labels: Default::default(),
             taints: Vec::new(),
@@ -159,13 +159,13 @@ fn the_way_in() {
             dedicated: false,
         };
         Inventory {
-            cluster: crate::inventory::Cluster {
+            cluster: hostler_core::inventory::Cluster {
                 name: "home".to_owned(),
                 version: None,
                 endpoint,
                 pod_subnet: "10.244.0.0/16".parse().expect("a subnet"),
                 service_subnet: "10.96.0.0/16".parse().expect("a subnet"),
-                cni: crate::inventory::Cni::Flannel,
+                cni: hostler_core::inventory::Cni::Flannel,
             },
             machines: [(MachineName::new("twilightsparkle").expect("a name"), machine)].into_iter().collect(),
             kubeadm: Default::default(),

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use hostler_core::template;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::json;
@@ -16,7 +17,6 @@ use super::roster::{HOST, LabMachine, PREFIX};
 use super::state::LabState;
 use super::{access, image, mounts, network, state, wait};
 use crate::computer::program::{run, run_here};
-use crate::template;
 
 /// Where /etc/fstab of a virtual machine finds its swap.
 const SWAP: &str = "swapfile";

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use hostler_core::template;
 use serde_json::json;
 
 use super::roster::LabMachine;
 use super::{access, name, state};
-use crate::template;
 
 /// The endpoint's address where there are several control planes: one that no machine has.
 const VIP: &str = "10.77.0.200";

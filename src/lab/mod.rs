@@ -26,13 +26,13 @@ mod wait;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use cgroup::Hierarchy;
+use hostler_core::failure::{ExitStatus, Failure};
 use tokio::task::JoinSet;
 
 use crate::computer::packages;
 use crate::computer::task::task;
 use crate::event::Events;
-use crate::report::{ExitStatus, Failure};
-use cgroup::Hierarchy;
 pub use inventory::{file as inventory_file, kubeconfig};
 use roster::LabMachine;
 use state::{LabState, Lock, VirtualMachine};

@@ -219,7 +219,7 @@ impl Lock {
 mod tests {
     use super::*;
     use crate::lab::roster::roster;
-    use crate::report::ExitStatus;
+    use hostler_core::failure::ExitStatus;
 
     #[test]
     fn one_hostler_at_a_time_changes_the_lab_and_the_other_is_told_which() {

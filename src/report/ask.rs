@@ -5,12 +5,12 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
 use anyhow::Result;
+use hostler_core::failure::{ExitStatus, Failure};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::termios::{self, LocalFlags, SetArg};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Request;
-use super::exit::{ExitStatus, Failure};
 use super::redact::Redactor;
 
 /// Who can be asked. Clones ask the same person, one question at a time.

@@ -1,11 +1,12 @@
 //! The end of a run that is told to end: what is half done, and what was not begun.
 
+use hostler_core::plan::Plan;
+use hostler_core::step::StepId;
 use serde::Serialize;
 
 use super::paint::Paint;
 use super::plan::counted;
 use super::record::Record;
-use crate::plan::{Plan, StepId};
 
 /// The last event of a run that was broken off, as a value; `--output json` prints it as `brokenOff`.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hostler_core::inventory::MachineName;
+use hostler_core::plan::Plan;
+use hostler_core::quantity;
+use hostler_core::step::{Stage, StepId};
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::critical_path::critical_path;
 use super::paint::Paint;
 use super::plan::counted;
-use super::quantity;
 use super::record::Record;
 use super::table::table;
-use crate::inventory::MachineName;
-use crate::plan::{Plan, Stage, StepId};
 
 /// Machines side by side in one table; more make another table.
 const COLUMNS: usize = 6;

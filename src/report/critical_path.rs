@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::plan::{Plan, StepId};
+use hostler_core::plan::Plan;
+use hostler_core::step::StepId;
 
 /// The longest path over `needs`, by the times that were measured: its steps in order, each with its time.
 ///

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use hostler_core::quantity;
+
 use super::paint::Paint;
-use super::quantity;
 use super::running::{Item, Running, waits};
 use crate::event::Event;
 

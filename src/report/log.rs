@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use hostler_core::quantity;
 use jiff::Timestamp;
 
-use super::quantity;
 use super::running::waits;
 use crate::event::Event;
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hostler_core::plan::Plan;
 use indicatif::ProgressDrawTarget;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,18 +15,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::event::{Event, Events};
-use crate::plan::Plan;
 
 pub mod ask;
 mod broken_off;
 pub mod closing;
 pub mod critical_path;
-pub mod exit;
+pub mod error;
 mod lines;
 pub mod log;
 pub mod paint;
 pub mod plan;
-pub mod quantity;
 pub mod record;
 pub mod redact;
 mod running;
@@ -39,7 +38,7 @@ pub use ask::Asker;
 pub use broken_off::BrokenOff;
 pub use closing::Closing;
 pub use critical_path::critical_path;
-pub use exit::{ExitStatus, Failure, error_text};
+pub use error::error_text;
 pub use paint::Paint;
 pub use plan::plan_text;
 pub use record::Record;

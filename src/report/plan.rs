@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use hostler_core::inventory::MachineName;
+use hostler_core::plan::{Finding, Plan, Step};
+use hostler_core::step::Stage;
+
 use super::paint::Paint;
 use super::table::table;
-use crate::inventory::MachineName;
-use crate::plan::{Finding, Plan, Stage, Step};
 use crate::row;
 
 /// The plan by stage, a line for what is to be done and why; what is refused and what to know, each with its way out; and a summary.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hostler_core::failure::ExitStatus;
+use hostler_core::inventory::MachineName;
+use hostler_core::step::{Stage, StepId};
 use indexmap::IndexMap;
 
-use super::exit::ExitStatus;
 use crate::event::Event;
-use crate::inventory::MachineName;
-use crate::plan::{Stage, StepId};
 
 /// What every step of a run took, and what went wrong. Times count from the begin of the run.
 #[derive(Debug, Clone, Default)]

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hostler_core::inventory::MachineName;
+use hostler_core::quantity;
+use hostler_core::step::StepId;
 use indexmap::IndexMap;
 
-use super::quantity;
 use crate::event::{Event, Unit};
-use crate::inventory::MachineName;
-use crate::plan::StepId;
 
 /// Everything that has begun and not ended.
 #[derive(Debug, Default)]

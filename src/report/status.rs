@@ -1,7 +1,8 @@
 //! The status as a person reads it.
 
+use hostler_core::quantity::size;
+
 use super::Paint;
-use super::quantity::size;
 use super::table::table;
 use crate::row;
 use crate::status::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};

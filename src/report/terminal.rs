@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::time::Duration;
 
+use hostler_core::quantity;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::lines::Lines;
 use super::paint::Paint;
-use super::quantity;
 use super::running::Item;
 use crate::event::Event;
 

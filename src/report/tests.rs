@@ -5,13 +5,16 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
+use hostler_core::action::Action;
+use hostler_core::failure::ExitStatus;
+use hostler_core::inventory::MachineName;
+use hostler_core::plan::{Refusal, Step, Warning};
+use hostler_core::quantity;
+use hostler_core::step::{Stage, StepId};
 use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike};
 
 use super::*;
-use crate::action::Action;
 use crate::event::Unit;
-use crate::inventory::MachineName;
-use crate::plan::{Refusal, Stage, Step, StepId, Warning};
 
 const PLAIN: Paint = Paint { on: false };
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use hostler_core::template;
 use russh::keys::PublicKey;
 use russh::keys::agent::client::AgentClient;
 use serde_json::json;
@@ -13,7 +14,6 @@ use super::run::{Exit, Line};
 use super::session::Session;
 use super::sudo::Privilege;
 use super::target::Target;
-use crate::template;
 
 /// Logs in with `password` and appends the user's public key to authorized_keys there, if it is not there yet. The key is the first
 /// of the target's identities, else the agent's first. The password is tried on sudo before anybody is asked for one.

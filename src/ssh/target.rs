@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use hostler_core::inventory::Connection;
 
 use super::config::{self, Asked, Proxy};
 use super::host_key::Pin;
-use crate::inventory::Connection;
 
 /// How many jump hosts may follow each other: more is a circle in ssh's configuration.
 const MAX_HOPS: usize = 8;

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use hostler_core::films::settings::Settings;
 use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -23,7 +24,6 @@ use super::handbrake::{self, Answer, Order, Pace, Reader, Title, Titles, Working
 use super::layout::{Inbox, read_json, require_marker, write_json};
 use super::ledger::Film;
 use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Phase, Progress, Stamp};
-use super::settings::Settings;
 use super::verify::{self, Attempt, Flaw};
 
 /// Between two writes of the progress.

@@ -4,10 +4,9 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use hostler_core::films::settings::Preset;
 use serde::Deserialize;
 use serde_json::Value;
-
-use super::settings::Preset;
 
 pub const PROGRAM: &str = "HandBrakeCLI";
 

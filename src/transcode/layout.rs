@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use hostler_core::films::settings::Settings;
 use nix::sys::statvfs::statvfs;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -251,6 +252,15 @@ pub mod path_json {
             Form::Bytes(bytes) => PathBuf::from(OsString::from_vec(bytes)),
         })
     }
+}
+
+/// The settings that the pods of the workload share, mounted from a ConfigMap.
+///
+/// # Errors
+/// The file can't be read, or is not what [`Settings`] documents; the message says where.
+pub fn settings(file: &Path) -> Result<Settings> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
+    Settings::parse(&text).with_context(|| format!("{} is not what hostler transcode needs", file.display()))
 }
 
 #[cfg(test)]

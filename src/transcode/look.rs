@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use hostler_core::films::settings::Settings;
 
 use super::film::FilmId;
 use super::layout::{Inbox, is_disc, read_json, require_marker, space};
 use super::ledger::{Film, Stage};
 use super::reconcile::{Dropped, Files, Request};
 use super::record::{ENCODED, Encoded, FAILURE, PUBLISHED, Stamp};
-use super::settings::Settings;
 
 /// What is taken for a film. All else stays where it is: pictures, texts, copies that are not whole yet.
 const EXTENSIONS: [&str; 19] = [

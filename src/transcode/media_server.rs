@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use hostler_core::films::settings::{MediaServer, MediaServerKind};
 use reqwest::{Certificate, Client, RequestBuilder, Url};
 use serde_json::{Value, json};
 
 use super::layout::shown;
-use super::settings::{MediaServer, MediaServerKind};
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// Looks after a refresh, and the time between them: Plex only queues it.

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use hostler_core::quantity;
 use reqwest::Url;
 
 use super::layout::shown;
 use super::ledger::{Film, Stage};
 use super::media_server::{answer, client};
-use crate::report::quantity;
 
 /// A machine that is lost may have run what finds addresses by name: a message is worth some tries.
 const TRIES: u32 = 8;

@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use hostler_core::template;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
@@ -29,7 +30,6 @@ use super::record::{PROGRESS, Progress};
 use super::share::Share;
 use super::view::{self, Read, View, view};
 use super::watch::{STATUS, Status};
-use crate::template;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(2);

@@ -4,10 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use hostler_core::films::settings::Originals;
+
 use super::film::FilmId;
 use super::layout::Inbox;
 use super::record::Stamp;
-use super::settings::Originals;
 
 /// Begins the name of an entry that is being deleted.
 const GOING: &str = ".going-";

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hostler_core::quantity;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,6 @@ use super::layout::shown;
 use super::ledger::{Film, Stage};
 use super::record::{Phase, Progress};
 use super::watch::Status;
-use crate::report::quantity;
 
 /// Days of the chart.
 const DAYS: i64 = 14;

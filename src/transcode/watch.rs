@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use hostler_core::films::settings::Settings;
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde::{Deserialize, Serialize};
 
 use super::film::FilmId;
 use super::jobs::Jobs;
-use super::layout::{Inbox, require_marker, shown, write_json};
+use super::layout::{self, Inbox, require_marker, shown, write_json};
 use super::ledger::{Film, Stage};
 use super::look::{self, Seen, Settling};
 use super::news::{self, News};
 use super::perform::perform;
 use super::reconcile::{Action, Dropped, Limits, World, reconcile};
-use super::settings::Settings;
 use super::share::Share;
 use super::trash;
 
@@ -141,7 +141,7 @@ impl Watcher {
             bail!("another watcher is at work");
         }
         // Read anew each time: a changed ConfigMap applies to the next film.
-        let settings = Settings::read(&self.settings_file)?;
+        let settings = layout::settings(&self.settings_file)?;
         self.notify.clone_from(&settings.notify);
         let films = self.films(&settings).await?;
         let (inbox, known, set) = (self.inbox.clone(), films, settings.clone());

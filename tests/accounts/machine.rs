@@ -7,8 +7,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use hostler::inventory::Connection;
 use hostler::ssh::Target;
+use hostler_core::inventory::Connection;
 use nix::mount::{MsFlags, mount};
 
 use crate::sshd::Sshd;

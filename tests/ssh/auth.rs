@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use hostler::inventory::Connection;
 use hostler::ssh::{Reason, Target};
+use hostler_core::inventory::Connection;
 
 use crate::sshd::*;
 

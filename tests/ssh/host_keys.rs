@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use hostler::inventory::Connection;
 use hostler::ssh::{Reason, Target, fetch_host_key, fingerprint, forget, remember, replace};
+use hostler_core::inventory::Connection;
 
 use crate::sshd::*;
 

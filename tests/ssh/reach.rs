@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use hostler::inventory::Connection;
 use hostler::ssh::{Limits, Reason, Session, Target};
+use hostler_core::inventory::Connection;
 
 use crate::sshd::*;
 

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hostler::inventory::Connection;
 use hostler::report::ask::Question;
 use hostler::report::{Asker, Redactor};
 use hostler::ssh::{Access, Account, Limits, Session, Target};
+use hostler_core::inventory::Connection;
 use russh::keys::PublicKey;
 
 const SSHD: &str = "/usr/sbin/sshd";

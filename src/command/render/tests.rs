@@ -1,5 +1,6 @@
+use hostler_core::inventory::{Cluster, Cni, Connection, Endpoint, Machine, MachineName, Role};
+
 use super::*;
-use crate::inventory::{Cluster, Cni, Connection, Endpoint, Machine, MachineName, Role};
 
 fn inventory() -> Inventory {
     let machine = |name: &str, last: u8, role| {

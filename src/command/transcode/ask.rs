@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use hostler_core::failure::{ExitStatus, Failure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::cli::transcode::Cluster;
-use crate::report::{ExitStatus, Failure};
 use crate::transcode::view::View;
 
 /// The page's Service, as the API server forwards to it.

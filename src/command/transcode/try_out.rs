@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus as Ended, Stdio};
 
 use anyhow::{Context, Result};
+use hostler_core::failure::{ExitStatus, Failure};
 use jiff::SignedDuration;
 
 use crate::cli::transcode::Try;
-use crate::report::{ExitStatus, Failure};
 use crate::transcode::handbrake::{self, Answer, Reader, Titles};
-use crate::transcode::settings::Settings;
+use crate::transcode::layout;
 
 /// # Errors
 /// HandBrakeCLI is not there, or makes nothing of the film.
@@ -31,7 +31,7 @@ pub fn run(arguments: &Try) -> Result<u8> {
         let hint = format!("it lasts {:.0} s", title.seconds());
         return Err(Failure::new(ExitStatus::Usage, format!("{} has ended by {from} s", arguments.film.display()), hint).into());
     }
-    let settings = arguments.settings.as_deref().map(Settings::read).transpose()?;
+    let settings = arguments.settings.as_deref().map(layout::settings).transpose()?;
     let folder = arguments.settings.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
     let preset = match (&settings, &arguments.folder) {
         (Some(settings), Some(name)) => {
@@ -55,7 +55,7 @@ pub fn run(arguments: &Try) -> Result<u8> {
     if !status.success() || !answers.contains(&Answer::WorkDone(0)) {
         return Err(failed(format!("HandBrake could not encode that part ({status})")).into());
     }
-    println!("{} ({})", output.display(), crate::report::quantity::size(output.metadata()?.len()));
+    println!("{} ({})", output.display(), hostler_core::quantity::size(output.metadata()?.len()));
     Ok(0)
 }
 

@@ -1,0 +1,4 @@
+//! The transcoding workload as data: its settings, which inventory, planner and pods share, and the cluster's objects.
+
+pub mod manifests;
+pub mod settings;

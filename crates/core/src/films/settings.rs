@@ -1,0 +1,236 @@
+//! What the inventory's `transcode:` section becomes for the pods: one JSON file, mounted from a ConfigMap.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use indexmap::IndexMap;
+use jiff::civil::Time;
+use serde::{Deserialize, Serialize};
+
+/// `settings.json`. Presets that it names lie beside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// `watch/NAME` leads to `NAME` in the library.
+    pub folders: IndexMap<String, Folder>,
+    /// ISO 639-2 codes, the preferred one first. Audio and subtitles in other languages are left out; empty: all are kept.
+    #[serde(default)]
+    pub languages: Vec<String>,
+    #[serde(default)]
+    pub originals: Originals,
+    /// When films may begin to be encoded; `None`: always.
+    #[serde(default)]
+    pub hours: Option<Hours>,
+    /// Seconds without a change of size and time after which a film counts as copied.
+    #[serde(default = "default_stable")]
+    pub stable_seconds: u64,
+    /// How many films are given to the cluster at once: its encoders, and one waiting, so that none is idle.
+    #[serde(default = "default_at_once")]
+    pub at_once: usize,
+    /// Bytes that stay free on the inbox.
+    #[serde(default = "default_reserve")]
+    pub reserve: u64,
+    /// How often a film is tried before it counts as failed.
+    #[serde(default = "default_attempts")]
+    pub attempts: u32,
+    #[serde(default)]
+    pub media_server: Option<MediaServer>,
+    /// Where news go (ntfy or a webhook): a film failed, disk space is low.
+    #[serde(default)]
+    pub notify: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Folder {
+    /// `None`: hostler's own, for TV boxes.
+    #[serde(default)]
+    pub preset: Option<Preset>,
+}
+
+/// A preset exported from HandBrake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Preset {
+    /// Relative to the settings' folder.
+    pub file: PathBuf,
+    /// Its `PresetName`.
+    pub name: String,
+}
+
+/// How long originals are kept in the trash. The oldest goes first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Originals {
+    /// `None`: forever.
+    #[serde(default = "default_keep")]
+    pub keep_days: Option<u32>,
+    /// Bytes.
+    #[serde(default)]
+    pub at_most: Option<u64>,
+}
+
+impl Default for Originals {
+    fn default() -> Originals {
+        Originals { keep_days: default_keep(), at_most: None }
+    }
+}
+
+/// `22:00-07:00`, in the time zone of the watcher's `TZ`. The end is not part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Hours {
+    pub from: Time,
+    pub to: Time,
+}
+
+/// Who is asked to look at a folder of the library that has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MediaServer {
+    pub kind: MediaServerKind,
+    /// `http://192.168.1.3:32400`
+    pub url: String,
+    /// A file that holds the token, mounted from a Secret.
+    pub token_file: PathBuf,
+    /// What the server calls the library's root. Plex's own is asked for where this is not given.
+    #[serde(default)]
+    pub library_as_seen: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MediaServerKind {
+    Plex,
+    Jellyfin,
+}
+
+fn default_stable() -> u64 {
+    30
+}
+
+fn default_at_once() -> usize {
+    4
+}
+
+fn default_reserve() -> u64 {
+    5 << 30
+}
+
+fn default_attempts() -> u32 {
+    4
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a default of serde has the field's type")]
+fn default_keep() -> Option<u32> {
+    Some(14)
+}
+
+impl Default for Settings {
+    /// All but the folders.
+    fn default() -> Settings {
+        Settings {
+            folders: IndexMap::new(),
+            languages: Vec::new(),
+            originals: Originals::default(),
+            hours: None,
+            stable_seconds: default_stable(),
+            at_once: default_at_once(),
+            reserve: default_reserve(),
+            attempts: default_attempts(),
+            media_server: None,
+            notify: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The settings of a file's text.
+    ///
+    /// # Errors
+    /// It is not what is documented here; the message says where.
+    pub fn parse(text: &str) -> Result<Settings> {
+        let settings: Settings = serde_json::from_str(text).context("these are not hostler's settings")?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(!self.folders.is_empty(), "no folders are set\nhint: `folders: {{Movies: {{}}}}` takes what is dropped into watch/Movies");
+        for name in self.folders.keys() {
+            let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
+            ensure!(plain, "`{name}` can't be the name of a folder");
+        }
+        Ok(())
+    }
+}
+
+impl Hours {
+    pub fn contain(&self, time: Time) -> bool {
+        if self.from <= self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
+    }
+}
+
+impl TryFrom<String> for Hours {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Hours, String> {
+        let wrong = || format!("`{text}` is no span of hours\nhint: hours look like \"22:00-07:00\"");
+        let (from, to) = text.split_once('-').ok_or_else(wrong)?;
+        let time = |text: &str| Time::strptime("%H:%M", text.trim()).map_err(|_| wrong());
+        let (from, to) = (time(from)?, time(to)?);
+        if from == to { Err(wrong()) } else { Ok(Hours { from, to }) }
+    }
+}
+
+impl From<Hours> for String {
+    fn from(hours: Hours) -> String {
+        format!("{}-{}", hours.from.strftime("%H:%M"), hours.to.strftime("%H:%M"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::time;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_has_a_default() {
+        let settings: Settings = serde_json::from_str(r#"{"folders": {"Movies": {}}}"#).expect("valid");
+        assert_eq!(settings.stable_seconds, 30);
+        assert_eq!(settings.originals, Originals { keep_days: Some(14), at_most: None });
+        let forever: Settings = serde_json::from_str(r#"{"folders": {"Movies": {}}, "originals": {"keepDays": null}}"#).expect("valid");
+        assert_eq!(forever.originals.keep_days, None);
+    }
+
+    #[test]
+    fn settings_survive_a_round_trip() {
+        let text = r#"{"folders":{"Cartoons":{"preset":{"file":"cartoons.json","name":"Cartoons"}}},"languages":["eng"],"hours":"22:00-07:00",
+            "mediaServer":{"kind":"plex","url":"http://192.168.1.3:32400","tokenFile":"/secret/token"}}"#;
+        let settings: Settings = serde_json::from_str(text).expect("valid");
+        let again = serde_json::from_str(&serde_json::to_string(&settings).expect("plain data")).expect("valid");
+        assert_eq!(settings, again);
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused() {
+        let refused = |text: &str| match serde_json::from_str::<Settings>(text) {
+            Ok(settings) => settings.check().expect_err("wrong").to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(refused(r#"{"folders": {}}"#).contains("no folders"));
+        assert!(refused(r#"{"folders": {"../etc": {}}}"#).contains("can't be the name"));
+        assert!(refused(r#"{"folders": {"Movies": {}}, "hours": "22-7"}"#).contains("no span of hours"));
+        assert!(refused(r#"{"folders": {"Movies": {}}, "langauges": []}"#).contains("langauges"));
+    }
+
+    #[test]
+    fn hours_may_pass_midnight() {
+        let night = Hours::try_from("22:00-07:00".to_owned()).expect("valid");
+        let inside = |hour, minute| night.contain(time(hour, minute, 0, 0));
+        assert_eq!([inside(21, 59), inside(22, 0), inside(3, 0), inside(6, 59), inside(7, 0)], [false, true, true, true, false]);
+        let day = Hours::try_from("09:00-17:30".to_owned()).expect("valid");
+        assert!(day.contain(time(17, 29, 0, 0)) && !day.contain(time(17, 30, 0, 0)) && !day.contain(time(3, 0, 0, 0)));
+    }
+}

@@ -1,0 +1,210 @@
+//! `cluster` and `snapshots`.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::connection::host_and_port;
+use super::diagnostic::{Place, shown};
+use super::machine::Machines;
+use super::read::{Field, Fields, Problems, Text, at};
+use super::schema::{CLUSTER, ENDPOINT, SNAPSHOTS};
+use super::subnet::{self, Taken};
+use super::tree::Data;
+use super::{Cluster, Cni, Endpoint, Snapshots, name, path};
+use crate::words::nearest;
+
+/// The versions of Kubernetes that hostler knows how to make, newest first.
+pub const VERSIONS: &[&str] = &["1.36.3", "1.35.4"];
+
+const POD_SUBNET: &str = "10.244.0.0/16";
+const SERVICE_SUBNET: &str = "10.96.0.0/12";
+
+/// `None` when something is so wrong that there is no telling.
+pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) -> Option<Cluster> {
+    let section = inventory.get("cluster", problems).and_then(|field| Fields::read(field.node, field.place, &CLUSTER, problems));
+    let field = |name: &str, problems: &mut Problems| section.as_ref()?.get(name, problems);
+    let text = |name: &str, problems: &mut Problems| field(name, problems)?.text(problems);
+
+    let label = text("name", problems).map(|text| (name::label(text, "a cluster", problems), text.place));
+    let name = match label {
+        Some((name, _)) => name?.as_str().to_owned(),
+        None => "home".to_owned(),
+    };
+    let version = text("version", problems).and_then(|text| version(text, problems));
+    let endpoint = field("endpoint", problems).map(|field| endpoint(field, &name, machines, problems));
+    let mut hosts = machines.taken.clone();
+    let endpoint = match endpoint {
+        Some(Some((endpoint, taken))) => {
+            hosts.extend(taken);
+            Some(endpoint)
+        }
+        Some(None) => None,
+        None => Some(Endpoint::Name(default_name(&name))),
+    };
+    let net = |key: &str, default: &str, problems: &mut Problems| -> Option<Taken> {
+        match text(key, problems) {
+            Some(text) => {
+                let net = subnet::subnet(text, key, default, problems)?;
+                Some(Taken { net, who: format!("`{key}`"), place: Some(text.place) })
+            }
+            None => Some(Taken { net: default.parse().ok()?, who: format!("`{key}`"), place: None }),
+        }
+    };
+    let pods = net("podSubnet", POD_SUBNET, problems);
+    let services = net("serviceSubnet", SERVICE_SUBNET, problems);
+    let word = section.as_ref().and_then(|section| section.choice("cni", problems));
+    let cni = match word {
+        Some("flannel-host-gw") => Cni::FlannelHostGw,
+        Some("none") => Cni::None,
+        _ => Cni::Flannel,
+    };
+    if let (Some(pods), Some(services)) = (&pods, &services) {
+        subnet::clashes(pods, services, &hosts, problems);
+        enough(pods, machines.machines.len(), problems);
+    }
+    Some(Cluster { name, version, endpoint: endpoint?, pod_subnet: pods?.net, service_subnet: services?.net, cni })
+}
+
+/// Whether every machine can have its part of the pods' subnet.
+fn enough(pods: &Taken, machines: usize, problems: &mut Problems) {
+    let part = if pods.net.addr().is_ipv4() { 24u8 } else { 64 };
+    let parts = 1usize << part.saturating_sub(pods.net.prefix_len()).min(20);
+    if machines > parts {
+        let message = format!("`podSubnet` {} is enough for {parts} machines, a /{part} for each, and there are {machines}", pods.net);
+        let place = pods.place.unwrap_or(Place { line: 1, column: 1, length: 1 });
+        problems.add(place, message, format!("podSubnet: {POD_SUBNET}"));
+    }
+}
+
+fn default_name(cluster: &str) -> String {
+    format!("api.{cluster}.internal")
+}
+
+fn version(text: Text, problems: &mut Problems) -> Option<String> {
+    let plain = text.text.trim_start_matches('v');
+    if text.text == plain && VERSIONS.contains(&plain) {
+        return Some(plain.to_owned());
+    }
+    let word = shown(text.text);
+    let list = VERSIONS.join(" and ");
+    let message = if VERSIONS.contains(&plain) {
+        format!("a version is written without `v`: {plain}")
+    } else if let Some(whole) = VERSIONS.iter().find(|whole| whole.starts_with(&format!("{plain}."))) {
+        format!("`{word}` is a part of a version: did you mean `{whole}`?")
+    } else {
+        format!("hostler doesn't know Kubernetes `{word}`: it knows {list}")
+    };
+    let near = nearest(plain, VERSIONS.iter().copied()).unwrap_or(VERSIONS[0]);
+    problems.add(text.place, message, format!("version: {near}"));
+    None
+}
+
+/// The endpoint, and the addresses it takes up.
+fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Problems) -> Option<(Endpoint, Vec<Taken>)> {
+    let Data::Mapping(_) = &field.node.data else {
+        let text = field.text(problems)?;
+        return Some((Endpoint::Name(endpoint_name(text, &machines.names, problems)?), Vec::new()));
+    };
+    let before = problems.found.len();
+    let fields = Fields::read(field.node, field.place, &ENDPOINT, problems)?;
+    let (vip, external) = (fields.text("vip", problems), fields.text("external", problems));
+    match (vip, external) {
+        (Some(_), Some(external)) => {
+            problems.add(external.place, "`vip` and `external` are two endpoints, and a cluster has one: keep one of them", "");
+            None
+        }
+        (Some(text), None) => {
+            let address = subnet::address(text, "vip", "a VIP", problems)?;
+            if let Some(machine) = machines.taken.iter().find(|machine| machine.net.addr() == address) {
+                let message = format!("the VIP {address} is the address of {}: it moves between machines, so take a free one", machine.who);
+                problems.add(text.place, message, free_beside(address, machines).map_or_else(String::new, |free| format!("vip: {free}")));
+                return None;
+            }
+            let taken = vec![Taken::address(address, "the VIP", text.place)];
+            Some((Endpoint::Vip { name: default_name(cluster), address }, taken))
+        }
+        (None, Some(text)) => {
+            let parts = host_and_port(text.text).and_then(|(host, port)| Some((host, port.filter(|&port| port > 0)?)));
+            let Some((host, port)) = parts else {
+                let message = format!("`{}` is no HOST:PORT", shown(text.text));
+                problems.add(text.place, message, "external: api.example.org:6443");
+                return None;
+            };
+            let address: Option<IpAddr> = host.parse().ok();
+            let taken = address.map(|address| Taken::address(address, "the load balancer", text.place));
+            Some((Endpoint::External { host: host.to_ascii_lowercase(), port }, taken.into_iter().collect()))
+        }
+        (None, None) => {
+            if problems.found.len() == before {
+                problems.add(
+                    at(field.node, field.place),
+                    "`endpoint` is a name, or has `vip` or `external`",
+                    "endpoint: { vip: 192.168.1.10 }",
+                );
+            }
+            None
+        }
+    }
+}
+
+fn endpoint_name(text: Text, machines: &HashMap<String, Place>, problems: &mut Problems) -> Option<String> {
+    let word = shown(text.text);
+    let (why, example) = if text.text.parse::<IpAddr>().is_ok() {
+        (
+            "is an address: a VIP that moves between control planes is written as below, and without one a name is enough",
+            format!("endpoint: {{ vip: {word} }}"),
+        )
+    } else if matches!(host_and_port(text.text), Some((_, Some(_)))) {
+        (
+            "has a port: a load balancer of your own is written as below, and without one a name is enough",
+            format!("endpoint: {{ external: \"{word}\" }}"),
+        )
+    } else if !name::is_host(text.text) {
+        ("is no DNS name in lowercase", "endpoint: api.ponies.internal".to_owned())
+    } else if machines.contains_key(text.text) || text.text == "localhost" {
+        ("is the name of one computer, and the endpoint has to outlive each: take another", "endpoint: api.ponies.internal".to_owned())
+    } else {
+        return Some(text.text.to_owned());
+    };
+    problems.add(text.place, format!("`{word}` {why}"), example);
+    None
+}
+
+/// An address near `address` that no machine has, for an example.
+fn free_beside(address: IpAddr, machines: &Machines) -> Option<IpAddr> {
+    let IpAddr::V4(v4) = address else { return None };
+    let [a, b, c, _] = v4.octets();
+    let candidates = (10..=250).rev().map(|last| IpAddr::from([a, b, c, last]));
+    candidates.into_iter().find(|free| !machines.taken.iter().any(|machine| machine.net.addr() == *free))
+}
+
+pub fn snapshots(inventory: &Fields, problems: &mut Problems) -> Option<Snapshots> {
+    let field = inventory.get("snapshots", problems)?;
+    let fields = Fields::read(field.node, field.place, &SNAPSHOTS, problems)?;
+    let to = fields.text("to", problems).and_then(|text| path::snapshots(text, problems));
+    let every = fields.text("every", problems).map(|text| interval(text, problems));
+    let keep = fields.number("keep", problems).and_then(|keep| u32::try_from(keep).ok()).unwrap_or(7);
+    Some(Snapshots { to: to?, every: every.unwrap_or(Some(Duration::from_secs(24 * 3600)))?, keep })
+}
+
+/// `30m`, `24h`, `7d`; from ten minutes to a year.
+fn interval(text: Text, problems: &mut Problems) -> Option<Duration> {
+    let unit = |text: &str| match text {
+        "m" => Some(60),
+        "h" => Some(3600),
+        "d" => Some(24 * 3600),
+        _ => None,
+    };
+    let digits = text.text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = text.text.split_at(digits);
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit(rest)?));
+    let why = match seconds {
+        Some(seconds) if seconds < 600 => "is too often: a snapshot takes its time, and ten minutes is the least",
+        Some(seconds) if seconds > 366 * 24 * 3600 => "is more than a year",
+        Some(seconds) => return Some(Duration::from_secs(seconds)),
+        None => "is no time: it is a number with `m`, `h` or `d` behind it",
+    };
+    problems.add(text.place, format!("`{}` {why}", shown(text.text)), "every: 24h");
+    None
+}

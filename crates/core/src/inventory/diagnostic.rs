@@ -1,0 +1,145 @@
+//! What is wrong with an inventory, where, what was meant and what a right one looks like.
+
+use std::error::Error;
+use std::fmt;
+
+use unicode_width::UnicodeWidthChar;
+
+/// A stretch of one line of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Place {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// In characters; what reaches beyond its line is shown to the line's end.
+    pub length: usize,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub place: Place,
+    /// Lowercase, one line.
+    pub message: String,
+    /// A right piece of inventory; may have several lines. Empty where there is nothing to show.
+    pub example: String,
+    /// What is marked is a secret, and its line is shown without it.
+    pub secret: bool,
+}
+
+impl Diagnostic {
+    pub fn new(place: Place, message: impl Into<String>, example: impl Into<String>) -> Diagnostic {
+        Diagnostic { place, message: message.into(), example: example.into(), secret: false }
+    }
+}
+
+/// All that is wrong with one file, in the file's order. Printed as
+///
+/// ```text
+/// ponies.yaml:3:5: unknown key `adress` of a machine: did you mean `address`?
+///     3 |     adress: 192.168.1.11
+///       |     ^^^^^^
+///     example: `address: 192.168.1.11`
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostics {
+    file: String,
+    lines: Vec<String>,
+    problems: Vec<Diagnostic>,
+}
+
+/// More of them at once help nobody.
+const MOST: usize = 10;
+
+/// Characters of a source line that are shown, around the caret.
+const WIDTH: usize = 110;
+
+impl Diagnostics {
+    /// `problems` must not be empty.
+    pub fn new(file: &str, text: &str, mut problems: Vec<Diagnostic>) -> Diagnostics {
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        // What is missing at the file's end is missing behind its last line, and there is nothing to show.
+        for place in problems.iter_mut().map(|problem| &mut problem.place).filter(|place| place.line > lines.len().max(1)) {
+            *place = Place { line: lines.len().max(1), column: 1, length: usize::MAX };
+        }
+        problems.sort_by_key(|problem| problem.place);
+        Diagnostics { file: file.to_owned(), lines, problems }
+    }
+
+    pub fn problems(&self) -> &[Diagnostic] {
+        &self.problems
+    }
+
+    /// The line with its number and the caret under what is wrong. Nothing for a place outside the file.
+    fn source(&self, problem: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = problem.place;
+        let Some(line) = place.line.checked_sub(1).and_then(|index| self.lines.get(index)) else { return Ok(()) };
+        let mut characters: Vec<char> = line.chars().collect();
+        let column = (place.column.max(1) - 1).min(characters.len());
+        if problem.secret {
+            characters.iter_mut().skip(column).take(place.length).for_each(|c| *c = '*');
+        }
+        // A long line is cut on both sides so that the caret stays in sight.
+        let from = column.saturating_sub(WIDTH / 2).min(characters.len());
+        let to = characters.len().min(from + WIDTH);
+        // A tab is a column to YAML, and other control characters could move the terminal's cursor.
+        let shown: String = characters[from..to].iter().map(|&c| if c.is_control() || is_unseen(c) { ' ' } else { c }).collect();
+        let [before, after] = [from > 0, to < characters.len()].map(|cut| if cut { "…" } else { "" });
+        // Some characters are two columns wide.
+        let wide = |from: usize, to: usize| shown.chars().skip(from).take(to - from).filter_map(UnicodeWidthChar::width).sum::<usize>();
+        let (begin, end) = (column.saturating_sub(from), column.saturating_add(place.length).min(to).saturating_sub(from));
+        let caret = "^".repeat(wide(begin, end.max(begin)).max(1));
+        let indent = " ".repeat(wide(0, begin) + begin.saturating_sub(shown.chars().count()) + before.chars().count());
+        writeln!(f, "{:>5} | {before}{}{after}", place.line, shown.trim_end())?;
+        writeln!(f, "      | {indent}{caret}")
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().take(MOST).enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            let Place { line, column, .. } = problem.place;
+            writeln!(f, "{}:{line}:{column}: {}", self.file, problem.message)?;
+            self.source(problem, f)?;
+            match problem.example.trim_end() {
+                "" => {}
+                example if example.contains('\n') => {
+                    writeln!(f, "    example:")?;
+                    for line in example.lines() {
+                        writeln!(f, "{}", format!("      {line}").trim_end())?;
+                    }
+                }
+                example => writeln!(f, "    example: `{example}`")?,
+            }
+        }
+        match self.problems.len().saturating_sub(MOST) {
+            0 => Ok(()),
+            more => writeln!(f, "\n... and {more} more"),
+        }
+    }
+}
+
+impl Error for Diagnostics {}
+
+/// Text of the file as a message shows it: without control characters, and not endless.
+pub fn shown(text: &str) -> String {
+    let mut clean = String::new();
+    for c in text.chars().take(60) {
+        match c {
+            // Unseen, and some turn the text around them.
+            c if is_unseen(c) => clean.push_str(&format!("U+{:04X}", u32::from(c))),
+            c if c.is_control() => clean.push(' '),
+            c => clean.push(c),
+        }
+    }
+    if text.chars().count() > 60 { format!("{clean}…") } else { clean }
+}
+
+/// Unicode's characters of no width that format what stands around them (general category Cf), as far as they get into files.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}

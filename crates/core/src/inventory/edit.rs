@@ -1,0 +1,129 @@
+//! One machine more or less in the user's file, with every other line, comment and blank left as the user wrote it.
+
+use anyhow::{Result, bail};
+
+use super::tree::{self, Data, Key, Node};
+use super::{Inventory, parse};
+use crate::failure::{ExitStatus, Failure};
+
+/// `text` with the machine as its last, in the short form.
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: the name is there with another address, the machines are written in a way that can't be
+/// added to, or what comes out would be wrong.
+pub fn add_machine(text: &str, name: &str, address: &str) -> Result<String> {
+    let before = read(text)?;
+    if let Some(there) = before.machines.get(name) {
+        if there.address.to_string() == address {
+            return Ok(text.to_owned());
+        }
+        let message = format!("{name} is in the inventory already, with the address {}", there.address);
+        return Err(Failure::new(ExitStatus::Usage, message, "leave `--address` out, or give the new machine another name").into());
+    }
+    let (body, mark) = without_mark(text);
+    let machines = machines(body, &format!("add `{name}: {address}` to its machines yourself"))?;
+    let (Some((first, _)), Some((_, last))) = (machines.first(), machines.last()) else { bail!("the inventory has no machines") };
+    let newline = if body.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut lines: Vec<&str> = body.split_inclusive('\n').collect();
+    let entry = format!("{}{name}: {address}{newline}", " ".repeat(first.place.column - 1));
+    let above = lines.get(last.last_line - 1).copied().unwrap_or_default();
+    let ended = if above.ends_with('\n') { above.to_owned() } else { format!("{above}{newline}") };
+    lines[last.last_line - 1] = &ended;
+    lines.insert(last.last_line, &entry);
+    let after = format!("{mark}{}", lines.concat());
+    let read = read(&after)?;
+    if read.machines.len() != before.machines.len() + 1 || !read.machines.contains_key(name) {
+        bail!("{name} can't be added to this inventory\nhint: add `{name}: {address}` to its machines yourself");
+    }
+    Ok(after)
+}
+
+/// `text` without the machine. A comment above its line stays: it may be about more than that machine.
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: there is no such machine or no other, the machines are written in a way that nothing can be
+/// taken out of, or what comes out would be wrong.
+pub fn remove_machine(text: &str, name: &str) -> Result<String> {
+    let before = read(text)?;
+    let (body, mark) = without_mark(text);
+    let machines = machines(body, &format!("take {name} out of its machines yourself"))?;
+    let Some((key, value)) = machines.iter().find(|(key, _)| key.text == name) else {
+        return Err(Failure::new(ExitStatus::Usage, format!("there is no {name} in the inventory"), "nothing is left to take out").into());
+    };
+    let lines = body.split_inclusive('\n').enumerate();
+    let gone = key.place.line..=value.last_line.max(key.place.line);
+    let left: String = lines.filter(|(line, _)| !gone.contains(&(line + 1))).map(|(_, line)| line).collect();
+    let after = format!("{mark}{left}");
+    let read = read(&after)?;
+    if read.machines.len() + 1 != before.machines.len() || read.machines.contains_key(name) {
+        bail!("{name} can't be taken out of this inventory\nhint: take it out of its machines yourself");
+    }
+    Ok(after)
+}
+
+fn read(text: &str) -> Result<Inventory> {
+    let hint = "the file was left as it is";
+    Ok(parse(text, "the inventory").map_err(|wrong| Failure::new(ExitStatus::Usage, wrong.to_string().trim_end(), hint))?)
+}
+
+/// The mark that some editors put first in a file, which no line or column counts.
+fn without_mark(text: &str) -> (&str, &str) {
+    text.strip_prefix('\u{feff}').map_or((text, ""), |body| (body, "\u{feff}"))
+}
+
+/// The machines as they stand in `text`, one or more lines each.
+fn machines(text: &str, way_out: &str) -> Result<Vec<(Key, Node)>> {
+    let Ok(Node { data: Data::Mapping(keys), .. }) = tree::parse(text) else { bail!("the inventory can't be read\nhint: {way_out}") };
+    let machines = keys.into_iter().find(|(key, _)| key.text == "machines").map(|(_, value)| value);
+    match machines {
+        // In braces, a machine has no line of its own.
+        Some(Node { data: Data::Mapping(machines), place, .. })
+            if machines.first().is_some_and(|(key, _)| key.place.line == place.line && key.place.column == place.column) =>
+        {
+            Ok(machines)
+        }
+        _ => Err(Failure::new(ExitStatus::Usage, "the inventory's machines are written in braces", way_out).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{add_machine, remove_machine};
+
+    const HOME: &str =
+        "# home\nmachines:\n  a: 10.0.0.1 # first\n  b:\n    address: 10.0.0.2\n    keep:\n      - /srv\n\n# end\ncluster:\n  name: x\n";
+
+    #[test]
+    fn a_machine_comes_last_and_all_else_stays() {
+        let after = HOME.replace("      - /srv\n", "      - /srv\n  c: 10.0.0.3\n");
+        assert_eq!(add_machine(HOME, "c", "10.0.0.3").unwrap(), after);
+        assert_eq!(remove_machine(&after, "c").unwrap(), HOME);
+        assert_eq!(add_machine(HOME, "a", "10.0.0.1").unwrap(), HOME);
+    }
+
+    #[test]
+    fn a_machine_goes_with_all_its_lines() {
+        assert_eq!(remove_machine(HOME, "b").unwrap(), "# home\nmachines:\n  a: 10.0.0.1 # first\n\n# end\ncluster:\n  name: x\n");
+        assert_eq!(remove_machine(HOME, "a").unwrap(), HOME.replace("  a: 10.0.0.1 # first\n", ""));
+    }
+
+    #[test]
+    fn line_ends_and_a_mark_stay() {
+        let text = "\u{feff}machines:\r\n  a: 10.0.0.1";
+        let two = "\u{feff}machines:\r\n  a: 10.0.0.1\r\n  b: 10.0.0.2\r\n";
+        assert_eq!(add_machine(text, "b", "10.0.0.2").unwrap(), two);
+        assert_eq!(remove_machine(two, "a").unwrap(), "\u{feff}machines:\r\n  b: 10.0.0.2\r\n");
+    }
+
+    #[test]
+    fn what_can_not_be_done_is_said() {
+        let of = |result: anyhow::Result<String>| format!("{:#}", result.unwrap_err());
+        assert!(of(add_machine(HOME, "a", "10.0.0.9")).contains("already, with the address 10.0.0.1"));
+        assert!(of(add_machine(HOME, "c", "10.0.0.2")).contains("10.0.0.2"));
+        assert!(of(add_machine(HOME, "no_label", "10.0.0.3")).contains("no_label"));
+        assert!(of(add_machine("machines: {a: 10.0.0.1}\n", "b", "10.0.0.2")).contains("braces"));
+        assert!(of(remove_machine("machines: {a: 10.0.0.1, b: 10.0.0.2}\n", "b")).contains("braces"));
+        assert!(of(remove_machine("machines:\n  a: 10.0.0.1\n", "a")).contains("machine"));
+        assert!(of(remove_machine(HOME, "z")).contains("no z"));
+    }
+}

@@ -1,0 +1,243 @@
+//! What should be: the user's one YAML file, validated.
+
+mod cluster;
+mod connection;
+mod diagnostic;
+pub mod edit;
+mod fragment;
+mod load;
+mod machine;
+mod name;
+mod path;
+mod preset;
+mod read;
+pub mod reference;
+pub mod schema;
+mod share;
+mod subnet;
+mod token;
+mod transcode;
+mod tree;
+mod url;
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+pub use cluster::VERSIONS;
+pub use diagnostic::{Diagnostic, Diagnostics, Place, shown};
+pub use fragment::{key_place, merge, to_yaml};
+pub use load::{NamedFile, ReadFile, Unread, not_utf8, parse, parse_with};
+pub use transcode::{Folder, Hours, MediaServer, MediaServerKind, Originals, Owner, Preset, Share, TokenFile, Transcode};
+pub use tree::MOST_BYTES;
+
+/// A validated inventory: every value is filled in, nothing in it contradicts itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inventory {
+    pub cluster: Cluster,
+    /// In the file's order, which is the order of the plan. Never empty, and at least one is a control plane.
+    pub machines: IndexMap<MachineName, Machine>,
+    pub kubeadm: KubeadmFragments,
+    /// Name -> TOML text that lands in `/etc/containerd/conf.d/NAME.toml`.
+    pub containerd: IndexMap<String, String>,
+    /// Names of kubeadm preflight checks whose failure is ignored, besides those hostler ignores itself.
+    pub ignore_preflight_errors: Vec<String>,
+    /// Regular snapshots; `None`: none are taken by themselves.
+    pub snapshots: Option<Snapshots>,
+    /// The workload; `None`: none.
+    pub transcode: Option<Transcode>,
+    /// What is allowed but unwise, for a person to read.
+    pub warnings: Vec<String>,
+}
+
+/// The name of a machine, of its node, and of its host: a DNS label (RFC 1123: a-z, 0-9 and '-', at most 63).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MachineName(String);
+
+/// One computer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Machine {
+    /// The address that nodes know each other by; also where SSH goes.
+    pub address: IpAddr,
+    pub role: Role,
+    pub connection: Connection,
+    /// Hardware address, for waking it up and telling it from another.
+    pub mac: Option<String>,
+    pub labels: IndexMap<String, String>,
+    pub taints: Vec<Taint>,
+    /// Paths that no verb ever wipes, with all below them.
+    pub keep: Vec<String>,
+    /// Keeps the control-plane taint, so that no ordinary work runs here.
+    pub dedicated: bool,
+}
+
+/// How to reach a machine by SSH: what the inventory says, machine over `ssh` defaults. `None` leaves it to ~/.ssh/config and
+/// OpenSSH's defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Connection {
+    pub user: Option<String>,
+    pub port: Option<u16>,
+    /// Private key file; a leading `~/` is the user's home.
+    pub identity: Option<PathBuf>,
+    /// `[user@]host[:port]`, several separated by commas, as ssh's `-J`.
+    pub jump: Option<String>,
+    /// As ssh's ProxyCommand, with %h, %p, %r and %%.
+    pub proxy_command: Option<String>,
+    /// The only host key accepted: an OpenSSH public key (`ssh-ed25519 AAAA...`) or a fingerprint (`SHA256:...`).
+    pub host_key: Option<String>,
+    /// Whether commands run through sudo. `None`: unless the user is root.
+    pub sudo: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    ControlPlane,
+    Worker,
+}
+
+/// `KEY[=VALUE]:EFFECT` in the inventory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Taint {
+    pub key: String,
+    #[serde(default)]
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    /// A DNS label; default `home`.
+    pub name: String,
+    /// Without the `v`. `None`: what runs now, or the newest hostler knows for a new cluster.
+    pub version: Option<String>,
+    pub endpoint: Endpoint,
+    pub pod_subnet: IpNet,
+    pub service_subnet: IpNet,
+    pub cni: Cni,
+}
+
+/// Regular snapshots, which the control planes take themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshots {
+    /// A folder on the control planes: absolute, without a slash at its end.
+    pub to: String,
+    /// Whole minutes, at least ten.
+    pub every: Duration,
+    /// How many stay; at least one.
+    pub keep: u32,
+}
+
+/// The address of the API server that every machine uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A name that /etc/hosts of every machine resolves to the first control plane.
+    Name(String),
+    /// An address that keepalived moves between the control planes; reached by the same kind of name.
+    Vip { name: String, address: IpAddr },
+    /// A load balancer that the user runs: host and port.
+    External { host: String, port: u16 },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cni {
+    /// flannel over vxlan: works on any network.
+    Flannel,
+    /// flannel with plain routes: faster, needs all machines on one link.
+    FlannelHostGw,
+    /// The user installs one.
+    None,
+}
+
+/// YAML fragments merged (deep; lists replaced; null removes) over what hostler renders, by kubeadm document.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct KubeadmFragments {
+    pub cluster: serde_yaml::Mapping,
+    pub init: serde_yaml::Mapping,
+    pub join: serde_yaml::Mapping,
+    pub kubelet: serde_yaml::Mapping,
+    pub kube_proxy: serde_yaml::Mapping,
+}
+
+impl KubeadmFragments {
+    /// Whether kubelet is told to run with swap on.
+    pub fn tolerates_swap(&self) -> bool {
+        self.kubelet.get("failSwapOn") == Some(&serde_yaml::Value::Bool(false))
+    }
+}
+
+impl MachineName {
+    /// `None` unless `name` is a DNS label (RFC 1123).
+    pub fn new(name: &str) -> Option<MachineName> {
+        let bytes = name.as_bytes();
+        let edge = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let label = !bytes.is_empty()
+            && bytes.len() <= 63
+            && edge(bytes[0])
+            && edge(bytes[bytes.len() - 1])
+            && bytes.iter().all(|&byte| edge(byte) || byte == b'-');
+        label.then(|| MachineName(name.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MachineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Borrow<str> for MachineName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Taint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value.as_str() {
+            "" => write!(f, "{}:{}", self.key, self.effect),
+            value => write!(f, "{}={value}:{}", self.key, self.effect),
+        }
+    }
+}
+
+impl Inventory {
+    /// Control planes in the inventory's order; the first is the one a new cluster begins with.
+    pub fn control_planes(&self) -> impl Iterator<Item = (&MachineName, &Machine)> {
+        self.machines.iter().filter(|(_, machine)| machine.role == Role::ControlPlane)
+    }
+
+    pub fn workers(&self) -> impl Iterator<Item = (&MachineName, &Machine)> {
+        self.machines.iter().filter(|(_, machine)| machine.role == Role::Worker)
+    }
+}
+
+impl Endpoint {
+    /// The host name or address that certificates and kubeconfigs carry.
+    pub fn host(&self) -> &str {
+        match self {
+            Endpoint::Name(name) | Endpoint::Vip { name, .. } => name,
+            Endpoint::External { host, .. } => host,
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        match self {
+            Endpoint::Name(_) | Endpoint::Vip { .. } => 6443,
+            Endpoint::External { port, .. } => *port,
+        }
+    }
+}

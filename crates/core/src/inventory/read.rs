@@ -1,0 +1,212 @@
+//! Nodes -> values, with a complaint for each that isn't what its key takes.
+
+use super::diagnostic::{Diagnostic, Place, shown};
+use super::schema::{Key, Kind, Section};
+use super::tree::{Data, Node, Style};
+use crate::words::did_you_mean;
+
+/// All that is wrong, in the order it was found; and what is allowed but unwise.
+#[derive(Debug, Default)]
+pub struct Problems {
+    pub found: Vec<Diagnostic>,
+    pub warnings: Vec<String>,
+}
+
+impl Problems {
+    /// As [`Problems::add`], where what stands at `place` is not to be shown.
+    pub fn add_secret(&mut self, place: Place, message: impl Into<String>, example: impl Into<String>) {
+        self.found.push(Diagnostic { secret: true, ..Diagnostic::new(place, message, example) });
+    }
+
+    pub fn add(&mut self, place: Place, message: impl Into<String>, example: impl Into<String>) {
+        self.found.push(Diagnostic::new(place, message, example));
+    }
+}
+
+/// A mapping whose keys are all known to its section.
+pub struct Fields<'a> {
+    section: &'static Section,
+    entries: Vec<(&'static Key, Field<'a>)>,
+}
+
+/// A key's value.
+#[derive(Clone, Copy)]
+pub struct Field<'a> {
+    pub key: &'static Key,
+    /// Of the key itself.
+    pub place: Place,
+    pub node: &'a Node,
+}
+
+/// A text with its place.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    pub text: &'a str,
+    pub place: Place,
+}
+
+impl<'a> Fields<'a> {
+    /// Complains about unknown keys and required ones that aren't there; `place` is where the section as a whole is. `None` when
+    /// `node` isn't a mapping at all, which is complained about too.
+    pub fn read(node: &'a Node, place: Place, section: &'static Section, problems: &mut Problems) -> Option<Fields<'a>> {
+        let example = || section.keys.first().map_or_else(String::new, Key::shown);
+        let Data::Mapping(mapping) = &node.data else {
+            let mut message = format!("{} has keys with values, and this is {}", section.what, node.what());
+            if matches!(&node.data, Data::Scalar(scalar) if scalar.style == Style::Plain && scalar.text.contains(':') && !scalar.text.contains("://"))
+            {
+                message.push_str(": a space belongs behind `:`");
+            }
+            problems.add(at(node, place), message, example());
+            return None;
+        };
+        let mut entries = Vec::new();
+        for (key, node) in mapping {
+            match section.key(&key.text) {
+                Some(known) => entries.push((known, Field { key: known, place: key.place, node })),
+                None => unknown(section, &key.text, key.place, problems),
+            }
+        }
+        for key in section.keys.iter().filter(|key| key.required && !mapping.iter().any(|(known, _)| known.text == key.name)) {
+            // A misspelt one has been complained about, and is what is missing.
+            if mapping.iter().any(|(known, _)| section.key(&known.text).is_none() && nearest_key(section, &known.text) == Some(key.name)) {
+                continue;
+            }
+            problems.add(place, format!("{} needs `{}`", section.what, key.name), key.shown());
+        }
+        Some(Fields { section, entries })
+    }
+
+    /// The field of that name. A key without a value counts as left out, but is complained about.
+    pub fn get(&self, name: &str, problems: &mut Problems) -> Option<Field<'a>> {
+        debug_assert!(self.section.key(name).is_some(), "{name} is no key of {}", self.section.what);
+        let (_, field) = self.entries.iter().find(|(key, _)| key.name == name)?;
+        if field.node.is_null() {
+            let message = format!("`{name}` has no value: give it one, or leave it out");
+            problems.add(field.place, message, field.key.shown());
+            return None;
+        }
+        Some(*field)
+    }
+
+    pub fn text(&self, name: &str, problems: &mut Problems) -> Option<Text<'a>> {
+        let field = self.get(name, problems)?;
+        field.text(problems)
+    }
+
+    pub fn flag(&self, name: &str, problems: &mut Problems) -> Option<bool> {
+        let field = self.get(name, problems)?;
+        let text = plain(field.node);
+        let flag = text.and_then(|text| text.parse().ok());
+        if flag.is_none() {
+            let message = format!("`{name}` is `true` or `false`, and this is {}", field.node.what());
+            problems.add(at(field.node, field.place), message, field.key.shown());
+        }
+        flag
+    }
+
+    /// A number within the ends that the schema says.
+    pub fn number(&self, name: &str, problems: &mut Problems) -> Option<u64> {
+        let field = self.get(name, problems)?;
+        let Kind::Number(least, most) = field.key.kind else { return None };
+        let digits = plain(field.node).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|text| text.parse().ok()).filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            let message = format!("`{name}` is a whole number from {least} to {most}, and this is {}", field.node.what());
+            problems.add(at(field.node, field.place), message, field.key.shown());
+        }
+        number
+    }
+
+    /// One of the schema's words.
+    pub fn choice(&self, name: &str, problems: &mut Problems) -> Option<&'static str> {
+        let field = self.get(name, problems)?;
+        let Kind::Choice(words) = field.key.kind else { return None };
+        let text = field.text(problems)?;
+        let word = words.iter().map(|(word, _)| *word).find(|word| *word == text.text);
+        if word.is_none() {
+            let list = words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>();
+            let list = list.split_last().map_or_else(String::new, |(last, others)| format!("{} or {last}", others.join(", ")));
+            let guess = did_you_mean(text.text, words.iter().map(|(word, _)| *word));
+            let message = format!("`{name}` is {list}, and this is `{}`{guess}", shown(text.text));
+            problems.add(text.place, message, field.key.shown());
+        }
+        word
+    }
+
+    /// A list of texts.
+    pub fn texts(&self, name: &str, problems: &mut Problems) -> Vec<Text<'a>> {
+        let Some(field) = self.get(name, problems) else { return Vec::new() };
+        let Data::Sequence(items) = &field.node.data else {
+            let mut message = format!("`{name}` is a list, and this is {}", field.node.what());
+            if plain(field.node).is_some_and(|text| text.starts_with('-')) {
+                message.push_str(": a space belongs behind `-`");
+            }
+            problems.add(at(field.node, field.place), message, field.key.shown());
+            return Vec::new();
+        };
+        let texts = items.iter().filter_map(|node| Field { node, ..field }.text(problems));
+        texts.collect()
+    }
+
+    /// Names chosen by the user, with their values.
+    pub fn named(&self, name: &str, problems: &mut Problems) -> Vec<(Text<'a>, &'a Node)> {
+        let Some(field) = self.get(name, problems) else { return Vec::new() };
+        let Data::Mapping(entries) = &field.node.data else {
+            let message = format!("`{name}` has names with values, and this is {}", field.node.what());
+            problems.add(at(field.node, field.place), message, field.key.shown());
+            return Vec::new();
+        };
+        entries.iter().map(|(key, node)| (Text { text: &key.text, place: key.place }, node)).collect()
+    }
+}
+
+impl<'a> Field<'a> {
+    pub fn text(&self, problems: &mut Problems) -> Option<Text<'a>> {
+        match text(self.node) {
+            Some(text) => Some(text),
+            None => {
+                let message = format!("`{}` takes a text, and this is {}", self.key.name, self.node.what());
+                problems.add(at(self.node, self.place), message, self.key.shown());
+                None
+            }
+        }
+    }
+}
+
+/// The text of a scalar that isn't nothing: as it is written, so `1.10` stays `1.10`.
+pub fn text(node: &Node) -> Option<Text<'_>> {
+    match &node.data {
+        Data::Scalar(scalar) if !node.is_null() => Some(Text { text: &scalar.text, place: node.place }),
+        _ => None,
+    }
+}
+
+/// The text of a scalar without quotes.
+fn plain(node: &Node) -> Option<&str> {
+    match &node.data {
+        Data::Scalar(scalar) if scalar.style == Style::Plain => Some(&scalar.text),
+        _ => None,
+    }
+}
+
+/// Where to point for `node`: what isn't there is missed at `otherwise`, and a whole block would be marked at its first line only.
+pub fn at(node: &Node, otherwise: Place) -> Place {
+    if node.is_null() { otherwise } else { node.place }
+}
+
+fn nearest_key(section: &'static Section, word: &str) -> Option<&'static str> {
+    crate::words::nearest(word, section.keys.iter().map(|key| key.name))
+}
+
+fn unknown(section: &'static Section, word: &str, place: Place, problems: &mut Problems) {
+    let nearest = nearest_key(section, word);
+    let guess = match nearest {
+        Some(name) => format!(": did you mean `{name}`?"),
+        None => {
+            let names = section.keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ");
+            format!(": known are {names}")
+        }
+    };
+    let example = nearest.and_then(|name| section.key(name)).map_or_else(String::new, Key::shown);
+    problems.add(place, format!("unknown key `{}` of {}{guess}", shown(word), section.what), example);
+}

@@ -1,0 +1,453 @@
+//! `transcode`: the workload that films are dropped into.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use jiff::civil::Time;
+
+use super::diagnostic::{Place, shown};
+use super::load::ReadFile;
+use super::read::{Fields, Problems, Text};
+use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
+use super::{MachineName, machine::Machines, path, preset, share, token, url};
+use crate::words::did_you_mean;
+
+/// What becomes of films, and where they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transcode {
+    /// Where films are dropped; the folders `watch`, `work`, `trash`, `failed` and a few more are made in it.
+    pub inbox: Share,
+    pub library: Share,
+    /// Whom films belong to. Not root: the pods are restricted.
+    pub owner: Owner,
+    /// ISO 639-2 codes, the preferred one first; empty: all languages are kept.
+    pub languages: Vec<String>,
+    pub originals: Originals,
+    /// `watch/NAME` of the inbox leads to `NAME` in the library. Never empty; in the file's order.
+    pub folders: IndexMap<String, Folder>,
+    /// When machines may encode; `None`: always.
+    pub hours: Option<Hours>,
+    /// Who is asked to look when the library has changed.
+    pub media_server: Option<MediaServer>,
+    /// ntfy or a webhook.
+    pub notify: Option<String>,
+    /// Which machines encode, in the file's order; empty: all that take work.
+    pub machines: Vec<MachineName>,
+    /// The encoder's, with a tag or digest; `None`: the bundle's.
+    pub image: Option<String>,
+    /// The status page's port on every machine.
+    pub page_port: u16,
+}
+
+/// A folder that every machine reaches. Its path is absolute, without a slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Share {
+    Nfs {
+        server: String,
+        path: String,
+    },
+    /// The same on every machine.
+    Path(String),
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Share::Nfs { server, path } => write!(f, "nfs://{server}{path}"),
+            Share::Path(path) => write!(f, "path:{path}"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// How long originals stay in the trash; what is true first deletes the oldest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Originals {
+    /// `None`: forever.
+    pub keep_days: Option<u32>,
+    /// Bytes of all of them.
+    pub at_most: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Folder {
+    /// `None`: hostler's own, for TV boxes.
+    pub preset: Option<Preset>,
+}
+
+/// A preset exported from HandBrake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preset {
+    /// As the inventory has it: relative to the inventory's folder, or absolute.
+    pub file: PathBuf,
+    /// The `PresetName` of the only one in it. Empty, as is `json`, where an inventory's text was read without its folder.
+    pub name: String,
+    /// The file's text.
+    pub json: String,
+}
+
+/// From one time of day to another, which may be on the next day and is not part of it. Never both the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    pub from: Time,
+    pub to: Time,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaServer {
+    pub kind: MediaServerKind,
+    /// `http://192.168.1.3:32400`, without a slash at its end.
+    pub url: String,
+    /// On the user's computer, as the inventory has it: a leading `~/` is the user's home.
+    pub token_file: PathBuf,
+    /// `None`: the file can't be read, or was not looked for, as an inventory's text was read without its folder.
+    pub token: Option<TokenFile>,
+    /// What the server calls the library's root, without a slash at its end. `None`: it is found out, or not needed.
+    pub library_as_seen: Option<String>,
+}
+
+/// A file with a token in it, which itself is read only when it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenFile {
+    /// Absolute, or relative to where hostler was started.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Of what is in it, in hex: tells a changed token.
+    pub sha256: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaServerKind {
+    Plex,
+    Jellyfin,
+}
+
+const KEEP_DAYS: u32 = 14;
+const PAGE_PORT: u16 = 30080;
+/// Of the inbox; the library must stay out of them, and they out of the library.
+const INBOX_FOLDERS: [&str; 7] = ["watch", "claim", "work", "ledger", "trash", "failed", "requests"];
+
+/// `reader` reads presets and tokens; without it they are not looked at.
+pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, problems: &mut Problems) -> Option<Transcode> {
+    let field = inventory.get("transcode", problems)?;
+    let fields = Fields::read(field.node, field.place, &TRANSCODE, problems)?;
+    let inbox = fields.text("inbox", problems).and_then(|text| share::read(text, "inbox: nfs://192.168.1.11/srv/films", problems));
+    let library_text = fields.text("library", problems);
+    let library = library_text.and_then(|text| share::read(text, "library: nfs://192.168.1.3/Plex", problems));
+    let owner = below(&fields, "owner", &OWNER, problems).and_then(|owner| {
+        let id = |name: &str, problems: &mut Problems| owner.number(name, problems).and_then(|id| u32::try_from(id).ok());
+        let (uid, gid) = (id("uid", problems), id("gid", problems));
+        Some(Owner { uid: uid?, gid: gid? })
+    });
+    let languages = languages(&fields, problems);
+    let originals = originals(&fields, problems);
+    let folders = folders(&fields, reader, problems);
+    if let (Some(inbox), Some(library), Some(text)) = (&inbox, &library, library_text) {
+        apart(inbox, library, text.place, &folders, problems);
+    }
+    let hours = fields.text("hours", problems).and_then(|text| hours(text, problems));
+    let media_server = media_server(&fields, reader, problems);
+    let notify = below(&fields, "notify", &NOTIFY, problems).and_then(|notify| {
+        let text = notify.text("url", problems)?;
+        url::read(text, "url: https://ntfy.sh/films-of-ada", problems)
+    });
+    let encoders = encoders(&fields, machines, problems);
+    let image = fields.text("image", problems).and_then(|text| image(text, problems));
+    let page = below(&fields, "page", &PAGE, problems);
+    let page_port = page.and_then(|page| u16::try_from(page.number("nodePort", problems)?).ok()).unwrap_or(PAGE_PORT);
+    let folders = folders.into_iter().map(|(name, folder)| (name.text.to_owned(), folder)).collect();
+    Some(Transcode {
+        inbox: inbox?,
+        library: library?,
+        owner: owner?,
+        languages,
+        originals,
+        folders,
+        hours,
+        media_server,
+        notify,
+        machines: encoders,
+        image,
+        page_port,
+    })
+}
+
+fn below<'a>(fields: &Fields<'a>, name: &str, section: &'static super::schema::Section, problems: &mut Problems) -> Option<Fields<'a>> {
+    let field = fields.get(name, problems)?;
+    Fields::read(field.node, field.place, section, problems)
+}
+
+/// The languages that people most often write in another way: ISO 639-2, ISO 639-1, in English.
+const LANGUAGES: [(&str, &str, &str); 20] = [
+    ("eng", "en", "english"),
+    ("deu", "de", "german"),
+    ("fra", "fr", "french"),
+    ("spa", "es", "spanish"),
+    ("ita", "it", "italian"),
+    ("por", "pt", "portuguese"),
+    ("nld", "nl", "dutch"),
+    ("pol", "pl", "polish"),
+    ("ces", "cs", "czech"),
+    ("hun", "hu", "hungarian"),
+    ("rus", "ru", "russian"),
+    ("ukr", "uk", "ukrainian"),
+    ("dan", "da", "danish"),
+    ("swe", "sv", "swedish"),
+    ("nor", "no", "norwegian"),
+    ("fin", "fi", "finnish"),
+    ("ell", "el", "greek"),
+    ("tur", "tr", "turkish"),
+    ("jpn", "ja", "japanese"),
+    ("zho", "zh", "chinese"),
+];
+
+fn languages(fields: &Fields, problems: &mut Problems) -> Vec<String> {
+    const EXAMPLE: &str = "languages: [eng]";
+    let mut languages: Vec<String> = Vec::new();
+    for text in fields.texts("languages", problems) {
+        let word = text.text.to_lowercase();
+        let near = LANGUAGES.iter().find(|(code, short, name)| [*code, *short, *name].contains(&word.as_str()));
+        if text.text.len() != 3 || !text.text.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            let guess = near.map_or_else(String::new, |(code, _, _)| format!(": did you mean `{code}`?"));
+            let message = format!("`{}` is no language: it has the three letters of ISO 639-2{guess}", shown(text.text));
+            problems.add(text.place, message, near.map_or_else(|| EXAMPLE.to_owned(), |(code, _, _)| format!("languages: [{code}]")));
+        } else if languages.iter().any(|other| other == text.text) {
+            problems.add(text.place, format!("the language `{}` is there twice", text.text), "");
+        } else {
+            languages.push(text.text.to_owned());
+        }
+    }
+    languages
+}
+
+fn originals(fields: &Fields, problems: &mut Problems) -> Originals {
+    let mut originals = Originals { keep_days: Some(KEEP_DAYS), at_most: None };
+    let Some(section) = below(fields, "originals", &ORIGINALS, problems) else { return originals };
+    if let Some(text) = section.text("keep", problems) {
+        match text.text.strip_suffix('d').and_then(whole) {
+            _ if text.text == "forever" => originals.keep_days = None,
+            Some(days @ 1..=3650) => originals.keep_days = u32::try_from(days).ok(),
+            Some(_) => problems.add(text.place, format!("`{}` isn't from a day to ten years", shown(text.text)), "keep: 14d"),
+            None => {
+                let guess = did_you_mean(text.text, ["forever"]);
+                let message = format!("`{}` is no number of days, and not `forever`{guess}", shown(text.text));
+                problems.add(text.place, message, if guess.is_empty() { "keep: 14d" } else { "keep: forever" });
+            }
+        }
+    }
+    originals.at_most = section.text("atMost", problems).and_then(|text| size(text, problems));
+    originals
+}
+
+/// Digits alone.
+fn whole(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// Bytes: `400GB`, in thousands, or `400GiB`, in steps of 1024. At least one film of a Blu-ray's size.
+fn size(text: Text, problems: &mut Problems) -> Option<u64> {
+    let (number, unit) = text.text.split_at(text.text.bytes().take_while(u8::is_ascii_digit).count());
+    let unit = match unit.trim_start() {
+        "GB" => Some(1_000_000_000),
+        "TB" => Some(1_000_000_000_000),
+        "GiB" => Some(1 << 30),
+        "TiB" => Some(1 << 40),
+        _ => None,
+    };
+    let why = match (whole(number), unit) {
+        (Some(number), Some(unit)) => match number.checked_mul(unit) {
+            Some(0) => "is nothing: at least a film has to fit",
+            Some(bytes) if bytes <= i64::MAX as u64 => return Some(bytes),
+            _ => "is more than any disk has",
+        },
+        _ => "is no size: it is a whole number with GB, TB, GiB or TiB behind it",
+    };
+    problems.add(text.place, format!("`{}` {why}", shown(text.text)), "atMost: 400GB");
+    None
+}
+
+fn folders<'a>(fields: &Fields<'a>, reader: Option<ReadFile>, problems: &mut Problems) -> Vec<(Text<'a>, Folder)> {
+    const EXAMPLE: &str = "folders: { Movies: {} }";
+    let named = fields.named("folders", problems);
+    if let Some(field) = fields.get("folders", &mut Problems::default())
+        && matches!(&field.node.data, super::tree::Data::Mapping(entries) if entries.is_empty())
+    {
+        problems.add(field.place, "`folders` is empty, and films need one to be dropped into", EXAMPLE);
+    }
+    let mut folders = Vec::new();
+    for (name, node) in named {
+        let word = shown(name.text);
+        let why = if name.text.is_empty() || name.text.trim() != name.text {
+            "is empty or has a space at an end"
+        } else if name.text.starts_with('.') {
+            "is hidden: it begins with `.`"
+        } else if name.text.contains('/') || name.text.chars().any(char::is_control) {
+            "is no plain name: a folder of `watch` is named here, not a path"
+        } else if name.text.len() > 255 {
+            "is longer than a file's name may be"
+        } else {
+            ""
+        };
+        if !why.is_empty() {
+            problems.add(name.place, format!("the folder `{word}` {why}"), EXAMPLE);
+        }
+        if node.is_null() {
+            problems.add(name.place, format!("the folder `{word}` has no value: `{{}}` stands for all defaults"), format!("{word}: {{}}"));
+            continue;
+        }
+        let Some(section) = Fields::read(node, name.place, &FOLDER, problems) else { continue };
+        let preset = section.text("preset", problems).and_then(|text| preset::read(text, reader, problems));
+        folders.push((name, Folder { preset }));
+    }
+    folders
+}
+
+/// Complains where films would be taken for new ones once they are in the library, or be deleted with the trash.
+fn apart(inbox: &Share, library: &Share, place: Place, folders: &[(Text, Folder)], problems: &mut Problems) {
+    let (same, inbox, library) = match (inbox, library) {
+        (Share::Path(inbox), Share::Path(library)) => (true, inbox, library),
+        (Share::Nfs { server, path: inbox }, Share::Nfs { server: other, path: library }) => (server == other, inbox, library),
+        _ => (false, &String::new(), &String::new()),
+    };
+    if !same {
+        return;
+    }
+    let taken = INBOX_FOLDERS.map(|own| (own, format!("{inbox}/{own}")));
+    if let Some((own, _)) = taken.iter().find(|(_, taken)| path::within(library, taken)) {
+        let message = format!("the library is in `{own}` of the inbox, where films come and go: take another folder");
+        return problems.add(place, message, "");
+    }
+    for (name, _) in folders {
+        let target = format!("{library}/{}", name.text);
+        let word = shown(name.text);
+        if path::within(inbox, &target) {
+            problems.add(name.place, format!("the folder `{word}` of the library has the inbox in it: take another for one of them"), "");
+        } else if let Some((own, _)) = taken.iter().find(|(_, taken)| path::within(&target, taken)) {
+            let message = format!("the folder `{word}` of the library would be the inbox's `{own}`, where films come and go");
+            problems.add(name.place, message, "");
+        }
+    }
+}
+
+fn hours(text: Text, problems: &mut Problems) -> Option<Hours> {
+    let time = |text: &str| {
+        let (hour, minute) = text.split_once(':')?;
+        let digits = (1..=2).contains(&hour.len()) && minute.len() == 2;
+        let number = |text: &str| whole(text).and_then(|number| i8::try_from(number).ok());
+        digits.then(|| Time::new(number(hour)?, number(minute)?, 0, 0).ok())?
+    };
+    let parts = text.text.split_once('-').and_then(|(from, to)| Some((time(from.trim())?, time(to.trim())?)));
+    let why = match parts {
+        Some((from, to)) if from == to => "begins when it ends: leave `hours` out for all day",
+        Some((from, to)) => return Some(Hours { from, to }),
+        None => "is no span of hours: it goes from one time of day to another, each 00:00 to 23:59",
+    };
+    problems.add(text.place, format!("`{}` {why}", shown(text.text)), "hours: \"22:00-07:00\"");
+    None
+}
+
+fn media_server(fields: &Fields, reader: Option<ReadFile>, problems: &mut Problems) -> Option<MediaServer> {
+    let mut one = |name: &str, kind: MediaServerKind, example: &str| -> Option<(Place, Option<MediaServer>)> {
+        let place = fields.get(name, problems)?.place;
+        let Some(section) = below(fields, name, &MEDIA_SERVER, problems) else { return Some((place, None)) };
+        let url = section.text("url", problems).and_then(|text| url::base(text, example, problems));
+        let token_file = section.text("tokenFile", problems).and_then(|text| {
+            let right = !text.text.trim().is_empty() && !text.text.chars().any(char::is_control);
+            if !right {
+                problems.add(
+                    text.place,
+                    "`tokenFile` is the path of a file with the token in it",
+                    "tokenFile: ~/.config/hostler/plex-token",
+                );
+            }
+            right.then(|| PathBuf::from(text.text))
+        });
+        let library_as_seen = section.text("libraryAsSeen", problems).and_then(|text| as_seen(text, problems));
+        let server = url.zip(token_file).map(|(url, token_file)| {
+            let token = reader.and_then(|reader| token::look(&token_file, reader));
+            MediaServer { kind, url, token_file, token, library_as_seen }
+        });
+        Some((place, server))
+    };
+    let plex = one("plex", MediaServerKind::Plex, "url: http://192.168.1.3:32400");
+    let jellyfin = one("jellyfin", MediaServerKind::Jellyfin, "url: http://192.168.1.3:8096");
+    if let (Some((first, _)), Some((second, _))) = (&plex, &jellyfin) {
+        problems.add(*first.max(second), "`plex` and `jellyfin` are two media servers, and one is asked to look: keep one", "");
+    }
+    plex.or(jellyfin)?.1
+}
+
+/// A path of the server's own system, which may be another than the machines'.
+fn as_seen(text: Text, problems: &mut Problems) -> Option<String> {
+    let drive = text.text.as_bytes().get(..2).is_some_and(|start| start[0].is_ascii_alphabetic() && start[1] == b':');
+    let absolute = text.text.starts_with('/') || text.text.starts_with("\\\\") || drive;
+    if !absolute || text.text.chars().any(char::is_control) {
+        let message = format!("`{}` isn't absolute: it is the library's folder as the media server calls it", shown(text.text));
+        problems.add(text.place, message, "libraryAsSeen: /data");
+        return None;
+    }
+    Some(text.text.trim_end_matches('/').to_owned())
+}
+
+fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Vec<MachineName> {
+    let before = problems.found.len();
+    let texts = fields.texts("machines", problems);
+    if let Some(field) = fields.get("machines", &mut Problems::default())
+        && texts.is_empty()
+        && problems.found.len() == before
+    {
+        problems.add(field.place, "no machine is to encode: name one, or leave `machines` out for all", field.key.shown());
+    }
+    let mut encoders: Vec<MachineName> = Vec::new();
+    for text in texts {
+        let word = shown(text.text);
+        let Some(name) = MachineName::new(text.text).filter(|name| machines.names.contains_key(name.as_str())) else {
+            let mut known: Vec<&str> = machines.names.keys().map(String::as_str).collect();
+            known.sort_unstable();
+            let guess = did_you_mean(text.text, known);
+            problems.add(text.place, format!("the inventory has no machine `{word}`{guess}"), "");
+            continue;
+        };
+        if encoders.contains(&name) {
+            problems.add(text.place, format!("the machine `{word}` is there twice"), "");
+            continue;
+        }
+        // One that something else is wrong with has been complained about.
+        if machines.machines.get(&name).is_some_and(|machine| machine.dedicated) {
+            let message = format!("{name} is dedicated, so that no ordinary work runs there, and is to encode: take one of the two away");
+            problems.add(text.place, message, "");
+            continue;
+        }
+        encoders.push(name);
+    }
+    encoders
+}
+
+fn image(text: Text, problems: &mut Problems) -> Option<String> {
+    let word = shown(text.text);
+    let name = text.text.rsplit('/').next().unwrap_or_default();
+    let why = if text.text.trim() != text.text || text.text.parse::<oci_spec::distribution::Reference>().is_err() {
+        "is no image's name"
+    } else if !name.contains([':', '@']) {
+        "has no tag and no digest, so that what runs would change by itself"
+    } else {
+        return Some(text.text.to_owned());
+    };
+    problems.add(text.place, format!("`{word}` {why}"), "image: registry.example.org/handbrake:1.9.2");
+    None
+}
+
+impl From<MediaServerKind> for crate::films::settings::MediaServerKind {
+    fn from(kind: MediaServerKind) -> crate::films::settings::MediaServerKind {
+        match kind {
+            MediaServerKind::Plex => crate::films::settings::MediaServerKind::Plex,
+            MediaServerKind::Jellyfin => crate::films::settings::MediaServerKind::Jellyfin,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What to do about the difference between the inventory and the facts: a pure function, and its result as a value.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::action::Action;
+use crate::facts::Observation;
+use crate::inventory::{Inventory, MachineName};
+use crate::manifest::Manifest;
+use crate::step::{Stage, StepId};
+
+pub mod cluster;
+pub mod documents;
+mod finding;
+mod gate;
+pub mod goal;
+mod graph;
+pub mod join;
+pub mod machine;
+pub mod planner;
+pub mod refusal;
+mod take_over;
+pub mod verify;
+pub mod wanted;
+pub mod workload;
+
+pub use finding::Finding;
+pub use goal::{Goal, plan_for};
+use planner::Planner;
+
+/// What it takes to make `seen` what `inventory` says, with the programs and images of `manifest`.
+///
+/// Pure. The manifest is a parameter beside the inventory because what is installed is compared by digest, and digests belong to the
+/// bundle in use. A machine of the inventory that `seen` does not hold counts as unreachable.
+///
+/// # Errors
+/// Only a defect: a template that can't be filled in.
+pub fn plan(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
+    everything(Planner::new(inventory, manifest, seen))
+}
+
+/// The plan for all machines that `planner` is to change.
+fn everything(mut planner: Planner) -> Result<Plan> {
+    refusal::look(&mut planner);
+    for (name, machine) in planner.machines() {
+        machine::plan(&mut planner, name, machine)?;
+    }
+    join::plan(&mut planner)?;
+    cluster::plan(&mut planner)?;
+    verify::plan(&mut planner)?;
+    workload::plan(&mut planner)?;
+    refusal::silence(&mut planner);
+    Ok(planner.finish())
+}
+
+/// Everything a run will do, and everything it will not.
+///
+/// `steps` is one order that respects every `needs`; the graph is what runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// Version of this value's JSON form; 1.
+    pub schema: u32,
+    pub steps: Vec<Step>,
+    pub refusals: Vec<Refusal>,
+    /// Worth knowing, but nothing stands still for it.
+    pub warnings: Vec<Warning>,
+    /// What is odd about the machines that it is about.
+    pub findings: Vec<Finding>,
+}
+
+/// One script on one machine.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    pub id: StepId,
+    pub stage: Stage,
+    pub machine: MachineName,
+    /// What was found that makes this step necessary: `swap is on (/dev/sda3)`.
+    pub reason: String,
+    pub action: Action,
+    /// Steps that must have succeeded before this one may begin, without those that are needed by others of them. Every step whose output the
+    /// action refers to is among them, or before one of them.
+    pub needs: BTreeSet<StepId>,
+}
+
+impl Step {
+    /// What the plan prints after the machine's name: `swap is on (/dev/sda3): turn it off and keep it off`.
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.reason, self.action)
+    }
+}
+
+/// What hostler will not do. It blocks the steps that depend on it, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// `None`: the whole cluster.
+    pub machine: Option<MachineName>,
+    /// Stable, for scripts and tests: `other-cluster`.
+    pub code: &'static str,
+    pub reason: String,
+    /// What to do instead.
+    pub way_out: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Warning {
+    pub machine: Option<MachineName>,
+    pub text: String,
+}

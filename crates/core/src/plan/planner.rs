@@ -1,0 +1,207 @@
+//! What the parts of the planner share: what is asked for, what is known, and the plan as it grows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Plan, Refusal, Step, Warning, documents, graph};
+use crate::action::Action;
+use crate::facts::Snapshot;
+use crate::facts::{ClusterFacts, Facts, Observation};
+use crate::inventory::{Inventory, Machine, MachineName};
+use crate::manifest::Manifest;
+use crate::step::{Stage, StepId};
+
+pub struct Planner<'a> {
+    pub inventory: &'a Inventory,
+    pub manifest: &'a Manifest,
+    pub facts: BTreeMap<&'a MachineName, &'a Facts>,
+    pub unreachable: BTreeMap<&'a MachineName, &'a str>,
+    /// The control plane through which the cluster is spoken to, and what it says: the first in the inventory's order that answers,
+    /// see [`Planner::speakers`].
+    pub speaker: Option<(&'a MachineName, &'a ClusterFacts)>,
+    /// The only machine to change; `None`: all of them.
+    pub only: Option<&'a MachineName>,
+    /// What a cluster that is lost begins anew from.
+    pub restore: Option<&'a Snapshot>,
+    /// Seconds after which a drain no longer minds PodDisruptionBudgets.
+    pub force_after: Option<u64>,
+    /// Machines that a refusal keeps as they are.
+    pub refused: BTreeSet<&'a MachineName>,
+    /// No cluster may be made or joined in this run.
+    pub cluster_refused: bool,
+    /// The last step that restarts something all pods of a machine depend on: such steps go one machine at a time.
+    pub last_restart: Option<StepId>,
+    steps: Vec<Step>,
+    refusals: Vec<Refusal>,
+    warnings: Vec<Warning>,
+}
+
+impl<'a> Planner<'a> {
+    pub fn new(inventory: &'a Inventory, manifest: &'a Manifest, seen: &'a BTreeMap<MachineName, Observation>) -> Self {
+        let mut facts = BTreeMap::new();
+        let mut unreachable = BTreeMap::new();
+        for name in inventory.machines.keys() {
+            match seen.get(name) {
+                Some(Observation::Facts(found)) => drop(facts.insert(name, &**found)),
+                Some(Observation::Unreachable(why)) => drop(unreachable.insert(name, why.as_str())),
+                // A verb for one machine leaves the others alone.
+                None => {}
+            }
+        }
+        let mut planner = Planner {
+            inventory,
+            manifest,
+            facts,
+            unreachable,
+            speaker: None,
+            only: None,
+            restore: None,
+            force_after: None,
+            refused: BTreeSet::new(),
+            cluster_refused: false,
+            last_restart: None,
+            steps: Vec::new(),
+            refusals: Vec::new(),
+            warnings: Vec::new(),
+        };
+        planner.speaker = planner.speakers().next();
+        planner
+    }
+
+    /// The control planes that were reached: those first that speak for the inventory's cluster, as another cluster's may stand among them.
+    pub fn control_planes(&self) -> impl Iterator<Item = (&'a MachineName, &'a Facts)> + use<'a> {
+        let endpoint = documents::endpoint(self.inventory);
+        let reached = self.inventory.control_planes().filter_map(|(name, _)| Some((name, *self.facts.get(name)?)));
+        let (ours, others): (Vec<_>, Vec<_>) =
+            reached.partition(|(_, facts)| facts.cluster.as_ref().is_some_and(|cluster| cluster.endpoint == endpoint));
+        ours.into_iter().chain(others)
+    }
+
+    /// Those whose API server answers, and holds the cluster: where a restore was cut it may answer with half of what was to come back.
+    pub fn speakers(&self) -> impl Iterator<Item = (&'a MachineName, &'a ClusterFacts)> + use<'a> {
+        let whole = |facts: &Facts| !facts.applied.contains_key(RESTORE_BEGUN);
+        self.control_planes().filter(move |(_, facts)| whole(facts)).filter_map(|(name, facts)| Some((name, facts.cluster.as_ref()?)))
+    }
+
+    /// The facts of a machine that may be changed: asked for, reached, and not refused.
+    pub fn usable(&self, name: &MachineName) -> Option<&'a Facts> {
+        if self.concerns(name) && !self.refused.contains(name) { self.facts.get(name).copied() } else { None }
+    }
+
+    /// Whether the machine is one of those that this plan may change.
+    pub fn concerns(&self, name: &MachineName) -> bool {
+        self.only.is_none_or(|only| only == name)
+    }
+
+    /// Whether the whole cluster is refused for this reason.
+    pub fn is_refused(&self, code: &str) -> bool {
+        self.refusals.iter().any(|refusal| refusal.machine.is_none() && refusal.code == code)
+    }
+
+    /// Whether a control plane of the inventory is one already, so that nothing must begin a new cluster.
+    pub fn cluster_exists(&self) -> bool {
+        self.inventory.control_planes().any(|(name, _)| {
+            self.facts.get(name).is_some_and(|facts| {
+                facts.kubernetes.control_plane && ![INIT_BEGUN, RESTORE_BEGUN].iter().any(|mark| facts.applied.contains_key(*mark))
+            })
+        })
+    }
+
+    /// Whether `name` is a finished member of the cluster.
+    pub fn joined(&self, name: &MachineName) -> bool {
+        self.facts.get(name).is_some_and(|facts| facts.kubernetes.joined && !begun(facts))
+    }
+
+    /// Adds a step. Of `needs`, those that turn out to be no step of this plan are already done, and are dropped at the end.
+    pub fn step(
+        &mut self,
+        (stage, id): (Stage, StepId),
+        machine: &MachineName,
+        reason: impl Into<String>,
+        action: Action,
+        needs: impl IntoIterator<Item = StepId>,
+    ) -> StepId {
+        let step =
+            Step { id: id.clone(), stage, machine: machine.clone(), reason: reason.into(), action, needs: needs.into_iter().collect() };
+        self.steps.push(step);
+        id
+    }
+
+    /// A step that restarts something every pod of its machine depends on: it waits for the one before it on another machine.
+    pub fn restart(
+        &mut self,
+        at: (Stage, StepId),
+        machine: &MachineName,
+        reason: impl Into<String>,
+        action: Action,
+        needs: impl IntoIterator<Item = StepId>,
+    ) {
+        let needs: Vec<StepId> = needs.into_iter().chain(self.last_restart.take()).collect();
+        self.last_restart = Some(self.step(at, machine, reason, action, needs));
+    }
+
+    pub fn refuse(&mut self, machine: Option<&'a MachineName>, code: &'static str, reason: impl Into<String>, way_out: impl Into<String>) {
+        match machine {
+            Some(name) => drop(self.refused.insert(name)),
+            None => self.cluster_refused = true,
+        }
+        self.refusals.push(Refusal { machine: machine.cloned(), code, reason: reason.into(), way_out: way_out.into() });
+    }
+
+    /// A refusal that keeps nothing but the transcoding workload from what it should be.
+    pub fn refuse_workload(
+        &mut self,
+        machine: Option<&MachineName>,
+        code: &'static str,
+        reason: impl Into<String>,
+        way_out: impl Into<String>,
+    ) {
+        self.refusals.push(Refusal { machine: machine.cloned(), code, reason: reason.into(), way_out: way_out.into() });
+    }
+
+    pub fn warn(&mut self, machine: Option<&MachineName>, text: impl Into<String>) {
+        self.warnings.push(Warning { machine: machine.cloned(), text: text.into() });
+    }
+
+    /// Whether a step of this plan runs on the machine.
+    pub fn works_on(&self, name: &MachineName) -> bool {
+        self.steps.iter().any(|step| step.machine == *name)
+    }
+
+    pub fn has_step(&self, id: &StepId) -> bool {
+        self.steps.iter().any(|step| step.id == *id)
+    }
+
+    /// Every step so far, as something to wait for.
+    pub fn all(&self) -> Vec<StepId> {
+        self.steps.iter().map(|step| step.id.clone()).collect()
+    }
+
+    /// The machines of the inventory with what is known of them, in its order.
+    pub fn machines(&self) -> impl Iterator<Item = (&'a MachineName, &'a Machine)> + use<'a> {
+        self.inventory.machines.iter()
+    }
+
+    /// Puts the steps in the order of the stages, and drops needs that are met already or implied.
+    pub fn finish(mut self) -> Plan {
+        graph::reduce(&mut self.steps);
+        graph::order(&mut self.steps);
+        Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings, findings: Vec::new() }
+    }
+}
+
+/// Marks that a script sets before and takes away after: what they stand for was cut in between.
+pub const INIT_BEGUN: &str = "init-begun";
+pub const RESTORE_BEGUN: &str = "restore-begun";
+pub const JOIN_BEGUN: &str = "join-begun";
+pub const WIPE_BEGUN: &str = "wipe-begun";
+/// Programs, or the configuration of a unit, are in place, but what runs may be from before.
+pub const PROGRAMS_BEGUN: &str = "programs-begun";
+pub const CONTAINERD_BEGUN: &str = "containerd-begun";
+pub const SNAPSHOT_BEGUN: &str = "hostler-snapshot.timer-begun";
+pub const KUBELET_BEGUN: &str = "kubelet-begun";
+pub const VIP_BEGUN: &str = "hostler-vip-begun";
+
+/// Whether an earlier init, restore, join or wipe of the machine was cut before its end.
+pub fn begun(facts: &Facts) -> bool {
+    [INIT_BEGUN, RESTORE_BEGUN, JOIN_BEGUN, WIPE_BEGUN].iter().any(|mark| facts.applied.contains_key(*mark))
+}

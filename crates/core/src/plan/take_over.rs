@@ -1,0 +1,93 @@
+//! `--take-over`: a machine of another cluster, or with something of an earlier one, is wiped where the user named it, and then it is as if
+//! it had been blank.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use super::goal::{FOLDERS, blank, forget, steps_for};
+use super::planner::{Planner, WIPE_BEGUN, begun};
+use super::refusal::{is_of_another, its_cluster};
+use super::{Goal, Plan, graph};
+use crate::action::Action;
+use crate::facts::{Facts, Observation};
+use crate::inventory::{Inventory, MachineName};
+use crate::manifest::Manifest;
+use crate::step::StepId;
+
+/// The wipes that `goal` takes, and the plan for it. A machine that has nothing of others, or that is out of reach, is `goal`'s alone; what
+/// the goal will not bring in is not wiped.
+///
+/// # Errors
+/// As [`plan_for`](super::plan_for).
+pub fn plan(
+    machines: &BTreeSet<MachineName>,
+    goal: &Goal,
+    inventory: &Inventory,
+    manifest: &Manifest,
+    seen: &BTreeMap<MachineName, Observation>,
+) -> Result<Plan> {
+    let mut planner = Planner::new(inventory, manifest, seen);
+    let mut cleared = seen.clone();
+    for (name, _) in planner.machines().filter(|(name, _)| machines.contains(*name)) {
+        let Some(facts) = planner.facts.get(name).copied() else { continue };
+        let Some(what) = what(&planner, facts) else { continue };
+        if facts.kubernetes.control_plane {
+            planner.warn(Some(name), format!("it is a control plane of the other cluster ({}), which loses it", its_cluster(facts)));
+        }
+        let reason = format!("it is taken over: {what} goes, with all of {}", FOLDERS.join(", "));
+        if blank(&mut planner, name, reason, []).is_some()
+            && let Some(Observation::Facts(facts)) = cleared.get_mut(name)
+        {
+            forget(facts);
+        }
+    }
+    let wipes = planner.finish();
+    let mut plan = steps_for(goal, inventory, manifest, &cleared)?;
+    let comes: BTreeSet<MachineName> = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::Init { .. } | Action::Join { .. } | Action::Restore { .. }))
+        .map(|step| step.machine.clone())
+        .collect();
+    let stays = |name: &MachineName| wipes.steps.iter().any(|step| step.machine == *name) && !comes.contains(name);
+    plan.steps.retain(|step| !stays(&step.machine));
+    for step in &mut plan.steps {
+        let wipe = StepId::new(&step.machine, "wipe");
+        // The goal may have wipes of its own.
+        if step.id != wipe {
+            step.needs.insert(wipe);
+        }
+    }
+    // What the goal would have another verb do, that does only where it may take the machine over, too.
+    for refusal in &mut plan.refusals {
+        if let Some(name) = refusal.machine.as_ref().filter(|name| stays(name)) {
+            let rebuild = format!("hostler rebuild {name}");
+            refusal.way_out = refusal.way_out.replace(&format!("`{rebuild}`"), &format!("`{rebuild} --take-over {name}`"));
+        }
+    }
+    plan.steps.splice(0..0, wipes.steps.into_iter().filter(|step| comes.contains(&step.machine)));
+    graph::reduce(&mut plan.steps);
+    graph::order(&mut plan.steps);
+    // Why a machine is not wiped explains more than that it is as it is.
+    let explained = |machine: &Option<MachineName>| wipes.refusals.iter().any(|refusal| refusal.machine == *machine);
+    plan.refusals.retain(|refusal| !explained(&refusal.machine));
+    plan.refusals.splice(0..0, wipes.refusals.iter().cloned());
+    plan.warnings.extend(wipes.warnings.into_iter().filter(|warning| warning.machine.as_ref().is_none_or(|name| comes.contains(name))));
+    Ok(plan)
+}
+
+/// What the machine has that is not this cluster's.
+fn what(planner: &Planner, facts: &Facts) -> Option<String> {
+    let kubernetes = &facts.kubernetes;
+    if is_of_another(planner, facts) {
+        let node = kubernetes.node.as_deref().map(|node| format!("node {node} of ")).unwrap_or_default();
+        Some(format!("{node}another cluster ({})", its_cluster(facts)))
+    } else if facts.applied.contains_key(WIPE_BEGUN) {
+        Some("what a wipe that was cut left".to_owned())
+    } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !begun(facts) {
+        Some(format!("what an earlier cluster left ({})", kubernetes.leftovers.join(", ")))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,121 @@
+//! What is looked at last: nodes Ready, names resolved, pods of all machines in reach of each other.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::documents;
+use super::join::TOKEN_GONE;
+use super::planner::Planner;
+use super::wanted::ImageGroup;
+use crate::action::Action;
+use crate::digest::sha256;
+use crate::inventory::{Cni, MachineName};
+use crate::manifest::Component;
+use crate::step::{Stage, StepId};
+use crate::template;
+
+pub fn plan(planner: &mut Planner) -> Result<()> {
+    if planner.cluster_refused {
+        return Ok(());
+    }
+    let nodes: Vec<String> = planner
+        .machines()
+        .filter(|(name, _)| will_join(planner, name) || in_cluster(planner, name) || comes_back(planner, name))
+        .map(|(name, _)| name.to_string())
+        .collect();
+    let Some(speaker) = speaker(planner) else {
+        return Ok(());
+    };
+    let record = planner.speaker.and_then(|(_, cluster)| cluster.record.get("verified"));
+    let wanted = expected(planner, |name| nodes.iter().any(|node| node == name.as_str()))?;
+    let verified = record == Some(&wanted);
+    let others_verified = verified || others_verified(planner, &nodes, record)?;
+    // What was verified before needs no second look when one machine comes or goes: that costs the same in a cluster of any size.
+    let nodes: Vec<String> = match concerned(planner) {
+        Some(only) if nodes.iter().all(|node| node != only.as_str()) => return Ok(()),
+        Some(only) => nodes.into_iter().filter(|node| node == only.as_str() || node == speaker.as_str()).collect(),
+        None => nodes,
+    };
+    let unready: Vec<&String> = match planner.speaker {
+        Some((_, cluster)) => nodes.iter().filter(|node| cluster.nodes.get(*node).is_none_or(|found| !found.ready)).collect(),
+        None => nodes.iter().collect(),
+    };
+    // Only films wait for what encodes them, and nothing for a token to be gone.
+    let apart = [ImageGroup::Films.step(), TOKEN_GONE].map(|name| format!("/{name}"));
+    let all: Vec<StepId> = planner.all().into_iter().filter(|step| !apart.iter().any(|name| step.as_str().ends_with(name))).collect();
+    // Where others were not verified as they should be now, that is `up`'s, and is not put on record here.
+    if all.is_empty() && unready.is_empty() && (verified || !others_verified) {
+        return Ok(());
+    }
+    let reason = match unready.as_slice() {
+        [] => "the cluster is verified after every change".to_owned(),
+        [one] => format!("node {one} is not Ready yet"),
+        several => format!("{} nodes are not Ready yet", several.len()),
+    };
+    if planner.inventory.cluster.cni == Cni::None {
+        planner.warn(None, "`cni: none`: nodes become Ready when you have installed a pod network; hostler does not verify it");
+        return Ok(());
+    }
+    // Every bundle of a cluster has it; machines can be prepared without.
+    let Some(image) = planner.manifest.image(Component::Hostler) else {
+        return Ok(());
+    };
+    let manifest = template::render("kubernetes/probe.yaml", json!({ "nodes": nodes, "image": image.reference }))?;
+    // CoreDNS begins on the first machine, and would die with it.
+    let spread_dns = nodes.len() > 1 && planner.restore.is_none() && planner.machines().any(|(name, _)| will_join(planner, name));
+    let at = |what: &str| (Stage::Verify, StepId::new(&speaker, what));
+    let probe = planner.step(at("probe"), &speaker, reason, Action::Probe { nodes, manifest, spread_dns }, all);
+    if others_verified {
+        let action = Action::RecordVerified { sha256: wanted };
+        planner.step(at("verified"), &speaker, "the next run need not look again", action, [probe]);
+    }
+    Ok(())
+}
+
+/// Whether the machine has a node that is expected to be well: one that was reached, or that is no concern of this plan and is Ready.
+fn in_cluster(planner: &Planner, name: &MachineName) -> bool {
+    match planner.speaker.and_then(|(_, cluster)| cluster.nodes.get(name.as_str())) {
+        Some(_) if planner.concerns(name) => planner.usable(name).is_some() && planner.joined(name),
+        Some(node) => node.ready && !planner.unreachable.contains_key(name),
+        None => false,
+    }
+}
+
+/// Whether a cluster that is restored has the machine again, as it is.
+fn comes_back(planner: &Planner, name: &MachineName) -> bool {
+    planner.restore.is_some_and(|snapshot| snapshot.nodes.contains(name.as_str())) && planner.joined(name)
+}
+
+fn will_join(planner: &Planner, name: &MachineName) -> bool {
+    ["init", "join"].iter().any(|what| planner.has_step(&StepId::new(name, what)))
+}
+
+/// The control plane through which the cluster is looked at, now or once this run has made it.
+fn speaker(planner: &Planner) -> Option<MachineName> {
+    let first = || planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepId::new(name, "init")));
+    planner.speaker.map(|(name, _)| name).or_else(first).cloned()
+}
+
+/// The only machine that comes or goes, in a cluster that lives.
+fn concerned<'a>(planner: &Planner<'a>) -> Option<&'a MachineName> {
+    planner.only.filter(|_| planner.speaker.is_some())
+}
+
+/// Whether the record says that all machines were verified which this plan does not concern: with the one that it concerns, or without it.
+fn others_verified(planner: &Planner, nodes: &[String], record: Option<&String>) -> Result<bool> {
+    let Some(only) = concerned(planner) else { return Ok(true) };
+    let other = |name: &MachineName| name != only && nodes.iter().any(|node| node == name.as_str());
+    let [without, with] = [expected(planner, other)?, expected(planner, |name| name == only || other(name))?];
+    Ok(record.is_some_and(|record| *record == without || *record == with))
+}
+
+/// What was verified, in short: who is in the cluster, which versions, which network.
+fn expected(planner: &Planner, is_in: impl Fn(&MachineName) -> bool) -> Result<String> {
+    let nodes: Vec<String> = planner.machines().filter(|(name, _)| is_in(name)).map(|(name, _)| name.to_string()).collect();
+    let documents = [
+        documents::cluster(planner.inventory, &planner.manifest.kubernetes)?,
+        documents::kubelet(planner.inventory)?,
+        documents::kube_proxy(planner.inventory)?,
+    ];
+    Ok(sha256(format!("{nodes:?}{documents:?}{:?}", planner.inventory.cluster.cni).as_bytes()))
+}

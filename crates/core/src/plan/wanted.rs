@@ -1,0 +1,316 @@
+//! What a machine should have: the files, programs and images that follow from the inventory and the bundle alone.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::workload;
+use crate::action::{File, ImageName, Program};
+use crate::digest::sha256;
+use crate::facts::{Facts, Question};
+use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Snapshots, Transcode};
+use crate::manifest::{Component, FileKind, Manifest};
+use crate::template;
+
+/// Kernel modules: containerd's snapshotter, and the bridge that flannel's pods hang on.
+pub const MODULES: &[&str] = &["overlay", "br_netfilter"];
+
+/// kubeadm checks the first; a bridge without the others hides pod traffic from kube-proxy's rules.
+pub const SYSCTLS: &[(&str, &str)] =
+    &[("net.ipv4.ip_forward", "1"), ("net.bridge.bridge-nf-call-iptables", "1"), ("net.bridge.bridge-nf-call-ip6tables", "1")];
+
+/// Small programs of the operating system, and the Debian package of each. The path of one decides whether apt is called at all.
+pub const PACKAGES: &[(&str, &str)] = &[
+    ("conntrack", "conntrack"),
+    ("socat", "socat"),
+    ("ethtool", "ethtool"),
+    ("ip", "iproute2"),
+    ("iptables", "iptables"),
+    ("nft", "nftables"),
+    ("mount", "mount"),
+    ("modprobe", "kmod"),
+];
+
+/// What a control plane with a moving address needs besides.
+pub const VIP_PACKAGES: &[(&str, &str)] = &[("keepalived", "keepalived"), ("curl", "curl")];
+
+/// What a machine needs besides where films are on a server.
+pub const NFS_PACKAGES: &[(&str, &str)] = &[("mount.nfs", "nfs-common")];
+
+/// The packages of a machine.
+pub fn packages(inventory: &Inventory, machine: &Machine) -> Vec<(&'static str, &'static str)> {
+    let vip = if moving_address(inventory, machine).is_some() { VIP_PACKAGES } else { &[] };
+    let nfs = if inventory.transcode.as_ref().is_some_and(workload::on_a_server) { NFS_PACKAGES } else { &[] };
+    PACKAGES.iter().chain(vip).chain(nfs).copied().collect()
+}
+
+/// Programs that only control planes use.
+const CONTROL_PLANE_ONLY: &[&str] = &["etcdctl", "etcdutl"];
+
+/// Units that hostler sets up: all but the last run on every machine.
+pub const UNITS: &[&str] = &["containerd.service", "kubelet.service", SNAPSHOT_TIMER];
+
+/// The unit that holds the endpoint's moving address.
+pub const VIP_UNIT: &str = "hostler-vip.service";
+
+/// Where kubeadm puts KubeletConfiguration.
+pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+
+/// Images are sent in the order in which they are needed: first what `kubeadm init` starts, then what makes a node Ready, then the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageGroup {
+    ControlPlane,
+    Node,
+    Pods,
+    Films,
+}
+
+impl ImageGroup {
+    pub const ALL: &'static [ImageGroup] = &[ImageGroup::ControlPlane, ImageGroup::Node, ImageGroup::Pods, ImageGroup::Films];
+
+    /// The step that imports the group.
+    pub fn step(self) -> &'static str {
+        match self {
+            ImageGroup::ControlPlane => "images-control-plane",
+            ImageGroup::Node => "images-node",
+            ImageGroup::Pods => "images-pods",
+            ImageGroup::Films => "images-films",
+        }
+    }
+
+    /// kube-proxy shares its largest layer with the control plane's images, so there it travels with them.
+    fn of(component: Component, role: Role) -> Option<ImageGroup> {
+        use Component::*;
+        match (component, role) {
+            (KubeApiserver | KubeControllerManager | KubeScheduler | Etcd, Role::ControlPlane) => Some(ImageGroup::ControlPlane),
+            (KubeApiserver | KubeControllerManager | KubeScheduler | Etcd, Role::Worker) => None,
+            (KubeProxy | Pause, Role::ControlPlane) => Some(ImageGroup::ControlPlane),
+            (KubeProxy | Pause | Flannel, _) => Some(ImageGroup::Node),
+            (Coredns | Hostler, _) => Some(ImageGroup::Pods),
+            (Encoder, _) => Some(ImageGroup::Films),
+        }
+    }
+}
+
+/// Images of one group for a machine, in the manifest's order.
+pub fn images(inventory: &Inventory, manifest: &Manifest, name: &MachineName, role: Role, group: ImageGroup) -> Vec<ImageName> {
+    manifest
+        .images
+        .iter()
+        .filter(|image| ImageGroup::of(image.component, role) == Some(group))
+        .filter(|image| image.component != Component::Flannel || inventory.cluster.cni != Cni::None)
+        .filter(|image| image.component != Component::Encoder || workload::encodes(inventory, name))
+        .map(|image| ImageName { reference: image.reference.clone(), digest: image.digest.clone() })
+        .collect()
+}
+
+/// Programs for a machine of `role`, and the name of the set they make: the Kubernetes version and a hash of what is in it.
+pub fn programs(manifest: &Manifest, role: Role) -> (String, Vec<Program>) {
+    let mut programs: Vec<Program> = manifest
+        .files
+        .iter()
+        .filter(|file| role == Role::ControlPlane || !CONTROL_PLANE_ONLY.contains(&file.name.as_str()))
+        .map(|file| Program { path: format!("{}/{}", folder(file.kind), file.name), sha256: file.sha256.clone(), size: file.size })
+        .collect();
+    programs.sort_by(|a, b| a.path.cmp(&b.path));
+    let contents: String = programs.iter().map(|program| format!("{} {}\n", program.sha256, program.path)).collect();
+    (format!("{}-{}", manifest.kubernetes, &sha256(contents.as_bytes())[..8]), programs)
+}
+
+/// Where Kubernetes listens, and which process does, by the name that the kernel knows it by: kubelet's, then those of a control plane.
+const PORTS: [(u16, &str); 6] =
+    [(10250, "kubelet"), (6443, "kube-apiserver"), (2379, "etcd"), (2380, "etcd"), (10257, "kube-controller"), (10259, "kube-scheduler")];
+
+/// The ports of a machine at which Kubernetes listens, and which process does.
+pub fn ports(control_plane: bool) -> &'static [(u16, &'static str)] {
+    if control_plane { &PORTS } else { &PORTS[..1] }
+}
+
+/// Kubernetes listens no more; whoever else does, does still.
+pub fn leave_ports(facts: &mut Facts) {
+    let kubernetes = |at: &u16, who: &String| PORTS.iter().any(|(port, name)| port == at && (who == name || who.is_empty()));
+    facts.ports.retain(|port, who| !kubernetes(port, who));
+}
+
+/// The Kubernetes version of the set of programs in use.
+pub fn version_in_use(facts: &Facts) -> Option<&str> {
+    facts.links.get(CURRENT)?.strip_prefix("sets/")?.rsplit_once('-').map(|(version, _)| version)
+}
+
+fn folder(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Program => "bin",
+        FileKind::CniPlugin => "cni",
+    }
+}
+
+pub fn modules_file() -> File {
+    file("/etc/modules-load.d/hostler.conf", MODULES.iter().map(|module| format!("{module}\n")).collect())
+}
+
+pub fn sysctl_file() -> File {
+    file("/etc/sysctl.d/90-hostler.conf", SYSCTLS.iter().map(|(key, value)| format!("{key} = {value}\n")).collect())
+}
+
+/// containerd's configuration and unit, crictl's, and the user's fragments.
+///
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn containerd_files(inventory: &Inventory, manifest: &Manifest) -> Result<Vec<File>> {
+    let mut files = containerd_own_files(manifest.image(Component::Pause).map_or("", |image| &image.reference))?;
+    for (name, text) in &inventory.containerd {
+        files.push(file(&format!("{CONTAINERD_FRAGMENTS}/{name}.toml"), text.clone()));
+    }
+    Ok(files)
+}
+
+fn containerd_own_files(pause: &str) -> Result<Vec<File>> {
+    Ok(vec![
+        file("/etc/containerd/config.toml", template::render("containerd/config.toml", json!({ "pause": pause }))?),
+        file("/etc/systemd/system/containerd.service", template::render("containerd/containerd.service", json!({}))?),
+        file("/etc/crictl.yaml", template::render("containerd/crictl.yaml", json!({}))?),
+        file("/etc/tmpfiles.d/hostler-cni.conf", template::render("containerd/cni.conf", json!({}))?),
+    ])
+}
+
+/// Where the user's containerd fragments land.
+pub const CONTAINERD_FRAGMENTS: &str = "/etc/containerd/conf.d";
+
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn kubelet_files() -> Result<Vec<File>> {
+    Ok(vec![
+        file("/etc/systemd/system/kubelet.service", template::render("kubelet/kubelet.service", json!({}))?),
+        file("/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", template::render("kubelet/10-kubeadm.conf", json!({}))?),
+    ])
+}
+
+/// hostler's lines in a machine's /etc/hosts: its own name, and the endpoint's. Nodes find each other by address, so that a machine that
+/// comes or goes changes nothing on the others.
+pub fn hosts(inventory: &Inventory, name: &MachineName, machine: &Machine, endpoint: Option<IpAddr>) -> Vec<String> {
+    let own = format!("{} {name}", machine.address);
+    let endpoint = endpoint.map(|address| format!("{address} {}", inventory.cluster.endpoint.host()));
+    std::iter::once(own).chain(endpoint).collect()
+}
+
+/// The endpoint's moving address, where the machine takes turns in holding it.
+fn moving_address(inventory: &Inventory, machine: &Machine) -> Option<IpAddr> {
+    match &inventory.cluster.endpoint {
+        Endpoint::Vip { address, .. } if machine.role == Role::ControlPlane => Some(*address),
+        _ => None,
+    }
+}
+
+/// What a control plane loses of its priority while its API server does not answer: more than all others are apart.
+const PENALTY: u8 = 60;
+
+/// keepalived's configuration, scripts and unit, for a control plane of a cluster whose endpoint is a moving address; else none. The first
+/// control plane goes first: it has the address before the first `kubeadm init`, which needs it.
+///
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn vip_files(inventory: &Inventory, name: &MachineName, machine: &Machine) -> Result<Vec<File>> {
+    let Some(vip) = moving_address(inventory, machine) else { return Ok(Vec::new()) };
+    let place = inventory.control_planes().position(|(other, _)| other == name).unwrap_or_default() as u8;
+    let peers: Vec<IpAddr> = inventory.control_planes().filter(|(other, _)| *other != name).map(|(_, other)| other.address).collect();
+    // Distinct clusters on one network mostly have distinct last bytes; 0 is not allowed (RFC 5798, 5.2.3).
+    let router = match vip {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(address) => address.octets()[15],
+    };
+    vip_own_files(json!({
+        "name": name, "address": machine.address, "vip": vip, "peers": peers, "router": router.max(1),
+        "priority": 200 - 10 * place.min(5), "penalty": PENALTY,
+    }))
+}
+
+fn vip_own_files(context: serde_json::Value) -> Result<Vec<File>> {
+    let script = |path: &str, name: &str| -> Result<File> {
+        Ok(File { path: path.to_owned(), mode: "755".to_owned(), content: template::render(name, context.clone())? })
+    };
+    Ok(vec![
+        file("/etc/hostler/keepalived.conf", template::render("keepalived/keepalived.conf", context.clone())?),
+        script("/usr/local/lib/hostler/vip", "keepalived/vip.sh")?,
+        script("/usr/local/lib/hostler/vip-check", "keepalived/vip-check.sh")?,
+        file("/etc/systemd/system/hostler-vip.service", template::render("keepalived/hostler-vip.service", json!({}))?),
+    ])
+}
+
+/// The address by which etcd knows a member.
+pub fn peer(address: &str) -> String {
+    match address.contains(':') {
+        true => format!("https://[{address}]:2380"),
+        false => format!("https://{address}:2380"),
+    }
+}
+
+/// Everything `plan` may want to know of any machine, whichever bundle it will use; of `films`, where there are any, what is to be said of
+/// the folders that they go through; and of the folder where `snapshots` are. Programs of the set in use and containerd's
+/// fragments are found by facts.sh itself: they may be others than this hostler would install.
+///
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn question(films: Option<&Transcode>, snapshots: Option<&str>) -> Result<Question> {
+    let mut files: Vec<String> = vec![modules_file().path, sysctl_file().path, KUBELET_CONFIG.to_owned()];
+    files.extend(containerd_own_files("")?.into_iter().map(|file| file.path));
+    files.extend(kubelet_files()?.into_iter().map(|file| file.path));
+    let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
+    files.extend(vip_own_files(nothing)?.into_iter().map(|file| file.path));
+    files.extend(SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()));
+    Ok(Question {
+        files,
+        links: vec![CURRENT.to_owned()],
+        units: UNITS.iter().chain(&[VIP_UNIT]).map(|unit| (*unit).to_owned()).collect(),
+        programs: PACKAGES.iter().chain(VIP_PACKAGES).chain(NFS_PACKAGES).map(|(program, _)| (*program).to_owned()).collect(),
+        modules: MODULES.iter().map(|module| (*module).to_owned()).collect(),
+        sysctls: SYSCTLS.iter().map(|(key, _)| (*key).to_owned()).collect(),
+        snapshots: snapshots.unwrap_or_default().to_owned(),
+        shares: films.into_iter().flat_map(workload::folders).map(|(_, path)| path.to_owned()).collect(),
+        uid: films.map_or(0, |films| films.owner.uid),
+        gid: films.map_or(0, |films| films.owner.gid),
+    })
+}
+
+/// The set of programs in use.
+pub const CURRENT: &str = "/opt/hostler/current";
+
+/// Taints the node should carry: the inventory's, and kubeadm's own for a control plane that is to do nothing else.
+pub fn taints(machine: &Machine) -> Vec<crate::inventory::Taint> {
+    let mut taints = machine.taints.clone();
+    if machine.dedicated && machine.role == Role::ControlPlane {
+        taints.push(crate::inventory::Taint {
+            key: "node-role.kubernetes.io/control-plane".to_owned(),
+            value: String::new(),
+            effect: "NoSchedule".to_owned(),
+        });
+    }
+    taints
+}
+
+/// Starts the service that takes a snapshot.
+pub const SNAPSHOT_TIMER: &str = "hostler-snapshot.timer";
+
+/// Everything that regular snapshots need on a control plane.
+pub const SNAPSHOT_FILES: &[&str] =
+    &["/etc/systemd/system/hostler-snapshot.service", "/etc/systemd/system/hostler-snapshot.timer", "/etc/hostler/snapshot.sh"];
+
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn snapshot_files(inventory: &Inventory, snapshots: &Snapshots) -> Result<Vec<File>> {
+    let context = json!({
+        "to": snapshots.to, "cluster": inventory.cluster.name, "every": snapshots.every.as_secs() / 60, "keep": snapshots.keep,
+    });
+    let parts = ["machine/hostler-snapshot.sh", "kubernetes/snapshot.sh", "machine/keep-snapshot.sh"];
+    let script: Result<String> = parts.iter().map(|part| template::render(part, &context)).collect();
+    let contents = [
+        template::render("machine/hostler-snapshot.service", &context)?,
+        template::render("machine/hostler-snapshot.timer", &context)?,
+        script?,
+    ];
+    Ok(SNAPSHOT_FILES.iter().zip(contents).map(|(path, content)| file(path, content)).collect())
+}
+
+fn file(path: &str, content: String) -> File {
+    File { path: path.to_owned(), mode: "644".to_owned(), content }
+}

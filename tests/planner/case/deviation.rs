@@ -1,0 +1,252 @@
+//! What a machine or a cluster may have that `up` did not leave so: how it is written in a case, and what it makes of the facts.
+
+use std::collections::BTreeMap;
+
+use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, ShareFact, ShareState};
+use hostler_core::inventory::Taint;
+use serde::Deserialize;
+
+use super::blank;
+use crate::world::World;
+
+/// The certificate authority of another cluster.
+pub(super) const ANOTHER: &str = "another";
+
+/// How a machine differs from what hostler made of it, or from a fresh one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct MachineDeviation {
+    /// The disk was replaced, or the system installed anew.
+    reinstalled: bool,
+    arch: Option<String>,
+    systemd: Option<bool>,
+    hostname: Option<String>,
+    hostname_at_boot: Option<String>,
+    /// MB.
+    memory: Option<u64>,
+    nameservers: Option<Vec<String>>,
+    swap: Vec<String>,
+    swap_at_boot: Vec<String>,
+    unloaded: Vec<String>,
+    sysctls: BTreeMap<String, String>,
+    hosts: Option<Vec<String>>,
+    /// Seconds that its clock is ahead.
+    clock: i64,
+    clock_synchronized: Option<bool>,
+    /// Programs of the system that are not there.
+    without: Vec<String>,
+    /// Files whose content is another now.
+    changed: Vec<String>,
+    /// Files and links that are gone.
+    deleted: Vec<String>,
+    /// Files that nobody asked for.
+    added: Vec<String>,
+    modes: BTreeMap<String, String>,
+    links: BTreeMap<String, String>,
+    stopped: Vec<String>,
+    disabled: Vec<String>,
+    /// Images that are gone, by a part of their reference.
+    images_deleted: Vec<String>,
+    images_unpinned: Vec<String>,
+    images_changed: Vec<String>,
+    applied: BTreeMap<String, Option<String>>,
+    foreign: Vec<String>,
+    leftovers: Vec<String>,
+    /// Where somebody mounted something in the folders of a cluster.
+    mounts: Vec<String>,
+    /// It is in this other cluster, whose API server that is.
+    other_cluster: Option<String>,
+    /// As a control plane, whose API server answers.
+    pub(super) other_control_plane: Option<String>,
+    pub(super) api_down: bool,
+    /// Days that certificates are still good for.
+    certificates: BTreeMap<String, i64>,
+    /// Hours since the newest regular snapshot.
+    snapshot: Option<i64>,
+    snapshot_failed: bool,
+    /// Free hundredths of its disk.
+    disk_free: Option<u64>,
+    /// Free MB of its disk.
+    room: Option<u64>,
+    /// Ports that other programs listen at, and their names.
+    ports: BTreeMap<u16, String>,
+    apt_lock: Option<String>,
+    dpkg_half: Vec<String>,
+    read_only: Vec<String>,
+    /// Files of kubeadm that can't be read any more.
+    damaged: Vec<String>,
+    /// Folders that films go through, where they are more than just there for their owner.
+    shares: BTreeMap<String, String>,
+    /// The step that works on it, for so many seconds.
+    lock: BTreeMap<String, i64>,
+    /// As `lock`, of a hostler that was cut.
+    lock_left_behind: BTreeMap<String, i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct ClusterDeviation {
+    version: Option<String>,
+    /// Node -> label -> value, or nothing for a label that was taken off.
+    labels: BTreeMap<String, BTreeMap<String, Option<String>>>,
+    taints: BTreeMap<String, Vec<Taint>>,
+    /// Nodes of no machine, and their addresses.
+    nodes: BTreeMap<String, String>,
+    nodes_deleted: Vec<String>,
+    /// Nodes that their kubelets register once the facts are known.
+    pub(super) registered_late: Vec<String>,
+    pub(super) not_ready: Vec<String>,
+    cordoned: Vec<String>,
+    pub(super) unhealthy: Vec<String>,
+    learners: Vec<String>,
+    /// Members that no machine is, and their addresses.
+    members: BTreeMap<String, String>,
+    members_deleted: Vec<String>,
+    record: BTreeMap<String, Option<String>>,
+}
+
+impl MachineDeviation {
+    pub(super) fn apply(&self, facts: &mut Facts) {
+        if self.reinstalled {
+            *facts = blank();
+        }
+        let set = |place: &mut String, value: &Option<String>| {
+            if let Some(value) = value {
+                place.clone_from(value);
+            }
+        };
+        set(&mut facts.arch, &self.arch);
+        set(&mut facts.hostname, &self.hostname);
+        set(&mut facts.hostname_at_boot, &self.hostname_at_boot);
+        facts.systemd = self.systemd.unwrap_or(facts.systemd);
+        facts.memory = self.memory.map_or(facts.memory, |mb| mb * 1024);
+        facts.nameservers = self.nameservers.clone().unwrap_or_else(|| facts.nameservers.clone());
+        facts.swap.extend(self.swap.iter().cloned());
+        facts.swap_at_boot.extend(self.swap_at_boot.iter().cloned());
+        facts.modules.retain(|module| !self.unloaded.contains(module));
+        facts.sysctls.extend(self.sysctls.clone());
+        facts.hosts = self.hosts.clone().unwrap_or_else(|| facts.hosts.clone());
+        facts.clock += self.clock;
+        facts.clock_ahead = Some(self.clock);
+        facts.clock_synchronized = self.clock_synchronized.unwrap_or(facts.clock_synchronized);
+        facts.programs.retain(|program| !self.without.contains(program));
+        for path in self.changed.iter().chain(&self.added) {
+            assert_eq!(facts.files.contains_key(path), self.changed.contains(path), "whether there is {path}");
+            let fact = facts.files.entry(path.clone()).or_default();
+            fact.sha256 = "0".repeat(64);
+        }
+        for (path, mode) in &self.modes {
+            facts.files.get_mut(path).unwrap_or_else(|| panic!("there is no {path}")).mode.clone_from(mode);
+        }
+        for path in &self.deleted {
+            assert!(facts.files.remove(path).is_some() | facts.links.remove(path).is_some(), "there is no {path}");
+        }
+        facts.links.extend(self.links.clone());
+        for (name, days) in &self.certificates {
+            facts.kubernetes.certificates.insert(name.clone(), facts.clock + days * 24 * 60 * 60);
+        }
+        facts.snapshot = self.snapshot.map(|hours| facts.clock - hours * 60 * 60).or(facts.snapshot);
+        facts.snapshot_failed |= self.snapshot_failed;
+        if let Some(percent) = self.disk_free {
+            (facts.disk_size, facts.disk_free) = (100 << 20, percent << 20);
+        }
+        if let Some(room) = self.room {
+            (facts.disk_size, facts.disk_free) = (100 << 20, room << 10);
+        }
+        facts.ports.extend(self.ports.clone());
+        facts.apt_lock.clone_from(&self.apt_lock);
+        facts.dpkg_half.clone_from(&self.dpkg_half);
+        facts.read_only.extend(self.read_only.iter().cloned());
+        facts.kubernetes.damaged.clone_from(&self.damaged);
+        for (path, state) in &self.shares {
+            let state = match state.as_str() {
+                "missing" => ShareState::Missing,
+                "hangs" => ShareState::Hangs,
+                "read-only" => ShareState::ReadOnly,
+                "full" => ShareState::Writable,
+                state => panic!("no state of a share: {state}"),
+            };
+            let share = ShareFact { state, owner: "0:0".to_owned(), mode: "755".to_owned(), free: 1 << 20 };
+            facts.shares.insert(path.clone(), share);
+        }
+        for unit in &self.stopped {
+            facts.units.get_mut(unit).unwrap_or_else(|| panic!("there is no {unit}")).active = false;
+        }
+        for unit in &self.disabled {
+            facts.units.get_mut(unit).unwrap_or_else(|| panic!("there is no {unit}")).enabled = false;
+        }
+        let of = |parts: &[String], reference: &str| parts.iter().any(|part| reference.contains(part));
+        facts.images.retain(|reference, _| !of(&self.images_deleted, reference));
+        for (reference, image) in &mut facts.images {
+            image.pinned &= !of(&self.images_unpinned, reference);
+            if of(&self.images_changed, reference) {
+                image.digest = "sha256:another".to_owned();
+            }
+        }
+        for (name, value) in &self.applied {
+            match value {
+                Some(value) => drop(facts.applied.insert(name.clone(), value.clone())),
+                None => drop(facts.applied.remove(name)),
+            }
+        }
+        facts.foreign.extend(self.foreign.iter().cloned());
+        facts.kubernetes.leftovers.extend(self.leftovers.iter().cloned());
+        for (locks, left_behind) in [(&self.lock, false), (&self.lock_left_behind, true)] {
+            for (step, seconds) in locks {
+                let run = "20260102T030405Z-77 of pinkiepie@bakery".to_owned();
+                facts.lock = Some(LockFact { run, step: step.clone(), since: facts.clock - seconds, left_behind });
+            }
+        }
+        facts.mounts.extend(self.mounts.iter().cloned());
+        if let Some(server) = self.other_cluster.as_ref().or(self.other_control_plane.as_ref()) {
+            facts.kubernetes.control_plane = self.other_control_plane.is_some();
+            facts.kubernetes.node = Some("cherry".to_owned());
+            facts.kubernetes.joined = true;
+            facts.kubernetes.ca = Some(ANOTHER.to_owned());
+            facts.kubernetes.server = Some(server.clone());
+        }
+    }
+}
+
+impl ClusterDeviation {
+    pub(super) fn apply(&self, world: &mut World) {
+        let mut empty = Default::default();
+        let cluster = world.cluster.as_mut().unwrap_or(&mut empty);
+        cluster.version = self.version.clone().unwrap_or_else(|| cluster.version.clone());
+        for (node, labels) in &self.labels {
+            let node = cluster.nodes.get_mut(node).expect("the node is there");
+            for (key, value) in labels {
+                match value {
+                    Some(value) => drop(node.labels.insert(key.clone(), value.clone())),
+                    None => drop(node.labels.remove(key).expect("the label was there")),
+                }
+            }
+        }
+        for (node, taints) in &self.taints {
+            cluster.nodes.get_mut(node).expect("the node is there").taints.clone_from(taints);
+        }
+        for (name, address) in &self.nodes {
+            let node = NodeFact { ready: true, version: cluster.version.clone(), address: address.clone(), ..NodeFact::default() };
+            cluster.nodes.insert(name.clone(), node);
+        }
+        for name in &self.cordoned {
+            cluster.nodes.get_mut(name).expect("the node is there").unschedulable = true;
+        }
+        cluster.nodes.retain(|name, _| !self.nodes_deleted.contains(name));
+        for (name, address) in &self.members {
+            let peer = format!("https://{address}:2380");
+            let member = MemberFact { name: name.clone(), learner: false, peer, healthy: false };
+            cluster.members.insert(format!("id-of-{name}"), member);
+        }
+        for member in cluster.members.values_mut() {
+            member.learner |= self.learners.contains(&member.name);
+        }
+        cluster.members.retain(|_, member| !self.members_deleted.contains(&member.name));
+        for (name, value) in &self.record {
+            match value {
+                Some(value) => drop(cluster.record.insert(name.clone(), value.clone())),
+                None => drop(cluster.record.remove(name)),
+            }
+        }
+    }
+}

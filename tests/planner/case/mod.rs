@@ -1,0 +1,247 @@
+//! Cases as data: what a file `tests/plan/NAME.yaml` says, and the world that it means.
+
+mod deviation;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use deviation::{ANOTHER, ClusterDeviation, MachineDeviation};
+use hostler_core::digest::sha256;
+use hostler_core::facts::Snapshot;
+use hostler_core::facts::{ClusterFacts, Facts, NodeFact, Observation};
+use hostler_core::inventory::{Inventory, MachineName, parse};
+use hostler_core::manifest::{Component, Manifest};
+use hostler_core::plan::{Goal, plan_for};
+use serde::Deserialize;
+use serde_yaml::Value;
+
+use crate::world::World;
+
+/// One case, as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Case {
+    /// A verb and its words; `up` if nothing is said.
+    #[serde(default)]
+    goal: Option<String>,
+    /// An inventory, or the name of one in tests/plan/inventories.
+    pub inventory: Value,
+    /// The inventory that the cluster was made by, where it is another.
+    #[serde(default)]
+    was: Option<Value>,
+    /// Machines that are freshly installed and never were in the cluster; `all`: there is no cluster.
+    #[serde(default)]
+    new: Names,
+    /// Machines that can't be reached, and why.
+    #[serde(default)]
+    off: BTreeMap<MachineName, String>,
+    /// The bundle has no image that encodes.
+    #[serde(default)]
+    no_encoder: bool,
+    #[serde(default)]
+    machines: BTreeMap<MachineName, MachineDeviation>,
+    #[serde(default)]
+    cluster: ClusterDeviation,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Names {
+    Word(String),
+    List(BTreeSet<MachineName>),
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        Names::List(BTreeSet::new())
+    }
+}
+
+pub fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn manifest() -> Manifest {
+    serde_json::from_str(include_str!("../../render/manifest.json")).expect("it is a manifest")
+}
+
+pub fn cases_of(place: &str) -> Vec<(String, Case)> {
+    let entries = fs::read_dir(folder(place)).expect("the folder is there");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
+    for path in paths.iter().filter(|path| path.is_file()) {
+        assert!(path.with_extension("yaml").exists(), "{} is of no case any more", path.display());
+    }
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    paths.sort();
+    let case = |path: &PathBuf| {
+        let name = path.file_stem().expect("it has a name").to_string_lossy().into_owned();
+        let text = fs::read_to_string(path).expect("the case can be read");
+        assert!(text.starts_with("# "), "{name}.yaml does not begin with a line that says what it is about");
+        let case = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}.yaml: {error}"));
+        (name, case)
+    };
+    paths.iter().map(case).collect()
+}
+
+pub fn inventory(value: &Value) -> Inventory {
+    let (text, name) = match value {
+        Value::String(name) => {
+            let path = folder(&format!("tests/plan/inventories/{name}.yaml"));
+            (fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())), name.clone())
+        }
+        value => (serde_yaml::to_string(value).expect("it was YAML"), "inventory.yaml".to_owned()),
+    };
+    parse(&text, &name).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// A snapshot of the cluster that the machine `of` began, as [`World`] names its certificate authority.
+fn snapshot(of: &str) -> Snapshot {
+    Snapshot {
+        file: PathBuf::from("home-20260301T120000Z.tar.gz"),
+        archive: PathBuf::from("home-20260301T120000Z.tar.gz"),
+        sha256: "5a".repeat(32),
+        size: 1_234_567,
+        taken: "2026-03-01T12:00:00Z".to_owned(),
+        nodes: ["twilightsparkle", "rainbowdash", "fluttershy"].map(str::to_owned).into(),
+        ca: sha256(of.as_bytes()),
+    }
+}
+
+fn goal(words: &str) -> Goal {
+    let machine = |name: &str| MachineName::new(name).expect("a machine's name");
+    if let Some((words, names)) = words.split_once(" --take-over ") {
+        let machines = names.split(" --take-over ").map(machine).collect();
+        return Goal::TakeOver { machines, goal: Box::new(goal(words)) };
+    }
+    match words.split(' ').collect::<Vec<_>>().as_slice() {
+        ["up"] => Goal::Up,
+        ["add", name] => Goal::Add(machine(name)),
+        ["rebuild", name] => Goal::Rebuild { machine: machine(name), force_after: None },
+        ["rebuild", name, "--force-after", seconds] => Goal::Rebuild { machine: machine(name), force_after: seconds.parse().ok() },
+        ["remove", name] => Goal::Remove { machine: machine(name), dead: false, force_after: None },
+        ["remove", name, "--dead"] => Goal::Remove { machine: machine(name), dead: true, force_after: None },
+        ["rebuild", name, "--new-cluster"] => Goal::NewCluster(machine(name)),
+        ["rebuild", name, "--from", of] => Goal::Restore { machine: machine(name), snapshot: snapshot(of) },
+        ["reset"] => Goal::Reset,
+        _ => panic!("no goal: {words}"),
+    }
+}
+
+/// A machine as Debian's installer leaves it.
+fn blank() -> Facts {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    Facts {
+        os: "debian".to_owned(),
+        os_version: "13".to_owned(),
+        arch: "amd64".to_owned(),
+        hostname: "debian".to_owned(),
+        hostname_at_boot: "debian".to_owned(),
+        cpus: 2,
+        memory: 4 << 20,
+        systemd: true,
+        clock: 1_700_000_000,
+        clock_ahead: Some(0),
+        clock_synchronized: true,
+        nameservers: vec!["192.168.1.1".to_owned()],
+        programs: ["ip", "iptables", "nft", "mount", "modprobe"].iter().map(|word| (*word).to_owned()).collect(),
+        sysctls: BTreeMap::from([("net.ipv4.ip_forward".to_owned(), "0".to_owned())]),
+        swap: words(&["/dev/sda2"]),
+        swap_at_boot: words(&["/etc/fstab: /dev/sda2"]),
+        ..Facts::default()
+    }
+}
+
+/// The cluster that `up` makes of fresh machines.
+fn made(inventory: &Inventory, without: &BTreeSet<MachineName>) -> World {
+    let mut inventory = inventory.clone();
+    inventory.machines.retain(|name, _| !without.contains(name));
+    let mut world = World { machines: inventory.machines.keys().map(|name| (name.clone(), blank())).collect(), ..World::default() };
+    for _ in 0..3 {
+        let plan = plan_for(&Goal::Up, &inventory, &manifest(), &world.seen()).expect("templates fit");
+        assert_eq!(plan.refusals, [], "nothing is refused on fresh machines");
+        for step in &plan.steps {
+            world.apply(step).unwrap_or_else(|what| panic!("{what}"));
+        }
+    }
+    world
+}
+
+impl Case {
+    /// What there is, before what no machine can be asked for.
+    pub fn world(&self) -> World {
+        let inventory_now = inventory(&self.inventory);
+        let was = self.was.as_ref().map_or_else(|| inventory_now.clone(), inventory);
+        let new = match &self.new {
+            Names::List(names) => names.clone(),
+            Names::Word(word) if word == "all" => inventory_now.machines.keys().cloned().collect(),
+            Names::Word(word) => panic!("new: {word}"),
+        };
+        let mut world = if matches!(self.new, Names::Word(_)) { World::default() } else { made(&was, &new) };
+        for name in &new {
+            world.machines.insert(name.clone(), blank());
+        }
+        world.off.clone_from(&self.off);
+        for (name, deviation) in &self.machines {
+            deviation.apply(world.machines.get_mut(name).unwrap_or_else(|| panic!("there is no machine {name}")));
+        }
+        self.cluster.apply(&mut world);
+        world
+    }
+
+    pub fn manifest(&self) -> Manifest {
+        let mut manifest = manifest();
+        manifest.images.retain(|image| !self.no_encoder || image.component != Component::Encoder);
+        manifest
+    }
+
+    pub fn goal(&self) -> Goal {
+        goal(self.goal.as_deref().unwrap_or("up"))
+    }
+
+    /// What is seen by those who want `goal`: the world, and what can be wrong in a cluster though its machines are well.
+    pub fn seen(&self, world: &World, goal: &Goal) -> BTreeMap<MachineName, Observation> {
+        let mut seen = world.seen();
+        let asked = goal.asks(&inventory(&self.inventory));
+        seen.retain(|name, _| asked.contains(name));
+        for (name, observation) in &mut seen {
+            let Observation::Facts(facts) = observation else { continue };
+            if self.machines.get(name).is_some_and(|deviation| deviation.api_down) {
+                facts.cluster = None;
+                facts.api_down = Some("connection refused".to_owned());
+            }
+            if let Some(server) = self.machines.get(name).and_then(|deviation| deviation.other_control_plane.as_ref())
+                && facts.kubernetes.ca.as_deref() == Some(ANOTHER)
+            {
+                let endpoint = server.trim_start_matches("https://").to_owned();
+                facts.cluster = Some(ClusterFacts { endpoint, version: "1.30.0".to_owned(), ..ClusterFacts::default() });
+                facts.api_down = None;
+                continue;
+            }
+            let Some(cluster) = &mut facts.cluster else { continue };
+            for name in &self.cluster.not_ready {
+                let node = cluster.nodes.get_mut(name).expect("the node is there");
+                node.ready = false;
+                node.message = "container runtime is down".to_owned();
+            }
+            for member in cluster.members.values_mut().filter(|member| self.cluster.unhealthy.contains(&member.name)) {
+                member.healthy = false;
+            }
+        }
+        seen
+    }
+
+    /// What happens between a look and the first step.
+    pub fn meanwhile(&self, world: &mut World) {
+        let Some(cluster) = &mut world.cluster else { return };
+        for name in &self.cluster.registered_late {
+            cluster.nodes.insert(name.clone(), NodeFact { version: cluster.version.clone(), ..NodeFact::default() });
+        }
+    }
+
+    /// Whether carrying the plan out can be followed through without machines.
+    pub fn can_be_followed(&self) -> bool {
+        let ClusterDeviation { not_ready, unhealthy, .. } = &self.cluster;
+        not_ready.is_empty() && unhealthy.is_empty() && !self.machines.values().any(|deviation| deviation.api_down)
+    }
+}

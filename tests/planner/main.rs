@@ -1,0 +1,8 @@
+//! The planner: plans as data, and what becomes of every plan in a world of machines that is simulated.
+
+mod add;
+mod case;
+mod cases;
+mod needs;
+mod simulation;
+mod world;

@@ -1,0 +1,106 @@
+//! What a step waits for in vain: itself; needs that others imply, and needs across machines for which nobody gave a reason, which make no plan
+//! wrong, but may make it slow.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hostler_core::action::{Action, Input};
+use hostler_core::plan::{Plan, Step};
+use hostler_core::step::StepId;
+
+/// What a step may wait for on another machine though it uses no output of it: what is waited for, what waits, both as STAGE/NAME, and why.
+/// Names may be several; `*` is any.
+const ACROSS: &[(&str, &str, &str)] = &[
+    ("leave/*", "*/*", "what leaves has left, here and in the cluster, before anything begins anew"),
+    ("control-planes/join", "control-planes/join", "etcd takes one learner at a time"),
+    ("control-planes/join", "workers/join", "they join by the cluster's name, which may lead to a control plane that joins"),
+    ("control-planes/join", "prepare/hosts", "the cluster's name leads to a control plane once that is in"),
+    ("*/swap|programs|containerd|kubelet-unit", "*/join", "the control plane by which they join has to run"),
+    ("control-planes/cluster-config|kubelet-config|kube-proxy-config", "*/join", "they take their configuration from the cluster"),
+    ("control-planes/cluster-config", "control-planes/control-plane", "static pods are made from what the cluster has"),
+    ("control-planes/kubelet-config", "workers/kubelet", "kubelet's configuration is what the cluster has"),
+    ("*/join", "labels/labels", "a node is there once its machine has joined"),
+    ("*/join", "workers/token-gone", "the token is of use until the last has joined"),
+    ("*/*", "workload/*", "any machine may have to run its pods"),
+    ("*/join|images-control-plane|images-node|images-pods", "verify/*", "pods run there, those of the probe as well"),
+    ("*/clock|containerd|control-plane|hostname|hosts|hosts-own", "verify/*", "what changes may harm what runs"),
+    ("*/kubelet|kubelet-unit|modules|packages|programs|snapshots|swap|sysctls|vip", "verify/*", "what changes may harm what runs"),
+];
+
+/// All of it.
+pub fn needless(plan: &Plan) -> Vec<String> {
+    let steps = by_id(plan);
+    let circles = plan.steps.iter().filter(|step| reaches(&steps, &step.id, &step.id));
+    circles.map(|step| format!("{} waits for itself", step.id)).chain(implied(plan)).chain(unreasoned(plan)).collect()
+}
+
+/// Needs that others imply: whatever a step needs, and what that needs, is done before.
+fn implied(plan: &Plan) -> Vec<String> {
+    let steps = by_id(plan);
+    let mut found = Vec::new();
+    for step in &plan.steps {
+        for need in &step.needs {
+            if let Some(other) = step.needs.iter().find(|other| *other != need && reaches(&steps, other, need)) {
+                found.push(format!("{} needs {need}, which {other} implies", step.id));
+            }
+        }
+    }
+    found
+}
+
+/// Needs across machines that no reason is known for.
+fn unreasoned(plan: &Plan) -> Vec<String> {
+    let steps = by_id(plan);
+    let joins: BTreeSet<&str> =
+        plan.steps.iter().filter(|step| ["init", "join"].contains(&name(step))).map(|step| step.machine.as_str()).collect();
+    // Pods of one machine at a time have what they depend on restarted.
+    let restarts = |step: &Step| match &step.action {
+        Action::RenewKubelet { .. } | Action::RenewControlPlane { .. } => true,
+        Action::ConfigureUnit { restart, .. } => *restart && !joins.contains(step.machine.as_str()),
+        _ => false,
+    };
+    let mut found = Vec::new();
+    for step in &plan.steps {
+        for need in step.needs.iter().filter_map(|need| steps.get(need)).filter(|need| need.machine != step.machine) {
+            let used = step.action.inputs().iter().any(|input| matches!(input, Input::Output { step, .. } if *step == need.id));
+            let listed = ACROSS.iter().any(|(waited, waits, _)| is(need, waited) && is(step, waits));
+            if !(used || listed || restarts(need) && restarts(step)) {
+                found.push(format!("{} needs {}: two machines, and no reason is known", step.id, need.id));
+            }
+        }
+    }
+    found
+}
+
+/// Whether `from` needs `to`, directly or not.
+pub fn reaches(steps: &BTreeMap<&StepId, &Step>, from: &StepId, to: &StepId) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![from];
+    while let Some(id) = next.pop() {
+        for need in steps.get(id).map(|step| &step.needs).into_iter().flatten() {
+            if need == to {
+                return true;
+            }
+            if seen.insert(need) {
+                next.push(need);
+            }
+        }
+    }
+    false
+}
+
+pub fn by_id(plan: &Plan) -> BTreeMap<&StepId, &Step> {
+    plan.steps.iter().map(|step| (&step.id, step)).collect()
+}
+
+/// A step's id without its machine.
+fn name(step: &Step) -> &str {
+    step.id.as_str().split_once('/').map_or("", |(_, name)| name)
+}
+
+/// Whether `step` is one of `pattern`: STAGE/NAME.
+fn is(step: &Step, pattern: &str) -> bool {
+    let stage = serde_json::to_value(step.stage).expect("plain data");
+    let (stages, names) = pattern.split_once('/').expect("STAGE/NAME");
+    let fits = |pattern: &str, is: &str| pattern.split('|').any(|one| one == "*" || one == is);
+    fits(stages, stage.as_str().unwrap_or_default()) && fits(names, name(step))
+}

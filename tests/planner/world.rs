@@ -1,0 +1,454 @@
+//! What an action takes for granted, and what it changes in the facts: enough of machines and a cluster to see, without any, where plans lead.
+
+use std::collections::BTreeMap;
+
+use hostler_core::action::script::of_machine;
+use hostler_core::action::{Action, File};
+use hostler_core::digest::sha256;
+use hostler_core::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact};
+use hostler_core::inventory::{MachineName, Taint};
+use hostler_core::plan::Step;
+use hostler_core::plan::goal::wiped;
+use hostler_core::plan::planner::{INIT_BEGUN, JOIN_BEGUN, PROGRAMS_BEGUN, RESTORE_BEGUN, WIPE_BEGUN};
+use hostler_core::plan::wanted::{self, peer};
+use serde_yaml::Value;
+
+const CONTAINERD: &str = "containerd.service";
+const KUBELET: &str = "kubelet.service";
+
+/// Machines, and the cluster that some of them make.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct World {
+    /// `cluster` in these facts is not looked at: see [`World::seen`].
+    pub machines: BTreeMap<MachineName, Facts>,
+    /// What etcd holds. Whether a node is Ready and a member healthy follows from its machine.
+    pub cluster: Option<ClusterFacts>,
+    /// Machines that can't be reached, and why. They do no work for the cluster.
+    pub off: BTreeMap<MachineName, String>,
+}
+
+impl World {
+    /// What a look at every machine would tell.
+    pub fn seen(&self) -> BTreeMap<MachineName, Observation> {
+        self.machines
+            .iter()
+            .map(|(name, facts)| {
+                if let Some(why) = self.off.get(name) {
+                    return (name.clone(), Observation::Unreachable(why.clone()));
+                }
+                let mut facts = facts.clone();
+                if !runs(&facts, CONTAINERD) {
+                    facts.images.clear();
+                }
+                facts.cluster = if self.serves(name) { self.cluster() } else { None };
+                facts.api_down =
+                    (facts.kubernetes.control_plane && facts.cluster.is_none()).then(|| "connection refused on 127.0.0.1:6443".to_owned());
+                (name.clone(), Observation::Facts(Box::new(facts)))
+            })
+            .collect()
+    }
+
+    /// The cluster as its API server would tell it now.
+    fn cluster(&self) -> Option<ClusterFacts> {
+        let mut cluster = self.cluster.clone()?;
+        let network = cluster.record.contains_key("flannel") || cluster.record.get("cni").is_some_and(|cni| cni == "none");
+        for (name, node) in &mut cluster.nodes {
+            node.ready = network && self.works(name);
+            node.message = if node.ready { String::new() } else { "kubelet does not say".to_owned() };
+        }
+        for member in cluster.members.values_mut() {
+            member.healthy = self.works(&member.name);
+        }
+        Some(cluster)
+    }
+
+    /// Whether the machine's kubelet and containerd do their part in the cluster.
+    fn works(&self, name: &str) -> bool {
+        let known = self.machines.get(name).filter(|_| !self.off.contains_key(name));
+        known.is_some_and(|facts| facts.kubernetes.joined && runs(facts, CONTAINERD) && runs(facts, KUBELET))
+    }
+
+    /// Whether the machine's API server answers: etcd needs more than half of its voters.
+    fn serves(&self, name: &MachineName) -> bool {
+        let Some(cluster) = &self.cluster else { return false };
+        let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
+        let healthy = voters.iter().filter(|member| self.works(&member.name)).count();
+        let control_plane = self.machines.get(name).is_some_and(|facts| facts.kubernetes.control_plane);
+        control_plane && self.works(name.as_str()) && healthy > voters.len() / 2
+    }
+
+    /// Whether an API server answers where `hosts`, lines of /etc/hosts, leads to. A name that they don't have is resolved elsewhere, and
+    /// an address that is no machine's is a VIP.
+    fn answers(&self, hosts: &[String], documents: &Documents) -> bool {
+        let endpoint = documents.endpoint();
+        let host = endpoint.rsplit_once(':').map_or("", |(host, _)| host);
+        let address =
+            |name: &str| hosts.iter().filter_map(|line| line.split_once(' ')).find(|(_, known)| *known == name).map(|(address, _)| address);
+        let Some(address_of_host) = address(host) else { return true };
+        if address(&documents.node()) == Some(address_of_host) {
+            return false;
+        }
+        let nodes = self.cluster.iter().flat_map(|cluster| &cluster.nodes);
+        let mut there = nodes.filter(|(_, node)| node.address == address_of_host).filter_map(|(name, _)| MachineName::new(name));
+        there.next().is_none_or(|name| self.serves(&name))
+    }
+
+    /// Carries out a step, whole.
+    ///
+    /// # Errors
+    /// What would make its script fail: something it takes for granted is not there.
+    pub fn apply(&mut self, step: &Step) -> Result<(), String> {
+        let name = &step.machine;
+        let check = |fine: bool, what: &str| if fine { Ok(()) } else { Err(format!("{}: {what}", step.id)) };
+        check(!self.off.contains_key(name), "the machine can't be reached")?;
+        let serves = self.serves(name);
+        let before = self.machines.get(name).cloned().unwrap_or_default();
+        let facts = self.machines.entry(name.clone()).or_default();
+        match &step.action {
+            Action::InstallPackages { packages } => {
+                let brought = wanted::PACKAGES
+                    .iter()
+                    .chain(wanted::VIP_PACKAGES)
+                    .chain(wanted::NFS_PACKAGES)
+                    .filter(|(_, package)| packages.iter().any(|wanted| wanted == package));
+                facts.programs.extend(brought.map(|(program, _)| (*program).to_owned()));
+            }
+            Action::SwapOff { .. } => {
+                facts.swap.clear();
+                facts.swap_at_boot.clear();
+            }
+            Action::LoadModules { modules, file } => {
+                facts.modules.extend(modules.iter().cloned());
+                // The kernel's default, once there are the keys.
+                for (key, _) in wanted::SYSCTLS.iter().filter(|(key, _)| key.contains(".bridge.")) {
+                    facts.sysctls.entry((*key).to_owned()).or_insert_with(|| "1".to_owned());
+                }
+                write(facts, file);
+            }
+            Action::SetSysctls { file } => {
+                write(facts, file);
+                for (key, value) in wanted::SYSCTLS {
+                    facts.sysctls.entry((*key).to_owned()).and_modify(|now| *now = (*value).to_owned());
+                }
+            }
+            Action::SetHostname { name } => {
+                facts.hostname.clone_from(name);
+                facts.hostname_at_boot.clone_from(name);
+            }
+            Action::WriteHosts { lines } => facts.hosts.clone_from(lines),
+            Action::SynchronizeClock => facts.clock_synchronized = true,
+            Action::InstallPrograms { set, programs, .. } => {
+                facts.files.retain(|path, _| !path.starts_with(wanted::CURRENT));
+                for program in programs {
+                    let fact = FileFact { sha256: program.sha256.clone(), mode: "755".to_owned(), owner: "root:root".to_owned() };
+                    facts.files.insert(format!("{}/{}", wanted::CURRENT, program.path), fact);
+                }
+                facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
+                facts.applied.remove(PROGRAMS_BEGUN);
+            }
+            Action::ConfigureUnit { unit, files, stale, restart } => {
+                check(
+                    unit == wanted::VIP_UNIT || unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT),
+                    "there are no programs yet",
+                )?;
+                check(unit != KUBELET || !restart || facts.swap.is_empty(), "kubelet ends while swap is on")?;
+                check(unit != CONTAINERD || facts.modules.contains("overlay"), "there is no overlay file system yet")?;
+                files.iter().for_each(|file| write(facts, file));
+                facts.files.retain(|path, _| !stale.contains(path));
+                facts.applied.remove(&mark(unit));
+                let unit = facts.units.entry(unit.clone()).or_default();
+                *unit = UnitFact { active: unit.active || *restart, enabled: true, needs_reload: false };
+            }
+            Action::StartUnit { unit } => {
+                check(unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
+                check(unit != KUBELET || !facts.kubernetes.joined || facts.swap.is_empty(), "kubelet ends while swap is on")?;
+                // Before kubeadm's turn kubelet ends at once; it has nothing to do.
+                let active = unit != KUBELET || facts.kubernetes.joined;
+                facts.units.insert(unit.clone(), UnitFact { active, enabled: true, needs_reload: false });
+            }
+            Action::DropUnit { unit, files } => {
+                facts.units.remove(unit);
+                facts.files.retain(|path, _| !files.contains(path));
+            }
+            Action::ImportImages { images } => {
+                check(runs(facts, CONTAINERD), "containerd does not run")?;
+                let found = images.iter().map(|image| (image.reference.clone(), ImageFact { digest: image.digest.clone(), pinned: true }));
+                facts.images.extend(found);
+            }
+            Action::Init { config, again, record, .. } => {
+                check(!before.kubernetes.joined || *again, "it is in a cluster already")?;
+                let documents = Documents::read(config);
+                self.enter(name, &documents, *again, record).map_err(|what| format!("{}: {what}", step.id))?;
+                let configuration = documents.of("ClusterConfiguration");
+                let mut cluster = ClusterFacts {
+                    version: text(configuration, &["kubernetesVersion"]).trim_start_matches('v').to_owned(),
+                    record: record.clone(),
+                    pod_subnet: text(configuration, &["networking", "podSubnet"]),
+                    service_subnet: text(configuration, &["networking", "serviceSubnet"]),
+                    endpoint: text(configuration, &["controlPlaneEndpoint"]),
+                    cluster_name: text(configuration, &["clusterName"]),
+                    ..ClusterFacts::default()
+                };
+                documents.register(&mut cluster, "InitConfiguration", true);
+                self.cluster = Some(cluster);
+            }
+            Action::Restore { snapshot, config, record, .. } => {
+                check(!before.kubernetes.joined, "it is in a cluster already")?;
+                let documents = Documents::read(config);
+                self.enter(name, &documents, false, record).map_err(|what| format!("{}: {what}", step.id))?;
+                self.machines.entry(name.clone()).or_default().kubernetes.ca = Some(snapshot.ca.clone());
+                // What is still known of the cluster is what the snapshot holds.
+                let cluster = self.cluster.get_or_insert_default();
+                cluster.members.clear();
+                cluster.record.extend(record.clone());
+                documents.register(cluster, "InitConfiguration", true);
+                let version = cluster.version.clone();
+                let known = |node: &String| (node.clone(), NodeFact { version: version.clone(), ..NodeFact::default() });
+                for (node, fact) in snapshot.nodes.iter().map(known) {
+                    cluster.nodes.entry(node).or_insert(fact);
+                }
+            }
+            Action::Join { config, again, record, pki, .. } => {
+                check(!before.kubernetes.joined || *again, "it is in a cluster already")?;
+                check(self.machines.keys().any(|other| self.serves(other)), "no API server answers")?;
+                let documents = Documents::read(config);
+                let known = self.cluster.as_ref().is_some_and(|cluster| cluster.nodes.contains_key(&documents.node()));
+                check(!known || *again, "the cluster has a node of its name already")?;
+                check(self.answers(&before.hosts, &documents), "the cluster's name leads to no API server that answers")?;
+                self.enter(name, &documents, *again, record).map_err(|what| format!("{}: {what}", step.id))?;
+                if let Some(cluster) = &mut self.cluster {
+                    documents.register(cluster, "JoinConfiguration", pki.is_some());
+                }
+            }
+            Action::RenewKubelet { sha256: sum } => {
+                check(self.machines.keys().any(|other| self.serves(other)), "no API server answers")?;
+                let facts = self.machines.entry(name.clone()).or_default();
+                check(facts.swap.is_empty() && runs(facts, CONTAINERD), "kubelet ends while swap is on or containerd does not run")?;
+                facts.applied.insert("kubelet".to_owned(), sum.clone());
+                kubelet_config(facts, sum);
+                facts.units.entry(KUBELET.to_owned()).or_default().active = true;
+            }
+            Action::Wipe { .. } => {
+                facts.kubernetes = Default::default();
+                facts.applied.clear();
+                facts.files.retain(|path, _| !wiped(path));
+                facts.units.remove(wanted::VIP_UNIT);
+                facts.units.entry(KUBELET.to_owned()).or_default().active = false;
+                wanted::leave_ports(facts);
+                if !self.machines.values().any(|facts| facts.kubernetes.control_plane) {
+                    self.cluster = None;
+                }
+            }
+            action => {
+                check(serves, "the API server does not answer")?;
+                let renewed = match action {
+                    Action::RenewControlPlane { sha256, .. } => Some(sha256),
+                    _ => None,
+                };
+                facts.applied.extend(renewed.map(|sum| ("cluster".to_owned(), sum.clone())));
+                let told = self.cluster().unwrap_or_default();
+                if let Some(cluster) = &mut self.cluster {
+                    through_the_cluster(action, cluster, &told).map_err(|what| format!("{}: {what}", step.id))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out a step that is cut before its end: what it leaves where that is not nothing.
+    pub fn cut(&mut self, step: &Step) {
+        let Some(facts) = self.machines.get_mut(&step.machine) else { return };
+        match &step.action {
+            Action::Init { .. } | Action::Restore { .. } | Action::Join { .. } => {
+                let mark = match step.action {
+                    Action::Init { .. } => INIT_BEGUN,
+                    Action::Restore { .. } => RESTORE_BEGUN,
+                    _ => JOIN_BEGUN,
+                };
+                facts.applied.insert(mark.to_owned(), "cut".to_owned());
+                facts.kubernetes.leftovers = vec!["/etc/kubernetes/pki".to_owned()];
+            }
+            Action::ImportImages { images } => {
+                facts.images.extend(images.iter().take(1).map(|image| {
+                    let fact = ImageFact { digest: image.digest.clone(), pinned: false };
+                    (image.reference.clone(), fact)
+                }));
+            }
+            Action::LoadModules { file, .. } | Action::SetSysctls { file } => write(facts, file),
+            Action::ConfigureUnit { unit, files, .. } => {
+                files.iter().for_each(|file| write(facts, file));
+                facts.applied.insert(mark(unit), "cut".to_owned());
+            }
+            Action::InstallPrograms { set, .. } => {
+                facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
+                facts.applied.insert(PROGRAMS_BEGUN.to_owned(), "cut".to_owned());
+            }
+            Action::Wipe { .. } => {
+                facts.kubernetes = Default::default();
+                facts.kubernetes.leftovers = vec!["/var/lib/kubelet/pki".to_owned()];
+                facts.applied.insert(WIPE_BEGUN.to_owned(), "cut".to_owned());
+                facts.units.entry(KUBELET.to_owned()).or_default().active = false;
+            }
+            _ => {}
+        }
+    }
+
+    /// What `kubeadm init` and `join` ask of their machine, and what they make of it.
+    fn enter(&mut self, name: &MachineName, documents: &Documents, again: bool, record: &BTreeMap<String, String>) -> Result<(), String> {
+        let ca = self.machines.values().find(|facts| facts.kubernetes.control_plane).and_then(|facts| facts.kubernetes.ca.clone());
+        let facts = self.machines.entry(name.clone()).or_default();
+        let missing = [
+            (facts.swap.is_empty() || documents.tolerate_swap(), "swap is on"),
+            (facts.hostname == name.as_str(), "its host name is another"),
+            (!facts.hosts.is_empty(), "it does not know the cluster's name"),
+            (facts.sysctls.get("net.ipv4.ip_forward").is_some_and(|value| value == "1"), "it does not forward packets"),
+            (runs(facts, CONTAINERD), "containerd does not run"),
+            (facts.units.get(KUBELET).is_some_and(|unit| unit.enabled), "there is no unit for kubelet"),
+            (facts.kubernetes.leftovers.is_empty() || again, "something of an earlier cluster is there"),
+        ];
+        if let Some((_, what)) = missing.iter().find(|(fine, _)| !fine) {
+            return Err((*what).to_owned());
+        }
+        let control_plane = documents.control_plane();
+        facts.kubernetes.joined = true;
+        facts.kubernetes.control_plane = control_plane;
+        facts.kubernetes.leftovers.clear();
+        facts.kubernetes.node = Some(name.to_string());
+        facts.kubernetes.server = Some(format!("https://{}", documents.endpoint()));
+        facts.kubernetes.ca = ca.or_else(|| Some(sha256(name.as_str().as_bytes())));
+        facts.applied.remove(INIT_BEGUN);
+        facts.applied.remove(JOIN_BEGUN);
+        facts.applied.extend(of_machine(record).map(|(name, sum)| (name.clone(), sum.clone())));
+        kubelet_config(facts, record.get("kubelet").map_or("", String::as_str));
+        facts.units.entry(KUBELET.to_owned()).or_default().active = true;
+        facts.ports.extend(wanted::ports(control_plane).iter().map(|(port, who)| (*port, (*who).to_owned())));
+        Ok(())
+    }
+}
+
+/// What goes through an API server. `told`: the cluster with what follows from its machines.
+fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -> Result<(), String> {
+    match action {
+        Action::Apply { name, sha256, .. } => drop(cluster.record.insert(name.clone(), sha256.clone())),
+        Action::InstallWorkload { record, .. } => cluster.record.extend(record.clone()),
+        Action::KeepMediaServerToken { sha256, .. } => drop(cluster.record.insert("transcode-token".to_owned(), sha256.clone())),
+        Action::RemoveWorkload => cluster.record.retain(|name, _| !name.starts_with("transcode")),
+        Action::UploadConfig { document, sha256, .. } => drop(cluster.record.insert(document.record().to_owned(), sha256.clone())),
+        Action::RecordVerified { sha256 } => drop(cluster.record.insert("verified".to_owned(), sha256.clone())),
+        Action::Label { node, labels, taints, remove_taints, record } => {
+            let found = cluster.nodes.get_mut(node).ok_or_else(|| format!("there is no node {node}"))?;
+            for (key, value) in labels {
+                match value {
+                    Some(value) => drop(found.labels.insert(key.clone(), value.clone())),
+                    None => drop(found.labels.remove(key)),
+                }
+            }
+            found.taints.retain(|taint| !remove_taints.contains(taint) && !taints.contains(taint));
+            found.taints.extend(taints.iter().cloned());
+            cluster.record.insert(format!("node.{node}"), record.clone());
+        }
+        Action::Uncordon { node } | Action::Drain { node, .. } => {
+            if let Some(node) = cluster.nodes.get_mut(node) {
+                node.unschedulable = matches!(action, Action::Drain { .. });
+            }
+        }
+        Action::RemoveMember { address, .. } => cluster.members.retain(|_, member| member.peer != peer(address)),
+        Action::DeleteNode { node } => {
+            cluster.nodes.remove(node);
+            cluster.record.remove(&format!("node.{node}"));
+        }
+        Action::Probe { nodes, .. } => {
+            if let Some(node) = nodes.iter().find(|node| !told.nodes.get(*node).is_some_and(|node| node.ready)) {
+                return Err(format!("node {node} is not Ready"));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What kubeadm reads, read.
+struct Documents(Vec<Value>);
+
+impl Documents {
+    fn read(config: &str) -> Documents {
+        Documents(config.split("---\n").filter_map(|text| serde_yaml::from_str(text).ok()).collect())
+    }
+
+    fn of(&self, kind: &str) -> &Value {
+        self.0.iter().find(|document| document.get("kind").and_then(Value::as_str) == Some(kind)).unwrap_or(&Value::Null)
+    }
+
+    fn control_plane(&self) -> bool {
+        !self.of("InitConfiguration").is_null() || self.of("JoinConfiguration").get("controlPlane").is_some()
+    }
+
+    /// The name of the machine that begins or joins.
+    fn node(&self) -> String {
+        let name = |kind| text(self.of(kind), &["nodeRegistration", "name"]);
+        name("InitConfiguration") + &name("JoinConfiguration")
+    }
+
+    fn endpoint(&self) -> String {
+        let begins = text(self.of("ClusterConfiguration"), &["controlPlaneEndpoint"]);
+        begins + &text(self.of("JoinConfiguration"), &["discovery", "bootstrapToken", "apiServerEndpoint"])
+    }
+
+    /// A joining machine takes KubeletConfiguration from the cluster.
+    fn tolerate_swap(&self) -> bool {
+        let kubelet = self.of("KubeletConfiguration");
+        kubelet.is_null() || kubelet.get("failSwapOn") == Some(&Value::Bool(false))
+    }
+
+    /// The node and, on a control plane, the member of etcd that a machine becomes.
+    fn register(&self, cluster: &mut ClusterFacts, kind: &str, control_plane: bool) {
+        let document = self.of(kind);
+        let name = text(document, &["nodeRegistration", "name"]);
+        let taints: Vec<Taint> = document
+            .get("nodeRegistration")
+            .and_then(|registration| registration.get("taints"))
+            .and_then(|taints| serde_yaml::from_value(taints.clone()).ok())
+            .unwrap_or_default();
+        let arguments = document.get("nodeRegistration").and_then(|registration| registration.get("kubeletExtraArgs"));
+        let address = arguments
+            .and_then(Value::as_sequence)
+            .and_then(|arguments| arguments.iter().find(|argument| text(argument, &["name"]) == "node-ip"))
+            .map(|argument| text(argument, &["value"]))
+            .unwrap_or_default();
+        if control_plane {
+            let member = MemberFact { name: name.clone(), learner: false, peer: peer(&address), healthy: true };
+            cluster.members.retain(|_, known| known.peer != member.peer);
+            cluster.members.insert(sha256(name.as_bytes())[..16].to_owned(), member);
+        }
+        let version = cluster.version.clone();
+        cluster.nodes.insert(name, NodeFact { version, address, taints, ..NodeFact::default() });
+    }
+}
+
+/// The text at `path`; empty where there is none.
+fn text(value: &Value, path: &[&str]) -> String {
+    let found = path.iter().try_fold(value, |value, key| value.get(key));
+    found.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn runs(facts: &Facts, unit: &str) -> bool {
+    facts.units.get(unit).is_some_and(|unit| unit.active)
+}
+
+/// What stands on record while the unit's configuration is changed.
+fn mark(unit: &str) -> String {
+    format!("{}-begun", unit.trim_end_matches(".service"))
+}
+
+fn write(facts: &mut Facts, file: &File) {
+    let fact = FileFact { sha256: sha256(file.content.as_bytes()), mode: file.mode.clone(), owner: "root:root".to_owned() };
+    facts.files.insert(file.path.clone(), fact);
+}
+
+/// kubeadm writes KubeletConfiguration with its defaults: a sum of its own, put on record.
+fn kubelet_config(facts: &mut Facts, sum: &str) {
+    let sum = sha256(sum.as_bytes());
+    facts.applied.insert("kubelet-file".to_owned(), sum.clone());
+    let fact = FileFact { sha256: sum, mode: "644".to_owned(), owner: "root:root".to_owned() };
+    facts.files.insert(wanted::KUBELET_CONFIG.to_owned(), fact);
+}
