@@ -1,35 +1,105 @@
 //! The inventory's file: read once a run, and written again where a verb changes it.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::inventory::{self, Inventory, NamedFile, Unread};
+use hostler_core::inventory::{self, Inventory, MachineName, NamedFile, Unread, edit};
 use nix::fcntl::OFlag;
 
-/// Reads the inventory in `path`.
-///
-/// # Errors
-/// A [`Failure`] with [`ExitStatus::Usage`]: the file can't be read, or something in it is wrong.
-pub fn load(path: &Path) -> Result<Inventory> {
-    let name = path.display().to_string();
-    let bytes = regular_file(path, inventory::MOST_BYTES).map_err(|error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::NotFound => "`hostler init` writes an inventory; `--inventory FILE` names another",
-            std::io::ErrorKind::IsADirectory => "name the file in it: `--inventory FILE`",
-            _ => "`--inventory FILE` names another",
-        };
-        Failure::new(ExitStatus::Usage, format!("can't read the inventory {name}: {error}"), hint)
-    })?;
-    let beside = path.parent().unwrap_or(Path::new(""));
-    let parsed = match String::from_utf8(bytes) {
-        Ok(text) => inventory::parse_with(&text, &name, Some(&|file, most| named_file(beside, file, most))),
-        Err(error) => Err(inventory::not_utf8(error.as_bytes(), error.utf8_error().valid_up_to(), &name)),
-    };
+/// An inventory with the text that it was read from. A verb loads it once and passes it on: what is in the file later is of the next run.
+#[derive(Debug, Clone)]
+pub struct InventoryFile {
+    pub path: PathBuf,
+    pub text: String,
+    pub inventory: Inventory,
+}
+
+impl InventoryFile {
+    /// Reads the inventory in `path`, and the files that it names.
+    ///
+    /// # Errors
+    /// A [`Failure`] with [`ExitStatus::Usage`]: the file can't be read, or something in it is wrong.
+    pub fn load(path: &Path) -> Result<InventoryFile> {
+        let name = path.display().to_string();
+        let bytes = regular_file(path, inventory::MOST_BYTES).map_err(|error| {
+            let hint = match error.kind() {
+                std::io::ErrorKind::NotFound => "`hostler init` writes an inventory; `--inventory FILE` names another",
+                std::io::ErrorKind::IsADirectory => "name the file in it: `--inventory FILE`",
+                _ => "`--inventory FILE` names another",
+            };
+            Failure::new(ExitStatus::Usage, format!("can't read the inventory {name}: {error}"), hint)
+        })?;
+        match String::from_utf8(bytes) {
+            Ok(text) => InventoryFile::of(path, text),
+            Err(error) => Err(wrong(&inventory::not_utf8(error.as_bytes(), error.utf8_error().valid_up_to(), &name))),
+        }
+    }
+
+    fn of(path: &Path, text: String) -> Result<InventoryFile> {
+        let beside = path.parent().unwrap_or(Path::new(""));
+        let read = |file: &Path, most| named_file(beside, file, most);
+        let inventory = inventory::parse_with(&text, &path.display().to_string(), Some(&read)).map_err(|problems| wrong(&problems))?;
+        Ok(InventoryFile { path: path.to_owned(), text, inventory })
+    }
+
+    /// With one more machine, its last; the file is written.
+    ///
+    /// # Errors
+    /// As [`edit::add_machine`]; a file that can't be written.
+    pub fn with_machine(&self, name: &str, address: &str) -> Result<InventoryFile> {
+        InventoryFile::of(&self.path, edit::add_machine(&self.text, name, address)?)?.written()
+    }
+
+    /// Without one of its machines; the file is written.
+    ///
+    /// # Errors
+    /// As [`edit::remove_machine`]; a file that can't be written.
+    pub fn without_machine(&self, name: &MachineName) -> Result<InventoryFile> {
+        InventoryFile::of(&self.path, edit::remove_machine(&self.text, name.as_str())?)?.written()
+    }
+
+    /// With `key`, an OpenSSH public key, in place of the host key that is pinned for `machine`; the file is written. The pinned key stands
+    /// once in the file: its text is replaced, all else stays.
+    ///
+    /// # Errors
+    /// No key is pinned, or it is written in a way that can't be replaced; a file that can't be written.
+    pub fn with_host_key(&self, machine: &MachineName, key: &str) -> Result<InventoryFile> {
+        // Type and key, without the comment.
+        let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        let pinned = |inventory: &Inventory| inventory.machines.get(machine.as_str())?.connection.host_key.clone();
+        let old = pinned(&self.inventory).with_context(|| format!("the inventory pins no host key of {machine}"))?;
+        let after = InventoryFile::of(&self.path, self.text.replacen(&old, &key, 1))?;
+        if pinned(&after.inventory).as_deref() != Some(key.as_str()) {
+            bail!("the host key of {machine} can't be replaced in {}\nhint: write this one there: {key}", self.path.display());
+        }
+        after.written()
+    }
+
+    /// Puts the text in the file's place, whole or not at all.
+    fn written(self) -> Result<InventoryFile> {
+        write(&self.path, &self.text)?;
+        Ok(self)
+    }
+}
+
+fn wrong(problems: &impl std::fmt::Display) -> anyhow::Error {
     let hint = "`hostler schema` prints all that an inventory can say";
-    Ok(parsed.map_err(|wrong| Failure::new(ExitStatus::Usage, wrong.to_string().trim_end(), hint))?)
+    Failure::new(ExitStatus::Usage, problems.to_string().trim_end(), hint).into()
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("{} can't be written to", folder.display()))?;
+    new.write_all(text.as_bytes())?;
+    new.as_file().sync_all()?;
+    if let Ok(old) = std::fs::metadata(file) {
+        new.as_file().set_permissions(old.permissions())?;
+    }
+    new.persist(file).with_context(|| format!("{} can't be replaced", file.display()))?;
+    Ok(())
 }
 
 /// A file that an inventory in the folder `beside` names; a leading `~/` is the user's home.

@@ -4,10 +4,11 @@
 //! [`execute`] does it, telling [`report`] by [`event`]s.
 
 pub mod age;
+pub mod apply;
 pub mod artifact;
 pub mod cli;
-pub mod command;
 pub mod computer;
+pub mod connect;
 pub mod event;
 pub mod execute;
 pub mod interrupt;

@@ -4,8 +4,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use hostler::command::render::rendered;
-use hostler::inventory_file::{load, named_file};
+use hostler::cli::render::rendered;
+use hostler::inventory_file::{InventoryFile, named_file};
 use hostler_core::failure::ExitStatus;
 use hostler_core::inventory::{Inventory, Role, merge, parse, parse_with};
 
@@ -103,7 +103,7 @@ fn every_case_reads_as_its_text_says() {
                     diagnostics.to_string()
                 }
             },
-            Err(_) => load(case).expect_err("no UTF-8").to_string().replace(&case.display().to_string(), name) + "\n",
+            Err(_) => InventoryFile::load(case).expect_err("no UTF-8").to_string().replace(&case.display().to_string(), name) + "\n",
         };
         compare(&case.with_extension("txt"), &text, &mut wrong);
     }
@@ -126,21 +126,21 @@ fn the_examples_are_right_and_without_a_warning() {
     let examples = files("inventory");
     assert_eq!(examples.len(), 3);
     for example in examples {
-        let inventory = load(&example).unwrap_or_else(|error| panic!("{error}"));
+        let inventory = InventoryFile::load(&example).unwrap_or_else(|error| panic!("{error}")).inventory;
         assert_eq!(inventory.warnings, Vec::<String>::new(), "{}", example.display());
     }
-    let ponies = load(&folder("inventory").join("ponies.yaml")).unwrap();
+    let ponies = InventoryFile::load(&folder("inventory").join("ponies.yaml")).unwrap().inventory;
     let names: Vec<&str> = ponies.machines.keys().map(|name| name.as_str()).collect();
     assert_eq!(names, ["twilightsparkle", "rainbowdash", "fluttershy", "applejack", "pinkiepie"]);
     assert_eq!(ponies.machines["twilightsparkle"].address.to_string(), "192.168.1.11");
     assert!(!ponies.machines["twilightsparkle"].keep.is_empty());
-    assert_eq!(load(&folder("inventory").join("three-control-planes.yaml")).unwrap().control_planes().count(), 3);
+    assert_eq!(InventoryFile::load(&folder("inventory").join("three-control-planes.yaml")).unwrap().inventory.control_planes().count(), 3);
 }
 
 #[test]
 fn a_file_that_is_not_there_is_an_inventory_error() {
     for (path, hint) in [(folder("inventory/none.yaml"), "hostler init"), (folder("inventory"), "name the file")] {
-        let error = load(&path).unwrap_err();
+        let error = InventoryFile::load(&path).unwrap_err();
         assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
         assert!(error.to_string().contains(hint), "{error}");
     }
@@ -154,7 +154,7 @@ fn what_is_no_regular_file_is_refused_at_once() {
     // Nobody ever writes into the pipe: whoever waits for it waits for good.
     for path in [&pipe, Path::new("/dev/zero")] {
         let (path, (done, is_done)) = (path.to_owned(), std::sync::mpsc::channel());
-        std::thread::spawn(move || done.send(load(&path).unwrap_err()));
+        std::thread::spawn(move || done.send(InventoryFile::load(&path).unwrap_err()));
         let error = is_done.recv_timeout(std::time::Duration::from_secs(10)).expect("it is refused without being read");
         assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
         assert!(error.to_string().contains("no regular file"), "{error}");
@@ -167,7 +167,7 @@ fn a_file_that_is_too_long_is_not_read_to_its_end() {
     let path = folder.path().join("inventory.yaml");
     // A terabyte without a block on the disk.
     std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
-    let error = load(&path).unwrap_err().to_string();
+    let error = InventoryFile::load(&path).unwrap_err().to_string();
     assert!(error.contains("at most 1048576 bytes"), "{error}");
 }
 

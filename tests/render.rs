@@ -10,11 +10,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hostler::apply::fragments::objections;
 use hostler::artifact::own_arch;
-use hostler::command::fragments::objections;
-use hostler::command::render::rendered;
+use hostler::cli::render::rendered;
 use hostler::computer;
-use hostler::inventory_file::load;
+use hostler::inventory_file::InventoryFile;
 use hostler_core::action::Document;
 use hostler_core::action::script::TOKEN_PLACE;
 use hostler_core::inventory::{Inventory, Role};
@@ -30,7 +30,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn example(name: &str) -> Inventory {
-    load(&folder(&format!("inventory/{name}.yaml"))).expect("the example can be read")
+    InventoryFile::load(&folder(&format!("inventory/{name}.yaml"))).expect("the example can be read").inventory
 }
 
 fn manifest() -> Manifest {
@@ -181,7 +181,8 @@ fn configs(inventory: &Inventory, version: &str) -> Vec<(String, String)> {
 #[test]
 fn kubeadm_takes_every_document() {
     let mut inventories: Vec<(String, Inventory)> = EXAMPLES.iter().map(|name| ((*name).to_owned(), example(name))).collect();
-    inventories.push(("fragments".to_owned(), load(&folder("tests/render/fragments.yaml")).expect("it can be read")));
+    inventories
+        .push(("fragments".to_owned(), InventoryFile::load(&folder("tests/render/fragments.yaml")).expect("it can be read").inventory));
     let mut wrong = String::new();
     for (manifest, kubeadm) in kubeadms() {
         for (name, inventory) in &inventories {

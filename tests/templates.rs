@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hostler::command::render::rendered;
-use hostler::inventory_file::load;
+use hostler::cli::render::rendered;
+use hostler::inventory_file::InventoryFile;
 use hostler_core::action::{Action, Document, Input};
 use hostler_core::facts::Snapshot;
 use hostler_core::inventory::{MachineName, Taint};
@@ -60,7 +60,7 @@ fn others() -> Vec<(&'static str, Action)> {
     let sum = "0".repeat(64);
     let record = BTreeMap::from([("cluster".to_owned(), sum.clone())]);
     let literal = |text: &str| Input::Literal(text.to_owned());
-    let ca = literal(&BASE64_STANDARD.encode(include_bytes!("../src/command/render/ca.pem")));
+    let ca = literal(&BASE64_STANDARD.encode(include_bytes!("../src/cli/render/ca.pem")));
     let upload = |document| Action::UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() };
     vec![
         (
@@ -128,7 +128,7 @@ fn scripts() -> BTreeMap<String, String> {
         }
     }
     for name in ["minimal", "ponies", "three-control-planes"] {
-        let inventory = load(&folder(&format!("inventory/{name}.yaml"))).expect("the example can be read");
+        let inventory = InventoryFile::load(&folder(&format!("inventory/{name}.yaml"))).expect("the example can be read").inventory;
         for (place, text) in rendered(&inventory, &manifest()).expect("templates fit") {
             if let Some(step) = place.strip_prefix("steps/") {
                 scripts.insert(format!("{name}-{step}"), text);
@@ -141,7 +141,7 @@ fn scripts() -> BTreeMap<String, String> {
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));
     let address = serde_json::json!({ "address": "192.168.1.11" });
     scripts.insert("vip.sh".to_owned(), render("keepalived/vip.sh", address).expect("the template fits"));
-    let inventory = load(&folder("tests/inventory/every-key.yaml")).expect("it can be read");
+    let inventory = InventoryFile::load(&folder("tests/inventory/every-key.yaml")).expect("it can be read").inventory;
     let snapshots = inventory.snapshots.as_ref().expect("it has snapshots");
     let files = wanted::snapshot_files(&inventory, snapshots).expect("templates fit");
     scripts.extend(files.into_iter().filter(|file| file.path.ends_with(".sh")).map(|file| ("snapshot.sh".to_owned(), file.content)));

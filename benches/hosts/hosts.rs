@@ -13,12 +13,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use hostler::artifact::own_arch;
-use hostler::command::connect::{self, Connecting};
-use hostler::command::login;
+use hostler::connect::{self, login};
 use hostler::execute::{Run, execute, gather};
-use hostler::inventory_file;
+use hostler::inventory_file::InventoryFile;
 use hostler::report::{Paint, Reporter, Style, error_text};
-use hostler::ssh::{Exit, Part};
+use hostler::ssh::{Exit, NewHostKeys, Part};
 use hostler_core::action::File;
 use hostler_core::digest::sha256;
 use hostler_core::facts::Observation;
@@ -68,9 +67,9 @@ async fn main() -> ExitCode {
 
 /// How many machines are not as they should be in the end.
 async fn prepare(file: &str) -> Result<usize> {
-    let inventory = inventory_file::load(file.as_ref())?;
+    let inventory = InventoryFile::load(file.as_ref())?.inventory;
     let reporter = Reporter::start(Style::Lines, "bench", Some(format!("{file}.log").into()));
-    let links = connect::links(&inventory, &Connecting::default(), &reporter)?;
+    let links = connect::links(&inventory, NewHostKeys::Ask, &reporter)?;
     let mut seen = login::look(&links, &wanted::question(None, None)?, &reporter).await?;
     let run = Run::new(format!("bench-{}", std::process::id()), None, links, reporter.events(), reporter.redactor());
     for _ in 0..ROUNDS {
@@ -109,9 +108,9 @@ fn preparation(mut plan: Plan) -> Result<Plan> {
 
 /// How many machines are not as they should be; changes nothing.
 async fn look(file: &str) -> Result<usize> {
-    let inventory = inventory_file::load(file.as_ref())?;
+    let inventory = InventoryFile::load(file.as_ref())?.inventory;
     let reporter = Reporter::start(Style::Lines, "bench", None);
-    let links = connect::links(&inventory, &Connecting::default(), &reporter)?;
+    let links = connect::links(&inventory, NewHostKeys::Ask, &reporter)?;
     let seen = gather::gather(&links, &wanted::question(None, None)?, &reporter.events()).await?;
     let plan = preparation(plan(&inventory, &manifest(), &seen)?)?;
     for step in &plan.steps {
@@ -126,11 +125,11 @@ async fn look(file: &str) -> Result<usize> {
 
 /// How many machines a script of their own failed on.
 async fn limit(file: &str) -> Result<usize> {
-    let inventory = inventory_file::load(file.as_ref())?;
+    let inventory = InventoryFile::load(file.as_ref())?.inventory;
     let files = files(&inventory)?;
     let payload: Vec<u8> = files.iter().flat_map(|file| file.content.bytes()).collect();
     let reporter = Reporter::start(Style::Lines, "bench", None);
-    let links = connect::links(&inventory, &Connecting::default(), &reporter)?;
+    let links = connect::links(&inventory, NewHostKeys::Ask, &reporter)?;
     let mut running = JoinSet::new();
     for (name, link) in links {
         let script = script(&inventory, &name, &files);
@@ -165,7 +164,7 @@ fn script(inventory: &Inventory, name: &MachineName, files: &[File]) -> String {
 /// Writes what all tools are to put on machines below `folder`: the files in their places, and the lines of each machine's /etc/hosts as
 /// `hosts/NAME`.
 fn write(file: &str, folder: &Path) -> Result<()> {
-    let inventory = inventory_file::load(file.as_ref())?;
+    let inventory = InventoryFile::load(file.as_ref())?.inventory;
     for file in files(&inventory)? {
         let path = folder.join(file.path.trim_start_matches('/'));
         path.parent().map_or(Ok(()), fs::create_dir_all)?;

@@ -21,10 +21,19 @@ pub struct Request {
     pub version: Option<String>,
     /// The machines' architecture, as Go spells it; this computer's where none is known.
     pub arch: Option<String>,
-    /// Whether a bundle that can't be fetched is built here, which takes minutes.
-    pub from_source: bool,
+    pub missing: Missing,
     /// Whether films are to be encoded by the bundle's image.
     pub encoder: bool,
+}
+
+/// What is done where no bundle is named or in the cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// It is fetched.
+    #[default]
+    Fetch,
+    /// It is fetched or, where it can't be, built on this computer, which takes minutes.
+    FetchOrBuild,
 }
 
 /// Where a bundle's bytes come from when it is made.
@@ -47,7 +56,7 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundle> {
             let arch = request.arch.as_deref().unwrap_or(own_arch());
             let folder = cached(pins.kubernetes, arch)?;
             if !folder.exists() {
-                make(pins, arch, request.from_source, &folder, events).await?;
+                make(pins, arch, request.missing, &folder, events).await?;
             }
             Bundle::open(&folder)?
         }
@@ -66,12 +75,12 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundle> {
     Ok(bundle)
 }
 
-async fn make(pins: &Pins, arch: &str, from_source: bool, folder: &Path, events: &Events) -> Result<()> {
+async fn make(pins: &Pins, arch: &str, missing: Missing, folder: &Path, events: &Events) -> Result<()> {
     let line = format!("no bundle for Kubernetes {} on {arch} is in the cache yet: it is fetched, once", pins.kubernetes);
     events.send(Event::Note { line });
     let fetched = create(pins, arch, &Origin::Releases(Fetching::default()), None, folder, events).await;
     let Err(why) = fetched else { return Ok(()) };
-    if !from_source || ExitStatus::of(&why) == ExitStatus::Refused {
+    if missing == Missing::Fetch || ExitStatus::of(&why) == ExitStatus::Refused {
         let hint = "`hostler bundle create --from-source` builds one from Go modules and Debian packages; `--bundle FOLDER` names one";
         return Err(Failure::new(ExitStatus::of(&why), format!("the bundle can't be fetched: {why:#}"), hint).into());
     }

@@ -1,13 +1,33 @@
 //! `hostler lab`: machines on this computer, for rehearsal and tests.
 
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
 
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use hostler_core::failure::ExitStatus;
+use hostler_core::plan::Plan;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::net::TcpListener;
+
+use super::arguments::{Connecting, InventoryArgument, Planning};
+use super::take_over::TakingOver;
+use super::up;
+use super::{Ended, Status};
+use crate::artifact::Missing;
+use crate::inventory_file::InventoryFile;
+use crate::lab::{self, Options, access, namespace, state::LabState};
+use crate::report::Reporter;
 
 #[derive(Debug, Subcommand)]
-pub enum LabCommand {
+pub enum Verb {
     /// Make machines on this computer and bring a cluster up on them
-    Up(LabUp),
+    Up(Up),
     /// Take the lab away, with all that belongs to it
     Down,
     /// Show the machines: address, role, power
@@ -53,7 +73,7 @@ pub enum LabCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct LabUp {
+pub struct Up {
     /// How many machines
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub machines: usize,
@@ -72,4 +92,184 @@ pub struct LabUp {
     /// Stop when sshd answers on all machines
     #[arg(long, hide = true)]
     pub machines_only: bool,
+}
+
+/// How long the lab's network may take to open a connection.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// # Errors
+/// What the lab can't do; for `up`, as [`up::up`].
+pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
+    let events = &reporter.events();
+    match verb {
+        Verb::Up(arguments) => {
+            let (machines_only, bundle) = (arguments.machines_only, arguments.bundle.clone());
+            let Up { machines, control_planes, shares, vm, .. } = arguments;
+            let options = Options { machines, control_planes, shares, vm };
+            lab::up(options, events).await?;
+            reporter.result(&format!("the machines are on; their inventory is {}", lab::inventory_file().display())).await;
+            if !machines_only {
+                return Ok(cluster(bundle, reporter).await?.into());
+            }
+        }
+        Verb::Down => lab::down(events).await?,
+        Verb::List => list()?,
+        Verb::Ssh { machine, command } => return Ok(Status::Program(ssh(&machine, &command)?).into()),
+        Verb::Exec { command } => return Ok(Status::Program(exec(&command)?).into()),
+        Verb::Open { port, page_port } => open(port, page_port).await?,
+        Verb::Connect { host, port } => connect(&host, port)?,
+        Verb::Cut { machine } => lab::cut(&machine, events).await?,
+        Verb::On { machines } => lab::on(&machines, events).await?,
+        Verb::Off { machine } => lab::off(&machine, events).await?,
+        Verb::Blank { machine } => lab::blank(&machine, events).await?,
+        Verb::ServeApt { folder } => lab::repository::serve(&folder).await?,
+    }
+    Ok(ExitStatus::Done.into())
+}
+
+/// The very code of `hostler up`, on the lab's inventory.
+async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    let planning = Planning { inventory: InventoryArgument::of(lab::inventory_file()), bundle, connecting: Connecting::default() };
+    let arguments = up::Arguments { planning, taking_over: TakingOver::default(), yes: true, kubeconfig: Some(lab::kubeconfig()) };
+    up::up(&arguments, Missing::FetchOrBuild, reporter).await
+}
+
+fn list() -> Result<()> {
+    let Some(machines) = lab::list()? else {
+        eprintln!("no lab is up on this computer\nhint: `hostler lab up` makes one");
+        return Ok(());
+    };
+    println!("{:<16} {:<12} {:<14} {:<6} DISK", "MACHINE", "ADDRESS", "ROLE", "POWER");
+    for listed in machines {
+        let machine = listed.machine;
+        let role = if machine.control_plane { "control-plane" } else { "worker" };
+        let power = if listed.on { "on" } else { "off" };
+        let kind = if listed.vm { ", a virtual machine's" } else { "" };
+        println!("{:<16} {:<12} {role:<14} {power:<6} {} MiB{kind}", machine.name, machine.address.to_string(), listed.disk >> 20);
+    }
+    Ok(())
+}
+
+fn ssh(machine: &str, command: &[String]) -> Result<u8> {
+    lab::require_root("ssh")?;
+    let state = LabState::existing()?;
+    let status = access::ssh(state.machine(machine)?, &lab::executable()?)
+        .args((!command.is_empty()).then_some("--"))
+        .args(command)
+        .status()
+        .context("ssh can't be started")?;
+    Ok(exit_status(status))
+}
+
+fn exec(command: &[String]) -> Result<u8> {
+    lab::require_root("exec")?;
+    LabState::existing()?;
+    let Some((program, arguments)) = command.split_first() else { return Ok(0) };
+    let mut command = Command::new(program);
+    command.args(arguments).env("KUBECONFIG", lab::kubeconfig());
+    let lab = namespace::of_lab();
+    // SAFETY: see `namespace::enter`; under glibc the child of a fork may allocate.
+    unsafe {
+        command.pre_exec(move || namespace::enter(&lab));
+    }
+    let status = command.status().with_context(|| format!("`{program}` can't be started in the lab's network"))?;
+    Ok(exit_status(status))
+}
+
+/// As a shell gives it: 128 and the signal's number for a program that a signal ended.
+fn exit_status(status: std::process::ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    u8::try_from(code).unwrap_or(1)
+}
+
+/// Forwards ports of 127.0.0.1 to the first control plane, until it is stopped: to the API server and, where films are encoded, to the
+/// status page.
+async fn open(port: u16, page: u16) -> Result<()> {
+    lab::require_root("open")?;
+    let state = LabState::existing()?;
+    let machine = state.machines.iter().find(|machine| machine.control_plane).context("the lab has no control plane")?;
+    let (api, listener) = listen(machine.address, 6443, port, "--port").await?;
+    let at = listener.local_addr()?;
+    println!("https://{at} leads to {} ({api}), until Ctrl-C", machine.name);
+    println!("kubectl --kubeconfig {} --server https://{at} --tls-server-name {} get nodes", lab::kubeconfig().display(), machine.address);
+    // Whatever is wrong with the inventory is for `up` to say.
+    let films = InventoryFile::load(&lab::inventory_file()).ok().and_then(|file| file.inventory.transcode);
+    let Some(films) = films else { return forward(listener, api).await };
+    let (target, page) = listen(machine.address, films.page_port, page, "--page-port").await?;
+    println!("http://{} shows what becomes of films ({target})", page.local_addr()?);
+    tokio::try_join!(forward(listener, api), forward(page, target))?;
+    Ok(())
+}
+
+/// A port of a machine, and a listener on 127.0.0.1 for it; `option` chooses another one.
+async fn listen(address: Ipv4Addr, target: u16, port: u16, option: &str) -> Result<(SocketAddr, TcpListener)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .with_context(|| format!("127.0.0.1:{port} can't be listened at\nhint: {option} takes another"))?;
+    Ok((SocketAddr::new(IpAddr::V4(address), target), listener))
+}
+
+async fn forward(listener: TcpListener, target: SocketAddr) -> Result<()> {
+    loop {
+        let (mut near, _) = listener.accept().await?;
+        tokio::spawn(async move {
+            let far = tokio::task::spawn_blocking(move || namespace::connect(target, CONNECTS_WITHIN)).await;
+            // A connection that fails ends alone: the person sees it in the program that made it.
+            if let Ok(Ok(far)) = far
+                && far.set_nonblocking(true).is_ok()
+                && let Ok(mut far) = tokio::net::TcpStream::from_std(far)
+            {
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            }
+        });
+    }
+}
+
+/// Joins stdin and stdout to a port in the lab's network. Ends when the far side closes, or when nobody reads our stdout any more.
+fn connect(host: &str, port: u16) -> Result<()> {
+    lab::require_root("connect")?;
+    let address = match host.parse::<IpAddr>() {
+        Ok(address) => address,
+        Err(_) => IpAddr::V4(LabState::existing()?.machine(host)?.address),
+    };
+    let stream = namespace::connect(SocketAddr::new(address, port), CONNECTS_WITHIN)
+        .with_context(|| format!("{host} port {port} can't be reached in the lab\nhint: `hostler lab list` shows what is on"))?;
+    stream.set_nodelay(true)?;
+    std::thread::spawn(end_with_reader);
+    let upward = stream.try_clone()?;
+    std::thread::spawn(move || send(upward));
+    let mut stdout = io::stdout().lock();
+    copy(stream, &mut stdout).context("the connection broke")
+}
+
+/// stdin to the far side; then it is told that no more comes, and its last words are still passed on.
+fn send(mut stream: TcpStream) {
+    let _ = copy(io::stdin().lock(), &mut stream);
+    let _ = stream.shutdown(Shutdown::Write);
+}
+
+/// Ends the program when nobody reads its stdout any more: a silent far side would keep it for ever.
+fn end_with_reader() {
+    let stdout = io::stdout();
+    let mut reader_gone = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    // Only an error or a hang-up wakes it, as no event is asked for.
+    if poll(&mut reader_gone, PollTimeout::NONE).is_ok() {
+        std::process::exit(0);
+    }
+}
+
+/// Passes bytes on as they come: nothing is held back for a fuller buffer.
+fn copy(mut from: impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(length) => {
+                to.write_all(&buffer[..length])?;
+                to.flush()?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use anyhow::Result;
 use russh::keys::{PrivateKey, PublicKey, decode_secret_key};
 use tokio::sync::Mutex;
 
@@ -39,9 +38,18 @@ impl Default for Limits {
     }
 }
 
+/// What is done about a machine whose host key is not known yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NewHostKeys {
+    /// A person is shown the key and asked; with nobody to ask, the connection is refused.
+    #[default]
+    Ask,
+    /// It is taken as it is, and remembered.
+    Accept,
+}
+
 pub struct Access {
-    /// Host keys of strangers are taken as they are and remembered.
-    pub accept_new_host_keys: bool,
+    pub new_host_keys: NewHostKeys,
     pub asker: Asker,
     pub redactor: Arc<Redactor>,
     pub limits: Limits,
@@ -60,11 +68,9 @@ pub struct Access {
 }
 
 impl Access {
-    /// # Errors
-    /// None so far.
-    pub fn new(accept_new_host_keys: bool, asker: Asker, redactor: Arc<Redactor>) -> Result<Access> {
-        Ok(Access {
-            accept_new_host_keys,
+    pub fn new(new_host_keys: NewHostKeys, asker: Asker, redactor: Arc<Redactor>) -> Access {
+        Access {
+            new_host_keys,
             asker,
             redactor,
             limits: Limits::default(),
@@ -74,7 +80,7 @@ impl Access {
             unlocked: Mutex::default(),
             sudo_passwords: Mutex::default(),
             hops: Mutex::default(),
-        })
+        }
     }
 
     /// The other machine of the inventory that is known by `key`, which `target` shows and is not known by. Keys accepted in this run don't

@@ -18,7 +18,7 @@ mod stream;
 mod sudo;
 mod target;
 
-pub use access::{ATTEMPTS, Access, Limits};
+pub use access::{ATTEMPTS, Access, Limits, NewHostKeys};
 pub use error::{ConnectError, Reason};
 pub use host_key::{Pin, fingerprint};
 pub use install::install_key;

@@ -10,7 +10,7 @@ use russh::{ChannelOpenFailure, Preferred};
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::access::Access;
+use super::access::{Access, NewHostKeys};
 use super::auth::Authenticator;
 use super::cipher;
 use super::error::{ConnectError, Reason};
@@ -59,7 +59,7 @@ pub(super) struct Handler {
     judge: Arc<Judge>,
     shared: Arc<Shared>,
     /// A stranger's key is no reason to stop.
-    accept_new: bool,
+    new_host_keys: NewHostKeys,
     keepalive: Duration,
 }
 
@@ -70,7 +70,7 @@ impl client::Handler for Handler {
         let judgement = self.judge.judge(shown);
         let go_on = match &judgement {
             Judgement::Trusted(_) => true,
-            Judgement::Unknown(_) => self.accept_new,
+            Judgement::Unknown(_) => self.new_host_keys == NewHostKeys::Accept,
             Judgement::Changed { .. } | Judgement::Revoked { .. } => false,
         };
         *self.shared.judgement.lock().unwrap_or_else(PoisonError::into_inner) = Some(judgement);
@@ -145,7 +145,7 @@ impl Session {
 pub async fn fetch_host_key(target: &Target, access: &Arc<Access>) -> Result<PublicKey, ConnectError> {
     let judge = Arc::new(Judge::new(&Target { host_key: None, ..target.clone() }, None));
     let preferred = Preferred { host_key_certificates: (&[]).into(), ..judge.preferred() };
-    let handshake = Handshake { preferred, accept_new: true, ..Handshake::new(target, access, judge) };
+    let handshake = Handshake { preferred, new_host_keys: NewHostKeys::Accept, ..Handshake::new(target, access, judge) };
     match handshake.complete().await {
         Ok(_) => {}
         Err(error) if matches!(*error.reason, Reason::HostKeyChanged { .. } | Reason::Revoked { .. }) => {}
@@ -169,7 +169,7 @@ async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, Connect
             greeted => greeted,
         };
     }
-    let handshake = Handshake { accept_new: access.accept_new_host_keys, ..Handshake::new(target, access, judge) };
+    let handshake = Handshake { new_host_keys: access.new_host_keys, ..Handshake::new(target, access, judge) };
     let error = match handshake.complete().await {
         Ok(greeted) => {
             if let Some(Judgement::Unknown(key)) = greeted.shared.judgement() {
@@ -253,13 +253,13 @@ struct Handshake<'a> {
     preferred: Preferred,
     shared: Arc<Shared>,
     /// A stranger's key is no reason to stop.
-    accept_new: bool,
+    new_host_keys: NewHostKeys,
 }
 
 impl<'a> Handshake<'a> {
     /// With the kinds of keys that `judge` knows of, and with no stranger.
     fn new(target: &'a Target, access: &'a Arc<Access>, judge: Arc<Judge>) -> Handshake<'a> {
-        Handshake { target, access, preferred: judge.preferred(), judge, shared: Arc::default(), accept_new: false }
+        Handshake { target, access, preferred: judge.preferred(), judge, shared: Arc::default(), new_host_keys: NewHostKeys::Ask }
     }
 
     /// Tried again while the machine hangs up at once.
@@ -297,7 +297,7 @@ impl<'a> Handshake<'a> {
             Watched::new(stream::tcp(target, access.limits.connect).await?, access.limits.stall)
         };
         let keepalive = access.limits.keepalive;
-        let handler = Handler { judge: self.judge.clone(), shared: shared.clone(), accept_new: self.accept_new, keepalive };
+        let handler = Handler { judge: self.judge.clone(), shared: shared.clone(), new_host_keys: self.new_host_keys, keepalive };
         let connecting = client::connect_stream(Arc::new(config(self.preferred.clone(), keepalive)), stream, handler);
         let failed = match timeout(access.limits.handshake, connecting).await {
             Ok(Ok(handle)) => return Ok(Greeted { handle, shared: shared.clone(), hop }),

@@ -16,6 +16,7 @@ pub mod media_server;
 pub mod news;
 pub mod page;
 pub mod perform;
+pub mod pod;
 pub mod publish;
 pub mod reconcile;
 pub mod record;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hostler::report::ask::Question;
 use hostler::report::{Asker, Redactor};
-use hostler::ssh::{Access, Account, Limits, Session, Target};
+use hostler::ssh::{Access, Account, Limits, NewHostKeys, Session, Target};
 use hostler_core::inventory::Connection;
 use russh::keys::PublicKey;
 
@@ -218,16 +218,16 @@ pub fn public_key(text: &str) -> PublicKey {
 
 /// Nobody to ask, nobody new.
 pub fn strict() -> Arc<Access> {
-    Arc::new(Access::new(false, Asker::nobody(), Arc::new(Redactor::new())).unwrap())
+    Arc::new(Access::new(NewHostKeys::Ask, Asker::nobody(), Arc::new(Redactor::new())))
 }
 
 pub fn accepting() -> Arc<Access> {
-    Arc::new(Access::new(true, Asker::nobody(), Arc::new(Redactor::new())).unwrap())
+    Arc::new(Access::new(NewHostKeys::Accept, Asker::nobody(), Arc::new(Redactor::new())))
 }
 
 /// As [`strict`], and impatient.
 pub fn impatient(limits: Limits) -> Arc<Access> {
-    let mut access = Access::new(false, Asker::nobody(), Arc::new(Redactor::new())).unwrap();
+    let mut access = Access::new(NewHostKeys::Ask, Asker::nobody(), Arc::new(Redactor::new()));
     access.limits = limits;
     Arc::new(access)
 }
@@ -248,7 +248,7 @@ impl Asked {
                 Ok(answers[next.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)].clone())
             }
         });
-        (Arc::new(Access::new(false, asker, Arc::new(Redactor::new())).unwrap()), Asked(asked))
+        (Arc::new(Access::new(NewHostKeys::Ask, asker, Arc::new(Redactor::new()))), Asked(asked))
     }
 
     pub fn questions(&self) -> Vec<String> {

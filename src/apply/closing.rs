@@ -1,0 +1,57 @@
+//! What `up` ends with where films are encoded: where to drop them, where to look, and what the media server says.
+
+use std::time::Duration;
+
+use hostler_core::films::settings;
+use hostler_core::inventory::{Inventory, MediaServer, Share, Transcode};
+use tokio::time::timeout;
+
+use crate::transcode::media_server;
+
+/// The media server may be off; nobody is to wait for it.
+const LIMIT: Duration = Duration::from_secs(4);
+
+/// The lines; empty where no films are encoded.
+pub async fn films(inventory: &Inventory) -> String {
+    let Some(films) = &inventory.transcode else { return String::new() };
+    let folders: Vec<&str> = films.folders.keys().map(String::as_str).collect();
+    let folders = match folders.as_slice() {
+        [one] => (*one).to_owned(),
+        several => format!("{{{}}}", several.join(",")),
+    };
+    let mut lines = vec![format!("drop films into {}/watch/{folders}; they come out in {}", seen(&films.inbox), seen(&films.library))];
+    if let Some((_, machine)) = inventory.control_planes().next() {
+        let host = match machine.address.is_ipv6() {
+            true => format!("[{}]", machine.address),
+            false => machine.address.to_string(),
+        };
+        lines.push(format!("what becomes of them: http://{host}:{}", films.page_port));
+    }
+    if let Some(server) = &films.media_server {
+        lines.extend(asked(films, server).await);
+    }
+    lines.join("\n")
+}
+
+/// As a person finds it: a folder, or a server's.
+fn seen(share: &Share) -> String {
+    match share {
+        Share::Path(path) => path.clone(),
+        Share::Nfs { server, path } => format!("{server}:{path}"),
+    }
+}
+
+async fn asked(films: &Transcode, server: &MediaServer) -> Vec<String> {
+    let Some(token) = &server.token else { return Vec::new() };
+    let known = settings::MediaServer {
+        kind: server.kind.into(),
+        url: server.url.clone(),
+        token_file: token.path.clone(),
+        library_as_seen: server.library_as_seen.clone(),
+    };
+    match timeout(LIMIT, media_server::found(&known, films.folders.keys())).await {
+        Ok(Ok(lines)) => lines,
+        Ok(Err(error)) => vec![format!("the media server at {} was not asked: {error:#}", server.url)],
+        Err(_) => vec![format!("the media server at {} does not answer from here; the cluster may reach it all the same", server.url)],
+    }
+}

@@ -1,0 +1,112 @@
+//! The inventory's `kubeadm:` fragments, as kubeadm itself reads them, before anything is touched. When it acts, it passes over a key that it
+//! does not know, with a warning in its output: what was misspelt would just have no effect.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+use hostler_core::action::script::{CA_HASH_PLACE, TOKEN_PLACE};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{KubeadmFragments, key_place};
+use hostler_core::plan::Plan;
+
+use crate::artifact::Bundle;
+use crate::event::{Event, Events};
+use crate::inventory_file::InventoryFile;
+
+/// Shows the documents of `plan` to the bundle's own kubeadm, one of each kind. Without fragments they hold what hostler's tests have shown to
+/// it; where that program can't run on this computer, as one for another architecture, a warning says so.
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`] that tells the place in the inventory where there is one; or the bundle's kubeadm was changed.
+pub fn check(plan: &Plan, file: &InventoryFile, bundle: &Bundle, events: &Events) -> Result<()> {
+    if file.inventory.kubeadm == KubeadmFragments::default() {
+        return Ok(());
+    }
+    let kind = |id: &str| id.rsplit('/').next().unwrap_or_default().to_owned();
+    let configs: BTreeMap<String, &str> =
+        plan.steps.iter().filter_map(|step| Some((kind(step.id.as_str()), step.action.kubeadm_config()?))).collect();
+    if configs.is_empty() {
+        return Ok(());
+    }
+    let Some(kubeadm) = bundle.program("kubeadm")? else { return Ok(()) };
+    for config in configs.values() {
+        let said = match objections(&kubeadm, config) {
+            Ok(said) => said,
+            Err(error) => {
+                let line =
+                    format!("whether kubeadm knows all that `kubeadm:` says is not known: it does not run on this computer ({error})");
+                events.send(Event::Warning { line });
+                return Ok(());
+            }
+        };
+        if !said.is_empty() {
+            let (place, what) = in_short(&said, file);
+            let message = format!("{place}: kubeadm {} does not take this: {what}", bundle.manifest.kubernetes);
+            return Err(Failure::new(ExitStatus::Usage, message, "`hostler render --out FOLDER` shows the whole document").into());
+        }
+    }
+    Ok(())
+}
+
+/// What `kubeadm config validate` has against documents in which token and hash are not filled in; empty where it takes them.
+///
+/// # Errors
+/// The program can't be run.
+pub fn objections(kubeadm: &Path, config: &str) -> std::io::Result<String> {
+    let config = config.replace(TOKEN_PLACE, "abcdef.0123456789abcdef").replace(CA_HASH_PLACE, &format!("sha256:{}", "0".repeat(64)));
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(config.as_bytes())?;
+    let mut command = Command::new(kubeadm);
+    // One program may be kubeadm, kubelet and kubectl: it acts by the name it is called by.
+    command.arg0("kubeadm").args(["config", "validate", "--config"]).arg(file.path()).stdin(Stdio::null());
+    let output = command.output()?;
+    Ok(if output.status.success() { String::new() } else { String::from_utf8_lossy(&output.stderr).into_owned() })
+}
+
+/// kubeadm's error without what only its authors need, and the key that it is about: `inventory.yaml:12:5`, or the file alone.
+fn in_short(said: &str, file: &InventoryFile) -> (String, String) {
+    let error = said.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(said.trim());
+    let about = error.split_once("Kind:\"").and_then(|(_, rest)| rest.split_once("\"}: "));
+    let what = about.map_or(error, |(_, what)| what).trim_start_matches("strict decoding error: ");
+    let field = what.split_once("unknown field \"").and_then(|(_, rest)| rest.split_once('"')).map_or("", |(field, _)| field);
+    let kind = about.map_or("", |(kind, _)| kind);
+    let path: Vec<&str> = ["kubeadm", kind].into_iter().chain(field.split('.')).filter(|key| !key.is_empty()).collect();
+    let place = key_place(&file.text, &path).map_or_else(String::new, |place| format!(":{}:{}", place.line, place.column));
+    let what = if kind.is_empty() { what.to_owned() } else { format!("{kind}: {what}") };
+    (format!("{}{place}", file.path.display()), what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_field_is_told_with_its_place() {
+        let text = "kubeadm:\n  ClusterConfiguration:\n    apiServer:\n      extraArgz: []\nmachines:\n  one: 10.0.0.1\n".to_owned();
+        let inventory = hostler_core::inventory::parse(&text, "inventory.yaml").unwrap();
+        let file = InventoryFile { path: "inventory.yaml".into(), text, inventory };
+        let said = |field: &str, kind: &str| {
+            format!(
+                "W1127 16:22:10.8 configset.go:176] of another\nerror: error unmarshaling configuration schema.GroupVersionKind{{Group:\"g\", \
+                 Version:\"v\", Kind:\"{kind}\"}}: strict decoding error: unknown field \"{field}\"\nTo see the stack trace of this error"
+            )
+        };
+        let at = |place: &str| format!("inventory.yaml{place}");
+        let unknown = |field: &str, kind: &str| format!("{kind}: unknown field \"{field}\"");
+        let cases = [
+            (said("apiServer.extraArgz", "ClusterConfiguration"), at(":4:7"), unknown("apiServer.extraArgz", "ClusterConfiguration")),
+            // As far as it is known.
+            (said("apiServer.a[0].b", "ClusterConfiguration"), at(":3:5"), unknown("apiServer.a[0].b", "ClusterConfiguration")),
+            (said("maxPodz", "KubeletConfiguration"), at(":1:1"), unknown("maxPodz", "KubeletConfiguration")),
+            ("error: no such port\n".to_owned(), at(":1:1"), "no such port".to_owned()),
+            ("killed".to_owned(), at(":1:1"), "killed".to_owned()),
+        ];
+        for (said, place, what) in cases {
+            assert_eq!(in_short(&said, &file), (place, what));
+        }
+    }
+}

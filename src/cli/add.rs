@@ -1,0 +1,41 @@
+//! `hostler add`: one machine of the inventory joins; the others stay as they are.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use clap::Args;
+use hostler_core::failure::ExitStatus;
+use hostler_core::plan::{Goal, Plan};
+
+use super::arguments::{Planning, machine_named};
+use super::take_over::TakingOver;
+use crate::apply::{ApplyRequest, Consent, apply};
+use crate::report::Reporter;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The machine
+    machine: String,
+    /// Write it into the inventory first, with this address
+    #[arg(long)]
+    address: Option<IpAddr>,
+    #[command(flatten)]
+    taking_over: TakingOver,
+    #[command(flatten)]
+    planning: Planning,
+    /// Carry the plan out without asking
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// # Errors
+/// As [`apply`]; an inventory that can't be changed.
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    let mut file = arguments.planning.inventory.load()?;
+    if let Some(address) = arguments.address {
+        file = file.with_machine(&arguments.machine, &address.to_string())?;
+    }
+    let name = machine_named(&file.inventory, &arguments.machine)?;
+    let goal = arguments.taking_over.goal(Goal::Add(name.clone()), Some(&name), &file.inventory)?;
+    apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await
+}

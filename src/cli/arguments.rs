@@ -1,0 +1,97 @@
+//! Arguments that several verbs share.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::words;
+
+use crate::apply::Means;
+use crate::artifact::Missing;
+use crate::inventory_file::InventoryFile;
+use crate::ssh::NewHostKeys;
+
+#[derive(Debug, Clone, Args)]
+pub struct InventoryArgument {
+    /// The inventory
+    #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
+    inventory: PathBuf,
+}
+
+impl InventoryArgument {
+    pub fn of(inventory: PathBuf) -> InventoryArgument {
+        InventoryArgument { inventory }
+    }
+
+    /// # Errors
+    /// As [`InventoryFile::load`].
+    pub fn load(&self) -> Result<InventoryFile> {
+        InventoryFile::load(&self.inventory)
+    }
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub struct Connecting {
+    /// Accept host keys that are not known yet, and remember them
+    #[arg(long)]
+    accept_new_host_keys: bool,
+}
+
+impl Connecting {
+    pub fn new_host_keys(&self) -> NewHostKeys {
+        if self.accept_new_host_keys { NewHostKeys::Accept } else { NewHostKeys::Ask }
+    }
+}
+
+/// What all verbs share that plan.
+#[derive(Debug, Clone, Args)]
+pub struct Planning {
+    #[command(flatten)]
+    pub inventory: InventoryArgument,
+    /// A folder made by `hostler bundle create` [default: the one in the cache, or made now]
+    #[arg(long, value_name = "FOLDER")]
+    pub bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub connecting: Connecting,
+}
+
+impl Planning {
+    pub fn means(&self) -> Means {
+        Means { bundle: self.bundle.clone(), missing: Missing::Fetch, new_host_keys: self.connecting.new_host_keys() }
+    }
+}
+
+/// The machine of the inventory that was meant.
+///
+/// # Errors
+/// There is none of that name.
+pub fn machine_named(inventory: &Inventory, said: &str) -> Result<MachineName> {
+    if let Some((name, _)) = inventory.machines.get_key_value(said) {
+        return Ok(name.clone());
+    }
+    let known: Vec<&str> = inventory.machines.keys().map(MachineName::as_str).collect();
+    let hint = match words::nearest(said, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("its machines are {}", known.join(", ")),
+    };
+    Err(Failure::new(ExitStatus::Usage, format!("the inventory has no machine `{said}`"), hint).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use hostler_core::inventory::parse;
+
+    use super::machine_named;
+
+    #[test]
+    fn only_a_name_that_is_near_is_suggested() {
+        let inventory = parse("machines:\n  one: 10.0.0.1\n  two: 10.0.0.2\n  rainbowdash: 10.0.0.3\n", "inventory.yaml").unwrap();
+        let error = |said: &str| format!("{:#}", machine_named(&inventory, said).unwrap_err());
+        assert_eq!(machine_named(&inventory, "two").unwrap().as_str(), "two");
+        assert!(error("rainbow-dash").contains("did you mean `rainbowdash`?"));
+        let three = error("three");
+        assert!(!three.contains("did you mean") && three.contains("one, two, rainbowdash"), "{three}");
+    }
+}

@@ -1,0 +1,161 @@
+//! `hostler rebuild`: the disk was replaced, the system reinstalled, or the machine misbehaves: it leaves and joins anew.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::MachineName;
+use hostler_core::plan::{Goal, Plan};
+
+use super::arguments::{Planning, machine_named};
+use super::length::length;
+use super::passphrase::PassphraseFile;
+use super::take_over::TakingOver;
+use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Typed, apply};
+use crate::connect;
+use crate::event::Event;
+use crate::inventory_file::InventoryFile;
+use crate::report::Reporter;
+use crate::snapshot;
+use crate::ssh::{self, Reason, Session, fingerprint};
+
+/// Between two attempts to reach a machine.
+const PAUSE: Duration = Duration::from_secs(4);
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The machine
+    machine: String,
+    #[command(flatten)]
+    taking_over: TakingOver,
+    #[command(flatten)]
+    planning: Planning,
+    /// The only control plane comes back from this snapshot [default: the newest in ~/.local/share/hostler/snapshots]
+    #[arg(long, value_name = "SNAPSHOT", num_args = 0..=1)]
+    from: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    passphrase: PassphraseFile,
+    /// The only control plane is lost and there is no snapshot: wipe all machines, and make a new cluster of them
+    #[arg(long, conflicts_with = "from")]
+    new_cluster: bool,
+    /// Make the new cluster without asking; the name is the cluster's
+    #[arg(long, value_name = "NAME", requires = "new_cluster")]
+    yes_new_cluster: Option<String>,
+    /// Take its pods away after this time, whatever a PodDisruptionBudget says: 90s, 10m
+    #[arg(long, value_name = "TIME", value_parser = length, conflicts_with_all = ["from", "new_cluster"])]
+    force_after: Option<Duration>,
+    /// Wait until the machine can be reached, if it can't be now [default: an hour]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = length)]
+    wait: Option<Duration>,
+    /// Carry the plan out without asking, and accept the machine's new host key
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// # Errors
+/// As [`apply`]; a host key that was not accepted.
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    let file = arguments.planning.inventory.load()?;
+    let name = machine_named(&file.inventory, &arguments.machine)?;
+    let request = request(&file, name.clone(), arguments, reporter).await?;
+    let means = arguments.planning.means();
+    let file = with_host_key(file, &name, arguments, reporter).await?;
+    let (status, plan) = apply(&request, &file, &means, reporter).await?;
+    let Some(wait) = arguments.wait.filter(|_| status == ExitStatus::Unreachable) else { return Ok((status, plan)) };
+    // What must be done in the cluster is done; the rest is the machine's.
+    if !reached(&file, &name, arguments, wait, reporter).await? {
+        return Ok((status, plan));
+    }
+    let file = with_host_key(file, &name, arguments, reporter).await?;
+    apply(&request, &file, &means, reporter).await
+}
+
+/// Waits, at most so long, until somebody answers at the machine's address; with which key is for later to say.
+async fn reached(file: &InventoryFile, name: &MachineName, arguments: &Arguments, limit: Duration, reporter: &Reporter) -> Result<bool> {
+    let target = connect::target(name, &file.inventory.machines[name.as_str()])?;
+    let until = Instant::now() + limit;
+    loop {
+        let access = connect::access(ssh::Limits::default(), &file.inventory, arguments.planning.connecting.new_host_keys(), reporter)?;
+        match Session::connect(&target, &access).await {
+            Err(error) if error.is_retryable() => {}
+            _ => return Ok(true),
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let line = format!("waits for {name} to be reached, at most {} min", left.as_secs().div_ceil(60));
+        reporter.events().send(Event::Note { line });
+        tokio::time::sleep(PAUSE.min(left)).await;
+    }
+}
+
+async fn request(file: &InventoryFile, machine: MachineName, arguments: &Arguments, reporter: &Reporter) -> Result<ApplyRequest> {
+    let inventory = &file.inventory;
+    let cluster = &inventory.cluster.name;
+    let goal = |goal: Goal| {
+        // A new cluster is about all machines.
+        let only = if arguments.new_cluster { None } else { Some(&machine) };
+        arguments.taking_over.goal(goal, only, inventory)
+    };
+    if arguments.new_cluster {
+        if let Some(said) = arguments.yes_new_cluster.as_ref().filter(|said| *said != cluster) {
+            let message = format!("the cluster of this inventory is `{cluster}`, not `{said}`");
+            return Err(Failure::new(ExitStatus::Usage, message, "name the cluster you mean, or give its inventory with -i").into());
+        }
+        let typed = Typed {
+            what: "all that the old cluster knew is lost, and this can't be undone",
+            name: cluster.clone(),
+            hint: "pass --yes-new-cluster NAME to do it without asking",
+        };
+        let consent = if arguments.yes_new_cluster.is_some() { Consent::Given } else { Consent::Typed(typed) };
+        let kubeconfig = KeepKubeconfig::Default;
+        return Ok(ApplyRequest { goal: goal(Goal::NewCluster(machine.clone()))?, consent, kubeconfig });
+    }
+    let Some(from) = &arguments.from else {
+        let goal = goal(Goal::Rebuild { machine: machine.clone(), force_after: arguments.force_after.map(|time| time.as_secs()) })?;
+        return Ok(ApplyRequest::new(goal, Consent::yes_if(arguments.yes)));
+    };
+    let file = match from {
+        Some(file) => file.clone(),
+        None => {
+            let folder = snapshot::default_folder()?;
+            snapshot::newest(&folder, cluster).ok_or_else(|| {
+                let message = format!("there is no snapshot of {cluster} in {}", folder.display());
+                Failure::new(ExitStatus::Usage, message, "name one: `--from FILE`; without any, `--new-cluster` begins a new cluster")
+            })?
+        }
+    };
+    let passphrase = match snapshot::is_encrypted(&file)? {
+        true => Some(arguments.passphrase.of(&file, reporter).await?),
+        false => None,
+    };
+    let snapshot = snapshot::open(&file, passphrase.as_deref())?;
+    Ok(ApplyRequest::new(goal(Goal::Restore { machine: machine.clone(), snapshot })?, Consent::yes_if(arguments.yes)))
+}
+
+/// A reinstalled machine has another host key: only here, and only for the machine that is rebuilt, may it take the old one's place, in
+/// known_hosts or in the inventory.
+async fn with_host_key(file: InventoryFile, name: &MachineName, arguments: &Arguments, reporter: &Reporter) -> Result<InventoryFile> {
+    let target = connect::target(name, &file.inventory.machines[name.as_str()])?;
+    let access = connect::access(ssh::Limits::default(), &file.inventory, arguments.planning.connecting.new_host_keys(), reporter)?;
+    let Err(error) = Session::connect(&target, &access).await else { return Ok(file) };
+    if let Reason::NeighboursHostKey { .. } = *error.reason {
+        return Err(Failure::new(ExitStatus::Refused, error.to_string(), error.hint()).into());
+    }
+    let Reason::HostKeyChanged { expected, got, place } = *error.reason else { return Ok(file) };
+    reporter.result(&format!("{name} has another host key\n  was: {expected}\n  is:  {}", fingerprint(&got))).await;
+    if !arguments.yes && !reporter.asker().yes_no("is the new one right?", "pass --yes to accept it for this machine").await? {
+        let hint = "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine shows its own";
+        return Err(Failure::new(ExitStatus::Failed, "the new host key was not accepted", hint).into());
+    }
+    match place {
+        Some(_) => {
+            ssh::replace(&target, &got).context("known_hosts can't be changed")?;
+            Ok(file)
+        }
+        None => file.with_host_key(name, &got.to_openssh()?),
+    }
+}

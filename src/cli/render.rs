@@ -1,0 +1,162 @@
+//! `hostler render`: every file and script that would reach the machines, without any machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clap::Args;
+use hostler_core::action::script::{TOKEN_PLACE, of_machine};
+use hostler_core::action::{Action, File, Input};
+use hostler_core::facts::{Facts, Observation};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::Inventory;
+use hostler_core::manifest::{Component, Image, Manifest};
+use hostler_core::plan::{self, Step, documents};
+
+use crate::artifact::pins::Pins;
+use crate::artifact::{HOSTLER_IMAGE, pins_of};
+use crate::cli::arguments::InventoryArgument;
+use crate::report::Reporter;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    inventory: InventoryArgument,
+    /// A folder made by `hostler bundle create`; without it, the programs' sums are left out
+    #[arg(long, value_name = "FOLDER")]
+    bundle: Option<PathBuf>,
+    /// Write the files below this folder, which must be empty or not there yet [default: list them]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+/// # Errors
+/// The inventory or the bundle's manifest can't be read, or the folder can't be written or has something in it.
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
+    let inventory = arguments.inventory.load()?.inventory;
+    let manifest = match &arguments.bundle {
+        Some(folder) => manifest(folder)?,
+        None => blueprint(pins_of(inventory.cluster.version.as_deref())?),
+    };
+    let rendered = rendered(&inventory, &manifest)?;
+    let Some(out) = &arguments.out else {
+        let names: Vec<&str> = rendered.keys().map(String::as_str).collect();
+        reporter.result(&names.join("\n")).await;
+        return Ok(());
+    };
+    write(out, &rendered)?;
+    reporter.result(&format!("{} files are in {}", rendered.len(), out.display())).await;
+    Ok(())
+}
+
+fn manifest(folder: &Path) -> Result<Manifest> {
+    let path = folder.join("manifest.json");
+    let text = fs::read(&path).with_context(|| format!("{} can't be read\nhint: --bundle takes the folder of a bundle", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is no manifest of a bundle", path.display()))
+}
+
+/// Stands in for a bundle's manifest where there is none at hand: its versions and references are known, its sums are not.
+fn blueprint(pins: &Pins) -> Manifest {
+    let hostler = (Component::Hostler, HOSTLER_IMAGE.to_owned());
+    let image = |(component, reference)| Image {
+        component,
+        reference,
+        digest: String::new(),
+        media_type: String::new(),
+        manifest_size: 0,
+        blobs: Vec::new(),
+        source: String::new(),
+    };
+    let images = pins.images().into_iter().chain([hostler]).map(image).collect();
+    Manifest { schema: 1, kubernetes: pins.kubernetes.to_owned(), arch: "amd64".to_owned(), files: Vec::new(), images }
+}
+
+/// What lands where, by path: `MACHINE/etc/...` is a file of that machine, `cluster/NAME.yaml` is applied to the cluster, and
+/// `steps/NNN-MACHINE-WHAT.sh` are the scripts in the plan's order, for machines that have nothing yet.
+///
+/// # Errors
+/// Only a defect: a template that can't be filled in.
+pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
+    let seen = inventory.machines.keys().map(|name| (name.clone(), Observation::Facts(Box::new(blank(manifest))))).collect();
+    let plan = plan::plan(inventory, manifest, &seen)?;
+    let mut files = BTreeMap::new();
+    for (number, step) in plan.steps.iter().enumerate() {
+        let what = step.id.as_str().replace('/', "-");
+        files.insert(format!("steps/{:03}-{what}.sh", number + 1), step.action.script("RUN", false, &step.id, &placeholder)?.text);
+        for (place, content) in landing(step)? {
+            files.insert(place, content);
+        }
+    }
+    Ok(files)
+}
+
+/// A machine on which all is still to be done.
+fn blank(manifest: &Manifest) -> Facts {
+    Facts {
+        os: "debian".to_owned(),
+        arch: manifest.arch.clone(),
+        systemd: true,
+        nameservers: vec!["192.0.2.1".to_owned()],
+        swap: vec!["/dev/sda2".to_owned()],
+        ..Facts::default()
+    }
+}
+
+/// What stands where only a run knows what goes there. No script holds any of it: it is all in payloads.
+fn placeholder(input: &Input) -> Option<String> {
+    match input {
+        Input::Literal(value) => Some(value.clone()),
+        // A join's script has its configuration's size and sum in it, which are those of this certificate and of no token.
+        Input::Output { name: "ca", .. } => Some(BASE64_STANDARD.encode(include_bytes!("render/ca.pem"))),
+        Input::Output { name: "pki", .. } => Some(String::new()),
+        Input::Output { .. } => Some(TOKEN_PLACE.to_owned()),
+    }
+}
+
+/// The files that a step leaves, by their place below the folder.
+fn landing(step: &Step) -> Result<Vec<(String, String)>> {
+    let on = |path: &str, content: &str| (format!("{}{path}", step.machine), content.to_owned());
+    let whole = |file: &File| on(&file.path, &file.content);
+    let records = |record: &BTreeMap<String, String>| -> Vec<(String, String)> {
+        of_machine(record).map(|(name, value)| on(&format!("/etc/hostler/applied/{name}"), &format!("{value}\n"))).collect()
+    };
+    Ok(match &step.action {
+        Action::LoadModules { file, .. } | Action::SetSysctls { file } => vec![whole(file)],
+        Action::SetHostname { name } => vec![on("/etc/hostname", &format!("{name}\n"))],
+        Action::WriteHosts { lines } => vec![on("/etc/hosts", &format!("# hostler begin\n{}\n# hostler end\n", lines.join("\n")))],
+        Action::ConfigureUnit { files, .. } => files.iter().map(whole).collect(),
+        Action::Init { config, record, .. } | Action::Restore { config, record, .. } => {
+            let mut files = records(record);
+            files.push(on("/run/hostler/init.yaml", config));
+            files.push(on("/run/hostler/patches/corednsdeployment.yaml", &documents::coredns()?));
+            files
+        }
+        Action::Join { config, record, .. } => {
+            let mut files = records(record);
+            files.push(on("/run/hostler/join.yaml", config));
+            files
+        }
+        Action::Apply { name, manifest, .. } => vec![(format!("cluster/{name}.yaml"), manifest.clone())],
+        Action::Probe { manifest, .. } => vec![("cluster/probe.yaml".to_owned(), manifest.clone())],
+        _ => Vec::new(),
+    })
+}
+
+fn write(folder: &Path, rendered: &BTreeMap<String, String>) -> Result<()> {
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        let message = format!("{} has something in it already", folder.display());
+        return Err(Failure::new(ExitStatus::Usage, message, "name a folder that is empty or not there yet").into());
+    }
+    for (place, content) in rendered {
+        let path = folder.join(place);
+        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, content));
+        written.with_context(|| format!("{} can't be written", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

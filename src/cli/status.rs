@@ -1,0 +1,132 @@
+//! `hostler status`.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use hostler_core::facts::Observation;
+use hostler_core::failure::ExitStatus;
+use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::plan::plan;
+
+use super::Output;
+use super::arguments::{Connecting, InventoryArgument};
+use crate::apply;
+use crate::artifact::{self, Bundle, Missing};
+use crate::connect::{self, login};
+use crate::execute::{Link, gather};
+use crate::report::{Paint, Reporter, status_text};
+use crate::snapshot;
+use crate::ssh::Limits;
+use crate::status::{Status, status};
+
+/// Between two looks of `--watch`.
+const PAUSE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub inventory: InventoryArgument,
+    /// A folder made by `hostler bundle create`, to compare with [default: the one in the cache]
+    #[arg(long, value_name = "FOLDER")]
+    pub bundle: Option<PathBuf>,
+    /// Look again every 5 seconds, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub connecting: Connecting,
+}
+
+/// Shows how machines and cluster are: done if they are healthy, unreachable if a machine is, else failed.
+///
+/// # Errors
+/// The inventory, or a bundle that is none.
+pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> Result<ExitStatus> {
+    let inventory = arguments.inventory.load()?.inventory;
+    let links = connect::links_within(impatient(), &inventory, arguments.connecting.new_host_keys(), reporter)?;
+    login::log_in(&links, reporter).await?;
+    let terminal = std::io::stdout().is_terminal();
+    // Comes from the disk, and stays what it is while somebody watches.
+    let mut bundle = None;
+    loop {
+        let status = look(arguments, &inventory, &links, &mut bundle, reporter).await?;
+        let text = match output {
+            Output::Json => serde_json::to_string_pretty(&status)?,
+            Output::Text => status_text(&status, Paint::wanted(terminal)),
+        };
+        // From the top of an empty screen.
+        let clear = if arguments.watch && terminal && output == Output::Text { "\x1b[2J\x1b[H" } else { "" };
+        reporter.result(&format!("{clear}{text}")).await;
+        if !arguments.watch {
+            return Ok(exit_status(&status));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Who asks how things are wants to know now: a machine that takes longer is told as unreachable.
+fn impatient() -> Limits {
+    let seconds = Duration::from_secs;
+    Limits { connect: seconds(2), handshake: seconds(5), hang_up: seconds(2), ..Limits::default() }
+}
+
+async fn look(
+    arguments: &Arguments,
+    inventory: &Inventory,
+    links: &BTreeMap<MachineName, Arc<Link>>,
+    bundle: &mut Option<Bundle>,
+    reporter: &Reporter,
+) -> Result<Status> {
+    let seen = gather::gather(links, &apply::question(inventory)?, &reporter.events()).await?;
+    if bundle.is_none() {
+        *bundle = at_hand(arguments, inventory, &seen, reporter).await?;
+    }
+    let plan = match bundle {
+        Some(bundle) => Some(plan(inventory, &bundle.manifest, &seen)?),
+        None => None,
+    };
+    Ok(status(inventory, &seen, plan.as_ref(), own_snapshot(inventory)))
+}
+
+/// When the newest snapshot on this computer was taken, in seconds since the epoch.
+fn own_snapshot(inventory: &Inventory) -> Option<i64> {
+    let file = snapshot::newest(&snapshot::default_folder().ok()?, &inventory.cluster.name)?;
+    snapshot::taken(&file, &inventory.cluster.name)
+}
+
+/// The bundle that `up` would use, if it needs not be made first: that takes minutes.
+async fn at_hand(
+    arguments: &Arguments,
+    inventory: &Inventory,
+    seen: &BTreeMap<MachineName, Observation>,
+    reporter: &Reporter,
+) -> Result<Option<Bundle>> {
+    let request = artifact::Request {
+        bundle: arguments.bundle.clone(),
+        version: apply::running_version(seen).or_else(|| inventory.cluster.version.clone()),
+        arch: apply::architecture(seen),
+        missing: Missing::Fetch,
+        encoder: inventory.transcode.as_ref().is_some_and(|films| films.image.is_none())
+            && artifact::encoder::at_hand(artifact::own_arch()).is_some(),
+    };
+    if request.bundle.is_none() {
+        // A version that runs but is not known here has no bundle.
+        let Ok(pins) = artifact::pins_of(request.version.as_deref()) else { return Ok(None) };
+        if !artifact::cached(pins.kubernetes, request.arch.as_deref().unwrap_or(artifact::own_arch()))?.exists() {
+            return Ok(None);
+        }
+    }
+    artifact::locate(&request, &reporter.events()).await.map(Some)
+}
+
+fn exit_status(status: &Status) -> ExitStatus {
+    match status.healthy {
+        true => ExitStatus::Done,
+        false if status.machines.iter().any(|machine| machine.unreachable.is_some()) => ExitStatus::Unreachable,
+        false => ExitStatus::Failed,
+    }
+}

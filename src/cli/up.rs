@@ -1,0 +1,102 @@
+//! `hostler up` and `hostler plan`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use hostler_core::failure::ExitStatus;
+use hostler_core::inventory::Inventory;
+use hostler_core::plan::{Goal, Plan, plan_for};
+
+use super::Output;
+use super::arguments::Planning;
+use super::take_over::TakingOver;
+use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Means, Observed, apply, fragments, observe};
+use crate::artifact::Missing;
+use crate::event::Event;
+use crate::report::{Paint, Reporter, plan_text};
+use crate::snapshot;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub planning: Planning,
+    #[command(flatten)]
+    pub taking_over: TakingOver,
+    /// Carry the plan out without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Where to write the cluster's kubeconfig [default: ~/.config/hostler/CLUSTER.kubeconfig]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    #[command(flatten)]
+    pub planning: Planning,
+    #[command(flatten)]
+    pub taking_over: TakingOver,
+}
+
+/// # Errors
+/// As [`apply`].
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    up(arguments, Missing::Fetch, reporter).await
+}
+
+/// As [`run`]; `missing`: what is done where there is no bundle.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn up(arguments: &Arguments, missing: Missing, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    let file = arguments.planning.inventory.load()?;
+    let goal = arguments.taking_over.goal(Goal::Up, None, &file.inventory)?;
+    let kubeconfig = arguments.kubeconfig.clone().map_or(KeepKubeconfig::Default, KeepKubeconfig::At);
+    let request = ApplyRequest { goal, consent: Consent::yes_if(arguments.yes), kubeconfig };
+    let (status, plan) = apply(&request, &file, &Means { missing, ..arguments.planning.means() }, reporter).await?;
+    if let ExitStatus::Done = status {
+        warn_of_no_snapshot(&file.inventory, reporter)?;
+    }
+    Ok((status, plan))
+}
+
+/// Days after which a snapshot is old.
+const OLD: i64 = 7;
+
+/// Where nothing takes snapshots by itself, the user has to; with several control planes one can be lost without any.
+fn warn_of_no_snapshot(inventory: &Inventory, reporter: &Reporter) -> Result<()> {
+    if inventory.snapshots.is_some() || inventory.control_planes().count() > 1 {
+        return Ok(());
+    }
+    let name = &inventory.cluster.name;
+    let newest = snapshot::newest(&snapshot::default_folder()?, name);
+    let oldest = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * OLD);
+    let what = match &newest {
+        None => format!("there is no snapshot of {name}"),
+        Some(file) if *file < file.with_file_name(snapshot::file_name(name, oldest, false)) => {
+            format!("the newest snapshot of {name} is older than {OLD} days")
+        }
+        Some(_) => return Ok(()),
+    };
+    let line =
+        format!("{what}, so its only control plane must not be lost: `hostler snapshot` takes one, `snapshots:` in the inventory many");
+    reporter.events().send(Event::Warning { line });
+    Ok(())
+}
+
+/// `hostler plan`: prints the very value that `up` executes.
+///
+/// # Errors
+/// As [`observe`].
+pub async fn show(arguments: &Show, output: Output, reporter: &Reporter) -> Result<ExitStatus> {
+    let file = arguments.planning.inventory.load()?;
+    let goal = arguments.taking_over.goal(Goal::Up, None, &file.inventory)?;
+    let Observed { seen, bundle, .. } = observe(&goal, &file.inventory, &arguments.planning.means(), reporter).await?;
+    let plan = plan_for(&goal, &file.inventory, &bundle.manifest, &seen)?;
+    fragments::check(&plan, &file, &bundle, &reporter.events())?;
+    reporter
+        .result(&if output == Output::Json { serde_json::to_string_pretty(&plan)? } else { plan_text(&plan, Paint::wanted(false)) })
+        .await;
+    Ok(ExitStatus::Done)
+}

@@ -1,0 +1,53 @@
+//! From the inventory's connections to links, the same for every verb that reaches machines; getting in ([`login`]), and host keys that
+//! nobody knows yet ([`host_keys`]).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+use hostler_core::inventory::{Inventory, Machine, MachineName};
+
+use crate::execute::Link;
+use crate::report::Reporter;
+use crate::ssh::{self, NewHostKeys};
+
+pub mod host_keys;
+pub mod login;
+
+/// What all connections of a run share. The machines of the inventory know each other's host keys.
+///
+/// # Errors
+/// A machine's connection that is not clear.
+pub fn access(limits: ssh::Limits, inventory: &Inventory, new_host_keys: NewHostKeys, reporter: &Reporter) -> Result<Arc<ssh::Access>> {
+    let neighbours = inventory.machines.iter().map(|(name, machine)| target(name, machine)).collect::<Result<_>>()?;
+    let mut access = ssh::Access::new(new_host_keys, reporter.asker(), reporter.redactor());
+    access.limits = limits;
+    access.neighbours = neighbours;
+    Ok(Arc::new(access))
+}
+
+/// A link to every machine of the inventory; none is opened yet.
+pub fn links(inventory: &Inventory, new_host_keys: NewHostKeys, reporter: &Reporter) -> Result<BTreeMap<MachineName, Arc<Link>>> {
+    links_within(ssh::Limits::default(), inventory, new_host_keys, reporter)
+}
+
+/// As [`links`], for those who wait no longer than `limits`.
+pub fn links_within(
+    limits: ssh::Limits,
+    inventory: &Inventory,
+    new_host_keys: NewHostKeys,
+    reporter: &Reporter,
+) -> Result<BTreeMap<MachineName, Arc<Link>>> {
+    let access = access(limits, inventory, new_host_keys, reporter)?;
+    inventory
+        .machines
+        .iter()
+        .map(|(name, machine)| Ok((name.clone(), Arc::new(Link::new(target(name, machine)?, access.clone(), None)))))
+        .collect()
+}
+
+/// Everything ssh needs to reach `machine`: the inventory's words over ~/.ssh/config over OpenSSH's defaults.
+pub fn target(name: &MachineName, machine: &Machine) -> Result<ssh::Target> {
+    let connection = &machine.connection;
+    ssh::Target::new(name.as_str(), &machine.address.to_string(), connection)
+}

@@ -1,0 +1,62 @@
+//! The cluster's kubeconfig from one of its control planes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::template;
+use serde_json::json;
+
+use super::{Access, Reach, default_file, write};
+use crate::execute::Link;
+use crate::report::Reporter;
+use crate::ssh::Exit;
+
+/// What the first control plane that answers gives: cluster, user and context called `name`. `server`: the way to the API server, where it is
+/// not the one the inventory tells.
+///
+/// # Errors
+/// No control plane has an admin.conf to give.
+pub async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link>>, name: &str, server: Option<&str>) -> Result<Access> {
+    let script = template::render("kubernetes/admin.sh", json!({}))?;
+    let mut reasons = Vec::new();
+    for (machine, _) in inventory.control_planes() {
+        let Some(link) = links.get(machine) else { continue };
+        match admin(link, &script).await {
+            Ok(text) => {
+                let reach = server.map_or_else(|| Reach::through(inventory, machine), |server| Reach::by(inventory, server));
+                return Access::new(&text, name, reach).with_context(|| machine.to_string());
+            }
+            Err(reason) => reasons.push(format!("{machine}: {reason}")),
+        }
+    }
+    let message = format!("no control plane gives its /etc/kubernetes/admin.conf:\n{}", reasons.join("\n"));
+    Err(Failure::new(ExitStatus::Failed, message, "`hostler plan` tells whether there is a cluster yet").into())
+}
+
+/// Writes it to `out`, or where the user's configuration lives, and tells how it is used.
+///
+/// # Errors
+/// The file can't be written.
+pub async fn keep(access: &Access, name: &str, out: Option<&Path>, reporter: &Reporter) -> Result<()> {
+    let file = match out {
+        Some(file) => file.to_owned(),
+        None => default_file(name)?,
+    };
+    write(&file, &access.text()?)?;
+    reporter.result(&format!("kubectl --kubeconfig {} get nodes", file.display())).await;
+    Ok(())
+}
+
+async fn admin(link: &Link, script: &str) -> Result<String, String> {
+    let session = link.session().await.map_err(|error| error.to_string())?;
+    let (mut text, mut said) = (String::new(), String::new());
+    match session.read(script, &mut text, &mut said).await {
+        Ok(Exit::Status(0)) => Ok(text),
+        Ok(_) => Err(said.trim().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

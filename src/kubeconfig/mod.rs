@@ -1,0 +1,297 @@
+//! The kubeconfig of the user's own computer: made from the cluster's admin.conf, kept in a file of its own, and merged into the user's
+//! where that is asked for. It holds a private key: nothing here prints any of it, and every file is readable by its owner only.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Endpoint, Inventory, MachineName};
+use serde_yaml::{Mapping, Value};
+
+pub mod fetch;
+
+/// How the API server is reached from the user's computer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// `https://HOST:PORT`
+    pub server: String,
+    /// The name to look for in the server's certificate, where it does not hold the one in `server`.
+    pub tls_server_name: Option<String>,
+}
+
+impl Reach {
+    /// By the endpoint, where the user's computer can know it; else by the address of the control plane `through`, which is in that
+    /// server's certificate. The endpoint's own name is known to the machines only.
+    pub fn through(inventory: &Inventory, through: &MachineName) -> Reach {
+        let endpoint = &inventory.cluster.endpoint;
+        let host = match endpoint {
+            Endpoint::Name(name) => inventory.machines.get(through).map_or_else(|| name.clone(), |machine| bracketed(machine.address)),
+            Endpoint::Vip { address, .. } => bracketed(*address),
+            Endpoint::External { host, .. } => host.clone(),
+        };
+        Reach { server: format!("https://{host}:{}", endpoint.port()), tls_server_name: None }
+    }
+
+    /// By another way than the cluster knows of, a tunnel say: `HOST[:PORT]` or `https://HOST[:PORT]`. The certificate is then looked
+    /// at for the endpoint's name, or for `kubernetes` where the endpoint is a mere address.
+    pub fn by(inventory: &Inventory, server: &str) -> Reach {
+        let authority = server.strip_prefix("https://").unwrap_or(server).trim_end_matches('/');
+        let has_port = authority.rsplit_once(':').is_some_and(|(host, port)| port.parse::<u16>().is_ok() && !host.ends_with(':'));
+        let server = if has_port && authority.parse::<IpAddr>().is_err() {
+            format!("https://{authority}")
+        } else if let Ok(address) = authority.parse::<IpAddr>() {
+            format!("https://{}:6443", bracketed(address))
+        } else {
+            format!("https://{authority}:6443")
+        };
+        let name = inventory.cluster.endpoint.host();
+        let tls_server_name = if name.parse::<IpAddr>().is_ok() { "kubernetes" } else { name };
+        Reach { server, tls_server_name: Some(tls_server_name.to_owned()) }
+    }
+}
+
+/// As an authority of a URL spells it (RFC 3986, 3.2.2).
+fn bracketed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// What a kubeconfig says of one cluster, all of it under one name. Holds a private key, so it has no `Debug`.
+pub struct Access {
+    name: String,
+    ca: String,
+    certificate: String,
+    key: String,
+    reach: Reach,
+}
+
+impl Access {
+    /// From the text of a control plane's /etc/kubernetes/admin.conf. Cluster, user and context are all called `name`.
+    ///
+    /// # Errors
+    /// The text is no kubeconfig as kubeadm writes them. The message holds nothing of it.
+    pub fn new(admin: &str, name: &str, reach: Reach) -> Result<Access> {
+        // serde's errors can quote what they did not expect, so they are not passed on.
+        let admin: Value = serde_yaml::from_str(admin).ok().context("the cluster's admin.conf is no YAML")?;
+        let only = |list: &str, kind: &str, field: &str| -> Result<String> {
+            let value = admin.get(list).and_then(|list| list.get(0)).and_then(|entry| entry.get(kind)).and_then(|kind| kind.get(field));
+            value.and_then(Value::as_str).map(str::to_owned).with_context(|| format!("the cluster's admin.conf has no {field}"))
+        };
+        Ok(Access {
+            name: name.to_owned(),
+            ca: only("clusters", "cluster", "certificate-authority-data")?,
+            certificate: only("users", "user", "client-certificate-data")?,
+            key: only("users", "user", "client-key-data")?,
+            reach,
+        })
+    }
+
+    /// A kubeconfig of this cluster alone.
+    ///
+    /// # Errors
+    /// None that can be thought of: an empty file takes everything.
+    pub fn text(&self) -> Result<String> {
+        self.merged("")
+    }
+
+    /// `existing`, the text of a kubeconfig, with this cluster in it. Entries of the same cluster are brought up to date; all others, and
+    /// fields hostler does not know, stay as they are and in their order. YAML's comments are lost, as with kubectl. The current context
+    /// stays, where there is one.
+    ///
+    /// # Errors
+    /// `existing` is no kubeconfig, or has an entry of this name that belongs to another cluster.
+    pub fn merged(&self, existing: &str) -> Result<String> {
+        let mut root = parse(existing)?;
+        self.refuse_others(&root)?;
+        for (field, value) in [("apiVersion", "v1"), ("kind", "Config")] {
+            root.entry(field.into()).or_insert_with(|| value.into());
+        }
+        let cluster = entry(&mut root, "clusters", "cluster", &self.name)?;
+        cluster.insert("certificate-authority-data".into(), self.ca.as_str().into());
+        cluster.insert("server".into(), self.reach.server.as_str().into());
+        match &self.reach.tls_server_name {
+            Some(name) => drop(cluster.insert("tls-server-name".into(), name.as_str().into())),
+            None => drop(cluster.remove("tls-server-name")),
+        }
+        let user = entry(&mut root, "users", "user", &self.name)?;
+        user.insert("client-certificate-data".into(), self.certificate.as_str().into());
+        user.insert("client-key-data".into(), self.key.as_str().into());
+        let context = entry(&mut root, "contexts", "context", &self.name)?;
+        context.insert("cluster".into(), self.name.as_str().into());
+        context.insert("user".into(), self.name.as_str().into());
+        if root.get("current-context").and_then(Value::as_str).is_none_or(str::is_empty) {
+            root.insert("current-context".into(), self.name.as_str().into());
+        }
+        Ok(serde_yaml::to_string(&root)?)
+    }
+
+    /// Whatever is called as this cluster is must be this cluster's: told by its CA, which nobody else has.
+    fn refuse_others(&self, root: &Mapping) -> Result<()> {
+        let name = self.name.as_str();
+        let ours = |cluster: &str| {
+            let ca = find(root, "clusters", cluster).and_then(|entry| entry.get("cluster")?.get("certificate-authority-data")?.as_str());
+            ca == Some(&self.ca)
+        };
+        let refused = |what: &str| {
+            let message = format!("the kubeconfig has a {what} `{name}` that belongs to another cluster");
+            Err(Failure::new(ExitStatus::Refused, message, "take another name with --name, or rename what is there").into())
+        };
+        if find(root, "clusters", name).is_some() && !ours(name) {
+            return refused("cluster");
+        }
+        let field = |context: &Value, field: &str| context.get("context")?.get(field)?.as_str().map(str::to_owned);
+        if let Some(context) = find(root, "contexts", name)
+            && !field(context, "cluster").is_some_and(|cluster| ours(&cluster))
+        {
+            return refused("context");
+        }
+        if find(root, "users", name).is_some() {
+            let users: Vec<&Value> =
+                list(root, "contexts").iter().filter(|context| field(context, "user").as_deref() == Some(name)).collect();
+            if users.is_empty() || !users.iter().all(|context| field(context, "cluster").is_some_and(|cluster| ours(&cluster))) {
+                return refused("user");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse(text: &str) -> Result<Mapping> {
+    let hint = "move it away, or name another file with KUBECONFIG";
+    let wrong = |what: String| Failure::new(ExitStatus::Failed, what, hint);
+    let root = match serde_yaml::from_str(text) {
+        Ok(Value::Null) => Mapping::new(),
+        Ok(Value::Mapping(root)) => root,
+        Ok(_) => return Err(wrong("the kubeconfig is no mapping".to_owned()).into()),
+        Err(error) => {
+            let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column())).unwrap_or_default();
+            return Err(wrong(format!("the kubeconfig is no YAML{place}")).into());
+        }
+    };
+    match root.get("kind") {
+        None => Ok(root),
+        Some(kind) if kind == "Config" => Ok(root),
+        Some(_) => Err(wrong("the kubeconfig is not of kind Config".to_owned()).into()),
+    }
+}
+
+fn list<'a>(root: &'a Mapping, field: &str) -> &'a [Value] {
+    root.get(field).and_then(Value::as_sequence).map_or(&[], Vec::as_slice)
+}
+
+fn named(entry: &Value, name: &str) -> bool {
+    entry.get("name").and_then(Value::as_str) == Some(name)
+}
+
+fn find<'a>(root: &'a Mapping, field: &str, name: &str) -> Option<&'a Value> {
+    list(root, field).iter().find(|entry| named(entry, name))
+}
+
+/// The mapping under `kind` in the entry `name` of the list `field`; all of it is made where it is missing.
+fn entry<'a>(root: &'a mut Mapping, field: &str, kind: &str, name: &str) -> Result<&'a mut Mapping> {
+    let entries = root.entry(field.into()).or_insert(Value::Null);
+    if entries.is_null() {
+        *entries = Value::Sequence(Vec::new());
+    }
+    let entries = entries.as_sequence_mut().with_context(|| format!("`{field}` of the kubeconfig is no list"))?;
+    let index = entries.iter().position(|entry| named(entry, name)).unwrap_or_else(|| {
+        entries.push(Value::Mapping(Mapping::from_iter([("name".into(), name.into())])));
+        entries.len() - 1
+    });
+    let inner = entries[index].as_mapping_mut().and_then(|entry| {
+        let inner = entry.entry(kind.into()).or_insert(Value::Null);
+        if inner.is_null() {
+            *inner = Value::Mapping(Mapping::new());
+        }
+        inner.as_mapping_mut()
+    });
+    inner.with_context(|| format!("`{name}` in `{field}` of the kubeconfig is no {kind}"))
+}
+
+/// The file kubectl reads and writes: the first of `kubeconfig` (the variable KUBECONFIG's value), or ~/.kube/config.
+pub fn users_file(kubeconfig: Option<&str>, home: &Path) -> PathBuf {
+    let first = kubeconfig.into_iter().flat_map(std::env::split_paths).find(|path| !path.as_os_str().is_empty());
+    first.unwrap_or_else(|| home.join(".kube/config"))
+}
+
+/// Where the kubeconfig of the cluster `name` is kept unless something else is asked for.
+///
+/// # Errors
+/// This user has no home.
+pub fn default_file(name: &str) -> Result<PathBuf> {
+    let config = std::env::var_os("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let config = match config {
+        Some(folder) => folder,
+        None => home()?.join(".config"),
+    };
+    Ok(config.join("hostler").join(format!("{name}.kubeconfig")))
+}
+
+pub fn home() -> Result<PathBuf> {
+    std::env::home_dir().filter(|home| !home.as_os_str().is_empty()).context("this user has no home\nhint: set HOME")
+}
+
+/// What [`merge_into`] did to the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Merged {
+    /// There was none.
+    Created,
+    /// What was there is in this backup beside it now.
+    Changed(PathBuf),
+    /// It says what it should already.
+    Unchanged,
+}
+
+/// Puts `access` into the kubeconfig at `path`. `stamp` tells its backup from others: a date.
+///
+/// # Errors
+/// As [`Access::merged`], and files that can't be read or written.
+pub fn merge_into(path: &Path, access: &Access, stamp: &str) -> Result<Merged> {
+    // A link is followed: the file it leads to is the one to replace.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let existing = match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
+    };
+    let text = access.merged(existing.as_deref().unwrap_or_default()).with_context(|| format!("{} stays as it is", path.display()))?;
+    let Some(existing) = existing else {
+        write(path, &text)?;
+        return Ok(Merged::Created);
+    };
+    // Comments and layout alone are no reason to write a file anew.
+    if serde_yaml::from_str::<Value>(&existing).ok() == serde_yaml::from_str::<Value>(&text).ok() {
+        return Ok(Merged::Unchanged);
+    }
+    let mut backup = path.clone().into_os_string();
+    backup.push(format!(".hostler-{stamp}"));
+    let backup = PathBuf::from(backup);
+    write(&backup, &existing)?;
+    write(path, &text)?;
+    Ok(Merged::Changed(backup))
+}
+
+/// Writes a file that only its owner reads, whole or not at all. Its folder is made where it is missing.
+///
+/// # Errors
+/// The folder or the file can't be written.
+pub fn write(path: &Path, text: &str) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let written = || -> io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        // Made with mode 0600, and so renamed.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    written().with_context(|| format!("{} can't be written", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! What the encoder's and the publisher's pod run: one film, what is put on its record and in the pod's log, and the exit status.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hostler_core::films::settings::MediaServer;
+use hostler_core::quantity;
+use jiff::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+
+use super::encode::{self, Ended, Task};
+use super::film::FilmId;
+use super::layout::{Inbox, Library, write_json};
+use super::media_server;
+use super::publish;
+use super::record::{Encoded, FAILURE, Failure, PROGRESS, Phase, Progress};
+
+/// A copy that moves no byte for so long hangs.
+const STANDS_STILL_FOR: Duration = Duration::from_secs(180);
+/// Between two writes of a copy's progress.
+const PROGRESS_EVERY: Duration = Duration::from_secs(3);
+
+/// What a pod's exit status tells its Job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodStatus {
+    /// The film is encoded, or published.
+    Done,
+    /// Another attempt may do better.
+    Failed,
+    /// Another attempt would end the same way.
+    FailedForGood,
+    /// By SIGTERM.
+    Stopped,
+}
+
+impl PodStatus {
+    pub fn code(self) -> u8 {
+        match self {
+            PodStatus::Done => 0,
+            PodStatus::Failed => 1,
+            PodStatus::FailedForGood => 2,
+            // As a shell gives it: 128 and the signal's number.
+            PodStatus::Stopped => 143,
+        }
+    }
+
+    /// Ends the process at once: a thread that hangs on a share is not waited for.
+    fn exit(self) -> ! {
+        std::process::exit(i32::from(self.code()))
+    }
+}
+
+/// Encodes and verifies the film.
+///
+/// # Errors
+/// As [`encode::run`].
+pub async fn encode(task: &Task) -> Result<PodStatus> {
+    Ok(match encode::run(task).await? {
+        Ended::Encoded(Encoded { frames, duration, size, .. }) => {
+            tracing::info!("{}: encoded and verified: {frames} frames, {duration:.0} s, {}", task.id, quantity::size(size));
+            PodStatus::Done
+        }
+        Ended::Failed(failure) => {
+            tracing::error!("{}: {}", task.id, failure.reason);
+            if failure.permanent { PodStatus::FailedForGood } else { PodStatus::Failed }
+        }
+        Ended::Stopped => {
+            tracing::info!("{}: stopped", task.id);
+            PodStatus::Stopped
+        }
+    })
+}
+
+/// A verified film on its way into the library.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    pub inbox: Inbox,
+    pub library: Library,
+    /// Hears of the film.
+    pub media_server: Option<MediaServer>,
+    pub id: FilmId,
+    /// What tells this attempt from another that may still run on a machine that is cut off: the pod's uid.
+    pub who: String,
+    /// The machine it runs on, for the page.
+    pub machine: String,
+}
+
+impl Publication {
+    /// Puts the film into the library; `published.json` or `failure.json` in its work folder tells of it. A copy that hangs, and SIGTERM,
+    /// end the process.
+    ///
+    /// # Errors
+    /// The inbox can't be written to, so that nothing could be put on record.
+    pub async fn run(self) -> Result<PodStatus> {
+        match self.copied().await? {
+            Ok(mut published) => {
+                if let (None, Some(server)) = (&published.media_server, &self.media_server) {
+                    published.media_server = Some(media_server::refresh(server, &published.path).await);
+                    tracing::info!("{}: {}", self.id, published.media_server.as_deref().unwrap_or_default());
+                }
+                publish::record(&self.inbox, &self.id, &published)?;
+                tracing::info!("{}: in the library, {}, sha256 {}", self.id, quantity::size(published.size), published.sha256);
+                Ok(PodStatus::Done)
+            }
+            Err(error) => {
+                let reason = format!("{error:#}");
+                tracing::error!("{}: {reason}", self.id);
+                let at = Timestamp::now();
+                let failure = Failure { who: self.who, permanent: false, outside: true, reason, tail: Vec::new(), at };
+                write_json(&self.inbox.work(&self.id).join(FAILURE), &failure)?;
+                Ok(PodStatus::Failed)
+            }
+        }
+    }
+
+    /// The inner result is that of [`publish::run`].
+    async fn copied(&self) -> Result<Result<super::record::Published>> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let moved = Arc::new(AtomicU64::new(0));
+        let (this, counted) = (self.clone(), Arc::clone(&moved));
+        let mut copying = tokio::task::spawn_blocking(move || publish::run(&this.inbox, &this.library, &this.id, &this.who, &counted));
+        let began = Timestamp::now();
+        let (mut last, mut since) = (0, Instant::now());
+        loop {
+            tokio::select! {
+                result = &mut copying => return result.context("publishing ended early"),
+                _ = terminate.recv() => PodStatus::Stopped.exit(),
+                () = tokio::time::sleep(PROGRESS_EVERY) => {}
+            }
+            let now = moved.load(Ordering::Relaxed);
+            if now != last {
+                (last, since) = (now, Instant::now());
+                self.show(now, began);
+            } else if since.elapsed() > STANDS_STILL_FOR {
+                tracing::error!("{}: nothing has been copied for {} s: a share hangs", self.id, STANDS_STILL_FOR.as_secs());
+                PodStatus::Failed.exit();
+            }
+        }
+    }
+
+    /// Puts on record how far the copy is, of which `moved` bytes were copied or compared.
+    fn show(&self, moved: u64, began: Timestamp) {
+        let Ok(Some(encoded)) = Encoded::of(&self.inbox.work(&self.id)) else { return };
+        // Each byte is written once and read back once.
+        #[expect(clippy::cast_precision_loss, reason = "a part to be shown")]
+        let done = (moved as f64 / (2 * encoded.size).max(1) as f64).min(1.0);
+        let (who, machine) = (self.who.clone(), self.machine.clone());
+        let progress = Progress { who, machine, phase: Phase::Publishing, done, rate: 0.0, eta_seconds: None, began, at: Timestamp::now() };
+        let _ = write_json(&self.inbox.work(&self.id).join(PROGRESS), &progress);
+    }
+}

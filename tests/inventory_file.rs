@@ -1,0 +1,108 @@
+//! The inventory's file: what is written back into it, and that a run reads it once.
+
+use std::ffi::CString;
+use std::io::Read;
+use std::os::fd::FromRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use hostler::inventory_file::InventoryFile;
+use hostler_core::inventory::MachineName;
+use nix::libc;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJDkMSnsWgIhxtNZ4DSpnUQOW66dCzwsV2mT9k6yVhOz";
+const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKIwz1O4WlYWLcfU3mrlkv9gKMI9DtAa1kVrd1lhGZRW";
+
+/// No machine can be reached, which shows at once.
+const INVENTORY: &str = "# mine\ncluster:\n  name: home\nssh:\n  proxyCommand: \"false\"\nmachines:\n  one: 192.0.2.1 # first\n  two:\n    address: 192.0.2.2\n    hostKey: KEY\n";
+
+fn written(folder: &Path) -> PathBuf {
+    let file = folder.join("inventory.yaml");
+    std::fs::write(&file, INVENTORY.replace("KEY", KEY)).unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
+    file
+}
+
+fn name(name: &str) -> MachineName {
+    MachineName::new(name).unwrap()
+}
+
+#[test]
+fn what_changes_is_written_and_comes_back_as_a_new_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path());
+    let before = InventoryFile::load(&path).unwrap();
+
+    let after = before.with_host_key(&name("two"), &format!("{OTHER_KEY} root@two")).unwrap();
+    assert_eq!(after.text, before.text.replace(KEY, OTHER_KEY));
+    assert_eq!(after.inventory.machines["two"].connection.host_key.as_deref(), Some(OTHER_KEY));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), after.text);
+    assert!(before.with_host_key(&name("one"), OTHER_KEY).unwrap_err().to_string().contains("pins no host key of one"));
+
+    let three = after.with_machine("three", "192.0.2.3").unwrap();
+    assert_eq!(three.text, after.text.clone() + "  three: 192.0.2.3\n");
+    assert!(three.inventory.machines.contains_key("three") && !after.inventory.machines.contains_key("three"));
+    assert_eq!(three.without_machine(&name("three")).unwrap().text, after.text);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), after.text);
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn of_two_machines_with_one_host_key_the_other_is_never_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inventory.yaml");
+    let machine = |name: &str| format!("  {name}:\n    address: 192.0.2.{}\n    hostKey: {KEY}\n", name.len());
+    std::fs::write(&path, format!("machines:\n{}{}", machine("one"), machine("four"))).unwrap();
+    let file = InventoryFile::load(&path).unwrap();
+    assert!(file.with_host_key(&name("four"), OTHER_KEY).unwrap_err().to_string().contains("can't be replaced"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), file.text);
+}
+
+/// Counts how often a file is opened.
+struct Opened(std::fs::File);
+
+impl Opened {
+    fn of(file: &Path) -> Opened {
+        let path = CString::new(file.as_os_str().as_bytes()).unwrap();
+        // SAFETY: plain calls of inotify(7); the path ends with a NUL, and the descriptor is this struct's alone.
+        unsafe {
+            let inotify = libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC);
+            assert!(inotify >= 0 && libc::inotify_add_watch(inotify, path.as_ptr(), libc::IN_OPEN | libc::IN_CLOSE) >= 0);
+            Opened(std::fs::File::from_raw_fd(inotify))
+        }
+    }
+
+    fn count(mut self) -> usize {
+        let mut events = [0; 4096];
+        let length = self.0.read(&mut events).unwrap_or(0);
+        // Of a file that is watched itself each has 16 bytes, of which the second four say what happened. Equal ones in a row would come as
+        // one, so closing is watched, too.
+        events[..length].chunks(16).filter(|event| event[4] & libc::IN_OPEN as u8 != 0).count()
+    }
+}
+
+#[test]
+fn every_verb_reads_the_inventory_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = written(folder.path());
+    let bundle = folder.path().join("bundle");
+    std::fs::create_dir(&bundle).unwrap();
+    std::fs::write(bundle.join("manifest.json"), r#"{"schema":1,"kubernetes":"1.36.3","arch":"amd64","files":[],"images":[]}"#).unwrap();
+    std::fs::write(bundle.join("images.tar"), [0; 1024]).unwrap();
+    let planning = ["up", "plan", "add two", "remove two", "rebuild two", "reset", "rebuild one --new-cluster"];
+    let all = planning.iter().map(|verb| (*verb, true)).chain(["status", "kubeconfig", "snapshot", "render"].map(|verb| (verb, false)));
+    for (verb, plans) in all {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
+        command.args(verb.split(' ')).arg("--inventory").arg(&file).env("HOME", folder.path()).stdin(Stdio::null());
+        if plans {
+            command.arg("--bundle").arg(&bundle);
+        }
+        let opened = Opened::of(&file);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(opened.count(), 1, "{verb}: {said}");
+        assert!(verb == "render" || said.contains("192.0.2.1"), "{verb} came as far as the machines: {said}");
+    }
+}
