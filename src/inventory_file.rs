@@ -1,6 +1,6 @@
 //! The inventory's file: read once a run, and written again where a verb changes it.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{self, Inventory, MachineName, NamedFile, Unread, edit};
 use nix::fcntl::OFlag;
+
+use crate::{atomic, home};
 
 /// An inventory with the text that it was read from. A verb loads it once and passes it on: what is in the file later is of the next run.
 #[derive(Debug, Clone)]
@@ -80,7 +82,7 @@ impl InventoryFile {
 
     /// Puts the text in the file's place, whole or not at all.
     fn written(self) -> Result<InventoryFile> {
-        write(&self.path, &self.text)?;
+        atomic::rewrite(&self.path, self.text.as_bytes()).with_context(|| format!("{} can't be written", self.path.display()))?;
         Ok(self)
     }
 }
@@ -90,22 +92,10 @@ fn wrong(problems: &impl std::fmt::Display) -> anyhow::Error {
     Failure::new(ExitStatus::Usage, problems.to_string().trim_end(), hint).into()
 }
 
-fn write(file: &Path, text: &str) -> Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut new = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("{} can't be written to", folder.display()))?;
-    new.write_all(text.as_bytes())?;
-    new.as_file().sync_all()?;
-    if let Ok(old) = std::fs::metadata(file) {
-        new.as_file().set_permissions(old.permissions())?;
-    }
-    new.persist(file).with_context(|| format!("{} can't be replaced", file.display()))?;
-    Ok(())
-}
-
 /// A file that an inventory in the folder `beside` names; a leading `~/` is the user's home.
 pub fn named_file(beside: &Path, file: &Path, most: usize) -> Result<NamedFile, Unread> {
     let path = match file.strip_prefix("~") {
-        Ok(below) => std::env::home_dir().filter(|home| !home.as_os_str().is_empty()).ok_or(Unread::Missing)?.join(below),
+        Ok(below) => home::home().map_err(|_| Unread::Missing)?.join(below),
         Err(_) => beside.join(file),
     };
     match regular_file(&path, most) {

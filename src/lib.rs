@@ -6,11 +6,13 @@
 pub mod age;
 pub mod apply;
 pub mod artifact;
+mod atomic;
 pub mod cli;
 pub mod computer;
 pub mod connect;
 pub mod event;
 pub mod execute;
+pub mod home;
 pub mod interrupt;
 pub mod inventory_file;
 pub mod kubeconfig;

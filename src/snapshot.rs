@@ -17,7 +17,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use sha2::{Digest, Sha256};
 
-use crate::age;
+use crate::{age, atomic, home};
 
 /// What a control plane can't be brought back without.
 const NEEDED: &[&str] = &[
@@ -155,17 +155,12 @@ pub fn with(archive: &[u8], name: &str, content: &[u8]) -> Result<Vec<u8>> {
 /// # Errors
 /// The folder or the file can't be written.
 pub fn write(file: &Path, archive: &[u8]) -> Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = atomic::folder_of(file);
     if !folder.exists() {
         std::fs::create_dir_all(folder).with_context(|| format!("{} can't be made", folder.display()))?;
         std::fs::set_permissions(folder, PermissionsExt::from_mode(0o700))?;
     }
-    // A temporary file is 0600 from its first byte.
-    let mut new = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("{} can't be written to", folder.display()))?;
-    new.write_all(archive)?;
-    new.as_file().sync_all()?;
-    new.persist(file).with_context(|| format!("{} can't be written", file.display()))?;
-    Ok(())
+    atomic::write(file, archive, 0o600).with_context(|| format!("{} can't be written", file.display()))
 }
 
 /// Where snapshots are kept unless something else is asked for.
@@ -173,15 +168,7 @@ pub fn write(file: &Path, archive: &[u8]) -> Result<()> {
 /// # Errors
 /// This user has no home.
 pub fn default_folder() -> Result<PathBuf> {
-    let data = std::env::var_os("XDG_DATA_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let data = match data {
-        Some(folder) => folder,
-        None => {
-            let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-            home.context("this user has no home\nhint: set HOME")?.join(".local/share")
-        }
-    };
-    Ok(data.join("hostler/snapshots"))
+    Ok(home::data()?.join("snapshots"))
 }
 
 /// The newest snapshot of `cluster` in `folder`: the names that hostler gives sort by time.

@@ -13,7 +13,7 @@ use std::process::Command;
 use hostler::apply::fragments::objections;
 use hostler::artifact::own_arch;
 use hostler::cli::render::rendered;
-use hostler::computer;
+use hostler::home;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::Document;
 use hostler_core::action::script::TOKEN_PLACE;
@@ -137,7 +137,7 @@ fn kubeadms() -> Vec<(Manifest, PathBuf)> {
     let bundles: Vec<PathBuf> = match std::env::var_os("HOSTLER_BUNDLE").filter(|folder| !folder.is_empty()) {
         Some(folder) => vec![folder.into()],
         None => {
-            let cache = computer::cache().expect("there is a cache").join("bundles");
+            let cache = home::cache().expect("there is a cache").join("bundles");
             let entries = fs::read_dir(&cache).map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect());
             entries.unwrap_or_default()
         }

@@ -1,5 +1,6 @@
 //! What `up` ends with where films are encoded: where to drop them, where to look, and what the media server says.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hostler_core::films::settings;
@@ -21,11 +22,7 @@ pub async fn films(inventory: &Inventory) -> String {
     };
     let mut lines = vec![format!("drop films into {}/watch/{folders}; they come out in {}", seen(&films.inbox), seen(&films.library))];
     if let Some((_, machine)) = inventory.control_planes().next() {
-        let host = match machine.address.is_ipv6() {
-            true => format!("[{}]", machine.address),
-            false => machine.address.to_string(),
-        };
-        lines.push(format!("what becomes of them: http://{host}:{}", films.page_port));
+        lines.push(format!("what becomes of them: http://{}", SocketAddr::new(machine.address, films.page_port)));
     }
     if let Some(server) = &films.media_server {
         lines.extend(asked(films, server).await);

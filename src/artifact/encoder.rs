@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
+use crate::computer::packages;
 use crate::computer::program::{program, stream};
 use crate::computer::task::task;
-use crate::computer::{self, packages};
 use crate::event::Events;
+use crate::{atomic, home};
 
 /// What machines call it. The number goes up with what is in it.
 pub const ENCODER_IMAGE: &str = "hostler.local/encoder:1";
@@ -64,16 +65,14 @@ pub async fn ready(arch: &str, events: &Events) -> Result<Encoder> {
         let layer = folder.join("layer.tar");
         let (sha256, size) = prune(part.path(), &layer)?;
         let encoder = Encoder { layer, size, sha256, source: format!("debian:{SUITE} handbrake-cli") };
-        let mut new = tempfile::NamedTempFile::new_in(&folder)?;
-        new.write_all(&serde_json::to_vec(&encoder)?)?;
-        new.persist(&known)?;
+        atomic::write(&known, &serde_json::to_vec(&encoder)?, 0o600)?;
         Ok(encoder)
     })
     .await
 }
 
 fn folder(arch: &str) -> Result<PathBuf> {
-    Ok(computer::cache()?.join("encoder").join(format!("{}-{arch}", ENCODER_IMAGE.rsplit(':').next().unwrap_or_default())))
+    Ok(home::cache()?.join("encoder").join(format!("{}-{arch}", ENCODER_IMAGE.rsplit(':').next().unwrap_or_default())))
 }
 
 /// The encoder that was made before, if it is whole.
@@ -93,9 +92,7 @@ fn kept(path: &Path) -> bool {
 
 /// Writes the layer: its sha256 in hex, and its length in bytes. The same packages give the same bytes.
 fn prune(tar: &Path, layer: &Path) -> Result<(String, u64)> {
-    let folder = layer.parent().context("no folder")?;
-    let file = tempfile::NamedTempFile::new_in(folder)?;
-    let mut new = Builder::new(Counting { to: BufWriter::new(file), hash: Sha256::new(), bytes: 0 });
+    let mut new = Builder::new(Counting { to: BufWriter::new(atomic::New::beside(layer)?), hash: Sha256::new(), bytes: 0 });
     let mut libraries = None;
     for entry in tar::Archive::new(BufReader::new(File::open(tar)?)).entries()? {
         let mut entry = entry?;
@@ -127,8 +124,7 @@ fn prune(tar: &Path, layer: &Path) -> Result<(String, u64)> {
     }
     let Counting { to, hash, bytes } = new.into_inner()?;
     let file = to.into_inner().map_err(|error| error.into_error())?;
-    file.as_file().sync_all()?;
-    file.persist(layer).with_context(|| format!("{} can't be written", layer.display()))?;
+    file.finish(0o600).with_context(|| format!("{} can't be written", layer.display()))?;
     Ok((hex(&hash.finalize()), bytes))
 }
 

@@ -9,8 +9,8 @@ use hostler_core::manifest::Component;
 
 use super::pins::{self, Pins};
 use super::{Bundle, Fetching, Parts, encoder, release, source};
-use crate::computer;
 use crate::event::{Event, Events};
+use crate::home;
 
 /// What a run asks for.
 #[derive(Debug, Clone, Default)]
@@ -140,7 +140,7 @@ pub fn pins_of(version: Option<&str>) -> Result<&'static Pins> {
 /// # Errors
 /// A user without a home.
 pub fn cached(version: &str, arch: &str) -> Result<PathBuf> {
-    Ok(computer::cache()?.join("bundles").join(format!("{version}-{arch}")))
+    Ok(home::cache()?.join("bundles").join(format!("{version}-{arch}")))
 }
 
 /// This computer's architecture, as Go spells it.

@@ -15,9 +15,9 @@ use super::download::{Sites, client, download};
 use super::pins::{Contents, Pins, Release};
 use super::registry::{Pulled, Registries};
 use super::writer::Writer;
-use crate::computer;
 use crate::computer::task::task;
 use crate::event::Events;
+use crate::home;
 
 /// How a bundle is fetched.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +32,7 @@ pub struct Fetching {
 /// # Errors
 /// Refused where a byte is another than was published, or a file has no published sum; a site that can't be reached; no space.
 pub async fn make(pins: &Pins, arch: &str, fetching: &Fetching, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
-    let downloads = computer::cache()?.join("downloads");
+    let downloads = home::cache()?.join("downloads");
     fetch_into(pins, &pins.releases(arch), arch, fetching, hostler, place, &downloads, events).await
 }
 

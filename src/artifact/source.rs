@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Cursor;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -13,10 +12,11 @@ use hostler_core::manifest::{Component, FileKind};
 use super::layer::{self, Entry};
 use super::pins::{CNI_PLUGINS, Pins};
 use super::writer::Writer;
+use crate::computer::packages;
 use crate::computer::program::{is_installed, program, run, stream};
 use crate::computer::task::{Task, task};
-use crate::computer::{self, packages};
 use crate::event::{Events, Unit};
+use crate::{atomic, home};
 
 const BUILD: &str = include_str!("../../templates/bundle/build.sh");
 const SOURCES: [(&str, &str); 3] = [
@@ -74,7 +74,7 @@ const CONTAINERD: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
 /// A program that is missing and can't be installed, a module that can't be had, no space.
 pub async fn make(pins: &Pins, arch: &str, at_hand: &Parts, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
     packages::install("a bundle from source", packages::SOURCE, events).await?;
-    let build = computer::cache()?.join("build").join(format!("{}-{arch}", pins.kubernetes));
+    let build = home::cache()?.join("build").join(format!("{}-{arch}", pins.kubernetes));
     fs::create_dir_all(&build).with_context(|| format!("{} can't be made", build.display()))?;
     for part in parts(pins) {
         if part.programs.iter().all(|program| build.join(program).is_file()) {
@@ -147,12 +147,7 @@ async fn xz(path: &Path) -> Result<Vec<u8>> {
 
 /// Writes a program whole or not at all.
 pub fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().context("no folder")?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::Write::write_all(&mut file, bytes).with_context(|| format!("{} can't be written", path.display()))?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o755))?;
-    file.persist(path)?;
-    Ok(())
+    atomic::write(path, bytes, 0o755).with_context(|| format!("{} can't be written", path.display()))
 }
 
 async fn compile(part: &Part, build: &Path, events: &Events) -> Result<()> {

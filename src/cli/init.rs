@@ -12,6 +12,8 @@ use hostler_core::facts::{Facts, Observation};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Connection, MachineName};
 use hostler_core::plan::wanted;
+use hostler_core::quantity;
+use hostler_core::words::counted;
 
 use super::arguments::Connecting;
 use crate::connect::{host_keys, login};
@@ -186,8 +188,8 @@ fn rows(found: &[Found], user: &str, now: i64) -> Vec<Vec<String>> {
             address,
             format!("{} {}", facts.os_name, facts.arch),
             facts.cpus,
-            gigabytes(facts.memory),
-            format!("{} of {}", gigabytes(facts.disk_free), gigabytes(facts.disk_size)),
+            size(facts.memory),
+            format!("{} of {}", size(facts.disk_free), size(facts.disk_size)),
             facts.macs.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
             clock(facts, now),
             // The facts came through it.
@@ -198,13 +200,8 @@ fn rows(found: &[Found], user: &str, now: i64) -> Vec<Vec<String>> {
     rows
 }
 
-/// From KiB.
-fn gigabytes(kib: u64) -> String {
-    let bytes = u128::from(kib) * 1024;
-    match bytes / 100_000_000 {
-        tenths @ 0..100 => format!("{}.{} GB", tenths / 10, tenths % 10),
-        tenths => format!("{} GB", (tenths + 5) / 10),
-    }
+fn size(kib: u64) -> String {
+    quantity::size(kib.saturating_mul(1024))
 }
 
 fn clock(facts: &Facts, now: i64) -> String {
@@ -245,7 +242,7 @@ fn inventory(found: &[Found], user: &str) -> String {
     text += &format!("  user: {}\n\n", scalar(user));
     text += "# The first is the control plane. Every machine carries work.\nmachines:\n";
     for Found { name, address, facts } in found {
-        let [memory, disk] = [facts.memory, facts.disk_size].map(gigabytes);
+        let [memory, disk] = [facts.memory, facts.disk_size].map(size);
         text += &format!("  # {}, {}, {memory} of memory, {disk} of disk\n", one_line(&facts.os_name), counted_cpus(facts.cpus));
         let name = scalar(name.as_str());
         let mut macs = facts.macs.iter();
@@ -267,10 +264,6 @@ fn one_line(text: &str) -> String {
 
 fn counted_cpus(count: u32) -> String {
     counted(usize::try_from(count).unwrap_or(usize::MAX), "CPU")
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// `text` as a YAML scalar: plain where nobody could read it as anything but this text.

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::arguments::{Connecting, InventoryArgument};
 use crate::connect::{self, login};
+use crate::home;
 use crate::kubeconfig::{self, Merged, fetch};
 use crate::report::Reporter;
 
@@ -43,7 +44,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         return fetch::keep(&access, name, arguments.out.as_deref(), reporter).await;
     }
     let variable = std::env::var("KUBECONFIG").ok();
-    let file = kubeconfig::users_file(variable.as_deref(), &kubeconfig::home()?);
+    let file = kubeconfig::users_file(variable.as_deref(), &home::home()?);
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let merged = kubeconfig::merge_into(&file, &access, &stamp)?;
     let file = file.display();

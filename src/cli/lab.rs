@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use hostler_core::failure::ExitStatus;
 use hostler_core::plan::Plan;
+use hostler_core::quantity::size;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::net::TcpListener;
 
@@ -145,7 +146,7 @@ fn list() -> Result<()> {
         let role = if machine.control_plane { "control-plane" } else { "worker" };
         let power = if listed.on { "on" } else { "off" };
         let kind = if listed.vm { ", a virtual machine's" } else { "" };
-        println!("{:<16} {:<12} {role:<14} {power:<6} {} MiB{kind}", machine.name, machine.address.to_string(), listed.disk >> 20);
+        println!("{:<16} {:<12} {role:<14} {power:<6} {}{kind}", machine.name, machine.address.to_string(), size(listed.disk));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::quantity::size;
 use hostler_core::template;
 use serde_json::json;
 
@@ -69,8 +70,8 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
                     None => (archive, "keep it safe"),
                 };
                 snapshot::write(&file, &written)?;
-                let (file, size) = (file.display(), taken.size.div_ceil(1_000_000));
-                reporter.result(&format!("{file} ({size} MB) holds {machine} as of {}, its keys too: {safe}", taken.taken)).await;
+                let (file, size) = (file.display(), size(taken.size));
+                reporter.result(&format!("{file} ({size}) holds {machine} as of {}, its keys too: {safe}", taken.taken)).await;
                 return Ok(());
             }
             Err(reason) => reasons.push(format!("{machine}: {reason}")),

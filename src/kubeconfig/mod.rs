@@ -1,14 +1,16 @@
 //! The kubeconfig of the user's own computer: made from the cluster's admin.conf, kept in a file of its own, and merged into the user's
 //! where that is asked for. It holds a private key: nothing here prints any of it, and every file is readable by its owner only.
 
-use std::io::{self, Write};
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Endpoint, Inventory, MachineName};
 use serde_yaml::{Mapping, Value};
+
+use crate::{atomic, home};
 
 pub mod fetch;
 
@@ -26,12 +28,14 @@ impl Reach {
     /// server's certificate. The endpoint's own name is known to the machines only.
     pub fn through(inventory: &Inventory, through: &MachineName) -> Reach {
         let endpoint = &inventory.cluster.endpoint;
-        let host = match endpoint {
-            Endpoint::Name(name) => inventory.machines.get(through).map_or_else(|| name.clone(), |machine| bracketed(machine.address)),
-            Endpoint::Vip { address, .. } => bracketed(*address),
-            Endpoint::External { host, .. } => host.clone(),
+        let port = endpoint.port();
+        let at = |address| SocketAddr::new(address, port).to_string();
+        let authority = match endpoint {
+            Endpoint::Name(name) => inventory.machines.get(through).map_or_else(|| format!("{name}:{port}"), |machine| at(machine.address)),
+            Endpoint::Vip { address, .. } => at(*address),
+            Endpoint::External { host, .. } => format!("{host}:{port}"),
         };
-        Reach { server: format!("https://{host}:{}", endpoint.port()), tls_server_name: None }
+        Reach { server: format!("https://{authority}"), tls_server_name: None }
     }
 
     /// By another way than the cluster knows of, a tunnel say: `HOST[:PORT]` or `https://HOST[:PORT]`. The certificate is then looked
@@ -42,21 +46,13 @@ impl Reach {
         let server = if has_port && authority.parse::<IpAddr>().is_err() {
             format!("https://{authority}")
         } else if let Ok(address) = authority.parse::<IpAddr>() {
-            format!("https://{}:6443", bracketed(address))
+            format!("https://{}", SocketAddr::new(address, 6443))
         } else {
             format!("https://{authority}:6443")
         };
         let name = inventory.cluster.endpoint.host();
         let tls_server_name = if name.parse::<IpAddr>().is_ok() { "kubernetes" } else { name };
         Reach { server, tls_server_name: Some(tls_server_name.to_owned()) }
-    }
-}
-
-/// As an authority of a URL spells it (RFC 3986, 3.2.2).
-fn bracketed(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
     }
 }
 
@@ -223,16 +219,7 @@ pub fn users_file(kubeconfig: Option<&str>, home: &Path) -> PathBuf {
 /// # Errors
 /// This user has no home.
 pub fn default_file(name: &str) -> Result<PathBuf> {
-    let config = std::env::var_os("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let config = match config {
-        Some(folder) => folder,
-        None => home()?.join(".config"),
-    };
-    Ok(config.join("hostler").join(format!("{name}.kubeconfig")))
-}
-
-pub fn home() -> Result<PathBuf> {
-    std::env::home_dir().filter(|home| !home.as_os_str().is_empty()).context("this user has no home\nhint: set HOME")
+    Ok(home::config()?.join(format!("{name}.kubeconfig")))
 }
 
 /// What [`merge_into`] did to the file.
@@ -280,17 +267,8 @@ pub fn merge_into(path: &Path, access: &Access, stamp: &str) -> Result<Merged> {
 /// # Errors
 /// The folder or the file can't be written.
 pub fn write(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = || -> io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        // Made with mode 0600, and so renamed.
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    written().with_context(|| format!("{} can't be written", path.display()))
+    let written = std::fs::create_dir_all(atomic::folder_of(path)).and_then(|()| atomic::write(path, text.as_bytes(), 0o600));
+    written.with_context(|| format!("{} can't be written", path.display()))
 }
 
 #[cfg(test)]

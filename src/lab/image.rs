@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use hostler_core::digest::hex;
 use sha2::{Digest, Sha256};
 
 use super::{name, process, state, wait};
@@ -144,7 +145,7 @@ impl Recipe {
             hash.update([0]);
         }
         let digest = hash.finalize();
-        let digits: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex(&digest[..6]);
         format!("{}-{digits}", self.kind)
     }
 

@@ -307,8 +307,9 @@ mod tests {
         assert_eq!(vm("rainbowdash", Vec::new()), Ok(()));
         assert_eq!(
             vm("fluttershy", Vec::new()).unwrap_err(),
-            "`fluttershy` is no machine of the lab\nhint: did you mean twilightsparkle? the lab has twilightsparkle, rainbowdash"
+            "`fluttershy` is no machine of the lab\nhint: the lab has twilightsparkle, rainbowdash"
         );
+        assert!(vm("rainbow-dash", Vec::new()).unwrap_err().contains("did you mean rainbowdash?"));
         assert!(vm("rainbowdash", vec!["/tmp".into()]).unwrap_err().starts_with("rainbowdash would not see the shares"));
         for (machines, control_planes) in [(1, 1), (13, 13), (3, 1)] {
             assert!(check(&Options { machines, control_planes, shares: Vec::new(), vm: None }).is_ok(), "{machines} {control_planes}");

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use hostler_core::words;
 use serde::{Deserialize, Serialize};
 
 use super::roster::LabMachine;
 use super::vm::Accelerator;
 use super::{name, refused, usage};
+use crate::{atomic, home};
 
 /// Where each lab has its folder.
 const LABS: &str = "/var/lib/hostler";
@@ -73,7 +75,7 @@ pub fn console(machine: &str) -> PathBuf {
 /// Where the lab's finished images are kept between labs: `$HOSTLER_CACHE/lab`, or /var/cache/hostler/lab.
 pub fn cache() -> PathBuf {
     // Only root has labs, and root's cache doesn't depend on a home.
-    crate::computer::cache().unwrap_or_else(|_| "/var/cache/hostler".into()).join("lab")
+    home::cache().unwrap_or_else(|_| "/var/cache/hostler".into()).join("lab")
 }
 
 impl LabState {
@@ -112,7 +114,7 @@ impl LabState {
     /// The machine of that name.
     ///
     /// # Errors
-    /// Refused, naming the nearest machine.
+    /// Refused, naming the machines.
     pub fn machine(&self, name: &str) -> Result<&LabMachine> {
         named(&self.machines, name)
     }
@@ -121,12 +123,12 @@ impl LabState {
 /// The one of `machines` that has that name.
 ///
 /// # Errors
-/// Refused, naming the nearest.
+/// Refused, naming the machines.
 pub fn named<'a>(machines: &'a [LabMachine], name: &str) -> Result<&'a LabMachine> {
     machines.iter().find(|machine| machine.name == name).ok_or_else(|| {
         let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
-        let nearest = names.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-        let hint = format!("did you mean {}? the lab has {}", nearest.unwrap_or(&"-"), names.join(", "));
+        let has = format!("the lab has {}", names.join(", "));
+        let hint = words::nearest(name, names).map_or_else(|| has.clone(), |near| format!("did you mean {near}? {has}"));
         usage(&format!("`{name}` is no machine of the lab"), &hint)
     })
 }
@@ -146,19 +148,13 @@ fn close() -> Result<()> {
     attempt().with_context(|| format!("{} can't be made", folder.display()))
 }
 
-/// Writes a file whole or not at all.
+/// As [`atomic::write`]; folders that are missing are made.
+///
+/// # Errors
+/// The folder can't be written to.
 pub fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let attempt = || -> std::io::Result<()> {
-        let folder = file.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(folder)?;
-        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-        temporary.write_all(bytes)?;
-        temporary.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(file)?;
-        Ok(())
-    };
-    attempt().with_context(|| format!("{} can't be written", file.display()))
+    let written = fs::create_dir_all(atomic::folder_of(file)).and_then(|()| atomic::write(file, bytes, mode));
+    written.with_context(|| format!("{} can't be written", file.display()))
 }
 
 /// How long a lock may outlive its hostler.

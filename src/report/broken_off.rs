@@ -2,10 +2,10 @@
 
 use hostler_core::plan::Plan;
 use hostler_core::step::StepId;
+use hostler_core::words::counted;
 use serde::Serialize;
 
 use super::paint::Paint;
-use super::plan::counted;
 use super::record::Record;
 
 /// The last event of a run that was broken off, as a value; `--output json` prints it as `brokenOff`.

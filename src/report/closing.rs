@@ -8,12 +8,12 @@ use hostler_core::inventory::MachineName;
 use hostler_core::plan::Plan;
 use hostler_core::quantity;
 use hostler_core::step::{Stage, StepId};
+use hostler_core::words::counted;
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::critical_path::critical_path;
 use super::paint::Paint;
-use super::plan::counted;
 use super::record::Record;
 use super::table::table;
 

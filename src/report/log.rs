@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::running::waits;
 use crate::event::Event;
+use crate::home;
 
 /// Logs that are kept; older ones go when a new one begins.
 const KEPT: usize = 50;
@@ -23,9 +24,7 @@ pub struct RunLog {
 
 /// `$XDG_STATE_HOME/hostler/runs`, by default `~/.local/state/hostler/runs`; `None` without a home.
 pub fn default_folder() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
-    state.map(|state| state.join("hostler/runs"))
+    home::state().ok().map(|state| state.join("runs"))
 }
 
 impl RunLog {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::{Finding, Plan, Step};
 use hostler_core::step::Stage;
+use hostler_core::words::counted;
 
 use super::paint::Paint;
 use super::table::table;
@@ -94,9 +95,4 @@ fn names(machines: &[&MachineName]) -> String {
 
 fn subject(machine: &Option<MachineName>) -> &str {
     machine.as_ref().map_or("cluster", |machine| machine.as_str())
-}
-
-/// `1 step`, `2 steps`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -11,6 +11,7 @@ use russh::keys::{PublicKey, PublicKeyBase64};
 
 use super::known_hosts::{Line, Marker, hash_of, is_hash_of, writable};
 use super::target::Target;
+use crate::atomic;
 
 /// Appends `key` to the first of the target's known_hosts, one write under a lock. Twice is once.
 ///
@@ -46,7 +47,7 @@ pub fn forget(target: &Target) -> Result<()> {
 
 /// Held while it lives. The folder is locked rather than a file: files here are replaced, and nothing is left behind.
 fn lock(file: &Path) -> Result<File> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = atomic::folder_of(file);
     if !folder.exists() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("{} can't be made", folder.display()))?;
     }
@@ -89,7 +90,7 @@ fn forget_in_all(target: &Target) -> Result<()> {
         };
         let kept: String = text.split_inclusive('\n').filter_map(|line| without(line, &name)).collect();
         if kept != text {
-            rewrite(file, &kept).with_context(|| format!("{} can't be written", file.display()))?;
+            atomic::rewrite(file, kept.as_bytes()).with_context(|| format!("{} can't be written", file.display()))?;
         }
     }
     Ok(())
@@ -113,18 +114,6 @@ fn without(line: &str, name: &str) -> Option<String> {
     } else {
         Some(line.replacen(parsed.hosts, &kept.join(","), 1))
     }
-}
-
-/// The file has either its old text or the new one, with the mode it had. A symbolic link stays one.
-fn rewrite(file: &Path, text: &str) -> io::Result<()> {
-    let file: PathBuf = fs::canonicalize(file)?;
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    let mut new = tempfile::Builder::new().prefix("known_hosts.").tempfile_in(folder)?;
-    new.write_all(text.as_bytes())?;
-    new.as_file().set_permissions(fs::Permissions::from_mode(fs::metadata(&file)?.permissions().mode() & 0o7777))?;
-    new.as_file().sync_all()?;
-    new.persist(&file)?;
-    Ok(())
 }
 
 #[cfg(test)]

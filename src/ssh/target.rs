@@ -65,7 +65,7 @@ impl Account {
     /// # Errors
     /// There is no home or no name.
     pub fn current() -> Result<Account> {
-        let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty()).context("no home folder\nhint: set HOME")?;
+        let home = crate::home::home()?;
         let named = |variable| std::env::var(variable).ok().filter(|user| !user.is_empty());
         let user = named("USER").or_else(|| named("LOGNAME"));
         let user = match user {

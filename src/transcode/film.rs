@@ -4,6 +4,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use hostler_core::digest::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -24,7 +25,7 @@ impl FilmId {
         hash.update([0]);
         hash.update(size.to_be_bytes());
         hash.update(modified.to_be_bytes());
-        let hash: String = hash.finalize().iter().take(HASH / 2).map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&hash.finalize()[..HASH / 2]);
         let slug = slug(&path.file_stem().unwrap_or_default().to_string_lossy());
         FilmId(if slug.is_empty() { format!("film-{hash}") } else { format!("{slug}-{hash}") })
     }

@@ -1,7 +1,7 @@
 //! Where things are on the two shares.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::film::FilmId;
+use crate::atomic;
 
 /// Lies in the root of both shares. A folder without it is a mount point with nothing mounted, never an empty share.
 pub const MARKER: &str = ".hostler-share";
@@ -178,14 +179,8 @@ pub fn write_json(file: &Path, value: &impl Serialize) -> io::Result<()> {
 /// # Errors
 /// The folder can't be written to.
 pub fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
-    new.write_all(content)?;
-    // tempfile's 0600 would hide the film's report from its owner.
-    new.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    new.as_file().sync_all()?;
-    new.persist(file)?;
-    sync_folder(folder)
+    // The film's report is for its owner, too.
+    atomic::write(file, content, 0o644)
 }
 
 /// `None`: there is no such file.
@@ -200,14 +195,6 @@ pub fn read_json<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
     }
 }
 
-/// A rename is on the disk when its folder is.
-///
-/// # Errors
-/// The folder can't be opened or synced.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    std::fs::File::open(folder)?.sync_all()
-}
-
 /// Moves within a file system, on the disk when this returns. The target's folder is made where it is missing.
 ///
 /// # Errors
@@ -218,7 +205,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     }
     std::fs::rename(from, to)?;
     for folder in [from.parent(), to.parent()].into_iter().flatten() {
-        sync_folder(folder)?;
+        atomic::sync_folder(folder)?;
     }
     Ok(())
 }

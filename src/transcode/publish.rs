@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use hostler_core::digest::hex;
 use jiff::Timestamp;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use sha2::{Digest, Sha256};
@@ -19,6 +20,7 @@ use super::layout::{self, Inbox, Library, place_of, read_json, require_marker, s
 use super::ledger::{Film, Stage};
 use super::record::{ENCODED, Encoded, PUBLISHED, Published};
 use super::trash;
+use crate::atomic;
 
 const BLOCK: usize = 1 << 20;
 const PART: &str = ".part";
@@ -132,7 +134,7 @@ fn keep_copy(old: &Path, kept: &Path) -> Result<()> {
     let folder = kept.parent().context("a trash entry is a folder")?;
     std::fs::create_dir_all(folder)?;
     if std::fs::hard_link(old, kept).is_ok() {
-        return Ok(layout::sync_folder(folder)?);
+        return Ok(atomic::sync_folder(folder)?);
     }
     let part = folder.join(".part");
     let counted = Arc::new(AtomicU64::new(0));
@@ -149,7 +151,7 @@ fn make_folders(root: &Path, folder: &Path) -> Result<()> {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(error).with_context(|| format!("{} can't be made in the library", shown(path)));
             }
-            _ => layout::sync_folder(path.parent().unwrap_or(root))?,
+            _ => atomic::sync_folder(path.parent().unwrap_or(root))?,
         }
     }
     Ok(())
@@ -178,7 +180,7 @@ pub fn copy(from: &Path, to: &Path, moved: &Arc<AtomicU64>) -> Result<(u64, Stri
     to.sync_all()?;
     // What is compared next shall come from the disk, not from memory, as far as the file system heeds it.
     let _ = posix_fadvise(&to, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
-    Ok((size, hex(hash)))
+    Ok((size, hex(&hash.finalize())))
 }
 
 fn hash(file: &Path, moved: &Arc<AtomicU64>) -> Result<String> {
@@ -188,15 +190,11 @@ fn hash(file: &Path, moved: &Arc<AtomicU64>) -> Result<String> {
     loop {
         let read = file.read(&mut block)?;
         if read == 0 {
-            return Ok(hex(hash));
+            return Ok(hex(&hash.finalize()));
         }
         hash.update(&block[..read]);
         moved.fetch_add(read as u64, Ordering::Relaxed);
     }
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

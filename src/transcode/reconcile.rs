@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use hostler_core::quantity::size;
 use jiff::{SignedDuration, Timestamp};
 
 use super::film::FilmId;
@@ -391,7 +392,8 @@ impl One<'_> {
         }
         let needed = self.film.stamp.size / 5 * 6 + self.world.limits.reserve;
         if self.world.free < needed {
-            return Some(format!("the inbox has too little space: {} MB free, {} MB needed", self.world.free >> 20, needed >> 20));
+            let (free, needed) = (size(self.world.free), size(needed));
+            return Some(format!("the inbox has too little space: {free} free, {needed} needed"));
         }
         (*self.busy >= self.world.limits.at_once).then(|| "waits for a free machine".to_owned())
     }

@@ -10,7 +10,30 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     (likeness > 0.8).then_some(known)
 }
 
+/// `1 machine`, `3 machines`: for nouns whose plural ends in an s.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A `: did you mean ...?` for the end of a message; empty when nothing is near.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, known).map_or_else(String::new, |known| format!(": did you mean `{known}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_near_is_not_meant() {
+        assert_eq!(nearest("three", ["one", "two"]), None);
+        assert_eq!(nearest("Rainbow_Dash", ["pinkiepie", "rainbowdash"]), Some("rainbowdash"));
+        assert_eq!(nearest("one", []), None);
+        assert_eq!(did_you_mean("adress", ["address", "mac"]), ": did you mean `address`?");
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "step")), ["0 steps", "1 step", "2 steps"]);
+    }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::facts::Snapshot;
 use crate::inventory::Taint;
 use crate::step::StepId;
+use crate::words::counted;
 
 pub mod script;
 
@@ -367,9 +368,4 @@ impl Document {
             Document::KubeProxy => "KubeProxyConfiguration",
         }
     }
-}
-
-/// `1 image`, `2 images`.
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

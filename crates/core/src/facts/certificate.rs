@@ -2,8 +2,9 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate, parse_x509_pem};
+
+use crate::digest::sha256;
 
 /// SHA-256 of the public key (SubjectPublicKeyInfo, RFC 7469) of the first certificate in `pem`, hex: what kubeadm calls a CA cert hash.
 /// `None` if there is no certificate.
@@ -24,7 +25,7 @@ impl Certificate {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let common_name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).unwrap_or_default();
         Some(Certificate {
-            public_key_sha256: Sha256::digest(certificate.public_key().raw).iter().map(|byte| format!("{byte:02x}")).collect(),
+            public_key_sha256: sha256(certificate.public_key().raw),
             ends: certificate.validity().not_after.timestamp(),
             common_name: common_name.to_owned(),
         })

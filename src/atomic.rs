@@ -1,0 +1,134 @@
+//! Files that are written whole or not at all: under another name in the same folder, then moved into place. When a call here returns, both
+//! the file and its name are on the disk.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+/// Puts `content` in the file's place, with this mode. The folder must exist. A symbolic link is replaced.
+///
+/// # Errors
+/// The folder can't be written to.
+pub fn write(file: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut new = New::beside(file)?;
+    new.write_all(content)?;
+    new.finish(mode)
+}
+
+/// Puts `content` in the place of a file that is there: it keeps its mode and, where this user may give it away, its owner. A symbolic link
+/// stays one: what it leads to is replaced.
+///
+/// # Errors
+/// There is no such file, or its folder can't be written to.
+pub fn rewrite(file: &Path, content: &[u8]) -> io::Result<()> {
+    let file = fs::canonicalize(file)?;
+    let old = fs::metadata(&file)?;
+    let mut new = New::beside(&file)?;
+    new.write_all(content)?;
+    // Before the mode: a change of owner can take bits of it away.
+    let _ = fchown(new.part.as_file(), Some(old.uid()), Some(old.gid()));
+    new.finish(old.permissions().mode() & 0o7777)
+}
+
+/// A file that is being written. Dropped before [`finish`](New::finish), it leaves nothing behind.
+#[derive(Debug)]
+pub struct New {
+    /// Mode 0600 from its first byte.
+    part: tempfile::NamedTempFile,
+    file: PathBuf,
+}
+
+impl New {
+    /// What is to be at `file`.
+    ///
+    /// # Errors
+    /// The folder can't be written to.
+    pub fn beside(file: &Path) -> io::Result<New> {
+        let part = tempfile::Builder::new().prefix(".new-").tempfile_in(folder_of(file))?;
+        Ok(New { part, file: file.to_owned() })
+    }
+
+    /// Gives it its mode and its name.
+    ///
+    /// # Errors
+    /// The disk is full or broken, or the name belongs to a folder.
+    pub fn finish(self, mode: u32) -> io::Result<()> {
+        self.part.as_file().set_permissions(Permissions::from_mode(mode))?;
+        self.part.as_file().sync_all()?;
+        self.part.persist(&self.file)?;
+        sync_folder(folder_of(&self.file))
+    }
+}
+
+impl Write for New {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.part.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.part.flush()
+    }
+}
+
+/// The folder that a file is in; `.` for a mere name.
+pub fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A rename is on the disk when its folder is.
+///
+/// # Errors
+/// The folder can't be opened or synced.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_has_its_mode_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        for (content, mode) in [("one", 0o600), ("two", 0o755)] {
+            write(&file, content.as_bytes(), mode).unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), content);
+            assert_eq!(file.metadata().unwrap().mode() & 0o7777, mode);
+        }
+        let mut unfinished = New::beside(&file).unwrap();
+        unfinished.write_all(b"three").unwrap();
+        assert_eq!(unfinished.part.as_file().metadata().unwrap().mode() & 0o7777, 0o600);
+        drop(unfinished);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "two");
+        assert_eq!(names(folder.path()), ["file"]);
+        assert!(write(folder.path(), b"", 0o600).is_err());
+    }
+
+    #[test]
+    fn what_is_rewritten_keeps_mode_owner_and_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "one").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        let root = nix::unistd::geteuid().is_root();
+        if root {
+            std::os::unix::fs::chown(&file, Some(12), Some(34)).unwrap();
+        }
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        rewrite(&link, b"two").unwrap();
+        let metadata = file.metadata().unwrap();
+        assert_eq!((fs::read_to_string(&file).unwrap().as_str(), metadata.mode() & 0o7777), ("two", 0o640));
+        assert!(!root || (metadata.uid(), metadata.gid()) == (12, 34));
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(names(folder.path()), ["file", "link"]);
+        assert!(rewrite(&folder.path().join("none"), b"").is_err());
+    }
+}
