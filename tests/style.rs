@@ -161,10 +161,10 @@ fn length_of_match(text: &str, words: &[&str]) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
-/// Whether two neighbours belong to one word.
+/// Whether two neighbors belong to one word. A placeholder of a message, `{name}`, is one as well.
 fn joined(left: Option<char>, right: Option<char>) -> bool {
-    let in_word = |character: Option<char>| character.is_some_and(|character| character.is_alphanumeric() || "_-".contains(character));
-    in_word(left) && in_word(right)
+    let in_word = |character: char| character.is_alphanumeric() || "_-".contains(character);
+    left.is_some_and(|left| in_word(left) || left == '{') && right.is_some_and(|right| in_word(right) || right == '}')
 }
 
 /// A Markdown text without what it quotes: code spans, code blocks and the targets of links are blanked out with back quotes, which no
@@ -303,6 +303,12 @@ fn only_whole_words_count() {
         offences("planted.md", "an anewish name, `wipe-begun`, the_gate, a power-up; there is no door-to-door"),
         Vec::<String>::new()
     );
+}
+
+#[test]
+fn a_placeholder_is_not_a_word() {
+    assert_eq!(offences("planted.md", "bring {gate} back, or {begun:?}"), Vec::<String>::new());
+    assert_eq!(offences("planted.md", "{name} was cut").len(), 1);
 }
 
 #[test]
