@@ -6,11 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
 use hostler_core::action::Action;
+use hostler_core::action::kubeadm::{CreateToken, Init};
+use hostler_core::action::machine::{ImportImages, InstallPackages, SwapOff};
 use hostler_core::failure::ExitStatus;
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::{Refusal, Step, Warning};
 use hostler_core::quantity;
-use hostler_core::step::{Stage, StepId};
+use hostler_core::step::{Stage, StepId, StepKind};
 use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike};
 
 use super::*;
@@ -23,7 +25,7 @@ fn machine(name: &str) -> MachineName {
 }
 
 fn id(name: &str, what: &str) -> StepId {
-    StepId::new(&machine(name), what)
+    StepKind::parse(what).expect("a kind of step").of(&machine(name))
 }
 
 fn ms(milliseconds: u64) -> Duration {
@@ -63,14 +65,14 @@ fn run() -> Vec<(u64, Event)> {
             },
         ),
         (9_000, Event::Begun { steps: BTreeMap::from([(machine("twilightsparkle"), 2), (machine("rainbowdash"), 3)]) }),
-        (9_000, started("twilightsparkle", "images", Stage::Images, "2 images are missing: send, import and pin 2 images")),
+        (9_000, started("twilightsparkle", "images-control-plane", Stage::Images, "2 images are missing: send, import and pin 2 images")),
         (9_000, started("rainbowdash", "packages", Stage::Prepare, "socat is missing: install socat")),
         (9_000, Event::StepScript { step: id("rainbowdash", "packages"), text: "set -eu\napt-get install -y socat\n".to_owned() }),
-        (9_100, Event::StepProgress { step: id("twilightsparkle", "images"), done: 0, total: 270_000_000 }),
+        (9_100, Event::StepProgress { step: id("twilightsparkle", "images-control-plane"), done: 0, total: 270_000_000 }),
         (9_200, Event::StepOutput { step: id("rainbowdash", "packages"), line: "Reading package lists...".to_owned() }),
         (9_300, Event::StepWaiting { step: id("rainbowdash", "packages"), what: "the apt lock".to_owned(), limit: ms(300_000) }),
         (10_300, Event::StepWaiting { step: id("rainbowdash", "packages"), what: "the apt lock".to_owned(), limit: ms(300_000) }),
-        (14_100, Event::StepProgress { step: id("twilightsparkle", "images"), done: 180_000_000, total: 270_000_000 }),
+        (14_100, Event::StepProgress { step: id("twilightsparkle", "images-control-plane"), done: 180_000_000, total: 270_000_000 }),
         (15_200, Event::StepExited { step: id("rainbowdash", "packages"), status: 0 }),
         (15_200, finished("rainbowdash", "packages", 6_200)),
         (16_400, finished("twilightsparkle", "images", 7_400)),
@@ -86,7 +88,7 @@ fn run() -> Vec<(u64, Event)> {
             },
         ),
         (81_000, Event::StepBlocked { step: token(), by: id("twilightsparkle", "init") }),
-        (81_000, Event::StepBlocked { step: id("rainbowdash", "label"), by: token() }),
+        (81_000, Event::StepBlocked { step: id("rainbowdash", "labels"), by: token() }),
         (81_100, Event::Note { line: "run `hostler up` again to go on".to_owned() }),
         (81_100, Event::Warning { line: "an even number of control planes survives no more than one less".to_owned() }),
     ]
@@ -94,36 +96,43 @@ fn run() -> Vec<(u64, Event)> {
 
 fn step(name: &str, what: &str, stage: Stage, reason: &str, action: Action, needs: &[StepId]) -> Step {
     let needs: BTreeSet<StepId> = needs.iter().cloned().collect();
-    Step { id: id(name, what), stage, machine: machine(name), reason: reason.to_owned(), action, needs }
+    Step { id: id(name, what), stage, machine: machine(name), reason: reason.to_owned(), action, needs, after: BTreeSet::new() }
 }
 
 fn plan() -> Plan {
-    let swap = || Action::SwapOff { active: vec!["/dev/sda3".to_owned()], at_boot: vec![] };
+    let swap = || Action::from(SwapOff {});
     let packages = |name| {
-        step(name, "packages", Stage::Prepare, "socat is missing", Action::InstallPackages { packages: vec!["socat".to_owned()] }, &[])
+        step(name, "packages", Stage::Prepare, "socat is missing", InstallPackages { packages: vec!["socat".to_owned()] }.into(), &[])
     };
-    let init = Action::Init { config: String::new(), again: false, record: BTreeMap::new() };
+    let init = Init { config: String::new(), again: false, record: BTreeMap::new() };
     Plan {
         schema: 1,
         steps: vec![
             step("twilightsparkle", "swap", Stage::Prepare, "swap is on (/dev/sda3)", swap(), &[]),
             packages("rainbowdash"),
             packages("fluttershy"),
-            step("twilightsparkle", "images", Stage::Images, "2 images are missing", Action::ImportImages { images: vec![] }, &[]),
+            step(
+                "twilightsparkle",
+                "images-control-plane",
+                Stage::Images,
+                "2 images are missing",
+                ImportImages { images: vec![] }.into(),
+                &[],
+            ),
             step(
                 "twilightsparkle",
                 "init",
                 Stage::FirstControlPlane,
                 "there is no cluster",
-                init,
-                &[id("twilightsparkle", "swap"), id("twilightsparkle", "images")],
+                init.into(),
+                &[id("twilightsparkle", "swap"), id("twilightsparkle", "images-control-plane")],
             ),
             step(
                 "rainbowdash",
                 "token",
                 Stage::Workers,
                 "it is no node",
-                Action::CreateToken,
+                CreateToken {}.into(),
                 &[id("twilightsparkle", "init"), id("rainbowdash", "packages")],
             ),
         ],
@@ -207,13 +216,13 @@ fn json_tells_bytes_twice_a_second_and_always_the_last() {
     let mut faces = Json::default();
     let told: Vec<u64> = (0..=10)
         .filter(|tenth| {
-            let event = Event::StepProgress { step: id("rainbowdash", "images"), done: *tenth, total: 10 };
+            let event = Event::StepProgress { step: id("rainbowdash", "images-control-plane"), done: *tenth, total: 10 };
             faces.event(ms(tenth * 100), Timestamp::UNIX_EPOCH, &event).is_some()
         })
         .collect();
     assert_eq!(told, [0, 5, 10]);
     let mut faces = Json::default();
-    let event = |done| Event::StepProgress { step: id("rainbowdash", "images"), done, total: 10 };
+    let event = |done| Event::StepProgress { step: id("rainbowdash", "images-control-plane"), done, total: 10 };
     assert!(faces.event(ms(0), Timestamp::UNIX_EPOCH, &event(1)).is_some());
     assert!(faces.event(ms(1), Timestamp::UNIX_EPOCH, &event(10)).is_some());
 }
@@ -384,7 +393,7 @@ fn the_closing_of_a_run_that_went_well() {
     let mut events = [
         at(0, "twilightsparkle", "swap", Stage::Prepare, 300),
         at(0, "rainbowdash", "packages", Stage::Prepare, 2_000),
-        at(300, "twilightsparkle", "images", Stage::Images, 6_000),
+        at(300, "twilightsparkle", "images-control-plane", Stage::Images, 6_000),
         at(6_300, "twilightsparkle", "init", Stage::FirstControlPlane, 64_000),
         at(70_300, "rainbowdash", "token", Stage::Workers, 1_000),
     ]
