@@ -303,7 +303,7 @@ fn nothing_is_wiped_where_somebody_mounted_something() {
 
 /// The script of a step whose machine is the folder `root`: the prelude, and `body`.
 fn on_a_folder(root: &str, step: &str, begun: bool, body: &str) -> String {
-    let step = StepId::new(&MachineName::new("rainbowdash").expect("a name"), step);
+    let step = StepKind::parse(step).expect("a kind of step").of(&MachineName::new("rainbowdash").expect("a name"));
     let prelude = render("step/prelude.sh", serde_json::json!({ "run": "r1", "step": step, "begun": begun }));
     let script = prelude.expect("the template fits") + body;
     let places = ["/etc/", "/run/", "/var/lib/", "/opt/hostler", "/usr/local/bin/"];
