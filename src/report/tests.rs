@@ -75,7 +75,7 @@ fn run() -> Vec<(u64, Event)> {
         (14_100, Event::StepProgress { step: id("twilightsparkle", "images-control-plane"), done: 180_000_000, total: 270_000_000 }),
         (15_200, Event::StepExited { step: id("rainbowdash", "packages"), status: 0 }),
         (15_200, finished("rainbowdash", "packages", 6_200)),
-        (16_400, finished("twilightsparkle", "images", 7_400)),
+        (16_400, finished("twilightsparkle", "images-control-plane", 7_400)),
         (16_450, started("rainbowdash", "programs", Stage::Programs, "nothing of hostler's is installed: send 17 programs")),
         (16_460, Event::StepPutOff { step: id("rainbowdash", "programs") }),
         (16_500, started("twilightsparkle", "init", Stage::FirstControlPlane, "there is no cluster: kubeadm init")),
@@ -270,9 +270,9 @@ fn a_machine_keeps_its_line_while_it_waits() {
     let screen = InMemoryTerm::new(10, 80);
     let mut terminal = on_screen(&screen);
     terminal.event(ms(0), &Event::Begun { steps: BTreeMap::from([(machine("rainbowdash"), 2), (machine("twilightsparkle"), 2)]) });
-    terminal.event(ms(0), &started("rainbowdash", "a", Stage::Prepare, "a"));
-    terminal.event(ms(0), &started("twilightsparkle", "a", Stage::Prepare, "a"));
-    terminal.event(ms(500), &finished("rainbowdash", "a", 500));
+    terminal.event(ms(0), &started("rainbowdash", "swap", Stage::Prepare, "a"));
+    terminal.event(ms(0), &started("twilightsparkle", "swap", Stage::Prepare, "a"));
+    terminal.event(ms(500), &finished("rainbowdash", "swap", 500));
     terminal.tick(ms(1_000));
     let contents = screen.contents();
     let foot: Vec<&str> = contents.lines().skip(1).map(|line| line.split_once(' ').unwrap().0).collect();
@@ -283,7 +283,7 @@ fn a_machine_keeps_its_line_while_it_waits() {
 fn a_long_line_is_cut_to_the_width_of_the_terminal() {
     let screen = InMemoryTerm::new(5, 40);
     let mut terminal = on_screen(&screen);
-    terminal.event(ms(0), &started("rainbowdash", "x", Stage::Prepare, "a reason that is long: an action that is longer"));
+    terminal.event(ms(0), &started("rainbowdash", "swap", Stage::Prepare, "a reason that is long: an action that is longer"));
     terminal.tick(ms(1_000));
     assert_eq!(screen.contents().lines().count(), 1, "{}", screen.contents());
     terminal.quiet();
@@ -349,14 +349,14 @@ fn the_critical_path_is_the_longest_over_needs() {
         ("rainbowdash", "packages", 9_000),
         // The longest of all, but nothing needs it.
         ("fluttershy", "packages", 15_000),
-        ("twilightsparkle", "images", 6_000),
+        ("twilightsparkle", "images-control-plane", 6_000),
         ("twilightsparkle", "init", 9_500),
         ("rainbowdash", "token", 1_000),
     ]);
     let path = |measured: &BTreeMap<StepId, Duration>| -> Vec<String> {
         critical_path(&plan(), measured).iter().map(|(step, took)| format!("{step} {}", took.as_millis())).collect()
     };
-    assert_eq!(path(&measured), ["twilightsparkle/images 6000", "twilightsparkle/init 9500", "rainbowdash/token 1000"]);
+    assert_eq!(path(&measured), ["twilightsparkle/images-control-plane 6000", "twilightsparkle/init 9500", "rainbowdash/token 1000"]);
     // The other way round when the packages take longer than images and init.
     let mut slow = measured.clone();
     slow.insert(id("rainbowdash", "packages"), ms(16_000));
@@ -427,7 +427,7 @@ fn a_run_that_is_broken_off_tells_what_is_half_done() {
     let halves = record(&run().into_iter().filter(|(at, _)| *at < 16_000).collect::<Vec<_>>());
     insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &halves).text(PLAIN), @r"
     broken off by Ctrl-C
-    half done: twilightsparkle/images: 2 images are missing: send, import and pin 2 images
+    half done: twilightsparkle/images-control-plane: 2 images are missing: send, import and pin 2 images
     1 step done, 4 not begun
     hint: what runs on a machine comes to its end there, or stops for want of what it was to be sent; run again: that waits for it, and goes on
     ");
@@ -440,21 +440,21 @@ fn a_run_that_is_broken_off_tells_what_is_half_done() {
 #[test]
 fn steps_side_by_side_are_not_counted_twice() {
     let events = [
-        (0, started("rainbowdash", "a", Stage::Prepare, "a")),
-        (1_000, started("rainbowdash", "b", Stage::Prepare, "b")),
-        (3_000, finished("rainbowdash", "a", 3_000)),
-        (4_000, finished("rainbowdash", "b", 3_000)),
-        (6_000, started("rainbowdash", "c", Stage::Prepare, "c")),
-        (7_000, finished("rainbowdash", "c", 1_000)),
+        (0, started("rainbowdash", "swap", Stage::Prepare, "a")),
+        (1_000, started("rainbowdash", "packages", Stage::Prepare, "b")),
+        (3_000, finished("rainbowdash", "swap", 3_000)),
+        (4_000, finished("rainbowdash", "packages", 3_000)),
+        (6_000, started("rainbowdash", "modules", Stage::Prepare, "c")),
+        (7_000, finished("rainbowdash", "modules", 1_000)),
     ];
     assert_eq!(Closing::new(None, &record(&events)).times[0].took, ms(5_000));
 }
 
 #[test]
 fn what_succeeds_at_last_has_not_failed() {
-    let failed = Event::StepFailed { step: id("rainbowdash", "a"), reason: "x".to_owned(), hint: String::new() };
-    let begun = || started("rainbowdash", "a", Stage::Prepare, "a");
-    let events = [(0, begun()), (1, failed), (2, begun()), (3, finished("rainbowdash", "a", 1))];
+    let failed = Event::StepFailed { step: id("rainbowdash", "swap"), reason: "x".to_owned(), hint: String::new() };
+    let begun = || started("rainbowdash", "swap", Stage::Prepare, "a");
+    let events = [(0, begun()), (1, failed), (2, begun()), (3, finished("rainbowdash", "swap", 1))];
     assert_eq!(record(&events[..2]).exit_status(), ExitStatus::Failed);
     assert_eq!(record(&events).exit_status(), ExitStatus::Done);
 }
