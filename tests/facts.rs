@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
+use hostler_core::document::Document;
 use hostler_core::facts::{self, Facts, Question};
+use hostler_core::record::{Applied, Record};
 use hostler_core::template;
 use proptest::prelude::*;
 
@@ -209,7 +211,7 @@ fn swap_hosts_nameservers_and_records() {
     assert_eq!(facts.nameservers, ["10.0.0.53", "fd00::53"]);
     assert_eq!(facts.swap, ["/dev/sda3"]);
     assert_eq!(facts.swap_at_boot, ["/etc/fstab: /dev/sda3", "disk.swap"]);
-    assert_eq!(facts.applied.iter().collect::<Vec<_>>(), [(&"kubelet".to_owned(), &"abc".to_owned())]);
+    assert_eq!(facts.applied.iter().collect::<Vec<_>>(), [(&Applied::Document(Document::Kubelet), &"abc".to_owned())]);
     assert_eq!((facts.os.as_str(), facts.os_version.as_str()), ("debian", "13"));
     assert_eq!(facts.os_name, "Debian GNU/Linux 13 (trixie)");
 }
@@ -414,7 +416,7 @@ fn a_recorded_control_plane() {
     assert_eq!((facts.api_down.as_deref(), cluster.version.as_str()), (None, "1.36.3"));
     assert_eq!((cluster.pod_subnet.as_str(), cluster.service_subnet.as_str()), ("10.244.0.0/16", "10.96.0.0/12"));
     assert_eq!((cluster.endpoint.as_str(), cluster.cluster_name.as_str()), ("home.lan:6443", "home"));
-    assert_eq!(cluster.record["kubelet"], "abc");
+    assert_eq!(cluster.record[&Record::Document(Document::Kubelet)], "abc");
     let node = &cluster.nodes["one"];
     assert!(!node.ready && node.unschedulable);
     assert_eq!(node.message, "container runtime network not ready: cni plugin not initialized");

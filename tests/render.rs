@@ -15,8 +15,8 @@ use hostler::artifact::own_arch;
 use hostler::cli::render::rendered;
 use hostler::home;
 use hostler::inventory_file::InventoryFile;
-use hostler_core::action::Document;
-use hostler_core::action::script::TOKEN_PLACE;
+use hostler_core::action::kubeadm::{TOKEN_PLACE, coredns};
+use hostler_core::document::Document;
 use hostler_core::inventory::{Inventory, Role};
 use hostler_core::manifest::Manifest;
 use hostler_core::plan::documents;
@@ -219,7 +219,7 @@ fn kubeadm_has_coredns_looked_at_every_second() {
     let folder = tempfile::tempdir().expect("a folder");
     let patches = folder.path().join("patches");
     let file = patches.join("corednsdeployment.yaml");
-    fs::create_dir(&patches).and_then(|()| fs::write(file, documents::coredns().expect("templates fit"))).expect("it can be written");
+    fs::create_dir(&patches).and_then(|()| fs::write(file, coredns().expect("templates fit"))).expect("it can be written");
     for (manifest, kubeadm) in kubeadms() {
         let config = documents::init(&inventory, &manifest.kubernetes, name, machine).expect("templates fit");
         let config = config.replace(TOKEN_PLACE, "abcdef.0123456789abcdef");

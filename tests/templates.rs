@@ -5,19 +5,25 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output as Ended, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
-use hostler_core::action::{Action, Document, Input};
+use hostler_core::action::cluster::{DeleteNode, Drain, Label, RemoveMember};
+use hostler_core::action::kubeadm::{CreateToken, Init, Join, RenewControlPlane, RenewKubelet, Restore, UploadConfig, of_machine};
+use hostler_core::action::machine::{ConfigureUnit, DropUnit, StartUnit, Wipe};
+use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
+use hostler_core::action::{Action, RunOn};
+use hostler_core::document::Document;
 use hostler_core::facts::Snapshot;
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::manifest::Manifest;
 use hostler_core::plan::wanted;
-use hostler_core::step::StepId;
+use hostler_core::record::Record;
+use hostler_core::step::{Input, Output, StepKind};
 use hostler_core::template::render;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -58,14 +64,14 @@ fn others() -> Vec<(&'static str, Action)> {
     let taint = |key: &str| Taint { key: key.to_owned(), value: String::new(), effect: "NoSchedule".to_owned() };
     let labels = BTreeMap::from([("a".to_owned(), Some("b".to_owned())), ("c".to_owned(), None)]);
     let sum = "0".repeat(64);
-    let record = BTreeMap::from([("cluster".to_owned(), sum.clone())]);
-    let literal = |text: &str| Input::Literal(text.to_owned());
-    let ca = literal(&BASE64_STANDARD.encode(include_bytes!("../src/cli/render/ca.pem")));
-    let upload = |document| Action::UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() };
+    let record = BTreeMap::from([(Record::Document(Document::Cluster), sum.clone())]);
+    let name = || MachineName::new("rarity").expect("a name");
+    let of = |output| Input { step: StepKind::Init.of(&name()), output };
+    let upload = |document| Action::from(UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() });
     vec![
         (
             "restore",
-            Action::Restore {
+            Restore {
                 snapshot: Snapshot {
                     file: PathBuf::from("a.tar.gz"),
                     archive: PathBuf::from("a.tar.gz"),
@@ -79,43 +85,55 @@ fn others() -> Vec<(&'static str, Action)> {
                 address: "192.168.1.10".to_owned(),
                 config: "x".to_owned(),
                 record: record.clone(),
-            },
+            }
+            .into(),
         ),
-        ("init-again", Action::Init { config: "x".to_owned(), again: true, record: record.clone() }),
-        ("join-again", Action::Join { config: "x".to_owned(), again: true, token: literal("t"), ca, pki: Some(literal("cGtp")), record }),
-        ("token", Action::CreateToken),
+        ("init-again", Init { config: "x".to_owned(), again: true, record: record.clone() }.into()),
+        (
+            "join-again",
+            Join {
+                config: "x".to_owned(),
+                again: true,
+                token: of(Output::Token),
+                ca: of(Output::Ca),
+                pki: Some(of(Output::Pki)),
+                record: of_machine(&record),
+            }
+            .into(),
+        ),
+        ("token", CreateToken {}.into()),
         (
             "label",
-            Action::Label {
-                node: word.clone(),
+            Label {
+                node: name(),
                 labels,
                 taints: vec![taint("d")],
                 remove_taints: vec![taint("e")],
                 record: r#"{"labels":["a"]}"#.to_owned(),
-            },
+            }
+            .into(),
         ),
         (
             "label-nothing",
-            Action::Label { node: word.clone(), labels: BTreeMap::new(), taints: vec![], remove_taints: vec![], record: "{}".to_owned() },
+            Label { node: name(), labels: BTreeMap::new(), taints: vec![], remove_taints: vec![], record: "{}".to_owned() }.into(),
         ),
         ("upload-cluster", upload(Document::Cluster)),
         ("upload-kubelet", upload(Document::Kubelet)),
         ("upload-kube-proxy", upload(Document::KubeProxy)),
-        ("renew-kubelet", Action::RenewKubelet { sha256: sum.clone() }),
-        ("renew-control-plane", Action::RenewControlPlane { node: word.clone(), config: "x".to_owned(), sha256: sum.clone() }),
-        ("start", Action::StartUnit { unit: "kubelet.service".to_owned() }),
-        ("stale", Action::ConfigureUnit { unit: "a.service".to_owned(), files: vec![], stale: vec![word.clone()], restart: true }),
-        ("drop", Action::DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }),
-        ("media-server-token", Action::KeepMediaServerToken { file: word.clone().into(), size: 20, sha256: "0".repeat(64) }),
-        ("remove-workload", Action::RemoveWorkload),
-        ("workload", Action::InstallWorkload { manifest: String::new(), record: [("transcode-shares".to_owned(), word.clone())].into() }),
-        ("uncordon", Action::Uncordon { node: word.clone() }),
-        ("drain", Action::Drain { node: word.clone(), force_after: None }),
-        ("drain-by-force", Action::Drain { node: word.clone(), force_after: Some(60) }),
-        ("remove-member", Action::RemoveMember { node: "rarity".to_owned(), address: "192.168.1.12".to_owned() }),
-        ("delete-node", Action::DeleteNode { node: "rarity".to_owned() }),
-        ("wipe", Action::Wipe { keep: vec![] }),
-        ("wipe-keep", Action::Wipe { keep: vec!["/srv/films".to_owned(), word] }),
+        ("renew-kubelet", RenewKubelet { sha256: sum.clone() }.into()),
+        ("renew-control-plane", RenewControlPlane { node: word.clone(), config: "x".to_owned(), sha256: sum.clone() }.into()),
+        ("start", StartUnit { unit: "kubelet.service".to_owned() }.into()),
+        ("stale", ConfigureUnit { unit: "a.service".to_owned(), files: vec![], stale: vec![word.clone()], restart: true }.into()),
+        ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
+        ("media-server-token", KeepMediaServerToken { file: word.clone().into(), size: 20, sha256: "0".repeat(64) }.into()),
+        ("remove-workload", RemoveWorkload {}.into()),
+        ("workload", InstallWorkload { manifest: String::new(), record: [(Record::WorkloadShares, word.clone())].into() }.into()),
+        ("drain", Drain { node: word.clone(), force_after: None }.into()),
+        ("drain-by-force", Drain { node: word.clone(), force_after: Some(60) }.into()),
+        ("remove-member", RemoveMember { node: "rarity".to_owned(), address: "192.168.1.12".to_owned() }.into()),
+        ("delete-node", DeleteNode { node: name() }.into()),
+        ("wipe", Wipe { keep: vec![] }.into()),
+        ("wipe-keep", Wipe { keep: vec!["/srv/films".to_owned(), word] }.into()),
     ]
 }
 
@@ -147,11 +165,14 @@ fn scripts() -> BTreeMap<String, String> {
     scripts.extend(files.into_iter().filter(|file| file.path.ends_with(".sh")).map(|file| ("snapshot.sh".to_owned(), file.content)));
     let machine = MachineName::new("rarity").expect("a name");
     for (name, action) in others() {
-        let resolve = |input: &Input| match input {
-            Input::Literal(value) => Some(value.clone()),
-            Input::Output { .. } => None,
+        let outputs = |input: &Input| {
+            Some(match input.output {
+                Output::Ca => BASE64_STANDARD.encode(include_bytes!("../src/cli/render/ca.pem")),
+                Output::Pki => "cGtp".to_owned(),
+                Output::Token => "t".to_owned(),
+            })
         };
-        let script = action.script("RUN", true, &StepId::new(&machine, "step"), &resolve).expect("templates fit");
+        let script = action.script(RunOn { run: "RUN", begun: true }, &StepKind::Swap.of(&machine), &outputs).expect("templates fit");
         scripts.insert(format!("action-{name}.sh"), script.text);
     }
     let mut known = Vec::new();
@@ -172,7 +193,7 @@ fn shape(text: &str) -> String {
 }
 
 /// Runs a program of the system; without it the test fails and says how to get it.
-fn checked(command: &mut Command, package: &str) -> Output {
+fn checked(command: &mut Command, package: &str) -> Ended {
     let program = command.get_program().to_string_lossy().into_owned();
     let spawned = command.stdin(Stdio::null()).output();
     spawned.unwrap_or_else(|error| panic!("{program} can't be run ({error})\nhint: apt-get install {package}"))
@@ -189,7 +210,7 @@ fn written(scripts: &BTreeMap<String, String>) -> (tempfile::TempDir, Vec<PathBu
     (folder, paths)
 }
 
-fn text(output: &Output) -> String {
+fn text(output: &Ended) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -258,7 +279,7 @@ fn what_is_the_users_in_etc_hosts_stays() {
 }
 
 /// What wipe.sh says before it begins, where `place` is mounted.
-fn before_the_wipe(place: &str) -> Output {
+fn before_the_wipe(place: &str) -> Ended {
     let folder = tempfile::tempdir().expect("a folder");
     let mounts = folder.path().join("mounts");
     fs::write(&mounts, format!("/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 {place} ext4 rw 0 0\n")).expect("a file");
@@ -282,7 +303,7 @@ fn nothing_is_wiped_where_somebody_mounted_something() {
 
 /// The script of a step whose machine is the folder `root`: the prelude, and `body`.
 fn on_a_folder(root: &str, step: &str, begun: bool, body: &str) -> String {
-    let step = StepId::new(&MachineName::new("rainbowdash").expect("a name"), step);
+    let step = StepKind::parse(step).expect("a kind of step").of(&MachineName::new("rainbowdash").expect("a name"));
     let prelude = render("step/prelude.sh", serde_json::json!({ "run": "r1", "step": step, "begun": begun }));
     let script = prelude.expect("the template fits") + body;
     let places = ["/etc/", "/run/", "/var/lib/", "/opt/hostler", "/usr/local/bin/"];

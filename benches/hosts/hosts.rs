@@ -24,10 +24,12 @@ use hostler_core::facts::Observation;
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::manifest::Manifest;
 use hostler_core::plan::{Plan, plan, wanted};
+use hostler_core::step::StepKind;
 use tokio::task::JoinSet;
 
 /// Steps of a plan that the benchmark is about.
-const PREPARATION: &[&str] = &["packages", "swap", "modules", "sysctls", "hostname", "hosts", "containerd"];
+const PREPARATION: [StepKind; 7] =
+    [StepKind::Packages, StepKind::Swap, StepKind::Modules, StepKind::Sysctls, StepKind::Hostname, StepKind::Hosts, StepKind::Containerd];
 
 /// The unit that is enabled.
 const UNIT: &str = "containerd.service";
@@ -83,7 +85,7 @@ async fn prepare(file: &str) -> Result<usize> {
         let outcome = execute(&run, &plan).await;
         if !outcome.failed.is_empty() {
             reporter.finish(Some(&plan)).await;
-            let failed: BTreeSet<_> = outcome.failed.keys().map(|step| step.as_str().split('/').next()).collect();
+            let failed: BTreeSet<_> = outcome.failed.keys().map(|step| step.machine.as_str()).collect();
             return Ok(failed.len());
         }
         seen = gather::gather(&run.links, &wanted::question(None, None)?, &reporter.events()).await?;
@@ -96,8 +98,7 @@ fn preparation(mut plan: Plan) -> Result<Plan> {
     if let Some(refusal) = plan.refusals.first() {
         bail!("{}: {}", refusal.machine.as_ref().map_or("all", |machine| machine.as_str()), refusal.reason);
     }
-    let among = |id: &str| id.rsplit_once('/').is_some_and(|(_, what)| PREPARATION.contains(&what));
-    plan.steps.retain(|step| among(step.id.as_str()));
+    plan.steps.retain(|step| PREPARATION.contains(&step.id.kind));
     let kept: Vec<_> = plan.steps.iter().map(|step| step.id.clone()).collect();
     for step in &mut plan.steps {
         step.needs.retain(|need| kept.contains(need));

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
-use hostler_core::action::script::{CA_HASH_PLACE, TOKEN_PLACE};
+use hostler_core::action::kubeadm::{CA_HASH_PLACE, TOKEN_PLACE};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{KubeadmFragments, key_place};
 use hostler_core::plan::Plan;
+use hostler_core::step::StepKind;
 
 use crate::artifact::Bundle;
 use crate::event::{Event, Events};
@@ -26,9 +27,8 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundle: &Bundle, events: &Events
     if file.inventory.kubeadm == KubeadmFragments::default() {
         return Ok(());
     }
-    let kind = |id: &str| id.rsplit('/').next().unwrap_or_default().to_owned();
-    let configs: BTreeMap<String, &str> =
-        plan.steps.iter().filter_map(|step| Some((kind(step.id.as_str()), step.action.kubeadm_config()?))).collect();
+    let configs: BTreeMap<StepKind, &str> =
+        plan.steps.iter().filter_map(|step| Some((step.id.kind, step.action.kubeadm_config()?))).collect();
     if configs.is_empty() {
         return Ok(());
     }

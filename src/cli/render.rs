@@ -8,13 +8,14 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
-use hostler_core::action::script::{TOKEN_PLACE, of_machine};
-use hostler_core::action::{Action, File, Input};
+use hostler_core::action::kubeadm::TOKEN_PLACE;
+use hostler_core::action::{Left, RunOn};
 use hostler_core::facts::{Facts, Observation};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::Inventory;
 use hostler_core::manifest::{Component, Image, Manifest};
-use hostler_core::plan::{self, Step, documents};
+use hostler_core::plan::{self, Step};
+use hostler_core::step::{Input, Output};
 
 use crate::artifact::pins::Pins;
 use crate::artifact::{HOSTLER_IMAGE, pins_of};
@@ -84,8 +85,11 @@ pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<S
     let plan = plan::plan(inventory, manifest, &seen)?;
     let mut files = BTreeMap::new();
     for (number, step) in plan.steps.iter().enumerate() {
-        let what = step.id.as_str().replace('/', "-");
-        files.insert(format!("steps/{:03}-{what}.sh", number + 1), step.action.script("RUN", false, &step.id, &placeholder)?.text);
+        let what = step.id.to_string().replace('/', "-");
+        files.insert(
+            format!("steps/{:03}-{what}.sh", number + 1),
+            step.action.script(RunOn { run: "RUN", begun: false }, &step.id, &placeholder)?.text,
+        );
         for (place, content) in landing(step)? {
             files.insert(place, content);
         }
@@ -107,42 +111,21 @@ fn blank(manifest: &Manifest) -> Facts {
 
 /// What stands where only a run knows what goes there. No script holds any of it: it is all in payloads.
 fn placeholder(input: &Input) -> Option<String> {
-    match input {
-        Input::Literal(value) => Some(value.clone()),
+    Some(match input.output {
         // A join's script has its configuration's size and sum in it, which are those of this certificate and of no token.
-        Input::Output { name: "ca", .. } => Some(BASE64_STANDARD.encode(include_bytes!("render/ca.pem"))),
-        Input::Output { name: "pki", .. } => Some(String::new()),
-        Input::Output { .. } => Some(TOKEN_PLACE.to_owned()),
-    }
+        Output::Ca => BASE64_STANDARD.encode(include_bytes!("render/ca.pem")),
+        Output::Pki => String::new(),
+        Output::Token => TOKEN_PLACE.to_owned(),
+    })
 }
 
-/// The files that a step leaves, by their place below the folder.
+/// Where below the folder stands what a step leaves, and what it is.
 fn landing(step: &Step) -> Result<Vec<(String, String)>> {
-    let on = |path: &str, content: &str| (format!("{}{path}", step.machine), content.to_owned());
-    let whole = |file: &File| on(&file.path, &file.content);
-    let records = |record: &BTreeMap<String, String>| -> Vec<(String, String)> {
-        of_machine(record).map(|(name, value)| on(&format!("/etc/hostler/applied/{name}"), &format!("{value}\n"))).collect()
+    let place = |left| match left {
+        Left::File { path, content } => (format!("{}{path}", step.machine), content),
+        Left::Objects { name, content } => (format!("cluster/{name}.yaml"), content),
     };
-    Ok(match &step.action {
-        Action::LoadModules { file, .. } | Action::SetSysctls { file } => vec![whole(file)],
-        Action::SetHostname { name } => vec![on("/etc/hostname", &format!("{name}\n"))],
-        Action::WriteHosts { lines } => vec![on("/etc/hosts", &format!("# hostler begin\n{}\n# hostler end\n", lines.join("\n")))],
-        Action::ConfigureUnit { files, .. } => files.iter().map(whole).collect(),
-        Action::Init { config, record, .. } | Action::Restore { config, record, .. } => {
-            let mut files = records(record);
-            files.push(on("/run/hostler/init.yaml", config));
-            files.push(on("/run/hostler/patches/corednsdeployment.yaml", &documents::coredns()?));
-            files
-        }
-        Action::Join { config, record, .. } => {
-            let mut files = records(record);
-            files.push(on("/run/hostler/join.yaml", config));
-            files
-        }
-        Action::Apply { name, manifest, .. } => vec![(format!("cluster/{name}.yaml"), manifest.clone())],
-        Action::Probe { manifest, .. } => vec![("cluster/probe.yaml".to_owned(), manifest.clone())],
-        _ => Vec::new(),
-    })
+    Ok(step.action.leaves()?.into_iter().map(place).collect())
 }
 
 fn write(folder: &Path, rendered: &BTreeMap<String, String>) -> Result<()> {

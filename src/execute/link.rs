@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use hostler_core::action::script::Part;
+use hostler_core::action::Part;
 use tokio::sync::Mutex;
 
 use super::Run;

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hostler_core::action::Input;
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::{Plan, Step};
-use hostler_core::step::StepId;
+use hostler_core::step::{Input, StepId};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -53,7 +52,7 @@ pub struct Run {
     pub events: Events,
     pub redactor: Arc<Redactor>,
     /// Outputs of finished steps. Lives in memory only.
-    outputs: Mutex<BTreeMap<(StepId, String), String>>,
+    outputs: Mutex<BTreeMap<Input, String>>,
     /// Machines on which a script of the plan that is carried out has run.
     begun: std::sync::Mutex<BTreeSet<MachineName>>,
 }
@@ -74,19 +73,9 @@ impl Run {
     }
 
     /// Outputs that `step` refers to and that are there.
-    async fn inputs(&self, step: &Step) -> BTreeMap<(StepId, String), String> {
+    async fn inputs(&self, step: &Step) -> BTreeMap<Input, String> {
         let outputs = self.outputs.lock().await;
-        step.action
-            .inputs()
-            .into_iter()
-            .filter_map(|input| match input {
-                Input::Output { step, name } => {
-                    let key = (step.clone(), (*name).to_owned());
-                    outputs.get(&key).map(|value| (key, value.clone()))
-                }
-                Input::Literal(_) => None,
-            })
-            .collect()
+        step.action.inputs().into_iter().filter_map(|input| Some((input.clone(), outputs.get(input)?.clone()))).collect()
     }
 }
 

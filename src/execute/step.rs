@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hostler_core::action::Input;
-use hostler_core::action::script::Script;
+use hostler_core::action::{RunOn, Script};
 use hostler_core::plan::Step;
-use hostler_core::step::StepId;
+use hostler_core::step::{Input, StepId};
 use tokio::time::sleep;
 
 use super::Run;
@@ -47,18 +46,15 @@ struct Said {
 
 pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
     let inputs = run.inputs(step).await;
-    let resolve = |input: &Input| match input {
-        Input::Literal(value) => Some(value.clone()),
-        Input::Output { step, name } => inputs.get(&(step.clone(), (*name).to_owned())).cloned(),
-    };
+    let resolve = |input: &Input| inputs.get(input).cloned();
     let defect = |error: anyhow::Error| failed(format!("{error:#}"), "this is a defect of hostler: please report it");
     let begun = Instant::now();
     let mut pause = Duration::from_millis(500);
     let mut lost_since: Option<Instant> = None;
     loop {
         // Not while the lock is held that all steps share.
-        let worked_here = run.begun().contains(&step.machine);
-        let script = step.action.script(&run.id, worked_here, &step.id, &resolve).map_err(defect)?;
+        let on = RunOn { run: &run.id, begun: run.begun().contains(&step.machine) };
+        let script = step.action.script(on, &step.id, &resolve).map_err(defect)?;
         let limit = script.limit;
         let Some(link) = run.links.get(&step.machine) else {
             return Err(failed("there is no connection to it", "run again when it is reachable"));
@@ -162,13 +158,13 @@ fn explain(said: &Said, otherwise: &str) -> String {
 /// Keeps what the step hands on. What is secret is known to the redactor before anything else can see it.
 async fn keep_outputs(run: &Run, step: &Step, mut said: Said) -> Result<(), Unfinished> {
     for output in step.action.outputs() {
-        let Some(value) = said.outputs.remove(output.name) else {
-            return Err(failed(format!("its script did not tell its {}", output.name), "this is a defect of hostler: please report it"));
+        let Some(value) = said.outputs.remove(output.name()) else {
+            return Err(failed(format!("the script did not output `{}`", output.name()), "this is a defect of hostler: please report it"));
         };
-        if output.secret {
+        if output.secret() {
             run.redactor.add(&value);
         }
-        run.outputs.lock().await.insert((step.id.clone(), output.name.to_owned()), value);
+        run.outputs.lock().await.insert(Input { step: step.id.clone(), output: *output }, value);
     }
     Ok(())
 }

@@ -172,8 +172,7 @@ impl Closing {
         // One or two are named rather than counted.
         let fold = short.len() > 2;
         for step in self.critical_path.iter().filter(|step| !fold || step.took >= SHORT) {
-            let machine = step.step.as_str().split_once('/').map_or("", |(machine, _)| machine);
-            text.push_str(&format!("  {:>5}  {machine}: {}\n", quantity::duration(step.took), step.line));
+            text.push_str(&format!("  {:>5}  {}: {}\n", quantity::duration(step.took), step.step.machine, step.line));
         }
         if fold {
             let took = quantity::duration(short.iter().map(|step| step.took).sum());

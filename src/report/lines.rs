@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hostler_core::quantity;
+use hostler_core::step::StepId;
 
 use super::paint::Paint;
 use super::running::{Item, Running, waits};
@@ -75,7 +76,7 @@ impl Lines {
             Event::TaskStarted { task, what } if self.alone => vec![self.line(task, &[what])],
             Event::StepStarted { machine, line, .. } if self.alone => vec![self.line(machine.as_str(), &[line])],
             Event::StepWaiting { step, what, limit } if self.alone => {
-                vec![self.line(named(step.as_str(), None).0, &[&self.paint.odd(&waits(what, *limit))])]
+                vec![self.line(named(step, None).0, &[&self.paint.odd(&waits(what, *limit))])]
             }
             Event::TaskLine { task, line } => vec![self.line(task, &[line])],
             Event::TaskFinished { task, took } => vec![self.line(task, &[what, &done(took)])],
@@ -83,20 +84,20 @@ impl Lines {
             Event::Gathered { machine, took } => vec![self.line(machine.as_str(), &["look at the machine", &done(took)])],
             Event::Unreachable { machine, reason, hint } => self.failed(machine.as_str(), "", "unreachable", reason, hint),
             Event::StepFinished { step, took } => {
-                let (subject, what) = named(step.as_str(), ended);
+                let (subject, what) = named(step, ended);
                 vec![self.line(subject, &[what, &done(took)])]
             }
             Event::StepFailed { step, reason, hint } => {
-                let (subject, what) = named(step.as_str(), ended);
+                let (subject, what) = named(step, ended);
                 self.failed(subject, what, "failed", reason, hint)
             }
             Event::StepPutOff { step } => {
-                let (subject, what) = named(step.as_str(), ended);
+                let (subject, what) = named(step, ended);
                 vec![self.line(subject, &[what, &self.paint.odd("put off: the machine was restarted, and is looked at again")])]
             }
             Event::StepBlocked { step, by } => {
                 let blocked = self.paint.odd(&format!("not done, it needs {by}"));
-                let (subject, what) = named(step.as_str(), None);
+                let (subject, what) = named(step, None);
                 vec![self.line(subject, &[what, &blocked])]
             }
             Event::Note { line } => vec![line.clone()],
@@ -135,9 +136,9 @@ impl Lines {
 }
 
 /// Machine and text of a step: as it began, or from its id when it never did.
-fn named<'a>(step: &'a str, begun: Option<&'a Item>) -> (&'a str, &'a str) {
+fn named<'a>(step: &'a StepId, begun: Option<&'a Item>) -> (&'a str, &'a str) {
     match begun {
         Some(item) => (&item.subject, &item.what),
-        None => step.split_once('/').unwrap_or((step, "")),
+        None => (step.machine.as_str(), step.kind.name()),
     }
 }

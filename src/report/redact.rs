@@ -212,7 +212,7 @@ mod tests {
     fn events_are_redacted_in_every_text() {
         let redactor = knowing(&[TOKEN]);
         let text = || format!("in {TOKEN}");
-        let step = || hostler_core::step::StepId::new(&hostler_core::inventory::MachineName::new("rainbowdash").unwrap(), "join");
+        let step = || hostler_core::step::StepKind::Join.of(&hostler_core::inventory::MachineName::new("rainbowdash").unwrap());
         for event in [
             Event::StepScript { step: step(), text: text() },
             Event::StepOutput { step: step(), line: text() },

@@ -107,9 +107,8 @@ impl Running {
                 return self.items.shift_remove(&Key::Step(step.clone()));
             }
             Event::StepBlocked { step, .. } => {
-                // A step that never began has no owner yet; its id begins with the machine's name.
-                let machine = step.as_str().split_once('/').and_then(|(machine, _)| MachineName::new(machine));
-                self.ended(machine.as_ref());
+                // A step that never began has no owner yet.
+                self.ended(Some(&step.machine));
             }
             Event::TaskLine { .. } | Event::StepScript { .. } | Event::StepExited { .. } | Event::Note { .. } | Event::Warning { .. } => {}
         }

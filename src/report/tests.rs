@@ -6,11 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
 use hostler_core::action::Action;
+use hostler_core::action::kubeadm::{CreateToken, Init};
+use hostler_core::action::machine::{ImportImages, InstallPackages, SwapOff};
 use hostler_core::failure::ExitStatus;
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::{Refusal, Step, Warning};
 use hostler_core::quantity;
-use hostler_core::step::{Stage, StepId};
+use hostler_core::step::{Stage, StepId, StepKind};
 use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike};
 
 use super::*;
@@ -23,7 +25,7 @@ fn machine(name: &str) -> MachineName {
 }
 
 fn id(name: &str, what: &str) -> StepId {
-    StepId::new(&machine(name), what)
+    StepKind::parse(what).expect("a kind of step").of(&machine(name))
 }
 
 fn ms(milliseconds: u64) -> Duration {
@@ -63,17 +65,17 @@ fn run() -> Vec<(u64, Event)> {
             },
         ),
         (9_000, Event::Begun { steps: BTreeMap::from([(machine("twilightsparkle"), 2), (machine("rainbowdash"), 3)]) }),
-        (9_000, started("twilightsparkle", "images", Stage::Images, "2 images are missing: send, import and pin 2 images")),
+        (9_000, started("twilightsparkle", "images-control-plane", Stage::Images, "2 images are missing: send, import and pin 2 images")),
         (9_000, started("rainbowdash", "packages", Stage::Prepare, "socat is missing: install socat")),
         (9_000, Event::StepScript { step: id("rainbowdash", "packages"), text: "set -eu\napt-get install -y socat\n".to_owned() }),
-        (9_100, Event::StepProgress { step: id("twilightsparkle", "images"), done: 0, total: 270_000_000 }),
+        (9_100, Event::StepProgress { step: id("twilightsparkle", "images-control-plane"), done: 0, total: 270_000_000 }),
         (9_200, Event::StepOutput { step: id("rainbowdash", "packages"), line: "Reading package lists...".to_owned() }),
         (9_300, Event::StepWaiting { step: id("rainbowdash", "packages"), what: "the apt lock".to_owned(), limit: ms(300_000) }),
         (10_300, Event::StepWaiting { step: id("rainbowdash", "packages"), what: "the apt lock".to_owned(), limit: ms(300_000) }),
-        (14_100, Event::StepProgress { step: id("twilightsparkle", "images"), done: 180_000_000, total: 270_000_000 }),
+        (14_100, Event::StepProgress { step: id("twilightsparkle", "images-control-plane"), done: 180_000_000, total: 270_000_000 }),
         (15_200, Event::StepExited { step: id("rainbowdash", "packages"), status: 0 }),
         (15_200, finished("rainbowdash", "packages", 6_200)),
-        (16_400, finished("twilightsparkle", "images", 7_400)),
+        (16_400, finished("twilightsparkle", "images-control-plane", 7_400)),
         (16_450, started("rainbowdash", "programs", Stage::Programs, "nothing of hostler's is installed: send 17 programs")),
         (16_460, Event::StepPutOff { step: id("rainbowdash", "programs") }),
         (16_500, started("twilightsparkle", "init", Stage::FirstControlPlane, "there is no cluster: kubeadm init")),
@@ -86,7 +88,7 @@ fn run() -> Vec<(u64, Event)> {
             },
         ),
         (81_000, Event::StepBlocked { step: token(), by: id("twilightsparkle", "init") }),
-        (81_000, Event::StepBlocked { step: id("rainbowdash", "label"), by: token() }),
+        (81_000, Event::StepBlocked { step: id("rainbowdash", "labels"), by: token() }),
         (81_100, Event::Note { line: "run `hostler up` again to go on".to_owned() }),
         (81_100, Event::Warning { line: "an even number of control planes survives no more than one less".to_owned() }),
     ]
@@ -94,36 +96,43 @@ fn run() -> Vec<(u64, Event)> {
 
 fn step(name: &str, what: &str, stage: Stage, reason: &str, action: Action, needs: &[StepId]) -> Step {
     let needs: BTreeSet<StepId> = needs.iter().cloned().collect();
-    Step { id: id(name, what), stage, machine: machine(name), reason: reason.to_owned(), action, needs }
+    Step { id: id(name, what), stage, machine: machine(name), reason: reason.to_owned(), action, needs, after: BTreeSet::new() }
 }
 
 fn plan() -> Plan {
-    let swap = || Action::SwapOff { active: vec!["/dev/sda3".to_owned()], at_boot: vec![] };
+    let swap = || Action::from(SwapOff {});
     let packages = |name| {
-        step(name, "packages", Stage::Prepare, "socat is missing", Action::InstallPackages { packages: vec!["socat".to_owned()] }, &[])
+        step(name, "packages", Stage::Prepare, "socat is missing", InstallPackages { packages: vec!["socat".to_owned()] }.into(), &[])
     };
-    let init = Action::Init { config: String::new(), again: false, record: BTreeMap::new() };
+    let init = Init { config: String::new(), again: false, record: BTreeMap::new() };
     Plan {
         schema: 1,
         steps: vec![
             step("twilightsparkle", "swap", Stage::Prepare, "swap is on (/dev/sda3)", swap(), &[]),
             packages("rainbowdash"),
             packages("fluttershy"),
-            step("twilightsparkle", "images", Stage::Images, "2 images are missing", Action::ImportImages { images: vec![] }, &[]),
+            step(
+                "twilightsparkle",
+                "images-control-plane",
+                Stage::Images,
+                "2 images are missing",
+                ImportImages { images: vec![] }.into(),
+                &[],
+            ),
             step(
                 "twilightsparkle",
                 "init",
                 Stage::FirstControlPlane,
                 "there is no cluster",
-                init,
-                &[id("twilightsparkle", "swap"), id("twilightsparkle", "images")],
+                init.into(),
+                &[id("twilightsparkle", "swap"), id("twilightsparkle", "images-control-plane")],
             ),
             step(
                 "rainbowdash",
                 "token",
                 Stage::Workers,
                 "it is no node",
-                Action::CreateToken,
+                CreateToken {}.into(),
                 &[id("twilightsparkle", "init"), id("rainbowdash", "packages")],
             ),
         ],
@@ -207,13 +216,13 @@ fn json_tells_bytes_twice_a_second_and_always_the_last() {
     let mut faces = Json::default();
     let told: Vec<u64> = (0..=10)
         .filter(|tenth| {
-            let event = Event::StepProgress { step: id("rainbowdash", "images"), done: *tenth, total: 10 };
+            let event = Event::StepProgress { step: id("rainbowdash", "images-control-plane"), done: *tenth, total: 10 };
             faces.event(ms(tenth * 100), Timestamp::UNIX_EPOCH, &event).is_some()
         })
         .collect();
     assert_eq!(told, [0, 5, 10]);
     let mut faces = Json::default();
-    let event = |done| Event::StepProgress { step: id("rainbowdash", "images"), done, total: 10 };
+    let event = |done| Event::StepProgress { step: id("rainbowdash", "images-control-plane"), done, total: 10 };
     assert!(faces.event(ms(0), Timestamp::UNIX_EPOCH, &event(1)).is_some());
     assert!(faces.event(ms(1), Timestamp::UNIX_EPOCH, &event(10)).is_some());
 }
@@ -261,9 +270,9 @@ fn a_machine_keeps_its_line_while_it_waits() {
     let screen = InMemoryTerm::new(10, 80);
     let mut terminal = on_screen(&screen);
     terminal.event(ms(0), &Event::Begun { steps: BTreeMap::from([(machine("rainbowdash"), 2), (machine("twilightsparkle"), 2)]) });
-    terminal.event(ms(0), &started("rainbowdash", "a", Stage::Prepare, "a"));
-    terminal.event(ms(0), &started("twilightsparkle", "a", Stage::Prepare, "a"));
-    terminal.event(ms(500), &finished("rainbowdash", "a", 500));
+    terminal.event(ms(0), &started("rainbowdash", "swap", Stage::Prepare, "a"));
+    terminal.event(ms(0), &started("twilightsparkle", "swap", Stage::Prepare, "a"));
+    terminal.event(ms(500), &finished("rainbowdash", "swap", 500));
     terminal.tick(ms(1_000));
     let contents = screen.contents();
     let foot: Vec<&str> = contents.lines().skip(1).map(|line| line.split_once(' ').unwrap().0).collect();
@@ -274,7 +283,7 @@ fn a_machine_keeps_its_line_while_it_waits() {
 fn a_long_line_is_cut_to_the_width_of_the_terminal() {
     let screen = InMemoryTerm::new(5, 40);
     let mut terminal = on_screen(&screen);
-    terminal.event(ms(0), &started("rainbowdash", "x", Stage::Prepare, "a reason that is long: an action that is longer"));
+    terminal.event(ms(0), &started("rainbowdash", "swap", Stage::Prepare, "a reason that is long: an action that is longer"));
     terminal.tick(ms(1_000));
     assert_eq!(screen.contents().lines().count(), 1, "{}", screen.contents());
     terminal.quiet();
@@ -340,14 +349,14 @@ fn the_critical_path_is_the_longest_over_needs() {
         ("rainbowdash", "packages", 9_000),
         // The longest of all, but nothing needs it.
         ("fluttershy", "packages", 15_000),
-        ("twilightsparkle", "images", 6_000),
+        ("twilightsparkle", "images-control-plane", 6_000),
         ("twilightsparkle", "init", 9_500),
         ("rainbowdash", "token", 1_000),
     ]);
     let path = |measured: &BTreeMap<StepId, Duration>| -> Vec<String> {
         critical_path(&plan(), measured).iter().map(|(step, took)| format!("{step} {}", took.as_millis())).collect()
     };
-    assert_eq!(path(&measured), ["twilightsparkle/images 6000", "twilightsparkle/init 9500", "rainbowdash/token 1000"]);
+    assert_eq!(path(&measured), ["twilightsparkle/images-control-plane 6000", "twilightsparkle/init 9500", "rainbowdash/token 1000"]);
     // The other way round when the packages take longer than images and init.
     let mut slow = measured.clone();
     slow.insert(id("rainbowdash", "packages"), ms(16_000));
@@ -384,7 +393,7 @@ fn the_closing_of_a_run_that_went_well() {
     let mut events = [
         at(0, "twilightsparkle", "swap", Stage::Prepare, 300),
         at(0, "rainbowdash", "packages", Stage::Prepare, 2_000),
-        at(300, "twilightsparkle", "images", Stage::Images, 6_000),
+        at(300, "twilightsparkle", "images-control-plane", Stage::Images, 6_000),
         at(6_300, "twilightsparkle", "init", Stage::FirstControlPlane, 64_000),
         at(70_300, "rainbowdash", "token", Stage::Workers, 1_000),
     ]
@@ -418,7 +427,7 @@ fn a_run_that_is_broken_off_tells_what_is_half_done() {
     let halves = record(&run().into_iter().filter(|(at, _)| *at < 16_000).collect::<Vec<_>>());
     insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &halves).text(PLAIN), @r"
     broken off by Ctrl-C
-    half done: twilightsparkle/images: 2 images are missing: send, import and pin 2 images
+    half done: twilightsparkle/images-control-plane: 2 images are missing: send, import and pin 2 images
     1 step done, 4 not begun
     hint: what runs on a machine comes to its end there, or stops for want of what it was to be sent; run again: that waits for it, and goes on
     ");
@@ -431,21 +440,21 @@ fn a_run_that_is_broken_off_tells_what_is_half_done() {
 #[test]
 fn steps_side_by_side_are_not_counted_twice() {
     let events = [
-        (0, started("rainbowdash", "a", Stage::Prepare, "a")),
-        (1_000, started("rainbowdash", "b", Stage::Prepare, "b")),
-        (3_000, finished("rainbowdash", "a", 3_000)),
-        (4_000, finished("rainbowdash", "b", 3_000)),
-        (6_000, started("rainbowdash", "c", Stage::Prepare, "c")),
-        (7_000, finished("rainbowdash", "c", 1_000)),
+        (0, started("rainbowdash", "swap", Stage::Prepare, "a")),
+        (1_000, started("rainbowdash", "packages", Stage::Prepare, "b")),
+        (3_000, finished("rainbowdash", "swap", 3_000)),
+        (4_000, finished("rainbowdash", "packages", 3_000)),
+        (6_000, started("rainbowdash", "modules", Stage::Prepare, "c")),
+        (7_000, finished("rainbowdash", "modules", 1_000)),
     ];
     assert_eq!(Closing::new(None, &record(&events)).times[0].took, ms(5_000));
 }
 
 #[test]
 fn what_succeeds_at_last_has_not_failed() {
-    let failed = Event::StepFailed { step: id("rainbowdash", "a"), reason: "x".to_owned(), hint: String::new() };
-    let begun = || started("rainbowdash", "a", Stage::Prepare, "a");
-    let events = [(0, begun()), (1, failed), (2, begun()), (3, finished("rainbowdash", "a", 1))];
+    let failed = Event::StepFailed { step: id("rainbowdash", "swap"), reason: "x".to_owned(), hint: String::new() };
+    let begun = || started("rainbowdash", "swap", Stage::Prepare, "a");
+    let events = [(0, begun()), (1, failed), (2, begun()), (3, finished("rainbowdash", "swap", 1))];
     assert_eq!(record(&events[..2]).exit_status(), ExitStatus::Failed);
     assert_eq!(record(&events).exit_status(), ExitStatus::Done);
 }

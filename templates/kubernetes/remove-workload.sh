@@ -2,6 +2,6 @@
 kubectl delete namespace transcode --ignore-not-found --wait --timeout 240s > /dev/null
 kubectl delete clusterrolebinding,clusterrole hostler-transcode-watcher --ignore-not-found > /dev/null
 kubectl delete persistentvolume hostler-transcode-inbox hostler-transcode-library --ignore-not-found --wait --timeout 60s > /dev/null
-for name in transcode transcode-shares transcode-token; do
+for name in {{ names | words }}; do
     forget "$name"
 done

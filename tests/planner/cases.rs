@@ -24,7 +24,7 @@ fn told(plan: &Plan) -> String {
     if (1..=16).contains(&plan.steps.len()) {
         text.push('\n');
         for step in &plan.steps {
-            let needs: Vec<&str> = step.needs.iter().map(StepId::as_str).collect();
+            let needs: Vec<String> = step.needs.iter().map(StepId::to_string).collect();
             text.push_str(&format!("{} <- {}\n", step.id, if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") }));
         }
     }

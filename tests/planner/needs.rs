@@ -1,11 +1,13 @@
 //! What a step waits for in vain: itself; needs that others imply, and needs across machines for which nobody gave a reason, which make no plan
 //! wrong, but may make it slow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use hostler_core::action::{Action, Input};
+use hostler_core::action::Action;
+use hostler_core::action::machine::ConfigureUnit;
+use hostler_core::plan::lint::reaches;
 use hostler_core::plan::{Plan, Step};
-use hostler_core::step::StepId;
+use hostler_core::step::StepKind;
 
 /// What a step may wait for on another machine though it uses no output of it: what is waited for, what waits, both as STAGE/NAME, and why.
 /// Names may be several; `*` is any.
@@ -28,14 +30,14 @@ const ACROSS: &[(&str, &str, &str)] = &[
 
 /// All of it.
 pub fn needless(plan: &Plan) -> Vec<String> {
-    let steps = by_id(plan);
+    let steps = plan.by_id();
     let circles = plan.steps.iter().filter(|step| reaches(&steps, &step.id, &step.id));
     circles.map(|step| format!("{} waits for itself", step.id)).chain(implied(plan)).chain(unreasoned(plan)).collect()
 }
 
 /// Needs that others imply: whatever a step needs, and what that needs, is done before.
 fn implied(plan: &Plan) -> Vec<String> {
-    let steps = by_id(plan);
+    let steps = plan.by_id();
     let mut found = Vec::new();
     for step in &plan.steps {
         for need in &step.needs {
@@ -49,19 +51,23 @@ fn implied(plan: &Plan) -> Vec<String> {
 
 /// Needs across machines that no reason is known for.
 fn unreasoned(plan: &Plan) -> Vec<String> {
-    let steps = by_id(plan);
-    let joins: BTreeSet<&str> =
-        plan.steps.iter().filter(|step| ["init", "join"].contains(&name(step))).map(|step| step.machine.as_str()).collect();
+    let steps = plan.by_id();
+    let joins: BTreeSet<&str> = plan
+        .steps
+        .iter()
+        .filter(|step| [StepKind::Init, StepKind::Join].contains(&step.id.kind))
+        .map(|step| step.machine.as_str())
+        .collect();
     // Pods of one machine at a time have what they depend on restarted.
     let restarts = |step: &Step| match &step.action {
-        Action::RenewKubelet { .. } | Action::RenewControlPlane { .. } => true,
-        Action::ConfigureUnit { restart, .. } => *restart && !joins.contains(step.machine.as_str()),
+        Action::RenewKubelet(_) | Action::RenewControlPlane(_) => true,
+        Action::ConfigureUnit(ConfigureUnit { restart, .. }) => *restart && !joins.contains(step.machine.as_str()),
         _ => false,
     };
     let mut found = Vec::new();
     for step in &plan.steps {
         for need in step.needs.iter().filter_map(|need| steps.get(need)).filter(|need| need.machine != step.machine) {
-            let used = step.action.inputs().iter().any(|input| matches!(input, Input::Output { step, .. } if *step == need.id));
+            let used = step.action.inputs().iter().any(|input| input.step == need.id);
             let listed = ACROSS.iter().any(|(waited, waits, _)| is(need, waited) && is(step, waits));
             if !(used || listed || restarts(need) && restarts(step)) {
                 found.push(format!("{} needs {}: two machines, and no reason is known", step.id, need.id));
@@ -71,36 +77,18 @@ fn unreasoned(plan: &Plan) -> Vec<String> {
     found
 }
 
-/// Whether `from` needs `to`, directly or not.
-pub fn reaches(steps: &BTreeMap<&StepId, &Step>, from: &StepId, to: &StepId) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut next = vec![from];
-    while let Some(id) = next.pop() {
-        for need in steps.get(id).map(|step| &step.needs).into_iter().flatten() {
-            if need == to {
-                return true;
-            }
-            if seen.insert(need) {
-                next.push(need);
-            }
-        }
-    }
-    false
-}
-
-pub fn by_id(plan: &Plan) -> BTreeMap<&StepId, &Step> {
-    plan.steps.iter().map(|step| (&step.id, step)).collect()
-}
-
-/// A step's id without its machine.
-fn name(step: &Step) -> &str {
-    step.id.as_str().split_once('/').map_or("", |(_, name)| name)
-}
-
 /// Whether `step` is one of `pattern`: STAGE/NAME.
 fn is(step: &Step, pattern: &str) -> bool {
     let stage = serde_json::to_value(step.stage).expect("plain data");
     let (stages, names) = pattern.split_once('/').expect("STAGE/NAME");
     let fits = |pattern: &str, is: &str| pattern.split('|').any(|one| one == "*" || one == is);
-    fits(stages, stage.as_str().unwrap_or_default()) && fits(names, name(step))
+    fits(stages, stage.as_str().unwrap_or_default()) && fits(names, step.id.kind.name())
+}
+
+/// A reason for what no step is called would be a reason for nothing.
+#[test]
+fn every_reason_is_for_steps_that_there_are() {
+    let known = |name: &&str| *name != "*" && StepKind::parse(name).is_none();
+    let names = ACROSS.iter().flat_map(|(waited, waits, _)| [waited, waits]).map(|pattern| pattern.split_once('/').expect("STAGE/NAME").1);
+    assert_eq!(names.flat_map(|names| names.split('|')).find(known), None);
 }

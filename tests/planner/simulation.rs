@@ -3,17 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hostler_core::action::{Action, Input};
+use hostler_core::action::Action;
+use hostler_core::action::kubeadm::Join;
+use hostler_core::action::machine::ConfigureUnit;
 use hostler_core::facts::Facts;
 use hostler_core::inventory::{Inventory, MachineName, Role, parse};
 use hostler_core::manifest::Manifest;
-use hostler_core::plan::wanted::{ImageGroup, images};
+use hostler_core::plan::lint::reaches;
+use hostler_core::plan::wanted::images;
 use hostler_core::plan::{Goal, Plan, Step, plan_for};
-use hostler_core::step::StepId;
+use hostler_core::record::{InProgress, Record};
+use hostler_core::step::{ImageGroup, StepId, StepKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::needs::{by_id, needless, reaches};
+use crate::needs::needless;
 use crate::world::World;
 
 fn manifest() -> Manifest {
@@ -176,8 +180,8 @@ impl Drift {
         if let (Some(cluster), Drift::Label | Drift::Record | Drift::Verified) = (&mut world.cluster, self) {
             match self {
                 Drift::Label => cluster.nodes.get_mut(name.as_str()).into_iter().for_each(|node| node.labels.clear()),
-                Drift::Record => drop(cluster.record.remove(&format!("node.{name}"))),
-                _ => drop(cluster.record.remove("verified")),
+                Drift::Record => drop(cluster.record.remove(&Record::Node(name.clone()))),
+                _ => drop(cluster.record.remove(&Record::Verified)),
             }
         }
         let facts = world.machines.get_mut(name).expect("it is a machine");
@@ -201,8 +205,8 @@ impl Drift {
             Drift::KubeletStopped => facts.units.get_mut("kubelet.service").into_iter().for_each(|unit| unit.active = false),
             Drift::KubeletDisabled => facts.units.get_mut("kubelet.service").into_iter().for_each(|unit| unit.enabled = false),
             Drift::Image => drop(facts.images.pop_last()),
-            Drift::CutPrograms => drop(facts.applied.insert("programs-begun".to_owned(), "run".to_owned())),
-            Drift::CutContainerd => drop(facts.applied.insert("containerd-begun".to_owned(), "run".to_owned())),
+            Drift::CutPrograms => drop(facts.in_progress.insert(InProgress::Programs)),
+            Drift::CutContainerd => drop(facts.in_progress.insert(InProgress::Containerd)),
             Drift::Label | Drift::Record | Drift::Verified => {}
         }
     }
@@ -242,7 +246,7 @@ fn world(scene: &Scene) -> World {
 }
 
 fn joins(step: &Step) -> bool {
-    step.id.as_str().ends_with("/init") || step.id.as_str().ends_with("/join")
+    matches!(step.id.kind, StepKind::Init | StepKind::Join)
 }
 
 fn prepares(step: &Step) -> bool {
@@ -260,57 +264,21 @@ fn goal(verb: Verb) -> Goal {
     }
 }
 
-/// What is wrong with a plan, whatever it is for.
-fn wrong(plan: &Plan, goal: &Goal, world: &World) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let steps = by_id(plan);
-    if steps.len() != plan.steps.len() {
-        wrong.push("two steps have the same id".to_owned());
-    }
-    for step in &plan.steps {
-        for need in step.needs.iter().filter(|need| !steps.contains_key(need)) {
-            wrong.push(format!("{} needs {need}, which is no step", step.id));
-        }
-        for input in step.action.inputs() {
-            let Input::Output { step: giver, name } = input else { continue };
-            if !reaches(&steps, &step.id, giver) {
-                wrong.push(format!("{} uses {name} of {giver} and does not need it", step.id));
-            }
-            if !steps.get(giver).is_some_and(|giver| giver.action.outputs().iter().any(|output| output.name == *name)) {
-                wrong.push(format!("{} uses {name} of {giver}, which gives none", step.id));
-            }
-        }
-        if step.action.destroys() && matches!(goal, Goal::Up | Goal::Add(_)) {
-            wrong.push(format!("{} destroys", step.id));
-        }
-    }
-    wrong.extend(side_by_side(plan, &steps, world));
-    // Which also says that no needs go round in circles.
-    let mut before: BTreeSet<&StepId> = BTreeSet::new();
-    for step in &plan.steps {
-        for need in step.needs.iter().filter(|need| !before.contains(need)) {
-            wrong.push(format!("{} stands before {need}, which it needs", step.id));
-        }
-        before.insert(&step.id);
-    }
-    wrong
-}
-
 /// Two steps that may run at the same time and must not: etcd takes one member at a time, and what all pods of a machine depend on is
 /// restarted on one machine at a time.
-fn side_by_side(plan: &Plan, steps: &BTreeMap<&StepId, &Step>, world: &World) -> Vec<String> {
-    let member =
-        |step: &&Step| matches!(&step.action, Action::Join { pki: Some(_), .. } | Action::RemoveMember { .. } | Action::Init { .. });
+fn side_by_side(plan: &Plan, world: &World) -> Vec<String> {
+    let steps = plan.by_id();
+    let member = |step: &&Step| matches!(&step.action, Action::Join(Join { pki: Some(_), .. }) | Action::RemoveMember(_) | Action::Init(_));
     let restart = |step: &&Step| match &step.action {
-        Action::RenewKubelet { .. } | Action::RenewControlPlane { .. } => true,
-        Action::ConfigureUnit { restart, .. } => *restart && world.machines[step.machine.as_str()].kubernetes.joined,
+        Action::RenewKubelet(_) | Action::RenewControlPlane(_) => true,
+        Action::ConfigureUnit(ConfigureUnit { restart, .. }) => *restart && world.machines[step.machine.as_str()].kubernetes.joined,
         _ => false,
     };
     let mut found = Vec::new();
     for alone in [plan.steps.iter().filter(member).collect::<Vec<_>>(), plan.steps.iter().filter(restart).collect()] {
         for (number, one) in alone.iter().enumerate() {
             for other in alone[..number].iter().filter(|other| other.machine != one.machine) {
-                if !reaches(steps, &one.id, &other.id) && !reaches(steps, &other.id, &one.id) {
+                if !reaches(&steps, &one.id, &other.id) && !reaches(&steps, &other.id, &one.id) {
                     found.push(format!("{} and {} may run side by side", one.id, other.id));
                 }
             }
@@ -325,7 +293,7 @@ fn images_missing(inventory: &Inventory, world: &World, step: &Step) -> Option<S
         return None;
     }
     let role = inventory.machines[step.machine.as_str()].role;
-    let groups: &[ImageGroup] = match (role, step.id.as_str().ends_with("/init")) {
+    let groups: &[ImageGroup] = match (role, step.id.kind == StepKind::Init) {
         (Role::ControlPlane, true) => &[ImageGroup::ControlPlane],
         (Role::ControlPlane, false) => &[ImageGroup::ControlPlane, ImageGroup::Node],
         (Role::Worker, _) => &[ImageGroup::Node],
@@ -419,7 +387,7 @@ proptest! {
         for round in 0.. {
             let (choice, cut) = rounds.next().expect("it has no end");
             let plan = plan_for(&goal, &inventory, &manifest(), &world.seen()).expect("templates fit");
-            let wrong = wrong(&plan, &goal, &world);
+            let wrong = side_by_side(&plan, &world);
             prop_assert!(wrong.is_empty(), "round {round}: {wrong:?}");
             let needless = needless(&plan);
             prop_assert!(needless.is_empty(), "round {round}: {needless:?}");
@@ -449,20 +417,25 @@ fn a_needless_need_is_found() {
     let world = World { machines: inventory.machines.keys().map(|name| (name.clone(), blank())).collect(), ..World::default() };
     let plan = plan_for(&Goal::Up, &inventory, &manifest(), &world.seen()).expect("templates fit");
     assert_eq!(needless(&plan), Vec::<String>::new());
-    let with = |waits: (usize, &str), waited: (usize, &str)| {
+    let with = |waits: (usize, StepKind), waited: (usize, StepKind)| {
         let mut plan = plan.clone();
-        let id = StepId::new(&name(waits.0), waits.1);
+        let id = waits.1.of(&name(waits.0));
         let step = plan.steps.iter_mut().find(|step| step.id == id).expect("it is in the plan");
-        assert!(step.needs.insert(StepId::new(&name(waited.0), waited.1)), "{id}");
+        assert!(step.needs.insert(waited.1.of(&name(waited.0))), "{id}");
         plan
     };
-    assert_eq!(needless(&with((1, "join"), (1, "modules"))).len(), 1);
-    assert_eq!(needless(&with((0, "token-gone"), (0, "init"))).len(), 1, "an output that is used is no exception");
-    let circle = needless(&with((1, "programs"), (1, "containerd")));
+    assert_eq!(needless(&with((1, StepKind::Join), (1, StepKind::Modules))).len(), 1);
+    assert_eq!(needless(&with((0, StepKind::DeleteToken), (0, StepKind::Init))).len(), 1, "an output that is used is no exception");
+    let circle = needless(&with((1, StepKind::Programs), (1, StepKind::Containerd)));
     assert!(circle.contains(&"rarity/programs waits for itself".to_owned()), "{circle:?}");
-    let barriers = [("programs", 0, "programs"), ("containerd", 1, "containerd"), ("join", 1, "join"), ("join", 0, "flannel")];
+    let barriers = [
+        (StepKind::Programs, 0, StepKind::Programs),
+        (StepKind::Containerd, 1, StepKind::Containerd),
+        (StepKind::Join, 1, StepKind::Join),
+        (StepKind::Join, 0, StepKind::Flannel),
+    ];
     for (waits, other, waited) in barriers {
         let told = needless(&with((2, waits), (other, waited)));
-        assert!(told.iter().any(|what| what.ends_with("no reason is known")), "{waits} {waited}: {told:?}");
+        assert!(told.iter().any(|what| what.ends_with("no reason is known")), "{waits:?} {waited:?}: {told:?}");
     }
 }

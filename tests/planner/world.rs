@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use hostler_core::action::script::of_machine;
+use hostler_core::action::cluster::{ApplyFlannel, DeleteNode, Drain, Label, Probe, RecordVerified, RemoveMember};
+use hostler_core::action::kubeadm::{Init, Join, RenewControlPlane, RenewKubelet, Restore, UploadConfig, of_machine};
+use hostler_core::action::machine::{
+    ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname, SetSysctls, StartUnit, WriteHosts,
+};
+use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
-use hostler_core::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact};
+use hostler_core::document::Document;
+use hostler_core::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact, peer_url};
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::plan::Step;
 use hostler_core::plan::goal::wiped;
-use hostler_core::plan::planner::{INIT_BEGUN, JOIN_BEGUN, PROGRAMS_BEGUN, RESTORE_BEGUN, WIPE_BEGUN};
-use hostler_core::plan::wanted::{self, peer};
+use hostler_core::plan::wanted;
+use hostler_core::record::{Applied, InProgress, Record};
 use serde_yaml::Value;
 
 const CONTAINERD: &str = "containerd.service";
@@ -51,7 +57,7 @@ impl World {
     /// The cluster as its API server would tell it now.
     fn cluster(&self) -> Option<ClusterFacts> {
         let mut cluster = self.cluster.clone()?;
-        let network = cluster.record.contains_key("flannel") || cluster.record.get("cni").is_some_and(|cni| cni == "none");
+        let network = cluster.record.contains_key(&Record::Flannel) || cluster.record.get(&Record::Cni).is_some_and(|cni| cni == "none");
         for (name, node) in &mut cluster.nodes {
             node.ready = network && self.works(name);
             node.message = if node.ready { String::new() } else { "kubelet does not say".to_owned() };
@@ -105,7 +111,7 @@ impl World {
         let before = self.machines.get(name).cloned().unwrap_or_default();
         let facts = self.machines.entry(name.clone()).or_default();
         match &step.action {
-            Action::InstallPackages { packages } => {
+            Action::InstallPackages(InstallPackages { packages }) => {
                 let brought = wanted::PACKAGES
                     .iter()
                     .chain(wanted::VIP_PACKAGES)
@@ -113,11 +119,11 @@ impl World {
                     .filter(|(_, package)| packages.iter().any(|wanted| wanted == package));
                 facts.programs.extend(brought.map(|(program, _)| (*program).to_owned()));
             }
-            Action::SwapOff { .. } => {
+            Action::SwapOff(_) => {
                 facts.swap.clear();
                 facts.swap_at_boot.clear();
             }
-            Action::LoadModules { modules, file } => {
+            Action::LoadModules(LoadModules { modules, file }) => {
                 facts.modules.extend(modules.iter().cloned());
                 // The kernel's default, once there are the keys.
                 for (key, _) in wanted::SYSCTLS.iter().filter(|(key, _)| key.contains(".bridge.")) {
@@ -125,28 +131,28 @@ impl World {
                 }
                 write(facts, file);
             }
-            Action::SetSysctls { file } => {
+            Action::SetSysctls(SetSysctls { file }) => {
                 write(facts, file);
                 for (key, value) in wanted::SYSCTLS {
                     facts.sysctls.entry((*key).to_owned()).and_modify(|now| *now = (*value).to_owned());
                 }
             }
-            Action::SetHostname { name } => {
+            Action::SetHostname(SetHostname { name }) => {
                 facts.hostname.clone_from(name);
                 facts.hostname_at_boot.clone_from(name);
             }
-            Action::WriteHosts { lines } => facts.hosts.clone_from(lines),
-            Action::SynchronizeClock => facts.clock_synchronized = true,
-            Action::InstallPrograms { set, programs, .. } => {
+            Action::WriteHosts(WriteHosts { lines }) => facts.hosts.clone_from(lines),
+            Action::SynchronizeClock(_) => facts.clock_synchronized = true,
+            Action::InstallPrograms(InstallPrograms { set, programs, .. }) => {
                 facts.files.retain(|path, _| !path.starts_with(wanted::CURRENT));
                 for program in programs {
                     let fact = FileFact { sha256: program.sha256.clone(), mode: "755".to_owned(), owner: "root:root".to_owned() };
                     facts.files.insert(format!("{}/{}", wanted::CURRENT, program.path), fact);
                 }
                 facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
-                facts.applied.remove(PROGRAMS_BEGUN);
+                facts.in_progress.remove(&InProgress::Programs);
             }
-            Action::ConfigureUnit { unit, files, stale, restart } => {
+            Action::ConfigureUnit(ConfigureUnit { unit, files, stale, restart }) => {
                 check(
                     unit == wanted::VIP_UNIT || unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT),
                     "there are no programs yet",
@@ -155,30 +161,30 @@ impl World {
                 check(unit != CONTAINERD || facts.modules.contains("overlay"), "there is no overlay file system yet")?;
                 files.iter().for_each(|file| write(facts, file));
                 facts.files.retain(|path, _| !stale.contains(path));
-                facts.applied.remove(&mark(unit));
+                facts.in_progress.remove(&mark(unit));
                 let unit = facts.units.entry(unit.clone()).or_default();
                 *unit = UnitFact { active: unit.active || *restart, enabled: true, needs_reload: false };
             }
-            Action::StartUnit { unit } => {
+            Action::StartUnit(StartUnit { unit }) => {
                 check(unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
                 check(unit != KUBELET || !facts.kubernetes.joined || facts.swap.is_empty(), "kubelet ends while swap is on")?;
                 // Before kubeadm's turn kubelet ends at once; it has nothing to do.
                 let active = unit != KUBELET || facts.kubernetes.joined;
                 facts.units.insert(unit.clone(), UnitFact { active, enabled: true, needs_reload: false });
             }
-            Action::DropUnit { unit, files } => {
+            Action::DropUnit(DropUnit { unit, files }) => {
                 facts.units.remove(unit);
                 facts.files.retain(|path, _| !files.contains(path));
             }
-            Action::ImportImages { images } => {
+            Action::ImportImages(ImportImages { images }) => {
                 check(runs(facts, CONTAINERD), "containerd does not run")?;
                 let found = images.iter().map(|image| (image.reference.clone(), ImageFact { digest: image.digest.clone(), pinned: true }));
                 facts.images.extend(found);
             }
-            Action::Init { config, again, record, .. } => {
+            Action::Init(Init { config, again, record, .. }) => {
                 check(!before.kubernetes.joined || *again, "it is in a cluster already")?;
                 let documents = Documents::read(config);
-                self.enter(name, &documents, *again, record).map_err(|what| format!("{}: {what}", step.id))?;
+                self.enter(name, &documents, *again, &of_machine(record)).map_err(|what| format!("{}: {what}", step.id))?;
                 let configuration = documents.of("ClusterConfiguration");
                 let mut cluster = ClusterFacts {
                     version: text(configuration, &["kubernetesVersion"]).trim_start_matches('v').to_owned(),
@@ -192,10 +198,10 @@ impl World {
                 documents.register(&mut cluster, "InitConfiguration", true);
                 self.cluster = Some(cluster);
             }
-            Action::Restore { snapshot, config, record, .. } => {
+            Action::Restore(Restore { snapshot, config, record, .. }) => {
                 check(!before.kubernetes.joined, "it is in a cluster already")?;
                 let documents = Documents::read(config);
-                self.enter(name, &documents, false, record).map_err(|what| format!("{}: {what}", step.id))?;
+                self.enter(name, &documents, false, &of_machine(record)).map_err(|what| format!("{}: {what}", step.id))?;
                 self.machines.entry(name.clone()).or_default().kubernetes.ca = Some(snapshot.ca.clone());
                 // What is still known of the cluster is what the snapshot holds.
                 let cluster = self.cluster.get_or_insert_default();
@@ -208,7 +214,7 @@ impl World {
                     cluster.nodes.entry(node).or_insert(fact);
                 }
             }
-            Action::Join { config, again, record, pki, .. } => {
+            Action::Join(Join { config, again, record, pki, .. }) => {
                 check(!before.kubernetes.joined || *again, "it is in a cluster already")?;
                 check(self.machines.keys().any(|other| self.serves(other)), "no API server answers")?;
                 let documents = Documents::read(config);
@@ -220,17 +226,18 @@ impl World {
                     documents.register(cluster, "JoinConfiguration", pki.is_some());
                 }
             }
-            Action::RenewKubelet { sha256: sum } => {
+            Action::RenewKubelet(RenewKubelet { sha256: sum }) => {
                 check(self.machines.keys().any(|other| self.serves(other)), "no API server answers")?;
                 let facts = self.machines.entry(name.clone()).or_default();
                 check(facts.swap.is_empty() && runs(facts, CONTAINERD), "kubelet ends while swap is on or containerd does not run")?;
-                facts.applied.insert("kubelet".to_owned(), sum.clone());
+                facts.applied.insert(Applied::Document(Document::Kubelet), sum.clone());
                 kubelet_config(facts, sum);
                 facts.units.entry(KUBELET.to_owned()).or_default().active = true;
             }
-            Action::Wipe { .. } => {
+            Action::Wipe(_) => {
                 facts.kubernetes = Default::default();
                 facts.applied.clear();
+                facts.in_progress.clear();
                 facts.files.retain(|path, _| !wiped(path));
                 facts.units.remove(wanted::VIP_UNIT);
                 facts.units.entry(KUBELET.to_owned()).or_default().active = false;
@@ -242,10 +249,10 @@ impl World {
             action => {
                 check(serves, "the API server does not answer")?;
                 let renewed = match action {
-                    Action::RenewControlPlane { sha256, .. } => Some(sha256),
+                    Action::RenewControlPlane(RenewControlPlane { sha256, .. }) => Some(sha256),
                     _ => None,
                 };
-                facts.applied.extend(renewed.map(|sum| ("cluster".to_owned(), sum.clone())));
+                facts.applied.extend(renewed.map(|sum| (Applied::Document(Document::Cluster), sum.clone())));
                 let told = self.cluster().unwrap_or_default();
                 if let Some(cluster) = &mut self.cluster {
                     through_the_cluster(action, cluster, &told).map_err(|what| format!("{}: {what}", step.id))?;
@@ -259,34 +266,34 @@ impl World {
     pub fn cut(&mut self, step: &Step) {
         let Some(facts) = self.machines.get_mut(&step.machine) else { return };
         match &step.action {
-            Action::Init { .. } | Action::Restore { .. } | Action::Join { .. } => {
+            Action::Init(_) | Action::Restore(_) | Action::Join(_) => {
                 let mark = match step.action {
-                    Action::Init { .. } => INIT_BEGUN,
-                    Action::Restore { .. } => RESTORE_BEGUN,
-                    _ => JOIN_BEGUN,
+                    Action::Init(_) => InProgress::Init,
+                    Action::Restore(_) => InProgress::Restore,
+                    _ => InProgress::Join,
                 };
-                facts.applied.insert(mark.to_owned(), "cut".to_owned());
+                facts.in_progress.insert(mark);
                 facts.kubernetes.leftovers = vec!["/etc/kubernetes/pki".to_owned()];
             }
-            Action::ImportImages { images } => {
+            Action::ImportImages(ImportImages { images }) => {
                 facts.images.extend(images.iter().take(1).map(|image| {
                     let fact = ImageFact { digest: image.digest.clone(), pinned: false };
                     (image.reference.clone(), fact)
                 }));
             }
-            Action::LoadModules { file, .. } | Action::SetSysctls { file } => write(facts, file),
-            Action::ConfigureUnit { unit, files, .. } => {
+            Action::LoadModules(LoadModules { file, .. }) | Action::SetSysctls(SetSysctls { file }) => write(facts, file),
+            Action::ConfigureUnit(ConfigureUnit { unit, files, .. }) => {
                 files.iter().for_each(|file| write(facts, file));
-                facts.applied.insert(mark(unit), "cut".to_owned());
+                facts.in_progress.insert(mark(unit));
             }
-            Action::InstallPrograms { set, .. } => {
+            Action::InstallPrograms(InstallPrograms { set, .. }) => {
                 facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
-                facts.applied.insert(PROGRAMS_BEGUN.to_owned(), "cut".to_owned());
+                facts.in_progress.insert(InProgress::Programs);
             }
-            Action::Wipe { .. } => {
+            Action::Wipe(_) => {
                 facts.kubernetes = Default::default();
                 facts.kubernetes.leftovers = vec!["/var/lib/kubelet/pki".to_owned()];
-                facts.applied.insert(WIPE_BEGUN.to_owned(), "cut".to_owned());
+                facts.in_progress.insert(InProgress::Wipe);
                 facts.units.entry(KUBELET.to_owned()).or_default().active = false;
             }
             _ => {}
@@ -294,7 +301,7 @@ impl World {
     }
 
     /// What `kubeadm init` and `join` ask of their machine, and what they make of it.
-    fn enter(&mut self, name: &MachineName, documents: &Documents, again: bool, record: &BTreeMap<String, String>) -> Result<(), String> {
+    fn enter(&mut self, name: &MachineName, documents: &Documents, again: bool, record: &BTreeMap<Applied, String>) -> Result<(), String> {
         let ca = self.machines.values().find(|facts| facts.kubernetes.control_plane).and_then(|facts| facts.kubernetes.ca.clone());
         let facts = self.machines.entry(name.clone()).or_default();
         let missing = [
@@ -316,10 +323,10 @@ impl World {
         facts.kubernetes.node = Some(name.to_string());
         facts.kubernetes.server = Some(format!("https://{}", documents.endpoint()));
         facts.kubernetes.ca = ca.or_else(|| Some(sha256(name.as_str().as_bytes())));
-        facts.applied.remove(INIT_BEGUN);
-        facts.applied.remove(JOIN_BEGUN);
-        facts.applied.extend(of_machine(record).map(|(name, sum)| (name.clone(), sum.clone())));
-        kubelet_config(facts, record.get("kubelet").map_or("", String::as_str));
+        facts.in_progress.remove(&InProgress::Init);
+        facts.in_progress.remove(&InProgress::Join);
+        facts.applied.extend(record.clone());
+        kubelet_config(facts, record.get(&Applied::Document(Document::Kubelet)).map_or("", String::as_str));
         facts.units.entry(KUBELET.to_owned()).or_default().active = true;
         facts.ports.extend(wanted::ports(control_plane).iter().map(|(port, who)| (*port, (*who).to_owned())));
         Ok(())
@@ -329,14 +336,18 @@ impl World {
 /// What goes through an API server. `told`: the cluster with what follows from its machines.
 fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -> Result<(), String> {
     match action {
-        Action::Apply { name, sha256, .. } => drop(cluster.record.insert(name.clone(), sha256.clone())),
-        Action::InstallWorkload { record, .. } => cluster.record.extend(record.clone()),
-        Action::KeepMediaServerToken { sha256, .. } => drop(cluster.record.insert("transcode-token".to_owned(), sha256.clone())),
-        Action::RemoveWorkload => cluster.record.retain(|name, _| !name.starts_with("transcode")),
-        Action::UploadConfig { document, sha256, .. } => drop(cluster.record.insert(document.record().to_owned(), sha256.clone())),
-        Action::RecordVerified { sha256 } => drop(cluster.record.insert("verified".to_owned(), sha256.clone())),
-        Action::Label { node, labels, taints, remove_taints, record } => {
-            let found = cluster.nodes.get_mut(node).ok_or_else(|| format!("there is no node {node}"))?;
+        Action::ApplyFlannel(ApplyFlannel { sha256, .. }) => drop(cluster.record.insert(Record::Flannel, sha256.clone())),
+        Action::InstallWorkload(InstallWorkload { record, .. }) => cluster.record.extend(record.clone()),
+        Action::KeepMediaServerToken(KeepMediaServerToken { sha256, .. }) => {
+            drop(cluster.record.insert(Record::WorkloadToken, sha256.clone()))
+        }
+        Action::RemoveWorkload(_) => cluster.record.retain(|name, _| !name.is_workload()),
+        Action::UploadConfig(UploadConfig { document, sha256, .. }) => {
+            drop(cluster.record.insert(Record::Document(*document), sha256.clone()))
+        }
+        Action::RecordVerified(RecordVerified { sha256 }) => drop(cluster.record.insert(Record::Verified, sha256.clone())),
+        Action::Label(Label { node, labels, taints, remove_taints, record }) => {
+            let found = cluster.nodes.get_mut(node.as_str()).ok_or_else(|| format!("there is no node {node}"))?;
             for (key, value) in labels {
                 match value {
                     Some(value) => drop(found.labels.insert(key.clone(), value.clone())),
@@ -345,19 +356,19 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
             }
             found.taints.retain(|taint| !remove_taints.contains(taint) && !taints.contains(taint));
             found.taints.extend(taints.iter().cloned());
-            cluster.record.insert(format!("node.{node}"), record.clone());
+            cluster.record.insert(Record::Node(node.clone()), record.clone());
         }
-        Action::Uncordon { node } | Action::Drain { node, .. } => {
+        Action::Drain(Drain { node, .. }) => {
             if let Some(node) = cluster.nodes.get_mut(node) {
-                node.unschedulable = matches!(action, Action::Drain { .. });
+                node.unschedulable = true;
             }
         }
-        Action::RemoveMember { address, .. } => cluster.members.retain(|_, member| member.peer != peer(address)),
-        Action::DeleteNode { node } => {
-            cluster.nodes.remove(node);
-            cluster.record.remove(&format!("node.{node}"));
+        Action::RemoveMember(RemoveMember { address, .. }) => cluster.members.retain(|_, member| member.peer != peer_url(address)),
+        Action::DeleteNode(DeleteNode { node }) => {
+            cluster.nodes.remove(node.as_str());
+            cluster.record.remove(&Record::Node(node.clone()));
         }
-        Action::Probe { nodes, .. } => {
+        Action::Probe(Probe { nodes, .. }) => {
             if let Some(node) = nodes.iter().find(|node| !told.nodes.get(*node).is_some_and(|node| node.ready)) {
                 return Err(format!("node {node} is not Ready"));
             }
@@ -416,7 +427,7 @@ impl Documents {
             .map(|argument| text(argument, &["value"]))
             .unwrap_or_default();
         if control_plane {
-            let member = MemberFact { name: name.clone(), learner: false, peer: peer(&address), healthy: true };
+            let member = MemberFact { name: name.clone(), learner: false, peer: peer_url(&address), healthy: true };
             cluster.members.retain(|_, known| known.peer != member.peer);
             cluster.members.insert(sha256(name.as_bytes())[..16].to_owned(), member);
         }
@@ -436,8 +447,13 @@ fn runs(facts: &Facts, unit: &str) -> bool {
 }
 
 /// What stands on record while the unit's configuration is changed.
-fn mark(unit: &str) -> String {
-    format!("{}-begun", unit.trim_end_matches(".service"))
+fn mark(unit: &str) -> InProgress {
+    match unit {
+        CONTAINERD => InProgress::Containerd,
+        KUBELET => InProgress::Kubelet,
+        wanted::VIP_UNIT => InProgress::Vip,
+        _ => InProgress::Snapshots,
+    }
 }
 
 fn write(facts: &mut Facts, file: &File) {
@@ -448,7 +464,7 @@ fn write(facts: &mut Facts, file: &File) {
 /// kubeadm writes KubeletConfiguration with its defaults: a sum of its own, put on record.
 fn kubelet_config(facts: &mut Facts, sum: &str) {
     let sum = sha256(sum.as_bytes());
-    facts.applied.insert("kubelet-file".to_owned(), sum.clone());
+    facts.applied.insert(Applied::KubeletFile, sum.clone());
     let fact = FileFact { sha256: sum, mode: "644".to_owned(), owner: "root:root".to_owned() };
     facts.files.insert(wanted::KUBELET_CONFIG.to_owned(), fact);
 }

@@ -2,29 +2,266 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::inventory::MachineName;
+use crate::document::Document;
+use crate::inventory::{MachineName, Role};
 
-/// `MACHINE/WHAT`: the same for the same work in every run.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct StepId(String);
+/// What a step is for, in the runbook's order. With the machine that it is for, it is the same for the same work in every run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StepKind {
+    Drain,
+    RemoveMember,
+    Wipe,
+    DeleteNode,
+    Packages,
+    Swap,
+    Modules,
+    Sysctls,
+    Hostname,
+    /// hostler's lines in /etc/hosts.
+    Hosts,
+    Clock,
+    /// The endpoint's moving address.
+    Vip,
+    /// The timer of regular snapshots.
+    Snapshots,
+    Programs,
+    Containerd,
+    KubeletUnit,
+    Images(ImageGroup),
+    Init,
+    Flannel,
+    StoreDocument(Document),
+    /// Static pods of a control plane, from a changed ClusterConfiguration.
+    RenewControlPlane,
+    CollectPki,
+    CreateToken,
+    Join,
+    /// The cluster's name leads to the machine itself, once it has joined.
+    HostsAfterJoin,
+    /// kubelet's configuration, from a changed KubeletConfiguration.
+    RenewKubelet,
+    DeleteToken,
+    Labels,
+    RemoveWorkload,
+    Workload,
+    MediaServerToken,
+    Probe,
+    RecordVerified,
+}
 
-impl StepId {
-    pub fn new(machine: &MachineName, what: &str) -> StepId {
-        StepId(format!("{machine}/{what}"))
+/// Images are sent in the order in which they are needed: first what `kubeadm init` starts, then what makes a node Ready, then the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ImageGroup {
+    ControlPlane,
+    Node,
+    Pods,
+    Films,
+}
+
+impl ImageGroup {
+    pub const ALL: [ImageGroup; 4] = [ImageGroup::ControlPlane, ImageGroup::Node, ImageGroup::Pods, ImageGroup::Films];
+}
+
+impl StepKind {
+    /// The runbook: all kinds, in order.
+    pub const ALL: [StepKind; 38] = [
+        StepKind::Drain,
+        StepKind::RemoveMember,
+        StepKind::Wipe,
+        StepKind::DeleteNode,
+        StepKind::Packages,
+        StepKind::Swap,
+        StepKind::Modules,
+        StepKind::Sysctls,
+        StepKind::Hostname,
+        StepKind::Hosts,
+        StepKind::Clock,
+        StepKind::Vip,
+        StepKind::Snapshots,
+        StepKind::Programs,
+        StepKind::Containerd,
+        StepKind::KubeletUnit,
+        StepKind::Images(ImageGroup::ControlPlane),
+        StepKind::Images(ImageGroup::Node),
+        StepKind::Images(ImageGroup::Pods),
+        StepKind::Images(ImageGroup::Films),
+        StepKind::Init,
+        StepKind::Flannel,
+        StepKind::StoreDocument(Document::Cluster),
+        StepKind::StoreDocument(Document::Kubelet),
+        StepKind::StoreDocument(Document::KubeProxy),
+        StepKind::RenewControlPlane,
+        StepKind::CollectPki,
+        StepKind::CreateToken,
+        StepKind::Join,
+        StepKind::HostsAfterJoin,
+        StepKind::RenewKubelet,
+        StepKind::DeleteToken,
+        StepKind::Labels,
+        StepKind::RemoveWorkload,
+        StepKind::Workload,
+        StepKind::MediaServerToken,
+        StepKind::Probe,
+        StepKind::RecordVerified,
+    ];
+
+    /// The kind of this name.
+    pub fn parse(name: &str) -> Option<StepKind> {
+        StepKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The name in the step's id.
+    pub fn name(self) -> &'static str {
+        match self {
+            StepKind::Drain => "drain",
+            StepKind::RemoveMember => "member",
+            StepKind::Wipe => "wipe",
+            StepKind::DeleteNode => "node-gone",
+            StepKind::Packages => "packages",
+            StepKind::Swap => "swap",
+            StepKind::Modules => "modules",
+            StepKind::Sysctls => "sysctls",
+            StepKind::Hostname => "hostname",
+            StepKind::Hosts => "hosts",
+            StepKind::Clock => "clock",
+            StepKind::Vip => "vip",
+            StepKind::Snapshots => "snapshots",
+            StepKind::Programs => "programs",
+            StepKind::Containerd => "containerd",
+            StepKind::KubeletUnit => "kubelet-unit",
+            StepKind::Images(ImageGroup::ControlPlane) => "images-control-plane",
+            StepKind::Images(ImageGroup::Node) => "images-node",
+            StepKind::Images(ImageGroup::Pods) => "images-pods",
+            StepKind::Images(ImageGroup::Films) => "images-films",
+            StepKind::Init => "init",
+            StepKind::Flannel => "flannel",
+            StepKind::StoreDocument(Document::Cluster) => "cluster-config",
+            StepKind::StoreDocument(Document::Kubelet) => "kubelet-config",
+            StepKind::StoreDocument(Document::KubeProxy) => "kube-proxy-config",
+            StepKind::RenewControlPlane => "control-plane",
+            StepKind::CollectPki => "pki",
+            StepKind::CreateToken => "token",
+            StepKind::Join => "join",
+            StepKind::HostsAfterJoin => "hosts-own",
+            StepKind::RenewKubelet => "kubelet",
+            StepKind::DeleteToken => "token-gone",
+            StepKind::Labels => "labels",
+            StepKind::RemoveWorkload => "workload-gone",
+            StepKind::Workload => "workload",
+            StepKind::MediaServerToken => "media-server-token",
+            StepKind::Probe => "probe",
+            StepKind::RecordVerified => "verified",
+        }
+    }
+
+    /// The stage of the step; `role` is that of the machine it is for, and tells a control plane's join from a worker's.
+    pub fn stage(self, role: Role) -> Stage {
+        match self {
+            StepKind::Drain | StepKind::RemoveMember | StepKind::Wipe | StepKind::DeleteNode => Stage::Leave,
+            StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname => Stage::Prepare,
+            StepKind::Hosts | StepKind::Clock | StepKind::Vip | StepKind::Snapshots => Stage::Prepare,
+            StepKind::Programs => Stage::Programs,
+            StepKind::Containerd | StepKind::KubeletUnit => Stage::Containerd,
+            StepKind::Images(_) => Stage::Images,
+            StepKind::Init => Stage::FirstControlPlane,
+            StepKind::Flannel => Stage::Network,
+            StepKind::StoreDocument(_) | StepKind::RenewControlPlane | StepKind::CollectPki => Stage::ControlPlanes,
+            StepKind::Join if role == Role::ControlPlane => Stage::ControlPlanes,
+            StepKind::HostsAfterJoin => Stage::ControlPlanes,
+            StepKind::CreateToken | StepKind::Join | StepKind::RenewKubelet | StepKind::DeleteToken => Stage::Workers,
+            StepKind::Labels => Stage::Labels,
+            StepKind::RemoveWorkload | StepKind::Workload | StepKind::MediaServerToken => Stage::Workload,
+            StepKind::Probe | StepKind::RecordVerified => Stage::Verify,
+        }
+    }
+
+    /// The step of this kind for `machine`.
+    pub fn of(self, machine: &MachineName) -> StepId {
+        StepId { machine: machine.clone(), kind: self }
+    }
+}
+
+/// `MACHINE/KIND`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StepId {
+    /// The machine it is for, which need not be the one it runs on.
+    pub machine: MachineName,
+    pub kind: StepKind,
+}
+
+/// What a step waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// A step of the same plan: that there is none is a defect, which [`lint`](crate::plan::lint) finds.
+    Step(StepId),
+    /// A step that is in the plan only where there is something to do; where it is not, it is done already.
+    IfPlanned(StepId),
+}
+
+impl StepId {
+    /// Waited for where it is in the plan.
+    pub fn if_planned(self) -> Need {
+        Need::IfPlanned(self)
+    }
+}
+
+impl From<StepId> for Need {
+    fn from(id: StepId) -> Need {
+        Need::Step(id)
     }
 }
 
 impl fmt::Display for StepId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&format!("{}/{}", self.machine, self.kind.name()))
     }
+}
+
+impl Serialize for StepId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What a step hands on to later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// The run's bootstrap token.
+    Token,
+    /// The cluster's CA certificate, in base64.
+    Ca,
+    /// An archive of the certificates and keys that a further control plane needs, in base64.
+    Pki,
+}
+
+impl Output {
+    /// The name by which scripts hand it on.
+    pub fn name(self) -> &'static str {
+        match self {
+            Output::Token => "token",
+            Output::Ca => "ca",
+            Output::Pki => "pki",
+        }
+    }
+
+    /// Whether it is never printed, logged or written to this computer's disk.
+    pub fn secret(self) -> bool {
+        match self {
+            Output::Token | Output::Pki => true,
+            Output::Ca => false,
+        }
+    }
+}
+
+/// The output of an earlier step of the same run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Input {
+    pub step: StepId,
+    pub output: Output,
 }
 
 /// The stages of a bring-up in the runbook's order. For the reader: a step waits for its `needs` only, not for a stage.
@@ -65,5 +302,19 @@ impl Stage {
 
     pub fn title(self) -> &'static str {
         Stage::ALL.iter().find(|(stage, _)| *stage == self).map_or("", |(_, title)| title)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own_and_stands_in_the_order_of_the_runbook() {
+        for kind in StepKind::ALL {
+            assert_eq!(StepKind::parse(kind.name()), Some(kind));
+        }
+        assert!(StepKind::ALL.is_sorted());
+        assert_eq!(StepKind::parse("kubelt-unit"), None);
     }
 }

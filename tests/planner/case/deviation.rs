@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, ShareFact, ShareState};
 use hostler_core::inventory::Taint;
+use hostler_core::record::{Applied, InProgress, Record};
 use serde::Deserialize;
 
 use super::blank;
@@ -184,9 +185,12 @@ impl MachineDeviation {
             }
         }
         for (name, value) in &self.applied {
-            match value {
-                Some(value) => drop(facts.applied.insert(name.clone(), value.clone())),
-                None => drop(facts.applied.remove(name)),
+            match (InProgress::parse(name), Applied::parse(name), value) {
+                (Some(mark), _, Some(_)) => drop(facts.in_progress.insert(mark)),
+                (Some(mark), _, None) => drop(facts.in_progress.remove(&mark)),
+                (_, Some(applied), Some(value)) => drop(facts.applied.insert(applied, value.clone())),
+                (_, Some(applied), None) => drop(facts.applied.remove(&applied)),
+                (None, None, _) => panic!("nothing is recorded as {name}"),
             }
         }
         facts.foreign.extend(self.foreign.iter().cloned());
@@ -243,9 +247,10 @@ impl ClusterDeviation {
         }
         cluster.members.retain(|_, member| !self.members_deleted.contains(&member.name));
         for (name, value) in &self.record {
+            let name = Record::parse(name).unwrap_or_else(|| panic!("nothing is recorded as {name}"));
             match value {
-                Some(value) => drop(cluster.record.insert(name.clone(), value.clone())),
-                None => drop(cluster.record.remove(name)),
+                Some(value) => drop(cluster.record.insert(name, value.clone())),
+                None => drop(cluster.record.remove(&name)),
             }
         }
     }

@@ -7,6 +7,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{ClusterFacts, MemberFact, NodeFact};
 use crate::inventory::Taint;
+use crate::record::Record;
 
 /// Answers as they came: JSON, or an error in kubectl's or etcdctl's words.
 #[derive(Default)]
@@ -33,7 +34,7 @@ impl Answers<'_> {
             version: number(&version.git_version),
             nodes: nodes.items.into_iter().map(|node| (node.metadata.name.clone(), node.fact())).collect(),
             members: self.members(),
-            record: data("hostler").cloned().unwrap_or_default(),
+            record: data("hostler").into_iter().flatten().filter_map(|(name, value)| Some((Record::parse(name)?, value.clone()))).collect(),
             pod_subnet: configuration.networking.pod_subnet,
             service_subnet: configuration.networking.service_subnet,
             endpoint: configuration.control_plane_endpoint,
@@ -61,6 +62,14 @@ impl Answers<'_> {
                 (format!("{:x}", member.id), MemberFact { name: member.name, learner: member.is_learner, peer, healthy })
             })
             .collect()
+    }
+}
+
+/// The URL by which etcd knows a member at `address` among its peers.
+pub fn peer_url(address: &str) -> String {
+    match address.contains(':') {
+        true => format!("https://[{address}]:2380"),
+        false => format!("https://{address}:2380"),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::inventory::Taint;
+use crate::record::{Applied, InProgress, Record};
 
 mod certificate;
 mod cluster;
@@ -12,6 +13,7 @@ mod parse;
 mod snapshot;
 
 pub use certificate::ca_public_key_sha256;
+pub use cluster::peer_url;
 pub use parse::{FactsError, parse};
 pub use snapshot::Snapshot;
 
@@ -99,8 +101,10 @@ pub struct Facts {
     pub ports: BTreeMap<u16, String>,
     /// containerd's images in kubelet's namespace, by reference. Empty while containerd is down.
     pub images: BTreeMap<String, ImageFact>,
-    /// What an earlier run put on record under /etc/hostler/applied: name -> sha256 of what was rendered.
-    pub applied: BTreeMap<String, String>,
+    /// What an earlier run put on record of what is in place: sha256 of what was rendered.
+    pub applied: BTreeMap<Applied, String>,
+    /// What an earlier run, or one that is at work, has not brought to its end.
+    pub in_progress: BTreeSet<InProgress>,
     pub kubernetes: KubernetesFacts,
     /// What the API server says, on a control plane where it answers.
     pub cluster: Option<ClusterFacts>,
@@ -210,8 +214,8 @@ pub struct ClusterFacts {
     pub nodes: BTreeMap<String, NodeFact>,
     /// By hexadecimal member ID.
     pub members: BTreeMap<String, MemberFact>,
-    /// What hostler put on record in the ConfigMap kube-system/hostler: name -> value.
-    pub record: BTreeMap<String, String>,
+    /// What hostler put on record.
+    pub record: BTreeMap<Record, String>,
     /// ClusterConfiguration as kubeadm stored it, where the planner compares what can't be changed.
     pub pod_subnet: String,
     pub service_subnet: String,

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use super::certificate::{self, Certificate};
 use super::cluster::Answers;
 use super::{Facts, FileFact, ImageFact, LockFact, ShareFact, ShareState, UnitFact};
+use crate::record::{Applied, InProgress};
 
 const START: &str = "hostler-facts 1";
 const END: &str = "hostler-facts end";
@@ -158,7 +159,11 @@ impl<'a> Reader<'a> {
             "damaged" => facts.kubernetes.damaged.push(fields.text()?),
             "leftover" => facts.kubernetes.leftovers.push(fields.text()?),
             "certificate" | "client-certificate" | "authority" | "server" | "context" => self.kubernetes(fields)?,
-            "applied" => drop(facts.applied.insert(fields.text()?, fields.text()?)),
+            "applied" => {
+                let (name, value) = (fields.text()?, fields.text()?);
+                facts.in_progress.extend(InProgress::parse(&name));
+                facts.applied.extend(Applied::parse(&name).map(|name| (name, value)));
+            }
             "lock" => {
                 let (run, step, since) = (fields.text()?, fields.text()?, fields.number()?);
                 facts.lock.get_or_insert(LockFact { run, step, since, left_behind: false });

@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::planner::Planner;
 use super::{documents, wanted};
-use crate::action::{Action, Document};
+use crate::action::cluster::Label;
+use crate::action::kubeadm::{RenewControlPlane, RenewKubelet, UploadConfig};
 use crate::digest::sha256;
+use crate::document::Document;
 use crate::facts::{ClusterFacts, NodeFact};
 use crate::inventory::{Inventory, Machine, MachineName, Role, Taint};
-use crate::step::{Stage, StepId};
+use crate::record::{Applied, Record};
+use crate::step::{Need, StepKind};
 
 pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_refused {
@@ -53,11 +56,11 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
 fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &ClusterFacts) -> Result<()> {
     let version = planner.manifest.kubernetes.clone();
     let mut sums = BTreeMap::new();
-    for document in [Document::Cluster, Document::Kubelet, Document::KubeProxy] {
+    for document in Document::ALL {
         let text = documents::stored(planner.inventory, &version, document)?;
         let sum = sha256(text.as_bytes());
-        let id = StepId::new(speaker, &format!("{}-config", document.record()));
-        let known = cluster.record.get(document.record()) == Some(&sum);
+        let id = StepKind::StoreDocument(document).of(speaker);
+        let known = cluster.record.get(&Record::Document(document)) == Some(&sum);
         if !known && planner.only.is_some() {
             // What concerns all machines is `up`'s: this one takes what the cluster has.
             continue;
@@ -67,15 +70,9 @@ fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &Clus
             // kubeadm's phases read the documents of one cluster together.
             let config =
                 if document == Document::Cluster { text } else { documents::cluster(planner.inventory, &version)? + "---\n" + &text };
-            planner.step(
-                (Stage::ControlPlanes, id.clone()),
-                speaker,
-                reason,
-                Action::UploadConfig { document, config, sha256: sum.clone() },
-                [],
-            );
+            planner.step(id.clone(), speaker, reason, UploadConfig { document, config, sha256: sum.clone() }, []);
         }
-        sums.insert(document.record(), (sum, id));
+        sums.insert(document, (sum, id.if_planned()));
     }
     for (name, machine) in planner.machines() {
         let Some(facts) = planner.usable(name) else {
@@ -84,37 +81,37 @@ fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &Clus
         if !planner.joined(name) {
             continue;
         }
-        if let Some((sum, stored)) = sums.get("cluster")
+        if let Some((sum, stored)) = sums.get(&Document::Cluster)
             && machine.role == Role::ControlPlane
-            && facts.applied.get("cluster") != Some(sum)
+            && facts.applied.get(&Applied::Document(Document::Cluster)) != Some(sum)
         {
             let config = documents::control_plane(planner.inventory, &version, name, machine)?;
-            let action = Action::RenewControlPlane { node: name.to_string(), config, sha256: sum.clone() };
-            let at = (Stage::ControlPlanes, StepId::new(name, "control-plane"));
+            let action = RenewControlPlane { node: name.to_string(), config, sha256: sum.clone() };
+            let at = StepKind::RenewControlPlane.of(name);
             let needs = runs(name).chain([stored.clone()]);
             planner.restart(at, name, "its static pods are from another ClusterConfiguration", action, needs);
         }
-        let Some((sum, stored)) = sums.get("kubelet") else {
+        let Some((sum, stored)) = sums.get(&Document::Kubelet) else {
             continue;
         };
         let on_disk = facts.files.get(wanted::KUBELET_CONFIG).map(|file| &file.sha256);
-        let reason = if facts.applied.get("kubelet") != Some(sum) {
+        let reason = if facts.applied.get(&Applied::Document(Document::Kubelet)) != Some(sum) {
             "kubelet runs with another KubeletConfiguration"
-        } else if on_disk != facts.applied.get("kubelet-file") {
+        } else if on_disk != facts.applied.get(&Applied::KubeletFile) {
             "kubelet's configuration was changed on the machine"
         } else {
             continue;
         };
-        let at = (Stage::Workers, StepId::new(name, "kubelet"));
+        let at = StepKind::RenewKubelet.of(name);
         let needs = runs(name).chain([stored.clone()]);
-        planner.restart(at, name, reason, Action::RenewKubelet { sha256: sum.clone() }, needs);
+        planner.restart(at, name, reason, RenewKubelet { sha256: sum.clone() }, needs);
     }
     Ok(())
 }
 
 /// What a kubelet that is to start anything waits for on its machine.
-pub fn runs(name: &MachineName) -> impl Iterator<Item = StepId> {
-    ["swap", "programs", "containerd", "kubelet-unit"].map(|what| StepId::new(name, what)).into_iter()
+pub fn runs(name: &MachineName) -> impl Iterator<Item = Need> {
+    [StepKind::Swap, StepKind::Programs, StepKind::Containerd, StepKind::KubeletUnit].map(|kind| kind.of(name).if_planned()).into_iter()
 }
 
 /// What hostler put on a node, on record so that it can be taken off when the inventory says it no more.
@@ -141,7 +138,8 @@ impl Marks {
 
 fn marks(planner: &mut Planner, speaker: &MachineName, cluster: &ClusterFacts, name: &MachineName, machine: &Machine) {
     let wanted = Marks::wanted(machine);
-    let recorded: Marks = cluster.record.get(&format!("node.{name}")).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let recorded: Marks =
+        cluster.record.get(&Record::Node(name.clone())).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let blank = NodeFact::default();
     let node = cluster.nodes.get(name.as_str()).unwrap_or(&blank);
     let mut labels: BTreeMap<String, Option<String>> = machine
@@ -159,10 +157,10 @@ fn marks(planner: &mut Planner, speaker: &MachineName, cluster: &ClusterFacts, n
         return;
     }
     let reason = format!("node {name} has not the labels and taints that the inventory says");
-    let action = Action::Label { node: name.to_string(), labels, taints, remove_taints, record: wanted.text() };
-    let needs = ["join", "init"].map(|what| StepId::new(name, what));
-    let first = StepId::new(speaker, "init");
-    planner.step((Stage::Labels, StepId::new(name, "labels")), speaker, reason, action, needs.into_iter().chain([first]));
+    let action = Label { node: name.clone(), labels, taints, remove_taints, record: wanted.text() };
+    let needs = [StepKind::Join, StepKind::Init].map(|kind| kind.of(name).if_planned());
+    let first = StepKind::Init.of(speaker).if_planned();
+    planner.step(StepKind::Labels.of(name), speaker, reason, action, needs.into_iter().chain([first]));
 }
 
 /// Where a node of the cluster is known by another name than the machine at its address.

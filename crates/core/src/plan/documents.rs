@@ -5,8 +5,8 @@ use serde_json::json;
 use serde_yaml::{Mapping, Value};
 
 use super::wanted;
-use crate::action::Document;
-use crate::action::script::{CA_HASH_PLACE, TOKEN_PLACE};
+use crate::action::kubeadm::{CA_HASH_PLACE, TOKEN_PLACE};
+use crate::document::Document;
 use crate::inventory::{Endpoint, Inventory, Machine, MachineName, Role, merge, to_yaml};
 use crate::template;
 
@@ -62,14 +62,6 @@ pub fn stored(inventory: &Inventory, version: &str, document: Document) -> Resul
 /// As [`cluster`].
 pub fn init(inventory: &Inventory, version: &str, name: &MachineName, machine: &Machine) -> Result<String> {
     four(inventory, version, name, machine, Some(TOKEN_PLACE))
-}
-
-/// What `kubeadm init` lays over its own Deployment of CoreDNS.
-///
-/// # Errors
-/// As [`cluster`].
-pub fn coredns() -> Result<String> {
-    template::render("kubeadm/corednsdeployment.yaml", json!({}))
 }
 
 /// What a phase of kubeadm on a control plane reads: the same without a token, as nobody joins by it.

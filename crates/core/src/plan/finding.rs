@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::planner::{INIT_BEGUN, JOIN_BEGUN, Planner, RESTORE_BEGUN, WIPE_BEGUN, begun};
+use super::planner::{Planner, interrupted};
 use super::{Goal, Plan, refusal, wanted};
 use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName, Role};
-use crate::step::StepId;
+use crate::record::InProgress;
+use crate::step::StepKind;
 
 /// Free space of /var/lib that programs, images and pods of a machine soon take, in MiB.
 const LITTLE_DISK: u64 = 3 * 1024;
@@ -56,8 +57,8 @@ impl Look<'_> {
     }
 
     /// The plan's step, as the plan says it.
-    fn step(&self, what: &str) -> Option<String> {
-        let id = StepId::new(self.name, what);
+    fn step(&self, kind: StepKind) -> Option<String> {
+        let id = kind.of(self.name);
         self.plan.steps.iter().find(|step| step.id == id).map(|step| step.action.to_string())
     }
 
@@ -68,22 +69,22 @@ impl Look<'_> {
     }
 
     /// What the plan makes of it: a step, a refusal, or else.
-    fn then(&self, step: &str, code: &str, otherwise: &str) -> String {
-        self.step(step).or_else(|| self.refused(code)).unwrap_or_else(|| otherwise.to_owned())
+    fn then(&self, step: Option<StepKind>, code: &str, otherwise: &str) -> String {
+        step.and_then(|kind| self.step(kind)).or_else(|| self.refused(code)).unwrap_or_else(|| otherwise.to_owned())
     }
 
     /// What other people's clusters and platforms are, or left.
     fn others(&mut self) {
         if !self.facts.foreign.is_empty() {
-            let then = self.then("", "foreign", "left as it is");
+            let then = self.then(None, "foreign", "left as it is");
             self.find("another container platform", self.facts.foreign.join(", "), "two of them break each other", then);
         }
         let kubernetes = &self.facts.kubernetes;
         if refusal::is_of_another(self.planner, self.facts) {
-            let then = self.then("wipe", "other-cluster", "left as it is");
+            let then = self.then(Some(StepKind::Wipe), "other-cluster", "left as it is");
             self.find("a node of another cluster", refusal::its_cluster(self.facts), "that cluster would lose it", then);
-        } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !begun(self.facts) {
-            let then = self.then("wipe", "not-blank", "left as it is");
+        } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !interrupted(self.facts) {
+            let then = self.then(Some(StepKind::Wipe), "not-blank", "left as it is");
             self.find(
                 "leftovers of a cluster",
                 kubernetes.leftovers.join(", "),
@@ -92,7 +93,7 @@ impl Look<'_> {
             );
         }
         for path in kubernetes.damaged.clone() {
-            let then = self.then("wipe", "damaged", "left as it is");
+            let then = self.then(Some(StepKind::Wipe), "damaged", "left as it is");
             self.find("a damaged file", path, "what kubeadm wrote there can't be read", then);
         }
     }
@@ -100,15 +101,15 @@ impl Look<'_> {
     /// What an earlier run began and did not end.
     fn earlier(&mut self) {
         for (mark, what, step) in [
-            (INIT_BEGUN, "half an init", "init"),
-            (JOIN_BEGUN, "half a join", "join"),
-            (WIPE_BEGUN, "half a wipe", "wipe"),
-            (RESTORE_BEGUN, "half a restore", "init"),
+            (InProgress::Init, "half an init", StepKind::Init),
+            (InProgress::Join, "half a join", StepKind::Join),
+            (InProgress::Wipe, "half a wipe", StepKind::Wipe),
+            (InProgress::Restore, "half a restore", StepKind::Init),
         ] {
-            if self.facts.applied.contains_key(mark) {
-                let code = if mark == RESTORE_BEGUN { "restore-begun" } else { "wipe-begun" };
-                let then = self.then(step, code, "left as it is");
-                self.find(what, format!("/etc/hostler/applied/{mark}"), "it was cut before its end", then);
+            if self.facts.in_progress.contains(&mark) {
+                let code = if mark == InProgress::Restore { "restore-begun" } else { "wipe-begun" };
+                let then = self.then(Some(step), code, "left as it is");
+                self.find(what, format!("/etc/hostler/applied/{}", mark.name()), "it was cut before its end", then);
             }
         }
         if let Some(lock) = self.facts.lock.as_ref().filter(|lock| lock.left_behind) {
@@ -121,20 +122,20 @@ impl Look<'_> {
         let facts = self.facts;
         let tolerated = self.planner.inventory.kubeadm.tolerates_swap();
         if !facts.swap.is_empty() && !tolerated {
-            let then = self.then("swap", "", "left as it is");
+            let then = self.then(Some(StepKind::Swap), "", "left as it is");
             self.find("swap", facts.swap.join(", "), "kubelet does not run with it", then);
         } else if !facts.swap_at_boot.is_empty() && !tolerated {
-            let then = self.then("swap", "", "left as it is");
+            let then = self.then(Some(StepKind::Swap), "", "left as it is");
             self.find("swap at the next start", facts.swap_at_boot.join(", "), "kubelet does not run with it", then);
         }
         if let Some(off) = clock_off {
-            let then = self.then("clock", "clock", "left as it is");
+            let then = self.then(Some(StepKind::Clock), "clock", "left as it is");
             self.find("a wrong clock", off, "certificates and leases depend on it", then);
         } else if !facts.clock_synchronized {
-            let then = self.then("clock", "", "left as it is");
+            let then = self.then(Some(StepKind::Clock), "", "left as it is");
             self.find("a clock that nobody sets", "no time service runs", "certificates and leases depend on it", then);
         }
-        let installs = self.step("packages");
+        let installs = self.step(StepKind::Packages);
         if let Some(held) = &facts.apt_lock {
             let then = if installs.is_some() { "waits for it, at most 15 minutes" } else { "nothing: no package is missing" };
             self.find("apt's lock held", held.clone(), "one program at a time installs packages", then);
@@ -149,11 +150,11 @@ impl Look<'_> {
         }
         for (port, who) in refusal::ports_taken(self.machine, facts) {
             let place = if who.is_empty() { format!("port {port}") } else { format!("port {port}: {who}") };
-            let then = self.then("", "port", "left as it is");
+            let then = self.then(None, "port", "left as it is");
             self.find("a port in use", place, "Kubernetes listens there", then);
         }
         if !facts.read_only.is_empty() {
-            let then = self.then("", "read-only", "left as it is");
+            let then = self.then(None, "read-only", "left as it is");
             let paths: Vec<&str> = facts.read_only.iter().map(String::as_str).collect();
             self.find("a read-only file system", paths.join(", "), "nothing can be installed", then);
         }
@@ -166,9 +167,9 @@ impl Look<'_> {
     fn room(&mut self) {
         let facts = self.facts;
         let free = facts.disk_free / 1024;
-        let comes = self.step("programs").is_some() || wanted::version_in_use(facts).is_none();
+        let comes = self.step(StepKind::Programs).is_some() || wanted::version_in_use(facts).is_none();
         if facts.disk_size > 0 && comes && free < LITTLE_DISK {
-            let then = self.then("", "disk", "goes on: make room soon");
+            let then = self.then(None, "disk", "goes on: make room soon");
             self.find("little disk", format!("{free} MB free for /var/lib"), "programs and images take 1500 MB", then);
         }
         if self.machine.role == Role::ControlPlane && facts.memory > 0 && facts.memory < refusal::LITTLE_MEMORY {

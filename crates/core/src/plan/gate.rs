@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::planner::Planner;
 use super::wanted;
 use crate::inventory::{Endpoint, Machine, MachineName};
-use crate::step::StepId;
+use crate::step::{StepId, StepKind};
 
 /// The first control plane of the inventory that is in the cluster, or will be when this run is done.
 pub fn gate<'a>(planner: &Planner<'a>) -> Option<&'a MachineName> {
@@ -47,7 +47,7 @@ pub fn hosts_to_join(planner: &Planner, name: &MachineName, machine: &Machine) -
 
 /// What a machine waits for before its name for the cluster leads to the gate: that this is in the cluster.
 pub fn opens(planner: &Planner, name: &MachineName) -> Option<StepId> {
-    gate(planner).filter(|gate| *gate != name).map(|gate| StepId::new(gate, "join"))
+    gate(planner).filter(|gate| *gate != name).map(|gate| StepKind::Join.of(gate))
 }
 
 /// Refuses to let anybody join by a gate that is away and not mended in this run.

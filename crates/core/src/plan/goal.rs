@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use super::planner::{Planner, begun};
+use super::planner::{Planner, interrupted};
 use super::refusal::{self, is_of_another, its_cluster, other_cluster};
-use super::wanted::{self, peer};
-use super::{Plan, Warning, everything, finding, gate, graph, plan, take_over};
-use crate::action::Action;
+use super::wanted;
+use super::{Plan, Warning, everything, finding, gate, graph, lint, plan, take_over};
+use crate::action::cluster::{DeleteNode, Drain, RemoveMember};
+use crate::action::machine::Wipe;
 use crate::facts::Snapshot;
-use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation};
+use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation, peer_url};
 use crate::inventory::{Inventory, MachineName, Role};
 use crate::manifest::Manifest;
-use crate::step::{Stage, StepId};
+use crate::record::Record;
+use crate::step::{Need, Stage, StepId, StepKind};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Goal {
@@ -72,6 +74,11 @@ impl Goal {
         }
     }
 
+    /// Whether its plan may take away what `up` could not bring back by itself.
+    pub fn may_destroy(&self) -> bool {
+        !matches!(self, Goal::Up | Goal::Add(_))
+    }
+
     /// What is left to want when the plan for the goal was carried out: a rebuilt machine is not rebuilt again.
     #[must_use]
     pub fn then(self) -> Goal {
@@ -87,10 +94,12 @@ impl Goal {
 /// What it takes to reach `goal`. Pure, as [`plan`].
 ///
 /// # Errors
-/// Only a defect: a template that can't be filled in.
+/// Only a defect: a template that can't be filled in, or a plan that [`lint`] finds something wrong with.
 pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
     let mut plan = steps_for(goal, inventory, manifest, seen)?;
     plan.findings = finding::findings(goal, &Planner::new(inventory, manifest, seen), &plan);
+    let wrong: Vec<String> = lint(goal, &plan).iter().map(ToString::to_string).collect();
+    ensure!(wrong.is_empty(), "this plan is wrong: {}", wrong.join("; "));
     Ok(plan)
 }
 
@@ -177,7 +186,7 @@ fn restore(
     let mut planner = Planner::new(inventory, manifest, seen);
     lost(&mut planner, seen, name);
     for (machine, facts) in planner.facts.clone() {
-        if facts.kubernetes.joined && !begun(facts) && facts.kubernetes.ca.as_ref() != Some(&snapshot.ca) {
+        if facts.kubernetes.joined && !interrupted(facts) && facts.kubernetes.ca.as_ref() != Some(&snapshot.ca) {
             let reason = format!("it is in a cluster that {} is no snapshot of", snapshot.file.display());
             let way_out = "give the snapshot of this cluster; `--new-cluster` in place of `--from` begins a new one on all machines";
             planner.refuse(Some(machine), "other-snapshot", reason, way_out);
@@ -265,13 +274,13 @@ pub(super) fn blank<'a>(
     planner: &mut Planner<'a>,
     name: &'a MachineName,
     reason: impl Into<String>,
-    needs: impl IntoIterator<Item = StepId>,
+    needs: impl IntoIterator<Item = Need>,
 ) -> Option<StepId> {
     let keep = planner.inventory.machines.get(name).map(|machine| machine.keep.clone()).unwrap_or_default();
     if kept(planner, name, &keep) {
         return None;
     }
-    Some(planner.step((Stage::Leave, StepId::new(name, "wipe")), name, reason, Action::Wipe { keep }, needs))
+    Some(planner.step(StepKind::Wipe.of(name), name, reason, Wipe { keep }, needs))
 }
 
 /// Whether something is in the way of a wipe, which is refused then.
@@ -310,7 +319,7 @@ fn after(first: Plan, mut next: Plan, name: &MachineName) -> Plan {
 /// The facts as they will be when `name` has left.
 fn without(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, name: &MachineName) -> BTreeMap<MachineName, Observation> {
     let mut seen = seen.clone();
-    let peer = inventory.machines.get(name).map(|machine| peer(&machine.address.to_string())).unwrap_or_default();
+    let peer = inventory.machines.get(name).map(|machine| peer_url(&machine.address.to_string())).unwrap_or_default();
     for (machine, observation) in &mut seen {
         let Observation::Facts(facts) = observation else { continue };
         if machine == name {
@@ -321,7 +330,7 @@ fn without(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, nam
         } else if let Some(cluster) = &mut facts.cluster {
             cluster.nodes.remove(name.as_str());
             cluster.members.retain(|_, member| member.peer != peer && member.name != name.as_str());
-            cluster.record.remove(&format!("node.{name}"));
+            cluster.record.remove(&Record::Node(name.clone()));
         }
     }
     seen
@@ -333,6 +342,7 @@ pub(super) fn forget(facts: &mut Facts) {
     facts.cluster = None;
     facts.api_down = None;
     facts.applied.clear();
+    facts.in_progress.clear();
     facts.files.retain(|path, _| !wiped(path));
     facts.units.remove(wanted::VIP_UNIT);
     wanted::leave_ports(facts);
@@ -412,7 +422,7 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
         .filter(|address| !address.is_empty())
         .or_else(|| machine.map(|machine| machine.address.to_string()))
         .unwrap_or_default();
-    let member = cluster.members.values().find(|member| member.peer == peer(&address));
+    let member = cluster.members.values().find(|member| member.peer == peer_url(&address));
     if member.is_some() && !quorum(planner, cluster, name, &address) {
         return;
     }
@@ -425,7 +435,7 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
 
 /// Whether the machine has something of this cluster, or of one that hostler began on it.
 fn to_wipe(facts: &Facts) -> bool {
-    facts.kubernetes.joined || begun(facts)
+    facts.kubernetes.joined || interrupted(facts)
 }
 
 /// The steps themselves, where nothing speaks against them.
@@ -438,32 +448,37 @@ fn out(
     wipe: Option<&Facts>,
     keep: Vec<String>,
 ) {
-    let at = |stage: Stage, what: &str| (stage, StepId::new(name, what));
     let node = cluster.nodes.get(name.as_str());
-    let mut before = Vec::new();
+    let mut before: Vec<Need> = Vec::new();
     if node.is_some_and(|node| node.ready) && wipe.is_some() {
-        before.push(planner.step(
-            at(Stage::Leave, "drain"),
+        before.push(Need::Step(planner.step(
+            StepKind::Drain.of(name),
             speaker,
             format!("{name} leaves the cluster"),
-            Action::Drain { node: name.to_string(), force_after: planner.force_after },
+            Drain { node: name.to_string(), force_after: planner.force_after },
             [],
-        ));
+        )));
     }
     if member {
-        let action = Action::RemoveMember { node: name.to_string(), address: address.to_owned() };
-        before.push(planner.step(at(Stage::Leave, "member"), speaker, format!("{name} is a member of etcd"), action, before.clone()));
+        let action = RemoveMember { node: name.to_string(), address: address.to_owned() };
+        before.push(Need::Step(planner.step(
+            StepKind::RemoveMember.of(name),
+            speaker,
+            format!("{name} is a member of etcd"),
+            action,
+            before.clone(),
+        )));
     }
     if wipe.is_some() {
-        before.push(planner.step(at(Stage::Leave, "wipe"), name, "it is to be blank", Action::Wipe { keep }, before.clone()));
+        before.push(Need::Step(planner.step(StepKind::Wipe.of(name), name, "it is to be blank", Wipe { keep }, before.clone())));
     }
     // A kubelet that still has its certificate may have registered a node again since the cluster was asked: only after the wipe is none left
     // that could, and `kubeadm join` refuses a name that is there and Ready.
     if node.is_some() || wipe.is_some() {
         let reason =
             if node.is_some() { format!("the cluster has a node {name}") } else { format!("{name} may have registered its node again") };
-        let action = Action::DeleteNode { node: name.to_string() };
-        planner.step(at(Stage::Leave, "node-gone"), speaker, reason, action, before);
+        let action = DeleteNode { node: name.clone() };
+        planner.step(StepKind::DeleteNode.of(name), speaker, reason, action, before);
     }
 }
 
@@ -472,7 +487,7 @@ fn quorum<'a>(planner: &mut Planner<'a>, cluster: &ClusterFacts, name: &'a Machi
     let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
     let healthy = |member: &&&crate::facts::MemberFact| member.healthy;
     let now = voters.iter().filter(healthy).count();
-    let left: Vec<_> = voters.iter().filter(|member| member.peer != peer(address)).collect();
+    let left: Vec<_> = voters.iter().filter(|member| member.peer != peer_url(address)).collect();
     let then = left.iter().filter(|member| member.healthy).count();
     if now > voters.len() / 2 && then > left.len() / 2 {
         return true;
@@ -496,7 +511,7 @@ fn reset(planner: &mut Planner) {
     // Workers first: while the control planes stand, kubeadm reset can end their pods in order.
     let mut before = Vec::new();
     for role in [Role::Worker, Role::ControlPlane] {
-        let mut these = Vec::new();
+        let mut these: Vec<Need> = Vec::new();
         for (name, _) in planner.machines().filter(|(_, machine)| machine.role == role) {
             let Some(facts) = planner.facts.get(name).copied() else {
                 planner.warn(Some(name), "not reached, left as it is");
@@ -508,7 +523,7 @@ fn reset(planner: &mut Planner) {
             if other_cluster(planner, name, facts, "it is left as it is: take it out of the inventory") {
                 continue;
             }
-            these.extend(blank(planner, name, "it is to be blank", before.clone()));
+            these.extend(blank(planner, name, "it is to be blank", before.clone()).map(Need::Step));
         }
         before = these;
     }

@@ -5,15 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Step;
 use crate::step::{Stage, StepId};
 
-/// Drops needs that are no step of this plan, as they are met already, and those that other needs imply.
+/// Settles what is waited for only if planned, and drops needs that other needs imply. A need that is no step of the plan stays, for
+/// [`lint`](super::lint) to find.
 pub fn reduce(steps: &mut [Step]) {
     let at: BTreeMap<StepId, usize> = steps.iter().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
+    for step in steps.iter_mut() {
+        let planned = std::mem::take(&mut step.after).into_iter().filter(|id| at.contains_key(id));
+        step.needs.extend(planned);
+    }
     let needs: Vec<BTreeSet<usize>> =
         steps.iter().map(|step| step.needs.iter().filter_map(|need| at.get(need).copied()).collect()).collect();
     let before = before(&needs);
     for (number, step) in steps.iter_mut().enumerate() {
         let implied = |need: usize| needs[number].iter().any(|other| *other != need && before[*other].contains(need));
-        step.needs.retain(|need| at.get(need).is_some_and(|need| !implied(*need)));
+        step.needs.retain(|need| at.get(need).is_none_or(|need| !implied(*need)));
     }
 }
 

@@ -9,18 +9,19 @@ use super::cluster::runs;
 use super::documents;
 use super::gate;
 use super::machine::prepared;
-use super::planner::{INIT_BEGUN, Planner, RESTORE_BEGUN, begun};
+use super::planner::{Planner, interrupted};
 use super::refusal::cni_name;
-use super::wanted::ImageGroup;
-use crate::action::{Action, Document, Input};
+use crate::action::Action;
+use crate::action::cluster::ApplyFlannel;
+use crate::action::kubeadm::{CollectPki, CreateToken, DeleteToken, Init, Join, Restore};
+use crate::action::machine::WriteHosts;
 use crate::digest::sha256;
+use crate::document::Document;
 use crate::inventory::{Cni, Machine, MachineName, Role};
 use crate::manifest::Component;
-use crate::step::{Stage, StepId};
+use crate::record::{Applied, InProgress, Record};
+use crate::step::{ImageGroup, Input, Need, Output, StepId, StepKind};
 use crate::template;
-
-/// The step that shuts the door behind the last who joined.
-pub const TOKEN_GONE: &str = "token-gone";
 
 /// Where joining machines get the token and the cluster's CA from.
 struct Door {
@@ -45,9 +46,9 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         if joining.is_empty() {
             return Ok(());
         }
-        let id = StepId::new(speaker, "token");
+        let id = StepKind::CreateToken.of(speaker);
         let machine = speaker.clone();
-        planner.step((Stage::Workers, id.clone()), speaker, "machines are to join", Action::CreateToken, []);
+        planner.step(id.clone(), speaker, "machines are to join", CreateToken {}, []);
         Door { step: id, machine }
     } else {
         let Some((first, machine)) = planner.inventory.control_planes().next() else {
@@ -56,7 +57,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         if let Some(only) = planner.only.filter(|only| *only != first) {
             let reason = format!("there is no cluster yet that {only} could join");
             let way_out = match planner.facts.get(first) {
-                Some(facts) if facts.applied.contains_key(RESTORE_BEGUN) => {
+                Some(facts) if facts.in_progress.contains(&InProgress::Restore) => {
                     format!("`hostler rebuild {first} --from SNAPSHOT` ends the restore that was cut there")
                 }
                 _ => "`hostler up` makes it".to_owned(),
@@ -66,10 +67,10 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         let Some(facts) = planner.usable(first) else {
             return Ok(());
         };
-        let again = facts.applied.contains_key(INIT_BEGUN);
+        let again = facts.in_progress.contains(&InProgress::Init);
         let mut needs = prepared(planner, first);
-        needs.push(StepId::new(first, ImageGroup::ControlPlane.step()));
-        let id = StepId::new(first, "init");
+        needs.push(StepKind::Images(ImageGroup::ControlPlane).of(first).if_planned());
+        let id = StepKind::Init.of(first);
         let config = documents::init(planner.inventory, &planner.manifest.kubernetes, first, machine)?;
         let reason = if planner.restore.is_some() {
             "the cluster's only control plane is lost"
@@ -78,29 +79,29 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         } else {
             "there is no cluster yet"
         };
-        let mut record = record(planner, &DOCUMENTS)?;
-        record.insert("cni".to_owned(), cni_name(planner.inventory.cluster.cni).to_owned());
+        let mut record: BTreeMap<Record, String> =
+            record(planner, &Document::ALL)?.into_iter().map(|(document, sum)| (Record::Document(document), sum)).collect();
+        record.insert(Record::Cni, cni_name(planner.inventory.cluster.cni).to_owned());
         let action = match planner.restore {
-            None => Action::Init { config, again, record },
+            None => Action::from(Init { config, again, record }),
             Some(snapshot) => {
                 let (snapshot, node, address) = (snapshot.clone(), first.to_string(), machine.address.to_string());
-                Action::Restore { snapshot, node, address, config, record }
+                Restore { snapshot, node, address, config, record }.into()
             }
         };
-        planner.step((Stage::FirstControlPlane, id.clone()), first, reason, action, needs);
+        planner.step(id.clone(), first, reason, action, needs);
         network(planner, Some((first, &id)))?;
         Door { step: id, machine: first.clone() }
     };
     let joins = joins(planner, &door, &joining)?;
-    let delete = Action::DeleteToken { token: Input::Output { step: door.step.clone(), name: "token" } };
-    let needs: Vec<StepId> = joins.into_iter().chain([door.step]).collect();
-    let at = (Stage::Workers, StepId::new(&door.machine, TOKEN_GONE));
-    planner.step(at, &door.machine, "nobody else joins in this run", delete, needs);
+    let delete = DeleteToken { token: Input { step: door.step.clone(), output: Output::Token } };
+    let needs: Vec<Need> = joins.into_iter().chain([door.step]).map(Need::Step).collect();
+    planner.step(StepKind::DeleteToken.of(&door.machine), &door.machine, "nobody else joins in this run", delete, needs);
     Ok(())
 }
 
 fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)]) -> Result<Vec<StepId>> {
-    let output = |step: &StepId, name: &'static str| Input::Output { step: step.clone(), name };
+    let input = |step: &StepId, output: Output| Input { step: step.clone(), output };
     let mut steps = Vec::new();
     let mut before: Option<StepId> = None;
     let mut pki: Option<StepId> = None;
@@ -109,42 +110,44 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
             continue;
         }
         let facts = planner.facts.get(name).copied();
-        let again = facts.is_some_and(begun);
+        let again = facts.is_some_and(interrupted);
         let mut needs = prepared(planner, name);
-        needs.extend([StepId::new(name, ImageGroup::Node.step()), door.step.clone()]);
-        // It takes its configuration from the cluster.
+        needs.extend([StepKind::Images(ImageGroup::Node).of(name).if_planned(), door.step.clone().into()]);
         // It joins by the endpoint's name.
-        needs.extend(gate::gate(planner).into_iter().flat_map(runs).chain(gate::opens(planner, name)));
-        needs.extend(DOCUMENTS.map(|document| StepId::new(&door.machine, &format!("{}-config", document.record()))));
+        needs.extend(gate::gate(planner).into_iter().flat_map(runs).chain(gate::opens(planner, name).map(StepId::if_planned)));
+        // It takes its configuration from the cluster.
+        needs.extend(Document::ALL.map(|document| StepKind::StoreDocument(document).of(&door.machine).if_planned()));
         let mut keys = None;
         if machine.role == Role::ControlPlane {
             let pki = pki.get_or_insert_with(|| {
-                let id = StepId::new(&door.machine, "pki");
-                let needs = [door.step.clone()];
-                planner.step((Stage::ControlPlanes, id.clone()), &door.machine, "a further control plane joins", Action::CollectPki, needs);
+                let id = StepKind::CollectPki.of(&door.machine);
+                let needs = [door.step.clone().into()];
+                planner.step(id.clone(), &door.machine, "a further control plane joins", CollectPki {}, needs);
                 id
             });
-            keys = Some(output(pki, "pki"));
-            needs.extend([pki.clone(), StepId::new(name, ImageGroup::ControlPlane.step())]);
+            keys = Some(input(pki, Output::Pki));
+            needs.extend([pki.clone().into(), StepKind::Images(ImageGroup::ControlPlane).of(name).if_planned()]);
             // etcd takes one learner at a time.
-            needs.extend(before.clone());
+            needs.extend(before.clone().map(Need::Step));
         }
-        let id = StepId::new(name, "join");
-        let action = Action::Join {
+        let id = StepKind::Join.of(name);
+        let action = Join {
             config: documents::join(planner.inventory, name, machine)?,
             again,
-            token: output(&door.step, "token"),
-            ca: output(&door.step, "ca"),
+            token: input(&door.step, Output::Token),
+            ca: input(&door.step, Output::Ca),
             pki: keys,
-            record: record(planner, Document::of(machine.role))?,
+            record: record(planner, Document::of(machine.role))?
+                .into_iter()
+                .map(|(document, sum)| (Applied::Document(document), sum))
+                .collect(),
         };
-        let stage = if machine.role == Role::ControlPlane { Stage::ControlPlanes } else { Stage::Workers };
         let reason = if again { "an earlier join was cut before its end" } else { "it is not in the cluster" };
-        planner.step((stage, id.clone()), name, reason, action, needs);
+        planner.step(id.clone(), name, reason, action, needs);
         if gate::hosts_to_join(planner, name, machine).is_some() {
-            let action = Action::WriteHosts { lines: gate::hosts(planner, name, machine) };
-            let at = (Stage::ControlPlanes, StepId::new(name, "hosts-own"));
-            planner.step(at, name, "the cluster's name leads to this machine, once it is in", action, [id.clone()]);
+            let action = WriteHosts { lines: gate::hosts(planner, name, machine) };
+            let at = StepKind::HostsAfterJoin.of(name);
+            planner.step(at, name, "the cluster's name leads to this machine, once it is in", action, [id.clone().into()]);
         }
         if machine.role == Role::ControlPlane {
             before = Some(id.clone());
@@ -166,8 +169,8 @@ fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Resu
     let manifest = template::render("network/flannel.yaml", json!({ "pod_subnet": pod_subnet, "backend": backend, "image": image }))?;
     let sha256 = sha256(manifest.as_bytes());
     let (machine, reason, needs) = match (init, planner.speaker) {
-        (Some((machine, step)), _) => (machine.clone(), "pods have no network yet", vec![step.clone()]),
-        (None, Some((speaker, cluster))) => match cluster.record.get("flannel") {
+        (Some((machine, step)), _) => (machine.clone(), "pods have no network yet", vec![Need::Step(step.clone())]),
+        (None, Some((speaker, cluster))) => match cluster.record.get(&Record::Flannel) {
             // A network that is there and not as it should be is `up`'s.
             Some(applied) if *applied == sha256 || planner.only.is_some() => return Ok(()),
             Some(_) => (speaker.clone(), "flannel in the cluster is not as it should be", vec![]),
@@ -175,25 +178,23 @@ fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Resu
         },
         (None, None) => return Ok(()),
     };
-    let action = Action::Apply { name: "flannel".to_owned(), manifest, sha256 };
-    planner.step((Stage::Network, StepId::new(&machine, "flannel")), &machine, reason, action, needs);
+    let action = ApplyFlannel { manifest, sha256 };
+    planner.step(StepKind::Flannel.of(&machine), &machine, reason, action, needs);
     Ok(())
 }
 
-const DOCUMENTS: [Document; 3] = [Document::Cluster, Document::Kubelet, Document::KubeProxy];
-
 /// What is remembered of kubeadm's documents: the sha256 of each as it was rendered. A machine that joins takes what the cluster keeps, which
 /// a plan for that machine alone does not change.
-fn record(planner: &Planner, documents: &[Document]) -> Result<BTreeMap<String, String>> {
+fn record(planner: &Planner, documents: &[Document]) -> Result<BTreeMap<Document, String>> {
     let kept = planner.speaker.filter(|_| planner.only.is_some()).map(|(_, cluster)| &cluster.record);
     documents
         .iter()
         .map(|&document| {
-            if let Some(sum) = kept.and_then(|record| record.get(document.record())) {
-                return Ok((document.record().to_owned(), sum.clone()));
+            if let Some(sum) = kept.and_then(|record| record.get(&Record::Document(document))) {
+                return Ok((document, sum.clone()));
             }
             let text = documents::stored(planner.inventory, &planner.manifest.kubernetes, document)?;
-            Ok((document.record().to_owned(), sha256(text.as_bytes())))
+            Ok((document, sha256(text.as_bytes())))
         })
         .collect()
 }

@@ -3,23 +3,39 @@
 use anyhow::Result;
 
 use super::gate;
-use super::planner::{CONTAINERD_BEGUN, KUBELET_BEGUN, PROGRAMS_BEGUN, Planner, SNAPSHOT_BEGUN, VIP_BEGUN};
-use super::wanted::{self, ImageGroup};
-use crate::action::{Action, File, Program};
+use super::planner::Planner;
+use super::wanted;
+use crate::action::File;
+use crate::action::machine::{
+    ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program, SetHostname, SetSysctls, StartUnit,
+    SwapOff, SynchronizeClock, WriteHosts,
+};
 use crate::digest::sha256;
 use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName, Role};
-use crate::step::{Stage, StepId};
+use crate::record::InProgress;
+use crate::step::{ImageGroup, Need, StepId, StepKind};
 
 /// What `kubeadm init` and `join` wait for on their machine, besides images and packages.
-const PREPARED: &[&str] = &["swap", "modules", "sysctls", "hostname", "hosts", "clock", "programs", "containerd", "kubelet-unit", "vip"];
+const PREPARED: [StepKind; 10] = [
+    StepKind::Swap,
+    StepKind::Modules,
+    StepKind::Sysctls,
+    StepKind::Hostname,
+    StepKind::Hosts,
+    StepKind::Clock,
+    StepKind::Vip,
+    StepKind::Programs,
+    StepKind::Containerd,
+    StepKind::KubeletUnit,
+];
 
 /// The steps that `kubeadm init` and `join` wait for on their machine, besides images.
-pub fn prepared(planner: &Planner, name: &MachineName) -> Vec<StepId> {
+pub fn prepared(planner: &Planner, name: &MachineName) -> Vec<Need> {
     // kubelet looks for iptables when it starts, and not again: where that comes later, the chain KUBE-IPTABLES-HINT is never made
     // (kubelet_network_linux.go). Other packages may come while the machine joins.
-    let packages = planner.facts.get(name).filter(|facts| !facts.programs.contains("iptables")).map(|_| &"packages");
-    PREPARED.iter().chain(packages).map(|what| StepId::new(name, what)).collect()
+    let packages = planner.facts.get(name).filter(|facts| !facts.programs.contains("iptables")).map(|_| StepKind::Packages);
+    PREPARED.into_iter().chain(packages).map(|kind| kind.of(name).if_planned()).collect()
 }
 
 pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a Machine) -> Result<()> {
@@ -39,13 +55,12 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
 }
 
 fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
-    let at = |what: &str| (Stage::Prepare, StepId::new(name, what));
     let mut missing = wanted::packages(planner.inventory, machine);
     missing.retain(|(program, _)| !facts.programs.contains(*program));
     if !missing.is_empty() {
         let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
         let packages = missing.iter().map(|(_, package)| (*package).to_owned()).collect();
-        planner.step(at("packages"), name, format!("there is no {}", programs.join(", ")), Action::InstallPackages { packages }, []);
+        planner.step(StepKind::Packages.of(name), name, format!("there is no {}", programs.join(", ")), InstallPackages { packages }, []);
     }
     if !(planner.inventory.kubeadm.tolerates_swap() || facts.swap.is_empty() && facts.swap_at_boot.is_empty()) {
         let reason = if facts.swap.is_empty() {
@@ -53,8 +68,8 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
         } else {
             format!("swap is on ({})", facts.swap.join(", "))
         };
-        let action = Action::SwapOff { active: facts.swap.clone(), at_boot: facts.swap_at_boot.clone() };
-        planner.step(at("swap"), name, reason, action, []);
+        let action = SwapOff {};
+        planner.step(StepKind::Swap.of(name), name, reason, action, []);
     }
     let file = wanted::modules_file();
     let unloaded: Vec<&str> = wanted::MODULES.iter().copied().filter(|module| !facts.modules.contains(*module)).collect();
@@ -68,7 +83,7 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
             }
         };
         let modules = wanted::MODULES.iter().map(|module| (*module).to_owned()).collect();
-        planner.step(at("modules"), name, reason, Action::LoadModules { modules, file }, []);
+        planner.step(StepKind::Modules.of(name), name, reason, LoadModules { modules, file }, []);
     }
     sysctls(planner, name, facts);
     if facts.hostname != name.as_str() || facts.hostname_at_boot != name.as_str() {
@@ -77,11 +92,11 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
             "" => "it has no host name from its next boot on".to_owned(),
             other => format!("its host name is `{other}` from its next boot on"),
         };
-        planner.step(at("hostname"), name, reason, Action::SetHostname { name: name.to_string() }, []);
+        planner.step(StepKind::Hostname.of(name), name, reason, SetHostname { name: name.to_string() }, []);
     }
     hosts(planner, name, machine, facts);
     if !facts.clock_synchronized {
-        planner.step(at("clock"), name, "nothing keeps its clock right", Action::SynchronizeClock, []);
+        planner.step(StepKind::Clock.of(name), name, "nothing keeps its clock right", SynchronizeClock {}, []);
     }
 }
 
@@ -99,8 +114,8 @@ fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &F
     // endpoint that is refused.
     let kept = planner.is_refused("endpoint") || facts.kubernetes.joined && planner.speaker.is_none() && !facts.hosts.is_empty();
     if facts.hosts != lines && !kept {
-        let needs = gate::opens(planner, name).filter(|_| planner.joined(name));
-        planner.step((Stage::Prepare, StepId::new(name, "hosts")), name, reason, Action::WriteHosts { lines }, needs);
+        let needs = gate::opens(planner, name).filter(|_| planner.joined(name)).map(StepId::if_planned);
+        planner.step(StepKind::Hosts.of(name), name, reason, WriteHosts { lines }, needs);
     }
 }
 
@@ -109,12 +124,12 @@ fn sysctls(planner: &mut Planner, name: &MachineName, facts: &Facts) {
     // A key that the kernel does not show (in a container, or before its module is loaded) can't be wrong.
     let wrong = wanted::SYSCTLS.iter().find_map(|(key, value)| facts.sysctls.get(*key).filter(|now| now != value).map(|now| (key, now)));
     if let Some((key, now)) = wrong {
-        let needs = [StepId::new(name, "modules")];
-        planner.step((Stage::Prepare, StepId::new(name, "sysctls")), name, format!("{key} is {now}"), Action::SetSysctls { file }, needs);
+        let needs = [StepKind::Modules.of(name).if_planned()];
+        planner.step(StepKind::Sysctls.of(name), name, format!("{key} is {now}"), SetSysctls { file }, needs);
     } else if differs(facts, &file) {
         let reason = format!("{} is not as it should be", file.path);
-        let needs = [StepId::new(name, "modules")];
-        planner.step((Stage::Prepare, StepId::new(name, "sysctls")), name, reason, Action::SetSysctls { file }, needs);
+        let needs = [StepKind::Modules.of(name).if_planned()];
+        planner.step(StepKind::Sysctls.of(name), name, reason, SetSysctls { file }, needs);
     }
 }
 
@@ -123,7 +138,7 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
     let found = |program: &Program| facts.files.get(&format!("{}/{}", wanted::CURRENT, program.path)).map(|file| &file.sha256);
     let missing: Vec<Program> = programs.iter().filter(|program| found(program) != Some(&program.sha256)).cloned().collect();
     let switched = facts.links.get(wanted::CURRENT).is_some_and(|link| *link == format!("sets/{set}"));
-    let cut = facts.applied.contains_key(PROGRAMS_BEGUN);
+    let cut = facts.in_progress.contains(&InProgress::Programs);
     if missing.is_empty() && switched && !cut {
         return;
     }
@@ -140,14 +155,14 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
             }
         }
     };
-    planner.step((Stage::Programs, StepId::new(name, "programs")), name, reason, Action::InstallPrograms { set, programs, missing }, []);
+    planner.step(StepKind::Programs.of(name), name, reason, InstallPrograms { set, programs, missing }, []);
 }
 
 fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
     const UNIT: &str = "containerd.service";
     let files = wanted::containerd_files(planner.inventory, planner.manifest)?;
-    let at = (Stage::Containerd, StepId::new(name, "containerd"));
-    let needs = ["programs", "modules"].map(|what| StepId::new(name, what));
+    let at = StepKind::Containerd.of(name);
+    let needs = [StepKind::Programs, StepKind::Modules].map(|kind| kind.of(name).if_planned());
     let stale: Vec<String> = facts
         .files
         .keys()
@@ -156,7 +171,7 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
         .collect();
     let unit = facts.units.get(UNIT).cloned().unwrap_or_default();
     let changed: Vec<&str> = files.iter().filter(|file| differs(facts, file)).map(|file| file.path.as_str()).collect();
-    let cut = facts.applied.contains_key(CONTAINERD_BEGUN);
+    let cut = facts.in_progress.contains(&InProgress::Containerd);
     if !changed.is_empty() || !stale.is_empty() || cut {
         let first = changed.first().copied().or_else(|| stale.first().map(String::as_str));
         let reason = if let (Some(first), true) = (first, facts.files.contains_key("/etc/containerd/config.toml")) {
@@ -166,7 +181,7 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
         } else {
             "containerd is not set up".to_owned()
         };
-        let action = Action::ConfigureUnit { unit: UNIT.to_owned(), files, stale, restart: true };
+        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale, restart: true };
         if facts.kubernetes.joined {
             planner.restart(at, name, reason, action, needs);
         } else {
@@ -174,7 +189,7 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
         }
     } else if !unit.active || !unit.enabled {
         let reason = if unit.active { "containerd would not start by itself" } else { "containerd does not run" };
-        planner.step(at, name, reason, Action::StartUnit { unit: UNIT.to_owned() }, needs);
+        planner.step(at, name, reason, StartUnit { unit: UNIT.to_owned() }, needs);
     }
     Ok(())
 }
@@ -185,18 +200,18 @@ fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, 
     if files.is_empty() || planner.is_refused("endpoint") {
         return Ok(());
     }
-    let at = (Stage::Prepare, StepId::new(name, "vip"));
-    let needs = [StepId::new(name, "packages")];
+    let at = StepKind::Vip.of(name);
+    let needs = [StepKind::Packages.of(name).if_planned()];
     let unit = facts.units.get(wanted::VIP_UNIT).cloned().unwrap_or_default();
     let changed = files.iter().find(|file| differs(facts, file));
-    if changed.is_some() || facts.applied.contains_key(VIP_BEGUN) {
+    if changed.is_some() || facts.in_progress.contains(&InProgress::Vip) {
         let known = files.iter().any(|file| facts.files.contains_key(&file.path));
         let reason = match changed {
             Some(file) if known => format!("{} is not as it should be", file.path),
             Some(_) => "it takes no turn in holding the endpoint's address".to_owned(),
             None => "a change of the endpoint's address was cut before its end".to_owned(),
         };
-        let action = Action::ConfigureUnit { unit: wanted::VIP_UNIT.to_owned(), files, stale: Vec::new(), restart: true };
+        let action = ConfigureUnit { unit: wanted::VIP_UNIT.to_owned(), files, stale: Vec::new(), restart: true };
         if planner.joined(name) {
             planner.restart(at, name, reason, action, needs);
         } else {
@@ -204,7 +219,7 @@ fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, 
         }
     } else if !unit.active || !unit.enabled {
         let reason = if unit.active { "the endpoint's address would not be held after the next start" } else { "hostler-vip does not run" };
-        planner.step(at, name, reason, Action::StartUnit { unit: wanted::VIP_UNIT.to_owned() }, needs);
+        planner.step(at, name, reason, StartUnit { unit: wanted::VIP_UNIT.to_owned() }, needs);
     }
     Ok(())
 }
@@ -212,28 +227,28 @@ fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, 
 fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
     const UNIT: &str = "kubelet.service";
     let files = wanted::kubelet_files()?;
-    let at = (Stage::Containerd, StepId::new(name, "kubelet-unit"));
-    let needs = ["swap", "programs", "containerd"].map(|what| StepId::new(name, what));
+    let at = StepKind::KubeletUnit.of(name);
+    let needs = [StepKind::Swap, StepKind::Programs, StepKind::Containerd].map(|kind| kind.of(name).if_planned());
     let unit = facts.units.get(UNIT).cloned().unwrap_or_default();
     let joined = planner.joined(name);
     let changed = files.iter().find(|file| differs(facts, file));
-    if changed.is_some() || facts.applied.contains_key(KUBELET_BEGUN) {
+    if changed.is_some() || facts.in_progress.contains(&InProgress::Kubelet) {
         let known = files.iter().any(|file| facts.files.contains_key(&file.path));
         let reason = match changed {
             Some(file) if known => format!("{} is not as it should be", file.path),
             Some(_) => "there is no unit for kubelet".to_owned(),
             None => "a change of kubelet's unit was cut before its end".to_owned(),
         };
-        let action = Action::ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), restart: joined };
+        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), restart: joined };
         if joined {
             planner.restart(at, name, reason, action, needs);
         } else {
             // Before containerd runs, too: kubelet itself waits for kubeadm.
-            planner.step(at, name, reason, action, [StepId::new(name, "programs")]);
+            planner.step(at, name, reason, action, [StepKind::Programs.of(name).if_planned()]);
         }
     } else if !unit.enabled || (joined && !unit.active) {
         let reason = if unit.enabled { "kubelet does not run" } else { "kubelet would not start by itself" };
-        planner.step(at, name, reason, Action::StartUnit { unit: UNIT.to_owned() }, needs);
+        planner.step(at, name, reason, StartUnit { unit: UNIT.to_owned() }, needs);
     }
     Ok(())
 }
@@ -243,9 +258,9 @@ fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
     if planner.joined(name) && !facts.units.get("containerd.service").is_some_and(|unit| unit.active) {
         return;
     }
-    let mut before = vec![StepId::new(name, "containerd")];
+    let mut before = vec![StepKind::Containerd.of(name).if_planned()];
     for group in ImageGroup::ALL {
-        let all = wanted::images(planner.inventory, planner.manifest, name, machine.role, *group);
+        let all = wanted::images(planner.inventory, planner.manifest, name, machine.role, group);
         let count = all.len();
         let missing: Vec<_> = all
             .into_iter()
@@ -259,33 +274,33 @@ fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
             [one] => format!("the image {} is missing, another, or not pinned", one.reference),
             several => format!("{} images are missing, others, or not pinned", several.len()),
         };
-        let id = StepId::new(name, group.step());
-        let step = planner.step((Stage::Images, id), name, reason, Action::ImportImages { images: missing }, before.clone());
+        let id = StepKind::Images(group).of(name);
+        let step = planner.step(id, name, reason, ImportImages { images: missing }, before.clone());
         // One import after the other: what is needed first has the link and the disk to itself.
-        before.push(step);
+        before.push(step.into());
     }
 }
 
 /// Regular snapshots, which each control plane takes by itself.
 fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) -> Result<()> {
     const UNIT: &str = wanted::SNAPSHOT_TIMER;
-    let at = (Stage::Prepare, StepId::new(name, "snapshots"));
+    let at = StepKind::Snapshots.of(name);
     let unit = facts.units.get(UNIT);
     let Some(wanted) = planner.inventory.snapshots.as_ref().filter(|_| machine.role == Role::ControlPlane) else {
         if unit.is_some() {
             let files = wanted::SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()).collect();
-            let action = Action::DropUnit { unit: UNIT.to_owned(), files };
+            let action = DropUnit { unit: UNIT.to_owned(), files };
             planner.step(at, name, "it takes snapshots that the inventory does not ask for", action, []);
         }
         return Ok(());
     };
     let files = wanted::snapshot_files(planner.inventory, wanted)?;
-    if files.iter().any(|file| differs(facts, file)) || facts.applied.contains_key(SNAPSHOT_BEGUN) {
+    if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Snapshots) {
         let reason = if unit.is_some() { "its snapshots are not as the inventory says" } else { "it takes no snapshots" };
-        let action = Action::ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), restart: true };
+        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), restart: true };
         planner.step(at, name, reason, action, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
-        planner.step(at, name, "it takes no snapshots", Action::StartUnit { unit: UNIT.to_owned() }, []);
+        planner.step(at, name, "it takes no snapshots", StartUnit { unit: UNIT.to_owned() }, []);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::action::Action;
 use crate::facts::Observation;
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifest;
-use crate::step::{Stage, StepId};
+use crate::step::{Need, Stage, StepId};
 
 pub mod cluster;
 pub mod documents;
@@ -18,6 +18,7 @@ mod gate;
 pub mod goal;
 mod graph;
 pub mod join;
+pub mod lint;
 pub mod machine;
 pub mod planner;
 pub mod refusal;
@@ -28,6 +29,7 @@ pub mod workload;
 
 pub use finding::Finding;
 pub use goal::{Goal, plan_for};
+pub use lint::lint;
 use planner::Planner;
 
 /// What it takes to make `seen` what `inventory` says, with the programs and images of `manifest`.
@@ -71,6 +73,13 @@ pub struct Plan {
     pub findings: Vec<Finding>,
 }
 
+impl Plan {
+    /// Its steps by their ids.
+    pub fn by_id(&self) -> BTreeMap<&StepId, &Step> {
+        self.steps.iter().map(|step| (&step.id, step)).collect()
+    }
+}
+
 /// One script on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -84,9 +93,21 @@ pub struct Step {
     /// Steps that must have succeeded before this one may begin, without those that are needed by others of them. Every step whose output the
     /// action refers to is among them, or before one of them.
     pub needs: BTreeSet<StepId>,
+    /// What it waits for only if it is planned. Empty in a finished plan: then it is among `needs`, or not in the plan.
+    #[serde(skip)]
+    pub after: BTreeSet<StepId>,
 }
 
 impl Step {
+    pub(crate) fn wait_for(&mut self, needs: impl IntoIterator<Item = Need>) {
+        for need in needs {
+            match need {
+                Need::Step(id) => self.needs.insert(id),
+                Need::IfPlanned(id) => self.after.insert(id),
+            };
+        }
+    }
+
     /// What the plan prints after the machine's name: `swap is on (/dev/sda3): turn it off and keep it off`.
     pub fn line(&self) -> String {
         format!("{}: {}", self.reason, self.action)

@@ -6,9 +6,10 @@ use super::{Plan, Refusal, Step, Warning, documents, graph};
 use crate::action::Action;
 use crate::facts::Snapshot;
 use crate::facts::{ClusterFacts, Facts, Observation};
-use crate::inventory::{Inventory, Machine, MachineName};
+use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::manifest::Manifest;
-use crate::step::{Stage, StepId};
+use crate::record::InProgress;
+use crate::step::{Need, StepId};
 
 pub struct Planner<'a> {
     pub inventory: &'a Inventory,
@@ -78,7 +79,7 @@ impl<'a> Planner<'a> {
 
     /// Those whose API server answers, and holds the cluster: where a restore was cut it may answer with half of what was to come back.
     pub fn speakers(&self) -> impl Iterator<Item = (&'a MachineName, &'a ClusterFacts)> + use<'a> {
-        let whole = |facts: &Facts| !facts.applied.contains_key(RESTORE_BEGUN);
+        let whole = |facts: &Facts| !facts.in_progress.contains(&InProgress::Restore);
         self.control_planes().filter(move |(_, facts)| whole(facts)).filter_map(|(name, facts)| Some((name, facts.cluster.as_ref()?)))
     }
 
@@ -101,27 +102,37 @@ impl<'a> Planner<'a> {
     pub fn cluster_exists(&self) -> bool {
         self.inventory.control_planes().any(|(name, _)| {
             self.facts.get(name).is_some_and(|facts| {
-                facts.kubernetes.control_plane && ![INIT_BEGUN, RESTORE_BEGUN].iter().any(|mark| facts.applied.contains_key(*mark))
+                facts.kubernetes.control_plane
+                    && ![InProgress::Init, InProgress::Restore].iter().any(|mark| facts.in_progress.contains(mark))
             })
         })
     }
 
     /// Whether `name` is a finished member of the cluster.
     pub fn joined(&self, name: &MachineName) -> bool {
-        self.facts.get(name).is_some_and(|facts| facts.kubernetes.joined && !begun(facts))
+        self.facts.get(name).is_some_and(|facts| facts.kubernetes.joined && !interrupted(facts))
     }
 
-    /// Adds a step. Of `needs`, those that turn out to be no step of this plan are already done, and are dropped at the end.
+    /// Adds a step that runs on `machine`. A [need](Need) that is no step of this plan is a defect, unless it is waited for only if planned.
     pub fn step(
         &mut self,
-        (stage, id): (Stage, StepId),
+        id: StepId,
         machine: &MachineName,
         reason: impl Into<String>,
-        action: Action,
-        needs: impl IntoIterator<Item = StepId>,
+        action: impl Into<Action>,
+        needs: impl IntoIterator<Item = Need>,
     ) -> StepId {
-        let step =
-            Step { id: id.clone(), stage, machine: machine.clone(), reason: reason.into(), action, needs: needs.into_iter().collect() };
+        let role = self.inventory.machines.get(&id.machine).map_or(Role::Worker, |machine| machine.role);
+        let mut step = Step {
+            id: id.clone(),
+            stage: id.kind.stage(role),
+            machine: machine.clone(),
+            reason: reason.into(),
+            action: action.into(),
+            needs: BTreeSet::new(),
+            after: BTreeSet::new(),
+        };
+        step.wait_for(needs);
         self.steps.push(step);
         id
     }
@@ -129,14 +140,14 @@ impl<'a> Planner<'a> {
     /// A step that restarts something every pod of its machine depends on: it waits for the one before it on another machine.
     pub fn restart(
         &mut self,
-        at: (Stage, StepId),
+        id: StepId,
         machine: &MachineName,
         reason: impl Into<String>,
-        action: Action,
-        needs: impl IntoIterator<Item = StepId>,
+        action: impl Into<Action>,
+        needs: impl IntoIterator<Item = Need>,
     ) {
-        let needs: Vec<StepId> = needs.into_iter().chain(self.last_restart.take()).collect();
-        self.last_restart = Some(self.step(at, machine, reason, action, needs));
+        let needs: Vec<Need> = needs.into_iter().chain(self.last_restart.take().map(Need::Step)).collect();
+        self.last_restart = Some(self.step(id, machine, reason, action, needs));
     }
 
     pub fn refuse(&mut self, machine: Option<&'a MachineName>, code: &'static str, reason: impl Into<String>, way_out: impl Into<String>) {
@@ -189,19 +200,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Marks that a script sets before and takes away after: what they stand for was cut in between.
-pub const INIT_BEGUN: &str = "init-begun";
-pub const RESTORE_BEGUN: &str = "restore-begun";
-pub const JOIN_BEGUN: &str = "join-begun";
-pub const WIPE_BEGUN: &str = "wipe-begun";
-/// Programs, or the configuration of a unit, are in place, but what runs may be from before.
-pub const PROGRAMS_BEGUN: &str = "programs-begun";
-pub const CONTAINERD_BEGUN: &str = "containerd-begun";
-pub const SNAPSHOT_BEGUN: &str = "hostler-snapshot.timer-begun";
-pub const KUBELET_BEGUN: &str = "kubelet-begun";
-pub const VIP_BEGUN: &str = "hostler-vip-begun";
-
-/// Whether an earlier init, restore, join or wipe of the machine was cut before its end.
-pub fn begun(facts: &Facts) -> bool {
-    [INIT_BEGUN, RESTORE_BEGUN, JOIN_BEGUN, WIPE_BEGUN].iter().any(|mark| facts.applied.contains_key(*mark))
+/// Whether an earlier init, restore, join or wipe of the machine was interrupted.
+pub fn interrupted(facts: &Facts) -> bool {
+    [InProgress::Wipe, InProgress::Restore, InProgress::Init, InProgress::Join].iter().any(|mark| facts.in_progress.contains(mark))
 }

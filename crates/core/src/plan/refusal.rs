@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::Refusal;
 use super::cluster::renamed;
 use super::documents;
-use super::planner::{Planner, RESTORE_BEGUN, WIPE_BEGUN, begun};
-use super::wanted::{self, peer};
-use crate::facts::{ClusterFacts, Facts, LockFact, Observation};
+use super::planner::{Planner, interrupted};
+use super::wanted;
+use crate::facts::{ClusterFacts, Facts, LockFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
+use crate::record::{InProgress, Record};
 
 /// Seconds that clocks may differ before certificates and leases suffer.
 pub const CLOCK_TOLERANCE: i64 = 60;
@@ -70,13 +71,13 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if !facts.foreign.is_empty() {
         let reason = format!("{} is on it", facts.foreign.join(", "));
         planner.refuse(Some(name), "foreign", reason, "remove it first: two container platforms on one machine break each other");
-    } else if facts.applied.contains_key(WIPE_BEGUN) {
+    } else if facts.in_progress.contains(&InProgress::Wipe) {
         let way_out = format!("`hostler rebuild {name}` ends it and brings the machine back; `hostler remove` and `reset` end it, too");
         planner.refuse(Some(name), "wipe-begun", "it was being wiped, and that was cut before its end", way_out);
-    } else if facts.applied.contains_key(RESTORE_BEGUN) {
+    } else if facts.in_progress.contains(&InProgress::Restore) {
         let way_out = format!("`hostler rebuild {name} --from SNAPSHOT` begins it anew");
         planner.refuse(Some(name), "restore-begun", "it was being restored from a snapshot, and that was cut before its end", way_out);
-    } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !begun(facts) {
+    } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !interrupted(facts) {
         let reason = format!("an earlier cluster left {} there", facts.kubernetes.leftovers.join(", "));
         let way_out = format!("look what it is; {} wipes it first", taken_over_by(planner, name));
         planner.refuse(Some(name), "not-blank", reason, way_out);
@@ -94,7 +95,7 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
             reason,
             "make room in the file system of /var/lib, and run again: `du -xh / | sort -h | tail` tells what is big",
         );
-    } else if !facts.kubernetes.damaged.is_empty() && facts.kubernetes.joined && !begun(facts) {
+    } else if !facts.kubernetes.damaged.is_empty() && facts.kubernetes.joined && !interrupted(facts) {
         damaged(planner, name, facts);
     } else if let Some((port, who)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied())
     {
@@ -146,7 +147,7 @@ fn no_room(facts: &Facts) -> Option<u64> {
 
 /// Ports that Kubernetes will listen at on the machine, and who does now. Of a machine that is in a cluster, or half in one, nobody can say.
 pub fn ports_taken<'a>(machine: &Machine, facts: &'a Facts) -> Vec<(u16, &'a str)> {
-    if facts.kubernetes.joined || begun(facts) || !facts.kubernetes.leftovers.is_empty() {
+    if facts.kubernetes.joined || interrupted(facts) || !facts.kubernetes.leftovers.is_empty() {
         return Vec::new();
     }
     let needed = wanted::ports(machine.role == Role::ControlPlane);
@@ -184,7 +185,7 @@ pub fn is_of_another(planner: &Planner, facts: &Facts) -> bool {
         Some(authority) => facts.kubernetes.ca.as_ref() != Some(&authority),
         None => facts.kubernetes.server.as_ref().is_some_and(|server| *server != ours),
     };
-    other && facts.kubernetes.joined && !begun(facts)
+    other && facts.kubernetes.joined && !interrupted(facts)
 }
 
 /// The other cluster that the machine is in, as a person would ask for it.
@@ -225,7 +226,7 @@ fn membership(planner: &mut Planner) {
         let Some(facts) = planner.usable(name) else {
             continue;
         };
-        if !facts.kubernetes.joined || begun(facts) {
+        if !facts.kubernetes.joined || interrupted(facts) {
             continue;
         }
         if !known {
@@ -285,9 +286,9 @@ fn newcomers(planner: &mut Planner) {
         if planner.joined(name) {
             continue;
         }
-        let own = peer(&machine.address.to_string());
+        let own = peer_url(&machine.address.to_string());
         let rebuild = format!("`hostler rebuild {name}` takes the old one out and brings this machine in");
-        if !begun(facts) {
+        if !interrupted(facts) {
             if let Some(node) = cluster.nodes.get(name.as_str()) {
                 let reason = format!("the cluster has a node {name} already, at {}, and this machine knows nothing of it", node.address);
                 let way_out = if node.address == machine.address.to_string() {
@@ -417,7 +418,7 @@ fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
             );
         }
     }
-    if let Some(is) = cluster.record.get("cni")
+    if let Some(is) = cluster.record.get(&Record::Cni)
         && is != cni
     {
         planner.refuse(

@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::goal::{FOLDERS, blank, forget, steps_for};
-use super::planner::{Planner, WIPE_BEGUN, begun};
+use super::planner::{Planner, interrupted};
 use super::refusal::{is_of_another, its_cluster};
 use super::{Goal, Plan, graph};
 use crate::action::Action;
 use crate::facts::{Facts, Observation};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifest;
-use crate::step::StepId;
+use crate::record::InProgress;
+use crate::step::{StepId, StepKind};
 
 /// The wipes that `goal` takes, and the plan for it. A machine that has nothing of others, or that is out of reach, is `goal`'s alone; what
 /// the goal will not bring in is not wiped.
@@ -47,16 +48,18 @@ pub fn plan(
     let comes: BTreeSet<MachineName> = plan
         .steps
         .iter()
-        .filter(|step| matches!(step.action, Action::Init { .. } | Action::Join { .. } | Action::Restore { .. }))
+        .filter(|step| matches!(step.action, Action::Init(_) | Action::Join(_) | Action::Restore(_)))
         .map(|step| step.machine.clone())
         .collect();
     let stays = |name: &MachineName| wipes.steps.iter().any(|step| step.machine == *name) && !comes.contains(name);
-    plan.steps.retain(|step| !stays(&step.machine));
+    let left: BTreeSet<StepId> = plan.steps.iter().filter(|step| stays(&step.machine)).map(|step| step.id.clone()).collect();
+    plan.steps.retain(|step| !left.contains(&step.id));
     for step in &mut plan.steps {
-        let wipe = StepId::new(&step.machine, "wipe");
+        step.needs.retain(|need| !left.contains(need));
+        let wipe = StepKind::Wipe.of(&step.machine);
         // The goal may have wipes of its own.
         if step.id != wipe {
-            step.needs.insert(wipe);
+            step.after.insert(wipe);
         }
     }
     // What the goal would have another verb do, that does only where it may take the machine over, too.
@@ -83,9 +86,9 @@ fn what(planner: &Planner, facts: &Facts) -> Option<String> {
     if is_of_another(planner, facts) {
         let node = kubernetes.node.as_deref().map(|node| format!("node {node} of ")).unwrap_or_default();
         Some(format!("{node}another cluster ({})", its_cluster(facts)))
-    } else if facts.applied.contains_key(WIPE_BEGUN) {
+    } else if facts.in_progress.contains(&InProgress::Wipe) {
         Some("what a wipe that was cut left".to_owned())
-    } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !begun(facts) {
+    } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !interrupted(facts) {
         Some(format!("what an earlier cluster left ({})", kubernetes.leftovers.join(", ")))
     } else {
         None

@@ -4,14 +4,13 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::documents;
-use super::join::TOKEN_GONE;
 use super::planner::Planner;
-use super::wanted::ImageGroup;
-use crate::action::Action;
+use crate::action::cluster::{Probe, RecordVerified};
 use crate::digest::sha256;
 use crate::inventory::{Cni, MachineName};
 use crate::manifest::Component;
-use crate::step::{Stage, StepId};
+use crate::record::Record;
+use crate::step::{ImageGroup, Need, StepKind};
 use crate::template;
 
 pub fn plan(planner: &mut Planner) -> Result<()> {
@@ -26,7 +25,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let Some(speaker) = speaker(planner) else {
         return Ok(());
     };
-    let record = planner.speaker.and_then(|(_, cluster)| cluster.record.get("verified"));
+    let record = planner.speaker.and_then(|(_, cluster)| cluster.record.get(&Record::Verified));
     let wanted = expected(planner, |name| nodes.iter().any(|node| node == name.as_str()))?;
     let verified = record == Some(&wanted);
     let others_verified = verified || others_verified(planner, &nodes, record)?;
@@ -41,8 +40,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         None => nodes.iter().collect(),
     };
     // Only films wait for what encodes them, and nothing for a token to be gone.
-    let apart = [ImageGroup::Films.step(), TOKEN_GONE].map(|name| format!("/{name}"));
-    let all: Vec<StepId> = planner.all().into_iter().filter(|step| !apart.iter().any(|name| step.as_str().ends_with(name))).collect();
+    let apart = [StepKind::Images(ImageGroup::Films), StepKind::DeleteToken];
+    let all: Vec<Need> = planner.all().into_iter().filter(|step| !apart.contains(&step.kind)).map(Need::Step).collect();
     // Where others were not verified as they should be now, that is `up`'s, and is not put on record here.
     if all.is_empty() && unready.is_empty() && (verified || !others_verified) {
         return Ok(());
@@ -63,11 +62,10 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let manifest = template::render("kubernetes/probe.yaml", json!({ "nodes": nodes, "image": image.reference }))?;
     // CoreDNS begins on the first machine, and would die with it.
     let spread_dns = nodes.len() > 1 && planner.restore.is_none() && planner.machines().any(|(name, _)| will_join(planner, name));
-    let at = |what: &str| (Stage::Verify, StepId::new(&speaker, what));
-    let probe = planner.step(at("probe"), &speaker, reason, Action::Probe { nodes, manifest, spread_dns }, all);
+    let probe = planner.step(StepKind::Probe.of(&speaker), &speaker, reason, Probe { nodes, manifest, spread_dns }, all);
     if others_verified {
-        let action = Action::RecordVerified { sha256: wanted };
-        planner.step(at("verified"), &speaker, "the next run need not look again", action, [probe]);
+        let action = RecordVerified { sha256: wanted };
+        planner.step(StepKind::RecordVerified.of(&speaker), &speaker, "the next run need not look again", action, [probe.into()]);
     }
     Ok(())
 }
@@ -87,12 +85,12 @@ fn comes_back(planner: &Planner, name: &MachineName) -> bool {
 }
 
 fn will_join(planner: &Planner, name: &MachineName) -> bool {
-    ["init", "join"].iter().any(|what| planner.has_step(&StepId::new(name, what)))
+    [StepKind::Init, StepKind::Join].iter().any(|kind| planner.has_step(&kind.of(name)))
 }
 
 /// The control plane through which the cluster is looked at, now or once this run has made it.
 fn speaker(planner: &Planner) -> Option<MachineName> {
-    let first = || planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepId::new(name, "init")));
+    let first = || planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepKind::Init.of(name)));
     planner.speaker.map(|(name, _)| name).or_else(first).cloned()
 }
 

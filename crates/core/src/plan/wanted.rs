@@ -6,11 +6,13 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::workload;
-use crate::action::{File, ImageName, Program};
+use crate::action::File;
+use crate::action::machine::{ImageName, Program};
 use crate::digest::sha256;
 use crate::facts::{Facts, Question};
 use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Snapshots, Transcode};
 use crate::manifest::{Component, FileKind, Manifest};
+use crate::step::ImageGroup;
 use crate::template;
 
 /// Kernel modules: containerd's snapshotter, and the bridge that flannel's pods hang on.
@@ -57,39 +59,16 @@ pub const VIP_UNIT: &str = "hostler-vip.service";
 /// Where kubeadm puts KubeletConfiguration.
 pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 
-/// Images are sent in the order in which they are needed: first what `kubeadm init` starts, then what makes a node Ready, then the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImageGroup {
-    ControlPlane,
-    Node,
-    Pods,
-    Films,
-}
-
-impl ImageGroup {
-    pub const ALL: &'static [ImageGroup] = &[ImageGroup::ControlPlane, ImageGroup::Node, ImageGroup::Pods, ImageGroup::Films];
-
-    /// The step that imports the group.
-    pub fn step(self) -> &'static str {
-        match self {
-            ImageGroup::ControlPlane => "images-control-plane",
-            ImageGroup::Node => "images-node",
-            ImageGroup::Pods => "images-pods",
-            ImageGroup::Films => "images-films",
-        }
-    }
-
-    /// kube-proxy shares its largest layer with the control plane's images, so there it travels with them.
-    fn of(component: Component, role: Role) -> Option<ImageGroup> {
-        use Component::*;
-        match (component, role) {
-            (KubeApiserver | KubeControllerManager | KubeScheduler | Etcd, Role::ControlPlane) => Some(ImageGroup::ControlPlane),
-            (KubeApiserver | KubeControllerManager | KubeScheduler | Etcd, Role::Worker) => None,
-            (KubeProxy | Pause, Role::ControlPlane) => Some(ImageGroup::ControlPlane),
-            (KubeProxy | Pause | Flannel, _) => Some(ImageGroup::Node),
-            (Coredns | Hostler, _) => Some(ImageGroup::Pods),
-            (Encoder, _) => Some(ImageGroup::Films),
-        }
+/// The group that an image is in on a machine of `role`, if it is there at all. kube-proxy shares its largest layer with the control plane's images, so there it travels with them.
+fn group_of(component: Component, role: Role) -> Option<ImageGroup> {
+    use Component::*;
+    match (component, role) {
+        (KubeApiserver | KubeControllerManager | KubeScheduler | Etcd, Role::ControlPlane) => Some(ImageGroup::ControlPlane),
+        (KubeApiserver | KubeControllerManager | KubeScheduler | Etcd, Role::Worker) => None,
+        (KubeProxy | Pause, Role::ControlPlane) => Some(ImageGroup::ControlPlane),
+        (KubeProxy | Pause | Flannel, _) => Some(ImageGroup::Node),
+        (Coredns | Hostler, _) => Some(ImageGroup::Pods),
+        (Encoder, _) => Some(ImageGroup::Films),
     }
 }
 
@@ -98,7 +77,7 @@ pub fn images(inventory: &Inventory, manifest: &Manifest, name: &MachineName, ro
     manifest
         .images
         .iter()
-        .filter(|image| ImageGroup::of(image.component, role) == Some(group))
+        .filter(|image| group_of(image.component, role) == Some(group))
         .filter(|image| image.component != Component::Flannel || inventory.cluster.cni != Cni::None)
         .filter(|image| image.component != Component::Encoder || workload::encodes(inventory, name))
         .map(|image| ImageName { reference: image.reference.clone(), digest: image.digest.clone() })
@@ -235,14 +214,6 @@ fn vip_own_files(context: serde_json::Value) -> Result<Vec<File>> {
         script("/usr/local/lib/hostler/vip-check", "keepalived/vip-check.sh")?,
         file("/etc/systemd/system/hostler-vip.service", template::render("keepalived/hostler-vip.service", json!({}))?),
     ])
-}
-
-/// The address by which etcd knows a member.
-pub fn peer(address: &str) -> String {
-    match address.contains(':') {
-        true => format!("https://[{address}]:2380"),
-        false => format!("https://{address}:2380"),
-    }
 }
 
 /// Everything `plan` may want to know of any machine, whichever bundle it will use; of `films`, where there are any, what is to be said of

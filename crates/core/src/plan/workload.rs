@@ -5,20 +5,15 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::planner::Planner;
-use super::wanted::ImageGroup;
-use crate::action::Action;
+use crate::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
 use crate::digest::sha256;
 use crate::facts::{ShareFact, ShareState};
 use crate::films::manifests::{Installation, Owner, Place};
 use crate::films::settings;
 use crate::inventory::{Inventory, MachineName, Role, Share, Transcode};
 use crate::manifest::{Component, Manifest};
-use crate::step::{Stage, StepId};
-
-/// Names in the record of the cluster: of the objects, of where the shares are, and of the media server's token.
-const OBJECTS: &str = "transcode";
-const SHARES: &str = "transcode-shares";
-const TOKEN: &str = "transcode-token";
+use crate::record::Record;
+use crate::step::{ImageGroup, Need, StepKind};
 
 /// Bytes: less than that for a film and what is made of it is little.
 const LITTLE: u64 = 60 << 30;
@@ -27,14 +22,13 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_refused {
         return Ok(());
     }
-    let begins = planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepId::new(name, "init")));
+    let begins = planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepKind::Init.of(name)));
     let Some(speaker) = planner.speaker.map(|(name, _)| name).or(begins) else { return Ok(()) };
     let record = planner.speaker.map(|(_, cluster)| cluster.record.clone()).unwrap_or_default();
-    let at = |what: &str| (Stage::Workload, StepId::new(speaker, what));
     let Some(wanted) = &planner.inventory.transcode else {
-        if record.contains_key(OBJECTS) {
+        if record.contains_key(&Record::Workload) {
             let reason = "the inventory has no `transcode` any more";
-            planner.step(at("workload-gone"), speaker, reason, Action::RemoveWorkload, []);
+            planner.step(StepKind::RemoveWorkload.of(speaker), speaker, reason, RemoveWorkload {}, []);
         }
         return Ok(());
     };
@@ -45,30 +39,41 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let manifest = installation.manifests()?;
     let shares = shares(wanted);
     let sum = sha256(manifest.as_bytes());
-    let mut needs: Vec<StepId> = Vec::new();
-    let moved = record.get(SHARES).is_some_and(|known| *known != shares);
+    let mut needs: Vec<Need> = Vec::new();
+    let moved = record.get(&Record::WorkloadShares).is_some_and(|known| *known != shares);
     if moved {
         // Where a volume is can't be changed.
         let reason = "films are somewhere else now";
-        needs.push(planner.step(at("workload-gone"), speaker, reason, Action::RemoveWorkload, []));
+        needs.push(Need::Step(planner.step(StepKind::RemoveWorkload.of(speaker), speaker, reason, RemoveWorkload {}, [])));
     }
-    if moved || record.get(OBJECTS) != Some(&sum) {
-        let reason =
-            if record.contains_key(OBJECTS) { "the workload is not what the inventory says" } else { "nothing takes up films yet" };
-        let record = BTreeMap::from([(OBJECTS.to_owned(), sum), (SHARES.to_owned(), shares)]);
+    if moved || record.get(&Record::Workload) != Some(&sum) {
+        let reason = if record.contains_key(&Record::Workload) {
+            "the workload is not what the inventory says"
+        } else {
+            "nothing takes up films yet"
+        };
+        let record = BTreeMap::from([(Record::Workload, sum), (Record::WorkloadShares, shares)]);
         // Any machine may have to run its pods.
-        let pods = [ImageGroup::Pods, ImageGroup::Films].map(ImageGroup::step);
-        let whats = ["join", "labels", "packages", "containerd", "kubelet-unit"];
+        let kinds = [
+            StepKind::Packages,
+            StepKind::Containerd,
+            StepKind::KubeletUnit,
+            StepKind::Images(ImageGroup::Pods),
+            StepKind::Images(ImageGroup::Films),
+            StepKind::Join,
+            StepKind::Labels,
+        ];
         let machines: Vec<&MachineName> = planner.machines().map(|(name, _)| name).collect();
-        needs.extend(machines.iter().flat_map(|name| pods.into_iter().chain(whats).map(|what| StepId::new(name, what))));
-        needs.extend(["init", "flannel"].map(|what| StepId::new(speaker, what)));
-        needs = vec![planner.step(at("workload"), speaker, reason, Action::InstallWorkload { manifest, record }, needs)];
+        needs.extend(machines.iter().flat_map(|name| kinds.map(|kind| kind.of(name).if_planned())));
+        needs.extend([StepKind::Init, StepKind::Flannel].map(|kind| kind.of(speaker).if_planned()));
+        needs =
+            vec![Need::Step(planner.step(StepKind::Workload.of(speaker), speaker, reason, InstallWorkload { manifest, record }, needs))];
     }
     if let Some(token) = wanted.media_server.as_ref().and_then(|server| server.token.as_ref())
-        && (moved || record.get(TOKEN) != Some(&token.sha256))
+        && (moved || record.get(&Record::WorkloadToken) != Some(&token.sha256))
     {
-        let action = Action::KeepMediaServerToken { file: token.path.clone(), size: token.size, sha256: token.sha256.clone() };
-        planner.step(at("media-server-token"), speaker, "films are told of with its token", action, needs);
+        let action = KeepMediaServerToken { file: token.path.clone(), size: token.size, sha256: token.sha256.clone() };
+        planner.step(StepKind::MediaServerToken.of(speaker), speaker, "films are told of with its token", action, needs);
     }
     Ok(())
 }

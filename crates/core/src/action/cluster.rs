@@ -1,0 +1,199 @@
+//! What is done to the cluster, through the API server of the control plane that the script runs on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Act, Left, Outputs, Payload, minutes};
+use crate::facts::peer_url;
+use crate::inventory::{MachineName, Taint};
+use crate::record::Record;
+use crate::template::render;
+use crate::words::counted;
+
+/// Server-side apply of flannel's manifest.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ApplyFlannel {
+    pub manifest: String,
+    /// Of the manifest, for the cluster's record.
+    pub sha256: String,
+}
+
+impl Act for ApplyFlannel {
+    fn line(&self) -> String {
+        "apply flannel".to_owned()
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let manifest = payload.content(self.manifest.clone());
+        script("kubernetes/apply.sh", json!({ "name": Record::Flannel, "manifest": manifest, "sha256": self.sha256 }))
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(vec![Left::Objects { name: "flannel", content: self.manifest.clone() }])
+    }
+}
+
+/// Bring a node's labels and taints to what the inventory says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Label {
+    pub node: MachineName,
+    /// `None`: taken off.
+    pub labels: BTreeMap<String, Option<String>>,
+    pub taints: Vec<Taint>,
+    pub remove_taints: Vec<Taint>,
+    /// What the cluster remembers of it.
+    pub record: String,
+}
+
+impl Label {
+    /// As `kubectl label` takes them.
+    fn labels(&self) -> impl Iterator<Item = String> {
+        self.labels.iter().map(|(key, value)| value.as_ref().map_or_else(|| format!("{key}-"), |value| format!("{key}={value}")))
+    }
+}
+
+impl Act for Label {
+    fn line(&self) -> String {
+        let taints = self.taints.iter().map(|taint| format!("taint {taint}"));
+        let removed = self.remove_taints.iter().map(|taint| format!("taint {taint}-"));
+        let parts: Vec<String> = self.labels().chain(taints).chain(removed).collect();
+        if parts.is_empty() {
+            return format!("put on record what node {} was given", self.node);
+        }
+        format!("mark node {}: {}", self.node, parts.join(", "))
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        let words = |taints: &[Taint]| taints.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let context = json!({
+            "node": self.node, "labels": self.labels().collect::<Vec<_>>(), "taints": words(&self.taints),
+            "remove_taints": words(&self.remove_taints), "name": Record::Node(self.node.clone()), "record": self.record,
+        });
+        script("kubernetes/label.sh", context)
+    }
+}
+
+/// Move a node's pods elsewhere; PodDisruptionBudgets are honoured, for ever or for so many seconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    pub node: String,
+    pub force_after: Option<u64>,
+}
+
+impl Act for Drain {
+    fn line(&self) -> String {
+        let forced = self.force_after.map(|seconds| format!("; after {seconds} s whatever a PodDisruptionBudget says"));
+        format!("move its pods elsewhere{}", forced.unwrap_or_default())
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/drain.sh", json!({ "node": self.node, "force_after": self.force_after }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(15) + Duration::from_secs(self.force_after.unwrap_or_default())
+    }
+
+    fn destroys(&self) -> bool {
+        true
+    }
+}
+
+/// Take an etcd member out of the cluster; it is found by the machine's peer address, and removed by its ID.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RemoveMember {
+    pub node: String,
+    pub address: String,
+}
+
+impl Act for RemoveMember {
+    fn line(&self) -> String {
+        "remove its member from etcd, by ID".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("kubernetes/remove-member.sh", json!({ "node": self.node, "peer": peer_url(&self.address) }))
+    }
+
+    fn destroys(&self) -> bool {
+        true
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeleteNode {
+    pub node: MachineName,
+}
+
+impl Act for DeleteNode {
+    fn line(&self) -> String {
+        format!("delete node {}", self.node)
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/delete-node.sh", json!({ "node": self.node, "name": Record::Node(self.node.clone()) }))
+    }
+
+    fn destroys(&self) -> bool {
+        true
+    }
+}
+
+/// These nodes become Ready, and pods on each of them find all others by name and through a Service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    pub nodes: Vec<String>,
+    pub manifest: String,
+    /// One of CoreDNS's pods moves, if all are on one machine.
+    pub spread_dns: bool,
+}
+
+impl Act for Probe {
+    fn line(&self) -> String {
+        let are = if self.nodes.len() == 1 { "it is" } else { "all are" };
+        let dns = if self.spread_dns { ", let CoreDNS be on two" } else { "" };
+        format!("wait until {are} Ready{dns}, probe names and the network between {}", counted(self.nodes.len(), "machine"))
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let manifest = payload.content(self.manifest.clone());
+        script("kubernetes/probe.sh", json!({ "nodes": self.nodes, "manifest": manifest, "spread_dns": self.spread_dns }))
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(vec![Left::Objects { name: "probe", content: self.manifest.clone() }])
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(14)
+    }
+}
+
+/// Put on record in the cluster that what is there was verified.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RecordVerified {
+    /// Of all that the verification vouches for.
+    pub sha256: String,
+}
+
+impl Act for RecordVerified {
+    fn line(&self) -> String {
+        "put on record that the cluster was verified".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/record-verified.sh", json!({ "name": Record::Verified, "sha256": self.sha256 }))
+    }
+}
+
+/// A script that speaks to the cluster begins with how to reach it.
+pub(super) fn script(name: &str, context: Value) -> Result<String> {
+    Ok(render("kubernetes/cluster.sh", json!({}))? + &render(name, context)?)
+}

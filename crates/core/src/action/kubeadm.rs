@@ -1,0 +1,338 @@
+//! What kubeadm does: init, join, and the documents that it keeps.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Act, Left, Outputs, Part, Payload, minutes, output};
+use crate::document::Document;
+use crate::facts::{Snapshot, ca_public_key_sha256, peer_url};
+use crate::inventory::Role;
+use crate::record::{Applied, Record};
+use crate::step::{Input, Output};
+use crate::template::render;
+
+/// What stands in a kubeadm document where the run's token goes.
+pub const TOKEN_PLACE: &str = "TOKEN-MADE-HERE";
+/// What stands in a JoinConfiguration where the hash of the CA's public key goes.
+pub const CA_HASH_PLACE: &str = "CA-HASH-FOUND-HERE";
+
+/// What `kubeadm init` and a restore hand on.
+const OF_INIT: &[Output] = &[Output::Token, Output::Ca];
+
+/// `kubeadm init`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Init {
+    /// The documents, with [`TOKEN_PLACE`] in them.
+    pub config: String,
+    /// What an init that was interrupted left goes first.
+    pub again: bool,
+    /// What the cluster's record begins with.
+    pub record: BTreeMap<Record, String>,
+}
+
+impl Act for Init {
+    fn line(&self) -> String {
+        let first = if self.again { "kubeadm reset of what the broken-off init left, then " } else { "" };
+        format!("{first}kubeadm init")
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let context = json!({
+            "config": payload.content(self.config.clone()), "coredns": payload.content(coredns()?), "again": self.again,
+            "record": applied(&of_machine(&self.record)), "cluster_record": recorded(&self.record),
+        });
+        render("kubernetes/init.sh", context)
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(10)
+    }
+
+    fn outputs(&self) -> &'static [Output] {
+        OF_INIT
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        Some(&self.config)
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        left_by_init(&self.config, &self.record)
+    }
+}
+
+/// The only control plane anew, with the keys and the data of a snapshot: then `kubeadm init`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Restore {
+    pub snapshot: Snapshot,
+    /// The node, and its address as a member of etcd: the only one.
+    pub node: String,
+    pub address: String,
+    /// As of [`Init`].
+    pub config: String,
+    pub record: BTreeMap<Record, String>,
+}
+
+impl Act for Restore {
+    fn line(&self) -> String {
+        format!("restore the snapshot of {}, then kubeadm init with what it holds", self.snapshot.taken)
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        payload.push(Part::Local { path: self.snapshot.archive.clone(), size: self.snapshot.size });
+        let context = json!({
+            "snapshot": self.snapshot, "node": self.node, "peer": peer_url(&self.address),
+            "config": payload.content(self.config.clone()), "coredns": payload.content(coredns()?),
+            "record": applied(&of_machine(&self.record)), "cluster_record": recorded(&self.record),
+        });
+        render("kubernetes/restore.sh", context)
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(15)
+    }
+
+    fn outputs(&self) -> &'static [Output] {
+        OF_INIT
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        Some(&self.config)
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        left_by_init(&self.config, &self.record)
+    }
+}
+
+/// A bootstrap token that lives an hour.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CreateToken {}
+
+impl Act for CreateToken {
+    fn line(&self) -> String {
+        "make a bootstrap token that lives an hour".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        through_own_server("kubernetes/token.sh")
+    }
+
+    fn outputs(&self) -> &'static [Output] {
+        OF_INIT
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeleteToken {
+    pub token: Input,
+}
+
+impl Act for DeleteToken {
+    fn line(&self) -> String {
+        "delete the bootstrap token".to_owned()
+    }
+
+    fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {
+        payload.push(Part::Bytes(format!("{}\n", output(outputs, &self.token)?).into_bytes()));
+        through_own_server("kubernetes/delete-token.sh")
+    }
+
+    fn inputs(&self) -> Vec<&Input> {
+        vec![&self.token]
+    }
+}
+
+/// Certificates and keys that a further control plane needs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CollectPki {}
+
+impl Act for CollectPki {
+    fn line(&self) -> String {
+        "read the cluster's certificate authorities for the joining control planes".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("kubernetes/pki.sh", json!({}))
+    }
+
+    fn outputs(&self) -> &'static [Output] {
+        &[Output::Pki]
+    }
+}
+
+/// `kubeadm join`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Join {
+    /// The document, with [`TOKEN_PLACE`] and [`CA_HASH_PLACE`] in it.
+    pub config: String,
+    /// What a join that was interrupted left goes first.
+    pub again: bool,
+    pub token: Input,
+    pub ca: Input,
+    /// Of a control plane.
+    pub pki: Option<Input>,
+    /// What the machine's record begins with.
+    pub record: BTreeMap<Applied, String>,
+}
+
+impl Act for Join {
+    fn line(&self) -> String {
+        let first = if self.again { "kubeadm reset of what the broken-off join left, then " } else { "" };
+        format!("{first}kubeadm join as {}", if self.pki.is_some() { "control plane" } else { "worker" })
+    }
+
+    fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {
+        let decoded =
+            |input| BASE64_STANDARD.decode(output(outputs, input)?).context("what an earlier step handed on was corrupted in transit");
+        let ca = decoded(&self.ca)?;
+        let hash = ca_public_key_sha256(&ca).context("the cluster's CA is not a certificate")?;
+        let config = self.config.replace(TOKEN_PLACE, &output(outputs, &self.token)?).replace(CA_HASH_PLACE, &format!("sha256:{hash}"));
+        let config = payload.content(config);
+        let ca = payload.content(ca);
+        let pki = match &self.pki {
+            None => Value::Null,
+            Some(pki) => {
+                let archive = decoded(pki)?;
+                let size = archive.len();
+                payload.push(Part::Bytes(archive));
+                json!({ "size": size })
+            }
+        };
+        let context = json!({ "config": config, "ca": ca, "again": self.again, "pki": pki, "record": applied(&self.record) });
+        render("kubernetes/join.sh", context)
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(10)
+    }
+
+    fn inputs(&self) -> Vec<&Input> {
+        [&self.token, &self.ca].into_iter().chain(&self.pki).collect()
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        Some(&self.config)
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(left(&self.record, [("/run/hostler/join.yaml", self.config.clone())]))
+    }
+}
+
+/// Store a changed kubeadm document in the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UploadConfig {
+    pub document: Document,
+    /// What kubeadm reads: the document, and ClusterConfiguration before it.
+    pub config: String,
+    /// Of the document as it was rendered.
+    pub sha256: String,
+}
+
+impl Act for UploadConfig {
+    fn line(&self) -> String {
+        format!("store {} in the cluster", self.document.kind())
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let config = payload.content(self.config.clone());
+        super::cluster::script("kubernetes/upload-config.sh", json!({ "document": self.document, "config": config, "sha256": self.sha256 }))
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        Some(&self.config)
+    }
+}
+
+/// Take KubeletConfiguration from the cluster and restart kubelet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RenewKubelet {
+    /// Of the document as it was rendered.
+    pub sha256: String,
+}
+
+impl Act for RenewKubelet {
+    fn line(&self) -> String {
+        "write kubelet's configuration anew and restart it".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("kubernetes/renew-kubelet.sh", json!({ "sha256": self.sha256 }))
+    }
+}
+
+/// Write the static pods of a control plane anew, and wait until they answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RenewControlPlane {
+    pub node: String,
+    pub config: String,
+    /// Of ClusterConfiguration as it was rendered.
+    pub sha256: String,
+}
+
+impl Act for RenewControlPlane {
+    fn line(&self) -> String {
+        "write the static pods anew and wait until they answer".to_owned()
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let config = payload.content(self.config.clone());
+        super::cluster::script("kubernetes/renew-control-plane.sh", json!({ "node": self.node, "config": config, "sha256": self.sha256 }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(15)
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        Some(&self.config)
+    }
+}
+
+/// What `kubeadm init` lays over its own Deployment of CoreDNS.
+///
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn coredns() -> Result<String> {
+    render("kubeadm/corednsdeployment.yaml", json!({}))
+}
+
+/// Of what the cluster remembers from its first moment: what its first control plane has to remember, too.
+pub fn of_machine(record: &BTreeMap<Record, String>) -> BTreeMap<Applied, String> {
+    let documents = Document::of(Role::ControlPlane).iter();
+    let sum = |document: &Document| Some((Applied::Document(*document), record.get(&Record::Document(*document))?.clone()));
+    documents.filter_map(sum).collect()
+}
+
+fn left_by_init(config: &str, record: &BTreeMap<Record, String>) -> Result<Vec<Left>> {
+    let files = [("/run/hostler/init.yaml", config.to_owned()), ("/run/hostler/patches/corednsdeployment.yaml", coredns()?)];
+    Ok(left(&of_machine(record), files))
+}
+
+/// A machine's record, and the files that kubeadm read.
+fn left<const N: usize>(record: &BTreeMap<Applied, String>, files: [(&str, String); N]) -> Vec<Left> {
+    let recorded = record.iter().map(|(name, sum)| (format!("/etc/hostler/applied/{}", name.name()), format!("{sum}\n")));
+    let files = files.into_iter().map(|(path, content)| (path.to_owned(), content));
+    recorded.chain(files).map(|(path, content)| Left::File { path, content }).collect()
+}
+
+fn applied(record: &BTreeMap<Applied, String>) -> Vec<Value> {
+    record.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
+}
+
+/// Names and values of a record, as templates have them.
+pub(super) fn recorded(record: &BTreeMap<Record, String>) -> Vec<Value> {
+    record.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
+}
+
+/// A script that has kubeadm speak to this machine's own API server.
+fn through_own_server(name: &str) -> Result<String> {
+    Ok(render("kubernetes/local-admin.sh", json!({}))? + &render(name, json!({}))?)
+}

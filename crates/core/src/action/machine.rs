@@ -1,0 +1,309 @@
+//! What is done to one machine by itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Act, File, Left, Outputs, Part, Payload, minutes};
+use crate::quantity;
+use crate::template::render;
+use crate::words::counted;
+
+/// Install operating system packages with apt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InstallPackages {
+    pub packages: Vec<String>,
+}
+
+impl Act for InstallPackages {
+    fn line(&self) -> String {
+        format!("install {}", self.packages.join(", "))
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/packages.sh", json!({ "packages": self.packages }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(15)
+    }
+}
+
+/// Turn swap off, now and at every start: all that the machine has when the script runs, which may have come since the plan was made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SwapOff {}
+
+impl Act for SwapOff {
+    fn line(&self) -> String {
+        "turn it off and keep it off".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/swap.sh", json!({}))
+    }
+}
+
+/// Load kernel modules, now and at every start.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LoadModules {
+    pub modules: Vec<String>,
+    pub file: File,
+}
+
+impl Act for LoadModules {
+    fn line(&self) -> String {
+        format!("load {}, now and at every start", self.modules.join(", "))
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/modules.sh", json!({ "modules": self.modules, "file": payload.file(&self.file) }))
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(vec![(&self.file).into()])
+    }
+}
+
+/// Set kernel parameters, now and at every start.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetSysctls {
+    pub file: File,
+}
+
+impl Act for SetSysctls {
+    fn line(&self) -> String {
+        format!("write {} and apply it", self.file.path)
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/sysctls.sh", json!({ "file": payload.file(&self.file) }))
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(vec![(&self.file).into()])
+    }
+}
+
+/// Set the host name, now and at every start.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetHostname {
+    pub name: String,
+}
+
+impl Act for SetHostname {
+    fn line(&self) -> String {
+        format!("name it {}", self.name)
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/hostname.sh", json!({ "name": self.name }))
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(vec![Left::File { path: "/etc/hostname".to_owned(), content: format!("{}\n", self.name) }])
+    }
+}
+
+/// hostler's block in /etc/hosts: `ADDRESS NAME` lines.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WriteHosts {
+    pub lines: Vec<String>,
+}
+
+impl Act for WriteHosts {
+    fn line(&self) -> String {
+        format!("write {} in /etc/hosts", counted(self.lines.len(), "line"))
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let block: String = self.lines.iter().map(|line| format!("{line}\n")).collect();
+        render("machine/hosts.sh", json!({ "block": payload.content(block) }))
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        let content = format!("# hostler begin\n{}\n# hostler end\n", self.lines.join("\n"));
+        Ok(vec![Left::File { path: "/etc/hosts".to_owned(), content }])
+    }
+}
+
+/// Have a time service keep the clock right.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SynchronizeClock {}
+
+impl Act for SynchronizeClock {
+    fn line(&self) -> String {
+        "keep the clock right with a time service".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/clock.sh", json!({}))
+    }
+}
+
+/// Send the programs the machine lacks, make a versioned set of all, and switch to it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InstallPrograms {
+    /// The set's name: the Kubernetes version and a hash of what is in it.
+    pub set: String,
+    pub programs: Vec<Program>,
+    pub missing: Vec<Program>,
+}
+
+/// A program of the bundle, and its place in a set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Program {
+    /// Below the set: `bin/kubelet`, `cni/bridge`.
+    pub path: String,
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl InstallPrograms {
+    /// What travels: programs of the same content once.
+    fn sent(&self) -> Vec<&Program> {
+        let mut seen = BTreeSet::new();
+        self.missing.iter().filter(|program| seen.insert(&program.sha256)).collect()
+    }
+}
+
+impl Act for InstallPrograms {
+    fn line(&self) -> String {
+        if self.missing.is_empty() {
+            return format!("switch to set {}", self.set);
+        }
+        let bytes = self.sent().iter().map(|program| program.size).sum();
+        format!("send {} ({}) and switch to set {}", counted(self.missing.len(), "program"), quantity::size(bytes), self.set)
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let sent = self.sent();
+        for program in &sent {
+            payload.push(Part::Stored { sha256: program.sha256.clone(), size: program.size });
+        }
+        render("machine/programs.sh", json!({ "set": self.set, "programs": self.programs, "payload": sent }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(30)
+    }
+}
+
+/// Write configuration and units of `unit`, drop `stale` files, and (re)start it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConfigureUnit {
+    pub unit: String,
+    pub files: Vec<File>,
+    pub stale: Vec<String>,
+    pub restart: bool,
+}
+
+impl Act for ConfigureUnit {
+    fn line(&self) -> String {
+        if self.restart {
+            format!("write its configuration and start {}", self.unit)
+        } else {
+            format!("write the unit {} and enable it", self.unit)
+        }
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let files: Vec<_> = self.files.iter().map(|file| payload.file(file)).collect();
+        render("machine/unit.sh", json!({ "unit": self.unit, "files": files, "stale": self.stale, "restart": self.restart }))
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(self.files.iter().map(Left::from).collect())
+    }
+}
+
+/// Start a unit that should run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StartUnit {
+    pub unit: String,
+}
+
+impl Act for StartUnit {
+    fn line(&self) -> String {
+        format!("start {}", self.unit)
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/start.sh", json!({ "unit": self.unit }))
+    }
+}
+
+/// Stop a unit for good, and take its files away.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DropUnit {
+    pub unit: String,
+    pub files: Vec<String>,
+}
+
+impl Act for DropUnit {
+    fn line(&self) -> String {
+        format!("stop {} and remove it", self.unit)
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/drop-unit.sh", json!({ "unit": self.unit, "files": self.files }))
+    }
+}
+
+/// Send images, import and pin them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImportImages {
+    pub images: Vec<ImageName>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageName {
+    pub reference: String,
+    /// `sha256:...` of the image's manifest.
+    pub digest: String,
+}
+
+impl Act for ImportImages {
+    fn line(&self) -> String {
+        format!("send, import and pin {}", counted(self.images.len(), "image"))
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        payload.push(Part::Images(self.images.iter().map(|image| image.reference.clone()).collect()));
+        render("machine/images.sh", json!({ "images": self.images }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(30)
+    }
+}
+
+/// `kubeadm reset`, and what that leaves. Nothing at or below a path of `keep`, and nothing on another file system.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Wipe {
+    pub keep: Vec<String>,
+}
+
+impl Act for Wipe {
+    fn line(&self) -> String {
+        let kept = if self.keep.is_empty() { String::new() } else { format!("; {} stays", self.keep.join(", ")) };
+        format!("kubeadm reset, and wipe what that leaves{kept}")
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/wipe.sh", json!({ "keep": self.keep }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(10)
+    }
+
+    fn destroys(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,76 @@
+//! The transcoding workload's objects. Films are none of them: those stay where they are.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::json;
+
+use super::cluster::script;
+use super::kubeadm::recorded;
+use super::{Act, Outputs, Part, Payload, minutes};
+use crate::record::Record;
+
+/// The workload, applied, and waited for until both shares are marked and its pods run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InstallWorkload {
+    pub manifest: String,
+    /// What is put on record in the cluster.
+    pub record: BTreeMap<Record, String>,
+}
+
+impl Act for InstallWorkload {
+    fn line(&self) -> String {
+        "apply it, and wait until it runs".to_owned()
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let manifest = payload.content(self.manifest.clone());
+        script("kubernetes/workload.sh", json!({ "manifest": manifest, "record": recorded(&self.record) }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(8)
+    }
+}
+
+/// The media server's token, from this computer's file into a Secret of the workload.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KeepMediaServerToken {
+    pub file: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    pub sha256: String,
+}
+
+impl Act for KeepMediaServerToken {
+    fn line(&self) -> String {
+        format!("send {} as a Secret", self.file.display())
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        payload.push(Part::Local { path: self.file.clone(), size: self.size });
+        let context = json!({ "size": self.size, "name": Record::WorkloadToken, "sha256": self.sha256 });
+        script("kubernetes/media-server-token.sh", context)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RemoveWorkload {}
+
+impl Act for RemoveWorkload {
+    fn line(&self) -> String {
+        "remove what runs of it; films stay where they are".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        let names = [Record::Workload, Record::WorkloadShares, Record::WorkloadToken];
+        script("kubernetes/remove-workload.sh", json!({ "names": names }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(8)
+    }
+}

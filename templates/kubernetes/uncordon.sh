@@ -1,1 +1,0 @@
-kubectl uncordon {{ node | quote }} > /dev/null
