@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use super::hint::Hint;
 use super::planner::Planner;
+use super::refusal::{self, Why};
 use crate::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
 use crate::digest::sha256;
 use crate::facts::{ShareFact, ShareState};
@@ -82,13 +84,11 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
 fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
     let mut fine = true;
     if wanted.image.is_none() && planner.manifest.image(Component::Encoder).is_none() {
-        let way_out = "`hostler bundle encoder` makes it, or says why not; `transcode.image` names an image that machines can fetch";
-        planner.refuse_workload(None, "no-encoder", "no film can be encoded: there is no encoder in the bundle", way_out);
+        planner.refuse_workload(None, Why::NoEncoder, Hint::MakeEncoder);
         fine = false;
     }
     if let Some(server) = wanted.media_server.as_ref().filter(|server| server.token.is_none()) {
-        let reason = format!("the media server can't be told of films: its token is not in {}", server.token_file.display());
-        planner.refuse_workload(None, "no-token", reason, "put it there, for your eyes only (mode 600)");
+        planner.refuse_workload(None, Why::NoToken { file: server.token_file.clone() }, Hint::WriteToken);
         fine = false;
     }
     let machines: Vec<&MachineName> = planner.machines().map(|(name, _)| name).collect();
@@ -96,8 +96,8 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
         let Some(facts) = planner.usable(name) else { continue };
         for (what, path) in folders(wanted) {
             let Some(share) = facts.shares.get(path) else { continue };
-            if let Some((reason, way_out)) = unusable(what, path, share, wanted) {
-                planner.refuse_workload(Some(name), "share", reason, way_out);
+            if let Some((why, hint)) = unusable(what, path, share, wanted) {
+                planner.refuse_workload(Some(name), why, hint);
                 fine = false;
             } else if share.free * 1024 < LITTLE {
                 let free = share.free * 1024 / 1_000_000_000;
@@ -108,18 +108,17 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
     fine
 }
 
-fn unusable(what: &str, path: &str, share: &ShareFact, wanted: &Transcode) -> Option<(String, String)> {
-    let (uid, gid) = (wanted.owner.uid, wanted.owner.gid);
-    match share.state {
+fn unusable(what: &'static str, path: &str, found: &ShareFact, wanted: &Transcode) -> Option<(Why, Hint)> {
+    let share = refusal::Share { what, path: path.to_owned() };
+    match found.state {
         ShareState::Writable => None,
-        ShareState::Missing => {
-            Some((format!("there is no folder {path} for the {what}"), format!("mount it there, or make it: `mkdir {path}`")))
+        ShareState::Missing => Some((Why::ShareMissing { share: share.clone() }, Hint::MakeShare(share))),
+        ShareState::Hangs => Some((Why::ShareHangs { share }, Hint::MendServer)),
+        ShareState::ReadOnly => {
+            let (owner, mode) = (found.owner.clone(), found.mode.clone());
+            let why = Why::ShareReadOnly { share: share.clone(), films: wanted.owner, owner, mode };
+            Some((why, Hint::GiveShare { share, films: wanted.owner }))
         }
-        ShareState::Hangs => Some((format!("{path}, the {what}, does not answer"), "is its server on?".to_owned())),
-        ShareState::ReadOnly => Some((
-            format!("{uid}:{gid}, whom films belong to, can't write to the {what} {path}: it is {}'s, mode {}", share.owner, share.mode),
-            format!("`chown {uid}:{gid} {path}` gives it to them, if it is mounted for writing; `transcode.owner` names others"),
-        )),
     }
 }
 
