@@ -3,15 +3,14 @@
 //! The flow: the inventory says what should be, facts what is, [`plan`](hostler_core::plan) what to do about it (a pure function of both), and
 //! [`execute`] does it, telling [`report`] by [`event`]s.
 
-pub mod age;
 pub mod apply;
 pub mod artifact;
 mod atomic;
 pub mod cli;
-pub mod computer;
 pub mod connect;
 pub mod event;
 pub mod execute;
+pub mod health;
 pub mod home;
 pub mod interrupt;
 pub mod inventory_file;
@@ -21,5 +20,5 @@ pub mod probe;
 pub mod report;
 pub mod snapshot;
 pub mod ssh;
-pub mod status;
 pub mod transcode;
+pub mod workstation;

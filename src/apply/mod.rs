@@ -18,8 +18,7 @@ use crate::event::Event;
 use crate::execute::{Link, Outcome, Run, execute, gather, identity};
 use crate::inventory_file::InventoryFile;
 use crate::kubeconfig::fetch;
-use crate::report::{Reporter, table};
-use crate::row;
+use crate::report::{Reporter, row, table};
 use crate::ssh::NewHostKeys;
 
 mod closing;

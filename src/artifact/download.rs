@@ -13,8 +13,8 @@ use tokio::fs::{self, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
-use crate::computer::task::Task;
 use crate::event::Unit;
+use crate::workstation::task::Task;
 
 /// How often a file is asked for before giving up; what came counts on.
 const ATTEMPTS: u32 = 5;

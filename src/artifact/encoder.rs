@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use crate::computer::packages;
-use crate::computer::program::{program, stream};
-use crate::computer::task::task;
 use crate::event::Events;
+use crate::workstation::packages;
+use crate::workstation::program::{program, stream};
+use crate::workstation::task::task;
 use crate::{atomic, home};
 
 /// What machines call it. The number goes up with what is in it.

@@ -17,8 +17,8 @@ use oci_client::{Client, Reference, RegistryOperation};
 use tokio::time::sleep;
 
 use super::download::Sites;
-use crate::computer::task::Task;
 use crate::event::Unit;
+use crate::workstation::task::Task;
 
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);

@@ -15,9 +15,9 @@ use super::download::{Sites, client, download};
 use super::pins::{Contents, Pins, Release};
 use super::registry::{Pulled, Registries};
 use super::writer::Writer;
-use crate::computer::task::task;
 use crate::event::Events;
 use crate::home;
+use crate::workstation::task::task;
 
 /// How a bundle is fetched.
 #[derive(Debug, Clone, Default)]

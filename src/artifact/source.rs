@@ -12,10 +12,10 @@ use hostler_core::manifest::{Component, FileKind};
 use super::layer::{self, Entry};
 use super::pins::{CNI_PLUGINS, Pins};
 use super::writer::Writer;
-use crate::computer::packages;
-use crate::computer::program::{is_installed, program, run, stream};
-use crate::computer::task::{Task, task};
 use crate::event::{Events, Unit};
+use crate::workstation::packages;
+use crate::workstation::program::{is_installed, program, run, stream};
+use crate::workstation::task::{Task, task};
 use crate::{atomic, home};
 
 const BUILD: &str = include_str!("../../templates/bundle/build.sh");

@@ -8,9 +8,9 @@ use hostler_core::quantity;
 
 use super::Output;
 use crate::artifact::{self, Bundle, Fetching, Origin, Sites, own_arch, pins_of};
-use crate::computer::task::task;
 use crate::event::Unit;
 use crate::report::Reporter;
+use crate::workstation::task::task;
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {

@@ -18,8 +18,7 @@ use hostler_core::words::counted;
 use super::arguments::Connecting;
 use crate::connect::{host_keys, login};
 use crate::execute::Link;
-use crate::report::{Reporter, table};
-use crate::row;
+use crate::report::{Reporter, row, table};
 use crate::ssh::{self, NewHostKeys};
 
 #[derive(Debug, Args)]

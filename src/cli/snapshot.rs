@@ -13,12 +13,11 @@ use serde_json::json;
 
 use super::arguments::{Connecting, InventoryArgument};
 use super::passphrase::PassphraseFile;
-use crate::age;
 use crate::connect::{self, login};
 use crate::execute::Link;
 use crate::inventory_file::InventoryFile;
 use crate::report::Reporter;
-use crate::snapshot;
+use crate::snapshot::{self, age};
 use crate::ssh::Exit;
 
 #[derive(Debug, Args)]

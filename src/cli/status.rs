@@ -19,10 +19,10 @@ use crate::apply;
 use crate::artifact::{self, Bundle, Missing};
 use crate::connect::{self, login};
 use crate::execute::{Link, gather};
+use crate::health::{Status, status};
 use crate::report::{Paint, Reporter, status_text};
 use crate::snapshot;
 use crate::ssh::Limits;
-use crate::status::{Status, status};
 
 /// Between two looks of `--watch`.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -8,8 +8,7 @@ use russh::keys::PublicKey;
 use tokio::task::JoinSet;
 
 use crate::event::Event;
-use crate::report::{Asker, Reporter, table};
-use crate::row;
+use crate::report::{Asker, Reporter, row, table};
 use crate::ssh::{self, Access, NewHostKeys, Reason, Session, Target, fingerprint};
 
 /// Finds out which machines are strangers, asks about all of them at once, and remembers their host keys in known_hosts. Machines that

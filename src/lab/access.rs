@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::roster::LabMachine;
 use super::{name, state};
-use crate::computer::program::{run, run_here};
+use crate::workstation::program::{run, run_here};
 
 /// The private key that root of every machine accepts, mode 0600.
 pub fn key() -> PathBuf {

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::roster::{HOST, LabMachine, PREFIX};
 use super::state::LabState;
 use super::{access, image, mounts, network, state, wait};
-use crate::computer::program::{run, run_here};
+use crate::workstation::program::{run, run_here};
 
 /// Where /etc/fstab of a virtual machine finds its swap.
 const SWAP: &str = "swapfile";

@@ -11,10 +11,10 @@ use hostler_core::digest::hex;
 use sha2::{Digest, Sha256};
 
 use super::{name, process, state, wait};
-use crate::computer::apt;
-use crate::computer::program::{program, run, stream};
-use crate::computer::task::{Task, task};
 use crate::event::Events;
+use crate::workstation::apt;
+use crate::workstation::program::{program, run, stream};
+use crate::workstation::task::{Task, task};
 
 /// Debian 13.
 const SUITE: &str = "trixie";

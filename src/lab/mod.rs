@@ -30,9 +30,9 @@ use cgroup::Hierarchy;
 use hostler_core::failure::{ExitStatus, Failure};
 use tokio::task::JoinSet;
 
-use crate::computer::packages;
-use crate::computer::task::task;
 use crate::event::Events;
+use crate::workstation::packages;
+use crate::workstation::task::task;
 pub use inventory::{file as inventory_file, kubeconfig};
 use roster::LabMachine;
 use state::{LabState, Lock, VirtualMachine};

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::namespace::{NAMED, file, of_lab, of_machine};
 use super::roster::{HOST, LabMachine, PREFIX};
-use crate::computer::program::run;
+use crate::workstation::program::run;
 
 /// Makes the lab's namespace and bridge, if they are not there.
 pub async fn make_bridge() -> Result<()> {

@@ -15,7 +15,7 @@ use super::cgroup::Hierarchy;
 use super::roster::LabMachine;
 use super::state::LabState;
 use super::{disk, name, namespace, network, process, state, vm, wait};
-use crate::computer::program::run;
+use crate::workstation::program::run;
 
 /// How long a machine may take from power to sshd's greeting. Measured: 2 s.
 const STARTS_WITHIN: Duration = Duration::from_secs(90);

@@ -14,8 +14,8 @@ use super::power;
 use super::roster::{MOST, roster};
 use super::state::{self, LabState, path};
 use super::{computer, mounts, name, network, process, wait};
-use crate::computer::program::run;
-use crate::computer::task::Task;
+use crate::workstation::program::run;
+use crate::workstation::task::Task;
 
 /// Takes away what the lab has: processes, mounts, loop devices, cgroups, namespaces, settings, and last its folder. Safe to repeat.
 pub async fn take_down(task: &Task) -> Result<()> {

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use super::roster::LabMachine;
 use super::state::{self, VirtualMachine};
 use super::{disk, image, namespace, network, process};
-use crate::computer::program::program;
-use crate::computer::task::Task;
+use crate::workstation::program::program;
+use crate::workstation::task::Task;
 
 const QEMU: &str = "qemu-system-x86_64";
 /// Linux's. That it can be opened is no proof that a kernel starts with it.

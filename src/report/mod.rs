@@ -44,6 +44,7 @@ pub use plan::plan_text;
 pub use record::Record;
 pub use redact::Redactor;
 pub use status::status_text;
+pub(crate) use table::row;
 pub use table::table;
 
 use ask::Question;

@@ -8,8 +8,7 @@ use hostler_core::step::Stage;
 use hostler_core::words::counted;
 
 use super::paint::Paint;
-use super::table::table;
-use crate::row;
+use super::table::{row, table};
 
 /// The plan by stage, a line for what is to be done and why; what is refused and what to know, each with its way out; and a summary.
 ///

@@ -3,9 +3,8 @@
 use hostler_core::quantity::size;
 
 use super::Paint;
-use super::table::table;
-use crate::row;
-use crate::status::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
+use super::table::{row, table};
+use crate::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
 
 /// Machines, nodes, members, certificates and drift, then what is wrong, and last what to type. Ends with a newline.
 pub fn status_text(status: &Status, paint: Paint) -> String {

@@ -18,10 +18,11 @@ pub fn table(rows: &[Vec<String>]) -> String {
 }
 
 /// A row for [`table`] from anything that can be printed.
-#[macro_export]
 macro_rules! row {
     ($($cell:expr),* $(,)?) => { vec![$($cell.to_string()),*] };
 }
+
+pub(crate) use row;
 
 #[cfg(test)]
 mod tests {

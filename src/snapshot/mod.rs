@@ -17,7 +17,9 @@ use hostler_core::failure::{ExitStatus, Failure};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use sha2::{Digest, Sha256};
 
-use crate::{age, atomic, home};
+use crate::{atomic, home};
+
+pub mod age;
 
 /// What a control plane can't be brought back without.
 const NEEDED: &[&str] = &[
@@ -205,8 +207,8 @@ mod tests {
 
     use sha2::{Digest, Sha256};
 
+    use super::age;
     use super::{NEEDED, is_encrypted, newest, open, with, write};
-    use crate::age;
     use hostler_core::digest::sha256;
     use hostler_core::facts::ca_public_key_sha256;
 

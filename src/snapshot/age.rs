@@ -1,5 +1,8 @@
 //! Files that only a passphrase opens, in age's own format (C2SP's `age-encryption.org/v1`, its scrypt recipient): whoever has the passphrase
 //! and no hostler opens them with `age --decrypt`.
+//!
+//! Own code, as the crate `age` (0.12) calls itself a beta and brings 44 packages, translations among them; this is the framing alone, on
+//! ring's and scrypt's primitives, and its tests open files that `age` wrote.
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;

@@ -1,0 +1,203 @@
+//! No circle between modules: each stands on a layer, and uses what stands on lower ones alone. docs/architecture.md shows the same tables.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// The modules of a crate, lowest layer first. Those of one layer don't use each other.
+struct Crate {
+    source: &'static str,
+    /// What paths to its own modules begin with.
+    roots: &'static [&'static str],
+    layers: &'static [&'static [&'static str]],
+}
+
+const CORE: Crate = Crate {
+    source: "crates/core/src",
+    roots: &["crate"],
+    layers: &[
+        &["digest", "failure", "manifest", "quantity", "template", "words"],
+        &["films"],
+        &["inventory"],
+        &["document"],
+        &["record", "step"],
+        &["facts"],
+        &["action"],
+        &["plan"],
+    ],
+};
+
+const PROGRAM: Crate = Crate {
+    source: "src",
+    roots: &["crate", "hostler"],
+    layers: &[
+        &["atomic", "event", "health", "home", "interrupt", "probe"],
+        &["inventory_file", "report", "snapshot", "transcode", "workstation"],
+        &["artifact", "lab", "ssh"],
+        &["execute"],
+        &["connect", "kubeconfig"],
+        &["apply"],
+        &["cli"],
+        &["main"],
+    ],
+};
+
+impl Crate {
+    fn layer(&self, module: &str) -> Option<usize> {
+        self.layers.iter().position(|layer| layer.contains(&module))
+    }
+
+    fn table(&self) -> String {
+        let mut table = String::from("| layer | modules |\n|-------|---------|\n");
+        for (number, layer) in self.layers.iter().enumerate().rev() {
+            let modules: Vec<String> = layer.iter().map(|module| format!("`{module}`")).collect();
+            writeln!(table, "| {} | {} |", number + 1, modules.join(", ")).unwrap();
+        }
+        table
+    }
+
+    /// What is wrong, a line each.
+    fn wrong(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut found = Vec::new();
+        for file in files(&root().join(self.source)) {
+            let below = file.strip_prefix(root().join(self.source)).unwrap().with_extension("");
+            let mut path: Vec<String> = below.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+            path.pop_if(|last| last == "mod");
+            let module = path[0].clone();
+            if module == "lib" || path.iter().any(|part| part == "tests") {
+                continue;
+            }
+            let place = format!("{}/{}", self.source, file.strip_prefix(root().join(self.source)).unwrap().display());
+            let Some(layer) = self.layer(&module) else {
+                wrong.push(format!("{place}: `{module}` stands on no layer"));
+                continue;
+            };
+            found.push(module.clone());
+            let text = code(&std::fs::read_to_string(&file).unwrap());
+            for (line, used) in uses(&text, self.roots, path.len()) {
+                match self.layer(&used) {
+                    _ if used == module => {}
+                    None => wrong.push(format!("{place}:{line}: `{used}` stands on no layer")),
+                    Some(other) if other < layer => {}
+                    Some(other) => {
+                        wrong.push(format!("{place}:{line}: `{module}` (layer {}) uses `{used}` (layer {})", layer + 1, other + 1));
+                    }
+                }
+            }
+        }
+        let absent = self.layers.iter().copied().flatten().filter(|module| !found.iter().any(|found| found == *module));
+        wrong.extend(absent.map(|module| format!("{}: there is no `{module}`", self.source)));
+        wrong
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The text without comments and without its test module; lines keep their numbers.
+fn code(text: &str) -> String {
+    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    let mut code = String::new();
+    for line in text[..end].lines() {
+        // An address has two slashes as well.
+        let comment = line.match_indices("//").find(|(at, _)| !line[..*at].ends_with(':')).map_or(line.len(), |(at, _)| at);
+        code.push_str(&line[..comment]);
+        code.push('\n');
+    }
+    code
+}
+
+/// The top-level modules that paths lead to, and the line of each: `crate::a`, `crate::{a, b::c}`, and `super::` as often as the file is deep.
+fn uses(code: &str, roots: &[&str], depth: usize) -> Vec<(usize, String)> {
+    let upwards = "super::".repeat(depth);
+    let mut found = Vec::new();
+    for prefix in roots.iter().map(|root| format!("{root}::")).chain([upwards]) {
+        for (at, _) in code.match_indices(&prefix) {
+            let before = code[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
+            }
+            found.extend(named(code, at + prefix.len()));
+        }
+    }
+    found
+}
+
+/// The names at `at`: one, or those of a group in braces.
+fn named(code: &str, at: usize) -> Vec<(usize, String)> {
+    let line = |at: usize| code[..at].matches('\n').count() + 1;
+    let word = |at: usize| -> String { code[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
+    if !code[at..].starts_with('{') {
+        return vec![(line(at), word(at))];
+    }
+    let mut found = Vec::new();
+    let (mut depth, mut expects) = (0, false);
+    for (offset, c) in code[at..].char_indices() {
+        match c {
+            '{' => {
+                depth += 1;
+                expects = depth == 1;
+            }
+            '}' if depth == 1 => break,
+            '}' => depth -= 1,
+            ',' => expects = depth == 1,
+            c if expects && (c.is_alphabetic() || c == '_') => {
+                found.push((line(at + offset), word(at + offset)));
+                expects = false;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn modules_use_lower_layers_alone() {
+    let wrong: Vec<String> = [CORE, PROGRAM].iter().flat_map(Crate::wrong).collect();
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn the_documents_show_the_same_layers() {
+    let text = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    for part in [CORE, PROGRAM] {
+        let table = part.table();
+        assert!(text.contains(&table), "docs/architecture.md lacks the layers of {}:\n\n{table}", part.source);
+    }
+}
+
+#[test]
+fn the_documents_name_files_that_are_there() {
+    let text = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let paths = quoted.filter(|word| ["src/", "crates/", "templates/", "tests/", "docs/"].iter().any(|folder| word.starts_with(folder)));
+    let absent: Vec<&str> = paths.filter(|path| !root().join(path).exists()).collect();
+    assert!(absent.is_empty(), "docs/architecture.md names {absent:?}");
+}
+
+#[test]
+fn paths_are_found_however_they_are_written() {
+    let code = code(
+        "use crate::plan::Plan;\nuse crate::{\n    facts, // of crate::lab\n    step::{self, Stage},\n};\nlet x = crate::words::counted(1);\n\
+         use hostler_core::crate_::a; use super::super::up; mycrate::no(\"https://crate\");\n#[cfg(test)]\nmod tests {\n    use crate::cli;\n",
+    );
+    let mut found = uses(&code, &["crate"], 2);
+    found.sort();
+    let is = |line: usize, name: &str| (line, name.to_owned());
+    assert_eq!(found, [is(1, "plan"), is(3, "facts"), is(4, "step"), is(6, "words"), is(7, "up")]);
+}
