@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::refusal::{Share, Unchangeable};
-use crate::inventory::{MachineName, Owner};
+use crate::films::Owner;
+use crate::inventory::MachineName;
 
 /// A command of hostler's that a hint names.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::hint::Hint;
-use crate::inventory::{MachineName, Owner, Role};
+use crate::films::Owner;
+use crate::inventory::{MachineName, Role};
 use crate::words::{and, are};
 
 /// It blocks the steps that depend on it, and nothing else.

@@ -10,9 +10,10 @@ use super::refusal::{self, Why};
 use crate::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
 use crate::digest::sha256;
 use crate::facts::{ShareFact, ShareState};
-use crate::films::manifests::{Installation, Owner, Place};
-use crate::films::settings;
-use crate::inventory::{Inventory, MachineName, Role, Share, Transcode};
+use crate::films::Share;
+use crate::films::manifests::Installation;
+use crate::films::settings::Settings;
+use crate::inventory::{Inventory, MachineName, Role, Transcode};
 use crate::manifest::{Component, Manifest};
 use crate::record::Record;
 use crate::step::{ImageGroup, Need, StepKind};
@@ -71,7 +72,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         needs =
             vec![Need::Step(planner.step(StepKind::Workload.of(speaker), speaker, reason, InstallWorkload { manifest, record }, needs))];
     }
-    if let Some(token) = wanted.media_server.as_ref().and_then(|server| server.token.as_ref())
+    if let Some(token) = wanted.token.as_ref().and_then(|token| token.file.as_ref())
         && (moved || record.get(&Record::WorkloadToken) != Some(&token.sha256))
     {
         let action = KeepMediaServerToken { file: token.path.clone(), size: token.size, sha256: token.sha256.clone() };
@@ -87,8 +88,8 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
         planner.refuse_workload(None, Why::NoEncoder, Hint::MakeEncoder);
         fine = false;
     }
-    if let Some(server) = wanted.media_server.as_ref().filter(|server| server.token.is_none()) {
-        planner.refuse_workload(None, Why::NoToken { file: server.token_file.clone() }, Hint::WriteToken);
+    if let Some(token) = wanted.token.as_ref().filter(|token| token.file.is_none()) {
+        planner.refuse_workload(None, Why::NoToken { file: token.named.clone() }, Hint::WriteToken);
         fine = false;
     }
     let machines: Vec<&MachineName> = planner.machines().map(|(name, _)| name).collect();
@@ -159,45 +160,17 @@ fn installation(planner: &Planner, wanted: &Transcode) -> Installation {
     };
     let (image, digest) = of(planner.manifest, Component::Hostler);
     let encoder_image = wanted.image.clone().unwrap_or_else(|| of(planner.manifest, Component::Encoder).0);
-    let mut presets = BTreeMap::new();
-    let folders = wanted.folders.iter().enumerate().map(|(number, (name, folder))| {
-        let preset = folder.preset.as_ref().map(|preset| {
-            // Two files of the same name may be in different folders.
-            let file = format!("preset-{number}.json");
-            presets.insert(file.clone(), preset.json.clone());
-            settings::Preset { file: file.into(), name: preset.name.clone() }
-        });
-        (name.clone(), settings::Folder { preset })
-    });
-    let settings = settings::Settings {
-        folders: folders.collect(),
-        languages: wanted.languages.clone(),
-        originals: settings::Originals { keep_days: wanted.originals.keep_days, at_most: wanted.originals.at_most },
-        hours: wanted.hours.map(|hours| settings::Hours { from: hours.from, to: hours.to }),
-        at_once: encoders(planner.inventory, wanted).len() + 1,
-        media_server: wanted.media_server.as_ref().map(|server| settings::MediaServer {
-            kind: server.kind.into(),
-            url: server.url.clone(),
-            token_file: "/media-server/token".into(),
-            library_as_seen: server.library_as_seen.clone(),
-        }),
-        notify: wanted.notify.clone(),
-        ..settings::Settings::default()
-    };
-    let place = |share: &Share| match share.clone() {
-        Share::Nfs { server, path } => Place::Nfs { server, path },
-        Share::Path(path) => Place::Path(path),
-    };
+    let settings = Settings { at_once: encoders(planner.inventory, wanted).len() + 1, ..wanted.settings.clone() };
     let zone = planner.inventory.control_planes().find_map(|(name, _)| planner.facts.get(name)).map(|facts| facts.time_zone.clone());
     Installation {
         image,
         digest,
         encoder_image,
-        inbox: place(&wanted.inbox),
-        library: place(&wanted.library),
-        owner: Owner { uid: wanted.owner.uid, gid: wanted.owner.gid },
+        inbox: wanted.inbox.clone(),
+        library: wanted.library.clone(),
+        owner: wanted.owner,
         settings,
-        presets,
+        presets: wanted.presets.clone(),
         machines: wanted.machines.iter().map(ToString::to_string).collect(),
         encoder_memory: "1Gi".to_owned(),
         page_port: wanted.page_port,
