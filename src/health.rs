@@ -251,8 +251,8 @@ fn drift(plan: &Plan) -> Drift {
     let step = steps.first().map(|step| format!("{}: {}", step.machine, step.reason));
     let refusal = || {
         plan.refusals.first().map(|refusal| match &refusal.machine {
-            Some(machine) => format!("{machine}: {}", refusal.reason),
-            None => refusal.reason.clone(),
+            Some(machine) => format!("{machine}: {}", refusal.why),
+            None => refusal.why.to_string(),
         })
     };
     Drift { steps: steps.len(), refusals: plan.refusals.len(), first: step.or_else(refusal) }
@@ -338,7 +338,7 @@ fn next(status: &Status, plan: Option<&Plan>) -> Option<String> {
         return Some(format!("look whether {0} is on; if not for long: hostler rebuild {0}, or hostler remove {0} --dead", machine.name));
     }
     if let Some(refusal) = plan.and_then(|plan| plan.refusals.first()) {
-        return Some(refusal.way_out.clone());
+        return Some(refusal.hint.to_string());
     }
     if let Some(certificate) = status.certificates.first().filter(|certificate| certificate.days < SOON) {
         let what = match certificate.name.starts_with("kubelet") {

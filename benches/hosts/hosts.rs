@@ -96,7 +96,7 @@ async fn prepare(file: &str) -> Result<usize> {
 /// The plan without what needs the programs and images of a bundle.
 fn preparation(mut plan: Plan) -> Result<Plan> {
     if let Some(refusal) = plan.refusals.first() {
-        bail!("{}: {}", refusal.machine.as_ref().map_or("all", |machine| machine.as_str()), refusal.reason);
+        bail!("{}: {}", refusal.machine.as_ref().map_or("all", |machine| machine.as_str()), refusal.why);
     }
     plan.steps.retain(|step| PREPARATION.contains(&step.id.kind));
     let kept: Vec<_> = plan.steps.iter().map(|step| step.id.clone()).collect();

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hostler_core::films::settings;
-use hostler_core::inventory::{Inventory, MediaServer, Share, Transcode};
+use hostler_core::films::Share;
+use hostler_core::films::settings::MediaServer;
+use hostler_core::inventory::{Inventory, Transcode};
 use tokio::time::timeout;
 
 use crate::transcode::media_server;
@@ -15,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(4);
 /// The lines; empty where no films are encoded.
 pub async fn films(inventory: &Inventory) -> String {
     let Some(films) = &inventory.transcode else { return String::new() };
-    let folders: Vec<&str> = films.folders.keys().map(String::as_str).collect();
+    let folders: Vec<&str> = films.settings.folders.keys().map(String::as_str).collect();
     let folders = match folders.as_slice() {
         [one] => (*one).to_owned(),
         several => format!("{{{}}}", several.join(",")),
@@ -24,7 +25,7 @@ pub async fn films(inventory: &Inventory) -> String {
     if let Some((_, machine)) = inventory.control_planes().next() {
         lines.push(format!("what becomes of them: http://{}", SocketAddr::new(machine.address, films.page_port)));
     }
-    if let Some(server) = &films.media_server {
+    if let Some(server) = &films.settings.media_server {
         lines.extend(asked(films, server).await);
     }
     lines.join("\n")
@@ -39,14 +40,10 @@ fn seen(share: &Share) -> String {
 }
 
 async fn asked(films: &Transcode, server: &MediaServer) -> Vec<String> {
-    let Some(token) = &server.token else { return Vec::new() };
-    let known = settings::MediaServer {
-        kind: server.kind.into(),
-        url: server.url.clone(),
-        token_file: token.path.clone(),
-        library_as_seen: server.library_as_seen.clone(),
-    };
-    match timeout(LIMIT, media_server::found(&known, films.folders.keys())).await {
+    let Some(token) = films.token.as_ref().and_then(|token| token.file.as_ref()) else { return Vec::new() };
+    // From here the token is in the user's file, not in the pods' Secret.
+    let known = MediaServer { token_file: token.path.clone(), ..server.clone() };
+    match timeout(LIMIT, media_server::found(&known, films.settings.folders.keys())).await {
         Ok(Ok(lines)) => lines,
         Ok(Err(error)) => vec![format!("the media server at {} was not asked: {error:#}", server.url)],
         Err(_) => vec![format!("the media server at {} does not answer from here; the cluster may reach it all the same", server.url)],

@@ -27,8 +27,8 @@ pub fn plan_text(plan: &Plan, paint: Paint) -> String {
         text.push('\n');
     }
     for refusal in &plan.refusals {
-        text.push_str(&format!("{} {}: {}\n", paint.bad("refused:"), subject(&refusal.machine), refusal.reason));
-        text.push_str(&format!("  {} {}\n", paint.hint("hint:"), refusal.way_out));
+        text.push_str(&format!("{} {}: {}\n", paint.bad("refused:"), subject(&refusal.machine), refusal.why));
+        text.push_str(&format!("  {} {}\n", paint.hint("hint:"), refusal.hint));
     }
     for warning in &plan.warnings {
         text.push_str(&format!("{} {}: {}\n", paint.odd("warning:"), subject(&warning.machine), warning.text));

@@ -10,6 +10,8 @@ use hostler_core::action::kubeadm::{CreateToken, Init};
 use hostler_core::action::machine::{ImportImages, InstallPackages, SwapOff};
 use hostler_core::failure::ExitStatus;
 use hostler_core::inventory::MachineName;
+use hostler_core::plan::hint::Hint;
+use hostler_core::plan::refusal::Why;
 use hostler_core::plan::{Refusal, Step, Warning};
 use hostler_core::quantity;
 use hostler_core::step::{Stage, StepId, StepKind};
@@ -138,9 +140,8 @@ fn plan() -> Plan {
         ],
         refusals: vec![Refusal {
             machine: Some(machine("applejack")),
-            code: "other-cluster",
-            reason: "it is a node of the cluster orchard".to_owned(),
-            way_out: "`hostler reset` with orchard's inventory frees it".to_owned(),
+            why: Why::OtherCluster { server: Some("https://orchard:6443".to_owned()) },
+            hint: Hint::TakeOutOfEither,
         }],
         warnings: vec![Warning { machine: None, text: "its certificates end in 12 days".to_owned() }],
         findings: Vec::new(),

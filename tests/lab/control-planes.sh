@@ -61,7 +61,7 @@ up 4
 
 row "with one member dead, no other may go"
 run 4 remove rainbowdash -i "$inventory" --yes
-says "stand still"
+says "lose quorum"
 
 row "on again, it heals"
 "$hostler" lab on "$before" > "$work/out" 2>&1
@@ -107,7 +107,7 @@ members twilightsparkle 2
 "$hostler" lab cut fluttershy > "$work/out" 2>&1
 # Two that can't be reached are the higher status.
 run 4 remove fluttershy -i "$inventory" --yes --dead
-says "refused: cluster: no control plane answers"
+says "refused: cluster: no API server answers"
 says "etcd needs more than half of them"
 
 row "lab down"

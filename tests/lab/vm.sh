@@ -171,12 +171,12 @@ plan
 says_not "refused"
 vm chown 0:0 /srv/films
 plan
-says "rainbowdash: 1000:100, whom films belong to, can't write to the inbox /films"
+says "rainbowdash: the owner of films, 1000:100, can't write to the inbox /films"
 vm chown 1000:100 /srv/films
 vm systemctl stop nfs-server
 started=$(date +%s)
 plan
-says "rainbowdash: /films, the inbox, does not answer"
+says "rainbowdash: the inbox /films does not answer"
 seen "plan named the silent server after $(($(date +%s) - started)) s"
 vm systemctl start nfs-server
 plan

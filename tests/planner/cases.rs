@@ -19,7 +19,7 @@ fn cases() -> Vec<(String, Case)> {
 fn told(plan: &Plan) -> String {
     let mut text = plan_text(plan, Paint::wanted(false));
     for refusal in &plan.refusals {
-        text.push_str(&format!("code: {}\n", refusal.code));
+        text.push_str(&format!("code: {}\n", refusal.why.code()));
     }
     if (1..=16).contains(&plan.steps.len()) {
         text.push('\n');

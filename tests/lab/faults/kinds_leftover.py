@@ -65,14 +65,14 @@ class Foreign(Fault):
     weight = 1
 
     def judge(self, verb):
-        if f"{self.machine}  facts done" in verb.log and f"refused: {self.machine}: {self.named} is on it" not in verb.log:
+        if f"{self.machine}  facts done" in verb.log and f"refused: {self.machine}: {self.named} " not in verb.log:
             return f"{self.named} is not refused"
         return None
 
 
 class K3s(Foreign):
     kind = "k3s on the machine"
-    named = "/usr/local/bin/k3s, k3s.service"
+    named = "/usr/local/bin/k3s and k3s.service"
 
     def inject(self, scene):
         self.machine.sh(

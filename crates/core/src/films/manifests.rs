@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
+use super::{Owner, Share};
 use crate::template;
 
 /// What the objects are made of.
@@ -17,8 +18,8 @@ pub struct Installation {
     pub digest: String,
     /// One with HandBrakeCLI in its path.
     pub encoder_image: String,
-    pub inbox: Place,
-    pub library: Place,
+    pub inbox: Share,
+    pub library: Share,
     pub owner: Owner,
     pub settings: Settings,
     /// Presets' file names, as the settings have them, and their texts.
@@ -33,25 +34,6 @@ pub struct Installation {
     pub time_zone: Option<String>,
 }
 
-/// Where a share is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Place {
-    Nfs {
-        server: String,
-        path: String,
-    },
-    /// A folder that is the same on every machine.
-    Path(String),
-}
-
-/// Who owns films. Not root: the pods are restricted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    pub uid: u32,
-    pub gid: u32,
-}
-
 impl Installation {
     /// All objects as one YAML stream, in the order they are applied in.
     ///
@@ -64,9 +46,9 @@ impl Installation {
         for job in ["encode.yaml", "publish.yaml"] {
             files.insert(job.to_owned(), template::render(&format!("transcode/{job}"), self)?);
         }
-        let share = |name: &str, place: &Place| match place {
-            Place::Nfs { server, path } => serde_json::json!({"name": name, "nfs": {"server": server, "path": path}}),
-            Place::Path(path) => serde_json::json!({"name": name, "nfs": null, "path": path}),
+        let share = |name: &str, place: &Share| match place {
+            Share::Nfs { server, path } => serde_json::json!({"name": name, "nfs": {"server": server, "path": path}}),
+            Share::Path(path) => serde_json::json!({"name": name, "nfs": null, "path": path}),
         };
         let shares = [share("inbox", &self.inbox), share("library", &self.library)];
         let storage = template::render("transcode/storage.yaml", serde_json::json!({"shares": shares, "files": files}))?;
@@ -93,8 +75,8 @@ mod tests {
             image: "hostler.local/hostler:0.1.0".to_owned(),
             digest: "sha256:0".to_owned(),
             encoder_image: "hostler.local/encoder:1".to_owned(),
-            inbox: Place::Nfs { server: "192.168.1.11".to_owned(), path: "/srv/films".to_owned() },
-            library: Place::Path("/srv/it's: a \"library\"".to_owned()),
+            inbox: Share::Nfs { server: "192.168.1.11".to_owned(), path: "/srv/films".to_owned() },
+            library: Share::Path("/srv/it's: a \"library\"".to_owned()),
             owner: Owner { uid: 1000, gid: 100 },
             settings: serde_json::from_str(settings).expect("valid"),
             presets: [("k.json".to_owned(), "{\n  \"PresetList\": [] }\n".to_owned())].into(),

@@ -2,3 +2,6 @@
 
 pub mod manifests;
 pub mod settings;
+mod share;
+
+pub use share::{Owner, Share};

@@ -34,7 +34,7 @@ pub use cluster::VERSIONS;
 pub use diagnostic::{Diagnostic, Diagnostics, Place, shown};
 pub use fragment::{key_place, merge, to_yaml};
 pub use load::{NamedFile, ReadFile, Unread, not_utf8, parse, parse_with};
-pub use transcode::{Folder, Hours, MediaServer, MediaServerKind, Originals, Owner, Preset, Share, TokenFile, Transcode};
+pub use transcode::{Token, TokenFile, Transcode};
 pub use tree::MOST_BYTES;
 
 /// A validated inventory: every value is filled in, nothing in it contradicts itself.

@@ -4,7 +4,7 @@ use super::connection::host_and_port;
 use super::diagnostic::shown;
 use super::path;
 use super::read::{Problems, Text};
-use super::transcode::Share;
+use crate::films::Share;
 
 /// Complains when `text` is none; `example` is of its key.
 pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share> {

@@ -1,8 +1,8 @@
 //! `transcode`: the workload that films are dropped into.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use indexmap::IndexMap;
 use jiff::civil::Time;
 
 use super::diagnostic::{Place, shown};
@@ -10,6 +10,8 @@ use super::load::ReadFile;
 use super::read::{Fields, Problems, Text};
 use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
 use super::{MachineName, machine::Machines, path, preset, share, token, url};
+use crate::films::settings::{Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Settings};
+use crate::films::{Owner, Share};
 use crate::words::did_you_mean;
 
 /// What becomes of films, and where they are.
@@ -18,19 +20,15 @@ pub struct Transcode {
     /// Where films are dropped; the folders `watch`, `work`, `trash`, `failed` and a few more are made in it.
     pub inbox: Share,
     pub library: Share,
-    /// Whom films belong to. Not root: the pods are restricted.
     pub owner: Owner,
-    /// ISO 639-2 codes, the preferred one first; empty: all languages are kept.
-    pub languages: Vec<String>,
-    pub originals: Originals,
-    /// `watch/NAME` of the inbox leads to `NAME` in the library. Never empty; in the file's order.
-    pub folders: IndexMap<String, Folder>,
-    /// When machines may encode; `None`: always.
-    pub hours: Option<Hours>,
-    /// Who is asked to look when the library has changed.
-    pub media_server: Option<MediaServer>,
-    /// ntfy or a webhook.
-    pub notify: Option<String>,
+    /// As the pods get them, but for [`Settings::at_once`], which depends on the machines. `watch/NAME` of the inbox leads to `NAME` in the
+    /// library: its folders are never empty, and in the file's order.
+    pub settings: Settings,
+    /// Texts of presets that HandBrake exported, by the names that the settings give their files. Empty ones where an inventory's text was
+    /// read without its folder.
+    pub presets: BTreeMap<String, String>,
+    /// Of the media server in the settings.
+    pub token: Option<Token>,
     /// Which machines encode, in the file's order; empty: all that take work.
     pub machines: Vec<MachineName>,
     /// The encoder's, with a tag or digest; `None`: the bundle's.
@@ -39,76 +37,13 @@ pub struct Transcode {
     pub page_port: u16,
 }
 
-/// A folder that every machine reaches. Its path is absolute, without a slash at its end.
+/// The media server's token on the user's computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Share {
-    Nfs {
-        server: String,
-        path: String,
-    },
-    /// The same on every machine.
-    Path(String),
-}
-
-impl std::fmt::Display for Share {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Share::Nfs { server, path } => write!(f, "nfs://{server}{path}"),
-            Share::Path(path) => write!(f, "path:{path}"),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owner {
-    pub uid: u32,
-    pub gid: u32,
-}
-
-/// How long originals stay in the trash; what is true first deletes the oldest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Originals {
-    /// `None`: forever.
-    pub keep_days: Option<u32>,
-    /// Bytes of all of them.
-    pub at_most: Option<u64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Folder {
-    /// `None`: hostler's own, for TV boxes.
-    pub preset: Option<Preset>,
-}
-
-/// A preset exported from HandBrake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Preset {
-    /// As the inventory has it: relative to the inventory's folder, or absolute.
-    pub file: PathBuf,
-    /// The `PresetName` of the only one in it. Empty, as is `json`, where an inventory's text was read without its folder.
-    pub name: String,
-    /// The file's text.
-    pub json: String,
-}
-
-/// From one time of day to another, which may be on the next day and is not part of it. Never both the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hours {
-    pub from: Time,
-    pub to: Time,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MediaServer {
-    pub kind: MediaServerKind,
-    /// `http://192.168.1.3:32400`, without a slash at its end.
-    pub url: String,
-    /// On the user's computer, as the inventory has it: a leading `~/` is the user's home.
-    pub token_file: PathBuf,
-    /// `None`: the file can't be read, or was not looked for, as an inventory's text was read without its folder.
-    pub token: Option<TokenFile>,
-    /// What the server calls the library's root, without a slash at its end. `None`: it is found out, or not needed.
-    pub library_as_seen: Option<String>,
+pub struct Token {
+    /// As the inventory has it: a leading `~/` is the user's home.
+    pub named: PathBuf,
+    /// `None`: it can't be read, or was not looked for, as an inventory's text was read without its folder.
+    pub file: Option<TokenFile>,
 }
 
 /// A file with a token in it, which itself is read only when it is sent.
@@ -122,13 +57,8 @@ pub struct TokenFile {
     pub sha256: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaServerKind {
-    Plex,
-    Jellyfin,
-}
-
-const KEEP_DAYS: u32 = 14;
+/// Where the watcher's pod finds the token: mounted from a Secret.
+const TOKEN_IN_POD: &str = "/media-server/token";
 const PAGE_PORT: u16 = 30080;
 /// Of the inbox; the library must stay out of them, and they out of the library.
 const INBOX_FOLDERS: [&str; 7] = ["watch", "claim", "work", "ledger", "trash", "failed", "requests"];
@@ -147,7 +77,8 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
     });
     let languages = languages(&fields, problems);
     let originals = originals(&fields, problems);
-    let folders = folders(&fields, reader, problems);
+    let mut presets = BTreeMap::new();
+    let folders = folders(&fields, reader, &mut presets, problems);
     if let (Some(inbox), Some(library), Some(text)) = (&inbox, &library, library_text) {
         apart(inbox, library, text.place, &folders, problems);
     }
@@ -162,16 +93,14 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
     let page = below(&fields, "page", &PAGE, problems);
     let page_port = page.and_then(|page| u16::try_from(page.number("nodePort", problems)?).ok()).unwrap_or(PAGE_PORT);
     let folders = folders.into_iter().map(|(name, folder)| (name.text.to_owned(), folder)).collect();
+    let (media_server, token) = media_server.unzip();
     Some(Transcode {
         inbox: inbox?,
         library: library?,
         owner: owner?,
-        languages,
-        originals,
-        folders,
-        hours,
-        media_server,
-        notify,
+        settings: Settings { folders, languages, originals, hours, media_server, notify, ..Settings::default() },
+        presets,
+        token,
         machines: encoders,
         image,
         page_port,
@@ -227,7 +156,7 @@ fn languages(fields: &Fields, problems: &mut Problems) -> Vec<String> {
 }
 
 fn originals(fields: &Fields, problems: &mut Problems) -> Originals {
-    let mut originals = Originals { keep_days: Some(KEEP_DAYS), at_most: None };
+    let mut originals = Originals::default();
     let Some(section) = below(fields, "originals", &ORIGINALS, problems) else { return originals };
     if let Some(text) = section.text("keep", problems) {
         match text.text.strip_suffix('d').and_then(whole) {
@@ -272,7 +201,12 @@ fn size(text: Text, problems: &mut Problems) -> Option<u64> {
     None
 }
 
-fn folders<'a>(fields: &Fields<'a>, reader: Option<ReadFile>, problems: &mut Problems) -> Vec<(Text<'a>, Folder)> {
+fn folders<'a>(
+    fields: &Fields<'a>,
+    reader: Option<ReadFile>,
+    presets: &mut BTreeMap<String, String>,
+    problems: &mut Problems,
+) -> Vec<(Text<'a>, Folder)> {
     const EXAMPLE: &str = "folders: { Movies: {} }";
     let named = fields.named("folders", problems);
     if let Some(field) = fields.get("folders", &mut Problems::default())
@@ -302,7 +236,13 @@ fn folders<'a>(fields: &Fields<'a>, reader: Option<ReadFile>, problems: &mut Pro
             continue;
         }
         let Some(section) = Fields::read(node, name.place, &FOLDER, problems) else { continue };
-        let preset = section.text("preset", problems).and_then(|text| preset::read(text, reader, problems));
+        let exported = section.text("preset", problems).and_then(|text| preset::read(text, reader, problems));
+        let preset = exported.map(|exported| {
+            // Two files of the same name may be in different folders.
+            let file = format!("preset-{}.json", folders.len());
+            presets.insert(file.clone(), exported.json);
+            Preset { file: file.into(), name: exported.name }
+        });
         folders.push((name, Folder { preset }));
     }
     folders
@@ -352,8 +292,8 @@ fn hours(text: Text, problems: &mut Problems) -> Option<Hours> {
     None
 }
 
-fn media_server(fields: &Fields, reader: Option<ReadFile>, problems: &mut Problems) -> Option<MediaServer> {
-    let mut one = |name: &str, kind: MediaServerKind, example: &str| -> Option<(Place, Option<MediaServer>)> {
+fn media_server(fields: &Fields, reader: Option<ReadFile>, problems: &mut Problems) -> Option<(MediaServer, Token)> {
+    let mut one = |name: &str, kind: MediaServerKind, example: &str| -> Option<(Place, Option<(MediaServer, Token)>)> {
         let place = fields.get(name, problems)?.place;
         let Some(section) = below(fields, name, &MEDIA_SERVER, problems) else { return Some((place, None)) };
         let url = section.text("url", problems).and_then(|text| url::base(text, example, problems));
@@ -369,9 +309,9 @@ fn media_server(fields: &Fields, reader: Option<ReadFile>, problems: &mut Proble
             right.then(|| PathBuf::from(text.text))
         });
         let library_as_seen = section.text("libraryAsSeen", problems).and_then(|text| as_seen(text, problems));
-        let server = url.zip(token_file).map(|(url, token_file)| {
-            let token = reader.and_then(|reader| token::look(&token_file, reader));
-            MediaServer { kind, url, token_file, token, library_as_seen }
+        let server = url.zip(token_file).map(|(url, named)| {
+            let file = reader.and_then(|reader| token::look(&named, reader));
+            (MediaServer { kind, url, token_file: TOKEN_IN_POD.into(), library_as_seen }, Token { named, file })
         });
         Some((place, server))
     };
@@ -441,13 +381,4 @@ fn image(text: Text, problems: &mut Problems) -> Option<String> {
     };
     problems.add(text.place, format!("`{word}` {why}"), "image: registry.example.org/handbrake:1.9.2");
     None
-}
-
-impl From<MediaServerKind> for crate::films::settings::MediaServerKind {
-    fn from(kind: MediaServerKind) -> crate::films::settings::MediaServerKind {
-        match kind {
-            MediaServerKind::Plex => crate::films::settings::MediaServerKind::Plex,
-            MediaServerKind::Jellyfin => crate::films::settings::MediaServerKind::Jellyfin,
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::planner::{Planner, interrupted};
-use super::{Goal, Plan, refusal, wanted};
+use super::{Goal, Plan, check, wanted};
 use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName, Role};
 use crate::record::InProgress;
@@ -28,7 +28,7 @@ pub struct Finding {
 /// What there is to find on the machines that `goal` changes. `plan`: what becomes of them.
 pub fn findings(goal: &Goal, planner: &Planner, plan: &Plan) -> Vec<Finding> {
     let mut found = Vec::new();
-    let wrong_clocks = refusal::wrong_clocks(planner);
+    let wrong_clocks = check::wrong_clocks(planner);
     for (name, machine) in planner.machines().filter(|(name, _)| goal.changes(name)) {
         let Some(facts) = planner.facts.get(name).copied() else { continue };
         let mut look = Look { planner, name, machine, facts, plan, found: &mut found };
@@ -62,10 +62,11 @@ impl Look<'_> {
         self.plan.steps.iter().find(|step| step.id == id).map(|step| step.action.to_string())
     }
 
-    /// The way out of the machine's refusal.
+    /// The hint of the machine's refusal.
     fn refused(&self, code: &str) -> Option<String> {
-        let refusal = self.plan.refusals.iter().find(|refusal| refusal.machine.as_ref() == Some(self.name) && refusal.code == code)?;
-        Some(format!("refused: {}", refusal.way_out))
+        let refusal =
+            self.plan.refusals.iter().find(|refusal| refusal.machine.as_ref() == Some(self.name) && refusal.why.code() == code)?;
+        Some(format!("refused: {}", refusal.hint))
     }
 
     /// What the plan makes of it: a step, a refusal, or else.
@@ -80,9 +81,9 @@ impl Look<'_> {
             self.find("another container platform", self.facts.foreign.join(", "), "two of them break each other", then);
         }
         let kubernetes = &self.facts.kubernetes;
-        if refusal::is_of_another(self.planner, self.facts) {
+        if check::is_of_another(self.planner, self.facts) {
             let then = self.then(Some(StepKind::Wipe), "other-cluster", "left as it is");
-            self.find("a node of another cluster", refusal::its_cluster(self.facts), "that cluster would lose it", then);
+            self.find("a node of another cluster", check::its_cluster(self.facts), "that cluster would lose it", then);
         } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !interrupted(self.facts) {
             let then = self.then(Some(StepKind::Wipe), "not-blank", "left as it is");
             self.find(
@@ -107,7 +108,7 @@ impl Look<'_> {
             (InProgress::Restore, "half a restore", StepKind::Init),
         ] {
             if self.facts.in_progress.contains(&mark) {
-                let code = if mark == InProgress::Restore { "restore-begun" } else { "wipe-begun" };
+                let code = if mark == InProgress::Restore { "restore-interrupted" } else { "wipe-interrupted" };
                 let then = self.then(Some(step), code, "left as it is");
                 self.find(what, format!("/etc/hostler/applied/{}", mark.name()), "it was cut before its end", then);
             }
@@ -148,7 +149,7 @@ impl Look<'_> {
             };
             self.find("packages half installed", facts.dpkg_half.join(", "), "apt refuses everything until that is mended", then);
         }
-        for (port, who) in refusal::ports_taken(self.machine, facts) {
+        for (port, who) in check::ports_taken(self.machine, facts) {
             let place = if who.is_empty() { format!("port {port}") } else { format!("port {port}: {who}") };
             let then = self.then(None, "port", "left as it is");
             self.find("a port in use", place, "Kubernetes listens there", then);
@@ -172,7 +173,7 @@ impl Look<'_> {
             let then = self.then(None, "disk", "goes on: make room soon");
             self.find("little disk", format!("{free} MB free for /var/lib"), "programs and images take 1500 MB", then);
         }
-        if self.machine.role == Role::ControlPlane && facts.memory > 0 && facts.memory < refusal::LITTLE_MEMORY {
+        if self.machine.role == Role::ControlPlane && facts.memory > 0 && facts.memory < check::LITTLE_MEMORY {
             let place = format!("{} MB", facts.memory / 1024);
             self.find("little memory", place, "kubeadm asks for 1700 MB on a control plane", "goes on");
         }

@@ -3,7 +3,9 @@
 
 use std::net::IpAddr;
 
+use super::hint::Hint;
 use super::planner::Planner;
+use super::refusal::Why;
 use super::wanted;
 use crate::inventory::{Endpoint, Machine, MachineName};
 use crate::step::{StepId, StepKind};
@@ -62,12 +64,8 @@ pub fn away(planner: &mut Planner) {
     for (name, _) in planner.machines() {
         if name != gate && comes(planner, name) {
             let host = planner.inventory.cluster.endpoint.host();
-            planner.refuse(
-                Some(name),
-                "endpoint-away",
-                format!("it can't join: {host} leads to {gate}, where no API server answers"),
-                format!("bring {gate} back, or give the cluster an address that moves: `endpoint: {{vip: ADDRESS}}`"),
-            );
+            let why = Why::EndpointAway { endpoint: host.to_owned(), leads_to: gate.clone() };
+            planner.refuse(Some(name), why, Hint::BringEndpointBack { machine: gate.clone() });
         }
     }
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 
+use super::check::{self, is_of_another, its_cluster, other_cluster};
+use super::hint::{Command, Hint};
 use super::planner::{Planner, interrupted};
-use super::refusal::{self, is_of_another, its_cluster, other_cluster};
+use super::refusal::Why;
 use super::wanted;
 use super::{Plan, Warning, everything, finding, gate, graph, lint, plan, take_over};
 use crate::action::cluster::{DeleteNode, Drain, RemoveMember};
@@ -109,7 +111,7 @@ pub(super) fn steps_for(
     manifest: &Manifest,
     seen: &BTreeMap<MachineName, Observation>,
 ) -> Result<Plan> {
-    let refusals = refusal::at_work(inventory, seen);
+    let refusals = check::at_work(inventory, seen);
     if !refusals.is_empty() {
         return Ok(Plan { schema: 1, refusals, ..Plan::default() });
     }
@@ -143,8 +145,8 @@ fn rebuild(
 ) -> Result<Plan> {
     let mut planner = Planner::new(inventory, manifest, seen);
     planner.force_after = force_after;
-    let way_out = refusal::take_over(&planner, name);
-    let another = planner.facts.get(name).copied().is_some_and(|facts| other_cluster(&mut planner, name, facts, way_out));
+    let hint = check::take_over(&planner, name);
+    let another = planner.facts.get(name).copied().is_some_and(|facts| other_cluster(&mut planner, name, facts, hint));
     if !another {
         leave(&mut planner, seen, name, true);
     }
@@ -187,9 +189,7 @@ fn restore(
     lost(&mut planner, seen, name);
     for (machine, facts) in planner.facts.clone() {
         if facts.kubernetes.joined && !interrupted(facts) && facts.kubernetes.ca.as_ref() != Some(&snapshot.ca) {
-            let reason = format!("it is in a cluster that {} is no snapshot of", snapshot.file.display());
-            let way_out = "give the snapshot of this cluster; `--new-cluster` in place of `--from` begins a new one on all machines";
-            planner.refuse(Some(machine), "other-snapshot", reason, way_out);
+            planner.refuse(Some(machine), Why::OtherSnapshot { file: snapshot.file.clone() }, Hint::RightSnapshot);
         }
     }
     wipe(&mut planner, name);
@@ -224,7 +224,7 @@ fn new_cluster(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<Machi
     lost(&mut planner, seen, name);
     for machine in inventory.machines.keys() {
         if let Some(facts) = planner.facts.get(machine).copied()
-            && !other_cluster(&mut planner, machine, facts, "take it out of that cluster, or out of the inventory")
+            && !other_cluster(&mut planner, machine, facts, Hint::TakeOutOfEither)
         {
             wipe(&mut planner, machine);
         }
@@ -247,18 +247,16 @@ fn nothing_of(plan: Plan) -> Plan {
 
 /// Refuses unless `name` is the inventory's only control plane, can be reached, and speaks for no cluster that lives.
 fn lost<'a>(planner: &mut Planner<'a>, seen: &BTreeMap<MachineName, Observation>, name: &'a MachineName) {
-    let rebuild = format!("`hostler rebuild {name}`, without more, takes it out of the cluster and brings it back");
+    let rebuild = || Hint::RebuildPlain(Command::Rebuild { machine: name.clone(), take_over: false });
     let machine = &planner.inventory.machines[name.as_str()];
     if machine.role != Role::ControlPlane {
-        planner.refuse(Some(name), "no-control-plane", "it is a worker: no snapshot holds anything of it", rebuild);
+        planner.refuse(Some(name), Why::RestoreOfWorker, rebuild());
     } else if planner.inventory.control_planes().count() > 1 {
-        planner.refuse(Some(name), "several-control-planes", "it is not the only control plane: the others have what it had", rebuild);
+        planner.refuse(Some(name), Why::SeveralControlPlanes, rebuild());
     } else if let Some(Observation::Unreachable(why)) = seen.get(name) {
-        let reason = format!("it can't be reached: {why}");
-        planner.refuse(Some(name), "unreachable", reason, "turn it on, or give its name and address to another machine");
+        planner.refuse(Some(name), Why::Unreachable { reason: why.clone() }, Hint::TurnOnOrReplace);
     } else if planner.speaker.is_some() {
-        let way_out = "`hostler up` mends what can be mended; `hostler reset` takes the cluster down first";
-        planner.refuse(Some(name), "cluster-lives", "its API server answers: what the cluster is now would be lost", way_out);
+        planner.refuse(Some(name), Why::ClusterLives, Hint::MendOrReset);
     }
 }
 
@@ -286,16 +284,12 @@ pub(super) fn blank<'a>(
 /// Whether something is in the way of a wipe, which is refused then.
 fn kept<'a>(planner: &mut Planner<'a>, name: &'a MachineName, keep: &[String]) -> bool {
     if let Some((kept, wiped)) = keep.iter().find_map(|kept| goes(kept).map(|wiped| (kept, wiped))) {
-        let reason = format!("{kept} is to be kept, but {wiped} has to be wiped");
-        planner.refuse(Some(name), "keep", reason, "move what you keep elsewhere, and mend `keep:`");
+        planner.refuse(Some(name), Why::Keep { kept: kept.clone(), wiped }, Hint::MoveKept);
         return true;
     }
     let mounts: &[String] = planner.facts.get(name).map_or(&[], |facts| &facts.mounts);
     if let Some((mounted, wiped)) = mounts.iter().find_map(|path| goes(path).map(|wiped| (path, wiped))) {
-        let reason = format!("somebody mounted {mounted}, and {wiped} has to be wiped");
-        let way_out =
-            format!("move what is on it elsewhere if it is worth it, then `umount {mounted}` on the machine, and in its /etc/fstab");
-        planner.refuse(Some(name), "mounted", reason, way_out);
+        planner.refuse(Some(name), Why::Mounted { mounted: mounted.clone(), wiped }, Hint::Unmount { path: mounted.clone() });
         return true;
     }
     false
@@ -378,38 +372,23 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
             Some(Observation::Unreachable(why)) => why.as_str(),
             _ => "it was not asked",
         };
-        planner.refuse(
-            Some(name),
-            "unreachable",
-            format!("it can't be reached: {why}"),
-            format!("turn it on; or, if it never comes back, `hostler remove {name} --dead`"),
-        );
+        let remove = Command::Remove { node: name.to_string(), dead: true };
+        planner.refuse(Some(name), Why::Unreachable { reason: why.to_owned() }, Hint::TurnOnOrRemove(remove));
         return;
     }
     if let Some(facts) = facts.filter(|_| another) {
         if !dead {
-            let way_out =
-                format!("`hostler remove {name} --dead` takes out what this cluster still has of it, and leaves the machine as it is");
-            other_cluster(planner, name, facts, way_out);
+            let hint = Hint::ForgetOnly(Command::Remove { node: name.to_string(), dead: true });
+            other_cluster(planner, name, facts, hint);
             return;
         }
         planner.warn(Some(name), format!("it belongs to another cluster now ({}), and is left as it is", its_cluster(facts)));
     }
     let Some((speaker, cluster)) = speaker else {
         if control_plane && others == 0 {
-            planner.refuse(
-                Some(name),
-                "last-control-plane",
-                "it is the only control plane: without it there is no cluster",
-                "once it is lost, `hostler rebuild NAME --from SNAPSHOT` brings it back; `hostler reset` takes the whole cluster down",
-            );
+            planner.refuse(Some(name), Why::LastControlPlane, Hint::LoseOnlyControlPlane);
         } else {
-            planner.refuse(
-                None,
-                "no-api",
-                "no control plane answers, so nothing can leave the cluster in order",
-                "bring control planes that are off back: etcd needs more than half of them; `hostler up` mends one that can be reached",
-            );
+            planner.refuse(None, Why::NoApiToLeave, Hint::BringControlPlanesBack { look: false });
         }
         return;
     };
@@ -492,13 +471,8 @@ fn quorum<'a>(planner: &mut Planner<'a>, cluster: &ClusterFacts, name: &'a Machi
     if now > voters.len() / 2 && then > left.len() / 2 {
         return true;
     }
-    let sick: Vec<&str> = left.iter().filter(|member| !member.healthy).map(|member| member.name.as_str()).collect();
-    planner.refuse(
-        Some(name),
-        "quorum",
-        format!("without it etcd would have {then} healthy of {} members ({} down), and stand still", left.len(), sick.join(", ")),
-        "bring the members that are down back first (`hostler up`), or remove those that never come back",
-    );
+    let sick: Vec<String> = left.iter().filter(|member| !member.healthy).map(|member| member.name.clone()).collect();
+    planner.refuse(Some(name), Why::Quorum { healthy: then, members: left.len(), down: sick }, Hint::MendMembers);
     false
 }
 
@@ -520,7 +494,7 @@ fn reset(planner: &mut Planner) {
             if !to_wipe(facts) && facts.kubernetes.leftovers.is_empty() {
                 continue;
             }
-            if other_cluster(planner, name, facts, "it is left as it is: take it out of the inventory") {
+            if other_cluster(planner, name, facts, Hint::LeaveAsItIs) {
                 continue;
             }
             these.extend(blank(planner, name, "it is to be blank", before.clone()).map(Need::Step));

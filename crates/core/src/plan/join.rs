@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde_json::json;
 
+use super::check::cni_name;
 use super::cluster::runs;
 use super::documents;
 use super::gate;
+use super::hint::{Command, Hint};
 use super::machine::prepared;
 use super::planner::{Planner, interrupted};
-use super::refusal::cni_name;
+use super::refusal::Why;
 use crate::action::Action;
 use crate::action::cluster::ApplyFlannel;
 use crate::action::kubeadm::{CollectPki, CreateToken, DeleteToken, Init, Join, Restore};
@@ -55,14 +57,13 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             return Ok(());
         };
         if let Some(only) = planner.only.filter(|only| *only != first) {
-            let reason = format!("there is no cluster yet that {only} could join");
-            let way_out = match planner.facts.get(first) {
+            let hint = match planner.facts.get(first) {
                 Some(facts) if facts.in_progress.contains(&InProgress::Restore) => {
-                    format!("`hostler rebuild {first} --from SNAPSHOT` ends the restore that was cut there")
+                    Hint::FinishRestoreFirst(Command::Restore(Some(first.clone())))
                 }
-                _ => "`hostler up` makes it".to_owned(),
+                _ => Hint::MakeCluster,
             };
-            planner.refuse(None, "no-cluster", reason, way_out);
+            planner.refuse(None, Why::NoCluster { joins: only.clone() }, hint);
         }
         let Some(facts) = planner.usable(first) else {
             return Ok(());

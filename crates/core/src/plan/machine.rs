@@ -43,7 +43,7 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
         return Ok(());
     };
     system(planner, name, machine, facts);
-    if planner.is_refused("bundle-version") {
+    if planner.bundle_refused() {
         return Ok(());
     }
     programs(planner, name, machine, facts);
@@ -112,7 +112,7 @@ fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &F
     let lines = other.unwrap_or_else(|| gate::hosts(planner, name, machine));
     // Where a cluster's kubelet finds its API server is changed only by who knows better: not while nobody speaks for the cluster, nor by an
     // endpoint that is refused.
-    let kept = planner.is_refused("endpoint") || facts.kubernetes.joined && planner.speaker.is_none() && !facts.hosts.is_empty();
+    let kept = planner.endpoint_refused() || facts.kubernetes.joined && planner.speaker.is_none() && !facts.hosts.is_empty();
     if facts.hosts != lines && !kept {
         let needs = gate::opens(planner, name).filter(|_| planner.joined(name)).map(StepId::if_planned);
         planner.step(StepKind::Hosts.of(name), name, reason, WriteHosts { lines }, needs);
@@ -197,7 +197,7 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
 /// The endpoint's moving address. One control plane after the other, so that somebody always holds it.
 fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, facts: &Facts) -> Result<()> {
     let files = wanted::vip_files(planner.inventory, name, machine)?;
-    if files.is_empty() || planner.is_refused("endpoint") {
+    if files.is_empty() || planner.endpoint_refused() {
         return Ok(());
     }
     let at = StepKind::Vip.of(name);

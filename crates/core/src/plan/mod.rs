@@ -11,12 +11,14 @@ use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifest;
 use crate::step::{Need, Stage, StepId};
 
+pub mod check;
 pub mod cluster;
 pub mod documents;
 mod finding;
 mod gate;
 pub mod goal;
 mod graph;
+pub mod hint;
 pub mod join;
 pub mod lint;
 pub mod machine;
@@ -29,8 +31,10 @@ pub mod workload;
 
 pub use finding::Finding;
 pub use goal::{Goal, plan_for};
+pub use hint::Hint;
 pub use lint::lint;
 use planner::Planner;
+pub use refusal::Refusal;
 
 /// What it takes to make `seen` what `inventory` says, with the programs and images of `manifest`.
 ///
@@ -45,7 +49,7 @@ pub fn plan(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineN
 
 /// The plan for all machines that `planner` is to change.
 fn everything(mut planner: Planner) -> Result<Plan> {
-    refusal::look(&mut planner);
+    check::look(&mut planner);
     for (name, machine) in planner.machines() {
         machine::plan(&mut planner, name, machine)?;
     }
@@ -53,7 +57,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     cluster::plan(&mut planner)?;
     verify::plan(&mut planner)?;
     workload::plan(&mut planner)?;
-    refusal::silence(&mut planner);
+    check::silence(&mut planner);
     Ok(planner.finish())
 }
 
@@ -112,19 +116,6 @@ impl Step {
     pub fn line(&self) -> String {
         format!("{}: {}", self.reason, self.action)
     }
-}
-
-/// What hostler will not do. It blocks the steps that depend on it, and nothing else.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Refusal {
-    /// `None`: the whole cluster.
-    pub machine: Option<MachineName>,
-    /// Stable, for scripts and tests: `other-cluster`.
-    pub code: &'static str,
-    pub reason: String,
-    /// What to do instead.
-    pub way_out: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

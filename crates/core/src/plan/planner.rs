@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Plan, Refusal, Step, Warning, documents, graph};
+use super::hint::Hint;
+use super::refusal::{Refusal, Unchangeable, Why};
+use super::{Plan, Step, Warning, documents, graph};
 use crate::action::Action;
 use crate::facts::Snapshot;
 use crate::facts::{ClusterFacts, Facts, Observation};
@@ -93,9 +95,18 @@ impl<'a> Planner<'a> {
         self.only.is_none_or(|only| only == name)
     }
 
-    /// Whether the whole cluster is refused for this reason.
-    pub fn is_refused(&self, code: &str) -> bool {
-        self.refusals.iter().any(|refusal| refusal.machine.is_none() && refusal.code == code)
+    /// Whether the whole cluster is refused because the bundle is of another version.
+    pub fn bundle_refused(&self) -> bool {
+        self.refuses_cluster(|why| matches!(why, Why::BundleVersion { .. }))
+    }
+
+    /// Whether the whole cluster is refused because its endpoint can't change.
+    pub fn endpoint_refused(&self) -> bool {
+        self.refuses_cluster(|why| matches!(why, Why::Unchangeable { key: Unchangeable::Endpoint, .. }))
+    }
+
+    fn refuses_cluster(&self, so: impl Fn(&Why) -> bool) -> bool {
+        self.refusals.iter().any(|refusal| refusal.machine.is_none() && so(&refusal.why))
     }
 
     /// Whether a control plane of the inventory is one already, so that nothing must begin a new cluster.
@@ -150,23 +161,17 @@ impl<'a> Planner<'a> {
         self.last_restart = Some(self.step(id, machine, reason, action, needs));
     }
 
-    pub fn refuse(&mut self, machine: Option<&'a MachineName>, code: &'static str, reason: impl Into<String>, way_out: impl Into<String>) {
+    pub fn refuse(&mut self, machine: Option<&'a MachineName>, why: Why, hint: Hint) {
         match machine {
             Some(name) => drop(self.refused.insert(name)),
             None => self.cluster_refused = true,
         }
-        self.refusals.push(Refusal { machine: machine.cloned(), code, reason: reason.into(), way_out: way_out.into() });
+        self.refusals.push(Refusal { machine: machine.cloned(), why, hint });
     }
 
     /// A refusal that keeps nothing but the transcoding workload from what it should be.
-    pub fn refuse_workload(
-        &mut self,
-        machine: Option<&MachineName>,
-        code: &'static str,
-        reason: impl Into<String>,
-        way_out: impl Into<String>,
-    ) {
-        self.refusals.push(Refusal { machine: machine.cloned(), code, reason: reason.into(), way_out: way_out.into() });
+    pub fn refuse_workload(&mut self, machine: Option<&MachineName>, why: Why, hint: Hint) {
+        self.refusals.push(Refusal { machine: machine.cloned(), why, hint });
     }
 
     pub fn warn(&mut self, machine: Option<&MachineName>, text: impl Into<String>) {

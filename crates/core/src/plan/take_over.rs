@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
+use super::check::{is_of_another, its_cluster};
 use super::goal::{FOLDERS, blank, forget, steps_for};
 use super::planner::{Planner, interrupted};
-use super::refusal::{is_of_another, its_cluster};
 use super::{Goal, Plan, graph};
 use crate::action::Action;
 use crate::facts::{Facts, Observation};
@@ -65,8 +65,7 @@ pub fn plan(
     // What the goal would have another verb do, that does only where it may take the machine over, too.
     for refusal in &mut plan.refusals {
         if let Some(name) = refusal.machine.as_ref().filter(|name| stays(name)) {
-            let rebuild = format!("hostler rebuild {name}");
-            refusal.way_out = refusal.way_out.replace(&format!("`{rebuild}`"), &format!("`{rebuild} --take-over {name}`"));
+            refusal.hint = refusal.hint.clone().taking_over(name);
         }
     }
     plan.steps.splice(0..0, wipes.steps.into_iter().filter(|step| comes.contains(&step.machine)));

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use super::hint::Hint;
 use super::planner::Planner;
+use super::refusal::{self, Why};
 use crate::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
 use crate::digest::sha256;
 use crate::facts::{ShareFact, ShareState};
-use crate::films::manifests::{Installation, Owner, Place};
-use crate::films::settings;
-use crate::inventory::{Inventory, MachineName, Role, Share, Transcode};
+use crate::films::Share;
+use crate::films::manifests::Installation;
+use crate::films::settings::Settings;
+use crate::inventory::{Inventory, MachineName, Role, Transcode};
 use crate::manifest::{Component, Manifest};
 use crate::record::Record;
 use crate::step::{ImageGroup, Need, StepKind};
@@ -69,7 +72,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         needs =
             vec![Need::Step(planner.step(StepKind::Workload.of(speaker), speaker, reason, InstallWorkload { manifest, record }, needs))];
     }
-    if let Some(token) = wanted.media_server.as_ref().and_then(|server| server.token.as_ref())
+    if let Some(token) = wanted.token.as_ref().and_then(|token| token.file.as_ref())
         && (moved || record.get(&Record::WorkloadToken) != Some(&token.sha256))
     {
         let action = KeepMediaServerToken { file: token.path.clone(), size: token.size, sha256: token.sha256.clone() };
@@ -82,13 +85,11 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
 fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
     let mut fine = true;
     if wanted.image.is_none() && planner.manifest.image(Component::Encoder).is_none() {
-        let way_out = "`hostler bundle encoder` makes it, or says why not; `transcode.image` names an image that machines can fetch";
-        planner.refuse_workload(None, "no-encoder", "no film can be encoded: there is no encoder in the bundle", way_out);
+        planner.refuse_workload(None, Why::NoEncoder, Hint::MakeEncoder);
         fine = false;
     }
-    if let Some(server) = wanted.media_server.as_ref().filter(|server| server.token.is_none()) {
-        let reason = format!("the media server can't be told of films: its token is not in {}", server.token_file.display());
-        planner.refuse_workload(None, "no-token", reason, "put it there, for your eyes only (mode 600)");
+    if let Some(token) = wanted.token.as_ref().filter(|token| token.file.is_none()) {
+        planner.refuse_workload(None, Why::NoToken { file: token.named.clone() }, Hint::WriteToken);
         fine = false;
     }
     let machines: Vec<&MachineName> = planner.machines().map(|(name, _)| name).collect();
@@ -96,8 +97,8 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
         let Some(facts) = planner.usable(name) else { continue };
         for (what, path) in folders(wanted) {
             let Some(share) = facts.shares.get(path) else { continue };
-            if let Some((reason, way_out)) = unusable(what, path, share, wanted) {
-                planner.refuse_workload(Some(name), "share", reason, way_out);
+            if let Some((why, hint)) = unusable(what, path, share, wanted) {
+                planner.refuse_workload(Some(name), why, hint);
                 fine = false;
             } else if share.free * 1024 < LITTLE {
                 let free = share.free * 1024 / 1_000_000_000;
@@ -108,18 +109,17 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
     fine
 }
 
-fn unusable(what: &str, path: &str, share: &ShareFact, wanted: &Transcode) -> Option<(String, String)> {
-    let (uid, gid) = (wanted.owner.uid, wanted.owner.gid);
-    match share.state {
+fn unusable(what: &'static str, path: &str, found: &ShareFact, wanted: &Transcode) -> Option<(Why, Hint)> {
+    let share = refusal::Share { what, path: path.to_owned() };
+    match found.state {
         ShareState::Writable => None,
-        ShareState::Missing => {
-            Some((format!("there is no folder {path} for the {what}"), format!("mount it there, or make it: `mkdir {path}`")))
+        ShareState::Missing => Some((Why::ShareMissing { share: share.clone() }, Hint::MakeShare(share))),
+        ShareState::Hangs => Some((Why::ShareHangs { share }, Hint::MendServer)),
+        ShareState::ReadOnly => {
+            let (owner, mode) = (found.owner.clone(), found.mode.clone());
+            let why = Why::ShareReadOnly { share: share.clone(), films: wanted.owner, owner, mode };
+            Some((why, Hint::GiveShare { share, films: wanted.owner }))
         }
-        ShareState::Hangs => Some((format!("{path}, the {what}, does not answer"), "is its server on?".to_owned())),
-        ShareState::ReadOnly => Some((
-            format!("{uid}:{gid}, whom films belong to, can't write to the {what} {path}: it is {}'s, mode {}", share.owner, share.mode),
-            format!("`chown {uid}:{gid} {path}` gives it to them, if it is mounted for writing; `transcode.owner` names others"),
-        )),
     }
 }
 
@@ -160,45 +160,17 @@ fn installation(planner: &Planner, wanted: &Transcode) -> Installation {
     };
     let (image, digest) = of(planner.manifest, Component::Hostler);
     let encoder_image = wanted.image.clone().unwrap_or_else(|| of(planner.manifest, Component::Encoder).0);
-    let mut presets = BTreeMap::new();
-    let folders = wanted.folders.iter().enumerate().map(|(number, (name, folder))| {
-        let preset = folder.preset.as_ref().map(|preset| {
-            // Two files of the same name may be in different folders.
-            let file = format!("preset-{number}.json");
-            presets.insert(file.clone(), preset.json.clone());
-            settings::Preset { file: file.into(), name: preset.name.clone() }
-        });
-        (name.clone(), settings::Folder { preset })
-    });
-    let settings = settings::Settings {
-        folders: folders.collect(),
-        languages: wanted.languages.clone(),
-        originals: settings::Originals { keep_days: wanted.originals.keep_days, at_most: wanted.originals.at_most },
-        hours: wanted.hours.map(|hours| settings::Hours { from: hours.from, to: hours.to }),
-        at_once: encoders(planner.inventory, wanted).len() + 1,
-        media_server: wanted.media_server.as_ref().map(|server| settings::MediaServer {
-            kind: server.kind.into(),
-            url: server.url.clone(),
-            token_file: "/media-server/token".into(),
-            library_as_seen: server.library_as_seen.clone(),
-        }),
-        notify: wanted.notify.clone(),
-        ..settings::Settings::default()
-    };
-    let place = |share: &Share| match share.clone() {
-        Share::Nfs { server, path } => Place::Nfs { server, path },
-        Share::Path(path) => Place::Path(path),
-    };
+    let settings = Settings { at_once: encoders(planner.inventory, wanted).len() + 1, ..wanted.settings.clone() };
     let zone = planner.inventory.control_planes().find_map(|(name, _)| planner.facts.get(name)).map(|facts| facts.time_zone.clone());
     Installation {
         image,
         digest,
         encoder_image,
-        inbox: place(&wanted.inbox),
-        library: place(&wanted.library),
-        owner: Owner { uid: wanted.owner.uid, gid: wanted.owner.gid },
+        inbox: wanted.inbox.clone(),
+        library: wanted.library.clone(),
+        owner: wanted.owner,
         settings,
-        presets,
+        presets: wanted.presets.clone(),
         machines: wanted.machines.iter().map(ToString::to_string).collect(),
         encoder_memory: "1Gi".to_owned(),
         page_port: wanted.page_port,

@@ -1,0 +1,370 @@
+//! What the planner will not do. Checked first, so that nothing is planned for what is refused.
+
+use std::collections::BTreeMap;
+
+use super::cluster::renamed;
+use super::documents;
+use super::hint::{Command, Hint};
+use super::planner::{Planner, interrupted};
+use super::refusal::{Refusal, Unchangeable, Why};
+use super::wanted;
+use crate::facts::{ClusterFacts, Facts, LockFact, Observation, peer_url};
+use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
+use crate::record::{InProgress, Record};
+
+/// Seconds that clocks may differ before certificates and leases suffer.
+pub const CLOCK_TOLERANCE: i64 = 60;
+/// KiB of memory that kubeadm asks for on a control plane.
+pub const LITTLE_MEMORY: u64 = 1700 * 1024;
+/// MiB of disk below which nothing can be sent, or written reliably.
+const NO_DISK: u64 = 20;
+/// MiB that programs, images and what is unpacked of them take on a machine that has none of them yet.
+const NEW_DISK: u64 = 1500;
+
+pub fn look(planner: &mut Planner) {
+    unreachable(planner);
+    for (name, _) in planner.machines() {
+        if let Some(facts) = planner.facts.get(name).copied() {
+            machine(planner, name, facts);
+        }
+    }
+    membership(planner);
+    newcomers(planner);
+    clocks(planner);
+    bundle(planner);
+    if let Some((_, cluster)) = planner.speaker {
+        unchangeable(planner, cluster);
+    }
+}
+
+fn unreachable(planner: &mut Planner) {
+    let unreachable: Vec<_> = planner.unreachable.iter().map(|(name, why)| (*name, (*why).to_owned())).collect();
+    for (name, why) in &unreachable {
+        planner.warn(Some(name), format!("not reached, left as it is: {why}"));
+    }
+    let lost: Vec<MachineName> = planner
+        .inventory
+        .control_planes()
+        .filter(|(name, _)| planner.unreachable.contains_key(name))
+        .map(|(name, _)| name.clone())
+        .collect();
+    if !lost.is_empty() && !planner.cluster_exists() {
+        let cluster = planner.facts.values().any(|facts| facts.kubernetes.joined);
+        planner.refuse(None, Why::ControlPlaneUnknown { lost, cluster }, Hint::TurnOn);
+    }
+}
+
+fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Facts) {
+    if !facts.systemd {
+        planner.refuse(Some(name), Why::NoSystemd, Hint::InstallDebian);
+    } else if facts.arch != planner.manifest.arch {
+        let why = Why::Architecture { is: facts.arch.clone(), bundle: planner.manifest.arch.clone() };
+        planner.refuse(Some(name), why, Hint::BundleFor { arch: facts.arch.clone() });
+    } else if !facts.foreign.is_empty() {
+        planner.refuse(Some(name), Why::Foreign { platforms: facts.foreign.clone() }, Hint::RemovePlatform);
+    } else if facts.in_progress.contains(&InProgress::Wipe) {
+        planner.refuse(Some(name), Why::WipeInterrupted, Hint::FinishWipe(rebuild(name)));
+    } else if facts.in_progress.contains(&InProgress::Restore) {
+        planner.refuse(Some(name), Why::RestoreInterrupted, Hint::FinishRestore(Command::Restore(Some(name.clone()))));
+    } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !interrupted(facts) {
+        let hint = Hint::WipeFirst { command: taken_over_by(planner, name), leave: false };
+        planner.refuse(Some(name), Why::NotBlank { leftovers: facts.kubernetes.leftovers.clone() }, hint);
+    } else if !facts.read_only.is_empty() {
+        planner.refuse(Some(name), Why::ReadOnly { paths: facts.read_only.iter().cloned().collect() }, Hint::FindReadOnly);
+    } else if let Some(needed) = no_room(facts) {
+        planner.refuse(Some(name), Why::Disk { free: facts.disk_free / 1024, needed }, Hint::MakeRoom);
+    } else if !facts.kubernetes.damaged.is_empty() && facts.kubernetes.joined && !interrupted(facts) {
+        damaged(planner, name, facts);
+    } else if let Some((port, by)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
+        planner.refuse(Some(name), Why::Port { port, by: by.to_owned() }, Hint::FreePort { port });
+    }
+    if planner.usable(name).is_some()
+        && planner.inventory.machines.get(name).is_some_and(|machine| machine.role == Role::ControlPlane)
+        && (1..LITTLE_MEMORY).contains(&facts.memory)
+    {
+        let least = LITTLE_MEMORY / 1024;
+        planner.warn(Some(name), format!("{} MB of memory is little: {least} MB is what kubeadm asks for", facts.memory / 1024));
+    }
+    if let Some(lock) = &facts.lock {
+        let text = format!("{} though its run was cut: what is to be done here waits for it", working(facts, lock));
+        planner.warn(Some(name), text);
+    }
+    if facts.nameservers.is_empty() && planner.usable(name).is_some() {
+        planner.warn(Some(name), "/etc/resolv.conf names no server: CoreDNS will not start here without one");
+    }
+}
+
+/// The machines on which another hostler is at work: nobody else plans for what it is just changing.
+pub fn at_work(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Vec<Refusal> {
+    let refuse = |name: &MachineName| {
+        let Observation::Facts(facts) = seen.get(name)? else { return None };
+        let lock = facts.lock.as_ref().filter(|lock| !lock.left_behind)?;
+        let why = Why::AtWork { step: lock.step.clone(), run: lock.run.clone(), seconds: (facts.clock - lock.since).max(0) };
+        Some(Refusal { machine: Some(name.clone()), why, hint: Hint::LetItEnd })
+    };
+    inventory.machines.keys().filter_map(refuse).collect()
+}
+
+/// Whose step works on the machine, and since when.
+fn working(facts: &Facts, lock: &LockFact) -> String {
+    format!("step {} of run {} has been at work here for {} s", lock.step, lock.run, (facts.clock - lock.since).max(0))
+}
+
+/// How many MiB of disk the machine needs, where it has less.
+fn no_room(facts: &Facts) -> Option<u64> {
+    let least = if wanted::version_in_use(facts).is_some() || facts.kubernetes.joined { NO_DISK } else { NEW_DISK };
+    (facts.disk_size > 0 && facts.disk_free / 1024 < least).then_some(least)
+}
+
+/// Ports that Kubernetes will listen at on the machine, and who does now. Of a machine that is in a cluster, or half in one, nobody can say.
+pub fn ports_taken<'a>(machine: &Machine, facts: &'a Facts) -> Vec<(u16, &'a str)> {
+    if facts.kubernetes.joined || interrupted(facts) || !facts.kubernetes.leftovers.is_empty() {
+        return Vec::new();
+    }
+    let needed = wanted::ports(machine.role == Role::ControlPlane);
+    needed.iter().filter_map(|(port, _)| facts.ports.get_key_value(port)).map(|(port, who)| (*port, who.as_str())).collect()
+}
+
+/// A machine that is in the cluster, and whose kubelet or control plane can't read what kubeadm wrote for it.
+fn damaged<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) {
+    // What was damaged there is not this cluster's to bring back.
+    if other_cluster(planner, name, facts, take_over(planner, name)) {
+        return;
+    }
+    let only = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
+    let command = if only { Command::Restore(Some(name.clone())) } else { rebuild(name) };
+    planner.refuse(Some(name), Why::Damaged { paths: facts.kubernetes.damaged.clone() }, Hint::Undamage { command, backup: only });
+}
+
+fn rebuild(name: &MachineName) -> Command {
+    Command::Rebuild { machine: name.clone(), take_over: false }
+}
+
+/// The certificate authority of the inventory's cluster, as its control planes have it.
+pub fn authority(planner: &Planner) -> Option<String> {
+    planner.control_planes().find(|(_, facts)| facts.kubernetes.control_plane).and_then(|(_, facts)| facts.kubernetes.ca.clone())
+}
+
+/// Whether the machine is in a cluster that is not the inventory's. Where no control plane tells its certificate authority, the server's
+/// name decides.
+pub fn is_of_another(planner: &Planner, facts: &Facts) -> bool {
+    let ours = format!("https://{}", documents::endpoint(planner.inventory));
+    let other = match authority(planner) {
+        // What would tell was damaged.
+        Some(_) if facts.kubernetes.ca.is_none() && !facts.kubernetes.damaged.is_empty() => false,
+        Some(authority) => facts.kubernetes.ca.as_ref() != Some(&authority),
+        None => facts.kubernetes.server.as_ref().is_some_and(|server| *server != ours),
+    };
+    other && facts.kubernetes.joined && !interrupted(facts)
+}
+
+/// The other cluster that the machine is in, as a person would ask for it.
+pub fn its_cluster(facts: &Facts) -> &str {
+    facts.kubernetes.server.as_deref().unwrap_or("its server is unknown")
+}
+
+/// Refuses the machine if it is in a cluster that is not the inventory's.
+pub fn other_cluster<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts, hint: Hint) -> bool {
+    let other = is_of_another(planner, facts);
+    if other {
+        planner.refuse(Some(name), Why::OtherCluster { server: facts.kubernetes.server.clone() }, hint);
+    }
+    other
+}
+
+/// The way out where a machine of another cluster is to come in.
+pub fn take_over(planner: &Planner, name: &MachineName) -> Hint {
+    Hint::WipeFirst { command: taken_over_by(planner, name), leave: true }
+}
+
+/// The command that wipes the machine and brings it in. Where the cluster still has what the machine was before, that has to go, too.
+fn taken_over_by(planner: &Planner, name: &MachineName) -> Command {
+    let address = planner.inventory.machines.get(name).map(|machine| machine.address.to_string());
+    let before = planner
+        .speaker
+        .and_then(|(_, cluster)| cluster.nodes.get(name.as_str()))
+        .is_some_and(|node| Some(&node.address) == address.as_ref());
+    if before { Command::Rebuild { machine: name.clone(), take_over: true } } else { Command::TakeOver(name.clone()) }
+}
+
+/// Who belongs to which cluster, told by the certificate authority.
+fn membership(planner: &mut Planner) {
+    let known = authority(planner).is_some();
+    let lost = planner.unreachable.keys().any(|lost| planner.inventory.machines[lost.as_str()].role == Role::ControlPlane);
+    let mut orphans = Vec::new();
+    for (name, machine) in planner.machines() {
+        let Some(facts) = planner.usable(name) else {
+            continue;
+        };
+        if !facts.kubernetes.joined || interrupted(facts) {
+            continue;
+        }
+        if !known {
+            orphans.push(name.clone());
+            continue;
+        }
+        if other_cluster(planner, name, facts, take_over(planner, name)) {
+            continue;
+        }
+        if facts.kubernetes.control_plane != (machine.role == Role::ControlPlane) {
+            let is = if facts.kubernetes.control_plane { Role::ControlPlane } else { Role::Worker };
+            planner.refuse(Some(name), Why::RoleChanged { is }, Hint::ChangeRole(name.clone()));
+            continue;
+        }
+        let Some((_, cluster)) = planner.speaker else {
+            continue;
+        };
+        match cluster.nodes.get(name.as_str()) {
+            None => planner.refuse(Some(name), Why::NodeGone, Hint::Clean(rebuild(name))),
+            Some(node) if !node.address.is_empty() && node.address != machine.address.to_string() => {
+                let why = Why::Address { node: node.address.clone(), machine: machine.address.to_string() };
+                planner.refuse(Some(name), why, Hint::OldAddress(rebuild(name)));
+            }
+            Some(_) => {}
+        }
+    }
+    if !orphans.is_empty() && !lost {
+        planner.refuse(None, Why::ControlPlaneLost { orphans }, Hint::RestoreCluster);
+    }
+}
+
+/// What keeps a machine that is in no cluster from joining this one.
+fn newcomers(planner: &mut Planner) {
+    let Some((_, cluster)) = planner.speaker else {
+        return;
+    };
+    for (name, machine) in planner.machines() {
+        let Some(facts) = planner.usable(name) else {
+            continue;
+        };
+        if planner.joined(name) {
+            continue;
+        }
+        let own = peer_url(&machine.address.to_string());
+        let take_place = || Hint::TakePlace(rebuild(name));
+        if !interrupted(facts) {
+            if let Some(node) = cluster.nodes.get(name.as_str()) {
+                let hint = if node.address == machine.address.to_string() {
+                    take_place()
+                } else {
+                    Hint::Rename(Command::Remove { node: name.to_string(), dead: true })
+                };
+                planner.refuse(Some(name), Why::NodeExists { node: name.clone(), address: node.address.clone() }, hint);
+                continue;
+            }
+            if cluster.members.values().any(|member| member.peer == own) {
+                planner.refuse(Some(name), Why::MemberExists, take_place());
+                continue;
+            }
+        }
+        if machine.role == Role::Worker {
+            continue;
+        }
+        let others = || cluster.members.values().filter(|member| member.peer != own);
+        let remove = |node: &str| Command::Remove { node: node.to_owned(), dead: true };
+        if let Some(learner) = others().find(|member| member.learner) {
+            let who = if learner.name.is_empty() { &learner.peer } else { &learner.name };
+            planner.refuse(Some(name), Why::Learner { member: who.clone() }, Hint::DropLearner(remove(who)));
+        } else if let Some(sick) = others().find(|member| !member.healthy) {
+            let member = sick.name.clone();
+            let hint = Hint::MendMember { member: member.clone(), command: remove(&member) };
+            planner.refuse(Some(name), Why::MemberUnhealthy { member }, hint);
+        }
+    }
+}
+
+/// Said when nothing is to be mended on a control plane: otherwise its API server may come back by that.
+pub fn silence(planner: &mut Planner) {
+    let control_planes = || planner.inventory.control_planes();
+    if planner.speaker.is_some() || !planner.cluster_exists() || control_planes().any(|(name, _)| planner.works_on(name)) {
+        return;
+    }
+    let answers = control_planes()
+        .filter_map(|(name, _)| Some((name.clone(), planner.facts.get(name)?.api_down.clone().unwrap_or_else(|| "nothing".to_owned()))))
+        .collect();
+    planner.refuse(None, Why::NoApi { answers }, Hint::BringControlPlanesBack { look: true });
+}
+
+fn clocks(planner: &mut Planner) {
+    for (name, off) in wrong_clocks(planner) {
+        planner.refuse(Some(name), Why::Clock { off }, Hint::SetClock);
+    }
+}
+
+/// Machines with a wrong clock, and how wrong it is: `10 minutes ahead of the others`.
+pub fn wrong_clocks<'a>(planner: &Planner<'a>) -> BTreeMap<&'a MachineName, String> {
+    let known: Vec<(&MachineName, i64)> = planner.facts.iter().filter_map(|(name, facts)| Some((*name, facts.clock_ahead?))).collect();
+    // Of many clocks the middle one is right. Of two nobody could say, so this computer's counts too, and against a single one it is right.
+    let (mut ahead, others) = match known.as_slice() {
+        [_] => (vec![0], "this computer's"),
+        [(_, one), (_, other)] => (vec![*one, *other, 0], "the other machine's and this computer's"),
+        many => (many.iter().map(|(_, ahead)| *ahead).collect(), "the others"),
+    };
+    ahead.sort_unstable();
+    let Some(&middle) = ahead.get(ahead.len() / 2) else { return BTreeMap::new() };
+    let off = known.into_iter().map(|(name, ahead)| (name, ahead - middle)).filter(|(_, off)| off.abs() > CLOCK_TOLERANCE);
+    off.map(|(name, off)| (name, format!("{} {} {others}", span(off.unsigned_abs()), if off > 0 { "ahead of" } else { "behind" })))
+        .collect()
+}
+
+/// Seconds in the largest unit of which there are two or more, rounded.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} minutes", (seconds + 30) / 60),
+        7200..172_800 => format!("{} hours", (seconds + 1800) / 3600),
+        _ => format!("{} days", (seconds + 43_200) / 86_400),
+    }
+}
+
+/// Programs and images of another version than the cluster's, or the one asked for: kubelet would be newer than its API server, or older than
+/// kubeadm allows.
+fn bundle(planner: &mut Planner) {
+    let told = planner.speaker.map(|(_, cluster)| cluster.version.clone()).filter(|version| !version.is_empty());
+    // Without an API server, what is installed on its machines tells.
+    let joined = || planner.facts.values().filter(|facts| facts.kubernetes.joined);
+    let running = told.or_else(|| joined().find_map(|facts| wanted::version_in_use(facts)).map(str::to_owned));
+    let Some(version) = running.or_else(|| planner.inventory.cluster.version.clone()) else {
+        return;
+    };
+    if version != planner.manifest.kubernetes {
+        let why = Why::BundleVersion { bundle: planner.manifest.kubernetes.clone(), cluster: version.clone() };
+        planner.refuse(None, why, Hint::BundleOf { version });
+    }
+}
+
+/// What a cluster keeps for its whole life.
+fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
+    let wanted = &planner.inventory.cluster;
+    let mut kept = vec![
+        (Unchangeable::PodSubnet, cluster.pod_subnet.clone(), wanted.pod_subnet.to_string()),
+        (Unchangeable::ServiceSubnet, cluster.service_subnet.clone(), wanted.service_subnet.to_string()),
+        (Unchangeable::Endpoint, cluster.endpoint.clone(), documents::endpoint(planner.inventory)),
+        (Unchangeable::ClusterName, cluster.cluster_name.clone(), wanted.name.clone()),
+    ];
+    kept.extend(cluster.record.get(&Record::Cni).map(|is| (Unchangeable::Cni, is.clone(), cni_name(wanted.cni).to_owned())));
+    for (key, is, asked) in kept.into_iter().filter(|(_, is, asked)| !is.is_empty() && is != asked) {
+        planner.refuse(None, Why::Unchangeable { key, is: is.clone(), asked }, Hint::KeepAsIs { key, is });
+    }
+    if let Some(version) = wanted.version.as_ref().filter(|version| !cluster.version.is_empty() && cluster.version != **version) {
+        let is = cluster.version.clone();
+        let why = Why::Version { cluster: wanted.name.clone(), is: is.clone(), asked: version.clone() };
+        planner.refuse(None, why, Hint::KeepVersion { is });
+    }
+    let renamed: Vec<(MachineName, String)> =
+        renamed(planner.inventory, cluster).into_iter().map(|(name, node)| (name.clone(), node.to_owned())).collect();
+    for (name, node) in renamed {
+        let machine = planner.inventory.machines.get_key_value(name.as_str()).map(|(name, _)| name);
+        let hint = Hint::NameAsNode { node: node.clone(), command: Command::Remove { node: node.clone(), dead: true } };
+        planner.refuse(machine, Why::NodeName { node }, hint);
+    }
+}
+
+/// As the inventory and the cluster's record spell it.
+pub fn cni_name(cni: Cni) -> &'static str {
+    match cni {
+        Cni::Flannel => "flannel",
+        Cni::FlannelHostGw => "flannel-host-gw",
+        Cni::None => "none",
+    }
+}

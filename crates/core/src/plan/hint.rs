@@ -1,0 +1,285 @@
+//! What to do instead of what was refused, or about what is wrong: as values, so that what they name can be tried.
+
+use std::fmt;
+
+use super::refusal::{Share, Unchangeable};
+use crate::films::Owner;
+use crate::inventory::MachineName;
+
+/// A command of hostler's that a hint names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Up,
+    Add(MachineName),
+    Rebuild {
+        machine: MachineName,
+        take_over: bool,
+    },
+    /// `rebuild --from SNAPSHOT`; `None`: of the only control plane, whichever it is.
+    Restore(Option<MachineName>),
+    Remove {
+        node: String,
+        dead: bool,
+    },
+    Reset,
+    /// `--take-over`, of several verbs.
+    TakeOver(MachineName),
+    Snapshot,
+    Plan,
+    BundleEncoder,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// Another run is at work.
+    LetItEnd,
+    TurnOn,
+    InstallDebian,
+    BundleFor {
+        arch: String,
+    },
+    RemovePlatform,
+    FinishWipe(Command),
+    FinishRestore(Command),
+    /// `leave`: it should leave its cluster first.
+    WipeFirst {
+        command: Command,
+        leave: bool,
+    },
+    FindReadOnly,
+    MakeRoom,
+    FreePort {
+        port: u16,
+    },
+    /// `restore`: of the only control plane, whose files no other has.
+    Undamage {
+        command: Command,
+        backup: bool,
+    },
+    ChangeRole(MachineName),
+    /// Rebuilding brings it back clean.
+    Clean(Command),
+    OldAddress(Command),
+    RestoreCluster,
+    /// The machine takes the place of the one that the cluster knows.
+    TakePlace(Command),
+    Rename(Command),
+    DropLearner(Command),
+    MendMember {
+        member: String,
+        command: Command,
+    },
+    SetClock,
+    BundleOf {
+        version: String,
+    },
+    KeepAsIs {
+        key: Unchangeable,
+        is: String,
+    },
+    KeepVersion {
+        is: String,
+    },
+    NameAsNode {
+        node: String,
+        command: Command,
+    },
+    BringControlPlanesBack {
+        look: bool,
+    },
+    BringEndpointBack {
+        machine: MachineName,
+    },
+    FinishRestoreFirst(Command),
+    MakeCluster,
+    TurnOnOrReplace,
+    TurnOnOrRemove(Command),
+    LeaveAsItIs,
+    TakeOutOfInventory,
+    /// Out of that cluster, or out of the inventory.
+    TakeOutOfEither,
+    ForgetOnly(Command),
+    LoseOnlyControlPlane,
+    MendMembers,
+    MoveKept,
+    Unmount {
+        path: String,
+    },
+    RebuildPlain(Command),
+    MendOrReset,
+    RightSnapshot,
+    MakeEncoder,
+    WriteToken,
+    MakeShare(Share),
+    MendServer,
+    GiveShare {
+        share: Share,
+        films: Owner,
+    },
+}
+
+impl Hint {
+    /// The commands of hostler's in it.
+    pub fn commands(&self) -> Vec<Command> {
+        match self {
+            Hint::FinishWipe(command)
+            | Hint::FinishRestore(command)
+            | Hint::WipeFirst { command, .. }
+            | Hint::Undamage { command, .. }
+            | Hint::Clean(command)
+            | Hint::OldAddress(command)
+            | Hint::TakePlace(command)
+            | Hint::Rename(command)
+            | Hint::DropLearner(command)
+            | Hint::MendMember { command, .. }
+            | Hint::NameAsNode { command, .. }
+            | Hint::FinishRestoreFirst(command)
+            | Hint::TurnOnOrRemove(command)
+            | Hint::ForgetOnly(command)
+            | Hint::RebuildPlain(command) => vec![command.clone()],
+            Hint::ChangeRole(name) => vec![Command::Remove { node: name.to_string(), dead: false }, Command::Add(name.clone())],
+            Hint::RestoreCluster => vec![Command::Restore(None)],
+            Hint::KeepAsIs { .. } => vec![Command::Reset, Command::Up],
+            Hint::MakeCluster | Hint::MendMembers | Hint::BringControlPlanesBack { look: false } => vec![Command::Up],
+            Hint::LoseOnlyControlPlane => vec![Command::Restore(None), Command::Reset],
+            Hint::MendOrReset => vec![Command::Up, Command::Reset],
+            Hint::MakeEncoder => vec![Command::BundleEncoder],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same, where the machine may be taken over with it: `rebuild` alone would be refused.
+    #[must_use]
+    pub fn taking_over(mut self, machine: &MachineName) -> Hint {
+        let command = match &mut self {
+            Hint::FinishWipe(command)
+            | Hint::WipeFirst { command, .. }
+            | Hint::Undamage { command, .. }
+            | Hint::Clean(command)
+            | Hint::OldAddress(command)
+            | Hint::TakePlace(command) => command,
+            _ => return self,
+        };
+        if let Command::Rebuild { machine: rebuilt, take_over } = command
+            && rebuilt == machine
+        {
+            *take_over = true;
+        }
+        self
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Command::Up => f.write_str("`hostler up`"),
+            Command::Add(machine) => write!(f, "`hostler add {machine}`"),
+            Command::Rebuild { machine, take_over: false } => write!(f, "`hostler rebuild {machine}`"),
+            Command::Rebuild { machine, take_over: true } => write!(f, "`hostler rebuild {machine} --take-over {machine}`"),
+            Command::Restore(machine) => {
+                write!(f, "`hostler rebuild {} --from SNAPSHOT`", machine.as_ref().map_or("NAME", MachineName::as_str))
+            }
+            Command::Remove { node, dead: false } => write!(f, "`hostler remove {node}`"),
+            Command::Remove { node, dead: true } => write!(f, "`hostler remove {node} --dead`"),
+            Command::Reset => f.write_str("`hostler reset`"),
+            Command::TakeOver(machine) => write!(f, "`--take-over {machine}` with up, add or rebuild"),
+            Command::Snapshot => f.write_str("`hostler snapshot`"),
+            Command::Plan => f.write_str("`hostler plan`"),
+            Command::BundleEncoder => f.write_str("`hostler bundle encoder`"),
+        }
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hint::LetItEnd => f.write_str("wait until it ends, then run again; a script whose hostler is gone ends by itself"),
+            Hint::TurnOn => f.write_str("turn it on, or fix its address or SSH, then run again"),
+            Hint::InstallDebian => f.write_str("install Debian or Ubuntu on it"),
+            Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} with --bundle"),
+            Hint::RemovePlatform => f.write_str("remove it first: two container platforms on one machine conflict"),
+            Hint::FinishWipe(rebuild) => {
+                write!(f, "{rebuild} finishes it and joins the machine again; `hostler remove` and `hostler reset` finish it too")
+            }
+            Hint::FinishRestore(restore) => write!(f, "{restore} starts it again"),
+            Hint::WipeFirst { command, leave: false } => write!(f, "inspect it; {command} wipes it first"),
+            Hint::WipeFirst { command, leave: true } => write!(f, "remove it from that cluster if you can; {command} wipes it first"),
+            Hint::FindReadOnly => f.write_str(
+                "find out why (`dmesg`): a failing disk is mounted like this; then remount it read-write or restart the machine, and run again",
+            ),
+            Hint::MakeRoom => f.write_str(
+                "free space in the file system of /var/lib, then run again: `du -xh / | sort -h | tail` shows what takes it",
+            ),
+            Hint::FreePort { port } => {
+                write!(f, "stop that program or move it to another port, then run again: `ss -ltnp sport = :{port}` shows it")
+            }
+            Hint::Undamage { command, backup: true } => {
+                write!(f, "put it back from a backup; or {command} rebuilds the machine")
+            }
+            Hint::Undamage { command, backup: false } => write!(f, "{command} brings it back clean"),
+            Hint::ChangeRole(name) => write!(f, "to change a role, run `hostler remove {name}` and then `hostler add {name}`"),
+            Hint::Clean(command) => write!(f, "{command} brings it back clean"),
+            Hint::OldAddress(command) => write!(f, "give it its old address again, or run {command}"),
+            Hint::RestoreCluster => f.write_str(
+                "`hostler rebuild NAME --from SNAPSHOT` brings the only control plane back; without a snapshot, `--new-cluster` creates a new \
+                 cluster",
+            ),
+            Hint::TakePlace(command) => write!(f, "{command} removes the old one and joins this machine"),
+            Hint::Rename(remove) => write!(f, "rename one of the two; if the other one is gone for good, {remove}"),
+            Hint::DropLearner(remove) => write!(f, "{remove} removes the learner, if it never finished joining"),
+            Hint::MendMember { member, command } => write!(f, "bring {member} back first, or {command}"),
+            Hint::SetClock => f.write_str("set it (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on it"),
+            Hint::BundleOf { version } => write!(f, "omit --bundle, or pass a bundle of {version}"),
+            Hint::KeepAsIs { key: Unchangeable::Cni, is } => {
+                write!(f, "write `cni: {is}` into the inventory, or create the cluster again: `hostler reset`, then `hostler up`")
+            }
+            Hint::KeepAsIs { is, .. } => {
+                write!(f, "write {is} into the inventory, or create the cluster again: `hostler reset`, then `hostler up`")
+            }
+            Hint::KeepVersion { is } => write!(f, "hostler cannot upgrade yet: write `version: {is}` into the inventory"),
+            Hint::NameAsNode { node, command } => write!(f, "call it {node} in the inventory, or remove that node first: {command}"),
+            Hint::BringControlPlanesBack { look: true } => f.write_str(
+                "turn on control planes that are off: etcd needs more than half of them; `crictl ps -a` on one shows what does not run",
+            ),
+            Hint::BringControlPlanesBack { look: false } => f.write_str(
+                "turn on control planes that are off: etcd needs more than half of them; `hostler up` repairs one that can be reached",
+            ),
+            Hint::BringEndpointBack { machine } => {
+                write!(f, "bring {machine} back, or give the cluster a virtual IP: `endpoint: {{vip: ADDRESS}}`")
+            }
+            Hint::FinishRestoreFirst(restore) => write!(f, "{restore} finishes the restore that was interrupted there"),
+            Hint::MakeCluster => f.write_str("`hostler up` creates it"),
+            Hint::TurnOnOrReplace => f.write_str("turn it on, or give its name and address to another machine"),
+            Hint::TurnOnOrRemove(remove) => write!(f, "turn it on; or, if it is gone for good, {remove}"),
+            Hint::LeaveAsItIs => f.write_str("it is left as it is: remove it from the inventory"),
+            Hint::TakeOutOfInventory => f.write_str("remove it from the inventory"),
+            Hint::TakeOutOfEither => f.write_str("remove it from that cluster, or from the inventory"),
+            Hint::ForgetOnly(remove) => write!(f, "{remove} removes what this cluster still has of it, and leaves the machine as it is"),
+            Hint::LoseOnlyControlPlane => f.write_str(
+                "once it is lost, `hostler rebuild NAME --from SNAPSHOT` brings it back; `hostler reset` tears the whole cluster down",
+            ),
+            Hint::MendMembers => f.write_str("bring back the members that are down (`hostler up`), or remove those that are gone for good"),
+            Hint::MoveKept => f.write_str("move it elsewhere, and correct `keep:`"),
+            Hint::Unmount { path } => {
+                write!(f, "move what is on it elsewhere if you need it, then `umount {path}` on the machine, and remove it from /etc/fstab")
+            }
+            Hint::RebuildPlain(rebuild) => write!(f, "{rebuild}, without --from, takes it out of the cluster and joins it again"),
+            Hint::MendOrReset => f.write_str("`hostler up` repairs what can be repaired; `hostler reset` tears the cluster down first"),
+            Hint::RightSnapshot => {
+                f.write_str("pass a snapshot of this cluster; `--new-cluster` instead of `--from` creates a new one on all machines")
+            }
+            Hint::MakeEncoder => {
+                f.write_str("`hostler bundle encoder` builds it, or says why not; `transcode.image` names an image that machines can pull")
+            }
+            Hint::WriteToken => f.write_str("write it there, readable by you alone (mode 600)"),
+            Hint::MakeShare(share) => write!(f, "mount it there, or create it: `mkdir {}`", share.path),
+            Hint::MendServer => f.write_str("is its server on?"),
+            Hint::GiveShare { share, films } => write!(
+                f,
+                "`chown {}:{} {}` gives it to them, if it is mounted read-write; `transcode.owner` sets another owner",
+                films.uid, films.gid, share.path
+            ),
+        }
+    }
+}
