@@ -37,19 +37,13 @@ first() {
 about_kernel() {
     say clock "$(date +%s)"
     say machine "$(uname -m)"
-    first /proc/sys/kernel/osrelease && say kernel "$line"
+    # Names the folder of its modules.
+    first /proc/sys/kernel/osrelease
     kernel=$line
     first /proc/sys/kernel/hostname && say hostname "$line"
     first /etc/hostname && say hostname-at-boot "$line"
-    first /etc/machine-id && say machine-id "$line"
-    # A container sees its host's: no name for the container.
-    if first /run/systemd/container; then
-        say container "$line"
-    elif first /sys/class/dmi/id/product_uuid; then
-        say product-uuid "$line"
-    fi
+    first /run/systemd/container && say container "$line"
     [ -d /run/systemd/system ] && say systemd
-    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then say cgroup 2; else say cgroup 1; fi
     for zone in /sys/class/thermal/thermal_zone*/temp; do
         first "$zone" && say temperature "$line"
     done
@@ -124,7 +118,7 @@ read_system() {
             print "port\t" port "\t" name
             next
         }
-        FILENAME == "/etc/os-release" && /^(ID|VERSION_ID|PRETTY_NAME)=/ {
+        FILENAME == "/etc/os-release" && /^(ID|PRETTY_NAME)=/ {
             name = value = $0
             sub(/=.*/, "", name)
             sub(/^[^=]*=/, "", value)

@@ -120,7 +120,6 @@ fn this_computer_tells_its_facts() {
     let file = |path: &str| fs::read_to_string(path).expect("every Linux has it").trim().to_owned();
     assert_eq!(facts.hostname, file("/proc/sys/kernel/hostname"));
     assert_eq!(facts.hostname_at_boot, file("/etc/hostname"));
-    assert_eq!(facts.kernel, file("/proc/sys/kernel/osrelease"));
     assert_eq!(facts.cpus as usize, file("/proc/cpuinfo").lines().filter(|line| line.starts_with("processor")).count());
     assert_eq!(facts.sysctls["kernel.pid_max"], file("/proc/sys/kernel/pid_max"));
     assert_eq!(facts.sysctls["net.ipv4.ip_local_port_range"], file("/proc/sys/net/ipv4/ip_local_port_range").replace('\t', " "));
@@ -212,7 +211,7 @@ fn swap_hosts_nameservers_and_records() {
     assert_eq!(facts.swap, ["/dev/sda3"]);
     assert_eq!(facts.swap_at_boot, ["/etc/fstab: /dev/sda3", "disk.swap"]);
     assert_eq!(facts.applied.iter().collect::<Vec<_>>(), [(&Applied::Document(Document::Kubelet), &"abc".to_owned())]);
-    assert_eq!((facts.os.as_str(), facts.os_version.as_str()), ("debian", "13"));
+    assert_eq!(facts.os, "debian");
     assert_eq!(facts.os_name, "Debian GNU/Linux 13 (trixie)");
 }
 

@@ -77,34 +77,25 @@ impl Bundle {
     /// version that tends them.
     ///
     /// # Errors
-    /// None that is known.
+    /// The program does not fit into a layer.
     pub fn with_hostler(&mut self, program: &[u8], source: &str) -> Result<()> {
         let layer = layer::layer(&[Entry::Program("hostler", program)])?;
         let digest = sha256(&layer);
-        self.overlay((Component::Hostler, HOSTLER_IMAGE), "/hostler", digest, Place::Memory(layer.into()), source)
+        self.overlay((Component::Hostler, HOSTLER_IMAGE), "/hostler", digest, Place::Memory(layer.into()), source);
+        Ok(())
     }
 
     /// Adds the image that films are encoded by.
-    ///
-    /// # Errors
-    /// None that is known.
-    pub fn with_encoder(&mut self, encoder: &Encoder) -> Result<()> {
+    pub fn with_encoder(&mut self, encoder: &Encoder) {
         let place = Place::File(encoder.layer.clone(), encoder.size);
         let at = (Component::Encoder, ENCODER_IMAGE);
-        self.overlay(at, "/usr/bin/HandBrakeCLI", encoder.sha256.clone(), place, &encoder.source)
+        self.overlay(at, "/usr/bin/HandBrakeCLI", encoder.sha256.clone(), place, &encoder.source);
     }
 
     /// Puts an image of one layer, with this sha256, in the place of the one that the bundle has.
-    fn overlay(
-        &mut self,
-        (component, reference): (Component, &str),
-        entrypoint: &str,
-        digest: String,
-        layer: Place,
-        source: &str,
-    ) -> Result<()> {
+    fn overlay(&mut self, (component, reference): (Component, &str), entrypoint: &str, digest: String, layer: Place, source: &str) {
         let size = layer.size();
-        let composed = layer::compose(&self.manifest.arch, entrypoint, &[(digest.clone(), size)])?;
+        let composed = layer::compose(&self.manifest.arch, entrypoint, &[(digest.clone(), size)]);
         let mut keep = |bytes: Vec<u8>| {
             let (size, digest) = (bytes.len() as u64, sha256(&bytes));
             self.blobs.insert(digest.clone(), Place::Memory(bytes.into()));
@@ -123,7 +114,6 @@ impl Bundle {
         };
         self.manifest.images.retain(|other| other.component != component);
         self.manifest.images.push(image);
-        Ok(())
     }
 
     /// Reads every byte and compares it with the manifest; `progress` hears of bytes read.

@@ -68,7 +68,7 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundle> {
     if request.encoder && bundle.manifest.image(Component::Encoder).is_none() {
         // Without it the cluster comes up all the same, and the plan says what films wait for.
         match encoder::ready(&bundle.manifest.arch, events).await {
-            Ok(encoder) => bundle.with_encoder(&encoder)?,
+            Ok(encoder) => bundle.with_encoder(&encoder),
             Err(why) => events.send(Event::Warning { line: format!("the encoder's image can't be made: {why:#}") }),
         }
     }

@@ -89,7 +89,7 @@ impl Writer {
             blobs.push(self.blob(layer)?);
         }
         let known: Vec<(String, u64)> = blobs.iter().map(|blob| (blob.digest.replace("sha256:", ""), blob.size)).collect();
-        let composed = layer::compose(&self.manifest.arch, entrypoint, &known)?;
+        let composed = layer::compose(&self.manifest.arch, entrypoint, &known);
         blobs.insert(0, self.blob(&composed.config)?);
         let Blob { digest, size } = self.blob(&composed.manifest)?;
         let media_type = layer::MANIFEST.to_owned();

@@ -226,7 +226,10 @@ async fn carry_out(command: Command, output: Output, reporter: &Reporter) -> Res
         Command::Status(arguments) => status::run(&arguments, output, reporter).await?.into(),
         Command::Init(arguments) => init::run(&arguments, reporter).await?.into(),
         Command::Render(arguments) => render::run(&arguments, reporter).await?.into(),
-        Command::Schema => schema::run(reporter).await?.into(),
+        Command::Schema => {
+            schema::run(reporter).await;
+            ExitStatus::Done.into()
+        }
         Command::Kubeconfig(arguments) => kubeconfig::run(&arguments, reporter).await?.into(),
         Command::Snapshot(arguments) => snapshot::run(&arguments, reporter).await?.into(),
         Command::Bundle(verb) => bundle::run(&verb, output, reporter).await?.into(),

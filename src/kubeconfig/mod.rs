@@ -89,7 +89,7 @@ impl Access {
     /// A kubeconfig of this cluster alone.
     ///
     /// # Errors
-    /// None that can be thought of: an empty file takes everything.
+    /// Only a defect: an empty file takes everything.
     pub fn text(&self) -> Result<String> {
         self.merged("")
     }

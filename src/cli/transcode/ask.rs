@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use axum::http::Request;
 use hostler_core::failure::{ExitStatus, Failure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -35,7 +36,7 @@ impl Page {
 
     async fn ask(&self, method: &str, path: &str) -> Result<String> {
         // The header says that no foreign page in a browser asks.
-        let request = http::Request::builder().method(method).uri(format!("{PAGE}{path}")).header("x-hostler", "1").body(Vec::new())?;
+        let request = Request::builder().method(method).uri(format!("{PAGE}{path}")).header("x-hostler", "1").body(Vec::new())?;
         let answered = tokio::time::timeout(LIMIT, self.0.request_text(request)).await.map_err(|_| {
             let hint = "`kubectl -n transcode get pods` shows why";
             Failure::new(ExitStatus::Unreachable, format!("the status page does not answer within {} s", LIMIT.as_secs()), hint)

@@ -133,7 +133,6 @@ fn blank() -> Facts {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     Facts {
         os: "debian".to_owned(),
-        os_version: "13".to_owned(),
         arch: "amd64".to_owned(),
         hostname: "debian".to_owned(),
         hostname_at_boot: "debian".to_owned(),

@@ -31,19 +31,13 @@ pub enum Observation {
 pub struct Facts {
     /// `ID` of /etc/os-release: `debian`.
     pub os: String,
-    /// `VERSION_ID`: `13`.
-    pub os_version: String,
     /// `PRETTY_NAME`.
     pub os_name: String,
-    pub kernel: String,
     /// `amd64` or `arm64`.
     pub arch: String,
     pub hostname: String,
     /// First line of /etc/hostname; empty where there is none.
     pub hostname_at_boot: String,
-    pub machine_id: String,
-    /// Empty in a container, where it is the host's, and on boards without a BIOS.
-    pub product_uuid: String,
     /// What kind of container the machine is (`systemd-nspawn`), if it is one.
     pub container: Option<String>,
     pub cpus: u32,
@@ -68,8 +62,6 @@ pub struct Facts {
     /// Whether something keeps the clock right: a running time service, the kernel's word (`timedatectl` NTPSynchronized), or the host
     /// of a container.
     pub clock_synchronized: bool,
-    /// 1 or 2.
-    pub cgroup: u8,
     /// Whether PID 1 is systemd.
     pub systemd: bool,
     /// Hardware addresses, `aa:bb:cc:dd:ee:ff`, without those of bridges and tunnels that container networks make.

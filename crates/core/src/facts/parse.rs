@@ -66,14 +66,10 @@ impl<'a> Reader<'a> {
         match key {
             "clock" => facts.clock = fields.number()?,
             "machine" => facts.arch = architecture(fields.word()?),
-            "kernel" => facts.kernel = fields.text()?,
             "hostname" => facts.hostname = fields.text()?,
             "hostname-at-boot" => facts.hostname_at_boot = fields.text()?,
-            "machine-id" => facts.machine_id = fields.text()?,
-            "product-uuid" => facts.product_uuid = fields.word()?.to_lowercase(),
             "container" => facts.container = Some(fields.text()?),
             "systemd" => facts.systemd = true,
-            "cgroup" => facts.cgroup = fields.number()?,
             // Millidegrees; a sensor that is not connected tells nonsense.
             "temperature" => {
                 let degrees = fields.number::<i32>()? / 1000;
@@ -89,7 +85,6 @@ impl<'a> Reader<'a> {
             }
             "os" => match fields.word()? {
                 "ID" => facts.os = fields.text()?,
-                "VERSION_ID" => facts.os_version = fields.text()?,
                 "PRETTY_NAME" => facts.os_name = fields.text()?,
                 _ => {}
             },
