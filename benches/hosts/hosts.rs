@@ -37,7 +37,7 @@ const UNIT: &str = "containerd.service";
 /// As many rounds as `hostler up` goes.
 const ROUNDS: usize = 5;
 
-/// What a careful person would write: looks, and changes what is not as it should be.
+/// What a careful person would write: looks, and changes what is missing or differs.
 const SCRIPT: &str = include_str!("limit.sh");
 
 #[tokio::main]

@@ -76,7 +76,7 @@ empty
 row "a containerd fragment is written, containerd restarted, and pods stay"
 sed -i 's/^containerd:$/&\n  level: |\n    version = 3\n    [debug]\n      level = "warn"/' "$inventory"
 up
-says "/etc/containerd/conf.d/level.toml is not as it should be"
+says "/etc/containerd/conf.d/level.toml is missing or differs"
 empty
 on rainbowdash grep -q warn /etc/containerd/conf.d/level.toml
 ready 3
@@ -100,14 +100,14 @@ row "a second hostler is refused while the first is at work; killed, its script 
 sed -i '/^  ClusterConfiguration:$/,/profiling/d' "$inventory"
 "$hostler" up -i "$inventory" --yes > "$work/first" 2>&1 &
 first=$!
-until grep -q "^twilightsparkle .*its static pods are from another ClusterConfiguration" "$work/first"; do kill -0 "$first"; sleep 0.1; done
+until grep -q "^twilightsparkle .*its static pods do not match ClusterConfiguration" "$work/first"; do kill -0 "$first"; sleep 0.1; done
 up 3
 says "twilightsparkle/control-plane of run"
 kill -9 "$first"
 wait "$first" 2> /dev/null || true
 up
 says "twilightsparkle/control-plane is still at work though its run was cut"
-says_not "its static pods are from another"
+says_not "its static pods do not match"
 empty
 [ -z "$(on twilightsparkle grep -- --profiling /etc/kubernetes/manifests/kube-apiserver.yaml)" ]
 

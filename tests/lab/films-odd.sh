@@ -275,7 +275,7 @@ for machine in twilightsparkle rainbowdash; do
 done
 workload "$jellyfin" "$news" "image: registry.example.org/handbrake:1"
 up
-says "the workload is not what the inventory says"
+says "the workload differs from the inventory"
 uses() { kubectl get configmap settings -o yaml | grep -q 'image: .*registry.example.org/handbrake:1'; }
 uses
 drop "$work/film.mkv" "another image.mkv"

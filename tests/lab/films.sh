@@ -69,7 +69,7 @@ first=$(sha256sum < "$library/Movies/A Film (2009).mkv")
 HandBrakeCLI --preset "Very Fast 480p30" --preset-export Small --preset-export-file "$work/small.json" > /dev/null 2>&1
 sed -i "s|folders: {Movies: {}}|folders: {Movies: {preset: $work/small.json}}|" "$inventory"
 up
-says "the workload is not what the inventory says"
+says "the workload differs from the inventory"
 empty
 drop "$work/film.mkv" "A Film (2009).mkv"
 replaced() { [ "$(sha256sum < "$library/Movies/A Film (2009).mkv")" != "$first" ]; }

@@ -63,8 +63,8 @@ sed -i '/^    failSwapOn: false$/d; /^  - Swap$/d' "$inventory"
 
 row "the plan names what is to be done on it"
 plan
-says "rainbowdash: swap is on (/swapfile): turn it off and keep it off"
-says "rainbowdash: the kernel modules overlay, br_netfilter are not loaded"
+says "rainbowdash: swap is on (/swapfile): turn it off, now and after a reboot"
+says "rainbowdash: the kernel modules overlay and br_netfilter are not loaded"
 
 row "a clock ten minutes ahead is refused, on the machine that is wrong; a time service mends it"
 vm systemctl disable --quiet --now systemd-timesyncd
@@ -92,7 +92,7 @@ for year in 31622400 -31622400; do
     plan
     says_not "its clock is"
 done
-says "rainbowdash: nothing keeps its clock right"
+says "rainbowdash: no time service is running"
 
 row "from nothing to a cluster, though the machine restarts in mid-step"
 started=$(date +%s)
@@ -128,7 +128,7 @@ empty
 row "swap turned on again, in fstab too, is turned off again"
 vm 'sed -i "s|^# hostler: /swapfile|/swapfile|" /etc/fstab && swapon /swapfile'
 plan
-says "rainbowdash: swap is on (/swapfile): turn it off and keep it off"
+says "rainbowdash: swap is on (/swapfile): turn it off, now and after a reboot"
 up
 empty
 no_swap
@@ -140,7 +140,7 @@ up 3
 says "rainbowdash: its clock is 366 days ahead"
 set_clock 0
 up
-says "rainbowdash: nothing keeps its clock right"
+says "rainbowdash: no time service is running"
 wait_for 600 "the node to be Ready" ready 2
 empty
 

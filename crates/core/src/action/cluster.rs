@@ -12,7 +12,6 @@ use crate::facts::peer_url;
 use crate::inventory::{MachineName, Taint};
 use crate::record::Record;
 use crate::template::render;
-use crate::words::counted;
 
 /// Server-side apply of flannel's manifest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -63,9 +62,9 @@ impl Act for Label {
         let removed = self.remove_taints.iter().map(|taint| format!("taint {taint}-"));
         let parts: Vec<String> = self.labels().chain(taints).chain(removed).collect();
         if parts.is_empty() {
-            return format!("put on record what node {} was given", self.node);
+            return format!("record the labels and taints of node {}", self.node);
         }
-        format!("mark node {}: {}", self.node, parts.join(", "))
+        format!("update node {}: {}", self.node, parts.join(", "))
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -88,8 +87,8 @@ pub struct Drain {
 
 impl Act for Drain {
     fn line(&self) -> String {
-        let forced = self.force_after.map(|seconds| format!("; after {seconds} s whatever a PodDisruptionBudget says"));
-        format!("move its pods elsewhere{}", forced.unwrap_or_default())
+        let forced = self.force_after.map(|seconds| format!("; after {seconds} s in spite of PodDisruptionBudgets"));
+        format!("evict its pods{}", forced.unwrap_or_default())
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -158,8 +157,13 @@ pub struct Probe {
 impl Act for Probe {
     fn line(&self) -> String {
         let are = if self.nodes.len() == 1 { "it is" } else { "all are" };
-        let dns = if self.spread_dns { ", let CoreDNS be on two" } else { "" };
-        format!("wait until {are} Ready{dns}, probe names and the network between {}", counted(self.nodes.len(), "machine"))
+        let dns = if self.spread_dns { ", spread CoreDNS over two nodes" } else { "" };
+        let network = if self.nodes.len() == 1 {
+            "DNS and pods".to_owned()
+        } else {
+            format!("DNS and the network between {} nodes", self.nodes.len())
+        };
+        format!("wait until {are} Ready{dns}, then probe {network}")
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -185,7 +189,7 @@ pub struct RecordVerified {
 
 impl Act for RecordVerified {
     fn line(&self) -> String {
-        "put on record that the cluster was verified".to_owned()
+        "record it in the cluster".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

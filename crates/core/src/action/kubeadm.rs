@@ -38,7 +38,7 @@ pub struct Init {
 
 impl Act for Init {
     fn line(&self) -> String {
-        let first = if self.again { "kubeadm reset of what the broken-off init left, then " } else { "" };
+        let first = if self.again { "clean up with kubeadm reset, then " } else { "" };
         format!("{first}kubeadm init")
     }
 
@@ -81,7 +81,7 @@ pub struct Restore {
 
 impl Act for Restore {
     fn line(&self) -> String {
-        format!("restore the snapshot of {}, then kubeadm init with what it holds", self.snapshot.taken)
+        format!("restore the snapshot of {}, then kubeadm init with its keys and data", self.snapshot.taken)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -117,7 +117,7 @@ pub struct CreateToken {}
 
 impl Act for CreateToken {
     fn line(&self) -> String {
-        "make a bootstrap token that lives an hour".to_owned()
+        "create a bootstrap token (valid 1 h)".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -184,7 +184,7 @@ pub struct Join {
 
 impl Act for Join {
     fn line(&self) -> String {
-        let first = if self.again { "kubeadm reset of what the broken-off join left, then " } else { "" };
+        let first = if self.again { "clean up with kubeadm reset, then " } else { "" };
         format!("{first}kubeadm join as {}", if self.pki.is_some() { "control plane" } else { "worker" })
     }
 
@@ -260,7 +260,7 @@ pub struct RenewKubelet {
 
 impl Act for RenewKubelet {
     fn line(&self) -> String {
-        "write kubelet's configuration anew and restart it".to_owned()
+        "update kubelet's configuration and restart kubelet".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -279,7 +279,7 @@ pub struct RenewControlPlane {
 
 impl Act for RenewControlPlane {
     fn line(&self) -> String {
-        "write the static pods anew and wait until they answer".to_owned()
+        "update the static pods and wait until they answer".to_owned()
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Act, File, Left, Outputs, Part, Payload, minutes};
 use crate::quantity;
 use crate::template::render;
-use crate::words::counted;
+use crate::words::{and, counted};
 
 /// Install operating system packages with apt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,7 +20,7 @@ pub struct InstallPackages {
 
 impl Act for InstallPackages {
     fn line(&self) -> String {
-        format!("install {}", self.packages.join(", "))
+        format!("install {}", and(&self.packages))
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -38,7 +38,7 @@ pub struct SwapOff {}
 
 impl Act for SwapOff {
     fn line(&self) -> String {
-        "turn it off and keep it off".to_owned()
+        "turn it off, now and after a reboot".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -55,7 +55,7 @@ pub struct LoadModules {
 
 impl Act for LoadModules {
     fn line(&self) -> String {
-        format!("load {}, now and at every start", self.modules.join(", "))
+        format!("load {}, now and after a reboot", and(&self.modules))
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -135,7 +135,7 @@ pub struct SynchronizeClock {}
 
 impl Act for SynchronizeClock {
     fn line(&self) -> String {
-        "keep the clock right with a time service".to_owned()
+        "install and start one".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

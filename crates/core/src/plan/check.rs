@@ -40,7 +40,7 @@ pub fn look(planner: &mut Planner) {
 fn unreachable(planner: &mut Planner) {
     let unreachable: Vec<_> = planner.unreachable.iter().map(|(name, why)| (*name, (*why).to_owned())).collect();
     for (name, why) in &unreachable {
-        planner.warn(Some(name), format!("not reached, left as it is: {why}"));
+        planner.warn(Some(name), format!("can't be reached, left as it is: {why}"));
     }
     let lost: Vec<MachineName> = planner
         .inventory
@@ -83,14 +83,14 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         && (1..LITTLE_MEMORY).contains(&facts.memory)
     {
         let least = LITTLE_MEMORY / 1024;
-        planner.warn(Some(name), format!("{} MB of memory is little: {least} MB is what kubeadm asks for", facts.memory / 1024));
+        planner.warn(Some(name), format!("{} MB of memory is little: kubeadm asks for {least} MB", facts.memory / 1024));
     }
     if let Some(lock) = &facts.lock {
-        let text = format!("{} though its run was cut: what is to be done here waits for it", working(facts, lock));
+        let text = format!("{}, though its run was interrupted: steps here wait for it", working(facts, lock));
         planner.warn(Some(name), text);
     }
     if facts.nameservers.is_empty() && planner.usable(name).is_some() {
-        planner.warn(Some(name), "/etc/resolv.conf names no server: CoreDNS will not start here without one");
+        planner.warn(Some(name), "/etc/resolv.conf has no nameserver: CoreDNS will not start here");
     }
 }
 
@@ -107,7 +107,7 @@ pub fn at_work(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>)
 
 /// Whose step works on the machine, and since when.
 fn working(facts: &Facts, lock: &LockFact) -> String {
-    format!("step {} of run {} has been at work here for {} s", lock.step, lock.run, (facts.clock - lock.since).max(0))
+    format!("step {} of run {} has been running here for {} s", lock.step, lock.run, (facts.clock - lock.since).max(0))
 }
 
 /// How many MiB of disk the machine needs, where it has less.

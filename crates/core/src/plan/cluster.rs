@@ -43,7 +43,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             planner.warn(
                 None,
                 format!(
-                    "node {node} ({}) is in the cluster but not in the inventory: `hostler remove {node} --dead` takes it out",
+                    "node {node} ({}) is in the cluster but not in the inventory: `hostler remove {node} --dead` removes it",
                     found.address
                 ),
             );
@@ -66,7 +66,7 @@ fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &Clus
             continue;
         }
         if !known {
-            let reason = format!("{} in the cluster is not what the inventory says", document.kind());
+            let reason = format!("{} in the cluster differs from the inventory", document.kind());
             // kubeadm's phases read the documents of one cluster together.
             let config =
                 if document == Document::Cluster { text } else { documents::cluster(planner.inventory, &version)? + "---\n" + &text };
@@ -89,14 +89,14 @@ fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &Clus
             let action = RenewControlPlane { node: name.to_string(), config, sha256: sum.clone() };
             let at = StepKind::RenewControlPlane.of(name);
             let needs = runs(name).chain([stored.clone()]);
-            planner.restart(at, name, "its static pods are from another ClusterConfiguration", action, needs);
+            planner.restart(at, name, "its static pods do not match ClusterConfiguration", action, needs);
         }
         let Some((sum, stored)) = sums.get(&Document::Kubelet) else {
             continue;
         };
         let on_disk = facts.files.get(wanted::KUBELET_CONFIG).map(|file| &file.sha256);
         let reason = if facts.applied.get(&Applied::Document(Document::Kubelet)) != Some(sum) {
-            "kubelet runs with another KubeletConfiguration"
+            "kubelet does not run with the current KubeletConfiguration"
         } else if on_disk != facts.applied.get(&Applied::KubeletFile) {
             "kubelet's configuration was changed on the machine"
         } else {
@@ -156,7 +156,7 @@ fn marks(planner: &mut Planner, speaker: &MachineName, cluster: &ClusterFacts, n
     if labels.is_empty() && taints.is_empty() && remove_taints.is_empty() && recorded == wanted {
         return;
     }
-    let reason = format!("node {name} has not the labels and taints that the inventory says");
+    let reason = format!("labels and taints of node {name} differ from the inventory");
     let action = Label { node: name.clone(), labels, taints, remove_taints, record: wanted.text() };
     let needs = [StepKind::Join, StepKind::Init].map(|kind| kind.of(name).if_planned());
     let first = StepKind::Init.of(speaker).if_planned();

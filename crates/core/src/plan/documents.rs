@@ -102,6 +102,6 @@ fn registration(inventory: &Inventory, name: &MachineName, machine: &Machine) ->
 
 fn merged(name: &str, context: serde_json::Value, fragment: &Mapping) -> Result<String> {
     let text = template::render(name, context)?;
-    let base: Value = serde_yaml::from_str(&text).with_context(|| format!("templates/{name} is no YAML once filled in"))?;
+    let base: Value = serde_yaml::from_str(&text).with_context(|| format!("templates/{name} is not valid YAML once filled in"))?;
     Ok(to_yaml(&merge(base, fragment))?)
 }

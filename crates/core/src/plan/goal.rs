@@ -171,7 +171,9 @@ fn rebuild(
         whole.warnings.retain(|warning| warning.machine.as_ref() != Some(name));
         whole.warnings.push(Warning {
             machine: Some(name.clone()),
-            text: format!("it can't be reached ({why}): what must be done in the cluster is done now; `hostler rebuild {name}` goes on when it is back"),
+            text: format!(
+                "it can't be reached ({why}): only the cluster is cleaned up now; `hostler rebuild {name}` goes on when it is back"
+            ),
         });
     }
     Ok(whole)
@@ -209,10 +211,10 @@ fn restore(
 
 /// What a restored cluster will not know of.
 fn unknown_to(snapshot: &Snapshot, inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, lost: &MachineName) -> Vec<Warning> {
-    let text = format!("what was changed since {} is not in the snapshot", snapshot.taken);
+    let text = format!("changes since {} are not in the snapshot", snapshot.taken);
     let newer = inventory.machines.keys().filter(|name| *name != lost && !snapshot.nodes.contains(name.as_str())).filter_map(|name| {
         let Some(Observation::Facts(facts)) = seen.get(name) else { return None };
-        let text = format!("the snapshot knows no node {name}, which joined later: `hostler rebuild {name}` brings it in again afterwards");
+        let text = format!("the snapshot has no node {name}, which joined later: `hostler rebuild {name}` joins it again afterwards");
         facts.kubernetes.joined.then(|| Warning { machine: Some(name.clone()), text })
     });
     std::iter::once(Warning { machine: None, text }).chain(newer).collect()
@@ -263,7 +265,7 @@ fn lost<'a>(planner: &mut Planner<'a>, seen: &BTreeMap<MachineName, Observation>
 /// Whatever there is of a cluster on `name` is wiped, unless the user keeps some of it.
 fn wipe<'a>(planner: &mut Planner<'a>, name: &'a MachineName) {
     if planner.facts.get(name).is_some_and(|facts| to_wipe(facts)) {
-        blank(planner, name, "it is to be blank", []);
+        blank(planner, name, "it holds state of a cluster", []);
     }
 }
 
@@ -407,7 +409,7 @@ fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observat
     }
     if gate::gate(planner) == Some(name) {
         let host = planner.inventory.cluster.endpoint.host();
-        planner.warn(Some(name), format!("{host} leads to this machine: while it is away no other reaches the API by that name; once it is gone for good, take it out of the inventory and run `hostler up`"));
+        planner.warn(Some(name), format!("{host} resolves to this machine: while it is down, no other machine reaches the API by that name; if it is gone for good, remove it from the inventory and run `hostler up`"));
     }
     out(planner, (speaker, cluster), name, &address, member.is_some(), wipe, keep);
 }
@@ -443,13 +445,13 @@ fn out(
         before.push(Need::Step(planner.step(
             StepKind::RemoveMember.of(name),
             speaker,
-            format!("{name} is a member of etcd"),
+            format!("{name} is an etcd member"),
             action,
             before.clone(),
         )));
     }
     if wipe.is_some() {
-        before.push(Need::Step(planner.step(StepKind::Wipe.of(name), name, "it is to be blank", Wipe { keep }, before.clone())));
+        before.push(Need::Step(planner.step(StepKind::Wipe.of(name), name, "it holds state of a cluster", Wipe { keep }, before.clone())));
     }
     // A kubelet that still has its certificate may have registered a node again since the cluster was asked: only after the wipe is none left
     // that could, and `kubeadm join` refuses a name that is there and Ready.
@@ -488,7 +490,7 @@ fn reset(planner: &mut Planner) {
         let mut these: Vec<Need> = Vec::new();
         for (name, _) in planner.machines().filter(|(_, machine)| machine.role == role) {
             let Some(facts) = planner.facts.get(name).copied() else {
-                planner.warn(Some(name), "not reached, left as it is");
+                planner.warn(Some(name), "can't be reached, left as it is");
                 continue;
             };
             if !to_wipe(facts) && facts.kubernetes.leftovers.is_empty() {
@@ -497,7 +499,7 @@ fn reset(planner: &mut Planner) {
             if other_cluster(planner, name, facts, Hint::LeaveAsItIs) {
                 continue;
             }
-            these.extend(blank(planner, name, "it is to be blank", before.clone()).map(Need::Step));
+            these.extend(blank(planner, name, "it holds state of a cluster", before.clone()).map(Need::Step));
         }
         before = these;
     }

@@ -50,7 +50,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         }
         let id = StepKind::CreateToken.of(speaker);
         let machine = speaker.clone();
-        planner.step(id.clone(), speaker, "machines are to join", CreateToken {}, []);
+        planner.step(id.clone(), speaker, "machines will join", CreateToken {}, []);
         Door { step: id, machine }
     } else {
         let Some((first, machine)) = planner.inventory.control_planes().next() else {
@@ -74,9 +74,9 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         let id = StepKind::Init.of(first);
         let config = documents::init(planner.inventory, &planner.manifest.kubernetes, first, machine)?;
         let reason = if planner.restore.is_some() {
-            "the cluster's only control plane is lost"
+            "the only control plane is lost"
         } else if again {
-            "an earlier init was cut before its end"
+            "an earlier init was interrupted"
         } else {
             "there is no cluster yet"
         };
@@ -97,7 +97,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let joins = joins(planner, &door, &joining)?;
     let delete = DeleteToken { token: Input { step: door.step.clone(), output: Output::Token } };
     let needs: Vec<Need> = joins.into_iter().chain([door.step]).map(Need::Step).collect();
-    planner.step(StepKind::DeleteToken.of(&door.machine), &door.machine, "nobody else joins in this run", delete, needs);
+    planner.step(StepKind::DeleteToken.of(&door.machine), &door.machine, "all joins are done", delete, needs);
     Ok(())
 }
 
@@ -123,7 +123,7 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
             let pki = pki.get_or_insert_with(|| {
                 let id = StepKind::CollectPki.of(&door.machine);
                 let needs = [door.step.clone().into()];
-                planner.step(id.clone(), &door.machine, "a further control plane joins", CollectPki {}, needs);
+                planner.step(id.clone(), &door.machine, "another control plane joins", CollectPki {}, needs);
                 id
             });
             keys = Some(input(pki, Output::Pki));
@@ -143,12 +143,12 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
                 .map(|(document, sum)| (Applied::Document(document), sum))
                 .collect(),
         };
-        let reason = if again { "an earlier join was cut before its end" } else { "it is not in the cluster" };
+        let reason = if again { "an earlier join was interrupted" } else { "it is not in the cluster" };
         planner.step(id.clone(), name, reason, action, needs);
         if gate::hosts_to_join(planner, name, machine).is_some() {
             let action = WriteHosts { lines: gate::hosts(planner, name, machine) };
             let at = StepKind::HostsAfterJoin.of(name);
-            planner.step(at, name, "the cluster's name leads to this machine, once it is in", action, [id.clone().into()]);
+            planner.step(at, name, "once it has joined, the API endpoint resolves to this machine", action, [id.clone().into()]);
         }
         if machine.role == Role::ControlPlane {
             before = Some(id.clone());
@@ -174,7 +174,7 @@ fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Resu
         (None, Some((speaker, cluster))) => match cluster.record.get(&Record::Flannel) {
             // A network that is there and not as it should be is `up`'s.
             Some(applied) if *applied == sha256 || planner.only.is_some() => return Ok(()),
-            Some(_) => (speaker.clone(), "flannel in the cluster is not as it should be", vec![]),
+            Some(_) => (speaker.clone(), "flannel in the cluster differs from the desired manifest", vec![]),
             None => (speaker.clone(), "pods have no network yet", vec![]),
         },
         (None, None) => return Ok(()),

@@ -15,6 +15,7 @@ use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName, Role};
 use crate::record::InProgress;
 use crate::step::{ImageGroup, Need, StepId, StepKind};
+use crate::words::{and, are};
 
 /// What `kubeadm init` and `join` wait for on their machine, besides images and packages.
 const PREPARED: [StepKind; 10] = [
@@ -59,12 +60,13 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
     missing.retain(|(program, _)| !facts.programs.contains(*program));
     if !missing.is_empty() {
         let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
+        let reason = format!("{} {} not installed", and(&programs), are(programs.len()));
         let packages = missing.iter().map(|(_, package)| (*package).to_owned()).collect();
-        planner.step(StepKind::Packages.of(name), name, format!("there is no {}", programs.join(", ")), InstallPackages { packages }, []);
+        planner.step(StepKind::Packages.of(name), name, reason, InstallPackages { packages }, []);
     }
     if !(planner.inventory.kubeadm.tolerates_swap() || facts.swap.is_empty() && facts.swap_at_boot.is_empty()) {
         let reason = if facts.swap.is_empty() {
-            format!("swap would be on after the next start ({})", facts.swap_at_boot.join(", "))
+            format!("swap would be on again after a reboot ({})", facts.swap_at_boot.join(", "))
         } else {
             format!("swap is on ({})", facts.swap.join(", "))
         };
@@ -75,11 +77,11 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
     let unloaded: Vec<&str> = wanted::MODULES.iter().copied().filter(|module| !facts.modules.contains(*module)).collect();
     if !unloaded.is_empty() || differs(facts, &file) {
         let reason = if unloaded.is_empty() {
-            format!("{} is not as it should be", file.path)
+            format!("{} is missing or differs", file.path)
         } else {
             match unloaded.as_slice() {
                 [one] => format!("the kernel module {one} is not loaded"),
-                several => format!("the kernel modules {} are not loaded", several.join(", ")),
+                several => format!("the kernel modules {} are not loaded", and(several)),
             }
         };
         let modules = wanted::MODULES.iter().map(|module| (*module).to_owned()).collect();
@@ -89,25 +91,25 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
     if facts.hostname != name.as_str() || facts.hostname_at_boot != name.as_str() {
         let reason = match facts.hostname_at_boot.as_str() {
             _ if facts.hostname != name.as_str() => format!("its host name is `{}`", facts.hostname),
-            "" => "it has no host name from its next boot on".to_owned(),
-            other => format!("its host name is `{other}` from its next boot on"),
+            "" => "it will have no host name after a reboot".to_owned(),
+            other => format!("its host name will be `{other}` after a reboot"),
         };
         planner.step(StepKind::Hostname.of(name), name, reason, SetHostname { name: name.to_string() }, []);
     }
     hosts(planner, name, machine, facts);
     if !facts.clock_synchronized {
-        planner.step(StepKind::Clock.of(name), name, "nothing keeps its clock right", SynchronizeClock {}, []);
+        planner.step(StepKind::Clock.of(name), name, "no time service is running", SynchronizeClock {}, []);
     }
 }
 
 fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
     let other = gate::hosts_to_join(planner, name, machine);
     let reason = if facts.hosts.is_empty() {
-        "it does not know its own name and the cluster's"
+        "/etc/hosts lacks this machine and the API endpoint"
     } else if other.is_some() {
-        "the cluster's name leads to itself, and has to lead to another control plane while it joins"
+        "the API endpoint resolves to this machine, and must resolve to another control plane while it joins"
     } else {
-        "what it knows of its own name and the cluster's is out of date"
+        "its entries in /etc/hosts are out of date"
     };
     let lines = other.unwrap_or_else(|| gate::hosts(planner, name, machine));
     // Where a cluster's kubelet finds its API server is changed only by who knows better: not while nobody speaks for the cluster, nor by an
@@ -127,7 +129,7 @@ fn sysctls(planner: &mut Planner, name: &MachineName, facts: &Facts) {
         let needs = [StepKind::Modules.of(name).if_planned()];
         planner.step(StepKind::Sysctls.of(name), name, format!("{key} is {now}"), SetSysctls { file }, needs);
     } else if differs(facts, &file) {
-        let reason = format!("{} is not as it should be", file.path);
+        let reason = format!("{} is missing or differs", file.path);
         let needs = [StepKind::Modules.of(name).if_planned()];
         planner.step(StepKind::Sysctls.of(name), name, reason, SetSysctls { file }, needs);
     }
@@ -143,15 +145,15 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
         return;
     }
     let reason = match facts.links.get(wanted::CURRENT) {
-        Some(_) if missing.is_empty() && switched => "a change of its programs was cut before its end".to_owned(),
-        None => "nothing of hostler's is installed".to_owned(),
+        Some(_) if missing.is_empty() && switched => "an update of its programs was interrupted".to_owned(),
+        None => "no Kubernetes binaries are installed".to_owned(),
         Some(_) if !switched => "another set of programs is in use".to_owned(),
         Some(_) => {
             let names: Vec<&str> = missing.iter().map(|program| program.path.as_str()).collect();
             match names.as_slice() {
-                [one] => format!("{one} is not what the bundle holds"),
-                [first, rest @ ..] if rest.len() > 2 => format!("{first} and {} other programs are not what the bundle holds", rest.len()),
-                _ => format!("{} are not what the bundle holds", names.join(", ")),
+                [one] => format!("{one} differs from the bundle"),
+                [first, rest @ ..] if rest.len() > 2 => format!("{first} and {} other programs differ from the bundle", rest.len()),
+                _ => format!("{} differ from the bundle", and(&names)),
             }
         }
     };
@@ -175,11 +177,11 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
     if !changed.is_empty() || !stale.is_empty() || cut {
         let first = changed.first().copied().or_else(|| stale.first().map(String::as_str));
         let reason = if let (Some(first), true) = (first, facts.files.contains_key("/etc/containerd/config.toml")) {
-            format!("{first} is not as it should be")
+            format!("{first} is missing or differs")
         } else if cut {
-            "a change of its configuration was cut before its end".to_owned()
+            "an update of its configuration was interrupted".to_owned()
         } else {
-            "containerd is not set up".to_owned()
+            "containerd is not configured".to_owned()
         };
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale, restart: true };
         if facts.kubernetes.joined {
@@ -188,7 +190,7 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
             planner.step(at, name, reason, action, needs);
         }
     } else if !unit.active || !unit.enabled {
-        let reason = if unit.active { "containerd would not start by itself" } else { "containerd does not run" };
+        let reason = if unit.active { "containerd is not enabled" } else { "containerd is not running" };
         planner.step(at, name, reason, StartUnit { unit: UNIT.to_owned() }, needs);
     }
     Ok(())
@@ -207,9 +209,9 @@ fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, 
     if changed.is_some() || facts.in_progress.contains(&InProgress::Vip) {
         let known = files.iter().any(|file| facts.files.contains_key(&file.path));
         let reason = match changed {
-            Some(file) if known => format!("{} is not as it should be", file.path),
-            Some(_) => "it takes no turn in holding the endpoint's address".to_owned(),
-            None => "a change of the endpoint's address was cut before its end".to_owned(),
+            Some(file) if known => format!("{} is missing or differs", file.path),
+            Some(_) => "keepalived is not configured for the VIP".to_owned(),
+            None => "an update of the VIP's configuration was interrupted".to_owned(),
         };
         let action = ConfigureUnit { unit: wanted::VIP_UNIT.to_owned(), files, stale: Vec::new(), restart: true };
         if planner.joined(name) {
@@ -218,7 +220,7 @@ fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, 
             planner.step(at, name, reason, action, needs);
         }
     } else if !unit.active || !unit.enabled {
-        let reason = if unit.active { "the endpoint's address would not be held after the next start" } else { "hostler-vip does not run" };
+        let reason = if unit.active { "hostler-vip is not enabled" } else { "hostler-vip is not running" };
         planner.step(at, name, reason, StartUnit { unit: wanted::VIP_UNIT.to_owned() }, needs);
     }
     Ok(())
@@ -235,9 +237,9 @@ fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Res
     if changed.is_some() || facts.in_progress.contains(&InProgress::Kubelet) {
         let known = files.iter().any(|file| facts.files.contains_key(&file.path));
         let reason = match changed {
-            Some(file) if known => format!("{} is not as it should be", file.path),
-            Some(_) => "there is no unit for kubelet".to_owned(),
-            None => "a change of kubelet's unit was cut before its end".to_owned(),
+            Some(file) if known => format!("{} is missing or differs", file.path),
+            Some(_) => "kubelet has no systemd unit".to_owned(),
+            None => "an update of kubelet's unit was interrupted".to_owned(),
         };
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), restart: joined };
         if joined {
@@ -247,7 +249,7 @@ fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Res
             planner.step(at, name, reason, action, [StepKind::Programs.of(name).if_planned()]);
         }
     } else if !unit.enabled || (joined && !unit.active) {
-        let reason = if unit.enabled { "kubelet does not run" } else { "kubelet would not start by itself" };
+        let reason = if unit.enabled { "kubelet is not running" } else { "kubelet is not enabled" };
         planner.step(at, name, reason, StartUnit { unit: UNIT.to_owned() }, needs);
     }
     Ok(())
@@ -271,8 +273,8 @@ fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
         }
         let reason = match missing.as_slice() {
             all if all.len() == count => format!("it has no images for {}", group.purpose()),
-            [one] => format!("the image {} is missing, another, or not pinned", one.reference),
-            several => format!("{} images are missing, others, or not pinned", several.len()),
+            [one] => format!("the image {} is missing, differs, or is not pinned", one.reference),
+            several => format!("{} images are missing, differ, or are not pinned", several.len()),
         };
         let id = StepKind::Images(group).of(name);
         let step = planner.step(id, name, reason, ImportImages { images: missing }, before.clone());
@@ -290,13 +292,13 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
         if unit.is_some() {
             let files = wanted::SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()).collect();
             let action = DropUnit { unit: UNIT.to_owned(), files };
-            planner.step(at, name, "it takes snapshots that the inventory does not ask for", action, []);
+            planner.step(at, name, "it takes snapshots, but the inventory has no `snapshots`", action, []);
         }
         return Ok(());
     };
     let files = wanted::snapshot_files(planner.inventory, wanted)?;
     if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Snapshots) {
-        let reason = if unit.is_some() { "its snapshots are not as the inventory says" } else { "it takes no snapshots" };
+        let reason = if unit.is_some() { "its snapshots differ from the inventory" } else { "it takes no snapshots" };
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), restart: true };
         planner.step(at, name, reason, action, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {

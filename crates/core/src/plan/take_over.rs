@@ -36,7 +36,7 @@ pub fn plan(
         if facts.kubernetes.control_plane {
             planner.warn(Some(name), format!("it is a control plane of the other cluster ({}), which loses it", its_cluster(facts)));
         }
-        let reason = format!("it is taken over: {what} goes, with all of {}", FOLDERS.join(", "));
+        let reason = format!("it is taken over: {what} is wiped, with all of {}", FOLDERS.join(", "));
         if blank(&mut planner, name, reason, []).is_some()
             && let Some(Observation::Facts(facts)) = cleared.get_mut(name)
         {
@@ -86,9 +86,9 @@ fn what(planner: &Planner, facts: &Facts) -> Option<String> {
         let node = kubernetes.node.as_deref().map(|node| format!("node {node} of ")).unwrap_or_default();
         Some(format!("{node}another cluster ({})", its_cluster(facts)))
     } else if facts.in_progress.contains(&InProgress::Wipe) {
-        Some("what a wipe that was cut left".to_owned())
+        Some("the rest of an interrupted wipe".to_owned())
     } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !interrupted(facts) {
-        Some(format!("what an earlier cluster left ({})", kubernetes.leftovers.join(", ")))
+        Some(format!("the rest of an earlier cluster ({})", kubernetes.leftovers.join(", ")))
     } else {
         None
     }

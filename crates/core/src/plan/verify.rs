@@ -65,7 +65,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let probe = planner.step(StepKind::Probe.of(&speaker), &speaker, reason, Probe { nodes, manifest, spread_dns }, all);
     if others_verified {
         let action = RecordVerified { sha256: wanted };
-        planner.step(StepKind::RecordVerified.of(&speaker), &speaker, "the next run need not look again", action, [probe.into()]);
+        planner.step(StepKind::RecordVerified.of(&speaker), &speaker, "the next run can skip the verification", action, [probe.into()]);
     }
     Ok(())
 }

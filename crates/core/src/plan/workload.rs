@@ -30,7 +30,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let record = planner.speaker.map(|(_, cluster)| cluster.record.clone()).unwrap_or_default();
     let Some(wanted) = &planner.inventory.transcode else {
         if record.contains_key(&Record::Workload) {
-            let reason = "the inventory has no `transcode` any more";
+            let reason = "the inventory no longer has `transcode`";
             planner.step(StepKind::RemoveWorkload.of(speaker), speaker, reason, RemoveWorkload {}, []);
         }
         return Ok(());
@@ -46,14 +46,14 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let moved = record.get(&Record::WorkloadShares).is_some_and(|known| *known != shares);
     if moved {
         // Where a volume is can't be changed.
-        let reason = "films are somewhere else now";
+        let reason = "the shares have moved";
         needs.push(Need::Step(planner.step(StepKind::RemoveWorkload.of(speaker), speaker, reason, RemoveWorkload {}, [])));
     }
     if moved || record.get(&Record::Workload) != Some(&sum) {
         let reason = if record.contains_key(&Record::Workload) {
-            "the workload is not what the inventory says"
+            "the workload differs from the inventory"
         } else {
-            "nothing takes up films yet"
+            "the workload is not installed"
         };
         let record = BTreeMap::from([(Record::Workload, sum), (Record::WorkloadShares, shares)]);
         // Any machine may have to run its pods.
@@ -76,7 +76,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         && (moved || record.get(&Record::WorkloadToken) != Some(&token.sha256))
     {
         let action = KeepMediaServerToken { file: token.path.clone(), size: token.size, sha256: token.sha256.clone() };
-        planner.step(StepKind::MediaServerToken.of(speaker), speaker, "films are told of with its token", action, needs);
+        planner.step(StepKind::MediaServerToken.of(speaker), speaker, "the media server's token is missing or has changed", action, needs);
     }
     Ok(())
 }
@@ -102,7 +102,7 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
                 fine = false;
             } else if share.free * 1024 < LITTLE {
                 let free = share.free * 1024 / 1_000_000_000;
-                planner.warn(Some(name), format!("the {what} {path} has {free} GB left: films wait while there is no room for them"));
+                planner.warn(Some(name), format!("the {what} {path} has {free} GB free: films wait while there is too little space"));
             }
         }
     }
