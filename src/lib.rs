@@ -10,7 +10,6 @@ pub mod cli;
 pub mod connect;
 pub mod event;
 pub mod execute;
-pub mod health;
 pub mod home;
 pub mod interrupt;
 pub mod inventory_file;

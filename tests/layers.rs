@@ -23,6 +23,7 @@ const CORE: Crate = Crate {
         &["facts"],
         &["action"],
         &["plan"],
+        &["health"],
     ],
 };
 
@@ -30,7 +31,7 @@ const PROGRAM: Crate = Crate {
     source: "src",
     roots: &["crate", "hostler"],
     layers: &[
-        &["atomic", "event", "health", "home", "interrupt", "probe"],
+        &["atomic", "event", "home", "interrupt", "probe"],
         &["inventory_file", "report", "snapshot", "transcode", "workstation"],
         &["artifact", "lab", "ssh"],
         &["execute"],

@@ -10,6 +10,7 @@ use anyhow::Result;
 use clap::Args;
 use hostler_core::facts::Observation;
 use hostler_core::failure::ExitStatus;
+use hostler_core::health::{Status, status};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::plan::plan;
 
@@ -19,7 +20,6 @@ use crate::apply;
 use crate::artifact::{self, Bundle, Missing};
 use crate::connect::{self, login};
 use crate::execute::{Link, gather};
-use crate::health::{Status, status};
 use crate::report::{Paint, Reporter, status_text};
 use crate::snapshot;
 use crate::ssh::Limits;

@@ -1,10 +1,10 @@
 //! The status as a person reads it.
 
+use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
 use hostler_core::quantity::size;
 
 use super::Paint;
 use super::table::{row, table};
-use crate::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
 
 /// Machines, nodes, members, certificates and drift, then what is wrong, and last what to type. Ends with a newline.
 pub fn status_text(status: &Status, paint: Paint) -> String {

@@ -155,7 +155,7 @@ run 0 status -i "$inventory"
 on twilightsparkle 'mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/
     while /opt/hostler/current/bin/crictl ps --name "^kube-apiserver$" -q | grep -q .; do sleep 0.2; done'
 within 3 run 1 status -i "$inventory"
-says "the API server tells nothing"
+says "no API server answers"
 says "rainbowdash"
 on twilightsparkle mv /root/kube-apiserver.yaml /etc/kubernetes/manifests/
 becomes_ready 3

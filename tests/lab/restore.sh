@@ -115,7 +115,7 @@ row "one that goes wrong is told by status"
 run 0 status -i "$inventory"
 on twilightsparkle 'mv /srv/snapshots /srv/elsewhere && touch /srv/snapshots && ! systemctl start hostler-snapshot.service 2> /dev/null'
 run 1 status -i "$inventory"
-says "twilightsparkle could not take a snapshot"
+says "the last snapshot on twilightsparkle failed"
 on twilightsparkle 'rm /srv/snapshots && mv /srv/elsewhere /srv/snapshots && systemctl start hostler-snapshot.service'
 run 0 status -i "$inventory"
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use hostler::health::status;
 use hostler::report::{Paint, plan_text, status_text};
+use hostler_core::health::status;
 use hostler_core::plan::{Goal, Plan, plan_for};
 use hostler_core::step::StepId;
 

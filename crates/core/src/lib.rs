@@ -10,6 +10,7 @@ pub mod document;
 pub mod facts;
 pub mod failure;
 pub mod films;
+pub mod health;
 pub mod inventory;
 pub mod manifest;
 pub mod plan;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use super::refusal::{Share, Unchangeable};
 use crate::films::Owner;
 use crate::inventory::MachineName;
@@ -117,6 +119,12 @@ pub enum Hint {
         share: Share,
         films: Owner,
     },
+    Run(Command),
+    TurnOnOrRebuild(MachineName),
+    AskKubelet(MachineName),
+    RenewCertificates(MachineName),
+    Uncordon(String),
+    Troubleshoot,
 }
 
 impl Hint {
@@ -137,7 +145,12 @@ impl Hint {
             | Hint::FinishRestoreFirst(command)
             | Hint::TurnOnOrRemove(command)
             | Hint::ForgetOnly(command)
+            | Hint::Run(command)
             | Hint::RebuildPlain(command) => vec![command.clone()],
+            Hint::TurnOnOrRebuild(machine) => vec![
+                Command::Rebuild { machine: machine.clone(), take_over: false },
+                Command::Remove { node: machine.to_string(), dead: true },
+            ],
             Hint::ChangeRole(name) => vec![Command::Remove { node: name.to_string(), dead: false }, Command::Add(name.clone())],
             Hint::RestoreCluster => vec![Command::Restore(None)],
             Hint::KeepAsIs { .. } => vec![Command::Reset, Command::Up],
@@ -280,6 +293,22 @@ impl fmt::Display for Hint {
                 "`chown {}:{} {}` gives it to them, if it is mounted read-write; `transcode.owner` sets another owner",
                 films.uid, films.gid, share.path
             ),
+            Hint::Run(command) => write!(f, "run {command}"),
+            Hint::TurnOnOrRebuild(machine) => {
+                write!(f, "turn {machine} on; if it stays off, run `hostler rebuild {machine}` or `hostler remove {machine} --dead`")
+            }
+            Hint::AskKubelet(machine) => write!(f, "`journalctl -u kubelet` on {machine} shows why kubelet does not renew it"),
+            Hint::RenewCertificates(machine) => {
+                write!(f, "on {machine}, run `/opt/hostler/current/bin/kubeadm certs renew all`, then restart its static pods")
+            }
+            Hint::Uncordon(node) => write!(f, "run `kubectl uncordon {node}`"),
+            Hint::Troubleshoot => f.write_str("see docs/troubleshooting.md"),
         }
+    }
+}
+
+impl Serialize for Hint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }

@@ -335,7 +335,7 @@ impl Serialize for Refusal {
         refusal.serialize_field("machine", &self.machine)?;
         refusal.serialize_field("code", self.why.code())?;
         refusal.serialize_field("reason", &self.why.to_string())?;
-        refusal.serialize_field("hint", &self.hint.to_string())?;
+        refusal.serialize_field("hint", &self.hint)?;
         refusal.end()
     }
 }

@@ -1,12 +1,16 @@
 //! How the machines and their cluster are: a pure function of what was seen, and its result as a value.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use hostler_core::facts::{ClusterFacts, Facts, Observation};
-use hostler_core::inventory::{Inventory, MachineName, Role};
-use hostler_core::plan::Plan;
-use hostler_core::step::Stage;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::facts::{ClusterFacts, Facts, Observation};
+use crate::inventory::{Inventory, MachineName, Role};
+use crate::plan::Plan;
+use crate::plan::hint::{Command, Hint};
+use crate::step::Stage;
+use crate::words::counted;
 
 /// A certificate that ends sooner is a problem, in days. Kubelet renews its own before: at the latest when a tenth of a year is left.
 const SOON: i64 = 30;
@@ -21,12 +25,12 @@ pub struct Status {
     pub schema: u32,
     pub healthy: bool,
     /// What is wrong, the worst first. Empty if and only if healthy.
-    pub problems: Vec<String>,
+    pub problems: Vec<Problem>,
     /// All of the inventory, in its order.
     pub machines: Vec<MachineStatus>,
-    /// Why the API server tells nothing, if none does.
+    /// Why no API server answers, if none does.
     pub api_down: Option<String>,
-    /// As the API server tells them; empty while it is down.
+    /// According to the API server; empty while it is down.
     pub nodes: Vec<NodeStatus>,
     /// Empty where etcd did not answer.
     pub members: Vec<MemberStatus>,
@@ -39,7 +43,60 @@ pub struct Status {
     /// `None`: not compared, because nothing is known of what should be installed.
     pub drift: Option<Drift>,
     /// What to type, or do, next; `None` where all is well.
-    pub next: Option<String>,
+    pub next: Option<Hint>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Problem {
+    Unreachable {
+        machine: MachineName,
+        reason: String,
+    },
+    ApiDown {
+        reason: String,
+    },
+    NotANode {
+        machine: MachineName,
+    },
+    NotReady {
+        node: String,
+        message: String,
+    },
+    Cordoned {
+        node: String,
+    },
+    MembersUnknown,
+    MemberUnhealthy {
+        member: String,
+    },
+    Learner {
+        member: String,
+    },
+    /// `days`: left; negative once it has expired.
+    CertificateExpires {
+        certificate: String,
+        machine: MachineName,
+        days: i64,
+    },
+    /// Percent.
+    DiskLow {
+        machine: MachineName,
+        free: u64,
+    },
+    Drift {
+        first: String,
+    },
+    WouldRefuse {
+        first: String,
+    },
+    SnapshotFailed {
+        machine: MachineName,
+    },
+    SnapshotOld {
+        hours: i64,
+    },
+    NoSnapshot,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -171,7 +228,7 @@ fn machines(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, cl
             let (unreachable, facts) = match seen.get(name) {
                 Some(Observation::Facts(facts)) => (None, Some(machine_facts(name, facts, cluster))),
                 Some(Observation::Unreachable(reason)) => (Some(reason.clone()), None),
-                None => (Some("nobody asked it".to_owned()), None),
+                None => (Some("it was not asked".to_owned()), None),
             };
             let role = match machine.role {
                 Role::ControlPlane => "control-plane",
@@ -202,7 +259,7 @@ fn machine_facts(name: &MachineName, facts: &Facts, cluster: Option<&ClusterFact
 fn why_no_api(facts: &BTreeMap<&MachineName, &Facts>) -> String {
     let told = facts.iter().find_map(|(name, facts)| facts.api_down.as_ref().map(|reason| format!("{name}: {reason}")));
     told.unwrap_or_else(|| match facts.values().any(|facts| facts.kubernetes.joined) {
-        true => "no control plane can be asked".to_owned(),
+        true => "no control plane can be reached".to_owned(),
         false => "there is no cluster yet".to_owned(),
     })
 }
@@ -223,7 +280,7 @@ fn nodes(inventory: &Inventory, cluster: &ClusterFacts) -> Vec<NodeStatus> {
 }
 
 fn members(cluster: &ClusterFacts) -> Vec<MemberStatus> {
-    let member = |member: &hostler_core::facts::MemberFact| MemberStatus {
+    let member = |member: &crate::facts::MemberFact| MemberStatus {
         // One that never started has no name, but an address.
         name: if member.name.is_empty() { member.peer.clone() } else { member.name.clone() },
         healthy: member.healthy,
@@ -258,100 +315,140 @@ fn drift(plan: &Plan) -> Drift {
     Drift { steps: steps.len(), refusals: plan.refusals.len(), first: step.or_else(refusal) }
 }
 
-fn problems(status: &Status, api: bool) -> Vec<String> {
+fn problems(status: &Status, api: bool) -> Vec<Problem> {
     let mut problems = Vec::new();
     for machine in &status.machines {
         if let Some(reason) = &machine.unreachable {
-            problems.push(format!("{} can't be reached: {reason}", machine.name));
+            problems.push(Problem::Unreachable { machine: machine.name.clone(), reason: reason.clone() });
         }
     }
-    if let Some(reason) = &status.api_down {
-        problems.push(format!("the API server tells nothing: {reason}"));
-    }
+    problems.extend(status.api_down.as_ref().map(|reason| Problem::ApiDown { reason: reason.clone() }));
     if api {
         for machine in &status.machines {
             match status.nodes.iter().find(|node| node.name == machine.name.as_str()) {
-                None => problems.push(format!("{} is no node of the cluster", machine.name)),
-                Some(node) if !node.ready => problems.push(format!("node {} is not ready: {}", node.name, node.message)),
-                Some(node) if node.cordoned => problems.push(format!("node {} takes no new pods: it is cordoned", node.name)),
+                None => problems.push(Problem::NotANode { machine: machine.name.clone() }),
+                Some(node) if !node.ready => {
+                    problems.push(Problem::NotReady { node: node.name.clone(), message: node.message.clone() });
+                }
+                Some(node) if node.cordoned => problems.push(Problem::Cordoned { node: node.name.clone() }),
                 Some(_) => {}
             }
         }
         if status.members.is_empty() {
-            problems.push("etcd's members are not known: it did not answer".to_owned());
+            problems.push(Problem::MembersUnknown);
         }
     }
     for member in &status.members {
         match member {
-            MemberStatus { healthy: false, .. } => problems.push(format!("etcd member {} is not healthy", member.name)),
-            MemberStatus { learner: true, .. } => problems.push(format!("etcd member {} has no vote: it is still a learner", member.name)),
+            MemberStatus { healthy: false, name, .. } => problems.push(Problem::MemberUnhealthy { member: name.clone() }),
+            MemberStatus { learner: true, name, .. } => problems.push(Problem::Learner { member: name.clone() }),
             _ => {}
         }
     }
-    for certificate in status.certificates.iter().filter(|certificate| certificate.days < SOON) {
-        let when = if certificate.days < 0 { "has ended".to_owned() } else { format!("ends in {} days", certificate.days) };
-        problems.push(format!("certificate {} of {} {when}", certificate.name, certificate.machine));
+    for CertificateStatus { machine, name, days, .. } in status.certificates.iter().filter(|certificate| certificate.days < SOON) {
+        problems.push(Problem::CertificateExpires { certificate: name.clone(), machine: machine.clone(), days: *days });
     }
     for machine in &status.machines {
         let Some(facts) = &machine.facts else { continue };
         // A file system of unknown size is not full.
         if facts.disk_size > 0 && facts.disk_free * 100 < facts.disk_size * LITTLE_DISK {
-            let percent = facts.disk_free * 100 / facts.disk_size;
-            problems.push(format!("{}: {percent}% of the disk is free; below {LITTLE_DISK}% kubelet evicts pods", machine.name));
+            problems.push(Problem::DiskLow { machine: machine.name.clone(), free: facts.disk_free * 100 / facts.disk_size });
         }
     }
     if let Some(Drift { steps, refusals, first }) = &status.drift
         && (*steps > 0 || *refusals > 0 && status.api_down.is_none())
     {
-        let what = if *steps > 0 { "machines are not what the inventory says" } else { "`hostler up` would refuse" };
-        problems.push(format!("{what}: {}", first.as_deref().unwrap_or_default()));
+        let first = first.clone().unwrap_or_default();
+        problems.push(if *steps > 0 { Problem::Drift { first } } else { Problem::WouldRefuse { first } });
     }
     problems
 }
 
 /// What is wrong with regular snapshots. Whether there are any at all is `up`'s to say.
-fn no_snapshots(inventory: &Inventory, facts: &BTreeMap<&MachineName, &Facts>, age: Option<i64>) -> Vec<String> {
+fn no_snapshots(inventory: &Inventory, facts: &BTreeMap<&MachineName, &Facts>, age: Option<i64>) -> Vec<Problem> {
     let Some(wanted) = &inventory.snapshots else { return Vec::new() };
     let failed = facts.iter().filter(|(_, facts)| facts.snapshot_failed);
-    let mut problems: Vec<String> =
-        failed.map(|(name, _)| format!("{name} could not take a snapshot: `journalctl -u hostler-snapshot` there tells why")).collect();
+    let mut problems: Vec<Problem> = failed.map(|(name, _)| Problem::SnapshotFailed { machine: (*name).clone() }).collect();
     match age {
         // One may have been missed: a machine was off.
         Some(age) if age > 2 * i64::try_from(wanted.every.as_secs()).unwrap_or(i64::MAX / 2) => {
-            problems.push(format!("the newest snapshot is {} hours old", age / 3600));
+            problems.push(Problem::SnapshotOld { hours: age / 3600 });
         }
-        None if facts.values().any(|facts| facts.kubernetes.control_plane) => problems.push("there is no snapshot yet".to_owned()),
+        None if facts.values().any(|facts| facts.kubernetes.control_plane) => problems.push(Problem::NoSnapshot),
         _ => {}
     }
     problems
 }
 
-/// The command that comes next: what hostler can mend first, then what only a person can.
-fn next(status: &Status, plan: Option<&Plan>) -> Option<String> {
+/// What to do next: what hostler can repair first, then what only a person can.
+fn next(status: &Status, plan: Option<&Plan>) -> Option<Hint> {
     if status.healthy {
         return None;
     }
     if status.drift.as_ref().is_some_and(|drift| drift.steps > 0) {
-        return Some("hostler up".to_owned());
+        return Some(Hint::Run(Command::Up));
     }
     if let Some(machine) = status.machines.iter().find(|machine| machine.unreachable.is_some()) {
-        return Some(format!("look whether {0} is on; if not for long: hostler rebuild {0}, or hostler remove {0} --dead", machine.name));
+        return Some(Hint::TurnOnOrRebuild(machine.name.clone()));
     }
     if let Some(refusal) = plan.and_then(|plan| plan.refusals.first()) {
-        return Some(refusal.hint.to_string());
+        return Some(refusal.hint.clone());
     }
     if let Some(certificate) = status.certificates.first().filter(|certificate| certificate.days < SOON) {
-        let what = match certificate.name.starts_with("kubelet") {
-            true => "journalctl -u kubelet tells why kubelet does not renew it".to_owned(),
-            false => "/opt/hostler/current/bin/kubeadm certs renew all, then restart its static pods".to_owned(),
-        };
-        return Some(format!("on {}: {what}", certificate.machine));
+        let machine = certificate.machine.clone();
+        return Some(match certificate.name.starts_with("kubelet") {
+            true => Hint::AskKubelet(machine),
+            false => Hint::RenewCertificates(machine),
+        });
     }
     if let Some(node) = status.nodes.iter().find(|node| node.cordoned && node.ready && node.in_inventory) {
-        return Some(format!("kubectl uncordon {}", node.name));
+        return Some(Hint::Uncordon(node.name.clone()));
     }
-    if status.problems.iter().all(|problem| problem.contains("snapshot")) {
-        return Some("hostler snapshot".to_owned());
+    let about_snapshots =
+        |problem: &Problem| matches!(problem, Problem::SnapshotFailed { .. } | Problem::SnapshotOld { .. } | Problem::NoSnapshot);
+    if status.problems.iter().all(about_snapshots) {
+        return Some(Hint::Run(Command::Snapshot));
     }
-    Some(if plan.is_some() { "see docs/troubleshooting.md" } else { "hostler plan" }.to_owned())
+    Some(if plan.is_some() { Hint::Troubleshoot } else { Hint::Run(Command::Plan) })
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Unreachable { machine, reason } => write!(f, "{machine} can't be reached: {reason}"),
+            Problem::ApiDown { reason } => write!(f, "no API server answers: {reason}"),
+            Problem::NotANode { machine } => write!(f, "{machine} is not a node of the cluster"),
+            Problem::NotReady { node, message } => write!(f, "node {node} is not Ready: {message}"),
+            Problem::Cordoned { node } => write!(f, "node {node} is cordoned: it takes no new pods"),
+            Problem::MembersUnknown => f.write_str("etcd's members are unknown: etcd did not answer"),
+            Problem::MemberUnhealthy { member } => write!(f, "etcd member {member} is unhealthy"),
+            Problem::Learner { member } => write!(f, "etcd member {member} is still a learner, without a vote"),
+            Problem::CertificateExpires { certificate, machine, days: ..0 } => {
+                write!(f, "certificate {certificate} of {machine} has expired")
+            }
+            Problem::CertificateExpires { certificate, machine, days } => {
+                write!(
+                    f,
+                    "certificate {certificate} of {machine} expires in {}",
+                    counted(days.unsigned_abs().try_into().unwrap_or(0), "day")
+                )
+            }
+            Problem::DiskLow { machine, free } => {
+                write!(f, "{machine}: {free}% of the disk is free; below {LITTLE_DISK}% kubelet evicts pods")
+            }
+            Problem::Drift { first } => write!(f, "machines differ from the inventory: {first}"),
+            Problem::WouldRefuse { first } => write!(f, "`hostler up` would refuse: {first}"),
+            Problem::SnapshotFailed { machine } => {
+                write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` there shows why")
+            }
+            Problem::SnapshotOld { hours } => write!(f, "the newest snapshot is {hours} hours old"),
+            Problem::NoSnapshot => f.write_str("there is no snapshot yet"),
+        }
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
