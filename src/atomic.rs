@@ -1,12 +1,12 @@
-//! Files that are written whole or not at all: under another name in the same folder, then moved into place. When a call here returns, both
-//! the file and its name are on the disk.
+//! Atomic writes: files are written under another name in the same folder, then renamed. When a call returns, both the file and its name are
+//! on disk.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// Puts `content` in the file's place, with this mode. The folder must exist. A symbolic link is replaced.
+/// Replaces the file with `content` and this mode. The folder must exist. A symbolic link is replaced.
 ///
 /// # Errors
 /// The folder can't be written to.
@@ -16,8 +16,8 @@ pub fn write(file: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     new.finish(mode)
 }
 
-/// Puts `content` in the place of a file that is there: it keeps its mode and, where this user may give it away, its owner. A symbolic link
-/// stays one: what it leads to is replaced.
+/// Replaces an existing file with `content`: its mode stays and, if this user may set it, its owner. A symbolic link stays; its target is
+/// replaced.
 ///
 /// # Errors
 /// There is no such file, or its folder can't be written to.
@@ -26,7 +26,7 @@ pub fn rewrite(file: &Path, content: &[u8]) -> io::Result<()> {
     let old = fs::metadata(&file)?;
     let mut new = New::beside(&file)?;
     new.write_all(content)?;
-    // Before the mode: a change of owner can take bits of it away.
+    // Before the mode: a change of owner can clear bits of it.
     let _ = fchown(new.part.as_file(), Some(old.uid()), Some(old.gid()));
     new.finish(old.permissions().mode() & 0o7777)
 }
@@ -40,7 +40,7 @@ pub struct New {
 }
 
 impl New {
-    /// What is to be at `file`.
+    /// Starts the new content of `file`.
     ///
     /// # Errors
     /// The folder can't be written to.
@@ -49,7 +49,7 @@ impl New {
         Ok(New { part, file: file.to_owned() })
     }
 
-    /// Gives it its mode and its name.
+    /// Sets its mode and renames it.
     ///
     /// # Errors
     /// The disk is full or broken, or the name belongs to a folder.
@@ -71,12 +71,12 @@ impl Write for New {
     }
 }
 
-/// The folder that a file is in; `.` for a mere name.
+/// The folder that a file is in; `.` for a bare name.
 pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A rename is on the disk when its folder is.
+/// A rename is on disk once its folder is synced.
 ///
 /// # Errors
 /// The folder can't be opened or synced.
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rewritten_keeps_mode_owner_and_links() {
+    fn a_rewritten_file_keeps_mode_owner_and_links() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, "one").unwrap();

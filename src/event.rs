@@ -1,7 +1,7 @@
-//! What happens during a run, as values. Whoever does the work sends them; only [`crate::report`] decides how they look.
+//! What happens during a run, as values. The code that does the work sends them; [`crate::report`] alone decides how they look.
 //!
-//! Events never carry a secret: outputs that are secret do not appear. What a secret got into all the same is caught by the
-//! [redactor](crate::report::Redactor), which every event passes before it is shown or written anywhere.
+//! Events should not carry secrets: secret outputs do not appear in them. If one gets into a text anyway, the
+//! [redactor](crate::report::Redactor) masks it: every event passes it before it is shown or written.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,35 +11,35 @@ use hostler_core::step::{Stage, StepId};
 use serde::{Serialize, Serializer};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Where events go. Sending never waits and never fails the work: a reporter that is gone loses events only.
+/// Where events go. Sending never waits and never fails the work: without a reporter, events are lost and the work continues.
 #[derive(Debug, Clone)]
 pub struct Events(pub UnboundedSender<Event>);
 
 impl Events {
-    /// Sends `event` to whoever reports.
+    /// Sends `event` to the reporter.
     pub fn send(&self, event: Event) {
-        // A closed channel means the reporter has ended; the work goes on without it.
+        // A closed channel means that the reporter has ended; the work continues without it.
         let _ = self.0.send(event);
     }
 }
 
-/// One thing that happened. Serialized as one JSON object a line with `--output json`.
+/// One thing that happened. `--output json` prints one JSON object per event: docs/json.md describes them.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
-    /// Work on this computer began: making a bundle, a lab machine. `task` names it until it ends.
+    /// Work on this computer started, e.g. on a bundle or on the lab. `task` names it until it ends.
     TaskStarted {
         task: String,
         what: String,
     },
-    /// Bytes (or other `unit`s) moved so far; `total` is 0 while it is not known.
+    /// Bytes or items so far; `total` is 0 while it is unknown.
     TaskProgress {
         task: String,
         done: u64,
         total: u64,
         unit: Unit,
     },
-    /// Something worth a line while a task runs.
+    /// Output of a task.
     TaskLine {
         task: String,
         line: String,
@@ -54,7 +54,7 @@ pub enum Event {
         reason: String,
     },
 
-    /// A machine is being asked for its facts.
+    /// Facts are being gathered on a machine.
     Gathering {
         machine: MachineName,
     },
@@ -69,36 +69,36 @@ pub enum Event {
         hint: String,
     },
 
-    /// A plan is about to be carried out: how many steps each machine has in it. Optional; without it there is no `3/14`.
-    Begun {
+    /// A plan is about to be applied: its number of steps per machine. Optional; without it there is no `3/14`.
+    PlanStarted {
         steps: BTreeMap<MachineName, usize>,
     },
-    /// A step's script began on its machine. `line` is what the plan printed for it: [`Step::line`](hostler_core::plan::Step::line).
+    /// A step's script was started on its machine. `line` is its line of the plan: [`Step::line`](hostler_core::plan::Step::line).
     StepStarted {
         step: StepId,
         stage: Stage,
         machine: MachineName,
         line: String,
     },
-    /// The script as it was rendered, for the log only. Its secrets come on stdin, so there are none in it.
+    /// The rendered script, for the log only. It contains no secrets: they are sent on stdin.
     StepScript {
         step: StepId,
         text: String,
     },
-    /// Bytes of a step's payload that the machine has taken.
+    /// Bytes of a step's payload that were sent.
     StepProgress {
         step: StepId,
         done: u64,
         total: u64,
     },
-    /// A step waits for something that is named, at most `limit`.
+    /// A step waits for `what`, at most `limit`.
     StepWaiting {
         step: StepId,
         what: String,
         #[serde(serialize_with = "seconds")]
         limit: Duration,
     },
-    /// A line the script printed, for the log only.
+    /// A line of the script's output, for the log only.
     StepOutput {
         step: StepId,
         line: String,
@@ -118,16 +118,16 @@ pub enum Event {
         reason: String,
         hint: String,
     },
-    /// A step that could not go on as planned, because its machine was restarted: the next plan has what is left of it.
-    StepPutOff {
+    /// A step can't continue as planned because its machine was restarted: the next plan has the rest of it.
+    StepDeferred {
         step: StepId,
     },
-    /// A step that will not run in this run, because `by` did not succeed.
+    /// A step will not run, because `by` did not succeed.
     StepBlocked {
         step: StepId,
         by: StepId,
     },
-    /// A line for the person: not tied to a step.
+    /// A line for the user that does not belong to a step.
     Note {
         line: String,
     },
@@ -150,7 +150,7 @@ impl Event {
         matches!(self, Event::StepScript { .. } | Event::StepOutput { .. } | Event::StepExited { .. })
     }
 
-    /// Every text in it that somebody wrote: where a secret could be.
+    /// Every free text in it, for the redactor.
     pub fn texts_mut(&mut self) -> Vec<&mut String> {
         match self {
             Event::TaskStarted { task, what } => vec![task, what],
@@ -164,11 +164,11 @@ impl Event {
             Event::Note { line } | Event::Warning { line } => vec![line],
             Event::Gathering { .. }
             | Event::Gathered { .. }
-            | Event::Begun { .. }
+            | Event::PlanStarted { .. }
             | Event::StepProgress { .. }
             | Event::StepExited { .. }
             | Event::StepFinished { .. }
-            | Event::StepPutOff { .. }
+            | Event::StepDeferred { .. }
             | Event::StepBlocked { .. } => Vec::new(),
         }
     }

@@ -1,20 +1,19 @@
-//! The user's home, and hostler's folders in it, as the XDG Base Directory Specification has them: a variable that is empty or holds a
-//! relative path is ignored.
+//! The user's home and hostler's folders in it, by the XDG Base Directory Specification: variables that are empty or relative are ignored.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use etcetera::base_strategy::{BaseStrategy, Xdg};
 
-/// The user's home: `$HOME`, else what the system knows.
+/// The user's home: `$HOME`, else from the user database.
 ///
 /// # Errors
-/// There is none, or it is no absolute path.
+/// There is none, or it is not an absolute path.
 pub fn home() -> Result<PathBuf> {
-    std::env::home_dir().filter(|home| home.is_absolute()).context("this user has no home\nhint: set HOME")
+    std::env::home_dir().filter(|home| home.is_absolute()).context("this user has no home folder\nhint: set HOME")
 }
 
-/// What the user may want to read or change: `$XDG_CONFIG_HOME/hostler`, by default `~/.config/hostler`.
+/// Configuration: `$XDG_CONFIG_HOME/hostler`, by default `~/.config/hostler`.
 ///
 /// # Errors
 /// The user has no home.
@@ -22,7 +21,7 @@ pub fn config() -> Result<PathBuf> {
     Ok(xdg()?.config_dir().join("hostler"))
 }
 
-/// What can't be made again: `$XDG_DATA_HOME/hostler`, by default `~/.local/share/hostler`.
+/// Data that can't be recreated: `$XDG_DATA_HOME/hostler`, by default `~/.local/share/hostler`.
 ///
 /// # Errors
 /// The user has no home.
@@ -35,10 +34,10 @@ pub fn data() -> Result<PathBuf> {
 /// # Errors
 /// The user has no home.
 pub fn state() -> Result<PathBuf> {
-    Ok(xdg()?.state_dir().context("there is no folder for logs")?.join("hostler"))
+    Ok(xdg()?.state_dir().context("this system has no folder for logs")?.join("hostler"))
 }
 
-/// What hostler can get again: `$HOSTLER_CACHE`, or root's /var/cache/hostler, or a user's `$XDG_CACHE_HOME/hostler`, by default
+/// Data that can be fetched again: `$HOSTLER_CACHE`, else for root /var/cache/hostler, else `$XDG_CACHE_HOME/hostler`, by default
 /// `~/.cache/hostler`.
 ///
 /// # Errors
@@ -50,10 +49,10 @@ pub fn cache() -> Result<PathBuf> {
     if nix::unistd::geteuid().is_root() {
         return Ok("/var/cache/hostler".into());
     }
-    Ok(xdg().context("there is no home to keep a cache in\nhint: name a folder in HOSTLER_CACHE")?.cache_dir().join("hostler"))
+    Ok(xdg().context("there is no home folder for the cache\nhint: set HOSTLER_CACHE to a folder")?.cache_dir().join("hostler"))
 }
 
 fn xdg() -> Result<Xdg> {
     home()?;
-    Xdg::new().context("this user has no home\nhint: set HOME")
+    Xdg::new().context("this user has no home folder\nhint: set HOME")
 }

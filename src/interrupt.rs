@@ -1,4 +1,4 @@
-//! Being told to end: Ctrl-C, a closed terminal, a `kill`. Machines lose nothing by it, but a person wants to know how far it came.
+//! Interruption by Ctrl-C, a closed terminal or `kill`. It does machines no harm, but the user wants to know how far the run came.
 
 use std::fs;
 use std::io;
@@ -6,10 +6,10 @@ use std::task::Poll;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Who tells a run to end.
+/// What interrupts a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interrupt {
-    /// As a person knows it.
+    /// For messages.
     pub by: &'static str,
     /// The signal's number.
     number: i32,
@@ -18,21 +18,21 @@ pub struct Interrupt {
 impl Interrupt {
     const ALL: [Interrupt; 3] = [
         Interrupt { by: "Ctrl-C", number: nix::libc::SIGINT },
-        Interrupt { by: "its terminal, which was closed", number: nix::libc::SIGHUP },
-        Interrupt { by: "a signal to end (SIGTERM)", number: nix::libc::SIGTERM },
+        Interrupt { by: "the terminal was closed", number: nix::libc::SIGHUP },
+        Interrupt { by: "SIGTERM", number: nix::libc::SIGTERM },
     ];
 
-    /// As shells give it: 128 and the signal's number.
+    /// As shells report it: 128 plus the signal's number.
     pub fn status(self) -> i32 {
         128 + self.number
     }
 }
 
-/// Waits until this process is told to end. What was ignored when it began (`nohup`, a shell's background) still is.
+/// Waits for an interruption. Signals that were ignored when the process started (`nohup`, a background job of a shell) stay ignored.
 ///
 /// # Errors
-/// Where the kernel takes no handler.
-pub async fn told_to_end() -> io::Result<Interrupt> {
+/// A signal handler can't be installed.
+pub async fn interrupted() -> io::Result<Interrupt> {
     let ignored = ignored(&fs::read_to_string("/proc/self/status").unwrap_or_default());
     let mut heard = Vec::new();
     for interrupt in Interrupt::ALL.into_iter().filter(|interrupt| ignored & (1 << (interrupt.number - 1)) == 0) {
@@ -49,7 +49,7 @@ pub async fn told_to_end() -> io::Result<Interrupt> {
     .await
 }
 
-/// The signals that a process ignores, a bit each, from proc_pid_status(5).
+/// The signals that a process ignores, as a bit mask, from proc_pid_status(5).
 fn ignored(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
@@ -60,8 +60,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signals_that_are_ignored_are_read() {
-        // The first is signal 1, SIGHUP, as `nohup` leaves it.
+    fn ignored_signals_are_parsed() {
+        // The lowest bit is signal 1, SIGHUP, as `nohup` sets it.
         assert_eq!(ignored("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000002\n"), 0x1001);
         assert_eq!(ignored(""), 0);
     }

@@ -1,7 +1,7 @@
 //! From one YAML inventory of bare machines to a working kubeadm cluster, over SSH.
 //!
-//! The flow: the inventory says what should be, facts what is, [`plan`](hostler_core::plan) what to do about it (a pure function of both), and
-//! [`execute`] does it, telling [`report`] by [`event`]s.
+//! The flow: the inventory is the desired state, facts are the present state, [`plan`](hostler_core::plan) computes the steps between them (a
+//! pure function of both), and [`execute`] runs them and reports to [`report`] with [`event`]s.
 
 pub mod apply;
 pub mod artifact;

@@ -1,5 +1,5 @@
-//! What runs in the pods that verify a cluster: each probe looks for all others by name, directly and through a Service, and says over
-//! HTTP what it still misses. One pod a machine makes it a test of DNS, of the pod network and of kube-proxy on all of them.
+//! Runs in the pods that verify a cluster: each probe resolves and asks all others, directly and through a Service, and reports over HTTP
+//! what is still missing. With one pod per machine it tests DNS, the pod network and kube-proxy on all of them.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,27 +12,27 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// Time from one look around to the next.
+/// Time from one round to the next.
 const EVERY: Duration = Duration::from_millis(500);
-/// How long a name, or one answer, may take.
+/// Limit for resolving a name, or for one answer.
 const WITHIN: Duration = Duration::from_secs(2);
-/// More than any request or answer of a probe; what is longer comes from somebody else.
+/// Longer than any request or answer of a probe.
 const LONGEST: u64 = 8 << 10;
 
 /// What a probe looks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// Its own name, which `/who` tells: the pod's.
+    /// Its own name, for `/who`: the pod's.
     pub name: String,
-    /// How many probes there should be, itself among them.
+    /// Number of probes, including this one.
     pub expect: usize,
-    /// The name that has the address of every probe.
+    /// Name that resolves to the address of every probe.
     pub each: Place,
-    /// The name that leads to any one of them.
+    /// Name of the Service that leads to one of them.
     pub any: Place,
 }
 
-/// A name, or an address, and a port.
+/// A name or an address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub host: String,
@@ -40,15 +40,15 @@ pub struct Place {
 }
 
 impl Probe {
-    /// Answers at `listener` and looks around twice a second; `log` gets a line whenever what is missing changes. Never ends by itself.
+    /// Answers on `listener` and asks the others twice a second; `log` gets a line whenever the result changes. Never ends by itself.
     pub async fn run(self, listener: TcpListener, log: impl Fn(&str)) {
-        let (missing, seen) = watch::channel(vec!["the first look around has not ended".to_owned()]);
+        let (missing, seen) = watch::channel(vec!["the first round has not finished".to_owned()]);
         tokio::spawn(serve(listener, self.name.clone(), seen));
         let mut tick = interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let found = self.look(resolve).await;
+            let found = self.check(resolve).await;
             missing.send_if_modified(|before| {
                 let changed = *before != found;
                 if changed {
@@ -63,13 +63,13 @@ impl Probe {
         }
     }
 
-    /// What is missing now, in plain words; nothing is missing when it is empty.
-    async fn look(&self, resolve: impl AsyncFn(&Place) -> io::Result<Vec<SocketAddr>>) -> Vec<String> {
-        let (each, any) = tokio::join!(self.look_at_each(&resolve), self.look_at_any(&resolve));
+    /// What is missing now; empty if nothing is.
+    async fn check(&self, resolve: impl AsyncFn(&Place) -> io::Result<Vec<SocketAddr>>) -> Vec<String> {
+        let (each, any) = tokio::join!(self.check_each(&resolve), self.check_any(&resolve));
         each.into_iter().chain(any.err()).collect()
     }
 
-    async fn look_at_each(&self, resolve: &impl AsyncFn(&Place) -> io::Result<Vec<SocketAddr>>) -> Vec<String> {
+    async fn check_each(&self, resolve: &impl AsyncFn(&Place) -> io::Result<Vec<SocketAddr>>) -> Vec<String> {
         let name = &self.each.host;
         let addresses: BTreeSet<SocketAddr> = match resolve(&self.each).await {
             Ok(addresses) => addresses.into_iter().collect(),
@@ -99,7 +99,7 @@ impl Probe {
         missing
     }
 
-    async fn look_at_any(&self, resolve: &impl AsyncFn(&Place) -> io::Result<Vec<SocketAddr>>) -> Result<(), String> {
+    async fn check_any(&self, resolve: &impl AsyncFn(&Place) -> io::Result<Vec<SocketAddr>>) -> Result<(), String> {
         let name = &self.any.host;
         let addresses = resolve(&self.any).await.map_err(|error| format!("{name} does not resolve: {error}"))?;
         let address = *addresses.first().ok_or_else(|| format!("{name} has no address"))?;
@@ -130,16 +130,16 @@ async fn who(address: SocketAddr, host: &str) -> io::Result<String> {
         stream.take(LONGEST).read_to_string(&mut answer).await?;
         match answer.split_once("\r\n\r\n") {
             Some((head, body)) if head.starts_with("HTTP/1.1 200 ") && !body.trim().is_empty() => Ok(body.trim().to_owned()),
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "what answers there is no probe")),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is not a probe's")),
         }
     })
     .await
 }
 
-/// Answers `GET /who` and `GET /ready`, a connection each.
+/// Answers `GET /who` and `GET /ready`, one connection each.
 async fn serve(listener: TcpListener, name: String, missing: watch::Receiver<Vec<String>>) {
     loop {
-        // Out of file descriptors, say: the next connection may fare better.
+        // E.g. out of file descriptors: the next connection may succeed.
         let Ok((mut stream, _)) = listener.accept().await else {
             tokio::time::sleep(EVERY).await;
             continue;
@@ -154,7 +154,7 @@ async fn serve(listener: TcpListener, name: String, missing: watch::Receiver<Vec
     }
 }
 
-/// The first line of a request, read to the end of its head; `None` if that does not come.
+/// The first line of a request, after reading its whole head; `None` if that does not arrive.
 async fn request(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<String>> {
     let mut stream = stream.take(LONGEST);
     let mut head = Vec::new();
@@ -171,8 +171,8 @@ fn answer(request: &str, name: &str, missing: &[String]) -> String {
         ["GET", "/who", _] => ("200 OK", format!("{name}\n")),
         ["GET", "/ready", _] if missing.is_empty() => ("200 OK", "ready\n".to_owned()),
         ["GET", "/ready", _] => ("503 Service Unavailable", format!("{}\n", missing.join("\n"))),
-        ["GET", ..] => ("404 Not Found", "there are /who and /ready\n".to_owned()),
-        _ => ("405 Method Not Allowed", "only GET is answered\n".to_owned()),
+        ["GET", ..] => ("404 Not Found", "use /who or /ready\n".to_owned()),
+        _ => ("405 Method Not Allowed", "use GET\n".to_owned()),
     };
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
@@ -203,9 +203,9 @@ mod tests {
         let resolve = async |place: &Place| {
             let mut answers = answers.lock().expect("no other thread");
             let found = answers.iter_mut().find(|(host, _)| *host == place.host).and_then(|(_, answer)| answer.take());
-            found.expect("every name is asked for once a look")
+            found.expect("every name is resolved once per round")
         };
-        probe.look(resolve).await
+        probe.check(resolve).await
     }
 
     async fn ask(address: SocketAddr, request: &str) -> String {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn somebody_else_is_no_probe() {
+    async fn another_server_is_not_a_probe() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         tokio::spawn(async move {
@@ -263,12 +263,12 @@ mod tests {
             request(&mut stream).await.expect("it is asked over HTTP");
             stream.write_all(b"HTTP/1.1 302 Found\r\n\r\nlogin").await.expect("the asker reads");
         });
-        let error = who(address, "x").await.expect_err("it is no probe");
-        assert_eq!(error.to_string(), "what answers there is no probe");
+        let error = who(address, "x").await.expect_err("it is not a probe");
+        assert_eq!(error.to_string(), "the answer is not a probe's");
     }
 
     #[tokio::test]
-    async fn ready_says_what_is_missing() {
+    async fn ready_reports_what_is_missing() {
         let address = answering("a", &["each has 1 of 2 addresses", "any has no address"]).await;
         let answer = ask(address, "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_requests_are_told_what_there_is() {
+    async fn other_requests_are_errors() {
         let address = answering("a", &[]).await;
         assert!(ask(address, "GET / HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 404 "));
         assert!(ask(address, "POST /who HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 405 "));
@@ -301,7 +301,7 @@ mod tests {
         let probe = Probe { name: "only".to_owned(), expect: 1, each: place.clone(), any: place };
         let (lines, mut logged) = tokio::sync::mpsc::unbounded_channel();
         let running = tokio::spawn(probe.run(listener, move |line| drop(lines.send(line.to_owned()))));
-        let line = timeout(Duration::from_secs(10), logged.recv()).await.expect("it looks around at once");
+        let line = timeout(Duration::from_secs(10), logged.recv()).await.expect("the first round starts at once");
         assert_eq!(line.as_deref(), Some("ready: 1 of 1 answer, directly and through 127.0.0.1"));
         assert!(ask(address, "GET /ready HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
         assert!(ask(address, "GET /who HTTP/1.1\r\n\r\n").await.ends_with("\r\n\r\nonly\n"));

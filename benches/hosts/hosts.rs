@@ -72,7 +72,7 @@ async fn prepare(file: &str) -> Result<usize> {
     let inventory = InventoryFile::load(file.as_ref())?.inventory;
     let reporter = Reporter::start(Style::Lines, "bench", Some(format!("{file}.log").into()));
     let links = connect::links(&inventory, NewHostKeys::Ask, &reporter)?;
-    let mut seen = login::look(&links, &wanted::question(None, None)?, &reporter).await?;
+    let mut seen = login::observe(&links, &wanted::question(None, None)?, &reporter).await?;
     let run = Run::new(format!("bench-{}", std::process::id()), None, links, reporter.events(), reporter.redactor());
     for _ in 0..ROUNDS {
         let plan = preparation(plan(&inventory, &manifest(), &seen)?)?;

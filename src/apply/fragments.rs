@@ -1,5 +1,5 @@
-//! The inventory's `kubeadm:` fragments, as kubeadm itself reads them, before anything is touched. When it acts, it passes over a key that it
-//! does not know, with a warning in its output: what was misspelt would just have no effect.
+//! Checks the inventory's `kubeadm:` fragments with kubeadm itself, before anything is changed. When kubeadm runs, it ignores unknown keys
+//! with a warning in its output: a misspelled key would have no effect.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,11 +18,11 @@ use crate::artifact::Bundle;
 use crate::event::{Event, Events};
 use crate::inventory_file::InventoryFile;
 
-/// Shows the documents of `plan` to the bundle's own kubeadm, one of each kind. Without fragments they hold what hostler's tests have shown to
-/// it; where that program can't run on this computer, as one for another architecture, a warning says so.
+/// Validates the documents of `plan` with the bundle's kubeadm, one of each kind. Documents without fragments are checked by hostler's tests.
+/// If the program can't run on this computer, e.g. because it is for another architecture, a warning says so.
 ///
 /// # Errors
-/// A [`Failure`] with [`ExitStatus::Usage`] that tells the place in the inventory where there is one; or the bundle's kubeadm was changed.
+/// A [`Failure`] with [`ExitStatus::Usage`] and, if known, the position in the inventory; or the bundle's kubeadm was changed.
 pub fn check(plan: &Plan, file: &InventoryFile, bundle: &Bundle, events: &Events) -> Result<()> {
     if file.inventory.kubeadm == KubeadmFragments::default() {
         return Ok(());
@@ -38,21 +38,21 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundle: &Bundle, events: &Events
             Ok(said) => said,
             Err(error) => {
                 let line =
-                    format!("whether kubeadm knows all that `kubeadm:` says is not known: it does not run on this computer ({error})");
+                    format!("`kubeadm:` in the inventory was not checked: the bundle's kubeadm does not run on this computer ({error})");
                 events.send(Event::Warning { line });
                 return Ok(());
             }
         };
         if !said.is_empty() {
             let (place, what) = in_short(&said, file);
-            let message = format!("{place}: kubeadm {} does not take this: {what}", bundle.manifest.kubernetes);
+            let message = format!("{place}: kubeadm {} rejects this: {what}", bundle.manifest.kubernetes);
             return Err(Failure::new(ExitStatus::Usage, message, "`hostler render --out FOLDER` shows the whole document").into());
         }
     }
     Ok(())
 }
 
-/// What `kubeadm config validate` has against documents in which token and hash are not filled in; empty where it takes them.
+/// What `kubeadm config validate` reports about documents with placeholders for token and hash; empty if they are valid.
 ///
 /// # Errors
 /// The program can't be run.
@@ -61,15 +61,15 @@ pub fn objections(kubeadm: &Path, config: &str) -> std::io::Result<String> {
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(config.as_bytes())?;
     let mut command = Command::new(kubeadm);
-    // One program may be kubeadm, kubelet and kubectl: it acts by the name it is called by.
+    // One binary may be kubeadm, kubelet and kubectl: it acts according to argv[0].
     command.arg0("kubeadm").args(["config", "validate", "--config"]).arg(file.path()).stdin(Stdio::null());
     let output = command.output()?;
     Ok(if output.status.success() { String::new() } else { String::from_utf8_lossy(&output.stderr).into_owned() })
 }
 
-/// kubeadm's error without what only its authors need, and the key that it is about: `inventory.yaml:12:5`, or the file alone.
-fn in_short(said: &str, file: &InventoryFile) -> (String, String) {
-    let error = said.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(said.trim());
+/// The position of the key that kubeadm's error is about, `inventory.yaml:12:5` or only the file, and the error without its Go internals.
+fn in_short(output: &str, file: &InventoryFile) -> (String, String) {
+    let error = output.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(output.trim());
     let about = error.split_once("Kind:\"").and_then(|(_, rest)| rest.split_once("\"}: "));
     let what = about.map_or(error, |(_, what)| what).trim_start_matches("strict decoding error: ");
     let field = what.split_once("unknown field \"").and_then(|(_, rest)| rest.split_once('"')).map_or("", |(field, _)| field);
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_field_is_told_with_its_place() {
+    fn an_unknown_field_is_reported_with_its_position() {
         let text = "kubeadm:\n  ClusterConfiguration:\n    apiServer:\n      extraArgz: []\nmachines:\n  one: 10.0.0.1\n".to_owned();
         let inventory = hostler_core::inventory::parse(&text, "inventory.yaml").unwrap();
         let file = InventoryFile { path: "inventory.yaml".into(), text, inventory };
@@ -99,7 +99,7 @@ mod tests {
         let unknown = |field: &str, kind: &str| format!("{kind}: unknown field \"{field}\"");
         let cases = [
             (said("apiServer.extraArgz", "ClusterConfiguration"), at(":4:7"), unknown("apiServer.extraArgz", "ClusterConfiguration")),
-            // As far as it is known.
+            // The innermost key that is in the file.
             (said("apiServer.a[0].b", "ClusterConfiguration"), at(":3:5"), unknown("apiServer.a[0].b", "ClusterConfiguration")),
             (said("maxPodz", "KubeletConfiguration"), at(":1:1"), unknown("maxPodz", "KubeletConfiguration")),
             ("error: no such port\n".to_owned(), at(":1:1"), "no such port".to_owned()),

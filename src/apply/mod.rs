@@ -1,4 +1,4 @@
-//! Look, plan, show, ask, do, and look again until there is nothing left to do: what every verb that changes machines does.
+//! What every verb that changes machines does: observe, plan, show, ask, apply, and observe again until nothing is left to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::plan::{Goal, Plan, plan_for, wanted};
 use hostler_core::step::{Stage, StepId};
+use hostler_core::words::counted;
 
 use crate::artifact::{self, Bundle, Missing};
 use crate::connect::{self, login};
@@ -24,19 +25,19 @@ use crate::ssh::NewHostKeys;
 mod closing;
 pub mod fragments;
 
-/// A plan that has not come to its end after so many rounds never will: each round makes one from fresh facts.
+/// Each round makes a plan from fresh facts. A goal that is not reached after this many rounds never will be.
 const ROUNDS: usize = 5;
 
-/// What a run uses besides the inventory.
+/// What a run uses in addition to the inventory.
 #[derive(Debug, Clone, Default)]
 pub struct Means {
-    /// A folder made by `hostler bundle create`; else the one in the cache.
+    /// A folder made by `hostler bundle create`; by default the one in the cache.
     pub bundle: Option<PathBuf>,
     pub missing: Missing,
     pub new_host_keys: NewHostKeys,
 }
 
-/// What a verb wants done.
+/// What a verb asks for.
 #[derive(Debug, Clone)]
 pub struct ApplyRequest {
     pub goal: Goal,
@@ -45,35 +46,35 @@ pub struct ApplyRequest {
 }
 
 impl ApplyRequest {
-    /// Without a kubeconfig in the end.
+    /// Without writing a kubeconfig at the end.
     pub fn new(goal: Goal, consent: Consent) -> ApplyRequest {
         ApplyRequest { goal, consent, kubeconfig: KeepKubeconfig::No }
     }
 }
 
-/// What it takes before a plan is applied.
+/// The consent that is needed before a plan is applied.
 #[derive(Debug, Clone)]
 pub enum Consent {
-    /// Nothing more: `--yes`.
+    /// Already given: `--yes`.
     Given,
     /// A yes.
     Asked,
-    /// For the first plan this; for one that differs from it, a yes.
+    /// For the first plan this; for a later plan that differs, a yes.
     Typed(Typed),
 }
 
 impl Consent {
-    /// Given where the user passed `--yes`.
+    /// Given if the user passed `--yes`.
     pub fn yes_if(yes: bool) -> Consent {
         if yes { Consent::Given } else { Consent::Asked }
     }
 }
 
-/// Whether the cluster's kubeconfig is written once it is up, and where to.
+/// Whether and where the kubeconfig is written once the cluster is up.
 #[derive(Debug, Clone)]
 pub enum KeepKubeconfig {
     No,
-    /// Where the user's configuration lives.
+    /// Below the user's configuration folder.
     Default,
     At(PathBuf),
 }
@@ -85,21 +86,21 @@ pub struct Typed {
     pub what: &'static str,
     /// The answer.
     pub name: String,
-    /// What to do where nobody can be asked.
+    /// What to do if there is no terminal.
     pub hint: &'static str,
 }
 
-/// The machines that a goal asks, and what they are like.
+/// The machines that a goal concerns, as observed.
 pub struct Observed {
     pub links: BTreeMap<MachineName, Arc<Link>>,
     pub seen: BTreeMap<MachineName, Observation>,
     pub bundle: Arc<Bundle>,
 }
 
-/// Looks at the machines that `goal` asks, and finds the bundle that fits what runs there.
+/// Observes the machines that `goal` concerns, and finds the bundle that fits the running version.
 ///
 /// # Errors
-/// A connection that is not clear, or a bundle that can't be had.
+/// A connection is configured wrongly, or there is no bundle.
 pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &Reporter) -> Result<Observed> {
     for warning in &inventory.warnings {
         reporter.events().send(Event::Warning { line: warning.clone() });
@@ -107,8 +108,8 @@ pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter
     let mut links = connect::links(inventory, means.new_host_keys, reporter)?;
     let asked = goal.asks(inventory);
     links.retain(|name, _| asked.contains(name));
-    let seen = login::look(&links, &question(inventory)?, reporter).await?;
-    // What runs decides: whether the inventory may want another version is for the planner to say.
+    let seen = login::observe(&links, &question(inventory)?, reporter).await?;
+    // The running version decides: the planner judges whether the inventory may ask for another one.
     let version = running_version(&seen).or_else(|| inventory.cluster.version.clone());
     let encoder = inventory.transcode.as_ref().is_some_and(|films| films.image.is_none());
     let request = artifact::Request { bundle: means.bundle.clone(), version, arch: architecture(&seen), missing: means.missing, encoder };
@@ -116,10 +117,10 @@ pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter
     Ok(Observed { links, seen, bundle })
 }
 
-/// What machines are asked.
+/// What to ask machines for.
 ///
 /// # Errors
-/// Only a defect: a template that can't be filled in.
+/// Only a bug: a template that can't be rendered.
 pub fn question(inventory: &Inventory) -> Result<Question> {
     wanted::question(inventory.transcode.as_ref(), inventory.snapshots.as_ref().map(|wanted| wanted.to.as_str()))
 }
@@ -131,8 +132,8 @@ fn clusters(seen: &BTreeMap<MachineName, Observation>) -> impl Iterator<Item = &
     })
 }
 
-/// The Kubernetes version of the cluster that the machines are in, if they are in one: as its API server tells it or, where none answers, as
-/// it is installed.
+/// The Kubernetes version of the cluster that the machines are in, if any: as its API server reports it or, if none answers, as it is
+/// installed.
 pub fn running_version(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
     let told = clusters(seen).map(|cluster| cluster.version.clone()).find(|version| !version.is_empty());
     let installed = |observation: &Observation| match observation {
@@ -149,21 +150,21 @@ pub fn architecture(seen: &BTreeMap<MachineName, Observation>) -> Option<String>
     })
 }
 
-/// Between two looks at what a cut run left behind.
+/// Between two checks for scripts of an interrupted run.
 const PAUSE: Duration = Duration::from_secs(3);
-/// The longest limit that a step has is 30 minutes; none of those that go on without their hostler takes half of it.
-const LEFT_BEHIND: Duration = Duration::from_secs(15 * 60);
+/// The longest limit of a step is 30 min; no script that continues without its hostler takes half of that.
+const LEFTOVER_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Waits until scripts have ended that a cut run left behind: while they work, what is seen is only half of what will be.
-async fn left_behind(
+/// Waits until the scripts of an interrupted run have ended: while they work, facts are incomplete.
+async fn wait_for_leftovers(
     inventory: &Inventory,
     links: &BTreeMap<MachineName, Arc<Link>>,
     seen: &mut BTreeMap<MachineName, Observation>,
     reporter: &Reporter,
 ) -> Result<()> {
-    let until = Instant::now() + LEFT_BEHIND;
+    let until = Instant::now() + LEFTOVER_LIMIT;
     loop {
-        let at_work: Vec<(MachineName, String)> = seen
+        let running: Vec<(MachineName, String)> = seen
             .iter()
             .filter_map(|(name, observation)| match observation {
                 Observation::Facts(facts) => {
@@ -172,30 +173,30 @@ async fn left_behind(
                 Observation::Unreachable(_) => None,
             })
             .collect();
-        let Some((_, step)) = at_work.first() else { return Ok(()) };
+        let Some((_, step)) = running.first() else { return Ok(()) };
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            // The plan says so, and each step waits for it in turn.
+            // The plan mentions it, and each step waits for it in turn.
             return Ok(());
         }
-        let line = format!("{step} is still at work though its run was cut: waits for it, at most {} min", left.as_secs().div_ceil(60));
+        let line = format!("waiting for {step} of an interrupted run, at most {} min", left.as_secs().div_ceil(60));
         reporter.events().send(Event::Note { line });
         tokio::time::sleep(PAUSE).await;
         let mut these = links.clone();
-        these.retain(|name, _| at_work.iter().any(|(machine, _)| machine == name));
+        these.retain(|name, _| running.iter().any(|(machine, _)| machine == name));
         seen.extend(gather::gather(&these, &question(inventory)?, &reporter.events()).await?);
     }
 }
 
-/// Does what was requested: the exit status, and all that was done as one plan, for the closing table.
+/// Applies a request. Returns the exit status, and all that was done as one plan for the closing table.
 ///
 /// # Errors
-/// As [`observe`]; a plan that was not approved, or a kubeconfig that can't be written. A step that failed is no error here: it is in the
+/// As [`observe`]; a plan that was not approved, or a kubeconfig that can't be written. A failed step is not an error here: it is in the
 /// status.
 pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let inventory = &file.inventory;
     let Observed { links, mut seen, bundle } = observe(&request.goal, inventory, means, reporter).await?;
-    left_behind(inventory, &links, &mut seen, reporter).await?;
+    wait_for_leftovers(inventory, &links, &mut seen, reporter).await?;
     let run = Run::new(identity::run_id(), Some(bundle.clone()), links, reporter.events(), reporter.redactor());
     let mut goal = request.goal.clone();
     let mut done = Plan::default();
@@ -212,8 +213,8 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         }
         done.refusals.clone_from(&plan.refusals);
         if plan.steps.is_empty() {
-            // What was put off is not needed any more, or refused.
-            outcome.put_off.clear();
+            // The deferred steps are no longer needed, or refused.
+            outcome.deferred.clear();
             break;
         }
         if unapproved {
@@ -221,14 +222,14 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
             approved.extend(plan.steps.iter().map(|step| step.id.clone()));
         }
         let this = execute(&run, &plan).await;
-        let ended = !this.failed.is_empty() || this.done.is_empty() && this.put_off.is_empty();
-        // What has not left yet has to leave still.
-        let leaves = plan.steps.iter().any(|step| step.stage == Stage::Leave && this.put_off.contains(&step.id));
+        let ended = !this.failed.is_empty() || this.done.is_empty() && this.deferred.is_empty();
+        // A machine that has not left yet still has to.
+        let leaves = plan.steps.iter().any(|step| step.stage == Stage::Leave && this.deferred.contains(&step.id));
         done.steps.extend(plan.steps);
         outcome.done.extend(this.done);
         outcome.failed.extend(this.failed);
         outcome.blocked.extend(this.blocked);
-        outcome.put_off = this.put_off;
+        outcome.deferred = this.deferred;
         if !leaves {
             goal = goal.then();
         }
@@ -258,8 +259,8 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     Ok((status(&outcome, &done, &request.goal, &seen), done))
 }
 
-/// Fetches the kubeconfig and keeps it at `place`, or where the user's configuration lives. Only a warning says that it can't be had: the run
-/// that ends with this has its own result.
+/// Fetches the kubeconfig and writes it to `place`, or below the user's configuration folder. If that fails, only a warning says so: the run
+/// itself succeeded.
 async fn keep_kubeconfig(run: &Run, inventory: &Inventory, place: Option<&Path>, reporter: &Reporter) -> Result<()> {
     let name = &inventory.cluster.name;
     match fetch::access(inventory, &run.links, name, None).await {
@@ -272,9 +273,9 @@ async fn keep_kubeconfig(run: &Run, inventory: &Inventory, place: Option<&Path>,
     }
 }
 
-/// The highest of what went wrong.
+/// The highest exit status that applies.
 fn status(outcome: &Outcome, done: &Plan, goal: &Goal, seen: &BTreeMap<MachineName, Observation>) -> ExitStatus {
-    // That a dead machine can't be reached is what was said of it.
+    // A machine that is removed with `--dead` may be unreachable.
     let dead = |name: &MachineName| matches!(goal, Goal::Remove { machine, dead: true, .. } if machine == name);
     let unreachable = seen.iter().any(|(name, observation)| matches!(observation, Observation::Unreachable(_)) && !dead(name));
     ExitStatus::highest([
@@ -304,17 +305,18 @@ async fn approve(consent: &Consent, plan: &Plan, round: usize, reporter: &Report
     let approved = match consent {
         Consent::Given => true,
         Consent::Typed(typed) if round == 0 => {
-            let text = format!("{}; type `{}` to go on", typed.what, typed.name);
-            asker.typed(&text, &typed.name, typed.hint).await?
+            let text = typed.what;
+            asker.typed(text, &typed.name, typed.hint).await?
         }
         Consent::Asked | Consent::Typed(_) => {
-            let question = if round == 0 { "carry this plan out?" } else { "this was not in the plan you approved; carry it out?" };
-            asker.yes_no(question, "pass --yes to carry the plan out without asking").await?
+            let question = if round == 0 { "apply this plan?" } else { "this was not in the plan you approved; apply it?" };
+            asker.yes_no(question, "pass `--yes` to apply without asking").await?
         }
     };
     if approved {
         return Ok(());
     }
-    let count = plan.steps.len();
-    Err(Failure::new(ExitStatus::Failed, format!("nothing was changed: {count} steps were not approved"), "").into())
+    let steps = counted(plan.steps.len(), "step");
+    let what = if round == 0 { format!("nothing was changed: {steps} not approved") } else { format!("{steps} not approved") };
+    Err(Failure::new(ExitStatus::Failed, what, "").into())
 }

@@ -1,4 +1,4 @@
-//! `images.tar`: where each blob is in it, and a stream of those that a machine lacks, as an OCI archive of its own.
+//! `images.tar`: the position of each blob in it, and a stream of the ones that a machine lacks, as an OCI archive.
 //!
 //! Layout and media types: OCI image layout, <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md>.
 
@@ -13,19 +13,19 @@ use hostler_core::manifest::{Image, Manifest};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, DuplexStream};
 
-/// A tar's unit: headers are this long, and contents are padded to it.
+/// The block size of tar.
 const RECORD: u64 = 512;
 const BLOBS: &str = "blobs/sha256/";
-/// How much is under way between the file and whoever reads the stream.
+/// Bytes buffered between the file and the reader of the stream.
 const UNDER_WAY: usize = 1 << 20;
 
-/// Where a blob's bytes are.
+/// Where the bytes of a blob are.
 #[derive(Debug, Clone)]
 pub enum Place {
     /// In the archive: offset and length in bytes.
     Archive(u64, u64),
     Memory(Arc<[u8]>),
-    /// A file of its own, of so many bytes.
+    /// A file of this size.
     File(PathBuf, u64),
 }
 
@@ -39,10 +39,10 @@ impl Place {
     }
 }
 
-/// The blobs of the archive, by their sha256 in hex. Only headers are read.
+/// The blobs of the archive, by their sha256 in hex. Reads only headers.
 ///
 /// # Errors
-/// It can't be read, or is no tar of blobs.
+/// It can't be read, or is not a tar of blobs.
 pub fn index(archive: &Path) -> Result<BTreeMap<String, Place>> {
     let context = || format!("{} can't be read", archive.display());
     let mut file = File::open(archive).with_context(context)?;
@@ -53,7 +53,7 @@ pub fn index(archive: &Path) -> Result<BTreeMap<String, Place>> {
     loop {
         file.seek(SeekFrom::Start(at)).with_context(context)?;
         if file.read_exact(header.as_mut_bytes()).is_err() {
-            bail!("{} is cut off: its end is missing", archive.display());
+            bail!("{} is truncated: its end is missing", archive.display());
         }
         if header.as_bytes()[0] == 0 {
             return Ok(blobs);
@@ -61,7 +61,7 @@ pub fn index(archive: &Path) -> Result<BTreeMap<String, Place>> {
         let (path, size) = (header.path().with_context(context)?, header.size().with_context(context)?);
         let digest = path.to_str().and_then(|path| path.strip_prefix(BLOBS)).with_context(context)?;
         if at + RECORD + size > length {
-            bail!("{} is cut off: {digest} is not whole in it", archive.display());
+            bail!("{} is truncated: {digest} is incomplete", archive.display());
         }
         blobs.insert(digest.to_owned(), Place::Archive(at + RECORD, size));
         at += RECORD + padded(size);
@@ -79,7 +79,7 @@ pub fn append(archive: &mut impl Write, digest: &str, bytes: &[u8]) -> Result<()
     Ok(())
 }
 
-/// Appends what says that a tar is whole.
+/// Appends the end marker of a tar.
 ///
 /// # Errors
 /// The archive can't be written.
@@ -87,10 +87,10 @@ pub fn finish(archive: &mut impl Write) -> Result<()> {
     Ok(archive.write_all(&[0; 2 * RECORD as usize])?)
 }
 
-/// An OCI archive of `images` alone: its length in bytes, and its bytes. Each blob is in it once.
+/// An OCI archive of `images` only: its length in bytes, and its bytes. Each blob is in it once.
 ///
 /// # Errors
-/// A blob isn't in the bundle. An archive that can't be read ends the stream early.
+/// A blob is not in the bundle. If the archive can't be read, the stream ends early.
 pub fn subset(
     archive: &Path,
     blobs: &BTreeMap<String, Place>,
@@ -108,19 +108,19 @@ pub fn subset(
         for digest in std::iter::once(&image.digest).chain(image.blobs.iter().map(|blob| &blob.digest)) {
             if seen.insert(digest) {
                 let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
-                let place = blobs.get(hex).ok_or_else(|| anyhow!("{} of {} isn't in the bundle", digest, image.reference))?;
+                let place = blobs.get(hex).ok_or_else(|| anyhow!("{} of {} is not in the bundle", digest, image.reference))?;
                 pieces.push((format!("{BLOBS}{hex}"), place.clone()));
             }
         }
     }
     let total = pieces.iter().map(|(_, place)| RECORD + padded(place.size())).sum::<u64>() + 2 * RECORD;
     let (sink, stream) = tokio::io::duplex(UNDER_WAY);
-    // A reader that is gone, or an archive that fails, ends the stream: whoever reads it counts bytes.
+    // If the reader is gone or the archive fails, the stream ends early: readers count bytes.
     tokio::spawn(copy(archive.to_owned(), pieces, sink));
     Ok((total, Box::new(stream)))
 }
 
-/// As containerd looks for it: the reference is in an annotation.
+/// As containerd expects it: with the reference in an annotation.
 fn descriptor(image: &Image, arch: &str) -> serde_json::Value {
     json!({
         "mediaType": image.media_type,

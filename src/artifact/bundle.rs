@@ -1,4 +1,4 @@
-//! A bundle that is there.
+//! An existing bundle.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use super::encoder::{ENCODER_IMAGE, Encoder};
 use super::layer::{self, Entry};
 use super::{ARCHIVE, FILES, HOSTLER_IMAGE, MANIFEST};
 
-/// A bundle's folder, with its manifest read and its archive looked through.
+/// A bundle's folder, its manifest, and the index of its archive.
 #[derive(Debug)]
 pub struct Bundle {
     pub manifest: Manifest,
@@ -26,44 +26,44 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens the bundle in `folder`; what its files hold is not looked at: machines verify what they get.
+    /// Opens the bundle in `folder`, without verifying the contents of its files: machines verify what they receive.
     ///
     /// # Errors
-    /// A [`Failure`] with [`ExitStatus::Usage`]: it is no bundle, is cut off, or another hostler's.
+    /// A [`Failure`] with [`ExitStatus::Usage`]: it is not a bundle, is truncated, or has another format.
     pub fn open(folder: &Path) -> Result<Bundle> {
         let wrong = |what: String| {
-            let hint = "`hostler bundle create` makes a bundle; `--bundle FOLDER` names one";
+            let hint = "create one with `hostler bundle create`, or pass one with `--bundle FOLDER`";
             anyhow::Error::from(Failure::new(ExitStatus::Usage, what, hint))
         };
         let path = folder.join(MANIFEST);
         let text =
-            fs::read(&path).map_err(|error| wrong(format!("{} is no bundle: {MANIFEST} can't be read: {error}", folder.display())))?;
+            fs::read(&path).map_err(|error| wrong(format!("{} is not a bundle: {MANIFEST} can't be read: {error}", folder.display())))?;
         let manifest: Manifest =
-            serde_json::from_slice(&text).map_err(|error| wrong(format!("{} is no bundle's: {error}", path.display())))?;
+            serde_json::from_slice(&text).map_err(|error| wrong(format!("{} is not the manifest of a bundle: {error}", path.display())))?;
         if manifest.schema != 1 {
-            return Err(wrong(format!("{} is of format {}, and this hostler reads 1", path.display(), manifest.schema)));
+            return Err(wrong(format!("{} has format {}, and this hostler supports format 1", path.display(), manifest.schema)));
         }
         let blobs = archive::index(&folder.join(ARCHIVE)).map_err(|error| wrong(format!("{error:#}")))?;
         let bundle = Bundle { manifest, folder: folder.to_owned(), blobs };
         for image in &bundle.manifest.images {
             for digest in std::iter::once(&image.digest).chain(image.blobs.iter().map(|blob| &blob.digest)) {
                 if !bundle.blobs.contains_key(digest.trim_start_matches("sha256:")) {
-                    return Err(wrong(format!("{} is not whole: {digest} of {} is missing", folder.display(), image.reference)));
+                    return Err(wrong(format!("{} is incomplete: {digest} of {} is missing", folder.display(), image.reference)));
                 }
             }
         }
         Ok(bundle)
     }
 
-    /// Where the program with this sha256 (hex) is.
+    /// The path of the program with this sha256 (hex).
     pub fn file_path(&self, sha256: &str) -> PathBuf {
         self.folder.join(FILES).join(sha256)
     }
 
-    /// An OCI archive of the images with these references alone: its length in bytes, and its bytes.
+    /// An OCI archive of the images with these references only: its length in bytes, and its bytes.
     ///
     /// # Errors
-    /// A reference that the bundle hasn't.
+    /// The bundle has no image with that reference.
     pub fn subset(&self, references: &[String]) -> Result<(u64, Box<dyn AsyncRead + Send + Unpin>)> {
         let find = |reference: &String| {
             let found = self.manifest.images.iter().find(|image| image.reference == *reference);
@@ -73,11 +73,10 @@ impl Bundle {
         archive::subset(&self.folder.join(ARCHIVE), &self.blobs, &self.manifest, &images)
     }
 
-    /// Puts `program`, a static hostler for the bundle's machines, in the place of the one that the bundle has: machines run the
-    /// version that tends them.
+    /// Replaces the bundle's hostler with `program`, a static hostler for its machines, so that machines run the same version as this one.
     ///
     /// # Errors
-    /// The program does not fit into a layer.
+    /// The layer can't be built.
     pub fn with_hostler(&mut self, program: &[u8], source: &str) -> Result<()> {
         let layer = layer::layer(&[Entry::Program("hostler", program)])?;
         let digest = sha256(&layer);
@@ -85,14 +84,14 @@ impl Bundle {
         Ok(())
     }
 
-    /// Adds the image that films are encoded by.
+    /// Adds the image that encodes films.
     pub fn with_encoder(&mut self, encoder: &Encoder) {
         let place = Place::File(encoder.layer.clone(), encoder.size);
         let at = (Component::Encoder, ENCODER_IMAGE);
         self.overlay(at, "/usr/bin/HandBrakeCLI", encoder.sha256.clone(), place, &encoder.source);
     }
 
-    /// Puts an image of one layer, with this sha256, in the place of the one that the bundle has.
+    /// Replaces or adds an image with one layer, with this sha256.
     fn overlay(&mut self, (component, reference): (Component, &str), entrypoint: &str, digest: String, layer: Place, source: &str) {
         let size = layer.size();
         let composed = layer::compose(&self.manifest.arch, entrypoint, &[(digest.clone(), size)]);
@@ -116,10 +115,10 @@ impl Bundle {
         self.manifest.images.push(image);
     }
 
-    /// Reads every byte and compares it with the manifest; `progress` hears of bytes read.
+    /// Compares all files with the manifest; `progress` gets the number of bytes read.
     ///
     /// # Errors
-    /// A file that can't be read, or that is another than the manifest says: a bundle that must not be used.
+    /// A file can't be read, or does not match the manifest: the bundle must not be used.
     pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<()> {
         let mut seen = std::collections::BTreeSet::new();
         for file in &self.manifest.files {
@@ -141,7 +140,7 @@ impl Bundle {
         Ok(())
     }
 
-    /// Compares all that `reader` has with `digest`, a sha256 in hex.
+    /// Compares the bytes of `reader` with `digest`, a sha256 in hex.
     fn check(&self, mut reader: impl Read, digest: &str, what: &str, progress: &mut impl FnMut(u64)) -> Result<()> {
         let mut hash = Sha256::new();
         let mut buffer = vec![0; 1 << 20];
@@ -155,21 +154,21 @@ impl Bundle {
         }
         let is = hostler_core::digest::hex(&hash.finalize());
         if is != digest {
-            let hint = format!("take {} away and make it again", self.folder.display());
+            let hint = format!("delete {} and create it again", self.folder.display());
             return Err(Failure::new(ExitStatus::Refused, format!("{what} was changed: its sha256 is {is}, not {digest}"), hint).into());
         }
         Ok(())
     }
 
-    /// The program of this name, as the manifest has it, to be run on this computer.
+    /// The verified path of the program with this name, to run it on this computer.
     ///
     /// # Errors
-    /// It can't be read, or is another than the manifest says.
+    /// It can't be read, or does not match the manifest.
     pub fn program(&self, name: &str) -> Result<Option<PathBuf>> {
         self.manifest.file(name).map(|file| self.checked(file, &mut |_| ())).transpose()
     }
 
-    /// Where `file` is, once all its bytes were compared.
+    /// The path of `file`, after verifying its contents.
     fn checked(&self, file: &hostler_core::manifest::File, progress: &mut impl FnMut(u64)) -> Result<PathBuf> {
         let path = self.file_path(&file.sha256);
         let open = File::open(&path).with_context(|| format!("{} can't be read", path.display()))?;

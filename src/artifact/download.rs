@@ -1,4 +1,4 @@
-//! Bytes from a release site: resumed where they broke off, and taken only if their sum is the published one.
+//! Downloads from release sites: resumed after an interruption, and accepted only with the published checksum.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,23 +16,23 @@ use tokio::time::sleep;
 use crate::event::Unit;
 use crate::workstation::task::Task;
 
-/// How often a file is asked for before giving up; what came counts on.
+/// Attempts per file; received bytes are kept.
 const ATTEMPTS: u32 = 5;
-/// A site that can't be reached at all is asked this often.
+/// Attempts if a site can't be reached at all.
 const CONNECTS: u32 = 2;
 const PAUSE: Duration = Duration::from_secs(1);
-/// A connection that says nothing for so long is given up.
+/// A connection without data for this long is closed.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Where published files are: their own sites, or a mirror that has `https://HOST/PATH` at `MIRROR/HOST/PATH`.
+/// Where to fetch published files: from their own sites, or from a mirror that has `https://HOST/PATH` at `MIRROR/HOST/PATH`.
 #[derive(Debug, Clone, Default)]
 pub struct Sites {
-    /// Without a slash at its end.
+    /// Without a trailing slash.
     pub mirror: Option<String>,
 }
 
 impl Sites {
-    /// Where `address` is asked for.
+    /// The URL to fetch `address` from.
     pub fn locate(&self, address: &str) -> String {
         match (&self.mirror, address.strip_prefix("https://")) {
             (Some(mirror), Some(rest)) => format!("{mirror}/{rest}"),
@@ -42,28 +42,28 @@ impl Sites {
 }
 
 /// # Errors
-/// This computer's certificates can't be read.
+/// This computer's CA certificates can't be read.
 pub fn client() -> Result<reqwest::Client> {
-    // Another part of the program may have chosen it before; there is only this one.
+    // Another part of the program may have set it before; there is only this provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let agent = concat!("hostler/", env!("CARGO_PKG_VERSION"));
     let client = reqwest::Client::builder().user_agent(agent).connect_timeout(Duration::from_secs(10)).read_timeout(SILENCE);
     Ok(client.build()?)
 }
 
-/// Why an attempt ended; whether another makes sense.
+/// Why an attempt failed, and whether another one makes sense.
 enum Ended {
-    ForGood(anyhow::Error),
+    Permanent(anyhow::Error),
     Unreachable(anyhow::Error),
-    BrokeOff(anyhow::Error),
+    Interrupted(anyhow::Error),
 }
 
-/// Downloads `address` to `folder`, where the file's name is its sum. Without a sum (`None`) it can't be checked, and is asked for anew.
+/// Downloads `address` to `folder`; the file's name is its checksum. Without one (`None`) it can't be verified, and is always fetched again.
 ///
 /// # Errors
-/// Refused where the bytes are others than were published; what the site says; a full disk.
+/// Refused if the bytes differ from what was published; an error of the site; a full disk.
 pub async fn download(client: &reqwest::Client, address: &str, sha256: Option<&str>, folder: &Path, task: &Task) -> Result<PathBuf> {
-    fs::create_dir_all(folder).await.with_context(|| format!("{} can't be made", folder.display()))?;
+    fs::create_dir_all(folder).await.with_context(|| format!("{} can't be created", folder.display()))?;
     let name = sha256.map_or_else(|| format!("unpinned-{}", hostler_core::digest::sha256(address.as_bytes())), str::to_owned);
     let (whole, part) = (folder.join(&name), folder.join(format!("{name}.part")));
     match sha256 {
@@ -82,31 +82,32 @@ pub async fn download(client: &reqwest::Client, address: &str, sha256: Option<&s
                     if is == sum {
                         break;
                     }
-                    // What is wrong somewhere in the middle can't be mended by going on.
+                    // Resuming can't fix wrong bytes.
                     fs::remove_file(&part).await?;
-                    let what = format!("{address} is not what was published: its sha256 is {is}, not {sum}");
-                    let hint = "a proxy on the way may have changed it, or the release was replaced: ask its project";
+                    let what = format!("{address} differs from what was published: its sha256 is {is}, not {sum}");
+                    let hint =
+                        "a proxy may have changed it, or the project has replaced the release: try another network, or ask the project";
                     (2, Failure::new(ExitStatus::Refused, what, hint).into())
                 }
             },
-            Err(Ended::ForGood(why)) => return Err(why),
+            Err(Ended::Permanent(why)) => return Err(why),
             Err(Ended::Unreachable(why)) => (CONNECTS, why),
-            Err(Ended::BrokeOff(why)) => (ATTEMPTS, why),
+            Err(Ended::Interrupted(why)) => (ATTEMPTS, why),
         };
         if attempt >= limit {
             return Err(why);
         }
-        task.line(&format!("{why:#}: again"));
+        task.line(&format!("{why:#}: retrying"));
         sleep(PAUSE).await;
     }
     fs::rename(&part, &whole).await?;
     Ok(whole)
 }
 
-/// Appends to `part` what it lacks.
+/// Appends the missing bytes to `part`.
 async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task) -> Result<(), Ended> {
-    let broke = |why: anyhow::Error| Ended::BrokeOff(why.context(format!("{address} broke off")));
-    let local = |why: std::io::Error| Ended::ForGood(anyhow!(why).context(format!("{} can't be written", part.display())));
+    let broke = |why: anyhow::Error| Ended::Interrupted(why.context(format!("the download of {address} was interrupted")));
+    let local = |why: std::io::Error| Ended::Permanent(anyhow!(why).context(format!("{} can't be written", part.display())));
     let have = fs::metadata(part).await.map_or(0, |metadata| metadata.len());
     let mut request = client.get(address);
     if have > 0 {
@@ -115,20 +116,20 @@ async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task
     let mut response = match request.send().await {
         Ok(response) => response,
         Err(error) if !error.is_connect() => return Err(broke(error.into())),
-        // Between the first and the last cause is only which layer of which library noticed.
+        // Only the root cause is of use: the errors between name layers of libraries.
         Err(error) => return Err(Ended::Unreachable(anyhow!("{address} can't be reached: {}", anyhow!(error).root_cause()))),
     };
     let resumed = response.status() == StatusCode::PARTIAL_CONTENT && starts_at(&response) == Some(have);
     match response.status() {
         StatusCode::OK => {}
         StatusCode::PARTIAL_CONTENT if resumed => {}
-        // What is there is more than there is, or something else.
+        // The partial file is longer than the published one, or another version.
         StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PARTIAL_CONTENT => {
             fs::remove_file(part).await.map_err(local)?;
-            return Err(broke(anyhow!("it can't go on at byte {have}")));
+            return Err(broke(anyhow!("the site can't resume at byte {have}")));
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => return Err(broke(anyhow!("{status}"))),
-        status => return Err(Ended::ForGood(anyhow!("{address}: {status}"))),
+        status => return Err(Ended::Permanent(anyhow!("{address}: {status}"))),
     }
     let mut done = if resumed { have } else { 0 };
     let total = response.content_length().map_or(0, |left| done + left);
@@ -149,12 +150,12 @@ async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task
     }
     file.sync_all().await.map_err(local)?;
     if total > 0 && done < total {
-        return Err(broke(anyhow!("{done} of {total} bytes came")));
+        return Err(broke(anyhow!("{done} of {total} bytes received")));
     }
     Ok(())
 }
 
-/// The first byte of a part, by its `Content-Range: bytes 100-199/200` (RFC 9110, 14.4).
+/// The first byte of a partial response, by its `Content-Range: bytes 100-199/200` (RFC 9110, 14.4).
 fn starts_at(response: &reqwest::Response) -> Option<u64> {
     let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()

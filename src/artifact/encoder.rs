@@ -1,5 +1,5 @@
-//! The image that films are encoded by: Debian's HandBrakeCLI and the libraries it loads, put together on this computer, once. It is no part
-//! of a bundle: only clusters that encode films need it, and every version of Kubernetes takes the same.
+//! The image that encodes films: Debian's HandBrakeCLI and its libraries, built on this computer, once. It is not part of a bundle: only
+//! clusters with a `transcode:` section need it, and it does not depend on the version of Kubernetes.
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Write};
@@ -17,22 +17,22 @@ use crate::workstation::program::{program, stream};
 use crate::workstation::task::task;
 use crate::{atomic, home};
 
-/// What machines call it. The number goes up with what is in it.
+/// Its reference on machines. The number is increased when its contents change.
 pub const ENCODER_IMAGE: &str = "hostler.local/encoder:1";
 
-/// What is known of the layer, beside it.
+/// Metadata of the layer, next to it.
 const KNOWN: &str = "encoder.json";
 const SUITE: &str = "trixie";
 const PACKAGES: &str = "base-files,handbrake-cli";
 
-/// All that HandBrakeCLI loads is below these.
+/// Everything that HandBrakeCLI loads is below these paths.
 const KEPT: [&str; 4] = ["usr/bin/HandBrakeCLI", "usr/lib", "usr/lib64", "etc/os-release"];
-/// What nobody loads who only encodes.
+/// Not needed for encoding.
 const LEFT_OUT: [&str; 5] = ["gconv", "engines-3", "gio", "krb5", "gdk-pixbuf-2.0"];
-/// What update-alternatives would have linked, beside the folder that it is in.
+/// Links that update-alternatives would create, next to the folder of their target.
 const ALTERNATIVES: [(&str, &str); 2] = [("libblas.so.3", "blas/libblas.so.3"), ("liblapack.so.3", "lapack/liblapack.so.3")];
 
-/// An image of one layer, on this computer's disk.
+/// An image with one layer, on this computer's disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encoder {
     pub layer: PathBuf,
@@ -42,10 +42,10 @@ pub struct Encoder {
     pub source: String,
 }
 
-/// The encoder for machines of `arch`, from the cache; made now, in about half a minute, where there is none.
+/// The encoder for machines of `arch`, from the cache; if there is none, it is built now, in about half a minute.
 ///
 /// # Errors
-/// This computer lacks mmdebstrap and can't install it, or doesn't reach Debian's packages.
+/// mmdebstrap can't be installed on this computer, or Debian's packages can't be fetched.
 pub async fn ready(arch: &str, events: &Events) -> Result<Encoder> {
     let folder = folder(arch)?;
     let known = folder.join(KNOWN);
@@ -53,15 +53,15 @@ pub async fn ready(arch: &str, events: &Events) -> Result<Encoder> {
         return Ok(encoder);
     }
     packages::install("the encoder's image", packages::ENCODER, events).await?;
-    fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
-    let what = format!("put the encoder's image together from Debian {SUITE}: {PACKAGES}");
+    fs::create_dir_all(&folder).with_context(|| format!("{} can't be created", folder.display()))?;
+    let what = format!("build the encoder's image from Debian {SUITE}: {PACKAGES}");
     task(events, "encoder", &what, async |task| {
         let part = tempfile::Builder::new().prefix(".debian").suffix(".tar").tempfile_in(&folder)?;
         let options = ["--variant=extract", "--format=tar"];
         let mut command = program("mmdebstrap", options);
         command.arg(format!("--architectures={arch}")).arg(format!("--include={PACKAGES}")).arg(SUITE).arg(part.path());
         stream(command.env("SOURCE_DATE_EPOCH", "0"), |line| task.line(line.trim_start_matches("I: "))).await?;
-        task.line("leave out what is not needed");
+        task.line("remove files that are not needed");
         let layer = folder.join("layer.tar");
         let (sha256, size) = prune(part.path(), &layer)?;
         let encoder = Encoder { layer, size, sha256, source: format!("debian:{SUITE} handbrake-cli") };
@@ -75,17 +75,17 @@ fn folder(arch: &str) -> Result<PathBuf> {
     Ok(home::cache()?.join("encoder").join(format!("{}-{arch}", ENCODER_IMAGE.rsplit(':').next().unwrap_or_default())))
 }
 
-/// The encoder that was made before, if it is whole.
+/// The encoder in the cache, if it is complete.
 pub fn at_hand(arch: &str) -> Option<Encoder> {
     let made: Encoder = serde_json::from_slice(&fs::read(folder(arch).ok()?.join(KNOWN)).ok()?).ok()?;
     fs::metadata(&made.layer).is_ok_and(|layer| layer.len() == made.size).then_some(made)
 }
 
-/// Whether the layer is to have what is at `path`.
+/// Whether `path` belongs into the layer.
 fn kept(path: &Path) -> bool {
     let library = path.strip_prefix("usr/lib").ok().and_then(|below| below.components().nth(1));
     let left_out = library.is_some_and(|folder| LEFT_OUT.iter().any(|name| folder.as_os_str() == *name));
-    // A root of merged /usr has links to its folders at the top.
+    // With a merged /usr, the top folders are links.
     let link = path.components().count() == 1 && !["usr", "etc"].iter().any(|folder| path == Path::new(folder));
     link || KEPT.iter().any(|kept| path.starts_with(kept) || Path::new(kept).starts_with(path)) && !left_out
 }
@@ -128,7 +128,7 @@ fn prune(tar: &Path, layer: &Path) -> Result<(String, u64)> {
     Ok((hex(&hash.finalize()), bytes))
 }
 
-/// Hashes and counts what is written.
+/// Hashes and counts written bytes.
 struct Counting<W> {
     to: W,
     hash: Sha256,
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_encodes_is_kept_and_alternatives_are_linked() {
+    fn only_files_for_encoding_are_kept_and_alternatives_are_linked() {
         let folder = tempfile::tempdir().unwrap();
         let mut tar = Builder::new(Vec::new());
         let triplet = "./usr/lib/x86_64-linux-gnu";

@@ -1,5 +1,4 @@
-//! Images from programs: layers whose bytes depend on their contents alone, so that the same programs have the same digests wherever
-//! and whenever they are packed.
+//! Images from programs. The bytes of a layer depend only on its contents, so that the same programs always have the same digests.
 
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -9,9 +8,9 @@ use hostler_core::digest::sha256;
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
-/// What stands in a layer, by its path without a leading `/`.
+/// An entry of a layer, by its path without a leading `/`.
 pub enum Entry<'a> {
-    /// A program of these bytes.
+    /// A program with these bytes.
     Program(&'a str, &'a [u8]),
     /// A link to another path.
     Link(&'a str, &'a str),
@@ -44,17 +43,16 @@ fn header(kind: EntryType, mode: u32, size: u64) -> Header {
 /// Folders of a root file system that no container needs; `dev` is each container's own.
 const LEFT_OUT: [&str; 8] =
     ["dev", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/bash-completion", "var/cache", "var/lib", "var/log"];
-/// What update-alternatives would have linked to xtables-nft-multi.
+/// Links to xtables-nft-multi that update-alternatives would create.
 const IPTABLES: [&str; 6] = ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
-/// What flannel's pod puts the network's configuration in place with; `ls` and `mount` are for whoever looks for a fault.
+/// Used by flannel's pod to install the network configuration; `ls` and `mount` are for debugging.
 const BUSYBOX: [&str; 7] = ["cmp", "cp", "ls", "mount", "mv", "sh", "sleep"];
 const RUNC: &str = "usr/sbin/runc";
 
-/// The lowest layer of kube-proxy's and flannel's images, and runc: both from `tar`, the root file system of Debian packages that were
-/// only unpacked.
+/// The lowest layer of kube-proxy's and flannel's images, and runc: both from `tar`, a root file system of unpacked Debian packages.
 ///
 /// # Errors
-/// It is no tar, or has no runc.
+/// It is not a tar, or has no runc.
 pub fn network_base(tar: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     let mut runc = None;
     let mut layer = Builder::new(Vec::new());
@@ -84,7 +82,7 @@ pub fn network_base(tar: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     Ok((layer.into_inner()?, runc.context("Debian's packages have no runc")?))
 }
 
-/// An image that is composed here: its manifest, and its config, which come before its layers.
+/// Manifest and config of an image that is composed here.
 pub struct Composed {
     pub manifest: Vec<u8>,
     pub config: Vec<u8>,
@@ -93,7 +91,7 @@ pub struct Composed {
 /// The media type of [`Composed::manifest`].
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// The documents of an image with these uncompressed `layers` (sha256 in hex, and length in bytes), after the OCI image specification.
+/// The documents of an image with these uncompressed `layers` (sha256 in hex, and length in bytes), by the OCI image specification.
 pub fn compose(arch: &str, entrypoint: &str, layers: &[(String, u64)]) -> Composed {
     let diffs: Vec<String> = layers.iter().map(|(digest, _)| format!("sha256:{digest}")).collect();
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin";
@@ -138,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn runc_goes_out_of_the_base_and_what_nobody_needs_stays_out() {
+    fn the_base_has_no_runc_and_no_unneeded_files() {
         let mut tar = Builder::new(Vec::new());
         for path in ["./usr/sbin/runc", "./usr/sbin/nft", "./dev/null", "./usr/share/doc/nft/copyright"] {
             tar.append_data(&mut header(EntryType::Regular, 0o755, 4), path, b"text".as_slice()).unwrap();

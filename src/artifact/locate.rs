@@ -1,4 +1,4 @@
-//! Which bundle a run uses: the one that was named, else the one in the cache, else one that is made now.
+//! Finds the bundle for a run: the one that was given, else the one in the cache, else a new one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,42 +12,42 @@ use super::{Bundle, Fetching, Parts, encoder, release, source};
 use crate::event::{Event, Events};
 use crate::home;
 
-/// What a run asks for.
+/// What a run needs.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// The folder that the user named.
+    /// The folder that the user gave.
     pub bundle: Option<PathBuf>,
-    /// Kubernetes' version; the newest where none is asked for.
+    /// The version of Kubernetes; by default the newest.
     pub version: Option<String>,
-    /// The machines' architecture, as Go spells it; this computer's where none is known.
+    /// The machines' architecture, as in Go; this computer's if it is unknown.
     pub arch: Option<String>,
     pub missing: Missing,
-    /// Whether films are to be encoded by the bundle's image.
+    /// Whether the bundle needs the image that encodes films.
     pub encoder: bool,
 }
 
-/// What is done where no bundle is named or in the cache.
+/// What to do if no bundle was given and none is in the cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Missing {
-    /// It is fetched.
+    /// Fetch it.
     #[default]
     Fetch,
-    /// It is fetched or, where it can't be, built on this computer, which takes minutes.
+    /// Fetch it; if that fails, build it on this computer, which takes minutes.
     FetchOrBuild,
 }
 
-/// Where a bundle's bytes come from when it is made.
+/// How to create a bundle.
 #[derive(Debug, Clone)]
 pub enum Origin {
     Releases(Fetching),
     Source(Parts),
 }
 
-/// What marks hostler's image as made from the program that made the bundle, rather than from `--pod-binary`.
+/// Marks hostler's image as made from the program that made the bundle, and not from `--pod-binary`.
 const THIS_PROGRAM: &str = "this program";
 
 /// # Errors
-/// A bundle that is none, or that can't be made.
+/// The bundle is not valid or can't be created.
 pub async fn locate(request: &Request, events: &Events) -> Result<Bundle> {
     let mut bundle = match &request.bundle {
         Some(folder) => Bundle::open(folder)?,
@@ -66,34 +66,34 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundle> {
         bundle.with_hostler(&own_program()?, THIS_PROGRAM)?;
     }
     if request.encoder && bundle.manifest.image(Component::Encoder).is_none() {
-        // Without it the cluster comes up all the same, and the plan says what films wait for.
+        // Without it the cluster comes up anyway, and the plan says what films need.
         match encoder::ready(&bundle.manifest.arch, events).await {
             Ok(encoder) => bundle.with_encoder(&encoder),
-            Err(why) => events.send(Event::Warning { line: format!("the encoder's image can't be made: {why:#}") }),
+            Err(why) => events.send(Event::Warning { line: format!("the encoder's image can't be built: {why:#}") }),
         }
     }
     Ok(bundle)
 }
 
 async fn make(pins: &Pins, arch: &str, missing: Missing, folder: &Path, events: &Events) -> Result<()> {
-    let line = format!("no bundle for Kubernetes {} on {arch} is in the cache yet: it is fetched, once", pins.kubernetes);
+    let line = format!("no bundle of Kubernetes {} for {arch} in the cache: fetching it, once", pins.kubernetes);
     events.send(Event::Note { line });
     let fetched = create(pins, arch, &Origin::Releases(Fetching::default()), None, folder, events).await;
     let Err(why) = fetched else { return Ok(()) };
     if missing == Missing::Fetch || ExitStatus::of(&why) == ExitStatus::Refused {
-        let hint = "`hostler bundle create --from-source` builds one from Go modules and Debian packages; `--bundle FOLDER` names one";
+        let hint = "build one with `hostler bundle create --from-source`, or pass one with `--bundle FOLDER`";
         return Err(Failure::new(ExitStatus::of(&why), format!("the bundle can't be fetched: {why:#}"), hint).into());
     }
     events.send(Event::Warning { line: format!("the bundle can't be fetched: {why:#}") });
-    let line = "so it is built from source, once: about 20 minutes on two cores, less with what Go has cached".to_owned();
+    let line = "building the bundle from source, once: about 20 minutes on two cores, less with a warm Go cache".to_owned();
     events.send(Event::Note { line });
     create(pins, arch, &Origin::Source(None), None, folder, events).await
 }
 
-/// Makes a bundle in `folder`. `pod_binary`: a static hostler for machines of another architecture than this computer's.
+/// Creates a bundle in `folder`. `pod_binary`: a static hostler for machines of another architecture than this computer's.
 ///
 /// # Errors
-/// What can't be fetched or built; a program that isn't static.
+/// A part can't be fetched or built; a program is not static.
 pub async fn create(pins: &Pins, arch: &str, origin: &Origin, pod_binary: Option<&Path>, folder: &Path, events: &Events) -> Result<()> {
     let (program, source) = match pod_binary {
         Some(path) => {
@@ -102,10 +102,10 @@ pub async fn create(pins: &Pins, arch: &str, origin: &Origin, pod_binary: Option
         }
         None if arch == own_arch() => (own_program()?, THIS_PROGRAM.to_owned()),
         None => {
-            let hint = "build hostler for it, and name that program with --pod-binary";
+            let hint = "build hostler for that architecture, and pass it with `--pod-binary`";
             return Err(Failure::new(
                 ExitStatus::Usage,
-                format!("hostler itself runs on the machines, and this one isn't for {arch}"),
+                format!("hostler itself runs on the machines, but this program is not for {arch}"),
                 hint,
             )
             .into());
@@ -115,35 +115,35 @@ pub async fn create(pins: &Pins, arch: &str, origin: &Origin, pod_binary: Option
     match origin {
         Origin::Releases(fetching) => release::make(pins, arch, fetching, (&program, &source), folder, events).await,
         Origin::Source(_) if arch != own_arch() => {
-            let hint = "make it there, or fetch it: leave --from-source out";
+            let hint = "build it on such a computer, or omit `--from-source` to fetch it";
             Err(Failure::new(ExitStatus::Usage, format!("a bundle for {arch} can't be built on {}", own_arch()), hint).into())
         }
         Origin::Source(parts) => source::make(pins, arch, parts, (&program, &source), folder, events).await,
     }
 }
 
-/// The pins of a version that was asked for, or of the newest.
+/// The pins of a version; by default the newest.
 ///
 /// # Errors
-/// A version that hostler doesn't know.
+/// hostler does not know the version.
 pub fn pins_of(version: Option<&str>) -> Result<&'static Pins> {
     let Some(version) = version else { return Ok(&pins::ALL[0]) };
     let unknown = || {
-        let hint = "take one of these, or a hostler that knows it; --bundle names a bundle of your own";
-        Failure::new(ExitStatus::Usage, format!("hostler knows no bundle of Kubernetes {version}: it knows {}", pins::versions()), hint)
+        let hint = "use one of these versions or a newer hostler, or pass your own bundle with `--bundle`";
+        Failure::new(ExitStatus::Usage, format!("hostler has no bundle of Kubernetes {version}, only of {}", pins::versions()), hint)
     };
     Ok(pins::of(version).ok_or_else(unknown)?)
 }
 
-/// Where the bundle of a version and architecture is kept, there or not.
+/// The path of the bundle of a version and architecture in the cache, whether it exists or not.
 ///
 /// # Errors
-/// A user without a home.
+/// The user has no home.
 pub fn cached(version: &str, arch: &str) -> Result<PathBuf> {
     Ok(home::cache()?.join("bundles").join(format!("{version}-{arch}")))
 }
 
-/// This computer's architecture, as Go spells it.
+/// This computer's architecture, as in Go.
 pub fn own_arch() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -152,12 +152,12 @@ pub fn own_arch() -> &'static str {
     }
 }
 
-/// This very program, also when the file it was started from is gone.
+/// This program, even if its file was deleted.
 fn own_program() -> Result<Vec<u8>> {
     fs::read("/proc/self/exe").context("hostler can't read its own program")
 }
 
-/// In an image without anything else, a program must need nothing else: an ELF file (System V ABI, chapter 5) without an interpreter.
+/// In an image without libraries, a program must be static: an ELF file (System V ABI, chapter 5) without an interpreter.
 fn require_static(program: &[u8], arch: &str) -> Result<()> {
     let number = |at: usize, length: usize| {
         let bytes = program.get(at..at + length)?;
@@ -174,11 +174,11 @@ fn require_static(program: &[u8], arch: &str) -> Result<()> {
     };
     let what = match (program.starts_with(b"\x7fELF\x02\x01"), interpreted()) {
         (true, Some(false)) if machine == arch => return Ok(()),
-        (true, Some(false)) => format!("that hostler is for {machine}, and the machines are {arch}"),
-        (true, Some(true)) => "that hostler isn't static: it would find no libraries in its image".to_owned(),
-        _ => "that is no program for Linux".to_owned(),
+        (true, Some(false)) => format!("that hostler is for {machine}, but the machines are {arch}"),
+        (true, Some(true)) => "that hostler is not static: its image has no libraries".to_owned(),
+        _ => "that is not a Linux program".to_owned(),
     };
-    let hint = "a clone of hostler builds it so: cargo build --release";
+    let hint = "build it in a clone of hostler: `cargo build --release`";
     Err(Failure::new(ExitStatus::Usage, what, hint).into())
 }
 
@@ -187,18 +187,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_static_program_will_do() {
+    fn only_a_static_program_is_accepted() {
         let this = own_program().unwrap();
         require_static(&this, own_arch()).unwrap();
         assert!(require_static(&this, "riscv64").is_err());
         assert!(require_static(b"#!/bin/sh\n", own_arch()).is_err());
         assert!(require_static(b"\x7fELF\x02\x01", own_arch()).is_err());
         let shell = fs::read("/bin/sh").unwrap();
-        assert!(require_static(&shell, own_arch()).unwrap_err().to_string().contains("isn't static"));
+        assert!(require_static(&shell, own_arch()).unwrap_err().to_string().contains("is not static"));
     }
 
     #[test]
-    fn an_unknown_version_is_refused_with_those_there_are() {
+    fn an_unknown_version_is_refused_with_the_known_ones() {
         assert_eq!(pins_of(None).unwrap().kubernetes, "1.36.3");
         assert!(pins_of(Some("1.2.3")).unwrap_err().to_string().contains("1.36.3, 1.35.4"));
     }

@@ -1,7 +1,7 @@
-//! What is installed on machines: programs and container images, each known by its digest.
+//! Everything that is installed on machines: programs and container images, each identified by its digest.
 //!
-//! A *bundle* is a folder with `manifest.json`, the programs under `files/` (named by their sha256) and one OCI archive,
-//! `images.tar`, that holds all images; layers that several images share are in it once.
+//! A *bundle* is a folder with `manifest.json`, the programs under `files/` (named by their sha256) and one OCI archive, `images.tar`, with
+//! all images; layers that several images share are in it once.
 
 mod archive;
 mod bundle;
@@ -21,10 +21,10 @@ pub use locate::{Missing, Origin, Request, cached, create, locate, own_arch, pin
 pub use release::Fetching;
 pub use source::Parts;
 
-/// The names within a bundle's folder.
+/// Names in a bundle's folder.
 const MANIFEST: &str = "manifest.json";
 const FILES: &str = "files";
 const ARCHIVE: &str = "images.tar";
 
-/// The reference of hostler's own image: no registry has it.
+/// The reference of hostler's own image. It is in no registry.
 pub const HOSTLER_IMAGE: &str = concat!("hostler.local/hostler:", env!("CARGO_PKG_VERSION"));

@@ -1,28 +1,27 @@
-//! Which versions belong together, and the published sums of what release sites serve. Versions of etcd, CoreDNS and pause are what
-//! `kubeadm config images list` says for that Kubernetes; a cluster with others is one that nobody tested. The
-//! others fit both.
+//! Versions that belong together, and the published checksums of release files. Versions of etcd, CoreDNS and pause are those of
+//! `kubeadm config images list` for that Kubernetes: other combinations are not tested by Kubernetes. The remaining versions work with both.
 
 use hostler_core::manifest::Component;
 
-/// What a bundle of one Kubernetes version is made of. Versions are without `v`.
+/// The versions in a bundle of one Kubernetes version, without `v`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pins {
     pub kubernetes: &'static str,
     pub etcd: &'static str,
-    /// The tag of etcd's image: the version and how often that image was built.
+    /// The tag of etcd's image: version and build number.
     pub etcd_image: &'static str,
     pub coredns: &'static str,
     pub pause: &'static str,
     pub crictl: &'static str,
-    /// As served by the release site.
+    /// From the release site.
     pub containerd: &'static str,
-    /// As built from Go modules.
+    /// Built from Go modules.
     pub containerd_module: &'static str,
     pub runc: &'static str,
     pub cni: &'static str,
-    /// flannel's CNI plugin left that repository; this is the last version of the Go module that has it.
+    /// flannel's CNI plugin was removed from that repository; this is the last version of the Go module with it.
     pub cni_flannel_module: &'static str,
-    /// The tag of the image that has flannel's CNI plugin.
+    /// The tag of the image with flannel's CNI plugin.
     pub cni_flannel_image: &'static str,
     pub flannel: &'static str,
 }
@@ -66,25 +65,25 @@ pub fn of(kubernetes: &str) -> Option<&'static Pins> {
     ALL.iter().find(|pins| pins.kubernetes == kubernetes)
 }
 
-/// All versions, for a message.
+/// All versions, for messages.
 pub fn versions() -> String {
     ALL.map(|pins| pins.kubernetes).join(", ")
 }
 
-/// A published file: where it is, and its sum.
+/// A published file and its checksum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     pub address: String,
-    /// Lower-case hex; `None`: nobody published one that was known when this list was made.
+    /// Lower-case hex; `None`: no published checksum was known when this list was made.
     pub sha256: Option<&'static str>,
     pub version: &'static str,
     pub contents: Contents,
 }
 
-/// What of a published file is wanted.
+/// What to take from a published file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contents {
-    /// The file is the program of that name.
+    /// The file is the program with that name.
     Program(&'static str),
     /// A gzipped tar with these programs, by the last part of their paths.
     Programs(&'static [&'static str]),
@@ -92,11 +91,11 @@ pub enum Contents {
     CniPlugins(&'static [&'static str]),
 }
 
-/// CNI plugins of containernetworking that flannel and containerd call.
+/// CNI plugins of containernetworking that flannel and containerd use.
 pub const CNI_PLUGINS: &[&str] = &["bandwidth", "bridge", "firewall", "host-local", "loopback", "portmap", "ptp", "tuning"];
 
 impl Pins {
-    /// What its images are for, and their references; hostler's own is not among them.
+    /// Components and references of its images, without hostler's own.
     pub fn images(&self) -> Vec<(Component, String)> {
         let of_kubernetes = |name: &str| format!("registry.k8s.io/{name}:v{}", self.kubernetes);
         vec![
@@ -230,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_release_has_a_published_sum() {
+    fn every_release_has_a_published_checksum() {
         for pins in ALL {
             for arch in ["amd64", "arm64"] {
                 for release in pins.releases(arch) {
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_inventory_takes_the_versions_that_there_are() {
+    fn the_inventory_accepts_the_versions_of_the_pins() {
         assert_eq!(ALL.map(|pins| pins.kubernetes).as_slice(), hostler_core::inventory::VERSIONS);
     }
 }

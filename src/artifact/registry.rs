@@ -1,4 +1,4 @@
-//! Images from registries: the manifest for one architecture, and its blobs as they are stored there.
+//! Pulls images from registries: the manifest for one architecture, and its blobs as they are stored there.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,44 +23,44 @@ use crate::workstation::task::Task;
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// An image's manifest, and its blobs in the manifest's order: config, layers.
+/// The manifest of an image and its blobs, in the manifest's order: config, layers.
 pub struct Pulled {
     pub manifest: Vec<u8>,
     pub media_type: String,
-    /// Files, named by the sha256 of what they hold.
+    /// Files, named by their sha256.
     pub blobs: Vec<PathBuf>,
 }
 
-/// Who is asked for images.
+/// Where to pull images from.
 pub struct Registries {
     client: Client,
-    /// HOST:PORT of a mirror, under whose name registries' names are a part of the path.
+    /// HOST:PORT of a mirror, where registries' names are the first part of the path.
     mirror: Option<String>,
 }
 
 impl Registries {
     /// # Errors
-    /// A mirror that isn't `http://HOST` or `https://HOST`.
+    /// The mirror is not `http://HOST` or `https://HOST`.
     pub fn new(sites: &Sites) -> Result<Registries> {
         let (mirror, protocol) = match &sites.mirror {
             None => (None, ClientProtocol::Https),
             Some(mirror) => match mirror.split_once("://") {
                 Some(("http", host)) => (Some(host.to_owned()), ClientProtocol::Http),
                 Some(("https", host)) => (Some(host.to_owned()), ClientProtocol::Https),
-                _ => bail!("a mirror begins with http:// or https://, and this is {mirror}"),
+                _ => bail!("the mirror {mirror} does not start with http:// or https://"),
             },
         };
         let (connect_timeout, read_timeout) = (Some(Duration::from_secs(10)), Some(Duration::from_secs(20)));
         Ok(Registries { client: Client::new(ClientConfig { protocol, connect_timeout, read_timeout, ..ClientConfig::default() }), mirror })
     }
 
-    /// Pulls `image` (`registry.k8s.io/pause:3.10.2`) for `arch` into `folder`; what is there already is not pulled again.
+    /// Pulls `image` (`registry.k8s.io/pause:3.10.2`) for `arch` into `folder`. Blobs that are there already are not pulled again.
     ///
     /// # Errors
-    /// Refused where bytes are others than their digest says; what the registry says; an architecture that it hasn't.
+    /// Refused if bytes don't match their digest; an error of the registry; a missing architecture.
     pub async fn pull(&self, image: &str, arch: &str, folder: &Path, task: &Task) -> Result<Pulled> {
         let asked = self.mirror.as_ref().map_or_else(|| image.to_owned(), |mirror| format!("{mirror}/{image}"));
-        let reference: Reference = asked.parse().with_context(|| format!("{asked} is no image"))?;
+        let reference: Reference = asked.parse().with_context(|| format!("{asked} is not an image reference"))?;
         let anonymous = RegistryAuth::Anonymous;
         self.client.auth(&reference, &anonymous, RegistryOperation::Pull).await.with_context(|| format!("{image} can't be pulled"))?;
         let mut manifest = self.manifest(image, &reference).await?;
@@ -68,7 +68,7 @@ impl Registries {
             let fits = |entry: &&oci_client::manifest::ImageIndexEntry| {
                 entry.platform.as_ref().is_some_and(|of| of.os.to_string() == "linux" && of.architecture.to_string() == arch)
             };
-            let entry = index.manifests.iter().find(fits).with_context(|| format!("{image} is not there for linux on {arch}"))?;
+            let entry = index.manifests.iter().find(fits).with_context(|| format!("{image} is not available for linux on {arch}"))?;
             manifest = self.manifest(image, &reference.clone_with_digest(entry.digest.clone())).await?;
             require(image, &entry.digest, &manifest)?;
         }
@@ -76,7 +76,8 @@ impl Registries {
         let total = read.layers.iter().map(|layer| layer.size.max(0) as u64).sum();
         let (mut blobs, mut done) = (Vec::new(), 0);
         for descriptor in std::iter::once(&read.config).chain(&read.layers) {
-            let hex = descriptor.digest.strip_prefix("sha256:").with_context(|| format!("{image}: {} is no sha256", descriptor.digest))?;
+            let hex =
+                descriptor.digest.strip_prefix("sha256:").with_context(|| format!("{image}: {} is not a sha256", descriptor.digest))?;
             let file = folder.join(hex);
             if std::fs::read(&file).is_ok_and(|bytes| sha256(&bytes) == hex) {
                 done += descriptor.size.max(0) as u64;
@@ -99,7 +100,7 @@ impl Registries {
         Ok(pulled.with_context(|| format!("{image} can't be pulled"))?.0.to_vec())
     }
 
-    /// A blob's bytes. What broke off is gone on with.
+    /// The bytes of a blob. An interrupted pull is resumed.
     async fn blob(&self, image: &str, reference: &Reference, digest: &str, mut more: impl FnMut(u64)) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut attempt = 0;
@@ -141,7 +142,9 @@ impl Registries {
             more(chunk.len() as u64);
         }
         match expected {
-            Some(expected) if expected > bytes.len() as u64 => Err(anyhow!("{digest} broke off: {} of {expected} bytes came", bytes.len())),
+            Some(expected) if expected > bytes.len() as u64 => {
+                Err(anyhow!("the pull of {digest} was interrupted: {} of {expected} bytes received", bytes.len()))
+            }
             _ => Ok(()),
         }
     }
@@ -152,6 +155,6 @@ fn require(image: &str, digest: &str, bytes: &[u8]) -> Result<()> {
     if is == digest {
         return Ok(());
     }
-    let what = format!("a part of {image} is not what its registry says: it is {is}, not {digest}");
-    Err(Failure::new(ExitStatus::Refused, what, "a proxy on the way may have changed it: try another network").into())
+    let what = format!("a part of {image} differs from its manifest: its digest is {is}, not {digest}");
+    Err(Failure::new(ExitStatus::Refused, what, "a proxy may have changed it: try another network").into())
 }

@@ -1,5 +1,5 @@
-//! A bundle from release sites and image registries. Files are taken only with their published sum; images as their registries have
-//! them now, and from then on only by the digests that the bundle's manifest holds.
+//! Creates a bundle from release sites and image registries. Files are accepted only with their published checksum. Images are pulled as
+//! their registries serve them now; from then on the digests in the bundle's manifest are authoritative.
 
 use std::fs;
 use std::io::Read;
@@ -19,24 +19,24 @@ use crate::event::Events;
 use crate::home;
 use crate::workstation::task::task;
 
-/// How a bundle is fetched.
+/// How to fetch a bundle.
 #[derive(Debug, Clone, Default)]
 pub struct Fetching {
     pub sites: Sites,
-    /// Whether files without a published sum are taken.
+    /// Whether files without a published checksum are accepted.
     pub unpinned: bool,
 }
 
-/// Makes a bundle in `place`. `hostler`: the program for hostler's own image, and where it comes from.
+/// Creates a bundle in `place`. `hostler`: the program for hostler's own image, and its origin.
 ///
 /// # Errors
-/// Refused where a byte is another than was published, or a file has no published sum; a site that can't be reached; no space.
+/// Refused if bytes differ from what was published, or a file has no published checksum; a site can't be reached; no space.
 pub async fn make(pins: &Pins, arch: &str, fetching: &Fetching, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
     let downloads = home::cache()?.join("downloads");
     fetch_into(pins, &pins.releases(arch), arch, fetching, hostler, place, &downloads, events).await
 }
 
-/// As [`make`], of any releases; what was downloaded stays in `downloads`.
+/// As [`make`], with any releases; downloads stay in `downloads`.
 #[expect(clippy::too_many_arguments, reason = "called once, and by tests with releases of their own")]
 async fn fetch_into(
     pins: &Pins,
@@ -52,8 +52,8 @@ async fn fetch_into(
     let mut files = Vec::new();
     for release in releases {
         if release.sha256.is_none() && !fetching.unpinned {
-            let what = format!("{} has no published sum", release.address);
-            let hint = "look at it, and take it as it is with --allow-unpinned";
+            let what = format!("{} has no published checksum", release.address);
+            let hint = "check it yourself, and accept it with `--allow-unpinned`";
             return Err(Failure::new(ExitStatus::Refused, what, hint).into());
         }
         let name = release.address.rsplit('/').next().unwrap_or_default().to_owned();
@@ -75,7 +75,7 @@ async fn fetch_into(
     let plugin = format!("ghcr.io/flannel-io/flannel-cni-plugin:{}", pins.cni_flannel_image);
     let flannel = pull(&plugin).await?;
 
-    task(events, "bundle", &format!("put together in {}", place.display()), async |task| {
+    task(events, "bundle", &format!("assemble in {}", place.display()), async |task| {
         let mut bundle = Writer::begin(place, pins.kubernetes, arch)?;
         task.line("programs");
         for (release, path) in &files {
@@ -94,7 +94,7 @@ async fn fetch_into(
     .await
 }
 
-/// Puts what is wanted of a published file into the bundle.
+/// Adds the needed contents of a published file to the bundle.
 fn unpack(release: &Release, path: &Path, bundle: &mut Writer) -> Result<()> {
     let bytes = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
     let (names, kind) = match release.contents {
@@ -110,7 +110,7 @@ fn unpack(release: &Release, path: &Path, bundle: &mut Writer) -> Result<()> {
     Ok(())
 }
 
-/// The regular files of a tar whose paths end in one of `names`.
+/// The regular files of a tar whose file names are among `names`.
 fn find(tar: impl Read, names: &[&str]) -> Result<std::collections::BTreeMap<String, Vec<u8>>> {
     let mut found = std::collections::BTreeMap::new();
     for entry in tar::Archive::new(tar).entries()? {
@@ -125,7 +125,7 @@ fn find(tar: impl Read, names: &[&str]) -> Result<std::collections::BTreeMap<Str
     Ok(found)
 }
 
-/// A file of an image: the one of its highest layer that has it.
+/// A file of an image, from the highest layer that has it.
 fn from_layers(image: &Pulled, name: &str) -> Result<Vec<u8>> {
     for blob in image.blobs.iter().skip(1).rev() {
         let bytes = fs::read(blob)?;

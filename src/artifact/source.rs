@@ -1,5 +1,5 @@
-//! A bundle from Go modules and Debian packages, for a computer that reaches those and no release site. About 20 minutes on two cores
-//! with nothing at hand; what was built stays in the cache, so a run that broke off goes on where it was.
+//! Builds a bundle from Go modules and Debian packages, for a computer that reaches those but no release sites. About 20 minutes on two cores
+//! with an empty cache; finished parts stay in the cache, so an interrupted build continues where it stopped.
 
 use std::fs;
 use std::io::Cursor;
@@ -25,21 +25,21 @@ const SOURCES: [(&str, &str); 3] = [
     ("pause.c", include_str!("../../templates/bundle/pause.c")),
 ];
 
-/// What kube-proxy and flannel call, and what that needs, from Debian 13; and runc.
+/// Packages of Debian 13 with the programs that kube-proxy and flannel call, and runc.
 const NETWORK_BASE: &str = "base-files,busybox-static,conntrack,iptables,libc6,nftables,runc";
 const SUITE: &str = "trixie";
 
-/// A folder with programs that were built before by the same recipe: NAME, or NAME.xz; CNI plugins also as cni-plugins.tar.xz.
+/// A folder with programs of an earlier build: NAME or NAME.xz; CNI plugins also as cni-plugins.tar.xz.
 pub type Parts = Option<PathBuf>;
 
-/// What one call of `build.sh` makes.
+/// The result of one call of `build.sh`.
 struct Part {
     name: &'static str,
     version: &'static str,
     programs: Vec<String>,
     /// The Go module it comes from.
     module: &'static str,
-    /// The argument that makes its first program tell its version, where it does.
+    /// The argument that makes its first program print its version, if it has one.
     asked: Option<&'static str>,
 }
 
@@ -53,7 +53,7 @@ fn parts(pins: &Pins) -> Vec<Part> {
     };
     let kubernetes = format!("kubernetes-{}", pins.kubernetes);
     vec![
-        // A small one first: what is missing on this computer shows at once.
+        // A small one first: it shows at once what is missing on this computer.
         part("pause", pins.pause, &["pause"], "pause.c", None),
         part("crictl", pins.crictl, &["crictl"], "sigs.k8s.io/cri-tools", Some("--version")),
         part("coredns", pins.coredns, &["coredns"], "github.com/coredns/coredns", Some("-version")),
@@ -68,14 +68,14 @@ fn parts(pins: &Pins) -> Vec<Part> {
 
 const CONTAINERD: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
 
-/// Makes a bundle in `place`. `hostler`: the program for hostler's own image, and where it comes from.
+/// Creates a bundle in `place`. `hostler`: the program for hostler's own image, and its origin.
 ///
 /// # Errors
-/// A program that is missing and can't be installed, a module that can't be had, no space.
+/// A program can't be installed, a module can't be fetched, or the disk is full.
 pub async fn make(pins: &Pins, arch: &str, at_hand: &Parts, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
     packages::install("a bundle from source", packages::SOURCE, events).await?;
     let build = home::cache()?.join("build").join(format!("{}-{arch}", pins.kubernetes));
-    fs::create_dir_all(&build).with_context(|| format!("{} can't be made", build.display()))?;
+    fs::create_dir_all(&build).with_context(|| format!("{} can't be created", build.display()))?;
     for part in parts(pins) {
         if part.programs.iter().all(|program| build.join(program).is_file()) {
             continue;
@@ -89,13 +89,11 @@ pub async fn make(pins: &Pins, arch: &str, at_hand: &Parts, hostler: (&[u8], &st
         compile(&part, &build, events).await?;
     }
     let base = network_base(&build, events).await?;
-    task(events, "bundle", &format!("put together in {}", place.display()), async |task| {
-        pack(pins, arch, &build, &base, hostler, place, &task)
-    })
-    .await
+    task(events, "bundle", &format!("assemble in {}", place.display()), async |task| pack(pins, arch, &build, &base, hostler, place, &task))
+        .await
 }
 
-/// Takes a part from where it is at hand; false where it isn't, or is another version.
+/// Takes a part from `folder`; false if it is not there or has another version.
 async fn take(part: &Part, folder: &Path, build: &Path) -> Result<bool> {
     let plugins = folder.join("cni-plugins.tar.xz");
     if part.name.starts_with("cni") && plugins.is_file() {
@@ -145,7 +143,7 @@ async fn xz(path: &Path) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// Writes a program whole or not at all.
+/// Writes a program atomically.
 pub fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     atomic::write(path, bytes, 0o755).with_context(|| format!("{} can't be written", path.display()))
 }
@@ -163,7 +161,7 @@ async fn compile(part: &Part, build: &Path, events: &Events) -> Result<()> {
         let mut command = program("sh", [scripts.join("build.sh").as_os_str(), part.name.as_ref(), part.version.as_ref()]);
         command.env("HOSTLER_BUILD", build);
         let mut packages = 0;
-        // Go names each module that it fetches and each package that it builds.
+        // Go prints each module that it fetches and each package that it builds.
         stream(&mut command, |line| match line.strip_prefix("go: downloading ") {
             Some(module) => task.line(&format!("fetch {module}")),
             None => {
@@ -180,20 +178,20 @@ async fn compile(part: &Part, build: &Path, events: &Events) -> Result<()> {
 const GO: (u32, u32) = (1, 26);
 
 async fn require_go() -> Result<()> {
-    let hint = "install it from https://go.dev/dl, or name a bundle that was made elsewhere with --bundle";
+    let hint = "install it from https://go.dev/dl, or pass a bundle that was made elsewhere with `--bundle`";
     let refused = |what: String| anyhow::Error::from(Failure::new(ExitStatus::Refused, what, hint));
     if !is_installed("go") {
-        return Err(refused(format!("Go {}.{} is needed, and this computer has none", GO.0, GO.1)));
+        return Err(refused(format!("Go {}.{} or later is needed, and this computer has none", GO.0, GO.1)));
     }
     let version = run("go", ["env", "GOVERSION"]).await?;
     let mut numbers = version.trim().trim_start_matches("go").split('.').map_while(|number| number.parse::<u32>().ok());
     if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < GO {
-        return Err(refused(format!("Go {}.{} is needed, and this computer has {}", GO.0, GO.1, version.trim())));
+        return Err(refused(format!("Go {}.{} or later is needed, and this computer has {}", GO.0, GO.1, version.trim())));
     }
     Ok(())
 }
 
-/// The root file system that the network's images share, as tar: Debian packages, only unpacked.
+/// The root file system that the network images share, as tar: Debian packages, unpacked only.
 async fn network_base(build: &Path, events: &Events) -> Result<Vec<u8>> {
     let finished = build.join("network-base.tar");
     if !finished.is_file() {

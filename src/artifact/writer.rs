@@ -1,4 +1,4 @@
-//! Makes a bundle's folder: beside its place, and moved there when it is whole.
+//! Creates a bundle's folder under a temporary name, and renames it when it is complete.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -14,9 +14,9 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use super::layer::{self, Entry};
 use super::{ARCHIVE, FILES, MANIFEST, archive};
 
-/// A bundle that is being made.
+/// A bundle that is being created.
 pub struct Writer {
-    /// Where it is made; goes away with the writer unless it was finished.
+    /// The temporary folder; removed with the writer unless it was finished.
     folder: tempfile::TempDir,
     place: PathBuf,
     manifest: Manifest,
@@ -25,13 +25,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a bundle for `place`.
+    /// Starts a bundle for `place`.
     ///
     /// # Errors
-    /// Its parent can't be made or written.
+    /// Its parent can't be created or written to.
     pub fn begin(place: &Path, kubernetes: &str, arch: &str) -> Result<Writer> {
         let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let context = || format!("a bundle can't be made in {}", parent.display());
+        let context = || format!("a bundle can't be created in {}", parent.display());
         fs::create_dir_all(parent).with_context(context)?;
         let folder = tempfile::Builder::new().prefix(".bundle-").tempdir_in(parent).with_context(context)?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
@@ -62,7 +62,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds a blob's bytes, once.
+    /// Adds the bytes of a blob, once.
     ///
     /// # Errors
     /// It can't be written.
@@ -74,12 +74,12 @@ impl Writer {
         Ok(Blob { digest: format!("sha256:{digest}"), size: bytes.len() as u64 })
     }
 
-    /// Adds an image whose blobs are in already.
+    /// Adds an image whose blobs were added before.
     pub fn image(&mut self, image: Image) {
         self.manifest.images.push(image);
     }
 
-    /// Adds an image of `layers`, composed here.
+    /// Adds an image composed of `layers`.
     ///
     /// # Errors
     /// It can't be written.
@@ -107,7 +107,7 @@ impl Writer {
         self.compose(Component::Hostler, super::HOSTLER_IMAGE, "/hostler", source, &[&layer])
     }
 
-    /// Puts the bundle in its place, instead of one that is there.
+    /// Moves the bundle to its place. An existing one is replaced.
     ///
     /// # Errors
     /// It can't be written or moved.
@@ -120,7 +120,7 @@ impl Writer {
         File::open(&manifest)?.sync_all()?;
         let context = || format!("the bundle can't be moved to {}", self.place.display());
         if self.place.exists() {
-            // Both change places at once, so that there always is one; the old one then goes with the temporary folder's name.
+            // An atomic exchange, so that there always is one; the old one is then removed under the temporary name.
             renameat2(AT_FDCWD, self.folder.path(), AT_FDCWD, &self.place, RenameFlags::RENAME_EXCHANGE).with_context(context)?;
         } else {
             let made = self.folder.keep();

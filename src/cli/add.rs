@@ -1,4 +1,4 @@
-//! `hostler add`: one machine of the inventory joins; the others stay as they are.
+//! `hostler add`: one machine of the inventory joins the cluster; the others stay as they are.
 
 use std::net::IpAddr;
 
@@ -8,22 +8,33 @@ use hostler_core::failure::ExitStatus;
 use hostler_core::plan::{Goal, Plan};
 
 use super::arguments::{Planning, machine_named};
+use super::help;
 use super::take_over::TakingOver;
 use crate::apply::{ApplyRequest, Consent, apply};
 use crate::report::Reporter;
 
+/// Join one machine of the inventory to the cluster
+///
+/// The other machines stay as they are. `hostler up` joins all machines that are missing.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("Join a machine that is in the inventory", "hostler add rainbowdash"),
+        ("Add a machine to the inventory, then join it", "hostler add rainbowdash --address 192.168.1.13"),
+    ],
+    help::ALL,
+))]
 pub struct Arguments {
-    /// The machine
+    /// Name of the machine in the inventory
     machine: String,
-    /// Write it into the inventory first, with this address
+    /// Add the machine to the inventory first, with this address
     #[arg(long)]
     address: Option<IpAddr>,
     #[command(flatten)]
     taking_over: TakingOver,
     #[command(flatten)]
     planning: Planning,
-    /// Carry the plan out without asking
+    /// Apply the plan without asking
     #[arg(long, short)]
     yes: bool,
 }

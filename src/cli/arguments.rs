@@ -13,9 +13,12 @@ use crate::artifact::Missing;
 use crate::inventory_file::InventoryFile;
 use crate::ssh::NewHostKeys;
 
+/// Hint for a `--yes-...` flag that names another cluster.
+pub const OTHER_CLUSTER: &str = "pass the name of the cluster you mean, or its inventory with `-i`";
+
 #[derive(Debug, Clone, Args)]
 pub struct InventoryArgument {
-    /// The inventory
+    /// Path of the inventory file
     #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
     inventory: PathBuf,
 }
@@ -34,7 +37,7 @@ impl InventoryArgument {
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct Connecting {
-    /// Accept host keys that are not known yet, and remember them
+    /// Accept host keys that are not in known_hosts yet, and add them
     #[arg(long)]
     accept_new_host_keys: bool,
 }
@@ -45,12 +48,12 @@ impl Connecting {
     }
 }
 
-/// What all verbs share that plan.
+/// Arguments of every verb that makes a plan.
 #[derive(Debug, Clone, Args)]
 pub struct Planning {
     #[command(flatten)]
     pub inventory: InventoryArgument,
-    /// A folder made by `hostler bundle create` [default: the one in the cache, or made now]
+    /// Folder made by `hostler bundle create` [default: the one in the cache; fetched if there is none]
     #[arg(long, value_name = "FOLDER")]
     pub bundle: Option<PathBuf>,
     #[command(flatten)]
@@ -63,20 +66,20 @@ impl Planning {
     }
 }
 
-/// The machine of the inventory that was meant.
+/// The machine of this name.
 ///
 /// # Errors
-/// There is none of that name.
-pub fn machine_named(inventory: &Inventory, said: &str) -> Result<MachineName> {
-    if let Some((name, _)) = inventory.machines.get_key_value(said) {
+/// The inventory has no machine of that name.
+pub fn machine_named(inventory: &Inventory, given: &str) -> Result<MachineName> {
+    if let Some((name, _)) = inventory.machines.get_key_value(given) {
         return Ok(name.clone());
     }
     let known: Vec<&str> = inventory.machines.keys().map(MachineName::as_str).collect();
-    let hint = match words::nearest(said, known.iter().copied()) {
+    let hint = match words::nearest(given, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("its machines are {}", known.join(", ")),
     };
-    Err(Failure::new(ExitStatus::Usage, format!("the inventory has no machine `{said}`"), hint).into())
+    Err(Failure::new(ExitStatus::Usage, format!("the inventory has no machine `{given}`"), hint).into())
 }
 
 #[cfg(test)]
@@ -86,9 +89,9 @@ mod tests {
     use super::machine_named;
 
     #[test]
-    fn only_a_name_that_is_near_is_suggested() {
+    fn only_a_similar_name_is_suggested() {
         let inventory = parse("machines:\n  one: 10.0.0.1\n  two: 10.0.0.2\n  rainbowdash: 10.0.0.3\n", "inventory.yaml").unwrap();
-        let error = |said: &str| format!("{:#}", machine_named(&inventory, said).unwrap_err());
+        let error = |given: &str| format!("{:#}", machine_named(&inventory, given).unwrap_err());
         assert_eq!(machine_named(&inventory, "two").unwrap().as_str(), "two");
         assert!(error("rainbow-dash").contains("did you mean `rainbowdash`?"));
         let three = error("three");

@@ -1,4 +1,4 @@
-//! `hostler bundle`: what is installed on machines, as a folder that can be made once and carried anywhere.
+//! `hostler bundle`: a folder with everything that is installed on machines. It can be created once and copied anywhere.
 
 use std::path::PathBuf;
 
@@ -6,58 +6,79 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use hostler_core::quantity;
 
-use super::Output;
+use super::{Output, help};
 use crate::artifact::{self, Bundle, Fetching, Origin, Sites, own_arch, pins_of};
 use crate::event::Unit;
 use crate::report::Reporter;
 use crate::workstation::task::task;
 
+/// Create, inspect and verify the bundle of binaries and images
+///
+/// `hostler up` fetches a bundle if there is none in the cache. Create one to install from a computer without internet access, or to build
+/// from source.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Make a bundle
     Create(Create),
-    /// List what is in a bundle, and where it came from
+    /// List the contents of a bundle and where they came from
+    #[command(after_long_help = help::end(&[("List the bundle in the cache", "hostler bundle show")], help::LOCAL))]
     Show(Named),
-    /// Read a bundle's every byte and compare it with its manifest
+    /// Compare all files of a bundle with the checksums in its manifest
+    #[command(after_long_help = help::end(
+        &[("Verify a bundle that was copied here", "hostler bundle verify /media/usb/bundle")],
+        help::CAREFUL,
+    ))]
     Verify(Named),
-    /// Make the image that films are encoded by, from Debian's packages; `up` does so by itself where it is needed
+    /// Build the image that encodes films, from Debian packages
+    ///
+    /// `hostler up` builds it itself if the inventory has a `transcode:` section.
+    #[command(after_long_help = help::end(&[("Build it now, into the cache", "hostler bundle encoder")], help::CAREFUL))]
     Encoder {
-        /// The machines' architecture: amd64 or arm64; without it this computer's
+        /// Architecture of the machines, amd64 or arm64 [default: this computer's]
         #[arg(long)]
         arch: Option<String>,
     },
 }
 
+/// Fetch or build a bundle
+///
+/// Binaries are accepted only with their published checksums.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("Fetch the newest version into the cache", "hostler bundle create"),
+        ("Fetch another version for other machines", "hostler bundle create --kubernetes 1.35.4 --arch arm64 --pod-binary hostler-arm64 bundle"),
+    ],
+    help::CAREFUL,
+))]
 pub struct Create {
-    /// Kubernetes' version; without it the newest that hostler knows
+    /// Version of Kubernetes [default: the newest that hostler knows]
     #[arg(long, value_name = "VERSION")]
     kubernetes: Option<String>,
-    /// The machines' architecture: amd64 or arm64; without it this computer's
+    /// Architecture of the machines, amd64 or arm64 [default: this computer's]
     #[arg(long)]
     arch: Option<String>,
-    /// Build it from Go modules and Debian packages
+    /// Build from Go modules and Debian packages instead of fetching
     #[arg(long)]
     from_source: bool,
-    /// A folder with programs that were built from source before
+    /// Folder with binaries of an earlier build from source
     #[arg(long, requires = "from_source")]
     parts: Option<PathBuf>,
-    /// Ask MIRROR/HOST/PATH for what https://HOST/PATH has, and the same for images
+    /// Fetch https://HOST/PATH from URL/HOST/PATH, and images likewise
     #[arg(long, value_name = "URL", conflicts_with = "from_source")]
     mirror: Option<String>,
-    /// Take files for which no published sum is known
+    /// Accept files without a known published checksum
     #[arg(long, conflicts_with = "from_source")]
     allow_unpinned: bool,
-    /// hostler's static program for machines of another architecture than this computer's
+    /// Static hostler binary for the machines, if their architecture differs from this computer's
     #[arg(long)]
     pod_binary: Option<PathBuf>,
-    /// Where to; without it the cache, where every verb finds it
+    /// Folder to create [default: in the cache, where every verb finds it]
     folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct Named {
-    /// The bundle's folder; without it the newest version's in the cache
+    /// Folder of the bundle [default: the newest version in the cache]
     folder: Option<PathBuf>,
 }
 
@@ -71,7 +92,7 @@ impl Named {
 }
 
 /// # Errors
-/// A bundle that can't be made, is none, or was changed.
+/// A bundle can't be created, is not valid, or was changed.
 pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()> {
     match verb {
         Verb::Create(create) => {
@@ -112,7 +133,7 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
                 })
             })
             .await?;
-            reporter.result(&format!("{} is as its manifest says", bundle.folder.display())).await;
+            reporter.result(&format!("{} matches its manifest", bundle.folder.display())).await;
         }
     }
     Ok(())

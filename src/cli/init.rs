@@ -1,4 +1,4 @@
-//! `hostler init`: looks at machines and writes the inventory that names them.
+//! `hostler init`: inspects machines and generates their inventory.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,20 +16,31 @@ use hostler_core::quantity;
 use hostler_core::words::counted;
 
 use super::arguments::Connecting;
+use super::help;
 use crate::connect::{host_keys, login};
 use crate::execute::Link;
 use crate::report::{Reporter, row, table};
 use crate::ssh::{self, NewHostKeys};
 
+/// Inspect machines and generate an inventory
+///
+/// Logs in to each machine, shows what it found, and writes the inventory. Nothing is changed on the machines.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("Three machines; the first becomes the control plane", "hostler init --user ada 192.168.1.11 192.168.1.12 192.168.1.13"),
+        ("With names", "hostler init twilightsparkle=192.168.1.11 rainbowdash=192.168.1.12"),
+    ],
+    help::REMOTE,
+))]
 pub struct Arguments {
-    /// The machines: addresses, or NAME=ADDRESS; the first becomes the control plane [default: asks]
+    /// Addresses of the machines, with a name if you like; the first becomes the control plane [default: ask]
     #[arg(value_name = "[NAME=]ADDRESS")]
     machines: Vec<String>,
-    /// Who logs in on the machines: root, or someone who may use sudo [default: asks]
+    /// User who logs in to the machines: root, or one who may use sudo [default: ask]
     #[arg(long, short)]
     user: Option<String>,
-    /// Where to write the inventory
+    /// Path of the inventory to write
     #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
     inventory: PathBuf,
     /// Write the inventory without asking
@@ -39,14 +50,14 @@ pub struct Arguments {
     connecting: Connecting,
 }
 
-/// A machine as the user gave it.
+/// A machine as given on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Given {
     name: Option<MachineName>,
     address: IpAddr,
 }
 
-/// A machine that was looked at.
+/// A machine that was inspected.
 struct Found {
     name: MachineName,
     address: IpAddr,
@@ -54,18 +65,18 @@ struct Found {
 }
 
 /// # Errors
-/// The file is there already, a machine can't be reached, or nobody said yes.
+/// The file exists already, a machine can't be reached, or the user declined.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let file = &arguments.inventory;
     if file.exists() {
-        let message = format!("{} is there already", file.display());
-        return Err(Failure::new(ExitStatus::Usage, message, "name another with --inventory, or edit this one").into());
+        let message = format!("{} already exists", file.display());
+        return Err(Failure::new(ExitStatus::Usage, message, "pass another path with `--inventory`, or edit this one").into());
     }
     let asker = reporter.asker();
     let words = match arguments.machines.as_slice() {
         [] => {
-            let otherwise = "name the machines: hostler init --user USER ADDRESS...";
-            let line = asker.text("addresses of the machines, the control plane's first", None, otherwise).await?;
+            let otherwise = "pass the machines: `hostler init --user USER ADDRESS...`";
+            let line = asker.text("addresses of the machines, control plane first", None, otherwise).await?;
             line.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
         }
         words => words.to_vec(),
@@ -73,19 +84,19 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let given = given(&words)?;
     let user = match &arguments.user {
         Some(user) => user.clone(),
-        None => asker.text("who logs in there (root, or someone who may use sudo)", Some("root"), "say who logs in with --user").await?,
+        None => asker.text("user on the machines (root, or one who may use sudo)", Some("root"), "pass `--user USER`").await?,
     };
-    let found = look(&given, &user, arguments.connecting.new_host_keys(), reporter).await?;
+    let found = observe(&given, &user, arguments.connecting.new_host_keys(), reporter).await?;
     reporter.result(&table(&rows(&found, &user, jiff::Timestamp::now().as_second()))).await;
     let text = inventory(&found, &user);
     if !arguments.yes {
         let question = format!("write {} with {}?", file.display(), counted(found.len(), "machine"));
-        if !asker.yes_no(&question, "pass --yes to write the inventory without asking").await? {
+        if !asker.yes_no(&question, "pass `--yes` to write the inventory without asking").await? {
             return Err(Failure::new(ExitStatus::Failed, format!("{} was not written", file.display()), "").into());
         }
     }
     create(file, &text)?;
-    reporter.result(&format!("{} is written; `hostler plan` shows what `hostler up` would do", file.display())).await;
+    reporter.result(&format!("wrote {}; `hostler plan` shows what `hostler up` would do", file.display())).await;
     Ok(())
 }
 
@@ -95,28 +106,28 @@ fn given(words: &[String]) -> Result<Vec<Given>> {
     let mut machines: Vec<Given> = Vec::new();
     for word in words {
         let (name, address) = word.split_once('=').map_or((None, word.as_str()), |(name, address)| (Some(name), address));
-        let address: IpAddr = address
-            .parse()
-            .map_err(|_| usage(format!("`{address}` is no address"), "an address is four numbers as in 192.168.1.11, or IPv6"))?;
+        let address: IpAddr = address.parse().map_err(|_| {
+            usage(format!("`{address}` is not an IP address"), "write an IPv4 address like 192.168.1.11, or an IPv6 address")
+        })?;
         let name = name
             .map(|name| {
-                let hint = "a name has a-z, 0-9 and -, begins and ends with a letter or digit, and has at most 63 of them";
-                MachineName::new(name).ok_or_else(|| usage(format!("`{name}` can't be a machine's name"), hint))
+                let hint = "use a-z, 0-9 and -, with a letter or digit at both ends, at most 63 characters";
+                MachineName::new(name).ok_or_else(|| usage(format!("`{name}` is not a valid machine name"), hint))
             })
             .transpose()?;
         if let Some(twice) = machines.iter().find(|other| other.address == address || (name.is_some() && other.name == name)) {
-            return Err(usage(format!("{word} and {} are one machine", twice.address), "name every machine once").into());
+            return Err(usage(format!("{word} and {} are the same machine", twice.address), "pass each machine once").into());
         }
         machines.push(Given { name, address });
     }
     if machines.is_empty() {
-        return Err(usage("no machine was named".to_owned(), "hostler init --user USER ADDRESS...").into());
+        return Err(usage("no machine was given".to_owned(), "run `hostler init --user USER ADDRESS...`").into());
     }
     Ok(machines)
 }
 
-/// Asks every machine for its facts.
-async fn look(given: &[Given], user: &str, new_host_keys: NewHostKeys, reporter: &Reporter) -> Result<Vec<Found>> {
+/// Gathers the facts of every machine.
+async fn observe(given: &[Given], user: &str, new_host_keys: NewHostKeys, reporter: &Reporter) -> Result<Vec<Found>> {
     let access = Arc::new(ssh::Access::new(new_host_keys, reporter.asker(), reporter.redactor()));
     let connection = Connection { user: Some(user.to_owned()), ..Connection::default() };
     let mut links = BTreeMap::new();
@@ -134,7 +145,7 @@ async fn look(given: &[Given], user: &str, new_host_keys: NewHostKeys, reporter:
     if new_host_keys == NewHostKeys::Ask {
         host_keys::settle(targets, reporter).await?;
     }
-    let mut seen = login::look(&links, &wanted::question(None, None)?, reporter).await?;
+    let mut seen = login::observe(&links, &wanted::question(None, None)?, reporter).await?;
     let mut all = Vec::new();
     let mut lost = Vec::new();
     for (machine, place) in given.iter().zip(places) {
@@ -145,20 +156,19 @@ async fn look(given: &[Given], user: &str, new_host_keys: NewHostKeys, reporter:
     }
     if !lost.is_empty() {
         let message = format!("no inventory was written: {} can't be reached", lost.join(", "));
-        return Err(Failure::new(ExitStatus::Unreachable, message, "mend what is named above, or leave the machine out").into());
+        return Err(Failure::new(ExitStatus::Unreachable, message, "fix what is reported above, or leave the machine out").into());
     }
     named(all)
 }
 
 fn numbered(index: usize) -> Result<MachineName> {
-    MachineName::new(&format!("machine-{}", index + 1)).context("a number makes a name")
+    MachineName::new(&format!("machine-{}", index + 1)).context("the name is valid")
 }
 
-/// Host names that an installer gives to every machine.
+/// Host names that installers give to every machine.
 const COMMON: &[&str] = &["localhost", "debian", "ubuntu", "raspberrypi", "server", "host"];
 
-/// Names for machines: what the user said, else the first label of a machine's own host name where that tells it from the others, else
-/// a number.
+/// Names for machines: as given, else the first label of a machine's own host name if it is unique, else a number.
 fn named(machines: Vec<(Given, Facts)>) -> Result<Vec<Found>> {
     let own = |facts: &Facts| facts.hostname.split('.').next().map(str::to_ascii_lowercase).and_then(|label| MachineName::new(&label));
     let mut taken: BTreeMap<MachineName, usize> = BTreeMap::new();
@@ -178,9 +188,9 @@ fn named(machines: Vec<(Given, Facts)>) -> Result<Vec<Found>> {
     machines.into_iter().enumerate().map(name).collect()
 }
 
-/// What was found, a row a machine. `now`: seconds since the epoch by this computer's clock.
+/// A row per machine. `now`: seconds since the epoch by this computer's clock.
 fn rows(found: &[Found], user: &str, now: i64) -> Vec<Vec<String>> {
-    let mut rows = vec![row!["MACHINE", "ADDRESS", "SYSTEM", "CPUS", "MEMORY", "DISK FREE", "MAC", "CLOCK", "SUDO", "ON IT"]];
+    let mut rows = vec![row!["MACHINE", "ADDRESS", "SYSTEM", "CPUS", "MEMORY", "DISK FREE", "MAC", "CLOCK", "SUDO", "FOUND"]];
     for Found { name, address, facts } in found {
         rows.push(row![
             name,
@@ -191,8 +201,8 @@ fn rows(found: &[Found], user: &str, now: i64) -> Vec<Vec<String>> {
             format!("{} of {}", size(facts.disk_free), size(facts.disk_size)),
             facts.macs.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
             clock(facts, now),
-            // The facts came through it.
-            if user == "root" { "is root" } else { "works" },
+            // The facts were gathered through it.
+            if user == "root" { "not needed" } else { "works" },
             on_it(facts),
         ]);
     }
@@ -205,26 +215,26 @@ fn size(kib: u64) -> String {
 
 fn clock(facts: &Facts, now: i64) -> String {
     let off = facts.clock - now;
-    let kept = if facts.clock_synchronized { "" } else { ", not kept" };
+    let kept = if facts.clock_synchronized { "" } else { ", not synchronized" };
     match off {
-        // The look itself takes a moment.
-        -5..=5 => format!("right{kept}"),
+        // Gathering facts takes a moment.
+        -5..=5 => format!("ok{kept}"),
         _ => format!("{} s {}{kept}", off.abs(), if off > 0 { "ahead" } else { "behind" }),
     }
 }
 
-/// What is on the machine that hostler would meet.
+/// What is on the machine already that matters to hostler.
 fn on_it(facts: &Facts) -> String {
     let mut there = facts.foreign.clone();
     let kubernetes = &facts.kubernetes;
     if kubernetes.joined {
         let role = if kubernetes.control_plane { "control plane" } else { "worker" };
         there.push(match &kubernetes.server {
-            Some(server) => format!("a {role} of {server}"),
-            None => format!("a {role} of some cluster"),
+            Some(server) => format!("{role} of {server}"),
+            None => format!("{role} of a cluster"),
         });
     } else if !kubernetes.leftovers.is_empty() {
-        there.push("an earlier cluster's leftovers".to_owned());
+        there.push("state of an earlier cluster".to_owned());
     }
     if !facts.swap.is_empty() {
         there.push("swap".to_owned());
@@ -232,14 +242,14 @@ fn on_it(facts: &Facts) -> String {
     if there.is_empty() { "nothing".to_owned() } else { there.join(", ") }
 }
 
-/// The inventory's text, for a reader who never saw one.
+/// The inventory's text, with comments for a first-time reader.
 fn inventory(found: &[Found], user: &str) -> String {
     let mut text = String::from(
-        "# The machines that hostler tends. `hostler plan` shows what it would do to them, `hostler up` does it.\n\n\
-         # Who logs in. What else SSH needs is taken from ~/.ssh/config.\nssh:\n",
+        "# The machines of the cluster. `hostler plan` shows what hostler would do to them, `hostler up` does it.\n\n\
+         # The user who logs in. Other SSH settings come from ~/.ssh/config.\nssh:\n",
     );
     text += &format!("  user: {}\n\n", scalar(user));
-    text += "# The first is the control plane. Every machine carries work.\nmachines:\n";
+    text += "# The first machine is the control plane. Pods run on all machines.\nmachines:\n";
     for Found { name, address, facts } in found {
         let [memory, disk] = [facts.memory, facts.disk_size].map(size);
         text += &format!("  # {}, {}, {memory} of memory, {disk} of disk\n", one_line(&facts.os_name), counted_cpus(facts.cpus));
@@ -249,14 +259,14 @@ fn inventory(found: &[Found], user: &str) -> String {
             (Some(mac), None) => {
                 format!("  {name}:\n    address: {}\n    mac: {}\n", scalar(&address.to_string()), scalar(mac))
             }
-            // Of several nobody can say which one wakes the machine.
+            // Of several, it is unknown which one belongs to the address.
             _ => format!("  {name}: {}\n", scalar(&address.to_string())),
         };
     }
     text
 }
 
-/// A comment must not end before its line does.
+/// Without line breaks: they would end a comment.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -265,7 +275,7 @@ fn counted_cpus(count: u32) -> String {
     counted(usize::try_from(count).unwrap_or(usize::MAX), "CPU")
 }
 
-/// `text` as a YAML scalar: plain where nobody could read it as anything but this text.
+/// `text` as a YAML scalar: plain if every parser reads it as this text.
 fn scalar(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))

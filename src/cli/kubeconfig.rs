@@ -6,25 +6,37 @@ use anyhow::Result;
 use clap::Args;
 
 use super::arguments::{Connecting, InventoryArgument};
+use super::help;
 use crate::connect::{self, login};
 use crate::home;
 use crate::kubeconfig::{self, Merged, fetch};
 use crate::report::Reporter;
 
+/// Write the cluster's kubeconfig, or merge it into ~/.kube/config
+///
+/// It is fetched from the first control plane that can be reached. It gives full access to the cluster: only its owner can read
+/// the file.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("Add the cluster to the file that kubectl uses", "hostler kubeconfig --merge"),
+        ("Reach the API server through a tunnel", "hostler kubeconfig --server 127.0.0.1:6443"),
+    ],
+    help::ALL,
+))]
 pub struct Arguments {
     #[command(flatten)]
     inventory: InventoryArgument,
-    /// Where to write it [default: ~/.config/hostler/CLUSTER.kubeconfig]
+    /// Path of the kubeconfig to write [default: ~/.config/hostler/CLUSTER.kubeconfig]
     #[arg(long, value_name = "FILE", conflicts_with = "merge")]
     out: Option<PathBuf>,
-    /// Put it into the file that kubectl uses: the first of KUBECONFIG, or ~/.kube/config
+    /// Merge into the file that kubectl uses: the first of $KUBECONFIG, or ~/.kube/config
     #[arg(long)]
     merge: bool,
-    /// What to call cluster, user and context [default: the cluster's name]
+    /// Name for cluster, user and context [default: the cluster's name]
     #[arg(long)]
     name: Option<String>,
-    /// The way to the API server from this computer, where it is not the one the inventory tells: through a tunnel, say
+    /// API server address to use from this computer, e.g. a tunnel [default: from the inventory]
     #[arg(long, value_name = "HOST[:PORT]")]
     server: Option<String>,
     #[command(flatten)]
@@ -32,7 +44,7 @@ pub struct Arguments {
 }
 
 /// # Errors
-/// No control plane has an admin.conf to give, or the file can't be written or belongs to another cluster.
+/// No control plane can be read from, or the file can't be written, or has an entry of this name for another cluster.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = arguments.inventory.load()?.inventory;
     let mut links = connect::links(&inventory, arguments.connecting.new_host_keys(), reporter)?;
@@ -49,9 +61,9 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let merged = kubeconfig::merge_into(&file, &access, &stamp)?;
     let file = file.display();
     let done = match merged {
-        Merged::Created => format!("{file} is new, and has {name}"),
-        Merged::Changed(backup) => format!("{file} has {name} now; what it was before is {}", backup.display()),
-        Merged::Unchanged => format!("{file} had {name} already"),
+        Merged::Created => format!("created {file} with {name}"),
+        Merged::Changed(backup) => format!("merged {name} into {file}; the previous version is {}", backup.display()),
+        Merged::Unchanged => format!("{file} already has {name}"),
     };
     reporter.result(&format!("{done}\nkubectl --context {name} get nodes")).await;
     Ok(())

@@ -1,4 +1,4 @@
-//! `hostler lab`: machines on this computer, for rehearsal and tests.
+//! `hostler lab`: test machines on this computer.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -19,87 +19,138 @@ use tokio::net::TcpListener;
 use super::arguments::{Connecting, InventoryArgument, Planning};
 use super::take_over::TakingOver;
 use super::up;
-use super::{Ended, Status};
+use super::{Ended, Status, help};
 use crate::artifact::Missing;
 use crate::inventory_file::InventoryFile;
 use crate::lab::{self, Options, access, namespace, state::LabState};
 use crate::report::Reporter;
 
+/// Local test machines (systemd-nspawn, QEMU)
+///
+/// A lab is a set of machines on this computer with real Debian, systemd and sshd, for trying hostler out. It needs root. HOSTLER_LAB names
+/// one of several labs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Make machines on this computer and bring a cluster up on them
     Up(Up),
-    /// Take the lab away, with all that belongs to it
+    /// Remove the lab with everything that belongs to it
+    #[command(after_long_help = help::end(&[("Remove the lab", "hostler lab down")], help::CAREFUL))]
     Down,
     /// Show the machines: address, role, power
+    #[command(after_long_help = help::end(&[("Show the machines", "hostler lab list")], help::CAREFUL))]
     List,
     /// Log in to a machine, or run a command there
+    ///
+    /// The exit status is that of ssh.
+    #[command(after_long_help = help::end(&[("Run a command", "hostler lab ssh rainbowdash journalctl -u kubelet")], PROGRAM))]
     Ssh {
+        /// Name of the machine
         machine: String,
-        /// What to run; without it, a shell
+        /// Command to run [default: a shell]
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
     /// Run a program of this computer in the lab's network, with KUBECONFIG set
+    ///
+    /// The exit status is that of the program.
+    #[command(after_long_help = help::end(&[("Use kubectl", "hostler lab exec kubectl get nodes")], PROGRAM))]
     Exec {
+        /// Program and its arguments
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
-    /// Make the lab's API server, and the status page of films where there is one, reachable on 127.0.0.1 until Ctrl-C
+    /// Forward ports of 127.0.0.1 to the lab's API server and status page, until Ctrl-C
+    #[command(after_long_help = help::end(&[("Reach the API server at 127.0.0.1:7443", "hostler lab open --port 7443")], help::CAREFUL))]
     Open {
-        /// Port on 127.0.0.1 for the API server; 0: any that is free
+        /// Port on 127.0.0.1 for the API server; 0 chooses a free one
         #[arg(long, default_value_t = 6443)]
         port: u16,
-        /// Port on 127.0.0.1 for the status page; 0: any that is free
+        /// Port on 127.0.0.1 for the status page; 0 chooses a free one
         #[arg(long, default_value_t = 30080)]
         page_port: u16,
     },
-    /// Join stdin and stdout to a TCP port in the lab's network (for ssh's ProxyCommand)
+    /// Connect stdin and stdout to a TCP port in the lab's network (for ssh's ProxyCommand)
+    #[command(after_long_help = help::end(
+        &[("Reach a machine with OpenSSH", "ssh -o ProxyCommand='hostler lab connect %h %p' root@10.77.0.11")],
+        help::CAREFUL,
+    ))]
     Connect {
-        /// Address, or name of a machine
+        /// Address or name of a machine
         host: String,
+        /// TCP port
         port: u16,
     },
-    /// Cut a machine's power: all ends at once, and what was not on its disk is lost
-    Cut { machine: String },
-    /// Switch machines on; all, where none is named
-    On { machines: Vec<String> },
-    /// Switch a machine off in order
-    Off { machine: String },
-    /// Give a machine a freshly installed disk: same address, new host key
-    Blank { machine: String },
+    /// Cut a machine's power: unwritten data is lost
+    #[command(after_long_help = help::end(&[("Cut the power", "hostler lab cut rainbowdash")], help::CAREFUL))]
+    Cut {
+        /// Name of the machine
+        machine: String,
+    },
+    /// Switch machines on
+    #[command(after_long_help = help::end(&[("Switch all machines on, e.g. after a reboot of this computer", "hostler lab on")], help::CAREFUL))]
+    On {
+        /// Names of the machines [default: all]
+        machines: Vec<String>,
+    },
+    /// Shut a machine down
+    #[command(after_long_help = help::end(&[("Shut a machine down", "hostler lab off rainbowdash")], help::CAREFUL))]
+    Off {
+        /// Name of the machine
+        machine: String,
+    },
+    /// Replace a machine's disk with a freshly installed one: same address, new host key
+    #[command(after_long_help = help::end(
+        &[("Reinstall a machine, then join it again", "hostler lab blank rainbowdash && hostler rebuild rainbowdash -i INVENTORY")],
+        help::CAREFUL,
+    ))]
+    Blank {
+        /// Name of the machine
+        machine: String,
+    },
     /// Serve the machines' apt repository
     #[command(hide = true)]
-    ServeApt { folder: PathBuf },
+    ServeApt {
+        folder: PathBuf,
+    },
 }
 
+/// `ssh` and `exec` end with the status of another program.
+const PROGRAM: &[ExitStatus] = &[];
+
+/// Start test machines on this computer and create a cluster on them
 #[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("One control plane and two workers", "hostler lab up"),
+        ("Three control planes and one worker", "hostler lab up --machines 4 --control-planes 3"),
+    ],
+    help::ALL,
+))]
 pub struct Up {
-    /// How many machines
+    /// Number of machines
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub machines: usize,
-    /// How many of them are control planes
+    /// Number of control planes among them
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub control_planes: usize,
-    /// A folder of this computer that every machine sees under the same path, as if it were on a server; may be repeated
+    /// Folder of this computer that every machine sees under the same path, as if from a file server; may be repeated
     #[arg(long = "share", value_name = "FOLDER")]
     pub shares: Vec<PathBuf>,
-    /// Give this machine a kernel of its own, with clock, swap and modules: it is a virtual machine (QEMU), and slow where KVM does not work
+    /// Run this machine as a virtual machine (QEMU) with its own kernel, clock and swap; it is slow if KVM does not work
     #[arg(long, value_name = "NAME")]
     pub vm: Option<String>,
-    /// What is installed on them; without it the cached bundle, or one made now
+    /// Folder made by `hostler bundle create` [default: the one in the cache; fetched or built if there is none]
     #[arg(long, value_name = "FOLDER")]
     pub bundle: Option<PathBuf>,
-    /// Stop when sshd answers on all machines
+    /// Stop once sshd answers on all machines
     #[arg(long, hide = true)]
     pub machines_only: bool,
 }
 
-/// How long the lab's network may take to open a connection.
+/// Limit for opening a connection in the lab's network.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// # Errors
-/// What the lab can't do; for `up`, as [`up::up`].
+/// As the functions of [`lab`]; for `up`, as [`up::up`].
 pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
     let events = &reporter.events();
     match verb {
@@ -108,7 +159,7 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
             let Up { machines, control_planes, shares, vm, .. } = arguments;
             let options = Options { machines, control_planes, shares, vm };
             lab::up(options, events).await?;
-            reporter.result(&format!("the machines are on; their inventory is {}", lab::inventory_file().display())).await;
+            reporter.result(&format!("all machines are on; their inventory is {}", lab::inventory_file().display())).await;
             if !machines_only {
                 return Ok(cluster(bundle, reporter).await?.into());
             }
@@ -128,7 +179,7 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
     Ok(ExitStatus::Done.into())
 }
 
-/// The very code of `hostler up`, on the lab's inventory.
+/// The same code as `hostler up`, with the lab's inventory.
 async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let planning = Planning { inventory: InventoryArgument::of(lab::inventory_file()), bundle, connecting: Connecting::default() };
     let arguments = up::Arguments { planning, taking_over: TakingOver::default(), yes: true, kubeconfig: Some(lab::kubeconfig()) };
@@ -137,7 +188,7 @@ async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitSt
 
 fn list() -> Result<()> {
     let Some(machines) = lab::list()? else {
-        eprintln!("no lab is up on this computer\nhint: `hostler lab up` makes one");
+        eprintln!("no lab is up on this computer\nhint: run `hostler lab up`");
         return Ok(());
     };
     println!("{:<16} {:<12} {:<14} {:<6} DISK", "MACHINE", "ADDRESS", "ROLE", "POWER");
@@ -145,7 +196,7 @@ fn list() -> Result<()> {
         let machine = listed.machine;
         let role = if machine.control_plane { "control-plane" } else { "worker" };
         let power = if listed.on { "on" } else { "off" };
-        let kind = if listed.vm { ", a virtual machine's" } else { "" };
+        let kind = if listed.vm { " (virtual machine)" } else { "" };
         println!("{:<16} {:<12} {role:<14} {power:<6} {}{kind}", machine.name, machine.address.to_string(), size(listed.disk));
     }
     Ok(())
@@ -177,27 +228,27 @@ fn exec(command: &[String]) -> Result<u8> {
     Ok(exit_status(status))
 }
 
-/// As a shell gives it: 128 and the signal's number for a program that a signal ended.
+/// As shells report it: 128 plus the signal's number for a program that was ended by a signal.
 fn exit_status(status: std::process::ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(1)
 }
 
-/// Forwards ports of 127.0.0.1 to the first control plane, until it is stopped: to the API server and, where films are encoded, to the
-/// status page.
+/// Forwards ports of 127.0.0.1 to the first control plane until it is stopped: to the API server and, if the inventory has a `transcode:`
+/// section, to the status page.
 async fn open(port: u16, page: u16) -> Result<()> {
     lab::require_root("open")?;
     let state = LabState::existing()?;
     let machine = state.machines.iter().find(|machine| machine.control_plane).context("the lab has no control plane")?;
     let (api, listener) = listen(machine.address, 6443, port, "--port").await?;
     let at = listener.local_addr()?;
-    println!("https://{at} leads to {} ({api}), until Ctrl-C", machine.name);
+    println!("https://{at} forwards to {} ({api}), until Ctrl-C", machine.name);
     println!("kubectl --kubeconfig {} --server https://{at} --tls-server-name {} get nodes", lab::kubeconfig().display(), machine.address);
-    // Whatever is wrong with the inventory is for `up` to say.
+    // `up` reports errors of the inventory.
     let films = InventoryFile::load(&lab::inventory_file()).ok().and_then(|file| file.inventory.transcode);
     let Some(films) = films else { return forward(listener, api).await };
     let (target, page) = listen(machine.address, films.page_port, page, "--page-port").await?;
-    println!("http://{} shows what becomes of films ({target})", page.local_addr()?);
+    println!("http://{} is the status page of films ({target})", page.local_addr()?);
     tokio::try_join!(forward(listener, api), forward(page, target))?;
     Ok(())
 }
@@ -206,7 +257,7 @@ async fn open(port: u16, page: u16) -> Result<()> {
 async fn listen(address: Ipv4Addr, target: u16, port: u16, option: &str) -> Result<(SocketAddr, TcpListener)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
-        .with_context(|| format!("127.0.0.1:{port} can't be listened at\nhint: {option} takes another"))?;
+        .with_context(|| format!("can't listen on 127.0.0.1:{port}\nhint: choose another port with `{option}`"))?;
     Ok((SocketAddr::new(IpAddr::V4(address), target), listener))
 }
 
@@ -215,7 +266,7 @@ async fn forward(listener: TcpListener, target: SocketAddr) -> Result<()> {
         let (mut near, _) = listener.accept().await?;
         tokio::spawn(async move {
             let far = tokio::task::spawn_blocking(move || namespace::connect(target, CONNECTS_WITHIN)).await;
-            // A connection that fails ends alone: the person sees it in the program that made it.
+            // A failed connection affects no other: the user sees the error in the program that opened it.
             if let Ok(Ok(far)) = far
                 && far.set_nonblocking(true).is_ok()
                 && let Ok(mut far) = tokio::net::TcpStream::from_std(far)
@@ -226,7 +277,7 @@ async fn forward(listener: TcpListener, target: SocketAddr) -> Result<()> {
     }
 }
 
-/// Joins stdin and stdout to a port in the lab's network. Ends when the far side closes, or when nobody reads our stdout any more.
+/// Connects stdin and stdout to a port in the lab's network. Ends when the far side closes, or when the reader of stdout is gone.
 fn connect(host: &str, port: u16) -> Result<()> {
     lab::require_root("connect")?;
     let address = match host.parse::<IpAddr>() {
@@ -234,32 +285,32 @@ fn connect(host: &str, port: u16) -> Result<()> {
         Err(_) => IpAddr::V4(LabState::existing()?.machine(host)?.address),
     };
     let stream = namespace::connect(SocketAddr::new(address, port), CONNECTS_WITHIN)
-        .with_context(|| format!("{host} port {port} can't be reached in the lab\nhint: `hostler lab list` shows what is on"))?;
+        .with_context(|| format!("{host} port {port} can't be reached in the lab\nhint: `hostler lab list` shows which machines are on"))?;
     stream.set_nodelay(true)?;
     std::thread::spawn(end_with_reader);
     let upward = stream.try_clone()?;
     std::thread::spawn(move || send(upward));
     let mut stdout = io::stdout().lock();
-    copy(stream, &mut stdout).context("the connection broke")
+    copy(stream, &mut stdout).context("the connection was lost")
 }
 
-/// stdin to the far side; then it is told that no more comes, and its last words are still passed on.
+/// Sends stdin, then closes only this direction: the far side's remaining output is still passed on.
 fn send(mut stream: TcpStream) {
     let _ = copy(io::stdin().lock(), &mut stream);
     let _ = stream.shutdown(Shutdown::Write);
 }
 
-/// Ends the program when nobody reads its stdout any more: a silent far side would keep it for ever.
+/// Ends the program when the reader of stdout is gone: with a silent far side it would otherwise run forever.
 fn end_with_reader() {
     let stdout = io::stdout();
     let mut reader_gone = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
-    // Only an error or a hang-up wakes it, as no event is asked for.
+    // Without requested events, only an error or a hang-up wakes it.
     if poll(&mut reader_gone, PollTimeout::NONE).is_ok() {
         std::process::exit(0);
     }
 }
 
-/// Passes bytes on as they come: nothing is held back for a fuller buffer.
+/// Passes bytes on as they arrive, without waiting for a full buffer.
 fn copy(mut from: impl Read, to: &mut impl Write) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {

@@ -1,4 +1,4 @@
-//! Lengths of time on the command line.
+//! Durations on the command line.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use jiff::SignedDuration;
 /// `90s`, `10m`, `1h 2m`.
 ///
 /// # Errors
-/// It is no length of time, or a negative one.
+/// It is not a duration, or is negative.
 pub fn length(text: &str) -> Result<Duration, String> {
-    let length: SignedDuration = text.parse().map_err(|_| "not a length of time: write 90s, 10m or 1h2m".to_owned())?;
-    Duration::try_from(length).map_err(|_| "a length of time is not negative".to_owned())
+    let length: SignedDuration = text.parse().map_err(|_| "not a duration: write 90s, 10m or 1h2m".to_owned())?;
+    Duration::try_from(length).map_err(|_| "a duration can't be negative".to_owned())
 }
 
 #[cfg(test)]
@@ -18,7 +18,7 @@ mod tests {
     use super::length;
 
     #[test]
-    fn lengths_of_time_are_read() {
+    fn durations_are_parsed() {
         assert_eq!(["90s", "10m", "1h2m", "0s"].map(|text| length(text).expect("a length").as_secs()), [90, 600, 3720, 0]);
         let wrong = |text: &str| length(text).expect_err("no length");
         assert!(["ten", "10"].iter().all(|text| wrong(text).contains("90s")));

@@ -9,13 +9,14 @@ use clap::{Parser, Subcommand};
 use hostler_core::failure::ExitStatus;
 use hostler_core::plan::Plan;
 
-use crate::interrupt::told_to_end;
+use crate::interrupt::interrupted;
 use crate::report::{Paint, Reporter, Style, error_text, log};
 use crate::transcode::pod::PodStatus;
 
 mod add;
 mod arguments;
 mod bundle;
+mod help;
 mod init;
 mod kubeconfig;
 mod lab;
@@ -33,66 +34,54 @@ mod take_over;
 mod transcode;
 mod up;
 
-/// Tends hosts: from one YAML inventory of bare machines to a working Kubernetes cluster, over SSH.
+/// Turns bare machines into a Kubernetes cluster, and keeps it as one YAML inventory describes it: kubeadm, over SSH.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
+#[command(after_long_help = "`hostler VERB --help` shows examples and exit statuses. docs/json.md lists environment variables.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// How results and progress are printed
+    /// Format of results and progress
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Output {
+    /// For a person
     Text,
-    /// Results as JSON, progress as one JSON object a line
+    /// Results as JSON; progress as one JSON object per line
     Json,
 }
 
+/// The verbs. The help text of each stands beside its arguments.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the machines what the inventory says
     Up(up::Arguments),
-    /// Show what `up` would do, and why
     Plan(up::Show),
-    /// Tell how machines and cluster are, what is wrong, and what to type next
     Status(status::Arguments),
-    /// Look at machines, and write the inventory that names them
     Init(init::Arguments),
-    /// Bring one machine of the inventory into the cluster
     Add(add::Arguments),
-    /// Take a machine out, wipe it where that is needed, and bring it in anew: after a new disk, a new system, or trouble
     Rebuild(rebuild::Arguments),
-    /// Take a machine out of the cluster
     Remove(remove::Arguments),
-    /// Take the whole cluster down to bare machines
     Reset(reset::Arguments),
-    /// Write every file and script that would reach the machines, without any machine
     Render(render::Arguments),
-    /// Print what an inventory can say, as JSON schema
-    Schema,
-    /// Write the cluster's kubeconfig for this computer, or put it into ~/.kube/config
+    Schema(schema::Arguments),
     Kubeconfig(kubeconfig::Arguments),
-    /// Keep what a lost control plane is brought back from: etcd, the cluster's keys, kubeadm's documents
-    Snapshot(snapshot::Arguments),
-    /// What is installed on machines: make it, look at it, verify it
+    #[command(subcommand)]
+    Snapshot(snapshot::Verb),
     #[command(subcommand)]
     Bundle(bundle::Verb),
-    /// What runs in the pods that verify a cluster
     #[command(hide = true)]
     Probe(probe::Arguments),
-    /// Films: what is encoded, what waits, what failed
     #[command(subcommand)]
     Transcode(transcode::Verb),
-    /// Machines on this computer, for rehearsal and tests
     #[command(subcommand)]
     Lab(lab::Verb),
 }
 
 impl Command {
-    /// The verb's name, and what a run of it leaves.
+    /// The verb's name, and whether its run is logged.
     fn name(&self) -> (&'static str, Trace) {
         use Trace::{Logged, Unlogged};
         match self {
@@ -105,7 +94,7 @@ impl Command {
             Command::Status(_) => ("status", Unlogged),
             Command::Init(_) => ("init", Unlogged),
             Command::Render(_) => ("render", Unlogged),
-            Command::Schema => ("schema", Unlogged),
+            Command::Schema(_) => ("schema", Unlogged),
             Command::Kubeconfig(_) => ("kubeconfig", Unlogged),
             Command::Snapshot(_) => ("snapshot", Unlogged),
             Command::Bundle(bundle::Verb::Create(_)) => ("bundle-create", Logged),
@@ -118,28 +107,28 @@ impl Command {
     }
 }
 
-/// Whether a run is written to a log, and streams its events where JSON is asked for.
+/// Whether a run is written to a log, and streams its events if JSON was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trace {
-    /// It changes something, and may be broken off.
+    /// It changes something and may be interrupted.
     Logged,
-    /// It only looks, and prints one value as JSON; or it ends in a way of its own.
+    /// It only reads and prints one value as JSON, or it handles its end itself.
     Unlogged,
 }
 
 /// How a verb ended.
 struct Ended {
     status: Status,
-    /// What was carried out, where the closing table is to tell of it.
+    /// The plan that was applied, for the closing table.
     plan: Option<Plan>,
 }
 
-/// Whose exit status a verb ends with.
+/// Where the exit status of a verb comes from.
 enum Status {
     Own(ExitStatus),
-    /// What a pod of the workload tells its Job.
+    /// What a pod of the workload reports to its Job.
     Pod(PodStatus),
-    /// That of a program that was run for the user.
+    /// The status of a program that was run for the user.
     Program(u8),
 }
 
@@ -179,7 +168,7 @@ impl From<(ExitStatus, Plan)> for Ended {
 
 /// Arguments -> verb -> exit status.
 ///
-/// Boxed here, so that the verbs are compiled once, with the library, and not again with each program that runs them.
+/// Boxed here so that the verbs are compiled once, with the library, and not again with each program that runs them.
 pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
     Box::pin(async {
         let Cli { command, output } = Cli::parse();
@@ -187,14 +176,14 @@ pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
         let logged = trace == Trace::Logged;
         let style = Style::detect(logged && output == Output::Json);
         let reporter = Reporter::start(style, verb, if logged { log::default_folder() } else { None });
-        let work = carry_out(command, output, &reporter);
-        // The other verbs have nothing half done, or end in a way of their own.
+        let work = run_verb(command, output, &reporter);
+        // The other verbs leave nothing half done, or handle their end themselves.
         let ended = if logged {
             tokio::select! {
                 ended = work => ended,
-                Ok(interrupt) = told_to_end() => {
-                    reporter.break_off(interrupt.by).await;
-                    // At once: nobody is left to receive what this process still waits for.
+                Ok(interrupt) = interrupted() => {
+                    reporter.interrupt(interrupt.by).await;
+                    // At once: nothing is left to receive what this process still waits for.
                     std::process::exit(interrupt.status());
                 }
             }
@@ -215,7 +204,7 @@ pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
     })
 }
 
-async fn carry_out(command: Command, output: Output, reporter: &Reporter) -> Result<Ended> {
+async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Result<Ended> {
     Ok(match command {
         Command::Up(arguments) => up::run(&arguments, reporter).await?.into(),
         Command::Add(arguments) => add::run(&arguments, reporter).await?.into(),
@@ -226,12 +215,12 @@ async fn carry_out(command: Command, output: Output, reporter: &Reporter) -> Res
         Command::Status(arguments) => status::run(&arguments, output, reporter).await?.into(),
         Command::Init(arguments) => init::run(&arguments, reporter).await?.into(),
         Command::Render(arguments) => render::run(&arguments, reporter).await?.into(),
-        Command::Schema => {
+        Command::Schema(_) => {
             schema::run(reporter).await;
             ExitStatus::Done.into()
         }
         Command::Kubeconfig(arguments) => kubeconfig::run(&arguments, reporter).await?.into(),
-        Command::Snapshot(arguments) => snapshot::run(&arguments, reporter).await?.into(),
+        Command::Snapshot(arguments) => snapshot::run(&arguments, output, reporter).await?.into(),
         Command::Bundle(verb) => bundle::run(&verb, output, reporter).await?.into(),
         Command::Probe(arguments) => match probe::run(arguments).await? {},
         Command::Transcode(verb) => transcode::run(verb, output).await?,
@@ -244,7 +233,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn no_two_arguments_are_in_each_others_way() {
+    fn no_two_arguments_conflict() {
         super::Cli::command().debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! The passphrase of an encrypted snapshot: from a file, or asked for.
+//! The passphrase of an encrypted snapshot: from a file, or from a prompt.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::report::Reporter;
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct PassphraseFile {
-    /// The snapshot's passphrase is the first line of this file [default: it is asked for]
+    /// File whose first line is the snapshot's passphrase [default: ask]
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
@@ -20,18 +20,18 @@ impl PassphraseFile {
         self.passphrase_file.is_some()
     }
 
-    /// The passphrase of `snapshot`, which there is already.
+    /// The passphrase of an existing snapshot.
     ///
     /// # Errors
-    /// The file can't be read, or nobody can be asked.
+    /// The file can't be read, or there is no terminal to ask on.
     pub async fn of(&self, snapshot: &Path, reporter: &Reporter) -> Result<String> {
         match self.read(reporter)? {
             Some(passphrase) => Ok(passphrase),
-            None => reporter.asker().password(&format!("passphrase of {}", snapshot.display()), "pass --passphrase-file FILE").await,
+            None => reporter.asker().password(&format!("passphrase of {}", snapshot.display()), "pass `--passphrase-file FILE`").await,
         }
     }
 
-    /// A passphrase for a new snapshot; one that is typed is typed twice.
+    /// A passphrase for a new snapshot. At a prompt it must be typed twice.
     ///
     /// # Errors
     /// As [`of`](PassphraseFile::of); an empty passphrase, or two that differ.
@@ -39,14 +39,14 @@ impl PassphraseFile {
         if let Some(passphrase) = self.read(reporter)? {
             return Ok(passphrase);
         }
-        let hint = "pass --passphrase-file FILE";
+        let hint = "pass `--passphrase-file FILE`";
         let asker = reporter.asker();
-        let passphrase = asker.password("a passphrase for the snapshot", hint).await?;
+        let passphrase = asker.password("passphrase for the snapshot", hint).await?;
         if passphrase.is_empty() {
-            return Err(Failure::new(ExitStatus::Usage, "the passphrase is empty", "leave --encrypt out to encrypt nothing").into());
+            return Err(Failure::new(ExitStatus::Usage, "the passphrase is empty", "type a passphrase, or omit `--encrypt`").into());
         }
-        if asker.password("the same passphrase again", hint).await? != passphrase {
-            return Err(Failure::new(ExitStatus::Usage, "the two passphrases differ", "run it again").into());
+        if asker.password("repeat the passphrase", hint).await? != passphrase {
+            return Err(Failure::new(ExitStatus::Usage, "the two passphrases differ", "run the command again").into());
         }
         Ok(passphrase)
     }
@@ -56,8 +56,8 @@ impl PassphraseFile {
         let text = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
         let passphrase = text.lines().next().unwrap_or_default();
         if passphrase.is_empty() {
-            let message = format!("{} holds no passphrase: its first line is empty", file.display());
-            return Err(Failure::new(ExitStatus::Usage, message, "write the passphrase into its first line").into());
+            let message = format!("the first line of {} is empty: no passphrase", file.display());
+            return Err(Failure::new(ExitStatus::Usage, message, "write the passphrase into the first line").into());
         }
         reporter.redactor().add(passphrase);
         Ok(Some(passphrase.to_owned()))

@@ -1,4 +1,4 @@
-//! `hostler probe`: what runs in the pods that verify a cluster.
+//! `hostler probe`: runs in the pods that verify a cluster.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -10,31 +10,32 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::probe::{Place, Probe};
 
+/// Find the other probes by name, and serve /who and /ready (runs in the pods that verify a cluster)
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// How many probes there should be, this one among them
+    /// Number of probes, including this one
     #[arg(long, value_name = "N")]
     expect: usize,
-    /// The name that has the address of every probe
+    /// Name that resolves to the address of every probe
     #[arg(long, value_name = "NAME")]
     each: String,
-    /// The name that leads to any one of them, at port 80
+    /// Name of the Service that leads to one of them, at port 80
     #[arg(long, value_name = "NAME")]
     any: String,
-    /// Where to answer; the others are asked at the same port
+    /// Address to listen on; the others are asked on the same port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
 }
 
-/// Answers until SIGTERM or SIGINT, which end the process with 0 at once.
+/// Answers until SIGTERM or SIGINT, which end the process at once with status 0.
 ///
 /// # Errors
-/// The address can't be listened at.
+/// It can't listen on the address.
 pub async fn run(arguments: Arguments) -> Result<Infallible> {
-    // As the first process of a container it has no default for signals: without a handler SIGTERM would do nothing.
+    // PID 1 of a container has no default signal handlers: without one SIGTERM would do nothing.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let listener = TcpListener::bind(arguments.listen).await.with_context(|| format!("{} can't be listened at", arguments.listen))?;
+    let listener = TcpListener::bind(arguments.listen).await.with_context(|| format!("can't listen on {}", arguments.listen))?;
     let probe = Probe {
         name: nix::unistd::gethostname()?.to_string_lossy().into_owned(),
         expect: arguments.expect,
@@ -46,6 +47,6 @@ pub async fn run(arguments: Arguments) -> Result<Infallible> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    // Not by returning: a look-up in progress would be waited for.
+    // Not by returning: that would wait for a DNS lookup in progress.
     std::process::exit(0)
 }

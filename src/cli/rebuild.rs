@@ -1,4 +1,4 @@
-//! `hostler rebuild`: the disk was replaced, the system reinstalled, or the machine misbehaves: it leaves and joins anew.
+//! `hostler rebuild`: a machine leaves and joins again, after a new disk, a reinstallation or a defect.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,7 +9,8 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::{Goal, Plan};
 
-use super::arguments::{Planning, machine_named};
+use super::arguments::{OTHER_CLUSTER, Planning, machine_named};
+use super::help;
 use super::length::length;
 use super::passphrase::PassphraseFile;
 use super::take_over::TakingOver;
@@ -24,32 +25,44 @@ use crate::ssh::{self, Reason, Session, fingerprint};
 /// Between two attempts to reach a machine.
 const PAUSE: Duration = Duration::from_secs(4);
 
+/// Remove a machine, wipe it if needed, and join it again
+///
+/// For a new disk, a reinstalled system or a broken node. Its pods are evicted, its node leaves the cluster, and the machine joins again
+/// with the same name. Its new host key replaces the old one in the inventory or in known_hosts once you have confirmed it. If it was the
+/// only control plane, --from restores the cluster from a snapshot.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("Join a reinstalled worker again", "hostler rebuild rainbowdash"),
+        ("Restore the only control plane from the newest snapshot", "hostler rebuild twilightsparkle --from"),
+    ],
+    help::ALL,
+))]
 pub struct Arguments {
-    /// The machine
+    /// Name of the machine in the inventory
     machine: String,
     #[command(flatten)]
     taking_over: TakingOver,
     #[command(flatten)]
     planning: Planning,
-    /// The only control plane comes back from this snapshot [default: the newest in ~/.local/share/hostler/snapshots]
+    /// Restore the only control plane from this snapshot [default: the newest in ~/.local/share/hostler/snapshots]
     #[arg(long, value_name = "SNAPSHOT", num_args = 0..=1)]
     from: Option<Option<PathBuf>>,
     #[command(flatten)]
     passphrase: PassphraseFile,
-    /// The only control plane is lost and there is no snapshot: wipe all machines, and make a new cluster of them
+    /// Wipe all machines and create a new cluster: for an only control plane that is lost without a snapshot
     #[arg(long, conflicts_with = "from")]
     new_cluster: bool,
-    /// Make the new cluster without asking; the name is the cluster's
+    /// Create the new cluster without asking; NAME is the cluster's name
     #[arg(long, value_name = "NAME", requires = "new_cluster")]
     yes_new_cluster: Option<String>,
-    /// Take its pods away after this time, whatever a PodDisruptionBudget says: 90s, 10m
+    /// After this time evict pods in spite of PodDisruptionBudgets, e.g. 90s or 10m
     #[arg(long, value_name = "TIME", value_parser = length, conflicts_with_all = ["from", "new_cluster"])]
     force_after: Option<Duration>,
-    /// Wait until the machine can be reached, if it can't be now [default: an hour]
+    /// If the machine can't be reached, wait for it [default: 1h]
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = length)]
     wait: Option<Duration>,
-    /// Carry the plan out without asking, and accept the machine's new host key
+    /// Apply the plan and accept the machine's new host key without asking
     #[arg(long, short)]
     yes: bool,
 }
@@ -64,7 +77,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     let file = with_host_key(file, &name, arguments, reporter).await?;
     let (status, plan) = apply(&request, &file, &means, reporter).await?;
     let Some(wait) = arguments.wait.filter(|_| status == ExitStatus::Unreachable) else { return Ok((status, plan)) };
-    // What must be done in the cluster is done; the rest is the machine's.
+    // The cluster's part is done; the rest needs the machine.
     if !reached(&file, &name, arguments, wait, reporter).await? {
         return Ok((status, plan));
     }
@@ -72,7 +85,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     apply(&request, &file, &means, reporter).await
 }
 
-/// Waits, at most so long, until somebody answers at the machine's address; with which key is for later to say.
+/// Waits until something answers at the machine's address, with whatever host key.
 async fn reached(file: &InventoryFile, name: &MachineName, arguments: &Arguments, limit: Duration, reporter: &Reporter) -> Result<bool> {
     let target = connect::target(name, &file.inventory.machines[name.as_str()])?;
     let until = Instant::now() + limit;
@@ -86,7 +99,7 @@ async fn reached(file: &InventoryFile, name: &MachineName, arguments: &Arguments
         if left.is_zero() {
             return Ok(false);
         }
-        let line = format!("waits for {name} to be reached, at most {} min", left.as_secs().div_ceil(60));
+        let line = format!("waiting for {name}, at most {} min", left.as_secs().div_ceil(60));
         reporter.events().send(Event::Note { line });
         tokio::time::sleep(PAUSE.min(left)).await;
     }
@@ -96,19 +109,19 @@ async fn request(file: &InventoryFile, machine: MachineName, arguments: &Argumen
     let inventory = &file.inventory;
     let cluster = &inventory.cluster.name;
     let goal = |goal: Goal| {
-        // A new cluster is about all machines.
+        // A new cluster concerns all machines.
         let only = if arguments.new_cluster { None } else { Some(&machine) };
         arguments.taking_over.goal(goal, only, inventory)
     };
     if arguments.new_cluster {
-        if let Some(said) = arguments.yes_new_cluster.as_ref().filter(|said| *said != cluster) {
-            let message = format!("the cluster of this inventory is `{cluster}`, not `{said}`");
-            return Err(Failure::new(ExitStatus::Usage, message, "name the cluster you mean, or give its inventory with -i").into());
+        if let Some(given) = arguments.yes_new_cluster.as_ref().filter(|given| *given != cluster) {
+            let message = format!("the cluster of this inventory is `{cluster}`, not `{given}`");
+            return Err(Failure::new(ExitStatus::Usage, message, OTHER_CLUSTER).into());
         }
         let typed = Typed {
-            what: "all that the old cluster knew is lost, and this can't be undone",
+            what: "all objects and data of the old cluster are lost, and this can't be undone",
             name: cluster.clone(),
-            hint: "pass --yes-new-cluster NAME to do it without asking",
+            hint: "pass `--yes-new-cluster NAME` to do this without asking",
         };
         let consent = if arguments.yes_new_cluster.is_some() { Consent::Given } else { Consent::Typed(typed) };
         let kubeconfig = KeepKubeconfig::Default;
@@ -124,7 +137,7 @@ async fn request(file: &InventoryFile, machine: MachineName, arguments: &Argumen
             let folder = snapshot::default_folder()?;
             snapshot::newest(&folder, cluster).ok_or_else(|| {
                 let message = format!("there is no snapshot of {cluster} in {}", folder.display());
-                Failure::new(ExitStatus::Usage, message, "name one: `--from FILE`; without any, `--new-cluster` begins a new cluster")
+                Failure::new(ExitStatus::Usage, message, "pass `--from FILE`; without a snapshot, `--new-cluster` creates a new cluster")
             })?
         }
     };
@@ -136,8 +149,8 @@ async fn request(file: &InventoryFile, machine: MachineName, arguments: &Argumen
     Ok(ApplyRequest::new(goal(Goal::Restore { machine: machine.clone(), snapshot })?, Consent::yes_if(arguments.yes)))
 }
 
-/// A reinstalled machine has another host key: only here, and only for the machine that is rebuilt, may it take the old one's place, in
-/// known_hosts or in the inventory.
+/// A reinstalled machine has a new host key. Only here, and only for the machine that is rebuilt, may it replace the old one in known_hosts
+/// or in the inventory.
 async fn with_host_key(file: InventoryFile, name: &MachineName, arguments: &Arguments, reporter: &Reporter) -> Result<InventoryFile> {
     let target = connect::target(name, &file.inventory.machines[name.as_str()])?;
     let access = connect::access(ssh::Limits::default(), &file.inventory, arguments.planning.connecting.new_host_keys(), reporter)?;
@@ -146,9 +159,9 @@ async fn with_host_key(file: InventoryFile, name: &MachineName, arguments: &Argu
         return Err(Failure::new(ExitStatus::Refused, error.to_string(), error.hint()).into());
     }
     let Reason::HostKeyChanged { expected, got, place } = *error.reason else { return Ok(file) };
-    reporter.result(&format!("{name} has another host key\n  was: {expected}\n  is:  {}", fingerprint(&got))).await;
-    if !arguments.yes && !reporter.asker().yes_no("is the new one right?", "pass --yes to accept it for this machine").await? {
-        let hint = "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine shows its own";
+    reporter.result(&format!("the host key of {name} has changed\n  old: {expected}\n  new: {}", fingerprint(&got))).await;
+    if !arguments.yes && !reporter.asker().yes_no("accept the new host key?", "pass `--yes` to accept it for this machine").await? {
+        let hint = "on the machine, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows its host key";
         return Err(Failure::new(ExitStatus::Failed, "the new host key was not accepted", hint).into());
     }
     match place {

@@ -9,26 +9,38 @@ use hostler_core::inventory::MachineName;
 use hostler_core::plan::{Goal, Plan};
 
 use super::arguments::{Planning, machine_named};
+use super::help;
 use super::length::length;
 use crate::apply::{ApplyRequest, Consent, apply};
 use crate::report::Reporter;
 
+/// Remove a machine from the cluster
+///
+/// Its pods are evicted, its node (and etcd member) leaves the cluster, and the machine is wiped: /etc/kubernetes, /var/lib/etcd and
+/// /var/lib/kubelet are deleted on it. Folders under `keep:` stay.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("Remove a machine and delete it from the inventory", "hostler remove rainbowdash --edit"),
+        ("Clean up after a machine that will not come back", "hostler remove rainbowdash --dead"),
+    ],
+    help::ALL,
+))]
 pub struct Arguments {
-    /// The machine; with `--dead`, a node that the inventory has no more
+    /// Name of the machine in the inventory; with --dead, also a node that is no longer in it
     machine: String,
-    /// It never comes back: what must be done is done in the cluster
+    /// The machine is gone for good: only clean up the cluster
     #[arg(long)]
     dead: bool,
-    /// Take its pods away after this time, whatever a PodDisruptionBudget says: 90s, 10m
+    /// After this time evict pods in spite of PodDisruptionBudgets, e.g. 90s or 10m
     #[arg(long, value_name = "TIME", value_parser = length)]
     force_after: Option<Duration>,
-    /// Take its line out of the inventory, too
+    /// Delete the machine from the inventory, too
     #[arg(long)]
     edit: bool,
     #[command(flatten)]
     planning: Planning,
-    /// Carry the plan out without asking
+    /// Apply the plan without asking
     #[arg(long, short)]
     yes: bool,
 }
@@ -38,9 +50,9 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let file = arguments.planning.inventory.load()?;
     let inventory = &file.inventory;
-    let stranger = MachineName::new(&arguments.machine).filter(|name| arguments.dead && !inventory.machines.contains_key(name.as_str()));
-    let listed = stranger.is_none();
-    let name = stranger.map_or_else(|| machine_named(inventory, &arguments.machine), Ok)?;
+    let unlisted = MachineName::new(&arguments.machine).filter(|name| arguments.dead && !inventory.machines.contains_key(name.as_str()));
+    let listed = unlisted.is_none();
+    let name = unlisted.map_or_else(|| machine_named(inventory, &arguments.machine), Ok)?;
     let goal = Goal::Remove { machine: name.clone(), dead: arguments.dead, force_after: arguments.force_after.map(|time| time.as_secs()) };
     let (status, plan) =
         apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await?;
@@ -48,9 +60,9 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
         let path = file.path.display();
         if arguments.edit {
             file.without_machine(&name)?;
-            reporter.result(&format!("{name} is out of {path}")).await;
+            reporter.result(&format!("deleted {name} from {path}")).await;
         } else {
-            reporter.result(&format!("now take {name} out of {path}: the next `hostler up` would bring it back")).await;
+            reporter.result(&format!("now delete {name} from {path}: the next `hostler up` would join it again")).await;
         }
     }
     Ok((status, plan))

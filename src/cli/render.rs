@@ -1,4 +1,4 @@
-//! `hostler render`: every file and script that would reach the machines, without any machine.
+//! `hostler render`: all files and scripts that would reach the machines, without a machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,22 +20,34 @@ use hostler_core::step::{Input, Output};
 use crate::artifact::pins::Pins;
 use crate::artifact::{HOSTLER_IMAGE, pins_of};
 use crate::cli::arguments::InventoryArgument;
+use crate::cli::help;
 use crate::report::Reporter;
 
+/// Write all files and scripts that `up` would send, without reaching a machine
+///
+/// Files are written as FOLDER/MACHINE/etc/..., objects of the cluster as FOLDER/cluster/NAME.yaml, and the scripts, in the order of the
+/// plan for blank machines, as FOLDER/steps/NNN-MACHINE-STEP.sh. Secrets are replaced by placeholders.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("List the files", "hostler render"),
+        ("Compare two versions of an inventory", "hostler render -i new.yaml --out new && diff -r old new"),
+    ],
+    help::LOCAL,
+))]
 pub struct Arguments {
     #[command(flatten)]
     inventory: InventoryArgument,
-    /// A folder made by `hostler bundle create`; without it, the programs' sums are left out
+    /// Folder made by `hostler bundle create`; without it, the checksums of binaries are omitted
     #[arg(long, value_name = "FOLDER")]
     bundle: Option<PathBuf>,
-    /// Write the files below this folder, which must be empty or not there yet [default: list them]
+    /// Write the files below this folder, which must be empty or not exist [default: only list them]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
 /// # Errors
-/// The inventory or the bundle's manifest can't be read, or the folder can't be written or has something in it.
+/// The inventory or the bundle's manifest can't be read, or the folder can't be written or is not empty.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = arguments.inventory.load()?.inventory;
     let manifest = match &arguments.bundle {
@@ -49,17 +61,18 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         return Ok(());
     };
     write(out, &rendered)?;
-    reporter.result(&format!("{} files are in {}", rendered.len(), out.display())).await;
+    reporter.result(&format!("wrote {} files to {}", rendered.len(), out.display())).await;
     Ok(())
 }
 
 fn manifest(folder: &Path) -> Result<Manifest> {
     let path = folder.join("manifest.json");
-    let text = fs::read(&path).with_context(|| format!("{} can't be read\nhint: --bundle takes the folder of a bundle", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is no manifest of a bundle", path.display()))
+    let text =
+        fs::read(&path).with_context(|| format!("{} can't be read\nhint: pass the folder of a bundle with `--bundle`", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is not the manifest of a bundle", path.display()))
 }
 
-/// Stands in for a bundle's manifest where there is none at hand: its versions and references are known, its sums are not.
+/// Stands in for the manifest of a bundle if none is at hand: versions and references are known, checksums are not.
 fn blueprint(pins: &Pins) -> Manifest {
     let hostler = (Component::Hostler, HOSTLER_IMAGE.to_owned());
     let image = |(component, reference)| Image {
@@ -75,11 +88,11 @@ fn blueprint(pins: &Pins) -> Manifest {
     Manifest { schema: 1, kubernetes: pins.kubernetes.to_owned(), arch: "amd64".to_owned(), files: Vec::new(), images }
 }
 
-/// What lands where, by path: `MACHINE/etc/...` is a file of that machine, `cluster/NAME.yaml` is applied to the cluster, and
-/// `steps/NNN-MACHINE-WHAT.sh` are the scripts in the plan's order, for machines that have nothing yet.
+/// The files by path: `MACHINE/etc/...` is a file of that machine, `cluster/NAME.yaml` is applied to the cluster, and
+/// `steps/NNN-MACHINE-STEP.sh` are the scripts in the plan's order, for blank machines.
 ///
 /// # Errors
-/// Only a defect: a template that can't be filled in.
+/// Only a bug: a template that can't be rendered.
 pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
     let seen = inventory.machines.keys().map(|name| (name.clone(), Observation::Facts(Box::new(blank(manifest))))).collect();
     let plan = plan::plan(inventory, manifest, &seen)?;
@@ -97,7 +110,7 @@ pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<S
     Ok(files)
 }
 
-/// A machine on which all is still to be done.
+/// A machine on which everything is still to do.
 fn blank(manifest: &Manifest) -> Facts {
     Facts {
         os: "debian".to_owned(),
@@ -109,17 +122,17 @@ fn blank(manifest: &Manifest) -> Facts {
     }
 }
 
-/// What stands where only a run knows what goes there. No script holds any of it: it is all in payloads.
+/// Placeholders for values that exist only during a run. No script holds any of them: they are all in payloads.
 fn placeholder(input: &Input) -> Option<String> {
     Some(match input.output {
-        // A join's script has its configuration's size and sum in it, which are those of this certificate and of no token.
+        // A join's script contains the size and checksum of its configuration, which come from this certificate and from no token.
         Output::Ca => BASE64_STANDARD.encode(include_bytes!("render/ca.pem")),
         Output::Pki => String::new(),
         Output::Token => TOKEN_PLACE.to_owned(),
     })
 }
 
-/// Where below the folder stands what a step leaves, and what it is.
+/// What a step leaves behind: paths below the folder, and contents.
 fn landing(step: &Step) -> Result<Vec<(String, String)>> {
     let place = |left| match left {
         Left::File { path, content } => (format!("{}{path}", step.machine), content),
@@ -130,8 +143,8 @@ fn landing(step: &Step) -> Result<Vec<(String, String)>> {
 
 fn write(folder: &Path, rendered: &BTreeMap<String, String>) -> Result<()> {
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        let message = format!("{} has something in it already", folder.display());
-        return Err(Failure::new(ExitStatus::Usage, message, "name a folder that is empty or not there yet").into());
+        let message = format!("{} is not empty", folder.display());
+        return Err(Failure::new(ExitStatus::Usage, message, "name a folder that is empty or does not exist").into());
     }
     for (place, content) in rendered {
         let path = folder.join(place);

@@ -1,31 +1,56 @@
-//! `hostler snapshot`: what `hostler rebuild --from` brings the only control plane back from.
+//! `hostler snapshot`: backups that `hostler rebuild --from` restores the only control plane from.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clap::Args;
+use clap::{Args, Subcommand};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::quantity::size;
 use hostler_core::template;
+use hostler_core::words::counted;
 use serde_json::json;
 
 use super::arguments::{Connecting, InventoryArgument};
 use super::passphrase::PassphraseFile;
+use super::{Output, help};
 use crate::connect::{self, login};
 use crate::execute::Link;
 use crate::inventory_file::InventoryFile;
-use crate::report::Reporter;
+use crate::report::{Reporter, row, table};
 use crate::snapshot::{self, age};
 use crate::ssh::Exit;
 
+/// Version of the JSON that `list` and `verify` print.
+const SCHEMA: u32 = 1;
+
+/// Back up etcd, the cluster's keys and kubeadm's configuration
+///
+/// A snapshot restores a cluster whose only control plane is lost: see docs/snapshots.md.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    Create(Create),
+    List(List),
+    Verify(Verify),
+}
+
+/// Take a snapshot of the cluster
+///
+/// The first control plane that can be reached takes it. It holds every secret of the cluster: only its owner can read the file.
 #[derive(Debug, Args)]
-pub struct Arguments {
-    /// Where to write it [default: ~/.local/share/hostler/snapshots/CLUSTER-TIME.tar.gz, and .age where it is encrypted]
+#[command(after_long_help = help::end(
+    &[
+        ("Take a snapshot into ~/.local/share/hostler/snapshots", "hostler snapshot create"),
+        ("Take an encrypted one to another place", "hostler snapshot create /media/usb/home.tar.gz.age --encrypt"),
+    ],
+    help::REMOTE,
+))]
+pub struct Create {
+    /// Path of the file to write [default: ~/.local/share/hostler/snapshots/CLUSTER-TIME.tar.gz, .tar.gz.age if encrypted]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Encrypt it by a passphrase, as `age --passphrase` does
+    /// Encrypt it with a passphrase, in the format of `age --passphrase`
     #[arg(long)]
     encrypt: bool,
     #[command(flatten)]
@@ -36,9 +61,79 @@ pub struct Arguments {
     connecting: Connecting,
 }
 
+/// List the snapshots on this computer
+#[derive(Debug, Args)]
+#[command(after_long_help = help::end(&[("List the snapshots in the default folder", "hostler snapshot list")], help::LOCAL))]
+pub struct List {
+    /// Folder to list [default: ~/.local/share/hostler/snapshots]
+    #[arg(value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
+
+/// Check that a snapshot is complete and undamaged
+///
+/// Decrypts it if it is encrypted, and verifies its checksums, etcd's data and that all keys are in it.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[("Check a snapshot", "hostler snapshot verify ~/.local/share/hostler/snapshots/home-20260301T120000Z.tar.gz")],
+    help::LOCAL,
+))]
+pub struct Verify {
+    /// Path of the snapshot
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseFile,
+}
+
 /// # Errors
-/// No control plane can make one, what arrives is not whole, or the file can't be written.
-pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
+/// No control plane can take a snapshot, or a file can't be read or written or is not a snapshot.
+pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()> {
+    match verb {
+        Verb::Create(arguments) => create(arguments, reporter).await,
+        Verb::List(arguments) => list(arguments, output, reporter).await,
+        Verb::Verify(arguments) => verify(arguments, output, reporter).await,
+    }
+}
+
+async fn list(arguments: &List, output: Output, reporter: &Reporter) -> Result<()> {
+    let folder = arguments.folder.clone().map_or_else(snapshot::default_folder, Ok)?;
+    let snapshots = snapshot::list(&folder)?;
+    let text = match output {
+        Output::Json => serde_json::to_string_pretty(&json!({ "schema": SCHEMA, "snapshots": snapshots }))?,
+        Output::Text if snapshots.is_empty() => format!("no snapshots in {}", folder.display()),
+        Output::Text => {
+            let mut rows = vec![row!["CLUSTER", "TAKEN", "SIZE", "ENCRYPTED", "FILE"]];
+            rows.extend(snapshots.iter().map(|snapshot| {
+                let encrypted = if snapshot.encrypted { "yes" } else { "no" };
+                row![snapshot.cluster, snapshot.taken, size(snapshot.size), encrypted, snapshot.file.display()]
+            }));
+            table(&rows)
+        }
+    };
+    reporter.result(text.trim_end()).await;
+    Ok(())
+}
+
+async fn verify(arguments: &Verify, output: Output, reporter: &Reporter) -> Result<()> {
+    let file = &arguments.file;
+    let passphrase = match snapshot::is_encrypted(file)? {
+        true => Some(arguments.passphrase.of(file, reporter).await?),
+        false => None,
+    };
+    let found = snapshot::open(file, passphrase.as_deref())?;
+    let text = match output {
+        Output::Json => serde_json::to_string_pretty(&json!({ "schema": SCHEMA, "snapshot": found }))?,
+        Output::Text => {
+            let nodes = counted(found.nodes.len(), "node");
+            format!("{} ({}) is valid: taken {}, {nodes}", file.display(), size(found.size), found.taken)
+        }
+    };
+    reporter.result(&text).await;
+    Ok(())
+}
+
+async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
     let InventoryFile { inventory, text, .. } = arguments.inventory.load()?;
     // Asked first: a typo should cost no wait.
     let passphrase = match arguments.encrypt || arguments.passphrase.is_given() {
@@ -65,31 +160,31 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
                 };
                 let taken = snapshot::parse(&file, &archive).with_context(|| machine.to_string())?;
                 let (written, safe) = match &passphrase {
-                    Some(passphrase) => (age::encrypt(passphrase, age::WORK, &archive)?, "encrypted: keep the passphrase elsewhere"),
-                    None => (archive, "keep it safe"),
+                    Some(passphrase) => (age::encrypt(passphrase, age::WORK, &archive)?, "it is encrypted: keep the passphrase elsewhere"),
+                    None => (archive, "it is not encrypted: keep it safe"),
                 };
                 snapshot::write(&file, &written)?;
                 let (file, size) = (file.display(), size(taken.size));
-                reporter.result(&format!("{file} ({size}) holds {machine} as of {}, its keys too: {safe}", taken.taken)).await;
+                reporter.result(&format!("wrote {file} ({size}): etcd and keys from {machine}, {}; {safe}", taken.taken)).await;
                 return Ok(());
             }
             Err(reason) => reasons.push(format!("{machine}: {reason}")),
         }
     }
-    let message = format!("no control plane gives a snapshot:\n{}", reasons.join("\n"));
-    Err(Failure::new(ExitStatus::Failed, message, "`hostler plan` tells whether there is a cluster, and what is wrong with it").into())
+    let message = format!("no control plane can take a snapshot:\n{}", reasons.join("\n"));
+    Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster, and what is wrong").into())
 }
 
-/// The archive as the machine made it.
+/// The archive, as the machine made it.
 async fn take(link: &Link, script: &str) -> Result<Vec<u8>, String> {
     let session = link.session().await.map_err(|error| error.to_string())?;
-    let (mut text, mut said) = (String::new(), String::new());
-    match session.read(script, &mut text, &mut said).await {
+    let (mut text, mut errors) = (String::new(), String::new());
+    match session.read(script, &mut text, &mut errors).await {
         Ok(Exit::Status(0)) => {
             text.retain(|character| !character.is_ascii_whitespace());
-            BASE64_STANDARD.decode(text).map_err(|_| "what arrived is garbled".to_owned())
+            BASE64_STANDARD.decode(text).map_err(|_| "the snapshot was corrupted in transit".to_owned())
         }
-        Ok(_) => Err(said.trim().to_owned()),
+        Ok(_) => Err(errors.trim().to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -16,6 +16,7 @@ use hostler_core::plan::plan;
 
 use super::Output;
 use super::arguments::{Connecting, InventoryArgument};
+use super::help;
 use crate::apply;
 use crate::artifact::{self, Bundle, Missing};
 use crate::connect::{self, login};
@@ -24,41 +25,52 @@ use crate::report::{Paint, Reporter, status_text};
 use crate::snapshot;
 use crate::ssh::Limits;
 
-/// Between two looks of `--watch`.
+/// Between two refreshes of `--watch`.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// Show the health of machines and cluster, and what to do next
+///
+/// Machines that don't answer within seconds count as unreachable. The exit status is 0 if all is healthy, 4 if a machine can't be
+/// reached, and 1 if anything else is wrong.
 #[derive(Debug, Clone, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("Watch a cluster come up", "hostler status --watch"),
+        ("Use it in a script", "hostler status --output json | jq .healthy"),
+    ],
+    help::REMOTE,
+))]
 pub struct Arguments {
     #[command(flatten)]
     pub inventory: InventoryArgument,
-    /// A folder made by `hostler bundle create`, to compare with [default: the one in the cache]
+    /// Folder made by `hostler bundle create`, to compare machines with [default: the one in the cache]
     #[arg(long, value_name = "FOLDER")]
     pub bundle: Option<PathBuf>,
-    /// Look again every 5 seconds, until Ctrl-C
+    /// Refresh every 5 s, until Ctrl-C
     #[arg(long)]
     pub watch: bool,
     #[command(flatten)]
     pub connecting: Connecting,
 }
 
-/// Shows how machines and cluster are: done if they are healthy, unreachable if a machine is, else failed.
+/// Shows the status. It ends with done if all is healthy, unreachable if a machine is, else failed.
 ///
 /// # Errors
-/// The inventory, or a bundle that is none.
+/// The inventory or the bundle is not valid.
 pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> Result<ExitStatus> {
     let inventory = arguments.inventory.load()?.inventory;
     let links = connect::links_within(impatient(), &inventory, arguments.connecting.new_host_keys(), reporter)?;
     login::log_in(&links, reporter).await?;
     let terminal = std::io::stdout().is_terminal();
-    // Comes from the disk, and stays what it is while somebody watches.
+    // Read from disk once; it does not change while `--watch` runs.
     let mut bundle = None;
     loop {
-        let status = look(arguments, &inventory, &links, &mut bundle, reporter).await?;
+        let status = observe(arguments, &inventory, &links, &mut bundle, reporter).await?;
         let text = match output {
             Output::Json => serde_json::to_string_pretty(&status)?,
             Output::Text => status_text(&status, Paint::wanted(terminal)),
         };
-        // From the top of an empty screen.
+        // Start at the top of an empty screen.
         let clear = if arguments.watch && terminal && output == Output::Text { "\x1b[2J\x1b[H" } else { "" };
         reporter.result(&format!("{clear}{text}")).await;
         if !arguments.watch {
@@ -68,13 +80,13 @@ pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> 
     }
 }
 
-/// Who asks how things are wants to know now: a machine that takes longer is told as unreachable.
+/// A status must come quickly: a machine that takes longer is shown as unreachable.
 fn impatient() -> Limits {
     let seconds = Duration::from_secs;
     Limits { connect: seconds(2), handshake: seconds(5), hang_up: seconds(2), ..Limits::default() }
 }
 
-async fn look(
+async fn observe(
     arguments: &Arguments,
     inventory: &Inventory,
     links: &BTreeMap<MachineName, Arc<Link>>,
@@ -98,7 +110,7 @@ fn own_snapshot(inventory: &Inventory) -> Option<i64> {
     snapshot::taken(&file, &inventory.cluster.name)
 }
 
-/// The bundle that `up` would use, if it needs not be made first: that takes minutes.
+/// The bundle that `up` would use, unless it had to be made first: that takes minutes.
 async fn at_hand(
     arguments: &Arguments,
     inventory: &Inventory,
@@ -114,7 +126,7 @@ async fn at_hand(
             && artifact::encoder::at_hand(artifact::own_arch()).is_some(),
     };
     if request.bundle.is_none() {
-        // A version that runs but is not known here has no bundle.
+        // There is no bundle of a version that this hostler does not know.
         let Ok(pins) = artifact::pins_of(request.version.as_deref()) else { return Ok(None) };
         if !artifact::cached(pins.kubernetes, request.arch.as_deref().unwrap_or(artifact::own_arch()))?.exists() {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! `--take-over`: which machines of others the user gives away.
+//! `--take-over`: machines with state of another cluster that may be wiped.
 
 use anyhow::Result;
 use clap::Args;
@@ -10,26 +10,26 @@ use super::arguments::machine_named;
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct TakingOver {
-    /// Wipe this machine first if it is in another cluster, or an earlier one left something; may be given several times
+    /// Wipe this machine first if it belongs to another cluster or holds state of an earlier one; may be repeated
     #[arg(long, value_name = "NAME")]
     take_over: Vec<String>,
 }
 
 impl TakingOver {
-    /// `goal`, for which the named machines are wiped. `only`: the machine that the goal is about, which no other may be wiped for.
+    /// `goal`, with the named machines wiped for it. `only`: the goal concerns this machine, so no other one may be wiped.
     ///
     /// # Errors
-    /// The inventory has no such machine, or the goal is about another.
+    /// The inventory has no such machine, or the goal concerns another one.
     pub fn goal(&self, goal: Goal, only: Option<&MachineName>, inventory: &Inventory) -> Result<Goal> {
         if self.take_over.is_empty() {
             return Ok(goal);
         }
-        let machines = self.take_over.iter().map(|said| machine_named(inventory, said)).collect::<Result<_>>()?;
+        let machines = self.take_over.iter().map(|given| machine_named(inventory, given)).collect::<Result<_>>()?;
         if let Some(only) = only
-            && let Some(other) = self.take_over.iter().find(|said| *said != only.as_str())
+            && let Some(other) = self.take_over.iter().find(|given| *given != only.as_str())
         {
-            let message = format!("this is about {only} alone: {other} is not taken over with it");
-            return Err(Failure::new(ExitStatus::Usage, message, format!("`hostler add {other} --take-over {other}` does")).into());
+            let message = format!("only {only} may be taken over here, not {other}");
+            return Err(Failure::new(ExitStatus::Usage, message, format!("run `hostler add {other} --take-over {other}`")).into());
         }
         Ok(Goal::TakeOver { machines, goal: Box::new(goal) })
     }

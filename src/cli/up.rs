@@ -8,30 +8,51 @@ use hostler_core::failure::ExitStatus;
 use hostler_core::inventory::Inventory;
 use hostler_core::plan::{Goal, Plan, plan_for};
 
-use super::Output;
 use super::arguments::Planning;
 use super::take_over::TakingOver;
+use super::{Output, help};
 use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Means, Observed, apply, fragments, observe};
 use crate::artifact::Missing;
 use crate::event::Event;
 use crate::report::{Paint, Reporter, plan_text};
 use crate::snapshot;
 
+/// Apply the inventory: create the cluster or repair drift
+///
+/// hostler inspects all machines, prints a plan, asks, and applies it. A run that was interrupted continues where it stopped. A machine
+/// that holds state of another cluster is refused unless --take-over names it.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("Create the cluster of inventory.yaml", "hostler up"),
+        ("Repair drift of another cluster without a prompt", "hostler up -i office.yaml --yes"),
+    ],
+    help::ALL,
+))]
 pub struct Arguments {
     #[command(flatten)]
     pub planning: Planning,
     #[command(flatten)]
     pub taking_over: TakingOver,
-    /// Carry the plan out without asking
+    /// Apply the plan without asking
     #[arg(long, short)]
     pub yes: bool,
-    /// Where to write the cluster's kubeconfig [default: ~/.config/hostler/CLUSTER.kubeconfig]
+    /// Path of the kubeconfig to write [default: ~/.config/hostler/CLUSTER.kubeconfig]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 }
 
+/// Show what `up` would do, and why
+///
+/// Inspects all machines and prints the plan. Nothing is changed.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("Preview a change of the inventory", "hostler plan"),
+        ("Count the steps", "hostler plan --output json | jq '.steps | length'"),
+    ],
+    help::REMOTE,
+))]
 pub struct Show {
     #[command(flatten)]
     pub planning: Planning,
@@ -45,7 +66,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     up(arguments, Missing::Fetch, reporter).await
 }
 
-/// As [`run`]; `missing`: what is done where there is no bundle.
+/// As [`run`]; `missing`: what to do if there is no bundle.
 ///
 /// # Errors
 /// As [`apply`].
@@ -61,10 +82,10 @@ pub async fn up(arguments: &Arguments, missing: Missing, reporter: &Reporter) ->
     Ok((status, plan))
 }
 
-/// Days after which a snapshot is old.
+/// Days after which a snapshot counts as old.
 const OLD: i64 = 7;
 
-/// Where nothing takes snapshots by itself, the user has to; with several control planes one can be lost without any.
+/// If no schedule takes snapshots, the user has to. With several control planes one can be lost without a snapshot.
 fn warn_of_no_snapshot(inventory: &Inventory, reporter: &Reporter) -> Result<()> {
     if inventory.snapshots.is_some() || inventory.control_planes().count() > 1 {
         return Ok(());
@@ -79,13 +100,12 @@ fn warn_of_no_snapshot(inventory: &Inventory, reporter: &Reporter) -> Result<()>
         }
         Some(_) => return Ok(()),
     };
-    let line =
-        format!("{what}, so its only control plane must not be lost: `hostler snapshot` takes one, `snapshots:` in the inventory many");
+    let line = format!("{what}, and it has only one control plane: run `hostler snapshot create`, or set `snapshots:` in the inventory");
     reporter.events().send(Event::Warning { line });
     Ok(())
 }
 
-/// `hostler plan`: prints the very value that `up` executes.
+/// `hostler plan`: prints the same value that `up` applies.
 ///
 /// # Errors
 /// As [`observe`].

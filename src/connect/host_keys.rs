@@ -1,4 +1,4 @@
-//! Strangers: machines whose host keys are not known yet, all shown in one table and taken with one yes.
+//! Unknown host keys: shown in one table, and accepted with one yes.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::event::Event;
 use crate::report::{Asker, Reporter, row, table};
 use crate::ssh::{self, Access, NewHostKeys, Reason, Session, Target, fingerprint};
 
-/// Finds out which machines are strangers, asks about all of them at once, and remembers their host keys in known_hosts. Machines that
-/// can't be reached are left for the connection itself to report.
+/// Finds machines with unknown host keys, asks about all of them at once, and adds the keys to known_hosts. Machines that can't be reached
+/// are reported later, by the connection itself.
 ///
 /// # Errors
-/// There is nobody to ask, or the answer is no.
+/// There is no terminal to ask on, or the answer is no.
 pub async fn settle(targets: impl IntoIterator<Item = Target>, reporter: &Reporter) -> Result<()> {
-    // With nobody to ask, a stranger is an error that names its key.
-    let access = Arc::new(Access::new(NewHostKeys::Ask, Asker::nobody(), reporter.redactor()));
+    // Without a terminal, an unknown host key is an error that shows it.
+    let access = Arc::new(Access::new(NewHostKeys::Ask, Asker::absent(), reporter.redactor()));
     let mut meeting = JoinSet::new();
     for (index, target) in targets.into_iter().enumerate() {
         let access = access.clone();
@@ -35,19 +35,19 @@ pub async fn settle(targets: impl IntoIterator<Item = Target>, reporter: &Report
         [(target, _)] => format!("is this the host key of {}?", target.name),
         several => format!("are these the host keys of your {} machines?", several.len()),
     };
-    if !reporter.asker().yes_no(&question, "pass --accept-new-host-keys").await? {
-        let hint = "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on a machine shows its own";
+    if !reporter.asker().yes_no(&question, "pass `--accept-new-host-keys`").await? {
+        let hint = "on a machine, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows its host key";
         return Err(Failure::new(ExitStatus::Failed, "the host keys were not accepted", hint).into());
     }
     for (target, key) in &strangers {
         if let Err(why) = ssh::remember(target, key) {
-            reporter.events().send(Event::Warning { line: format!("{}: its host key is not remembered: {why:#}", target.name) });
+            reporter.events().send(Event::Warning { line: format!("{}: its host key can't be saved: {why:#}", target.name) });
         }
     }
     Ok(())
 }
 
-/// The machine's host key, if nobody knows it yet.
+/// The machine's host key, if it is unknown.
 async fn stranger(target: &Target, access: &Arc<Access>) -> Option<PublicKey> {
     match Session::connect(target, access).await {
         Err(error) => match *error.reason {

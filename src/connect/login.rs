@@ -1,5 +1,5 @@
-//! Getting in, before anything is asked of the machines: a person may be asked for passphrases and passwords here, and takes the time it
-//! takes. A machine that does not know the user's key yet is given it, by one login with a password.
+//! Login, before facts are gathered: the user may be asked for passphrases and passwords here, without a time limit. A machine that does not
+//! accept the user's key gets it with one password login.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use crate::ssh::{ATTEMPTS, ConnectError};
 
 type Links = BTreeMap<MachineName, Arc<Link>>;
 
-/// Opens every link. What can't be opened is told when it is used.
+/// Opens every link. One that can't be opened is reported when it is used.
 ///
 /// # Errors
-/// Whoever was asked for a password went away.
+/// A prompt was dismissed.
 pub async fn log_in(links: &Links, reporter: &Reporter) -> Result<()> {
     announce(links, reporter);
     let strangers = open(links.clone()).await;
     introduce_all(strangers, reporter).await
 }
 
-/// Opens every link, and looks at each machine as soon as somebody is in there: one that is slow holds up no other.
+/// Opens every link, and gathers a machine's facts as soon as its link is open: a slow one does not delay the others.
 ///
 /// # Errors
-/// As [`log_in`], and a defect: the script that looks can't be made.
-pub async fn look(links: &Links, question: &Question, reporter: &Reporter) -> Result<BTreeMap<MachineName, Observation>> {
+/// As [`log_in`]; a bug: the script can't be rendered.
+pub async fn observe(links: &Links, question: &Question, reporter: &Reporter) -> Result<BTreeMap<MachineName, Observation>> {
     announce(links, reporter);
     let script = gather::script(question)?;
     let mut opening = JoinSet::new();
@@ -39,7 +39,7 @@ pub async fn look(links: &Links, question: &Question, reporter: &Reporter) -> Re
         opening.spawn(async move {
             let seen = match link.open().await {
                 Opened::TakesPassword => None,
-                // What failed is told by the look.
+                // A failure is reported when facts are gathered.
                 Opened::Open | Opened::Failed => Some(gather::observe(&machine, &link, &script, &events).await),
             };
             (machine, link, seen)
@@ -65,7 +65,7 @@ fn announce(links: &Links, reporter: &Reporter) {
 }
 
 async fn introduce_all(strangers: Links, reporter: &Reporter) -> Result<()> {
-    // Machines of one user have one password, as a rule.
+    // Machines with the same user usually have the same password.
     let mut users: BTreeMap<String, Links> = BTreeMap::new();
     for (machine, link) in strangers {
         users.entry(link.target().user.clone()).or_default().insert(machine, link);
@@ -76,7 +76,7 @@ async fn introduce_all(strangers: Links, reporter: &Reporter) -> Result<()> {
     Ok(())
 }
 
-/// Those that know none of the user's keys, and would take a password.
+/// Opens links, and returns those that accept none of the user's keys but would accept a password.
 async fn open(links: Links) -> Links {
     let mut opening = JoinSet::new();
     for (machine, link) in links {
@@ -85,17 +85,18 @@ async fn open(links: Links) -> Links {
     opening.join_all().await.into_iter().flatten().collect()
 }
 
-/// Lets the user's key in on machines that don't know it, if a person wants that.
+/// Installs the user's key on machines that don't accept it, if the user agrees.
 async fn introduce(user: &str, mut strangers: Links, reporter: &Reporter) -> Result<()> {
     let asker = reporter.asker();
-    let question = format!("your key is not known on {}: let it in for good, by {user}'s password?", names(&strangers));
-    // With nobody to ask, the machines' own errors say what to do.
+    let verb = if strangers.len() == 1 { "does" } else { "do" };
+    let question = format!("{} {verb} not accept your SSH key. Install it now with {user}'s password?", names(&strangers));
+    // Without a terminal, the machines' own errors say what to do.
     if !matches!(asker.yes_no(&question, "").await, Ok(true)) {
         return Ok(());
     }
     for attempt in 0..ATTEMPTS {
-        let again = if attempt == 0 { "" } else { ", which that was not" };
-        let password = asker.password(&format!("password of {user} on {}{again}", names(&strangers)), "run this on a terminal").await?;
+        let wrong = if attempt == 0 { "" } else { "wrong password; " };
+        let password = asker.password(&format!("{wrong}password for {user} on {}", names(&strangers)), "run this in a terminal").await?;
         let mut installing = JoinSet::new();
         for (machine, link) in std::mem::take(&mut strangers) {
             let password = password.clone();
@@ -110,7 +111,7 @@ async fn introduce(user: &str, mut strangers: Links, reporter: &Reporter) -> Res
                 Err(error) if error.downcast_ref().is_some_and(ConnectError::takes_password) => {
                     strangers.insert(machine, link);
                 }
-                // It names the machine, and that it is not let in is told when it is used.
+                // The error names the machine; the failed login itself is reported when the link is used.
                 Err(error) => reporter.events().send(Event::Warning { line: format!("{error:#}") }),
             }
         }

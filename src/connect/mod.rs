@@ -1,5 +1,5 @@
-//! From the inventory's connections to links, the same for every verb that reaches machines; getting in ([`login`]), and host keys that
-//! nobody knows yet ([`host_keys`]).
+//! From the inventory's connections to links, the same for every verb that reaches machines; login ([`login`]) and unknown host keys
+//! ([`host_keys`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::ssh::{self, NewHostKeys};
 pub mod host_keys;
 pub mod login;
 
-/// What all connections of a run share. The machines of the inventory know each other's host keys.
+/// What all connections of a run share. It knows all machines of the inventory, to notice a host key that is another machine's.
 ///
 /// # Errors
-/// A machine's connection that is not clear.
+/// A machine's connection is configured wrongly.
 pub fn access(limits: ssh::Limits, inventory: &Inventory, new_host_keys: NewHostKeys, reporter: &Reporter) -> Result<Arc<ssh::Access>> {
     let neighbours = inventory.machines.iter().map(|(name, machine)| target(name, machine)).collect::<Result<_>>()?;
     let mut access = ssh::Access::new(new_host_keys, reporter.asker(), reporter.redactor());
@@ -26,12 +26,12 @@ pub fn access(limits: ssh::Limits, inventory: &Inventory, new_host_keys: NewHost
     Ok(Arc::new(access))
 }
 
-/// A link to every machine of the inventory; none is opened yet.
+/// A link to every machine of the inventory, not opened yet.
 pub fn links(inventory: &Inventory, new_host_keys: NewHostKeys, reporter: &Reporter) -> Result<BTreeMap<MachineName, Arc<Link>>> {
     links_within(ssh::Limits::default(), inventory, new_host_keys, reporter)
 }
 
-/// As [`links`], for those who wait no longer than `limits`.
+/// As [`links`], with other limits.
 pub fn links_within(
     limits: ssh::Limits,
     inventory: &Inventory,
@@ -46,7 +46,7 @@ pub fn links_within(
         .collect()
 }
 
-/// Everything ssh needs to reach `machine`: the inventory's words over ~/.ssh/config over OpenSSH's defaults.
+/// Everything needed to reach `machine`: the inventory, then ~/.ssh/config, then OpenSSH's defaults.
 pub fn target(name: &MachineName, machine: &Machine) -> Result<ssh::Target> {
     let connection = &machine.connection;
     ssh::Target::new(name.as_str(), &machine.address.to_string(), connection)

@@ -1,4 +1,4 @@
-//! One look at every machine, side by side: one connection, one round trip.
+//! Gathers facts on all machines in parallel: one connection and one round trip each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use super::{Link, identity};
 use crate::event::{Event, Events};
 use crate::ssh::{Exit, RunError};
 
-/// How long a machine may take to tell its facts. A loaded one needs a second; a slow one that has to read all of its programs, a minute.
+/// Limit for gathering facts. A loaded machine needs a second; a slow one that has to read all of its programs from disk, a minute.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// What every linked machine is like now. A machine that does not tell is [`Observation::Unreachable`].
+/// The present state of every linked machine. One that does not answer is [`Observation::Unreachable`].
 ///
 /// # Errors
-/// Only a defect: the script can't be made.
+/// Only a bug: the script can't be rendered.
 pub async fn gather(
     links: &BTreeMap<MachineName, Arc<Link>>,
     question: &Question,
@@ -38,73 +38,73 @@ pub async fn gather(
     Ok(looking.join_all().await.into_iter().collect())
 }
 
-/// What asks a machine `question`.
+/// The script that answers `question` on a machine.
 ///
 /// # Errors
-/// Only a defect: the script can't be made.
+/// Only a bug: the script can't be rendered.
 pub fn script(question: &Question) -> Result<Arc<str>> {
     Ok(template::render("facts.sh", question)?.into())
 }
 
-/// What one machine is like now, told by `script`.
+/// The present state of one machine, by `script`.
 pub async fn observe(name: &MachineName, link: &Link, script: &str, events: &Events) -> Observation {
     events.send(Event::Gathering { machine: name.clone() });
-    let begun = Instant::now();
-    match tokio::time::timeout(LIMIT, look(link, script)).await {
+    let start = Instant::now();
+    match tokio::time::timeout(LIMIT, facts_of(link, script)).await {
         Ok(Ok(facts)) => {
-            events.send(Event::Gathered { machine: name.clone(), took: begun.elapsed() });
+            events.send(Event::Gathered { machine: name.clone(), took: start.elapsed() });
             Observation::Facts(Box::new(facts))
         }
-        Ok(Err(Untold { reason, hint })) => {
-            // Whoever tells it names the machine; a jump host's name stays.
+        Ok(Err(GatherError { reason, hint })) => {
+            // The reporter adds the machine's name; a jump host's name stays.
             let reason = reason.strip_prefix(&format!("{name}: ")).map_or(reason.clone(), str::to_owned);
             events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
             Observation::Unreachable(reason)
         }
         Err(_) => {
-            let reason = format!("it did not tell its facts within {} s", LIMIT.as_secs());
-            let hint = "look whether it is on, and whether `ssh` reaches it".to_owned();
+            let reason = format!("gathering facts timed out after {} s", LIMIT.as_secs());
+            let hint = "check that it is on, and that `ssh` reaches it".to_owned();
             events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
             Observation::Unreachable(reason)
         }
     }
 }
 
-/// Why a machine does not tell its facts, and what to do about it.
-struct Untold {
+/// Why facts could not be gathered, and what to do about it.
+struct GatherError {
     reason: String,
     hint: String,
 }
 
-impl From<RunError> for Untold {
-    fn from(error: RunError) -> Untold {
-        Untold { reason: error.to_string(), hint: error.hint() }
+impl From<RunError> for GatherError {
+    fn from(error: RunError) -> GatherError {
+        GatherError { reason: error.to_string(), hint: error.hint() }
     }
 }
 
-async fn look(link: &Link, script: &str) -> Result<facts::Facts, Untold> {
+async fn facts_of(link: &Link, script: &str) -> Result<facts::Facts, GatherError> {
     let mut output = String::new();
-    let mut said = String::new();
+    let mut errors = String::new();
     let mut asked_at = 0;
     for attempt in 0.. {
         output.clear();
-        said.clear();
+        errors.clear();
         let session = link.session().await?;
         asked_at = jiff::Timestamp::now().as_second();
-        let result = session.read(script, &mut output, &mut said).await;
+        let result = session.read(script, &mut output, &mut errors).await;
         match result {
             Ok(Exit::Status(0)) => break,
             Ok(exit) => {
-                let reason = format!("its facts script ended with {exit}: {}", said.trim());
-                return Err(Untold { reason, hint: "see docs/troubleshooting.md".to_owned() });
+                let reason = format!("the facts script ended with {exit}: {}", errors.trim());
+                return Err(GatherError { reason, hint: "see docs/troubleshooting.md".to_owned() });
             }
-            // A connection kept from an earlier round may have died since.
+            // A connection from an earlier round may have died since.
             Err(RunError::Lost(_)) if attempt == 0 => link.forget().await,
             Err(error) => return Err(error.into()),
         }
     }
     let mut facts =
-        facts::parse(&output).map_err(|error| Untold { reason: error.to_string(), hint: "see docs/troubleshooting.md".to_owned() })?;
+        facts::parse(&output).map_err(|error| GatherError { reason: error.to_string(), hint: "see docs/troubleshooting.md".to_owned() })?;
     facts.clock_ahead = Some(facts.clock - asked_at);
     if let Some(lock) = &mut facts.lock {
         lock.left_behind = identity::is_over(&lock.run);

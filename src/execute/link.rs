@@ -1,4 +1,4 @@
-//! The one connection to a machine: opened when first needed, opened again after a loss.
+//! The connection to a machine: opened when first needed, and again after it was lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,21 +19,21 @@ pub struct Link {
 #[derive(Default)]
 struct State {
     session: Option<Arc<Session>>,
-    /// Why [`Link::open`] failed, until somebody was told.
+    /// Why [`Link::open`] failed, until it is reported.
     failed: Option<RunError>,
 }
 
-/// What came of opening a connection.
+/// The result of opening a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
     Open,
-    /// The machine knows none of the user's keys, and would take a password.
+    /// The machine accepts none of the user's keys, but would accept a password.
     TakesPassword,
     Failed,
 }
 
 impl Link {
-    /// `session`: the connection, where there is one already.
+    /// `session`: an open connection, if there is one.
     pub fn new(target: Target, access: Arc<ssh::Access>, session: Option<Arc<Session>>) -> Link {
         Link { target, access, state: Mutex::new(State { session, failed: None }) }
     }
@@ -42,8 +42,8 @@ impl Link {
         &self.target
     }
 
-    /// Opens the connection and finds out how scripts become root there. A person may be asked, and has all the time there is. What
-    /// fails is told by the next [`session`](Link::session), which then does not try again: an absent machine is waited for once.
+    /// Opens the connection and finds out how scripts become root there. The user may be asked, without a time limit. The next
+    /// [`session`](Link::session) reports a failure without another attempt, so that an absent machine is waited for only once.
     pub async fn open(&self) -> Opened {
         let mut state = self.state.lock().await;
         *state = State::default();
@@ -64,7 +64,7 @@ impl Link {
         }
     }
 
-    /// Logs in with `password` and lets the user's key in, so that [`open`](Link::open) needs no password.
+    /// Logs in with `password` and installs the user's key, so that [`open`](Link::open) needs no password.
     ///
     /// # Errors
     /// As [`ssh::install_key`].
@@ -72,7 +72,7 @@ impl Link {
         ssh::install_key(&self.target, &self.access, password).await
     }
 
-    /// The open connection, or a new one. Callers that come at the same time share it.
+    /// The open connection, or a new one. Concurrent callers share it.
     pub async fn session(&self) -> Result<Arc<Session>, RunError> {
         let mut state = self.state.lock().await;
         if let Some(failed) = state.failed.take() {
@@ -83,22 +83,22 @@ impl Link {
         }
         let opened = tokio::time::timeout(Duration::from_secs(60), Session::connect(&self.target, &self.access))
             .await
-            .map_err(|_| RunError::Lost(format!("no connection to {} within a minute", self.target.name)))?
+            .map_err(|_| RunError::Lost(format!("no connection to {} within 60 s", self.target.name)))?
             .map_err(|error| if error.is_retryable() { RunError::Lost(error.to_string()) } else { RunError::Connect(error) })?;
         let opened = Arc::new(opened);
         state.session = Some(opened.clone());
         Ok(opened)
     }
 
-    /// Gives the connection up: the next user opens a new one.
+    /// Drops the connection: the next caller opens a new one.
     pub async fn forget(&self) {
         self.state.lock().await.session.take();
     }
 }
 
-/// A step's payload as SSH sends it: from memory, and from the bundle's files.
+/// A step's payload: from memory and from the bundle's files.
 pub fn payload(run: &Run, parts: Vec<Part>) -> Result<Vec<ssh::Part>, RunError> {
-    let bundle = || run.bundle.as_ref().ok_or_else(|| RunError::Payload("this step needs a bundle, and none is open".to_owned()));
+    let bundle = || run.bundle.as_ref().ok_or_else(|| RunError::Payload("this step needs a bundle, and there is none".to_owned()));
     parts
         .into_iter()
         .map(|part| match part {

@@ -1,4 +1,4 @@
-//! One step: its script is sent, its output read, and what failed is told apart: try again, wait for a name, or give up.
+//! One step: sends its script, reads its output, and decides after a failure whether to retry, wait or give up.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,86 +12,95 @@ use super::Run;
 use crate::event::Event;
 use crate::ssh::{Exit, RunError};
 
-/// A script that ends so wants to be run again: what it waits for was on its last `@wait` line (EX_TEMPFAIL of sysexits.h).
+/// Exit status of a script that must be run again; its last `@wait` line says what it waits for (EX_TEMPFAIL of sysexits.h).
 const TRY_AGAIN: u32 = 75;
-/// A script that ends so found that the machine has been restarted since this run began there.
+/// Exit status of a script that found that the machine was restarted since this run started there.
 const RESTARTED: u32 = 76;
-/// How long a step may wait for things that others do: an apt that runs, an API server that starts, another hostler.
+/// How long a step may wait for something else: a running apt, an API server that starts, another hostler.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// How long a machine may be gone in the middle of a step: a restart takes a minute or two.
+/// How long a machine may be unreachable during a step: a restart takes a minute or two.
 const ABSENCE: Duration = Duration::from_secs(5 * 60);
 
-/// How a step ended that was not carried out.
-pub enum Unfinished {
+/// Why a step was not done.
+pub enum StepEnd {
     Failed {
         reason: String,
         hint: String,
     },
-    /// Its machine was restarted: what the plan was made from is not so any more.
-    PutOff,
+    /// Its machine was restarted: the facts that the plan was made from no longer hold.
+    Deferred,
 }
 
-fn failed(reason: impl Into<String>, hint: impl Into<String>) -> Unfinished {
-    Unfinished::Failed { reason: reason.into(), hint: hint.into() }
+fn failed(reason: impl Into<String>, hint: impl Into<String>) -> StepEnd {
+    StepEnd::Failed { reason: reason.into(), hint: hint.into() }
 }
 
-/// What a script said while it ran.
+/// The output of a script.
 #[derive(Default)]
-struct Said {
+struct ScriptOutput {
     outputs: BTreeMap<String, String>,
     wait: Option<String>,
-    /// The last lines it printed, to explain a failure.
+    /// Its last lines, to explain a failure.
     tail: Vec<String>,
 }
 
-pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
+pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
     let inputs = run.inputs(step).await;
     let resolve = |input: &Input| inputs.get(input).cloned();
-    let defect = |error: anyhow::Error| failed(format!("{error:#}"), "this is a defect of hostler: please report it");
-    let begun = Instant::now();
+    let bug = |error: anyhow::Error| failed(format!("{error:#}"), "this is a bug in hostler: please report it");
+    let start = Instant::now();
     let mut pause = Duration::from_millis(500);
     let mut lost_since: Option<Instant> = None;
     loop {
-        // Not while the lock is held that all steps share.
-        let on = RunOn { run: &run.id, begun: run.begun().contains(&step.machine) };
-        let script = step.action.script(on, &step.id, &resolve).map_err(defect)?;
+        // A short lock: all steps share it.
+        let on = RunOn { run: &run.id, begun: run.started().contains(&step.machine) };
+        let script = step.action.script(on, &step.id, &resolve).map_err(bug)?;
         let limit = script.limit;
         let Some(link) = run.links.get(&step.machine) else {
-            return Err(failed("there is no connection to it", "run again when it is reachable"));
+            return Err(failed("there is no connection to the machine", "run again when it can be reached"));
         };
-        let mut said = Said::default();
-        let result = match tokio::time::timeout(limit, once(run, step, script, &mut said)).await {
+        let mut output = ScriptOutput::default();
+        let result = match tokio::time::timeout(limit, once(run, step, script, &mut output)).await {
             Ok(result) => result,
             Err(_) => {
-                // The script may go on there and keeps its lock; another connection leaves it alone.
+                // The script may continue there and keeps its lock; a new connection does not disturb it.
                 link.forget().await;
-                return Err(failed(format!("not done after {} minutes", limit.as_secs() / 60), "look at the machine; run again to go on"));
+                return Err(failed(
+                    format!("not done after {} min", limit.as_secs() / 60),
+                    "check what the machine is doing, then run again to continue",
+                ));
             }
         };
         if let Ok(Exit::Status(status)) = result {
             run.events.send(Event::StepExited { step: step.id.clone(), status: i32::try_from(status).unwrap_or(-1) });
             if status == RESTARTED {
-                return Err(Unfinished::PutOff);
+                return Err(StepEnd::Deferred);
             }
-            // One that ended otherwise may not have come as far as its mark.
+            // A script that failed may have ended before it wrote its mark.
             if status == 0 {
-                run.begun().insert(step.machine.clone());
+                run.started().insert(step.machine.clone());
             }
         }
         match result {
-            Ok(Exit::Status(0)) => return keep_outputs(run, step, said).await,
+            Ok(Exit::Status(0)) => return keep_outputs(run, step, output).await,
             Ok(Exit::Status(TRY_AGAIN)) => {
-                let what = said.wait.unwrap_or_else(|| "the machine to be ready".to_owned());
-                if begun.elapsed() > PATIENCE {
-                    return Err(failed(format!("waited {} minutes for {what}", PATIENCE.as_secs() / 60), "run again when it is there"));
+                let what = output.wait.unwrap_or_else(|| "the machine to be ready".to_owned());
+                if start.elapsed() > PATIENCE {
+                    return Err(failed(format!("waited {} min for {what}", PATIENCE.as_secs() / 60), "run again when that is done"));
                 }
                 run.events.send(Event::StepWaiting { step: step.id.clone(), what, limit: PATIENCE });
             }
             Ok(Exit::Status(status)) => {
-                return Err(failed(explain(&said, &format!("its script ended with status {status}")), "the run log has all it printed"));
+                return Err(failed(
+                    explain(&output, &format!("its script ended with status {status}")),
+                    "the run log has its whole output",
+                ));
             }
             Ok(Exit::Signal(signal)) => {
-                return Err(failed(explain(&said, &format!("its script was ended by signal {signal}")), "the run log has all it printed"));
+                return Err(failed(
+                    explain(&output, &format!("its script was ended by signal {signal}")),
+                    "the run log has its whole output",
+                ));
             }
             Err(RunError::Lost(why)) => {
                 let since = *lost_since.get_or_insert_with(Instant::now);
@@ -112,25 +121,25 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
     }
 }
 
-async fn once(run: &Run, step: &Step, script: Script, said: &mut Said) -> Result<Exit, RunError> {
+async fn once(run: &Run, step: &Step, script: Script, output: &mut ScriptOutput) -> Result<Exit, RunError> {
     let link = run.links.get(&step.machine).ok_or_else(|| RunError::Lost("there is no connection".to_owned()))?;
     let session = link.session().await?;
     run.events.send(Event::StepScript { step: step.id.clone(), text: run.redactor.redact(&script.text) });
     let payload = super::link::payload(run, script.payload)?;
     let total = payload.iter().map(|part| part.len()).sum();
     let progress = |done: u64| run.events.send(Event::StepProgress { step: step.id.clone(), done, total });
-    let listen = |line: &str| listen(run, &step.id, said, line);
+    let listen = |line: &str| listen(run, &step.id, output, line);
     session.run(&script.text, payload, progress, listen).await
 }
 
-/// One line of a script's output: for a later step, for the wait, or for the log.
-fn listen(run: &Run, step: &StepId, said: &mut Said, line: &str) {
-    if let Some(output) = line.strip_prefix("@output ") {
-        if let Some((name, value)) = output.split_once(' ') {
-            said.outputs.insert(name.to_owned(), value.to_owned());
+/// Handles one line of a script's output: an output for a later step, a reason to wait, or a line for the log.
+fn listen(run: &Run, step: &StepId, output: &mut ScriptOutput, line: &str) {
+    if let Some(assignment) = line.strip_prefix("@output ") {
+        if let Some((name, value)) = assignment.split_once(' ') {
+            output.outputs.insert(name.to_owned(), value.to_owned());
         }
     } else if let Some(what) = line.strip_prefix("@wait ") {
-        said.wait = Some(what.to_owned());
+        output.wait = Some(what.to_owned());
     } else if let Some(waiting) = line.strip_prefix("@waiting ") {
         if let Some((seconds, what)) = waiting.split_once(' ') {
             let limit = Duration::from_secs(seconds.parse().unwrap_or(0));
@@ -140,26 +149,26 @@ fn listen(run: &Run, step: &StepId, said: &mut Said, line: &str) {
         let line = run.redactor.redact(line);
         run.events.send(Event::StepOutput { step: step.clone(), line: line.clone() });
         if !line.trim().is_empty() {
-            said.tail.push(line);
-            if said.tail.len() > 6 {
-                said.tail.remove(0);
+            output.tail.push(line);
+            if output.tail.len() > 6 {
+                output.tail.remove(0);
             }
         }
     }
 }
 
-fn explain(said: &Said, otherwise: &str) -> String {
-    match said.tail.as_slice() {
+fn explain(output: &ScriptOutput, otherwise: &str) -> String {
+    match output.tail.as_slice() {
         [] => otherwise.to_owned(),
         lines => lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join("; "),
     }
 }
 
-/// Keeps what the step hands on. What is secret is known to the redactor before anything else can see it.
-async fn keep_outputs(run: &Run, step: &Step, mut said: Said) -> Result<(), Unfinished> {
+/// Keeps the outputs of a step. The redactor learns secrets before any other code sees them.
+async fn keep_outputs(run: &Run, step: &Step, mut script: ScriptOutput) -> Result<(), StepEnd> {
     for output in step.action.outputs() {
-        let Some(value) = said.outputs.remove(output.name()) else {
-            return Err(failed(format!("the script did not output `{}`", output.name()), "this is a defect of hostler: please report it"));
+        let Some(value) = script.outputs.remove(output.name()) else {
+            return Err(failed(format!("the script did not output `{}`", output.name()), "this is a bug in hostler: please report it"));
         };
         if output.secret() {
             run.redactor.add(&value);

@@ -1,4 +1,4 @@
-//! The cluster's kubeconfig from one of its control planes.
+//! Fetches the cluster's kubeconfig from one of its control planes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,11 +15,11 @@ use crate::execute::Link;
 use crate::report::Reporter;
 use crate::ssh::Exit;
 
-/// What the first control plane that answers gives: cluster, user and context called `name`. `server`: the way to the API server, where it is
-/// not the one the inventory tells.
+/// From the first control plane that answers, with `name` for cluster, user and context. `server`: the address of the API server, if it is
+/// not the inventory's.
 ///
 /// # Errors
-/// No control plane has an admin.conf to give.
+/// No control plane's admin.conf can be read.
 pub async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link>>, name: &str, server: Option<&str>) -> Result<Access> {
     let script = template::render("kubernetes/admin.sh", json!({}))?;
     let mut reasons = Vec::new();
@@ -33,11 +33,11 @@ pub async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Lin
             Err(reason) => reasons.push(format!("{machine}: {reason}")),
         }
     }
-    let message = format!("no control plane gives its /etc/kubernetes/admin.conf:\n{}", reasons.join("\n"));
-    Err(Failure::new(ExitStatus::Failed, message, "`hostler plan` tells whether there is a cluster yet").into())
+    let message = format!("/etc/kubernetes/admin.conf can't be read on any control plane:\n{}", reasons.join("\n"));
+    Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster").into())
 }
 
-/// Writes it to `out`, or where the user's configuration lives, and tells how it is used.
+/// Writes it to `out`, or to the default path, and prints how to use it.
 ///
 /// # Errors
 /// The file can't be written.

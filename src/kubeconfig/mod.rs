@@ -1,5 +1,5 @@
-//! The kubeconfig of the user's own computer: made from the cluster's admin.conf, kept in a file of its own, and merged into the user's
-//! where that is asked for. It holds a private key: nothing here prints any of it, and every file is readable by its owner only.
+//! The kubeconfig for the user's computer: made from the cluster's admin.conf, written to a file of its own or merged into the user's. It
+//! holds a private key: nothing here prints any of it, and only the owner can read the files.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,18 +14,18 @@ use crate::{atomic, home};
 
 pub mod fetch;
 
-/// How the API server is reached from the user's computer.
+/// How to reach the API server from the user's computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
     /// `https://HOST:PORT`
     pub server: String,
-    /// The name to look for in the server's certificate, where it does not hold the one in `server`.
+    /// The name to expect in the server's certificate, if it does not contain the one in `server`.
     pub tls_server_name: Option<String>,
 }
 
 impl Reach {
-    /// By the endpoint, where the user's computer can know it; else by the address of the control plane `through`, which is in that
-    /// server's certificate. The endpoint's own name is known to the machines only.
+    /// By the endpoint, if the user's computer can resolve it; else by the address of the control plane `through`, which is in that server's
+    /// certificate. An endpoint that is only a name is in the machines' /etc/hosts, and nowhere else.
     pub fn through(inventory: &Inventory, through: &MachineName) -> Reach {
         let endpoint = &inventory.cluster.endpoint;
         let port = endpoint.port();
@@ -38,8 +38,8 @@ impl Reach {
         Reach { server: format!("https://{authority}"), tls_server_name: None }
     }
 
-    /// By another way than the cluster knows of, a tunnel say: `HOST[:PORT]` or `https://HOST[:PORT]`. The certificate is then looked
-    /// at for the endpoint's name, or for `kubernetes` where the endpoint is a mere address.
+    /// By an address that the cluster does not know, e.g. a tunnel: `HOST[:PORT]` or `https://HOST[:PORT]`. The certificate must then
+    /// contain the endpoint's name, or `kubernetes` if the endpoint is an IP address.
     pub fn by(inventory: &Inventory, server: &str) -> Reach {
         let authority = server.strip_prefix("https://").unwrap_or(server).trim_end_matches('/');
         let has_port = authority.rsplit_once(':').is_some_and(|(host, port)| port.parse::<u16>().is_ok() && !host.ends_with(':'));
@@ -56,7 +56,7 @@ impl Reach {
     }
 }
 
-/// What a kubeconfig says of one cluster, all of it under one name. Holds a private key, so it has no `Debug`.
+/// The entries of one cluster in a kubeconfig, all with the same name. It holds a private key, so it does not implement `Debug`.
 pub struct Access {
     name: String,
     ca: String,
@@ -66,13 +66,13 @@ pub struct Access {
 }
 
 impl Access {
-    /// From the text of a control plane's /etc/kubernetes/admin.conf. Cluster, user and context are all called `name`.
+    /// From the text of a control plane's /etc/kubernetes/admin.conf. Cluster, user and context are named `name`.
     ///
     /// # Errors
-    /// The text is no kubeconfig as kubeadm writes them. The message holds nothing of it.
+    /// The text is not a kubeconfig as kubeadm writes it. The message contains nothing of it.
     pub fn new(admin: &str, name: &str, reach: Reach) -> Result<Access> {
-        // serde's errors can quote what they did not expect, so they are not passed on.
-        let admin: Value = serde_yaml::from_str(admin).ok().context("the cluster's admin.conf is no YAML")?;
+        // serde's errors can quote values, which may be secret, so they are not passed on.
+        let admin: Value = serde_yaml::from_str(admin).ok().context("the cluster's admin.conf is not valid YAML")?;
         let only = |list: &str, kind: &str, field: &str| -> Result<String> {
             let value = admin.get(list).and_then(|list| list.get(0)).and_then(|entry| entry.get(kind)).and_then(|kind| kind.get(field));
             value.and_then(Value::as_str).map(str::to_owned).with_context(|| format!("the cluster's admin.conf has no {field}"))
@@ -86,20 +86,19 @@ impl Access {
         })
     }
 
-    /// A kubeconfig of this cluster alone.
+    /// A kubeconfig with this cluster only.
     ///
     /// # Errors
-    /// Only a defect: an empty file takes everything.
+    /// Only a bug: nothing conflicts in an empty file.
     pub fn text(&self) -> Result<String> {
         self.merged("")
     }
 
-    /// `existing`, the text of a kubeconfig, with this cluster in it. Entries of the same cluster are brought up to date; all others, and
-    /// fields hostler does not know, stay as they are and in their order. YAML's comments are lost, as with kubectl. The current context
-    /// stays, where there is one.
+    /// `existing`, the text of a kubeconfig, with this cluster merged in. Entries of the same cluster are updated; all others, and unknown
+    /// fields, stay as they are and in their order. YAML comments are lost, as with kubectl. The current context stays, if there is one.
     ///
     /// # Errors
-    /// `existing` is no kubeconfig, or has an entry of this name that belongs to another cluster.
+    /// `existing` is not a kubeconfig, or has an entry of this name that belongs to another cluster.
     pub fn merged(&self, existing: &str) -> Result<String> {
         let mut root = parse(existing)?;
         self.refuse_others(&root)?;
@@ -125,7 +124,7 @@ impl Access {
         Ok(serde_yaml::to_string(&root)?)
     }
 
-    /// Whatever is called as this cluster is must be this cluster's: told by its CA, which nobody else has.
+    /// Entries with this cluster's name must be this cluster's: its CA, which no other cluster has, decides.
     fn refuse_others(&self, root: &Mapping) -> Result<()> {
         let name = self.name.as_str();
         let ours = |cluster: &str| {
@@ -134,7 +133,7 @@ impl Access {
         };
         let refused = |what: &str| {
             let message = format!("the kubeconfig has a {what} `{name}` that belongs to another cluster");
-            Err(Failure::new(ExitStatus::Refused, message, "take another name with --name, or rename what is there").into())
+            Err(Failure::new(ExitStatus::Refused, message, "pass another name with `--name`, or rename the existing entry").into())
         };
         if find(root, "clusters", name).is_some() && !ours(name) {
             return refused("cluster");
@@ -157,15 +156,15 @@ impl Access {
 }
 
 fn parse(text: &str) -> Result<Mapping> {
-    let hint = "move it away, or name another file with KUBECONFIG";
+    let hint = "move it away, or set KUBECONFIG to another file";
     let wrong = |what: String| Failure::new(ExitStatus::Failed, what, hint);
     let root = match serde_yaml::from_str(text) {
         Ok(Value::Null) => Mapping::new(),
         Ok(Value::Mapping(root)) => root,
-        Ok(_) => return Err(wrong("the kubeconfig is no mapping".to_owned()).into()),
+        Ok(_) => return Err(wrong("the kubeconfig is not a mapping".to_owned()).into()),
         Err(error) => {
             let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column())).unwrap_or_default();
-            return Err(wrong(format!("the kubeconfig is no YAML{place}")).into());
+            return Err(wrong(format!("the kubeconfig is not valid YAML{place}")).into());
         }
     };
     match root.get("kind") {
@@ -187,13 +186,13 @@ fn find<'a>(root: &'a Mapping, field: &str, name: &str) -> Option<&'a Value> {
     list(root, field).iter().find(|entry| named(entry, name))
 }
 
-/// The mapping under `kind` in the entry `name` of the list `field`; all of it is made where it is missing.
+/// The mapping under `kind` in the entry `name` of the list `field`; created if missing.
 fn entry<'a>(root: &'a mut Mapping, field: &str, kind: &str, name: &str) -> Result<&'a mut Mapping> {
     let entries = root.entry(field.into()).or_insert(Value::Null);
     if entries.is_null() {
         *entries = Value::Sequence(Vec::new());
     }
-    let entries = entries.as_sequence_mut().with_context(|| format!("`{field}` of the kubeconfig is no list"))?;
+    let entries = entries.as_sequence_mut().with_context(|| format!("`{field}` of the kubeconfig is not a list"))?;
     let index = entries.iter().position(|entry| named(entry, name)).unwrap_or_else(|| {
         entries.push(Value::Mapping(Mapping::from_iter([("name".into(), name.into())])));
         entries.len() - 1
@@ -205,7 +204,7 @@ fn entry<'a>(root: &'a mut Mapping, field: &str, kind: &str, name: &str) -> Resu
         }
         inner.as_mapping_mut()
     });
-    inner.with_context(|| format!("`{name}` in `{field}` of the kubeconfig is no {kind}"))
+    inner.with_context(|| format!("`{name}` in `{field}` of the kubeconfig is not a {kind}"))
 }
 
 /// The file kubectl reads and writes: the first of `kubeconfig` (the variable KUBECONFIG's value), or ~/.kube/config.
@@ -214,10 +213,10 @@ pub fn users_file(kubeconfig: Option<&str>, home: &Path) -> PathBuf {
     first.unwrap_or_else(|| home.join(".kube/config"))
 }
 
-/// Where the kubeconfig of the cluster `name` is kept unless something else is asked for.
+/// Where the kubeconfig of the cluster `name` is kept by default.
 ///
 /// # Errors
-/// This user has no home.
+/// This user has no home folder.
 pub fn default_file(name: &str) -> Result<PathBuf> {
     Ok(home::config()?.join(format!("{name}.kubeconfig")))
 }
@@ -225,32 +224,32 @@ pub fn default_file(name: &str) -> Result<PathBuf> {
 /// What [`merge_into`] did to the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Merged {
-    /// There was none.
+    /// There was no file.
     Created,
-    /// What was there is in this backup beside it now.
+    /// The previous version is in this backup next to it.
     Changed(PathBuf),
-    /// It says what it should already.
+    /// It was up to date.
     Unchanged,
 }
 
-/// Puts `access` into the kubeconfig at `path`. `stamp` tells its backup from others: a date.
+/// Merges `access` into the kubeconfig at `path`. `stamp`: a date for the name of its backup.
 ///
 /// # Errors
 /// As [`Access::merged`], and files that can't be read or written.
 pub fn merge_into(path: &Path, access: &Access, stamp: &str) -> Result<Merged> {
-    // A link is followed: the file it leads to is the one to replace.
+    // Links are followed: their target is replaced.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let existing = match std::fs::read_to_string(path) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
     };
-    let text = access.merged(existing.as_deref().unwrap_or_default()).with_context(|| format!("{} stays as it is", path.display()))?;
+    let text = access.merged(existing.as_deref().unwrap_or_default()).with_context(|| format!("{} was not changed", path.display()))?;
     let Some(existing) = existing else {
         write(path, &text)?;
         return Ok(Merged::Created);
     };
-    // Comments and layout alone are no reason to write a file anew.
+    // Differences in comments and layout alone are no reason to rewrite a file.
     if serde_yaml::from_str::<Value>(&existing).ok() == serde_yaml::from_str::<Value>(&text).ok() {
         return Ok(Merged::Unchanged);
     }
@@ -262,7 +261,7 @@ pub fn merge_into(path: &Path, access: &Access, stamp: &str) -> Result<Merged> {
     Ok(Merged::Changed(backup))
 }
 
-/// Writes a file that only its owner reads, whole or not at all. Its folder is made where it is missing.
+/// Writes a file that only its owner can read, atomically. A missing folder is created.
 ///
 /// # Errors
 /// The folder or the file can't be written.

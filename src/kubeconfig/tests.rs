@@ -50,7 +50,7 @@ fn refusal(existing: &str) -> String {
 
 #[test]
 fn alone_it_is_named_after_the_cluster() {
-    insta::assert_snapshot!(access("home").text().expect("nothing is in the way"), @r"
+    insta::assert_snapshot!(access("home").text().expect("nothing conflicts"), @r"
     apiVersion: v1
     kind: Config
     clusters:
@@ -73,11 +73,11 @@ fn alone_it_is_named_after_the_cluster() {
 }
 
 #[test]
-fn what_others_put_there_stays() {
+fn other_entries_stay() {
     let merged = value(&access("home").merged(OTHERS).expect("nothing of this name is there"));
     let mut before = value(OTHERS);
     for (list, kind) in [("clusters", "cluster"), ("users", "user"), ("contexts", "context")] {
-        let alone = value(&access("home").text().expect("nothing is in the way"));
+        let alone = value(&access("home").text().expect("nothing conflicts"));
         let ours = alone[list][0].clone();
         assert!(ours.get(kind).is_some());
         before[list].as_sequence_mut().expect("a list").push(ours);
@@ -92,8 +92,8 @@ fn merging_again_changes_nothing() {
 }
 
 #[test]
-fn what_the_user_added_to_our_entries_stays() {
-    let text = access("home").text().expect("nothing is in the way");
+fn additions_of_the_user_to_our_entries_stay() {
+    let text = access("home").text().expect("nothing conflicts");
     let text = text.replace("    user: home\n", "    user: home\n    namespace: films\n").replace("192.168.1.11", "192.168.1.99");
     let merged = value(&access("home").merged(&text).expect("the same cluster, which moved"));
     assert_eq!(merged["contexts"][0]["context"]["namespace"], "films");
@@ -101,10 +101,10 @@ fn what_the_user_added_to_our_entries_stays() {
 }
 
 #[test]
-fn a_name_to_verify_goes_when_it_is_not_needed_any_more() {
+fn tls_server_name_is_removed_when_it_is_no_longer_needed() {
     let mut tunnel = access("home");
     tunnel.reach.tls_server_name = Some("kubernetes.home".to_owned());
-    let text = tunnel.text().expect("nothing is in the way");
+    let text = tunnel.text().expect("nothing conflicts");
     assert_eq!(value(&text)["clusters"][0]["cluster"]["tls-server-name"], "kubernetes.home");
     assert!(!access("home").merged(&text).expect("it is our own").contains("tls-server-name"));
 }
@@ -113,40 +113,40 @@ fn a_name_to_verify_goes_when_it_is_not_needed_any_more() {
 fn another_clusters_entries_are_refused() {
     let office = OTHERS.replace("office", "home");
     assert!(refusal(&office).starts_with("the kubeconfig has a cluster `home` that belongs to another cluster\nhint: "));
-    let other_ca = access("home").text().expect("nothing is in the way").replace("Q0E=", "QU5PVEhFUg==");
+    let other_ca = access("home").text().expect("nothing conflicts").replace("Q0E=", "QU5PVEhFUg==");
     assert!(refusal(&other_ca).contains("a cluster `home`"));
     let context = OTHERS.replace("- name: office\n  context", "- name: home\n  context");
     assert!(refusal(&context).contains("a context `home`"));
 }
 
 #[test]
-fn anothers_user_is_refused() {
+fn a_user_of_another_cluster_is_refused() {
     let users = OTHERS.replace("name: me", "name: home").replace("user: me", "user: home");
     assert!(refusal(&users).contains("a user `home`"));
     assert!(refusal("users: [{name: home, user: {token: abc}}]").contains("a user `home`"));
 }
 
 #[test]
-fn what_is_no_kubeconfig_is_left_alone() {
-    let error = |text: &str| access("home").merged(text).expect_err("it is no kubeconfig").to_string();
-    assert!(error("[1, 2]").starts_with("the kubeconfig is no mapping"));
+fn an_invalid_kubeconfig_is_not_changed() {
+    let error = |text: &str| access("home").merged(text).expect_err("it is not a kubeconfig").to_string();
+    assert!(error("[1, 2]").starts_with("the kubeconfig is not a mapping"));
     assert!(error("kind: Pod").starts_with("the kubeconfig is not of kind Config"));
-    assert!(error("a: [").starts_with("the kubeconfig is no YAML (line 2, column 1)"), "{}", error("a: ["));
-    assert_eq!(error("clusters: 5"), "`clusters` of the kubeconfig is no list");
-    assert_eq!(error("contexts:\nclusters: null\nusers: {}"), "`users` of the kubeconfig is no list");
+    assert!(error("a: [").starts_with("the kubeconfig is not valid YAML (line 2, column 1)"), "{}", error("a: ["));
+    assert_eq!(error("clusters: 5"), "`clusters` of the kubeconfig is not a list");
+    assert_eq!(error("contexts:\nclusters: null\nusers: {}"), "`users` of the kubeconfig is not a list");
 }
 
 #[test]
-fn no_error_tells_a_secret() {
+fn no_error_contains_a_secret() {
     let reach = || Reach { server: String::new(), tls_server_name: None };
     for admin in ["S0VZ", "users: [{user: {client-key-data: [S0VZ]}}]", &ADMIN.replace("S0VZ", "{a: S0VZ}"), "S0VZ: ["] {
-        let Err(error) = Access::new(admin, "home", reach()) else { panic!("{admin} is no kubeconfig") };
+        let Err(error) = Access::new(admin, "home", reach()) else { panic!("{admin} is not a kubeconfig") };
         assert!(!format!("{error:?}").contains("S0VZ"), "{error:?}");
     }
 }
 
 #[test]
-fn the_way_in() {
+fn the_server_follows_the_endpoint_or_the_flag() {
     let inventory = |endpoint: Endpoint| {
         let machine = hostler_core::inventory::Machine {
             address: "192.168.1.11".parse().expect("an address"),
@@ -199,7 +199,7 @@ fn a_file_of_its_owner_with_a_backup() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("kube/config");
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
-    assert_eq!(merge_into(&file, &access("home"), "1").expect("nothing is in the way"), Merged::Created);
+    assert_eq!(merge_into(&file, &access("home"), "1").expect("nothing conflicts"), Merged::Created);
     assert_eq!(mode(&file), 0o600);
     assert_eq!(merge_into(&file, &access("home"), "2").expect("it is our own"), Merged::Unchanged);
 

@@ -1,4 +1,4 @@
-//! Keys: the one that opens the lab's machines, and the host keys by which they are known.
+//! Keys: the one that the lab's machines accept, and their host keys.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,24 +12,24 @@ use super::roster::LabMachine;
 use super::{name, state};
 use crate::workstation::program::{run, run_here};
 
-/// The private key that root of every machine accepts, mode 0600.
+/// The private key for root on every machine, mode 0600.
 pub fn key() -> PathBuf {
     state::path("key")
 }
 
-/// Makes the lab's key, unless it is there.
+/// Creates the lab's key, if missing.
 pub async fn make_key() -> Result<()> {
     if state::path("key.pub").exists() {
         return Ok(());
     }
-    // Half a pair, left by a hostler that was killed.
+    // A private key without its public key, from a hostler that was killed.
     let _ = fs::remove_file(key());
     let file = key().display().to_string();
     run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "hostler lab", "-f", &file]).await?;
     Ok(())
 }
 
-/// Gives a machine's file system (mounted at `root` for this thread) its own host keys and lets the lab's key in.
+/// Creates host keys in a machine's file system (mounted at `root` for this thread), and installs the lab's key.
 pub fn install(root: &Path) -> Result<()> {
     run_here("ssh-keygen", ["-q", "-A", "-f", &root.display().to_string()])?;
     let public = fs::read(state::path("key.pub")).context("the lab's public key can't be read")?;
@@ -40,17 +40,17 @@ pub fn install(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A machine's public host key as the inventory and known_hosts write it: `ssh-ed25519 AAAA...`.
+/// A machine's public host key, as in the inventory and in known_hosts: `ssh-ed25519 AAAA...`.
 pub fn host_key(root: &Path) -> Result<String> {
     let file = root.join("etc/ssh/ssh_host_ed25519_key.pub");
     let text = fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
     Ok(text.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
 }
 
-/// Writes down the host keys that machines have now, for `lab ssh`. The inventory keeps what it had: a machine that was blanked has
-/// another key than the inventory says, as on a shelf.
+/// Records the present host key of a machine, for `lab ssh`. The inventory is not updated: a machine with a new disk has another key than
+/// the inventory says, as in reality.
 pub fn remember(machine: &LabMachine, key: &str) -> Result<()> {
-    // Machines are installed side by side, and another's key must not get lost between reading and writing.
+    // Machines are installed in parallel: another one's key must not get lost between reading and writing.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut keys = host_keys();
@@ -59,18 +59,18 @@ pub fn remember(machine: &LabMachine, key: &str) -> Result<()> {
     state::write(&state::path("known_hosts"), text.as_bytes(), 0o600)
 }
 
-/// Address -> host key, of all machines that have been made.
+/// Address -> host key, for all machines with a disk.
 pub fn host_keys() -> BTreeMap<String, String> {
     let text = fs::read_to_string(state::path("known_hosts")).unwrap_or_default();
     let pairs = text.lines().filter_map(|line| line.split_once(' '));
     pairs.map(|(address, key)| (address.to_owned(), key.to_owned())).collect()
 }
 
-/// OpenSSH's client, set up for a machine: its known key, the lab's key, no other.
+/// OpenSSH's client for a machine: with its recorded host key and the lab's key only.
 pub fn ssh(machine: &LabMachine, executable: &Path) -> Command {
     let mut command = Command::new("ssh");
     command.args(["-F", "none", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR"]);
-    // A machine whose power is cut says nothing: without this, a session with it would last for ever.
+    // A machine whose power is cut is silent: without this, a session with it would last forever.
     command.args(["-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=6"]);
     command.arg("-o").arg(format!("UserKnownHostsFile={}", state::path("known_hosts").display()));
     command.arg("-o").arg(format!("ProxyCommand={}{} lab connect %h %p", name::command_prefix(), executable.display()));

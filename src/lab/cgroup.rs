@@ -1,7 +1,7 @@
-//! Each machine's own cgroups, on computers with cgroup v1, v2, or both. Without its own, all machines would share one tree and their
+//! Separate cgroups for each machine, on computers with cgroup v1, v2, or both. Otherwise all machines would share one tree, and their
 //! kubelets would see each other's pods.
 //!
-//! Only groups named `lab`, and groups below them, are made or removed; no limit of anybody else's group is touched.
+//! Only groups named `lab` and groups below them are created or removed; limits of other groups are never changed.
 
 use std::fs;
 use std::io;
@@ -15,31 +15,30 @@ use super::{name, wait};
 
 const ROOT: &str = "/sys/fs/cgroup";
 const GROUP: &str = "lab";
-/// What kubelet needs in a machine's group (v2).
+/// Controllers that kubelet needs in a machine's group (v2).
 const CONTROLLERS: [&str; 5] = ["+cpu", "+cpuset", "+io", "+memory", "+pids"];
 
-/// How this computer arranges its cgroups.
+/// The cgroup setup of this computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hierarchy {
-    /// cgroup v1, or v1 with a v2 tree without controllers beside it: the mount points of all trees. A machine must have its own
-    /// group in every one.
+    /// cgroup v1, or v1 with a v2 tree without controllers: the mount points of all trees. A machine needs its own group in each.
     Separate(Vec<PathBuf>),
-    /// cgroup v2 alone, and systemd owns it: a machine is a service with a delegated group.
+    /// cgroup v2 only, managed by systemd: a machine is a service with a delegated group.
     Systemd,
-    /// cgroup v2 alone, without systemd.
+    /// cgroup v2 only, without systemd.
     Unified,
 }
 
 impl Hierarchy {
-    /// This computer's.
+    /// That of this computer.
     pub fn detect() -> Result<Hierarchy> {
-        // sd_booted(3): this folder says that systemd is the computer's init.
+        // sd_booted(3): this folder means that systemd is the computer's init.
         Ok(Hierarchy::from_mounts(&mounts::all()?, Path::new("/run/systemd/system").is_dir()))
     }
 
     fn from_mounts(mounts: &[Mount], systemd: bool) -> Hierarchy {
         let root = Path::new(ROOT);
-        // The last mount on a point is the one that is seen.
+        // The last mount on a mount point is the visible one.
         if mounts.iter().rev().find(|mount| mount.point == root).is_some_and(|mount| mount.kind == "cgroup2") {
             return if systemd { Hierarchy::Systemd } else { Hierarchy::Unified };
         }
@@ -47,12 +46,12 @@ impl Hierarchy {
         Hierarchy::Separate(trees.map(|mount| mount.point.clone()).collect())
     }
 
-    /// Whether machines see cgroup v1, which kubelet and kubeadm take only when told to.
+    /// Whether machines see cgroup v1, which kubelet and kubeadm accept only with special settings.
     pub fn is_v1(&self) -> bool {
         matches!(self, Hierarchy::Separate(_))
     }
 
-    /// The groups named `lab`; none where systemd makes and removes the machine's group.
+    /// The groups named `lab`; none if systemd manages the machine's group.
     fn lab_groups(&self) -> Vec<PathBuf> {
         match self {
             Hierarchy::Separate(trees) => trees.iter().map(|tree| tree.join(GROUP)).collect(),
@@ -61,7 +60,7 @@ impl Hierarchy {
         }
     }
 
-    /// Makes a machine's groups anew and returns them: what a machine left there when it went off is removed first.
+    /// Creates a machine's groups and returns them. Leftovers of an earlier run of the machine are removed first.
     pub async fn make(&self, machine: &str) -> Result<Vec<PathBuf>> {
         let mut groups = Vec::new();
         for lab in self.lab_groups() {
@@ -92,13 +91,13 @@ impl Hierarchy {
         found
     }
 
-    /// Removes the groups of these machines, then `lab` where it is empty.
+    /// Removes the groups of these machines, then `lab` if it is empty.
     pub async fn remove(&self, machines: &[&str]) -> Result<()> {
         for lab in self.lab_groups() {
             for machine in machines {
                 remove_tree(&lab.join(name::of_machine(machine))).await?;
             }
-            // Not empty: not ours alone.
+            // Not empty: another lab uses it.
             if let Err(error) = fs::remove_dir(&lab)
                 && error.kind() != io::ErrorKind::NotFound
                 && error.kind() != io::ErrorKind::ResourceBusy
@@ -111,10 +110,10 @@ impl Hierarchy {
 }
 
 fn create(group: &Path) -> Result<()> {
-    fs::create_dir_all(group).with_context(|| format!("{} can't be made", group.display()))
+    fs::create_dir_all(group).with_context(|| format!("{} can't be created", group.display()))
 }
 
-/// A new v1 cpuset has no processors and takes no process until it is given some.
+/// A new v1 cpuset has no processors, and accepts processes only once it has some.
 fn inherit_cpuset(lab: &Path) -> Result<()> {
     let Some(tree) = lab.parent() else { return Ok(()) };
     if !lab.join("cgroup.clone_children").exists() || !lab.join("cpuset.cpus").exists() {
@@ -124,14 +123,14 @@ fn inherit_cpuset(lab: &Path) -> Result<()> {
         let copied = fs::read_to_string(tree.join(file)).and_then(|value| fs::write(lab.join(file), value));
         copied.with_context(|| format!("{} can't be set", lab.join(file).display()))?;
     }
-    fs::write(lab.join("cgroup.clone_children"), "1").with_context(|| format!("{} does not inherit", lab.display()))
+    fs::write(lab.join("cgroup.clone_children"), "1").with_context(|| format!("{} can't be set to inherit", lab.display()))
 }
 
 fn delegate(group: &Path) -> Result<()> {
     let file = group.join("cgroup.subtree_control");
     for controller in CONTROLLERS {
         fs::write(&file, controller)
-            .with_context(|| format!("{} does not take `{controller}`: a machine would lack it", file.display()))?;
+            .with_context(|| format!("the controller `{controller}` can't be enabled in {}: machines need it", file.display()))?;
     }
     Ok(())
 }
@@ -146,7 +145,7 @@ fn collect_processes(group: &Path, found: &mut Vec<i32>) {
     }
 }
 
-/// Removes a group and all below it, deepest first. The kernel refuses while a process that was killed is still going.
+/// Removes a group and all below it, deepest first. The kernel refuses while a killed process is still ending.
 async fn remove_tree(group: &Path) -> Result<()> {
     wait::until(Duration::from_secs(20), &format!("{} to be empty", group.display()), || match remove_now(group) {
         Ok(()) => Ok(Some(())),
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_arrangements_are_told_apart() {
+    fn the_three_setups_are_distinguished() {
         let v2 = [mount("/", "ext4"), mount("/sys/fs/cgroup", "cgroup2")];
         assert_eq!(Hierarchy::from_mounts(&v2, true), Hierarchy::Systemd);
         assert_eq!(Hierarchy::from_mounts(&v2, false), Hierarchy::Unified);

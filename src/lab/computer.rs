@@ -1,7 +1,7 @@
-//! The computer as it was before its first lab: kernel settings, and whether named network namespaces were mounted. Machines share its
-//! kernel, so what systemd and kubelet set there (kernel.panic, vm.overcommit_memory, kernel.pid_max) is set for the whole computer: all
-//! values are remembered before the first lab begins and put back when the last one ends. Settings below net/ belong to each network
-//! namespace and need nothing.
+//! The state of the computer before its first lab: kernel settings, and whether named network namespaces were mounted. Machines share its
+//! kernel, so what systemd and kubelet set there (kernel.panic, vm.overcommit_memory, kernel.pid_max) affects the whole computer: all values
+//! are saved before the first lab starts, and restored after the last one. Settings below net/ belong to each network namespace and need no
+//! care.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use super::{mounts, namespace, state};
 const SETTINGS: &str = "/proc/sys";
 const FILE: &str = "/var/lib/hostler/computer.json";
 
-/// What changes by itself, belongs to a namespace, or does something when written.
+/// Settings that change by themselves, belong to a namespace, or have an effect when written.
 const LEFT_ALONE: [&str; 11] = [
     "fs/binfmt_misc",
     "fs/dentry-state",
@@ -31,14 +31,14 @@ const LEFT_ALONE: [&str; 11] = [
     "kernel/shm_next_id",
 ];
 
-/// Each machine's systemd, containerd and kubelet watch files, and all machines draw on root's one allowance.
+/// The systemd, containerd and kubelet of each machine watch files, and all machines share root's limits.
 const RAISED: [(&str, u64); 2] = [("fs/inotify/max_user_instances", 8192), ("fs/inotify/max_user_watches", 1_048_576)];
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Before {
-    /// The computer's boot, a UUID: what was changed before a restart is gone by itself.
+    /// UUID of the computer's boot: a reboot undoes all changes.
     boot: String,
-    /// iproute2 makes one mount for all named namespaces.
+    /// iproute2 creates one mount for all named namespaces.
     namespaces_were_mounted: bool,
     settings: BTreeMap<PathBuf, String>,
 }
@@ -48,14 +48,14 @@ fn boot() -> Result<String> {
     Ok(fs::read_to_string(file).with_context(|| format!("{file} can't be read"))?.trim().to_owned())
 }
 
-/// What was remembered in this boot.
+/// The state that was saved in this boot.
 fn before() -> Result<Option<Before>> {
     let Ok(bytes) = fs::read(FILE) else { return Ok(None) };
     let before: Before = serde_json::from_slice(&bytes).with_context(|| format!("{FILE} is damaged"))?;
     Ok((before.boot == boot()?).then_some(before))
 }
 
-/// Remembers how the computer is, unless that was done already. To be called before a lab changes anything.
+/// Saves the state of the computer, if that was not done yet. Call it before a lab changes anything.
 pub fn remember() -> Result<()> {
     if before()?.is_some() {
         return Ok(());
@@ -64,7 +64,7 @@ pub fn remember() -> Result<()> {
     state::write(Path::new(FILE), &serde_json::to_vec(&now)?, 0o600)
 }
 
-/// Raises what many machines need more of.
+/// Raises limits for many machines.
 pub fn raise() -> Result<()> {
     for (name, least) in RAISED {
         let setting = Path::new(SETTINGS).join(name);
@@ -79,16 +79,16 @@ pub fn raise() -> Result<()> {
     Ok(())
 }
 
-/// Puts back what differs from what was remembered, and forgets it; returns a line for each. Only the last lab may do it.
+/// Restores settings that differ from the saved state, and deletes it. Returns a line for each. Only for the last lab.
 pub fn restore() -> Result<Vec<String>> {
     let mut lines = Vec::new();
     let before = before()?;
     for (setting, value) in before.iter().flat_map(|before| &before.settings) {
         let Ok(now) = fs::read_to_string(setting) else { continue };
         if now != *value {
-            fs::write(setting, value).with_context(|| format!("{} can't be put back to {value}", setting.display()))?;
+            fs::write(setting, value).with_context(|| format!("{} can't be restored to {value}", setting.display()))?;
             let name = setting.strip_prefix(SETTINGS).unwrap_or(setting).display().to_string().replace('/', ".");
-            lines.push(format!("{name} is {} again (it was {})", value.trim(), now.trim()));
+            lines.push(format!("restored {name} to {} (was {})", value.trim(), now.trim()));
         }
     }
     let named = Path::new(namespace::NAMED);

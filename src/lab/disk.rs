@@ -1,4 +1,4 @@
-//! A machine's disk: a sparse image of limited size on a loop device, so that a full or broken file system stays the machine's own.
+//! A machine's disk: a sparse image of limited size on a loop device, so that a full or damaged file system affects only that machine.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -18,11 +18,11 @@ use super::state::LabState;
 use super::{access, image, mounts, network, state, wait};
 use crate::workstation::program::{run, run_here};
 
-/// Where /etc/fstab of a virtual machine finds its swap.
+/// The swap file in /etc/fstab of a virtual machine.
 const SWAP: &str = "swapfile";
 const SWAP_SIZE: &str = "256MiB";
 
-/// Where a machine sees its disk mounted; on the computer the folder stays empty.
+/// The mount point of a machine's disk in its namespace; on the computer the folder stays empty.
 pub fn root(machine: &str) -> PathBuf {
     state::machine_folder(machine).join("root")
 }
@@ -32,12 +32,12 @@ pub fn file(machine: &str) -> PathBuf {
     state::machine_folder(machine).join("disk.img")
 }
 
-/// Puts a freshly installed disk into a machine that is off, and returns its host key.
+/// Installs a fresh disk in a machine that is off, and returns its host key.
 pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<String> {
     released(&machine.name).await?;
     let root = root(&machine.name);
-    fs::create_dir_all(&root).with_context(|| format!("{} can't be made", root.display()))?;
-    // Only a disk that is finished has the name by which a machine is switched on.
+    fs::create_dir_all(&root).with_context(|| format!("{} can't be created", root.display()))?;
+    // Only a finished disk gets the name that a machine is started with.
     let unfinished = state::machine_folder(&machine.name).join("disk.new");
     let vm = lab.virtual_machine(&machine.name);
     let from_to = [image::disk(vm.map_or(&lab.image, |vm| &vm.image)), unfinished.clone()];
@@ -69,26 +69,26 @@ fn personalize(machine: &LabMachine, root: &Path, apt_key: &Path) -> Result<Stri
     access::host_key(root)
 }
 
-/// What is set up for a machine that shares the computer's kernel, but by a machine with its own: network and swap.
+/// Network and swap, which a machine with its own kernel sets up itself.
 fn own_kernel(machine: &LabMachine, root: &Path) -> Result<()> {
     let values = json!({ "mac": network::mac(machine), "address": machine.address, "prefix": PREFIX, "gateway": HOST });
     let network = template::render("lab/vm.network", values)?;
     state::write(&root.join("etc/systemd/network/10-lab.network"), network.as_bytes(), 0o644)?;
     let swap = root.join(SWAP);
-    // Without holes, which swap may not have.
+    // Swap files must not have holes.
     run_here("fallocate", ["--length".as_ref(), SWAP_SIZE.as_ref(), swap.as_path()])?;
     fs::set_permissions(&swap, fs::Permissions::from_mode(0o600))?;
     run_here("mkswap", [&swap])?;
     Ok(())
 }
 
-/// Does `work` while an image is mounted for it and the programs it runs, and for nobody else: a thread of its own has a mount namespace
-/// of its own, and no other program can take a copy of the mount along and keep the disk busy.
+/// Does `work` with an image mounted only for it and the programs it runs: in a thread with its own mount namespace, so that no other
+/// program can inherit the mount and keep the disk busy.
 fn with_mounted<T: Send>(image: &Path, root: &Path, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let inside = || {
-        unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).context("no mount namespace can be made")?;
+        unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).context("a mount namespace can't be created")?;
         let nothing: Option<&str> = None;
-        mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_SLAVE, nothing).context("mounts can't be kept apart")?;
+        mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_SLAVE, nothing).context("mounts can't be isolated")?;
         run_here("mount", ["-t", "ext4", "-o", "loop"].iter().map(Path::new).chain([image, root]))?;
         let result = work();
         run_here("umount", [root])?;
@@ -97,25 +97,25 @@ fn with_mounted<T: Send>(image: &Path, root: &Path, work: impl FnOnce() -> Resul
     thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|_| bail!("the disk's thread ended early")))
 }
 
-/// Waits until no loop device stands on a machine's disk: the kernel lets go of it when the machine's last process has ended.
+/// Waits until no loop device uses a machine's disk: the kernel releases it when the machine's last process has ended.
 pub async fn released(machine: &str) -> Result<()> {
     let folder = state::machine_folder(machine);
-    let what = format!("the loop device of {machine}'s disk to be free");
+    let what = format!("the loop device of {machine}'s disk to be released");
     wait::until(Duration::from_secs(20), &what, || Ok(mounts::loop_devices_below(&folder).is_empty().then_some(()))).await
 }
 
-/// Cuts the power of a file system, given any file of it: what was not yet written, and the journal not yet flushed, is lost
-/// (EXT4_IOC_SHUTDOWN in the kernel's fs/ext4/ext4.h, as xfstests use it).
+/// Simulates a power failure of a file system, given any file of it: unwritten data and the unflushed journal are lost (EXT4_IOC_SHUTDOWN
+/// in the kernel's fs/ext4/ext4.h, as used by xfstests).
 pub fn lose_power(file: &File) -> Result<()> {
     /// `_IOR('X', 125, __u32)`.
     const EXT4_IOC_SHUTDOWN: nix::libc::c_ulong = 0x8004_587d;
     const WITHOUT_FLUSHING_THE_JOURNAL: u32 = 2;
-    // SAFETY: the kernel reads one u32 behind the pointer, which outlives the call.
+    // SAFETY: the kernel reads one u32 at the pointer, which outlives the call.
     let result = unsafe { nix::libc::ioctl(file.as_raw_fd(), EXT4_IOC_SHUTDOWN as _, &WITHOUT_FLUSHING_THE_JOURNAL) };
-    nix::errno::Errno::result(result).map(drop).context("the disk did not take the power cut")
+    nix::errno::Errno::result(result).map(drop).context("the power failure of the disk can't be simulated")
 }
 
-/// Bytes that a machine's disk takes on the computer.
+/// Bytes that a machine's disk occupies on the computer.
 pub fn used(machine: &str) -> u64 {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(file(machine)).map_or(0, |metadata| metadata.blocks() * 512)

@@ -1,5 +1,5 @@
-//! The disks that machines start from: a fresh Debian, made once, and the packages that machines will ask apt for. One for machines that
-//! are containers, and one with a kernel for a virtual machine.
+//! The disk images of machines: a fresh Debian, built once, and the packages that machines will install. One image is for machines that are
+//! containers, another one with a kernel is for a virtual machine.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -19,8 +19,8 @@ use crate::workstation::task::{Task, task};
 /// Debian 13.
 const SUITE: &str = "trixie";
 
-/// What a person's fresh Debian server has, as far as hostler could lean on it. What hostler must install by itself is left out, so
-/// that the lab proves that it does: conntrack, iptables, socat, ethtool, curl, keepalived, nfs-common, runc, chrony.
+/// Packages of a fresh Debian server that hostler may rely on. Packages that hostler must install are left out, so that the lab tests that:
+/// conntrack, iptables, socat, ethtool, curl, keepalived, nfs-common, runc, chrony.
 const PACKAGES: [&str; 18] = [
     "ca-certificates",
     "dbus",
@@ -42,34 +42,34 @@ const PACKAGES: [&str; 18] = [
     "util-linux",
 ];
 
-/// What it has besides where it has a kernel, and a clock, of its own.
+/// Additional packages for a virtual machine.
 const KERNEL_PACKAGES: [&str; 3] = ["e2fsprogs", "linux-image-cloud-amd64", "systemd-timesyncd"];
 
-/// What the lab's apt repository serves, with all their dependencies that [`PACKAGES`] lacks.
+/// Packages in the lab's apt repository, with all dependencies that are not in [`PACKAGES`].
 const SERVED: [&str; 10] =
     ["chrony", "conntrack", "curl", "ethtool", "iptables", "keepalived", "nfs-common", "nfs-kernel-server", "runc", "socat"];
 
-/// Size of a machine's disk in bytes. The image is sparse: it takes on the computer what the machine has written.
+/// Size of a machine's disk in bytes. The image is sparse: it occupies only what the machine has written.
 const DISK: u64 = 16 << 30;
 
-/// The root file system while it is made, below [`building`].
+/// The root file system while the image is built, below [`building`].
 const ROOT: &str = "root";
 
 const SOURCES: &str = include_str!("../../templates/lab/hostler-lab.sources");
 const RESOLV_CONF: &str = include_str!("../../templates/lab/resolv.conf");
 
-/// How an image is made.
+/// How to build an image.
 struct Recipe {
-    /// What it is, to a person.
+    /// For messages.
     what: &'static str,
-    /// Begins its name in the cache.
+    /// Prefix of its name in the cache.
     kind: &'static str,
     packages: Vec<&'static str>,
-    /// Runs on the computer when the packages are installed.
+    /// Runs on the computer after the packages are installed.
     hook: &'static str,
     /// The packages that the hook fetches for the apt repository.
     served: &'static [&'static str],
-    /// What is the lab's own in an otherwise fresh Debian.
+    /// The lab's own files in an otherwise fresh Debian.
     files: Vec<(&'static str, &'static str)>,
     links: Vec<(&'static str, &'static str)>,
 }
@@ -79,12 +79,12 @@ pub fn disk(image: &Path) -> PathBuf {
     image.join("disk.img")
 }
 
-/// The folder that the lab serves by HTTP: a flat, signed apt repository.
+/// The folder that the lab serves over HTTP: a flat, signed apt repository.
 pub fn repository(image: &Path) -> PathBuf {
     image.join("apt")
 }
 
-/// The key that the repository is signed with, its public half.
+/// The public key of the repository's signature.
 pub fn repository_key(image: &Path) -> PathBuf {
     repository(image).join("hostler-lab.asc")
 }
@@ -94,7 +94,7 @@ pub fn kernel(image: &Path) -> PathBuf {
     image.join("vmlinuz")
 }
 
-/// The image of machines that share the computer's kernel, with the apt repository of all machines: from the cache, or made now (about a
+/// The image of machines that share the computer's kernel, with the apt repository for all machines: from the cache, or built now (about a
 /// minute, 110 MB from Debian's mirror).
 pub async fn ready(events: &Events) -> Result<PathBuf> {
     let recipe = Recipe {
@@ -109,14 +109,14 @@ pub async fn ready(events: &Events) -> Result<PathBuf> {
         ],
         links: vec![
             ("etc/systemd/system/sysinit.target.wants/lab-mounts.service", "../lab-mounts.service"),
-            // It would ask the computer's kernel to announce all of the computer's devices again.
+            // It would make the computer's kernel announce all devices of the computer again.
             ("etc/systemd/system/systemd-udev-trigger.service", "/dev/null"),
         ],
     };
     recipe.ready(events).await
 }
 
-/// The image of a machine with a kernel of its own, from the cache or made now.
+/// The image of a virtual machine, from the cache or built now.
 pub async fn ready_with_kernel(events: &Events) -> Result<PathBuf> {
     let recipe = Recipe {
         what: "the virtual machine's disk",
@@ -134,7 +134,7 @@ pub async fn ready_with_kernel(events: &Events) -> Result<PathBuf> {
 }
 
 impl Recipe {
-    /// The name of what this recipe makes: another recipe, another name.
+    /// The name of the image. It changes with the recipe.
     fn name(&self) -> String {
         let mut hash = Sha256::new();
         let size = DISK.to_string();
@@ -154,21 +154,21 @@ impl Recipe {
         if finished.is_dir() {
             return Ok(finished);
         }
-        task(events, "image", &format!("make {}, Debian {SUITE}, once", self.what), async |task| {
+        task(events, "image", &format!("build {}, Debian {SUITE}, once", self.what), async |task| {
             remove_unfinished().await?;
             let building = building();
-            fs::create_dir_all(building.join("image")).with_context(|| format!("{} can't be made", building.display()))?;
+            fs::create_dir_all(building.join("image")).with_context(|| format!("{} can't be created", building.display()))?;
             self.make_root(&task, &building).await?;
             let root = building.join(ROOT);
             self.add_lab_files(&root)?;
             task.line("write the disk image");
             let disk = disk(&building.join("image"));
             fs::File::create(&disk)?.set_len(DISK)?;
-            // What mkfs leaves to the kernel's first mount is done by punching holes, so the image stays small.
+            // Lazy initialization keeps the image sparse.
             let options = ["-q", "-F", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d"];
             run("mkfs.ext4", options.iter().map(Path::new).chain([root.as_path(), disk.as_path()])).await?;
             fs::File::open(&disk)?.sync_all()?;
-            // Another lab may have made the same meanwhile.
+            // Another lab may have built the same image meanwhile.
             if !finished.is_dir() {
                 let moved = fs::rename(building.join("image"), &finished);
                 moved.with_context(|| format!("{} can't be moved into place", finished.display()))?;
@@ -179,7 +179,7 @@ impl Recipe {
         .await
     }
 
-    /// Runs mmdebstrap in mount and process namespaces of its own, so that all it mounts and starts ends with it.
+    /// Runs mmdebstrap in its own mount and PID namespaces, so that its mounts and processes end with it.
     async fn make_root(&self, task: &Task, building: &Path) -> Result<()> {
         let hook = building.join("image.sh");
         state::write(&hook, self.hook.as_bytes(), 0o755)?;
@@ -193,14 +193,14 @@ impl Recipe {
             .arg(building.join(ROOT))
             .env("HOSTLER_IMAGE", building.join("image"))
             .env("HOSTLER_PACKAGES", self.served.join(" "))
-            // The kernel's packages would make an initrd, for minutes; this kernel has all built in that its disk needs.
+            // Building an initrd takes minutes; this kernel has the driver of its disk built in.
             .env("INITRD", "No")
             .env("DEBIAN_FRONTEND", "noninteractive");
         let mut progress = apt::Progress::default();
         stream(&mut command, |line| match line.strip_prefix("I: ") {
-            // mmdebstrap's own words; the many other lines are its programs'.
+            // Lines of mmdebstrap itself; the many other lines are those of its programs.
             Some(phase) => task.line(phase),
-            None => progress.tell(line, task),
+            None => progress.report(line, task),
         })
         .await
     }
@@ -209,7 +209,7 @@ impl Recipe {
         let all = [
             ("etc/apt/sources.list.d/hostler-lab.sources", SOURCES),
             ("etc/resolv.conf", RESOLV_CONF),
-            // systemd writes a new one at a machine's first start.
+            // systemd creates a new one at a machine's first start.
             ("etc/machine-id", ""),
         ];
         for (file, text) in all.iter().chain(&self.files) {
@@ -229,9 +229,9 @@ fn building() -> PathBuf {
     state::cache().join(name::named("building"))
 }
 
-/// Removes what a hostler that was killed had half made. Only under the lab's lock.
+/// Removes the unfinished image of a hostler that was killed. Only with the lab's lock.
 pub async fn remove_unfinished() -> Result<()> {
-    // It ends when hostler does, though not at once.
+    // mmdebstrap ends when hostler does, though not at once.
     let root = building().join(ROOT);
     let ended = || Ok(process::with_argument(&root).is_empty().then_some(()));
     wait::until(Duration::from_secs(20), "mmdebstrap of a hostler that was killed to end", ended).await?;

@@ -1,4 +1,4 @@
-//! The lab's inventory: an ordinary one, with what machines on one computer need beyond real ones said by keys that anybody can use.
+//! The lab's inventory: an ordinary one. The special needs of machines on one computer are expressed with normal keys.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,20 +10,20 @@ use serde_json::json;
 use super::roster::LabMachine;
 use super::{access, name, state};
 
-/// The endpoint's address where there are several control planes: one that no machine has.
+/// The endpoint's address with several control planes: one that no machine has.
 const VIP: &str = "10.77.0.200";
 
-/// Where the lab's inventory is.
+/// The path of the lab's inventory.
 pub fn file() -> PathBuf {
     state::path("inventory.yaml")
 }
 
-/// Where `up` is to put the lab's kubeconfig, and where `lab exec` finds it.
+/// The path of the lab's kubeconfig: `up` writes it, `lab exec` uses it.
 pub fn kubeconfig() -> PathBuf {
     state::path("kubeconfig")
 }
 
-/// Its text. `hostler`: what a shell calls this program by. `host_keys`: address -> `ssh-ed25519 AAAA...`, one for each machine.
+/// Its text. `hostler`: the shell command for this program. `host_keys`: address -> `ssh-ed25519 AAAA...`, one for each machine.
 pub fn text(
     machines: &[LabMachine],
     host_keys: &BTreeMap<String, String>,
@@ -50,9 +50,9 @@ pub fn text(
     template::render("lab/inventory.yaml", values)
 }
 
-/// Writes the inventory of a lab whose machines all have their host keys.
+/// Writes the inventory of a lab whose machines all have host keys.
 pub fn write(machines: &[LabMachine], cgroup_v1: bool) -> Result<()> {
-    let executable = std::env::current_exe().context("hostler does not find itself")?;
+    let executable = std::env::current_exe().context("the path of this program is unknown")?;
     let command = format!("{}{}", name::command_prefix(), executable.display());
     let text = text(machines, &access::host_keys(), &access::key(), &command, cgroup_v1)?;
     state::write(&file(), text.as_bytes(), 0o600)
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_computer_with_cgroup_v1_needs_its_settings() {
+    fn settings_for_cgroup_v1_are_only_written_for_cgroup_v1() {
         let (v1, v2) = (rendered(true), rendered(false));
         assert_eq!(v1["kubeadm"]["KubeletConfiguration"]["failCgroupV1"], false);
         assert_eq!(v1["ignorePreflightErrors"].as_array().unwrap().len(), 2);

@@ -1,8 +1,8 @@
-//! Machines on this computer, for rehearsal and tests: real Debian, systemd and sshd in systemd-nspawn, each with a disk, network and
-//! cgroups of its own, and nothing that goes out.
+//! Test machines on this computer: real Debian, systemd and sshd in systemd-nspawn, each with its own disk, network and cgroups, and without
+//! access to other networks.
 //!
-//! Rule: what a lab is made of is written down ([`state`]) before it is made, and everything has a name that says whose it is, so that
-//! [`down`] finds all of it, whenever hostler was killed.
+//! Rule: the parts of a lab are recorded ([`state`]) before they are created, and everything has the lab's name, so that [`down`] finds all
+//! of it even if hostler was killed.
 
 pub mod access;
 mod cgroup;
@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use cgroup::Hierarchy;
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::words::counted;
 use tokio::task::JoinSet;
 
 use crate::event::Events;
@@ -38,47 +39,47 @@ use roster::LabMachine;
 use state::{LabState, Lock, VirtualMachine};
 use vm::Accelerator;
 
-/// What a lab is to have.
+/// The desired lab.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// At least 1, at most [`roster::MOST`].
     pub machines: usize,
     /// At least 1, at most `machines`.
     pub control_planes: usize,
-    /// Folders of this computer that every machine is to see under the same path.
+    /// Folders of this computer that every machine sees under the same path.
     pub shares: Vec<PathBuf>,
-    /// The machine that is to have a kernel of its own.
+    /// The machine that is a virtual machine.
     pub vm: Option<String>,
 }
 
-/// What the lab will not do, and the way out. Nothing was changed.
+/// A refusal. Nothing was changed.
 fn refused(what: &str, hint: &str) -> anyhow::Error {
     Failure::new(ExitStatus::Refused, what, hint).into()
 }
 
-/// What the person can't have meant, and what is possible. Nothing was changed.
+/// A usage error. Nothing was changed.
 fn usage(what: &str, hint: &str) -> anyhow::Error {
     Failure::new(ExitStatus::Usage, what, hint).into()
 }
 
 /// # Errors
-/// Refused unless this is root, who alone can make namespaces, mounts and cgroups; or where `HOSTLER_LAB` is no name.
+/// Refused without root, which is needed for namespaces, mounts and cgroups, or if `HOSTLER_LAB` is not a valid name.
 pub fn require_root(verb: &str) -> Result<()> {
     name::check()?;
     if nix::unistd::geteuid().is_root() {
         return Ok(());
     }
     Err(refused(
-        &format!("`lab {verb}` needs root: the lab's machines are namespaces, mounts and cgroups of this computer"),
-        &format!("sudo hostler lab {verb}"),
+        &format!("`lab {verb}` needs root: the lab uses namespaces, mounts and cgroups of this computer"),
+        &format!("run `sudo hostler lab {verb}`"),
     ))
 }
 
-/// Makes machines that are on, with sshd answering, and their inventory ([`inventory_file`]). Installs with apt what this computer lacks.
+/// Starts machines until sshd answers, and writes their inventory ([`inventory_file`]). Installs missing packages with apt.
 ///
 /// # Errors
-/// Refused where a lab is up already, or the options are impossible. After any other failure what was made stays, for a look;
-/// [`down`] takes it away.
+/// Refused if a lab is up already, or the options are impossible. After other failures everything stays as it is for inspection; [`down`]
+/// removes it.
 pub async fn up(options: Options, events: &Events) -> Result<LabState> {
     require_root("up")?;
     check(&options)?;
@@ -86,8 +87,8 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
     if state::folder().exists() {
         let machines = LabState::load()?.map_or(0, |state| state.machines.len());
         return Err(refused(
-            &format!("a lab is up already, or was left half made ({machines} machines)"),
-            "`hostler lab list` shows it, `hostler lab on` switches on what is off, `hostler lab down` takes it away",
+            &format!("there is a lab already, or a part of one ({machines} machines)"),
+            "`hostler lab list` shows it, `hostler lab on` switches machines on, `hostler lab down` removes it",
         ));
     }
     packages::install("the lab", packages::LAB, events).await?;
@@ -106,7 +107,7 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
             let (task, state) = (task.clone(), state.clone());
             async move {
                 disk::install(&machine, &state).await?;
-                task.line(&format!("{} has its disk", machine.name));
+                task.line(&format!("the disk of {} is ready", machine.name));
                 Ok(())
             }
         })
@@ -120,44 +121,47 @@ pub async fn up(options: Options, events: &Events) -> Result<LabState> {
 
 async fn virtual_machine(machine: String, events: &Events) -> Result<VirtualMachine> {
     let image = image::ready_with_kernel(events).await?;
-    let what = format!("see how {machine} can have a kernel of its own");
+    let what = format!("check virtualization for {machine}");
     let accelerator = task(events, "kvm", &what, async |task| Accelerator::detect(&image, &task).await).await?;
     Ok(VirtualMachine { machine, image, accelerator })
 }
 
 fn check(options: &Options) -> Result<()> {
     if options.machines == 0 || options.machines > roster::MOST {
-        return Err(usage(&format!("a lab of {} machines", options.machines), &format!("1 to {}", roster::MOST)));
+        let what = format!("a lab can't have {}", counted(options.machines, "machine"));
+        return Err(usage(&what, &format!("pass 1 to {} with `--machines`", roster::MOST)));
     }
     if options.control_planes == 0 || options.control_planes > options.machines {
-        let what = format!("{} control planes in a lab of {} machines", options.control_planes, options.machines);
-        return Err(usage(&what, &format!("1 to {}", options.machines)));
+        let [planes, machines] =
+            [(options.control_planes, "control plane"), (options.machines, "machine")].map(|(count, noun)| counted(count, noun));
+        let what = format!("a lab of {machines} can't have {planes}");
+        return Err(usage(&what, &format!("pass 1 to {} with `--control-planes`", options.machines)));
     }
     if let Some(vm) = &options.vm {
         state::named(&roster::roster(options.machines, options.control_planes), vm)?;
         if !cfg!(target_arch = "x86_64") {
-            return Err(usage("a virtual machine on a computer that is not amd64", "leave --vm out"));
+            return Err(usage("a virtual machine needs an amd64 computer", "omit `--vm`"));
         }
         if !options.shares.is_empty() {
-            let hint = "leave --share or --vm out";
-            return Err(usage(&format!("{vm} would not see the shares: it has a kernel of its own"), hint));
+            let hint = "omit `--share` or `--vm`";
+            return Err(usage(&format!("{vm} can't see shared folders: it is a virtual machine"), hint));
         }
     }
     if let Some(share) =
         options.shares.iter().find(|share| !share.is_absolute() || !share.is_dir() || share.to_string_lossy().contains(':'))
     {
         return Err(usage(
-            &format!("{} can't be a share", share.display()),
-            "name a folder of this computer by its whole path, without a colon",
+            &format!("{} can't be shared", share.display()),
+            "pass the absolute path of a folder of this computer, without a colon",
         ));
     }
     Ok(())
 }
 
-/// Takes the lab away, and says so; does nothing where there is none.
+/// Removes the lab; does nothing if there is none.
 ///
 /// # Errors
-/// Refused while another hostler changes the lab; whatever could not be taken away. It may be called again.
+/// Refused while another hostler changes the lab; a part can't be removed. It may be called again.
 pub async fn down(events: &Events) -> Result<()> {
     require_root("down")?;
     let _lock = Lock::take("down")?;
@@ -166,10 +170,10 @@ pub async fn down(events: &Events) -> Result<()> {
         events.send(crate::event::Event::Note { line: "no lab is up".to_owned() });
         return Ok(());
     }
-    task(events, "down", "take the lab away", async |task| teardown::take_down(&task).await).await
+    task(events, "down", "remove the lab", async |task| teardown::take_down(&task).await).await
 }
 
-/// Switches machines on (all, where none is named) and waits for their sshd. Also what brings a lab back after the computer's restart.
+/// Switches machines on (all, if none is named) and waits for their sshd. This also restores a lab after a reboot of the computer.
 pub async fn on(names: &[String], events: &Events) -> Result<()> {
     require_root("on")?;
     let _lock = Lock::take("on")?;
@@ -205,7 +209,7 @@ fn names(machines: &[LabMachine]) -> String {
     machines.iter().map(|machine| machine.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Does the same for all machines at once; fails with the first failure, when all have ended.
+/// Does the same for all machines in parallel. When all have ended, it fails with the first error.
 async fn side_by_side<F>(machines: &[LabMachine], work: impl Fn(LabMachine) -> F) -> Result<()>
 where
     F: Future<Output = Result<()>> + Send + 'static,
@@ -218,13 +222,13 @@ where
     results.into_iter().collect()
 }
 
-/// Switches a machine off in order.
+/// Shuts a machine down.
 pub async fn off(name: &str, events: &Events) -> Result<()> {
     require_root("off")?;
     let _lock = Lock::take("off")?;
     let state = LabState::existing()?;
     let machine = state.machine(name)?;
-    task(events, "power", &format!("switch {name} off"), async |_| power::off(&machine.name).await).await
+    task(events, "power", &format!("shut {name} down"), async |_| power::off(&machine.name).await).await
 }
 
 /// Cuts a machine's power.
@@ -236,8 +240,8 @@ pub async fn cut(name: &str, events: &Events) -> Result<()> {
     task(events, "power", &format!("cut the power of {name}"), async |_| power::cut(&machine.name).await).await
 }
 
-/// Gives a machine a freshly installed disk, and switches it on: same address, new host key. The lab's inventory keeps the old key, as
-/// a person's would.
+/// Replaces a machine's disk with a freshly installed one, and switches it on: same address, new host key. The lab's inventory keeps the old
+/// key, as a real one would.
 pub async fn blank(name: &str, events: &Events) -> Result<()> {
     require_root("blank")?;
     let _lock = Lock::take("blank")?;
@@ -251,18 +255,18 @@ pub async fn blank(name: &str, events: &Events) -> Result<()> {
     switch_on(&state, std::slice::from_ref(machine), events).await
 }
 
-/// A machine as `lab list` shows it.
+/// A machine in `lab list`.
 #[derive(Debug)]
 pub struct Listed {
     pub machine: LabMachine,
-    /// Whether it has a kernel of its own.
+    /// Whether it is a virtual machine.
     pub vm: bool,
     pub on: bool,
-    /// Bytes its disk takes on this computer.
+    /// Bytes that its disk occupies on this computer.
     pub disk: u64,
 }
 
-/// The lab's machines; `None` where no lab is up.
+/// The lab's machines; `None` if there is no lab.
 pub fn list() -> Result<Option<Vec<Listed>>> {
     require_root("list")?;
     let Some(state) = LabState::load()? else { return Ok(None) };
@@ -277,7 +281,7 @@ pub fn list() -> Result<Option<Vec<Listed>>> {
 
 /// The path of this program, as the lab's own commands call it.
 pub fn executable() -> Result<PathBuf> {
-    std::env::current_exe().context("hostler does not find itself")
+    std::env::current_exe().context("the path of this program is unknown")
 }
 
 #[cfg(test)]
@@ -285,16 +289,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn impossible_labs_are_refused_with_what_is_possible() {
+    fn impossible_labs_are_refused_with_the_possible_range() {
         let message = |machines, control_planes| {
             let refused = check(&Options { machines, control_planes, shares: Vec::new(), vm: None }).unwrap_err();
             assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
             refused.to_string()
         };
-        assert_eq!(message(0, 1), "a lab of 0 machines\nhint: 1 to 13");
-        assert_eq!(message(14, 1), "a lab of 14 machines\nhint: 1 to 13");
-        assert_eq!(message(3, 0), "0 control planes in a lab of 3 machines\nhint: 1 to 3");
-        assert_eq!(message(3, 4), "4 control planes in a lab of 3 machines\nhint: 1 to 3");
+        assert_eq!(message(0, 1), "a lab can't have 0 machines\nhint: pass 1 to 13 with `--machines`");
+        assert_eq!(message(14, 1), "a lab can't have 14 machines\nhint: pass 1 to 13 with `--machines`");
+        assert_eq!(message(3, 0), "a lab of 3 machines can't have 0 control planes\nhint: pass 1 to 3 with `--control-planes`");
+        assert_eq!(message(3, 4), "a lab of 3 machines can't have 4 control planes\nhint: pass 1 to 3 with `--control-planes`");
         let share = |path: &str| check(&Options { machines: 1, control_planes: 1, shares: vec![path.into()], vm: None });
         assert!(share("/tmp").is_ok());
         for path in ["tmp", "/no/such/folder", "/dev/null"] {
@@ -307,10 +311,10 @@ mod tests {
         assert_eq!(vm("rainbowdash", Vec::new()), Ok(()));
         assert_eq!(
             vm("fluttershy", Vec::new()).unwrap_err(),
-            "`fluttershy` is no machine of the lab\nhint: the lab has twilightsparkle, rainbowdash"
+            "the lab has no machine `fluttershy`\nhint: the lab has twilightsparkle, rainbowdash"
         );
-        assert!(vm("rainbow-dash", Vec::new()).unwrap_err().contains("did you mean rainbowdash?"));
-        assert!(vm("rainbowdash", vec!["/tmp".into()]).unwrap_err().starts_with("rainbowdash would not see the shares"));
+        assert!(vm("rainbow-dash", Vec::new()).unwrap_err().contains("did you mean `rainbowdash`?"));
+        assert!(vm("rainbowdash", vec!["/tmp".into()]).unwrap_err().starts_with("rainbowdash can't see shared folders"));
         for (machines, control_planes) in [(1, 1), (13, 13), (3, 1)] {
             assert!(check(&Options { machines, control_planes, shares: Vec::new(), vm: None }).is_ok(), "{machines} {control_planes}");
         }

@@ -1,4 +1,4 @@
-//! What is mounted on the computer, and which loop device stands on which file.
+//! Mounts and loop devices of the computer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub struct Mount {
     pub kind: String,
 }
 
-/// Reads the kernel's list (proc_pid_mountinfo(5)); later mounts come later.
+/// Parses the kernel's list (proc_pid_mountinfo(5)), in the order of mounting.
 pub fn parse(mountinfo: &str) -> Vec<Mount> {
     mountinfo
         .lines()
@@ -26,12 +26,12 @@ pub fn parse(mountinfo: &str) -> Vec<Mount> {
         .collect()
 }
 
-/// The kernel writes space, tab, newline and backslash in octal.
+/// Decodes space, tab, newline and backslash, which the kernel writes in octal.
 fn unescaped(text: &str) -> String {
     text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
 
-/// Everything that is mounted now.
+/// All present mounts.
 pub fn all() -> Result<Vec<Mount>> {
     Ok(parse(&fs::read_to_string("/proc/self/mountinfo").context("/proc/self/mountinfo can't be read")?))
 }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn optional_fields_and_escapes_are_understood() {
+    fn optional_fields_and_escapes_are_parsed() {
         let text = "36 35 98:0 /mnt1 /mnt/a\\040b rw,noatime master:1 shared:7 - ext4 /dev/root rw\n\
                     26 1 0:22 / /sys/fs/cgroup/unified rw - cgroup2 cgroup rw\n";
         assert_eq!(

@@ -1,7 +1,7 @@
-//! Which lab: a computer can have several beside each other, each with a name in `HOSTLER_LAB`. The one without is called `lab`.
+//! The name of the lab. A computer can have several labs, distinguished by `HOSTLER_LAB`. The one without a name is called `lab`.
 //!
-//! Everything of a lab that lives in a namespace of the computer (folders, network namespaces, cgroups, units, locks) has the lab's name
-//! in its own; its addresses are the same as another lab's, as no network of theirs meets.
+//! Everything of a lab that is in a namespace of the computer (folders, network namespaces, cgroups, units, locks) has the lab's name in
+//! its own. Its addresses are the same as those of other labs, as their networks are isolated.
 
 use std::env;
 
@@ -9,10 +9,10 @@ use anyhow::Result;
 
 use super::usage;
 
-/// The environment variable that names another lab than `lab`.
+/// The environment variable with the name of the lab.
 pub const VARIABLE: &str = "HOSTLER_LAB";
 const DEFAULT: &str = "lab";
-/// So that network namespaces and units of the longest machine name stay readable.
+/// Keeps names of network namespaces and units readable with the longest machine name.
 const LONGEST: usize = 12;
 
 fn given() -> Option<String> {
@@ -20,12 +20,12 @@ fn given() -> Option<String> {
 }
 
 /// # Errors
-/// Refused where the name that was given can't be part of a file's name.
+/// Refused if the given name can't be a part of file names.
 pub fn check() -> Result<()> {
     match given().filter(|name| !is_name(name)) {
         Some(name) => Err(usage(
-            &format!("{VARIABLE} is `{name}`, and that can't name a lab"),
-            &format!("at most {LONGEST} of a to z and 0 to 9, such as `{VARIABLE}=two`"),
+            &format!("`{name}` in {VARIABLE} is not a valid lab name"),
+            &format!("use at most {LONGEST} of a to z and 0 to 9, e.g. `{VARIABLE}=two`"),
         )),
         None => Ok(()),
     }
@@ -40,15 +40,15 @@ pub fn named(base: &str) -> String {
     given().map_or_else(|| base.to_owned(), |name| format!("{base}.{name}"))
 }
 
-/// What a machine is called among those of all labs: `rainbowdash`, or `two-rainbowdash` of the lab `two`. (No machine has a hyphen
-/// in its name, and no lab.)
+/// The unique name of a machine among those of all labs: `rainbowdash`, or `two-rainbowdash` in the lab `two`. (Names of labs and their
+/// machines have no hyphen.)
 pub fn of_machine(machine: &str) -> String {
     given().map_or_else(|| machine.to_owned(), |name| format!("{name}-{machine}"))
 }
 
-/// The words that say which lab is meant to a hostler that another program starts; empty for the lab without a name.
+/// A prefix for commands that start hostler, to select the lab; empty for the lab without a name.
 pub fn command_prefix() -> String {
-    // `env`, as ssh lets its shell `exec` the command, which takes no assignments.
+    // `env`, because ssh's shell runs the command with `exec`, which accepts no assignments.
     given().map_or_else(String::new, |name| format!("env {VARIABLE}={name} "))
 }
 

@@ -1,4 +1,4 @@
-//! The lab's network namespaces from inside this process: a socket stays in the namespace of the thread that made it.
+//! Access to the lab's network namespaces from this process: a socket stays in the namespace of the thread that created it.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, setns};
 
 use super::name;
 
-/// The namespace that holds the bridge and the computer's address on it; the machines' have its name before theirs.
+/// The namespace with the bridge and the computer's address on it; its name is the prefix of the machines' namespaces.
 pub fn of_lab() -> String {
     name::named("hostler-lab")
 }
@@ -29,18 +29,18 @@ pub fn file(namespace: &str) -> PathBuf {
     Path::new(NAMED).join(namespace)
 }
 
-/// The identity of a namespace, as `/proc/PID/ns/net` shows it too; `None` where it is not there.
+/// The identity of a namespace, as in `/proc/PID/ns/net`; `None` if it does not exist.
 pub fn identity(namespace: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(namespace).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// Moves the calling thread into a namespace. For good: only for a thread made for it, or right before exec.
+/// Moves the calling thread into a namespace, permanently: only for a thread of its own, or right before exec.
 pub fn enter(namespace: &str) -> io::Result<()> {
     setns(File::open(file(namespace))?, CloneFlags::CLONE_NEWNET)?;
     Ok(())
 }
 
-/// Runs `make` in a thread of its own inside the lab's network.
+/// Runs `make` in a thread of its own in the lab's network.
 fn inside<T: Send + 'static>(make: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     let thread = std::thread::Builder::new().spawn(move || {
         enter(&of_lab())?;
@@ -49,7 +49,7 @@ fn inside<T: Send + 'static>(make: impl FnOnce() -> io::Result<T> + Send + 'stat
     thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the lab's network ended early")))
 }
 
-/// Connects from the computer's address in the lab. Blocks for at most `limit`.
+/// Connects from the computer's address in the lab. Blocks for `limit` at most.
 pub fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     inside(move || TcpStream::connect_timeout(&address, limit))
 }

@@ -1,4 +1,4 @@
-//! Bridge, veth pairs, a virtual machine's tap, and namespaces. The computer's own interfaces and routes are never touched.
+//! Bridge, veth pairs, the tap of a virtual machine, and namespaces. The computer's own interfaces and routes are never changed.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use super::namespace::{NAMED, file, of_lab, of_machine};
 use super::roster::{HOST, LabMachine, PREFIX};
 use crate::workstation::program::run;
 
-/// Makes the lab's namespace and bridge, if they are not there.
+/// Creates the lab's namespace and bridge, if missing.
 pub async fn make_bridge() -> Result<()> {
     let lab = of_lab();
     if !file(&lab).exists() {
@@ -23,17 +23,17 @@ pub async fn make_bridge() -> Result<()> {
     Ok(())
 }
 
-/// A machine's end of the cable in the bridge; a machine's name is too long for an interface.
+/// A machine's port on the bridge; a machine's name is too long for an interface.
 pub fn port(machine: &LabMachine) -> String {
     format!("v{}", machine.number())
 }
 
-/// The address of a machine's network card. Its own for good: another one would stay unreachable until everybody's ARP entry is stale.
+/// The MAC address of a machine. It never changes: with a new one the machine would be unreachable until all ARP entries expire.
 pub fn mac(machine: &LabMachine) -> String {
     format!("02:68:6f:73:74:{:02x}", machine.number())
 }
 
-/// Makes a virtual machine's end of the cable in the bridge; QEMU takes it as the machine's network card.
+/// Creates a virtual machine's port on the bridge; QEMU uses it as the machine's network card.
 pub async fn plug_in_vm(machine: &LabMachine) -> Result<()> {
     let (lab, port) = (of_lab(), port(machine));
     run("ip", ["-n", &lab, "tuntap", "add", "dev", &port, "mode", "tap"]).await?;
@@ -41,8 +41,7 @@ pub async fn plug_in_vm(machine: &LabMachine) -> Result<()> {
     Ok(())
 }
 
-/// Makes a machine's namespace, with `eth0` in it on the bridge, if it is not there. The machine keeps it while it is off, as a
-/// switch keeps its cable.
+/// Creates a machine's namespace with `eth0` on the bridge, if missing. It stays while the machine is off, like a network cable.
 pub async fn plug_in(machine: &LabMachine) -> Result<()> {
     let namespace = of_machine(&machine.name);
     let lab = of_lab();
@@ -51,7 +50,7 @@ pub async fn plug_in(machine: &LabMachine) -> Result<()> {
         run("ip", ["netns", "add", &namespace]).await?;
     }
     if run("ip", ["-n", &namespace, "link", "show", "eth0"]).await.is_err() {
-        // After a power cut the cable may still hang in a network namespace that is on its way out.
+        // After a power cut the interface may still be in a network namespace that is being removed.
         let _ = run("ip", ["-n", &lab, "link", "delete", &port]).await;
         let mac = mac(machine);
         let peer = ["peer", "name", "eth0", "address", &mac, "netns", &namespace];
@@ -65,11 +64,11 @@ pub async fn plug_in(machine: &LabMachine) -> Result<()> {
     Ok(())
 }
 
-/// Takes a machine's namespace away, and with it what the machine left in its network: addresses, routes, rules, interfaces.
+/// Deletes a machine's namespace, with everything the machine left in it: addresses, routes, rules, interfaces.
 pub async fn unplug(machine: &LabMachine) -> Result<()> {
     let namespace = of_machine(&machine.name);
     let (lab, port) = (of_lab(), port(machine));
-    // The kernel takes a namespace's interfaces away some time after its name is gone, and then the port's name would still be taken.
+    // The kernel removes a namespace's interfaces some time after its name is gone; until then the port's name would be in use.
     if run("ip", ["-n", &lab, "link", "show", &port]).await.is_ok() {
         run("ip", ["-n", &lab, "link", "delete", &port]).await?;
     }
@@ -79,7 +78,7 @@ pub async fn unplug(machine: &LabMachine) -> Result<()> {
     Ok(())
 }
 
-/// The lab's namespaces that are there, the bridge's last.
+/// The lab's existing namespaces, the bridge's last.
 pub fn namespaces() -> Vec<String> {
     let lab = of_lab();
     let mut names: Vec<String> = fs::read_dir(NAMED)
@@ -92,7 +91,7 @@ pub fn namespaces() -> Vec<String> {
     names
 }
 
-/// Deletes the lab's namespaces; what is in them goes with them.
+/// Deletes the lab's namespaces with everything in them.
 pub async fn take_down() -> Result<()> {
     for namespace in namespaces() {
         run("ip", ["netns", "delete", &namespace]).await?;

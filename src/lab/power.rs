@@ -1,4 +1,4 @@
-//! A machine's power: a systemd-nspawn with a systemd, network, cgroups and disk of its own, or a QEMU ([`vm`]).
+//! Power of a machine: a systemd-nspawn with its own systemd, network, cgroups and disk, or a QEMU ([`vm`]).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -17,16 +17,16 @@ use super::state::LabState;
 use super::{disk, name, namespace, network, process, state, vm, wait};
 use crate::workstation::program::run;
 
-/// How long a machine may take from power to sshd's greeting. Measured: 2 s.
+/// Limit from power on to sshd's banner. Measured: 2 s.
 const STARTS_WITHIN: Duration = Duration::from_secs(90);
-/// How long services may take to stop.
+/// Limit for stopping services.
 const STOPS_WITHIN: Duration = Duration::from_secs(120);
 /// The same on an emulated machine.
 const VM_STOPS_WITHIN: Duration = Duration::from_secs(600);
-/// How often its power button is pressed: it does nothing as long as the machine is not listening.
+/// Interval for pressing the power button: it has no effect before the machine listens for it.
 const PRESSED_EVERY: Duration = Duration::from_secs(10);
 
-/// Devices of the computer that programs on a machine look for; those that the computer lacks are left out.
+/// Devices of the computer that programs on a machine need; missing ones are left out.
 const DEVICES: [&str; 2] = ["/dev/kmsg", "/dev/fuse"];
 
 const MACHINE: &str = include_str!("../../templates/lab/machine.sh");
@@ -36,7 +36,7 @@ pub fn is_on(machine: &str) -> bool {
     process::supervisor_of(machine).is_some() || process::init_of(machine).is_some() || vm::process_of(machine).is_some()
 }
 
-/// Switches a machine on and waits for its sshd. Does nothing where it is on.
+/// Switches a machine on and waits for its sshd. Does nothing if it is on.
 pub async fn on(machine: &LabMachine, state: &LabState) -> Result<()> {
     let vm = state.virtual_machine(&machine.name);
     let limit = vm.map_or(STARTS_WITHIN, |vm| vm.accelerator.starts_within());
@@ -75,7 +75,7 @@ fn arguments(machine: &LabMachine, shares: &[PathBuf], hierarchy: &Hierarchy) ->
         "--timezone=off",
         "--link-journal=no",
         "--console=read-only",
-        // Containers need nearly all of them. There is one clock, and it is the computer's.
+        // Containers need nearly all capabilities. The clock is the computer's.
         "--capability=all",
         "--drop-capability=CAP_SYS_TIME",
         "--system-call-filter=add_key keyctl bpf perf_event_open",
@@ -101,7 +101,7 @@ fn program(machine: &LabMachine, shares: &[PathBuf], hierarchy: &Hierarchy) -> V
     program
 }
 
-/// Environment of systemd-nspawn: /proc/sys and /sys of a machine can be written, as sysctl and kubelet must; and v1 where it is v1.
+/// Environment of systemd-nspawn: makes /proc/sys and /sys writable for sysctl and kubelet, and selects cgroup v1 if needed.
 fn environment(hierarchy: &Hierarchy) -> Vec<(&'static str, &'static str)> {
     let mut environment = vec![("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "1")];
     if hierarchy.is_v1() {
@@ -110,7 +110,7 @@ fn environment(hierarchy: &Hierarchy) -> Vec<(&'static str, &'static str)> {
     environment
 }
 
-/// The unit of a machine where systemd is the computer's init and owns its cgroups.
+/// The unit of a machine, if systemd manages the computer's cgroups.
 pub fn unit(machine: &str) -> String {
     format!("hostler-lab-{}.service", name::of_machine(machine))
 }
@@ -130,7 +130,7 @@ async fn start(machine: &LabMachine, shares: &[PathBuf]) -> Result<Option<Child>
         return Ok(None);
     }
     let log = OpenOptions::new().create(true).append(true).open(&console).context("the console's log can't be opened")?;
-    let doors = groups
+    let groups = groups
         .iter()
         .map(|group| OpenOptions::new().write(true).open(group.join("cgroup.procs")).map_err(anyhow::Error::from))
         .collect::<Result<Vec<_>>>()
@@ -140,9 +140,9 @@ async fn start(machine: &LabMachine, shares: &[PathBuf]) -> Result<Option<Child>
     // SAFETY: write and setsid are single system calls on descriptors opened before the fork; nothing is allocated.
     unsafe {
         command.pre_exec(move || {
-            for mut door in &doors {
-                // 0 stands for whoever writes it (cgroups(7)).
-                door.write_all(b"0")?;
+            for mut group in &groups {
+                // 0 means the writing process (cgroups(7)).
+                group.write_all(b"0")?;
             }
             nix::unistd::setsid()?;
             Ok(())
@@ -151,19 +151,19 @@ async fn start(machine: &LabMachine, shares: &[PathBuf]) -> Result<Option<Child>
     Ok(Some(command.spawn().with_context(|| format!("{} can't be started", program[0]))?))
 }
 
-/// Waits for sshd itself to say its name.
+/// Waits for the banner of sshd.
 async fn greeted(machine: &LabMachine, mut child: Option<Child>, limit: Duration) -> Result<()> {
     let address = SocketAddr::V4(SocketAddrV4::new(machine.address, 22));
     let what = format!("sshd of {} to answer at {address}", machine.name);
     let name = machine.name.clone();
     wait::until(limit, &what, || {
         if let Some(status) = child.as_mut().map(Child::try_wait).transpose()?.flatten() {
-            bail!("{name} went off while starting ({status}); its console said last:\n{}", console_end(&name));
+            bail!("{name} went off while starting ({status}); the end of its console:\n{}", console_end(&name));
         }
         Ok(greets(address).then_some(()))
     })
     .await
-    .with_context(|| format!("{} did not start\nhint: its console is in {}", machine.name, state::console(&machine.name).display()))
+    .with_context(|| format!("{} did not start\nhint: see its console in {}", machine.name, state::console(&machine.name).display()))
 }
 
 fn greets(address: SocketAddr) -> bool {
@@ -183,11 +183,11 @@ fn console_end(machine: &str) -> String {
     lines.into_iter().rev().map(|line| format!("  {line}\n")).collect()
 }
 
-/// Switches a machine off in order, as its power button does.
+/// Shuts a machine down, like its power button.
 pub async fn off(machine: &str) -> Result<()> {
     let begun = Instant::now();
     while vm::process_of(machine).is_some() && begun.elapsed() < VM_STOPS_WITHIN {
-        // It may go off at this moment, and if it can't be pressed that is seen below.
+        // Errors are ignored: the machine may be going off, and a failure shows below.
         let pressed = vm::press_power_button(machine).await;
         if gone(machine, PRESSED_EVERY).await.is_err() {
             pressed?;
@@ -200,9 +200,9 @@ pub async fn off(machine: &str) -> Result<()> {
     disk::released(machine).await
 }
 
-/// Cuts a machine's power: all its processes end at once, and what its disk had not written is lost.
+/// Cuts a machine's power: all its processes end at once, and unwritten data is lost.
 pub async fn cut(machine: &str) -> Result<()> {
-    // Killing systemd-nspawn would leave the machine running; without its init the kernel ends the whole machine.
+    // Killing systemd-nspawn would leave the machine running; if its init is killed, the kernel ends the whole machine.
     if let Some(init) = process::init_of(machine) {
         let root = File::open(format!("/proc/{init}/root")).with_context(|| format!("{machine}'s disk can't be opened"))?;
         process::signal(init, Signal::SIGKILL)?;

@@ -1,5 +1,5 @@
-//! Which processes are the lab's, shown by what they hold: a process of the lab is in one of its network namespaces (a
-//! virtual machine's QEMU too), or is the systemd-nspawn that was started on a machine's disk. Nothing else is ever signalled.
+//! Identifies the lab's processes: they are in one of its network namespaces (also a virtual machine's QEMU), or are the systemd-nspawn of a
+//! machine's disk. No other process is ever signaled.
 
 use std::fs;
 use std::path::Path;
@@ -10,16 +10,16 @@ use nix::unistd::Pid;
 
 use super::{namespace, state};
 
-/// The programs that a machine's start goes through, in one process.
+/// The programs that one process executes in turn when a machine starts.
 const BECOMES_MACHINE: [&[u8]; 3] = [b"systemd-nspawn", b"unshare", b"sh"];
 
-/// All process ids of the computer.
+/// All process ids on the computer.
 fn all() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Its id in each process namespace, outermost first (`NSpid` in proc_pid_status(5)); empty once it has ended.
+/// The ids of a process in each PID namespace, outermost first (`NSpid` in proc_pid_status(5)); empty once it has ended.
 fn ids_in_namespaces(pid: i32) -> Vec<i32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
@@ -30,8 +30,8 @@ fn is_in(pid: i32, namespace: (u64, u64)) -> bool {
     namespace::identity(Path::new(&format!("/proc/{pid}/ns/net"))) == Some(namespace)
 }
 
-/// The machine's init: in the machine's network, first of a process namespace that is one level below ours. (A pod in the host's
-/// network is first of its own namespace too, but two levels below.)
+/// The machine's init: in the machine's network namespace, and PID 1 of a PID namespace one level below ours. (A pod in the host's network
+/// has a PID 1, too, but two levels below.)
 pub fn init_of(machine: &str) -> Option<Pid> {
     let network = namespace::identity(&namespace::file(&namespace::of_machine(machine)))?;
     let depth = ids_in_namespaces(i32::try_from(std::process::id()).ok()?).len();
@@ -42,8 +42,7 @@ pub fn init_of(machine: &str) -> Option<Pid> {
     all().into_iter().find(is_init).map(Pid::from_raw)
 }
 
-/// The systemd-nspawn that watches over a machine, or what is about to become it; it stays until the machine is off and cleaned up
-/// after.
+/// The systemd-nspawn of a machine, or the process that will become it. It stays until the machine is off and cleaned up.
 pub fn supervisor_of(machine: &str) -> Option<Pid> {
     let directory = directory_argument(machine);
     let is_supervisor = |pid: &i32| {
@@ -66,17 +65,17 @@ pub fn with_argument(argument: &Path) -> Vec<Pid> {
     all().into_iter().filter(has).map(Pid::from_raw).collect()
 }
 
-/// Whether the process is there, be it only its exit status that nobody has collected.
+/// Whether the process exists, even as a zombie.
 pub fn is_listed(pid: Pid) -> bool {
     Path::new("/proc").join(pid.to_string()).exists()
 }
 
-/// The argument that tells a machine's systemd-nspawn from all others.
+/// The argument that identifies a machine's systemd-nspawn.
 pub fn directory_argument(machine: &str) -> String {
     format!("--directory={}", state::machine_folder(machine).join("root").display())
 }
 
-/// Processes in the lab's namespaces, ours and those that started us left out.
+/// Processes in the lab's namespaces, without this one and its parents.
 pub fn in_lab(namespaces: &[String]) -> Vec<Pid> {
     let identities: Vec<_> = namespaces.iter().filter_map(|name| namespace::identity(&namespace::file(name))).collect();
     let ours = ancestry();
@@ -88,7 +87,7 @@ pub fn in_lab(namespaces: &[String]) -> Vec<Pid> {
         .collect()
 }
 
-/// This process and its parents: `lab down` typed in a `lab exec` shell must not end itself half-way.
+/// This process and its parents: `lab down` in a `lab exec` shell must not end itself.
 fn ancestry() -> Vec<i32> {
     let mut line = vec![i32::try_from(std::process::id()).unwrap_or_default()];
     while let Some(pid) = line.last().copied().filter(|pid| *pid > 1) {
@@ -99,18 +98,18 @@ fn ancestry() -> Vec<i32> {
     line
 }
 
-/// Sends a signal; a process that has ended meanwhile is no error.
+/// Sends a signal; it is not an error if the process has ended.
 pub fn signal(pid: Pid, signal: Signal) -> Result<()> {
     match kill(pid, signal) {
         Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("process {pid} can't be signalled")),
+        Err(error) => Err(error).with_context(|| format!("process {pid} can't be signaled")),
     }
 }
 
-/// Asks a machine's init to power off (systemd(1): SIGRTMIN+4 starts poweroff.target).
+/// Makes a machine's init power off (systemd(1): SIGRTMIN+4 starts poweroff.target).
 pub fn ask_to_power_off(init: Pid) -> Result<()> {
     let number = nix::libc::SIGRTMIN() + 4;
     // SAFETY: kill(2) takes two integers. nix's `Signal` has no real-time signals.
     let result = unsafe { nix::libc::kill(init.as_raw(), number) };
-    nix::errno::Errno::result(result).map(drop).with_context(|| format!("process {init} can't be signalled"))
+    nix::errno::Errno::result(result).map(drop).with_context(|| format!("process {init} can't be signaled"))
 }

@@ -1,5 +1,5 @@
-//! The apt repository that the lab's machines know: the image's packages, served on port 80 of the computer's address in the lab by a
-//! process of its own, which lives as long as the lab.
+//! The lab's apt repository: the image's packages, served on port 80 of the computer's address in the lab by a process that runs as long as
+//! the lab exists.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
@@ -19,17 +19,17 @@ fn answers() -> bool {
     namespace::connect(ADDRESS, Duration::from_secs(1)).is_ok()
 }
 
-/// Starts the server, unless it answers already.
+/// Starts the server, unless it is running.
 pub async fn start(folder: &Path) -> Result<()> {
     if answers() {
         return Ok(());
     }
     let log = std::fs::File::create(state::path("apt.log")).context("the repository's log can't be written")?;
-    let mut command = Command::new(std::env::current_exe().context("hostler does not find itself")?);
+    let mut command = Command::new(std::env::current_exe().context("the path of this program is unknown")?);
     command.args(["lab", "serve-apt"]).arg(folder).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let lab = namespace::of_lab();
-    // SAFETY: open, setns and setsid are system calls; the path that `enter` builds is the one allocation, and the child of a fork may
-    // allocate under glibc.
+    // SAFETY: open, setns and setsid are system calls; the only allocation is the path that `enter` builds, and with glibc the child of a
+    // fork may allocate.
     unsafe {
         command.pre_exec(move || {
             nix::unistd::setsid()?;
@@ -47,9 +47,9 @@ pub async fn start(folder: &Path) -> Result<()> {
     .await
 }
 
-/// Serves a folder by HTTP until the lab ends it: GET and HEAD, whole files and ranges.
+/// Serves a folder over HTTP until the lab ends it: GET and HEAD, whole files and ranges.
 pub async fn serve(folder: &Path) -> Result<()> {
-    let listener = tokio::net::TcpListener::bind(ADDRESS).await.with_context(|| format!("{ADDRESS} can't be listened at"))?;
+    let listener = tokio::net::TcpListener::bind(ADDRESS).await.with_context(|| format!("can't listen on {ADDRESS}"))?;
     let files = axum::Router::new().fallback_service(tower_http::services::ServeDir::new(folder));
     Ok(axum::serve(listener, files).await?)
 }

@@ -1,16 +1,16 @@
-//! Which machines a lab has: their names and addresses.
+//! The machines of a lab: names and addresses.
 
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-/// The computer's address in the lab's network: apt repository, and the machines' default route, which leads no further.
+/// The computer's address in the lab's network: apt repository, and the machines' default gateway, which forwards nothing.
 pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
 /// Length of the lab network's prefix, 10.77.0.0/24.
 pub const PREFIX: u8 = 24;
 
-/// Names in the order in which machines get them; control planes come first.
+/// Names, in the order in which machines get them; control planes come first.
 const NAMES: [&str; 13] = [
     "twilightsparkle",
     "rainbowdash",
@@ -39,7 +39,7 @@ pub struct LabMachine {
 }
 
 impl LabMachine {
-    /// The last byte of its address, which names its end of the veth pair: a machine's name is too long for an interface.
+    /// The last byte of its address. It is in the name of its interface, for which a machine's name is too long.
     pub fn number(&self) -> u8 {
         self.address.octets()[3]
     }

@@ -1,5 +1,5 @@
-//! What the lab remembers on disk: its paths, the one lock, and which machines it has. Written before anything is made, so that
-//! `lab down` finds everything by name, whenever hostler was killed.
+//! The lab's state on disk: its paths, its lock, and its machines. It is written before anything is created, so that `lab down` finds
+//! everything by name even if hostler was killed.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -16,25 +16,25 @@ use super::vm::Accelerator;
 use super::{name, refused, usage};
 use crate::{atomic, home};
 
-/// Where each lab has its folder.
+/// The parent of each lab's folder.
 const LABS: &str = "/var/lib/hostler";
 const LAB: &str = "lab";
 
-/// What a lab is made of, as `lab.json` holds it.
+/// The contents of `lab.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabState {
     pub machines: Vec<LabMachine>,
-    /// The finished image that machines' disks are copied from, and the apt repository beside it.
+    /// The finished image that machines' disks are copied from, with the apt repository next to it.
     pub image: PathBuf,
-    /// Folders of this computer that every machine sees under the same path, as if they were on a server.
+    /// Folders of this computer that every machine sees under the same path, as if from a file server.
     #[serde(default)]
     pub shares: Vec<PathBuf>,
-    /// The machine that has a kernel of its own, where one was asked for.
+    /// The virtual machine, if there is one.
     #[serde(default)]
     pub vm: Option<VirtualMachine>,
 }
 
-/// What a machine with a kernel of its own needs besides.
+/// Additional state of a virtual machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualMachine {
     /// Its name.
@@ -44,7 +44,7 @@ pub struct VirtualMachine {
     pub accelerator: Accelerator,
 }
 
-/// Everything of the lab that is up: /var/lib/hostler/lab, or /var/lib/hostler/lab.NAME.
+/// The folder of the lab: /var/lib/hostler/lab, or /var/lib/hostler/lab.NAME.
 pub fn folder() -> PathBuf {
     Path::new(LABS).join(name::named(LAB))
 }
@@ -54,7 +54,7 @@ pub fn path(below: &str) -> PathBuf {
     folder().join(below)
 }
 
-/// Whether another lab than this one is there, whole or half made.
+/// Whether there is another lab, complete or not.
 pub fn others() -> bool {
     let ours = name::named(LAB);
     let names = fs::read_dir(LABS).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -62,30 +62,30 @@ pub fn others() -> bool {
     names.filter(is_lab).any(|name| name != ours)
 }
 
-/// A machine's own folder: `disk.img`, `root` (where it is mounted while the machine is on), `console.log`.
+/// A machine's folder: `disk.img`, `root` (its mount point), `console.log`.
 pub fn machine_folder(name: &str) -> PathBuf {
     path("machines").join(name)
 }
 
-/// What a machine says while it starts.
+/// The console output of a machine.
 pub fn console(machine: &str) -> PathBuf {
     machine_folder(machine).join("console.log")
 }
 
-/// Where the lab's finished images are kept between labs: `$HOSTLER_CACHE/lab`, or /var/cache/hostler/lab.
+/// Where finished images are kept between labs: `$HOSTLER_CACHE/lab`, or /var/cache/hostler/lab.
 pub fn cache() -> PathBuf {
-    // Only root has labs, and root's cache doesn't depend on a home.
+    // Only root has labs, and root's cache does not depend on a home.
     home::cache().unwrap_or_else(|_| "/var/cache/hostler".into()).join("lab")
 }
 
 impl LabState {
-    /// The lab that is there; `None` where there is none.
+    /// The existing lab; `None` if there is none.
     pub fn load() -> Result<Option<LabState>> {
         let file = path("lab.json");
         match fs::read(&file) {
             Ok(bytes) => {
                 let state = serde_json::from_slice(&bytes)
-                    .with_context(|| format!("{} is damaged\nhint: `hostler lab down` takes the lab away", file.display()))?;
+                    .with_context(|| format!("{} is damaged\nhint: remove the lab with `hostler lab down`", file.display()))?;
                 Ok(Some(state))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -93,12 +93,12 @@ impl LabState {
         }
     }
 
-    /// The lab that is there.
+    /// The existing lab.
     ///
     /// # Errors
-    /// Refused where there is none.
+    /// Refused if there is none.
     pub fn existing() -> Result<LabState> {
-        LabState::load()?.ok_or_else(|| refused("no lab is up on this computer", "`hostler lab up` makes one"))
+        LabState::load()?.ok_or_else(|| refused("no lab is up on this computer", "run `hostler lab up`"))
     }
 
     pub fn save(&self) -> Result<()> {
@@ -106,12 +106,12 @@ impl LabState {
         write(&path("lab.json"), &serde_json::to_vec_pretty(self)?, 0o600)
     }
 
-    /// What that machine needs besides, if it has a kernel of its own.
+    /// Additional state of the machine with this name, if it is the virtual machine.
     pub fn virtual_machine(&self, name: &str) -> Option<&VirtualMachine> {
         self.vm.as_ref().filter(|vm| vm.machine == name)
     }
 
-    /// The machine of that name.
+    /// The machine with that name.
     ///
     /// # Errors
     /// Refused, naming the machines.
@@ -120,7 +120,7 @@ impl LabState {
     }
 }
 
-/// The one of `machines` that has that name.
+/// The one of `machines` with that name.
 ///
 /// # Errors
 /// Refused, naming the machines.
@@ -128,12 +128,12 @@ pub fn named<'a>(machines: &'a [LabMachine], name: &str) -> Result<&'a LabMachin
     machines.iter().find(|machine| machine.name == name).ok_or_else(|| {
         let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
         let has = format!("the lab has {}", names.join(", "));
-        let hint = words::nearest(name, names).map_or_else(|| has.clone(), |near| format!("did you mean {near}? {has}"));
-        usage(&format!("`{name}` is no machine of the lab"), &hint)
+        let hint = words::nearest(name, names).map_or_else(|| has.clone(), |near| format!("did you mean `{near}`? {has}"));
+        usage(&format!("the lab has no machine `{name}`"), &hint)
     })
 }
 
-/// Makes the lab's folder, closed to everybody but root: the machines' disks hold the keys of their cluster.
+/// Creates the lab's folder, which only root can read: the machines' disks hold the keys of their cluster.
 fn close() -> Result<()> {
     let folder = folder();
     let attempt = || -> std::io::Result<()> {
@@ -145,10 +145,10 @@ fn close() -> Result<()> {
             made => made,
         }
     };
-    attempt().with_context(|| format!("{} can't be made", folder.display()))
+    attempt().with_context(|| format!("{} can't be created", folder.display()))
 }
 
-/// As [`atomic::write`]; folders that are missing are made.
+/// As [`atomic::write`]; missing folders are created.
 ///
 /// # Errors
 /// The folder can't be written to.
@@ -157,24 +157,24 @@ pub fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     written.with_context(|| format!("{} can't be written", file.display()))
 }
 
-/// How long a lock may outlive its hostler.
+/// How long a lock may be held after its hostler has ended.
 const LINGERING: Duration = Duration::from_secs(5);
 
-/// Whether the hostler that a lock names is there.
+/// Whether the hostler named in a lock is alive.
 fn holder_lives(path: &Path) -> bool {
     let text = fs::read_to_string(path).unwrap_or_default();
     let process = text.rsplit_once("(process ").and_then(|(_, rest)| rest.strip_suffix(')'));
-    // Between taking the lock and writing its name there is none: then it lives.
+    // Between taking the lock and writing its name there is no name: then it is alive.
     process.is_none_or(|process| Path::new("/proc").join(process).exists())
 }
 
-/// Held while the lab is changed. The kernel lets go of it when hostler dies, and no program that hostler starts inherits it.
+/// Held while the lab is changed. The kernel releases it when hostler dies, and programs that hostler starts don't inherit it.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held, never read")] File);
 
 impl Lock {
     /// # Errors
-    /// Refused while another hostler changes the lab, naming it.
+    /// Refused while another hostler changes the lab; the message names it.
     pub fn take(verb: &str) -> Result<Lock> {
         Lock::at(Path::new(&format!("/run/{}.lock", name::named("hostler-lab"))), verb)
     }
@@ -186,10 +186,10 @@ impl Lock {
             .read(true)
             .write(true)
             .open(path)
-            .with_context(|| format!("{} can't be opened\nhint: the lab needs root", path.display()))?;
+            .with_context(|| format!("{} can't be opened\nhint: run hostler as root", path.display()))?;
         let begun = Instant::now();
         let mut taken = file.try_lock();
-        // A program that was just being started when its hostler died holds a copy of the lock until it runs.
+        // A program that was being started when its hostler died holds a copy of the lock until its exec.
         while matches!(taken, Err(TryLockError::WouldBlock)) && begun.elapsed() < LINGERING && !holder_lives(path) {
             std::thread::sleep(Duration::from_millis(25));
             taken = file.try_lock();
@@ -218,7 +218,7 @@ mod tests {
     use hostler_core::failure::ExitStatus;
 
     #[test]
-    fn one_hostler_at_a_time_changes_the_lab_and_the_other_is_told_which() {
+    fn only_one_hostler_at_a_time_changes_the_lab_and_is_named_to_others() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lock");
         let held = Lock::at(&file, "up").unwrap();
@@ -227,22 +227,22 @@ mod tests {
         let process = std::process::id();
         assert!(refused.to_string().starts_with(&format!("`hostler lab up (process {process})` is changing the lab\nhint:")), "{refused}");
         drop(held);
-        // The name of the one before, though longer, is gone.
+        // The longer name of the previous holder is gone.
         let held = Lock::at(&file, "on").unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), format!("hostler lab on (process {process})"));
         drop(held);
     }
 
     #[test]
-    fn a_machine_that_is_not_there_is_refused_with_the_nearest() {
+    fn an_unknown_machine_is_refused_with_a_similar_name() {
         let state = LabState { machines: roster(3, 1), image: PathBuf::new(), shares: Vec::new(), vm: None };
         assert_eq!(state.machine("rainbowdash").unwrap().address.to_string(), "10.77.0.12");
         let refused = state.machine("rainbwdash").unwrap_err();
         assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
         assert_eq!(
             refused.to_string(),
-            "`rainbwdash` is no machine of the lab\n\
-             hint: did you mean rainbowdash? the lab has twilightsparkle, rainbowdash, fluttershy"
+            "the lab has no machine `rainbwdash`\n\
+             hint: did you mean `rainbowdash`? the lab has twilightsparkle, rainbowdash, fluttershy"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Taking a lab away. Everything is found by name or by what it holds, so it does not matter how far a killed hostler had come.
+//! Removal of a lab. Everything is found by name or by what it uses, so it does not matter how far a killed hostler had come.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,9 +17,9 @@ use super::{computer, mounts, name, network, process, wait};
 use crate::workstation::program::run;
 use crate::workstation::task::Task;
 
-/// Takes away what the lab has: processes, mounts, loop devices, cgroups, namespaces, settings, and last its folder. Safe to repeat.
+/// Removes the lab's processes, mounts, loop devices, cgroups, namespaces, settings, and last its folder. Safe to repeat.
 pub async fn take_down(task: &Task) -> Result<()> {
-    // A damaged state still leaves names: all that a lab could have.
+    // If the state is damaged, use all names that a lab can have.
     let machines = LabState::load().ok().flatten().map_or_else(|| roster(MOST, 1), |state| state.machines);
     let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
     let hierarchy = Hierarchy::detect()?;
@@ -30,21 +30,21 @@ pub async fn take_down(task: &Task) -> Result<()> {
     task.line("release disks");
     unmount_all()?;
     for machine in &names {
-        // systemd-nspawn leaves them where /run is no tmpfs.
+        // systemd-nspawn leaves them behind if /run is not a tmpfs.
         for left in ["propagate", "unix-export"] {
             let _ = fs::remove_dir(Path::new("/run/systemd/nspawn").join(left).join(name::of_machine(machine)));
         }
     }
     for device in mounts::loop_devices_below(&folder) {
-        // It may go by itself at this moment; whether all are gone is seen below.
+        // Errors are ignored: it may be released at this moment, and the check follows below.
         let _ = run("losetup", ["--detach", &device.display().to_string()]).await;
     }
-    let what = "loop devices to be free";
+    let what = "loop devices to be released";
     wait::until(Duration::from_secs(20), what, || Ok(mounts::loop_devices_below(&folder).is_empty().then_some(()))).await?;
     task.line("remove cgroups and networks");
     hierarchy.remove(&names).await?;
     network::take_down().await?;
-    // Another lab still needs what was raised; it restores when it goes.
+    // Another lab still needs the raised limits; it restores them when it is removed.
     if !state::others() {
         for line in computer::restore()? {
             task.line(&line);
@@ -57,12 +57,12 @@ async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
     let mut ended: BTreeSet<Pid> = machines.iter().filter_map(|machine| process::supervisor_of(machine)).collect();
     for machine in machines {
         if *hierarchy == Hierarchy::Systemd {
-            // Not loaded: this machine was never on.
+            // Errors are ignored: the unit is not loaded if this machine was never on.
             let _ = run("systemctl", ["kill", "--signal=KILL", &power::unit(machine)]).await;
         }
     }
-    // systemd-nspawn cleans up after a machine that ended, and then ends too; that of one that a hostler which was killed had ended may be at
-    // it still, and leave its lock if it was killed now.
+    // systemd-nspawn cleans up after its machine has ended, and then ends too. It may still be doing so, and would leave its lock behind if it
+    // was killed now.
     let all_ended = || {
         let mut on = false;
         for machine in machines {
@@ -93,13 +93,13 @@ async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
         Ok(left.is_empty().then_some(()))
     })
     .await?;
-    // They hold nothing any more, so it is no failure where a parent does not come to collect them.
+    // Zombies hold no resources, so it is not a failure if their parent does not reap them.
     let collected = || Ok((!ended.iter().any(|pid| process::is_listed(*pid))).then_some(()));
-    let _ = wait::until(Duration::from_secs(5), "ended processes to be collected", collected).await;
+    let _ = wait::until(Duration::from_secs(5), "zombies to be reaped", collected).await;
     Ok(())
 }
 
-/// Unmounts all below the lab's folder, and what a systemd-nspawn that was killed has left, the last mounted first.
+/// Unmounts everything below the lab's folder, and leftovers of a killed systemd-nspawn, latest mounts first.
 fn unmount_all() -> Result<()> {
     let of_nspawn = |point: &Path| {
         point.starts_with("/run/systemd/nspawn")
@@ -108,7 +108,7 @@ fn unmount_all() -> Result<()> {
     let folder = state::folder();
     for mount in mounts::all()?.iter().rev() {
         if mount.point.starts_with(&folder) || of_nspawn(&mount.point) {
-            // A program of the computer may have its working folder there; the mount goes when it does.
+            // A program of the computer may have its working folder there; the mount disappears with it.
             let flags = nix::mount::MntFlags::empty();
             nix::mount::umount2(&mount.point, flags)
                 .or_else(|_| nix::mount::umount2(&mount.point, nix::mount::MntFlags::MNT_DETACH))
@@ -118,7 +118,7 @@ fn unmount_all() -> Result<()> {
     Ok(())
 }
 
-/// Removes the lab's folder, the file that says there is a lab last of all.
+/// Removes the lab's folder; last of all the file that marks a lab.
 fn remove_folder() -> Result<()> {
     let folder = state::folder();
     for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {

@@ -1,5 +1,5 @@
-//! A machine with a kernel, clock, swap and cgroups of its own: QEMU on the lab's bridge. What machines that share the computer's kernel
-//! can't show is seen here. Where KVM does not work it is emulated, and slow.
+//! A machine with its own kernel, clock, swap and cgroups: QEMU on the lab's bridge. It shows what machines that share the computer's kernel
+//! can't. Without KVM it is emulated, and slow.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -22,19 +22,19 @@ use crate::workstation::program::program;
 use crate::workstation::task::Task;
 
 const QEMU: &str = "qemu-system-x86_64";
-/// Linux's. That it can be opened is no proof that a kernel starts with it.
+/// Even if it can be opened, a kernel may not start with it.
 const KVM: &str = "/dev/kvm";
 
-/// Enough for a worker with its pods, and for kubeadm, which wants two processors and 1700 MB of a control plane.
+/// Enough for a worker with its pods, and for a control plane: kubeadm requires two processors and 1700 MB.
 const PROCESSORS: &str = "2";
 const MEMORY: &str = "2560";
 
-/// How long a kernel may take to find that it has no disk. It took 40 s emulated.
+/// Limit for a kernel to find out that it has no disk. Emulated, it took 40 s.
 const KVM_WITHIN: Duration = Duration::from_secs(20);
-/// How long QEMU may take to do what it is told.
+/// Limit for a command to QEMU.
 const OBEYS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Who runs the machine's instructions.
+/// What executes the machine's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Accelerator {
@@ -45,13 +45,13 @@ pub enum Accelerator {
 }
 
 impl Accelerator {
-    /// The best one that works here: a kernel is started with KVM, as the device may be there and not work.
+    /// The best one that works here. It starts a kernel with KVM, as the device may exist and not work.
     pub async fn detect(image: &Path, task: &Task) -> Result<Accelerator> {
         if let Err(error) = OpenOptions::new().read(true).write(true).open(KVM) {
-            task.line(&format!("the processor is emulated, which is slow: {KVM} can't be used ({error})"));
+            task.line(&format!("using emulation, which is slow: {KVM} can't be opened ({error})"));
             return Ok(Accelerator::Tcg);
         }
-        // Without a disk the kernel gives up, restarts at once, and QEMU ends instead.
+        // Without a disk the kernel panics and reboots at once, which ends QEMU.
         let kernel = image::kernel(image).display().to_string();
         let fixed = ["-accel", "kvm", "-cpu", "host", "-m", "256", "-nodefaults", "-display", "none", "-no-reboot"];
         let mut command = program(QEMU, fixed);
@@ -62,13 +62,13 @@ impl Accelerator {
         {
             return Ok(Accelerator::Kvm);
         }
-        // It may have ended meanwhile.
+        // It may have ended already.
         let _ = child.kill().await;
-        task.line(&format!("the processor is emulated, which is slow: no kernel starts with {KVM}"));
+        task.line(&format!("using emulation, which is slow: a kernel does not start with {KVM}"));
         Ok(Accelerator::Tcg)
     }
 
-    /// How long such a machine may take from power to sshd's greeting. Measured: five minutes emulated, on a computer that was busy.
+    /// Limit from power on to sshd's banner. Measured: five minutes, emulated on a busy computer.
     pub fn starts_within(self) -> Duration {
         match self {
             Accelerator::Kvm => Duration::from_secs(120),
@@ -94,12 +94,12 @@ fn arguments(machine: &LabMachine, vm: &VirtualMachine) -> Vec<String> {
         ("-serial", "chardev:console".to_owned()),
         ("-qmp", format!("unix:{},server=on,wait=off", monitor(&machine.name).display())),
         ("-kernel", image::kernel(&vm.image).display().to_string()),
-        // Of all disks only this kind needs no module, and so no initrd.
+        // Only this type of disk needs no module, and so no initrd.
         ("-append", "root=/dev/nvme0n1 rootwait rw console=ttyS0 quiet".to_owned()),
         ("-drive", drive(&machine.name)),
         ("-device", "nvme,drive=disk,serial=lab".to_owned()),
         ("-netdev", format!("tap,id=cable,ifname={},script=no,downscript=no", network::port(machine))),
-        // It never starts from the network, and without a ROM for that needs no further package.
+        // Without a boot ROM for the network card, no other package is needed.
         ("-device", format!("virtio-net-pci,netdev=cable,mac={},romfile=", network::mac(machine))),
     ];
     let mut arguments = vec!["-nodefaults".to_owned()];
@@ -107,7 +107,7 @@ fn arguments(machine: &LabMachine, vm: &VirtualMachine) -> Vec<String> {
     arguments
 }
 
-/// The argument that tells a machine's QEMU from all others.
+/// The argument that identifies a machine's QEMU.
 fn drive(machine: &str) -> String {
     // A comma in a value is written twice (qemu(1)).
     let file = disk::file(machine).display().to_string().replace(',', ",,");
@@ -119,16 +119,16 @@ pub fn process_of(machine: &str) -> Option<Pid> {
     process::with_argument(Path::new(&drive(machine))).into_iter().next()
 }
 
-/// Where QEMU takes commands (QMP).
+/// The socket for commands to QEMU (QMP).
 fn monitor(machine: &str) -> PathBuf {
     state::machine_folder(machine).join("qmp")
 }
 
-/// Starts a machine that is off, with its cable plugged in. It lives on without hostler.
+/// Starts a machine that is off and has its network port. It continues to run without hostler.
 pub fn start(machine: &LabMachine, vm: &VirtualMachine) -> Result<Child> {
     let console = state::console(&machine.name);
     let log = OpenOptions::new().create(true).append(true).open(&console).context("the console's log can't be opened")?;
-    // Emulation takes all the time that processors have. The other machines go first: the cluster's control plane is one of them.
+    // Emulation uses all processor time. Other machines have priority: the control plane is one of them.
     let mut command = Command::new("nice");
     command.args(["-n", "5", QEMU]).args(arguments(machine, vm)).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let lab = namespace::of_lab();
@@ -142,22 +142,22 @@ pub fn start(machine: &LabMachine, vm: &VirtualMachine) -> Result<Child> {
     command.spawn().with_context(|| format!("{} can't be started", machine.name))
 }
 
-/// Presses the machine's power button. It does nothing before the machine's systemd listens for it.
+/// Presses the machine's power button. It has no effect before the machine's systemd listens for it.
 pub async fn press_power_button(machine: &str) -> Result<()> {
     let socket = monitor(machine);
     let press = async {
         let (answers, mut commands) = UnixStream::connect(&socket).await?.into_split();
         let mut answers = BufReader::new(answers);
-        // QEMU greets, and takes nothing else before this one (QEMU's docs/interop/qmp-spec).
+        // QEMU sends a greeting, and accepts only this command first (QEMU's docs/interop/qmp-spec).
         for command in ["qmp_capabilities", "system_powerdown"] {
             commands.write_all(format!("{}\n", json!({ "execute": command })).as_bytes()).await?;
-            obeyed(&mut answers).await.with_context(|| format!("QEMU does not take `{command}`"))?;
+            obeyed(&mut answers).await.with_context(|| format!("QEMU did not accept `{command}`"))?;
         }
         Ok(())
     };
     timeout(OBEYS_WITHIN, press)
         .await
-        .unwrap_or_else(|_| bail!("QEMU does not answer within {} s", OBEYS_WITHIN.as_secs()))
+        .unwrap_or_else(|_| bail!("QEMU did not answer within {} s", OBEYS_WITHIN.as_secs()))
         .with_context(|| format!("the power button of {machine} can't be pressed"))
 }
 
@@ -166,11 +166,11 @@ async fn obeyed(answers: &mut (impl AsyncBufRead + Unpin)) -> Result<()> {
     loop {
         let mut line = String::new();
         if answers.read_line(&mut line).await? == 0 {
-            bail!("it hung up");
+            bail!("it closed the connection");
         }
-        let answer: Value = serde_json::from_str(&line).context("its answer is no JSON")?;
+        let answer: Value = serde_json::from_str(&line).context("its answer is not valid JSON")?;
         if let Some(error) = answer.get("error") {
-            bail!("it says {error}");
+            bail!("it answered {error}");
         }
         if answer.get("return").is_some() {
             return Ok(());
@@ -184,7 +184,7 @@ mod tests {
     use crate::lab::roster::roster;
 
     #[test]
-    fn kvm_takes_the_processor_as_it_is_and_emulation_all_that_it_can() {
+    fn kvm_uses_the_host_processor_and_emulation_the_maximum() {
         let machine = &roster(2, 1)[1];
         let text = |accelerator| {
             let vm = VirtualMachine { machine: machine.name.clone(), image: "/cache/image".into(), accelerator };
@@ -204,11 +204,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn qemus_greeting_and_events_are_no_answers() {
-        let said = |text: &'static str| async move { obeyed(&mut text.as_bytes()).await.map_err(|error| format!("{error:#}")) };
-        assert_eq!(said("{\"QMP\": {}}\n{\"event\": \"RESUME\"}\n{\"return\": {}}\n").await, Ok(()));
-        let refused = said("{\"QMP\": {}}\n{\"error\": {\"class\": \"CommandNotFound\"}}\n").await;
-        assert_eq!(refused, Err("it says {\"class\":\"CommandNotFound\"}".to_owned()));
-        assert_eq!(said("{\"QMP\": {}}\n").await, Err("it hung up".to_owned()));
+    async fn greeting_and_events_of_qemu_are_not_answers() {
+        let result = |text: &'static str| async move { obeyed(&mut text.as_bytes()).await.map_err(|error| format!("{error:#}")) };
+        assert_eq!(result("{\"QMP\": {}}\n{\"event\": \"RESUME\"}\n{\"return\": {}}\n").await, Ok(()));
+        let refused = result("{\"QMP\": {}}\n{\"error\": {\"class\": \"CommandNotFound\"}}\n").await;
+        assert_eq!(refused, Err("it answered {\"class\":\"CommandNotFound\"}".to_owned()));
+        assert_eq!(result("{\"QMP\": {}}\n").await, Err("it closed the connection".to_owned()));
     }
 }

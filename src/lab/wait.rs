@@ -1,16 +1,16 @@
-//! Waiting for a thing itself, with a limit and a name.
+//! Waits for a condition, with a limit and a name.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How often a thing is looked at that nothing announces.
+/// Polling interval.
 const INTERVAL: Duration = Duration::from_millis(25);
 
-/// Looks until there is something.
+/// Polls until `look` returns something.
 ///
 /// # Errors
-/// `limit` has passed (the message names `what`), or looking itself failed.
+/// `limit` has passed (the message names `what`), or `look` failed.
 pub async fn until<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let begun = Instant::now();
     loop {

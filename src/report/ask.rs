@@ -1,4 +1,4 @@
-//! Asking a person. Whoever reports does it, so that question and progress don't write over each other.
+//! Prompts. The reporter shows them, so that prompts and progress don't overwrite each other.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -13,45 +13,45 @@ use tokio::sync::{mpsc, oneshot};
 use super::Request;
 use super::redact::Redactor;
 
-/// Who can be asked. Clones ask the same person, one question at a time.
+/// Asks the user. Clones ask the same one, one question at a time.
 #[derive(Debug, Clone)]
 pub struct Asker {
-    /// `None`: there is nobody.
+    /// `None`: there is no terminal.
     pub(super) requests: Option<mpsc::UnboundedSender<Request>>,
     pub(super) redactor: Arc<Redactor>,
 }
 
-/// What a person is asked.
+/// A prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
-    /// Yes or no; anything but a yes is a no.
+    /// Yes or no; anything except a yes is a no.
     YesNo { text: String },
-    /// To be answered by typing `expected` in full.
+    /// The answer is `expected`, typed in full.
     Typed { text: String, expected: String },
-    /// A line of text; an empty one is `default`, or asked again if there is none.
+    /// A line of text; an empty one means `default`, or repeats the prompt if there is none.
     Text { text: String, default: Option<String> },
     /// Read without echo.
     Password { text: String },
 }
 
-/// Whether there is a person to ask: standard input and standard error are a terminal.
-pub fn somebody_is_there() -> bool {
+/// Whether standard input and standard error are a terminal.
+pub fn has_terminal() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 impl Asker {
-    /// Nobody: every question is an error.
-    pub fn nobody() -> Asker {
+    /// Without a terminal: every question is an error.
+    pub fn absent() -> Asker {
         Asker { requests: None, redactor: Arc::default() }
     }
 
-    /// Somebody who is not at a terminal: `answer` is asked, one question at a time, on a thread of its own.
+    /// Answers come from `answer` instead of a terminal, one question at a time, on a thread of its own.
     pub fn answered_by(mut answer: impl FnMut(&Question) -> io::Result<String> + Send + 'static) -> Asker {
         let (requests, mut asked) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
             while let Some(request) = asked.blocking_recv() {
                 if let Request::Ask(question, reply) = request {
-                    // Whoever asked may have given up.
+                    // The receiver may be gone.
                     let _ = reply.send(answer(&question));
                 }
             }
@@ -59,10 +59,10 @@ impl Asker {
         Asker { requests: Some(requests), redactor: Arc::default() }
     }
 
-    /// A yes or a no; no is the default. `otherwise` says how to do without a terminal: `pass --yes`.
+    /// Yes or no; no is the default. `otherwise` is the hint if there is no terminal: ``pass `--yes` ``.
     ///
     /// # Errors
-    /// Usage (2) with `otherwise` as hint when nobody can be asked.
+    /// Usage (2) with `otherwise` as hint if there is no terminal.
     pub async fn yes_no(&self, text: &str, otherwise: &str) -> Result<bool> {
         Ok(self.ask(Question::YesNo { text: text.to_owned() }, otherwise).await? == "yes")
     }
@@ -76,10 +76,10 @@ impl Asker {
         Ok(self.ask(question, otherwise).await? == expected)
     }
 
-    /// A line of text, without blanks around it; `default` for an empty one, and never empty without.
+    /// A trimmed line of text; an empty one is `default`. Never empty if there is no default.
     ///
     /// # Errors
-    /// As [`yes_no`](Asker::yes_no), and when the input ends.
+    /// As [`yes_no`](Asker::yes_no), or the input ends.
     pub async fn text(&self, text: &str, default: Option<&str>, otherwise: &str) -> Result<String> {
         self.ask(Question::Text { text: text.to_owned(), default: default.map(str::to_owned) }, otherwise).await
     }
@@ -104,13 +104,13 @@ impl Asker {
         let (answer, answered) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or_else(nobody)?;
         requests.send(Request::Ask(question, answer)).map_err(|_| nobody())?;
-        // The reporter drops a question unanswered only when it ends.
+        // The reporter drops a question without an answer only when it ends.
         let answer = answered.await.map_err(|_| nobody())?;
         answer.map_err(|error| Failure::new(ExitStatus::Usage, format!("no answer to: {text}: {error}"), otherwise).into())
     }
 }
 
-/// Asks on this process's terminal. Blocks until there is an answer.
+/// Asks on the terminal. Blocks until there is an answer.
 pub(super) fn on_terminal(question: &Question) -> io::Result<String> {
     match question {
         Question::Password { text } => without_echo(|| rpassword::prompt_password(format!("{text}: "))),
@@ -118,15 +118,15 @@ pub(super) fn on_terminal(question: &Question) -> io::Result<String> {
     }
 }
 
-/// Switches the terminal's echo off before the question is there: rpassword does so a moment after it, and whoever types at once, a
-/// password manager for one, would have the password shown.
+/// Turns the terminal's echo off before the prompt appears. rpassword does it a moment later: a password that is typed at once, e.g. by a
+/// password manager, would be visible.
 fn without_echo(ask: impl FnOnce() -> io::Result<String>) -> io::Result<String> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
     let before = termios::tcgetattr(&terminal)?;
     let mut silent = before.clone();
-    // A Ctrl-C comes as a character, too, which rpassword understands.
+    // Ctrl-C arrives as a character, which rpassword understands.
     silent.local_flags.remove(LocalFlags::ECHO | LocalFlags::ISIG);
-    // rpassword answers it with a SIGINT to this thread: not before the terminal is as it was.
+    // rpassword answers it with SIGINT to this thread: only after the terminal is restored.
     let interrupt = SigSet::from(Signal::SIGINT);
     interrupt.thread_block()?;
     let answer = termios::tcsetattr(&terminal, SetArg::TCSANOW, &silent).map_err(io::Error::from).and_then(|()| ask());
@@ -136,12 +136,12 @@ fn without_echo(ask: impl FnOnce() -> io::Result<String>) -> io::Result<String> 
     answer
 }
 
-/// Asks on `output`, with a question that is no password, and reads lines of `input` until one is an answer.
+/// Asks on `output` and reads lines of `input` until one is an answer. Not for passwords.
 fn answer(question: &Question, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<String> {
     loop {
         match question {
             Question::YesNo { text } => write!(output, "{text} [y/N] ")?,
-            Question::Typed { text, expected } => write!(output, "{text}\ntype {expected} to go on: ")?,
+            Question::Typed { text, expected } => write!(output, "{text}\ntype {expected} to continue: ")?,
             Question::Text { text, default: Some(default) } => write!(output, "{text} [{default}]: ")?,
             Question::Text { text, default: None } | Question::Password { text } => write!(output, "{text}: ")?,
         }
@@ -149,7 +149,7 @@ fn answer(question: &Question, input: &mut impl BufRead, output: &mut impl Write
         let mut line = String::new();
         let ended = input.read_line(&mut line)? == 0;
         if ended {
-            // The prompt's line was never ended by an answer.
+            // No answer has ended the line of the prompt.
             writeln!(output)?;
         }
         let line = line.trim();
@@ -181,26 +181,26 @@ mod tests {
 
     #[test]
     fn only_a_yes_is_a_yes() {
-        let question = || Question::YesNo { text: "carry this out?".to_owned() };
+        let question = || Question::YesNo { text: "apply this plan?".to_owned() };
         for (typed, expected) in
             [("y\n", "yes"), ("Yes\n", "yes"), (" yes \n", "yes"), ("\n", "no"), ("", "no"), ("yep\n", "no"), ("n\n", "no")]
         {
             assert_eq!(asked(question(), typed).0.unwrap(), expected, "{typed:?}");
         }
-        assert_eq!(asked(question(), "y\n").1, "carry this out? [y/N] ");
+        assert_eq!(asked(question(), "y\n").1, "apply this plan? [y/N] ");
     }
 
     #[test]
-    fn a_name_is_typed_in_full() {
+    fn a_name_must_be_typed_in_full() {
         let question = Question::Typed { text: "this wipes 3 machines of ponies".to_owned(), expected: "ponies".to_owned() };
         assert_eq!(asked(question.clone(), "pony\n").0.unwrap(), "pony");
         let (answer, shown) = asked(question, "ponies\n");
         assert_eq!(answer.unwrap(), "ponies");
-        assert_eq!(shown, "this wipes 3 machines of ponies\ntype ponies to go on: ");
+        assert_eq!(shown, "this wipes 3 machines of ponies\ntype ponies to continue: ");
     }
 
     #[test]
-    fn text_has_a_default_or_is_asked_for_until_there_is_some() {
+    fn an_empty_answer_is_the_default_or_repeats_the_prompt() {
         let user = Question::Text { text: "user".to_owned(), default: Some("root".to_owned()) };
         assert_eq!(asked(user.clone(), "\n").0.unwrap(), "root");
         assert_eq!(asked(user, " ash\n").0.unwrap(), "ash");
@@ -211,9 +211,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_to_ask_is_a_usage_error_with_the_flag() {
-        let error = Asker::nobody().yes_no("carry this out?", "pass `--yes`").await.unwrap_err();
+    async fn without_a_terminal_the_error_names_the_flag() {
+        let error = Asker::absent().yes_no("apply this plan?", "pass `--yes`").await.unwrap_err();
         assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
-        assert_eq!(error.to_string(), "there is no terminal to ask on: carry this out?\nhint: pass `--yes`");
+        assert_eq!(error.to_string(), "there is no terminal to ask on: apply this plan?\nhint: pass `--yes`");
     }
 }

@@ -1,4 +1,4 @@
-//! What a run ends with: the time a machine and stage took, the critical path, what failed, what is left, where the log is.
+//! The closing of a run: time per machine and stage, the critical path, what failed, what was not done, and where the log is.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use super::paint::Paint;
 use super::record::Record;
 use super::table::table;
 
-/// Machines side by side in one table; more make another table.
+/// Machines per table; more get another table.
 const COLUMNS: usize = 6;
 
-/// Steps of the critical path that took less are folded into one line.
+/// Steps of the critical path that took less share one line.
 const SHORT: Duration = Duration::from_millis(500);
 
-/// The end of a run as a value; `--output json` prints it as its last event.
+/// The end of a run; `--output json` prints it as its last event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Closing {
@@ -35,11 +35,11 @@ pub struct Closing {
     pub critical_path: Vec<PathStep>,
     pub unreachable: IndexMap<MachineName, String>,
     pub failed: Vec<Failed>,
-    pub left: Vec<Left>,
+    pub not_done: Vec<NotDone>,
     pub log: Option<PathBuf>,
 }
 
-/// The time in which at least one step of a stage ran on a machine.
+/// The time during which at least one step of a stage ran on a machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StageTime {
@@ -68,27 +68,28 @@ pub struct Failed {
     pub hint: String,
 }
 
-/// A step of the plan that did not end.
+/// A step of the plan that was not done.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Left {
+pub struct NotDone {
     pub step: StepId,
-    /// What stands at the begin of what it waits for. `None`: the run was broken off.
+    /// The step that blocks it in the first place. `None`: the run was interrupted.
     pub by: Option<StepId>,
 }
 
 impl Closing {
-    /// `plan` is what was to be done; without one, only what the events told.
+    /// `plan` is what should have been done; without one, only the events count.
     pub fn new(plan: Option<&Plan>, record: &Record) -> Closing {
         let steps = plan.map_or(&[][..], |plan| &plan.steps);
         let path = plan.map_or_else(Vec::new, |plan| critical_path(plan, &record.durations()));
         let text = |id: &StepId| record.steps.get(id).map_or_else(String::new, |ran| ran.line.clone());
-        let mut left: Vec<Left> = record.blocked.keys().map(|id| Left { step: id.clone(), by: Some(root(record, id).clone()) }).collect();
+        let mut not_done: Vec<NotDone> =
+            record.blocked.keys().map(|id| NotDone { step: id.clone(), by: Some(root(record, id).clone()) }).collect();
         for step in steps {
             let ended = record.steps.get(&step.id).is_some_and(|ran| ran.ended.is_some());
             if !ended && !record.blocked.contains_key(&step.id) && !record.failed.contains_key(&step.id) {
-                left.retain(|known| known.step != step.id);
-                left.push(Left { step: step.id.clone(), by: None });
+                not_done.retain(|known| known.step != step.id);
+                not_done.push(NotDone { step: step.id.clone(), by: None });
             }
         }
         let failed = record
@@ -104,7 +105,7 @@ impl Closing {
             critical_path: path.into_iter().map(|(step, took)| PathStep { line: text(&step), step, took }).collect(),
             unreachable: record.unreachable.clone(),
             failed,
-            left,
+            not_done,
             log: record.log.clone(),
         }
     }
@@ -128,7 +129,7 @@ impl Closing {
                 troubles.push_str(&format!("  {} {}\n", paint.hint("hint:"), failed.hint));
             }
         }
-        troubles.push_str(&self.left_text(paint));
+        troubles.push_str(&self.not_done_text(paint));
         if !troubles.is_empty() {
             parts.push(troubles);
         }
@@ -169,7 +170,7 @@ impl Closing {
         let whole: Duration = self.critical_path.iter().map(|step| step.took).sum();
         let mut text = format!("{} {}\n", paint.title("critical path:"), quantity::duration(whole));
         let short: Vec<&PathStep> = self.critical_path.iter().filter(|step| step.took < SHORT).collect();
-        // One or two are named rather than counted.
+        // One or two are listed rather than counted.
         let fold = short.len() > 2;
         for step in self.critical_path.iter().filter(|step| !fold || step.took >= SHORT) {
             text.push_str(&format!("  {:>5}  {}: {}\n", quantity::duration(step.took), step.step.machine, step.line));
@@ -181,18 +182,15 @@ impl Closing {
         text
     }
 
-    fn left_text(&self, paint: Paint) -> String {
+    fn not_done_text(&self, paint: Paint) -> String {
         let mut groups: IndexMap<Option<&StepId>, Vec<&StepId>> = IndexMap::new();
-        for left in &self.left {
-            groups.entry(left.by.as_ref()).or_default().push(&left.step);
+        for not_done in &self.not_done {
+            groups.entry(not_done.by.as_ref()).or_default().push(&not_done.step);
         }
         let mut text = String::new();
         for (by, steps) in groups {
-            let why = match by {
-                Some(by) => format!("blocked by {by}"),
-                None => "not done".to_owned(),
-            };
-            text.push_str(&format!("{} {}, {why}:\n", paint.odd("left:"), counted(steps.len(), "step")));
+            let why = by.map_or_else(String::new, |by| format!(", blocked by {by}"));
+            text.push_str(&format!("{} {}{why}\n", paint.odd("not done:"), counted(steps.len(), "step")));
             for step in steps {
                 text.push_str(&format!("  {step}\n"));
             }
@@ -201,10 +199,10 @@ impl Closing {
     }
 }
 
-/// What blocks `step` in the first place.
+/// The step that blocks `step` in the first place.
 fn root<'a>(record: &'a Record, step: &'a StepId) -> &'a StepId {
     let mut at = step;
-    // No longer than there are blocked steps: a circle, which no plan has, must not hold up the closing.
+    // Bounded by the number of blocked steps: a cycle, which no plan has, must not hang the closing.
     for _ in 0..record.blocked.len() {
         match record.blocked.get(at) {
             Some(by) => at = by,
@@ -214,7 +212,7 @@ fn root<'a>(record: &'a Record, step: &'a StepId) -> &'a StepId {
     at
 }
 
-/// By machine in the order of their first steps, and stage.
+/// By machine, in the order of their first steps, and by stage.
 fn times(record: &Record) -> Vec<StageTime> {
     type Spans = Vec<(Duration, Duration)>;
     let mut spans: IndexMap<&MachineName, BTreeMap<Stage, Spans>> = IndexMap::new();
@@ -231,7 +229,7 @@ fn times(record: &Record) -> Vec<StageTime> {
     times
 }
 
-/// The time that at least one of `spans` covers.
+/// The time covered by at least one of `spans`.
 fn covered(mut spans: Vec<(Duration, Duration)>) -> Duration {
     spans.sort();
     let mut sum = Duration::ZERO;

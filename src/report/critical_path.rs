@@ -1,4 +1,4 @@
-//! Which steps made the run as long as it was.
+//! The steps that determined how long a run took.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -6,15 +6,14 @@ use std::time::Duration;
 use hostler_core::plan::Plan;
 use hostler_core::step::StepId;
 
-/// The longest path over `needs`, by the times that were measured: its steps in order, each with its time.
+/// The longest path over `needs`, by measured times: its steps in order, each with its time.
 ///
-/// A step without a time (it did not run) takes none and is left out. Of two paths as long, that whose steps stand first in the
-/// plan. A step that stands in the plan twice, as in several rounds put together, counts where it stands last. Empty when nothing
-/// was measured.
+/// A step without a time (it did not run) is left out. Of two paths of equal length, the one whose steps come first in the plan wins. A
+/// step that is in the plan twice, as after several rounds, counts at its last place. Empty if nothing was measured.
 pub fn critical_path(plan: &Plan, took: &BTreeMap<StepId, Duration>) -> Vec<(StepId, Duration)> {
     let place: HashMap<&StepId, usize> = plan.steps.iter().enumerate().map(|(place, step)| (&step.id, place)).collect();
-    // The length of the longest path that ends with the step at this place, and the place before it on that path. The plan's order
-    // respects `needs`, so one pass sees every step after those it needs.
+    // The length of the longest path that ends at this step, and the step before it on that path. The plan's order respects `needs`, so one
+    // pass sees every step after those it needs.
     let mut longest: Vec<(Duration, Option<usize>)> = Vec::new();
     for (at, step) in plan.steps.iter().enumerate() {
         let mut before: Option<usize> = None;

@@ -1,9 +1,9 @@
-//! Errors as a person reads them.
+//! Errors as text.
 
 use super::paint::Paint;
 
-/// An error and its causes: `error: ...`, a `caused by: ...` line for each cause that says something new, and last the `hint: ...`
-/// lines. Any error of the chain gives a hint by a line of its text that begins with `hint: `. Ends with a newline.
+/// An error and its causes: `error: ...`, a `caused by: ...` line for each cause that adds something, and last the `hint: ...` lines. A line
+/// of any error of the chain that starts with `hint: ` is a hint. Ends with a newline.
 pub fn error_text(error: &anyhow::Error, paint: Paint) -> String {
     let mut text = String::new();
     let mut hints: Vec<String> = Vec::new();
@@ -16,7 +16,7 @@ pub fn error_text(error: &anyhow::Error, paint: Paint) -> String {
                 hints.push(hint.to_owned());
             }
         }
-        // Many libraries print their cause as part of themselves.
+        // Many libraries include their cause in their own message.
         let message = lines.join("\n");
         if message.is_empty() || said.contains(&message) {
             continue;
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_error_already_said_is_not_repeated() {
+    fn a_cause_that_adds_nothing_is_left_out() {
         let error = anyhow!("no such file").context("can't read ponies.yaml: no such file\nhint: `hostler init` writes one");
         insta::assert_snapshot!(error_text(&error, Paint { on: false }), @r"
         error: can't read ponies.yaml: no such file

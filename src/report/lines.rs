@@ -1,4 +1,4 @@
-//! Events as lines of text: what is printed where there is no terminal, and what scrolls above the bars where there is one.
+//! Events as lines of text: printed if there is no terminal, and above the bars if there is one.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use super::paint::Paint;
 use super::running::{Item, Running, waits};
 use crate::event::Event;
 
-/// The longest time without a line while something runs. Half a second is left for looking at the clock.
+/// The longest time without a line while something is running, less half a second for the clock.
 const SILENCE: Duration = Duration::from_millis(4500);
 
-/// Lines for each event. Times count from the begin of the run.
+/// Lines for each event. Times count from the start of the run.
 #[derive(Debug)]
 pub struct Lines {
     pub running: Running,
     pub paint: Paint,
-    /// Whether there are only lines: then begins are told too, and what runs is repeated before the silence gets long.
+    /// Whether there are only lines: then starts are printed too, and what is running is repeated now and then.
     alone: bool,
     last_line: Duration,
 }
@@ -28,27 +28,27 @@ impl Lines {
         Lines { running: Running::default(), paint, alone: true, last_line: Duration::ZERO }
     }
 
-    /// For a terminal that shows what runs by itself.
+    /// For a terminal that shows what is running with bars.
     pub fn above_bars(paint: Paint) -> Lines {
         Lines { alone: false, ..Lines::alone(paint) }
     }
 
-    /// Takes in `event` and returns the lines to print for it, without newlines.
+    /// Applies `event` and returns the lines to print for it, without newlines.
     pub fn event(&mut self, now: Duration, event: &Event) -> Vec<String> {
-        // Who waits tells it again and again; only the first time is news.
+        // A waiting step repeats itself; only its first event is printed.
         let known = match event {
             Event::StepWaiting { step, what, .. } => self.running.step(step).is_some_and(|item| item.waits_for() == Some(what)),
             _ => false,
         };
         let ended = self.running.apply(now, event);
-        let lines = if known { Vec::new() } else { self.told(event, ended.as_ref()) };
+        let lines = if known { Vec::new() } else { self.lines_of(event, ended.as_ref()) };
         if !lines.is_empty() {
             self.last_line = now;
         }
         lines
     }
 
-    /// What runs, when nothing was printed for too long.
+    /// What is running, if nothing was printed for too long.
     pub fn tick(&mut self, now: Duration) -> Vec<String> {
         if !self.alone || now.saturating_sub(self.last_line) < SILENCE {
             return Vec::new();
@@ -69,7 +69,7 @@ impl Lines {
         lines
     }
 
-    fn told(&self, event: &Event, ended: Option<&Item>) -> Vec<String> {
+    fn lines_of(&self, event: &Event, ended: Option<&Item>) -> Vec<String> {
         let done = |took: &Duration| self.paint.good(&format!("done in {}", quantity::duration(*took)));
         let what = ended.map_or("", |item| item.what.as_str());
         match event {
@@ -81,7 +81,7 @@ impl Lines {
             Event::TaskLine { task, line } => vec![self.line(task, &[line])],
             Event::TaskFinished { task, took } => vec![self.line(task, &[what, &done(took)])],
             Event::TaskFailed { task, reason } => self.failed(task, what, "failed", reason, ""),
-            Event::Gathered { machine, took } => vec![self.line(machine.as_str(), &["look at the machine", &done(took)])],
+            Event::Gathered { machine, took } => vec![self.line(machine.as_str(), &["gather facts", &done(took)])],
             Event::Unreachable { machine, reason, hint } => self.failed(machine.as_str(), "", "unreachable", reason, hint),
             Event::StepFinished { step, took } => {
                 let (subject, what) = named(step, ended);
@@ -91,12 +91,12 @@ impl Lines {
                 let (subject, what) = named(step, ended);
                 self.failed(subject, what, "failed", reason, hint)
             }
-            Event::StepPutOff { step } => {
+            Event::StepDeferred { step } => {
                 let (subject, what) = named(step, ended);
-                vec![self.line(subject, &[what, &self.paint.odd("put off: the machine was restarted, and is looked at again")])]
+                vec![self.line(subject, &[what, &self.paint.odd("deferred: the machine was restarted; its facts are gathered again")])]
             }
             Event::StepBlocked { step, by } => {
-                let blocked = self.paint.odd(&format!("not done, it needs {by}"));
+                let blocked = self.paint.odd(&format!("not done: it needs {by}"));
                 let (subject, what) = named(step, None);
                 vec![self.line(subject, &[what, &blocked])]
             }
@@ -105,7 +105,7 @@ impl Lines {
             Event::TaskStarted { .. }
             | Event::TaskProgress { .. }
             | Event::Gathering { .. }
-            | Event::Begun { .. }
+            | Event::PlanStarted { .. }
             | Event::StepStarted { .. }
             | Event::StepScript { .. }
             | Event::StepProgress { .. }
@@ -115,17 +115,17 @@ impl Lines {
         }
     }
 
-    /// `SUBJECT  PART  PART`, the subjects in a column; empty parts left out.
+    /// `SUBJECT  PART  PART`, with the subjects in a column; empty parts are left out.
     pub fn line(&self, subject: &str, parts: &[&str]) -> String {
         let subject = console::pad_str(subject, self.running.widest(), console::Alignment::Left, None);
         let parts = parts.iter().filter(|part| !part.is_empty()).copied();
         std::iter::once(subject.as_ref()).chain(parts).collect::<Vec<_>>().join("  ")
     }
 
-    /// A failure, its further lines indented below it, and its hint.
+    /// A failure, with its further lines indented below it, and its hint.
     fn failed(&self, subject: &str, what: &str, how: &str, reason: &str, hint: &str) -> Vec<String> {
         let mut reasons = reason.lines();
-        let first = reasons.next().unwrap_or("for no known reason");
+        let first = reasons.next().unwrap_or("unknown reason");
         let mut lines = vec![self.line(subject, &[what, &format!("{} {first}", self.paint.bad(&format!("{how}:")))])];
         lines.extend(reasons.map(|line| format!("    {line}")));
         if !hint.is_empty() {
@@ -135,9 +135,9 @@ impl Lines {
     }
 }
 
-/// Machine and text of a step: as it began, or from its id when it never did.
-fn named<'a>(step: &'a StepId, begun: Option<&'a Item>) -> (&'a str, &'a str) {
-    match begun {
+/// Machine and text of a step: from its start, or from its id if it was never started.
+fn named<'a>(step: &'a StepId, started: Option<&'a Item>) -> (&'a str, &'a str) {
+    match started {
         Some(item) => (&item.subject, &item.what),
         None => (step.machine.as_str(), step.kind.name()),
     }

@@ -1,4 +1,4 @@
-//! The log of a run: a file that tells all of it, whatever became of the run.
+//! The log of a run: a file with everything that happened, however the run ended.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,10 +12,10 @@ use super::running::waits;
 use crate::event::Event;
 use crate::home;
 
-/// Logs that are kept; older ones go when a new one begins.
+/// Number of logs to keep; older ones are removed when a new one is created.
 const KEPT: usize = 50;
 
-/// An open log, mode 0600. Each event is written at once: what happened before a `kill -9` can be read after it.
+/// An open log, mode 0600. Each event is written at once, so that it survives a `kill -9`.
 #[derive(Debug)]
 pub struct RunLog {
     file: File,
@@ -28,7 +28,7 @@ pub fn default_folder() -> Option<PathBuf> {
 }
 
 impl RunLog {
-    /// Begins a log in `folder` (made with mode 0700 if it is not there), named by `now` and `verb`, and removes all but the newest 50.
+    /// Creates a log in `folder` (created with mode 0700 if missing), named by `now` and `verb`, and removes all but the newest 50.
     pub fn create(folder: &Path, verb: &str, now: Timestamp) -> io::Result<RunLog> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
@@ -39,7 +39,7 @@ impl RunLog {
                 _ => folder.join(format!("{time}-{verb}-{number}.log")),
             })
             .find_map(|path| match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-                // Two runs within one second.
+                // Another run in the same second.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
                 opened => Some(opened.map(|file| (file, path))),
             })
@@ -54,7 +54,7 @@ impl RunLog {
         &self.path
     }
 
-    /// Writes what `event` says; bytes on their way are left out.
+    /// Writes an event; progress is left out.
     pub fn event(&mut self, now: Timestamp, event: &Event) -> io::Result<()> {
         let lines = lines(event);
         if lines.is_empty() {
@@ -71,12 +71,12 @@ impl RunLog {
     }
 }
 
-/// Names begin with their time, so their order is that of the runs.
+/// Names start with the time, so their order is that of the runs.
 fn remove_oldest(folder: &Path) -> io::Result<()> {
     let mut logs: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        // Whatever else the user keeps here is theirs.
+        // Other files in the folder are the user's.
         let ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(".log") && is_named(name));
         if ours {
             logs.push(path);
@@ -85,7 +85,7 @@ fn remove_oldest(folder: &Path) -> io::Result<()> {
     logs.sort();
     for old in &logs[..logs.len().saturating_sub(KEPT)] {
         match fs::remove_file(old) {
-            // Another run was quicker.
+            // Another run was faster.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -102,7 +102,7 @@ fn is_named(name: &str) -> bool {
 
 fn lines(event: &Event) -> Vec<String> {
     let took = |took| format!("done in {}", quantity::duration(took));
-    let told = |subject: &str, text: String| vec![format!("{subject}  {text}")];
+    let entry = |subject: &str, text: String| vec![format!("{subject}  {text}")];
     let failed = |subject: &str, how: &str, reason: &str, hint: &str| {
         let mut lines = marked(subject, &format!("{how}:"), reason);
         if !hint.is_empty() {
@@ -111,29 +111,29 @@ fn lines(event: &Event) -> Vec<String> {
         lines
     };
     match event {
-        Event::TaskStarted { task, what } => told(task, format!("begins: {what}")),
+        Event::TaskStarted { task, what } => entry(task, format!("started: {what}")),
         Event::TaskLine { task, line } => marked(task, ">", line),
-        Event::TaskFinished { task, took: time } => told(task, took(*time)),
+        Event::TaskFinished { task, took: time } => entry(task, took(*time)),
         Event::TaskFailed { task, reason } => failed(task, "failed", reason, ""),
-        Event::Gathering { machine } => told(machine.as_str(), "is asked for its facts".to_owned()),
-        Event::Gathered { machine, took: time } => told(machine.as_str(), format!("facts {}", took(*time))),
+        Event::Gathering { machine } => entry(machine.as_str(), "gathering facts".to_owned()),
+        Event::Gathered { machine, took: time } => entry(machine.as_str(), format!("facts {}", took(*time))),
         Event::Unreachable { machine, reason, hint } => failed(machine.as_str(), "unreachable", reason, hint),
-        Event::StepStarted { step, line, .. } => told(&step.to_string(), format!("begins: {line}")),
+        Event::StepStarted { step, line, .. } => entry(&step.to_string(), format!("started: {line}")),
         Event::StepScript { step, text } => marked(&step.to_string(), "|", text),
-        Event::StepWaiting { step, what, limit } => told(&step.to_string(), waits(what, *limit)),
+        Event::StepWaiting { step, what, limit } => entry(&step.to_string(), waits(what, *limit)),
         Event::StepOutput { step, line } => marked(&step.to_string(), ">", line),
-        Event::StepExited { step, status } => told(&step.to_string(), format!("exit status {status}")),
-        Event::StepFinished { step, took: time } => told(&step.to_string(), took(*time)),
+        Event::StepExited { step, status } => entry(&step.to_string(), format!("exit status {status}")),
+        Event::StepFinished { step, took: time } => entry(&step.to_string(), took(*time)),
         Event::StepFailed { step, reason, hint } => failed(&step.to_string(), "failed", reason, hint),
-        Event::StepPutOff { step } => told(&step.to_string(), "put off: the machine was restarted".to_owned()),
-        Event::StepBlocked { step, by } => told(&step.to_string(), format!("blocked by {by}")),
+        Event::StepDeferred { step } => entry(&step.to_string(), "deferred: the machine was restarted".to_owned()),
+        Event::StepBlocked { step, by } => entry(&step.to_string(), format!("blocked by {by}")),
         Event::Note { line } => vec![line.clone()],
         Event::Warning { line } => vec![format!("warning: {line}")],
-        Event::TaskProgress { .. } | Event::StepProgress { .. } | Event::Begun { .. } => Vec::new(),
+        Event::TaskProgress { .. } | Event::StepProgress { .. } | Event::PlanStarted { .. } => Vec::new(),
     }
 }
 
-/// Each line of `text` after `subject` and `mark`, so that a search for the step finds all of it.
+/// Each line of `text` after `subject` and `mark`, so that a search for the step finds every line.
 fn marked(subject: &str, mark: &str, text: &str) -> Vec<String> {
     text.lines().map(|line| format!("{subject}  {mark} {line}").trim_end().to_owned()).collect()
 }

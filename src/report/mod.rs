@@ -1,6 +1,6 @@
-//! How a run looks: events become lines, bars, JSON and a log. Nothing else prints while a [`Reporter`] is there.
+//! How a run looks: events become lines, bars, JSON and a log. Nothing else prints while there is a [`Reporter`].
 //!
-//! Results go to standard output, all the rest to standard error.
+//! Results go to standard output, everything else to standard error.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ use tokio::task::JoinHandle;
 use crate::event::{Event, Events};
 
 pub mod ask;
-mod broken_off;
 pub mod closing;
 pub mod critical_path;
 pub mod error;
+mod interrupted;
 mod lines;
 pub mod log;
 pub mod paint;
@@ -35,10 +35,10 @@ mod terminal;
 mod tests;
 
 pub use ask::Asker;
-pub use broken_off::BrokenOff;
 pub use closing::Closing;
 pub use critical_path::critical_path;
 pub use error::error_text;
+pub use interrupted::Interrupted;
 pub use paint::Paint;
 pub use plan::plan_text;
 pub use record::Record;
@@ -52,28 +52,28 @@ use lines::Lines;
 use log::RunLog;
 use terminal::Terminal;
 
-/// How often the clock is looked at, and a terminal drawn.
+/// How often the terminal is redrawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long the last words of a run that is broken off may take.
+/// Limit for printing the end of an interrupted run.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The shortest time between two JSON events about the bytes of one step or task.
+/// The shortest time between two JSON progress events of one step or task.
 const JSON_PROGRESS: Duration = Duration::from_millis(500);
 
 /// What events look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// A line a machine that is drawn anew all the time, on standard error.
+    /// A line per machine that is redrawn all the time, on standard error.
     Terminal,
     /// One line after another, on standard error.
     Lines,
-    /// One JSON object a line, on standard output.
+    /// One JSON object per line, on standard output.
     Json,
 }
 
 impl Style {
-    /// JSON when asked for; else bars where standard error is a terminal that is not dumb, and lines elsewhere.
+    /// JSON if requested; else bars if standard error is a terminal that is not dumb, else lines.
     pub fn detect(json: bool) -> Style {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         match (json, io::stderr().is_terminal() && !dumb) {
@@ -94,7 +94,7 @@ pub struct Reporter {
     task: JoinHandle<Record>,
 }
 
-/// What a reporter is asked to do besides showing events. It first shows all events sent before.
+/// Requests to a reporter. It first shows all events that were sent before.
 #[derive(Debug)]
 pub(crate) enum Request {
     Ask(Question, oneshot::Sender<io::Result<String>>),
@@ -102,31 +102,32 @@ pub(crate) enum Request {
     /// A result, for standard output.
     Result(String, oneshot::Sender<()>),
     Finish(Box<Option<Plan>>),
-    /// The run is told to end, by whom.
-    BreakOff(&'static str, oneshot::Sender<()>),
+    /// The run is interrupted, by what.
+    Interrupt(&'static str, oneshot::Sender<()>),
 }
 
 impl Reporter {
-    /// Begins to report. Where `log_folder` is given, a log named by `verb` is written there (see [`log::default_folder`]); if that
-    /// can't be done, a warning says so and the run goes on.
+    /// Starts to report. If `log_folder` is given, a log named after `verb` is written there (see [`log::default_folder`]); if that fails,
+    /// a warning says so and the run continues.
     ///
     /// Must be called within a tokio runtime.
     pub fn start(style: Style, verb: &str, log_folder: Option<PathBuf>) -> Reporter {
         let paint = Paint::wanted(io::stderr().is_terminal());
-        let face = match style {
+        let output = match style {
             Style::Terminal => {
-                Face::Terminal(Box::new(Terminal::new(ProgressDrawTarget::stderr_with_hz(10), Box::new(io::stderr()), paint)))
+                Output::Terminal(Box::new(Terminal::new(ProgressDrawTarget::stderr_with_hz(10), Box::new(io::stderr()), paint)))
             }
-            Style::Lines => Face::Lines(Lines::alone(paint), Box::new(io::stderr())),
-            Style::Json => Face::Json(Json::default()),
+            Style::Lines => Output::Lines(Lines::alone(paint), Box::new(io::stderr())),
+            Style::Json => Output::Json(Json::default()),
         };
         let log = log_folder.map(|folder| {
-            RunLog::create(&folder, verb, Timestamp::now()).map_err(|error| format!("no log of this run: {}: {error}", folder.display()))
+            RunLog::create(&folder, verb, Timestamp::now())
+                .map_err(|error| format!("the log of this run can't be written: {}: {error}", folder.display()))
         });
-        Reporter::with(face, Box::new(io::stdout()), log.transpose(), ask::somebody_is_there())
+        Reporter::with(output, Box::new(io::stdout()), log.transpose(), ask::has_terminal())
     }
 
-    fn with(face: Face, results: Box<dyn Write + Send>, log: Result<Option<RunLog>, String>, asks: bool) -> Reporter {
+    fn with(output: Output, results: Box<dyn Write + Send>, log: Result<Option<RunLog>, String>, asks: bool) -> Reporter {
         let (events, received) = mpsc::unbounded_channel();
         let (requests, requested) = mpsc::unbounded_channel();
         let events = Events(events);
@@ -137,63 +138,62 @@ impl Reporter {
         });
         let record = Record { log: log.as_ref().map(|log| log.path().to_owned()), ..Record::default() };
         let results_paint = Paint::wanted(io::stdout().is_terminal());
-        let desk = Desk { face, results, results_paint, log, record, plan: None, redactor: redactor.clone(), begun: Instant::now() };
-        let task = tokio::spawn(desk.run(received, requested));
+        let task =
+            ReporterTask { output, results, results_paint, log, record, plan: None, redactor: redactor.clone(), started: Instant::now() };
+        let task = tokio::spawn(task.run(received, requested));
         Reporter { events, requests, redactor, asks, task }
     }
 
-    /// Where to send what happens.
+    /// Where to send events.
     pub fn events(&self) -> Events {
         self.events.clone()
     }
 
-    /// Where secrets are added: all that goes out from then on is without them.
+    /// Where to add secrets: they are masked in all later output.
     pub fn redactor(&self) -> Arc<Redactor> {
         self.redactor.clone()
     }
 
-    /// Who can be asked: the person at the terminal, or nobody.
+    /// Asks the user at the terminal, if there is one.
     pub fn asker(&self) -> Asker {
         Asker { requests: self.asks.then(|| self.requests.clone()), redactor: self.redactor.clone() }
     }
 
-    /// Prints `text` on standard output, after all events sent before. A missing newline at its end is added.
+    /// Prints `text` on standard output, after all events sent before. Adds a missing newline at the end.
     ///
-    /// As JSON it is an event `result` with the text, so that every line stays an object; a verb whose result is itself JSON reports
-    /// in another style.
+    /// As JSON it is an event `result` with the text, so that every line is an object; verbs whose result is itself JSON use another style.
     pub async fn result(&self, text: &str) {
         self.printed(|printed| Request::Result(text.to_owned(), printed)).await;
     }
 
-    /// Prints `plan` on standard output, after all events sent before: for a person, or as an event `plan`.
+    /// Prints `plan` on standard output, after all events sent before: as text, or as an event `plan`.
     pub async fn plan(&self, plan: &Plan) {
         self.printed(|printed| Request::Plan(Box::new(plan.clone()), printed)).await;
     }
 
-    /// Tells what is half done, as the run ends at once. A terminal that somebody is just asked on, or that takes nothing more, is not
-    /// waited for.
-    pub async fn break_off(&self, by: &'static str) {
-        let told = self.printed(|printed| Request::BreakOff(by, printed));
+    /// Prints what may still be running, as the run ends at once. It does not wait for a terminal that shows a prompt or accepts no output.
+    pub async fn interrupt(&self, by: &'static str) {
+        let told = self.printed(|printed| Request::Interrupt(by, printed));
         if tokio::time::timeout(LAST_WORDS, told).await.is_err() {
-            let _ = writeln!(io::stderr(), "\nbroken off by {by}");
+            let _ = writeln!(io::stderr(), "\ninterrupted: {by}");
         }
     }
 
     async fn printed(&self, request: impl FnOnce(oneshot::Sender<()>) -> Request) {
         let (printed, done) = oneshot::channel();
         if self.requests.send(request(printed)).is_ok() {
-            // An error means that the reporter has ended, which nobody else can make it.
+            // An error means that the reporter has ended; only this type can end it.
             let _ = done.await;
         }
     }
 
-    /// Shows what was sent so far, ends the report with the closing table if `plan` (what was carried out) is given, and returns
-    /// what came of the run. Events sent later are lost.
+    /// Shows what was sent so far, prints the closing table if `plan` (what was applied) is given, and returns the result of the run. Later
+    /// events are lost.
     pub async fn finish(self, plan: Option<&Plan>) -> Record {
         let _ = self.requests.send(Request::Finish(Box::new(plan.cloned())));
         match self.task.await {
             Ok(record) => record,
-            // A panic of the reporter's own is not swallowed.
+            // A panic of the reporter's task must not be swallowed.
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Record::default(),
@@ -202,26 +202,26 @@ impl Reporter {
     }
 }
 
-/// Where all that is reported passes, and in which shape.
-struct Desk {
-    face: Face,
+/// The task through which all output passes.
+struct ReporterTask {
+    output: Output,
     results: Box<dyn Write + Send>,
     results_paint: Paint,
     log: Option<RunLog>,
     record: Record,
-    /// The last that was shown.
+    /// The last one that was shown.
     plan: Option<Plan>,
     redactor: Arc<Redactor>,
-    begun: Instant,
+    started: Instant,
 }
 
-enum Face {
+enum Output {
     Terminal(Box<Terminal>),
     Lines(Lines, Box<dyn Write + Send>),
     Json(Json),
 }
 
-impl Desk {
+impl ReporterTask {
     async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>, mut requests: mpsc::UnboundedReceiver<Request>) -> Record {
         let mut clock = tokio::time::interval(TICK);
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -234,7 +234,7 @@ impl Desk {
                     }
                     match request {
                         Some(Request::Ask(question, answer)) => {
-                            // Whoever asked may have gone; then the answer is nobody's.
+                            // The receiver may be gone: then the prompt was abandoned.
                             let _ = answer.send(self.ask(question).await);
                         }
                         Some(Request::Plan(plan, printed)) => {
@@ -245,8 +245,8 @@ impl Desk {
                             self.result(&text);
                             let _ = printed.send(());
                         }
-                        Some(Request::BreakOff(by, printed)) => {
-                            self.break_off(by);
+                        Some(Request::Interrupt(by, printed)) => {
+                            self.interrupt(by);
                             let _ = printed.send(());
                         }
                         Some(Request::Finish(plan)) => return self.finish(plan.as_ref().as_ref()),
@@ -260,16 +260,16 @@ impl Desk {
 
     fn event(&mut self, event: Event) {
         let event = self.redactor.redact_event(event);
-        let now = self.begun.elapsed();
+        let now = self.started.elapsed();
         self.record.apply(now, &event);
         self.write_log(|log| log.event(Timestamp::now(), &event));
-        match &mut self.face {
-            Face::Terminal(terminal) => terminal.event(now, &event),
-            Face::Lines(lines, output) => {
+        match &mut self.output {
+            Output::Terminal(terminal) => terminal.event(now, &event),
+            Output::Lines(lines, output) => {
                 let lines = lines.event(now, &event);
                 print(output, &lines);
             }
-            Face::Json(json) => {
+            Output::Json(json) => {
                 if let Some(line) = json.event(now, Timestamp::now(), &event) {
                     print(&mut self.results, &[line]);
                 }
@@ -278,21 +278,21 @@ impl Desk {
     }
 
     fn tick(&mut self) {
-        let now = self.begun.elapsed();
-        match &mut self.face {
-            Face::Terminal(terminal) => terminal.tick(now),
-            Face::Lines(lines, output) => {
+        let now = self.started.elapsed();
+        match &mut self.output {
+            Output::Terminal(terminal) => terminal.tick(now),
+            Output::Lines(lines, output) => {
                 let lines = lines.tick(now);
                 print(output, &lines);
             }
-            Face::Json(_) => {}
+            Output::Json(_) => {}
         }
     }
 
     fn plan(&mut self, plan: &Plan) {
         let text = plan_text(plan, Paint { on: false });
-        match &self.face {
-            Face::Json(_) => print(&mut self.results, &[Json::line("plan", &serde_json::json!({ "plan": plan }))]),
+        match &self.output {
+            Output::Json(_) => print(&mut self.results, &[Json::line("plan", &serde_json::json!({ "plan": plan }))]),
             _ => self.show(&plan_text(plan, self.results_paint)),
         }
         self.write_log(|log| log.text(&text));
@@ -301,57 +301,57 @@ impl Desk {
 
     fn result(&mut self, text: &str) {
         let text = self.redactor.redact(text);
-        match &mut self.face {
-            Face::Json(_) => print(&mut self.results, &[Json::line("result", &serde_json::json!({ "text": text.trim_end() }))]),
+        match &mut self.output {
+            Output::Json(_) => print(&mut self.results, &[Json::line("result", &serde_json::json!({ "text": text.trim_end() }))]),
             _ => self.show(&text),
         }
         self.write_log(|log| log.text(&text));
     }
 
-    /// Prints `text` on standard output for a person.
+    /// Prints `text` on standard output.
     fn show(&mut self, text: &str) {
-        if let Face::Terminal(terminal) = &mut self.face {
+        if let Output::Terminal(terminal) = &mut self.output {
             terminal.quiet();
         }
         print(&mut self.results, &[text.trim_end_matches('\n').to_owned()]);
     }
 
     async fn ask(&mut self, question: Question) -> io::Result<String> {
-        if let Face::Terminal(terminal) = &mut self.face {
+        if let Output::Terminal(terminal) = &mut self.output {
             terminal.quiet();
         }
-        // Nothing is drawn meanwhile: it is this task that draws. Events wait in their channel.
+        // Nothing is drawn meanwhile, as this task does the drawing. Events wait in their channel.
         tokio::task::spawn_blocking(move || ask::on_terminal(&question)).await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     fn finish(mut self, plan: Option<&Plan>) -> Record {
-        self.record.took = self.begun.elapsed();
-        if let Face::Terminal(terminal) = &mut self.face {
+        self.record.took = self.started.elapsed();
+        if let Output::Terminal(terminal) = &mut self.output {
             terminal.quiet();
         }
         if plan.is_some() {
             let closing = Closing::new(plan, &self.record);
             self.write_log(|log| log.text(&format!("\n{}", closing.text(Paint { on: false }))));
-            match &mut self.face {
-                Face::Terminal(terminal) => terminal.above(&text_lines(&closing.text(terminal.paint()))),
-                Face::Lines(lines, output) => print(output, &text_lines(&closing.text(lines.paint))),
-                Face::Json(_) => print(&mut self.results, &[Json::line("closing", &closing)]),
+            match &mut self.output {
+                Output::Terminal(terminal) => terminal.above(&text_lines(&closing.text(terminal.paint()))),
+                Output::Lines(lines, output) => print(output, &text_lines(&closing.text(lines.paint))),
+                Output::Json(_) => print(&mut self.results, &[Json::line("closing", &closing)]),
             }
         }
         self.record
     }
 
-    fn break_off(&mut self, by: &str) {
-        let told = BrokenOff::new(by, self.plan.as_ref(), &self.record);
-        // The log first: a terminal that was closed takes nothing.
-        self.write_log(|log| log.text(&format!("\n{}", told.text(Paint { on: false }))));
-        match &mut self.face {
-            Face::Terminal(terminal) => {
+    fn interrupt(&mut self, by: &str) {
+        let interrupted = Interrupted::new(by, self.plan.as_ref(), &self.record);
+        // The log first: a closed terminal accepts no output.
+        self.write_log(|log| log.text(&format!("\n{}", interrupted.text(Paint { on: false }))));
+        match &mut self.output {
+            Output::Terminal(terminal) => {
                 terminal.quiet();
-                terminal.above(&text_lines(&told.text(terminal.paint())));
+                terminal.above(&text_lines(&interrupted.text(terminal.paint())));
             }
-            Face::Lines(lines, output) => print(output, &text_lines(&told.text(lines.paint))),
-            Face::Json(_) => print(&mut self.results, &[Json::line("brokenOff", &told)]),
+            Output::Lines(lines, output) => print(output, &text_lines(&interrupted.text(lines.paint))),
+            Output::Json(_) => print(&mut self.results, &[Json::line("interrupted", &interrupted)]),
         }
     }
 
@@ -359,7 +359,7 @@ impl Desk {
     fn write_log(&mut self, write: impl FnOnce(&mut RunLog) -> io::Result<()>) {
         let Some(log) = &mut self.log else { return };
         if let Err(error) = write(log) {
-            let line = format!("the log of this run ends here: {}: {error}", log.path().display());
+            let line = format!("the log of this run is incomplete: {}: {error}", log.path().display());
             self.log = None;
             self.event(Event::Warning { line });
         }
@@ -370,7 +370,7 @@ fn text_lines(text: &str) -> Vec<String> {
     std::iter::once(String::new()).chain(text.lines().map(str::to_owned)).collect()
 }
 
-/// A reader that is gone (`| head`) is no reason to stop the work.
+/// Ignores errors: a reader that is gone (`| head`) must not stop the work.
 fn print(output: &mut impl Write, lines: &[String]) {
     if !lines.is_empty() {
         let _ = output.write_all(format!("{}\n", lines.join("\n")).as_bytes());
@@ -381,7 +381,7 @@ fn print(output: &mut impl Write, lines: &[String]) {
 /// Events as JSON lines.
 #[derive(Debug, Default)]
 struct Json {
-    /// When the last number of a step or task was told.
+    /// When the last progress of a step or task was printed.
     told: std::collections::HashMap<String, Duration>,
 }
 
@@ -413,7 +413,7 @@ impl Json {
         json(&Stamped { time: stamp(time), event })
     }
 
-    /// An event of the reporter's own: the keys of `body` after its time and kind.
+    /// An event of the reporter itself: time and kind, then the keys of `body`.
     fn line(kind: &'static str, body: &impl Serialize) -> String {
         #[derive(Serialize)]
         struct Own<'a, T: Serialize> {
@@ -430,6 +430,6 @@ fn stamp(time: Timestamp) -> String {
 }
 
 fn json(value: &impl Serialize) -> Option<String> {
-    // Every key of an event is a string, so this can't fail; nothing is lost if it does but one line.
+    // All keys of an event are strings, so this can't fail; if it does, only one line is lost.
     serde_json::to_string(value).ok()
 }

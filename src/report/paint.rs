@@ -1,15 +1,15 @@
-//! Colours, for those who want them.
+//! Colors.
 
 use console::Style;
 
-/// Colours on or off. Off, every method returns its text as it is.
+/// Colors on or off. If off, every method returns its text unchanged.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint {
     pub on: bool,
 }
 
 impl Paint {
-    /// On when `terminal`, unless NO_COLOR is set to something or the terminal is dumb.
+    /// On for a terminal, unless NO_COLOR is set or the terminal is dumb.
     pub fn wanted(terminal: bool) -> Paint {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         Paint { on: terminal && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb") }
@@ -40,7 +40,7 @@ impl Paint {
     }
 
     fn with(self, how: Style, text: &str) -> String {
-        // Whether there are colours is known here, whatever console finds out about its own stdout.
+        // This type decides about colors, not console by its own stdout.
         if self.on { how.force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
     }
 }

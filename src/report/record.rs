@@ -1,4 +1,4 @@
-//! What came of a run: built from its events.
+//! The result of a run, built from its events.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,29 +11,29 @@ use indexmap::IndexMap;
 
 use crate::event::Event;
 
-/// What every step of a run took, and what went wrong. Times count from the begin of the run.
+/// How long every step of a run took, and what went wrong. Times count from the start of the run.
 #[derive(Debug, Clone, Default)]
 pub struct Record {
     pub took: Duration,
-    /// In the order they began.
+    /// In the order in which they were started.
     pub steps: IndexMap<StepId, Ran>,
-    /// With reason and hint. What succeeded when it was tried again is not in it.
+    /// With reason and hint. Steps that succeeded when retried are not in it.
     pub failed: IndexMap<StepId, (String, String)>,
-    /// Steps that did not run, and what they needed.
+    /// Steps that did not run, and the step that they needed.
     pub blocked: IndexMap<StepId, StepId>,
     pub unreachable: IndexMap<MachineName, String>,
-    /// Where the log is, if one is written.
+    /// Path of the log, if one is written.
     pub log: Option<PathBuf>,
 }
 
-/// One step that began.
+/// A step that was started.
 #[derive(Debug, Clone)]
 pub struct Ran {
     pub stage: Stage,
     pub machine: MachineName,
     pub line: String,
     pub begun: Duration,
-    /// `None` while it runs, and for ever if the run was broken off.
+    /// `None` while it runs; it stays so if the run is interrupted.
     pub ended: Option<Duration>,
 }
 
@@ -53,8 +53,8 @@ impl Record {
                 self.end(now, step);
                 self.failed.insert(step.clone(), (reason.clone(), hint.clone()));
             }
-            Event::StepPutOff { step } => {
-                // Not done, unless it begins once more.
+            Event::StepDeferred { step } => {
+                // Not done, unless it is started once more.
                 self.steps.shift_remove(step);
             }
             Event::StepBlocked { step, by } => {
@@ -71,7 +71,7 @@ impl Record {
         self.took = now;
     }
 
-    /// What the events say the run should end with; refusals are known to the plan only.
+    /// The exit status by the events; only the plan knows of refusals.
     pub fn exit_status(&self) -> ExitStatus {
         ExitStatus::highest([
             if self.failed.is_empty() { ExitStatus::Done } else { ExitStatus::Failed },
@@ -79,7 +79,7 @@ impl Record {
         ])
     }
 
-    /// The time each step took that ended.
+    /// The time that each finished step took.
     pub fn durations(&self) -> BTreeMap<StepId, Duration> {
         let ended = self.steps.iter().filter_map(|(id, ran)| Some((id.clone(), ran.ended? - ran.begun)));
         ended.collect()

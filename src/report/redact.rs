@@ -1,4 +1,4 @@
-//! Known secrets, kept out of everything that is shown or written.
+//! Masks known secrets in everything that is shown or written.
 
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
@@ -8,22 +8,22 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 
 use crate::event::Event;
 
-/// What stands where a secret was.
+/// Replaces a secret.
 const MASK: &str = "[secret]";
 
-/// A piece of a secret shorter than this is not known as one: it would match ordinary text.
+/// Shorter pieces of a secret are not masked: they would match ordinary text.
 const LEAST_PIECE: usize = 8;
 
-/// A whole secret shorter than this is left alone: masking it would tell more, by its places, than it hides.
+/// Shorter secrets are not masked: the places of the mask would reveal more than it hides.
 const LEAST_SECRET: usize = 4;
 
-/// Replaces known secrets by `[secret]`. Shared by all that meet secrets: what one adds is masked for all from then on.
+/// Replaces known secrets with `[secret]`. It is shared: a secret that one part adds is masked for all from then on.
 ///
-/// Found are: the value itself, its lines, as JSON escapes it, its base64 (both alphabets, also inside a longer encoded text), and
-/// any of these broken over lines, except for a broken-off piece of fewer than 8 bytes.
+/// It finds the value itself, its lines, its JSON-escaped form, its base64 (both alphabets, also inside a longer encoded text), and any of
+/// these split over lines, except for pieces of fewer than 8 bytes.
 #[derive(Default)]
 pub struct Redactor {
-    /// Longest first, so that a secret within another does not spoil it.
+    /// Longest first, so that a secret inside another one does not hide it.
     forms: RwLock<Vec<String>>,
 }
 
@@ -32,7 +32,7 @@ impl Redactor {
         Redactor::default()
     }
 
-    /// Masks `secret` from now on. Values under 4 bytes are ignored.
+    /// Masks `secret` from now on. Values shorter than 4 bytes are ignored.
     pub fn add(&self, secret: &str) {
         let mut forms = self.forms.write().unwrap_or_else(PoisonError::into_inner);
         for form in forms_of(secret) {
@@ -68,13 +68,13 @@ impl Redactor {
 }
 
 impl fmt::Debug for Redactor {
-    /// Tells nothing of what it knows.
+    /// Shows no secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Redactor")
     }
 }
 
-/// All the ways `secret` may be written.
+/// All forms in which `secret` may appear.
 fn forms_of(secret: &str) -> Vec<String> {
     let whole = secret.trim();
     if whole.len() < LEAST_SECRET {
@@ -83,8 +83,8 @@ fn forms_of(secret: &str) -> Vec<String> {
     let mut forms = vec![whole.to_owned()];
     let json = serde_json::Value::from(whole).to_string();
     forms.push(json[1..json.len() - 1].to_owned());
-    // A key prints as its lines, one event each. The armour around it is no secret.
-    forms.extend(whole.lines().map(str::trim).filter(|line| line.len() >= LEAST_PIECE && !is_armour(line)).map(str::to_owned));
+    // A key is printed line by line, one event each. The armor around it is not secret.
+    forms.extend(whole.lines().map(str::trim).filter(|line| line.len() >= LEAST_PIECE && !is_armor(line)).map(str::to_owned));
     for value in [secret, whole] {
         forms.extend([STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].iter().map(|engine| engine.encode(value)));
     }
@@ -95,21 +95,21 @@ fn forms_of(secret: &str) -> Vec<String> {
     forms
 }
 
-/// The characters of a longer text's base64 that only `secret` decides, when `offset` (mod 3) bytes stand before it.
+/// The characters of a longer text's base64 that `secret` alone determines, if `offset` (mod 3) bytes precede it.
 fn inside(secret: &str, offset: usize, encode: impl Fn(&[u8]) -> String) -> String {
     let mut bytes = vec![0; offset];
     bytes.extend(secret.as_bytes());
     let encoded = encode(&bytes);
-    // The first bytes reach into a character of the secret's, and the last character may depend on what follows.
+    // The bytes before share a character with the secret, and the last character may depend on what follows.
     let first = [0, 2, 3][offset];
     let last = encoded.len() - usize::from(!bytes.len().is_multiple_of(3));
     encoded.get(first..last).unwrap_or_default().to_owned()
 }
 
-/// `line` without the pieces of a secret that was broken where the line begins, ends, or both.
+/// `line` without pieces of a secret that was split at the start of the line, at its end, or both.
 fn without_pieces(line: &str, forms: &[String]) -> String {
     let text = line.trim();
-    if text.len() < LEAST_PIECE || is_armour(text) {
+    if text.len() < LEAST_PIECE || is_armor(text) {
         return line.to_owned();
     }
     let mut kept = text.to_owned();
@@ -131,13 +131,13 @@ fn without_pieces(line: &str, forms: &[String]) -> String {
     line.replacen(text, &kept, 1)
 }
 
-/// The greatest length from `most` down to the least piece that `fits`.
+/// The greatest length that `fits`, from `most` down to the shortest piece.
 fn longest(most: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
     (LEAST_PIECE..=most).rev().find(|&length| fits(length))
 }
 
 /// `-----BEGIN CERTIFICATE-----`
-fn is_armour(line: &str) -> bool {
+fn is_armor(line: &str) -> bool {
     line.starts_with("-----")
 }
 
@@ -165,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_never_added() {
+    fn short_values_are_never_added() {
         let redactor = knowing(&["", "  \n", "abc"]);
         assert_eq!(redactor.redact("abc of the alphabet"), "abc of the alphabet");
     }
 
     #[test]
-    fn a_secret_within_a_longer_one_does_not_spoil_it() {
+    fn a_secret_inside_a_longer_one_does_not_hide_it() {
         let redactor = knowing(&["0123456789abcdef", TOKEN]);
         assert_eq!(redactor.redact(&format!("{TOKEN} 0123456789abcdef")), "[secret] [secret]");
     }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_printed_line_by_line_is_masked_but_its_armour_is_not() {
+    fn a_key_printed_line_by_line_is_masked_but_its_armor_is_not() {
         let key = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\nCCqGSM49AwEHBG0wawIBAQQg\nAAAAshort\n-----END PRIVATE KEY-----\n";
         let redactor = knowing(&[key]);
         let printed: Vec<_> = key.lines().map(|line| redactor.redact(&format!("    {line}"))).collect();
@@ -204,7 +204,7 @@ mod tests {
         // As two events.
         assert_eq!(redactor.redact("token: abcdef.01234"), "token: [secret]");
         assert_eq!(redactor.redact("  56789abcdef"), "  [secret]");
-        // In three: the middle one has neither its begin nor its end.
+        // In three: the middle one has neither its start nor its end.
         assert_eq!(redactor.redact("01234567"), "[secret]");
     }
 
@@ -226,12 +226,12 @@ mod tests {
     }
 
     #[test]
-    fn its_debug_form_tells_nothing() {
+    fn the_debug_form_shows_no_secrets() {
         assert_eq!(format!("{:?}", knowing(&[TOKEN])), "Redactor");
     }
 
     proptest! {
-        /// Wherever it stands in an encoded text, and however that is wrapped: nothing that is left decodes to eight bytes of it.
+        /// Wherever it is in an encoded text, and however that is wrapped: no remaining piece decodes to eight bytes of it.
         #[test]
         fn base64_of_a_text_around_it_is_masked(before in "[ -~]{0,80}", after in "[ -~]{0,80}", width in 16usize..80) {
             let secret = "Xq7#vT2!mZ9$kL4%pW8&rB3*";

@@ -1,4 +1,4 @@
-//! What runs at this moment: built from events, read by whoever shows it. Times count from the begin of the run.
+//! What is running at this moment, built from events. Times count from the start of the run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use indexmap::IndexMap;
 
 use crate::event::{Event, Unit};
 
-/// Everything that has begun and not ended.
+/// Everything that was started and has not ended.
 #[derive(Debug, Default)]
 pub struct Running {
     items: IndexMap<Key, Item>,
-    /// Tasks and machines in the order they were first heard of: the order of the lines on a terminal.
+    /// Tasks and machines in the order in which they first appeared: the order of the lines on a terminal.
     subjects: Vec<String>,
     machines: BTreeMap<MachineName, Steps>,
     owners: BTreeMap<StepId, MachineName>,
@@ -34,7 +34,7 @@ pub struct Item {
     pub subject: String,
     pub what: String,
     pub since: Duration,
-    /// Which of its machine's steps it is, and of how many.
+    /// Its number among the steps of its machine, and their count.
     pub place: Option<(usize, usize)>,
     moved: Option<Moved>,
     waiting: Option<(String, Duration)>,
@@ -45,24 +45,24 @@ struct Moved {
     done: u64,
     total: u64,
     unit: Unit,
-    /// When the first number came, and what it was: speed is counted from there.
+    /// Time and value of the first number: speed is computed from there.
     first: (Duration, u64),
-    /// When the last came that was higher than the one before.
+    /// Time of the last increase.
     last: Duration,
 }
 
-/// How long nothing may have moved until that is what there is to be told.
+/// After this time without progress, that is shown instead of the time left.
 const STILL: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Default)]
 struct Steps {
-    begun: usize,
+    started: usize,
     ended: usize,
     total: usize,
 }
 
 impl Running {
-    /// Takes in `event`. What it ends is returned, as it was.
+    /// Applies `event`. Returns the item that it ends, if any.
     pub fn apply(&mut self, now: Duration, event: &Event) -> Option<Item> {
         match event {
             Event::TaskStarted { task, what } => self.begin(now, Key::Task(task.clone()), task, what, None),
@@ -71,19 +71,19 @@ impl Running {
                 return self.items.shift_remove(&Key::Task(task.clone()));
             }
             Event::Gathering { machine } => {
-                self.begin(now, Key::Facts(machine.clone()), machine.as_str(), "look at the machine", None);
+                self.begin(now, Key::Facts(machine.clone()), machine.as_str(), "gather facts", None);
             }
             Event::Gathered { machine, .. } | Event::Unreachable { machine, .. } => {
                 return self.items.shift_remove(&Key::Facts(machine.clone()));
             }
-            Event::Begun { steps } => {
+            Event::PlanStarted { steps } => {
                 let steps = steps.iter().filter(|(_, total)| **total > 0);
                 self.machines = steps.map(|(machine, &total)| (machine.clone(), Steps { total, ..Steps::default() })).collect();
             }
             Event::StepStarted { step, machine, line, .. } => {
                 let place = self.machines.get_mut(machine).map(|steps| {
-                    steps.begun += 1;
-                    (steps.begun.min(steps.total), steps.total)
+                    steps.started += 1;
+                    (steps.started.min(steps.total), steps.total)
                 });
                 self.owners.insert(step.clone(), machine.clone());
                 self.begin(now, Key::Step(step.clone()), machine.as_str(), line, place);
@@ -101,13 +101,13 @@ impl Running {
                     item.waiting = None;
                 }
             }
-            Event::StepFinished { step, .. } | Event::StepFailed { step, .. } | Event::StepPutOff { step } => {
+            Event::StepFinished { step, .. } | Event::StepFailed { step, .. } | Event::StepDeferred { step } => {
                 let machine = self.owners.get(step).cloned();
                 self.ended(machine.as_ref());
                 return self.items.shift_remove(&Key::Step(step.clone()));
             }
             Event::StepBlocked { step, .. } => {
-                // A step that never began has no owner yet.
+                // A step that was never started has no owner yet.
                 self.ended(Some(&step.machine));
             }
             Event::TaskLine { .. } | Event::StepScript { .. } | Event::StepExited { .. } | Event::Note { .. } | Event::Warning { .. } => {}
@@ -115,26 +115,26 @@ impl Running {
         None
     }
 
-    /// In the order of the lines on a terminal: tasks and machines as they were first heard of.
+    /// In the order of the lines on a terminal.
     pub fn items(&self) -> Vec<&Item> {
         let mut items: Vec<&Item> = self.items.values().collect();
         items.sort_by_key(|item| self.subjects.iter().position(|subject| *subject == item.subject));
         items
     }
 
-    /// Machines that have steps before them and nothing to do now, with the number of the next step and of all.
+    /// Machines with steps left that are idle now, with the number of the next step and of all.
     pub fn idle(&self) -> impl Iterator<Item = (&MachineName, usize, usize)> {
         self.machines
             .iter()
             .filter(|(machine, steps)| steps.ended < steps.total && !self.items.values().any(|item| item.subject == machine.as_str()))
-            .map(|(machine, steps)| (machine, (steps.begun + 1).min(steps.total), steps.total))
+            .map(|(machine, steps)| (machine, (steps.started + 1).min(steps.total), steps.total))
     }
 
     pub fn step(&self, step: &StepId) -> Option<&Item> {
         self.items.get(&Key::Step(step.clone()))
     }
 
-    /// Where `subject` was first heard of; later than all when it never was.
+    /// The position at which `subject` first appeared; after all others if it never did.
     pub fn order(&self, subject: &str) -> usize {
         self.subjects.iter().position(|known| known == subject).unwrap_or(usize::MAX)
     }
@@ -156,7 +156,7 @@ impl Running {
     fn moved(&mut self, now: Duration, key: &Key, done: u64, total: u64, unit: Unit) {
         let Some(item) = self.items.get_mut(key) else { return };
         item.waiting = None;
-        // Counting may begin anew: the next file of the same task.
+        // The count may restart: the next file of the same task.
         let before = item.moved.as_ref().filter(|moved| moved.done <= done && moved.unit == unit && moved.total == total);
         let first = before.map_or((now, done), |moved| moved.first);
         let last = before.filter(|moved| moved.done == done).map_or(now, |moved| moved.last);
@@ -170,21 +170,21 @@ impl Running {
     }
 }
 
-/// `waits for the apt lock, at most 5m00s`; a limit of zero is one that isn't known.
+/// `waiting for the apt lock, at most 5m00s`; a limit of zero is unknown.
 pub fn waits(what: &str, limit: Duration) -> String {
     match limit {
-        Duration::ZERO => format!("waits for {what}"),
-        _ => format!("waits for {what}, at most {}", quantity::duration(limit)),
+        Duration::ZERO => format!("waiting for {what}"),
+        _ => format!("waiting for {what}, at most {}", quantity::duration(limit)),
     }
 }
 
 impl Item {
-    /// What it waits for, if it does.
+    /// What it is waiting for, if it is.
     pub fn waits_for(&self) -> Option<&str> {
         self.waiting.as_ref().map(|(what, _)| what.as_str())
     }
 
-    /// How far it is: `182 of 270 MB, 4s left`, `waits for the apt lock, at most 5m00s`. Empty when nothing is known but the time.
+    /// Its progress: `182 of 270 MB, 4s left`, `waiting for the apt lock, at most 5m00s`. Empty if only the time is known.
     pub fn state(&self, now: Duration) -> String {
         if let Some((what, limit)) = &self.waiting {
             return waits(what, *limit);
@@ -197,14 +197,14 @@ impl Item {
         };
         let still = now.saturating_sub(moved.last);
         match self.left(now) {
-            // A speed of before says nothing any more.
-            Some(_) if still >= STILL => format!("{amount}, nothing moved for {}", quantity::whole(still)),
+            // An earlier speed means nothing now.
+            Some(_) if still >= STILL => format!("{amount}, no progress for {}", quantity::whole(still)),
             Some(left) => format!("{amount}, {} left", quantity::whole(left)),
             None => amount,
         }
     }
 
-    /// How much is done, from 0 to 1, where the whole is known.
+    /// How much is done, from 0 to 1, if the total is known.
     pub fn share(&self) -> Option<f64> {
         let moved = self.moved.as_ref().filter(|moved| moved.total > 0 && self.waiting.is_none())?;
         Some((moved.done as f64 / moved.total as f64).min(1.0))
@@ -220,7 +220,7 @@ impl Item {
             return None;
         }
         let left = (missing as f64 * seconds / (moved.done - from) as f64).ceil();
-        // Nothing to be told from a day on.
+        // More than a day is not shown.
         (left < 86_400.0).then(|| Duration::from_secs(left as u64))
     }
 }
@@ -232,7 +232,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn what_stands_still_has_no_time_left() {
+    fn no_time_left_is_shown_without_progress() {
         let key = Key::Task("bundle".to_owned());
         let mut running = Running::default();
         running.begin(Duration::ZERO, key.clone(), "bundle", "fetch kubelet", None);
@@ -241,7 +241,7 @@ mod tests {
             running.items[&key].state(Duration::from_secs(at))
         };
         assert_eq!([state(0, 0), state(10, 50_000_000)], ["0 of 100 MB", "50 of 100 MB, 10s left"]);
-        assert_eq!([state(19, 50_000_000), state(32, 50_000_000)], ["50 of 100 MB, 19s left", "50 of 100 MB, nothing moved for 22s"]);
+        assert_eq!([state(19, 50_000_000), state(32, 50_000_000)], ["50 of 100 MB, 19s left", "50 of 100 MB, no progress for 22s"]);
         assert_eq!([state(40, 80_000_000), state(60, 100_000_000)], ["80 of 100 MB, 10s left", "100 of 100 MB"]);
     }
 }

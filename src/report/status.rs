@@ -1,4 +1,4 @@
-//! The status as a person reads it.
+//! The status as text.
 
 use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
 use hostler_core::quantity::size;
@@ -6,7 +6,7 @@ use hostler_core::quantity::size;
 use super::Paint;
 use super::table::{row, table};
 
-/// Machines, nodes, members, certificates and drift, then what is wrong, and last what to type. Ends with a newline.
+/// Machines, nodes, members, certificates and drift, then problems, and last the next command. Ends with a newline.
 pub fn status_text(status: &Status, paint: Paint) -> String {
     let mut text = machines(&status.machines, paint);
     text.push('\n');
@@ -16,13 +16,13 @@ pub fn status_text(status: &Status, paint: Paint) -> String {
     }
     let mut facts = vec![];
     if status.api_down.is_some() {
-        facts.push(row!["API server", paint.bad("down: below is what the machines still know")]);
+        facts.push(row!["API server", paint.bad("down; the following is what the machines still know")]);
     }
     if !status.members.is_empty() {
         facts.push(row!["etcd", members(&status.members, paint)]);
     }
     if let Some(first) = status.certificates.first() {
-        facts.push(row!["certificates", format!("the first to end is {} of {}, in {} days", first.name, first.machine, first.days)]);
+        facts.push(row!["certificates", format!("{} of {} expires first, in {} days", first.name, first.machine, first.days)]);
     }
     facts.push(row!["snapshot", status.snapshot_age.map_or("none".to_owned(), |age| format!("{} old", up(age.unsigned_abs())))]);
     facts.push(row!["drift", drift(status)]);
@@ -72,21 +72,21 @@ fn nodes(nodes: &[NodeStatus], paint: Paint) -> String {
     for node in nodes {
         let ready = if node.ready { paint.good("Ready") } else { paint.bad("NotReady") };
         let cordoned = if node.cordoned { ", cordoned" } else { "" };
-        let stranger = if node.in_inventory { "" } else { "not in the inventory" };
-        rows.push(row![node.name, format!("{ready}{cordoned}"), node.version, stranger]);
+        let unlisted = if node.in_inventory { "" } else { "not in the inventory" };
+        rows.push(row![node.name, format!("{ready}{cordoned}"), node.version, unlisted]);
     }
     table(&rows)
 }
 
 fn members(members: &[MemberStatus], paint: Paint) -> String {
     let healthy = members.iter().filter(|member| member.healthy && !member.learner).count();
-    let told = format!("{healthy} of {} members healthy", members.len());
-    if healthy == members.len() { told } else { paint.bad(&told) }
+    let text = format!("{healthy} of {} members healthy", members.len());
+    if healthy == members.len() { text } else { paint.bad(&text) }
 }
 
 fn drift(status: &Status) -> String {
     let Some(drift) = &status.drift else {
-        return "not compared: no bundle is at hand; `hostler plan` gets one".to_owned();
+        return "unknown: no bundle in the cache; `hostler plan` fetches one".to_owned();
     };
     let first = drift.first.as_deref().unwrap_or_default();
     match (drift.steps, drift.refusals) {

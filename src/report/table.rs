@@ -1,10 +1,10 @@
-//! Results in columns.
+//! Tables with aligned columns.
 
 use console::{Alignment, measure_text_width, pad_str};
 
-/// Rows of cells, as aligned columns with two spaces between them and no trailing blanks. The first row is the header.
+/// Rows of cells as aligned columns, with two spaces between them and no trailing blanks. The first row is the header.
 ///
-/// Widths are those seen on a terminal: a colour has none. Every line ends with a newline.
+/// Widths are those on a terminal: colors have none. Every line ends with a newline.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| measure_text_width(cell)).max().unwrap_or(0);
@@ -17,7 +17,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
         .collect()
 }
 
-/// A row for [`table`] from anything that can be printed.
+/// A row for [`table`] from values that implement `Display`.
 macro_rules! row {
     ($($cell:expr),* $(,)?) => { vec![$($cell.to_string()),*] };
 }

@@ -1,4 +1,4 @@
-//! A terminal: what runs as a line each at its foot, what ended scrolling above.
+//! A terminal: running items at the bottom, one line each; finished ones scroll above them.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use super::paint::Paint;
 use super::running::Item;
 use crate::event::Event;
 
-/// Cells of a bar.
+/// Width of a bar, in cells.
 const BAR: usize = 16;
 
-/// The foot of the terminal. Nothing else may write to it without [`quiet`](Terminal::quiet).
+/// The bottom lines of the terminal. Nothing else may write to it without [`quiet`](Terminal::quiet).
 pub struct Terminal {
     lines: Lines,
     foot: MultiProgress,
-    /// The same terminal, for what scrolls.
+    /// The same terminal, for the lines that scroll.
     output: Box<dyn Write + Send>,
-    /// One a line, from the top.
+    /// One per line, from the top.
     bars: Vec<ProgressBar>,
 }
 
@@ -34,14 +34,14 @@ impl Terminal {
         self.above(&lines);
     }
 
-    /// Prints `lines` above the foot.
+    /// Prints `lines` above the bars.
     pub fn above(&mut self, lines: &[String]) {
         if lines.is_empty() {
             return;
         }
-        // indicatif's own println ends a line by filling it up, and leaves the cursor there: what comes next could overwrite it.
+        // indicatif's own println pads the line and leaves the cursor there: later output could overwrite it.
         let text = format!("{}\n", lines.join("\n"));
-        // A terminal that is gone is no reason to stop the work.
+        // A terminal that is gone must not stop the work.
         self.foot.suspend(|| {
             let _ = self.output.write_all(text.as_bytes());
         });
@@ -51,7 +51,7 @@ impl Terminal {
         self.lines.paint
     }
 
-    /// Draws what runs now.
+    /// Draws what is running now.
     pub fn tick(&mut self, now: Duration) {
         let lines = foot(&self.lines, now);
         while self.bars.len() > lines.len() {
@@ -61,7 +61,7 @@ impl Terminal {
             }
         }
         while self.bars.len() < lines.len() {
-            // The line is made here; indicatif cuts it to the width and draws it. The template is a constant without an error.
+            // The line is built here; indicatif truncates it to the width and draws it. The template is a valid constant.
             let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             self.bars.push(self.foot.add(ProgressBar::new_spinner().with_style(style)));
         }
@@ -71,7 +71,7 @@ impl Terminal {
         }
     }
 
-    /// Takes the foot away, so that somebody else may write. The next [`tick`](Terminal::tick) brings it back.
+    /// Removes the bars, so that other output can be written. The next [`tick`](Terminal::tick) draws them again.
     pub fn quiet(&mut self) {
         while let Some(bar) = self.bars.pop() {
             bar.finish_and_clear();
@@ -81,14 +81,14 @@ impl Terminal {
     }
 }
 
-/// The lines of the foot, tasks and machines in the order they were first heard of.
+/// The bottom lines: tasks and machines in the order in which they first appeared.
 fn foot(lines: &Lines, now: Duration) -> Vec<String> {
     let mut foot: Vec<(usize, String)> = Vec::new();
     for item in lines.running.items() {
         foot.push((lines.running.order(&item.subject), live(lines, item, now)));
     }
     for (machine, next, total) in lines.running.idle() {
-        let line = lines.line(machine.as_str(), &[&place(Some((next, total))), &lines.paint.faint("waits for other machines")]);
+        let line = lines.line(machine.as_str(), &[&place(Some((next, total))), &lines.paint.faint("waiting for other machines")]);
         foot.push((lines.running.order(machine.as_str()), line));
     }
     foot.sort_by_key(|(order, _)| *order);

@@ -1,4 +1,4 @@
-//! What each kind of event looks like in each style, and the reporter as a whole.
+//! How each kind of event looks in each style, and the reporter as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -50,11 +50,11 @@ fn run() -> Vec<(u64, Event)> {
         (0, Event::TaskStarted { task: bundle(), what: "fetch kubelet".to_owned() }),
         (500, Event::TaskProgress { task: bundle(), done: 20_000_000, total: 60_000_000, unit: Unit::Bytes }),
         (2_500, Event::TaskProgress { task: bundle(), done: 40_000_000, total: 60_000_000, unit: Unit::Bytes }),
-        (2_600, Event::TaskLine { task: bundle(), line: "the connection broke: going on at 40 MB".to_owned() }),
+        (2_600, Event::TaskLine { task: bundle(), line: "the connection was lost: continuing at 40 MB".to_owned() }),
         (7_200, Event::TaskFinished { task: bundle(), took: ms(7_200) }),
         (7_200, Event::TaskStarted { task: "images".to_owned(), what: "read the archive".to_owned() }),
         (7_300, Event::TaskProgress { task: "images".to_owned(), done: 3, total: 11, unit: Unit::Items }),
-        (7_400, Event::TaskFailed { task: "images".to_owned(), reason: "the archive is cut\nat byte 512".to_owned() }),
+        (7_400, Event::TaskFailed { task: "images".to_owned(), reason: "the archive is truncated\nat byte 512".to_owned() }),
         (8_000, Event::Gathering { machine: machine("twilightsparkle") }),
         (8_000, Event::Gathering { machine: machine("fluttershy") }),
         (8_400, Event::Gathered { machine: machine("twilightsparkle"), took: ms(400) }),
@@ -63,10 +63,10 @@ fn run() -> Vec<(u64, Event)> {
             Event::Unreachable {
                 machine: machine("fluttershy"),
                 reason: "connection refused".to_owned(),
-                hint: "is sshd running? `ssh fluttershy` tells".to_owned(),
+                hint: "check with `ssh fluttershy` that sshd is running".to_owned(),
             },
         ),
-        (9_000, Event::Begun { steps: BTreeMap::from([(machine("twilightsparkle"), 2), (machine("rainbowdash"), 3)]) }),
+        (9_000, Event::PlanStarted { steps: BTreeMap::from([(machine("twilightsparkle"), 2), (machine("rainbowdash"), 3)]) }),
         (9_000, started("twilightsparkle", "images-control-plane", Stage::Images, "2 images are missing: send, import and pin 2 images")),
         (9_000, started("rainbowdash", "packages", Stage::Prepare, "socat is missing: install socat")),
         (9_000, Event::StepScript { step: id("rainbowdash", "packages"), text: "set -eu\napt-get install -y socat\n".to_owned() }),
@@ -78,8 +78,8 @@ fn run() -> Vec<(u64, Event)> {
         (15_200, Event::StepExited { step: id("rainbowdash", "packages"), status: 0 }),
         (15_200, finished("rainbowdash", "packages", 6_200)),
         (16_400, finished("twilightsparkle", "images-control-plane", 7_400)),
-        (16_450, started("rainbowdash", "programs", Stage::Programs, "nothing of hostler's is installed: send 17 programs")),
-        (16_460, Event::StepPutOff { step: id("rainbowdash", "programs") }),
+        (16_450, started("rainbowdash", "programs", Stage::Programs, "no Kubernetes binaries installed: send 17 programs")),
+        (16_460, Event::StepDeferred { step: id("rainbowdash", "programs") }),
         (16_500, started("twilightsparkle", "init", Stage::FirstControlPlane, "there is no cluster: kubeadm init")),
         (
             81_000,
@@ -91,8 +91,8 @@ fn run() -> Vec<(u64, Event)> {
         ),
         (81_000, Event::StepBlocked { step: token(), by: id("twilightsparkle", "init") }),
         (81_000, Event::StepBlocked { step: id("rainbowdash", "labels"), by: token() }),
-        (81_100, Event::Note { line: "run `hostler up` again to go on".to_owned() }),
-        (81_100, Event::Warning { line: "an even number of control planes survives no more than one less".to_owned() }),
+        (81_100, Event::Note { line: "run `hostler up` again to continue".to_owned() }),
+        (81_100, Event::Warning { line: "an even number of control planes tolerates no more failures than one less".to_owned() }),
     ]
 }
 
@@ -133,7 +133,7 @@ fn plan() -> Plan {
                 "rainbowdash",
                 "token",
                 Stage::Workers,
-                "it is no node",
+                "it is not a node",
                 CreateToken {}.into(),
                 &[id("twilightsparkle", "init"), id("rainbowdash", "packages")],
             ),
@@ -148,8 +148,8 @@ fn plan() -> Plan {
     }
 }
 
-/// Text and time of each printed line, and what was printed because of the clock alone marked.
-fn told(lines: &mut Lines, events: Vec<(u64, Event)>) -> String {
+/// Time and text of each printed line; lines that the clock caused are marked.
+fn printed(lines: &mut Lines, events: Vec<(u64, Event)>) -> String {
     let mut text = String::new();
     let mut tell = |now: Duration, mark: &str, printed: Vec<String>| {
         for line in printed {
@@ -169,18 +169,18 @@ fn told(lines: &mut Lines, events: Vec<(u64, Event)>) -> String {
 
 #[test]
 fn every_kind_of_event_as_lines() {
-    insta::assert_snapshot!(told(&mut Lines::alone(PLAIN), run()));
+    insta::assert_snapshot!(printed(&mut Lines::alone(PLAIN), run()));
 }
 
 #[test]
 fn what_scrolls_above_the_bars() {
-    insta::assert_snapshot!(told(&mut Lines::above_bars(PLAIN), run()));
+    insta::assert_snapshot!(printed(&mut Lines::above_bars(PLAIN), run()));
 }
 
 #[test]
-fn lines_with_colours() {
+fn lines_with_colors() {
     let run = run().into_iter().filter(|(at, _)| *at > 80_000);
-    let text = told(&mut Lines::alone(Paint { on: true }), run.collect());
+    let text = printed(&mut Lines::alone(Paint { on: true }), run.collect());
     insta::assert_snapshot!(text.replace('\u{1b}', "^"));
 }
 
@@ -200,7 +200,7 @@ fn no_silence_is_longer_than_five_seconds() {
         lines.event(ms(event_at), &event);
     }
     assert_eq!(printed, 13);
-    // And nothing is said when nothing runs.
+    // And nothing is printed while nothing is running.
     assert!(lines.tick(ms(600_000)).is_empty());
 }
 
@@ -213,7 +213,7 @@ fn every_kind_of_event_as_json() {
 }
 
 #[test]
-fn json_tells_bytes_twice_a_second_and_always_the_last() {
+fn json_progress_is_printed_twice_a_second_and_always_at_the_end() {
     let mut faces = Json::default();
     let told: Vec<u64> = (0..=10)
         .filter(|tenth| {
@@ -247,7 +247,7 @@ fn on_screen(screen: &InMemoryTerm) -> Terminal {
 }
 
 #[test]
-fn the_foot_of_a_terminal_is_a_line_a_machine() {
+fn a_terminal_shows_a_line_per_machine() {
     let screen = InMemoryTerm::new(30, 110);
     let mut terminal = on_screen(&screen);
     let mut seen = String::new();
@@ -256,7 +256,7 @@ fn the_foot_of_a_terminal_is_a_line_a_machine() {
         seen.push_str(&format!("--- {}\n{}\n", quantity::duration(ms(at)), screen.contents()));
     };
     for (at, event) in run() {
-        // The screen before the event, at the times that show something of their own.
+        // The screen before the event, at the interesting times.
         if [2_600, 7_400, 9_300, 15_200, 81_000].contains(&at) && !matches!(event, Event::StepBlocked { .. } | Event::StepFinished { .. }) {
             look(&mut terminal, at);
         }
@@ -267,10 +267,10 @@ fn the_foot_of_a_terminal_is_a_line_a_machine() {
 }
 
 #[test]
-fn a_machine_keeps_its_line_while_it_waits() {
+fn a_waiting_machine_keeps_its_line() {
     let screen = InMemoryTerm::new(10, 80);
     let mut terminal = on_screen(&screen);
-    terminal.event(ms(0), &Event::Begun { steps: BTreeMap::from([(machine("rainbowdash"), 2), (machine("twilightsparkle"), 2)]) });
+    terminal.event(ms(0), &Event::PlanStarted { steps: BTreeMap::from([(machine("rainbowdash"), 2), (machine("twilightsparkle"), 2)]) });
     terminal.event(ms(0), &started("rainbowdash", "swap", Stage::Prepare, "a"));
     terminal.event(ms(0), &started("twilightsparkle", "swap", Stage::Prepare, "a"));
     terminal.event(ms(500), &finished("rainbowdash", "swap", 500));
@@ -281,7 +281,7 @@ fn a_machine_keeps_its_line_while_it_waits() {
 }
 
 #[test]
-fn a_long_line_is_cut_to_the_width_of_the_terminal() {
+fn a_long_line_is_truncated_to_the_width_of_the_terminal() {
     let screen = InMemoryTerm::new(5, 40);
     let mut terminal = on_screen(&screen);
     terminal.event(ms(0), &started("rainbowdash", "swap", Stage::Prepare, "a reason that is long: an action that is longer"));
@@ -299,7 +299,7 @@ fn the_log_of_a_run() {
     for (at, event) in run() {
         log.event(Timestamp::UNIX_EPOCH + ms(at), &event).unwrap();
     }
-    // Nothing was flushed or closed: this is what a `kill -9` leaves.
+    // Nothing was flushed or closed: this is the state after a `kill -9`.
     let text = std::fs::read_to_string(log.path()).unwrap();
     let (first, rest) = text.split_once('\n').unwrap();
     let version = env!("CARGO_PKG_VERSION");
@@ -310,14 +310,14 @@ fn the_log_of_a_run() {
 }
 
 #[test]
-fn the_newest_fifty_logs_are_kept_and_nothing_else_is_touched() {
+fn the_newest_fifty_logs_are_kept_and_other_files_stay() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("notes.log"), "mine").unwrap();
     let mut paths = Vec::new();
     for second in 0..52 {
         paths.push(RunLog::create(folder.path(), "lab up", Timestamp::from_second(second).unwrap()).unwrap().path().to_owned());
     }
-    // Two in the same second are two files.
+    // Two runs in the same second have two logs.
     paths.push(RunLog::create(folder.path(), "lab up", Timestamp::from_second(51).unwrap()).unwrap().path().to_owned());
     let there: Vec<bool> = paths.iter().map(|path| path.exists()).collect();
     assert_eq!(there, [vec![false; 3], vec![true; 50]].concat());
@@ -348,7 +348,7 @@ fn the_critical_path_is_the_longest_over_needs() {
     let measured = times(&[
         ("twilightsparkle", "swap", 300),
         ("rainbowdash", "packages", 9_000),
-        // The longest of all, but nothing needs it.
+        // The longest of all, but no other step needs it.
         ("fluttershy", "packages", 15_000),
         ("twilightsparkle", "images-control-plane", 6_000),
         ("twilightsparkle", "init", 9_500),
@@ -358,17 +358,17 @@ fn the_critical_path_is_the_longest_over_needs() {
         critical_path(&plan(), measured).iter().map(|(step, took)| format!("{step} {}", took.as_millis())).collect()
     };
     assert_eq!(path(&measured), ["twilightsparkle/images-control-plane 6000", "twilightsparkle/init 9500", "rainbowdash/token 1000"]);
-    // The other way round when the packages take longer than images and init.
+    // The opposite if the packages take longer than images and init.
     let mut slow = measured.clone();
     slow.insert(id("rainbowdash", "packages"), ms(16_000));
     assert_eq!(path(&slow), ["rainbowdash/packages 16000", "rainbowdash/token 1000"]);
-    // What did not run is no part of it.
+    // Steps that did not run are not part of it.
     let mut broken = measured.clone();
     broken.remove(&id("twilightsparkle", "init"));
     broken.remove(&id("rainbowdash", "token"));
     assert_eq!(path(&broken), ["fluttershy/packages 15000"]);
     assert!(path(&BTreeMap::new()).is_empty());
-    // A second round that needs what the first one did counts each step once, and comes to an end.
+    // A second round that needs steps of the first one counts each step once, and terminates.
     let mut rounds = plan();
     let mut again = rounds.steps[0].clone();
     again.needs.insert(id("rainbowdash", "token"));
@@ -406,7 +406,7 @@ fn the_closing_of_a_run_that_went_well() {
     let closing = Closing::new(Some(&without_fluttershy), &record);
     insta::assert_snapshot!(closing.text(PLAIN));
     assert_eq!(record.exit_status(), ExitStatus::Done);
-    assert!(closing.left.is_empty());
+    assert!(closing.not_done.is_empty());
 }
 
 #[test]
@@ -417,24 +417,24 @@ fn the_closing_of_a_run_that_went_wrong() {
 }
 
 #[test]
-fn a_run_that_is_broken_off_tells_what_is_half_done() {
+fn an_interrupted_run_shows_what_may_still_be_running() {
     let log = Some("/home/ash/.local/state/hostler/runs/x.log".into());
     let so_far = Record { log, ..record(&run().into_iter().filter(|(at, _)| *at < 16_450).collect::<Vec<_>>()) };
-    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &so_far).text(PLAIN), @r"
-    broken off by Ctrl-C
-    nothing is half done: 2 steps done, 4 not begun
+    insta::assert_snapshot!(Interrupted::new("Ctrl-C", Some(&plan()), &so_far).text(PLAIN), @r"
+    interrupted: Ctrl-C
+    no step was running: 2 steps done, 4 not started
     log: /home/ash/.local/state/hostler/runs/x.log
     ");
     let halves = record(&run().into_iter().filter(|(at, _)| *at < 16_000).collect::<Vec<_>>());
-    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &halves).text(PLAIN), @r"
-    broken off by Ctrl-C
-    half done: twilightsparkle/images-control-plane: 2 images are missing: send, import and pin 2 images
-    1 step done, 4 not begun
-    hint: what runs on a machine comes to its end there, or stops for want of what it was to be sent; run again: that waits for it, and goes on
+    insta::assert_snapshot!(Interrupted::new("Ctrl-C", Some(&plan()), &halves).text(PLAIN), @r"
+    interrupted: Ctrl-C
+    not finished: twilightsparkle/images-control-plane: 2 images are missing: send, import and pin 2 images
+    1 step done, 4 not started
+    hint: run again to continue: a script that is still running on a machine ends by itself, and the next run waits for it
     ");
-    insta::assert_snapshot!(BrokenOff::new("Ctrl-C", Some(&plan()), &Record::default()).text(PLAIN), @r"
-    broken off by Ctrl-C
-    nothing is half done: nothing was begun on any machine
+    insta::assert_snapshot!(Interrupted::new("Ctrl-C", Some(&plan()), &Record::default()).text(PLAIN), @r"
+    interrupted: Ctrl-C
+    nothing was started on any machine
     ");
 }
 
@@ -452,7 +452,7 @@ fn steps_side_by_side_are_not_counted_twice() {
 }
 
 #[test]
-fn what_succeeds_at_last_has_not_failed() {
+fn a_step_that_succeeds_after_a_retry_has_not_failed() {
     let failed = Event::StepFailed { step: id("rainbowdash", "swap"), reason: "x".to_owned(), hint: String::new() };
     let begun = || started("rainbowdash", "swap", Stage::Prepare, "a");
     let events = [(0, begun()), (1, failed), (2, begun()), (3, finished("rainbowdash", "swap", 1))];
@@ -460,7 +460,7 @@ fn what_succeeds_at_last_has_not_failed() {
     assert_eq!(record(&events).exit_status(), ExitStatus::Done);
 }
 
-/// Somewhere to write that can be read later.
+/// A writer whose content can be read later.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
 
@@ -487,14 +487,14 @@ async fn a_reporter_keeps_the_order_and_the_secrets() {
     let (progress, results) = (Kept::default(), Kept::default());
     let log = RunLog::create(folder.path(), "up", Timestamp::UNIX_EPOCH).unwrap();
     let path = log.path().to_owned();
-    let face = Face::Lines(Lines::alone(PLAIN), Box::new(progress.clone()));
-    let reporter = Reporter::with(face, Box::new(results.clone()), Ok(Some(log)), false);
+    let output = Output::Lines(Lines::alone(PLAIN), Box::new(progress.clone()));
+    let reporter = Reporter::with(output, Box::new(results.clone()), Ok(Some(log)), false);
     reporter.redactor().add("abcdef.0123456789abcdef");
     let events = reporter.events();
     events.send(Event::Note { line: "the token is abcdef.0123456789abcdef".to_owned() });
     reporter.result("node  ready\nabcdef.0123456789abcdef  yes\n").await;
-    assert_eq!(progress.text(), "the token is [secret]\n", "what was sent before a result is shown before it");
-    events.send(started("rainbowdash", "token", Stage::Workers, "it is no node: kubeadm join as worker"));
+    assert_eq!(progress.text(), "the token is [secret]\n", "events sent before a result are shown before it");
+    events.send(started("rainbowdash", "token", Stage::Workers, "it is not a node: kubeadm join as worker"));
     let script = "token=abcdef.01234\n56789abcdef".to_owned();
     events.send(Event::StepScript { step: id("rainbowdash", "token"), text: script });
     events.send(Event::StepFailed { step: id("rainbowdash", "token"), reason: "no".to_owned(), hint: String::new() });
@@ -514,14 +514,14 @@ async fn a_reporter_keeps_the_order_and_the_secrets() {
         assert!(log.contains(piece), "{piece} is missing in:\n{log}");
     }
     assert!(!log.contains("abcdef"), "{log}");
-    // Whoever still sends harms nobody.
+    // Later events are ignored.
     events.send(Event::Note { line: "late".to_owned() });
 }
 
 #[tokio::test]
 async fn every_line_of_json_is_an_object_and_the_last_the_closing() {
     let results = Kept::default();
-    let reporter = Reporter::with(Face::Json(Json::default()), Box::new(results.clone()), Ok(None), false);
+    let reporter = Reporter::with(Output::Json(Json::default()), Box::new(results.clone()), Ok(None), false);
     reporter.plan(&plan()).await;
     reporter.result("node  ready\n").await;
     reporter.events().send(started("rainbowdash", "join", Stage::Workers, "x"));
@@ -532,7 +532,7 @@ async fn every_line_of_json_is_an_object_and_the_last_the_closing() {
     assert_eq!((&lines[1]["event"], &lines[1]["text"]), (&"result".into(), &"node  ready".into()));
     assert_eq!((&lines[2]["event"], &lines[2]["stage"]), (&"stepStarted".into(), &"workers".into()));
     assert_eq!(lines[3]["event"], "closing");
-    assert_eq!(lines[3]["left"].as_array().unwrap().len(), 6, "{}", lines[3]);
+    assert_eq!(lines[3]["notDone"].as_array().unwrap().len(), 6, "{}", lines[3]);
 }
 
 #[tokio::test]
@@ -543,8 +543,8 @@ async fn a_log_that_cannot_be_written_is_a_warning() {
     assert_eq!(reporter.finish(None).await.log, None);
 
     let progress = Kept::default();
-    let face = Face::Lines(Lines::alone(PLAIN), Box::new(progress.clone()));
-    let reporter = Reporter::with(face, Box::new(Kept::default()), Err("no log of this run: x".to_owned()), false);
+    let output = Output::Lines(Lines::alone(PLAIN), Box::new(progress.clone()));
+    let reporter = Reporter::with(output, Box::new(Kept::default()), Err("the log of this run can't be written: x".to_owned()), false);
     reporter.finish(None).await;
-    assert_eq!(progress.text(), "warning: no log of this run: x\n");
+    assert_eq!(progress.text(), "warning: the log of this run can't be written: x\n");
 }

@@ -1,5 +1,5 @@
-//! What a lost control plane is brought back from: an archive that `templates/kubernetes/snapshot.sh` made. It holds every secret of its
-//! cluster: nothing here prints any of it, and its files are readable by their owner only.
+//! Snapshots of a control plane: archives that `templates/kubernetes/snapshot.sh` makes and a lost control plane is restored from. They
+//! hold every secret of their cluster: nothing here prints any of it, and only the owner can read the files.
 
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, Write};
@@ -15,13 +15,14 @@ use hostler_core::digest::sha256;
 use hostler_core::facts::{Snapshot, ca_public_key_sha256};
 use hostler_core::failure::{ExitStatus, Failure};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{atomic, home};
 
 pub mod age;
 
-/// What a control plane can't be brought back without.
+/// What a control plane can't be restored without.
 const NEEDED: &[&str] = &[
     "etcd.db",
     "pki/ca.crt",
@@ -35,34 +36,34 @@ const NEEDED: &[&str] = &[
     "nodes",
 ];
 
-/// The end of a snapshot's name; the second is of one that is encrypted.
+/// File name extensions of plain and of encrypted snapshots.
 const ENDS: [&str; 2] = [".tar.gz", ".tar.gz.age"];
 
-/// Looks into an archive. `passphrase`: of one that [is encrypted](is_encrypted).
+/// Reads and verifies an archive. `passphrase`: for one that [is encrypted](is_encrypted).
 ///
 /// # Errors
-/// It can't be read or decrypted, is no archive of hostler's, or something is missing in it.
+/// It can't be read or decrypted, is not an archive of hostler's, or is incomplete.
 pub fn open(file: &Path, passphrase: Option<&str>) -> Result<Snapshot> {
     let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
     let Some(passphrase) = passphrase else {
-        return parse(file, &bytes).map_err(|error| none(file, &error));
+        return parse(file, &bytes).map_err(|error| invalid(file, &error));
     };
     let failure = |error: anyhow::Error| {
         let message = format!("{} can't be decrypted: {error:#}", file.display());
-        Failure::new(ExitStatus::Usage, message, "look whether the passphrase is right, and the file whole")
+        Failure::new(ExitStatus::Usage, message, "check the passphrase; if it is right, take another snapshot")
     };
     let archive = age::decrypt(passphrase, &bytes).map_err(failure)?;
-    let snapshot = parse(file, &archive).map_err(|error| none(file, &error))?;
+    let snapshot = parse(file, &archive).map_err(|error| invalid(file, &error))?;
     Ok(Snapshot { archive: in_memory(&archive)?, ..snapshot })
 }
 
 /// As [`open`], for an archive that is to be written to `file`.
 ///
 /// # Errors
-/// It is cut, or something is missing in it.
+/// It is truncated or incomplete.
 pub fn parse(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
     let (mut found, mut taken, mut ca, mut nodes) = (Vec::new(), None, None, String::new());
-    // To its end, where its sum is: so a cut or changed archive is noticed.
+    // Read to the end, where the checksum is: it reveals a truncated or changed archive.
     let mut plain = Vec::new();
     GzDecoder::new(bytes).read_to_end(&mut plain)?;
     for entry in tar::Archive::new(plain.as_slice()).entries()? {
@@ -90,21 +91,21 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
         found.push(path);
     }
     if let Some(missing) = NEEDED.iter().find(|needed| !found.iter().any(|path| path == *needed)) {
-        bail!("there is no {missing} in it");
+        bail!("{missing} is missing");
     }
-    let ca = ca.context("its pki/ca.crt is no certificate")?;
-    let taken = taken.context("it does not say when it was taken")?;
+    let ca = ca.context("pki/ca.crt is not a certificate")?;
+    let taken = taken.context("the time it was taken is missing")?;
     let (file, archive) = (file.to_owned(), file.to_owned());
     let nodes = nodes.lines().map(str::to_owned).collect();
     Ok(Snapshot { file, archive, sha256: sha256(bytes), size: bytes.len() as u64, taken, nodes, ca })
 }
 
-fn none(file: &Path, error: &anyhow::Error) -> anyhow::Error {
-    let message = format!("{} is no whole snapshot: {error:#}", file.display());
-    Failure::new(ExitStatus::Usage, message, "`hostler snapshot` makes them").into()
+fn invalid(file: &Path, error: &anyhow::Error) -> anyhow::Error {
+    let message = format!("{} is not a valid snapshot: {error:#}", file.display());
+    Failure::new(ExitStatus::Usage, message, "`hostler snapshot list` shows the snapshots on this computer").into()
 }
 
-/// Whether the file is to be opened by a passphrase.
+/// Whether a passphrase is needed to open the file.
 ///
 /// # Errors
 /// It can't be read.
@@ -115,29 +116,29 @@ pub fn is_encrypted(file: &Path) -> Result<bool> {
     Ok(age::is_encrypted(&beginning))
 }
 
-/// etcd ends what it gives with its sum.
+/// etcd ends its snapshots with a checksum.
 fn etcd_is_whole(data: &[u8]) -> Result<()> {
     match data.split_last_chunk::<32>() {
         Some((data, sum)) if Sha256::digest(data)[..] == sum[..] => Ok(()),
-        _ => bail!("its etcd.db is not what its own sum says"),
+        _ => bail!("the checksum of etcd.db is wrong"),
     }
 }
 
-/// A path to `content` which is on no disk, as long as this process lives.
+/// A path to `content` in memory, valid as long as this process lives: decrypted secrets must not reach a disk.
 fn in_memory(content: &[u8]) -> Result<PathBuf> {
-    let memory = memfd_create("snapshot", MFdFlags::MFD_CLOEXEC).context("there is no memory for the snapshot")?;
+    let memory = memfd_create("snapshot", MFdFlags::MFD_CLOEXEC).context("not enough memory for the snapshot")?;
     let mut file = File::from(memory);
-    file.write_all(content).and_then(|()| file.rewind()).context("there is no memory for the snapshot")?;
+    file.write_all(content).and_then(|()| file.rewind()).context("not enough memory for the snapshot")?;
     Ok(PathBuf::from(format!("/proc/self/fd/{}", file.into_raw_fd())))
 }
 
-/// `archive` with the file `name` in it, besides what it holds.
+/// `archive` with the file `name` added.
 ///
 /// # Errors
-/// `archive` is none.
+/// `archive` is not a gzipped tar.
 pub fn with(archive: &[u8], name: &str, content: &[u8]) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
-    GzDecoder::new(archive).read_to_end(&mut plain).context("the snapshot arrived garbled")?;
+    GzDecoder::new(archive).read_to_end(&mut plain).context("the snapshot was corrupted in transit")?;
     let mut old = tar::Archive::new(Cursor::new(plain));
     let mut new = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     for entry in old.entries()? {
@@ -152,20 +153,20 @@ pub fn with(archive: &[u8], name: &str, content: &[u8]) -> Result<Vec<u8>> {
     Ok(new.into_inner()?.finish()?)
 }
 
-/// Writes `archive` whole or not at all, for its owner's eyes only. Folders that are missing are made for the owner only.
+/// Writes `archive` atomically, readable by its owner only. Missing folders are created with mode 0700.
 ///
 /// # Errors
 /// The folder or the file can't be written.
 pub fn write(file: &Path, archive: &[u8]) -> Result<()> {
     let folder = atomic::folder_of(file);
     if !folder.exists() {
-        std::fs::create_dir_all(folder).with_context(|| format!("{} can't be made", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("{} can't be created", folder.display()))?;
         std::fs::set_permissions(folder, PermissionsExt::from_mode(0o700))?;
     }
     atomic::write(file, archive, 0o600).with_context(|| format!("{} can't be written", file.display()))
 }
 
-/// Where snapshots are kept unless something else is asked for.
+/// Where snapshots are kept by default.
 ///
 /// # Errors
 /// This user has no home.
@@ -173,25 +174,63 @@ pub fn default_folder() -> Result<PathBuf> {
     Ok(home::data()?.join("snapshots"))
 }
 
-/// The newest snapshot of `cluster` in `folder`: the names that hostler gives sort by time.
+/// The newest snapshot of `cluster` in `folder`: names sort by time.
 pub fn newest(folder: &Path, cluster: &str) -> Option<PathBuf> {
     let files = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     files.filter(|file| file.file_name().is_some_and(|name| stamp(&name.to_string_lossy(), cluster).is_some())).max()
 }
 
-/// The name of a snapshot of `cluster` that is taken at `time`.
+/// The file name of a snapshot of `cluster` taken at `time`.
 pub fn file_name(cluster: &str, time: jiff::Timestamp, encrypted: bool) -> String {
     format!("{cluster}-{}{}", time.strftime("%Y%m%dT%H%M%SZ"), ENDS[usize::from(encrypted)])
 }
 
-/// When the snapshot of `cluster` in `file` was taken, as its name says: seconds since the epoch.
+/// When the snapshot of `cluster` in `file` was taken, by its name: seconds since the epoch.
 pub fn taken(file: &Path, cluster: &str) -> Option<i64> {
     let name = file.file_name()?.to_string_lossy();
     let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", stamp(&name, cluster)?).ok()?;
     Some(jiff::tz::TimeZone::UTC.to_timestamp(time).ok()?.as_second())
 }
 
-/// `20260301T120000Z` of a file's name, if it is a snapshot of `cluster`: one cluster's name may begin another's.
+/// A snapshot in a folder, as far as its name and size tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    pub file: PathBuf,
+    pub cluster: String,
+    pub taken: jiff::Timestamp,
+    /// Bytes.
+    pub size: u64,
+    pub encrypted: bool,
+}
+
+/// The snapshots in `folder`, by cluster, the newest first. Other files are ignored, and so is a missing folder.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn list(folder: &Path) -> Result<Vec<Listed>> {
+    let context = || format!("{} can't be read", folder.display());
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(context),
+    };
+    let mut listed = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(context)?;
+        let (file, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        let Some(encrypted) = ENDS.iter().position(|end| name.ends_with(end)).map(|end| end == 1) else { continue };
+        let Some((cluster, _)) = name.rsplit_once('-') else { continue };
+        let Some(taken) = taken(&file, cluster).and_then(|taken| jiff::Timestamp::from_second(taken).ok()) else { continue };
+        let size = entry.metadata().with_context(context)?.len();
+        listed.push(Listed { cluster: cluster.to_owned(), file, taken, size, encrypted });
+    }
+    listed.sort_by(|a, b| a.cluster.cmp(&b.cluster).then(b.taken.cmp(&a.taken)));
+    Ok(listed)
+}
+
+/// The `20260301T120000Z` in a file's name, if it is a snapshot of `cluster`: one cluster's name may be a prefix of another's.
 fn stamp<'a>(name: &'a str, cluster: &str) -> Option<&'a str> {
     let name = name.strip_prefix(cluster)?.strip_prefix('-')?;
     let stamp = ENDS.iter().find_map(|end| name.strip_suffix(end))?;
@@ -208,7 +247,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::age;
-    use super::{NEEDED, is_encrypted, newest, open, with, write};
+    use super::{NEEDED, is_encrypted, list, newest, open, with, write};
     use hostler_core::digest::sha256;
     use hostler_core::facts::ca_public_key_sha256;
 
@@ -243,7 +282,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
     }
 
     #[test]
-    fn a_whole_archive_tells_its_time_and_its_cluster() {
+    fn a_valid_archive_has_a_time_and_nodes() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/x.tar.gz");
         let bytes = with(&archive(""), "inventory.yaml", b"machines: {}\n").unwrap();
@@ -257,7 +296,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
     }
 
     #[test]
-    fn what_lacks_something_is_none() {
+    fn an_incomplete_archive_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.tar.gz");
         for missing in NEEDED.iter().chain(&["taken"]) {
@@ -268,16 +307,16 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let whole = archive("");
         for length in [0, 1, whole.len() / 2, whole.len() - 12] {
             write(&file, &whole[..length]).unwrap();
-            open(&file, None).expect_err("it is cut");
+            open(&file, None).expect_err("it is truncated");
         }
         let other = with(&archive("etcd.db"), "etcd.db", &[0; 100]).unwrap();
         write(&file, &other).unwrap();
         let error = open(&file, None).unwrap_err().to_string();
-        assert!(error.contains("its etcd.db is not what its own sum says"), "{error}");
+        assert!(error.contains("the checksum of etcd.db is wrong"), "{error}");
     }
 
     #[test]
-    fn an_encrypted_one_is_opened_by_its_passphrase_and_is_on_no_disk() {
+    fn an_encrypted_snapshot_needs_its_passphrase_and_is_decrypted_in_memory_only() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.tar.gz.age");
         let whole = archive("");
@@ -285,20 +324,20 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         assert!(is_encrypted(&file).unwrap());
         let found = open(&file, Some("open sesame")).unwrap();
         assert_eq!((found.size, &found.sha256, &found.file), (whole.len() as u64, &sha256(&whole), &file));
-        // As often as a step is tried.
+        // As often as a step is retried.
         for _ in 0..2 {
             assert!(std::fs::read(&found.archive).unwrap() == whole);
         }
         let kept: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(kept, std::slice::from_ref(&file));
         let error = open(&file, Some("open")).unwrap_err().to_string();
-        assert!(error.contains("this is not its passphrase"), "{error}");
+        assert!(error.contains("wrong passphrase"), "{error}");
         write(&file, &whole).unwrap();
         assert!(!is_encrypted(&file).unwrap());
     }
 
     #[test]
-    fn the_newest_of_one_cluster() {
+    fn the_newest_snapshot_of_a_cluster_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let names = ["home-20260301T120000Z.tar.gz", "home-20260302T120000Z.tar.gz", "home-two-20260303T120000Z.tar.gz", "home-new.tar.gz"];
         for name in names {
@@ -309,5 +348,20 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let encrypted = folder.path().join("home-20260303T120000Z.tar.gz.age");
         std::fs::write(&encrypted, "").unwrap();
         assert_eq!(newest(folder.path(), "home"), Some(encrypted));
+        let listed: Vec<String> = list(folder.path())
+            .unwrap()
+            .iter()
+            .map(|snapshot| format!("{} {} {}", snapshot.cluster, snapshot.taken, snapshot.encrypted))
+            .collect();
+        assert_eq!(
+            listed,
+            [
+                "home 2026-03-03T12:00:00Z true",
+                "home 2026-03-02T12:00:00Z false",
+                "home 2026-03-01T12:00:00Z false",
+                "home-two 2026-03-03T12:00:00Z false"
+            ]
+        );
+        assert_eq!(list(&folder.path().join("missing")).unwrap(), []);
     }
 }

@@ -1,4 +1,4 @@
-//! What all connections of a run share: how far a stranger is trusted, who is asked, and what was answered.
+//! What all connections of a run share: how to handle unknown host keys, prompts, and earlier answers.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use super::session::Session;
 use super::target::Target;
 use crate::report::{Asker, Redactor};
 
-/// How often a password or passphrase may be wrong.
+/// Attempts at a password or passphrase.
 pub const ATTEMPTS: usize = 3;
 
-/// How long the other side may take.
+/// Timeouts for the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// To answer at all.
     pub connect: Duration,
-    /// To exchange keys: a slow machine computes for some seconds.
+    /// To exchange keys: a slow machine needs some seconds.
     pub handshake: Duration,
-    /// How long to come back to a machine that hangs up at once: sshd drops strangers at random when many come (MaxStartups).
+    /// For retries with a machine that closes connections at once: with many new connections, sshd drops some at random (MaxStartups).
     pub hang_up: Duration,
-    /// Without a word for this long it is asked for one; after three unanswered ones it counts as gone.
+    /// After this time of silence a keepalive is sent; after three unanswered ones the machine counts as gone.
     pub keepalive: Duration,
-    /// To take a byte that is sent. Keepalives can't tell: they wait behind it.
+    /// To accept a byte that is sent. Keepalives can't detect that: they are queued behind it.
     pub stall: Duration,
 }
 
@@ -38,13 +38,13 @@ impl Default for Limits {
     }
 }
 
-/// What is done about a machine whose host key is not known yet.
+/// What to do about an unknown host key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NewHostKeys {
-    /// A person is shown the key and asked; with nobody to ask, the connection is refused.
+    /// Show it to the user and ask; without a terminal, refuse the connection.
     #[default]
     Ask,
-    /// It is taken as it is, and remembered.
+    /// Accept it, and add it to known_hosts.
     Accept,
 }
 
@@ -53,17 +53,17 @@ pub struct Access {
     pub asker: Asker,
     pub redactor: Arc<Redactor>,
     pub limits: Limits,
-    /// The machines of the inventory: a key that is known as one's must not answer for another.
+    /// The machines of the inventory: the host key of one must not be accepted for another.
     pub neighbours: Vec<Target>,
-    /// Host keys accepted in this run, by what known_hosts would call the host: known_hosts may be read-only.
+    /// Host keys accepted in this run, by the host's name in known_hosts, which may be read-only.
     pub(super) accepted: Mutex<HashMap<String, PublicKey>>,
-    /// Held while a person is asked about a host key.
+    /// Held during a prompt about a host key.
     pub(super) asking: Mutex<()>,
-    /// Keys that had a passphrase; `None`: nobody knew it.
+    /// Keys with a passphrase; `None`: the user did not know it.
     unlocked: Mutex<HashMap<PathBuf, Option<Arc<PrivateKey>>>>,
-    /// Sudo's passwords with the machine where each was right (or is likely to be), the first one first.
+    /// sudo passwords with the machine where each was right (or is likely to be), oldest first.
     pub(super) sudo_passwords: Mutex<Vec<(String, String)>>,
-    /// One connection a jump host, however many machines are behind it.
+    /// One connection per jump host, however many machines are behind it.
     pub(super) hops: Mutex<HashMap<String, Arc<Mutex<Weak<Session>>>>>,
 }
 
@@ -83,8 +83,8 @@ impl Access {
         }
     }
 
-    /// The other machine of the inventory that is known by `key`, which `target` shows and is not known by. Keys accepted in this run don't
-    /// count: machines from one image share theirs, and come in any order.
+    /// The other machine of the inventory that has the known host key `key`, which `target` presents. Keys accepted in this run don't count:
+    /// machines from one image share a key, and connect in any order.
     pub(super) async fn neighbour(&self, target: &Target, key: &PublicKey) -> Option<String> {
         let accepted = self.accepted.lock().await;
         let others = self.neighbours.iter().filter(|other| other.name != target.name && other.known_as() != target.known_as());
@@ -92,22 +92,22 @@ impl Access {
         new.find(|other| is_known_by(other, key)).map(|other| other.name.clone())
     }
 
-    /// The encrypted key in `file`, whose text is `text`; its passphrase is asked for once in a run. `Err`: why there is none.
+    /// The encrypted key in `file` with the content `text`; its passphrase is asked for once per run. `Err`: why there is none.
     pub(super) async fn unlock(&self, file: &Path, text: &str) -> Result<Arc<PrivateKey>, String> {
-        // Held while somebody is asked: others that need the same key wait for the answer.
+        // Held during the prompt: other connections that need the same key wait for the answer.
         let mut unlocked = self.unlocked.lock().await;
         if let Some(known) = unlocked.get(file) {
-            return known.clone().ok_or_else(|| "nobody knew its passphrase".to_owned());
+            return known.clone().ok_or_else(|| "no passphrase was given".to_owned());
         }
         for attempt in 0..ATTEMPTS {
-            let again = if attempt == 0 { "" } else { ", which that was not" };
-            let question = format!("passphrase of {}{again}", file.display());
-            let passphrase = match self.asker.password(&question, "put the key into an agent: `ssh-add`").await {
+            let wrong = if attempt == 0 { "" } else { "wrong passphrase; " };
+            let question = format!("{wrong}passphrase of {}", file.display());
+            let passphrase = match self.asker.password(&question, "add the key to an agent with `ssh-add`").await {
                 Ok(passphrase) => passphrase,
                 Err(_) => break,
             };
             let text = text.to_owned();
-            // Deriving the key takes a good part of a second, on purpose.
+            // Deriving the key takes a good part of a second, by design.
             let decoded = tokio::task::spawn_blocking(move || decode_secret_key(&text, Some(&passphrase))).await;
             if let Ok(Ok(key)) = decoded {
                 let key = Arc::new(key);
@@ -116,10 +116,10 @@ impl Access {
             }
         }
         unlocked.insert(file.to_owned(), None);
-        Err("nobody knew its passphrase".to_owned())
+        Err("no passphrase was given".to_owned())
     }
 
-    /// The place of the connection to a jump host.
+    /// The slot for the connection to a jump host.
     pub(super) async fn hop(&self, target: &Target) -> Arc<Mutex<Weak<Session>>> {
         self.hops.lock().await.entry(format!("{target:?}")).or_default().clone()
     }

@@ -1,4 +1,4 @@
-//! Proving who the user is: keys from files and from the agent, certificates, a password where the caller has one.
+//! User authentication: keys from files and from the agent, certificates, and a password if the caller has one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,21 +23,21 @@ use super::host_key::fingerprint;
 use super::session::Handler;
 use super::target::Target;
 
-/// How long a machine may think about one key: name lookups of a slow DNS are in it.
+/// Limit for one key, including the server's DNS lookups.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A private key file as it is found.
+/// A private key file.
 struct KeyFile {
     path: PathBuf,
     text: String,
-    /// Unknown for an encrypted key of an old format without its .pub file.
+    /// Unknown for an encrypted key in an old format without a .pub file.
     public: Option<PublicKey>,
     /// `None`: it is encrypted.
     private: Option<Arc<PrivateKey>>,
     certificate: Option<Certificate>,
 }
 
-/// Tries what there is, until the machine is content.
+/// Tries keys until the machine accepts one.
 pub(super) struct Authenticator<'a> {
     pub handle: &'a mut Handle<Handler>,
     pub target: &'a Target,
@@ -51,7 +51,7 @@ impl<'a> Authenticator<'a> {
         Authenticator { handle, target, access, tried: Vec::new(), offered: Vec::new() }
     }
 
-    /// Keys: those that somebody named, then the agent's others, then those that are just there.
+    /// Keys: configured ones, then the agent's others, then default files.
     pub async fn with_keys(mut self) -> Result<(), ConnectError> {
         let files = self.key_files();
         let (mut agent, mut identities) = self.agent().await;
@@ -61,7 +61,7 @@ impl<'a> Authenticator<'a> {
                 rest.push(file);
                 continue;
             }
-            // The agent's copy of a named key asks for no passphrase.
+            // The agent's copy of a configured key needs no passphrase.
             let held = identities.iter().position(|identity| file.public.as_ref().is_some_and(|public| is_same(identity, public)));
             if let (Some(position), Some(agent)) = (held, agent.as_mut()) {
                 let identity = identities.remove(position);
@@ -88,7 +88,7 @@ impl<'a> Authenticator<'a> {
         Err(self.failed())
     }
 
-    /// The password, by whichever of the two ways the machine takes one.
+    /// The password, by the method that the machine supports.
     pub async fn with_password(mut self, password: &str) -> Result<(), ConnectError> {
         let user = self.target.user.clone();
         let result = limited(self.target, self.handle.authenticate_password(user.clone(), password)).await?;
@@ -102,7 +102,7 @@ impl<'a> Authenticator<'a> {
                     KeyboardInteractiveAuthResponse::Success => return Ok(()),
                     KeyboardInteractiveAuthResponse::Failure { .. } => break,
                     KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
-                        // What is echoed is no password: a code from a telephone, which nobody can give here.
+                        // An echoed prompt is not for a password but e.g. for a one-time code, which is not available here.
                         let answers = prompts.iter().map(|prompt| if prompt.echo { String::new() } else { password.to_owned() }).collect();
                         limited(self.target, self.handle.authenticate_keyboard_interactive_respond(answers)).await?
                     }
@@ -116,7 +116,7 @@ impl<'a> Authenticator<'a> {
         ConnectError::new(self.target, Reason::AuthFailed { tried: self.tried, offered: self.offered })
     }
 
-    /// What there is of the target's files. A named one that is not there is told; a usual one is not.
+    /// The target's key files. Only a missing file that was configured is reported.
     fn key_files(&mut self) -> Vec<KeyFile> {
         let mut files = Vec::new();
         for path in &self.target.identities {
@@ -134,7 +134,7 @@ impl<'a> Authenticator<'a> {
         let asked = async {
             let mut agent = AgentClient::connect_uds(socket).await?;
             if let Some(binding) = self.handle.agent_session_binding() {
-                // Agents before OpenSSH 8.9 don't know this; keys bound to destinations are refused later then.
+                // Agents before OpenSSH 8.9 don't support this; keys restricted to destinations are then refused later.
                 let _ = agent.bind_session(binding, false).await;
             }
             let identities = agent.request_identities().await?;
@@ -171,7 +171,7 @@ impl<'a> Authenticator<'a> {
         }
     }
 
-    /// The file's certificate, signed for by the agent.
+    /// The file's certificate, with the agent's signature.
     async fn certificate_of_agent(&mut self, file: &KeyFile, agent: &mut AgentClient<UnixStream>) -> Result<bool, ConnectError> {
         let (Some(certificate), Some(public)) = (&file.certificate, &file.public) else { return Ok(false) };
         let hash = self.hash_for(public).await?;
@@ -216,7 +216,7 @@ impl<'a> Authenticator<'a> {
         self.accepted(result, what)
     }
 
-    /// Asks before a person is asked for a passphrase: a key that is not accepted anyway needs none.
+    /// Asks the machine before the user is asked for a passphrase: a key that it would not accept needs none.
     async fn would_accept(&mut self, public: &PublicKey, certificate: Option<&Certificate>) -> Result<bool, ConnectError> {
         let hash = self.hash_for(public).await?;
         let user = self.target.user.clone();
@@ -238,13 +238,13 @@ impl<'a> Authenticator<'a> {
         }
     }
 
-    /// With what an RSA key signs; other kinds have no choice.
+    /// The hash for an RSA signature; other key types have only one.
     async fn hash_for(&self, key: &PublicKey) -> Result<Option<HashAlg>, ConnectError> {
         if !key.algorithm().is_rsa() {
             return Ok(None);
         }
         let best = limited(self.target, self.handle.best_supported_rsa_hash()).await?;
-        // A server that does not say is hoped to know SHA-2: SHA-1 is dead.
+        // A server that does not tell is expected to support SHA-2: SHA-1 is obsolete.
         Ok(best.flatten().or(Some(HashAlg::Sha512)))
     }
 
@@ -266,7 +266,7 @@ impl<'a> Authenticator<'a> {
         match result {
             AuthResult::Success => Ok(true),
             AuthResult::Failure { remaining_methods, partial_success } => {
-                let partly = if partial_success { " (accepted, but it wants more)" } else { "" };
+                let partly = if partial_success { " (accepted, but the server requires another method)" } else { "" };
                 self.tried.push(format!("{what}{partly}"));
                 if remaining_methods.is_empty() {
                     return Err(self.hung_up());
@@ -281,9 +281,9 @@ impl<'a> Authenticator<'a> {
         self.offered = methods.iter().map(|method| <&str>::from(method).to_owned()).collect();
     }
 
-    /// The machine ended the connection while it was offered keys: too many of them, as a rule.
+    /// The machine closed the connection while keys were offered: usually there were too many.
     fn hung_up(&mut self) -> ConnectError {
-        self.tried.push("then it hung up".to_owned());
+        self.tried.push("then it closed the connection".to_owned());
         ConnectError::new(
             self.target,
             Reason::AuthFailed { tried: std::mem::take(&mut self.tried), offered: std::mem::take(&mut self.offered) },
@@ -295,14 +295,14 @@ fn is_same(identity: &AgentIdentity, public: &PublicKey) -> bool {
     matches!(identity, AgentIdentity::PublicKey { key, .. } if key.key_data() == public.key_data())
 }
 
-/// Reads a private key and what lies beside it. `Err`: why it is of no use.
+/// Reads a private key and the files next to it. `Err`: why it can't be used.
 fn key_file(path: &Path, certificates: &[PathBuf]) -> Result<KeyFile, String> {
     let text = std::fs::read_to_string(path).map_err(|why| super::stream::lower(&why.to_string()))?;
     let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
     let (public, private) = match decode_secret_key(&text, None) {
         Ok(private) => (Some(private.public_key().clone()), Some(Arc::new(private))),
         Err(russh::keys::Error::KeyIsEncrypted) => {
-            // OpenSSH's own format shows the public half; others need the file beside it.
+            // OpenSSH's own format contains the public key in the clear; others need the file next to it.
             let shown = PrivateKey::from_openssh(&text).ok().map(|key| key.public_key().clone());
             (shown.or_else(|| load_public_key(beside(".pub")).ok()), None)
         }
@@ -326,7 +326,7 @@ async fn limited<T>(target: &Target, asked: impl Future<Output = Result<T, russh
     }
 }
 
-/// `Err(None)`: no answer. The agent may ask a person, who has a minute.
+/// `Err(None)`: no answer. The agent may ask the user, who has a minute.
 async fn limited_agent<E>(asked: impl Future<Output = Result<AuthResult, E>>) -> Result<AuthResult, Option<E>> {
     match timeout(LIMIT, asked).await {
         Ok(answer) => answer.map_err(Some),
@@ -334,7 +334,7 @@ async fn limited_agent<E>(asked: impl Future<Output = Result<AuthResult, E>>) ->
     }
 }
 
-/// Signs nothing: that it is asked to sign is the answer.
+/// Signs nothing: a request to sign means that the key would be accepted.
 struct Probe;
 
 enum Probed {
@@ -356,7 +356,7 @@ impl Signer for Probe {
     }
 }
 
-/// The agent holds the key, a file its certificate.
+/// A key in the agent with its certificate in a file.
 struct CertifiedByAgent<'a> {
     agent: &'a mut AgentClient<UnixStream>,
     key: PublicKey,
@@ -371,7 +371,7 @@ impl Signer for CertifiedByAgent<'_> {
     }
 }
 
-/// A file holds the key, another its certificate. russh's own way would sign with SHA-1 for an RSA key.
+/// A key and its certificate in files. russh's own code would sign with SHA-1 for an RSA key.
 struct CertifiedByFile(Arc<PrivateKey>);
 
 impl Signer for CertifiedByFile {

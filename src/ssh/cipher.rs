@@ -1,9 +1,9 @@
-//! The ciphers, fastest first. All of them are what OpenSSH offers by itself.
+//! Ciphers, fastest first. OpenSSH offers all of them by default.
 
 use russh::cipher::{AES_128_CTR, AES_128_GCM, AES_192_CTR, AES_256_CTR, AES_256_GCM, CHACHA20_POLY1305, Name};
 
-/// AES-GCM first where this computer's processor does AES itself: sending is then a third faster than with ChaCha20 (measured in
-/// `benches/upload.rs`). Without such a processor ChaCha20 is the faster one.
+/// AES-GCM first if this computer's processor has AES instructions: sending is then a third faster than with ChaCha20 (measured in
+/// `benches/upload.rs`). Without them ChaCha20 is faster.
 pub fn order() -> Vec<Name> {
     let (fast, slow) = ([AES_128_GCM, AES_256_GCM], [CHACHA20_POLY1305]);
     let last = [AES_128_CTR, AES_192_CTR, AES_256_CTR];

@@ -1,16 +1,16 @@
-//! What `~/.ssh/config` and `/etc/ssh/ssh_config` say about one machine: the keys of ssh_config(5) that hostler honours.
+//! Settings for one machine from `~/.ssh/config` and `/etc/ssh/ssh_config`: the keys of ssh_config(5) that hostler supports.
 //!
-//! Own code, because ssh2-config 0.9 gives what stands in a `Match` block to the `Host` block before it and does not keep a
-//! ProxyCommand as it is written. `Match exec`, and every other criterion that is not known here, never holds.
+//! This is own code because ssh2-config 0.9 adds the content of a `Match` block to the `Host` block before it, and does not keep a
+//! ProxyCommand literally. `Match exec`, and every other criterion that is not supported here, never matches.
 
 use std::path::{Path, PathBuf};
 
 use super::pattern::{fits, fits_list};
 
-/// How deep files may include each other, as in OpenSSH.
+/// The depth of nested `Include`s, as in OpenSSH.
 const MAX_DEPTH: u32 = 16;
 
-/// The first value obtained of each key, as ssh does it; identity and certificate files add up.
+/// The first value of each key, as with ssh; identity and certificate files accumulate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     pub host_name: Option<String>,
@@ -27,7 +27,7 @@ pub struct Settings {
     pub hash_known_hosts: Option<bool>,
 }
 
-/// ProxyJump or ProxyCommand: whichever is said first counts.
+/// ProxyJump or ProxyCommand: the first one counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proxy {
     /// `none`
@@ -36,14 +36,14 @@ pub enum Proxy {
     Command(String),
 }
 
-/// Which machine is asked about.
+/// The machine to look up.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// What the inventory calls it. A block for this name counts, save for its HostName: the inventory's address is explicit.
+    /// Its name in the inventory. A block for this name counts, except for its HostName: the inventory's address is explicit.
     pub name: &'a str,
-    /// What would be given to `ssh`.
+    /// The argument that `ssh` would get.
     pub address: &'a str,
-    /// The user the inventory names.
+    /// The user from the inventory.
     pub user: Option<&'a str>,
     /// The user who runs hostler.
     pub local_user: &'a str,
@@ -57,20 +57,19 @@ pub struct ConfigError {
     pub what: String,
 }
 
-/// How a block concerns the machine.
+/// Whether and how a block applies to the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Concerns {
     No,
-    /// Only by the inventory's name.
+    /// Only by its name in the inventory.
     Name,
     Address,
 }
 
-/// What `files` say, in this order. One that is not there says nothing. `folder`: where relative `Include`s of the first file are
-/// looked for (`~/.ssh`); those of the others are relative to their own.
+/// Settings from `files`, in this order. A missing file is ignored.
 ///
 /// # Errors
-/// A value that can't be meant, with file and line.
+/// An invalid value, with file and line.
 pub fn lookup(files: &[PathBuf], home: &Path, asked: &Asked) -> Result<Settings, ConfigError> {
     let mut settings = Settings::default();
     for file in files {
@@ -80,7 +79,7 @@ pub fn lookup(files: &[PathBuf], home: &Path, asked: &Asked) -> Result<Settings,
 }
 
 fn read(file: &Path, home: &Path, asked: &Asked, inherited: Concerns, depth: u32, settings: &mut Settings) -> Result<(), ConfigError> {
-    // As ssh: a file that can't be read says nothing.
+    // As ssh: a file that can't be read is ignored.
     let Ok(text) = std::fs::read(file) else { return Ok(()) };
     let text = String::from_utf8_lossy(&text);
     let mut concerns = inherited;
@@ -114,7 +113,7 @@ fn read(file: &Path, home: &Path, asked: &Asked, inherited: Concerns, depth: u32
             "user" => keep(&mut settings.user, first()?),
             "port" => {
                 let port = first()?;
-                let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(|| error(format!("{port} is no port")))?;
+                let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(|| error(format!("{port} is not a port")))?;
                 keep(&mut settings.port, port);
             }
             "identityfile" => add(&mut settings.identity_files, first()?),
@@ -130,7 +129,7 @@ fn read(file: &Path, home: &Path, asked: &Asked, inherited: Concerns, depth: u32
                 keep(&mut settings.proxy, jump);
             }
             "proxycommand" => {
-                // The rest of the line as it is: it is a shell's.
+                // The rest of the line, literally: it is for a shell.
                 let command = if rest.eq_ignore_ascii_case("none") { Proxy::Direct } else { Proxy::Command(rest.to_owned()) };
                 keep(&mut settings.proxy, command);
             }
@@ -141,7 +140,7 @@ fn read(file: &Path, home: &Path, asked: &Asked, inherited: Concerns, depth: u32
 }
 
 impl Concerns {
-    /// A block inside an included file concerns a machine only if the place of the `Include` does.
+    /// A block inside an included file applies only if the place of the `Include` does.
     fn and(self, other: Concerns) -> Concerns {
         match (self, other) {
             (Concerns::No, _) | (_, Concerns::No) => Concerns::No,
@@ -201,7 +200,7 @@ fn match_block(words: &[String], asked: &Asked, settings: &Settings) -> Concerns
     concerns
 }
 
-/// The files an `Include` names: `~/`, relative to the folder of ssh's own files, and wildcards in the last part.
+/// The files of an `Include`: with `~/`, relative to the folder of ssh's own files, and with wildcards in the last part.
 fn included(word: &str, by: &Path, home: &Path) -> Vec<PathBuf> {
     let path = match word.strip_prefix("~/") {
         Some(rest) => home.join(rest),
@@ -240,7 +239,7 @@ fn split_key(line: &str) -> Option<(String, &str)> {
     Some((key.to_lowercase(), rest))
 }
 
-/// Words as ssh splits them: blanks between, quotes of both kinds around, `#` begins a comment.
+/// Words as ssh splits them: separated by blanks, quoted by both kinds of quotes; `#` starts a comment.
 fn words(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -294,7 +293,7 @@ mod tests {
 
     const DASH: Asked = Asked { name: "rainbowdash", address: "192.168.1.12", user: None, local_user: "ash" };
 
-    fn said(text: &str, asked: Asked) -> Settings {
+    fn settings_of(text: &str, asked: Asked) -> Settings {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("config");
         std::fs::write(&file, text).unwrap();
@@ -302,8 +301,8 @@ mod tests {
     }
 
     #[test]
-    fn the_first_value_counts_and_identities_add_up() {
-        let settings = said(
+    fn the_first_value_counts_and_identities_accumulate() {
+        let settings = settings_of(
             "Host rainbow*\n  User dash # fast\n  Port=2222\n  IdentityFile ~/.ssh/a\n\nhost *\n user other\n IdentityFile \"~/.ssh/my key\"\n",
             DASH,
         );
@@ -313,35 +312,35 @@ mod tests {
     }
 
     #[test]
-    fn the_name_gives_all_but_the_address() {
-        let by_name = said("Host rainbowdash\n HostName 10.0.0.1\n User dash\n", DASH);
+    fn a_block_for_the_name_applies_except_for_its_host_name() {
+        let by_name = settings_of("Host rainbowdash\n HostName 10.0.0.1\n User dash\n", DASH);
         assert_eq!((by_name.host_name, by_name.user.as_deref()), (None, Some("dash")));
-        let by_address = said("Host 192.168.1.*\n HostName 10.0.0.1\n", DASH);
+        let by_address = settings_of("Host 192.168.1.*\n HostName 10.0.0.1\n", DASH);
         assert_eq!(by_address.host_name.as_deref(), Some("10.0.0.1"));
     }
 
     #[test]
     fn exclusions_hold_for_both() {
-        assert_eq!(said("Host * !rainbowdash\n User x\n", DASH).user, None);
-        assert_eq!(said("Host * !192.168.1.12\n User x\n", DASH).user, None);
-        assert_eq!(said("Host * !pinkiepie\n User x\n", DASH).user.as_deref(), Some("x"));
+        assert_eq!(settings_of("Host * !rainbowdash\n User x\n", DASH).user, None);
+        assert_eq!(settings_of("Host * !192.168.1.12\n User x\n", DASH).user, None);
+        assert_eq!(settings_of("Host * !pinkiepie\n User x\n", DASH).user.as_deref(), Some("x"));
     }
 
     #[test]
-    fn a_match_block_does_not_leak_into_the_host_before() {
+    fn a_match_block_does_not_leak_into_the_host_block_before_it() {
         let text = "Host rainbowdash\n Port 22\nMatch exec \"true\"\n User wrong\nMatch user root\n Port 1\nMatch host 192.168.*,x localuser ash\n User right\n";
-        let settings = said(text, DASH);
+        let settings = settings_of(text, DASH);
         assert_eq!((settings.user.as_deref(), settings.port), (Some("right"), Some(22)));
-        assert_eq!(said("Match !host 192.168.1.12\n User x\n", DASH).user, None);
-        assert_eq!(said("Match all\n User x\n", DASH).user.as_deref(), Some("x"));
+        assert_eq!(settings_of("Match !host 192.168.1.12\n User x\n", DASH).user, None);
+        assert_eq!(settings_of("Match all\n User x\n", DASH).user.as_deref(), Some("x"));
     }
 
     #[test]
-    fn a_proxy_is_said_once() {
-        assert_eq!(said("ProxyJump none\nProxyCommand nc %h %p\n", DASH).proxy, Some(Proxy::Direct));
+    fn the_first_proxy_counts() {
+        assert_eq!(settings_of("ProxyJump none\nProxyCommand nc %h %p\n", DASH).proxy, Some(Proxy::Direct));
         let command = "ProxyCommand ssh -W '[%h]:%p' \"bastion\" # not a comment\nProxyJump b\n";
-        assert_eq!(said(command, DASH).proxy, Some(Proxy::Command("ssh -W '[%h]:%p' \"bastion\" # not a comment".to_owned())));
-        assert_eq!(said("proxyjump ash@b:22,c\n", DASH).proxy, Some(Proxy::Jump("ash@b:22,c".to_owned())));
+        assert_eq!(settings_of(command, DASH).proxy, Some(Proxy::Command("ssh -W '[%h]:%p' \"bastion\" # not a comment".to_owned())));
+        assert_eq!(settings_of("proxyjump ash@b:22,c\n", DASH).proxy, Some(Proxy::Jump("ash@b:22,c".to_owned())));
     }
 
     #[test]
@@ -360,11 +359,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_has_its_line() {
+    fn an_error_has_its_line() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("config");
         for (text, expected) in [
-            ("\nPort many\n", ":2: many is no port"),
+            ("\nPort many\n", ":2: many is not a port"),
             ("User\n", ":1: user has no value"),
             ("IdentitiesOnly perhaps", ":1: perhaps is neither"),
         ] {

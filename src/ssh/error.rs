@@ -1,4 +1,4 @@
-//! Why a machine can't be reached, told apart by what a person has to do about it.
+//! Why a machine can't be reached, distinguished by what the user can do about it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use russh::keys::PublicKey;
 use super::host_key::fingerprint;
 use super::target::Target;
 
-/// A connection that did not come about.
+/// A connection that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectError {
     /// The machine's name, or the jump host's.
@@ -21,23 +21,23 @@ pub struct ConnectError {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// Nothing answers, or it stops answering before the connection is there.
+    /// Nothing answers, or it stops answering before the connection is established.
     NoAnswer {
         seconds: u64,
     },
-    /// There is a computer, and no sshd.
+    /// There is a computer, but no sshd.
     Refused,
-    /// The network says that there is no way.
+    /// The network reports that there is no route.
     NoWay(String),
     Unresolvable(String),
-    /// It answers and hangs up before a word: MaxStartups, a full sshd, a firewall.
+    /// It closes the connection before its banner: MaxStartups, an overloaded sshd, a firewall.
     HungUp,
     ProxyFailed {
         command: String,
         status: Option<String>,
         stderr: String,
     },
-    /// The jump host could be reached, and does not lead to the machine.
+    /// The jump host was reached, but can't connect to the machine.
     JumpRefused {
         by: String,
         why: String,
@@ -45,13 +45,13 @@ pub enum Reason {
     UnknownHostKey {
         key: PublicKey,
     },
-    /// `expected`: fingerprints; `place`: file and line of known_hosts, `None` for a key that the inventory pins.
+    /// `expected`: fingerprints; `place`: file and line of known_hosts, `None` for a key pinned in the inventory.
     HostKeyChanged {
         expected: String,
         got: PublicKey,
         place: Option<(PathBuf, usize)>,
     },
-    /// The key is another machine's of the inventory.
+    /// The key belongs to another machine of the inventory.
     NeighboursHostKey {
         neighbour: String,
         got: PublicKey,
@@ -60,7 +60,7 @@ pub enum Reason {
         got: PublicKey,
         place: (PathBuf, usize),
     },
-    /// `tried`: each key and what became of it; `offered`: what the machine would accept.
+    /// `tried`: each key and its result; `offered`: methods that the machine accepts.
     AuthFailed {
         tried: Vec<String>,
         offered: Vec<String>,
@@ -73,7 +73,7 @@ impl ConnectError {
         ConnectError { machine: target.name.clone(), address: target.address(), user: target.user.clone(), reason: Box::new(reason) }
     }
 
-    /// Whether waiting may help: the machine may be starting, or be full.
+    /// Whether waiting may help: the machine may be starting or overloaded.
     pub fn is_retryable(&self) -> bool {
         match &*self.reason {
             Reason::NoAnswer { .. }
@@ -92,20 +92,20 @@ impl ConnectError {
         }
     }
 
-    /// Whether it let no key in, and would take a password.
+    /// Whether it accepted no key, but would accept a password.
     pub fn takes_password(&self) -> bool {
         let asks = |method: &String| method == "password" || method == "keyboard-interactive";
         matches!(&*self.reason, Reason::AuthFailed { offered, .. } if offered.iter().any(asks))
     }
 
-    /// As ssh and ssh-copy-id want it on their command line.
+    /// As on the command line of ssh and ssh-copy-id.
     fn destination(&self) -> String {
         let (host, port) = self.address.rsplit_once(':').unwrap_or((&self.address, "22"));
         let host = host.trim_matches(['[', ']']);
         if port == "22" { format!("{}@{host}", self.user) } else { format!("-p {port} {}@{host}", self.user) }
     }
 
-    /// As a line of known_hosts begins.
+    /// As in known_hosts.
     fn known_as(&self) -> String {
         let (host, port) = self.address.rsplit_once(':').unwrap_or((&self.address, "22"));
         let host = host.trim_matches(['[', ']']);
@@ -118,15 +118,15 @@ impl ConnectError {
         let destination = self.destination();
         match &*self.reason {
             Reason::NoAnswer { .. } => {
-                format!("look whether {machine} is on and in the same network, and whether a firewall lets {address} through")
+                format!("check that {machine} is on and in the same network, and that no firewall blocks {address}")
             }
-            Reason::Refused => format!("{machine} is on, but no sshd listens there: start it, or give its `port`"),
-            Reason::NoWay(_) => "look at this computer's network and the machine's address".to_owned(),
-            Reason::Unresolvable(_) => "write the address itself, or make the name known (DNS, /etc/hosts)".to_owned(),
-            Reason::HungUp => format!("sshd on {machine} may be full (MaxStartups) or keep this computer out: look at its journal"),
-            Reason::ProxyFailed { command, .. } => format!("run it by hand: {command}"),
+            Reason::Refused => format!("{machine} is on, but no sshd listens there: start it, or set `port`"),
+            Reason::NoWay(_) => "check this computer's network and the machine's address".to_owned(),
+            Reason::Unresolvable(_) => "write an IP address, or make the name resolvable (DNS, /etc/hosts)".to_owned(),
+            Reason::HungUp => format!("sshd on {machine} may be overloaded (MaxStartups) or block this computer: check its journal"),
+            Reason::ProxyFailed { command, .. } => format!("try it by hand: {command}"),
             Reason::JumpRefused { by, .. } => {
-                format!("allow it on {by} (AllowTcpForwarding, PermitOpen), and see that it reaches {address}")
+                format!("allow forwarding on {by} (AllowTcpForwarding, PermitOpen), and check that it reaches {address}")
             }
             Reason::UnknownHostKey { .. } => {
                 format!(
@@ -134,32 +134,32 @@ impl ConnectError {
                 )
             }
             Reason::HostKeyChanged { place: Some((file, line)), .. } => format!(
-                "if {machine} was installed anew, `hostler rebuild {machine}` or take out line {line} of {}; if not, somebody may be listening in",
+                "if {machine} was reinstalled, run `hostler rebuild {machine}` or delete line {line} of {}; if not, someone may be intercepting the connection",
                 file.display()
             ),
             Reason::HostKeyChanged { place: None, .. } => {
                 format!(
-                    "if {machine} was installed anew, `hostler rebuild {machine}`, or correct its `hostKey` in the inventory; if not, somebody may be listening in"
+                    "if {machine} was reinstalled, run `hostler rebuild {machine}` or correct its `hostKey` in the inventory; if not, someone may be intercepting the connection"
                 )
             }
             Reason::NeighboursHostKey { neighbour, .. } => format!(
-                "write the addresses that the two have now into the inventory, or have the router give the old ones back; if the inventory is right, `ssh-keygen -R '{}'` forgets what was known of {machine}'s, and the same of {neighbour}'s",
+                "write the new addresses of both machines into the inventory, or have the router assign the old ones; if the inventory is right, remove the old host keys of {machine} (`ssh-keygen -R '{}'`) and likewise of {neighbour}",
                 self.known_as()
             ),
             Reason::Revoked { place: (file, line), .. } => {
-                format!("line {line} of {} revokes it: give {machine} a new host key", file.display())
+                format!("line {line} of {} revokes it: create a new host key on {machine}", file.display())
             }
             Reason::AuthFailed { tried, .. } if tried.is_empty() => {
-                format!("make a key with `ssh-keygen -t ed25519` and let {user} in with it: `ssh-copy-id {destination}`")
+                format!("create a key with `ssh-keygen -t ed25519`, and install it for {user}: `ssh-copy-id {destination}`")
             }
             Reason::AuthFailed { tried, .. } if tried.len() > 5 => {
-                "the machine gives up after some keys: name the right one as `identity`".to_owned()
+                "the machine accepts only a few attempts: set `identity` to the right key".to_owned()
             }
             Reason::AuthFailed { .. } if self.takes_password() => {
-                format!("let your key in with `ssh-copy-id {destination}`, or run this on a terminal, where it is offered")
+                format!("install your key with `ssh-copy-id {destination}`, or run this in a terminal, where hostler offers to do it")
             }
             Reason::AuthFailed { .. } => {
-                format!("see that ~{user}/.ssh/authorized_keys on {machine} holds one of these keys, or name another `identity`")
+                format!("add one of these keys to ~{user}/.ssh/authorized_keys on {machine}, or set `identity` to another key")
             }
             Reason::Protocol(_) => format!("try `ssh -v {destination}`"),
         }
@@ -173,29 +173,29 @@ impl fmt::Display for ConnectError {
         match &**reason {
             Reason::NoAnswer { seconds } => write!(f, "no answer from {address} within {seconds} s"),
             Reason::Refused => write!(f, "{address} refuses connections"),
-            Reason::NoWay(why) => write!(f, "no way to {address}: {why}"),
+            Reason::NoWay(why) => write!(f, "cannot reach {address}: {why}"),
             Reason::Unresolvable(why) => write!(f, "{address} can't be resolved: {why}"),
-            Reason::HungUp => write!(f, "{address} hung up at once"),
+            Reason::HungUp => write!(f, "{address} closed the connection at once"),
             Reason::ProxyFailed { command, status, stderr } => {
-                write!(f, "the way to {address} failed: `{command}`")?;
+                write!(f, "ProxyCommand for {address} failed: `{command}`")?;
                 if let Some(status) = status {
                     write!(f, " ended with {status}")?;
                 }
                 if stderr.is_empty() { Ok(()) } else { write!(f, ": {stderr}") }
             }
-            Reason::JumpRefused { by, why } => write!(f, "jump host {by} does not lead to {address}: {why}"),
+            Reason::JumpRefused { by, why } => write!(f, "jump host {by} can't connect to {address}: {why}"),
             Reason::UnknownHostKey { key } => write!(f, "the host key of {address} is not known: {} {}", kind(key), fingerprint(key)),
             Reason::HostKeyChanged { expected, got, place } => {
-                write!(f, "{address} shows another host key than expected: {} {}, expected {expected}", kind(got), fingerprint(got))?;
+                write!(f, "the host key of {address} has changed: {} {}, expected {expected}", kind(got), fingerprint(got))?;
                 match place {
                     Some((file, line)) => write!(f, " ({}:{line})", file.display()),
-                    None => write!(f, " (the inventory's)"),
+                    None => write!(f, " (from the inventory)"),
                 }
             }
             Reason::NeighboursHostKey { neighbour, got } => {
                 write!(
                     f,
-                    "{neighbour}'s key answers at {machine}'s address {address} ({} {}): DHCP moved them?",
+                    "{machine}'s address {address} answers with {neighbour}'s host key ({} {}): DHCP may have swapped their addresses",
                     kind(got),
                     fingerprint(got)
                 )
@@ -204,22 +204,22 @@ impl fmt::Display for ConnectError {
                 write!(f, "the host key of {address} is revoked: {} {} ({}:{line})", kind(got), fingerprint(got), file.display())
             }
             Reason::AuthFailed { tried, offered } => {
-                write!(f, "{address} does not let {user} in: ")?;
+                write!(f, "{address} does not accept {user}'s keys: ")?;
                 if tried.is_empty() {
                     f.write_str("there is no key to offer")?;
                 } else {
                     f.write_str(&tried.join(", "))?;
                 }
-                if offered.is_empty() { Ok(()) } else { write!(f, "; it would accept {}", offered.join(", ")) }
+                if offered.is_empty() { Ok(()) } else { write!(f, "; accepted methods: {}", offered.join(", ")) }
             }
-            Reason::Protocol(what) => write!(f, "{address} and hostler don't understand each other: {what}"),
+            Reason::Protocol(what) => write!(f, "SSH protocol error with {address}: {what}"),
         }
     }
 }
 
 impl std::error::Error for ConnectError {}
 
-/// `ED25519`, as OpenSSH calls a kind of key.
+/// `ED25519`: OpenSSH's name of a key type.
 fn kind(key: &PublicKey) -> String {
     let name = key.algorithm().to_string();
     let name = name.trim_start_matches("ssh-");

@@ -1,14 +1,14 @@
-//! Whether a machine is the one it should be: its pinned key, else known_hosts, else a person's word.
+//! Verification of a machine's host key: by its pinned key, else by known_hosts, else by the user.
 
 use anyhow::{Result, bail};
 use russh::Preferred;
 use russh::keys::ssh_key::{EcdsaCurve, Fingerprint};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
-use super::known_hosts::{Entry, Known, Verdict};
+use super::known_hosts::{Entry, KeyStatus, Known};
 use super::target::Target;
 
-/// Kinds of host key, best first. No ssh-rsa with SHA-1.
+/// Host key types, best first. No ssh-rsa with SHA-1.
 const ALGORITHMS: [Algorithm; 6] = [
     Algorithm::Ed25519,
     Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
@@ -18,7 +18,7 @@ const ALGORITHMS: [Algorithm; 6] = [
     Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
 ];
 
-/// The only key a machine may show.
+/// The only key that a machine may present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pin {
     Key(Box<PublicKey>),
@@ -29,7 +29,7 @@ impl Pin {
     /// `ssh-ed25519 AAAA... [comment]` or `SHA256:...`, as ssh-keyscan and `ssh-keygen -l` print them.
     ///
     /// # Errors
-    /// It is neither.
+    /// It is neither of them.
     pub fn parse(text: &str) -> Result<Pin> {
         let text = text.trim();
         let parsed = if text.starts_with("SHA256:") {
@@ -64,20 +64,20 @@ pub fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 
-/// Judges the key that a machine shows.
+/// Decides whether the key that a machine presents is trusted.
 #[derive(Debug, Clone)]
-pub struct Judge {
+pub struct HostKeyPolicy {
     pin: Option<Pin>,
     known: Known,
     target: Target,
 }
 
-/// What came of it. The connection goes on only if it is trusted.
+/// The decision. Only a trusted key lets the connection continue.
 #[derive(Debug, Clone)]
-pub enum Judgement {
+pub enum Verdict {
     Trusted(PublicKey),
     Unknown(PublicKey),
-    /// `expected`: fingerprints; `entry`: where known_hosts says so, `None` for a pinned key.
+    /// `expected`: fingerprints; `entry`: the place in known_hosts, `None` for a pinned key.
     Changed {
         expected: String,
         entry: Option<Entry>,
@@ -89,19 +89,19 @@ pub enum Judgement {
     },
 }
 
-impl Judge {
-    /// `accepted`: a key that a person has accepted for this target in this run.
-    pub fn new(target: &Target, accepted: Option<PublicKey>) -> Judge {
+impl HostKeyPolicy {
+    /// `accepted`: a key that the user has accepted for this target in this run.
+    pub fn new(target: &Target, accepted: Option<PublicKey>) -> HostKeyPolicy {
         let pin = target.host_key.clone().or(accepted.map(|key| Pin::Key(Box::new(key))));
         let known = if pin.is_some() { Known::default() } else { Known::of(target) };
-        Judge { pin, known, target: target.clone() }
+        HostKeyPolicy { pin, known, target: target.clone() }
     }
 
     pub fn is_pinned_by_fingerprint(&self) -> bool {
         matches!(self.pin, Some(Pin::Fingerprint(_)))
     }
 
-    /// What to ask the machine for: the kinds of key it is known by come first, a pinned one's kind alone.
+    /// Key types to offer: known ones first; for a pinned key only its type.
     pub fn preferred(&self) -> Preferred {
         let key = match &self.pin {
             Some(Pin::Key(pinned)) => ALGORITHMS.iter().filter(|kind| is_kind(pinned, kind)).cloned().collect(),
@@ -112,36 +112,36 @@ impl Judge {
         Preferred { key: key.into(), host_key_certificates: certificates.into(), ..Preferred::DEFAULT }
     }
 
-    pub fn judge(&self, shown: &PublicKeyOrCertificate) -> Judgement {
+    pub fn check(&self, shown: &PublicKeyOrCertificate) -> Verdict {
         let key = match shown {
             PublicKeyOrCertificate::PublicKey { key, .. } => key.clone(),
             PublicKeyOrCertificate::Certificate(certificate) => {
                 let key = PublicKey::from(certificate.public_key().clone());
                 match self.known.vouches_for(certificate, &self.target) {
-                    Ok(()) => return Judgement::Trusted(key),
-                    Err(why) => tracing::debug!("{}: its host certificate does not count: {why}", self.target.name),
+                    Ok(()) => return Verdict::Trusted(key),
+                    Err(why) => tracing::debug!("{}: its host certificate is ignored: {why}", self.target.name),
                 }
-                // As ssh: what the certificate does not show, its key may.
+                // As ssh: if the certificate is not accepted, its key may be.
                 key
             }
         };
         if let Some(pin) = &self.pin {
             return if pin.is(&key) {
-                Judgement::Trusted(key)
+                Verdict::Trusted(key)
             } else {
-                Judgement::Changed { expected: pin.fingerprint(), entry: None, got: key }
+                Verdict::Changed { expected: pin.fingerprint(), entry: None, got: key }
             };
         }
-        match self.known.judge(&key) {
-            Verdict::Trusted => Judgement::Trusted(key),
-            Verdict::Unknown => Judgement::Unknown(key),
-            Verdict::Changed(entry) => Judgement::Changed { expected: entry.fingerprint(), entry: Some(entry), got: key },
-            Verdict::Revoked(entry) => Judgement::Revoked { entry, got: key },
+        match self.known.check(&key) {
+            KeyStatus::Trusted => Verdict::Trusted(key),
+            KeyStatus::Unknown => Verdict::Unknown(key),
+            KeyStatus::Changed(entry) => Verdict::Changed { expected: entry.fingerprint(), entry: Some(entry), got: key },
+            KeyStatus::Revoked(entry) => Verdict::Revoked { entry, got: key },
         }
     }
 }
 
-/// Whether `key` is the one that the inventory or known_hosts gives `target`.
+/// Whether the inventory or known_hosts has `key` for `target`.
 pub fn is_known_by(target: &Target, key: &PublicKey) -> bool {
     match &target.host_key {
         Some(pin) => pin.is(key),
@@ -149,13 +149,13 @@ pub fn is_known_by(target: &Target, key: &PublicKey) -> bool {
     }
 }
 
-/// The kinds to try one by one for a machine pinned by a fingerprint, which does not tell its kind.
+/// Key types to try one by one for a machine pinned by a fingerprint, which does not contain the type.
 pub fn kinds() -> [Vec<Algorithm>; 3] {
     let [ed25519, p256, p384, p521, rsa512, rsa256] = ALGORITHMS;
     [vec![ed25519], vec![p256, p384, p521], vec![rsa512, rsa256]]
 }
 
-/// Whether `key` is of the kind; all RSA signatures are of one.
+/// Whether `key` is of this type; all RSA signature algorithms share one.
 pub fn is_kind(key: &PublicKey, kind: &Algorithm) -> bool {
     match (key.algorithm(), kind) {
         (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,

@@ -1,4 +1,4 @@
-//! One login by password that lets the user's key in, so that no later one needs the password.
+//! Installs the user's key with one password login, so that later logins need no password.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,28 +15,28 @@ use super::session::Session;
 use super::sudo::Privilege;
 use super::target::Target;
 
-/// Logs in with `password` and appends the user's public key to authorized_keys there, if it is not there yet. The key is the first
-/// of the target's identities, else the agent's first. The password is tried on sudo before anybody is asked for one.
+/// Logs in with `password` and appends the user's public key to authorized_keys, if it is not there yet. The key is the first of the
+/// target's identities, else the agent's first. sudo gets the same password before the user is asked for another one.
 ///
 /// # Errors
-/// There is no key, a [`ConnectError`](super::ConnectError), or what the machine says.
+/// There is no key, a [`ConnectError`](super::ConnectError), or an error of the machine.
 pub async fn install_key(target: &Target, access: &Arc<Access>, password: &str) -> Result<()> {
     access.redactor.add(password);
     let key = public_key(target).await?;
     let session = Session::connect_with_password(target, access, password).await?;
     session.authorize(&key).await?;
     if target.sudo {
-        // The same word opens sudo, as a rule.
+        // Usually sudo accepts the same password.
         access.sudo_passwords.lock().await.push((target.name.clone(), password.to_owned()));
     }
     Ok(())
 }
 
 impl Session {
-    /// Lets `key` in as this session's user.
+    /// Adds `key` to the authorized keys of this session's user.
     ///
     /// # Errors
-    /// What the machine says, or a [`RunError`](super::RunError).
+    /// An error of the machine, or a [`RunError`](super::RunError).
     pub async fn authorize(&self, key: &PublicKey) -> Result<()> {
         let script = template::render("ssh/authorize.sh", json!({ "key": key.to_openssh()? }))?;
         let mut said = String::new();
@@ -58,16 +58,16 @@ async fn public_key(target: &Target) -> Result<PublicKey> {
         if let Ok(key) = russh::keys::load_public_key(&beside) {
             return Ok(key);
         }
-        // Its public half is readable even where a passphrase is needed.
+        // Its public part is readable even if it has a passphrase.
         if let Some(key) = std::fs::read_to_string(identity).ok().and_then(|text| russh::keys::PrivateKey::from_openssh(text).ok()) {
             return Ok(key.public_key().clone());
         }
     }
     if let Some(socket) = &target.agent {
-        let mut agent = AgentClient::connect_uds(socket).await.with_context(|| format!("no agent at {}", socket.display()))?;
+        let mut agent = AgentClient::connect_uds(socket).await.with_context(|| format!("no SSH agent at {}", socket.display()))?;
         if let Some(identity) = agent.request_identities().await?.first() {
             return Ok(identity.public_key().into_owned());
         }
     }
-    bail!("there is no key to let in\nhint: make one with `ssh-keygen -t ed25519`")
+    bail!("there is no SSH key to install\nhint: create one with `ssh-keygen -t ed25519`")
 }

@@ -1,4 +1,4 @@
-//! What known_hosts files say about one host (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT): hashed names, wildcards, exclusions,
+//! The entries of known_hosts files for one host (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT): hashed names, wildcards, exclusions,
 //! `[host]:port`, `@cert-authority`, `@revoked`.
 
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use super::host_key::fingerprint;
 use super::pattern::{fits, fits_list};
 use super::target::Target;
 
-/// A line that concerns the host.
+/// A line that applies to the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub file: PathBuf,
-    /// Counted from 1, comments included.
+    /// Counted from 1, including comments.
     pub line: usize,
     pub key: PublicKey,
 }
@@ -27,25 +27,25 @@ pub struct Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     pub keys: Vec<Entry>,
-    /// Keys known for the host without its port: they vouch for it, but don't speak against another key.
+    /// Keys for the host without its port: they prove trust in a key, but not distrust in another.
     pub without_port: Vec<Entry>,
     pub authorities: Vec<Entry>,
     pub revoked: Vec<Entry>,
 }
 
-/// What is known about a key that the host shows.
+/// What known_hosts says about a key that the host presents.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum KeyStatus {
     Trusted,
     /// Nothing is known about the host.
     Unknown,
-    /// Other keys are known, first of all this one.
+    /// Other keys are known, this one first.
     Changed(Entry),
     Revoked(Entry),
 }
 
 impl Known {
-    /// Reads the files of `target`. One that can't be read says nothing, as in ssh.
+    /// Reads the files of `target`. One that can't be read is ignored, as with ssh.
     pub fn of(target: &Target) -> Known {
         let mut known = Known::default();
         let name = target.known_as();
@@ -71,31 +71,31 @@ impl Known {
         known
     }
 
-    /// What speaks for or against `key`.
-    pub fn judge(&self, key: &PublicKey) -> Verdict {
+    /// Checks `key`.
+    pub fn check(&self, key: &PublicKey) -> KeyStatus {
         let same = |entry: &&Entry| entry.key.key_data() == key.key_data();
         if let Some(revoked) = self.revoked.iter().find(same) {
-            return Verdict::Revoked(revoked.clone());
+            return KeyStatus::Revoked(revoked.clone());
         }
         if self.keys.iter().chain(&self.without_port).any(|entry| same(&entry)) {
-            return Verdict::Trusted;
+            return KeyStatus::Trusted;
         }
-        // An entry of the same kind explains best; one of another kind speaks against it too, as the host was asked for that kind.
+        // An entry of the same type explains best; one of another type counts too, as the host was asked for that type.
         let kind = |entry: &&Entry| entry.key.algorithm() == key.algorithm();
         match self.keys.iter().find(kind).or(self.keys.first()) {
-            Some(entry) => Verdict::Changed(entry.clone()),
-            None => Verdict::Unknown,
+            Some(entry) => KeyStatus::Changed(entry.clone()),
+            None => KeyStatus::Unknown,
         }
     }
 
-    /// Whether an authority of this host has signed `certificate`, for a host of this name and for now.
+    /// Whether an authority for this host has signed `certificate`, for this name and for the present time.
     pub fn vouches_for(&self, certificate: &Certificate, target: &Target) -> Result<(), String> {
         let of = |entries: &[Entry], key| entries.iter().any(|entry| entry.key.key_data() == key);
         if of(&self.revoked, certificate.public_key()) || of(&self.revoked, certificate.signature_key()) {
             return Err("it is revoked".to_owned());
         }
         if certificate.cert_type() != CertType::Host {
-            return Err("it is no certificate for a host".to_owned());
+            return Err("it is not a host certificate".to_owned());
         }
         let name = target.host_key_alias.as_deref().unwrap_or(&target.host).to_lowercase();
         let principals = certificate.valid_principals();
@@ -104,10 +104,10 @@ impl Known {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let authorities: Vec<_> = self.authorities.iter().map(|entry| entry.key.fingerprint(HashAlg::Sha256)).collect();
-        certificate.validate_at(now, &authorities).map_err(|_| "no known authority has signed it for now".to_owned())
+        certificate.validate_at(now, &authorities).map_err(|_| "no known authority has signed it, or it is not valid now".to_owned())
     }
 
-    /// The kinds of key to ask the host for, known ones first, so that a host known by its ECDSA key isn't met as a stranger.
+    /// Key types to ask the host for, known ones first, so that a host known by its ECDSA key is not taken for unknown.
     pub fn algorithms(&self, default: &[Algorithm]) -> Vec<Algorithm> {
         let known = |algorithm: &Algorithm| {
             self.keys.iter().chain(&self.without_port).any(|entry| match (entry.key.algorithm(), algorithm) {
@@ -135,7 +135,7 @@ pub(super) enum Marker {
     Revoked,
 }
 
-/// A line's parts. Comments, empty lines and lines of another form have none.
+/// The parts of a line. Comments, empty lines and invalid lines have none.
 pub(super) struct Line<'a> {
     pub marker: Marker,
     pub hosts: &'a str,
@@ -164,7 +164,7 @@ impl<'a> Line<'a> {
         Some(Line { marker, hosts, key: words.next()? })
     }
 
-    /// Whether the line is about `name` (in lower case, see [`Target::known_as`]).
+    /// Whether the line applies to `name` (in lower case, see [`Target::known_as`]).
     pub fn is_for(&self, name: &str) -> bool {
         if self.hosts.starts_with('|') {
             return is_hash_of(self.hosts, name);
@@ -188,7 +188,7 @@ pub(super) fn hash_of(name: &str, salt: &[u8]) -> String {
     format!("|1|{}|{}", BASE64_STANDARD.encode(salt), BASE64_STANDARD.encode(hash))
 }
 
-/// Where new keys of `target` are written; `None`: the user keeps none.
+/// Where new keys of `target` are written; `None`: known_hosts is disabled.
 pub(super) fn writable(target: &Target) -> Option<&Path> {
     target.known_hosts.first().map(PathBuf::as_path)
 }

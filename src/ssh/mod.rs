@@ -1,6 +1,6 @@
-//! SSH to the machines: one connection each for a whole run, host keys always strict, scripts through standard input.
+//! SSH to the machines: one connection per machine for a whole run, strict host keys, scripts through standard input.
 //!
-//! [`Target`] says how a machine is reached, [`Access`] what all connections of a run share, [`Session`] is a connection.
+//! [`Target`] is how to reach a machine, [`Access`] is what all connections of a run share, [`Session`] is a connection.
 
 mod access;
 mod auth;

@@ -1,10 +1,10 @@
 //! The patterns of ssh_config(5) and known_hosts: `*`, `?`, and lists in which `!` excludes.
 
-/// Whether `text` as a whole fits `pattern`, where `*` is any run of characters and `?` is any one.
+/// Whether the whole `text` matches `pattern`: `*` is any number of characters, `?` is any one.
 pub fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
-    // Where the last `*` was, and how much of the text it has taken so far.
+    // The position of the last `*`, and how much of the text it has matched so far.
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {
@@ -27,7 +27,7 @@ pub fn fits(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// Whether `text` fits one of `patterns` and none of those that begin with `!`.
+/// Whether `text` matches one of `patterns`, and none of those that start with `!`.
 pub fn fits_list<'a>(patterns: impl IntoIterator<Item = &'a str>, text: &str) -> bool {
     let mut fit = false;
     for pattern in patterns {

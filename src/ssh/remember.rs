@@ -1,4 +1,4 @@
-//! Changes to the user's known_hosts: a key added, replaced or taken out, for one host and nothing else.
+//! Changes to the user's known_hosts: adds, replaces or removes the keys of one host, and nothing else.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,29 +13,29 @@ use super::known_hosts::{Line, Marker, hash_of, is_hash_of, writable};
 use super::target::Target;
 use crate::atomic;
 
-/// Appends `key` to the first of the target's known_hosts, one write under a lock. Twice is once.
+/// Appends `key` to the first known_hosts file of the target, in one write under a lock. Does nothing if it is there already.
 ///
 /// # Errors
-/// The file can't be written, or the target has none.
+/// The file can't be written, or there is none.
 pub fn remember(target: &Target, key: &PublicKey) -> Result<()> {
-    let file = writable(target).context("there is no known_hosts to write to")?;
+    let file = writable(target).context("no known_hosts file is configured")?;
     let _lock = lock(file)?;
     append(file, target, key).with_context(|| format!("{} can't be written", file.display()))
 }
 
-/// Takes out every key known for the target and adds `key` as its only one.
+/// Removes all keys of the target and adds `key`.
 ///
 /// # Errors
 /// As [`remember`].
 pub fn replace(target: &Target, key: &PublicKey) -> Result<()> {
-    let file = writable(target).context("there is no known_hosts to write to")?;
+    let file = writable(target).context("no known_hosts file is configured")?;
     let _lock = lock(file)?;
     forget_in_all(target)?;
     append(file, target, key).with_context(|| format!("{} can't be written", file.display()))
 }
 
-/// Takes the target's keys out of the user's known_hosts. Lines with wildcards, `@revoked` and `@cert-authority` lines stay; a line
-/// for several hosts loses this one only.
+/// Removes the target's keys from the user's known_hosts. Lines with wildcards, `@revoked` and `@cert-authority` lines stay; of a line for
+/// several hosts only this one is removed.
 ///
 /// # Errors
 /// A file can't be read or written.
@@ -45,11 +45,15 @@ pub fn forget(target: &Target) -> Result<()> {
     forget_in_all(target)
 }
 
-/// Held while it lives. The folder is locked rather than a file: files here are replaced, and nothing is left behind.
+/// A lock, held until it is dropped. It locks the folder and not a file: files here are replaced, and a lock file would stay behind.
 fn lock(file: &Path) -> Result<File> {
     let folder = atomic::folder_of(file);
     if !folder.exists() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("{} can't be made", folder.display()))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .with_context(|| format!("{} can't be created", folder.display()))?;
     }
     let lock = File::open(folder).with_context(|| format!("{} can't be opened", folder.display()))?;
     lock.lock().with_context(|| format!("{} can't be locked", folder.display()))?;
@@ -68,7 +72,7 @@ fn append(file: &Path, target: &Target, key: &PublicKey) -> io::Result<()> {
     }
     let host = if target.hash_known_hosts {
         let mut salt = [0; 20];
-        SystemRandom::new().fill(&mut salt).map_err(|_| io::Error::other("no randomness"))?;
+        SystemRandom::new().fill(&mut salt).map_err(|_| io::Error::other("no random numbers available"))?;
         hash_of(&name, &salt)
     } else {
         name
@@ -96,7 +100,7 @@ fn forget_in_all(target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// `line` without `name`: as it is, with one host fewer, or not at all.
+/// `line` without `name`: unchanged, with one host fewer, or `None`.
 fn without(line: &str, name: &str) -> Option<String> {
     let as_it_is = Some(line.to_owned());
     let Some(parsed) = Line::parse(line) else { return as_it_is };
@@ -121,7 +125,7 @@ mod tests {
     use super::without;
 
     #[test]
-    fn only_this_host_goes() {
+    fn only_this_host_is_removed() {
         const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
         for (hosts, left) in [
             ("192.168.1.12", None),

@@ -1,7 +1,7 @@
-//! A script on a machine: it travels through standard input, its payload after it, and its output comes back line by line.
+//! Runs a script on a machine: script and payload are sent on standard input, and its output comes back line by line.
 //!
-//! The command is constant (`templates/ssh/loader.sh`), so no login shell can misread it. Standard input is
-//! `[sudo password\n] hostler script SIZE\n` then SIZE bytes of script then the payload, which the script reads with `head -c`.
+//! The command is constant (`templates/ssh/loader.sh`), so that every login shell understands it. Standard input is
+//! `[sudo password\n] hostler script SIZE\n`, then SIZE bytes of script, then the payload, which the script reads with `head -c`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,17 +18,17 @@ use super::session::Session;
 use super::stream::lower;
 use super::sudo::{Privilege, SudoError};
 
-/// Its last line is the command; what is above explains it.
+/// Its last line is the command; the lines above explain it.
 const LOADER: &str = include_str!("../../templates/ssh/loader.sh");
 /// As [`LOADER`].
 const TERMINAL: &str = include_str!("../../templates/ssh/terminal.sh");
-/// What the loader prints on both outputs before the script begins: what comes earlier is the login shell's or sudo's.
+/// The loader prints this on both outputs before the script starts: earlier output is that of the login shell or sudo.
 const BEGIN: &str = "hostler begins";
-/// How much of a payload is in memory at once.
+/// Bytes of a payload that are in memory at once.
 const CHUNK: usize = 512 * 1024;
 /// A line longer than this is delivered in pieces.
 const LONGEST_LINE: usize = 1 << 20;
-/// How long a machine that has no channel for us may go on having none.
+/// Limit for waiting until the machine has a free channel.
 const NO_CHANNEL_LIMIT: Duration = Duration::from_secs(10);
 
 /// How a script ended.
@@ -50,16 +50,16 @@ impl fmt::Display for Exit {
 
 /// A piece of a payload.
 pub enum Part {
-    /// May be secret: never logged.
+    /// May be secret: it is never logged.
     Bytes(Vec<u8>),
     File {
         path: PathBuf,
-        /// In bytes; the file must have them.
+        /// In bytes; the file must have at least as many.
         len: u64,
     },
     Stream {
         stream: Box<dyn AsyncRead + Send + Unpin>,
-        /// In bytes; the stream must give them.
+        /// In bytes; the stream must have at least as many.
         len: u64,
     },
 }
@@ -77,20 +77,20 @@ impl Part {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The connection ended before the script did: it may still run.
+    /// The connection ended before the script, which may still be running.
     #[error("lost the connection: {0}")]
     Lost(String),
     #[error("{0}")]
     Connect(ConnectError),
-    /// Something of this computer could not be read.
+    /// A file on this computer can't be read.
     #[error("{0}")]
     Payload(String),
     #[error("{0}")]
     Sudo(SudoError),
-    /// The login shell or sudo ended before the script began.
-    #[error("{machine}: no script runs there, the login ended with {exit}{}", said(.output))]
+    /// The login shell or sudo ended before the script started.
+    #[error("{machine}: scripts can't be run, the login shell ended with {exit}{}", last_lines(.output))]
     NotStarted { machine: String, exit: Exit, output: String },
-    /// The machine refuses the channel or the command.
+    /// The machine refused the channel or the command.
     #[error("{machine}: {what}")]
     Refused { machine: String, what: String },
 }
@@ -99,17 +99,17 @@ impl RunError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            RunError::Lost(_) => "run again when the machine is back: what is done stays done".to_owned(),
+            RunError::Lost(_) => "run again when the machine is back: finished steps are not repeated".to_owned(),
             RunError::Connect(error) => error.hint(),
-            RunError::Payload(_) => "look at the file on this computer".to_owned(),
+            RunError::Payload(_) => "check the file on this computer".to_owned(),
             RunError::Sudo(error) => error.hint(),
-            RunError::NotStarted { .. } => "see what `ssh MACHINE /bin/sh` says: the login shell must run commands".to_owned(),
-            RunError::Refused { .. } => "look at its sshd_config: MaxSessions, ForceCommand".to_owned(),
+            RunError::NotStarted { .. } => "try `ssh MACHINE /bin/sh`: the login shell must be able to run commands".to_owned(),
+            RunError::Refused { .. } => "check MaxSessions and ForceCommand in its sshd_config".to_owned(),
         }
     }
 }
 
-fn said(output: &str) -> String {
+fn last_lines(output: &str) -> String {
     let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(3)..];
     if last.is_empty() { String::new() } else { format!(": {}", last.join("; ")) }
@@ -123,11 +123,11 @@ pub enum Line<'a> {
 }
 
 impl Session {
-    /// Runs `script` as root and gives `payload` to its standard input. `progress` is told how many bytes of the payload are sent,
-    /// `line` every line of both outputs as it comes.
+    /// Runs `script` as root with `payload` on its standard input. `progress` gets the number of payload bytes sent, `line` every line of
+    /// both outputs as it arrives.
     ///
     /// # Errors
-    /// See [`RunError`]. A script that fails is no error but an [`Exit`].
+    /// See [`RunError`]. A script that fails is not an error but an [`Exit`].
     pub async fn run(
         &self,
         script: &str,
@@ -202,7 +202,7 @@ impl Session {
         Ok(exit)
     }
 
-    /// Runs `command` in the login shell. Returns when both sides are done with the channel, whatever is left of the input.
+    /// Runs `command` in the login shell. Returns when both sides have closed the channel, even with unsent input.
     pub(super) async fn exec(
         &self,
         command: &str,
@@ -223,7 +223,7 @@ impl Session {
         tokio::pin!(write, read);
         let mut sending = true;
         let ended = loop {
-            // The end of the output ends it all: a script that exits early leaves input that nobody will take.
+            // The end of the output ends the channel: a script that exits early leaves input unread.
             tokio::select! {
                 biased;
                 ended = &mut read => break ended,
@@ -237,7 +237,7 @@ impl Session {
         };
         match ended {
             Ended::Exit(exit) => Ok(exit),
-            Ended::Refused => Err(RunError::Refused { machine: self.target.name.clone(), what: "it refuses to run commands".to_owned() }),
+            Ended::Refused => Err(RunError::Refused { machine: self.target.name.clone(), what: "it refused to run a command".to_owned() }),
             Ended::Nothing => Err(self.lost()),
         }
     }
@@ -246,7 +246,7 @@ impl Session {
         RunError::Lost(self.shared.end().unwrap_or_else(|| "the command ended without a status".to_owned()))
     }
 
-    /// A channel for a command. A machine that has no more of them (MaxSessions) has one when another command ends.
+    /// A channel for a command. If the machine has no free one (MaxSessions), it has one when another command ends.
     async fn open_channel(&self) -> Result<Channel<Msg>, RunError> {
         let mut patience = Instant::now() + NO_CHANNEL_LIMIT;
         loop {
@@ -260,10 +260,10 @@ impl Session {
                 }
                 Err(russh::Error::ChannelOpenFailure(why)) => {
                     if self.open.load(Ordering::SeqCst) > 0 {
-                        // As long as ours run, waiting for them is not waiting in vain.
+                        // While our own commands run, one of them will free a channel.
                         patience = Instant::now() + NO_CHANNEL_LIMIT;
                     } else if Instant::now() > patience {
-                        let what = format!("it opens no session ({why:?})");
+                        let what = format!("it refused to open a session ({why:?})");
                         return Err(RunError::Refused { machine: self.target.name.clone(), what });
                     }
                     tokio::select! {
@@ -277,18 +277,18 @@ impl Session {
     }
 }
 
-/// sudo's: never asking, or taking the password from its standard input without a prompt.
+/// Options of sudo: never prompt, or read the password from standard input without a prompt.
 fn options(password: Option<&String>) -> &'static str {
     if password.is_some() { "-S -p \"\"" } else { "-n" }
 }
 
-/// `command` with a terminal that it does not read or write. It finds the loader in LOADER.
+/// `command` with a controlling terminal that it does not read or write. It finds the loader in LOADER.
 pub(super) fn on_a_terminal(command: &str) -> String {
     let [terminal, loader] = [TERMINAL, LOADER].map(|file| file.lines().last().unwrap_or_default());
     format!("exec /bin/sh -c '{terminal}' '{loader}' 'exec {command} <&3 >&4 2>&5 3<&- 4>&- 5>&-'")
 }
 
-/// Closes the channel when its command is done or given up, and lets the next one have it.
+/// Closes the channel when its command has ended or was abandoned, and frees it for the next one.
 struct OpenChannel<'a> {
     session: &'a Session,
     input: Option<ChannelWriteHalf<Msg>>,
@@ -296,7 +296,7 @@ struct OpenChannel<'a> {
 
 impl OpenChannel<'_> {
     fn input(&self) -> &ChannelWriteHalf<Msg> {
-        // Taken by drop alone.
+        // Only `drop` takes it.
         self.input.as_ref().unwrap_or_else(|| unreachable!())
     }
 }
@@ -306,13 +306,13 @@ impl Drop for OpenChannel<'_> {
         self.session.open.fetch_sub(1, Ordering::SeqCst);
         self.session.ended.notify_waiters();
         if let (Some(input), Ok(runtime)) = (self.input.take(), tokio::runtime::Handle::try_current()) {
-            // Closing twice is harmless; a command given up must not keep its channel.
+            // Closing twice is harmless; an abandoned command must not keep its channel.
             runtime.spawn(async move { input.close().await });
         }
     }
 }
 
-/// `Err(None)`: the connection does not take any more, which its other half tells better. `Err(Some)`: this computer's fault.
+/// `Err(None)`: the connection failed, which its other half reports better. `Err(Some)`: an error on this computer.
 async fn send(
     input: &ChannelWriteHalf<Msg>,
     head: Vec<u8>,
@@ -335,7 +335,7 @@ async fn send(
                 file.set_max_buf_size(CHUNK);
                 (Box::new(file), len, what)
             }
-            Part::Stream { stream, len } => (stream, len, "what is to be sent".to_owned()),
+            Part::Stream { stream, len } => (stream, len, "the payload".to_owned()),
         };
         let mut left = len;
         while left > 0 {
@@ -362,12 +362,12 @@ async fn send(
 
 enum Ended {
     Exit(Exit),
-    /// The command did not start.
+    /// The command was not started.
     Refused,
     Nothing,
 }
 
-/// Reads until the channel is closed: statuses, ends and data come in any order.
+/// Reads until the channel is closed: status, end of file and data arrive in any order.
 async fn drain(output: &mut ChannelReadHalf, line: &mut impl FnMut(Line<'_>)) -> Ended {
     let mut ended = Ended::Nothing;
     let (mut out, mut err) = (Vec::new(), Vec::new());

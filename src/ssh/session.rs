@@ -1,4 +1,4 @@
-//! One connection to a machine, from the first byte until somebody is let in.
+//! One connection to a machine, from the first byte until the user is authenticated.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,13 +14,13 @@ use super::access::{Access, NewHostKeys};
 use super::auth::Authenticator;
 use super::cipher;
 use super::error::{ConnectError, Reason};
-use super::host_key::{Judge, Judgement, fingerprint, kinds};
+use super::host_key::{HostKeyPolicy, Verdict, fingerprint, kinds};
 use super::remember::remember;
 use super::stream::{self, ProxyReport, Watched, lower};
 use super::sudo::Privilege;
 use super::target::Target;
 
-/// How many keepalives may stay without an answer.
+/// The number of keepalives that may stay unanswered.
 const KEEPALIVES: usize = 3;
 
 pub struct Session {
@@ -28,19 +28,19 @@ pub struct Session {
     pub(super) shared: Arc<Shared>,
     pub(super) target: Target,
     pub(super) access: Arc<Access>,
-    /// How scripts become root; found out when the first one runs.
+    /// How scripts become root; determined when the first one runs.
     pub(super) privilege: OnceCell<Privilege>,
-    /// Channels open now, and a word when one ends.
+    /// The number of open channels, and a notification when one closes.
     pub(super) open: AtomicUsize,
     pub(super) ended: Notify,
-    /// The way through the jump host lives as long as what goes through it.
+    /// The jump host's connection must live as long as this one.
     _hop: Option<Arc<Session>>,
 }
 
-/// What the connection's task tells the rest.
+/// What the connection's task shares with the rest.
 #[derive(Default)]
 pub(super) struct Shared {
-    judgement: Mutex<Option<Judgement>>,
+    verdict: Mutex<Option<Verdict>>,
     /// Why the connection ended.
     end: Mutex<Option<String>>,
 }
@@ -50,15 +50,15 @@ impl Shared {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn judgement(&self) -> Option<Judgement> {
-        self.judgement.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn verdict(&self) -> Option<Verdict> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 pub(super) struct Handler {
-    judge: Arc<Judge>,
+    policy: Arc<HostKeyPolicy>,
     shared: Arc<Shared>,
-    /// A stranger's key is no reason to stop.
+    /// Continue with an unknown host key.
     new_host_keys: NewHostKeys,
     keepalive: Duration,
 }
@@ -67,21 +67,21 @@ impl client::Handler for Handler {
     type Error = russh::Error;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
-        let judgement = self.judge.judge(shown);
-        let go_on = match &judgement {
-            Judgement::Trusted(_) => true,
-            Judgement::Unknown(_) => self.new_host_keys == NewHostKeys::Accept,
-            Judgement::Changed { .. } | Judgement::Revoked { .. } => false,
+        let verdict = self.policy.check(shown);
+        let go_on = match &verdict {
+            Verdict::Trusted(_) => true,
+            Verdict::Unknown(_) => self.new_host_keys == NewHostKeys::Accept,
+            Verdict::Changed { .. } | Verdict::Revoked { .. } => false,
         };
-        *self.shared.judgement.lock().unwrap_or_else(PoisonError::into_inner) = Some(judgement);
+        *self.shared.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
         Ok(go_on)
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
         let why = match &reason {
-            DisconnectReason::ReceivedDisconnect(info) => format!("it said: {}", info.message),
+            DisconnectReason::ReceivedDisconnect(info) => format!("the other side closed it: {}", info.message),
             DisconnectReason::Error(russh::Error::KeepaliveTimeout) => {
-                format!("no sign of life for {} s", self.keepalive.as_secs() * (KEEPALIVES as u64 + 1))
+                format!("no answer for {} s", self.keepalive.as_secs() * (KEEPALIVES as u64 + 1))
             }
             DisconnectReason::Error(russh::Error::Disconnect | russh::Error::HUP) => "the other side closed it".to_owned(),
             DisconnectReason::Error(error) => lower(&error.to_string()),
@@ -91,7 +91,7 @@ impl client::Handler for Handler {
     }
 }
 
-/// A connection whose host key is settled, and nobody let in yet.
+/// A connection whose host key is verified, before authentication.
 struct Greeted {
     handle: Handle<Handler>,
     shared: Arc<Shared>,
@@ -138,41 +138,41 @@ impl Session {
     }
 }
 
-/// The host key that `target` shows now, whether it is trusted or not. Jump hosts before it must be.
+/// The host key that `target` presents, trusted or not. Jump hosts before it must be trusted.
 ///
 /// # Errors
-/// See [`Reason`]; never one about this host's key.
+/// See [`Reason`]; never one about this host key.
 pub async fn fetch_host_key(target: &Target, access: &Arc<Access>) -> Result<PublicKey, ConnectError> {
-    let judge = Arc::new(Judge::new(&Target { host_key: None, ..target.clone() }, None));
-    let preferred = Preferred { host_key_certificates: (&[]).into(), ..judge.preferred() };
-    let handshake = Handshake { preferred, new_host_keys: NewHostKeys::Accept, ..Handshake::new(target, access, judge) };
+    let policy = Arc::new(HostKeyPolicy::new(&Target { host_key: None, ..target.clone() }, None));
+    let preferred = Preferred { host_key_certificates: (&[]).into(), ..policy.preferred() };
+    let handshake = Handshake { preferred, new_host_keys: NewHostKeys::Accept, ..Handshake::new(target, access, policy) };
     match handshake.complete().await {
         Ok(_) => {}
         Err(error) if matches!(*error.reason, Reason::HostKeyChanged { .. } | Reason::Revoked { .. }) => {}
         Err(error) => return Err(error),
     }
-    match handshake.shared.judgement() {
-        Some(
-            Judgement::Trusted(key) | Judgement::Unknown(key) | Judgement::Changed { got: key, .. } | Judgement::Revoked { got: key, .. },
-        ) => Ok(key),
-        None => Err(ConnectError::new(target, Reason::Protocol("it showed no host key".to_owned()))),
+    match handshake.shared.verdict() {
+        Some(Verdict::Trusted(key) | Verdict::Unknown(key) | Verdict::Changed { got: key, .. } | Verdict::Revoked { got: key, .. }) => {
+            Ok(key)
+        }
+        None => Err(ConnectError::new(target, Reason::Protocol("it presented no host key".to_owned()))),
     }
 }
 
-/// Up to a host key that is trusted.
+/// Connects up to a trusted host key.
 async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, ConnectError> {
     let accepted = access.accepted.lock().await.get(&target.known_as()).cloned();
-    let judge = Arc::new(Judge::new(target, accepted));
-    if judge.is_pinned_by_fingerprint() {
-        return match greet_by_fingerprint(target, access, judge).await {
+    let policy = Arc::new(HostKeyPolicy::new(target, accepted));
+    if policy.is_pinned_by_fingerprint() {
+        return match greet_by_fingerprint(target, access, policy).await {
             Err(error) => Err(whose(target, access, error).await),
             greeted => greeted,
         };
     }
-    let handshake = Handshake { new_host_keys: access.new_host_keys, ..Handshake::new(target, access, judge) };
+    let handshake = Handshake { new_host_keys: access.new_host_keys, ..Handshake::new(target, access, policy) };
     let error = match handshake.complete().await {
         Ok(greeted) => {
-            if let Some(Judgement::Unknown(key)) = greeted.shared.judgement() {
+            if let Some(Verdict::Unknown(key)) = greeted.shared.verdict() {
                 if let Some(neighbour) = access.neighbour(target, &key).await {
                     return Err(ConnectError::new(target, Reason::NeighboursHostKey { neighbour, got: key }));
                 }
@@ -184,14 +184,14 @@ async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, Connect
     };
     let Reason::UnknownHostKey { key } = &*error.reason else { return Err(error) };
     {
-        // One question a host: another connection may have asked about it meanwhile.
+        // One prompt per host: another connection may have asked meanwhile.
         let _asking = access.asking.lock().await;
         let settled = access.accepted.lock().await.get(&target.known_as()).cloned();
         match settled {
             Some(settled) if settled.key_data() == key.key_data() => {}
             Some(_) => return Err(error),
             None => {
-                let question = format!("{error}. Is that {}?", target.name);
+                let question = format!("{error}. Accept it for {}?", target.name);
                 match access.asker.yes_no(&question, "pass `--accept-new-host-keys`").await {
                     Ok(true) => accept(target, access, key).await,
                     _ => return Err(error),
@@ -199,23 +199,23 @@ async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, Connect
             }
         }
     }
-    let judge = Arc::new(Judge::new(target, Some(key.clone())));
-    Handshake::new(target, access, judge).complete().await
+    let policy = Arc::new(HostKeyPolicy::new(target, Some(key.clone())));
+    Handshake::new(target, access, policy).complete().await
 }
 
-/// A fingerprint does not tell the kind of its key: kinds are asked for one by one.
-async fn greet_by_fingerprint(target: &Target, access: &Arc<Access>, judge: Arc<Judge>) -> Result<Greeted, ConnectError> {
+/// A fingerprint does not contain the type of its key: types are tried one by one.
+async fn greet_by_fingerprint(target: &Target, access: &Arc<Access>, policy: Arc<HostKeyPolicy>) -> Result<Greeted, ConnectError> {
     let mut wrong = None;
     for kind in kinds() {
-        let preferred = Preferred { key: kind.into(), ..judge.preferred() };
-        let handshake = Handshake { preferred, ..Handshake::new(target, access, judge.clone()) };
+        let preferred = Preferred { key: kind.into(), ..policy.preferred() };
+        let handshake = Handshake { preferred, ..Handshake::new(target, access, policy.clone()) };
         match handshake.complete().await {
             Ok(greeted) => return Ok(greeted),
             Err(error) => match *error.reason {
                 Reason::HostKeyChanged { .. } => {
                     wrong.get_or_insert(error);
                 }
-                // It has no key of this kind.
+                // It has no key of this type.
                 Reason::Protocol(_) => wrong = wrong.or(Some(error)),
                 _ => return Err(error),
             },
@@ -224,10 +224,10 @@ async fn greet_by_fingerprint(target: &Target, access: &Arc<Access>, judge: Arc<
     Err(wrong.unwrap_or_else(|| ConnectError::new(target, Reason::Protocol("it has no host key".to_owned()))))
 }
 
-/// A key that was not expected, and is another machine's of the inventory: that explains more.
+/// Replaces an error about an unexpected key with a better one if the key belongs to another machine of the inventory.
 async fn whose(target: &Target, access: &Access, error: ConnectError) -> ConnectError {
     let (Reason::HostKeyChanged { got, .. } | Reason::UnknownHostKey { key: got }) = &*error.reason else { return error };
-    // An error of the jump host before it is not about this machine.
+    // An error of a jump host is not about this machine.
     if error.machine != target.name {
         return error;
     }
@@ -240,36 +240,36 @@ async fn whose(target: &Target, access: &Access, error: ConnectError) -> Connect
 async fn accept(target: &Target, access: &Access, key: &PublicKey) {
     access.accepted.lock().await.insert(target.known_as(), key.clone());
     if let Err(why) = remember(target, key) {
-        // It holds for this run; the next one meets a stranger again.
-        tracing::warn!("{}: its host key {} is not remembered: {why:#}", target.name, fingerprint(key));
+        // It is accepted for this run; the next one will ask again.
+        tracing::warn!("{}: its host key {} can't be saved: {why:#}", target.name, fingerprint(key));
     }
 }
 
-/// One connection up to the end of its key exchange.
+/// One connection, up to the end of its key exchange.
 struct Handshake<'a> {
     target: &'a Target,
     access: &'a Arc<Access>,
-    judge: Arc<Judge>,
+    policy: Arc<HostKeyPolicy>,
     preferred: Preferred,
     shared: Arc<Shared>,
-    /// A stranger's key is no reason to stop.
+    /// Continue with an unknown host key.
     new_host_keys: NewHostKeys,
 }
 
 impl<'a> Handshake<'a> {
-    /// With the kinds of keys that `judge` knows of, and with no stranger.
-    fn new(target: &'a Target, access: &'a Arc<Access>, judge: Arc<Judge>) -> Handshake<'a> {
-        Handshake { target, access, preferred: judge.preferred(), judge, shared: Arc::default(), new_host_keys: NewHostKeys::Ask }
+    /// With the key types of `policy`, and without unknown keys.
+    fn new(target: &'a Target, access: &'a Arc<Access>, policy: Arc<HostKeyPolicy>) -> Handshake<'a> {
+        Handshake { target, access, preferred: policy.preferred(), policy, shared: Arc::default(), new_host_keys: NewHostKeys::Ask }
     }
 
-    /// Tried again while the machine hangs up at once.
+    /// Retries while the machine closes connections at once.
     async fn complete(&self) -> Result<Greeted, ConnectError> {
         let deadline = Instant::now() + self.access.limits.hang_up;
         let mut pause = Duration::from_millis(100);
         loop {
             match self.once().await {
                 Err(error) if *error.reason == Reason::HungUp && Instant::now() + pause < deadline => {
-                    // Machines that were dropped together must not come back together.
+                    // Connections that were dropped together must not retry together.
                     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
                     let jitter = u64::from(now.map_or(0, |now| now.subsec_nanos()) % 100);
                     sleep(pause + Duration::from_millis(jitter)).await;
@@ -297,16 +297,16 @@ impl<'a> Handshake<'a> {
             Watched::new(stream::tcp(target, access.limits.connect).await?, access.limits.stall)
         };
         let keepalive = access.limits.keepalive;
-        let handler = Handler { judge: self.judge.clone(), shared: shared.clone(), new_host_keys: self.new_host_keys, keepalive };
+        let handler = Handler { policy: self.policy.clone(), shared: shared.clone(), new_host_keys: self.new_host_keys, keepalive };
         let connecting = client::connect_stream(Arc::new(config(self.preferred.clone(), keepalive)), stream, handler);
         let failed = match timeout(access.limits.handshake, connecting).await {
             Ok(Ok(handle)) => return Ok(Greeted { handle, shared: shared.clone(), hop }),
-            Ok(Err(error)) => classify(error, shared.judgement()),
+            Ok(Err(error)) => classify(error, shared.verdict()),
             Err(_) => Reason::NoAnswer { seconds: access.limits.handshake.as_secs() },
         };
         let reason = match (failed, report) {
             (Reason::HungUp, Some((command, said))) => {
-                // Its last words may still be on their way.
+                // Its last output may still be on its way.
                 sleep(Duration::from_millis(50)).await;
                 Reason::ProxyFailed { command, status: None, stderr: said.stderr() }
             }
@@ -316,19 +316,19 @@ impl<'a> Handshake<'a> {
     }
 }
 
-fn classify(error: russh::Error, judgement: Option<Judgement>) -> Reason {
-    match (error, judgement) {
-        (russh::Error::UnknownKey, Some(Judgement::Unknown(key))) => Reason::UnknownHostKey { key },
-        (russh::Error::UnknownKey, Some(Judgement::Changed { expected, entry, got })) => {
+fn classify(error: russh::Error, verdict: Option<Verdict>) -> Reason {
+    match (error, verdict) {
+        (russh::Error::UnknownKey, Some(Verdict::Unknown(key))) => Reason::UnknownHostKey { key },
+        (russh::Error::UnknownKey, Some(Verdict::Changed { expected, entry, got })) => {
             Reason::HostKeyChanged { expected, got, place: entry.map(|entry| (entry.file, entry.line)) }
         }
-        (russh::Error::UnknownKey, Some(Judgement::Revoked { entry, got })) => Reason::Revoked { got, place: (entry.file, entry.line) },
+        (russh::Error::UnknownKey, Some(Verdict::Revoked { entry, got })) => Reason::Revoked { got, place: (entry.file, entry.line) },
         (russh::Error::HUP | russh::Error::Disconnect, _) => Reason::HungUp,
         (russh::Error::IO(why), _) => match why.kind() {
             std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => Reason::HungUp,
             _ => Reason::NoWay(lower(&why.to_string())),
         },
-        (russh::Error::Version, _) => Reason::Protocol("what answers there is no sshd".to_owned()),
+        (russh::Error::Version, _) => Reason::Protocol("it is not an SSH server".to_owned()),
         (error, _) => Reason::Protocol(lower(&error.to_string())),
     }
 }
@@ -343,7 +343,7 @@ fn config(preferred: Preferred, keepalive: Duration) -> client::Config {
     }
 }
 
-/// The one connection to a jump host, opened by whoever needs it first.
+/// The connection to a jump host, opened by the first that needs it.
 async fn hop_session(jump: &Target, access: &Arc<Access>) -> Result<Arc<Session>, ConnectError> {
     let place = access.hop(jump).await;
     let mut place = place.lock().await;
@@ -355,13 +355,13 @@ async fn hop_session(jump: &Target, access: &Arc<Access>) -> Result<Arc<Session>
     Ok(session)
 }
 
-/// A channel of the jump host that leads to `target`.
+/// A channel of the jump host to `target`.
 async fn through(hop: &Session, target: &Target, access: &Access) -> Result<Watched, ConnectError> {
     let error = |reason| ConnectError::new(target, reason);
     let opening = hop.handle.channel_open_direct_tcpip(target.host.clone(), target.port.into(), "127.0.0.1", 0);
     let why = match timeout(access.limits.connect, opening).await {
         Ok(Ok(channel)) => return Ok(Watched::new(channel.into_stream(), access.limits.stall)),
-        Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited))) => "it forbids that".to_owned(),
+        Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited))) => "forwarding is not allowed".to_owned(),
         Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed))) => "it can't connect there".to_owned(),
         Ok(Err(why)) => hop.shared.end().unwrap_or_else(|| lower(&why.to_string())),
         Err(_) => return Err(error(Reason::NoAnswer { seconds: access.limits.connect.as_secs() })),

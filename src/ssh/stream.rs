@@ -1,4 +1,4 @@
-//! The bytes between this computer and a machine: TCP, a ProxyCommand, or a jump host's channel.
+//! The byte stream between this computer and a machine: TCP, a ProxyCommand, or a channel of a jump host.
 
 use std::io;
 use std::pin::Pin;
@@ -15,24 +15,24 @@ use tokio::time::{Sleep, sleep, timeout};
 use super::error::{ConnectError, Reason};
 use super::target::Target;
 
-/// How much of a proxy's stderr is kept for the message.
+/// Bytes of a proxy's stderr that are kept for the message.
 const STDERR_LIMIT: usize = 2000;
 
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Opens a TCP connection to `target`, whichever of its addresses answers.
+/// Opens a TCP connection to the first address of `target` that answers.
 pub async fn tcp(target: &Target, limit: Duration) -> Result<TcpStream, ConnectError> {
     let error = |reason| ConnectError::new(target, reason);
     let resolve = tokio::net::lookup_host((target.host.as_str(), target.port));
     let addresses = match timeout(limit, resolve).await {
         Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
         Ok(Err(why)) => return Err(error(Reason::Unresolvable(lower(&why.to_string())))),
-        Err(_) => return Err(error(Reason::Unresolvable(format!("no answer from the resolver within {} s", limit.as_secs())))),
+        Err(_) => return Err(error(Reason::Unresolvable(format!("the resolver did not answer within {} s", limit.as_secs())))),
     };
     match timeout(limit, TcpStream::connect(addresses.as_slice())).await {
         Ok(Ok(stream)) => {
-            // Small packets (a script's begin, keepalives) must not wait for each other.
+            // Small packets (the start of a script, keepalives) must not wait for each other.
             stream.set_nodelay(true).map_err(|why| error(Reason::NoWay(lower(&why.to_string()))))?;
             Ok(stream)
         }
@@ -45,20 +45,20 @@ pub async fn tcp(target: &Target, limit: Duration) -> Result<TcpStream, ConnectE
     }
 }
 
-/// A ProxyCommand that runs: its standard input and output are the connection. It ends with the connection.
+/// A running ProxyCommand: its standard input and output are the connection. It ends with the connection.
 pub struct Proxy {
-    /// Dropped, and so killed, with the stream.
+    /// Killed when the stream is dropped.
     _child: Child,
     stdin: ChildStdin,
     stdout: ChildStdout,
 }
 
-/// What a ProxyCommand said, and how it ended, for the message when the connection fails.
+/// Output and exit status of a ProxyCommand, for the error message if the connection fails.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyReport(Arc<Mutex<String>>);
 
 impl ProxyReport {
-    /// Its last words on standard error, in one line.
+    /// Its last output on standard error, in one line.
     pub fn stderr(&self) -> String {
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
@@ -77,11 +77,11 @@ pub fn proxy(target: &Target, command: &str) -> Result<(Proxy, ProxyReport), Con
         .spawn()
         .map_err(|why| error(why.to_string()))?;
     let (Some(stdin), Some(stdout), Some(mut stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
-        return Err(error("it has no standard streams".to_owned()));
+        return Err(error("its standard streams are missing".to_owned()));
     };
     let report = ProxyReport::default();
     let said = report.clone();
-    // Read to its end, or the command would block on a full pipe.
+    // Read to the end: the command would block on a full pipe.
     tokio::spawn(async move {
         let mut buffer = [0; 1024];
         while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
@@ -113,8 +113,8 @@ impl AsyncWrite for Proxy {
     }
 }
 
-/// A stream whose writes fail when nothing leaves for too long. Without it, an upload to a frozen machine would hang for good: russh
-/// sends keepalives in the same task that waits for the socket.
+/// A stream whose writes fail if nothing is sent for too long. Without it, an upload to a frozen machine would hang forever: russh sends
+/// keepalives in the same task that waits for the socket.
 pub struct Watched {
     stream: Box<dyn Stream>,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -142,7 +142,7 @@ impl AsyncWrite for Watched {
         let limit = self.limit;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, format!("not a byte could be sent for {} s", limit.as_secs()))))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, format!("no data could be sent for {} s", limit.as_secs()))))
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
@@ -152,7 +152,7 @@ impl AsyncWrite for Watched {
     }
 }
 
-/// An error of the operating system as a message goes on: without a capital, without its number.
+/// An error of the operating system as a part of a message: in lower case, without its number.
 pub fn lower(text: &str) -> String {
     let text = text.split(" (os error").next().unwrap_or(text);
     let mut chars = text.chars();

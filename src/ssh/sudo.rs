@@ -1,4 +1,4 @@
-//! How scripts become root on a machine: found out once a connection, with a password asked for once a run.
+//! How scripts become root on a machine: determined once per connection; a password is asked for once per run.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use super::run::{Exit, Line, RunError, on_a_terminal};
 use super::session::Session;
 
 pub(super) enum Privilege {
-    /// The user as he comes: root, or one whose inventory says `become: false`.
+    /// The login user itself: root, or any user with `become: false` in the inventory.
     Login,
     Sudo {
-        /// `None`: it wants none.
+        /// `None`: it needs none.
         password: Option<String>,
-        /// It wants a terminal.
+        /// It requires a terminal.
         terminal: bool,
     },
 }
@@ -30,7 +30,7 @@ pub enum SudoReason {
     Missing,
     NotAllowed,
     NeedsTerminal,
-    /// It wants a password, and there is nobody to ask.
+    /// It needs a password, and there is no terminal to ask on.
     NobodyToAsk,
     WrongPassword,
     Other(String),
@@ -40,11 +40,11 @@ impl fmt::Display for SudoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SudoError { machine, user, reason } = self;
         match reason {
-            SudoReason::Missing => write!(f, "{machine}: there is no sudo, and {user} is not root"),
+            SudoReason::Missing => write!(f, "{machine}: sudo is not installed, and {user} is not root"),
             SudoReason::NotAllowed => write!(f, "{machine}: {user} may not use sudo"),
-            SudoReason::NeedsTerminal => write!(f, "{machine}: sudo wants a terminal (requiretty)"),
-            SudoReason::NobodyToAsk => write!(f, "{machine}: sudo wants {user}'s password, and there is no terminal to ask on"),
-            SudoReason::WrongPassword => write!(f, "{machine}: sudo took none of the passwords for {user}"),
+            SudoReason::NeedsTerminal => write!(f, "{machine}: sudo requires a terminal (requiretty)"),
+            SudoReason::NobodyToAsk => write!(f, "{machine}: sudo needs {user}'s password, and there is no terminal to ask on"),
+            SudoReason::WrongPassword => write!(f, "{machine}: sudo accepted none of the passwords for {user}"),
             SudoReason::Other(said) => write!(f, "{machine}: sudo failed: {said}"),
         }
     }
@@ -56,11 +56,11 @@ impl SudoError {
         let SudoError { machine, user, reason } = self;
         match reason {
             SudoReason::Missing => format!("connect to {machine} as root, or install sudo there"),
-            SudoReason::NotAllowed => format!("as root on {machine}: `adduser {user} sudo`, or connect as another user"),
-            SudoReason::NeedsTerminal => format!("as root on {machine}: write `Defaults:{user} !requiretty` into a file of /etc/sudoers.d"),
+            SudoReason::NotAllowed => format!("run `adduser {user} sudo` as root on {machine}, or log in as another user"),
+            SudoReason::NeedsTerminal => format!("as root on {machine}, write `Defaults:{user} !requiretty` to a file in /etc/sudoers.d"),
             SudoReason::NobodyToAsk => {
                 format!(
-                    "run this on a terminal, or as root on {machine}: write `{user} ALL=(ALL) NOPASSWD: ALL` into a file of /etc/sudoers.d"
+                    "run this in a terminal; or as root on {machine}, write `{user} ALL=(ALL) NOPASSWD: ALL` to a file in /etc/sudoers.d"
                 )
             }
             SudoReason::WrongPassword => format!("try `sudo -v` as {user} on {machine}"),
@@ -70,7 +70,7 @@ impl SudoError {
 }
 
 impl Session {
-    /// Finds out how scripts become root; the first script does it otherwise. Somebody may be asked for sudo's password.
+    /// Finds out how scripts become root; otherwise the first script does. The user may be asked for sudo's password.
     ///
     /// # Errors
     /// [`RunError::Sudo`], or what ends the connection.
@@ -94,13 +94,13 @@ impl Session {
                 Some(reason @ (SudoReason::Missing | SudoReason::NeedsTerminal | SudoReason::NotAllowed)) => {
                     return Err(self.sudo_error(reason));
                 }
-                // Whatever it says: a password may help, and what it says to one is clear.
+                // Whatever the error: a password may help, and the error after that is clear.
                 Some(reason) => break reason,
             }
         };
         let mut tried: Option<String> = None;
         loop {
-            // Held while somebody is asked: the same password opens the other machines, as a rule.
+            // Held during the prompt: other machines usually have the same password.
             let mut known = self.access.sudo_passwords.lock().await;
             let own = known.iter().find(|(machine, _)| *machine == self.target.name).or(known.first());
             let likely = own.map(|(_, password)| password.clone()).filter(|password| tried.as_ref() != Some(password));
@@ -117,16 +117,16 @@ impl Session {
         }
     }
 
-    /// A password that sudo takes, from a person. `another`: the one of the other machines is not it.
+    /// A password that sudo accepts, from the user. `another`: it is not that of the other machines.
     async fn ask(&self, another: bool, refusal: SudoReason, terminal: bool) -> Result<String, RunError> {
         let (user, machine) = (&self.target.user, &self.target.name);
         for attempt in 0..ATTEMPTS {
             let question = match attempt {
-                0 if another => format!("sudo password of {user} on {machine}, which is another one"),
-                0 => format!("sudo password of {user}"),
-                _ => format!("sudo password of {user} on {machine}, which that was not"),
+                0 if another => format!("sudo password for {user} on {machine} (not that of the other machines)"),
+                0 => format!("sudo password for {user}"),
+                _ => format!("wrong password; sudo password for {user} on {machine}"),
             };
-            let Ok(password) = self.access.asker.password(&question, "run this on a terminal").await else {
+            let Ok(password) = self.access.asker.password(&question, "run this in a terminal").await else {
                 return Err(self.sudo_error(match refusal {
                     SudoReason::Other(said) if !said.contains("password") => SudoReason::Other(said),
                     _ => SudoReason::NobodyToAsk,
@@ -140,7 +140,7 @@ impl Session {
         Err(self.sudo_error(SudoReason::WrongPassword))
     }
 
-    /// Whether sudo takes `password`.
+    /// Whether sudo accepts `password`.
     async fn opens(&self, password: &str, terminal: bool) -> Result<bool, RunError> {
         match self.sudo("-k -S -p \"\" true", Some(password), terminal).await? {
             None => Ok(true),
@@ -149,7 +149,7 @@ impl Session {
         }
     }
 
-    /// Runs a sudo that does nothing. `None`: it did it.
+    /// Runs a sudo command that does nothing. `None`: it succeeded.
     async fn sudo(&self, words: &str, password: Option<&str>, terminal: bool) -> Result<Option<SudoReason>, RunError> {
         let command = format!("env LC_ALL=C sudo {words}");
         let command = if terminal { on_a_terminal(&command) } else { format!("exec {command}") };
@@ -173,7 +173,7 @@ impl Session {
     }
 }
 
-/// What sudo 1.8 to 1.9 and sudo-rs say in the C locale.
+/// By the messages of sudo 1.8 to 1.9 and sudo-rs in the C locale.
 fn reason(said: &str, exit: &Exit) -> SudoReason {
     let any = |phrases: &[&str]| phrases.iter().any(|phrase| said.contains(phrase));
     if any(&["must have a tty"]) {
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_sudo_says() {
+    fn messages_of_sudo_are_recognized() {
         for (said, expected) in [
             ("sudo: sorry, you must have a tty to run sudo\n", SudoReason::NeedsTerminal),
             ("ash is not in the sudoers file.\nThis incident has been reported to the administrator.\n", SudoReason::NotAllowed),

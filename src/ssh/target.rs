@@ -1,4 +1,4 @@
-//! Everything needed to reach one machine: the inventory's words over ssh's configuration over OpenSSH's defaults.
+//! Everything needed to reach one machine: from the inventory, else from ssh's configuration, else OpenSSH's defaults.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,9 @@ use hostler_core::inventory::Connection;
 use super::config::{self, Asked, Proxy};
 use super::host_key::Pin;
 
-/// How many jump hosts may follow each other: more is a circle in ssh's configuration.
+/// The most jump hosts in a row: more is a cycle in ssh's configuration.
 const MAX_HOPS: usize = 8;
-/// Keys that ssh tries when nothing names one (ssh_config(5), IdentityFile), the kinds that need no hardware.
+/// Keys that ssh tries by default (ssh_config(5), IdentityFile), without those that need hardware.
 const DEFAULT_IDENTITIES: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,41 +21,41 @@ pub struct Target {
     pub host: String,
     pub port: u16,
     pub user: String,
-    /// Private key files, in the order in which they are tried.
+    /// Private key files, in the order of attempts.
     pub identities: Vec<PathBuf>,
-    /// Somebody named [`identities`](Target::identities): they go before what the agent has.
+    /// [`identities`](Target::identities) were configured: they come before the agent's keys.
     pub identities_chosen: bool,
-    /// Nothing but [`identities`](Target::identities) is offered, whatever the agent has.
+    /// Only [`identities`](Target::identities) are offered, whatever keys the agent has.
     pub identities_only: bool,
     pub certificates: Vec<PathBuf>,
     /// The agent's socket.
     pub agent: Option<PathBuf>,
     /// The last jump host before the machine; it has its own.
     pub jump: Option<Box<Target>>,
-    /// For a shell, with its tokens filled in.
+    /// For a shell, with its tokens expanded.
     pub proxy_command: Option<String>,
-    /// The only host key accepted, whatever known_hosts says.
+    /// The only accepted host key, whatever known_hosts says.
     pub host_key: Option<Pin>,
-    /// What known_hosts calls it, if not [`host`](Target::host).
+    /// Its name in known_hosts, if not [`host`](Target::host).
     pub host_key_alias: Option<String>,
     /// The user's known_hosts. New keys go into the first.
     pub known_hosts: Vec<PathBuf>,
-    /// Known hosts that hostler never writes.
+    /// known_hosts files that hostler never writes.
     pub global_known_hosts: Vec<PathBuf>,
-    /// New entries don't show the host's name.
+    /// Host names of new entries are hashed.
     pub hash_known_hosts: bool,
     /// Scripts run through sudo.
     pub sudo: bool,
 }
 
-/// Who runs hostler, and where ssh's files are.
+/// The user who runs hostler, and where ssh's files are.
 #[derive(Debug, Clone)]
 pub struct Account {
     pub user: String,
     pub home: PathBuf,
     /// ssh's configuration, the user's first.
     pub config: Vec<PathBuf>,
-    /// What SSH_AUTH_SOCK says.
+    /// The value of SSH_AUTH_SOCK.
     pub agent: Option<PathBuf>,
 }
 
@@ -63,7 +63,7 @@ impl Account {
     /// This process's user.
     ///
     /// # Errors
-    /// There is no home or no name.
+    /// The user has no home or no name.
     pub fn current() -> Result<Account> {
         let home = crate::home::home()?;
         let named = |variable| std::env::var(variable).ok().filter(|user| !user.is_empty());
@@ -79,10 +79,10 @@ impl Account {
 }
 
 impl Target {
-    /// How this process's user reaches the machine `name` at `address`.
+    /// How the user of this process reaches the machine `name` at `address`.
     ///
     /// # Errors
-    /// A mistake in the connection or in ssh's configuration (with file and line).
+    /// An error in the connection or in ssh's configuration (with file and line).
     pub fn new(name: &str, address: &str, connection: &Connection) -> Result<Target> {
         Target::complete(name, address, connection, &Account::current()?)
     }
@@ -92,7 +92,7 @@ impl Target {
     /// # Errors
     /// As [`new`](Target::new).
     pub fn complete(name: &str, address: &str, connection: &Connection, account: &Account) -> Result<Target> {
-        complete(name, address, connection, account, 0).with_context(|| format!("{name}: how to reach it is not clear"))
+        complete(name, address, connection, account, 0).with_context(|| format!("{name}: its connection is configured wrongly"))
     }
 
     /// `host:port`, for messages.
@@ -100,7 +100,7 @@ impl Target {
         if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
     }
 
-    /// What known_hosts calls it: `host`, or `[host]:port` where the port is not 22 (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
+    /// Its name in known_hosts: `host`, or `[host]:port` if the port is not 22 (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
     pub fn known_as(&self) -> String {
         match &self.host_key_alias {
             Some(alias) => alias.to_lowercase(),
@@ -111,7 +111,7 @@ impl Target {
 }
 
 fn complete(name: &str, address: &str, connection: &Connection, account: &Account, depth: usize) -> Result<Target> {
-    ensure!(depth < MAX_HOPS, "more than {MAX_HOPS} jump hosts in a row\nhint: look for a circle of ProxyJump in ~/.ssh/config");
+    ensure!(depth < MAX_HOPS, "more than {MAX_HOPS} jump hosts in a row\nhint: look for a cycle of ProxyJump in ~/.ssh/config");
     let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     let asked = Asked { name, address, user: connection.user.as_deref(), local_user: &account.user };
     let settings = config::lookup(&account.config, &account.home, &asked)?;
@@ -184,7 +184,7 @@ fn complete(name: &str, address: &str, connection: &Connection, account: &Accoun
     })
 }
 
-/// The last of `hops` (`[user@]host[:port]`, by commas), which has the one before it as its jump host, and so on.
+/// The last of `hops` (`[user@]host[:port]`, separated by commas). Its jump host is the one before it, and so on.
 fn chain(hops: &str, account: &Account, depth: usize) -> Result<Target> {
     let mut before: Option<Box<Target>> = None;
     let mut last = None;
@@ -193,14 +193,14 @@ fn chain(hops: &str, account: &Account, depth: usize) -> Result<Target> {
         let connection = Connection { user, port, ..Connection::default() };
         let mut target = complete(&host, &host, &connection, account, depth + position + 1)?;
         if position > 0 {
-            // As ssh -J: only the first hop is reached by its own configuration's proxy.
+            // As ssh -J: only the first hop uses the proxy of its own configuration.
             target.jump = before.take();
             target.proxy_command = None;
         }
         before = Some(Box::new(target.clone()));
         last = Some(target);
     }
-    last.context("no jump host is named")
+    last.context("no jump host is given")
 }
 
 fn split_hop(hop: &str) -> Result<(Option<String>, String, Option<u16>)> {
@@ -220,13 +220,13 @@ fn split_hop(hop: &str) -> Result<(Option<String>, String, Option<u16>)> {
     let port = match port.map(str::parse::<u16>) {
         None => None,
         Some(Ok(port)) if port != 0 => Some(port),
-        Some(_) => bail!("jump host {hop}: its port is no port\nhint: write [user@]host[:port]"),
+        Some(_) => bail!("jump host {hop} has an invalid port\nhint: write [user@]host[:port]"),
     };
     ensure!(!host.is_empty() && !host.contains(char::is_whitespace), "jump host {hop:?} has no host\nhint: write [user@]host[:port]");
     Ok((user, host.to_owned(), port))
 }
 
-/// What the %-tokens of ssh_config(5) stand for.
+/// Values of the %-tokens of ssh_config(5).
 struct Tokens<'a> {
     host: &'a str,
     port: u16,
@@ -253,8 +253,8 @@ impl Tokens<'_> {
                 Some('u') => filled.push_str(&self.account.user),
                 Some('d') => filled.push_str(&self.account.home.to_string_lossy()),
                 Some('i') => filled.push_str(&nix::unistd::getuid().to_string()),
-                Some(other) => bail!("%{other} in {text:?} is not known\nhint: %h, %p, %r, %n, %u, %d, %i and %% are"),
-                None => bail!("{text:?} ends in a lone %\nhint: write %% for one"),
+                Some(other) => bail!("unknown token %{other} in {text:?}\nhint: use %h, %p, %r, %n, %u, %d, %i or %%"),
+                None => bail!("{text:?} ends with a single %\nhint: write %% for a literal %"),
             }
         }
         Ok(filled)
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_it_is_as_ssh_does_it() {
+    fn without_configuration_openssh_defaults_apply() {
         let (home, account) = account("");
         let target = Target::complete("rainbowdash", "192.168.1.12", &Connection::default(), &account).unwrap();
         assert_eq!((target.user.as_str(), target.port, target.sudo), ("ash", 22, true));
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn hops_follow_each_other() {
+    fn jump_hosts_are_chained() {
         let (_home, account) = account("Host a\n Port 1\n ProxyJump z\nHost b\n User bob\n ProxyJump nowhere\n");
         let connection = Connection { jump: Some("a, eve@[fd00::1]:3,ssh://b:2/".to_owned()), ..Connection::default() };
         let mut at = Target::complete("rainbowdash", "r", &connection, &account).unwrap().jump;
@@ -323,13 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn errors_name_the_cause() {
         let (_home, account) = account("Host a\n ProxyJump b\nHost b\n ProxyJump a\n");
         let jump = |jump: &str| Connection { jump: Some(jump.to_owned()), ..Connection::default() };
         let pin = Connection { host_key: Some("ssh-ed25519 nonsense".to_owned()), ..Connection::default() };
         let command = Connection { proxy_command: Some("nc %x".to_owned()), ..Connection::default() };
         for (connection, expected) in
-            [(jump("a"), "circle"), (jump("c:many"), "no port"), (jump("ash@"), "no host"), (pin, "host key"), (command, "%x")]
+            [(jump("a"), "cycle"), (jump("c:many"), "invalid port"), (jump("ash@"), "no host"), (pin, "host key"), (command, "%x")]
         {
             let error = Target::complete("rainbowdash", "r", &connection, &account).unwrap_err();
             assert!(format!("{error:#}").contains(expected), "{error:#}");

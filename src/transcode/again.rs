@@ -1,4 +1,4 @@
-//! A film is encoded again though its original has left the trash: what is in the library is copied back into `watch/`, as if it were dropped.
+//! Encodes a film again without its original: the film in the library is copied back to `watch/`, as if it had been dropped.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::layout::{self, Inbox, Library, read_json, require_marker, shown, spac
 use super::ledger::{Film, Stage};
 use super::publish;
 
-/// Begins the name of a copy under way, in `requests/`, where nobody takes it for a film or a request.
+/// Prefix of the name of an unfinished copy, in `requests/`, where it is not taken for a film or a request.
 const PART: &str = "from-library.";
 
 /// A copy that can be made.
@@ -22,10 +22,10 @@ pub struct Again {
     to: PathBuf,
 }
 
-/// What is to be copied for a film that is done; or why not, in a person's words.
+/// The copy for a film that is done; or why it is not possible, for the user.
 ///
 /// # Errors
-/// A share is not there, or can't be read.
+/// A share is missing or can't be read.
 pub fn wanted(inbox: &Inbox, library: &Library, id: &FilmId) -> Result<Result<Again, &'static str>> {
     require_marker(&inbox.root)?;
     require_marker(&library.root)?;
@@ -37,28 +37,28 @@ pub fn wanted(inbox: &Inbox, library: &Library, id: &FilmId) -> Result<Result<Ag
     let size = match from.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => metadata.len(),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context("the library can't be read"),
-        _ => return Ok(Err("it is no longer in the library under its name: drop the film again\n")),
+        _ => return Ok(Err("it is no longer in the library under this name: drop the film again\n")),
     };
-    // As it will be published: under the same name, so that it replaces what it was made of.
+    // Under the name of the published film, so that it replaces that.
     let to = inbox.watch().join(&published.path);
     let part = inbox.requests().join(format!("{PART}{id}"));
     if part.try_exists()? {
-        return Ok(Err("it is being copied back already\n"));
+        return Ok(Err("it is already being copied back\n"));
     }
     if to.symlink_metadata().is_ok() {
-        return Ok(Err("a film of its name is in watch/ already\n"));
+        return Ok(Err("watch/ already has a film with this name\n"));
     }
     if space(&inbox.root)?.0 < size {
-        return Ok(Err("the inbox has no room for it\n"));
+        return Ok(Err("the inbox has not enough space for it\n"));
     }
     Ok(Ok(Again { from, part, to }))
 }
 
 impl Again {
-    /// Copies the film. It has its name in `watch/` only when it is whole.
+    /// Copies the film. It appears in `watch/` only when it is complete.
     ///
     /// # Errors
-    /// A share is away or full; nothing is left of the copy.
+    /// A share is missing or full; the copy is removed.
     pub fn copy(&self) -> Result<()> {
         self.try_copy().inspect_err(|_| {
             let _ = std::fs::remove_file(&self.part);
@@ -70,19 +70,19 @@ impl Again {
         let (copied, _) = publish::copy(&self.from, &self.part, &Arc::default())?;
         ensure!(copied == size, "{copied} bytes were copied of {size}");
         std::fs::create_dir_all(self.to.parent().unwrap_or(Path::new("/")))?;
-        ensure!(self.to.symlink_metadata().is_err(), "a film of its name was dropped meanwhile");
-        layout::rename(&self.part, &self.to).with_context(|| format!("{} can't be given its name", shown(&self.to)))
+        ensure!(self.to.symlink_metadata().is_err(), "a film with this name was dropped meanwhile");
+        layout::rename(&self.part, &self.to).with_context(|| format!("{} can't be renamed to its final name", shown(&self.to)))
     }
 }
 
-/// Removes copies that ended with an earlier process.
+/// Removes unfinished copies of an earlier process.
 ///
 /// # Errors
-/// The share is not there, or can't be written to.
+/// The share is missing or can't be written to.
 pub fn clear(inbox: &Inbox) -> Result<()> {
     require_marker(&inbox.root)?;
     let listed = match std::fs::read_dir(inbox.requests()) {
-        // No watcher was here before.
+        // No watcher has run yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         listed => listed?,
     };

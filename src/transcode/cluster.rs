@@ -16,19 +16,19 @@ use kube::{Client, Config};
 use super::reconcile::{Job, JobState, Task};
 
 const NAMESPACE: &str = "transcode";
-/// Label of every Job that is the watcher's.
+/// Label of the watcher's Jobs.
 const OURS: &str = "app.kubernetes.io/part-of=transcode";
-/// Who owns the fields of server-side apply.
+/// Field manager of server-side apply.
 const MANAGER: &str = "hostler-transcode";
 const LEASE: &str = "watcher";
-/// A holder that has not renewed its lease for so long is gone.
+/// A holder that has not renewed its lease for this long is gone.
 const LEASE_SECONDS: u8 = 30;
 const RENEW_EVERY: Duration = Duration::from_secs(8);
-/// A holder that could not renew stops so long before another may take over.
+/// A holder that can't renew its lease stops this long before another may take over.
 const STOPS_AFTER: Duration = Duration::from_secs(20);
-/// After the API server calls a machine's state unknown, which takes it another 40 s.
+/// Time after the API server marks a machine's state as unknown, which takes it another 40 s.
 const UNHEARD: k8s_openapi::jiff::SignedDuration = k8s_openapi::jiff::SignedDuration::from_secs(20);
-/// An API server that takes longer is away.
+/// An API server that takes longer is unreachable.
 const LIMIT: Duration = Duration::from_secs(10);
 
 pub struct Cluster {
@@ -39,7 +39,7 @@ pub struct Cluster {
     templates: PathBuf,
     who: String,
     renewed: Option<Instant>,
-    /// What the lease of another said, and since when, by this computer's clock: clocks of machines differ.
+    /// The lease of another holder as last seen, and since when by this machine's clock: clocks of machines differ.
     seen: Option<(LeaseSpec, Instant)>,
 }
 
@@ -50,18 +50,20 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// As the pod's service account; `who` tells this watcher from another.
+    /// With the pod's service account, or a kubeconfig; `who` is the identity of this watcher.
     ///
     /// # Errors
-    /// This is no pod, or there is no kubeconfig either.
+    /// There is neither a service account nor a kubeconfig.
     pub async fn connect(templates: PathBuf, who: String) -> Result<Cluster> {
-        let config = Config::infer().await.context("this is no pod of a cluster\nhint: --here LIBRARY works without one")?;
-        let client = Client::try_from(config).context("the cluster can't be talked to")?;
+        let config = Config::infer()
+            .await
+            .context("there is neither a service account nor a kubeconfig\nhint: pass `--here LIBRARY` to work without a cluster")?;
+        let client = Client::try_from(config).context("the API client can't be created")?;
         let (jobs, leases) = (Api::namespaced(client.clone(), NAMESPACE), Api::namespaced(client.clone(), NAMESPACE));
         Ok(Cluster { jobs, leases, nodes: Api::all(client), templates, who, renewed: None, seen: None })
     }
 
-    /// Makes sure that no other watcher is at work. `false`: there is one.
+    /// Acquires or renews the lease. `false`: another watcher holds it.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -74,7 +76,7 @@ impl Cluster {
             Ok(true) => self.renewed = Some(asked),
             Ok(false) => self.renewed = None,
             Err(error) => {
-                // The lease is still this watcher's for a while.
+                // The lease is still valid for a while.
                 if self.renewed.is_none_or(|renewed| renewed.elapsed() > STOPS_AFTER) {
                     return Err(error);
                 }
@@ -111,12 +113,12 @@ impl Cluster {
                 return Ok(false);
             }
         }
-        // With the resource version that was read: of two that try, one wins.
+        // With the resource version that was read: if two try, only one succeeds.
         lease.spec = Some(mine(Some(&spec)));
         won(answer(self.leases.replace(LEASE, &PostParams::default(), &lease)).await)
     }
 
-    /// Gives the lease back, so that the next watcher need not wait.
+    /// Releases the lease, so that the next watcher need not wait.
     pub async fn resign(&mut self) {
         if self.renewed.take().is_none() {
             return;
@@ -137,7 +139,7 @@ impl Cluster {
         Ok(listed.items.iter().filter_map(|job| Some((Job::parse(job.metadata.name.as_deref()?)?, state(job)))).collect())
     }
 
-    /// Machines whose kubelet has said nothing for a minute: as long as their pods stay.
+    /// Machines whose kubelet has not reported for a minute.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -147,17 +149,17 @@ impl Cluster {
         Ok(listed.items.into_iter().filter(|node| lost(node, now)).filter_map(|node| node.metadata.name).collect())
     }
 
-    /// Makes the Job, if it is not there.
+    /// Creates the Job, if it does not exist.
     ///
     /// # Errors
-    /// Its template is not there or wrong, or the API server does not answer or refuses it.
+    /// Its template is missing or wrong, or the API server does not answer or refuses it.
     pub async fn begin(&self, job: &Job) -> Result<()> {
         let file = self.templates.join(match job.task {
             Task::Encode => "encode.yaml",
             Task::Publish => "publish.yaml",
         });
         let text = std::fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
-        let wrong = || format!("{} is no Job", file.display());
+        let wrong = || format!("{} is not a Job", file.display());
         let mut object: v1::Job = serde_yaml::from_str(&text).with_context(wrong)?;
         object.metadata.name = Some(job.name());
         let containers = object.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()).map(|pod| &mut pod.containers);
@@ -167,7 +169,7 @@ impl Cluster {
         let apply = PatchParams::apply(MANAGER).force();
         answer(self.jobs.patch(&job.name(), &apply, &Patch::Apply(&object)))
             .await
-            .with_context(|| format!("Job {} can't be made", job.name()))?;
+            .with_context(|| format!("Job {} can't be created", job.name()))?;
         Ok(())
     }
 
@@ -204,7 +206,7 @@ fn status_code(error: &anyhow::Error) -> Option<u16> {
     }
 }
 
-/// A conflict means that another was faster.
+/// A conflict means that another watcher was faster.
 fn won<T>(result: Result<T>) -> Result<bool> {
     match result {
         Ok(_) => Ok(true),
@@ -216,7 +218,7 @@ fn won<T>(result: Result<T>) -> Result<bool> {
 fn lost(node: &Node, now: k8s_openapi::jiff::Timestamp) -> bool {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
-    // "False" is a machine that says itself that it is not ready, as one that starts does.
+    // "False" is reported by the machine itself, e.g. while it starts.
     ready
         .filter(|ready| ready.status == "Unknown")
         .and_then(|ready| ready.last_transition_time.as_ref())
@@ -224,7 +226,7 @@ fn lost(node: &Node, now: k8s_openapi::jiff::Timestamp) -> bool {
 }
 
 fn state(job: &v1::Job) -> JobState {
-    // While it is being deleted, its pods may still run.
+    // While it is being deleted, its pods may still be running.
     if job.metadata.deletion_timestamp.is_some() {
         return JobState::Active;
     }

@@ -1,6 +1,6 @@
-//! One film through HandBrakeCLI: scanned, encoded, verified, and only then given its name.
+//! Encodes one film with HandBrakeCLI: scans, encodes and verifies it, and only then renames the result.
 //!
-//! It is PID 1 of its container. HandBrakeCLI there would ignore SIGTERM, and needs a closed stdin, or it polls for keys.
+//! It is PID 1 of its container. HandBrakeCLI itself would ignore SIGTERM there, and needs a closed stdin, or it polls for keys.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -26,21 +26,21 @@ use super::ledger::Film;
 use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Phase, Progress, Stamp};
 use super::verify::{self, Attempt, Flaw};
 
-/// Between two writes of the progress.
+/// Interval for writing the progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(3);
-/// HandBrake that says nothing for so long hangs: a share that is gone, most of the time.
+/// HandBrake without output for this long hangs: usually the share is gone.
 const SILENT_FOR: Duration = Duration::from_secs(600);
-/// From SIGINT to SIGKILL.
+/// Time from SIGINT to SIGKILL.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
-/// 19 is the least that there is.
+/// The lowest priority.
 const NICE: i32 = 15;
-/// For ioprio_set(2), as ionice(1) does it: class 2, of its levels the last.
+/// For ioprio_set(2), like ionice(1): class 2, lowest level.
 const IOPRIO_WHO_PROCESS: nix::libc::c_int = 1;
 const LAST_OF_BEST_EFFORT: nix::libc::c_int = (2 << 13) | 7;
-/// Lines of HandBrake's log that a failure carries.
+/// Lines of HandBrake's log in a failure.
 const TAIL: usize = 40;
 
-/// What an encoder is told.
+/// The task of an encoder.
 #[derive(Debug, Clone)]
 pub struct Task {
     pub inbox: Inbox,
@@ -48,31 +48,31 @@ pub struct Task {
     /// Where presets are.
     pub settings_folder: PathBuf,
     pub id: FilmId,
-    /// What tells this attempt from another that may still run on a machine that is cut off: the pod's uid.
+    /// Identity of this attempt, as another one may still be running on a disconnected machine: the pod's uid.
     pub who: String,
-    /// The machine it runs on, for the page.
+    /// The machine it runs on, for the status page.
     pub machine: String,
 }
 
-/// How it ended.
+/// The result of an encoder.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ended {
     Encoded(Encoded),
-    /// The reason is on record.
+    /// The reason was recorded.
     Failed(Failure),
-    /// By SIGTERM or SIGINT; another attempt begins anew.
+    /// Ended by SIGTERM or SIGINT; another attempt starts over.
     Stopped,
 }
 
-/// Encodes the film; `encoded.json` or `failure.json` in its work folder tells of it.
+/// Encodes the film, and writes `encoded.json` or `failure.json` to its work folder.
 ///
 /// # Errors
-/// The share can't be used, so that not even a failure could be put on record.
+/// The share can't be used, so not even a failure could be recorded.
 pub async fn run(task: &Task) -> Result<Ended> {
     require_marker(&task.inbox.root)?;
     let work = task.inbox.work(&task.id);
-    std::fs::create_dir_all(&work).with_context(|| format!("{} can't be made", work.display()))?;
-    // A Job's second pod after the work was done: there is nothing left to do.
+    std::fs::create_dir_all(&work).with_context(|| format!("{} can't be created", work.display()))?;
+    // The Job's second pod, after the work was done.
     if let Some(encoded) = read_json::<Encoded>(&work.join(ENCODED))? {
         return Ok(Ended::Encoded(encoded));
     }
@@ -83,18 +83,18 @@ pub async fn run(task: &Task) -> Result<Ended> {
     let part = work.join(format!("{}.part.mkv", task.who));
     let outcome = Encoder { task, work: &work, part: &part, began: Timestamp::now(), tail: &mut tail }.film().await;
     if !matches!(outcome, Ok(Ok(_))) {
-        // What is not verified is of no use to anybody.
+        // Unverified results are useless.
         let _ = std::fs::remove_file(&part);
     }
     match outcome {
         Ok(Ok(encoded)) => {
-            write_json(&work.join(ENCODED), &encoded).context("the film is encoded, but that can't be put on record")?;
+            write_json(&work.join(ENCODED), &encoded).context("the film is encoded, but the result can't be recorded")?;
             Ok(Ended::Encoded(encoded))
         }
         Ok(Err(flaw)) => {
             let Flaw { permanent, outside, reason } = flaw;
             let failure = Failure { who: task.who.clone(), permanent, outside, reason, tail: tail.into(), at: Timestamp::now() };
-            write_json(&work.join(FAILURE), &failure).with_context(|| format!("{}; that can't be put on record", failure.reason))?;
+            write_json(&work.join(FAILURE), &failure).with_context(|| format!("{}; the failure can't be recorded", failure.reason))?;
             Ok(Ended::Failed(failure))
         }
         Err(Stopped) => Ok(Ended::Stopped),
@@ -113,9 +113,9 @@ struct Encoder<'a> {
 #[derive(Debug)]
 struct Stopped;
 
-/// What a run of HandBrakeCLI said.
+/// The result of a run of HandBrakeCLI.
 #[derive(Debug, Default)]
-struct Said {
+struct HandBrakeRun {
     status: Option<i32>,
     work_done: Option<i64>,
     frames: Option<(u64, u64)>,
@@ -129,7 +129,7 @@ impl Encoder<'_> {
             Ok(source) => source,
             Err(flaw) => return Ok(Err(flaw)),
         };
-        let begun = Instant::now();
+        let start = Instant::now();
         let source = match self.scan(&input).await? {
             Ok(Some(title)) => title,
             Ok(None) => return Ok(Err(self.nothing_in_it(&input))),
@@ -142,15 +142,15 @@ impl Encoder<'_> {
             Err(error) => return Ok(Err(Flaw::permanent(format!("{error:#}")))),
         };
         let Order { arguments, tracks } = order;
-        let said = match self.handbrake(arguments, Phase::Encoding).await? {
-            Ok(said) => said,
+        let run = match self.handbrake(arguments, Phase::Encoding).await? {
+            Ok(run) => run,
             Err(flaw) => return Ok(Err(flaw)),
         };
         let size = self.part.metadata().map_or(0, |metadata| metadata.len());
-        let attempt = Attempt { status: said.status, work_done: said.work_done, frames: said.frames, pace: said.pace, size };
-        // A copy that had stalled and went on changes the film under HandBrake's eyes: whatever came of it, it is not that film.
+        let attempt = Attempt { status: run.status, work_done: run.work_done, frames: run.frames, pace: run.pace, size };
+        // A stalled copy continued and changed the file while HandBrake read it: the result is not the film.
         if Stamp::of(&self.claimed(&film)).ok() != Some(stamp) {
-            return Ok(Err(Flaw::passing("the film was still written to while it was encoded")));
+            return Ok(Err(Flaw::passing("the file changed while it was encoded")));
         }
         if let Err(flaw) = verify::ended(&attempt, &source) {
             return Ok(Err(flaw));
@@ -165,16 +165,16 @@ impl Encoder<'_> {
         }
         let file = format!("{}.mkv", self.task.who);
         if let Err(error) = self.keep(&file) {
-            return Ok(Err(Flaw::outside(format!("the encoded film can't be kept: {error:#}"))));
+            return Ok(Err(Flaw::outside(format!("the encoded film can't be renamed: {error:#}"))));
         }
         Ok(Ok(Encoded {
             file,
             size,
             duration: output.map_or(0.0, |title| title.seconds()),
-            frames: said.frames.map_or(0, |(got, _)| got),
+            frames: run.frames.map_or(0, |(got, _)| got),
             source: stamp,
             machine: self.task.machine.clone(),
-            took: begun.elapsed().as_secs_f64(),
+            took: start.elapsed().as_secs_f64(),
             at: Timestamp::now(),
         }))
     }
@@ -183,22 +183,22 @@ impl Encoder<'_> {
         self.task.inbox.claim(&self.task.id).join(film.source_name())
     }
 
-    /// What HandBrake is given, and what it looked like before.
+    /// The input for HandBrake, and its stamp before encoding.
     fn source(&self) -> Result<(PathBuf, Stamp, Film), Flaw> {
         let unreadable = |error: std::io::Error| Flaw::passing(format!("the ledger can't be read: {error}"));
         let film: Option<Film> = read_json(&self.task.inbox.ledger(&self.task.id)).map_err(unreadable)?;
-        let film = film.ok_or_else(|| Flaw::passing("the ledger does not know this film"))?;
+        let film = film.ok_or_else(|| Flaw::passing("the film is not in the ledger"))?;
         let claimed = self.claimed(&film);
-        let stamp = Stamp::of(&claimed).map_err(|error| Flaw::passing(format!("the film can't be looked at: {error}")))?;
+        let stamp = Stamp::of(&claimed).map_err(|error| Flaw::passing(format!("the film can't be read: {error}")))?;
         if stamp != film.stamp {
-            return Err(Flaw::passing("the film was still written to after it was claimed"));
+            return Err(Flaw::passing("the file changed after it was claimed"));
         }
         if stamp.size == 0 {
             return Err(Flaw::permanent("the file is empty"));
         }
-        let metadata = claimed.symlink_metadata().map_err(|error| Flaw::passing(format!("the film can't be looked at: {error}")))?;
+        let metadata = claimed.symlink_metadata().map_err(|error| Flaw::passing(format!("the film can't be read: {error}")))?;
         if metadata.is_symlink() {
-            return Err(Flaw::permanent("it is a symbolic link, and those are not followed: what it points to may be outside the share"));
+            return Err(Flaw::permanent("it is a symbolic link: these are not followed, as their target may be outside the share"));
         }
         if metadata.is_dir() {
             return Ok((self.task.inbox.claim(&self.task.id), stamp, film));
@@ -207,19 +207,19 @@ impl Encoder<'_> {
             Ok(_) => Ok((claimed, stamp, film)),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 let uid = nix::unistd::geteuid();
-                Err(Flaw::permanent(format!("permission denied: user {uid} may not read it; `owner:` in the inventory must be able to")))
+                Err(Flaw::permanent(format!("permission denied: user {uid}, set by `owner:` in the inventory, can't read the file")))
             }
             Err(error) => Err(Flaw::passing(format!("the film can't be opened: {error}"))),
         }
     }
 
-    /// The film's title; `None`: there is none.
+    /// The title with the film; `None`: there is none.
     async fn scan(&mut self, input: &Path) -> Result<Result<Option<Title>, Flaw>, Stopped> {
         let arguments = ["--json", "--scan", "--title", "0", "--input"].map(OsString::from).into_iter().chain([input.into()]).collect();
-        Ok(self.handbrake(arguments, Phase::Scanning).await?.and_then(|said| match (said.status, &said.titles) {
+        Ok(self.handbrake(arguments, Phase::Scanning).await?.and_then(|run| match (run.status, &run.titles) {
             (Some(0 | 2), titles) => Ok(titles.as_ref().and_then(Titles::film).cloned()),
-            (None, _) => Err(Flaw::passing("HandBrake's look at the film was ended by a signal")),
-            (Some(status), _) => Err(Flaw::passing(format!("HandBrake can't look at the film (exit status {status})"))),
+            (None, _) => Err(Flaw::passing("HandBrake's scan of the film was ended by a signal")),
+            (Some(status), _) => Err(Flaw::passing(format!("HandBrake can't scan the film (exit status {status})"))),
         }))
     }
 
@@ -228,9 +228,9 @@ impl Encoder<'_> {
         let sound = self.tail.iter().any(|line| line.contains(": Audio: "));
         let video = self.tail.iter().any(|line| line.contains(": Video: "));
         Flaw::permanent(match (sound && !video, input.is_dir()) {
-            (true, _) => "there is sound in it, and no picture",
-            (_, true) => "HandBrake finds no film on this disc; copy-protected discs must be decrypted before",
-            _ if text => "it is no film, or its beginning is damaged: HandBrake does not know the format",
+            (true, _) => "it has sound, but no picture",
+            (_, true) => "HandBrake finds no film on this disc; copy-protected discs must be decrypted first",
+            _ if text => "it is not a film, or its beginning is damaged: HandBrake does not recognize the format",
             _ => "HandBrake finds no film in it",
         })
     }
@@ -241,7 +241,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// Writes the progress. That it can't be written is no reason to stop.
+    /// Writes the progress. A failure to do so does not stop the work.
     fn show(&self, phase: Phase, working: Option<Working>) {
         let progress = Progress {
             who: self.task.who.clone(),
@@ -258,14 +258,14 @@ impl Encoder<'_> {
         }
     }
 
-    /// Runs HandBrakeCLI to its end, and passes a signal on to it.
-    async fn handbrake(&mut self, arguments: Vec<OsString>, phase: Phase) -> Result<Result<Said, Flaw>, Stopped> {
+    /// Runs HandBrakeCLI to its end, and passes signals on to it.
+    async fn handbrake(&mut self, arguments: Vec<OsString>, phase: Phase) -> Result<Result<HandBrakeRun, Flaw>, Stopped> {
         self.show(phase, None);
         let mut command = Command::new(handbrake::PROGRAM);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        // Its plain messages are read, in whatever language the image is set to.
+        // Its messages are parsed, so they must not be translated.
         command.env("LC_ALL", "C");
-        // Among programs that want the processor or the disk, it comes last: etcd and kubelet must not wait for it.
+        // It has the lowest priority for processor and disk: etcd and kubelet must not wait for it.
         // SAFETY: both are single system calls; nothing is allocated between fork and exec.
         unsafe {
             command.pre_exec(|| {
@@ -282,13 +282,18 @@ impl Encoder<'_> {
         self.listen(&mut child, phase, log.ok()).await
     }
 
-    async fn listen(&mut self, child: &mut Child, phase: Phase, mut log: Option<std::fs::File>) -> Result<Result<Said, Flaw>, Stopped> {
-        let mut said = Said::default();
+    async fn listen(
+        &mut self,
+        child: &mut Child,
+        phase: Phase,
+        mut log: Option<std::fs::File>,
+    ) -> Result<Result<HandBrakeRun, Flaw>, Stopped> {
+        let mut run = HandBrakeRun::default();
         let mut reader = Reader::default();
         let (mut answers, mut messages) = (Lines::of(child.stdout.take()), Lines::of(child.stderr.take()));
-        // Registered late is no harm: a signal before it ends a process that has done nothing yet.
+        // A signal before this ends a process that has done nothing yet, which does no harm.
         let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-            return Ok(Err(Flaw::passing("signals can't be received")));
+            return Ok(Err(Flaw::passing("signal handlers can't be installed")));
         };
         let mut shown = Instant::now();
         let mut heard = Instant::now();
@@ -302,18 +307,18 @@ impl Encoder<'_> {
                             shown = Instant::now();
                             self.show(phase, Some(working));
                         }
-                        Some(Answer::WorkDone(error)) => said.work_done = Some(error),
-                        Some(Answer::Titles(titles)) => said.titles = Some(titles),
+                        Some(Answer::WorkDone(error)) => run.work_done = Some(error),
+                        Some(Answer::Titles(titles)) => run.titles = Some(titles),
                         _ => {}
                     }
                 }
                 line = messages.next(), if messages.open() => {
                     let Some(line) = line else { continue };
                     heard = Instant::now();
-                    said.frames = handbrake::frames(&line).or(said.frames);
-                    said.pace = handbrake::pace(&line).or(said.pace);
+                    run.frames = handbrake::frames(&line).or(run.frames);
+                    run.pace = handbrake::pace(&line).or(run.pace);
                     if let Some(log) = &mut log {
-                        // A full disk loses the log, not the film.
+                        // Errors are ignored: on a full disk the log is lost, not the film.
                         let _ = writeln!(log, "{line}");
                     }
                     if self.tail.len() == TAIL {
@@ -325,19 +330,19 @@ impl Encoder<'_> {
                 _ = interrupt.recv() => { end(child).await; return Err(Stopped) }
                 () = sleep_until(heard + SILENT_FOR) => {
                     end(child).await;
-                    return Ok(Err(Flaw::passing(format!("HandBrake said nothing for {} minutes", SILENT_FOR.as_secs() / 60))));
+                    return Ok(Err(Flaw::passing(format!("HandBrake had no output for {} min", SILENT_FOR.as_secs() / 60))));
                 }
             }
         }
         match child.wait().await {
-            Ok(status) => said.status = status.code(),
-            Err(error) => return Ok(Err(Flaw::passing(format!("HandBrake's end can't be learnt: {error}")))),
+            Ok(status) => run.status = status.code(),
+            Err(error) => return Ok(Err(Flaw::passing(format!("the exit status of HandBrake is unknown: {error}")))),
         }
-        Ok(Ok(said))
+        Ok(Ok(run))
     }
 }
 
-/// SIGINT, which HandBrake handles, and what no program can refuse if that does not help.
+/// Sends SIGINT, which HandBrake handles, then SIGKILL if it does not end.
 async fn end(child: &mut Child) {
     if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
@@ -347,7 +352,7 @@ async fn end(child: &mut Child) {
     }
 }
 
-/// Lines of any bytes, until the end.
+/// Lines of arbitrary bytes, until the end.
 struct Lines<R> {
     from: Option<BufReader<R>>,
     line: Vec<u8>,
@@ -362,7 +367,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         self.from.is_some()
     }
 
-    /// `None`: that was the end. What was read of a line when this is dropped is not lost.
+    /// `None`: the end. Cancel-safe: a partly read line is not lost when this is dropped.
     async fn next(&mut self) -> Option<String> {
         let from = self.from.as_mut()?;
         let read = from.read_until(b'\n', &mut self.line).await;

@@ -1,4 +1,4 @@
-//! A film's name in the cluster: readable, unique, and allowed wherever a name of Kubernetes is.
+//! The id of a film: readable, unique, and a valid name in Kubernetes.
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use hostler_core::digest::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Characters of the readable part: with the hash and a Job's prefix and attempt it stays below the 63 of a label.
+/// Length of the readable part: with hash, prefix and attempt, the name of a Job stays below the 63 characters of a label.
 const SLUG: usize = 36;
 const HASH: usize = 8;
 
@@ -30,7 +30,7 @@ impl FilmId {
         FilmId(if slug.is_empty() { format!("film-{hash}") } else { format!("{slug}-{hash}") })
     }
 
-    /// `None` unless `text` could have come from [`FilmId::new`]: what is read back from file names and requests is not trusted.
+    /// `None` unless [`FilmId::new`] could have created `text`: file names and requests are not trusted.
     pub fn parse(text: &str) -> Option<FilmId> {
         let (slug, hash) = text.rsplit_once('-')?;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -58,7 +58,7 @@ impl TryFrom<String> for FilmId {
     type Error = String;
 
     fn try_from(text: String) -> Result<FilmId, String> {
-        FilmId::parse(&text).ok_or_else(|| format!("`{text}` is no film's id"))
+        FilmId::parse(&text).ok_or_else(|| format!("`{text}` is not the id of a film"))
     }
 }
 
@@ -68,7 +68,7 @@ impl From<FilmId> for String {
     }
 }
 
-/// Lower-case letters and digits of ASCII; everything between them becomes one dash. Words are not cut where that can be helped.
+/// Lower-case ASCII letters and digits; everything between them becomes one dash. It ends with a whole word if possible.
 fn slug(name: &str) -> String {
     let mut slug = String::new();
     for character in name.chars().flat_map(char::to_lowercase) {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_not_taken_for_one() {
+    fn invalid_ids_are_rejected() {
         for text in ["", "..", "a/b-12345678", "film", "film-1234567", "film-1234567G", "-12345678", "Film-12345678", "film-12345678/.."] {
             assert_eq!(FilmId::parse(text), None, "{text}");
         }

@@ -1,4 +1,4 @@
-//! HandBrakeCLI: what it is asked, and how its answers are read.
+//! HandBrakeCLI: its arguments, and parsing of its output.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 pub const PROGRAM: &str = "HandBrakeCLI";
 
-/// What `--json` prints on stdout, as far as it is of use.
+/// Useful output of `--json` on stdout.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// 0 to 1.
@@ -26,16 +26,16 @@ pub enum Answer {
 pub struct Working {
     /// 0 to 1, over all passes.
     pub done: f64,
-    /// Frames a second.
+    /// Frames per second.
     pub rate: f64,
     pub eta_seconds: Option<u64>,
 }
 
-/// `JSON Title Set`: what a scan finds.
+/// `JSON Title Set`: the result of a scan.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Titles {
-    /// Index of the title that a disc calls its film; where none is known, 0 (HandBrake 1.6) or -1 (1.9).
+    /// Index of the main title of a disc; if unknown, 0 (HandBrake 1.6) or -1 (1.9).
     #[serde(default)]
     pub main_feature: i64,
     pub title_list: Vec<Title>,
@@ -52,7 +52,7 @@ pub struct Title {
     pub subtitle_list: Vec<Track>,
     #[serde(default)]
     pub chapter_list: Vec<Value>,
-    /// As libavformat calls it: `matroska,webm`.
+    /// The name in libavformat: `matroska,webm`.
     #[serde(default)]
     pub container: String,
     /// 0 DVD, 1 Blu-ray, 2 and 3 files.
@@ -69,11 +69,11 @@ pub struct Duration {
     pub ticks: u64,
 }
 
-/// An audio or subtitle track; its number is its place in the list, from 1.
+/// An audio or subtitle track; its number is its position in the list, from 1.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Track {
-    /// ISO 639-2; `und` where it is not known.
+    /// ISO 639-2; `und` if unknown.
     pub language_code: String,
     /// Of an audio track: `ac3`, `dca`, `aac`.
     #[serde(default)]
@@ -87,21 +87,21 @@ impl Title {
         ticks / 90_000.0
     }
 
-    /// Whether the container says how long it is; for a broadcast or MPEG stream, HandBrake estimates.
+    /// Whether the container has the duration; for broadcast and MPEG streams HandBrake estimates it.
     pub fn exact(&self) -> bool {
         self.kind < 2 || self.container.contains("matroska") || self.container.contains("mp4")
     }
 }
 
 impl Titles {
-    /// The film: what the disc calls so, else the longest title.
+    /// The film: the main title of the disc, else the longest title.
     pub fn film(&self) -> Option<&Title> {
         let main = self.title_list.iter().find(|title| i64::from(title.index) == self.main_feature);
         main.or_else(|| self.title_list.iter().max_by_key(|title| title.duration.ticks))
     }
 }
 
-/// Splits stdout into labelled objects (`Progress: {`, lines, `}`) as it comes.
+/// Splits stdout into labeled objects (`Progress: {`, lines, `}`) as it arrives.
 #[derive(Debug, Default)]
 pub struct Reader {
     label: String,
@@ -110,11 +110,11 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Takes a line, and gives an answer when the line ends one.
+    /// Takes a line, and returns an answer if the line completes one.
     pub fn line(&mut self, line: &str) -> Option<Answer> {
         let mut text = line;
         if self.depth == 0 {
-            // Other output may share the line; what counts begins with a label.
+            // Other output may be on the same line, before the label.
             let (label, object) = line.split_once(": {")?;
             self.label = label.trim().to_owned();
             self.object.clear();
@@ -163,22 +163,22 @@ fn progress(value: &Value) -> Option<Answer> {
     })
 }
 
-/// `[12:00:00] sync: got 250 frames, 250 expected` of the log: frames that were decoded, and that the duration promised.
+/// From the log line `[12:00:00] sync: got 250 frames, 250 expected`: decoded frames, and frames expected by the duration.
 pub fn frames(line: &str) -> Option<(u64, u64)> {
     let (_, counts) = line.split_once("sync: got ")?;
     let (got, expected) = counts.split_once(" frames, ")?;
     Some((got.parse().ok()?, expected.strip_suffix(" expected")?.parse().ok()?))
 }
 
-/// How the frames that were decoded follow each other, by their times, in frames a second.
+/// The rate of the decoded frames by their times, in frames per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
-    /// At the longest pause between two of them.
+    /// At the longest pause between two frames.
     pub slowest: f64,
     pub average: f64,
 }
 
-/// Of HandBrake's log: `sync: framerate min 23.810 fps, max 29.970 fps, avg 25.996 fps`.
+/// From HandBrake's log: `sync: framerate min 23.810 fps, max 29.970 fps, avg 25.996 fps`.
 pub fn pace(line: &str) -> Option<Pace> {
     let (_, rates) = line.split_once("sync: framerate min ")?;
     let (slowest, rest) = rates.split_once(" fps, max ")?;
@@ -186,18 +186,18 @@ pub fn pace(line: &str) -> Option<Pace> {
     Some(Pace { slowest: slowest.parse().ok()?, average: average.strip_suffix(" fps")?.parse().ok()? })
 }
 
-/// What one title is encoded with.
+/// How to encode one title.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
     pub arguments: Vec<OsString>,
-    /// How many audio and subtitle tracks the film will have; `None` where the preset of a file decides.
+    /// The number of audio and subtitle tracks of the result; `None` if a preset file decides.
     pub tracks: Option<(usize, usize)>,
 }
 
-/// Arguments that make `output` of a title of `input`.
+/// Arguments that encode a title of `input` to `output`.
 ///
-/// Without a preset of a file: x264, CRF 20, at most 1080p, constant frame rate (a variable one stops TV boxes), decomb, chapters; the
-/// first audio track as AAC and as AC3 (copied where it is that), the others as AAC; subtitles as they are.
+/// Without a preset file: x264, CRF 20, at most 1080p, constant frame rate (TV boxes stumble on a variable one), decomb, chapters; the first
+/// audio track as AAC and as AC3 (copied if it is AC3), the others as AAC; subtitles unchanged.
 ///
 /// # Errors
 /// The preset's file can't be read, or has no preset of that name.
@@ -219,9 +219,9 @@ pub fn order(input: &Path, output: &Path, title: &Title, preset: Option<(&Preset
     if audio.is_empty() {
         arguments.extend(["--audio".into(), "none".into()]);
     } else {
-        // The first track twice: boxes with a receiver take the AC3, the others the AAC.
+        // The first track twice: players with a receiver use AC3, others AAC.
         let tracks: Vec<usize> = audio.first().into_iter().chain(&audio).copied().collect();
-        // HandBrake leaves out a track that is to be copied as AC3 and is none; `--audio-fallback` changes nothing about that (1.6.1).
+        // HandBrake drops a track that should be copied as AC3 and is not AC3, even with `--audio-fallback` (1.6.1).
         let is_ac3 = audio.first().and_then(|number| title.audio_list.get(number - 1)).is_some_and(|track| track.codec_name == "ac3");
         let second = if is_ac3 { "copy:ac3" } else { "ac3" };
         let encoders: Vec<&str> = (0..tracks.len()).map(|place| if place == 1 { second } else { "av_aac" }).collect();
@@ -237,8 +237,8 @@ fn list(numbers: &[usize]) -> String {
     numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Numbers of the tracks in the languages wanted, those of the preferred language first. A film is never left silent: where no track
-/// matches, `all_otherwise` takes them all.
+/// Numbers of the tracks in the desired languages, those of the preferred language first. If no track matches, `all_otherwise` selects all,
+/// so that a film is never silent.
 fn chosen(tracks: &[Track], languages: &[String], all_otherwise: bool) -> Vec<usize> {
     let numbered = || tracks.iter().enumerate().map(|(place, track)| (place + 1, track));
     let all = || numbered().map(|(number, _)| number).collect();
@@ -253,7 +253,7 @@ fn chosen(tracks: &[Track], languages: &[String], all_otherwise: bool) -> Vec<us
     if chosen.is_empty() && all_otherwise { all() } else { chosen }
 }
 
-/// ISO 639-2 has two codes for some languages: files carry one, people write the other.
+/// ISO 639-2 has two codes for some languages: files have one, users write the other.
 fn same_language(one: &str, other: &str) -> bool {
     const TWINS: [(&str, &str); 20] = [
         ("sqi", "alb"),
@@ -280,7 +280,7 @@ fn same_language(one: &str, other: &str) -> bool {
     one == other || TWINS.contains(&(one, other)) || TWINS.contains(&(other, one))
 }
 
-/// With a name that is not in the file, HandBrake ends with status 2 as it does for a broken film.
+/// With a name that is not in the file, HandBrake would end with status 2, as for a damaged film.
 fn has_preset(file: &Path, name: &str) -> Result<()> {
     fn names(value: &Value, found: &mut Vec<String>) {
         match value {
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read_over_several_lines() {
+    fn answers_over_several_lines_are_parsed() {
         let text = "Version: {\n \"Name\": \"HandBrake\"\n}\nnoise\nProgress: {\n \"State\": \"WORKING\",\n \"Working\": {\n  \"ETASeconds\": 7,\n\
             \"Pass\": 2, \"PassCount\": 2, \"Progress\": 0.5, \"Rate\": 31.5\n }\n}\nProgress: {\"State\": \"WORKDONE\", \"WorkDone\": {\"Error\": 0}}";
         let mut reader = Reader::default();
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_arguments_of_their_own() {
+    fn names_are_single_arguments() {
         let order = order(Path::new("-rf $(reboot)\n'.mkv"), Path::new("out.mkv"), &titles().title_list[0], None, &["eng".to_owned()]);
         let order = order.expect("no preset is read");
         assert!(order.arguments.contains(&OsString::from("-rf $(reboot)\n'.mkv")));

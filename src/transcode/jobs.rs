@@ -20,7 +20,7 @@ pub enum Jobs {
 }
 
 impl Jobs {
-    /// Whether this watcher may act: no other does.
+    /// Whether this watcher is the leader and may act.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -40,7 +40,7 @@ impl Jobs {
         }
     }
 
-    /// Machines that the cluster has not heard from for a minute.
+    /// Machines whose kubelet has not reported for a minute.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -52,7 +52,7 @@ impl Jobs {
     }
 
     /// # Errors
-    /// It can't be made.
+    /// It can't be created.
     pub async fn begin(&mut self, job: &Job) -> Result<()> {
         match self {
             Jobs::Here(here) => here.begin(job),
@@ -60,7 +60,7 @@ impl Jobs {
         }
     }
 
-    /// Ends what runs, and removes it.
+    /// Ends and removes the Job.
     ///
     /// # Errors
     /// It can't be removed.
@@ -72,14 +72,14 @@ impl Jobs {
     }
 }
 
-/// As programs on this machine, without a cluster.
+/// Runs programs on this machine, without a cluster.
 #[derive(Debug)]
 pub struct Here {
     inbox: PathBuf,
     library: PathBuf,
     settings: PathBuf,
     children: BTreeMap<Job, Child>,
-    /// Makes each attempt's name another than those of an earlier watcher.
+    /// Makes the names of attempts differ from those of an earlier watcher.
     pid: u32,
 }
 
@@ -89,11 +89,11 @@ impl Here {
     }
 
     /// # Errors
-    /// A program's end can't be learnt.
+    /// The exit status of a program is unknown.
     pub fn list(&mut self) -> Result<BTreeMap<Job, JobState>> {
         let mut jobs = BTreeMap::new();
         for (job, child) in &mut self.children {
-            let state = match child.try_wait().context("the end of a program can't be learnt")? {
+            let state = match child.try_wait().context("the exit status of a program is unknown")? {
                 None => JobState::Active,
                 Some(status) if status.success() => JobState::Succeeded,
                 Some(_) => JobState::Failed,
@@ -122,7 +122,7 @@ impl Here {
         Ok(())
     }
 
-    /// Ends the program. What it was doing is begun anew.
+    /// Ends the program. Its work will start over.
     ///
     /// # Errors
     /// Its end can't be waited for.

@@ -1,4 +1,4 @@
-//! Where things are on the two shares.
+//! Paths on the two shares.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::film::FilmId;
 use crate::atomic;
 
-/// Lies in the root of both shares. A folder without it is a mount point with nothing mounted, never an empty share.
+/// A file in the root of both shares. A folder without it is a mount point without a mounted share, never an empty share.
 pub const MARKER: &str = ".hostler-share";
 
-/// Longest file name in bytes on the usual file systems.
+/// Longest file name of common file systems, in bytes.
 const NAME_MAX: usize = 255;
 
-/// The share that films are dropped into. All of it is one file system, so that a rename moves a film.
+/// The share that films are dropped into. It is one file system, so that a rename moves a film.
 #[derive(Debug, Clone)]
 pub struct Inbox {
     pub root: PathBuf,
@@ -31,27 +31,27 @@ impl Inbox {
         self.root.join("watch")
     }
 
-    /// The film while it is worked on.
+    /// The film while it is processed.
     pub fn claim(&self, id: &FilmId) -> PathBuf {
         self.root.join("claim").join(id.as_str())
     }
 
-    /// What is made of it: parts, progress, the log, what the encoder and the publisher found out.
+    /// Intermediate files: parts, progress, the log, results of encoder and publisher.
     pub fn work(&self, id: &FilmId) -> PathBuf {
         self.root.join("work").join(id.as_str())
     }
 
-    /// What the watcher knows of a film.
+    /// The watcher's record of a film.
     pub fn ledger(&self, id: &FilmId) -> PathBuf {
         self.root.join("ledger").join(format!("{id}.json"))
     }
 
-    /// Originals and replaced films, a folder each.
+    /// Originals and replaced films, in a folder each.
     pub fn trash(&self) -> PathBuf {
         self.root.join("trash")
     }
 
-    /// The film that can't be encoded; the reason is beside the folder.
+    /// A failed film; the reason is next to the folder.
     pub fn failed(&self, id: &FilmId) -> PathBuf {
         self.root.join("failed").join(id.as_str())
     }
@@ -60,17 +60,17 @@ impl Inbox {
         self.root.join("failed").join(format!("{id}.txt"))
     }
 
-    /// What a person asked for, a file each, until the watcher has done it.
+    /// Requests of users, a file each, until the watcher has processed them.
     pub fn requests(&self) -> PathBuf {
         self.root.join("requests")
     }
 
-    /// While this file is there, no film begins to be encoded.
+    /// While this file exists, no film is started.
     pub fn paused(&self) -> PathBuf {
         self.root.join("paused")
     }
 
-    /// Makes the folders that are missing.
+    /// Creates missing folders.
     ///
     /// # Errors
     /// The share is not mounted (the marker is missing), or can't be written to.
@@ -78,23 +78,23 @@ impl Inbox {
         require_marker(&self.root)?;
         let parts = ["claim", "work", "ledger", "trash", "failed", "requests"].map(|part| self.root.join(part));
         for folder in parts.into_iter().chain(folders.into_iter().map(|name| self.watch().join(name))) {
-            std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+            std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be created", folder.display()))?;
         }
         Ok(())
     }
 }
 
-/// The share that media servers read. May be the same file system as the inbox, and often is not.
+/// The share that media servers read. It may be on the same file system as the inbox, but often is not.
 #[derive(Debug, Clone)]
 pub struct Library {
     pub root: PathBuf,
 }
 
 impl Library {
-    /// Where a film of `watch/` belongs: the same folders, and the name with `.mkv`.
+    /// The path for a film of `watch/`: the same folders, and the name with `.mkv`.
     ///
     /// # Errors
-    /// `path` is not plain folders and a name.
+    /// `path` is not of the form folders/name.
     pub fn place(&self, path: &Path) -> Result<PathBuf> {
         Ok(self.root.join(place_of(path)?))
     }
@@ -106,16 +106,16 @@ impl Library {
 /// As [`Library::place`].
 pub fn place_of(path: &Path) -> Result<PathBuf> {
     let plain = path.components().count() >= 2 && path.components().all(|part| matches!(part, Component::Normal(_)));
-    ensure!(plain, "{} is no film in a folder", shown(path));
+    ensure!(plain, "{} is not a film in a folder", shown(path));
     let (folder, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
-    // A disc is a folder with a name that says nothing; the film is called as the folder around it.
+    // A disc is a folder with a generic name; the film has the name of its parent folder.
     if is_disc(name) && folder.components().count() >= 2 {
         return Ok(folder.join(with_mkv(folder.file_name().unwrap_or_default(), false)));
     }
     Ok(folder.join(with_mkv(name, !is_disc(name))))
 }
 
-/// Whether this is the name of the folder that makes a disc of the folder around it.
+/// Whether a folder with this name makes its parent folder a disc.
 pub fn is_disc(name: &OsStr) -> bool {
     ["VIDEO_TS", "BDMV"].iter().any(|disc| name.eq_ignore_ascii_case(disc))
 }
@@ -125,7 +125,7 @@ fn with_mkv(name: &OsStr, has_extension: bool) -> OsString {
     let mut bytes = stem.as_bytes().to_vec();
     if bytes.len() + 4 > NAME_MAX {
         bytes.truncate(NAME_MAX - 4);
-        // Not within a character of UTF-8.
+        // Not inside a UTF-8 character.
         while bytes.len() > NAME_MAX - 8 && std::str::from_utf8(&bytes).is_err() {
             bytes.pop();
         }
@@ -142,15 +142,15 @@ pub fn require_marker(root: &Path) -> Result<()> {
         Ok(true) => Ok(()),
         Ok(false) => {
             anyhow::bail!(
-                "{} is not mounted: it has no {MARKER}\nhint: `hostler up` puts it there when the workload is installed",
+                "{} is not mounted: it has no {MARKER}\nhint: mount the share; `hostler up` writes this file when it installs the workload",
                 root.display()
             )
         }
-        Err(error) => Err(anyhow::Error::new(error).context(format!("{} can't be looked at", root.display()))),
+        Err(error) => Err(anyhow::Error::new(error).context(format!("{} can't be read", root.display()))),
     }
 }
 
-/// Free bytes where `root` is, and all.
+/// Free and total bytes of the file system with `root`.
 ///
 /// # Errors
 /// As statvfs(3).
@@ -159,12 +159,12 @@ pub fn space(root: &Path) -> io::Result<(u64, u64)> {
     Ok((space.blocks_available() * space.fragment_size(), space.blocks() * space.fragment_size()))
 }
 
-/// A path for a message: on one line, whatever is in it.
+/// A path for a message: always one line.
 pub fn shown(path: &Path) -> String {
     path.to_string_lossy().chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
-/// Puts `value` in the file's place, whole or not at all, and on the disk when this returns.
+/// Writes `value` to the file, atomically and synced to disk.
 ///
 /// # Errors
 /// The folder can't be written to.
@@ -174,19 +174,19 @@ pub fn write_json(file: &Path, value: &impl Serialize) -> io::Result<()> {
     write_whole(file, &text)
 }
 
-/// As [`write_json`], for any bytes.
+/// As [`write_json`], for arbitrary bytes.
 ///
 /// # Errors
 /// The folder can't be written to.
 pub fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
-    // The film's report is for its owner, too.
+    // Users may read it, too.
     atomic::write(file, content, 0o644)
 }
 
-/// `None`: there is no such file.
+/// `None`: the file does not exist.
 ///
 /// # Errors
-/// It can't be read, or is not what was expected.
+/// It can't be read or parsed.
 pub fn read_json<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
     match std::fs::read(file) {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(io::Error::from),
@@ -195,7 +195,7 @@ pub fn read_json<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
     }
 }
 
-/// Moves within a file system, on the disk when this returns. The target's folder is made where it is missing.
+/// Renames within a file system, synced to disk. A missing target folder is created.
 ///
 /// # Errors
 /// As rename(2).
@@ -210,7 +210,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A path in JSON: text where it is UTF-8, else its bytes, so that no name is changed on its way.
+/// A path in JSON: text if it is UTF-8, else its bytes, so that every name survives.
 pub mod path_json {
     use super::{Deserialize, OsStrExt, OsString, OsStringExt, Path, PathBuf, Serialize};
     use serde::{Deserializer, Serializer};
@@ -241,13 +241,13 @@ pub mod path_json {
     }
 }
 
-/// The settings that the pods of the workload share, mounted from a ConfigMap.
+/// The settings of the workload's pods, mounted from a ConfigMap.
 ///
 /// # Errors
-/// The file can't be read, or is not what [`Settings`] documents; the message says where.
+/// The file can't be read, or is not valid [`Settings`]; the message has the position.
 pub fn settings(file: &Path) -> Result<Settings> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
-    Settings::parse(&text).with_context(|| format!("{} is not what hostler transcode needs", file.display()))
+    Settings::parse(&text).with_context(|| format!("{} is not a valid settings file", file.display()))
 }
 
 #[cfg(test)]
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_between_characters() {
+    fn a_long_name_is_truncated_between_characters() {
         let name = format!("Movies/{}.ts", "é".repeat(126));
         let place = placed(&name);
         let file = place.strip_prefix("Movies/").expect("the folder stays");

@@ -1,4 +1,4 @@
-//! What the watcher knows of each film: `ledger/<id>.json`, written by it alone, before it acts.
+//! The watcher's record of each film: `ledger/<id>.json`. Only the watcher writes it, before it acts.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -13,26 +13,26 @@ use super::record::{Published, Stamp};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Film {
     pub id: FilmId,
-    /// Where it was dropped, relative to `watch/`.
+    /// The path where it was dropped, relative to `watch/`.
     #[serde(with = "path_json")]
     pub path: PathBuf,
-    /// The folder in `watch/`, which decides about preset and library.
+    /// The folder in `watch/`, which determines preset and library folder.
     pub folder: String,
-    /// As it is when it is settled.
+    /// Its stamp when it was complete.
     pub stamp: Stamp,
-    /// How often the same file has been dropped, from 1.
+    /// How often the same file was dropped, from 1.
     pub round: u32,
     pub claimed: Timestamp,
     pub stage: Stage,
-    /// Attempts in this stage that have failed, and why the last one did.
+    /// Failed attempts in this stage, and the reason of the last one.
     #[serde(default)]
     pub attempts: u32,
-    /// Those of them that count: the others waited for something outside.
+    /// Those of them that count against the limit: the others waited for something external.
     #[serde(default)]
     pub counted: u32,
     #[serde(default)]
     pub last_reason: Option<String>,
-    /// Nothing is begun before.
+    /// No attempt starts earlier.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
 }
@@ -40,25 +40,25 @@ pub struct Film {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "is")]
 pub enum Stage {
-    /// In `claim/`, or about to be.
+    /// In `claim/`, or about to be moved there.
     Claimed,
     /// Encoded and verified, in `work/`.
     Encoded,
-    /// In the library; the original is on its way to the trash.
+    /// In the library; the original is being moved to the trash.
     Published {
         published: Published,
         machine: String,
         /// Seconds.
         took: f64,
     },
-    /// As before, and nothing is left to do.
+    /// In the library, and nothing is left to do.
     Done {
         published: Published,
         machine: String,
         /// Seconds.
         took: f64,
     },
-    /// Given up; the original is on its way to `failed/`.
+    /// Failed; the original is being moved to `failed/`.
     Failing {
         reason: String,
         tail: Vec<String>,
@@ -71,12 +71,12 @@ pub enum Stage {
 }
 
 impl Film {
-    /// Its name in `claim/<id>/`: a disc's folder keeps its own, which HandBrake looks for.
+    /// Its name in `claim/<id>/`: the folder of a disc keeps its name, which HandBrake needs.
     pub fn source_name(&self) -> &OsStr {
         self.path.file_name().filter(|name| is_disc(name)).unwrap_or(OsStr::new("source"))
     }
 
-    /// Room in the library after this film came into it, and when that was.
+    /// Free space in the library after this film was published, and when that was.
     pub fn library_space(&self) -> Option<(Timestamp, (u64, u64))> {
         match &self.stage {
             Stage::Published { published, .. } | Stage::Done { published, .. } => Some((published.at, published.space?)),

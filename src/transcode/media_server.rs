@@ -1,4 +1,4 @@
-//! Plex or Jellyfin is asked to look at a folder that has changed. A film is never failed for that.
+//! Asks Plex or Jellyfin to scan a changed folder. A failure here never fails a film.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use serde_json::{Value, json};
 use super::layout::shown;
 
 const LIMIT: Duration = Duration::from_secs(10);
-/// Looks after a refresh, and the time between them: Plex only queues it.
+/// Checks after a refresh, and the time between them: Plex only queues it.
 const LOOKS: u32 = 6;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Asks for the folder of `film` (relative to the library), and says in a person's words what came of it.
+/// Requests a scan of the folder of `film` (relative to the library), and returns the result for the user.
 pub async fn refresh(server: &MediaServer, film: &Path) -> String {
     let done = match server.kind {
         MediaServerKind::Plex => plex(server, film).await,
         MediaServerKind::Jellyfin => jellyfin(server, film).await,
     };
-    done.unwrap_or_else(|error| format!("the media server was not told: {error:#}"))
+    done.unwrap_or_else(|error| format!("the media server was not notified: {error:#}"))
 }
 
-/// Which section of Plex each of `folders` belongs to, in a person's words, a line each; for Jellyfin, which needs none, that it answers.
+/// The section of Plex that each of `folders` belongs to, a line each; for Jellyfin, which needs none, whether it answers.
 ///
 /// # Errors
-/// The server does not answer, or does not take the token.
+/// The server does not answer, or rejects the token.
 pub async fn found(server: &MediaServer, folders: impl Iterator<Item = &String>) -> Result<Vec<String>> {
     let client = client()?;
     if server.kind == MediaServerKind::Jellyfin {
@@ -36,7 +36,7 @@ pub async fn found(server: &MediaServer, folders: impl Iterator<Item = &String>)
         return Ok(vec![format!("Jellyfin answers at {}", server.url)]);
     }
     let ask = client.get(url(server, "/library/sections")?).header("X-Plex-Token", token(server)?).header("Accept", "application/json");
-    let sections = sections(&serde_json::from_str(&answer(ask).await?).context("Plex's sections are no JSON")?);
+    let sections = sections(&serde_json::from_str(&answer(ask).await?).context("the sections of Plex are not valid JSON")?);
     Ok(folders
         .map(|folder| match place(&sections, server.library_as_seen.as_deref(), &Path::new(folder).join("a film")) {
             Ok((_, seen)) => format!("Plex has {folder} as {seen}"),
@@ -45,7 +45,7 @@ pub async fn found(server: &MediaServer, folders: impl Iterator<Item = &String>)
         .collect())
 }
 
-/// A section of a Plex library, as far as a film's place is concerned.
+/// A section of a Plex library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
     pub key: String,
@@ -58,11 +58,11 @@ async fn plex(server: &MediaServer, film: &Path) -> Result<String> {
     let token = token(server)?;
     let ask = |url: Url| client.get(url).header("X-Plex-Token", &token).header("Accept", "application/json");
     let listed = answer(ask(url(server, "/library/sections")?)).await?;
-    let sections = sections(&serde_json::from_str(&listed).context("Plex's sections are no JSON")?);
+    let sections = sections(&serde_json::from_str(&listed).context("the sections of Plex are not valid JSON")?);
     let (key, folder) = place(&sections, server.library_as_seen.as_deref(), film)?;
     let mut refresh = url(server, &format!("/library/sections/{key}/refresh"))?;
     refresh.query_pairs_mut().append_pair("path", &folder);
-    // A form's `+` for a space is not read so by everyone; a plus of the name is %2B by now.
+    // Not every server decodes `+` as a space; a literal plus is already %2B here.
     let query = refresh.query().unwrap_or_default().replace('+', "%20");
     refresh.set_query(Some(&query));
     answer(ask(refresh)).await?;
@@ -79,7 +79,7 @@ async fn plex(server: &MediaServer, film: &Path) -> Result<String> {
             return Ok("Plex shows it".to_owned());
         }
     }
-    Ok(format!("Plex was asked to look at {folder}, and does not show it yet"))
+    Ok(format!("Plex was asked to scan {folder}, but does not show the film yet"))
 }
 
 async fn jellyfin(server: &MediaServer, film: &Path) -> Result<String> {
@@ -89,23 +89,23 @@ async fn jellyfin(server: &MediaServer, film: &Path) -> Result<String> {
     if let Some(root) = &server.library_as_seen {
         let path = format!("{}/{}", root.trim_end_matches('/'), film.to_string_lossy());
         let updates = json!({"Updates": [{"Path": path, "UpdateType": "Created"}]});
-        let told = post(url(server, "/Library/Media/Updated")?).header("Content-Type", "application/json").body(updates.to_string());
-        if answer(told).await.is_ok() {
-            return Ok(format!("Jellyfin was told of {}", shown(film)));
+        let request = post(url(server, "/Library/Media/Updated")?).header("Content-Type", "application/json").body(updates.to_string());
+        if answer(request).await.is_ok() {
+            return Ok(format!("Jellyfin was notified of {}", shown(film)));
         }
     }
     answer(post(url(server, "/Library/Refresh")?)).await?;
-    Ok("Jellyfin was asked to look at its library".to_owned())
+    Ok("Jellyfin was asked to scan its library".to_owned())
 }
 
-/// The section a film belongs to, and its folder as Plex sees it: below `root` where that is said, else in the section that has a folder
-/// of the film's folder's name.
+/// The section of a film, and its folder as Plex sees it: below `root` if given, else in the section that has a folder with the name of the
+/// film's folder.
 ///
 /// # Errors
 /// There is none, or more than one.
 pub fn place(sections: &[Section], root: Option<&str>, film: &Path) -> Result<(String, String)> {
     let parent = film.parent().unwrap_or(film);
-    let parent = parent.to_str().context("its name is no UTF-8, and Plex can't be asked for it")?;
+    let parent = parent.to_str().context("its name is not UTF-8, which Plex does not support")?;
     let mut found: Vec<(String, String)> = Vec::new();
     for section in sections {
         for location in &section.locations {
@@ -118,7 +118,7 @@ pub fn place(sections: &[Section], root: Option<&str>, film: &Path) -> Result<(S
                 continue;
             }
             let (first, rest) = parent.split_once('/').map_or((parent, ""), |(first, rest)| (first, rest));
-            // Plex on Windows shows its own separators.
+            // Plex on Windows uses backslashes.
             let last = location.rsplit(['/', '\\']).next().unwrap_or_default();
             if last.eq_ignore_ascii_case(first) {
                 found.push((section.key.clone(), if rest.is_empty() { location.to_owned() } else { format!("{location}/{rest}") }));
@@ -128,7 +128,7 @@ pub fn place(sections: &[Section], root: Option<&str>, film: &Path) -> Result<(S
     match &found[..] {
         [one] => Ok(one.clone()),
         [] => bail!("no section of Plex has a folder for {parent}"),
-        _ => bail!("several sections of Plex have a folder for {parent}\nhint: `libraryAsSeen` says which is meant"),
+        _ => bail!("several sections of Plex have a folder for {parent}\nhint: set `libraryAsSeen`"),
     }
 }
 
@@ -141,7 +141,7 @@ fn sections(listed: &Value) -> Vec<Section> {
     list(&listed["MediaContainer"]["Directory"]).iter().filter_map(section).collect()
 }
 
-/// Whether a part of a film in a listing is this file.
+/// Whether a listing contains this file.
 fn holds(value: &Value, file: &str) -> bool {
     match value {
         Value::Object(object) => object.iter().any(|(key, value)| (key == "file" && value == file) || holds(value, file)),
@@ -150,22 +150,22 @@ fn holds(value: &Value, file: &str) -> bool {
     }
 }
 
-/// For servers that pods talk to.
+/// An HTTP client for pods.
 ///
 /// # Errors
 /// TLS can't be set up.
 pub fn client() -> Result<Client> {
-    // Another client of this process may have been first.
+    // Another client of this process may have set it before.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // A pod's image has no certificates of its own.
+    // The image of a pod has no CA certificates.
     let roots: Result<Vec<Certificate>, _> =
         webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| Certificate::from_der(root)).collect();
     Ok(Client::builder().tls_certs_only(roots?).connect_timeout(LIMIT).timeout(LIMIT).build()?)
 }
 
 fn url(server: &MediaServer, path: &str) -> Result<Url> {
-    // Not joined as a link is: a server behind a path of a proxy keeps that.
-    Url::parse(&format!("{}{path}", server.url.trim_end_matches('/'))).with_context(|| format!("`{}` is no address", server.url))
+    // Not joined like a link, to keep the path of a server behind a proxy.
+    Url::parse(&format!("{}{path}", server.url.trim_end_matches('/'))).with_context(|| format!("`{}` is not a valid URL", server.url))
 }
 
 fn token(server: &MediaServer) -> Result<String> {
@@ -173,17 +173,17 @@ fn token(server: &MediaServer) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// The body of an answer that says yes. No error tells the request's headers: the token is one.
+/// The body of a successful answer. Errors don't contain the request's headers: one is the token.
 ///
 /// # Errors
-/// There is no answer, or it says no.
+/// There is no answer, or it is an error.
 pub async fn answer(request: RequestBuilder) -> Result<String> {
     let response = request.send().await.map_err(reqwest::Error::without_url).context("it does not answer")?;
     let status = response.status();
     match status.as_u16() {
         200..300 => Ok(response.text().await.map_err(reqwest::Error::without_url)?),
-        401 | 403 => bail!("it refuses the token"),
-        _ => bail!("it answers {status}"),
+        401 | 403 => bail!("it rejects the token"),
+        _ => bail!("it answered {status}"),
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ambiguous_is_not_guessed() {
+    fn an_ambiguous_section_is_an_error() {
         let sections = [section("1", &["/a/Movies"]), section("2", &["/b/Movies"])];
         let film = Path::new("Movies/Up.mkv");
         assert!(place(&sections, None, film).expect_err("two").to_string().contains("several sections"));

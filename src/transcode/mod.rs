@@ -1,7 +1,7 @@
-//! The workload: a film dropped into a folder comes out, verified, in the library.
+//! The transcoding workload: films dropped into a folder are encoded, verified and published to the library.
 //!
-//! All state is files on the inbox share ([`layout`]): the watcher claims a film by a rename, an encoder and a publisher work on it, and
-//! each leaves what it found out as a file beside it. Whatever is killed at whatever moment, the next look at the files goes on from there.
+//! All state is in files on the inbox share ([`layout`]): the watcher claims a film with a rename, an encoder and a publisher process it, and
+//! each writes its result to a file. Whatever is killed at any time, the next round continues from the files.
 
 pub mod again;
 pub mod cluster;
@@ -11,9 +11,9 @@ pub mod handbrake;
 pub mod jobs;
 pub mod layout;
 pub mod ledger;
-pub mod look;
 pub mod media_server;
 pub mod news;
+pub mod observe;
 pub mod page;
 pub mod perform;
 pub mod pod;

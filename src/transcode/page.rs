@@ -1,4 +1,4 @@
-//! The status page: what was read last, as HTML, JSON and metrics. It never waits for a share.
+//! The status page: the last observed state as HTML, JSON and metrics. It never waits for a share.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -24,30 +24,30 @@ use super::again;
 use super::film::FilmId;
 use super::layout::{Inbox, Library, read_json, require_marker, write_whole};
 use super::ledger::Film;
-use super::look::{in_trash, request_file};
+use super::observe::{in_trash, request_file};
 use super::reconcile::Request;
 use super::record::{PROGRESS, Progress};
 use super::share::Share;
 use super::view::{self, Read, View, view};
 use super::watch::{STATUS, Status};
 
-/// Between two looks.
+/// Interval for reading the shares.
 const EVERY: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(10);
 
 const STYLE: &str = include_str!("../../templates/transcode/page.css");
 const SCRIPT: &str = include_str!("../../templates/transcode/page.js");
 
-/// 20 s: a moving picture, a tone, subtitles and three chapters. `sample.sh` makes it.
+/// 20 s with a moving picture, a tone, subtitles and three chapters, made by `sample.sh`.
 const SAMPLE: &[u8] = include_bytes!("sample.mkv");
 
 #[derive(Clone)]
 struct Page {
     inbox: Inbox,
-    /// `None`: films can't be encoded again from there.
+    /// `None`: films can't be encoded again from the library.
     library: Option<Library>,
     share: Share,
-    /// Its own turn: a library that hangs takes the inbox from nobody.
+    /// Separate from the inbox: a library that hangs must not block the inbox.
     library_share: Share,
     views: watch::Receiver<Arc<View>>,
 }
@@ -60,21 +60,21 @@ pub async fn run(inbox: Inbox, library: Option<Library>, listen: SocketAddr) -> 
     let share = Share::new("inbox");
     let zone = TimeZone::system();
     let (sender, views) = watch::channel(Arc::new(View { trouble: Some("the inbox has not been read yet".to_owned()), ..View::default() }));
-    tokio::spawn(look(inbox.clone(), share.clone(), zone, sender));
+    tokio::spawn(observe(inbox.clone(), share.clone(), zone, sender));
     let library_share = Share::new("library");
     tokio::spawn(clear(inbox.clone(), library_share.clone()));
-    let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("{listen} can't be listened at"))?;
-    tracing::info!("the status page is at http://{}", listener.local_addr()?);
+    let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("can't listen on {listen}"))?;
+    tracing::info!("serving the status page at http://{}", listener.local_addr()?);
     Ok(axum::serve(listener, router(Page { inbox, library, share, library_share, views })).await?)
 }
 
 async fn clear(inbox: Inbox, share: Share) {
     if let Err(error) = share.run(LIMIT, move || again::clear(&inbox)).await {
-        tracing::warn!("copies of an earlier page may be left in requests/: {error:#}");
+        tracing::warn!("copies of an earlier process may be left in requests/: {error:#}");
     }
 }
 
-async fn look(inbox: Inbox, share: Share, zone: TimeZone, sender: watch::Sender<Arc<View>>) {
+async fn observe(inbox: Inbox, share: Share, zone: TimeZone, sender: watch::Sender<Arc<View>>) {
     let mut known = Known::default();
     let mut last = Read::default();
     let mut since = None;
@@ -102,7 +102,7 @@ async fn look(inbox: Inbox, share: Share, zone: TimeZone, sender: watch::Sender<
     }
 }
 
-/// Records that need not be read again while their file is the same.
+/// Records that need not be read again while their file is unchanged.
 #[derive(Default)]
 struct Known {
     films: HashMap<PathBuf, (SystemTime, Film)>,
@@ -118,7 +118,7 @@ impl Known {
             if file.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            // Replaced while this is read: the next look finds it.
+            // Replaced while it is read: the next round finds it.
             let Ok(time) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
             let film = match self.films.remove(&file) {
                 Some((known, film)) if known == time => Some(film),
@@ -176,7 +176,7 @@ async fn whole(State(page): State<Page>) -> Response {
     safe(rendered("page.html", &view).map(Html))
 }
 
-/// The part of the page that changes, whenever it does.
+/// The changing part of the page, whenever it changes.
 async fn events(State(page): State<Page>) -> Response {
     let stream = futures_util::stream::unfold((page.views, true), async |(mut views, first)| {
         if !first {
@@ -213,7 +213,7 @@ async fn redo(State(page): State<Page>, Path(id): Path<String>, headers: HeaderM
         let film: Option<Film> = read_json(&inbox.ledger(&id))?;
         if film.map(|film| in_trash(&inbox, &film)).transpose()?.flatten().is_none() {
             return Ok(Changed::Refused(
-                "its original has left the trash: drop the film again, or encode what is in the library (--from-library)\n",
+                "its original is no longer in the trash: drop the film again, or encode it from the library (--from-library)\n",
             ));
         }
         asked(&file)
@@ -224,7 +224,7 @@ async fn redo(State(page): State<Page>, Path(id): Path<String>, headers: HeaderM
 async fn redo_from_library(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let Some(id) = FilmId::parse(&id) else { return no_such_film() };
     let Some(library) = page.library.clone() else {
-        return (StatusCode::CONFLICT, "this page does not see the library\n").into_response();
+        return (StatusCode::CONFLICT, "this page has no access to the library\n").into_response();
     };
     let inbox = page.inbox.clone();
     let page = Page { share: page.library_share.clone(), ..page };
@@ -233,10 +233,10 @@ async fn redo_from_library(State(page): State<Page>, Path(id): Path<String>, hea
             Ok(again) => again,
             Err(why) => return Ok(Changed::Refused(why)),
         };
-        // It takes as long as it takes; nobody waits for that.
+        // The request does not wait for the copy.
         std::thread::spawn(move || {
             if let Err(error) = again.copy() {
-                tracing::warn!("{id} could not be copied back from the library: {error:#}");
+                tracing::warn!("{id} can't be copied back from the library: {error:#}");
             }
         });
         Ok(Changed::Done)
@@ -253,10 +253,10 @@ fn asked(file: &std::path::Path) -> Result<Changed> {
     Ok(Changed::Done)
 }
 
-/// What came of a change that was asked for.
+/// The result of a requested change.
 enum Changed {
     Done,
-    /// It makes no sense as things are.
+    /// It is not possible in the present state.
     Refused(&'static str),
 }
 
@@ -282,7 +282,7 @@ async fn test_in(State(page): State<Page>, Path(folder): Path<String>, headers: 
     drop_sample(page, Some(folder), &headers).await
 }
 
-/// Drops the sample into a folder of `watch/`, and answers with its path there.
+/// Drops the sample into a folder of `watch/`, and answers with its path.
 async fn drop_sample(page: Page, folder: Option<String>, headers: &HeaderMap) -> Response {
     let watch = page.inbox.watch();
     let name = format!("hostler test {}.mkv", Timestamp::now().strftime("%Y-%m-%d %H%M%S"));
@@ -313,7 +313,7 @@ async fn drop_sample(page: Page, folder: Option<String>, headers: &HeaderMap) ->
 
 async fn change(page: Page, headers: &HeaderMap, operation: impl FnOnce() -> Result<Changed> + Send + 'static) -> Response {
     if !is_own(headers) {
-        return (StatusCode::FORBIDDEN, "this request came from another site's page\n").into_response();
+        return (StatusCode::FORBIDDEN, "this request came from another site\n").into_response();
     }
     let inbox = page.inbox.clone();
     let done = page
@@ -330,8 +330,8 @@ async fn change(page: Page, headers: &HeaderMap, operation: impl FnOnce() -> Res
     }
 }
 
-/// Whether a request comes from this page or from a program, not from another site in somebody's browser. Every browser of the last years
-/// sends one of the two headers with a POST; a program may send neither, and then this one, which no foreign page can.
+/// Whether a request comes from this page or from a program, and not from another site in a browser. Browsers send one of the first two
+/// headers with a POST; programs send the third one, which another site's page can't.
 fn is_own(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text("sec-fetch-site") {
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_text_on_the_page() {
+    fn names_are_escaped_on_the_page() {
         let bad = "<script>alert(1)</script>\" onload=\"x";
         let failed = view::Failed {
             id: FilmId::parse("film-12345678").expect("an id"),

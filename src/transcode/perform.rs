@@ -1,4 +1,4 @@
-//! The watcher's moves on the inbox. Each is safe to repeat, and to be cut anywhere.
+//! The watcher's file operations on the inbox. Each is safe to repeat and to interrupt.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,17 +10,17 @@ use anyhow::{Context, Result, ensure};
 use super::film::FilmId;
 use super::layout::{Inbox, rename, shown, write_json, write_whole};
 use super::ledger::{Film, Stage};
-use super::look::{in_failed, in_trash, request_file};
+use super::observe::{in_failed, in_trash, request_file};
 use super::reconcile::Action;
 use super::record::{ENCODED, FAILURE};
 use super::trash;
 
-/// Carries out what is about files. `film`: as the ledger has it.
+/// Performs an action on files. `film`: its record in the ledger.
 ///
 /// # Errors
-/// The share refuses it; the next look finds it undone.
+/// An operation on the share failed; the next round will retry it.
 pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()> {
-    let known = || film.context("the ledger does not know this film");
+    let known = || film.context("the film is not in the ledger");
     match action {
         Action::Record(film) => write_json(&inbox.ledger(&film.id), film).context("the ledger can't be written")?,
         Action::Claim(_) => {
@@ -34,13 +34,13 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             to_claim(inbox, film, &from)?;
             remove(&inbox.failed_reason(id))?;
             if let Some(folder) = from.parent() {
-                // It may hold an older version.
+                // It may be an older version.
                 let _ = fs::remove_dir(folder);
             }
         }
         Action::ClearFailure(id) => remove(&inbox.work(id).join(FAILURE))?,
         Action::Discard(id) => {
-            // The record first: without it the film is not taken for one.
+            // The reason first: without it the film does not count as failed.
             remove(&inbox.work(id).join(ENCODED))?;
             remove_all(&inbox.work(id))?;
         }
@@ -61,7 +61,7 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
         }
         Action::Tidy(id) => {
             remove_all(&inbox.work(id))?;
-            // Never with what is in it: that could only be a film.
+            // Never with contents: those could only be a film.
             match fs::remove_dir(inbox.claim(id)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     Err(error).with_context(|| format!("claim/{id} can't be removed"))?
@@ -78,11 +78,11 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
 
 fn to_claim(inbox: &Inbox, film: &Film, from: &Path) -> Result<()> {
     let to = inbox.claim(&film.id).join(film.source_name());
-    ensure!(to.symlink_metadata().is_err(), "claim/{} has a film already", film.id);
+    ensure!(to.symlink_metadata().is_err(), "claim/{} already has a film", film.id);
     rename(from, &to).with_context(|| format!("{} can't be claimed", shown(&film.path)))
 }
 
-/// A path in `folder` for the film under its own name, or one near it where that is taken: nothing is ever replaced.
+/// A free path in `folder` for the film: its own name, or a subfolder if that is taken. Nothing is ever replaced.
 fn unused(folder: &Path, film: &Film) -> PathBuf {
     let name = film.path.file_name().unwrap_or_default();
     let plain = folder.join(name);
@@ -93,12 +93,12 @@ fn unused(folder: &Path, film: &Film) -> PathBuf {
     numbered.into_iter().find(|path| path.symlink_metadata().is_err()).unwrap_or(plain)
 }
 
-/// The text that lies beside a film in `failed/`.
+/// The text next to a film in `failed/`.
 fn reason(film: &Film) -> String {
-    let mut text = format!("{}\n\nwas not encoded: ", shown(&film.path));
+    let mut text = format!("{}\n\ncould not be encoded: ", shown(&film.path));
     if let Stage::Failing { reason, tail, at } = &film.stage {
         let _ = writeln!(text, "{reason}\n\n{at}, film {}, {} bytes", film.id, film.stamp.size);
-        let _ = writeln!(text, "to try it again: hostler transcode retry {}", film.id);
+        let _ = writeln!(text, "to retry: hostler transcode retry {}", film.id);
         if !tail.is_empty() {
             let _ = writeln!(text, "\nThe end of HandBrake's log:\n\n{}", tail.join("\n"));
         }
@@ -111,13 +111,13 @@ fn take_up(inbox: &Inbox, id: &FilmId) -> Result<()> {
     let claim = inbox.claim(id);
     let Ok(listed) = fs::read_dir(&claim) else { return Ok(()) };
     let text = format!(
-        "A film was found in claim/{id} that the ledger does not know: was its record removed?\nDrop it again to have it encoded.\n"
+        "A film was found in claim/{id} that is not in the ledger; its record may have been deleted.\nDrop it again to have it encoded.\n"
     );
     write_whole(&inbox.failed_reason(id), text.as_bytes())?;
     for entry in listed {
         let from = entry?.path();
         let to = inbox.failed(id).join(from.file_name().unwrap_or_default());
-        ensure!(to.symlink_metadata().is_err(), "failed/{id} has a film already");
+        ensure!(to.symlink_metadata().is_err(), "failed/{id} already has a film");
         rename(&from, &to)?;
     }
     Ok(fs::remove_dir(&claim)?)

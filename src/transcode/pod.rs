@@ -1,4 +1,4 @@
-//! What the encoder's and the publisher's pod run: one film, what is put on its record and in the pod's log, and the exit status.
+//! Runs in the encoder's and the publisher's pod: processes one film, records the result, logs it, and returns the exit status.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,21 +18,21 @@ use super::media_server;
 use super::publish;
 use super::record::{Encoded, FAILURE, Failure, PROGRESS, Phase, Progress};
 
-/// A copy that moves no byte for so long hangs.
+/// A copy without progress for this long hangs.
 const STANDS_STILL_FOR: Duration = Duration::from_secs(180);
-/// Between two writes of a copy's progress.
+/// Interval for writing a copy's progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(3);
 
-/// What a pod's exit status tells its Job.
+/// The exit status of a pod, for its Job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PodStatus {
     /// The film is encoded, or published.
     Done,
-    /// Another attempt may do better.
+    /// Another attempt may succeed.
     Failed,
-    /// Another attempt would end the same way.
+    /// Another attempt would fail, too.
     FailedForGood,
-    /// By SIGTERM.
+    /// Ended by SIGTERM.
     Stopped,
 }
 
@@ -42,12 +42,12 @@ impl PodStatus {
             PodStatus::Done => 0,
             PodStatus::Failed => 1,
             PodStatus::FailedForGood => 2,
-            // As a shell gives it: 128 and the signal's number.
+            // As shells report it: 128 plus the signal's number.
             PodStatus::Stopped => 143,
         }
     }
 
-    /// Ends the process at once: a thread that hangs on a share is not waited for.
+    /// Ends the process at once, without waiting for a thread that hangs on a share.
     fn exit(self) -> ! {
         std::process::exit(i32::from(self.code()))
     }
@@ -79,21 +79,21 @@ pub async fn encode(task: &Task) -> Result<PodStatus> {
 pub struct Publication {
     pub inbox: Inbox,
     pub library: Library,
-    /// Hears of the film.
+    /// The media server to notify.
     pub media_server: Option<MediaServer>,
     pub id: FilmId,
-    /// What tells this attempt from another that may still run on a machine that is cut off: the pod's uid.
+    /// Identity of this attempt, as another one may still be running on a disconnected machine: the pod's uid.
     pub who: String,
-    /// The machine it runs on, for the page.
+    /// The machine it runs on, for the status page.
     pub machine: String,
 }
 
 impl Publication {
-    /// Puts the film into the library; `published.json` or `failure.json` in its work folder tells of it. A copy that hangs, and SIGTERM,
-    /// end the process.
+    /// Copies the film into the library, and writes `published.json` or `failure.json` to its work folder. A copy that hangs, or SIGTERM,
+    /// ends the process.
     ///
     /// # Errors
-    /// The inbox can't be written to, so that nothing could be put on record.
+    /// The inbox can't be written to, so nothing could be recorded.
     pub async fn run(self) -> Result<PodStatus> {
         match self.copied().await? {
             Ok(mut published) => {
@@ -135,17 +135,17 @@ impl Publication {
                 (last, since) = (now, Instant::now());
                 self.show(now, began);
             } else if since.elapsed() > STANDS_STILL_FOR {
-                tracing::error!("{}: nothing has been copied for {} s: a share hangs", self.id, STANDS_STILL_FOR.as_secs());
+                tracing::error!("{}: no progress for {} s: a share hangs", self.id, STANDS_STILL_FOR.as_secs());
                 PodStatus::Failed.exit();
             }
         }
     }
 
-    /// Puts on record how far the copy is, of which `moved` bytes were copied or compared.
+    /// Records the progress: `moved` bytes were copied or compared.
     fn show(&self, moved: u64, began: Timestamp) {
         let Ok(Some(encoded)) = Encoded::of(&self.inbox.work(&self.id)) else { return };
         // Each byte is written once and read back once.
-        #[expect(clippy::cast_precision_loss, reason = "a part to be shown")]
+        #[expect(clippy::cast_precision_loss, reason = "only shown")]
         let done = (moved as f64 / (2 * encoded.size).max(1) as f64).min(1.0);
         let (who, machine) = (self.who.clone(), self.machine.clone());
         let progress = Progress { who, machine, phase: Phase::Publishing, done, rate: 0.0, eta_seconds: None, began, at: Timestamp::now() };

@@ -1,7 +1,7 @@
-//! A verified film into the library: whole under its final name, or not there at all.
+//! Publishes a verified film to the library, atomically.
 //!
-//! The library may be another file system, so that a rename can't move the film there. It is copied under a hidden name, read back and
-//! compared, and renamed. An earlier version goes to the trash, and only once the new one is beside it.
+//! The library may be another file system, so a rename can't move the film there. It is copied under a hidden name, read back and compared,
+//! and renamed. An earlier version is moved to the trash, but only when the new one is next to it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -25,13 +25,13 @@ use crate::atomic;
 const BLOCK: usize = 1 << 20;
 const PART: &str = ".part";
 
-/// Puts the film into the library. [`record`] is what tells of it: until then, another attempt does the same again, and finds it there.
+/// Copies the film into the library. Until [`record`] is called, another attempt repeats this, and finds the film there.
 ///
-/// `who` tells this attempt from another that may still run on a machine that was cut off; `moved` counts the bytes that were copied and
-/// compared, for whoever watches.
+/// `who` identifies this attempt, as another one may still be running on a disconnected machine; `moved` counts the bytes that were copied
+/// and compared.
 ///
 /// # Errors
-/// A share is not there, or full, or what was copied is not what was encoded. The library then is as it was.
+/// A share is missing or full, or the copy differs from the encoded film. The library is then unchanged.
 pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc<AtomicU64>) -> Result<Published> {
     require_marker(&inbox.root)?;
     require_marker(&library.root)?;
@@ -47,24 +47,24 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
     make_folders(&library.root, &folder)?;
 
     let source = work.join(&encoded.file);
-    // One that still works with what is removed here fails, and does no harm.
+    // Another attempt that still uses the removed files fails, and does no harm.
     remove_parts(&folder, id).with_context(|| format!("{} can't be cleared of an earlier copy", shown(&folder)))?;
     let hidden = folder.join(format!("{}{who}{PART}", part_of(id)));
     let copied = copy(&source, &hidden, moved).with_context(|| format!("{} can't be copied to the library", film.path.display()));
     let sha256 = copied.and_then(|(size, sha256)| {
         ensure!(size == encoded.size, "{size} bytes were copied of {}", encoded.size);
-        ensure!(hash(&hidden, moved)? == sha256, "the copy in the library differs from what was written; is its disk failing?");
+        ensure!(hash(&hidden, moved)? == sha256, "the copy in the library differs from what was written; its disk may be failing");
         Ok(sha256)
     });
     let sha256 = sha256.inspect_err(|_| {
         let _ = std::fs::remove_file(&hidden);
     })?;
 
-    // One that was cut off for long may come back to a film that has been encoded again since.
+    // A disconnected attempt may come back after the film was encoded again.
     let now: Option<Film> = read_json(&inbox.ledger(id))?;
     if now.is_none_or(|now| (now.round, &now.stage) != (film.round, &Stage::Encoded)) {
         std::fs::remove_file(&hidden)?;
-        anyhow::bail!("another attempt has gone on with the film meanwhile");
+        anyhow::bail!("another attempt has processed the film meanwhile");
     }
     let replaced = replace(inbox, &film, &hidden, &place, &sha256)?;
     Ok(Published {
@@ -78,7 +78,7 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
     })
 }
 
-/// Begins the name of a copy of the film that is under way.
+/// Prefix of the name of an unfinished copy of the film.
 fn part_of(id: &FilmId) -> String {
     format!(".hostler-{id}.")
 }
@@ -94,21 +94,21 @@ fn remove_parts(folder: &Path, id: &FilmId) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes `published.json`: the film is in the library, and all that should hear of it has.
+/// Writes `published.json`: the film is in the library, and the media server was notified.
 ///
 /// # Errors
 /// The inbox can't be written to.
 pub fn record(inbox: &Inbox, id: &FilmId, published: &Published) -> Result<()> {
-    write_json(&inbox.work(id).join(PUBLISHED), published).context("the film is in the library, but that can't be put on record")
+    write_json(&inbox.work(id).join(PUBLISHED), published).context("the film is in the library, but that can't be recorded")
 }
 
-/// Renames the copy into its place. What was there is in the trash before.
+/// Renames the copy to its final name. An existing file is moved to the trash before.
 fn replace(inbox: &Inbox, film: &Film, hidden: &Path, place: &Path, sha256: &str) -> Result<bool> {
     let mut replaced = false;
     match place.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => anyhow::bail!("{} is a folder in the library", shown(place)),
         Ok(metadata) => {
-            // Killed after the rename, and before that was put on record: it is there already.
+            // An attempt was killed after the rename, before it was recorded: the film is there already.
             let unread = Arc::new(AtomicU64::new(0));
             let same = metadata.len() == hidden.metadata()?.len() && hash(place, &unread).is_ok_and(|there| there == sha256);
             if !same {
@@ -119,19 +119,19 @@ fn replace(inbox: &Inbox, film: &Film, hidden: &Path, place: &Path, sha256: &str
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("{} can't be looked at", shown(place))),
+        Err(error) => return Err(error).with_context(|| format!("{} can't be read", shown(place))),
     }
-    layout::rename(hidden, place).with_context(|| format!("{} can't be given its name", shown(place)))?;
+    layout::rename(hidden, place).with_context(|| format!("{} can't be renamed to its final name", shown(place)))?;
     Ok(replaced)
 }
 
-/// A second name for the old version where the trash is on the same file system, else a copy: the library never lacks the film.
+/// A hard link to the old version if the trash is on the same file system, else a copy: the library is never without the film.
 fn keep_copy(old: &Path, kept: &Path) -> Result<()> {
     if kept.try_exists()? {
-        // An earlier attempt came this far. A copy is renamed only when it is whole.
+        // An earlier attempt came this far. Only a complete copy is renamed.
         return Ok(());
     }
-    let folder = kept.parent().context("a trash entry is a folder")?;
+    let folder = kept.parent().context("a trash entry is in a folder")?;
     std::fs::create_dir_all(folder)?;
     if std::fs::hard_link(old, kept).is_ok() {
         return Ok(atomic::sync_folder(folder)?);
@@ -143,13 +143,13 @@ fn keep_copy(old: &Path, kept: &Path) -> Result<()> {
     Ok(layout::rename(&part, kept)?)
 }
 
-/// The folders of a film, each on the disk when this returns.
+/// Creates the folders of a film, synced to disk.
 fn make_folders(root: &Path, folder: &Path) -> Result<()> {
     let missing: Vec<PathBuf> = folder.ancestors().take_while(|path| *path != root && !path.is_dir()).map(Path::to_owned).collect();
     for path in missing.iter().rev() {
         match std::fs::create_dir(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(error).with_context(|| format!("{} can't be made in the library", shown(path)));
+                return Err(error).with_context(|| format!("{} can't be created in the library", shown(path)));
             }
             _ => atomic::sync_folder(path.parent().unwrap_or(root))?,
         }
@@ -157,7 +157,7 @@ fn make_folders(root: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Bytes and sha256 of what was copied, on the disk when this returns. `moved` counts bytes.
+/// Copies a file and syncs it to disk; returns its size and sha256. `moved` counts bytes.
 ///
 /// # Errors
 /// One of the two can't be read or written.
@@ -178,7 +178,7 @@ pub fn copy(from: &Path, to: &Path, moved: &Arc<AtomicU64>) -> Result<(u64, Stri
         moved.fetch_add(read as u64, Ordering::Relaxed);
     }
     to.sync_all()?;
-    // What is compared next shall come from the disk, not from memory, as far as the file system heeds it.
+    // The comparison should read from disk, not from the page cache, if the file system honors this.
     let _ = posix_fadvise(&to, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     Ok((size, hex(&hash.finalize())))
 }
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_film_comes_into_the_library_and_nothing_else() {
+    fn only_the_film_is_published() {
         let shares = Shares::new();
         let id = shares.encoded("Movies/Up (2009)/Up.iso", "film");
         let published = shares.publish(&id).expect("published");
@@ -313,17 +313,17 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_cut_off_disturbs_no_other() {
+    fn a_disconnected_attempt_disturbs_no_other() {
         let shares = Shares::new();
         let id = shares.encoded("Movies/Up.mkv", "film");
         let folder = shares.library.root.join("Movies");
         std::fs::create_dir(&folder).expect("made");
-        // Killed, or cut off in the middle of its copy.
+        // Killed or disconnected in the middle of its copy.
         let part = folder.join(format!(".hostler-{id}.other.part"));
         std::fs::write(&part, "fi").expect("written");
-        let mut cut_off = File::options().append(true).open(&part).expect("there");
+        let mut disconnected = File::options().append(true).open(&part).expect("there");
         shares.publish(&id).expect("published");
-        cut_off.write_all(b"xx").expect("it does not know");
+        disconnected.write_all(b"xx").expect("it does not know");
         assert_eq!(shares.in_library("Movies/Up.mkv"), "film");
         assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 1);
         // It comes back, and the film is done.

@@ -1,7 +1,7 @@
-//! What to do next: a pure function of the ledger, the files and the Jobs as they are.
+//! The next actions: a pure function of the ledger, the files and the Jobs.
 //!
-//! Every action is safe to repeat, and what it changes is seen by the next look. So it does not matter where the watcher, or the film's
-//! encoder or publisher, was killed.
+//! Every action is safe to repeat, and its effect is observed in the next round. So it does not matter where the watcher, or a film's encoder
+//! or publisher, was killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,28 +14,28 @@ use super::layout::place_of;
 use super::ledger::{Film, Stage};
 use super::record::{Encoded, Failure, Published, Stamp};
 
-/// All that is looked at.
+/// The observed state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct World {
     pub now: Timestamp,
     pub films: BTreeMap<FilmId, Film>,
-    /// Of the films that have not ended, and of those that failed.
+    /// For films that have not ended, and for failed ones.
     pub files: BTreeMap<FilmId, Files>,
     pub jobs: BTreeMap<Job, JobState>,
-    /// Films in `watch/` that are settled.
+    /// Complete films in `watch/`.
     pub dropped: Vec<Dropped>,
-    /// Folders in `claim/` and `work/` that no ledger knows.
+    /// Folders in `claim/` and `work/` without a record in the ledger.
     pub unknown: BTreeSet<FilmId>,
-    /// What people asked for.
+    /// Requests of users.
     pub requests: Vec<Request>,
-    /// Why no film may begin to be encoded: paused, outside the hours.
+    /// Why no film may be started: paused, or outside the hours.
     pub hold: Option<String>,
     /// Free bytes of the inbox.
     pub free: u64,
     pub limits: Limits,
 }
 
-/// As in the settings.
+/// From the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub at_once: usize,
@@ -45,22 +45,22 @@ pub struct Limits {
     pub stable: SignedDuration,
 }
 
-/// What there is of a film.
+/// The files of a film.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Files {
     /// At its path in `watch/`.
     pub dropped: Option<Stamp>,
     pub claimed: Option<Stamp>,
-    /// In the trash: from where `redo` takes it.
+    /// In the trash, for `redo`.
     pub trashed: Option<Stamp>,
     pub failed: Option<Stamp>,
-    /// Whether `failed/` has its reason.
+    /// Whether `failed/` has the reason.
     pub reason: bool,
-    /// Only with the film that it tells of beside it.
+    /// Only if the film that it describes is next to it.
     pub encoded: Option<Encoded>,
     pub published: Option<Published>,
     pub failure: Option<Failure>,
-    /// Whether `claim/<id>` or `work/<id>` is there, with whatever in it.
+    /// Whether `claim/<id>` or `work/<id>` exists, whatever is in it.
     pub folders: bool,
 }
 
@@ -78,7 +78,7 @@ pub enum Task {
     Publish,
 }
 
-/// A Job of the cluster, by what its name says.
+/// A Job of the cluster, by its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Job {
     pub id: FilmId,
@@ -90,9 +90,9 @@ pub struct Job {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {
-    /// It has not begun: no machine is free, say.
+    /// It has not started, e.g. because no machine is free.
     Waiting,
-    /// Not ended yet, or being deleted.
+    /// It has not ended, or is being deleted.
     Active,
     Succeeded,
     /// All its pods are gone or have failed.
@@ -108,15 +108,15 @@ impl JobState {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// A film that failed is tried again.
+    /// Retry a failed film.
     Retry(FilmId),
-    /// A film that is done is encoded again from its original.
+    /// Encode a finished film again from its original.
     Redo(FilmId),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Into the ledger, on the disk before anything else is done.
+    /// Write to the ledger, synced before anything else is done.
     Record(Box<Film>),
     /// From `watch/` to `claim/`.
     Claim(FilmId),
@@ -125,25 +125,25 @@ pub enum Action {
     Begin(Job),
     /// Deletes the Job.
     Forget(Job),
-    /// Removes `failure.json`, so that the next attempt begins.
+    /// Removes `failure.json` before the next attempt.
     ClearFailure(FilmId),
-    /// Removes what was encoded.
+    /// Removes the encoded film.
     Discard(FilmId),
     TrashOriginal(FilmId),
-    /// To `failed/`, with the reason.
+    /// Move to `failed/`, with the reason.
     GiveUp(FilmId),
     /// Removes the folders in `claim/` and `work/`.
     Tidy(FilmId),
-    /// A folder in `claim/` or `work/` that no ledger knows: the film goes to `failed/`.
+    /// A folder in `claim/` or `work/` without a record in the ledger: moves its film to `failed/`.
     TakeUp(FilmId),
-    /// The request is done, or makes no sense.
+    /// The request is done, or impossible.
     Answered(Request),
 }
 
-/// Why a film that could be encoded is not, for the page.
+/// Why a film is waiting, for the page.
 pub type Waiting = BTreeMap<FilmId, String>;
 
-/// What to do now, in order. More may follow once that is done.
+/// The next actions, in order. More may follow once they are done.
 pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
     let mut actions = Vec::new();
     let mut waiting = Waiting::new();
@@ -158,7 +158,7 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
     let mut films: Vec<&Film> = world.films.values().filter(|film| !asked.contains(&film.id)).collect();
     films.sort_by_key(|film| (film.claimed, &film.id));
     let active = |job: &Job, state: JobState| job.task == Task::Encode && state.is_open();
-    // Of several drops for one place in the library, the earliest: the others wait for it, or an older one would replace a newer.
+    // Of several drops for one path in the library, the earliest comes first: otherwise an older film could replace a newer one.
     let mut first: BTreeMap<PathBuf, &FilmId> = BTreeMap::new();
     for film in films.iter().filter(|film| !film.ended()) {
         if let Ok(place) = place_of(&film.path) {
@@ -178,7 +178,7 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
     (actions, waiting)
 }
 
-/// A film that is dropped for the first time, or again after its end. `None`: it is being worked on; this drop waits.
+/// A film that is dropped for the first time, or again after it ended. `None`: it is being processed; this drop waits.
 fn noticed(world: &World, dropped: &Dropped) -> Option<Film> {
     let id = FilmId::new(&dropped.path, dropped.stamp.size, dropped.stamp.modified);
     let round = match world.films.get(&id) {
@@ -216,7 +216,7 @@ fn begun_anew(film: &Film, stamp: Stamp, now: Timestamp, round: u32) -> Film {
     Film { stamp, round, claimed: now, stage: Stage::Claimed, attempts: 0, counted: 0, last_reason: None, not_before: None, ..film.clone() }
 }
 
-/// Seconds until the next attempt: half a minute, and twice as long each time, up to a quarter of an hour.
+/// Time until the next attempt: half a minute, doubled each time, up to a quarter of an hour.
 fn pause(attempts: u32) -> SignedDuration {
     SignedDuration::from_secs((30_i64 << attempts.min(5)).min(900))
 }
@@ -225,7 +225,7 @@ struct One<'a> {
     world: &'a World,
     film: &'a Film,
     files: &'a Files,
-    /// Who comes first, by the place in the library.
+    /// The film that comes first, by the path in the library.
     first: &'a BTreeMap<PathBuf, &'a FilmId>,
     /// Encoders' Jobs that have not ended.
     busy: &'a mut usize,
@@ -257,7 +257,7 @@ impl One<'_> {
             Stage::Done { .. } => self.forget_all(),
             Stage::Failed { .. } => {
                 self.forget_all();
-                // A copy that had stalled for so long that the film seemed whole has gone on.
+                // A copy had stalled for so long that the film seemed complete, and has continued.
                 if let Some(stamp) = self.files.failed.filter(|stamp| *stamp != self.film.stamp) {
                     let not_before = Some(self.world.now + self.world.limits.stable);
                     let film = begun_anew(self.film, stamp, self.world.now, self.film.round + 1);
@@ -280,18 +280,18 @@ impl One<'_> {
         self.actions.extend(own.into_iter().map(Action::Forget));
     }
 
-    /// Recorded, and not in `claim/`: killed in between, or asked for again.
+    /// Recorded, but not in `claim/`: the watcher was killed in between, or the film was requested again.
     fn missing(&mut self) {
         let id = || self.film.id.clone();
         match (self.files.dropped, self.files.failed, self.files.trashed) {
             (Some(stamp), ..) if stamp == self.film.stamp => self.actions.push(Action::Claim(id())),
             (Some(stamp), ..) => self.record(Film { stamp, ..self.film.clone() }),
             (None, Some(_), _) | (None, None, Some(_)) => self.actions.push(Action::Reclaim(id())),
-            (None, None, None) => self.fail("the film has been taken away: it is neither in watch/ nor in claim/", Vec::new()),
+            (None, None, None) => self.fail("the film was deleted: it is neither in watch/ nor in claim/", Vec::new()),
         }
     }
 
-    /// A copy went on after the claim. All that was made of the half of it is worth nothing.
+    /// A copy continued after the claim: results from the partial file are useless.
     fn changed(&mut self, stamp: Stamp) {
         let not_before = Some(self.world.now + self.world.limits.stable);
         self.record(Film { stamp, not_before, stage: Stage::Claimed, ..self.film.clone() });
@@ -322,7 +322,7 @@ impl One<'_> {
         if let Some(hold) = &self.world.hold
             && self.own_jobs().iter().any(|(_, state)| *state == JobState::Waiting)
         {
-            // It would begin whenever a machine is free.
+            // It would start as soon as a machine is free.
             self.waiting.insert(self.film.id.clone(), hold.clone());
             return self.forget_all();
         }
@@ -342,7 +342,7 @@ impl One<'_> {
         self.actions.push(Action::Begin(job));
     }
 
-    /// Whether Jobs of this film leave nothing to begin now. One that ended without a word counts as an attempt.
+    /// Whether Jobs of this film prevent a new one now. A Job that ended without a result counts as an attempt.
     fn jobs_of(&mut self, task: Task) -> bool {
         let own: Vec<(Job, JobState)> = self.own_jobs().into_iter().map(|(job, state)| (job.clone(), state)).collect();
         let mine = |job: &Job| job.task == task && (job.round, job.attempt) == (self.film.round, self.film.attempts);
@@ -351,7 +351,7 @@ impl One<'_> {
         let others: Vec<Job> = own.iter().map(|(job, _)| job).filter(|job| !mine(job)).cloned().collect();
         self.actions.extend(others.into_iter().map(Action::Forget));
         if wordless {
-            self.failed("it ended without a word: out of memory, or its machine was lost", false, task == Task::Encode, Vec::new());
+            self.failed("it ended without a result: out of memory, or its machine was lost", false, task == Task::Encode, Vec::new());
         }
         active || wordless
     }
@@ -384,7 +384,7 @@ impl One<'_> {
         }
         if let Some(until) = self.film.not_before.filter(|until| *until > self.world.now) {
             let seconds = until.duration_since(self.world.now).as_secs().max(1);
-            let why = self.film.last_reason.as_deref().unwrap_or("it was still written to");
+            let why = self.film.last_reason.as_deref().unwrap_or("the file was still being written");
             return Some(format!("{why}; again in {seconds} s"));
         }
         if let Some(hold) = &self.world.hold {
@@ -395,7 +395,7 @@ impl One<'_> {
             let (free, needed) = (size(self.world.free), size(needed));
             return Some(format!("the inbox has too little space: {free} free, {needed} needed"));
         }
-        (*self.busy >= self.world.limits.at_once).then(|| "waits for a free machine".to_owned())
+        (*self.busy >= self.world.limits.at_once).then(|| "waiting for a free machine".to_owned())
     }
 
     fn publish(&mut self) {
@@ -408,12 +408,12 @@ impl One<'_> {
             return self.changed(stamp);
         }
         if self.files.encoded.is_none() {
-            // Somebody removed it from work/. The original is still there.
+            // It was deleted from work/. The original is still there.
             self.forget_all();
             return self.record(Film { stage: Stage::Claimed, ..self.film.clone() });
         }
         if let Some(failure) = self.files.failure.clone() {
-            // A library that is full or away is waited for, however long.
+            // There is no limit for waiting for a full or unreachable library.
             return self.failed(&failure.reason, failure.permanent, false, failure.tail);
         }
         if self.jobs_of(Task::Publish) {
@@ -428,7 +428,7 @@ impl One<'_> {
         self.begin(Task::Publish);
     }
 
-    /// Moves the original where it belongs, then tidies up, then ends.
+    /// Moves the original to its place, then tidies up, then ends.
     fn finish(&mut self, moves: Action, ended: Stage) {
         if self.files.claimed.is_some() {
             self.actions.push(moves);
@@ -443,7 +443,7 @@ impl One<'_> {
 }
 
 impl Action {
-    /// Whose film it is about.
+    /// The film of an action.
     pub fn film(&self) -> &FilmId {
         match self {
             Action::Record(film) => &film.id,
@@ -470,7 +470,7 @@ impl Request {
 }
 
 impl Job {
-    /// A DNS label; as unique as the attempt.
+    /// A DNS label, unique for each attempt.
     pub fn name(&self) -> String {
         let task = match self.task {
             Task::Encode => "encode",
@@ -479,7 +479,7 @@ impl Job {
         format!("{task}-{}-{}-{}", self.id, self.round, self.attempt)
     }
 
-    /// `None`: not a name that [`Job::name`] makes.
+    /// `None`: not a name from [`Job::name`].
     pub fn parse(name: &str) -> Option<Job> {
         let (task, rest) = name.split_once('-')?;
         let task = match task {

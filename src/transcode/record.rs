@@ -1,4 +1,4 @@
-//! What encoder and publisher leave in `work/<id>/` for the watcher and the page.
+//! The files that encoder and publisher write to `work/<id>/` for the watcher and the page.
 
 use std::path::{Path, PathBuf};
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::{path_json, read_json};
 
-/// Written every few seconds while a film is worked on.
+/// Written every few seconds while a film is processed.
 pub const PROGRESS: &str = "progress.json";
-/// There once a verified film lies beside it.
+/// Exists once a verified film is next to it.
 pub const ENCODED: &str = "encoded.json";
-/// There once the film is in the library.
+/// Exists once the film is in the library.
 pub const PUBLISHED: &str = "published.json";
-/// There once an attempt has failed.
+/// Exists once an attempt has failed.
 pub const FAILURE: &str = "failure.json";
 /// HandBrake's own log of the last attempt.
 pub const LOG: &str = "handbrake.log";
 
-/// Size and time of a file: what changes when it is written to.
+/// Size and time of a file, which change when it is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Bytes.
@@ -28,10 +28,10 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of a file; of a disc's folder: all bytes in it, and the newest time.
+    /// The stamp of a file; for the folder of a disc: the sum of all sizes, and the newest time.
     ///
     /// # Errors
-    /// It, or something in it, can't be looked at.
+    /// It, or something in it, can't be read.
     pub fn of(path: &Path) -> std::io::Result<Stamp> {
         use std::os::unix::fs::MetadataExt;
         let metadata = path.symlink_metadata()?;
@@ -41,7 +41,7 @@ impl Stamp {
         }
         let mut whole = Stamp { size: 0, modified };
         let entries = match path.read_dir() {
-            // The encoder, which can't read it either, tells why this is no film.
+            // The encoder can't read it either, and will report the reason.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(whole),
             entries => entries?,
         };
@@ -55,14 +55,14 @@ impl Stamp {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Which attempt: the pod's uid.
+    /// The attempt: the pod's uid.
     pub who: String,
     /// The machine it runs on.
     pub machine: String,
     pub phase: Phase,
     /// 0 to 1, of this phase.
     pub done: f64,
-    /// Frames a second; 0 while unknown.
+    /// Frames per second; 0 while unknown.
     pub rate: f64,
     pub eta_seconds: Option<u64>,
     pub began: Timestamp,
@@ -81,23 +81,23 @@ pub enum Phase {
 /// A film that was encoded and verified.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Encoded {
-    /// A name in the folder that this lies in.
+    /// A file name in the same folder.
     pub file: String,
     /// Bytes.
     pub size: u64,
     /// Seconds.
     pub duration: f64,
     pub frames: u64,
-    /// Of the original, as it was when its encoding began.
+    /// The stamp of the original when its encoding started.
     pub source: Stamp,
     pub machine: String,
-    /// Seconds that the encoding took.
+    /// Duration of the encoding, in seconds.
     pub took: f64,
     pub at: Timestamp,
 }
 
 impl Encoded {
-    /// What a work folder says. `None`: nothing is encoded yet.
+    /// From a work folder. `None`: nothing is encoded yet.
     ///
     /// # Errors
     /// It can't be read.
@@ -116,26 +116,26 @@ pub struct Published {
     pub size: u64,
     /// Lower-case hex.
     pub sha256: String,
-    /// Whether an earlier version went to the trash.
+    /// Whether an earlier version was moved to the trash.
     pub replaced: bool,
-    /// What the media server answered, in a person's words.
+    /// The result of notifying the media server, for the user.
     pub media_server: Option<String>,
-    /// Bytes free in the library afterwards, and all.
+    /// Free and total bytes of the library afterwards.
     #[serde(default)]
     pub space: Option<(u64, u64)>,
     pub at: Timestamp,
 }
 
-/// Why an attempt did not end in a film.
+/// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     pub who: String,
-    /// Whether another attempt would end the same way.
+    /// Whether another attempt would fail, too.
     pub permanent: bool,
-    /// Whether it is about something outside, as a full disk is, which is waited for however long.
+    /// Whether the cause is external, e.g. a full disk: then it is waited for without a limit.
     #[serde(default)]
     pub outside: bool,
-    /// In plain words.
+    /// For the user.
     pub reason: String,
     /// The end of HandBrake's log.
     #[serde(default)]

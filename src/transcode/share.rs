@@ -1,4 +1,4 @@
-//! File operations on a share that may hang: a server that is switched off blocks whoever touches it, for as long as it likes.
+//! File operations on a share that may hang: if its server is off, operations on it block indefinitely.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// One operation at a time. One that hangs can't be ended; it keeps its place, so that there is never more than one of them.
+/// One operation at a time. One that hangs can't be ended; it keeps its slot, so that no others pile up.
 #[derive(Debug, Clone)]
 pub struct Share {
     name: &'static str,
@@ -22,16 +22,16 @@ impl Share {
     /// Runs `operation` on a thread of its own.
     ///
     /// # Errors
-    /// It failed, or was not done within `limit`, or an earlier one still hangs.
+    /// It failed or was not done within `limit`, or an earlier one still hangs.
     pub async fn run<T: Send + 'static>(&self, limit: Duration, operation: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let hangs = || anyhow!("the {} does not answer\nhint: is its server on?", self.name);
+        let hangs = || anyhow!("the {} does not answer\nhint: check that its server is on", self.name);
         let turn = timeout(limit, Arc::clone(&self.turn).acquire_owned()).await.map_err(|_| hangs())?.context("the share is closed")?;
         let work = tokio::task::spawn_blocking(move || {
             let result = operation();
             drop(turn);
             result
         });
-        timeout(limit, work).await.map_err(|_| hangs())?.with_context(|| format!("an operation on the {} ended early", self.name))?
+        timeout(limit, work).await.map_err(|_| hangs())?.with_context(|| format!("an operation on the {} ended unexpectedly", self.name))?
     }
 }
 

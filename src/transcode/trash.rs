@@ -1,4 +1,4 @@
-//! The trash: originals of films that are in the library, and versions that were replaced there.
+//! The trash: originals of films that are in the library, and replaced versions.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::film::FilmId;
 use super::layout::Inbox;
 use super::record::Stamp;
 
-/// Begins the name of an entry that is being deleted.
+/// Prefix of the name of an entry that is being deleted.
 const GOING: &str = ".going-";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -20,7 +20,7 @@ pub enum Kind {
     Replaced,
 }
 
-/// The folder of one entry; the film keeps its own name in it.
+/// The folder of one entry; the film in it keeps its name.
 pub fn folder(inbox: &Inbox, id: &FilmId, round: u32, kind: Kind) -> PathBuf {
     let kind = match kind {
         Kind::Original => "original",
@@ -29,11 +29,11 @@ pub fn folder(inbox: &Inbox, id: &FilmId, round: u32, kind: Kind) -> PathBuf {
     inbox.trash().join(format!("{id}.{round}.{kind}"))
 }
 
-/// An entry of the trash, as far as its end is concerned.
+/// An entry of the trash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub folder: PathBuf,
-    /// When the film came into it.
+    /// When the film was moved there.
     pub since: SystemTime,
     /// Bytes.
     pub size: u64,
@@ -47,14 +47,14 @@ pub fn entries(inbox: &Inbox) -> io::Result<Vec<Entry>> {
         let folder = entry?.path();
         let metadata = folder.symlink_metadata()?;
         if metadata.is_dir() {
-            // A rename into a folder sets the folder's time, whatever the film's own is.
+            // A rename into a folder sets the folder's time; the film keeps its own.
             entries.push(Entry { since: metadata.modified()?, size: Stamp::of(&folder)?.size, folder });
         }
     }
     Ok(entries)
 }
 
-/// The entries that are to go: those that were on their way out, those that are too old, then the oldest until the rest is small enough.
+/// The entries to delete: unfinished deletions, entries that are too old, then the oldest until the rest is small enough.
 pub fn expired(mut entries: Vec<Entry>, originals: &Originals, now: SystemTime) -> Vec<PathBuf> {
     entries.sort_by(|a, b| a.since.cmp(&b.since).then_with(|| a.folder.cmp(&b.folder)));
     let mut total: u64 = entries.iter().map(|entry| entry.size).sum();
@@ -72,7 +72,7 @@ pub fn expired(mut entries: Vec<Entry>, originals: &Originals, now: SystemTime) 
     gone
 }
 
-/// Deletes an entry: renamed first, so that half an entry is never taken for a film.
+/// Deletes an entry. It is renamed first, so that a partly deleted entry is never taken for a film.
 ///
 /// # Errors
 /// The trash can't be written to.
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_first() {
+    fn the_oldest_is_deleted_first() {
         assert_eq!(gone(None, None), [""; 0]);
         assert_eq!(gone(Some(14), None), ["old"]);
         assert_eq!(gone(None, Some(50)), [""; 0]);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_on_its_way_out_goes() {
+    fn unfinished_deletions_are_finished() {
         let gone = expired(vec![entry(".going-up", 1, 10)], &Originals { keep_days: None, at_most: None }, SystemTime::now());
         assert_eq!(gone, [PathBuf::from(".going-up")]);
     }

@@ -1,4 +1,4 @@
-//! What the status page shows: a pure function of what was read.
+//! The contents of the status page: a pure function of what was read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use super::ledger::{Film, Stage};
 use super::record::{Phase, Progress};
 use super::watch::Status;
 
-/// Days of the chart.
+/// Days in the chart.
 const DAYS: i64 = 14;
-/// A machine that has said nothing for so long may be lost.
+/// A machine that has reported no progress for this long may be lost.
 const SILENT_FOR: SignedDuration = SignedDuration::from_secs(30);
-/// A watcher that has said nothing for so long is not there.
+/// A watcher that has reported nothing for this long is not running.
 const WATCHER_SILENT_FOR: SignedDuration = SignedDuration::from_secs(60);
 
 /// What was read.
@@ -31,9 +31,9 @@ pub struct Read {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct View {
-    /// What is wrong, for the top of the page.
+    /// A problem, for the top of the page.
     pub trouble: Option<String>,
-    /// Why nothing begins.
+    /// Why no film is started.
     pub hold: Option<String>,
     pub paused: bool,
     pub working: Vec<Working>,
@@ -42,7 +42,7 @@ pub struct View {
     pub failed: Vec<Failed>,
     pub done: Vec<Done>,
     pub counts: Counts,
-    /// The last days, the oldest first.
+    /// The last days, oldest first.
     pub days: Vec<Day>,
     pub spaces: Vec<Space>,
 }
@@ -55,11 +55,11 @@ pub struct Working {
     pub doing: String,
     /// 0 to 100.
     pub percent: f64,
-    /// Frames a second.
+    /// Frames per second.
     pub rate: f64,
     pub left: Option<String>,
     pub since: String,
-    /// Nothing was heard for some time.
+    /// Time without progress, if it is long.
     pub silent: Option<String>,
 }
 
@@ -111,13 +111,13 @@ pub struct Counts {
 pub struct Day {
     pub date: String,
     pub films: usize,
-    /// Of the best of these days.
+    /// Relative to the best of these days.
     pub percent: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Space {
-    /// Of which share.
+    /// The share.
     pub share: String,
     pub free: String,
     pub total: String,
@@ -125,7 +125,7 @@ pub struct Space {
     pub free_bytes: u64,
 }
 
-/// `trouble`: that the share could not be read, if so, and since when.
+/// `trouble`: why the share could not be read, if so, and since when.
 pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, zone: &TimeZone) -> View {
     let trouble = match trouble {
         Some((trouble, since)) => Some(waiting(&trouble, since, now, zone)),
@@ -153,7 +153,7 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
                 if let (Some(progress), false) = (read.progress.get(&film.id), status.waiting.contains_key(&film.id)) {
                     view.working.push(working(film, progress, now));
                 } else {
-                    let why = status.waiting.get(&film.id).cloned().unwrap_or_else(|| "about to begin".to_owned());
+                    let why = status.waiting.get(&film.id).cloned().unwrap_or_else(|| "about to start".to_owned());
                     view.queue.push(Queued { id: film.id.clone(), name, size: size(film.stamp.size), why });
                 }
             }
@@ -180,7 +180,7 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
     view
 }
 
-/// `waiting since 21:04: ...`, with the day where it was another one.
+/// `waiting since 21:04: ...`, with the date if it was another day.
 fn waiting(trouble: &str, since: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (since, now) = (since.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone.clone()));
     let format = if since.date() == now.date() { "%H:%M" } else { "%a %d %b, %H:%M" };
@@ -188,10 +188,10 @@ fn waiting(trouble: &str, since: Timestamp, now: Timestamp, zone: &TimeZone) -> 
 }
 
 fn watcher_trouble(status: Option<&Status>, now: Timestamp, zone: &TimeZone) -> Option<String> {
-    let Some(status) = status else { return Some("the watcher has not looked yet".to_owned()) };
+    let Some(status) = status else { return Some("the watcher has not started yet".to_owned()) };
     let silent = now.duration_since(status.at);
     if silent > WATCHER_SILENT_FOR {
-        return Some(format!("the watcher has said nothing for {}: nothing is taken up", duration(silent)));
+        return Some(format!("the watcher has not reported for {}: no films are processed", duration(silent)));
     }
     let trouble = status.trouble.as_ref()?;
     Some(waiting(trouble, status.since.unwrap_or(status.at), now, zone))
@@ -199,7 +199,7 @@ fn watcher_trouble(status: Option<&Status>, now: Timestamp, zone: &TimeZone) -> 
 
 fn working(film: &Film, progress: &Progress, now: Timestamp) -> Working {
     let doing = match progress.phase {
-        Phase::Scanning => "looking",
+        Phase::Scanning => "scanning",
         Phase::Encoding => "encoding",
         Phase::Verifying => "verifying",
         Phase::Publishing => "copying to the library",
@@ -255,7 +255,7 @@ fn when(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned_datetime(zone.clone()).strftime("%a %d %b, %H:%M").to_string()
 }
 
-/// The view as Prometheus reads it.
+/// The view in the format of Prometheus.
 pub fn metrics(view: &View) -> String {
     use std::fmt::Write as _;
     let mut text = String::new();
@@ -272,13 +272,13 @@ pub fn metrics(view: &View) -> String {
     family("hostler_transcode_films", "Films by state.", &states);
     let label = |working: &Working| format!("{{machine=\"{}\",film=\"{}\"}}", escaped(&working.machine), working.id);
     let progress: Vec<_> = view.working.iter().map(|working| (label(working), working.percent / 100.0)).collect();
-    family("hostler_transcode_progress_ratio", "How much of a film is done.", &progress);
+    family("hostler_transcode_progress_ratio", "Encoded part of a film.", &progress);
     let rates: Vec<_> = view.working.iter().map(|working| (label(working), working.rate)).collect();
-    family("hostler_transcode_frames_per_second", "How fast a film is encoded.", &rates);
-    #[expect(clippy::cast_precision_loss, reason = "a size to be shown")]
+    family("hostler_transcode_frames_per_second", "Encoding speed of a film.", &rates);
+    #[expect(clippy::cast_precision_loss, reason = "only shown")]
     let free: Vec<_> = view.spaces.iter().map(|space| (format!("{{share=\"{}\"}}", space.share), space.free_bytes as f64)).collect();
     family("hostler_transcode_free_bytes", "Free space of a share.", &free);
-    family("hostler_transcode_up", "Whether all is well.", &[(String::new(), if view.trouble.is_none() { 1.0 } else { 0.0 })]);
+    family("hostler_transcode_up", "1 without problems, else 0.", &[(String::new(), if view.trouble.is_none() { 1.0 } else { 0.0 })]);
     text
 }
 
@@ -376,24 +376,24 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_told() {
+    fn silence_is_shown() {
         let view = view(&read(), None, at("2026-11-23T21:05:00Z"), &TimeZone::UTC);
-        assert!(view.trouble.expect("silent").contains("said nothing for 5m01s"));
+        assert!(view.trouble.expect("silent").contains("has not reported for 5m01s"));
         assert_eq!(view.working[0].silent.as_deref(), Some("5m02s"));
     }
 
     #[test]
-    fn trouble_tells_since_when() {
-        let told = |since: &str| {
-            view(&read(), Some(("the inbox is away\nhint: x".into(), at(since))), at("2026-11-23T21:05:00Z"), &TimeZone::UTC).trouble
+    fn trouble_shows_since_when() {
+        let trouble = |since: &str| {
+            view(&read(), Some(("the inbox is unreachable\nhint: x".into(), at(since))), at("2026-11-23T21:05:00Z"), &TimeZone::UTC).trouble
         };
-        assert_eq!(told("2026-11-23T21:04:00Z").as_deref(), Some("waiting since 21:04: the inbox is away"));
-        assert_eq!(told("2026-11-22T21:04:00Z").as_deref(), Some("waiting since Sun 22 Nov, 21:04: the inbox is away"));
+        assert_eq!(trouble("2026-11-23T21:04:00Z").as_deref(), Some("waiting since 21:04: the inbox is unreachable"));
+        assert_eq!(trouble("2026-11-22T21:04:00Z").as_deref(), Some("waiting since Sun 22 Nov, 21:04: the inbox is unreachable"));
         let mut watchers = read();
         let status = watchers.status.take().expect("one");
         watchers.status = Some(Status { trouble: Some("no API".into()), since: Some(at("2026-11-23T20:58:00Z")), ..status });
-        let told = view(&watchers, None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC).trouble;
-        assert_eq!(told.as_deref(), Some("waiting since 20:58: no API"));
+        let trouble = view(&watchers, None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC).trouble;
+        assert_eq!(trouble.as_deref(), Some("waiting since 20:58: no API"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The watcher: looks, decides, acts, and looks again.
+//! The watcher: observes, decides, acts, and repeats.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,40 +13,40 @@ use super::film::FilmId;
 use super::jobs::Jobs;
 use super::layout::{self, Inbox, require_marker, shown, write_json};
 use super::ledger::{Film, Stage};
-use super::look::{self, Seen, Settling};
 use super::news::{self, News};
+use super::observe::{self, Seen, Settling};
 use super::perform::perform;
 use super::reconcile::{Action, Dropped, Limits, World, reconcile};
 use super::share::Share;
 use super::trash;
 
-/// Between two looks while there is nothing to do.
+/// Interval while there is nothing to do.
 const EVERY: Duration = Duration::from_secs(2);
-/// A look, or a move, that takes longer has met a share that hangs.
+/// Limit for reading the share or a file operation: if it takes longer, the share hangs.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Between two looks at the trash.
+/// Interval for emptying the trash.
 const TRASH_EVERY: Duration = Duration::from_secs(300);
-/// Between two looks at the machines.
+/// Interval for checking machines.
 const MACHINES_EVERY: Duration = Duration::from_secs(20);
-/// What the watcher tells the page, in the root of the inbox.
+/// The watcher's report to the page, in the root of the inbox.
 pub const STATUS: &str = "status.json";
 
-/// `status.json`: what only the watcher knows.
+/// The contents of `status.json`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Status {
     pub at: Timestamp,
-    /// Why nothing begins: paused, outside the hours.
+    /// Why no film is started: paused, or outside the hours.
     pub hold: Option<String>,
-    /// Films in the queue, and why they are not encoded yet.
+    /// Films in the queue, and why they are waiting.
     pub waiting: BTreeMap<FilmId, String>,
-    /// Drops that are not taken up yet: path, bytes, why.
+    /// Dropped files that are not claimed yet: path, bytes, why.
     pub arriving: Vec<(String, u64, String)>,
-    /// What is wrong with a share or the cluster, in a person's words.
+    /// A problem of a share or the cluster, for the user.
     pub trouble: Option<String>,
     /// Since when.
     #[serde(default)]
     pub since: Option<Timestamp>,
-    /// Bytes free on the inbox, and all.
+    /// Free and total bytes of the inbox.
     pub space: (u64, u64),
 }
 
@@ -57,11 +57,11 @@ pub struct Watcher {
     jobs: Jobs,
     share: Share,
     settling: Settling,
-    /// As on the disk; `None`: to be read again.
+    /// As on disk; `None`: must be read again.
     films: Option<BTreeMap<FilmId, Film>>,
     trash_seen: Option<Instant>,
     trouble: Option<(String, Timestamp)>,
-    /// As in the settings.
+    /// From the settings.
     notify: Option<String>,
     news: News,
     machines_seen: Option<Instant>,
@@ -87,22 +87,22 @@ impl Watcher {
         }
     }
 
-    /// Goes on until the process is ended; what can't be done is told once, and tried again.
+    /// Runs until the process is ended. Errors are logged once, and operations are retried.
     pub async fn run(&mut self) -> ! {
         loop {
             match self.round().await {
                 Ok(true) => {
-                    self.told(None);
+                    self.report(None);
                     continue;
                 }
-                Ok(false) => self.told(None),
+                Ok(false) => self.report(None),
                 Err(error) => {
-                    // What is remembered may not be what is on the share that comes back.
+                    // The share may have changed before it comes back.
                     self.films = None;
-                    self.told(Some(format!("{error:#}")));
+                    self.report(Some(format!("{error:#}")));
                     let (trouble, since) = self.trouble.clone().unzip();
                     self.status = Status { at: Timestamp::now(), trouble, since, ..std::mem::take(&mut self.status) };
-                    // Where it is the share that is away, the page finds that out for itself.
+                    // If the share is unreachable, the page notices that itself.
                     let _ = self.write_status().await;
                 }
             }
@@ -110,47 +110,47 @@ impl Watcher {
         }
     }
 
-    /// What is to be done before the process ends.
+    /// Cleans up before the process ends.
     pub async fn stop(&mut self) {
         if let Jobs::Cluster(cluster) = &mut self.jobs {
             cluster.resign().await;
         }
     }
 
-    fn told(&mut self, trouble: Option<String>) {
+    fn report(&mut self, trouble: Option<String>) {
         if self.trouble.as_ref().map(|(known, _)| known) == trouble.as_ref() {
             return;
         }
         match &trouble {
             Some(trouble) => tracing::warn!("waiting: {trouble}"),
-            None => tracing::info!("all is well again"),
+            None => tracing::info!("working again"),
         }
-        // That it shows in other words by now is no new trouble.
+        // The same trouble in other words keeps its start time.
         let since = self.trouble.as_ref().map_or_else(Timestamp::now, |(_, since)| *since);
         self.trouble = trouble.map(|trouble| (trouble, since));
     }
 
-    /// One look, and what follows from it. Whether anything was done, so that another look is due at once.
+    /// Observes once, and acts. Returns whether anything was done, so that another round is due at once.
     ///
     /// # Errors
-    /// A share is not there or hangs, or the cluster does not answer. Nothing is lost by trying again.
+    /// A share is missing or hangs, or the cluster does not answer. Repeating is safe.
     pub async fn round(&mut self) -> Result<bool> {
         if !self.jobs.lead().await? {
-            // What the other one does is not known here.
+            // The other watcher may change anything.
             self.films = None;
-            bail!("another watcher is at work");
+            bail!("another watcher is running");
         }
-        // Read anew each time: a changed ConfigMap applies to the next film.
+        // Read each time: a changed ConfigMap applies to the next film.
         let settings = layout::settings(&self.settings_file)?;
         self.notify.clone_from(&settings.notify);
         let films = self.films(&settings).await?;
         let (inbox, known, set) = (self.inbox.clone(), films, settings.clone());
-        let (seen, films) = self.share.run(LIMIT, move || Ok((look::look(&inbox, &set, &known)?, known))).await?;
+        let (seen, films) = self.share.run(LIMIT, move || Ok((observe::observe(&inbox, &set, &known)?, known))).await?;
         let Seen { dropped, misplaced, files, unknown, requests, paused, space } = seen;
         let stable = Duration::from_secs(settings.stable_seconds);
         let (settled, moving) = self.settling.split(dropped, stable, Instant::now());
         let hold = if paused {
-            Some("paused: `hostler transcode resume` goes on".to_owned())
+            Some("paused: `hostler transcode resume` continues".to_owned())
         } else {
             outside_hours(&settings, &ZonedDateTime::now())
         };
@@ -168,11 +168,11 @@ impl Watcher {
         let acted = !actions.is_empty();
         let mut stuck: BTreeMap<FilmId, anyhow::Error> = BTreeMap::new();
         for action in actions {
-            // A thousand actions take longer than a lease.
+            // Many actions take longer than a lease.
             if !self.jobs.lead().await? {
-                bail!("another watcher is at work");
+                bail!("another watcher is running");
             }
-            // One film that can't be moved keeps no other waiting.
+            // A film that can't be moved must not block others.
             let id = action.film().clone();
             if !stuck.contains_key(&id)
                 && let Err(error) = self.act(action).await?
@@ -210,17 +210,17 @@ impl Watcher {
         self.share
             .run(LIMIT, move || {
                 inbox.prepare(&folders)?;
-                look::ledger(&inbox)
+                observe::ledger(&inbox)
             })
             .await
     }
 
-    /// The inner error: this film is stuck; the outer: all are, since the share hangs or the cluster does not answer.
+    /// The inner error concerns this film; the outer one all films, as the share hangs or the cluster does not answer.
     async fn act(&mut self, action: Action) -> Result<Result<()>> {
         match &action {
             Action::Begin(job) => return self.jobs.begin(job).await.map(Ok),
             Action::Forget(job) => return self.jobs.forget(job).await.map(Ok),
-            Action::Record(film) => tell(film),
+            Action::Record(film) => log(film),
             Action::Claim(_)
             | Action::Reclaim(_)
             | Action::ClearFailure(_)
@@ -234,7 +234,7 @@ impl Watcher {
         if let (Action::Record(film), Some(address)) = (&action, &self.notify)
             && let Some(message) = News::film(film)
         {
-            news::tell(address, message);
+            news::send(address, message);
         }
         let film = self.films.as_ref().and_then(|films| films.get(action.film())).cloned();
         let inbox = self.inbox.clone();
@@ -247,7 +247,7 @@ impl Watcher {
         Ok(done)
     }
 
-    /// Tells of machines and disks, where somebody wants to hear of them.
+    /// Sends notifications about machines and disks, if configured.
     async fn news(&mut self, settings: &Settings) {
         let Some(address) = self.notify.clone() else { return };
         let little = settings.reserve.saturating_mul(2);
@@ -258,11 +258,11 @@ impl Watcher {
             self.machines_seen = Some(Instant::now());
             match self.jobs.lost_machines().await {
                 Ok(lost) => messages.extend(self.news.machines(lost)),
-                // Films don't wait for that.
-                Err(error) => tracing::warn!("nobody knows whether a machine is lost: {error:#}"),
+                // Films don't depend on it.
+                Err(error) => tracing::warn!("can't check for lost machines: {error:#}"),
             }
         }
-        messages.into_iter().for_each(|message| news::tell(&address, message));
+        messages.into_iter().for_each(|message| news::send(&address, message));
     }
 
     async fn empty_trash(&mut self, settings: &Settings) -> Result<()> {
@@ -274,7 +274,7 @@ impl Watcher {
             .run(LIMIT, move || {
                 for folder in trash::expired(trash::entries(&inbox)?, &originals, SystemTime::now()) {
                     trash::delete(&folder).with_context(|| format!("{} can't be deleted", folder.display()))?;
-                    tracing::info!("{} has left the trash", folder.display());
+                    tracing::info!("{} was deleted from the trash", folder.display());
                 }
                 Ok(())
             })
@@ -286,13 +286,13 @@ impl Watcher {
 
 fn outside_hours(settings: &Settings, now: &ZonedDateTime) -> Option<String> {
     let hours = settings.hours.filter(|hours| !hours.contain(now.time()))?;
-    Some(format!("waits for the hours {}", String::from(hours)))
+    Some(format!("waiting for the hours {}", String::from(hours)))
 }
 
 fn arriving(moving: Vec<(Dropped, Duration)>, misplaced: Vec<(PathBuf, String)>, stable: Duration) -> Vec<(String, u64, String)> {
     let moving = moving.into_iter().map(|(drop, age)| {
         let why = match age.as_secs() {
-            0..3 => "is being copied".to_owned(),
+            0..3 => "being copied".to_owned(),
             _ => format!("unchanged for {} of {} s", age.as_secs(), stable.as_secs()),
         };
         (shown(&drop.path), drop.stamp.size, why)
@@ -300,7 +300,7 @@ fn arriving(moving: Vec<(Dropped, Duration)>, misplaced: Vec<(PathBuf, String)>,
     moving.chain(misplaced.into_iter().map(|(path, why)| (shown(&path), 0, why))).collect()
 }
 
-fn tell(film: &Film) {
+fn log(film: &Film) {
     let name = shown(&film.path);
     match &film.stage {
         Stage::Claimed if film.attempts == 0 => tracing::info!("{name}: claimed as {}", film.id),

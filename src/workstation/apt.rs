@@ -1,12 +1,12 @@
-//! What apt-get and dpkg print (with `LC_ALL=C`), as progress: bytes while archives come, then packages unpacked and set up.
+//! The output of apt-get and dpkg (with `LC_ALL=C`) as progress: bytes while packages are fetched, then packages unpacked and set up.
 
 use super::task::Task;
 use crate::event::Unit;
 
-/// How far an installation is, as far as its lines tell.
+/// The progress of an installation, by its output.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Packages that the running apt-get is about to install.
+    /// Packages that the running apt-get will install.
     packages: u64,
     done: u64,
     total: u64,
@@ -14,7 +14,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Takes in a line; done, total (0: not known) and what is counted, if the line told of it.
+    /// Parses a line. Returns done, total (0: unknown) and what is counted, if the line changes them.
     pub fn line(&mut self, line: &str) -> Option<(u64, u64, Unit)> {
         if let Some(newly) = newly_installed(line) {
             self.packages = newly;
@@ -23,7 +23,7 @@ impl Progress {
         } else if line.starts_with("Get:") {
             let size = line.rsplit_once('[').and_then(|(_, size)| bytes(size.strip_suffix(']')?))?;
             if self.unit != Some(Unit::Bytes) {
-                // The lists of packages, before it is known which are needed.
+                // Package lists, before it is known which packages are needed.
                 self.begin(0, Unit::Bytes);
             }
             self.done += size;
@@ -40,8 +40,8 @@ impl Progress {
         self.unit.map(|unit| (done, self.total, unit))
     }
 
-    /// As [`Progress::line`], told to `task`.
-    pub fn tell(&mut self, line: &str, task: &Task) {
+    /// As [`Progress::line`], reported to `task`.
+    pub fn report(&mut self, line: &str, task: &Task) {
         if let Some((done, total, unit)) = self.line(line) {
             task.progress(done, total, unit);
         }

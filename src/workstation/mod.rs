@@ -1,4 +1,4 @@
-//! The computer that hostler was called on: its programs and packages, and work that takes a while.
+//! The computer that hostler runs on: its programs and packages, and long tasks.
 
 pub mod apt;
 pub mod packages;

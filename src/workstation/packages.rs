@@ -1,4 +1,4 @@
-//! What hostler needs on this computer, from its own distribution.
+//! Packages that hostler needs on this computer, from its distribution.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use super::program::{is_installed, program, stream};
 use super::task::task;
 use crate::event::Events;
 
-/// Program or file -> the Debian and Ubuntu package that holds it.
+/// Program or file -> its Debian and Ubuntu package.
 pub type Needed = [(&'static str, &'static str)];
 
-/// Debian's keys: Ubuntu does not have them, and mmdebstrap checks Debian's signatures with them.
+/// Debian's keys, to verify Debian's signatures: Ubuntu does not have them by default.
 const DEBIAN_KEYS: (&str, &str) = ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring");
 
-/// To make machines.
+/// For the lab's machines.
 pub const LAB: &Needed = &[
     ("systemd-nspawn", "systemd-container"),
     ("mmdebstrap", "mmdebstrap"),
@@ -31,48 +31,48 @@ pub const LAB: &Needed = &[
     DEBIAN_KEYS,
 ];
 
-/// To make a machine with a kernel of its own.
+/// For a virtual machine.
 pub const VIRTUAL_MACHINE: &Needed =
     &[("qemu-system-x86_64", "qemu-system-x86"), ("fallocate", "util-linux"), ("mkswap", "util-linux"), ("nice", "coreutils")];
 
-/// To make a bundle from Go modules and Debian packages. Go itself is not here: Debian 12 and 13 have one that is too old.
+/// To build a bundle from Go modules and Debian packages. Go itself is not listed: that of Debian 12 and 13 is too old.
 pub const SOURCE: &Needed =
     &[("gcc", "gcc"), ("/usr/include/stdlib.h", "libc6-dev"), ("mmdebstrap", "mmdebstrap"), ("xz", "xz-utils"), DEBIAN_KEYS];
 
-/// To put the encoder's image together.
+/// To build the encoder's image.
 pub const ENCODER: &Needed = &[("mmdebstrap", "mmdebstrap"), DEBIAN_KEYS];
 
-/// Packages that are missing, in the order of the list.
+/// The missing packages, in the order of the list.
 fn missing(needed: &Needed, there: impl Fn(&str) -> bool) -> Vec<&'static str> {
     let mut packages: Vec<_> = needed.iter().filter(|(name, _)| !there(name)).map(|(_, package)| *package).collect();
     packages.dedup();
     packages
 }
 
-/// Installs what is missing of `needed` for `whom`, saying so.
+/// Installs what is missing of `needed` for `whom`, as a task.
 ///
 /// # Errors
-/// Refused where there is no apt, or somebody else than root asks; apt's own failure.
+/// Refused without apt or without root; apt failed.
 pub async fn install(whom: &str, needed: &Needed, events: &Events) -> Result<()> {
     let packages = missing(needed, |name| if name.starts_with('/') { Path::new(name).exists() } else { is_installed(name) });
     if packages.is_empty() {
         return Ok(());
     }
     if !is_installed("apt-get") {
-        let what = format!("{whom} needs {}, and this computer has no apt", packages.join(", "));
-        return Err(Failure::new(ExitStatus::Refused, what, "install them with this computer's own package manager").into());
+        let what = format!("{whom} needs {}, and this computer has no apt-get", packages.join(", "));
+        return Err(Failure::new(ExitStatus::Refused, what, "install them with this computer's package manager").into());
     }
     if !nix::unistd::geteuid().is_root() {
-        let hint = format!("sudo apt-get install {}", packages.join(" "));
+        let hint = format!("run `sudo apt-get install {}`", packages.join(" "));
         return Err(Failure::new(ExitStatus::Refused, format!("{whom} needs {}", packages.join(", ")), hint).into());
     }
     let what = format!("install on this computer: apt-get install {}", packages.join(" "));
     task(events, "packages", &what, async |task| {
         let mut progress = apt::Progress::default();
-        stream(&mut program("apt-get", ["update"]), |line| progress.tell(line, &task)).await?;
+        stream(&mut program("apt-get", ["update"]), |line| progress.report(line, &task)).await?;
         let mut command = program("apt-get", ["--yes", "--no-install-recommends", "install"]);
         command.args(&packages).env("DEBIAN_FRONTEND", "noninteractive");
-        stream(&mut command, |line| progress.tell(line, &task)).await
+        stream(&mut command, |line| progress.report(line, &task)).await
     })
     .await
 }

@@ -1,4 +1,4 @@
-//! Running the computer's own programs: plain argument vectors, errors that carry what the program said.
+//! Runs programs of this computer: plain argument vectors, and errors with the program's output.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-/// A program that ends when hostler does, by whatever death, so that nothing it was doing goes on behind a later `lab down`.
+/// A program that ends when hostler ends, even if it is killed, so that nothing interferes with a later `lab down`.
 pub fn program<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::from(blocking_program(name, arguments));
     command.kill_on_drop(true);
@@ -28,13 +28,13 @@ fn blocking_program<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<It
     command
 }
 
-/// `PATH` with the folders of system programs, which a root shell made by `su` lacks.
+/// `PATH` with the folders of system programs, which are missing in a root shell made by `su`.
 fn search_path() -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     format!("{path}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
 }
 
-/// Whether `name` is a program of this computer.
+/// Whether the program `name` is installed.
 pub fn is_installed(name: &str) -> bool {
     search_path().split(':').any(|folder| !folder.is_empty() && std::path::Path::new(folder).join(name).is_file())
 }
@@ -42,14 +42,14 @@ pub fn is_installed(name: &str) -> bool {
 /// Runs a program to its end and returns its stdout.
 ///
 /// # Errors
-/// It could not be started, or ended with another status than 0; the message holds its arguments and its stderr.
+/// It can't be started, or its exit status is not 0; the message contains its arguments and its stderr.
 pub async fn run<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = A>) -> Result<String> {
     let mut command = program(name, arguments);
     let output = command.output().await.map_err(|error| not_started(name, error))?;
     succeeded(command.as_std(), &output)
 }
 
-/// As [`run`], for a thread in namespaces of its own, which the program shares.
+/// As [`run`], but the program shares the namespaces of the calling thread.
 ///
 /// # Errors
 /// As [`run`].
@@ -66,7 +66,7 @@ fn succeeded(command: &process::Command, output: &process::Output) -> Result<Str
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs a program and hands over each line it prints, on stdout or stderr, as it comes. Its last lines are in the error if it fails.
+/// Runs a program and passes on each line of its stdout and stderr as it arrives. If it fails, the error has its last lines.
 ///
 /// # Errors
 /// As [`run`].
@@ -93,7 +93,7 @@ pub async fn stream(command: &mut Command, mut line: impl FnMut(&str)) -> Result
     }
     let status = child.wait().await?;
     if !status.success() {
-        bail!("`{}` failed ({status}); it said last:\n  {}", shown(command.as_std()), last.join("\n  "));
+        bail!("`{}` failed ({status}); its last output:\n  {}", shown(command.as_std()), last.join("\n  "));
     }
     Ok(())
 }
@@ -111,5 +111,5 @@ fn not_started(name: &str, error: std::io::Error) -> anyhow::Error {
     if error.kind() == ErrorKind::NotFound {
         return anyhow!("`{name}` is not installed on this computer");
     }
-    anyhow::Error::new(error).context(format!("`{name}` could not be started"))
+    anyhow::Error::new(error).context(format!("`{name}` can't be started"))
 }

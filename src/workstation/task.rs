@@ -1,4 +1,4 @@
-//! A piece of the lab's work, as events.
+//! Work on this computer, as events.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::event::{Event, Events, Unit};
 
-/// What a running task tells.
+/// Reports the progress of a running task.
 #[derive(Debug, Clone)]
 pub struct Task {
     events: Events,
@@ -23,7 +23,7 @@ impl Task {
     }
 }
 
-/// Does `work`, telling when it began and how it ended.
+/// Does `work`, with events for its start and end.
 pub async fn task<T>(events: &Events, name: &str, what: &str, work: impl AsyncFnOnce(Task) -> Result<T>) -> Result<T> {
     let begun = Instant::now();
     let name = name.to_owned();

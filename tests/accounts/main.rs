@@ -99,7 +99,7 @@ async fn sudo_with_a_password(terminated: Exit) {
             assert_eq!(limited(session.run(script, Vec::new(), |_| {}, |_| {})).await.unwrap(), exit, "{script}");
         }
     }
-    assert_eq!(asked.questions(), ["sudo password of bash"]);
+    assert_eq!(asked.questions(), ["sudo password for bash"]);
 }
 
 #[test]
@@ -136,13 +136,13 @@ fn a_password_lets_a_key_in_once() {
                 assert!(error.takes_password(), "{error}");
                 let error = limited(install_key(&target, &strict(), "wrong")).await.unwrap_err();
                 let wrong = error.downcast_ref::<ConnectError>().unwrap();
-                assert!(wrong.to_string().contains("does not let") && !wrong.to_string().contains("wrong"), "{wrong}");
+                assert!(wrong.to_string().contains("does not accept") && !wrong.to_string().contains("wrong"), "{wrong}");
                 refused(&target, &strict()).await;
                 limited(install_key(&target, &strict(), PASSWORD)).await.unwrap();
                 let (access, asked) = Asked::answering(&[PASSWORD]);
                 let session = connect(&target, &access).await;
                 assert_eq!(output(&session, "id -u").await, "0\n");
-                assert_eq!(asked.questions(), [format!("sudo password of {user}")]);
+                assert_eq!(asked.questions(), [format!("sudo password for {user}")]);
                 let keys = fs::metadata(format!("/home/{user}/.ssh/authorized_keys")).unwrap();
                 assert_eq!(keys.permissions().mode() & 0o777, 0o600);
                 fs::remove_dir_all(format!("/home/{user}/.ssh")).unwrap();
@@ -190,14 +190,14 @@ fn a_new_machine_is_let_in_to_by_one_password() {
         let said = String::from_utf8_lossy(&alone.stderr);
         assert_eq!(alone.status.code(), Some(4), "{said}");
         assert!(
-            said.contains("unreachable: 127.0.0.1:") && said.contains("does not let bash in") && said.contains("ssh-copy-id -p "),
+            said.contains("unreachable: 127.0.0.1:") && said.contains("does not accept bash's keys") && said.contains("ssh-copy-id -p "),
             "{said}"
         );
         // Somebody says yes, and the right password at the second try: sudo takes it too.
         let (status, said) = on_a_terminal(&home, &init("first.yaml"), &format!("yes\nwrong\n{PASSWORD}\n"));
         assert_eq!(status, Some(0), "{said}");
-        assert!(said.contains("your key is not known on pie"), "{said}");
-        assert!(said.contains("password of bash on pie, which that was not"), "{said}");
+        assert!(said.contains("pie does not accept your SSH key. Install it now with bash's password?"), "{said}");
+        assert!(said.contains("wrong password; password for bash on pie"), "{said}");
         assert!(!said.contains("sudo password"), "{said}");
         assert!(fs::read_to_string(home.join("first.yaml")).unwrap().contains("pie"));
         let key = fs::read_to_string(home.join(".ssh/id_ed25519.pub")).unwrap();
@@ -205,7 +205,7 @@ fn a_new_machine_is_let_in_to_by_one_password() {
         // From then on there is nothing to ask but sudo's.
         let (status, said) = on_a_terminal(&home, &init("second.yaml"), &format!("{PASSWORD}\n"));
         assert_eq!(status, Some(0), "{said}");
-        assert!(said.contains("sudo password of bash") && !said.contains("is not known"), "{said}");
+        assert!(said.contains("sudo password for bash") && !said.contains("is not known"), "{said}");
         // Nothing that is left on either side has the password in it.
         let left: Vec<PathBuf> = [home.as_path(), Path::new("/home"), Path::new("/tmp")].into_iter().flat_map(files).collect();
         for expected in ["first.yaml", "known_hosts", "authorized_keys"] {

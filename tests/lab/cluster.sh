@@ -85,7 +85,7 @@ row "a key that kubeadm does not know is told with its place, before anything is
 cp "$inventory" "$work/inventory.yaml"
 sed -i 's/^kubeadm:$/&\n  ClusterConfiguration:\n    apiServer:\n      extraArgz: []/' "$inventory"
 up 2
-says "$inventory:$(grep -n extraArgz "$inventory" | cut -d : -f 1):7: kubeadm 1.36.3 does not take this: ClusterConfiguration: unknown field \"apiServer.extraArgz\""
+says "$inventory:$(grep -n extraArgz "$inventory" | cut -d : -f 1):7: kubeadm 1.36.3 rejects this: ClusterConfiguration: unknown field \"apiServer.extraArgz\""
 cp "$work/inventory.yaml" "$inventory"
 empty
 
@@ -106,7 +106,7 @@ says "twilightsparkle/control-plane of run"
 kill -9 "$first"
 wait "$first" 2> /dev/null || true
 up
-says "twilightsparkle/control-plane is still at work though its run was cut"
+says "waiting for twilightsparkle/control-plane of an interrupted run"
 says_not "its static pods do not match"
 empty
 [ -z "$(on twilightsparkle grep -- --profiling /etc/kubernetes/manifests/kube-apiserver.yaml)" ]
@@ -115,7 +115,7 @@ row "another version, subnet or endpoint is refused, with the way out"
 cp "$inventory" "$work/inventory.yaml"
 sed -i 's/^cluster:$/&\n  version: 1.35.4/' "$inventory"
 up 3
-says "hostler upgrade"
+says "hostler cannot upgrade yet"
 cp "$work/inventory.yaml" "$inventory"
 sed -i 's/^cluster:$/&\n  podSubnet: 10.245.0.0\/16/' "$inventory"
 up 3
@@ -136,7 +136,7 @@ row "a worker that comes back blank, with another host key, is rebuilt"
 up 4
 says "host key"
 run 0 rebuild fluttershy -i "$inventory" --yes
-says "has another host key"
+says "the host key of"
 untouched twilightsparkle
 ready 3
 empty

@@ -95,7 +95,7 @@ empty
 row "a control plane that comes back blank is rebuilt"
 "$hostler" lab blank fluttershy > "$work/out" 2>&1
 run 0 rebuild fluttershy -i "$inventory" --yes
-says "has another host key"
+says "the host key of"
 members twilightsparkle 3
 ready 3
 empty

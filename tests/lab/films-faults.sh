@@ -199,7 +199,7 @@ wait "$beside_it" || true
 
 row "$films films and $faults faults later: all is quiet"
 wait_for 180 "the API server" api
-ended() { [ "$(size_of_queue)" = 0 ] && transcode status && grep -q "0 in work, 0 waiting" "$work/out"; }
+ended() { [ "$(size_of_queue)" = 0 ] && transcode status && grep -q "0 in progress, 0 waiting" "$work/out"; }
 wait_for 1500 "the films' end" ended
 no_jobs() { [ -z "$(kubectl get jobs --selector app.kubernetes.io/part-of=transcode --output name 2> /dev/null)" ]; }
 wait_for 120 "the last Jobs to go" no_jobs

@@ -63,7 +63,7 @@ YAML
 
 row "a sample goes through everything, on the machine that encodes; the media server hears of it by its own path"
 transcode test
-says "it is in the library as Movies/hostler test"
+says "the sample is in the library as Movies/hostler test"
 says "encoded on rainbowdash"
 grep -q '^/behind/Library/Media/Updated MediaBrowser Token="token-of-the-lab" {"Updates":\[{"Path":"/data/films/Movies/hostler test .*.mkv","UpdateType":"Created"}\]}$' "$work/jellyfin"
 
@@ -79,11 +79,11 @@ up
 # Its subtitles end at 3 s.
 film 4 "$work/film.mkv" 320x180
 # The pods see a changed ConfigMap within two minutes.
-outside() { fetch "$page/api/status" > "$work/status" && grep -q 'waits for the hours' "$work/status"; }
+outside() { fetch "$page/api/status" > "$work/status" && grep -q 'waiting for the hours' "$work/status"; }
 wait_for 150 "the hours on the page" outside
 drop "$work/film.mkv" "hours.mkv"
 waits_for() { transcode status && grep -q -- "$1" "$work/out"; }
-wait_for 60 "the film in the queue" waits_for "Movies/hours.mkv: waits for the hours"
+wait_for 60 "the film in the queue" waits_for "Movies/hours.mkv: waiting for the hours"
 workload "$jellyfin" "$news" "originals: {keep: 2d, atMost: 1GB}"
 up
 wait_for 150 "the film in the library" in_library hours.mkv
@@ -122,7 +122,7 @@ rm -r "$inbox"/trash/paused-*.original
 status=0
 transcode redo paused || status=$?
 [ "$status" = 3 ]
-says "its original has left the trash: drop the film again"
+says "its original is no longer in the trash: drop the film again"
 
 row "told to, it takes what is in the library for the original"
 before=$(sha256sum < "$library/Movies/paused.mkv")
@@ -175,8 +175,8 @@ ffmpeg -v error -y -f lavfi -i sine=440:duration=5 -c:a ac3 "$made/sound.mkv" < 
 : > "$made/empty.mkv"
 yes 'This is no film.' | head -n 1000 > "$made/text.mkv" || true
 cp "$work/film.mkv" "$made/denied.mkv"
-failures=(truncated:"damaged or breaks off" corrupt:"damaged or breaks off" sound:"there is sound in it, and no picture" empty:"the file is empty"
-    text:"it is no film" denied:"permission denied: user 1000 may not read it")
+failures=(truncated:"damaged or truncated" corrupt:"damaged or truncated" sound:"it has sound, but no picture" empty:"the file is empty"
+    text:"it is not a film" denied:"permission denied: user 1000, set by")
 for failure in "${failures[@]}"; do
     drop "$made/${failure%%:*}.mkv" "${failure%%:*}.mkv"
 done
@@ -263,7 +263,7 @@ nothing_left
 row "what is no film stays where it is, and a film in no folder is told of"
 touch "$inbox/watch/Movies/cover.jpg" "$inbox/watch/Movies/film.nfo" "$inbox/watch/Movies/.hidden.mkv" "$inbox/watch/Movies/film.mkv.part"
 cp "$work/film.mkv" "$inbox/watch/loose.mkv"
-wait_for 60 "the page to tell" waits_for "loose.mkv: it is in no folder"
+wait_for 60 "the page to tell" waits_for "loose.mkv: it is not in a folder"
 settled "$done" 7
 [ "$(find "$inbox/watch" -type f | wc -l)" = 5 ]
 rm "$inbox/watch/loose.mkv"

@@ -66,7 +66,7 @@ drop() {
 }
 in_library() { [ -f "$library/Movies/$1" ]; }
 # settled DONE FAILED: nothing is under way, and so many films are done, and failed.
-settled() { transcode status && grep -q "0 in work, 0 waiting, $1 done, $2 failed" "$work/out"; }
+settled() { transcode status && grep -q "0 in progress, 0 waiting, $1 done, $2 failed" "$work/out"; }
 encoding() { kubectl get pods --selector transcode=encode --field-selector status.phase=Running --no-headers 2> /dev/null | grep -q . && progress; }
 progress() { fetch "$page/api/status" > "$work/status" && grep -Eq '"percent": ?[1-9]' "$work/status"; }
 nothing_left() {

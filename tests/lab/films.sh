@@ -20,7 +20,7 @@ says "chown 1000:100 $inbox"
 row "up installs the workload, and ends with where to drop films"
 chown 1000:100 "$inbox" "$library"
 up
-says "drop films into $inbox/watch/Movies; they come out in $library"
+says "drop films into $inbox/watch/Movies; they are published to $library"
 says "http://10.77.0.11:30080"
 empty
 

@@ -58,7 +58,7 @@ rebuild=(rebuild rainbowdash -i "$inventory" --yes)
 remove=(remove rainbowdash -i "$inventory" --yes)
 add=(add rainbowdash -i "$inventory" --yes)
 reset=(reset -i "$inventory" --yes-take-down lab)
-snapshot=(snapshot "$work/snapshot.tar.gz" -i "$inventory")
+snapshot=(snapshot create "$work/snapshot.tar.gz" -i "$inventory")
 
 printf 'seed %s, %s moments of each verb\n' "$seed" "$moments"
 row "every verb once, not killed"

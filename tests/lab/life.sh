@@ -108,7 +108,7 @@ replicas | grep -qx rainbowdash
 budget
 remember twilightsparkle fluttershy
 begin rebuild rainbowdash -i "$inventory" --yes
-comes_to_say "waits for a PodDisruptionBudget to let default/web-"
+comes_to_say "waiting for a PodDisruptionBudget to let default/web-"
 replicas | grep -qx rainbowdash
 kubectl delete poddisruptionbudget web > /dev/null
 ends 0
@@ -121,7 +121,7 @@ two_answer
 victim=$(replicas | grep -vx twilightsparkle | head -n 1)
 budget
 run 0 rebuild "$victim" -i "$inventory" --yes --force-after 10s
-says "waits for a PodDisruptionBudget to let default/web-"
+says "waiting for a PodDisruptionBudget to let default/web-"
 says "to end, which are taken away all the same"
 kubectl delete poddisruptionbudget web > /dev/null
 ready 3
@@ -137,15 +137,15 @@ says "hostler rebuild rainbowdash"
 row "a dead worker: what must be done in the cluster is done, and how to go on is said"
 remember twilightsparkle fluttershy
 run 4 rebuild rainbowdash -i "$inventory" --yes
-says "goes on when it is back"
+says "continues when it is back"
 [ -z "$(kubectl get node rainbowdash --ignore-not-found)" ]
 
 row "a cut worker is waited for, and goes on when it comes back blank"
 begin rebuild rainbowdash -i "$inventory" --yes --wait 5m
-comes_to_say "waits for rainbowdash to be reached"
+comes_to_say "waiting for rainbowdash, at most"
 "$hostler" lab blank rainbowdash > "$work/blank" 2>&1
 ends 0
-says "rainbowdash has another host key"
+says "the host key of rainbowdash has changed"
 untouched twilightsparkle fluttershy
 ready 3
 empty

@@ -112,7 +112,7 @@ traces >"$work/before"
 
 say "up, from nothing"
 hostler lab up --machines 2 --machines-only 2>&1 | no_silence 5 >"$work/up" || fail "up: $(cat "$work/up")"
-contains "up's output" "the machines are on; their inventory is /var/lib/hostler/lab.$lab/inventory.yaml" "$(cat "$work/up")"
+contains "up's output" "all machines are on; their inventory is /var/lib/hostler/lab.$lab/inventory.yaml" "$(cat "$work/up")"
 expect "the computer's links, addresses and routes while a lab is up" "$(grep '^network:' "$work/before")" "$(network | LC_ALL=C sort | sed 's|^|network: |')"
 
 say "list, ssh, a second up"
@@ -121,9 +121,9 @@ rainbowdash 10.77.0.12 worker on" "$(hostler lab list | awk 'NR > 1 { print $1, 
 expect "ssh" rainbowdash "$(hostler lab ssh rainbowdash hostname)"
 expect "ssh passes the exit status on" 7 "$(status_of hostler lab ssh rainbowdash exit 7)"
 expect "a second up" 3 "$(status_of hostler lab up --machines 1 --machines-only)"
-contains "a second up" "a lab is up already" "$(cat "$work/output")"
+contains "a second up" "there is a lab already" "$(cat "$work/output")"
 expect "a machine that is not there" 2 "$(status_of hostler lab cut rainbwdash)"
-contains "a machine that is not there" "did you mean rainbowdash?" "$(cat "$work/output")"
+contains "a machine that is not there" "did you mean \`rainbowdash\`?" "$(cat "$work/output")"
 expect "a name that is none" 2 "$(HOSTLER_LAB=../x status_of "$hostler" lab list)"
 
 say "apt, and no way out"
@@ -170,7 +170,7 @@ say "open"
 exec 6< <(HOSTLER_LAB=$lab exec "$hostler" lab open --port 0 2>&1)
 opened=$!
 IFS= read -rt 20 line <&6 || fail "open says nothing"
-contains "open" "leads to twilightsparkle (10.77.0.11:6443)" "$line"
+contains "open" "forwards to twilightsparkle (10.77.0.11:6443)" "$line"
 port=${line#https://127.0.0.1:}
 port=${port%% *}
 # shellcheck disable=SC2016 # perl's variables

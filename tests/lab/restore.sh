@@ -33,7 +33,9 @@ pause=$(on rainbowdash crictl images -o json | sed -n 's/.*"\([^"]*pause:[0-9.]*
 
 row "a snapshot is whole, and its owner's alone; nothing stays on the machine"
 kubectl create configmap before > /dev/null
-run 0 snapshot -i "$inventory"
+run 0 snapshot create -i "$inventory"
+run 0 snapshot list
+says "$XDG_DATA_HOME/hostler/snapshots/lab-"
 [ "$(stat -c %a "$XDG_DATA_HOME"/hostler/snapshots/lab-*.tar.gz)" = 600 ]
 tar -tzf "$XDG_DATA_HOME"/hostler/snapshots/lab-*.tar.gz > "$work/list"
 for file in etcd.db pki/ca.key pki/sa.key pki/front-proxy-ca.key pki/etcd/ca.key kubeadm-config.yaml kubelet-config.yaml nodes inventory.yaml; do
@@ -46,8 +48,10 @@ says_not "there is no snapshot"
 row "an encrypted one is nobody's without its passphrase, and age opens it, too"
 printf 'a pass phrase of ponies\n' > "$work/passphrase"
 sealed=$work/sealed.tar.gz.age
-run 0 snapshot "$sealed" -i "$inventory" --passphrase-file "$work/passphrase"
+run 0 snapshot create "$sealed" -i "$inventory" --passphrase-file "$work/passphrase"
 says "encrypted: keep the passphrase elsewhere"
+run 0 snapshot verify "$sealed" --passphrase-file "$work/passphrase"
+says "is valid: taken"
 [ "$(head -n 1 "$sealed")" = age-encryption.org/v1 ]
 [ "$(stat -c %a "$sealed")" = 600 ]
 says_not "a pass phrase of ponies"
@@ -132,7 +136,7 @@ rebuild 2 --from "$work/cut.tar.gz"
 rebuild 2 --from "$work/list"
 printf 'another\n' > "$work/another"
 rebuild 2 --from "$sealed" --passphrase-file "$work/another"
-says "this is not its passphrase"
+says "wrong passphrase"
 there regular
 
 row "no snapshot at all: a new cluster, and the worker is in it"

@@ -41,7 +41,7 @@ cleanup() {
 terminal() {
     local said=$left/said/$1 expected=$2 status=0
     shift 2
-    python3 "$here/terminal.py" "$said.terminal" "$said.stdout" "sudo password of" "$own/password" "$hostler" "$@" || status=$?
+    python3 "$here/terminal.py" "$said.terminal" "$said.stdout" "sudo password for" "$own/password" "$hostler" "$@" || status=$?
     cat "$said.terminal" "$said.stdout" > "$work/out"
     [ "$status" = "$expected" ] || { echo "hostler $* ended with $status, not $expected" >&2; return 1; }
 }
@@ -209,7 +209,7 @@ tampered() {
     [ "$(cmp -l "$bundle/$2" "$work/$1/$2" | wc -l)" = 1 ]
 }
 row "a program with another bit than its sum says is not installed, though nobody looked before"
-bundle=$("$hostler" bundle verify 2> /dev/null | sed -n 's/ is as its manifest says$//p')
+bundle=$("$hostler" bundle verify 2> /dev/null | sed -n 's/ matches its manifest$//p')
 program=$(sed -n '/"name": "kubeadm"/,/"sha256"/s/.*"sha256": "\(.*\)".*/\1/p' "$bundle/manifest.json")
 tampered program "files/$program"
 terminal verify-program 3 bundle verify "$work/program"
@@ -228,7 +228,7 @@ cp "$work/out" "$left/said/up-image.out"
 
 row "a cluster from the bundle as it was, with the password typed"
 terminal up 0 up -i "$inventory" --yes
-says "sudo password of ash"
+says "sudo password for ash"
 says "Ready"
 know_all
 
@@ -236,7 +236,7 @@ row "a plan, its files, a snapshot, a kubeconfig"
 terminal plan 0 plan -i "$inventory"
 terminal plan-json 0 plan -i "$inventory" --output json
 terminal render 0 render -i "$inventory" --out "$left/rendered"
-terminal snapshot 0 snapshot -i "$inventory"
+terminal snapshot 0 snapshot create -i "$inventory"
 terminal kubeconfig 0 kubeconfig -i "$inventory"
 [ "$(find "$HOME/.local/share/hostler/snapshots" -name '*.tar.gz' -perm 600 | wc -l)" = 1 ]
 

@@ -52,7 +52,7 @@ started=$(date +%s)
 run 0 lab up --machines 2 --vm rainbowdash --machines-only
 seen "on, with sshd answering, after $(($(date +%s) - started)) s"
 run 0 lab list
-says "a virtual machine's"
+says "(virtual machine)"
 [ "$(vm uname -r)" != "$(uname -r)" ]
 [ "$(vm stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ]
 vm grep -q /swapfile /proc/swaps
@@ -106,7 +106,7 @@ wait "$up" || { echo "up did not go on by itself" >&2; false; }
 seen "up, with a restart in it, took $(($(date +%s) - started)) s"
 another_boot "$boot"
 says "the machine to come back"
-says "put off: the machine was restarted, and is looked at again"
+says "deferred: the machine was restarted; its facts are gathered again"
 ready 2
 empty
 seen "$(kubectl get node rainbowdash -o 'jsonpath="{.status.nodeInfo.kernelVersion}, {.status.nodeInfo.containerRuntimeVersion}, kubelet {.status.nodeInfo.kubeletVersion}"')"

@@ -51,7 +51,7 @@ async fn a_person_is_asked_once_about_a_stranger() {
     let shown = fingerprint_by_openssh(&sshd.path("host_ed25519.pub"));
     assert_eq!(
         asked.questions(),
-        [format!("rainbowdash: the host key of 127.0.0.1:{} is not known: ED25519 {shown}. Is that rainbowdash?", sshd.port)]
+        [format!("rainbowdash: the host key of 127.0.0.1:{} is not known: ED25519 {shown}. Accept it for rainbowdash?", sshd.port)]
     );
     let (access, asked) = Asked::answering(&["yes"]);
     let target = sshd.stranger();
@@ -78,7 +78,7 @@ async fn a_changed_key_is_refused_whoever_asks() {
         assert_eq!(
             error.to_string(),
             format!(
-                "rainbowdash: 127.0.0.1:{} shows another host key than expected: ED25519 {got}, expected {expected} ({}:3)",
+                "rainbowdash: the host key of 127.0.0.1:{} has changed: ED25519 {got}, expected {expected} ({}:3)",
                 sshd.port,
                 sshd.known_hosts().display()
             )
@@ -118,8 +118,12 @@ async fn a_machine_that_moved_to_anothers_address_is_named() {
             let mut access = Arc::into_inner(access).expect("nobody else has it");
             access.neighbours = vec![lost.clone(), asked.clone()];
             let error = refused(&asked, &Arc::new(access)).await;
-            let place = format!("127.0.0.1:{} (ED25519 {shown})", applejack.port);
-            assert_eq!(error.to_string(), format!("pinkiepie: applejack's key answers at pinkiepie's address {place}: DHCP moved them?"));
+            let expected = format!(
+                "pinkiepie: pinkiepie's address 127.0.0.1:{} answers with applejack's host key (ED25519 {shown}): DHCP may have swapped their \
+                 addresses",
+                applejack.port
+            );
+            assert_eq!(error.to_string(), expected);
             let forget = format!("`ssh-keygen -R '[127.0.0.1]:{}'`", applejack.port);
             assert!(error.hint().contains(&forget) && !error.is_retryable(), "{}", error.hint());
             assert_eq!(fs::read_to_string(home.known_hosts()).unwrap(), known, "nothing is remembered");
@@ -177,7 +181,7 @@ async fn the_inventory_wins_over_known_hosts() {
     for key in [other.host_key("ed25519"), fingerprint_by_openssh(&other.path("host_ed25519.pub"))] {
         let error = refused(&pinned(key), &accepting()).await;
         assert!(matches!(*error.reason, Reason::HostKeyChanged { place: None, .. }), "{error}");
-        assert!(error.to_string().ends_with("(the inventory's)"), "{error}");
+        assert!(error.to_string().ends_with("(from the inventory)"), "{error}");
         assert!(error.hint().contains("`hostKey`"), "{}", error.hint());
     }
 }

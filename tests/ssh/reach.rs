@@ -60,7 +60,7 @@ async fn no_sshd_is_refused() {
     let port = free_port();
     let error = refused(&at(&sshd, "127.0.0.1", port), &strict()).await;
     assert_eq!(error.to_string(), format!("rainbowdash: 127.0.0.1:{port} refuses connections"));
-    assert_eq!(error.hint(), "rainbowdash is on, but no sshd listens there: start it, or give its `port`");
+    assert_eq!(error.hint(), "rainbowdash is on, but no sshd listens there: start it, or set `port`");
     assert!(error.is_retryable());
 }
 
@@ -88,7 +88,7 @@ async fn silence_is_waited_out() {
     let begun = Instant::now();
     let error = refused(&at(&sshd, "127.0.0.1", address.port()), &access).await;
     assert_eq!(error.to_string(), format!("rainbowdash: no answer from 127.0.0.1:{} within 1 s", address.port()));
-    assert!(error.hint().starts_with("look whether rainbowdash is on"), "{}", error.hint());
+    assert!(error.hint().starts_with("check that rainbowdash is on"), "{}", error.hint());
     assert!(error.is_retryable());
     // One that accepts and says nothing.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -150,7 +150,7 @@ async fn a_jump_host_that_forbids_it_is_named() {
         let error = refused(&Target { jump: Some(Box::new(hop)), ..machine.target() }, &strict()).await;
         assert_eq!(
             error.to_string(),
-            format!("rainbowdash: jump host bastion does not lead to 127.0.0.1:{}: it forbids that", machine.port)
+            format!("rainbowdash: jump host bastion can't connect to 127.0.0.1:{}: forwarding is not allowed", machine.port)
         );
         assert!(error.hint().contains("AllowTcpForwarding"), "{}", error.hint());
     }
@@ -208,7 +208,7 @@ async fn a_proxy_command_that_fails_is_quoted() {
         let error = refused(&target, &strict()).await;
         assert!(matches!(*error.reason, Reason::ProxyFailed { .. }), "{error}");
         assert!(error.to_string().contains(said), "{error}");
-        assert!(error.hint().starts_with("run it by hand: "), "{}", error.hint());
+        assert!(error.hint().starts_with("try it by hand: "), "{}", error.hint());
     }
     let silent = sshd.target_by(Connection { proxy_command: Some("sleep 60".to_owned()), ..Connection::default() });
     let access = impatient(Limits { handshake: Duration::from_secs(1), ..Limits::default() });

@@ -218,16 +218,16 @@ pub fn public_key(text: &str) -> PublicKey {
 
 /// Nobody to ask, nobody new.
 pub fn strict() -> Arc<Access> {
-    Arc::new(Access::new(NewHostKeys::Ask, Asker::nobody(), Arc::new(Redactor::new())))
+    Arc::new(Access::new(NewHostKeys::Ask, Asker::absent(), Arc::new(Redactor::new())))
 }
 
 pub fn accepting() -> Arc<Access> {
-    Arc::new(Access::new(NewHostKeys::Accept, Asker::nobody(), Arc::new(Redactor::new())))
+    Arc::new(Access::new(NewHostKeys::Accept, Asker::absent(), Arc::new(Redactor::new())))
 }
 
 /// As [`strict`], and impatient.
 pub fn impatient(limits: Limits) -> Arc<Access> {
-    let mut access = Access::new(NewHostKeys::Ask, Asker::nobody(), Arc::new(Redactor::new()));
+    let mut access = Access::new(NewHostKeys::Ask, Asker::absent(), Arc::new(Redactor::new()));
     access.limits = limits;
     Arc::new(access)
 }

@@ -73,7 +73,7 @@ async fn a_password_is_asked_for_once_and_is_no_argument() {
         // No lecture, no password, no noise.
         assert_eq!((exit, heard), (Exit::Status(0), vec!["abc".to_owned(), "err".to_owned(), "out".to_owned()]));
     }
-    assert_eq!(asked.questions(), [format!("sudo password of {}", sshd.account().user)]);
+    assert_eq!(asked.questions(), [format!("sudo password for {}", sshd.account().user)]);
     let calls = std::fs::read_to_string(sshd.path("bin/calls")).unwrap();
     assert!(!calls.contains("haycart"), "{calls}");
     // A machine that no longer wants it finds it before the script, and leaves it there.
@@ -93,9 +93,9 @@ async fn a_machine_with_another_password_is_asked_about_by_name() {
     assert_eq!(
         asked.questions(),
         [
-            format!("sudo password of {user}"),
-            format!("sudo password of {user} on pinkiepie, which is another one"),
-            format!("sudo password of {user} on pinkiepie, which that was not"),
+            format!("sudo password for {user}"),
+            format!("sudo password for {user} on pinkiepie (not that of the other machines)"),
+            format!("wrong password; sudo password for {user} on pinkiepie"),
         ]
     );
 }

@@ -54,7 +54,7 @@ fn evening() -> Shares {
         let stage = json!({"is": "done", "published": place, "machine": machine, "took": 5400 + number * 371});
         film(&id, &format!("Movies/{name}.mkv"), size * 3, stage);
     }
-    let reason = "the original is damaged or breaks off: 41207 of 142800 frames could be decoded (28.9 %)";
+    let reason = "the original is damaged or truncated: 41207 of 142800 frames could be decoded (28.9 %)";
     film(FAILED, "Movies/The Room (2003).iso", 4_100_000_000, json!({"is": "failed", "reason": reason, "at": ago(55)}));
     let working = [
         ("raiders-1981-11111111", "Movies/Raiders of the Lost Ark (1981)/Raiders of the Lost Ark.mkv", "rarity", 0.634, 41.2, 2300),
@@ -73,10 +73,10 @@ fn evening() -> Shares {
         );
     }
     let waiting: serde_json::Map<String, serde_json::Value> =
-        (0..3).map(|number| (format!("queued-{number}-12345678"), json!("waits for a free machine"))).collect();
+        (0..3).map(|number| (format!("queued-{number}-12345678"), json!("waiting for a free machine"))).collect();
     // The watcher looks a little ahead, so that it is not taken for silent while the test runs.
     let status = json!({"at": ago(-60), "hold": null, "waiting": waiting, "trouble": null, "space": [412_000_000_000_u64, 2_000_000_000_000_u64],
-        "arriving": [["Movies/Stalker (1979).mkv", 13_400_000_000_u64, "is being copied"]]});
+        "arriving": [["Movies/Stalker (1979).mkv", 13_400_000_000_u64, "being copied"]]});
     fs::write(shares.inbox("status.json"), status.to_string()).expect("written");
     shares
 }
@@ -120,8 +120,8 @@ fn a_person_sees_what_happens_on_every_screen() {
             "41.2 fps",
             "rarity",
             "28.9 %",
-            "waits for a free machine",
-            "is being copied",
+            "waiting for a free machine",
+            "being copied",
             "2 in work",
             "1 failed",
             "412 GB free",

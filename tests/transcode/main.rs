@@ -56,7 +56,7 @@ fn a_frame_rate_that_varies_is_no_damage_and_a_hole_is() {
     assert_eq!(shares.films_in_library(), ["Movies/varies.mkv"], "{:?}", shares.reasons());
     let found = probe(&shares.in_library("Movies/varies.mkv"));
     assert!((found.duration - 9.0).abs() < 0.3, "{found:?}");
-    assert!(shares.reasons()[0].contains("damaged or breaks off"), "{:?}", shares.reasons());
+    assert!(shares.reasons()[0].contains("damaged or truncated"), "{:?}", shares.reasons());
 }
 
 #[test]
@@ -91,11 +91,11 @@ fn what_is_no_film_goes_to_failed_with_the_reason() {
     let middle = corrupt.len() / 3..corrupt.len() * 2 / 3;
     corrupt[middle].fill(0);
     let cases: [(&str, Vec<u8>, &str); 5] = [
-        ("truncated.mkv", whole[..whole.len() / 3].to_vec(), "damaged or breaks off"),
-        ("corrupt.mkv", corrupt, "damaged or breaks off"),
+        ("truncated.mkv", whole[..whole.len() / 3].to_vec(), "damaged or truncated"),
+        ("corrupt.mkv", corrupt, "damaged or truncated"),
         ("empty.mkv", Vec::new(), "the file is empty"),
-        ("text.mkv", b"Not a film at all.\n".repeat(1000), "it is no film"),
-        ("sound.mkv", Made::Sound.bytes(), "there is sound in it, and no picture"),
+        ("text.mkv", b"Not a film at all.\n".repeat(1000), "it is not a film"),
+        ("sound.mkv", Made::Sound.bytes(), "it has sound, but no picture"),
     ];
     for (name, bytes, _) in &cases {
         shares.drop(&format!("Movies/{name}"), bytes.clone());

@@ -26,7 +26,7 @@ fn a_film_that_failed_is_tried_again_from_the_page() {
     shares.drop("Movies/<i>Up</i> & \"down\".mkv", b"Not a film at all.\n".repeat(100));
     let _watcher = shares.watch();
     let page = || ask(&address, "GET /", "").1;
-    shares.wait("the film on the page", || page().contains("it is no film"));
+    shares.wait("the film on the page", || page().contains("it is not a film"));
     let html = page();
     assert!(html.contains("Movies&#x2f;&lt;i&gt;Up&lt;&#x2f;i&gt; &amp; &quot;down&quot;.mkv"), "{html}");
     let form = html.split("action=\"/retry/").nth(1).expect("a form for it");

@@ -1,5 +1,5 @@
-//! A server on loopback that behaves as release sites and registries do: redirects to another host's path, bearer tokens, multi-arch
-//! indexes, gzip and zstd layers, Range, bodies that are cut and bodies that are wrong.
+//! A server on loopback that behaves like release sites and registries: redirects to another host's path, bearer tokens, multi-arch
+//! indexes, gzip and zstd layers, Range, truncated bodies and wrong bodies.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,15 +15,15 @@ use crate::artifact::layer::{Entry, layer};
 use crate::artifact::pins::ALL;
 use crate::artifact::{ARCHIVE, Bundle};
 
-/// What is served, and how it goes wrong.
+/// What is served, and the faults.
 #[derive(Default)]
 struct Served {
     files: BTreeMap<String, Vec<u8>>,
-    /// Path -> how many more answers are cut in the middle.
+    /// Path -> number of answers that will be truncated.
     cut: BTreeMap<String, u32>,
-    /// Paths whose bytes are changed on the way.
+    /// Paths whose bytes are changed in transit.
     wrong: Vec<String>,
-    /// `PATH START` of every answer with a file's bytes.
+    /// `PATH START` of every answer with bytes of a file.
     log: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ async fn answer(State(served): State<Shared>, uri: Uri, headers: HeaderMap) -> R
         let realm = format!(r#"Bearer realm="http://{}/token",service="mirror""#, headers["host"].to_str().unwrap());
         return plain(StatusCode::UNAUTHORIZED).header("www-authenticate", realm).body(Body::empty()).unwrap();
     }
-    // As GitHub does: a release is somewhere else.
+    // Like GitHub: a release is at another place.
     if let Some(rest) = path.strip_prefix("/github.com/") {
         return plain(StatusCode::FOUND).header("location", format!("/objects/{rest}")).body(Body::empty()).unwrap();
     }
@@ -70,13 +70,13 @@ async fn answer(State(served): State<Shared>, uri: Uri, headers: HeaderMap) -> R
     };
     let builder = builder.header("content-length", rest.len());
     if cut {
-        // The length is announced, half comes, and the connection ends.
+        // The full length is announced, half is sent, and the connection ends.
         let half = rest.slice(..rest.len() / 2);
         let stream = futures_util::stream::unfold(Some(half), |half| async {
             match half {
                 Some(half) => Some((Ok(half), None)),
                 None => {
-                    // What was handed over is sent before the end is noticed.
+                    // Give the bytes time to be sent before the error.
                     tokio::task::yield_now().await;
                     Some((Err(std::io::Error::other("cut")), None))
                 }
@@ -134,7 +134,7 @@ fn publish(files: &mut BTreeMap<String, Vec<u8>>, image: &str, layer: Vec<u8>, m
     files.insert(format!("/v2/{name}/manifests/{tag}"), index);
 }
 
-/// Everything that a bundle is made of, small; with the sums of these bytes.
+/// Small versions of everything in a bundle, with their checksums.
 fn everything() -> (BTreeMap<String, Vec<u8>>, Vec<Release>) {
     let pins = &ALL[0];
     let mut files = BTreeMap::new();
@@ -196,7 +196,7 @@ impl Run {
 }
 
 #[tokio::test]
-async fn a_bundle_is_fetched_whole_and_every_byte_once() {
+async fn a_bundle_is_fetched_completely_and_every_byte_once() {
     let run = Run::new().await;
     let bundle = run.make().await.unwrap();
     let manifest = &bundle.manifest;
@@ -209,14 +209,14 @@ async fn a_bundle_is_fetched_whole_and_every_byte_once() {
     assert_eq!(pause.reference, "registry.k8s.io/pause:3.10.2");
     assert_eq!(pause.source, format!("{}@{}", pause.reference, pause.digest));
     let before = run.answers("").len();
-    // From now on everything is at hand: only manifests are asked for.
+    // Now everything is in the cache: only manifests are requested.
     run.make().await.unwrap();
     let again = run.answers("")[before..].to_vec();
     assert!(again.iter().all(|line| line.contains("/manifests/")), "{again:?}");
 }
 
 #[tokio::test]
-async fn what_is_cut_off_goes_on_where_it_was() {
+async fn an_interrupted_download_is_resumed() {
     let run = Run::new().await;
     let kubelet = "/dl.k8s.io/release/v1.36.3/bin/linux/amd64/kubelet".to_owned();
     let length = run.served.lock().unwrap().files[&kubelet].len();
@@ -242,7 +242,7 @@ async fn wrong_bytes_are_refused_and_leave_no_bundle() {
         run.served.lock().unwrap().wrong.push(what.to_owned());
         let error = run.make().await.unwrap_err();
         assert_eq!(ExitStatus::of(&error), ExitStatus::Refused, "{error:#}");
-        assert!(format!("{error:#}").contains("is not what was published"), "{error:#}");
+        assert!(format!("{error:#}").contains("differs from what was published"), "{error:#}");
         assert!(!run.folder.path().join("bundle").exists());
     }
     let run = Run::new().await;
@@ -256,7 +256,7 @@ async fn wrong_bytes_are_refused_and_leave_no_bundle() {
 }
 
 #[tokio::test]
-async fn a_byte_changed_in_a_program_or_a_layer_is_found_and_named() {
+async fn a_changed_byte_in_a_program_or_layer_is_reported() {
     let run = Run::new().await;
     let bundle = run.make().await.unwrap();
     let layer = {
@@ -279,16 +279,16 @@ async fn a_byte_changed_in_a_program_or_a_layer_is_found_and_named() {
 }
 
 #[tokio::test]
-async fn a_file_without_a_published_sum_is_refused_unless_asked_for() {
+async fn a_file_without_a_published_checksum_is_refused_unless_allowed() {
     let mut run = Run::new().await;
     run.releases[0].sha256 = None;
     let error = run.make().await.unwrap_err();
-    assert!(error.to_string().contains("has no published sum"), "{error:#}");
+    assert!(error.to_string().contains("has no published checksum"), "{error:#}");
     assert!(run.answers("").is_empty());
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_at_once() {
+async fn a_missing_file_is_reported_without_retries() {
     let run = Run::new().await;
     let kubelet = "/dl.k8s.io/release/v1.36.3/bin/linux/amd64/kubelet";
     run.served.lock().unwrap().files.remove(kubelet);

@@ -37,13 +37,13 @@ fn machines_are_addresses_with_or_without_a_name() {
 }
 
 #[test]
-fn what_is_no_machine_is_a_usage_error() {
+fn an_invalid_machine_is_a_usage_error() {
     for (given, message) in [
-        (&["192.168.1.300"][..], "`192.168.1.300` is no address"),
-        (&["Twilight=192.168.1.11"], "`Twilight` can't be a machine's name"),
-        (&["192.168.1.11", "x=192.168.1.11"], "x=192.168.1.11 and 192.168.1.11 are one machine"),
-        (&["x=192.168.1.11", "x=192.168.1.12"], "x=192.168.1.12 and 192.168.1.11 are one machine"),
-        (&[], "no machine was named"),
+        (&["192.168.1.300"][..], "`192.168.1.300` is not an IP address"),
+        (&["Twilight=192.168.1.11"], "`Twilight` is not a valid machine name"),
+        (&["192.168.1.11", "x=192.168.1.11"], "x=192.168.1.11 and 192.168.1.11 are the same machine"),
+        (&["x=192.168.1.11", "x=192.168.1.12"], "x=192.168.1.12 and 192.168.1.11 are the same machine"),
+        (&[], "no machine was given"),
     ] {
         let error = words(given).expect_err(message);
         assert!(error.to_string().starts_with(&format!("{message}\nhint: ")), "{error}");
@@ -52,7 +52,7 @@ fn what_is_no_machine_is_a_usage_error() {
 }
 
 #[test]
-fn a_machine_keeps_its_own_name_where_that_tells_it_from_others() {
+fn a_machine_keeps_its_host_name_if_it_is_unique() {
     let machines = vec![
         ("192.168.1.11", facts("Twilightsparkle.local")),
         ("192.168.1.12", facts("debian")),
@@ -67,7 +67,7 @@ fn a_machine_keeps_its_own_name_where_that_tells_it_from_others() {
 }
 
 #[test]
-fn the_table_tells_what_was_found() {
+fn the_table_shows_what_was_found() {
     let mut taken = facts("rainbowdash");
     taken.clock -= 90;
     taken.clock_synchronized = false;
@@ -80,7 +80,7 @@ fn the_table_tells_what_was_found() {
 }
 
 #[test]
-fn the_inventory_reads_by_itself() {
+fn the_inventory_explains_itself() {
     let mut two_cards = facts("rainbowdash");
     two_cards.macs.insert("52:54:00:12:34:57".to_owned());
     let found = found(vec![("192.168.1.11", facts("twilightsparkle")), ("fd00::12", two_cards)]);
@@ -120,7 +120,7 @@ fn a_scalar_is_read_as_it_was_written() {
 }
 
 #[test]
-fn a_systems_name_cannot_leave_its_comment() {
+fn the_name_of_a_system_cannot_end_its_comment() {
     let mut odd = facts("odd");
     odd.os_name = "Odd\nmachines: {}".to_owned();
     let text = inventory(&found(vec![("192.168.1.11", odd)]), "root");
@@ -128,7 +128,7 @@ fn a_systems_name_cannot_leave_its_comment() {
 }
 
 #[test]
-fn a_file_that_is_there_is_not_replaced() {
+fn an_existing_file_is_not_replaced() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("inventory.yaml");
     create(&file, "mine\n").expect("it is not there yet");

@@ -50,7 +50,7 @@ fn every_file_has_its_place() {
 }
 
 #[test]
-fn what_lands_is_what_the_inventory_says() {
+fn rendered_files_follow_the_inventory() {
     let rendered = rendered(&inventory(), &blueprint(pins_of(None).expect("there are pins"))).expect("templates fit");
     let has = |place: &str, text: &str| assert!(rendered[place].contains(text), "{place}:\n{}", rendered[place]);
     has("rainbowdash/etc/hosts", "192.168.1.11 kubernetes.home");
@@ -65,7 +65,7 @@ fn what_lands_is_what_the_inventory_says() {
 }
 
 #[test]
-fn without_a_pod_network_of_hostlers_there_is_none() {
+fn without_flannel_no_objects_are_rendered() {
     let mut inventory = inventory();
     inventory.cluster.cni = Cni::None;
     let rendered = rendered(&inventory, &blueprint(pins_of(None).expect("there are pins"))).expect("templates fit");
@@ -73,7 +73,7 @@ fn without_a_pod_network_of_hostlers_there_is_none() {
 }
 
 #[test]
-fn a_folder_with_something_in_it_is_left_alone() {
+fn a_folder_that_is_not_empty_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = BTreeMap::from([("a/etc/x".to_owned(), "x\n".to_owned())]);
     let out = folder.path().join("out");
@@ -84,7 +84,7 @@ fn a_folder_with_something_in_it_is_left_alone() {
 }
 
 #[test]
-fn a_manifest_that_is_not_there_is_named() {
+fn a_missing_manifest_is_named() {
     let error = manifest(Path::new("/nowhere")).expect_err("there is none");
     assert!(error.to_string().starts_with("/nowhere/manifest.json can't be read\nhint: "));
 }

@@ -1,4 +1,4 @@
-//! What a person asks of the workload: through the API server, which knows who that is, to the status page.
+//! Requests of a user to the workload: through the API server, which authenticates them, to the status page.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,11 @@ use super::Cluster;
 use crate::cli::Output;
 use crate::transcode::view::View;
 
-/// The page's Service, as the API server forwards to it.
+/// The page's Service, through the API server's proxy.
 const PAGE: &str = "/api/v1/namespaces/transcode/services/page:http/proxy";
-/// The API server's client repeats what is answered with 503, for longer than a person waits.
+/// The client retries requests that get a 503 for longer than a user waits.
 const LIMIT: Duration = Duration::from_secs(20);
-/// A sample takes a minute on a small computer; the queue before it, as long as it likes.
+/// A sample takes a minute on a small computer, plus the queue before it.
 const TEST_LIMIT: Duration = Duration::from_secs(1800);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -29,23 +29,25 @@ impl Page {
                 let kubeconfig = Kubeconfig::read_from(file).with_context(|| format!("{} can't be read", file.display()))?;
                 Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
             }
-            None => Config::infer().await.context("no kubeconfig was found\nhint: --kubeconfig FILE; `hostler kubeconfig` writes one")?,
+            None => Config::infer()
+                .await
+                .context("no kubeconfig was found\nhint: run `hostler kubeconfig --merge`, or pass `--kubeconfig FILE`")?,
         };
         Ok(Page(Client::try_from(config).context("the kubeconfig can't be used")?))
     }
 
     async fn ask(&self, method: &str, path: &str) -> Result<String> {
-        // The header says that no foreign page in a browser asks.
+        // The header proves that the request does not come from another site in a browser.
         let request = Request::builder().method(method).uri(format!("{PAGE}{path}")).header("x-hostler", "1").body(Vec::new())?;
         let answered = tokio::time::timeout(LIMIT, self.0.request_text(request)).await.map_err(|_| {
             let hint = "`kubectl -n transcode get pods` shows why";
-            Failure::new(ExitStatus::Unreachable, format!("the status page does not answer within {} s", LIMIT.as_secs()), hint)
+            Failure::new(ExitStatus::Unreachable, format!("the status page did not answer within {} s", LIMIT.as_secs()), hint)
         })?;
         answered.map_err(|error| match &error {
             kube::Error::Api(status) if status.code == 404 => Failure::new(
                 ExitStatus::Failed,
-                "the workload is not in this cluster",
-                "`hostler up` with a `transcode:` section puts it there",
+                "the workload is not installed in this cluster",
+                "add a `transcode:` section to the inventory and run `hostler up`",
             )
             .into(),
             kube::Error::Api(status) if status.code == 409 => {
@@ -56,16 +58,16 @@ impl Page {
                 Failure::new(ExitStatus::Unreachable, format!("the status page does not answer: {}", status.message), hint).into()
             }
             kube::Error::Service(_) | kube::Error::HyperError(_) => {
-                let hint = "is a control plane on, and does the kubeconfig name this cluster?";
+                let hint = "check that a control plane is on, and that the kubeconfig is for this cluster";
                 Failure::new(ExitStatus::Unreachable, format!("the API server does not answer: {error}"), hint).into()
             }
-            _ => anyhow::Error::new(error).context("the status page can't be asked"),
+            _ => anyhow::Error::new(error).context("the request to the status page failed"),
         })
     }
 
     async fn view(&self) -> Result<View> {
         serde_json::from_str(&self.ask("GET", "/api/status").await?)
-            .context("the status page's answer is not understood: is it of another version?")
+            .context("the status page sent an unexpected answer; it may be of another version")
     }
 }
 
@@ -74,24 +76,24 @@ pub async fn status(cluster: &Cluster, output: Output) -> Result<()> {
     if output == Output::Json {
         println!("{}", page.ask("GET", "/api/status").await?);
     } else {
-        print!("{}", told(&page.view().await?));
+        print!("{}", text(&page.view().await?));
     }
     Ok(())
 }
 
-/// A film the way a person means it: by its id, or by a part of its name that no other has.
-fn meant<'a>(said: &str, films: &[(&'a str, &'a str)], what: &str) -> Result<&'a str> {
-    let lower = said.to_lowercase();
-    let exact = films.iter().filter(|(id, _)| *id == said);
+/// The film with this id, or with this unique part of a name. `state`: `failed`, `done`.
+fn find<'a>(given: &str, films: &[(&'a str, &'a str)], state: &str) -> Result<&'a str> {
+    let lower = given.to_lowercase();
+    let exact = films.iter().filter(|(id, _)| *id == given);
     let alike = films.iter().filter(|(_, name)| name.to_lowercase().contains(&lower));
     let found: Vec<_> = if exact.clone().next().is_some() { exact.collect() } else { alike.collect() };
     let usage = |message: String, hint: String| Err(Failure::new(ExitStatus::Usage, message, hint).into());
     match &found[..] {
         [(id, _)] => Ok(id),
-        [] => usage(format!("no film that {what} is called `{said}`"), "`hostler transcode status` lists films".to_owned()),
+        [] => usage(format!("no {state} film matches `{given}`"), "`hostler transcode status` lists films".to_owned()),
         several => {
             let names: Vec<String> = several.iter().take(5).map(|(id, name)| format!("{name} ({id})")).collect();
-            usage(format!("several films that {what} are called `{said}`"), format!("say which by its id: {}", names.join(", ")))
+            usage(format!("several {state} films match `{given}`"), format!("pass an id: {}", names.join(", ")))
         }
     }
 }
@@ -100,9 +102,9 @@ pub async fn retry(film: &str, cluster: &Cluster) -> Result<()> {
     let page = Page::of(cluster).await?;
     let view = page.view().await?;
     let films: Vec<_> = view.failed.iter().map(|film| (film.id.as_str(), film.name.as_str())).collect();
-    let id = meant(film, &films, "failed")?;
+    let id = find(film, &films, "failed")?;
     page.ask("POST", &format!("/retry/{id}")).await?;
-    println!("{id} is tried again");
+    println!("{id} will be retried");
     Ok(())
 }
 
@@ -110,26 +112,26 @@ pub async fn redo(film: &str, from_library: bool, cluster: &Cluster) -> Result<(
     let page = Page::of(cluster).await?;
     let view = page.view().await?;
     let films: Vec<_> = view.done.iter().map(|film| (film.id.as_str(), film.name.as_str())).collect();
-    let id = meant(film, &films, "is done")?;
+    let id = find(film, &films, "finished")?;
     if from_library {
         page.ask("POST", &format!("/redo/{id}/from-library")).await?;
-        println!("{id} is copied back from the library, and then encoded again");
+        println!("{id} will be copied back from the library and encoded again");
     } else {
         page.ask("POST", &format!("/redo/{id}")).await?;
-        println!("{id} is encoded again");
+        println!("{id} will be encoded again");
     }
     Ok(())
 }
 
 pub async fn pause(cluster: &Cluster) -> Result<()> {
     Page::of(cluster).await?.ask("POST", "/pause").await?;
-    println!("no more films are begun; `hostler transcode resume` goes on");
+    println!("paused: films that are being encoded are finished; `hostler transcode resume` continues");
     Ok(())
 }
 
 pub async fn resume(cluster: &Cluster) -> Result<()> {
     Page::of(cluster).await?.ask("POST", "/resume").await?;
-    println!("films are encoded again");
+    println!("resumed");
     Ok(())
 }
 
@@ -146,13 +148,13 @@ pub async fn test(folder: Option<&str>, cluster: &Cluster) -> Result<()> {
         None => "/test".to_owned(),
     };
     let name = page.ask("POST", &path).await?.trim_end().to_owned();
-    eprintln!("a sample of 20 s was dropped as watch/{name}");
+    eprintln!("dropped a sample of 20 s as watch/{name}");
     let end = Instant::now() + TEST_LIMIT;
     let mut last = String::new();
     while Instant::now() < end {
         let view = page.view().await?;
         if let Some(film) = view.done.iter().find(|film| film.name == name) {
-            println!("it is in the library as {}, encoded on {} in {}", film.place, film.machine, film.took);
+            println!("the sample is in the library as {}, encoded on {} in {}", film.place, film.machine, film.took);
             return Ok(());
         }
         if let Some(film) = view.failed.iter().find(|film| film.name == name) {
@@ -168,8 +170,8 @@ pub async fn test(folder: Option<&str>, cluster: &Cluster) -> Result<()> {
     }
     Err(Failure::new(
         ExitStatus::Failed,
-        "the sample was not done within half an hour",
-        "`hostler transcode status` tells what it waits for",
+        "the sample was not finished within 30 min",
+        "`hostler transcode status` shows what it is waiting for",
     )
     .into())
 }
@@ -180,16 +182,16 @@ fn where_is(view: &View, name: &str) -> String {
     }
     let queued = view.queue.iter().find(|film| film.name == name).map(|film| &film.why);
     let why = queued.or_else(|| view.arriving.iter().find(|film| film.name == name).map(|film| &film.why));
-    // How long it has been unchanged is no news.
+    // The age changes with every request; it is not worth a line each time.
     match why.map(String::as_str).or(view.trouble.as_deref()) {
-        Some(why) if why.starts_with("unchanged") => "is it copied whole? it must not change for a while".to_owned(),
+        Some(why) if why.starts_with("unchanged") => "waiting until the file no longer changes".to_owned(),
         Some(why) => why.to_owned(),
-        None => "is taken up".to_owned(),
+        None => "waiting for the watcher".to_owned(),
     }
 }
 
-/// The view as lines for a terminal.
-fn told(view: &View) -> String {
+/// The view for a terminal.
+fn text(view: &View) -> String {
     let mut text = String::new();
     let mut line = |line: String| {
         text.push_str(&line);
@@ -200,7 +202,7 @@ fn told(view: &View) -> String {
     }
     for film in &view.working {
         let left = film.left.as_ref().map(|left| format!(", {left} left")).unwrap_or_default();
-        let silent = film.silent.as_ref().map(|silent| format!(", no news for {silent}")).unwrap_or_default();
+        let silent = film.silent.as_ref().map(|silent| format!(", no progress for {silent}")).unwrap_or_default();
         line(format!("{:<12} {:>5.1} %  {} ({}, {} fps{left}{silent})", film.machine, film.percent, film.name, film.doing, film.rate));
     }
     for film in &view.arriving {
@@ -210,14 +212,14 @@ fn told(view: &View) -> String {
         line(format!("waiting      {}: {}", film.name, film.why));
     }
     for film in &view.failed {
-        line(format!("failed       {}: {}\n             try it again: hostler transcode retry {}", film.name, film.reason, film.id));
+        line(format!("failed       {}: {}\n             retry: hostler transcode retry {}", film.name, film.reason, film.id));
     }
     for film in view.done.iter().take(10) {
         line(format!("done         {} ({} -> {}, {}, {})", film.name, film.was, film.is, film.machine, film.when));
     }
     let counts = view.counts;
     let spaces = view.spaces.iter().map(|space| format!("; {}: {} free of {}", space.share, space.free, space.total)).collect::<String>();
-    line(format!("{} in work, {} waiting, {} done, {} failed{spaces}", counts.working, counts.queue, counts.done, counts.failed));
+    line(format!("{} in progress, {} waiting, {} done, {} failed{spaces}", counts.working, counts.queue, counts.done, counts.failed));
     text
 }
 
@@ -228,9 +230,9 @@ mod tests {
     #[test]
     fn a_film_is_found_by_a_part_of_its_name() {
         let films = [("up-2009-12345678", "Movies/Up (2009).mkv"), ("cup-12345678", "Movies/Cup.mkv")];
-        assert_eq!(meant("2009", &films, "failed").expect("one"), "up-2009-12345678");
-        assert_eq!(meant("cup-12345678", &films, "failed").expect("one"), "cup-12345678");
-        assert!(meant("UP", &films, "failed").expect_err("two").to_string().contains("Movies/Cup.mkv (cup-12345678)"));
-        assert!(meant("Down", &films, "failed").expect_err("none").to_string().contains("no film that failed"));
+        assert_eq!(find("2009", &films, "failed").expect("one"), "up-2009-12345678");
+        assert_eq!(find("cup-12345678", &films, "failed").expect("one"), "cup-12345678");
+        assert!(find("UP", &films, "failed").expect_err("two").to_string().contains("Movies/Cup.mkv (cup-12345678)"));
+        assert!(find("Down", &films, "failed").expect_err("none").to_string().contains("no failed film matches"));
     }
 }

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::length::length;
-use super::{Ended, Output, Status};
+use super::{Ended, Output, Status, help};
 use crate::transcode::cluster;
 use crate::transcode::encode::Task;
 use crate::transcode::film::FilmId;
@@ -25,65 +25,76 @@ use crate::transcode::watch::Watcher;
 mod ask;
 mod try_out;
 
+/// Manage the transcoding workload
+///
+/// The workload runs if the inventory has a `transcode:` section: see docs/films.md. These verbs reach it with your kubeconfig, through the
+/// API server.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Show what is encoded, what waits, what failed
+    /// Show films that are encoded, waiting, failed and done
+    #[command(after_long_help = help::end(&[("Show all films", "hostler transcode status")], help::REMOTE))]
     Status {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Try a film again that failed
+    /// Retry a failed film
+    #[command(after_long_help = help::end(&[("Retry the only failed film with this in its name", "hostler transcode retry casablanca")], help::ALL))]
     Retry {
-        /// Its id, or a part of its name
+        /// Id of the film, or a part of its name
         film: String,
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Encode a film again from its original in the trash, with the preset as it is now; the film in the library is replaced
+    /// Encode a film again and replace it in the library
+    ///
+    /// It is encoded from its original in the trash, with the current preset.
+    #[command(after_long_help = help::end(&[("Encode a film again after a change of the preset", "hostler transcode redo casablanca")], help::ALL))]
     Redo {
-        /// Its id, or a part of its name
+        /// Id of the film, or a part of its name
         film: String,
-        /// Take what is in the library for the original, where that has left the trash; each time costs some quality
+        /// Encode from the film in the library if the original is no longer in the trash; this costs some quality each time
         #[arg(long)]
         from_library: bool,
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Begin no more films; those in work are finished
+    /// Start no more films; those in progress are finished
+    #[command(after_long_help = help::end(&[("Keep the machines free for a while", "hostler transcode pause")], help::REMOTE))]
     Pause {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Go on after a pause
+    /// Resume after a pause
+    #[command(after_long_help = help::end(&[("Start encoding again", "hostler transcode resume")], help::REMOTE))]
     Resume {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Encode a part of a film on this computer, to look at what a preset makes of it
     Try(Try),
-    /// Send a sample of 20 seconds through everything, and tell where it landed
+    /// Encode and publish a sample of 20 s, to test the whole workload
+    #[command(after_long_help = help::end(&[("Test the folder Movies", "hostler transcode test --folder Movies")], help::REMOTE))]
     Test {
-        /// The folder of watch/ it is dropped into; the first one, if not said
+        /// Folder in watch/ to drop the sample into [default: the first one]
         #[arg(long)]
         folder: Option<String>,
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Take up films, and see each to its end (what the watcher's pod runs)
+    /// Watch the inbox and process films (runs in the watcher's pod)
     #[command(hide = true)]
     Watch {
         #[command(flatten)]
         inbox: Inbox,
         #[command(flatten)]
         settings: SettingsFile,
-        /// Run encoders and publishers as programs on this computer rather than as Jobs of a cluster
+        /// Run encoders and publishers as programs on this computer instead of Jobs of a cluster
         #[arg(long, value_name = "LIBRARY")]
         here: Option<PathBuf>,
-        /// What tells this watcher from others: the pod's uid
+        /// Identity of this watcher: the pod's uid
         #[arg(long, env = "HOSTLER_WHO", default_value = "watcher")]
         who: String,
     },
-    /// Encode and verify one film (what an encoder's pod runs)
+    /// Encode and verify one film (runs in an encoder's pod)
     #[command(hide = true)]
     Encode {
         #[command(flatten)]
@@ -93,7 +104,7 @@ pub enum Verb {
         #[command(flatten)]
         film: Film,
     },
-    /// Put one verified film into the library (what a publisher's pod runs)
+    /// Copy one verified film into the library (runs in a publisher's pod)
     #[command(hide = true)]
     Publish {
         #[command(flatten)]
@@ -105,30 +116,30 @@ pub enum Verb {
         #[command(flatten)]
         film: Film,
     },
-    /// Serve the status page (what the page's pod runs)
+    /// Serve the status page (runs in the page's pod)
     #[command(hide = true)]
     Page {
         #[command(flatten)]
         inbox: Inbox,
-        /// Where `redo --from-library` takes films from
+        /// Library that `redo --from-library` copies films from
         #[arg(long, value_name = "FOLDER")]
         library: Option<PathBuf>,
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
     },
-    /// Write the objects of the cluster that make up the workload, for `kubectl apply --server-side`
+    /// Print the workload's Kubernetes objects, for `kubectl apply --server-side`
     #[command(hide = true)]
     Manifests {
-        /// What they are made of, as JSON
+        /// Path of the installation's values, as JSON
         installation: PathBuf,
     },
-    /// Mark shares as what they are (what runs once, when the workload is installed)
+    /// Write the marker file into shares (runs once, when the workload is installed)
     #[command(hide = true)]
     Mark {
         #[arg(required = true, value_name = "FOLDER")]
         shares: Vec<PathBuf>,
     },
-    /// Put this program where the encoder's container finds it
+    /// Copy this program to where the encoder's container finds it
     #[command(hide = true)]
     CopyProgram {
         #[arg(long, value_name = "FILE")]
@@ -136,36 +147,44 @@ pub enum Verb {
     },
 }
 
+/// Encode a part of a film on this computer, to check a preset
+///
+/// It runs this computer's HandBrakeCLI and needs no cluster.
 #[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[("Encode the 30 s after the first hour", "hostler transcode try casablanca.mkv --from 1h --for 30s")],
+    help::CAREFUL,
+))]
 pub struct Try {
+    /// Path of the film
     pub film: PathBuf,
-    /// Where in the film to begin: 90s, 10m, 1h2m
+    /// Position in the film to start at, e.g. 90s, 10m or 1h2m
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = length)]
     pub from: Duration,
-    /// How much of it
+    /// Length of the part
     #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = length)]
     pub length: Duration,
-    /// settings.json; presets lie beside it. Without it: hostler's own preset
+    /// Path of settings.json, with presets next to it [default: hostler's own preset]
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
-    /// Whose preset: a folder of the settings
+    /// Folder of the settings whose preset to use
     #[arg(long, requires = "settings")]
     pub folder: Option<String>,
-    /// Where it is written [default: FILM.try.mkv in this folder]
+    /// Path of the file to write [default: FILM.try.mkv in the current folder]
     #[arg(long, value_name = "FILE")]
     pub to: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct Cluster {
-    /// The cluster's kubeconfig [default: $KUBECONFIG, else ~/.kube/config]
+    /// Path of the cluster's kubeconfig [default: $KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct Inbox {
-    /// The share that films are dropped into
+    /// Share that films are dropped into
     #[arg(long, value_name = "FOLDER")]
     pub inbox: PathBuf,
 }
@@ -178,33 +197,33 @@ impl Inbox {
 
 #[derive(Debug, Args)]
 pub struct Library {
-    /// The share that media servers read
+    /// Share that media servers read
     #[arg(long, value_name = "FOLDER")]
     pub library: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub struct SettingsFile {
-    /// settings.json; presets lie beside it
+    /// Path of settings.json, with presets next to it
     #[arg(long, value_name = "FILE")]
     pub settings: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub struct Film {
-    /// The film's id
+    /// Id of the film
     #[arg(long)]
     pub id: String,
-    /// What tells this attempt from others: the pod's uid
+    /// Identity of this attempt: the pod's uid
     #[arg(long, env = "HOSTLER_WHO")]
     pub who: String,
-    /// The machine's name, for the status page
+    /// Name of the machine, for the status page
     #[arg(long, env = "HOSTLER_MACHINE", default_value = "this computer")]
     pub machine: String,
 }
 
 /// # Errors
-/// What could not be done, and is on no film's record.
+/// A failure that is not recorded with a film.
 pub async fn run(verb: Verb, output: Output) -> Result<Ended> {
     match verb {
         Verb::Status { cluster } => ask::status(&cluster, output).await?,
@@ -239,29 +258,29 @@ pub async fn run(verb: Verb, output: Output) -> Result<Ended> {
         Verb::Manifests { installation } => {
             let text = std::fs::read_to_string(&installation).with_context(|| format!("{} can't be read", installation.display()))?;
             let installation: Installation =
-                serde_json::from_str(&text).with_context(|| format!("{} is no installation", installation.display()))?;
+                serde_json::from_str(&text).with_context(|| format!("{} is not a valid installation", installation.display()))?;
             print!("{}", installation.manifests()?);
         }
         Verb::Mark { shares } => {
             for share in shares {
                 let marker = share.join(MARKER);
-                if !marker.try_exists().with_context(|| format!("{} can't be looked at", share.display()))? {
-                    let text = "hostler knows by this file that the share is mounted.\n";
+                if !marker.try_exists().with_context(|| format!("{} can't be read", share.display()))? {
+                    let text = "This file shows hostler that the share is mounted.\n";
                     write_whole(&marker, text.as_bytes()).with_context(|| format!("{} can't be written to", share.display()))?;
                 }
             }
         }
         Verb::CopyProgram { to } => {
-            let program = std::env::current_exe().context("this program is not known by a path")?;
+            let program = std::env::current_exe().context("the path of this program is unknown")?;
             std::fs::copy(&program, &to).with_context(|| format!("{} can't be copied to {}", program.display(), to.display()))?;
         }
     }
     Ok(().into())
 }
 
-/// What a pod's log shows: lines, without colours or times, which the cluster adds.
+/// Logs lines for a pod: without colors, and without times, which the cluster adds.
 fn lines_to_stderr() {
-    // What the client of the API server would say by itself is said by whoever called it.
+    // Callers of the API client log its errors themselves.
     let filter = EnvFilter::new("info,kube_client=off");
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -273,7 +292,7 @@ fn lines_to_stderr() {
 }
 
 async fn watch(inbox: layout::Inbox, settings: PathBuf, here: Option<PathBuf>, who: String) -> Result<()> {
-    // As the first process of a container it has no default for signals.
+    // PID 1 of a container has no default signal handlers.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let jobs = match here {
@@ -290,7 +309,7 @@ async fn watch(inbox: layout::Inbox, settings: PathBuf, here: Option<PathBuf>, w
         _ = interrupt.recv() => {}
     }
     watcher.stop().await;
-    // Not by returning: an operation that hangs on a share would be waited for.
+    // Not by returning: that would wait for an operation that hangs on a share.
     std::process::exit(0)
 }
 
@@ -307,6 +326,6 @@ async fn page(inbox: layout::Inbox, library: Option<layout::Library>, listen: So
 
 fn film_id(film: &Film) -> Result<FilmId> {
     FilmId::parse(&film.id).ok_or_else(|| {
-        Failure::new(ExitStatus::Usage, format!("`{}` is no film's id", film.id), "`hostler transcode status` shows ids").into()
+        Failure::new(ExitStatus::Usage, format!("`{}` is not the id of a film", film.id), "`hostler transcode status` shows ids").into()
     })
 }

@@ -1,4 +1,4 @@
-//! A part of a film with the preset, to look at before two hundred films are encoded with it. On this computer, with its HandBrakeCLI.
+//! Encodes a part of a film with a preset, to check it before many films are encoded with it. Uses this computer's HandBrakeCLI.
 
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::transcode::handbrake::{self, Answer, Reader, Titles};
 use crate::transcode::layout;
 
 /// # Errors
-/// HandBrakeCLI is not there, or makes nothing of the film.
+/// HandBrakeCLI is not installed, or can't encode the film.
 pub fn run(arguments: &Try) -> Result<()> {
     let (mut titles, _) = listen(["--json", "--scan", "--title", "0", "--input"].iter().map(Path::new).chain([arguments.film.as_path()]))?;
     let titles: Option<Titles> = titles.iter_mut().rev().find_map(|answer| match answer {
@@ -20,15 +20,15 @@ pub fn run(arguments: &Try) -> Result<()> {
         _ => None,
     });
     let failed = |message: String| {
-        Failure::new(ExitStatus::Failed, message, format!("`HandBrakeCLI --scan -i {}` tells more", arguments.film.display()))
+        Failure::new(ExitStatus::Failed, message, format!("`HandBrakeCLI --scan -i {}` shows more", arguments.film.display()))
     };
     let title =
         titles.as_ref().and_then(Titles::film).ok_or_else(|| failed(format!("HandBrake finds no film in {}", arguments.film.display())))?;
     let from = arguments.from.as_secs();
     #[expect(clippy::cast_precision_loss, reason = "no film is that long")]
     if from as f64 >= title.seconds() {
-        let hint = format!("it lasts {:.0} s", title.seconds());
-        return Err(Failure::new(ExitStatus::Usage, format!("{} has ended by {from} s", arguments.film.display()), hint).into());
+        let message = format!("{} is {:.0} s long: it has no part at {from} s", arguments.film.display(), title.seconds());
+        return Err(Failure::new(ExitStatus::Usage, message, "pass an earlier position with `--from`").into());
     }
     let settings = arguments.settings.as_deref().map(layout::settings).transpose()?;
     let folder = arguments.settings.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
@@ -36,7 +36,11 @@ pub fn run(arguments: &Try) -> Result<()> {
         (Some(settings), Some(name)) => {
             let known: Vec<&str> = settings.folders.keys().map(String::as_str).collect();
             let set = settings.folders.get(name).ok_or_else(|| {
-                Failure::new(ExitStatus::Usage, format!("the settings have no folder `{name}`"), format!("they have {}", known.join(", ")))
+                Failure::new(
+                    ExitStatus::Usage,
+                    format!("the settings have no folder `{name}`"),
+                    format!("the folders are {}", known.join(", ")),
+                )
             })?;
             set.preset.as_ref()
         }
@@ -45,7 +49,9 @@ pub fn run(arguments: &Try) -> Result<()> {
     let languages = settings.as_ref().map(|settings| settings.languages.clone()).unwrap_or_default();
     let output = arguments.to.clone().unwrap_or_else(|| beside(&arguments.film));
     if output.try_exists()? {
-        return Err(Failure::new(ExitStatus::Refused, format!("{} is there already", output.display()), "--to names another file").into());
+        return Err(
+            Failure::new(ExitStatus::Refused, format!("{} already exists", output.display()), "pass another path with `--to`").into()
+        );
     }
     let order = handbrake::order(&arguments.film, &output, title, preset.map(|preset| (preset, folder)), &languages)?;
     let part = [format!("seconds:{from}"), format!("seconds:{}", arguments.length.as_secs().max(1))];
@@ -63,13 +69,13 @@ fn beside(film: &Path) -> PathBuf {
     PathBuf::from(format!("./{stem}.try.mkv"))
 }
 
-/// Runs HandBrakeCLI; what it says of its progress goes to a line of stderr.
+/// Runs HandBrakeCLI and shows its progress on one line of stderr.
 fn listen<'a>(arguments: impl Iterator<Item = &'a Path>) -> Result<(Vec<Answer>, Ended)> {
     let mut command = Command::new(handbrake::PROGRAM);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).env("LC_ALL", "C");
-    let mut child = command.spawn().with_context(|| {
-        format!("{} can't be started\nhint: it must be on this computer: apt-get install handbrake-cli", handbrake::PROGRAM)
-    })?;
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("{} can't be started\nhint: install it: `apt-get install handbrake-cli`", handbrake::PROGRAM))?;
     let mut reader = Reader::default();
     let mut answers = Vec::new();
     let seen = std::io::stderr().is_terminal();

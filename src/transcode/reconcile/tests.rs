@@ -71,8 +71,8 @@ fn claimed() -> Files {
     Files { claimed: Some(STAMP), folders: true, ..Files::default() }
 }
 
-/// Actions in a form that tests can be read by.
-fn told(world: &World) -> Vec<String> {
+/// Actions as readable text.
+fn actions_of(world: &World) -> Vec<String> {
     let (actions, _) = reconcile(world);
     let word = |action: Action| match action {
         Action::Record(film) => match &film.stage {
@@ -101,102 +101,105 @@ fn told(world: &World) -> Vec<String> {
 #[test]
 fn a_drop_is_recorded_before_it_is_claimed() {
     let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP };
-    assert_eq!(told(&World { dropped: vec![dropped], ..empty() }), ["record claimed round 1 attempts 0"]);
+    assert_eq!(actions_of(&World { dropped: vec![dropped], ..empty() }), ["record claimed round 1 attempts 0"]);
     let film = film("Movies/Up.mkv", Stage::Claimed);
     let in_watch = Files { dropped: Some(STAMP), ..Files::default() };
-    assert_eq!(told(&world(&film, in_watch, &[])), ["claim"], "killed between the two");
-    assert_eq!(told(&world(&film, claimed(), &[])), ["begin Encode 0"]);
+    assert_eq!(actions_of(&world(&film, in_watch, &[])), ["claim"], "killed between the two");
+    assert_eq!(actions_of(&world(&film, claimed(), &[])), ["begin Encode 0"]);
 }
 
 #[test]
-fn a_film_goes_its_way() {
+fn a_film_passes_through_all_stages() {
     let film = |stage| film("Movies/Up.mkv", stage);
     let finished = Files { encoded: Some(encoded()), ..claimed() };
     let waiting = &[(Task::Encode, 0, JobState::Active)];
-    assert_eq!(told(&world(&film(Stage::Claimed), claimed(), waiting)), [""; 0]);
+    assert_eq!(actions_of(&world(&film(Stage::Claimed), claimed(), waiting)), [""; 0]);
     let succeeded = &[(Task::Encode, 0, JobState::Succeeded)];
-    assert_eq!(told(&world(&film(Stage::Claimed), finished.clone(), succeeded)), ["record encoded", "forget Encode 0"]);
-    assert_eq!(told(&world(&film(Stage::Encoded), finished.clone(), &[])), ["begin Publish 0"]);
+    assert_eq!(actions_of(&world(&film(Stage::Claimed), finished.clone(), succeeded)), ["record encoded", "forget Encode 0"]);
+    assert_eq!(actions_of(&world(&film(Stage::Encoded), finished.clone(), &[])), ["begin Publish 0"]);
     let there = Files { published: Some(published()), ..finished };
     let publisher = &[(Task::Publish, 0, JobState::Succeeded)];
-    assert_eq!(told(&world(&film(Stage::Encoded), there.clone(), publisher)), ["record published", "forget Publish 0"]);
+    assert_eq!(actions_of(&world(&film(Stage::Encoded), there.clone(), publisher)), ["record published", "forget Publish 0"]);
     let stage = Stage::Published { published: published(), machine: "rarity".into(), took: 60.0 };
-    assert_eq!(told(&world(&film(stage.clone()), there.clone(), &[])), ["trash original"]);
-    assert_eq!(told(&world(&film(stage.clone()), Files { claimed: None, ..there }, &[])), ["tidy"]);
-    assert_eq!(told(&world(&film(stage), Files::default(), &[])), ["record done"]);
+    assert_eq!(actions_of(&world(&film(stage.clone()), there.clone(), &[])), ["trash original"]);
+    assert_eq!(actions_of(&world(&film(stage.clone()), Files { claimed: None, ..there }, &[])), ["tidy"]);
+    assert_eq!(actions_of(&world(&film(stage), Files::default(), &[])), ["record done"]);
 }
 
 #[test]
-fn what_failed_for_good_is_given_up() {
+fn a_permanent_failure_is_not_retried() {
     let film = |stage| film("Movies/Up.mkv", stage);
     let files = Files { failure: Some(failure(true)), ..claimed() };
     let jobs = &[(Task::Encode, 0, JobState::Active)];
-    assert_eq!(told(&world(&film(Stage::Claimed), files.clone(), jobs)), ["record failing: no film", "forget Encode 0"]);
+    assert_eq!(actions_of(&world(&film(Stage::Claimed), files.clone(), jobs)), ["record failing: no film", "forget Encode 0"]);
     let failing = Stage::Failing { reason: "no film".into(), tail: Vec::new(), at: now() };
-    assert_eq!(told(&world(&film(failing.clone()), files, &[])), ["give up"]);
+    assert_eq!(actions_of(&world(&film(failing.clone()), files, &[])), ["give up"]);
     let moved = Files { failed: Some(STAMP), reason: true, folders: true, ..Files::default() };
-    assert_eq!(told(&world(&film(failing.clone()), moved.clone(), &[])), ["tidy"]);
-    assert_eq!(told(&world(&film(failing), Files { folders: false, ..moved }, &[])), ["record failed"]);
+    assert_eq!(actions_of(&world(&film(failing.clone()), moved.clone(), &[])), ["tidy"]);
+    assert_eq!(actions_of(&world(&film(failing), Files { folders: false, ..moved }, &[])), ["record failed"]);
 }
 
 #[test]
-fn what_failed_in_passing_is_tried_again_a_few_times() {
+fn a_transient_failure_is_retried_a_few_times() {
     let mut film = film("Movies/Up.mkv", Stage::Claimed);
     let files = Files { failure: Some(failure(false)), ..claimed() };
-    assert_eq!(told(&world(&film, files.clone(), &[])), ["record claimed round 1 attempts 1", "clear failure"]);
+    assert_eq!(actions_of(&world(&film, files.clone(), &[])), ["record claimed round 1 attempts 1", "clear failure"]);
     film.attempts = 1;
     film.not_before = Some(now() + SignedDuration::from_secs(5));
     film.last_reason = Some("no space".into());
     let (actions, waiting) = reconcile(&world(&film, claimed(), &[]));
     assert_eq!((actions, waiting[&film.id].as_str()), (vec![], "no space; again in 5 s"));
     (film.attempts, film.counted) = (2, 2);
-    assert_eq!(told(&world(&film, files.clone(), &[])), ["record failing: no film (tried 3 times)"]);
+    assert_eq!(actions_of(&world(&film, files.clone(), &[])), ["record failing: no film (tried 3 times)"]);
     film.counted = 1;
     let full = Files { failure: Some(Failure { outside: true, ..failure(false) }), ..claimed() };
     film.attempts = 50;
-    assert_eq!(told(&world(&film, full, &[])), ["record claimed round 1 attempts 51", "clear failure"], "the disk was full");
-    // The library may be away for a week.
+    assert_eq!(actions_of(&world(&film, full, &[])), ["record claimed round 1 attempts 51", "clear failure"], "the disk was full");
+    // The library may be unreachable for a week.
     film.attempts = 100;
     film.stage = Stage::Encoded;
     let files = Files { encoded: Some(encoded()), ..files };
-    assert_eq!(told(&world(&film, files, &[])), ["record encoded", "clear failure"]);
+    assert_eq!(actions_of(&world(&film, files, &[])), ["record encoded", "clear failure"]);
 }
 
 #[test]
-fn a_job_that_ended_without_a_word_is_an_attempt_and_a_deleted_one_is_made_again() {
+fn a_job_without_a_result_counts_as_an_attempt_and_a_deleted_one_is_created_again() {
     let mut film = film("Movies/Up.mkv", Stage::Claimed);
     let failed = &[(Task::Encode, 0, JobState::Failed)];
-    assert_eq!(told(&world(&film, claimed(), failed)), ["record claimed round 1 attempts 1", "forget Encode 0", "clear failure"]);
+    assert_eq!(actions_of(&world(&film, claimed(), failed)), ["record claimed round 1 attempts 1", "forget Encode 0", "clear failure"]);
     film.attempts = 1;
-    assert_eq!(told(&world(&film, claimed(), failed)), ["forget Encode 0", "begin Encode 1"], "killed before the Job was deleted");
-    assert_eq!(told(&world(&film, claimed(), &[])), ["begin Encode 1"]);
+    assert_eq!(actions_of(&world(&film, claimed(), failed)), ["forget Encode 0", "begin Encode 1"], "killed before the Job was deleted");
+    assert_eq!(actions_of(&world(&film, claimed(), &[])), ["begin Encode 1"]);
 }
 
 #[test]
-fn a_copy_that_went_on_begins_anew() {
+fn a_film_starts_over_if_its_copy_continued() {
     let grown = Stamp { size: 2000, ..STAMP };
     let mut film = film("Movies/Up.mkv", Stage::Claimed);
     let files = Files { claimed: Some(grown), failure: Some(failure(true)), ..claimed() };
     let jobs = &[(Task::Encode, 0, JobState::Active)];
-    assert_eq!(told(&world(&film, files.clone(), jobs)), ["record claimed round 1 attempts 0", "forget Encode 0", "discard"]);
+    assert_eq!(actions_of(&world(&film, files.clone(), jobs)), ["record claimed round 1 attempts 0", "forget Encode 0", "discard"]);
     film.stage = Stage::Encoded;
-    assert_eq!(told(&world(&film, Files { encoded: Some(encoded()), ..files }, &[])), ["record claimed round 1 attempts 0", "discard"]);
+    assert_eq!(
+        actions_of(&world(&film, Files { encoded: Some(encoded()), ..files }, &[])),
+        ["record claimed round 1 attempts 0", "discard"]
+    );
     film.stage = Stage::Failed { reason: "breaks off".into(), at: now() };
     let files = Files { failed: Some(grown), reason: true, ..Files::default() };
-    assert_eq!(told(&world(&film, files.clone(), &[])), ["record claimed round 2 attempts 0"]);
+    assert_eq!(actions_of(&world(&film, files.clone(), &[])), ["record claimed round 2 attempts 0"]);
     film.stage = Stage::Claimed;
     film.stamp = grown;
-    assert_eq!(told(&world(&film, files, &[])), ["reclaim"]);
+    assert_eq!(actions_of(&world(&film, files, &[])), ["reclaim"]);
 }
 
 #[test]
-fn what_is_missing_is_made_again_and_what_is_unknown_is_taken_up() {
+fn missing_results_are_made_again_and_unknown_films_are_moved_to_failed() {
     let film = film("Movies/Up.mkv", Stage::Encoded);
-    assert_eq!(told(&world(&film, claimed(), &[])), ["record claimed round 1 attempts 0"], "work/ was emptied");
+    assert_eq!(actions_of(&world(&film, claimed(), &[])), ["record claimed round 1 attempts 0"], "work/ was emptied");
     let gone = Film { stage: Stage::Claimed, ..film.clone() };
-    assert!(told(&world(&gone, Files::default(), &[]))[0].contains("taken away"));
+    assert!(actions_of(&world(&gone, Files::default(), &[]))[0].contains("was deleted"));
     let stranger = World { unknown: [film.id.clone()].into(), jobs: [(job(&film, Task::Encode, 0), JobState::Active)].into(), ..empty() };
-    assert_eq!(told(&stranger), ["forget Encode 0", "take up"]);
+    assert_eq!(actions_of(&stranger), ["forget Encode 0", "take up"]);
 }
 
 #[test]
@@ -204,10 +207,10 @@ fn a_film_dropped_again_is_encoded_again_once_the_first_is_done() {
     let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP };
     let first = film("Movies/Up.mkv", Stage::Claimed);
     let running = world(&first, claimed(), &[(Task::Encode, 0, JobState::Active)]);
-    assert_eq!(told(&World { dropped: vec![dropped.clone()], ..running }), [""; 0]);
+    assert_eq!(actions_of(&World { dropped: vec![dropped.clone()], ..running }), [""; 0]);
     let done = Film { stage: Stage::Done { published: published(), machine: String::new(), took: 1.0 }, ..first.clone() };
     let over = world(&done, Files::default(), &[]);
-    assert_eq!(told(&World { dropped: vec![dropped], ..over }), ["record claimed round 2 attempts 0"]);
+    assert_eq!(actions_of(&World { dropped: vec![dropped], ..over }), ["record claimed round 2 attempts 0"]);
     // Another file for the same place in the library: the older one first, or it would replace the newer.
     let mut newer = film("Movies/Up.mp4", Stage::Claimed);
     newer.claimed = now() + SignedDuration::from_secs(1);
@@ -226,13 +229,13 @@ fn machines_hours_and_space_are_waited_for() {
         many.files.insert(film.id.clone(), claimed());
         many.films.insert(film.id.clone(), film);
     }
-    assert_eq!(told(&many), ["begin Encode 0", "begin Encode 0"]);
-    assert_eq!(told(&World { hold: Some("paused".into()), ..many.clone() }), [""; 0]);
+    assert_eq!(actions_of(&many), ["begin Encode 0", "begin Encode 0"]);
+    assert_eq!(actions_of(&World { hold: Some("paused".into()), ..many.clone() }), [""; 0]);
     let (film, job) = many.films.iter().next().map(|(_, film)| (film.clone(), job(film, Task::Encode, 0))).expect("one of five");
     for (state, ends) in [(JobState::Waiting, true), (JobState::Active, false)] {
         let held = World { hold: Some("paused".into()), jobs: [(job.clone(), state)].into(), ..many.clone() };
         let wanted = if ends { vec!["forget Encode 0".to_owned()] } else { vec![] };
-        assert_eq!(told(&held), wanted, "what waits for a machine is not begun, what is encoded is finished");
+        assert_eq!(actions_of(&held), wanted, "a waiting Job is deleted, a running one is finished");
         assert_eq!(reconcile(&held).1.contains_key(&film.id), ends);
     }
     let (actions, waiting) = reconcile(&World { free: 100, ..many });
@@ -240,10 +243,10 @@ fn machines_hours_and_space_are_waited_for() {
 }
 
 #[test]
-fn people_can_ask_for_films_again() {
+fn users_can_request_films_again() {
     let done = film("Movies/Up.mkv", Stage::Done { published: published(), machine: String::new(), took: 1.0 });
     let trashed = Files { trashed: Some(STAMP), ..Files::default() };
-    let asked = |film: &Film, files: Files, request: Request| told(&World { requests: vec![request], ..world(film, files, &[]) });
+    let asked = |film: &Film, files: Files, request: Request| actions_of(&World { requests: vec![request], ..world(film, files, &[]) });
     let again = ["record claimed round 2 attempts 0", "answered"];
     assert_eq!(asked(&done, trashed.clone(), Request::Redo(done.id.clone())), again);
     assert_eq!(asked(&done, Files::default(), Request::Redo(done.id.clone())), ["answered"], "the original is gone");
@@ -262,7 +265,7 @@ fn a_jobs_name_is_a_label_and_says_what_it_is() {
     assert_eq!(Job::parse("encode-up"), None);
 }
 
-/// What the actions do to the world, as far as reconcile sees it; Jobs run when they are begun, and may die.
+/// The effect of actions on the world, as reconcile sees it; Jobs start at once, and may die.
 fn carry_out(world: &mut World, action: Action, dies: bool) {
     fn files<'a>(world: &'a mut World, id: &FilmId) -> &'a mut Files {
         world.files.entry(id.clone()).or_default()
@@ -322,7 +325,7 @@ proptest! {
         let mut kills = kills.into_iter();
         for _ in 0..200 {
             let (actions, _) = reconcile(&world);
-            // A look that finds nothing to do, long after every pause.
+            // A round without anything to do, long after every pause.
             world.now += SignedDuration::from_secs(1000);
             let (done, dies) = kills.next().unwrap_or((usize::MAX, false));
             for action in actions.into_iter().take(done) {

@@ -16,7 +16,7 @@ class Killed(Fault):
 
 
 class BrokenOff(Fault):
-    """hostler is told to end, and says what is half done: at once, whatever its machines do."""
+    """hostler is interrupted, and reports at once what was not finished, whatever its machines do."""
 
     where = "hostler"
     ends = True
@@ -33,10 +33,10 @@ class BrokenOff(Fault):
         if took > 5:
             return f"it took {took:.0f} s to end"
         said = verb.log if verb.closed else verb.shown
-        if "broken off" not in said:
-            return "it does not say that it was broken off"
-        if any("  begins: " in line for line in verb.lines) and "half done" not in said and "nothing is half done" not in said:
-            return "it does not say what is half done"
+        if "interrupted: " not in said:
+            return "it does not say that it was interrupted"
+        if any("  started: " in line for line in verb.lines) and not any(words in said for words in ("not finished:", "no step was running", "nothing was started")):
+            return "it does not say what was not finished"
         return None
 
 

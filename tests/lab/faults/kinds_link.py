@@ -64,7 +64,7 @@ class LinkGone(Fault):
     def judge(self, verb):
         # Not every verb asks every machine, and one that another fault ends (Ctrl-C, SIGTERM) says that by its status.
         ended = verb.status is None or verb.status < 0 or verb.status > 128
-        if f"{self.machine}  is asked for its facts" in verb.log and verb.status not in (3, 4) and not ended:
+        if f"{self.machine}  gathering facts" in verb.log and verb.status not in (3, 4) and not ended:
             return f"it ended with status {verb.status}, though {self.machine} can't be reached"
         return None
 

@@ -60,16 +60,16 @@ class AptHeld(Fault):
         self.machine.spawn(HOLD)
 
     def noticed(self, line):
-        return f"{self.machine}/packages  waits for apt, which unattended-upgr" in line
+        return f"{self.machine}/packages  waiting for apt, which unattended-upgr" in line
 
     def undo(self):
         self.machine.sh("pkill -9 -f '^unattended-upgr'", check=False)
 
     def judge(self, verb):
         # Where another fault cut the machine off meanwhile, who held it may be gone with that.
-        cut = f"{self.machine}/packages  waits for the machine to come back" in verb.log
+        cut = f"{self.machine}/packages  waiting for the machine to come back" in verb.log
         waited = any(self.noticed(line) for line in verb.lines)
-        if f"{self.machine}/packages  begins" in verb.log and not waited and not cut and verb.status == 0:
+        if f"{self.machine}/packages  started" in verb.log and not waited and not cut and verb.status == 0:
             return "the process that holds apt's lock is not named"
         return None
 
@@ -130,7 +130,7 @@ class PortTaken(Fault):
         self.machine.sh("pkill -9 -f '^squatter'", check=False)
 
     def judge(self, verb):
-        joins = f"{self.machine}/join  begins" in verb.log or f"{self.machine}/init  begins" in verb.log
+        joins = f"{self.machine}/join  started" in verb.log or f"{self.machine}/init  started" in verb.log
         if joins and verb.status != 0 and str(self.port) not in verb.log:
             return "the port is not named"
         return None

@@ -171,7 +171,7 @@ class Scene:
         machines = sorted(set(re.findall(r"`--take-over (\w+)` with up", text)))
         if machines:
             return ["up", *[word for machine in machines for word in ("--take-over", machine)]]
-        found = re.search(r"(?:refused|hint|warning):.*`hostler rebuild (\w+)`(?: finishes it| brings it back| removes the old one| goes on when|, or correct)", text)
+        found = re.search(r"(?:refused|hint|warning):.*`hostler rebuild (\w+)`(?: finishes it| brings it back| removes the old one| continues when| or correct)", text)
         if found:
             return ["rebuild", found[1]]
         return ["up"]

@@ -20,8 +20,8 @@ from machine import Failed
 LIMIT = 12 * 60
 # Something has to be seen at least so often, in seconds: by its own word after 5.
 SILENCE = 45
-BEGINS = re.compile(r"^\d\d:\d\d:\d\d\.\d+  (\S+)/(\S+)  begins: ")
-LOOKS = re.compile(r"^\d\d:\d\d:\d\d\.\d+  (\S+)  is asked for its facts$")
+BEGINS = re.compile(r"^\d\d:\d\d:\d\d\.\d+  (\S+)/(\S+)  started: ")
+LOOKS = re.compile(r"^\d\d:\d\d:\d\d\.\d+  (\S+)  gathering facts$")
 
 
 class Verb:

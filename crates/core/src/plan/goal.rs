@@ -172,7 +172,7 @@ fn rebuild(
         whole.warnings.push(Warning {
             machine: Some(name.clone()),
             text: format!(
-                "it can't be reached ({why}): only the cluster is cleaned up now; `hostler rebuild {name}` goes on when it is back"
+                "it can't be reached ({why}): only the cluster is cleaned up now; `hostler rebuild {name}` continues when it is back"
             ),
         });
     }

@@ -197,7 +197,7 @@ impl fmt::Display for Command {
             Command::Remove { node, dead: true } => write!(f, "`hostler remove {node} --dead`"),
             Command::Reset => f.write_str("`hostler reset`"),
             Command::TakeOver(machine) => write!(f, "`--take-over {machine}` with up, add or rebuild"),
-            Command::Snapshot => f.write_str("`hostler snapshot`"),
+            Command::Snapshot => f.write_str("`hostler snapshot create`"),
             Command::Plan => f.write_str("`hostler plan`"),
             Command::BundleEncoder => f.write_str("`hostler bundle encoder`"),
         }

@@ -1,4 +1,4 @@
-//! Looking at the inbox: what was dropped, and what there is of each film.
+//! Observes the inbox: dropped files, and the files of each film.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -14,31 +14,31 @@ use super::ledger::{Film, Stage};
 use super::reconcile::{Dropped, Files, Request};
 use super::record::{ENCODED, Encoded, FAILURE, PUBLISHED, Stamp};
 
-/// What is taken for a film. All else stays where it is: pictures, texts, copies that are not whole yet.
+/// Extensions of films. Other files stay where they are: pictures, texts, incomplete copies.
 const EXTENSIONS: [&str; 19] = [
     "mkv", "mp4", "m4v", "mov", "avi", "wmv", "asf", "flv", "webm", "ogm", "mpg", "mpeg", "vob", "ts", "m2ts", "mts", "divx", "iso", "img",
 ];
 
-/// Folders within folders that are looked at.
+/// Depth of nested folders.
 const DEPTH: usize = 12;
 
-/// All that one look finds.
+/// The result of an observation.
 #[derive(Debug, Default)]
 pub struct Seen {
     pub dropped: Vec<Dropped>,
-    /// Films that nobody will take up where they are, and why.
+    /// Files that will not be processed where they are, and why.
     pub misplaced: Vec<(PathBuf, String)>,
     pub files: BTreeMap<FilmId, Files>,
     pub unknown: BTreeSet<FilmId>,
     pub requests: Vec<Request>,
     pub paused: bool,
-    /// Free bytes, and all.
+    /// Free and total bytes.
     pub space: (u64, u64),
 }
 
 /// # Errors
-/// The share is not mounted, or something in it can't be read. Half a look is none.
-pub fn look(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film>) -> Result<Seen> {
+/// The share is not mounted, or something in it can't be read. There are no partial results.
+pub fn observe(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film>) -> Result<Seen> {
     require_marker(&inbox.root)?;
     let mut seen = Seen { requests: requests(inbox)?, paused: inbox.paused().try_exists()?, ..Seen::default() };
     walk(inbox, settings, &mut seen).context("watch/ can't be read")?;
@@ -47,7 +47,7 @@ pub fn look(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film>) 
         if matches!(film.stage, Stage::Done { .. }) && !asked.contains(&film.id) {
             continue;
         }
-        let files = files(inbox, film).with_context(|| format!("what there is of {} can't be read", film.id))?;
+        let files = files(inbox, film).with_context(|| format!("the files of {} can't be read", film.id))?;
         seen.files.insert(film.id.clone(), files);
     }
     for part in ["claim", "work"] {
@@ -61,7 +61,7 @@ pub fn look(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film>) 
     Ok(seen)
 }
 
-/// Every film's record. One that can't be read is an error: a film would seem unknown.
+/// The records of all films. One that can't be read is an error: its film would seem unknown.
 ///
 /// # Errors
 /// The ledger can't be read.
@@ -74,7 +74,7 @@ pub fn ledger(inbox: &Inbox) -> Result<BTreeMap<FilmId, Film>> {
             continue;
         }
         let film: Option<Film> = read_json(&file)
-            .with_context(|| format!("{} can't be read\nhint: move it away, and its film goes to failed/", file.display()))?;
+            .with_context(|| format!("{} can't be read\nhint: if you move it away, its film is moved to failed/", file.display()))?;
         films.extend(film.map(|film| (film.id.clone(), film)));
     }
     Ok(films)
@@ -114,9 +114,9 @@ fn walk(inbox: &Inbox, settings: &Settings, seen: &mut Seen) -> io::Result<()> {
         let folder = name.to_str().filter(|name| settings.folders.contains_key(*name));
         match (folder, entry.file_type()?.is_dir()) {
             (Some(folder), true) => walk_folder(&watch, &entry.path(), folder, DEPTH, seen)?,
-            (_, true) => seen.misplaced.push((name.into(), "no folder of this name is set in `transcode.folders`".to_owned())),
+            (_, true) => seen.misplaced.push((name.into(), "`transcode.folders` has no folder with this name".to_owned())),
             (_, false) if is_film(&entry.path()) => {
-                seen.misplaced.push((name.into(), "it is in no folder: drop it into one of those in watch/".to_owned()));
+                seen.misplaced.push((name.into(), "it is not in a folder: drop it into one of those in watch/".to_owned()));
             }
             _ => {}
         }
@@ -127,11 +127,11 @@ fn walk(inbox: &Inbox, settings: &Settings, seen: &mut Seen) -> io::Result<()> {
 fn walk_folder(watch: &Path, path: &Path, folder: &str, depth: usize, seen: &mut Seen) -> io::Result<()> {
     let listed = match std::fs::read_dir(path) {
         Ok(listed) => listed,
-        // Renamed or removed between two looks.
+        // Renamed or removed meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             let relative = path.strip_prefix(watch).unwrap_or(path).to_owned();
-            seen.misplaced.push((relative, "permission denied: hostler may not look into this folder".to_owned()));
+            seen.misplaced.push((relative, "permission denied: hostler can't read this folder".to_owned()));
             return Ok(());
         }
         Err(error) => return Err(error),
@@ -193,18 +193,18 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
 fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
     match Stamp::of(path) {
         Ok(stamp) => Ok(Some(stamp)),
-        // A path through something that has become a file.
+        // A part of the path has become a file.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// The film in `failed/`: the newest, should there be several.
+/// The film in `failed/`: the newest, if there are several.
 pub fn in_failed(inbox: &Inbox, film: &Film) -> Option<PathBuf> {
     only_film(&inbox.failed(&film.id)).ok().flatten()
 }
 
-/// The original in the trash: of the latest round.
+/// The original in the trash, of the latest round.
 ///
 /// # Errors
 /// The trash can't be read.
@@ -229,14 +229,14 @@ fn only_film(folder: &Path) -> io::Result<Option<PathBuf>> {
     Ok(paths.pop())
 }
 
-/// Which drops are settled: unchanged for some time by the watcher's own clock, whatever the times of the files say.
+/// Which dropped files are complete: unchanged for some time by the watcher's own clock, whatever the times of the files say.
 #[derive(Debug, Default)]
 pub struct Settling {
     seen: HashMap<PathBuf, (Stamp, Instant)>,
 }
 
 impl Settling {
-    /// Splits drops into those that are settled, and those that are not, with the time they have been unchanged for.
+    /// Splits dropped files into complete ones and others, with the time for which they have been unchanged.
     pub fn split(&mut self, dropped: Vec<Dropped>, stable: Duration, now: Instant) -> (Vec<Dropped>, Vec<(Dropped, Duration)>) {
         let mut seen = HashMap::new();
         let (mut settled, mut moving) = (Vec::new(), Vec::new());
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn films_are_told_from_what_else_is_dropped() {
+    fn films_are_distinguished_from_other_files() {
         let (_folder, inbox, settings) = inbox();
         let file = |path: &str| {
             let path = inbox.watch().join(path);
@@ -286,7 +286,7 @@ mod tests {
         ["loose.mkv", "Series/x.mkv"].into_iter().for_each(file);
         symlink("/etc", inbox.watch().join("Movies/link")).expect("linked");
         symlink("/etc/passwd", inbox.watch().join("Movies/link.mkv")).expect("linked");
-        let seen = look(&inbox, &settings, &BTreeMap::new()).expect("readable");
+        let seen = observe(&inbox, &settings, &BTreeMap::new()).expect("readable");
         let mut found: Vec<String> = seen.dropped.iter().map(|drop| drop.path.display().to_string()).collect();
         found.sort();
         assert_eq!(found, ["Cartoons/\n.mp4", "Movies/Disc/VIDEO_TS", "Movies/Up.MKV", "Movies/a/b/-rf $(x).iso", "Movies/link.mkv"]);
@@ -297,15 +297,15 @@ mod tests {
     }
 
     #[test]
-    fn a_share_that_went_away_is_no_empty_share() {
+    fn an_unmounted_share_is_not_an_empty_share() {
         let (_folder, inbox, settings) = inbox();
         fs::remove_file(inbox.root.join(MARKER)).expect("removed");
-        assert!(look(&inbox, &settings, &BTreeMap::new()).is_err());
+        assert!(observe(&inbox, &settings, &BTreeMap::new()).is_err());
         assert!(ledger(&inbox).is_err());
     }
 
     #[test]
-    fn a_film_is_settled_once_it_has_not_changed_for_long_enough() {
+    fn a_film_is_complete_once_it_has_not_changed_for_some_time() {
         let drop = |size| Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: Stamp { size, modified: 1 } };
         let mut settling = Settling::default();
         let start = Instant::now();
