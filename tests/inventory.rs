@@ -138,8 +138,8 @@ fn the_examples_are_right_and_without_a_warning() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_an_inventory_error() {
-    for (path, hint) in [(folder("inventory/none.yaml"), "hostler init"), (folder("inventory"), "name the file")] {
+fn a_missing_inventory_is_a_usage_error() {
+    for (path, hint) in [(folder("inventory/none.yaml"), "hostler init"), (folder("inventory"), "it is a folder")] {
         let error = InventoryFile::load(&path).unwrap_err();
         assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
         assert!(error.to_string().contains(hint), "{error}");
@@ -147,28 +147,28 @@ fn a_file_that_is_not_there_is_an_inventory_error() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_at_once() {
+fn a_special_file_is_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    // Nobody ever writes into the pipe: whoever waits for it waits for good.
+    // Nothing ever writes to the pipe: reading it would block forever.
     for path in [&pipe, Path::new("/dev/zero")] {
         let (path, (done, is_done)) = (path.to_owned(), std::sync::mpsc::channel());
         std::thread::spawn(move || done.send(InventoryFile::load(&path).unwrap_err()));
         let error = is_done.recv_timeout(std::time::Duration::from_secs(10)).expect("it is refused without being read");
         assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
-        assert!(error.to_string().contains("no regular file"), "{error}");
+        assert!(error.to_string().contains("not a regular file"), "{error}");
     }
 }
 
 #[test]
-fn a_file_that_is_too_long_is_not_read_to_its_end() {
+fn a_file_that_is_too_large_is_not_read_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inventory.yaml");
     // A terabyte without a block on the disk.
     std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
     let error = InventoryFile::load(&path).unwrap_err().to_string();
-    assert!(error.contains("at most 1048576 bytes"), "{error}");
+    assert!(error.contains("at most 1048576"), "{error}");
 }
 
 #[test]

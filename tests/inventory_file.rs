@@ -92,7 +92,8 @@ fn every_verb_reads_the_inventory_once() {
     std::fs::write(bundle.join("manifest.json"), r#"{"schema":1,"kubernetes":"1.36.3","arch":"amd64","files":[],"images":[]}"#).unwrap();
     std::fs::write(bundle.join("images.tar"), [0; 1024]).unwrap();
     let planning = ["up", "plan", "add two", "remove two", "rebuild two", "reset", "rebuild one --new-cluster"];
-    let all = planning.iter().map(|verb| (*verb, true)).chain(["status", "kubeconfig", "snapshot create", "render"].map(|verb| (verb, false)));
+    let all =
+        planning.iter().map(|verb| (*verb, true)).chain(["status", "kubeconfig", "snapshot create", "render"].map(|verb| (verb, false)));
     for (verb, plans) in all {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
         command.args(verb.split(' ')).arg("--inventory").arg(&file).env("HOME", folder.path()).stdin(Stdio::null());

@@ -115,17 +115,9 @@ fn a_person_sees_what_happens_on_every_screen() {
         browser.open(&format!("http://{address}/"));
         browser.wait("the films", |browser| browser.text().contains("Raiders of the Lost Ark"));
         let text = browser.text();
-        for words in [
-            "63.4 %",
-            "41.2 fps",
-            "rarity",
-            "28.9 %",
-            "waiting for a free machine",
-            "being copied",
-            "2 in work",
-            "1 failed",
-            "412 GB free",
-        ] {
+        for words in
+            ["63.4 %", "41.2 fps", "rarity", "28.9 %", "waiting for a free machine", "being copied", "2 in work", "1 failed", "412 GB free"]
+        {
             assert!(text.contains(words), "{name}: no {words:?} in {text}");
         }
         let wide = browser.value("document.documentElement.scrollWidth - window.innerWidth").as_i64().expect("a number");

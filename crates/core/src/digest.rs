@@ -1,4 +1,4 @@
-//! Digests in the one form that hostler writes them: lower-case hex.
+//! Digests, in lower-case hex.
 
 use sha2::{Digest, Sha256};
 
@@ -7,7 +7,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// `bytes`, two digits each.
+/// `bytes` in hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

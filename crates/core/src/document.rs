@@ -1,4 +1,4 @@
-//! kubeadm's documents that the cluster keeps.
+//! kubeadm's documents that are stored in the cluster.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub enum Document {
 impl Document {
     pub const ALL: [Document; 3] = [Document::Cluster, Document::Kubelet, Document::KubeProxy];
 
-    /// The documents that the files of a machine follow from.
+    /// The documents that determine the files of a machine.
     pub fn of(role: Role) -> &'static [Document] {
         match role {
             Role::ControlPlane => &[Document::Cluster, Document::Kubelet],

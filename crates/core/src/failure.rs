@@ -1,28 +1,28 @@
-//! How a run ends, and errors that know it.
+//! Exit statuses, and errors with one.
 
 use std::error::Error;
 use std::fmt;
 
-/// The exit status of hostler. A run that ended in several ways at once has the [highest](ExitStatus::highest).
+/// The exit status of hostler. If several apply, the [highest](ExitStatus::highest) is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExitStatus {
     Done = 0,
     Failed = 1,
-    /// The command line or the inventory.
+    /// The command line or the inventory is wrong.
     Usage = 2,
     Refused = 3,
     Unreachable = 4,
 }
 
 impl ExitStatus {
-    /// The highest of `statuses`; done when there are none.
+    /// The highest of `statuses`; done if there are none.
     pub fn highest(statuses: impl IntoIterator<Item = ExitStatus>) -> ExitStatus {
         statuses.into_iter().max().unwrap_or(ExitStatus::Done)
     }
 
-    /// What an error of a command ends it with: the status of the outermost [`Failure`] in its chain, else failed.
+    /// The exit status for an error: that of the outermost [`Failure`] in its chain, else failed.
     pub fn of(error: &anyhow::Error) -> ExitStatus {
-        // anyhow's own downcast looks through contexts; what a Failure wraps is found by the chain.
+        // anyhow's downcast searches contexts; the chain finds a Failure that is wrapped by another error.
         error
             .downcast_ref::<Failure>()
             .or_else(|| error.chain().find_map(|cause| cause.downcast_ref::<Failure>()))
@@ -30,7 +30,7 @@ impl ExitStatus {
     }
 }
 
-/// An error with an exit status and a way out. Context may be put around it; the report finds the hint all the same.
+/// An error with an exit status and a hint. The report finds the hint even if context is added.
 #[derive(Debug)]
 pub struct Failure {
     pub status: ExitStatus,

@@ -1,8 +1,8 @@
-//! hostler's pure core: what should be ([`inventory`]), what is ([`facts`]), and what to do about the difference ([`plan`]), down to the
-//! very scripts that machines run ([`action`], [`template`]).
+//! hostler's pure core: the desired state ([`inventory`]), the present state ([`facts`]), and the steps between them ([`plan`]), including the
+//! scripts that machines run ([`action`], [`template`]).
 //!
-//! Everything here is a function of its arguments: no network, disk, process, environment or clock. `clippy.toml` beside this crate holds
-//! that, and `.ci/run` the list of crates that it may depend on.
+//! Everything here is a function of its arguments: no network, disk, process, environment or clock. `clippy.toml` next to this crate enforces
+//! that, and `.ci/run` checks the dependencies.
 
 pub mod action;
 pub mod digest;

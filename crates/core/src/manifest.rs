@@ -1,4 +1,4 @@
-//! What a bundle says of itself: programs and container images, each known by its digest.
+//! The manifest of a bundle: programs and container images, each identified by its digest.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,25 +10,25 @@ pub struct Manifest {
     pub schema: u32,
     /// Kubernetes version without the `v`: `1.36.3`.
     pub kubernetes: String,
-    /// `amd64` or `arm64`, as Go and container images spell it.
+    /// `amd64` or `arm64`, as in Go and container images.
     pub arch: String,
     pub files: Vec<File>,
     pub images: Vec<Image>,
 }
 
-/// A program that is put onto machines as it is.
+/// A program that is copied to machines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct File {
-    /// The name it is called by: `kubelet`, `runc`, `bridge`.
+    /// Its name: `kubelet`, `runc`, `bridge`.
     pub name: String,
     pub version: String,
     pub kind: FileKind,
     /// Bytes.
     pub size: u64,
-    /// Lower-case hex. Two files of the same bytes (a program that acts by the name it is called by) are stored and sent once.
+    /// Lower-case hex. Files with the same content (a program that acts by argv[0]) are stored and sent once.
     pub sha256: String,
-    /// Where it was taken from: the address of a release, or `source:` and a Go module with its version.
+    /// Its origin: the URL of a release, or `source:` and a Go module with its version.
     pub source: String,
 }
 
@@ -36,7 +36,7 @@ pub struct File {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FileKind {
-    /// `bin/`: reached by a symlink in /usr/local/bin.
+    /// `bin/`: with a symlink in /usr/local/bin.
     Program,
     /// `cni/`: containerd calls it by name.
     CniPlugin,
@@ -46,7 +46,7 @@ pub enum FileKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Image {
-    /// What it is, whatever its reference says.
+    /// Its purpose, independent of its reference.
     pub component: Component,
     /// The full name with tag that manifests and kubeadm use: `registry.k8s.io/kube-proxy:v1.36.3`.
     pub reference: String,
@@ -58,7 +58,7 @@ pub struct Image {
     pub manifest_size: u64,
     /// Config and layers, in the manifest's order; all are in `images.tar` under `blobs/sha256/`.
     pub blobs: Vec<Blob>,
-    /// Where it was taken from.
+    /// Its origin.
     pub source: String,
 }
 
@@ -68,11 +68,11 @@ pub struct Image {
 pub struct Blob {
     /// `sha256:...`
     pub digest: String,
-    /// Bytes, as stored (compressed layers are kept as they are).
+    /// Bytes, as stored (compressed layers stay compressed).
     pub size: u64,
 }
 
-/// The images a cluster needs, by what they are for.
+/// The images of a cluster, by purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Component {
@@ -91,7 +91,7 @@ pub enum Component {
 }
 
 impl Manifest {
-    /// The file called `name`, if the bundle has it.
+    /// The file with this name, if the bundle has it.
     pub fn file(&self, name: &str) -> Option<&File> {
         self.files.iter().find(|file| file.name == name)
     }

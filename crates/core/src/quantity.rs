@@ -1,10 +1,10 @@
-//! Times and sizes as a person reads them.
+//! Durations and sizes as text.
 
 use std::time::Duration;
 
-/// `0.4s`, `12s`, `1m04s`, `2h05m`: never more than three digits that matter.
+/// `0.4s`, `12s`, `1m04s`, `2h05m`: at most three significant digits.
 pub fn duration(duration: Duration) -> String {
-    // Rounded first, so that 59.6 s is a minute and 9.96 s is not "10.0s".
+    // Round first, so that 59.6 s is a minute and 9.96 s is not "10.0s".
     let tenths = (duration.as_millis() + 50) / 100;
     if tenths < 100 {
         return format!("{}.{}s", tenths / 10, tenths % 10);
@@ -12,7 +12,7 @@ pub fn duration(duration: Duration) -> String {
     whole(duration)
 }
 
-/// As [`duration`], but without tenths: for what is only a guess.
+/// As [`duration`], but without tenths: for estimates.
 pub fn whole(duration: Duration) -> String {
     let seconds = (duration.as_millis() + 500) / 1000;
     match seconds {
@@ -28,7 +28,7 @@ pub fn size(bytes: u64) -> String {
     in_unit(bytes, unit, name)
 }
 
-/// `182 of 270 MB`, or `182 MB` when `total` is 0 because nobody knows it.
+/// `182 of 270 MB`, or `182 MB` if `total` is 0, which means unknown.
 pub fn size_of(done: u64, total: u64) -> String {
     if total == 0 {
         return size(done);
@@ -39,7 +39,7 @@ pub fn size_of(done: u64, total: u64) -> String {
 }
 
 fn unit_for(bytes: u64) -> (u64, &'static str) {
-    // What rounds up to 1000 of a unit is 1 of the next.
+    // A value that rounds to 1000 of a unit is 1 of the next.
     match bytes {
         0..1_000 => (1, "B"),
         1_000..999_500 => (1_000, "kB"),

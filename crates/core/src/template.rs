@@ -1,4 +1,4 @@
-//! `templates/` filled in: strict about names that are not given, and the only place where shell words are quoted.
+//! Renders `templates/`: undefined names are errors. This is the only place where shell words are quoted.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
-    // Only delimiters can make a syntax invalid, and these are the usual ones.
+    // A syntax can only be invalid because of its delimiters, and these are the default ones.
     if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true).build() {
         environment.set_syntax(syntax);
     }
@@ -27,22 +27,22 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
-/// The template `name` (a path below `templates/`) with `context` filled in.
+/// Renders the template `name` (a path below `templates/`) with `context`.
 ///
 /// # Errors
-/// No such template, or a name in it that `context` does not give.
+/// There is no such template, or `context` lacks a name that it uses.
 pub fn render(name: &str, context: impl Serialize) -> Result<String> {
     let template = ENVIRONMENT.get_template(name).with_context(|| format!("no template {name}"))?;
-    template.render(Value::from(minijinja::value::Serde(context))).with_context(|| format!("templates/{name} can't be filled in"))
+    template.render(Value::from(minijinja::value::Serde(context))).with_context(|| format!("templates/{name} can't be rendered"))
 }
 
-/// `value` as one word for a POSIX shell (XCU 2.2.2: nothing is special between single quotes).
+/// `value` as one word for a POSIX shell (XCU 2.2.2: no character is special between single quotes).
 ///
 /// # Errors
-/// A NUL in it, which no word can hold.
+/// It contains a NUL, which a word can't.
 pub fn quote(value: &str) -> Result<String, Error> {
     if value.contains('\0') {
-        return Err(Error::new(ErrorKind::InvalidOperation, "a word for the shell can't hold a NUL"));
+        return Err(Error::new(ErrorKind::InvalidOperation, "a shell word can't contain a NUL"));
     }
     Ok(format!("'{}'", value.replace('\'', r"'\''")))
 }
@@ -51,7 +51,7 @@ fn word(value: &Value) -> Result<String, Error> {
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),
         None if value.is_number() || value.is_true() => Ok(value.to_string()),
-        None => Err(Error::new(ErrorKind::InvalidOperation, format!("{value:?} is no word for the shell"))),
+        None => Err(Error::new(ErrorKind::InvalidOperation, format!("{value:?} is not a shell word"))),
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
     use super::quote;
 
     #[test]
-    fn a_nul_is_no_word() {
+    fn a_nul_is_rejected() {
         assert!(quote("a\0b").is_err());
     }
 }

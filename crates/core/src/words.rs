@@ -1,10 +1,10 @@
-//! Words in messages: what was meant, and how many.
+//! Words in messages: suggestions and counts.
 
-/// The word of `known` that `word` was most likely meant to be; `None` when none is near.
+/// The word of `known` that is most similar to `word`; `None` if none is similar.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
-    let wanted = plain(word);
-    let likeness = |known: &str| strsim::jaro_winkler(&wanted, &plain(known));
+    let given = plain(word);
+    let likeness = |known: &str| strsim::jaro_winkler(&given, &plain(known));
     let (likeness, known) =
         known.into_iter().map(|known| (likeness(known), known)).max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))?;
     (likeness > 0.8).then_some(known)
@@ -15,7 +15,7 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A `: did you mean ...?` for the end of a message; empty when nothing is near.
+/// A `: did you mean ...?` for the end of a message; empty if nothing is similar.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, known).map_or_else(String::new, |known| format!(": did you mean `{known}`?"))
 }
@@ -32,7 +32,7 @@ pub fn and<T: std::fmt::Display>(words: &[T]) -> String {
     }
 }
 
-/// The verb after so many things.
+/// `is` or `are`, by a count.
 pub fn are(count: usize) -> &'static str {
     if count == 1 { "is" } else { "are" }
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_near_is_not_meant() {
+    fn only_similar_words_are_suggested() {
         assert_eq!(nearest("three", ["one", "two"]), None);
         assert_eq!(nearest("Rainbow_Dash", ["pinkiepie", "rainbowdash"]), Some("rainbowdash"));
         assert_eq!(nearest("one", []), None);

@@ -1,4 +1,4 @@
-//! What the facts need of certificates: whose key it is, when it ends, for whom it speaks.
+//! Certificates: public key, expiry and common name.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -6,7 +6,7 @@ use x509_parser::prelude::{FromDer, X509Certificate, parse_x509_pem};
 
 use crate::digest::sha256;
 
-/// SHA-256 of the public key (SubjectPublicKeyInfo, RFC 7469) of the first certificate in `pem`, hex: what kubeadm calls a CA cert hash.
+/// SHA-256 of the public key (SubjectPublicKeyInfo, RFC 7469) of the first certificate in `pem`, in hex: kubeadm's CA cert hash.
 /// `None` if there is no certificate.
 pub fn ca_public_key_sha256(pem: &[u8]) -> Option<String> {
     Certificate::from_pem(pem).map(|certificate| certificate.public_key_sha256)
@@ -37,7 +37,7 @@ impl Certificate {
         Certificate::from_der(&pem.contents)
     }
 
-    /// PEM in base64, as kubeconfigs hold it.
+    /// PEM in base64, as in kubeconfigs.
     pub fn from_base64_pem(text: &str) -> Option<Certificate> {
         Certificate::from_pem(&BASE64_STANDARD.decode(text).ok()?)
     }

@@ -1,4 +1,4 @@
-//! What a control plane's API server and etcd said -> [`ClusterFacts`].
+//! Parses the answers of a control plane's API server and etcd to [`ClusterFacts`].
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{ClusterFacts, MemberFact, NodeFact};
 use crate::inventory::Taint;
 use crate::record::Record;
 
-/// Answers as they came: JSON, or an error in kubectl's or etcdctl's words.
+/// Raw answers: JSON, or an error message of kubectl or etcdctl.
 #[derive(Default)]
 pub(super) struct Answers<'a> {
     pub version: &'a str,
@@ -20,7 +20,7 @@ pub(super) struct Answers<'a> {
 }
 
 impl Answers<'_> {
-    /// The cluster, or why it isn't known. etcd's members are empty where it did not answer.
+    /// The cluster, or why it is unknown. Members are empty if etcd did not answer.
     pub fn facts(&self) -> Result<ClusterFacts, String> {
         let version: Version = read(self.version)?;
         let nodes: List<Node> = read(self.nodes)?;
@@ -49,7 +49,7 @@ impl Answers<'_> {
         let health: Vec<Health> = read(self.health).unwrap_or_default();
         let healthy = |member: &Member| {
             health.iter().any(|answer| {
-                // A learner answers, though only to say that it doesn't serve reads.
+                // A learner answers only that it does not serve reads.
                 let answers = answer.health || (member.is_learner && answer.error.contains("not supported for learner"));
                 answers && member.client_urls.contains(&answer.endpoint)
             })
@@ -65,7 +65,7 @@ impl Answers<'_> {
     }
 }
 
-/// The URL by which etcd knows a member at `address` among its peers.
+/// The peer URL of an etcd member at `address`.
 pub fn peer_url(address: &str) -> String {
     match address.contains(':') {
         true => format!("https://[{address}]:2380"),
@@ -73,8 +73,8 @@ pub fn peer_url(address: &str) -> String {
     }
 }
 
-/// Reads the JSON in `answer`. Warnings may stand around it, and be JSON themselves: etcdctl's log is. Without any, the answer is an error's
-/// text.
+/// Parses the JSON in `answer`. It may be surrounded by warnings, which may be JSON themselves, as etcdctl's log. Without JSON, the answer is
+/// an error message.
 fn read<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
     let mut rest = answer;
     while let Some(start) = rest.find(['{', '[']) {
@@ -86,7 +86,7 @@ fn read<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
         rest = match other.next() {
             Some(Ok(_)) => &rest[other.byte_offset()..],
             Some(Err(error)) if !error.is_eof() => &rest[1..],
-            // It is cut.
+            // It is truncated.
             _ => break,
         };
     }
@@ -181,7 +181,7 @@ impl Node {
         let message = match condition {
             Some(condition) if !ready => condition.message,
             Some(_) => String::new(),
-            None => "kubelet has not spoken yet".to_owned(),
+            None => "kubelet has not reported yet".to_owned(),
         };
         NodeFact {
             ready,

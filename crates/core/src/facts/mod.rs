@@ -1,4 +1,4 @@
-//! What is: everything the planner may ask about a machine, learned in one round trip by `templates/facts.sh`.
+//! The present state of a machine: everything that the planner needs, gathered in one round trip by `templates/facts.sh`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,15 +17,15 @@ pub use cluster::peer_url;
 pub use parse::{FactsError, parse};
 pub use snapshot::Snapshot;
 
-/// What was learned of one machine.
+/// The result of observing one machine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Observation {
     Facts(Box<Facts>),
-    /// Why no facts could be had, in a person's words.
+    /// Why facts could not be gathered.
     Unreachable(String),
 }
 
-/// A machine as it is. A map holds only what was found; what hostler asked for and is missing is absent.
+/// The present state of a machine. Maps hold only what was found: requested items that are missing on the machine are absent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
@@ -36,9 +36,9 @@ pub struct Facts {
     /// `amd64` or `arm64`.
     pub arch: String,
     pub hostname: String,
-    /// First line of /etc/hostname; empty where there is none.
+    /// First line of /etc/hostname; empty if there is none.
     pub hostname_at_boot: String,
-    /// What kind of container the machine is (`systemd-nspawn`), if it is one.
+    /// The container manager (`systemd-nspawn`), if the machine is a container.
     pub container: Option<String>,
     pub cpus: u32,
     /// KiB.
@@ -51,74 +51,74 @@ pub struct Facts {
     pub disk_size: u64,
     /// One-minute load average.
     pub load: String,
-    /// Seconds since it was started; in a container, since its host was.
+    /// Seconds since it was started; in a container, since its host was started.
     pub uptime: u64,
-    /// Degrees Celsius of the hottest sensor of its processor, where there is one.
+    /// Degrees Celsius of the processor's hottest sensor, if there is one.
     pub temperature: Option<i32>,
-    /// Seconds since the epoch by the machine's clock when the facts were taken.
+    /// Seconds since the epoch by the machine's clock when facts were gathered.
     pub clock: i64,
-    /// Seconds that it was ahead of the clock of hostler's computer then; negative where it was behind. `None`: nobody compared.
+    /// Seconds by which it was ahead of the clock of hostler's computer; negative if it was behind. `None`: not compared.
     pub clock_ahead: Option<i64>,
-    /// Whether something keeps the clock right: a running time service, the kernel's word (`timedatectl` NTPSynchronized), or the host
-    /// of a container.
+    /// Whether the clock is synchronized: by a running time service, by the kernel's status (`timedatectl` NTPSynchronized), or by the host of
+    /// a container.
     pub clock_synchronized: bool,
     /// Whether PID 1 is systemd.
     pub systemd: bool,
-    /// Hardware addresses, `aa:bb:cc:dd:ee:ff`, without those of bridges and tunnels that container networks make.
+    /// MAC addresses, `aa:bb:cc:dd:ee:ff`, without those of bridges and tunnels of container networks.
     pub macs: BTreeSet<String>,
-    /// Addresses of all interfaces, without prefix length, loopback and link-local ones.
+    /// Addresses of all interfaces without prefix length, except loopback and link-local ones.
     pub addresses: BTreeSet<String>,
-    /// Devices and files swapped to now.
+    /// Active swap devices and files.
     pub swap: Vec<String>,
-    /// What would turn swap on at the next start: `/etc/fstab: /dev/sda3`, names of units, `zram-generator`.
+    /// What would turn swap on at the next boot: `/etc/fstab: /dev/sda3`, names of units, `zram-generator`.
     pub swap_at_boot: Vec<String>,
-    /// Of the kernel modules asked for, those loaded or built in.
+    /// The requested kernel modules that are loaded or built in.
     pub modules: BTreeSet<String>,
     pub sysctls: BTreeMap<String, String>,
-    /// Of the programs asked for, those found in the search path.
+    /// The requested programs that are in the search path.
     pub programs: BTreeSet<String>,
-    /// Of the files asked for, those that are there, by path; also all of /etc/containerd/conf.d.
+    /// The requested files that exist, by path; also all of /etc/containerd/conf.d.
     pub files: BTreeMap<String, FileFact>,
     /// Mount points at or below the folders of a cluster, without the volumes that kubelet mounts for pods.
     pub mounts: Vec<String>,
-    /// Of the symbolic links asked for, where they point.
+    /// The requested symbolic links and their targets.
     pub links: BTreeMap<String, String>,
     /// Lines of hostler's block in /etc/hosts.
     pub hosts: Vec<String>,
     /// Nameservers of /etc/resolv.conf.
     pub nameservers: Vec<String>,
-    /// systemd units asked for, those that exist.
+    /// The requested systemd units that exist.
     pub units: BTreeMap<String, UnitFact>,
     /// Listening TCP ports, with the process's name where known.
     pub ports: BTreeMap<u16, String>,
     /// containerd's images in kubelet's namespace, by reference. Empty while containerd is down.
     pub images: BTreeMap<String, ImageFact>,
-    /// What an earlier run put on record of what is in place: sha256 of what was rendered.
+    /// Records of earlier runs about what is in place: sha256 of rendered files.
     pub applied: BTreeMap<Applied, String>,
-    /// What an earlier run, or one that is at work, has not brought to its end.
+    /// Operations that an earlier run did not finish, or that a present one has in progress.
     pub in_progress: BTreeSet<InProgress>,
     pub kubernetes: KubernetesFacts,
-    /// What the API server says, on a control plane where it answers.
+    /// The answer of the API server, on a control plane where it answers.
     pub cluster: Option<ClusterFacts>,
-    /// Why `cluster` is not known on a control plane, in the words of whoever did not answer.
+    /// Why `cluster` is unknown on a control plane: the error message.
     pub api_down: Option<String>,
-    /// The step that runs on the machine right now, started by this or another hostler.
+    /// The step that is running on the machine, started by this or another hostler.
     pub lock: Option<LockFact>,
-    /// Of the folders asked for, by path: what is known of each.
+    /// The requested folders, by path.
     pub shares: BTreeMap<String, ShareFact>,
-    /// When the newest snapshot in the folder that was asked for was taken, in seconds since the epoch.
+    /// When the newest snapshot in the requested folder was taken, in seconds since the epoch.
     pub snapshot: Option<i64>,
-    /// Whether the machine's last regular snapshot went wrong.
+    /// Whether the machine's last regular snapshot failed.
     pub snapshot_failed: bool,
-    /// Of /etc/localtime: `Europe/Berlin`. Empty where it is not told.
+    /// From /etc/localtime: `Europe/Berlin`. Empty if unknown.
     pub time_zone: String,
-    /// Who holds apt's or dpkg's lock: `unattended-upgr (process 812)`. Not asked of a machine that is in a cluster.
+    /// The holder of apt's or dpkg's lock: `unattended-upgr (process 812)`. Not gathered on a machine that is in a cluster.
     pub apt_lock: Option<String>,
-    /// Packages that dpkg did not bring to their end. Not asked of a machine that is in a cluster.
+    /// Packages that dpkg did not finish configuring. Not gathered on a machine that is in a cluster.
     pub dpkg_half: Vec<String>,
     /// Mount points of its system that are read-only: `/`, `/opt`.
     pub read_only: BTreeSet<String>,
-    /// Things of others that will be in the way: `k3s`, `docker's containerd`.
+    /// Other container platforms that conflict: `k3s`, `docker's containerd`.
     pub foreign: Vec<String>,
 }
 
@@ -138,7 +138,7 @@ pub struct FileFact {
 pub struct UnitFact {
     pub active: bool,
     pub enabled: bool,
-    /// Whether its files changed since systemd read them.
+    /// Whether its files changed since systemd loaded them.
     pub needs_reload: bool,
 }
 
@@ -146,11 +146,11 @@ pub struct UnitFact {
 #[serde(rename_all = "camelCase")]
 pub struct ImageFact {
     pub digest: String,
-    /// Whether kubelet's garbage collection leaves it alone.
+    /// Whether kubelet's garbage collection spares it.
     pub pinned: bool,
 }
 
-/// A folder that films go through, as their owner sees it.
+/// A folder with films, as their owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ShareFact {
@@ -168,47 +168,47 @@ pub struct ShareFact {
 pub enum ShareState {
     #[default]
     Missing,
-    /// Whoever looks at it waits: its server does not answer.
+    /// Operations on it block: its server does not answer.
     Hangs,
     ReadOnly,
     Writable,
 }
 
-/// What kubeadm left on the machine.
+/// State of kubeadm on the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KubernetesFacts {
-    /// /etc/kubernetes/kubelet.conf is there: the machine is a node of some cluster, or was.
+    /// /etc/kubernetes/kubelet.conf exists: the machine is or was a node of a cluster.
     pub joined: bool,
-    /// /etc/kubernetes/admin.conf and a static pod manifest of an API server are there.
+    /// /etc/kubernetes/admin.conf and a static pod manifest of an API server exist.
     pub control_plane: bool,
     /// SHA-256 of the cluster CA's public key (SubjectPublicKeyInfo), hex, as in kubeadm's `caCertHashes`.
     pub ca: Option<String>,
-    /// The server that kubelet.conf names.
+    /// The server in kubelet.conf.
     pub server: Option<String>,
     /// The node's name in kubelet.conf.
     pub node: Option<String>,
     /// Files of an earlier cluster that block `kubeadm init` or `join`: manifests, pki, etcd data.
     pub leftovers: Vec<String>,
-    /// Files that kubeadm or kubelet wrote and nobody can read any more: cut by a power failure, most likely.
+    /// Files of kubeadm or kubelet that can't be read: most likely truncated by a power failure.
     pub damaged: Vec<String>,
-    /// When certificates end, seconds since the epoch, by kubeadm's names: `apiserver`, `etcd-server`, `admin.conf`, `ca`; kubelet's
-    /// own are `kubelet-client` and `kubelet-server`.
+    /// When certificates expire, in seconds since the epoch, by kubeadm's names: `apiserver`, `etcd-server`, `admin.conf`, `ca`; kubelet's own
+    /// are `kubelet-client` and `kubelet-server`.
     pub certificates: BTreeMap<String, i64>,
 }
 
-/// The cluster as its API server and etcd tell it.
+/// The state of the cluster by its API server and etcd.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterFacts {
-    /// Of the API server, without the `v`.
+    /// Version of the API server, without the `v`.
     pub version: String,
     pub nodes: BTreeMap<String, NodeFact>,
     /// By hexadecimal member ID.
     pub members: BTreeMap<String, MemberFact>,
-    /// What hostler put on record.
+    /// hostler's records.
     pub record: BTreeMap<Record, String>,
-    /// ClusterConfiguration as kubeadm stored it, where the planner compares what can't be changed.
+    /// From the ClusterConfiguration that kubeadm stored: the settings that can't be changed.
     pub pod_subnet: String,
     pub service_subnet: String,
     pub endpoint: String,
@@ -219,7 +219,7 @@ pub struct ClusterFacts {
 #[serde(rename_all = "camelCase")]
 pub struct NodeFact {
     pub ready: bool,
-    /// Why not, in kubelet's words.
+    /// Why not, from kubelet.
     pub message: String,
     pub version: String,
     pub address: String,
@@ -237,7 +237,7 @@ pub struct MemberFact {
     pub healthy: bool,
 }
 
-/// Who holds a machine's lock.
+/// The holder of a machine's lock.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LockFact {
@@ -245,11 +245,11 @@ pub struct LockFact {
     pub step: String,
     /// Seconds since the epoch.
     pub since: i64,
-    /// Nobody stands behind it any more: its run was cut, and it comes to its end by itself.
+    /// Its run was interrupted: the script ends by itself.
     pub left_behind: bool,
 }
 
-/// What `facts.sh` is asked to look at, besides what it always tells. No word may hold a line break.
+/// What `facts.sh` should gather in addition to the facts that it always gathers. No word may contain a line break.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Question {
     pub files: Vec<String>,
@@ -258,7 +258,7 @@ pub struct Question {
     pub programs: Vec<String>,
     pub modules: Vec<String>,
     pub sysctls: Vec<String>,
-    /// The folder where regular snapshots are kept; empty: none.
+    /// The folder with regular snapshots; empty: none.
     pub snapshots: String,
     /// Folders that `uid` and `gid` must be able to write.
     pub shares: Vec<String>,

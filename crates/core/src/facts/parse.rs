@@ -1,4 +1,4 @@
-//! The output of `templates/facts.sh` -> [`Facts`].
+//! Parses the output of `templates/facts.sh` to [`Facts`].
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -13,23 +13,25 @@ const START: &str = "hostler-facts 1";
 const END: &str = "hostler-facts end";
 
 #[derive(Debug, thiserror::Error)]
-#[error("line {line} of the facts can't be read: {what}")]
+#[error("line {line} of the facts is not valid: {what}")]
 pub struct FactsError {
-    /// Counted from 1 in the whole output, noise included.
+    /// Counted from 1 in the whole output, including noise.
     pub line: usize,
     pub what: String,
 }
 
-/// Reads what `templates/facts.sh` printed. Lines before its first mark are noise; keys that this version does not know are passed over.
+/// Parses the output of `templates/facts.sh`. Lines before its first mark are noise; unknown keys are skipped.
 ///
 /// # Errors
-/// An output that is cut, is of another version, or holds a value that can't be: the line and what is wrong with it.
+/// The output is truncated, of another version, or has an invalid value: the line and the error.
 pub fn parse(output: &str) -> Result<Facts, FactsError> {
     let mut lines = output.lines().enumerate().map(|(index, line)| (index + 1, line.trim_end_matches('\r')));
     match lines.find(|(_, line)| line.starts_with("hostler-facts ")) {
         Some((_, START)) => {}
-        Some((line, mark)) => return Err(FactsError { line, what: format!("`{mark}` is not `{START}`: it is of another hostler") }),
-        None => return Err(FactsError { line: output.lines().count(), what: format!("there is no `{START}` up to here") }),
+        Some((line, mark)) => {
+            return Err(FactsError { line, what: format!("`{mark}` is not `{START}`: it comes from another version of hostler") });
+        }
+        None => return Err(FactsError { line: output.lines().count(), what: format!("`{START}` is missing") }),
     }
     let mut reader = Reader::default();
     let mut last = 0;
@@ -40,16 +42,16 @@ pub fn parse(output: &str) -> Result<Facts, FactsError> {
         reader.line(line).map_err(|what| FactsError { line: number, what })?;
         last = number;
     }
-    Err(FactsError { line: last.max(1), what: "the output ends after it, cut off".to_owned() })
+    Err(FactsError { line: last.max(1), what: "the output is truncated after it".to_owned() })
 }
 
-/// What has been read so far, and what can be told only when all of it has been.
+/// The facts so far, and values that must be combined at the end.
 #[derive(Default)]
 struct Reader<'a> {
     facts: Facts,
     answers: Answers<'a>,
     control_plane: bool,
-    /// By Id, asked for or not: properties as `systemctl show` names them.
+    /// All units by Id: properties as `systemctl show` names them.
     units: BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>,
     /// CA of /etc/kubernetes/pki/ca.crt, and of kubelet.conf.
     ca: [Option<String>; 2],
@@ -70,7 +72,7 @@ impl<'a> Reader<'a> {
             "hostname-at-boot" => facts.hostname_at_boot = fields.text()?,
             "container" => facts.container = Some(fields.text()?),
             "systemd" => facts.systemd = true,
-            // Millidegrees; a sensor that is not connected tells nonsense.
+            // Millidegrees; a sensor that is not connected reports nonsense.
             "temperature" => {
                 let degrees = fields.number::<i32>()? / 1000;
                 if (1..150).contains(&degrees) {
@@ -180,7 +182,7 @@ impl<'a> Reader<'a> {
     /// `Id=containerd.service`, `ActiveState=active`, ...
     fn unit(&mut self, asked: bool, fields: Fields<'a>) -> Result<(), String> {
         let properties: BTreeMap<&str, &str> = fields.words.filter_map(|property| property.split_once('=')).collect();
-        let id = *properties.get("Id").ok_or("a unit without its Id")?;
+        let id = *properties.get("Id").ok_or("a unit without an Id")?;
         let is = |name: &str, value: &str| properties.get(name) == Some(&value);
         if asked {
             let enabled = is("UnitFileState", "enabled");
@@ -195,7 +197,7 @@ impl<'a> Reader<'a> {
         let kubernetes = &mut self.facts.kubernetes;
         match fields.key {
             "server" => kubernetes.server = Some(fields.text()?),
-            // system:node:NAME@CLUSTER; a node that joined by a token has `default-context` and its name in the certificate alone.
+            // system:node:NAME@CLUSTER; a node that joined with a token has `default-context`, and its name only in the certificate.
             "context" => {
                 let user = fields.word()?.split('@').next().unwrap_or_default();
                 self.node[1] = user.strip_prefix("system:node:").map(str::to_owned);
@@ -207,7 +209,7 @@ impl<'a> Reader<'a> {
                 let certificate =
                     if key == "certificate" { Certificate::from_base64_der(text) } else { Certificate::from_base64_pem(text) };
                 let Some(certificate) = certificate else {
-                    // A damaged machine has to be seen, or nobody could say what is to be done with it.
+                    // Damaged files must not make all facts fail: the planner decides what to do about them.
                     if !kubernetes.damaged.iter().any(|known| known == path) {
                         kubernetes.damaged.push(path.to_owned());
                     }
@@ -218,7 +220,7 @@ impl<'a> Reader<'a> {
                     self.node[0] = certificate.common_name.strip_prefix("system:node:").map(str::to_owned);
                 }
                 if name == "ca" {
-                    // The first of the file, as kubeadm takes it.
+                    // The first one in the file, as in kubeadm.
                     self.ca[0].get_or_insert(certificate.public_key_sha256);
                 }
                 kubernetes.certificates.entry(name).and_modify(|ends| *ends = (*ends).min(certificate.ends)).or_insert(certificate.ends);
@@ -260,7 +262,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The values of a line, one after the other.
+/// The values of a line, in order.
 struct Fields<'a> {
     key: &'a str,
     words: std::str::Split<'a, char>,
@@ -268,7 +270,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn word(&mut self) -> Result<&'a str, String> {
-        self.words.next().ok_or_else(|| format!("`{}` lacks a value", self.key))
+        self.words.next().ok_or_else(|| format!("`{}` has no value", self.key))
     }
 
     fn text(&mut self) -> Result<String, String> {
@@ -277,21 +279,21 @@ impl<'a> Fields<'a> {
 
     fn number<T: FromStr>(&mut self) -> Result<T, String> {
         let word = self.word()?;
-        word.parse().map_err(|_| format!("`{word}` is no number for `{}`", self.key))
+        word.parse().map_err(|_| format!("`{word}` is not a number for `{}`", self.key))
     }
 
     fn hexadecimal<T>(&mut self, parse: fn(&str, u32) -> Result<T, std::num::ParseIntError>) -> Result<T, String> {
         let word = self.word()?;
-        parse(word, 16).map_err(|_| format!("`{word}` is no hexadecimal number for `{}`", self.key))
+        parse(word, 16).map_err(|_| format!("`{word}` is not a hexadecimal number for `{}`", self.key))
     }
 
-    /// All after the key.
+    /// Everything after the key.
     fn rest(&self, line: &'a str) -> &'a str {
         line.get(self.key.len() + 1..).unwrap_or_default()
     }
 }
 
-/// As Go, Debian and container images call `uname -m`'s.
+/// The name in Go, Debian and container images for that of `uname -m`.
 fn architecture(machine: &str) -> String {
     match machine {
         "x86_64" => "amd64",

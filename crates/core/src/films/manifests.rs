@@ -1,4 +1,4 @@
-//! The objects of the cluster that make up the workload.
+//! The Kubernetes objects of the workload.
 
 use std::collections::BTreeMap;
 
@@ -9,38 +9,38 @@ use super::settings::Settings;
 use super::{Owner, Share};
 use crate::template;
 
-/// What the objects are made of.
+/// The values for the objects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Installation {
     /// hostler's own image.
     pub image: String,
-    /// Its digest: pods of another are made anew.
+    /// Its digest: pods with another one are replaced.
     pub digest: String,
-    /// One with HandBrakeCLI in its path.
+    /// An image with HandBrakeCLI in its search path.
     pub encoder_image: String,
     pub inbox: Share,
     pub library: Share,
     pub owner: Owner,
     pub settings: Settings,
-    /// Presets' file names, as the settings have them, and their texts.
+    /// File names of presets, as in the settings, and their texts.
     pub presets: BTreeMap<String, String>,
-    /// Names of the machines that encode; empty: all that take pods.
+    /// Names of the machines that encode; empty: all.
     pub machines: Vec<String>,
-    /// A quantity of Kubernetes: what an encoder is sure to get.
+    /// The memory request of an encoder, as a Kubernetes quantity.
     pub encoder_memory: String,
-    /// The status page's, on every machine: 30000 to 32767.
+    /// The port of the status page on every machine: 30000 to 32767.
     pub page_port: u16,
-    /// Of the hours, and of times on the page: `Europe/Berlin`. `None`: UTC.
+    /// The time zone of the hours and of the page: `Europe/Berlin`. `None`: UTC.
     pub time_zone: Option<String>,
 }
 
 impl Installation {
-    /// All objects as one YAML stream, in the order they are applied in.
+    /// All objects as one YAML stream, in the order in which they are applied.
     ///
     /// # Errors
-    /// A template can't be filled in.
+    /// A template can't be rendered.
     pub fn manifests(&self) -> Result<String> {
-        let settings = serde_json::to_string_pretty(&self.settings).context("the settings can't be written")?;
+        let settings = serde_json::to_string_pretty(&self.settings).context("the settings can't be serialized")?;
         let mut files = self.presets.clone();
         files.insert("settings.json".to_owned(), settings);
         for job in ["encode.yaml", "publish.yaml"] {

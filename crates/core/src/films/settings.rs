@@ -1,4 +1,4 @@
-//! What the inventory's `transcode:` section becomes for the pods: one JSON file, mounted from a ConfigMap.
+//! The inventory's `transcode:` section as settings of the pods: one JSON file, mounted from a ConfigMap.
 
 use std::path::PathBuf;
 
@@ -7,35 +7,35 @@ use indexmap::IndexMap;
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
 
-/// `settings.json`. Presets that it names lie beside it.
+/// `settings.json`, with presets next to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// `watch/NAME` leads to `NAME` in the library.
+    /// Films in `watch/NAME` are published to `NAME` in the library.
     pub folders: IndexMap<String, Folder>,
-    /// ISO 639-2 codes, the preferred one first. Audio and subtitles in other languages are left out; empty: all are kept.
+    /// ISO 639-2 codes, the preferred one first. Audio and subtitles in other languages are dropped; empty: keep all.
     #[serde(default)]
     pub languages: Vec<String>,
     #[serde(default)]
     pub originals: Originals,
-    /// When films may begin to be encoded; `None`: always.
+    /// When films may be started; `None`: always.
     #[serde(default)]
     pub hours: Option<Hours>,
-    /// Seconds without a change of size and time after which a film counts as copied.
+    /// Seconds without a change of size and time after which a film counts as complete.
     #[serde(default = "default_stable")]
     pub stable_seconds: u64,
-    /// How many films are given to the cluster at once: its encoders, and one waiting, so that none is idle.
+    /// Number of Jobs at once: one for each encoder, plus one waiting, so that none is idle.
     #[serde(default = "default_at_once")]
     pub at_once: usize,
-    /// Bytes that stay free on the inbox.
+    /// Bytes to keep free on the inbox.
     #[serde(default = "default_reserve")]
     pub reserve: u64,
-    /// How often a film is tried before it counts as failed.
+    /// Number of attempts before a film counts as failed.
     #[serde(default = "default_attempts")]
     pub attempts: u32,
     #[serde(default)]
     pub media_server: Option<MediaServer>,
-    /// Where news go (ntfy or a webhook): a film failed, disk space is low.
+    /// Where to send notifications (ntfy or a webhook).
     #[serde(default)]
     pub notify: Option<String>,
 }
@@ -52,13 +52,13 @@ pub struct Folder {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Preset {
-    /// Relative to the settings' folder.
+    /// Relative to the folder of the settings.
     pub file: PathBuf,
     /// Its `PresetName`.
     pub name: String,
 }
 
-/// How long originals are kept in the trash. The oldest goes first.
+/// How long originals are kept in the trash. The oldest one is deleted first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Originals {
@@ -76,7 +76,7 @@ impl Default for Originals {
     }
 }
 
-/// `22:00-07:00`, in the time zone of the watcher's `TZ`. The end is not part of it.
+/// `22:00-07:00`, in the time zone of the watcher's `TZ`, without the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Hours {
@@ -84,7 +84,7 @@ pub struct Hours {
     pub to: Time,
 }
 
-/// Who is asked to look at a folder of the library that has changed.
+/// The media server to notify of changed folders in the library.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MediaServer {
@@ -93,7 +93,7 @@ pub struct MediaServer {
     pub url: String,
     /// A file that holds the token, mounted from a Secret.
     pub token_file: PathBuf,
-    /// What the server calls the library's root. Plex's own is asked for where this is not given.
+    /// The path of the library's root on the server. For Plex it is queried if this is missing.
     #[serde(default)]
     pub library_as_seen: Option<String>,
 }
@@ -127,7 +127,7 @@ fn default_keep() -> Option<u32> {
 }
 
 impl Default for Settings {
-    /// All but the folders.
+    /// All except the folders.
     fn default() -> Settings {
         Settings {
             folders: IndexMap::new(),
@@ -145,21 +145,21 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The settings of a file's text.
+    /// Parses the text of a settings file.
     ///
     /// # Errors
-    /// It is not what is documented here; the message says where.
+    /// It is not valid; the message has the position.
     pub fn parse(text: &str) -> Result<Settings> {
-        let settings: Settings = serde_json::from_str(text).context("these are not hostler's settings")?;
+        let settings: Settings = serde_json::from_str(text).context("these settings are not valid")?;
         settings.check()?;
         Ok(settings)
     }
 
     fn check(&self) -> Result<()> {
-        ensure!(!self.folders.is_empty(), "no folders are set\nhint: `folders: {{Movies: {{}}}}` takes what is dropped into watch/Movies");
+        ensure!(!self.folders.is_empty(), "no folders are set\nhint: `folders: {{Movies: {{}}}}` processes films in watch/Movies");
         for name in self.folders.keys() {
             let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
-            ensure!(plain, "`{name}` can't be the name of a folder");
+            ensure!(plain, "`{name}` is not a valid folder name");
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl TryFrom<String> for Hours {
     type Error = String;
 
     fn try_from(text: String) -> Result<Hours, String> {
-        let wrong = || format!("`{text}` is no span of hours\nhint: hours look like \"22:00-07:00\"");
+        let wrong = || format!("`{text}` is not a time range\nhint: write it like \"22:00-07:00\"");
         let (from, to) = text.split_once('-').ok_or_else(wrong)?;
         let time = |text: &str| Time::strptime("%H:%M", text.trim()).map_err(|_| wrong());
         let (from, to) = (time(from)?, time(to)?);
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_said_has_a_default() {
+    fn missing_settings_have_defaults() {
         let settings: Settings = serde_json::from_str(r#"{"folders": {"Movies": {}}}"#).expect("valid");
         assert_eq!(settings.stable_seconds, 30);
         assert_eq!(settings.originals, Originals { keep_days: Some(14), at_most: None });
@@ -214,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_refused() {
+    fn invalid_settings_are_refused() {
         let refused = |text: &str| match serde_json::from_str::<Settings>(text) {
             Ok(settings) => settings.check().expect_err("wrong").to_string(),
             Err(error) => error.to_string(),
         };
         assert!(refused(r#"{"folders": {}}"#).contains("no folders"));
-        assert!(refused(r#"{"folders": {"../etc": {}}}"#).contains("can't be the name"));
-        assert!(refused(r#"{"folders": {"Movies": {}}, "hours": "22-7"}"#).contains("no span of hours"));
+        assert!(refused(r#"{"folders": {"../etc": {}}}"#).contains("is not a valid folder name"));
+        assert!(refused(r#"{"folders": {"Movies": {}}, "hours": "22-7"}"#).contains("not a time range"));
         assert!(refused(r#"{"folders": {"Movies": {}}, "langauges": []}"#).contains("langauges"));
     }
 

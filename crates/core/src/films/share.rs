@@ -1,10 +1,10 @@
-//! Where films are, and whose they are.
+//! Shares with films, and the owner of films.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A folder that every machine reaches. Its path is absolute, without a slash at its end.
+/// A folder that every machine can reach. Its path is absolute, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Share {
@@ -23,7 +23,7 @@ pub struct Owner {
     pub gid: u32,
 }
 
-/// As the inventory has it.
+/// As in the inventory.
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

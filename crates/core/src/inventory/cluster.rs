@@ -12,15 +12,15 @@ use super::schema::{CLUSTER, ENDPOINT, SNAPSHOTS};
 use super::subnet::{self, Taken};
 use super::tree::Data;
 use super::{Cluster, Cni, Endpoint, Snapshots, name, path};
-use crate::words::nearest;
+use crate::words::{counted, nearest};
 
-/// The versions of Kubernetes that hostler knows how to make, newest first.
+/// The versions of Kubernetes that hostler can install, newest first.
 pub const VERSIONS: &[&str] = &["1.36.3", "1.35.4"];
 
 const POD_SUBNET: &str = "10.244.0.0/16";
 const SERVICE_SUBNET: &str = "10.96.0.0/12";
 
-/// `None` when something is so wrong that there is no telling.
+/// `None` if it can't be determined because of errors.
 pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) -> Option<Cluster> {
     let section = inventory.get("cluster", problems).and_then(|field| Fields::read(field.node, field.place, &CLUSTER, problems));
     let field = |name: &str, problems: &mut Problems| section.as_ref()?.get(name, problems);
@@ -66,12 +66,13 @@ pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) ->
     Some(Cluster { name, version, endpoint: endpoint?, pod_subnet: pods?.net, service_subnet: services?.net, cni })
 }
 
-/// Whether every machine can have its part of the pods' subnet.
+/// Checks that the pod subnet has a part for every machine.
 fn enough(pods: &Taken, machines: usize, problems: &mut Problems) {
     let part = if pods.net.addr().is_ipv4() { 24u8 } else { 64 };
     let parts = 1usize << part.saturating_sub(pods.net.prefix_len()).min(20);
     if machines > parts {
-        let message = format!("`podSubnet` {} is enough for {parts} machines, a /{part} for each, and there are {machines}", pods.net);
+        let enough = counted(parts, "machine");
+        let message = format!("`podSubnet` {} is enough for {enough} with a /{part} each, but there are {machines}", pods.net);
         let place = pods.place.unwrap_or(Place { line: 1, column: 1, length: 1 });
         problems.add(place, message, format!("podSubnet: {POD_SUBNET}"));
     }
@@ -89,18 +90,18 @@ fn version(text: Text, problems: &mut Problems) -> Option<String> {
     let word = shown(text.text);
     let list = VERSIONS.join(" and ");
     let message = if VERSIONS.contains(&plain) {
-        format!("a version is written without `v`: {plain}")
+        format!("the version must be written without `v`: {plain}")
     } else if let Some(whole) = VERSIONS.iter().find(|whole| whole.starts_with(&format!("{plain}."))) {
-        format!("`{word}` is a part of a version: did you mean `{whole}`?")
+        format!("`{word}` is not a complete version: did you mean `{whole}`?")
     } else {
-        format!("hostler doesn't know Kubernetes `{word}`: it knows {list}")
+        format!("hostler does not support Kubernetes `{word}`, only {list}")
     };
     let near = nearest(plain, VERSIONS.iter().copied()).unwrap_or(VERSIONS[0]);
     problems.add(text.place, message, format!("version: {near}"));
     None
 }
 
-/// The endpoint, and the addresses it takes up.
+/// The endpoint, and the addresses it occupies.
 fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Problems) -> Option<(Endpoint, Vec<Taken>)> {
     let Data::Mapping(_) = &field.node.data else {
         let text = field.text(problems)?;
@@ -111,13 +112,13 @@ fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Pro
     let (vip, external) = (fields.text("vip", problems), fields.text("external", problems));
     match (vip, external) {
         (Some(_), Some(external)) => {
-            problems.add(external.place, "`vip` and `external` are two endpoints, and a cluster has one: keep one of them", "");
+            problems.add(external.place, "a cluster has one endpoint: write either `vip` or `external`", "");
             None
         }
         (Some(text), None) => {
             let address = subnet::address(text, "vip", "a VIP", problems)?;
             if let Some(machine) = machines.taken.iter().find(|machine| machine.net.addr() == address) {
-                let message = format!("the VIP {address} is the address of {}: it moves between machines, so take a free one", machine.who);
+                let message = format!("the VIP {address} is the address of {}: use a free one, as it moves between machines", machine.who);
                 problems.add(text.place, message, free_beside(address, machines).map_or_else(String::new, |free| format!("vip: {free}")));
                 return None;
             }
@@ -127,7 +128,7 @@ fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Pro
         (None, Some(text)) => {
             let parts = host_and_port(text.text).and_then(|(host, port)| Some((host, port.filter(|&port| port > 0)?)));
             let Some((host, port)) = parts else {
-                let message = format!("`{}` is no HOST:PORT", shown(text.text));
+                let message = format!("`{}` is not HOST:PORT", shown(text.text));
                 problems.add(text.place, message, "external: api.example.org:6443");
                 return None;
             };
@@ -139,7 +140,7 @@ fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Pro
             if problems.found.len() == before {
                 problems.add(
                     at(field.node, field.place),
-                    "`endpoint` is a name, or has `vip` or `external`",
+                    "`endpoint` must be a name, or have `vip` or `external`",
                     "endpoint: { vip: 192.168.1.10 }",
                 );
             }
@@ -151,19 +152,13 @@ fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Pro
 fn endpoint_name(text: Text, machines: &HashMap<String, Place>, problems: &mut Problems) -> Option<String> {
     let word = shown(text.text);
     let (why, example) = if text.text.parse::<IpAddr>().is_ok() {
-        (
-            "is an address: a VIP that moves between control planes is written as below, and without one a name is enough",
-            format!("endpoint: {{ vip: {word} }}"),
-        )
+        ("is an address: write a virtual IP as in the example, or a name", format!("endpoint: {{ vip: {word} }}"))
     } else if matches!(host_and_port(text.text), Some((_, Some(_)))) {
-        (
-            "has a port: a load balancer of your own is written as below, and without one a name is enough",
-            format!("endpoint: {{ external: \"{word}\" }}"),
-        )
+        ("has a port: write a load balancer as in the example, or a name without a port", format!("endpoint: {{ external: \"{word}\" }}"))
     } else if !name::is_host(text.text) {
-        ("is no DNS name in lowercase", "endpoint: api.ponies.internal".to_owned())
+        ("is not a DNS name in lower case", "endpoint: api.ponies.internal".to_owned())
     } else if machines.contains_key(text.text) || text.text == "localhost" {
-        ("is the name of one computer, and the endpoint has to outlive each: take another", "endpoint: api.ponies.internal".to_owned())
+        ("is the name of a machine: choose another name, as the endpoint may move", "endpoint: api.ponies.internal".to_owned())
     } else {
         return Some(text.text.to_owned());
     };
@@ -171,7 +166,7 @@ fn endpoint_name(text: Text, machines: &HashMap<String, Place>, problems: &mut P
     None
 }
 
-/// An address near `address` that no machine has, for an example.
+/// A nearby address that no machine has, for an example.
 fn free_beside(address: IpAddr, machines: &Machines) -> Option<IpAddr> {
     let IpAddr::V4(v4) = address else { return None };
     let [a, b, c, _] = v4.octets();
@@ -200,10 +195,10 @@ fn interval(text: Text, problems: &mut Problems) -> Option<Duration> {
     let (number, rest) = text.text.split_at(digits);
     let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit(rest)?));
     let why = match seconds {
-        Some(seconds) if seconds < 600 => "is too often: a snapshot takes its time, and ten minutes is the least",
-        Some(seconds) if seconds > 366 * 24 * 3600 => "is more than a year",
+        Some(seconds) if seconds < 600 => "is too short: the minimum is 10 minutes",
+        Some(seconds) if seconds > 366 * 24 * 3600 => "is too long: the maximum is a year",
         Some(seconds) => return Some(Duration::from_secs(seconds)),
-        None => "is no time: it is a number with `m`, `h` or `d` behind it",
+        None => "is not a duration: write a number followed by `m`, `h` or `d`",
     };
     problems.add(text.place, format!("`{}` {why}", shown(text.text)), "every: 24h");
     None

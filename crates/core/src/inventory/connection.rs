@@ -1,4 +1,4 @@
-//! How machines are reached: `ssh`, and the same keys of a machine.
+//! Connections: `ssh`, and the same keys of a machine.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub fn read(fields: &Fields, problems: &mut Problems) -> Connection {
             && !text.text.starts_with('-')
             && text.text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"@:/".contains(c));
         if !right {
-            problems.add(text.place, format!("`{}` can't be a user's name", shown(text.text)), key("user"));
+            problems.add(text.place, format!("`{}` is not a valid user name", shown(text.text)), key("user"));
         }
         right.then(|| text.text.to_owned())
     });
@@ -26,9 +26,9 @@ pub fn read(fields: &Fields, problems: &mut Problems) -> Connection {
     let identity = fields.text("identity", problems).and_then(|text| {
         let right = !text.text.is_empty() && !text.text.chars().any(char::is_control);
         if !right {
-            problems.add(text.place, "`identity` is the path of a private key's file", key("identity"));
+            problems.add(text.place, "`identity` must be the path of a private key", key("identity"));
         } else if text.text.ends_with(".pub") {
-            let message = "`identity` is the private key's file, and this is the public one: leave out `.pub`";
+            let message = "`identity` must be the private key, but this is the public one: omit `.pub`";
             problems.add(text.place, message, format!("identity: {}", text.text.trim_end_matches(".pub")));
             return None;
         }
@@ -37,25 +37,25 @@ pub fn read(fields: &Fields, problems: &mut Problems) -> Connection {
     let jump = fields.text("jump", problems).and_then(|text| {
         let wrong = text.text.split(',').find(|hop| !is_hop(hop));
         if let Some(hop) = wrong {
-            problems.add(text.place, format!("`{}` is no [USER@]HOST[:PORT]", shown(hop)), key("jump"));
+            problems.add(text.place, format!("`{}` is not [USER@]HOST[:PORT]", shown(hop)), key("jump"));
         }
         wrong.is_none().then(|| text.text.to_owned())
     });
     let proxy_command = fields.text("proxyCommand", problems).and_then(|text| {
         let right = !text.text.trim().is_empty() && !text.text.trim().chars().any(char::is_control);
         if !right {
-            problems.add(text.place, "`proxyCommand` is a command in one line", key("proxyCommand"));
+            problems.add(text.place, "`proxyCommand` must be a command on one line", key("proxyCommand"));
         }
         right.then(|| text.text.trim().to_owned())
     });
     if let (Some(_), Some(second)) = (&jump, fields.get("proxyCommand", &mut Problems::default())) {
-        problems.add(second.place, "`jump` and `proxyCommand` are two ways to the same machine: keep one", "");
+        problems.add(second.place, "`jump` and `proxyCommand` conflict: keep one of them", "");
     }
     let sudo = fields.flag("become", problems);
     Connection { user, port, identity, jump, proxy_command, host_key: None, sudo }
 }
 
-/// What `machine` says, and for the rest what `all` says. A machine's way (jump or proxy command) takes the place of the other way.
+/// The settings of `machine`, else those of `all`. A jump host or proxy command of the machine replaces both of `all`.
 pub fn over(machine: Connection, all: &Connection) -> Connection {
     let (jump, proxy_command) = match (&machine.jump, &machine.proxy_command) {
         (None, None) => (all.jump.clone(), all.proxy_command.clone()),
@@ -97,23 +97,23 @@ pub fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     named.then_some((host, port))
 }
 
-/// A host key: `TYPE BASE64`, whose bytes begin with the type (RFC 4253, 6.6), or `SHA256:` and the 32 bytes of the sum.
+/// A host key: `TYPE BASE64`, whose bytes begin with the type (RFC 4253, 6.6), or `SHA256:` and the 32 bytes of the fingerprint.
 pub fn host_key(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let mut words = text.text.split_whitespace();
     let (first, second) = (words.next().unwrap_or(""), words.next());
     let why = match (first.split_once(':'), second) {
         (Some(("SHA256", sum)), None) => match STANDARD_NO_PAD.decode(sum.trim_end_matches('=')) {
             Ok(sum) if sum.len() == 32 => return Some(format!("SHA256:{}", STANDARD_NO_PAD.encode(sum))),
-            _ => "a fingerprint has 43 letters of base64 behind `SHA256:`",
+            _ => "a fingerprint has 43 characters of base64 after `SHA256:`",
         },
-        (Some(("MD5", _)), _) => "MD5 isn't taken for a host key: give the fingerprint that begins with `SHA256:`",
+        (Some(("MD5", _)), _) => "MD5 fingerprints are not supported: write the fingerprint that begins with `SHA256:`",
         (None, Some(body)) if is_key_type(first) => match STANDARD.decode(body) {
             Ok(blob) if begins_with(&blob, first) => return Some(format!("{first} {body}")),
-            Ok(_) => "the key isn't of the type that stands before it",
-            Err(_) => "the key behind its type is cut off or changed: it is no base64",
+            Ok(_) => "the host key does not match its type",
+            Err(_) => "the host key is truncated or corrupted: it is not valid base64",
         },
-        (None, Some(body)) if is_key_type(body) => "the host's name stands before the key: leave it out",
-        _ => "a host key is a line as in /etc/ssh/ssh_host_ed25519_key.pub, or a fingerprint",
+        (None, Some(body)) if is_key_type(body) => "omit the host name before the key",
+        _ => "a host key must be a line as in /etc/ssh/ssh_host_ed25519_key.pub, or a fingerprint",
     };
     problems.add(text.place, why, example);
     None

@@ -1,4 +1,4 @@
-//! What is wrong with an inventory, where, what was meant and what a right one looks like.
+//! Errors in an inventory: what is wrong, where, and an example of how to write it.
 
 use std::error::Error;
 use std::fmt;
@@ -12,19 +12,19 @@ pub struct Place {
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
-    /// In characters; what reaches beyond its line is shown to the line's end.
+    /// In characters; longer than the line means up to its end.
     pub length: usize,
 }
 
-/// One thing that is wrong.
+/// One error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     pub place: Place,
     /// Lowercase, one line.
     pub message: String,
-    /// A right piece of inventory; may have several lines. Empty where there is nothing to show.
+    /// A correct example; may have several lines. Empty if there is none.
     pub example: String,
-    /// What is marked is a secret, and its line is shown without it.
+    /// The marked text is a secret: its line is not shown.
     pub secret: bool,
 }
 
@@ -34,7 +34,7 @@ impl Diagnostic {
     }
 }
 
-/// All that is wrong with one file, in the file's order. Printed as
+/// All errors in one file, in the file's order. Printed as
 ///
 /// ```text
 /// ponies.yaml:3:5: unknown key `adress` of a machine: did you mean `address`?
@@ -49,7 +49,7 @@ pub struct Diagnostics {
     problems: Vec<Diagnostic>,
 }
 
-/// More of them at once help nobody.
+/// More errors at once don't help.
 const MOST: usize = 10;
 
 /// Characters of a source line that are shown, around the caret.
@@ -59,7 +59,7 @@ impl Diagnostics {
     /// `problems` must not be empty.
     pub fn new(file: &str, text: &str, mut problems: Vec<Diagnostic>) -> Diagnostics {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        // What is missing at the file's end is missing behind its last line, and there is nothing to show.
+        // Something missing at the end of the file is reported after its last line, where there is nothing to show.
         for place in problems.iter_mut().map(|problem| &mut problem.place).filter(|place| place.line > lines.len().max(1)) {
             *place = Place { line: lines.len().max(1), column: 1, length: usize::MAX };
         }
@@ -71,7 +71,7 @@ impl Diagnostics {
         &self.problems
     }
 
-    /// The line with its number and the caret under what is wrong. Nothing for a place outside the file.
+    /// The line with its number, and carets under the error. Nothing for a place outside the file.
     fn source(&self, problem: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = problem.place;
         let Some(line) = place.line.checked_sub(1).and_then(|index| self.lines.get(index)) else { return Ok(()) };
@@ -80,10 +80,10 @@ impl Diagnostics {
         if problem.secret {
             characters.iter_mut().skip(column).take(place.length).for_each(|c| *c = '*');
         }
-        // A long line is cut on both sides so that the caret stays in sight.
+        // A long line is truncated on both sides so that the caret stays visible.
         let from = column.saturating_sub(WIDTH / 2).min(characters.len());
         let to = characters.len().min(from + WIDTH);
-        // A tab is a column to YAML, and other control characters could move the terminal's cursor.
+        // A tab is one column in YAML, and other control characters could move the terminal's cursor.
         let shown: String = characters[from..to].iter().map(|&c| if c.is_control() || is_unseen(c) { ' ' } else { c }).collect();
         let [before, after] = [from > 0, to < characters.len()].map(|cut| if cut { "…" } else { "" });
         // Some characters are two columns wide.
@@ -125,12 +125,12 @@ impl fmt::Display for Diagnostics {
 
 impl Error for Diagnostics {}
 
-/// Text of the file as a message shows it: without control characters, and not endless.
+/// Text of the file for a message: without control characters, and truncated.
 pub fn shown(text: &str) -> String {
     let mut clean = String::new();
     for c in text.chars().take(60) {
         match c {
-            // Unseen, and some turn the text around them.
+            // Invisible, and some change the direction of text.
             c if is_unseen(c) => clean.push_str(&format!("U+{:04X}", u32::from(c))),
             c if c.is_control() => clean.push(' '),
             c => clean.push(c),

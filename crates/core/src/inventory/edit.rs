@@ -1,4 +1,4 @@
-//! One machine more or less in the user's file, with every other line, comment and blank left as the user wrote it.
+//! Adds a machine to the user's file or removes one; all other lines, comments and blanks stay as they are.
 
 use anyhow::{Result, bail};
 
@@ -6,19 +6,19 @@ use super::tree::{self, Data, Key, Node};
 use super::{Inventory, parse};
 use crate::failure::{ExitStatus, Failure};
 
-/// `text` with the machine as its last, in the short form.
+/// `text` with the machine appended, in the short form.
 ///
 /// # Errors
-/// A [`Failure`] with [`ExitStatus::Usage`]: the name is there with another address, the machines are written in a way that can't be
-/// added to, or what comes out would be wrong.
+/// A [`Failure`] with [`ExitStatus::Usage`]: the name exists with another address, the machines are written in a form that can't be edited,
+/// or the result would not be valid.
 pub fn add_machine(text: &str, name: &str, address: &str) -> Result<String> {
     let before = read(text)?;
     if let Some(there) = before.machines.get(name) {
         if there.address.to_string() == address {
             return Ok(text.to_owned());
         }
-        let message = format!("{name} is in the inventory already, with the address {}", there.address);
-        return Err(Failure::new(ExitStatus::Usage, message, "leave `--address` out, or give the new machine another name").into());
+        let message = format!("{name} is already in the inventory, with the address {}", there.address);
+        return Err(Failure::new(ExitStatus::Usage, message, "omit `--address`, or choose another name for the new machine").into());
     }
     let (body, mark) = without_mark(text);
     let machines = machines(body, &format!("add `{name}: {address}` to its machines yourself"))?;
@@ -38,17 +38,17 @@ pub fn add_machine(text: &str, name: &str, address: &str) -> Result<String> {
     Ok(after)
 }
 
-/// `text` without the machine. A comment above its line stays: it may be about more than that machine.
+/// `text` without the machine. A comment above its line stays, as it may be about other machines, too.
 ///
 /// # Errors
-/// A [`Failure`] with [`ExitStatus::Usage`]: there is no such machine or no other, the machines are written in a way that nothing can be
-/// taken out of, or what comes out would be wrong.
+/// A [`Failure`] with [`ExitStatus::Usage`]: there is no such machine or no other one, the machines are written in a form that can't be
+/// edited, or the result would not be valid.
 pub fn remove_machine(text: &str, name: &str) -> Result<String> {
     let before = read(text)?;
     let (body, mark) = without_mark(text);
-    let machines = machines(body, &format!("take {name} out of its machines yourself"))?;
+    let machines = machines(body, &format!("delete {name} from its machines yourself"))?;
     let Some((key, value)) = machines.iter().find(|(key, _)| key.text == name) else {
-        return Err(Failure::new(ExitStatus::Usage, format!("there is no {name} in the inventory"), "nothing is left to take out").into());
+        return Err(Failure::new(ExitStatus::Usage, format!("the inventory has no machine `{name}`"), "nothing needs to be deleted").into());
     };
     let lines = body.split_inclusive('\n').enumerate();
     let gone = key.place.line..=value.last_line.max(key.place.line);
@@ -56,17 +56,17 @@ pub fn remove_machine(text: &str, name: &str) -> Result<String> {
     let after = format!("{mark}{left}");
     let read = read(&after)?;
     if read.machines.len() + 1 != before.machines.len() || read.machines.contains_key(name) {
-        bail!("{name} can't be taken out of this inventory\nhint: take it out of its machines yourself");
+        bail!("{name} can't be deleted from this inventory\nhint: delete it from its machines yourself");
     }
     Ok(after)
 }
 
 fn read(text: &str) -> Result<Inventory> {
-    let hint = "the file was left as it is";
+    let hint = "the file was not changed";
     Ok(parse(text, "the inventory").map_err(|wrong| Failure::new(ExitStatus::Usage, wrong.to_string().trim_end(), hint))?)
 }
 
-/// The mark that some editors put first in a file, which no line or column counts.
+/// Splits off the byte order mark, which counts in no line or column.
 fn without_mark(text: &str) -> (&str, &str) {
     text.strip_prefix('\u{feff}').map_or((text, ""), |body| (body, "\u{feff}"))
 }
@@ -76,7 +76,7 @@ fn machines(text: &str, way_out: &str) -> Result<Vec<(Key, Node)>> {
     let Ok(Node { data: Data::Mapping(keys), .. }) = tree::parse(text) else { bail!("the inventory can't be read\nhint: {way_out}") };
     let machines = keys.into_iter().find(|(key, _)| key.text == "machines").map(|(_, value)| value);
     match machines {
-        // In braces, a machine has no line of its own.
+        // In flow style, a machine has no line of its own.
         Some(Node { data: Data::Mapping(machines), place, .. })
             if machines.first().is_some_and(|(key, _)| key.place.line == place.line && key.place.column == place.column) =>
         {
@@ -94,7 +94,7 @@ mod tests {
         "# home\nmachines:\n  a: 10.0.0.1 # first\n  b:\n    address: 10.0.0.2\n    keep:\n      - /srv\n\n# end\ncluster:\n  name: x\n";
 
     #[test]
-    fn a_machine_comes_last_and_all_else_stays() {
+    fn a_machine_is_appended_and_the_rest_stays() {
         let after = HOME.replace("      - /srv\n", "      - /srv\n  c: 10.0.0.3\n");
         assert_eq!(add_machine(HOME, "c", "10.0.0.3").unwrap(), after);
         assert_eq!(remove_machine(&after, "c").unwrap(), HOME);
@@ -102,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_goes_with_all_its_lines() {
+    fn a_machine_is_deleted_with_all_its_lines() {
         assert_eq!(remove_machine(HOME, "b").unwrap(), "# home\nmachines:\n  a: 10.0.0.1 # first\n\n# end\ncluster:\n  name: x\n");
         assert_eq!(remove_machine(HOME, "a").unwrap(), HOME.replace("  a: 10.0.0.1 # first\n", ""));
     }
 
     #[test]
-    fn line_ends_and_a_mark_stay() {
+    fn line_ends_and_byte_order_mark_stay() {
         let text = "\u{feff}machines:\r\n  a: 10.0.0.1";
         let two = "\u{feff}machines:\r\n  a: 10.0.0.1\r\n  b: 10.0.0.2\r\n";
         assert_eq!(add_machine(text, "b", "10.0.0.2").unwrap(), two);
@@ -116,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_done_is_said() {
+    fn impossible_edits_are_errors() {
         let of = |result: anyhow::Result<String>| format!("{:#}", result.unwrap_err());
-        assert!(of(add_machine(HOME, "a", "10.0.0.9")).contains("already, with the address 10.0.0.1"));
+        assert!(of(add_machine(HOME, "a", "10.0.0.9")).contains("already in the inventory, with the address 10.0.0.1"));
         assert!(of(add_machine(HOME, "c", "10.0.0.2")).contains("10.0.0.2"));
         assert!(of(add_machine(HOME, "no_label", "10.0.0.3")).contains("no_label"));
         assert!(of(add_machine("machines: {a: 10.0.0.1}\n", "b", "10.0.0.2")).contains("braces"));
         assert!(of(remove_machine("machines: {a: 10.0.0.1, b: 10.0.0.2}\n", "b")).contains("braces"));
         assert!(of(remove_machine("machines:\n  a: 10.0.0.1\n", "a")).contains("machine"));
-        assert!(of(remove_machine(HOME, "z")).contains("no z"));
+        assert!(of(remove_machine(HOME, "z")).contains("no machine `z`"));
     }
 }

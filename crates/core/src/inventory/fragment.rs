@@ -1,4 +1,4 @@
-//! Pieces of other programs' configuration: `kubeadm`, `containerd` and `ignorePreflightErrors`.
+//! Fragments of other programs' configuration: `kubeadm`, `containerd` and `ignorePreflightErrors`.
 
 use indexmap::IndexMap;
 use serde_yaml::{Mapping, Value};
@@ -9,13 +9,13 @@ use super::read::{Fields, Problems, at, text};
 use super::schema::KUBEADM;
 use super::tree::{Data, Key, Node, Scalar, Style};
 
-/// What hostler depends on in kubeadm's documents.
+/// A setting in kubeadm's documents that hostler depends on.
 struct Own {
     document: &'static str,
     /// Keys from the document's top.
     path: &'static [&'static str],
     why: &'static str,
-    /// The key of the inventory for the same purpose; empty where there is none.
+    /// The key of the inventory for the same purpose; empty if there is none.
     instead: &'static str,
 }
 
@@ -29,29 +29,39 @@ const JOIN: &str = "JoinConfiguration";
 const KUBELET: &str = "KubeletConfiguration";
 const PROXY: &str = "KubeProxyConfiguration";
 
-const IMAGES: &str = "images come from hostler's bundle, under the names of registry.k8s.io";
+const IMAGES: &str = "images come from hostler's bundle, with names of registry.k8s.io";
 const NODE: &str = "a node has the name of its machine";
 const CRI: &str = "hostler sets up containerd and its socket";
-const ADDRESS: &str = "the API server listens where the machine's address is";
-const TOKEN: &str = "the token is made for each run and deleted after it";
-const CERTIFICATES: &str = "certificates travel through hostler's own connections, without a key in the cluster";
-const TAINTS: &str = "hostler keeps the taints of a node as its machine has them";
-const CHECKS: &str = "the list would replace hostler's own";
+const ADDRESS: &str = "the API server listens on the machine's address";
+const TOKEN: &str = "each run creates its own token and deletes it afterwards";
+const CERTIFICATES: &str = "hostler copies certificates over its own connections, without a key in the cluster";
+const TAINTS: &str = "hostler sets the taints of a node from its machine in the inventory";
+const CHECKS: &str = "it would replace hostler's own list";
 
 const OWN: &[Own] = &[
-    own(CLUSTER, &["clusterName"], "it is the inventory's", "cluster:\n  name: ponies"),
-    own(CLUSTER, &["kubernetesVersion"], "it has to fit the programs that hostler installs", "cluster:\n  version: 1.36.3"),
-    own(CLUSTER, &["controlPlaneEndpoint"], "every machine and kubeconfig has it", "cluster:\n  endpoint: api.ponies.internal"),
-    own(CLUSTER, &["networking", "podSubnet"], "the network between pods is set up by it", "cluster:\n  podSubnet: 10.244.0.0/16"),
-    own(CLUSTER, &["networking", "serviceSubnet"], "hostler checks that it is in nobody's way", "cluster:\n  serviceSubnet: 10.96.0.0/12"),
-    own(CLUSTER, &["etcd", "local", "dataDir"], "snapshots and rebuilding look for etcd's data in /var/lib/etcd", ""),
+    own(CLUSTER, &["clusterName"], "it comes from the inventory", "cluster:\n  name: ponies"),
+    own(CLUSTER, &["kubernetesVersion"], "it must match the programs that hostler installs", "cluster:\n  version: 1.36.3"),
+    own(
+        CLUSTER,
+        &["controlPlaneEndpoint"],
+        "it is in every machine's configuration and kubeconfig",
+        "cluster:\n  endpoint: api.ponies.internal",
+    ),
+    own(CLUSTER, &["networking", "podSubnet"], "the pod network is configured with it", "cluster:\n  podSubnet: 10.244.0.0/16"),
+    own(
+        CLUSTER,
+        &["networking", "serviceSubnet"],
+        "hostler checks that it does not conflict with other networks",
+        "cluster:\n  serviceSubnet: 10.96.0.0/12",
+    ),
+    own(CLUSTER, &["etcd", "local", "dataDir"], "hostler expects etcd's data in /var/lib/etcd", ""),
     own(CLUSTER, &["etcd", "local", "imageRepository"], IMAGES, ""),
     own(CLUSTER, &["etcd", "local", "imageTag"], IMAGES, ""),
-    own(CLUSTER, &["etcd", "external"], "hostler tends the etcd that runs on the control planes", ""),
+    own(CLUSTER, &["etcd", "external"], "hostler manages the etcd on the control planes", ""),
     own(CLUSTER, &["dns", "imageRepository"], IMAGES, ""),
     own(CLUSTER, &["dns", "imageTag"], IMAGES, ""),
     own(CLUSTER, &["imageRepository"], IMAGES, ""),
-    own(CLUSTER, &["certificatesDir"], "hostler looks for certificates in /etc/kubernetes/pki", ""),
+    own(CLUSTER, &["certificatesDir"], "hostler expects certificates in /etc/kubernetes/pki", ""),
     own(INIT, &["nodeRegistration", "name"], NODE, "machines:\n  twilightsparkle: 192.168.1.11"),
     own(INIT, &["nodeRegistration", "criSocket"], CRI, ""),
     own(
@@ -76,9 +86,9 @@ const OWN: &[Own] = &[
     own(JOIN, &["controlPlane", "localAPIEndpoint"], ADDRESS, "machines:\n  twilightsparkle: 192.168.1.11"),
     own(JOIN, &["controlPlane", "certificateKey"], CERTIFICATES, ""),
     own(JOIN, &["discovery"], TOKEN, ""),
-    own(KUBELET, &["staticPodPath"], "hostler looks for the control plane's pods in /etc/kubernetes/manifests", ""),
+    own(KUBELET, &["staticPodPath"], "hostler expects the static pods in /etc/kubernetes/manifests", ""),
     own(KUBELET, &["containerRuntimeEndpoint"], CRI, ""),
-    own(PROXY, &["clusterCIDR"], "it is the pods' subnet", "cluster:\n  podSubnet: 10.244.0.0/16"),
+    own(PROXY, &["clusterCIDR"], "it is the pod subnet", "cluster:\n  podSubnet: 10.244.0.0/16"),
 ];
 
 pub fn kubeadm(inventory: &Fields, problems: &mut Problems) -> KubeadmFragments {
@@ -87,12 +97,12 @@ pub fn kubeadm(inventory: &Fields, problems: &mut Problems) -> KubeadmFragments 
     let mut document = |name: &'static str| -> Mapping {
         let Some(field) = section.get(name, problems) else { return Mapping::new() };
         let Data::Mapping(entries) = &field.node.data else {
-            let message = format!("`{name}` has keys with values, and this is {}", field.node.what());
+            let message = format!("`{name}` must be a mapping, but this is {}", field.node.what());
             problems.add(at(field.node, field.place), message, field.key.shown());
             return Mapping::new();
         };
         for (key, _) in entries.iter().filter(|(key, _)| key.text == "apiVersion" || key.text == "kind") {
-            let message = format!("hostler says `{}` itself: leave it out", key.text);
+            let message = format!("omit `{}`: hostler sets it itself", key.text);
             problems.add(key.place, message, field.key.shown());
         }
         for own in OWN.iter().filter(|own| own.document == name) {
@@ -113,7 +123,7 @@ pub fn kubeadm(inventory: &Fields, problems: &mut Problems) -> KubeadmFragments 
     }
 }
 
-/// Complains when `entries` set what hostler depends on, or take away a mapping that it is in.
+/// Reports an error if `entries` set something that hostler depends on, or remove the mapping that contains it.
 fn overridden(own: &Own, mut entries: &[(Key, Node)], problems: &mut Problems) {
     for (depth, part) in own.path.iter().enumerate() {
         let Some((key, node)) = entries.iter().find(|(key, _)| key.text == *part) else { return };
@@ -123,8 +133,8 @@ fn overridden(own: &Own, mut entries: &[(Key, Node)], problems: &mut Problems) {
             Data::Mapping(inner) if !last => entries = inner,
             _ if last => return problems.add(key.place, format!("`{path}` can't be set here: {}", own.why), own.instead),
             _ => {
-                // Of several below one key, the first speaks for all.
-                let message = format!("`{part}` without its keys takes `{path}` away: {}", own.why);
+                // Of several settings below one key, the first one is reported.
+                let message = format!("`{part}` without keys would remove `{path}`: {}", own.why);
                 if !problems.found.iter().any(|problem| problem.place == key.place) {
                     problems.add(key.place, message, own.instead);
                 }
@@ -134,7 +144,7 @@ fn overridden(own: &Own, mut entries: &[(Key, Node)], problems: &mut Problems) {
     }
 }
 
-/// Complains about arguments that are no list, as kubeadm's documents had them before v1beta4.
+/// Reports arguments that are not a list: they were mappings before v1beta4.
 fn arguments(entries: &[(Key, Node)], problems: &mut Problems) {
     for (key, node) in entries {
         let wrong = match &node.data {
@@ -148,7 +158,7 @@ fn arguments(entries: &[(Key, Node)], problems: &mut Problems) {
             _ => None,
         };
         if let Some(wrong) = wrong {
-            let message = format!("`{}` is a list whose entries have a `name` and a `value`, and nothing else", key.text);
+            let message = format!("`{}` must be a list of entries with `name` and `value` only", key.text);
             problems.add(at(wrong, key.place), message, format!("{}:\n  - name: v\n    value: \"4\"", key.text));
         }
     }
@@ -167,7 +177,7 @@ fn is_argument(node: &Node) -> bool {
 /// The node as YAML's own values.
 fn value(node: &Node) -> Value {
     match &node.data {
-        // Whether plain text is a number, a truth value or nothing is left to the library that writes it again.
+        // The library that writes it decides whether plain text is a number, a boolean or null.
         Data::Scalar(Scalar { text, style: Style::Plain }) => match serde_yaml::from_str(text) {
             Ok(value @ (Value::Null | Value::Bool(_) | Value::Number(_))) => value,
             _ => Value::String(text.clone()),
@@ -176,7 +186,7 @@ fn value(node: &Node) -> Value {
         Data::Sequence(items) => Value::Sequence(items.iter().map(value).collect()),
         Data::Mapping(entries) => {
             let value = |key: &Key, node: &Node| match &node.data {
-                // For kubeadm an argument's value is a text, no number and no truth value.
+                // For kubeadm the value of an argument is always a string.
                 Data::Sequence(items) if is_arguments(key) => Value::Sequence(items.iter().map(argument).collect()),
                 _ => value(node),
             };
@@ -191,7 +201,7 @@ fn argument(node: &Node) -> Value {
     Value::Mapping(entries.iter().map(|(key, node)| (Value::String(key.text.clone()), written(node))).collect())
 }
 
-/// The place of the last key of `path`, from the top of an inventory's `text`, or of the last that is there.
+/// The place of the last existing key of `path`, from the top of an inventory's `text`.
 pub fn key_place(text: &str, path: &[&str]) -> Option<Place> {
     let mut node = &super::tree::parse(text).ok()?;
     let mut place = None;
@@ -204,10 +214,10 @@ pub fn key_place(text: &str, path: &[&str]) -> Option<Place> {
     place
 }
 
-/// Lists of a program's arguments, `name` and `value`: kubeadm.k8s.io/v1beta4 made them of the mappings that earlier versions had.
+/// Lists of arguments with `name` and `value`; before kubeadm.k8s.io/v1beta4 they were mappings.
 const ARGUMENTS: [&str; 2] = ["extraArgs", "kubeletExtraArgs"];
 
-/// `base` with `fragment` over it: mappings are merged, and so are arguments, by name; anything else is replaced, `null` removes.
+/// Merges `fragment` into `base`: mappings are merged, and so are arguments, by name; everything else is replaced; `null` removes.
 pub fn merge(base: Value, fragment: &Mapping) -> Value {
     let mut merged = match base {
         Value::Mapping(mapping) => mapping,
@@ -222,7 +232,7 @@ pub fn merge(base: Value, fragment: &Mapping) -> Value {
                 merged.insert(key.clone(), merge(below, inner));
             }
             Value::Sequence(over) if key.as_str().is_some_and(|key| ARGUMENTS.contains(&key)) => {
-                // An argument may be there several times: those of the fragment stand for all of hostler's of that name.
+                // An argument may occur several times: those of the fragment replace all of hostler's with that name.
                 let set = |argument: &Value| over.iter().any(|other| other.get("name") == argument.get("name"));
                 let below = merged.get(key).and_then(Value::as_sequence).into_iter().flatten().filter(|argument| !set(argument));
                 let arguments = below.chain(over).cloned().collect();
@@ -234,21 +244,21 @@ pub fn merge(base: Value, fragment: &Mapping) -> Value {
     Value::Mapping(merged)
 }
 
-/// `value` for programs in Go, whose YAML (sigs.k8s.io/yaml, from go-yaml 2) still reads `yes` as true and `1_000` as a number. Such
-/// texts get quotes, which the library that writes the rest leaves out by the rules of YAML 1.2.
+/// `value` as YAML for programs in Go, whose parser (sigs.k8s.io/yaml, from go-yaml 2) still reads `yes` as true and `1_000` as a number.
+/// Such texts are quoted; by the rules of YAML 1.2 the library would omit the quotes.
 ///
 /// # Errors
-/// None that is known: whatever was read can be written.
+/// None known: everything that was read can be written.
 pub fn to_yaml(value: &Value) -> Result<String, serde_yaml::Error> {
     let plain = serde_yaml::to_string(value)?;
-    // Who uses the mark itself goes without.
+    // A text that contains the mark is not quoted.
     if plain.contains(MARK) {
         return Ok(plain);
     }
     Ok(serde_yaml::to_string(&marked(value))?.replace(MARK, "'"))
 }
 
-/// Stands for a quote while the library writes, to which it is a letter like others. From Unicode's plane for private use.
+/// A placeholder for a quote while the library writes; for the library it is an ordinary letter. From Unicode's private use plane.
 const MARK: char = '\u{f8ff}';
 
 fn marked(value: &Value) -> Value {
@@ -268,12 +278,12 @@ fn is_ambiguous(text: &str) -> bool {
     word || number
 }
 
-/// What hostler depends on in containerd's configuration.
+/// Settings in containerd's configuration that hostler depends on.
 const CONTAINERD_OWN: &[(&str, &str)] = &[
     ("root", "hostler keeps images in /var/lib/containerd"),
-    ("state", "hostler's unit makes /run/containerd"),
-    ("imports", "hostler's own configuration imports these pieces"),
-    ("grpc", "kubelet and hostler talk to /run/containerd/containerd.sock"),
+    ("state", "hostler's unit creates /run/containerd"),
+    ("imports", "hostler's own configuration imports these fragments"),
+    ("grpc", "kubelet and hostler use /run/containerd/containerd.sock"),
 ];
 
 pub fn containerd(inventory: &Fields, problems: &mut Problems) -> IndexMap<String, String> {
@@ -284,10 +294,7 @@ pub fn containerd(inventory: &Fields, problems: &mut Problems) -> IndexMap<Strin
         let why = if name.text.ends_with(".toml") {
             "hostler appends `.toml` itself".to_owned()
         } else if !name.text.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.text.chars().all(letters) || name.text.len() > 100 {
-            format!(
-                "`{}` is no plain file name: it has letters, digits, `-`, `_` and `.`, and begins with a letter or digit",
-                shown(name.text)
-            )
+            format!("`{}` is not a valid file name: use letters, digits, `-`, `_` and `.`, with a letter or digit first", shown(name.text))
         } else {
             String::new()
         };
@@ -296,7 +303,7 @@ pub fn containerd(inventory: &Fields, problems: &mut Problems) -> IndexMap<Strin
         }
         let Data::Scalar(scalar) = &node.data else {
             let message =
-                format!("`{}` is TOML in a text (`|` begins one with several lines), and this is {}", shown(name.text), node.what());
+                format!("`{}` must be a text with TOML (`|` starts one with several lines), but this is {}", shown(name.text), node.what());
             problems.add(at(node, name.place), message, example);
             continue;
         };
@@ -315,15 +322,15 @@ pub fn containerd(inventory: &Fields, problems: &mut Problems) -> IndexMap<Strin
             }
             Err(error) => {
                 let place = error.span().map_or(node.place, |span| position(span.start));
-                problems.add(place, format!("this is no TOML: {}", error.message().replace('\n', ", ")), "");
+                problems.add(place, format!("this is not valid TOML: {}", error.message().replace('\n', ", ")), "");
             }
         }
     }
     fragments
 }
 
-/// Where in the file byte `offset` of a scalar's text is: its line for a text with `|`, whose indentation nobody keeps, else the
-/// scalar as a whole.
+/// The place of byte `offset` of a scalar's text in the file: its line for a text with `|`, whose indentation is not kept, else the whole
+/// scalar.
 fn within(scalar: &Scalar, place: Place, offset: usize) -> Place {
     if scalar.style != Style::Literal {
         return place;
@@ -336,12 +343,12 @@ pub fn ignored(inventory: &Fields, problems: &mut Problems) -> Vec<String> {
     let mut checks = Vec::new();
     for text in inventory.texts("ignorePreflightErrors", problems) {
         if text.text.is_empty() || !text.text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-            let message = format!("`{}` is no check's name: kubeadm prints it in brackets, as in `[ERROR Swap]`", shown(text.text));
+            let message = format!("`{}` is not the name of a check: kubeadm prints it in brackets, as in `[ERROR Swap]`", shown(text.text));
             problems.add(text.place, message, "ignorePreflightErrors: [Swap]");
             continue;
         }
         if text.text.eq_ignore_ascii_case("all") {
-            problems.warnings.push("`ignorePreflightErrors: [all]` hides every complaint of kubeadm: name the checks instead".to_owned());
+            problems.warnings.push("`ignorePreflightErrors: [all]` hides all errors of kubeadm: list single checks instead".to_owned());
         }
         checks.push(text.text.to_owned());
     }
@@ -353,7 +360,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_that_go_reads_otherwise_are_quoted() {
+    fn texts_that_go_reads_differently_are_quoted() {
         let read: Value =
             serde_yaml::from_str("{a: yes, b: [On, n, 1_000, -.5_0, 0x1_F], off: {c: nothing, d: true, e: 12, f: 'true'}, g: a_1}")
                 .unwrap();

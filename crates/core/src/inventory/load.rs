@@ -1,4 +1,4 @@
-//! A text -> an inventory, or all that is wrong with it.
+//! Parses a text to an inventory, or to a list of errors.
 
 use std::path::{Path, PathBuf};
 
@@ -7,50 +7,50 @@ use super::read::{Fields, Problems};
 use super::schema::INVENTORY;
 use super::{Connection, Inventory, cluster, connection, fragment, machine, schema, transcode, tree};
 
-/// What is wrong with a file that is no text: `valid` bytes of it are, before the first that is not.
+/// The error for a file that is not UTF-8 after its first `valid` bytes.
 pub fn not_utf8(bytes: &[u8], valid: usize, name: &str) -> Diagnostics {
     let before = String::from_utf8_lossy(&bytes[..valid]);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
     let wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
     let kind = if wide { "UTF-16".to_owned() } else { format!("byte 0x{:02x}", bytes.get(valid).copied().unwrap_or_default()) };
-    let message = format!("the file isn't UTF-8 ({kind}): save it as UTF-8");
+    let message = format!("the file is not UTF-8 ({kind}): save it as UTF-8");
     let text = String::from_utf8_lossy(bytes);
     Diagnostics::new(name, &text, vec![Diagnostic::new(Place { line, column, length: 1 }, message, "")])
 }
 
-/// A file that the inventory names: a preset, a token.
+/// A file named in the inventory: a preset or a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedFile {
-    /// Absolute, or relative to where hostler was started.
+    /// Absolute, or relative to the current folder.
     pub path: PathBuf,
-    /// At most as many as were asked for, and one more where the file has more.
+    /// At most as many bytes as requested, plus one if the file is longer.
     pub bytes: Vec<u8>,
 }
 
-/// Why a file that the inventory names was not read.
+/// Why a file named in the inventory was not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unread {
     Missing,
-    /// In a person's words.
+    /// The error message.
     Other(String),
 }
 
-/// Reads a file that the inventory names, at most so many bytes of it. Relative paths start at the inventory's folder.
+/// Reads at most so many bytes of a file named in the inventory. Relative paths start at the inventory's folder.
 pub type ReadFile<'a> = &'a dyn Fn(&Path, usize) -> Result<NamedFile, Unread>;
 
-/// Reads an inventory's text alone; `file_name` is for the messages. The files that it names aren't looked at.
+/// Parses the text of an inventory, without the files named in it; `file_name` is for messages.
 ///
 /// # Errors
-/// All that is wrong, each with its place. What makes the text unreadable as YAML comes alone.
+/// All errors, each with its place. A syntax error of YAML is the only one.
 pub fn parse(text: &str, file_name: &str) -> Result<Inventory, Diagnostics> {
     parse_with(text, file_name, None)
 }
 
-/// As [`parse`], with the files that the inventory names, which `read` reads.
+/// As [`parse`], with the files named in the inventory, which `read` reads.
 ///
 /// # Errors
-/// As [`parse`]; a file that is missing or wrong is wrong where it is named.
+/// As [`parse`]; errors of a file are reported where it is named.
 pub fn parse_with(text: &str, file_name: &str, read: Option<ReadFile>) -> Result<Inventory, Diagnostics> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut problems = Problems::default();
@@ -65,9 +65,9 @@ pub fn parse_with(text: &str, file_name: &str, read: Option<ReadFile>) -> Result
         Some(inventory) if problems.found.is_empty() => Ok(inventory),
         _ => {
             if problems.found.is_empty() {
-                // Nothing is left out without a complaint; were it otherwise, this is better than an empty one.
+                // Every omission has an error; if one is missing, this is better than an empty list.
                 let place = Place { line: 1, column: 1, length: 1 };
-                problems.add(place, "this inventory can't be understood", schema::INVENTORY.keys[0].shown());
+                problems.add(place, "this inventory is not valid", schema::INVENTORY.keys[0].shown());
             }
             Err(Diagnostics::new(file_name, text, problems.found))
         }

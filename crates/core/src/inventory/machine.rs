@@ -15,17 +15,17 @@ use super::tree::{Data, Node};
 use super::{Connection, Machine, MachineName, Role, Taint, connection};
 use crate::words::did_you_mean;
 
-/// What was read of all machines; those that something is wrong with are left out.
+/// All machines without errors.
 #[derive(Debug, Default)]
 pub struct Machines {
     pub machines: IndexMap<MachineName, Machine>,
-    /// Their addresses, for what must not meet them.
+    /// Their addresses, to detect conflicts.
     pub taken: Vec<Taken>,
-    /// Every name as it is written.
+    /// All names, as written.
     pub names: HashMap<String, Place>,
 }
 
-/// A machine as it is written.
+/// A machine, as written.
 struct Written {
     name: MachineName,
     name_place: Place,
@@ -43,7 +43,7 @@ pub fn read(inventory: &Fields, ssh: &Connection, problems: &mut Problems) -> Ma
         if let Some(field) = inventory.get("machines", &mut Problems::default())
             && matches!(&field.node.data, Data::Mapping(_))
         {
-            problems.add(field.place, "`machines` is empty, and an inventory names at least one", field.key.shown());
+            problems.add(field.place, "`machines` is empty: an inventory needs at least one machine", field.key.shown());
         }
         return Machines::default();
     }
@@ -55,19 +55,18 @@ pub fn read(inventory: &Fields, ssh: &Connection, problems: &mut Problems) -> Ma
     let chosen = written.iter().any(|machine| machine.role == Some(Role::ControlPlane));
     let any = written.iter().any(|machine| machine.role.is_some());
     if any && !chosen && whole && written.iter().all(|machine| machine.role.is_some()) {
-        let message = "no machine is a control plane, and a cluster needs one: make one of them `role: control-plane`";
+        let message = "no machine is a control plane: set `role: control-plane` for one of them";
         problems.add(written[0].name_place, message, "twilightsparkle:\n  address: 192.168.1.11\n  role: control-plane");
     }
     let mut machines = Machines { names, ..Machines::default() };
     let mut first = true;
     for written in written {
-        // The first that isn't said to be a worker.
+        // The first one that is not a worker explicitly.
         let falls_to_it = !chosen && first && written.role.is_none();
         first &= written.role == Some(Role::Worker);
         let role = written.role.unwrap_or(if falls_to_it { Role::ControlPlane } else { Role::Worker });
         if let (Some(place), Role::Worker) = (written.dedicated, role) {
-            let message =
-                format!("{} is a worker, and `dedicated` keeps work off a control plane: use `taints` for a worker", written.name);
+            let message = format!("{} is a worker, but `dedicated` is for control planes: use `taints` for a worker", written.name);
             problems.add(place, message, "taints: [films=only:NoSchedule]");
         }
         machines.taken.push(Taken::address(written.address, written.name.as_str(), written.address_place));
@@ -78,12 +77,12 @@ pub fn read(inventory: &Fields, ssh: &Connection, problems: &mut Problems) -> Ma
     machines
 }
 
-/// What is allowed and better avoided.
+/// Warnings about allowed but bad choices.
 fn unwise(machines: &IndexMap<MachineName, Machine>, problems: &mut Problems) {
     let control_planes = machines.values().filter(|machine| machine.role == Role::ControlPlane).count();
     if control_planes > 0 && control_planes.is_multiple_of(2) {
         problems.warnings.push(format!(
-            "{control_planes} control planes bear the loss of no more of them than {} do: etcd needs more than half, so use an odd number",
+            "{control_planes} control planes tolerate no more failures than {}: etcd needs more than half of them, so use an odd number",
             control_planes - 1
         ));
     }
@@ -91,23 +90,23 @@ fn unwise(machines: &IndexMap<MachineName, Machine>, problems: &mut Problems) {
         problems.warnings.push(format!("{control_planes} control planes slow etcd down: three or five are enough"));
     }
     if !machines.is_empty() && machines.values().all(|machine| machine.dedicated || !machine.taints.is_empty()) {
-        problems.warnings.push("every machine is dedicated or tainted: ordinary work runs nowhere".to_owned());
+        problems.warnings.push("every machine is dedicated or tainted: ordinary pods can't run anywhere".to_owned());
     }
 }
 
-/// Complains about what two machines can't share. (Names are keys, which the tree knows to be different.)
+/// Reports duplicate addresses. (Names are keys, which are unique.)
 fn twice(written: &[Written], problems: &mut Problems) {
     let mut addresses: HashMap<IpAddr, &Written> = HashMap::new();
     let mut macs: HashMap<&str, &Written> = HashMap::new();
     for machine in written {
         if let Some(other) = addresses.insert(machine.address, machine) {
-            let message = format!("{} has the address {} too (line {})", other.name, machine.address, other.address_place.line);
+            let message = format!("{} has the address {}, too (line {})", other.name, machine.address, other.address_place.line);
             problems.add(machine.address_place, message, "");
         }
         if let Some((mac, place)) = &machine.mac
             && let Some(other) = macs.insert(mac, machine)
         {
-            problems.add(*place, format!("{} has the hardware address {mac} too", other.name), "");
+            problems.add(*place, format!("{} has the MAC address {mac}, too", other.name), "");
         }
     }
 }
@@ -115,7 +114,7 @@ fn twice(written: &[Written], problems: &mut Problems) {
 fn one(name: Text, node: &Node, problems: &mut Problems) -> Option<Written> {
     let machine_name = name::label(name, "a machine", problems);
     if name.text == "localhost" {
-        problems.add(name.place, "`localhost` is every computer's own name: give the machine one of its own", "");
+        problems.add(name.place, "`localhost` can't be the name of a machine: choose another one", "");
     }
     if let Data::Scalar(_) = &node.data {
         let Some(text) = text(node) else {
@@ -146,7 +145,7 @@ fn one(name: Text, node: &Node, problems: &mut Problems) -> Option<Written> {
     Some(Written { role, dedicated: dedicated_place, mac, machine, ..plain })
 }
 
-/// A machine of which only the address is known.
+/// A machine with only an address.
 fn written(name: MachineName, name_place: Place, address: IpAddr, address_place: Place) -> Written {
     let machine = Machine {
         address,
@@ -161,19 +160,19 @@ fn written(name: MachineName, name_place: Place, address: IpAddr, address_place:
     Written { name, name_place, address, address_place, role: None, dedicated: None, mac: None, machine }
 }
 
-/// In lowercase with colons.
+/// In lower case with colons.
 fn mac(text: Text, problems: &mut Problems) -> Option<(String, Place)> {
     let pairs: Vec<&str> = text.text.split([':', '-']).collect();
     let bytes: Option<Vec<u8>> =
         pairs.iter().map(|pair| u8::from_str_radix(pair, 16).ok().filter(|_| pair.len() == 2 && !pair.starts_with('+'))).collect();
     let why = match bytes {
-        Some(bytes) if bytes.len() == 6 && bytes.iter().all(|&byte| byte == 0) => "is no card's address",
-        Some(bytes) if bytes.len() == 6 && bytes[0] & 1 == 1 => "is a group's address",
+        Some(bytes) if bytes.len() == 6 && bytes.iter().all(|&byte| byte == 0) => "is not the address of a network card",
+        Some(bytes) if bytes.len() == 6 && bytes[0] & 1 == 1 => "is a multicast address",
         Some(bytes) if bytes.len() == 6 => {
             let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             return Some((pairs.join(":"), text.place));
         }
-        _ => "is no hardware address: it is six pairs of hexadecimal digits",
+        _ => "is not a MAC address: write six pairs of hexadecimal digits",
     };
     problems.add(text.place, format!("`{}` {why}", shown(text.text)), "mac: \"52:54:00:12:34:56\"");
     None
@@ -183,17 +182,17 @@ fn labels(fields: &Fields, problems: &mut Problems) -> IndexMap<String, String> 
     let mut labels = IndexMap::new();
     for (key, node) in fields.named("labels", problems) {
         let known = qualified(key, "a label", problems);
-        // kubelet writes these itself, and would write them again.
+        // kubelet sets these itself, again and again.
         if ["kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch"].contains(&key.text) {
             problems.add(key.place, format!("kubelet sets the label `{}` itself", key.text), "labels: { gpu: intel }");
         }
         match text(node) {
             Some(value) if is_value(value.text) => drop(labels.insert(key.text.to_owned(), value.text.to_owned())),
             Some(value) => {
-                problems.add(value.place, format!("`{}` can't be a label's value: {VALUE}", shown(value.text)), "labels: { gpu: intel }")
+                problems.add(value.place, format!("`{}` is not a valid label value: {VALUE}", shown(value.text)), "labels: { gpu: intel }")
             }
             None if known => {
-                let message = format!("the label `{}` takes a text, and this is {}", shown(key.text), node.what());
+                let message = format!("the label `{}` must have a text, but this is {}", shown(key.text), node.what());
                 let example = if node.is_null() { format!("{}: \"\"", key.text) } else { format!("{}: intel", key.text) };
                 problems.add(at(node, key.place), message, example);
             }
@@ -211,7 +210,7 @@ fn taints(fields: &Fields, problems: &mut Problems) -> Vec<Taint> {
     for text in fields.texts("taints", problems) {
         let word = shown(text.text);
         let Some((left, effect)) = text.text.rsplit_once(':') else {
-            problems.add(text.place, format!("`{word}` is no taint: it is KEY:EFFECT or KEY=VALUE:EFFECT"), EXAMPLE);
+            problems.add(text.place, format!("`{word}` is not a taint: write KEY:EFFECT or KEY=VALUE:EFFECT"), EXAMPLE);
             continue;
         };
         let (key, value) = left.split_once('=').unwrap_or((left, ""));
@@ -219,20 +218,16 @@ fn taints(fields: &Fields, problems: &mut Problems) -> Vec<Taint> {
             let guess = did_you_mean(effect, EFFECTS);
             problems.add(
                 text.place,
-                format!("the effect of a taint is one of {}, and this is `{}`{guess}", EFFECTS.join(", "), shown(effect)),
+                format!("the effect of a taint must be one of {}, but this is `{}`{guess}", EFFECTS.join(", "), shown(effect)),
                 EXAMPLE,
             );
         } else if key == "node-role.kubernetes.io/control-plane" {
-            problems.add(
-                text.place,
-                format!("`{word}` has a key of its own: a control plane that is to do nothing else"),
-                "dedicated: true",
-            );
+            problems.add(text.place, format!("use `dedicated` instead of `{word}`"), "dedicated: true");
         } else if !qualified(Text { text: key, ..text }, "a taint", problems) {
         } else if !is_value(value) {
-            problems.add(text.place, format!("`{}` can't be a taint's value: {VALUE}", shown(value)), EXAMPLE);
+            problems.add(text.place, format!("`{}` is not a valid taint value: {VALUE}", shown(value)), EXAMPLE);
         } else if taints.iter().any(|other| other.key == key && other.effect == effect) {
-            problems.add(text.place, format!("the taint {key} with {effect} is there twice"), "");
+            problems.add(text.place, format!("duplicate taint {key} with {effect}"), "");
         } else {
             taints.push(Taint { key: key.to_owned(), value: value.to_owned(), effect: effect.to_owned() });
         }
@@ -240,7 +235,7 @@ fn taints(fields: &Fields, problems: &mut Problems) -> Vec<Taint> {
     taints
 }
 
-const VALUE: &str = "it has at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
+const VALUE: &str = "use at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
 
 fn is_value(text: &str) -> bool {
     text.is_empty() || is_part(text)
@@ -255,13 +250,13 @@ fn is_part(text: &str) -> bool {
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
 }
 
-/// Whether `text` is `[PREFIX/]NAME` as labels and taints have it; complains otherwise.
+/// Whether `text` is `[PREFIX/]NAME` as for labels and taints; reports an error otherwise.
 fn qualified(text: Text, whose: &str, problems: &mut Problems) -> bool {
     let (prefix, name) = text.text.split_once('/').map_or((None, text.text), |(prefix, name)| (Some(prefix), name));
     let right = is_part(name)
         && prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(|label| MachineName::new(label).is_some()));
     if !right {
-        let message = format!("`{}` can't be the key of {whose}: it is NAME or example.org/NAME, and {VALUE}", shown(text.text));
+        let message = format!("`{}` is not a valid key of {whose}: write NAME or example.org/NAME, and {VALUE}", shown(text.text));
         problems.add(text.place, message, "");
     }
     right

@@ -1,4 +1,4 @@
-//! What should be: the user's one YAML file, validated.
+//! The desired state: the user's YAML file, validated.
 
 mod cluster;
 mod connection;
@@ -37,22 +37,22 @@ pub use load::{NamedFile, ReadFile, Unread, not_utf8, parse, parse_with};
 pub use transcode::{Token, TokenFile, Transcode};
 pub use tree::MOST_BYTES;
 
-/// A validated inventory: every value is filled in, nothing in it contradicts itself.
+/// A validated inventory: all values are filled in and consistent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inventory {
     pub cluster: Cluster,
     /// In the file's order, which is the order of the plan. Never empty, and at least one is a control plane.
     pub machines: IndexMap<MachineName, Machine>,
     pub kubeadm: KubeadmFragments,
-    /// Name -> TOML text that lands in `/etc/containerd/conf.d/NAME.toml`.
+    /// Name -> TOML text for `/etc/containerd/conf.d/NAME.toml`.
     pub containerd: IndexMap<String, String>,
-    /// Names of kubeadm preflight checks whose failure is ignored, besides those hostler ignores itself.
+    /// Names of kubeadm preflight checks to ignore, in addition to those that hostler ignores.
     pub ignore_preflight_errors: Vec<String>,
-    /// Regular snapshots; `None`: none are taken by themselves.
+    /// Regular snapshots, if any.
     pub snapshots: Option<Snapshots>,
-    /// The workload; `None`: none.
+    /// The transcoding workload, if any.
     pub transcode: Option<Transcode>,
-    /// What is allowed but unwise, for a person to read.
+    /// Warnings about allowed but bad choices.
     pub warnings: Vec<String>,
 }
 
@@ -64,22 +64,22 @@ pub struct MachineName(String);
 /// One computer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Machine {
-    /// The address that nodes know each other by; also where SSH goes.
+    /// The address that nodes use among each other, and SSH.
     pub address: IpAddr,
     pub role: Role,
     pub connection: Connection,
-    /// Hardware address, for waking it up and telling it from another.
+    /// MAC address.
     pub mac: Option<String>,
     pub labels: IndexMap<String, String>,
     pub taints: Vec<Taint>,
-    /// Paths that no verb ever wipes, with all below them.
+    /// Paths that no verb ever wipes, with everything below them.
     pub keep: Vec<String>,
-    /// Keeps the control-plane taint, so that no ordinary work runs here.
+    /// Keeps the control-plane taint, so that no ordinary pods run here.
     pub dedicated: bool,
 }
 
-/// How to reach a machine by SSH: what the inventory says, machine over `ssh` defaults. `None` leaves it to ~/.ssh/config and
-/// OpenSSH's defaults.
+/// How to reach a machine with SSH, by the inventory: keys of the machine, else of `ssh`. `None` leaves it to ~/.ssh/config and OpenSSH's
+/// defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Connection {
     pub user: Option<String>,
@@ -90,9 +90,9 @@ pub struct Connection {
     pub jump: Option<String>,
     /// As ssh's ProxyCommand, with %h, %p, %r and %%.
     pub proxy_command: Option<String>,
-    /// The only host key accepted: an OpenSSH public key (`ssh-ed25519 AAAA...`) or a fingerprint (`SHA256:...`).
+    /// The only accepted host key: an OpenSSH public key (`ssh-ed25519 AAAA...`) or a fingerprint (`SHA256:...`).
     pub host_key: Option<String>,
-    /// Whether commands run through sudo. `None`: unless the user is root.
+    /// Whether commands run through sudo. `None`: yes, unless the user is root.
     pub sudo: Option<bool>,
 }
 
@@ -117,7 +117,7 @@ pub struct Taint {
 pub struct Cluster {
     /// A DNS label; default `home`.
     pub name: String,
-    /// Without the `v`. `None`: what runs now, or the newest hostler knows for a new cluster.
+    /// Without the `v`. `None`: the running version, or for a new cluster the newest that hostler knows.
     pub version: Option<String>,
     pub endpoint: Endpoint,
     pub pod_subnet: IpNet,
@@ -125,23 +125,23 @@ pub struct Cluster {
     pub cni: Cni,
 }
 
-/// Regular snapshots, which the control planes take themselves.
+/// Regular snapshots, taken by the control planes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {
-    /// A folder on the control planes: absolute, without a slash at its end.
+    /// A folder on the control planes: absolute, without a trailing slash.
     pub to: String,
     /// Whole minutes, at least ten.
     pub every: Duration,
-    /// How many stay; at least one.
+    /// How many to keep; at least one.
     pub keep: u32,
 }
 
 /// The address of the API server that every machine uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// A name that /etc/hosts of every machine resolves to the first control plane.
+    /// A name that /etc/hosts on every machine resolves to the first control plane.
     Name(String),
-    /// An address that keepalived moves between the control planes; reached by the same kind of name.
+    /// A virtual IP that keepalived moves between the control planes, with the same kind of name.
     Vip { name: String, address: IpAddr },
     /// A load balancer that the user runs: host and port.
     External { host: String, port: u16 },
@@ -150,7 +150,7 @@ pub enum Endpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cni {
-    /// flannel over vxlan: works on any network.
+    /// flannel with VXLAN: works on any network.
     Flannel,
     /// flannel with plain routes: faster, needs all machines on one link.
     FlannelHostGw,
@@ -169,7 +169,7 @@ pub struct KubeadmFragments {
 }
 
 impl KubeadmFragments {
-    /// Whether kubelet is told to run with swap on.
+    /// Whether kubelet is configured to run with swap.
     pub fn tolerates_swap(&self) -> bool {
         self.kubelet.get("failSwapOn") == Some(&serde_yaml::Value::Bool(false))
     }
@@ -215,7 +215,7 @@ impl fmt::Display for Taint {
 }
 
 impl Inventory {
-    /// Control planes in the inventory's order; the first is the one a new cluster begins with.
+    /// Control planes in the inventory's order; a new cluster starts with the first one.
     pub fn control_planes(&self) -> impl Iterator<Item = (&MachineName, &Machine)> {
         self.machines.iter().filter(|(_, machine)| machine.role == Role::ControlPlane)
     }
@@ -226,7 +226,7 @@ impl Inventory {
 }
 
 impl Endpoint {
-    /// The host name or address that certificates and kubeconfigs carry.
+    /// The host name or address in certificates and kubeconfigs.
     pub fn host(&self) -> &str {
         match self {
             Endpoint::Name(name) | Endpoint::Vip { name, .. } => name,

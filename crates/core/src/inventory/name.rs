@@ -4,7 +4,7 @@ use super::MachineName;
 use super::diagnostic::{Place, shown};
 use super::read::{Problems, Text};
 
-/// The DNS label that `text` is; complains otherwise, pointing at the character that is wrong. `whose`: `a machine`.
+/// Parses `text` as a DNS label; an error points at the wrong character. `whose`: `a machine`.
 pub fn label(text: Text, whose: &str, problems: &mut Problems) -> Option<MachineName> {
     if let Some(name) = MachineName::new(text.text) {
         return Some(name);
@@ -12,9 +12,9 @@ pub fn label(text: Text, whose: &str, problems: &mut Problems) -> Option<Machine
     let characters: Vec<char> = text.text.chars().collect();
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let wrong = characters.iter().position(|&c| !fits(c) && c != '-');
-    // In a plain or quoted text the characters stand side by side; nothing else tells how long the quote before them is.
+    // Only in a plain or quoted text on one line are the positions of characters known.
     let quote = text.place.length.saturating_sub(characters.len()) / 2;
-    // In one that goes on in another line, nothing tells where its characters are.
+    // In a text over several lines they are not.
     let one = |index: usize| match text.place.length {
         usize::MAX => text.place,
         _ => Place { column: text.place.column + quote + index, length: 1, ..text.place },
@@ -26,13 +26,12 @@ pub fn label(text: Text, whose: &str, problems: &mut Problems) -> Option<Machine
         None if characters[0] == '-' => (one(0), "begins with `-`".to_owned()),
         None => (one(characters.len() - 1), "ends with `-`".to_owned()),
     };
-    let message =
-        format!("the name of {whose} {why}: it is a DNS label, of a-z, 0-9 and `-`, at most 63, with a letter or digit at both ends");
+    let message = format!("the name of {whose} {why}: use a-z, 0-9 and `-`, at most 63 characters, with a letter or digit at both ends");
     problems.add(place, message, suggestion(text.text));
     None
 }
 
-/// A DNS label near to `text`; empty when nothing of it is left.
+/// A DNS label similar to `text`; empty if nothing is left of it.
 fn suggestion(text: &str) -> String {
     let mut name = String::new();
     for c in text.chars().map(|c| c.to_ascii_lowercase()).take(63) {
@@ -45,7 +44,7 @@ fn suggestion(text: &str) -> String {
     name.trim_end_matches('-').to_owned()
 }
 
-/// Whether `text` is a DNS name in lowercase: labels with dots between, at most 253 characters, and no address.
+/// Whether `text` is a DNS name in lower case: labels separated by dots, at most 253 characters, and not an IP address.
 pub fn is_host(text: &str) -> bool {
     text.len() <= 253
         && text.split('.').all(|label| MachineName::new(label).is_some())

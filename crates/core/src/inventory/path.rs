@@ -3,7 +3,7 @@
 use super::diagnostic::shown;
 use super::read::{Problems, Text};
 
-/// What hostler and Kubernetes own on a machine: verbs that take a machine out of a cluster wipe it.
+/// Folders on a machine that belong to hostler and Kubernetes: removing a machine from a cluster wipes them.
 const OWNED: &[&str] = &[
     "/etc/kubernetes",
     "/etc/cni",
@@ -18,27 +18,27 @@ const OWNED: &[&str] = &[
     "/var/lib/kubelet",
 ];
 
-/// A path that no verb wipes: the user's own, neither within nor around what is wiped.
+/// A path that no verb wipes: neither inside nor around a folder that is wiped.
 pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, "keep: [/srv/films]", problems)?;
     if let Some(owned) = OWNED.iter().find(|owned| within(&path, owned)) {
-        let message = format!("`{path}` is in {owned}, which is Kubernetes' own and goes with it: keep what is yours elsewhere");
+        let message = format!("`{path}` is in {owned}, which belongs to Kubernetes and is wiped: keep your files elsewhere");
         problems.add(text.place, message, "keep: [/srv/films]");
         return None;
     }
     if let Some(owned) = OWNED.iter().find(|owned| within(owned, &path)) {
-        let message = format!("`{path}` has {owned} in it, which is Kubernetes' own and goes with it: name what is yours below {path}");
+        let message = format!("`{path}` contains {owned}, which belongs to Kubernetes and is wiped: list your own folders below {path}");
         problems.add(text.place, message, "keep: [/srv/films]");
         return None;
     }
     Some(path)
 }
 
-/// A folder for snapshots, which outlives the cluster.
+/// A folder for snapshots, which must survive the cluster.
 pub fn snapshots(text: Text, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, "to: /srv/share/snapshots", problems)?;
     if let Some(owned) = OWNED.iter().find(|owned| within(&path, owned)) {
-        let message = format!("`{path}` is in {owned}, which goes with the cluster that the snapshots are to bring back");
+        let message = format!("`{path}` is in {owned}, which is lost with the cluster: choose another folder");
         problems.add(text.place, message, "to: /srv/share/snapshots");
         return None;
     }
@@ -49,27 +49,27 @@ pub fn snapshots(text: Text, problems: &mut Problems) -> Option<String> {
 pub fn shared(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, example, problems)?;
     if let Some(owned) = OWNED.iter().find(|owned| within(&path, owned)) {
-        let message = format!("`{path}` is in {owned}, which goes with the cluster, and films are to stay");
+        let message = format!("`{path}` is in {owned}, which is wiped with the cluster: choose another folder");
         problems.add(text.place, message, example);
         return None;
     }
     Some(path)
 }
 
-/// Without a slash at its end.
+/// Without a trailing slash.
 fn absolute(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let path = text.text.trim_end_matches('/');
     let word = shown(text.text);
     let why = if path.is_empty() && !text.text.is_empty() {
-        "is the whole machine: name a folder".to_owned()
+        "is the whole file system: write a folder".to_owned()
     } else if !path.starts_with('/') {
-        "isn't absolute: a path on a machine begins with `/`".to_owned()
+        "is not absolute: a path on a machine begins with `/`".to_owned()
     } else if path.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
-        "has `//`, `/./` or `/../` in it: write it straight".to_owned()
+        "contains `//`, `/./` or `/../`: write it without them".to_owned()
     } else if path.chars().any(char::is_control) || path.len() > 1000 {
-        "can't be a path".to_owned()
+        "is not a valid path".to_owned()
     } else if path.contains(['*', '?']) {
-        "has a wildcard: name the folder itself".to_owned()
+        "has a wildcard: write the folder itself".to_owned()
     } else {
         return Some(path.to_owned());
     };

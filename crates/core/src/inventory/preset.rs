@@ -1,4 +1,4 @@
-//! Presets exported from HandBrake, which lie beside the inventory.
+//! Presets exported from HandBrake, next to the inventory.
 
 use std::path::PathBuf;
 
@@ -8,39 +8,39 @@ use super::diagnostic::shown;
 use super::load::{ReadFile, Unread};
 use super::read::{Problems, Text};
 
-/// An exported preset has about 5 KB; all of them have to fit into a ConfigMap of 1 MiB.
+/// An exported preset has about 5 kB; all of them must fit into a ConfigMap of 1 MiB.
 const MOST_BYTES: usize = 256 << 10;
 
-/// A preset that HandBrake exported.
+/// A preset exported from HandBrake.
 pub struct Exported {
-    /// The `PresetName` of the only one in it. Empty, as is `json`, where nothing was looked at.
+    /// The `PresetName` of the only one in it. Empty, like `json`, if the file was not read.
     pub name: String,
     /// The file's text.
     pub json: String,
 }
 
-/// Complains where the file isn't there or isn't one preset. Without `reader` nothing is looked at.
+/// Reports an error if the file is missing or does not hold one preset. Without `reader` it is not read.
 pub fn read(text: Text, reader: Option<ReadFile>, problems: &mut Problems) -> Option<Exported> {
     const EXAMPLE: &str = "preset: ./cartoons.json";
     let word = shown(text.text);
     let file = PathBuf::from(text.text);
     if text.text.trim().is_empty() || text.text.chars().any(char::is_control) {
-        problems.add(text.place, "`preset` is the path of a file that HandBrake exported", EXAMPLE);
+        problems.add(text.place, "`preset` must be the path of a file exported from HandBrake", EXAMPLE);
         return None;
     }
     let Some(reader) = reader else { return Some(Exported { name: String::new(), json: String::new() }) };
     let why = match reader(&file, MOST_BYTES).map(|file| file.bytes) {
-        Err(Unread::Missing) => "isn't there: it is looked for beside the inventory, unless its path begins with `/` or `~/`".to_owned(),
+        Err(Unread::Missing) => "does not exist: its path is relative to the inventory unless it begins with `/` or `~/`".to_owned(),
         Err(Unread::Other(error)) => format!("can't be read: {error}"),
-        Ok(bytes) if bytes.len() > MOST_BYTES => format!("has more than {MOST_BYTES} bytes, and a preset has far less"),
+        Ok(bytes) if bytes.len() > MOST_BYTES => format!("has more than {MOST_BYTES} bytes, far more than a preset"),
         Ok(bytes) => match serde_json::from_slice::<Value>(&bytes) {
-            Err(error) => format!("is no JSON: {error}"),
+            Err(error) => format!("is not valid JSON: {error}"),
             Ok(value) => match (names(&value).as_slice(), String::from_utf8(bytes)) {
                 ([name], Ok(json)) => return Some(Exported { name: name.clone(), json }),
-                ([], _) | (_, Err(_)) => "has no preset in it: HandBrake exports one with Presets, Export to file".to_owned(),
+                ([], _) | (_, Err(_)) => "contains no preset: export one in HandBrake with Presets, Export to file".to_owned(),
                 (names, Ok(_)) => {
                     let list = names.iter().take(5).map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ");
-                    format!("has {} presets in it ({list}), and which is meant can't be told: export the one alone", names.len())
+                    format!("contains {} presets ({list}): export a single one", names.len())
                 }
             },
         },
@@ -49,7 +49,7 @@ pub fn read(text: Text, reader: Option<ReadFile>, problems: &mut Problems) -> Op
     None
 }
 
-/// The names of all presets, without the folders that they are in.
+/// The names of all presets, without their folders.
 fn names(value: &Value) -> Vec<String> {
     let Some(list) = value.get("PresetList").or_else(|| value.get("ChildrenArray")).and_then(Value::as_array) else { return Vec::new() };
     let mut found = Vec::new();

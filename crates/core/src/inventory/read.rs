@@ -1,11 +1,11 @@
-//! Nodes -> values, with a complaint for each that isn't what its key takes.
+//! Converts nodes to values, with an error for each one that does not fit its key.
 
 use super::diagnostic::{Diagnostic, Place, shown};
 use super::schema::{Key, Kind, Section};
 use super::tree::{Data, Node, Style};
 use crate::words::did_you_mean;
 
-/// All that is wrong, in the order it was found; and what is allowed but unwise.
+/// All errors, in the order in which they were found; and warnings.
 #[derive(Debug, Default)]
 pub struct Problems {
     pub found: Vec<Diagnostic>,
@@ -13,7 +13,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// As [`Problems::add`], where what stands at `place` is not to be shown.
+    /// As [`Problems::add`], without showing the text at `place`.
     pub fn add_secret(&mut self, place: Place, message: impl Into<String>, example: impl Into<String>) {
         self.found.push(Diagnostic { secret: true, ..Diagnostic::new(place, message, example) });
     }
@@ -23,7 +23,7 @@ impl Problems {
     }
 }
 
-/// A mapping whose keys are all known to its section.
+/// A mapping with known keys only.
 pub struct Fields<'a> {
     section: &'static Section,
     entries: Vec<(&'static Key, Field<'a>)>,
@@ -33,7 +33,7 @@ pub struct Fields<'a> {
 #[derive(Clone, Copy)]
 pub struct Field<'a> {
     pub key: &'static Key,
-    /// Of the key itself.
+    /// The place of the key itself.
     pub place: Place,
     pub node: &'a Node,
 }
@@ -46,15 +46,15 @@ pub struct Text<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Complains about unknown keys and required ones that aren't there; `place` is where the section as a whole is. `None` when
-    /// `node` isn't a mapping at all, which is complained about too.
+    /// Reports unknown keys and missing required ones; `place` is that of the whole section. `None` if `node` is not a mapping, which is an
+    /// error, too.
     pub fn read(node: &'a Node, place: Place, section: &'static Section, problems: &mut Problems) -> Option<Fields<'a>> {
         let example = || section.keys.first().map_or_else(String::new, Key::shown);
         let Data::Mapping(mapping) = &node.data else {
-            let mut message = format!("{} has keys with values, and this is {}", section.what, node.what());
+            let mut message = format!("{} must be a mapping, but this is {}", section.what, node.what());
             if matches!(&node.data, Data::Scalar(scalar) if scalar.style == Style::Plain && scalar.text.contains(':') && !scalar.text.contains("://"))
             {
-                message.push_str(": a space belongs behind `:`");
+                message.push_str(": write a space after `:`");
             }
             problems.add(at(node, place), message, example());
             return None;
@@ -67,7 +67,7 @@ impl<'a> Fields<'a> {
             }
         }
         for key in section.keys.iter().filter(|key| key.required && !mapping.iter().any(|(known, _)| known.text == key.name)) {
-            // A misspelt one has been complained about, and is what is missing.
+            // A misspelled key was already reported, and is the missing one.
             if mapping.iter().any(|(known, _)| section.key(&known.text).is_none() && nearest_key(section, &known.text) == Some(key.name)) {
                 continue;
             }
@@ -76,12 +76,12 @@ impl<'a> Fields<'a> {
         Some(Fields { section, entries })
     }
 
-    /// The field of that name. A key without a value counts as left out, but is complained about.
+    /// The field with that name. A key without a value counts as missing, and is an error.
     pub fn get(&self, name: &str, problems: &mut Problems) -> Option<Field<'a>> {
-        debug_assert!(self.section.key(name).is_some(), "{name} is no key of {}", self.section.what);
+        debug_assert!(self.section.key(name).is_some(), "{name} is not a key of {}", self.section.what);
         let (_, field) = self.entries.iter().find(|(key, _)| key.name == name)?;
         if field.node.is_null() {
-            let message = format!("`{name}` has no value: give it one, or leave it out");
+            let message = format!("`{name}` has no value: write one, or omit the key");
             problems.add(field.place, message, field.key.shown());
             return None;
         }
@@ -98,26 +98,26 @@ impl<'a> Fields<'a> {
         let text = plain(field.node);
         let flag = text.and_then(|text| text.parse().ok());
         if flag.is_none() {
-            let message = format!("`{name}` is `true` or `false`, and this is {}", field.node.what());
+            let message = format!("`{name}` must be `true` or `false`, but this is {}", field.node.what());
             problems.add(at(field.node, field.place), message, field.key.shown());
         }
         flag
     }
 
-    /// A number within the ends that the schema says.
+    /// A number within the limits of the schema.
     pub fn number(&self, name: &str, problems: &mut Problems) -> Option<u64> {
         let field = self.get(name, problems)?;
         let Kind::Number(least, most) = field.key.kind else { return None };
         let digits = plain(field.node).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         let number = digits.and_then(|text| text.parse().ok()).filter(|number| (least..=most).contains(number));
         if number.is_none() {
-            let message = format!("`{name}` is a whole number from {least} to {most}, and this is {}", field.node.what());
+            let message = format!("`{name}` must be an integer from {least} to {most}, but this is {}", field.node.what());
             problems.add(at(field.node, field.place), message, field.key.shown());
         }
         number
     }
 
-    /// One of the schema's words.
+    /// One of the words in the schema.
     pub fn choice(&self, name: &str, problems: &mut Problems) -> Option<&'static str> {
         let field = self.get(name, problems)?;
         let Kind::Choice(words) = field.key.kind else { return None };
@@ -127,7 +127,7 @@ impl<'a> Fields<'a> {
             let list = words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>();
             let list = list.split_last().map_or_else(String::new, |(last, others)| format!("{} or {last}", others.join(", ")));
             let guess = did_you_mean(text.text, words.iter().map(|(word, _)| *word));
-            let message = format!("`{name}` is {list}, and this is `{}`{guess}", shown(text.text));
+            let message = format!("`{name}` must be {list}, but this is `{}`{guess}", shown(text.text));
             problems.add(text.place, message, field.key.shown());
         }
         word
@@ -137,9 +137,9 @@ impl<'a> Fields<'a> {
     pub fn texts(&self, name: &str, problems: &mut Problems) -> Vec<Text<'a>> {
         let Some(field) = self.get(name, problems) else { return Vec::new() };
         let Data::Sequence(items) = &field.node.data else {
-            let mut message = format!("`{name}` is a list, and this is {}", field.node.what());
+            let mut message = format!("`{name}` must be a list, but this is {}", field.node.what());
             if plain(field.node).is_some_and(|text| text.starts_with('-')) {
-                message.push_str(": a space belongs behind `-`");
+                message.push_str(": write a space after `-`");
             }
             problems.add(at(field.node, field.place), message, field.key.shown());
             return Vec::new();
@@ -152,7 +152,7 @@ impl<'a> Fields<'a> {
     pub fn named(&self, name: &str, problems: &mut Problems) -> Vec<(Text<'a>, &'a Node)> {
         let Some(field) = self.get(name, problems) else { return Vec::new() };
         let Data::Mapping(entries) = &field.node.data else {
-            let message = format!("`{name}` has names with values, and this is {}", field.node.what());
+            let message = format!("`{name}` must be a mapping of names, but this is {}", field.node.what());
             problems.add(at(field.node, field.place), message, field.key.shown());
             return Vec::new();
         };
@@ -165,7 +165,7 @@ impl<'a> Field<'a> {
         match text(self.node) {
             Some(text) => Some(text),
             None => {
-                let message = format!("`{}` takes a text, and this is {}", self.key.name, self.node.what());
+                let message = format!("`{}` must be a text, but this is {}", self.key.name, self.node.what());
                 problems.add(at(self.node, self.place), message, self.key.shown());
                 None
             }
@@ -173,7 +173,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The text of a scalar that isn't nothing: as it is written, so `1.10` stays `1.10`.
+/// The text of a scalar that is not null: as written, so `1.10` stays `1.10`.
 pub fn text(node: &Node) -> Option<Text<'_>> {
     match &node.data {
         Data::Scalar(scalar) if !node.is_null() => Some(Text { text: &scalar.text, place: node.place }),
@@ -189,7 +189,7 @@ fn plain(node: &Node) -> Option<&str> {
     }
 }
 
-/// Where to point for `node`: what isn't there is missed at `otherwise`, and a whole block would be marked at its first line only.
+/// The place to report for `node`: `otherwise` for null and for a block, of which only the first line would be marked.
 pub fn at(node: &Node, otherwise: Place) -> Place {
     if node.is_null() { otherwise } else { node.place }
 }
@@ -204,7 +204,7 @@ fn unknown(section: &'static Section, word: &str, place: Place, problems: &mut P
         Some(name) => format!(": did you mean `{name}`?"),
         None => {
             let names = section.keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ");
-            format!(": known are {names}")
+            format!(": known keys are {names}")
         }
     };
     let example = nearest.and_then(|name| section.key(name)).map_or_else(String::new, Key::shown);

@@ -1,4 +1,4 @@
-//! What an inventory can say, for readers: as JSON schema and as docs/inventory.md. Both come from [`super::schema`], by which it is read.
+//! The reference of the inventory: the JSON Schema and docs/inventory.md. Both are generated from [`super::schema`], which the readers use.
 
 use std::fmt::Write;
 
@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{Form, INVENTORY, Key, Kind, Section};
 
-/// The JSON schema (draft 2020-12) of an inventory. It says what a key takes; that machines' addresses differ, or that an endpoint is
-/// free, no schema can say.
+/// The JSON Schema (draft 2020-12) of the inventory. It describes the values of keys; relations between them, e.g. that addresses of
+/// machines differ, can't be expressed in it.
 pub fn json_schema() -> Value {
     let mut schema = object(&INVENTORY);
     let head = json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "hostler's inventory" });
@@ -43,7 +43,7 @@ fn kind(of: &Kind) -> Value {
         Kind::Text(form) => text(form),
         Kind::Scalar(form) => {
             let mut schema = text(form);
-            // A pattern is for strings alone.
+            // A pattern applies to strings only.
             schema["type"] = json!(["string", "number", "boolean"]);
             schema
         }
@@ -74,16 +74,16 @@ fn text(form: &Form) -> Value {
 const INTRODUCTION: &str = "\
 # The inventory
 
-One YAML file says which machines there are and what they are to become. Every verb takes it with `--inventory FILE`; without that it is
-`inventory.yaml` where you stand. Whatever is wrong in it is told with its line, and nothing is begun.
+The inventory is one YAML file that describes the machines and the cluster. Every verb accepts `--inventory FILE`; the default is
+`inventory.yaml` in the current folder. Errors are reported with their line, and then nothing is started.
 
-This one is complete:
+A complete inventory:
 
     machines:
       twilightsparkle: 192.168.1.11
       rainbowdash: 192.168.1.12
 
-A machine of which there is more to say has keys of its own:
+A machine may have more keys than its address:
 
     machines:
       twilightsparkle:
@@ -92,15 +92,15 @@ A machine of which there is more to say has keys of its own:
       rainbowdash: 192.168.1.12
 
 Commented examples to copy: [minimal](../inventory/minimal.yaml), [ponies](../inventory/ponies.yaml),
-[three control planes](../inventory/three-control-planes.yaml). `hostler schema` prints what follows as JSON schema, for editors.
+[three control planes](../inventory/three-control-planes.yaml). `hostler schema` prints this reference as JSON Schema, for editors.
 
-It is YAML, but strict: every key once and known, no tabs, no anchors and aliases, no tags, one document.
+The YAML must be strict: no unknown or duplicate keys, no tabs, no anchors, aliases or tags, and one document only.
 ";
 
 const ADVANCED: &str = "\
 # Advanced
 
-What follows reaches into the programs that hostler sets up. `hostler render` shows what comes of it before any machine is touched.
+These keys change the configuration of programs that hostler sets up. `hostler render` shows the result without reaching a machine.
 ";
 
 /// docs/inventory.md.
@@ -118,7 +118,7 @@ pub fn markdown() -> String {
     text
 }
 
-/// A key with a part of its own, and below it what stands in it.
+/// A key with its own heading, followed by the keys in it.
 fn heading(text: &mut String, key: &Key, path: &str) {
     let path = format!("{path}{}", key.name);
     let _ = write!(text, "\n## `{path}`\n\n{}\n", key.doc.trim_start_matches("Advanced. "));
@@ -144,16 +144,16 @@ fn within(kind: &Kind, found: &mut Vec<&'static Section>) {
 }
 
 fn table(text: &mut String, section: &'static Section) {
-    let head = format!("\n### In `{}`\n", section.path);
-    // Two keys may take the same.
+    let head = format!("\n### Keys of `{}`\n", section.path);
+    // Two keys may have the same section.
     if text.contains(&head) {
         return;
     }
-    let _ = write!(text, "{head}\n{}\n\n| key | takes | what for |\n|---|---|---|\n", section.doc);
+    let _ = write!(text, "{head}\n{}\n\n| key | value | meaning |\n|---|---|---|\n", section.doc);
     for key in section.keys {
         let mut what = key.doc.to_owned();
         if key.required {
-            what.push_str(" **Needed.**");
+            what.push_str(" **Required.**");
         }
         if !key.default.is_empty() {
             let _ = write!(what, " Default: {}.", key.default);
@@ -186,11 +186,11 @@ fn takes(kind: &Kind) -> String {
         Kind::Number(least, most) => format!("a number, {least} to {most}"),
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Choice(words) => words.iter().map(|(word, meaning)| format!("`{word}`: {meaning}")).collect::<Vec<_>>().join("; "),
-        Kind::Object(_) => "keys of its own, below".to_owned(),
-        Kind::Named(name, kind) => format!("{} with {}, each", name.what, takes(kind)),
-        Kind::List(kind) => format!("a list: each {}", takes(kind)),
+        Kind::Object(_) => "keys, see below".to_owned(),
+        Kind::Named(name, kind) => format!("a mapping from {} to {}", name.what, takes(kind)),
+        Kind::List(kind) => format!("a list, each entry {}", takes(kind)),
         Kind::Either(kinds) => kinds.iter().map(takes).collect::<Vec<_>>().join(", or "),
-        Kind::Foreign => "what that program knows".to_owned(),
+        Kind::Foreign => "any keys of that document".to_owned(),
     }
 }
 

@@ -60,7 +60,7 @@ pub struct Form {
 const LABEL: Form = Form { what: "a name", pattern: "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" };
 const HOST: Form = Form { what: "a DNS name", pattern: "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" };
 const HOST_PORT: Form = Form { what: "HOST:PORT", pattern: "^.+:[0-9]+$" };
-const ADDRESS: Form = Form { what: "an address", pattern: "^[0-9a-fA-F.:]+$" };
+const ADDRESS: Form = Form { what: "an IP address", pattern: "^[0-9a-fA-F.:]+$" };
 const SUBNET: Form = Form { what: "a subnet", pattern: "^[0-9a-fA-F.:]+/[0-9]+$" };
 const VERSION: Form = Form { what: "a version", pattern: "^1\\.[0-9]+\\.[0-9]+$" };
 const USER: Form = Form { what: "a user", pattern: "^[^\\s@:]+$" };
@@ -69,14 +69,14 @@ const PATH: Form = Form { what: "a path", pattern: "^/.+" };
 const JUMP: Form = Form { what: "[USER@]HOST[:PORT]", pattern: "^\\S+$" };
 const COMMAND: Form = Form { what: "a command", pattern: "" };
 const HOST_KEY: Form = Form { what: "a host key", pattern: "^(SHA256:|ssh-|ecdsa-|sk-)" };
-const MAC: Form = Form { what: "a hardware address", pattern: "^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$" };
+const MAC: Form = Form { what: "a MAC address", pattern: "^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$" };
 const LABEL_KEY: Form = Form { what: "a label", pattern: "" };
 const LABEL_VALUE: Form = Form { what: "a value", pattern: "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$" };
 const TAINT: Form = Form { what: "KEY[=VALUE]:EFFECT", pattern: "^[^=:]+(=[^=:]*)?:(NoSchedule|PreferNoSchedule|NoExecute)$" };
 const TOML_NAME: Form = Form { what: "a file name", pattern: "^[A-Za-z0-9][-A-Za-z0-9_.]*$" };
 const TOML: Form = Form { what: "TOML", pattern: "" };
-const CHECK: Form = Form { what: "a check", pattern: "^[A-Za-z0-9-]+$" };
-const INTERVAL: Form = Form { what: "a time", pattern: "^[0-9]+[mhd]$" };
+const CHECK: Form = Form { what: "the name of a check", pattern: "^[A-Za-z0-9-]+$" };
+const INTERVAL: Form = Form { what: "a duration", pattern: "^[0-9]+[mhd]$" };
 
 pub static INVENTORY: Section = Section {
     what: "an inventory",
@@ -88,8 +88,8 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Named(&LABEL, &Kind::Either(&[Kind::Text(&ADDRESS), Kind::Object(&MACHINE)])),
             required: true,
             default: "",
-            doc: "Every machine by name: its address, or more about it. The name becomes its host name and its node's. Where no machine has \
-                  a role, the first is the control plane and the others are workers.",
+            doc: "All machines by name: each with its address, or with more keys. The name becomes its host name and the name of its node. If no \
+                  machine has a role, the first one is the control plane and the others are workers.",
             example: "\n  twilightsparkle: 192.168.1.11\n  rainbowdash: 192.168.1.12",
         },
         Key {
@@ -97,7 +97,7 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Object(&CLUSTER),
             required: false,
             default: "",
-            doc: "What the machines become together.",
+            doc: "The cluster.",
             example: "\n  name: ponies",
         },
         Key {
@@ -105,15 +105,15 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Object(&SSH),
             required: false,
             default: "",
-            doc: "How machines are reached; what a machine says itself goes first.",
+            doc: "How to reach machines. Keys of a machine take precedence.",
             example: "\n  user: ada",
         },
         Key {
             name: "snapshots",
             kind: Kind::Object(&SNAPSHOTS),
             required: false,
-            default: "none are taken by themselves",
-            doc: "Regular snapshots of the cluster's state, taken by the control planes themselves.",
+            default: "no regular snapshots",
+            doc: "Regular snapshots of the cluster's state, taken by the control planes.",
             example: "\n  to: /srv/share/snapshots",
         },
         Key {
@@ -121,7 +121,7 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Object(&TRANSCODE),
             required: false,
             default: "no workload",
-            doc: "The workload: a film dropped into a folder comes out, smaller and verified, in the library.",
+            doc: "The transcoding workload: films dropped into a folder are encoded, verified and published to the library.",
             example: "\n  inbox: nfs://192.168.1.11/srv/films\n  library: nfs://192.168.1.3/Plex\n  owner: { uid: 1000, gid: 100 }\n  folders: { Movies: {} }",
         },
         Key {
@@ -129,10 +129,10 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Object(&KUBEADM),
             required: false,
             default: "",
-            doc: "Advanced. Pieces merged over the documents that hostler gives to kubeadm: mappings are merged, and so are \
-                  `extraArgs` and `kubeletExtraArgs`, by name; other lists are replaced, `null` takes a key out. What hostler depends on is \
-                  refused, with the key to use instead; and so is, before anything is touched, what kubeadm does not know, where the bundle's \
-                  runs on this computer.",
+            doc: "Advanced. Fragments that are merged into the documents that hostler passes to kubeadm: mappings are merged, and so are \
+                  `extraArgs` and `kubeletExtraArgs`, by name; other lists are replaced; `null` removes a key. Settings that hostler depends \
+                  on are refused, with the key to use instead. Keys that kubeadm does not know are refused before anything is changed, if \
+                  the bundle's kubeadm runs on this computer.",
             example: "\n  KubeletConfiguration:\n    maxPods: 200",
         },
         Key {
@@ -140,7 +140,7 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Named(&TOML_NAME, &Kind::Text(&TOML)),
             required: false,
             default: "",
-            doc: "Advanced. Pieces of containerd's configuration: NAME lands in `/etc/containerd/conf.d/NAME.toml` of every machine.",
+            doc: "Advanced. Fragments of containerd's configuration: NAME is written to `/etc/containerd/conf.d/NAME.toml` on every machine.",
             example: "\n  oom-score: |\n    version = 3\n    [plugins.'io.containerd.cri.v1.runtime']\n      restrict_oom_score_adj = true",
         },
         Key {
@@ -148,7 +148,7 @@ pub static INVENTORY: Section = Section {
             kind: Kind::List(&Kind::Text(&CHECK)),
             required: false,
             default: "`[]`",
-            doc: "Advanced. Checks of kubeadm that may fail, by the name in its message.",
+            doc: "Advanced. Preflight checks of kubeadm that may fail, by their name in kubeadm's message.",
             example: "[Swap]",
         },
     ],
@@ -157,21 +157,21 @@ pub static INVENTORY: Section = Section {
 pub static CLUSTER: Section = Section {
     what: "`cluster`",
     path: "cluster",
-    doc: "What can't be changed once the cluster is there. For `version`, `hostler upgrade` is still to come.",
+    doc: "None of these keys can be changed once the cluster exists. hostler can't upgrade the version yet.",
     keys: &[
         Key {
             name: "name",
             kind: Kind::Text(&LABEL),
             required: false,
             default: "`home`",
-            doc: "The cluster's name in kubeconfigs and in its endpoint's name.",
+            doc: "The name of the cluster in kubeconfigs and in the name of its endpoint.",
             example: "ponies",
         },
         Key {
             name: "version",
             kind: Kind::Text(&VERSION),
             required: false,
-            default: "what runs now; the newest hostler knows for a new cluster",
+            default: "the running version; for a new cluster the newest that hostler knows",
             doc: "The version of Kubernetes.",
             example: "1.36.3",
         },
@@ -180,8 +180,8 @@ pub static CLUSTER: Section = Section {
             kind: Kind::Either(&[Kind::Text(&HOST), Kind::Object(&ENDPOINT)]),
             required: false,
             default: "`api.NAME.internal`, with the cluster's name",
-            doc: "Where every machine finds the API server: a name, which `/etc/hosts` of every machine leads to the first control plane, or \
-                  one of the two below.",
+            doc: "Where machines reach the API server: a name, which `/etc/hosts` on every machine resolves to the first control plane, or \
+                  one of the two keys below.",
             example: "api.ponies.internal",
         },
         Key {
@@ -189,7 +189,7 @@ pub static CLUSTER: Section = Section {
             kind: Kind::Text(&SUBNET),
             required: false,
             default: "`10.244.0.0/16`",
-            doc: "Addresses of pods, 256 for each machine. Must not overlap with any network that the machines know.",
+            doc: "Addresses of pods, 256 for each machine. It must not overlap with any network that the machines use.",
             example: "10.244.0.0/16",
         },
         Key {
@@ -197,19 +197,19 @@ pub static CLUSTER: Section = Section {
             kind: Kind::Text(&SUBNET),
             required: false,
             default: "`10.96.0.0/12`",
-            doc: "Addresses of services. Must not overlap with any network that the machines know.",
+            doc: "Addresses of Services. It must not overlap with any network that the machines use.",
             example: "10.96.0.0/12",
         },
         Key {
             name: "cni",
             kind: Kind::Choice(&[
-                ("flannel", "over vxlan: works on any network"),
-                ("flannel-host-gw", "with plain routes: faster, needs all machines on one link"),
-                ("none", "you install one"),
+                ("flannel", "VXLAN: works on any network"),
+                ("flannel-host-gw", "plain routes: faster, but needs all machines on one link"),
+                ("none", "you install one yourself"),
             ]),
             required: false,
             default: "`flannel`",
-            doc: "The network between pods.",
+            doc: "The pod network.",
             example: "flannel",
         },
     ],
@@ -218,14 +218,14 @@ pub static CLUSTER: Section = Section {
 pub static ENDPOINT: Section = Section {
     what: "`endpoint`",
     path: "cluster.endpoint",
-    doc: "One of the two.",
+    doc: "One of these two.",
     keys: &[
         Key {
             name: "vip",
             kind: Kind::Text(&ADDRESS),
             required: false,
             default: "",
-            doc: "A free address of the machines' network that keepalived moves between the control planes.",
+            doc: "A virtual IP: a free address in the machines' network that keepalived moves between the control planes.",
             example: "192.168.1.10",
         },
         Key {
@@ -233,7 +233,7 @@ pub static ENDPOINT: Section = Section {
             kind: Kind::Text(&HOST_PORT),
             required: false,
             default: "",
-            doc: "A load balancer that you run, in front of port 6443 of the control planes.",
+            doc: "A load balancer that you run in front of port 6443 of the control planes.",
             example: "api.example.org:6443",
         },
     ],
@@ -243,15 +243,15 @@ const SSH_USER: Key = Key {
     name: "user",
     kind: Kind::Text(&USER),
     required: false,
-    default: "as `~/.ssh/config` says, else your own name",
-    doc: "Who logs in: root, or someone who may use sudo.",
+    default: "from `~/.ssh/config`, else your own user name",
+    doc: "The user who logs in: root, or one who may use sudo.",
     example: "ada",
 };
 const SSH_PORT: Key = Key {
     name: "port",
     kind: Kind::Number(1, 65535),
     required: false,
-    default: "as `~/.ssh/config` says, else `22`",
+    default: "from `~/.ssh/config`, else `22`",
     doc: "The port of sshd.",
     example: "22",
 };
@@ -259,24 +259,24 @@ const SSH_IDENTITY: Key = Key {
     name: "identity",
     kind: Kind::Text(&FILE),
     required: false,
-    default: "as `~/.ssh/config` says, and what the agent has",
-    doc: "The private key's file; `~/` is your home.",
+    default: "from `~/.ssh/config`, and the keys in the agent",
+    doc: "Path of the private key; `~/` is your home.",
     example: "~/.ssh/id_ed25519",
 };
 const SSH_JUMP: Key = Key {
     name: "jump",
     kind: Kind::Text(&JUMP),
     required: false,
-    default: "as `~/.ssh/config` says",
-    doc: "A host to go through, or several with commas between, as `ssh -J` takes it.",
-    example: "ada@gate.example.org:22",
+    default: "from `~/.ssh/config`",
+    doc: "A jump host, or several separated by commas, as for `ssh -J`.",
+    example: "ada@bastion.example.org:22",
 };
 const SSH_PROXY_COMMAND: Key = Key {
     name: "proxyCommand",
     kind: Kind::Text(&COMMAND),
     required: false,
-    default: "as `~/.ssh/config` says",
-    doc: "A command whose input and output lead to sshd, as ssh's ProxyCommand takes it: with `%h`, `%p`, `%r` and `%%`.",
+    default: "from `~/.ssh/config`",
+    doc: "A command whose standard input and output are the connection to sshd, as ssh's ProxyCommand, with `%h`, `%p`, `%r` and `%%`.",
     example: "nc -X 5 -x proxy:1080 %h %p",
 };
 const SSH_BECOME: Key = Key {
@@ -305,16 +305,19 @@ pub static MACHINE: Section = Section {
             kind: Kind::Text(&ADDRESS),
             required: true,
             default: "",
-            doc: "The address that machines know each other by; SSH goes there too. It has to stay: give it to the machine in your router or \
-                  on the machine itself.",
+            doc: "The IP address that the machines use among each other; SSH uses it, too. It must not change: assign it in your router or on \
+                  the machine itself.",
             example: "192.168.1.11",
         },
         Key {
             name: "role",
-            kind: Kind::Choice(&[("control-plane", "runs the API server and etcd, and other work too"), ("worker", "runs work alone")]),
+            kind: Kind::Choice(&[
+                ("control-plane", "runs the API server and etcd, and other pods, too"),
+                ("worker", "runs other pods only"),
+            ]),
             required: false,
-            default: "`worker`; where no machine is a control plane, `control-plane` for the first",
-            doc: "What it is in the cluster. Control planes are one, three or five.",
+            default: "`worker`; if no machine is a control plane, `control-plane` for the first one",
+            doc: "Its role in the cluster. Use one, three or five control planes.",
             example: "control-plane",
         },
         Key {
@@ -322,7 +325,7 @@ pub static MACHINE: Section = Section {
             kind: Kind::Flag,
             required: false,
             default: "`false`",
-            doc: "For a control plane: no ordinary work runs there.",
+            doc: "For a control plane: run no ordinary pods there.",
             example: "true",
         },
         Key {
@@ -330,7 +333,7 @@ pub static MACHINE: Section = Section {
             kind: Kind::List(&Kind::Text(&PATH)),
             required: false,
             default: "`[]`",
-            doc: "Paths that no verb ever wipes, with all below them.",
+            doc: "Paths that no verb ever wipes, with everything below them.",
             example: "[/srv/films]",
         },
         Key {
@@ -346,7 +349,7 @@ pub static MACHINE: Section = Section {
             kind: Kind::List(&Kind::Text(&TAINT)),
             required: false,
             default: "`[]`",
-            doc: "Taints of its node: work that doesn't tolerate them stays away. The effect is `NoSchedule`, `PreferNoSchedule` or `NoExecute`.",
+            doc: "Taints of its node. The effect is `NoSchedule`, `PreferNoSchedule` or `NoExecute`.",
             example: "[films=only:NoSchedule]",
         },
         Key {
@@ -354,15 +357,15 @@ pub static MACHINE: Section = Section {
             kind: Kind::Text(&MAC),
             required: false,
             default: "",
-            doc: "The hardware address of its network card, for waking it up and telling it from another.",
+            doc: "The MAC address of its network card. hostler only checks that no two machines have the same one.",
             example: "\"52:54:00:12:34:56\"",
         },
         Key {
             name: "hostKey",
             kind: Kind::Text(&HOST_KEY),
             required: false,
-            default: "what `~/.ssh/known_hosts` says",
-            doc: "The only host key accepted: a public key as in `/etc/ssh/ssh_host_ed25519_key.pub`, or a fingerprint.",
+            default: "from `~/.ssh/known_hosts`",
+            doc: "The only accepted host key: a public key as in `/etc/ssh/ssh_host_ed25519_key.pub`, or a fingerprint.",
             example: "SHA256:jCYBa1FmZOYUBN9vZ/XHBcCHLzWQd0UZFmeJyoOi1aY",
         },
         SSH_USER,
@@ -377,14 +380,14 @@ pub static MACHINE: Section = Section {
 pub static SNAPSHOTS: Section = Section {
     what: "`snapshots`",
     path: "snapshots",
-    doc: "A snapshot holds etcd's data, the certificates and the inventory: with it a lost cluster comes back.",
+    doc: "A snapshot holds etcd's data, the certificates and the inventory. A lost cluster can be restored from it.",
     keys: &[
         Key {
             name: "to",
             kind: Kind::Text(&PATH),
             required: true,
             default: "",
-            doc: "A folder on the control planes, best on another disk or a mounted share.",
+            doc: "A folder on the control planes, preferably on another disk or a mounted share.",
             example: "/srv/share/snapshots",
         },
         Key {
@@ -392,7 +395,7 @@ pub static SNAPSHOTS: Section = Section {
             kind: Kind::Text(&INTERVAL),
             required: false,
             default: "`24h`",
-            doc: "The time between two: minutes, hours or days, as `30m`, `24h`, `7d`.",
+            doc: "The time between two snapshots in minutes, hours or days: `30m`, `24h`, `7d`.",
             example: "24h",
         },
         Key {
@@ -400,7 +403,7 @@ pub static SNAPSHOTS: Section = Section {
             kind: Kind::Number(1, 10_000),
             required: false,
             default: "`7`",
-            doc: "How many stay; older ones are deleted.",
+            doc: "How many to keep; older ones are deleted.",
             example: "7",
         },
     ],
@@ -409,15 +412,15 @@ pub static SNAPSHOTS: Section = Section {
 pub static KUBEADM: Section = Section {
     what: "`kubeadm`",
     path: "kubeadm",
-    doc: "One piece for each document. A fragment of ClusterConfiguration, KubeletConfiguration or KubeProxyConfiguration reaches a running \
-          cluster with the next `hostler up`; the other two are for a machine that joins.",
+    doc: "A fragment for each document. `hostler up` applies fragments of ClusterConfiguration, KubeletConfiguration and \
+          KubeProxyConfiguration to a running cluster; the other two affect only machines that join.",
     keys: &[
         Key {
             name: "ClusterConfiguration",
             kind: Kind::Foreign,
             required: false,
             default: "",
-            doc: "What all control planes share (kubeadm.k8s.io/v1beta4).",
+            doc: "Settings of all control planes (kubeadm.k8s.io/v1beta4).",
             example: "\n  apiServer:\n    extraArgs:\n      - name: audit-log-maxage\n        value: \"7\"",
         },
         Key {
@@ -425,7 +428,7 @@ pub static KUBEADM: Section = Section {
             kind: Kind::Foreign,
             required: false,
             default: "",
-            doc: "How the first control plane begins (kubeadm.k8s.io/v1beta4).",
+            doc: "Initialization of the first control plane (kubeadm.k8s.io/v1beta4).",
             example: "\n  skipPhases: [addon/kube-proxy]",
         },
         Key {
@@ -433,7 +436,7 @@ pub static KUBEADM: Section = Section {
             kind: Kind::Foreign,
             required: false,
             default: "",
-            doc: "How a machine joins (kubeadm.k8s.io/v1beta4).",
+            doc: "Joining of machines (kubeadm.k8s.io/v1beta4).",
             example: "\n  timeouts:\n    tlsBootstrap: 10m0s",
         },
         Key {

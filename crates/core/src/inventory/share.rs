@@ -6,7 +6,7 @@ use super::path;
 use super::read::{Problems, Text};
 use crate::films::Share;
 
-/// Complains when `text` is none; `example` is of its key.
+/// Reports an error if `text` is not a share; `example` is that of its key.
 pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share> {
     let word = shown(text.text);
     if let Some(rest) = text.text.strip_prefix("path:") {
@@ -16,22 +16,22 @@ pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share>
         let why = match text.text.split_once(':') {
             _ if text.text.starts_with('/') => format!("is a path: write `path:{word}` for a folder that is the same on every machine"),
             Some((scheme @ ("smb" | "cifs" | "http" | "https" | "ftp" | "sftp" | "ssh"), _)) => {
-                format!("is {scheme}, and pods can mount nfs alone: mount it on every machine, and name that folder with `path:`")
+                format!("is {scheme}, but pods can mount only NFS: mount it on every machine, and write that folder with `path:`")
             }
             Some((host, path)) if host_and_port(host).is_some() && path.starts_with('/') && !path.starts_with("//") => {
-                format!("is how mount writes it: here it is `nfs://{}{}`", shown(host), shown(path))
+                format!("is in the syntax of mount: write `nfs://{}{}`", shown(host), shown(path))
             }
-            _ => "is no share: it is nfs://HOST/PATH, or path:/PATH for a folder that is the same on every machine".to_owned(),
+            _ => "is not a share: write nfs://HOST/PATH, or path:/PATH for a folder that is the same on every machine".to_owned(),
         };
         problems.add(text.place, format!("`{word}` {why}"), example);
         return None;
     };
     let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     let why = match host_and_port(host) {
-        Some((_, Some(_))) => "has a port, which machines find out themselves: leave it out",
-        None => "has no host: a DNS name or an address stands behind `nfs://`",
-        Some(("localhost", None)) => "means another computer on every machine: name the server's address",
-        Some((_, None)) if path.trim_end_matches('/').is_empty() => "names no folder of that server",
+        Some((_, Some(_))) => "has a port: omit it",
+        None => "has no host: write a DNS name or an IP address after `nfs://`",
+        Some(("localhost", None)) => "is a different computer on every machine: write the address of the server",
+        Some((_, None)) if path.trim_end_matches('/').is_empty() => "has no folder",
         Some((server, None)) => {
             let path = path::shared(Text { text: path, ..text }, example, problems)?;
             return Some(Share::Nfs { server: server.to_ascii_lowercase(), path });

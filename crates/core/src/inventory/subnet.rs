@@ -1,4 +1,4 @@
-//! Addresses and subnets, and that none is in another's way.
+//! Addresses and subnets, and conflicts between them.
 
 use std::net::IpAddr;
 
@@ -8,36 +8,36 @@ use super::diagnostic::{Place, shown};
 use super::name;
 use super::read::{Problems, Text};
 
-/// An address of a computer; complains about anything else. `key` and `whose` are for the message and the example.
+/// The IP address of a computer; reports an error otherwise. `key` and `whose` are for message and example.
 pub fn address(text: Text, key: &str, whose: &str, problems: &mut Problems) -> Option<IpAddr> {
     let example = format!("{key}: 192.168.1.11");
     let word = shown(text.text);
     let Ok(address) = text.text.parse::<IpAddr>() else {
         let why = if text.text.parse::<IpNet>().is_ok() {
-            format!("`{word}` is a subnet: leave out what follows the address")
+            format!("`{word}` is a subnet: write only the address")
         } else if text.text.parse::<std::net::SocketAddr>().is_ok() {
-            format!("`{word}` is an address with a port: leave the port out, `port:` is a key of its own")
+            format!("`{word}` has a port: omit it, or set `port`")
         } else if let Some(address) = without_leading_zeros(text.text) {
-            format!("`{word}` has leading zeros, which some programs take for octal: did you mean `{address}`?")
+            format!("`{word}` has leading zeros, which some programs read as octal: did you mean `{address}`?")
         } else if name::is_host(&text.text.to_ascii_lowercase()) {
             format!(
-                "`{word}` is a name, and {whose} needs an address: machines know each other by it, certificates hold it, and a name may lead \
-                 elsewhere tomorrow; `getent hosts {word}` shows it"
+                "`{word}` is a name, but {whose} needs an IP address, as certificates contain it and it must not change; `getent hosts {word}` \
+                 shows it"
             )
         } else {
-            format!("`{word}` is no address: it is four numbers from 0 to 255, or IPv6")
+            format!("`{word}` is not an IP address")
         };
         problems.add(text.place, why, example);
         return None;
     };
     let kind = match address {
         IpAddr::V4(v4) if v4.is_broadcast() => "the broadcast address",
-        IpAddr::V4(v4) if v4.is_link_local() => "a link-local address, which changes",
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => "a link-local address, which needs an interface's name",
+        IpAddr::V4(v4) if v4.is_link_local() => "a link-local address, which can change",
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => "a link-local address, which needs an interface",
         IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "an IPv4 address written as IPv6",
-        _ if address.is_unspecified() => "no computer's address",
-        _ if address.is_loopback() => "every computer's own address, which others can't reach",
-        _ if address.is_multicast() => "a group's address",
+        _ if address.is_unspecified() => "the unspecified address",
+        _ if address.is_loopback() => "a loopback address, which other machines can't reach",
+        _ if address.is_multicast() => "a multicast address",
         _ => return Some(address),
     };
     problems.add(text.place, format!("`{word}` is {kind}"), example);
@@ -49,27 +49,27 @@ fn without_leading_zeros(text: &str) -> Option<IpAddr> {
     parts.join(".").parse().ok()
 }
 
-/// A subnet for pods or services, by the sizes that Kubernetes can use; complains about anything else.
+/// A subnet for pods or Services with a size that Kubernetes supports; reports an error otherwise.
 pub fn subnet(text: Text, key: &str, default: &str, problems: &mut Problems) -> Option<IpNet> {
     let example = format!("{key}: {default}");
     let word = shown(text.text);
     let Ok(net) = text.text.parse::<IpNet>() else {
         let message = if text.text.parse::<IpAddr>().is_ok() {
-            format!("`{word}` is an address: a subnet has `/` and the number of its first bits behind it")
+            format!("`{word}` is an address: append `/` and the prefix length")
         } else if text.text.contains(',') {
-            format!("`{word}` is a list, and hostler makes clusters with one family of addresses: give one subnet")
+            format!("`{word}` is a list: write one subnet, as hostler does not support dual-stack clusters")
         } else {
-            format!("`{word}` is no subnet: it is an address, `/`, and the number of bits that its addresses have in common")
+            format!("`{word}` is not a subnet: write an address, `/` and the prefix length")
         };
         problems.add(text.place, message, example);
         return None;
     };
     if net.addr() != net.network() {
-        problems.add(text.place, format!("`{word}` is an address within a subnet: did you mean `{}`?", net.trunc()), example);
+        problems.add(text.place, format!("`{word}` is an address inside a subnet: did you mean `{}`?", net.trunc()), example);
         return None;
     }
-    // Each machine gets a /24 (IPv6: /64) of the pods' subnet, and a subnet of services has at most 20 bits of its own; the tenth
-    // address of it is the DNS server's. From kube-controller-manager's and kube-apiserver's own checks.
+    // Each machine gets a /24 (IPv6: /64) of the pod subnet. A Service subnet has at most 20 host bits, and its tenth address is the DNS
+    // server's. From the checks of kube-controller-manager and kube-apiserver.
     let (least, most) = match (key, net) {
         ("podSubnet", IpNet::V4(_)) => (8, 24),
         ("podSubnet", IpNet::V6(_)) => (48, 64),
@@ -78,19 +78,19 @@ pub fn subnet(text: Text, key: &str, default: &str, problems: &mut Problems) -> 
     };
     if !(least..=most).contains(&net.prefix_len()) {
         let size = if net.prefix_len() < least { "large" } else { "small" };
-        problems.add(text.place, format!("`{word}` is too {size}: `{key}` is from /{least} to /{most}"), example);
+        problems.add(text.place, format!("`{word}` is too {size}: `{key}` must be from /{least} to /{most}"), example);
         return None;
     }
     Some(net)
 }
 
-/// Something that takes up addresses.
+/// Something that occupies addresses.
 #[derive(Debug, Clone)]
 pub struct Taken {
     pub net: IpNet,
-    /// As a message names it: `` `podSubnet` ``, `twilightsparkle`.
+    /// For messages: `` `podSubnet` ``, `twilightsparkle`.
     pub who: String,
-    /// Where it is written; `None` for a default.
+    /// Its place; `None` for a default.
     pub place: Option<Place>,
 }
 
@@ -100,7 +100,7 @@ impl Taken {
     }
 }
 
-/// Ranges that no computer can give to others.
+/// Reserved ranges.
 const OF_ITS_OWN: &[(&str, &str)] = &[
     ("127.0.0.0/8", "loopback"),
     ("169.254.0.0/16", "link-local"),
@@ -109,14 +109,14 @@ const OF_ITS_OWN: &[(&str, &str)] = &[
     ("ff00::/8", "multicast"),
 ];
 
-/// Complains where the subnets of pods and services meet, or one of them has an address of `hosts`, or families are mixed.
+/// Reports overlapping subnets of pods and Services, addresses of `hosts` in one of them, and mixed address families.
 pub fn clashes(pods: &Taken, services: &Taken, hosts: &[Taken], problems: &mut Problems) {
     let top = Place { line: 1, column: 1, length: 1 };
     let meet = |a: &IpNet, b: &IpNet| a.contains(b) || b.contains(a);
     for subnet in [pods, services] {
         for (net, name) in OF_ITS_OWN {
             if net.parse().is_ok_and(|net| meet(&subnet.net, &net)) {
-                let message = format!("{} {} meets the {name} range {net}", subnet.who, subnet.net);
+                let message = format!("{} {} overlaps with the {name} range {net}", subnet.who, subnet.net);
                 problems.add(subnet.place.unwrap_or(top), message, "");
             }
         }
@@ -131,7 +131,7 @@ pub fn clashes(pods: &Taken, services: &Taken, hosts: &[Taken], problems: &mut P
             if subnet.net.contains(&host.net) {
                 let place = subnet.place.or(host.place).unwrap_or(top);
                 let default = if subnet.place.is_none() { ", which is the default" } else { "" };
-                let message = format!("{} {} has the address {} of {}{default}", subnet.who, subnet.net, host.net.addr(), host.who);
+                let message = format!("{} {} contains the address {} of {}{default}", subnet.who, subnet.net, host.net.addr(), host.who);
                 problems.add(place, message, elsewhere(subnet, hosts));
             }
         }
@@ -140,7 +140,7 @@ pub fn clashes(pods: &Taken, services: &Taken, hosts: &[Taken], problems: &mut P
     if let Some(other) = hosts.iter().chain([services]).find(|other| family(&other.net) != family(&pods.net)) {
         let place = other.place.or(pods.place).unwrap_or(top);
         let message = format!(
-            "{} has {} and {} has {}: hostler makes clusters with one family of addresses",
+            "{} has {} and {} has {}: hostler does not support dual-stack clusters",
             other.who,
             family(&other.net),
             pods.who,
@@ -154,7 +154,7 @@ pub fn clashes(pods: &Taken, services: &Taken, hosts: &[Taken], problems: &mut P
     }
 }
 
-/// A subnet for the same use with none of the addresses.
+/// A subnet for the same purpose without the addresses.
 fn elsewhere(subnet: &Taken, hosts: &[Taken]) -> String {
     let (key, nets) = match subnet.who.trim_matches('`') {
         "podSubnet" => ("podSubnet", ["10.244.0.0/16", "172.20.0.0/16", "192.168.0.0/16", "fd00:244::/56"]),

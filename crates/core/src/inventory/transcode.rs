@@ -1,4 +1,4 @@
-//! `transcode`: the workload that films are dropped into.
+//! `transcode`: the transcoding workload.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,24 +14,23 @@ use crate::films::settings::{Folder, Hours, MediaServer, MediaServerKind, Origin
 use crate::films::{Owner, Share};
 use crate::words::did_you_mean;
 
-/// What becomes of films, and where they are.
+/// The transcoding workload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transcode {
-    /// Where films are dropped; the folders `watch`, `work`, `trash`, `failed` and a few more are made in it.
+    /// Where films are dropped. The folders `watch`, `work`, `trash`, `failed` and a few more are created in it.
     pub inbox: Share,
     pub library: Share,
     pub owner: Owner,
-    /// As the pods get them, but for [`Settings::at_once`], which depends on the machines. `watch/NAME` of the inbox leads to `NAME` in the
-    /// library: its folders are never empty, and in the file's order.
+    /// The settings for pods, except [`Settings::at_once`], which depends on the machines. Films in `watch/NAME` of the inbox are published to
+    /// `NAME` in the library: there is at least one folder, in the file's order.
     pub settings: Settings,
-    /// Texts of presets that HandBrake exported, by the names that the settings give their files. Empty ones where an inventory's text was
-    /// read without its folder.
+    /// Texts of presets exported from HandBrake, by their file names in the settings. Empty if the inventory was parsed without its files.
     pub presets: BTreeMap<String, String>,
-    /// Of the media server in the settings.
+    /// For the media server in the settings.
     pub token: Option<Token>,
-    /// Which machines encode, in the file's order; empty: all that take work.
+    /// The machines that encode, in the file's order; empty: all that run ordinary pods.
     pub machines: Vec<MachineName>,
-    /// The encoder's, with a tag or digest; `None`: the bundle's.
+    /// The encoder's image, with a tag or digest; `None`: the bundle's.
     pub image: Option<String>,
     /// The status page's port on every machine.
     pub page_port: u16,
@@ -40,30 +39,30 @@ pub struct Transcode {
 /// The media server's token on the user's computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// As the inventory has it: a leading `~/` is the user's home.
+    /// As in the inventory: a leading `~/` is the user's home.
     pub named: PathBuf,
-    /// `None`: it can't be read, or was not looked for, as an inventory's text was read without its folder.
+    /// `None`: it can't be read, or the inventory was parsed without its files.
     pub file: Option<TokenFile>,
 }
 
-/// A file with a token in it, which itself is read only when it is sent.
+/// A file with a token. The token itself is read only when it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenFile {
-    /// Absolute, or relative to where hostler was started.
+    /// Absolute, or relative to the current folder.
     pub path: PathBuf,
     /// Bytes.
     pub size: u64,
-    /// Of what is in it, in hex: tells a changed token.
+    /// Of its content, in hex, to detect a changed token.
     pub sha256: String,
 }
 
-/// Where the watcher's pod finds the token: mounted from a Secret.
+/// The path of the token in pods, mounted from a Secret.
 const TOKEN_IN_POD: &str = "/media-server/token";
 const PAGE_PORT: u16 = 30080;
-/// Of the inbox; the library must stay out of them, and they out of the library.
+/// Folders of the inbox, which must not overlap with the library.
 const INBOX_FOLDERS: [&str; 7] = ["watch", "claim", "work", "ledger", "trash", "failed", "requests"];
 
-/// `reader` reads presets and tokens; without it they are not looked at.
+/// `reader` reads presets and tokens; without it they are not read.
 pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, problems: &mut Problems) -> Option<Transcode> {
     let field = inventory.get("transcode", problems)?;
     let fields = Fields::read(field.node, field.place, &TRANSCODE, problems)?;
@@ -112,7 +111,7 @@ fn below<'a>(fields: &Fields<'a>, name: &str, section: &'static super::schema::S
     Fields::read(field.node, field.place, section, problems)
 }
 
-/// The languages that people most often write in another way: ISO 639-2, ISO 639-1, in English.
+/// Common languages, for suggestions: ISO 639-2, ISO 639-1, English name.
 const LANGUAGES: [(&str, &str, &str); 20] = [
     ("eng", "en", "english"),
     ("deu", "de", "german"),
@@ -144,10 +143,10 @@ fn languages(fields: &Fields, problems: &mut Problems) -> Vec<String> {
         let near = LANGUAGES.iter().find(|(code, short, name)| [*code, *short, *name].contains(&word.as_str()));
         if text.text.len() != 3 || !text.text.bytes().all(|byte| byte.is_ascii_lowercase()) {
             let guess = near.map_or_else(String::new, |(code, _, _)| format!(": did you mean `{code}`?"));
-            let message = format!("`{}` is no language: it has the three letters of ISO 639-2{guess}", shown(text.text));
+            let message = format!("`{}` is not a language code: write the three letters of ISO 639-2{guess}", shown(text.text));
             problems.add(text.place, message, near.map_or_else(|| EXAMPLE.to_owned(), |(code, _, _)| format!("languages: [{code}]")));
         } else if languages.iter().any(|other| other == text.text) {
-            problems.add(text.place, format!("the language `{}` is there twice", text.text), "");
+            problems.add(text.place, format!("duplicate language `{}`", text.text), "");
         } else {
             languages.push(text.text.to_owned());
         }
@@ -162,10 +161,10 @@ fn originals(fields: &Fields, problems: &mut Problems) -> Originals {
         match text.text.strip_suffix('d').and_then(whole) {
             _ if text.text == "forever" => originals.keep_days = None,
             Some(days @ 1..=3650) => originals.keep_days = u32::try_from(days).ok(),
-            Some(_) => problems.add(text.place, format!("`{}` isn't from a day to ten years", shown(text.text)), "keep: 14d"),
+            Some(_) => problems.add(text.place, format!("`{}` is out of range: from 1 day to 10 years", shown(text.text)), "keep: 14d"),
             None => {
                 let guess = did_you_mean(text.text, ["forever"]);
-                let message = format!("`{}` is no number of days, and not `forever`{guess}", shown(text.text));
+                let message = format!("`{}` is neither a number of days nor `forever`{guess}", shown(text.text));
                 problems.add(text.place, message, if guess.is_empty() { "keep: 14d" } else { "keep: forever" });
             }
         }
@@ -174,12 +173,12 @@ fn originals(fields: &Fields, problems: &mut Problems) -> Originals {
     originals
 }
 
-/// Digits alone.
+/// Digits only.
 fn whole(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// Bytes: `400GB`, in thousands, or `400GiB`, in steps of 1024. At least one film of a Blu-ray's size.
+/// Bytes: `400GB`, in powers of 1000, or `400GiB`, in powers of 1024.
 fn size(text: Text, problems: &mut Problems) -> Option<u64> {
     let (number, unit) = text.text.split_at(text.text.bytes().take_while(u8::is_ascii_digit).count());
     let unit = match unit.trim_start() {
@@ -191,11 +190,11 @@ fn size(text: Text, problems: &mut Problems) -> Option<u64> {
     };
     let why = match (whole(number), unit) {
         (Some(number), Some(unit)) => match number.checked_mul(unit) {
-            Some(0) => "is nothing: at least a film has to fit",
+            Some(0) => "is too small: at least one film must fit",
             Some(bytes) if bytes <= i64::MAX as u64 => return Some(bytes),
-            _ => "is more than any disk has",
+            _ => "is too large",
         },
-        _ => "is no size: it is a whole number with GB, TB, GiB or TiB behind it",
+        _ => "is not a size: write an integer followed by GB, TB, GiB or TiB",
     };
     problems.add(text.place, format!("`{}` {why}", shown(text.text)), "atMost: 400GB");
     None
@@ -212,19 +211,19 @@ fn folders<'a>(
     if let Some(field) = fields.get("folders", &mut Problems::default())
         && matches!(&field.node.data, super::tree::Data::Mapping(entries) if entries.is_empty())
     {
-        problems.add(field.place, "`folders` is empty, and films need one to be dropped into", EXAMPLE);
+        problems.add(field.place, "`folders` is empty: films need at least one folder to be dropped into", EXAMPLE);
     }
     let mut folders = Vec::new();
     for (name, node) in named {
         let word = shown(name.text);
         let why = if name.text.is_empty() || name.text.trim() != name.text {
-            "is empty or has a space at an end"
+            "is empty, or begins or ends with a space"
         } else if name.text.starts_with('.') {
             "is hidden: it begins with `.`"
         } else if name.text.contains('/') || name.text.chars().any(char::is_control) {
-            "is no plain name: a folder of `watch` is named here, not a path"
+            "is a path: write the name of a folder in `watch`"
         } else if name.text.len() > 255 {
-            "is longer than a file's name may be"
+            "is too long for a file name"
         } else {
             ""
         };
@@ -232,13 +231,13 @@ fn folders<'a>(
             problems.add(name.place, format!("the folder `{word}` {why}"), EXAMPLE);
         }
         if node.is_null() {
-            problems.add(name.place, format!("the folder `{word}` has no value: `{{}}` stands for all defaults"), format!("{word}: {{}}"));
+            problems.add(name.place, format!("the folder `{word}` has no value: write `{{}}` for all defaults"), format!("{word}: {{}}"));
             continue;
         }
         let Some(section) = Fields::read(node, name.place, &FOLDER, problems) else { continue };
         let exported = section.text("preset", problems).and_then(|text| preset::read(text, reader, problems));
         let preset = exported.map(|exported| {
-            // Two files of the same name may be in different folders.
+            // Files in different folders may have the same name.
             let file = format!("preset-{}.json", folders.len());
             presets.insert(file.clone(), exported.json);
             Preset { file: file.into(), name: exported.name }
@@ -248,7 +247,7 @@ fn folders<'a>(
     folders
 }
 
-/// Complains where films would be taken for new ones once they are in the library, or be deleted with the trash.
+/// Reports overlaps in which published films would be taken for new ones, or be deleted with the trash.
 fn apart(inbox: &Share, library: &Share, place: Place, folders: &[(Text, Folder)], problems: &mut Problems) {
     let (same, inbox, library) = match (inbox, library) {
         (Share::Path(inbox), Share::Path(library)) => (true, inbox, library),
@@ -260,16 +259,20 @@ fn apart(inbox: &Share, library: &Share, place: Place, folders: &[(Text, Folder)
     }
     let taken = INBOX_FOLDERS.map(|own| (own, format!("{inbox}/{own}")));
     if let Some((own, _)) = taken.iter().find(|(_, taken)| path::within(library, taken)) {
-        let message = format!("the library is in `{own}` of the inbox, where films come and go: take another folder");
+        let message = format!("the library is in the folder `{own}` of the inbox, which hostler uses: choose another folder");
         return problems.add(place, message, "");
     }
     for (name, _) in folders {
         let target = format!("{library}/{}", name.text);
         let word = shown(name.text);
         if path::within(inbox, &target) {
-            problems.add(name.place, format!("the folder `{word}` of the library has the inbox in it: take another for one of them"), "");
+            problems.add(
+                name.place,
+                format!("the folder `{word}` of the library contains the inbox: choose another folder for one of them"),
+                "",
+            );
         } else if let Some((own, _)) = taken.iter().find(|(_, taken)| path::within(&target, taken)) {
-            let message = format!("the folder `{word}` of the library would be the inbox's `{own}`, where films come and go");
+            let message = format!("the folder `{word}` of the library is the folder `{own}` of the inbox, which hostler uses");
             problems.add(name.place, message, "");
         }
     }
@@ -284,9 +287,9 @@ fn hours(text: Text, problems: &mut Problems) -> Option<Hours> {
     };
     let parts = text.text.split_once('-').and_then(|(from, to)| Some((time(from.trim())?, time(to.trim())?)));
     let why = match parts {
-        Some((from, to)) if from == to => "begins when it ends: leave `hours` out for all day",
+        Some((from, to)) if from == to => "has the same start and end: omit `hours` for all day",
         Some((from, to)) => return Some(Hours { from, to }),
-        None => "is no span of hours: it goes from one time of day to another, each 00:00 to 23:59",
+        None => "is not a time range: write FROM-TO, each from 00:00 to 23:59",
     };
     problems.add(text.place, format!("`{}` {why}", shown(text.text)), "hours: \"22:00-07:00\"");
     None
@@ -302,7 +305,7 @@ fn media_server(fields: &Fields, reader: Option<ReadFile>, problems: &mut Proble
             if !right {
                 problems.add(
                     text.place,
-                    "`tokenFile` is the path of a file with the token in it",
+                    "`tokenFile` must be the path of a file with the token",
                     "tokenFile: ~/.config/hostler/plex-token",
                 );
             }
@@ -310,7 +313,7 @@ fn media_server(fields: &Fields, reader: Option<ReadFile>, problems: &mut Proble
         });
         let library_as_seen = section.text("libraryAsSeen", problems).and_then(|text| as_seen(text, problems));
         let server = url.zip(token_file).map(|(url, named)| {
-            let file = reader.and_then(|reader| token::look(&named, reader));
+            let file = reader.and_then(|reader| token::find(&named, reader));
             (MediaServer { kind, url, token_file: TOKEN_IN_POD.into(), library_as_seen }, Token { named, file })
         });
         Some((place, server))
@@ -318,17 +321,17 @@ fn media_server(fields: &Fields, reader: Option<ReadFile>, problems: &mut Proble
     let plex = one("plex", MediaServerKind::Plex, "url: http://192.168.1.3:32400");
     let jellyfin = one("jellyfin", MediaServerKind::Jellyfin, "url: http://192.168.1.3:8096");
     if let (Some((first, _)), Some((second, _))) = (&plex, &jellyfin) {
-        problems.add(*first.max(second), "`plex` and `jellyfin` are two media servers, and one is asked to look: keep one", "");
+        problems.add(*first.max(second), "only one media server is supported: keep either `plex` or `jellyfin`", "");
     }
     plex.or(jellyfin)?.1
 }
 
-/// A path of the server's own system, which may be another than the machines'.
+/// A path on the media server, whose operating system may differ.
 fn as_seen(text: Text, problems: &mut Problems) -> Option<String> {
     let drive = text.text.as_bytes().get(..2).is_some_and(|start| start[0].is_ascii_alphabetic() && start[1] == b':');
     let absolute = text.text.starts_with('/') || text.text.starts_with("\\\\") || drive;
     if !absolute || text.text.chars().any(char::is_control) {
-        let message = format!("`{}` isn't absolute: it is the library's folder as the media server calls it", shown(text.text));
+        let message = format!("`{}` is not absolute: write the library's path on the media server", shown(text.text));
         problems.add(text.place, message, "libraryAsSeen: /data");
         return None;
     }
@@ -342,7 +345,7 @@ fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Ve
         && texts.is_empty()
         && problems.found.len() == before
     {
-        problems.add(field.place, "no machine is to encode: name one, or leave `machines` out for all", field.key.shown());
+        problems.add(field.place, "`machines` is empty: list at least one, or omit it for all", field.key.shown());
     }
     let mut encoders: Vec<MachineName> = Vec::new();
     for text in texts {
@@ -355,12 +358,12 @@ fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Ve
             continue;
         };
         if encoders.contains(&name) {
-            problems.add(text.place, format!("the machine `{word}` is there twice"), "");
+            problems.add(text.place, format!("duplicate machine `{word}`"), "");
             continue;
         }
-        // One that something else is wrong with has been complained about.
+        // A machine with other errors was already reported.
         if machines.machines.get(&name).is_some_and(|machine| machine.dedicated) {
-            let message = format!("{name} is dedicated, so that no ordinary work runs there, and is to encode: take one of the two away");
+            let message = format!("{name} is dedicated, so it can't encode: remove it here, or remove `dedicated`");
             problems.add(text.place, message, "");
             continue;
         }
@@ -373,9 +376,9 @@ fn image(text: Text, problems: &mut Problems) -> Option<String> {
     let word = shown(text.text);
     let name = text.text.rsplit('/').next().unwrap_or_default();
     let why = if text.text.trim() != text.text || text.text.parse::<oci_spec::distribution::Reference>().is_err() {
-        "is no image's name"
+        "is not an image reference"
     } else if !name.contains([':', '@']) {
-        "has no tag and no digest, so that what runs would change by itself"
+        "has no tag or digest: without one the image could change unnoticed"
     } else {
         return Some(text.text.to_owned());
     };

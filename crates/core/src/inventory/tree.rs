@@ -1,5 +1,5 @@
-//! YAML as a tree that knows where everything stands. It is stricter than YAML: one document, every key once and a plain text, no
-//! anchors, aliases or tags. So a file can't grow when it is read, and says in every place what it means.
+//! YAML as a tree with positions. It is stricter than YAML: one document, unique keys that are plain texts, no anchors, aliases or tags. So
+//! the tree is never larger than the file, and every value is where it is written.
 
 use std::borrow::Cow;
 
@@ -31,10 +31,10 @@ pub struct Scalar {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Without quotes: may mean a number, a truth value or nothing.
+    /// Without quotes: may be a number, a boolean or null.
     Plain,
     Quoted,
-    /// `|`: the node's place is the text's first line.
+    /// `|`: the node's place is the first line of the text.
     Literal,
     Folded,
 }
@@ -45,28 +45,24 @@ pub struct Key {
     pub place: Place,
 }
 
-/// An inventory of a thousand machines with all keys is far below.
+/// An inventory of a thousand machines with all keys is far smaller.
 pub const MOST_BYTES: usize = 1 << 20;
-/// kubeadm's documents go six deep.
+/// kubeadm's documents are six levels deep.
 const MOST_LEVELS: usize = 32;
 
 const MACHINES: &str = "machines:\n  twilightsparkle: 192.168.1.11\n  rainbowdash: 192.168.1.12";
 
-const ANCHORS: &str = "an inventory has no anchors, aliases and merge keys (`&name`, `*name`, `<<`): write it out in each place";
+const ANCHORS: &str = "anchors, aliases and merge keys (`&name`, `*name`, `<<`) are not allowed: write the value in each place";
 
 /// # Errors
-/// The first place where `text` isn't one YAML document of the strict kind above.
+/// The first place where `text` is not one YAML document of the strict form above.
 pub fn parse(text: &str) -> Result<Node, Diagnostic> {
     let top = Place { line: 1, column: 1, length: 1 };
     if text.len() > MOST_BYTES {
-        return Err(Diagnostic::new(top, format!("an inventory has at most {MOST_BYTES} bytes, and this has {}", text.len()), MACHINES));
+        return Err(Diagnostic::new(top, format!("the file is too large: {} bytes, at most {MOST_BYTES}", text.len()), MACHINES));
     }
     if let Some(place) = bare_carriage_return(text) {
-        return Err(Diagnostic::new(
-            place,
-            "a carriage return without a line feed ends a line for some programs and not for others: take it out",
-            "",
-        ));
+        return Err(Diagnostic::new(place, "a carriage return without a line feed is ambiguous: remove it", ""));
     }
     document(text)
 }
@@ -87,7 +83,7 @@ fn document(text: &str) -> Result<Node, Diagnostic> {
         match event {
             Event::StreamEnd => break,
             Event::DocumentStart(_) if document.is_some() => {
-                let message = "an inventory is one YAML document, and here a second begins: put everything into one, without `---`";
+                let message = "a second YAML document begins here: write everything into one, without `---`";
                 return Err(Diagnostic::new(place(span), message, ""));
             }
             Event::DocumentStart(_) => {
@@ -99,7 +95,7 @@ fn document(text: &str) -> Result<Node, Diagnostic> {
     }
     match document {
         Some(node) if !node.is_null() => Ok(node),
-        _ => Err(Diagnostic::new(top, "the file is empty, and an inventory names at least one machine", MACHINES)),
+        _ => Err(Diagnostic::new(top, "the file is empty: an inventory needs at least one machine", MACHINES)),
     }
 }
 
@@ -109,22 +105,22 @@ impl Node {
         matches!(&self.data, Data::Scalar(Scalar { text, style: Style::Plain }) if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// What it is, for a message: `a list`.
+    /// Its type for messages: `a list`.
     pub fn what(&self) -> String {
         match &self.data {
             Data::Scalar(_) if self.is_null() => "nothing".to_owned(),
             Data::Scalar(scalar) => format!("`{}`", shown(&scalar.text)),
             Data::Sequence(_) => "a list".to_owned(),
-            Data::Mapping(_) => "keys with values".to_owned(),
+            Data::Mapping(_) => "a mapping".to_owned(),
         }
     }
 }
 
-/// Reads events into nodes.
+/// Builds nodes from events.
 struct Builder<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     text: &'a str,
-    /// The brackets and braces that aren't closed yet.
+    /// Open brackets and braces.
     open: Vec<Place>,
 }
 
@@ -135,29 +131,30 @@ impl<'a> Builder<'a> {
             Some(Err(error)) => {
                 let mark = error.marker();
                 let place = Place { line: mark.line(), column: mark.col() + 1, length: 1 };
-                // Whatever is missing a bracket reads on to the end, where there is nothing to show.
+                // With a missing bracket the parser reads to the end of the file, where there is nothing to show.
                 if let Some(&open) = self.open.last().filter(|_| place.line > self.text.lines().count()) {
-                    return Err(Diagnostic::new(open, "what begins here is never closed", ""));
+                    return Err(Diagnostic::new(open, "this is never closed", ""));
                 }
                 Err(self.mistake(place.line).unwrap_or_else(|| {
                     if error.info().contains("unknown anchor") {
                         return Diagnostic::new(place, ANCHORS, "");
                     }
-                    Diagnostic::new(place, format!("this is no YAML: {}", error.info()), "")
+                    Diagnostic::new(place, format!("this is not valid YAML: {}", error.info()), "")
                 }))
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
 
-    /// The tab or missing space that made line `until` unreadable, there, a line below or a little above: one without which the file is read further.
+    /// The tab or missing space that causes the error at line `until`, in that line, the next one or a few lines above: with it fixed, the
+    /// parser gets further.
     fn mistake(&self, until: usize) -> Option<Diagnostic> {
         let error = first_error(self.text)?;
         let mut start = 0;
         let lines: Vec<(usize, &str)> = self
             .text
             .split_inclusive('\n')
-            // A text without quotes may go on in the next line, and is told of where it begins.
+            // A plain text may continue in the next line, and its error is at its start.
             .take(until + 1)
             .map(|line| {
                 start += line.len();
@@ -168,8 +165,8 @@ impl<'a> Builder<'a> {
         near.flat_map(|(line, &(start, text))| suspects(text).into_iter().map(move |suspect| (line, start, text, suspect))).find_map(
             |(line, start, text, suspect)| {
                 let at = start + suspect.at;
-                let mended = format!("{}{}{}", &self.text[..at], suspect.instead, &self.text[at + suspect.taken..]);
-                let further = first_error(&mended).is_none_or(|(place, info)| place > error.0 || (place == error.0 && info != error.1));
+                let fixed = format!("{}{}{}", &self.text[..at], suspect.instead, &self.text[at + suspect.taken..]);
+                let further = first_error(&fixed).is_none_or(|(place, info)| place > error.0 || (place == error.0 && info != error.1));
                 let place = Place { line: line + 1, column: text[..suspect.at].chars().count() + 1, length: 1 };
                 further.then(|| Diagnostic::new(place, suspect.why, MACHINES))
             },
@@ -179,7 +176,7 @@ impl<'a> Builder<'a> {
     fn node(&mut self, event: Event<'a>, span: Span, level: usize) -> Result<Node, Diagnostic> {
         let start = place(span);
         if level > MOST_LEVELS {
-            return Err(Diagnostic::new(start, format!("an inventory is at most {MOST_LEVELS} levels deep"), ""));
+            return Err(Diagnostic::new(start, format!("this is nested too deeply: at most {MOST_LEVELS} levels"), ""));
         }
         let (anchor, tag) = match &event {
             Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
@@ -192,7 +189,7 @@ impl<'a> Builder<'a> {
             return Err(Diagnostic::new(start, ANCHORS, ""));
         }
         if tag {
-            return Err(Diagnostic::new(start, "an inventory has no tags (`!name`): write the value alone", ""));
+            return Err(Diagnostic::new(start, "tags (`!name`) are not allowed: write only the value", ""));
         }
         let mut last_line = last_line(span);
         let bracket = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) && !span.is_empty();
@@ -228,16 +225,16 @@ impl<'a> Builder<'a> {
                     let (event, span) = self.next()?;
                     let value = self.node(event, span, level + 1)?;
                     let Data::Scalar(Scalar { text, .. }) = key.data else {
-                        return Err(Diagnostic::new(key.place, format!("a key is a word, and this is {}", key.what()), ""));
+                        return Err(Diagnostic::new(key.place, format!("a key must be a text, but this is {}", key.what()), ""));
                     };
                     if text == "<<" {
                         return Err(Diagnostic::new(key.place, ANCHORS, ""));
                     }
                     if text.is_empty() {
-                        return Err(Diagnostic::new(key.place, "a key is empty: a word stands before `:`", ""));
+                        return Err(Diagnostic::new(key.place, "a key is missing before `:`", ""));
                     }
                     if let Some(first) = keys.insert(text.clone(), key.place.line) {
-                        let message = format!("`{}` is there twice: already in line {first}", shown(&text));
+                        let message = format!("duplicate key `{}`: it is also in line {first}", shown(&text));
                         return Err(Diagnostic::new(key.place, message, ""));
                     }
                     last_line = last_line.max(key.last_line).max(value.last_line);
@@ -245,7 +242,7 @@ impl<'a> Builder<'a> {
                 }
                 Data::Mapping(entries)
             }
-            _ => return Err(Diagnostic::new(start, "this is no YAML: a value is missing", "")),
+            _ => return Err(Diagnostic::new(start, "this is not valid YAML: a value is missing", "")),
         };
         if bracket {
             self.open.pop();
@@ -254,14 +251,14 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// How many lines above an error are looked at for its cause.
+/// Number of lines above an error that are searched for its cause.
 const LOOK_BACK: usize = 3;
 
-/// What may be a slip in a line, with what would be right.
+/// A possible typo in a line, with its fix.
 struct Suspect {
     /// Byte in the line.
     at: usize,
-    /// Bytes that `instead` takes the place of.
+    /// Number of bytes that `instead` replaces.
     taken: usize,
     instead: String,
     why: &'static str,
@@ -272,21 +269,21 @@ fn suspects(line: &str) -> Vec<Suspect> {
     let space = |at, taken, why| Suspect { at, taken, instead: " ".to_owned(), why };
     let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
     if let Some(at) = line[..blank].find('\t') {
-        // As many columns, so that places stay comparable.
+        // The same number of columns, so that places stay comparable.
         let instead = " ".repeat(blank - at);
-        found.push(Suspect { at, taken: blank - at, instead, why: "a tab indents this line, and YAML is indented with spaces" });
+        found.push(Suspect { at, taken: blank - at, instead, why: "this line is indented with a tab: YAML needs spaces" });
     }
     for (at, _) in line.match_indices('\t').filter(|&(at, _)| at > blank && matches!(line.as_bytes()[at - 1], b':' | b'-')) {
-        found.push(space(at, 1, "a tab stands before this value: write a space"));
+        found.push(space(at, 1, "there is a tab before this value: write a space"));
     }
     let colon = line[blank..].find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).map(|at| blank + at);
     if let Some(at) = colon.filter(|&at| line[at..].starts_with(':') && line[at + 1..].starts_with(|c: char| !c.is_whitespace())) {
-        found.push(space(at + 1, 0, "a space belongs behind the `:` before this"));
+        found.push(space(at + 1, 0, "a space is missing after the `:` before this"));
     }
     found
 }
 
-/// Where `text` can't be read on, line and column, and why.
+/// The first syntax error in `text`: line, column and message.
 fn first_error(text: &str) -> Option<((usize, usize), String)> {
     let mut parser = Parser::new_from_str(text);
     loop {
@@ -310,7 +307,7 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Scalar {
 
 fn place(span: Span) -> Place {
     let (start, end) = (span.start, span.end);
-    // What goes on in another line is marked to the end of its first.
+    // A text over several lines is marked to the end of its first line.
     let length = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { usize::MAX };
     Place { line: start.line(), column: start.col() + 1, length }
 }
@@ -321,7 +318,7 @@ fn last_line(span: Span) -> usize {
     span.end.line() - usize::from(beyond)
 }
 
-/// The line of a closing bracket; the end of a block mapping or sequence has no length, and its place is the next token's.
+/// The line of a closing bracket; the end of a block mapping or sequence has no length, and has the place of the next token.
 fn flow_end(span: Span) -> usize {
     if span.is_empty() { 0 } else { span.end.line() }
 }

@@ -1,21 +1,21 @@
-//! Addresses of servers that pods talk to.
+//! URLs of servers that pods use.
 
 use url::Url;
 
 use super::diagnostic::shown;
 use super::read::{Problems, Text};
 
-/// An http or https address as it is written; complains otherwise.
+/// An http or https URL, as written; reports an error otherwise.
 pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     parsed(text, example, problems).map(|_| text.text.to_owned())
 }
 
-/// One that paths are put behind: without a slash at its end, a query or a fragment.
+/// A base URL: without a trailing slash, query or fragment.
 pub fn base(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let url = parsed(text, example, problems)?;
     if url.query().is_some() || url.fragment().is_some() {
-        // A token may stand there.
-        problems.add_secret(text.place, "this address is of one page: name the server alone, without what begins with `?` or `#`", example);
+        // It may contain a token.
+        problems.add_secret(text.place, "this URL is that of a single page: omit everything from `?` or `#` on", example);
         return None;
     }
     Some(text.text.trim_end_matches('/').to_owned())
@@ -29,18 +29,14 @@ fn parsed(text: Text, example: &str, problems: &mut Problems) -> Option<Url> {
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback() || address.is_unspecified())
     };
     let why = match url {
-        // Whatever stands before an `@` of the host, also where the rest can't be read.
+        // Text before an `@` of the host, even if the rest is not valid.
         _ if text.text.split("://").nth(1).and_then(|rest| rest.split('/').next()).is_some_and(|host| host.contains('@')) => {
-            problems.add_secret(
-                text.place,
-                "a user or password in an address would be read by whoever reads the inventory: leave it out",
-                example,
-            );
+            problems.add_secret(text.place, "omit user and password: everyone who can read the inventory could see them", example);
             return None;
         }
-        Some(url) if loopback(&url) => "is each computer's own address, and a pod would ask itself: name the server's",
+        Some(url) if loopback(&url) => "is a loopback address: write the address of the server, as pods reach it",
         Some(url) => return Some(url),
-        None => "is no address of a server: it begins with http:// or https://",
+        None => "is not a URL of a server: it must begin with http:// or https://",
     };
     problems.add(text.place, format!("`{}` {why}", shown(text.text)), example);
     None

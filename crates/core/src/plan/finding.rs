@@ -147,7 +147,7 @@ impl Look<'_> {
             } else {
                 "left as it is: no package is missing"
             };
-            self.find("packages half installed", facts.dpkg_half.join(", "), "apt refuses everything until that is mended", then);
+            self.find("packages half installed", facts.dpkg_half.join(", "), "apt refuses everything until they are configured", then);
         }
         for (port, who) in check::ports_taken(self.machine, facts) {
             let place = if who.is_empty() { format!("port {port}") } else { format!("port {port}: {who}") };

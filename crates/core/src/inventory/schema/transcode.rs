@@ -6,23 +6,23 @@ const SHARE: Form = Form { what: "nfs://HOST/PATH or path:/PATH", pattern: "^(nf
 const LANGUAGE: Form = Form { what: "a language", pattern: "^[a-z]{3}$" };
 const DAYS: Form = Form { what: "days, or `forever`", pattern: "^([0-9]+d|forever)$" };
 const SIZE: Form = Form { what: "a size", pattern: "^[0-9]+ *(GB|TB|GiB|TiB)$" };
-const FOLDER_NAME: Form = Form { what: "a folder's name", pattern: "^[^./][^/]*$" };
+const FOLDER_NAME: Form = Form { what: "a folder name", pattern: "^[^./][^/]*$" };
 const HOURS: Form = Form { what: "FROM-TO", pattern: "^([01]?[0-9]|2[0-3]):[0-5][0-9] *- *([01]?[0-9]|2[0-3]):[0-5][0-9]$" };
-const URL: Form = Form { what: "a server's address", pattern: "^https?://[^\\s]+$" };
+const URL: Form = Form { what: "a URL", pattern: "^https?://[^\\s]+$" };
 const AS_SEEN: Form = Form { what: "an absolute path", pattern: "^(/|[A-Za-z]:|\\\\\\\\)" };
 const IMAGE: Form = Form { what: "an image with tag or digest", pattern: "^[^\\s]+[:@][^\\s/]+$" };
 
 pub static TRANSCODE: Section = Section {
     what: "`transcode`",
     path: "transcode",
-    doc: "Storage is mounted by pods, so that every machine has to reach it.",
+    doc: "Pods mount the storage, so every machine must be able to reach it.",
     keys: &[
         Key {
             name: "inbox",
             kind: Kind::Text(&SHARE),
             required: true,
             default: "",
-            doc: "Where films are dropped, in `watch/FOLDER`. It holds what is worked on, the trash and what failed, too. `path:` is a folder that is the same on every machine.",
+            doc: "The share that films are dropped into, in `watch/FOLDER`. It also holds intermediate files, the trash and failed films. `path:` is a folder that is the same on every machine.",
             example: "nfs://192.168.1.11/srv/films",
         },
         Key {
@@ -30,7 +30,7 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Text(&SHARE),
             required: true,
             default: "",
-            doc: "Where they come out. It may be the same share as the inbox.",
+            doc: "The share that encoded films are published to. It may be the same one as the inbox.",
             example: "nfs://192.168.1.3/Plex",
         },
         Key {
@@ -38,7 +38,7 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Object(&OWNER),
             required: true,
             default: "",
-            doc: "Whom the films belong to.",
+            doc: "The owner of the films.",
             example: "{ uid: 1000, gid: 100 }",
         },
         Key {
@@ -46,15 +46,15 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Named(&FOLDER_NAME, &Kind::Object(&FOLDER)),
             required: true,
             default: "",
-            doc: "`watch/NAME` of the inbox leads to `NAME` in the library. `{}` leaves all to defaults.",
+            doc: "Films in `watch/NAME` of the inbox are published to `NAME` in the library. `{}` means all defaults.",
             example: "{ Movies: {}, Cartoons: { preset: ./cartoons.json } }",
         },
         Key {
             name: "languages",
             kind: Kind::List(&Kind::Text(&LANGUAGE)),
             required: false,
-            default: "`[]`: all are kept",
-            doc: "Audio and subtitles that are kept, the preferred language first: three letters each, of ISO 639-2.",
+            default: "`[]`: keep all",
+            doc: "Languages of audio and subtitles to keep, the preferred one first: three-letter codes of ISO 639-2.",
             example: "[eng]",
         },
         Key {
@@ -62,7 +62,7 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Object(&ORIGINALS),
             required: false,
             default: "",
-            doc: "How long originals stay in the inbox's trash.",
+            doc: "How long to keep originals in the inbox's trash.",
             example: "{ keep: 14d, atMost: 400GB }",
         },
         Key {
@@ -70,7 +70,7 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Text(&HOURS),
             required: false,
             default: "always",
-            doc: "When machines may begin to encode.",
+            doc: "When films may be started.",
             example: "\"22:00-07:00\"",
         },
         Key {
@@ -78,7 +78,7 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Object(&MEDIA_SERVER),
             required: false,
             default: "",
-            doc: "A Plex server that is asked to look when the library has changed. Either this or `jellyfin`.",
+            doc: "A Plex server to notify when the library has changed. Either this or `jellyfin`.",
             example: "\n  url: http://192.168.1.3:32400\n  tokenFile: ~/.config/hostler/plex-token",
         },
         Key {
@@ -86,23 +86,23 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Object(&MEDIA_SERVER),
             required: false,
             default: "",
-            doc: "A Jellyfin server, likewise.",
+            doc: "A Jellyfin server to notify when the library has changed.",
             example: "\n  url: http://192.168.1.3:8096\n  tokenFile: ~/.config/hostler/jellyfin-token",
         },
         Key {
             name: "notify",
             kind: Kind::Object(&NOTIFY),
             required: false,
-            default: "nobody",
-            doc: "Who hears that a film failed, a machine is lost or a disk runs full.",
+            default: "no notifications",
+            doc: "Where to send notifications about failed films, lost machines and low disk space.",
             example: "{ url: https://ntfy.sh/films-of-ada }",
         },
         Key {
             name: "machines",
             kind: Kind::List(&Kind::Text(&LABEL)),
             required: false,
-            default: "all that take work",
-            doc: "Which machines encode, by name.",
+            default: "all that run ordinary pods",
+            doc: "Names of the machines that encode films.",
             example: "[rainbowdash]",
         },
         Key {
@@ -127,14 +127,14 @@ pub static TRANSCODE: Section = Section {
 pub static OWNER: Section = Section {
     what: "`owner`",
     path: "transcode.owner",
-    doc: "Numbers, as `id` prints them; they have to be right for the shares.",
+    doc: "Numeric ids, as `id` prints them. They must be able to write to both shares.",
     keys: &[
         Key {
             name: "uid",
             kind: Kind::Number(1, 4_294_967_294),
             required: true,
             default: "",
-            doc: "The user. Not root: the pods may not be.",
+            doc: "The user. Not root: the pods are restricted.",
             example: "1000",
         },
         Key { name: "gid", kind: Kind::Number(0, 4_294_967_294), required: true, default: "", doc: "The group.", example: "100" },
@@ -144,15 +144,15 @@ pub static OWNER: Section = Section {
 pub static ORIGINALS: Section = Section {
     what: "`originals`",
     path: "transcode.originals",
-    doc: "The oldest goes first.",
+    doc: "The oldest original is deleted first.",
     keys: &[
-        Key { name: "keep", kind: Kind::Text(&DAYS), required: false, default: "`14d`", doc: "How long one stays.", example: "14d" },
+        Key { name: "keep", kind: Kind::Text(&DAYS), required: false, default: "`14d`", doc: "How long to keep each one.", example: "14d" },
         Key {
             name: "atMost",
             kind: Kind::Text(&SIZE),
             required: false,
             default: "no limit",
-            doc: "What all of them may take: GB and TB count in thousands, GiB and TiB in steps of 1024.",
+            doc: "The total size to keep: GB and TB are powers of 1000, GiB and TiB powers of 1024.",
             example: "400GB",
         },
     ],
@@ -161,13 +161,13 @@ pub static ORIGINALS: Section = Section {
 pub static FOLDER: Section = Section {
     what: "a folder",
     path: "transcode.folders.NAME",
-    doc: "What is done with films of this folder.",
+    doc: "How to encode films of this folder.",
     keys: &[Key {
         name: "preset",
         kind: Kind::Text(&FILE),
         required: false,
         default: "hostler's own, for TV boxes: x264, CRF 20, MKV",
-        doc: "A file with one preset that HandBrake exported, seen from the inventory.",
+        doc: "Path of a file with one preset exported from HandBrake, relative to the inventory.",
         example: "./cartoons.json",
     }],
 };
@@ -175,14 +175,14 @@ pub static FOLDER: Section = Section {
 pub static MEDIA_SERVER: Section = Section {
     what: "a media server",
     path: "transcode.plex, transcode.jellyfin",
-    doc: "How it is asked.",
+    doc: "How to reach it.",
     keys: &[
         Key {
             name: "url",
             kind: Kind::Text(&URL),
             required: true,
             default: "",
-            doc: "The server, as machines reach it.",
+            doc: "The URL of the server, as machines reach it.",
             example: "http://192.168.1.3:32400",
         },
         Key {
@@ -190,15 +190,15 @@ pub static MEDIA_SERVER: Section = Section {
             kind: Kind::Text(&FILE),
             required: true,
             default: "",
-            doc: "A file of your computer with the token in it; `~/` is your home.",
+            doc: "Path of a file on your computer with the token; `~/` is your home.",
             example: "~/.config/hostler/plex-token",
         },
         Key {
             name: "libraryAsSeen",
             kind: Kind::Text(&AS_SEEN),
             required: false,
-            default: "Plex's folders are asked for and known by their names; Jellyfin looks at all of its library",
-            doc: "What the server calls the library's root, which for a server in a container or on another system has another path.",
+            default: "Plex's folders are matched by name; Jellyfin scans its whole library",
+            doc: "The path of the library's root on the media server, if it differs there, e.g. in a container.",
             example: "/data",
         },
     ],
@@ -207,13 +207,13 @@ pub static MEDIA_SERVER: Section = Section {
 pub static NOTIFY: Section = Section {
     what: "`notify`",
     path: "transcode.notify",
-    doc: "One address.",
+    doc: "Where to send notifications.",
     keys: &[Key {
         name: "url",
         kind: Kind::Text(&URL),
         required: true,
         default: "",
-        doc: "A topic of ntfy, or a webhook.",
+        doc: "The URL of an ntfy topic or a webhook.",
         example: "https://ntfy.sh/films-of-ada",
     }],
 };
@@ -221,13 +221,13 @@ pub static NOTIFY: Section = Section {
 pub static PAGE: Section = Section {
     what: "`page`",
     path: "transcode.page",
-    doc: "Where to look at it.",
+    doc: "How to reach the status page.",
     keys: &[Key {
         name: "nodePort",
         kind: Kind::Number(30000, 32767),
         required: false,
         default: "`30080`",
-        doc: "The port on every machine.",
+        doc: "Its port on every machine.",
         example: "30080",
     }],
 };
