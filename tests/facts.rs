@@ -376,7 +376,7 @@ fn noise_is_passed_over_and_a_cut_is_noticed() {
     let error = facts::parse("motd\nhostler-facts 2\nhostler-facts end\n").expect_err("another version");
     assert_eq!(error.line, 2);
     let error = facts::parse("hostler-facts 1\nclock\tnow\nhostler-facts end\n").expect_err("no number");
-    assert_eq!(error.to_string(), "line 2 of the facts can't be read: `now` is no number for `clock`");
+    assert_eq!(error.to_string(), "line 2 of the facts is not valid: `now` is not a number for `clock`");
 }
 
 proptest! {
