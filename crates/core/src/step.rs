@@ -156,6 +156,49 @@ impl StepKind {
         }
     }
 
+    /// What it does, in short: `install packages`.
+    pub fn title(self) -> &'static str {
+        match self {
+            StepKind::Drain => "drain",
+            StepKind::RemoveMember => "remove the etcd member",
+            StepKind::Wipe => "wipe",
+            StepKind::DeleteNode => "delete the node",
+            StepKind::Packages => "install packages",
+            StepKind::Swap => "turn off swap",
+            StepKind::Modules => "load kernel modules",
+            StepKind::Sysctls => "set sysctls",
+            StepKind::Hostname => "set the host name",
+            StepKind::Hosts | StepKind::HostsAfterJoin => "write /etc/hosts",
+            StepKind::Clock => "synchronize the clock",
+            StepKind::Vip => "configure the VIP",
+            StepKind::Snapshots => "schedule snapshots",
+            StepKind::Programs => "install Kubernetes and containerd",
+            StepKind::Containerd => "start containerd",
+            StepKind::KubeletUnit => "set up kubelet",
+            StepKind::Images(ImageGroup::ControlPlane) => "import control plane images",
+            StepKind::Images(ImageGroup::Node) => "import node images",
+            StepKind::Images(ImageGroup::Pods) => "import pod images",
+            StepKind::Images(ImageGroup::Films) => "import the encoder",
+            StepKind::Init => "kubeadm init",
+            StepKind::Flannel => "apply flannel",
+            StepKind::StoreDocument(Document::Cluster) => "store ClusterConfiguration",
+            StepKind::StoreDocument(Document::Kubelet) => "store KubeletConfiguration",
+            StepKind::StoreDocument(Document::KubeProxy) => "store KubeProxyConfiguration",
+            StepKind::RenewControlPlane => "update static pods",
+            StepKind::CollectPki => "read the cluster's CAs",
+            StepKind::CreateToken => "create a bootstrap token",
+            StepKind::Join => "kubeadm join",
+            StepKind::RenewKubelet => "update kubelet's configuration",
+            StepKind::DeleteToken => "delete the bootstrap token",
+            StepKind::Labels => "set labels and taints",
+            StepKind::RemoveWorkload => "remove the workload",
+            StepKind::Workload => "install the workload",
+            StepKind::MediaServerToken => "send the media server's token",
+            StepKind::Probe => "wait for nodes and probe the network",
+            StepKind::RecordVerified => "record the verification",
+        }
+    }
+
     /// The stage of the step; `role` is that of the machine it is for, and tells a control plane's join from a worker's.
     pub fn stage(self, role: Role) -> Stage {
         match self {
