@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod digest;
+pub mod document;
 pub mod facts;
 pub mod failure;
 pub mod films;
@@ -13,6 +14,7 @@ pub mod inventory;
 pub mod manifest;
 pub mod plan;
 pub mod quantity;
+pub mod record;
 pub mod step;
 pub mod template;
 pub mod words;

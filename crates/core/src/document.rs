@@ -1,0 +1,43 @@
+//! kubeadm's documents that the cluster keeps.
+
+use serde::Serialize;
+
+use crate::inventory::Role;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Document {
+    Cluster,
+    Kubelet,
+    KubeProxy,
+}
+
+impl Document {
+    pub const ALL: [Document; 3] = [Document::Cluster, Document::Kubelet, Document::KubeProxy];
+
+    /// The documents that the files of a machine follow from.
+    pub fn of(role: Role) -> &'static [Document] {
+        match role {
+            Role::ControlPlane => &[Document::Cluster, Document::Kubelet],
+            Role::Worker => &[Document::Kubelet],
+        }
+    }
+
+    /// `kind` of the document.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Document::Cluster => "ClusterConfiguration",
+            Document::Kubelet => "KubeletConfiguration",
+            Document::KubeProxy => "KubeProxyConfiguration",
+        }
+    }
+
+    /// Name of the document's record in the cluster and on machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Document::Cluster => "cluster",
+            Document::Kubelet => "kubelet",
+            Document::KubeProxy => "kube-proxy",
+        }
+    }
+}

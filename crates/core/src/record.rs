@@ -1,0 +1,178 @@
+//! What hostler remembers: in the cluster in the ConfigMap `kube-system/hostler`, on a machine in `/etc/hostler/applied`, a file a name.
+//!
+//! What is there under another name is another version's, and is not looked at.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::document::Document;
+use crate::inventory::MachineName;
+
+/// A name in the cluster's record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Record {
+    /// sha256 of a document as it was rendered.
+    Document(Document),
+    /// The pod network that the cluster was made with, as the inventory names it.
+    Cni,
+    /// sha256 of flannel's manifest as it was applied.
+    Flannel,
+    /// What the last verification vouches for.
+    Verified,
+    /// Labels and taints that hostler put on a node, as JSON.
+    Node(MachineName),
+    /// sha256 of the workload's manifest as it was applied.
+    Workload,
+    /// Where the workload's shares are.
+    WorkloadShares,
+    /// sha256 of the media server's token.
+    WorkloadToken,
+}
+
+/// A name in a machine's record, of something that is in place. The value is a sha256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Applied {
+    /// The document that the machine's files follow from.
+    Document(Document),
+    /// KubeletConfiguration as kubeadm wrote it on this machine.
+    KubeletFile,
+}
+
+/// A name in a machine's record that is there while a step changes something, and stays where that was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InProgress {
+    Wipe,
+    Restore,
+    Init,
+    Join,
+    /// Programs are in place, but what runs may be from before. So are the units' files of the others.
+    Programs,
+    Containerd,
+    Kubelet,
+    Vip,
+    Snapshots,
+}
+
+impl Record {
+    /// `node.NAME` of every node.
+    const NODE: &'static str = "node.";
+
+    /// `None` for a name that this version does not know.
+    pub fn parse(name: &str) -> Option<Record> {
+        let plain = [Record::Cni, Record::Flannel, Record::Verified, Record::Workload, Record::WorkloadShares, Record::WorkloadToken];
+        let mut known = Document::ALL.into_iter().map(Record::Document).chain(plain);
+        known
+            .find(|record| record.to_string() == name)
+            .or_else(|| name.strip_prefix(Record::NODE).and_then(MachineName::new).map(Record::Node))
+    }
+
+    /// Whether it goes with the workload.
+    pub fn is_workload(&self) -> bool {
+        matches!(self, Record::Workload | Record::WorkloadShares | Record::WorkloadToken)
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Record::Document(document) => f.write_str(document.name()),
+            Record::Cni => f.write_str("cni"),
+            Record::Flannel => f.write_str("flannel"),
+            Record::Verified => f.write_str("verified"),
+            Record::Node(name) => write!(f, "{}{name}", Record::NODE),
+            Record::Workload => f.write_str("transcode"),
+            Record::WorkloadShares => f.write_str("transcode-shares"),
+            Record::WorkloadToken => f.write_str("transcode-token"),
+        }
+    }
+}
+
+impl Applied {
+    /// `None` for a name that this version does not know.
+    pub fn parse(name: &str) -> Option<Applied> {
+        let known = Document::ALL.into_iter().map(Applied::Document).chain([Applied::KubeletFile]);
+        known.into_iter().find(|applied| applied.name() == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Applied::Document(document) => document.name(),
+            Applied::KubeletFile => "kubelet-file",
+        }
+    }
+}
+
+impl InProgress {
+    pub const ALL: [InProgress; 9] = [
+        InProgress::Wipe,
+        InProgress::Restore,
+        InProgress::Init,
+        InProgress::Join,
+        InProgress::Programs,
+        InProgress::Containerd,
+        InProgress::Kubelet,
+        InProgress::Vip,
+        InProgress::Snapshots,
+    ];
+
+    /// `None` for a name that this version does not know.
+    pub fn parse(name: &str) -> Option<InProgress> {
+        InProgress::ALL.into_iter().find(|mark| mark.name() == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            InProgress::Wipe => "wipe-begun",
+            InProgress::Restore => "restore-begun",
+            InProgress::Init => "init-begun",
+            InProgress::Join => "join-begun",
+            InProgress::Programs => "programs-begun",
+            InProgress::Containerd => "containerd-begun",
+            InProgress::Kubelet => "kubelet-begun",
+            InProgress::Vip => "hostler-vip-begun",
+            InProgress::Snapshots => "hostler-snapshot.timer-begun",
+        }
+    }
+}
+
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Applied {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl Serialize for InProgress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_reads_back() {
+        let node = MachineName::new("rarity").expect("a name");
+        let records = [Record::Cni, Record::Flannel, Record::Verified, Record::Node(node), Record::Workload];
+        let records = records.into_iter().chain([Record::WorkloadShares, Record::WorkloadToken]);
+        for record in records.chain(Document::ALL.map(Record::Document)) {
+            assert_eq!(Record::parse(&record.to_string()), Some(record));
+        }
+        for mark in InProgress::ALL {
+            assert_eq!(InProgress::parse(mark.name()), Some(mark));
+            assert_eq!(Applied::parse(mark.name()), None);
+        }
+        for applied in Document::ALL.map(Applied::Document).into_iter().chain([Applied::KubeletFile]) {
+            assert_eq!(Applied::parse(applied.name()), Some(applied));
+        }
+        assert_eq!((Record::parse("node.UPPER"), Record::parse("later"), Applied::parse("later")), (None, None, None));
+    }
+}
