@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hostler_core::facts::{ClusterFacts, Facts, Observation};
 use hostler_core::inventory::{Inventory, MachineName, Role};
 use hostler_core::plan::Plan;
+use hostler_core::protocol::path;
 use hostler_core::step::Stage;
 use serde::Serialize;
 
@@ -343,7 +344,7 @@ fn next(status: &Status, plan: Option<&Plan>) -> Option<String> {
     if let Some(certificate) = status.certificates.first().filter(|certificate| certificate.days < SOON) {
         let what = match certificate.name.starts_with("kubelet") {
             true => "journalctl -u kubelet tells why kubelet does not renew it".to_owned(),
-            false => "/opt/hostler/current/bin/kubeadm certs renew all, then restart its static pods".to_owned(),
+            false => format!("{}/kubeadm certs renew all, then restart its static pods", path::BIN),
         };
         return Some(format!("on {}: {what}", certificate.machine));
     }

@@ -104,7 +104,7 @@ fn others() -> Vec<(&'static str, Action)> {
         ("renew-kubelet", Action::RenewKubelet { sha256: sum.clone() }),
         ("renew-control-plane", Action::RenewControlPlane { node: word.clone(), config: "x".to_owned(), sha256: sum.clone() }),
         ("start", Action::StartUnit { unit: "kubelet.service".to_owned() }),
-        ("stale", Action::ConfigureUnit { unit: "a.service".to_owned(), files: vec![], stale: vec![word.clone()], restart: true }),
+        ("stale", Action::ConfigureUnit { unit: "kubelet.service".to_owned(), files: vec![], stale: vec![word.clone()], restart: true }),
         ("drop", Action::DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }),
         ("media-server-token", Action::KeepMediaServerToken { file: word.clone().into(), size: 20, sha256: "0".repeat(64) }),
         ("remove-workload", Action::RemoveWorkload),
@@ -141,6 +141,9 @@ fn scripts() -> BTreeMap<String, String> {
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));
     let address = serde_json::json!({ "address": "192.168.1.11" });
     scripts.insert("vip.sh".to_owned(), render("keepalived/vip.sh", address).expect("the template fits"));
+    for (name, template) in [("vip-check.sh", "keepalived/vip-check.sh"), ("flannel.sh", "network/flannel.sh")] {
+        scripts.insert(name.to_owned(), render(template, serde_json::json!({})).expect("the template fits"));
+    }
     let inventory = load(&folder("tests/inventory/every-key.yaml")).expect("it can be read");
     let snapshots = inventory.snapshots.as_ref().expect("it has snapshots");
     let files = wanted::snapshot_files(&inventory, snapshots).expect("templates fit");

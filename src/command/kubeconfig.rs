@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::protocol::path;
 use hostler_core::template;
 use serde_json::json;
 
@@ -125,7 +126,7 @@ async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link>>,
             Err(reason) => reasons.push(format!("{machine}: {reason}")),
         }
     }
-    let message = format!("no control plane gives its /etc/kubernetes/admin.conf:\n{}", reasons.join("\n"));
+    let message = format!("no control plane gives its {}:\n{}", path::ADMIN, reasons.join("\n"));
     Err(Failure::new(ExitStatus::Failed, message, "`hostler plan` tells whether there is a cluster yet").into())
 }
 

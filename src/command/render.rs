@@ -15,6 +15,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::Inventory;
 use hostler_core::manifest::{Component, Image, Manifest};
 use hostler_core::plan::{self, Step, documents};
+use hostler_core::protocol::{hosts, path};
 
 use crate::artifact::pins::Pins;
 use crate::artifact::{HOSTLER_IMAGE, pins_of};
@@ -122,22 +123,22 @@ fn landing(step: &Step) -> Result<Vec<(String, String)>> {
     let on = |path: &str, content: &str| (format!("{}{path}", step.machine), content.to_owned());
     let whole = |file: &File| on(&file.path, &file.content);
     let records = |record: &BTreeMap<String, String>| -> Vec<(String, String)> {
-        of_machine(record).map(|(name, value)| on(&format!("/etc/hostler/applied/{name}"), &format!("{value}\n"))).collect()
+        of_machine(record).map(|(name, value)| on(&format!("{}/{name}", path::APPLIED), &format!("{value}\n"))).collect()
     };
     Ok(match &step.action {
         Action::LoadModules { file, .. } | Action::SetSysctls { file } => vec![whole(file)],
         Action::SetHostname { name } => vec![on("/etc/hostname", &format!("{name}\n"))],
-        Action::WriteHosts { lines } => vec![on("/etc/hosts", &format!("# hostler begin\n{}\n# hostler end\n", lines.join("\n")))],
+        Action::WriteHosts { lines } => vec![on(path::HOSTS, &format!("{}\n{}\n{}\n", hosts::BEGIN, lines.join("\n"), hosts::END))],
         Action::ConfigureUnit { files, .. } => files.iter().map(whole).collect(),
         Action::Init { config, record, .. } | Action::Restore { config, record, .. } => {
             let mut files = records(record);
-            files.push(on("/run/hostler/init.yaml", config));
-            files.push(on("/run/hostler/patches/corednsdeployment.yaml", &documents::coredns()?));
+            files.push(on(path::INIT_CONFIG, config));
+            files.push(on(path::COREDNS_PATCH, &documents::coredns()?));
             files
         }
         Action::Join { config, record, .. } => {
             let mut files = records(record);
-            files.push(on("/run/hostler/join.yaml", config));
+            files.push(on(path::JOIN_CONFIG, config));
             files
         }
         Action::Apply { name, manifest, .. } => vec![(format!("cluster/{name}.yaml"), manifest.clone())],

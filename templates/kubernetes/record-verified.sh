@@ -1,1 +1,1 @@
-remember verified {{ sha256 }}
+remember {{ recorded.verified }} {{ sha256 }}

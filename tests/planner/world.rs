@@ -232,7 +232,7 @@ impl World {
                 facts.kubernetes = Default::default();
                 facts.applied.clear();
                 facts.files.retain(|path, _| !wiped(path));
-                facts.units.remove(wanted::VIP_UNIT);
+                facts.units.retain(|unit, _| !hostler_core::protocol::wipe::UNITS.contains(&unit.as_str()));
                 facts.units.entry(KUBELET.to_owned()).or_default().active = false;
                 wanted::leave_ports(facts);
                 if !self.machines.values().any(|facts| facts.kubernetes.control_plane) {

@@ -13,6 +13,7 @@ pub mod films;
 pub mod inventory;
 pub mod manifest;
 pub mod plan;
+pub mod protocol;
 pub mod quantity;
 pub mod record;
 pub mod step;

@@ -16,13 +16,14 @@ use crate::facts::ca_public_key_sha256;
 use crate::inventory::Role;
 use crate::plan::documents;
 use crate::plan::wanted::peer;
+use crate::protocol::placeholder;
 use crate::step::StepId;
 use crate::template;
 
 /// What stands in a kubeadm document where the run's token goes.
-pub const TOKEN_PLACE: &str = "TOKEN-MADE-HERE";
+pub const TOKEN_PLACE: &str = placeholder::TOKEN;
 /// What stands in a JoinConfiguration where the hash of the CA's public key goes.
-pub const CA_HASH_PLACE: &str = "CA-HASH-FOUND-HERE";
+pub const CA_HASH_PLACE: &str = placeholder::CA_HASH;
 
 /// The least time that a script gets, in minutes. An emulated machine needed more than two to start a time service that was just installed.
 const LEAST: u64 = 5;

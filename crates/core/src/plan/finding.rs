@@ -6,6 +6,7 @@ use super::planner::{INIT_BEGUN, JOIN_BEGUN, Planner, RESTORE_BEGUN, WIPE_BEGUN,
 use super::{Goal, Plan, refusal, wanted};
 use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName, Role};
+use crate::protocol::path;
 use crate::step::StepId;
 
 /// Free space of /var/lib that programs, images and pods of a machine soon take, in MiB.
@@ -106,9 +107,9 @@ impl Look<'_> {
             (RESTORE_BEGUN, "half a restore", "init"),
         ] {
             if self.facts.applied.contains_key(mark) {
-                let code = if mark == RESTORE_BEGUN { "restore-begun" } else { "wipe-begun" };
+                let code = if mark == RESTORE_BEGUN { RESTORE_BEGUN } else { WIPE_BEGUN };
                 let then = self.then(step, code, "left as it is");
-                self.find(what, format!("/etc/hostler/applied/{mark}"), "it was cut before its end", then);
+                self.find(what, format!("{}/{mark}", path::APPLIED), "it was cut before its end", then);
             }
         }
         if let Some(lock) = self.facts.lock.as_ref().filter(|lock| lock.left_behind) {

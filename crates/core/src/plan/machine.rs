@@ -9,6 +9,7 @@ use crate::action::{Action, File, Program};
 use crate::digest::sha256;
 use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName, Role};
+use crate::protocol::path;
 use crate::step::{Stage, StepId};
 
 /// What `kubeadm init` and `join` wait for on their machine, besides images and packages.
@@ -122,7 +123,7 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
     let (set, programs) = wanted::programs(planner.manifest, machine.role);
     let found = |program: &Program| facts.files.get(&format!("{}/{}", wanted::CURRENT, program.path)).map(|file| &file.sha256);
     let missing: Vec<Program> = programs.iter().filter(|program| found(program) != Some(&program.sha256)).cloned().collect();
-    let switched = facts.links.get(wanted::CURRENT).is_some_and(|link| *link == format!("sets/{set}"));
+    let switched = facts.links.get(wanted::CURRENT).is_some_and(|link| *link == format!("{}{set}", path::CURRENT_BEGINS));
     let cut = facts.applied.contains_key(PROGRAMS_BEGUN);
     if missing.is_empty() && switched && !cut {
         return;
@@ -159,7 +160,7 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
     let cut = facts.applied.contains_key(CONTAINERD_BEGUN);
     if !changed.is_empty() || !stale.is_empty() || cut {
         let first = changed.first().copied().or_else(|| stale.first().map(String::as_str));
-        let reason = if let (Some(first), true) = (first, facts.files.contains_key("/etc/containerd/config.toml")) {
+        let reason = if let (Some(first), true) = (first, facts.files.contains_key(path::CONTAINERD_CONFIG)) {
             format!("{first} is not as it should be")
         } else if cut {
             "a change of its configuration was cut before its end".to_owned()

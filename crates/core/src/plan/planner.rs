@@ -8,6 +8,7 @@ use crate::facts::Snapshot;
 use crate::facts::{ClusterFacts, Facts, Observation};
 use crate::inventory::{Inventory, Machine, MachineName};
 use crate::manifest::Manifest;
+use crate::protocol::mark;
 use crate::step::{Stage, StepId};
 
 pub struct Planner<'a> {
@@ -190,16 +191,16 @@ impl<'a> Planner<'a> {
 }
 
 /// Marks that a script sets before and takes away after: what they stand for was cut in between.
-pub const INIT_BEGUN: &str = "init-begun";
-pub const RESTORE_BEGUN: &str = "restore-begun";
-pub const JOIN_BEGUN: &str = "join-begun";
-pub const WIPE_BEGUN: &str = "wipe-begun";
+pub const INIT_BEGUN: &str = mark::INIT;
+pub const RESTORE_BEGUN: &str = mark::RESTORE;
+pub const JOIN_BEGUN: &str = mark::JOIN;
+pub const WIPE_BEGUN: &str = mark::WIPE;
 /// Programs, or the configuration of a unit, are in place, but what runs may be from before.
-pub const PROGRAMS_BEGUN: &str = "programs-begun";
-pub const CONTAINERD_BEGUN: &str = "containerd-begun";
-pub const SNAPSHOT_BEGUN: &str = "hostler-snapshot.timer-begun";
-pub const KUBELET_BEGUN: &str = "kubelet-begun";
-pub const VIP_BEGUN: &str = "hostler-vip-begun";
+pub const PROGRAMS_BEGUN: &str = mark::PROGRAMS;
+pub const CONTAINERD_BEGUN: &str = mark::CONTAINERD;
+pub const SNAPSHOT_BEGUN: &str = mark::SNAPSHOTS;
+pub const KUBELET_BEGUN: &str = mark::KUBELET;
+pub const VIP_BEGUN: &str = mark::VIP;
 
 /// Whether an earlier init, restore, join or wipe of the machine was cut before its end.
 pub fn begun(facts: &Facts) -> bool {

@@ -72,10 +72,10 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), "foreign", reason, "remove it first: two container platforms on one machine break each other");
     } else if facts.applied.contains_key(WIPE_BEGUN) {
         let way_out = format!("`hostler rebuild {name}` ends it and brings the machine back; `hostler remove` and `reset` end it, too");
-        planner.refuse(Some(name), "wipe-begun", "it was being wiped, and that was cut before its end", way_out);
+        planner.refuse(Some(name), WIPE_BEGUN, "it was being wiped, and that was cut before its end", way_out);
     } else if facts.applied.contains_key(RESTORE_BEGUN) {
         let way_out = format!("`hostler rebuild {name} --from SNAPSHOT` begins it anew");
-        planner.refuse(Some(name), "restore-begun", "it was being restored from a snapshot, and that was cut before its end", way_out);
+        planner.refuse(Some(name), RESTORE_BEGUN, "it was being restored from a snapshot, and that was cut before its end", way_out);
     } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !begun(facts) {
         let reason = format!("an earlier cluster left {} there", facts.kubernetes.leftovers.join(", "));
         let way_out = format!("look what it is; {} wipes it first", taken_over_by(planner, name));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::goal::{FOLDERS, blank, forget, steps_for};
+use super::goal::{blank, forget, steps_for};
 use super::planner::{Planner, WIPE_BEGUN, begun};
 use super::refusal::{is_of_another, its_cluster};
 use super::{Goal, Plan, graph};
@@ -13,6 +13,7 @@ use crate::action::Action;
 use crate::facts::{Facts, Observation};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifest;
+use crate::protocol::wipe;
 use crate::step::StepId;
 
 /// The wipes that `goal` takes, and the plan for it. A machine that has nothing of others, or that is out of reach, is `goal`'s alone; what
@@ -35,7 +36,7 @@ pub fn plan(
         if facts.kubernetes.control_plane {
             planner.warn(Some(name), format!("it is a control plane of the other cluster ({}), which loses it", its_cluster(facts)));
         }
-        let reason = format!("it is taken over: {what} goes, with all of {}", FOLDERS.join(", "));
+        let reason = format!("it is taken over: {what} goes, with all of {}", wipe::FOLDERS.join(", "));
         if blank(&mut planner, name, reason, []).is_some()
             && let Some(Observation::Facts(facts)) = cleared.get_mut(name)
         {
