@@ -243,6 +243,10 @@ names! {
     configmap {
         /// The cluster's record.
         RECORD: &str = "hostler";
+        /// kubeadm's: ClusterConfiguration,
+        KUBEADM: &str = "kubeadm-config";
+        /// and KubeletConfiguration.
+        KUBELET: &str = "kubelet-config";
     }
 
     /// Objects of the transcoding workload that scripts ask for or take away.
@@ -289,7 +293,7 @@ names! {
         PKI: [&str; 8] =
             ["ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt", "etcd/ca.key"];
         /// ConfigMaps of [`super::namespaces::SYSTEM`], each as `NAME.yaml`.
-        DOCUMENTS: [&str; 2] = ["kubeadm-config", "kubelet-config"];
+        DOCUMENTS: [&str; 2] = [super::configmap::KUBEADM, super::configmap::KUBELET];
         /// Names of the nodes.
         NODES: &str = "nodes";
         /// When.

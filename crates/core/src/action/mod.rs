@@ -283,7 +283,7 @@ impl fmt::Display for Action {
             Action::SetSysctls { file } => write!(f, "write {} and apply it", file.path),
             Action::SetHostname { name } => write!(f, "name it {name}"),
             Action::WriteHosts { lines } => {
-                write!(f, "write {} in /etc/hosts", counted(lines.len(), "line"))
+                write!(f, "write {} in {}", counted(lines.len(), "line"), crate::protocol::path::HOSTS)
             }
             Action::SynchronizeClock => f.write_str("keep the clock right with a time service"),
             Action::InstallPrograms { set, missing, .. } if missing.is_empty() => write!(f, "switch to set {set}"),

@@ -25,7 +25,7 @@ impl Answers<'_> {
         let nodes: List<Node> = read(self.nodes)?;
         let configmaps: List<ConfigMap> = read(self.configmaps)?;
         let data = |name: &str| configmaps.items.iter().find(|map| map.metadata.name == name).map(|map| &map.data);
-        let configuration: ClusterConfiguration = data("kubeadm-config")
+        let configuration: ClusterConfiguration = data(crate::protocol::configmap::KUBEADM)
             .and_then(|data| data.get("ClusterConfiguration"))
             .and_then(|text| serde_yaml::from_str(text).ok())
             .unwrap_or_default();
@@ -33,7 +33,7 @@ impl Answers<'_> {
             version: number(&version.git_version),
             nodes: nodes.items.into_iter().map(|node| (node.metadata.name.clone(), node.fact())).collect(),
             members: self.members(),
-            record: data("hostler").cloned().unwrap_or_default(),
+            record: data(crate::protocol::configmap::RECORD).cloned().unwrap_or_default(),
             pod_subnet: configuration.networking.pod_subnet,
             service_subnet: configuration.networking.service_subnet,
             endpoint: configuration.control_plane_endpoint,

@@ -100,7 +100,7 @@ fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &Clus
         let on_disk = facts.files.get(wanted::KUBELET_CONFIG).map(|file| &file.sha256);
         let reason = if facts.applied.get("kubelet") != Some(sum) {
             "kubelet runs with another KubeletConfiguration"
-        } else if on_disk != facts.applied.get("kubelet-file") {
+        } else if on_disk != facts.applied.get(crate::protocol::recorded::KUBELET_FILE) {
             "kubelet's configuration was changed on the machine"
         } else {
             continue;
@@ -141,7 +141,11 @@ impl Marks {
 
 fn marks(planner: &mut Planner, speaker: &MachineName, cluster: &ClusterFacts, name: &MachineName, machine: &Machine) {
     let wanted = Marks::wanted(machine);
-    let recorded: Marks = cluster.record.get(&format!("node.{name}")).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let recorded: Marks = cluster
+        .record
+        .get(&format!("{}{name}", crate::protocol::recorded::NODE))
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
     let blank = NodeFact::default();
     let node = cluster.nodes.get(name.as_str()).unwrap_or(&blank);
     let mut labels: BTreeMap<String, Option<String>> = machine

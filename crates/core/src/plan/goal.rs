@@ -317,7 +317,7 @@ fn without(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, nam
         } else if let Some(cluster) = &mut facts.cluster {
             cluster.nodes.remove(name.as_str());
             cluster.members.retain(|_, member| member.peer != peer && member.name != name.as_str());
-            cluster.record.remove(&format!("node.{name}"));
+            cluster.record.remove(&format!("{}{name}", protocol::recorded::NODE));
         }
     }
     seen

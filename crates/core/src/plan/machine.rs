@@ -145,7 +145,7 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
 }
 
 fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
-    const UNIT: &str = "containerd.service";
+    const UNIT: &str = crate::protocol::systemd::CONTAINERD;
     let files = wanted::containerd_files(planner.inventory, planner.manifest)?;
     let at = (Stage::Containerd, StepId::new(name, "containerd"));
     let needs = ["programs", "modules"].map(|what| StepId::new(name, what));
@@ -211,7 +211,7 @@ fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, 
 }
 
 fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
-    const UNIT: &str = "kubelet.service";
+    const UNIT: &str = crate::protocol::systemd::KUBELET;
     let files = wanted::kubelet_files()?;
     let at = (Stage::Containerd, StepId::new(name, "kubelet-unit"));
     let needs = ["swap", "programs", "containerd"].map(|what| StepId::new(name, what));
@@ -241,7 +241,7 @@ fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Res
 
 fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
     // With containerd down nothing is known of its images. A node had them once; a later look will tell.
-    if planner.joined(name) && !facts.units.get("containerd.service").is_some_and(|unit| unit.active) {
+    if planner.joined(name) && !facts.units.get(crate::protocol::systemd::CONTAINERD).is_some_and(|unit| unit.active) {
         return;
     }
     let mut before = vec![StepId::new(name, "containerd")];

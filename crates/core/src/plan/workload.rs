@@ -17,8 +17,8 @@ use crate::step::{Stage, StepId};
 
 /// Names in the record of the cluster: of the objects, of where the shares are, and of the media server's token.
 const OBJECTS: &str = "transcode";
-const SHARES: &str = "transcode-shares";
-const TOKEN: &str = "transcode-token";
+const SHARES: &str = crate::protocol::recorded::WORKLOAD_SHARES;
+const TOKEN: &str = crate::protocol::recorded::WORKLOAD_TOKEN;
 
 /// Bytes: less than that for a film and what is made of it is little.
 const LITTLE: u64 = 60 << 30;
