@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use hostler_core::action::{RunOn, Script};
 use hostler_core::plan::Step;
+use hostler_core::protocol::{exit, said as said_as, say};
 use hostler_core::step::{Input, StepId};
 use tokio::time::sleep;
 
@@ -12,10 +13,6 @@ use super::Run;
 use crate::event::Event;
 use crate::ssh::{Exit, RunError};
 
-/// A script that ends so wants to be run again: what it waits for was on its last `@wait` line (EX_TEMPFAIL of sysexits.h).
-const TRY_AGAIN: u32 = 75;
-/// A script that ends so found that the machine has been restarted since this run began there.
-const RESTARTED: u32 = 76;
 /// How long a step may wait for things that others do: an apt that runs, an API server that starts, another hostler.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// How long a machine may be gone in the middle of a step: a restart takes a minute or two.
@@ -70,7 +67,7 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
         };
         if let Ok(Exit::Status(status)) = result {
             run.events.send(Event::StepExited { step: step.id.clone(), status: i32::try_from(status).unwrap_or(-1) });
-            if status == RESTARTED {
+            if status == exit::RESTARTED {
                 return Err(Unfinished::PutOff);
             }
             // One that ended otherwise may not have come as far as its mark.
@@ -80,7 +77,7 @@ pub async fn carry_out(run: &Run, step: &Step) -> Result<(), Unfinished> {
         }
         match result {
             Ok(Exit::Status(0)) => return keep_outputs(run, step, said).await,
-            Ok(Exit::Status(TRY_AGAIN)) => {
+            Ok(Exit::Status(exit::TRY_AGAIN)) => {
                 let what = said.wait.unwrap_or_else(|| "the machine to be ready".to_owned());
                 if begun.elapsed() > PATIENCE {
                     return Err(failed(format!("waited {} minutes for {what}", PATIENCE.as_secs() / 60), "run again when it is there"));
@@ -125,13 +122,13 @@ async fn once(run: &Run, step: &Step, script: Script, said: &mut Said) -> Result
 
 /// One line of a script's output: for a later step, for the wait, or for the log.
 fn listen(run: &Run, step: &StepId, said: &mut Said, line: &str) {
-    if let Some(output) = line.strip_prefix("@output ") {
+    if let Some(output) = said_as(line, say::OUTPUT) {
         if let Some((name, value)) = output.split_once(' ') {
             said.outputs.insert(name.to_owned(), value.to_owned());
         }
-    } else if let Some(what) = line.strip_prefix("@wait ") {
+    } else if let Some(what) = said_as(line, say::WAIT) {
         said.wait = Some(what.to_owned());
-    } else if let Some(waiting) = line.strip_prefix("@waiting ") {
+    } else if let Some(waiting) = said_as(line, say::WAITING) {
         if let Some((seconds, what)) = waiting.split_once(' ') {
             let limit = Duration::from_secs(seconds.parse().unwrap_or(0));
             run.events.send(Event::StepWaiting { step: step.clone(), what: what.to_owned(), limit });

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::protocol::path;
 use hostler_core::template;
 use serde_json::json;
 
@@ -33,7 +34,7 @@ pub async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Lin
             Err(reason) => reasons.push(format!("{machine}: {reason}")),
         }
     }
-    let message = format!("no control plane gives its /etc/kubernetes/admin.conf:\n{}", reasons.join("\n"));
+    let message = format!("no control plane gives its {}:\n{}", path::ADMIN, reasons.join("\n"));
     Err(Failure::new(ExitStatus::Failed, message, "`hostler plan` tells whether there is a cluster yet").into())
 }
 

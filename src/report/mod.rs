@@ -40,7 +40,7 @@ pub use closing::Closing;
 pub use critical_path::critical_path;
 pub use error::error_text;
 pub use paint::Paint;
-pub use plan::plan_text;
+pub use plan::{Detail, Layout, plan_text};
 pub use record::Record;
 pub use redact::Redactor;
 pub use status::status_text;
@@ -91,6 +91,8 @@ pub struct Reporter {
     requests: mpsc::UnboundedSender<Request>,
     redactor: Arc<Redactor>,
     asks: bool,
+    /// How much of a plan is shown.
+    detail: Detail,
     task: JoinHandle<Record>,
 }
 
@@ -98,7 +100,7 @@ pub struct Reporter {
 #[derive(Debug)]
 pub(crate) enum Request {
     Ask(Question, oneshot::Sender<io::Result<String>>),
-    Plan(Box<Plan>, oneshot::Sender<()>),
+    Plan(Box<Plan>, Detail, oneshot::Sender<()>),
     /// A result, for standard output.
     Result(String, oneshot::Sender<()>),
     Finish(Box<Option<Plan>>),
@@ -139,7 +141,7 @@ impl Reporter {
         let results_paint = Paint::wanted(io::stdout().is_terminal());
         let desk = Desk { face, results, results_paint, log, record, plan: None, redactor: redactor.clone(), begun: Instant::now() };
         let task = tokio::spawn(desk.run(received, requested));
-        Reporter { events, requests, redactor, asks, task }
+        Reporter { events, requests, redactor, asks, detail: Detail::Grouped, task }
     }
 
     /// Where to send what happens.
@@ -167,7 +169,18 @@ impl Reporter {
 
     /// Prints `plan` on standard output, after all events sent before: for a person, or as an event `plan`.
     pub async fn plan(&self, plan: &Plan) {
-        self.printed(|printed| Request::Plan(Box::new(plan.clone()), printed)).await;
+        self.printed(|printed| Request::Plan(Box::new(plan.clone()), self.detail, printed)).await;
+    }
+
+    /// The same, with so much detail in plans.
+    #[must_use]
+    pub fn with_detail(self, detail: Detail) -> Reporter {
+        Reporter { detail, ..self }
+    }
+
+    /// How much of a plan is shown.
+    pub fn detail(&self) -> Detail {
+        self.detail
     }
 
     /// Tells what is half done, as the run ends at once. A terminal that somebody is just asked on, or that takes nothing more, is not
@@ -237,8 +250,8 @@ impl Desk {
                             // Whoever asked may have gone; then the answer is nobody's.
                             let _ = answer.send(self.ask(question).await);
                         }
-                        Some(Request::Plan(plan, printed)) => {
-                            self.plan(&plan);
+                        Some(Request::Plan(plan, detail, printed)) => {
+                            self.plan(&plan, detail);
                             let _ = printed.send(());
                         }
                         Some(Request::Result(text, printed)) => {
@@ -289,11 +302,11 @@ impl Desk {
         }
     }
 
-    fn plan(&mut self, plan: &Plan) {
-        let text = plan_text(plan, Paint { on: false });
+    fn plan(&mut self, plan: &Plan, detail: Detail) {
+        let text = plan_text(plan, Layout::LOG, Paint { on: false });
         match &self.face {
             Face::Json(_) => print(&mut self.results, &[Json::line("plan", &serde_json::json!({ "plan": plan }))]),
-            _ => self.show(&plan_text(plan, self.results_paint)),
+            _ => self.show(&plan_text(plan, Layout::of_terminal(detail), self.results_paint)),
         }
         self.write_log(|log| log.text(&text));
         self.plan = Some(plan.clone());

@@ -15,7 +15,7 @@ use kube::{Client, Config};
 
 use super::reconcile::{Job, JobState, Task};
 
-const NAMESPACE: &str = "transcode";
+const NAMESPACE: &str = hostler_core::protocol::namespaces::FILMS;
 /// Label of every Job that is the watcher's.
 const OURS: &str = "app.kubernetes.io/part-of=transcode";
 /// Who owns the fields of server-side apply.

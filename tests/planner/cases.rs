@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use hostler::report::{Paint, plan_text, status_text};
+use hostler::report::{Layout, Paint, plan_text, status_text};
 use hostler_core::health::status;
 use hostler_core::plan::{Goal, Plan, plan_for};
 use hostler_core::step::StepId;
@@ -17,7 +17,7 @@ fn cases() -> Vec<(String, Case)> {
 
 /// What a person reads, the codes of the refusals, and of a short plan what each step waits for.
 fn told(plan: &Plan) -> String {
-    let mut text = plan_text(plan, Paint::wanted(false));
+    let mut text = plan_text(plan, Layout::LOG, Paint::wanted(false));
     for refusal in &plan.refusals {
         text.push_str(&format!("code: {}\n", refusal.why.code()));
     }

@@ -4,5 +4,6 @@ mod add;
 mod case;
 mod cases;
 mod needs;
+mod screens;
 mod simulation;
 mod world;

@@ -239,7 +239,7 @@ impl World {
                 facts.applied.clear();
                 facts.in_progress.clear();
                 facts.files.retain(|path, _| !wiped(path));
-                facts.units.remove(wanted::VIP_UNIT);
+                facts.units.retain(|unit, _| !hostler_core::protocol::wipe::UNITS.contains(&unit.as_str()));
                 facts.units.entry(KUBELET.to_owned()).or_default().active = false;
                 wanted::leave_ports(facts);
                 if !self.machines.values().any(|facts| facts.kubernetes.control_plane) {

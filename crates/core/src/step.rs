@@ -168,7 +168,7 @@ impl StepKind {
             StepKind::Modules => "load kernel modules",
             StepKind::Sysctls => "set sysctls",
             StepKind::Hostname => "set the host name",
-            StepKind::Hosts | StepKind::HostsAfterJoin => "write /etc/hosts",
+            StepKind::Hosts | StepKind::HostsAfterJoin => "write host entries",
             StepKind::Clock => "synchronize the clock",
             StepKind::Vip => "configure the VIP",
             StepKind::Snapshots => "schedule snapshots",

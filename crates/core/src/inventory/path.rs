@@ -2,31 +2,26 @@
 
 use super::diagnostic::shown;
 use super::read::{Problems, Text};
+use crate::protocol::{path, wipe};
 
-/// What hostler and Kubernetes own on a machine: verbs that take a machine out of a cluster wipe it.
-const OWNED: &[&str] = &[
-    "/etc/kubernetes",
-    "/etc/cni",
-    "/etc/containerd",
-    "/etc/hostler",
-    "/opt/cni",
-    "/opt/hostler",
-    "/run",
-    "/var/lib/cni",
-    "/var/lib/containerd",
-    "/var/lib/etcd",
-    "/var/lib/kubelet",
-];
+/// What programs own on a machine, in a cluster or not.
+const MACHINE: [&str; 6] = ["/etc/cni", "/etc/containerd", "/opt/cni", path::ROOT, "/run", "/var/lib/containerd"];
+
+/// What hostler and Kubernetes own on a machine: that, and what verbs that take it out of a cluster wipe. Of the traces there only what is
+/// known by its folder: to keep what is around a unit's file is refused when a wipe is planned.
+fn owned() -> impl Iterator<Item = &'static str> {
+    MACHINE.into_iter().chain(wipe::FOLDERS).chain([wipe::LAST])
+}
 
 /// A path that no verb wipes: the user's own, neither within nor around what is wiped.
 pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, "keep: [/srv/films]", problems)?;
-    if let Some(owned) = OWNED.iter().find(|owned| within(&path, owned)) {
+    if let Some(owned) = owned().find(|owned| within(&path, owned)) {
         let message = format!("`{path}` is in {owned}, which is Kubernetes' own and goes with it: keep what is yours elsewhere");
         problems.add(text.place, message, "keep: [/srv/films]");
         return None;
     }
-    if let Some(owned) = OWNED.iter().find(|owned| within(owned, &path)) {
+    if let Some(owned) = owned().find(|owned| within(owned, &path)) {
         let message = format!("`{path}` has {owned} in it, which is Kubernetes' own and goes with it: name what is yours below {path}");
         problems.add(text.place, message, "keep: [/srv/films]");
         return None;
@@ -37,7 +32,7 @@ pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
 /// A folder for snapshots, which outlives the cluster.
 pub fn snapshots(text: Text, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, "to: /srv/share/snapshots", problems)?;
-    if let Some(owned) = OWNED.iter().find(|owned| within(&path, owned)) {
+    if let Some(owned) = owned().find(|owned| within(&path, owned)) {
         let message = format!("`{path}` is in {owned}, which goes with the cluster that the snapshots are to bring back");
         problems.add(text.place, message, "to: /srv/share/snapshots");
         return None;
@@ -48,7 +43,7 @@ pub fn snapshots(text: Text, problems: &mut Problems) -> Option<String> {
 /// A folder that pods mount.
 pub fn shared(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, example, problems)?;
-    if let Some(owned) = OWNED.iter().find(|owned| within(&path, owned)) {
+    if let Some(owned) = owned().find(|owned| within(&path, owned)) {
         let message = format!("`{path}` is in {owned}, which goes with the cluster, and films are to stay");
         problems.add(text.place, message, example);
         return None;

@@ -6,6 +6,7 @@ use super::planner::{Planner, interrupted};
 use super::{Goal, Plan, check, wanted};
 use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName};
+use crate::protocol::path;
 use crate::record::InProgress;
 use crate::step::StepKind;
 
@@ -34,9 +35,12 @@ pub fn findings(goal: &Goal, planner: &Planner, plan: &Plan) -> Vec<Finding> {
         let mut inspection = Inspection { planner, name, machine, facts, plan, found: &mut found };
         inspection.foreign();
         inspection.interrupted();
-        inspection.system(wrong_clocks.get(name).map(String::as_str));
-        inspection.packages();
-        inspection.disk();
+        // Nothing is done to a machine that is refused: what is unusual about it otherwise comes up once it is not.
+        if !plan.refusals.iter().any(|refusal| refusal.machine.as_ref() == Some(name)) {
+            inspection.system(wrong_clocks.get(name).map(String::as_str));
+            inspection.packages();
+            inspection.disk();
+        }
     }
     found
 }
@@ -98,7 +102,7 @@ impl Inspection<'_> {
             (InProgress::Restore, "an interrupted restore", StepKind::Init, "restore-interrupted"),
         ] {
             if self.facts.in_progress.contains(&mark) {
-                self.unless(Some(step), code, what, format!("/etc/hostler/applied/{}", mark.name()), "the machine is in neither state");
+                self.unless(Some(step), code, what, format!("{}/{}", path::APPLIED, mark.name()), "the machine is in neither state");
             }
         }
     }
@@ -143,8 +147,7 @@ impl Inspection<'_> {
     fn disk(&mut self) {
         let free = self.facts.disk_free / 1024;
         let comes = self.planned(StepKind::Programs) || wanted::version_in_use(self.facts).is_none();
-        let refused = self.plan.refusals.iter().any(|refusal| refusal.machine.as_ref() == Some(self.name));
-        if self.facts.disk_size > 0 && comes && free < LITTLE_DISK && !refused {
+        if self.facts.disk_size > 0 && comes && free < LITTLE_DISK {
             let place = format!("{free} MB are free for /var/lib");
             self.find("little disk space", place, "programs and images take 1500 MB", "goes on: free some space soon");
         }

@@ -16,6 +16,7 @@ use crate::facts::Snapshot;
 use crate::facts::{ClusterFacts, Facts, KubernetesFacts, Observation, peer_url};
 use crate::inventory::{Inventory, MachineName, Role};
 use crate::manifest::Manifest;
+use crate::protocol::{self, wipe};
 use crate::record::Record;
 use crate::step::{Need, Stage, StepId, StepKind};
 
@@ -40,11 +41,6 @@ pub enum Goal {
     TakeOver { machines: BTreeSet<MachineName>, goal: Box<Goal> },
 }
 
-/// What a wipe takes away, see `templates/machine/wipe.sh`: the folders of a cluster,
-pub(super) const FOLDERS: [&str; 5] = ["/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd", "/etc/cni/net.d", "/var/lib/cni"];
-/// and what is made anew by itself.
-const TRACES: [&str; 4] = ["/run/flannel", "/etc/hostler", "/etc/systemd/system/hostler-vip.service", "/usr/local/lib/hostler"];
-
 /// Whether a wipe takes the file away.
 pub fn wiped(path: &str) -> bool {
     goes(path).is_some()
@@ -52,7 +48,7 @@ pub fn wiped(path: &str) -> bool {
 
 /// What a wipe takes away that holds the path, or is below it.
 fn goes(path: &str) -> Option<&'static str> {
-    FOLDERS.into_iter().chain(TRACES).find(|wiped| overlap(path, wiped))
+    protocol::wiped().find(|wiped| overlap(path, wiped))
 }
 
 impl Goal {
@@ -340,7 +336,7 @@ pub(super) fn forget(facts: &mut Facts) {
     facts.applied.clear();
     facts.in_progress.clear();
     facts.files.retain(|path, _| !wiped(path));
-    facts.units.remove(wanted::VIP_UNIT);
+    facts.units.retain(|unit, _| !wipe::UNITS.contains(&unit.as_str()));
     wanted::leave_ports(facts);
 }
 

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::refusal::{Share, Unchangeable};
 use crate::films::Owner;
 use crate::inventory::MachineName;
+use crate::protocol::path;
 
 /// A command of hostler's that a hint names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -299,7 +300,7 @@ impl fmt::Display for Hint {
             }
             Hint::AskKubelet(machine) => write!(f, "`journalctl -u kubelet` on {machine} shows why kubelet does not renew it"),
             Hint::RenewCertificates(machine) => {
-                write!(f, "on {machine}, run `/opt/hostler/current/bin/kubeadm certs renew all`, then restart its static pods")
+                write!(f, "on {machine}, run `{}/kubeadm certs renew all`, then restart its static pods", path::BIN)
             }
             Hint::Uncordon(node) => write!(f, "run `kubectl uncordon {node}`"),
             Hint::Troubleshoot => f.write_str("see docs/troubleshooting.md"),
