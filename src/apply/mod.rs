@@ -230,7 +230,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         outcome.blocked.extend(this.blocked);
         outcome.put_off = this.put_off;
         if !leaves {
-            goal = goal.then();
+            goal = goal.next_goal();
         }
         if ended {
             break;

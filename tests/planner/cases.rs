@@ -103,7 +103,7 @@ fn every_case_comes_to_an_end() {
             if round == 3 {
                 wrong.push(format!("{name} still has {}", plan.steps.iter().map(|step| step.line()).collect::<Vec<_>>().join("; ")));
             }
-            goal = goal.then();
+            goal = goal.next_goal();
         }
         let first =
             plan_for(&case.goal(), &inventory, &case.manifest(), &case.seen(&case.world(), &case.goal())).expect("templates fit").refusals;

@@ -400,7 +400,7 @@ proptest! {
             prop_assert!(failed.is_empty(), "round {round}: {failed:?}");
             // A run that was cut is run again as it was asked for.
             if cut.is_none() {
-                goal = goal.then();
+                goal = goal.next_goal();
             }
         }
         let again = plan_for(&goal, &inventory, &manifest(), &world.seen()).expect("templates fit");

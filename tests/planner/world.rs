@@ -14,8 +14,8 @@ use hostler_core::document::Document;
 use hostler_core::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact, peer_url};
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::plan::Step;
-use hostler_core::plan::goal::wiped;
 use hostler_core::plan::wanted;
+use hostler_core::plan::wipe::is_wiped;
 use hostler_core::record::{Applied, InProgress, Record};
 use serde_yaml::Value;
 
@@ -238,7 +238,7 @@ impl World {
                 facts.kubernetes = Default::default();
                 facts.applied.clear();
                 facts.in_progress.clear();
-                facts.files.retain(|path, _| !wiped(path));
+                facts.files.retain(|path, _| !is_wiped(path));
                 facts.units.retain(|unit, _| !hostler_core::protocol::wipe::UNITS.contains(&unit.as_str()));
                 facts.units.entry(KUBELET.to_owned()).or_default().active = false;
                 wanted::leave_ports(facts);

@@ -20,6 +20,8 @@ pub(super) struct MachineDeviation {
     /// The disk was replaced, or the system installed anew.
     reinstalled: bool,
     arch: Option<String>,
+    /// Hardware addresses of its network cards.
+    macs: Vec<String>,
     systemd: Option<bool>,
     hostname: Option<String>,
     hostname_at_boot: Option<String>,
@@ -154,6 +156,7 @@ impl MachineDeviation {
         if let Some(room) = self.room {
             (facts.disk_size, facts.disk_free) = (100 << 20, room << 10);
         }
+        facts.macs.extend(self.macs.iter().cloned());
         facts.ports.extend(self.ports.clone());
         facts.apt_lock.clone_from(&self.apt_lock);
         facts.dpkg_half.clone_from(&self.dpkg_half);

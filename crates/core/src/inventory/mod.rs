@@ -68,7 +68,7 @@ pub struct Machine {
     pub address: IpAddr,
     pub role: Role,
     pub connection: Connection,
-    /// Hardware address, for waking it up and telling it from another.
+    /// Hardware address, which tells it from another machine at the same address.
     pub mac: Option<String>,
     pub labels: IndexMap<String, String>,
     pub taints: Vec<Taint>,

@@ -354,7 +354,7 @@ pub static MACHINE: Section = Section {
             kind: Kind::Text(&MAC),
             required: false,
             default: "",
-            doc: "The hardware address of its network card, for waking it up and telling it from another.",
+            doc: "The hardware address of its network card. A machine with another one at the same address is refused.",
             example: "\"52:54:00:12:34:56\"",
         },
         Key {

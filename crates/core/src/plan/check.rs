@@ -32,7 +32,7 @@ pub fn look(planner: &mut Planner) {
     newcomers(planner);
     clocks(planner);
     bundle(planner);
-    if let Some((_, cluster)) = planner.speaker {
+    if let Some((_, cluster)) = planner.api_via {
         unchangeable(planner, cluster);
     }
 }
@@ -55,7 +55,12 @@ fn unreachable(planner: &mut Planner) {
 }
 
 fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Facts) {
-    if !facts.systemd {
+    let expected = planner.inventory.machines.get(name).and_then(|machine| machine.mac.clone());
+    // A container may hide its hardware addresses: of none nothing is known.
+    if let Some(expected) = expected.filter(|mac| !facts.macs.is_empty() && !facts.macs.contains(mac)) {
+        let why = Why::OtherMachine { found: facts.macs.iter().cloned().collect(), expected };
+        planner.refuse(Some(name), why, Hint::RightMachine);
+    } else if !facts.systemd {
         planner.refuse(Some(name), Why::NoSystemd, Hint::InstallDebian);
     } else if facts.arch != planner.manifest.arch {
         let why = Why::Architecture { is: facts.arch.clone(), bundle: planner.manifest.arch.clone() };
@@ -181,7 +186,7 @@ pub fn take_over(planner: &Planner, name: &MachineName) -> Hint {
 fn taken_over_by(planner: &Planner, name: &MachineName) -> Command {
     let address = planner.inventory.machines.get(name).map(|machine| machine.address.to_string());
     let before = planner
-        .speaker
+        .api_via
         .and_then(|(_, cluster)| cluster.nodes.get(name.as_str()))
         .is_some_and(|node| Some(&node.address) == address.as_ref());
     if before { Command::Rebuild { machine: name.clone(), take_over: true } } else { Command::TakeOver(name.clone()) }
@@ -211,7 +216,7 @@ fn membership(planner: &mut Planner) {
             planner.refuse(Some(name), Why::RoleChanged { is }, Hint::ChangeRole(name.clone()));
             continue;
         }
-        let Some((_, cluster)) = planner.speaker else {
+        let Some((_, cluster)) = planner.api_via else {
             continue;
         };
         match cluster.nodes.get(name.as_str()) {
@@ -230,7 +235,7 @@ fn membership(planner: &mut Planner) {
 
 /// What keeps a machine that is in no cluster from joining this one.
 fn newcomers(planner: &mut Planner) {
-    let Some((_, cluster)) = planner.speaker else {
+    let Some((_, cluster)) = planner.api_via else {
         return;
     };
     for (name, machine) in planner.machines() {
@@ -276,7 +281,7 @@ fn newcomers(planner: &mut Planner) {
 /// Said when nothing is to be mended on a control plane: otherwise its API server may come back by that.
 pub fn silence(planner: &mut Planner) {
     let control_planes = || planner.inventory.control_planes();
-    if planner.speaker.is_some() || !planner.cluster_exists() || control_planes().any(|(name, _)| planner.works_on(name)) {
+    if planner.api_via.is_some() || !planner.cluster_exists() || control_planes().any(|(name, _)| planner.works_on(name)) {
         return;
     }
     let answers = control_planes()
@@ -320,7 +325,7 @@ fn span(seconds: u64) -> String {
 /// Programs and images of another version than the cluster's, or the one asked for: kubelet would be newer than its API server, or older than
 /// kubeadm allows.
 fn bundle(planner: &mut Planner) {
-    let told = planner.speaker.map(|(_, cluster)| cluster.version.clone()).filter(|version| !version.is_empty());
+    let told = planner.api_via.map(|(_, cluster)| cluster.version.clone()).filter(|version| !version.is_empty());
     // Without an API server, what is installed on its machines tells.
     let joined = || planner.facts.values().filter(|facts| facts.kubernetes.joined);
     let running = told.or_else(|| joined().find_map(|facts| wanted::version_in_use(facts)).map(str::to_owned));

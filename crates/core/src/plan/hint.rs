@@ -38,6 +38,7 @@ pub enum Hint {
     /// Another run is at work.
     LetItEnd,
     TurnOn,
+    RightMachine,
     InstallDebian,
     BundleFor {
         arch: String,
@@ -210,6 +211,7 @@ impl fmt::Display for Hint {
         match self {
             Hint::LetItEnd => f.write_str("wait until it ends, then run again; a script whose hostler is gone ends by itself"),
             Hint::TurnOn => f.write_str("turn it on, or fix its address or SSH, then run again"),
+            Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on it"),
             Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} with --bundle"),
             Hint::RemovePlatform => f.write_str("remove it first: two container platforms on one machine conflict"),

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::gate;
+use super::api_host;
 use super::planner::Planner;
 use super::wanted;
 use crate::action::File;
@@ -104,7 +104,7 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
 }
 
 fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
-    let other = gate::hosts_to_join(planner, name, machine);
+    let other = api_host::hosts_to_join(planner, name, machine);
     let reason = if facts.hosts.is_empty() {
         format!("{} lacks this machine and the API endpoint", path::HOSTS)
     } else if other.is_some() {
@@ -112,12 +112,12 @@ fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &F
     } else {
         format!("its entries in {} are out of date", path::HOSTS)
     };
-    let lines = other.unwrap_or_else(|| gate::hosts(planner, name, machine));
+    let lines = other.unwrap_or_else(|| api_host::hosts(planner, name, machine));
     // Where a cluster's kubelet finds its API server is changed only by who knows better: not while nobody speaks for the cluster, nor by an
     // endpoint that is refused.
-    let kept = planner.endpoint_refused() || facts.kubernetes.joined && planner.speaker.is_none() && !facts.hosts.is_empty();
+    let kept = planner.endpoint_refused() || facts.kubernetes.joined && planner.api_via.is_none() && !facts.hosts.is_empty();
     if facts.hosts != lines && !kept {
-        let needs = gate::opens(planner, name).filter(|_| planner.joined(name)).map(StepId::if_planned);
+        let needs = api_host::join_of(planner, name).filter(|_| planner.joined(name)).map(StepId::if_planned);
         planner.step(StepKind::Hosts.of(name), name, reason, WriteHosts { lines }, needs);
     }
 }

@@ -11,22 +11,25 @@ use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifest;
 use crate::step::{Need, Stage, StepId};
 
+mod api_host;
 pub mod check;
 pub mod cluster;
 pub mod documents;
 mod finding;
-mod gate;
 pub mod goal;
 mod graph;
 pub mod hint;
 pub mod join;
+mod leave;
 pub mod lint;
 pub mod machine;
 pub mod planner;
 pub mod refusal;
+mod restore;
 mod take_over;
 pub mod verify;
 pub mod wanted;
+pub mod wipe;
 pub mod workload;
 
 pub use finding::Finding;

@@ -19,8 +19,8 @@ pub struct Planner<'a> {
     pub facts: BTreeMap<&'a MachineName, &'a Facts>,
     pub unreachable: BTreeMap<&'a MachineName, &'a str>,
     /// The control plane through which the cluster is spoken to, and what it says: the first in the inventory's order that answers,
-    /// see [`Planner::speakers`].
-    pub speaker: Option<(&'a MachineName, &'a ClusterFacts)>,
+    /// see [`Planner::answering`].
+    pub api_via: Option<(&'a MachineName, &'a ClusterFacts)>,
     /// The only machine to change; `None`: all of them.
     pub only: Option<&'a MachineName>,
     /// What a cluster that is lost begins anew from.
@@ -55,7 +55,7 @@ impl<'a> Planner<'a> {
             manifest,
             facts,
             unreachable,
-            speaker: None,
+            api_via: None,
             only: None,
             restore: None,
             force_after: None,
@@ -66,7 +66,7 @@ impl<'a> Planner<'a> {
             refusals: Vec::new(),
             warnings: Vec::new(),
         };
-        planner.speaker = planner.speakers().next();
+        planner.api_via = planner.answering().next();
         planner
     }
 
@@ -80,7 +80,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Those whose API server answers, and holds the cluster: where a restore was cut it may answer with half of what was to come back.
-    pub fn speakers(&self) -> impl Iterator<Item = (&'a MachineName, &'a ClusterFacts)> + use<'a> {
+    pub fn answering(&self) -> impl Iterator<Item = (&'a MachineName, &'a ClusterFacts)> + use<'a> {
         let whole = |facts: &Facts| !facts.in_progress.contains(&InProgress::Restore);
         self.control_planes().filter(move |(_, facts)| whole(facts)).filter_map(|(name, facts)| Some((name, facts.cluster.as_ref()?)))
     }

@@ -33,6 +33,8 @@ pub enum Why {
         lost: Vec<MachineName>,
         cluster: bool,
     },
+    /// Hardware addresses that were found at the machine's address, and the one that the inventory gives it.
+    OtherMachine { found: Vec<String>, expected: String },
     NoSystemd,
     Architecture {
         is: String,
@@ -198,6 +200,7 @@ impl Why {
         match self {
             Why::AtWork { .. } => "at-work",
             Why::ControlPlaneUnknown { .. } => "control-plane-unknown",
+            Why::OtherMachine { .. } => "other-machine",
             Why::NoSystemd => "no-systemd",
             Why::Architecture { .. } => "architecture",
             Why::Foreign { .. } => "foreign",
@@ -254,6 +257,9 @@ impl fmt::Display for Why {
             }
             Why::ControlPlaneUnknown { lost, cluster: false } => {
                 write!(f, "{} can't be reached, so it is unknown whether there is a cluster already", and(lost))
+            }
+            Why::OtherMachine { found, expected } => {
+                write!(f, "another machine answers at its address: it has {}, and the inventory says `mac: {expected}`", and(found))
             }
             Why::NoSystemd => f.write_str("its init is not systemd"),
             Why::Architecture { is, bundle } => write!(f, "it is {is}, the bundle is for {bundle}"),

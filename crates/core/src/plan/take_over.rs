@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::check::{is_of_another, its_cluster};
-use super::goal::{blank, forget, steps_for};
+use super::goal::steps_for;
 use super::planner::{Planner, interrupted};
+use super::wipe::{clear_wiped, wipe_step};
 use super::{Goal, Plan, graph};
 use crate::action::Action;
 use crate::facts::{Facts, Observation};
@@ -38,10 +39,10 @@ pub fn plan(
             planner.warn(Some(name), format!("it is a control plane of the other cluster ({}), which loses it", its_cluster(facts)));
         }
         let reason = format!("it is taken over: {what} is wiped, with all of {}", wipe::FOLDERS.join(", "));
-        if blank(&mut planner, name, reason, []).is_some()
+        if wipe_step(&mut planner, name, reason, []).is_some()
             && let Some(Observation::Facts(facts)) = cleared.get_mut(name)
         {
-            forget(facts);
+            clear_wiped(facts);
         }
     }
     let wipes = planner.finish();
