@@ -37,13 +37,13 @@ struct Line<'a> {
 const SHORT: usize = 12;
 
 impl Layout {
-    /// For a log, which has no width.
+    /// For a log, which has no width and leaves nothing out.
     pub const LOG: Layout = Layout { width: usize::MAX, detail: Detail::Whole };
 
-    /// As wide as the terminal that standard output is, else 100 columns.
+    /// As wide as the terminal that standard output is. What goes elsewhere is searched rather than looked at: a line an entry, all of it.
     pub fn of_terminal(detail: Detail) -> Layout {
-        let width = console::Term::stdout().size_checked().map_or(100, |(_, columns)| usize::from(columns));
-        Layout { width: width.max(40), detail }
+        let width = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+        width.map_or(Layout::LOG, |width| Layout { width: width.max(40), detail })
     }
 }
 

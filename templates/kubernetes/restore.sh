@@ -43,3 +43,6 @@ aloud kubeadm init --config "$config" --skip-token-print --skip-certificate-key-
 {% include "kubernetes/recorded.sh" %}
 rm -f {{ path.applied }}/{{ mark.restore }}
 {% include "kubernetes/first.sh" %}
+# What the snapshot says was verified is not what is here now.
+kubectl --kubeconfig {{ path.admin }} --namespace {{ namespaces.system }} patch configmap {{ configmap.record }} --type merge \
+    --patch '{"data":{"{{ recorded.verified }}":null}}' > /dev/null

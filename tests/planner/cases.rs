@@ -21,7 +21,7 @@ fn told(plan: &Plan) -> String {
     for refusal in &plan.refusals {
         text.push_str(&format!("code: {}\n", refusal.why.code()));
     }
-    if (1..=16).contains(&plan.steps.len()) {
+    if (1..=17).contains(&plan.steps.len()) {
         text.push('\n');
         for step in &plan.steps {
             let needs: Vec<String> = step.needs.iter().map(StepId::to_string).collect();

@@ -29,6 +29,8 @@ pub struct World {
     pub machines: BTreeMap<MachineName, Facts>,
     /// What etcd holds. Whether a node is Ready and a member healthy follows from its machine.
     pub cluster: Option<ClusterFacts>,
+    /// Whether something was changed since the cluster was verified last.
+    pub unverified: bool,
     /// Machines that can't be reached, and why. They do no work for the cluster.
     pub off: BTreeMap<MachineName, String>,
 }
@@ -107,6 +109,7 @@ impl World {
         let name = &step.machine;
         let check = |fine: bool, what: &str| if fine { Ok(()) } else { Err(format!("{}: {what}", step.id)) };
         check(!self.off.contains_key(name), "the machine can't be reached")?;
+        self.unverified |= step.id.kind.is_verified();
         let serves = self.serves(name);
         let before = self.machines.get(name).cloned().unwrap_or_default();
         let facts = self.machines.entry(name.clone()).or_default();
@@ -256,6 +259,8 @@ impl World {
                 let told = self.cluster().unwrap_or_default();
                 if let Some(cluster) = &mut self.cluster {
                     through_the_cluster(action, cluster, &told).map_err(|what| format!("{}: {what}", step.id))?;
+                    // The record is what vouches: a probe of which nothing is recorded is forgotten.
+                    self.unverified &= !matches!(action, Action::RecordVerified(_));
                 }
             }
         }
@@ -264,6 +269,7 @@ impl World {
 
     /// Carries out a step that is cut before its end: what it leaves where that is not nothing.
     pub fn cut(&mut self, step: &Step) {
+        self.unverified |= step.id.kind.is_verified();
         let Some(facts) = self.machines.get_mut(&step.machine) else { return };
         match &step.action {
             Action::Init(_) | Action::Restore(_) | Action::Join(_) => {
@@ -336,6 +342,7 @@ impl World {
 /// What goes through an API server. `told`: the cluster with what follows from its machines.
 fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -> Result<(), String> {
     match action {
+        Action::WithdrawVerification(_) => drop(cluster.record.remove(&Record::Verified)),
         Action::ApplyFlannel(ApplyFlannel { sha256, .. }) => drop(cluster.record.insert(Record::Flannel, sha256.clone())),
         Action::InstallWorkload(InstallWorkload { record, .. }) => cluster.record.extend(record.clone()),
         Action::KeepMediaServerToken(KeepMediaServerToken { sha256, .. }) => {

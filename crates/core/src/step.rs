@@ -10,6 +10,8 @@ use crate::inventory::{MachineName, Role};
 /// What a step is for, in the runbook's order. With the machine that it is for, it is the same for the same work in every run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StepKind {
+    /// The record of a verification goes before what it vouches for changes.
+    WithdrawVerification,
     Drain,
     RemoveMember,
     Wipe,
@@ -66,7 +68,8 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 38] = [
+    pub const ALL: [StepKind; 39] = [
+        StepKind::WithdrawVerification,
         StepKind::Drain,
         StepKind::RemoveMember,
         StepKind::Wipe,
@@ -115,6 +118,7 @@ impl StepKind {
     /// The name in the step's id.
     pub fn name(self) -> &'static str {
         match self {
+            StepKind::WithdrawVerification => "unverified",
             StepKind::Drain => "drain",
             StepKind::RemoveMember => "member",
             StepKind::Wipe => "wipe",
@@ -159,6 +163,7 @@ impl StepKind {
     /// What it does, in short: `install packages`.
     pub fn title(self) -> &'static str {
         match self {
+            StepKind::WithdrawVerification => "withdraw the last verification",
             StepKind::Drain => "drain",
             StepKind::RemoveMember => "remove the etcd member",
             StepKind::Wipe => "wipe",
@@ -202,6 +207,7 @@ impl StepKind {
     /// The stage of the step; `role` is that of the machine it is for, and tells a control plane's join from a worker's.
     pub fn stage(self, role: Role) -> Stage {
         match self {
+            StepKind::WithdrawVerification => Stage::Begin,
             StepKind::Drain | StepKind::RemoveMember | StepKind::Wipe | StepKind::DeleteNode => Stage::Leave,
             StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname => Stage::Prepare,
             StepKind::Hosts | StepKind::Clock | StepKind::Vip | StepKind::Snapshots => Stage::Prepare,
@@ -218,6 +224,21 @@ impl StepKind {
             StepKind::RemoveWorkload | StepKind::Workload | StepKind::MediaServerToken => Stage::Workload,
             StepKind::Probe | StepKind::RecordVerified => Stage::Verify,
         }
+    }
+
+    /// Whether the verification of a cluster vouches for what it changes. Films, their encoder and a token that goes are no part of that.
+    pub fn is_verified(self) -> bool {
+        !matches!(
+            self,
+            StepKind::WithdrawVerification
+                | StepKind::Images(ImageGroup::Films)
+                | StepKind::DeleteToken
+                | StepKind::RemoveWorkload
+                | StepKind::Workload
+                | StepKind::MediaServerToken
+                | StepKind::Probe
+                | StepKind::RecordVerified
+        )
     }
 
     /// The step of this kind for `machine`.
@@ -311,6 +332,8 @@ pub struct Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
+    /// Before anything changes.
+    Begin,
     /// Only of `rebuild`, `remove` and `reset`.
     Leave,
     Prepare,
@@ -329,6 +352,7 @@ pub enum Stage {
 impl Stage {
     /// The runbook: all stages, in order.
     pub const ALL: &'static [(Stage, &'static str)] = &[
+        (Stage::Begin, "begin"),
         (Stage::Leave, "leave the cluster"),
         (Stage::Prepare, "prepare machines"),
         (Stage::Programs, "install programs"),

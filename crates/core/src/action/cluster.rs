@@ -13,6 +13,20 @@ use crate::inventory::{MachineName, Taint};
 use crate::record::Record;
 use crate::template::render;
 
+/// Take the verification off the cluster's record: what it vouches for is about to change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WithdrawVerification {}
+
+impl Act for WithdrawVerification {
+    fn line(&self) -> String {
+        "withdraw the last verification until the cluster is verified again".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/withdraw-verification.sh", json!({}))
+    }
+}
+
 /// Server-side apply of flannel's manifest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ApplyFlannel {

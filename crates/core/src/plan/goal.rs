@@ -8,6 +8,7 @@ use super::check::{self, other_cluster};
 use super::leave::{facts_after_removal, plan_removal, plan_reset};
 use super::planner::Planner;
 use super::restore::{new_cluster, restore};
+use super::withdraw::withdraw;
 use super::{Plan, Warning, everything, finding, graph, lint, plan, take_over};
 use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName};
@@ -61,6 +62,15 @@ impl Goal {
         !matches!(self, Goal::Up | Goal::Add(_))
     }
 
+    /// Whether the cluster that is there, with its record, goes on.
+    fn keeps_cluster(&self) -> bool {
+        match self {
+            Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Reset => false,
+            Goal::TakeOver { goal, .. } => goal.keeps_cluster(),
+            Goal::Up | Goal::Add(_) | Goal::Rebuild { .. } | Goal::Remove { .. } => true,
+        }
+    }
+
     /// What is left to want when the plan for the goal was carried out: a rebuilt machine is not rebuilt again.
     #[must_use]
     pub fn next_goal(self) -> Goal {
@@ -85,16 +95,16 @@ pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &
     Ok(plan)
 }
 
-pub(super) fn steps_for(
-    goal: &Goal,
-    inventory: &Inventory,
-    manifest: &Manifest,
-    seen: &BTreeMap<MachineName, Observation>,
-) -> Result<Plan> {
+fn steps_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
     let refusals = check::at_work(inventory, seen);
     if !refusals.is_empty() {
         return Ok(Plan { schema: 1, refusals, ..Plan::default() });
     }
+    let plan = steps_of(goal, inventory, manifest, seen)?;
+    Ok(if goal.keeps_cluster() { withdraw(&Planner::new(inventory, manifest, seen), plan) } else { plan })
+}
+
+pub(super) fn steps_of(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
     match goal {
         Goal::Up => plan(inventory, manifest, seen),
         Goal::Add(name) => plan_for_machine(inventory, manifest, seen, name),

@@ -115,7 +115,8 @@ fn joins(planner: &mut Planner, source: &JoinSource, joining: &[(&MachineName, &
         let mut needs = prepared(planner, name);
         needs.extend([StepKind::Images(ImageGroup::Node).of(name).if_planned(), source.step.clone().into()]);
         // It joins by the endpoint's name.
-        needs.extend(api_host::api_host(planner).into_iter().flat_map(runs).chain(api_host::join_of(planner, name).map(StepId::if_planned)));
+        needs
+            .extend(api_host::api_host(planner).into_iter().flat_map(runs).chain(api_host::join_of(planner, name).map(StepId::if_planned)));
         // It takes its configuration from the cluster.
         needs.extend(Document::ALL.map(|document| StepKind::StoreDocument(document).of(&source.machine).if_planned()));
         let mut keys = None;

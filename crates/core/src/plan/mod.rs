@@ -30,6 +30,7 @@ mod take_over;
 pub mod verify;
 pub mod wanted;
 pub mod wipe;
+mod withdraw;
 pub mod workload;
 
 pub use finding::Finding;

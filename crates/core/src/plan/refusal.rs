@@ -34,7 +34,10 @@ pub enum Why {
         cluster: bool,
     },
     /// Hardware addresses that were found at the machine's address, and the one that the inventory gives it.
-    OtherMachine { found: Vec<String>, expected: String },
+    OtherMachine {
+        found: Vec<String>,
+        expected: String,
+    },
     NoSystemd,
     Architecture {
         is: String,

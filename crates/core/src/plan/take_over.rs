@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::check::{is_of_another, its_cluster};
-use super::goal::steps_for;
+use super::goal::steps_of;
 use super::planner::{Planner, interrupted};
 use super::wipe::{clear_wiped, wipe_step};
 use super::{Goal, Plan, graph};
@@ -46,7 +46,7 @@ pub fn plan(
         }
     }
     let wipes = planner.finish();
-    let mut plan = steps_for(goal, inventory, manifest, &cleared)?;
+    let mut plan = steps_of(goal, inventory, manifest, &cleared)?;
     let comes: BTreeSet<MachineName> = plan
         .steps
         .iter()

@@ -10,7 +10,7 @@ use crate::digest::sha256;
 use crate::inventory::{Cni, MachineName};
 use crate::manifest::Component;
 use crate::record::Record;
-use crate::step::{ImageGroup, Need, StepKind};
+use crate::step::{Need, StepKind};
 use crate::template;
 
 pub fn plan(planner: &mut Planner) -> Result<()> {
@@ -39,9 +39,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         Some((_, cluster)) => nodes.iter().filter(|node| cluster.nodes.get(*node).is_none_or(|found| !found.ready)).collect(),
         None => nodes.iter().collect(),
     };
-    // Only films wait for what encodes them, and nothing for a token to be gone.
-    let apart = [StepKind::Images(ImageGroup::Films), StepKind::DeleteToken];
-    let all: Vec<Need> = planner.all().into_iter().filter(|step| !apart.contains(&step.kind)).map(Need::Step).collect();
+    let all: Vec<Need> = planner.all().into_iter().filter(|step| step.kind.is_verified()).map(Need::Step).collect();
     // Where others were not verified as they should be now, that is `up`'s, and is not put on record here.
     if all.is_empty() && unready.is_empty() && (verified || !others_verified) {
         return Ok(());
