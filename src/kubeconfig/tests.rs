@@ -159,6 +159,7 @@ fn the_way_in() {
             dedicated: false,
         };
         Inventory {
+            roles_written: true,
             cluster: hostler_core::inventory::Cluster {
                 name: "home".to_owned(),
                 version: None,

@@ -21,7 +21,7 @@ use proptest::prelude::*;
 use crate::needs::needless;
 use crate::world::World;
 
-fn manifest() -> Manifest {
+pub fn manifest() -> Manifest {
     serde_json::from_str(include_str!("../render/manifest.json")).expect("it is a manifest")
 }
 
@@ -162,7 +162,7 @@ fn inventory(control_planes: usize, changed: bool) -> Inventory {
     parse(&text, "inventory.yaml").unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn blank() -> Facts {
+pub fn blank() -> Facts {
     Facts {
         arch: "amd64".to_owned(),
         hostname: "debian".to_owned(),

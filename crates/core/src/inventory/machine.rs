@@ -19,6 +19,8 @@ use crate::words::did_you_mean;
 #[derive(Debug, Default)]
 pub struct Machines {
     pub machines: IndexMap<MachineName, Machine>,
+    /// As [`super::Inventory::roles_written`].
+    pub roles_written: bool,
     /// Their addresses, for what must not meet them.
     pub taken: Vec<Taken>,
     /// Every name as it is written.
@@ -58,7 +60,8 @@ pub fn read(inventory: &Fields, ssh: &Connection, problems: &mut Problems) -> Ma
         let message = "no machine is a control plane, and a cluster needs one: make one of them `role: control-plane`";
         problems.add(written[0].name_place, message, "twilightsparkle:\n  address: 192.168.1.11\n  role: control-plane");
     }
-    let mut machines = Machines { names, ..Machines::default() };
+    let roles_written = chosen || written.iter().filter(|machine| machine.role.is_none()).count() <= 1;
+    let mut machines = Machines { names, roles_written, ..Machines::default() };
     let mut first = true;
     for written in written {
         // The first that isn't said to be a worker.

@@ -43,6 +43,9 @@ pub struct Inventory {
     pub cluster: Cluster,
     /// In the file's order, which is the order of the plan. Never empty, and at least one is a control plane.
     pub machines: IndexMap<MachineName, Machine>,
+    /// Whether the file says who the control planes are, by their roles or by everybody else's. Where it does not, the first machine is one,
+    /// which another order of the lines would change.
+    pub roles_written: bool,
     pub kubeadm: KubeadmFragments,
     /// Name -> TOML text that lands in `/etc/containerd/conf.d/NAME.toml`.
     pub containerd: IndexMap<String, String>,

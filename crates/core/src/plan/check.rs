@@ -110,6 +110,35 @@ pub fn at_work(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>)
     inventory.machines.keys().filter_map(refuse).collect()
 }
 
+/// The control plane of the cluster that the inventory's machines are in, where the inventory takes it for a worker. Nothing must be planned
+/// then: the cluster would be taken for another one, or for lost.
+pub fn control_plane_elsewhere(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Option<Refusal> {
+    let facts: BTreeMap<&MachineName, &Facts> = seen
+        .iter()
+        .filter_map(|(name, observation)| match observation {
+            Observation::Facts(facts) => Some((name, &**facts)),
+            Observation::Unreachable(_) => None,
+        })
+        .collect();
+    let is_control_plane = |name: &MachineName| facts.get(name).is_some_and(|facts| facts.kubernetes.control_plane && !interrupted(facts));
+    if inventory.control_planes().any(|(name, _)| is_control_plane(name)) {
+        return None;
+    }
+    let endpoint = documents::endpoint(inventory);
+    let server = format!("https://{endpoint}");
+    let (named, _) = inventory.control_planes().next()?;
+    let ours = |name: &&MachineName| {
+        let (all, facts) = (&facts, facts[*name]);
+        let speaks = facts.cluster.as_ref().is_some_and(|cluster| cluster.endpoint == endpoint);
+        // Its API server may be down; the kubelets of the others say whose they are.
+        let shares = |other: &Facts| other.kubernetes.server.as_ref() == Some(&server) && other.kubernetes.ca == facts.kubernetes.ca;
+        is_control_plane(name) && (speaks || facts.kubernetes.ca.is_some() && all.values().any(|other| shares(other)))
+    };
+    let is = inventory.workers().map(|(name, _)| name).filter(|name| facts.contains_key(name)).find(ours)?;
+    let why = Why::ControlPlaneElsewhere { is: is.clone(), named: named.clone(), written: inventory.roles_written };
+    Some(Refusal { machine: None, why, hint: Hint::WriteRole(is.clone()) })
+}
+
 /// Whose step works on the machine, and since when.
 fn working(facts: &Facts, lock: &LockFact) -> String {
     format!("step {} of run {} has been running here for {} s", lock.step, lock.run, (facts.clock - lock.since).max(0))
@@ -228,7 +257,10 @@ fn membership(planner: &mut Planner) {
             Some(_) => {}
         }
     }
-    if !orphans.is_empty() && !lost {
+    let unreachable: Vec<MachineName> = planner.unreachable.keys().map(|name| (*name).clone()).collect();
+    if !orphans.is_empty() && !lost && !planner.inventory.roles_written && !unreachable.is_empty() {
+        planner.refuse(None, Why::RolesUnknown { unreachable }, Hint::WriteRoles);
+    } else if !orphans.is_empty() && !lost {
         planner.refuse(None, Why::ControlPlaneLost { orphans }, Hint::RestoreCluster);
     }
 }

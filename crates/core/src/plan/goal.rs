@@ -96,7 +96,8 @@ pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &
 }
 
 fn steps_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
-    let refusals = check::at_work(inventory, seen);
+    let mut refusals = check::at_work(inventory, seen);
+    refusals.extend(check::control_plane_elsewhere(inventory, seen));
     if !refusals.is_empty() {
         return Ok(Plan { schema: 1, refusals, ..Plan::default() });
     }

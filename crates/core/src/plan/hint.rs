@@ -37,6 +37,9 @@ pub enum Command {
 pub enum Hint {
     /// Another run is at work.
     LetItEnd,
+    /// `role: control-plane` at this machine.
+    WriteRole(MachineName),
+    WriteRoles,
     TurnOn,
     RightMachine,
     InstallDebian,
@@ -210,6 +213,8 @@ impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hint::LetItEnd => f.write_str("wait until it ends, then run again; a script whose hostler is gone ends by itself"),
+            Hint::WriteRole(machine) => write!(f, "write `role: control-plane` at {machine} in the inventory"),
+            Hint::WriteRoles => f.write_str("turn it on, or write `role: control-plane` at the machine that is to be one"),
             Hint::TurnOn => f.write_str("turn it on, or fix its address or SSH, then run again"),
             Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on it"),

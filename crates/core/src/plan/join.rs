@@ -65,6 +65,12 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             };
             planner.refuse(None, Why::NoCluster { joins: only.clone() }, hint);
         }
+        // One of them may be the control plane of a cluster that is only switched off.
+        let unreachable: Vec<MachineName> = planner.unreachable.keys().map(|name| (*name).clone()).collect();
+        if !planner.inventory.roles_written && !planner.begins_anew && !unreachable.is_empty() {
+            planner.refuse(None, Why::RolesUnknown { unreachable }, Hint::WriteRoles);
+            return Ok(());
+        }
         let Some(facts) = planner.usable(first) else {
             return Ok(());
         };

@@ -25,6 +25,8 @@ pub struct Planner<'a> {
     pub only: Option<&'a MachineName>,
     /// What a cluster that is lost begins anew from.
     pub restore: Option<&'a Snapshot>,
+    /// A new cluster was asked for by name, with its control plane.
+    pub begins_anew: bool,
     /// Seconds after which a drain no longer minds PodDisruptionBudgets.
     pub force_after: Option<u64>,
     /// Machines that a refusal keeps as they are.
@@ -58,6 +60,7 @@ impl<'a> Planner<'a> {
             api_via: None,
             only: None,
             restore: None,
+            begins_anew: false,
             force_after: None,
             refused: BTreeSet::new(),
             cluster_refused: false,

@@ -28,6 +28,16 @@ pub enum Why {
         run: String,
         seconds: i64,
     },
+    /// `is`: the machine that is the control plane. `named`: the one that the inventory makes one.
+    ControlPlaneElsewhere {
+        is: MachineName,
+        named: MachineName,
+        written: bool,
+    },
+    /// Nobody wrote a role, and these machines, one of which may be the control plane, can't be reached.
+    RolesUnknown {
+        unreachable: Vec<MachineName>,
+    },
     /// Control planes that could not be reached. `cluster`: a machine that was reached is in a cluster.
     ControlPlaneUnknown {
         lost: Vec<MachineName>,
@@ -202,6 +212,8 @@ impl Why {
     pub fn code(&self) -> &'static str {
         match self {
             Why::AtWork { .. } => "at-work",
+            Why::ControlPlaneElsewhere { .. } => "control-plane-elsewhere",
+            Why::RolesUnknown { .. } => "roles-unknown",
             Why::ControlPlaneUnknown { .. } => "control-plane-unknown",
             Why::OtherMachine { .. } => "other-machine",
             Why::NoSystemd => "no-systemd",
@@ -255,6 +267,20 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Why::AtWork { step, run, seconds } => write!(f, "step {step} of run {run} has been running here for {seconds} s"),
+            Why::ControlPlaneElsewhere { is, named, written: true } => {
+                write!(f, "{is} is the control plane of this cluster, and the inventory makes {named} one")
+            }
+            Why::ControlPlaneElsewhere { is, named, written: false } => {
+                write!(
+                    f,
+                    "{is} is the control plane of this cluster, and the inventory, which has no roles, makes {named} one, as it stands first"
+                )
+            }
+            Why::RolesUnknown { unreachable } => write!(
+                f,
+                "{} can't be reached and may hold a cluster already: the inventory does not say who the control plane is",
+                and(unreachable)
+            ),
             Why::ControlPlaneUnknown { lost, cluster: true } => {
                 write!(f, "{} can't be reached, so the cluster's state cannot be read", and(lost))
             }

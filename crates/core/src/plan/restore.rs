@@ -87,7 +87,9 @@ pub(super) fn new_cluster(
     for machine in inventory.machines.keys() {
         blank = facts_after_removal(inventory, &blank, machine);
     }
-    Ok(one_after_the_other(whole, everything(Planner::new(inventory, manifest, &blank))?, name))
+    let mut anew = Planner::new(inventory, manifest, &blank);
+    anew.begins_anew = true;
+    Ok(one_after_the_other(whole, everything(anew)?, name))
 }
 
 /// A refusal blocks what depends on it only: here that is all, as nothing must be wiped for a cluster that will not come back.
