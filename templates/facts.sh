@@ -139,7 +139,7 @@ read_system() {
             gsub(/[ \t]+/, " ")
             print "sysctl", name, $0
         }
-        FILENAME == "/proc/mounts" && $2 ~ "^/(etc|opt|usr|usr/local|var|var/lib)?$" { read_only[$2] = $4 ~ /^ro(,|$)/ }
+        FILENAME == "/proc/mounts" && $2 ~ "^/(etc|opt|usr|usr/local|var|var/lib)?$" { read_only[$2] = $4 ~ /(^|,)(ro|emergency_ro|shutdown)(,|$)/ }
         FILENAME == "/var/lib/dpkg/status" && $1 == "Package:" { package = $2 }
         FILENAME == "/var/lib/dpkg/status" && $1 == "Status:" && $4 !~ /^(installed|config-files|not-installed|triggers-.*)$/ { print "dpkg-half", package }
         FILENAME == "/proc/meminfo" && $1 == "MemTotal:" { print "memory", $2 }
@@ -314,9 +314,28 @@ about_others() {
 }
 
 about_kubernetes() {
-    [ -e {{ path.kubelet_kubeconfig }} ] && say joined
-    [ -e {{ path.admin }} ] && [ -e {{ path.manifests }}/kube-apiserver.yaml ] && say control-plane
-    if [ ! -e {{ path.kubelet_kubeconfig }} ]; then
+    # A control plane is known by what only a control plane has: one of these files may be missing, but not all.
+    control_plane='' joined=''
+    for file in {{ path.pki }}/ca.key {{ path.manifests }}/etcd.yaml {{ path.manifests }}/kube-apiserver.yaml {{ path.etcd }}/member; do
+        [ ! -e "$file" ] || control_plane=1
+    done
+    [ ! -e {{ path.etcd }}/member ] || say etcd-data
+    # Without kubelet.conf, etcd's data and the CA's key still say that this is no leftover.
+    if [ -e {{ path.kubelet_kubeconfig }} ] || { [ -e {{ path.etcd }}/member ] && [ -e {{ path.pki }}/ca.key ]; }; then
+        joined=1
+        say joined
+    fi
+    if [ -n "$joined" ]; then
+        set -- {{ path.kubelet_kubeconfig }} {{ path.kubelet_config }} {{ path.kubelet_flags }} {{ path.pki }}/ca.crt
+        ! grep -q kubelet-client-current.pem {{ path.kubelet_kubeconfig }} 2> /dev/null || set -- "$@" {{ path.kubelet_pki }}/kubelet-client-current.pem
+        if [ -n "$control_plane" ]; then
+            say control-plane
+            set -- "$@" {{ path.etcd }}/member {{ path.admin }} {{ path.controller_manager }} {{ path.scheduler }}
+            for name in {{ static_pods | words }}; do set -- "$@" "{{ path.manifests }}/$name.yaml"; done
+            for name in {{ pki | words }}; do set -- "$@" "{{ path.pki }}/$name"; done
+        fi
+        for file; do [ -e "$file" ] || say missing "$file"; done
+    else
         for path in {{ path.manifests }}/*.yaml {{ path.kubernetes }}/*.conf {{ path.pki }}/ca.crt {{ path.etcd }}/member \
             {{ path.kubelet_config }} {{ path.cni_config }}/*.conf {{ path.cni_config }}/*.conflist; do
             case $path in

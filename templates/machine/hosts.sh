@@ -17,5 +17,10 @@ head -c {{ block.size }} > "$new.block"
 } > "$new"
 chmod 644 "$new"
 # A bind-mounted /etc/hosts can't be replaced, only written.
-mv -f "$new" {{ path.hosts }} 2> /dev/null || { cat "$new" > {{ path.hosts }} && rm -f "$new"; }
+if ! mv -f "$new" {{ path.hosts }} 2> /dev/null; then
+    sum=$(sha256sum < "$new")
+    cat "$new" > {{ path.hosts }} || :
+    rm -f "$new"
+    [ "$sum" = "$(sha256sum < {{ path.hosts }})" ] || fail "{{ path.hosts }} can't be written"
+fi
 rm -f "$new.block"

@@ -232,7 +232,8 @@ fn world(scene: &Scene) -> World {
             Start::Half(count) if !member(0) || !member(number) => {
                 let plan = plan_for(&Goal::Up, &whole, &manifest(), &world.seen()).expect("templates fit");
                 let own = plan.steps.iter().filter(|step| step.machine == name && !joins(step) && prepares(step));
-                for step in own.take(*count) {
+                let withdrawn = plan.steps.iter().filter(|step| step.id.kind == StepKind::WithdrawVerification);
+                for step in withdrawn.chain(own.take(*count)) {
                     world.apply(step).unwrap_or_else(|what| panic!("{what}"));
                 }
             }

@@ -81,7 +81,8 @@ impl World {
         let Some(cluster) = &self.cluster else { return false };
         let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
         let healthy = voters.iter().filter(|member| self.works(&member.name)).count();
-        let control_plane = self.machines.get(name).is_some_and(|facts| facts.kubernetes.control_plane);
+        let control_plane =
+            self.machines.get(name).is_some_and(|facts| facts.kubernetes.control_plane && facts.kubernetes.missing.is_empty());
         control_plane && self.works(name.as_str()) && healthy > voters.len() / 2
     }
 
@@ -236,6 +237,12 @@ impl World {
                 facts.applied.insert(Applied::Document(Document::Kubelet), sum.clone());
                 kubelet_config(facts, sum);
                 facts.units.entry(KUBELET.to_owned()).or_default().active = true;
+            }
+            Action::RepairControlPlane(_) => {
+                facts.kubernetes.missing.clear();
+                if let Some(cluster) = &mut self.cluster {
+                    cluster.record.remove(&Record::Verified);
+                }
             }
             Action::Wipe(_) => {
                 facts.kubernetes = Default::default();

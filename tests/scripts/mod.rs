@@ -9,7 +9,9 @@ use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::cluster::{DeleteNode, Drain, Label, RemoveMember};
-use hostler_core::action::kubeadm::{CreateToken, Init, Join, RenewControlPlane, RenewKubelet, Restore, UploadConfig, of_machine};
+use hostler_core::action::kubeadm::{
+    CreateToken, Init, Join, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UploadConfig, of_machine,
+};
 use hostler_core::action::machine::{ConfigureUnit, DropUnit, StartUnit, Wipe};
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
@@ -116,6 +118,7 @@ fn others() -> Vec<(&'static str, Action)> {
         ("upload-kube-proxy", upload(Document::KubeProxy)),
         ("renew-kubelet", RenewKubelet { sha256: sum.clone() }.into()),
         ("renew-control-plane", RenewControlPlane { node: word.clone(), config: "x".to_owned(), sha256: sum.clone() }.into()),
+        ("repair", RepairControlPlane { config: "x".to_owned(), missing: vec!["/etc/kubernetes/manifests/etcd.yaml".to_owned()] }.into()),
         ("start", StartUnit { unit: "kubelet.service".to_owned() }.into()),
         ("stale", ConfigureUnit { unit: "kubelet.service".to_owned(), files: vec![], stale: vec![word.clone()], restart: true }.into()),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),

@@ -81,6 +81,7 @@ names! {
         KUBERNETES: &str = "/etc/kubernetes";
         ADMIN: &str = "/etc/kubernetes/admin.conf";
         CONTROLLER_MANAGER: &str = "/etc/kubernetes/controller-manager.conf";
+        SCHEDULER: &str = "/etc/kubernetes/scheduler.conf";
         KUBELET_KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
         BOOTSTRAP_KUBECONFIG: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
         MANIFESTS: &str = "/etc/kubernetes/manifests";

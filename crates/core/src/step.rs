@@ -35,6 +35,8 @@ pub enum StepKind {
     Init,
     Flannel,
     StoreDocument(Document),
+    /// Files of a control plane that are missing.
+    RepairControlPlane,
     /// Static pods of a control plane, from a changed ClusterConfiguration.
     RenewControlPlane,
     CollectPki,
@@ -68,7 +70,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 39] = [
+    pub const ALL: [StepKind; 40] = [
         StepKind::WithdrawVerification,
         StepKind::Drain,
         StepKind::RemoveMember,
@@ -95,6 +97,7 @@ impl StepKind {
         StepKind::StoreDocument(Document::Cluster),
         StepKind::StoreDocument(Document::Kubelet),
         StepKind::StoreDocument(Document::KubeProxy),
+        StepKind::RepairControlPlane,
         StepKind::RenewControlPlane,
         StepKind::CollectPki,
         StepKind::CreateToken,
@@ -144,6 +147,7 @@ impl StepKind {
             StepKind::StoreDocument(Document::Cluster) => "cluster-config",
             StepKind::StoreDocument(Document::Kubelet) => "kubelet-config",
             StepKind::StoreDocument(Document::KubeProxy) => "kube-proxy-config",
+            StepKind::RepairControlPlane => "repair",
             StepKind::RenewControlPlane => "control-plane",
             StepKind::CollectPki => "pki",
             StepKind::CreateToken => "token",
@@ -189,6 +193,7 @@ impl StepKind {
             StepKind::StoreDocument(Document::Cluster) => "store ClusterConfiguration",
             StepKind::StoreDocument(Document::Kubelet) => "store KubeletConfiguration",
             StepKind::StoreDocument(Document::KubeProxy) => "store KubeProxyConfiguration",
+            StepKind::RepairControlPlane => "repair the control plane",
             StepKind::RenewControlPlane => "update static pods",
             StepKind::CollectPki => "read the cluster's CAs",
             StepKind::CreateToken => "create a bootstrap token",
@@ -216,7 +221,9 @@ impl StepKind {
             StepKind::Images(_) => Stage::Images,
             StepKind::Init => Stage::FirstControlPlane,
             StepKind::Flannel => Stage::Network,
-            StepKind::StoreDocument(_) | StepKind::RenewControlPlane | StepKind::CollectPki => Stage::ControlPlanes,
+            StepKind::RepairControlPlane | StepKind::StoreDocument(_) | StepKind::RenewControlPlane | StepKind::CollectPki => {
+                Stage::ControlPlanes
+            }
             StepKind::Join if role == Role::ControlPlane => Stage::ControlPlanes,
             StepKind::HostsAfterJoin => Stage::ControlPlanes,
             StepKind::CreateToken | StepKind::Join | StepKind::RenewKubelet | StepKind::DeleteToken => Stage::Workers,

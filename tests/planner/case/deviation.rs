@@ -78,6 +78,8 @@ pub(super) struct MachineDeviation {
     read_only: Vec<String>,
     /// Files of kubeadm that can't be read any more.
     damaged: Vec<String>,
+    missing: Vec<String>,
+    etcd_data: bool,
     /// Folders that films go through, where they are more than just there for their owner.
     shares: BTreeMap<String, String>,
     /// The step that works on it, for so many seconds.
@@ -162,6 +164,8 @@ impl MachineDeviation {
         facts.dpkg_half.clone_from(&self.dpkg_half);
         facts.read_only.extend(self.read_only.iter().cloned());
         facts.kubernetes.damaged.clone_from(&self.damaged);
+        facts.kubernetes.missing.clone_from(&self.missing);
+        facts.kubernetes.etcd_data |= self.etcd_data;
         for (path, state) in &self.shares {
             let state = match state.as_str() {
                 "missing" => ShareState::Missing,

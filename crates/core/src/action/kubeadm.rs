@@ -13,7 +13,7 @@ use super::{Act, Left, Outputs, Part, Payload, minutes, output};
 use crate::document::Document;
 use crate::facts::{Snapshot, ca_public_key_sha256, peer_url};
 use crate::inventory::Role;
-use crate::protocol::{path, placeholder};
+use crate::protocol::{archive, path, placeholder};
 use crate::record::{Applied, Record};
 use crate::step::{Input, Output};
 use crate::template::render;
@@ -284,6 +284,35 @@ impl Act for RenewControlPlane {
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let config = payload.content(self.config.clone());
         super::cluster::script("kubernetes/renew-control-plane.sh", json!({ "node": self.node, "config": config, "sha256": self.sha256 }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(15)
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        Some(&self.config)
+    }
+}
+
+/// Write files of a control plane that are missing again, from the cluster's CA and documents, and wait until its API server answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RepairControlPlane {
+    pub config: String,
+    pub missing: Vec<String>,
+}
+
+impl Act for RepairControlPlane {
+    fn line(&self) -> String {
+        "recreate with kubeadm, and wait until the API server answers".to_owned()
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let config = payload.content(self.config.clone());
+        let trusted: Vec<String> = archive::PKI.iter().map(|name| format!("{}/{name}", path::PKI)).collect();
+        let manifest = |file: &String| file.strip_prefix(path::MANIFESTS)?.strip_prefix('/')?.strip_suffix(".yaml").map(str::to_owned);
+        let manifests: Vec<String> = self.missing.iter().filter_map(manifest).collect();
+        render("kubernetes/repair-control-plane.sh", json!({ "config": config, "trusted": trusted, "missing_manifests": manifests }))
     }
 
     fn limit(&self) -> Duration {

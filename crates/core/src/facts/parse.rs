@@ -153,6 +153,8 @@ impl<'a> Reader<'a> {
             "joined" => facts.kubernetes.joined = true,
             "control-plane" => self.control_plane = true,
             "damaged" => facts.kubernetes.damaged.push(fields.text()?),
+            "missing" => facts.kubernetes.missing.push(fields.text()?),
+            "etcd-data" => facts.kubernetes.etcd_data = true,
             "leftover" => facts.kubernetes.leftovers.push(fields.text()?),
             "certificate" | "client-certificate" | "authority" | "server" | "context" => self.kubernetes(fields)?,
             "applied" => {

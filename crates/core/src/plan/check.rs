@@ -7,9 +7,11 @@ use super::documents;
 use super::hint::{Command, Hint};
 use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
+use super::repair::is_repairable;
 use super::wanted;
 use crate::facts::{ClusterFacts, Facts, LockFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
+use crate::protocol::path;
 use crate::record::{InProgress, Record};
 
 /// Seconds that clocks may differ before certificates and leases suffer.
@@ -72,7 +74,10 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if facts.in_progress.contains(&InProgress::Restore) {
         planner.refuse(Some(name), Why::RestoreInterrupted, Hint::FinishRestore(Command::Restore(Some(name.clone()))));
     } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !interrupted(facts) {
-        let hint = Hint::WipeFirst { command: taken_over_by(planner, name), leave: false };
+        let hint = match facts.kubernetes.etcd_data {
+            true => Hint::KeepEtcd,
+            false => Hint::WipeFirst { command: taken_over_by(planner, name), leave: false },
+        };
         planner.refuse(Some(name), Why::NotBlank { leftovers: facts.kubernetes.leftovers.clone() }, hint);
     } else if !facts.read_only.is_empty() {
         planner.refuse(Some(name), Why::ReadOnly { paths: facts.read_only.iter().cloned().collect() }, Hint::FindReadOnly);
@@ -80,6 +85,13 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::Disk { free: facts.disk_free / 1024, needed }, Hint::MakeRoom);
     } else if !facts.kubernetes.damaged.is_empty() && facts.kubernetes.joined && !interrupted(facts) {
         damaged(planner, name, facts);
+    } else if !facts.kubernetes.missing.is_empty() && facts.kubernetes.joined && !interrupted(facts) && !is_repairable(planner, name, facts)
+    {
+        missing(planner, name, facts);
+    } else if let Some(certificate) = expired(facts).filter(|_| facts.kubernetes.joined && !interrupted(facts)) {
+        let only = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
+        let hint = if only { Hint::RenewCertificates(name.clone()) } else { Hint::Clean(rebuild(name)) };
+        planner.refuse(Some(name), Why::CertificateExpired { certificate }, hint);
     } else if let Some((port, by)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
         planner.refuse(Some(name), Why::Port { port, by: by.to_owned() }, Hint::FreePort { port });
     }
@@ -168,6 +180,29 @@ fn damaged<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
     let only = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
     let command = if only { Command::Restore(Some(name.clone())) } else { rebuild(name) };
     planner.refuse(Some(name), Why::Damaged { paths: facts.kubernetes.damaged.clone() }, Hint::Undamage { command, backup: only });
+}
+
+/// A machine that has joined, and lacks files that can't be made again on it.
+fn missing<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) {
+    if other_cluster(planner, name, facts, take_over(planner, name)) {
+        return;
+    }
+    let kubernetes = &facts.kubernetes;
+    let alone = planner.inventory.control_planes().all(|(other, _)| other == name);
+    let control_plane = kubernetes.control_plane && planner.inventory.machines.get(name).is_some_and(|it| it.role == Role::ControlPlane);
+    let hint = match control_plane {
+        false => Hint::Clean(rebuild(name)),
+        true if !alone && planner.api_via.is_some_and(|(via, _)| via != name) => Hint::Clean(rebuild(name)),
+        true if kubernetes.missing.iter().any(|file| file.starts_with(path::ETCD)) => Hint::RestoreCluster,
+        true => Hint::PutBack,
+    };
+    planner.refuse(Some(name), Why::Missing { paths: kubernetes.missing.clone() }, hint);
+}
+
+/// kubelet's own certificate, if it has ended: with it kubelet can't ask for another.
+fn expired(facts: &Facts) -> Option<String> {
+    let name = "kubelet-client";
+    facts.kubernetes.certificates.get(name).filter(|ends| **ends < facts.clock).map(|_| name.to_owned())
 }
 
 fn rebuild(name: &MachineName) -> Command {
@@ -261,7 +296,8 @@ fn membership(planner: &mut Planner) {
     if !orphans.is_empty() && !lost && !planner.inventory.roles_written && !unreachable.is_empty() {
         planner.refuse(None, Why::RolesUnknown { unreachable }, Hint::WriteRoles);
     } else if !orphans.is_empty() && !lost {
-        planner.refuse(None, Why::ControlPlaneLost { orphans }, Hint::RestoreCluster);
+        let holds = planner.facts.values().any(|facts| facts.kubernetes.etcd_data);
+        planner.refuse(None, Why::ControlPlaneLost { orphans }, if holds { Hint::KeepEtcd } else { Hint::RestoreCluster });
     }
 }
 

@@ -64,6 +64,10 @@ pub enum Hint {
         command: Command,
         backup: bool,
     },
+    /// What the whole cluster trusts: a backup, a snapshot or another control plane has it.
+    PutBack,
+    /// etcd's data is there, and must not go with the rest.
+    KeepEtcd,
     ChangeRole(MachineName),
     /// Rebuilding brings it back clean.
     Clean(Command),
@@ -239,6 +243,14 @@ impl fmt::Display for Hint {
                 write!(f, "put it back from a backup; or {command} rebuilds the machine")
             }
             Hint::Undamage { command, backup: false } => write!(f, "{command} brings it back clean"),
+            Hint::PutBack => f.write_str(
+                "put it back from a backup, another control plane or a snapshot (`tar -xzf SNAPSHOT pki/FILE`), then run `hostler up`",
+            ),
+            Hint::KeepEtcd => write!(
+                f,
+                "it holds etcd's data: put the missing files back, or copy {} elsewhere before anything else is done to it",
+                path::ETCD
+            ),
             Hint::ChangeRole(name) => write!(f, "to change a role, run `hostler remove {name}` and then `hostler add {name}`"),
             Hint::Clean(command) => write!(f, "{command} brings it back clean"),
             Hint::OldAddress(command) => write!(f, "give it its old address again, or run {command}"),

@@ -25,6 +25,7 @@ pub mod lint;
 pub mod machine;
 pub mod planner;
 pub mod refusal;
+pub mod repair;
 mod restore;
 mod take_over;
 pub mod verify;
@@ -56,6 +57,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     check::look(&mut planner);
     for (name, machine) in planner.machines() {
         machine::plan(&mut planner, name, machine)?;
+        repair::plan(&mut planner, name, machine)?;
     }
     join::plan(&mut planner)?;
     cluster::plan(&mut planner)?;

@@ -77,6 +77,13 @@ pub enum Why {
     Damaged {
         paths: Vec<String>,
     },
+    /// Files that a machine which has joined must have.
+    Missing {
+        paths: Vec<String>,
+    },
+    CertificateExpired {
+        certificate: String,
+    },
     /// `server`: the other cluster's, where it is known.
     OtherCluster {
         server: Option<String>,
@@ -226,6 +233,8 @@ impl Why {
             Why::Disk { .. } => "disk",
             Why::Port { .. } => "port",
             Why::Damaged { .. } => "damaged",
+            Why::Missing { .. } => "missing",
+            Why::CertificateExpired { .. } => "certificate-expired",
             Why::OtherCluster { .. } => "other-cluster",
             Why::RoleChanged { .. } => "role-changed",
             Why::NodeGone => "node-gone",
@@ -301,6 +310,8 @@ impl fmt::Display for Why {
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
             Why::Damaged { paths } => write!(f, "{} can't be read: truncated or changed", and(paths)),
+            Why::Missing { paths } => write!(f, "{} {} missing", and(paths), are(paths.len())),
+            Why::CertificateExpired { certificate } => write!(f, "its certificate {certificate} has expired"),
             Why::OtherCluster { server: Some(server) } => write!(f, "it belongs to another cluster ({server})"),
             Why::OtherCluster { server: None } => f.write_str("it belongs to another cluster (its server is unknown)"),
             Why::RoleChanged { is: Role::ControlPlane } => f.write_str("it is a control plane now"),

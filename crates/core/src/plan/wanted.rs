@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use anyhow::Result;
 use serde_json::json;
 
-use super::workload;
+use super::{repair, workload};
 use crate::action::File;
 use crate::action::machine::{ImageName, Program};
 use crate::digest::sha256;
@@ -238,6 +238,8 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>) -> Result<Qu
     files.extend(SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()));
     Ok(Question {
         files,
+        static_pods: repair::STATIC_PODS.iter().map(|name| (*name).to_owned()).collect(),
+        pki: repair::pki().into_iter().map(str::to_owned).collect(),
         links: vec![CURRENT.to_owned()],
         units: UNITS.iter().chain(&[VIP_UNIT]).map(|unit| (*unit).to_owned()).collect(),
         programs: PACKAGES.iter().chain(VIP_PACKAGES).chain(NFS_PACKAGES).map(|(program, _)| (*program).to_owned()).collect(),
