@@ -8,7 +8,7 @@ build_packages=(ca-certificates gcc git libc6-dev)
 test_packages=(
     dash shellcheck                                   # every script, as a machine would get it
     openssh-client openssh-server                     # a real sshd to log in to
-    sudo fish tcsh zsh bsdutils                     # accounts with other shells, and a terminal
+    bsdutils fish sudo tcsh zsh                       # accounts with other shells, and a terminal
     diffutils procps util-linux                       # the facts of a machine
     python3 python3-jsonschema                        # the schema of the inventory
     dvdauthor ffmpeg genisoimage handbrake-cli        # films
@@ -51,7 +51,7 @@ install_packages() {
         # Without a terminal, sudo can't ask for a password.
         if ! command -v sudo > /dev/null || ! { [ -t 0 ] || sudo --non-interactive true 2> /dev/null; }; then
             echo 'error: packages are missing, and installing them needs root or sudo' >&2
-            echo "hint: as root, run \`apt-get install --no-install-recommends ${missing[*]}\`" >&2
+            echo "hint: as root, run \`apt-get update && apt-get install --no-install-recommends ${missing[*]}\`" >&2
             return 1
         fi
     fi
