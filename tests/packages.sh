@@ -58,11 +58,12 @@ install_packages() {
     if [[ " ${missing[*]} " == *' openssh-server '* && -d /run/systemd/system ]]; then
         echo 'openssh-server starts sshd on this computer; the tests do not need it running: systemctl disable --now ssh'
     fi
+    echo 'installing them with apt-get'
     "${as_root[@]}" apt-get update --quiet --quiet
     for package in "${missing[@]}"; do
         if [[ $optional_packages != *" $package "* ]] || has_package "$package"; then wanted+=("$package"); fi
     done
     [ ${#wanted[@]} -gt 0 ] || return 0
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends \
-        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "${wanted[@]}"
+        -o DPkg::Lock::Timeout=300 "${wanted[@]}" > /dev/null
 }
