@@ -22,11 +22,14 @@ pub async fn make_key() -> Result<()> {
     if state::path("key.pub").exists() {
         return Ok(());
     }
-    // Half a pair, left by a hostler that was killed.
-    let _ = fs::remove_file(key());
-    let file = key().display().to_string();
+    // The public half gets its name last: with it the pair is whole.
+    let (new, new_public) = (state::path("key.new"), state::path("key.new.pub"));
+    for half in [&new, &new_public] {
+        let _ = fs::remove_file(half);
+    }
+    let file = new.display().to_string();
     run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "hostler lab", "-f", &file]).await?;
-    Ok(())
+    fs::rename(new, key()).and_then(|()| fs::rename(new_public, state::path("key.pub"))).context("the lab's key can't be moved into place")
 }
 
 /// Gives a machine's file system (mounted at `root` for this thread) its own host keys and lets the lab's key in.

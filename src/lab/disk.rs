@@ -32,9 +32,15 @@ pub fn file(machine: &str) -> PathBuf {
     state::machine_folder(machine).join("disk.img")
 }
 
-/// Puts a freshly installed disk into a machine that is off, and returns its host key.
-pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<String> {
+/// Whether a machine has its disk, whole, and its host key is known.
+pub fn is_installed(machine: &str) -> bool {
+    file(machine).exists()
+}
+
+/// Puts a freshly installed disk into a machine that is off, instead of the one it has. If that is interrupted, the machine has none.
+pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<()> {
     released(&machine.name).await?;
+    let _ = fs::remove_file(file(&machine.name));
     let root = root(&machine.name);
     fs::create_dir_all(&root).with_context(|| format!("{} can't be made", root.display()))?;
     // Only a disk that is finished has the name by which a machine is switched on.
@@ -54,9 +60,8 @@ pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<String> {
         };
         tokio::task::spawn_blocking(move || with_mounted(&unfinished, &mount_point, personalize)).await??
     };
-    fs::rename(&unfinished, file(&machine.name)).context("the disk can't be moved into place")?;
     access::remember(machine, &key)?;
-    Ok(key)
+    fs::rename(&unfinished, file(&machine.name)).context("the disk can't be moved into place")
 }
 
 fn personalize(machine: &LabMachine, root: &Path, apt_key: &Path) -> Result<String> {

@@ -19,6 +19,8 @@ use crate::{atomic, home};
 /// Where each lab has its folder.
 const LABS: &str = "/var/lib/hostler";
 const LAB: &str = "lab";
+/// The file that says what a lab is made of.
+const STATE: &str = "lab.json";
 
 /// What a lab is made of, as `lab.json` holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,40 @@ pub fn path(below: &str) -> PathBuf {
     folder().join(below)
 }
 
+/// Exists from the start of `lab down` until all else is gone: what is left of such a lab is not one to continue.
+const REMOVAL: &str = "removal";
+
+/// Records that the lab is being removed.
+pub fn begin_removal() -> Result<()> {
+    write(&path(REMOVAL), b"", 0o600)
+}
+
+/// Whether a `lab down` was interrupted.
+pub fn is_removal_unfinished() -> bool {
+    path(REMOVAL).exists()
+}
+
+/// Removes the lab's folder, the files that say what there was last of all.
+pub fn remove() -> Result<()> {
+    let folder = folder();
+    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        if [STATE, REMOVAL].iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        let file = entry.path();
+        let removed = if file.is_dir() { fs::remove_dir_all(&file) } else { fs::remove_file(&file) };
+        removed.with_context(|| format!("{} can't be removed", file.display()))?;
+    }
+    let _ = fs::remove_file(path(STATE));
+    let _ = fs::remove_file(path(REMOVAL));
+    match fs::remove_dir(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} can't be removed", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether another lab than this one is there, whole or half made.
 pub fn others() -> bool {
     let ours = name::named(LAB);
@@ -81,7 +117,7 @@ pub fn cache() -> PathBuf {
 impl LabState {
     /// The lab that is there; `None` where there is none.
     pub fn load() -> Result<Option<LabState>> {
-        let file = path("lab.json");
+        let file = path(STATE);
         match fs::read(&file) {
             Ok(bytes) => {
                 let state = serde_json::from_slice(&bytes)
@@ -96,14 +132,17 @@ impl LabState {
     /// The lab that is there.
     ///
     /// # Errors
-    /// Refused where there is none.
+    /// Refused where there is none, or its removal was interrupted.
     pub fn existing() -> Result<LabState> {
+        if is_removal_unfinished() {
+            return Err(refused("an earlier `hostler lab down` was interrupted", "run `hostler lab down` again"));
+        }
         LabState::load()?.ok_or_else(|| refused("no lab is up on this computer", "`hostler lab up` makes one"))
     }
 
     pub fn save(&self) -> Result<()> {
         close()?;
-        write(&path("lab.json"), &serde_json::to_vec_pretty(self)?, 0o600)
+        write(&path(STATE), &serde_json::to_vec_pretty(self)?, 0o600)
     }
 
     /// What that machine needs besides, if it has a kernel of its own.
