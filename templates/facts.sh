@@ -15,7 +15,7 @@ uid={{ uid }}
 gid={{ gid }}
 
 LC_ALL=C
-PATH=/opt/hostler/current/bin:$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH={{ path.bin }}:$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 newline='
 '
@@ -85,12 +85,12 @@ about_system() {
         shift
         [ -r "$path" ] && set -- "$@" "$path"
     done
-    for file in /etc/os-release /etc/hosts /etc/resolv.conf /etc/fstab /proc/mounts /proc/meminfo /proc/loadavg /proc/uptime /proc/cpuinfo /proc/swaps \
+    for file in /etc/os-release {{ path.hosts }} /etc/resolv.conf /etc/fstab /proc/mounts /proc/meminfo /proc/loadavg /proc/uptime /proc/cpuinfo /proc/swaps \
         /proc/net/fib_trie /proc/net/if_inet6 /proc/filesystems "/lib/modules/$kernel/modules.builtin"; do
         [ -r "$file" ] && set -- "$@" "$file"
     done
     # Only where packages are to come.
-    [ -e /etc/kubernetes/kubelet.conf ] || [ ! -r /var/lib/dpkg/status ] || set -- "$@" /var/lib/dpkg/status
+    [ -e {{ path.kubelet_kubeconfig }} ] || [ ! -r /var/lib/dpkg/status ] || set -- "$@" /var/lib/dpkg/status
     if ! command -v ss > /dev/null; then
         for file in /proc/net/tcp /proc/net/tcp6; do
             [ -r "$file" ] && set -- "$@" "$file"
@@ -104,6 +104,8 @@ about_system() {
 # read_system FILES...: what they tell; after `listening=1`, what ss told.
 read_system() {
     asked=$modules awk '
+{% filter indent(8, true) %}{% include "machine/mounts.awk" %}{% endfilter %}
+
         BEGIN {
             OFS = "\t"
             split(ENVIRON["asked"], names, "\n")
@@ -125,21 +127,19 @@ read_system() {
             gsub(/^["\047]|["\047]$/, "", value)
             print "os", name, value
         }
-        FILENAME == "/etc/hosts" && /^# hostler end$/ { hostler = 0 }
-        FILENAME == "/etc/hosts" && hostler { gsub(/\t/, " "); print "host", $0 }
-        FILENAME == "/etc/hosts" && /^# hostler begin$/ { hostler = 1 }
+        FILENAME == "{{ path.hosts }}" && /^{{ hosts.end }}$/ { hostler = 0 }
+        FILENAME == "{{ path.hosts }}" && hostler { gsub(/\t/, " "); print "host", $0 }
+        FILENAME == "{{ path.hosts }}" && /^{{ hosts.begin }}$/ { hostler = 1 }
         FILENAME == "/etc/resolv.conf" && $1 == "nameserver" { print "nameserver", $2 }
         FILENAME == "/etc/fstab" && $1 !~ /^#/ && $3 == "swap" && $4 !~ /(^|,)noauto(,|$)/ { print "swap-at-boot", "/etc/fstab: " $1 }
-        # kubelet mounts the volumes of pods itself.
-        FILENAME == "/proc/mounts" && $2 ~ "^(/etc/(kubernetes|cni/net.d|hostler)|/var/lib/(kubelet|etcd|cni)|/run/flannel)(/|$)" &&
-            $2 !~ "^/var/lib/kubelet/(pods|plugins)/" { print "mount", $2 }
+        FILENAME == "/proc/mounts" && in_the_way($2) { print "mount", $2 }
         index(FILENAME, "/proc/sys/") == 1 && FNR == 1 {
             name = substr(FILENAME, 11)
             gsub(/\//, ".", name)
             gsub(/[ \t]+/, " ")
             print "sysctl", name, $0
         }
-        FILENAME == "/proc/mounts" && $2 ~ "^/(etc|opt|usr|usr/local|var|var/lib)?$" { read_only[$2] = $4 ~ /^ro(,|$)/ }
+        FILENAME == "/proc/mounts" && $2 ~ "^/(etc|opt|usr|usr/local|var|var/lib)?$" { read_only[$2] = $4 ~ /(^|,)(ro|emergency_ro|shutdown)(,|$)/ }
         FILENAME == "/var/lib/dpkg/status" && $1 == "Package:" { package = $2 }
         FILENAME == "/var/lib/dpkg/status" && $1 == "Status:" && $4 !~ /^(installed|config-files|not-installed|triggers-.*)$/ { print "dpkg-half", package }
         FILENAME == "/proc/meminfo" && $1 == "MemTotal:" { print "memory", $2 }
@@ -211,7 +211,7 @@ about_files() {
     unset IFS
     set +f
     # Programs of the set in use and containerd fragments may be others than the inventory and the bundle name.
-    for file in /etc/containerd/conf.d/*.toml /opt/hostler/current/bin/* /opt/hostler/current/cni/*; do
+    for file in {{ path.containerd_fragments }}/*.toml {{ path.bin }}/* {{ path.cni_bin }}/*; do
         [ -f "$file" ] && set -- "$@" "$file"
     done
     # What the step that sent the programs verified is not hashed again while inode, size and times are as they were: 300 MB.
@@ -220,13 +220,13 @@ about_files() {
         stat -L -c "%i %s %.9Y %.9Z$tab%f$tab%a$tab%U:%G$tab%n" -- "$@" 2> /dev/null | awk '
             BEGIN {
                 FS = OFS = "\t"
-                while ((getline record < "/opt/hostler/verified") > 0) {
+                while ((getline record < "{{ path.verified }}") > 0) {
                     split(record, part, " ")
                     verified[part[2] " " part[3] " " part[4] " " part[5]] = part[1]
                 }
             }
             $2 ~ /^8/ {
-                known = index($5, "/opt/hostler/") == 1 ? verified[$1] : ""
+                known = index($5, "{{ path.root }}/") == 1 ? verified[$1] : ""
                 print "file", $5, $3, $4, known
                 if (known == "") unknown = unknown "\n" $5
             }
@@ -252,7 +252,7 @@ about_units() {
     set +f
     time_services='chrony.service chronyd.service ntp.service ntpd.service ntpsec.service openntpd.service systemd-timesyncd.service'
     # shellcheck disable=SC2086 # words
-    set -- "$@" $time_services containerd.service docker.service zramswap.service zram-config.service dphys-swapfile.service \
+    set -- "$@" $time_services {{ systemd.containerd }} docker.service zramswap.service zram-config.service dphys-swapfile.service \
         k3s.service k3s-agent.service rke2-server.service rke2-agent.service k0scontroller.service k0sworker.service \
         snap.microk8s.daemon-kubelite.service
     shown=$(
@@ -291,7 +291,7 @@ about_units() {
 }
 
 about_apt() {
-    [ ! -e /etc/kubernetes/kubelet.conf ] && [ -e /var/lib/dpkg/lock ] || return 0
+    [ ! -e {{ path.kubelet_kubeconfig }} ] && [ -e /var/lib/dpkg/lock ] || return 0
     for inode in $(stat -c %i /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock 2> /dev/null); do
         while read -r _ _ _ _ process place _; do
             case $place in
@@ -314,11 +314,30 @@ about_others() {
 }
 
 about_kubernetes() {
-    [ -e /etc/kubernetes/kubelet.conf ] && say joined
-    [ -e /etc/kubernetes/admin.conf ] && [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ] && say control-plane
-    if [ ! -e /etc/kubernetes/kubelet.conf ]; then
-        for path in /etc/kubernetes/manifests/*.yaml /etc/kubernetes/*.conf /etc/kubernetes/pki/ca.crt /var/lib/etcd/member \
-            /var/lib/kubelet/config.yaml /etc/cni/net.d/*.conf /etc/cni/net.d/*.conflist; do
+    # A control plane is known by what only a control plane has: one of these files may be missing, but not all.
+    control_plane='' joined=''
+    for file in {{ path.pki }}/ca.key {{ path.manifests }}/etcd.yaml {{ path.manifests }}/kube-apiserver.yaml {{ path.etcd }}/member; do
+        [ ! -e "$file" ] || control_plane=1
+    done
+    [ ! -e {{ path.etcd }}/member ] || say etcd-data
+    # Without kubelet.conf, etcd's data and the CA's key still say that this is no leftover.
+    if [ -e {{ path.kubelet_kubeconfig }} ] || { [ -e {{ path.etcd }}/member ] && [ -e {{ path.pki }}/ca.key ]; }; then
+        joined=1
+        say joined
+    fi
+    if [ -n "$joined" ]; then
+        set -- {{ path.kubelet_kubeconfig }} {{ path.kubelet_config }} {{ path.kubelet_flags }} {{ path.pki }}/ca.crt
+        ! grep -q kubelet-client-current.pem {{ path.kubelet_kubeconfig }} 2> /dev/null || set -- "$@" {{ path.kubelet_pki }}/kubelet-client-current.pem
+        if [ -n "$control_plane" ]; then
+            say control-plane
+            set -- "$@" {{ path.etcd }}/member {{ path.admin }} {{ path.controller_manager }} {{ path.scheduler }}
+            for name in {{ static_pods | words }}; do set -- "$@" "{{ path.manifests }}/$name.yaml"; done
+            for name in {{ pki | words }}; do set -- "$@" "{{ path.pki }}/$name"; done
+        fi
+        for file; do [ -e "$file" ] || say missing "$file"; done
+    else
+        for path in {{ path.manifests }}/*.yaml {{ path.kubernetes }}/*.conf {{ path.pki }}/ca.crt {{ path.etcd }}/member \
+            {{ path.kubelet_config }} {{ path.cni_config }}/*.conf {{ path.cni_config }}/*.conflist; do
             case $path in
             # They come with podman, CRI-O and containerd's own packages, and sort after a cluster's.
             */87-podman* | *crio* | *loopback*) continue ;;
@@ -327,10 +346,10 @@ about_kubernetes() {
         done
     fi
     set --
-    for file in /etc/kubernetes/manifests/kube-*.yaml /etc/kubernetes/manifests/etcd.yaml /etc/kubernetes/*.conf /etc/kubernetes/pki/*.crt \
-        /etc/kubernetes/pki/*.key /etc/kubernetes/pki/sa.pub /etc/kubernetes/pki/etcd/*.crt /etc/kubernetes/pki/etcd/*.key \
-        /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet.key \
-        /var/lib/kubelet/pki/kubelet-client-current.pem; do
+    for file in {{ path.manifests }}/kube-*.yaml {{ path.manifests }}/etcd.yaml {{ path.kubernetes }}/*.conf {{ path.pki }}/*.crt \
+        {{ path.pki }}/*.key {{ path.pki }}/sa.pub {{ path.pki }}/etcd/*.crt {{ path.pki }}/etcd/*.key \
+        {{ path.kubelet_flags }} {{ path.kubelet_pki }}/kubelet.crt {{ path.kubelet_pki }}/kubelet.key \
+        {{ path.kubelet_pki }}/kubelet-client-current.pem; do
         [ -r "$file" ] || continue
         # awk says nothing of a file without a line.
         if [ -s "$file" ]; then set -- "$@" "$file"; else say damaged "$file"; fi
@@ -353,7 +372,7 @@ about_kubernetes() {
         inside { der = der $0 }
         /^-----BEGIN CERTIFICATE-----/ { inside = 1; der = "" }
         $1 == "client-certificate-data:" { print "client-certificate", FILENAME, $2 }
-        FILENAME == "/etc/kubernetes/kubelet.conf" {
+        FILENAME == "{{ path.kubelet_kubeconfig }}" {
             if ($1 == "server:") print "server", $2
             if ($1 == "certificate-authority-data:") print "authority", $2
             if ($1 == "current-context:") print "context", $2
@@ -362,10 +381,10 @@ about_kubernetes() {
 }
 
 about_runs() {
-    for file in /etc/hostler/applied/*; do
+    for file in {{ path.applied }}/*; do
         first "$file" && say applied "${file##*/}" "$line"
     done
-    for file in /run/hostler/steps/*; do
+    for file in {{ path.steps }}/*; do
         # Held by whoever lives: a shared lock, let go of at once, can't be had.
         if [ ! -r "$file" ] || flock -n -s 9 9< "$file"; then continue; fi
         run='' step='' since=''
@@ -412,8 +431,8 @@ about_shares() {
 }
 
 about_snapshots() {
-    [ -e /etc/hostler/snapshot.sh ] || return 0
-    systemctl is-failed --quiet hostler-snapshot.service && say snapshot-failed
+    [ -e {{ path.snapshot_script }} ] || return 0
+    systemctl is-failed --quiet {{ systemd.snapshot }} && say snapshot-failed
     # The folder may be on a server that does not answer.
     # shellcheck disable=SC2016 # the inner shell's
     newest=$(timeout -s KILL 2 sh -c 'ls -t "$1" | head -n 1 | { read -r name && stat -c %Y "$1/$name"; }' sh "$snapshots" 2> /dev/null)
@@ -429,7 +448,7 @@ answer() {
 }
 
 api() {
-    answer "api-$1" kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes \
+    answer "api-$1" kubectl {{ kubectl.own }} \
         --request-timeout 3s get --raw "$2"
 }
 
@@ -438,8 +457,7 @@ etcd() {
     endpoints=$1
     limit=$2
     shift 2
-    etcdctl --endpoints "$endpoints" --cacert /etc/kubernetes/pki/etcd/ca.crt \
-        --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key \
+    etcdctl --endpoints "$endpoints" {{ etcdctl.tls }} \
         --dial-timeout "$limit" --command-timeout "$limit" --write-out json "$@"
 }
 
@@ -447,8 +465,8 @@ etcd() {
 # or on a busy machine, that can take seconds, and "not well" must not be said too soon. A dead one takes all the time there is. Where etcd
 # does not even list them, nobody is asked.
 about_etcd() {
-    [ -r /etc/kubernetes/pki/etcd/healthcheck-client.key ] || return 0
-    list=$(answer etcd-list etcd https://127.0.0.1:2379 2s member list --consistency=s)
+    [ -r {{ path.pki }}/etcd/healthcheck-client.key ] || return 0
+    list=$(answer etcd-list etcd {{ etcdctl.own }} 2s member list --consistency=s)
     printf '%s\n' "$list"
     members=$(printf '%s\n' "$list" | grep -o '"clientURLs":\["[^"]*"' | cut -d '"' -f 4 | tr '\n' ,)
     [ -z "$members" ] || answer etcd-health etcd "${members%,}" 4s endpoint health
@@ -458,7 +476,7 @@ about_etcd() {
 about_cluster() {
     api version /version | {
         api nodes /api/v1/nodes < /dev/null | {
-            api configmaps /api/v1/namespaces/kube-system/configmaps < /dev/null | {
+            api configmaps /api/v1/namespaces/{{ namespaces.system }}/configmaps < /dev/null | {
                 about_etcd < /dev/null
                 cat
             }
@@ -485,7 +503,7 @@ about_machine() {
 
 # Images and the cluster are asked for meanwhile, where there are any.
 about_node() {
-    if [ -S /run/containerd/containerd.sock ]; then
+    if [ -S {{ path.containerd_socket }} ]; then
         about_images | {
             about_machine < /dev/null
             cat
@@ -496,8 +514,8 @@ about_node() {
 }
 
 facts() {
-    echo 'hostler-facts 1'
-    if [ -r /etc/kubernetes/admin.conf ] && [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ]; then
+    echo '{{ say.facts_begin }}'
+    if [ -r {{ path.admin }} ] && [ -e {{ path.manifests }}/kube-apiserver.yaml ]; then
         about_cluster | {
             about_node < /dev/null
             cat
@@ -505,7 +523,7 @@ facts() {
     else
         about_node
     fi
-    echo 'hostler-facts end'
+    echo '{{ say.facts_end }}'
 }
 
 # A script that was cut on its way ends before this line and does nothing.

@@ -20,6 +20,8 @@ fn words(words: &[&str]) -> Vec<String> {
 fn script() -> String {
     let question = Question {
         files: words(&["/opt/hostler/current/bin/kubelet", "/etc/crictl.yaml", "/etc/it's here", "/etc/folder", "/etc/missing"]),
+        static_pods: words(&["etcd", "kube-apiserver"]),
+        pki: words(&["ca.crt", "ca.key"]),
         links: words(&["/opt/hostler/current", "/etc/crictl.yaml"]),
         units: words(&["containerd.service", "kubelet.service"]),
         programs: words(&["sh", "no-such-program", "kubectl"]),
@@ -266,8 +268,7 @@ fn a_lock_is_told_while_its_holder_lives() {
 #[test]
 fn what_an_earlier_cluster_left() {
     let machine = Machine::new();
-    for path in ["kubernetes/manifests/etcd.yaml", "kubernetes/pki/ca.key", "cni/net.d/10-flannel.conflist", "cni/net.d/87-podman.conflist"]
-    {
+    for path in ["kubernetes/manifests/etcd.yaml", "cni/net.d/10-flannel.conflist", "cni/net.d/87-podman.conflist"] {
         machine.file(&format!("/etc/{path}"), "");
     }
     machine.folder("/var/lib/etcd/member");
@@ -277,6 +278,21 @@ fn what_an_earlier_cluster_left() {
     machine.file("/etc/kubernetes/kubelet.conf", "");
     let kubernetes = machine.facts().kubernetes;
     assert!(kubernetes.joined && kubernetes.leftovers.is_empty());
+}
+
+/// What a cluster's data and keys are in is no leftover, whichever other file is gone.
+#[test]
+fn a_control_plane_without_its_kubelet_is_a_control_plane() {
+    let machine = Machine::new();
+    machine.file("/etc/kubernetes/pki/ca.key", "");
+    machine.folder("/var/lib/etcd/member");
+    let kubernetes = machine.facts().kubernetes;
+    assert!(kubernetes.joined && kubernetes.control_plane && kubernetes.etcd_data && kubernetes.leftovers.is_empty());
+    for file in
+        ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf", "/etc/kubernetes/manifests/etcd.yaml", "/etc/kubernetes/pki/ca.crt"]
+    {
+        assert!(kubernetes.missing.iter().any(|missing| missing == file), "{file}");
+    }
 }
 
 /// As a power failure leaves them: the first half, or nothing.

@@ -15,7 +15,8 @@ const CORE: Crate = Crate {
     source: "crates/core/src",
     roots: &["crate"],
     layers: &[
-        &["digest", "failure", "manifest", "quantity", "template", "words"],
+        &["digest", "failure", "manifest", "protocol", "quantity", "words"],
+        &["template"],
         &["films"],
         &["inventory"],
         &["document"],

@@ -15,11 +15,12 @@ use hostler::artifact::own_arch;
 use hostler::cli::render::rendered;
 use hostler::home;
 use hostler::inventory_file::InventoryFile;
-use hostler_core::action::kubeadm::{TOKEN_PLACE, coredns};
+use hostler_core::action::kubeadm::coredns;
 use hostler_core::document::Document;
 use hostler_core::inventory::{Inventory, Role};
 use hostler_core::manifest::Manifest;
 use hostler_core::plan::documents;
+use hostler_core::protocol::placeholder;
 use hostler_core::template;
 use serde_json::json;
 
@@ -222,7 +223,7 @@ fn kubeadm_has_coredns_looked_at_every_second() {
     fs::create_dir(&patches).and_then(|()| fs::write(file, coredns().expect("templates fit"))).expect("it can be written");
     for (manifest, kubeadm) in kubeadms() {
         let config = documents::init(&inventory, &manifest.kubernetes, name, machine).expect("templates fit");
-        let config = config.replace(TOKEN_PLACE, "abcdef.0123456789abcdef");
+        let config = config.replace(placeholder::TOKEN, "abcdef.0123456789abcdef");
         let here = config.replace("/run/hostler/patches", &patches.display().to_string());
         assert_ne!(here, config, "it names the folder of patches");
         let path = folder.path().join("init.yaml");

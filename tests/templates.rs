@@ -5,195 +5,18 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output as Ended, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use hostler::cli::render::rendered;
-use hostler::inventory_file::InventoryFile;
-use hostler_core::action::cluster::{DeleteNode, Drain, Label, RemoveMember};
-use hostler_core::action::kubeadm::{CreateToken, Init, Join, RenewControlPlane, RenewKubelet, Restore, UploadConfig, of_machine};
-use hostler_core::action::machine::{ConfigureUnit, DropUnit, StartUnit, Wipe};
-use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
-use hostler_core::action::{Action, RunOn};
-use hostler_core::document::Document;
-use hostler_core::facts::Snapshot;
-use hostler_core::inventory::{MachineName, Taint};
-use hostler_core::manifest::Manifest;
-use hostler_core::plan::wanted;
-use hostler_core::record::Record;
-use hostler_core::step::{Input, Output, StepKind};
 use hostler_core::template::render;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use scripts::{has_jinja, on_a_folder, scripts, templates};
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-fn manifest() -> Manifest {
-    serde_json::from_str(include_str!("render/manifest.json")).expect("it is a manifest")
-}
-
-/// The scripts under templates/, by their path there.
-fn templates() -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder("templates")];
-    while let Some(folder_path) = folders.pop() {
-        for entry in fs::read_dir(folder_path).expect("the folder can be read") {
-            let path = entry.expect("an entry can be read").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "sh") {
-                let name = path.strip_prefix(folder("templates")).expect("it is below templates").display().to_string();
-                found.insert(name, fs::read_to_string(&path).expect("the template can be read"));
-            }
-        }
-    }
-    found
-}
-
-fn has_jinja(text: &str) -> bool {
-    text.contains("{{") || text.contains("{%")
-}
-
-/// What no plan for blank machines holds: scripts for machines that drifted, changed or leave.
-fn others() -> Vec<(&'static str, Action)> {
-    let word = "it's a word".to_owned();
-    let taint = |key: &str| Taint { key: key.to_owned(), value: String::new(), effect: "NoSchedule".to_owned() };
-    let labels = BTreeMap::from([("a".to_owned(), Some("b".to_owned())), ("c".to_owned(), None)]);
-    let sum = "0".repeat(64);
-    let record = BTreeMap::from([(Record::Document(Document::Cluster), sum.clone())]);
-    let name = || MachineName::new("rarity").expect("a name");
-    let of = |output| Input { step: StepKind::Init.of(&name()), output };
-    let upload = |document| Action::from(UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() });
-    vec![
-        (
-            "restore",
-            Restore {
-                snapshot: Snapshot {
-                    file: PathBuf::from("a.tar.gz"),
-                    archive: PathBuf::from("a.tar.gz"),
-                    sha256: sum.clone(),
-                    size: 1,
-                    taken: "2026-03-01T12:00:00Z".to_owned(),
-                    nodes: ["rainbowdash".to_owned()].into(),
-                    ca: sum.clone(),
-                },
-                node: word.clone(),
-                address: "192.168.1.10".to_owned(),
-                config: "x".to_owned(),
-                record: record.clone(),
-            }
-            .into(),
-        ),
-        ("init-again", Init { config: "x".to_owned(), again: true, record: record.clone() }.into()),
-        (
-            "join-again",
-            Join {
-                config: "x".to_owned(),
-                again: true,
-                token: of(Output::Token),
-                ca: of(Output::Ca),
-                pki: Some(of(Output::Pki)),
-                record: of_machine(&record),
-            }
-            .into(),
-        ),
-        ("token", CreateToken {}.into()),
-        (
-            "label",
-            Label {
-                node: name(),
-                labels,
-                taints: vec![taint("d")],
-                remove_taints: vec![taint("e")],
-                record: r#"{"labels":["a"]}"#.to_owned(),
-            }
-            .into(),
-        ),
-        (
-            "label-nothing",
-            Label { node: name(), labels: BTreeMap::new(), taints: vec![], remove_taints: vec![], record: "{}".to_owned() }.into(),
-        ),
-        ("upload-cluster", upload(Document::Cluster)),
-        ("upload-kubelet", upload(Document::Kubelet)),
-        ("upload-kube-proxy", upload(Document::KubeProxy)),
-        ("renew-kubelet", RenewKubelet { sha256: sum.clone() }.into()),
-        ("renew-control-plane", RenewControlPlane { node: word.clone(), config: "x".to_owned(), sha256: sum.clone() }.into()),
-        ("start", StartUnit { unit: "kubelet.service".to_owned() }.into()),
-        ("stale", ConfigureUnit { unit: "a.service".to_owned(), files: vec![], stale: vec![word.clone()], restart: true }.into()),
-        ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
-        ("media-server-token", KeepMediaServerToken { file: word.clone().into(), size: 20, sha256: "0".repeat(64) }.into()),
-        ("remove-workload", RemoveWorkload {}.into()),
-        ("workload", InstallWorkload { manifest: String::new(), record: [(Record::WorkloadShares, word.clone())].into() }.into()),
-        ("drain", Drain { node: word.clone(), force_after: None }.into()),
-        ("drain-by-force", Drain { node: word.clone(), force_after: Some(60) }.into()),
-        ("remove-member", RemoveMember { node: "rarity".to_owned(), address: "192.168.1.12".to_owned() }.into()),
-        ("delete-node", DeleteNode { node: name() }.into()),
-        ("wipe", Wipe { keep: vec![] }.into()),
-        ("wipe-keep", Wipe { keep: vec!["/srv/films".to_owned(), word] }.into()),
-    ]
-}
-
-/// Every script there is, by a name that says where it is from. Scripts of the same text are in it once.
-fn scripts() -> BTreeMap<String, String> {
-    let mut scripts = BTreeMap::new();
-    for (name, text) in templates() {
-        if !has_jinja(&text) {
-            scripts.insert(format!("templates-{}", name.replace('/', "-")), text);
-        }
-    }
-    for name in ["minimal", "ponies", "three-control-planes"] {
-        let inventory = InventoryFile::load(&folder(&format!("inventory/{name}.yaml"))).expect("the example can be read").inventory;
-        for (place, text) in rendered(&inventory, &manifest()).expect("templates fit") {
-            if let Some(step) = place.strip_prefix("steps/") {
-                scripts.insert(format!("{name}-{step}"), text);
-            }
-        }
-    }
-    let question = wanted::question(None, None).expect("templates fit");
-    scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
-    let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
-    scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));
-    let address = serde_json::json!({ "address": "192.168.1.11" });
-    scripts.insert("vip.sh".to_owned(), render("keepalived/vip.sh", address).expect("the template fits"));
-    let inventory = InventoryFile::load(&folder("tests/inventory/every-key.yaml")).expect("it can be read").inventory;
-    let snapshots = inventory.snapshots.as_ref().expect("it has snapshots");
-    let files = wanted::snapshot_files(&inventory, snapshots).expect("templates fit");
-    scripts.extend(files.into_iter().filter(|file| file.path.ends_with(".sh")).map(|file| ("snapshot.sh".to_owned(), file.content)));
-    let machine = MachineName::new("rarity").expect("a name");
-    for (name, action) in others() {
-        let outputs = |input: &Input| {
-            Some(match input.output {
-                Output::Ca => BASE64_STANDARD.encode(include_bytes!("../src/cli/render/ca.pem")),
-                Output::Pki => "cGtp".to_owned(),
-                Output::Token => "t".to_owned(),
-            })
-        };
-        let script = action.script(RunOn { run: "RUN", begun: true }, &StepKind::Swap.of(&machine), &outputs).expect("templates fit");
-        scripts.insert(format!("action-{name}.sh"), script.text);
-    }
-    let mut known = Vec::new();
-    scripts.retain(|_, text| {
-        let new = !known.contains(&shape(text));
-        known.push(shape(text));
-        new
-    });
-    scripts
-}
-
-/// A script without what differs from machine to machine: who it is, sums and sizes.
-fn shape(text: &str) -> String {
-    let names = ["twilightsparkle", "rainbowdash", "fluttershy", "applejack", "pinkiepie"];
-    let text = names.iter().fold(text.to_owned(), |text, name| text.replace(name, "MACHINE"));
-    let words = text.split_inclusive(|letter: char| !letter.is_ascii_alphanumeric());
-    words.map(|word| if word.starts_with(|letter: char| letter.is_ascii_hexdigit()) && word.len() > 60 { "SUM" } else { word }).collect()
-}
+mod scripts;
 
 /// Runs a program of the system; without it the test fails and says how to get it.
-fn checked(command: &mut Command, package: &str) -> Ended {
+fn checked(command: &mut Command, package: &str) -> Output {
     let program = command.get_program().to_string_lossy().into_owned();
     let spawned = command.stdin(Stdio::null()).output();
     spawned.unwrap_or_else(|error| panic!("{program} can't be run ({error})\nhint: apt-get install {package}"))
@@ -210,7 +33,7 @@ fn written(scripts: &BTreeMap<String, String>) -> (tempfile::TempDir, Vec<PathBu
     (folder, paths)
 }
 
-fn text(output: &Ended) -> String {
+fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -279,7 +102,7 @@ fn what_is_the_users_in_etc_hosts_stays() {
 }
 
 /// What wipe.sh says before it begins, where `place` is mounted.
-fn before_the_wipe(place: &str) -> Ended {
+fn before_the_wipe(place: &str) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
     let mounts = folder.path().join("mounts");
     fs::write(&mounts, format!("/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 {place} ext4 rw 0 0\n")).expect("a file");
@@ -299,15 +122,6 @@ fn nothing_is_wiped_where_somebody_mounted_something() {
     for others in ["/var/lib", "/var/lib/etcd-of-mine", "/var/lib/kubelet/pods/6f1c/volumes/kubernetes.io~projected/token"] {
         assert!(before_the_wipe(others).status.success(), "{others}");
     }
-}
-
-/// The script of a step whose machine is the folder `root`: the prelude, and `body`.
-fn on_a_folder(root: &str, step: &str, begun: bool, body: &str) -> String {
-    let step = StepKind::parse(step).expect("a kind of step").of(&MachineName::new("rainbowdash").expect("a name"));
-    let prelude = render("step/prelude.sh", serde_json::json!({ "run": "r1", "step": step, "begun": begun }));
-    let script = prelude.expect("the template fits") + body;
-    let places = ["/etc/", "/run/", "/var/lib/", "/opt/hostler", "/usr/local/bin/"];
-    places.iter().fold(script, |text, place| text.replace(place, &format!("{root}{place}")))
 }
 
 /// Its machine goes on with what it does, and with what follows, when hostler is gone.

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
-use hostler_core::action::kubeadm::{CA_HASH_PLACE, TOKEN_PLACE};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{KubeadmFragments, key_place};
 use hostler_core::plan::Plan;
+use hostler_core::protocol::placeholder;
 use hostler_core::step::StepKind;
 
 use crate::artifact::Bundle;
@@ -57,7 +57,8 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundle: &Bundle, events: &Events
 /// # Errors
 /// The program can't be run.
 pub fn objections(kubeadm: &Path, config: &str) -> std::io::Result<String> {
-    let config = config.replace(TOKEN_PLACE, "abcdef.0123456789abcdef").replace(CA_HASH_PLACE, &format!("sha256:{}", "0".repeat(64)));
+    let config =
+        config.replace(placeholder::TOKEN, "abcdef.0123456789abcdef").replace(placeholder::CA_HASH, &format!("sha256:{}", "0".repeat(64)));
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(config.as_bytes())?;
     let mut command = Command::new(kubeadm);

@@ -231,7 +231,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         outcome.blocked.extend(this.blocked);
         outcome.deferred = this.deferred;
         if !leaves {
-            goal = goal.then();
+            goal = goal.next_goal();
         }
         if ended {
             break;

@@ -11,6 +11,7 @@ use super::pins::{self, Pins};
 use super::{Bundle, Fetching, Parts, encoder, release, source};
 use crate::event::{Event, Events};
 use crate::home;
+use crate::workstation::room::Need;
 
 /// What a run needs.
 #[derive(Debug, Clone, Default)]
@@ -141,6 +142,19 @@ pub fn pins_of(version: Option<&str>) -> Result<&'static Pins> {
 /// The user has no home.
 pub fn cached(version: &str, arch: &str) -> Result<PathBuf> {
     Ok(home::cache()?.join("bundles").join(format!("{version}-{arch}")))
+}
+
+/// Bytes of a bundle in the cache, and of the programs for one from source. Measured: 710 and 470 MB.
+const BUNDLE: u64 = 1_200_000_000;
+
+/// What a run with the newest version will write to the cache.
+///
+/// # Errors
+/// The user has no home.
+pub fn room_needed() -> Result<Vec<Need>> {
+    let folder = cached(pins::ALL[0].kubernetes, own_arch())?;
+    let bytes = if folder.exists() { 0 } else { BUNDLE };
+    Ok(vec![Need { what: "the bundle".to_owned(), folder, bytes }])
 }
 
 /// This computer's architecture, as in Go.

@@ -17,7 +17,7 @@ mod writer;
 
 pub use bundle::Bundle;
 pub use download::Sites;
-pub use locate::{Missing, Origin, Request, cached, create, locate, own_arch, pins_of};
+pub use locate::{Missing, Origin, Request, cached, create, locate, own_arch, pins_of, room_needed};
 pub use release::Fetching;
 pub use source::Parts;
 

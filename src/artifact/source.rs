@@ -15,6 +15,7 @@ use super::writer::Writer;
 use crate::event::{Events, Unit};
 use crate::workstation::packages;
 use crate::workstation::program::{is_installed, program, run, stream};
+use crate::workstation::room::{self, Need};
 use crate::workstation::task::{Task, task};
 use crate::{atomic, home};
 
@@ -76,17 +77,18 @@ pub async fn make(pins: &Pins, arch: &str, at_hand: &Parts, hostler: (&[u8], &st
     packages::install("a bundle from source", packages::SOURCE, events).await?;
     let build = home::cache()?.join("build").join(format!("{}-{arch}", pins.kubernetes));
     fs::create_dir_all(&build).with_context(|| format!("{} can't be created", build.display()))?;
-    for part in parts(pins) {
+    let parts = parts(pins);
+    for (number, part) in (1..).zip(&parts) {
         if part.programs.iter().all(|program| build.join(program).is_file()) {
             continue;
         }
         if let Some(folder) = at_hand {
             let what = format!("look for {} {} in {}", part.name, part.version, folder.display());
-            if task(events, part.name, &what, async |_| take(&part, folder, &build).await).await? {
+            if task(events, part.name, &what, async |_| take(part, folder, &build).await).await? {
                 continue;
             }
         }
-        compile(&part, &build, events).await?;
+        compile(part, &format!("{number} of {}", parts.len()), &build, events).await?;
     }
     let base = network_base(&build, events).await?;
     task(events, "bundle", &format!("assemble in {}", place.display()), async |task| pack(pins, arch, &build, &base, hostler, place, &task))
@@ -148,30 +150,90 @@ pub fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     atomic::write(path, bytes, 0o755).with_context(|| format!("{} can't be written", path.display()))
 }
 
-async fn compile(part: &Part, build: &Path, events: &Events) -> Result<()> {
+/// Builds a part; `place`: which it is, and of how many.
+async fn compile(part: &Part, place: &str, build: &Path, events: &Events) -> Result<()> {
     if part.name != "pause" {
         require_go().await?;
+        require_room(part).await?;
     }
     let scripts = build.join("scripts");
     fs::create_dir_all(&scripts)?;
     for (name, text) in SOURCES.iter().chain(&[("build.sh", BUILD)]) {
         fs::write(scripts.join(name), text)?;
     }
-    task(events, part.name, &format!("build {} {} from source", part.name, part.version), async |task| {
+    task(events, part.name, &format!("build {} {} from source, part {place}", part.name, part.version), async |task| {
         let mut command = program("sh", [scripts.join("build.sh").as_os_str(), part.name.as_ref(), part.version.as_ref()]);
         command.env("HOSTLER_BUILD", build);
-        let mut packages = 0;
+        let mut packages = Packages::default();
         // Go prints each module that it fetches and each package that it builds.
         stream(&mut command, |line| match line.strip_prefix("go: downloading ") {
             Some(module) => task.line(&format!("fetch {module}")),
             None => {
-                packages += 1;
-                task.progress(packages, 0, Unit::Items);
+                if let Some((done, total)) = packages.line(line) {
+                    task.progress(done, total, Unit::Items);
+                }
             }
         })
         .await
     })
     .await
+}
+
+/// How many of a program's Go packages are built, as `build.sh` prints it.
+#[derive(Debug, Default)]
+struct Packages {
+    done: u64,
+    total: u64,
+}
+
+impl Packages {
+    /// Takes in a line: `# PACKAGE` for each that will be built, then `PACKAGE` when it is. Done and total, if the line changed them.
+    fn line(&mut self, line: &str) -> Option<(u64, u64)> {
+        if let Some(package) = line.strip_prefix("# ") {
+            if package.contains(' ') {
+                return None;
+            }
+            if self.done > 0 {
+                // The part's next program.
+                *self = Packages::default();
+            }
+            self.total += 1;
+        } else if line.starts_with("go: ") || line.contains(' ') || self.done == self.total {
+            return None;
+        } else {
+            self.done += 1;
+        }
+        Some((self.done, self.total))
+    }
+}
+
+/// Bytes that Go's caches take when nothing of a bundle is built yet: the modules, and what is compiled from them.
+const MODULES: u64 = 2_500_000_000;
+const COMPILED: u64 = 2_500_000_000;
+
+/// # Errors
+/// Refused where Go's caches would fill the disk. What they hold already counts as free.
+async fn require_room(part: &Part) -> Result<()> {
+    let caches = run("go", ["env", "GOMODCACHE", "GOCACHE"]).await?;
+    let what = format!("Go's cache, to build {}", part.name);
+    let needs = caches.lines().zip([MODULES, COMPILED]).map(|(folder, bytes)| Need {
+        what: what.clone(),
+        folder: folder.into(),
+        bytes: bytes.saturating_sub(used(Path::new(folder))),
+    });
+    room::check(&needs.collect::<Vec<_>>(), "free some space, or pass a bundle that was made elsewhere with `--bundle`")
+}
+
+/// Bytes of the files below a folder; what can't be read counts nothing.
+fn used(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => used(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
 }
 
 /// The oldest Go that Kubernetes 1.36 is built with.
@@ -276,4 +338,29 @@ fn pack(pins: &Pins, arch: &str, build: &Path, base: &[u8], hostler: (&[u8], &st
     bundle.hostler(hostler.0, hostler.1)?;
     bundle.finish()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_counted_before_they_are_built_for_each_program_of_a_part() {
+        let lines = [
+            ("go: added sigs.k8s.io/yaml v1.6.0", None),
+            ("# internal/cpu", Some((0, 1))),
+            ("# import config", None),
+            ("# net/http", Some((0, 2))),
+            ("internal/cpu", Some((1, 2))),
+            ("net/http", Some((2, 2))),
+            ("runtime/cgo", None),
+            ("# go.etcd.io/etcd/etcdctl/v3", Some((0, 1))),
+            ("go: warning: ignoring symlink", None),
+            ("go.etcd.io/etcd/etcdctl/v3", Some((1, 1))),
+        ];
+        let mut packages = Packages::default();
+        for (line, expected) in lines {
+            assert_eq!(packages.line(line), expected, "{line}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ use super::arguments::{Connecting, InventoryArgument, Planning};
 use super::take_over::TakingOver;
 use super::up;
 use super::{Ended, Status, help};
-use crate::artifact::Missing;
+use crate::artifact::{self, Missing};
 use crate::inventory_file::InventoryFile;
 use crate::lab::{self, Options, access, namespace, state::LabState};
 use crate::report::Reporter;
@@ -158,7 +158,8 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
             let (machines_only, bundle) = (arguments.machines_only, arguments.bundle.clone());
             let Up { machines, control_planes, shares, vm, .. } = arguments;
             let options = Options { machines, control_planes, shares, vm };
-            lab::up(options, events).await?;
+            let bundle_needed = if machines_only || bundle.is_some() { Vec::new() } else { artifact::room_needed()? };
+            lab::up(options, bundle_needed, events).await?;
             reporter.result(&format!("all machines are on; their inventory is {}", lab::inventory_file().display())).await;
             if !machines_only {
                 return Ok(cluster(bundle, reporter).await?.into());

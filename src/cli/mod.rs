@@ -10,7 +10,7 @@ use hostler_core::failure::ExitStatus;
 use hostler_core::plan::Plan;
 
 use crate::interrupt::interrupted;
-use crate::report::{Paint, Reporter, Style, error_text, log};
+use crate::report::{Detail, Paint, Reporter, Style, error_text, log};
 use crate::transcode::pod::PodStatus;
 
 mod add;
@@ -44,6 +44,9 @@ struct Cli {
     /// Format of results and progress
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
+    /// Show every step of a plan and its reason
+    #[arg(long, short, global = true)]
+    verbose: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -171,11 +174,12 @@ impl From<(ExitStatus, Plan)> for Ended {
 /// Boxed here so that the verbs are compiled once, with the library, and not again with each program that runs them.
 pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
     Box::pin(async {
-        let Cli { command, output } = Cli::parse();
+        let Cli { command, output, verbose } = Cli::parse();
         let (verb, trace) = command.name();
         let logged = trace == Trace::Logged;
         let style = Style::detect(logged && output == Output::Json);
         let reporter = Reporter::start(style, verb, if logged { log::default_folder() } else { None });
+        let reporter = reporter.with_detail(if verbose { Detail::Whole } else { Detail::Grouped });
         let work = run_verb(command, output, &reporter);
         // The other verbs leave nothing half done, or handle their end themselves.
         let ended = if logged {

@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
-use hostler_core::action::kubeadm::TOKEN_PLACE;
 use hostler_core::action::{Left, RunOn};
 use hostler_core::facts::{Facts, Observation};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::Inventory;
 use hostler_core::manifest::{Component, Image, Manifest};
 use hostler_core::plan::{self, Step};
+use hostler_core::protocol::placeholder;
 use hostler_core::step::{Input, Output};
 
 use crate::artifact::pins::Pins;
@@ -128,7 +128,7 @@ fn placeholder(input: &Input) -> Option<String> {
         // A join's script contains the size and checksum of its configuration, which come from this certificate and from no token.
         Output::Ca => BASE64_STANDARD.encode(include_bytes!("render/ca.pem")),
         Output::Pki => String::new(),
-        Output::Token => TOKEN_PLACE.to_owned(),
+        Output::Token => placeholder::TOKEN.to_owned(),
     })
 }
 

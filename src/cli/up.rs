@@ -1,5 +1,6 @@
 //! `hostler up` and `hostler plan`.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -14,7 +15,7 @@ use super::{Output, help};
 use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Means, Observed, apply, fragments, observe};
 use crate::artifact::Missing;
 use crate::event::Event;
-use crate::report::{Paint, Reporter, plan_text};
+use crate::report::{Layout, Paint, Reporter, plan_text};
 use crate::snapshot;
 
 /// Apply the inventory: create the cluster or repair drift
@@ -115,8 +116,10 @@ pub async fn show(arguments: &Show, output: Output, reporter: &Reporter) -> Resu
     let Observed { seen, bundle, .. } = observe(&goal, &file.inventory, &arguments.planning.means(), reporter).await?;
     let plan = plan_for(&goal, &file.inventory, &bundle.manifest, &seen)?;
     fragments::check(&plan, &file, &bundle, &reporter.events())?;
-    reporter
-        .result(&if output == Output::Json { serde_json::to_string_pretty(&plan)? } else { plan_text(&plan, Paint::wanted(false)) })
-        .await;
+    let text = match output {
+        Output::Json => serde_json::to_string_pretty(&plan)?,
+        Output::Text => plan_text(&plan, Layout::of_terminal(reporter.detail()), Paint::wanted(std::io::stdout().is_terminal())),
+    };
+    reporter.result(&text).await;
     Ok(ExitStatus::Done)
 }

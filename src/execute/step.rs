@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use hostler_core::action::{RunOn, Script};
 use hostler_core::plan::Step;
+use hostler_core::protocol::{exit, said as value_of, say};
 use hostler_core::step::{Input, StepId};
 use tokio::time::sleep;
 
@@ -12,10 +13,6 @@ use super::Run;
 use crate::event::Event;
 use crate::ssh::{Exit, RunError};
 
-/// Exit status of a script that must be run again; its last `@wait` line says what it waits for (EX_TEMPFAIL of sysexits.h).
-const TRY_AGAIN: u32 = 75;
-/// Exit status of a script that found that the machine was restarted since this run started there.
-const RESTARTED: u32 = 76;
 /// How long a step may wait for something else: a running apt, an API server that starts, another hostler.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// How long a machine may be unreachable during a step: a restart takes a minute or two.
@@ -73,7 +70,7 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
         };
         if let Ok(Exit::Status(status)) = result {
             run.events.send(Event::StepExited { step: step.id.clone(), status: i32::try_from(status).unwrap_or(-1) });
-            if status == RESTARTED {
+            if status == exit::RESTARTED {
                 return Err(StepEnd::Deferred);
             }
             // A script that failed may have ended before it wrote its mark.
@@ -83,7 +80,7 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
         }
         match result {
             Ok(Exit::Status(0)) => return keep_outputs(run, step, output).await,
-            Ok(Exit::Status(TRY_AGAIN)) => {
+            Ok(Exit::Status(exit::TRY_AGAIN)) => {
                 let what = output.wait.unwrap_or_else(|| "the machine to be ready".to_owned());
                 if start.elapsed() > PATIENCE {
                     return Err(failed(format!("waited {} min for {what}", PATIENCE.as_secs() / 60), "run again when that is done"));
@@ -134,13 +131,13 @@ async fn once(run: &Run, step: &Step, script: Script, output: &mut ScriptOutput)
 
 /// Handles one line of a script's output: an output for a later step, a reason to wait, or a line for the log.
 fn listen(run: &Run, step: &StepId, output: &mut ScriptOutput, line: &str) {
-    if let Some(assignment) = line.strip_prefix("@output ") {
+    if let Some(assignment) = value_of(line, say::OUTPUT) {
         if let Some((name, value)) = assignment.split_once(' ') {
             output.outputs.insert(name.to_owned(), value.to_owned());
         }
-    } else if let Some(what) = line.strip_prefix("@wait ") {
+    } else if let Some(what) = value_of(line, say::WAIT) {
         output.wait = Some(what.to_owned());
-    } else if let Some(waiting) = line.strip_prefix("@waiting ") {
+    } else if let Some(waiting) = value_of(line, say::WAITING) {
         if let Some((seconds, what)) = waiting.split_once(' ') {
             let limit = Duration::from_secs(seconds.parse().unwrap_or(0));
             run.events.send(Event::StepWaiting { step: step.clone(), what: what.to_owned(), limit });

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::protocol::path;
 use hostler_core::template;
 use serde_json::json;
 
@@ -33,7 +34,7 @@ pub async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Lin
             Err(reason) => reasons.push(format!("{machine}: {reason}")),
         }
     }
-    let message = format!("/etc/kubernetes/admin.conf can't be read on any control plane:\n{}", reasons.join("\n"));
+    let message = format!("{} can't be read on any control plane:\n{}", path::ADMIN, reasons.join("\n"));
     Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster").into())
 }
 

@@ -159,6 +159,7 @@ fn the_server_follows_the_endpoint_or_the_flag() {
             dedicated: false,
         };
         Inventory {
+            roles_written: true,
             cluster: hostler_core::inventory::Cluster {
                 name: "home".to_owned(),
                 version: None,

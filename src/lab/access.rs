@@ -22,11 +22,14 @@ pub async fn make_key() -> Result<()> {
     if state::path("key.pub").exists() {
         return Ok(());
     }
-    // A private key without its public key, from a hostler that was killed.
-    let _ = fs::remove_file(key());
-    let file = key().display().to_string();
+    // The public key is renamed last: if it exists, the pair is complete.
+    let (new, new_public) = (state::path("key.new"), state::path("key.new.pub"));
+    for half in [&new, &new_public] {
+        let _ = fs::remove_file(half);
+    }
+    let file = new.display().to_string();
     run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "hostler lab", "-f", &file]).await?;
-    Ok(())
+    fs::rename(new, key()).and_then(|()| fs::rename(new_public, state::path("key.pub"))).context("the lab's key can't be moved into place")
 }
 
 /// Creates host keys in a machine's file system (mounted at `root` for this thread), and installs the lab's key.

@@ -32,9 +32,15 @@ pub fn file(machine: &str) -> PathBuf {
     state::machine_folder(machine).join("disk.img")
 }
 
-/// Installs a fresh disk in a machine that is off, and returns its host key.
-pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<String> {
+/// Whether a machine has a complete disk and its host key is known.
+pub fn is_installed(machine: &str) -> bool {
+    file(machine).exists()
+}
+
+/// Installs a fresh disk in a machine that is off, and replaces an existing one. If it is interrupted, the machine has no disk.
+pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<()> {
     released(&machine.name).await?;
+    let _ = fs::remove_file(file(&machine.name));
     let root = root(&machine.name);
     fs::create_dir_all(&root).with_context(|| format!("{} can't be created", root.display()))?;
     // Only a finished disk gets the name that a machine is started with.
@@ -54,9 +60,8 @@ pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<String> {
         };
         tokio::task::spawn_blocking(move || with_mounted(&unfinished, &mount_point, personalize)).await??
     };
-    fs::rename(&unfinished, file(&machine.name)).context("the disk can't be moved into place")?;
     access::remember(machine, &key)?;
-    Ok(key)
+    fs::rename(&unfinished, file(&machine.name)).context("the disk can't be moved into place")
 }
 
 fn personalize(machine: &LabMachine, root: &Path, apt_key: &Path) -> Result<String> {

@@ -97,7 +97,26 @@ pub fn kernel(image: &Path) -> PathBuf {
 /// The image of machines that share the computer's kernel, with the apt repository for all machines: from the cache, or built now (about a
 /// minute, 110 MB from Debian's mirror).
 pub async fn ready(events: &Events) -> Result<PathBuf> {
-    let recipe = Recipe {
+    of_machines().ready(events).await
+}
+
+/// Whether that image is in the cache.
+pub fn is_ready() -> bool {
+    of_machines().finished().is_dir()
+}
+
+/// The image of a machine with a kernel of its own, from the cache or made now.
+pub async fn ready_with_kernel(events: &Events) -> Result<PathBuf> {
+    with_kernel().ready(events).await
+}
+
+/// Whether that image is in the cache.
+pub fn is_ready_with_kernel() -> bool {
+    with_kernel().finished().is_dir()
+}
+
+fn of_machines() -> Recipe {
+    Recipe {
         what: "the machines' disk",
         kind: SUITE,
         packages: PACKAGES.into(),
@@ -112,13 +131,11 @@ pub async fn ready(events: &Events) -> Result<PathBuf> {
             // It would make the computer's kernel announce all devices of the computer again.
             ("etc/systemd/system/systemd-udev-trigger.service", "/dev/null"),
         ],
-    };
-    recipe.ready(events).await
+    }
 }
 
-/// The image of a virtual machine, from the cache or built now.
-pub async fn ready_with_kernel(events: &Events) -> Result<PathBuf> {
-    let recipe = Recipe {
+fn with_kernel() -> Recipe {
+    Recipe {
         what: "the virtual machine's disk",
         kind: "trixie-vm",
         packages: PACKAGES.into_iter().chain(KERNEL_PACKAGES).collect(),
@@ -129,8 +146,7 @@ pub async fn ready_with_kernel(events: &Events) -> Result<PathBuf> {
             "etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
             "/usr/lib/systemd/system/systemd-networkd.service",
         )],
-    };
-    recipe.ready(events).await
+    }
 }
 
 impl Recipe {
@@ -149,8 +165,13 @@ impl Recipe {
         format!("{}-{digits}", self.kind)
     }
 
+    /// Where what it makes is kept.
+    fn finished(&self) -> PathBuf {
+        state::cache().join(self.name())
+    }
+
     async fn ready(&self, events: &Events) -> Result<PathBuf> {
-        let finished = state::cache().join(self.name());
+        let finished = self.finished();
         if finished.is_dir() {
             return Ok(finished);
         }

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use super::cgroup::Hierarchy;
 use super::roster::LabMachine;
 use super::state::LabState;
-use super::{disk, name, namespace, network, process, state, vm, wait};
+use super::{disk, name, namespace, network, process, refused, state, vm, wait};
 use crate::workstation::program::run;
 
 /// Limit from power on to sshd's banner. Measured: 2 s.
@@ -42,6 +42,10 @@ pub async fn on(machine: &LabMachine, state: &LabState) -> Result<()> {
     let limit = vm.map_or(STARTS_WITHIN, |vm| vm.accelerator.starts_within());
     if is_on(&machine.name) {
         return greeted(machine, None, limit).await;
+    }
+    if !disk::is_installed(&machine.name) {
+        let what = format!("{} has no disk: an earlier `hostler lab up` or `lab blank` was interrupted", machine.name);
+        return Err(refused(&what, "run `hostler lab up` again: it continues"));
     }
     network::unplug(machine).await?;
     disk::released(&machine.name).await?;

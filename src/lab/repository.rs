@@ -38,11 +38,14 @@ pub async fn start(folder: &Path) -> Result<()> {
     }
     let mut child = command.spawn().context("the apt repository's server can't be started")?;
     wait::until(Duration::from_secs(10), &format!("the apt repository to answer at {ADDRESS}"), || {
+        if answers() {
+            return Ok(Some(()));
+        }
         if let Some(status) = child.try_wait()? {
             let log = std::fs::read_to_string(state::path("apt.log")).unwrap_or_default();
             anyhow::bail!("the apt repository's server ended ({status}): {}", log.trim());
         }
-        Ok(answers().then_some(()))
+        Ok(None)
     })
     .await
 }

@@ -19,6 +19,8 @@ use crate::{atomic, home};
 /// The parent of each lab's folder.
 const LABS: &str = "/var/lib/hostler";
 const LAB: &str = "lab";
+/// The file that says what a lab is made of.
+const STATE: &str = "lab.json";
 
 /// The contents of `lab.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,40 @@ pub fn path(below: &str) -> PathBuf {
     folder().join(below)
 }
 
+/// Exists from the start of `lab down` to its end: such a lab can't be continued.
+const REMOVAL: &str = "removal";
+
+/// Records that the lab is being removed.
+pub fn begin_removal() -> Result<()> {
+    write(&path(REMOVAL), b"", 0o600)
+}
+
+/// Whether a `lab down` was interrupted.
+pub fn is_removal_unfinished() -> bool {
+    path(REMOVAL).exists()
+}
+
+/// Removes the lab's folder, its state last of all.
+pub fn remove() -> Result<()> {
+    let folder = folder();
+    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        if [STATE, REMOVAL].iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        let file = entry.path();
+        let removed = if file.is_dir() { fs::remove_dir_all(&file) } else { fs::remove_file(&file) };
+        removed.with_context(|| format!("{} can't be removed", file.display()))?;
+    }
+    let _ = fs::remove_file(path(STATE));
+    let _ = fs::remove_file(path(REMOVAL));
+    match fs::remove_dir(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} can't be removed", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether there is another lab, complete or not.
 pub fn others() -> bool {
     let ours = name::named(LAB);
@@ -81,7 +117,7 @@ pub fn cache() -> PathBuf {
 impl LabState {
     /// The existing lab; `None` if there is none.
     pub fn load() -> Result<Option<LabState>> {
-        let file = path("lab.json");
+        let file = path(STATE);
         match fs::read(&file) {
             Ok(bytes) => {
                 let state = serde_json::from_slice(&bytes)
@@ -96,14 +132,17 @@ impl LabState {
     /// The existing lab.
     ///
     /// # Errors
-    /// Refused if there is none.
+    /// Refused if there is none, or its removal was interrupted.
     pub fn existing() -> Result<LabState> {
+        if is_removal_unfinished() {
+            return Err(refused("an earlier `hostler lab down` was interrupted", "run `hostler lab down` again"));
+        }
         LabState::load()?.ok_or_else(|| refused("no lab is up on this computer", "run `hostler lab up`"))
     }
 
     pub fn save(&self) -> Result<()> {
         close()?;
-        write(&path("lab.json"), &serde_json::to_vec_pretty(self)?, 0o600)
+        write(&path(STATE), &serde_json::to_vec_pretty(self)?, 0o600)
     }
 
     /// Additional state of the machine with this name, if it is the virtual machine.

@@ -12,13 +12,14 @@ use nix::unistd::Pid;
 use super::cgroup::Hierarchy;
 use super::power;
 use super::roster::{MOST, roster};
-use super::state::{self, LabState, path};
+use super::state::{self, LabState};
 use super::{computer, mounts, name, network, process, wait};
 use crate::workstation::program::run;
 use crate::workstation::task::Task;
 
 /// Removes the lab's processes, mounts, loop devices, cgroups, namespaces, settings, and last its folder. Safe to repeat.
 pub async fn take_down(task: &Task) -> Result<()> {
+    state::begin_removal()?;
     // If the state is damaged, use all names that a lab can have.
     let machines = LabState::load().ok().flatten().map_or_else(|| roster(MOST, 1), |state| state.machines);
     let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
@@ -50,7 +51,7 @@ pub async fn take_down(task: &Task) -> Result<()> {
             task.line(&line);
         }
     }
-    remove_folder()
+    state::remove()
 }
 
 async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
@@ -116,24 +117,4 @@ fn unmount_all() -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Removes the lab's folder; last of all the file that marks a lab.
-fn remove_folder() -> Result<()> {
-    let folder = state::folder();
-    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-        if entry.file_name() == "lab.json" {
-            continue;
-        }
-        let file = entry.path();
-        let removed = if file.is_dir() { fs::remove_dir_all(&file) } else { fs::remove_file(&file) };
-        removed.with_context(|| format!("{} can't be removed", file.display()))?;
-    }
-    let _ = fs::remove_file(path("lab.json"));
-    match fs::remove_dir(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{} can't be removed", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }

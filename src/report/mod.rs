@@ -40,7 +40,7 @@ pub use critical_path::critical_path;
 pub use error::error_text;
 pub use interrupted::Interrupted;
 pub use paint::Paint;
-pub use plan::plan_text;
+pub use plan::{Detail, Layout, plan_text};
 pub use record::Record;
 pub use redact::Redactor;
 pub use status::status_text;
@@ -91,6 +91,8 @@ pub struct Reporter {
     requests: mpsc::UnboundedSender<Request>,
     redactor: Arc<Redactor>,
     asks: bool,
+    /// How much of a plan is shown.
+    detail: Detail,
     task: JoinHandle<Record>,
 }
 
@@ -98,7 +100,7 @@ pub struct Reporter {
 #[derive(Debug)]
 pub(crate) enum Request {
     Ask(Question, oneshot::Sender<io::Result<String>>),
-    Plan(Box<Plan>, oneshot::Sender<()>),
+    Plan(Box<Plan>, Detail, oneshot::Sender<()>),
     /// A result, for standard output.
     Result(String, oneshot::Sender<()>),
     Finish(Box<Option<Plan>>),
@@ -141,7 +143,7 @@ impl Reporter {
         let task =
             ReporterTask { output, results, results_paint, log, record, plan: None, redactor: redactor.clone(), started: Instant::now() };
         let task = tokio::spawn(task.run(received, requested));
-        Reporter { events, requests, redactor, asks, task }
+        Reporter { events, requests, redactor, asks, detail: Detail::Grouped, task }
     }
 
     /// Where to send events.
@@ -168,7 +170,18 @@ impl Reporter {
 
     /// Prints `plan` on standard output, after all events sent before: as text, or as an event `plan`.
     pub async fn plan(&self, plan: &Plan) {
-        self.printed(|printed| Request::Plan(Box::new(plan.clone()), printed)).await;
+        self.printed(|printed| Request::Plan(Box::new(plan.clone()), self.detail, printed)).await;
+    }
+
+    /// The same, with so much detail in plans.
+    #[must_use]
+    pub fn with_detail(self, detail: Detail) -> Reporter {
+        Reporter { detail, ..self }
+    }
+
+    /// How much of a plan is shown.
+    pub fn detail(&self) -> Detail {
+        self.detail
     }
 
     /// Prints what may still be running, as the run ends at once. It does not wait for a terminal that shows a prompt or accepts no output.
@@ -237,8 +250,8 @@ impl ReporterTask {
                             // The receiver may be gone: then the prompt was abandoned.
                             let _ = answer.send(self.ask(question).await);
                         }
-                        Some(Request::Plan(plan, printed)) => {
-                            self.plan(&plan);
+                        Some(Request::Plan(plan, detail, printed)) => {
+                            self.plan(&plan, detail);
                             let _ = printed.send(());
                         }
                         Some(Request::Result(text, printed)) => {
@@ -289,11 +302,11 @@ impl ReporterTask {
         }
     }
 
-    fn plan(&mut self, plan: &Plan) {
-        let text = plan_text(plan, Paint { on: false });
+    fn plan(&mut self, plan: &Plan, detail: Detail) {
+        let text = plan_text(plan, Layout::LOG, Paint { on: false });
         match &self.output {
             Output::Json(_) => print(&mut self.results, &[Json::line("plan", &serde_json::json!({ "plan": plan }))]),
-            _ => self.show(&plan_text(plan, self.results_paint)),
+            _ => self.show(&plan_text(plan, Layout::of_terminal(detail), self.results_paint)),
         }
         self.write_log(|log| log.text(&text));
         self.plan = Some(plan.clone());

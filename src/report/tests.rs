@@ -327,15 +327,15 @@ fn the_newest_fifty_logs_are_kept_and_other_files_stay() {
 
 #[test]
 fn a_plan_for_a_person() {
-    insta::assert_snapshot!(plan_text(&plan(), PLAIN));
+    insta::assert_snapshot!(plan_text(&plan(), Layout::LOG, PLAIN));
 }
 
 #[test]
 fn the_summary_of_a_plan() {
     let empty = Plan { steps: vec![], refusals: vec![], warnings: vec![], ..plan() };
-    assert_eq!(plan_text(&empty, PLAIN), "nothing to do: all is as the inventory says\n");
+    assert_eq!(plan_text(&empty, Layout::LOG, PLAIN), "up to date, nothing to do\n");
     let refused = Plan { steps: vec![], warnings: vec![], ..plan() };
-    assert_eq!(plan::summary(&refused), "nothing that can be done, 1 refusal");
+    assert_eq!(plan::summary(&refused), "nothing to do: blocked by 1 refusal");
     assert_eq!(plan::summary(&plan()), "6 steps on 3 machines, 1 refusal, 1 warning");
 }
 

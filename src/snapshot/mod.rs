@@ -14,6 +14,7 @@ use flate2::write::GzEncoder;
 use hostler_core::digest::sha256;
 use hostler_core::facts::{Snapshot, ca_public_key_sha256};
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::protocol::{archive, needed};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -21,20 +22,6 @@ use sha2::{Digest, Sha256};
 use crate::{atomic, home};
 
 pub mod age;
-
-/// What a control plane can't be restored without.
-const NEEDED: &[&str] = &[
-    "etcd.db",
-    "pki/ca.crt",
-    "pki/ca.key",
-    "pki/sa.key",
-    "pki/sa.pub",
-    "pki/front-proxy-ca.crt",
-    "pki/front-proxy-ca.key",
-    "pki/etcd/ca.crt",
-    "pki/etcd/ca.key",
-    "nodes",
-];
 
 /// File name extensions of plain and of encrypted snapshots.
 const ENDS: [&str; 2] = [".tar.gz", ".tar.gz.age"];
@@ -70,13 +57,13 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
         let mut entry = entry?;
         let path = entry.path()?.to_string_lossy().into_owned();
         match path.as_str() {
-            "taken" => {
+            archive::TAKEN => {
                 let mut text = String::new();
                 entry.read_to_string(&mut text)?;
                 taken = Some(text.trim().to_owned());
             }
-            "nodes" => drop(entry.read_to_string(&mut nodes)?),
-            "etcd.db" => {
+            archive::NODES => drop(entry.read_to_string(&mut nodes)?),
+            archive::ETCD => {
                 let mut data = Vec::new();
                 entry.read_to_end(&mut data)?;
                 etcd_is_whole(&data)?;
@@ -90,7 +77,7 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
         }
         found.push(path);
     }
-    if let Some(missing) = NEEDED.iter().find(|needed| !found.iter().any(|path| path == *needed)) {
+    if let Some(missing) = needed().find(|needed| !found.contains(needed)) {
         bail!("{missing} is missing");
     }
     let ca = ca.context("pki/ca.crt is not a certificate")?;
@@ -120,7 +107,7 @@ pub fn is_encrypted(file: &Path) -> Result<bool> {
 fn etcd_is_whole(data: &[u8]) -> Result<()> {
     match data.split_last_chunk::<32>() {
         Some((data, sum)) if Sha256::digest(data)[..] == sum[..] => Ok(()),
-        _ => bail!("the checksum of etcd.db is wrong"),
+        _ => bail!("the checksum of {} is wrong", archive::ETCD),
     }
 }
 
@@ -247,7 +234,9 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::age;
-    use super::{NEEDED, is_encrypted, list, newest, open, with, write};
+    use hostler_core::protocol::needed;
+
+    use super::{is_encrypted, list, newest, open, with, write};
     use hostler_core::digest::sha256;
     use hostler_core::facts::ca_public_key_sha256;
 
@@ -265,9 +254,9 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
 
     fn archive(without: &str) -> Vec<u8> {
         let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-        for name in NEEDED.iter().chain(&["taken"]).filter(|name| **name != without) {
+        for name in needed().chain(["taken".to_owned()]).filter(|name| name != without) {
             let mut header = tar::Header::new_gnu();
-            let content = match *name {
+            let content = match name.as_str() {
                 "taken" => b"2026-03-01T12:00:00Z\n".to_vec(),
                 "pki/ca.crt" => CA.as_bytes().to_vec(),
                 "nodes" => b"rainbowdash\ntwilightsparkle\n".to_vec(),
@@ -276,7 +265,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
             };
             header.set_size(content.len() as u64);
             header.set_mode(0o600);
-            tar.append_data(&mut header, name, content.as_slice()).unwrap();
+            tar.append_data(&mut header, &name, content.as_slice()).unwrap();
         }
         tar.into_inner().unwrap().finish().unwrap()
     }
@@ -299,10 +288,10 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
     fn an_incomplete_archive_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.tar.gz");
-        for missing in NEEDED.iter().chain(&["taken"]) {
-            write(&file, &archive(missing)).unwrap();
+        for missing in needed().chain(["taken".to_owned()]) {
+            write(&file, &archive(&missing)).unwrap();
             let error = open(&file, None).unwrap_err().to_string();
-            assert!(error.contains(missing) || *missing == "taken", "{error}");
+            assert!(error.contains(&missing) || missing == "taken", "{error}");
         }
         let whole = archive("");
         for length in [0, 1, whole.len() / 2, whole.len() - 12] {

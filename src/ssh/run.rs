@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hostler_core::protocol::say;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -23,7 +24,7 @@ const LOADER: &str = include_str!("../../templates/ssh/loader.sh");
 /// As [`LOADER`].
 const TERMINAL: &str = include_str!("../../templates/ssh/terminal.sh");
 /// The loader prints this on both outputs before the script starts: earlier output is that of the login shell or sudo.
-const BEGIN: &str = "hostler begins";
+const BEGIN: &str = say::BEGINS;
 /// Bytes of a payload that are in memory at once.
 const CHUNK: usize = 512 * 1024;
 /// A line longer than this is delivered in pieces.
@@ -177,7 +178,7 @@ impl Session {
             Privilege::Sudo { password: Some(password), .. } => format!("{password}\n"),
             _ => String::new(),
         };
-        head.push_str(&format!("hostler script {}\n{script}", script.len()));
+        head.push_str(&format!("{} {}\n{script}", say::SCRIPT, script.len()));
         let mut begun = [false, false];
         let mut before = String::new();
         let exit = self

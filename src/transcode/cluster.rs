@@ -15,7 +15,7 @@ use kube::{Client, Config};
 
 use super::reconcile::{Job, JobState, Task};
 
-const NAMESPACE: &str = "transcode";
+const NAMESPACE: &str = hostler_core::protocol::namespaces::FILMS;
 /// Label of the watcher's Jobs.
 const OURS: &str = "app.kubernetes.io/part-of=transcode";
 /// Field manager of server-side apply.

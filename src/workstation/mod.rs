@@ -3,4 +3,5 @@
 pub mod apt;
 pub mod packages;
 pub mod program;
+pub mod room;
 pub mod task;

@@ -49,6 +49,13 @@ fn missing(needed: &Needed, there: impl Fn(&str) -> bool) -> Vec<&'static str> {
     packages
 }
 
+/// Whether dpkg was killed while it changed its database: then apt refuses everything. The same check as apt's (debSystem::CheckUpdates).
+fn is_dpkg_interrupted() -> bool {
+    let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    let entries = std::fs::read_dir("/var/lib/dpkg/updates").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| is_number(&name))
+}
+
 /// Installs what is missing of `needed` for `whom`, as a task.
 ///
 /// # Errors
@@ -70,7 +77,11 @@ pub async fn install(whom: &str, needed: &Needed, events: &Events) -> Result<()>
     task(events, "packages", &what, async |task| {
         let mut progress = apt::Progress::default();
         stream(&mut program("apt-get", ["update"]), |line| progress.report(line, &task)).await?;
-        let mut command = program("apt-get", ["--yes", "--no-install-recommends", "install"]);
+        if is_dpkg_interrupted() {
+            task.line("finish an earlier installation that was interrupted");
+            stream(&mut program("dpkg", ["--configure", "-a"]), |line| progress.report(line, &task)).await?;
+        }
+        let mut command = program("apt-get", ["--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "install"]);
         command.args(&packages).env("DEBIAN_FRONTEND", "noninteractive");
         stream(&mut command, |line| progress.report(line, &task)).await
     })

@@ -16,8 +16,12 @@ module() {
 	go get -tool "$@"
 }
 
-# program NAME PACKAGE [LDFLAGS]: the name is there only when it is whole. -v names each package as it is built: progress.
+# program NAME PACKAGE [LDFLAGS]: the name is there only when it is whole. Prints how far it is: first "# PACKAGE" for each package that is not
+# in Go's cache yet (-n), then each package as it is built (-v).
 program() {
+	# What fails here fails again below, with Go's message.
+	go build -n -trimpath -tags "${tags:-}" -ldflags "-s -w ${3:-}" -o "$HOSTLER_BUILD/.$1.part" "$2" 2>&1 |
+		grep --line-buffered -E '^(go: downloading .*|# [^ ]+)$' || true
 	go build -v -trimpath -tags "${tags:-}" -ldflags "-s -w ${3:-}" -o "$HOSTLER_BUILD/.$1.part" "$2"
 	mv "$HOSTLER_BUILD/.$1.part" "$HOSTLER_BUILD/$1"
 }

@@ -1,1 +1,1 @@
-cat /etc/kubernetes/admin.conf
+cat {{ path.admin }}

@@ -1,3 +1,3 @@
 head -c {{ manifest.size }} |
-    kubectl apply --server-side --force-conflicts --field-manager hostler --filename - > /dev/null
+    kubectl {{ kubectl.apply }} > /dev/null
 remember {{ name | quote }} {{ sha256 }}

@@ -1,20 +1,20 @@
-PATH=/opt/hostler/current/bin:$PATH
+PATH={{ path.bin }}:$PATH
 await_containerd
-config=/run/hostler/join.yaml
+config={{ path.join_config }}
 trap 'rm -f "$config" "$config".*' EXIT
 {% if again %}
-[ -e /etc/hostler/applied/join-begun ] || fail "what is here was not left by a join of hostler's that was cut"
+[ -e {{ path.applied }}/{{ mark.join }} ] || fail "what is here was not left by a join of hostler's that was cut"
 kubeadm reset --force > /dev/null
 {% endif %}
 # Another hostler may have been faster: without a mark, nobody takes its work for a join that was cut.
-[ ! -e /etc/kubernetes/kubelet.conf ] || fail "it has joined a cluster since it was looked at: run again"
+[ ! -e {{ path.kubelet_kubeconfig }} ] || fail "it has joined a cluster since it was looked at: run again"
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
 take "$config.ca" 600 {{ ca.size }} {{ ca.sha256 }}
-record join-begun "$run"
+record {{ mark.join }} "$run"
 {% if pki %}
 # The certificate authorities come through hostler's memory: no secret in the cluster, none on the user's disk.
-mkdir -p /etc/kubernetes/pki/etcd
-head -c {{ pki.size }} | tar -xf - -C /etc/kubernetes/pki --no-same-owner
+mkdir -p {{ path.pki }}/etcd
+head -c {{ pki.size }} | tar -xf - -C {{ path.pki }} --no-same-owner
 {% endif %}
 # It finds the cluster by what is public of it, which the controller manager signs with every token, a while after that was made. Where it
 # has not yet, kubeadm looks again after 5 seconds: so it begins when it has. It checks all of it once more. Anybody may read this; the name
@@ -36,8 +36,5 @@ if grep -q 'status "Ready" already exists' "$config.said"; then
     temporary "the cluster to notice that node $(hostname) has left"
 fi
 [ "$joined" = 0 ] || exit "$joined"
-{% for item in record %}
-record {{ item.name | quote }} {{ item.value | quote }}
-{% endfor %}
-record kubelet-file "$(sha256sum < /var/lib/kubelet/config.yaml | cut -d ' ' -f 1)"
-rm -f /etc/hostler/applied/join-begun
+{% include "kubernetes/recorded.sh" %}
+rm -f {{ path.applied }}/{{ mark.join }}

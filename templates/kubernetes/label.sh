@@ -9,4 +9,4 @@ kubectl taint node "$node" {{ (taint ~ "-") | quote }} > /dev/null 2>&1 || true
 {% if taints %}
 kubectl taint --overwrite node "$node" {{ taints | words }} > /dev/null
 {% endif %}
-remember {{ name | quote }} {{ record | quote }}
+remember {{ (recorded.node ~ node) | quote }} {{ record | quote }}

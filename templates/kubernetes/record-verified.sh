@@ -1,1 +1,1 @@
-remember {{ name }} {{ sha256 }}
+remember {{ recorded.verified }} {{ sha256 }}

@@ -1,9 +1,8 @@
 # By ID, and only if it is there; afterwards the list is looked at again, as a removal can fail silently.
-PATH=/opt/hostler/current/bin:$PATH
+PATH={{ path.bin }}:$PATH
 peer={{ peer | quote }}
 members() {
-    etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/kubernetes/pki/etcd/ca.crt \
-        --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key "$@"
+    etcdctl --endpoints {{ etcdctl.own }} {{ etcdctl.tls }} "$@"
 }
 id_of_peer() { members member list | awk -F ', ' -v peer="$peer" '$4 == peer { print $1 }'; }
 list=$(members member list) || temporary "etcd to answer"

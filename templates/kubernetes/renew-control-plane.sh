@@ -1,20 +1,20 @@
-config=/run/hostler/config.yaml
+config={{ path.phase_config }}
 trap 'rm -f "$config"' EXIT
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
 node={{ node | quote }}
 pods="kube-apiserver kube-controller-manager kube-scheduler"
-hash_of() { kubectl --namespace kube-system get pod "$1-$node" --output 'jsonpath={.metadata.annotations.kubernetes\.io/config\.hash}'; }
+hash_of() { kubectl --namespace {{ namespaces.system }} get pod "$1-$node" --output 'jsonpath={.metadata.annotations.kubernetes\.io/config\.hash}'; }
 renewed() { now=$(hash_of "$1") && [ -n "$now" ] && [ "$now" != "$2" ]; }
 
 for pod in $pods; do
-    printf '%s %s %s\n' "$pod" "$(sha256sum < "/etc/kubernetes/manifests/$pod.yaml" | cut -d ' ' -f 1)" "$(hash_of "$pod")"
+    printf '%s %s %s\n' "$pod" "$(sha256sum < "{{ path.manifests }}/$pod.yaml" | cut -d ' ' -f 1)" "$(hash_of "$pod")"
 done > "$config.before"
 kubeadm init phase certs apiserver --config "$config" > /dev/null
 kubeadm init phase control-plane all --config "$config" > /dev/null
 while read -r pod sum hash; do
-    [ "$sum" = "$(sha256sum < "/etc/kubernetes/manifests/$pod.yaml" | cut -d ' ' -f 1)" ] ||
+    [ "$sum" = "$(sha256sum < "{{ path.manifests }}/$pod.yaml" | cut -d ' ' -f 1)" ] ||
         await 240 "kubelet to start $pod anew" renewed "$pod" "$hash"
 done < "$config.before"
 rm -f "$config.before"
 await 240 "the API server to answer" kubectl get --raw /readyz
-record cluster {{ sha256 }}
+record {{ recorded.cluster }} {{ sha256 }}

@@ -1,5 +1,5 @@
-PATH=/opt/hostler/current/bin:$PATH
-KUBECONFIG=/etc/kubernetes/kubelet.conf
+PATH={{ path.bin }}:$PATH
+KUBECONFIG={{ path.kubelet_kubeconfig }}
 export KUBECONFIG
 kubeadm upgrade node phase kubelet-config > /dev/null || {
     renewed=$?
@@ -9,6 +9,6 @@ kubeadm upgrade node phase kubelet-config > /dev/null || {
 }
 systemctl restart kubelet
 # A unit that is active may fail a second later: what counts is what kubelet says of itself.
-await 90 "kubelet to be well" kubectl --server http://127.0.0.1:10248 get --raw /healthz
-record kubelet {{ sha256 }}
-record kubelet-file "$(sha256sum < /var/lib/kubelet/config.yaml | cut -d ' ' -f 1)"
+await 90 "kubelet to be well" kubectl --server http://127.0.0.1:{{ port.kubelet_health }} get --raw /healthz
+record {{ recorded.kubelet }} {{ sha256 }}
+record {{ recorded.kubelet_file }} "$(sha256sum < {{ path.kubelet_config }} | cut -d ' ' -f 1)"

@@ -2,38 +2,37 @@
 # kubeadm's documents. It holds every secret of the cluster: what follows this takes it, and nothing stays in "$folder".
 set -eu
 umask 077
-PATH=/opt/hostler/current/bin:$PATH
-[ -e /etc/kubernetes/pki/ca.key ] || {
-    echo "no control plane is here: there is no /etc/kubernetes/pki/ca.key" >&2
+PATH={{ path.bin }}:$PATH
+[ -e {{ path.pki }}/ca.key ] || {
+    echo "no control plane is here: there is no {{ path.pki }}/ca.key" >&2
     exit 1
 }
-mkdir -p /var/lib/hostler
-chmod 700 /var/lib/hostler
-folder=$(mktemp -d /var/lib/hostler/snapshot.XXXXXX)
+mkdir -p {{ path.work }}
+chmod 700 {{ path.work }}
+folder=$(mktemp -d {{ path.work }}/snapshot.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' HUP INT TERM
 what=$folder/snapshot
 mkdir -p "$what/pki/etcd"
-pki=/etc/kubernetes/pki
-etcdctl --endpoints https://127.0.0.1:2379 --cacert "$pki/etcd/ca.crt" --cert "$pki/etcd/healthcheck-client.crt" \
-    --key "$pki/etcd/healthcheck-client.key" --command-timeout 120s snapshot save "$what/etcd.db" > "$folder/said" 2>&1 || {
+etcdctl --endpoints {{ etcdctl.own }} {{ etcdctl.tls }} \
+    --command-timeout 120s snapshot save "$what/{{ archive.etcd }}" > "$folder/said" 2>&1 || {
     cat "$folder/said" >&2
     exit 1
 }
 # A snapshot that was cut or changed on its way fails its own sum here.
-etcdutl snapshot status "$what/etcd.db" --write-out json > "$what/etcd.json"
-for file in ca.crt ca.key sa.key sa.pub front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key; do
-    cp "$pki/$file" "$what/pki/$file"
+etcdutl snapshot status "$what/{{ archive.etcd }}" --write-out json > "$what/{{ archive.etcd_status }}"
+for file in {{ archive.pki | join(" ") }}; do
+    cp "{{ path.pki }}/$file" "$what/pki/$file"
 done
 api() {
-    kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes --request-timeout 20s \
+    kubectl {{ kubectl.own }} --request-timeout 20s \
         --cache-dir "$folder/kubectl" "$@"
 }
-for name in kubeadm-config kubelet-config; do
-    api --namespace kube-system get configmap "$name" --output yaml > "$what/$name.yaml"
+for name in {{ archive.documents | join(" ") }}; do
+    api --namespace {{ namespaces.system }} get configmap "$name" --output yaml > "$what/$name.yaml"
 done
 # Who was in the cluster, so that nobody has to look into etcd's data for it.
-api get nodes --output 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' > "$what/nodes"
-date -u +%Y-%m-%dT%H:%M:%SZ > "$what/taken"
+api get nodes --output 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' > "$what/{{ archive.nodes }}"
+date -u +%Y-%m-%dT%H:%M:%SZ > "$what/{{ archive.taken }}"
 archive=$folder/snapshot.tar.gz
-tar -czf "$archive" -C "$what" etcd.db etcd.json pki kubeadm-config.yaml kubelet-config.yaml nodes taken
+tar -czf "$archive" -C "$what" {{ archive.etcd }} {{ archive.etcd_status }} pki{% for name in archive.documents %} {{ name }}.yaml{% endfor %} {{ archive.nodes }} {{ archive.taken }}

@@ -1,12 +1,12 @@
-config=/run/hostler/config.yaml
+config={{ path.phase_config }}
 trap 'rm -f "$config"' EXIT
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
-{% if document == "cluster" %}
+{% if document == recorded.cluster %}
 kubeadm init phase upload-config kubeadm --config "$config"
-{% elif document == "kubelet" %}
+{% elif document == recorded.kubelet %}
 kubeadm init phase upload-config kubelet --config "$config"
 {% else %}
 kubeadm init phase addon kube-proxy --config "$config"
-kubectl --namespace kube-system rollout restart daemonset kube-proxy > /dev/null
+kubectl --namespace {{ namespaces.system }} rollout restart daemonset kube-proxy > /dev/null
 {% endif %}
 remember {{ document | quote }} {{ sha256 }}

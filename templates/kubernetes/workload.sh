@@ -1,18 +1,18 @@
 workload() {
-    kubectl --namespace transcode --request-timeout 20s "$@"
+    kubectl --namespace {{ namespaces.films }} --request-timeout 20s "$@"
 }
 # What pods wait for, in their own words and the cluster's.
 why() {
     workload get pods --output wide
     workload get events --field-selector type=Warning --sort-by .lastTimestamp --no-headers \
         --output 'custom-columns=WHAT:.involvedObject.name,WHY:.message' | tail -n 8
-    workload logs job/mark-shares --tail 5
+    workload logs job/{{ films.mark }} --tail 5
 }
-marked() { [ "$(workload get job mark-shares --output 'jsonpath={.status.succeeded}')" = 1 ]; }
+marked() { [ "$(workload get job {{ films.mark }} --output 'jsonpath={.status.succeeded}')" = 1 ]; }
 runs() { workload rollout status deployment "$1" --timeout 2s; }
 # A Job can't be changed; this one does its work again.
-workload delete job mark-shares --ignore-not-found > /dev/null
-head -c {{ manifest.size }} | kubectl apply --server-side --force-conflicts --field-manager hostler --filename - > /dev/null
+workload delete job {{ films.mark }} --ignore-not-found > /dev/null
+head -c {{ manifest.size }} | kubectl {{ kubectl.apply }} > /dev/null
 trap 'why >&2' EXIT
 await 180 "both shares to be there and to get their marks" marked
 await 120 "the watcher of films to run" runs watcher

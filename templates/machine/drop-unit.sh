@@ -1,6 +1,6 @@
 unit={{ unit | quote }}
 systemctl disable --quiet --now "$unit"
-{% for path in files %}
-rm -f {{ path | quote }}
+{% for file in files %}
+rm -f {{ file | quote }}
 {% endfor %}
 systemctl daemon-reload

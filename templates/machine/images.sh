@@ -1,5 +1,5 @@
 # The payload is one OCI archive. containerd checks every digest while it imports; --local is twice as fast as its transfer service.
-PATH=/opt/hostler/current/bin:$PATH
+PATH={{ path.bin }}:$PATH
 await_containerd
 ctr --namespace k8s.io images import --local --no-unpack=false - > /dev/null
 # Pinned, so that kubelet's garbage collection can't delete what no registry will give back.

@@ -1,15 +1,15 @@
 unit={{ unit | quote }}
 # The files may be in place when this is cut: the mark says that what runs does not know them yet.
-record "${unit%.service}-begun" "$run"
+record {{ mark_of[unit] }} "$run"
 {% for file in files %}
 take {{ file.path | quote }} {{ file.mode }} {{ file.size }} {{ file.sha256 }}
 {% endfor %}
-{% for path in stale %}
-rm -f {{ path | quote }}
+{% for file in stale %}
+rm -f {{ file | quote }}
 {% endfor %}
 systemctl daemon-reload
 systemctl enable --quiet "$unit"
 {% if restart %}
-systemctl restart "$unit" || fail "$unit does not start: $(journalctl -u "$unit" -n 5 --no-pager -o cat | tr '\n' ' ')"
+systemctl restart "$unit" || not_started "$unit"
 {% endif %}
-rm -f "/etc/hostler/applied/${unit%.service}-begun"
+rm -f {{ path.applied }}/{{ mark_of[unit] }}

@@ -1,31 +1,37 @@
 # Back to a machine that kubeadm has never seen. Every path is named here; what a user keeps, or another file system, is not touched.
-PATH=/opt/hostler/current/bin:$PATH
-{% for path in keep %}
-[ -e {{ path | quote }} ] && printf 'kept: %s\n' {{ path | quote }}
+PATH={{ path.bin }}:$PATH
+{% for kept in keep %}
+[ -e {{ kept | quote }} ] && printf 'kept: %s\n' {{ kept | quote }}
 {% endfor %}
-# kubelet mounts the volumes of pods itself; whatever else is mounted was put there by somebody, and is not hostler's to empty.
-mounted=$(awk '$2 ~ "^(/etc/(kubernetes|cni/net.d|hostler)|/var/lib/(kubelet|etcd|cni)|/run/flannel)(/|$)" &&
-    $2 !~ "^/var/lib/kubelet/(pods|plugins)/" { print $2; exit }' /proc/mounts)
+mounted=$(awk '
+{% filter indent(4, true) %}{% include "machine/mounts.awk" %}{% endfilter %}
+
+    in_the_way($2) { print $2; exit }
+' /proc/mounts)
 [ -z "$mounted" ] || fail "$mounted is mounted there, and would be wiped: unmount it first"
-record wipe-begun "$run"
+record {{ mark.wipe }} "$run"
 systemctl stop kubelet 2> /dev/null || true
-# The endpoint's address is another control plane's from here on.
-systemctl disable --quiet --now hostler-vip 2> /dev/null || true
-rm -f /etc/systemd/system/hostler-vip.service
-rm -rf /usr/local/lib/hostler
+# The endpoint's address is another control plane's from here on, and nobody takes snapshots of what is no more.
+for unit in {{ wipe.units | join(" ") }}; do
+    systemctl disable --quiet "$unit" 2> /dev/null || true
+    systemctl stop "$unit" 2> /dev/null || true
+done
 # The member was taken out of etcd beforehand, by its ID, through a control plane that stays.
 if command -v kubeadm > /dev/null && systemctl is-active --quiet containerd; then
     kubeadm reset --force --skip-phases remove-etcd-member 2>&1
 fi
 # What a pod mounted must be gone before anything below is deleted.
-awk '$2 ~ "^/var/lib/kubelet/" { print $2 }' /proc/mounts | sort -r | while read -r mounted; do umount "$mounted"; done
-wiped="/etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel"
+awk '$2 ~ "^{{ path.kubelet }}/" { print $2 }' /proc/mounts | sort -r | while read -r mounted; do umount "$mounted"; done
+wiped="{{ wipe.all | reject("in", wipe.emptied) | reject("eq", wipe.last) | join(" ") }}"
 for path in $wiped; do
     [ -e "$path" ] || continue
     rm -rf --one-file-system --preserve-root=all "$path" || fail "$path can't be removed whole: something is mounted below it"
 done
+{% for folder in wipe.emptied %}
 # The folder itself stays: containerd ends when it goes.
-rm -f /etc/cni/net.d/*
+rm -f {{ folder }}/*
+{% endfor %}
+systemctl daemon-reload
 for link in cni0 flannel.1; do
     ip link delete "$link" 2> /dev/null || true
 done
@@ -48,4 +54,4 @@ for path in $wiped; do
 done
 [ -z "$(ctr --namespace k8s.io tasks ls -q 2> /dev/null)" ] || fail "containers of the old cluster still run"
 # Last, as it holds the mark that this was begun.
-rm -rf --one-file-system --preserve-root=all /etc/hostler
+rm -rf --one-file-system --preserve-root=all {{ wipe.last }}

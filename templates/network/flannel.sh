@@ -13,12 +13,12 @@ trap 'kill "$flanneld"; wait "$flanneld" || exit "$?"; exit 0' TERM
 # Pods begin on a machine as soon as containerd finds this configuration. The plugin that it names needs subnet.env, which flanneld writes
 # when it has the machine's part of the network: a pod that began before would fail, and be tried again only after 10 seconds. So the
 # configuration comes then, and whole at once.
-until [ -s /run/flannel/subnet.env ]; do
+until [ -s {{ path.flannel_run }}/subnet.env ]; do
     kill -0 "$flanneld" 2> /dev/null || { wait "$flanneld"; exit 1; }
     sleep 0.2
 done
 from=/etc/kube-flannel/cni-conf.json
-to=/etc/cni/net.d/10-flannel.conflist
+to={{ path.flannel_cni }}
 # Where flanneld was started anew all is there, and containerd need not look at it again.
 if ! cmp -s "$from" "$to"; then
     # By this name it is no configuration yet.

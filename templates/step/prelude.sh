@@ -6,18 +6,21 @@ run={{ run | quote }}
 step={{ step | quote }}
 
 # A value for a later step. The line does not reach the log.
-output() { printf '@output %s %s\n' "$1" "$2"; }
+output() { printf '{{ say.output }} %s %s\n' "$1" "$2"; }
 
 # Not now, perhaps soon: hostler names what it waits for and tries again, up to a limit.
 temporary() {
-    printf '@wait %s\n' "$*"
-    exit 75
+    printf '{{ say.wait }} %s\n' "$*"
+    exit {{ exit.try_again }}
 }
 
 fail() {
     printf '%s\n' "$*" >&2
-    exit 1
+    exit {{ exit.failed }}
 }
+
+# not_started UNIT: says why.
+not_started() { fail "$1 does not start: $(journalctl -u "$1" -n 5 --no-pager -o cat | tr '\n' ' ')"; }
 
 # aloud COMMAND...: runs it, with its status, and passes on what it says. That nobody hears that any more does not reach the command: kubeadm
 # fails, at its very end, where it can't print.
@@ -35,7 +38,7 @@ aloud() {
 }
 
 # announce SECONDS WHAT: what comes next waits, at most so long.
-announce() { printf '@waiting %s %s\n' "$1" "$2" || :; }
+announce() { printf '{{ say.waiting }} %s %s\n' "$1" "$2" || :; }
 
 # await SECONDS WHAT COMMAND...: until the command succeeds, at most so long.
 await() {
@@ -66,31 +69,31 @@ take() {
 
 # record NAME VALUE: remembers on the machine what was applied last.
 record() {
-    mkdir -p /etc/hostler/applied
-    printf '%s\n' "$2" > "/etc/hostler/applied/.$1.hostler-new"
-    mv -f "/etc/hostler/applied/.$1.hostler-new" "/etc/hostler/applied/$1"
+    mkdir -p {{ path.applied }}
+    printf '%s\n' "$2" > "{{ path.applied }}/.$1.hostler-new"
+    mv -f "{{ path.applied }}/.$1.hostler-new" "{{ path.applied }}/$1"
 }
 
 {% if begun %}
 # This run has worked here before, and its mark is in memory alone: without it the machine has been restarted since, and may have lost what
 # was done. Once all has started it is looked at anew.
 started() { ! systemctl is-system-running | grep -Eqx 'initializing|starting'; }
-answers() { /opt/hostler/current/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes --request-timeout 5s get --raw /readyz; }
-if [ ! -e "/run/hostler/runs/$run" ]; then
+answers() { {{ path.bin }}/kubectl {{ kubectl.own }} --request-timeout 5s get --raw /readyz; }
+if [ ! -e "{{ path.runs }}/$run" ]; then
     (await 120 "its services to have started" started) || :
-    [ ! -e /etc/kubernetes/admin.conf ] || (await 90 "the API server to answer" answers) || :
-    exit 76
+    [ ! -e {{ path.admin }} ] || (await 90 "the API server to answer" answers) || :
+    exit {{ exit.restarted }}
 fi
 {% endif %}
 # One run at a time works on a machine, and one script on a step. A lock is held by the living processes of a step, so it outlives
 # a lost connection and dies with a power failure; it is never broken.
-mkdir -p /run/hostler/steps /run/hostler/runs
-chmod 700 /run/hostler
+mkdir -p {{ path.steps }} {{ path.runs }}
+chmod 700 {{ path.run }}
 # kubectl keeps what it learns of an API server in files that root's group may write, in root's home unless it is told.
-export KUBECACHEDIR=/run/hostler/kubectl
-exec 8> /run/hostler/gate
-flock -w 20 8 || temporary "the gate of /run/hostler to open"
-for held in /run/hostler/steps/*; do
+export KUBECACHEDIR={{ path.kubectl_cache }}
+exec 8> {{ path.gate }}
+flock -w 20 8 || temporary "the gate of {{ path.run }} to open"
+for held in {{ path.steps }}/*; do
     [ -e "$held" ] || continue
     if flock -n "$held" true; then
         rm -f "$held"
@@ -98,9 +101,9 @@ for held in /run/hostler/steps/*; do
         temporary "$(sed -n 's/^step=//p' "$held") of run $(sed -n 's/^run=//p' "$held"), which still works here"
     fi
 done
-lock=/run/hostler/steps/$(printf '%s' "$step" | tr / .)
+lock={{ path.steps }}/$(printf '%s' "$step" | tr / .)
 printf 'run=%s\nstep=%s\nsince=%s\n' "$run" "$step" "$(date +%s)" > "$lock"
 exec 9>> "$lock"
 flock -w 1 9 || temporary "the lock of $step"
 exec 8>&-
-: > "/run/hostler/runs/$run"
+: > "{{ path.runs }}/$run"

@@ -11,7 +11,7 @@ lab=cluster
 mends() {
     run 0 plan -i "$inventory"
     says "$1"
-    [ "$(grep -cE '^  [a-z]' "$work/out")" = 3 ] || { echo "more than that was planned" >&2; return 1; }
+    [ "$(grep -cE "^  [a-z]" "$work/out")" = 4 ] || { echo "more than that was planned" >&2; return 1; }
     up
     empty
 }
@@ -36,11 +36,11 @@ mends "rainbowdash: net.ipv4.ip_forward is 0"
 
 row "a program replaced is mended"
 on rainbowdash 'echo more >> /opt/hostler/current/bin/crictl'
-mends "rainbowdash: bin/crictl is not what the bundle holds"
+mends "rainbowdash: bin/crictl differs from the bundle"
 
 row "a kubelet stopped is started"
 on fluttershy systemctl stop kubelet
-mends "fluttershy: kubelet does not run"
+mends "fluttershy: kubelet is not running"
 
 row "a kubelet that is restarted while flannel begins is no hindrance for pods to begin"
 on fluttershy 'rm /etc/cni/net.d/10-flannel.conflist /run/flannel/subnet.env && crictl stop "$(crictl ps -q --name kube-flannel)" > /dev/null
@@ -57,7 +57,7 @@ sed -i 's/^  rainbowdash:$/&\n    labels: {shelf: top}/' "$inventory"
 mends "shelf=top"
 [ "$(kubectl get node rainbowdash -o "jsonpath={.metadata.labels.shelf}")" = top ]
 kubectl label node rainbowdash shelf-
-mends "rainbowdash has not the labels and taints that the inventory says"
+mends "labels and taints of node rainbowdash differ from the inventory"
 
 row "a label gone from the inventory is taken off"
 sed -i '/labels: {shelf: top}/d' "$inventory"

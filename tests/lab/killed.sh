@@ -99,5 +99,15 @@ for ((moment = 1; moment <= moments; moment++)); do
     bare twilightsparkle
     bare rainbowdash
 done
+row "lab up, not killed"
+run 0 lab down
+whole lab up --machines 2
+whole_cluster
+for ((moment = 1; moment <= moments; moment++)); do
+    row "killed, moment $moment of $moments: lab up, from machines to cluster"
+    run 0 lab down
+    killed lab up --machines 2
+    whole_cluster
+done
 
 printf '%d rows passed\n' "$rows"

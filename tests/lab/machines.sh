@@ -4,8 +4,8 @@
 #     tests/lab/machines.sh HOSTLER [SEED]
 #
 # As root. HOSTLER is the path of the program; SEED repeats the moments of an earlier run. The lab is one of its own (HOSTLER_LAB), so
-# it may run beside another (then set BESIDE=1, see traces.sh). It makes the machines' disk anew, from Debian's mirror: two minutes in
-# all.
+# it may run beside another (then set BESIDE=1, see traces.sh). It makes the machines' disk twice, from Debian's mirror: four minutes
+# in all.
 set -euo pipefail
 
 hostler=$(realpath "$1")
@@ -85,6 +85,28 @@ host_key() {
     hostler lab ssh "$1" cat /etc/ssh/ssh_host_ed25519_key.pub | cut -d ' ' -f 2
 }
 
+# When the init of each machine that answers began (proc_pid_stat(5), starttime).
+began() {
+    local machine since
+    for machine in $(hostler lab list | awk '$4 == "on" { print $1 }'); do
+        since=$(hostler lab ssh "$machine" cut -d "' '" -f 22 /proc/1/stat 2>/dev/null) && echo "$machine $since"
+    done
+    true
+}
+
+# goes_on WHAT MACHINES: `lab up` makes it a whole lab, whatever has happened to it before.
+goes_on() {
+    local list
+    hostler lab up --machines "$2" --machines-only >"$work/output" 2>&1 || fail "up after $1: $(cat "$work/output")"
+    list=$(hostler lab list | awk '$4 == "on" { print $1 }')
+    expect "machines after up after $1" "$2" "$(wc --lines <<<"$list")"
+    local machine
+    for machine in $list; do
+        expect "ssh after up after $1" "$machine" "$(hostler lab ssh "$machine" hostname)"
+        contains "the inventory after up after $1" "hostKey: ssh-ed25519 $(host_key "$machine")" "$(cat "/var/lib/hostler/lab.$lab/inventory.yaml")"
+    done
+}
+
 clean() {
     nothing_left >"$work/difference" || fail "$1 left or changed: $(cat "$work/difference")"
     checks=$((checks + 1))
@@ -95,6 +117,7 @@ cleanup() {
     hostler lab down >/dev/null 2>&1 || say "machines.sh: the lab could not be taken down"
     local job
     for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
+    umount "$work/small" 2>/dev/null || true
     rm -rf "$work"
     exit "$status"
 }
@@ -105,6 +128,7 @@ for program in perl ssh sysctl losetup ip; do
     command -v "$program" >/dev/null || fail "$program is missing: apt-get install perl openssh-client procps mount iproute2"
 done
 mkfifo "$work/never" "$work/stdin"
+mkdir "$work/small"
 say "seed $seed"
 RANDOM=$seed
 [[ ! -e /var/lib/hostler/lab.$lab ]] || fail "a lab named $lab is up: HOSTLER_LAB=$lab hostler lab down"
@@ -120,8 +144,17 @@ expect "list" "twilightsparkle 10.77.0.11 control-plane on
 rainbowdash 10.77.0.12 worker on" "$(hostler lab list | awk 'NR > 1 { print $1, $2, $3, $4 }')"
 expect "ssh" rainbowdash "$(hostler lab ssh rainbowdash hostname)"
 expect "ssh passes the exit status on" 7 "$(status_of hostler lab ssh rainbowdash exit 7)"
-expect "a second up" 3 "$(status_of hostler lab up --machines 1 --machines-only)"
-contains "a second up" "there is a lab already" "$(cat "$work/output")"
+expect "up with other options" 3 "$(status_of hostler lab up --machines 1 --machines-only)"
+contains "up with other options" "\`hostler lab up --machines 2\` continues with it" "$(cat "$work/output")"
+echo "# changed by hand" >>"/var/lib/hostler/lab.$lab/inventory.yaml"
+began=$(began)
+expect "a second up" 0 "$(status_of hostler lab up --machines 2 --machines-only)"
+expect "machines after a second up" "$began" "$(began)"
+contains "the inventory after a second up" "# changed by hand" "$(cat "/var/lib/hostler/lab.$lab/inventory.yaml")"
+mount --types tmpfs --options size=100m tmpfs "$work/small"
+expect "up without room" 3 "$(HOSTLER_LAB=${lab}2 HOSTLER_CACHE=$work/small status_of "$hostler" lab up --machines 2 --machines-only)"
+contains "up without room" "$work/small/lab has 105 MB free, and 1 GB are needed: 1 GB for their image" "$(cat "$work/output")"
+umount "$work/small"
 expect "a machine that is not there" 2 "$(status_of hostler lab cut rainbwdash)"
 contains "a machine that is not there" "did you mean \`rainbowdash\`?" "$(cat "$work/output")"
 expect "a name that is none" 2 "$(HOSTLER_LAB=../x status_of "$hostler" lab list)"
@@ -238,14 +271,28 @@ for round in 1 2 3 4 5 6; do
     hostler lab down 2>"$work/output" || fail "down after kill -9 of up: $(cat "$work/output")"
     clean "down after kill -9 of up, round $round"
 done
+# Interrupted again and again, each time a little later, it comes to its end, and what was made by then is kept.
+for after in $((RANDOM % 300)) $((300 + RANDOM % 700)) $((1000 + RANDOM % 1000)) $((1500 + RANDOM % 2000)); do
+    kill_at "$after" up --machines 3 --machines-only
+    began >"$work/began"
+done
+goes_on "kill -9 of up, again and again" 3
+expect "machines that were on before" "$(cat "$work/began")" "$(began | grep --fixed-strings --line-regexp --file="$work/began" || true)"
+hostler lab down 2>/dev/null
 hostler lab up --machines 2 --machines-only >/dev/null 2>&1
+kill_at $((RANDOM % 400)) down
+goes_on "kill -9 of down" 2
+kill_at $((RANDOM % 1500)) blank twilightsparkle
+hostler lab up --machines 2 --machines-only >"$work/output" 2>&1 || fail "up after kill -9 of blank: $(cat "$work/output")"
+expect "ssh after kill -9 of blank, and up" twilightsparkle "$(hostler lab ssh twilightsparkle hostname)"
 kill_at $((RANDOM % 1500)) blank rainbowdash
 kill_at $((RANDOM % 400)) down
 hostler lab down 2>"$work/output" || fail "down after kill -9 of down: $(cat "$work/output")"
 clean "down after kill -9 of blank and down"
 rm -rf "$HOSTLER_CACHE"
 kill_at $((RANDOM % 20000)) up --machines 1 --machines-only
-hostler lab down 2>"$work/output" || fail "down after kill -9 while the disk is made: $(cat "$work/output")"
-clean "down after kill -9 while the disk is made"
+goes_on "kill -9 while the disk is made" 1
+hostler lab down 2>"$work/output" || fail "down after up after kill -9 while the disk is made: $(cat "$work/output")"
+clean "down after up after kill -9 while the disk is made"
 
 say "machines.sh: $checks checks passed, seed $seed"

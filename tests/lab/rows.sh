@@ -5,6 +5,8 @@
 export HOSTLER_LAB=$lab
 state=/var/lib/hostler/lab.$lab
 inventory=$state/inventory.yaml
+# `lab up` would continue with it, and what it holds.
+[ ! -e "$state" ] || { echo "a lab named $lab is up: HOSTLER_LAB=$lab hostler lab down" >&2; exit 1; }
 work=$(mktemp -d)
 # Where kubeconfigs, logs and snapshots go unless they are told.
 export XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work/state XDG_DATA_HOME=$work/share

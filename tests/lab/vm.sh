@@ -36,7 +36,6 @@ no_swap() { [ "$(vm wc -l '<' /proc/swaps)" = 1 ]; }
 for program in python3 sysctl losetup ip; do
     command -v "$program" > /dev/null || { echo "$program is missing: apt-get install python3 procps mount iproute2" >&2; exit 1; }
 done
-[ ! -e "$state" ] || { echo "a lab named $lab is up: HOSTLER_LAB=$lab hostler lab down" >&2; exit 1; }
 # Swap is this computer's for its containers, and the inventory must not tolerate it here.
 [ "$(wc -l < /proc/swaps)" = 1 ] || { echo "this computer has swap: swapoff -a" >&2; exit 1; }
 traces > "$work/before"

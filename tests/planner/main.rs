@@ -4,5 +4,7 @@ mod add;
 mod case;
 mod cases;
 mod needs;
+mod roles;
+mod screens;
 mod simulation;
 mod world;

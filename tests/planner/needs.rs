@@ -12,6 +12,7 @@ use hostler_core::step::StepKind;
 /// What a step may wait for on another machine though it uses no output of it: what is waited for, what waits, both as STAGE/NAME, and why.
 /// Names may be several; `*` is any.
 const ACROSS: &[(&str, &str, &str)] = &[
+    ("begin/*", "*/*", "the last verification is withdrawn before anything changes"),
     ("leave/*", "*/*", "what leaves has left, here and in the cluster, before anything begins anew"),
     ("control-planes/join", "control-planes/join", "etcd takes one learner at a time"),
     ("control-planes/join", "workers/join", "they join by the cluster's name, which may lead to a control plane that joins"),

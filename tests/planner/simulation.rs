@@ -7,6 +7,7 @@ use hostler_core::action::Action;
 use hostler_core::action::kubeadm::Join;
 use hostler_core::action::machine::ConfigureUnit;
 use hostler_core::facts::Facts;
+use hostler_core::health::{Problem, status};
 use hostler_core::inventory::{Inventory, MachineName, Role, parse};
 use hostler_core::manifest::Manifest;
 use hostler_core::plan::lint::reaches;
@@ -20,7 +21,7 @@ use proptest::prelude::*;
 use crate::needs::needless;
 use crate::world::World;
 
-fn manifest() -> Manifest {
+pub fn manifest() -> Manifest {
     serde_json::from_str(include_str!("../render/manifest.json")).expect("it is a manifest")
 }
 
@@ -161,7 +162,7 @@ fn inventory(control_planes: usize, changed: bool) -> Inventory {
     parse(&text, "inventory.yaml").unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn blank() -> Facts {
+pub fn blank() -> Facts {
     Facts {
         arch: "amd64".to_owned(),
         hostname: "debian".to_owned(),
@@ -231,7 +232,8 @@ fn world(scene: &Scene) -> World {
             Start::Half(count) if !member(0) || !member(number) => {
                 let plan = plan_for(&Goal::Up, &whole, &manifest(), &world.seen()).expect("templates fit");
                 let own = plan.steps.iter().filter(|step| step.machine == name && !joins(step) && prepares(step));
-                for step in own.take(*count) {
+                let withdrawn = plan.steps.iter().filter(|step| step.id.kind == StepKind::WithdrawVerification);
+                for step in withdrawn.chain(own.take(*count)) {
                     world.apply(step).unwrap_or_else(|what| panic!("{what}"));
                 }
             }
@@ -400,11 +402,14 @@ proptest! {
             prop_assert!(failed.is_empty(), "round {round}: {failed:?}");
             // A run that was cut is run again as it was asked for.
             if cut.is_none() {
-                goal = goal.then();
+                goal = goal.next_goal();
             }
         }
         let again = plan_for(&goal, &inventory, &manifest(), &world.seen()).expect("templates fit");
         prop_assert!(again.steps.is_empty(), "at rest there is nothing to do");
+        let up = plan_for(&Goal::Up, &inventory, &manifest(), &world.seen()).expect("templates fit");
+        let vouched = !up.steps.is_empty() || !up.refusals.is_empty() || world.cluster.is_none() || !world.unverified;
+        prop_assert!(vouched, "nothing to do, though nobody verified what was changed");
         let end = end(&scene, &world, &again);
         prop_assert!(end.is_empty(), "{end:?}; refused: {:?}", again.refusals);
     }
@@ -437,5 +442,36 @@ fn a_needless_need_is_found() {
     for (waits, other, waited) in barriers {
         let told = needless(&with((2, waits), (other, waited)));
         assert!(told.iter().any(|what| what.ends_with("no reason is known")), "{waits:?} {waited:?}: {told:?}");
+    }
+}
+
+/// A run that changes something and whose verification then fails, or is interrupted: the cluster is open until it passes.
+#[test]
+fn a_verification_that_failed_is_open() {
+    let inventory = inventory(3, false);
+    let scene = Scene {
+        control_planes: 3,
+        changed: false,
+        starts: vec![Start::Converged; 5],
+        off: BTreeSet::new(),
+        rounds: Vec::new(),
+        goal: Verb::Up,
+    };
+    let converged = world(&scene);
+    let rebuild = Goal::Rebuild { machine: name(4), force_after: None };
+    let runs = DRIFTS.iter().map(|drift| (Some(*drift), Goal::Up)).chain([(None, rebuild), (Some(Drift::Program), Goal::Add(name(2)))]);
+    for (drift, goal) in runs.filter(|(drift, _)| !matches!(drift, Some(Drift::Verified))) {
+        let mut world = converged.clone();
+        drift.into_iter().for_each(|drift| drift.apply(&mut world, &name(2)));
+        let plan = plan_for(&goal, &inventory, &manifest(), &world.seen()).expect("templates fit");
+        assert!(plan.steps.iter().any(|step| step.id.kind.is_verified()), "{drift:?}: nothing would change");
+        for step in plan.steps.iter().filter(|step| !matches!(step.id.kind, StepKind::Probe | StepKind::RecordVerified)) {
+            world.apply(step).unwrap_or_else(|what| panic!("{drift:?}: {what}"));
+        }
+        let seen = world.seen();
+        let up = plan_for(&Goal::Up, &inventory, &manifest(), &seen).expect("templates fit");
+        assert!(up.steps.iter().any(|step| step.id.kind == StepKind::Probe), "{drift:?}, {goal:?}: up does not verify");
+        let status = status(&inventory, &seen, Some(&up), Some(0));
+        assert!(status.problems.contains(&Problem::NotVerified), "{drift:?}, {goal:?}: {:?}", status.problems);
     }
 }

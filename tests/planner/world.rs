@@ -14,8 +14,8 @@ use hostler_core::document::Document;
 use hostler_core::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact, peer_url};
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::plan::Step;
-use hostler_core::plan::goal::wiped;
 use hostler_core::plan::wanted;
+use hostler_core::plan::wipe::is_wiped;
 use hostler_core::record::{Applied, InProgress, Record};
 use serde_yaml::Value;
 
@@ -29,6 +29,8 @@ pub struct World {
     pub machines: BTreeMap<MachineName, Facts>,
     /// What etcd holds. Whether a node is Ready and a member healthy follows from its machine.
     pub cluster: Option<ClusterFacts>,
+    /// Whether something was changed since the cluster was verified last.
+    pub unverified: bool,
     /// Machines that can't be reached, and why. They do no work for the cluster.
     pub off: BTreeMap<MachineName, String>,
 }
@@ -79,7 +81,8 @@ impl World {
         let Some(cluster) = &self.cluster else { return false };
         let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
         let healthy = voters.iter().filter(|member| self.works(&member.name)).count();
-        let control_plane = self.machines.get(name).is_some_and(|facts| facts.kubernetes.control_plane);
+        let control_plane =
+            self.machines.get(name).is_some_and(|facts| facts.kubernetes.control_plane && facts.kubernetes.missing.is_empty());
         control_plane && self.works(name.as_str()) && healthy > voters.len() / 2
     }
 
@@ -107,6 +110,7 @@ impl World {
         let name = &step.machine;
         let check = |fine: bool, what: &str| if fine { Ok(()) } else { Err(format!("{}: {what}", step.id)) };
         check(!self.off.contains_key(name), "the machine can't be reached")?;
+        self.unverified |= step.id.kind.is_verified();
         let serves = self.serves(name);
         let before = self.machines.get(name).cloned().unwrap_or_default();
         let facts = self.machines.entry(name.clone()).or_default();
@@ -234,12 +238,18 @@ impl World {
                 kubelet_config(facts, sum);
                 facts.units.entry(KUBELET.to_owned()).or_default().active = true;
             }
+            Action::RepairControlPlane(_) => {
+                facts.kubernetes.missing.clear();
+                if let Some(cluster) = &mut self.cluster {
+                    cluster.record.remove(&Record::Verified);
+                }
+            }
             Action::Wipe(_) => {
                 facts.kubernetes = Default::default();
                 facts.applied.clear();
                 facts.in_progress.clear();
-                facts.files.retain(|path, _| !wiped(path));
-                facts.units.remove(wanted::VIP_UNIT);
+                facts.files.retain(|path, _| !is_wiped(path));
+                facts.units.retain(|unit, _| !hostler_core::protocol::wipe::UNITS.contains(&unit.as_str()));
                 facts.units.entry(KUBELET.to_owned()).or_default().active = false;
                 wanted::leave_ports(facts);
                 if !self.machines.values().any(|facts| facts.kubernetes.control_plane) {
@@ -256,6 +266,8 @@ impl World {
                 let told = self.cluster().unwrap_or_default();
                 if let Some(cluster) = &mut self.cluster {
                     through_the_cluster(action, cluster, &told).map_err(|what| format!("{}: {what}", step.id))?;
+                    // The record is what vouches: a probe of which nothing is recorded is forgotten.
+                    self.unverified &= !matches!(action, Action::RecordVerified(_));
                 }
             }
         }
@@ -264,6 +276,7 @@ impl World {
 
     /// Carries out a step that is cut before its end: what it leaves where that is not nothing.
     pub fn cut(&mut self, step: &Step) {
+        self.unverified |= step.id.kind.is_verified();
         let Some(facts) = self.machines.get_mut(&step.machine) else { return };
         match &step.action {
             Action::Init(_) | Action::Restore(_) | Action::Join(_) => {
@@ -336,6 +349,7 @@ impl World {
 /// What goes through an API server. `told`: the cluster with what follows from its machines.
 fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -> Result<(), String> {
     match action {
+        Action::WithdrawVerification(_) => drop(cluster.record.remove(&Record::Verified)),
         Action::ApplyFlannel(ApplyFlannel { sha256, .. }) => drop(cluster.record.insert(Record::Flannel, sha256.clone())),
         Action::InstallWorkload(InstallWorkload { record, .. }) => cluster.record.extend(record.clone()),
         Action::KeepMediaServerToken(KeepMediaServerToken { sha256, .. }) => {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::inventory::Role;
+use crate::protocol::recorded;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -35,9 +36,9 @@ impl Document {
     /// Name of the document's record in the cluster and on machines.
     pub fn name(self) -> &'static str {
         match self {
-            Document::Cluster => "cluster",
-            Document::Kubelet => "kubelet",
-            Document::KubeProxy => "kube-proxy",
+            Document::Cluster => recorded::CLUSTER,
+            Document::Kubelet => recorded::KUBELET,
+            Document::KubeProxy => recorded::KUBE_PROXY,
         }
     }
 }

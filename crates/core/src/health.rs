@@ -90,6 +90,8 @@ pub enum Problem {
     WouldRefuse {
         first: String,
     },
+    /// The last verification failed, was interrupted, or is of another cluster than this has become.
+    NotVerified,
     SnapshotFailed {
         machine: MachineName,
     },
@@ -169,6 +171,8 @@ pub struct Drift {
     pub steps: usize,
     /// What it would refuse.
     pub refusals: usize,
+    /// Whether the cluster is verified as it is.
+    pub verified: bool,
     /// The first step's machine and reason, or else the first refusal's.
     pub first: Option<String>,
 }
@@ -303,8 +307,8 @@ fn certificates(facts: &BTreeMap<&MachineName, &Facts>) -> Vec<CertificateStatus
 }
 
 fn drift(plan: &Plan) -> Drift {
-    // That what changes is verified afterwards is no difference.
-    let steps: Vec<_> = plan.steps.iter().filter(|step| step.stage != Stage::Verify).collect();
+    // That what changes is verified afterwards, and was before, is no difference.
+    let steps: Vec<_> = plan.steps.iter().filter(|step| !matches!(step.stage, Stage::Begin | Stage::Verify)).collect();
     let step = steps.first().map(|step| format!("{}: {}", step.machine, step.reason));
     let refusal = || {
         plan.refusals.first().map(|refusal| match &refusal.machine {
@@ -312,7 +316,12 @@ fn drift(plan: &Plan) -> Drift {
             None => refusal.why.to_string(),
         })
     };
-    Drift { steps: steps.len(), refusals: plan.refusals.len(), first: step.or_else(refusal) }
+    Drift {
+        verified: !steps.is_empty() || plan.steps.is_empty(),
+        steps: steps.len(),
+        refusals: plan.refusals.len(),
+        first: step.or_else(refusal),
+    }
 }
 
 fn problems(status: &Status, api: bool) -> Vec<Problem> {
@@ -355,11 +364,14 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
             problems.push(Problem::DiskLow { machine: machine.name.clone(), free: facts.disk_free * 100 / facts.disk_size });
         }
     }
-    if let Some(Drift { steps, refusals, first }) = &status.drift
+    if let Some(Drift { steps, refusals, first, .. }) = &status.drift
         && (*steps > 0 || *refusals > 0 && status.api_down.is_none())
     {
         let first = first.clone().unwrap_or_default();
         problems.push(if *steps > 0 { Problem::Drift { first } } else { Problem::WouldRefuse { first } });
+    }
+    if status.drift.as_ref().is_some_and(|drift| !drift.verified) && api {
+        problems.push(Problem::NotVerified);
     }
     problems
 }
@@ -385,7 +397,7 @@ fn next(status: &Status, plan: Option<&Plan>) -> Option<Hint> {
     if status.healthy {
         return None;
     }
-    if status.drift.as_ref().is_some_and(|drift| drift.steps > 0) {
+    if status.drift.as_ref().is_some_and(|drift| drift.steps > 0 || !drift.verified && drift.refusals == 0) {
         return Some(Hint::Run(Command::Up));
     }
     if let Some(machine) = status.machines.iter().find(|machine| machine.unreachable.is_some()) {
@@ -438,6 +450,7 @@ impl fmt::Display for Problem {
             }
             Problem::Drift { first } => write!(f, "machines differ from the inventory: {first}"),
             Problem::WouldRefuse { first } => write!(f, "`hostler up` would refuse: {first}"),
+            Problem::NotVerified => f.write_str("the cluster is not verified: the last verification failed, was interrupted, or never ran"),
             Problem::SnapshotFailed { machine } => {
                 write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` there shows why")
             }

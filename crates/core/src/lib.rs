@@ -14,6 +14,7 @@ pub mod health;
 pub mod inventory;
 pub mod manifest;
 pub mod plan;
+pub mod protocol;
 pub mod quantity;
 pub mod record;
 pub mod step;

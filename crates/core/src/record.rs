@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::document::Document;
 use crate::inventory::MachineName;
+use crate::protocol::{mark, recorded};
 
 /// A name in the cluster's record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,16 +56,13 @@ pub enum InProgress {
 }
 
 impl Record {
-    /// `node.NAME` of every node.
-    const NODE: &'static str = "node.";
-
     /// `None` for a name that this version does not know.
     pub fn parse(name: &str) -> Option<Record> {
         let plain = [Record::Cni, Record::Flannel, Record::Verified, Record::Workload, Record::WorkloadShares, Record::WorkloadToken];
         let mut known = Document::ALL.into_iter().map(Record::Document).chain(plain);
         known
             .find(|record| record.to_string() == name)
-            .or_else(|| name.strip_prefix(Record::NODE).and_then(MachineName::new).map(Record::Node))
+            .or_else(|| name.strip_prefix(recorded::NODE).and_then(MachineName::new).map(Record::Node))
     }
 
     /// Whether it goes with the workload.
@@ -77,13 +75,13 @@ impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Record::Document(document) => f.write_str(document.name()),
-            Record::Cni => f.write_str("cni"),
-            Record::Flannel => f.write_str("flannel"),
-            Record::Verified => f.write_str("verified"),
-            Record::Node(name) => write!(f, "{}{name}", Record::NODE),
-            Record::Workload => f.write_str("transcode"),
-            Record::WorkloadShares => f.write_str("transcode-shares"),
-            Record::WorkloadToken => f.write_str("transcode-token"),
+            Record::Cni => f.write_str(recorded::CNI),
+            Record::Flannel => f.write_str(recorded::FLANNEL),
+            Record::Verified => f.write_str(recorded::VERIFIED),
+            Record::Node(name) => write!(f, "{}{name}", recorded::NODE),
+            Record::Workload => f.write_str(recorded::WORKLOAD),
+            Record::WorkloadShares => f.write_str(recorded::WORKLOAD_SHARES),
+            Record::WorkloadToken => f.write_str(recorded::WORKLOAD_TOKEN),
         }
     }
 }
@@ -98,7 +96,7 @@ impl Applied {
     pub fn name(self) -> &'static str {
         match self {
             Applied::Document(document) => document.name(),
-            Applied::KubeletFile => "kubelet-file",
+            Applied::KubeletFile => recorded::KUBELET_FILE,
         }
     }
 }
@@ -123,15 +121,15 @@ impl InProgress {
 
     pub fn name(self) -> &'static str {
         match self {
-            InProgress::Wipe => "wipe-begun",
-            InProgress::Restore => "restore-begun",
-            InProgress::Init => "init-begun",
-            InProgress::Join => "join-begun",
-            InProgress::Programs => "programs-begun",
-            InProgress::Containerd => "containerd-begun",
-            InProgress::Kubelet => "kubelet-begun",
-            InProgress::Vip => "hostler-vip-begun",
-            InProgress::Snapshots => "hostler-snapshot.timer-begun",
+            InProgress::Wipe => mark::WIPE,
+            InProgress::Restore => mark::RESTORE,
+            InProgress::Init => mark::INIT,
+            InProgress::Join => mark::JOIN,
+            InProgress::Programs => mark::PROGRAMS,
+            InProgress::Containerd => mark::CONTAINERD,
+            InProgress::Kubelet => mark::KUBELET,
+            InProgress::Vip => mark::VIP,
+            InProgress::Snapshots => mark::SNAPSHOTS,
         }
     }
 }

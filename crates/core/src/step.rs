@@ -10,6 +10,8 @@ use crate::inventory::{MachineName, Role};
 /// What a step is for, in the runbook's order. With the machine that it is for, it is the same for the same work in every run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StepKind {
+    /// The record of a verification goes before what it vouches for changes.
+    WithdrawVerification,
     Drain,
     RemoveMember,
     Wipe,
@@ -33,6 +35,8 @@ pub enum StepKind {
     Init,
     Flannel,
     StoreDocument(Document),
+    /// Files of a control plane that are missing.
+    RepairControlPlane,
     /// Static pods of a control plane, from a changed ClusterConfiguration.
     RenewControlPlane,
     CollectPki,
@@ -66,7 +70,8 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 38] = [
+    pub const ALL: [StepKind; 40] = [
+        StepKind::WithdrawVerification,
         StepKind::Drain,
         StepKind::RemoveMember,
         StepKind::Wipe,
@@ -92,6 +97,7 @@ impl StepKind {
         StepKind::StoreDocument(Document::Cluster),
         StepKind::StoreDocument(Document::Kubelet),
         StepKind::StoreDocument(Document::KubeProxy),
+        StepKind::RepairControlPlane,
         StepKind::RenewControlPlane,
         StepKind::CollectPki,
         StepKind::CreateToken,
@@ -115,6 +121,7 @@ impl StepKind {
     /// The name in the step's id.
     pub fn name(self) -> &'static str {
         match self {
+            StepKind::WithdrawVerification => "unverified",
             StepKind::Drain => "drain",
             StepKind::RemoveMember => "member",
             StepKind::Wipe => "wipe",
@@ -140,6 +147,7 @@ impl StepKind {
             StepKind::StoreDocument(Document::Cluster) => "cluster-config",
             StepKind::StoreDocument(Document::Kubelet) => "kubelet-config",
             StepKind::StoreDocument(Document::KubeProxy) => "kube-proxy-config",
+            StepKind::RepairControlPlane => "repair",
             StepKind::RenewControlPlane => "control-plane",
             StepKind::CollectPki => "pki",
             StepKind::CreateToken => "token",
@@ -156,9 +164,55 @@ impl StepKind {
         }
     }
 
+    /// What it does, in short: `install packages`.
+    pub fn title(self) -> &'static str {
+        match self {
+            StepKind::WithdrawVerification => "withdraw the last verification",
+            StepKind::Drain => "drain",
+            StepKind::RemoveMember => "remove the etcd member",
+            StepKind::Wipe => "wipe",
+            StepKind::DeleteNode => "delete the node",
+            StepKind::Packages => "install packages",
+            StepKind::Swap => "turn off swap",
+            StepKind::Modules => "load kernel modules",
+            StepKind::Sysctls => "set sysctls",
+            StepKind::Hostname => "set the host name",
+            StepKind::Hosts | StepKind::HostsAfterJoin => "write host entries",
+            StepKind::Clock => "synchronize the clock",
+            StepKind::Vip => "configure the VIP",
+            StepKind::Snapshots => "schedule snapshots",
+            StepKind::Programs => "install Kubernetes and containerd",
+            StepKind::Containerd => "start containerd",
+            StepKind::KubeletUnit => "set up kubelet",
+            StepKind::Images(ImageGroup::ControlPlane) => "import control plane images",
+            StepKind::Images(ImageGroup::Node) => "import node images",
+            StepKind::Images(ImageGroup::Pods) => "import pod images",
+            StepKind::Images(ImageGroup::Films) => "import the encoder",
+            StepKind::Init => "kubeadm init",
+            StepKind::Flannel => "apply flannel",
+            StepKind::StoreDocument(Document::Cluster) => "store ClusterConfiguration",
+            StepKind::StoreDocument(Document::Kubelet) => "store KubeletConfiguration",
+            StepKind::StoreDocument(Document::KubeProxy) => "store KubeProxyConfiguration",
+            StepKind::RepairControlPlane => "repair the control plane",
+            StepKind::RenewControlPlane => "update static pods",
+            StepKind::CollectPki => "read the cluster's CAs",
+            StepKind::CreateToken => "create a bootstrap token",
+            StepKind::Join => "kubeadm join",
+            StepKind::RenewKubelet => "update kubelet's configuration",
+            StepKind::DeleteToken => "delete the bootstrap token",
+            StepKind::Labels => "set labels and taints",
+            StepKind::RemoveWorkload => "remove the workload",
+            StepKind::Workload => "install the workload",
+            StepKind::MediaServerToken => "send the media server's token",
+            StepKind::Probe => "wait for nodes and probe the network",
+            StepKind::RecordVerified => "record the verification",
+        }
+    }
+
     /// The stage of the step; `role` is that of the machine it is for, and tells a control plane's join from a worker's.
     pub fn stage(self, role: Role) -> Stage {
         match self {
+            StepKind::WithdrawVerification => Stage::Begin,
             StepKind::Drain | StepKind::RemoveMember | StepKind::Wipe | StepKind::DeleteNode => Stage::Leave,
             StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname => Stage::Prepare,
             StepKind::Hosts | StepKind::Clock | StepKind::Vip | StepKind::Snapshots => Stage::Prepare,
@@ -167,7 +221,9 @@ impl StepKind {
             StepKind::Images(_) => Stage::Images,
             StepKind::Init => Stage::FirstControlPlane,
             StepKind::Flannel => Stage::Network,
-            StepKind::StoreDocument(_) | StepKind::RenewControlPlane | StepKind::CollectPki => Stage::ControlPlanes,
+            StepKind::RepairControlPlane | StepKind::StoreDocument(_) | StepKind::RenewControlPlane | StepKind::CollectPki => {
+                Stage::ControlPlanes
+            }
             StepKind::Join if role == Role::ControlPlane => Stage::ControlPlanes,
             StepKind::HostsAfterJoin => Stage::ControlPlanes,
             StepKind::CreateToken | StepKind::Join | StepKind::RenewKubelet | StepKind::DeleteToken => Stage::Workers,
@@ -175,6 +231,21 @@ impl StepKind {
             StepKind::RemoveWorkload | StepKind::Workload | StepKind::MediaServerToken => Stage::Workload,
             StepKind::Probe | StepKind::RecordVerified => Stage::Verify,
         }
+    }
+
+    /// Whether the verification of a cluster vouches for what it changes. Films, their encoder and a token that goes are no part of that.
+    pub fn is_verified(self) -> bool {
+        !matches!(
+            self,
+            StepKind::WithdrawVerification
+                | StepKind::Images(ImageGroup::Films)
+                | StepKind::DeleteToken
+                | StepKind::RemoveWorkload
+                | StepKind::Workload
+                | StepKind::MediaServerToken
+                | StepKind::Probe
+                | StepKind::RecordVerified
+        )
     }
 
     /// The step of this kind for `machine`.
@@ -268,6 +339,8 @@ pub struct Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
+    /// Before anything changes.
+    Begin,
     /// Only of `rebuild`, `remove` and `reset`.
     Leave,
     Prepare,
@@ -286,6 +359,7 @@ pub enum Stage {
 impl Stage {
     /// The runbook: all stages, in order.
     pub const ALL: &'static [(Stage, &'static str)] = &[
+        (Stage::Begin, "begin"),
         (Stage::Leave, "leave the cluster"),
         (Stage::Prepare, "prepare machines"),
         (Stage::Programs, "install programs"),

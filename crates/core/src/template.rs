@@ -1,12 +1,16 @@
-//! Renders `templates/`: undefined names are errors. This is the only place where shell words are quoted.
+//! Renders `templates/`: undefined names are errors. This is the only place where shell words are quoted. Every template can use the values of
+//! [`crate::protocol`] by their names there: `{{ path.current }}`.
 
 use std::sync::LazyLock;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use include_dir::{Dir, include_dir};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use serde::Serialize;
+
+use crate::protocol;
 
 static TEMPLATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/../../templates");
 
@@ -24,16 +28,23 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         let words: Result<Vec<String>, Error> = values.iter().map(|value| quote(&word(value)?)).collect();
         Ok::<_, Error>(words?.join(" "))
     });
+    for (group, names) in protocol::names() {
+        environment.add_global(group, Value::from(Serde(names)));
+    }
     environment
 });
 
 /// Renders the template `name` (a path below `templates/`) with `context`.
 ///
 /// # Errors
-/// There is no such template, or `context` lacks a name that it uses.
+/// There is no such template, `context` lacks a name that it uses, or a name in `context` would hide one of [`crate::protocol`].
 pub fn render(name: &str, context: impl Serialize) -> Result<String> {
     let template = ENVIRONMENT.get_template(name).with_context(|| format!("no template {name}"))?;
-    template.render(Value::from(minijinja::value::Serde(context))).with_context(|| format!("templates/{name} can't be rendered"))
+    let context = Value::from(Serde(context));
+    if let Some((hidden, _)) = ENVIRONMENT.globals().find(|(name, _)| context.get_attr(name).is_ok_and(|value| !value.is_undefined())) {
+        bail!("the context of templates/{name} hides {hidden} of protocol.rs");
+    }
+    template.render(context).with_context(|| format!("templates/{name} can't be rendered"))
 }
 
 /// `value` as one word for a POSIX shell (XCU 2.2.2: no character is special between single quotes).
@@ -57,7 +68,15 @@ fn word(value: &Value) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::quote;
+    use serde_json::json;
+
+    use super::{quote, render};
+
+    #[test]
+    fn no_context_hides_what_all_templates_know() {
+        let error = render("kubernetes/admin.sh", json!({ "path": "/" })).expect_err("it hides the paths").to_string();
+        assert_eq!(error, "the context of templates/kubernetes/admin.sh hides path of protocol.rs");
+    }
 
     #[test]
     fn a_nul_is_rejected() {

@@ -17,6 +17,7 @@ fn inventory() -> Inventory {
         (MachineName::new(name).expect("a name"), machine)
     };
     Inventory {
+        roles_written: true,
         cluster: Cluster {
             name: "home".to_owned(),
             version: None,

@@ -20,6 +20,8 @@ pub(super) struct MachineDeviation {
     /// The disk was replaced, or the system installed anew.
     reinstalled: bool,
     arch: Option<String>,
+    /// Hardware addresses of its network cards.
+    macs: Vec<String>,
     systemd: Option<bool>,
     hostname: Option<String>,
     hostname_at_boot: Option<String>,
@@ -76,6 +78,8 @@ pub(super) struct MachineDeviation {
     read_only: Vec<String>,
     /// Files of kubeadm that can't be read any more.
     damaged: Vec<String>,
+    missing: Vec<String>,
+    etcd_data: bool,
     /// Folders that films go through, where they are more than just there for their owner.
     shares: BTreeMap<String, String>,
     /// The step that works on it, for so many seconds.
@@ -154,11 +158,14 @@ impl MachineDeviation {
         if let Some(room) = self.room {
             (facts.disk_size, facts.disk_free) = (100 << 20, room << 10);
         }
+        facts.macs.extend(self.macs.iter().cloned());
         facts.ports.extend(self.ports.clone());
         facts.apt_lock.clone_from(&self.apt_lock);
         facts.dpkg_half.clone_from(&self.dpkg_half);
         facts.read_only.extend(self.read_only.iter().cloned());
         facts.kubernetes.damaged.clone_from(&self.damaged);
+        facts.kubernetes.missing.clone_from(&self.missing);
+        facts.kubernetes.etcd_data |= self.etcd_data;
         for (path, state) in &self.shares {
             let state = match state.as_str() {
                 "missing" => ShareState::Missing,

@@ -13,6 +13,20 @@ use crate::inventory::{MachineName, Taint};
 use crate::record::Record;
 use crate::template::render;
 
+/// Take the verification off the cluster's record: what it vouches for is about to change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WithdrawVerification {}
+
+impl Act for WithdrawVerification {
+    fn line(&self) -> String {
+        "withdraw the last verification until the cluster is verified again".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/withdraw-verification.sh", json!({}))
+    }
+}
+
 /// Server-side apply of flannel's manifest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ApplyFlannel {
@@ -71,7 +85,7 @@ impl Act for Label {
         let words = |taints: &[Taint]| taints.iter().map(ToString::to_string).collect::<Vec<_>>();
         let context = json!({
             "node": self.node, "labels": self.labels().collect::<Vec<_>>(), "taints": words(&self.taints),
-            "remove_taints": words(&self.remove_taints), "name": Record::Node(self.node.clone()), "record": self.record,
+            "remove_taints": words(&self.remove_taints), "record": self.record,
         });
         script("kubernetes/label.sh", context)
     }
@@ -136,7 +150,7 @@ impl Act for DeleteNode {
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
-        script("kubernetes/delete-node.sh", json!({ "node": self.node, "name": Record::Node(self.node.clone()) }))
+        script("kubernetes/delete-node.sh", json!({ "node": self.node }))
     }
 
     fn destroys(&self) -> bool {
@@ -193,7 +207,7 @@ impl Act for RecordVerified {
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
-        script("kubernetes/record-verified.sh", json!({ "name": Record::Verified, "sha256": self.sha256 }))
+        script("kubernetes/record-verified.sh", json!({ "sha256": self.sha256 }))
     }
 }
 

@@ -13,14 +13,10 @@ use super::{Act, Left, Outputs, Part, Payload, minutes, output};
 use crate::document::Document;
 use crate::facts::{Snapshot, ca_public_key_sha256, peer_url};
 use crate::inventory::Role;
+use crate::protocol::{archive, path, placeholder};
 use crate::record::{Applied, Record};
 use crate::step::{Input, Output};
 use crate::template::render;
-
-/// What stands in a kubeadm document where the run's token goes.
-pub const TOKEN_PLACE: &str = "TOKEN-MADE-HERE";
-/// What stands in a JoinConfiguration where the hash of the CA's public key goes.
-pub const CA_HASH_PLACE: &str = "CA-HASH-FOUND-HERE";
 
 /// What `kubeadm init` and a restore hand on.
 const OF_INIT: &[Output] = &[Output::Token, Output::Ca];
@@ -28,7 +24,7 @@ const OF_INIT: &[Output] = &[Output::Token, Output::Ca];
 /// `kubeadm init`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Init {
-    /// The documents, with [`TOKEN_PLACE`] in them.
+    /// The documents, with [`placeholder::TOKEN`] in them.
     pub config: String,
     /// What an init that was interrupted left goes first.
     pub again: bool,
@@ -170,7 +166,7 @@ impl Act for CollectPki {
 /// `kubeadm join`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Join {
-    /// The document, with [`TOKEN_PLACE`] and [`CA_HASH_PLACE`] in it.
+    /// The document, with [`placeholder::TOKEN`] and [`placeholder::CA_HASH`] in it.
     pub config: String,
     /// What a join that was interrupted left goes first.
     pub again: bool,
@@ -193,7 +189,10 @@ impl Act for Join {
             |input| BASE64_STANDARD.decode(output(outputs, input)?).context("what an earlier step handed on was corrupted in transit");
         let ca = decoded(&self.ca)?;
         let hash = ca_public_key_sha256(&ca).context("the cluster's CA is not a certificate")?;
-        let config = self.config.replace(TOKEN_PLACE, &output(outputs, &self.token)?).replace(CA_HASH_PLACE, &format!("sha256:{hash}"));
+        let config = self
+            .config
+            .replace(placeholder::TOKEN, &output(outputs, &self.token)?)
+            .replace(placeholder::CA_HASH, &format!("sha256:{hash}"));
         let config = payload.content(config);
         let ca = payload.content(ca);
         let pki = match &self.pki {
@@ -222,7 +221,7 @@ impl Act for Join {
     }
 
     fn leaves(&self) -> Result<Vec<Left>> {
-        Ok(left(&self.record, [("/run/hostler/join.yaml", self.config.clone())]))
+        Ok(left(&self.record, [(path::JOIN_CONFIG, self.config.clone())]))
     }
 }
 
@@ -296,6 +295,35 @@ impl Act for RenewControlPlane {
     }
 }
 
+/// Write files of a control plane that are missing again, from the cluster's CA and documents, and wait until its API server answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RepairControlPlane {
+    pub config: String,
+    pub missing: Vec<String>,
+}
+
+impl Act for RepairControlPlane {
+    fn line(&self) -> String {
+        "recreate with kubeadm, and wait until the API server answers".to_owned()
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let config = payload.content(self.config.clone());
+        let trusted: Vec<String> = archive::PKI.iter().map(|name| format!("{}/{name}", path::PKI)).collect();
+        let manifest = |file: &String| file.strip_prefix(path::MANIFESTS)?.strip_prefix('/')?.strip_suffix(".yaml").map(str::to_owned);
+        let manifests: Vec<String> = self.missing.iter().filter_map(manifest).collect();
+        render("kubernetes/repair-control-plane.sh", json!({ "config": config, "trusted": trusted, "missing_manifests": manifests }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(15)
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        Some(&self.config)
+    }
+}
+
 /// What `kubeadm init` lays over its own Deployment of CoreDNS.
 ///
 /// # Errors
@@ -312,13 +340,13 @@ pub fn of_machine(record: &BTreeMap<Record, String>) -> BTreeMap<Applied, String
 }
 
 fn left_by_init(config: &str, record: &BTreeMap<Record, String>) -> Result<Vec<Left>> {
-    let files = [("/run/hostler/init.yaml", config.to_owned()), ("/run/hostler/patches/corednsdeployment.yaml", coredns()?)];
+    let files = [(path::INIT_CONFIG, config.to_owned()), (path::COREDNS_PATCH, coredns()?)];
     Ok(left(&of_machine(record), files))
 }
 
 /// A machine's record, and the files that kubeadm read.
 fn left<const N: usize>(record: &BTreeMap<Applied, String>, files: [(&str, String); N]) -> Vec<Left> {
-    let recorded = record.iter().map(|(name, sum)| (format!("/etc/hostler/applied/{}", name.name()), format!("{sum}\n")));
+    let recorded = record.iter().map(|(name, sum)| (format!("{}/{}", path::APPLIED, name.name()), format!("{sum}\n")));
     let files = files.into_iter().map(|(path, content)| (path.to_owned(), content));
     recorded.chain(files).map(|(path, content)| Left::File { path, content }).collect()
 }

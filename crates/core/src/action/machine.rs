@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Act, File, Left, Outputs, Part, Payload, minutes};
+use crate::protocol::{hosts, path};
 use crate::quantity;
 use crate::template::render;
 use crate::words::{and, counted};
@@ -115,7 +116,7 @@ pub struct WriteHosts {
 
 impl Act for WriteHosts {
     fn line(&self) -> String {
-        format!("write {} in /etc/hosts", counted(self.lines.len(), "line"))
+        format!("write {} in {}", counted(self.lines.len(), "line"), path::HOSTS)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -124,8 +125,8 @@ impl Act for WriteHosts {
     }
 
     fn leaves(&self) -> Result<Vec<Left>> {
-        let content = format!("# hostler begin\n{}\n# hostler end\n", self.lines.join("\n"));
-        Ok(vec![Left::File { path: "/etc/hosts".to_owned(), content }])
+        let content = format!("{}\n{}\n{}\n", hosts::BEGIN, self.lines.join("\n"), hosts::END);
+        Ok(vec![Left::File { path: path::HOSTS.to_owned(), content }])
     }
 }
 

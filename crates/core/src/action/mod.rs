@@ -126,8 +126,8 @@ macro_rules! actions {
 actions! {
     machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, WriteHosts, SynchronizeClock, InstallPrograms, ConfigureUnit,
         StartUnit, DropUnit, ImportImages, Wipe;
-    kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane;
-    cluster: ApplyFlannel, Label, Drain, RemoveMember, DeleteNode, Probe, RecordVerified;
+    kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane;
+    cluster: WithdrawVerification, ApplyFlannel, Label, Drain, RemoveMember, DeleteNode, Probe, RecordVerified;
     workload: InstallWorkload, KeepMediaServerToken, RemoveWorkload;
 }
 

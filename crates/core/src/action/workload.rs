@@ -52,8 +52,7 @@ impl Act for KeepMediaServerToken {
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         payload.push(Part::Local { path: self.file.clone(), size: self.size });
-        let context = json!({ "size": self.size, "name": Record::WorkloadToken, "sha256": self.sha256 });
-        script("kubernetes/media-server-token.sh", context)
+        script("kubernetes/media-server-token.sh", json!({ "size": self.size, "sha256": self.sha256 }))
     }
 }
 
@@ -66,8 +65,7 @@ impl Act for RemoveWorkload {
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
-        let names = [Record::Workload, Record::WorkloadShares, Record::WorkloadToken];
-        script("kubernetes/remove-workload.sh", json!({ "names": names }))
+        script("kubernetes/remove-workload.sh", json!({}))
     }
 
     fn limit(&self) -> Duration {

@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate, parse_x509_pem};
 
-use crate::digest::sha256;
+use crate::protocol;
 
 /// SHA-256 of the public key (SubjectPublicKeyInfo, RFC 7469) of the first certificate in `pem`, in hex: kubeadm's CA cert hash.
 /// `None` if there is no certificate.
@@ -25,7 +26,7 @@ impl Certificate {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let common_name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).unwrap_or_default();
         Some(Certificate {
-            public_key_sha256: sha256(certificate.public_key().raw),
+            public_key_sha256: Sha256::digest(certificate.public_key().raw).iter().map(|byte| format!("{byte:02x}")).collect(),
             ends: certificate.validity().not_after.timestamp(),
             common_name: common_name.to_owned(),
         })
@@ -49,13 +50,12 @@ impl Certificate {
 
 /// kubeadm's name (`kubeadm certs check-expiration`) for the certificate in the file at `path`.
 pub(super) fn name(path: &str) -> String {
-    let path = path.strip_prefix("/etc/kubernetes/").unwrap_or(path);
-    match path {
-        "/var/lib/kubelet/pki/kubelet-client-current.pem" | "kubelet.conf" => "kubelet-client".to_owned(),
-        "/var/lib/kubelet/pki/kubelet.crt" => "kubelet-server".to_owned(),
-        _ => match path.strip_prefix("pki/").and_then(|file| file.strip_suffix(".crt")) {
-            Some(file) => file.replace('/', "-"),
-            None => path.to_owned(),
-        },
+    let below = |folder: &str| path.strip_prefix(folder)?.strip_prefix('/');
+    match (below(protocol::path::KUBELET_PKI), below(protocol::path::PKI).and_then(|file| file.strip_suffix(".crt"))) {
+        (Some("kubelet-client-current.pem"), _) => "kubelet-client".to_owned(),
+        (Some("kubelet.crt"), _) => "kubelet-server".to_owned(),
+        (_, Some(file)) => file.replace('/', "-"),
+        _ if path == protocol::path::KUBELET_KUBECONFIG => "kubelet-client".to_owned(),
+        _ => below(protocol::path::KUBERNETES).unwrap_or(path).to_owned(),
     }
 }

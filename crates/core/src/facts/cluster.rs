@@ -26,7 +26,7 @@ impl Answers<'_> {
         let nodes: List<Node> = read(self.nodes)?;
         let configmaps: List<ConfigMap> = read(self.configmaps)?;
         let data = |name: &str| configmaps.items.iter().find(|map| map.metadata.name == name).map(|map| &map.data);
-        let configuration: ClusterConfiguration = data("kubeadm-config")
+        let configuration: ClusterConfiguration = data(crate::protocol::configmap::KUBEADM)
             .and_then(|data| data.get("ClusterConfiguration"))
             .and_then(|text| serde_yaml::from_str(text).ok())
             .unwrap_or_default();

@@ -178,9 +178,9 @@ pub enum ShareState {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KubernetesFacts {
-    /// /etc/kubernetes/kubelet.conf exists: the machine is or was a node of a cluster.
+    /// The machine is or was a node of a cluster: kubelet.conf exists, or etcd's data with the CA's key.
     pub joined: bool,
-    /// /etc/kubernetes/admin.conf and a static pod manifest of an API server exist.
+    /// Something exists that only a control plane has: the CA's key, etcd's data, its manifest or the API server's.
     pub control_plane: bool,
     /// SHA-256 of the cluster CA's public key (SubjectPublicKeyInfo), hex, as in kubeadm's `caCertHashes`.
     pub ca: Option<String>,
@@ -192,6 +192,10 @@ pub struct KubernetesFacts {
     pub leftovers: Vec<String>,
     /// Files of kubeadm or kubelet that can't be read: most likely truncated by a power failure.
     pub damaged: Vec<String>,
+    /// Files that a machine which has joined must have, and that are missing.
+    pub missing: Vec<String>,
+    /// etcd's data exists.
+    pub etcd_data: bool,
     /// When certificates expire, in seconds since the epoch, by kubeadm's names: `apiserver`, `etcd-server`, `admin.conf`, `ca`; kubelet's own
     /// are `kubelet-client` and `kubelet-server`.
     pub certificates: BTreeMap<String, i64>,
@@ -253,6 +257,10 @@ pub struct LockFact {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Question {
     pub files: Vec<String>,
+    /// Names of a control plane's static pods.
+    pub static_pods: Vec<String>,
+    /// Certificates and keys of a control plane, below kubeadm's folder for them.
+    pub pki: Vec<String>,
     pub links: Vec<String>,
     pub units: Vec<String>,
     pub programs: Vec<String>,

@@ -7,10 +7,11 @@ use std::str::FromStr;
 use super::certificate::{self, Certificate};
 use super::cluster::Answers;
 use super::{Facts, FileFact, ImageFact, LockFact, ShareFact, ShareState, UnitFact};
+use crate::protocol::{path, say, systemd};
 use crate::record::{Applied, InProgress};
 
-const START: &str = "hostler-facts 1";
-const END: &str = "hostler-facts end";
+const START: &str = say::FACTS_BEGIN;
+const END: &str = say::FACTS_END;
 
 #[derive(Debug, thiserror::Error)]
 #[error("line {line} of the facts is not valid: {what}")]
@@ -154,6 +155,8 @@ impl<'a> Reader<'a> {
             "joined" => facts.kubernetes.joined = true,
             "control-plane" => self.control_plane = true,
             "damaged" => facts.kubernetes.damaged.push(fields.text()?),
+            "missing" => facts.kubernetes.missing.push(fields.text()?),
+            "etcd-data" => facts.kubernetes.etcd_data = true,
             "leftover" => facts.kubernetes.leftovers.push(fields.text()?),
             "certificate" | "client-certificate" | "authority" | "server" | "context" => self.kubernetes(fields)?,
             "applied" => {
@@ -239,8 +242,8 @@ impl<'a> Reader<'a> {
             ["k3s", "rke2-", "k0s", "snap.microk8s"].iter().any(|start| unit.starts_with(start)) && state(unit, "LoadState") == "loaded"
         });
         facts.foreign.extend(others.map(|unit| (*unit).to_owned()));
-        let containerd = "containerd.service";
-        if active(containerd) && !state(containerd, "ExecStart").contains("/opt/hostler/") {
+        let containerd = systemd::CONTAINERD;
+        if active(containerd) && !state(containerd, "ExecStart").contains(path::ROOT) {
             facts.foreign.push(match active("docker.service") {
                 true => "docker's containerd".to_owned(),
                 false => format!("the containerd of {}", state(containerd, "FragmentPath")),

@@ -63,7 +63,7 @@ pub fn remove_machine(text: &str, name: &str) -> Result<String> {
 
 fn read(text: &str) -> Result<Inventory> {
     let hint = "the file was not changed";
-    Ok(parse(text, "the inventory").map_err(|wrong| Failure::new(ExitStatus::Usage, wrong.to_string().trim_end(), hint))?)
+    Ok(parse(text, "inventory").map_err(|wrong| Failure::new(ExitStatus::Usage, wrong.to_string().trim_end(), hint))?)
 }
 
 /// Splits off the byte order mark, which counts in no line or column.

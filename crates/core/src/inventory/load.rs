@@ -90,6 +90,7 @@ fn inventory(root: &tree::Node, read: Option<ReadFile>, problems: &mut Problems)
     Some(Inventory {
         cluster: cluster?,
         machines: machines.machines,
+        roles_written: machines.roles_written,
         kubeadm,
         containerd,
         ignore_preflight_errors,

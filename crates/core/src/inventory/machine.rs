@@ -19,6 +19,8 @@ use crate::words::did_you_mean;
 #[derive(Debug, Default)]
 pub struct Machines {
     pub machines: IndexMap<MachineName, Machine>,
+    /// As [`super::Inventory::roles_written`].
+    pub roles_written: bool,
     /// Their addresses, to detect conflicts.
     pub taken: Vec<Taken>,
     /// All names, as written.
@@ -58,7 +60,8 @@ pub fn read(inventory: &Fields, ssh: &Connection, problems: &mut Problems) -> Ma
         let message = "no machine is a control plane: set `role: control-plane` for one of them";
         problems.add(written[0].name_place, message, "twilightsparkle:\n  address: 192.168.1.11\n  role: control-plane");
     }
-    let mut machines = Machines { names, ..Machines::default() };
+    let roles_written = chosen || written.iter().filter(|machine| machine.role.is_none()).count() <= 1;
+    let mut machines = Machines { names, roles_written, ..Machines::default() };
     let mut first = true;
     for written in written {
         // The first one that is not a worker explicitly.

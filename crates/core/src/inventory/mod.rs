@@ -43,6 +43,9 @@ pub struct Inventory {
     pub cluster: Cluster,
     /// In the file's order, which is the order of the plan. Never empty, and at least one is a control plane.
     pub machines: IndexMap<MachineName, Machine>,
+    /// Whether the file says who the control planes are, by their roles or by everybody else's. Where it does not, the first machine is one,
+    /// which another order of the lines would change.
+    pub roles_written: bool,
     pub kubeadm: KubeadmFragments,
     /// Name -> TOML text for `/etc/containerd/conf.d/NAME.toml`.
     pub containerd: IndexMap<String, String>,
@@ -68,7 +71,7 @@ pub struct Machine {
     pub address: IpAddr,
     pub role: Role,
     pub connection: Connection,
-    /// MAC address.
+    /// MAC address. A machine with another one at the same address is refused.
     pub mac: Option<String>,
     pub labels: IndexMap<String, String>,
     pub taints: Vec<Taint>,

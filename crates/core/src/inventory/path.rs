@@ -2,31 +2,26 @@
 
 use super::diagnostic::shown;
 use super::read::{Problems, Text};
+use crate::protocol::{path, wipe};
 
-/// Folders on a machine that belong to hostler and Kubernetes: removing a machine from a cluster wipes them.
-const OWNED: &[&str] = &[
-    "/etc/kubernetes",
-    "/etc/cni",
-    "/etc/containerd",
-    "/etc/hostler",
-    "/opt/cni",
-    "/opt/hostler",
-    "/run",
-    "/var/lib/cni",
-    "/var/lib/containerd",
-    "/var/lib/etcd",
-    "/var/lib/kubelet",
-];
+/// Folders on a machine that belong to hostler and Kubernetes, in a cluster or not.
+const MACHINE: [&str; 6] = ["/etc/cni", "/etc/containerd", "/opt/cni", path::ROOT, "/run", "/var/lib/containerd"];
+
+/// These, and what removing a machine from a cluster wipes. Of the traces there only those with a folder of their own: keeping a path around
+/// the file of a unit is refused when a wipe is planned.
+fn owned() -> impl Iterator<Item = &'static str> {
+    MACHINE.into_iter().chain(wipe::FOLDERS).chain([wipe::LAST])
+}
 
 /// A path that no verb wipes: neither inside nor around a folder that is wiped.
 pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, "keep: [/srv/films]", problems)?;
-    if let Some(owned) = OWNED.iter().find(|owned| within(&path, owned)) {
+    if let Some(owned) = owned().find(|owned| within(&path, owned)) {
         let message = format!("`{path}` is in {owned}, which belongs to Kubernetes and is wiped: keep your files elsewhere");
         problems.add(text.place, message, "keep: [/srv/films]");
         return None;
     }
-    if let Some(owned) = OWNED.iter().find(|owned| within(owned, &path)) {
+    if let Some(owned) = owned().find(|owned| within(owned, &path)) {
         let message = format!("`{path}` contains {owned}, which belongs to Kubernetes and is wiped: list your own folders below {path}");
         problems.add(text.place, message, "keep: [/srv/films]");
         return None;
@@ -37,7 +32,7 @@ pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
 /// A folder for snapshots, which must survive the cluster.
 pub fn snapshots(text: Text, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, "to: /srv/share/snapshots", problems)?;
-    if let Some(owned) = OWNED.iter().find(|owned| within(&path, owned)) {
+    if let Some(owned) = owned().find(|owned| within(&path, owned)) {
         let message = format!("`{path}` is in {owned}, which is lost with the cluster: choose another folder");
         problems.add(text.place, message, "to: /srv/share/snapshots");
         return None;
@@ -48,7 +43,7 @@ pub fn snapshots(text: Text, problems: &mut Problems) -> Option<String> {
 /// A folder that pods mount.
 pub fn shared(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, example, problems)?;
-    if let Some(owned) = OWNED.iter().find(|owned| within(&path, owned)) {
+    if let Some(owned) = owned().find(|owned| within(&path, owned)) {
         let message = format!("`{path}` is in {owned}, which is wiped with the cluster: choose another folder");
         problems.add(text.place, message, example);
         return None;

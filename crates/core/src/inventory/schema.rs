@@ -357,7 +357,7 @@ pub static MACHINE: Section = Section {
             kind: Kind::Text(&MAC),
             required: false,
             default: "",
-            doc: "The MAC address of its network card. hostler only checks that no two machines have the same one.",
+            doc: "The MAC address of its network card. A machine with another one at the same address is refused.",
             example: "\"52:54:00:12:34:56\"",
         },
         Key {

@@ -7,9 +7,11 @@ use super::documents;
 use super::hint::{Command, Hint};
 use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
+use super::repair::is_repairable;
 use super::wanted;
 use crate::facts::{ClusterFacts, Facts, LockFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
+use crate::protocol::path;
 use crate::record::{InProgress, Record};
 
 /// Seconds that clocks may differ before certificates and leases suffer.
@@ -32,7 +34,7 @@ pub fn look(planner: &mut Planner) {
     newcomers(planner);
     clocks(planner);
     bundle(planner);
-    if let Some((_, cluster)) = planner.speaker {
+    if let Some((_, cluster)) = planner.api_via {
         unchangeable(planner, cluster);
     }
 }
@@ -55,7 +57,12 @@ fn unreachable(planner: &mut Planner) {
 }
 
 fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Facts) {
-    if !facts.systemd {
+    let expected = planner.inventory.machines.get(name).and_then(|machine| machine.mac.clone());
+    // A container may hide its hardware addresses: of none nothing is known.
+    if let Some(expected) = expected.filter(|mac| !facts.macs.is_empty() && !facts.macs.contains(mac)) {
+        let why = Why::OtherMachine { found: facts.macs.iter().cloned().collect(), expected };
+        planner.refuse(Some(name), why, Hint::RightMachine);
+    } else if !facts.systemd {
         planner.refuse(Some(name), Why::NoSystemd, Hint::InstallDebian);
     } else if facts.arch != planner.manifest.arch {
         let why = Why::Architecture { is: facts.arch.clone(), bundle: planner.manifest.arch.clone() };
@@ -67,7 +74,10 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if facts.in_progress.contains(&InProgress::Restore) {
         planner.refuse(Some(name), Why::RestoreInterrupted, Hint::FinishRestore(Command::Restore(Some(name.clone()))));
     } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !interrupted(facts) {
-        let hint = Hint::WipeFirst { command: taken_over_by(planner, name), leave: false };
+        let hint = match facts.kubernetes.etcd_data {
+            true => Hint::KeepEtcd,
+            false => Hint::WipeFirst { command: taken_over_by(planner, name), leave: false },
+        };
         planner.refuse(Some(name), Why::NotBlank { leftovers: facts.kubernetes.leftovers.clone() }, hint);
     } else if !facts.read_only.is_empty() {
         planner.refuse(Some(name), Why::ReadOnly { paths: facts.read_only.iter().cloned().collect() }, Hint::FindReadOnly);
@@ -75,6 +85,13 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::Disk { free: facts.disk_free / 1024, needed }, Hint::MakeRoom);
     } else if !facts.kubernetes.damaged.is_empty() && facts.kubernetes.joined && !interrupted(facts) {
         damaged(planner, name, facts);
+    } else if !facts.kubernetes.missing.is_empty() && facts.kubernetes.joined && !interrupted(facts) && !is_repairable(planner, name, facts)
+    {
+        missing(planner, name, facts);
+    } else if let Some(certificate) = expired(facts).filter(|_| facts.kubernetes.joined && !interrupted(facts)) {
+        let only = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
+        let hint = if only { Hint::RenewCertificates(name.clone()) } else { Hint::Clean(rebuild(name)) };
+        planner.refuse(Some(name), Why::CertificateExpired { certificate }, hint);
     } else if let Some((port, by)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
         planner.refuse(Some(name), Why::Port { port, by: by.to_owned() }, Hint::FreePort { port });
     }
@@ -103,6 +120,35 @@ pub fn at_work(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>)
         Some(Refusal { machine: Some(name.clone()), why, hint: Hint::LetItEnd })
     };
     inventory.machines.keys().filter_map(refuse).collect()
+}
+
+/// The control plane of the cluster that the inventory's machines are in, where the inventory takes it for a worker. Nothing must be planned
+/// then: the cluster would be taken for another one, or for lost.
+pub fn control_plane_elsewhere(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Option<Refusal> {
+    let facts: BTreeMap<&MachineName, &Facts> = seen
+        .iter()
+        .filter_map(|(name, observation)| match observation {
+            Observation::Facts(facts) => Some((name, &**facts)),
+            Observation::Unreachable(_) => None,
+        })
+        .collect();
+    let is_control_plane = |name: &MachineName| facts.get(name).is_some_and(|facts| facts.kubernetes.control_plane && !interrupted(facts));
+    if inventory.control_planes().any(|(name, _)| is_control_plane(name)) {
+        return None;
+    }
+    let endpoint = documents::endpoint(inventory);
+    let server = format!("https://{endpoint}");
+    let (named, _) = inventory.control_planes().next()?;
+    let ours = |name: &&MachineName| {
+        let (all, facts) = (&facts, facts[*name]);
+        let speaks = facts.cluster.as_ref().is_some_and(|cluster| cluster.endpoint == endpoint);
+        // Its API server may be down; the kubelets of the others say whose they are.
+        let shares = |other: &Facts| other.kubernetes.server.as_ref() == Some(&server) && other.kubernetes.ca == facts.kubernetes.ca;
+        is_control_plane(name) && (speaks || facts.kubernetes.ca.is_some() && all.values().any(|other| shares(other)))
+    };
+    let is = inventory.workers().map(|(name, _)| name).filter(|name| facts.contains_key(name)).find(ours)?;
+    let why = Why::ControlPlaneElsewhere { is: is.clone(), named: named.clone(), written: inventory.roles_written };
+    Some(Refusal { machine: None, why, hint: Hint::WriteRole(is.clone()) })
 }
 
 /// Whose step works on the machine, and since when.
@@ -134,6 +180,29 @@ fn damaged<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
     let only = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
     let command = if only { Command::Restore(Some(name.clone())) } else { rebuild(name) };
     planner.refuse(Some(name), Why::Damaged { paths: facts.kubernetes.damaged.clone() }, Hint::Undamage { command, backup: only });
+}
+
+/// A machine that has joined, and lacks files that can't be made again on it.
+fn missing<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) {
+    if other_cluster(planner, name, facts, take_over(planner, name)) {
+        return;
+    }
+    let kubernetes = &facts.kubernetes;
+    let alone = planner.inventory.control_planes().all(|(other, _)| other == name);
+    let control_plane = kubernetes.control_plane && planner.inventory.machines.get(name).is_some_and(|it| it.role == Role::ControlPlane);
+    let hint = match control_plane {
+        false => Hint::Clean(rebuild(name)),
+        true if !alone && planner.api_via.is_some_and(|(via, _)| via != name) => Hint::Clean(rebuild(name)),
+        true if kubernetes.missing.iter().any(|file| file.starts_with(path::ETCD)) => Hint::RestoreCluster,
+        true => Hint::PutBack,
+    };
+    planner.refuse(Some(name), Why::Missing { paths: kubernetes.missing.clone() }, hint);
+}
+
+/// kubelet's own certificate, if it has ended: with it kubelet can't ask for another.
+fn expired(facts: &Facts) -> Option<String> {
+    let name = "kubelet-client";
+    facts.kubernetes.certificates.get(name).filter(|ends| **ends < facts.clock).map(|_| name.to_owned())
 }
 
 fn rebuild(name: &MachineName) -> Command {
@@ -181,7 +250,7 @@ pub fn take_over(planner: &Planner, name: &MachineName) -> Hint {
 fn taken_over_by(planner: &Planner, name: &MachineName) -> Command {
     let address = planner.inventory.machines.get(name).map(|machine| machine.address.to_string());
     let before = planner
-        .speaker
+        .api_via
         .and_then(|(_, cluster)| cluster.nodes.get(name.as_str()))
         .is_some_and(|node| Some(&node.address) == address.as_ref());
     if before { Command::Rebuild { machine: name.clone(), take_over: true } } else { Command::TakeOver(name.clone()) }
@@ -211,7 +280,7 @@ fn membership(planner: &mut Planner) {
             planner.refuse(Some(name), Why::RoleChanged { is }, Hint::ChangeRole(name.clone()));
             continue;
         }
-        let Some((_, cluster)) = planner.speaker else {
+        let Some((_, cluster)) = planner.api_via else {
             continue;
         };
         match cluster.nodes.get(name.as_str()) {
@@ -223,14 +292,18 @@ fn membership(planner: &mut Planner) {
             Some(_) => {}
         }
     }
-    if !orphans.is_empty() && !lost {
-        planner.refuse(None, Why::ControlPlaneLost { orphans }, Hint::RestoreCluster);
+    let unreachable: Vec<MachineName> = planner.unreachable.keys().map(|name| (*name).clone()).collect();
+    if !orphans.is_empty() && !lost && !planner.inventory.roles_written && !unreachable.is_empty() {
+        planner.refuse(None, Why::RolesUnknown { unreachable }, Hint::WriteRoles);
+    } else if !orphans.is_empty() && !lost {
+        let holds = planner.facts.values().any(|facts| facts.kubernetes.etcd_data);
+        planner.refuse(None, Why::ControlPlaneLost { orphans }, if holds { Hint::KeepEtcd } else { Hint::RestoreCluster });
     }
 }
 
 /// What keeps a machine that is in no cluster from joining this one.
 fn newcomers(planner: &mut Planner) {
-    let Some((_, cluster)) = planner.speaker else {
+    let Some((_, cluster)) = planner.api_via else {
         return;
     };
     for (name, machine) in planner.machines() {
@@ -276,7 +349,7 @@ fn newcomers(planner: &mut Planner) {
 /// Said when nothing is to be mended on a control plane: otherwise its API server may come back by that.
 pub fn silence(planner: &mut Planner) {
     let control_planes = || planner.inventory.control_planes();
-    if planner.speaker.is_some() || !planner.cluster_exists() || control_planes().any(|(name, _)| planner.works_on(name)) {
+    if planner.api_via.is_some() || !planner.cluster_exists() || control_planes().any(|(name, _)| planner.works_on(name)) {
         return;
     }
     let answers = control_planes()
@@ -320,7 +393,7 @@ fn span(seconds: u64) -> String {
 /// Programs and images of another version than the cluster's, or the one asked for: kubelet would be newer than its API server, or older than
 /// kubeadm allows.
 fn bundle(planner: &mut Planner) {
-    let told = planner.speaker.map(|(_, cluster)| cluster.version.clone()).filter(|version| !version.is_empty());
+    let told = planner.api_via.map(|(_, cluster)| cluster.version.clone()).filter(|version| !version.is_empty());
     // Without an API server, what is installed on its machines tells.
     let joined = || planner.facts.values().filter(|facts| facts.kubernetes.joined);
     let running = told.or_else(|| joined().find_map(|facts| wanted::version_in_use(facts)).map(str::to_owned));

@@ -21,8 +21,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         return Ok(());
     }
     let empty = ClusterFacts::default();
-    let (speaker, cluster) = match planner.speaker {
-        Some((speaker, cluster)) => (speaker.clone(), cluster),
+    let (api_via, cluster) = match planner.api_via {
+        Some((api_via, cluster)) => (api_via.clone(), cluster),
         // A cluster that this run makes: whoever begins it speaks for it.
         None if !planner.cluster_exists() => match planner.inventory.control_planes().next() {
             Some((first, _)) if planner.usable(first).is_some() => (first.clone(), &empty),
@@ -31,11 +31,11 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         None => return Ok(()),
     };
     if planner.cluster_exists() {
-        stored_documents(planner, &speaker, cluster)?;
+        stored_documents(planner, &api_via, cluster)?;
     }
     for (name, machine) in planner.machines() {
         if planner.concerns(name) && (planner.usable(name).is_some() || cluster.nodes.contains_key(name.as_str())) {
-            marks(planner, &speaker, cluster, name, machine);
+            managed_labels(planner, &api_via, cluster, name, machine);
         }
     }
     for (node, found) in &cluster.nodes {
@@ -53,13 +53,13 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
 }
 
 /// kubeadm's documents in the cluster, and what every machine made of them.
-fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &ClusterFacts) -> Result<()> {
+fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts) -> Result<()> {
     let version = planner.manifest.kubernetes.clone();
     let mut sums = BTreeMap::new();
     for document in Document::ALL {
         let text = documents::stored(planner.inventory, &version, document)?;
         let sum = sha256(text.as_bytes());
-        let id = StepKind::StoreDocument(document).of(speaker);
+        let id = StepKind::StoreDocument(document).of(api_via);
         let known = cluster.record.get(&Record::Document(document)) == Some(&sum);
         if !known && planner.only.is_some() {
             // What concerns all machines is `up`'s: this one takes what the cluster has.
@@ -70,7 +70,7 @@ fn stored_documents(planner: &mut Planner, speaker: &MachineName, cluster: &Clus
             // kubeadm's phases read the documents of one cluster together.
             let config =
                 if document == Document::Cluster { text } else { documents::cluster(planner.inventory, &version)? + "---\n" + &text };
-            planner.step(id.clone(), speaker, reason, UploadConfig { document, config, sha256: sum.clone() }, []);
+            planner.step(id.clone(), api_via, reason, UploadConfig { document, config, sha256: sum.clone() }, []);
         }
         sums.insert(document, (sum, id.if_planned()));
     }
@@ -117,14 +117,14 @@ pub fn runs(name: &MachineName) -> impl Iterator<Item = Need> {
 /// What hostler put on a node, on record so that it can be taken off when the inventory says it no more.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Marks {
+pub struct ManagedLabels {
     pub labels: BTreeSet<String>,
     pub taints: BTreeSet<String>,
 }
 
-impl Marks {
-    fn wanted(machine: &Machine) -> Marks {
-        Marks {
+impl ManagedLabels {
+    fn wanted(machine: &Machine) -> ManagedLabels {
+        ManagedLabels {
             labels: machine.labels.keys().cloned().collect(),
             taints: wanted::taints(machine).iter().map(ToString::to_string).collect(),
         }
@@ -136,9 +136,9 @@ impl Marks {
     }
 }
 
-fn marks(planner: &mut Planner, speaker: &MachineName, cluster: &ClusterFacts, name: &MachineName, machine: &Machine) {
-    let wanted = Marks::wanted(machine);
-    let recorded: Marks =
+fn managed_labels(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts, name: &MachineName, machine: &Machine) {
+    let wanted = ManagedLabels::wanted(machine);
+    let recorded: ManagedLabels =
         cluster.record.get(&Record::Node(name.clone())).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let blank = NodeFact::default();
     let node = cluster.nodes.get(name.as_str()).unwrap_or(&blank);
@@ -159,8 +159,8 @@ fn marks(planner: &mut Planner, speaker: &MachineName, cluster: &ClusterFacts, n
     let reason = format!("labels and taints of node {name} differ from the inventory");
     let action = Label { node: name.clone(), labels, taints, remove_taints, record: wanted.text() };
     let needs = [StepKind::Join, StepKind::Init].map(|kind| kind.of(name).if_planned());
-    let first = StepKind::Init.of(speaker).if_planned();
-    planner.step(StepKind::Labels.of(name), speaker, reason, action, needs.into_iter().chain([first]));
+    let first = StepKind::Init.of(api_via).if_planned();
+    planner.step(StepKind::Labels.of(name), api_via, reason, action, needs.into_iter().chain([first]));
 }
 
 /// Where a node of the cluster is known by another name than the machine at its address.

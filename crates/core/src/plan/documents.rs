@@ -5,9 +5,9 @@ use serde_json::json;
 use serde_yaml::{Mapping, Value};
 
 use super::wanted;
-use crate::action::kubeadm::{CA_HASH_PLACE, TOKEN_PLACE};
 use crate::document::Document;
 use crate::inventory::{Endpoint, Inventory, Machine, MachineName, Role, merge, to_yaml};
+use crate::protocol::placeholder;
 use crate::template;
 
 /// `HOST:PORT` of the API server as every machine uses it.
@@ -56,12 +56,12 @@ pub fn stored(inventory: &Inventory, version: &str, document: Document) -> Resul
     }
 }
 
-/// What `kubeadm init` reads: four documents. [`TOKEN_PLACE`] stands where the token goes.
+/// What `kubeadm init` reads: four documents. [`placeholder::TOKEN`] stands where the token goes.
 ///
 /// # Errors
 /// As [`cluster`].
 pub fn init(inventory: &Inventory, version: &str, name: &MachineName, machine: &Machine) -> Result<String> {
-    four(inventory, version, name, machine, Some(TOKEN_PLACE))
+    four(inventory, version, name, machine, Some(placeholder::TOKEN))
 }
 
 /// What a phase of kubeadm on a control plane reads: the same without a token, as nobody joins by it.
@@ -79,14 +79,14 @@ fn four(inventory: &Inventory, version: &str, name: &MachineName, machine: &Mach
     Ok([init, cluster(inventory, version)?, kubelet(inventory)?, kube_proxy(inventory)?].join("---\n"))
 }
 
-/// What `kubeadm join` reads. [`TOKEN_PLACE`] and [`CA_HASH_PLACE`] stand where token and hash go.
+/// What `kubeadm join` reads. [`placeholder::TOKEN`] and [`placeholder::CA_HASH`] stand where token and hash go.
 ///
 /// # Errors
 /// As [`cluster`].
 pub fn join(inventory: &Inventory, name: &MachineName, machine: &Machine) -> Result<String> {
     let mut context = registration(inventory, name, machine);
-    context["token"] = json!(TOKEN_PLACE);
-    context["ca_hash"] = json!(CA_HASH_PLACE);
+    context["token"] = json!(placeholder::TOKEN);
+    context["ca_hash"] = json!(placeholder::CA_HASH);
     context["endpoint"] = json!(endpoint(inventory));
     context["control_plane"] = json!(machine.role == Role::ControlPlane);
     merged("kubeadm/join.yaml", context, &inventory.kubeadm.join)

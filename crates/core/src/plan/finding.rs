@@ -1,47 +1,52 @@
-//! What is odd about a machine, before anything is touched: one line each, with why it matters and what would be done.
+//! What is unusual about a machine and told by no step, refusal or warning of the plan: why it matters, and what happens to it.
 
 use serde::Serialize;
 
 use super::planner::{Planner, interrupted};
 use super::{Goal, Plan, check, wanted};
 use crate::facts::Facts;
-use crate::inventory::{Machine, MachineName, Role};
+use crate::inventory::{Machine, MachineName};
+use crate::protocol::path;
 use crate::record::InProgress;
 use crate::step::StepKind;
 
 /// Free space of /var/lib that programs, images and pods of a machine soon take, in MiB.
 const LITTLE_DISK: u64 = 3 * 1024;
 
-/// Something on a machine that a fresh one has not.
+/// Something on a machine that a fresh one does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     pub machine: MachineName,
-    pub what: String,
+    pub what: &'static str,
     /// On the machine: a path, a device, a port.
     pub place: String,
     pub matters: &'static str,
-    /// What the plan does about it, or would have somebody do.
-    pub then: String,
+    /// What happens to it.
+    pub then: &'static str,
 }
 
-/// What there is to find on the machines that `goal` changes. `plan`: what becomes of them.
+/// What is found on the machines that `goal` changes, and that `plan` does not tell.
 pub fn findings(goal: &Goal, planner: &Planner, plan: &Plan) -> Vec<Finding> {
     let mut found = Vec::new();
     let wrong_clocks = check::wrong_clocks(planner);
     for (name, machine) in planner.machines().filter(|(name, _)| goal.changes(name)) {
         let Some(facts) = planner.facts.get(name).copied() else { continue };
-        let mut look = Look { planner, name, machine, facts, plan, found: &mut found };
-        look.others();
-        look.earlier();
-        look.system(wrong_clocks.get(name).map(String::as_str));
-        look.room();
+        let mut inspection = Inspection { planner, name, machine, facts, plan, found: &mut found };
+        inspection.foreign();
+        inspection.interrupted();
+        // Nothing is done to a machine that is refused: what is unusual about it otherwise comes up once it is not.
+        if !plan.refusals.iter().any(|refusal| refusal.machine.as_ref() == Some(name)) {
+            inspection.system(wrong_clocks.get(name).map(String::as_str));
+            inspection.packages();
+            inspection.disk();
+        }
     }
     found
 }
 
-/// One machine that is looked at.
-struct Look<'a> {
+/// One machine that is inspected.
+struct Inspection<'a> {
     planner: &'a Planner<'a>,
     name: &'a MachineName,
     machine: &'a Machine,
@@ -50,132 +55,101 @@ struct Look<'a> {
     found: &'a mut Vec<Finding>,
 }
 
-impl Look<'_> {
-    fn find(&mut self, what: impl Into<String>, place: impl Into<String>, matters: &'static str, then: impl Into<String>) {
-        let machine = self.name.clone();
-        self.found.push(Finding { machine, what: what.into(), place: place.into(), matters, then: then.into() });
+const LEFT: &str = "left as it is";
+
+impl Inspection<'_> {
+    fn find(&mut self, what: &'static str, place: impl Into<String>, matters: &'static str, then: &'static str) {
+        self.found.push(Finding { machine: self.name.clone(), what, place: place.into(), matters, then });
     }
 
-    /// The plan's step, as the plan says it.
-    fn step(&self, kind: StepKind) -> Option<String> {
+    /// Found, unless a step of this kind or a refusal of this code is about it.
+    fn unless(&mut self, step: Option<StepKind>, code: &str, what: &'static str, place: impl Into<String>, matters: &'static str) {
+        let refused = self.plan.refusals.iter().any(|refusal| refusal.machine.as_ref() == Some(self.name) && refusal.why.code() == code);
+        if !(step.is_some_and(|kind| self.planned(kind)) || refused) {
+            self.find(what, place, matters, LEFT);
+        }
+    }
+
+    fn planned(&self, kind: StepKind) -> bool {
         let id = kind.of(self.name);
-        self.plan.steps.iter().find(|step| step.id == id).map(|step| step.action.to_string())
+        self.plan.steps.iter().any(|step| step.id == id)
     }
 
-    /// The hint of the machine's refusal.
-    fn refused(&self, code: &str) -> Option<String> {
-        let refusal =
-            self.plan.refusals.iter().find(|refusal| refusal.machine.as_ref() == Some(self.name) && refusal.why.code() == code)?;
-        Some(format!("refused: {}", refusal.hint))
-    }
-
-    /// What the plan makes of it: a step, a refusal, or else.
-    fn then(&self, step: Option<StepKind>, code: &str, otherwise: &str) -> String {
-        step.and_then(|kind| self.step(kind)).or_else(|| self.refused(code)).unwrap_or_else(|| otherwise.to_owned())
-    }
-
-    /// What other people's clusters and platforms are, or left.
-    fn others(&mut self) {
-        if !self.facts.foreign.is_empty() {
-            let then = self.then(None, "foreign", "left as it is");
-            self.find("another container platform", self.facts.foreign.join(", "), "two of them break each other", then);
+    /// What other clusters and platforms are, or left.
+    fn foreign(&mut self) {
+        let (facts, kubernetes) = (self.facts, &self.facts.kubernetes);
+        if !facts.foreign.is_empty() {
+            self.unless(None, "foreign", "another container platform", facts.foreign.join(", "), "it conflicts with containerd");
         }
-        let kubernetes = &self.facts.kubernetes;
-        if check::is_of_another(self.planner, self.facts) {
-            let then = self.then(Some(StepKind::Wipe), "other-cluster", "left as it is");
-            self.find("a node of another cluster", check::its_cluster(self.facts), "that cluster would lose it", then);
-        } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !interrupted(self.facts) {
-            let then = self.then(Some(StepKind::Wipe), "not-blank", "left as it is");
-            self.find(
-                "leftovers of a cluster",
-                kubernetes.leftovers.join(", "),
-                "kubeadm stumbles over them, and they may be precious",
-                then,
-            );
+        if check::is_of_another(self.planner, facts) {
+            let place = check::its_cluster(facts);
+            self.unless(Some(StepKind::Wipe), "other-cluster", "a node of another cluster", place, "that cluster would lose it");
+        } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !interrupted(facts) {
+            let place = kubernetes.leftovers.join(", ");
+            self.unless(Some(StepKind::Wipe), "not-blank", "leftovers of a cluster", place, "they block kubeadm, and may hold data");
         }
-        for path in kubernetes.damaged.clone() {
-            let then = self.then(Some(StepKind::Wipe), "damaged", "left as it is");
-            self.find("a damaged file", path, "what kubeadm wrote there can't be read", then);
+        for path in &kubernetes.damaged {
+            self.unless(Some(StepKind::Wipe), "damaged", "a damaged file", path, "what kubeadm wrote there can't be read");
         }
     }
 
-    /// What an earlier run began and did not end.
-    fn earlier(&mut self) {
-        for (mark, what, step) in [
-            (InProgress::Init, "half an init", StepKind::Init),
-            (InProgress::Join, "half a join", StepKind::Join),
-            (InProgress::Wipe, "half a wipe", StepKind::Wipe),
-            (InProgress::Restore, "half a restore", StepKind::Init),
+    /// What an earlier run began and did not finish.
+    fn interrupted(&mut self) {
+        for (mark, what, step, code) in [
+            (InProgress::Init, "an interrupted init", StepKind::Init, ""),
+            (InProgress::Join, "an interrupted join", StepKind::Join, ""),
+            (InProgress::Wipe, "an interrupted wipe", StepKind::Wipe, "wipe-interrupted"),
+            (InProgress::Restore, "an interrupted restore", StepKind::Init, "restore-interrupted"),
         ] {
             if self.facts.in_progress.contains(&mark) {
-                let code = if mark == InProgress::Restore { "restore-interrupted" } else { "wipe-interrupted" };
-                let then = self.then(Some(step), code, "left as it is");
-                self.find(what, format!("/etc/hostler/applied/{}", mark.name()), "it was cut before its end", then);
+                self.unless(Some(step), code, what, format!("{}/{}", path::APPLIED, mark.name()), "the machine is in neither state");
             }
-        }
-        if let Some(lock) = self.facts.lock.as_ref().filter(|lock| lock.left_behind) {
-            let matters = "what it changes is seen only when it has ended";
-            self.find("a script of a run that was cut", lock.step.clone(), matters, "waits until it has ended");
         }
     }
 
     fn system(&mut self, clock_off: Option<&str>) {
         let facts = self.facts;
-        let tolerated = self.planner.inventory.kubeadm.tolerates_swap();
-        if !facts.swap.is_empty() && !tolerated {
-            let then = self.then(Some(StepKind::Swap), "", "left as it is");
-            self.find("swap", facts.swap.join(", "), "kubelet does not run with it", then);
-        } else if !facts.swap_at_boot.is_empty() && !tolerated {
-            let then = self.then(Some(StepKind::Swap), "", "left as it is");
-            self.find("swap at the next start", facts.swap_at_boot.join(", "), "kubelet does not run with it", then);
+        if !self.planner.inventory.kubeadm.tolerates_swap() {
+            let matters = "kubelet does not run with swap on";
+            if !facts.swap.is_empty() {
+                self.unless(Some(StepKind::Swap), "", "swap", facts.swap.join(", "), matters);
+            } else if !facts.swap_at_boot.is_empty() {
+                self.unless(Some(StepKind::Swap), "", "swap after a reboot", facts.swap_at_boot.join(", "), matters);
+            }
         }
+        let matters = "certificates and leases depend on it";
         if let Some(off) = clock_off {
-            let then = self.then(Some(StepKind::Clock), "clock", "left as it is");
-            self.find("a wrong clock", off, "certificates and leases depend on it", then);
+            self.unless(Some(StepKind::Clock), "clock", "a wrong clock", off, matters);
         } else if !facts.clock_synchronized {
-            let then = self.then(Some(StepKind::Clock), "", "left as it is");
-            self.find("a clock that nobody sets", "no time service runs", "certificates and leases depend on it", then);
+            self.unless(Some(StepKind::Clock), "", "a clock that is not synchronized", "no time service is running", matters);
         }
-        let installs = self.step(StepKind::Packages);
-        if let Some(held) = &facts.apt_lock {
-            let then = if installs.is_some() { "waits for it, at most 15 minutes" } else { "nothing: no package is missing" };
-            self.find("apt's lock held", held.clone(), "one program at a time installs packages", then);
-        }
-        if !facts.dpkg_half.is_empty() {
-            let then = if installs.is_some() {
-                "dpkg --configure -a, before anything is installed"
-            } else {
-                "left as it is: no package is missing"
-            };
-            self.find("packages half installed", facts.dpkg_half.join(", "), "apt refuses everything until they are configured", then);
-        }
-        for (port, who) in check::ports_taken(self.machine, facts) {
-            let place = if who.is_empty() { format!("port {port}") } else { format!("port {port}: {who}") };
-            let then = self.then(None, "port", "left as it is");
-            self.find("a port in use", place, "Kubernetes listens there", then);
+        for (port, by) in check::ports_taken(self.machine, facts) {
+            let place = if by.is_empty() { format!("port {port}") } else { format!("port {port}: {by}") };
+            self.unless(None, "port", "a port in use", place, "Kubernetes listens there");
         }
         if !facts.read_only.is_empty() {
-            let then = self.then(None, "read-only", "left as it is");
             let paths: Vec<&str> = facts.read_only.iter().map(String::as_str).collect();
-            self.find("a read-only file system", paths.join(", "), "nothing can be installed", then);
-        }
-        if facts.nameservers.is_empty() {
-            self.find("no nameserver", "/etc/resolv.conf", "CoreDNS does not start here without one", "left as it is: name one there");
+            self.unless(None, "read-only", "a read-only file system", paths.join(", "), "nothing can be installed");
         }
     }
 
-    /// Disk and memory.
-    fn room(&mut self) {
-        let facts = self.facts;
-        let free = facts.disk_free / 1024;
-        let comes = self.step(StepKind::Programs).is_some() || wanted::version_in_use(facts).is_none();
-        if facts.disk_size > 0 && comes && free < LITTLE_DISK {
-            let then = self.then(None, "disk", "goes on: make room soon");
-            self.find("little disk", format!("{free} MB free for /var/lib"), "programs and images take 1500 MB", then);
+    fn packages(&mut self) {
+        let (facts, installs) = (self.facts, self.planned(StepKind::Packages));
+        if let Some(held) = facts.apt_lock.as_ref().filter(|_| installs) {
+            self.find("apt is locked", held, "only one program at a time can install packages", "waits for it, at most 15 minutes");
         }
-        if self.machine.role == Role::ControlPlane && facts.memory > 0 && facts.memory < check::LITTLE_MEMORY {
-            let place = format!("{} MB", facts.memory / 1024);
-            self.find("little memory", place, "kubeadm asks for 1700 MB on a control plane", "goes on");
+        if !facts.dpkg_half.is_empty() {
+            let then = if installs { "`dpkg --configure -a` runs first" } else { LEFT };
+            self.find("half-installed packages", facts.dpkg_half.join(", "), "apt installs nothing until they are configured", then);
+        }
+    }
+
+    fn disk(&mut self) {
+        let free = self.facts.disk_free / 1024;
+        let comes = self.planned(StepKind::Programs) || wanted::version_in_use(self.facts).is_none();
+        if self.facts.disk_size > 0 && comes && free < LITTLE_DISK {
+            let place = format!("{free} MB are free for /var/lib");
+            self.find("little disk space", place, "programs and images take 1500 MB", "goes on: free some space soon");
         }
     }
 }

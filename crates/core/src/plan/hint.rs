@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::refusal::{Share, Unchangeable};
 use crate::films::Owner;
 use crate::inventory::MachineName;
+use crate::protocol::path;
 
 /// A command of hostler's that a hint names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,11 @@ pub enum Command {
 pub enum Hint {
     /// Another run is at work.
     LetItEnd,
+    /// `role: control-plane` at this machine.
+    WriteRole(MachineName),
+    WriteRoles,
     TurnOn,
+    RightMachine,
     InstallDebian,
     BundleFor {
         arch: String,
@@ -59,6 +64,10 @@ pub enum Hint {
         command: Command,
         backup: bool,
     },
+    /// What the whole cluster trusts: a backup, a snapshot or another control plane has it.
+    PutBack,
+    /// etcd's data is there, and must not go with the rest.
+    KeepEtcd,
     ChangeRole(MachineName),
     /// Rebuilding brings it back clean.
     Clean(Command),
@@ -208,7 +217,10 @@ impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hint::LetItEnd => f.write_str("wait until it ends, then run again; a script whose hostler is gone ends by itself"),
+            Hint::WriteRole(machine) => write!(f, "write `role: control-plane` at {machine} in the inventory"),
+            Hint::WriteRoles => f.write_str("turn it on, or write `role: control-plane` at the machine that is to be one"),
             Hint::TurnOn => f.write_str("turn it on, or fix its address or SSH, then run again"),
+            Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on it"),
             Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} with --bundle"),
             Hint::RemovePlatform => f.write_str("remove it first: two container platforms on one machine conflict"),
@@ -231,6 +243,14 @@ impl fmt::Display for Hint {
                 write!(f, "put it back from a backup; or {command} rebuilds the machine")
             }
             Hint::Undamage { command, backup: false } => write!(f, "{command} brings it back clean"),
+            Hint::PutBack => f.write_str(
+                "put it back from a backup, another control plane or a snapshot (`tar -xzf SNAPSHOT pki/FILE`), then run `hostler up`",
+            ),
+            Hint::KeepEtcd => write!(
+                f,
+                "it holds etcd's data: put the missing files back, or copy {} elsewhere before anything else is done to it",
+                path::ETCD
+            ),
             Hint::ChangeRole(name) => write!(f, "to change a role, run `hostler remove {name}` and then `hostler add {name}`"),
             Hint::Clean(command) => write!(f, "{command} brings it back clean"),
             Hint::OldAddress(command) => write!(f, "give it its old address again, or run {command}"),
@@ -299,7 +319,7 @@ impl fmt::Display for Hint {
             }
             Hint::AskKubelet(machine) => write!(f, "`journalctl -u kubelet` on {machine} shows why kubelet does not renew it"),
             Hint::RenewCertificates(machine) => {
-                write!(f, "on {machine}, run `/opt/hostler/current/bin/kubeadm certs renew all`, then restart its static pods")
+                write!(f, "on {machine}, run `{}/kubeadm certs renew all`, then restart its static pods", path::BIN)
             }
             Hint::Uncordon(node) => write!(f, "run `kubectl uncordon {node}`"),
             Hint::Troubleshoot => f.write_str("see docs/troubleshooting.md"),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde_json::json;
 
+use super::api_host;
 use super::check::cni_name;
 use super::cluster::runs;
 use super::documents;
-use super::gate;
 use super::hint::{Command, Hint};
 use super::machine::prepared;
 use super::planner::{Planner, interrupted};
@@ -26,7 +26,7 @@ use crate::step::{ImageGroup, Input, Need, Output, StepId, StepKind};
 use crate::template;
 
 /// Where joining machines get the token and the cluster's CA from.
-struct Door {
+struct JoinSource {
     step: StepId,
     /// The control plane that opened it, and shuts it after the last join.
     machine: MachineName,
@@ -36,22 +36,22 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_refused {
         return Ok(());
     }
-    gate::away(planner);
+    api_host::refuse_if_down(planner);
     let joining: Vec<(&MachineName, &Machine)> =
         planner.machines().filter(|(name, _)| planner.usable(name).is_some() && !planner.joined(name)).collect();
-    let door = if planner.cluster_exists() {
+    let source = if planner.cluster_exists() {
         network(planner, None)?;
         // Without an API server that answers nobody can join; what would mend it is planned elsewhere.
-        let Some((speaker, _)) = planner.speaker else {
+        let Some((api_via, _)) = planner.api_via else {
             return Ok(());
         };
         if joining.is_empty() {
             return Ok(());
         }
-        let id = StepKind::CreateToken.of(speaker);
-        let machine = speaker.clone();
-        planner.step(id.clone(), speaker, "machines will join", CreateToken {}, []);
-        Door { step: id, machine }
+        let id = StepKind::CreateToken.of(api_via);
+        let machine = api_via.clone();
+        planner.step(id.clone(), api_via, "machines will join", CreateToken {}, []);
+        JoinSource { step: id, machine }
     } else {
         let Some((first, machine)) = planner.inventory.control_planes().next() else {
             return Ok(());
@@ -64,6 +64,12 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
                 _ => Hint::MakeCluster,
             };
             planner.refuse(None, Why::NoCluster { joins: only.clone() }, hint);
+        }
+        // One of them may be the control plane of a cluster that is only switched off.
+        let unreachable: Vec<MachineName> = planner.unreachable.keys().map(|name| (*name).clone()).collect();
+        if !planner.inventory.roles_written && !planner.begins_anew && !unreachable.is_empty() {
+            planner.refuse(None, Why::RolesUnknown { unreachable }, Hint::WriteRoles);
+            return Ok(());
         }
         let Some(facts) = planner.usable(first) else {
             return Ok(());
@@ -92,38 +98,39 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         };
         planner.step(id.clone(), first, reason, action, needs);
         network(planner, Some((first, &id)))?;
-        Door { step: id, machine: first.clone() }
+        JoinSource { step: id, machine: first.clone() }
     };
-    let joins = joins(planner, &door, &joining)?;
-    let delete = DeleteToken { token: Input { step: door.step.clone(), output: Output::Token } };
-    let needs: Vec<Need> = joins.into_iter().chain([door.step]).map(Need::Step).collect();
-    planner.step(StepKind::DeleteToken.of(&door.machine), &door.machine, "all joins are done", delete, needs);
+    let joins = joins(planner, &source, &joining)?;
+    let delete = DeleteToken { token: Input { step: source.step.clone(), output: Output::Token } };
+    let needs: Vec<Need> = joins.into_iter().chain([source.step]).map(Need::Step).collect();
+    planner.step(StepKind::DeleteToken.of(&source.machine), &source.machine, "all joins are done", delete, needs);
     Ok(())
 }
 
-fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)]) -> Result<Vec<StepId>> {
+fn joins(planner: &mut Planner, source: &JoinSource, joining: &[(&MachineName, &Machine)]) -> Result<Vec<StepId>> {
     let input = |step: &StepId, output: Output| Input { step: step.clone(), output };
     let mut steps = Vec::new();
     let mut before: Option<StepId> = None;
     let mut pki: Option<StepId> = None;
     for (name, machine) in joining {
-        if **name == door.machine {
+        if **name == source.machine {
             continue;
         }
         let facts = planner.facts.get(name).copied();
         let again = facts.is_some_and(interrupted);
         let mut needs = prepared(planner, name);
-        needs.extend([StepKind::Images(ImageGroup::Node).of(name).if_planned(), door.step.clone().into()]);
+        needs.extend([StepKind::Images(ImageGroup::Node).of(name).if_planned(), source.step.clone().into()]);
         // It joins by the endpoint's name.
-        needs.extend(gate::gate(planner).into_iter().flat_map(runs).chain(gate::opens(planner, name).map(StepId::if_planned)));
+        needs
+            .extend(api_host::api_host(planner).into_iter().flat_map(runs).chain(api_host::join_of(planner, name).map(StepId::if_planned)));
         // It takes its configuration from the cluster.
-        needs.extend(Document::ALL.map(|document| StepKind::StoreDocument(document).of(&door.machine).if_planned()));
+        needs.extend(Document::ALL.map(|document| StepKind::StoreDocument(document).of(&source.machine).if_planned()));
         let mut keys = None;
         if machine.role == Role::ControlPlane {
             let pki = pki.get_or_insert_with(|| {
-                let id = StepKind::CollectPki.of(&door.machine);
-                let needs = [door.step.clone().into()];
-                planner.step(id.clone(), &door.machine, "another control plane joins", CollectPki {}, needs);
+                let id = StepKind::CollectPki.of(&source.machine);
+                let needs = [source.step.clone().into()];
+                planner.step(id.clone(), &source.machine, "another control plane joins", CollectPki {}, needs);
                 id
             });
             keys = Some(input(pki, Output::Pki));
@@ -135,8 +142,8 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
         let action = Join {
             config: documents::join(planner.inventory, name, machine)?,
             again,
-            token: input(&door.step, Output::Token),
-            ca: input(&door.step, Output::Ca),
+            token: input(&source.step, Output::Token),
+            ca: input(&source.step, Output::Ca),
             pki: keys,
             record: record(planner, Document::of(machine.role))?
                 .into_iter()
@@ -145,8 +152,8 @@ fn joins(planner: &mut Planner, door: &Door, joining: &[(&MachineName, &Machine)
         };
         let reason = if again { "an earlier join was interrupted" } else { "it is not in the cluster" };
         planner.step(id.clone(), name, reason, action, needs);
-        if gate::hosts_to_join(planner, name, machine).is_some() {
-            let action = WriteHosts { lines: gate::hosts(planner, name, machine) };
+        if api_host::hosts_to_join(planner, name, machine).is_some() {
+            let action = WriteHosts { lines: api_host::hosts(planner, name, machine) };
             let at = StepKind::HostsAfterJoin.of(name);
             planner.step(at, name, "once it has joined, the API endpoint resolves to this machine", action, [id.clone().into()]);
         }
@@ -169,13 +176,13 @@ fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Resu
     let pod_subnet = planner.inventory.cluster.pod_subnet.to_string();
     let manifest = template::render("network/flannel.yaml", json!({ "pod_subnet": pod_subnet, "backend": backend, "image": image }))?;
     let sha256 = sha256(manifest.as_bytes());
-    let (machine, reason, needs) = match (init, planner.speaker) {
+    let (machine, reason, needs) = match (init, planner.api_via) {
         (Some((machine, step)), _) => (machine.clone(), "pods have no network yet", vec![Need::Step(step.clone())]),
-        (None, Some((speaker, cluster))) => match cluster.record.get(&Record::Flannel) {
+        (None, Some((api_via, cluster))) => match cluster.record.get(&Record::Flannel) {
             // A network that is there and not as it should be is `up`'s.
             Some(applied) if *applied == sha256 || planner.only.is_some() => return Ok(()),
-            Some(_) => (speaker.clone(), "flannel in the cluster differs from the desired manifest", vec![]),
-            None => (speaker.clone(), "pods have no network yet", vec![]),
+            Some(_) => (api_via.clone(), "flannel in the cluster differs from the desired manifest", vec![]),
+            None => (api_via.clone(), "pods have no network yet", vec![]),
         },
         (None, None) => return Ok(()),
     };
@@ -187,7 +194,7 @@ fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Resu
 /// What is remembered of kubeadm's documents: the sha256 of each as it was rendered. A machine that joins takes what the cluster keeps, which
 /// a plan for that machine alone does not change.
 fn record(planner: &Planner, documents: &[Document]) -> Result<BTreeMap<Document, String>> {
-    let kept = planner.speaker.filter(|_| planner.only.is_some()).map(|(_, cluster)| &cluster.record);
+    let kept = planner.api_via.filter(|_| planner.only.is_some()).map(|(_, cluster)| &cluster.record);
     documents
         .iter()
         .map(|&document| {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::gate;
+use super::api_host;
 use super::planner::Planner;
 use super::wanted;
 use crate::action::File;
@@ -13,6 +13,7 @@ use crate::action::machine::{
 use crate::digest::sha256;
 use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName, Role};
+use crate::protocol::path;
 use crate::record::InProgress;
 use crate::step::{ImageGroup, Need, StepId, StepKind};
 use crate::words::{and, are};
@@ -103,20 +104,20 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
 }
 
 fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
-    let other = gate::hosts_to_join(planner, name, machine);
+    let other = api_host::hosts_to_join(planner, name, machine);
     let reason = if facts.hosts.is_empty() {
-        "/etc/hosts lacks this machine and the API endpoint"
+        format!("{} lacks this machine and the API endpoint", path::HOSTS)
     } else if other.is_some() {
-        "the API endpoint resolves to this machine, and must resolve to another control plane while it joins"
+        "the API endpoint resolves to this machine, and must resolve to another control plane while it joins".to_owned()
     } else {
-        "its entries in /etc/hosts are out of date"
+        format!("its entries in {} are out of date", path::HOSTS)
     };
-    let lines = other.unwrap_or_else(|| gate::hosts(planner, name, machine));
+    let lines = other.unwrap_or_else(|| api_host::hosts(planner, name, machine));
     // Where a cluster's kubelet finds its API server is changed only by who knows better: not while nobody speaks for the cluster, nor by an
     // endpoint that is refused.
-    let kept = planner.endpoint_refused() || facts.kubernetes.joined && planner.speaker.is_none() && !facts.hosts.is_empty();
+    let kept = planner.endpoint_refused() || facts.kubernetes.joined && planner.api_via.is_none() && !facts.hosts.is_empty();
     if facts.hosts != lines && !kept {
-        let needs = gate::opens(planner, name).filter(|_| planner.joined(name)).map(StepId::if_planned);
+        let needs = api_host::join_of(planner, name).filter(|_| planner.joined(name)).map(StepId::if_planned);
         planner.step(StepKind::Hosts.of(name), name, reason, WriteHosts { lines }, needs);
     }
 }
@@ -139,7 +140,7 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
     let (set, programs) = wanted::programs(planner.manifest, machine.role);
     let found = |program: &Program| facts.files.get(&format!("{}/{}", wanted::CURRENT, program.path)).map(|file| &file.sha256);
     let missing: Vec<Program> = programs.iter().filter(|program| found(program) != Some(&program.sha256)).cloned().collect();
-    let switched = facts.links.get(wanted::CURRENT).is_some_and(|link| *link == format!("sets/{set}"));
+    let switched = facts.links.get(wanted::CURRENT).is_some_and(|link| *link == format!("{}{set}", path::CURRENT_BEGINS));
     let cut = facts.in_progress.contains(&InProgress::Programs);
     if missing.is_empty() && switched && !cut {
         return;
@@ -161,7 +162,7 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
 }
 
 fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
-    const UNIT: &str = "containerd.service";
+    const UNIT: &str = crate::protocol::systemd::CONTAINERD;
     let files = wanted::containerd_files(planner.inventory, planner.manifest)?;
     let at = StepKind::Containerd.of(name);
     let needs = [StepKind::Programs, StepKind::Modules].map(|kind| kind.of(name).if_planned());
@@ -176,7 +177,7 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
     let cut = facts.in_progress.contains(&InProgress::Containerd);
     if !changed.is_empty() || !stale.is_empty() || cut {
         let first = changed.first().copied().or_else(|| stale.first().map(String::as_str));
-        let reason = if let (Some(first), true) = (first, facts.files.contains_key("/etc/containerd/config.toml")) {
+        let reason = if let (Some(first), true) = (first, facts.files.contains_key(path::CONTAINERD_CONFIG)) {
             format!("{first} is missing or differs")
         } else if cut {
             "an update of its configuration was interrupted".to_owned()
@@ -227,7 +228,7 @@ fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, 
 }
 
 fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
-    const UNIT: &str = "kubelet.service";
+    const UNIT: &str = crate::protocol::systemd::KUBELET;
     let files = wanted::kubelet_files()?;
     let at = StepKind::KubeletUnit.of(name);
     let needs = [StepKind::Swap, StepKind::Programs, StepKind::Containerd].map(|kind| kind.of(name).if_planned());
@@ -257,7 +258,7 @@ fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Res
 
 fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
     // With containerd down nothing is known of its images. A node had them once; a later look will tell.
-    if planner.joined(name) && !facts.units.get("containerd.service").is_some_and(|unit| unit.active) {
+    if planner.joined(name) && !facts.units.get(crate::protocol::systemd::CONTAINERD).is_some_and(|unit| unit.active) {
         return;
     }
     let mut before = vec![StepKind::Containerd.of(name).if_planned()];

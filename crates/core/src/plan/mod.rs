@@ -11,22 +11,27 @@ use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifest;
 use crate::step::{Need, Stage, StepId};
 
+mod api_host;
 pub mod check;
 pub mod cluster;
 pub mod documents;
 mod finding;
-mod gate;
 pub mod goal;
 mod graph;
 pub mod hint;
 pub mod join;
+mod leave;
 pub mod lint;
 pub mod machine;
 pub mod planner;
 pub mod refusal;
+pub mod repair;
+mod restore;
 mod take_over;
 pub mod verify;
 pub mod wanted;
+pub mod wipe;
+mod withdraw;
 pub mod workload;
 
 pub use finding::Finding;
@@ -52,6 +57,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     check::look(&mut planner);
     for (name, machine) in planner.machines() {
         machine::plan(&mut planner, name, machine)?;
+        repair::plan(&mut planner, name, machine)?;
     }
     join::plan(&mut planner)?;
     cluster::plan(&mut planner)?;

@@ -19,12 +19,14 @@ pub struct Planner<'a> {
     pub facts: BTreeMap<&'a MachineName, &'a Facts>,
     pub unreachable: BTreeMap<&'a MachineName, &'a str>,
     /// The control plane through which the cluster is spoken to, and what it says: the first in the inventory's order that answers,
-    /// see [`Planner::speakers`].
-    pub speaker: Option<(&'a MachineName, &'a ClusterFacts)>,
+    /// see [`Planner::answering`].
+    pub api_via: Option<(&'a MachineName, &'a ClusterFacts)>,
     /// The only machine to change; `None`: all of them.
     pub only: Option<&'a MachineName>,
     /// What a cluster that is lost begins anew from.
     pub restore: Option<&'a Snapshot>,
+    /// A new cluster was asked for by name, with its control plane.
+    pub begins_anew: bool,
     /// Seconds after which a drain no longer minds PodDisruptionBudgets.
     pub force_after: Option<u64>,
     /// Machines that a refusal keeps as they are.
@@ -55,9 +57,10 @@ impl<'a> Planner<'a> {
             manifest,
             facts,
             unreachable,
-            speaker: None,
+            api_via: None,
             only: None,
             restore: None,
+            begins_anew: false,
             force_after: None,
             refused: BTreeSet::new(),
             cluster_refused: false,
@@ -66,7 +69,7 @@ impl<'a> Planner<'a> {
             refusals: Vec::new(),
             warnings: Vec::new(),
         };
-        planner.speaker = planner.speakers().next();
+        planner.api_via = planner.answering().next();
         planner
     }
 
@@ -80,7 +83,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Those whose API server answers, and holds the cluster: where a restore was cut it may answer with half of what was to come back.
-    pub fn speakers(&self) -> impl Iterator<Item = (&'a MachineName, &'a ClusterFacts)> + use<'a> {
+    pub fn answering(&self) -> impl Iterator<Item = (&'a MachineName, &'a ClusterFacts)> + use<'a> {
         let whole = |facts: &Facts| !facts.in_progress.contains(&InProgress::Restore);
         self.control_planes().filter(move |(_, facts)| whole(facts)).filter_map(|(name, facts)| Some((name, facts.cluster.as_ref()?)))
     }

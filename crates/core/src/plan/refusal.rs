@@ -28,10 +28,25 @@ pub enum Why {
         run: String,
         seconds: i64,
     },
+    /// `is`: the machine that is the control plane. `named`: the one that the inventory makes one.
+    ControlPlaneElsewhere {
+        is: MachineName,
+        named: MachineName,
+        written: bool,
+    },
+    /// Nobody wrote a role, and these machines, one of which may be the control plane, can't be reached.
+    RolesUnknown {
+        unreachable: Vec<MachineName>,
+    },
     /// Control planes that could not be reached. `cluster`: a machine that was reached is in a cluster.
     ControlPlaneUnknown {
         lost: Vec<MachineName>,
         cluster: bool,
+    },
+    /// Hardware addresses that were found at the machine's address, and the one that the inventory gives it.
+    OtherMachine {
+        found: Vec<String>,
+        expected: String,
     },
     NoSystemd,
     Architecture {
@@ -61,6 +76,13 @@ pub enum Why {
     },
     Damaged {
         paths: Vec<String>,
+    },
+    /// Files that a machine which has joined must have.
+    Missing {
+        paths: Vec<String>,
+    },
+    CertificateExpired {
+        certificate: String,
     },
     /// `server`: the other cluster's, where it is known.
     OtherCluster {
@@ -197,7 +219,10 @@ impl Why {
     pub fn code(&self) -> &'static str {
         match self {
             Why::AtWork { .. } => "at-work",
+            Why::ControlPlaneElsewhere { .. } => "control-plane-elsewhere",
+            Why::RolesUnknown { .. } => "roles-unknown",
             Why::ControlPlaneUnknown { .. } => "control-plane-unknown",
+            Why::OtherMachine { .. } => "other-machine",
             Why::NoSystemd => "no-systemd",
             Why::Architecture { .. } => "architecture",
             Why::Foreign { .. } => "foreign",
@@ -208,6 +233,8 @@ impl Why {
             Why::Disk { .. } => "disk",
             Why::Port { .. } => "port",
             Why::Damaged { .. } => "damaged",
+            Why::Missing { .. } => "missing",
+            Why::CertificateExpired { .. } => "certificate-expired",
             Why::OtherCluster { .. } => "other-cluster",
             Why::RoleChanged { .. } => "role-changed",
             Why::NodeGone => "node-gone",
@@ -249,11 +276,28 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Why::AtWork { step, run, seconds } => write!(f, "step {step} of run {run} has been running here for {seconds} s"),
+            Why::ControlPlaneElsewhere { is, named, written: true } => {
+                write!(f, "{is} is the control plane of this cluster, and the inventory makes {named} one")
+            }
+            Why::ControlPlaneElsewhere { is, named, written: false } => {
+                write!(
+                    f,
+                    "{is} is the control plane of this cluster, and the inventory, which has no roles, makes {named} one, as it stands first"
+                )
+            }
+            Why::RolesUnknown { unreachable } => write!(
+                f,
+                "{} can't be reached and may hold a cluster already: the inventory does not say who the control plane is",
+                and(unreachable)
+            ),
             Why::ControlPlaneUnknown { lost, cluster: true } => {
                 write!(f, "{} can't be reached, so the cluster's state cannot be read", and(lost))
             }
             Why::ControlPlaneUnknown { lost, cluster: false } => {
                 write!(f, "{} can't be reached, so it is unknown whether there is a cluster already", and(lost))
+            }
+            Why::OtherMachine { found, expected } => {
+                write!(f, "another machine answers at its address: it has {}, and the inventory says `mac: {expected}`", and(found))
             }
             Why::NoSystemd => f.write_str("its init is not systemd"),
             Why::Architecture { is, bundle } => write!(f, "it is {is}, the bundle is for {bundle}"),
@@ -266,6 +310,8 @@ impl fmt::Display for Why {
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
             Why::Damaged { paths } => write!(f, "{} can't be read: truncated or changed", and(paths)),
+            Why::Missing { paths } => write!(f, "{} {} missing", and(paths), are(paths.len())),
+            Why::CertificateExpired { certificate } => write!(f, "its certificate {certificate} has expired"),
             Why::OtherCluster { server: Some(server) } => write!(f, "it belongs to another cluster ({server})"),
             Why::OtherCluster { server: None } => f.write_str("it belongs to another cluster (its server is unknown)"),
             Why::RoleChanged { is: Role::ControlPlane } => f.write_str("it is a control plane now"),

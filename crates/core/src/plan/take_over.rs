@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::check::{is_of_another, its_cluster};
-use super::goal::{FOLDERS, blank, forget, steps_for};
+use super::goal::steps_of;
 use super::planner::{Planner, interrupted};
+use super::wipe::{clear_wiped, wipe_step};
 use super::{Goal, Plan, graph};
 use crate::action::Action;
 use crate::facts::{Facts, Observation};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifest;
+use crate::protocol::wipe;
 use crate::record::InProgress;
 use crate::step::{StepId, StepKind};
 
@@ -36,15 +38,15 @@ pub fn plan(
         if facts.kubernetes.control_plane {
             planner.warn(Some(name), format!("it is a control plane of the other cluster ({}), which loses it", its_cluster(facts)));
         }
-        let reason = format!("it is taken over: {what} is wiped, with all of {}", FOLDERS.join(", "));
-        if blank(&mut planner, name, reason, []).is_some()
+        let reason = format!("it is taken over: {what} is wiped, with all of {}", wipe::FOLDERS.join(", "));
+        if wipe_step(&mut planner, name, reason, []).is_some()
             && let Some(Observation::Facts(facts)) = cleared.get_mut(name)
         {
-            forget(facts);
+            clear_wiped(facts);
         }
     }
     let wipes = planner.finish();
-    let mut plan = steps_for(goal, inventory, manifest, &cleared)?;
+    let mut plan = steps_of(goal, inventory, manifest, &cleared)?;
     let comes: BTreeSet<MachineName> = plan
         .steps
         .iter()

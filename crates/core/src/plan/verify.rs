@@ -10,7 +10,7 @@ use crate::digest::sha256;
 use crate::inventory::{Cni, MachineName};
 use crate::manifest::Component;
 use crate::record::Record;
-use crate::step::{ImageGroup, Need, StepKind};
+use crate::step::{Need, StepKind};
 use crate::template;
 
 pub fn plan(planner: &mut Planner) -> Result<()> {
@@ -22,26 +22,24 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         .filter(|(name, _)| will_join(planner, name) || in_cluster(planner, name) || comes_back(planner, name))
         .map(|(name, _)| name.to_string())
         .collect();
-    let Some(speaker) = speaker(planner) else {
+    let Some(api_via) = api_via(planner) else {
         return Ok(());
     };
-    let record = planner.speaker.and_then(|(_, cluster)| cluster.record.get(&Record::Verified));
+    let record = planner.api_via.and_then(|(_, cluster)| cluster.record.get(&Record::Verified));
     let wanted = expected(planner, |name| nodes.iter().any(|node| node == name.as_str()))?;
     let verified = record == Some(&wanted);
     let others_verified = verified || others_verified(planner, &nodes, record)?;
     // What was verified before needs no second look when one machine comes or goes: that costs the same in a cluster of any size.
     let nodes: Vec<String> = match concerned(planner) {
         Some(only) if nodes.iter().all(|node| node != only.as_str()) => return Ok(()),
-        Some(only) => nodes.into_iter().filter(|node| node == only.as_str() || node == speaker.as_str()).collect(),
+        Some(only) => nodes.into_iter().filter(|node| node == only.as_str() || node == api_via.as_str()).collect(),
         None => nodes,
     };
-    let unready: Vec<&String> = match planner.speaker {
+    let unready: Vec<&String> = match planner.api_via {
         Some((_, cluster)) => nodes.iter().filter(|node| cluster.nodes.get(*node).is_none_or(|found| !found.ready)).collect(),
         None => nodes.iter().collect(),
     };
-    // Only films wait for what encodes them, and nothing for a token to be gone.
-    let apart = [StepKind::Images(ImageGroup::Films), StepKind::DeleteToken];
-    let all: Vec<Need> = planner.all().into_iter().filter(|step| !apart.contains(&step.kind)).map(Need::Step).collect();
+    let all: Vec<Need> = planner.all().into_iter().filter(|step| step.kind.is_verified()).map(Need::Step).collect();
     // Where others were not verified as they should be now, that is `up`'s, and is not put on record here.
     if all.is_empty() && unready.is_empty() && (verified || !others_verified) {
         return Ok(());
@@ -62,17 +60,17 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let manifest = template::render("kubernetes/probe.yaml", json!({ "nodes": nodes, "image": image.reference }))?;
     // CoreDNS begins on the first machine, and would die with it.
     let spread_dns = nodes.len() > 1 && planner.restore.is_none() && planner.machines().any(|(name, _)| will_join(planner, name));
-    let probe = planner.step(StepKind::Probe.of(&speaker), &speaker, reason, Probe { nodes, manifest, spread_dns }, all);
+    let probe = planner.step(StepKind::Probe.of(&api_via), &api_via, reason, Probe { nodes, manifest, spread_dns }, all);
     if others_verified {
         let action = RecordVerified { sha256: wanted };
-        planner.step(StepKind::RecordVerified.of(&speaker), &speaker, "the next run can skip the verification", action, [probe.into()]);
+        planner.step(StepKind::RecordVerified.of(&api_via), &api_via, "the next run can skip the verification", action, [probe.into()]);
     }
     Ok(())
 }
 
 /// Whether the machine has a node that is expected to be well: one that was reached, or that is no concern of this plan and is Ready.
 fn in_cluster(planner: &Planner, name: &MachineName) -> bool {
-    match planner.speaker.and_then(|(_, cluster)| cluster.nodes.get(name.as_str())) {
+    match planner.api_via.and_then(|(_, cluster)| cluster.nodes.get(name.as_str())) {
         Some(_) if planner.concerns(name) => planner.usable(name).is_some() && planner.joined(name),
         Some(node) => node.ready && !planner.unreachable.contains_key(name),
         None => false,
@@ -89,14 +87,14 @@ fn will_join(planner: &Planner, name: &MachineName) -> bool {
 }
 
 /// The control plane through which the cluster is looked at, now or once this run has made it.
-fn speaker(planner: &Planner) -> Option<MachineName> {
+fn api_via(planner: &Planner) -> Option<MachineName> {
     let first = || planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepKind::Init.of(name)));
-    planner.speaker.map(|(name, _)| name).or_else(first).cloned()
+    planner.api_via.map(|(name, _)| name).or_else(first).cloned()
 }
 
 /// The only machine that comes or goes, in a cluster that lives.
 fn concerned<'a>(planner: &Planner<'a>) -> Option<&'a MachineName> {
-    planner.only.filter(|_| planner.speaker.is_some())
+    planner.only.filter(|_| planner.api_via.is_some())
 }
 
 /// Whether the record says that all machines were verified which this plan does not concern: with the one that it concerns, or without it.

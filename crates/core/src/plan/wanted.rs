@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use anyhow::Result;
 use serde_json::json;
 
-use super::workload;
+use super::{repair, workload};
 use crate::action::File;
 use crate::action::machine::{ImageName, Program};
 use crate::digest::sha256;
 use crate::facts::{Facts, Question};
 use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Snapshots, Transcode};
 use crate::manifest::{Component, FileKind, Manifest};
+use crate::protocol::{path, port, systemd};
 use crate::step::ImageGroup;
 use crate::template;
 
@@ -51,13 +52,13 @@ pub fn packages(inventory: &Inventory, machine: &Machine) -> Vec<(&'static str, 
 const CONTROL_PLANE_ONLY: &[&str] = &["etcdctl", "etcdutl"];
 
 /// Units that hostler sets up: all but the last run on every machine.
-pub const UNITS: &[&str] = &["containerd.service", "kubelet.service", SNAPSHOT_TIMER];
+pub const UNITS: &[&str] = &[systemd::CONTAINERD, systemd::KUBELET, SNAPSHOT_TIMER];
 
 /// The unit that holds the endpoint's moving address.
-pub const VIP_UNIT: &str = "hostler-vip.service";
+pub const VIP_UNIT: &str = systemd::VIP;
 
 /// Where kubeadm puts KubeletConfiguration.
-pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+pub const KUBELET_CONFIG: &str = path::KUBELET_CONFIG;
 
 /// The group that an image is in on a machine of `role`, if it is there at all. kube-proxy shares its largest layer with the control plane's images, so there it travels with them.
 fn group_of(component: Component, role: Role) -> Option<ImageGroup> {
@@ -98,8 +99,14 @@ pub fn programs(manifest: &Manifest, role: Role) -> (String, Vec<Program>) {
 }
 
 /// Where Kubernetes listens, and which process does, by the name that the kernel knows it by: kubelet's, then those of a control plane.
-const PORTS: [(u16, &str); 6] =
-    [(10250, "kubelet"), (6443, "kube-apiserver"), (2379, "etcd"), (2380, "etcd"), (10257, "kube-controller"), (10259, "kube-scheduler")];
+const PORTS: [(u16, &str); 6] = [
+    (10250, "kubelet"),
+    (port::API, "kube-apiserver"),
+    (port::ETCD, "etcd"),
+    (port::ETCD_PEERS, "etcd"),
+    (10257, "kube-controller"),
+    (10259, "kube-scheduler"),
+];
 
 /// The ports of a machine at which Kubernetes listens, and which process does.
 pub fn ports(control_plane: bool) -> &'static [(u16, &'static str)] {
@@ -114,7 +121,7 @@ pub fn leave_ports(facts: &mut Facts) {
 
 /// The Kubernetes version of the set of programs in use.
 pub fn version_in_use(facts: &Facts) -> Option<&str> {
-    facts.links.get(CURRENT)?.strip_prefix("sets/")?.rsplit_once('-').map(|(version, _)| version)
+    facts.links.get(CURRENT)?.strip_prefix(path::CURRENT_BEGINS)?.rsplit_once('-').map(|(version, _)| version)
 }
 
 fn folder(kind: FileKind) -> &'static str {
@@ -125,11 +132,11 @@ fn folder(kind: FileKind) -> &'static str {
 }
 
 pub fn modules_file() -> File {
-    file("/etc/modules-load.d/hostler.conf", MODULES.iter().map(|module| format!("{module}\n")).collect())
+    file(path::MODULES, MODULES.iter().map(|module| format!("{module}\n")).collect())
 }
 
 pub fn sysctl_file() -> File {
-    file("/etc/sysctl.d/90-hostler.conf", SYSCTLS.iter().map(|(key, value)| format!("{key} = {value}\n")).collect())
+    file(path::SYSCTLS, SYSCTLS.iter().map(|(key, value)| format!("{key} = {value}\n")).collect())
 }
 
 /// containerd's configuration and unit, crictl's, and the user's fragments.
@@ -146,22 +153,22 @@ pub fn containerd_files(inventory: &Inventory, manifest: &Manifest) -> Result<Ve
 
 fn containerd_own_files(pause: &str) -> Result<Vec<File>> {
     Ok(vec![
-        file("/etc/containerd/config.toml", template::render("containerd/config.toml", json!({ "pause": pause }))?),
-        file("/etc/systemd/system/containerd.service", template::render("containerd/containerd.service", json!({}))?),
-        file("/etc/crictl.yaml", template::render("containerd/crictl.yaml", json!({}))?),
-        file("/etc/tmpfiles.d/hostler-cni.conf", template::render("containerd/cni.conf", json!({}))?),
+        file(path::CONTAINERD_CONFIG, template::render("containerd/config.toml", json!({ "pause": pause }))?),
+        file(systemd::CONTAINERD_FILE, template::render("containerd/containerd.service", json!({}))?),
+        file(path::CRICTL_CONFIG, template::render("containerd/crictl.yaml", json!({}))?),
+        file(path::CNI_TMPFILES, template::render("containerd/cni.conf", json!({}))?),
     ])
 }
 
 /// Where the user's containerd fragments land.
-pub const CONTAINERD_FRAGMENTS: &str = "/etc/containerd/conf.d";
+pub const CONTAINERD_FRAGMENTS: &str = path::CONTAINERD_FRAGMENTS;
 
 /// # Errors
 /// A template that can't be filled in, which is a defect.
 pub fn kubelet_files() -> Result<Vec<File>> {
     Ok(vec![
-        file("/etc/systemd/system/kubelet.service", template::render("kubelet/kubelet.service", json!({}))?),
-        file("/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", template::render("kubelet/10-kubeadm.conf", json!({}))?),
+        file(systemd::KUBELET_FILE, template::render("kubelet/kubelet.service", json!({}))?),
+        file(systemd::KUBELET_DROP_IN, template::render("kubelet/10-kubeadm.conf", json!({}))?),
     ])
 }
 
@@ -209,10 +216,10 @@ fn vip_own_files(context: serde_json::Value) -> Result<Vec<File>> {
         Ok(File { path: path.to_owned(), mode: "755".to_owned(), content: template::render(name, context.clone())? })
     };
     Ok(vec![
-        file("/etc/hostler/keepalived.conf", template::render("keepalived/keepalived.conf", context.clone())?),
-        script("/usr/local/lib/hostler/vip", "keepalived/vip.sh")?,
-        script("/usr/local/lib/hostler/vip-check", "keepalived/vip-check.sh")?,
-        file("/etc/systemd/system/hostler-vip.service", template::render("keepalived/hostler-vip.service", json!({}))?),
+        file(path::KEEPALIVED_CONFIG, template::render("keepalived/keepalived.conf", context.clone())?),
+        script(path::VIP_SCRIPT, "keepalived/vip.sh")?,
+        script(path::VIP_CHECK, "keepalived/vip-check.sh")?,
+        file(systemd::VIP_FILE, template::render("keepalived/hostler-vip.service", json!({}))?),
     ])
 }
 
@@ -231,6 +238,8 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>) -> Result<Qu
     files.extend(SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()));
     Ok(Question {
         files,
+        static_pods: repair::STATIC_PODS.iter().map(|name| (*name).to_owned()).collect(),
+        pki: repair::pki().into_iter().map(str::to_owned).collect(),
         links: vec![CURRENT.to_owned()],
         units: UNITS.iter().chain(&[VIP_UNIT]).map(|unit| (*unit).to_owned()).collect(),
         programs: PACKAGES.iter().chain(VIP_PACKAGES).chain(NFS_PACKAGES).map(|(program, _)| (*program).to_owned()).collect(),
@@ -244,7 +253,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>) -> Result<Qu
 }
 
 /// The set of programs in use.
-pub const CURRENT: &str = "/opt/hostler/current";
+pub const CURRENT: &str = path::CURRENT;
 
 /// Taints the node should carry: the inventory's, and kubeadm's own for a control plane that is to do nothing else.
 pub fn taints(machine: &Machine) -> Vec<crate::inventory::Taint> {
@@ -260,11 +269,10 @@ pub fn taints(machine: &Machine) -> Vec<crate::inventory::Taint> {
 }
 
 /// Starts the service that takes a snapshot.
-pub const SNAPSHOT_TIMER: &str = "hostler-snapshot.timer";
+pub const SNAPSHOT_TIMER: &str = systemd::SNAPSHOT_TIMER;
 
 /// Everything that regular snapshots need on a control plane.
-pub const SNAPSHOT_FILES: &[&str] =
-    &["/etc/systemd/system/hostler-snapshot.service", "/etc/systemd/system/hostler-snapshot.timer", "/etc/hostler/snapshot.sh"];
+pub const SNAPSHOT_FILES: &[&str] = &[systemd::SNAPSHOT_FILE, systemd::SNAPSHOT_TIMER_FILE, path::SNAPSHOT_SCRIPT];
 
 /// # Errors
 /// A template that can't be filled in, which is a defect.

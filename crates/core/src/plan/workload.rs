@@ -26,12 +26,12 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         return Ok(());
     }
     let begins = planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepKind::Init.of(name)));
-    let Some(speaker) = planner.speaker.map(|(name, _)| name).or(begins) else { return Ok(()) };
-    let record = planner.speaker.map(|(_, cluster)| cluster.record.clone()).unwrap_or_default();
+    let Some(api_via) = planner.api_via.map(|(name, _)| name).or(begins) else { return Ok(()) };
+    let record = planner.api_via.map(|(_, cluster)| cluster.record.clone()).unwrap_or_default();
     let Some(wanted) = &planner.inventory.transcode else {
         if record.contains_key(&Record::Workload) {
             let reason = "the inventory no longer has `transcode`";
-            planner.step(StepKind::RemoveWorkload.of(speaker), speaker, reason, RemoveWorkload {}, []);
+            planner.step(StepKind::RemoveWorkload.of(api_via), api_via, reason, RemoveWorkload {}, []);
         }
         return Ok(());
     };
@@ -47,7 +47,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     if moved {
         // Where a volume is can't be changed.
         let reason = "the shares have moved";
-        needs.push(Need::Step(planner.step(StepKind::RemoveWorkload.of(speaker), speaker, reason, RemoveWorkload {}, [])));
+        needs.push(Need::Step(planner.step(StepKind::RemoveWorkload.of(api_via), api_via, reason, RemoveWorkload {}, [])));
     }
     if moved || record.get(&Record::Workload) != Some(&sum) {
         let reason = if record.contains_key(&Record::Workload) {
@@ -68,15 +68,15 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         ];
         let machines: Vec<&MachineName> = planner.machines().map(|(name, _)| name).collect();
         needs.extend(machines.iter().flat_map(|name| kinds.map(|kind| kind.of(name).if_planned())));
-        needs.extend([StepKind::Init, StepKind::Flannel].map(|kind| kind.of(speaker).if_planned()));
+        needs.extend([StepKind::Init, StepKind::Flannel].map(|kind| kind.of(api_via).if_planned()));
         needs =
-            vec![Need::Step(planner.step(StepKind::Workload.of(speaker), speaker, reason, InstallWorkload { manifest, record }, needs))];
+            vec![Need::Step(planner.step(StepKind::Workload.of(api_via), api_via, reason, InstallWorkload { manifest, record }, needs))];
     }
     if let Some(token) = wanted.token.as_ref().and_then(|token| token.file.as_ref())
         && (moved || record.get(&Record::WorkloadToken) != Some(&token.sha256))
     {
         let action = KeepMediaServerToken { file: token.path.clone(), size: token.size, sha256: token.sha256.clone() };
-        planner.step(StepKind::MediaServerToken.of(speaker), speaker, "the media server's token is missing or has changed", action, needs);
+        planner.step(StepKind::MediaServerToken.of(api_via), api_via, "the media server's token is missing or has changed", action, needs);
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! Where the cluster's name leads. Without a VIP or a load balancer of the user's, /etc/hosts of every machine gives the endpoint the address
-//! of one control plane, the gate.
+//! of one control plane, the API host.
 
 use std::net::IpAddr;
 
@@ -11,12 +11,12 @@ use crate::inventory::{Endpoint, Machine, MachineName};
 use crate::step::{StepId, StepKind};
 
 /// The first control plane of the inventory that is in the cluster, or will be when this run is done.
-pub fn gate<'a>(planner: &Planner<'a>) -> Option<&'a MachineName> {
+pub fn api_host<'a>(planner: &Planner<'a>) -> Option<&'a MachineName> {
     if !matches!(planner.inventory.cluster.endpoint, Endpoint::Name(_)) {
         return None;
     }
     let mut control_planes = planner.inventory.control_planes().map(|(name, _)| name);
-    match planner.speaker {
+    match planner.api_via {
         Some((_, cluster)) => control_planes.find(|name| cluster.nodes.contains_key(name.as_str()) || comes(planner, name)),
         None => control_planes.next(),
     }
@@ -30,42 +30,42 @@ fn comes(planner: &Planner, name: &MachineName) -> bool {
 /// hostler's lines of /etc/hosts for the machine, as they are to stay.
 pub fn hosts(planner: &Planner, name: &MachineName, machine: &Machine) -> Vec<String> {
     let address = match &planner.inventory.cluster.endpoint {
-        Endpoint::Name(_) => gate(planner).map(|gate| planner.inventory.machines[gate.as_str()].address),
+        Endpoint::Name(_) => api_host(planner).map(|host| planner.inventory.machines[host.as_str()].address),
         Endpoint::Vip { address, .. } => Some(*address),
         Endpoint::External { .. } => None,
     };
     wanted::hosts(planner.inventory, name, machine, address)
 }
 
-/// The lines by which the gate itself joins: through another control plane. `None` for every other machine.
+/// The lines by which the API host itself joins: through another control plane. `None` for every other machine.
 pub fn hosts_to_join(planner: &Planner, name: &MachineName, machine: &Machine) -> Option<Vec<String>> {
-    let (speaker, _) = planner.speaker.filter(|(speaker, _)| *speaker != name)?;
-    if gate(planner) != Some(name) || planner.joined(name) {
+    let (api_via, _) = planner.api_via.filter(|(api_via, _)| *api_via != name)?;
+    if api_host(planner) != Some(name) || planner.joined(name) {
         return None;
     }
-    let door: IpAddr = planner.inventory.machines[speaker.as_str()].address;
-    Some(wanted::hosts(planner.inventory, name, machine, Some(door)))
+    let through: IpAddr = planner.inventory.machines[api_via.as_str()].address;
+    Some(wanted::hosts(planner.inventory, name, machine, Some(through)))
 }
 
-/// What a machine waits for before its name for the cluster leads to the gate: that this is in the cluster.
-pub fn opens(planner: &Planner, name: &MachineName) -> Option<StepId> {
-    gate(planner).filter(|gate| *gate != name).map(|gate| StepKind::Join.of(gate))
+/// What a machine waits for before its name for the cluster leads to the API host: that this is in the cluster.
+pub fn join_of(planner: &Planner, name: &MachineName) -> Option<StepId> {
+    api_host(planner).filter(|host| *host != name).map(|host| StepKind::Join.of(host))
 }
 
-/// Refuses to let anybody join by a gate that is away and not mended in this run.
-pub fn away(planner: &mut Planner) {
-    let Some(gate) = gate(planner).filter(|_| planner.speaker.is_some()) else {
+/// Refuses to let anybody join by an API host that is away and not mended in this run.
+pub fn refuse_if_down(planner: &mut Planner) {
+    let Some(host) = api_host(planner).filter(|_| planner.api_via.is_some()) else {
         return;
     };
-    let serves = planner.facts.get(gate).is_some_and(|facts| facts.cluster.is_some());
-    if serves || planner.works_on(gate) || comes(planner, gate) {
+    let serves = planner.facts.get(host).is_some_and(|facts| facts.cluster.is_some());
+    if serves || planner.works_on(host) || comes(planner, host) {
         return;
     }
     for (name, _) in planner.machines() {
-        if name != gate && comes(planner, name) {
-            let host = planner.inventory.cluster.endpoint.host();
-            let why = Why::EndpointAway { endpoint: host.to_owned(), leads_to: gate.clone() };
-            planner.refuse(Some(name), why, Hint::BringEndpointBack { machine: gate.clone() });
+        if name != host && comes(planner, name) {
+            let endpoint = planner.inventory.cluster.endpoint.host();
+            let why = Why::EndpointAway { endpoint: endpoint.to_owned(), leads_to: host.clone() };
+            planner.refuse(Some(name), why, Hint::BringEndpointBack { machine: host.clone() });
         }
     }
 }

@@ -1,0 +1,176 @@
+//! How a machine leaves the cluster, and how all of them do.
+
+use std::collections::BTreeMap;
+
+use super::api_host;
+use super::check::{is_of_another, its_cluster, other_cluster};
+use super::hint::{Command, Hint};
+use super::planner::Planner;
+use super::refusal::Why;
+use super::wipe::{clear_wiped, to_wipe, wipe_blocked, wipe_step};
+use crate::action::cluster::{DeleteNode, Drain, RemoveMember};
+use crate::action::machine::Wipe;
+use crate::facts::{ClusterFacts, Facts, MemberFact, Observation, peer_url};
+use crate::inventory::{Inventory, MachineName, Role};
+use crate::record::Record;
+use crate::step::{Need, StepKind};
+
+/// The steps by which `name` leaves the cluster. `dead`: it need not be reachable.
+pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observation>, name: &'a MachineName, dead: bool) {
+    let facts = planner.facts.get(name).copied();
+    let another = facts.is_some_and(|facts| is_of_another(planner, facts));
+    let wipe = facts.filter(|facts| to_wipe(facts) && !another);
+    let machine = planner.inventory.machines.get(name);
+    let control_plane =
+        machine.is_some_and(|machine| machine.role == Role::ControlPlane) || facts.is_some_and(|facts| facts.kubernetes.control_plane);
+    let others = planner.inventory.control_planes().filter(|(other, _)| *other != name).count();
+    let api_via = planner.answering().find(|(other, _)| *other != name);
+    if facts.is_none() && !dead {
+        let why = match seen.get(name) {
+            Some(Observation::Unreachable(why)) => why.as_str(),
+            _ => "it was not asked",
+        };
+        let remove = Command::Remove { node: name.to_string(), dead: true };
+        planner.refuse(Some(name), Why::Unreachable { reason: why.to_owned() }, Hint::TurnOnOrRemove(remove));
+        return;
+    }
+    if let Some(facts) = facts.filter(|_| another) {
+        if !dead {
+            let hint = Hint::ForgetOnly(Command::Remove { node: name.to_string(), dead: true });
+            other_cluster(planner, name, facts, hint);
+            return;
+        }
+        planner.warn(Some(name), format!("it belongs to another cluster now ({}), and is left as it is", its_cluster(facts)));
+    }
+    let Some((api_via, cluster)) = api_via else {
+        if control_plane && others == 0 {
+            planner.refuse(Some(name), Why::LastControlPlane, Hint::LoseOnlyControlPlane);
+        } else {
+            planner.refuse(None, Why::NoApiToLeave, Hint::BringControlPlanesBack { look: false });
+        }
+        return;
+    };
+    let keep = machine.map(|machine| machine.keep.clone()).unwrap_or_default();
+    if wipe_blocked(planner, name, &keep) {
+        return;
+    }
+    // The cluster knows best by which address it knows the machine.
+    let address = (cluster.nodes.get(name.as_str()).map(|node| node.address.clone()))
+        .filter(|address| !address.is_empty())
+        .or_else(|| machine.map(|machine| machine.address.to_string()))
+        .unwrap_or_default();
+    let member = cluster.members.values().find(|member| member.peer == peer_url(&address));
+    if member.is_some() && !keeps_quorum(planner, cluster, name, &address) {
+        return;
+    }
+    if api_host::api_host(planner) == Some(name) {
+        let host = planner.inventory.cluster.endpoint.host();
+        planner.warn(Some(name), format!("{host} resolves to this machine: while it is down, no other machine reaches the API by that name; if it is gone for good, remove it from the inventory and run `hostler up`"));
+    }
+    removal_steps(planner, (api_via, cluster), name, &address, member.is_some(), wipe, keep);
+}
+
+/// The steps themselves, where nothing speaks against them.
+fn removal_steps(
+    planner: &mut Planner,
+    (api_via, cluster): (&MachineName, &ClusterFacts),
+    name: &MachineName,
+    address: &str,
+    member: bool,
+    wipe: Option<&Facts>,
+    keep: Vec<String>,
+) {
+    let node = cluster.nodes.get(name.as_str());
+    let mut before: Vec<Need> = Vec::new();
+    if node.is_some_and(|node| node.ready) && wipe.is_some() {
+        before.push(Need::Step(planner.step(
+            StepKind::Drain.of(name),
+            api_via,
+            format!("{name} leaves the cluster"),
+            Drain { node: name.to_string(), force_after: planner.force_after },
+            [],
+        )));
+    }
+    if member {
+        let action = RemoveMember { node: name.to_string(), address: address.to_owned() };
+        before.push(Need::Step(planner.step(
+            StepKind::RemoveMember.of(name),
+            api_via,
+            format!("{name} is an etcd member"),
+            action,
+            before.clone(),
+        )));
+    }
+    if wipe.is_some() {
+        before.push(Need::Step(planner.step(StepKind::Wipe.of(name), name, "it holds state of a cluster", Wipe { keep }, before.clone())));
+    }
+    // A kubelet that still has its certificate may have registered a node again since the cluster was asked: only after the wipe is none left
+    // that could, and `kubeadm join` refuses a name that is there and Ready.
+    if node.is_some() || wipe.is_some() {
+        let reason =
+            if node.is_some() { format!("the cluster has a node {name}") } else { format!("{name} may have registered its node again") };
+        let action = DeleteNode { node: name.clone() };
+        planner.step(StepKind::DeleteNode.of(name), api_via, reason, action, before);
+    }
+}
+
+/// Whether etcd can do without the member at `address`; refuses otherwise.
+fn keeps_quorum<'a>(planner: &mut Planner<'a>, cluster: &ClusterFacts, name: &'a MachineName, address: &str) -> bool {
+    let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
+    let healthy = |member: &&&MemberFact| member.healthy;
+    let now = voters.iter().filter(healthy).count();
+    let left: Vec<_> = voters.iter().filter(|member| member.peer != peer_url(address)).collect();
+    let then = left.iter().filter(|member| member.healthy).count();
+    if now > voters.len() / 2 && then > left.len() / 2 {
+        return true;
+    }
+    let sick: Vec<String> = left.iter().filter(|member| !member.healthy).map(|member| member.name.clone()).collect();
+    planner.refuse(Some(name), Why::Quorum { healthy: then, members: left.len(), down: sick }, Hint::MendMembers);
+    false
+}
+
+/// The facts as they will be when `name` has left.
+pub(super) fn facts_after_removal(
+    inventory: &Inventory,
+    seen: &BTreeMap<MachineName, Observation>,
+    name: &MachineName,
+) -> BTreeMap<MachineName, Observation> {
+    let mut seen = seen.clone();
+    let peer = inventory.machines.get(name).map(|machine| peer_url(&machine.address.to_string())).unwrap_or_default();
+    for (machine, observation) in &mut seen {
+        let Observation::Facts(facts) = observation else { continue };
+        if machine == name {
+            if to_wipe(facts) {
+                clear_wiped(facts);
+            }
+            facts.cluster = None;
+        } else if let Some(cluster) = &mut facts.cluster {
+            cluster.nodes.remove(name.as_str());
+            cluster.members.retain(|_, member| member.peer != peer && member.name != name.as_str());
+            cluster.record.remove(&Record::Node(name.clone()));
+        }
+    }
+    seen
+}
+
+pub(super) fn plan_reset(planner: &mut Planner) {
+    // Workers first: while the control planes stand, kubeadm reset can end their pods in order.
+    let mut before = Vec::new();
+    for role in [Role::Worker, Role::ControlPlane] {
+        let mut these: Vec<Need> = Vec::new();
+        for (name, _) in planner.machines().filter(|(_, machine)| machine.role == role) {
+            let Some(facts) = planner.facts.get(name).copied() else {
+                planner.warn(Some(name), "can't be reached, left as it is");
+                continue;
+            };
+            if !to_wipe(facts) && facts.kubernetes.leftovers.is_empty() {
+                continue;
+            }
+            if other_cluster(planner, name, facts, Hint::LeaveAsItIs) {
+                continue;
+            }
+            these.extend(wipe_step(planner, name, "it holds state of a cluster", before.clone()).map(Need::Step));
+        }
+        before = these;
+    }
+}

@@ -1,0 +1,69 @@
+//! A control plane of which files are missing: kubeadm writes them again from what is there. Absent is not never-there: nothing is wiped.
+
+use anyhow::Result;
+
+use super::check::is_of_another;
+use super::cluster::runs;
+use super::documents;
+use super::planner::{Planner, interrupted};
+use crate::action::kubeadm::RepairControlPlane;
+use crate::facts::Facts;
+use crate::inventory::{Machine, MachineName, Role};
+use crate::protocol::{archive, path};
+use crate::step::StepKind;
+use crate::words::{and, are};
+
+/// Static pods of a control plane.
+pub const STATIC_PODS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+/// Certificates and keys, below the folder of kubeadm's PKI, that kubeadm makes from the cluster's own.
+const MADE: [&str; 14] = [
+    "apiserver.crt",
+    "apiserver.key",
+    "apiserver-kubelet-client.crt",
+    "apiserver-kubelet-client.key",
+    "front-proxy-client.crt",
+    "front-proxy-client.key",
+    "apiserver-etcd-client.crt",
+    "apiserver-etcd-client.key",
+    "etcd/server.crt",
+    "etcd/server.key",
+    "etcd/peer.crt",
+    "etcd/peer.key",
+    "etcd/healthcheck-client.crt",
+    "etcd/healthcheck-client.key",
+];
+
+/// All certificates and keys of a control plane.
+pub fn pki() -> Vec<&'static str> {
+    archive::PKI.into_iter().chain(MADE).collect()
+}
+
+/// Whether kubeadm can write the missing file again: all but etcd's data, and what the whole cluster trusts.
+pub fn is_made(file: &str) -> bool {
+    let trusted = archive::PKI.iter().any(|name| file == format!("{}/{name}", path::PKI));
+    !trusted && !file.starts_with(path::ETCD)
+}
+
+/// Whether what is missing on the machine can be made again there.
+pub fn is_repairable(planner: &Planner, name: &MachineName, facts: &Facts) -> bool {
+    let kubernetes = &facts.kubernetes;
+    let role = planner.inventory.machines.get(name).map(|machine| machine.role);
+    role == Some(Role::ControlPlane)
+        && kubernetes.joined
+        && kubernetes.control_plane
+        && !kubernetes.missing.is_empty()
+        && kubernetes.missing.iter().all(|file| is_made(file))
+        && kubernetes.damaged.is_empty()
+        && !interrupted(facts)
+        && !is_of_another(planner, facts)
+}
+
+pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Result<()> {
+    let Some(facts) = planner.usable(name).filter(|facts| is_repairable(planner, name, facts)) else { return Ok(()) };
+    let missing = facts.kubernetes.missing.clone();
+    let config = documents::control_plane(planner.inventory, &planner.manifest.kubernetes, name, machine)?;
+    let reason = format!("{} {} missing", and(&missing), are(missing.len()));
+    planner.restart(StepKind::RepairControlPlane.of(name), name, reason, RepairControlPlane { config, missing }, runs(name));
+    Ok(())
+}

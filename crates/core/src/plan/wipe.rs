@@ -1,0 +1,78 @@
+//! What a wipe takes, what keeps it from doing so, and what the facts are afterwards.
+
+use super::hint::Hint;
+use super::planner::{Planner, interrupted};
+use super::refusal::Why;
+use super::wanted;
+use crate::action::machine::Wipe;
+use crate::facts::{Facts, KubernetesFacts};
+use crate::inventory::MachineName;
+use crate::protocol::{self, wipe};
+use crate::step::{Need, StepId, StepKind};
+
+/// Whether a wipe takes the file away.
+pub fn is_wiped(path: &str) -> bool {
+    wipes(path).is_some()
+}
+
+/// What a wipe takes away that holds the path, or is below it.
+fn wipes(path: &str) -> Option<&'static str> {
+    protocol::wiped().find(|wiped| overlap(path, wiped))
+}
+
+fn overlap(a: &str, b: &str) -> bool {
+    let (a, b) = (a.trim_end_matches('/'), b.trim_end_matches('/'));
+    a == b || a.starts_with(&format!("{b}/")) || b.starts_with(&format!("{a}/"))
+}
+
+/// Whether the machine has something of this cluster, or of one that hostler began on it.
+pub(super) fn to_wipe(facts: &Facts) -> bool {
+    facts.kubernetes.joined || interrupted(facts)
+}
+
+/// Whatever there is of a cluster on `name` is wiped, unless the user keeps some of it.
+pub(super) fn wipe_if_needed<'a>(planner: &mut Planner<'a>, name: &'a MachineName) {
+    if planner.facts.get(name).is_some_and(|facts| to_wipe(facts)) {
+        wipe_step(planner, name, "it holds state of a cluster", []);
+    }
+}
+
+/// The wipe of a machine of the inventory. Nothing below what the user keeps, or what is mounted there, may go: refused, and `None`.
+pub(super) fn wipe_step<'a>(
+    planner: &mut Planner<'a>,
+    name: &'a MachineName,
+    reason: impl Into<String>,
+    needs: impl IntoIterator<Item = Need>,
+) -> Option<StepId> {
+    let keep = planner.inventory.machines.get(name).map(|machine| machine.keep.clone()).unwrap_or_default();
+    if wipe_blocked(planner, name, &keep) {
+        return None;
+    }
+    Some(planner.step(StepKind::Wipe.of(name), name, reason, Wipe { keep }, needs))
+}
+
+/// Whether something is in the way of a wipe, which is refused then.
+pub(super) fn wipe_blocked<'a>(planner: &mut Planner<'a>, name: &'a MachineName, keep: &[String]) -> bool {
+    if let Some((kept, wiped)) = keep.iter().find_map(|kept| wipes(kept).map(|wiped| (kept, wiped))) {
+        planner.refuse(Some(name), Why::Keep { kept: kept.clone(), wiped }, Hint::MoveKept);
+        return true;
+    }
+    let mounts: &[String] = planner.facts.get(name).map_or(&[], |facts| &facts.mounts);
+    if let Some((mounted, wiped)) = mounts.iter().find_map(|path| wipes(path).map(|wiped| (path, wiped))) {
+        planner.refuse(Some(name), Why::Mounted { mounted: mounted.clone(), wiped }, Hint::Unmount { path: mounted.clone() });
+        return true;
+    }
+    false
+}
+
+/// The facts as they will be after a wipe.
+pub(super) fn clear_wiped(facts: &mut Facts) {
+    facts.kubernetes = KubernetesFacts::default();
+    facts.cluster = None;
+    facts.api_down = None;
+    facts.applied.clear();
+    facts.in_progress.clear();
+    facts.files.retain(|path, _| !is_wiped(path));
+    facts.units.retain(|unit, _| !wipe::UNITS.contains(&unit.as_str()));
+    wanted::leave_ports(facts);
+}

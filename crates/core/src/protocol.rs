@@ -1,0 +1,438 @@
+//! What hostler and its scripts must both know, once: Rust takes it as a const, `mark::INIT`; templates get it by the same name, `{{ mark.init }}`.
+//!
+//! A template or a Rust source that spells one of these out is found by `tests/protocol.rs`. The keys of the facts are not here: a key stands
+//! once in `templates/facts.sh` and once in its reader, and `tests/facts` has the one read by the other.
+//!
+//! Nothing here is built of pieces, so that a path can be searched for; the tests below hold together what must agree.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+/// Groups of consts, each of which is also known by its name as text: [`names`].
+macro_rules! names {
+    ($($(#[$about:meta])* $group:ident { $($(#[$doc:meta])* $name:ident: $kind:ty = $value:expr;)* })*) => {
+        $($(#[$about])* pub mod $group {
+            $($(#[$doc])* pub const $name: $kind = $value;)*
+        })*
+
+        fn groups() -> BTreeMap<&'static str, BTreeMap<String, Value>> {
+            BTreeMap::from([$((stringify!($group), BTreeMap::from([$((stringify!($name).to_lowercase(), json!($group::$name)),)*])),)*])
+        }
+    };
+}
+
+names! {
+    /// Paths on machines.
+    path {
+        /// What hostler installs.
+        ROOT: &str = "/opt/hostler";
+        /// Files by their sha256. The sets hold hard links to them.
+        STORE: &str = "/opt/hostler/store";
+        /// Folders of programs that belong together, each with `bin` and `cni`.
+        SETS: &str = "/opt/hostler/sets";
+        /// A link to the set in use,
+        CURRENT: &str = "/opt/hostler/current";
+        /// which begins so.
+        CURRENT_BEGINS: &str = "sets/";
+        BIN: &str = "/opt/hostler/current/bin";
+        CNI_BIN: &str = "/opt/hostler/current/cni";
+        /// Which files of the store were hashed, and what they looked like then.
+        VERIFIED: &str = "/opt/hostler/verified";
+
+        /// What hostler remembers of the machine, and files that it made for services of its own.
+        STATE: &str = "/etc/hostler";
+        /// The machine's record: a file a name, see [`crate::record`].
+        APPLIED: &str = "/etc/hostler/applied";
+        KEEPALIVED_CONFIG: &str = "/etc/hostler/keepalived.conf";
+        SNAPSHOT_SCRIPT: &str = "/etc/hostler/snapshot.sh";
+        /// Scripts that run by themselves.
+        LIB: &str = "/usr/local/lib/hostler";
+        VIP_SCRIPT: &str = "/usr/local/lib/hostler/vip";
+        VIP_CHECK: &str = "/usr/local/lib/hostler/vip-check";
+        /// Where a snapshot is made and unpacked. On the disk: etcd's data may be larger than the memory.
+        WORK: &str = "/var/lib/hostler";
+
+        /// In memory: a restart takes it away.
+        RUN: &str = "/run/hostler";
+        /// A lock for each step at work.
+        STEPS: &str = "/run/hostler/steps";
+        /// A file for each run that has worked on the machine since it was started.
+        RUNS: &str = "/run/hostler/runs";
+        /// The lock that a step holds while it looks at the others.
+        GATE: &str = "/run/hostler/gate";
+        KUBECTL_CACHE: &str = "/run/hostler/kubectl";
+        /// What kubeadm reads, as long as it runs: for init,
+        INIT_CONFIG: &str = "/run/hostler/init.yaml";
+        /// for join,
+        JOIN_CONFIG: &str = "/run/hostler/join.yaml";
+        /// for a phase of its,
+        PHASE_CONFIG: &str = "/run/hostler/config.yaml";
+        /// what init lays over its own objects,
+        PATCHES: &str = "/run/hostler/patches";
+        /// of which this one is CoreDNS's: the name is `TARGET.yaml`, with the targets of kubeadm's `--patches`.
+        COREDNS_PATCH: &str = "/run/hostler/patches/corednsdeployment.yaml";
+        /// admin.conf that leads to the machine's own API server; a random end is added.
+        OWN_ADMIN: &str = "/run/hostler/admin";
+        /// keepalived's, made by systemd: [`crate::protocol::systemd::VIP_RUNTIME`].
+        VIP_RUN: &str = "/run/hostler-vip";
+
+        /// kubeadm's: `KubernetesDir` of cmd/kubeadm/app/constants, where the files below have their names, too.
+        KUBERNETES: &str = "/etc/kubernetes";
+        ADMIN: &str = "/etc/kubernetes/admin.conf";
+        CONTROLLER_MANAGER: &str = "/etc/kubernetes/controller-manager.conf";
+        SCHEDULER: &str = "/etc/kubernetes/scheduler.conf";
+        KUBELET_KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
+        BOOTSTRAP_KUBECONFIG: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
+        MANIFESTS: &str = "/etc/kubernetes/manifests";
+        PKI: &str = "/etc/kubernetes/pki";
+        /// kubelet's `RootDirectory`.
+        KUBELET: &str = "/var/lib/kubelet";
+        /// Where kubeadm puts KubeletConfiguration.
+        KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+        KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
+        KUBELET_PKI: &str = "/var/lib/kubelet/pki";
+        /// `dataDir` of kubeadm's local etcd, where nothing else is said.
+        ETCD: &str = "/var/lib/etcd";
+        /// Where containerd looks for the network, by its default.
+        CNI_CONFIG: &str = "/etc/cni/net.d";
+        /// flannel's file there: what comes first by name is the network.
+        FLANNEL_CNI: &str = "/etc/cni/net.d/10-flannel.conflist";
+        /// What plugins keep of pods.
+        CNI_STATE: &str = "/var/lib/cni";
+        FLANNEL_RUN: &str = "/run/flannel";
+        CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
+        /// Where the user's pieces of containerd's configuration land.
+        CONTAINERD_FRAGMENTS: &str = "/etc/containerd/conf.d";
+        CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+        CRICTL_CONFIG: &str = "/etc/crictl.yaml";
+        /// What systemd-tmpfiles takes away at every start.
+        CNI_TMPFILES: &str = "/etc/tmpfiles.d/hostler-cni.conf";
+        MODULES: &str = "/etc/modules-load.d/hostler.conf";
+        SYSCTLS: &str = "/etc/sysctl.d/90-hostler.conf";
+        HOSTS: &str = "/etc/hosts";
+    }
+
+    /// Units, and the files of those that hostler writes.
+    systemd {
+        CONTAINERD: &str = "containerd.service";
+        CONTAINERD_FILE: &str = "/etc/systemd/system/containerd.service";
+        KUBELET: &str = "kubelet.service";
+        KUBELET_FILE: &str = "/etc/systemd/system/kubelet.service";
+        KUBELET_DROP_IN: &str = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf";
+        /// Holds the endpoint's moving address.
+        VIP: &str = "hostler-vip.service";
+        VIP_FILE: &str = "/etc/systemd/system/hostler-vip.service";
+        /// Its `RuntimeDirectory`, below /run.
+        VIP_RUNTIME: &str = "hostler-vip";
+        /// Takes a snapshot,
+        SNAPSHOT: &str = "hostler-snapshot.service";
+        SNAPSHOT_FILE: &str = "/etc/systemd/system/hostler-snapshot.service";
+        /// when this starts it.
+        SNAPSHOT_TIMER: &str = "hostler-snapshot.timer";
+        SNAPSHOT_TIMER_FILE: &str = "/etc/systemd/system/hostler-snapshot.timer";
+    }
+
+    /// Files of [`path::APPLIED`] that are there while a step changes something: [`crate::record::InProgress`].
+    mark {
+        WIPE: &str = "wipe-begun";
+        RESTORE: &str = "restore-begun";
+        INIT: &str = "init-begun";
+        JOIN: &str = "join-begun";
+        PROGRAMS: &str = "programs-begun";
+        CONTAINERD: &str = "containerd-begun";
+        KUBELET: &str = "kubelet-begun";
+        VIP: &str = "hostler-vip-begun";
+        SNAPSHOTS: &str = "hostler-snapshot.timer-begun";
+    }
+
+    /// Names in the records of the cluster and of a machine: [`crate::record::Record`] and [`crate::record::Applied`].
+    recorded {
+        CLUSTER: &str = "cluster";
+        KUBELET: &str = "kubelet";
+        KUBE_PROXY: &str = "kube-proxy";
+        KUBELET_FILE: &str = "kubelet-file";
+        CNI: &str = "cni";
+        FLANNEL: &str = "flannel";
+        VERIFIED: &str = "verified";
+        /// A node's name follows.
+        NODE: &str = "node.";
+        WORKLOAD: &str = "transcode";
+        WORKLOAD_SHARES: &str = "transcode-shares";
+        WORKLOAD_TOKEN: &str = "transcode-token";
+    }
+
+    /// How scripts end, besides 0 and what a command in them ended with.
+    exit {
+        /// It can't be done.
+        FAILED: u32 = 1;
+        /// Less than the whole script arrived (EX_DATAERR of sysexits.h).
+        CUT: u32 = 65;
+        /// Not now: what it waits for was on its last line of [`super::say::WAIT`] (EX_TEMPFAIL of sysexits.h).
+        TRY_AGAIN: u32 = 75;
+        /// The machine has been restarted since this run began there.
+        RESTARTED: u32 = 76;
+    }
+
+    /// How lines begin that scripts and hostler say to each other.
+    say {
+        /// `NAME VALUE`, for a later step.
+        OUTPUT: &str = "@output";
+        /// `WHAT` a script that ends with [`super::exit::TRY_AGAIN`] waits for.
+        WAIT: &str = "@wait";
+        /// `SECONDS WHAT`: the script waits itself, at most so long.
+        WAITING: &str = "@waiting";
+        /// `SIZE`, to the loader: so many bytes are the script.
+        SCRIPT: &str = "hostler script";
+        /// From the loader, on both streams: what follows is the script's.
+        BEGINS: &str = "hostler begins";
+        /// Facts follow. A changed meaning of one needs another number.
+        FACTS_BEGIN: &str = "hostler-facts 1";
+        FACTS_END: &str = "hostler-facts end";
+    }
+
+    /// Around hostler's lines of [`path::HOSTS`].
+    hosts {
+        BEGIN: &str = "# hostler begin";
+        END: &str = "# hostler end";
+    }
+
+    /// What stands in kubeadm's documents where only a run knows what goes there.
+    placeholder {
+        /// A bootstrap token.
+        TOKEN: &str = "TOKEN-MADE-HERE";
+        /// The hash of the CA's public key.
+        CA_HASH: &str = "CA-HASH-FOUND-HERE";
+    }
+
+    /// Where Kubernetes listens, as far as scripts speak to it.
+    port {
+        API: u16 = 6443;
+        ETCD: u16 = 2379;
+        /// Other members of etcd.
+        ETCD_PEERS: u16 = 2380;
+        /// kubelet's own word of how it is, on the loopback only.
+        KUBELET_HEALTH: u16 = 10248;
+    }
+
+    /// Arguments of kubectl.
+    kubectl {
+        /// To the control plane's own API server, whose certificate names it `kubernetes` among others. The endpoint's name may lead to another
+        /// machine, or to none.
+        OWN: &str = "--kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes";
+        /// What hostler makes: fields that it no longer asks for go, those of others stay.
+        APPLY: &str = "apply --server-side --force-conflicts --field-manager hostler --filename -";
+    }
+
+    /// Arguments of etcdctl.
+    etcdctl {
+        /// The control plane's own member.
+        OWN: &str = "https://127.0.0.1:2379";
+        /// kubeadm makes this certificate for its own look at etcd.
+        TLS: &str = "--cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key";
+    }
+
+    /// Namespaces of the cluster.
+    namespaces {
+        SYSTEM: &str = "kube-system";
+        /// Of the pods that look whether they reach each other.
+        PROBE: &str = "hostler-probe";
+        FILMS: &str = "transcode";
+    }
+
+    /// ConfigMaps of [`namespaces::SYSTEM`].
+    configmap {
+        /// The cluster's record.
+        RECORD: &str = "hostler";
+        /// kubeadm's: ClusterConfiguration,
+        KUBEADM: &str = "kubeadm-config";
+        /// and KubeletConfiguration.
+        KUBELET: &str = "kubelet-config";
+    }
+
+    /// Objects of the transcoding workload that scripts ask for or take away.
+    films {
+        /// The Job that marks both shares.
+        MARK: &str = "mark-shares";
+        /// The Secret with the media server's token.
+        MEDIA_SERVER: &str = "media-server";
+        /// Persistent volumes: `inbox` or `library` follows.
+        VOLUME: &str = "hostler-transcode-";
+        /// The watcher's rights to the whole cluster.
+        CLUSTER_ROLE: &str = "hostler-transcode-watcher";
+    }
+
+    /// What a wipe takes: [`wiped`] is all of it. Nothing else of a machine goes, save what `kubeadm reset`, and pods' mounts and rules, are.
+    wipe {
+        /// Of a cluster.
+        FOLDERS: [&str; 5] =
+            [crate::protocol::path::KUBERNETES, crate::protocol::path::KUBELET, crate::protocol::path::ETCD, crate::protocol::path::CNI_CONFIG, crate::protocol::path::CNI_STATE];
+        /// Of those, what stays as an empty folder: containerd ends when it goes.
+        EMPTIED: [&str; 1] = [crate::protocol::path::CNI_CONFIG];
+        /// What is made anew by itself.
+        TRACES: [&str; 5] = [
+            crate::protocol::path::FLANNEL_RUN,
+            crate::protocol::path::LIB,
+            crate::protocol::systemd::VIP_FILE,
+            crate::protocol::systemd::SNAPSHOT_FILE,
+            crate::protocol::systemd::SNAPSHOT_TIMER_FILE,
+        ];
+        /// At the end, as it holds the mark that the wipe was begun.
+        LAST: &str = crate::protocol::path::STATE;
+        /// Stopped before that, and not started any more. The timer goes before what it starts.
+        UNITS: [&str; 3] = [crate::protocol::systemd::VIP, crate::protocol::systemd::SNAPSHOT_TIMER, crate::protocol::systemd::SNAPSHOT];
+    }
+
+    /// What a snapshot holds, a compressed tar.
+    archive {
+        /// etcd's data, which ends with its own sum.
+        ETCD: &str = "etcd.db";
+        /// What etcdutl says of that.
+        ETCD_STATUS: &str = "etcd.json";
+        /// What the cluster trusts, below [`crate::protocol::path::PKI`] and, in the snapshot, below `pki`: what kubeadm makes once for a cluster, and
+        /// copies to each control plane (`kubeadm init phase upload-certs`).
+        PKI: [&str; 8] =
+            ["ca.crt", "ca.key", "sa.key", "sa.pub", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt", "etcd/ca.key"];
+        /// ConfigMaps of [`super::namespaces::SYSTEM`], each as `NAME.yaml`.
+        DOCUMENTS: [&str; 2] = [crate::protocol::configmap::KUBEADM, crate::protocol::configmap::KUBELET];
+        /// Names of the nodes.
+        NODES: &str = "nodes";
+        /// When.
+        TAKEN: &str = "taken";
+    }
+
+    /// How long things live, as kubeadm reads it.
+    lives {
+        /// A bootstrap token.
+        TOKEN: &str = "1h0m0s";
+    }
+}
+
+/// The mark of each unit that hostler configures: `{{ mark_of[unit] }}`.
+pub const MARKS: [(&str, &str); 4] = [
+    (systemd::CONTAINERD, mark::CONTAINERD),
+    (systemd::KUBELET, mark::KUBELET),
+    (systemd::VIP, mark::VIP),
+    (systemd::SNAPSHOT_TIMER, mark::SNAPSHOTS),
+];
+
+/// All of the above, by group and name, as templates get it.
+pub fn names() -> BTreeMap<&'static str, BTreeMap<String, Value>> {
+    let marks = MARKS.into_iter().map(|(unit, mark)| (unit.to_owned(), json!(mark))).collect();
+    let wiped: Vec<&str> = wiped().collect();
+    let mut names = groups();
+    names.insert("mark_of", marks);
+    names.entry("wipe").or_default().insert("all".to_owned(), json!(wiped));
+    names
+}
+
+/// Every word and number of [`names`], and one name of it: `("/opt/hostler/current", "path.current")`.
+pub fn literals() -> BTreeMap<String, String> {
+    let mut literals = BTreeMap::new();
+    for (group, names) in names() {
+        for (name, value) in names {
+            let values = match value {
+                Value::Array(values) => values,
+                value => vec![value],
+            };
+            for value in values {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                literals.entry(text).or_insert_with(|| format!("{group}.{name}"));
+            }
+        }
+    }
+    literals
+}
+
+/// Every path that a wipe takes, in the order in which it does.
+pub fn wiped() -> impl Iterator<Item = &'static str> {
+    wipe::FOLDERS.into_iter().chain(wipe::TRACES).chain([wipe::LAST])
+}
+
+/// The files without which a control plane can't be brought back from a snapshot; and [`archive::TAKEN`] says how old it is.
+pub fn needed() -> impl Iterator<Item = String> {
+    let pki = archive::PKI.into_iter().map(|name| format!("pki/{name}"));
+    [archive::ETCD, archive::NODES].map(str::to_owned).into_iter().chain(pki)
+}
+
+/// What follows `word` on a line that begins with it.
+pub fn said<'a>(line: &'a str, word: &str) -> Option<&'a str> {
+    line.strip_prefix(word)?.strip_prefix(' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_below_the_folder_that_it_is_said_to_be_in() {
+        for (path, folder) in [
+            (path::STORE, path::ROOT),
+            (path::SETS, path::ROOT),
+            (path::CURRENT, path::ROOT),
+            (path::VERIFIED, path::ROOT),
+            (path::BIN, path::CURRENT),
+            (path::CNI_BIN, path::CURRENT),
+            (path::APPLIED, path::STATE),
+            (path::KEEPALIVED_CONFIG, path::STATE),
+            (path::SNAPSHOT_SCRIPT, path::STATE),
+            (path::VIP_SCRIPT, path::LIB),
+            (path::VIP_CHECK, path::LIB),
+            (path::STEPS, path::RUN),
+            (path::RUNS, path::RUN),
+            (path::GATE, path::RUN),
+            (path::KUBECTL_CACHE, path::RUN),
+            (path::INIT_CONFIG, path::RUN),
+            (path::JOIN_CONFIG, path::RUN),
+            (path::PHASE_CONFIG, path::RUN),
+            (path::PATCHES, path::RUN),
+            (path::COREDNS_PATCH, path::PATCHES),
+            (path::OWN_ADMIN, path::RUN),
+            (path::ADMIN, path::KUBERNETES),
+            (path::MANIFESTS, path::KUBERNETES),
+            (path::PKI, path::KUBERNETES),
+            (path::KUBELET_CONFIG, path::KUBELET),
+            (path::KUBELET_FLAGS, path::KUBELET),
+            (path::KUBELET_PKI, path::KUBELET),
+            (path::FLANNEL_CNI, path::CNI_CONFIG),
+        ] {
+            assert!(path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')), "{path} is not below {folder}");
+        }
+        assert_eq!(path::SETS, format!("{}/{}", path::ROOT, path::CURRENT_BEGINS.trim_end_matches('/')));
+        assert_eq!(path::VIP_RUN, format!("/run/{}", systemd::VIP_RUNTIME));
+        for (unit, file) in [
+            (systemd::CONTAINERD, systemd::CONTAINERD_FILE),
+            (systemd::KUBELET, systemd::KUBELET_FILE),
+            (systemd::VIP, systemd::VIP_FILE),
+            (systemd::SNAPSHOT, systemd::SNAPSHOT_FILE),
+            (systemd::SNAPSHOT_TIMER, systemd::SNAPSHOT_TIMER_FILE),
+        ] {
+            assert_eq!(file, format!("/etc/systemd/system/{unit}"));
+        }
+    }
+
+    #[test]
+    fn arguments_name_the_same_files_and_ports() {
+        let own = format!("--kubeconfig {} --server https://127.0.0.1:{} --tls-server-name kubernetes", path::ADMIN, port::API);
+        assert_eq!(kubectl::OWN, own);
+        assert_eq!(etcdctl::OWN, format!("https://127.0.0.1:{}", port::ETCD));
+        let (cert, key) = ("etcd/healthcheck-client.crt", "etcd/healthcheck-client.key");
+        assert_eq!(etcdctl::TLS, format!("--cacert {0}/etcd/ca.crt --cert {0}/{cert} --key {0}/{key}", path::PKI));
+    }
+
+    #[test]
+    fn every_mark_is_one_that_is_read() {
+        let known: Vec<&str> = crate::record::InProgress::ALL.into_iter().map(crate::record::InProgress::name).collect();
+        let marks = names();
+        for mark in marks["mark"].values() {
+            assert!(known.iter().any(|known| mark == known), "{mark}");
+        }
+        assert_eq!(marks["mark"].len(), known.len());
+    }
+
+    #[test]
+    fn a_word_is_followed_by_a_space() {
+        assert_eq!(said("@wait for it", say::WAIT), Some("for it"));
+        assert_eq!((said("@waiting 3 it", say::WAIT), said("@wait", say::WAIT)), (None, None));
+    }
+}

@@ -1,0 +1,34 @@
+# Files of a control plane are missing. Each phase of kubeadm makes what is not there from the cluster's own keys, and leaves what is.
+PATH={{ path.bin }}:$PATH
+await_containerd
+config={{ path.phase_config }}
+trap 'rm -f "$config"' EXIT
+take "$config" 600 {{ config.size }} {{ config.sha256 }}
+for file in {{ trusted | words }}; do
+    [ -e "$file" ] || fail "$file is missing, which only a backup or another control plane has"
+done
+lacks() { [ ! -e "$1" ]; }
+kubeadm init phase certs all --config "$config" > /dev/null
+# A kubelet whose certificate is gone gets a kubeconfig with a new one in it.
+if grep -q kubelet-client-current.pem {{ path.kubelet_kubeconfig }} 2> /dev/null && lacks {{ path.kubelet_pki }}/kubelet-client-current.pem; then
+    rm -f {{ path.kubelet_kubeconfig }} {{ path.kubelet_pki }}/kubelet-client-current.pem
+fi
+kubeadm init phase kubeconfig all --config "$config" > /dev/null
+{% if missing_manifests %}
+for name in {{ missing_manifests | words }}; do
+    case $name in
+    etcd) kubeadm init phase etcd local --config "$config" > /dev/null ;;
+    kube-*) kubeadm init phase control-plane "${name#kube-}" --config "$config" > /dev/null ;;
+    esac
+done
+{% endif %}
+if lacks {{ path.kubelet_config }} || lacks {{ path.kubelet_flags }}; then
+    kubeadm init phase kubelet-start --config "$config" > /dev/null
+    record {{ recorded.kubelet_file }} "$(sha256sum < {{ path.kubelet_config }} | cut -d ' ' -f 1)"
+fi
+systemctl restart kubelet
+own() { kubectl {{ kubectl.own }} --request-timeout 10s "$@"; }
+await 300 "the API server to answer" own get --raw /readyz
+# Whatever was verified before was verified with what has gone since.
+own --namespace {{ namespaces.system }} patch configmap {{ configmap.record }} --type merge \
+    --patch '{"data":{"{{ recorded.verified }}":null}}' > /dev/null

@@ -1,0 +1,1 @@
+forget {{ recorded.verified }}
