@@ -4,7 +4,8 @@ await_containerd
 config={{ path.phase_config }}
 trap 'rm -f "$config"' EXIT
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
-for file in {{ trusted | words }}; do
+set -- {{ trusted | words }}
+for file; do
     [ -e "$file" ] || fail "$file is missing, which only a backup or another control plane has"
 done
 lacks() { [ ! -e "$1" ]; }
@@ -15,7 +16,8 @@ if grep -q kubelet-client-current.pem {{ path.kubelet_kubeconfig }} 2> /dev/null
 fi
 kubeadm init phase kubeconfig all --config "$config" > /dev/null
 {% if missing_manifests %}
-for name in {{ missing_manifests | words }}; do
+set -- {{ missing_manifests | words }}
+for name; do
     case $name in
     etcd) kubeadm init phase etcd local --config "$config" > /dev/null ;;
     kube-*) kubeadm init phase control-plane "${name#kube-}" --config "$config" > /dev/null ;;

@@ -1,1 +1,2 @@
 forget {{ recorded.verified }}
+rm -f {{ path.applied }}/{{ mark.unverified }}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hostler_core::action::cluster::{ApplyFlannel, DeleteNode, Drain, Label, Probe, RecordVerified, RemoveMember};
+use hostler_core::action::cluster::{ApplyFlannel, DeleteNode, Drain, Label, Probe, RecordVerified, RemoveMember, WithdrawVerification};
 use hostler_core::action::kubeadm::{Init, Join, RenewControlPlane, RenewKubelet, Restore, UploadConfig, of_machine};
 use hostler_core::action::machine::{
     ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname, SetSysctls, StartUnit, WriteHosts,
@@ -256,6 +256,7 @@ impl World {
                     self.cluster = None;
                 }
             }
+            Action::WithdrawVerification(WithdrawVerification { later: true }) => drop(facts.in_progress.insert(InProgress::Unverified)),
             action => {
                 check(serves, "the API server does not answer")?;
                 let renewed = match action {
@@ -263,6 +264,9 @@ impl World {
                     _ => None,
                 };
                 facts.applied.extend(renewed.map(|sum| (Applied::Document(Document::Cluster), sum.clone())));
+                if matches!(action, Action::WithdrawVerification(_)) {
+                    facts.in_progress.remove(&InProgress::Unverified);
+                }
                 let told = self.cluster().unwrap_or_default();
                 if let Some(cluster) = &mut self.cluster {
                     through_the_cluster(action, cluster, &told).map_err(|what| format!("{}: {what}", step.id))?;

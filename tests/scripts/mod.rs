@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
-use hostler_core::action::cluster::{DeleteNode, Drain, Label, RemoveMember};
+use hostler_core::action::cluster::{DeleteNode, Drain, Label, RemoveMember, WithdrawVerification};
 use hostler_core::action::kubeadm::{
     CreateToken, Init, Join, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UploadConfig, of_machine,
 };
@@ -97,6 +97,8 @@ fn others() -> Vec<(&'static str, Action)> {
             }
             .into(),
         ),
+        ("withdraw", WithdrawVerification { later: false }.into()),
+        ("withdraw-later", WithdrawVerification { later: true }.into()),
         ("token", CreateToken {}.into()),
         (
             "label",

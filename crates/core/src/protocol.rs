@@ -144,6 +144,7 @@ names! {
         KUBELET: &str = "kubelet-begun";
         VIP: &str = "hostler-vip-begun";
         SNAPSHOTS: &str = "hostler-snapshot.timer-begun";
+        UNVERIFIED: &str = "verification-due";
     }
 
     /// Names in the records of the cluster and of a machine: [`crate::record::Record`] and [`crate::record::Applied`].

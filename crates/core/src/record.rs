@@ -53,6 +53,8 @@ pub enum InProgress {
     Kubelet,
     Vip,
     Snapshots,
+    /// Something of the cluster changed while no API server answered.
+    Unverified,
 }
 
 impl Record {
@@ -102,7 +104,7 @@ impl Applied {
 }
 
 impl InProgress {
-    pub const ALL: [InProgress; 9] = [
+    pub const ALL: [InProgress; 10] = [
         InProgress::Wipe,
         InProgress::Restore,
         InProgress::Init,
@@ -112,6 +114,7 @@ impl InProgress {
         InProgress::Kubelet,
         InProgress::Vip,
         InProgress::Snapshots,
+        InProgress::Unverified,
     ];
 
     /// `None` for a name that this version does not know.
@@ -130,6 +133,7 @@ impl InProgress {
             InProgress::Kubelet => mark::KUBELET,
             InProgress::Vip => mark::VIP,
             InProgress::Snapshots => mark::SNAPSHOTS,
+            InProgress::Unverified => mark::UNVERIFIED,
         }
     }
 }

@@ -15,14 +15,21 @@ use crate::template::render;
 
 /// Take the verification off the cluster's record: what it vouches for is about to change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct WithdrawVerification {}
+pub struct WithdrawVerification {
+    /// No API server answers: the control plane keeps in mind that the record is no longer true.
+    pub later: bool,
+}
 
 impl Act for WithdrawVerification {
     fn line(&self) -> String {
-        "withdraw the last verification until the cluster is verified again".to_owned()
+        let answers = if self.later { ", as soon as an API server answers" } else { "" };
+        format!("withdraw the last verification until the cluster is verified again{answers}")
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        if self.later {
+            return render("kubernetes/withdraw-verification-later.sh", json!({}));
+        }
         script("kubernetes/withdraw-verification.sh", json!({}))
     }
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::documents;
 use super::planner::Planner;
+use super::withdraw::unvouched;
 use crate::action::cluster::{Probe, RecordVerified};
 use crate::digest::sha256;
 use crate::inventory::{Cni, MachineName};
@@ -27,7 +28,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     };
     let record = planner.api_via.and_then(|(_, cluster)| cluster.record.get(&Record::Verified));
     let wanted = expected(planner, |name| nodes.iter().any(|node| node == name.as_str()))?;
-    let verified = record == Some(&wanted);
+    let verified = record == Some(&wanted) && unvouched(planner).is_empty();
     let others_verified = verified || others_verified(planner, &nodes, record)?;
     // What was verified before needs no second look when one machine comes or goes: that costs the same in a cluster of any size.
     let nodes: Vec<String> = match concerned(planner) {

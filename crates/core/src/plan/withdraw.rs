@@ -1,33 +1,57 @@
 //! A verification vouches for what was there. Before the first change it is taken off the cluster's record, so that a run that fails or is
 //! interrupted leaves a cluster that is known not to be verified.
 
-use super::planner::Planner;
+use super::planner::{Planner, interrupted};
 use super::{Plan, Step, graph};
 use crate::action::cluster::WithdrawVerification;
-use crate::record::Record;
+use crate::facts::Facts;
+use crate::inventory::MachineName;
+use crate::record::{InProgress, Record};
 use crate::step::{Stage, StepId, StepKind};
 
 /// The plan, which withdraws the verification first if it changes anything.
 pub fn withdraw(planner: &Planner, mut plan: Plan) -> Plan {
-    let verified = planner.api_via.filter(|(_, cluster)| cluster.record.contains_key(&Record::Verified));
     let changes = plan.steps.iter().any(|step| step.id.kind.is_verified());
-    let Some((api_via, _)) = verified.filter(|_| changes) else { return plan };
-    let id = StepKind::WithdrawVerification.of(api_via);
-    for step in plan.steps.iter_mut().filter(|step| step.id.kind.is_verified()) {
-        step.needs.insert(id.clone());
+    let marked = unvouched(planner);
+    let (on, later) = match planner.api_via {
+        _ if plan.steps.is_empty() => return plan,
+        Some(_) if !marked.is_empty() => (marked, false),
+        Some((api_via, cluster)) if changes && cluster.record.contains_key(&Record::Verified) => (vec![api_via], false),
+        None if changes => (silent(planner, &plan).into_iter().collect(), true),
+        _ => return plan,
+    };
+    let ids: Vec<StepId> = on.into_iter().map(|name| StepKind::WithdrawVerification.of(name)).collect();
+    for step in plan.steps.iter_mut().filter(|step| step.id.kind.is_verified() || step.stage == Stage::Verify) {
+        step.needs.extend(ids.iter().cloned());
     }
-    plan.steps.insert(0, first(id));
+    plan.steps.splice(0..0, ids.into_iter().map(|id| first(id, later)));
     graph::reduce(&mut plan.steps);
     plan
 }
 
-fn first(id: StepId) -> Step {
+/// Control planes that keep in mind that the cluster's record vouches for what is no longer so, and whose API server can be told now.
+pub fn unvouched<'a>(planner: &Planner<'a>) -> Vec<&'a MachineName> {
+    let marked = |name: &MachineName| planner.usable(name).is_some_and(|facts| facts.in_progress.contains(&InProgress::Unverified));
+    planner.answering().map(|(name, _)| name).filter(|name| marked(name)).collect()
+}
+
+/// The control plane that has to keep it in mind where no API server answers. `None`: there is no cluster, or one keeps it in mind already.
+fn silent<'a>(planner: &Planner<'a>, plan: &Plan) -> Option<&'a MachineName> {
+    let wiped = |name: &MachineName| plan.steps.iter().any(|step| step.id == StepKind::Wipe.of(name));
+    let kept = |facts: &Facts| facts.kubernetes.joined && facts.kubernetes.control_plane && !interrupted(facts);
+    let usable = |name: &MachineName, facts: &Facts| planner.usable(name).is_some() && kept(facts) && !wiped(name);
+    let found: Vec<_> = planner.control_planes().filter(|(name, facts)| usable(name, facts)).collect();
+    let marked = found.iter().any(|(_, facts)| facts.in_progress.contains(&InProgress::Unverified));
+    found.first().filter(|_| !marked).map(|(name, _)| *name)
+}
+
+fn first(id: StepId, later: bool) -> Step {
     Step {
         stage: Stage::Begin,
         machine: id.machine.clone(),
         id,
         reason: "the cluster changes".to_owned(),
-        action: WithdrawVerification {}.into(),
+        action: WithdrawVerification { later }.into(),
         needs: Default::default(),
         after: Default::default(),
     }
