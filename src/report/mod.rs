@@ -38,7 +38,7 @@ pub use ask::Asker;
 pub use closing::Closing;
 pub use critical_path::critical_path;
 pub use error::error_text;
-pub use interrupted::Interrupted;
+pub use interrupted::{Interrupted, RunningStep};
 pub use paint::Paint;
 pub use plan::{Detail, Layout, plan_text};
 pub use record::Record;
