@@ -149,7 +149,7 @@ impl Inspection<'_> {
         let comes = self.planned(StepKind::Programs) || wanted::version_in_use(self.facts).is_none();
         if self.facts.disk_size > 0 && comes && free < LITTLE_DISK {
             let place = format!("{free} MB are free for /var/lib");
-            self.find("little disk space", place, "programs and images take 1500 MB", "goes on: free some space soon");
+            self.find("little disk space", place, "programs and images take 1500 MB", "continues: free some space soon");
         }
     }
 }
