@@ -259,18 +259,16 @@ impl fmt::Display for Hint {
                  cluster",
             ),
             Hint::TakePlace(command) => write!(f, "{command} removes the old one and joins this machine"),
-            Hint::Rename(remove) => write!(f, "rename one of the two; if the other one is gone for good, {remove}"),
+            Hint::Rename(remove) => write!(f, "rename one of the two; if the other one is gone for good, run {remove}"),
             Hint::DropLearner(remove) => write!(f, "{remove} removes the learner, if it never finished joining"),
-            Hint::MendMember { member, command } => write!(f, "bring {member} back first, or {command}"),
+            Hint::MendMember { member, command } => write!(f, "bring {member} back first, or run {command}"),
             Hint::SetClock => f.write_str("set it (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on it"),
             Hint::BundleOf { version } => write!(f, "omit --bundle, or pass a bundle of {version}"),
-            Hint::KeepAsIs { key: Unchangeable::Cni, is } => {
-                write!(f, "write `cni: {is}` into the inventory, or create the cluster again: `hostler reset`, then `hostler up`")
+            Hint::KeepAsIs { key, is } => {
+                let key = key.key();
+                write!(f, "write `{key}: {is}` into the inventory, or create the cluster again: `hostler reset`, then `hostler up`")
             }
-            Hint::KeepAsIs { is, .. } => {
-                write!(f, "write {is} into the inventory, or create the cluster again: `hostler reset`, then `hostler up`")
-            }
-            Hint::KeepVersion { is } => write!(f, "hostler cannot upgrade yet: write `version: {is}` into the inventory"),
+            Hint::KeepVersion { is } => write!(f, "hostler can't upgrade a cluster yet: write `version: {is}` into the inventory"),
             Hint::NameAsNode { node, command } => write!(f, "call it {node} in the inventory, or remove that node first: {command}"),
             Hint::BringControlPlanesBack { look: true } => f.write_str(
                 "turn on control planes that are off: etcd needs more than half of them; `crictl ps -a` on one shows what does not run",
@@ -284,7 +282,7 @@ impl fmt::Display for Hint {
             Hint::FinishRestoreFirst(restore) => write!(f, "{restore} finishes the restore that was interrupted there"),
             Hint::MakeCluster => f.write_str("`hostler up` creates it"),
             Hint::TurnOnOrReplace => f.write_str("turn it on, or give its name and address to another machine"),
-            Hint::TurnOnOrRemove(remove) => write!(f, "turn it on; or, if it is gone for good, {remove}"),
+            Hint::TurnOnOrRemove(remove) => write!(f, "turn it on; or, if it is gone for good, run {remove}"),
             Hint::LeaveAsItIs => f.write_str("it is left as it is: remove it from the inventory"),
             Hint::TakeOutOfInventory => f.write_str("remove it from the inventory"),
             Hint::TakeOutOfEither => f.write_str("remove it from that cluster, or from the inventory"),
@@ -307,7 +305,7 @@ impl fmt::Display for Hint {
             }
             Hint::WriteToken => f.write_str("write it there, readable by you alone (mode 600)"),
             Hint::MakeShare(share) => write!(f, "mount it there, or create it: `mkdir {}`", share.path),
-            Hint::MendServer => f.write_str("is its server on?"),
+            Hint::MendServer => f.write_str("check that its server is on"),
             Hint::GiveShare { share, films } => write!(
                 f,
                 "`chown {}:{} {}` gives it to them, if it is mounted read-write; `transcode.owner` sets another owner",

@@ -291,7 +291,7 @@ impl fmt::Display for Why {
                 and(unreachable)
             ),
             Why::ControlPlaneUnknown { lost, cluster: true } => {
-                write!(f, "{} can't be reached, so the cluster's state cannot be read", and(lost))
+                write!(f, "{} can't be reached, so the cluster's state can't be read", and(lost))
             }
             Why::ControlPlaneUnknown { lost, cluster: false } => {
                 write!(f, "{} can't be reached, so it is unknown whether there is a cluster already", and(lost))
@@ -361,7 +361,7 @@ impl fmt::Display for Why {
             Why::RestoreOfWorker => f.write_str("it is a worker: a snapshot holds nothing of it"),
             Why::SeveralControlPlanes => f.write_str("it is not the only control plane: the others have what it had"),
             Why::ClusterLives => f.write_str("its API server answers: the cluster's current state would be lost"),
-            Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of another cluster than the one it is in", file.display()),
+            Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of another cluster, not of the one that it is in", file.display()),
             Why::NoEncoder => f.write_str("films can't be encoded: the bundle has no encoder"),
             Why::NoToken { file } => write!(f, "the media server can't be notified: {} holds no token", file.display()),
             Why::ShareMissing { share } => write!(f, "the {} {} does not exist", share.what, share.path),
