@@ -249,19 +249,21 @@ fn inventory(found: &[Found], user: &str) -> String {
          # The user who logs in. Other SSH settings come from ~/.ssh/config.\nssh:\n",
     );
     text += &format!("  user: {}\n\n", scalar(user));
-    text += "# The first machine is the control plane. Pods run on all machines.\nmachines:\n";
-    for Found { name, address, facts } in found {
+    text += "# Pods run on all machines.\nmachines:\n";
+    // Of machines that have a cluster, theirs are the control planes; of new ones it is the first.
+    let exists = found.iter().any(|one| one.facts.kubernetes.control_plane);
+    for (number, Found { name, address, facts }) in found.iter().enumerate() {
+        let control_plane = if exists { facts.kubernetes.control_plane } else { number == 0 };
+        let role = if control_plane { "control-plane" } else { "worker" };
         let [memory, disk] = [facts.memory, facts.disk_size].map(size);
         text += &format!("  # {}, {}, {memory} of memory, {disk} of disk\n", one_line(&facts.os_name), counted_cpus(facts.cpus));
         let name = scalar(name.as_str());
         let mut macs = facts.macs.iter();
-        text += &match (macs.next(), macs.next()) {
-            (Some(mac), None) => {
-                format!("  {name}:\n    address: {}\n    mac: {}\n", scalar(&address.to_string()), scalar(mac))
-            }
-            // Of several, it is unknown which one belongs to the address.
-            _ => format!("  {name}: {}\n", scalar(&address.to_string())),
-        };
+        text += &format!("  {name}:\n    address: {}\n    role: {role}\n", scalar(&address.to_string()));
+        // Of several, it is unknown which one belongs to the address.
+        if let (Some(mac), None) = (macs.next(), macs.next()) {
+            text += &format!("    mac: {}\n", scalar(mac));
+        }
     }
     text
 }

@@ -2,7 +2,8 @@
 //!
 //! Without root it is made in a user namespace; the ids of its accounts are then the subordinate ones of whoever runs the tests.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -27,6 +28,9 @@ pub const SHELLS: [(&str, &str, &str); 5] = [
     ("fish", "/usr/bin/fish", ".config/fish/config.fish"),
     ("csh", "/bin/csh", ".cshrc"),
 ];
+
+/// Where hostler is on such a computer.
+pub const PROGRAM: &str = "/mnt/hostler";
 
 const INSIDE: &str = "HOSTLER_TEST_MACHINE";
 
@@ -67,7 +71,15 @@ pub fn alone<T: Future<Output = ()>>(name: &str, sudoers: &str, test: impl FnOnc
 }
 
 fn set_up(sudoers: &str) {
+    // The project may be below one of the folders that are empty from here on.
+    let program = File::open(env!("CARGO_BIN_EXE_hostler")).unwrap();
     tmpfs("/mnt", "mode=755", MsFlags::empty());
+    fs::write(PROGRAM, "").unwrap();
+    bind(&format!("/proc/self/fd/{}", program.as_raw_fd()), PROGRAM);
+    // sudo gives a terminal to the user, which it may not where the terminals' group is one of the computer outside.
+    mount(Some("devpts"), "/dev/pts", Some("devpts"), MsFlags::empty(), Some("newinstance,ptmxmode=0666,mode=620,gid=5"))
+        .unwrap_or_else(|why| panic!("terminals on /dev/pts: {why}"));
+    bind("/dev/pts/ptmx", "/dev/ptmx");
     tmpfs("/tmp", "mode=1777", MsFlags::MS_NOEXEC);
     tmpfs("/home", "mode=755", MsFlags::empty());
     tmpfs("/run", "mode=755", MsFlags::empty());

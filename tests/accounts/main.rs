@@ -154,7 +154,7 @@ fn a_password_lets_a_key_in_once() {
 /// `hostler` with a home of its own, on a terminal on which `typed` is typed: exit status, and all that the terminal shows.
 fn on_a_terminal(home: &Path, arguments: &str, typed: &str) -> (Option<i32>, String) {
     let mut terminal = Command::new("script")
-        .args(["-qec", &format!("timeout --foreground 60 {} {arguments}", env!("CARGO_BIN_EXE_hostler")), "/dev/null"])
+        .args(["-qec", &format!("timeout --foreground 60 {PROGRAM} {arguments}"), "/dev/null"])
         .env("HOME", home)
         .env("SHELL", "/bin/sh")
         .env_remove("SSH_AUTH_SOCK")
@@ -180,7 +180,7 @@ fn a_new_machine_is_let_in_to_by_one_password() {
         sshd.write_known_hosts(&format!("* {}\n", sshd.host_key("ed25519")));
         let init = |file: &str| format!("init --user bash --yes --inventory {file} pie=127.0.0.1");
         // Nobody there: what to do is said.
-        let alone = Command::new(env!("CARGO_BIN_EXE_hostler"))
+        let alone = Command::new(PROGRAM)
             .args(init("none.yaml").split(' '))
             .env("HOME", &home)
             .current_dir(&home)

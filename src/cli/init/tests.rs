@@ -89,7 +89,7 @@ fn the_inventory_explains_itself() {
     let read: serde_yaml::Value = serde_yaml::from_str(&text).expect("it is YAML");
     assert_eq!(read["ssh"]["user"], "tim");
     assert_eq!(read["machines"]["twilightsparkle"]["mac"], "52:54:00:12:34:56");
-    assert_eq!(read["machines"]["rainbowdash"], "fd00::12");
+    assert_eq!(read["machines"]["rainbowdash"]["address"], "fd00::12");
 }
 
 #[test]

@@ -62,12 +62,13 @@ impl Goal {
         !matches!(self, Goal::Up | Goal::Add(_))
     }
 
-    /// Whether the cluster that is there, with its record, goes on.
-    fn keeps_cluster(&self) -> bool {
+    /// Whether the record's verification must be withdrawn before a change. A removal needs it not: what is on record names the machines that
+    /// were verified, and vouches for no fewer.
+    fn withdraws(&self) -> bool {
         match self {
-            Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Reset => false,
-            Goal::TakeOver { goal, .. } => goal.keeps_cluster(),
-            Goal::Up | Goal::Add(_) | Goal::Rebuild { .. } | Goal::Remove { .. } => true,
+            Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Reset | Goal::Remove { .. } => false,
+            Goal::TakeOver { goal, .. } => goal.withdraws(),
+            Goal::Up | Goal::Add(_) | Goal::Rebuild { .. } => true,
         }
     }
 
@@ -102,7 +103,7 @@ fn steps_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTr
         return Ok(Plan { schema: 1, refusals, ..Plan::default() });
     }
     let plan = steps_of(goal, inventory, manifest, seen)?;
-    Ok(if goal.keeps_cluster() { withdraw(&Planner::new(inventory, manifest, seen), plan) } else { plan })
+    Ok(if goal.withdraws() { withdraw(&Planner::new(inventory, manifest, seen), plan) } else { plan })
 }
 
 pub(super) fn steps_of(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
