@@ -72,8 +72,8 @@ fn without_mark(text: &str) -> (&str, &str) {
 }
 
 /// The machines as they stand in `text`, one or more lines each.
-fn machines(text: &str, way_out: &str) -> Result<Vec<(Key, Node)>> {
-    let Ok(Node { data: Data::Mapping(keys), .. }) = tree::parse(text) else { bail!("the inventory can't be read\nhint: {way_out}") };
+fn machines(text: &str, hint: &str) -> Result<Vec<(Key, Node)>> {
+    let Ok(Node { data: Data::Mapping(keys), .. }) = tree::parse(text) else { bail!("the inventory can't be read\nhint: {hint}") };
     let machines = keys.into_iter().find(|(key, _)| key.text == "machines").map(|(_, value)| value);
     match machines {
         // In flow style, a machine has no line of its own.
@@ -82,7 +82,7 @@ fn machines(text: &str, way_out: &str) -> Result<Vec<(Key, Node)>> {
         {
             Ok(machines)
         }
-        _ => Err(Failure::new(ExitStatus::Usage, "the inventory's machines are written in braces", way_out).into()),
+        _ => Err(Failure::new(ExitStatus::Usage, "the inventory's machines are written in braces", hint).into()),
     }
 }
 
