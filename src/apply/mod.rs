@@ -126,10 +126,7 @@ pub fn question(inventory: &Inventory) -> Result<Question> {
 }
 
 fn clusters(seen: &BTreeMap<MachineName, Observation>) -> impl Iterator<Item = &ClusterFacts> {
-    seen.values().filter_map(|observation| match observation {
-        Observation::Facts(facts) => facts.cluster.as_ref(),
-        Observation::Unreachable(_) => None,
-    })
+    seen.values().filter_map(|observation| observation.facts()?.cluster.as_ref())
 }
 
 /// The Kubernetes version of the cluster that the machines are in, if any: as its API server reports it or, if none answers, as it is
@@ -144,10 +141,7 @@ pub fn running_version(seen: &BTreeMap<MachineName, Observation>) -> Option<Stri
 }
 
 pub fn architecture(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
-    seen.values().find_map(|observation| match observation {
-        Observation::Facts(facts) => Some(facts.arch.clone()),
-        Observation::Unreachable(_) => None,
-    })
+    seen.values().find_map(|observation| Some(observation.facts()?.arch.clone()))
 }
 
 /// Between two checks for scripts of an interrupted run.
@@ -166,11 +160,9 @@ async fn wait_for_leftovers(
     loop {
         let running: Vec<(MachineName, String)> = seen
             .iter()
-            .filter_map(|(name, observation)| match observation {
-                Observation::Facts(facts) => {
-                    facts.lock.as_ref().filter(|lock| lock.left_behind).map(|lock| (name.clone(), lock.step.clone()))
-                }
-                Observation::Unreachable(_) => None,
+            .filter_map(|(name, observation)| {
+                let lock = observation.facts()?.lock.as_ref().filter(|lock| lock.left_behind)?;
+                Some((name.clone(), lock.step.clone()))
             })
             .collect();
         let Some((_, step)) = running.first() else { return Ok(()) };

@@ -182,13 +182,7 @@ pub struct Drift {
 /// Pure. A machine of the inventory that `seen` does not hold counts as unreachable. `own_snapshot`: when the newest one on the user's computer
 /// was taken, in seconds since the epoch.
 pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, plan: Option<&Plan>, own_snapshot: Option<i64>) -> Status {
-    let facts: BTreeMap<&MachineName, &Facts> = seen
-        .iter()
-        .filter_map(|(name, observation)| match observation {
-            Observation::Facts(facts) => Some((name, &**facts)),
-            Observation::Unreachable(_) => None,
-        })
-        .collect();
+    let facts: BTreeMap<&MachineName, &Facts> = seen.iter().filter_map(|(name, observation)| Some((name, observation.facts()?))).collect();
     let cluster = facts.values().find_map(|facts| facts.cluster.as_ref());
     let machines = machines(inventory, seen, cluster);
     let api_down = match cluster {

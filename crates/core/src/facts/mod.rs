@@ -25,6 +25,16 @@ pub enum Observation {
     Unreachable(String),
 }
 
+impl Observation {
+    /// `None` for a machine that could not be reached.
+    pub fn facts(&self) -> Option<&Facts> {
+        match self {
+            Observation::Facts(facts) => Some(facts),
+            Observation::Unreachable(_) => None,
+        }
+    }
+}
+
 /// The present state of a machine. Maps hold only what was found: requested items that are missing on the machine are absent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]

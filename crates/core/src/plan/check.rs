@@ -125,13 +125,7 @@ pub fn at_work(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>)
 /// The control plane of the cluster that the inventory's machines are in, where the inventory takes it for a worker. Nothing must be planned
 /// then: the cluster would be taken for another one, or for lost.
 pub fn control_plane_elsewhere(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Option<Refusal> {
-    let facts: BTreeMap<&MachineName, &Facts> = seen
-        .iter()
-        .filter_map(|(name, observation)| match observation {
-            Observation::Facts(facts) => Some((name, &**facts)),
-            Observation::Unreachable(_) => None,
-        })
-        .collect();
+    let facts: BTreeMap<&MachineName, &Facts> = seen.iter().filter_map(|(name, observation)| Some((name, observation.facts()?))).collect();
     let is_control_plane = |name: &MachineName| facts.get(name).is_some_and(|facts| facts.kubernetes.control_plane && !interrupted(facts));
     if inventory.control_planes().any(|(name, _)| is_control_plane(name)) {
         return None;
