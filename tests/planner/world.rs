@@ -180,7 +180,7 @@ impl World {
                 facts.units.remove(unit);
                 facts.files.retain(|path, _| !files.contains(path));
             }
-            Action::ImportImages(ImportImages { images }) => {
+            Action::ImportImages(ImportImages { images, .. }) => {
                 check(runs(facts, CONTAINERD), "containerd does not run")?;
                 let found = images.iter().map(|image| (image.reference.clone(), ImageFact { digest: image.digest.clone(), pinned: true }));
                 facts.images.extend(found);
@@ -292,7 +292,7 @@ impl World {
                 facts.in_progress.insert(mark);
                 facts.kubernetes.leftovers = vec!["/etc/kubernetes/pki".to_owned()];
             }
-            Action::ImportImages(ImportImages { images }) => {
+            Action::ImportImages(ImportImages { images, .. }) => {
                 facts.images.extend(images.iter().take(1).map(|image| {
                     let fact = ImageFact { digest: image.digest.clone(), pinned: false };
                     (image.reference.clone(), fact)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hostler_core::arch::Arch;
 use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, ShareFact, ShareState};
 use hostler_core::inventory::Taint;
 use hostler_core::record::{Applied, InProgress, Record};
@@ -120,7 +121,9 @@ impl MachineDeviation {
                 place.clone_from(value);
             }
         };
-        set(&mut facts.arch, &self.arch);
+        if let Some(arch) = &self.arch {
+            (facts.arch, facts.machine) = (Arch::parse(arch), arch.clone());
+        }
         set(&mut facts.hostname, &self.hostname);
         set(&mut facts.hostname_at_boot, &self.hostname_at_boot);
         facts.systemd = self.systemd.unwrap_or(facts.systemd);

@@ -1,13 +1,15 @@
 //! Parses the answers of a control plane's API server and etcd to [`ClusterFacts`].
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{ClusterFacts, MemberFact, NodeFact};
-use crate::inventory::Taint;
+use crate::inventory::{MachineName, Taint};
 use crate::record::Record;
+use crate::version::three_numbers;
 
 /// Raw answers: JSON, or an error message of kubectl or etcdctl.
 #[derive(Default)]
@@ -20,10 +22,15 @@ pub(super) struct Answers<'a> {
 }
 
 impl Answers<'_> {
-    /// The cluster, or why it is unknown. Members are empty if etcd did not answer.
+    /// The cluster, or why it is unknown. Members are empty if etcd did not answer. What later becomes a part of a plan or of a command that
+    /// the user is shown has the form that Kubernetes and etcd give it, or the whole answer counts for none.
     pub fn facts(&self) -> Result<ClusterFacts, String> {
         let version: Version = read(self.version)?;
+        let version = three_numbers(&version.git_version).ok_or("its API server reports no version of three numbers")?.to_owned();
         let nodes: List<Node> = read(self.nodes)?;
+        if nodes.items.iter().any(|node| !is_name(&node.metadata.name)) {
+            return Err("its API server lists a node with a name that no node can have".to_owned());
+        }
         let configmaps: List<ConfigMap> = read(self.configmaps)?;
         let data = |name: &str| configmaps.items.iter().find(|map| map.metadata.name == name).map(|map| &map.data);
         let configuration: ClusterConfiguration = data(crate::protocol::configmap::KUBEADM)
@@ -31,9 +38,9 @@ impl Answers<'_> {
             .and_then(|text| serde_yaml::from_str(text).ok())
             .unwrap_or_default();
         Ok(ClusterFacts {
-            version: number(&version.git_version),
+            version,
             nodes: nodes.items.into_iter().map(|node| (node.metadata.name.clone(), node.fact())).collect(),
-            members: self.members(),
+            members: self.members()?,
             record: data("hostler").into_iter().flatten().filter_map(|(name, value)| Some((Record::parse(name)?, value.clone()))).collect(),
             pod_subnet: configuration.networking.pod_subnet,
             service_subnet: configuration.networking.service_subnet,
@@ -42,10 +49,16 @@ impl Answers<'_> {
         })
     }
 
-    fn members(&self) -> BTreeMap<String, MemberFact> {
+    fn members(&self) -> Result<BTreeMap<String, MemberFact>, String> {
         let Ok(list) = read::<Members>(self.members) else {
-            return BTreeMap::new();
+            return Ok(BTreeMap::new());
         };
+        // One that never started has no name.
+        let is_valid =
+            |member: &Member| (member.name.is_empty() || is_name(&member.name)) && member.peer_urls.iter().all(|url| is_peer(url));
+        if !list.members.iter().all(is_valid) {
+            return Err("its etcd lists a member with a name or a peer URL that no member can have".to_owned());
+        }
         let health: Vec<Health> = read(self.health).unwrap_or_default();
         let healthy = |member: &Member| {
             health.iter().any(|answer| {
@@ -54,14 +67,16 @@ impl Answers<'_> {
                 answers && member.client_urls.contains(&answer.endpoint)
             })
         };
-        list.members
+        let members = list
+            .members
             .into_iter()
             .map(|member| {
                 let healthy = healthy(&member);
                 let peer = member.peer_urls.into_iter().next().unwrap_or_default();
                 (format!("{:x}", member.id), MemberFact { name: member.name, learner: member.is_learner, peer, healthy })
             })
-            .collect()
+            .collect();
+        Ok(members)
     }
 }
 
@@ -71,6 +86,18 @@ pub fn peer_url(address: &str) -> String {
         true => format!("https://[{address}]:2380"),
         false => format!("https://{address}:2380"),
     }
+}
+
+/// A DNS subdomain (RFC 1123), as names of nodes are; kubeadm names etcd's members after them.
+fn is_name(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(|label| MachineName::new(label).is_some())
+}
+
+/// `https://ADDRESS:PORT`, or with a name for the address.
+fn is_peer(url: &str) -> bool {
+    let Some((host, port)) = url.strip_prefix("https://").and_then(|authority| authority.rsplit_once(':')) else { return false };
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    port.parse::<u16>().is_ok() && (address.parse::<IpAddr>().is_ok() || is_name(address))
 }
 
 /// Parses the JSON in `answer`. It may be surrounded by warnings, which may be JSON themselves, as etcdctl's log. Without JSON, the answer is
@@ -91,11 +118,6 @@ fn read<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
         };
     }
     if answer.trim().is_empty() { Err("no answer".to_owned()) } else { Err(answer.trim().chars().take(300).collect()) }
-}
-
-/// `1.36.3` of `v1.36.3`.
-fn number(version: &str) -> String {
-    version.strip_prefix('v').unwrap_or(version).to_owned()
 }
 
 #[derive(Deserialize)]
@@ -167,6 +189,12 @@ struct Address {
     address: String,
 }
 
+impl Address {
+    fn internal(self) -> Option<IpAddr> {
+        self.address.parse().ok().filter(|_| self.kind == "InternalIP")
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct NodeInfo {
@@ -186,8 +214,8 @@ impl Node {
         NodeFact {
             ready,
             message,
-            version: number(&self.status.node_info.kubelet_version),
-            address: self.status.addresses.into_iter().find(|address| address.kind == "InternalIP").map_or_else(String::new, |a| a.address),
+            version: three_numbers(&self.status.node_info.kubelet_version).unwrap_or_default().to_owned(),
+            address: self.status.addresses.into_iter().find_map(Address::internal).map_or_else(String::new, |address| address.to_string()),
             labels: self.metadata.labels,
             taints: self.spec.taints,
             unschedulable: self.spec.unschedulable,

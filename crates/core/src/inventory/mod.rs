@@ -128,6 +128,13 @@ pub struct Cluster {
     pub cni: Cni,
 }
 
+impl Cluster {
+    /// `HOST:PORT` of the API server as every machine uses it.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.endpoint.host(), self.endpoint.port())
+    }
+}
+
 /// Regular snapshots, taken by the control planes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {

@@ -15,6 +15,7 @@ use crate::facts::{ClusterFacts, NodeFact};
 use crate::inventory::{Inventory, Machine, MachineName, Role, Taint};
 use crate::record::{Applied, Record};
 use crate::step::{Need, StepKind};
+use crate::trusted::ApiVia;
 
 pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_refused {
@@ -22,7 +23,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     }
     let empty = ClusterFacts::default();
     let (api_via, cluster) = match planner.api_via {
-        Some((api_via, cluster)) => (api_via.clone(), cluster),
+        Some(ApiVia { machine, cluster, .. }) => (machine.clone(), cluster),
         // A cluster that this run makes: whoever begins it speaks for it.
         None if !planner.cluster_exists() => match planner.inventory.control_planes().next() {
             Some((first, _)) if planner.usable(first).is_some() => (first.clone(), &empty),
@@ -54,7 +55,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
 
 /// kubeadm's documents in the cluster, and what every machine made of them.
 fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts) -> Result<()> {
-    let version = planner.manifest.kubernetes.clone();
+    let version = planner.manifests.kubernetes().to_owned();
     let mut sums = BTreeMap::new();
     for document in Document::ALL {
         let text = documents::stored(planner.inventory, &version, document)?;

@@ -5,9 +5,11 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::refusal::{Share, Unchangeable};
+use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::MachineName;
 use crate::protocol::path;
+use crate::words::and;
 
 /// A command of hostler's that a hint names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +46,10 @@ pub enum Hint {
     RightMachine,
     InstallDebian,
     BundleFor {
-        arch: String,
+        arch: Arch,
     },
+    /// Of the architectures that hostler has programs for.
+    KnownArchitecture,
     RemovePlatform,
     FinishWipe(Command),
     FinishRestore(Command),
@@ -222,7 +226,8 @@ impl fmt::Display for Hint {
             Hint::TurnOn => f.write_str("turn it on, or fix its address or SSH, then run again"),
             Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on it"),
-            Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} with --bundle"),
+            Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} with another `--bundle`"),
+            Hint::KnownArchitecture => write!(f, "it has programs for {}: remove the machine from the inventory", and(&Arch::ALL)),
             Hint::RemovePlatform => f.write_str("remove it first: two container platforms on one machine conflict"),
             Hint::FinishWipe(rebuild) => {
                 write!(f, "{rebuild} finishes it and joins the machine again; `hostler remove` and `hostler reset` finish it too")

@@ -24,6 +24,7 @@ use crate::manifest::Component;
 use crate::record::{Applied, InProgress, Record};
 use crate::step::{ImageGroup, Input, Need, Output, StepId, StepKind};
 use crate::template;
+use crate::trusted::ApiVia;
 
 /// Where joining machines get the token and the cluster's CA from.
 struct JoinSource {
@@ -42,7 +43,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let source = if planner.cluster_exists() {
         network(planner, None)?;
         // Without an API server that answers nobody can join; what would mend it is planned elsewhere.
-        let Some((api_via, _)) = planner.api_via else {
+        let Some(ApiVia { machine: api_via, .. }) = planner.api_via else {
             return Ok(());
         };
         if joining.is_empty() {
@@ -78,7 +79,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         let mut needs = prepared(planner, first);
         needs.push(StepKind::Images(ImageGroup::ControlPlane).of(first).if_planned());
         let id = StepKind::Init.of(first);
-        let config = documents::init(planner.inventory, &planner.manifest.kubernetes, first, machine)?;
+        let config = documents::init(planner.inventory, planner.manifests.kubernetes(), first, machine)?;
         let reason = if planner.restore.is_some() {
             "the only control plane is lost"
         } else if again {
@@ -172,13 +173,13 @@ fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Resu
         Cni::Flannel => "vxlan",
         Cni::FlannelHostGw => "host-gw",
     };
-    let image = planner.manifest.image(Component::Flannel).map_or("", |image| &image.reference);
+    let image = planner.manifests.image(Component::Flannel).map_or("", |image| &image.reference);
     let pod_subnet = planner.inventory.cluster.pod_subnet.to_string();
     let manifest = template::render("network/flannel.yaml", json!({ "pod_subnet": pod_subnet, "backend": backend, "image": image }))?;
     let sha256 = sha256(manifest.as_bytes());
     let (machine, reason, needs) = match (init, planner.api_via) {
         (Some((machine, step)), _) => (machine.clone(), "pods have no network yet", vec![Need::Step(step.clone())]),
-        (None, Some((api_via, cluster))) => match cluster.record.get(&Record::Flannel) {
+        (None, Some(ApiVia { machine: api_via, cluster, .. })) => match cluster.record.get(&Record::Flannel) {
             // A network that is there and not as it should be is `up`'s.
             Some(applied) if *applied == sha256 || planner.only.is_some() => return Ok(()),
             Some(_) => (api_via.clone(), "flannel in the cluster differs from the desired manifest", vec![]),
@@ -194,14 +195,14 @@ fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Resu
 /// What is remembered of kubeadm's documents: the sha256 of each as it was rendered. A machine that joins takes what the cluster keeps, which
 /// a plan for that machine alone does not change.
 fn record(planner: &Planner, documents: &[Document]) -> Result<BTreeMap<Document, String>> {
-    let kept = planner.api_via.filter(|_| planner.only.is_some()).map(|(_, cluster)| &cluster.record);
+    let kept = planner.api_via.filter(|_| planner.only.is_some()).map(|api_via| &api_via.cluster.record);
     documents
         .iter()
         .map(|&document| {
             if let Some(sum) = kept.and_then(|record| record.get(&Record::Document(document))) {
                 return Ok((document, sum.clone()));
             }
-            let text = documents::stored(planner.inventory, &planner.manifest.kubernetes, document)?;
+            let text = documents::stored(planner.inventory, planner.manifests.kubernetes(), document)?;
             Ok((document, sha256(text.as_bytes())))
         })
         .collect()

@@ -14,6 +14,7 @@ use crate::facts::{ClusterFacts, Facts, MemberFact, Observation, peer_url};
 use crate::inventory::{Inventory, MachineName, Role};
 use crate::record::Record;
 use crate::step::{Need, StepKind};
+use crate::trusted::ApiVia;
 
 /// The steps by which `name` leaves the cluster. `dead`: it need not be reachable.
 pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observation>, name: &'a MachineName, dead: bool) {
@@ -24,7 +25,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     let control_plane =
         machine.is_some_and(|machine| machine.role == Role::ControlPlane) || facts.is_some_and(|facts| facts.kubernetes.control_plane);
     let others = planner.inventory.control_planes().filter(|(other, _)| *other != name).count();
-    let api_via = planner.answering().find(|(other, _)| *other != name);
+    let api_via = planner.trusted.answering().find(|api_via| api_via.machine != name);
     if facts.is_none() && !dead {
         let why = match seen.get(name) {
             Some(Observation::Unreachable(why)) => why.as_str(),
@@ -42,7 +43,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
         }
         planner.warn(Some(name), format!("it belongs to another cluster now ({}), and is left as it is", its_cluster(facts)));
     }
-    let Some((api_via, cluster)) = api_via else {
+    let Some(ApiVia { machine: api_via, cluster, .. }) = api_via else {
         if control_plane && others == 0 {
             planner.refuse(Some(name), Why::LastControlPlane, Hint::LoseOnlyControlPlane);
         } else {
@@ -143,11 +144,13 @@ pub(super) fn facts_after_removal(
             if to_wipe(facts) {
                 clear_wiped(facts);
             }
-            facts.cluster = None;
-        } else if let Some(cluster) = &mut facts.cluster {
-            cluster.nodes.remove(name.as_str());
-            cluster.members.retain(|_, member| member.peer != peer && member.name != name.as_str());
-            cluster.record.remove(&Record::Node(name.clone()));
+            facts.forget_cluster();
+        } else {
+            facts.change_cluster(|cluster| {
+                cluster.nodes.remove(name.as_str());
+                cluster.members.retain(|_, member| member.peer != peer && member.name != name.as_str());
+                cluster.record.remove(&Record::Node(name.clone()));
+            });
         }
     }
     seen

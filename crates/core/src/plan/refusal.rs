@@ -7,6 +7,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::hint::Hint;
+use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::{MachineName, Role};
 use crate::words::{and, are};
@@ -49,9 +50,14 @@ pub enum Why {
         expected: String,
     },
     NoSystemd,
+    /// What `uname -m` says there.
+    UnknownArchitecture {
+        machine: String,
+    },
+    /// `bundles`: the architectures that there is a bundle for.
     Architecture {
-        is: String,
-        bundle: String,
+        is: Arch,
+        bundles: Vec<Arch>,
     },
     Foreign {
         platforms: Vec<String>,
@@ -114,9 +120,11 @@ pub enum Why {
     Clock {
         off: String,
     },
+    /// `by`: the control plane that says so; `None`: the inventory does.
     BundleVersion {
         bundle: String,
         cluster: String,
+        by: Option<MachineName>,
     },
     Unchangeable {
         key: Unchangeable,
@@ -224,6 +232,7 @@ impl Why {
             Why::ControlPlaneUnknown { .. } => "control-plane-unknown",
             Why::OtherMachine { .. } => "other-machine",
             Why::NoSystemd => "no-systemd",
+            Why::UnknownArchitecture { .. } => "unknown-architecture",
             Why::Architecture { .. } => "architecture",
             Why::Foreign { .. } => "foreign",
             Why::WipeInterrupted => "wipe-interrupted",
@@ -300,7 +309,8 @@ impl fmt::Display for Why {
                 write!(f, "another machine answers at its address: it has {}, and the inventory says `mac: {expected}`", and(found))
             }
             Why::NoSystemd => f.write_str("its init is not systemd"),
-            Why::Architecture { is, bundle } => write!(f, "it is {is}, the bundle is for {bundle}"),
+            Why::UnknownArchitecture { machine } => write!(f, "hostler has no programs for its architecture, `{machine}`"),
+            Why::Architecture { is, bundles } => write!(f, "it is {is}, the bundle is for {}", and(bundles)),
             Why::Foreign { platforms } => write!(f, "{} {} installed", and(platforms), are(platforms.len())),
             Why::WipeInterrupted => f.write_str("an earlier wipe was interrupted"),
             Why::RestoreInterrupted => f.write_str("an earlier restore from a snapshot was interrupted"),
@@ -330,7 +340,10 @@ impl fmt::Display for Why {
                 write!(f, "it can't join as a control plane while etcd member {member} is unhealthy: that could cost etcd its quorum")
             }
             Why::Clock { off } => write!(f, "its clock is {off}"),
-            Why::BundleVersion { bundle, cluster } => write!(f, "the bundle holds Kubernetes {bundle}, the cluster runs {cluster}"),
+            Why::BundleVersion { bundle, cluster, by } => {
+                write!(f, "the bundle holds Kubernetes {bundle}, the cluster runs {cluster}")?;
+                by.as_ref().map_or(Ok(()), |by| write!(f, " (according to {by})"))
+            }
             Why::Unchangeable { key: Unchangeable::Cni, is, asked } => {
                 write!(f, "the pod network of the running cluster is {is}, and can't change to {asked}")
             }
