@@ -252,6 +252,16 @@ examples! {
         Hint::TakePlace(rebuild("rarity")),
         "a control plane was reinstalled, and etcd still counts the old one"
     )],
+    Why::MemberNotCertain { .. } => [(
+        Why::MemberNotCertain {
+            member: "rarity".to_owned(),
+            peer: "https://192.168.1.12:2380".to_owned(),
+            expected: "192.168.1.12".parse().ok(),
+            reported: "192.168.1.13".parse().ok(),
+        },
+        Hint::SettleMember { node: named("rarity") },
+        "a kubelet can report any address, and removing the wrong member could cost etcd its quorum"
+    )],
     Why::Learner { .. } => [(
         Why::Learner { member: "derpy".to_owned() },
         Hint::DropLearner(dead("derpy")),

@@ -381,7 +381,9 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
                 node.unschedulable = true;
             }
         }
-        Action::RemoveMember(RemoveMember { address, .. }) => cluster.members.retain(|_, member| member.peer != peer_url(address)),
+        Action::RemoveMember(RemoveMember { member, peer, .. }) => {
+            cluster.members.retain(|_, known| known.name != *member || known.peer != *peer);
+        }
         Action::DeleteNode(DeleteNode { node }) => {
             cluster.nodes.remove(node.as_str());
             cluster.record.remove(&Record::Node(node.clone()));
@@ -450,7 +452,10 @@ impl Documents {
             cluster.members.insert(sha256(name.as_bytes())[..16].to_owned(), member);
         }
         let version = cluster.version.clone();
-        cluster.nodes.insert(name, NodeFact { version, address, taints, ..NodeFact::default() });
+        // kubeadm marks what it makes a control plane.
+        let mark = ("node-role.kubernetes.io/control-plane".to_owned(), String::new());
+        let labels = control_plane.then_some(mark).into_iter().collect();
+        cluster.nodes.insert(name, NodeFact { version, address, labels, taints, ..NodeFact::default() });
     }
 }
 

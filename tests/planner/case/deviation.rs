@@ -99,6 +99,8 @@ pub(super) struct ClusterDeviation {
     /// Nodes of no machine, and their addresses.
     nodes: BTreeMap<String, String>,
     nodes_deleted: Vec<String>,
+    /// Addresses that nodes report, which their kubelets may do as they like.
+    addresses: BTreeMap<String, String>,
     /// Nodes that their kubelets register once the facts are known.
     pub(super) registered_late: Vec<String>,
     pub(super) not_ready: Vec<String>,
@@ -247,6 +249,9 @@ impl ClusterDeviation {
             cluster.nodes.get_mut(name).expect("the node is there").unschedulable = true;
         }
         cluster.nodes.retain(|name, _| !self.nodes_deleted.contains(name));
+        for (name, address) in &self.addresses {
+            cluster.nodes.get_mut(name).expect("the node is there").address.clone_from(address);
+        }
         for (name, address) in &self.members {
             let peer = format!("https://{address}:2380");
             let member = MemberFact { name: name.clone(), learner: false, peer, healthy: false };

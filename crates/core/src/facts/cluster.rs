@@ -88,6 +88,12 @@ pub fn peer_url(address: &str) -> String {
     }
 }
 
+/// The address in an etcd member's peer URL, if it has one.
+pub fn peer_address(url: &str) -> Option<IpAddr> {
+    let (host, _) = url.strip_prefix("https://")?.rsplit_once(':')?;
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
+}
+
 /// A DNS subdomain (RFC 1123), as names of nodes are; kubeadm names etcd's members after them.
 fn is_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(|label| MachineName::new(label).is_some())
@@ -96,8 +102,7 @@ fn is_name(name: &str) -> bool {
 /// `https://ADDRESS:PORT`, or with a name for the address.
 fn is_peer(url: &str) -> bool {
     let Some((host, port)) = url.strip_prefix("https://").and_then(|authority| authority.rsplit_once(':')) else { return false };
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    port.parse::<u16>().is_ok() && (address.parse::<IpAddr>().is_ok() || is_name(address))
+    port.parse::<u16>().is_ok() && (peer_address(url).is_some() || is_name(host))
 }
 
 /// Parses the JSON in `answer`. It may be surrounded by warnings, which may be JSON themselves, as etcdctl's log. Without JSON, the answer is

@@ -14,7 +14,7 @@ mod parse;
 mod snapshot;
 
 pub use certificate::ca_public_key_sha256;
-pub use cluster::peer_url;
+pub use cluster::{peer_address, peer_url};
 pub use parse::{FactsError, parse};
 pub use snapshot::Snapshot;
 

@@ -80,6 +80,10 @@ pub enum Hint {
     /// The machine takes the place of the one that the cluster knows.
     TakePlace(Command),
     Rename(Command),
+    /// Name and address of an etcd member do not fit the machine's.
+    SettleMember {
+        node: MachineName,
+    },
     DropLearner(Command),
     MendMember {
         member: String,
@@ -265,6 +269,10 @@ impl fmt::Display for Hint {
             ),
             Hint::TakePlace(command) => write!(f, "{command} removes the old one and joins this machine"),
             Hint::Rename(remove) => write!(f, "rename one of the two; if the other one is gone for good, run {remove}"),
+            Hint::SettleMember { node } => write!(
+                f,
+                "if the inventory's address is wrong, correct it; if the node's is, turn {node} off and run `kubectl delete node {node}`; then run this again"
+            ),
             Hint::DropLearner(remove) => write!(f, "{remove} removes the learner, if it never finished joining"),
             Hint::MendMember { member, command } => write!(f, "bring {member} back first, or run {command}"),
             Hint::SetClock => f.write_str("set it (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on it"),

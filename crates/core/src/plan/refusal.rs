@@ -1,6 +1,7 @@
 //! What hostler will not do, as values: why, with all that the sentence needs, and what to do instead.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::ser::SerializeStruct;
@@ -110,6 +111,13 @@ pub enum Why {
         address: String,
     },
     MemberExists,
+    /// `expected`: the machine's address by the inventory; `reported`: its node's.
+    MemberNotCertain {
+        member: String,
+        peer: String,
+        expected: Option<IpAddr>,
+        reported: Option<IpAddr>,
+    },
     Learner {
         member: String,
     },
@@ -251,6 +259,7 @@ impl Why {
             Why::ControlPlaneLost { .. } => "control-plane-lost",
             Why::NodeExists { .. } => "node-exists",
             Why::MemberExists => "member-exists",
+            Why::MemberNotCertain { .. } => "member-not-certain",
             Why::Learner { .. } => "learner",
             Why::MemberUnhealthy { .. } => "member-unhealthy",
             Why::Clock { .. } => "clock",
@@ -335,6 +344,12 @@ impl fmt::Display for Why {
                 write!(f, "the cluster already has a node {node}, at {address}, and this machine is not it")
             }
             Why::MemberExists => f.write_str("etcd already has a member at its address"),
+            Why::MemberNotCertain { member, peer, expected, reported } => {
+                let named = if member.is_empty() { "a member without a name".to_owned() } else { format!("member {member}") };
+                write!(f, "which etcd member it is can't be told: etcd has {named} at {peer}")?;
+                reported.map_or(Ok(()), |address| write!(f, ", its node reports the address {address}"))?;
+                expected.map_or(Ok(()), |address| write!(f, ", and the inventory says {address}"))
+            }
             Why::Learner { member } => write!(f, "it can't join as a control plane while etcd has a learner ({member}): one at a time"),
             Why::MemberUnhealthy { member } => {
                 write!(f, "it can't join as a control plane while etcd member {member} is unhealthy: that could cost etcd its quorum")
