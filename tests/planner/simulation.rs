@@ -378,7 +378,7 @@ impl Verb {
 }
 
 /// PROPTEST_CASES says how many; without it, as many as take a few seconds.
-fn cases() -> u32 {
+pub fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
 }
 

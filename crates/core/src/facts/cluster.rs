@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{ClusterFacts, MemberFact, NodeFact};
-use crate::inventory::{MachineName, Taint};
+use crate::inventory::{Taint, is_node_name};
 use crate::record::Record;
 use crate::version::three_numbers;
 
@@ -28,7 +28,7 @@ impl Answers<'_> {
         let version: Version = read(self.version)?;
         let version = three_numbers(&version.git_version).ok_or("its API server reports no version of three numbers")?.to_owned();
         let nodes: List<Node> = read(self.nodes)?;
-        if nodes.items.iter().any(|node| !is_name(&node.metadata.name)) {
+        if nodes.items.iter().any(|node| !is_node_name(&node.metadata.name)) {
             return Err("its API server lists a node with a name that no node can have".to_owned());
         }
         let configmaps: List<ConfigMap> = read(self.configmaps)?;
@@ -55,7 +55,7 @@ impl Answers<'_> {
         };
         // One that never started has no name.
         let is_valid =
-            |member: &Member| (member.name.is_empty() || is_name(&member.name)) && member.peer_urls.iter().all(|url| is_peer(url));
+            |member: &Member| (member.name.is_empty() || is_node_name(&member.name)) && member.peer_urls.iter().all(|url| is_peer(url));
         if !list.members.iter().all(is_valid) {
             return Err("its etcd lists a member with a name or a peer URL that no member can have".to_owned());
         }
@@ -94,15 +94,10 @@ pub fn peer_address(url: &str) -> Option<IpAddr> {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 
-/// A DNS subdomain (RFC 1123), as names of nodes are; kubeadm names etcd's members after them.
-fn is_name(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(|label| MachineName::new(label).is_some())
-}
-
 /// `https://ADDRESS:PORT`, or with a name for the address.
 fn is_peer(url: &str) -> bool {
     let Some((host, port)) = url.strip_prefix("https://").and_then(|authority| authority.rsplit_once(':')) else { return false };
-    port.parse::<u16>().is_ok() && (peer_address(url).is_some() || is_name(host))
+    port.parse::<u16>().is_ok() && (peer_address(url).is_some() || is_node_name(host))
 }
 
 /// Parses the JSON in `answer`. It may be surrounded by warnings, which may be JSON themselves, as etcdctl's log. Without JSON, the answer is

@@ -185,6 +185,11 @@ impl KubeadmFragments {
     }
 }
 
+/// Whether a node of a cluster can have this name: a DNS subdomain (RFC 1123).
+pub fn is_node_name(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(|label| MachineName::new(label).is_some())
+}
+
 impl MachineName {
     /// `None` unless `name` is a DNS label (RFC 1123).
     pub fn new(name: &str) -> Option<MachineName> {

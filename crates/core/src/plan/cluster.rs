@@ -164,13 +164,15 @@ fn managed_labels(planner: &mut Planner, api_via: &MachineName, cluster: &Cluste
     planner.step(StepKind::Labels.of(name), api_via, reason, action, needs.into_iter().chain([first]));
 }
 
-/// Where a node of the cluster is known by another name than the machine at its address.
+/// Where a node of the cluster is known by another name than the machine at its address. A kubelet may report any address: nodes that are
+/// machines of the inventory, and machines whose own nodes are in the cluster, are what their names say.
 pub fn renamed<'a>(inventory: &'a Inventory, cluster: &'a ClusterFacts) -> Vec<(&'a MachineName, &'a str)> {
     let mut found = Vec::new();
-    for (name, machine) in &inventory.machines {
+    let unknown = |name: &MachineName| !cluster.nodes.contains_key(name.as_str());
+    for (name, machine) in inventory.machines.iter().filter(|(name, _)| unknown(name)) {
         let address = machine.address.to_string();
         for (node, fact) in &cluster.nodes {
-            if fact.address == address && node != name.as_str() {
+            if fact.address == address && !inventory.machines.contains_key(node.as_str()) {
                 found.push((name, node.as_str()));
             }
         }
