@@ -10,6 +10,7 @@ use hostler::report::closing::{Failed, NotDone, PathStep, StageTime};
 use hostler::report::{Closing, Interrupted, RunningStep};
 use hostler::snapshot::Listed;
 use hostler_core::action::machine::SwapOff;
+use hostler_core::arch::Arch;
 use hostler_core::facts::Snapshot;
 use hostler_core::failure::ExitStatus;
 use hostler_core::health::{CertificateStatus, Drift, MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
@@ -96,7 +97,7 @@ fn manifest() -> Value {
     value(Manifest {
         schema: 1,
         kubernetes: String::new(),
-        arch: String::new(),
+        arch: Arch::Amd64,
         files: vec![File {
             name: String::new(),
             version: String::new(),

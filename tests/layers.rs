@@ -15,14 +15,14 @@ const CORE: Crate = Crate {
     source: "crates/core/src",
     roots: &["crate"],
     layers: &[
-        &["digest", "failure", "manifest", "protocol", "quantity", "words"],
-        &["template"],
+        &["arch", "digest", "failure", "protocol", "quantity", "version", "words"],
+        &["manifest", "template"],
         &["films"],
         &["inventory"],
         &["document"],
         &["record", "step"],
         &["facts"],
-        &["action"],
+        &["action", "trusted"],
         &["plan"],
         &["health"],
     ],
@@ -202,4 +202,20 @@ fn paths_are_found_however_they_are_written() {
     found.sort();
     let is = |line: usize, name: &str| (line, name.to_owned());
     assert_eq!(found, [is(1, "plan"), is(3, "facts"), is(4, "step"), is(6, "words"), is(7, "up")]);
+}
+
+/// Whose word about the cluster counts is decided in one place: nothing else reads what a machine says of it.
+#[test]
+fn one_module_reads_what_machines_say_of_the_cluster() {
+    let ways = ["facts.cluster", ".cluster.as_ref()", ".cluster.as_mut()", ".cluster.clone()", ".cluster.is_some"];
+    let allowed = |file: &Path| ["core/src/trusted.rs", "core/src/facts/"].iter().any(|place| file.to_string_lossy().contains(place));
+    let mut wrong = Vec::new();
+    for source in [CORE.source, PROGRAM.source] {
+        for file in files(&root().join(source)).into_iter().filter(|file| !allowed(file)) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let lines = text.lines().enumerate().filter(|(_, line)| ways.iter().any(|way| line.contains(way)));
+            wrong.extend(lines.map(|(number, line)| format!("{}:{}: {}", file.display(), number + 1, line.trim())));
+        }
+    }
+    assert!(wrong.is_empty(), "only crates/core/src/trusted.rs may read this:\n{}", wrong.join("\n"));
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hostler_core::arch::Arch;
 use hostler_core::films::Owner;
 use hostler_core::inventory::{MachineName, Role};
 use hostler_core::plan::hint::{Command, Hint};
@@ -110,9 +111,14 @@ examples! {
         "the router gave the address to another machine, or the network card was replaced"
     )],
     Why::NoSystemd => [(Why::NoSystemd, Hint::InstallDebian, "hostler's services are systemd units")],
+    Why::UnknownArchitecture { .. } => [(
+        Why::UnknownArchitecture { machine: "amd64/../../../tmp/evil".to_owned() },
+        Hint::KnownArchitecture,
+        "there are programs for amd64 and arm64 only; what else a machine says of itself is shown, and used for nothing"
+    )],
     Why::Architecture { .. } => [(
-        Why::Architecture { is: "arm64".to_owned(), bundle: "amd64".to_owned() },
-        Hint::BundleFor { arch: "arm64".to_owned() },
+        Why::Architecture { is: Arch::Arm64, bundles: vec![Arch::Amd64] },
+        Hint::BundleFor { arch: Arch::Arm64 },
         "programs are built for one architecture"
     )],
     Why::Foreign { .. } => [(
@@ -247,6 +253,16 @@ examples! {
         Hint::TakePlace(rebuild("rarity")),
         "a control plane was reinstalled, and etcd still counts the old one"
     )],
+    Why::MemberNotCertain { .. } => [(
+        Why::MemberNotCertain {
+            member: "rarity".to_owned(),
+            peer: "https://192.168.1.12:2380".to_owned(),
+            expected: "192.168.1.12".parse().ok(),
+            reported: "192.168.1.13".parse().ok(),
+        },
+        Hint::SettleMember { node: named("rarity") },
+        "a kubelet can report any address, and removing the wrong member could cost etcd its quorum"
+    )],
     Why::Learner { .. } => [(
         Why::Learner { member: "derpy".to_owned() },
         Hint::DropLearner(dead("derpy")),
@@ -263,7 +279,7 @@ examples! {
         "no time service is running, or it has no server"
     )],
     Why::BundleVersion { .. } => [(
-        Why::BundleVersion { bundle: "1.36.3".to_owned(), cluster: "1.35.4".to_owned() },
+        Why::BundleVersion { bundle: "1.36.3".to_owned(), cluster: "1.35.4".to_owned(), by: Some(named("twilightsparkle")) },
         Hint::BundleOf { version: "1.35.4".to_owned() },
         "a machine joins with the version that the cluster runs"
     )],

@@ -75,7 +75,7 @@ async fn prepare(file: &str) -> Result<usize> {
     let mut seen = login::observe(&links, &wanted::question(None, None)?, &reporter).await?;
     let run = Run::new(format!("bench-{}", std::process::id()), None, links, reporter.events(), reporter.redactor());
     for _ in 0..ROUNDS {
-        let plan = preparation(plan(&inventory, &manifest(), &seen)?)?;
+        let plan = preparation(plan(&inventory, &manifest().into(), &seen)?)?;
         if plan.steps.is_empty() {
             let unreachable = seen.values().filter(|seen| matches!(seen, Observation::Unreachable(_))).count();
             reporter.finish(Some(&plan)).await;
@@ -113,7 +113,7 @@ async fn look(file: &str) -> Result<usize> {
     let reporter = Reporter::start(Style::Lines, "bench", None);
     let links = connect::links(&inventory, NewHostKeys::Ask, &reporter)?;
     let seen = gather::gather(&links, &wanted::question(None, None)?, &reporter.events()).await?;
-    let plan = preparation(plan(&inventory, &manifest(), &seen)?)?;
+    let plan = preparation(plan(&inventory, &manifest().into(), &seen)?)?;
     for step in &plan.steps {
         eprintln!("{}: {}", step.id, step.reason);
     }
@@ -192,5 +192,5 @@ fn hosts(inventory: &Inventory, name: &MachineName) -> Vec<String> {
 
 /// A bundle with nothing in it: no step of the preparation needs one.
 fn manifest() -> Manifest {
-    Manifest { schema: 1, kubernetes: "1.36.3".to_owned(), arch: own_arch().to_owned(), files: Vec::new(), images: Vec::new() }
+    Manifest { schema: 1, kubernetes: "1.36.3".to_owned(), arch: own_arch(), files: Vec::new(), images: Vec::new() }
 }

@@ -14,7 +14,7 @@ use hostler_core::plan::Plan;
 use hostler_core::protocol::placeholder;
 use hostler_core::step::StepKind;
 
-use crate::artifact::Bundle;
+use crate::artifact::Bundles;
 use crate::event::{Event, Events};
 use crate::inventory_file::InventoryFile;
 
@@ -23,7 +23,7 @@ use crate::inventory_file::InventoryFile;
 ///
 /// # Errors
 /// A [`Failure`] with [`ExitStatus::Usage`] and, if known, the position in the inventory; or the bundle's kubeadm was changed.
-pub fn check(plan: &Plan, file: &InventoryFile, bundle: &Bundle, events: &Events) -> Result<()> {
+pub fn check(plan: &Plan, file: &InventoryFile, bundles: &Bundles, events: &Events) -> Result<()> {
     if file.inventory.kubeadm == KubeadmFragments::default() {
         return Ok(());
     }
@@ -32,6 +32,11 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundle: &Bundle, events: &Events
     if configs.is_empty() {
         return Ok(());
     }
+    let Some(bundle) = bundles.own() else {
+        let line = "`kubeadm:` in the inventory was not checked: no machine has this computer's architecture".to_owned();
+        events.send(Event::Warning { line });
+        return Ok(());
+    };
     let Some(kubeadm) = bundle.program("kubeadm")? else { return Ok(()) };
     for config in configs.values() {
         let said = match objections(&kubeadm, config) {

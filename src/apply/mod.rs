@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use hostler_core::arch::Arch;
 use hostler_core::facts::{ClusterFacts, Observation, Question};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
-use hostler_core::plan::{Goal, Plan, plan_for, wanted};
+use hostler_core::plan::{Goal, Plan, plan_for, version, wanted};
 use hostler_core::step::{Stage, StepId};
+use hostler_core::trusted::trusted_of;
 use hostler_core::words::counted;
 
-use crate::artifact::{self, Bundle, Missing};
+use crate::artifact::{self, Bundles, Missing};
 use crate::connect::{self, login};
 use crate::event::Event;
 use crate::execute::{Link, Outcome, Run, execute, gather, identity};
@@ -31,8 +33,8 @@ const ROUNDS: usize = 5;
 /// What a run uses in addition to the inventory.
 #[derive(Debug, Clone, Default)]
 pub struct Means {
-    /// A folder made by `hostler bundle create`; by default the one in the cache.
-    pub bundle: Option<PathBuf>,
+    /// Folders made by `hostler bundle create`, one an architecture; by default those in the cache.
+    pub bundles: Vec<PathBuf>,
     pub missing: Missing,
     pub new_host_keys: NewHostKeys,
 }
@@ -94,7 +96,7 @@ pub struct Typed {
 pub struct Observed {
     pub links: BTreeMap<MachineName, Arc<Link>>,
     pub seen: BTreeMap<MachineName, Observation>,
-    pub bundle: Arc<Bundle>,
+    pub bundles: Arc<Bundles>,
 }
 
 /// Observes the machines that `goal` concerns, and finds the bundle that fits the running version.
@@ -110,11 +112,12 @@ pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter
     links.retain(|name, _| asked.contains(name));
     let seen = login::observe(&links, &question(inventory)?, reporter).await?;
     // The running version decides: the planner judges whether the inventory may ask for another one.
-    let version = running_version(&seen).or_else(|| inventory.cluster.version.clone());
+    let version = running_version(inventory, &seen);
     let encoder = inventory.transcode.as_ref().is_some_and(|films| films.image.is_none());
-    let request = artifact::Request { bundle: means.bundle.clone(), version, arch: architecture(&seen), missing: means.missing, encoder };
-    let bundle = Arc::new(artifact::locate(&request, &reporter.events()).await?);
-    Ok(Observed { links, seen, bundle })
+    let request =
+        artifact::Request { bundles: means.bundles.clone(), version, archs: architectures(&seen), missing: means.missing, encoder };
+    let bundles = Arc::new(artifact::locate(&request, &reporter.events()).await?);
+    Ok(Observed { links, seen, bundles })
 }
 
 /// What to ask machines for.
@@ -125,29 +128,23 @@ pub fn question(inventory: &Inventory) -> Result<Question> {
     wanted::question(inventory.transcode.as_ref(), inventory.snapshots.as_ref().map(|wanted| wanted.to.as_str()))
 }
 
-fn clusters(seen: &BTreeMap<MachineName, Observation>) -> impl Iterator<Item = &ClusterFacts> {
-    seen.values().filter_map(|observation| observation.facts()?.cluster.as_ref())
+/// The Kubernetes version of the cluster that the machines are in, else the one that the inventory asks for, if any.
+pub fn running_version(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
+    let running = version::running(&trusted_of(inventory, seen)).map(str::to_owned);
+    running.or_else(|| inventory.cluster.version.clone())
 }
 
-/// The Kubernetes version of the cluster that the machines are in, if any: as its API server reports it or, if none answers, as it is
-/// installed.
-pub fn running_version(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
-    let told = clusters(seen).map(|cluster| cluster.version.clone()).find(|version| !version.is_empty());
-    let installed = |observation: &Observation| match observation {
-        Observation::Facts(facts) if facts.kubernetes.joined => wanted::version_in_use(facts).map(str::to_owned),
-        _ => None,
-    };
-    told.or_else(|| seen.values().find_map(installed))
-}
-
-pub fn architecture(seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
-    seen.values().find_map(|observation| Some(observation.facts()?.arch.clone()))
+/// The architectures that the machines have, as far as hostler has programs for them.
+pub fn architectures(seen: &BTreeMap<MachineName, Observation>) -> BTreeSet<Arch> {
+    seen.values().filter_map(|observation| observation.facts()?.arch).collect()
 }
 
 /// Between two checks for scripts of an interrupted run.
 const PAUSE: Duration = Duration::from_secs(3);
 /// The longest limit of a step is 30 min; no script that continues without its hostler takes half of that.
 const LEFTOVER_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// The same for workers: the plan for all others does not depend on what runs on them, and their own steps wait there.
+const WORKER_LIMIT: Duration = Duration::from_secs(2 * 60);
 
 /// Waits until the scripts of an interrupted run have ended: while they work, facts are incomplete.
 async fn wait_for_leftovers(
@@ -156,22 +153,25 @@ async fn wait_for_leftovers(
     seen: &mut BTreeMap<MachineName, Observation>,
     reporter: &Reporter,
 ) -> Result<()> {
-    let until = Instant::now() + LEFTOVER_LIMIT;
+    let start = Instant::now();
+    let is_control_plane = |name: &MachineName| inventory.control_planes().any(|(other, _)| other == name);
     loop {
         let running: Vec<(MachineName, String)> = seen
             .iter()
             .filter_map(|(name, observation)| {
-                let lock = observation.facts()?.lock.as_ref().filter(|lock| lock.left_behind)?;
+                let facts = observation.facts()?;
+                let lock = facts.lock.as_ref().filter(|lock| lock.left_behind && lock.age(facts).is_some())?;
                 Some((name.clone(), lock.step.clone()))
             })
             .collect();
-        let Some((_, step)) = running.first() else { return Ok(()) };
-        let left = until.saturating_duration_since(Instant::now());
+        let Some((machine, step)) = running.first() else { return Ok(()) };
+        let limit = if running.iter().any(|(name, _)| is_control_plane(name)) { LEFTOVER_LIMIT } else { WORKER_LIMIT };
+        let left = limit.saturating_sub(start.elapsed());
         if left.is_zero() {
             // The plan mentions it, and each step waits for it in turn.
             return Ok(());
         }
-        let line = format!("waiting for {step} of an interrupted run, at most {} min", left.as_secs().div_ceil(60));
+        let line = format!("{machine}: waiting for {step} of an interrupted run, at most {} min", left.as_secs().div_ceil(60));
         reporter.events().send(Event::Note { line });
         tokio::time::sleep(PAUSE).await;
         let mut these = links.clone();
@@ -187,18 +187,18 @@ async fn wait_for_leftovers(
 /// status.
 pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let inventory = &file.inventory;
-    let Observed { links, mut seen, bundle } = observe(&request.goal, inventory, means, reporter).await?;
+    let Observed { links, mut seen, bundles } = observe(&request.goal, inventory, means, reporter).await?;
     wait_for_leftovers(inventory, &links, &mut seen, reporter).await?;
-    let run = Run::new(identity::run_id(), Some(bundle.clone()), links, reporter.events(), reporter.redactor());
+    let run = Run::new(identity::run_id(), Some(bundles.clone()), links, reporter.events(), reporter.redactor());
     let mut goal = request.goal.clone();
     let mut done = Plan::default();
     let mut outcome = Outcome::default();
     let mut approved: BTreeSet<StepId> = BTreeSet::new();
     for round in 0..ROUNDS {
-        let plan = plan_for(&goal, inventory, &bundle.manifest, &seen)?;
+        let plan = plan_for(&goal, inventory, bundles.manifests(), &seen)?;
         let unapproved = plan.steps.iter().any(|step| !approved.contains(&step.id));
         if unapproved {
-            fragments::check(&plan, file, &bundle, &reporter.events())?;
+            fragments::check(&plan, file, &bundles, &reporter.events())?;
         }
         if round == 0 || unapproved || !plan.refusals.is_empty() {
             reporter.plan(&plan).await;
@@ -239,8 +239,8 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         && outcome.is_whole()
         && done.refusals.is_empty()
     {
-        if let Some(cluster) = clusters(&seen).next() {
-            reporter.result(&nodes(inventory, cluster)).await;
+        if let Some(api_via) = trusted_of(inventory, &seen).answering().next() {
+            reporter.result(&nodes(inventory, api_via.cluster)).await;
         }
         keep_kubeconfig(&run, inventory, place, reporter).await?;
         let films = closing::films(inventory).await;

@@ -97,7 +97,7 @@ pub fn subset(
     manifest: &Manifest,
     images: &[&Image],
 ) -> Result<(u64, Box<dyn AsyncRead + Send + Unpin>)> {
-    let descriptors: Vec<_> = images.iter().map(|image| descriptor(image, &manifest.arch)).collect();
+    let descriptors: Vec<_> = images.iter().map(|image| descriptor(image, manifest.arch.name())).collect();
     let index = serde_json::to_vec(&json!({ "schemaVersion": 2, "manifests": descriptors }))?;
     let mut pieces = vec![
         ("oci-layout".to_owned(), Place::Memory(br#"{"imageLayoutVersion":"1.0.0"}"#.as_slice().into())),

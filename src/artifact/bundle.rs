@@ -94,7 +94,7 @@ impl Bundle {
     /// Replaces or adds an image with one layer, with this sha256.
     fn overlay(&mut self, (component, reference): (Component, &str), entrypoint: &str, digest: String, layer: Place, source: &str) {
         let size = layer.size();
-        let composed = layer::compose(&self.manifest.arch, entrypoint, &[(digest.clone(), size)]);
+        let composed = layer::compose(self.manifest.arch, entrypoint, &[(digest.clone(), size)]);
         let mut keep = |bytes: Vec<u8>| {
             let (size, digest) = (bytes.len() as u64, sha256(&bytes));
             self.blobs.insert(digest.clone(), Place::Memory(bytes.into()));

@@ -6,6 +6,7 @@ use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use hostler_core::arch::Arch;
 use hostler_core::digest::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -46,7 +47,7 @@ pub struct Encoder {
 ///
 /// # Errors
 /// mmdebstrap can't be installed on this computer, or Debian's packages can't be fetched.
-pub async fn ready(arch: &str, events: &Events) -> Result<Encoder> {
+pub async fn ready(arch: Arch, events: &Events) -> Result<Encoder> {
     let folder = folder(arch)?;
     let known = folder.join(KNOWN);
     if let Some(encoder) = at_hand(arch) {
@@ -71,12 +72,12 @@ pub async fn ready(arch: &str, events: &Events) -> Result<Encoder> {
     .await
 }
 
-fn folder(arch: &str) -> Result<PathBuf> {
+fn folder(arch: Arch) -> Result<PathBuf> {
     Ok(home::cache()?.join("encoder").join(format!("{}-{arch}", ENCODER_IMAGE.rsplit(':').next().unwrap_or_default())))
 }
 
 /// The encoder in the cache, if it is complete.
-pub fn at_hand(arch: &str) -> Option<Encoder> {
+pub fn at_hand(arch: Arch) -> Option<Encoder> {
     let made: Encoder = serde_json::from_slice(&fs::read(folder(arch).ok()?.join(KNOWN)).ok()?).ok()?;
     fs::metadata(&made.layer).is_ok_and(|layer| layer.len() == made.size).then_some(made)
 }

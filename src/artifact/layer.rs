@@ -4,6 +4,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
@@ -92,7 +93,7 @@ pub struct Composed {
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// The documents of an image with these uncompressed `layers` (sha256 in hex, and length in bytes), by the OCI image specification.
-pub fn compose(arch: &str, entrypoint: &str, layers: &[(String, u64)]) -> Composed {
+pub fn compose(arch: Arch, entrypoint: &str, layers: &[(String, u64)]) -> Composed {
     let diffs: Vec<String> = layers.iter().map(|(digest, _)| format!("sha256:{digest}")).collect();
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin";
     let config = json!({

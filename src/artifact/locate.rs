@@ -1,14 +1,16 @@
 //! Finds the bundle for a run: the one that was given, else the one in the cache, else a new one.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use hostler_core::arch::Arch;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::Component;
 
 use super::pins::{self, Pins};
-use super::{Bundle, Fetching, Parts, encoder, release, source};
+use super::{Bundle, Bundles, Fetching, Parts, encoder, release, source};
 use crate::event::{Event, Events};
 use crate::home;
 use crate::workstation::room::Need;
@@ -16,14 +18,14 @@ use crate::workstation::room::Need;
 /// What a run needs.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// The folder that the user gave.
-    pub bundle: Option<PathBuf>,
+    /// The folders that the user gave, one an architecture.
+    pub bundles: Vec<PathBuf>,
     /// The version of Kubernetes; by default the newest.
     pub version: Option<String>,
-    /// The machines' architecture, as in Go; this computer's if it is unknown.
-    pub arch: Option<String>,
+    /// The machines' architectures; empty: this computer's.
+    pub archs: BTreeSet<Arch>,
     pub missing: Missing,
-    /// Whether the bundle needs the image that encodes films.
+    /// Whether the bundles need the image that encodes films.
     pub encoder: bool,
 }
 
@@ -47,28 +49,70 @@ pub enum Origin {
 /// Marks hostler's image as made from the program that made the bundle, and not from `--pod-binary`.
 const THIS_PROGRAM: &str = "this program";
 
+/// One bundle for each architecture. If only some can be had, a warning says so, and the others are used: their machines have to do with no
+/// other machine's architecture.
+///
 /// # Errors
-/// The bundle is not valid or can't be created.
-pub async fn locate(request: &Request, events: &Events) -> Result<Bundle> {
-    let mut bundle = match &request.bundle {
-        Some(folder) => Bundle::open(folder)?,
-        None => {
-            let pins = pins_of(request.version.as_deref())?;
-            let arch = request.arch.as_deref().unwrap_or(own_arch());
-            let folder = cached(pins.kubernetes, arch)?;
-            if !folder.exists() {
-                make(pins, arch, request.missing, &folder, events).await?;
-            }
-            Bundle::open(&folder)?
+/// A given bundle is not valid, or does not go with the others; or none can be created.
+pub async fn locate(request: &Request, events: &Events) -> Result<Bundles> {
+    if !request.bundles.is_empty() {
+        let mut bundles: Option<Bundles> = None;
+        for folder in &request.bundles {
+            let bundle = completed(Bundle::open(folder)?, request, events).await?;
+            let hint = "pass one bundle for each architecture, all of one version";
+            let message = format!("{} is for {} and Kubernetes {}", folder.display(), bundle.manifest.arch, bundle.manifest.kubernetes);
+            bundles = Some(match bundles {
+                None => Bundles::from(bundle),
+                Some(bundles) => bundles
+                    .with(bundle)
+                    .ok_or_else(|| Failure::new(ExitStatus::Usage, format!("{message}, which does not go with the other bundles"), hint))?,
+            });
         }
+        return bundles.context("no bundle was given");
+    }
+    let pins = pins_of(request.version.as_deref())?;
+    let archs = if request.archs.is_empty() { BTreeSet::from([own_arch()]) } else { request.archs.clone() };
+    let mut bundles: Option<Bundles> = None;
+    let mut failed = Vec::new();
+    for arch in archs {
+        match made(pins, arch, request, events).await {
+            Ok(bundle) => {
+                bundles = match bundles {
+                    None => Some(Bundles::from(bundle)),
+                    Some(bundles) => bundles.with(bundle),
+                }
+            }
+            Err(why) => failed.push((arch, why)),
+        }
+    }
+    let Some(bundles) = bundles else {
+        let first = failed.into_iter().next().map(|(_, why)| why);
+        return Err(first.unwrap_or_else(|| anyhow::anyhow!("the bundles in the cache are of different versions")));
     };
+    for (arch, why) in failed {
+        events.send(Event::Warning { line: format!("there is no bundle for {arch}, so its machines are left as they are: {why:#}") });
+    }
+    Ok(bundles)
+}
+
+/// The bundle in the cache, made if there is none.
+async fn made(pins: &Pins, arch: Arch, request: &Request, events: &Events) -> Result<Bundle> {
+    let folder = cached(pins.kubernetes, arch)?;
+    if !folder.exists() {
+        make(pins, arch, request.missing, &folder, events).await?;
+    }
+    completed(Bundle::open(&folder)?, request, events).await
+}
+
+/// The bundle with this program, and with the encoder where that is needed.
+async fn completed(mut bundle: Bundle, request: &Request, events: &Events) -> Result<Bundle> {
     let of_this_program = bundle.manifest.image(Component::Hostler).is_none_or(|image| image.source == THIS_PROGRAM);
     if of_this_program && bundle.manifest.arch == own_arch() {
         bundle.with_hostler(&own_program()?, THIS_PROGRAM)?;
     }
     if request.encoder && bundle.manifest.image(Component::Encoder).is_none() {
         // Without it the cluster comes up anyway, and the plan says what films need.
-        match encoder::ready(&bundle.manifest.arch, events).await {
+        match encoder::ready(bundle.manifest.arch, events).await {
             Ok(encoder) => bundle.with_encoder(&encoder),
             Err(why) => events.send(Event::Warning { line: format!("the encoder's image can't be built: {why:#}") }),
         }
@@ -76,7 +120,7 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundle> {
     Ok(bundle)
 }
 
-async fn make(pins: &Pins, arch: &str, missing: Missing, folder: &Path, events: &Events) -> Result<()> {
+async fn make(pins: &Pins, arch: Arch, missing: Missing, folder: &Path, events: &Events) -> Result<()> {
     let line = format!("no bundle of Kubernetes {} for {arch} in the cache: fetching it, once", pins.kubernetes);
     events.send(Event::Note { line });
     let fetched = create(pins, arch, &Origin::Releases(Fetching::default()), None, folder, events).await;
@@ -95,7 +139,7 @@ async fn make(pins: &Pins, arch: &str, missing: Missing, folder: &Path, events: 
 ///
 /// # Errors
 /// A part can't be fetched or built; a program is not static.
-pub async fn create(pins: &Pins, arch: &str, origin: &Origin, pod_binary: Option<&Path>, folder: &Path, events: &Events) -> Result<()> {
+pub async fn create(pins: &Pins, arch: Arch, origin: &Origin, pod_binary: Option<&Path>, folder: &Path, events: &Events) -> Result<()> {
     let (program, source) = match pod_binary {
         Some(path) => {
             let program = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
@@ -136,11 +180,12 @@ pub fn pins_of(version: Option<&str>) -> Result<&'static Pins> {
     Ok(pins::of(version).ok_or_else(unknown)?)
 }
 
-/// The path of the bundle of a version and architecture in the cache, whether it exists or not.
+/// The path of the bundle of a version and architecture in the cache, whether it exists or not. Both are hostler's own words: no text from
+/// elsewhere becomes a part of the path.
 ///
 /// # Errors
 /// The user has no home.
-pub fn cached(version: &str, arch: &str) -> Result<PathBuf> {
+pub fn cached(version: &'static str, arch: Arch) -> Result<PathBuf> {
     Ok(home::cache()?.join("bundles").join(format!("{version}-{arch}")))
 }
 
@@ -157,13 +202,9 @@ pub fn room_needed() -> Result<Vec<Need>> {
     Ok(vec![Need { what: "the bundle".to_owned(), folder, bytes }])
 }
 
-/// This computer's architecture, as in Go.
-pub fn own_arch() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
+/// This computer's architecture.
+pub const fn own_arch() -> Arch {
+    if cfg!(target_arch = "aarch64") { Arch::Arm64 } else { Arch::Amd64 }
 }
 
 /// This program, even if its file was deleted.
@@ -172,7 +213,7 @@ fn own_program() -> Result<Vec<u8>> {
 }
 
 /// In an image without libraries, a program must be static: an ELF file (System V ABI, chapter 5) without an interpreter.
-fn require_static(program: &[u8], arch: &str) -> Result<()> {
+fn require_static(program: &[u8], arch: Arch) -> Result<()> {
     let number = |at: usize, length: usize| {
         let bytes = program.get(at..at + length)?;
         Some(bytes.iter().rev().fold(0u64, |number, &byte| number << 8 | u64::from(byte)) as usize)
@@ -184,10 +225,10 @@ fn require_static(program: &[u8], arch: &str) -> Result<()> {
     let machine = match number(18, 2) {
         Some(62) => "amd64",
         Some(183) => "arm64",
-        _ => "something else",
+        _ => "another architecture",
     };
     let what = match (program.starts_with(b"\x7fELF\x02\x01"), interpreted()) {
-        (true, Some(false)) if machine == arch => return Ok(()),
+        (true, Some(false)) if machine == arch.name() => return Ok(()),
         (true, Some(false)) => format!("that hostler is for {machine}, but the machines are {arch}"),
         (true, Some(true)) => "that hostler is not static: its image has no libraries".to_owned(),
         _ => "that is not a Linux program".to_owned(),
@@ -204,7 +245,7 @@ mod tests {
     fn only_a_static_program_is_accepted() {
         let this = own_program().unwrap();
         require_static(&this, own_arch()).unwrap();
-        assert!(require_static(&this, "riscv64").is_err());
+        assert!(require_static(&this, Arch::ALL.into_iter().find(|arch| *arch != own_arch()).unwrap()).is_err());
         assert!(require_static(b"#!/bin/sh\n", own_arch()).is_err());
         assert!(require_static(b"\x7fELF\x02\x01", own_arch()).is_err());
         let shell = fs::read("/bin/sh").unwrap();

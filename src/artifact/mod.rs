@@ -5,6 +5,7 @@
 
 mod archive;
 mod bundle;
+mod bundles;
 mod download;
 pub mod encoder;
 mod layer;
@@ -16,6 +17,7 @@ mod source;
 mod writer;
 
 pub use bundle::Bundle;
+pub use bundles::Bundles;
 pub use download::Sites;
 pub use locate::{Missing, Origin, Request, cached, create, locate, own_arch, pins_of, room_needed};
 pub use release::Fetching;

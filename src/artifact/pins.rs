@@ -1,6 +1,7 @@
 //! Versions that belong together, and the published checksums of release files. Versions of etcd, CoreDNS and pause are those of
 //! `kubeadm config images list` for that Kubernetes: other combinations are not tested by Kubernetes. The remaining versions work with both.
 
+use hostler_core::arch::Arch;
 use hostler_core::manifest::Component;
 
 /// The versions in a bundle of one Kubernetes version, without `v`.
@@ -110,8 +111,8 @@ impl Pins {
         ]
     }
 
-    /// The files of the release sites for `arch` (`amd64`, `arm64`).
-    pub fn releases(&self, arch: &str) -> Vec<Release> {
+    /// The files of the release sites for `arch`.
+    pub fn releases(&self, arch: Arch) -> Vec<Release> {
         let Pins { kubernetes, etcd, crictl, containerd, runc, cni, .. } = self;
         let github = "https://github.com";
         let mut releases: Vec<Release> = ["kubelet", "kubeadm", "kubectl"]
@@ -215,12 +216,11 @@ const SUMS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
-fn sum(name: &str, version: &str, arch: &str) -> Option<&'static str> {
+fn sum(name: &str, version: &str, arch: Arch) -> Option<&'static str> {
     let (_, _, amd64, arm64) = SUMS.iter().find(|(of, at, ..)| *of == name && *at == version)?;
     match arch {
-        "amd64" => Some(amd64),
-        "arm64" => Some(arm64),
-        _ => None,
+        Arch::Amd64 => Some(amd64),
+        Arch::Arm64 => Some(arm64),
     }
 }
 
@@ -231,11 +231,11 @@ mod tests {
     #[test]
     fn every_release_has_a_published_checksum() {
         for pins in ALL {
-            for arch in ["amd64", "arm64"] {
+            for arch in Arch::ALL {
                 for release in pins.releases(arch) {
                     let sum = release.sha256.unwrap_or_else(|| panic!("{} is unpinned", release.address));
                     assert!(sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()), "{sum}");
-                    assert!(release.address.contains(release.version) && release.address.contains(arch), "{}", release.address);
+                    assert!(release.address.contains(release.version) && release.address.contains(arch.name()), "{}", release.address);
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::StreamExt;
+use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::failure::{ExitStatus, Failure};
 use oci_client::client::{BlobResponse, ClientConfig, ClientProtocol};
@@ -58,7 +59,7 @@ impl Registries {
     ///
     /// # Errors
     /// Refused if bytes don't match their digest; an error of the registry; a missing architecture.
-    pub async fn pull(&self, image: &str, arch: &str, folder: &Path, task: &Task) -> Result<Pulled> {
+    pub async fn pull(&self, image: &str, arch: Arch, folder: &Path, task: &Task) -> Result<Pulled> {
         let asked = self.mirror.as_ref().map_or_else(|| image.to_owned(), |mirror| format!("{mirror}/{image}"));
         let reference: Reference = asked.parse().with_context(|| format!("{asked} is not an image reference"))?;
         let anonymous = RegistryAuth::Anonymous;
@@ -66,7 +67,7 @@ impl Registries {
         let mut manifest = self.manifest(image, &reference).await?;
         if let OciManifest::ImageIndex(index) = serde_json::from_slice(&manifest).with_context(|| format!("{image} has no manifest"))? {
             let fits = |entry: &&oci_client::manifest::ImageIndexEntry| {
-                entry.platform.as_ref().is_some_and(|of| of.os.to_string() == "linux" && of.architecture.to_string() == arch)
+                entry.platform.as_ref().is_some_and(|of| of.os.to_string() == "linux" && of.architecture.to_string() == arch.name())
             };
             let entry = index.manifests.iter().find(fits).with_context(|| format!("{image} is not available for linux on {arch}"))?;
             manifest = self.manifest(image, &reference.clone_with_digest(entry.digest.clone())).await?;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
+use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::{Component, FileKind, Image};
@@ -31,7 +32,7 @@ pub struct Fetching {
 ///
 /// # Errors
 /// Refused if bytes differ from what was published, or a file has no published checksum; a site can't be reached; no space.
-pub async fn make(pins: &Pins, arch: &str, fetching: &Fetching, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
+pub async fn make(pins: &Pins, arch: Arch, fetching: &Fetching, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
     let downloads = home::cache()?.join("downloads");
     fetch_into(pins, &pins.releases(arch), arch, fetching, hostler, place, &downloads, events).await
 }
@@ -41,7 +42,7 @@ pub async fn make(pins: &Pins, arch: &str, fetching: &Fetching, hostler: (&[u8],
 async fn fetch_into(
     pins: &Pins,
     releases: &[Release],
-    arch: &str,
+    arch: Arch,
     fetching: &Fetching,
     hostler: (&[u8], &str),
     place: &Path,

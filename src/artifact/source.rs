@@ -6,6 +6,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use hostler_core::arch::Arch;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::{Component, FileKind};
 
@@ -73,7 +74,7 @@ const CONTAINERD: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
 ///
 /// # Errors
 /// A program can't be installed, a module can't be fetched, or the disk is full.
-pub async fn make(pins: &Pins, arch: &str, at_hand: &Parts, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
+pub async fn make(pins: &Pins, arch: Arch, at_hand: &Parts, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
     packages::install("a bundle from source", packages::SOURCE, events).await?;
     let build = home::cache()?.join("build").join(format!("{}-{arch}", pins.kubernetes));
     fs::create_dir_all(&build).with_context(|| format!("{} can't be created", build.display()))?;
@@ -270,7 +271,7 @@ async fn network_base(build: &Path, events: &Events) -> Result<Vec<u8>> {
     fs::read(&finished).with_context(|| format!("{} can't be read", finished.display()))
 }
 
-fn pack(pins: &Pins, arch: &str, build: &Path, base: &[u8], hostler: (&[u8], &str), place: &Path, task: &Task) -> Result<()> {
+fn pack(pins: &Pins, arch: Arch, build: &Path, base: &[u8], hostler: (&[u8], &str), place: &Path, task: &Task) -> Result<()> {
     let read = |name: &str| fs::read(build.join(name)).with_context(|| format!("{} can't be read", build.join(name).display()));
     let mut bundle = Writer::begin(place, pins.kubernetes, arch)?;
     let kubernetes = read(&format!("kubernetes-{}", pins.kubernetes))?;

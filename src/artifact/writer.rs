@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::manifest::{Blob, Component, FileKind, Image, Manifest};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
@@ -29,7 +30,7 @@ impl Writer {
     ///
     /// # Errors
     /// Its parent can't be created or written to.
-    pub fn begin(place: &Path, kubernetes: &str, arch: &str) -> Result<Writer> {
+    pub fn begin(place: &Path, kubernetes: &str, arch: Arch) -> Result<Writer> {
         let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let context = || format!("a bundle can't be created in {}", parent.display());
         fs::create_dir_all(parent).with_context(context)?;
@@ -37,7 +38,7 @@ impl Writer {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         fs::create_dir(folder.path().join(FILES))?;
         let archive = BufWriter::new(File::create(folder.path().join(ARCHIVE))?);
-        let manifest = Manifest { schema: 1, kubernetes: kubernetes.to_owned(), arch: arch.to_owned(), files: vec![], images: vec![] };
+        let manifest = Manifest { schema: 1, kubernetes: kubernetes.to_owned(), arch, files: vec![], images: vec![] };
         Ok(Writer { folder, place: place.to_owned(), manifest, archive, blobs: BTreeSet::new() })
     }
 
@@ -89,7 +90,7 @@ impl Writer {
             blobs.push(self.blob(layer)?);
         }
         let known: Vec<(String, u64)> = blobs.iter().map(|blob| (blob.digest.replace("sha256:", ""), blob.size)).collect();
-        let composed = layer::compose(&self.manifest.arch, entrypoint, &known);
+        let composed = layer::compose(self.manifest.arch, entrypoint, &known);
         blobs.insert(0, self.blob(&composed.config)?);
         let Blob { digest, size } = self.blob(&composed.manifest)?;
         let media_type = layer::MANIFEST.to_owned();

@@ -53,16 +53,16 @@ impl Connecting {
 pub struct Planning {
     #[command(flatten)]
     pub inventory: InventoryArgument,
-    /// Folder made by `hostler bundle create` [default: the one in the cache; fetched if there is none]
-    #[arg(long, value_name = "FOLDER")]
-    pub bundle: Option<PathBuf>,
+    /// Folder made by `hostler bundle create`; once for each architecture [default: in the cache; fetched if there is none]
+    #[arg(long = "bundle", value_name = "FOLDER")]
+    pub bundles: Vec<PathBuf>,
     #[command(flatten)]
     pub connecting: Connecting,
 }
 
 impl Planning {
     pub fn means(&self) -> Means {
-        Means { bundle: self.bundle.clone(), missing: Missing::Fetch, new_host_keys: self.connecting.new_host_keys() }
+        Means { bundles: self.bundles.clone(), missing: Missing::Fetch, new_host_keys: self.connecting.new_host_keys() }
     }
 }
 

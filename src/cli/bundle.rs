@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use hostler_core::arch::Arch;
 use hostler_core::quantity;
+use hostler_core::words::and;
 
 use super::{Output, help};
 use crate::artifact::{self, Bundle, Fetching, Origin, Sites, own_arch, pins_of};
@@ -34,8 +36,8 @@ pub enum Verb {
     #[command(after_long_help = help::end(&[("Build it now, into the cache", "hostler bundle encoder")], help::CAREFUL))]
     Encoder {
         /// Architecture of the machines, amd64 or arm64 [default: this computer's]
-        #[arg(long)]
-        arch: Option<String>,
+        #[arg(long, value_parser = arch)]
+        arch: Option<Arch>,
     },
 }
 
@@ -55,8 +57,8 @@ pub struct Create {
     #[arg(long, value_name = "VERSION")]
     kubernetes: Option<String>,
     /// Architecture of the machines, amd64 or arm64 [default: this computer's]
-    #[arg(long)]
-    arch: Option<String>,
+    #[arg(long, value_parser = arch)]
+    arch: Option<Arch>,
     /// Build from Go modules and Debian packages instead of fetching
     #[arg(long)]
     from_source: bool,
@@ -97,7 +99,7 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
     match verb {
         Verb::Create(create) => {
             let pins = pins_of(create.kubernetes.as_deref())?;
-            let arch = create.arch.as_deref().unwrap_or(own_arch());
+            let arch = create.arch.unwrap_or(own_arch());
             let folder = match &create.folder {
                 Some(folder) => folder.clone(),
                 None => artifact::cached(pins.kubernetes, arch)?,
@@ -118,7 +120,7 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
             reporter.result(text.trim_end()).await;
         }
         Verb::Encoder { arch } => {
-            let encoder = artifact::encoder::ready(arch.as_deref().unwrap_or(own_arch()), &reporter.events()).await?;
+            let encoder = artifact::encoder::ready(arch.unwrap_or(own_arch()), &reporter.events()).await?;
             let size = quantity::size(encoder.size);
             reporter.result(&format!("{}, {size}: {}", artifact::encoder::ENCODER_IMAGE, encoder.layer.display())).await;
         }
@@ -137,6 +139,10 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
         }
     }
     Ok(())
+}
+
+fn arch(name: &str) -> Result<Arch, String> {
+    Arch::parse(name).ok_or_else(|| format!("hostler has programs for {}", and(&Arch::ALL)))
 }
 
 fn list(bundle: &Bundle) -> String {

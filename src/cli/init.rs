@@ -195,7 +195,7 @@ fn rows(found: &[Found], user: &str, now: i64) -> Vec<Vec<String>> {
         rows.push(row![
             name,
             address,
-            format!("{} {}", facts.os_name, facts.arch),
+            format!("{} {}", facts.os_name, facts.arch.map_or(facts.machine.as_str(), |arch| arch.name())),
             facts.cpus,
             size(facts.memory),
             format!("{} of {}", size(facts.disk_free), size(facts.disk_size)),

@@ -182,7 +182,8 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
 
 /// The same code as `hostler up`, with the lab's inventory.
 async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
-    let planning = Planning { inventory: InventoryArgument::of(lab::inventory_file()), bundle, connecting: Connecting::default() };
+    let bundles = bundle.into_iter().collect();
+    let planning = Planning { inventory: InventoryArgument::of(lab::inventory_file()), bundles, connecting: Connecting::default() };
     let arguments = up::Arguments { planning, taking_over: TakingOver::default(), yes: true, kubeconfig: Some(lab::kubeconfig()) };
     up::up(&arguments, Missing::FetchOrBuild, reporter).await
 }

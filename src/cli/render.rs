@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
 use hostler_core::action::{Left, RunOn};
+use hostler_core::arch::Arch;
 use hostler_core::facts::{Facts, Observation};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::Inventory;
@@ -85,7 +86,7 @@ fn blueprint(pins: &Pins) -> Manifest {
         source: String::new(),
     };
     let images = pins.images().into_iter().chain([hostler]).map(image).collect();
-    Manifest { schema: 1, kubernetes: pins.kubernetes.to_owned(), arch: "amd64".to_owned(), files: Vec::new(), images }
+    Manifest { schema: 1, kubernetes: pins.kubernetes.to_owned(), arch: Arch::Amd64, files: Vec::new(), images }
 }
 
 /// The files by path: `MACHINE/etc/...` is a file of that machine, `cluster/NAME.yaml` is applied to the cluster, and
@@ -95,7 +96,7 @@ fn blueprint(pins: &Pins) -> Manifest {
 /// Only a bug: a template that can't be rendered.
 pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
     let seen = inventory.machines.keys().map(|name| (name.clone(), Observation::Facts(Box::new(blank(manifest))))).collect();
-    let plan = plan::plan(inventory, manifest, &seen)?;
+    let plan = plan::plan(inventory, &manifest.clone().into(), &seen)?;
     let mut files = BTreeMap::new();
     for (number, step) in plan.steps.iter().enumerate() {
         let what = step.id.to_string().replace('/', "-");
@@ -114,7 +115,7 @@ pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<S
 fn blank(manifest: &Manifest) -> Facts {
     Facts {
         os: "debian".to_owned(),
-        arch: manifest.arch.clone(),
+        arch: Some(manifest.arch),
         systemd: true,
         nameservers: vec!["192.0.2.1".to_owned()],
         swap: vec!["/dev/sda2".to_owned()],

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use hostler_core::arch::Arch;
 use hostler_core::facts::Observation;
 use hostler_core::failure::ExitStatus;
 use hostler_core::health::{Status, status};
@@ -18,7 +19,7 @@ use super::Output;
 use super::arguments::{Connecting, InventoryArgument};
 use super::help;
 use crate::apply;
-use crate::artifact::{self, Bundle, Missing};
+use crate::artifact::{self, Bundles, Missing};
 use crate::connect::{self, login};
 use crate::execute::{Link, gather};
 use crate::report::{Paint, Reporter, status_text};
@@ -43,9 +44,9 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub struct Arguments {
     #[command(flatten)]
     pub inventory: InventoryArgument,
-    /// Folder made by `hostler bundle create`, to compare machines with [default: the one in the cache]
-    #[arg(long, value_name = "FOLDER")]
-    pub bundle: Option<PathBuf>,
+    /// Folder made by `hostler bundle create`, to compare machines with; once for each architecture [default: in the cache]
+    #[arg(long = "bundle", value_name = "FOLDER")]
+    pub bundles: Vec<PathBuf>,
     /// Refresh every 5 s, until Ctrl-C
     #[arg(long)]
     pub watch: bool,
@@ -63,9 +64,9 @@ pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> 
     login::log_in(&links, reporter).await?;
     let terminal = std::io::stdout().is_terminal();
     // Read from disk once; it does not change while `--watch` runs.
-    let mut bundle = None;
+    let mut bundles = None;
     loop {
-        let status = observe(arguments, &inventory, &links, &mut bundle, reporter).await?;
+        let status = observe(arguments, &inventory, &links, &mut bundles, reporter).await?;
         let text = match output {
             Output::Json => serde_json::to_string_pretty(&status)?,
             Output::Text => status_text(&status, Paint::wanted(terminal)),
@@ -90,15 +91,15 @@ async fn observe(
     arguments: &Arguments,
     inventory: &Inventory,
     links: &BTreeMap<MachineName, Arc<Link>>,
-    bundle: &mut Option<Bundle>,
+    bundles: &mut Option<Bundles>,
     reporter: &Reporter,
 ) -> Result<Status> {
     let seen = gather::gather(links, &apply::question(inventory)?, &reporter.events()).await?;
-    if bundle.is_none() {
-        *bundle = at_hand(arguments, inventory, &seen, reporter).await?;
+    if bundles.is_none() {
+        *bundles = at_hand(arguments, inventory, &seen, reporter).await?;
     }
-    let plan = match bundle {
-        Some(bundle) => Some(plan(inventory, &bundle.manifest, &seen)?),
+    let plan = match bundles {
+        Some(bundles) => Some(plan(inventory, bundles.manifests(), &seen)?),
         None => None,
     };
     Ok(status(inventory, &seen, plan.as_ref(), own_snapshot(inventory)))
@@ -110,25 +111,30 @@ fn own_snapshot(inventory: &Inventory) -> Option<i64> {
     snapshot::taken(&file, &inventory.cluster.name)
 }
 
-/// The bundle that `up` would use, unless it had to be made first: that takes minutes.
+/// The bundles that `up` would use, unless all had to be made first: that takes minutes.
 async fn at_hand(
     arguments: &Arguments,
     inventory: &Inventory,
     seen: &BTreeMap<MachineName, Observation>,
     reporter: &Reporter,
-) -> Result<Option<Bundle>> {
-    let request = artifact::Request {
-        bundle: arguments.bundle.clone(),
-        version: apply::running_version(seen).or_else(|| inventory.cluster.version.clone()),
-        arch: apply::architecture(seen),
+) -> Result<Option<Bundles>> {
+    let mut request = artifact::Request {
+        bundles: arguments.bundles.clone(),
+        version: apply::running_version(inventory, seen),
+        archs: apply::architectures(seen),
         missing: Missing::Fetch,
         encoder: inventory.transcode.as_ref().is_some_and(|films| films.image.is_none())
             && artifact::encoder::at_hand(artifact::own_arch()).is_some(),
     };
-    if request.bundle.is_none() {
+    if request.bundles.is_empty() {
         // There is no bundle of a version that this hostler does not know.
         let Ok(pins) = artifact::pins_of(request.version.as_deref()) else { return Ok(None) };
-        if !artifact::cached(pins.kubernetes, request.arch.as_deref().unwrap_or(artifact::own_arch()))?.exists() {
+        if request.archs.is_empty() {
+            request.archs.insert(artifact::own_arch());
+        }
+        let is_cached = |arch: &Arch| artifact::cached(pins.kubernetes, *arch).is_ok_and(|folder| folder.exists());
+        request.archs.retain(is_cached);
+        if request.archs.is_empty() {
             return Ok(None);
         }
     }

@@ -113,9 +113,9 @@ fn warn_of_no_snapshot(inventory: &Inventory, reporter: &Reporter) -> Result<()>
 pub async fn show(arguments: &Show, output: Output, reporter: &Reporter) -> Result<ExitStatus> {
     let file = arguments.planning.inventory.load()?;
     let goal = arguments.taking_over.goal(Goal::Up, None, &file.inventory)?;
-    let Observed { seen, bundle, .. } = observe(&goal, &file.inventory, &arguments.planning.means(), reporter).await?;
-    let plan = plan_for(&goal, &file.inventory, &bundle.manifest, &seen)?;
-    fragments::check(&plan, &file, &bundle, &reporter.events())?;
+    let Observed { seen, bundles, .. } = observe(&goal, &file.inventory, &arguments.planning.means(), reporter).await?;
+    let plan = plan_for(&goal, &file.inventory, bundles.manifests(), &seen)?;
+    fragments::check(&plan, &file, &bundles, &reporter.events())?;
     let text = match output {
         Output::Json => serde_json::to_string_pretty(&plan)?,
         Output::Text => plan_text(&plan, Layout::of_terminal(reporter.detail()), Paint::wanted(std::io::stdout().is_terminal())),

@@ -105,7 +105,7 @@ async fn facts_of(link: &Link, script: &str) -> Result<facts::Facts, GatherError
     }
     let mut facts =
         facts::parse(&output).map_err(|error| GatherError { reason: error.to_string(), hint: "see docs/troubleshooting.md".to_owned() })?;
-    facts.clock_ahead = Some(facts.clock - asked_at);
+    facts.clock_ahead = Some(facts.clock.saturating_sub(asked_at));
     if let Some(lock) = &mut facts.lock {
         lock.left_behind = identity::is_over(&lock.run);
     }

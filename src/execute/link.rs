@@ -98,15 +98,18 @@ impl Link {
 
 /// A step's payload: from memory and from the bundle's files.
 pub fn payload(run: &Run, parts: Vec<Part>) -> Result<Vec<ssh::Part>, RunError> {
-    let bundle = || run.bundle.as_ref().ok_or_else(|| RunError::Payload("this step needs a bundle, and there is none".to_owned()));
+    let bundle = |arch| {
+        let bundle = run.bundles.as_ref().and_then(|bundles| bundles.of(arch));
+        bundle.ok_or_else(|| RunError::Payload(format!("this step needs a bundle for {arch}, and there is none")))
+    };
     parts
         .into_iter()
         .map(|part| match part {
             Part::Bytes(bytes) => Ok(ssh::Part::Bytes(bytes)),
-            Part::Stored { sha256, size } => Ok(ssh::Part::File { path: bundle()?.file_path(&sha256), len: size }),
+            Part::Stored { arch, sha256, size } => Ok(ssh::Part::File { path: bundle(arch)?.file_path(&sha256), len: size }),
             Part::Local { path, size } => Ok(ssh::Part::File { path, len: size }),
-            Part::Images(references) => {
-                let (len, stream) = bundle()?.subset(&references).map_err(|error| RunError::Payload(format!("{error:#}")))?;
+            Part::Images { arch, references } => {
+                let (len, stream) = bundle(arch)?.subset(&references).map_err(|error| RunError::Payload(format!("{error:#}")))?;
                 Ok(ssh::Part::Stream { stream, len })
             }
         })

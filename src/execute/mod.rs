@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use crate::artifact::Bundle;
+use crate::artifact::Bundles;
 use crate::event::{Event, Events};
 use crate::report::Redactor;
 
@@ -47,7 +47,7 @@ impl Outcome {
 pub struct Run {
     /// Identifies the run in locks on machines and in the log.
     pub id: String,
-    pub bundle: Option<Arc<Bundle>>,
+    pub bundles: Option<Arc<Bundles>>,
     pub links: BTreeMap<MachineName, Arc<Link>>,
     pub events: Events,
     pub redactor: Arc<Redactor>,
@@ -60,12 +60,12 @@ pub struct Run {
 impl Run {
     pub fn new(
         id: String,
-        bundle: Option<Arc<Bundle>>,
+        bundles: Option<Arc<Bundles>>,
         links: BTreeMap<MachineName, Arc<Link>>,
         events: Events,
         redactor: Arc<Redactor>,
     ) -> Arc<Run> {
-        Arc::new(Run { id, bundle, links, events, redactor, outputs: Mutex::default(), started: std::sync::Mutex::default() })
+        Arc::new(Run { id, bundles, links, events, redactor, outputs: Mutex::default(), started: std::sync::Mutex::default() })
     }
 
     fn started(&self) -> MutexGuard<'_, BTreeSet<MachineName>> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hostler_core::action::{RunOn, Script};
+use hostler_core::action::{RunOn, Script, output};
 use hostler_core::plan::Step;
 use hostler_core::protocol::{exit, said as value_of, say};
 use hostler_core::step::{Input, StepId};
@@ -169,6 +169,11 @@ async fn keep_outputs(run: &Run, step: &Step, mut script: ScriptOutput) -> Resul
         };
         if output.secret() {
             run.redactor.add(&value);
+        }
+        // It goes to other machines.
+        if let Err(what) = output::check(*output, &value) {
+            let hint = format!("check {}: what it hands on reaches other machines only if it is what it should be", step.machine);
+            return Err(failed(format!("the script's output `{}` is not {what}", output.name()), hint));
         }
         run.outputs.lock().await.insert(Input { step: step.id.clone(), output: *output }, value);
     }

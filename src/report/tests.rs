@@ -118,7 +118,7 @@ fn plan() -> Plan {
                 "images-control-plane",
                 Stage::Images,
                 "2 images are missing",
-                ImportImages { images: vec![] }.into(),
+                ImportImages { arch: hostler_core::arch::Arch::Amd64, images: vec![] }.into(),
                 &[],
             ),
             step(

@@ -1,19 +1,21 @@
 //! Snapshots of a control plane: archives that `templates/kubernetes/snapshot.sh` makes and a lost control plane is restored from. They
 //! hold every secret of their cluster: nothing here prints any of it, and only the owner can read the files.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, Write};
 use std::os::fd::IntoRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use hostler_core::digest::sha256;
 use hostler_core::facts::{Snapshot, ca_public_key_sha256};
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::is_node_name;
 use hostler_core::protocol::{archive, needed};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::Serialize;
@@ -82,9 +84,16 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
     }
     let ca = ca.context("pki/ca.crt is not a certificate")?;
     let taken = taken.context("the time it was taken is missing")?;
+    ensure!(taken.parse::<jiff::Timestamp>().is_ok(), "the time it was taken is not a time");
     let (file, archive) = (file.to_owned(), file.to_owned());
-    let nodes = nodes.lines().map(str::to_owned).collect();
+    let nodes = node_names(&nodes)?;
     Ok(Snapshot { file, archive, sha256: sha256(bytes), size: bytes.len() as u64, taken, nodes, ca })
+}
+
+/// The nodes that a control plane listed, a line each.
+fn node_names(text: &str) -> Result<BTreeSet<String>> {
+    ensure!(text.lines().all(is_node_name), "{} lists a name that no node can have", archive::NODES);
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 fn invalid(file: &Path, error: &anyhow::Error) -> anyhow::Error {

@@ -1,12 +1,13 @@
-# By ID, and only if it is there; afterwards the list is looked at again, as a removal can fail silently.
+# By ID, found by name and peer URL together, and only if it is there; afterwards the list is looked at again, as a removal can fail silently.
 PATH={{ path.bin }}:$PATH
+member={{ member | quote }}
 peer={{ peer | quote }}
 members() {
     etcdctl --endpoints {{ etcdctl.own }} {{ etcdctl.tls }} "$@"
 }
-id_of_peer() { members member list | awk -F ', ' -v peer="$peer" '$4 == peer { print $1 }'; }
+id_of() { member=$member peer=$peer awk -F ', ' '$3 == ENVIRON["member"] && $4 == ENVIRON["peer"] { print $1 }'; }
 list=$(members member list) || temporary "etcd to answer"
-id=$(printf '%s\n' "$list" | awk -F ', ' -v peer="$peer" '$4 == peer { print $1 }')
+id=$(printf '%s\n' "$list" | id_of)
 [ -n "$id" ] || exit 0
 members member remove "$id" > /dev/null || temporary "etcd to let {{ node }} go"
-[ -z "$(id_of_peer)" ] || fail "etcd still lists {{ node }} ($id)"
+[ -z "$(members member list | id_of)" ] || fail "etcd still lists {{ node }} ($id)"

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hostler_core::arch::Arch;
 use hostler_core::facts::Facts;
 use hostler_core::inventory::{Inventory, MachineName, parse};
 use hostler_core::manifest::Manifest;
@@ -25,7 +26,7 @@ fn inventory(machines: usize) -> Inventory {
 
 fn blank() -> Facts {
     let sysctls = BTreeMap::from([("net.ipv4.ip_forward".to_owned(), "0".to_owned())]);
-    Facts { arch: "amd64".to_owned(), systemd: true, clock: 1_700_000_000, sysctls, ..Facts::default() }
+    Facts { arch: Some(Arch::Amd64), systemd: true, clock: 1_700_000_000, sysctls, ..Facts::default() }
 }
 
 /// A cluster of all machines but `new`, which is blank.
@@ -34,7 +35,7 @@ fn world(inventory: &Inventory) -> World {
     before.machines.retain(|name, _| name.as_str() != "new");
     let mut world = World { machines: before.machines.keys().map(|name| (name.clone(), blank())).collect(), ..World::default() };
     for _ in 0..3 {
-        for step in &plan_for(&Goal::Up, &before, &manifest(), &world.seen()).expect("templates fit").steps {
+        for step in &plan_for(&Goal::Up, &before, &manifest().into(), &world.seen()).expect("templates fit").steps {
             world.apply(step).unwrap_or_else(|what| panic!("{what}"));
         }
     }
@@ -53,7 +54,7 @@ fn cost(machines: usize) -> BTreeMap<MachineName, usize> {
         let mut seen = world.seen();
         seen.retain(|name, _| asked.contains(name));
         seen.keys().for_each(|name| *scripts.entry(name.clone()).or_default() += 1);
-        let plan = plan_for(&goal, &inventory, &manifest(), &seen).expect("templates fit");
+        let plan = plan_for(&goal, &inventory, &manifest().into(), &seen).expect("templates fit");
         assert_eq!(plan.refusals, []);
         if plan.steps.is_empty() {
             break;

@@ -38,7 +38,8 @@ fn every_case_comes_to_its_plan() {
     let cases = cases();
     for (name, case) in &cases {
         let goal = case.goal();
-        let plan = plan_for(&goal, &inventory(&case.inventory), &case.manifest(), &case.seen(&case.world(), &goal)).expect("templates fit");
+        let plan =
+            plan_for(&goal, &inventory(&case.inventory), &case.manifests(), &case.seen(&case.world(), &goal)).expect("templates fit");
         wrong.extend(crate::needs::needless(&plan).into_iter().map(|what| format!("{name}: {what}")));
         let text = told(&plan);
         let path = folder(&format!("tests/plan/{name}.txt"));
@@ -61,7 +62,7 @@ fn every_status_is_as_it_was() {
     let cases = cases_of("tests/status");
     for (name, case) in &cases {
         let (inventory, seen) = (inventory(&case.inventory), case.seen(&case.world(), &Goal::Up));
-        let plan = plan_for(&Goal::Up, &inventory, &case.manifest(), &seen).expect("templates fit");
+        let plan = plan_for(&Goal::Up, &inventory, &case.manifests(), &seen).expect("templates fit");
         let status = status(&inventory, &seen, Some(&plan), None);
         let json = serde_json::to_string_pretty(&status).expect("plain data");
         let text = format!("{}\n{json}\n", status_text(&status, Paint::wanted(false)));
@@ -87,7 +88,7 @@ fn every_case_comes_to_an_end() {
         let mut world = case.world();
         let mut refusals = Vec::new();
         for round in 0..4 {
-            let plan = plan_for(&goal, &inventory, &case.manifest(), &case.seen(&world, &goal)).expect("templates fit");
+            let plan = plan_for(&goal, &inventory, &case.manifests(), &case.seen(&world, &goal)).expect("templates fit");
             if round == 0 {
                 case.meanwhile(&mut world);
             }
@@ -106,7 +107,7 @@ fn every_case_comes_to_an_end() {
             goal = goal.next_goal();
         }
         let first =
-            plan_for(&case.goal(), &inventory, &case.manifest(), &case.seen(&case.world(), &case.goal())).expect("templates fit").refusals;
+            plan_for(&case.goal(), &inventory, &case.manifests(), &case.seen(&case.world(), &case.goal())).expect("templates fit").refusals;
         if refusals.len() > first.len() {
             wrong.push(format!("{name}: in the end {refusals:?} is refused"));
         }

@@ -3,6 +3,7 @@
 mod add;
 mod case;
 mod cases;
+mod liar;
 mod needs;
 mod roles;
 mod screens;

@@ -5,7 +5,7 @@ use hostler_core::inventory::{Inventory, MachineName, parse};
 use hostler_core::plan::{Goal, plan_for};
 use hostler_core::step::StepKind;
 
-use crate::simulation::{blank, manifest};
+use crate::simulation::{blank, manifests};
 use crate::world::World;
 
 /// The first is the control plane; the last was never in the cluster.
@@ -26,7 +26,7 @@ fn cluster() -> World {
     let made = inventory(&[0, 1, 2]);
     let mut world = World { machines: (0..4).map(|number| (name(number), blank())).collect(), ..World::default() };
     for _ in 0..3 {
-        let plan = plan_for(&Goal::Up, &made, &manifest(), &world.seen()).expect("templates fit");
+        let plan = plan_for(&Goal::Up, &made, &manifests(), &world.seen()).expect("templates fit");
         plan.steps.iter().for_each(|step| world.apply(step).unwrap_or_else(|what| panic!("{what}")));
     }
     world
@@ -67,7 +67,7 @@ fn no_order_of_a_file_without_roles_makes_another_control_plane() {
         for order in orders(&[0, 1, 2]).into_iter().chain(orders(&[0, 1, 2, 3])).filter(|order| order[0] != 0) {
             let inventory = inventory(&order);
             for goal in goals() {
-                let plan = plan_for(&goal, &inventory, &manifest(), &world.seen()).expect("templates fit");
+                let plan = plan_for(&goal, &inventory, &manifests(), &world.seen()).expect("templates fit");
                 let codes: Vec<&str> = plan.refusals.iter().map(|refusal| refusal.why.code()).collect();
                 assert!(plan.steps.is_empty() && codes == ["control-plane-elsewhere"], "{order:?} {goal:?}: {codes:?}");
                 let hint = plan.refusals[0].hint.to_string();
@@ -82,7 +82,7 @@ fn a_control_plane_that_is_off_is_not_lost() {
     let mut world = cluster();
     world.off.insert(name(0), "connection timed out".to_owned());
     for order in orders(&[0, 1, 2]).into_iter().chain(orders(&[0, 1, 2, 3])) {
-        let plan = plan_for(&Goal::Up, &inventory(&order), &manifest(), &world.seen()).expect("templates fit");
+        let plan = plan_for(&Goal::Up, &inventory(&order), &manifests(), &world.seen()).expect("templates fit");
         assert!(!plan.refusals.is_empty(), "{order:?}");
         for refusal in &plan.refusals {
             let hint = refusal.hint.to_string();
@@ -99,7 +99,7 @@ fn no_cluster_begins_beside_one_that_may_be_switched_off() {
         for off in 0..4 {
             let mut seen = World { machines: (0..4).map(|number| (name(number), blank())).collect(), ..World::default() }.seen();
             seen.insert(name(off), Observation::Unreachable("connection timed out".to_owned()));
-            let plan = plan_for(&Goal::Up, &inventory, &manifest(), &seen).expect("templates fit");
+            let plan = plan_for(&Goal::Up, &inventory, &manifests(), &seen).expect("templates fit");
             assert!(plan.steps.iter().all(|step| step.id.kind != StepKind::Init), "{order:?} without {off}");
         }
     }

@@ -27,7 +27,7 @@ fn screens_are_as_they_were_looked_at() {
         let (_, case) = cases.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("there is no case {name}"));
         let goal = case.goal();
         let seen = case.seen(&case.world(), &goal);
-        let plan = plan_for(&goal, &inventory(&case.inventory), &case.manifest(), &seen).expect("templates fit");
+        let plan = plan_for(&goal, &inventory(&case.inventory), &case.manifests(), &seen).expect("templates fit");
         for width in [80, 120] {
             let text = plan_text(&plan, Layout { width, detail }, Paint::wanted(false));
             let whole = if detail == Detail::Whole { "-verbose" } else { "" };

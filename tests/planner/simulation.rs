@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use hostler_core::action::Action;
 use hostler_core::action::kubeadm::Join;
 use hostler_core::action::machine::ConfigureUnit;
+use hostler_core::arch::Arch;
 use hostler_core::facts::Facts;
 use hostler_core::health::{Problem, status};
 use hostler_core::inventory::{Inventory, MachineName, Role, parse};
-use hostler_core::manifest::Manifest;
+use hostler_core::manifest::{Manifest, Manifests};
 use hostler_core::plan::lint::reaches;
 use hostler_core::plan::wanted::images;
 use hostler_core::plan::{Goal, Plan, Step, plan_for};
@@ -24,6 +25,10 @@ use crate::world::World;
 
 pub fn manifest() -> Manifest {
     serde_json::from_str(include_str!("../render/manifest.json")).expect("it is a manifest")
+}
+
+pub fn manifests() -> Manifests {
+    manifest().into()
 }
 
 /// What the machine of a random state was before the run.
@@ -181,7 +186,7 @@ fn inventory(control_planes: usize, changed: bool) -> Inventory {
 
 pub fn blank() -> Facts {
     Facts {
-        arch: "amd64".to_owned(),
+        arch: Some(Arch::Amd64),
         hostname: "debian".to_owned(),
         hostname_at_boot: "debian".to_owned(),
         systemd: true,
@@ -262,7 +267,7 @@ fn world(scene: &Scene) -> World {
     let mut world = World { machines: whole.machines.keys().map(|name| (name.clone(), blank())).collect(), ..World::default() };
     if member(0) {
         for _ in 0..3 {
-            let plan = plan_for(&Goal::Up, &made, &manifest(), &world.seen()).expect("templates fit");
+            let plan = plan_for(&Goal::Up, &made, &manifests(), &world.seen()).expect("templates fit");
             plan.steps.iter().for_each(|step| world.apply(step).unwrap_or_else(|what| panic!("{what}")));
         }
     }
@@ -270,7 +275,7 @@ fn world(scene: &Scene) -> World {
         let name = name(number);
         match start {
             Start::Half(count) if !member(0) || !member(number) => {
-                let plan = plan_for(&Goal::Up, &whole, &manifest(), &world.seen()).expect("templates fit");
+                let plan = plan_for(&Goal::Up, &whole, &manifests(), &world.seen()).expect("templates fit");
                 let own = plan.steps.iter().filter(|step| step.machine == name && !joins(step) && prepares(step));
                 let withdrawn =
                     plan.steps.iter().filter(|step| matches!(step.id.kind, StepKind::EtcdSpace | StepKind::WithdrawVerification));
@@ -414,7 +419,7 @@ impl Verb {
 }
 
 /// PROPTEST_CASES says how many; without it, as many as take a few seconds.
-fn cases() -> u32 {
+pub fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
 }
 
@@ -429,7 +434,7 @@ proptest! {
         let mut rounds = scene.rounds.iter().copied().chain(std::iter::repeat((7, None)));
         for round in 0.. {
             let (choice, cut) = rounds.next().expect("it has no end");
-            let plan = plan_for(&goal, &inventory, &manifest(), &world.seen()).expect("templates fit");
+            let plan = plan_for(&goal, &inventory, &manifests(), &world.seen()).expect("templates fit");
             let wrong = side_by_side(&plan, &world);
             prop_assert!(wrong.is_empty(), "round {round}: {wrong:?}");
             let needless = needless(&plan);
@@ -446,9 +451,9 @@ proptest! {
                 goal = goal.next_goal();
             }
         }
-        let again = plan_for(&goal, &inventory, &manifest(), &world.seen()).expect("templates fit");
+        let again = plan_for(&goal, &inventory, &manifests(), &world.seen()).expect("templates fit");
         prop_assert!(again.steps.is_empty(), "at rest there is nothing to do");
-        let up = plan_for(&Goal::Up, &inventory, &manifest(), &world.seen()).expect("templates fit");
+        let up = plan_for(&Goal::Up, &inventory, &manifests(), &world.seen()).expect("templates fit");
         let vouched = !up.steps.is_empty() || !up.refusals.is_empty() || world.cluster.is_none() || !world.unverified;
         prop_assert!(vouched, "nothing to do, though nobody verified what was changed");
         let end = end(&scene, &world, &again);
@@ -461,7 +466,7 @@ proptest! {
 fn a_needless_need_is_found() {
     let inventory = inventory(1, false);
     let world = World { machines: inventory.machines.keys().map(|name| (name.clone(), blank())).collect(), ..World::default() };
-    let plan = plan_for(&Goal::Up, &inventory, &manifest(), &world.seen()).expect("templates fit");
+    let plan = plan_for(&Goal::Up, &inventory, &manifests(), &world.seen()).expect("templates fit");
     assert_eq!(needless(&plan), Vec::<String>::new());
     let with = |waits: (usize, StepKind), waited: (usize, StepKind)| {
         let mut plan = plan.clone();
@@ -504,13 +509,13 @@ fn a_verification_that_failed_is_open() {
     for (drift, goal) in runs.filter(|(drift, _)| !matches!(drift, Some(Drift::Verified | Drift::EtcdFull))) {
         let mut world = converged.clone();
         drift.into_iter().for_each(|drift| drift.apply(&mut world, &name(2)));
-        let plan = plan_for(&goal, &inventory, &manifest(), &world.seen()).expect("templates fit");
+        let plan = plan_for(&goal, &inventory, &manifests(), &world.seen()).expect("templates fit");
         assert!(plan.steps.iter().any(|step| step.id.kind.is_verified()), "{drift:?}: nothing would change");
         for step in plan.steps.iter().filter(|step| !matches!(step.id.kind, StepKind::Probe | StepKind::RecordVerified)) {
             world.apply(step).unwrap_or_else(|what| panic!("{drift:?}: {what}"));
         }
         let seen = world.seen();
-        let up = plan_for(&Goal::Up, &inventory, &manifest(), &seen).expect("templates fit");
+        let up = plan_for(&Goal::Up, &inventory, &manifests(), &seen).expect("templates fit");
         assert!(up.steps.iter().any(|step| step.id.kind == StepKind::Probe), "{drift:?}, {goal:?}: up does not verify");
         let status = status(&inventory, &seen, Some(&up), Some(0));
         assert!(status.problems.contains(&Problem::NotVerified), "{drift:?}, {goal:?}: {:?}", status.problems);

@@ -184,7 +184,7 @@ impl World {
                 facts.units.remove(unit);
                 facts.files.retain(|path, _| !files.contains(path));
             }
-            Action::ImportImages(ImportImages { images }) => {
+            Action::ImportImages(ImportImages { images, .. }) => {
                 check(runs(facts, CONTAINERD), "containerd does not run")?;
                 let found = images.iter().map(|image| (image.reference.clone(), ImageFact { digest: image.digest.clone(), pinned: true }));
                 facts.images.extend(found);
@@ -305,7 +305,7 @@ impl World {
                 facts.in_progress.insert(mark);
                 facts.kubernetes.leftovers = vec!["/etc/kubernetes/pki".to_owned()];
             }
-            Action::ImportImages(ImportImages { images }) => {
+            Action::ImportImages(ImportImages { images, .. }) => {
                 facts.images.extend(images.iter().take(1).map(|image| {
                     let fact = ImageFact { digest: image.digest.clone(), pinned: false };
                     (image.reference.clone(), fact)
@@ -403,7 +403,9 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
                 node.unschedulable = true;
             }
         }
-        Action::RemoveMember(RemoveMember { address, .. }) => cluster.members.retain(|_, member| member.peer != peer_url(address)),
+        Action::RemoveMember(RemoveMember { member, peer, .. }) => {
+            cluster.members.retain(|_, known| known.name != *member || known.peer != *peer);
+        }
         Action::DeleteNode(DeleteNode { node }) => {
             cluster.nodes.remove(node.as_str());
             cluster.record.remove(&Record::Node(node.clone()));
@@ -476,7 +478,10 @@ impl Documents {
             cluster.members.insert(sha256(name.as_bytes())[..16].to_owned(), member);
         }
         let version = cluster.version.clone();
-        cluster.nodes.insert(name, NodeFact { version, address, taints, ..NodeFact::default() });
+        // kubeadm marks what it makes a control plane.
+        let mark = ("node-role.kubernetes.io/control-plane".to_owned(), String::new());
+        let labels = control_plane.then_some(mark).into_iter().collect();
+        cluster.nodes.insert(name, NodeFact { version, address, labels, taints, ..NodeFact::default() });
     }
 }
 

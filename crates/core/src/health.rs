@@ -8,9 +8,11 @@ use serde::{Serialize, Serializer};
 use crate::facts::{AddOns, ClusterFacts, Facts, NOT_READY, Observation};
 use crate::inventory::{Cni, Inventory, MachineName, Role};
 use crate::plan::Plan;
+use crate::plan::check::CLOCK_TOLERANCE;
 use crate::plan::hint::{Command, Hint};
 use crate::protocol::namespaces;
 use crate::step::{Stage, StepKind};
+use crate::trusted::{Trusted, trusted};
 use crate::words::counted;
 
 /// A certificate that ends sooner is a problem, in days. Kubelet renews its own before: at the latest when a tenth of a year is left.
@@ -119,6 +121,10 @@ pub enum Problem {
     SnapshotFailed {
         machine: MachineName,
     },
+    /// By its name, its newest snapshot is of a time that has not come: it counts for none.
+    SnapshotInFuture {
+        machine: MachineName,
+    },
     SnapshotOld {
         hours: i64,
     },
@@ -209,20 +215,24 @@ pub struct Drift {
 /// was taken, in seconds since the epoch.
 pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, plan: Option<&Plan>, own_snapshot: Option<i64>) -> Status {
     let facts: BTreeMap<&MachineName, &Facts> = seen.iter().filter_map(|(name, observation)| Some((name, observation.facts()?))).collect();
-    let cluster = facts.values().find_map(|facts| facts.cluster.as_ref());
+    let trusted = trusted(inventory, &facts);
+    let cluster = trusted.answering().next().map(|api_via| api_via.cluster);
     let machines = machines(inventory, seen, cluster);
     let api_down = match cluster {
         Some(_) => None,
-        None => Some(why_no_api(&facts)),
+        None => Some(why_no_api(&facts, &trusted)),
     };
     let nodes = cluster.map(|cluster| nodes(inventory, cluster)).unwrap_or_default();
-    // A member that can't be asked knows less than one that can.
-    let told = facts.values().filter_map(|facts| facts.cluster.as_ref()).max_by_key(|cluster| cluster.members.len());
-    let members = told.map(members).unwrap_or_default();
+    // On the first control plane etcd may not answer.
+    let known = trusted.answering().map(|api_via| api_via.cluster).find(|cluster| !cluster.members.is_empty());
+    let members = known.map(members).unwrap_or_default();
     let certificates = certificates(&facts);
     let drift = plan.map(drift);
-    let now = facts.values().map(|facts| facts.clock).max();
-    let snapshot = facts.values().filter_map(|facts| facts.snapshot).chain(own_snapshot).max();
+    let now = facts.values().next().map(|facts| own_clock(facts));
+    let regular: Vec<_> = trusted.holders().filter_map(|(name, facts)| Some((name, taken(facts)?))).collect();
+    let is_future = |taken: i64| now.is_some_and(|now| taken > now.saturating_add(CLOCK_TOLERANCE));
+    let snapshot = regular.iter().map(|(_, taken)| *taken).chain(own_snapshot).filter(|taken| !is_future(*taken)).max();
+    let future: Vec<&MachineName> = regular.iter().filter(|(_, taken)| is_future(*taken)).map(|(name, _)| *name).collect();
     let mut status = Status {
         schema: 1,
         healthy: false,
@@ -233,7 +243,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         members,
         certificates,
         snapshot,
-        snapshot_age: now.zip(snapshot).map(|(now, taken)| (now - taken).max(0)),
+        snapshot_age: now.zip(snapshot).map(|(now, taken)| now.saturating_sub(taken).max(0)),
         drift,
         next: None,
     };
@@ -244,7 +254,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         let ready = |node: &str| cluster.nodes.get(node).is_none_or(|node| node.ready);
         status.problems.extend(add_ons(inventory, &cluster.add_ons, ready, now));
     }
-    status.problems.extend(no_snapshots(inventory, &facts, status.snapshot_age));
+    status.problems.extend(no_snapshots(inventory, &facts, &trusted, &future, status.snapshot_age));
     status.healthy = status.problems.is_empty();
     status.next = next(&status, plan);
     status
@@ -286,8 +296,18 @@ fn machine_facts(name: &MachineName, facts: &Facts, cluster: Option<&ClusterFact
     }
 }
 
-fn why_no_api(facts: &BTreeMap<&MachineName, &Facts>) -> String {
-    let told = facts.iter().find_map(|(name, facts)| facts.api_down.as_ref().map(|reason| format!("{name}: {reason}")));
+/// Seconds since the epoch by this computer's clock when facts were gathered: a machine's own word for the time counts for itself alone.
+fn own_clock(facts: &Facts) -> i64 {
+    facts.clock.saturating_sub(facts.clock_ahead.unwrap_or_default())
+}
+
+/// When the newest regular snapshot on the machine was taken, by this computer's clock.
+fn taken(facts: &Facts) -> Option<i64> {
+    Some(facts.snapshot?.saturating_sub(facts.clock_ahead.unwrap_or_default()))
+}
+
+fn why_no_api(facts: &BTreeMap<&MachineName, &Facts>, trusted: &Trusted) -> String {
+    let told = trusted.reached().find_map(|(name, facts)| facts.api_down.as_ref().map(|reason| format!("{name}: {reason}")));
     told.unwrap_or_else(|| match facts.values().any(|facts| facts.kubernetes.joined) {
         true => "no control plane can be reached".to_owned(),
         false => "there is no cluster yet".to_owned(),
@@ -325,7 +345,7 @@ fn members(cluster: &ClusterFacts) -> Vec<MemberStatus> {
 fn certificates(facts: &BTreeMap<&MachineName, &Facts>) -> Vec<CertificateStatus> {
     let first = |(name, facts): (&&MachineName, &&Facts)| {
         let (certificate, &ends) = facts.kubernetes.certificates.iter().min_by_key(|(_, ends)| **ends)?;
-        let days = (ends - facts.clock).div_euclid(DAY);
+        let days = ends.saturating_sub(facts.clock).div_euclid(DAY);
         Some(CertificateStatus { machine: (*name).clone(), name: certificate.clone(), ends, days })
     };
     let mut certificates: Vec<_> = facts.iter().filter_map(first).collect();
@@ -390,8 +410,8 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
     for machine in &status.machines {
         let Some(facts) = &machine.facts else { continue };
         // A file system of unknown size is not full.
-        if facts.disk_size > 0 && facts.disk_free * 100 < facts.disk_size * LITTLE_DISK {
-            problems.push(Problem::DiskLow { machine: machine.name.clone(), free: facts.disk_free * 100 / facts.disk_size });
+        if facts.disk_size > 0 && facts.disk_free.saturating_mul(100) < facts.disk_size.saturating_mul(LITTLE_DISK) {
+            problems.push(Problem::DiskLow { machine: machine.name.clone(), free: facts.disk_free.saturating_mul(100) / facts.disk_size });
         }
     }
     if let Some(Drift { steps, refusals, first, .. }) = &status.drift
@@ -408,7 +428,12 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
 
 /// Machines on which a run is working.
 fn at_work(inventory: &Inventory, facts: &BTreeMap<&MachineName, &Facts>) -> Vec<Problem> {
-    let lock = |name: &MachineName| Some((name.clone(), facts.get(name)?.lock.as_ref()?.step.clone()));
+    // A lock of an age that can't be is nobody's.
+    let lock = |name: &MachineName| {
+        let facts = facts.get(name)?;
+        let lock = facts.lock.as_ref().filter(|lock| lock.age(facts).is_some())?;
+        Some((name.clone(), lock.step.clone()))
+    };
     inventory.machines.keys().filter_map(lock).map(|(machine, step)| Problem::AtWork { machine, step }).collect()
 }
 
@@ -440,16 +465,23 @@ fn add_ons(inventory: &Inventory, add_ons: &AddOns, ready: impl Fn(&str) -> bool
 }
 
 /// What is wrong with regular snapshots. Whether there are any at all is `up`'s to say.
-fn no_snapshots(inventory: &Inventory, facts: &BTreeMap<&MachineName, &Facts>, age: Option<i64>) -> Vec<Problem> {
+fn no_snapshots(
+    inventory: &Inventory,
+    facts: &BTreeMap<&MachineName, &Facts>,
+    trusted: &Trusted,
+    future: &[&MachineName],
+    age: Option<i64>,
+) -> Vec<Problem> {
     let Some(wanted) = &inventory.snapshots else { return Vec::new() };
     let failed = facts.iter().filter(|(_, facts)| facts.snapshot_failed);
     let mut problems: Vec<Problem> = failed.map(|(name, _)| Problem::SnapshotFailed { machine: (*name).clone() }).collect();
+    problems.extend(future.iter().map(|name| Problem::SnapshotInFuture { machine: (*name).clone() }));
     match age {
         // One may have been missed: a machine was off.
         Some(age) if age > 2 * i64::try_from(wanted.every.as_secs()).unwrap_or(i64::MAX / 2) => {
             problems.push(Problem::SnapshotOld { hours: age / 3600 });
         }
-        None if facts.values().any(|facts| facts.kubernetes.control_plane) => problems.push(Problem::NoSnapshot),
+        None if trusted.holders().next().is_some() => problems.push(Problem::NoSnapshot),
         _ => {}
     }
     problems
@@ -486,8 +518,12 @@ fn next(status: &Status, plan: Option<&Plan>) -> Option<Hint> {
     if let Some(node) = status.nodes.iter().find(|node| node.cordoned && node.ready && node.in_inventory) {
         return Some(Hint::Uncordon(node.name.clone()));
     }
-    let about_snapshots =
-        |problem: &Problem| matches!(problem, Problem::SnapshotFailed { .. } | Problem::SnapshotOld { .. } | Problem::NoSnapshot);
+    let about_snapshots = |problem: &Problem| {
+        matches!(
+            problem,
+            Problem::SnapshotFailed { .. } | Problem::SnapshotInFuture { .. } | Problem::SnapshotOld { .. } | Problem::NoSnapshot
+        )
+    };
     if status.problems.iter().all(about_snapshots) {
         return Some(Hint::Run(Command::Snapshot));
     }
@@ -532,6 +568,9 @@ impl fmt::Display for Problem {
             Problem::NotVerified => f.write_str("the cluster is not verified: the last verification failed, was interrupted, or never ran"),
             Problem::SnapshotFailed { machine } => {
                 write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` there shows why")
+            }
+            Problem::SnapshotInFuture { machine } => {
+                write!(f, "the newest snapshot on {machine} has a time that has not come yet: it is ignored")
             }
             Problem::SnapshotOld { hours } => write!(f, "the newest snapshot is {hours} hours old"),
             Problem::NoSnapshot => f.write_str("there is no snapshot yet"),

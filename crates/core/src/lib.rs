@@ -5,6 +5,7 @@
 //! that, and `.ci/run` checks the dependencies.
 
 pub mod action;
+pub mod arch;
 pub mod digest;
 pub mod document;
 pub mod facts;
@@ -19,4 +20,6 @@ pub mod quantity;
 pub mod record;
 pub mod step;
 pub mod template;
+pub mod trusted;
+pub mod version;
 pub mod words;

@@ -1,6 +1,10 @@
 //! The manifest of a bundle: programs and container images, each identified by its digest.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::arch::Arch;
 
 /// `manifest.json` of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,8 +14,8 @@ pub struct Manifest {
     pub schema: u32,
     /// Kubernetes version without the `v`: `1.36.3`.
     pub kubernetes: String,
-    /// `amd64` or `arm64`, as in Go and container images.
-    pub arch: String,
+    /// Of the machines that it is for.
+    pub arch: Arch,
     pub files: Vec<File>,
     pub images: Vec<Image>,
 }
@@ -99,5 +103,53 @@ impl Manifest {
     /// The image for `component`, if the bundle has it.
     pub fn image(&self, component: Component) -> Option<&Image> {
         self.images.iter().find(|image| image.component == component)
+    }
+}
+
+/// The manifests of all bundles that a run uses, one for each architecture of its machines. All are of one version of Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifests {
+    /// Never empty.
+    by_arch: BTreeMap<Arch, Manifest>,
+}
+
+impl Manifests {
+    /// `None` for a manifest of another version than the others, or of the same architecture.
+    #[must_use]
+    pub fn with(mut self, manifest: Manifest) -> Option<Manifests> {
+        if manifest.kubernetes != self.kubernetes() || self.by_arch.contains_key(&manifest.arch) {
+            return None;
+        }
+        self.by_arch.insert(manifest.arch, manifest);
+        Some(self)
+    }
+
+    /// The version of Kubernetes, without the `v`.
+    pub fn kubernetes(&self) -> &str {
+        self.any().map_or("", |manifest| &manifest.kubernetes)
+    }
+
+    /// What machines of this architecture get; `None`: there is nothing for them.
+    pub fn of(&self, arch: Arch) -> Option<&Manifest> {
+        self.by_arch.get(&arch)
+    }
+
+    /// The image for `component`, if there is one, as objects of the cluster name it: its reference is the same for every architecture.
+    pub fn image(&self, component: Component) -> Option<&Image> {
+        self.by_arch.values().find_map(|manifest| manifest.image(component))
+    }
+
+    pub fn archs(&self) -> impl Iterator<Item = Arch> {
+        self.by_arch.keys().copied()
+    }
+
+    fn any(&self) -> Option<&Manifest> {
+        self.by_arch.values().next()
+    }
+}
+
+impl From<Manifest> for Manifests {
+    fn from(manifest: Manifest) -> Manifests {
+        Manifests { by_arch: BTreeMap::from([(manifest.arch, manifest)]) }
     }
 }

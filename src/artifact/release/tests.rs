@@ -138,7 +138,7 @@ fn publish(files: &mut BTreeMap<String, Vec<u8>>, image: &str, layer: Vec<u8>, m
 fn everything() -> (BTreeMap<String, Vec<u8>>, Vec<Release>) {
     let pins = &ALL[0];
     let mut files = BTreeMap::new();
-    let mut releases = pins.releases("amd64");
+    let mut releases = pins.releases(Arch::Amd64);
     for release in &mut releases {
         let program = |name: &str| format!("{name} of {}", release.address).repeat(50).into_bytes();
         let bytes = match release.contents {
@@ -184,7 +184,7 @@ impl Run {
         let (sender, _receiver) = tokio::sync::mpsc::unbounded_channel();
         let downloads = self.folder.path().join("downloads");
         let hostler: (&[u8], &str) = (b"\x7fELF", "test");
-        fetch_into(&ALL[0], &self.releases, "amd64", &fetching, hostler, &place, &downloads, &Events(sender)).await?;
+        fetch_into(&ALL[0], &self.releases, Arch::Amd64, &fetching, hostler, &place, &downloads, &Events(sender)).await?;
         let bundle = Bundle::open(&place)?;
         bundle.verify(|_| {})?;
         Ok(bundle)

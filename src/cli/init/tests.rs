@@ -7,7 +7,7 @@ fn words(words: &[&str]) -> Result<Vec<Given>> {
 fn facts(hostname: &str) -> Facts {
     Facts {
         os_name: "Debian GNU/Linux 13 (trixie)".to_owned(),
-        arch: "amd64".to_owned(),
+        arch: Some(hostler_core::arch::Arch::Amd64),
         hostname: hostname.to_owned(),
         cpus: 4,
         memory: 7_812_500,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hostler_core::arch::Arch;
 use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, PodFact, ShareFact, ShareState};
 use hostler_core::inventory::Taint;
 use hostler_core::record::{Applied, InProgress, Record};
@@ -104,6 +105,8 @@ pub(super) struct ClusterDeviation {
     /// Nodes of no machine, and their addresses.
     nodes: BTreeMap<String, String>,
     nodes_deleted: Vec<String>,
+    /// Addresses that nodes report, which their kubelets may do as they like.
+    addresses: BTreeMap<String, String>,
     /// Nodes that their kubelets register once the facts are known.
     pub(super) registered_late: Vec<String>,
     pub(super) not_ready: Vec<String>,
@@ -136,7 +139,9 @@ impl MachineDeviation {
                 place.clone_from(value);
             }
         };
-        set(&mut facts.arch, &self.arch);
+        if let Some(arch) = &self.arch {
+            (facts.arch, facts.machine) = (Arch::parse(arch), arch.clone());
+        }
         set(&mut facts.hostname, &self.hostname);
         set(&mut facts.hostname_at_boot, &self.hostname_at_boot);
         facts.systemd = self.systemd.unwrap_or(facts.systemd);
@@ -263,6 +268,9 @@ impl ClusterDeviation {
             cluster.nodes.get_mut(name).expect("the node is there").unschedulable = true;
         }
         cluster.nodes.retain(|name, _| !self.nodes_deleted.contains(name));
+        for (name, address) in &self.addresses {
+            cluster.nodes.get_mut(name).expect("the node is there").address.clone_from(address);
+        }
         for (name, address) in &self.members {
             let peer = format!("https://{address}:2380");
             let member = MemberFact { name: name.clone(), peer, ..MemberFact::default() };

@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use deviation::{ANOTHER, ClusterDeviation, MachineDeviation};
+use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::facts::Snapshot;
 use hostler_core::facts::{ClusterFacts, Facts, NodeFact, Observation};
 use hostler_core::inventory::{Inventory, MachineName, parse};
-use hostler_core::manifest::{Component, Manifest};
+use hostler_core::manifest::{Component, Manifest, Manifests};
 use hostler_core::plan::{Goal, plan_for};
 use serde::Deserialize;
 use serde_yaml::Value;
@@ -36,6 +37,9 @@ pub struct Case {
     /// Machines that can't be reached, and why.
     #[serde(default)]
     off: BTreeMap<MachineName, String>,
+    /// There is a bundle for these architectures, too.
+    #[serde(default)]
+    bundles: Vec<Arch>,
     /// The bundle has no image that encodes.
     #[serde(default)]
     no_encoder: bool,
@@ -133,7 +137,7 @@ fn blank() -> Facts {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     Facts {
         os: "debian".to_owned(),
-        arch: "amd64".to_owned(),
+        arch: Some(Arch::Amd64),
         hostname: "debian".to_owned(),
         hostname_at_boot: "debian".to_owned(),
         cpus: 2,
@@ -157,7 +161,7 @@ fn made(inventory: &Inventory, without: &BTreeSet<MachineName>) -> World {
     inventory.machines.retain(|name, _| !without.contains(name));
     let mut world = World { machines: inventory.machines.keys().map(|name| (name.clone(), blank())).collect(), ..World::default() };
     for _ in 0..3 {
-        let plan = plan_for(&Goal::Up, &inventory, &manifest(), &world.seen()).expect("templates fit");
+        let plan = plan_for(&Goal::Up, &inventory, &manifest().into(), &world.seen()).expect("templates fit");
         assert_eq!(plan.refusals, [], "nothing is refused on fresh machines");
         for step in &plan.steps {
             world.apply(step).unwrap_or_else(|what| panic!("{what}"));
@@ -188,10 +192,16 @@ impl Case {
         world
     }
 
-    pub fn manifest(&self) -> Manifest {
+    pub fn manifests(&self) -> Manifests {
         let mut manifest = manifest();
         manifest.images.retain(|image| !self.no_encoder || image.component != Component::Encoder);
-        manifest
+        let others = self.bundles.iter().map(|arch| {
+            let mut other = Manifest { arch: *arch, ..manifest.clone() };
+            other.files.iter_mut().for_each(|file| file.sha256 = sha256(format!("{arch} {}", file.sha256).as_bytes()));
+            other
+        });
+        let others: Vec<Manifest> = others.collect();
+        others.into_iter().fold(manifest.into(), |all: Manifests, other| all.with(other).expect("it is of the same version"))
     }
 
     pub fn goal(&self) -> Goal {

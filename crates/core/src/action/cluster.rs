@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Act, Left, Outputs, Payload, minutes};
-use crate::facts::peer_url;
 use crate::inventory::{MachineName, Taint};
 use crate::record::Record;
 use crate::template::render;
@@ -181,20 +180,23 @@ impl Act for Drain {
     }
 }
 
-/// Take an etcd member out of the cluster; it is found by the machine's peer address, and removed by its ID.
+/// Take an etcd member out of the cluster; it is found by its name and peer URL together, and removed by its ID.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RemoveMember {
     pub node: String,
-    pub address: String,
+    /// Its name; empty if it never started.
+    pub member: String,
+    pub peer: String,
 }
 
 impl Act for RemoveMember {
     fn line(&self) -> String {
-        "remove its member from etcd, by ID".to_owned()
+        let name = if self.member.is_empty() { "that never started" } else { &self.member };
+        format!("remove member {name} ({}) from etcd", self.peer)
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
-        render("kubernetes/remove-member.sh", json!({ "node": self.node, "peer": peer_url(&self.address) }))
+        render("kubernetes/remove-member.sh", json!({ "node": self.node, "member": self.member, "peer": self.peer }))
     }
 
     fn destroys(&self) -> bool {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Act, File, Left, Outputs, Part, Payload, minutes};
+use crate::arch::Arch;
 use crate::protocol::{hosts, path};
 use crate::quantity;
 use crate::template::render;
@@ -147,6 +148,8 @@ impl Act for SynchronizeClock {
 /// Send the programs the machine lacks, make a versioned set of all, and switch to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InstallPrograms {
+    /// Which bundle they are from.
+    pub arch: Arch,
     /// The set's name: the Kubernetes version and a hash of what is in it.
     pub set: String,
     pub programs: Vec<Program>,
@@ -184,7 +187,7 @@ impl Act for InstallPrograms {
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let sent = self.sent();
         for program in &sent {
-            payload.push(Part::Stored { sha256: program.sha256.clone(), size: program.size });
+            payload.push(Part::Stored { arch: self.arch, sha256: program.sha256.clone(), size: program.size });
         }
         render("machine/programs.sh", json!({ "set": self.set, "programs": self.programs, "payload": sent }))
     }
@@ -258,6 +261,8 @@ impl Act for DropUnit {
 /// Send images, import and pin them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ImportImages {
+    /// Which bundle they are from.
+    pub arch: Arch,
     pub images: Vec<ImageName>,
 }
 
@@ -275,7 +280,8 @@ impl Act for ImportImages {
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
-        payload.push(Part::Images(self.images.iter().map(|image| image.reference.clone()).collect()));
+        let references = self.images.iter().map(|image| image.reference.clone()).collect();
+        payload.push(Part::Images { arch: self.arch, references });
         render("machine/images.sh", json!({ "images": self.images }))
     }
 

@@ -15,6 +15,7 @@ use crate::template;
 pub mod cluster;
 pub mod kubeadm;
 pub mod machine;
+pub mod output;
 mod payload;
 pub mod workload;
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::sha256;
+use crate::arch::Arch;
 
 /// A file that hostler writes whole. Never a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,12 +24,12 @@ pub struct File {
 pub enum Part {
     /// May be secret: never logged.
     Bytes(Vec<u8>),
-    /// A file of the bundle, by sha256.
-    Stored { sha256: String, size: u64 },
+    /// A file of the bundle for `arch`, by sha256.
+    Stored { arch: Arch, sha256: String, size: u64 },
     /// A file of this computer.
     Local { path: PathBuf, size: u64 },
-    /// An OCI archive with just these images of the bundle, by reference.
-    Images(Vec<String>),
+    /// An OCI archive with just these images of the bundle for `arch`, by reference.
+    Images { arch: Arch, references: Vec<String> },
 }
 
 /// A payload as it grows, with how a template sees each piece.

@@ -1,15 +1,17 @@
 //! Parses the answers of a control plane's API server and etcd to [`ClusterFacts`].
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::{AddOns, ClusterFacts, MemberFact, NodeFact};
-use crate::inventory::Taint;
+use crate::inventory::{Taint, is_node_name};
 use crate::protocol::{configmap, namespaces};
 use crate::record::Record;
+use crate::version::three_numbers;
 
 /// Raw answers: JSON, or an error message of kubectl or etcdctl.
 #[derive(Default)]
@@ -24,10 +26,15 @@ pub(super) struct Answers<'a> {
 }
 
 impl Answers<'_> {
-    /// The cluster, or why it is unknown. Members are empty if etcd did not answer.
+    /// The cluster, or why it is unknown. Members are empty if etcd did not answer. What later becomes a part of a plan or of a command that
+    /// the user is shown has the form that Kubernetes and etcd give it, or the whole answer counts for none.
     pub fn facts(&self) -> Result<ClusterFacts, String> {
         let version: Version = read(self.version)?;
+        let version = three_numbers(&version.git_version).ok_or("its API server reports no version of three numbers")?.to_owned();
         let nodes: List<Node> = read(self.nodes)?;
+        if nodes.items.iter().any(|node| !is_node_name(&node.metadata.name)) {
+            return Err("its API server lists a node with a name that no node can have".to_owned());
+        }
         let system: List<Value> = read(self.system)?;
         let flannel: List<Value> = read(self.flannel).unwrap_or_default();
         let add_ons = AddOns::of(system.items.into_iter().chain(flannel.items).collect());
@@ -39,9 +46,9 @@ impl Answers<'_> {
         let recorded = data(configmap::RECORD).into_iter().flatten();
         let record = recorded.filter_map(|(name, value)| Some((Record::parse(name)?, value.as_str()?.to_owned()))).collect();
         Ok(ClusterFacts {
-            version: number(&version.git_version),
+            version,
             nodes: nodes.items.into_iter().map(|node| (node.metadata.name.clone(), node.fact())).collect(),
-            members: self.members(),
+            members: self.members()?,
             record,
             add_ons,
             pod_subnet: configuration.networking.pod_subnet,
@@ -51,13 +58,20 @@ impl Answers<'_> {
         })
     }
 
-    fn members(&self) -> BTreeMap<String, MemberFact> {
+    fn members(&self) -> Result<BTreeMap<String, MemberFact>, String> {
         let Ok(list) = read::<Members>(self.members) else {
-            return BTreeMap::new();
+            return Ok(BTreeMap::new());
         };
+        // One that never started has no name.
+        let is_valid =
+            |member: &Member| (member.name.is_empty() || is_node_name(&member.name)) && member.peer_urls.iter().all(|url| is_peer(url));
+        if !list.members.iter().all(is_valid) {
+            return Err("its etcd lists a member with a name or a peer URL that no member can have".to_owned());
+        }
         let health: Vec<Health> = read(self.health).unwrap_or_default();
         let answer = |member: &Member| health.iter().find(|answer| member.client_urls.contains(&answer.endpoint));
-        list.members
+        let members = list
+            .members
             .into_iter()
             .map(|member| {
                 // A learner answers only that it does not serve reads.
@@ -68,7 +82,8 @@ impl Answers<'_> {
                 let peer = member.peer_urls.into_iter().next().unwrap_or_default();
                 (format!("{:x}", member.id), MemberFact { name: member.name, learner: member.is_learner, peer, healthy, error })
             })
-            .collect()
+            .collect();
+        Ok(members)
     }
 }
 
@@ -78,6 +93,18 @@ pub fn peer_url(address: &str) -> String {
         true => format!("https://[{address}]:2380"),
         false => format!("https://{address}:2380"),
     }
+}
+
+/// The address in an etcd member's peer URL, if it has one.
+pub fn peer_address(url: &str) -> Option<IpAddr> {
+    let (host, _) = url.strip_prefix("https://")?.rsplit_once(':')?;
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
+}
+
+/// `https://ADDRESS:PORT`, or with a name for the address.
+fn is_peer(url: &str) -> bool {
+    let Some((host, port)) = url.strip_prefix("https://").and_then(|authority| authority.rsplit_once(':')) else { return false };
+    port.parse::<u16>().is_ok() && (peer_address(url).is_some() || is_node_name(host))
 }
 
 /// Parses the JSON in `answer`. It may be surrounded by warnings, which may be JSON themselves, as etcdctl's log. Without JSON, the answer is
@@ -98,11 +125,6 @@ fn read<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
         };
     }
     if answer.trim().is_empty() { Err("no answer".to_owned()) } else { Err(answer.trim().chars().take(300).collect()) }
-}
-
-/// `1.36.3` of `v1.36.3`.
-fn number(version: &str) -> String {
-    version.strip_prefix('v').unwrap_or(version).to_owned()
 }
 
 #[derive(Deserialize)]
@@ -187,6 +209,12 @@ struct Address {
     address: String,
 }
 
+impl Address {
+    fn internal(self) -> Option<IpAddr> {
+        self.address.parse().ok().filter(|_| self.kind == "InternalIP")
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct NodeInfo {
@@ -207,8 +235,8 @@ impl Node {
         NodeFact {
             ready,
             message,
-            version: number(&self.status.node_info.kubelet_version),
-            address: self.status.addresses.into_iter().find(|address| address.kind == "InternalIP").map_or_else(String::new, |a| a.address),
+            version: three_numbers(&self.status.node_info.kubelet_version).unwrap_or_default().to_owned(),
+            address: self.status.addresses.into_iter().find_map(Address::internal).map_or_else(String::new, |address| address.to_string()),
             labels: self.metadata.labels,
             taints: self.spec.taints,
             unschedulable: self.spec.unschedulable,

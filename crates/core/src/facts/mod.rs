@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::arch::Arch;
 use crate::inventory::Taint;
 use crate::record::{Applied, InProgress, Record};
 
@@ -15,7 +16,7 @@ mod snapshot;
 
 pub use add_ons::{AddOns, LiveObject, NOT_READY, PodFact, has, object_key};
 pub use certificate::ca_public_key_sha256;
-pub use cluster::peer_url;
+pub use cluster::{peer_address, peer_url};
 pub use parse::{FactsError, parse};
 pub use snapshot::Snapshot;
 
@@ -45,8 +46,10 @@ pub struct Facts {
     pub os: String,
     /// `PRETTY_NAME`.
     pub os_name: String,
-    /// `amd64` or `arm64`.
-    pub arch: String,
+    /// `None`: hostler has no programs for it.
+    pub arch: Option<Arch>,
+    /// `uname -m`: the machine's own word for its architecture, for messages alone.
+    pub machine: String,
     pub hostname: String,
     /// First line of /etc/hostname; empty if there is none.
     pub hostname_at_boot: String,
@@ -112,7 +115,8 @@ pub struct Facts {
     /// Operations that an earlier run did not finish, or that a present one has in progress.
     pub in_progress: BTreeSet<InProgress>,
     pub kubernetes: KubernetesFacts,
-    /// The answer of the API server, on a control plane where it answers.
+    /// The answer of the API server, on a control plane where it answers; any machine can say that it is one. Read by
+    /// [`trusted`](crate::trusted) alone, which knows whose word counts.
     pub cluster: Option<ClusterFacts>,
     /// Why `cluster` is unknown on a control plane: the error message.
     pub api_down: Option<String>,
@@ -134,6 +138,18 @@ pub struct Facts {
     pub read_only: BTreeSet<String>,
     /// Other container platforms that conflict: `k3s`, `docker's containerd`.
     pub foreign: Vec<String>,
+}
+
+impl Facts {
+    /// What the machine would say if it were in no cluster.
+    pub(crate) fn forget_cluster(&mut self) {
+        self.cluster = None;
+    }
+
+    /// What the machine would say if the cluster, as far as it knows it, were another.
+    pub(crate) fn change_cluster(&mut self, change: impl FnOnce(&mut ClusterFacts)) {
+        self.cluster.as_mut().map(change);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -274,6 +290,20 @@ pub struct LockFact {
     pub since: i64,
     /// Its run was interrupted: the script ends by itself.
     pub left_behind: bool,
+}
+
+impl LockFact {
+    /// A step that has held a lock for longer has lost its hostler long ago, or was never there: three times the longest limit of a step that
+    /// does not wait for pods, in seconds.
+    const LONGEST: i64 = 90 * 60;
+    /// Seconds that a clock may have been set back while a step ran.
+    const SET_BACK: i64 = 60;
+
+    /// Seconds since the step began, by the machine's clock. `None`: that can't be, as it began in the future or too long ago.
+    pub fn age(&self, facts: &Facts) -> Option<i64> {
+        let age = facts.clock.saturating_sub(self.since);
+        (-LockFact::SET_BACK..=LockFact::LONGEST).contains(&age).then_some(age.max(0))
+    }
 }
 
 /// What `facts.sh` should gather in addition to the facts that it always gathers. No word may contain a line break.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use super::certificate::{self, Certificate};
 use super::cluster::Answers;
 use super::{Facts, FileFact, ImageFact, LockFact, ShareFact, ShareState, UnitFact};
+use crate::arch::Arch;
 use crate::protocol::{path, say, systemd};
 use crate::record::{Applied, InProgress};
 
@@ -68,7 +69,10 @@ impl<'a> Reader<'a> {
         let facts = &mut self.facts;
         match key {
             "clock" => facts.clock = fields.number()?,
-            "machine" => facts.arch = architecture(fields.word()?),
+            "machine" => {
+                facts.machine = fields.text()?;
+                facts.arch = Arch::of_kernel(&facts.machine);
+            }
             "hostname" => facts.hostname = fields.text()?,
             "hostname-at-boot" => facts.hostname_at_boot = fields.text()?,
             "container" => facts.container = Some(fields.text()?),
@@ -149,7 +153,7 @@ impl<'a> Reader<'a> {
             "apt-lock" => facts.apt_lock = Some(format!("{} (process {})", fields.word()?, fields.word()?)),
             "dpkg-half" => facts.dpkg_half.push(fields.text()?),
             "read-only" => drop(facts.read_only.insert(fields.text()?)),
-            "time-zone" => facts.time_zone = fields.text()?,
+            "time-zone" => facts.time_zone = fields.word().map(|zone| if is_time_zone(zone) { zone.to_owned() } else { String::new() })?,
             "unit" | "other-unit" => self.unit(key == "unit", fields)?,
             "clock-synchronized" => facts.clock_synchronized = true,
             "other-program" => facts.foreign.push(fields.text()?),
@@ -268,6 +272,12 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A name of the tz database, as the cluster gets it: `America/Argentina/Buenos_Aires`.
+fn is_time_zone(zone: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte);
+    zone.len() <= 64 && zone.split('/').all(|part| !part.is_empty() && part.bytes().all(plain))
+}
+
 /// The values of a line, in order.
 struct Fields<'a> {
     key: &'a str,
@@ -297,14 +307,4 @@ impl<'a> Fields<'a> {
     fn rest(&self, line: &'a str) -> &'a str {
         line.get(self.key.len() + 1..).unwrap_or_default()
     }
-}
-
-/// The name in Go, Debian and container images for that of `uname -m`.
-fn architecture(machine: &str) -> String {
-    match machine {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
-    .to_owned()
 }

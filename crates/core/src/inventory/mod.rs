@@ -128,6 +128,13 @@ pub struct Cluster {
     pub cni: Cni,
 }
 
+impl Cluster {
+    /// `HOST:PORT` of the API server as every machine uses it.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.endpoint.host(), self.endpoint.port())
+    }
+}
+
 /// Regular snapshots, taken by the control planes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {
@@ -176,6 +183,11 @@ impl KubeadmFragments {
     pub fn tolerates_swap(&self) -> bool {
         self.kubelet.get("failSwapOn") == Some(&serde_yaml::Value::Bool(false))
     }
+}
+
+/// Whether a node of a cluster can have this name: a DNS subdomain (RFC 1123).
+pub fn is_node_name(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(|label| MachineName::new(label).is_some())
 }
 
 impl MachineName {

@@ -16,6 +16,7 @@ use crate::protocol::namespaces;
 use crate::record::Record;
 use crate::step::{Need, StepId, StepKind};
 use crate::template;
+use crate::trusted::ApiVia;
 
 /// Objects of kubeadm's, by kind and name.
 const KUBE_PROXY: [(&str, &str); 2] = [("DaemonSet", "kube-proxy"), ("ConfigMap", "kube-proxy")];
@@ -31,13 +32,13 @@ pub fn flannel(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> 
         Cni::Flannel => "vxlan",
         Cni::FlannelHostGw => "host-gw",
     };
-    let image = planner.manifest.image(Component::Flannel).map_or("", |image| &image.reference);
+    let image = planner.manifests.image(Component::Flannel).map_or("", |image| &image.reference);
     let pod_subnet = planner.inventory.cluster.pod_subnet.to_string();
     let manifest = template::render("network/flannel.yaml", json!({ "pod_subnet": pod_subnet, "backend": backend, "image": image }))?;
     let sha256 = sha256(manifest.as_bytes());
     let (machine, reason, needs) = match (init, planner.api_via) {
         (Some((machine, step)), _) => (machine.clone(), "pods have no network yet", vec![Need::Step(step.clone())]),
-        (None, Some((api_via, cluster))) => {
+        (None, Some(ApiVia { machine: api_via, cluster, .. })) => {
             let reason = match differs(&cluster.add_ons, &manifest)? {
                 Some(Difference::Gone) if cluster.record.contains_key(&Record::Flannel) => "objects of flannel are missing in the cluster",
                 Some(Difference::Gone) => "pods have no network yet",
@@ -98,7 +99,7 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
     if is_skipped(planner, "coredns") {
         return Ok(());
     }
-    let image = planner.manifest.image(Component::Coredns).map(|image| image.reference.clone());
+    let image = planner.manifests.image(Component::Coredns).map(|image| image.reference.clone());
     let deployment = add_ons.get("Deployment", namespaces::SYSTEM, "coredns");
     let reason = match deployment {
         _ if is_gone(add_ons, &COREDNS) => "objects of CoreDNS are missing in the cluster",
@@ -109,7 +110,7 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
         _ => return Ok(()),
     };
     let Some(machine) = planner.inventory.machines.get(api_via.as_str()) else { return Ok(()) };
-    let config = documents::control_plane(planner.inventory, &planner.manifest.kubernetes, api_via, machine)?;
+    let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), api_via, machine)?;
     planner.step(StepKind::CoreDns.of(api_via), api_via, reason, RestoreCoreDns { config }, []);
     Ok(())
 }
@@ -132,7 +133,7 @@ pub fn kube_proxy_differs(planner: &Planner, add_ons: &AddOns, document: &str) -
     if !has(&live, &wanted) {
         return Ok(Some("KubeProxyConfiguration in the cluster differs from the inventory"));
     }
-    let image = planner.manifest.image(Component::KubeProxy).map(|image| image.reference.as_str());
+    let image = planner.manifests.image(Component::KubeProxy).map(|image| image.reference.as_str());
     let daemon_set = add_ons.get("DaemonSet", namespaces::SYSTEM, "kube-proxy");
     let another = daemon_set.is_some_and(|live| runs_another(planner, &live.content, image));
     Ok(another.then_some("kube-proxy runs another image"))

@@ -17,7 +17,7 @@ pub fn api_host<'a>(planner: &Planner<'a>) -> Option<&'a MachineName> {
     }
     let mut control_planes = planner.inventory.control_planes().map(|(name, _)| name);
     match planner.api_via {
-        Some((_, cluster)) => control_planes.find(|name| cluster.nodes.contains_key(name.as_str()) || comes(planner, name)),
+        Some(api_via) => control_planes.find(|name| api_via.cluster.nodes.contains_key(name.as_str()) || comes(planner, name)),
         None => control_planes.next(),
     }
 }
@@ -39,11 +39,11 @@ pub fn hosts(planner: &Planner, name: &MachineName, machine: &Machine) -> Vec<St
 
 /// The lines by which the API host itself joins: through another control plane. `None` for every other machine.
 pub fn hosts_to_join(planner: &Planner, name: &MachineName, machine: &Machine) -> Option<Vec<String>> {
-    let (api_via, _) = planner.api_via.filter(|(api_via, _)| *api_via != name)?;
+    let api_via = planner.api_via.filter(|api_via| api_via.machine != name)?;
     if api_host(planner) != Some(name) || planner.joined(name) {
         return None;
     }
-    let through: IpAddr = planner.inventory.machines[api_via.as_str()].address;
+    let through: IpAddr = planner.inventory.machines[api_via.machine.as_str()].address;
     Some(wanted::hosts(planner.inventory, name, machine, Some(through)))
 }
 
@@ -57,8 +57,7 @@ pub fn refuse_if_down(planner: &mut Planner) {
     let Some(host) = api_host(planner).filter(|_| planner.api_via.is_some()) else {
         return;
     };
-    let serves = planner.facts.get(host).is_some_and(|facts| facts.cluster.is_some());
-    if serves || planner.works_on(host) || comes(planner, host) {
+    if planner.trusted.answers(host) || planner.works_on(host) || comes(planner, host) {
         return;
     }
     for (name, _) in planner.machines() {

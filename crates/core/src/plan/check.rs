@@ -11,11 +11,12 @@ use super::hint::{Command, Hint};
 use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
 use super::repair::is_repairable;
-use super::wanted;
+use super::{version, wanted};
 use crate::facts::{ClusterFacts, Facts, LockFact, NodeFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
 use crate::protocol::path;
 use crate::record::{InProgress, Record};
+use crate::trusted::{ApiVia, serves};
 
 /// Seconds that clocks may differ before certificates and leases suffer.
 pub const CLOCK_TOLERANCE: i64 = 60;
@@ -36,8 +37,8 @@ pub fn look(planner: &mut Planner) {
     membership(planner);
     newcomers(planner);
     clocks(planner);
-    bundle(planner);
-    if let Some((_, cluster)) = planner.api_via {
+    version::check(planner);
+    if let Some(ApiVia { cluster, .. }) = planner.api_via {
         unchangeable(planner, cluster);
     }
 }
@@ -67,9 +68,8 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), why, Hint::RightMachine);
     } else if !facts.systemd {
         planner.refuse(Some(name), Why::NoSystemd, Hint::InstallDebian);
-    } else if facts.arch != planner.manifest.arch {
-        let why = Why::Architecture { is: facts.arch.clone(), bundle: planner.manifest.arch.clone() };
-        planner.refuse(Some(name), why, Hint::BundleFor { arch: facts.arch.clone() });
+    } else if let Some((why, hint)) = no_programs(planner, facts) {
+        planner.refuse(Some(name), why, hint);
     } else if !facts.foreign.is_empty() {
         planner.refuse(Some(name), Why::Foreign { platforms: facts.foreign.clone() }, Hint::RemovePlatform);
     } else if facts.in_progress.contains(&InProgress::Wipe) {
@@ -106,23 +106,51 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.warn(Some(name), format!("{} MB of memory is little: kubeadm asks for {least} MB", facts.memory / 1024));
     }
     if let Some(lock) = &facts.lock {
-        let text = format!("{}, though its run was interrupted: steps here wait for it", working(facts, lock));
-        planner.warn(Some(name), text);
+        lock_of(planner, name, facts, lock);
     }
     if facts.nameservers.is_empty() && planner.usable(name).is_some() {
         planner.warn(Some(name), "/etc/resolv.conf has no nameserver: CoreDNS will not start here");
     }
 }
 
-/// The machines on which another hostler is at work: nobody else plans for what it is just changing.
+/// Why there are no programs for the machine, if so: its own word for its architecture counts for itself alone.
+fn no_programs(planner: &Planner, facts: &Facts) -> Option<(Why, Hint)> {
+    let Some(is) = facts.arch else {
+        return Some((Why::UnknownArchitecture { machine: facts.machine.clone() }, Hint::KnownArchitecture));
+    };
+    let why = Why::Architecture { is, bundles: planner.manifests.archs().collect() };
+    planner.manifests.of(is).is_none().then_some((why, Hint::BundleFor { arch: is }))
+}
+
+/// What another hostler's lock on the machine means for it.
+fn lock_of<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts, lock: &LockFact) {
+    let Some(age) = lock.age(facts) else {
+        let text = format!("its clock and the lock of step {} of run {} do not fit: the lock is ignored", lock.step, lock.run);
+        planner.warn(Some(name), text);
+        return;
+    };
+    match at_work_on(facts) {
+        Some(why) if planner.usable(name).is_some() => planner.refuse(Some(name), why, Hint::LetItEnd),
+        // Something else is refused already.
+        Some(_) => {}
+        None => planner.warn(Some(name), format!("{}, though its run was interrupted: steps here wait for it", working(lock, age))),
+    }
+}
+
+/// The step of another hostler that is running on the machine, if it can be.
+fn at_work_on(facts: &Facts) -> Option<Why> {
+    let lock = facts.lock.as_ref().filter(|lock| !lock.left_behind)?;
+    Some(Why::AtWork { step: lock.step.clone(), run: lock.run.clone(), seconds: lock.age(facts)? })
+}
+
+/// The control planes on which another hostler is at work: nobody else plans for the cluster that it is just changing. A worker's lock is
+/// about the worker alone.
 pub fn at_work(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Vec<Refusal> {
     let refuse = |name: &MachineName| {
-        let Observation::Facts(facts) = seen.get(name)? else { return None };
-        let lock = facts.lock.as_ref().filter(|lock| !lock.left_behind)?;
-        let why = Why::AtWork { step: lock.step.clone(), run: lock.run.clone(), seconds: (facts.clock - lock.since).max(0) };
+        let why = at_work_on(seen.get(name)?.facts()?)?;
         Some(Refusal { machine: Some(name.clone()), why, hint: Hint::LetItEnd })
     };
-    inventory.machines.keys().filter_map(refuse).collect()
+    inventory.control_planes().filter_map(|(name, _)| refuse(name)).collect()
 }
 
 /// The control plane of the cluster that the inventory's machines are in, where the inventory takes it for a worker. Nothing must be planned
@@ -138,7 +166,7 @@ pub fn control_plane_elsewhere(inventory: &Inventory, seen: &BTreeMap<MachineNam
     let (named, _) = inventory.control_planes().next()?;
     let ours = |name: &&MachineName| {
         let (all, facts) = (&facts, facts[*name]);
-        let speaks = facts.cluster.as_ref().is_some_and(|cluster| cluster.endpoint == endpoint);
+        let speaks = serves(facts, &endpoint);
         // Its API server may be down; the kubelets of the others say whose they are.
         let shares = |other: &Facts| other.kubernetes.server.as_ref() == Some(&server) && other.kubernetes.ca == facts.kubernetes.ca;
         is_control_plane(name) && (speaks || facts.kubernetes.ca.is_some() && all.values().any(|other| shares(other)))
@@ -148,9 +176,9 @@ pub fn control_plane_elsewhere(inventory: &Inventory, seen: &BTreeMap<MachineNam
     Some(Refusal { machine: None, why, hint: Hint::WriteRole(is.clone()) })
 }
 
-/// Whose step works on the machine, and since when.
-fn working(facts: &Facts, lock: &LockFact) -> String {
-    format!("step {} of run {} has been running here for {} s", lock.step, lock.run, (facts.clock - lock.since).max(0))
+/// Whose step works on the machine, and for how many seconds.
+fn working(lock: &LockFact, seconds: i64) -> String {
+    format!("step {} of run {} has been running here for {seconds} s", lock.step, lock.run)
 }
 
 /// How many MiB of disk the machine needs, where it has less.
@@ -189,7 +217,7 @@ fn missing<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
     let control_plane = kubernetes.control_plane && planner.inventory.machines.get(name).is_some_and(|it| it.role == Role::ControlPlane);
     let hint = match control_plane {
         false => Hint::Clean(rebuild(name)),
-        true if !alone && planner.api_via.is_some_and(|(via, _)| via != name) => Hint::Clean(rebuild(name)),
+        true if !alone && planner.api_via.is_some_and(|api_via| api_via.machine != name) => Hint::Clean(rebuild(name)),
         true if kubernetes.missing.iter().any(|file| file.starts_with(path::ETCD)) => Hint::RestoreCluster,
         true => Hint::PutBack,
     };
@@ -208,7 +236,7 @@ fn rebuild(name: &MachineName) -> Command {
 
 /// The certificate authority of the inventory's cluster, as its control planes have it.
 pub fn authority(planner: &Planner) -> Option<String> {
-    planner.control_planes().find(|(_, facts)| facts.kubernetes.control_plane).and_then(|(_, facts)| facts.kubernetes.ca.clone())
+    planner.trusted.ca().map(str::to_owned)
 }
 
 /// Whether the machine is in a cluster that is not the inventory's. Where no control plane tells its certificate authority, the server's
@@ -248,7 +276,7 @@ fn taken_over_by(planner: &Planner, name: &MachineName) -> Command {
     let address = planner.inventory.machines.get(name).map(|machine| machine.address.to_string());
     let before = planner
         .api_via
-        .and_then(|(_, cluster)| cluster.nodes.get(name.as_str()))
+        .and_then(|api_via| api_via.cluster.nodes.get(name.as_str()))
         .is_some_and(|node| Some(&node.address) == address.as_ref());
     if before { Command::Rebuild { machine: name.clone(), take_over: true } } else { Command::TakeOver(name.clone()) }
 }
@@ -284,7 +312,7 @@ fn membership(planner: &mut Planner) {
             planner.refuse(Some(name), Why::RoleChanged { is }, Hint::ChangeRole(name.clone()));
             continue;
         }
-        let Some((_, cluster)) = planner.api_via else {
+        let Some(ApiVia { cluster, .. }) = planner.api_via else {
             continue;
         };
         match cluster.nodes.get(name.as_str()) {
@@ -312,7 +340,7 @@ fn membership(planner: &mut Planner) {
 
 /// What keeps a machine that is in no cluster from joining this one.
 fn newcomers(planner: &mut Planner) {
-    let Some((_, cluster)) = planner.api_via else {
+    let Some(ApiVia { cluster, .. }) = planner.api_via else {
         return;
     };
     for (name, machine) in planner.machines() {
@@ -384,7 +412,10 @@ pub fn wrong_clocks<'a>(planner: &Planner<'a>) -> BTreeMap<&'a MachineName, Stri
     };
     ahead.sort_unstable();
     let Some(&middle) = ahead.get(ahead.len() / 2) else { return BTreeMap::new() };
-    let off = known.into_iter().map(|(name, ahead)| (name, ahead - middle)).filter(|(_, off)| off.abs() > CLOCK_TOLERANCE);
+    let off = known
+        .into_iter()
+        .map(|(name, ahead)| (name, ahead.saturating_sub(middle)))
+        .filter(|(_, off)| off.unsigned_abs() > CLOCK_TOLERANCE.unsigned_abs());
     off.map(|(name, off)| (name, format!("{} {} {others}", span(off.unsigned_abs()), if off > 0 { "ahead of" } else { "behind" })))
         .collect()
 }
@@ -395,23 +426,7 @@ fn span(seconds: u64) -> String {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} minutes", (seconds + 30) / 60),
         7200..172_800 => format!("{} hours", (seconds + 1800) / 3600),
-        _ => format!("{} days", (seconds + 43_200) / 86_400),
-    }
-}
-
-/// Programs and images of another version than the cluster's, or the one asked for: kubelet would be newer than its API server, or older than
-/// kubeadm allows.
-fn bundle(planner: &mut Planner) {
-    let told = planner.api_via.map(|(_, cluster)| cluster.version.clone()).filter(|version| !version.is_empty());
-    // Without an API server, what is installed on its machines tells.
-    let joined = || planner.facts.values().filter(|facts| facts.kubernetes.joined);
-    let running = told.or_else(|| joined().find_map(|facts| wanted::version_in_use(facts)).map(str::to_owned));
-    let Some(version) = running.or_else(|| planner.inventory.cluster.version.clone()) else {
-        return;
-    };
-    if version != planner.manifest.kubernetes {
-        let why = Why::BundleVersion { bundle: planner.manifest.kubernetes.clone(), cluster: version.clone() };
-        planner.refuse(None, why, Hint::BundleOf { version });
+        _ => format!("{} days", seconds.saturating_add(43_200) / 86_400),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::facts::{ClusterFacts, NodeFact};
 use crate::inventory::{Inventory, Machine, MachineName, Role, Taint};
 use crate::record::{Applied, Record};
 use crate::step::{Need, StepKind};
+use crate::trusted::ApiVia;
 
 pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_refused {
@@ -22,7 +23,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     }
     let empty = ClusterFacts::default();
     let (api_via, cluster) = match planner.api_via {
-        Some((api_via, cluster)) => (api_via.clone(), cluster),
+        Some(ApiVia { machine, cluster, .. }) => (machine.clone(), cluster),
         // A cluster that this run makes: whoever begins it speaks for it.
         None if !planner.cluster_exists() => match planner.inventory.control_planes().next() {
             Some((first, _)) if planner.usable(first).is_some() => (first.clone(), &empty),
@@ -67,7 +68,7 @@ pub fn etcd_space(planner: &mut Planner, api_via: &MachineName, cluster: &Cluste
 
 /// kubeadm's documents in the cluster, and what every machine made of them.
 fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts) -> Result<()> {
-    let version = planner.manifest.kubernetes.clone();
+    let version = planner.manifests.kubernetes().to_owned();
     let mut sums = BTreeMap::new();
     for document in Document::ALL {
         let text = documents::stored(planner.inventory, &version, document)?;
@@ -182,13 +183,15 @@ fn managed_labels(planner: &mut Planner, api_via: &MachineName, cluster: &Cluste
     planner.step(StepKind::Labels.of(name), api_via, reason, action, needs.into_iter().chain([first]));
 }
 
-/// Where a node of the cluster is known by another name than the machine at its address.
+/// Where a node of the cluster is known by another name than the machine at its address. A kubelet may report any address: nodes that are
+/// machines of the inventory, and machines whose own nodes are in the cluster, are what their names say.
 pub fn renamed<'a>(inventory: &'a Inventory, cluster: &'a ClusterFacts) -> Vec<(&'a MachineName, &'a str)> {
     let mut found = Vec::new();
-    for (name, machine) in &inventory.machines {
+    let unknown = |name: &MachineName| !cluster.nodes.contains_key(name.as_str());
+    for (name, machine) in inventory.machines.iter().filter(|(name, _)| unknown(name)) {
         let address = machine.address.to_string();
         for (node, fact) in &cluster.nodes {
-            if fact.address == address && node != name.as_str() {
+            if fact.address == address && !inventory.machines.contains_key(node.as_str()) {
                 found.push((name, node.as_str()));
             }
         }

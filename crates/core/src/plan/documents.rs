@@ -12,8 +12,7 @@ use crate::template;
 
 /// `HOST:PORT` of the API server as every machine uses it.
 pub fn endpoint(inventory: &Inventory) -> String {
-    let endpoint = &inventory.cluster.endpoint;
-    format!("{}:{}", endpoint.host(), endpoint.port())
+    inventory.cluster.authority()
 }
 
 /// # Errors

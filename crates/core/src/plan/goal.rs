@@ -12,7 +12,7 @@ use super::withdraw::withdraw;
 use super::{Plan, Warning, everything, finding, graph, lint, plan, take_over};
 use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName};
-use crate::manifest::Manifest;
+use crate::manifest::Manifests;
 use crate::step::{Stage, StepId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,10 @@ impl Goal {
     pub fn asks(&self, inventory: &Inventory) -> BTreeSet<MachineName> {
         let one = match self {
             Goal::Up | Goal::Reset | Goal::Restore { .. } | Goal::NewCluster(_) => return inventory.machines.keys().cloned().collect(),
+            // What is gone for good is not asked, whoever answers in its place.
+            Goal::Remove { machine: name, dead: true, .. } => {
+                return inventory.control_planes().map(|(other, _)| other).filter(|other| *other != name).cloned().collect();
+            }
             Goal::Add(name) | Goal::Rebuild { machine: name, .. } | Goal::Remove { machine: name, .. } => name,
             Goal::TakeOver { machines, goal } => return &goal.asks(inventory) | machines,
         };
@@ -88,54 +92,59 @@ impl Goal {
 ///
 /// # Errors
 /// Only a defect: a template that can't be filled in, or a plan that [`lint`] finds something wrong with.
-pub fn plan_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
-    let mut plan = steps_for(goal, inventory, manifest, seen)?;
-    plan.findings = finding::findings(goal, &Planner::new(inventory, manifest, seen), &plan);
+pub fn plan_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
+    let mut plan = steps_for(goal, inventory, manifests, seen)?;
+    plan.findings = finding::findings(goal, &Planner::new(inventory, manifests, seen), &plan);
     let wrong: Vec<String> = lint(goal, &plan).iter().map(ToString::to_string).collect();
     ensure!(wrong.is_empty(), "this plan is wrong: {}", wrong.join("; "));
     Ok(plan)
 }
 
-fn steps_for(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
+fn steps_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
     let mut refusals = check::at_work(inventory, seen);
     refusals.extend(check::control_plane_elsewhere(inventory, seen));
     if !refusals.is_empty() {
         return Ok(Plan { schema: 1, refusals, ..Plan::default() });
     }
-    let plan = steps_of(goal, inventory, manifest, seen)?;
-    Ok(if goal.withdraws() { withdraw(&Planner::new(inventory, manifest, seen), plan) } else { plan })
+    let plan = steps_of(goal, inventory, manifests, seen)?;
+    Ok(if goal.withdraws() { withdraw(&Planner::new(inventory, manifests, seen), plan) } else { plan })
 }
 
-pub(super) fn steps_of(goal: &Goal, inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
+pub(super) fn steps_of(
+    goal: &Goal,
+    inventory: &Inventory,
+    manifests: &Manifests,
+    seen: &BTreeMap<MachineName, Observation>,
+) -> Result<Plan> {
     match goal {
-        Goal::Up => plan(inventory, manifest, seen),
-        Goal::Add(name) => plan_for_machine(inventory, manifest, seen, name),
+        Goal::Up => plan(inventory, manifests, seen),
+        Goal::Add(name) => plan_for_machine(inventory, manifests, seen, name),
         Goal::Remove { machine, dead, force_after } => {
-            let mut planner = Planner::new(inventory, manifest, seen);
+            let mut planner = Planner::new(inventory, manifests, seen);
             planner.force_after = *force_after;
             plan_removal(&mut planner, seen, machine, *dead);
             Ok(planner.finish())
         }
-        Goal::Rebuild { machine, force_after } => rebuild(inventory, manifest, seen, machine, *force_after),
-        Goal::Restore { machine, snapshot } => restore(inventory, manifest, seen, machine, snapshot),
-        Goal::NewCluster(name) => new_cluster(inventory, manifest, seen, name),
+        Goal::Rebuild { machine, force_after } => rebuild(inventory, manifests, seen, machine, *force_after),
+        Goal::Restore { machine, snapshot } => restore(inventory, manifests, seen, machine, snapshot),
+        Goal::NewCluster(name) => new_cluster(inventory, manifests, seen, name),
         Goal::Reset => {
-            let mut planner = Planner::new(inventory, manifest, seen);
+            let mut planner = Planner::new(inventory, manifests, seen);
             plan_reset(&mut planner);
             Ok(planner.finish())
         }
-        Goal::TakeOver { machines, goal } => take_over::plan(machines, goal, inventory, manifest, seen),
+        Goal::TakeOver { machines, goal } => take_over::plan(machines, goal, inventory, manifests, seen),
     }
 }
 
 fn rebuild(
     inventory: &Inventory,
-    manifest: &Manifest,
+    manifests: &Manifests,
     seen: &BTreeMap<MachineName, Observation>,
     name: &MachineName,
     force_after: Option<u64>,
 ) -> Result<Plan> {
-    let mut planner = Planner::new(inventory, manifest, seen);
+    let mut planner = Planner::new(inventory, manifests, seen);
     planner.force_after = force_after;
     let hint = check::take_over(&planner, name);
     let another = planner.facts.get(name).copied().is_some_and(|facts| other_cluster(&mut planner, name, facts, hint));
@@ -147,7 +156,7 @@ fn rebuild(
         return Ok(whole);
     }
     let left: BTreeSet<StepId> = whole.steps.iter().map(|step| step.id.clone()).collect();
-    let mut back = plan_for_machine(inventory, manifest, &facts_after_removal(inventory, seen, name), name)?;
+    let mut back = plan_for_machine(inventory, manifests, &facts_after_removal(inventory, seen, name), name)?;
     for step in &mut back.steps {
         // The machine comes back only when nothing of it is left, here and in the cluster; and what is left is verified.
         if step.machine == *name || step.stage == Stage::Verify {
@@ -174,11 +183,11 @@ fn rebuild(
 /// A plan that changes one machine alone; of the others it takes no more than the source to the cluster, and the verification.
 pub(super) fn plan_for_machine(
     inventory: &Inventory,
-    manifest: &Manifest,
+    manifests: &Manifests,
     seen: &BTreeMap<MachineName, Observation>,
     name: &MachineName,
 ) -> Result<Plan> {
-    let mut planner = Planner::new(inventory, manifest, seen);
+    let mut planner = Planner::new(inventory, manifests, seen);
     planner.only = Some(name);
     Ok(about_machine(everything(planner)?, name))
 }

@@ -5,9 +5,11 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::refusal::{Share, Unchangeable};
+use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::MachineName;
 use crate::protocol::path;
+use crate::words::and;
 
 /// A command of hostler's that a hint names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +46,10 @@ pub enum Hint {
     RightMachine,
     InstallDebian,
     BundleFor {
-        arch: String,
+        arch: Arch,
     },
+    /// Of the architectures that hostler has programs for.
+    KnownArchitecture,
     RemovePlatform,
     FinishWipe(Command),
     FinishRestore(Command),
@@ -76,6 +80,10 @@ pub enum Hint {
     /// The machine takes the place of the one that the cluster knows.
     TakePlace(Command),
     Rename(Command),
+    /// Name and address of an etcd member do not fit the machine's.
+    SettleMember {
+        node: MachineName,
+    },
     DropLearner(Command),
     MendMember {
         member: String,
@@ -226,7 +234,8 @@ impl fmt::Display for Hint {
             Hint::TurnOn => f.write_str("turn it on, or fix its address or SSH, then run again"),
             Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on it"),
-            Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} with --bundle"),
+            Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} with another `--bundle`"),
+            Hint::KnownArchitecture => write!(f, "it has programs for {}: remove the machine from the inventory", and(&Arch::ALL)),
             Hint::RemovePlatform => f.write_str("remove it first: two container platforms on one machine conflict"),
             Hint::FinishWipe(rebuild) => {
                 write!(f, "{rebuild} finishes it and joins the machine again; `hostler remove` and `hostler reset` finish it too")
@@ -264,6 +273,10 @@ impl fmt::Display for Hint {
             ),
             Hint::TakePlace(command) => write!(f, "{command} removes the old one and joins this machine"),
             Hint::Rename(remove) => write!(f, "rename one of the two; if the other one is gone for good, run {remove}"),
+            Hint::SettleMember { node } => write!(
+                f,
+                "if the inventory's address is wrong, correct it; if the node's is, turn {node} off and run `kubectl delete node {node}`; then run this again"
+            ),
             Hint::DropLearner(remove) => write!(f, "{remove} removes the learner, if it never finished joining"),
             Hint::MendMember { member, command } => write!(f, "bring {member} back first, or run {command}"),
             Hint::SetClock => f.write_str("set it (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on it"),

@@ -21,6 +21,7 @@ use crate::document::Document;
 use crate::inventory::{Machine, MachineName, Role};
 use crate::record::{Applied, InProgress, Record};
 use crate::step::{ImageGroup, Input, Need, Output, StepId, StepKind};
+use crate::trusted::ApiVia;
 
 /// Where joining machines get the token and the cluster's CA from.
 struct JoinSource {
@@ -39,7 +40,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let source = if planner.cluster_exists() {
         add_ons::flannel(planner, None)?;
         // Without an API server that answers nobody can join; what would mend it is planned elsewhere.
-        let Some((api_via, _)) = planner.api_via else {
+        let Some(ApiVia { machine: api_via, .. }) = planner.api_via else {
             return Ok(());
         };
         if joining.is_empty() {
@@ -75,7 +76,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         let mut needs = prepared(planner, first);
         needs.push(StepKind::Images(ImageGroup::ControlPlane).of(first).if_planned());
         let id = StepKind::Init.of(first);
-        let config = documents::init(planner.inventory, &planner.manifest.kubernetes, first, machine)?;
+        let config = documents::init(planner.inventory, planner.manifests.kubernetes(), first, machine)?;
         let reason = if planner.restore.is_some() {
             "the only control plane is lost"
         } else if again {
@@ -165,14 +166,14 @@ fn joins(planner: &mut Planner, source: &JoinSource, joining: &[(&MachineName, &
 /// What is remembered of kubeadm's documents: the sha256 of each as it was rendered. A machine that joins takes what the cluster keeps, which
 /// a plan for that machine alone does not change.
 fn record(planner: &Planner, documents: &[Document]) -> Result<BTreeMap<Document, String>> {
-    let kept = planner.api_via.filter(|_| planner.only.is_some()).map(|(_, cluster)| &cluster.record);
+    let kept = planner.api_via.filter(|_| planner.only.is_some()).map(|api_via| &api_via.cluster.record);
     documents
         .iter()
         .map(|&document| {
             if let Some(sum) = kept.and_then(|record| record.get(&Record::Document(document))) {
                 return Ok((document, sum.clone()));
             }
-            let text = documents::stored(planner.inventory, &planner.manifest.kubernetes, document)?;
+            let text = documents::stored(planner.inventory, planner.manifests.kubernetes(), document)?;
             Ok((document, sha256(text.as_bytes())))
         })
         .collect()

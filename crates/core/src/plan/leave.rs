@@ -1,6 +1,7 @@
 //! How a machine leaves the cluster, and how all of them do.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::api_host;
 use super::check::{is_of_another, its_cluster, other_cluster};
@@ -11,10 +12,11 @@ use super::refusal::Why;
 use super::wipe::{clear_wiped, to_wipe, wipe_blocked, wipe_step};
 use crate::action::cluster::{DeleteNode, Drain, RemoveMember};
 use crate::action::machine::Wipe;
-use crate::facts::{ClusterFacts, Facts, MemberFact, Observation, peer_url};
+use crate::facts::{ClusterFacts, Facts, MemberFact, Observation, peer_address, peer_url};
 use crate::inventory::{Inventory, MachineName, Role};
 use crate::record::Record;
 use crate::step::{Need, StepKind};
+use crate::trusted::ApiVia;
 
 /// The steps by which `name` leaves the cluster. `dead`: it need not be reachable.
 pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observation>, name: &'a MachineName, dead: bool) {
@@ -25,7 +27,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     let control_plane =
         machine.is_some_and(|machine| machine.role == Role::ControlPlane) || facts.is_some_and(|facts| facts.kubernetes.control_plane);
     let others = planner.inventory.control_planes().filter(|(other, _)| *other != name).count();
-    let api_via = planner.answering().find(|(other, _)| *other != name);
+    let api_via = planner.trusted.answering().find(|api_via| api_via.machine != name);
     if facts.is_none() && !dead {
         let why = match seen.get(name) {
             Some(Observation::Unreachable(why)) => why.as_str(),
@@ -43,7 +45,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
         }
         planner.warn(Some(name), format!("it belongs to another cluster now ({}), and is left as it is", its_cluster(facts)));
     }
-    let Some((api_via, cluster)) = api_via else {
+    let Some(ApiVia { machine: api_via, cluster, .. }) = api_via else {
         if control_plane && others == 0 {
             planner.refuse(Some(name), Why::LastControlPlane, Hint::LoseOnlyControlPlane);
         } else {
@@ -55,13 +57,14 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     if wipe_blocked(planner, name, &keep) {
         return;
     }
-    // The cluster knows best by which address it knows the machine.
-    let address = (cluster.nodes.get(name.as_str()).map(|node| node.address.clone()))
-        .filter(|address| !address.is_empty())
-        .or_else(|| machine.map(|machine| machine.address.to_string()))
-        .unwrap_or_default();
-    let member = cluster.members.values().find(|member| member.peer == peer_url(&address));
-    if member.is_some() && !keeps_quorum(planner, cluster, name, &address) {
+    let member = match member_of(planner.inventory, cluster, name) {
+        Ok(member) => member,
+        Err(why) => {
+            planner.refuse(Some(name), why, Hint::SettleMember { node: name.clone() });
+            return;
+        }
+    };
+    if member.is_some_and(|member| !keeps_quorum(planner, cluster, name, member)) {
         return;
     }
     if api_host::api_host(planner) == Some(name) {
@@ -69,7 +72,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
         planner.warn(Some(name), format!("{host} resolves to this machine: while it is down, no other machine reaches the API by that name; if it is gone for good, remove it from the inventory and run `hostler up`"));
     }
     etcd_space(planner, api_via, cluster);
-    removal_steps(planner, (api_via, cluster), name, &address, member.is_some(), wipe, keep);
+    removal_steps(planner, (api_via, cluster), name, member, wipe, keep);
 }
 
 /// The steps themselves, where nothing speaks against them.
@@ -77,8 +80,7 @@ fn removal_steps(
     planner: &mut Planner,
     (api_via, cluster): (&MachineName, &ClusterFacts),
     name: &MachineName,
-    address: &str,
-    member: bool,
+    member: Option<&MemberFact>,
     wipe: Option<&Facts>,
     keep: Vec<String>,
 ) {
@@ -93,8 +95,8 @@ fn removal_steps(
             [],
         )));
     }
-    if member {
-        let action = RemoveMember { node: name.to_string(), address: address.to_owned() };
+    if let Some(MemberFact { name: member, peer, .. }) = member {
+        let action = RemoveMember { node: name.to_string(), member: member.clone(), peer: peer.clone() };
         before.push(Need::Step(planner.step(
             StepKind::RemoveMember.of(name),
             api_via,
@@ -116,12 +118,55 @@ fn removal_steps(
     }
 }
 
-/// Whether etcd can do without the member at `address`; refuses otherwise.
-fn keeps_quorum<'a>(planner: &mut Planner<'a>, cluster: &ClusterFacts, name: &'a MachineName, address: &str) -> bool {
+/// The etcd member that `name` is. Only a control plane is one, by the inventory or by a label that no kubelet may set, and the member has its
+/// name and its address. The address that a node reports decides alone about nothing: its kubelet may write any.
+///
+/// # Errors
+/// What is known does not fit together, so the wrong member could go.
+fn member_of<'a>(inventory: &Inventory, cluster: &'a ClusterFacts, name: &MachineName) -> Result<Option<&'a MemberFact>, Why> {
+    let machine = inventory.machines.get(name);
+    let node = cluster.nodes.get(name.as_str());
+    let labelled = node.is_some_and(|node| node.labels.contains_key(CONTROL_PLANE_LABEL));
+    let control_plane = match machine {
+        Some(machine) => machine.role == Role::ControlPlane || labelled,
+        // What is left of a machine that is in the inventory no more.
+        None => labelled || node.is_none(),
+    };
+    if !control_plane {
+        return Ok(None);
+    }
+    let expected = machine.map(|machine| machine.address);
+    let reported = node.and_then(|node| node.address.parse().ok());
+    let at = |member: &MemberFact, address: Option<IpAddr>| address.is_some() && peer_address(&member.peer) == address;
+    // One that never started has no name yet.
+    let unnamed = || cluster.members.values().find(|member| member.name.is_empty() && at(member, expected));
+    let Some(member) = cluster.members.values().find(|member| member.name == name.as_str()).or_else(unnamed) else {
+        return match cluster.members.values().find(|member| at(member, expected)) {
+            Some(other) => Err(not_certain(other, expected, reported)),
+            None => Ok(None),
+        };
+    };
+    let agreed = match (expected, reported) {
+        (Some(expected), Some(reported)) if expected != reported => at(member, Some(reported)),
+        (None, None) => true,
+        (expected, reported) => at(member, expected.or(reported)),
+    };
+    if agreed { Ok(Some(member)) } else { Err(not_certain(member, expected, reported)) }
+}
+
+/// Of every node that kubeadm made a control plane. NodeRestriction lets no kubelet set or remove it.
+const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
+
+fn not_certain(member: &MemberFact, expected: Option<IpAddr>, reported: Option<IpAddr>) -> Why {
+    Why::MemberNotCertain { member: member.name.clone(), peer: member.peer.clone(), expected, reported }
+}
+
+/// Whether etcd can do without `member`; refuses otherwise.
+fn keeps_quorum<'a>(planner: &mut Planner<'a>, cluster: &ClusterFacts, name: &'a MachineName, member: &MemberFact) -> bool {
     let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
     let healthy = |member: &&&MemberFact| member.healthy;
     let now = voters.iter().filter(healthy).count();
-    let left: Vec<_> = voters.iter().filter(|member| member.peer != peer_url(address)).collect();
+    let left: Vec<_> = voters.iter().filter(|other| **other != member).collect();
     let then = left.iter().filter(|member| member.healthy).count();
     if now > voters.len() / 2 && then > left.len() / 2 {
         return true;
@@ -145,13 +190,15 @@ pub(super) fn facts_after_removal(
             if to_wipe(facts) {
                 clear_wiped(facts);
             }
-            facts.cluster = None;
-        } else if let Some(cluster) = &mut facts.cluster {
-            cluster.nodes.remove(name.as_str());
-            cluster.members.retain(|_, member| member.peer != peer && member.name != name.as_str());
-            cluster.record.remove(&Record::Node(name.clone()));
-            // What is full has room by then.
-            cluster.members.values_mut().for_each(|member| member.error.clear());
+            facts.forget_cluster();
+        } else {
+            facts.change_cluster(|cluster| {
+                cluster.nodes.remove(name.as_str());
+                cluster.members.retain(|_, member| member.name != name.as_str() && !(member.name.is_empty() && member.peer == peer));
+                cluster.record.remove(&Record::Node(name.clone()));
+                // What is full has room by then.
+                cluster.members.values_mut().for_each(|member| member.error.clear());
+            });
         }
     }
     seen

@@ -13,6 +13,7 @@ use crate::action::machine::{
 use crate::digest::sha256;
 use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName, Role};
+use crate::manifest::Manifest;
 use crate::protocol::path;
 use crate::record::InProgress;
 use crate::step::{ImageGroup, Need, StepId, StepKind};
@@ -48,11 +49,13 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
     if planner.bundle_refused() {
         return Ok(());
     }
-    programs(planner, name, machine, facts);
-    containerd(planner, name, facts)?;
+    // A machine without one is refused.
+    let Some(manifest) = planner.manifest_of(name) else { return Ok(()) };
+    programs(planner, name, machine, facts, manifest);
+    containerd(planner, name, facts, manifest)?;
     vip(planner, name, machine, facts)?;
     kubelet_unit(planner, name, facts)?;
-    images(planner, name, machine, facts);
+    images(planner, name, machine, facts, manifest);
     snapshots(planner, name, machine, facts)
 }
 
@@ -136,8 +139,8 @@ fn sysctls(planner: &mut Planner, name: &MachineName, facts: &Facts) {
     }
 }
 
-fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
-    let (set, programs) = wanted::programs(planner.manifest, machine.role);
+fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts, manifest: &Manifest) {
+    let (set, programs) = wanted::programs(manifest, machine.role);
     let found = |program: &Program| facts.files.get(&format!("{}/{}", wanted::CURRENT, program.path)).map(|file| &file.sha256);
     let missing: Vec<Program> = programs.iter().filter(|program| found(program) != Some(&program.sha256)).cloned().collect();
     let switched = facts.links.get(wanted::CURRENT).is_some_and(|link| *link == format!("{}{set}", path::CURRENT_BEGINS));
@@ -158,12 +161,12 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
             }
         }
     };
-    planner.step(StepKind::Programs.of(name), name, reason, InstallPrograms { set, programs, missing }, []);
+    planner.step(StepKind::Programs.of(name), name, reason, InstallPrograms { arch: manifest.arch, set, programs, missing }, []);
 }
 
-fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
+fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts, manifest: &Manifest) -> Result<()> {
     const UNIT: &str = crate::protocol::systemd::CONTAINERD;
-    let files = wanted::containerd_files(planner.inventory, planner.manifest)?;
+    let files = wanted::containerd_files(planner.inventory, manifest)?;
     let at = StepKind::Containerd.of(name);
     let needs = [StepKind::Programs, StepKind::Modules].map(|kind| kind.of(name).if_planned());
     let stale: Vec<String> = facts
@@ -256,14 +259,14 @@ fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Res
     Ok(())
 }
 
-fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
+fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts, manifest: &Manifest) {
     // With containerd down nothing is known of its images. A node had them once; a later look will tell.
     if planner.joined(name) && !facts.units.get(crate::protocol::systemd::CONTAINERD).is_some_and(|unit| unit.active) {
         return;
     }
     let mut before = vec![StepKind::Containerd.of(name).if_planned()];
     for group in ImageGroup::ALL {
-        let all = wanted::images(planner.inventory, planner.manifest, name, machine.role, group);
+        let all = wanted::images(planner.inventory, manifest, name, machine.role, group);
         let count = all.len();
         let missing: Vec<_> = all
             .into_iter()
@@ -278,7 +281,7 @@ fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
             several => format!("{} images are missing, differ, or are not pinned", several.len()),
         };
         let id = StepKind::Images(group).of(name);
-        let step = planner.step(id, name, reason, ImportImages { images: missing }, before.clone());
+        let step = planner.step(id, name, reason, ImportImages { arch: manifest.arch, images: missing }, before.clone());
         // One import after the other: what is needed first has the link and the disk to itself.
         before.push(step.into());
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::action::Action;
 use crate::facts::Observation;
 use crate::inventory::{Inventory, MachineName};
-use crate::manifest::Manifest;
+use crate::manifest::Manifests;
 use crate::step::{Need, Stage, StepId};
 
 pub mod add_ons;
@@ -30,6 +30,7 @@ pub mod repair;
 mod restore;
 mod take_over;
 pub mod verify;
+pub mod version;
 pub mod wanted;
 pub mod wipe;
 mod withdraw;
@@ -42,15 +43,15 @@ pub use lint::lint;
 use planner::Planner;
 pub use refusal::Refusal;
 
-/// What it takes to make `seen` what `inventory` says, with the programs and images of `manifest`.
+/// What it takes to make `seen` what `inventory` says, with the programs and images of `manifests`.
 ///
-/// Pure. The manifest is a parameter beside the inventory because what is installed is compared by digest, and digests belong to the
+/// Pure. The manifests are a parameter beside the inventory because what is installed is compared by digest, and digests belong to the
 /// bundle in use. A machine of the inventory that `seen` does not hold counts as unreachable.
 ///
 /// # Errors
 /// Only a defect: a template that can't be filled in.
-pub fn plan(inventory: &Inventory, manifest: &Manifest, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
-    everything(Planner::new(inventory, manifest, seen))
+pub fn plan(inventory: &Inventory, manifests: &Manifests, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
+    everything(Planner::new(inventory, manifests, seen))
 }
 
 /// The plan for all machines that `planner` is to change.

@@ -4,23 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hint::Hint;
 use super::refusal::{Refusal, Unchangeable, Why};
-use super::{Plan, Step, Warning, documents, graph};
+use super::{Plan, Step, Warning, graph};
 use crate::action::Action;
 use crate::facts::Snapshot;
-use crate::facts::{ClusterFacts, Facts, Observation};
+use crate::facts::{Facts, Observation};
 use crate::inventory::{Inventory, Machine, MachineName, Role};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Manifests};
 use crate::record::InProgress;
 use crate::step::{Need, StepId};
+use crate::trusted::{ApiVia, Trusted, trusted};
 
 pub struct Planner<'a> {
     pub inventory: &'a Inventory,
-    pub manifest: &'a Manifest,
+    pub manifests: &'a Manifests,
     pub facts: BTreeMap<&'a MachineName, &'a Facts>,
     pub unreachable: BTreeMap<&'a MachineName, &'a str>,
-    /// The control plane through which the cluster is spoken to, and what it says: the first in the inventory's order that answers,
-    /// see [`Planner::answering`].
-    pub api_via: Option<(&'a MachineName, &'a ClusterFacts)>,
+    /// Whose word about the cluster counts.
+    pub trusted: Trusted<'a>,
+    /// The control plane whose API server hostler uses: the first in the inventory's order that answers and is of the bundle's version, or else
+    /// the first that answers.
+    pub api_via: Option<ApiVia<'a>>,
     /// The only machine to change; `None`: all of them.
     pub only: Option<&'a MachineName>,
     /// What a cluster that is lost begins anew from.
@@ -41,7 +44,7 @@ pub struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    pub fn new(inventory: &'a Inventory, manifest: &'a Manifest, seen: &'a BTreeMap<MachineName, Observation>) -> Self {
+    pub fn new(inventory: &'a Inventory, manifests: &'a Manifests, seen: &'a BTreeMap<MachineName, Observation>) -> Self {
         let mut facts = BTreeMap::new();
         let mut unreachable = BTreeMap::new();
         for name in inventory.machines.keys() {
@@ -52,12 +55,16 @@ impl<'a> Planner<'a> {
                 None => {}
             }
         }
-        let mut planner = Planner {
+        let trusted = trusted(inventory, &facts);
+        let fits = |api_via: &ApiVia| api_via.cluster.version == manifests.kubernetes();
+        let api_via = trusted.answering().find(fits).or_else(|| trusted.answering().next());
+        Planner {
             inventory,
-            manifest,
+            manifests,
             facts,
             unreachable,
-            api_via: None,
+            trusted,
+            api_via,
             only: None,
             restore: None,
             begins_anew: false,
@@ -68,29 +75,17 @@ impl<'a> Planner<'a> {
             steps: Vec::new(),
             refusals: Vec::new(),
             warnings: Vec::new(),
-        };
-        planner.api_via = planner.answering().next();
-        planner
-    }
-
-    /// The control planes that were reached: those first that speak for the inventory's cluster, as another cluster's may stand among them.
-    pub fn control_planes(&self) -> impl Iterator<Item = (&'a MachineName, &'a Facts)> + use<'a> {
-        let endpoint = documents::endpoint(self.inventory);
-        let reached = self.inventory.control_planes().filter_map(|(name, _)| Some((name, *self.facts.get(name)?)));
-        let (ours, others): (Vec<_>, Vec<_>) =
-            reached.partition(|(_, facts)| facts.cluster.as_ref().is_some_and(|cluster| cluster.endpoint == endpoint));
-        ours.into_iter().chain(others)
-    }
-
-    /// Those whose API server answers, and holds the cluster: where a restore was cut it may answer with half of what was to come back.
-    pub fn answering(&self) -> impl Iterator<Item = (&'a MachineName, &'a ClusterFacts)> + use<'a> {
-        let whole = |facts: &Facts| !facts.in_progress.contains(&InProgress::Restore);
-        self.control_planes().filter(move |(_, facts)| whole(facts)).filter_map(|(name, facts)| Some((name, facts.cluster.as_ref()?)))
+        }
     }
 
     /// The facts of a machine that may be changed: asked for, reached, and not refused.
     pub fn usable(&self, name: &MachineName) -> Option<&'a Facts> {
         if self.concerns(name) && !self.refused.contains(name) { self.facts.get(name).copied() } else { None }
+    }
+
+    /// What the machine gets: the manifest for its own architecture. `None`: there is nothing for it, or it could not be reached.
+    pub fn manifest_of(&self, name: &MachineName) -> Option<&'a Manifest> {
+        self.manifests.of(self.facts.get(name)?.arch?)
     }
 
     /// Whether the machine is one of those that this plan may change.

@@ -1,12 +1,14 @@
 //! What hostler will not do, as values: why, with all that the sentence needs, and what to do instead.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::hint::Hint;
+use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::{MachineName, Role};
 use crate::words::{and, are};
@@ -49,9 +51,14 @@ pub enum Why {
         expected: String,
     },
     NoSystemd,
+    /// What `uname -m` says there.
+    UnknownArchitecture {
+        machine: String,
+    },
+    /// `bundles`: the architectures that there is a bundle for.
     Architecture {
-        is: String,
-        bundle: String,
+        is: Arch,
+        bundles: Vec<Arch>,
     },
     Foreign {
         platforms: Vec<String>,
@@ -111,6 +118,13 @@ pub enum Why {
         address: String,
     },
     MemberExists,
+    /// `expected`: the machine's address by the inventory; `reported`: its node's.
+    MemberNotCertain {
+        member: String,
+        peer: String,
+        expected: Option<IpAddr>,
+        reported: Option<IpAddr>,
+    },
     Learner {
         member: String,
     },
@@ -121,9 +135,11 @@ pub enum Why {
     Clock {
         off: String,
     },
+    /// `by`: the control plane that says so; `None`: the inventory does.
     BundleVersion {
         bundle: String,
         cluster: String,
+        by: Option<MachineName>,
     },
     Unchangeable {
         key: Unchangeable,
@@ -231,6 +247,7 @@ impl Why {
             Why::ControlPlaneUnknown { .. } => "control-plane-unknown",
             Why::OtherMachine { .. } => "other-machine",
             Why::NoSystemd => "no-systemd",
+            Why::UnknownArchitecture { .. } => "unknown-architecture",
             Why::Architecture { .. } => "architecture",
             Why::Foreign { .. } => "foreign",
             Why::WipeInterrupted => "wipe-interrupted",
@@ -250,6 +267,7 @@ impl Why {
             Why::ControlPlaneLost { .. } => "control-plane-lost",
             Why::NodeExists { .. } => "node-exists",
             Why::MemberExists => "member-exists",
+            Why::MemberNotCertain { .. } => "member-not-certain",
             Why::Learner { .. } => "learner",
             Why::MemberUnhealthy { .. } => "member-unhealthy",
             Why::Clock { .. } => "clock",
@@ -308,7 +326,8 @@ impl fmt::Display for Why {
                 write!(f, "another machine answers at its address: it has {}, and the inventory says `mac: {expected}`", and(found))
             }
             Why::NoSystemd => f.write_str("its init is not systemd"),
-            Why::Architecture { is, bundle } => write!(f, "it is {is}, the bundle is for {bundle}"),
+            Why::UnknownArchitecture { machine } => write!(f, "hostler has no programs for its architecture, `{machine}`"),
+            Why::Architecture { is, bundles } => write!(f, "it is {is}, the bundle is for {}", and(bundles)),
             Why::Foreign { platforms } => write!(f, "{} {} installed", and(platforms), are(platforms.len())),
             Why::WipeInterrupted => f.write_str("an earlier wipe was interrupted"),
             Why::RestoreInterrupted => f.write_str("an earlier restore from a snapshot was interrupted"),
@@ -336,12 +355,21 @@ impl fmt::Display for Why {
                 write!(f, "the cluster already has a node {node}, at {address}, and this machine is not it")
             }
             Why::MemberExists => f.write_str("etcd already has a member at its address"),
+            Why::MemberNotCertain { member, peer, expected, reported } => {
+                let named = if member.is_empty() { "a member without a name".to_owned() } else { format!("member {member}") };
+                write!(f, "which etcd member it is can't be told: etcd has {named} at {peer}")?;
+                reported.map_or(Ok(()), |address| write!(f, ", its node reports the address {address}"))?;
+                expected.map_or(Ok(()), |address| write!(f, ", and the inventory says {address}"))
+            }
             Why::Learner { member } => write!(f, "it can't join as a control plane while etcd has a learner ({member}): one at a time"),
             Why::MemberUnhealthy { member } => {
                 write!(f, "it can't join as a control plane while etcd member {member} is unhealthy: that could cost etcd its quorum")
             }
             Why::Clock { off } => write!(f, "its clock is {off}"),
-            Why::BundleVersion { bundle, cluster } => write!(f, "the bundle holds Kubernetes {bundle}, the cluster runs {cluster}"),
+            Why::BundleVersion { bundle, cluster, by } => {
+                write!(f, "the bundle holds Kubernetes {bundle}, the cluster runs {cluster}")?;
+                by.as_ref().map_or(Ok(()), |by| write!(f, " (according to {by})"))
+            }
             Why::Unchangeable { key: Unchangeable::Cni, is, asked } => {
                 write!(f, "the pod network of the running cluster is {is}, and can't change to {asked}")
             }

@@ -62,7 +62,7 @@ pub fn is_repairable(planner: &Planner, name: &MachineName, facts: &Facts) -> bo
 pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Result<()> {
     let Some(facts) = planner.usable(name).filter(|facts| is_repairable(planner, name, facts)) else { return Ok(()) };
     let missing = facts.kubernetes.missing.clone();
-    let config = documents::control_plane(planner.inventory, &planner.manifest.kubernetes, name, machine)?;
+    let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), name, machine)?;
     let reason = format!("{} {} missing", and(&missing), are(missing.len()));
     planner.restart(StepKind::RepairControlPlane.of(name), name, reason, RepairControlPlane { config, missing }, runs(name));
     Ok(())

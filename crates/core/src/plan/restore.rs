@@ -15,18 +15,18 @@ use super::wipe::wipe_if_needed;
 use super::{Plan, Warning, everything, graph};
 use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName, Role};
-use crate::manifest::Manifest;
+use crate::manifest::Manifests;
 use crate::step::StepId;
 
 /// The only control plane anew from `snapshot`: what is left of it is wiped, and then it is as if there had never been any.
 pub(super) fn restore(
     inventory: &Inventory,
-    manifest: &Manifest,
+    manifests: &Manifests,
     seen: &BTreeMap<MachineName, Observation>,
     name: &MachineName,
     snapshot: &Snapshot,
 ) -> Result<Plan> {
-    let mut planner = Planner::new(inventory, manifest, seen);
+    let mut planner = Planner::new(inventory, manifests, seen);
     refuse_unless_lost(&mut planner, seen, name);
     for (machine, facts) in planner.facts.clone() {
         if facts.kubernetes.joined && !interrupted(facts) && facts.kubernetes.ca.as_ref() != Some(&snapshot.ca) {
@@ -40,7 +40,7 @@ pub(super) fn restore(
     }
     let unknown = not_in_snapshot(snapshot, inventory, seen, name);
     let seen = facts_after_removal(inventory, seen, name);
-    let mut planner = Planner::new(inventory, manifest, &seen);
+    let mut planner = Planner::new(inventory, manifests, &seen);
     planner.only = Some(name);
     planner.restore = Some(snapshot);
     let mut plan = one_after_the_other(whole, about_machine(everything(planner)?, name), name);
@@ -73,11 +73,11 @@ fn not_in_snapshot(
 /// A cluster that is lost for good is taken off every machine that can be reached, and made anew.
 pub(super) fn new_cluster(
     inventory: &Inventory,
-    manifest: &Manifest,
+    manifests: &Manifests,
     seen: &BTreeMap<MachineName, Observation>,
     name: &MachineName,
 ) -> Result<Plan> {
-    let mut planner = Planner::new(inventory, manifest, seen);
+    let mut planner = Planner::new(inventory, manifests, seen);
     refuse_unless_lost(&mut planner, seen, name);
     for machine in inventory.machines.keys() {
         if let Some(facts) = planner.facts.get(machine).copied()
@@ -94,7 +94,7 @@ pub(super) fn new_cluster(
     for machine in inventory.machines.keys() {
         blank = facts_after_removal(inventory, &blank, machine);
     }
-    let mut anew = Planner::new(inventory, manifest, &blank);
+    let mut anew = Planner::new(inventory, manifests, &blank);
     anew.begins_anew = true;
     Ok(one_after_the_other(whole, everything(anew)?, name))
 }

@@ -13,7 +13,7 @@ use super::{Goal, Plan, graph};
 use crate::action::Action;
 use crate::facts::{Facts, Observation};
 use crate::inventory::{Inventory, MachineName};
-use crate::manifest::Manifest;
+use crate::manifest::Manifests;
 use crate::protocol::wipe;
 use crate::record::InProgress;
 use crate::step::{StepId, StepKind};
@@ -27,10 +27,10 @@ pub fn plan(
     machines: &BTreeSet<MachineName>,
     goal: &Goal,
     inventory: &Inventory,
-    manifest: &Manifest,
+    manifests: &Manifests,
     seen: &BTreeMap<MachineName, Observation>,
 ) -> Result<Plan> {
-    let mut planner = Planner::new(inventory, manifest, seen);
+    let mut planner = Planner::new(inventory, manifests, seen);
     let mut cleared = seen.clone();
     for (name, _) in planner.machines().filter(|(name, _)| machines.contains(*name)) {
         let Some(facts) = planner.facts.get(name).copied() else { continue };
@@ -46,7 +46,7 @@ pub fn plan(
         }
     }
     let wipes = planner.finish();
-    let mut plan = steps_of(goal, inventory, manifest, &cleared)?;
+    let mut plan = steps_of(goal, inventory, manifests, &cleared)?;
     let comes: BTreeSet<MachineName> = plan
         .steps
         .iter()

@@ -14,6 +14,7 @@ use crate::manifest::Component;
 use crate::record::Record;
 use crate::step::{Need, StepKind};
 use crate::template;
+use crate::trusted::ApiVia;
 
 pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_refused {
@@ -27,7 +28,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let Some(api_via) = api_via(planner) else {
         return Ok(());
     };
-    let record = planner.api_via.and_then(|(_, cluster)| cluster.record.get(&Record::Verified));
+    let record = planner.api_via.and_then(|api_via| api_via.cluster.record.get(&Record::Verified));
     let wanted = expected(planner, |name| nodes.iter().any(|node| node == name.as_str()))?;
     let verified = record == Some(&wanted) && unvouched(planner).is_empty();
     let others_verified = verified || others_verified(planner, &nodes, record)?;
@@ -38,7 +39,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         None => nodes,
     };
     let unready: Vec<&String> = match planner.api_via {
-        Some((_, cluster)) => nodes.iter().filter(|node| cluster.nodes.get(*node).is_none_or(|found| !found.ready)).collect(),
+        Some(ApiVia { cluster, .. }) => nodes.iter().filter(|node| cluster.nodes.get(*node).is_none_or(|found| !found.ready)).collect(),
         None => nodes.iter().collect(),
     };
     let all: Vec<Need> = planner.all().into_iter().filter(|step| step.kind.is_verified()).map(Need::Step).collect();
@@ -56,7 +57,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         return Ok(());
     }
     // Every bundle of a cluster has it; machines can be prepared without.
-    let Some(image) = planner.manifest.image(Component::Hostler) else {
+    let Some(image) = planner.manifests.image(Component::Hostler) else {
         return Ok(());
     };
     let manifest = template::render("kubernetes/probe.yaml", json!({ "nodes": nodes, "image": image.reference }))?;
@@ -72,7 +73,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
 
 /// Whether the machine has a node that is expected to be well: one that was reached, or that is no concern of this plan and is Ready.
 fn in_cluster(planner: &Planner, name: &MachineName) -> bool {
-    match planner.api_via.and_then(|(_, cluster)| cluster.nodes.get(name.as_str())) {
+    match planner.api_via.and_then(|api_via| api_via.cluster.nodes.get(name.as_str())) {
         Some(_) if planner.concerns(name) => planner.usable(name).is_some() && planner.joined(name),
         Some(node) => node.ready && !planner.unreachable.contains_key(name),
         None => false,
@@ -90,7 +91,7 @@ fn will_join(planner: &Planner, name: &MachineName) -> bool {
 /// The control plane through which the cluster is looked at, now or once this run has made it.
 fn api_via(planner: &Planner) -> Option<MachineName> {
     let first = || planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepKind::Init.of(name)));
-    planner.api_via.map(|(name, _)| name).or_else(first).cloned()
+    planner.api_via.map(|api_via| api_via.machine).or_else(first).cloned()
 }
 
 /// The only machine that comes or goes, in a cluster that lives.
@@ -110,7 +111,7 @@ fn others_verified(planner: &Planner, nodes: &[String], record: Option<&String>)
 fn expected(planner: &Planner, is_in: impl Fn(&MachineName) -> bool) -> Result<String> {
     let nodes: Vec<String> = planner.machines().filter(|(name, _)| is_in(name)).map(|(name, _)| name.to_string()).collect();
     let documents = [
-        documents::cluster(planner.inventory, &planner.manifest.kubernetes)?,
+        documents::cluster(planner.inventory, planner.manifests.kubernetes())?,
         documents::kubelet(planner.inventory)?,
         documents::kube_proxy(planner.inventory)?,
     ];

@@ -15,6 +15,7 @@ use crate::manifest::{Component, FileKind, Manifest};
 use crate::protocol::{path, port, systemd};
 use crate::step::ImageGroup;
 use crate::template;
+use crate::version::three_numbers;
 
 /// Kernel modules: containerd's snapshotter, and the bridge that flannel's pods hang on.
 pub const MODULES: &[&str] = &["overlay", "br_netfilter"];
@@ -121,7 +122,8 @@ pub fn leave_ports(facts: &mut Facts) {
 
 /// The Kubernetes version of the set of programs in use.
 pub fn version_in_use(facts: &Facts) -> Option<&str> {
-    facts.links.get(CURRENT)?.strip_prefix(path::CURRENT_BEGINS)?.rsplit_once('-').map(|(version, _)| version)
+    let (version, _) = facts.links.get(CURRENT)?.strip_prefix(path::CURRENT_BEGINS)?.rsplit_once('-')?;
+    three_numbers(version)
 }
 
 fn folder(kind: FileKind) -> &'static str {

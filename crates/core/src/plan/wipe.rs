@@ -68,7 +68,7 @@ pub(super) fn wipe_blocked<'a>(planner: &mut Planner<'a>, name: &'a MachineName,
 /// The facts as they will be after a wipe.
 pub(super) fn clear_wiped(facts: &mut Facts) {
     facts.kubernetes = KubernetesFacts::default();
-    facts.cluster = None;
+    facts.forget_cluster();
     facts.api_down = None;
     facts.applied.clear();
     facts.in_progress.clear();

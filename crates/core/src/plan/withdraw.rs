@@ -8,6 +8,7 @@ use crate::facts::Facts;
 use crate::inventory::MachineName;
 use crate::record::{InProgress, Record};
 use crate::step::{Stage, StepId, StepKind};
+use crate::trusted::ApiVia;
 
 /// The plan, which withdraws the verification first if it changes anything.
 pub fn withdraw(planner: &Planner, mut plan: Plan) -> Plan {
@@ -16,7 +17,9 @@ pub fn withdraw(planner: &Planner, mut plan: Plan) -> Plan {
     let (on, later) = match planner.api_via {
         _ if plan.steps.is_empty() => return plan,
         Some(_) if !marked.is_empty() => (marked, false),
-        Some((api_via, cluster)) if changes && cluster.record.contains_key(&Record::Verified) => (vec![api_via], false),
+        Some(ApiVia { machine: api_via, cluster, .. }) if changes && cluster.record.contains_key(&Record::Verified) => {
+            (vec![api_via], false)
+        }
         None if changes => (silent(planner, &plan).into_iter().collect(), true),
         _ => return plan,
     };
@@ -34,7 +37,7 @@ pub fn withdraw(planner: &Planner, mut plan: Plan) -> Plan {
 /// Control planes that keep in mind that the cluster's record vouches for what is no longer so, and whose API server can be told now.
 pub fn unvouched<'a>(planner: &Planner<'a>) -> Vec<&'a MachineName> {
     let marked = |name: &MachineName| planner.usable(name).is_some_and(|facts| facts.in_progress.contains(&InProgress::Unverified));
-    planner.answering().map(|(name, _)| name).filter(|name| marked(name)).collect()
+    planner.trusted.answering().map(|api_via| api_via.machine).filter(|name| marked(name)).collect()
 }
 
 /// The control plane that has to keep it in mind where no API server answers. `None`: there is no cluster, or one keeps it in mind already.
@@ -42,7 +45,7 @@ fn silent<'a>(planner: &Planner<'a>, plan: &Plan) -> Option<&'a MachineName> {
     let wiped = |name: &MachineName| plan.steps.iter().any(|step| step.id == StepKind::Wipe.of(name));
     let kept = |facts: &Facts| facts.kubernetes.joined && facts.kubernetes.control_plane && !interrupted(facts);
     let usable = |name: &MachineName, facts: &Facts| planner.usable(name).is_some() && kept(facts) && !wiped(name);
-    let found: Vec<_> = planner.control_planes().filter(|(name, facts)| usable(name, facts)).collect();
+    let found: Vec<_> = planner.trusted.reached().filter(|(name, facts)| usable(name, facts)).collect();
     let marked = found.iter().any(|(_, facts)| facts.in_progress.contains(&InProgress::Unverified));
     found.first().filter(|_| !marked).map(|(name, _)| *name)
 }

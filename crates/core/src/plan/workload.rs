@@ -14,7 +14,7 @@ use crate::films::Share;
 use crate::films::manifests::Installation;
 use crate::films::settings::Settings;
 use crate::inventory::{Inventory, MachineName, Role, Transcode};
-use crate::manifest::{Component, Manifest};
+use crate::manifest::Component;
 use crate::record::Record;
 use crate::step::{ImageGroup, Need, StepKind};
 
@@ -26,8 +26,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         return Ok(());
     }
     let begins = planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepKind::Init.of(name)));
-    let Some(api_via) = planner.api_via.map(|(name, _)| name).or(begins) else { return Ok(()) };
-    let record = planner.api_via.map(|(_, cluster)| cluster.record.clone()).unwrap_or_default();
+    let Some(api_via) = planner.api_via.map(|api_via| api_via.machine).or(begins) else { return Ok(()) };
+    let record = planner.api_via.map(|api_via| api_via.cluster.record.clone()).unwrap_or_default();
     let Some(wanted) = &planner.inventory.transcode else {
         if record.contains_key(&Record::Workload) {
             let reason = "the inventory no longer has `transcode`";
@@ -84,7 +84,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
 /// Whether nothing is known that would keep films from being encoded; what is known is refused.
 fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
     let mut fine = true;
-    if wanted.image.is_none() && planner.manifest.image(Component::Encoder).is_none() {
+    if wanted.image.is_none() && planner.manifests.image(Component::Encoder).is_none() {
         planner.refuse_workload(None, Why::NoEncoder, Hint::MakeEncoder);
         fine = false;
     }
@@ -100,8 +100,8 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
             if let Some((why, hint)) = unusable(what, path, share, wanted) {
                 planner.refuse_workload(Some(name), why, hint);
                 fine = false;
-            } else if share.free * 1024 < LITTLE {
-                let free = share.free * 1024 / 1_000_000_000;
+            } else if share.free.saturating_mul(1024) < LITTLE {
+                let free = share.free.saturating_mul(1024) / 1_000_000_000;
                 planner.warn(Some(name), format!("the {what} {path} has {free} GB free: films wait while there is too little space"));
             }
         }
@@ -155,11 +155,10 @@ fn shares(wanted: &Transcode) -> String {
 }
 
 fn installation(planner: &Planner, wanted: &Transcode) -> Installation {
-    let of = |manifest: &Manifest, component| {
-        manifest.image(component).map(|image| (image.reference.clone(), image.digest.clone())).unwrap_or_default()
-    };
-    let (image, digest) = of(planner.manifest, Component::Hostler);
-    let encoder_image = wanted.image.clone().unwrap_or_else(|| of(planner.manifest, Component::Encoder).0);
+    let of =
+        |component| planner.manifests.image(component).map(|image| (image.reference.clone(), image.digest.clone())).unwrap_or_default();
+    let (image, digest) = of(Component::Hostler);
+    let encoder_image = wanted.image.clone().unwrap_or_else(|| of(Component::Encoder).0);
     let settings = Settings { at_once: encoders(planner.inventory, wanted).len() + 1, ..wanted.settings.clone() };
     let zone = planner.inventory.control_planes().find_map(|(name, _)| planner.facts.get(name)).map(|facts| facts.time_zone.clone());
     Installation {

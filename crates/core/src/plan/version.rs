@@ -1,0 +1,46 @@
+//! Which version of Kubernetes runs, and what a bundle of another one would do to it.
+
+use super::hint::Hint;
+use super::planner::Planner;
+use super::refusal::Why;
+use super::wanted;
+use crate::inventory::{Inventory, MachineName, VERSIONS};
+use crate::trusted::{ApiVia, Trusted};
+
+/// The version of the cluster that the machines are in: as its control planes report it or, if none answers, as it is installed on them.
+/// `None`: there is none, or it is none of those that hostler has bundles of.
+pub fn running(trusted: &Trusted) -> Option<&'static str> {
+    let known = |version: &str| VERSIONS.iter().copied().find(|known| *known == version);
+    let reported = trusted.answering().find_map(|api_via| known(&api_via.cluster.version));
+    reported.or_else(|| trusted.holders().find_map(|(_, facts)| known(wanted::version_in_use(facts)?)))
+}
+
+/// The version that the cluster is of for certain, or that a new one is asked to be of, and who says so.
+fn desired<'a>(planner: &Planner<'a>) -> Option<(String, Option<&'a MachineName>)> {
+    let reported = planner.api_via.map(|ApiVia { machine, cluster, .. }| (machine, cluster.version.as_str()));
+    let reported = reported.filter(|(_, version)| !version.is_empty());
+    // Without an API server, what is installed on control planes decides.
+    let installed = || planner.trusted.holders().find_map(|(name, facts)| Some((name, wanted::version_in_use(facts)?)));
+    let inventory: &Inventory = planner.inventory;
+    let asked = || inventory.cluster.version.clone().map(|version| (version, None));
+    reported.or_else(installed).map(|(name, version)| (version.to_owned(), Some(name))).or_else(asked)
+}
+
+/// Refuses programs and images of another version than the cluster's, or the one asked for: kubelet would be newer than its API server, or
+/// older than kubeadm allows. A control plane that says something else than the others and the bundle blocks nobody.
+pub fn check(planner: &mut Planner) {
+    let bundle = planner.manifests.kubernetes();
+    match desired(planner) {
+        Some((version, machine)) if version != bundle => {
+            let why = Why::BundleVersion { bundle: bundle.to_owned(), cluster: version.clone(), by: machine.cloned() };
+            planner.refuse(None, why, Hint::BundleOf { version });
+        }
+        _ => {
+            let others = planner.trusted.answering().filter(|api_via| api_via.cluster.version != bundle);
+            for ApiVia { machine, cluster, .. } in others {
+                planner
+                    .warn(Some(machine), format!("its API server says it is Kubernetes {}, and the others' is {bundle}", cluster.version));
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! A machine that lies, against the real program: what it says counts for itself alone, reaches no path and no terminal of this computer, and
+//! ends no run of the others.
+
+mod lab;
+
+mod words;

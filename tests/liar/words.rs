@@ -1,0 +1,102 @@
+//! What a machine says of itself.
+
+use std::fs;
+
+use crate::lab::{Lab, bundle, now};
+
+/// The set of programs that a plan sends with the bundle of this computer, by its text.
+fn sets(text: &str) -> Vec<&str> {
+    text.split_whitespace().filter(|word| word.starts_with("1.36.3-") || word.starts_with("1.35.4-")).collect()
+}
+
+#[test]
+fn an_honest_worker_joins() {
+    let lab = Lab::with_worker("");
+    let ran = lab.hostler(&["plan"]);
+    assert_eq!(ran.status, 0, "{}", ran.all());
+    assert!(ran.out.contains("apple: it is not in the cluster: kubeadm join as worker"), "{}", ran.all());
+    assert_eq!(sets(&ran.out).len(), 2, "{}", ran.all());
+}
+
+#[test]
+fn an_architecture_is_no_path() {
+    for word in ["amd64/../../../evil", "../../evil", "riscv64", "x86_64 ", "", "x86_64/../../../evil", "\u{1b}[2J"] {
+        let lab = Lab::with_worker(&format!("machine\t{word}"));
+        bundle(&lab.path("evil"), 1);
+        let honest = { Lab::with_worker("").hostler(&["plan"]) };
+        let ran = lab.hostler(&["plan"]);
+        assert_eq!(ran.status, 0, "{word:?}: {}", ran.all());
+        let own = sets(&honest.out);
+        assert!(!sets(&ran.out).is_empty() && sets(&ran.out).iter().all(|set| own.contains(set)), "{word:?}: {}", ran.all());
+        assert!(ran.out.contains("refused: apple: hostler has no programs for its architecture"), "{word:?}: {}", ran.all());
+        let status = lab.hostler(&["status"]);
+        assert!(!status.out.contains("unknown: no bundle"), "{word:?}: {}", status.all());
+    }
+}
+
+#[test]
+fn machines_of_two_architectures_get_their_own_bundles() {
+    let lab = Lab::with_worker("machine\taarch64");
+    let ran = lab.hostler(&["plan"]);
+    assert!(ran.status == 0 && ran.out.contains("refused: apple: it is arm64, the bundle is for amd64"), "{}", ran.all());
+    assert!(ran.err.contains("warning: there is no bundle for arm64, so its machines are left as they are"), "{}", ran.all());
+    assert!(ran.out.contains("one: kubelet does not run with"), "{}", ran.all());
+    bundle(&lab.path("cache/bundles/1.36.3-arm64"), 2);
+    let manifest = lab.path("cache/bundles/1.36.3-arm64/manifest.json");
+    fs::write(&manifest, fs::read_to_string(&manifest).unwrap().replace("amd64", "arm64")).unwrap();
+    let ran = lab.hostler(&["plan"]);
+    assert!(ran.status == 0 && ran.out.contains("apple: it is not in the cluster: kubeadm join as worker"), "{}", ran.all());
+    let status = lab.hostler(&["status"]);
+    assert!(!status.out.contains("unknown: no bundle"), "{}", status.all());
+}
+
+#[test]
+fn a_version_is_a_control_planes_word() {
+    for version in ["v1.35.4", "v1.2.3", "v1.36.3/../../../evil", "\u{1b}[2J"] {
+        // A worker that says it is a control plane, and whose cluster answers.
+        let cluster = format!(
+            "control-plane\njoined\napi-version\t{{\"gitVersion\": \"{version}\"}}\napi-nodes\t{{\"items\": []}}\napi-configmaps\t{{\"items\": []}}\n\
+             link\t/opt/hostler/current\tsets/{}-x",
+            version.trim_start_matches('v')
+        );
+        let lab = Lab::with_worker(&cluster);
+        let ran = lab.hostler(&["plan"]);
+        assert_eq!(ran.status, 0, "{version:?}: {}", ran.all());
+        assert!(!ran.all().contains("no bundle of Kubernetes"), "{version:?}: {}", ran.all());
+        assert!(sets(&ran.out).iter().all(|set| set.starts_with("1.36.3")), "{version:?}: {}", ran.all());
+        assert!(ran.out.contains("one: "), "{version:?}: {}", ran.all());
+    }
+}
+
+#[test]
+fn a_worker_can_not_make_a_status_healthier() {
+    let lab = Lab::new();
+    let truth = lab.hostler(&["status"]);
+    let healthy = "control-plane\njoined\napi-version\t{\"gitVersion\": \"v1.36.3\"}\n\
+        api-nodes\t{\"items\": [{\"metadata\": {\"name\": \"one\"}, \"status\": {\"conditions\": [{\"type\": \"Ready\", \"status\": \"True\"}]}}]}\n\
+        api-configmaps\t{\"items\": []}\nsnapshot\t9999999999\n\
+        etcd-list\t{\"members\": [{\"ID\": 1, \"name\": \"one\", \"peerURLs\": [\"https://10.77.0.11:2380\"], \"clientURLs\": [\"x\"]}]}\n\
+        etcd-health\t[{\"endpoint\": \"x\", \"health\": true}]";
+    let lab = Lab::with_worker(healthy);
+    let ran = lab.hostler(&["status"]);
+    let problems =
+        |text: &str| text.lines().filter(|line| line.starts_with("! ") && !line.contains("apple")).map(str::to_owned).collect::<Vec<_>>();
+    assert!(!problems(&truth.out).is_empty(), "{}", truth.all());
+    for problem in problems(&truth.out).iter().filter(|problem| !problem.contains("differ from the inventory")) {
+        assert!(ran.out.contains(problem.as_str()), "{problem}\n{}", ran.all());
+    }
+    assert!(ran.out.contains("snapshot      none"), "{}", ran.all());
+}
+
+#[test]
+fn a_lock_that_can_not_be_blocks_nothing() {
+    let base = Lab::with_worker("");
+    for since in [0, now() - 86_400, now() + 86_400, i64::MAX, i64::MIN] {
+        fs::write(base.path("apple/facts"), crate::lab::blank("apple", &format!("lock\t20260102T030405Z-1 of x@y\tone/probe\t{since}")))
+            .unwrap();
+        let ran = base.hostler(&["plan"]);
+        assert_eq!(ran.status, 0, "{since}: {}", ran.all());
+        assert!(ran.out.contains("apple: it is not in the cluster: kubeadm join as worker"), "{since}: {}", ran.all());
+        assert!(ran.out.contains("warning: apple: "), "{since}: {}", ran.all());
+    }
+}
