@@ -90,6 +90,10 @@ names! {
         KUBELET: &str = "/var/lib/kubelet";
         /// Where kubeadm puts KubeletConfiguration.
         KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+        /// What kubelet reads over that: files `*.conf`,
+        KUBELET_CONFIG_DIR: &str = "/opt/hostler/kubelet.conf.d";
+        /// of which this one is what differs from machine to machine.
+        KUBELET_MACHINE_CONFIG: &str = "/opt/hostler/kubelet.conf.d/10-machine.conf";
         KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
         KUBELET_PKI: &str = "/var/lib/kubelet/pki";
         /// `dataDir` of kubeadm's local etcd, where nothing else is said.
@@ -109,8 +113,16 @@ names! {
         /// What systemd-tmpfiles takes away at every start.
         CNI_TMPFILES: &str = "/etc/tmpfiles.d/hostler-cni.conf";
         MODULES: &str = "/etc/modules-load.d/hostler.conf";
-        SYSCTLS: &str = "/etc/sysctl.d/90-hostler.conf";
+        /// Its name sorts last: what comes later wins at every start, and /etc/sysctl.conf comes as 99-sysctl.conf.
+        SYSCTLS: &str = "/etc/sysctl.d/zz-hostler.conf";
+        /// Sorts after unattended-upgrades-logind-maxdelay.conf.
+        LOGIND: &str = "/etc/systemd/logind.conf.d/zz-hostler.conf";
+        /// Sorts after what installers write.
+        CLOUD_INIT: &str = "/etc/cloud/cloud.cfg.d/zz-hostler.cfg";
         HOSTS: &str = "/etc/hosts";
+        RESOLV_CONF: &str = "/etc/resolv.conf";
+        /// The nameservers that systemd-resolved asks.
+        RESOLVED_CONFIG: &str = "/run/systemd/resolve/resolv.conf";
     }
 
     /// Units, and the files of those that hostler writes.
