@@ -105,6 +105,8 @@ names! {
         /// What plugins keep of pods.
         CNI_STATE: &str = "/var/lib/cni";
         FLANNEL_RUN: &str = "/run/flannel";
+        /// In its container, where flanneld looks for its configuration.
+        FLANNEL_CONFIG: &str = "/etc/kube-flannel";
         CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
         /// Where the user's pieces of containerd's configuration land.
         CONTAINERD_FRAGMENTS: &str = "/etc/containerd/conf.d";
@@ -234,6 +236,8 @@ names! {
         /// machine, or to none.
         OWN: &str = "--kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes";
         /// What hostler makes: fields that it no longer asks for go, those of others stay.
+        /// Of namespaces in which a verification ran.
+        PROBE_LABEL: &str = "app.kubernetes.io/managed-by=hostler-probe";
         APPLY: &str = "apply --server-side --force-conflicts --field-manager hostler --filename -";
     }
 

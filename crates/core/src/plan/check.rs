@@ -127,7 +127,7 @@ fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
     let own = !planner.inventory.kubeadm.kubelet.contains_key("resolvConf");
     let servers = if wanted::resolv_conf(facts) == path::RESOLVED_CONFIG { &facts.resolved_nameservers } else { &facts.nameservers };
     if servers.is_empty() {
-        planner.warn(Some(name), "/etc/resolv.conf has no nameserver: CoreDNS will not start here");
+        planner.warn(Some(name), format!("{} has no nameserver: CoreDNS will not start here", path::RESOLV_CONF));
     } else if let Some(server) = servers.iter().find(|server| own && wanted::is_loopback(server)) {
         let text = format!(
             "{} names {server}, where pods reach only themselves: CoreDNS will not start here; name a nameserver of the network in another \
