@@ -129,7 +129,10 @@ fn others() -> Vec<(&'static str, Action)> {
         ("workload", InstallWorkload { manifest: String::new(), record: [(Record::WorkloadShares, word.clone())].into() }.into()),
         ("drain", Drain { node: word.clone(), force_after: None }.into()),
         ("drain-by-force", Drain { node: word.clone(), force_after: Some(60) }.into()),
-        ("remove-member", RemoveMember { node: "rarity".to_owned(), address: "192.168.1.12".to_owned() }.into()),
+        (
+            "remove-member",
+            RemoveMember { node: "rarity".to_owned(), member: "rarity".to_owned(), peer: "https://192.168.1.12:2380".to_owned() }.into(),
+        ),
         ("delete-node", DeleteNode { node: name() }.into()),
         ("wipe", Wipe { keep: vec![] }.into()),
         ("wipe-keep", Wipe { keep: vec!["/srv/films".to_owned(), word] }.into()),

@@ -57,8 +57,7 @@ fn is_certificate(pem: &[u8]) -> bool {
 fn is_pki(tar: &[u8]) -> bool {
     let mut found = BTreeSet::new();
     let mut rest = tar;
-    loop {
-        let Some((header, after)) = rest.split_first_chunk::<BLOCK>() else { break };
+    while let Some((header, after)) = rest.split_first_chunk::<BLOCK>() {
         if header.iter().all(|byte| *byte == 0) {
             // What follows the end is only zeros.
             if after.iter().any(|byte| *byte != 0) {
