@@ -64,6 +64,7 @@ about_kernel() {
         esac
         first "$interface/address" && say mac "$line"
     done
+    first /sys/class/net/flannel.1/address && say vtep-mac "$line"
     say disk "$(stat -f -c "%S$tab%b$tab%a" /var/lib)"
 }
 
@@ -324,6 +325,7 @@ about_kubernetes() {
     if [ -e {{ path.kubelet_kubeconfig }} ] || { [ -e {{ path.etcd }}/member ] && [ -e {{ path.pki }}/ca.key ]; }; then
         joined=1
         say joined
+        [ ! -e {{ path.kubelet_kubeconfig }} ] || say joined-at "$(stat -c %Y {{ path.kubelet_kubeconfig }})"
     fi
     if [ -n "$joined" ]; then
         set -- {{ path.kubelet_kubeconfig }} {{ path.kubelet_config }} {{ path.kubelet_flags }} {{ path.pki }}/ca.crt
@@ -452,6 +454,13 @@ api() {
         --request-timeout 3s get --raw "$2"
 }
 
+# objects KEY NAMESPACE: what the cluster runs of its own. kubectl asks for the list of resources first, and must not keep it: this only reads.
+objects() {
+    answer "api-$1" kubectl {{ kubectl.own }} \
+        --request-timeout 3s --cache-dir /dev/null --namespace "$2" get --output json \
+        daemonsets.apps,deployments.apps,services,configmaps,pods
+}
+
 # etcd ENDPOINTS LIMIT COMMAND...
 etcd() {
     endpoints=$1
@@ -476,8 +485,11 @@ about_etcd() {
 about_cluster() {
     api version /version | {
         api nodes /api/v1/nodes < /dev/null | {
-            api configmaps /api/v1/namespaces/{{ namespaces.system }}/configmaps < /dev/null | {
-                about_etcd < /dev/null
+            objects system {{ namespaces.system }} < /dev/null | {
+                objects flannel {{ namespaces.flannel }} < /dev/null | {
+                    about_etcd < /dev/null
+                    cat
+                }
                 cat
             }
             cat

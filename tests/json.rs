@@ -84,7 +84,7 @@ fn status() -> Value {
         machines: vec![MachineStatus { name: machine(), role: "worker", unreachable: None, facts: Some(facts) }],
         api_down: None,
         nodes: vec![node],
-        members: vec![MemberStatus { name: String::new(), healthy: true, learner: false }],
+        members: vec![MemberStatus { name: String::new(), healthy: true, error: String::new(), learner: false }],
         certificates: vec![CertificateStatus { machine: machine(), name: String::new(), ends: 0, days: 0 }],
         snapshot: None,
         snapshot_age: None,

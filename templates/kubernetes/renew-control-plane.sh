@@ -1,4 +1,5 @@
-config={{ path.phase_config }}
+# Of this step alone: others may run beside it.
+config={{ path.phase_config }}.$$
 trap 'rm -f "$config"' EXIT
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
 node={{ node | quote }}

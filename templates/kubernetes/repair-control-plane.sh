@@ -1,7 +1,8 @@
 # Files of a control plane are missing. Each phase of kubeadm makes what is not there from the cluster's own keys, and leaves what is.
 PATH={{ path.bin }}:$PATH
 await_containerd
-config={{ path.phase_config }}
+# Of this step alone: others may run beside it.
+config={{ path.phase_config }}.$$
 trap 'rm -f "$config"' EXIT
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
 set -- {{ trusted | words }}

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hostler::report::{Detail, Layout, Paint, guarded, json_text, plan_text, status_text};
 use hostler_core::facts::{
-    ClusterFacts, Facts, FileFact, ImageFact, KubernetesFacts, LockFact, MemberFact, NodeFact, Observation, ShareFact, UnitFact,
+    AddOns, ClusterFacts, Facts, FileFact, ImageFact, KubernetesFacts, LiveObject, LockFact, MemberFact, NodeFact, Observation, PodFact,
+    ShareFact, UnitFact,
 };
 use hostler_core::health::status;
 use hostler_core::inventory::{Inventory, MachineName, Taint, parse};
 use hostler_core::plan::{Goal, plan_for};
 use hostler_core::visible::is_unseen;
+use serde_json::Value;
 
 use crate::simulation::{blank, manifests};
 use crate::world::World;
@@ -45,6 +47,15 @@ fn map<V: Default>(map: &mut BTreeMap<String, V>) -> &mut BTreeMap<String, V> {
     hostile(&mut word);
     map.insert(word, V::default());
     map
+}
+
+fn spoil_value(value: &mut Value) {
+    match value {
+        Value::String(text) => hostile(text),
+        Value::Array(values) => values.iter_mut().for_each(spoil_value),
+        Value::Object(values) => values.values_mut().for_each(spoil_value),
+        _ => {}
+    }
 }
 
 /// Every text of the facts. A new field does not compile until it is here.
@@ -98,9 +109,10 @@ fn spoil(facts: &mut Facts) {
         dpkg_half,
         read_only,
         foreign,
+        vtep_mac,
     } = facts;
     words([os, os_name, machine, hostname, hostname_at_boot, load, time_zone]);
-    words([container, api_down, apt_lock].into_iter().map(|text| text.get_or_insert_default()));
+    words([container, api_down, apt_lock, vtep_mac].into_iter().map(|text| text.get_or_insert_default()));
     [swap, swap_at_boot, mounts, hosts, nameservers, dpkg_half, foreign].into_iter().for_each(list);
     [macs, addresses, modules, programs, read_only].into_iter().for_each(set);
     words(map(sysctls).values_mut());
@@ -119,26 +131,46 @@ fn spoil(facts: &mut Facts) {
     }
     let LockFact { run, step, since: _, left_behind: _ } = lock.get_or_insert_default();
     words([run, step]);
-    let KubernetesFacts { joined: _, control_plane: _, ca: _, server, node, leftovers, damaged, missing, etcd_data: _, certificates } =
-        kubernetes;
+    let KubernetesFacts {
+        joined: _,
+        control_plane: _,
+        ca: _,
+        server,
+        node,
+        leftovers,
+        damaged,
+        missing,
+        etcd_data: _,
+        certificates,
+        joined_at: _,
+    } = kubernetes;
     words([server, node].into_iter().map(|text| text.get_or_insert_default()));
     [leftovers, damaged, missing].into_iter().for_each(list);
     map(certificates);
     if let Some(cluster) = cluster {
-        let ClusterFacts { version, nodes, members, record, pod_subnet, service_subnet, endpoint, cluster_name } = cluster;
+        let ClusterFacts { version, nodes, members, record, pod_subnet, service_subnet, endpoint, cluster_name, add_ons } = cluster;
         words([version, pod_subnet, service_subnet, endpoint, cluster_name]);
         words(record.values_mut());
-        for NodeFact { ready, message, version, address, labels, taints, unschedulable: _ } in map(nodes).values_mut() {
+        let AddOns { objects, failing } = add_ons;
+        for LiveObject { content, desired: _, ready } in map(objects).values_mut() {
+            *ready = 0;
+            spoil_value(content);
+        }
+        failing.push(PodFact::default());
+        for PodFact { namespace, name, node, reason, message, since: _ } in failing {
+            words([namespace, name, node, reason, message]);
+        }
+        for NodeFact { ready, message, version, address, labels, taints, unschedulable: _, pod_cidr, vtep_mac } in map(nodes).values_mut() {
             *ready = false;
-            words([message, version, address]);
+            words([message, version, address, pod_cidr, vtep_mac]);
             words(map(labels).values_mut());
             let mut taint = Taint { key: String::new(), value: String::new(), effect: String::new() };
             words([&mut taint.key, &mut taint.value, &mut taint.effect]);
             taints.push(taint);
         }
-        for MemberFact { name, learner: _, peer, healthy } in map(members).values_mut() {
+        for MemberFact { name, learner: _, peer, healthy, error } in map(members).values_mut() {
             *healthy = false;
-            words([name, peer]);
+            words([name, peer, error]);
         }
     }
 }

@@ -9,4 +9,5 @@ mod needs;
 mod roles;
 mod screens;
 mod simulation;
+mod system;
 mod world;

@@ -20,6 +20,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::needs::needless;
+use crate::system;
 use crate::world::World;
 
 pub fn manifest() -> Manifest {
@@ -68,6 +69,14 @@ enum Drift {
     Verified,
     CutPrograms,
     CutContainerd,
+    FlannelGone,
+    FlannelChanged,
+    KubeProxyGone,
+    KubeProxyChanged,
+    CoreDnsGone,
+    CoreDnsScaled,
+    EtcdFull,
+    Tunnel,
 }
 
 const DRIFTS: &[Drift] = &[
@@ -94,6 +103,14 @@ const DRIFTS: &[Drift] = &[
     Drift::Verified,
     Drift::CutPrograms,
     Drift::CutContainerd,
+    Drift::FlannelGone,
+    Drift::FlannelChanged,
+    Drift::KubeProxyGone,
+    Drift::KubeProxyChanged,
+    Drift::CoreDnsGone,
+    Drift::CoreDnsScaled,
+    Drift::EtcdFull,
+    Drift::Tunnel,
 ];
 
 #[derive(Debug, Clone)]
@@ -190,7 +207,17 @@ impl Drift {
                 _ => drop(cluster.record.remove(&Record::Verified)),
             }
         }
+        if let (Some(cluster), Some(word)) = (&mut world.cluster, self.add_on()) {
+            system::spoil(&mut cluster.add_ons, word);
+        }
+        if let (Some(cluster), Drift::EtcdFull) = (&mut world.cluster, self) {
+            cluster.members.values_mut().take(1).for_each(|member| member.error = "Active Alarm(s): NOSPACE".to_owned());
+        }
         let facts = world.machines.get_mut(name).expect("it is a machine");
+        if let (Some(cluster), Drift::Tunnel) = (&mut world.cluster, self) {
+            facts.vtep_mac = Some("2e:0b:00:00:00:01".to_owned());
+            cluster.nodes.get_mut(name.as_str()).into_iter().for_each(|node| node.vtep_mac = "7e:86:00:00:00:01".to_owned());
+        }
         let spoil = |facts: &mut Facts, path: &str| facts.files.entry(path.to_owned()).or_default().sha256 = "spoilt".to_owned();
         match self {
             Drift::Swap => facts.swap.push("/dev/zram0".to_owned()),
@@ -213,8 +240,21 @@ impl Drift {
             Drift::Image => drop(facts.images.pop_last()),
             Drift::CutPrograms => drop(facts.in_progress.insert(InProgress::Programs)),
             Drift::CutContainerd => drop(facts.in_progress.insert(InProgress::Containerd)),
-            Drift::Label | Drift::Record | Drift::Verified => {}
+            _ => {}
         }
+    }
+
+    /// What it spoils of the cluster's own.
+    fn add_on(self) -> Option<&'static str> {
+        Some(match self {
+            Drift::FlannelGone => "flannel-gone",
+            Drift::FlannelChanged => "flannel-changed",
+            Drift::KubeProxyGone => "kube-proxy-gone",
+            Drift::KubeProxyChanged => "kube-proxy-changed",
+            Drift::CoreDnsGone => "coredns-gone",
+            Drift::CoreDnsScaled => "coredns-scaled",
+            _ => return None,
+        })
     }
 }
 
@@ -237,7 +277,8 @@ fn world(scene: &Scene) -> World {
             Start::Half(count) if !member(0) || !member(number) => {
                 let plan = plan_for(&Goal::Up, &whole, &manifests(), &world.seen()).expect("templates fit");
                 let own = plan.steps.iter().filter(|step| step.machine == name && !joins(step) && prepares(step));
-                let withdrawn = plan.steps.iter().filter(|step| step.id.kind == StepKind::WithdrawVerification);
+                let withdrawn =
+                    plan.steps.iter().filter(|step| matches!(step.id.kind, StepKind::EtcdSpace | StepKind::WithdrawVerification));
                 for step in withdrawn.chain(own.take(*count)) {
                     world.apply(step).unwrap_or_else(|what| panic!("{what}"));
                 }
@@ -465,7 +506,7 @@ fn a_verification_that_failed_is_open() {
     let converged = world(&scene);
     let rebuild = Goal::Rebuild { machine: name(4), force_after: None };
     let runs = DRIFTS.iter().map(|drift| (Some(*drift), Goal::Up)).chain([(None, rebuild), (Some(Drift::Program), Goal::Add(name(2)))]);
-    for (drift, goal) in runs.filter(|(drift, _)| !matches!(drift, Some(Drift::Verified))) {
+    for (drift, goal) in runs.filter(|(drift, _)| !matches!(drift, Some(Drift::Verified | Drift::EtcdFull))) {
         let mut world = converged.clone();
         drift.into_iter().for_each(|drift| drift.apply(&mut world, &name(2)));
         let plan = plan_for(&goal, &inventory, &manifests(), &world.seen()).expect("templates fit");

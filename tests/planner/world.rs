@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use hostler_core::action::cluster::{ApplyFlannel, DeleteNode, Drain, Label, Probe, RecordVerified, RemoveMember, WithdrawVerification};
+use hostler_core::action::cluster::{
+    ApplyFlannel, DeleteNode, Drain, Label, Probe, RecordVerified, RemoveMember, RestartFlannel, WithdrawVerification,
+};
 use hostler_core::action::kubeadm::{Init, Join, RenewControlPlane, RenewKubelet, Restore, UploadConfig, of_machine};
 use hostler_core::action::machine::{
     ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname, SetSysctls, StartUnit, WriteHosts,
@@ -18,6 +20,8 @@ use hostler_core::plan::wanted;
 use hostler_core::plan::wipe::is_wiped;
 use hostler_core::record::{Applied, InProgress, Record};
 use serde_yaml::Value;
+
+use crate::system;
 
 const CONTAINERD: &str = "containerd.service";
 const KUBELET: &str = "kubelet.service";
@@ -59,13 +63,13 @@ impl World {
     /// The cluster as its API server would tell it now.
     fn cluster(&self) -> Option<ClusterFacts> {
         let mut cluster = self.cluster.clone()?;
-        let network = cluster.record.contains_key(&Record::Flannel) || cluster.record.get(&Record::Cni).is_some_and(|cni| cni == "none");
+        let network = system::has_flannel(&cluster.add_ons) || cluster.record.get(&Record::Cni).is_some_and(|cni| cni == "none");
         for (name, node) in &mut cluster.nodes {
             node.ready = network && self.works(name);
             node.message = if node.ready { String::new() } else { "kubelet does not say".to_owned() };
         }
         for member in cluster.members.values_mut() {
-            member.healthy = self.works(&member.name);
+            member.healthy = self.works(&member.name) && member.error.is_empty();
         }
         Some(cluster)
     }
@@ -199,6 +203,9 @@ impl World {
                     cluster_name: text(configuration, &["clusterName"]),
                     ..ClusterFacts::default()
                 };
+                let version = cluster.version.clone();
+                system::kube_proxy(&mut cluster.add_ons, &version, &documents.text("KubeProxyConfiguration"));
+                system::coredns(&mut cluster.add_ons);
                 documents.register(&mut cluster, "InitConfiguration", true);
                 self.cluster = Some(cluster);
             }
@@ -259,6 +266,8 @@ impl World {
             Action::WithdrawVerification(WithdrawVerification { later: true }) => drop(facts.in_progress.insert(InProgress::Unverified)),
             action => {
                 check(serves, "the API server does not answer")?;
+                let full = self.cluster.iter().flat_map(|cluster| cluster.members.values()).any(|member| !member.error.is_empty());
+                check(!full || matches!(action, Action::MakeEtcdSpace(_)), "etcd refuses writes")?;
                 let renewed = match action {
                     Action::RenewControlPlane(RenewControlPlane { sha256, .. }) => Some(sha256),
                     _ => None,
@@ -268,6 +277,10 @@ impl World {
                     facts.in_progress.remove(&InProgress::Unverified);
                 }
                 let told = self.cluster().unwrap_or_default();
+                if let (Action::RestartFlannel(RestartFlannel { node }), Some(cluster)) = (action, &mut self.cluster) {
+                    let mac = self.machines.get(node).and_then(|facts| facts.vtep_mac.clone());
+                    cluster.nodes.get_mut(node.as_str()).into_iter().for_each(|node| node.vtep_mac = mac.clone().unwrap_or_default());
+                }
                 if let Some(cluster) = &mut self.cluster {
                     through_the_cluster(action, cluster, &told).map_err(|what| format!("{}: {what}", step.id))?;
                     // The record is what vouches: a probe of which nothing is recorded is forgotten.
@@ -354,14 +367,23 @@ impl World {
 fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -> Result<(), String> {
     match action {
         Action::WithdrawVerification(_) => drop(cluster.record.remove(&Record::Verified)),
-        Action::ApplyFlannel(ApplyFlannel { sha256, .. }) => drop(cluster.record.insert(Record::Flannel, sha256.clone())),
+        Action::ApplyFlannel(ApplyFlannel { sha256, manifest }) => {
+            system::flannel(&mut cluster.add_ons, manifest);
+            cluster.record.insert(Record::Flannel, sha256.clone());
+        }
+        Action::RestoreCoreDns(_) => system::coredns(&mut cluster.add_ons),
+        Action::MakeEtcdSpace(_) => cluster.members.values_mut().for_each(|member| member.error.clear()),
         Action::InstallWorkload(InstallWorkload { record, .. }) => cluster.record.extend(record.clone()),
         Action::KeepMediaServerToken(KeepMediaServerToken { sha256, .. }) => {
             drop(cluster.record.insert(Record::WorkloadToken, sha256.clone()))
         }
         Action::RemoveWorkload(_) => cluster.record.retain(|name, _| !name.is_workload()),
-        Action::UploadConfig(UploadConfig { document, sha256, .. }) => {
-            drop(cluster.record.insert(Record::Document(*document), sha256.clone()))
+        Action::UploadConfig(UploadConfig { document, sha256, config }) => {
+            if *document == Document::KubeProxy {
+                let version = cluster.version.clone();
+                system::kube_proxy(&mut cluster.add_ons, &version, &Documents::read(config).text(document.kind()));
+            }
+            cluster.record.insert(Record::Document(*document), sha256.clone());
         }
         Action::RecordVerified(RecordVerified { sha256 }) => drop(cluster.record.insert(Record::Verified, sha256.clone())),
         Action::Label(Label { node, labels, taints, remove_taints, record }) => {
@@ -410,6 +432,10 @@ impl Documents {
         self.0.iter().find(|document| document.get("kind").and_then(Value::as_str) == Some(kind)).unwrap_or(&Value::Null)
     }
 
+    fn text(&self, kind: &str) -> String {
+        serde_yaml::to_string(self.of(kind)).expect("it was YAML")
+    }
+
     fn control_plane(&self) -> bool {
         !self.of("InitConfiguration").is_null() || self.of("JoinConfiguration").get("controlPlane").is_some()
     }
@@ -447,7 +473,7 @@ impl Documents {
             .map(|argument| text(argument, &["value"]))
             .unwrap_or_default();
         if control_plane {
-            let member = MemberFact { name: name.clone(), learner: false, peer: peer_url(&address), healthy: true };
+            let member = MemberFact { name: name.clone(), peer: peer_url(&address), healthy: true, ..MemberFact::default() };
             cluster.members.retain(|_, known| known.peer != member.peer);
             cluster.members.insert(sha256(name.as_bytes())[..16].to_owned(), member);
         }

@@ -8,7 +8,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
-use hostler_core::action::cluster::{DeleteNode, Drain, Label, RemoveMember, WithdrawVerification};
+use hostler_core::action::cluster::{
+    DeleteNode, Drain, Label, MakeEtcdSpace, RemoveMember, RestartFlannel, RestoreCoreDns, WithdrawVerification,
+};
 use hostler_core::action::kubeadm::{
     CreateToken, Init, Join, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UploadConfig, of_machine,
 };
@@ -120,6 +122,9 @@ fn others() -> Vec<(&'static str, Action)> {
         ("upload-kube-proxy", upload(Document::KubeProxy)),
         ("renew-kubelet", RenewKubelet { sha256: sum.clone() }.into()),
         ("renew-control-plane", RenewControlPlane { node: word.clone(), config: "x".to_owned(), sha256: sum.clone() }.into()),
+        ("etcd-space", MakeEtcdSpace {}.into()),
+        ("coredns", RestoreCoreDns { config: "x".to_owned() }.into()),
+        ("flannel-restart", RestartFlannel { node: name() }.into()),
         ("repair", RepairControlPlane { config: "x".to_owned(), missing: vec!["/etc/kubernetes/manifests/etcd.yaml".to_owned()] }.into()),
         ("start", StartUnit { unit: "kubelet.service".to_owned() }.into()),
         ("stale", ConfigureUnit { unit: "kubelet.service".to_owned(), files: vec![], stale: vec![word.clone()], restart: true }.into()),

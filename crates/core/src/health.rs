@@ -5,12 +5,13 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::facts::{ClusterFacts, Facts, Observation};
-use crate::inventory::{Inventory, MachineName, Role};
+use crate::facts::{AddOns, ClusterFacts, Facts, NOT_READY, Observation};
+use crate::inventory::{Cni, Inventory, MachineName, Role};
 use crate::plan::Plan;
 use crate::plan::check::CLOCK_TOLERANCE;
 use crate::plan::hint::{Command, Hint};
-use crate::step::Stage;
+use crate::protocol::namespaces;
+use crate::step::{Stage, StepKind};
 use crate::trusted::{Trusted, trusted};
 use crate::words::counted;
 
@@ -18,6 +19,8 @@ use crate::words::counted;
 const SOON: i64 = 30;
 /// Free space of /var/lib below which kubelet begins to evict pods, in percent.
 const LITTLE_DISK: u64 = 15;
+/// Seconds after which a pod that is not ready is a problem.
+const SETTLED: i64 = 60;
 const DAY: i64 = 24 * 60 * 60;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -68,9 +71,30 @@ pub enum Problem {
     Cordoned {
         node: String,
     },
+    /// A run of this or another hostler.
+    AtWork {
+        machine: MachineName,
+        step: String,
+    },
+    /// A part of the cluster without which it is none: `wanted` pods should be there, `ready` are.
+    AddOnDown {
+        name: &'static str,
+        ready: u64,
+        wanted: u64,
+    },
+    /// A pod of the cluster's own.
+    PodFails {
+        namespace: String,
+        pod: String,
+        node: String,
+        reason: String,
+        message: String,
+    },
     MembersUnknown,
+    /// `error`: etcd's word about it; empty where it does not answer.
     MemberUnhealthy {
         member: String,
+        error: String,
     },
     Learner {
         member: String,
@@ -155,6 +179,8 @@ pub struct NodeStatus {
 pub struct MemberStatus {
     pub name: String,
     pub healthy: bool,
+    /// Why not, in etcd's words; empty where it does not answer.
+    pub error: String,
     pub learner: bool,
 }
 
@@ -221,7 +247,12 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         drift,
         next: None,
     };
-    status.problems = problems(&status, cluster.is_some());
+    status.problems = at_work(inventory, &facts);
+    status.problems.extend(problems(&status, cluster.is_some()));
+    if let Some(cluster) = cluster {
+        let ready = |node: &str| cluster.nodes.get(node).is_none_or(|node| node.ready);
+        status.problems.extend(add_ons(inventory, &cluster.add_ons, ready, now.unwrap_or_default()));
+    }
     status.problems.extend(no_snapshots(inventory, &facts, &trusted, &future, status.snapshot_age));
     status.healthy = status.problems.is_empty();
     status.next = next(&status, plan);
@@ -302,6 +333,7 @@ fn members(cluster: &ClusterFacts) -> Vec<MemberStatus> {
         // One that never started has no name, but an address.
         name: if member.name.is_empty() { member.peer.clone() } else { member.name.clone() },
         healthy: member.healthy,
+        error: member.error.clone(),
         learner: member.learner,
     };
     let mut members: Vec<_> = cluster.members.values().map(member).collect();
@@ -322,7 +354,8 @@ fn certificates(facts: &BTreeMap<&MachineName, &Facts>) -> Vec<CertificateStatus
 
 fn drift(plan: &Plan) -> Drift {
     // That what changes is verified afterwards, and was before, is no difference.
-    let steps: Vec<_> = plan.steps.iter().filter(|step| !matches!(step.stage, Stage::Begin | Stage::Verify)).collect();
+    let steps: Vec<_> =
+        plan.steps.iter().filter(|step| step.id.kind != StepKind::WithdrawVerification && step.stage != Stage::Verify).collect();
     let step = steps.first().map(|step| format!("{}: {}", step.machine, step.reason));
     let refusal = || {
         plan.refusals.first().map(|refusal| match &refusal.machine {
@@ -363,7 +396,9 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
     }
     for member in &status.members {
         match member {
-            MemberStatus { healthy: false, name, .. } => problems.push(Problem::MemberUnhealthy { member: name.clone() }),
+            MemberStatus { healthy: false, name, error, .. } => {
+                problems.push(Problem::MemberUnhealthy { member: name.clone(), error: error.clone() });
+            }
             MemberStatus { learner: true, name, .. } => problems.push(Problem::Learner { member: name.clone() }),
             _ => {}
         }
@@ -386,6 +421,44 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
     }
     if status.drift.as_ref().is_some_and(|drift| !drift.verified) && api {
         problems.push(Problem::NotVerified);
+    }
+    problems
+}
+
+/// Machines on which a run is working.
+fn at_work(inventory: &Inventory, facts: &BTreeMap<&MachineName, &Facts>) -> Vec<Problem> {
+    let lock = |name: &MachineName| {
+        let facts = facts.get(name)?;
+        // One that can't be is ignored.
+        let lock = facts.lock.as_ref().filter(|lock| lock.age(facts).is_some())?;
+        Some((name.clone(), lock.step.clone()))
+    };
+    inventory.machines.keys().filter_map(lock).map(|(machine, step)| Problem::AtWork { machine, step }).collect()
+}
+
+/// What of the cluster's own does not run. Pods of a node that is not ready fail with it, and that is said already.
+fn add_ons(inventory: &Inventory, add_ons: &AddOns, ready: impl Fn(&str) -> bool, now: i64) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let flannel = (inventory.cluster.cni != Cni::None).then_some(("flannel", "DaemonSet", namespaces::FLANNEL, "kube-flannel-ds"));
+    let kubeadm = [("kube-proxy", "DaemonSet", namespaces::SYSTEM, "kube-proxy"), ("CoreDNS", "Deployment", namespaces::SYSTEM, "coredns")];
+    for (name, kind, namespace, object) in flannel.into_iter().chain(kubeadm) {
+        // One that is not there is drift, or was not asked for.
+        if let Some(live) = add_ons.get(kind, namespace, object).filter(|live| live.ready == 0) {
+            problems.push(Problem::AddOnDown { name, ready: live.ready, wanted: live.desired });
+        }
+    }
+    for pod in add_ons.failing.iter().filter(|pod| ready(&pod.node)) {
+        // One that is only not ready yet may have begun a moment ago.
+        if pod.reason == NOT_READY && pod.since.is_none_or(|since| now.saturating_sub(since) < SETTLED) {
+            continue;
+        }
+        problems.push(Problem::PodFails {
+            namespace: pod.namespace.clone(),
+            pod: pod.name.clone(),
+            node: pod.node.clone(),
+            reason: pod.reason.clone(),
+            message: pod.message.clone(),
+        });
     }
     problems
 }
@@ -434,6 +507,13 @@ fn next(status: &Status, plan: Option<&Plan>) -> Option<Hint> {
             false => Hint::RenewCertificates(machine),
         });
     }
+    let failing = status.problems.iter().find_map(|problem| match problem {
+        Problem::PodFails { namespace, pod, .. } => Some((namespace.clone(), pod.clone())),
+        _ => None,
+    });
+    if let Some((namespace, pod)) = failing {
+        return Some(Hint::LookAtPod { namespace, pod });
+    }
     if let Some(node) = status.nodes.iter().find(|node| node.cordoned && node.ready && node.in_inventory) {
         return Some(Hint::Uncordon(node.name.clone()));
     }
@@ -458,7 +538,16 @@ impl fmt::Display for Problem {
             Problem::NotReady { node, message } => write!(f, "node {node} is not Ready: {message}"),
             Problem::Cordoned { node } => write!(f, "node {node} is cordoned: it takes no new pods"),
             Problem::MembersUnknown => f.write_str("etcd's members are unknown: etcd did not answer"),
-            Problem::MemberUnhealthy { member } => write!(f, "etcd member {member} is unhealthy"),
+            Problem::AtWork { machine, step } => write!(f, "a run of hostler is working on {machine}: step {step}"),
+            Problem::AddOnDown { name, ready: 0, wanted: 0 } => write!(f, "{name} is to run nowhere"),
+            Problem::AddOnDown { name, ready, wanted } => write!(f, "{name}: {ready} of {} ready", counted(*wanted as usize, "pod")),
+            Problem::PodFails { pod, node, reason, message, .. } => {
+                let on = if node.is_empty() { String::new() } else { format!(" on {node}") };
+                let why = if message.is_empty() { String::new() } else { format!(": {message}") };
+                write!(f, "pod {pod}{on}: {reason}{why}")
+            }
+            Problem::MemberUnhealthy { member, error } if error.is_empty() => write!(f, "etcd member {member} is unhealthy"),
+            Problem::MemberUnhealthy { member, error } => write!(f, "etcd member {member} is unhealthy: {error}"),
             Problem::Learner { member } => write!(f, "etcd member {member} is still a learner, without a vote"),
             Problem::CertificateExpires { certificate, machine, days: ..0 } => {
                 write!(f, "certificate {certificate} of {machine} has expired")

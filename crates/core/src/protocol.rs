@@ -236,6 +236,7 @@ names! {
     /// Namespaces of the cluster.
     namespaces {
         SYSTEM: &str = "kube-system";
+        FLANNEL: &str = "kube-flannel";
         /// Of the pods that look whether they reach each other.
         PROBE: &str = "hostler-probe";
         FILMS: &str = "transcode";

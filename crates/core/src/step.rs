@@ -10,6 +10,8 @@ use crate::inventory::{MachineName, Role};
 /// What a step is for, in the runbook's order. With the machine that it is for, it is the same for the same work in every run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StepKind {
+    /// etcd takes writes again.
+    EtcdSpace,
     /// The record of a verification goes before what it vouches for changes.
     WithdrawVerification,
     Drain,
@@ -34,6 +36,8 @@ pub enum StepKind {
     Images(ImageGroup),
     Init,
     Flannel,
+    CoreDns,
+    RestartFlannel,
     StoreDocument(Document),
     /// Files of a control plane that are missing.
     RepairControlPlane,
@@ -70,7 +74,8 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 40] = [
+    pub const ALL: [StepKind; 43] = [
+        StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
         StepKind::Drain,
         StepKind::RemoveMember,
@@ -94,6 +99,8 @@ impl StepKind {
         StepKind::Images(ImageGroup::Films),
         StepKind::Init,
         StepKind::Flannel,
+        StepKind::CoreDns,
+        StepKind::RestartFlannel,
         StepKind::StoreDocument(Document::Cluster),
         StepKind::StoreDocument(Document::Kubelet),
         StepKind::StoreDocument(Document::KubeProxy),
@@ -121,6 +128,7 @@ impl StepKind {
     /// The name in the step's id.
     pub fn name(self) -> &'static str {
         match self {
+            StepKind::EtcdSpace => "etcd-space",
             StepKind::WithdrawVerification => "unverified",
             StepKind::Drain => "drain",
             StepKind::RemoveMember => "member",
@@ -147,6 +155,8 @@ impl StepKind {
             StepKind::StoreDocument(Document::Cluster) => "cluster-config",
             StepKind::StoreDocument(Document::Kubelet) => "kubelet-config",
             StepKind::StoreDocument(Document::KubeProxy) => "kube-proxy-config",
+            StepKind::CoreDns => "coredns",
+            StepKind::RestartFlannel => "flannel-restart",
             StepKind::RepairControlPlane => "repair",
             StepKind::RenewControlPlane => "control-plane",
             StepKind::CollectPki => "pki",
@@ -167,6 +177,7 @@ impl StepKind {
     /// What it does, in short: `install packages`.
     pub fn title(self) -> &'static str {
         match self {
+            StepKind::EtcdSpace => "make room in etcd",
             StepKind::WithdrawVerification => "withdraw the last verification",
             StepKind::Drain => "drain",
             StepKind::RemoveMember => "remove the etcd member",
@@ -193,6 +204,8 @@ impl StepKind {
             StepKind::StoreDocument(Document::Cluster) => "store ClusterConfiguration",
             StepKind::StoreDocument(Document::Kubelet) => "store KubeletConfiguration",
             StepKind::StoreDocument(Document::KubeProxy) => "store KubeProxyConfiguration",
+            StepKind::CoreDns => "restore CoreDNS",
+            StepKind::RestartFlannel => "restart flannel",
             StepKind::RepairControlPlane => "repair the control plane",
             StepKind::RenewControlPlane => "update static pods",
             StepKind::CollectPki => "read the cluster's CAs",
@@ -212,7 +225,7 @@ impl StepKind {
     /// The stage of the step; `role` is that of the machine it is for, and tells a control plane's join from a worker's.
     pub fn stage(self, role: Role) -> Stage {
         match self {
-            StepKind::WithdrawVerification => Stage::Begin,
+            StepKind::EtcdSpace | StepKind::WithdrawVerification => Stage::Begin,
             StepKind::Drain | StepKind::RemoveMember | StepKind::Wipe | StepKind::DeleteNode => Stage::Leave,
             StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname => Stage::Prepare,
             StepKind::Hosts | StepKind::Clock | StepKind::Vip | StepKind::Snapshots => Stage::Prepare,
@@ -220,7 +233,7 @@ impl StepKind {
             StepKind::Containerd | StepKind::KubeletUnit => Stage::Containerd,
             StepKind::Images(_) => Stage::Images,
             StepKind::Init => Stage::FirstControlPlane,
-            StepKind::Flannel => Stage::Network,
+            StepKind::Flannel | StepKind::CoreDns | StepKind::RestartFlannel => Stage::Network,
             StepKind::RepairControlPlane | StepKind::StoreDocument(_) | StepKind::RenewControlPlane | StepKind::CollectPki => {
                 Stage::ControlPlanes
             }
@@ -237,7 +250,8 @@ impl StepKind {
     pub fn is_verified(self) -> bool {
         !matches!(
             self,
-            StepKind::WithdrawVerification
+            StepKind::EtcdSpace
+                | StepKind::WithdrawVerification
                 | StepKind::Images(ImageGroup::Films)
                 | StepKind::DeleteToken
                 | StepKind::RemoveWorkload

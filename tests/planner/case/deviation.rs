@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use hostler_core::arch::Arch;
-use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, ShareFact, ShareState};
+use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, PodFact, ShareFact, ShareState};
 use hostler_core::inventory::Taint;
 use hostler_core::record::{Applied, InProgress, Record};
 use serde::Deserialize;
 
 use super::blank;
+use crate::system;
 use crate::world::World;
 
 /// The certificate authority of another cluster.
@@ -23,6 +24,9 @@ pub(super) struct MachineDeviation {
     arch: Option<String>,
     /// Hardware addresses of its network cards.
     macs: Vec<String>,
+    vtep_mac: Option<String>,
+    /// Addresses beside its own.
+    addresses: Vec<String>,
     systemd: Option<bool>,
     hostname: Option<String>,
     hostname_at_boot: Option<String>,
@@ -79,6 +83,8 @@ pub(super) struct MachineDeviation {
     read_only: Vec<String>,
     /// Files of kubeadm that can't be read any more.
     damaged: Vec<String>,
+    /// Seconds since the epoch.
+    joined_at: Option<i64>,
     missing: Vec<String>,
     etcd_data: bool,
     /// Folders that films go through, where they are more than just there for their owner.
@@ -111,6 +117,16 @@ pub(super) struct ClusterDeviation {
     members: BTreeMap<String, String>,
     members_deleted: Vec<String>,
     record: BTreeMap<String, Option<String>>,
+    /// Of the cluster's own objects: words of [`system::spoil`].
+    add_ons: Vec<String>,
+    /// Pods of the cluster's own that fail, and why.
+    pods: BTreeMap<String, String>,
+    /// What members of etcd say is wrong with them.
+    alarms: BTreeMap<String, String>,
+    /// Ends of flannel's tunnel as nodes have them.
+    tunnels: BTreeMap<String, String>,
+    /// Parts of the pod network as nodes have them.
+    pod_cidrs: BTreeMap<String, String>,
 }
 
 impl MachineDeviation {
@@ -164,10 +180,13 @@ impl MachineDeviation {
             (facts.disk_size, facts.disk_free) = (100 << 20, room << 10);
         }
         facts.macs.extend(self.macs.iter().cloned());
+        facts.vtep_mac = self.vtep_mac.clone().or(facts.vtep_mac.take());
+        facts.addresses.extend(self.addresses.iter().cloned());
         facts.ports.extend(self.ports.clone());
         facts.apt_lock.clone_from(&self.apt_lock);
         facts.dpkg_half.clone_from(&self.dpkg_half);
         facts.read_only.extend(self.read_only.iter().cloned());
+        facts.kubernetes.joined_at = self.joined_at;
         facts.kubernetes.damaged.clone_from(&self.damaged);
         facts.kubernetes.missing.clone_from(&self.missing);
         facts.kubernetes.etcd_data |= self.etcd_data;
@@ -254,13 +273,35 @@ impl ClusterDeviation {
         }
         for (name, address) in &self.members {
             let peer = format!("https://{address}:2380");
-            let member = MemberFact { name: name.clone(), learner: false, peer, healthy: false };
+            let member = MemberFact { name: name.clone(), peer, ..MemberFact::default() };
             cluster.members.insert(format!("id-of-{name}"), member);
         }
         for member in cluster.members.values_mut() {
             member.learner |= self.learners.contains(&member.name);
         }
         cluster.members.retain(|_, member| !self.members_deleted.contains(&member.name));
+        self.add_ons.iter().for_each(|word| system::spoil(&mut cluster.add_ons, word));
+        for (pod, reason) in &self.pods {
+            let (reason, message) = reason.split_once(": ").unwrap_or((reason, ""));
+            let (reason, message) = (reason.to_owned(), message.to_owned());
+            cluster.add_ons.failing.push(PodFact {
+                namespace: "kube-system".to_owned(),
+                name: pod.clone(),
+                node: "rainbowdash".to_owned(),
+                reason,
+                message,
+                since: None,
+            });
+        }
+        for (name, error) in &self.alarms {
+            cluster.members.values_mut().find(|member| member.name == *name).expect("it is a member").error.clone_from(error);
+        }
+        for (name, mac) in &self.tunnels {
+            cluster.nodes.get_mut(name).expect("the node is there").vtep_mac.clone_from(mac);
+        }
+        for (name, cidr) in &self.pod_cidrs {
+            cluster.nodes.get_mut(name).expect("the node is there").pod_cidr.clone_from(cidr);
+        }
         for (name, value) in &self.record {
             let name = Record::parse(name).unwrap_or_else(|| panic!("nothing is recorded as {name}"));
             match value {

@@ -12,6 +12,24 @@ use crate::inventory::{MachineName, Taint};
 use crate::record::Record;
 use crate::template::render;
 
+/// Compact and defragment etcd's database, and take back the alarm for which it refuses writes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MakeEtcdSpace {}
+
+impl Act for MakeEtcdSpace {
+    fn line(&self) -> String {
+        "compact and defragment etcd's database, then disarm the alarm".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("kubernetes/etcd-space.sh", json!({}))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(15)
+    }
+}
+
 /// Take the verification off the cluster's record: what it vouches for is about to change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WithdrawVerification {
@@ -53,6 +71,44 @@ impl Act for ApplyFlannel {
 
     fn leaves(&self) -> Result<Vec<Left>> {
         Ok(vec![Left::Objects { name: "flannel", content: self.manifest.clone() }])
+    }
+}
+
+/// kubeadm makes CoreDNS again, keeps a Corefile that is there, and lets two pods run where none should.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RestoreCoreDns {
+    pub config: String,
+}
+
+impl Act for RestoreCoreDns {
+    fn line(&self) -> String {
+        "restore CoreDNS with kubeadm, and keep its Corefile".to_owned()
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let config = payload.content(self.config.clone());
+        let patch = payload.content(super::kubeadm::coredns()?);
+        script("kubernetes/coredns.sh", json!({ "config": config, "coredns": patch }))
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        Some(&self.config)
+    }
+}
+
+/// flannel's pod on one node begins anew, and tells the others its end of the tunnel.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RestartFlannel {
+    pub node: MachineName,
+}
+
+impl Act for RestartFlannel {
+    fn line(&self) -> String {
+        format!("restart flannel on {}", self.node)
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/restart-flannel.sh", json!({ "node": self.node }))
     }
 }
 

@@ -128,7 +128,7 @@ actions! {
     machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, WriteHosts, SynchronizeClock, InstallPrograms, ConfigureUnit,
         StartUnit, DropUnit, ImportImages, Wipe;
     kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane;
-    cluster: WithdrawVerification, ApplyFlannel, Label, Drain, RemoveMember, DeleteNode, Probe, RecordVerified;
+    cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreCoreDns, RestartFlannel, Label, Drain, RemoveMember, DeleteNode, Probe, RecordVerified;
     workload: InstallWorkload, KeepMediaServerToken, RemoveWorkload;
 }
 

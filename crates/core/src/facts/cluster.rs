@@ -5,9 +5,11 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
-use super::{ClusterFacts, MemberFact, NodeFact};
+use super::{AddOns, ClusterFacts, MemberFact, NodeFact};
 use crate::inventory::{Taint, is_node_name};
+use crate::protocol::{configmap, namespaces};
 use crate::record::Record;
 use crate::version::three_numbers;
 use crate::visible::last_output;
@@ -17,7 +19,9 @@ use crate::visible::last_output;
 pub(super) struct Answers<'a> {
     pub version: &'a str,
     pub nodes: &'a str,
-    pub configmaps: &'a str,
+    /// Of kube-system, and of flannel's namespace.
+    pub system: &'a str,
+    pub flannel: &'a str,
     pub members: &'a str,
     pub health: &'a str,
 }
@@ -32,17 +36,22 @@ impl Answers<'_> {
         if nodes.items.iter().any(|node| !is_node_name(&node.metadata.name)) {
             return Err("its API server lists a node with a name that no node can have".to_owned());
         }
-        let configmaps: List<ConfigMap> = read(self.configmaps)?;
-        let data = |name: &str| configmaps.items.iter().find(|map| map.metadata.name == name).map(|map| &map.data);
-        let configuration: ClusterConfiguration = data(crate::protocol::configmap::KUBEADM)
-            .and_then(|data| data.get("ClusterConfiguration"))
+        let system: List<Value> = read(self.system)?;
+        let flannel: List<Value> = read(self.flannel).unwrap_or_default();
+        let add_ons = AddOns::of(system.items.into_iter().chain(flannel.items).collect());
+        let data = |name: &str| add_ons.get("ConfigMap", namespaces::SYSTEM, name).and_then(|map| map.content.as_object());
+        let configuration: ClusterConfiguration = data(configmap::KUBEADM)
+            .and_then(|data| data.get("ClusterConfiguration")?.as_str())
             .and_then(|text| serde_yaml::from_str(text).ok())
             .unwrap_or_default();
+        let recorded = data(configmap::RECORD).into_iter().flatten();
+        let record = recorded.filter_map(|(name, value)| Some((Record::parse(name)?, value.as_str()?.to_owned()))).collect();
         Ok(ClusterFacts {
             version,
             nodes: nodes.items.into_iter().map(|node| (node.metadata.name.clone(), node.fact())).collect(),
             members: self.members()?,
-            record: data("hostler").into_iter().flatten().filter_map(|(name, value)| Some((Record::parse(name)?, value.clone()))).collect(),
+            record,
+            add_ons,
             pod_subnet: configuration.networking.pod_subnet,
             service_subnet: configuration.networking.service_subnet,
             endpoint: configuration.control_plane_endpoint,
@@ -61,20 +70,18 @@ impl Answers<'_> {
             return Err("its etcd lists a member with a name or a peer URL that no member can have".to_owned());
         }
         let health: Vec<Health> = read(self.health).unwrap_or_default();
-        let healthy = |member: &Member| {
-            health.iter().any(|answer| {
-                // A learner answers only that it does not serve reads.
-                let answers = answer.health || (member.is_learner && answer.error.contains("not supported for learner"));
-                answers && member.client_urls.contains(&answer.endpoint)
-            })
-        };
+        let answer = |member: &Member| health.iter().find(|answer| member.client_urls.contains(&answer.endpoint));
         let members = list
             .members
             .into_iter()
             .map(|member| {
-                let healthy = healthy(&member);
+                // A learner answers only that it does not serve reads.
+                let well = |answer: &Health| answer.health || (member.is_learner && answer.error.contains("not supported for learner"));
+                let answer = answer(&member);
+                let healthy = answer.is_some_and(well);
+                let error = answer.filter(|_| !healthy).map(|answer| answer.error.clone()).unwrap_or_default();
                 let peer = member.peer_urls.into_iter().next().unwrap_or_default();
-                (format!("{:x}", member.id), MemberFact { name: member.name, learner: member.is_learner, peer, healthy })
+                (format!("{:x}", member.id), MemberFact { name: member.name, learner: member.is_learner, peer, healthy, error })
             })
             .collect();
         Ok(members)
@@ -132,18 +139,19 @@ struct List<T> {
     items: Vec<T>,
 }
 
+impl<T> Default for List<T> {
+    fn default() -> List<T> {
+        List { items: Vec::new() }
+    }
+}
+
 #[derive(Deserialize)]
 struct Metadata {
     name: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-struct ConfigMap {
-    metadata: Metadata,
     #[serde(default)]
-    data: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -156,11 +164,23 @@ struct Node {
 }
 
 #[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
 struct NodeSpec {
+    #[serde(default, rename = "podCIDR")]
+    pod_cidr: String,
     #[serde(default)]
     taints: Vec<Taint>,
     #[serde(default)]
     unschedulable: bool,
+}
+
+/// flannel's annotation of a node with its end of the tunnel.
+const BACKEND: &str = "flannel.alpha.coreos.com/backend-data";
+
+#[derive(Deserialize)]
+struct Backend {
+    #[serde(rename = "VtepMAC")]
+    vtep_mac: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -212,6 +232,7 @@ impl Node {
             Some(_) => String::new(),
             None => "kubelet has not reported yet".to_owned(),
         };
+        let backend = self.metadata.annotations.get(BACKEND).and_then(|text| serde_json::from_str::<Backend>(text).ok());
         NodeFact {
             ready,
             message,
@@ -220,6 +241,8 @@ impl Node {
             labels: self.metadata.labels,
             taints: self.spec.taints,
             unschedulable: self.spec.unschedulable,
+            pod_cidr: self.spec.pod_cidr,
+            vtep_mac: backend.map(|backend| backend.vtep_mac.to_lowercase()).unwrap_or_default(),
         }
     }
 }

@@ -8,11 +8,13 @@ use crate::arch::Arch;
 use crate::inventory::Taint;
 use crate::record::{Applied, InProgress, Record};
 
+mod add_ons;
 mod certificate;
 mod cluster;
 mod parse;
 mod snapshot;
 
+pub use add_ons::{AddOns, LiveObject, NOT_READY, PodFact, has, object_key};
 pub use certificate::ca_public_key_sha256;
 pub use cluster::{peer_address, peer_url};
 pub use parse::{FactsError, parse};
@@ -81,6 +83,8 @@ pub struct Facts {
     pub macs: BTreeSet<String>,
     /// Addresses of all interfaces without prefix length, except loopback and link-local ones.
     pub addresses: BTreeSet<String>,
+    /// MAC address of this machine's end of flannel's tunnel, where there is one.
+    pub vtep_mac: Option<String>,
     /// Active swap devices and files.
     pub swap: Vec<String>,
     /// What would turn swap on at the next boot: `/etc/fstab: /dev/sda3`, names of units, `zram-generator`.
@@ -206,6 +210,8 @@ pub enum ShareState {
 pub struct KubernetesFacts {
     /// The machine is or was a node of a cluster: kubelet.conf exists, or etcd's data with the CA's key.
     pub joined: bool,
+    /// When kubelet.conf was written, in seconds since the epoch: at the join, or at a repair since.
+    pub joined_at: Option<i64>,
     /// Something exists that only a control plane has: the CA's key, etcd's data, its manifest or the API server's.
     pub control_plane: bool,
     /// SHA-256 of the cluster CA's public key (SubjectPublicKeyInfo), hex, as in kubeadm's `caCertHashes`.
@@ -238,6 +244,7 @@ pub struct ClusterFacts {
     pub members: BTreeMap<String, MemberFact>,
     /// hostler's records.
     pub record: BTreeMap<Record, String>,
+    pub add_ons: AddOns,
     /// From the ClusterConfiguration that kubeadm stored: the settings that can't be changed.
     pub pod_subnet: String,
     pub service_subnet: String,
@@ -256,6 +263,10 @@ pub struct NodeFact {
     pub labels: BTreeMap<String, String>,
     pub taints: Vec<Taint>,
     pub unschedulable: bool,
+    /// Its part of the pod network: `10.244.1.0/24`. Empty: it has none yet.
+    pub pod_cidr: String,
+    /// MAC address of its end of flannel's tunnel, to which other nodes send. Empty: flannel has not said so yet.
+    pub vtep_mac: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -265,6 +276,8 @@ pub struct MemberFact {
     pub learner: bool,
     pub peer: String,
     pub healthy: bool,
+    /// Why not, in etcd's words: `Active Alarm(s): NOSPACE`.
+    pub error: String,
 }
 
 /// The holder of a machine's lock.

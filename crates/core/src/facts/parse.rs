@@ -89,6 +89,7 @@ impl<'a> Reader<'a> {
                 }
             }
             "mac" => drop(facts.macs.insert(fields.word()?.to_lowercase())),
+            "vtep-mac" => facts.vtep_mac = Some(fields.word()?.to_lowercase()),
             "disk" => {
                 let [block, all, free]: [u64; 3] = [fields.number()?, fields.number()?, fields.number()?];
                 facts.disk_size = all.saturating_mul(block) / 1024;
@@ -161,6 +162,7 @@ impl<'a> Reader<'a> {
             "clock-synchronized" => facts.clock_synchronized = true,
             "other-program" => facts.foreign.push(fields.text()?),
             "joined" => facts.kubernetes.joined = true,
+            "joined-at" => facts.kubernetes.joined_at = Some(fields.number()?),
             "control-plane" => self.control_plane = true,
             "damaged" => facts.kubernetes.damaged.push(fields.text()?),
             "missing" => facts.kubernetes.missing.push(fields.text()?),
@@ -182,7 +184,8 @@ impl<'a> Reader<'a> {
             }
             "api-version" => self.answers.version = fields.rest(line),
             "api-nodes" => self.answers.nodes = fields.rest(line),
-            "api-configmaps" => self.answers.configmaps = fields.rest(line),
+            "api-system" => self.answers.system = fields.rest(line),
+            "api-flannel" => self.answers.flannel = fields.rest(line),
             "etcd-list" => self.answers.members = fields.rest(line),
             "etcd-health" => self.answers.health = fields.rest(line),
             _ => {}

@@ -1,6 +1,9 @@
 //! What the planner will not do. Checked first, so that nothing is planned for what is refused.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::cluster::renamed;
 use super::documents;
@@ -9,7 +12,7 @@ use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
 use super::repair::is_repairable;
 use super::{version, wanted};
-use crate::facts::{ClusterFacts, Facts, LockFact, Observation, peer_url};
+use crate::facts::{ClusterFacts, Facts, LockFact, NodeFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
 use crate::protocol::path;
 use crate::record::{InProgress, Record};
@@ -278,6 +281,13 @@ fn taken_over_by(planner: &Planner, name: &MachineName) -> Command {
     if before { Command::Rebuild { machine: name.clone(), take_over: true } } else { Command::TakeOver(name.clone()) }
 }
 
+/// An address of the pod network that the machine has, and that is not of its node's part: both are of different ages, as after a restore.
+fn strange_address(planner: &Planner, facts: &Facts, node: &NodeFact) -> Option<String> {
+    let (network, part) = (planner.inventory.cluster.pod_subnet, node.pod_cidr.parse::<IpNet>().ok()?);
+    let strange = |address: &&String| address.parse::<IpAddr>().is_ok_and(|address| network.contains(&address) && !part.contains(&address));
+    facts.addresses.iter().find(strange).cloned()
+}
+
 /// Who belongs to which cluster, told by the certificate authority.
 fn membership(planner: &mut Planner) {
     let known = authority(planner).is_some();
@@ -307,6 +317,11 @@ fn membership(planner: &mut Planner) {
         };
         match cluster.nodes.get(name.as_str()) {
             None => planner.refuse(Some(name), Why::NodeGone, Hint::Clean(rebuild(name))),
+            Some(node) if machine.role == Role::Worker && strange_address(planner, facts, node).is_some() => {
+                let has = strange_address(planner, facts, node).unwrap_or_default();
+                let why = Why::PodNetwork { node: node.pod_cidr.clone(), has };
+                planner.refuse(Some(name), why, Hint::Clean(rebuild(name)));
+            }
             Some(node) if !node.address.is_empty() && node.address != machine.address.to_string() => {
                 let why = Why::Address { node: node.address.clone(), machine: machine.address.to_string() };
                 planner.refuse(Some(name), why, Hint::OldAddress(rebuild(name)));

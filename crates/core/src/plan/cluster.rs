@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::planner::Planner;
-use super::{documents, wanted};
-use crate::action::cluster::Label;
+use super::{add_ons, documents, wanted};
+use crate::action::cluster::{Label, MakeEtcdSpace};
 use crate::action::kubeadm::{RenewControlPlane, RenewKubelet, UploadConfig};
 use crate::digest::sha256;
 use crate::document::Document;
@@ -31,9 +31,14 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         },
         None => return Ok(()),
     };
+    etcd_space(planner, &api_via, cluster);
     if planner.cluster_exists() {
         stored_documents(planner, &api_via, cluster)?;
+        if planner.api_via.is_some() {
+            add_ons::coredns(planner, &api_via, &cluster.add_ons)?;
+        }
     }
+    add_ons::tunnels(planner, &api_via, cluster);
     for (name, machine) in planner.machines() {
         if planner.concerns(name) && (planner.usable(name).is_some() || cluster.nodes.contains_key(name.as_str())) {
             managed_labels(planner, &api_via, cluster, name, machine);
@@ -53,6 +58,14 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     Ok(())
 }
 
+/// etcd that has reached its quota refuses every write, so that comes first.
+pub fn etcd_space(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts) {
+    if let Some(full) = cluster.members.values().find(|member| member.error.contains("NOSPACE")) {
+        let reason = format!("etcd member {} refuses writes: {}", full.name, full.error);
+        planner.step(StepKind::EtcdSpace.of(api_via), api_via, reason, MakeEtcdSpace {}, []);
+    }
+}
+
 /// kubeadm's documents in the cluster, and what every machine made of them.
 fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts) -> Result<()> {
     let version = planner.manifests.kubernetes().to_owned();
@@ -62,12 +75,18 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
         let sum = sha256(text.as_bytes());
         let id = StepKind::StoreDocument(document).of(api_via);
         let known = cluster.record.get(&Record::Document(document)) == Some(&sum);
-        if !known && planner.only.is_some() {
+        let live = match document {
+            Document::KubeProxy => add_ons::kube_proxy_differs(planner, &cluster.add_ons, &text)?,
+            Document::Cluster | Document::Kubelet => None,
+        };
+        let reason = match live {
+            Some(live) => Some(live.to_owned()),
             // What concerns all machines is `up`'s: this one takes what the cluster has.
-            continue;
-        }
-        if !known {
-            let reason = format!("{} in the cluster differs from the inventory", document.kind());
+            None if !known && planner.only.is_some() => continue,
+            None if !known => Some(format!("{} in the cluster differs from the inventory", document.kind())),
+            None => None,
+        };
+        if let Some(reason) = reason {
             // kubeadm's phases read the documents of one cluster together.
             let config =
                 if document == Document::Cluster { text } else { documents::cluster(planner.inventory, &version)? + "---\n" + &text };

@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use fixedbitset::FixedBitSet;
 
 use super::Step;
-use crate::step::{Stage, StepId};
+use crate::step::{Stage, StepId, StepKind};
 
 /// Settles what is waited for only if planned, and drops needs that other needs imply. A need that is no step of the plan stays, for
 /// [`lint`](super::lint) to find.
 pub fn reduce(steps: &mut [Step]) {
     let at: BTreeMap<StepId, usize> = steps.iter().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
+    // Nothing can be written to the cluster while etcd is full.
+    let full: Vec<StepId> = at.keys().filter(|id| id.kind == StepKind::EtcdSpace).cloned().collect();
     for step in steps.iter_mut() {
+        step.needs.extend(full.iter().filter(|id| **id != step.id).cloned());
         let planned = std::mem::take(&mut step.after).into_iter().filter(|id| at.contains_key(id));
         step.needs.extend(planned);
     }

@@ -141,6 +141,10 @@ pub enum Hint {
     AskKubelet(MachineName),
     RenewCertificates(MachineName),
     Uncordon(String),
+    LookAtPod {
+        namespace: String,
+        pod: String,
+    },
     Troubleshoot,
 }
 
@@ -332,6 +336,10 @@ impl fmt::Display for Hint {
             Hint::RenewCertificates(machine) => {
                 write!(f, "on {machine}, run `{}/kubeadm certs renew all`, then restart its static pods", path::BIN)
             }
+            Hint::LookAtPod { namespace, pod } => write!(
+                f,
+                "`kubectl --namespace {namespace} describe pod {pod}` shows what keeps it, `kubectl --namespace {namespace} logs {pod}` what it said"
+            ),
             Hint::Uncordon(node) => write!(f, "run `kubectl uncordon {node}`"),
             Hint::Troubleshoot => f.write_str("see docs/troubleshooting.md"),
         }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use serde_json::json;
 
+use super::add_ons;
 use super::api_host;
 use super::check::cni_name;
 use super::cluster::runs;
@@ -14,16 +14,13 @@ use super::machine::prepared;
 use super::planner::{Planner, interrupted};
 use super::refusal::Why;
 use crate::action::Action;
-use crate::action::cluster::ApplyFlannel;
 use crate::action::kubeadm::{CollectPki, CreateToken, DeleteToken, Init, Join, Restore};
 use crate::action::machine::WriteHosts;
 use crate::digest::sha256;
 use crate::document::Document;
-use crate::inventory::{Cni, Machine, MachineName, Role};
-use crate::manifest::Component;
+use crate::inventory::{Machine, MachineName, Role};
 use crate::record::{Applied, InProgress, Record};
 use crate::step::{ImageGroup, Input, Need, Output, StepId, StepKind};
-use crate::template;
 use crate::trusted::ApiVia;
 
 /// Where joining machines get the token and the cluster's CA from.
@@ -41,7 +38,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let joining: Vec<(&MachineName, &Machine)> =
         planner.machines().filter(|(name, _)| planner.usable(name).is_some() && !planner.joined(name)).collect();
     let source = if planner.cluster_exists() {
-        network(planner, None)?;
+        add_ons::flannel(planner, None)?;
         // Without an API server that answers nobody can join; what would mend it is planned elsewhere.
         let Some(ApiVia { machine: api_via, .. }) = planner.api_via else {
             return Ok(());
@@ -98,7 +95,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             }
         };
         planner.step(id.clone(), first, reason, action, needs);
-        network(planner, Some((first, &id)))?;
+        add_ons::flannel(planner, Some((first, &id)))?;
         JoinSource { step: id, machine: first.clone() }
     };
     let joins = joins(planner, &source, &joining)?;
@@ -164,32 +161,6 @@ fn joins(planner: &mut Planner, source: &JoinSource, joining: &[(&MachineName, &
         steps.push(id);
     }
     Ok(steps)
-}
-
-/// flannel, applied where the cluster does not have it as it should be. `init`: the machine and step that make the cluster in this run.
-fn network(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> Result<()> {
-    let backend = match planner.inventory.cluster.cni {
-        Cni::None => return Ok(()),
-        Cni::Flannel => "vxlan",
-        Cni::FlannelHostGw => "host-gw",
-    };
-    let image = planner.manifests.image(Component::Flannel).map_or("", |image| &image.reference);
-    let pod_subnet = planner.inventory.cluster.pod_subnet.to_string();
-    let manifest = template::render("network/flannel.yaml", json!({ "pod_subnet": pod_subnet, "backend": backend, "image": image }))?;
-    let sha256 = sha256(manifest.as_bytes());
-    let (machine, reason, needs) = match (init, planner.api_via) {
-        (Some((machine, step)), _) => (machine.clone(), "pods have no network yet", vec![Need::Step(step.clone())]),
-        (None, Some(ApiVia { machine: api_via, cluster, .. })) => match cluster.record.get(&Record::Flannel) {
-            // A network that is there and not as it should be is `up`'s.
-            Some(applied) if *applied == sha256 || planner.only.is_some() => return Ok(()),
-            Some(_) => (api_via.clone(), "flannel in the cluster differs from the desired manifest", vec![]),
-            None => (api_via.clone(), "pods have no network yet", vec![]),
-        },
-        (None, None) => return Ok(()),
-    };
-    let action = ApplyFlannel { manifest, sha256 };
-    planner.step(StepKind::Flannel.of(&machine), &machine, reason, action, needs);
-    Ok(())
 }
 
 /// What is remembered of kubeadm's documents: the sha256 of each as it was rendered. A machine that joins takes what the cluster keeps, which

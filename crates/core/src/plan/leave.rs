@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::api_host;
 use super::check::{is_of_another, its_cluster, other_cluster};
+use super::cluster::etcd_space;
 use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::Why;
@@ -70,6 +71,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
         let host = planner.inventory.cluster.endpoint.host();
         planner.warn(Some(name), format!("{host} resolves to this machine: while it is down, no other machine reaches the API by that name; if it is gone for good, remove it from the inventory and run `hostler up`"));
     }
+    etcd_space(planner, api_via, cluster);
     removal_steps(planner, (api_via, cluster), name, member, wipe, keep);
 }
 
@@ -194,6 +196,8 @@ pub(super) fn facts_after_removal(
                 cluster.nodes.remove(name.as_str());
                 cluster.members.retain(|_, member| member.name != name.as_str() && !(member.name.is_empty() && member.peer == peer));
                 cluster.record.remove(&Record::Node(name.clone()));
+                // What is full has room by then.
+                cluster.members.values_mut().for_each(|member| member.error.clear());
             });
         }
     }

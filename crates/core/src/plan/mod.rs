@@ -11,6 +11,7 @@ use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifests;
 use crate::step::{Need, Stage, StepId};
 
+pub mod add_ons;
 mod api_host;
 pub mod check;
 pub mod cluster;

@@ -99,6 +99,13 @@ pub enum Why {
         is: Role,
     },
     NodeGone,
+    /// Its pods have addresses of another part of the pod network than its node has.
+    PodNetwork {
+        /// The node's part.
+        node: String,
+        /// An address of the machine that is not in it.
+        has: String,
+    },
     Address {
         node: String,
         machine: String,
@@ -255,6 +262,7 @@ impl Why {
             Why::OtherCluster { .. } => "other-cluster",
             Why::RoleChanged { .. } => "role-changed",
             Why::NodeGone => "node-gone",
+            Why::PodNetwork { .. } => "pod-network",
             Why::Address { .. } => "address",
             Why::ControlPlaneLost { .. } => "control-plane-lost",
             Why::NodeExists { .. } => "node-exists",
@@ -335,6 +343,9 @@ impl fmt::Display for Why {
             Why::OtherCluster { server: None } => f.write_str("it belongs to another cluster (its server is unknown)"),
             Why::RoleChanged { is: Role::ControlPlane } => f.write_str("it is a control plane now"),
             Why::RoleChanged { is: Role::Worker } => f.write_str("it is a worker now"),
+            Why::PodNetwork { node, has } => {
+                write!(f, "its node has {node} of the pod network, but the machine uses {has}: other machines don't reach its pods")
+            }
             Why::NodeGone => f.write_str("its node was deleted from the cluster, but the machine is still configured as a member"),
             Why::Address { node, machine } => write!(f, "its node has the address {node}, and can't change to {machine}"),
             Why::ControlPlaneLost { orphans } => {

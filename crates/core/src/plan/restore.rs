@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
+use super::add_ons::joined_since;
 use super::check::other_cluster;
 use super::goal::about_machine;
 use super::hint::{Command, Hint};
@@ -55,10 +56,16 @@ fn not_in_snapshot(
     lost: &MachineName,
 ) -> Vec<Warning> {
     let text = format!("changes since {} are not in the snapshot", snapshot.taken);
-    let newer = inventory.machines.keys().filter(|name| *name != lost && !snapshot.nodes.contains(name.as_str())).filter_map(|name| {
-        let Some(Observation::Facts(facts)) = seen.get(name) else { return None };
-        let text = format!("the snapshot has no node {name}, which joined later: `hostler rebuild {name}` joins it again afterwards");
-        facts.kubernetes.joined.then(|| Warning { machine: Some(name.clone()), text })
+    let newer = inventory.machines.keys().filter(|name| *name != lost).filter_map(|name| {
+        let facts = seen.get(name)?.facts().filter(|facts| facts.kubernetes.joined)?;
+        let text = if !snapshot.nodes.contains(name.as_str()) {
+            format!("the snapshot has no node {name}, which joined later: `hostler rebuild {name}` joins it again afterwards")
+        } else if joined_since(snapshot, Some(facts)) {
+            format!("it joined again since the snapshot was taken, which knows it as it was before: `hostler rebuild {name}` joins it again afterwards")
+        } else {
+            return None;
+        };
+        Some(Warning { machine: Some(name.clone()), text })
     });
     std::iter::once(Warning { machine: None, text }).chain(newer).collect()
 }

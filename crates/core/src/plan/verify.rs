@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::add_ons::comes_back;
 use super::documents;
 use super::planner::Planner;
 use super::withdraw::unvouched;
@@ -21,7 +22,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     }
     let nodes: Vec<String> = planner
         .machines()
-        .filter(|(name, _)| will_join(planner, name) || in_cluster(planner, name) || comes_back(planner, name))
+        .filter(|(name, _)| will_join(planner, name) || in_cluster(planner, name) || restored(planner, name))
         .map(|(name, _)| name.to_string())
         .collect();
     let Some(api_via) = api_via(planner) else {
@@ -79,9 +80,8 @@ fn in_cluster(planner: &Planner, name: &MachineName) -> bool {
     }
 }
 
-/// Whether a cluster that is restored has the machine again, as it is.
-fn comes_back(planner: &Planner, name: &MachineName) -> bool {
-    planner.restore.is_some_and(|snapshot| snapshot.nodes.contains(name.as_str())) && planner.joined(name)
+fn restored(planner: &Planner, name: &MachineName) -> bool {
+    planner.restore.is_some_and(|snapshot| comes_back(planner, snapshot, name))
 }
 
 fn will_join(planner: &Planner, name: &MachineName) -> bool {

@@ -27,7 +27,9 @@ pub fn withdraw(planner: &Planner, mut plan: Plan) -> Plan {
     for step in plan.steps.iter_mut().filter(|step| step.id.kind.is_verified() || step.stage == Stage::Verify) {
         step.needs.extend(ids.iter().cloned());
     }
-    plan.steps.splice(0..0, ids.into_iter().map(|id| first(id, later)));
+    // While etcd is full nothing can be withdrawn either.
+    let at = plan.steps.iter().filter(|step| step.id.kind == StepKind::EtcdSpace).count();
+    plan.steps.splice(at..at, ids.into_iter().map(|id| first(id, later)));
     graph::reduce(&mut plan.steps);
     plan
 }

@@ -1,0 +1,282 @@
+//! What a cluster needs to be one, as its API server has it: the pod network, kube-proxy, CoreDNS; and pods of the system that fail.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A container that waits for one of these has only just begun.
+const BEGINS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+
+/// Why a pod fails that is just not ready.
+pub const NOT_READY: &str = "NotReady";
+
+/// Objects of kube-system and of flannel's namespace.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddOns {
+    /// DaemonSets, Deployments, Services and ConfigMaps, by `KIND/NAMESPACE/NAME`.
+    pub objects: BTreeMap<String, LiveObject>,
+    /// Pods that are not as they should be, and have no Job to begin them anew.
+    pub failing: Vec<PodFact>,
+}
+
+/// An object as it is, without what the API server keeps about it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveObject {
+    /// `spec`, or a ConfigMap's `data`.
+    pub content: Value,
+    /// Pods that it should have, and that are ready; 0 for what has none.
+    pub desired: u64,
+    pub ready: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodFact {
+    pub namespace: String,
+    pub name: String,
+    /// Empty: it has not been scheduled.
+    pub node: String,
+    /// Kubernetes' word: `CrashLoopBackOff`, `ImagePullBackOff`, `Unschedulable`; `NotReady` where it gives none.
+    pub reason: String,
+    /// What its container said last, or why it can't begin; may be empty.
+    pub message: String,
+    /// When it became so, in seconds since the epoch; `None`: unknown.
+    pub since: Option<i64>,
+}
+
+/// How an object is called in [`AddOns::objects`].
+pub fn object_key(kind: &str, namespace: &str, name: &str) -> String {
+    format!("{}/{namespace}/{name}", kind.to_lowercase())
+}
+
+impl AddOns {
+    /// From the items of kubectl's lists. What is no such object is left out.
+    pub(super) fn of(items: Vec<Value>) -> AddOns {
+        let mut add_ons = AddOns::default();
+        for item in items {
+            let Ok(object) = serde_json::from_value::<Object>(item) else { continue };
+            let Metadata { namespace, name, .. } = &object.metadata;
+            match object.kind.as_str() {
+                "Pod" => add_ons.failing.extend(object.failing()),
+                kind => {
+                    let key = object_key(kind, namespace, name);
+                    let status = |field: &str| object.status.get(field).and_then(Value::as_u64).unwrap_or_default();
+                    let replicas = object.spec.get("replicas").and_then(Value::as_u64);
+                    let live = LiveObject {
+                        desired: replicas.unwrap_or_else(|| status("desiredNumberScheduled")),
+                        ready: status("readyReplicas").max(status("numberReady")),
+                        content: if object.data.is_null() { object.spec } else { object.data },
+                    };
+                    add_ons.objects.insert(key, live);
+                }
+            }
+        }
+        add_ons
+    }
+
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&LiveObject> {
+        self.objects.get(&object_key(kind, namespace, name))
+    }
+}
+
+/// Whether `live` has all that `wanted` says. What an API server adds, defaults above all, does not count; elements of lists are compared one
+/// by one, as it adds none.
+pub fn has(live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, wanted)| live.get(key).map_or(wanted.is_null(), |live| has(live, wanted)))
+        }
+        (Value::Array(live), Value::Array(wanted)) => {
+            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| has(live, wanted))
+        }
+        (Value::String(live), Value::String(wanted)) => live == wanted || same_duration(live, wanted),
+        (live, wanted) => live == wanted,
+    }
+}
+
+/// Kubernetes writes `60s` as `1m0s`.
+fn same_duration(one: &str, other: &str) -> bool {
+    let duration = |text: &str| text.parse::<SignedDuration>().ok();
+    duration(one).is_some_and(|one| duration(other) == Some(one))
+}
+
+#[derive(Deserialize)]
+struct Object {
+    kind: String,
+    metadata: Metadata,
+    #[serde(default)]
+    spec: Value,
+    #[serde(default)]
+    data: Value,
+    #[serde(default)]
+    status: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: String,
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    owner_references: Vec<Owner>,
+    #[serde(default)]
+    deletion_timestamp: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    kind: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct PodStatus {
+    phase: String,
+    reason: String,
+    message: String,
+    conditions: Vec<Condition>,
+    init_container_statuses: Vec<ContainerStatus>,
+    container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    last_transition_time: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct ContainerStatus {
+    state: States,
+    last_state: States,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct States {
+    waiting: Option<State>,
+    terminated: Option<State>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct State {
+    reason: String,
+    message: String,
+    exit_code: Option<i64>,
+}
+
+impl Object {
+    /// The pod, where it fails or is not ready.
+    fn failing(&self) -> Option<PodFact> {
+        let of_job = self.metadata.owner_references.iter().any(|owner| owner.kind == "Job");
+        if of_job || self.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let status: PodStatus = serde_json::from_value(self.status.clone()).ok()?;
+        let condition = |kind: &str| status.conditions.iter().find(|condition| condition.kind == kind && condition.status != "True");
+        let unready = condition("PodScheduled").or_else(|| condition("Ready"));
+        let text = |name: &str| self.spec.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let fact = |reason: &str, message: &str| {
+            let since = unready.and_then(|condition| condition.last_transition_time.as_ref()?.parse::<Timestamp>().ok());
+            Some(PodFact {
+                namespace: self.metadata.namespace.clone(),
+                name: self.metadata.name.clone(),
+                node: text("nodeName"),
+                reason: reason.to_owned(),
+                message: message.trim().to_owned(),
+                since: since.map(Timestamp::as_second),
+            })
+        };
+        let containers = || status.init_container_statuses.iter().chain(&status.container_statuses);
+        let waits = containers().find_map(|container| {
+            let waiting = container.state.waiting.as_ref().filter(|state| !BEGINS.contains(&state.reason.as_str()))?;
+            Some((waiting, container.last_state.terminated.as_ref()))
+        });
+        match (&unready, waits) {
+            (_, Some((waiting, last))) => {
+                let said = last.map(|last| match (&last.message, last.exit_code) {
+                    (message, _) if !message.trim().is_empty() => message.clone(),
+                    (_, Some(code)) => format!("exit status {code}"),
+                    _ => last.reason.clone(),
+                });
+                fact(&waiting.reason, &said.unwrap_or_else(|| waiting.message.clone()))
+            }
+            _ if status.phase == "Failed" => fact(if status.reason.is_empty() { "Failed" } else { &status.reason }, &status.message),
+            (Some(condition), None) if status.phase != "Succeeded" => match condition.reason.as_str() {
+                "ContainersNotReady" | "" => fact(NOT_READY, ""),
+                reason => fact(reason, &condition.message),
+            },
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_api_server_adds_is_no_difference_and_what_it_lacks_is() {
+        let wanted = json!({"template": {"containers": [{"name": "a", "args": ["x"]}]}});
+        let live = json!({"template": {"containers": [{"name": "a", "args": ["x"], "imagePullPolicy": "IfNotPresent"}], "dnsPolicy": "x"}});
+        assert!(has(&live, &wanted));
+        assert!(has(&json!("1m0s"), &json!("60s")) && !has(&json!("1m0s"), &json!("61s")) && !has(&json!("a"), &json!("b")));
+        for other in [
+            json!({"template": {"containers": [{"name": "a", "args": ["y"]}]}}),
+            json!({"template": {"containers": [{"name": "a", "args": ["x", "y"]}]}}),
+            json!({"template": {"containers": []}}),
+            json!({"template": {}}),
+            json!({}),
+            Value::Null,
+        ] {
+            assert!(!has(&other, &wanted), "{other}");
+        }
+    }
+
+    fn pod(status: Value) -> Option<PodFact> {
+        let item =
+            json!({"kind": "Pod", "metadata": {"name": "p", "namespace": "kube-system"}, "spec": {"nodeName": "n"}, "status": status});
+        AddOns::of(vec![item]).failing.pop()
+    }
+
+    #[test]
+    fn a_pod_fails_by_what_kubernetes_says_of_it() {
+        let unready = |reason: &str, message: &str| {
+            json!([{"type": "Ready", "status": "False", "reason": reason, "message": message,
+                    "lastTransitionTime": "2026-11-28T09:00:00Z"}])
+        };
+        assert_eq!(pod(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})), None);
+        assert_eq!(pod(json!({"phase": "Succeeded", "conditions": unready("PodCompleted", "")})), None);
+        let crashing = pod(json!({"phase": "Running", "conditions": unready("ContainersNotReady", ""), "containerStatuses": [
+            {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 1, "message": "loop\n"}}}]}));
+        let crashing = crashing.expect("it fails");
+        assert_eq!(
+            (crashing.reason.as_str(), crashing.message.as_str(), crashing.since),
+            ("CrashLoopBackOff", "loop", Some(1_795_856_400))
+        );
+        let begins = pod(json!({"phase": "Pending", "conditions": unready("ContainersNotReady", ""), "containerStatuses": [
+            {"state": {"waiting": {"reason": "ContainerCreating"}}}]}));
+        assert_eq!(begins.expect("it is not ready").reason, "NotReady");
+        let nowhere = pod(json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/1 nodes are available"}]}));
+        assert_eq!(nowhere.expect("it fails").reason, "Unschedulable");
+        assert_eq!(pod(json!({"phase": "Failed", "reason": "Evicted"})).expect("it failed").reason, "Evicted");
+    }
+}

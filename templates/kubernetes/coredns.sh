@@ -1,0 +1,10 @@
+# CoreDNS as kubeadm makes it. A ConfigMap that is there keeps its Corefile, which may be a person's.
+# Of this step alone: others may run beside it.
+config={{ path.phase_config }}.$$
+trap 'rm -rf "$config" {{ path.patches }}' EXIT
+take "$config" 600 {{ config.size }} {{ config.sha256 }}
+take {{ path.coredns_patch }} 600 {{ coredns.size }} {{ coredns.sha256 }}
+kubeadm init phase addon coredns --config "$config" > /dev/null
+# kubeadm keeps the number of pods that there are to be.
+replicas=$(kubectl --namespace {{ namespaces.system }} get deployment coredns --output 'jsonpath={.spec.replicas}')
+[ "$replicas" != 0 ] || kubectl --namespace {{ namespaces.system }} scale deployment coredns --replicas 2 > /dev/null

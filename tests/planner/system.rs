@@ -1,0 +1,66 @@
+//! What a cluster has in its own namespaces: what kubeadm's add-on phases and hostler's flannel leave there, and how that may differ.
+
+use hostler_core::facts::{AddOns, LiveObject, object_key};
+use hostler_core::plan::add_ons::compared;
+use serde_json::{Value, json};
+
+const NAMESPACE: &str = "kube-system";
+
+fn put(add_ons: &mut AddOns, kind: &str, name: &str, content: Value, pods: u64) {
+    let live = LiveObject { content, desired: pods, ready: pods };
+    add_ons.objects.insert(object_key(kind, NAMESPACE, name), live);
+}
+
+fn of_image(image: &str) -> Value {
+    json!({ "template": { "spec": { "containers": [{ "image": image }] } } })
+}
+
+/// `kubeadm init phase addon kube-proxy`, of a cluster of `version` with this KubeProxyConfiguration.
+pub fn kube_proxy(add_ons: &mut AddOns, version: &str, document: &str) {
+    put(add_ons, "ConfigMap", "kube-proxy", json!({ "config.conf": document }), 0);
+    put(add_ons, "DaemonSet", "kube-proxy", of_image(&format!("registry.k8s.io/kube-proxy:v{version}")), 1);
+}
+
+/// `kubeadm init phase addon coredns`.
+pub fn coredns(add_ons: &mut AddOns) {
+    put(add_ons, "ConfigMap", "coredns", json!({ "Corefile": ".:53 {}" }), 0);
+    put(add_ons, "Service", "kube-dns", json!({}), 0);
+    put(add_ons, "Deployment", "coredns", of_image("registry.k8s.io/coredns/coredns:v1.14.2"), 2);
+}
+
+/// What is applied of flannel's manifest.
+pub fn flannel(add_ons: &mut AddOns, manifest: &str) {
+    for (key, content) in compared(manifest).expect("it is a manifest") {
+        add_ons.objects.insert(key, LiveObject { content, desired: 1, ready: 1 });
+    }
+}
+
+/// Whether pods have a network.
+pub fn has_flannel(add_ons: &AddOns) -> bool {
+    add_ons.get("DaemonSet", "kube-flannel", "kube-flannel-ds").is_some()
+}
+
+/// Takes away, or changes, what `word` names.
+pub fn spoil(add_ons: &mut AddOns, word: &str) {
+    let flannel = "configmap/kube-flannel/kube-flannel-cfg";
+    match word {
+        "flannel-gone" => drop(add_ons.objects.remove("daemonset/kube-flannel/kube-flannel-ds")),
+        "flannel-config-gone" => drop(add_ons.objects.remove(flannel)),
+        "flannel-changed" => {
+            add_ons.objects.get_mut(flannel).into_iter().for_each(|map| map.content["net-conf.json"] = json!("{}"));
+        }
+        "kube-proxy-gone" => drop(add_ons.objects.remove("daemonset/kube-system/kube-proxy")),
+        "kube-proxy-changed" => kube_proxy(add_ons, "1.36.3", "mode: ipvs\n"),
+        "kube-proxy-old" => add_ons.objects.get_mut("daemonset/kube-system/kube-proxy").into_iter().for_each(|live| {
+            live.content = of_image("registry.k8s.io/kube-proxy:v1.0.0");
+        }),
+        "coredns-gone" => drop(add_ons.objects.remove("deployment/kube-system/coredns")),
+        "kube-dns-gone" => drop(add_ons.objects.remove("service/kube-system/kube-dns")),
+        "coredns-scaled" => {
+            add_ons.objects.get_mut("deployment/kube-system/coredns").into_iter().for_each(|live| (live.desired, live.ready) = (0, 0));
+        }
+        "coredns-down" => add_ons.objects.get_mut("deployment/kube-system/coredns").into_iter().for_each(|live| live.ready = 0),
+        "corefile-changed" => put(add_ons, "ConfigMap", "coredns", json!({ "Corefile": ".:53 { log }" }), 0),
+        word => panic!("nothing of the cluster's own is spoilt by {word}"),
+    }
+}
