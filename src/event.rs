@@ -3,11 +3,13 @@
 //! Events should not carry secrets: secret outputs do not appear in them. If one gets into a text anyway, the
 //! [redactor](crate::report::Redactor) masks it: every event passes it before it is shown or written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hostler_core::inventory::MachineName;
 use hostler_core::step::{Stage, StepId};
+use hostler_core::visible::visible_lines;
 use serde::{Serialize, Serializer};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -150,7 +152,18 @@ impl Event {
         matches!(self, Event::StepScript { .. } | Event::StepOutput { .. } | Event::StepExited { .. })
     }
 
-    /// Every free text in it, for the redactor.
+    /// As it may be shown and logged: whatever the machines' texts in it hold is [visible](hostler_core::visible).
+    #[must_use]
+    pub fn shown(mut self) -> Event {
+        for text in self.texts_mut() {
+            if let Cow::Owned(clean) = visible_lines(text) {
+                *text = clean;
+            }
+        }
+        self
+    }
+
+    /// Every free text in it, for the redactor and for [`shown`](Event::shown).
     pub fn texts_mut(&mut self) -> Vec<&mut String> {
         match self {
             Event::TaskStarted { task, what } => vec![task, what],

@@ -15,7 +15,7 @@ const CORE: Crate = Crate {
     source: "crates/core/src",
     roots: &["crate"],
     layers: &[
-        &["arch", "digest", "failure", "protocol", "quantity", "version", "words"],
+        &["arch", "digest", "failure", "protocol", "quantity", "version", "visible", "words"],
         &["manifest", "template"],
         &["films"],
         &["inventory"],

@@ -11,7 +11,7 @@ use hostler_core::words::and;
 use super::{Output, help};
 use crate::artifact::{self, Bundle, Fetching, Origin, Sites, own_arch, pins_of};
 use crate::event::Unit;
-use crate::report::Reporter;
+use crate::report::{Reporter, json_text};
 use crate::workstation::task::task;
 
 /// Create, inspect and verify the bundle of binaries and images
@@ -116,7 +116,7 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
         }
         Verb::Show(named) => {
             let bundle = named.open()?;
-            let text = if output == Output::Json { serde_json::to_string_pretty(&bundle.manifest)? } else { list(&bundle) };
+            let text = if output == Output::Json { json_text(&bundle.manifest)? } else { list(&bundle) };
             reporter.result(text.trim_end()).await;
         }
         Verb::Encoder { arch } => {

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::quantity::size;
 use hostler_core::template;
+use hostler_core::visible::last_output;
 use hostler_core::words::counted;
 use serde_json::json;
 
@@ -18,7 +19,7 @@ use super::{Output, help};
 use crate::connect::{self, login};
 use crate::execute::Link;
 use crate::inventory_file::InventoryFile;
-use crate::report::{Reporter, row, table};
+use crate::report::{Reporter, json_text, row, table};
 use crate::snapshot::{self, age};
 use crate::ssh::Exit;
 
@@ -100,7 +101,7 @@ async fn list(arguments: &List, output: Output, reporter: &Reporter) -> Result<(
     let folder = arguments.folder.clone().map_or_else(snapshot::default_folder, Ok)?;
     let snapshots = snapshot::list(&folder)?;
     let text = match output {
-        Output::Json => serde_json::to_string_pretty(&json!({ "schema": SCHEMA, "snapshots": snapshots }))?,
+        Output::Json => json_text(&json!({ "schema": SCHEMA, "snapshots": snapshots }))?,
         Output::Text if snapshots.is_empty() => format!("no snapshots in {}", folder.display()),
         Output::Text => {
             let mut rows = vec![row!["CLUSTER", "TAKEN", "SIZE", "ENCRYPTED", "FILE"]];
@@ -123,7 +124,7 @@ async fn verify(arguments: &Verify, output: Output, reporter: &Reporter) -> Resu
     };
     let found = snapshot::open(file, passphrase.as_deref())?;
     let text = match output {
-        Output::Json => serde_json::to_string_pretty(&json!({ "schema": SCHEMA, "snapshot": found }))?,
+        Output::Json => json_text(&json!({ "schema": SCHEMA, "snapshot": found }))?,
         Output::Text => {
             let nodes = counted(found.nodes.len(), "node");
             format!("{} ({}) is valid: taken {}, {nodes}", file.display(), size(found.size), found.taken)
@@ -184,7 +185,7 @@ async fn take(link: &Link, script: &str) -> Result<Vec<u8>, String> {
             text.retain(|character| !character.is_ascii_whitespace());
             BASE64_STANDARD.decode(text).map_err(|_| "the snapshot was corrupted in transit".to_owned())
         }
-        Ok(_) => Err(errors.trim().to_owned()),
+        Ok(_) => Err(last_output(&errors)),
         Err(error) => Err(error.to_string()),
     }
 }

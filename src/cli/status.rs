@@ -22,7 +22,7 @@ use crate::apply;
 use crate::artifact::{self, Bundles, Missing};
 use crate::connect::{self, login};
 use crate::execute::{Link, gather};
-use crate::report::{Paint, Reporter, status_text};
+use crate::report::{Paint, Reporter, json_text, status_text};
 use crate::snapshot;
 use crate::ssh::Limits;
 
@@ -68,12 +68,14 @@ pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> 
     loop {
         let status = observe(arguments, &inventory, &links, &mut bundles, reporter).await?;
         let text = match output {
-            Output::Json => serde_json::to_string_pretty(&status)?,
+            Output::Json => json_text(&status)?,
             Output::Text => status_text(&status, Paint::wanted(terminal)),
         };
-        // Start at the top of an empty screen.
-        let clear = if arguments.watch && terminal && output == Output::Text { "\x1b[2J\x1b[H" } else { "" };
-        reporter.result(&format!("{clear}{text}")).await;
+        if arguments.watch && terminal && output == Output::Text {
+            reporter.screen(&text).await;
+        } else {
+            reporter.result(&text).await;
+        }
         if !arguments.watch {
             return Ok(exit_status(&status));
         }

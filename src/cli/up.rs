@@ -15,7 +15,7 @@ use super::{Output, help};
 use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Means, Observed, apply, fragments, observe};
 use crate::artifact::Missing;
 use crate::event::Event;
-use crate::report::{Layout, Paint, Reporter, plan_text};
+use crate::report::{Layout, Paint, Reporter, json_text, plan_text};
 use crate::snapshot;
 
 /// Apply the inventory: create the cluster or repair drift
@@ -117,7 +117,7 @@ pub async fn show(arguments: &Show, output: Output, reporter: &Reporter) -> Resu
     let plan = plan_for(&goal, &file.inventory, bundles.manifests(), &seen)?;
     fragments::check(&plan, &file, &bundles, &reporter.events())?;
     let text = match output {
-        Output::Json => serde_json::to_string_pretty(&plan)?,
+        Output::Json => json_text(&plan)?,
         Output::Text => plan_text(&plan, Layout::of_terminal(reporter.detail()), Paint::wanted(std::io::stdout().is_terminal())),
     };
     reporter.result(&text).await;

@@ -8,6 +8,7 @@ use anyhow::Result;
 use hostler_core::facts::{self, Observation, Question};
 use hostler_core::inventory::MachineName;
 use hostler_core::template;
+use hostler_core::visible::last_output;
 use tokio::task::JoinSet;
 
 use super::{Link, identity};
@@ -95,7 +96,7 @@ async fn facts_of(link: &Link, script: &str) -> Result<facts::Facts, GatherError
         match result {
             Ok(Exit::Status(0)) => break,
             Ok(exit) => {
-                let reason = format!("the facts script ended with {exit}: {}", errors.trim());
+                let reason = format!("the facts script ended with {exit}: {}", last_output(&errors));
                 return Err(GatherError { reason, hint: "see docs/troubleshooting.md".to_owned() });
             }
             // A connection from an earlier round may have died since.

@@ -7,6 +7,7 @@ use hostler_core::action::{RunOn, Script, output};
 use hostler_core::plan::Step;
 use hostler_core::protocol::{exit, said as value_of, say};
 use hostler_core::step::{Input, StepId};
+use hostler_core::visible::{last_output, visible};
 use tokio::time::sleep;
 
 use super::Run;
@@ -136,11 +137,11 @@ fn listen(run: &Run, step: &StepId, output: &mut ScriptOutput, line: &str) {
             output.outputs.insert(name.to_owned(), value.to_owned());
         }
     } else if let Some(what) = value_of(line, say::WAIT) {
-        output.wait = Some(what.to_owned());
+        output.wait = Some(visible(what).into_owned());
     } else if let Some(waiting) = value_of(line, say::WAITING) {
         if let Some((seconds, what)) = waiting.split_once(' ') {
             let limit = Duration::from_secs(seconds.parse().unwrap_or(0));
-            run.events.send(Event::StepWaiting { step: step.clone(), what: what.to_owned(), limit });
+            run.events.send(Event::StepWaiting { step: step.clone(), what: visible(what).into_owned(), limit });
         }
     } else {
         let line = run.redactor.redact(line);
@@ -157,7 +158,7 @@ fn listen(run: &Run, step: &StepId, output: &mut ScriptOutput, line: &str) {
 fn explain(output: &ScriptOutput, otherwise: &str) -> String {
     match output.tail.as_slice() {
         [] => otherwise.to_owned(),
-        lines => lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join("; "),
+        lines => last_output(&lines.join("\n")),
     }
 }
 

@@ -9,6 +9,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::protocol::path;
 use hostler_core::template;
+use hostler_core::visible::last_output;
 use serde_json::json;
 
 use super::{Access, Reach, default_file, write};
@@ -57,7 +58,7 @@ async fn admin(link: &Link, script: &str) -> Result<String, String> {
     let (mut text, mut said) = (String::new(), String::new());
     match session.read(script, &mut text, &mut said).await {
         Ok(Exit::Status(0)) => Ok(text),
-        Ok(_) => Err(said.trim().to_owned()),
+        Ok(_) => Err(last_output(&said)),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::visible::visible_lines;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::termios::{self, LocalFlags, SetArg};
 use tokio::sync::{mpsc, oneshot};
@@ -94,9 +95,10 @@ impl Asker {
         Ok(password)
     }
 
-    async fn ask(&self, question: Question, otherwise: &str) -> Result<String> {
-        let text = match &question {
+    async fn ask(&self, mut question: Question, otherwise: &str) -> Result<String> {
+        let text = match &mut question {
             Question::YesNo { text } | Question::Typed { text, .. } | Question::Text { text, .. } | Question::Password { text } => {
+                *text = visible_lines(text).into_owned();
                 text.clone()
             }
         };

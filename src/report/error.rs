@@ -1,5 +1,7 @@
 //! Errors as text.
 
+use hostler_core::visible::visible_lines;
+
 use super::paint::Paint;
 
 /// An error and its causes: `error: ...`, a `caused by: ...` line for each cause that adds something, and last the `hint: ...` lines. A line
@@ -9,7 +11,7 @@ pub fn error_text(error: &anyhow::Error, paint: Paint) -> String {
     let mut hints: Vec<String> = Vec::new();
     let mut said = String::new();
     for cause in error.chain() {
-        let whole = cause.to_string();
+        let whole = visible_lines(&cause.to_string()).into_owned();
         let (hint_lines, lines): (Vec<_>, Vec<_>) = whole.trim().lines().partition(|line| line.starts_with("hint: "));
         for hint in hint_lines {
             if !hints.iter().any(|known| known == hint) {

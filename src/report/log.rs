@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use hostler_core::quantity;
+use hostler_core::visible::visible_lines;
 use jiff::Timestamp;
 
 use super::running::waits;
@@ -62,12 +63,12 @@ impl RunLog {
         }
         let time = now.strftime("%H:%M:%S%.3f").to_string();
         let text: String = lines.iter().map(|line| format!("{time}  {line}\n")).collect();
-        self.file.write_all(text.as_bytes())
+        self.file.write_all(visible_lines(&text).as_bytes())
     }
 
     /// Writes `text` as it is: a plan, a result, the closing table.
     pub fn text(&mut self, text: &str) -> io::Result<()> {
-        self.file.write_all(format!("{}\n", text.trim_end_matches('\n')).as_bytes())
+        self.file.write_all(format!("{}\n", visible_lines(text.trim_end_matches('\n'))).as_bytes())
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hostler_core::plan::Plan;
+use hostler_core::visible::visible_json;
 use indicatif::ProgressDrawTarget;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -39,7 +40,7 @@ pub use closing::Closing;
 pub use critical_path::critical_path;
 pub use error::error_text;
 pub use interrupted::{Interrupted, RunningStep};
-pub use paint::Paint;
+pub use paint::{Paint, guarded};
 pub use plan::{Detail, Layout, plan_text};
 pub use record::Record;
 pub use redact::Redactor;
@@ -51,6 +52,9 @@ use ask::Question;
 use lines::Lines;
 use log::RunLog;
 use terminal::Terminal;
+
+/// Empties a terminal, and goes to its top.
+const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
 /// How often the terminal is redrawn.
 const TICK: Duration = Duration::from_millis(100);
@@ -103,6 +107,8 @@ pub(crate) enum Request {
     Plan(Box<Plan>, Detail, oneshot::Sender<()>),
     /// A result, for standard output.
     Result(String, oneshot::Sender<()>),
+    /// A result that replaces what is on the terminal.
+    Screen(String, oneshot::Sender<()>),
     Finish(Box<Option<Plan>>),
     /// The run is interrupted, by what.
     Interrupt(&'static str, oneshot::Sender<()>),
@@ -166,6 +172,11 @@ impl Reporter {
     /// As JSON it is an event `result` with the text, so that every line is an object; verbs whose result is itself JSON use another style.
     pub async fn result(&self, text: &str) {
         self.printed(|printed| Request::Result(text.to_owned(), printed)).await;
+    }
+
+    /// As [`result`](Reporter::result), at the top of an empty terminal.
+    pub async fn screen(&self, text: &str) {
+        self.printed(|printed| Request::Screen(text.to_owned(), printed)).await;
     }
 
     /// Prints `plan` on standard output, after all events sent before: as text, or as an event `plan`.
@@ -258,6 +269,11 @@ impl ReporterTask {
                             self.result(&text);
                             let _ = printed.send(());
                         }
+                        Some(Request::Screen(text, printed)) => {
+                            let _ = self.results.write_all(CLEAR.as_bytes());
+                            self.result(&text);
+                            let _ = printed.send(());
+                        }
                         Some(Request::Interrupt(by, printed)) => {
                             self.interrupt(by);
                             let _ = printed.send(());
@@ -274,6 +290,13 @@ impl ReporterTask {
     fn event(&mut self, event: Event) {
         let event = self.redactor.redact_event(event);
         let now = self.started.elapsed();
+        if let Output::Json(json) = &mut self.output {
+            // JSON has escapes of its own: a program gets the text as it is.
+            if let Some(line) = json.event(now, Timestamp::now(), &event) {
+                print(&mut self.results, &[line]);
+            }
+        }
+        let event = event.shown();
         self.record.apply(now, &event);
         self.write_log(|log| log.event(Timestamp::now(), &event));
         match &mut self.output {
@@ -282,11 +305,7 @@ impl ReporterTask {
                 let lines = lines.event(now, &event);
                 print(output, &lines);
             }
-            Output::Json(json) => {
-                if let Some(line) = json.event(now, Timestamp::now(), &event) {
-                    print(&mut self.results, &[line]);
-                }
-            }
+            Output::Json(_) => {}
         }
     }
 
@@ -386,7 +405,7 @@ fn text_lines(text: &str) -> Vec<String> {
 /// Ignores errors: a reader that is gone (`| head`) must not stop the work.
 fn print(output: &mut impl Write, lines: &[String]) {
     if !lines.is_empty() {
-        let _ = output.write_all(format!("{}\n", lines.join("\n")).as_bytes());
+        let _ = output.write_all(format!("{}\n", guarded(&lines.join("\n"))).as_bytes());
         let _ = output.flush();
     }
 }
@@ -444,5 +463,13 @@ fn stamp(time: Timestamp) -> String {
 
 fn json(value: &impl Serialize) -> Option<String> {
     // All keys of an event are strings, so this can't fail; if it does, only one line is lost.
-    serde_json::to_string(value).ok()
+    serde_json::to_string(value).ok().map(|text| visible_json(&text).into_owned())
+}
+
+/// A value as JSON for a person or a program, on several lines: safe to print, and the same value.
+///
+/// # Errors
+/// Only a bug: a key is not a string.
+pub fn json_text(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(visible_json(&serde_json::to_string_pretty(value)?).into_owned())
 }

@@ -1,6 +1,31 @@
 //! Colors.
 
+use std::borrow::Cow;
+
 use console::Style;
+use hostler_core::visible::visible_lines;
+
+/// Everything that [`Paint`] writes around text.
+const CODES: [&str; 7] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[36m"];
+
+/// `text` as it may go to a terminal: its lines and the colors of [`Paint`] stay, and everything else that a terminal would obey, or that would
+/// not be seen, becomes visible. All output passes here last, whatever it is made of.
+pub fn guarded(text: &str) -> Cow<'_, str> {
+    if !text.contains('\u{1b}') {
+        return visible_lines(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\u{1b}') {
+        clean.push_str(&visible_lines(&rest[..at]));
+        let code = CODES.into_iter().find(|code| rest[at..].starts_with(code));
+        let length = code.map_or(1, str::len);
+        clean.push_str(code.unwrap_or("U+001B"));
+        rest = &rest[at + length..];
+    }
+    clean.push_str(&visible_lines(rest));
+    Cow::Owned(clean)
+}
 
 /// Colors on or off. If off, every method returns its text unchanged.
 #[derive(Debug, Clone, Copy)]
@@ -42,5 +67,27 @@ impl Paint {
     fn with(self, how: Style, text: &str) -> String {
         // This type decides about colors, not console by its own stdout.
         if self.on { how.force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colors_and_lines_pass_and_nothing_else_that_a_terminal_obeys() {
+        let paint = Paint { on: true };
+        let painted = [paint.title("a"), paint.faint("b"), paint.good("c"), paint.bad("d"), paint.odd("e"), paint.hint("f")].join("\n");
+        assert_eq!(guarded(&painted), painted);
+        for (text, shown) in [
+            ("\u{1b}[2J", "U+001B[2J"),
+            ("\u{1b}]52;c;eA==\u{7}", "U+001B]52;c;eA==U+0007"),
+            ("\u{1b}[8m", "U+001B[8m"),
+            ("\u{9b}2J", "U+009B2J"),
+            ("a\rb\tc", "aU+000Db c"),
+            ("\u{202e}x\u{200b}", "U+202ExU+200B"),
+        ] {
+            assert_eq!(guarded(text), shown);
+        }
     }
 }

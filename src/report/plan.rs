@@ -6,6 +6,7 @@ use console::measure_text_width;
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::{Finding, Plan, Step};
 use hostler_core::step::Stage;
+use hostler_core::visible::visible;
 use hostler_core::words::{and, counted};
 use textwrap::{Options, fill};
 
@@ -162,6 +163,7 @@ fn lines<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<Line<'a>> {
 
 /// Adds the machine to those of the line, unless it has the line already: a machine that does the same twice has two.
 fn share<'a>(lines: &mut Vec<Line<'a>>, machine: &'a MachineName, text: String) {
+    let text = visible(&text).into_owned();
     match lines.iter_mut().find(|line| line.text == text && !line.machines.contains(&machine)) {
         Some(line) => line.machines.push(machine),
         None => lines.push(Line { machines: vec![machine], text }),
@@ -170,7 +172,7 @@ fn share<'a>(lines: &mut Vec<Line<'a>>, machine: &'a MachineName, text: String) 
 
 /// A line that begins with a word of its own, `refused:`.
 fn marked(layout: Layout, mark: &str, text: &str) -> String {
-    wrapped(layout, &format!("{mark} "), "    ", text)
+    wrapped(layout, &format!("{mark} "), "    ", &visible(text))
 }
 
 /// `text` behind `first`; what does not fit the width goes on behind `rest`. Ends with a newline.

@@ -2,6 +2,7 @@
 
 use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
 use hostler_core::quantity::size;
+use hostler_core::visible::visible;
 
 use super::Paint;
 use super::table::{row, table};
@@ -22,7 +23,8 @@ pub fn status_text(status: &Status, paint: Paint) -> String {
         facts.push(row!["etcd", members(&status.members, paint)]);
     }
     if let Some(first) = status.certificates.first() {
-        facts.push(row!["certificates", format!("{} of {} expires first, in {} days", first.name, first.machine, first.days)]);
+        let text = format!("{} of {} expires first, in {} days", visible(&first.name), first.machine, first.days);
+        facts.push(row!["certificates", text]);
     }
     facts.push(row!["snapshot", status.snapshot_age.map_or("none".to_owned(), |age| format!("{} old", up(age.unsigned_abs())))]);
     facts.push(row!["drift", drift(status)]);
@@ -34,10 +36,10 @@ pub fn status_text(status: &Status, paint: Paint) -> String {
         return text;
     }
     for problem in &status.problems {
-        text.push_str(&format!("{} {problem}\n", paint.bad("!")));
+        text.push_str(&format!("{} {}\n", paint.bad("!"), visible(&problem.to_string())));
     }
     if let Some(next) = &status.next {
-        text.push_str(&format!("{} {next}\n", paint.hint("next:")));
+        text.push_str(&format!("{} {}\n", paint.hint("next:"), visible(&next.to_string())));
     }
     text
 }
@@ -55,7 +57,8 @@ fn machines(machines: &[MachineStatus], paint: Paint) -> String {
             continue;
         };
         let MachineFacts { version, disk_free, disk_size, memory_available, memory, load, cpus, temperature, uptime } = facts;
-        let version = if version.is_empty() { "-" } else { version };
+        let version = if version.is_empty() { "-".into() } else { visible(version) };
+        let load = visible(load);
         let disk = format!("{} of {}", kib(*disk_free), kib(*disk_size));
         let ram = format!("{} of {}", kib(*memory_available), kib(*memory));
         let mut row = row![machine.name, machine.role, version, disk, ram, format!("{load} on {cpus}"), up(*uptime)];
@@ -73,7 +76,7 @@ fn nodes(nodes: &[NodeStatus], paint: Paint) -> String {
         let ready = if node.ready { paint.good("Ready") } else { paint.bad("NotReady") };
         let cordoned = if node.cordoned { ", cordoned" } else { "" };
         let unlisted = if node.in_inventory { "" } else { "not in the inventory" };
-        rows.push(row![node.name, format!("{ready}{cordoned}"), node.version, unlisted]);
+        rows.push(row![visible(&node.name), format!("{ready}{cordoned}"), visible(&node.version), unlisted]);
     }
     table(&rows)
 }
@@ -88,7 +91,7 @@ fn drift(status: &Status) -> String {
     let Some(drift) = &status.drift else {
         return "unknown: no bundle in the cache; `hostler plan` fetches one".to_owned();
     };
-    let first = drift.first.as_deref().unwrap_or_default();
+    let first = visible(drift.first.as_deref().unwrap_or_default());
     match (drift.steps, drift.refusals) {
         (0, 0) => "none".to_owned(),
         (0, 1) => format!("1 refusal: {first}"),

@@ -7,7 +7,7 @@ use hostler_core::quantity;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::lines::Lines;
-use super::paint::Paint;
+use super::paint::{Paint, guarded};
 use super::running::Item;
 use crate::event::Event;
 
@@ -40,7 +40,7 @@ impl Terminal {
             return;
         }
         // indicatif's own println pads the line and leaves the cursor there: later output could overwrite it.
-        let text = format!("{}\n", lines.join("\n"));
+        let text = format!("{}\n", guarded(&lines.join("\n")));
         // A terminal that is gone must not stop the work.
         self.foot.suspend(|| {
             let _ = self.output.write_all(text.as_bytes());
@@ -66,7 +66,7 @@ impl Terminal {
             self.bars.push(self.foot.add(ProgressBar::new_spinner().with_style(style)));
         }
         for (bar, line) in self.bars.iter().zip(lines) {
-            bar.set_message(line);
+            bar.set_message(guarded(&line).into_owned());
             bar.tick();
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use hostler_core::template;
+use hostler_core::visible::last_output;
 use russh::keys::PublicKey;
 use russh::keys::agent::client::AgentClient;
 use serde_json::json;
@@ -43,11 +44,11 @@ impl Session {
         let listen = |line: Line| {
             let (Line::Out(text) | Line::Err(text)) = line;
             said.push_str(text);
-            said.push_str("; ");
+            said.push('\n');
         };
         match self.run_as(&Privilege::Login, &script, Vec::new(), |_| {}, listen).await? {
             Exit::Status(0) => Ok(()),
-            exit => bail!("{}: the key could not be added: {exit}: {}", self.target.name, said.trim_end_matches("; ")),
+            exit => bail!("{}: the key could not be added: {exit}: {}", self.target.name, last_output(&said)),
         }
     }
 }

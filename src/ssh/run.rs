@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hostler_core::protocol::say;
+use hostler_core::visible::last_output;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -111,9 +112,8 @@ impl RunError {
 }
 
 fn last_lines(output: &str) -> String {
-    let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let last = &lines[lines.len().saturating_sub(3)..];
-    if last.is_empty() { String::new() } else { format!(": {}", last.join("; ")) }
+    let last = last_output(output);
+    if last.is_empty() { String::new() } else { format!(": {last}") }
 }
 
 /// A line of output.

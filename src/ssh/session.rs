@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hostler_core::visible::last_output;
 use russh::client::{self, DisconnectReason, Handle};
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use russh::{ChannelOpenFailure, Preferred};
@@ -79,7 +80,7 @@ impl client::Handler for Handler {
 
     async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
         let why = match &reason {
-            DisconnectReason::ReceivedDisconnect(info) => format!("the other side closed it: {}", info.message),
+            DisconnectReason::ReceivedDisconnect(info) => format!("the other side closed it: {}", last_output(&info.message)),
             DisconnectReason::Error(russh::Error::KeepaliveTimeout) => {
                 format!("no answer for {} s", self.keepalive.as_secs() * (KEEPALIVES as u64 + 1))
             }

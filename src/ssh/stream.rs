@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hostler_core::visible::last_output;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -61,7 +62,7 @@ impl ProxyReport {
     /// Its last output on standard error, in one line.
     pub fn stderr(&self) -> String {
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+        last_output(&said)
     }
 }
 

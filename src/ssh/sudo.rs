@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use hostler_core::visible::shortened;
+
 use super::access::ATTEMPTS;
 use super::run::{Exit, Line, RunError, on_a_terminal};
 use super::session::Session;
@@ -196,7 +198,7 @@ fn reason(said: &str, exit: &Exit) -> SudoReason {
         SudoReason::WrongPassword
     } else {
         let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
-        SudoReason::Other(last.map_or_else(|| exit.to_string(), str::to_owned))
+        SudoReason::Other(last.map_or_else(|| exit.to_string(), |line| shortened(line, 300)))
     }
 }
 

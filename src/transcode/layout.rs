@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use hostler_core::films::settings::Settings;
+use hostler_core::visible::visible;
 use nix::sys::statvfs::statvfs;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -161,7 +162,7 @@ pub fn space(root: &Path) -> io::Result<(u64, u64)> {
 
 /// A path for a message: always one line.
 pub fn shown(path: &Path) -> String {
-    path.to_string_lossy().chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+    visible(&path.to_string_lossy()).into_owned()
 }
 
 /// Writes `value` to the file, atomically and synced to disk.

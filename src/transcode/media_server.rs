@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use hostler_core::films::settings::{MediaServer, MediaServerKind};
+use hostler_core::visible::shortened;
 use reqwest::{Certificate, Client, RequestBuilder, Url};
 use serde_json::{Value, json};
 
@@ -39,7 +40,7 @@ pub async fn found(server: &MediaServer, folders: impl Iterator<Item = &String>)
     let sections = sections(&serde_json::from_str(&answer(ask).await?).context("the sections of Plex are not valid JSON")?);
     Ok(folders
         .map(|folder| match place(&sections, server.library_as_seen.as_deref(), &Path::new(folder).join("a film")) {
-            Ok((_, seen)) => format!("Plex has {folder} as {seen}"),
+            Ok((_, seen)) => format!("Plex has {folder} as {}", shortened(&seen, 300)),
             Err(error) => format!("{error:#}"),
         })
         .collect())

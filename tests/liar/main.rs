@@ -3,4 +3,5 @@
 
 mod lab;
 
+mod terminal;
 mod words;

@@ -3,6 +3,7 @@
 mod add;
 mod case;
 mod cases;
+mod hostile;
 mod liar;
 mod needs;
 mod roles;

@@ -250,9 +250,8 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     status.problems = at_work(inventory, &facts);
     status.problems.extend(problems(&status, cluster.is_some()));
     if let Some(cluster) = cluster {
-        let now = facts.values().map(|facts| facts.clock).max().unwrap_or_default();
         let ready = |node: &str| cluster.nodes.get(node).is_none_or(|node| node.ready);
-        status.problems.extend(add_ons(inventory, &cluster.add_ons, ready, now));
+        status.problems.extend(add_ons(inventory, &cluster.add_ons, ready, now.unwrap_or_default()));
     }
     status.problems.extend(no_snapshots(inventory, &facts, &trusted, &future, status.snapshot_age));
     status.healthy = status.problems.is_empty();
@@ -428,9 +427,9 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
 
 /// Machines on which a run is working.
 fn at_work(inventory: &Inventory, facts: &BTreeMap<&MachineName, &Facts>) -> Vec<Problem> {
-    // A lock of an age that can't be is nobody's.
     let lock = |name: &MachineName| {
         let facts = facts.get(name)?;
+        // One that can't be is ignored.
         let lock = facts.lock.as_ref().filter(|lock| lock.age(facts).is_some())?;
         Some((name.clone(), lock.step.clone()))
     };
@@ -450,7 +449,7 @@ fn add_ons(inventory: &Inventory, add_ons: &AddOns, ready: impl Fn(&str) -> bool
     }
     for pod in add_ons.failing.iter().filter(|pod| ready(&pod.node)) {
         // One that is only not ready yet may have begun a moment ago.
-        if pod.reason == NOT_READY && pod.since.is_none_or(|since| now - since < SETTLED) {
+        if pod.reason == NOT_READY && pod.since.is_none_or(|since| now.saturating_sub(since) < SETTLED) {
             continue;
         }
         problems.push(Problem::PodFails {

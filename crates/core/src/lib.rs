@@ -22,4 +22,5 @@ pub mod step;
 pub mod template;
 pub mod trusted;
 pub mod version;
+pub mod visible;
 pub mod words;

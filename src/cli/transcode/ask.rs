@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use axum::http::Request;
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::visible::{visible, visible_json};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::Cluster;
 use crate::cli::Output;
+use crate::report::guarded;
 use crate::transcode::view::View;
 
 /// The page's Service, through the API server's proxy.
@@ -74,9 +76,9 @@ impl Page {
 pub async fn status(cluster: &Cluster, output: Output) -> Result<()> {
     let page = Page::of(cluster).await?;
     if output == Output::Json {
-        println!("{}", page.ask("GET", "/api/status").await?);
+        println!("{}", visible_json(&page.ask("GET", "/api/status").await?));
     } else {
-        print!("{}", text(&page.view().await?));
+        print!("{}", guarded(&text(&page.view().await?)));
     }
     Ok(())
 }
@@ -148,13 +150,13 @@ pub async fn test(folder: Option<&str>, cluster: &Cluster) -> Result<()> {
         None => "/test".to_owned(),
     };
     let name = page.ask("POST", &path).await?.trim_end().to_owned();
-    eprintln!("dropped a sample of 20 s as watch/{name}");
+    eprintln!("dropped a sample of 20 s as watch/{}", visible(&name));
     let end = Instant::now() + TEST_LIMIT;
     let mut last = String::new();
     while Instant::now() < end {
         let view = page.view().await?;
         if let Some(film) = view.done.iter().find(|film| film.name == name) {
-            println!("the sample is in the library as {}, encoded on {} in {}", film.place, film.machine, film.took);
+            println!("the sample is in the library as {}, encoded on {} in {}", visible(&film.place), visible(&film.machine), film.took);
             return Ok(());
         }
         if let Some(film) = view.failed.iter().find(|film| film.name == name) {
@@ -163,7 +165,7 @@ pub async fn test(folder: Option<&str>, cluster: &Cluster) -> Result<()> {
         }
         let now = where_is(&view, &name);
         if now != last {
-            eprintln!("{now}");
+            eprintln!("{}", visible(&now));
             last = now;
         }
         tokio::time::sleep(LOOK_EVERY).await;

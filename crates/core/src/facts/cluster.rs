@@ -12,6 +12,7 @@ use crate::inventory::{Taint, is_node_name};
 use crate::protocol::{configmap, namespaces};
 use crate::record::Record;
 use crate::version::three_numbers;
+use crate::visible::last_output;
 
 /// Raw answers: JSON, or an error message of kubectl or etcdctl.
 #[derive(Default)]
@@ -124,7 +125,7 @@ fn read<T: DeserializeOwned>(answer: &str) -> Result<T, String> {
             _ => break,
         };
     }
-    if answer.trim().is_empty() { Err("no answer".to_owned()) } else { Err(answer.trim().chars().take(300).collect()) }
+    if answer.trim().is_empty() { Err("no answer".to_owned()) } else { Err(last_output(answer)) }
 }
 
 #[derive(Deserialize)]

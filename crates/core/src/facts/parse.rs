@@ -10,6 +10,7 @@ use super::{Facts, FileFact, ImageFact, LockFact, ShareFact, ShareState, UnitFac
 use crate::arch::Arch;
 use crate::protocol::{path, say, systemd};
 use crate::record::{Applied, InProgress};
+use crate::visible::shortened;
 
 const START: &str = say::FACTS_BEGIN;
 const END: &str = say::FACTS_END;
@@ -31,7 +32,10 @@ pub fn parse(output: &str) -> Result<Facts, FactsError> {
     match lines.find(|(_, line)| line.starts_with("hostler-facts ")) {
         Some((_, START)) => {}
         Some((line, mark)) => {
-            return Err(FactsError { line, what: format!("`{mark}` is not `{START}`: it comes from another version of hostler") });
+            return Err(FactsError {
+                line,
+                what: format!("`{}` is not `{START}`: it comes from another version of hostler", shortened(mark, 60)),
+            });
         }
         None => return Err(FactsError { line: output.lines().count(), what: format!("`{START}` is missing") }),
     }
@@ -289,7 +293,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn word(&mut self) -> Result<&'a str, String> {
-        self.words.next().ok_or_else(|| format!("`{}` has no value", self.key))
+        self.words.next().ok_or_else(|| format!("`{}` has no value", shortened(self.key, 60)))
     }
 
     fn text(&mut self) -> Result<String, String> {
@@ -298,12 +302,12 @@ impl<'a> Fields<'a> {
 
     fn number<T: FromStr>(&mut self) -> Result<T, String> {
         let word = self.word()?;
-        word.parse().map_err(|_| format!("`{word}` is not a number for `{}`", self.key))
+        word.parse().map_err(|_| format!("`{}` is not a number for `{}`", shortened(word, 60), self.key))
     }
 
     fn hexadecimal<T>(&mut self, parse: fn(&str, u32) -> Result<T, std::num::ParseIntError>) -> Result<T, String> {
         let word = self.word()?;
-        parse(word, 16).map_err(|_| format!("`{word}` is not a hexadecimal number for `{}`", self.key))
+        parse(word, 16).map_err(|_| format!("`{}` is not a hexadecimal number for `{}`", shortened(word, 60), self.key))
     }
 
     /// Everything after the key.

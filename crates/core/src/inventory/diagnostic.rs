@@ -5,6 +5,8 @@ use std::fmt;
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::visible::{is_unseen, shortened};
+
 /// A stretch of one line of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
@@ -84,7 +86,7 @@ impl Diagnostics {
         let from = column.saturating_sub(WIDTH / 2).min(characters.len());
         let to = characters.len().min(from + WIDTH);
         // A tab is one column in YAML, and other control characters could move the terminal's cursor.
-        let shown: String = characters[from..to].iter().map(|&c| if c.is_control() || is_unseen(c) { ' ' } else { c }).collect();
+        let shown: String = characters[from..to].iter().map(|&c| if is_unseen(c) { ' ' } else { c }).collect();
         let [before, after] = [from > 0, to < characters.len()].map(|cut| if cut { "…" } else { "" });
         // Some characters are two columns wide.
         let wide = |from: usize, to: usize| shown.chars().skip(from).take(to - from).filter_map(UnicodeWidthChar::width).sum::<usize>();
@@ -125,21 +127,7 @@ impl fmt::Display for Diagnostics {
 
 impl Error for Diagnostics {}
 
-/// Text of the file for a message: without control characters, and truncated.
+/// Text of the file for a message: in one line, and truncated.
 pub fn shown(text: &str) -> String {
-    let mut clean = String::new();
-    for c in text.chars().take(60) {
-        match c {
-            // Invisible, and some change the direction of text.
-            c if is_unseen(c) => clean.push_str(&format!("U+{:04X}", u32::from(c))),
-            c if c.is_control() => clean.push(' '),
-            c => clean.push(c),
-        }
-    }
-    if text.chars().count() > 60 { format!("{clean}…") } else { clean }
-}
-
-/// Unicode's characters of no width that format what stands around them (general category Cf), as far as they get into files.
-fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    shortened(text, 60)
 }

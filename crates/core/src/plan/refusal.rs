@@ -357,7 +357,7 @@ impl fmt::Display for Why {
             Why::MemberExists => f.write_str("etcd already has a member at its address"),
             Why::MemberNotCertain { member, peer, expected, reported } => {
                 let named = if member.is_empty() { "a member without a name".to_owned() } else { format!("member {member}") };
-                write!(f, "it is not clear which etcd member it is: etcd has {named} at {peer}")?;
+                write!(f, "it is not certain which etcd member it is: etcd has {named} at {peer}")?;
                 reported.map_or(Ok(()), |address| write!(f, ", its node reports the address {address}"))?;
                 expected.map_or(Ok(()), |address| write!(f, ", and the inventory says {address}"))
             }
