@@ -86,7 +86,7 @@ about_system() {
         shift
         [ -r "$path" ] && set -- "$@" "$path"
     done
-    for file in /etc/os-release {{ path.hosts }} /etc/resolv.conf /etc/fstab /proc/mounts /proc/meminfo /proc/loadavg /proc/uptime /proc/cpuinfo /proc/swaps \
+    for file in /etc/os-release {{ path.hosts }} {{ path.resolv_conf }} {{ path.resolved_config }} /etc/fstab /proc/mounts /proc/meminfo /proc/loadavg /proc/uptime /proc/cpuinfo /proc/swaps \
         /proc/net/fib_trie /proc/net/if_inet6 /proc/filesystems "/lib/modules/$kernel/modules.builtin"; do
         [ -r "$file" ] && set -- "$@" "$file"
     done
@@ -131,7 +131,8 @@ read_system() {
         FILENAME == "{{ path.hosts }}" && /^{{ hosts.end }}$/ { hostler = 0 }
         FILENAME == "{{ path.hosts }}" && hostler { gsub(/\t/, " "); print "host", $0 }
         FILENAME == "{{ path.hosts }}" && /^{{ hosts.begin }}$/ { hostler = 1 }
-        FILENAME == "/etc/resolv.conf" && $1 == "nameserver" { print "nameserver", $2 }
+        FILENAME == "{{ path.resolv_conf }}" && $1 == "nameserver" { print "nameserver", $2 }
+        FILENAME == "{{ path.resolved_config }}" && $1 == "nameserver" { print "resolved-nameserver", $2 }
         FILENAME == "/etc/fstab" && $1 !~ /^#/ && $3 == "swap" && $4 !~ /(^|,)noauto(,|$)/ { print "swap-at-boot", "/etc/fstab: " $1 }
         FILENAME == "/proc/mounts" && in_the_way($2) { print "mount", $2 }
         index(FILENAME, "/proc/sys/") == 1 && FNR == 1 {
@@ -307,6 +308,9 @@ about_apt() {
 }
 
 about_others() {
+    # What its owner told it wins over every other of its files.
+    grep -Eqs '^(manage_etc_hosts: *.?([Tt]rue|localhost)|preserve_hostname: *[Ff]alse)' /var/lib/cloud/instance/cloud-config.txt && say cloud-user-data
+    grep -qs '^WHO=kubelet$' /run/systemd/inhibit/* && say delays-shutdown
     for program in k3s rke2 k0s microk8s; do
         for folder in /usr/local/bin /usr/bin /opt/bin /opt/rke2/bin /snap/bin; do
             [ -x "$folder/$program" ] && say other-program "$folder/$program"

@@ -207,6 +207,7 @@ fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String,
     let ctr = "[ -e ROOT/asked ] || { touch ROOT/asked; exit 1; }";
     // The token is known when somebody asks again, at the endpoint.
     let kubectl = r#"case "$*" in *" --server https://[fd00::1]:6443 "*) ;; *) exit 1 ;; esac
+        case "$*" in *" /version") exit 0 ;; esac
         [ -e ROOT/signed ] || { touch ROOT/signed; exit 1; }
         echo '{"jws-kubeconfig-abcdef":"ey"}'"#;
     for (name, text) in [("kubeadm", kubeadm), ("ctr", ctr), ("kubectl", kubectl)] {
@@ -302,7 +303,7 @@ fn flannel(root: &Path, flanneld: &str) -> Child {
 fn pods_begin_when_flannel_knows_its_subnet() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |path: &str| folder.path().join(path);
-    for made in ["etc/flannel", "etc/cni/net.d", "run/flannel"] {
+    for made in ["etc/kube-flannel", "etc/cni/net.d", "run/flannel"] {
         fs::create_dir_all(at(made)).expect("a folder");
     }
     let there = || -> Vec<(String, String)> {
@@ -317,7 +318,7 @@ fn pods_begin_when_flannel_knows_its_subnet() {
         }
     };
     let is = |text: &str| vec![("10-flannel.conflist".to_owned(), text.to_owned())];
-    fs::write(at("etc/flannel/cni-conf.json"), "one").expect("a file");
+    fs::write(at("etc/kube-flannel/cni-conf.json"), "one").expect("a file");
     let status = flannel(folder.path(), "exit 7").wait().expect("it ends");
     assert_eq!((status.code(), there()), (Some(7), vec![]), "flanneld ends before it knows its subnet");
 
@@ -337,7 +338,7 @@ fn pods_begin_when_flannel_knows_its_subnet() {
     let before = inode();
     assert_eq!(flannel(folder.path(), "exit 7").wait().expect("it ends").code(), Some(7));
     assert_eq!((inode(), there()), (before, is("one")), "it was let be");
-    fs::write(at("etc/flannel/cni-conf.json"), "another").expect("a file");
+    fs::write(at("etc/kube-flannel/cni-conf.json"), "another").expect("a file");
     assert_eq!(flannel(folder.path(), "exit 7").wait().expect("it ends").code(), Some(7));
     assert_eq!(there(), is("another"));
 }

@@ -1,17 +1,55 @@
 # One pod a machine; each is ready when it found all others by name and reached them, directly and through a Service. They are made before
 # the nodes are Ready, so that each begins as soon as its machine has a network.
-cleanup() { kubectl delete namespace {{ namespaces.probe }} --ignore-not-found --wait=false > /dev/null 2>&1 || true; }
-gone() { [ -z "$(kubectl get namespace {{ namespaces.probe }} --ignore-not-found --output name || echo unknown)" ]; }
-gone || {
-    cleanup
-    await 120 "the probe of an earlier run to go" gone
-}
+# A namespace of this run's own: one that was here before may take its time to go, or be kept by what others broke.
+space={{ namespaces.probe }}-$(date +%s)-$$
+mine="{{ kubectl.probe_label }}"
+kubectl delete namespaces --selector "$mine" --wait=false > /dev/null 2>&1 || :
+cleanup() { kubectl delete namespace "$space" --ignore-not-found --wait=false > /dev/null 2>&1 || :; }
 await 60 "nodes to register" kubectl get nodes {{ nodes | words }}
 trap cleanup EXIT
-head -c {{ manifest.size }} | kubectl {{ kubectl.apply }} > /dev/null
+head -c {{ manifest.size }} | sed "s/{{ namespaces.probe }}/$space/g" | kubectl {{ kubectl.apply }} > /dev/null
+
+# not_ready: why nodes are not Ready, in kubelet's words and by the newest warning about a pod there.
+not_ready() {
+    events=$(kubectl get events --all-namespaces --field-selector type=Warning --sort-by .lastTimestamp \
+        --output 'jsonpath={range .items[*]}{.source.host}{"\t"}{.involvedObject.name}{": "}{.message}{"\n"}{end}' || :)
+    for node in {{ nodes | words }}; do
+        kubectl get node "$node" --output 'jsonpath={range .status.conditions[*]}{.type} {.status} {.message}{"\n"}{end}' | while read -r kind status message; do
+            case $kind/$status in
+            Ready/True) continue ;;
+            Ready/*) ;;
+            *) continue ;;
+            esac
+            warned=$(printf '%s\n' "$events" | awk -F '\t' -v node="$node" '$1 == node { last = $2 } END { print substr(last, 1, 300) }')
+            printf 'node %s is not Ready: %s%s\n' "$node" "${message:-kubelet has not reported yet}" "${warned:+; its newest warning: $warned}"
+        done
+    done
+}
 # It watches: to ask again and again costs a machine that has more to do.
 announce 300 "nodes to be Ready"
-await 300 "nodes to be Ready" kubectl wait node {{ nodes | words }} --for condition=Ready --timeout 30s
+ready_until=$(($(date +%s) + 300))
+until kubectl wait node {{ nodes | words }} --for condition=Ready --timeout 30s > /dev/null 2>&1; do
+    [ "$(date +%s)" -lt "$ready_until" ] || fail "$(not_ready)"
+    sleep 0.5
+done
+
+# A firewall answers nothing; a kubelet that is just starting refuses.
+shut=
+for node in {{ nodes | words }}; do
+    said=$(kubectl --request-timeout 10s get --raw "/api/v1/nodes/$node/proxy/healthz" 2>&1) || case $said in
+    *timeout* | *'deadline exceeded'* | *'no route to host'*) shut="$shut $node" ;;
+    esac
+done
+[ -z "$shut" ] || fail "the API server does not reach kubelet at tcp 10250 of$shut: is a firewall between the machines? open tcp 10250, and udp 8472 for pods"
+
+# What was set up in the kernel before works on for a while without them.
+announce 180 "flannel and kube-proxy on all machines"
+for name in {{ namespaces.flannel }}/kube-flannel-ds {{ namespaces.system }}/kube-proxy; do
+    # A cluster may have none of its own.
+    kubectl --namespace "${name%/*}" get daemonset "${name#*/}" > /dev/null 2>&1 || continue
+    kubectl --namespace "${name%/*}" rollout status daemonset "${name#*/}" --timeout 180s > /dev/null 2>&1 ||
+        fail "${name#*/} does not run on all machines; \`kubectl --namespace ${name%/*} get pods\` shows where, and \`kubectl --namespace ${name%/*} logs\` why"
+done
 {% if spread_dns %}
 # kubeadm's two CoreDNS pods may both have begun on the first machine, and would die with it. One goes, and comes back on another: the
 # Deployment prefers that. The other answers meanwhile.
@@ -19,10 +57,46 @@ pods=$(kubectl --namespace {{ namespaces.system }} get pods --selector k8s-app=k
 last=$(printf '%s\n' "$pods" | awk 'NF == 2 { count++; last = $2; if (!($1 in seen)) { seen[$1]; machines++ } } END { if (count > 1 && machines == 1) print last }')
 [ -z "$last" ] || kubectl --namespace {{ namespaces.system }} delete pod "$last" --wait=false > /dev/null
 {% endif %}
+
+# silent: which machines' pods don't reach those of which others, by what the probes say; nothing where that is not what they lack.
+silent() {
+    pods=$(kubectl --namespace "$space" get pods --output 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.status.podIP}{"\n"}{end}')
+    kubectl --namespace "$space" logs --selector app=probe --tail 1 --prefix --request-timeout 10s 2> /dev/null | pods=$pods awk '
+        BEGIN {
+            count = split(ENVIRON["pods"], lines, "\n")
+            for (i = 1; i <= count; i++) if (split(lines[i], part, " ") == 3) { of_pod[part[1]] = part[2]; of_address[part[3]] = part[2] }
+        }
+        {
+            split($1, name, "/")
+            rest = $0
+            while (match(rest, /no answer from [0-9a-f.:\[\]]+:8080/)) {
+                address = substr(rest, RSTART + 15, RLENGTH - 20)
+                gsub(/[\[\]]/, "", address)
+                rest = substr(rest, RSTART + RLENGTH)
+                if (of_pod[name[2]] != of_address[address]) print of_pod[name[2]] " from " of_address[address]
+            }
+        }' | sort -u
+}
+# why_dns: what CoreDNS lacks, where it does not run.
+why_dns() {
+    kubectl --namespace {{ namespaces.system }} get pods --selector k8s-app=kube-dns --output \
+        'jsonpath={range .items[*]}{.metadata.name}{" on "}{.spec.nodeName}{": "}{.status.containerStatuses[0].state.waiting.reason}{"\n"}{end}' |
+        grep -v ': $'
+}
 announce 240 "CoreDNS and the pods of all machines to answer each other"
-if ! kubectl --namespace {{ namespaces.probe }} rollout status daemonset probe --timeout 240s > /dev/null 2>&1; then
-    kubectl --namespace {{ namespaces.probe }} get pods --output wide >&2
-    kubectl --namespace {{ namespaces.probe }} logs --selector app=probe --tail 3 --prefix >&2 || true
-    kubectl --namespace {{ namespaces.system }} get pods --selector k8s-app=kube-dns --output wide >&2
-    fail "the probe pods did not find each other within 4 minutes"
-fi
+probe_until=$(($(date +%s) + 240))
+before=
+until kubectl --namespace "$space" rollout status daemonset probe --timeout 30s > /dev/null 2>&1; do
+    now=$(silent) || now=
+    # All run, and the same ones have not heard from each other for half a minute: that is no slow start.
+    running=$(kubectl --namespace "$space" get pods --field-selector status.phase=Running --output name | grep -c .) || running=0
+    if [ -n "$now" ] && [ "$now" = "$before" ] && [ "$running" = {{ nodes | length }} ]; then
+        fail "pods don't reach each other: $(printf '%s' "$now" | awk '{ printf "%s%s hears nothing from %s", separator, $1, $3; separator = ", " }'): is a firewall between the machines? open udp 8472 for flannel's tunnel"
+    fi
+    before=$now
+    [ "$(date +%s)" -ge "$probe_until" ] || continue
+    dns=$(why_dns) || dns=
+    [ -z "$dns" ] || fail "CoreDNS does not run: $(printf '%s' "$dns" | tr '\n' ';')"
+    said=$(kubectl --namespace "$space" logs --selector app=probe --tail 1 --prefix --request-timeout 10s 2>&1 | cut -c 1-300 | tr '\n' ';') || :
+    fail "the probe pods did not find each other within 4 minutes: $said"
+done

@@ -17,7 +17,7 @@ until [ -s {{ path.flannel_run }}/subnet.env ]; do
     kill -0 "$flanneld" 2> /dev/null || { wait "$flanneld"; exit 1; }
     sleep 0.2
 done
-from=/etc/flannel/cni-conf.json
+from={{ path.flannel_config }}/cni-conf.json
 to={{ path.flannel_cni }}
 # Where flanneld was started anew all is there, and containerd need not look at it again.
 if ! cmp -s "$from" "$to"; then

@@ -30,9 +30,76 @@ empty
 [ $(($(date +%s) - started)) -le 10 ]
 
 row "a sysctl undone is mended, and a probe that a power cut left is no hindrance"
-wait_for 60 "the last probe to be gone" kubectl create namespace hostler-probe > /dev/null 2>&1
+kubectl create namespace hostler-probe-1 > /dev/null
+kubectl label namespace hostler-probe-1 app.kubernetes.io/managed-by=hostler-probe > /dev/null
 on rainbowdash sysctl -qw net.ipv4.ip_forward=0
 mends "rainbowdash: net.ipv4.ip_forward is 0"
+
+row "what the cluster runs of its own is compared as it is: gone, changed or scaled to nothing it comes back; a Corefile stays"
+corefile() { kubectl --namespace kube-system get configmap coredns -o "jsonpath={.data.Corefile}"; }
+kubectl --namespace kube-system get configmap coredns -o yaml | sed '/resourceVersion:/d; /uid:/d; s/cache 30/cache 29/' > "$work/corefile.yaml"
+kubectl replace --filename - < "$work/corefile.yaml" > /dev/null
+kubectl --namespace kube-system scale deployment coredns --replicas 0 > /dev/null
+run 1 status -i "$inventory"
+says "CoreDNS is scaled to 0"
+mends "CoreDNS is scaled to 0"
+corefile | grep -q 'cache 29'
+kubectl --namespace kube-system delete daemonset kube-proxy > /dev/null
+mends "objects of kube-proxy are missing"
+kubectl --namespace kube-flannel delete daemonset --all > /dev/null
+mends "objects of flannel are missing"
+kubectl --namespace kube-flannel patch configmap kube-flannel-cfg --patch "'{\"data\":{\"net-conf.json\":\"{}\"}}'" > /dev/null
+mends "flannel in the cluster differs"
+kubectl --namespace kube-system delete deployment coredns > /dev/null
+mends "objects of CoreDNS are missing"
+corefile | grep -q 'cache 29'
+
+row "a CoreDNS that crashes is in status, with the command that shows why"
+kubectl --namespace kube-system patch configmap coredns --patch "'{\"data\":{\"Corefile\":\"nonsense {\"}}'" > /dev/null
+kubectl --namespace kube-system delete pod --selector k8s-app=kube-dns > /dev/null
+crashes() { "$hostler" status -i "$inventory" > "$work/out" 2>&1 || grep -q CrashLoopBackOff "$work/out"; }
+wait_for 120 "CoreDNS to crash" crashes
+run 1 status -i "$inventory"
+says "! CoreDNS: 0 of 2 pods ready"
+says "describe pod coredns-"
+kubectl replace --filename - < "$work/corefile.yaml" > /dev/null
+kubectl --namespace kube-system delete pod --selector k8s-app=kube-dns > /dev/null
+wait_for 120 "CoreDNS to be well" run 0 status -i "$inventory"
+
+row "an APIService that is away, and what it keeps, keep no verification"
+kubectl apply --filename - <<'END' > /dev/null
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {name: v1beta1.metrics.k8s.io}
+spec:
+  service: {name: away, namespace: kube-system}
+  group: metrics.k8s.io
+  version: v1beta1
+  groupPriorityMinimum: 100
+  versionPriority: 100
+  insecureSkipTLSVerify: true
+END
+for _ in 1 2; do
+    on fluttershy sysctl -qw net.ipv4.ip_forward=0
+    mends "fluttershy: net.ipv4.ip_forward is 0"
+done
+kubectl delete apiservice v1beta1.metrics.k8s.io > /dev/null
+
+row "a closed port is named in seconds, with the machine; and the verification is open until it passed"
+on fluttershy 'nft add table inet shut && nft add chain inet shut input "{ type filter hook input priority 0; policy drop; }" &&
+    nft add rule inet shut input "ct state established,related accept" && nft add rule inet shut input "iif lo accept" && nft add rule inet shut input "tcp dport 22 accept"'
+on fluttershy sysctl -qw net.ipv4.ip_forward=0
+started=$(date +%s)
+run 1 up -i "$inventory" --yes
+says "does not reach kubelet at tcp 10250 of fluttershy"
+[ $(($(date +%s) - started)) -le 60 ]
+run 1 status -i "$inventory"
+says "the cluster is not verified"
+on fluttershy 'nft add rule inet shut input tcp dport 10250 accept'
+run 1 up -i "$inventory" --yes
+says "open udp 8472"
+on fluttershy nft delete table inet shut
+mends "the cluster is verified after every change"
 
 row "a program replaced is mended"
 on rainbowdash 'echo more >> /opt/hostler/current/bin/crictl'
@@ -43,8 +110,8 @@ on fluttershy systemctl stop kubelet
 mends "fluttershy: kubelet is not running"
 
 row "a kubelet that is restarted while flannel begins is no hindrance for pods to begin"
-on fluttershy 'rm /etc/cni/net.d/10-flannel.conflist /run/flannel/subnet.env && crictl stop "$(crictl ps -q --name kube-flannel)" > /dev/null
-    timeout 60 sh -c "until crictl ps -q --name kube-flannel | grep -q .; do sleep 0.1; done" && systemctl restart kubelet'
+on fluttershy 'rm /etc/cni/net.d/10-flannel.conflist /run/flannel/subnet.env && crictl stop "$(crictl ps -q --name flannel)" > /dev/null
+    timeout 60 sh -c "until crictl ps -q --name flannel | grep -q .; do sleep 0.1; done" && systemctl restart kubelet'
 wait_for 60 "flannel to let pods begin" on fluttershy '[ -s /etc/cni/net.d/10-flannel.conflist ]'
 becomes_ready 3
 

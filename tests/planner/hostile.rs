@@ -110,10 +110,13 @@ fn spoil(facts: &mut Facts) {
         read_only,
         foreign,
         vtep_mac,
+        resolved_nameservers,
+        cloud_user_data: _,
+        delays_shutdown: _,
     } = facts;
     words([os, os_name, machine, hostname, hostname_at_boot, load, time_zone]);
     words([container, api_down, apt_lock, vtep_mac].into_iter().map(|text| text.get_or_insert_default()));
-    [swap, swap_at_boot, mounts, hosts, nameservers, dpkg_half, foreign].into_iter().for_each(list);
+    [swap, swap_at_boot, mounts, hosts, nameservers, resolved_nameservers, dpkg_half, foreign].into_iter().for_each(list);
     [macs, addresses, modules, programs, read_only].into_iter().for_each(set);
     words(map(sysctls).values_mut());
     words(map(links).values_mut());

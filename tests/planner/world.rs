@@ -7,7 +7,8 @@ use hostler_core::action::cluster::{
 };
 use hostler_core::action::kubeadm::{Init, Join, RenewControlPlane, RenewKubelet, Restore, UploadConfig, of_machine};
 use hostler_core::action::machine::{
-    ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname, SetSysctls, StartUnit, WriteHosts,
+    ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname, SetSysctls,
+    StartUnit, WriteHosts,
 };
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken};
 use hostler_core::action::{Action, File};
@@ -149,6 +150,7 @@ impl World {
                 facts.hostname.clone_from(name);
                 facts.hostname_at_boot.clone_from(name);
             }
+            Action::ConfigureCloudInit(ConfigureCloudInit { file }) => write(facts, file),
             Action::WriteHosts(WriteHosts { lines }) => facts.hosts.clone_from(lines),
             Action::SynchronizeClock(_) => facts.clock_synchronized = true,
             Action::InstallPrograms(InstallPrograms { set, programs, .. }) => {

@@ -14,7 +14,7 @@ use hostler_core::action::cluster::{
 use hostler_core::action::kubeadm::{
     CreateToken, Init, Join, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UploadConfig, of_machine,
 };
-use hostler_core::action::machine::{ConfigureUnit, DropUnit, StartUnit, Wipe};
+use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, StartUnit, Wipe};
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
 use hostler_core::document::Document;
@@ -122,6 +122,7 @@ fn others() -> Vec<(&'static str, Action)> {
         ("upload-kube-proxy", upload(Document::KubeProxy)),
         ("renew-kubelet", RenewKubelet { sha256: sum.clone() }.into()),
         ("renew-control-plane", RenewControlPlane { node: word.clone(), config: "x".to_owned(), sha256: sum.clone() }.into()),
+        ("cloud-init", ConfigureCloudInit { file: wanted::cloud_init_file().expect("templates fit") }.into()),
         ("etcd-space", MakeEtcdSpace {}.into()),
         ("coredns", RestoreCoreDns { config: "x".to_owned() }.into()),
         ("flannel-restart", RestartFlannel { node: name() }.into()),

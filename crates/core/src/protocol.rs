@@ -90,6 +90,10 @@ names! {
         KUBELET: &str = "/var/lib/kubelet";
         /// Where kubeadm puts KubeletConfiguration.
         KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+        /// What kubelet reads over that: files `*.conf`,
+        KUBELET_CONFIG_DIR: &str = "/opt/hostler/kubelet.conf.d";
+        /// of which this one is what differs from machine to machine.
+        KUBELET_MACHINE_CONFIG: &str = "/opt/hostler/kubelet.conf.d/10-machine.conf";
         KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
         KUBELET_PKI: &str = "/var/lib/kubelet/pki";
         /// `dataDir` of kubeadm's local etcd, where nothing else is said.
@@ -101,6 +105,8 @@ names! {
         /// What plugins keep of pods.
         CNI_STATE: &str = "/var/lib/cni";
         FLANNEL_RUN: &str = "/run/flannel";
+        /// In its container, where flanneld looks for its configuration.
+        FLANNEL_CONFIG: &str = "/etc/kube-flannel";
         CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
         /// Where the user's pieces of containerd's configuration land.
         CONTAINERD_FRAGMENTS: &str = "/etc/containerd/conf.d";
@@ -109,8 +115,16 @@ names! {
         /// What systemd-tmpfiles takes away at every start.
         CNI_TMPFILES: &str = "/etc/tmpfiles.d/hostler-cni.conf";
         MODULES: &str = "/etc/modules-load.d/hostler.conf";
-        SYSCTLS: &str = "/etc/sysctl.d/90-hostler.conf";
+        /// Its name sorts last: what comes later wins at every start, and /etc/sysctl.conf comes as 99-sysctl.conf.
+        SYSCTLS: &str = "/etc/sysctl.d/zz-hostler.conf";
+        /// Sorts after unattended-upgrades-logind-maxdelay.conf.
+        LOGIND: &str = "/etc/systemd/logind.conf.d/zz-hostler.conf";
+        /// Sorts after what installers write.
+        CLOUD_INIT: &str = "/etc/cloud/cloud.cfg.d/zz-hostler.cfg";
         HOSTS: &str = "/etc/hosts";
+        RESOLV_CONF: &str = "/etc/resolv.conf";
+        /// The nameservers that systemd-resolved asks.
+        RESOLVED_CONFIG: &str = "/run/systemd/resolve/resolv.conf";
     }
 
     /// Units, and the files of those that hostler writes.
@@ -222,6 +236,8 @@ names! {
         /// machine, or to none.
         OWN: &str = "--kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes";
         /// What hostler makes: fields that it no longer asks for go, those of others stay.
+        /// Of namespaces in which a verification ran.
+        PROBE_LABEL: &str = "app.kubernetes.io/managed-by=hostler-probe";
         APPLY: &str = "apply --server-side --force-conflicts --field-manager hostler --filename -";
     }
 

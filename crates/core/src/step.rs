@@ -23,6 +23,7 @@ pub enum StepKind {
     Modules,
     Sysctls,
     Hostname,
+    CloudInit,
     /// hostler's lines in /etc/hosts.
     Hosts,
     Clock,
@@ -74,7 +75,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 43] = [
+    pub const ALL: [StepKind; 44] = [
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
         StepKind::Drain,
@@ -86,6 +87,7 @@ impl StepKind {
         StepKind::Modules,
         StepKind::Sysctls,
         StepKind::Hostname,
+        StepKind::CloudInit,
         StepKind::Hosts,
         StepKind::Clock,
         StepKind::Vip,
@@ -139,6 +141,7 @@ impl StepKind {
             StepKind::Modules => "modules",
             StepKind::Sysctls => "sysctls",
             StepKind::Hostname => "hostname",
+            StepKind::CloudInit => "cloud-init",
             StepKind::Hosts => "hosts",
             StepKind::Clock => "clock",
             StepKind::Vip => "vip",
@@ -188,6 +191,7 @@ impl StepKind {
             StepKind::Modules => "load kernel modules",
             StepKind::Sysctls => "set sysctls",
             StepKind::Hostname => "set the host name",
+            StepKind::CloudInit => "configure cloud-init",
             StepKind::Hosts | StepKind::HostsAfterJoin => "write host entries",
             StepKind::Clock => "synchronize the clock",
             StepKind::Vip => "configure the VIP",
@@ -227,7 +231,9 @@ impl StepKind {
         match self {
             StepKind::EtcdSpace | StepKind::WithdrawVerification => Stage::Begin,
             StepKind::Drain | StepKind::RemoveMember | StepKind::Wipe | StepKind::DeleteNode => Stage::Leave,
-            StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname => Stage::Prepare,
+            StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname | StepKind::CloudInit => {
+                Stage::Prepare
+            }
             StepKind::Hosts | StepKind::Clock | StepKind::Vip | StepKind::Snapshots => Stage::Prepare,
             StepKind::Programs => Stage::Programs,
             StepKind::Containerd | StepKind::KubeletUnit => Stage::Containerd,
@@ -252,6 +258,7 @@ impl StepKind {
             self,
             StepKind::EtcdSpace
                 | StepKind::WithdrawVerification
+                | StepKind::CloudInit
                 | StepKind::Images(ImageGroup::Films)
                 | StepKind::DeleteToken
                 | StepKind::RemoveWorkload

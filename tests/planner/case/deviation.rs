@@ -43,6 +43,12 @@ pub(super) struct MachineDeviation {
     clock_synchronized: Option<bool>,
     /// Programs of the system that are not there.
     without: Vec<String>,
+    /// Programs of the system that nobody asked for.
+    programs: Vec<String>,
+    resolved_nameservers: Vec<String>,
+    cloud_user_data: bool,
+    /// Seconds.
+    uptime: u64,
     /// Files whose content is another now.
     changed: Vec<String>,
     /// Files and links that are gone.
@@ -155,6 +161,10 @@ impl MachineDeviation {
         facts.clock += self.clock;
         facts.clock_ahead = Some(self.clock);
         facts.clock_synchronized = self.clock_synchronized.unwrap_or(facts.clock_synchronized);
+        facts.programs.extend(self.programs.iter().cloned());
+        facts.resolved_nameservers.extend(self.resolved_nameservers.iter().cloned());
+        facts.cloud_user_data |= self.cloud_user_data;
+        facts.uptime = facts.uptime.max(self.uptime);
         facts.programs.retain(|program| !self.without.contains(program));
         for path in self.changed.iter().chain(&self.added) {
             assert_eq!(facts.files.contains_key(path), self.changed.contains(path), "whether there is {path}");

@@ -109,6 +109,27 @@ impl Act for SetHostname {
     }
 }
 
+/// cloud-init leaves the host name and /etc/hosts as they are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConfigureCloudInit {
+    pub file: File,
+}
+
+impl Act for ConfigureCloudInit {
+    fn line(&self) -> String {
+        format!("write {} to keep them", self.file.path)
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let file = payload.file(&self.file);
+        render("machine/cloud-init.sh", json!({ "file": file }))
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(vec![Left::from(&self.file)])
+    }
+}
+
 /// hostler's block in /etc/hosts: `ADDRESS NAME` lines.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WriteHosts {

@@ -125,7 +125,7 @@ macro_rules! actions {
 }
 
 actions! {
-    machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, WriteHosts, SynchronizeClock, InstallPrograms, ConfigureUnit,
+    machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, ConfigureCloudInit, WriteHosts, SynchronizeClock, InstallPrograms, ConfigureUnit,
         StartUnit, DropUnit, ImportImages, Wipe;
     kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane;
     cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreCoreDns, RestartFlannel, Label, Drain, RemoveMember, DeleteNode, Probe, RecordVerified;

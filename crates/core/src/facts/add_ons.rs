@@ -6,6 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::inventory::is_node_name;
+
 /// A container that waits for one of these has only just begun.
 const BEGINS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
@@ -61,7 +63,9 @@ impl AddOns {
             let Ok(object) = serde_json::from_value::<Object>(item) else { continue };
             let Metadata { namespace, name, .. } = &object.metadata;
             match object.kind.as_str() {
-                "Pod" => add_ons.failing.extend(object.failing()),
+                // A name that no pod can have is no pod's: it would become a part of a command that the user is shown.
+                "Pod" if is_node_name(name) && is_node_name(namespace) => add_ons.failing.extend(object.failing()),
+                "Pod" => {}
                 kind => {
                     let key = object_key(kind, namespace, name);
                     let status = |field: &str| object.status.get(field).and_then(Value::as_u64).unwrap_or_default();

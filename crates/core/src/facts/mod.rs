@@ -104,6 +104,12 @@ pub struct Facts {
     pub hosts: Vec<String>,
     /// Nameservers of /etc/resolv.conf.
     pub nameservers: Vec<String>,
+    /// Those that systemd-resolved asks, where it runs.
+    pub resolved_nameservers: Vec<String>,
+    /// What its owner told cloud-init is to write the host name or /etc/hosts at every start, whatever other files say.
+    pub cloud_user_data: bool,
+    /// kubelet delays a shutdown of the machine.
+    pub delays_shutdown: bool,
     /// The requested systemd units that exist.
     pub units: BTreeMap<String, UnitFact>,
     /// Listening TCP ports, with the process's name where known.

@@ -14,7 +14,7 @@ use super::repair::is_repairable;
 use super::{version, wanted};
 use crate::facts::{ClusterFacts, Facts, LockFact, NodeFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
-use crate::protocol::path;
+use crate::protocol::{path, systemd};
 use crate::record::{InProgress, Record};
 use crate::trusted::{ApiVia, serves};
 
@@ -108,8 +108,8 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     if let Some(lock) = &facts.lock {
         lock_of(planner, name, facts, lock);
     }
-    if facts.nameservers.is_empty() && planner.usable(name).is_some() {
-        planner.warn(Some(name), "/etc/resolv.conf has no nameserver: CoreDNS will not start here");
+    if planner.usable(name).is_some() {
+        undone_later(planner, name, facts);
     }
 }
 
@@ -120,6 +120,38 @@ fn no_programs(planner: &Planner, facts: &Facts) -> Option<(Why, Hint)> {
     };
     let why = Why::Architecture { is, bundles: planner.manifests.archs().collect() };
     planner.manifests.of(is).is_none().then_some((why, Hint::BundleFor { arch: is }))
+}
+
+/// What hostler can't make last.
+fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
+    let own = !planner.inventory.kubeadm.kubelet.contains_key("resolvConf");
+    let servers = if wanted::resolv_conf(facts) == path::RESOLVED_CONFIG { &facts.resolved_nameservers } else { &facts.nameservers };
+    if servers.is_empty() {
+        planner.warn(Some(name), format!("{} has no nameserver: CoreDNS will not start here", path::RESOLV_CONF));
+    } else if let Some(server) = servers.iter().find(|server| own && wanted::is_loopback(server)) {
+        let text = format!(
+            "{} names {server}, where pods reach only themselves: CoreDNS will not start here; name a nameserver of the network in another \
+             file, and that in `kubeadm: {{KubeletConfiguration: {{resolvConf: FILE}}}}`",
+            path::RESOLV_CONF
+        );
+        planner.warn(Some(name), text);
+    }
+    if facts.cloud_user_data {
+        let text = format!(
+            "cloud-init's user data has manage_etc_hosts or preserve_hostname, which undo the host name or {} at every start: `touch \
+             /etc/cloud/cloud-init.disabled` on the machine, once it is set up",
+            path::HOSTS
+        );
+        planner.warn(Some(name), text);
+    }
+    // One that has only just started takes a moment.
+    let kubelet = facts.units.get(systemd::KUBELET).is_some_and(|unit| unit.active) && wanted::shutdown_grace_period(planner.inventory) > 0;
+    if planner.joined(name) && kubelet && !facts.delays_shutdown && facts.uptime > 300 && facts.files.contains_key(path::LOGIND) {
+        planner.warn(
+            Some(name),
+            "kubelet does not delay a shutdown of the machine: its pods will be killed; `journalctl -u kubelet | grep shutdown` says why",
+        );
+    }
 }
 
 /// What another hostler's lock on the machine means for it.

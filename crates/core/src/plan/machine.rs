@@ -7,8 +7,8 @@ use super::planner::Planner;
 use super::wanted;
 use crate::action::File;
 use crate::action::machine::{
-    ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program, SetHostname, SetSysctls, StartUnit,
-    SwapOff, SynchronizeClock, WriteHosts,
+    ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program, SetHostname,
+    SetSysctls, StartUnit, SwapOff, SynchronizeClock, WriteHosts,
 };
 use crate::digest::sha256;
 use crate::facts::Facts;
@@ -46,6 +46,7 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
         return Ok(());
     };
     system(planner, name, machine, facts);
+    cloud_init(planner, name, facts)?;
     if planner.bundle_refused() {
         return Ok(());
     }
@@ -104,6 +105,19 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
     if !facts.clock_synchronized {
         planner.step(StepKind::Clock.of(name), name, "no time service is running", SynchronizeClock {}, []);
     }
+}
+
+/// What would undo the host name and the hosts at the next start.
+fn cloud_init(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
+    if !facts.programs.contains(wanted::CLOUD_INIT) {
+        return Ok(());
+    }
+    let file = wanted::cloud_init_file()?;
+    if differs(facts, &file) {
+        let reason = format!("cloud-init sets the host name and {} at every start", path::HOSTS);
+        planner.step(StepKind::CloudInit.of(name), name, reason, ConfigureCloudInit { file }, []);
+    }
+    Ok(())
 }
 
 fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
@@ -232,7 +246,7 @@ fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, 
 
 fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
     const UNIT: &str = crate::protocol::systemd::KUBELET;
-    let files = wanted::kubelet_files()?;
+    let files = wanted::kubelet_files(planner.inventory, name, facts)?;
     let at = StepKind::KubeletUnit.of(name);
     let needs = [StepKind::Swap, StepKind::Programs, StepKind::Containerd].map(|kind| kind.of(name).if_planned());
     let unit = facts.units.get(UNIT).cloned().unwrap_or_default();

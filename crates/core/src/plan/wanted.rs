@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use anyhow::Result;
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::{repair, workload};
@@ -38,6 +39,9 @@ pub const PACKAGES: &[(&str, &str)] = &[
 
 /// What a control plane with a moving address needs besides.
 pub const VIP_PACKAGES: &[(&str, &str)] = &[("keepalived", "keepalived"), ("curl", "curl")];
+
+/// Sets host names and /etc/hosts at every start, where it is installed.
+pub const CLOUD_INIT: &str = "cloud-init";
 
 /// What a machine needs besides where films are on a server.
 pub const NFS_PACKAGES: &[(&str, &str)] = &[("mount.nfs", "nfs-common")];
@@ -165,13 +169,57 @@ fn containerd_own_files(pause: &str) -> Result<Vec<File>> {
 /// Where the user's containerd fragments land.
 pub const CONTAINERD_FRAGMENTS: &str = path::CONTAINERD_FRAGMENTS;
 
+/// kubelet's unit, what it reads that is this machine's alone, and the time that logind gives its pods at a shutdown.
+///
 /// # Errors
 /// A template that can't be filled in, which is a defect.
-pub fn kubelet_files() -> Result<Vec<File>> {
+pub fn kubelet_files(inventory: &Inventory, name: &MachineName, facts: &Facts) -> Result<Vec<File>> {
+    let configuration = &inventory.kubeadm.kubelet;
+    let resolv_conf = (!configuration.contains_key("resolvConf")).then(|| resolv_conf(facts));
+    let seconds = shutdown_grace_period(inventory).max(LOGIND_DELAY);
+    kubelet_own_files(json!({ "name": name, "resolv_conf": resolv_conf, "seconds": seconds }))
+}
+
+fn kubelet_own_files(context: serde_json::Value) -> Result<Vec<File>> {
     Ok(vec![
-        file(systemd::KUBELET_FILE, template::render("kubelet/kubelet.service", json!({}))?),
-        file(systemd::KUBELET_DROP_IN, template::render("kubelet/10-kubeadm.conf", json!({}))?),
+        file(systemd::KUBELET_FILE, template::render("kubelet/kubelet.service", &context)?),
+        file(systemd::KUBELET_DROP_IN, template::render("kubelet/10-kubeadm.conf", &context)?),
+        file(path::KUBELET_MACHINE_CONFIG, template::render("kubelet/10-machine.conf", &context)?),
+        file(path::LOGIND, template::render("kubelet/logind.conf", &context)?),
     ])
+}
+
+/// How long kubelet delays a shutdown of its machine, in seconds; 0: not at all.
+pub fn shutdown_grace_period(inventory: &Inventory) -> u64 {
+    let asked = inventory.kubeadm.kubelet.get("shutdownGracePeriod").and_then(|value| value.as_str()?.parse::<SignedDuration>().ok());
+    asked.map_or(SHUTDOWN_GRACE_PERIOD, |period| period.as_secs().unsigned_abs())
+}
+
+/// `shutdownGracePeriod` of templates/kubeadm/kubelet.yaml, in seconds.
+const SHUTDOWN_GRACE_PERIOD: u64 = 60;
+/// logind's own `InhibitDelayMaxSec`, in seconds.
+const LOGIND_DELAY: u64 = 5;
+
+/// The file with the nameservers that pods of the machine ask. kubeadm decides this once for all machines, by that of `init`; but where
+/// systemd-resolved runs, /etc/resolv.conf leads to the machine itself, which a pod does not reach: CoreDNS would ask itself.
+pub fn resolv_conf(facts: &Facts) -> &'static str {
+    let by_resolved = facts.nameservers.iter().any(|server| is_loopback(server))
+        && !facts.resolved_nameservers.is_empty()
+        && !facts.resolved_nameservers.iter().any(|server| is_loopback(server));
+    if by_resolved { path::RESOLVED_CONFIG } else { path::RESOLV_CONF }
+}
+
+/// Whether pods ask themselves by this nameserver.
+pub fn is_loopback(server: &str) -> bool {
+    server.split('%').next().and_then(|server| server.parse::<IpAddr>().ok()).is_some_and(|address| address.is_loopback())
+}
+
+/// Keeps cloud-init from what hostler set.
+///
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn cloud_init_file() -> Result<File> {
+    Ok(file(path::CLOUD_INIT, template::render("machine/cloud-init.cfg", json!({}))?))
 }
 
 /// hostler's lines in a machine's /etc/hosts: its own name, and the endpoint's. Nodes find each other by address, so that a machine that
@@ -234,7 +282,8 @@ fn vip_own_files(context: serde_json::Value) -> Result<Vec<File>> {
 pub fn question(films: Option<&Transcode>, snapshots: Option<&str>) -> Result<Question> {
     let mut files: Vec<String> = vec![modules_file().path, sysctl_file().path, KUBELET_CONFIG.to_owned()];
     files.extend(containerd_own_files("")?.into_iter().map(|file| file.path));
-    files.extend(kubelet_files()?.into_iter().map(|file| file.path));
+    files.extend(kubelet_own_files(json!({ "name": "", "seconds": 0, "resolv_conf": null }))?.into_iter().map(|file| file.path));
+    files.push(cloud_init_file()?.path);
     let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
     files.extend(vip_own_files(nothing)?.into_iter().map(|file| file.path));
     files.extend(SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()));
@@ -244,7 +293,13 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>) -> Result<Qu
         pki: repair::pki().into_iter().map(str::to_owned).collect(),
         links: vec![CURRENT.to_owned()],
         units: UNITS.iter().chain(&[VIP_UNIT]).map(|unit| (*unit).to_owned()).collect(),
-        programs: PACKAGES.iter().chain(VIP_PACKAGES).chain(NFS_PACKAGES).map(|(program, _)| (*program).to_owned()).collect(),
+        programs: PACKAGES
+            .iter()
+            .chain(VIP_PACKAGES)
+            .chain(NFS_PACKAGES)
+            .map(|(program, _)| (*program).to_owned())
+            .chain([CLOUD_INIT.to_owned()])
+            .collect(),
         modules: MODULES.iter().map(|module| (*module).to_owned()).collect(),
         sysctls: SYSCTLS.iter().map(|(key, _)| (*key).to_owned()).collect(),
         snapshots: snapshots.unwrap_or_default().to_owned(),

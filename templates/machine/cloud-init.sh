@@ -1,0 +1,1 @@
+take {{ file.path | quote }} {{ file.mode }} {{ file.size }} {{ file.sha256 }}
