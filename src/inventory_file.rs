@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{self, Inventory, MachineName, NamedFile, Unread, edit};
 use nix::fcntl::OFlag;
@@ -63,21 +63,15 @@ impl InventoryFile {
         InventoryFile::of(&self.path, edit::remove_machine(&self.text, name.as_str())?)?.written()
     }
 
-    /// Replaces the host key that is pinned for `machine` with `key`, an OpenSSH public key, and writes the file. Only the text of the key
-    /// changes.
+    /// Replaces the host key that is pinned for `machine` with `key`, an OpenSSH public key, and writes the file.
     ///
     /// # Errors
-    /// No key is pinned, or its text can't be replaced; a file that can't be written.
+    /// As [`edit::set_host_key`]; a file that can't be written.
     pub fn with_host_key(&self, machine: &MachineName, key: &str) -> Result<InventoryFile> {
         // Type and key without the comment.
         let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-        let pinned = |inventory: &Inventory| inventory.machines.get(machine.as_str())?.connection.host_key.clone();
-        let old = pinned(&self.inventory).with_context(|| format!("the inventory pins no host key of {machine}"))?;
-        let after = InventoryFile::of(&self.path, self.text.replacen(&old, &key, 1))?;
-        if pinned(&after.inventory).as_deref() != Some(key.as_str()) {
-            bail!("the host key of {machine} can't be replaced in {}\nhint: write it there yourself: {key}", self.path.display());
-        }
-        after.written()
+        let text = edit::set_host_key(&self.text, machine.as_str(), &key).with_context(|| self.path.display().to_string())?;
+        InventoryFile::of(&self.path, text)?.written()
     }
 
     /// Writes the text to the file, atomically.

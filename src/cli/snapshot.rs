@@ -21,7 +21,7 @@ use crate::execute::Link;
 use crate::inventory_file::InventoryFile;
 use crate::report::{Reporter, json_text, row, table};
 use crate::snapshot::{self, age};
-use crate::ssh::Exit;
+use crate::ssh::{Bounds, Exit};
 
 /// Version of the JSON that `list` and `verify` print.
 const SCHEMA: u32 = 1;
@@ -180,7 +180,7 @@ async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
 async fn take(link: &Link, script: &str) -> Result<Vec<u8>, String> {
     let session = link.session().await.map_err(|error| error.to_string())?;
     let (mut text, mut errors) = (String::new(), String::new());
-    match session.read(script, &mut text, &mut errors).await {
+    match session.read(Bounds::SNAPSHOT, script, &mut text, &mut errors).await {
         Ok(Exit::Status(0)) => {
             text.retain(|character| !character.is_ascii_whitespace());
             BASE64_STANDARD.decode(text).map_err(|_| "the snapshot was corrupted in transit".to_owned())
