@@ -20,4 +20,5 @@ pub mod report;
 pub mod snapshot;
 pub mod ssh;
 pub mod transcode;
+pub mod user_file;
 pub mod workstation;

@@ -25,6 +25,14 @@ fn written(folder: &Path) -> PathBuf {
     file
 }
 
+fn empty_bundle(folder: &Path) -> PathBuf {
+    let bundle = folder.join("bundle");
+    std::fs::create_dir(&bundle).unwrap();
+    std::fs::write(bundle.join("manifest.json"), r#"{"schema":1,"kubernetes":"1.36.3","arch":"amd64","files":[],"images":[]}"#).unwrap();
+    std::fs::write(bundle.join("images.tar"), [0; 1024]).unwrap();
+    bundle
+}
+
 fn name(name: &str) -> MachineName {
     MachineName::new(name).unwrap()
 }
@@ -36,15 +44,17 @@ fn what_changes_is_written_and_comes_back_as_a_new_value() {
     let before = InventoryFile::load(&path).unwrap();
 
     let after = before.with_host_key(&name("two"), &format!("{OTHER_KEY} root@two")).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before.text, "nothing is written before it is saved");
+    let after = after.saved().unwrap();
     assert_eq!(after.text, before.text.replace(KEY, OTHER_KEY));
     assert_eq!(after.inventory.machines["two"].connection.host_key.as_deref(), Some(OTHER_KEY));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), after.text);
     assert!(before.with_host_key(&name("one"), OTHER_KEY).unwrap_err().to_string().contains("pins no host key of one"));
 
-    let three = after.with_machine("three", "192.0.2.3").unwrap();
+    let three = after.with_machine("three", "192.0.2.3").unwrap().saved().unwrap();
     assert_eq!(three.text, after.text.clone() + "  three: 192.0.2.3\n");
     assert!(three.inventory.machines.contains_key("three") && !after.inventory.machines.contains_key("three"));
-    assert_eq!(three.without_machine(&name("three")).unwrap().text, after.text);
+    assert_eq!(three.without_machine(&name("three")).unwrap().saved().unwrap().text, after.text);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), after.text);
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
 }
@@ -53,11 +63,97 @@ fn what_changes_is_written_and_comes_back_as_a_new_value() {
 fn of_two_machines_with_one_host_key_the_other_is_never_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inventory.yaml");
-    let machine = |name: &str| format!("  {name}:\n    address: 192.0.2.{}\n    hostKey: {KEY}\n", name.len());
-    std::fs::write(&path, format!("machines:\n{}{}", machine("one"), machine("four"))).unwrap();
-    let file = InventoryFile::load(&path).unwrap();
-    assert!(file.with_host_key(&name("four"), OTHER_KEY).unwrap_err().to_string().contains("can't be replaced"));
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), file.text);
+    let machine = |name: &str, key: &str| format!("  {name}:\n    address: 192.0.2.{}\n    hostKey: {key}\n", name.len());
+    std::fs::write(&path, format!("machines:\n{}{}", machine("one", KEY), machine("four", KEY))).unwrap();
+    InventoryFile::load(&path).unwrap().with_host_key(&name("four"), OTHER_KEY).unwrap().save().unwrap();
+    let expected = format!("machines:\n{}{}", machine("one", KEY), machine("four", OTHER_KEY));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+}
+
+/// The user's file as it may be: behind a link, in a folder of dotfiles, with a second name.
+#[test]
+fn an_edit_keeps_the_file_that_a_link_leads_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path());
+    std::fs::hard_link(&path, folder.path().join("twin.yaml")).unwrap();
+    let link = folder.path().join("link.yaml");
+    std::os::unix::fs::symlink("inventory.yaml", &link).unwrap();
+    InventoryFile::load(&link).unwrap().with_machine("three", "192.0.2.3").unwrap().save().unwrap();
+    assert!(link.is_symlink());
+    assert!(std::fs::read_to_string(folder.path().join("twin.yaml")).unwrap().contains("three: 192.0.2.3"));
+    // Someone else's change of the file is not lost.
+    let file = InventoryFile::load(&link).unwrap();
+    let edited = file.without_machine(&name("three")).unwrap();
+    let other = file.text.replace("# mine", "# mine, changed");
+    std::fs::write(&path, &other).unwrap();
+    assert!(edited.save().unwrap_err().to_string().contains("was changed meanwhile"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
+}
+
+fn run(folder: &Path, words: &str, input: Stdio) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
+    command.args(words.split(' ')).current_dir(folder).env("HOME", folder).env("HOSTLER_CACHE", folder.join("cache"));
+    let output = command.stdin(input).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// A verb that edits the inventory writes nothing if it does nothing: every argument is checked before, and machines are reached.
+#[test]
+fn a_run_that_does_nothing_leaves_the_inventory_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path());
+    let bundle = empty_bundle(folder.path());
+    for (words, status) in [
+        ("add three --address 192.0.2.3 --take-over nosuch", 2),
+        ("add three --address 192.0.2.1", 2),
+        ("add three --address 192.0.2.3", 4),
+        ("add three --address 192.0.2.3 --yes", 4),
+        ("add Three --address 192.0.2.3", 2),
+        ("remove nosuch --edit", 2),
+        ("remove two --edit --yes", 4),
+    ] {
+        let before = std::fs::read_to_string(&path).unwrap();
+        let (ended, said) = run(folder.path(), &format!("{words} --bundle {}", bundle.display()), Stdio::null());
+        assert_eq!(ended, Some(status), "{words}: {said}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), before, "{words}: {said}");
+    }
+}
+
+#[test]
+fn what_can_not_be_changed_is_found_before_anything_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path());
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o444)).unwrap();
+    for words in ["add three --address 192.0.2.3", "remove two --edit"] {
+        let (ended, said) = run(folder.path(), words, Stdio::null());
+        assert!(ended == Some(2) && said.contains("inventory.yaml") && !said.contains("unreachable"), "{words}: {said}");
+        let (ended, said) = run(folder.path(), &format!("{words} -i -"), std::fs::File::open(&path).unwrap().into());
+        assert!(ended == Some(2) && said.contains("not a regular file"), "{words}: {said}");
+    }
+    // Where the machines encode films, one can't leave the inventory alone.
+    let films = "\ntranscode:\n  inbox: path:/srv/in\n  library: path:/srv/out\n  owner: {uid: 1000, gid: 100}\n  folders: {Movies: {}}\n  machines: [two]\n";
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(&path, INVENTORY.replace("KEY", KEY) + films).unwrap();
+    let (ended, said) = run(folder.path(), "remove two --edit", Stdio::null());
+    assert!(ended == Some(2) && !said.contains("unreachable"), "{said}");
+}
+
+#[test]
+fn an_inventory_may_come_through_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path());
+    let (ended, said) = run(folder.path(), "render -i -", std::fs::File::open(&path).unwrap().into());
+    assert_eq!(ended, Some(0), "{said}");
+    let mut cat = Command::new("cat").arg(&path).stdout(Stdio::piped()).spawn().unwrap();
+    let (ended, said) = run(folder.path(), "render -i /dev/stdin", cat.stdout.take().unwrap().into());
+    assert_eq!(ended, Some(0), "{said}");
+    cat.wait().unwrap();
+    for (input, words) in
+        [("/dev/zero", "render -i -"), ("/dev/null", "render -i /dev/zero"), ("/dev/null", "render -i -"), ("/dev/null", "render -i .")]
+    {
+        let (ended, said) = run(folder.path(), words, std::fs::File::open(input).unwrap().into());
+        assert!(ended == Some(2) && said.contains("the inventory"), "{words} < {input}: {said}");
+    }
 }
 
 /// Counts how often a file is opened.
@@ -87,10 +183,7 @@ impl Opened {
 fn every_verb_reads_the_inventory_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = written(folder.path());
-    let bundle = folder.path().join("bundle");
-    std::fs::create_dir(&bundle).unwrap();
-    std::fs::write(bundle.join("manifest.json"), r#"{"schema":1,"kubernetes":"1.36.3","arch":"amd64","files":[],"images":[]}"#).unwrap();
-    std::fs::write(bundle.join("images.tar"), [0; 1024]).unwrap();
+    let bundle = empty_bundle(folder.path());
     let planning = ["up", "plan", "add two", "remove two", "rebuild two", "reset", "rebuild one --new-cluster"];
     let all =
         planning.iter().map(|verb| (*verb, true)).chain(["status", "kubeconfig", "snapshot create", "render"].map(|verb| (verb, false)));

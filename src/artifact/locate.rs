@@ -10,7 +10,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::Component;
 
 use super::pins::{self, Pins};
-use super::{Bundle, Bundles, Fetching, Parts, encoder, release, source};
+use super::{Bundle, Bundles, Fetching, Parts, encoder, release, source, writer};
 use crate::event::{Event, Events};
 use crate::home;
 use crate::workstation::room::Need;
@@ -135,11 +135,12 @@ async fn make(pins: &Pins, arch: Arch, missing: Missing, folder: &Path, events: 
     create(pins, arch, &Origin::Source(None), None, folder, events).await
 }
 
-/// Creates a bundle in `folder`. `pod_binary`: a static hostler for machines of another architecture than this computer's.
+/// Creates a bundle in `folder`, which is looked at before anything is fetched: see [`writer::place`]. `pod_binary`: a static hostler for machines of another architecture than this computer's.
 ///
 /// # Errors
-/// A part can't be fetched or built; a program is not static.
+/// A part can't be fetched or built; a program is not static; something else is in the folder.
 pub async fn create(pins: &Pins, arch: Arch, origin: &Origin, pod_binary: Option<&Path>, folder: &Path, events: &Events) -> Result<()> {
+    let folder = &writer::place(folder)?;
     let (program, source) = match pod_binary {
         Some(path) => {
             let program = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;

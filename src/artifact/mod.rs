@@ -28,5 +28,8 @@ const MANIFEST: &str = "manifest.json";
 const FILES: &str = "files";
 const ARCHIVE: &str = "images.tar";
 
+/// The largest manifest that is read; one has 20 kB.
+const MOST_BYTES: usize = 4 << 20;
+
 /// The reference of hostler's own image. It is in no registry.
 pub const HOSTLER_IMAGE: &str = concat!("hostler.local/hostler:", env!("CARGO_PKG_VERSION"));

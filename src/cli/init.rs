@@ -1,9 +1,8 @@
 //! `hostler init`: inspects machines and generates their inventory.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -18,9 +17,11 @@ use hostler_core::words::counted;
 use super::arguments::Connecting;
 use super::help;
 use crate::connect::{host_keys, login};
+use crate::event::Event;
 use crate::execute::Link;
 use crate::report::{Reporter, row, table};
 use crate::ssh::{self, NewHostKeys};
+use crate::user_file::Destination;
 
 /// Inspect machines and generate an inventory
 ///
@@ -40,7 +41,7 @@ pub struct Arguments {
     /// User who logs in to the machines: root, or one who may use sudo [default: ask]
     #[arg(long, short)]
     user: Option<String>,
-    /// Path of the inventory to write
+    /// Path of the inventory to write, `-` for standard output
     #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
     inventory: PathBuf,
     /// Write the inventory without asking
@@ -68,10 +69,7 @@ struct Found {
 /// The file exists already, a machine can't be reached, or the user declined.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let file = &arguments.inventory;
-    if file.exists() {
-        let message = format!("{} already exists", file.display());
-        return Err(Failure::new(ExitStatus::Usage, message, "pass another path with `--inventory`, or edit this one").into());
-    }
+    let place = Destination::new_file(file)?;
     let asker = reporter.asker();
     let words = match arguments.machines.as_slice() {
         [] => {
@@ -87,15 +85,20 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         None => asker.text("user on the machines (root, or one who may use sudo)", Some("root"), "pass `--user USER`").await?,
     };
     let found = observe(&given, &user, arguments.connecting.new_host_keys(), reporter).await?;
-    reporter.result(&table(&rows(&found, &user, jiff::Timestamp::now().as_second()))).await;
+    let table = table(&rows(&found, &user, jiff::Timestamp::now().as_second()));
     let text = inventory(&found, &user);
+    if let Destination::Stdout | Destination::Stream(_) = place {
+        reporter.events().send(Event::Note { line: table });
+        return place.write(text.as_bytes(), 0o644).with_context(|| format!("{} can't be written", file.display()));
+    }
+    reporter.result(&table).await;
     if !arguments.yes {
         let question = format!("write {} with {}?", file.display(), counted(found.len(), "machine"));
         if !asker.yes_no(&question, "pass `--yes` to write the inventory without asking").await? {
             return Err(Failure::new(ExitStatus::Failed, format!("{} was not written", file.display()), "").into());
         }
     }
-    create(file, &text)?;
+    place.write(text.as_bytes(), 0o644).with_context(|| format!("{} can't be written", file.display()))?;
     reporter.result(&format!("wrote {}; `hostler plan` shows what `hostler up` would do", file.display())).await;
     Ok(())
 }
@@ -285,11 +288,6 @@ fn scalar(text: &str) -> String {
         && matches!(serde_yaml::from_str(text), Ok(serde_yaml::Value::String(read)) if read == text);
     // A JSON string is a YAML one.
     if plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
-}
-
-fn create(file: &Path, text: &str) -> Result<()> {
-    let written = std::fs::File::create_new(file).and_then(|mut open| open.write_all(text.as_bytes()));
-    written.with_context(|| format!("{} can't be written", file.display()))
 }
 
 #[cfg(test)]

@@ -169,6 +169,6 @@ async fn with_host_key(file: InventoryFile, name: &MachineName, arguments: &Argu
             ssh::replace(&target, &got).context("known_hosts can't be changed")?;
             Ok(file)
         }
-        None => file.with_host_key(name, &got.to_openssh()?),
+        None => file.with_host_key(name, &got.to_openssh()?)?.saved(),
     }
 }

@@ -11,7 +11,6 @@ use clap::Args;
 use hostler_core::action::{Left, RunOn};
 use hostler_core::arch::Arch;
 use hostler_core::facts::{Facts, Observation};
-use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::Inventory;
 use hostler_core::manifest::{Component, Image, Manifest};
 use hostler_core::plan::{self, Step};
@@ -23,6 +22,7 @@ use crate::artifact::{HOSTLER_IMAGE, pins_of};
 use crate::cli::arguments::InventoryArgument;
 use crate::cli::help;
 use crate::report::Reporter;
+use crate::user_file;
 
 /// Write all files and scripts that `up` would send, without reaching a machine
 ///
@@ -51,17 +51,18 @@ pub struct Arguments {
 /// The inventory or the bundle's manifest can't be read, or the folder can't be written or is not empty.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = arguments.inventory.load()?.inventory;
+    let folder = arguments.out.as_deref().map(|out| user_file::new_folder(out, |_| false)).transpose()?;
     let manifest = match &arguments.bundle {
         Some(folder) => manifest(folder)?,
         None => blueprint(pins_of(inventory.cluster.version.as_deref())?),
     };
     let rendered = rendered(&inventory, &manifest)?;
-    let Some(out) = &arguments.out else {
+    let (Some(folder), Some(out)) = (folder, &arguments.out) else {
         let names: Vec<&str> = rendered.keys().map(String::as_str).collect();
         reporter.result(&names.join("\n")).await;
         return Ok(());
     };
-    write(out, &rendered)?;
+    write(&folder, &rendered)?;
     reporter.result(&format!("wrote {} files to {}", rendered.len(), out.display())).await;
     Ok(())
 }
@@ -143,10 +144,6 @@ fn landing(step: &Step) -> Result<Vec<(String, String)>> {
 }
 
 fn write(folder: &Path, rendered: &BTreeMap<String, String>) -> Result<()> {
-    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        let message = format!("{} is not empty", folder.display());
-        return Err(Failure::new(ExitStatus::Usage, message, "name a folder that is empty or does not exist").into());
-    }
     for (place, content) in rendered {
         let path = folder.join(place);
         let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, content));

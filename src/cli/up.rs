@@ -15,6 +15,7 @@ use super::{Output, help};
 use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Means, Observed, apply, fragments, observe};
 use crate::artifact::Missing;
 use crate::event::Event;
+use crate::kubeconfig;
 use crate::report::{Layout, Paint, Reporter, json_text, plan_text};
 use crate::snapshot;
 
@@ -74,6 +75,9 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
 pub async fn up(arguments: &Arguments, missing: Missing, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let file = arguments.planning.inventory.load()?;
     let goal = arguments.taking_over.goal(Goal::Up, None, &file.inventory)?;
+    if let Some(path) = &arguments.kubeconfig {
+        kubeconfig::destination(path, &file.inventory.cluster.name)?;
+    }
     let kubeconfig = arguments.kubeconfig.clone().map_or(KeepKubeconfig::Default, KeepKubeconfig::At);
     let request = ApplyRequest { goal, consent: Consent::yes_if(arguments.yes), kubeconfig };
     let (status, plan) = apply(&request, &file, &Means { missing, ..arguments.planning.means() }, reporter).await?;

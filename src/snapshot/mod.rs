@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, Write};
 use std::os::fd::IntoRawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,23 +16,30 @@ use hostler_core::facts::{Snapshot, ca_public_key_sha256};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::is_node_name;
 use hostler_core::protocol::{archive, needed};
+use hostler_core::quantity::size;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{atomic, home};
+use crate::{home, user_file};
 
 pub mod age;
 
 /// File name extensions of plain and of encrypted snapshots.
 const ENDS: [&str; 2] = [".tar.gz", ".tar.gz.age"];
 
+/// The largest snapshot, packed or unpacked: etcd holds 2 GiB by default, and 8 GiB are the most that it is made for.
+const MOST_BYTES: usize = 8 << 30;
+
 /// Reads and verifies an archive. `passphrase`: for one that [is encrypted](is_encrypted).
 ///
 /// # Errors
 /// It can't be read or decrypted, is not an archive of hostler's, or is incomplete.
 pub fn open(file: &Path, passphrase: Option<&str>) -> Result<Snapshot> {
-    let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+    let bytes = user_file::read(file, MOST_BYTES).with_context(|| format!("{} can't be read", file.display()))?;
+    if bytes.len() > MOST_BYTES {
+        return Err(invalid(file, &anyhow::anyhow!("it has more than {}", size(MOST_BYTES as u64))));
+    }
     let Some(passphrase) = passphrase else {
         return parse(file, &bytes).map_err(|error| invalid(file, &error));
     };
@@ -54,7 +60,10 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
     let (mut found, mut taken, mut ca, mut nodes) = (Vec::new(), None, None, String::new());
     // Read to the end, where the checksum is: it reveals a truncated or changed archive.
     let mut plain = Vec::new();
-    GzDecoder::new(bytes).read_to_end(&mut plain)?;
+    GzDecoder::new(bytes).take(MOST_BYTES as u64 + 1).read_to_end(&mut plain)?;
+    if plain.len() > MOST_BYTES {
+        bail!("unpacked, it has more than {}", size(MOST_BYTES as u64));
+    }
     for entry in tar::Archive::new(plain.as_slice()).entries()? {
         let mut entry = entry?;
         let path = entry.path()?.to_string_lossy().into_owned();
@@ -106,9 +115,7 @@ fn invalid(file: &Path, error: &anyhow::Error) -> anyhow::Error {
 /// # Errors
 /// It can't be read.
 pub fn is_encrypted(file: &Path) -> Result<bool> {
-    let mut beginning = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(64).read_to_end(&mut beginning));
-    read.with_context(|| format!("{} can't be read", file.display()))?;
+    let beginning = user_file::read(file, 64).with_context(|| format!("{} can't be read", file.display()))?;
     Ok(age::is_encrypted(&beginning))
 }
 
@@ -147,19 +154,6 @@ pub fn with(archive: &[u8], name: &str, content: &[u8]) -> Result<Vec<u8>> {
     header.set_mode(0o600);
     new.append_data(&mut header, name, content)?;
     Ok(new.into_inner()?.finish()?)
-}
-
-/// Writes `archive` atomically, readable by its owner only. Missing folders are created with mode 0700.
-///
-/// # Errors
-/// The folder or the file can't be written.
-pub fn write(file: &Path, archive: &[u8]) -> Result<()> {
-    let folder = atomic::folder_of(file);
-    if !folder.exists() {
-        std::fs::create_dir_all(folder).with_context(|| format!("{} can't be created", folder.display()))?;
-        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o700))?;
-    }
-    atomic::write(file, archive, 0o600).with_context(|| format!("{} can't be written", file.display()))
 }
 
 /// Where snapshots are kept by default.
@@ -235,7 +229,7 @@ fn stamp<'a>(name: &'a str, cluster: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs::write;
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -245,7 +239,7 @@ mod tests {
     use super::age;
     use hostler_core::protocol::needed;
 
-    use super::{is_encrypted, list, newest, open, with, write};
+    use super::{is_encrypted, list, newest, open, with};
     use hostler_core::digest::sha256;
     use hostler_core::facts::ca_public_key_sha256;
 
@@ -282,15 +276,13 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
     #[test]
     fn a_valid_archive_has_a_time_and_nodes() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("deep/x.tar.gz");
+        let file = folder.path().join("x.tar.gz");
         let bytes = with(&archive(""), "inventory.yaml", b"machines: {}\n").unwrap();
         write(&file, &bytes).unwrap();
         let found = open(&file, None).unwrap();
         assert_eq!((found.taken.as_str(), found.size), ("2026-03-01T12:00:00Z", bytes.len() as u64));
         assert_eq!(Vec::from_iter(&found.nodes), ["rainbowdash", "twilightsparkle"]);
         assert_eq!((Some(found.ca), found.sha256), (ca_public_key_sha256(CA.as_bytes()), sha256(&bytes)));
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::metadata(folder.path().join("deep")).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]
@@ -298,7 +290,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.tar.gz");
         for missing in needed().chain(["taken".to_owned()]) {
-            write(&file, &archive(&missing)).unwrap();
+            write(&file, archive(&missing)).unwrap();
             let error = open(&file, None).unwrap_err().to_string();
             assert!(error.contains(&missing) || missing == "taken", "{error}");
         }
@@ -318,7 +310,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.tar.gz.age");
         let whole = archive("");
-        write(&file, &age::encrypt("open sesame", 4, &whole).unwrap()).unwrap();
+        write(&file, age::encrypt("open sesame", 4, &whole).unwrap()).unwrap();
         assert!(is_encrypted(&file).unwrap());
         let found = open(&file, Some("open sesame")).unwrap();
         assert_eq!((found.size, &found.sha256, &found.file), (whole.len() as u64, &sha256(&whole), &file));

@@ -126,12 +126,3 @@ fn the_name_of_a_system_cannot_end_its_comment() {
     let text = inventory(&found(vec![("192.168.1.11", odd)]), "root");
     assert!(text.contains("# Odd machines: {}, 4 CPUs"), "{text}");
 }
-
-#[test]
-fn an_existing_file_is_not_replaced() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("inventory.yaml");
-    create(&file, "mine\n").expect("it is not there yet");
-    assert!(create(&file, "theirs\n").is_err());
-    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "mine\n");
-}
