@@ -125,7 +125,10 @@ pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter
 /// # Errors
 /// Only a bug: a template that can't be rendered.
 pub fn question(inventory: &Inventory) -> Result<Question> {
-    wanted::question(inventory.transcode.as_ref(), inventory.snapshots.as_ref().map(|wanted| wanted.to.as_str()))
+    let mut keep: Vec<String> = inventory.machines.values().flat_map(|machine| machine.keep.clone()).collect();
+    keep.sort();
+    keep.dedup();
+    wanted::question(inventory.transcode.as_ref(), inventory.snapshots.as_ref().map(|wanted| wanted.to.as_str()), keep)
 }
 
 /// The Kubernetes version of the cluster that the machines are in, else the one that the inventory asks for, if any.

@@ -148,7 +148,7 @@ async fn observe(given: &[Given], user: &str, new_host_keys: NewHostKeys, report
     if new_host_keys == NewHostKeys::Ask {
         host_keys::settle(targets, reporter).await?;
     }
-    let mut seen = login::observe(&links, &wanted::question(None, None)?, reporter).await?;
+    let mut seen = login::observe(&links, &wanted::question(None, None, Vec::new())?, reporter).await?;
     let mut all = Vec::new();
     let mut lost = Vec::new();
     for (machine, place) in given.iter().zip(places) {
