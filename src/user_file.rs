@@ -15,6 +15,9 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::atomic;
 
+/// What is read of a file that somebody wrote by hand, or that grew line by line: a key, ssh's configuration, known_hosts.
+pub const MOST_BYTES: usize = 16 << 20;
+
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;
 /// Limit for a program that writes to a pipe, from one piece to the next: it may ask its user for a passphrase.
@@ -186,14 +189,19 @@ pub fn may_edit(path: &Path) -> Result<()> {
 /// # Errors
 /// It can't be read, or is not a regular file.
 pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
-    let file = open(path)?;
-    let kind = file.metadata()?.file_type();
-    if !kind.is_file() {
-        return Err(not_regular());
-    }
+    let file = regular(path)?;
     let mut bytes = Vec::new();
     file.take(most as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// A regular file, to read from it in pieces.
+///
+/// # Errors
+/// As [`read`].
+pub fn regular(path: &Path) -> io::Result<File> {
+    let file = open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
 
 /// As [`read`], and also what a program writes to a pipe, or to standard input for the path `-`: it has a minute for each piece of it.

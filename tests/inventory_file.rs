@@ -12,6 +12,10 @@ use hostler::inventory_file::InventoryFile;
 use hostler_core::inventory::MachineName;
 use nix::libc;
 
+use crate::small_bundle::small_bundle;
+
+mod small_bundle;
+
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJDkMSnsWgIhxtNZ4DSpnUQOW66dCzwsV2mT9k6yVhOz";
 const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKIwz1O4WlYWLcfU3mrlkv9gKMI9DtAa1kVrd1lhGZRW";
 
@@ -23,14 +27,6 @@ fn written(folder: &Path) -> PathBuf {
     std::fs::write(&file, INVENTORY.replace("KEY", KEY)).unwrap();
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
     file
-}
-
-fn empty_bundle(folder: &Path) -> PathBuf {
-    let bundle = folder.join("bundle");
-    std::fs::create_dir(&bundle).unwrap();
-    std::fs::write(bundle.join("manifest.json"), r#"{"schema":1,"kubernetes":"1.36.3","arch":"amd64","files":[],"images":[]}"#).unwrap();
-    std::fs::write(bundle.join("images.tar"), [0; 1024]).unwrap();
-    bundle
 }
 
 fn name(name: &str) -> MachineName {
@@ -102,7 +98,7 @@ fn run(folder: &Path, words: &str, input: Stdio) -> (Option<i32>, String) {
 fn a_run_that_does_nothing_leaves_the_inventory_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = written(folder.path());
-    let bundle = empty_bundle(folder.path());
+    let bundle = small_bundle(folder.path());
     for (words, status) in [
         ("add three --address 192.0.2.3 --take-over nosuch", 2),
         ("add three --address 192.0.2.1", 2),
@@ -183,7 +179,7 @@ impl Opened {
 fn every_verb_reads_the_inventory_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = written(folder.path());
-    let bundle = empty_bundle(folder.path());
+    let bundle = small_bundle(folder.path());
     let planning = ["up", "plan", "add two", "remove two", "rebuild two", "reset", "rebuild one --new-cluster"];
     let all =
         planning.iter().map(|verb| (*verb, true)).chain(["status", "kubeconfig", "snapshot create", "render"].map(|verb| (verb, false)));

@@ -12,8 +12,8 @@ use hostler_core::manifest::Component;
 use super::pins::{self, Pins};
 use super::{Bundle, Bundles, Fetching, Parts, encoder, release, source, writer};
 use crate::event::{Event, Events};
-use crate::home;
 use crate::workstation::room::Need;
+use crate::{home, user_file};
 
 /// What a run needs.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +45,9 @@ pub enum Origin {
     Releases(Fetching),
     Source(Parts),
 }
+
+/// The largest `--pod-binary` that is read; hostler has 40 MB.
+const MOST_PROGRAM: usize = 1 << 30;
 
 /// Marks hostler's image as made from the program that made the bundle, and not from `--pod-binary`.
 const THIS_PROGRAM: &str = "this program";
@@ -143,7 +146,7 @@ pub async fn create(pins: &Pins, arch: Arch, origin: &Origin, pod_binary: Option
     let folder = &writer::place(folder)?;
     let (program, source) = match pod_binary {
         Some(path) => {
-            let program = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
+            let program = user_file::read(path, MOST_PROGRAM).with_context(|| format!("{} can't be read", path.display()))?;
             (program, format!("file:{}", hostler_core::digest::sha256(path.as_os_str().as_encoded_bytes())))
         }
         None if arch == own_arch() => (own_program()?, THIS_PROGRAM.to_owned()),

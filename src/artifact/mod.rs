@@ -16,7 +16,7 @@ mod release;
 mod source;
 mod writer;
 
-pub use bundle::Bundle;
+pub use bundle::{Bundle, manifest_of};
 pub use bundles::Bundles;
 pub use download::Sites;
 pub use locate::{Missing, Origin, Request, cached, create, locate, own_arch, pins_of, room_needed};

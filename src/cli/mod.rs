@@ -1,6 +1,6 @@
 //! The command line: the verbs, a file each with its arguments and help texts beside what it does.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::pin::Pin;
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use hostler_core::failure::ExitStatus;
 use hostler_core::plan::Plan;
 
 use crate::interrupt::interrupted;
+use crate::report::output::{Lost, say};
 use crate::report::{Detail, Paint, Reporter, Style, error_text, log};
 use crate::transcode::pod::PodStatus;
 
@@ -174,7 +175,10 @@ impl From<(ExitStatus, Plan)> for Ended {
 /// Boxed here so that the verbs are compiled once, with the library, and not again with each program that runs them.
 pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
     Box::pin(async {
-        let Cli { command, output, verbose } = Cli::parse();
+        let Cli { command, output, verbose } = match Cli::try_parse() {
+            Ok(arguments) => arguments,
+            Err(error) => return said(&error),
+        };
         let (verb, trace) = command.name();
         let logged = trace == Trace::Logged;
         let style = Style::detect(logged && output == Output::Json);
@@ -196,16 +200,41 @@ pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
         };
         match ended {
             Ok(Ended { status, plan }) => {
+                let lost = reporter.lost();
                 reporter.finish(plan.as_ref()).await;
-                ExitCode::from(status.code())
+                ExitCode::from(heard(&lost, status.code()))
             }
             Err(error) => {
+                let lost = reporter.lost();
                 reporter.finish(None).await;
-                eprint!("{}", error_text(&error, Paint::wanted(std::io::stderr().is_terminal())));
-                ExitCode::from(Status::Own(ExitStatus::of(&error)).code())
+                say(&error_text(&error, paint()));
+                ExitCode::from(heard(&lost, Status::Own(ExitStatus::of(&error)).code()))
             }
         }
     })
+}
+
+/// What clap says: help, the version, or a mistake on the command line.
+fn said(error: &clap::Error) -> ExitCode {
+    let code = u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage as u8);
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    let lost = Lost::default();
+    if let (Err(why), false) = (printed, error.use_stderr()) {
+        lost.set(why);
+    }
+    ExitCode::from(heard(&lost, code))
+}
+
+/// The exit status of a run that would end with `code`: failed, and a message, if its results could not be written. A reader that needs no
+/// more of them, as `head`, is no failure.
+fn heard(lost: &Lost, code: u8) -> u8 {
+    let Some(message) = lost.message() else { return code };
+    say(&error_text(&anyhow::anyhow!(message), paint()));
+    if code == 0 { ExitStatus::Failed as u8 } else { code }
+}
+
+fn paint() -> Paint {
+    Paint::wanted(std::io::stderr().is_terminal())
 }
 
 async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Result<Ended> {
@@ -227,7 +256,7 @@ async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Resu
         Command::Snapshot(arguments) => snapshot::run(&arguments, output, reporter).await?.into(),
         Command::Bundle(verb) => bundle::run(&verb, output, reporter).await?.into(),
         Command::Probe(arguments) => match probe::run(arguments).await? {},
-        Command::Transcode(verb) => transcode::run(verb, output).await?,
+        Command::Transcode(verb) => transcode::run(verb, output, reporter).await?,
         Command::Lab(verb) => lab::run(verb, reporter).await?,
     })
 }

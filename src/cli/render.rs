@@ -18,7 +18,7 @@ use hostler_core::protocol::placeholder;
 use hostler_core::step::{Input, Output};
 
 use crate::artifact::pins::Pins;
-use crate::artifact::{HOSTLER_IMAGE, pins_of};
+use crate::artifact::{HOSTLER_IMAGE, manifest_of, pins_of};
 use crate::cli::arguments::InventoryArgument;
 use crate::cli::help;
 use crate::report::Reporter;
@@ -53,7 +53,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = arguments.inventory.load()?.inventory;
     let folder = arguments.out.as_deref().map(|out| user_file::new_folder(out, |_| false)).transpose()?;
     let manifest = match &arguments.bundle {
-        Some(folder) => manifest(folder)?,
+        Some(folder) => manifest_of(folder)?,
         None => blueprint(pins_of(inventory.cluster.version.as_deref())?),
     };
     let rendered = rendered(&inventory, &manifest)?;
@@ -65,13 +65,6 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     write(&folder, &rendered)?;
     reporter.result(&format!("wrote {} files to {}", rendered.len(), out.display())).await;
     Ok(())
-}
-
-fn manifest(folder: &Path) -> Result<Manifest> {
-    let path = folder.join("manifest.json");
-    let text =
-        fs::read(&path).with_context(|| format!("{} can't be read\nhint: pass the folder of a bundle with `--bundle`", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is not the manifest of a bundle", path.display()))
 }
 
 /// Stands in for the manifest of a bundle if none is at hand: versions and references are known, checksums are not.

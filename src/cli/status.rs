@@ -76,7 +76,8 @@ pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> 
         } else {
             reporter.result(&text).await;
         }
-        if !arguments.watch {
+        // Nobody reads it any more.
+        if !arguments.watch || reporter.lost().error().is_some() {
             return Ok(exit_status(&status));
         }
         tokio::time::sleep(PAUSE).await;

@@ -221,6 +221,14 @@ pub fn default_file(name: &str) -> Result<PathBuf> {
     Ok(home::config()?.join(format!("{name}.kubeconfig")))
 }
 
+/// The kubeconfigs in `folder` that were written for clusters, by name.
+pub fn written(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|file| file.extension().is_some_and(|end| end == "kubeconfig")).collect();
+    files.sort();
+    files
+}
+
 /// What [`merge_into`] did to the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Merged {
@@ -233,7 +241,7 @@ pub enum Merged {
 }
 
 /// The largest kubeconfig that is read; one cluster has 6 kB.
-const MOST_BYTES: usize = 4 << 20;
+pub const MOST_BYTES: usize = 4 << 20;
 
 /// A kubeconfig that is there already.
 fn existing(path: &Path) -> Result<String> {

@@ -81,9 +81,3 @@ fn files_are_below_the_folder() {
     write(&out, &files).expect("it is not there yet");
     assert_eq!(fs::read_to_string(out.join("a/etc/x")).expect("it was written"), "x\n");
 }
-
-#[test]
-fn a_missing_manifest_is_named() {
-    let error = manifest(Path::new("/nowhere")).expect_err("there is none");
-    assert!(error.to_string().starts_with("/nowhere/manifest.json can't be read\nhint: "));
-}
