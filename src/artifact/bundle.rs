@@ -221,7 +221,7 @@ mod tests {
 
     /// A small bundle with everything in it.
     fn made(at: &Path) {
-        let mut writer = Writer::begin(at, "1.36.3", "amd64").unwrap();
+        let mut writer = Writer::begin(at, "1.36.3", hostler_core::arch::Arch::Amd64).unwrap();
         let kinds = PROGRAMS.iter().map(|name| (FileKind::Program, name)).chain(PLUGINS.iter().map(|name| (FileKind::CniPlugin, name)));
         for (kind, name) in kinds {
             writer.file(name, "1", kind, "test", name.as_bytes()).unwrap();

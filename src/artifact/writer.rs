@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn made(at: &Path) -> Result<PathBuf> {
-        let mut writer = Writer::begin(at, "1.36.3", "amd64")?;
+        let mut writer = Writer::begin(at, "1.36.3", hostler_core::arch::Arch::Amd64)?;
         writer.file("kubelet", "1.36.3", FileKind::Program, "here", b"a program")?;
         writer.finish()
     }

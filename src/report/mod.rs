@@ -280,7 +280,7 @@ impl ReporterTask {
                             let _ = printed.send(());
                         }
                         Some(Request::Screen(text, printed)) => {
-                            let _ = self.results.write_all(CLEAR.as_bytes());
+                            self.results.clear(CLEAR);
                             self.result(&text);
                             let _ = printed.send(());
                         }

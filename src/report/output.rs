@@ -43,12 +43,21 @@ impl Results {
         Results { output, lost }
     }
 
+    /// Writes `clear`, which empties the screen of a terminal.
+    pub fn clear(&mut self, clear: &str) {
+        self.write(clear);
+    }
+
     /// Prints `text`. After an error nothing more is printed: work that is under way goes on, and the run fails at its end.
     pub fn print(&mut self, text: &str) {
+        self.write(&guarded(text));
+    }
+
+    fn write(&mut self, text: &str) {
         if self.lost.error().is_some() {
             return;
         }
-        if let Err(error) = self.output.write_all(guarded(text).as_bytes()).and_then(|()| self.output.flush()) {
+        if let Err(error) = self.output.write_all(text.as_bytes()).and_then(|()| self.output.flush()) {
             self.lost.set(error);
         }
     }

@@ -31,8 +31,13 @@ pub fn small_bundle(folder: &Path) -> PathBuf {
         let (media_type, source) = ("application/vnd.oci.image.manifest.v1+json".to_owned(), "test".to_owned());
         Image { component, reference, digest, media_type, manifest_size: size, blobs, source }
     });
-    let manifest =
-        Manifest { schema: 1, kubernetes: "1.36.3".to_owned(), arch: "amd64".to_owned(), files, images: images.into_iter().collect() };
+    let manifest = Manifest {
+        schema: 1,
+        kubernetes: "1.36.3".to_owned(),
+        arch: hostler_core::arch::Arch::Amd64,
+        files,
+        images: images.into_iter().collect(),
+    };
     manifest.check().expect("it is whole");
     fs::write(bundle.join("manifest.json"), serde_json::to_vec(&manifest).expect("JSON")).expect("a file");
     fs::write(bundle.join("images.tar"), archive.into_inner().expect("a tar")).expect("a file");

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use axum::http::Request;
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::visible::{visible, visible_json};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use hostler_core::visible::visible;
+use kube::config::{KubeConfigOptions, Kubeconfig, NamedCluster};
 use kube::{Client, Config};
 
 use serde_json::{Value, json};
@@ -124,8 +124,8 @@ fn beside(kubeconfig: &mut Kubeconfig, folder: &Path) {
             *file = folder.join(&file).to_string_lossy().into_owned();
         }
     };
-    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
-        full(&mut cluster.certificate_authority);
+    for NamedCluster { cluster, .. } in &mut kubeconfig.clusters {
+        cluster.iter_mut().for_each(|cluster| full(&mut cluster.certificate_authority));
     }
     for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
         full(&mut user.client_certificate);
