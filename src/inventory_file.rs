@@ -43,7 +43,15 @@ impl InventoryFile {
     fn of(path: &Path, on_disk: String, text: String) -> Result<InventoryFile> {
         let beside = beside(path);
         let read = |file: &Path, most| named_file(beside, file, most);
-        let inventory = inventory::parse_with(&text, &path.display().to_string(), Some(&read)).map_err(|problems| wrong(&problems))?;
+        let mut inventory = inventory::parse_with(&text, &path.display().to_string(), Some(&read)).map_err(|problems| wrong(&problems))?;
+        for machine in inventory.machines.values_mut() {
+            if let Some(identity) = &mut machine.connection.identity
+                && identity.is_relative()
+                && !identity.as_os_str().as_encoded_bytes().starts_with(b"~")
+            {
+                *identity = beside.join(&*identity);
+            }
+        }
         Ok(InventoryFile { path: path.to_owned(), text, on_disk, inventory })
     }
 

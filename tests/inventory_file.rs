@@ -196,3 +196,47 @@ fn every_verb_reads_the_inventory_once() {
         assert!(verb == "render" || said.contains("192.0.2.1"), "{verb} came as far as the machines: {said}");
     }
 }
+
+/// One rule for every file that an inventory names: relative to the inventory, and `~/` is the user's home.
+#[test]
+fn files_that_an_inventory_names_are_relative_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let sub = folder.path().join("sub");
+    std::fs::create_dir_all(sub.join("keys")).unwrap();
+    let text = |identity: &str| format!("ssh: {{identity: {identity}, proxyCommand: \"false\"}}\nmachines: {{one: 192.0.2.1}}\n");
+    let read = |identity: &str| {
+        std::fs::write(sub.join("inventory.yaml"), text(identity)).unwrap();
+        let file = InventoryFile::load(&sub.join("inventory.yaml")).unwrap();
+        file.inventory.machines["one"].connection.identity.clone().unwrap()
+    };
+    assert_eq!(read("keys/work"), sub.join("keys/work"));
+    assert_eq!(read("/keys/work"), Path::new("/keys/work"));
+    assert_eq!(read("~/.ssh/work"), Path::new("~/.ssh/work"));
+}
+
+/// What is refused, warned of, or left out is said, and is in the status: of `render`, and of `plan` where no machine answers.
+#[test]
+fn render_and_plan_say_what_they_leave_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = small_bundle(folder.path());
+    let machines = "ssh: {proxyCommand: \"false\"}\nmachines:\n  one: {address: 192.0.2.1, role: control-plane}\n";
+    let write = |more: &str| std::fs::write(folder.path().join("inventory.yaml"), format!("{machines}{more}")).unwrap();
+    let films =
+        "transcode:\n  inbox: path:/srv/in\n  library: nfs://192.0.2.9/srv/out\n  owner: {uid: 1000, gid: 100}\n  folders: {Movies: {}}\n";
+    write(films);
+    let (ended, said) = run(folder.path(), "render --out films", Stdio::null());
+    assert_eq!(ended, Some(0), "{said}");
+    assert!(folder.path().join("films/cluster/transcode.yaml").is_file(), "{said}");
+    write("  two: {address: 192.0.2.2, role: control-plane}\n");
+    let (ended, said) = run(folder.path(), "render", Stdio::null());
+    assert!(ended == Some(0) && said.contains("tolerate no more failures"), "{said}");
+    write(&format!("cluster: {{version: 1.35.4}}\n{films}"));
+    let (ended, said) = run(folder.path(), &format!("render --bundle {}", bundle.display()), Stdio::null());
+    assert!(ended == Some(3) && said.contains("refused: "), "{ended:?} {said}");
+    write(&format!("{films}  plex: {{url: \"http://192.0.2.9:32400\", tokenFile: none}}\n"));
+    let (ended, said) = run(folder.path(), "render", Stdio::null());
+    assert!(ended == Some(3) && said.contains("holds no token"), "{ended:?} {said}");
+    write("");
+    let (ended, said) = run(folder.path(), &format!("plan --bundle {}", bundle.display()), Stdio::null());
+    assert!(ended == Some(4), "{ended:?} {said}");
+}

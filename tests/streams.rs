@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What each verb ends with where its streams work. No machine can be reached.
-const VERBS: [(&str, i32); 14] = [
+const VERBS: [(&str, i32); 15] = [
     ("--help", 0),
     ("--version", 0),
     ("up --help", 0),
@@ -23,6 +23,7 @@ const VERBS: [(&str, i32); 14] = [
     ("nonsense", 2),
     ("render -i none.yaml", 2),
     ("kubeconfig", 1),
+    ("render --output json", 2),
 ];
 
 fn start(folder: &Path, verb: &str, output: Stdio, errors: Stdio) -> Child {

@@ -104,9 +104,6 @@ pub struct Observed {
 /// # Errors
 /// A connection is configured wrongly, or there is no bundle.
 pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &Reporter) -> Result<Observed> {
-    for warning in &inventory.warnings {
-        reporter.events().send(Event::Warning { line: warning.clone() });
-    }
     let mut links = connect::links(inventory, means.new_host_keys, reporter)?;
     let asked = goal.asks(inventory);
     links.retain(|name, _| asked.contains(name));
@@ -282,6 +279,15 @@ async fn keep_kubeconfig(run: &Run, inventory: &Inventory, place: &Path, reporte
             Ok(())
         }
     }
+}
+
+/// The exit status of what a plan says: whether something is refused, or can't be reached. A plan with steps alone is no failure.
+pub fn status_of(plan: &Plan, seen: &BTreeMap<MachineName, Observation>) -> ExitStatus {
+    let unreachable = seen.values().any(|observation| matches!(observation, Observation::Unreachable(_)));
+    ExitStatus::highest([
+        if plan.refusals.is_empty() { ExitStatus::Done } else { ExitStatus::Refused },
+        if unreachable { ExitStatus::Unreachable } else { ExitStatus::Done },
+    ])
 }
 
 /// The highest exit status that applies.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use hostler_core::failure::ExitStatus;
+use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::plan::Plan;
 
 use crate::interrupt::interrupted;
@@ -42,7 +42,7 @@ mod up;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Format of results and progress
+    /// Format of results and progress; docs/json.md names the verbs that have JSON
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
     /// Show every step of a plan and its reason
@@ -85,6 +85,18 @@ enum Command {
 }
 
 impl Command {
+    /// Whether the verb can print JSON. docs/json.md names these.
+    fn has_json(&self) -> bool {
+        match self {
+            Command::Up(_) | Command::Plan(_) | Command::Status(_) | Command::Add(_) | Command::Rebuild(_) | Command::Remove(_) => true,
+            Command::Reset(_) | Command::Schema(_) | Command::Lab(lab::Verb::Up(_)) => true,
+            Command::Snapshot(verb) => !matches!(verb, snapshot::Verb::Create(_)),
+            Command::Bundle(verb) => matches!(verb, bundle::Verb::Create(_) | bundle::Verb::Show(_)),
+            Command::Transcode(verb) => matches!(verb, transcode::Verb::Status { .. }),
+            Command::Init(_) | Command::Render(_) | Command::Kubeconfig(_) | Command::Probe(_) | Command::Lab(_) => false,
+        }
+    }
+
     /// The verb's name, and whether its run is logged.
     fn name(&self) -> (&'static str, Trace) {
         use Trace::{Logged, Unlogged};
@@ -180,6 +192,12 @@ pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
             Err(error) => return said(&error),
         };
         let (verb, trace) = command.name();
+        if output == Output::Json && !command.has_json() {
+            let message = "this verb has no JSON output";
+            let error = Failure::new(ExitStatus::Usage, message, "omit `--output json`; docs/json.md names the verbs that have it").into();
+            say(&error_text(&error, paint()));
+            return ExitCode::from(ExitStatus::Usage as u8);
+        }
         let logged = trace == Trace::Logged;
         let style = Style::detect(logged && output == Output::Json);
         let reporter = Reporter::start(style, verb, if logged { log::default_folder() } else { None });
