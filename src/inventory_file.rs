@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{self, Inventory, MachineName, NamedFile, Unread, edit};
 
@@ -75,11 +75,12 @@ impl InventoryFile {
     /// changes.
     ///
     /// # Errors
-    /// As [`edit::replace_host_key`]; a file that can't be written.
+    /// As [`edit::set_host_key`]; a file that can't be written.
     pub fn with_host_key(&self, machine: &MachineName, key: &str) -> Result<InventoryFile> {
         // Type and key without the comment.
         let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-        self.edited(edit::replace_host_key(&self.text, machine.as_str(), &key)?)
+        let text = edit::set_host_key(&self.text, machine.as_str(), &key).with_context(|| self.path.display().to_string())?;
+        self.edited(text)
     }
 
     fn edited(&self, text: String) -> Result<InventoryFile> {

@@ -45,7 +45,8 @@ fn what_changes_is_written_and_comes_back_as_a_new_value() {
     assert_eq!(after.text, before.text.replace(KEY, OTHER_KEY));
     assert_eq!(after.inventory.machines["two"].connection.host_key.as_deref(), Some(OTHER_KEY));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), after.text);
-    assert!(before.with_host_key(&name("one"), OTHER_KEY).unwrap_err().to_string().contains("pins no host key of one"));
+    let error = format!("{:#}", before.with_host_key(&name("one"), OTHER_KEY).unwrap_err());
+    assert!(error.contains("the host key of one can't be replaced"), "{error}");
 
     let three = after.with_machine("three", "192.0.2.3").unwrap().saved().unwrap();
     assert_eq!(three.text, after.text.clone() + "  three: 192.0.2.3\n");

@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::inventory_file::InventoryFile;
 use crate::report::Reporter;
 use crate::snapshot;
-use crate::ssh::{self, Reason, Session, fingerprint};
+use crate::ssh::{self, Pin, Reason, Session, fingerprint};
 
 /// Between two attempts to reach a machine.
 const PAUSE: Duration = Duration::from_secs(4);
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(4);
 /// Remove a machine, wipe it if needed, and join it again
 ///
 /// For a new disk, a reinstalled system or a broken node. Its pods are evicted, its node leaves the cluster, and the machine joins again
-/// with the same name. Its new host key replaces the old one in the inventory or in known_hosts once you have confirmed it. If it was the
+/// with the same name. Its new host key replaces the old one in the inventory or in known_hosts once you have confirmed it, here or with --host-key. If it was the
 /// only control plane, --from restores the cluster from a snapshot.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
@@ -62,9 +62,19 @@ pub struct Arguments {
     /// If the machine can't be reached, wait for it [default: 1h]
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = length)]
     wait: Option<Duration>,
-    /// Apply the plan and accept the machine's new host key without asking
+    /// Fingerprint of the machine's new host key, SHA256:..., to accept it without asking
+    #[arg(long, value_name = "FINGERPRINT", value_parser = new_fingerprint)]
+    host_key: Option<Pin>,
+    /// Apply the plan without asking; a changed host key is accepted only with --host-key
     #[arg(long, short)]
     yes: bool,
+}
+
+fn new_fingerprint(text: &str) -> Result<Pin, String> {
+    match Pin::parse(text) {
+        Ok(pin @ Pin::Fingerprint(_)) => Ok(pin),
+        _ => Err("write it as `ssh-keygen -l` prints it: SHA256:...".to_owned()),
+    }
 }
 
 /// # Errors
@@ -160,13 +170,32 @@ async fn with_host_key(file: InventoryFile, name: &MachineName, arguments: &Argu
     }
     let Reason::HostKeyChanged { expected, got, place } = *error.reason else { return Ok(file) };
     reporter.result(&format!("the host key of {name} has changed\n  old: {expected}\n  new: {}", fingerprint(&got))).await;
-    if !arguments.yes && !reporter.asker().yes_no("accept the new host key?", "pass `--yes` to accept it for this machine").await? {
-        let hint = "on the machine, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows its host key";
-        return Err(Failure::new(ExitStatus::Failed, "the new host key was not accepted", hint).into());
+    const LOOK: &str = "on the machine, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows its host key";
+    match &arguments.host_key {
+        Some(pin) if pin.is(&got) => {}
+        Some(pin) => {
+            let message = format!("the host key of {name} is not the one of `--host-key` ({})", pin.fingerprint());
+            return Err(Failure::new(ExitStatus::Refused, message, LOOK).into());
+        }
+        None if arguments.yes => {
+            let message = format!("the host key of {name} has changed, and `--yes` accepts no changed host key");
+            let hint = format!("{LOOK}; pass that fingerprint with `--host-key`, or omit `--yes`");
+            return Err(Failure::new(ExitStatus::Refused, message, hint).into());
+        }
+        None => {
+            if !reporter.asker().yes_no("accept the new host key?", "pass its fingerprint with `--host-key SHA256:...`").await? {
+                return Err(Failure::new(ExitStatus::Failed, "the new host key was not accepted", LOOK).into());
+            }
+        }
     }
     match place {
         Some(_) => {
             ssh::replace(&target, &got).context("known_hosts can't be changed")?;
+            for old in ssh::other_entries(&target, &got) {
+                let line =
+                    format!("{}:{} still trusts another host key of {name}: remove it if it is the old one", old.file.display(), old.line);
+                reporter.events().send(Event::Warning { line });
+            }
             Ok(file)
         }
         None => file.with_host_key(name, &got.to_openssh()?)?.saved(),

@@ -23,7 +23,7 @@ use crate::execute::Link;
 use crate::inventory_file::InventoryFile;
 use crate::report::{Reporter, json_text, row, table};
 use crate::snapshot::{self, age};
-use crate::ssh::Exit;
+use crate::ssh::{Bounds, Exit};
 use crate::user_file::Destination;
 
 /// Version of the JSON that `list` and `verify` print.
@@ -199,7 +199,7 @@ fn destination(file: &Path) -> Result<Destination> {
 async fn take(link: &Link, script: &str) -> Result<Vec<u8>, String> {
     let session = link.session().await.map_err(|error| error.to_string())?;
     let (mut text, mut errors) = (String::new(), String::new());
-    match session.read(script, &mut text, &mut errors).await {
+    match session.read(Bounds::SNAPSHOT, script, &mut text, &mut errors).await {
         Ok(Exit::Status(0)) => {
             text.retain(|character| !character.is_ascii_whitespace());
             BASE64_STANDARD.decode(text).map_err(|_| "the snapshot was corrupted in transit".to_owned())

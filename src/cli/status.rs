@@ -91,7 +91,7 @@ pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> 
 /// A status must come quickly: a machine that takes longer is shown as unreachable.
 fn impatient() -> Limits {
     let seconds = Duration::from_secs;
-    Limits { connect: seconds(2), handshake: seconds(5), hang_up: seconds(2), ..Limits::default() }
+    Limits { connect: seconds(2), handshake: seconds(5), hang_up: seconds(2), sudo: seconds(10), ..Limits::default() }
 }
 
 async fn observe(

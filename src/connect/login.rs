@@ -22,7 +22,8 @@ type Links = BTreeMap<MachineName, Arc<Link>>;
 /// A prompt was dismissed.
 pub async fn log_in(links: &Links, reporter: &Reporter) -> Result<()> {
     announce(links, reporter);
-    let strangers = open(links.clone()).await;
+    let Waiting { strangers, without_sudo } = open(links.clone()).await;
+    give_sudo_passwords(without_sudo, reporter).await;
     introduce_all(strangers, reporter).await
 }
 
@@ -37,23 +38,27 @@ pub async fn observe(links: &Links, question: &Question, reporter: &Reporter) ->
     for (machine, link) in links.clone() {
         let (script, events) = (script.clone(), reporter.events());
         opening.spawn(async move {
-            let seen = match link.open().await {
-                Opened::TakesPassword => None,
+            let opened = link.open().await;
+            let seen = match opened {
+                Opened::TakesPassword | Opened::NeedsSudoPassword => None,
                 // A failure is reported when facts are gathered.
                 Opened::Open | Opened::Failed => Some(gather::observe(&machine, &link, &script, &events).await),
             };
-            (machine, link, seen)
+            (machine, link, opened, seen)
         });
     }
     let mut seen = BTreeMap::new();
-    let mut strangers = Links::new();
-    for (machine, link, observation) in opening.join_all().await {
+    let mut waiting = Waiting::default();
+    for (machine, link, opened, observation) in opening.join_all().await {
         match observation {
             Some(observation) => drop(seen.insert(machine, observation)),
-            None => drop(strangers.insert(machine, link)),
+            None => waiting.add(machine, link, opened),
         }
     }
+    let Waiting { mut strangers, without_sudo } = waiting;
+    give_sudo_passwords(without_sudo.clone(), reporter).await;
     introduce_all(strangers.clone(), reporter).await?;
+    strangers.extend(without_sudo);
     seen.extend(gather::gather(&strangers, question, &reporter.events()).await?);
     Ok(seen)
 }
@@ -65,24 +70,82 @@ fn announce(links: &Links, reporter: &Reporter) {
 }
 
 async fn introduce_all(strangers: Links, reporter: &Reporter) -> Result<()> {
-    // Machines with the same user usually have the same password.
-    let mut users: BTreeMap<String, Links> = BTreeMap::new();
+    // Machines with the same user usually have the same password. One whose host key was accepted in this run gets none but its own.
+    let mut groups: BTreeMap<(String, Option<MachineName>), Links> = BTreeMap::new();
     for (machine, link) in strangers {
-        users.entry(link.target().user.clone()).or_default().insert(machine, link);
+        let alone = link.is_new().await.then(|| machine.clone());
+        groups.entry((link.target().user.clone(), alone)).or_default().insert(machine, link);
     }
-    for (user, strangers) in users {
+    for ((user, _), strangers) in groups {
         introduce(&user, strangers, reporter).await?;
     }
     Ok(())
 }
 
-/// Opens links, and returns those that accept none of the user's keys but would accept a password.
-async fn open(links: Links) -> Links {
+/// Machines for which the user is asked once all others were tried.
+#[derive(Default)]
+struct Waiting {
+    /// They accept none of the user's keys but would accept a password.
+    strangers: Links,
+    /// Their sudo needs a password.
+    without_sudo: Links,
+}
+
+impl Waiting {
+    fn add(&mut self, machine: MachineName, link: Arc<Link>, opened: Opened) {
+        match opened {
+            Opened::TakesPassword => drop(self.strangers.insert(machine, link)),
+            Opened::NeedsSudoPassword => drop(self.without_sudo.insert(machine, link)),
+            Opened::Open | Opened::Failed => {}
+        }
+    }
+}
+
+async fn open(links: Links) -> Waiting {
     let mut opening = JoinSet::new();
     for (machine, link) in links {
-        opening.spawn(async move { (link.open().await == Opened::TakesPassword).then_some((machine, link)) });
+        opening.spawn(async move {
+            let opened = link.open().await;
+            (machine, link, opened)
+        });
     }
-    opening.join_all().await.into_iter().flatten().collect()
+    let mut waiting = Waiting::default();
+    for (machine, link, opened) in opening.join_all().await {
+        waiting.add(machine, link, opened);
+    }
+    waiting
+}
+
+/// Asks for sudo's password, once for all machines with the same user, which the question names: no other machine gets it. A machine whose host
+/// key was accepted in this run could be anybody's, so it is asked about alone, and so is one with another password.
+async fn give_sudo_passwords(links: Links, reporter: &Reporter) {
+    let mut users: BTreeMap<String, Links> = BTreeMap::new();
+    for (machine, link) in &links {
+        if !link.is_new().await {
+            users.entry(link.target().user.clone()).or_default().insert(machine.clone(), link.clone());
+        }
+    }
+    for (user, links) in users.into_iter().filter(|(_, links)| links.len() > 1) {
+        for attempt in 0..ATTEMPTS {
+            let wrong = if attempt == 0 { "" } else { "wrong password; " };
+            let question = format!("{wrong}sudo password for {user} on {}", names(&links));
+            // Without a terminal, the machines' own errors say what to do.
+            let Ok(password) = reporter.asker().password(&question, "").await else { break };
+            let mut offering = JoinSet::new();
+            for link in links.values() {
+                let (link, password) = (link.clone(), password.clone());
+                offering.spawn(async move { link.offer_password(&password).await });
+            }
+            if offering.join_all().await.contains(&true) {
+                break;
+            }
+        }
+    }
+    let mut asking = JoinSet::new();
+    for link in links.into_values() {
+        asking.spawn(async move { link.ask_for_password().await });
+    }
+    asking.join_all().await;
 }
 
 /// Installs the user's key on machines that don't accept it, if the user agrees.
@@ -115,7 +178,8 @@ async fn introduce(user: &str, mut strangers: Links, reporter: &Reporter) -> Res
                 Err(error) => reporter.events().send(Event::Warning { line: format!("{error:#}") }),
             }
         }
-        open(introduced).await;
+        let opened = open(introduced).await;
+        give_sudo_passwords(opened.without_sudo, reporter).await;
         if strangers.is_empty() {
             break;
         }

@@ -22,6 +22,7 @@ pub fn access(limits: ssh::Limits, inventory: &Inventory, new_host_keys: NewHost
     let neighbours = inventory.machines.iter().map(|(name, machine)| target(name, machine)).collect::<Result<_>>()?;
     let mut access = ssh::Access::new(new_host_keys, reporter.asker(), reporter.redactor());
     access.limits = limits;
+    access.events = Some(reporter.events());
     access.neighbours = neighbours;
     Ok(Arc::new(access))
 }

@@ -13,10 +13,10 @@ use tokio::task::JoinSet;
 
 use super::{Link, identity};
 use crate::event::{Event, Events};
-use crate::ssh::{Exit, RunError};
+use crate::ssh::{Bounds, Exit, RunError};
 
-/// Limit for gathering facts. A loaded machine needs a second; a slow one that has to read all of its programs from disk, a minute.
-const LIMIT: Duration = Duration::from_secs(180);
+/// Limit for gathering facts, a new connection included.
+const LIMIT: Duration = Bounds::FACTS.time;
 
 /// The present state of every linked machine. One that does not answer is [`Observation::Unreachable`].
 ///
@@ -92,7 +92,7 @@ async fn facts_of(link: &Link, script: &str) -> Result<facts::Facts, GatherError
         errors.clear();
         let session = link.session().await?;
         asked_at = jiff::Timestamp::now().as_second();
-        let result = session.read(script, &mut output, &mut errors).await;
+        let result = session.read(Bounds::FACTS, script, &mut output, &mut errors).await;
         match result {
             Ok(Exit::Status(0)) => break,
             Ok(exit) => {

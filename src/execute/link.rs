@@ -8,7 +8,7 @@ use hostler_core::action::Part;
 use tokio::sync::Mutex;
 
 use super::Run;
-use crate::ssh::{self, RunError, Session, Target};
+use crate::ssh::{self, Root, RunError, Session, Target};
 
 pub struct Link {
     target: Target,
@@ -29,6 +29,8 @@ pub enum Opened {
     Open,
     /// The machine accepts none of the user's keys, but would accept a password.
     TakesPassword,
+    /// It is open, and sudo needs a password.
+    NeedsSudoPassword,
     Failed,
 }
 
@@ -42,19 +44,22 @@ impl Link {
         &self.target
     }
 
-    /// Opens the connection and finds out how scripts become root there. The user may be asked, without a time limit. The next
+    /// Opens the connection and finds out how scripts become root there. The user may be asked about keys, without a time limit. The next
     /// [`session`](Link::session) reports a failure without another attempt, so that an absent machine is waited for only once.
     pub async fn open(&self) -> Opened {
         let mut state = self.state.lock().await;
         *state = State::default();
         let opened = match Session::connect(&self.target, &self.access).await {
-            Ok(session) => session.become_root().await.map(|()| session),
+            Ok(session) => session.become_root().await.map(|root| (session, root)),
             Err(error) => Err(RunError::Connect(error)),
         };
         match opened {
-            Ok(session) => {
+            Ok((session, root)) => {
                 state.session = Some(Arc::new(session));
-                Opened::Open
+                match root {
+                    Root::Found => Opened::Open,
+                    Root::NeedsPassword => Opened::NeedsSudoPassword,
+                }
             }
             Err(error) => {
                 let takes_password = matches!(&error, RunError::Connect(error) if error.takes_password());
@@ -62,6 +67,35 @@ impl Link {
                 if takes_password { Opened::TakesPassword } else { Opened::Failed }
             }
         }
+    }
+
+    /// Whether the machine's sudo accepts `password`, which the user gave for it. A failure is reported by the next
+    /// [`session`](Link::session).
+    pub async fn offer_password(&self, password: &str) -> bool {
+        let session = self.state.lock().await.session.clone();
+        let Some(session) = session else { return false };
+        match session.offer_password(password).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                self.state.lock().await.failed = Some(error);
+                // There is nothing more to try.
+                true
+            }
+        }
+    }
+
+    /// Asks for the password of the machine's sudo, if it still needs one. A failure is reported by the next [`session`](Link::session).
+    pub async fn ask_for_password(&self) {
+        let session = self.state.lock().await.session.clone();
+        let Some(session) = session else { return };
+        if let Err(error) = session.become_root_by_asking().await {
+            self.state.lock().await.failed.get_or_insert(error);
+        }
+    }
+
+    /// Whether the machine's host key was accepted in this run.
+    pub async fn is_new(&self) -> bool {
+        self.access.is_new(&self.target).await
     }
 
     /// Logs in with `password` and installs the user's key, so that [`open`](Link::open) needs no password.

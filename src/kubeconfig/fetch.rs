@@ -16,7 +16,7 @@ use super::{Access, Reach, put};
 use crate::event::Event;
 use crate::execute::Link;
 use crate::report::Reporter;
-use crate::ssh::Exit;
+use crate::ssh::{Bounds, Exit};
 use crate::user_file::Destination;
 
 /// From the first control plane that answers, with `name` for cluster, user and context. `server`: the address of the API server, if it is
@@ -66,7 +66,7 @@ pub fn stamp() -> String {
 async fn admin(link: &Link, script: &str) -> Result<String, String> {
     let session = link.session().await.map_err(|error| error.to_string())?;
     let (mut text, mut said) = (String::new(), String::new());
-    match session.read(script, &mut text, &mut said).await {
+    match session.read(Bounds::FILE, script, &mut text, &mut said).await {
         Ok(Exit::Status(0)) => Ok(text),
         Ok(_) => Err(last_output(&said)),
         Err(error) => Err(error.to_string()),

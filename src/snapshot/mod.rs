@@ -28,17 +28,30 @@ pub mod age;
 /// File name extensions of plain and of encrypted snapshots.
 const ENDS: [&str; 2] = [".tar.gz", ".tar.gz.age"];
 
-/// The largest snapshot, packed or unpacked: etcd holds 2 GiB by default, and 8 GiB are the most that it is made for.
-const MOST_BYTES: usize = 8 << 30;
+/// Bytes of an archive, at most: etcd's data is compressed in it.
+pub const MOST: u64 = 1 << 30;
+/// Bytes of what is in an archive, at most: etcd keeps 2 GiB by default, and the rest is small.
+const MOST_UNPACKED: u64 = (2 << 30) + (64 << 20);
+
+/// What is in a gzipped archive. A small one can unpack to any size, so it is read no further than it may.
+fn unpacked(archive: &[u8]) -> Result<Vec<u8>> {
+    ensure!(archive.len() as u64 <= MOST, "it has more than {}", size(MOST));
+    let mut plain = Vec::new();
+    GzDecoder::new(archive).take(MOST_UNPACKED + 1).read_to_end(&mut plain)?;
+    ensure!(plain.len() as u64 <= MOST_UNPACKED, "it unpacks to more than {}", size(MOST_UNPACKED));
+    Ok(plain)
+}
 
 /// Reads and verifies an archive. `passphrase`: for one that [is encrypted](is_encrypted).
 ///
 /// # Errors
 /// It can't be read or decrypted, is not an archive of hostler's, or is incomplete.
 pub fn open(file: &Path, passphrase: Option<&str>) -> Result<Snapshot> {
-    let bytes = user_file::read(file, MOST_BYTES).with_context(|| format!("{} can't be read", file.display()))?;
-    if bytes.len() > MOST_BYTES {
-        return Err(invalid(file, &anyhow::anyhow!("it has more than {}", size(MOST_BYTES as u64))));
+    // Encrypted, it has a few bytes more for each block.
+    let most = usize::try_from(MOST + MOST / 16).unwrap_or(usize::MAX);
+    let bytes = user_file::read(file, most).with_context(|| format!("{} can't be read", file.display()))?;
+    if bytes.len() > most {
+        return Err(invalid(file, &anyhow::anyhow!("it has more than {}", size(MOST))));
     }
     let Some(passphrase) = passphrase else {
         return parse(file, &bytes).map_err(|error| invalid(file, &error));
@@ -59,11 +72,7 @@ pub fn open(file: &Path, passphrase: Option<&str>) -> Result<Snapshot> {
 pub fn parse(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
     let (mut found, mut taken, mut ca, mut nodes) = (Vec::new(), None, None, String::new());
     // Read to the end, where the checksum is: it reveals a truncated or changed archive.
-    let mut plain = Vec::new();
-    GzDecoder::new(bytes).take(MOST_BYTES as u64 + 1).read_to_end(&mut plain)?;
-    if plain.len() > MOST_BYTES {
-        bail!("unpacked, it has more than {}", size(MOST_BYTES as u64));
-    }
+    let plain = unpacked(bytes)?;
     for entry in tar::Archive::new(plain.as_slice()).entries()? {
         let mut entry = entry?;
         let path = entry.path()?.to_string_lossy().into_owned();
@@ -140,8 +149,7 @@ fn in_memory(content: &[u8]) -> Result<PathBuf> {
 /// # Errors
 /// `archive` is not a gzipped tar.
 pub fn with(archive: &[u8], name: &str, content: &[u8]) -> Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    GzDecoder::new(archive).read_to_end(&mut plain).context("the snapshot was corrupted in transit")?;
+    let plain = unpacked(archive).context("the snapshot was corrupted in transit")?;
     let mut old = tar::Archive::new(Cursor::new(plain));
     let mut new = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     for entry in old.entries()? {

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use super::host_key::is_known_by;
 use super::session::Session;
 use super::target::Target;
+use crate::event::{Event, Events};
 use crate::report::{Asker, Redactor};
 
 /// Attempts at a password or passphrase.
@@ -29,12 +30,21 @@ pub struct Limits {
     pub keepalive: Duration,
     /// To accept a byte that is sent. Keepalives can't detect that: they are queued behind it.
     pub stall: Duration,
+    /// For sudo to do nothing: with PAM, LDAP or a folder on a server behind it, it may never answer.
+    pub sudo: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
         let seconds = Duration::from_secs;
-        Limits { connect: seconds(10), handshake: seconds(30), hang_up: seconds(15), keepalive: seconds(15), stall: seconds(60) }
+        Limits {
+            connect: seconds(10),
+            handshake: seconds(30),
+            hang_up: seconds(15),
+            keepalive: seconds(15),
+            stall: seconds(60),
+            sudo: seconds(30),
+        }
     }
 }
 
@@ -50,6 +60,8 @@ pub enum NewHostKeys {
 
 pub struct Access {
     pub new_host_keys: NewHostKeys,
+    /// Where warnings go.
+    pub events: Option<Events>,
     pub asker: Asker,
     pub redactor: Arc<Redactor>,
     pub limits: Limits,
@@ -61,8 +73,8 @@ pub struct Access {
     pub(super) asking: Mutex<()>,
     /// Keys with a passphrase; `None`: the user did not know it.
     unlocked: Mutex<HashMap<PathBuf, Option<Arc<PrivateKey>>>>,
-    /// sudo passwords with the machine where each was right (or is likely to be), oldest first.
-    pub(super) sudo_passwords: Mutex<Vec<(String, String)>>,
+    /// sudo passwords that were given for a machine, by its name: none is tried on another machine.
+    pub(super) sudo_passwords: Mutex<HashMap<String, String>>,
     /// One connection per jump host, however many machines are behind it.
     pub(super) hops: Mutex<HashMap<String, Arc<Mutex<Weak<Session>>>>>,
 }
@@ -71,6 +83,7 @@ impl Access {
     pub fn new(new_host_keys: NewHostKeys, asker: Asker, redactor: Arc<Redactor>) -> Access {
         Access {
             new_host_keys,
+            events: None,
             asker,
             redactor,
             limits: Limits::default(),
@@ -117,6 +130,17 @@ impl Access {
         }
         unlocked.insert(file.to_owned(), None);
         Err("no passphrase was given".to_owned())
+    }
+
+    /// Whether the host key of the machine was accepted in this run: whoever has it was never seen before.
+    pub async fn is_new(&self, target: &Target) -> bool {
+        self.accepted.lock().await.contains_key(&target.known_as())
+    }
+
+    pub(super) fn warn(&self, line: String) {
+        if let Some(events) = &self.events {
+            events.send(Event::Warning { line });
+        }
     }
 
     /// The slot for the connection to a jump host.

@@ -27,6 +27,9 @@ use crate::user_file;
 /// Limit for one key, including the server's DNS lookups.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Questions of keyboard-interactive for one login.
+const ROUNDS: usize = 10;
+
 /// A private key file.
 struct KeyFile {
     path: PathBuf,
@@ -98,7 +101,8 @@ impl<'a> Authenticator<'a> {
         }
         if self.offered.iter().any(|method| method == "keyboard-interactive") {
             let mut response = limited(self.target, self.handle.authenticate_keyboard_interactive_start(user, None)).await?;
-            loop {
+            // PAM asks once or twice; a server that asks on and on ends here.
+            for _ in 0..ROUNDS {
                 response = match response {
                     KeyboardInteractiveAuthResponse::Success => return Ok(()),
                     KeyboardInteractiveAuthResponse::Failure { .. } => break,

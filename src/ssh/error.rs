@@ -45,6 +45,11 @@ pub enum Reason {
     UnknownHostKey {
         key: PublicKey,
     },
+    /// It was accepted without asking, and can't be remembered.
+    NotSaved {
+        key: PublicKey,
+        why: String,
+    },
     /// `expected`: fingerprints; `place`: file and line of known_hosts, `None` for a key pinned in the inventory.
     HostKeyChanged {
         expected: String,
@@ -84,6 +89,7 @@ impl ConnectError {
             | Reason::JumpRefused { .. } => true,
             Reason::Unresolvable(_)
             | Reason::UnknownHostKey { .. }
+            | Reason::NotSaved { .. }
             | Reason::HostKeyChanged { .. }
             | Reason::NeighboursHostKey { .. }
             | Reason::Revoked { .. }
@@ -132,6 +138,10 @@ impl ConnectError {
                 format!(
                     "compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on {machine}, then pass `--accept-new-host-keys`, or pin it as `hostKey`"
                 )
+            }
+            Reason::NotSaved { .. } => {
+                "make known_hosts writable, or pin the key as `hostKey`; without `--accept-new-host-keys`, hostler shows the key and asks"
+                    .to_owned()
             }
             Reason::HostKeyChanged { place: Some((file, line)), .. } => format!(
                 "if {machine} was reinstalled, run `hostler rebuild {machine}` or delete line {line} of {}; if not, someone may be intercepting the connection",
@@ -185,6 +195,9 @@ impl fmt::Display for ConnectError {
             }
             Reason::JumpRefused { by, why } => write!(f, "jump host {by} can't connect to {address}: {why}"),
             Reason::UnknownHostKey { key } => write!(f, "the host key of {address} is not known: {} {}", kind(key), fingerprint(key)),
+            Reason::NotSaved { key, why } => {
+                write!(f, "the new host key of {address} can't be saved: {} {}: {why}", kind(key), fingerprint(key))
+            }
             Reason::HostKeyChanged { expected, got, place } => {
                 write!(f, "the host key of {address} has changed: {} {}, expected {expected}", kind(got), fingerprint(got))?;
                 match place {

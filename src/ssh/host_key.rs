@@ -93,7 +93,9 @@ impl HostKeyPolicy {
     /// `accepted`: a key that the user has accepted for this target in this run.
     pub fn new(target: &Target, accepted: Option<PublicKey>) -> HostKeyPolicy {
         let pin = target.host_key.clone().or(accepted.map(|key| Pin::Key(Box::new(key))));
-        let known = if pin.is_some() { Known::default() } else { Known::of(target) };
+        let known = Known::of(target);
+        // Of a pinned host, known_hosts says only which keys must not be trusted any more.
+        let known = if pin.is_some() { Known { revoked: known.revoked, ..Known::default() } } else { known };
         HostKeyPolicy { pin, known, target: target.clone() }
     }
 
@@ -125,6 +127,9 @@ impl HostKeyPolicy {
                 key
             }
         };
+        if let Some(entry) = self.known.revocation(&key) {
+            return Verdict::Revoked { entry, got: key };
+        }
         if let Some(pin) = &self.pin {
             return if pin.is(&key) {
                 Verdict::Trusted(key)

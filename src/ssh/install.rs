@@ -11,6 +11,7 @@ use russh::keys::agent::client::AgentClient;
 use serde_json::json;
 
 use super::access::Access;
+use super::bounds::Bounds;
 use super::run::{Exit, Line};
 use super::session::Session;
 use super::sudo::Privilege;
@@ -18,7 +19,7 @@ use super::target::Target;
 use crate::user_file;
 
 /// Logs in with `password` and appends the user's public key to authorized_keys, if it is not there yet. The key is the first of the
-/// target's identities, else the agent's first. sudo gets the same password before the user is asked for another one.
+/// target's identities, else the agent's first. That machine's sudo gets the same password before the user is asked for another one.
 ///
 /// # Errors
 /// There is no key, a [`ConnectError`](super::ConnectError), or an error of the machine.
@@ -29,7 +30,7 @@ pub async fn install_key(target: &Target, access: &Arc<Access>, password: &str) 
     session.authorize(&key).await?;
     if target.sudo {
         // Usually sudo accepts the same password.
-        access.sudo_passwords.lock().await.push((target.name.clone(), password.to_owned()));
+        access.sudo_passwords.lock().await.insert(target.name.clone(), password.to_owned());
     }
     Ok(())
 }
@@ -47,7 +48,7 @@ impl Session {
             said.push_str(text);
             said.push('\n');
         };
-        match self.run_as(&Privilege::Login, &script, Vec::new(), |_| {}, listen).await? {
+        match self.run_as(&Privilege::Login, Bounds::FILE, &script, Vec::new(), |_| {}, listen).await? {
             Exit::Status(0) => Ok(()),
             exit => bail!("{}: the key could not be added: {exit}: {}", self.target.name, last_output(&said)),
         }

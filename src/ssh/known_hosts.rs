@@ -72,11 +72,16 @@ impl Known {
         known
     }
 
+    /// The line that revokes `key`, if there is one.
+    pub fn revocation(&self, key: &PublicKey) -> Option<Entry> {
+        self.revoked.iter().find(|entry| entry.key.key_data() == key.key_data()).cloned()
+    }
+
     /// Checks `key`.
     pub fn check(&self, key: &PublicKey) -> KeyStatus {
         let same = |entry: &&Entry| entry.key.key_data() == key.key_data();
-        if let Some(revoked) = self.revoked.iter().find(same) {
-            return KeyStatus::Revoked(revoked.clone());
+        if let Some(revoked) = self.revocation(key) {
+            return KeyStatus::Revoked(revoked);
         }
         if self.keys.iter().chain(&self.without_port).any(|entry| same(&entry)) {
             return KeyStatus::Trusted;
@@ -120,6 +125,11 @@ impl Known {
         first.extend(rest);
         first
     }
+}
+
+/// Lines that still trust another key of the host than `key`: with wildcards, for several hosts, or in files that hostler never writes.
+pub fn other_entries(target: &Target, key: &PublicKey) -> Vec<Entry> {
+    Known::of(target).keys.into_iter().filter(|entry| entry.key.key_data() != key.key_data()).collect()
 }
 
 impl Entry {

@@ -4,6 +4,7 @@
 
 mod access;
 mod auth;
+mod bounds;
 mod cipher;
 mod config;
 mod error;
@@ -19,11 +20,13 @@ mod sudo;
 mod target;
 
 pub use access::{ATTEMPTS, Access, Limits, NewHostKeys};
+pub use bounds::Bounds;
 pub use error::{ConnectError, Reason};
 pub use host_key::{Pin, fingerprint};
 pub use install::install_key;
+pub use known_hosts::{Entry, other_entries};
 pub use remember::{forget, remember, replace};
 pub use run::{Exit, Line, Part, RunError};
 pub use session::{Session, fetch_host_key};
-pub use sudo::{SudoError, SudoReason};
+pub use sudo::{Root, SudoError, SudoReason};
 pub use target::{Account, Target};

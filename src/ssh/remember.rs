@@ -63,8 +63,9 @@ fn lock(file: &Path) -> Result<File> {
 fn append(file: &Path, target: &Target, key: &PublicKey) -> io::Result<()> {
     let name = target.known_as();
     let mut opened = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file)?;
-    let mut text = String::new();
-    opened.read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    opened.read_to_end(&mut bytes)?;
+    let text = text_of(&bytes);
     let encoded = key.public_key_base64();
     let known = |line: Line| line.marker == Marker::None && line.key == encoded && line.is_for(&name);
     if text.lines().filter_map(Line::parse).any(known) {
@@ -87,17 +88,27 @@ fn append(file: &Path, target: &Target, key: &PublicKey) -> io::Result<()> {
 fn forget_in_all(target: &Target) -> Result<()> {
     let name = target.known_as();
     for file in &target.known_hosts {
-        let text = match fs::read_to_string(file) {
-            Ok(text) => text,
+        let text = match fs::read(file) {
+            Ok(bytes) => text_of(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error).with_context(|| format!("{} can't be read", file.display())),
         };
         let kept: String = text.split_inclusive('\n').filter_map(|line| without(line, &name)).collect();
         if kept != text {
-            atomic::rewrite(file, kept.as_bytes()).with_context(|| format!("{} can't be written", file.display()))?;
+            atomic::rewrite(file, &bytes_of(&kept)).with_context(|| format!("{} can't be written", file.display()))?;
         }
     }
     Ok(())
+}
+
+/// A file as text in which each byte is one character (Latin-1): comments may be in any encoding, and all that has a meaning is ASCII.
+fn text_of(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
+
+/// The bytes of [`text_of`].
+fn bytes_of(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect()
 }
 
 /// `line` without `name`: unchanged, with one host fewer, or `None`.
@@ -122,7 +133,13 @@ fn without(line: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::without;
+    use super::{bytes_of, text_of, without};
+
+    #[test]
+    fn every_byte_stays() {
+        let bytes: Vec<u8> = (0..=u8::MAX).collect();
+        assert_eq!(bytes_of(&text_of(&bytes)), bytes);
+    }
 
     #[test]
     fn only_this_host_is_removed() {

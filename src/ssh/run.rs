@@ -9,12 +9,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hostler_core::protocol::say;
+use hostler_core::quantity::size;
 use hostler_core::visible::last_output;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::bounds::Bounds;
 use super::error::ConnectError;
 use super::session::Session;
 use super::stream::lower;
@@ -79,6 +81,12 @@ impl Part {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// More output than it may have: see [`Bounds`].
+    #[error("{machine}: it printed more than {}", size(*.most))]
+    TooMuch { machine: String, most: u64 },
+    /// It did not end in time: see [`Bounds`].
+    #[error("{machine}: {what} within {seconds} s")]
+    Slow { machine: String, what: &'static str, seconds: u64 },
     /// The connection ended before the script, which may still be running.
     #[error("lost the connection: {0}")]
     Lost(String),
@@ -101,6 +109,10 @@ impl RunError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
+            RunError::TooMuch { .. } => {
+                "find out which program prints so much when you log in there, or whether it is the machine you mean".to_owned()
+            }
+            RunError::Slow { machine, .. } => format!("log in to {machine} with `ssh`: PAM, LDAP or a mounted home folder may not answer"),
             RunError::Lost(_) => "run again when the machine is back: finished steps are not repeated".to_owned(),
             RunError::Connect(error) => error.hint(),
             RunError::Payload(_) => "check the file on this computer".to_owned(),
@@ -139,14 +151,14 @@ impl Session {
         let out = |text: Line| match text {
             Line::Out(text) | Line::Err(text) => line(text),
         };
-        self.run_as(self.privilege().await?, script, payload, progress, out).await
+        self.run_as(self.privilege().await?, Bounds::STEP, script, payload, progress, out).await
     }
 
-    /// Runs `script` as root; its outputs are appended to `out` and `err`.
+    /// Runs `script` as root within `bounds`; its outputs are appended to `out` and `err`.
     ///
     /// # Errors
     /// As [`run`](Session::run).
-    pub async fn read(&self, script: &str, out: &mut String, err: &mut String) -> Result<Exit, RunError> {
+    pub async fn read(&self, bounds: Bounds, script: &str, out: &mut String, err: &mut String) -> Result<Exit, RunError> {
         let line = |text: Line| {
             let (to, text) = match text {
                 Line::Out(text) => (&mut *out, text),
@@ -155,12 +167,13 @@ impl Session {
             to.push_str(text);
             to.push('\n');
         };
-        self.run_as(self.privilege().await?, script, Vec::new(), |_| {}, line).await
+        self.run_as(self.privilege().await?, bounds, script, Vec::new(), |_| {}, line).await
     }
 
     pub(super) async fn run_as(
         &self,
         privilege: &Privilege,
+        bounds: Bounds,
         script: &str,
         payload: Vec<Part>,
         progress: impl FnMut(u64),
@@ -169,9 +182,12 @@ impl Session {
         let loader = LOADER.lines().last().unwrap_or_default();
         let command = match privilege {
             Privilege::Login => format!("exec /bin/sh -c '{loader}'"),
-            Privilege::Sudo { password, terminal: false } => format!("exec sudo {} -- /bin/sh -c '{loader}'", options(password.as_ref())),
+            Privilege::Sudo { password, terminal: false } => {
+                self.sudo_command(&format!("{} -- /bin/sh -c '{loader}'", options(password.as_ref())))
+            }
             Privilege::Sudo { password, terminal: true } => {
-                on_a_terminal(&format!("sudo {} -- /bin/sh -c \"$LOADER\"", options(password.as_ref())))
+                let sudo = &self.target.sudo_program;
+                on_a_terminal(&format!("{sudo} {} -- /bin/sh -c \"$LOADER\"", options(password.as_ref())))
             }
         };
         let mut head = match privilege {
@@ -182,7 +198,7 @@ impl Session {
         let mut begun = [false, false];
         let mut before = String::new();
         let exit = self
-            .exec(&command, head.into_bytes(), payload, progress, |text| {
+            .exec(bounds, &command, head.into_bytes(), payload, progress, |text| {
                 let (stream, words) = match text {
                     Line::Out(words) => (0, words),
                     Line::Err(words) => (1, words),
@@ -206,6 +222,26 @@ impl Session {
     /// Runs `command` in the login shell. Returns when both sides have closed the channel, even with unsent input.
     pub(super) async fn exec(
         &self,
+        bounds: Bounds,
+        command: &str,
+        head: Vec<u8>,
+        payload: Vec<Part>,
+        progress: impl FnMut(u64),
+        line: impl FnMut(Line<'_>),
+    ) -> Result<Exit, RunError> {
+        let exec = self.exec_without_limit(bounds.bytes, command, head, payload, progress, line);
+        match timeout(bounds.time, exec).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                let what = "a command did not end";
+                Err(RunError::Slow { machine: self.target.name.clone(), what, seconds: bounds.time.as_secs() })
+            }
+        }
+    }
+
+    async fn exec_without_limit(
+        &self,
+        most: u64,
         command: &str,
         head: Vec<u8>,
         payload: Vec<Part>,
@@ -220,7 +256,7 @@ impl Session {
             return Err(self.lost());
         }
         let write = send(input, head, payload, &mut progress);
-        let read = drain(&mut output, &mut line);
+        let read = drain(&mut output, most, &mut line);
         tokio::pin!(write, read);
         let mut sending = true;
         let ended = loop {
@@ -239,6 +275,7 @@ impl Session {
         match ended {
             Ended::Exit(exit) => Ok(exit),
             Ended::Refused => Err(RunError::Refused { machine: self.target.name.clone(), what: "it refused to run a command".to_owned() }),
+            Ended::TooMuch => Err(RunError::TooMuch { machine: self.target.name.clone(), most }),
             Ended::Nothing => Err(self.lost()),
         }
     }
@@ -365,14 +402,21 @@ enum Ended {
     Exit(Exit),
     /// The command was not started.
     Refused,
+    /// It printed more than it may.
+    TooMuch,
     Nothing,
 }
 
 /// Reads until the channel is closed: status, end of file and data arrive in any order.
-async fn drain(output: &mut ChannelReadHalf, line: &mut impl FnMut(Line<'_>)) -> Ended {
+async fn drain(output: &mut ChannelReadHalf, most: u64, line: &mut impl FnMut(Line<'_>)) -> Ended {
     let mut ended = Ended::Nothing;
+    let mut left = most;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     while let Some(message) = output.wait().await {
+        if let ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. } = &message {
+            let Some(rest) = left.checked_sub(data.len() as u64) else { return Ended::TooMuch };
+            left = rest;
+        }
         match message {
             ChannelMsg::Data { data } => feed(&mut out, &data, |text| line(Line::Out(text))),
             ChannelMsg::ExtendedData { data, .. } => feed(&mut err, &data, |text| line(Line::Err(text))),

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hostler_core::visible::last_output;
-use russh::client::{self, DisconnectReason, Handle};
+use russh::client::{self, ChannelOpenHandle, DisconnectReason, Handle, Msg};
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
-use russh::{ChannelOpenFailure, Preferred};
+use russh::{Channel, ChannelOpenFailure, Preferred};
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -88,6 +88,84 @@ impl client::Handler for Handler {
             DisconnectReason::Error(error) => lower(&error.to_string()),
         };
         *self.shared.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        Ok(())
+    }
+
+    // hostler asks for no forwarding, so a server has no reason to open a channel. A reply that is dropped refuses it; russh's own functions
+    // accept all of these.
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _: Channel<Msg>,
+        _: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _: Channel<Msg>,
+        _: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        _: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
         Ok(())
     }
 }
@@ -177,7 +255,7 @@ async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, Connect
                 if let Some(neighbour) = access.neighbour(target, &key).await {
                     return Err(ConnectError::new(target, Reason::NeighboursHostKey { neighbour, got: key }));
                 }
-                accept(target, access, &key).await;
+                accept(target, access, &key).await?;
             }
             return Ok(greeted);
         }
@@ -194,7 +272,7 @@ async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, Connect
             None => {
                 let question = format!("{error}. Accept it for {}?", target.name);
                 match access.asker.yes_no(&question, "pass `--accept-new-host-keys`").await {
-                    Ok(true) => accept(target, access, key).await,
+                    Ok(true) => accept(target, access, key).await?,
                     _ => return Err(error),
                 }
             }
@@ -238,12 +316,25 @@ async fn whose(target: &Target, access: &Access, error: ConnectError) -> Connect
     }
 }
 
-async fn accept(target: &Target, access: &Access, key: &PublicKey) {
-    access.accepted.lock().await.insert(target.known_as(), key.clone());
-    if let Err(why) = remember(target, key) {
-        // It is accepted for this run; the next one will ask again.
-        tracing::warn!("{}: its host key {} can't be saved: {why:#}", target.name, fingerprint(key));
+/// Accepts a new host key, for this run and in known_hosts.
+///
+/// # Errors
+/// It can't be saved, and nobody has looked at it: each later run would accept another one.
+async fn accept(target: &Target, access: &Access, key: &PublicKey) -> Result<(), ConnectError> {
+    let (owner, saved) = (target.clone(), key.clone());
+    // Another program may hold the lock on the file.
+    let saved = tokio::task::spawn_blocking(move || remember(&owner, &saved)).await;
+    let saved = saved.unwrap_or_else(|panic| Err(anyhow::anyhow!("{panic}")));
+    if let Err(why) = saved {
+        let why = format!("{why:#}");
+        if access.new_host_keys == NewHostKeys::Accept {
+            return Err(ConnectError::new(target, Reason::NotSaved { key: key.clone(), why }));
+        }
+        // The user has seen it: it counts for this run, and the next one asks again.
+        access.warn(format!("{}: its host key {} can't be saved, so the next run asks again: {why}", target.name, fingerprint(key)));
     }
+    access.accepted.lock().await.insert(target.known_as(), key.clone());
+    Ok(())
 }
 
 /// One connection, up to the end of its key exchange.

@@ -1,12 +1,16 @@
-//! How scripts become root on a machine: determined once per connection; a password is asked for once per run.
+//! How scripts become root on a machine: determined once per connection. A password goes to no machine that the question for it did not name.
 
 use std::fmt;
 
 use hostler_core::visible::shortened;
 
 use super::access::ATTEMPTS;
+use super::bounds::Bounds;
 use super::run::{Exit, Line, RunError, on_a_terminal};
 use super::session::Session;
+
+/// One line for every login shell.
+const SUDO: &str = include_str!("../../templates/ssh/sudo.sh");
 
 pub(super) enum Privilege {
     /// The login user itself: root, or any user with `become: false` in the inventory.
@@ -71,27 +75,92 @@ impl SudoError {
     }
 }
 
+/// How scripts become root, as far as is known without asking anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {
+    Found,
+    /// sudo needs a password, and none that was given for this machine is right.
+    NeedsPassword,
+}
+
+/// What was found out without asking the user.
+enum Found {
+    Privilege(Privilege),
+    NeedsPassword {
+        /// sudo requires a terminal.
+        terminal: bool,
+        refusal: SudoReason,
+    },
+}
+
 impl Session {
-    /// Finds out how scripts become root; otherwise the first script does. The user may be asked for sudo's password.
+    /// Finds out how scripts become root, without asking the user.
     ///
     /// # Errors
-    /// [`RunError::Sudo`], or what ends the connection.
-    pub async fn become_root(&self) -> Result<(), RunError> {
+    /// [`RunError::Sudo`], sudo that does not answer, or what ends the connection.
+    pub async fn become_root(&self) -> Result<Root, RunError> {
+        if self.privilege.initialized() {
+            return Ok(Root::Found);
+        }
+        match self.find_privilege().await? {
+            Found::Privilege(privilege) => {
+                // Another script may have found it meanwhile.
+                let _ = self.privilege.set(privilege);
+                Ok(Root::Found)
+            }
+            Found::NeedsPassword { .. } => Ok(Root::NeedsPassword),
+        }
+    }
+
+    /// Whether sudo accepts `password`, which the user gave for this machine. If so, scripts become root by it.
+    ///
+    /// # Errors
+    /// As [`become_root`](Session::become_root).
+    pub async fn offer_password(&self, password: &str) -> Result<bool, RunError> {
+        self.access.redactor.add(password);
+        for terminal in [false, true] {
+            match self.opens(password, terminal).await {
+                Ok(true) => {
+                    self.access.sudo_passwords.lock().await.insert(self.target.name.clone(), password.to_owned());
+                    let _ = self.privilege.set(Privilege::Sudo { password: Some(password.to_owned()), terminal });
+                    return Ok(true);
+                }
+                Err(RunError::Sudo(SudoError { reason: SudoReason::NeedsTerminal, .. })) if !terminal => {}
+                refused => return refused,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Finds out how scripts become root. The user may be asked for the password of this machine, without a time limit; otherwise the first
+    /// script asks.
+    ///
+    /// # Errors
+    /// As [`become_root`](Session::become_root).
+    pub async fn become_root_by_asking(&self) -> Result<(), RunError> {
         self.privilege().await.map(|_| ())
     }
 
+    /// How scripts become root. The user may be asked for the password of this machine, by its name.
     pub(super) async fn privilege(&self) -> Result<&Privilege, RunError> {
-        self.privilege.get_or_try_init(|| self.find_privilege()).await
+        self.privilege.get_or_try_init(|| self.find_or_ask()).await
     }
 
-    async fn find_privilege(&self) -> Result<Privilege, RunError> {
+    async fn find_or_ask(&self) -> Result<Privilege, RunError> {
+        match self.find_privilege().await? {
+            Found::Privilege(privilege) => Ok(privilege),
+            Found::NeedsPassword { terminal, refusal } => self.ask(refusal, terminal).await,
+        }
+    }
+
+    async fn find_privilege(&self) -> Result<Found, RunError> {
         if !self.target.sudo {
-            return Ok(Privilege::Login);
+            return Ok(Found::Privilege(Privilege::Login));
         }
         let mut terminal = false;
         let refusal = loop {
             match self.sudo("-n true", None, terminal).await? {
-                None => return Ok(Privilege::Sudo { password: None, terminal }),
+                None => return Ok(Found::Privilege(Privilege::Sudo { password: None, terminal })),
                 Some(SudoReason::NeedsTerminal) if !terminal => terminal = true,
                 Some(reason @ (SudoReason::Missing | SudoReason::NeedsTerminal | SudoReason::NotAllowed)) => {
                     return Err(self.sudo_error(reason));
@@ -100,34 +169,22 @@ impl Session {
                 Some(reason) => break reason,
             }
         };
-        let mut tried: Option<String> = None;
-        loop {
-            // Held during the prompt: other machines usually have the same password.
-            let mut known = self.access.sudo_passwords.lock().await;
-            let own = known.iter().find(|(machine, _)| *machine == self.target.name).or(known.first());
-            let likely = own.map(|(_, password)| password.clone()).filter(|password| tried.as_ref() != Some(password));
-            let Some(password) = likely else {
-                let password = self.ask(tried.is_some(), refusal, terminal).await?;
-                known.push((self.target.name.clone(), password.clone()));
-                return Ok(Privilege::Sudo { password: Some(password), terminal });
-            };
-            drop(known);
-            if self.opens(&password, terminal).await? {
-                return Ok(Privilege::Sudo { password: Some(password), terminal });
-            }
-            tried = Some(password);
+        let given = self.access.sudo_passwords.lock().await.get(&self.target.name).cloned();
+        if let Some(password) = given
+            && self.opens(&password, terminal).await?
+        {
+            return Ok(Found::Privilege(Privilege::Sudo { password: Some(password), terminal }));
         }
+        Ok(Found::NeedsPassword { terminal, refusal })
     }
 
-    /// A password that sudo accepts, from the user. `another`: it is not that of the other machines.
-    async fn ask(&self, another: bool, refusal: SudoReason, terminal: bool) -> Result<String, RunError> {
+    /// A password that sudo accepts, from the user. Nothing is locked meanwhile: other machines go on.
+    async fn ask(&self, refusal: SudoReason, terminal: bool) -> Result<Privilege, RunError> {
         let (user, machine) = (&self.target.user, &self.target.name);
+        let new = if self.access.is_new(&self.target).await { ", whose host key is new" } else { "" };
         for attempt in 0..ATTEMPTS {
-            let question = match attempt {
-                0 if another => format!("sudo password for {user} on {machine} (not that of the other machines)"),
-                0 => format!("sudo password for {user}"),
-                _ => format!("wrong password; sudo password for {user} on {machine}"),
-            };
+            let wrong = if attempt == 0 { "" } else { "wrong password; " };
+            let question = format!("{wrong}sudo password for {user} on {machine}{new}");
             let Ok(password) = self.access.asker.password(&question, "run this in a terminal").await else {
                 return Err(self.sudo_error(match refusal {
                     SudoReason::Other(said) if !said.contains("password") => SudoReason::Other(said),
@@ -136,7 +193,8 @@ impl Session {
             };
             self.access.redactor.add(&password);
             if self.opens(&password, terminal).await? {
-                return Ok(password);
+                self.access.sudo_passwords.lock().await.insert(machine.clone(), password.clone());
+                return Ok(Privilege::Sudo { password: Some(password), terminal });
             }
         }
         Err(self.sudo_error(SudoReason::WrongPassword))
@@ -151,18 +209,29 @@ impl Session {
         }
     }
 
-    /// Runs a sudo command that does nothing. `None`: it succeeded.
+    /// sudo with `words`, for the login shell.
+    pub(super) fn sudo_command(&self, words: &str) -> String {
+        let line = SUDO.lines().last().unwrap_or_default();
+        format!("exec /bin/sh -c '{line}' hostler {} {words}", self.target.sudo_program)
+    }
+
+    /// Runs a sudo command that does nothing. `None`: it succeeded. What the login shell prints on standard output is not sudo's.
     async fn sudo(&self, words: &str, password: Option<&str>, terminal: bool) -> Result<Option<SudoReason>, RunError> {
-        let command = format!("env LC_ALL=C sudo {words}");
-        let command = if terminal { on_a_terminal(&command) } else { format!("exec {command}") };
+        let command = if terminal { on_a_terminal(&format!("{} {words}", self.target.sudo_program)) } else { self.sudo_command(words) };
         let mut said = String::new();
         let input = password.map(|password| format!("{password}\n").into_bytes()).unwrap_or_default();
         let listen = |line: Line| {
-            let (Line::Out(text) | Line::Err(text)) = line;
-            said.push_str(text);
-            said.push('\n');
+            if let Line::Err(text) = line {
+                said.push_str(text);
+                said.push('\n');
+            }
         };
-        let exit = self.exec(&command, input, Vec::new(), |_| {}, listen).await?;
+        let limit = self.access.limits.sudo;
+        let bounds = Bounds { bytes: Bounds::SUDO_BYTES, time: limit };
+        let exit = match self.exec(bounds, &command, input, Vec::new(), |_| {}, listen).await {
+            Err(RunError::Slow { machine, seconds, .. }) => return Err(RunError::Slow { machine, what: "sudo did not answer", seconds }),
+            ended => ended?,
+        };
         Ok(match exit {
             Exit::Status(0) => None,
             Exit::Status(127) => Some(SudoReason::Missing),
@@ -197,7 +266,9 @@ fn reason(said: &str, exit: &Exit) -> SudoReason {
     ]) {
         SudoReason::WrongPassword
     } else {
-        let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+        // Start-up files of the login shell may print on standard error, too.
+        let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+        let last = lines().rfind(|line| line.starts_with("sudo:") || line.starts_with("Sorry")).or_else(|| lines().next_back());
         SudoReason::Other(last.map_or_else(|| exit.to_string(), |line| shortened(line, 300)))
     }
 }

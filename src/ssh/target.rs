@@ -46,6 +46,8 @@ pub struct Target {
     pub hash_known_hosts: bool,
     /// Scripts run through sudo.
     pub sudo: bool,
+    /// Its name, which is looked for in the system's folders first, or its path: plain letters, without quotes.
+    pub sudo_program: String,
 }
 
 /// The user who runs hostler, and where ssh's files are.
@@ -161,6 +163,7 @@ fn complete(name: &str, address: &str, connection: &Connection, account: &Accoun
     Ok(Target {
         name: name.to_owned(),
         sudo: connection.sudo.unwrap_or(user != "root"),
+        sudo_program: "sudo".to_owned(),
         host_key: connection.host_key.as_deref().map(Pin::parse).transpose()?,
         host_key_alias: settings.host_key_alias,
         hash_known_hosts: settings.hash_known_hosts.unwrap_or(false),

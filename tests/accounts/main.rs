@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hostler::ssh::{ConnectError, Exit, Part, Target, install_key};
+use hostler::ssh::{Bounds, ConnectError, Exit, Part, Target, install_key};
 use sha2::{Digest, Sha256};
 
 use crate::machine::*;
@@ -26,7 +26,7 @@ fn every_login_shell_runs_scripts_however_noisy_it_is() {
             let session = connect(&target, &strict()).await;
             let (mut out, mut err) = (String::new(), String::new());
             let script = "id -u; umask; echo $LC_ALL; echo it\\'s \"$(echo quoted)\"; ls /nowhere";
-            let exit = limited(session.read(script, &mut out, &mut err)).await.unwrap();
+            let exit = limited(session.read(Bounds::FILE, script, &mut out, &mut err)).await.unwrap();
             assert_eq!((exit, out.as_str()), (Exit::Status(2), "0\n0022\nC\nit's quoted\n"), "{shell}");
             assert!(err.contains("No such file or directory") && !err.contains("noise"), "{shell}: {err}");
             let mut heard = String::new();
@@ -58,7 +58,7 @@ fn sudo_wants_a_terminal() {
         for (user, shell, _) in SHELLS {
             let session = connect(&target(&sshd, user), &strict()).await;
             let (mut out, mut err) = (String::new(), String::new());
-            let exit = limited(session.read("id -u; echo err >&2; exit 75", &mut out, &mut err)).await.unwrap();
+            let exit = limited(session.read(Bounds::FILE, "id -u; echo err >&2; exit 75", &mut out, &mut err)).await.unwrap();
             assert_eq!((exit, out.as_str(), err.as_str()), (Exit::Status(75), "0\n", "err\n"), "{shell}");
         }
     });
@@ -99,7 +99,7 @@ async fn sudo_with_a_password(terminated: Exit) {
             assert_eq!(limited(session.run(script, Vec::new(), |_| {}, |_| {})).await.unwrap(), exit, "{script}");
         }
     }
-    assert_eq!(asked.questions(), ["sudo password for bash"]);
+    assert_eq!(asked.questions(), ["sudo password for bash on rainbowdash"]);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_password_lets_a_key_in_once() {
                 let (access, asked) = Asked::answering(&[PASSWORD]);
                 let session = connect(&target, &access).await;
                 assert_eq!(output(&session, "id -u").await, "0\n");
-                assert_eq!(asked.questions(), [format!("sudo password for {user}")]);
+                assert_eq!(asked.questions(), [format!("sudo password for {user} on rainbowdash")]);
                 let keys = fs::metadata(format!("/home/{user}/.ssh/authorized_keys")).unwrap();
                 assert_eq!(keys.permissions().mode() & 0o777, 0o600);
                 fs::remove_dir_all(format!("/home/{user}/.ssh")).unwrap();
@@ -240,14 +240,17 @@ fn known_hosts_that_is_read_only_does_not_stop_a_run() {
         let folder = folder.to_str().unwrap();
         bind(folder, folder);
         read_only(folder);
-        // What it says counts, a stranger is taken for this run when that was asked for, and nothing is written.
+        // What it says counts, a stranger whom a person accepts counts for this run, and nothing is written.
         let known_by_it = Target { port: other.port, identities: vec![other.path("user_key")], ..sshd.stranger() };
         connect(&known_by_it, &strict()).await;
         refused(&sshd.stranger(), &strict()).await;
-        let access = accepting();
+        let error = refused(&sshd.stranger(), &accepting()).await;
+        assert!(error.to_string().contains("can't be saved"), "{error}");
+        let (access, asked) = Asked::answering(&["yes"]);
         for _ in 0..2 {
             connect(&sshd.stranger(), &access).await;
         }
+        assert_eq!(asked.questions().len(), 1);
         assert_eq!(fs::read_to_string(sshd.known_hosts()).unwrap(), known);
         assert!(fs::write(sshd.known_hosts(), "").is_err(), "it can be written after all");
     });

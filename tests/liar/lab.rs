@@ -122,13 +122,22 @@ impl Lab {
         )
     }
 
+    /// As [`hostler`](Lab::hostler), with at most so many bytes of memory for data.
+    pub fn hostler_within(&self, words: &[&str], memory: u64) -> Ran {
+        self.run(Command::new("prlimit").arg(format!("--data={memory}")).arg(env!("CARGO_BIN_EXE_hostler")), words)
+    }
+
     /// Runs hostler as a person without a terminal would, with nothing of the real user's.
     pub fn hostler(&self, words: &[&str]) -> Ran {
+        self.run(&mut Command::new(env!("CARGO_BIN_EXE_hostler")), words)
+    }
+
+    fn run(&self, command: &mut Command, words: &[&str]) -> Ran {
         let inventory = self.path("inventory.yaml");
         if !inventory.exists() {
             fs::write(&inventory, self.inventory("")).unwrap();
         }
-        let output = Command::new(env!("CARGO_BIN_EXE_hostler"))
+        let output = command
             .args(words)
             .args(["-i", inventory.to_str().unwrap()])
             .env_clear()

@@ -228,6 +228,13 @@ async fn every_form_of_known_hosts_counts() {
         let error = refused(&sshd.stranger(), &strict()).await;
         assert!(matches!(*error.reason, Reason::UnknownHostKey { .. }), "{unknown}: {error}");
     }
+    // A pin does not make a revoked key good again.
+    for pin in [sshd.host_key("ed25519"), fingerprint_by_openssh(&sshd.path("host_ed25519.pub"))] {
+        sshd.write_known_hosts(&format!("@revoked * {key}\n"));
+        let pinned = Connection { identity: Some(sshd.path("user_key")), host_key: Some(pin), ..Connection::default() };
+        let error = refused(&sshd.target_by(pinned), &accepting()).await;
+        assert!(matches!(&*error.reason, Reason::Revoked { .. }), "{error}");
+    }
     sshd.write_known_hosts(&format!("* {key}\n@revoked * {key}\n"));
     let error = refused(&sshd.stranger(), &accepting()).await;
     assert!(matches!(&*error.reason, Reason::Revoked { place, .. } if *place == (sshd.known_hosts(), 2)), "{error}");
@@ -244,7 +251,11 @@ async fn all_known_hosts_files_count_and_configuration_names_them() {
     connect(&sshd.target_by(Connection::default()), &strict()).await;
     let global = Target { known_hosts: Vec::new(), global_known_hosts: vec![sshd.path("second")], ..sshd.target_by(Connection::default()) };
     connect(&global, &strict()).await;
-    connect(&Target { global_known_hosts: Vec::new(), ..global }, &accepting()).await;
+    // Without a file to remember it in, a stranger is accepted by nobody but a person.
+    let nowhere = Target { global_known_hosts: Vec::new(), ..global };
+    let error = refused(&nowhere, &accepting()).await;
+    assert!(matches!(*error.reason, Reason::NotSaved { .. }), "{error}");
+    connect(&nowhere, &Asked::answering(&["yes"]).0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,12 +302,25 @@ async fn an_authority_vouches_for_a_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn known_hosts_that_cannot_be_written_do_not_stop_a_run() {
+async fn a_key_that_cannot_be_remembered_is_accepted_by_a_person_alone() {
     let sshd = Sshd::start();
     // A folder where the file should be: neither read nor written, whoever the user is.
     fs::create_dir_all(sshd.known_hosts()).unwrap();
-    let access = accepting();
+    for _ in 0..2 {
+        let error = refused(&sshd.stranger(), &accepting()).await;
+        assert!(matches!(*error.reason, Reason::NotSaved { .. }), "{error}");
+        assert!(error.to_string().contains("can't be saved: ED25519 SHA256:") && error.hint().contains("known_hosts"), "{error}");
+    }
+    let (access, asked) = Asked::answering(&["yes"]);
+    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let mut access = Arc::into_inner(access).expect("nobody else has it");
+    access.events = Some(hostler::event::Events(sender));
+    let access = Arc::new(access);
     connect(&sshd.stranger(), &access).await;
+    let hostler::event::Event::Warning { line } = told.try_recv().expect("a warning") else { panic!("no warning") };
+    assert!(line.contains("rainbowdash: its host key SHA256:") && line.contains("the next run asks again"), "{line}");
+    assert_eq!(asked.questions().len(), 1);
+    assert!(access.is_new(&sshd.stranger()).await);
     // Accepted once, it counts for the whole run.
     let key = fetch_host_key(&sshd.stranger(), &access).await.unwrap();
     assert_eq!(fingerprint(&key), fingerprint_by_openssh(&sshd.path("host_ed25519.pub")));
@@ -330,4 +354,25 @@ async fn a_key_is_fetched_replaced_and_forgotten_for_one_host_only() {
     connect(&hashing, &strict()).await;
     forget(&hashing).unwrap();
     assert_eq!(fs::read_to_string(sshd.known_hosts()).unwrap(), format!("{others}pie {wrong}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_text_stay_as_they_are() {
+    let (sshd, other) = (Sshd::start(), Sshd::start());
+    let name = format!("[127.0.0.1]:{}", sshd.port);
+    let wrong = other.host_key("ed25519");
+    // A comment in Latin-1, on its own and behind the host's own key.
+    let latin = [b"# B\xfccher\n".as_slice(), format!("pie {wrong} B").as_bytes(), b"\xfccher\n"].concat();
+    fs::create_dir_all(sshd.path("home/.ssh")).unwrap();
+    fs::write(sshd.known_hosts(), &latin).unwrap();
+    connect(&sshd.stranger(), &accepting()).await;
+    let line = format!("{name} {}\n", sshd.host_key("ed25519").rsplit_once(" a comment").unwrap().0);
+    assert_eq!(fs::read(sshd.known_hosts()).unwrap(), [latin.as_slice(), line.as_bytes()].concat());
+    connect(&sshd.stranger(), &strict()).await;
+    let old = [latin.as_slice(), format!("{name},pie {wrong} ").as_bytes(), b"\xff\n"].concat();
+    fs::write(sshd.known_hosts(), &old).unwrap();
+    let key = limited(fetch_host_key(&sshd.stranger(), &strict())).await.unwrap();
+    replace(&sshd.stranger(), &key).unwrap();
+    let expected = [latin.as_slice(), format!("pie {wrong} ").as_bytes(), b"\xff\n", line.as_bytes()].concat();
+    assert_eq!(fs::read(sshd.known_hosts()).unwrap(), expected);
 }

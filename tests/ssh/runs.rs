@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use hostler::ssh::{Exit, Part, RunError};
+use hostler::ssh::{Bounds, Exit, Part, RunError};
 use sha2::{Digest, Sha256};
 
 use crate::sshd::*;
@@ -89,7 +89,7 @@ async fn outputs_come_line_by_line_while_the_script_runs() {
     heard.sort();
     assert_eq!(heard, ["error", "first", "no end", "second"]);
     let (mut out, mut err) = (String::new(), String::new());
-    session.read("echo out; echo err >&2; printf '\\377\\n'", &mut out, &mut err).await.unwrap();
+    session.read(Bounds::FILE, "echo out; echo err >&2; printf '\\377\\n'", &mut out, &mut err).await.unwrap();
     assert_eq!((out.as_str(), err.as_str()), ("out\n\u{fffd}\n", "err\n"));
 }
 
@@ -229,7 +229,7 @@ async fn what_a_login_says_is_not_the_scripts() {
     std::fs::write(sshd.path("banner"), "Friendship is magic\n".repeat(100)).unwrap();
     let session = connect(&sshd.target(), &strict()).await;
     let (mut out, mut err) = (String::new(), String::new());
-    limited(session.read("umask; echo $LC_ALL; ls /nowhere; cat", &mut out, &mut err)).await.unwrap();
+    limited(session.read(Bounds::FILE, "umask; echo $LC_ALL; ls /nowhere; cat", &mut out, &mut err)).await.unwrap();
     assert_eq!(out, "0022\nC\n");
     assert!(err.contains("No such file or directory") && !err.contains("noise"), "{err}");
 }

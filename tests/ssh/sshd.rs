@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hostler::report::ask::Question;
 use hostler::report::{Asker, Redactor};
-use hostler::ssh::{Access, Account, Limits, NewHostKeys, Session, Target};
+use hostler::ssh::{Access, Account, Bounds, Limits, NewHostKeys, Session, Target};
 use hostler_core::inventory::Connection;
 use russh::keys::PublicKey;
 
@@ -274,7 +274,7 @@ pub async fn limited<T>(future: impl Future<Output = T>) -> T {
 /// What a script prints, after it ended well.
 pub async fn output(session: &Session, script: &str) -> String {
     let (mut out, mut err) = (String::new(), String::new());
-    let exit = limited(session.read(script, &mut out, &mut err)).await.unwrap();
+    let exit = limited(session.read(Bounds::FILE, script, &mut out, &mut err)).await.unwrap();
     assert_eq!(exit, hostler::ssh::Exit::Status(0), "{out}{err}");
     out
 }

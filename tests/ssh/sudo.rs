@@ -43,7 +43,7 @@ fn with_sudo(mode: &str) -> (Sshd, Target) {
     std::fs::write(sshd.path("bin/sudo"), SUDO).unwrap();
     std::fs::set_permissions(sshd.path("bin/sudo"), std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::write(sshd.path("bin/mode"), mode).unwrap();
-    let target = Target { sudo: true, ..sshd.target() };
+    let target = Target { sudo: true, sudo_program: sshd.path("bin/sudo").display().to_string(), ..sshd.target() };
     (sshd, target)
 }
 
@@ -64,6 +64,7 @@ async fn a_password_is_asked_for_once_and_is_no_argument() {
     let ((sshd, one), (_other, two)) = (with_sudo("haycart"), with_sudo("haycart"));
     let (access, asked) = Asked::answering(&["haycart"]);
     let (one, two) = tokio::join!(connect(&one, &access), connect(&two, &access));
+    one.become_root_by_asking().await.unwrap();
     let script = "echo out; echo err >&2; head -c 3";
     let payload = || vec![Part::Bytes(b"abcdef".to_vec())];
     for session in [&one, &two] {
@@ -73,7 +74,8 @@ async fn a_password_is_asked_for_once_and_is_no_argument() {
         // No lecture, no password, no noise.
         assert_eq!((exit, heard), (Exit::Status(0), vec!["abc".to_owned(), "err".to_owned(), "out".to_owned()]));
     }
-    assert_eq!(asked.questions(), [format!("sudo password for {}", sshd.account().user)]);
+    // Both have the name of one machine.
+    assert_eq!(asked.questions(), [format!("sudo password for {} on rainbowdash", sshd.account().user)]);
     let calls = std::fs::read_to_string(sshd.path("bin/calls")).unwrap();
     assert!(!calls.contains("haycart"), "{calls}");
     // A machine that no longer wants it finds it before the script, and leaves it there.
@@ -93,8 +95,8 @@ async fn a_machine_with_another_password_is_asked_about_by_name() {
     assert_eq!(
         asked.questions(),
         [
-            format!("sudo password for {user}"),
-            format!("sudo password for {user} on pinkiepie (not that of the other machines)"),
+            format!("sudo password for {user} on rainbowdash"),
+            format!("sudo password for {user} on pinkiepie"),
             format!("wrong password; sudo password for {user} on pinkiepie"),
         ]
     );
@@ -122,7 +124,8 @@ async fn sudo_that_refuses_says_why_and_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_without_sudo_says_so() {
     let sshd = Sshd::with(&["ed25519"], "SetEnv HOME=DIR/home PATH=DIR/empty\n");
-    let session = connect(&Target { sudo: true, ..sshd.target() }, &strict()).await;
+    let target = Target { sudo: true, sudo_program: "no-sudo-here".to_owned(), ..sshd.target() };
+    let session = connect(&target, &strict()).await;
     let error = limited(session.run("true", Vec::new(), |_| {}, |_| {})).await.unwrap_err();
     assert!(matches!(&error, RunError::Sudo(sudo) if sudo.reason == SudoReason::Missing), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Adds a machine to the user's file or removes one; all other lines, comments and blanks stay as they are.
+//! Adds a machine to the user's file, removes one, or replaces its host key; all other lines, comments and blanks stay as they are.
 
 use anyhow::{Result, bail};
 
@@ -67,48 +67,57 @@ pub fn remove_machine(text: &str, name: &str) -> Result<String> {
     Ok(after)
 }
 
-/// `text` with `key`, an OpenSSH public key without a comment, in place of the host key that is pinned for the machine. Nothing else changes.
+/// `text` with `key`, an OpenSSH public key without a comment, in place of the host key that is pinned for the machine. Only the characters of
+/// that key change, wherever else the same key is.
 ///
 /// # Errors
-/// A [`Failure`] with [`ExitStatus::Usage`]: no key is pinned, or it is written in a form that can't be edited.
-pub fn replace_host_key(text: &str, name: &str, key: &str) -> Result<String> {
-    let hint = format!("write `hostKey: {key}` at {name} yourself");
-    let wrong = |what: String| anyhow::Error::from(Failure::new(ExitStatus::Usage, what, hint.clone()));
+/// A [`Failure`] with [`ExitStatus::Usage`]: no key is pinned for the machine, or it is written in a form that can't be edited.
+pub fn set_host_key(text: &str, name: &str, key: &str) -> Result<String> {
     let before = read(text)?;
-    let pinned = |inventory: &Inventory| inventory.machines.get(name).and_then(|machine| machine.connection.host_key.clone());
-    if pinned(&before).is_none() {
-        return Err(wrong(format!("the inventory pins no host key of {name}")));
-    }
-    let cant = || wrong(format!("the host key of {name} can't be replaced in the inventory"));
+    let by_hand = || {
+        let message = format!("the host key of {name} can't be replaced in this inventory");
+        Failure::new(ExitStatus::Usage, message, format!("write it there yourself: `hostKey: {key}`"))
+    };
+    let old = before.machines.get(name).and_then(|machine| machine.connection.host_key.clone()).ok_or_else(by_hand)?;
     let (body, mark) = without_mark(text);
-    let value = value(body, &["machines", name, "hostKey"]).ok_or_else(cant)?;
-    let on_one_line = value.last_line == value.place.line && value.place.length != usize::MAX;
-    if !on_one_line || !matches!(&value.data, Data::Scalar(scalar) if matches!(scalar.style, Style::Plain | Style::Quoted)) {
-        return Err(cant());
-    }
+    let Node { place, data: Data::Scalar(scalar), .. } = pin(body, name).ok_or_else(by_hand)? else { return Err(by_hand().into()) };
     let mut lines: Vec<String> = body.split_inclusive('\n').map(str::to_owned).collect();
-    let line = lines.get_mut(value.place.line - 1).ok_or_else(cant)?;
-    let byte = |line: &str, column: usize| line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
-    let from = byte(line, value.place.column - 1);
-    let to = byte(line, (value.place.column - 1).saturating_add(value.place.length));
-    line.replace_range(from..to, key);
-    let after = format!("{mark}{}", lines.concat());
-    let read = read(&after)?;
-    let mut expected = before;
-    if let Some(machine) = expected.machines.get_mut(name) {
-        machine.connection.host_key = Some(key.to_owned());
+    let line = lines.get_mut(place.line - 1).ok_or_else(by_hand)?;
+    let characters: Vec<char> = line.chars().collect();
+    let from = place.column - 1;
+    // What is there is the key that is replaced, on one line and without escapes.
+    let quote = match (scalar.style, characters.get(from)) {
+        (Style::Plain, _) => String::new(),
+        (Style::Quoted, Some(quote)) => quote.to_string(),
+        _ => return Err(by_hand().into()),
+    };
+    let expected = format!("{quote}{}{quote}", scalar.text);
+    let to = from + expected.chars().count();
+    if characters.get(from..to).is_none_or(|there| there.iter().collect::<String>() != expected) {
+        return Err(by_hand().into());
     }
-    if read == expected { Ok(after) } else { Err(cant()) }
+    let [begin, end]: [String; 2] = [characters[..from].iter().collect(), characters[to..].iter().collect()];
+    *line = format!("{begin}{quote}{key}{quote}{end}");
+    let after = format!("{mark}{}", lines.concat());
+    // Read again: this machine's key is the new one, and nothing else differs.
+    let mut changed = read(&after).map_err(|_| by_hand())?;
+    let pinned = changed.machines.get_mut(name).map(|machine| &mut machine.connection.host_key);
+    let is = pinned.and_then(|pinned| pinned.replace(old));
+    // That machines have the same key is one of them.
+    changed.warnings.clone_from(&before.warnings);
+    if is.as_deref() != Some(key) || changed != before {
+        return Err(by_hand().into());
+    }
+    Ok(after)
 }
 
-/// The value at a path of keys.
-fn value(text: &str, path: &[&str]) -> Option<Node> {
-    let mut node = tree::parse(text).ok()?;
-    for wanted in path {
-        let Data::Mapping(entries) = node.data else { return None };
-        node = entries.into_iter().find(|(key, _)| key.text == *wanted)?.1;
-    }
-    Some(node)
+/// The value of `hostKey` of the machine, as it stands in `text`.
+fn pin(text: &str, name: &str) -> Option<Node> {
+    let entry = |node: Node, wanted: &str| match node.data {
+        Data::Mapping(entries) => entries.into_iter().find(|(key, _)| key.text == wanted).map(|(_, value)| value),
+        _ => None,
+    };
+    entry(entry(entry(tree::parse(text).ok()?, "machines")?, name)?, "hostKey")
 }
 
 fn read(text: &str) -> Result<Inventory> {
@@ -143,7 +152,7 @@ fn machines(text: &str, hint: &str) -> Result<Vec<(Key, Node)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{add_machine, parse, remove_machine, replace_host_key};
+    use super::{add_machine, remove_machine, set_host_key};
 
     const HOME: &str =
         "# home\nmachines:\n  a: 10.0.0.1 # first\n  b:\n    address: 10.0.0.2\n    keep:\n      - /srv\n\n# end\ncluster:\n  name: x\n";
@@ -164,30 +173,6 @@ mod tests {
     }
 
     #[test]
-    fn the_host_key_of_one_machine_is_replaced_at_its_place() {
-        const OLD: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJDkMSnsWgIhxtNZ4DSpnUQOW66dCzwsV2mT9k6yVhOz";
-        const NEW: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKIwz1O4WlYWLcfU3mrlkv9gKMI9DtAa1kVrd1lhGZRW";
-        let spaced = OLD.replace(' ', "   ");
-        for form in ["OLD # of b", "\"OLD\"", "'SPACED'", "SPACED", "OLD root@b"] {
-            let pin = form.replace("OLD", OLD).replace("SPACED", &spaced);
-            let text = format!(
-                "# {OLD}\nmachines:\n  a: {{address: 10.0.0.1, hostKey: {OLD}}}\n  b:\n    address: 10.0.0.2\n    hostKey: {pin}\n"
-            );
-            let after = replace_host_key(&text, "b", NEW).unwrap();
-            assert_eq!(after.matches(OLD).count(), 2, "{after}");
-            let keys =
-                |text: &str| parse(text, "").unwrap().machines.values().map(|m| m.connection.host_key.clone().unwrap()).collect::<Vec<_>>();
-            assert_eq!(keys(&after), [OLD, NEW], "{after}");
-            let flow = replace_host_key(&text, "a", NEW).unwrap();
-            assert_eq!(keys(&flow), [NEW, OLD], "{flow}");
-        }
-        let text = format!("machines:\n  a: {{address: 10.0.0.1, hostKey: {OLD}}}\n  b: 10.0.0.2\n");
-        assert!(replace_host_key(&text, "b", NEW).unwrap_err().to_string().contains("pins no host key of b"));
-        let folded = format!("machines:\n  a:\n    address: 10.0.0.1\n    hostKey: >-\n      {}\n", OLD.replace(' ', "\n      "));
-        assert!(replace_host_key(&folded, "a", NEW).unwrap_err().to_string().contains("can't be replaced"));
-    }
-
-    #[test]
     fn a_machine_is_deleted_with_all_its_lines() {
         assert_eq!(remove_machine(HOME, "b").unwrap(), "# home\nmachines:\n  a: 10.0.0.1 # first\n\n# end\ncluster:\n  name: x\n");
         assert_eq!(remove_machine(HOME, "a").unwrap(), HOME.replace("  a: 10.0.0.1 # first\n", ""));
@@ -199,6 +184,46 @@ mod tests {
         let two = "\u{feff}machines:\r\n  a: 10.0.0.1\r\n  b: 10.0.0.2\r\n";
         assert_eq!(add_machine(text, "b", "10.0.0.2").unwrap(), two);
         assert_eq!(remove_machine(two, "a").unwrap(), "\u{feff}machines:\r\n  b: 10.0.0.2\r\n");
+    }
+
+    #[test]
+    fn a_host_key_changes_at_its_place_alone() {
+        const OLD: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+        const NEW: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFFFFy3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+        // Clones of one image have one key; so may a comment, another field, and a machine before or after.
+        let inventory = |written: &str| {
+            format!(
+                "# {OLD}\nmachines:\n  a:\n    hostKey: {OLD}\n    address: 10.0.0.1\n  b:\n    address: 10.0.0.2\n    hostKey: {written} # {OLD}\n  \
+                 c: {{address: 10.0.0.3, hostKey: \"{OLD}\"}}\n"
+            )
+        };
+        for (old, new) in [
+            (OLD.to_owned(), NEW.to_owned()),
+            (format!("\"{OLD}\""), format!("\"{NEW}\"")),
+            (format!("'{OLD}'"), format!("'{NEW}'")),
+            (OLD.replacen(' ', "   ", 1), NEW.to_owned()),
+            (format!("{OLD} pie@home"), NEW.to_owned()),
+            ("SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU".to_owned(), NEW.to_owned()),
+        ] {
+            let after = set_host_key(&inventory(&old), "b", NEW).unwrap_or_else(|error| panic!("{old}: {error}"));
+            assert_eq!(after, inventory(&new), "{old}");
+        }
+        let flow = inventory(OLD).replace(&format!("hostKey: \"{OLD}\""), &format!("hostKey: \"{NEW}\""));
+        assert_eq!(set_host_key(&inventory(OLD), "c", NEW).unwrap(), flow);
+        let marked = format!("\u{feff}{}", inventory(OLD).replace('\n', "\r\n"));
+        assert_eq!(
+            set_host_key(&marked, "b", NEW).unwrap(),
+            format!("\u{feff}{}", inventory(NEW).replace('\n', "\r\n")).replacen(&format!("{NEW} # {NEW}"), &format!("{NEW} # {OLD}"), 1)
+        );
+        // A form that can't be edited, and a machine without one.
+        for (text, name) in [
+            (format!("machines:\n  a:\n    address: 10.0.0.1\n    hostKey: >-\n      ssh-ed25519\n      {}\n", &OLD[12..]), "a"),
+            (inventory(OLD), "z"),
+            ("machines: {a: 10.0.0.1}\n".to_owned(), "a"),
+        ] {
+            let error = set_host_key(&text, name, NEW).unwrap_err().to_string();
+            assert!(error.contains("write it there yourself"), "{error}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::wipe::{self, clear_wiped, to_wipe, wipe_blocked, wipe_step};
 use crate::action::cluster::{DeleteNode, Drain, RemoveMember};
 use crate::facts::{ClusterFacts, Facts, MemberFact, Observation, peer_address, peer_url};
 use crate::inventory::{Inventory, MachineName, Role};
+use crate::protocol::systemd;
 use crate::record::Record;
 use crate::step::{Need, StepKind};
 use crate::trusted::ApiVia;
@@ -85,7 +86,9 @@ fn removal_steps(
 ) {
     let node = cluster.nodes.get(name.as_str());
     let mut before: Vec<Need> = Vec::new();
-    if node.is_some_and(|node| node.ready) && wipe.is_some() {
+    // A kubelet that does not run ends no pods.
+    let ends_pods = wipe.is_some_and(|facts| facts.units.get(systemd::KUBELET).is_some_and(|unit| unit.active));
+    if node.is_some_and(|node| node.ready) && ends_pods {
         before.push(Need::Step(planner.step(
             StepKind::Drain.of(name),
             api_via,
