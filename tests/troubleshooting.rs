@@ -363,9 +363,9 @@ examples! {
         "more than half of etcd's members must be healthy"
     )],
     Why::Keep { .. } => [(
-        Why::Keep { kept: "/usr/local/lib".to_owned(), wiped: "/usr/local/lib/hostler" },
+        Why::Keep { kept: "/data".to_owned(), wiped: "/var/lib/kubelet", leads: Some("/data/kubelet".to_owned()) },
         Hint::MoveKept,
-        "what `keep:` names is never deleted"
+        "what `keep:` names is never deleted, wherever a link leads"
     )],
     Why::Mounted { .. } => [(
         Why::Mounted { mounted: "/var/lib/kubelet".to_owned(), wiped: "/var/lib/kubelet" },

@@ -89,6 +89,8 @@ fn spoil(facts: &mut Facts) {
         programs,
         files,
         mounts,
+        resolved,
+        containerd_pieces,
         links,
         hosts,
         nameservers,
@@ -120,6 +122,8 @@ fn spoil(facts: &mut Facts) {
     [macs, addresses, modules, programs, read_only].into_iter().for_each(set);
     words(map(sysctls).values_mut());
     words(map(links).values_mut());
+    words(map(resolved).values_mut());
+    set(containerd_pieces.get_or_insert_default());
     words(ports.values_mut());
     words(applied.values_mut());
     for FileFact { sha256, mode, owner } in map(files).values_mut() {

@@ -166,7 +166,7 @@ impl World {
                 facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
                 facts.in_progress.remove(&InProgress::Programs);
             }
-            Action::ConfigureUnit(ConfigureUnit { unit, files, stale, restart }) => {
+            Action::ConfigureUnit(ConfigureUnit { unit, files, stale, restart, .. }) => {
                 check(
                     unit == wanted::VIP_UNIT || unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT),
                     "there are no programs yet",
@@ -176,6 +176,10 @@ impl World {
                 files.iter().for_each(|file| write(facts, file));
                 facts.files.retain(|path, _| !stale.contains(path));
                 facts.in_progress.remove(&mark(unit));
+                if unit == CONTAINERD {
+                    let piece = |file: &File| file.path.strip_prefix("/etc/containerd/conf.d/").map(str::to_owned);
+                    facts.containerd_pieces = Some(files.iter().filter_map(piece).collect());
+                }
                 let unit = facts.units.entry(unit.clone()).or_default();
                 *unit = UnitFact { active: unit.active || *restart, enabled: true, needs_reload: false };
             }

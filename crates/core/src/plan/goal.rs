@@ -94,6 +94,8 @@ impl Goal {
 /// Only a defect: a template that can't be filled in, or a plan that [`lint`] finds something wrong with.
 pub fn plan_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
     let mut plan = steps_for(goal, inventory, manifests, seen)?;
+    let about_all = inventory.warnings.iter().map(|text| Warning { machine: None, text: text.clone() });
+    plan.warnings.splice(0..0, about_all);
     plan.findings = finding::findings(goal, &Planner::new(inventory, manifests, seen), &plan);
     let wrong: Vec<String> = lint(goal, &plan).iter().map(ToString::to_string).collect();
     ensure!(wrong.is_empty(), "this plan is wrong: {}", wrong.join("; "));

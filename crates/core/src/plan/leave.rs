@@ -9,9 +9,8 @@ use super::cluster::etcd_space;
 use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::Why;
-use super::wipe::{clear_wiped, to_wipe, wipe_blocked, wipe_step};
+use super::wipe::{self, clear_wiped, to_wipe, wipe_blocked, wipe_step};
 use crate::action::cluster::{DeleteNode, Drain, RemoveMember};
-use crate::action::machine::Wipe;
 use crate::facts::{ClusterFacts, Facts, MemberFact, Observation, peer_address, peer_url};
 use crate::inventory::{Inventory, MachineName, Role};
 use crate::protocol::systemd;
@@ -123,7 +122,8 @@ fn removal_steps(
         )));
     }
     if wipe.is_some() {
-        before.push(Need::Step(planner.step(StepKind::Wipe.of(name), name, "it holds state of a cluster", Wipe { keep }, before.clone())));
+        let wipe = wipe::wipe(planner, name, keep);
+        before.push(Need::Step(planner.step(StepKind::Wipe.of(name), name, "it holds state of a cluster", wipe, before.clone())));
     }
     // A kubelet that still has its certificate may have registered a node again since the cluster was asked: only after the wipe is none left
     // that could, and `kubeadm join` refuses a name that is there and Ready.

@@ -179,9 +179,11 @@ pub enum Why {
         members: usize,
         down: Vec<String>,
     },
+    /// `leads`: where one of them really is, if it is that which makes them overlap.
     Keep {
         kept: String,
         wiped: &'static str,
+        leads: Option<String>,
     },
     Mounted {
         mounted: String,
@@ -401,7 +403,10 @@ impl fmt::Display for Why {
                 let down = if down.is_empty() { String::new() } else { format!(" ({} down)", and(down)) };
                 write!(f, "without it etcd would have {healthy} healthy of {members} members{down} and lose quorum")
             }
-            Why::Keep { kept, wiped } => write!(f, "`keep:` holds {kept}, but {wiped} must be wiped"),
+            Why::Keep { kept, wiped, leads: None } => write!(f, "`keep:` holds {kept}, but {wiped} must be wiped"),
+            Why::Keep { kept, wiped, leads: Some(real) } => {
+                write!(f, "`keep:` holds {kept}, but {wiped} must be wiped, and a link leads to {real}")
+            }
             Why::Mounted { mounted, wiped } => write!(f, "{mounted} is a mount point, and {wiped} must be wiped"),
             Why::RestoreOfWorker => f.write_str("it is a worker: a snapshot holds nothing of it"),
             Why::SeveralControlPlanes => f.write_str("it is not the only control plane: the others have what it had"),
