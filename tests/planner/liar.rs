@@ -226,15 +226,22 @@ fn inventory(control_planes: usize, first: Option<usize>) -> Inventory {
     parse(&text, "inventory.yaml").unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// The cluster of all five, with what is wrong with it: a worker's swap is on, and `off` can't be reached.
+/// The cluster of all five, with what is wrong with it: a worker's swap is on, another one is new, and `off` can't be reached.
 fn world(inventory: &Inventory, off: Option<usize>) -> World {
     let mut world = World { machines: inventory.machines.keys().map(|name| (name.clone(), blank())).collect(), ..World::default() };
     for _ in 0..3 {
         let plan = plan_for(&Goal::Up, inventory, &manifests(), &world.seen()).expect("templates fit");
         plan.steps.iter().for_each(|step| world.apply(step).unwrap_or_else(|what| panic!("{what}")));
     }
+    let first = world.machines.get_mut(&name(0)).expect("it is a machine");
+    first.snapshot = Some(first.clock - 3600);
     let swap = &mut world.machines.get_mut(&name(3)).expect("it is a machine").swap;
     swap.push("/dev/sda2".to_owned());
+    // A worker that has not joined yet.
+    if inventory.workers().any(|(worker, _)| *worker == name(1)) && off.is_none() {
+        world.machines.insert(name(1), blank());
+        world.cluster.iter_mut().for_each(|cluster| drop(cluster.nodes.remove(name(1).as_str())));
+    }
     off.map(|off| world.off.insert(name(off), "connection timed out".to_owned()));
     world
 }
