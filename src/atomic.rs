@@ -16,8 +16,23 @@ pub fn write(file: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     new.finish(mode)
 }
 
-/// Replaces an existing file with `content`: its mode stays and, if this user may set it, its owner. A symbolic link stays; its target is
-/// replaced.
+/// Creates the file with `content` and this mode. The folder must exist.
+///
+/// # Errors
+/// The folder can't be written to, or something is there already.
+pub fn create(file: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut new = New::beside(file)?;
+    new.write_all(content)?;
+    new.part.as_file().set_permissions(Permissions::from_mode(mode))?;
+    new.part.as_file().sync_all()?;
+    new.part.persist_noclobber(file)?;
+    sync_folder(folder_of(file))
+}
+
+/// Replaces an existing file with `content`: owner, mode and hard links stay, and so does a symbolic link, whose target is replaced.
+///
+/// A file that has another name, too, or whose owner this user can't set, is overwritten. Until that is done, the new content is also in a
+/// file beside it.
 ///
 /// # Errors
 /// There is no such file, or its folder can't be written to.
@@ -27,8 +42,15 @@ pub fn rewrite(file: &Path, content: &[u8]) -> io::Result<()> {
     let mut new = New::beside(&file)?;
     new.write_all(content)?;
     // Before the mode: a change of owner can clear bits of it.
-    let _ = fchown(new.part.as_file(), Some(old.uid()), Some(old.gid()));
-    new.finish(old.permissions().mode() & 0o7777)
+    let owned = fchown(new.part.as_file(), Some(old.uid()), Some(old.gid())).is_ok();
+    if owned && old.nlink() == 1 {
+        return new.finish(old.permissions().mode() & 0o7777);
+    }
+    new.part.as_file().sync_all()?;
+    let mut same = File::options().write(true).open(&file)?;
+    same.write_all(content)?;
+    same.set_len(content.len() as u64)?;
+    same.sync_all()
 }
 
 /// A file that is being written. Dropped before [`finish`](New::finish), it leaves nothing behind.

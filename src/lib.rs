@@ -3,6 +3,9 @@
 //! The flow: the inventory is the desired state, facts are the present state, [`plan`](hostler_core::plan) computes the steps between them (a
 //! pure function of both), and [`execute`] runs them and reports to [`report`] with [`event`]s.
 
+// src/report/output.rs prints: errors of the streams are neither ignored nor panics.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod apply;
 pub mod artifact;
 mod atomic;
@@ -20,4 +23,5 @@ pub mod report;
 pub mod snapshot;
 pub mod ssh;
 pub mod transcode;
+pub mod user_file;
 pub mod workstation;

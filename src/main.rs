@@ -1,5 +1,7 @@
 //! Arguments -> verb -> exit status.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 #[tokio::main]

@@ -11,6 +11,7 @@ modules={{ modules | join("\n") | quote }}
 sysctls={{ sysctls | join("\n") | quote }}
 shares={{ shares | join("\n") | quote }}
 snapshots={{ snapshots | quote }}
+keep={{ keep | join("\n") | quote }}
 uid={{ uid }}
 gid={{ gid }}
 
@@ -87,7 +88,7 @@ about_system() {
         [ -r "$path" ] && set -- "$@" "$path"
     done
     for file in /etc/os-release {{ path.hosts }} {{ path.resolv_conf }} {{ path.resolved_config }} /etc/fstab /proc/mounts /proc/meminfo /proc/loadavg /proc/uptime /proc/cpuinfo /proc/swaps \
-        /proc/net/fib_trie /proc/net/if_inet6 /proc/filesystems "/lib/modules/$kernel/modules.builtin"; do
+        /proc/net/fib_trie /proc/net/if_inet6 /proc/filesystems "/lib/modules/$kernel/modules.builtin" {{ path.containerd_config }}; do
         [ -r "$file" ] && set -- "$@" "$file"
     done
     # Only where packages are to come.
@@ -131,6 +132,9 @@ read_system() {
         FILENAME == "{{ path.hosts }}" && /^{{ hosts.end }}$/ { hostler = 0 }
         FILENAME == "{{ path.hosts }}" && hostler { gsub(/\t/, " "); print "host", $0 }
         FILENAME == "{{ path.hosts }}" && /^{{ hosts.begin }}$/ { hostler = 1 }
+        FILENAME == "{{ path.containerd_config }}" && index($0, "{{ containerd.pieces }}") == 1 {
+            print "containerd-pieces", substr($0, length("{{ containerd.pieces }}") + 1)
+        }
         FILENAME == "{{ path.resolv_conf }}" && $1 == "nameserver" { print "nameserver", $2 }
         FILENAME == "{{ path.resolved_config }}" && $1 == "nameserver" { print "resolved-nameserver", $2 }
         FILENAME == "/etc/fstab" && $1 !~ /^#/ && $3 == "swap" && $4 !~ /(^|,)noauto(,|$)/ { print "swap-at-boot", "/etc/fstab: " $1 }
@@ -203,6 +207,43 @@ about_asked() {
     done
     unset IFS
     set +f
+}
+
+# Where the folders of a cluster and what the user keeps really are: a link may lead from the one to the other.
+about_places() {
+    set -f
+    IFS=$newline
+    for path in $keep; do
+        # It may be on a server that does not answer.
+        real=$(timeout -s KILL 2 readlink -m -- "$path" < /dev/null) || continue
+        [ "$real" = "$path" ] || printf 'resolved\t%s\t%s\n' "$path" "$real"
+    done
+    unset IFS
+    set +f
+    set -- {{ wipe.all | words }}
+    reals=$(readlink -m -- "$@" | for path; do
+        IFS= read -r real
+        [ "$real" = "$path" ] || printf '%s\t%s\n' "$path" "$real"
+    done)
+    [ -n "$reals" ] || return 0
+    printf '%s\n' "$reals" | while IFS= read -r pair; do printf 'resolved\t%s\n' "$pair"; done
+    reals=$reals awk '
+        BEGIN {
+            OFS = "\t"
+            count = split(ENVIRON["reals"], pairs, "\n")
+            for (i = 1; i <= count; i++) {
+                split(pairs[i], pair, "\t")
+                paths[i] = pair[1]
+                reals[i] = pair[2]
+            }
+        }
+        {
+            for (i = 1; i <= count; i++) {
+                below = substr($2, length(reals[i]) + 1)
+                of_pods = paths[i] == "{{ path.kubelet }}" && below ~ "^/(pods|plugins)/"
+                if (index($2 "/", reals[i] "/") == 1 && !of_pods) print "mount", $2
+            }
+        }' /proc/mounts
 }
 
 about_files() {
@@ -507,6 +548,7 @@ about_machine() {
     about_system
     about_swap
     about_asked
+    about_places
     about_files
     about_units
     about_apt

@@ -28,6 +28,7 @@ fn script() -> String {
         programs: words(&["sh", "no-such-program", "kubectl"]),
         modules: words(&["no_such_module"]),
         sysctls: words(&["kernel.pid_max", "net.ipv4.ip_local_port_range", "no.such.key"]),
+        keep: words(&["/var/lib/films", "/var/lib/it's here"]),
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
         uid: 1000,
@@ -497,4 +498,36 @@ fn what_somebody_mounted_in_a_clusters_folders() {
         places.iter().map(|place| format!("/dev/sdb1 {} ext4 rw,relatime 0 0\n", machine.path(place).display())).collect();
     machine.file("/proc/mounts", &mounts.concat());
     assert_eq!(machine.facts().mounts, ["/var/lib/etcd", "/var/lib/kubelet/pods", "/etc/kubernetes/pki/etcd"]);
+}
+
+#[test]
+fn links_of_folders_that_would_be_wiped_are_told_with_what_is_mounted_behind_them() {
+    let machine = Machine::new();
+    assert!(machine.facts().resolved.is_empty());
+    machine.folder("/var/lib/disk/kubelet");
+    machine.link("/var/lib/kubelet", machine.path("/var/lib/disk/kubelet").to_str().expect("a path"));
+    machine.link("/var/lib/films", machine.path("/var/lib/disk").to_str().expect("a path"));
+    machine.link("/var/lib/it's here", machine.path("/var/lib/none").to_str().expect("a path"));
+    let places = ["/var/lib/disk", "/var/lib/disk/kubelet/pods/6f1c/token", "/var/lib/disk/kubelet/mine", "/var/lib/disk/kubelet-other"];
+    let mounts: Vec<String> =
+        places.iter().map(|place| format!("/dev/sdb1 {} ext4 rw,relatime 0 0\n", machine.path(place).display())).collect();
+    machine.file("/proc/mounts", &mounts.concat());
+    let facts = machine.facts();
+    let pairs: Vec<(&str, &str)> = facts.resolved.iter().map(|(path, real)| (path.as_str(), real.as_str())).collect();
+    let expected =
+        [("/var/lib/films", "/var/lib/disk"), ("/var/lib/it's here", "/var/lib/none"), ("/var/lib/kubelet", "/var/lib/disk/kubelet")];
+    assert_eq!(pairs, expected);
+    assert_eq!(facts.mounts, ["/var/lib/disk/kubelet/mine"]);
+}
+
+#[test]
+fn containerd_s_configuration_says_which_pieces_are_hostler_s() {
+    let machine = Machine::new();
+    assert_eq!(machine.facts().containerd_pieces, None);
+    machine.file("/etc/containerd/config.toml", "version = 2\n# of the user\n");
+    assert_eq!(machine.facts().containerd_pieces, None);
+    for (pieces, read) in [("", vec![]), (" a.toml b.toml", vec!["a.toml", "b.toml"])] {
+        machine.file("/etc/containerd/config.toml", &format!("version = 3\n# Pieces of the inventory:{pieces}\n"));
+        assert_eq!(machine.facts().containerd_pieces, Some(read.into_iter().map(str::to_owned).collect()));
+    }
 }

@@ -12,6 +12,10 @@ use hostler::inventory_file::InventoryFile;
 use hostler_core::inventory::MachineName;
 use nix::libc;
 
+use crate::small_bundle::small_bundle;
+
+mod small_bundle;
+
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJDkMSnsWgIhxtNZ4DSpnUQOW66dCzwsV2mT9k6yVhOz";
 const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKIwz1O4WlYWLcfU3mrlkv9gKMI9DtAa1kVrd1lhGZRW";
 
@@ -36,16 +40,18 @@ fn what_changes_is_written_and_comes_back_as_a_new_value() {
     let before = InventoryFile::load(&path).unwrap();
 
     let after = before.with_host_key(&name("two"), &format!("{OTHER_KEY} root@two")).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before.text, "nothing is written before it is saved");
+    let after = after.saved().unwrap();
     assert_eq!(after.text, before.text.replace(KEY, OTHER_KEY));
     assert_eq!(after.inventory.machines["two"].connection.host_key.as_deref(), Some(OTHER_KEY));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), after.text);
     let error = format!("{:#}", before.with_host_key(&name("one"), OTHER_KEY).unwrap_err());
     assert!(error.contains("the host key of one can't be replaced"), "{error}");
 
-    let three = after.with_machine("three", "192.0.2.3").unwrap();
+    let three = after.with_machine("three", "192.0.2.3").unwrap().saved().unwrap();
     assert_eq!(three.text, after.text.clone() + "  three: 192.0.2.3\n");
     assert!(three.inventory.machines.contains_key("three") && !after.inventory.machines.contains_key("three"));
-    assert_eq!(three.without_machine(&name("three")).unwrap().text, after.text);
+    assert_eq!(three.without_machine(&name("three")).unwrap().saved().unwrap().text, after.text);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), after.text);
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
 }
@@ -54,12 +60,97 @@ fn what_changes_is_written_and_comes_back_as_a_new_value() {
 fn of_two_machines_with_one_host_key_the_other_is_never_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inventory.yaml");
-    let machine = |name: &str| format!("  {name}:\n    address: 192.0.2.{}\n    hostKey: {KEY}\n", name.len());
-    std::fs::write(&path, format!("machines:\n{}{}", machine("one"), machine("four"))).unwrap();
-    let file = InventoryFile::load(&path).unwrap();
-    let after = file.with_host_key(&name("four"), OTHER_KEY).unwrap();
-    assert_eq!(after.text, format!("machines:\n{}{}", machine("one"), machine("four").replace(KEY, OTHER_KEY)));
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), after.text);
+    let machine = |name: &str, key: &str| format!("  {name}:\n    address: 192.0.2.{}\n    hostKey: {key}\n", name.len());
+    std::fs::write(&path, format!("machines:\n{}{}", machine("one", KEY), machine("four", KEY))).unwrap();
+    InventoryFile::load(&path).unwrap().with_host_key(&name("four"), OTHER_KEY).unwrap().save().unwrap();
+    let expected = format!("machines:\n{}{}", machine("one", KEY), machine("four", OTHER_KEY));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+}
+
+/// The user's file as it may be: behind a link, in a folder of dotfiles, with a second name.
+#[test]
+fn an_edit_keeps_the_file_that_a_link_leads_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path());
+    std::fs::hard_link(&path, folder.path().join("twin.yaml")).unwrap();
+    let link = folder.path().join("link.yaml");
+    std::os::unix::fs::symlink("inventory.yaml", &link).unwrap();
+    InventoryFile::load(&link).unwrap().with_machine("three", "192.0.2.3").unwrap().save().unwrap();
+    assert!(link.is_symlink());
+    assert!(std::fs::read_to_string(folder.path().join("twin.yaml")).unwrap().contains("three: 192.0.2.3"));
+    // Someone else's change of the file is not lost.
+    let file = InventoryFile::load(&link).unwrap();
+    let edited = file.without_machine(&name("three")).unwrap();
+    let other = file.text.replace("# mine", "# mine, changed");
+    std::fs::write(&path, &other).unwrap();
+    assert!(edited.save().unwrap_err().to_string().contains("was changed meanwhile"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
+}
+
+fn run(folder: &Path, words: &str, input: Stdio) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
+    command.args(words.split(' ')).current_dir(folder).env("HOME", folder).env("HOSTLER_CACHE", folder.join("cache"));
+    let output = command.stdin(input).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// A verb that edits the inventory writes nothing if it does nothing: every argument is checked before, and machines are reached.
+#[test]
+fn a_run_that_does_nothing_leaves_the_inventory_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path());
+    let bundle = small_bundle(folder.path());
+    for (words, status) in [
+        ("add three --address 192.0.2.3 --take-over nosuch", 2),
+        ("add three --address 192.0.2.1", 2),
+        ("add three --address 192.0.2.3", 4),
+        ("add three --address 192.0.2.3 --yes", 4),
+        ("add Three --address 192.0.2.3", 2),
+        ("remove nosuch --edit", 2),
+        ("remove two --edit --yes", 4),
+    ] {
+        let before = std::fs::read_to_string(&path).unwrap();
+        let (ended, said) = run(folder.path(), &format!("{words} --bundle {}", bundle.display()), Stdio::null());
+        assert_eq!(ended, Some(status), "{words}: {said}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), before, "{words}: {said}");
+    }
+}
+
+#[test]
+fn what_can_not_be_changed_is_found_before_anything_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path());
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o444)).unwrap();
+    for words in ["add three --address 192.0.2.3", "remove two --edit"] {
+        let (ended, said) = run(folder.path(), words, Stdio::null());
+        assert!(ended == Some(2) && said.contains("inventory.yaml") && !said.contains("unreachable"), "{words}: {said}");
+        let (ended, said) = run(folder.path(), &format!("{words} -i -"), std::fs::File::open(&path).unwrap().into());
+        assert!(ended == Some(2) && said.contains("not a regular file"), "{words}: {said}");
+    }
+    // Where the machines encode films, one can't leave the inventory alone.
+    let films = "\ntranscode:\n  inbox: path:/srv/in\n  library: path:/srv/out\n  owner: {uid: 1000, gid: 100}\n  folders: {Movies: {}}\n  machines: [two]\n";
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(&path, INVENTORY.replace("KEY", KEY) + films).unwrap();
+    let (ended, said) = run(folder.path(), "remove two --edit", Stdio::null());
+    assert!(ended == Some(2) && !said.contains("unreachable"), "{said}");
+}
+
+#[test]
+fn an_inventory_may_come_through_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path());
+    let (ended, said) = run(folder.path(), "render -i -", std::fs::File::open(&path).unwrap().into());
+    assert_eq!(ended, Some(0), "{said}");
+    let mut cat = Command::new("cat").arg(&path).stdout(Stdio::piped()).spawn().unwrap();
+    let (ended, said) = run(folder.path(), "render -i /dev/stdin", cat.stdout.take().unwrap().into());
+    assert_eq!(ended, Some(0), "{said}");
+    cat.wait().unwrap();
+    for (input, words) in
+        [("/dev/zero", "render -i -"), ("/dev/null", "render -i /dev/zero"), ("/dev/null", "render -i -"), ("/dev/null", "render -i .")]
+    {
+        let (ended, said) = run(folder.path(), words, std::fs::File::open(input).unwrap().into());
+        assert!(ended == Some(2) && said.contains("the inventory"), "{words} < {input}: {said}");
+    }
 }
 
 /// Counts how often a file is opened.
@@ -89,10 +180,7 @@ impl Opened {
 fn every_verb_reads_the_inventory_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = written(folder.path());
-    let bundle = folder.path().join("bundle");
-    std::fs::create_dir(&bundle).unwrap();
-    std::fs::write(bundle.join("manifest.json"), r#"{"schema":1,"kubernetes":"1.36.3","arch":"amd64","files":[],"images":[]}"#).unwrap();
-    std::fs::write(bundle.join("images.tar"), [0; 1024]).unwrap();
+    let bundle = small_bundle(folder.path());
     let planning = ["up", "plan", "add two", "remove two", "rebuild two", "reset", "rebuild one --new-cluster"];
     let all =
         planning.iter().map(|verb| (*verb, true)).chain(["status", "kubeconfig", "snapshot create", "render"].map(|verb| (verb, false)));
@@ -108,4 +196,48 @@ fn every_verb_reads_the_inventory_once() {
         assert_eq!(opened.count(), 1, "{verb}: {said}");
         assert!(verb == "render" || said.contains("192.0.2.1"), "{verb} came as far as the machines: {said}");
     }
+}
+
+/// One rule for every file that an inventory names: relative to the inventory, and `~/` is the user's home.
+#[test]
+fn files_that_an_inventory_names_are_relative_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let sub = folder.path().join("sub");
+    std::fs::create_dir_all(sub.join("keys")).unwrap();
+    let text = |identity: &str| format!("ssh: {{identity: {identity}, proxyCommand: \"false\"}}\nmachines: {{one: 192.0.2.1}}\n");
+    let read = |identity: &str| {
+        std::fs::write(sub.join("inventory.yaml"), text(identity)).unwrap();
+        let file = InventoryFile::load(&sub.join("inventory.yaml")).unwrap();
+        file.inventory.machines["one"].connection.identity.clone().unwrap()
+    };
+    assert_eq!(read("keys/work"), sub.join("keys/work"));
+    assert_eq!(read("/keys/work"), Path::new("/keys/work"));
+    assert_eq!(read("~/.ssh/work"), Path::new("~/.ssh/work"));
+}
+
+/// What is refused, warned of, or left out is said, and is in the status: of `render`, and of `plan` where no machine answers.
+#[test]
+fn render_and_plan_say_what_they_leave_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = small_bundle(folder.path());
+    let machines = "ssh: {proxyCommand: \"false\"}\nmachines:\n  one: {address: 192.0.2.1, role: control-plane}\n";
+    let write = |more: &str| std::fs::write(folder.path().join("inventory.yaml"), format!("{machines}{more}")).unwrap();
+    let films =
+        "transcode:\n  inbox: path:/srv/in\n  library: nfs://192.0.2.9/srv/out\n  owner: {uid: 1000, gid: 100}\n  folders: {Movies: {}}\n";
+    write(films);
+    let (ended, said) = run(folder.path(), "render --out films", Stdio::null());
+    assert_eq!(ended, Some(0), "{said}");
+    assert!(folder.path().join("films/cluster/transcode.yaml").is_file(), "{said}");
+    write("  two: {address: 192.0.2.2, role: control-plane}\n");
+    let (ended, said) = run(folder.path(), "render", Stdio::null());
+    assert!(ended == Some(0) && said.contains("tolerate no more failures"), "{said}");
+    write(&format!("cluster: {{version: 1.35.4}}\n{films}"));
+    let (ended, said) = run(folder.path(), &format!("render --bundle {}", bundle.display()), Stdio::null());
+    assert!(ended == Some(3) && said.contains("refused: "), "{ended:?} {said}");
+    write(&format!("{films}  plex: {{url: \"http://192.0.2.9:32400\", tokenFile: none}}\n"));
+    let (ended, said) = run(folder.path(), "render", Stdio::null());
+    assert!(ended == Some(3) && said.contains("holds no token"), "{ended:?} {said}");
+    write("");
+    let (ended, said) = run(folder.path(), &format!("plan --bundle {}", bundle.display()), Stdio::null());
+    assert!(ended == Some(4), "{ended:?} {said}");
 }

@@ -158,6 +158,13 @@ fn interrupted() -> Value {
     })
 }
 
+/// What the page shows, with what the verb adds.
+fn films() -> Value {
+    let mut view = value(hostler::transcode::view::View::default());
+    view["schema"] = json!(1);
+    view
+}
+
 /// The rows of the first table after a heading, cell by cell.
 fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
     let at = document.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{heading} is there"));
@@ -201,6 +208,7 @@ fn tables_name_all_fields() {
         ("## snapshot verify", &verified()),
         ("### closing", &closing()),
         ("### interrupted", &interrupted()),
+        ("## transcode status", &films()),
     ] {
         assert_eq!(fields(heading), keys(value), "{heading}");
     }

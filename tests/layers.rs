@@ -33,6 +33,7 @@ const PROGRAM: Crate = Crate {
     roots: &["crate", "hostler"],
     layers: &[
         &["atomic", "event", "home", "interrupt", "probe"],
+        &["user_file"],
         &["inventory_file", "report", "snapshot", "transcode", "workstation"],
         &["artifact", "lab", "ssh"],
         &["execute"],

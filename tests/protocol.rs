@@ -364,12 +364,21 @@ fn run(script: &str, payload: &[u8]) -> (Option<i32>, String) {
     (output.status.code(), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
 }
 
+/// The programs that a wipe calls, which do nothing; systemctl tells what was asked of it.
+const BYSTANDERS: [(&str, &str); 8] = [
+    ("systemctl", "echo \"$*\" >> ROOT/said"),
+    ("kubeadm", "exit 0"),
+    ("ip", "exit 0"),
+    ("nft", "exit 0"),
+    ("iptables-save", "exit 0"),
+    ("ip6tables-save", "exit 0"),
+    ("ctr", "exit 0"),
+    ("umount", "exit 1"),
+];
+
 #[test]
 fn a_wipe_takes_what_it_is_said_to_take() {
-    let nothing = "exit 0";
-    let systemctl = "echo \"$*\" >> ROOT/said";
-    let programs = [("systemctl", systemctl), ("kubeadm", nothing), ("ip", nothing), ("nft", nothing), ("iptables-save", nothing)];
-    let (folder, name) = machine(&[programs.as_slice(), &[("ip6tables-save", nothing), ("ctr", nothing), ("umount", "exit 1")]].concat());
+    let (folder, name) = machine(&BYSTANDERS);
     let folder = folder.path();
     for taken in wiped() {
         let is_file = taken.starts_with("/etc/systemd/");
@@ -396,7 +405,8 @@ fn a_wipe_takes_what_it_is_said_to_take() {
         put(folder, path, "x");
     }
     let before = there(folder);
-    let script = on_a_folder(&name, "wipe", false, &render("machine/wipe.sh", json!({ "keep": [] })).expect("the template fits"));
+    let script =
+        on_a_folder(&name, "wipe", false, &render("machine/wipe.sh", json!({ "keep": [], "links": [] })).expect("the template fits"));
     let (status, said) = run(&script, b"");
     assert_eq!(status, Some(0), "{said}");
     let after = there(folder);
@@ -417,6 +427,38 @@ fn a_wipe_takes_what_it_is_said_to_take() {
         }
     }
     assert!(asked.lines().any(|line| line == "daemon-reload"), "{asked}");
+}
+
+/// A folder of the cluster that the user put elsewhere: what the link leads to is emptied where the plan has said so, the link stays, and
+/// nothing that is kept goes, however it is spelled.
+#[test]
+fn a_wipe_follows_links_only_as_the_plan_has_shown() {
+    let wipe = |keep: &[&str], planned: bool| {
+        let (folder, name) = machine(&BYSTANDERS);
+        let folder = folder.path();
+        let (data, kept) = (folder.join("data/kubelet"), folder.join("data/kubelet/mine"));
+        fs::create_dir_all(&kept).expect("a folder");
+        fs::write(kept.join("b.mkv"), "a film").expect("a file");
+        std::os::unix::fs::symlink(&data, folder.join("var/lib/kubelet")).expect("a link");
+        std::os::unix::fs::symlink(&kept, folder.join("films")).expect("a link");
+        put(folder, "/etc/kubernetes/one", "x");
+        let keep: Vec<String> = keep.iter().map(|kept| format!("{}{kept}", folder.display())).collect();
+        // on_a_folder moves the path, and not what it leads to.
+        let links = if planned { json!([{ "path": "/var/lib/kubelet", "real": data }]) } else { json!([]) };
+        let text = render("machine/wipe.sh", json!({ "keep": keep, "links": links })).expect("the template fits");
+        let (status, said) = run(&on_a_folder(&name, "wipe", false, &text), b"");
+        (status, said, kept.join("b.mkv").exists(), folder.join("var/lib/kubelet").is_symlink(), folder.join("etc/kubernetes").exists())
+    };
+    let (status, said, film, link, config) = wipe(&[], true);
+    assert_eq!((status, film, link, config), (Some(0), false, true, false), "{said}");
+    let (status, said, film, link, config) = wipe(&[], false);
+    assert_eq!((status, film, link, config), (Some(1), true, true, true), "{said}");
+    assert!(said.contains("was not in the plan"), "{said}");
+    for keep in ["/data", "/data/kubelet", "/data/kubelet/mine", "/films"] {
+        let (status, said, film, link, config) = wipe(&[keep], true);
+        assert_eq!((status, film, link, config), (Some(1), true, true, true), "{keep}: {said}");
+        assert!(said.contains("is kept"), "{keep}: {said}");
+    }
 }
 
 /// The names in the archive, without folders, and its bytes.

@@ -106,7 +106,7 @@ fn before_the_wipe(place: &str) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
     let mounts = folder.path().join("mounts");
     fs::write(&mounts, format!("/dev/sda1 / ext4 rw 0 0\n/dev/sdb1 {place} ext4 rw 0 0\n")).expect("a file");
-    let whole = render("machine/wipe.sh", serde_json::json!({ "keep": [] })).expect("the template can be filled in");
+    let whole = render("machine/wipe.sh", serde_json::json!({ "keep": [], "links": [] })).expect("the template can be filled in");
     let (before, _) = whole.split_once("record wipe-begun").expect("it tells that it begins");
     let script = format!("set -eu\nfail() {{ echo \"$*\" >&2; exit 1; }}\n{before}").replace("/proc/mounts", &mounts.display().to_string());
     Command::new("dash").arg("-c").arg(script).output().expect("dash; apt-get install dash")

@@ -72,7 +72,7 @@ async fn prepare(file: &str) -> Result<usize> {
     let inventory = InventoryFile::load(file.as_ref())?.inventory;
     let reporter = Reporter::start(Style::Lines, "bench", Some(format!("{file}.log").into()));
     let links = connect::links(&inventory, NewHostKeys::Ask, &reporter)?;
-    let mut seen = login::observe(&links, &wanted::question(None, None)?, &reporter).await?;
+    let mut seen = login::observe(&links, &wanted::question(None, None, Vec::new())?, &reporter).await?;
     let run = Run::new(format!("bench-{}", std::process::id()), None, links, reporter.events(), reporter.redactor());
     for _ in 0..ROUNDS {
         let plan = preparation(plan(&inventory, &manifest().into(), &seen)?)?;
@@ -88,7 +88,7 @@ async fn prepare(file: &str) -> Result<usize> {
             let failed: BTreeSet<_> = outcome.failed.keys().map(|step| step.machine.as_str()).collect();
             return Ok(failed.len());
         }
-        seen = gather::gather(&run.links, &wanted::question(None, None)?, &reporter.events()).await?;
+        seen = gather::gather(&run.links, &wanted::question(None, None, Vec::new())?, &reporter.events()).await?;
     }
     bail!("there is still something to do after {ROUNDS} rounds")
 }
@@ -112,7 +112,7 @@ async fn look(file: &str) -> Result<usize> {
     let inventory = InventoryFile::load(file.as_ref())?.inventory;
     let reporter = Reporter::start(Style::Lines, "bench", None);
     let links = connect::links(&inventory, NewHostKeys::Ask, &reporter)?;
-    let seen = gather::gather(&links, &wanted::question(None, None)?, &reporter.events()).await?;
+    let seen = gather::gather(&links, &wanted::question(None, None, Vec::new())?, &reporter.events()).await?;
     let plan = preparation(plan(&inventory, &manifest().into(), &seen)?)?;
     for step in &plan.steps {
         eprintln!("{}: {}", step.id, step.reason);

@@ -94,7 +94,7 @@ mod tests {
     fn an_unknown_field_is_reported_with_its_position() {
         let text = "kubeadm:\n  ClusterConfiguration:\n    apiServer:\n      extraArgz: []\nmachines:\n  one: 10.0.0.1\n".to_owned();
         let inventory = hostler_core::inventory::parse(&text, "inventory.yaml").unwrap();
-        let file = InventoryFile { path: "inventory.yaml".into(), text, inventory };
+        let file = InventoryFile { path: "inventory.yaml".into(), on_disk: text.clone(), text, inventory };
         let said = |field: &str, kind: &str| {
             format!(
                 "W1127 16:22:10.8 configset.go:176] of another\nerror: error unmarshaling configuration schema.GroupVersionKind{{Group:\"g\", \

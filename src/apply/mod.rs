@@ -20,7 +20,7 @@ use crate::connect::{self, login};
 use crate::event::Event;
 use crate::execute::{Link, Outcome, Run, execute, gather, identity};
 use crate::inventory_file::InventoryFile;
-use crate::kubeconfig::fetch;
+use crate::kubeconfig::{self, fetch};
 use crate::report::{Reporter, row, table};
 use crate::ssh::NewHostKeys;
 
@@ -104,9 +104,6 @@ pub struct Observed {
 /// # Errors
 /// A connection is configured wrongly, or there is no bundle.
 pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &Reporter) -> Result<Observed> {
-    for warning in &inventory.warnings {
-        reporter.events().send(Event::Warning { line: warning.clone() });
-    }
     let mut links = connect::links(inventory, means.new_host_keys, reporter)?;
     let asked = goal.asks(inventory);
     links.retain(|name, _| asked.contains(name));
@@ -125,7 +122,10 @@ pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter
 /// # Errors
 /// Only a bug: a template that can't be rendered.
 pub fn question(inventory: &Inventory) -> Result<Question> {
-    wanted::question(inventory.transcode.as_ref(), inventory.snapshots.as_ref().map(|wanted| wanted.to.as_str()))
+    let mut keep: Vec<String> = inventory.machines.values().flat_map(|machine| machine.keep.clone()).collect();
+    keep.sort();
+    keep.dedup();
+    wanted::question(inventory.transcode.as_ref(), inventory.snapshots.as_ref().map(|wanted| wanted.to.as_str()), keep)
 }
 
 /// The Kubernetes version of the cluster that the machines are in, else the one that the inventory asks for, if any.
@@ -211,6 +211,9 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         }
         if unapproved {
             approve(&request.consent, &plan, round, reporter).await?;
+            if round == 0 {
+                save(file, reporter).await?;
+            }
             approved.extend(plan.steps.iter().map(|step| step.id.clone()));
         }
         let this = execute(&run, &plan).await;
@@ -232,8 +235,8 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     }
     let kubeconfig = match &request.kubeconfig {
         KeepKubeconfig::No => None,
-        KeepKubeconfig::Default => Some(None),
-        KeepKubeconfig::At(file) => Some(Some(file.as_path())),
+        KeepKubeconfig::Default => Some(kubeconfig::default_file(&inventory.cluster.name)?),
+        KeepKubeconfig::At(file) => Some(file.clone()),
     };
     if let Some(place) = kubeconfig
         && outcome.is_whole()
@@ -242,27 +245,49 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         if let Some(api_via) = trusted_of(inventory, &seen).answering().next() {
             reporter.result(&nodes(inventory, api_via.cluster)).await;
         }
-        keep_kubeconfig(&run, inventory, place, reporter).await?;
+        keep_kubeconfig(&run, inventory, &place, reporter).await?;
         let films = closing::films(inventory).await;
         if !films.is_empty() {
             reporter.result(&films).await;
         }
     }
-    Ok((status(&outcome, &done, &request.goal, &seen), done))
+    let status = status(&outcome, &done, &request.goal, &seen);
+    if status == ExitStatus::Done && done.steps.is_empty() {
+        save(file, reporter).await?;
+    }
+    Ok((status, done))
 }
 
-/// Fetches the kubeconfig and writes it to `place`, or below the user's configuration folder. If that fails, only a warning says so: the run
-/// itself succeeded.
-async fn keep_kubeconfig(run: &Run, inventory: &Inventory, place: Option<&Path>, reporter: &Reporter) -> Result<()> {
+/// Writes a change of the inventory that belongs to this run: not before the plan was approved, as nothing is to be left of a run that was not.
+async fn save(file: &InventoryFile, reporter: &Reporter) -> Result<()> {
+    if file.is_changed() {
+        file.save()?;
+        reporter.events().send(Event::Note { line: format!("changed {}", file.path.display()) });
+    }
+    Ok(())
+}
+
+/// Fetches the kubeconfig and writes it to `place`. If that fails, only a warning says so: the run itself succeeded.
+async fn keep_kubeconfig(run: &Run, inventory: &Inventory, place: &Path, reporter: &Reporter) -> Result<()> {
     let name = &inventory.cluster.name;
-    match fetch::access(inventory, &run.links, name, None).await {
-        Ok(access) => fetch::keep(&access, name, place, reporter).await,
+    let kept = async { fetch::keep(&fetch::access(inventory, &run.links, name, None).await?, name, place, reporter).await };
+    match kept.await {
+        Ok(()) => Ok(()),
         Err(error) => {
-            let line = format!("no kubeconfig was written: {}", error.to_string().lines().collect::<Vec<_>>().join("; "));
+            let line = format!("no kubeconfig was written: {}", format!("{error:#}").lines().collect::<Vec<_>>().join("; "));
             reporter.events().send(Event::Warning { line });
             Ok(())
         }
     }
+}
+
+/// The exit status of what a plan says: whether something is refused, or can't be reached. A plan with steps alone is no failure.
+pub fn status_of(plan: &Plan, seen: &BTreeMap<MachineName, Observation>) -> ExitStatus {
+    let unreachable = seen.values().any(|observation| matches!(observation, Observation::Unreachable(_)));
+    ExitStatus::highest([
+        if plan.refusals.is_empty() { ExitStatus::Done } else { ExitStatus::Refused },
+        if unreachable { ExitStatus::Unreachable } else { ExitStatus::Done },
+    ])
 }
 
 /// The highest exit status that applies.

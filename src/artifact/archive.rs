@@ -3,13 +3,13 @@
 //! Layout and media types: OCI image layout, <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md>.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::user_file;
 use anyhow::{Context, Result, anyhow, bail};
-use hostler_core::manifest::{Image, Manifest};
+use hostler_core::manifest::{Image, Manifest, is_sha256};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, DuplexStream};
 
@@ -42,10 +42,10 @@ impl Place {
 /// The blobs of the archive, by their sha256 in hex. Reads only headers.
 ///
 /// # Errors
-/// It can't be read, or is not a tar of blobs.
+/// It can't be read, or is not a tar of blobs, each in it once and whole.
 pub fn index(archive: &Path) -> Result<BTreeMap<String, Place>> {
     let context = || format!("{} can't be read", archive.display());
-    let mut file = File::open(archive).with_context(context)?;
+    let mut file = user_file::regular(archive).with_context(context)?;
     let length = file.metadata().with_context(context)?.len();
     let mut blobs = BTreeMap::new();
     let mut at = 0;
@@ -59,12 +59,16 @@ pub fn index(archive: &Path) -> Result<BTreeMap<String, Place>> {
             return Ok(blobs);
         }
         let (path, size) = (header.path().with_context(context)?, header.size().with_context(context)?);
-        let digest = path.to_str().and_then(|path| path.strip_prefix(BLOBS)).with_context(context)?;
-        if at + RECORD + size > length {
+        let digest = path.to_str().and_then(|path| path.strip_prefix(BLOBS)).filter(|digest| is_sha256(digest)).with_context(context)?;
+        let begins = at + RECORD;
+        // What a header says may be any number.
+        let Some(ends) = begins.checked_add(size).filter(|ends| *ends <= length) else {
             bail!("{} is truncated: {digest} is incomplete", archive.display());
+        };
+        if blobs.insert(digest.to_owned(), Place::Archive(begins, size)).is_some() {
+            bail!("{} has {digest} twice", archive.display());
         }
-        blobs.insert(digest.to_owned(), Place::Archive(at + RECORD, size));
-        at += RECORD + padded(size);
+        at = begins + padded(ends - begins);
     }
 }
 

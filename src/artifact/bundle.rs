@@ -1,7 +1,6 @@
 //! An existing bundle.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +14,30 @@ use tokio::io::AsyncRead;
 use super::archive::{self, Place};
 use super::encoder::{ENCODER_IMAGE, Encoder};
 use super::layer::{self, Entry};
-use super::{ARCHIVE, FILES, HOSTLER_IMAGE, MANIFEST};
+use super::{ARCHIVE, FILES, HOSTLER_IMAGE, MANIFEST, MOST_BYTES};
+use crate::user_file;
+
+fn wrong(what: String) -> anyhow::Error {
+    let hint = "create one with `hostler bundle create`, or pass one with `--bundle FOLDER`";
+    Failure::new(ExitStatus::Usage, what, hint).into()
+}
+
+/// The manifest of the bundle in `folder`, checked: [`Manifest::check`].
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: it can't be read, or is not valid.
+pub fn manifest_of(folder: &Path) -> Result<Manifest> {
+    let path = folder.join(MANIFEST);
+    let text = user_file::read(&path, MOST_BYTES)
+        .map_err(|error| wrong(format!("{} is not a bundle: {MANIFEST} can't be read: {error}", folder.display())))?;
+    if text.len() > MOST_BYTES {
+        return Err(wrong(format!("{} has more than {MOST_BYTES} bytes, which a manifest never has", path.display())));
+    }
+    let manifest: Manifest =
+        serde_json::from_slice(&text).map_err(|error| wrong(format!("{} is not the manifest of a bundle: {error}", path.display())))?;
+    manifest.check().map_err(|why| wrong(format!("{} is not the manifest of a bundle: {why}", path.display())))?;
+    Ok(manifest)
+}
 
 /// A bundle's folder, its manifest, and the index of its archive.
 #[derive(Debug)]
@@ -26,29 +48,31 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens the bundle in `folder`, without verifying the contents of its files: machines verify what they receive.
+    /// Opens the bundle in `folder`: it is complete, and its sizes are as its manifest says. The contents of its files are not verified:
+    /// machines verify what they receive.
     ///
     /// # Errors
-    /// A [`Failure`] with [`ExitStatus::Usage`]: it is not a bundle, is truncated, or has another format.
+    /// A [`Failure`] with [`ExitStatus::Usage`]: it is not a bundle, is truncated or incomplete, or has another format.
     pub fn open(folder: &Path) -> Result<Bundle> {
-        let wrong = |what: String| {
-            let hint = "create one with `hostler bundle create`, or pass one with `--bundle FOLDER`";
-            anyhow::Error::from(Failure::new(ExitStatus::Usage, what, hint))
-        };
-        let path = folder.join(MANIFEST);
-        let text =
-            fs::read(&path).map_err(|error| wrong(format!("{} is not a bundle: {MANIFEST} can't be read: {error}", folder.display())))?;
-        let manifest: Manifest =
-            serde_json::from_slice(&text).map_err(|error| wrong(format!("{} is not the manifest of a bundle: {error}", path.display())))?;
-        if manifest.schema != 1 {
-            return Err(wrong(format!("{} has format {}, and this hostler supports format 1", path.display(), manifest.schema)));
-        }
+        let manifest = manifest_of(folder)?;
         let blobs = archive::index(&folder.join(ARCHIVE)).map_err(|error| wrong(format!("{error:#}")))?;
         let bundle = Bundle { manifest, folder: folder.to_owned(), blobs };
+        let incomplete = |what: String| wrong(format!("{} is incomplete: {what}", folder.display()));
+        for file in &bundle.manifest.files {
+            let path = bundle.file_path(&file.sha256);
+            let there = user_file::regular(&path).and_then(|file| file.metadata()).map(|metadata| metadata.len());
+            let size = there.map_err(|error| incomplete(format!("{} ({}) can't be read: {error}", path.display(), file.name)))?;
+            if size != file.size {
+                return Err(incomplete(format!("{} ({}) has {size} bytes, not {}", path.display(), file.name, file.size)));
+            }
+        }
         for image in &bundle.manifest.images {
-            for digest in std::iter::once(&image.digest).chain(image.blobs.iter().map(|blob| &blob.digest)) {
-                if !bundle.blobs.contains_key(digest.trim_start_matches("sha256:")) {
-                    return Err(wrong(format!("{} is incomplete: {digest} of {} is missing", folder.display(), image.reference)));
+            let blobs = image.blobs.iter().map(|blob| (&blob.digest, blob.size));
+            for (digest, size) in blobs.chain([(&image.digest, image.manifest_size)]) {
+                match bundle.blobs.get(digest.trim_start_matches("sha256:")).map(Place::size) {
+                    Some(there) if there == size => {}
+                    Some(there) => return Err(incomplete(format!("{digest} of {} has {there} bytes, not {size}", image.reference))),
+                    None => return Err(incomplete(format!("{digest} of {} is missing", image.reference))),
                 }
             }
         }
@@ -129,11 +153,11 @@ impl Bundle {
         for (digest, place) in &self.blobs {
             match place {
                 Place::Archive(offset, size) => {
-                    let mut archive = File::open(self.folder.join(ARCHIVE))?;
+                    let mut archive = user_file::regular(&self.folder.join(ARCHIVE))?;
                     std::io::Seek::seek(&mut archive, std::io::SeekFrom::Start(*offset))?;
                     self.check(archive.take(*size), digest, &format!("sha256:{digest} in {ARCHIVE}"), &mut progress)?;
                 }
-                Place::File(path, _) => self.check(File::open(path)?, digest, &path.display().to_string(), &mut progress)?,
+                Place::File(path, _) => self.check(user_file::regular(path)?, digest, &path.display().to_string(), &mut progress)?,
                 Place::Memory(_) => {}
             }
         }
@@ -171,7 +195,7 @@ impl Bundle {
     /// The path of `file`, after verifying its contents.
     fn checked(&self, file: &hostler_core::manifest::File, progress: &mut impl FnMut(u64)) -> Result<PathBuf> {
         let path = self.file_path(&file.sha256);
-        let open = File::open(&path).with_context(|| format!("{} can't be read", path.display()))?;
+        let open = user_file::regular(&path).with_context(|| format!("{} can't be read", path.display()))?;
         self.check(open, &file.sha256, &format!("{} ({})", path.display(), file.name), progress)?;
         Ok(path)
     }
@@ -179,6 +203,116 @@ impl Bundle {
     /// Bytes that [`Bundle::verify`] reads.
     pub fn size(&self) -> u64 {
         let files: BTreeMap<&str, u64> = self.manifest.files.iter().map(|file| (file.sha256.as_str(), file.size)).collect();
-        files.values().sum::<u64>() + self.blobs.values().map(Place::size).sum::<u64>()
+        let sizes = files.into_values().chain(self.blobs.values().map(Place::size));
+        sizes.fold(0, u64::saturating_add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use hostler_core::manifest::{FileKind, IMAGES, PLUGINS, PROGRAMS};
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::super::writer::Writer;
+    use super::*;
+
+    /// A small bundle with everything in it.
+    fn made(at: &Path) {
+        let mut writer = Writer::begin(at, "1.36.3", hostler_core::arch::Arch::Amd64).unwrap();
+        let kinds = PROGRAMS.iter().map(|name| (FileKind::Program, name)).chain(PLUGINS.iter().map(|name| (FileKind::CniPlugin, name)));
+        for (kind, name) in kinds {
+            writer.file(name, "1", kind, "test", name.as_bytes()).unwrap();
+        }
+        for component in IMAGES {
+            writer
+                .compose(component, &format!("example.org/{component:?}:1"), "/a", "test", &[format!("{component:?}").as_bytes()])
+                .unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    /// A change of a bundle's files, by the folder.
+    type Change = fn(&Path);
+
+    /// Whatever is wrong with a bundle is found when it is opened, with status 2, and without waiting or reading without an end.
+    #[test]
+    fn only_a_whole_bundle_is_opened() {
+        let rewritten = |folder: &Path, from: &str, to: &str| {
+            let file = folder.join(MANIFEST);
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.contains(from), "{from}");
+            fs::write(file, text.replacen(from, to, 1)).unwrap();
+        };
+        fn pipe(file: &Path) {
+            fs::remove_file(file).unwrap();
+            mkfifo(file, Mode::from_bits_truncate(0o600)).unwrap();
+        }
+        fn first(folder: &Path) -> PathBuf {
+            fs::read_dir(folder.join(FILES)).unwrap().next().unwrap().unwrap().path()
+        }
+        /// The size in the first header of the archive, which ends with a checksum.
+        fn sized(folder: &Path, size: [u8; 12]) {
+            let file = folder.join(ARCHIVE);
+            let mut bytes = fs::read(&file).unwrap();
+            bytes[124..136].copy_from_slice(&size);
+            fs::write(file, bytes).unwrap();
+        }
+        let changes: [(&str, Change); 14] = [
+            ("no manifest", |folder| fs::remove_file(folder.join(MANIFEST)).unwrap()),
+            ("an empty manifest", |folder| fs::write(folder.join(MANIFEST), "").unwrap()),
+            ("a manifest without an end", |folder| fs::File::create(folder.join(MANIFEST)).unwrap().set_len(1 << 40).unwrap()),
+            ("a pipe as manifest", |folder| pipe(&folder.join(MANIFEST))),
+            ("no archive", |folder| fs::remove_file(folder.join(ARCHIVE)).unwrap()),
+            ("a pipe as archive", |folder| pipe(&folder.join(ARCHIVE))),
+            ("an empty archive", |folder| fs::write(folder.join(ARCHIVE), "").unwrap()),
+            ("half an archive", |folder| {
+                let bytes = fs::read(folder.join(ARCHIVE)).unwrap();
+                fs::write(folder.join(ARCHIVE), &bytes[..bytes.len() / 2]).unwrap();
+            }),
+            ("an archive with two ends", |folder| fs::write(folder.join(ARCHIVE), [0; 1024]).unwrap()),
+            // 2^64 - 512, in base 256 as GNU tar writes it: with the header it wraps to 0.
+            ("a blob that wraps around", |folder| sized(folder, [0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0])),
+            ("a program that is away", |folder| fs::remove_file(first(folder)).unwrap()),
+            ("a program that is cut", |folder| fs::write(first(folder), "").unwrap()),
+            ("a program that is a pipe", |folder| pipe(&first(folder))),
+            ("a program that is a folder", |folder| {
+                let file = first(folder);
+                fs::remove_file(&file).unwrap();
+                fs::create_dir(file).unwrap();
+            }),
+        ];
+        let texts = [
+            ("\"schema\": 1", "\"schema\": 2"),
+            ("\"name\": \"kubeadm\"", "\"name\": \"$(touch /tmp/pwn)'; id; '\""),
+            ("\"name\": \"kubeadm\"", "\"name\": \"../../etc/x\""),
+            ("\"name\": \"kubeadm\"", "\"name\": \"kubeadn\""),
+            ("\"sha256\": \"", "\"sha256\": \"abc"),
+            ("\"size\": ", "\"size\": 1844674407370955161"),
+            ("\"size\": ", "\"size\": 1"),
+            ("\"digest\": \"sha256:", "\"digest\": \"sha256:../"),
+            ("\"source\": \"test\"", "\"source\": \"\\u001b[2J\""),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("bundle");
+        let refused = |what: &str| {
+            let error = Bundle::open(&at).expect_err(what);
+            assert_eq!(ExitStatus::of(&error), ExitStatus::Usage, "{what}: {error:#}");
+            assert!(!error.to_string().contains('\u{1b}'), "{what}");
+            fs::remove_dir_all(&at).unwrap();
+        };
+        for (what, change) in changes {
+            made(&at);
+            Bundle::open(&at).unwrap().verify(|_| {}).unwrap();
+            change(&at);
+            refused(what);
+        }
+        for (from, to) in texts {
+            made(&at);
+            rewritten(&at, from, to);
+            refused(to);
+        }
     }
 }

@@ -21,6 +21,8 @@ const ATTEMPTS: u32 = 5;
 /// Attempts if a site can't be reached at all.
 const CONNECTS: u32 = 2;
 const PAUSE: Duration = Duration::from_secs(1);
+/// The most that is taken from a site for one file; the largest release has 0.2 GB.
+const MOST_BYTES: u64 = 4 << 30;
 /// A connection without data for this long is closed.
 const SILENCE: Duration = Duration::from_secs(20);
 
@@ -139,6 +141,9 @@ async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task
             Ok(Some(bytes)) => {
                 file.write_all(&bytes).await.map_err(local)?;
                 done += bytes.len() as u64;
+                if done > MOST_BYTES {
+                    return Err(Ended::Permanent(anyhow!("{address} has more than {MOST_BYTES} bytes, far more than any release")));
+                }
                 task.progress(done, total, Unit::Bytes);
             }
             Ok(None) => break,

@@ -10,10 +10,10 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::Component;
 
 use super::pins::{self, Pins};
-use super::{Bundle, Bundles, Fetching, Parts, encoder, release, source};
+use super::{Bundle, Bundles, Fetching, Parts, encoder, release, source, writer};
 use crate::event::{Event, Events};
-use crate::home;
 use crate::workstation::room::Need;
+use crate::{home, user_file};
 
 /// What a run needs.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +45,9 @@ pub enum Origin {
     Releases(Fetching),
     Source(Parts),
 }
+
+/// The largest `--pod-binary` that is read; hostler has 40 MB.
+const MOST_PROGRAM: usize = 1 << 30;
 
 /// Marks hostler's image as made from the program that made the bundle, and not from `--pod-binary`.
 const THIS_PROGRAM: &str = "this program";
@@ -135,14 +138,15 @@ async fn make(pins: &Pins, arch: Arch, missing: Missing, folder: &Path, events: 
     create(pins, arch, &Origin::Source(None), None, folder, events).await
 }
 
-/// Creates a bundle in `folder`. `pod_binary`: a static hostler for machines of another architecture than this computer's.
+/// Creates a bundle in `folder`, which is looked at before anything is fetched: see [`writer::place`]. `pod_binary`: a static hostler for machines of another architecture than this computer's.
 ///
 /// # Errors
-/// A part can't be fetched or built; a program is not static.
+/// A part can't be fetched or built; a program is not static; something else is in the folder.
 pub async fn create(pins: &Pins, arch: Arch, origin: &Origin, pod_binary: Option<&Path>, folder: &Path, events: &Events) -> Result<()> {
+    let folder = &writer::place(folder)?;
     let (program, source) = match pod_binary {
         Some(path) => {
-            let program = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
+            let program = user_file::read(path, MOST_PROGRAM).with_context(|| format!("{} can't be read", path.display()))?;
             (program, format!("file:{}", hostler_core::digest::sha256(path.as_os_str().as_encoded_bytes())))
         }
         None if arch == own_arch() => (own_program()?, THIS_PROGRAM.to_owned()),

@@ -16,7 +16,7 @@ mod release;
 mod source;
 mod writer;
 
-pub use bundle::Bundle;
+pub use bundle::{Bundle, manifest_of};
 pub use bundles::Bundles;
 pub use download::Sites;
 pub use locate::{Missing, Origin, Request, cached, create, locate, own_arch, pins_of, room_needed};
@@ -27,6 +27,9 @@ pub use source::Parts;
 const MANIFEST: &str = "manifest.json";
 const FILES: &str = "files";
 const ARCHIVE: &str = "images.tar";
+
+/// The largest manifest that is read; one has 20 kB.
+const MOST_BYTES: usize = 4 << 20;
 
 /// The reference of hostler's own image. It is in no registry.
 pub const HOSTLER_IMAGE: &str = concat!("hostler.local/hostler:", env!("CARGO_PKG_VERSION"));

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::manifest::is_sha256;
 use oci_client::client::{BlobResponse, ClientConfig, ClientProtocol};
 use oci_client::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciImageManifest,
@@ -23,6 +24,8 @@ use crate::workstation::task::Task;
 
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
+/// The largest blob that is pulled, in bytes; the largest of these images has 0.1 GB.
+const MOST_BLOB: u64 = 2 << 30;
 
 /// The manifest of an image and its blobs, in the manifest's order: config, layers.
 pub struct Pulled {
@@ -77,13 +80,17 @@ impl Registries {
         let total = read.layers.iter().map(|layer| layer.size.max(0) as u64).sum();
         let (mut blobs, mut done) = (Vec::new(), 0);
         for descriptor in std::iter::once(&read.config).chain(&read.layers) {
-            let hex =
-                descriptor.digest.strip_prefix("sha256:").with_context(|| format!("{image}: {} is not a sha256", descriptor.digest))?;
+            let hex = descriptor
+                .digest
+                .strip_prefix("sha256:")
+                .filter(|hex| is_sha256(hex))
+                .with_context(|| format!("{image}: {} is not a sha256", descriptor.digest))?;
             let file = folder.join(hex);
             if std::fs::read(&file).is_ok_and(|bytes| sha256(&bytes) == hex) {
                 done += descriptor.size.max(0) as u64;
             } else {
-                let bytes = self.blob(image, &reference, &descriptor.digest, |more| {
+                let size = sized(image, descriptor.size)?;
+                let bytes = self.blob(image, &reference, (&descriptor.digest, size), |more| {
                     done += more;
                     task.progress(done, total, Unit::Bytes);
                 });
@@ -102,12 +109,12 @@ impl Registries {
     }
 
     /// The bytes of a blob. An interrupted pull is resumed.
-    async fn blob(&self, image: &str, reference: &Reference, digest: &str, mut more: impl FnMut(u64)) -> Result<Vec<u8>> {
+    async fn blob(&self, image: &str, reference: &Reference, (digest, size): (&str, u64), mut more: impl FnMut(u64)) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let why = match self.rest(reference, digest, &mut bytes, &mut more).await {
+            let why = match self.rest(reference, (digest, size), &mut bytes, &mut more).await {
                 Ok(()) => match require(image, digest, &bytes) {
                     Ok(()) => return Ok(bytes),
                     Err(why) => {
@@ -124,7 +131,13 @@ impl Registries {
         }
     }
 
-    async fn rest(&self, reference: &Reference, digest: &str, bytes: &mut Vec<u8>, more: &mut impl FnMut(u64)) -> Result<()> {
+    async fn rest(
+        &self,
+        reference: &Reference,
+        (digest, size): (&str, u64),
+        bytes: &mut Vec<u8>,
+        more: &mut impl FnMut(u64),
+    ) -> Result<()> {
         let mut stream = if bytes.is_empty() {
             self.client.pull_blob_stream(reference, digest).await?
         } else {
@@ -139,6 +152,10 @@ impl Registries {
         let expected = stream.content_length.map(|length| length + bytes.len() as u64);
         while let Some(chunk) = stream.next().await {
             let chunk = chunk?;
+            if bytes.len() as u64 + chunk.len() as u64 > size {
+                bytes.clear();
+                return Err(anyhow!("{digest} has more than the {size} bytes of its manifest"));
+            }
             bytes.extend_from_slice(&chunk);
             more(chunk.len() as u64);
         }
@@ -149,6 +166,12 @@ impl Registries {
             _ => Ok(()),
         }
     }
+}
+
+/// The size that a manifest gives a blob: all of it is kept in memory.
+fn sized(image: &str, size: i64) -> Result<u64> {
+    let size = u64::try_from(size).ok().filter(|size| *size <= MOST_BLOB);
+    size.with_context(|| format!("a part of {image} is too large, at most {MOST_BLOB} bytes"))
 }
 
 fn require(image: &str, digest: &str, bytes: &[u8]) -> Result<()> {

@@ -3,17 +3,47 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
+use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::{Blob, Component, FileKind, Image, Manifest};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::layer::{self, Entry};
-use super::{ARCHIVE, FILES, MANIFEST, archive};
+use super::{ARCHIVE, FILES, MANIFEST, MOST_BYTES, archive};
+use crate::{atomic, user_file};
+
+/// Where a bundle may be created: nothing is there, an empty folder, or a bundle and nothing else, which is replaced. Links are resolved.
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: something else is there, which would be lost; or a folder that can't be replaced.
+pub fn place(folder: &Path) -> Result<PathBuf> {
+    let place = user_file::new_folder(folder, is_only_a_bundle)?;
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    let parent = atomic::folder_of(&place);
+    if place.exists() && (place.parent().is_none() || device(&place) != device(parent)) {
+        let message = format!("{} is a mount point, which can't be replaced", folder.display());
+        return Err(Failure::new(ExitStatus::Usage, message, "pass a folder in it").into());
+    }
+    Ok(place)
+}
+
+/// Whether the folder is a bundle, and no file in it is anything else.
+fn is_only_a_bundle(folder: &Path) -> bool {
+    let names = |folder: &Path| -> Option<BTreeSet<String>> {
+        let names = fs::read_dir(folder).ok()?.map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.collect()
+    };
+    let manifest = user_file::read(&folder.join(MANIFEST), MOST_BYTES).ok();
+    let Some(manifest) = manifest.and_then(|text| serde_json::from_slice::<Manifest>(&text).ok()) else { return false };
+    let sums: BTreeSet<String> = manifest.files.into_iter().map(|file| file.sha256).collect();
+    names(folder).is_some_and(|names| names.iter().all(|name| [MANIFEST, FILES, ARCHIVE].contains(&name.as_str())))
+        && names(&folder.join(FILES)).is_none_or(|files| files.is_subset(&sums))
+}
 
 /// A bundle that is being created.
 pub struct Writer {
@@ -108,10 +138,10 @@ impl Writer {
         self.compose(Component::Hostler, super::HOSTLER_IMAGE, "/hostler", source, &[&layer])
     }
 
-    /// Moves the bundle to its place. An existing one is replaced.
+    /// Moves the bundle to its [`place`]. An existing one is replaced.
     ///
     /// # Errors
-    /// It can't be written or moved.
+    /// It can't be written or moved; something else has come there meanwhile.
     pub fn finish(mut self) -> Result<PathBuf> {
         archive::finish(&mut self.archive)?;
         self.archive.flush()?;
@@ -120,6 +150,7 @@ impl Writer {
         fs::write(&manifest, serde_json::to_vec_pretty(&self.manifest)?)?;
         File::open(&manifest)?.sync_all()?;
         let context = || format!("the bundle can't be moved to {}", self.place.display());
+        place(&self.place)?;
         if self.place.exists() {
             // An atomic exchange, so that there always is one; the old one is then removed under the temporary name.
             renameat2(AT_FDCWD, self.folder.path(), AT_FDCWD, &self.place, RenameFlags::RENAME_EXCHANGE).with_context(context)?;
@@ -128,5 +159,51 @@ impl Writer {
             fs::rename(made, &self.place).with_context(context)?;
         }
         Ok(self.place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(at: &Path) -> Result<PathBuf> {
+        let mut writer = Writer::begin(at, "1.36.3", hostler_core::arch::Arch::Amd64)?;
+        writer.file("kubelet", "1.36.3", FileKind::Program, "here", b"a program")?;
+        writer.finish()
+    }
+
+    #[test]
+    fn a_bundle_replaces_a_bundle_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().canonicalize().unwrap().join("bundle");
+        for _ in 0..2 {
+            made(&place(&at).unwrap()).unwrap();
+            assert_eq!(place(&at).unwrap(), at);
+        }
+        let program = at.join(FILES).join(sha256(b"a program"));
+        for added in ["thesis.txt", "files/a.mkv", ".hidden", "images.tar/x"] {
+            let file = at.join(added);
+            if fs::write(&file, "precious").is_err() {
+                continue;
+            }
+            assert!(place(&at).unwrap_err().to_string().contains("is not empty"), "{added}");
+            // It has come there while the bundle was fetched.
+            made(&at).expect_err(added);
+            assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+            fs::remove_file(file).unwrap();
+        }
+        fs::write(at.join(MANIFEST), "{}").unwrap();
+        made(&at).expect_err("it is no bundle");
+        assert!(program.is_file());
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["bundle"]);
+    }
+
+    #[test]
+    fn a_mount_point_is_not_replaced() {
+        let error = place(Path::new("/proc")).unwrap_err();
+        assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
+        let message = place(Path::new("/dev/shm")).map_or_else(|error| error.to_string(), |_| "taken".to_owned());
+        assert!(message.contains("mount point") || message.contains("not empty") || message.contains("can't be"), "{message}");
     }
 }

@@ -16,10 +16,13 @@ use crate::ssh::NewHostKeys;
 /// Hint for a `--yes-...` flag that names another cluster.
 pub const OTHER_CLUSTER: &str = "pass the name of the cluster you mean, or its inventory with `-i`";
 
+/// The inventory, where none is named.
+pub const INVENTORY: &str = "inventory.yaml";
+
 #[derive(Debug, Clone, Args)]
 pub struct InventoryArgument {
     /// Path of the inventory file
-    #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
+    #[arg(long, short, value_name = "FILE", default_value = INVENTORY)]
     inventory: PathBuf,
 }
 

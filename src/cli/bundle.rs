@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use hostler_core::arch::Arch;
+use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::quantity;
 use hostler_core::words::and;
 
@@ -107,10 +108,17 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
             let origin = if create.from_source {
                 Origin::Source(create.parts.clone())
             } else {
-                let mirror = create.mirror.as_ref().map(|mirror| mirror.trim_end_matches('/').to_owned());
+                let mirror = create.mirror.as_deref().map(mirror).transpose()?;
                 Origin::Releases(Fetching { sites: Sites { mirror }, unpinned: create.allow_unpinned })
             };
-            artifact::create(pins, arch, &origin, create.pod_binary.as_deref(), &folder, &reporter.events()).await?;
+            let created = artifact::create(pins, arch, &origin, create.pod_binary.as_deref(), &folder, &reporter.events()).await;
+            created.map_err(|why| match (&origin, ExitStatus::of(&why)) {
+                (Origin::Releases(_), ExitStatus::Failed) => {
+                    let hint = "where the sites can't be reached, pass `--mirror URL`, or build it with `--from-source`";
+                    Failure::new(ExitStatus::Failed, format!("the bundle can't be fetched: {why:#}"), hint).into()
+                }
+                _ => why,
+            })?;
             let size = quantity::size(Bundle::open(&folder)?.size());
             reporter.result(&format!("Kubernetes {} for {arch}, {size}: {}", pins.kubernetes, folder.display())).await;
         }
@@ -143,6 +151,25 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
 
 fn arch(name: &str) -> Result<Arch, String> {
     Arch::parse(name).ok_or_else(|| format!("hostler has programs for {}", and(&Arch::ALL)))
+}
+
+/// The URL of a mirror, without a slash at its end.
+///
+/// # Errors
+/// It is not `http://HOST` or `https://HOST`, with a path if need be.
+fn mirror(given: &str) -> Result<String> {
+    let plain = reqwest::Url::parse(given).is_ok_and(|url| {
+        ["http", "https"].contains(&url.scheme())
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+    });
+    if plain {
+        return Ok(given.trim_end_matches('/').to_owned());
+    }
+    let message = format!("`{}` is not the URL of a mirror", given.escape_debug());
+    Err(Failure::new(ExitStatus::Usage, message, "write it like https://mirror.example.org, without user, query or fragment").into())
 }
 
 fn list(bundle: &Bundle) -> String {

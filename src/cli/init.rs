@@ -1,16 +1,15 @@
 //! `hostler init`: inspects machines and generates their inventory.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use hostler_core::facts::{Facts, Observation};
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::inventory::{Connection, MachineName};
+use hostler_core::inventory::{Connection, MachineName, parse};
 use hostler_core::plan::wanted;
 use hostler_core::quantity;
 use hostler_core::visible::visible;
@@ -19,9 +18,11 @@ use hostler_core::words::counted;
 use super::arguments::Connecting;
 use super::help;
 use crate::connect::{host_keys, login};
+use crate::event::Event;
 use crate::execute::Link;
 use crate::report::{Reporter, row, table};
 use crate::ssh::{self, NewHostKeys};
+use crate::user_file::Destination;
 
 /// Inspect machines and generate an inventory
 ///
@@ -41,7 +42,7 @@ pub struct Arguments {
     /// User who logs in to the machines: root, or one who may use sudo [default: ask]
     #[arg(long, short)]
     user: Option<String>,
-    /// Path of the inventory to write
+    /// Path of the inventory to write, `-` for standard output
     #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
     inventory: PathBuf,
     /// Write the inventory without asking
@@ -69,34 +70,40 @@ struct Found {
 /// The file exists already, a machine can't be reached, or the user declined.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let file = &arguments.inventory;
-    if file.exists() {
-        let message = format!("{} already exists", file.display());
-        return Err(Failure::new(ExitStatus::Usage, message, "pass another path with `--inventory`, or edit this one").into());
-    }
+    let place = Destination::new_file(file)?;
     let asker = reporter.asker();
-    let words = match arguments.machines.as_slice() {
-        [] => {
+    let given = match arguments.machines.as_slice() {
+        [] => loop {
             let otherwise = "pass the machines: `hostler init --user USER ADDRESS...`";
             let line = asker.text("addresses of the machines, control plane first", None, otherwise).await?;
-            line.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
-        }
-        words => words.to_vec(),
+            let words: Vec<String> = line.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+            match given(&words) {
+                Ok(given) => break given,
+                Err(error) => reporter.events().send(Event::Warning { line: error.to_string() }),
+            }
+        },
+        words => given(words)?,
     };
-    let given = given(&words)?;
     let user = match &arguments.user {
         Some(user) => user.clone(),
         None => asker.text("user on the machines (root, or one who may use sudo)", Some("root"), "pass `--user USER`").await?,
     };
     let found = observe(&given, &user, arguments.connecting.new_host_keys(), reporter).await?;
-    reporter.result(&table(&rows(&found, &user, jiff::Timestamp::now().as_second()))).await;
-    let text = inventory(&found, &user);
+    let table = table(&rows(&found, &user, jiff::Timestamp::now().as_second()));
+    one_each(&found)?;
+    let text = inventory(&found, &user)?;
+    if let Destination::Stdout | Destination::Stream(_) = place {
+        reporter.events().send(Event::Note { line: table });
+        return place.write(text.as_bytes(), 0o644).with_context(|| format!("{} can't be written", file.display()));
+    }
+    reporter.result(&table).await;
     if !arguments.yes {
         let question = format!("write {} with {}?", file.display(), counted(found.len(), "machine"));
         if !asker.yes_no(&question, "pass `--yes` to write the inventory without asking").await? {
             return Err(Failure::new(ExitStatus::Failed, format!("{} was not written", file.display()), "").into());
         }
     }
-    create(file, &text)?;
+    place.write(text.as_bytes(), 0o644).with_context(|| format!("{} can't be written", file.display()))?;
     reporter.result(&format!("wrote {}; `hostler plan` shows what `hostler up` would do", file.display())).await;
     Ok(())
 }
@@ -124,7 +131,55 @@ fn given(words: &[String]) -> Result<Vec<Given>> {
     if machines.is_empty() {
         return Err(usage("no machine was given".to_owned(), "run `hostler init --user USER ADDRESS...`").into());
     }
+    // What is to be written of them is read before anything is asked of them.
+    let named =
+        machines.iter().enumerate().map(|(index, given)| Ok((given.name.clone().map_or_else(|| numbered(index), Ok)?, given.address)));
+    subnets(&named.collect::<Result<Vec<_>>>()?)?;
     Ok(machines)
+}
+
+/// Subnets to choose from where the default ones don't fit: none is written if they do.
+const SUBNETS: [&str; 5] = [
+    "",
+    "cluster:\n  podSubnet: 172.20.0.0/16\n  serviceSubnet: 172.21.0.0/16\n",
+    "cluster:\n  podSubnet: 192.168.0.0/17\n  serviceSubnet: 192.168.192.0/18\n",
+    "cluster:\n  podSubnet: 10.200.0.0/16\n  serviceSubnet: 10.201.0.0/16\n",
+    "cluster:\n  podSubnet: fd00:244::/56\n  serviceSubnet: fd00:96::/112\n",
+];
+
+/// The section `cluster` of an inventory with these machines, empty if it needs none: the first with which hostler reads it.
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: hostler would not read an inventory with them, whatever the subnets.
+fn subnets(machines: &[(MachineName, IpAddr)]) -> Result<&'static str> {
+    let lines: String =
+        machines.iter().map(|(name, address)| format!("  {}: {}\n", scalar(name.as_str()), scalar(&address.to_string()))).collect();
+    let mut first = None;
+    for section in SUBNETS {
+        match parse(&format!("{section}machines:\n{lines}"), "these machines") {
+            Ok(_) => return Ok(section),
+            Err(problems) => drop(first.get_or_insert(problems)),
+        }
+    }
+    let what = first.and_then(|problems| problems.problems().first().map(|problem| problem.message.clone())).unwrap_or_default();
+    let hint = "pass addresses of one family that the machines have in your network, and names that are not `localhost`";
+    Err(Failure::new(ExitStatus::Usage, format!("hostler can't use these machines: {what}"), hint).into())
+}
+
+/// Whether each is a machine of its own: one computer may have several addresses.
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: two have the same network card.
+fn one_each(found: &[Found]) -> Result<()> {
+    for (index, one) in found.iter().enumerate() {
+        for other in &found[index + 1..] {
+            if let Some(mac) = one.facts.macs.intersection(&other.facts.macs).next() {
+                let message = format!("{} and {} are one machine: both have the MAC address {mac}", one.name, other.name);
+                return Err(Failure::new(ExitStatus::Usage, message, "pass each machine once, with one of its addresses").into());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Gathers the facts of every machine.
@@ -146,7 +201,7 @@ async fn observe(given: &[Given], user: &str, new_host_keys: NewHostKeys, report
     if new_host_keys == NewHostKeys::Ask {
         host_keys::settle(targets, reporter).await?;
     }
-    let mut seen = login::observe(&links, &wanted::question(None, None)?, reporter).await?;
+    let mut seen = login::observe(&links, &wanted::question(None, None, Vec::new())?, reporter).await?;
     let mut all = Vec::new();
     let mut lost = Vec::new();
     for (machine, place) in given.iter().zip(places) {
@@ -244,12 +299,20 @@ fn on_it(facts: &Facts) -> String {
 }
 
 /// The inventory's text, with comments for a first-time reader.
-fn inventory(found: &[Found], user: &str) -> String {
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: hostler itself would not read it.
+fn inventory(found: &[Found], user: &str) -> Result<String> {
+    let machines: Vec<(MachineName, IpAddr)> = found.iter().map(|found| (found.name.clone(), found.address)).collect();
+    let cluster = subnets(&machines)?;
     let mut text = String::from(
         "# The machines of the cluster. `hostler plan` shows what hostler would do to them, `hostler up` does it.\n\n\
          # The user who logs in. Other SSH settings come from ~/.ssh/config.\nssh:\n",
     );
     text += &format!("  user: {}\n\n", scalar(user));
+    if !cluster.is_empty() {
+        text += &format!("# The default subnets don't fit the addresses of these machines.\n{cluster}\n");
+    }
     text += "# Pods run on all machines.\nmachines:\n";
     // Of machines that have a cluster, theirs are the control planes; of new ones it is the first.
     let exists = found.iter().any(|one| one.facts.kubernetes.control_plane);
@@ -266,7 +329,10 @@ fn inventory(found: &[Found], user: &str) -> String {
             text += &format!("    mac: {}\n", scalar(mac));
         }
     }
-    text
+    parse(&text, "the generated inventory").map_err(|problems| {
+        Failure::new(ExitStatus::Usage, problems.to_string().trim_end(), "write the inventory yourself: docs/inventory.md describes it")
+    })?;
+    Ok(text)
 }
 
 fn counted_cpus(count: u32) -> String {
@@ -281,11 +347,6 @@ fn scalar(text: &str) -> String {
         && matches!(serde_yaml::from_str(text), Ok(serde_yaml::Value::String(read)) if read == text);
     // A JSON string is a YAML one.
     if plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
-}
-
-fn create(file: &Path, text: &str) -> Result<()> {
-    let written = std::fs::File::create_new(file).and_then(|mut open| open.write_all(text.as_bytes()));
-    written.with_context(|| format!("{} can't be written", file.display()))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::report::Reporter;
 pub struct Arguments {
     #[command(flatten)]
     inventory: InventoryArgument,
-    /// Path of the kubeconfig to write [default: ~/.config/hostler/CLUSTER.kubeconfig]
+    /// Path of the kubeconfig to write, `-` for standard output [default: ~/.config/hostler/CLUSTER.kubeconfig]
     #[arg(long, value_name = "FILE", conflicts_with = "merge")]
     out: Option<PathBuf>,
     /// Merge into the file that kubectl uses: the first of $KUBECONFIG, or ~/.kube/config
@@ -47,18 +47,21 @@ pub struct Arguments {
 /// No control plane can be read from, or the file can't be written, or has an entry of this name for another cluster.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = arguments.inventory.load()?.inventory;
+    let name = arguments.name.as_deref().unwrap_or(&inventory.cluster.name);
+    let out = arguments.out.clone().map_or_else(|| kubeconfig::default_file(name), Ok)?;
+    if !arguments.merge {
+        kubeconfig::destination(&out, name)?;
+    }
     let mut links = connect::links(&inventory, arguments.connecting.new_host_keys(), reporter)?;
     links.retain(|name, _| inventory.control_planes().any(|(plane, _)| plane == name));
     login::log_in(&links, reporter).await?;
-    let name = arguments.name.as_deref().unwrap_or(&inventory.cluster.name);
     let access = fetch::access(&inventory, &links, name, arguments.server.as_deref()).await?;
     if !arguments.merge {
-        return fetch::keep(&access, name, arguments.out.as_deref(), reporter).await;
+        return fetch::keep(&access, name, &out, reporter).await;
     }
     let variable = std::env::var("KUBECONFIG").ok();
     let file = kubeconfig::users_file(variable.as_deref(), &home::home()?);
-    let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-    let merged = kubeconfig::merge_into(&file, &access, &stamp)?;
+    let merged = kubeconfig::merge_into(&file, &access, &fetch::stamp())?;
     let file = file.display();
     let done = match merged {
         Merged::Created => format!("created {file} with {name}"),

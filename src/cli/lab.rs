@@ -21,6 +21,7 @@ use super::take_over::TakingOver;
 use super::up;
 use super::{Ended, Status, help};
 use crate::artifact::{self, Missing};
+use crate::event::Event;
 use crate::inventory_file::InventoryFile;
 use crate::lab::{self, Options, access, namespace, state::LabState};
 use crate::report::Reporter;
@@ -166,10 +167,10 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
             }
         }
         Verb::Down => lab::down(events).await?,
-        Verb::List => list()?,
+        Verb::List => list(reporter).await?,
         Verb::Ssh { machine, command } => return Ok(Status::Program(ssh(&machine, &command)?).into()),
         Verb::Exec { command } => return Ok(Status::Program(exec(&command)?).into()),
-        Verb::Open { port, page_port } => open(port, page_port).await?,
+        Verb::Open { port, page_port } => open(port, page_port, reporter).await?,
         Verb::Connect { host, port } => connect(&host, port)?,
         Verb::Cut { machine } => lab::cut(&machine, events).await?,
         Verb::On { machines } => lab::on(&machines, events).await?,
@@ -188,19 +189,22 @@ async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitSt
     up::up(&arguments, Missing::FetchOrBuild, reporter).await
 }
 
-fn list() -> Result<()> {
+async fn list(reporter: &Reporter) -> Result<()> {
     let Some(machines) = lab::list()? else {
-        eprintln!("no lab is up on this computer\nhint: run `hostler lab up`");
+        let line = "no lab is up on this computer\nhint: run `hostler lab up`".to_owned();
+        reporter.events().send(Event::Note { line });
         return Ok(());
     };
-    println!("{:<16} {:<12} {:<14} {:<6} DISK", "MACHINE", "ADDRESS", "ROLE", "POWER");
+    let mut text = format!("{:<16} {:<12} {:<14} {:<6} DISK\n", "MACHINE", "ADDRESS", "ROLE", "POWER");
     for listed in machines {
         let machine = listed.machine;
         let role = if machine.control_plane { "control-plane" } else { "worker" };
         let power = if listed.on { "on" } else { "off" };
         let kind = if listed.vm { " (virtual machine)" } else { "" };
-        println!("{:<16} {:<12} {role:<14} {power:<6} {}{kind}", machine.name, machine.address.to_string(), size(listed.disk));
+        let (name, address, disk) = (&machine.name, machine.address.to_string(), size(listed.disk));
+        text.push_str(&format!("{name:<16} {address:<12} {role:<14} {power:<6} {disk}{kind}\n"));
     }
+    reporter.result(&text).await;
     Ok(())
 }
 
@@ -238,19 +242,20 @@ fn exit_status(status: std::process::ExitStatus) -> u8 {
 
 /// Forwards ports of 127.0.0.1 to the first control plane until it is stopped: to the API server and, if the inventory has a `transcode:`
 /// section, to the status page.
-async fn open(port: u16, page: u16) -> Result<()> {
+async fn open(port: u16, page: u16, reporter: &Reporter) -> Result<()> {
     lab::require_root("open")?;
     let state = LabState::existing()?;
     let machine = state.machines.iter().find(|machine| machine.control_plane).context("the lab has no control plane")?;
     let (api, listener) = listen(machine.address, 6443, port, "--port").await?;
     let at = listener.local_addr()?;
-    println!("https://{at} forwards to {} ({api}), until Ctrl-C", machine.name);
-    println!("kubectl --kubeconfig {} --server https://{at} --tls-server-name {} get nodes", lab::kubeconfig().display(), machine.address);
+    let (kubeconfig, address) = (lab::kubeconfig(), machine.address);
+    let kubectl = format!("kubectl --kubeconfig {} --server https://{at} --tls-server-name {address} get nodes", kubeconfig.display());
+    reporter.result(&format!("https://{at} forwards to {} ({api}), until Ctrl-C\n{kubectl}", machine.name)).await;
     // `up` reports errors of the inventory.
     let films = InventoryFile::load(&lab::inventory_file()).ok().and_then(|file| file.inventory.transcode);
     let Some(films) = films else { return forward(listener, api).await };
     let (target, page) = listen(machine.address, films.page_port, page, "--page-port").await?;
-    println!("http://{} is the status page of films ({target})", page.local_addr()?);
+    reporter.result(&format!("http://{} is the status page of films ({target})", page.local_addr()?)).await;
     tokio::try_join!(forward(listener, api), forward(page, target))?;
     Ok(())
 }

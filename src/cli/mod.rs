@@ -1,15 +1,16 @@
 //! The command line: the verbs, a file each with its arguments and help texts beside what it does.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::pin::Pin;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use hostler_core::failure::ExitStatus;
+use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::plan::Plan;
 
 use crate::interrupt::interrupted;
+use crate::report::output::{Lost, say};
 use crate::report::{Detail, Paint, Reporter, Style, error_text, log};
 use crate::transcode::pod::PodStatus;
 
@@ -41,7 +42,7 @@ mod up;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Format of results and progress
+    /// Format of results and progress; docs/json.md names the verbs that have JSON
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
     /// Show every step of a plan and its reason
@@ -84,6 +85,18 @@ enum Command {
 }
 
 impl Command {
+    /// Whether the verb can print JSON. docs/json.md names these.
+    fn has_json(&self) -> bool {
+        match self {
+            Command::Up(_) | Command::Plan(_) | Command::Status(_) | Command::Add(_) | Command::Rebuild(_) | Command::Remove(_) => true,
+            Command::Reset(_) | Command::Schema(_) | Command::Lab(lab::Verb::Up(_)) => true,
+            Command::Snapshot(verb) => !matches!(verb, snapshot::Verb::Create(_)),
+            Command::Bundle(verb) => matches!(verb, bundle::Verb::Create(_) | bundle::Verb::Show(_)),
+            Command::Transcode(verb) => matches!(verb, transcode::Verb::Status { .. }),
+            Command::Init(_) | Command::Render(_) | Command::Kubeconfig(_) | Command::Probe(_) | Command::Lab(_) => false,
+        }
+    }
+
     /// The verb's name, and whether its run is logged.
     fn name(&self) -> (&'static str, Trace) {
         use Trace::{Logged, Unlogged};
@@ -174,8 +187,17 @@ impl From<(ExitStatus, Plan)> for Ended {
 /// Boxed here so that the verbs are compiled once, with the library, and not again with each program that runs them.
 pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
     Box::pin(async {
-        let Cli { command, output, verbose } = Cli::parse();
+        let Cli { command, output, verbose } = match Cli::try_parse() {
+            Ok(arguments) => arguments,
+            Err(error) => return said(&error),
+        };
         let (verb, trace) = command.name();
+        if output == Output::Json && !command.has_json() {
+            let message = "this verb has no JSON output";
+            let error = Failure::new(ExitStatus::Usage, message, "omit `--output json`; docs/json.md names the verbs that have it").into();
+            say(&error_text(&error, paint()));
+            return ExitCode::from(ExitStatus::Usage as u8);
+        }
         let logged = trace == Trace::Logged;
         let style = Style::detect(logged && output == Output::Json);
         let reporter = Reporter::start(style, verb, if logged { log::default_folder() } else { None });
@@ -196,16 +218,41 @@ pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
         };
         match ended {
             Ok(Ended { status, plan }) => {
+                let lost = reporter.lost();
                 reporter.finish(plan.as_ref()).await;
-                ExitCode::from(status.code())
+                ExitCode::from(heard(&lost, status.code()))
             }
             Err(error) => {
+                let lost = reporter.lost();
                 reporter.finish(None).await;
-                eprint!("{}", error_text(&error, Paint::wanted(std::io::stderr().is_terminal())));
-                ExitCode::from(Status::Own(ExitStatus::of(&error)).code())
+                say(&error_text(&error, paint()));
+                ExitCode::from(heard(&lost, Status::Own(ExitStatus::of(&error)).code()))
             }
         }
     })
+}
+
+/// What clap says: help, the version, or a mistake on the command line.
+fn said(error: &clap::Error) -> ExitCode {
+    let code = u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage as u8);
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    let lost = Lost::default();
+    if let (Err(why), false) = (printed, error.use_stderr()) {
+        lost.set(why);
+    }
+    ExitCode::from(heard(&lost, code))
+}
+
+/// The exit status of a run that would end with `code`: failed, and a message, if its results could not be written. A reader that needs no
+/// more of them, as `head`, is no failure.
+fn heard(lost: &Lost, code: u8) -> u8 {
+    let Some(message) = lost.message() else { return code };
+    say(&error_text(&anyhow::anyhow!(message), paint()));
+    if code == 0 { ExitStatus::Failed as u8 } else { code }
+}
+
+fn paint() -> Paint {
+    Paint::wanted(std::io::stderr().is_terminal())
 }
 
 async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Result<Ended> {
@@ -227,7 +274,7 @@ async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Resu
         Command::Snapshot(arguments) => snapshot::run(&arguments, output, reporter).await?.into(),
         Command::Bundle(verb) => bundle::run(&verb, output, reporter).await?.into(),
         Command::Probe(arguments) => match probe::run(arguments).await? {},
-        Command::Transcode(verb) => transcode::run(verb, output).await?,
+        Command::Transcode(verb) => transcode::run(verb, output, reporter).await?,
         Command::Lab(verb) => lab::run(verb, reporter).await?,
     })
 }

@@ -7,6 +7,10 @@ use clap::Args;
 use hostler_core::failure::{ExitStatus, Failure};
 
 use crate::report::Reporter;
+use crate::user_file;
+
+/// Of a file with a passphrase: more is read of none.
+const MOST_BYTES: usize = 64 << 10;
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct PassphraseFile {
@@ -53,7 +57,8 @@ impl PassphraseFile {
 
     fn read(&self, reporter: &Reporter) -> Result<Option<String>> {
         let Some(file) = &self.passphrase_file else { return Ok(None) };
-        let text = std::fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))?;
+        let bytes = user_file::read_or_listen(file, MOST_BYTES).with_context(|| format!("{} can't be read", file.display()))?;
+        let text = String::from_utf8(bytes).ok().with_context(|| format!("{} is not UTF-8", file.display()))?;
         let passphrase = text.lines().next().unwrap_or_default();
         if passphrase.is_empty() {
             let message = format!("the first line of {} is empty: no passphrase", file.display());

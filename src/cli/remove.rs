@@ -53,13 +53,15 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     let unlisted = MachineName::new(&arguments.machine).filter(|name| arguments.dead && !inventory.machines.contains_key(name.as_str()));
     let listed = unlisted.is_none();
     let name = unlisted.map_or_else(|| machine_named(inventory, &arguments.machine), Ok)?;
+    // Before anything is done: an edit that is impossible then would leave the next `hostler up` to join the machine again.
+    let without = (arguments.edit && listed).then(|| file.without_machine(&name)).transpose()?;
     let goal = Goal::Remove { machine: name.clone(), dead: arguments.dead, force_after: arguments.force_after.map(|time| time.as_secs()) };
     let (status, plan) =
         apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await?;
     if status == ExitStatus::Done && listed {
         let path = file.path.display();
-        if arguments.edit {
-            file.without_machine(&name)?;
+        if let Some(without) = without {
+            without.save()?;
             reporter.result(&format!("deleted {name} from {path}")).await;
         } else {
             reporter.result(&format!("now delete {name} from {path}: the next `hostler up` would join it again")).await;

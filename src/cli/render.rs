@@ -10,31 +10,36 @@ use base64::prelude::BASE64_STANDARD;
 use clap::Args;
 use hostler_core::action::{Left, RunOn};
 use hostler_core::arch::Arch;
-use hostler_core::facts::{Facts, Observation};
-use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::inventory::Inventory;
+use hostler_core::facts::{Facts, Observation, ShareFact, ShareState};
+use hostler_core::failure::ExitStatus;
+use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::manifest::{Component, Image, Manifest};
-use hostler_core::plan::{self, Step};
+use hostler_core::plan::{Goal, Plan, Step, Warning, plan_for};
 use hostler_core::protocol::placeholder;
 use hostler_core::step::{Input, Output};
 
+use crate::apply::{question, status_of};
+use crate::artifact::encoder::ENCODER_IMAGE;
 use crate::artifact::pins::Pins;
-use crate::artifact::{HOSTLER_IMAGE, pins_of};
+use crate::artifact::{HOSTLER_IMAGE, manifest_of, pins_of};
 use crate::cli::arguments::InventoryArgument;
 use crate::cli::help;
+use crate::event::Event;
 use crate::report::Reporter;
+use crate::user_file;
 
 /// Write all files and scripts that `up` would send, without reaching a machine
 ///
 /// Files are written as FOLDER/MACHINE/etc/..., objects of the cluster as FOLDER/cluster/NAME.yaml, and the scripts, in the order of the
-/// plan for blank machines, as FOLDER/steps/NNN-MACHINE-STEP.sh. Secrets are replaced by placeholders.
+/// plan for blank machines, as FOLDER/steps/NNN-MACHINE-STEP.sh. Secrets are replaced by placeholders. What `up` would refuse is printed
+/// with its reason, and left out.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
         ("List the files", "hostler render"),
         ("Compare two versions of an inventory", "hostler render -i new.yaml --out new && diff -r old new"),
     ],
-    help::LOCAL,
+    help::CAREFUL,
 ))]
 pub struct Arguments {
     #[command(flatten)]
@@ -49,33 +54,37 @@ pub struct Arguments {
 
 /// # Errors
 /// The inventory or the bundle's manifest can't be read, or the folder can't be written or is not empty.
-pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<ExitStatus> {
     let inventory = arguments.inventory.load()?.inventory;
+    let folder = arguments.out.as_deref().map(|out| user_file::new_folder(out, |_| false)).transpose()?;
     let manifest = match &arguments.bundle {
-        Some(folder) => manifest(folder)?,
+        Some(folder) => manifest_of(folder)?,
         None => blueprint(pins_of(inventory.cluster.version.as_deref())?),
     };
-    let rendered = rendered(&inventory, &manifest)?;
-    let Some(out) = &arguments.out else {
+    let (plan, seen) = planned(&inventory, &manifest)?;
+    for Warning { machine, text } in &plan.warnings {
+        let line = machine.as_ref().map_or_else(|| text.clone(), |machine| format!("{machine}: {text}"));
+        reporter.events().send(Event::Warning { line });
+    }
+    for refusal in &plan.refusals {
+        let subject = refusal.machine.as_ref().map_or("cluster", |machine| machine.as_str());
+        let line = format!("refused: {subject}: {}\n  hint: {}", refusal.why, refusal.hint);
+        reporter.events().send(Event::Note { line });
+    }
+    let rendered = files(&plan)?;
+    let (Some(folder), Some(out)) = (folder, &arguments.out) else {
         let names: Vec<&str> = rendered.keys().map(String::as_str).collect();
         reporter.result(&names.join("\n")).await;
-        return Ok(());
+        return Ok(status_of(&plan, &seen));
     };
-    write(out, &rendered)?;
+    write(&folder, &rendered)?;
     reporter.result(&format!("wrote {} files to {}", rendered.len(), out.display())).await;
-    Ok(())
-}
-
-fn manifest(folder: &Path) -> Result<Manifest> {
-    let path = folder.join("manifest.json");
-    let text =
-        fs::read(&path).with_context(|| format!("{} can't be read\nhint: pass the folder of a bundle with `--bundle`", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is not the manifest of a bundle", path.display()))
+    Ok(status_of(&plan, &seen))
 }
 
 /// Stands in for the manifest of a bundle if none is at hand: versions and references are known, checksums are not.
 fn blueprint(pins: &Pins) -> Manifest {
-    let hostler = (Component::Hostler, HOSTLER_IMAGE.to_owned());
+    let own = [(Component::Hostler, HOSTLER_IMAGE.to_owned()), (Component::Encoder, ENCODER_IMAGE.to_owned())];
     let image = |(component, reference)| Image {
         component,
         reference,
@@ -85,7 +94,7 @@ fn blueprint(pins: &Pins) -> Manifest {
         blobs: Vec::new(),
         source: String::new(),
     };
-    let images = pins.images().into_iter().chain([hostler]).map(image).collect();
+    let images = pins.images().into_iter().chain(own).map(image).collect();
     Manifest { schema: 1, kubernetes: pins.kubernetes.to_owned(), arch: Arch::Amd64, files: Vec::new(), images }
 }
 
@@ -95,8 +104,19 @@ fn blueprint(pins: &Pins) -> Manifest {
 /// # Errors
 /// Only a bug: a template that can't be rendered.
 pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
-    let seen = inventory.machines.keys().map(|name| (name.clone(), Observation::Facts(Box::new(blank(manifest))))).collect();
-    let plan = plan::plan(inventory, &manifest.clone().into(), &seen)?;
+    files(&planned(inventory, manifest)?.0)
+}
+
+/// The plan for blank machines, whose shares are mounted, and what was seen of them.
+fn planned(inventory: &Inventory, manifest: &Manifest) -> Result<(Plan, BTreeMap<MachineName, Observation>)> {
+    let mounted = ShareFact { state: ShareState::Writable, free: u64::MAX, ..ShareFact::default() };
+    let shares: BTreeMap<String, ShareFact> = question(inventory)?.shares.into_iter().map(|share| (share, mounted.clone())).collect();
+    let facts = Facts { shares, ..blank(manifest) };
+    let seen = inventory.machines.keys().map(|name| (name.clone(), Observation::Facts(Box::new(facts.clone())))).collect();
+    Ok((plan_for(&Goal::Up, inventory, &manifest.clone().into(), &seen)?, seen))
+}
+
+fn files(plan: &Plan) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     for (number, step) in plan.steps.iter().enumerate() {
         let what = step.id.to_string().replace('/', "-");
@@ -143,10 +163,6 @@ fn landing(step: &Step) -> Result<Vec<(String, String)>> {
 }
 
 fn write(folder: &Path, rendered: &BTreeMap<String, String>) -> Result<()> {
-    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        let message = format!("{} is not empty", folder.display());
-        return Err(Failure::new(ExitStatus::Usage, message, "name a folder that is empty or does not exist").into());
-    }
     for (place, content) in rendered {
         let path = folder.join(place);
         let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, content));

@@ -1,6 +1,7 @@
 //! `hostler snapshot`: backups that `hostler rebuild --from` restores the only control plane from.
 
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -17,11 +18,13 @@ use super::arguments::{Connecting, InventoryArgument};
 use super::passphrase::PassphraseFile;
 use super::{Output, help};
 use crate::connect::{self, login};
+use crate::event::Event;
 use crate::execute::Link;
 use crate::inventory_file::InventoryFile;
 use crate::report::{Reporter, json_text, row, table};
 use crate::snapshot::{self, age};
 use crate::ssh::{Bounds, Exit};
+use crate::user_file::Destination;
 
 /// Version of the JSON that `list` and `verify` print.
 const SCHEMA: u32 = 1;
@@ -48,7 +51,7 @@ pub enum Verb {
     help::REMOTE,
 ))]
 pub struct Create {
-    /// Path of the file to write [default: ~/.local/share/hostler/snapshots/CLUSTER-TIME.tar.gz, .tar.gz.age if encrypted]
+    /// Path of the file to write, `-` for standard output [default: ~/.local/share/hostler/snapshots/CLUSTER-TIME.tar.gz, .tar.gz.age if encrypted]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Encrypt it with a passphrase, in the format of `age --passphrase`
@@ -136,6 +139,7 @@ async fn verify(arguments: &Verify, output: Output, reporter: &Reporter) -> Resu
 
 async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
     let InventoryFile { inventory, text, .. } = arguments.inventory.load()?;
+    let place = arguments.file.as_deref().map(destination).transpose()?;
     // Asked first: a typo should cost no wait.
     let passphrase = match arguments.encrypt || arguments.passphrase.is_given() {
         true => Some(arguments.passphrase.new_one(reporter).await?),
@@ -164,9 +168,14 @@ async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
                     Some(passphrase) => (age::encrypt(passphrase, age::WORK, &archive)?, "it is encrypted: keep the passphrase elsewhere"),
                     None => (archive, "it is not encrypted: keep it safe"),
                 };
-                snapshot::write(&file, &written)?;
+                let place = place.map_or_else(|| Destination::new_file(&file), Ok)?;
+                place.write(&written, 0o600).with_context(|| format!("{} can't be written", file.display()))?;
                 let (file, size) = (file.display(), size(taken.size));
-                reporter.result(&format!("wrote {file} ({size}): etcd and keys from {machine}, {}; {safe}", taken.taken)).await;
+                let line = format!("wrote {file} ({size}): etcd and keys from {machine}, {}; {safe}", taken.taken);
+                match place {
+                    Destination::New(_) | Destination::File(_) => reporter.result(&line).await,
+                    Destination::Stdout | Destination::Stream(_) => reporter.events().send(Event::Note { line }),
+                }
                 return Ok(());
             }
             Err(reason) => reasons.push(format!("{machine}: {reason}")),
@@ -174,6 +183,16 @@ async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
     }
     let message = format!("no control plane can take a snapshot:\n{}", reasons.join("\n"));
     Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster, and what is wrong").into())
+}
+
+/// Where a snapshot may be written: no file is replaced, and a terminal can't show one.
+fn destination(file: &Path) -> Result<Destination> {
+    let place = Destination::new_file(file)?;
+    if place == Destination::Stdout && std::io::stdout().is_terminal() {
+        let message = "standard output is a terminal, and a snapshot is not text";
+        return Err(Failure::new(ExitStatus::Usage, message, "redirect it to a file, or pass the path of one").into());
+    }
+    Ok(place)
 }
 
 /// The archive, as the machine made it.

@@ -21,6 +21,7 @@ use super::help;
 use crate::apply;
 use crate::artifact::{self, Bundles, Missing};
 use crate::connect::{self, login};
+use crate::event::Event;
 use crate::execute::{Link, gather};
 use crate::report::{Paint, Reporter, json_text, status_text};
 use crate::snapshot;
@@ -60,6 +61,9 @@ pub struct Arguments {
 /// The inventory or the bundle is not valid.
 pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> Result<ExitStatus> {
     let inventory = arguments.inventory.load()?.inventory;
+    for line in inventory.warnings.clone() {
+        reporter.events().send(Event::Warning { line });
+    }
     let links = connect::links_within(impatient(), &inventory, arguments.connecting.new_host_keys(), reporter)?;
     login::log_in(&links, reporter).await?;
     let terminal = std::io::stdout().is_terminal();
@@ -76,7 +80,8 @@ pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> 
         } else {
             reporter.result(&text).await;
         }
-        if !arguments.watch {
+        // Nobody reads it any more.
+        if !arguments.watch || reporter.lost().error().is_some() {
             return Ok(exit_status(&status));
         }
         tokio::time::sleep(PAUSE).await;

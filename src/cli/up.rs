@@ -12,9 +12,10 @@ use hostler_core::plan::{Goal, Plan, plan_for};
 use super::arguments::Planning;
 use super::take_over::TakingOver;
 use super::{Output, help};
-use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Means, Observed, apply, fragments, observe};
+use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Means, Observed, apply, fragments, observe, status_of};
 use crate::artifact::Missing;
 use crate::event::Event;
+use crate::kubeconfig;
 use crate::report::{Layout, Paint, Reporter, json_text, plan_text};
 use crate::snapshot;
 
@@ -45,14 +46,15 @@ pub struct Arguments {
 
 /// Show what `up` would do, and why
 ///
-/// Inspects all machines and prints the plan. Nothing is changed.
+/// Inspects all machines and prints the plan. Nothing is changed. The exit status is that of the plan: 3 if something is refused, 4 if a
+/// machine can't be reached, 0 whether there are steps or not.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
         ("Preview a change of the inventory", "hostler plan"),
         ("Count the steps", "hostler plan --output json | jq '.steps | length'"),
     ],
-    help::REMOTE,
+    help::ALL,
 ))]
 pub struct Show {
     #[command(flatten)]
@@ -74,6 +76,9 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
 pub async fn up(arguments: &Arguments, missing: Missing, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
     let file = arguments.planning.inventory.load()?;
     let goal = arguments.taking_over.goal(Goal::Up, None, &file.inventory)?;
+    if let Some(path) = &arguments.kubeconfig {
+        kubeconfig::destination(path, &file.inventory.cluster.name)?;
+    }
     let kubeconfig = arguments.kubeconfig.clone().map_or(KeepKubeconfig::Default, KeepKubeconfig::At);
     let request = ApplyRequest { goal, consent: Consent::yes_if(arguments.yes), kubeconfig };
     let (status, plan) = apply(&request, &file, &Means { missing, ..arguments.planning.means() }, reporter).await?;
@@ -121,5 +126,5 @@ pub async fn show(arguments: &Show, output: Output, reporter: &Reporter) -> Resu
         Output::Text => plan_text(&plan, Layout::of_terminal(reporter.detail()), Paint::wanted(std::io::stdout().is_terminal())),
     };
     reporter.result(&text).await;
-    Ok(ExitStatus::Done)
+    Ok(status_of(&plan, &seen))
 }

@@ -31,7 +31,7 @@ fn lives(process: u32) -> bool {
 }
 
 fn user_at_computer() -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
+    let user = crate::home::user().ok();
     let computer = nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned());
     format!("{}@{}", user.unwrap_or_default(), computer.unwrap_or_default())
 }

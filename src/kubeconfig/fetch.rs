@@ -12,10 +12,12 @@ use hostler_core::template;
 use hostler_core::visible::last_output;
 use serde_json::json;
 
-use super::{Access, Reach, default_file, write};
+use super::{Access, Reach, put};
+use crate::event::Event;
 use crate::execute::Link;
 use crate::report::Reporter;
 use crate::ssh::{Bounds, Exit};
+use crate::user_file::Destination;
 
 /// From the first control plane that answers, with `name` for cluster, user and context. `server`: the address of the API server, if it is
 /// not the inventory's.
@@ -39,18 +41,26 @@ pub async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Lin
     Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster").into())
 }
 
-/// Writes it to `out`, or to the default path, and prints how to use it.
+/// Writes it to `file`, see [`put`], and prints how to use it.
 ///
 /// # Errors
-/// The file can't be written.
-pub async fn keep(access: &Access, name: &str, out: Option<&Path>, reporter: &Reporter) -> Result<()> {
-    let file = match out {
-        Some(file) => file.to_owned(),
-        None => default_file(name)?,
-    };
-    write(&file, &access.text()?)?;
-    reporter.result(&format!("kubectl --kubeconfig {} get nodes", file.display())).await;
+/// As [`put`].
+pub async fn keep(access: &Access, name: &str, file: &Path, reporter: &Reporter) -> Result<()> {
+    let place = super::destination(file, name)?;
+    let backup = put(&place, access, &stamp())?;
+    if let Some(backup) = backup {
+        let line = format!("{} was of another cluster: it is kept as {}", file.display(), backup.display());
+        reporter.events().send(Event::Note { line });
+    }
+    if matches!(place, Destination::New(_) | Destination::File(_)) {
+        reporter.result(&format!("kubectl --kubeconfig {} get nodes", file.display())).await;
+    }
     Ok(())
+}
+
+/// The present time, for the name of a backup.
+pub fn stamp() -> String {
+    jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 async fn admin(link: &Link, script: &str) -> Result<String, String> {

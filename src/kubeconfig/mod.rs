@@ -1,15 +1,15 @@
 //! The kubeconfig for the user's computer: made from the cluster's admin.conf, written to a file of its own or merged into the user's. It
 //! holds a private key: nothing here prints any of it, and only the owner can read the files.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Endpoint, Inventory, MachineName};
 use serde_yaml::{Mapping, Value};
 
+use crate::user_file::{self, Destination};
 use crate::{atomic, home};
 
 pub mod fetch;
@@ -221,6 +221,14 @@ pub fn default_file(name: &str) -> Result<PathBuf> {
     Ok(home::config()?.join(format!("{name}.kubeconfig")))
 }
 
+/// The kubeconfigs in `folder` that were written for clusters, by name.
+pub fn written(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|file| file.extension().is_some_and(|end| end == "kubeconfig")).collect();
+    files.sort();
+    files
+}
+
 /// What [`merge_into`] did to the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Merged {
@@ -232,42 +240,91 @@ pub enum Merged {
     Unchanged,
 }
 
+/// The largest kubeconfig that is read; one cluster has 6 kB.
+pub const MOST_BYTES: usize = 4 << 20;
+
+/// A kubeconfig that is there already.
+fn existing(path: &Path) -> Result<String> {
+    let bytes = user_file::read(path, MOST_BYTES).with_context(|| format!("{} can't be read", path.display()))?;
+    if bytes.len() > MOST_BYTES {
+        bail!("{} has more than {MOST_BYTES} bytes, which a kubeconfig never has", path.display());
+    }
+    String::from_utf8(bytes).ok().with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+/// Where a kubeconfig with only the cluster `name` may be written: `file`, unless it is there and holds anything else.
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: as [`Destination::of`], or another file is there.
+pub fn destination(file: &Path, name: &str) -> Result<Destination> {
+    let place = Destination::of(file)?;
+    if let Destination::File(there) = &place {
+        let root = existing(there).ok().and_then(|text| parse(&text).ok());
+        let only =
+            |root: &Mapping| ["clusters", "users", "contexts"].iter().all(|field| list(root, field).iter().all(|entry| named(entry, name)));
+        if !root.is_some_and(|root| only(&root)) {
+            let message = format!("{} already exists, and is not a kubeconfig of {name} only", file.display());
+            let hint = "pass another path, or merge it with `hostler kubeconfig --merge`";
+            return Err(Failure::new(ExitStatus::Usage, message, hint).into());
+        }
+    }
+    Ok(place)
+}
+
+/// Writes a kubeconfig with only this cluster to a [`destination`]. If one of another cluster is there, it is kept beside it. `stamp`: a date
+/// for the name of that backup, which is returned.
+///
+/// # Errors
+/// A file can't be read or written.
+pub fn put(place: &Destination, access: &Access, stamp: &str) -> Result<Option<PathBuf>> {
+    let context = || match place {
+        Destination::Stdout => "standard output can't be written".to_owned(),
+        Destination::Stream(path) | Destination::New(path) | Destination::File(path) => format!("{} can't be written", path.display()),
+    };
+    let mut backup = None;
+    if let Destination::File(file) = place {
+        let old = existing(file)?;
+        if access.merged(&old).is_err() {
+            backup = Some(keep_beside(file, &old, stamp)?);
+        }
+    }
+    place.write(access.text()?.as_bytes(), 0o600).with_context(context)?;
+    Ok(backup)
+}
+
+/// Keeps `text`, the content of `file`, as `FILE.hostler-STAMP`.
+fn keep_beside(file: &Path, text: &str, stamp: &str) -> Result<PathBuf> {
+    let mut backup = file.as_os_str().to_owned();
+    backup.push(format!(".hostler-{stamp}"));
+    let backup = PathBuf::from(backup);
+    atomic::create(&backup, text.as_bytes(), 0o600).with_context(|| format!("{} can't be written", backup.display()))?;
+    Ok(backup)
+}
+
 /// Merges `access` into the kubeconfig at `path`. `stamp`: a date for the name of its backup.
 ///
 /// # Errors
 /// As [`Access::merged`], and files that can't be read or written.
 pub fn merge_into(path: &Path, access: &Access, stamp: &str) -> Result<Merged> {
-    // Links are followed: their target is replaced.
-    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let existing = match std::fs::read_to_string(path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
+    let place = Destination::of(path)?;
+    let existing = match &place {
+        Destination::File(file) => Some(existing(file)?),
+        Destination::New(_) => None,
+        Destination::Stdout | Destination::Stream(_) => bail!("{} is not a regular file", path.display()),
     };
     let text = access.merged(existing.as_deref().unwrap_or_default()).with_context(|| format!("{} was not changed", path.display()))?;
-    let Some(existing) = existing else {
-        write(path, &text)?;
+    let write = || place.write(text.as_bytes(), 0o600).with_context(|| format!("{} can't be written", path.display()));
+    let (Some(existing), Destination::File(file)) = (existing, &place) else {
+        write()?;
         return Ok(Merged::Created);
     };
     // Differences in comments and layout alone are no reason to rewrite a file.
     if serde_yaml::from_str::<Value>(&existing).ok() == serde_yaml::from_str::<Value>(&text).ok() {
         return Ok(Merged::Unchanged);
     }
-    let mut backup = path.clone().into_os_string();
-    backup.push(format!(".hostler-{stamp}"));
-    let backup = PathBuf::from(backup);
-    write(&backup, &existing)?;
-    write(path, &text)?;
+    let backup = keep_beside(file, &existing, stamp)?;
+    write()?;
     Ok(Merged::Changed(backup))
-}
-
-/// Writes a file that only its owner can read, atomically. A missing folder is created.
-///
-/// # Errors
-/// The folder or the file can't be written.
-pub fn write(path: &Path, text: &str) -> Result<()> {
-    let written = std::fs::create_dir_all(atomic::folder_of(path)).and_then(|()| atomic::write(path, text.as_bytes(), 0o600));
-    written.with_context(|| format!("{} can't be written", path.display()))
 }
 
 #[cfg(test)]

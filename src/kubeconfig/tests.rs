@@ -227,3 +227,27 @@ fn the_users_file() {
     assert_eq!(users_file(Some(""), home), Path::new("/home/me/.kube/config"));
     assert_eq!(users_file(Some(":/a:/b"), home), Path::new("/a"));
 }
+
+#[test]
+fn a_file_of_its_own_replaces_its_own_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("home.kubeconfig");
+    let read = || std::fs::read_to_string(&file).expect("it is there");
+    let mine = access("home").text().expect("nothing conflicts");
+    let put = |stamp: &str| put(&destination(&file, "home").expect("it may be written"), &access("home"), stamp).expect("it is written");
+    assert_eq!(put("1"), None);
+    assert_eq!(put("2"), None);
+    std::fs::write(&file, "").expect("it can be written");
+    assert_eq!(put("3"), None);
+    // A cluster of the same name that is made again, or another one.
+    let before = mine.replace("Q0E=", "QUxU");
+    std::fs::write(&file, &before).expect("it can be written");
+    let backup = folder.path().join("home.kubeconfig.hostler-4");
+    assert_eq!(put("4"), Some(backup.clone()));
+    assert_eq!((read(), std::fs::read_to_string(&backup).expect("the backup")), (mine.clone(), before));
+    for others in [OTHERS, "a thesis", "[]", "kind: Pod", &format!("{mine}\n---\n{mine}"), &mine.replace("name: home", "name: work")] {
+        std::fs::write(&file, others).expect("it can be written");
+        let refused = destination(&file, "home").expect_err(others);
+        assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
+    }
+}

@@ -24,6 +24,7 @@ pub mod error;
 mod interrupted;
 mod lines;
 pub mod log;
+pub mod output;
 pub mod paint;
 pub mod plan;
 pub mod record;
@@ -51,6 +52,7 @@ pub use table::table;
 use ask::Question;
 use lines::Lines;
 use log::RunLog;
+use output::{Lost, Results};
 use terminal::Terminal;
 
 /// Empties a terminal, and goes to its top.
@@ -97,6 +99,7 @@ pub struct Reporter {
     asks: bool,
     /// How much of a plan is shown.
     detail: Detail,
+    lost: Lost,
     task: JoinHandle<Record>,
 }
 
@@ -146,15 +149,22 @@ impl Reporter {
         });
         let record = Record { log: log.as_ref().map(|log| log.path().to_owned()), ..Record::default() };
         let results_paint = Paint::wanted(io::stdout().is_terminal());
+        let lost = Lost::default();
+        let results = Results::new(results, lost.clone());
         let task =
             ReporterTask { output, results, results_paint, log, record, plan: None, redactor: redactor.clone(), started: Instant::now() };
         let task = tokio::spawn(task.run(received, requested));
-        Reporter { events, requests, redactor, asks, detail: Detail::Grouped, task }
+        Reporter { events, requests, redactor, asks, detail: Detail::Grouped, lost, task }
     }
 
     /// Where to send events.
     pub fn events(&self) -> Events {
         self.events.clone()
+    }
+
+    /// Why results can no longer be written, if so.
+    pub fn lost(&self) -> Lost {
+        self.lost.clone()
     }
 
     /// Where to add secrets: they are masked in all later output.
@@ -199,7 +209,7 @@ impl Reporter {
     pub async fn interrupt(&self, by: &'static str) {
         let told = self.printed(|printed| Request::Interrupt(by, printed));
         if tokio::time::timeout(LAST_WORDS, told).await.is_err() {
-            let _ = writeln!(io::stderr(), "\ninterrupted: {by}");
+            output::say(&format!("\ninterrupted: {by}\n"));
         }
     }
 
@@ -229,7 +239,7 @@ impl Reporter {
 /// The task through which all output passes.
 struct ReporterTask {
     output: Output,
-    results: Box<dyn Write + Send>,
+    results: Results,
     results_paint: Paint,
     log: Option<RunLog>,
     record: Record,
@@ -270,7 +280,7 @@ impl ReporterTask {
                             let _ = printed.send(());
                         }
                         Some(Request::Screen(text, printed)) => {
-                            let _ = self.results.write_all(CLEAR.as_bytes());
+                            self.results.clear(CLEAR);
                             self.result(&text);
                             let _ = printed.send(());
                         }
@@ -293,7 +303,7 @@ impl ReporterTask {
         if let Output::Json(json) = &mut self.output {
             // JSON has escapes of its own: a program gets the text as it is.
             if let Some(line) = json.event(now, Timestamp::now(), &event) {
-                print(&mut self.results, &[line]);
+                self.results.print(&format!("{line}\n"));
             }
         }
         let event = event.shown();
@@ -324,7 +334,7 @@ impl ReporterTask {
     fn plan(&mut self, plan: &Plan, detail: Detail) {
         let text = plan_text(plan, Layout::LOG, Paint { on: false });
         match &self.output {
-            Output::Json(_) => print(&mut self.results, &[Json::line("plan", &serde_json::json!({ "plan": plan }))]),
+            Output::Json(_) => self.results.print(&format!("{}\n", Json::line("plan", &serde_json::json!({ "plan": plan })))),
             _ => self.show(&plan_text(plan, Layout::of_terminal(detail), self.results_paint)),
         }
         self.write_log(|log| log.text(&text));
@@ -334,7 +344,7 @@ impl ReporterTask {
     fn result(&mut self, text: &str) {
         let text = self.redactor.redact(text);
         match &mut self.output {
-            Output::Json(_) => print(&mut self.results, &[Json::line("result", &serde_json::json!({ "text": text.trim_end() }))]),
+            Output::Json(_) => self.results.print(&format!("{}\n", Json::line("result", &serde_json::json!({ "text": text.trim_end() })))),
             _ => self.show(&text),
         }
         self.write_log(|log| log.text(&text));
@@ -345,7 +355,7 @@ impl ReporterTask {
         if let Output::Terminal(terminal) = &mut self.output {
             terminal.quiet();
         }
-        print(&mut self.results, &[text.trim_end_matches('\n').to_owned()]);
+        self.results.print(&format!("{}\n", text.trim_end_matches('\n')));
     }
 
     async fn ask(&mut self, question: Question) -> io::Result<String> {
@@ -367,7 +377,7 @@ impl ReporterTask {
             match &mut self.output {
                 Output::Terminal(terminal) => terminal.above(&text_lines(&closing.text(terminal.paint()))),
                 Output::Lines(lines, output) => print(output, &text_lines(&closing.text(lines.paint))),
-                Output::Json(_) => print(&mut self.results, &[Json::line("closing", &closing)]),
+                Output::Json(_) => self.results.print(&format!("{}\n", Json::line("closing", &closing))),
             }
         }
         self.record
@@ -383,7 +393,7 @@ impl ReporterTask {
                 terminal.above(&text_lines(&interrupted.text(terminal.paint())));
             }
             Output::Lines(lines, output) => print(output, &text_lines(&interrupted.text(lines.paint))),
-            Output::Json(_) => print(&mut self.results, &[Json::line("interrupted", &interrupted)]),
+            Output::Json(_) => self.results.print(&format!("{}\n", Json::line("interrupted", &interrupted))),
         }
     }
 
@@ -402,7 +412,7 @@ fn text_lines(text: &str) -> Vec<String> {
     std::iter::once(String::new()).chain(text.lines().map(str::to_owned)).collect()
 }
 
-/// Ignores errors: a reader that is gone (`| head`) must not stop the work.
+/// Prints progress. Errors are ignored: a terminal that is gone must not stop the work.
 fn print(output: &mut impl Write, lines: &[String]) {
     if !lines.is_empty() {
         let _ = output.write_all(format!("{}\n", guarded(&lines.join("\n"))).as_bytes());

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, Write};
 use std::os::fd::IntoRawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -22,7 +21,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{atomic, home};
+use crate::{home, user_file};
 
 pub mod age;
 
@@ -48,7 +47,12 @@ fn unpacked(archive: &[u8]) -> Result<Vec<u8>> {
 /// # Errors
 /// It can't be read or decrypted, is not an archive of hostler's, or is incomplete.
 pub fn open(file: &Path, passphrase: Option<&str>) -> Result<Snapshot> {
-    let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+    // Encrypted, it has a few bytes more for each block.
+    let most = usize::try_from(MOST + MOST / 16).unwrap_or(usize::MAX);
+    let bytes = user_file::read(file, most).with_context(|| format!("{} can't be read", file.display()))?;
+    if bytes.len() > most {
+        return Err(invalid(file, &anyhow::anyhow!("it has more than {}", size(MOST))));
+    }
     let Some(passphrase) = passphrase else {
         return parse(file, &bytes).map_err(|error| invalid(file, &error));
     };
@@ -120,9 +124,7 @@ fn invalid(file: &Path, error: &anyhow::Error) -> anyhow::Error {
 /// # Errors
 /// It can't be read.
 pub fn is_encrypted(file: &Path) -> Result<bool> {
-    let mut beginning = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(64).read_to_end(&mut beginning));
-    read.with_context(|| format!("{} can't be read", file.display()))?;
+    let beginning = user_file::read(file, 64).with_context(|| format!("{} can't be read", file.display()))?;
     Ok(age::is_encrypted(&beginning))
 }
 
@@ -160,19 +162,6 @@ pub fn with(archive: &[u8], name: &str, content: &[u8]) -> Result<Vec<u8>> {
     header.set_mode(0o600);
     new.append_data(&mut header, name, content)?;
     Ok(new.into_inner()?.finish()?)
-}
-
-/// Writes `archive` atomically, readable by its owner only. Missing folders are created with mode 0700.
-///
-/// # Errors
-/// The folder or the file can't be written.
-pub fn write(file: &Path, archive: &[u8]) -> Result<()> {
-    let folder = atomic::folder_of(file);
-    if !folder.exists() {
-        std::fs::create_dir_all(folder).with_context(|| format!("{} can't be created", folder.display()))?;
-        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o700))?;
-    }
-    atomic::write(file, archive, 0o600).with_context(|| format!("{} can't be written", file.display()))
 }
 
 /// Where snapshots are kept by default.
@@ -248,7 +237,7 @@ fn stamp<'a>(name: &'a str, cluster: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs::write;
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -258,7 +247,7 @@ mod tests {
     use super::age;
     use hostler_core::protocol::needed;
 
-    use super::{is_encrypted, list, newest, open, with, write};
+    use super::{is_encrypted, list, newest, open, with};
     use hostler_core::digest::sha256;
     use hostler_core::facts::ca_public_key_sha256;
 
@@ -295,15 +284,13 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
     #[test]
     fn a_valid_archive_has_a_time_and_nodes() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("deep/x.tar.gz");
+        let file = folder.path().join("x.tar.gz");
         let bytes = with(&archive(""), "inventory.yaml", b"machines: {}\n").unwrap();
         write(&file, &bytes).unwrap();
         let found = open(&file, None).unwrap();
         assert_eq!((found.taken.as_str(), found.size), ("2026-03-01T12:00:00Z", bytes.len() as u64));
         assert_eq!(Vec::from_iter(&found.nodes), ["rainbowdash", "twilightsparkle"]);
         assert_eq!((Some(found.ca), found.sha256), (ca_public_key_sha256(CA.as_bytes()), sha256(&bytes)));
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::metadata(folder.path().join("deep")).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]
@@ -311,7 +298,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.tar.gz");
         for missing in needed().chain(["taken".to_owned()]) {
-            write(&file, &archive(&missing)).unwrap();
+            write(&file, archive(&missing)).unwrap();
             let error = open(&file, None).unwrap_err().to_string();
             assert!(error.contains(&missing) || missing == "taken", "{error}");
         }
@@ -331,7 +318,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.tar.gz.age");
         let whole = archive("");
-        write(&file, &age::encrypt("open sesame", 4, &whole).unwrap()).unwrap();
+        write(&file, age::encrypt("open sesame", 4, &whole).unwrap()).unwrap();
         assert!(is_encrypted(&file).unwrap());
         let found = open(&file, Some("open sesame")).unwrap();
         assert_eq!((found.size, &found.sha256, &found.file), (whole.len() as u64, &sha256(&whole), &file));

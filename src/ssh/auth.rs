@@ -22,6 +22,7 @@ use super::error::{ConnectError, Reason};
 use super::host_key::fingerprint;
 use super::session::Handler;
 use super::target::Target;
+use crate::user_file;
 
 /// Limit for one key, including the server's DNS lookups.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -301,7 +302,8 @@ fn is_same(identity: &AgentIdentity, public: &PublicKey) -> bool {
 
 /// Reads a private key and the files next to it. `Err`: why it can't be used.
 fn key_file(path: &Path, certificates: &[PathBuf]) -> Result<KeyFile, String> {
-    let text = std::fs::read_to_string(path).map_err(|why| super::stream::lower(&why.to_string()))?;
+    let bytes = user_file::read(path, user_file::MOST_BYTES).map_err(|why| super::stream::lower(&why.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
     let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
     let (public, private) = match decode_secret_key(&text, None) {
         Ok(private) => (Some(private.public_key().clone()), Some(Arc::new(private))),

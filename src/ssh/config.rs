@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::pattern::{fits, fits_list};
+use crate::user_file;
 
 /// The depth of nested `Include`s, as in OpenSSH.
 const MAX_DEPTH: u32 = 16;
@@ -79,8 +80,8 @@ pub fn lookup(files: &[PathBuf], home: &Path, asked: &Asked) -> Result<Settings,
 }
 
 fn read(file: &Path, home: &Path, asked: &Asked, inherited: Concerns, depth: u32, settings: &mut Settings) -> Result<(), ConfigError> {
-    // As ssh: a file that can't be read is ignored.
-    let Ok(text) = std::fs::read(file) else { return Ok(()) };
+    // As ssh: a file that can't be read is ignored. A pipe or a device might never end.
+    let Ok(text) = user_file::read(file, user_file::MOST_BYTES) else { return Ok(()) };
     let text = String::from_utf8_lossy(&text);
     let mut concerns = inherited;
     for (number, line) in text.lines().enumerate() {

@@ -16,6 +16,7 @@ use super::run::{Exit, Line};
 use super::session::Session;
 use super::sudo::Privilege;
 use super::target::Target;
+use crate::user_file;
 
 /// Logs in with `password` and appends the user's public key to authorized_keys, if it is not there yet. The key is the first of the
 /// target's identities, else the agent's first. That machine's sudo gets the same password before the user is asked for another one.
@@ -61,7 +62,9 @@ async fn public_key(target: &Target) -> Result<PublicKey> {
             return Ok(key);
         }
         // Its public part is readable even if it has a passphrase.
-        if let Some(key) = std::fs::read_to_string(identity).ok().and_then(|text| russh::keys::PrivateKey::from_openssh(text).ok()) {
+        if let Some(key) =
+            user_file::read(identity, user_file::MOST_BYTES).ok().and_then(|text| russh::keys::PrivateKey::from_openssh(text).ok())
+        {
             return Ok(key.public_key().clone());
         }
     }

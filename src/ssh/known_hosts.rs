@@ -13,6 +13,7 @@ use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, parse_public_key_b
 use super::host_key::fingerprint;
 use super::pattern::{fits, fits_list};
 use super::target::Target;
+use crate::user_file;
 
 /// A line that applies to the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Known {
         let name = target.known_as();
         let bare = target.host.to_lowercase();
         for file in target.known_hosts.iter().chain(&target.global_known_hosts) {
-            let Ok(text) = std::fs::read(file) else { continue };
+            let Ok(text) = user_file::read(file, user_file::MOST_BYTES) else { continue };
             for (number, line) in String::from_utf8_lossy(&text).lines().enumerate() {
                 let Some(line) = Line::parse(line) else { continue };
                 let (with_port, without) = (line.is_for(&name), name != bare && target.host_key_alias.is_none() && line.is_for(&bare));

@@ -68,12 +68,7 @@ impl Account {
     /// The user has no home or no name.
     pub fn current() -> Result<Account> {
         let home = crate::home::home()?;
-        let named = |variable| std::env::var(variable).ok().filter(|user| !user.is_empty());
-        let user = named("USER").or_else(|| named("LOGNAME"));
-        let user = match user {
-            Some(user) => user,
-            None => nix::unistd::User::from_uid(nix::unistd::geteuid())?.context("this user has no name\nhint: set USER")?.name,
-        };
+        let user = crate::home::user()?;
         let agent = std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty()).map(PathBuf::from);
         let config = vec![home.join(".ssh/config"), PathBuf::from("/etc/ssh/ssh_config")];
         Ok(Account { user, home, config, agent })

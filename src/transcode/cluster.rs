@@ -50,14 +50,12 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// With the pod's service account, or a kubeconfig; `who` is the identity of this watcher.
+    /// With the pod's service account; `who` is the identity of this watcher.
     ///
     /// # Errors
-    /// There is neither a service account nor a kubeconfig.
+    /// There is no service account.
     pub async fn connect(templates: PathBuf, who: String) -> Result<Cluster> {
-        let config = Config::infer()
-            .await
-            .context("there is neither a service account nor a kubeconfig\nhint: pass `--here LIBRARY` to work without a cluster")?;
+        let config = Config::incluster().context("there is no service account\nhint: pass `--here LIBRARY` to work without a cluster")?;
         let client = Client::try_from(config).context("the API client can't be created")?;
         let (jobs, leases) = (Api::namespaced(client.clone(), NAMESPACE), Api::namespaced(client.clone(), NAMESPACE));
         Ok(Cluster { jobs, leases, nodes: Api::all(client), templates, who, renewed: None, seen: None })

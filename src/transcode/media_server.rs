@@ -6,12 +6,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use hostler_core::films::settings::{MediaServer, MediaServerKind};
 use hostler_core::visible::shortened;
-use reqwest::{Certificate, Client, RequestBuilder, Url};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
 
 use super::layout::shown;
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// The longest answer that is read. A page of 50 films has 200 kB.
+const MOST_BYTES: usize = 8 << 20;
 /// Checks after a refresh, and the time between them: Plex only queues it.
 const LOOKS: u32 = 6;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -161,7 +164,8 @@ pub fn client() -> Result<Client> {
     // The image of a pod has no CA certificates.
     let roots: Result<Vec<Certificate>, _> =
         webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| Certificate::from_der(root)).collect();
-    Ok(Client::builder().tls_certs_only(roots?).connect_timeout(LIMIT).timeout(LIMIT).build()?)
+    // A redirect would take the token along to wherever it leads.
+    Ok(Client::builder().tls_certs_only(roots?).redirect(Policy::none()).connect_timeout(LIMIT).timeout(LIMIT).build()?)
 }
 
 fn url(server: &MediaServer, path: &str) -> Result<Url> {
@@ -182,10 +186,23 @@ pub async fn answer(request: RequestBuilder) -> Result<String> {
     let response = request.send().await.map_err(reqwest::Error::without_url).context("it does not answer")?;
     let status = response.status();
     match status.as_u16() {
-        200..300 => Ok(response.text().await.map_err(reqwest::Error::without_url)?),
+        200..=299 => body(response).await,
+        300..=399 => bail!("it answered {status}, which is not followed: the token is for this server alone"),
         401 | 403 => bail!("it rejects the token"),
         _ => bail!("it answered {status}"),
     }
+}
+
+/// At most [`MOST_BYTES`] of an answer.
+async fn body(mut response: Response) -> Result<String> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > MOST_BYTES {
+            bail!("it answered with more than {MOST_BYTES} bytes");
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

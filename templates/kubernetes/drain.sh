@@ -32,8 +32,19 @@ drain() {
         exit 1
     }
 }
+# dead: its kubelet does not report any more, and nobody there ends pods.
+dead() {
+    [ "$(kubectl get node "$node" --output 'jsonpath={range .status.conditions[*]}{.type} {.status}{"\n"}{end}' | awk '$1 == "Ready" { print $2 }')" = Unknown ] || return 1
+    echo "node $node does not report any more: its pods can't end, and are given up"
+}
 announce "$patience" "the pods of $node to go elsewhere"
-if ! drain "$patience"; then
+left=$patience drained=
+while [ -z "$drained" ] && [ "$left" -gt 0 ]; do
+    part=$((left < 60 ? left : 60))
+    if drain "$part"; then drained=1; elif dead; then exit 0; fi
+    left=$((left - part))
+done
+if [ -z "$drained" ]; then
 {% if force_after is none %}
     fail "not all pods of $node went away within $patience s (--force-after TIME takes away what a PodDisruptionBudget keeps)"
 {% else %}

@@ -3,10 +3,38 @@ PATH={{ path.bin }}:$PATH
 {% for kept in keep %}
 [ -e {{ kept | quote }} ] && printf 'kept: %s\n' {{ kept | quote }}
 {% endfor %}
-mounted=$(awk '
+# A link may lead out of these folders, into what is kept: paths are compared as what they lead to, and only to what the plan has shown.
+reals=
+for path in {{ wipe.all | words }}; do
+    real=$(readlink -m -- "$path")
+{% for kept in keep %}
+    kept=$(readlink -m -- {{ kept | quote }})
+    case $real/ in
+    "$kept"/*) fail "$path leads to $real, and $kept is kept" ;;
+    esac
+    case $kept/ in
+    "$real"/*) fail "$path leads to $real, and $kept is kept" ;;
+    esac
+{% endfor %}
+    [ "$path" != "$real" ] || continue
+    known=
+{% for link in links %}
+    [ "$path $real" != {{ (link.path ~ " " ~ link.real) | quote }} ] || known=1
+{% endfor %}
+    [ -n "$known" ] || fail "$path leads to $real, which was not in the plan: run again"
+    reals="$reals$real
+"
+done
+kubelet=$(readlink -m -- {{ path.kubelet }})
+mounted=$(reals=$reals kubelet=$kubelet awk '
 {% filter indent(4, true) %}{% include "machine/mounts.awk" %}{% endfilter %}
 
+    BEGIN { count = split(ENVIRON["reals"], reals, "\n") - 1 }
     in_the_way($2) { print $2; exit }
+    {
+        of_pods = index($2, ENVIRON["kubelet"] "/pods/") == 1 || index($2, ENVIRON["kubelet"] "/plugins/") == 1
+        for (i = 1; i <= count; i++) if (index($2 "/", reals[i] "/") == 1 && !of_pods) { print $2; exit }
+    }
 ' /proc/mounts)
 [ -z "$mounted" ] || fail "$mounted is mounted there, and would be wiped: unmount it first"
 record {{ mark.wipe }} "$run"
@@ -21,11 +49,16 @@ if command -v kubeadm > /dev/null && systemctl is-active --quiet containerd; the
     kubeadm reset --force --skip-phases remove-etcd-member 2>&1
 fi
 # What a pod mounted must be gone before anything below is deleted.
-awk '$2 ~ "^{{ path.kubelet }}/" { print $2 }' /proc/mounts | sort -r | while read -r mounted; do umount "$mounted"; done
+kubelet=$kubelet awk 'index($2, ENVIRON["kubelet"] "/") == 1 { print $2 }' /proc/mounts | sort -r | while read -r mounted; do umount "$mounted"; done
 wiped="{{ wipe.all | reject("in", wipe.emptied) | reject("eq", wipe.last) | join(" ") }}"
 for path in $wiped; do
-    [ -e "$path" ] || continue
-    rm -rf --one-file-system --preserve-root=all "$path" || fail "$path can't be removed whole: something is mounted below it"
+    if [ -L "$path" ] && [ -d "$path/" ]; then
+        # The link is the user's, and stays: they put the folder elsewhere.
+        find "$path/" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system --preserve-root=all {} + ||
+            fail "$path can't be emptied: something is mounted below it"
+    elif [ -e "$path" ] || [ -L "$path" ]; then
+        rm -rf --one-file-system --preserve-root=all "$path" || fail "$path can't be removed whole: something is mounted below it"
+    fi
 done
 {% for folder in wipe.emptied %}
 # The folder itself stays: containerd ends when it goes.
@@ -50,7 +83,7 @@ if command -v iptables-save > /dev/null; then
     done
 fi
 for path in $wiped; do
-    [ ! -e "$path" ] || fail "$path is still there after the wipe"
+    [ ! -e "$path" ] || { [ -L "$path" ] && [ -z "$(ls -A "$path/")" ]; } || fail "$path is still there after the wipe"
 done
 [ -z "$(ctr --namespace k8s.io tasks ls -q 2> /dev/null)" ] || fail "containers of the old cluster still run"
 # Last, as it holds the mark that this was begun.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hostler::report::{Detail, Layout, Paint, guarded, json_text, plan_text, status_text};
 use hostler_core::facts::{
     AddOns, ClusterFacts, Facts, FileFact, ImageFact, KubernetesFacts, LiveObject, LockFact, MemberFact, NodeFact, Observation, PodFact,
-    ShareFact, UnitFact,
+    ShareFact, UnitFact, Unreachable,
 };
 use hostler_core::health::status;
 use hostler_core::inventory::{Inventory, MachineName, Taint, parse};
@@ -89,6 +89,8 @@ fn spoil(facts: &mut Facts) {
         programs,
         files,
         mounts,
+        resolved,
+        containerd_pieces,
         links,
         hosts,
         nameservers,
@@ -120,6 +122,8 @@ fn spoil(facts: &mut Facts) {
     [macs, addresses, modules, programs, read_only].into_iter().for_each(set);
     words(map(sysctls).values_mut());
     words(map(links).values_mut());
+    words(map(resolved).values_mut());
+    set(containerd_pieces.get_or_insert_default());
     words(ports.values_mut());
     words(applied.values_mut());
     for FileFact { sha256, mode, owner } in map(files).values_mut() {
@@ -246,7 +250,7 @@ fn hostile_facts_are_shown_and_never_obeyed() {
             let mut reason = String::new();
             hostile(&mut reason);
             let mut unreachable = seen.clone();
-            unreachable.insert(name("applejack"), Observation::Unreachable(reason));
+            unreachable.insert(name("applejack"), Observation::Unreachable(Unreachable::silent(reason)));
             for seen in [&seen, &planned, &unreachable] {
                 for goal in &goals {
                     let plan = plan_for(goal, &inventory, &manifests(), seen).expect("templates fit");

@@ -231,7 +231,10 @@ impl Drift {
             Drift::Program => spoil(facts, "/opt/hostler/current/bin/kubelet"),
             Drift::Link => drop(facts.links.insert("/opt/hostler/current".to_owned(), "sets/other".to_owned())),
             Drift::ContainerdFile => spoil(facts, "/etc/containerd/config.toml"),
-            Drift::ContainerdFragment => spoil(facts, "/etc/containerd/conf.d/theirs.toml"),
+            Drift::ContainerdFragment => {
+                spoil(facts, "/etc/containerd/conf.d/no-more.toml");
+                facts.containerd_pieces.get_or_insert_default().insert("no-more.toml".to_owned());
+            }
             Drift::ContainerdStopped => facts.units.get_mut("containerd.service").into_iter().for_each(|unit| unit.active = false),
             Drift::KubeletFile => spoil(facts, "/etc/systemd/system/kubelet.service"),
             Drift::KubeletConfig => spoil(facts, "/var/lib/kubelet/config.yaml"),

@@ -128,7 +128,17 @@ fn others() -> Vec<(&'static str, Action)> {
         ("flannel-restart", RestartFlannel { node: name() }.into()),
         ("repair", RepairControlPlane { config: "x".to_owned(), missing: vec!["/etc/kubernetes/manifests/etcd.yaml".to_owned()] }.into()),
         ("start", StartUnit { unit: "kubelet.service".to_owned() }.into()),
-        ("stale", ConfigureUnit { unit: "kubelet.service".to_owned(), files: vec![], stale: vec![word.clone()], restart: true }.into()),
+        (
+            "stale",
+            ConfigureUnit {
+                unit: "kubelet.service".to_owned(),
+                files: vec![],
+                stale: vec![word.clone()],
+                others: vec![word.clone()],
+                restart: true,
+            }
+            .into(),
+        ),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
         ("media-server-token", KeepMediaServerToken { file: word.clone().into(), size: 20, sha256: "0".repeat(64) }.into()),
         ("remove-workload", RemoveWorkload {}.into()),
@@ -140,8 +150,11 @@ fn others() -> Vec<(&'static str, Action)> {
             RemoveMember { node: "rarity".to_owned(), member: "rarity".to_owned(), peer: "https://192.168.1.12:2380".to_owned() }.into(),
         ),
         ("delete-node", DeleteNode { node: name() }.into()),
-        ("wipe", Wipe { keep: vec![] }.into()),
-        ("wipe-keep", Wipe { keep: vec!["/srv/films".to_owned(), word] }.into()),
+        ("wipe", Wipe { keep: vec![], links: BTreeMap::new() }.into()),
+        (
+            "wipe-keep",
+            Wipe { keep: vec!["/srv/films".to_owned(), word.clone()], links: [("/var/lib/etcd".to_owned(), word)].into() }.into(),
+        ),
     ]
 }
 
@@ -161,7 +174,7 @@ pub fn scripts() -> BTreeMap<String, String> {
             }
         }
     }
-    let question = wanted::question(None, None).expect("templates fit");
+    let question = wanted::question(None, None, Vec::new()).expect("templates fit");
     scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
     let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));

@@ -206,6 +206,14 @@ names! {
         FACTS_END: &str = "hostler-facts end";
     }
 
+    /// Lines of [`path::CONTAINERD_CONFIG`].
+    containerd {
+        /// Before the names of the files in [`path::CONTAINERD_FRAGMENTS`] that are the inventory's: others there are other people's.
+        PIECES: &str = "# Pieces of the inventory:";
+        /// What a file of others is called once hostler has replaced it: the end of its name.
+        BEFORE: &str = ".before-hostler";
+    }
+
     /// Around hostler's lines of [`path::HOSTS`].
     hosts {
         BEGIN: &str = "# hostler begin";

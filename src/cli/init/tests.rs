@@ -31,7 +31,7 @@ fn names(machines: Vec<(&str, Facts)>) -> Vec<String> {
 
 #[test]
 fn machines_are_addresses_with_or_without_a_name() {
-    let read = words(&["twilightsparkle=192.168.1.11", "fd00::12"]).expect("both are machines");
+    let read = words(&["twilightsparkle=fd00::11", "fd00::12"]).expect("both are machines");
     assert_eq!(read[0].name.as_ref().map(MachineName::as_str), Some("twilightsparkle"));
     assert_eq!((read[1].name.clone(), read[1].address.to_string()), (None, "fd00::12".to_owned()));
 }
@@ -83,8 +83,8 @@ fn the_table_shows_what_was_found() {
 fn the_inventory_explains_itself() {
     let mut two_cards = facts("rainbowdash");
     two_cards.macs.insert("52:54:00:12:34:57".to_owned());
-    let found = found(vec![("192.168.1.11", facts("twilightsparkle")), ("fd00::12", two_cards)]);
-    let text = inventory(&found, "tim");
+    let found = found(vec![("fd00::11", facts("twilightsparkle")), ("fd00::12", two_cards)]);
+    let text = inventory(&found, "tim").expect("it is read");
     insta::assert_snapshot!(text);
     let read: serde_yaml::Value = serde_yaml::from_str(&text).expect("it is YAML");
     assert_eq!(read["ssh"]["user"], "tim");
@@ -123,15 +123,50 @@ fn a_scalar_is_read_as_it_was_written() {
 fn the_name_of_a_system_cannot_end_its_comment() {
     let mut odd = facts("odd");
     odd.os_name = "Odd\nmachines: {}".to_owned();
-    let text = inventory(&found(vec![("192.168.1.11", odd)]), "root");
+    let text = inventory(&found(vec![("192.168.1.11", odd)]), "root").expect("it is read");
     assert!(text.contains("# Odd machines: {}, 4 CPUs"), "{text}");
 }
 
+/// What is written is read, whatever the addresses: a table of those that the default subnets hold, of both families, and those that no
+/// inventory can have.
 #[test]
-fn an_existing_file_is_not_replaced() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("inventory.yaml");
-    create(&file, "mine\n").expect("it is not there yet");
-    assert!(create(&file, "theirs\n").is_err());
-    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "mine\n");
+fn what_is_written_is_read() {
+    let written = |addresses: &[&str]| {
+        let given = words(addresses)?;
+        let found = named(given.into_iter().map(|given| (given, Facts { macs: Default::default(), ..facts("debian") })).collect())?;
+        inventory(&found, "root")
+    };
+    let good: [&[&str]; 6] = [
+        &["192.168.1.11"],
+        &["10.244.0.5"],
+        &["10.96.0.1", "10.244.0.5"],
+        &["10.100.0.1"],
+        &["fd00:99::11", "fd00:99::12"],
+        &["172.20.0.1", "10.244.0.1"],
+    ];
+    for addresses in good {
+        let text = written(addresses).unwrap_or_else(|error| panic!("{addresses:?}: {error:#}"));
+        assert_eq!(parse(&text, "it").expect("it is read").machines.len(), addresses.len());
+        assert_eq!(text.contains("podSubnet"), addresses != ["192.168.1.11"], "{text}");
+    }
+    let bad: [&[&str]; 6] = [
+        &["127.0.0.1"],
+        &["localhost=192.168.1.11"],
+        &["a=192.168.1.11", "b=fd00::1"],
+        &["0.0.0.0"],
+        &["169.254.0.1"],
+        &["::ffff:1.2.3.4"],
+    ];
+    for addresses in bad {
+        let error = written(addresses).expect_err("no inventory can have these");
+        assert_eq!(ExitStatus::of(&error), ExitStatus::Usage, "{addresses:?}: {error:#}");
+    }
+}
+
+#[test]
+fn one_machine_with_two_addresses_is_not_two() {
+    let error = one_each(&found(vec![("a=192.168.1.11", facts("a")), ("b=192.168.1.12", facts("b"))])).expect_err("they share a card");
+    assert!(error.to_string().contains("a and b are one machine"), "{error}");
+    let other = Facts { macs: ["52:54:00:12:34:57".to_owned()].into(), ..facts("b") };
+    one_each(&found(vec![("a=192.168.1.11", facts("a")), ("b=192.168.1.12", other)])).expect("they are two");
 }

@@ -1,18 +1,25 @@
 //! Requests of a user to the workload: through the API server, which authenticates them, to the status page.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use axum::http::Request;
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::visible::{visible, visible_json};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use hostler_core::visible::visible;
+use kube::config::{KubeConfigOptions, Kubeconfig, NamedCluster};
 use kube::{Client, Config};
+
+use serde_json::{Value, json};
 
 use super::Cluster;
 use crate::cli::Output;
-use crate::report::guarded;
+use crate::cli::arguments::INVENTORY;
+use crate::event::Event;
+use crate::inventory_file::InventoryFile;
+use crate::report::{Reporter, json_text};
 use crate::transcode::view::View;
+use crate::{atomic, home, kubeconfig, user_file};
 
 /// The page's Service, through the API server's proxy.
 const PAGE: &str = "/api/v1/namespaces/transcode/services/page:http/proxy";
@@ -22,19 +29,21 @@ const LIMIT: Duration = Duration::from_secs(20);
 const TEST_LIMIT: Duration = Duration::from_secs(1800);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// Version of the JSON that `status` prints.
+pub const SCHEMA: u32 = 1;
+
+const UNEXPECTED: &str = "the status page sent an unexpected answer; it may be of another version";
+
 struct Page(Client);
 
 impl Page {
     async fn of(cluster: &Cluster) -> Result<Page> {
-        let config = match &cluster.kubeconfig {
-            Some(file) => {
-                let kubeconfig = Kubeconfig::read_from(file).with_context(|| format!("{} can't be read", file.display()))?;
-                Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
-            }
-            None => Config::infer()
-                .await
-                .context("no kubeconfig was found\nhint: run `hostler kubeconfig --merge`, or pass `--kubeconfig FILE`")?,
-        };
+        let file = kubeconfig_of(cluster)?;
+        let context = || format!("{} can't be read", file.display());
+        let bytes = user_file::read(&file, kubeconfig::MOST_BYTES).with_context(context)?;
+        let mut kubeconfig = Kubeconfig::from_yaml(&String::from_utf8(bytes).with_context(context)?).with_context(context)?;
+        beside(&mut kubeconfig, atomic::folder_of(&file));
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.with_context(context)?;
         Ok(Page(Client::try_from(config).context("the kubeconfig can't be used")?))
     }
 
@@ -68,17 +77,74 @@ impl Page {
     }
 
     async fn view(&self) -> Result<View> {
-        serde_json::from_str(&self.ask("GET", "/api/status").await?)
-            .context("the status page sent an unexpected answer; it may be of another version")
+        serde_json::from_str(&self.ask("GET", "/api/status").await?).context(UNEXPECTED)
     }
 }
 
-pub async fn status(cluster: &Cluster, output: Output) -> Result<()> {
+/// The kubeconfig of the cluster that is meant: the one that was named, the one of the inventory's cluster that `up` wrote, the one that
+/// kubectl uses, or the only one that `up` has written. This program reads no other: a kubeconfig is not looked up by a library.
+fn kubeconfig_of(cluster: &Cluster) -> Result<PathBuf> {
+    if let Some(file) = &cluster.kubeconfig {
+        return Ok(file.clone());
+    }
+    let inventory = match &cluster.inventory {
+        Some(file) => Some(InventoryFile::load(file)?),
+        None => Path::new(INVENTORY).is_file().then(|| InventoryFile::load(Path::new(INVENTORY))).transpose()?,
+    };
+    if let Some(InventoryFile { inventory, .. }) = &inventory {
+        let file = kubeconfig::default_file(&inventory.cluster.name)?;
+        if file.is_file() {
+            return Ok(file);
+        }
+    }
+    let variable = std::env::var("KUBECONFIG").ok();
+    let kubectls = kubeconfig::users_file(variable.as_deref(), &home::home()?);
+    if kubectls.is_file() {
+        return Ok(kubectls);
+    }
+    let written = kubeconfig::written(&home::config()?);
+    match (&inventory, written.as_slice()) {
+        (None, [only]) => Ok(only.clone()),
+        (None, [_, ..]) => {
+            let names: Vec<String> = written.iter().map(|file| file.display().to_string()).collect();
+            let hint = format!("pass `--inventory FILE`, or `--kubeconfig FILE` with one of {}", names.join(", "));
+            Err(Failure::new(ExitStatus::Usage, "it is unknown which cluster is meant: there are several kubeconfigs", hint).into())
+        }
+        _ => {
+            let hint = "run `hostler kubeconfig` with the inventory, or pass `--kubeconfig FILE`";
+            Err(Failure::new(ExitStatus::Usage, "there is no kubeconfig of this cluster on this computer", hint).into())
+        }
+    }
+}
+
+/// Files that a kubeconfig names are relative to its folder.
+fn beside(kubeconfig: &mut Kubeconfig, folder: &Path) {
+    let full = |file: &mut Option<String>| {
+        if let Some(file) = file {
+            *file = folder.join(&file).to_string_lossy().into_owned();
+        }
+    };
+    for NamedCluster { cluster, .. } in &mut kubeconfig.clusters {
+        cluster.iter_mut().for_each(|cluster| full(&mut cluster.certificate_authority));
+    }
+    for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        full(&mut user.client_certificate);
+        full(&mut user.client_key);
+        full(&mut user.token_file);
+    }
+}
+
+pub async fn status(cluster: &Cluster, output: Output, reporter: &Reporter) -> Result<()> {
     let page = Page::of(cluster).await?;
     if output == Output::Json {
-        println!("{}", visible_json(&page.ask("GET", "/api/status").await?));
+        let view: Value = serde_json::from_str(&page.ask("GET", "/api/status").await?).context(UNEXPECTED)?;
+        let mut status = json!({ "schema": SCHEMA });
+        if let (Some(status), Value::Object(view)) = (status.as_object_mut(), view) {
+            status.extend(view);
+        }
+        reporter.result(&json_text(&status)?).await;
     } else {
-        print!("{}", guarded(&text(&page.view().await?)));
+        reporter.result(&text(&page.view().await?)).await;
     }
     Ok(())
 }
@@ -100,46 +166,46 @@ fn find<'a>(given: &str, films: &[(&'a str, &'a str)], state: &str) -> Result<&'
     }
 }
 
-pub async fn retry(film: &str, cluster: &Cluster) -> Result<()> {
+pub async fn retry(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     let page = Page::of(cluster).await?;
     let view = page.view().await?;
     let films: Vec<_> = view.failed.iter().map(|film| (film.id.as_str(), film.name.as_str())).collect();
     let id = find(film, &films, "failed")?;
     page.ask("POST", &format!("/retry/{id}")).await?;
-    println!("{id} will be retried");
+    reporter.result(&format!("{id} will be retried")).await;
     Ok(())
 }
 
-pub async fn redo(film: &str, from_library: bool, cluster: &Cluster) -> Result<()> {
+pub async fn redo(film: &str, from_library: bool, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     let page = Page::of(cluster).await?;
     let view = page.view().await?;
     let films: Vec<_> = view.done.iter().map(|film| (film.id.as_str(), film.name.as_str())).collect();
     let id = find(film, &films, "finished")?;
     if from_library {
         page.ask("POST", &format!("/redo/{id}/from-library")).await?;
-        println!("{id} will be copied back from the library and encoded again");
+        reporter.result(&format!("{id} will be copied back from the library and encoded again")).await;
     } else {
         page.ask("POST", &format!("/redo/{id}")).await?;
-        println!("{id} will be encoded again");
+        reporter.result(&format!("{id} will be encoded again")).await;
     }
     Ok(())
 }
 
-pub async fn pause(cluster: &Cluster) -> Result<()> {
+pub async fn pause(cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     Page::of(cluster).await?.ask("POST", "/pause").await?;
-    println!("paused: films that are being encoded are finished; `hostler transcode resume` continues");
+    reporter.result("paused: films that are being encoded are finished; `hostler transcode resume` continues").await;
     Ok(())
 }
 
-pub async fn resume(cluster: &Cluster) -> Result<()> {
+pub async fn resume(cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     Page::of(cluster).await?.ask("POST", "/resume").await?;
-    println!("resumed");
+    reporter.result("resumed").await;
     Ok(())
 }
 
 /// # Errors
 /// The sample failed, or is not in the library within half an hour.
-pub async fn test(folder: Option<&str>, cluster: &Cluster) -> Result<()> {
+pub async fn test(folder: Option<&str>, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     let page = Page::of(cluster).await?;
     let path = match folder {
         Some(folder) => {
@@ -150,13 +216,14 @@ pub async fn test(folder: Option<&str>, cluster: &Cluster) -> Result<()> {
         None => "/test".to_owned(),
     };
     let name = page.ask("POST", &path).await?.trim_end().to_owned();
-    eprintln!("dropped a sample of 20 s as watch/{}", visible(&name));
+    reporter.events().send(Event::Note { line: format!("dropped a sample of 20 s as watch/{}", visible(&name)) });
     let end = Instant::now() + TEST_LIMIT;
     let mut last = String::new();
     while Instant::now() < end {
         let view = page.view().await?;
         if let Some(film) = view.done.iter().find(|film| film.name == name) {
-            println!("the sample is in the library as {}, encoded on {} in {}", visible(&film.place), visible(&film.machine), film.took);
+            let (place, machine) = (visible(&film.place), visible(&film.machine));
+            reporter.result(&format!("the sample is in the library as {place}, encoded on {machine} in {}", film.took)).await;
             return Ok(());
         }
         if let Some(film) = view.failed.iter().find(|film| film.name == name) {
@@ -165,7 +232,7 @@ pub async fn test(folder: Option<&str>, cluster: &Cluster) -> Result<()> {
         }
         let now = where_is(&view, &name);
         if now != last {
-            eprintln!("{}", visible(&now));
+            reporter.events().send(Event::Note { line: visible(&now).into_owned() });
             last = now;
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::length::length;
 use super::{Ended, Output, Status, help};
+use crate::report::Reporter;
 use crate::transcode::cluster;
 use crate::transcode::encode::Task;
 use crate::transcode::film::FilmId;
@@ -177,7 +178,10 @@ pub struct Try {
 
 #[derive(Debug, Args)]
 pub struct Cluster {
-    /// Path of the cluster's kubeconfig [default: $KUBECONFIG, else ~/.kube/config]
+    /// Path of the inventory file, whose cluster is meant [default: inventory.yaml, if there is one]
+    #[arg(long, short, value_name = "FILE")]
+    pub inventory: Option<PathBuf>,
+    /// Path of the cluster's kubeconfig [default: the one that `hostler up` wrote, else $KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 }
@@ -224,15 +228,15 @@ pub struct Film {
 
 /// # Errors
 /// A failure that is not recorded with a film.
-pub async fn run(verb: Verb, output: Output) -> Result<Ended> {
+pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ended> {
     match verb {
-        Verb::Status { cluster } => ask::status(&cluster, output).await?,
-        Verb::Retry { film, cluster } => ask::retry(&film, &cluster).await?,
-        Verb::Redo { film, from_library, cluster } => ask::redo(&film, from_library, &cluster).await?,
-        Verb::Pause { cluster } => ask::pause(&cluster).await?,
-        Verb::Resume { cluster } => ask::resume(&cluster).await?,
-        Verb::Try(arguments) => try_out::run(&arguments)?,
-        Verb::Test { folder, cluster } => ask::test(folder.as_deref(), &cluster).await?,
+        Verb::Status { cluster } => ask::status(&cluster, output, reporter).await?,
+        Verb::Retry { film, cluster } => ask::retry(&film, &cluster, reporter).await?,
+        Verb::Redo { film, from_library, cluster } => ask::redo(&film, from_library, &cluster, reporter).await?,
+        Verb::Pause { cluster } => ask::pause(&cluster, reporter).await?,
+        Verb::Resume { cluster } => ask::resume(&cluster, reporter).await?,
+        Verb::Try(arguments) => try_out::run(&arguments, reporter).await?,
+        Verb::Test { folder, cluster } => ask::test(folder.as_deref(), &cluster, reporter).await?,
         Verb::Watch { inbox, settings, here, who } => {
             lines_to_stderr();
             watch(inbox.share(), settings.settings, here, who).await?;
@@ -259,7 +263,7 @@ pub async fn run(verb: Verb, output: Output) -> Result<Ended> {
             let text = std::fs::read_to_string(&installation).with_context(|| format!("{} can't be read", installation.display()))?;
             let installation: Installation =
                 serde_json::from_str(&text).with_context(|| format!("{} is not a valid installation", installation.display()))?;
-            print!("{}", installation.manifests()?);
+            reporter.result(&installation.manifests()?).await;
         }
         Verb::Mark { shares } => {
             for share in shares {
@@ -288,6 +292,8 @@ fn lines_to_stderr() {
         .with_ansi(false)
         .without_time()
         .with_target(false)
+        // It would print them on standard error, and panic where that is what failed.
+        .log_internal_errors(false)
         .try_init();
 }
 

@@ -8,12 +8,14 @@ use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
 
 use super::Try;
+use crate::report::Reporter;
+use crate::report::output::say;
 use crate::transcode::handbrake::{self, Answer, Reader, Titles};
 use crate::transcode::layout;
 
 /// # Errors
 /// HandBrakeCLI is not installed, or can't encode the film.
-pub fn run(arguments: &Try) -> Result<()> {
+pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
     let (mut titles, _) = listen(["--json", "--scan", "--title", "0", "--input"].iter().map(Path::new).chain([arguments.film.as_path()]))?;
     let titles: Option<Titles> = titles.iter_mut().rev().find_map(|answer| match answer {
         Answer::Titles(titles) => Some(titles.clone()),
@@ -60,7 +62,8 @@ pub fn run(arguments: &Try) -> Result<()> {
     if !status.success() || !answers.contains(&Answer::WorkDone(0)) {
         return Err(failed(format!("HandBrake could not encode that part ({status})")).into());
     }
-    println!("{} ({})", output.display(), hostler_core::quantity::size(output.metadata()?.len()));
+    let size = hostler_core::quantity::size(output.metadata()?.len());
+    reporter.result(&format!("{} ({size})", output.display())).await;
     Ok(())
 }
 
@@ -81,14 +84,14 @@ fn listen<'a>(arguments: impl Iterator<Item = &'a Path>) -> Result<(Vec<Answer>,
     let seen = std::io::stderr().is_terminal();
     for line in BufReader::new(child.stdout.take().context("no stdout")?).lines() {
         match line.ok().and_then(|line| reader.line(&line)) {
-            Some(Answer::Working(working)) if seen => eprint!("\r{:>5.1} %", working.done * 100.0),
+            Some(Answer::Working(working)) if seen => say(&format!("\r{:>5.1} %", working.done * 100.0)),
             Some(answer @ (Answer::WorkDone(_) | Answer::Titles(_))) => answers.push(answer),
             _ => {}
         }
     }
     let status = child.wait()?;
     if seen && answers.contains(&Answer::WorkDone(0)) {
-        eprintln!("\r100.0 %");
+        say("\r100.0 %\n");
     }
     Ok((answers, status))
 }

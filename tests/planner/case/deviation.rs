@@ -68,6 +68,10 @@ pub(super) struct MachineDeviation {
     leftovers: Vec<String>,
     /// Where somebody mounted something in the folders of a cluster.
     mounts: Vec<String>,
+    /// Folders of a cluster, or what is kept, that lead elsewhere.
+    resolved: BTreeMap<String, String>,
+    /// Others configured containerd before.
+    others_containerd: bool,
     /// It is in this other cluster, whose API server that is.
     other_cluster: Option<String>,
     /// As a control plane, whose API server answers.
@@ -116,6 +120,8 @@ pub(super) struct ClusterDeviation {
     /// Nodes that their kubelets register once the facts are known.
     pub(super) registered_late: Vec<String>,
     pub(super) not_ready: Vec<String>,
+    /// Nodes that report, though their machine can't be reached.
+    pub(super) ready: Vec<String>,
     cordoned: Vec<String>,
     pub(super) unhealthy: Vec<String>,
     learners: Vec<String>,
@@ -243,6 +249,10 @@ impl MachineDeviation {
             }
         }
         facts.mounts.extend(self.mounts.iter().cloned());
+        facts.resolved.extend(self.resolved.clone());
+        if self.others_containerd {
+            facts.containerd_pieces = None;
+        }
         if let Some(server) = self.other_cluster.as_ref().or(self.other_control_plane.as_ref()) {
             facts.kubernetes.control_plane = self.other_control_plane.is_some();
             facts.kubernetes.node = Some("cherry".to_owned());

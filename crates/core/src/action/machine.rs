@@ -1,6 +1,6 @@
 //! What is done to one machine by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -224,6 +224,9 @@ pub struct ConfigureUnit {
     pub unit: String,
     pub files: Vec<File>,
     pub stale: Vec<String>,
+    /// Files that are not hostler's and are replaced: they are kept under another name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
     pub restart: bool,
 }
 
@@ -238,7 +241,9 @@ impl Act for ConfigureUnit {
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let files: Vec<_> = self.files.iter().map(|file| payload.file(file)).collect();
-        render("machine/unit.sh", json!({ "unit": self.unit, "files": files, "stale": self.stale, "restart": self.restart }))
+        let (stale, others) = (&self.stale, &self.others);
+        let context = json!({ "unit": self.unit, "files": files, "stale": stale, "others": others, "restart": self.restart });
+        render("machine/unit.sh", context)
     }
 
     fn leaves(&self) -> Result<Vec<Left>> {
@@ -315,16 +320,21 @@ impl Act for ImportImages {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Wipe {
     pub keep: Vec<String>,
+    /// Of what is wiped: paths that lead elsewhere, and where. Links stay, what they lead to is emptied.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, String>,
 }
 
 impl Act for Wipe {
     fn line(&self) -> String {
         let kept = if self.keep.is_empty() { String::new() } else { format!("; {} stays", self.keep.join(", ")) };
-        format!("kubeadm reset, and wipe what that leaves{kept}")
+        let links: String = self.links.iter().map(|(path, real)| format!("; {path} leads to {real}, which is emptied")).collect();
+        format!("kubeadm reset, and wipe what that leaves{kept}{links}")
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
-        render("machine/wipe.sh", json!({ "keep": self.keep }))
+        let links: Vec<_> = self.links.iter().map(|(path, real)| json!({ "path": path, "real": real })).collect();
+        render("machine/wipe.sh", json!({ "keep": self.keep, "links": links }))
     }
 
     fn limit(&self) -> Duration {

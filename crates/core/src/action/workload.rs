@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::cluster::script;
 use super::kubeadm::recorded;
-use super::{Act, Outputs, Part, Payload, minutes};
+use super::{Act, Left, Outputs, Part, Payload, minutes};
 use crate::record::Record;
 
 /// The workload, applied, and waited for until both shares are marked and its pods run.
@@ -29,6 +29,10 @@ impl Act for InstallWorkload {
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let manifest = payload.content(self.manifest.clone());
         script("kubernetes/workload.sh", json!({ "manifest": manifest, "record": recorded(&self.record) }))
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(vec![Left::Objects { name: "transcode", content: self.manifest.clone() }])
     }
 
     fn limit(&self) -> Duration {

@@ -24,8 +24,22 @@ pub use snapshot::Snapshot;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Observation {
     Facts(Box<Facts>),
-    /// Why facts could not be gathered.
-    Unreachable(String),
+    Unreachable(Unreachable),
+}
+
+/// Why facts could not be gathered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable {
+    pub reason: String,
+    /// Something at its address answered: the machine is on, whatever else is wrong with it.
+    pub answered: bool,
+}
+
+impl Unreachable {
+    /// Nothing answers at its address: it may be off, or gone.
+    pub fn silent(reason: impl Into<String>) -> Unreachable {
+        Unreachable { reason: reason.into(), answered: false }
+    }
 }
 
 impl Observation {
@@ -96,8 +110,12 @@ pub struct Facts {
     pub programs: BTreeSet<String>,
     /// The requested files that exist, by path; also all of /etc/containerd/conf.d.
     pub files: BTreeMap<String, FileFact>,
-    /// Mount points at or below the folders of a cluster, without the volumes that kubelet mounts for pods.
+    /// Mount points at or below the folders of a cluster, wherever these really are, without the volumes that kubelet mounts for pods.
     pub mounts: Vec<String>,
+    /// Where the folders of a cluster, and what the user keeps, really are, if links lead elsewhere: by path.
+    pub resolved: BTreeMap<String, String>,
+    /// Names of the files in /etc/containerd/conf.d that are the inventory's. `None`: hostler has not configured containerd here.
+    pub containerd_pieces: Option<BTreeSet<String>>,
     /// The requested symbolic links and their targets.
     pub links: BTreeMap<String, String>,
     /// Lines of hostler's block in /etc/hosts.
@@ -327,6 +345,8 @@ pub struct Question {
     pub sysctls: Vec<String>,
     /// The folder with regular snapshots; empty: none.
     pub snapshots: String,
+    /// Paths that the user keeps on some machine.
+    pub keep: Vec<String>,
     /// Folders that `uid` and `gid` must be able to write.
     pub shares: Vec<String>,
     pub uid: u32,

@@ -110,6 +110,8 @@ impl<'a> Reader<'a> {
             "delays-shutdown" => facts.delays_shutdown = true,
             "swap" => facts.swap.push(fields.text()?),
             "mount" => facts.mounts.push(fields.text()?),
+            "resolved" => drop(facts.resolved.insert(fields.text()?, fields.text()?)),
+            "containerd-pieces" => facts.containerd_pieces = Some(fields.word()?.split_whitespace().map(str::to_owned).collect()),
             "swap-at-boot" => facts.swap_at_boot.push(fields.text()?),
             "memory" => facts.memory = fields.number()?,
             "memory-available" => facts.memory_available = fields.number()?,

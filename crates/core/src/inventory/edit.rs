@@ -29,7 +29,13 @@ pub fn add_machine(text: &str, name: &str, address: &str) -> Result<String> {
     let above = lines.get(last.last_line - 1).copied().unwrap_or_default();
     let ended = if above.ends_with('\n') { above.to_owned() } else { format!("{above}{newline}") };
     lines[last.last_line - 1] = &ended;
-    lines.insert(last.last_line, &entry);
+    // A comment that is indented like the machines, directly below the last one, is about that one.
+    let about_last = |line: &&&str| {
+        let text = line.trim_start_matches(' ');
+        text.starts_with('#') && line.len() - text.len() + 1 >= first.place.column
+    };
+    let comments = lines[last.last_line..].iter().take_while(about_last).filter(|line| line.ends_with('\n')).count();
+    lines.insert(last.last_line + comments, &entry);
     let after = format!("{mark}{}", lines.concat());
     let read = read(&after)?;
     if read.machines.len() != before.machines.len() + 1 || !read.machines.contains_key(name) {
@@ -135,7 +141,12 @@ fn machines(text: &str, hint: &str) -> Result<Vec<(Key, Node)>> {
         {
             Ok(machines)
         }
-        _ => Err(Failure::new(ExitStatus::Usage, "the inventory's machines are written in braces", hint).into()),
+        _ => Err(Failure::new(
+            ExitStatus::Usage,
+            "the inventory's machines are not written one below the other, each from a line of its own",
+            hint,
+        )
+        .into()),
     }
 }
 
@@ -152,6 +163,13 @@ mod tests {
         assert_eq!(add_machine(HOME, "c", "10.0.0.3").unwrap(), after);
         assert_eq!(remove_machine(&after, "c").unwrap(), HOME);
         assert_eq!(add_machine(HOME, "a", "10.0.0.1").unwrap(), HOME);
+    }
+
+    #[test]
+    fn a_comment_of_the_last_machine_stays_with_it() {
+        let text = "machines:\n  a: 10.0.0.1\n  # a has the disk\n    # and the fan\n# end\n  # not a's\n";
+        let after = text.replace("fan\n", "fan\n  b: 10.0.0.2\n");
+        assert_eq!(add_machine(text, "b", "10.0.0.2").unwrap(), after);
     }
 
     #[test]
@@ -214,8 +232,10 @@ mod tests {
         assert!(of(add_machine(HOME, "a", "10.0.0.9")).contains("already in the inventory, with the address 10.0.0.1"));
         assert!(of(add_machine(HOME, "c", "10.0.0.2")).contains("10.0.0.2"));
         assert!(of(add_machine(HOME, "no_label", "10.0.0.3")).contains("no_label"));
-        assert!(of(add_machine("machines: {a: 10.0.0.1}\n", "b", "10.0.0.2")).contains("braces"));
-        assert!(of(remove_machine("machines: {a: 10.0.0.1, b: 10.0.0.2}\n", "b")).contains("braces"));
+        let form = "one below the other";
+        assert!(of(add_machine("machines: {a: 10.0.0.1}\n", "b", "10.0.0.2")).contains(form));
+        assert!(of(add_machine("machines:\n  ? a\n  : 10.0.0.1\n", "b", "10.0.0.2")).contains(form));
+        assert!(of(remove_machine("machines: {a: 10.0.0.1, b: 10.0.0.2}\n", "b")).contains(form));
         assert!(of(remove_machine("machines:\n  a: 10.0.0.1\n", "a")).contains("machine"));
         assert!(of(remove_machine(HOME, "z")).contains("no machine `z`"));
     }

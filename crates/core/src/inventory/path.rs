@@ -5,7 +5,10 @@ use super::read::{Problems, Text};
 use crate::protocol::{path, wipe};
 
 /// Folders on a machine that belong to hostler and Kubernetes, in a cluster or not.
-const MACHINE: [&str; 6] = ["/etc/cni", "/etc/containerd", "/opt/cni", path::ROOT, "/run", "/var/lib/containerd"];
+const MACHINE: [&str; 8] = ["/etc/cni", "/etc/containerd", "/opt/cni", path::ROOT, path::WORK, path::LIB, "/run", "/var/lib/containerd"];
+
+/// Folders of every Debian and Ubuntu that are links, and where they lead (Filesystem Hierarchy Standard 3.0, 5.13.1 and 6.1.6).
+const LINKS: [(&str, &str); 2] = [("/var/run", "/run"), ("/var/lock", "/run/lock")];
 
 /// These, and what removing a machine from a cluster wipes. Of the traces there only those with a folder of their own: keeping a path around
 /// the file of a unit is refused when a wipe is planned.
@@ -66,7 +69,8 @@ fn absolute(text: Text, example: &str, problems: &mut Problems) -> Option<String
     } else if path.contains(['*', '?']) {
         "has a wildcard: write the folder itself".to_owned()
     } else {
-        return Some(path.to_owned());
+        let link = LINKS.iter().find(|(link, _)| within(path, link));
+        return Some(link.map_or_else(|| path.to_owned(), |(link, real)| format!("{real}{}", &path[link.len()..])));
     };
     problems.add(text.place, format!("`{word}` {why}"), example);
     None

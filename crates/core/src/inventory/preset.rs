@@ -11,6 +11,9 @@ use super::read::{Problems, Text};
 /// An exported preset has about 5 kB; all of them must fit into a ConfigMap of 1 MiB.
 const MOST_BYTES: usize = 256 << 10;
 
+/// A byte order mark.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A preset exported from HandBrake.
 pub struct Exported {
     /// The `PresetName` of the only one in it. Empty, like `json`, if the file was not read.
@@ -33,10 +36,14 @@ pub fn read(text: Text, reader: Option<ReadFile>, problems: &mut Problems) -> Op
         Err(Unread::Missing) => "does not exist: its path is relative to the inventory unless it begins with `/` or `~/`".to_owned(),
         Err(Unread::Other(error)) => format!("can't be read: {error}"),
         Ok(bytes) if bytes.len() > MOST_BYTES => format!("has more than {MOST_BYTES} bytes, far more than a preset"),
-        Ok(bytes) => match serde_json::from_slice::<Value>(&bytes) {
+        // Editors on Windows begin a file with a mark, which JSON does not know.
+        Ok(bytes) => match serde_json::from_slice::<Value>(bytes.strip_prefix(MARK).unwrap_or(&bytes)) {
             Err(error) => format!("is not valid JSON: {error}"),
             Ok(value) => match (names(&value).as_slice(), String::from_utf8(bytes)) {
-                ([name], Ok(json)) => return Some(Exported { name: name.clone(), json }),
+                ([name], Ok(json)) => {
+                    let json = json.strip_prefix('\u{feff}').map_or(json.clone(), str::to_owned);
+                    return Some(Exported { name: name.clone(), json });
+                }
                 ([], _) | (_, Err(_)) => "contains no preset: export one in HandBrake with Presets, Export to file".to_owned(),
                 (names, Ok(_)) => {
                     let list = names.iter().take(5).map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ");

@@ -208,5 +208,10 @@ fn unknown(section: &'static Section, word: &str, place: Place, problems: &mut P
         }
     };
     let example = nearest.and_then(|name| section.key(name)).map_or_else(String::new, Key::shown);
+    if ["token", "password", "passphrase", "secret", "key"].iter().any(|secret| word.to_ascii_lowercase().ends_with(secret)) {
+        // Its value stands behind it.
+        let place = Place { length: usize::MAX, ..place };
+        return problems.add_secret(place, format!("unknown key `{}` of {}{guess}", shown(word), section.what), example);
+    }
     problems.add(place, format!("unknown key `{}` of {}{guess}", shown(word), section.what), example);
 }

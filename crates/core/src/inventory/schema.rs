@@ -260,7 +260,7 @@ const SSH_IDENTITY: Key = Key {
     kind: Kind::Text(&FILE),
     required: false,
     default: "from `~/.ssh/config`, and the keys in the agent",
-    doc: "Path of the private key; `~/` is your home.",
+    doc: "Path of the private key, relative to the inventory; `~/` is your home.",
     example: "~/.ssh/id_ed25519",
 };
 const SSH_JUMP: Key = Key {

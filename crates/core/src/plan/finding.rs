@@ -40,6 +40,7 @@ pub fn findings(goal: &Goal, planner: &Planner, plan: &Plan) -> Vec<Finding> {
             inspection.system(wrong_clocks.get(name).map(String::as_str));
             inspection.packages();
             inspection.disk();
+            inspection.containerd();
         }
     }
     found
@@ -141,6 +142,29 @@ impl Inspection<'_> {
         if !facts.dpkg_half.is_empty() {
             let then = if installs { "`dpkg --configure -a` runs first" } else { LEFT };
             self.find("half-installed packages", facts.dpkg_half.join(", "), "apt installs nothing until they are configured", then);
+        }
+    }
+
+    /// What other programs, or the user, wrote for containerd.
+    fn containerd(&mut self) {
+        let Some(manifest) = self.planner.manifest_of(self.name) else { return };
+        let Ok(files) = wanted::containerd_files(self.planner.inventory, manifest) else { return };
+        let theirs = |path: &&String| {
+            path.starts_with(path::CONTAINERD_FRAGMENTS)
+                && !super::machine::is_piece(self.facts, path)
+                && !files.iter().any(|file| file.path == **path)
+        };
+        let pieces: Vec<&str> = self.facts.files.keys().filter(theirs).map(String::as_str).collect();
+        if !pieces.is_empty() {
+            let matters = "containerd reads it after hostler's own";
+            self.find("a configuration of another program", pieces.join(", "), matters, LEFT);
+        }
+        if self.planned(StepKind::Containerd) {
+            let replaced = super::machine::others_of_containerd(self.facts, &files);
+            if !replaced.is_empty() {
+                let matters = "hostler writes its own";
+                self.find("a configuration of another program", replaced.join(", "), matters, "kept beside it, under another name");
+            }
         }
     }
 

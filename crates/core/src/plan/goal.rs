@@ -10,7 +10,7 @@ use super::planner::Planner;
 use super::restore::{new_cluster, restore};
 use super::withdraw::withdraw;
 use super::{Plan, Warning, everything, finding, graph, lint, plan, take_over};
-use crate::facts::{Observation, Snapshot};
+use crate::facts::{Observation, Snapshot, Unreachable};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifests;
 use crate::step::{Stage, StepId};
@@ -94,6 +94,8 @@ impl Goal {
 /// Only a defect: a template that can't be filled in, or a plan that [`lint`] finds something wrong with.
 pub fn plan_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
     let mut plan = steps_for(goal, inventory, manifests, seen)?;
+    let about_all = inventory.warnings.iter().map(|text| Warning { machine: None, text: text.clone() });
+    plan.warnings.splice(0..0, about_all);
     plan.findings = finding::findings(goal, &Planner::new(inventory, manifests, seen), &plan);
     let wrong: Vec<String> = lint(goal, &plan).iter().map(ToString::to_string).collect();
     ensure!(wrong.is_empty(), "this plan is wrong: {}", wrong.join("; "));
@@ -168,7 +170,7 @@ fn rebuild(
     graph::order(&mut whole.steps);
     whole.refusals = back.refusals;
     whole.warnings.extend(back.warnings);
-    if let Some(Observation::Unreachable(why)) = seen.get(name) {
+    if let Some(Observation::Unreachable(Unreachable { reason: why, .. })) = seen.get(name) {
         whole.warnings.retain(|warning| warning.machine.as_ref() != Some(name));
         whole.warnings.push(Warning {
             machine: Some(name.clone()),

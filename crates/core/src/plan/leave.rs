@@ -9,11 +9,11 @@ use super::cluster::etcd_space;
 use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::Why;
-use super::wipe::{clear_wiped, to_wipe, wipe_blocked, wipe_step};
+use super::wipe::{self, clear_wiped, to_wipe, wipe_blocked, wipe_step};
 use crate::action::cluster::{DeleteNode, Drain, RemoveMember};
-use crate::action::machine::Wipe;
 use crate::facts::{ClusterFacts, Facts, MemberFact, Observation, peer_address, peer_url};
 use crate::inventory::{Inventory, MachineName, Role};
+use crate::protocol::systemd;
 use crate::record::Record;
 use crate::step::{Need, StepKind};
 use crate::trusted::ApiVia;
@@ -30,7 +30,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     let api_via = planner.trusted.answering().find(|api_via| api_via.machine != name);
     if facts.is_none() && !dead {
         let why = match seen.get(name) {
-            Some(Observation::Unreachable(why)) => why.as_str(),
+            Some(Observation::Unreachable(why)) => why.reason.as_str(),
             _ => "it was not asked",
         };
         let remove = Command::Remove { node: name.to_string(), dead: true };
@@ -53,6 +53,20 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
         }
         return;
     };
+    // Nobody takes a machine that lives out of the cluster behind its back.
+    if facts.is_none() {
+        let ready = cluster.nodes.get(name.as_str()).is_some_and(|node| node.ready);
+        let reason = match seen.get(name) {
+            Some(Observation::Unreachable(why)) if why.answered => Some(why.reason.clone()),
+            Some(Observation::Unreachable(why)) => ready.then(|| format!("its node is Ready, though {}", why.reason)),
+            // Who says that it is dead has it left in peace.
+            _ => ready.then(|| "its node is Ready".to_owned()),
+        };
+        if let Some(reason) = reason {
+            planner.refuse(Some(name), Why::Lives { reason }, Hint::MakeReachable(name.clone()));
+            return;
+        }
+    }
     let keep = machine.map(|machine| machine.keep.clone()).unwrap_or_default();
     if wipe_blocked(planner, name, &keep) {
         return;
@@ -86,7 +100,9 @@ fn removal_steps(
 ) {
     let node = cluster.nodes.get(name.as_str());
     let mut before: Vec<Need> = Vec::new();
-    if node.is_some_and(|node| node.ready) && wipe.is_some() {
+    // A kubelet that does not run ends no pods.
+    let ends_pods = wipe.is_some_and(|facts| facts.units.get(systemd::KUBELET).is_some_and(|unit| unit.active));
+    if node.is_some_and(|node| node.ready) && ends_pods {
         before.push(Need::Step(planner.step(
             StepKind::Drain.of(name),
             api_via,
@@ -106,7 +122,8 @@ fn removal_steps(
         )));
     }
     if wipe.is_some() {
-        before.push(Need::Step(planner.step(StepKind::Wipe.of(name), name, "it holds state of a cluster", Wipe { keep }, before.clone())));
+        let wipe = wipe::wipe(planner, name, keep);
+        before.push(Need::Step(planner.step(StepKind::Wipe.of(name), name, "it holds state of a cluster", wipe, before.clone())));
     }
     // A kubelet that still has its certificate may have registered a node again since the cluster was asked: only after the wipe is none left
     // that could, and `kubeadm join` refuses a name that is there and Ready.

@@ -132,7 +132,7 @@ mod tests {
         );
         assert_eq!(found(vec![delete(Output::Token, needs()), create()]), ["rarity/token-gone stands before rarity/token, which it needs"]);
         assert_eq!(
-            found(vec![step(StepKind::Wipe, Wipe { keep: vec![] }, [])]),
+            found(vec![step(StepKind::Wipe, Wipe { keep: vec![], links: BTreeMap::new() }, [])]),
             ["rarity/wipe destroys something, which this goal must not"]
         );
     }

@@ -178,17 +178,28 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
     planner.step(StepKind::Programs.of(name), name, reason, InstallPrograms { arch: manifest.arch, set, programs, missing }, []);
 }
 
+/// Whether the file is a piece of containerd's configuration that hostler wrote for an inventory.
+pub fn is_piece(facts: &Facts, path: &str) -> bool {
+    let name = path.strip_prefix(wanted::CONTAINERD_FRAGMENTS).and_then(|name| name.strip_prefix('/'));
+    name.is_some_and(|name| facts.containerd_pieces.as_ref().is_some_and(|pieces| pieces.contains(name)))
+}
+
+/// Those of `files` that others wrote: all that are there before hostler has configured containerd.
+pub fn others_of_containerd(facts: &Facts, files: &[File]) -> Vec<String> {
+    if facts.containerd_pieces.is_some() {
+        return Vec::new();
+    }
+    files.iter().filter(|file| facts.files.contains_key(&file.path) && differs(facts, file)).map(|file| file.path.clone()).collect()
+}
+
 fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts, manifest: &Manifest) -> Result<()> {
     const UNIT: &str = crate::protocol::systemd::CONTAINERD;
     let files = wanted::containerd_files(planner.inventory, manifest)?;
     let at = StepKind::Containerd.of(name);
     let needs = [StepKind::Programs, StepKind::Modules].map(|kind| kind.of(name).if_planned());
-    let stale: Vec<String> = facts
-        .files
-        .keys()
-        .filter(|path| path.starts_with(wanted::CONTAINERD_FRAGMENTS) && !files.iter().any(|file| file.path == **path))
-        .cloned()
-        .collect();
+    let stale: Vec<String> =
+        facts.files.keys().filter(|path| is_piece(facts, path) && !files.iter().any(|file| file.path == **path)).cloned().collect();
+    let others = others_of_containerd(facts, &files);
     let unit = facts.units.get(UNIT).cloned().unwrap_or_default();
     let changed: Vec<&str> = files.iter().filter(|file| differs(facts, file)).map(|file| file.path.as_str()).collect();
     let cut = facts.in_progress.contains(&InProgress::Containerd);
@@ -201,7 +212,7 @@ fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts, manifest
         } else {
             "containerd is not configured".to_owned()
         };
-        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale, restart: true };
+        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale, others, restart: true };
         if facts.kubernetes.joined {
             planner.restart(at, name, reason, action, needs);
         } else {
@@ -231,7 +242,7 @@ fn vip<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &Machine, 
             Some(_) => "keepalived is not configured for the VIP".to_owned(),
             None => "an update of the VIP's configuration was interrupted".to_owned(),
         };
-        let action = ConfigureUnit { unit: wanted::VIP_UNIT.to_owned(), files, stale: Vec::new(), restart: true };
+        let action = ConfigureUnit { unit: wanted::VIP_UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };
         if planner.joined(name) {
             planner.restart(at, name, reason, action, needs);
         } else {
@@ -259,7 +270,7 @@ fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Res
             Some(_) => "kubelet has no systemd unit".to_owned(),
             None => "an update of kubelet's unit was interrupted".to_owned(),
         };
-        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), restart: joined };
+        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: joined };
         if joined {
             planner.restart(at, name, reason, action, needs);
         } else {
@@ -317,7 +328,7 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
     let files = wanted::snapshot_files(planner.inventory, wanted)?;
     if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Snapshots) {
         let reason = if unit.is_some() { "its snapshots differ from the inventory" } else { "it takes no snapshots" };
-        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), restart: true };
+        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };
         planner.step(at, name, reason, action, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
         planner.step(at, name, "it takes no snapshots", StartUnit { unit: UNIT.to_owned() }, []);

@@ -99,6 +99,10 @@ pub enum Why {
         is: Role,
     },
     NodeGone,
+    /// It can't be reached, but it is on: nobody removes a machine that works, behind its back.
+    Lives {
+        reason: String,
+    },
     /// Its pods have addresses of another part of the pod network than its node has.
     PodNetwork {
         /// The node's part.
@@ -175,9 +179,11 @@ pub enum Why {
         members: usize,
         down: Vec<String>,
     },
+    /// `leads`: where one of them really is, if it is that which makes them overlap.
     Keep {
         kept: String,
         wiped: &'static str,
+        leads: Option<String>,
     },
     Mounted {
         mounted: String,
@@ -262,6 +268,7 @@ impl Why {
             Why::OtherCluster { .. } => "other-cluster",
             Why::RoleChanged { .. } => "role-changed",
             Why::NodeGone => "node-gone",
+            Why::Lives { .. } => "machine-lives",
             Why::PodNetwork { .. } => "pod-network",
             Why::Address { .. } => "address",
             Why::ControlPlaneLost { .. } => "control-plane-lost",
@@ -346,6 +353,7 @@ impl fmt::Display for Why {
             Why::PodNetwork { node, has } => {
                 write!(f, "its node has {node} of the pod network, but the machine uses {has}: other machines don't reach its pods")
             }
+            Why::Lives { reason } => write!(f, "it is on, and does not leave the cluster without being asked: {reason}"),
             Why::NodeGone => f.write_str("its node was deleted from the cluster, but the machine is still configured as a member"),
             Why::Address { node, machine } => write!(f, "its node has the address {node}, and can't change to {machine}"),
             Why::ControlPlaneLost { orphans } => {
@@ -395,7 +403,10 @@ impl fmt::Display for Why {
                 let down = if down.is_empty() { String::new() } else { format!(" ({} down)", and(down)) };
                 write!(f, "without it etcd would have {healthy} healthy of {members} members{down} and lose quorum")
             }
-            Why::Keep { kept, wiped } => write!(f, "`keep:` holds {kept}, but {wiped} must be wiped"),
+            Why::Keep { kept, wiped, leads: None } => write!(f, "`keep:` holds {kept}, but {wiped} must be wiped"),
+            Why::Keep { kept, wiped, leads: Some(real) } => {
+                write!(f, "`keep:` holds {kept}, but {wiped} must be wiped, and a link leads to {real}")
+            }
             Why::Mounted { mounted, wiped } => write!(f, "{mounted} is a mount point, and {wiped} must be wiped"),
             Why::RestoreOfWorker => f.write_str("it is a worker: a snapshot holds nothing of it"),
             Why::SeveralControlPlanes => f.write_str("it is not the only control plane: the others have what it had"),

@@ -150,16 +150,17 @@ pub fn sysctl_file() -> File {
 /// # Errors
 /// A template that can't be filled in, which is a defect.
 pub fn containerd_files(inventory: &Inventory, manifest: &Manifest) -> Result<Vec<File>> {
-    let mut files = containerd_own_files(manifest.image(Component::Pause).map_or("", |image| &image.reference))?;
+    let pieces: Vec<String> = inventory.containerd.keys().map(|name| format!("{name}.toml")).collect();
+    let mut files = containerd_own_files(manifest.image(Component::Pause).map_or("", |image| &image.reference), &pieces)?;
     for (name, text) in &inventory.containerd {
         files.push(file(&format!("{CONTAINERD_FRAGMENTS}/{name}.toml"), text.clone()));
     }
     Ok(files)
 }
 
-fn containerd_own_files(pause: &str) -> Result<Vec<File>> {
+fn containerd_own_files(pause: &str, pieces: &[String]) -> Result<Vec<File>> {
     Ok(vec![
-        file(path::CONTAINERD_CONFIG, template::render("containerd/config.toml", json!({ "pause": pause }))?),
+        file(path::CONTAINERD_CONFIG, template::render("containerd/config.toml", json!({ "pause": pause, "pieces": pieces }))?),
         file(systemd::CONTAINERD_FILE, template::render("containerd/containerd.service", json!({}))?),
         file(path::CRICTL_CONFIG, template::render("containerd/crictl.yaml", json!({}))?),
         file(path::CNI_TMPFILES, template::render("containerd/cni.conf", json!({}))?),
@@ -274,14 +275,14 @@ fn vip_own_files(context: serde_json::Value) -> Result<Vec<File>> {
 }
 
 /// Everything `plan` may want to know of any machine, whichever bundle it will use; of `films`, where there are any, what is to be said of
-/// the folders that they go through; and of the folder where `snapshots` are. Programs of the set in use and containerd's
+/// the folders that they go through; of the folder where `snapshots` are; and of what machines are to `keep`. Programs of the set in use and containerd's
 /// fragments are found by facts.sh itself: they may be others than this hostler would install.
 ///
 /// # Errors
 /// A template that can't be filled in, which is a defect.
-pub fn question(films: Option<&Transcode>, snapshots: Option<&str>) -> Result<Question> {
+pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<String>) -> Result<Question> {
     let mut files: Vec<String> = vec![modules_file().path, sysctl_file().path, KUBELET_CONFIG.to_owned()];
-    files.extend(containerd_own_files("")?.into_iter().map(|file| file.path));
+    files.extend(containerd_own_files("", &[])?.into_iter().map(|file| file.path));
     files.extend(kubelet_own_files(json!({ "name": "", "seconds": 0, "resolv_conf": null }))?.into_iter().map(|file| file.path));
     files.push(cloud_init_file()?.path);
     let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
@@ -303,6 +304,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>) -> Result<Qu
         modules: MODULES.iter().map(|module| (*module).to_owned()).collect(),
         sysctls: SYSCTLS.iter().map(|(key, _)| (*key).to_owned()).collect(),
         snapshots: snapshots.unwrap_or_default().to_owned(),
+        keep,
         shares: films.into_iter().flat_map(workload::folders).map(|(_, path)| path.to_owned()).collect(),
         uid: films.map_or(0, |films| films.owner.uid),
         gid: films.map_or(0, |films| films.owner.gid),

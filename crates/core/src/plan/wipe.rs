@@ -12,12 +12,24 @@ use crate::step::{Need, StepId, StepKind};
 
 /// Whether a wipe takes the file away.
 pub fn is_wiped(path: &str) -> bool {
-    wipes(path).is_some()
+    wipes(path, None).is_some()
 }
 
-/// What a wipe takes away that holds the path, or is below it.
-fn wipes(path: &str) -> Option<&'static str> {
-    protocol::wiped().find(|wiped| overlap(path, wiped))
+/// What a wipe takes away that holds the path, or is below it: as they are spelled, or as what they lead to on the machine with these facts.
+fn wipes(path: &str, facts: Option<&Facts>) -> Option<&'static str> {
+    protocol::wiped().find(|wiped| overlap(path, wiped) || overlap(real(path, facts), real(wiped, facts)))
+}
+
+/// What the path leads to on the machine.
+fn real<'a>(path: &'a str, facts: Option<&'a Facts>) -> &'a str {
+    facts.and_then(|facts| facts.resolved.get(path)).map_or(path, String::as_str)
+}
+
+/// The wipe of a machine: `keep` stays.
+pub(super) fn wipe(planner: &Planner, name: &MachineName, keep: Vec<String>) -> Wipe {
+    let facts = planner.facts.get(name).copied();
+    let links = protocol::wiped().map(|path| (path, real(path, facts))).filter(|(path, real)| path != real);
+    Wipe { keep, links: links.map(|(path, real)| (path.to_owned(), real.to_owned())).collect() }
 }
 
 fn overlap(a: &str, b: &str) -> bool {
@@ -48,17 +60,21 @@ pub(super) fn wipe_step<'a>(
     if wipe_blocked(planner, name, &keep) {
         return None;
     }
-    Some(planner.step(StepKind::Wipe.of(name), name, reason, Wipe { keep }, needs))
+    let action = wipe(planner, name, keep);
+    Some(planner.step(StepKind::Wipe.of(name), name, reason, action, needs))
 }
 
 /// Whether something is in the way of a wipe, which is refused then.
 pub(super) fn wipe_blocked<'a>(planner: &mut Planner<'a>, name: &'a MachineName, keep: &[String]) -> bool {
-    if let Some((kept, wiped)) = keep.iter().find_map(|kept| wipes(kept).map(|wiped| (kept, wiped))) {
-        planner.refuse(Some(name), Why::Keep { kept: kept.clone(), wiped }, Hint::MoveKept);
+    let facts = planner.facts.get(name).copied();
+    if let Some((kept, wiped)) = keep.iter().find_map(|kept| wipes(kept, facts).map(|wiped| (kept, wiped))) {
+        let real = [kept, wiped].map(|path| real(path, facts));
+        let leads = (!overlap(kept, wiped)).then(|| if real[1] == wiped { real[0] } else { real[1] }.to_owned());
+        planner.refuse(Some(name), Why::Keep { kept: kept.clone(), wiped, leads }, Hint::MoveKept);
         return true;
     }
-    let mounts: &[String] = planner.facts.get(name).map_or(&[], |facts| &facts.mounts);
-    if let Some((mounted, wiped)) = mounts.iter().find_map(|path| wipes(path).map(|wiped| (path, wiped))) {
+    let mounts: &[String] = facts.map_or(&[], |facts| &facts.mounts);
+    if let Some((mounted, wiped)) = mounts.iter().find_map(|path| wipes(path, facts).map(|wiped| (path, wiped))) {
         planner.refuse(Some(name), Why::Mounted { mounted: mounted.clone(), wiped }, Hint::Unmount { path: mounted.clone() });
         return true;
     }

@@ -1,0 +1,455 @@
+//! Files that the user names: what a path leads to is looked at before anything is read from it or written to it. Every verb goes through
+//! here, so that a path means the same to all of them.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hostler_core::failure::{ExitStatus, Failure};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{AccessFlags, access};
+
+use crate::atomic;
+
+/// What is read of a file that somebody wrote by hand, or that grew line by line: a key, ssh's configuration, known_hosts.
+pub const MOST_BYTES: usize = 16 << 20;
+
+/// As many links as the kernel follows.
+const MOST_LINKS: usize = 40;
+/// Limit for a program that writes to a pipe, from one piece to the next: it may ask its user for a passphrase.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Limit for a program that opens a pipe to write to it.
+const WRITER: Duration = Duration::from_secs(3);
+
+/// What a path leads to that is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// `-`, or a name of standard output.
+    Stdout,
+    /// A device or a pipe: it is written to, not replaced.
+    Stream(PathBuf),
+    /// Nothing is there.
+    New(PathBuf),
+    /// A regular file is there. Links are resolved.
+    File(PathBuf),
+}
+
+impl Destination {
+    /// # Errors
+    /// A [`Failure`] with [`ExitStatus::Usage`]: a folder is there, or nothing can be written there.
+    pub fn of(path: &Path) -> Result<Destination> {
+        let wrong = |what: String| {
+            let hint = "pass the path of a file that can be written";
+            anyhow::Error::from(Failure::new(ExitStatus::Usage, what, hint))
+        };
+        if ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name)) {
+            return Ok(Destination::Stdout);
+        }
+        let denied = |error: &io::Error| wrong(format!("{} can't be written: {error}", path.display()));
+        let place = match fs::metadata(path) {
+            Ok(there) if there.is_dir() => return Err(wrong(format!("{} is a folder", path.display()))),
+            Ok(there) if !there.is_file() || path.starts_with("/dev") || path.starts_with("/proc") => {
+                return Ok(Destination::Stream(path.to_owned()));
+            }
+            Ok(_) => Destination::File(fs::canonicalize(path).map_err(|error| denied(&error))?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Destination::New(behind_links(path).map_err(|error| denied(&error))?),
+            Err(error) => return Err(denied(&error)),
+        };
+        match &place {
+            Destination::New(new) => may_create(new).map_err(|error| denied(&error))?,
+            Destination::File(file) => may_write(file).map_err(|error| denied(&error))?,
+            Destination::Stdout | Destination::Stream(_) => {}
+        }
+        Ok(place)
+    }
+
+    /// As [`of`](Destination::of), where no existing file may be replaced.
+    ///
+    /// # Errors
+    /// As [`of`](Destination::of); there is a file.
+    pub fn new_file(path: &Path) -> Result<Destination> {
+        match Destination::of(path)? {
+            Destination::File(_) => {
+                let message = format!("{} already exists", path.display());
+                Err(Failure::new(ExitStatus::Usage, message, "pass another path, or move the file away").into())
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Writes `content`, and nothing else. A new file has this mode; a missing folder is created with mode 0700. A regular file is replaced
+    /// atomically, with its owner; where that is impossible it is overwritten.
+    ///
+    /// # Errors
+    /// It can't be written; a file has come there meanwhile.
+    pub fn write(&self, content: &[u8], mode: u32) -> io::Result<()> {
+        match self {
+            Destination::Stdout => {
+                let mut stdout = io::stdout();
+                stdout.write_all(content).and_then(|()| stdout.flush())
+            }
+            Destination::Stream(path) => stream(path)?.write_all(content),
+            Destination::New(path) => {
+                let folder = atomic::folder_of(path);
+                if !folder.exists() {
+                    use std::os::unix::fs::DirBuilderExt;
+                    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+                }
+                atomic::create(path, content, mode)
+            }
+            Destination::File(path) => {
+                atomic::rewrite(path, content)?;
+                fs::set_permissions(path, fs::Permissions::from_mode(mode))
+            }
+        }
+    }
+}
+
+/// The path that a link to nothing leads to; any other path itself.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&path) {
+            Ok(target) => path = atomic::folder_of(&path).join(target),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many links"))
+}
+
+/// Whether a file can be created there, with the folders that are missing.
+fn may_create(path: &Path) -> io::Result<()> {
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let folder = atomic::folder_of(path).ancestors().find(|folder| folder.as_os_str().is_empty() || folder.symlink_metadata().is_ok());
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !fs::metadata(folder)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    access(folder, AccessFlags::W_OK | AccessFlags::X_OK)?;
+    // Not by the mode of the folder: no file can be made in /proc or /sys.
+    let kind = nix::sys::statfs::statfs(folder)?.filesystem_type();
+    if kind == nix::sys::statfs::PROC_SUPER_MAGIC || kind == nix::sys::statfs::SYSFS_MAGIC {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok(())
+}
+
+/// Whether the file may be written: root may write any, and still a file that nobody may write is not meant to be.
+fn may_write(file: &Path) -> io::Result<()> {
+    access(file, AccessFlags::W_OK)?;
+    if fs::metadata(file)?.mode() & 0o222 == 0 {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is read-only"));
+    }
+    Ok(())
+}
+
+/// A device or pipe, to write to. A pipe that nobody reads is an error at once.
+fn stream(path: &Path) -> io::Result<File> {
+    let file = File::options().append(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let flags = OFlag::from_bits_truncate(fcntl(&file, FcntlArg::F_GETFL)?);
+    fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    Ok(file)
+}
+
+/// Changes a regular file in place, whose content must still be `before`: links are followed, owner and mode stay.
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: it is read-only, not a regular file, or was changed meanwhile; it can't be written.
+pub fn edit(path: &Path, before: &[u8], after: &[u8]) -> Result<()> {
+    may_edit(path)?;
+    let now = read(path, before.len()).with_context(|| format!("{} can't be read", path.display()))?;
+    if now != before {
+        let message = format!("{} was changed meanwhile, and is left as it is", path.display());
+        return Err(Failure::new(ExitStatus::Usage, message, "make the change there yourself").into());
+    }
+    atomic::rewrite(path, after).with_context(|| format!("{} can't be written", path.display()))
+}
+
+/// Whether [`edit`] can change the file.
+///
+/// # Errors
+/// As [`edit`].
+pub fn may_edit(path: &Path) -> Result<()> {
+    let place = Destination::of(path)?;
+    if let Destination::File(_) = place {
+        return Ok(());
+    }
+    let message = format!("{} can't be changed: it is not a regular file", path.display());
+    Err(Failure::new(ExitStatus::Usage, message, "pass the path of a file").into())
+}
+
+/// At most `most` bytes of a file, plus one if it is longer. Only regular files: reading others may block or never end.
+///
+/// # Errors
+/// It can't be read, or is not a regular file.
+pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let file = regular(path)?;
+    let mut bytes = Vec::new();
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A regular file, to read from it in pieces.
+///
+/// # Errors
+/// As [`read`].
+pub fn regular(path: &Path) -> io::Result<File> {
+    let file = open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+}
+
+/// As [`read`], and also what a program writes to a pipe, or to standard input for the path `-`: it has a minute for each piece of it.
+///
+/// # Errors
+/// It can't be read, is a device, or nobody writes to it.
+pub fn read_or_listen(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let file = if path == Path::new("-") {
+        let stdin = File::from(std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?);
+        let kind = stdin.metadata()?.file_type();
+        if kind.is_char_device() && !io::IsTerminal::is_terminal(&stdin) {
+            return Err(not_regular());
+        }
+        stdin
+    } else {
+        open(path)?
+    };
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if kind.is_file() || path == Path::new("-") && kind.is_char_device() {
+        let mut bytes = Vec::new();
+        file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    if kind.is_fifo() || kind.is_socket() {
+        return listen(file, most, WRITER, SILENCE);
+    }
+    Err(not_regular())
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // Opening a pipe would block until it has a writer.
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(file)
+}
+
+fn not_regular() -> io::Error {
+    io::Error::other("it is not a regular file")
+}
+
+/// What is written to a pipe until its writer closes it. Until the first writer opens it, a pipe with a name looks closed.
+fn listen(mut pipe: File, most: usize, writer: Duration, silence: Duration) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut piece = vec![0; 1 << 16];
+    let mut has_writer = false;
+    while bytes.len() <= most {
+        let timeout = PollTimeout::try_from(if has_writer { silence } else { writer }).unwrap_or(PollTimeout::MAX);
+        let mut waiting = [PollFd::new(std::os::fd::AsFd::as_fd(&pipe), PollFlags::POLLIN)];
+        match poll(&mut waiting, timeout) {
+            Ok(0) if !has_writer && pipe.read(&mut piece).is_ok_and(|read| read == 0) => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "it is a pipe, and no program writes to it"));
+            }
+            // It has a writer, which takes its time.
+            Ok(0) if !has_writer => has_writer = true,
+            Ok(0) => {
+                let what = format!("nothing was written to it for {} s", silence.as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, what));
+            }
+            Ok(_) => match pipe.read(&mut piece) {
+                Ok(0) => return Ok(bytes),
+                Ok(read) => {
+                    has_writer = true;
+                    bytes.extend_from_slice(&piece[..read]);
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
+            },
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(most + 1);
+    Ok(bytes)
+}
+
+/// A path that is to become a folder: nothing, or an empty folder, is there. `other` tells whether a folder with something in it may be
+/// used, too.
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: something else is there, or nothing can be written there.
+pub fn new_folder(path: &Path, other: impl Fn(&Path) -> bool) -> Result<PathBuf> {
+    let hint = "pass a folder that is empty or does not exist";
+    let wrong = |what: String| anyhow::Error::from(Failure::new(ExitStatus::Usage, what, hint));
+    let place = match fs::canonicalize(path) {
+        Ok(place) => place,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let plain: PathBuf = path.components().collect();
+            let place = behind_links(&plain).map_err(|error| wrong(format!("{} can't be created: {error}", path.display())))?;
+            may_create(&place).map_err(|error| wrong(format!("{} can't be created: {error}", path.display())))?;
+            return Ok(place);
+        }
+        Err(error) => return Err(wrong(format!("{} can't be used: {error}", path.display()))),
+    };
+    if !place.is_dir() {
+        return Err(wrong(format!("{} is not a folder", path.display())));
+    }
+    let empty = fs::read_dir(&place).map_err(|error| wrong(format!("{} can't be read: {error}", path.display())))?.next().is_none();
+    if !empty && !other(&place) {
+        return Err(wrong(format!("{} is not empty", path.display())));
+    }
+    access(&place, AccessFlags::W_OK | AccessFlags::X_OK)
+        .map_err(|error| wrong(format!("{} can't be written: {error}", path.display())))?;
+    Ok(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+
+    fn usage(error: &anyhow::Error) -> bool {
+        ExitStatus::of(error) == ExitStatus::Usage
+    }
+
+    #[test]
+    fn a_destination_is_what_the_path_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        fs::write(path("file"), "").unwrap();
+        symlink("file", path("link")).unwrap();
+        symlink("none", path("dangling")).unwrap();
+        symlink("loop", path("loop")).unwrap();
+        mkfifo(&path("pipe"), Mode::from_bits_truncate(0o600)).unwrap();
+        let of = |name: &str| Destination::of(&path(name));
+        assert_eq!(of("file").unwrap(), Destination::File(path("file")));
+        assert_eq!(of("link").unwrap(), Destination::File(path("file")));
+        assert_eq!(of("dangling").unwrap(), Destination::New(path("none")));
+        assert_eq!(of("pipe").unwrap(), Destination::Stream(path("pipe")));
+        assert_eq!(Destination::of(Path::new("-")).unwrap(), Destination::Stdout);
+        for wrong in ["", "loop", "file/below", "new/"] {
+            assert!(usage(&of(wrong).unwrap_err()), "{wrong}");
+        }
+        assert!(usage(&Destination::new_file(&path("link")).unwrap_err()));
+        fs::set_permissions(path("file"), fs::Permissions::from_mode(0o444)).unwrap();
+        assert!(of("link").unwrap_err().to_string().contains("can't be written"));
+    }
+
+    #[test]
+    fn what_is_written_is_where_the_path_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        symlink("new", path("dangling")).unwrap();
+        let place = Destination::of(&path("dangling")).unwrap();
+        place.write(b"one", 0o600).unwrap();
+        assert_eq!(fs::read_to_string(path("new")).unwrap(), "one");
+        assert!(path("dangling").is_symlink());
+        // What has come there meanwhile is not replaced.
+        assert_eq!(place.write(b"two", 0o600).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        Destination::of(&path("dangling")).unwrap().write(b"two", 0o640).unwrap();
+        assert_eq!(fs::read_to_string(path("new")).unwrap(), "two");
+        assert_eq!(path("new").metadata().unwrap().mode() & 0o777, 0o640);
+        Destination::of(&path("a/b/c")).unwrap().write(b"three", 0o600).unwrap();
+        assert_eq!(fs::read_to_string(path("a/b/c")).unwrap(), "three");
+        assert_eq!(path("a/b").metadata().unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_pipe_is_written_to_and_one_without_a_reader_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        mkfifo(&pipe, Mode::from_bits_truncate(0o600)).unwrap();
+        let place = Destination::of(&pipe).unwrap();
+        place.write(b"one", 0o600).expect_err("nobody reads it");
+        let mut reader = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&pipe).unwrap();
+        place.write(b"one", 0o600).unwrap();
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "one");
+    }
+
+    #[test]
+    fn an_edit_keeps_links_owner_and_mode_and_what_others_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "one").unwrap();
+        fs::set_permissions(path("file"), fs::Permissions::from_mode(0o640)).unwrap();
+        fs::hard_link(path("file"), path("twin")).unwrap();
+        symlink("file", path("link")).unwrap();
+        edit(&path("link"), b"one", b"two").unwrap();
+        assert_eq!(fs::read_to_string(path("twin")).unwrap(), "two");
+        assert!(path("link").is_symlink() && path("file").metadata().unwrap().mode() & 0o777 == 0o640);
+        for changed in ["", "three", "two, and more"] {
+            fs::write(path("file"), changed).unwrap();
+            assert!(usage(&edit(&path("link"), b"two", b"four").unwrap_err()));
+            assert_eq!(fs::read_to_string(path("file")).unwrap(), changed);
+        }
+        fs::set_permissions(path("file"), fs::Permissions::from_mode(0o440)).unwrap();
+        assert!(usage(&may_edit(&path("file")).unwrap_err()));
+        mkfifo(&path("pipe"), Mode::from_bits_truncate(0o600)).unwrap();
+        for wrong in ["pipe", "none", ""] {
+            assert!(usage(&may_edit(&path(wrong)).unwrap_err()), "{wrong}");
+        }
+        assert!(usage(&may_edit(Path::new("-")).unwrap_err()));
+    }
+
+    #[test]
+    fn only_what_ends_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "12345").unwrap();
+        assert_eq!(read(&path("file"), 3).unwrap(), b"1234");
+        mkfifo(&path("pipe"), Mode::from_bits_truncate(0o600)).unwrap();
+        for wrong in ["/dev/zero", "/dev/tty0", path("pipe").to_str().unwrap(), folder.path().to_str().unwrap()] {
+            read(Path::new(wrong), 3).expect_err(wrong);
+        }
+        read_or_listen(Path::new("/dev/zero"), 3).expect_err("a device never ends");
+        let pipe = open(&path("pipe")).unwrap();
+        let error = listen(pipe, 3, Duration::from_millis(1), Duration::from_millis(1)).unwrap_err();
+        assert!(error.to_string().contains("no program writes to it"), "{error}");
+        let pipe = open(&path("pipe")).unwrap();
+        let mut writer = stream(&path("pipe")).unwrap();
+        writer.write_all(b"12345").unwrap();
+        let silent = listen(pipe, 9, Duration::from_millis(1), Duration::from_millis(1)).unwrap_err();
+        assert!(silent.to_string().contains("nothing was written"), "{silent}");
+        let pipe = open(&path("pipe")).unwrap();
+        let mut writer = stream(&path("pipe")).unwrap();
+        writer.write_all(b"12345").unwrap();
+        drop(writer);
+        assert_eq!(listen(pipe, 3, SILENCE, SILENCE).unwrap(), b"1234");
+    }
+
+    #[test]
+    fn only_nothing_or_an_empty_folder_becomes_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        for name in ["empty", "full"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        fs::write(path("full/file"), "").unwrap();
+        symlink("empty", path("link")).unwrap();
+        symlink("none", path("dangling")).unwrap();
+        let of = |name: &str| new_folder(&path(name), |_| false);
+        assert_eq!(of("empty").unwrap(), path("empty"));
+        assert_eq!(of("link").unwrap(), path("empty"));
+        assert_eq!(of("dangling").unwrap(), path("none"));
+        assert_eq!(of("new/er/").unwrap(), path("new/er"));
+        for wrong in ["full", "full/", "full/file", "full/file/below"] {
+            assert!(usage(&of(wrong).unwrap_err()), "{wrong}");
+        }
+        assert_eq!(new_folder(&path("full"), |_| true).unwrap(), path("full"));
+    }
+}

@@ -1,0 +1,136 @@
+//! What this static program never calls: libc's user and group databases, which load modules that /etc/nsswitch.conf names, and crash. See
+//! src/home.rs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Parts of calls that end in `getpwuid_r` and its kind, and libraries' own look-ups of the user's files, which do.
+const CALLS: [&str; 12] = [
+    "home_dir(",
+    "User::from_",
+    "Group::from_",
+    "getpw",
+    "getgr",
+    "getgrouplist",
+    "initgroups(",
+    "Config::infer",
+    "Kubeconfig::read()",
+    "Client::try_default",
+    "to_socket_addrs(",
+    "gethostbyname",
+];
+
+/// Libraries for the same.
+const LIBRARIES: [&str; 9] = ["dirs", "dirs-sys", "directories", "etcetera", "home", "homedir", "users", "uzers", "whoami"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push((path.display().to_string(), fs::read_to_string(&path).expect("a source")));
+        }
+    }
+}
+
+#[test]
+fn no_source_asks_for_users_or_groups() {
+    let mut found = Vec::new();
+    for folder in ["src", "crates/core/src"] {
+        sources(&root().join(folder), &mut found);
+    }
+    assert!(found.len() > 150);
+    for (file, text) in found {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if let Some(call) = CALLS.iter().find(|call| code.contains(**call)) {
+                panic!("{file}:{}: `{call}` asks the user database of libc: see src/home.rs", number + 1);
+            }
+        }
+    }
+}
+
+/// Modules that handle paths of the user's. All but a few of their reads and writes go through src/user_file.rs, which looks at what a path
+/// leads to: a pipe or a device may never end, and a file that is written may be there already.
+#[test]
+fn files_of_the_user_are_read_and_written_in_one_place() {
+    const OPENS: [&str; 6] = ["fs::read(", "fs::read_to_string(", "File::open(", "fs::write(", "File::create", "fs::copy("];
+    // Folders that are locked, files that hostler has just made, and what runs in pods.
+    const EXCEPTIONS: [(&str, usize); 4] = [("ssh/remember.rs", 2), ("ssh/run.rs", 1), ("cli/render.rs", 1), ("cli/transcode/mod.rs", 2)];
+    let mut found = Vec::new();
+    for folder in ["cli", "ssh", "snapshot", "kubeconfig", "connect", "apply"] {
+        sources(&root().join("src").join(folder), &mut found);
+    }
+    let file = root().join("src/inventory_file.rs");
+    found.push((file.display().to_string(), fs::read_to_string(file).expect("a source")));
+    for (file, text) in found.iter().filter(|(file, _)| !file.ends_with("tests.rs")) {
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let opens: usize = OPENS.iter().map(|open| text.matches(open).count()).sum();
+        let allowed = EXCEPTIONS.iter().find(|(end, _)| file.ends_with(end)).map_or(0, |(_, count)| *count);
+        assert_eq!(opens, allowed, "{file}: files of the user are opened by src/user_file.rs");
+    }
+}
+
+#[test]
+fn no_library_is_for_users() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).expect("the lock");
+    for library in LIBRARIES {
+        assert!(!lock.contains(&format!("name = \"{library}\"\n")), "Cargo.lock has `{library}`");
+    }
+}
+
+/// A uid without a name, as of `docker run -u` or a systemd service, with and without the variables that could tell more.
+#[test]
+fn a_user_without_a_name_gets_an_answer() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("NOT RUN: only root can be another user");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (program, home) = (folder.path().join("hostler"), folder.path().join("home"));
+    fs::copy(env!("CARGO_BIN_EXE_hostler"), &program).expect("a copy");
+    fs::create_dir(&home).expect("a folder");
+    for (path, mode) in [(folder.path(), 0o755), (&program, 0o755), (&home, 0o777)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    }
+    fs::write(home.join("inventory.yaml"), "ssh: {proxyCommand: \"false\"}\nmachines: {one: 192.0.2.1}\n").expect("a file");
+    let verbs = [
+        "kubeconfig",
+        "status",
+        "plan",
+        "up",
+        "snapshot create",
+        "snapshot list",
+        "bundle show",
+        "transcode status",
+        "render",
+        "init --yes -u a -i x 192.0.2.1",
+    ];
+    for verb in verbs {
+        for variables in [&[][..], &["HOME"], &["USER"], &["HOME", "USER"]] {
+            let mut command = Command::new(&program);
+            command.args(verb.split(' ')).current_dir(&home).env_clear().uid(54321).gid(54321).stdin(Stdio::null());
+            for variable in variables {
+                command.env(variable, if *variable == "HOME" { home.as_os_str() } else { "ada".as_ref() });
+            }
+            // There is no bundle: nothing is to be fetched for this.
+            command.env("HOSTLER_CACHE", "/dev/null/none");
+            let output = command.output().expect("it starts");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.signal(), None, "hostler {verb} with {variables:?}: {said}");
+            assert_ne!(output.status.code(), Some(101), "hostler {verb} with {variables:?}: {said}");
+            assert!(
+                output.status.success() || said.contains("error:") || said.contains("unreachable"),
+                "hostler {verb} with {variables:?}: {said}"
+            );
+        }
+    }
+}
