@@ -225,6 +225,7 @@ examples! {
         (Why::RoleChanged { is: Role::ControlPlane }, Hint::ChangeRole(named("applejack")), "the same"),
     ],
     Why::PodNetwork { .. } => [(Why::PodNetwork { node: "10.244.5.0/24".to_owned(), has: "10.244.2.0".to_owned() }, Hint::Clean(rebuild("rainbowdash")), "the cluster was restored from a snapshot that is older than the machine's last join")],
+    Why::Lives { .. } => [(Why::Lives { reason: "sudo failed: tim is not in the sudoers file".to_owned() }, Hint::MakeReachable(named("rainbowdash")), "its login, sudo or host key changed, while the machine works on")],
     Why::NodeGone => [(Why::NodeGone, Hint::Clean(rebuild("rainbowdash")), "someone ran `kubectl delete node`")],
     Why::Address { .. } => [(
         Why::Address { node: "192.168.1.13".to_owned(), machine: "192.168.1.99".to_owned() },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use hostler_core::facts::{self, Observation, Question};
+use hostler_core::facts::{self, Observation, Question, Unreachable};
 use hostler_core::inventory::MachineName;
 use hostler_core::template;
 use hostler_core::visible::last_output;
@@ -56,17 +56,18 @@ pub async fn observe(name: &MachineName, link: &Link, script: &str, events: &Eve
             events.send(Event::Gathered { machine: name.clone(), took: start.elapsed() });
             Observation::Facts(Box::new(facts))
         }
-        Ok(Err(GatherError { reason, hint })) => {
+        Ok(Err(GatherError { reason, hint, answered })) => {
             // The reporter adds the machine's name; a jump host's name stays.
             let reason = reason.strip_prefix(&format!("{name}: ")).map_or(reason.clone(), str::to_owned);
             events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
-            Observation::Unreachable(reason)
+            Observation::Unreachable(Unreachable { reason, answered })
         }
         Err(_) => {
             let reason = format!("gathering facts timed out after {} s", LIMIT.as_secs());
             let hint = "check that it is on, and that `ssh` reaches it".to_owned();
             events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
-            Observation::Unreachable(reason)
+            // A connection has a limit of its own, and a shorter one.
+            Observation::Unreachable(Unreachable { reason, answered: true })
         }
     }
 }
@@ -75,11 +76,14 @@ pub async fn observe(name: &MachineName, link: &Link, script: &str, events: &Eve
 struct GatherError {
     reason: String,
     hint: String,
+    /// As of [`Unreachable`].
+    answered: bool,
 }
 
 impl From<RunError> for GatherError {
     fn from(error: RunError) -> GatherError {
-        GatherError { reason: error.to_string(), hint: error.hint() }
+        let answered = !matches!(&error, RunError::Connect(error) if error.is_silent());
+        GatherError { reason: error.to_string(), hint: error.hint(), answered }
     }
 }
 
@@ -97,15 +101,18 @@ async fn facts_of(link: &Link, script: &str) -> Result<facts::Facts, GatherError
             Ok(Exit::Status(0)) => break,
             Ok(exit) => {
                 let reason = format!("the facts script ended with {exit}: {}", last_output(&errors));
-                return Err(GatherError { reason, hint: "see docs/troubleshooting.md".to_owned() });
+                return Err(GatherError { reason, hint: "see docs/troubleshooting.md".to_owned(), answered: true });
             }
             // A connection from an earlier round may have died since.
             Err(RunError::Lost(_)) if attempt == 0 => link.forget().await,
             Err(error) => return Err(error.into()),
         }
     }
-    let mut facts =
-        facts::parse(&output).map_err(|error| GatherError { reason: error.to_string(), hint: "see docs/troubleshooting.md".to_owned() })?;
+    let mut facts = facts::parse(&output).map_err(|error| GatherError {
+        reason: error.to_string(),
+        hint: "see docs/troubleshooting.md".to_owned(),
+        answered: true,
+    })?;
     facts.clock_ahead = Some(facts.clock.saturating_sub(asked_at));
     if let Some(lock) = &mut facts.lock {
         lock.left_behind = identity::is_over(&lock.run);

@@ -74,6 +74,26 @@ pub enum Reason {
 }
 
 impl ConnectError {
+    /// Nothing at the machine's address answered, as far as one can see: it may be off.
+    pub fn is_silent(&self) -> bool {
+        match &*self.reason {
+            Reason::NoAnswer { .. }
+            | Reason::NoWay(_)
+            | Reason::Unresolvable(_)
+            | Reason::ProxyFailed { .. }
+            | Reason::JumpRefused { .. } => true,
+            Reason::Refused
+            | Reason::HungUp
+            | Reason::UnknownHostKey { .. }
+            | Reason::NotSaved { .. }
+            | Reason::HostKeyChanged { .. }
+            | Reason::NeighboursHostKey { .. }
+            | Reason::Revoked { .. }
+            | Reason::AuthFailed { .. }
+            | Reason::Protocol(_) => false,
+        }
+    }
+
     pub fn new(target: &Target, reason: Reason) -> ConnectError {
         ConnectError { machine: target.name.clone(), address: target.address(), user: target.user.clone(), reason: Box::new(reason) }
     }

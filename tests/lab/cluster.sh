@@ -219,12 +219,15 @@ untouched rainbowdash
 ready 3
 empty
 
-row "a dead worker does not block the others, and is removed"
+row "a dead worker does not block the others, and is removed; one that lives is not, as if it were dead"
+run 3 remove fluttershy -i "$inventory" --yes --dead
+says "its node is Ready"
 "$hostler" lab cut fluttershy > "$work/out" 2>&1
 on rainbowdash sysctl -qw net.ipv4.ip_forward=0
 up 4
 [ "$(on rainbowdash sysctl -n net.ipv4.ip_forward)" = 1 ]
 run 4 remove fluttershy -i "$inventory" --yes
+becomes_not_ready fluttershy
 run 0 remove fluttershy -i "$inventory" --yes --dead
 [ -z "$(kubectl get node fluttershy --ignore-not-found)" ]
 

@@ -102,6 +102,7 @@ empty
 
 row "a dead one of three is removed, and then no other"
 "$hostler" lab cut rainbowdash > "$work/out" 2>&1
+becomes_not_ready rainbowdash
 run 0 remove rainbowdash -i "$inventory" --yes --dead
 members twilightsparkle 2
 "$hostler" lab cut fluttershy > "$work/out" 2>&1

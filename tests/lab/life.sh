@@ -132,6 +132,10 @@ row "status tells of a machine that is off within 3 seconds, and what to do"
 "$hostler" lab cut rainbowdash > "$work/out" 2>&1
 within 3 run 4 status -i "$inventory"
 says "rainbowdash can't be reached"
+# Its node is Ready for a while.
+says "fix what keeps hostler from rainbowdash"
+becomes_not_ready rainbowdash
+within 3 run 4 status -i "$inventory"
 says "hostler rebuild rainbowdash"
 
 row "a dead worker: what must be done in the cluster is done, and how to go on is said"

@@ -68,6 +68,8 @@ empty() { up 0 && says "nothing to do"; }
 on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
 kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
+not_ready() { [ "$(kubectl get node "$1" --no-headers 2> /dev/null | awk '{ print $2 }')" = NotReady ]; }
+becomes_not_ready() { wait_for 120 "node $1 to be NotReady" not_ready "$1"; }
 becomes_ready() { wait_for 180 "$1 Ready nodes" ready "$1"; }
 # members VIA COUNT: that many started members, none of them a learner, and all healthy.
 members() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hostler::report::{Detail, Layout, Paint, guarded, json_text, plan_text, status_text};
 use hostler_core::facts::{
     AddOns, ClusterFacts, Facts, FileFact, ImageFact, KubernetesFacts, LiveObject, LockFact, MemberFact, NodeFact, Observation, PodFact,
-    ShareFact, UnitFact,
+    ShareFact, UnitFact, Unreachable,
 };
 use hostler_core::health::status;
 use hostler_core::inventory::{Inventory, MachineName, Taint, parse};
@@ -233,7 +233,7 @@ fn hostile_facts_are_shown_and_never_obeyed() {
             let mut reason = String::new();
             hostile(&mut reason);
             let mut unreachable = seen.clone();
-            unreachable.insert(name("applejack"), Observation::Unreachable(reason));
+            unreachable.insert(name("applejack"), Observation::Unreachable(Unreachable::silent(reason)));
             for seen in [&seen, &unreachable] {
                 for goal in &goals {
                     let plan = plan_for(goal, &inventory, &manifests(), seen).expect("templates fit");

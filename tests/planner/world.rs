@@ -14,7 +14,7 @@ use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
 use hostler_core::document::Document;
-use hostler_core::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact, peer_url};
+use hostler_core::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact, Unreachable, peer_url};
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::plan::Step;
 use hostler_core::plan::wanted;
@@ -47,7 +47,10 @@ impl World {
             .iter()
             .map(|(name, facts)| {
                 if let Some(why) = self.off.get(name) {
-                    return (name.clone(), Observation::Unreachable(why.clone()));
+                    return (
+                        name.clone(),
+                        Observation::Unreachable(Unreachable { reason: why.clone(), answered: why.starts_with("sudo") }),
+                    );
                 }
                 let mut facts = facts.clone();
                 if !runs(&facts, CONTAINERD) {
@@ -77,7 +80,8 @@ impl World {
 
     /// Whether the machine's kubelet and containerd do their part in the cluster.
     fn works(&self, name: &str) -> bool {
-        let known = self.machines.get(name).filter(|_| !self.off.contains_key(name));
+        // Where only the login is lost, all else goes on.
+        let known = self.machines.get(name).filter(|_| self.off.get(name).is_none_or(|why| why.starts_with("sudo")));
         known.is_some_and(|facts| facts.kubernetes.joined && runs(facts, CONTAINERD) && runs(facts, KUBELET))
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::facts::{AddOns, ClusterFacts, Facts, NOT_READY, Observation};
+use crate::facts::{AddOns, ClusterFacts, Facts, NOT_READY, Observation, Unreachable};
 use crate::inventory::{Cni, Inventory, MachineName, Role};
 use crate::plan::Plan;
 use crate::plan::check::CLOCK_TOLERANCE;
@@ -255,7 +255,8 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     }
     status.problems.extend(no_snapshots(inventory, &facts, &trusted, &future, status.snapshot_age));
     status.healthy = status.problems.is_empty();
-    status.next = next(&status, plan);
+    let answers = |name: &MachineName| matches!(seen.get(name), Some(Observation::Unreachable(Unreachable { answered: true, .. })));
+    status.next = next(inventory, &status, plan, answers);
     status
 }
 
@@ -266,7 +267,7 @@ fn machines(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, cl
         .map(|(name, machine)| {
             let (unreachable, facts) = match seen.get(name) {
                 Some(Observation::Facts(facts)) => (None, Some(machine_facts(name, facts, cluster))),
-                Some(Observation::Unreachable(reason)) => (Some(reason.clone()), None),
+                Some(Observation::Unreachable(why)) => (Some(why.reason.clone()), None),
                 None => (Some("it was not asked".to_owned()), None),
             };
             let role = match machine.role {
@@ -487,7 +488,7 @@ fn no_snapshots(
 }
 
 /// What to do next: what hostler can repair first, then what only a person can.
-fn next(status: &Status, plan: Option<&Plan>) -> Option<Hint> {
+fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, answers: impl Fn(&MachineName) -> bool) -> Option<Hint> {
     if status.healthy {
         return None;
     }
@@ -495,7 +496,16 @@ fn next(status: &Status, plan: Option<&Plan>) -> Option<Hint> {
         return Some(Hint::Run(Command::Up));
     }
     if let Some(machine) = status.machines.iter().find(|machine| machine.unreachable.is_some()) {
-        return Some(Hint::TurnOnOrRebuild(machine.name.clone()));
+        let name = machine.name.clone();
+        let node = status.nodes.iter().find(|node| node.name == name.as_str());
+        return Some(if answers(&name) || node.is_some_and(|node| node.ready) {
+            Hint::MakeReachable(name)
+        } else if node.is_some() && inventory.control_planes().any(|(other, _)| *other != name) {
+            Hint::TurnOnOrRebuild(name)
+        } else {
+            // It is in no cluster, or nobody speaks for that without it.
+            Hint::TurnOn
+        });
     }
     if let Some(refusal) = plan.and_then(|plan| plan.refusals.first()) {
         return Some(refusal.hint.clone());

@@ -120,6 +120,8 @@ pub(super) struct ClusterDeviation {
     /// Nodes that their kubelets register once the facts are known.
     pub(super) registered_late: Vec<String>,
     pub(super) not_ready: Vec<String>,
+    /// Nodes that report, though their machine can't be reached.
+    pub(super) ready: Vec<String>,
     cordoned: Vec<String>,
     pub(super) unhealthy: Vec<String>,
     learners: Vec<String>,

@@ -229,9 +229,12 @@ impl Case {
             }
             let Some(cluster) = &mut facts.cluster else { continue };
             for name in &self.cluster.not_ready {
-                let node = cluster.nodes.get_mut(name).expect("the node is there");
+                let Some(node) = cluster.nodes.get_mut(name) else { continue };
                 node.ready = false;
                 node.message = "container runtime is down".to_owned();
+            }
+            for name in &self.cluster.ready {
+                cluster.nodes.get_mut(name).into_iter().for_each(|node| node.ready = true);
             }
             for member in cluster.members.values_mut().filter(|member| self.cluster.unhealthy.contains(&member.name)) {
                 member.healthy = false;

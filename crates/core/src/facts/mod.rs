@@ -24,8 +24,22 @@ pub use snapshot::Snapshot;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Observation {
     Facts(Box<Facts>),
-    /// Why facts could not be gathered.
-    Unreachable(String),
+    Unreachable(Unreachable),
+}
+
+/// Why facts could not be gathered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable {
+    pub reason: String,
+    /// Something at its address answered: the machine is on, whatever else is wrong with it.
+    pub answered: bool,
+}
+
+impl Unreachable {
+    /// Nothing answers at its address: it may be off, or gone.
+    pub fn silent(reason: impl Into<String>) -> Unreachable {
+        Unreachable { reason: reason.into(), answered: false }
+    }
 }
 
 impl Observation {

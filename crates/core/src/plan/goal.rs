@@ -10,7 +10,7 @@ use super::planner::Planner;
 use super::restore::{new_cluster, restore};
 use super::withdraw::withdraw;
 use super::{Plan, Warning, everything, finding, graph, lint, plan, take_over};
-use crate::facts::{Observation, Snapshot};
+use crate::facts::{Observation, Snapshot, Unreachable};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifests;
 use crate::step::{Stage, StepId};
@@ -170,7 +170,7 @@ fn rebuild(
     graph::order(&mut whole.steps);
     whole.refusals = back.refusals;
     whole.warnings.extend(back.warnings);
-    if let Some(Observation::Unreachable(why)) = seen.get(name) {
+    if let Some(Observation::Unreachable(Unreachable { reason: why, .. })) = seen.get(name) {
         whole.warnings.retain(|warning| warning.machine.as_ref() != Some(name));
         whole.warnings.push(Warning {
             machine: Some(name.clone()),

@@ -138,6 +138,8 @@ pub enum Hint {
     },
     Run(Command),
     TurnOnOrRebuild(MachineName),
+    /// It is on; what keeps hostler out is said with it.
+    MakeReachable(MachineName),
     AskKubelet(MachineName),
     RenewCertificates(MachineName),
     Uncordon(String),
@@ -331,6 +333,9 @@ impl fmt::Display for Hint {
             Hint::Run(command) => write!(f, "run {command}"),
             Hint::TurnOnOrRebuild(machine) => {
                 write!(f, "turn {machine} on; if it stays off, run `hostler rebuild {machine}` or `hostler remove {machine} --dead`")
+            }
+            Hint::MakeReachable(machine) => {
+                write!(f, "fix what keeps hostler from {machine}; or turn it off, wait until its node is NotReady, and run this again")
             }
             Hint::AskKubelet(machine) => write!(f, "`journalctl -u kubelet` on {machine} shows why kubelet does not renew it"),
             Hint::RenewCertificates(machine) => {

@@ -30,7 +30,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     let api_via = planner.trusted.answering().find(|api_via| api_via.machine != name);
     if facts.is_none() && !dead {
         let why = match seen.get(name) {
-            Some(Observation::Unreachable(why)) => why.as_str(),
+            Some(Observation::Unreachable(why)) => why.reason.as_str(),
             _ => "it was not asked",
         };
         let remove = Command::Remove { node: name.to_string(), dead: true };
@@ -53,6 +53,20 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
         }
         return;
     };
+    // Nobody takes a machine that lives out of the cluster behind its back.
+    if facts.is_none() {
+        let ready = cluster.nodes.get(name.as_str()).is_some_and(|node| node.ready);
+        let reason = match seen.get(name) {
+            Some(Observation::Unreachable(why)) if why.answered => Some(why.reason.clone()),
+            Some(Observation::Unreachable(why)) => ready.then(|| format!("its node is Ready, though {}", why.reason)),
+            // Who says that it is dead has it left in peace.
+            _ => ready.then(|| "its node is Ready".to_owned()),
+        };
+        if let Some(reason) = reason {
+            planner.refuse(Some(name), Why::Lives { reason }, Hint::MakeReachable(name.clone()));
+            return;
+        }
+    }
     let keep = machine.map(|machine| machine.keep.clone()).unwrap_or_default();
     if wipe_blocked(planner, name, &keep) {
         return;

@@ -50,7 +50,7 @@ impl<'a> Planner<'a> {
         for name in inventory.machines.keys() {
             match seen.get(name) {
                 Some(Observation::Facts(found)) => drop(facts.insert(name, &**found)),
-                Some(Observation::Unreachable(why)) => drop(unreachable.insert(name, why.as_str())),
+                Some(Observation::Unreachable(why)) => drop(unreachable.insert(name, why.reason.as_str())),
                 // A verb for one machine leaves the others alone.
                 None => {}
             }

@@ -99,6 +99,10 @@ pub enum Why {
         is: Role,
     },
     NodeGone,
+    /// It can't be reached, but it is on: nobody removes a machine that works, behind its back.
+    Lives {
+        reason: String,
+    },
     /// Its pods have addresses of another part of the pod network than its node has.
     PodNetwork {
         /// The node's part.
@@ -264,6 +268,7 @@ impl Why {
             Why::OtherCluster { .. } => "other-cluster",
             Why::RoleChanged { .. } => "role-changed",
             Why::NodeGone => "node-gone",
+            Why::Lives { .. } => "machine-lives",
             Why::PodNetwork { .. } => "pod-network",
             Why::Address { .. } => "address",
             Why::ControlPlaneLost { .. } => "control-plane-lost",
@@ -348,6 +353,7 @@ impl fmt::Display for Why {
             Why::PodNetwork { node, has } => {
                 write!(f, "its node has {node} of the pod network, but the machine uses {has}: other machines don't reach its pods")
             }
+            Why::Lives { reason } => write!(f, "it is on, and does not leave the cluster without being asked: {reason}"),
             Why::NodeGone => f.write_str("its node was deleted from the cluster, but the machine is still configured as a member"),
             Why::Address { node, machine } => write!(f, "its node has the address {node}, and can't change to {machine}"),
             Why::ControlPlaneLost { orphans } => {

@@ -13,7 +13,7 @@ use super::planner::{Planner, interrupted};
 use super::refusal::Why;
 use super::wipe::wipe_if_needed;
 use super::{Plan, Warning, everything, graph};
-use crate::facts::{Observation, Snapshot};
+use crate::facts::{Observation, Snapshot, Unreachable};
 use crate::inventory::{Inventory, MachineName, Role};
 use crate::manifest::Manifests;
 use crate::step::StepId;
@@ -112,7 +112,7 @@ fn refuse_unless_lost<'a>(planner: &mut Planner<'a>, seen: &BTreeMap<MachineName
         planner.refuse(Some(name), Why::RestoreOfWorker, rebuild());
     } else if planner.inventory.control_planes().count() > 1 {
         planner.refuse(Some(name), Why::SeveralControlPlanes, rebuild());
-    } else if let Some(Observation::Unreachable(why)) = seen.get(name) {
+    } else if let Some(Observation::Unreachable(Unreachable { reason: why, .. })) = seen.get(name) {
         planner.refuse(Some(name), Why::Unreachable { reason: why.clone() }, Hint::TurnOnOrReplace);
     } else if planner.api_via.is_some() {
         planner.refuse(Some(name), Why::ClusterLives, Hint::MendOrReset);
