@@ -408,6 +408,11 @@ about_kubernetes() {
         BEGIN { OFS = "\t" }
         FNR == 1 { whole(); file = FILENAME; ended = inside = 0 }
         file ~ /\.yaml$/ && /^status:/ { ended = 1 }
+        file == "{{ path.manifests }}/etcd.yaml" && match($0, /--initial-advertise-peer-urls=https:\/\/.*:/) {
+            address = substr($0, RSTART + 38, RLENGTH - 39)
+            gsub(/[][]/, "", address)
+            print "etcd-address", address
+        }
         file ~ /\.conf$/ && $1 ~ /^(client-key|client-key-data|token):$/ && $2 != "" { ended = 1 }
         file ~ /\.crt$/ && /^-----END CERTIFICATE-----/ { ended = 1 }
         file ~ /\.(key|pem)$/ && /^-----END .*PRIVATE KEY-----/ { ended = 1 }
@@ -526,9 +531,35 @@ about_etcd() {
     [ -z "$members" ] || answer etcd-health etcd "${members%,}" 4s endpoint health
 }
 
+# words PROGRAM LINES: the last of these lines that says what is wrong, without the time that the container runtime puts before it.
+words() {
+    said=$(grep -aE '"level":"(fatal|panic|error)"|panic:|^([^ ]+ stderr F )?[EF][0-9]{4} |[Ee]rror' | tail -n 1 | sed 's/^[^ ]* std\(err\|out\) F //' |
+        tr '\t' ' ' | cut -c 1-600)
+    [ -z "$said" ] || say words "$1" "$said"
+}
+
+# Why no API server answers, as far as those say it that it needs.
+about_silence() {
+    for program in etcd kube-apiserver; do
+        # shellcheck disable=SC2012 # names of kubelet's have no odd characters
+        log=$(ls -t /var/log/pods/{{ namespaces.system }}_"$program"-*/"$program"/*.log 2> /dev/null | head -n 1)
+        [ -z "$log" ] || tail -n 50 "$log" | words "$program"
+    done
+    journalctl -u kubelet -n 50 -o cat --no-pager 2> /dev/null | words kubelet
+}
+
+api_version() {
+    version=$(api version /version)
+    printf '%s\n' "$version"
+    case $version in
+    *gitVersion*) ;;
+    *) about_silence ;;
+    esac
+}
+
 # All ask at once, and each waits in its pipe until those before it were read: side by side, and yet no lines are mixed.
 about_cluster() {
-    api version /version | {
+    api_version < /dev/null | {
         api nodes /api/v1/nodes < /dev/null | {
             objects system {{ namespaces.system }} < /dev/null | {
                 objects flannel {{ namespaces.flannel }} < /dev/null | {

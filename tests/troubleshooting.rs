@@ -192,18 +192,11 @@ examples! {
             "etcd's data is gone, or on a disk that is not mounted"
         ),
     ],
-    Why::CertificateExpired { .. } => [
-        (
-            Why::CertificateExpired { certificate: "kubelet-client".to_owned() },
-            Hint::Clean(rebuild("rainbowdash")),
-            "kubelet renews it while it runs, and can't once it has expired: the machine was off for too long"
-        ),
-        (
-            Why::CertificateExpired { certificate: "kubelet-client".to_owned() },
-            Hint::RenewCertificates(named("twilightsparkle")),
-            "the same, on the only control plane"
-        ),
-    ],
+    Why::CertificateExpired { .. } => [(
+        Why::CertificateExpired { certificate: "kubelet-client".to_owned() },
+        Hint::Clean(rebuild("rainbowdash")),
+        "the machine was off for long: kubelet can't ask for another with one that has expired"
+    )],
     Why::OtherCluster { .. } => [
         (
             Why::OtherCluster { server: Some("https://10.0.0.1:6443".to_owned()) },
@@ -226,6 +219,19 @@ examples! {
     ],
     Why::PodNetwork { .. } => [(Why::PodNetwork { node: "10.244.5.0/24".to_owned(), has: "10.244.2.0".to_owned() }, Hint::Clean(rebuild("rainbowdash")), "the cluster was restored from a snapshot that is older than the machine's last join")],
     Why::Lives { .. } => [(Why::Lives { reason: "sudo failed: tim is not in the sudoers file".to_owned() }, Hint::MakeReachable(named("rainbowdash")), "its login, sudo or host key changed, while the machine works on")],
+    Why::EtcdBroken { .. } => [(
+        Why::EtcdBroken {
+            machine: named("twilightsparkle"),
+            words: r#"{"level":"fatal","msg":"discovery failed","error":"walpb: crc mismatch"}"#.to_owned(),
+        },
+        Hint::RestoreCluster,
+        "a disk that fails, or power that went while it wrote"
+    )],
+    Why::AddressLost { .. } => [(
+        Why::AddressLost { was: "192.168.1.11".to_owned() },
+        Hint::GiveAddressBack { was: "192.168.1.11".to_owned() },
+        "a new router, or a lease that was given to another"
+    )],
     Why::NodeGone => [(Why::NodeGone, Hint::Clean(rebuild("rainbowdash")), "someone ran `kubectl delete node`")],
     Why::Address { .. } => [(
         Why::Address { node: "192.168.1.13".to_owned(), machine: "192.168.1.99".to_owned() },
@@ -322,8 +328,8 @@ examples! {
         "a node keeps its name for its whole life"
     )],
     Why::NoApi { .. } => [(
-        Why::NoApi { answers: vec![(named("twilightsparkle"), "connection refused".to_owned())] },
-        Hint::BringControlPlanesBack { look: true },
+        Why::NoApi { answers: vec![(named("twilightsparkle"), "connection refused; kube-apiserver: Error: unknown flag: --nonsense".to_owned())] },
+        Hint::LookAtControlPlane(named("twilightsparkle")),
         "etcd or the API server does not run on any control plane"
     )],
     Why::NoApiToLeave => [(

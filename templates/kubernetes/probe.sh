@@ -74,6 +74,7 @@ silent() {
         }
         {
             split($1, name, "/")
+            if (/does not resolve: not within/) print of_pod[name[2]] " from CoreDNS"
             rest = $0
             while (match(rest, /no answer from [0-9a-f.:\[\]]+:8080/)) {
                 address = substr(rest, RSTART + 15, RLENGTH - 20)
@@ -97,7 +98,11 @@ until kubectl --namespace "$space" rollout status daemonset probe --timeout 30s 
     # All run, and the same ones have not heard from each other for half a minute: that is no slow start.
     running=$(kubectl --namespace "$space" get pods --field-selector status.phase=Running --output name | grep -c .) || running=0
     if [ -n "$now" ] && [ "$now" = "$before" ] && [ "$running" = {{ nodes | length }} ]; then
-        fail "pods don't reach each other: $(printf '%s' "$now" | awk '{ printf "%s%s hears nothing from %s", separator, $1, $3; separator = ", " }'): is a firewall between the machines? open udp 8472 for flannel's tunnel"
+        dns=$(why_dns) || dns=
+        [ -z "$dns" ] || fail "CoreDNS does not run: $(printf '%s' "$dns" | tr '\n' ';')"
+        dns=$(kubectl --namespace {{ namespaces.system }} get pods --selector k8s-app=kube-dns --output 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}' | sort -u | tr '\n' ' ')
+        now=$(printf '%s' "$now" | sed "s/ CoreDNS$/ CoreDNS, which runs on ${dns% }/")
+        fail "pods don't reach each other: $(printf '%s' "$now" | sed 's/ from / hears nothing from /' | tr '\n' ';'): is a firewall between the machines? open udp 8472 for flannel's tunnel"
     fi
     before=$now
     [ "$(date +%s)" -ge "$probe_until" ] || continue

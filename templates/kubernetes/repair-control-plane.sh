@@ -10,6 +10,14 @@ for file; do
     [ -e "$file" ] || fail "$file is missing, which only a backup or another control plane has"
 done
 lacks() { [ ! -e "$1" ]; }
+{% if expired %}
+# The cluster's own CA signs them anew. What runs has read the old ones, and begins again.
+kubeadm certs renew all --config "$config" > /dev/null
+{% if kubelet_expired %}
+rm -f {{ path.kubelet_kubeconfig }} {{ path.kubelet_pki }}/kubelet-client-current.pem
+{% endif %}
+for pod in $(crictl pods --quiet --state ready --label tier=control-plane); do crictl stopp "$pod" > /dev/null || :; done
+{% endif %}
 kubeadm init phase certs all --config "$config" > /dev/null
 # A kubelet whose certificate is gone gets a kubeconfig with a new one in it.
 if grep -q kubelet-client-current.pem {{ path.kubelet_kubeconfig }} 2> /dev/null && lacks {{ path.kubelet_pki }}/kubelet-client-current.pem; then

@@ -150,8 +150,11 @@ fn spoil(facts: &mut Facts) {
         etcd_data: _,
         certificates,
         joined_at: _,
+        etcd_address,
+        last_words,
     } = kubernetes;
-    words([server, node].into_iter().map(|text| text.get_or_insert_default()));
+    words(map(last_words).values_mut());
+    words([server, node, etcd_address].into_iter().map(|text| text.get_or_insert_default()));
     [leftovers, damaged, missing].into_iter().for_each(list);
     map(certificates);
     if let Some(cluster) = cluster {

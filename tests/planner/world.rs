@@ -90,8 +90,9 @@ impl World {
         let Some(cluster) = &self.cluster else { return false };
         let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
         let healthy = voters.iter().filter(|member| self.works(&member.name)).count();
-        let control_plane =
-            self.machines.get(name).is_some_and(|facts| facts.kubernetes.control_plane && facts.kubernetes.missing.is_empty());
+        let control_plane = self.machines.get(name).is_some_and(|facts| {
+            facts.kubernetes.control_plane && facts.kubernetes.missing.is_empty() && hostler_core::plan::repair::expired(facts).is_empty()
+        });
         control_plane && self.works(name.as_str()) && healthy > voters.len() / 2
     }
 
@@ -257,6 +258,8 @@ impl World {
             }
             Action::RepairControlPlane(_) => {
                 facts.kubernetes.missing.clear();
+                let clock = facts.clock;
+                facts.kubernetes.certificates.values_mut().for_each(|ends| *ends = (*ends).max(clock + 365 * 24 * 60 * 60));
                 if let Some(cluster) = &mut self.cluster {
                     cluster.record.remove(&Record::Verified);
                 }

@@ -126,7 +126,15 @@ fn others() -> Vec<(&'static str, Action)> {
         ("etcd-space", MakeEtcdSpace {}.into()),
         ("coredns", RestoreCoreDns { config: "x".to_owned() }.into()),
         ("flannel-restart", RestartFlannel { node: name() }.into()),
-        ("repair", RepairControlPlane { config: "x".to_owned(), missing: vec!["/etc/kubernetes/manifests/etcd.yaml".to_owned()] }.into()),
+        (
+            "repair",
+            RepairControlPlane {
+                config: "x".to_owned(),
+                missing: vec!["/etc/kubernetes/manifests/etcd.yaml".to_owned()],
+                expired: vec!["kubelet-client".to_owned()],
+            }
+            .into(),
+        ),
         ("start", StartUnit { unit: "kubelet.service".to_owned() }.into()),
         (
             "stale",

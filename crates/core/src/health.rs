@@ -220,7 +220,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     let machines = machines(inventory, seen, cluster);
     let api_down = match cluster {
         Some(_) => None,
-        None => Some(why_no_api(&facts, &trusted)),
+        None => Some(why_no_api(inventory.machines.len(), &facts, &trusted)),
     };
     let nodes = cluster.map(|cluster| nodes(inventory, cluster)).unwrap_or_default();
     // On the first control plane etcd may not answer.
@@ -306,10 +306,12 @@ fn taken(facts: &Facts) -> Option<i64> {
     Some(facts.snapshot?.saturating_sub(facts.clock_ahead.unwrap_or_default()))
 }
 
-fn why_no_api(facts: &BTreeMap<&MachineName, &Facts>, trusted: &Trusted) -> String {
+fn why_no_api(machines: usize, facts: &BTreeMap<&MachineName, &Facts>, trusted: &Trusted) -> String {
     let told = trusted.reached().find_map(|(name, facts)| facts.api_down.as_ref().map(|reason| format!("{name}: {reason}")));
     told.unwrap_or_else(|| match facts.values().any(|facts| facts.kubernetes.joined) {
         true => "no control plane can be reached".to_owned(),
+        // One that can't be reached may be in it.
+        false if facts.len() < machines => "no control plane can be reached".to_owned(),
         false => "there is no cluster yet".to_owned(),
     })
 }

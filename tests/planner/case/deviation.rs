@@ -93,6 +93,10 @@ pub(super) struct MachineDeviation {
     read_only: Vec<String>,
     /// Files of kubeadm that can't be read any more.
     damaged: Vec<String>,
+    /// That etcd was made with.
+    etcd_address: Option<String>,
+    /// By program.
+    last_words: BTreeMap<String, String>,
     /// Seconds since the epoch.
     joined_at: Option<i64>,
     missing: Vec<String>,
@@ -203,6 +207,8 @@ impl MachineDeviation {
         facts.dpkg_half.clone_from(&self.dpkg_half);
         facts.read_only.extend(self.read_only.iter().cloned());
         facts.kubernetes.joined_at = self.joined_at;
+        facts.kubernetes.etcd_address.clone_from(&self.etcd_address);
+        facts.kubernetes.last_words.extend(self.last_words.clone());
         facts.kubernetes.damaged.clone_from(&self.damaged);
         facts.kubernetes.missing.clone_from(&self.missing);
         facts.kubernetes.etcd_data |= self.etcd_data;

@@ -295,16 +295,19 @@ impl Act for RenewControlPlane {
     }
 }
 
-/// Write files of a control plane that are missing again, from the cluster's CA and documents, and wait until its API server answers.
+/// Renew certificates of a control plane that have expired, and write files that are missing again, from the cluster's CA and documents, and wait until its API server answers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RepairControlPlane {
     pub config: String,
     pub missing: Vec<String>,
+    /// By kubeadm's names: `apiserver`, `kubelet-client`.
+    pub expired: Vec<String>,
 }
 
 impl Act for RepairControlPlane {
     fn line(&self) -> String {
-        "recreate with kubeadm, and wait until the API server answers".to_owned()
+        let renew = if self.expired.is_empty() { "recreate" } else { "renew" };
+        format!("{renew} with kubeadm, and wait until the API server answers")
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -312,7 +315,13 @@ impl Act for RepairControlPlane {
         let trusted: Vec<String> = archive::PKI.iter().map(|name| format!("{}/{name}", path::PKI)).collect();
         let manifest = |file: &String| file.strip_prefix(path::MANIFESTS)?.strip_prefix('/')?.strip_suffix(".yaml").map(str::to_owned);
         let manifests: Vec<String> = self.missing.iter().filter_map(manifest).collect();
-        render("kubernetes/repair-control-plane.sh", json!({ "config": config, "trusted": trusted, "missing_manifests": manifests }))
+        render(
+            "kubernetes/repair-control-plane.sh",
+            json!({
+                "config": config, "trusted": trusted, "missing_manifests": manifests, "expired": self.expired,
+                "kubelet_expired": self.expired.iter().any(|name| name == "kubelet-client"),
+            }),
+        )
     }
 
     fn limit(&self) -> Duration {

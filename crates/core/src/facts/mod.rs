@@ -252,6 +252,10 @@ pub struct KubernetesFacts {
     pub missing: Vec<String>,
     /// etcd's data exists.
     pub etcd_data: bool,
+    /// The address that etcd's manifest was made with.
+    pub etcd_address: Option<String>,
+    /// What etcd, the API server and kubelet said last of what is wrong, where the API server does not answer.
+    pub last_words: BTreeMap<String, String>,
     /// When certificates expire, in seconds since the epoch, by kubeadm's names: `apiserver`, `etcd-server`, `admin.conf`, `ca`; kubelet's own
     /// are `kubelet-client` and `kubelet-server`.
     pub certificates: BTreeMap<String, i64>,

@@ -166,6 +166,8 @@ impl<'a> Reader<'a> {
             "unit" | "other-unit" => self.unit(key == "unit", fields)?,
             "clock-synchronized" => facts.clock_synchronized = true,
             "other-program" => facts.foreign.push(fields.text()?),
+            "etcd-address" => facts.kubernetes.etcd_address = Some(fields.text()?),
+            "words" => drop(facts.kubernetes.last_words.insert(fields.text()?, fields.text()?)),
             "joined" => facts.kubernetes.joined = true,
             "joined-at" => facts.kubernetes.joined_at = Some(fields.number()?),
             "control-plane" => self.control_plane = true,

@@ -11,7 +11,7 @@ use super::hint::{Command, Hint};
 use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
 use super::repair::is_repairable;
-use super::{version, wanted};
+use super::{silence, version, wanted};
 use crate::facts::{ClusterFacts, Facts, LockFact, NodeFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
 use crate::protocol::{path, systemd};
@@ -91,10 +91,12 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if !facts.kubernetes.missing.is_empty() && facts.kubernetes.joined && !interrupted(facts) && !is_repairable(planner, name, facts)
     {
         missing(planner, name, facts);
-    } else if let Some(certificate) = expired(facts).filter(|_| facts.kubernetes.joined && !interrupted(facts)) {
-        let only = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
-        let hint = if only { Hint::RenewCertificates(name.clone()) } else { Hint::Clean(rebuild(name)) };
-        planner.refuse(Some(name), Why::CertificateExpired { certificate }, hint);
+    } else if let Some(was) = silence::moved(planner, facts) {
+        planner.refuse(Some(name), Why::AddressLost { was: was.clone() }, Hint::GiveAddressBack { was });
+    } else if let Some(certificate) =
+        expired(facts).filter(|_| !is_repairable(planner, name, facts)).filter(|_| facts.kubernetes.joined && !interrupted(facts))
+    {
+        planner.refuse(Some(name), Why::CertificateExpired { certificate }, Hint::Clean(rebuild(name)));
     } else if let Some((port, by)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
         planner.refuse(Some(name), Why::Port { port, by: by.to_owned() }, Hint::FreePort { port });
     }
@@ -413,18 +415,6 @@ fn newcomers(planner: &mut Planner) {
             planner.refuse(Some(name), Why::MemberUnhealthy { member }, hint);
         }
     }
-}
-
-/// Said when nothing is to be mended on a control plane: otherwise its API server may come back by that.
-pub fn silence(planner: &mut Planner) {
-    let control_planes = || planner.inventory.control_planes();
-    if planner.api_via.is_some() || !planner.cluster_exists() || control_planes().any(|(name, _)| planner.works_on(name)) {
-        return;
-    }
-    let answers = control_planes()
-        .filter_map(|(name, _)| Some((name.clone(), planner.facts.get(name)?.api_down.clone().unwrap_or_else(|| "nothing".to_owned()))))
-        .collect();
-    planner.refuse(None, Why::NoApi { answers }, Hint::BringControlPlanesBack { look: true });
 }
 
 fn clocks(planner: &mut Planner) {

@@ -89,7 +89,12 @@ pub enum Hint {
         member: String,
         command: Command,
     },
+    /// The only one, which was reached.
+    LookAtControlPlane(MachineName),
     SetClock,
+    GiveAddressBack {
+        was: String,
+    },
     BundleOf {
         version: String,
     },
@@ -281,6 +286,14 @@ impl fmt::Display for Hint {
             ),
             Hint::DropLearner(remove) => write!(f, "{remove} removes the learner, if it never finished joining"),
             Hint::MendMember { member, command } => write!(f, "bring {member} back first, or run {command}"),
+            Hint::GiveAddressBack { was } => write!(
+                f,
+                "give it {was} again, in the router or on the machine, and write it into the inventory: etcd and the certificates know no other"
+            ),
+            Hint::LookAtControlPlane(machine) => write!(
+                f,
+                "`crictl ps -a` and `journalctl -u kubelet` on {machine} show what does not run; the cluster's data is there and needs no restore"
+            ),
             Hint::SetClock => f.write_str("set it (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on it"),
             Hint::BundleOf { version } => write!(f, "omit --bundle, or pass a bundle of {version}"),
             Hint::KeepAsIs { key, is } => {

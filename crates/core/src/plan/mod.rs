@@ -29,6 +29,7 @@ pub mod refusal;
 pub mod relied;
 pub mod repair;
 mod restore;
+pub mod silence;
 mod take_over;
 pub mod verify;
 pub mod version;
@@ -66,7 +67,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     cluster::plan(&mut planner)?;
     verify::plan(&mut planner)?;
     workload::plan(&mut planner)?;
-    check::silence(&mut planner);
+    silence::explain(&mut planner);
     Ok(planner.finish())
 }
 

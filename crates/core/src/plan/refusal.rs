@@ -162,6 +162,16 @@ pub enum Why {
     NoApi {
         answers: Vec<(MachineName, String)>,
     },
+    /// No API server answers, as the only etcd can't read its data.
+    EtcdBroken {
+        machine: MachineName,
+        /// etcd's.
+        words: String,
+    },
+    /// A control plane has another address than etcd and its certificates were made with.
+    AddressLost {
+        was: String,
+    },
     NoApiToLeave,
     EndpointAway {
         endpoint: String,
@@ -287,6 +297,8 @@ impl Why {
             Why::Version { .. } => "version",
             Why::NodeName { .. } => "node-name",
             Why::NoApi { .. } | Why::NoApiToLeave => "no-api",
+            Why::EtcdBroken { .. } => "etcd-broken",
+            Why::AddressLost { .. } => "address-lost",
             Why::EndpointAway { .. } => "endpoint-away",
             Why::NoCluster { .. } => "no-cluster",
             Why::Unreachable { .. } => "unreachable",
@@ -392,6 +404,8 @@ impl fmt::Display for Why {
                 let answers: Vec<String> = answers.iter().map(|(name, says)| format!("{name} says {says}")).collect();
                 write!(f, "no API server answers: {}", answers.join("; "))
             }
+            Why::EtcdBroken { machine, words } => write!(f, "etcd of {machine} can't read its data: {words}"),
+            Why::AddressLost { was } => write!(f, "it was made with the address {was}, which it no longer has"),
             Why::NoApiToLeave => f.write_str("no API server answers, so no machine can leave the cluster cleanly"),
             Why::EndpointAway { endpoint, leads_to } => {
                 write!(f, "it can't join: {endpoint} resolves to {leads_to}, where no API server answers")

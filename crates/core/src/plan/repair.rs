@@ -1,4 +1,5 @@
-//! A control plane of which files are missing: kubeadm writes them again from what is there. Absent is not never-there: nothing is wiped.
+//! A control plane of which files are missing, or whose certificates have expired: kubeadm writes them again from what is there. Absent is not
+//! never-there: nothing is wiped.
 
 use anyhow::Result;
 
@@ -45,6 +46,14 @@ pub fn is_made(file: &str) -> bool {
     !trusted && !file.starts_with(path::ETCD)
 }
 
+/// Certificates of kubeadm's and kubelet's that have expired, and that the cluster's own CA signs; kubelet makes its serving certificate anew
+/// by itself.
+pub fn expired(facts: &Facts) -> Vec<String> {
+    let is_made = |name: &str| !name.ends_with("ca") && name != "kubelet-server";
+    let ended = facts.kubernetes.certificates.iter().filter(|(name, ends)| is_made(name) && **ends < facts.clock);
+    ended.map(|(name, _)| name.clone()).collect()
+}
+
 /// Whether what is missing on the machine can be made again there.
 pub fn is_repairable(planner: &Planner, name: &MachineName, facts: &Facts) -> bool {
     let kubernetes = &facts.kubernetes;
@@ -52,7 +61,7 @@ pub fn is_repairable(planner: &Planner, name: &MachineName, facts: &Facts) -> bo
     role == Some(Role::ControlPlane)
         && kubernetes.joined
         && kubernetes.control_plane
-        && !kubernetes.missing.is_empty()
+        && !(kubernetes.missing.is_empty() && expired(facts).is_empty())
         && kubernetes.missing.iter().all(|file| is_made(file))
         && kubernetes.damaged.is_empty()
         && !interrupted(facts)
@@ -61,9 +70,18 @@ pub fn is_repairable(planner: &Planner, name: &MachineName, facts: &Facts) -> bo
 
 pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Result<()> {
     let Some(facts) = planner.usable(name).filter(|facts| is_repairable(planner, name, facts)) else { return Ok(()) };
-    let missing = facts.kubernetes.missing.clone();
+    let (missing, expired) = (facts.kubernetes.missing.clone(), expired(facts));
     let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), name, machine)?;
-    let reason = format!("{} {} missing", and(&missing), are(missing.len()));
-    planner.restart(StepKind::RepairControlPlane.of(name), name, reason, RepairControlPlane { config, missing }, runs(name));
+    let lacks = format!("{} {} missing", and(&missing), are(missing.len()));
+    let ended = match expired.as_slice() {
+        [one] => format!("its certificate {one} has expired"),
+        several => format!("{} of its certificates have expired", several.len()),
+    };
+    let reason = match (missing.is_empty(), expired.is_empty()) {
+        (false, true) => lacks,
+        (true, _) => ended,
+        (false, false) => format!("{lacks}, and {ended}"),
+    };
+    planner.restart(StepKind::RepairControlPlane.of(name), name, reason, RepairControlPlane { config, missing, expired }, runs(name));
     Ok(())
 }

@@ -1,0 +1,52 @@
+//! Why no API server answers, as far as the control planes that were reached know it, and what fits that.
+
+use super::hint::Hint;
+use super::planner::Planner;
+use super::refusal::Why;
+use crate::facts::Facts;
+
+/// What etcd says, in its own words, when its data can't be read any more.
+const BROKEN: [&str; 6] = ["crc mismatch", "walpb:", "snap: ", "failed to recover", "file: data", "corrupt"];
+
+/// Said when nothing is to be repaired on a control plane: otherwise its API server may come back by that.
+pub fn explain(planner: &mut Planner) {
+    let control_planes = || planner.inventory.control_planes();
+    if planner.api_via.is_some() || !planner.cluster_exists() || control_planes().any(|(name, _)| planner.works_on(name)) {
+        return;
+    }
+    let alone = control_planes().count() == 1;
+    if let Some((name, words)) = control_planes().find_map(|(name, _)| Some((name, broken(planner.facts.get(name)?)?))).filter(|_| alone) {
+        planner.refuse(None, Why::EtcdBroken { machine: name.clone(), words }, Hint::RestoreCluster);
+        return;
+    }
+    // Why it can't be used is why it does not answer.
+    if alone && control_planes().all(|(name, _)| planner.refused.contains(name)) {
+        return;
+    }
+    let answers = control_planes().filter_map(|(name, _)| Some((name.clone(), answer(planner.facts.get(name)?)))).collect();
+    let reached = control_planes().map(|(name, _)| name).find(|name| alone && planner.facts.contains_key(name)).cloned();
+    let hint = reached.map_or(Hint::BringControlPlanesBack { look: true }, Hint::LookAtControlPlane);
+    planner.refuse(None, Why::NoApi { answers }, hint);
+}
+
+/// What etcd said, where its data is damaged.
+fn broken(facts: &Facts) -> Option<String> {
+    let words = facts.kubernetes.last_words.get("etcd")?;
+    BROKEN.iter().any(|sign| words.contains(sign)).then(|| words.clone())
+}
+
+/// What the machine says: the first that is wrong is what the others need.
+fn answer(facts: &Facts) -> String {
+    let words = &facts.kubernetes.last_words;
+    let said = ["etcd", "kube-apiserver", "kubelet"].into_iter().find_map(|program| Some(format!("{program}: {}", words.get(program)?)));
+    let down = facts.api_down.clone().unwrap_or_else(|| "nothing".to_owned());
+    said.map_or(down.clone(), |said| format!("{down}; {said}"))
+}
+
+/// The address that the control plane was made with, where it has another now and nobody speaks for the cluster: etcd and the certificates
+/// know no other.
+pub fn moved(planner: &Planner, facts: &Facts) -> Option<String> {
+    let made_with = facts.kubernetes.etcd_address.as_ref()?;
+    let has = facts.addresses.is_empty() || facts.addresses.contains(made_with);
+    (!has && facts.kubernetes.joined && planner.api_via.is_none()).then(|| made_with.clone())
+}
