@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::inventory::{self, Inventory, MachineName, NamedFile, Unread, edit};
+use hostler_core::inventory::{self, Diagnostic, Diagnostics, Inventory, MachineName, NamedFile, Place, Unread, edit, key_place};
+use hostler_core::plan::relied;
 
 use crate::{home, user_file};
 
@@ -44,6 +45,7 @@ impl InventoryFile {
         let beside = beside(path);
         let read = |file: &Path, most| named_file(beside, file, most);
         let mut inventory = inventory::parse_with(&text, &path.display().to_string(), Some(&read)).map_err(|problems| wrong(&problems))?;
+        relied_on(&inventory, &text, path)?;
         for machine in inventory.machines.values_mut() {
             if let Some(identity) = &mut machine.connection.identity
                 && identity.is_relative()
@@ -113,6 +115,22 @@ impl InventoryFile {
         self.on_disk.clone_from(&self.text);
         Ok(self)
     }
+}
+
+/// Whether the inventory's fragments leave what hostler relies on in other programs' documents: see [`relied`].
+fn relied_on(inventory: &Inventory, text: &str, path: &Path) -> Result<()> {
+    let problem = |found: &relied::Deviation| {
+        let keys: Vec<&str> = found.place.iter().map(String::as_str).collect();
+        let place = key_place(text, &keys).unwrap_or(Place { line: 1, column: 1, length: 1 });
+        let instead = if found.instead.is_empty() { String::new() } else { format!("; set `{}`", found.instead) };
+        Diagnostic::new(place, format!("`{}` can't be set here: {}{instead}", found.setting, found.why), "")
+    };
+    let problems: Vec<Diagnostic> = relied::deviations(inventory)?.iter().map(problem).collect();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Err(wrong(&Diagnostics::new(&path.display().to_string(), text, problems)))
 }
 
 /// The folder that files named in an inventory are relative to: its own; the current one if it came through a pipe.

@@ -101,6 +101,58 @@ fn what_is_the_users_in_etc_hosts_stays() {
     assert_eq!(hosts(&format!("{user}# hostler begin\n192.168.1.12 rarity\n{old}")), format!("{user}{block}"), "two begin, one ends");
 }
 
+/// Keeps a snapshot in a folder with this mode, where somebody has prepared files of the names it may take. The status, and what is there.
+fn kept_snapshot(mode: u32) -> (Output, Vec<(String, u32, String)>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("to");
+    fs::create_dir(&to).expect("a folder");
+    fs::set_permissions(&to, fs::Permissions::from_mode(mode)).expect("it is ours");
+    fs::write(folder.path().join("archive"), "every key").expect("a file");
+    // As of each of the next seconds, and of earlier snapshots.
+    let before = ["home-20260101T000000Z.tar.gz", "home-20260102T000000Z.tar.gz", "other-20260101T000000Z.tar.gz", ".home-abc.hostler-new"];
+    for name in before {
+        fs::write(to.join(name), "old").expect("a file");
+    }
+    let text = render("machine/keep-snapshot.sh", serde_json::json!({})).expect("the template can be filled in");
+    let stamps = "[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z";
+    let variables = format!(
+        "set -eu\numask 077\nto={}\ncluster=home\nkeep=9\nstamps='{stamps}'\narchive={}\n",
+        to.display(),
+        folder.path().join("archive").display()
+    );
+    let planted = "for s in 0 1 2 3; do n=$to/$cluster-$(date -u -d \"+$s seconds\" +%Y%m%dT%H%M%SZ).tar.gz; (umask 0; : > \"$n.hostler-new\"; ln \"$n.hostler-new\" \"$n\"); done\n";
+    let output = Command::new("dash").arg("-c").arg(format!("{variables}{planted}{text}")).output().expect("dash; apt-get install dash");
+    let mut found: Vec<_> = fs::read_dir(&to)
+        .expect("a folder")
+        .map(|entry| {
+            let entry = entry.expect("an entry");
+            let mode = entry.metadata().expect("it is there").permissions().mode() & 0o777;
+            (entry.file_name().into_string().expect("a name"), mode, fs::read_to_string(entry.path()).unwrap_or_default())
+        })
+        .collect();
+    found.sort();
+    (output, found)
+}
+
+#[test]
+fn a_snapshot_is_root_s_alone_whoever_may_write_beside_it() {
+    let (output, found) = kept_snapshot(0o755);
+    assert!(output.status.success(), "{output:?}");
+    let keys: Vec<_> = found.iter().filter(|(_, _, content)| content == "every key").collect();
+    assert!(matches!(keys.as_slice(), [(_, 0o600, _)]), "{found:?}");
+    assert!(
+        found.iter().any(|(name, ..)| name.starts_with("other-")) && !found.iter().any(|(name, ..)| name.starts_with('.')),
+        "{found:?}"
+    );
+    for mode in [0o777, 0o775, 0o757] {
+        let (output, found) = kept_snapshot(mode);
+        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("others may write"), "{output:?}");
+        assert!(!found.iter().any(|(_, _, content)| content == "every key"), "{found:?}");
+    }
+    let (output, _) = kept_snapshot(0o1777);
+    assert_eq!(output.status.success(), nix::unistd::geteuid().is_root(), "{output:?}");
+}
+
 /// What wipe.sh says before it begins, where `place` is mounted.
 fn before_the_wipe(place: &str) -> Output {
     let folder = tempfile::tempdir().expect("a folder");

@@ -49,6 +49,11 @@ async fn fetch_into(
     downloads: &Path,
     events: &Events,
 ) -> Result<()> {
+    if let Some(mirror) = fetching.sites.mirror.as_ref().filter(|mirror| !fetching.unpinned && is_open_to_changes(mirror)) {
+        let what = format!("images have no published digests, and {mirror} could serve any: http protects nothing on the way");
+        let hint = "use https, or accept what comes with `--allow-unpinned`";
+        return Err(Failure::new(ExitStatus::Refused, what, hint).into());
+    }
     let client = client()?;
     let mut files = Vec::new();
     for release in releases {
@@ -93,6 +98,14 @@ async fn fetch_into(
         Ok(())
     })
     .await
+}
+
+/// Whether somebody on the way to the mirror could change what it serves. The way to this computer itself is short.
+fn is_open_to_changes(mirror: &str) -> bool {
+    let url = reqwest::Url::parse(mirror).ok();
+    let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default().trim_matches(['[', ']']);
+    let near = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    !near && url.is_none_or(|url| url.scheme() != "https")
 }
 
 /// Adds the needed contents of a published file to the bundle.

@@ -114,6 +114,8 @@ fn read(file: &Path, home: &Path, asked: &Asked, inherited: Concerns, depth: u32
             "user" => keep(&mut settings.user, first()?),
             "port" => {
                 let port = first()?;
+                // A name of /etc/services: no other makes sense here.
+                let port = if port == "ssh" { "22".to_owned() } else { port };
                 let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(|| error(format!("{port} is not a port")))?;
                 keep(&mut settings.port, port);
             }

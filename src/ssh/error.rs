@@ -30,6 +30,8 @@ pub enum Reason {
     /// The network reports that there is no route.
     NoWay(String),
     Unresolvable(String),
+    /// The inventory or ssh's configuration has a mistake about this machine.
+    Misconfigured(String),
     /// It closes the connection before its banner: MaxStartups, an overloaded sshd, a firewall.
     HungUp,
     ProxyFailed {
@@ -83,6 +85,7 @@ impl ConnectError {
             | Reason::ProxyFailed { .. }
             | Reason::JumpRefused { .. } => true,
             Reason::Refused
+            | Reason::Misconfigured(_)
             | Reason::HungUp
             | Reason::UnknownHostKey { .. }
             | Reason::NotSaved { .. }
@@ -108,6 +111,7 @@ impl ConnectError {
             | Reason::ProxyFailed { .. }
             | Reason::JumpRefused { .. } => true,
             Reason::Unresolvable(_)
+            | Reason::Misconfigured(_)
             | Reason::UnknownHostKey { .. }
             | Reason::NotSaved { .. }
             | Reason::HostKeyChanged { .. }
@@ -148,6 +152,7 @@ impl ConnectError {
             }
             Reason::Refused => format!("{machine} is on, but no sshd listens there: start it, or set `port`"),
             Reason::NoWay(_) => "check this computer's network and the machine's address".to_owned(),
+            Reason::Misconfigured(_) => format!("correct it: `ssh {destination}` shows whether it works"),
             Reason::Unresolvable(_) => "write an IP address, or make the name resolvable (DNS, /etc/hosts)".to_owned(),
             Reason::HungUp => format!("sshd on {machine} may be overloaded (MaxStartups) or block this computer: check its journal"),
             Reason::ProxyFailed { command, .. } => format!("try it by hand: {command}"),
@@ -204,6 +209,7 @@ impl fmt::Display for ConnectError {
             Reason::NoAnswer { seconds } => write!(f, "no answer from {address} within {seconds} s"),
             Reason::Refused => write!(f, "{address} refuses connections"),
             Reason::NoWay(why) => write!(f, "cannot reach {address}: {why}"),
+            Reason::Misconfigured(why) => f.write_str(why),
             Reason::Unresolvable(why) => write!(f, "{address} can't be resolved: {why}"),
             Reason::HungUp => write!(f, "{address} closed the connection at once"),
             Reason::ProxyFailed { command, status, stderr } => {

@@ -240,6 +240,9 @@ pub async fn fetch_host_key(target: &Target, access: &Arc<Access>) -> Result<Pub
 
 /// Connects up to a trusted host key.
 async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, ConnectError> {
+    if let Some(why) = &target.misconfigured {
+        return Err(ConnectError::new(target, Reason::Misconfigured(why.clone())));
+    }
     let accepted = access.accepted.lock().await.get(&target.known_as()).cloned();
     let policy = Arc::new(HostKeyPolicy::new(target, accepted));
     if policy.is_pinned_by_fingerprint() {

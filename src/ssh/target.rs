@@ -48,6 +48,8 @@ pub struct Target {
     pub sudo: bool,
     /// Its name, which is looked for in the system's folders first, or its path: plain letters, without quotes.
     pub sudo_program: String,
+    /// Why the machine can't be reached as it is configured: a mistake that concerns it alone.
+    pub misconfigured: Option<String>,
 }
 
 /// The user who runs hostler, and where ssh's files are.
@@ -76,12 +78,22 @@ impl Account {
 }
 
 impl Target {
-    /// How the user of this process reaches the machine `name` at `address`.
+    /// How the user of this process reaches the machine `name` at `address`. A mistake in its connection or in ssh's configuration makes this
+    /// machine [unreachable](Target::misconfigured), and no other.
     ///
     /// # Errors
-    /// An error in the connection or in ssh's configuration (with file and line).
+    /// As [`Account::current`].
     pub fn new(name: &str, address: &str, connection: &Connection) -> Result<Target> {
-        Target::complete(name, address, connection, &Account::current()?)
+        Target::or_misconfigured(name, address, connection, &Account::current()?)
+    }
+
+    fn or_misconfigured(name: &str, address: &str, connection: &Connection, account: &Account) -> Result<Target> {
+        Target::complete(name, address, connection, account).or_else(|error| {
+            let plain = Account { config: Vec::new(), agent: None, ..account.clone() };
+            let why = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
+            let why = why.strip_prefix(&format!("{name}: ")).map_or(why.clone(), str::to_owned);
+            Ok(Target { misconfigured: Some(why), ..Target::complete(name, address, &Connection::default(), &plain)? })
+        })
     }
 
     /// As [`new`](Target::new), for any account.
@@ -157,7 +169,9 @@ fn complete(name: &str, address: &str, connection: &Connection, account: &Accoun
     let (mut jump, mut proxy_command) = (None, None);
     match proxy {
         Some(Proxy::Command(command)) if !command.eq_ignore_ascii_case("none") => proxy_command = Some(tokens.fill(&command)?),
-        Some(Proxy::Jump(hops)) if !hops.eq_ignore_ascii_case("none") => jump = Some(Box::new(chain(&hops, account, depth)?)),
+        Some(Proxy::Jump(hops)) if !hops.eq_ignore_ascii_case("none") => {
+            jump = Some(Box::new(chain(&tokens.fill(&hops)?, account, depth)?))
+        }
         _ => {}
     }
     Ok(Target {
@@ -179,6 +193,7 @@ fn complete(name: &str, address: &str, connection: &Connection, account: &Accoun
         proxy_command,
         known_hosts,
         global_known_hosts,
+        misconfigured: None,
     })
 }
 
@@ -259,13 +274,27 @@ impl Tokens<'_> {
     }
 
     fn path(&self, text: &str) -> Result<PathBuf> {
-        let filled = self.fill(text)?;
+        let filled = variables(&self.fill(text)?)?;
+        // `~ada/keys` is below another user's home.
+        if let Some((user, below)) = filled.strip_prefix('~').and_then(|rest| rest.split_once('/')).filter(|(user, _)| !user.is_empty()) {
+            let home =
+                crate::home::home_of(user).with_context(|| format!("{text:?} names the home of {user}, who is not in /etc/passwd"))?;
+            return Ok(home.join(below));
+        }
         Ok(match filled.strip_prefix("~/") {
             Some(rest) => self.account.home.join(rest),
             None if Path::new(&filled).is_absolute() => PathBuf::from(filled),
             None => std::path::absolute(filled)?,
         })
     }
+}
+
+/// `text` with each `${VARIABLE}` replaced by its value in the environment, as ssh does for paths.
+fn variables(text: &str) -> Result<String> {
+    let Some((before, rest)) = text.split_once("${") else { return Ok(text.to_owned()) };
+    let (name, after) = rest.split_once('}').with_context(|| format!("{text:?} has a `${{` without a `}}`"))?;
+    let value = std::env::var(name).ok().with_context(|| format!("{text:?} needs the environment variable {name}, which is not set"))?;
+    Ok(format!("{before}{value}{}", variables(after)?))
 }
 
 #[cfg(test)]
@@ -318,6 +347,39 @@ mod tests {
             at = hop.jump;
         }
         assert_eq!(seen, ["bob@b:2", "eve@[fd00::1]:3", "ash@a:1", "ash@z:22"]);
+    }
+
+    #[test]
+    fn paths_and_jumps_are_expanded_as_ssh_does() {
+        let (_home, account) = account(
+            "Host gate\n ProxyJump none\nHost *\n IdentityFile ${PATH}/work\n IdentityFile ~root/.ssh/work\n Port ssh\n User ada\n ProxyJump %r@gate\n",
+        );
+        let target = Target::complete("rainbowdash", "192.168.1.12", &Connection::default(), &account).unwrap();
+        let path = std::env::var("PATH").unwrap();
+        assert!(target.identities[0].to_string_lossy().ends_with(&format!("{path}/work")), "{:?}", target.identities);
+        assert_eq!(target.identities[1], Path::new("/root/.ssh/work"));
+        assert_eq!((target.port, target.jump.unwrap().user.as_str()), (22, "ada"));
+    }
+
+    /// A mistake about one machine is that machine's, and keeps no other from being reached.
+    #[test]
+    fn a_mistake_makes_one_machine_unreachable() {
+        for wrong in [
+            "Port many",
+            "IdentityFile ~/%x",
+            "User \"ada",
+            "ProxyJump a:b",
+            "IdentityFile ${NO_SUCH_VARIABLE}/x",
+            "IdentityFile ~nobody-known/x",
+        ] {
+            let (_home, account) = account(&format!("Host 192.168.1.12\n {wrong}\n"));
+            let of =
+                |address: &str| Target::or_misconfigured("rainbowdash", address, &Connection::default(), &account).unwrap().misconfigured;
+            let why = of("192.168.1.12").unwrap_or_else(|| panic!("{wrong}"));
+            assert!(why.starts_with("its connection is configured wrongly: "), "{why}");
+            // A quote that is not closed is in everybody's way: the file can't be read past it.
+            assert!(of("192.168.1.13").is_none() || wrong.starts_with("User"), "{wrong}");
+        }
     }
 
     #[test]

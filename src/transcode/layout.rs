@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::film::FilmId;
 use crate::atomic;
+use crate::user_file;
 
 /// A file in the root of both shares. A folder without it is a mount point without a mounted share, never an empty share.
 pub const MARKER: &str = ".hostler-share";
@@ -184,12 +185,17 @@ pub fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
     atomic::write(file, content, 0o644)
 }
 
+/// The longest record that is read.
+const MOST_BYTES: usize = 16 << 20;
+
 /// `None`: the file does not exist.
 ///
 /// # Errors
 /// It can't be read or parsed.
 pub fn read_json<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
-    match std::fs::read(file) {
+    // Pods that handle films write these: a pipe or a disk full of zeros must hold up no other.
+    match user_file::read(file, MOST_BYTES) {
+        Ok(text) if text.len() > MOST_BYTES => Err(io::Error::other("it is too long for a record")),
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(io::Error::from),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -180,7 +180,8 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
         ..Files::default()
     };
     if let Some(encoded) = read_json::<Encoded>(&work.join(ENCODED))? {
-        let film = stamp(&work.join(&encoded.file))?;
+        // One with another name than an encoder gives is none.
+        let film = encoded.path(&work).ok().map(|path| stamp(&path)).transpose()?.flatten();
         files.encoded = film.is_some_and(|film| film.size == encoded.size).then_some(encoded);
     }
     if files.claimed.is_none() {

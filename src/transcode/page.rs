@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,7 +26,7 @@ use super::film::FilmId;
 use super::layout::{Inbox, Library, read_json, require_marker, write_whole};
 use super::ledger::Film;
 use super::observe::{in_trash, request_file};
-use super::reconcile::Request;
+use super::reconcile::Request as Asked;
 use super::record::{PROGRESS, Progress};
 use super::share::Share;
 use super::view::{self, Read, View, view};
@@ -154,14 +155,48 @@ fn router(page: Page) -> Router {
         .route("/test/{folder}", post(test_in))
         .route("/pause", post(pause))
         .route("/resume", post(resume))
+        .layer(middleware::from_fn(guard))
         .with_state(page)
 }
 
-fn safe(content: impl IntoResponse) -> Response {
+/// For every request: who asks must know the page by a name that nobody on the internet can give it, and every answer says what a browser may
+/// do with it.
+async fn guard(request: Request, next: Next) -> Response {
+    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let mut response = match named {
+        Some(host) if is_own_name(host) => next.run(request).await,
+        _ => (StatusCode::FORBIDDEN, "this page is not known by this name: use the address or the name of a machine\n").into_response(),
+    };
     let policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
         base-uri 'none'";
-    let headers = [(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, "no-store")];
-    (headers, content).into_response()
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Ends of names that only networks at home and clusters give.
+const AT_HOME: [&str; 7] = [".local", ".lan", ".home.arpa", ".internal", ".localdomain", ".svc", ".cluster.local"];
+
+/// Whether a `Host` is an address, the plain name of a machine, or a name at home. Any other could be a name on the internet that leads here, so
+/// that a page of its owner may read and press what is on this one (DNS rebinding).
+fn is_own_name(host: &str) -> bool {
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        return true;
+    }
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(name, _)| name),
+    };
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let plain = !name.is_empty() && !name.contains('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    plain || name.parse::<std::net::IpAddr>().is_ok() || AT_HOME.iter().any(|end| name.len() > end.len() && name.ends_with(end))
 }
 
 fn rendered(name: &str, view: &View) -> Result<String, StatusCode> {
@@ -173,7 +208,7 @@ fn rendered(name: &str, view: &View) -> Result<String, StatusCode> {
 
 async fn whole(State(page): State<Page>) -> Response {
     let view = page.views.borrow().clone();
-    safe(rendered("page.html", &view).map(Html))
+    rendered("page.html", &view).map(Html).into_response()
 }
 
 /// The changing part of the page, whenever it changes.
@@ -186,7 +221,7 @@ async fn events(State(page): State<Page>) -> Response {
         let html = rendered("main.html", &view).ok()?;
         Some((Ok::<_, Infallible>(Event::default().data(html)), (views, false)))
     });
-    safe(Sse::new(stream).keep_alive(KeepAlive::default()))
+    Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }
 
 async fn status(State(page): State<Page>) -> Response {
@@ -202,13 +237,13 @@ async fn metrics(State(page): State<Page>) -> Response {
 
 async fn retry(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let Some(id) = FilmId::parse(&id) else { return no_such_film() };
-    let file = request_file(&page.inbox, &Request::Retry(id));
+    let file = request_file(&page.inbox, &Asked::Retry(id));
     change(page, &headers, move || asked(&file)).await
 }
 
 async fn redo(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let Some(id) = FilmId::parse(&id) else { return no_such_film() };
-    let (inbox, file) = (page.inbox.clone(), request_file(&page.inbox, &Request::Redo(id.clone())));
+    let (inbox, file) = (page.inbox.clone(), request_file(&page.inbox, &Asked::Redo(id.clone())));
     change(page, &headers, move || {
         let film: Option<Film> = read_json(&inbox.ledger(&id))?;
         if film.map(|film| in_trash(&inbox, &film)).transpose()?.flatten().is_none() {
@@ -346,6 +381,36 @@ fn is_own(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_at_home_reach_the_page() {
+        for host in [
+            "192.168.1.11:30080",
+            "[fd00::11]:30080",
+            "fd00::11",
+            "rarity",
+            "rarity:30080",
+            "nas.local:30080",
+            "page.transcode.svc",
+            "a.home.arpa.",
+        ] {
+            assert!(is_own_name(host), "{host}");
+        }
+        for host in [
+            "",
+            ":30080",
+            "evil.example:30080",
+            "evil.example",
+            "192.168.1.11.evil.example",
+            "local",
+            "x.local.evil.example",
+            ".local",
+            "a b",
+            "fritz.box",
+        ] {
+            assert_eq!(is_own_name(host), host == "local", "{host}");
+        }
+    }
 
     #[test]
     fn other_sites_can_change_nothing() {

@@ -5,14 +5,16 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hostler_core::digest::hex;
 use jiff::Timestamp;
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use sha2::{Digest, Sha256};
 
 use super::film::FilmId;
@@ -46,11 +48,13 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
     let folder = place.parent().unwrap_or(&library.root).to_owned();
     make_folders(&library.root, &folder)?;
 
-    let source = work.join(&encoded.file);
+    let source = encoded.path(&work)?;
     // Another attempt that still uses the removed files fails, and does no harm.
     remove_parts(&folder, id).with_context(|| format!("{} can't be cleared of an earlier copy", shown(&folder)))?;
     let hidden = folder.join(format!("{}{who}{PART}", part_of(id)));
-    let copied = copy(&source, &hidden, moved).with_context(|| format!("{} can't be copied to the library", film.path.display()));
+    let copied = encoded_film(&source)
+        .and_then(|film| copied(film, &hidden, moved))
+        .with_context(|| format!("{} can't be copied to the library", film.path.display()));
     let sha256 = copied.and_then(|(size, sha256)| {
         ensure!(size == encoded.size, "{size} bytes were copied of {}", encoded.size);
         ensure!(hash(&hidden, moved)? == sha256, "the copy in the library differs from what was written; its disk may be failing");
@@ -162,7 +166,24 @@ fn make_folders(root: &Path, folder: &Path) -> Result<()> {
 /// # Errors
 /// One of the two can't be read or written.
 pub fn copy(from: &Path, to: &Path, moved: &Arc<AtomicU64>) -> Result<(u64, String)> {
-    let mut from = File::open(from)?;
+    copied(File::open(from)?, to, moved)
+}
+
+/// The film that an encoder left, opened where it should be: the encoder may have put a link in its place, or in that of its folder.
+fn encoded_film(path: &Path) -> Result<File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let film = File::options().read(true).custom_flags(flags.bits()).open(path)?;
+    let opened = std::fs::read_link(format!("/proc/self/fd/{}", film.as_raw_fd()))?;
+    // The root of the share may itself be behind a link; what is below it may not.
+    let (Some(work), Some(name)) = (path.parent(), path.file_name()) else { bail!("it is in no folder") };
+    let (Some(share), Some(id)) = (work.parent().and_then(Path::parent), work.file_name()) else { bail!("it is in no share") };
+    let kind = work.parent().and_then(Path::file_name).unwrap_or_default();
+    ensure!(opened == share.canonicalize()?.join(kind).join(id).join(name), "a link is in its place");
+    ensure!(film.metadata()?.is_file(), "it is not a regular file");
+    Ok(film)
+}
+
+fn copied(mut from: File, to: &Path, moved: &Arc<AtomicU64>) -> Result<(u64, String)> {
     let mut to = File::create(to)?;
     let mut hash = Sha256::new();
     let mut block = vec![0; BLOCK];
@@ -275,6 +296,39 @@ mod tests {
             contents.sort();
             contents
         }
+    }
+
+    /// Whatever an encoder says its film is, and whatever it puts in its place: nothing but a file of its own work folder is published.
+    #[test]
+    fn no_other_file_of_the_publisher_is_published() {
+        let published = |file: &str, place: fn(&Path, &Path)| {
+            let shares = Shares::new();
+            let secret = shares.library.root.parent().expect("a folder").join("token");
+            std::fs::write(&secret, "a secret").expect("written");
+            let id = shares.encoded("Movies/Up.mkv", "a film as");
+            let work = shares.inbox.work(&id);
+            let mut encoded = Encoded::of(&work).expect("read").expect("encoded");
+            encoded.file = file.replace("SECRET", &secret.display().to_string());
+            write_json(&work.join(ENCODED), &encoded).expect("written");
+            place(&work, &secret);
+            let error = shares.publish(&id).expect_err(file);
+            assert!(!shares.library.root.join("Movies/Up.mkv").exists(), "{file}: {error:#}");
+        };
+        for file in ["SECRET", "../../token", "../a.mkv", "./a.mkv", "a.mkv/", "", ".", "..", "x/a.mkv"] {
+            published(file, |_, _| {});
+        }
+        published("b.mkv", |work, secret| std::os::unix::fs::symlink(secret, work.join("b.mkv")).expect("a link"));
+        published("b.mkv", |work, _| std::fs::create_dir(work.join("b.mkv")).expect("a folder"));
+        published("b.mkv", |work, _| {
+            nix::unistd::mkfifo(&work.join("b.mkv"), nix::sys::stat::Mode::from_bits_truncate(0o600)).expect("a pipe");
+        });
+        // The folder itself is a link to where a file of that name is.
+        published("token", |work, secret| {
+            let elsewhere = secret.parent().expect("a folder");
+            std::fs::copy(work.join(ENCODED), elsewhere.join(ENCODED)).expect("copied");
+            std::fs::remove_dir_all(work).expect("removed");
+            std::os::unix::fs::symlink(elsewhere, work).expect("a link");
+        });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The files that encoder and publisher write to `work/<id>/` for the watcher and the page.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,18 @@ impl Encoded {
     /// It can't be read.
     pub fn of(work: &Path) -> std::io::Result<Option<Encoded>> {
         read_json(&work.join(ENCODED))
+    }
+
+    /// The encoded film, in its work folder.
+    ///
+    /// # Errors
+    /// `file` is not a plain name: the encoder, which reads what anyone may have made, could name any file that its reader can read.
+    pub fn path(&self, work: &Path) -> std::io::Result<PathBuf> {
+        let mut parts = Path::new(&self.file).components();
+        match (parts.next(), parts.next()) {
+            (Some(Component::Normal(name)), None) if name == self.file.as_str() => Ok(work.join(name)),
+            _ => Err(std::io::Error::other("the encoded film does not have a plain file name")),
+        }
     }
 }
 

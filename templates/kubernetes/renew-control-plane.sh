@@ -10,6 +10,9 @@ renewed() { now=$(hash_of "$1") && [ -n "$now" ] && [ "$now" != "$2" ]; }
 for pod in $pods; do
     printf '%s %s %s\n' "$pod" "$(sha256sum < "{{ path.manifests }}/$pod.yaml" | cut -d ' ' -f 1)" "$(hash_of "$pod")"
 done > "$config.before"
+# kubeadm leaves a certificate that is there, whatever names the document has now. The server takes a new one by itself; if this is cut here,
+# what is missing is repaired.
+rm -f {{ path.pki }}/apiserver.crt {{ path.pki }}/apiserver.key
 kubeadm init phase certs apiserver --config "$config" > /dev/null
 kubeadm init phase control-plane all --config "$config" > /dev/null
 while read -r pod sum hash; do

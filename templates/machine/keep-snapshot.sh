@@ -1,7 +1,23 @@
 # shellcheck disable=SC2154 # snapshot.sh and hostler-snapshot.sh name them
+# Whoever may write there could put something else under a snapshot's name: unless, as in /tmp, nobody can touch what is another's.
+# shellcheck disable=SC2046 # words
+set -- $(stat -L -c '%A %u' "$to")
+case $1 in
+?????w???? | ????????w?)
+    case $1,$2 in
+    *[tT],0) ;;
+    *)
+        echo "others may write to $to: take that from them (chmod go-w), or choose another folder" >&2
+        exit 1
+        ;;
+    esac
+    ;;
+esac
 new=$to/$cluster-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
-(umask 077 && cp "$archive" "$new.hostler-new")
-sync -f "$new.hostler-new" 2> /dev/null || sync
-mv -f "$new.hostler-new" "$new"
-rm -f "$to/$cluster-"*.tar.gz.hostler-new
-find "$to" -maxdepth 1 -name "$cluster-$stamps.tar.gz" | sort -r | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done
+# A name that nobody knows beforehand, and a file that nobody has opened.
+part=$(mktemp "$to/.$cluster-XXXXXXXXXXXX.hostler-new")
+cat "$archive" > "$part"
+sync -f "$part" 2> /dev/null || sync
+mv -fT "$part" "$new"
+rm -f "$to/.$cluster-"*.hostler-new
+find "$to" -maxdepth 1 -name "$cluster-$stamps.tar.gz" -uid "$(stat -c %u "$new")" | sort -r | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done

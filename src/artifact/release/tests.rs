@@ -295,3 +295,15 @@ async fn a_missing_file_is_reported_without_retries() {
     let error = run.make().await.unwrap_err();
     assert!(error.to_string().contains("404"), "{error:#}");
 }
+
+#[test]
+fn only_https_and_this_computer_are_believed_about_images() {
+    for mirror in ["https://mirror.example.org", "http://127.0.0.1:5000", "http://localhost/x", "http://[::1]:5000", "https://192.0.2.1"] {
+        assert!(!is_open_to_changes(mirror), "{mirror}");
+    }
+    for mirror in
+        ["http://mirror.example.org", "http://192.0.2.1:5000", "http://localhost.example.org", "http://127.0.0.1.example.org", "ftp://a"]
+    {
+        assert!(is_open_to_changes(mirror), "{mirror}");
+    }
+}

@@ -26,6 +26,7 @@ pub mod lint;
 pub mod machine;
 pub mod planner;
 pub mod refusal;
+pub mod relied;
 pub mod repair;
 mod restore;
 pub mod silence;
