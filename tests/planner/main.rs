@@ -1,6 +1,7 @@
 //! The planner: plans as data, and what becomes of every plan in a world of machines that is simulated.
 
 mod add;
+mod advice;
 mod case;
 mod cases;
 mod hostile;

@@ -33,7 +33,7 @@ pub fn manifests() -> Manifests {
 
 /// What the machine of a random state was before the run.
 #[derive(Debug, Clone)]
-enum Start {
+pub enum Start {
     /// Freshly installed; in a cluster that exists, it never was in it.
     Blank,
     /// Blank, and an earlier run was cut after so many of its steps.
@@ -45,7 +45,7 @@ enum Start {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Drift {
+pub enum Drift {
     Swap,
     Sysctl,
     Module,
@@ -114,20 +114,20 @@ const DRIFTS: &[Drift] = &[
 ];
 
 #[derive(Debug, Clone)]
-struct Scene {
+pub struct Scene {
     /// Of five machines.
-    control_planes: usize,
+    pub control_planes: usize,
     /// Whether a fragment changed since the cluster was made.
-    changed: bool,
-    starts: Vec<Start>,
-    off: BTreeSet<usize>,
+    pub changed: bool,
+    pub starts: Vec<Start>,
+    pub off: BTreeSet<usize>,
     /// In each round: which of the steps that may begin is next, and (modulo their number) after how many the run is cut.
-    rounds: Vec<(u64, Option<usize>)>,
-    goal: Verb,
+    pub rounds: Vec<(u64, Option<usize>)>,
+    pub goal: Verb,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Verb {
+pub enum Verb {
     Up,
     Add(usize),
     Rebuild(usize),
@@ -137,7 +137,7 @@ enum Verb {
 
 const NAMES: [&str; 5] = ["twilightsparkle", "rarity", "applejack", "rainbowdash", "fluttershy"];
 
-fn name(number: usize) -> MachineName {
+pub fn name(number: usize) -> MachineName {
     MachineName::new(NAMES[number]).expect("a name")
 }
 
@@ -164,14 +164,14 @@ fn verb() -> impl Strategy<Value = Verb> {
     ]
 }
 
-fn scene() -> impl Strategy<Value = Scene> {
+pub fn scene() -> impl Strategy<Value = Scene> {
     let off = prop_oneof![3 => Just(BTreeSet::new()), 1 => prop::collection::btree_set(0..5_usize, 1..3)];
     let rounds = vec((any::<u64>(), prop::option::weighted(0.7, 0..60_usize)), 3);
     (prop::sample::select(&[1_usize, 3]), any::<bool>(), vec(start(), 5), off, rounds, verb())
         .prop_map(|(control_planes, changed, starts, off, rounds, goal)| Scene { control_planes, changed, starts, off, rounds, goal })
 }
 
-fn inventory(control_planes: usize, changed: bool) -> Inventory {
+pub fn inventory(control_planes: usize, changed: bool) -> Inventory {
     let mut text = String::from("machines:\n");
     for (number, name) in NAMES.iter().enumerate() {
         let role = if number < control_planes { "control-plane" } else { "worker" };
@@ -262,7 +262,7 @@ impl Drift {
 }
 
 /// The machines of the scene, and the cluster of those that are to be in one. The first is always, if any is.
-fn world(scene: &Scene) -> World {
+pub fn world(scene: &Scene) -> World {
     let whole = inventory(scene.control_planes, false);
     let member = |number: usize| matches!(scene.starts[number], Start::Converged | Start::Drifted(_));
     let mut made = whole.clone();

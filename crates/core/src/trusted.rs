@@ -33,8 +33,8 @@ pub fn trusted<'a>(inventory: &'a Inventory, facts: &BTreeMap<&MachineName, &'a 
     reached.extend(others);
     let ca = most_frequent_ca(&reached[..ours]).or_else(|| most_frequent_ca(&reached));
     let mut trusted = Trusted { reached, ca, answering: Vec::new() };
-    // Where a restore was interrupted, an API server may answer with half of what is to come back.
-    let whole = |facts: &Facts| !facts.in_progress.contains(&InProgress::Restore);
+    // Where a restore was interrupted, an API server may answer with half of what is to come back; one that joins again goes first.
+    let whole = |facts: &Facts| ![InProgress::Restore, InProgress::Join].iter().any(|mark| facts.in_progress.contains(mark));
     let answers = trusted
         .holders()
         .filter(|(_, facts)| whole(facts))

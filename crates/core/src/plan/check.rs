@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::cluster::renamed;
+use super::cluster::{is_full, renamed};
 use super::documents;
 use super::hint::{Command, Hint};
 use super::planner::{Planner, interrupted};
@@ -73,7 +73,9 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if !facts.foreign.is_empty() {
         planner.refuse(Some(name), Why::Foreign { platforms: facts.foreign.clone() }, Hint::RemovePlatform);
     } else if facts.in_progress.contains(&InProgress::Wipe) {
-        planner.refuse(Some(name), Why::WipeInterrupted, Hint::FinishWipe(rebuild(name)));
+        let alone = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
+        let finish = if alone { Command::Restore(Some(name.clone())) } else { rebuild(name) };
+        planner.refuse(Some(name), Why::WipeInterrupted, Hint::FinishWipe(finish));
     } else if facts.in_progress.contains(&InProgress::Restore) {
         planner.refuse(Some(name), Why::RestoreInterrupted, Hint::FinishRestore(Command::Restore(Some(name.clone()))));
     } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !interrupted(facts) {
@@ -405,11 +407,11 @@ fn newcomers(planner: &mut Planner) {
             continue;
         }
         let others = || cluster.members.values().filter(|member| member.peer != own);
-        let remove = |node: &str| Command::Remove { node: node.to_owned(), dead: true };
+        let remove = |node: &str| Command::Remove { node: node.to_owned(), dead: !cluster.nodes.get(node).is_some_and(|node| node.ready) };
         if let Some(learner) = others().find(|member| member.learner) {
             let who = if learner.name.is_empty() { &learner.peer } else { &learner.name };
             planner.refuse(Some(name), Why::Learner { member: who.clone() }, Hint::DropLearner(remove(who)));
-        } else if let Some(sick) = others().find(|member| !member.healthy) {
+        } else if let Some(sick) = others().find(|member| !member.healthy && !is_full(member)) {
             let member = sick.name.clone();
             let hint = Hint::MendMember { member: member.clone(), command: remove(&member) };
             planner.refuse(Some(name), Why::MemberUnhealthy { member }, hint);

@@ -11,7 +11,7 @@ use crate::action::cluster::{Label, MakeEtcdSpace};
 use crate::action::kubeadm::{RenewControlPlane, RenewKubelet, UploadConfig};
 use crate::digest::sha256;
 use crate::document::Document;
-use crate::facts::{ClusterFacts, NodeFact};
+use crate::facts::{ClusterFacts, MemberFact, NodeFact};
 use crate::inventory::{Inventory, Machine, MachineName, Role, Taint};
 use crate::record::{Applied, Record};
 use crate::step::{Need, StepKind};
@@ -58,9 +58,14 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     Ok(())
 }
 
+/// Whether all that is wrong with the member is that it has reached its quota.
+pub fn is_full(member: &MemberFact) -> bool {
+    member.error.contains("NOSPACE")
+}
+
 /// etcd that has reached its quota refuses every write, so that comes first.
 pub fn etcd_space(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts) {
-    if let Some(full) = cluster.members.values().find(|member| member.error.contains("NOSPACE")) {
+    if let Some(full) = cluster.members.values().find(|member| is_full(member)) {
         let reason = format!("etcd member {} refuses writes: {}", full.name, full.error);
         planner.step(StepKind::EtcdSpace.of(api_via), api_via, reason, MakeEtcdSpace {}, []);
     }
