@@ -12,6 +12,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Connection, MachineName, parse};
 use hostler_core::plan::wanted;
 use hostler_core::quantity;
+use hostler_core::visible::visible;
 use hostler_core::words::counted;
 
 use super::arguments::Connecting;
@@ -319,7 +320,7 @@ fn inventory(found: &[Found], user: &str) -> Result<String> {
         let control_plane = if exists { facts.kubernetes.control_plane } else { number == 0 };
         let role = if control_plane { "control-plane" } else { "worker" };
         let [memory, disk] = [facts.memory, facts.disk_size].map(size);
-        text += &format!("  # {}, {}, {memory} of memory, {disk} of disk\n", one_line(&facts.os_name), counted_cpus(facts.cpus));
+        text += &format!("  # {}, {}, {memory} of memory, {disk} of disk\n", visible(&facts.os_name), counted_cpus(facts.cpus));
         let name = scalar(name.as_str());
         let mut macs = facts.macs.iter();
         text += &format!("  {name}:\n    address: {}\n    role: {role}\n", scalar(&address.to_string()));
@@ -332,11 +333,6 @@ fn inventory(found: &[Found], user: &str) -> Result<String> {
         Failure::new(ExitStatus::Usage, problems.to_string().trim_end(), "write the inventory yourself: docs/inventory.md describes it")
     })?;
     Ok(text)
-}
-
-/// Without line breaks: they would end a comment.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn counted_cpus(count: u32) -> String {

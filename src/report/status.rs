@@ -23,7 +23,8 @@ pub fn status_text(status: &Status, paint: Paint) -> String {
         facts.push(row!["etcd", members(&status.members, paint)]);
     }
     if let Some(first) = status.certificates.first() {
-        let text = format!("{} of {} expires first, in {} days", visible(&first.name), first.machine, first.days);
+        let when = if first.days < 0 { "has expired".to_owned() } else { format!("expires first, in {} days", first.days) };
+        let text = format!("{} of {} {when}", visible(&first.name), first.machine);
         facts.push(row!["certificates", text]);
     }
     facts.push(row!["snapshot", status.snapshot_age.map_or("none".to_owned(), |age| format!("{} old", up(age.unsigned_abs())))]);

@@ -255,3 +255,31 @@ fn known_hosts_that_is_read_only_does_not_stop_a_run() {
         assert!(fs::write(sshd.known_hosts(), "").is_err(), "it can be written after all");
     });
 }
+
+#[test]
+fn a_password_goes_to_the_machines_that_its_question_names() {
+    alone("a_password_goes_to_the_machines_that_its_question_names", ASKS, || async {
+        let sshd = sshd("");
+        let home = sshd.path("home");
+        fs::create_dir_all(home.join(".ssh")).unwrap();
+        fs::copy(sshd.path("user_key"), home.join(".ssh/id_ed25519")).unwrap();
+        fs::write(home.join(".ssh/config"), format!("Host *\n Port {}\n", sshd.port)).unwrap();
+        let init = |file: &str| format!("init --user bash --yes --inventory {file} cake=::1 pie=127.0.0.1");
+        let known = format!("* {}\n", sshd.host_key("ed25519"));
+        sshd.write_known_hosts(&known);
+        // Known machines: one question for both, and a second one where the password was wrong.
+        let (status, said) = on_a_terminal(&home, &init("known.yaml"), &format!("wrong\n{PASSWORD}\n"));
+        assert_eq!(status, Some(0), "{said}");
+        assert_eq!(said.matches("sudo password for bash on cake, pie: ").count(), 2, "{said}");
+        assert_eq!(said.matches("wrong password; sudo password for bash on cake, pie: ").count(), 1, "{said}");
+        // Machines that were never seen before: each is asked about alone.
+        sshd.write_known_hosts("");
+        let accepting = format!("{} --accept-new-host-keys", init("new.yaml"));
+        let (status, said) = on_a_terminal(&home, &accepting, &format!("{PASSWORD}\n{PASSWORD}\n"));
+        assert_eq!(status, Some(0), "{said}");
+        for machine in ["cake", "pie"] {
+            assert_eq!(said.matches(&format!("sudo password for bash on {machine}, whose host key is new: ")).count(), 1, "{said}");
+        }
+        assert!(!said.contains("cake, pie"), "{said}");
+    });
+}

@@ -157,12 +157,16 @@ pub fn bundle(folder: &Path, number: u8) {
     fs::create_dir_all(folder.join("files")).unwrap();
     let mut manifest: serde_json::Value = serde_json::from_str(include_str!("../render/manifest.json")).unwrap();
     let digest = "5a".repeat(32);
-    manifest["images"] = serde_json::json!([{
-        "component": "hostler", "reference": "hostler.local/hostler:0", "digest": format!("sha256:{digest}"), "mediaType": "x",
-        "manifestSize": 1, "blobs": [], "source": "file:x",
-    }]);
+    for image in manifest["images"].as_array_mut().unwrap() {
+        image["digest"] = format!("sha256:{digest}").into();
+        image["manifestSize"] = 1.into();
+        image["blobs"] = serde_json::json!([]);
+    }
     for file in manifest["files"].as_array_mut().unwrap() {
-        file["sha256"] = format!("{number:02x}").repeat(32).into();
+        let sha256 = format!("{number:02x}").repeat(32);
+        fs::write(folder.join("files").join(&sha256), [0]).unwrap();
+        file["sha256"] = sha256.into();
+        file["size"] = 1.into();
     }
     fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
     let mut archive = tar::Builder::new(fs::File::create(folder.join("images.tar")).unwrap());

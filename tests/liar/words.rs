@@ -25,7 +25,7 @@ fn an_architecture_is_no_path() {
         bundle(&lab.path("evil"), 1);
         let honest = { Lab::with_worker("").hostler(&["plan"]) };
         let ran = lab.hostler(&["plan"]);
-        assert_eq!(ran.status, 0, "{word:?}: {}", ran.all());
+        assert!(matches!(ran.status, 0 | 3), "{word:?}: {}", ran.all());
         let own = sets(&honest.out);
         assert!(!sets(&ran.out).is_empty() && sets(&ran.out).iter().all(|set| own.contains(set)), "{word:?}: {}", ran.all());
         assert!(ran.out.contains("refused: apple: hostler has no programs for its architecture"), "{word:?}: {}", ran.all());
@@ -38,7 +38,7 @@ fn an_architecture_is_no_path() {
 fn machines_of_two_architectures_get_their_own_bundles() {
     let lab = Lab::with_worker("machine\taarch64");
     let ran = lab.hostler(&["plan"]);
-    assert!(ran.status == 0 && ran.out.contains("refused: apple: it is arm64, the bundle is for amd64"), "{}", ran.all());
+    assert!(matches!(ran.status, 0 | 3) && ran.out.contains("refused: apple: it is arm64, the bundle is for amd64"), "{}", ran.all());
     assert!(ran.err.contains("warning: there is no bundle for arm64, so its machines are left as they are"), "{}", ran.all());
     assert!(ran.out.contains("one: kubelet does not run with"), "{}", ran.all());
     bundle(&lab.path("cache/bundles/1.36.3-arm64"), 2);
@@ -61,7 +61,7 @@ fn a_version_is_a_control_planes_word() {
         );
         let lab = Lab::with_worker(&cluster);
         let ran = lab.hostler(&["plan"]);
-        assert_eq!(ran.status, 0, "{version:?}: {}", ran.all());
+        assert!(matches!(ran.status, 0 | 3), "{version:?}: {}", ran.all());
         assert!(!ran.all().contains("no bundle of Kubernetes"), "{version:?}: {}", ran.all());
         assert!(sets(&ran.out).iter().all(|set| set.starts_with("1.36.3")), "{version:?}: {}", ran.all());
         assert!(ran.out.contains("one: "), "{version:?}: {}", ran.all());
@@ -95,7 +95,7 @@ fn a_lock_that_can_not_be_blocks_nothing() {
         fs::write(base.path("apple/facts"), crate::lab::blank("apple", &format!("lock\t20260102T030405Z-1 of x@y\tone/probe\t{since}")))
             .unwrap();
         let ran = base.hostler(&["plan"]);
-        assert_eq!(ran.status, 0, "{since}: {}", ran.all());
+        assert!(matches!(ran.status, 0 | 3), "{since}: {}", ran.all());
         assert!(ran.out.contains("apple: it is not in the cluster: kubeadm join as worker"), "{since}: {}", ran.all());
         assert!(ran.out.contains("warning: apple: "), "{since}: {}", ran.all());
     }

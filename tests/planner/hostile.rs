@@ -185,6 +185,17 @@ fn spoil(facts: &mut Facts) {
     }
 }
 
+/// Without what a machine is refused for: something is planned for it then, with its texts as reasons.
+fn without_refusals(facts: &mut Facts, before: &Facts) {
+    facts.foreign.clear();
+    facts.read_only.clear();
+    facts.macs.clear();
+    facts.lock = None;
+    facts.cluster.clone_from(&before.cluster);
+    let KubernetesFacts { leftovers, damaged, missing, .. } = before.kubernetes.clone();
+    (facts.kubernetes.leftovers, facts.kubernetes.damaged, facts.kubernetes.missing) = (leftovers, damaged, missing);
+}
+
 fn inventory() -> Inventory {
     let text = "snapshots: {to: /srv/snapshots, every: 24h, keep: 3}\nmachines:\n  twilightsparkle: {address: 192.168.1.11, role: control-plane}\n  \
                 rarity: {address: 192.168.1.12, role: control-plane}\n  applejack: {address: 192.168.1.13, role: worker, mac: \"52:54:00:12:34:56\"}\n";
@@ -223,7 +234,7 @@ fn hostile_facts_are_shown_and_never_obeyed() {
         ]
     };
     let goals: Vec<Goal> = [Goal::Up, Goal::Reset].into_iter().chain(machines.iter().flat_map(one)).collect();
-    let mut texts = 0;
+    let (mut texts, mut reasons) = (0, 0);
     for world in [&fresh, &made] {
         for spoilt in machines.iter().map(|machine| vec![machine.clone()]).chain([machines.clone()]) {
             let mut seen = world.seen();
@@ -232,14 +243,21 @@ fn hostile_facts_are_shown_and_never_obeyed() {
                     spoil(facts);
                 }
             }
+            let mut planned = seen.clone();
+            for (machine, observation) in &mut planned {
+                if let (Observation::Facts(facts), Some(before)) = (observation, world.seen().get(machine).and_then(Observation::facts)) {
+                    without_refusals(facts, before);
+                }
+            }
             // What it says of itself may also be why it can't be reached.
             let mut reason = String::new();
             hostile(&mut reason);
             let mut unreachable = seen.clone();
             unreachable.insert(name("applejack"), Observation::Unreachable(Unreachable::silent(reason)));
-            for seen in [&seen, &unreachable] {
+            for seen in [&seen, &planned, &unreachable] {
                 for goal in &goals {
                     let plan = plan_for(goal, &inventory, &manifests(), seen).expect("templates fit");
+                    reasons += plan.steps.iter().filter(|step| step.reason.contains(MARK)).count();
                     for layout in [Layout::LOG, Layout { width: 60, detail: Detail::Grouped }, Layout { width: 100, detail: Detail::Whole }]
                     {
                         for on in [false, true] {
@@ -263,4 +281,5 @@ fn hostile_facts_are_shown_and_never_obeyed() {
         }
     }
     assert!(texts > 1000, "only {texts} texts");
+    assert!(reasons > 10, "only {reasons} steps have a machine's words for a reason");
 }

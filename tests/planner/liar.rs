@@ -50,6 +50,7 @@ enum Lie {
     Shares,
     Expired,
     Snapshot,
+    SnapshotInFuture,
     ReadOnly,
     OldVersion,
     Cluster,
@@ -90,6 +91,7 @@ const LIES: &[Lie] = &[
     Lie::Shares,
     Lie::Expired,
     Lie::Snapshot,
+    Lie::SnapshotInFuture,
     Lie::ReadOnly,
     Lie::OldVersion,
     Lie::Cluster,
@@ -172,7 +174,8 @@ impl Lie {
                 facts.shares.insert(word(), share);
             }
             Lie::Expired => kubernetes.certificates.extend([("kubelet-client".to_owned(), i64::MIN), (word(), i64::MAX)]),
-            Lie::Snapshot => facts.snapshot = Some(i64::MAX),
+            Lie::Snapshot => facts.snapshot = Some(facts.clock.saturating_sub(60)),
+            Lie::SnapshotInFuture => facts.snapshot = Some(i64::MAX),
             Lie::ReadOnly => drop(facts.read_only.insert(word())),
             Lie::OldVersion => drop(facts.links.insert("/opt/hostler/current".to_owned(), "sets/1.35.4-00000000".to_owned())),
             Lie::Cluster => (kubernetes.control_plane, facts.cluster) = (true, Some(wishes(world))),
@@ -211,24 +214,34 @@ fn name(number: usize) -> MachineName {
     MachineName::new(NAMES[number]).expect("a name")
 }
 
-fn inventory(control_planes: usize) -> Inventory {
+/// `first`: the worker that stands first in the file.
+fn inventory(control_planes: usize, first: Option<usize>) -> Inventory {
     let mut text = String::from("snapshots: {to: /srv/snapshots, every: 24h, keep: 3}\nmachines:\n");
-    for (number, name) in NAMES.iter().enumerate() {
+    let mut order: Vec<usize> = (0..NAMES.len()).collect();
+    order.sort_by_key(|number| (Some(*number) != first, *number));
+    for (number, name) in order.into_iter().map(|number| (number, NAMES[number])) {
         let role = if number < control_planes { "control-plane" } else { "worker" };
         text.push_str(&format!("  {name}: {{address: 192.168.1.{}, role: {role}, labels: {{number: \"{number}\"}}}}\n", number + 11));
     }
     parse(&text, "inventory.yaml").unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// The cluster of all five, with what is wrong with it: a worker's swap is on, and `off` can't be reached.
+/// The cluster of all five, with what is wrong with it: a worker's swap is on, another one is new, and `off` can't be reached.
 fn world(inventory: &Inventory, off: Option<usize>) -> World {
     let mut world = World { machines: inventory.machines.keys().map(|name| (name.clone(), blank())).collect(), ..World::default() };
     for _ in 0..3 {
         let plan = plan_for(&Goal::Up, inventory, &manifests(), &world.seen()).expect("templates fit");
         plan.steps.iter().for_each(|step| world.apply(step).unwrap_or_else(|what| panic!("{what}")));
     }
+    let first = world.machines.get_mut(&name(0)).expect("it is a machine");
+    first.snapshot = Some(first.clock - 3600);
     let swap = &mut world.machines.get_mut(&name(3)).expect("it is a machine").swap;
     swap.push("/dev/sda2".to_owned());
+    // A worker that has not joined yet.
+    if inventory.workers().any(|(worker, _)| *worker == name(1)) && off.is_none() {
+        world.machines.insert(name(1), blank());
+        world.cluster.iter_mut().for_each(|cluster| drop(cluster.nodes.remove(name(1).as_str())));
+    }
     off.map(|off| world.off.insert(name(off), "connection timed out".to_owned()));
     world
 }
@@ -309,8 +322,9 @@ proptest! {
         verb in 0..6_usize,
         machine in 0..5_usize,
         off in prop::option::weighted(0.3, 2..5_usize),
+        is_first in any::<bool>(),
     ) {
-        let inventory = inventory(control_planes);
+        let inventory = inventory(control_planes, is_first.then_some(liar));
         let world = world(&inventory, off.filter(|off| *off != liar));
         let goal = goal(verb, machine);
         let liar = name(liar);

@@ -25,6 +25,7 @@ done
 case $mode in
 free) exec "$@" ;;
 tty) echo "sudo: sorry, you must have a tty to run sudo" >&2; exit 1 ;;
+noisy) echo "sudo: sorry, you must have a tty to run sudo"; echo "sudo: the plugin is broken" >&2; echo MMMM >&2; exit 1 ;;
 stranger)
     [ "$ask" = yes ] || { echo "sudo: a password is required" >&2; exit 1; }
     read -r word; echo "ash is not in the sudoers file." >&2; exit 1 ;;
@@ -128,4 +129,22 @@ async fn a_machine_without_sudo_says_so() {
     let session = connect(&target, &strict()).await;
     let error = limited(session.run("true", Vec::new(), |_| {}, |_| {})).await.unwrap_err();
     assert!(matches!(&error, RunError::Sudo(sudo) if sudo.reason == SudoReason::Missing), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sudo_is_heard_on_its_own_output_alone() {
+    let (_sshd, target) = with_sudo("noisy");
+    let session = connect(&target, &Asked::answering(&["x"]).0).await;
+    let error = limited(session.run("true", Vec::new(), |_| {}, |_| {})).await.unwrap_err();
+    let RunError::Sudo(sudo) = &error else { panic!("{error}") };
+    assert_eq!(sudo.reason, SudoReason::Other("sudo: the plugin is broken".to_owned()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sudo_is_found_whatever_the_path_of_the_login_shell() {
+    assert!(std::path::Path::new("/usr/bin/sudo").exists(), "apt-get install sudo");
+    let sshd = Sshd::with(&["ed25519"], "SetEnv HOME=DIR/home PATH=/nowhere\n");
+    let session = connect(&Target { sudo: true, ..sshd.target() }, &strict()).await;
+    // It is the real one: whether it wants a password is this computer's own business.
+    limited(session.become_root()).await.unwrap();
 }

@@ -228,7 +228,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     let members = known.map(members).unwrap_or_default();
     let certificates = certificates(&facts);
     let drift = plan.map(drift);
-    let now = facts.values().next().map(|facts| own_clock(facts));
+    let now = own_clock(&facts);
     let regular: Vec<_> = trusted.holders().filter_map(|(name, facts)| Some((name, taken(facts)?))).collect();
     let is_future = |taken: i64| now.is_some_and(|now| taken > now.saturating_add(CLOCK_TOLERANCE));
     let snapshot = regular.iter().map(|(_, taken)| *taken).chain(own_snapshot).filter(|taken| !is_future(*taken)).max();
@@ -296,9 +296,12 @@ fn machine_facts(name: &MachineName, facts: &Facts, cluster: Option<&ClusterFact
     }
 }
 
-/// Seconds since the epoch by this computer's clock when facts were gathered: a machine's own word for the time counts for itself alone.
-fn own_clock(facts: &Facts) -> i64 {
-    facts.clock.saturating_sub(facts.clock_ahead.unwrap_or_default())
+/// Seconds since the epoch by this computer's clock when facts were gathered. Each machine's clock, and by how much that is ahead, come to it; of
+/// several, the middle one counts, whatever one of them says.
+fn own_clock(facts: &BTreeMap<&MachineName, &Facts>) -> Option<i64> {
+    let mut clocks: Vec<i64> = facts.values().map(|facts| facts.clock.saturating_sub(facts.clock_ahead.unwrap_or_default())).collect();
+    clocks.sort_unstable();
+    clocks.get(clocks.len() / 2).copied()
 }
 
 /// When the newest regular snapshot on the machine was taken, by this computer's clock.

@@ -1,4 +1,6 @@
-//! Words in messages: suggestions and counts.
+//! Words in messages: suggestions, counts and quotes.
+
+use std::borrow::Cow;
 
 /// The word of `known` that is most similar to `word`; `None` if none is similar.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -32,6 +34,15 @@ pub fn and<T: std::fmt::Display>(words: &[T]) -> String {
     }
 }
 
+/// `text` as one word of a command that the user may copy to a shell: quoted, unless it is plain.
+pub fn shell_word(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@,".contains(&byte);
+    match !text.is_empty() && text.bytes().all(plain) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("'{}'", text.replace('\'', "'\\''"))),
+    }
+}
+
 /// `is` or `are`, by a count.
 pub fn are(count: usize) -> &'static str {
     if count == 1 { "is" } else { "are" }
@@ -47,6 +58,15 @@ mod tests {
         assert_eq!(nearest("Rainbow_Dash", ["pinkiepie", "rainbowdash"]), Some("rainbowdash"));
         assert_eq!(nearest("one", []), None);
         assert_eq!(did_you_mean("adress", ["address", "mac"]), ": did you mean `address`?");
+    }
+
+    #[test]
+    fn what_is_copied_to_a_shell_is_one_word() {
+        for (text, word) in
+            [("/var/lib/etcd", "/var/lib/etcd"), ("", "''"), ("a b", "'a b'"), ("$(reboot)", "'$(reboot)'"), ("it's;x", "'it'\\''s;x'")]
+        {
+            assert_eq!(shell_word(text), word);
+        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ fn the_name_of_a_system_cannot_end_its_comment() {
     let mut odd = facts("odd");
     odd.os_name = "Odd\nmachines: {}".to_owned();
     let text = inventory(&found(vec![("192.168.1.11", odd)]), "root").expect("it is read");
-    assert!(text.contains("# Odd machines: {}, 4 CPUs"), "{text}");
+    assert!(text.contains("# OddU+000Amachines: {}, 4 CPUs"), "{text}");
 }
 
 /// What is written is read, whatever the addresses: a table of those that the default subnets hold, of both families, and those that no

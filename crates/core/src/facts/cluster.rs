@@ -79,7 +79,7 @@ impl Answers<'_> {
                 let well = |answer: &Health| answer.health || (member.is_learner && answer.error.contains("not supported for learner"));
                 let answer = answer(&member);
                 let healthy = answer.is_some_and(well);
-                let error = answer.filter(|_| !healthy).map(|answer| answer.error.clone()).unwrap_or_default();
+                let error = answer.filter(|_| !healthy).map(|answer| answer.error.trim().to_owned()).unwrap_or_default();
                 let peer = member.peer_urls.into_iter().next().unwrap_or_default();
                 (format!("{:x}", member.id), MemberFact { name: member.name, learner: member.is_learner, peer, healthy, error })
             })

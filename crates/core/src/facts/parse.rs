@@ -15,6 +15,9 @@ use crate::visible::shortened;
 const START: &str = say::FACTS_BEGIN;
 const END: &str = say::FACTS_END;
 
+/// The end of the year 9999: what a clock says beyond that can't be, and must not overflow.
+const LAST_SECOND: i64 = 253_402_300_799;
+
 #[derive(Debug, thiserror::Error)]
 #[error("line {line} of the facts is not valid: {what}")]
 pub struct FactsError {
@@ -72,7 +75,7 @@ impl<'a> Reader<'a> {
         let mut fields = Fields { key, words };
         let facts = &mut self.facts;
         match key {
-            "clock" => facts.clock = fields.number()?,
+            "clock" => facts.clock = fields.number::<i64>()?.clamp(0, LAST_SECOND),
             "machine" => {
                 facts.machine = fields.text()?;
                 facts.arch = Arch::of_kernel(&facts.machine);

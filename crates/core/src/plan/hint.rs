@@ -9,7 +9,7 @@ use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::MachineName;
 use crate::protocol::path;
-use crate::words::and;
+use crate::words::{and, shell_word};
 
 /// A command of hostler's that a hint names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -325,6 +325,7 @@ impl fmt::Display for Hint {
             Hint::MendMembers => f.write_str("bring back the members that are down (`hostler up`), or remove those that are gone for good"),
             Hint::MoveKept => f.write_str("move it elsewhere, and correct `keep:`"),
             Hint::Unmount { path } => {
+                let path = shell_word(path);
                 write!(f, "move what is on it elsewhere if you need it, then `umount {path}` on the machine, and remove it from /etc/fstab")
             }
             Hint::RebuildPlain(rebuild) => write!(f, "{rebuild}, without --from, takes it out of the cluster and joins it again"),

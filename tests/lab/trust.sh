@@ -1,0 +1,123 @@
+#!/bin/bash
+# trust.sh HOSTLER: what hostler says of a cluster that something happened to is true, and its way out leads out, on the lab's real machines, as
+# root. As rows.sh says.
+# shellcheck disable=SC2016 # what is in single quotes runs on a machine
+set -euo pipefail
+hostler=$(realpath "$1")
+lab=trust
+# shellcheck source=tests/lab/rows.sh
+. "$(dirname "$(realpath "$0")")/rows.sh"
+
+mends() { up && says "$1" && run 0 status -i "$inventory" && says healthy && empty; }
+admin='export PATH=/opt/hostler/current/bin:$PATH KUBECONFIG=/etc/kubernetes/admin.conf;'
+answers() { on twilightsparkle "$admin kubectl --server https://127.0.0.1:6443 --tls-server-name kubernetes get --raw /readyz" > /dev/null 2>&1; }
+
+row "a cluster of three"
+run 0 lab up --machines 3
+up
+
+row "the lines of a file without roles are sorted: the control plane is named, and nothing is planned"
+python3 - "$inventory" > "$work/sorted.yaml" << 'END'
+import re, sys
+text = open(sys.argv[1]).read()
+text = re.sub(r"^ +role: .*\n", "", text, flags=re.M)
+head, rest = text.split("machines:\n", 1)
+entries = re.findall(r"^  [a-z]+:\n(?:    .*\n)+", rest, flags=re.M)
+tail = rest[sum(map(len, entries)):]
+print(head + "machines:\n" + "".join(sorted(entries)) + tail, end="")
+END
+run 3 plan -i "$work/sorted.yaml"
+says "write \`role: control-plane\` at twilightsparkle"
+says "0 steps" || says "nothing to do"
+run 3 up -i "$work/sorted.yaml" --yes
+empty
+
+row "the API server's manifest was moved away: it is made again, and nobody names a restore"
+on twilightsparkle 'mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/'
+wait_for 60 "the API server to end" eval '! answers'
+run 1 status -i "$inventory"
+says_not "rebuild"
+mends "kube-apiserver.yaml is missing"
+
+row "every certificate of the only control plane has expired: its own CA signs them anew"
+on twilightsparkle "$admin"'
+    kubectl -n kube-system get configmap kubeadm-config -o "jsonpath={.data.ClusterConfiguration}" | sed "/certificateValidityPeriod/d" > /root/short.yaml
+    printf "certificateValidityPeriod: 1m0s\n---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nnodeRegistration: {name: twilightsparkle}\n" >> /root/short.yaml
+    rm -f /etc/kubernetes/kubelet.conf /var/lib/kubelet/pki/kubelet-client-current.pem
+    kubeadm init phase kubeconfig kubelet --config /root/short.yaml && kubeadm certs renew all --config /root/short.yaml' > /dev/null 2>&1
+wait_for 120 "certificates to expire" eval 'run 1 status -i "$inventory" && grep -q "has expired" "$work/out"'
+on twilightsparkle "$admin"' for pod in $(crictl pods -q --label tier=control-plane); do crictl stopp "$pod"; done; systemctl restart kubelet' > /dev/null
+mends "certificates have expired"
+
+row "etcd has reached its quota: it gets room before anything else is written"
+on twilightsparkle 'sed -i "s/^    - etcd$/&\n    - --quota-backend-bytes=25165824/" /etc/kubernetes/manifests/etcd.yaml && head -c 600000 /dev/urandom | base64 -w0 > /root/blob'
+wait_for 120 "etcd to begin with its quota" on twilightsparkle 'tr "\0" " " < "/proc/$(pgrep -x etcd | tail -n 1)/cmdline" | grep -q quota-backend'
+wait_for 120 "the API server" answers
+on twilightsparkle "$admin"'
+    for _ in $(seq 100); do
+        kubectl create configmap blob --from-file=/root/blob > /root/said 2>&1 || ! grep -q "space exceeded" /root/said || exit 0
+        kubectl delete configmap blob > /root/said 2>&1 || ! grep -q "space exceeded" /root/said || exit 0
+    done
+    exit 1'
+wait_for 30 "the alarm" eval 'run 1 status -i "$inventory" && grep -q NOSPACE "$work/out"'
+mends "compact and defragment"
+
+row "kubelet's certificate of a worker dangles: rebuild is named, and mends it"
+on rainbowdash 'systemctl stop kubelet && rm -f "$(readlink -f /var/lib/kubelet/pki/kubelet-client-current.pem)"'
+run 3 up -i "$inventory" --yes
+says "hostler rebuild rainbowdash"
+run 0 rebuild rainbowdash -i "$inventory" --yes
+run 0 status -i "$inventory"
+
+row "a login is lost: the machine is not taken out of the cluster behind its back"
+on rainbowdash 'cp /etc/ssh/sshd_config /root/ && systemd-run --quiet --on-active=40 sh -c "cp /root/sshd_config /etc/ssh/ && systemctl restart ssh" &&
+    printf "PasswordAuthentication no\nPubkeyAuthentication no\nKbdInteractiveAuthentication yes\n" > /etc/ssh/sshd_config && systemctl restart ssh'
+run 4 status -i "$inventory"
+says "rainbowdash can't be reached"
+says_not "hostler rebuild"
+code=0
+"$hostler" rebuild rainbowdash -i "$inventory" --yes > "$work/out" 2>&1 < /dev/null || code=$?
+[ "$code" != 0 ]
+says "it is on, and does not leave the cluster"
+ready 3
+wait_for 120 "the login to come back" on rainbowdash true
+becomes_ready 3
+run 0 status -i "$inventory"
+
+row "what a start undoes: another host name, a later sysctl, a distribution's limit for shutdowns"
+on rainbowdash 'mkdir -p /usr/lib/systemd/logind.conf.d && printf "[Login]\nInhibitDelayMaxSec=30\n" > /usr/lib/systemd/logind.conf.d/unattended-upgrades-logind-maxdelay.conf
+    echo "net.ipv4.ip_forward = 0" > /etc/sysctl.conf && ln -sf ../sysctl.conf /etc/sysctl.d/99-sysctl.conf && echo nuc2 > /etc/hostname'
+"$hostler" lab off rainbowdash > /dev/null 2>&1
+"$hostler" lab on rainbowdash > /dev/null 2>&1
+becomes_ready 3
+[ "$(on rainbowdash sysctl -n net.ipv4.ip_forward)" = 1 ]
+wait_for 60 "kubelet to delay shutdowns" on rainbowdash 'systemd-inhibit --list | grep -q kubelet'
+mends "its host name is"
+
+row "systemd-resolved on one machine: pods there ask the nameservers that it asks"
+on fluttershy 'mkdir -p /run/systemd/resolve && cp /etc/resolv.conf /run/systemd/resolve/resolv.conf && cp /etc/resolv.conf /root/resolv.conf && echo "nameserver 127.0.0.53" > /etc/resolv.conf'
+mends "10-machine.conf"
+kubectl --namespace kube-system get pods --selector k8s-app=kube-dns -o wide > "$work/dns"
+on fluttershy 'cp /root/resolv.conf /etc/resolv.conf && rm -r /run/systemd/resolve'
+mends "10-machine.conf"
+
+row "a restore when a machine was rebuilt since: it is named, and rebuild brings it back"
+run 0 snapshot create -i "$inventory"
+run 0 rebuild rainbowdash -i "$inventory" --yes
+run 0 lab blank twilightsparkle
+run 0 rebuild twilightsparkle -i "$inventory" --yes --from
+says "rainbowdash"
+says "joined again since the snapshot was taken"
+up_status=0
+"$hostler" up -i "$inventory" --yes > "$work/out" 2>&1 < /dev/null || up_status=$?
+[ "$up_status" = 0 ] || { says "hostler rebuild rainbowdash" && run 0 rebuild rainbowdash -i "$inventory" --yes && up; }
+run 0 status -i "$inventory"
+
+row "etcd can't read its data: its words, and the restore"
+on twilightsparkle 'mv /etc/kubernetes/manifests/etcd.yaml /root/ && until ! pgrep -x etcd > /dev/null; do :; done
+    for file in /var/lib/etcd/member/wal/*.wal; do dd if=/dev/urandom of="$file" bs=1 seek=200 count=4000 conv=notrunc 2> /dev/null; done; mv /root/etcd.yaml /etc/kubernetes/manifests/'
+wait_for 120 "etcd to say it" eval '"$hostler" up -i "$inventory" --yes > "$work/out" 2>&1 < /dev/null; grep -q "can.t read its data" "$work/out"'
+says "--from SNAPSHOT"
+run 0 rebuild twilightsparkle -i "$inventory" --yes --from
+
+echo "$rows rows passed"
