@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use hostler_core::arch::Arch;
+use hostler_core::digest::sha256;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::{Component, FileKind};
 
@@ -18,7 +19,7 @@ use crate::workstation::packages;
 use crate::workstation::program::{is_installed, program, run, stream};
 use crate::workstation::room::{self, Need};
 use crate::workstation::task::{Task, task};
-use crate::{atomic, home};
+use crate::{atomic, home, user_file};
 
 const BUILD: &str = include_str!("../../templates/bundle/build.sh");
 const SOURCES: [(&str, &str); 3] = [
@@ -107,10 +108,15 @@ async fn take(part: &Part, folder: &Path, build: &Path) -> Result<bool> {
             if part.programs.contains(&name) {
                 let mut bytes = Vec::new();
                 std::io::Read::read_to_end(&mut entry, &mut bytes)?;
+                as_published(folder, &name, "cni-plugins.tar.xz", &bytes)?;
                 put(&build.join(name), &bytes)?;
             }
         }
-        return Ok(part.programs.iter().all(|program| build.join(program).is_file()));
+        let whole = part.programs.iter().all(|program| build.join(program).is_file());
+        if whole {
+            record(part, build, &format!("parts:{}", folder.display()))?;
+        }
+        return Ok(whole);
     }
     let mut taken = Vec::new();
     for name in &part.programs {
@@ -120,6 +126,7 @@ async fn take(part: &Part, folder: &Path, build: &Path) -> Result<bool> {
             (_, true) => xz(&packed).await?,
             _ => return Ok(false),
         };
+        as_published(folder, name, &format!("{name}.xz"), &bytes)?;
         taken.push((name, bytes));
     }
     if let (Some(argument), Some((name, bytes))) = (part.asked, taken.first()) {
@@ -135,7 +142,51 @@ async fn take(part: &Part, folder: &Path, build: &Path) -> Result<bool> {
     for (name, bytes) in taken {
         put(&build.join(name), &bytes)?;
     }
+    record(part, build, &format!("parts:{}", folder.display()))?;
     Ok(true)
+}
+
+/// Sums beside the programs, as `sha256sum` writes them.
+const SUMS: &str = "SHA256SUMS";
+
+/// Whether a program is the one that the sums beside it name: by its own sum, or by that of the file that it was `packed` in. Without sums there
+/// is nothing to compare.
+///
+/// # Errors
+/// Refused if it differs from its sum, or if the sums name neither.
+fn as_published(folder: &Path, name: &str, packed: &str, program: &[u8]) -> Result<()> {
+    let Ok(sums) = user_file::read(&folder.join(SUMS), user_file::MOST_BYTES) else { return Ok(()) };
+    let sums = String::from_utf8_lossy(&sums).into_owned();
+    let sum_of = |name: &str| {
+        let mut lines = sums.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(_, file)| file.trim_start_matches([' ', '*']).trim_start_matches("./") == name).map(|(sum, _)| sum)
+    };
+    let is = sha256(program);
+    let packed = folder.join(packed);
+    let good = match (sum_of(name), packed.file_name().and_then(|packed| sum_of(packed.to_str()?))) {
+        (Some(sum), _) => sum == is,
+        (None, Some(sum)) => fs::read(&packed).is_ok_and(|bytes| sha256(&bytes) == sum),
+        (None, None) => false,
+    };
+    if good {
+        return Ok(());
+    }
+    let what = format!("{name} in {} is not what {SUMS} there says: its sha256 is {is}", folder.display());
+    Err(Failure::new(ExitStatus::Refused, what, "get it again, or omit `--parts` to build it").into())
+}
+
+/// Keeps where a part came from beside it, for the manifest.
+fn record(part: &Part, build: &Path, source: &str) -> Result<()> {
+    let file = build.join(format!(".{}.source", part.name));
+    atomic::write(&file, source.as_bytes(), 0o644).with_context(|| format!("{} can't be written", file.display()))
+}
+
+/// Where the part came from: `built`, unless it was taken from elsewhere.
+fn origin(name: &str, build: &Path, built: &str) -> String {
+    fs::read_to_string(build.join(format!(".{name}.source")))
+        .ok()
+        .filter(|source| source.starts_with("parts:"))
+        .unwrap_or_else(|| built.to_owned())
 }
 
 async fn xz(path: &Path) -> Result<Vec<u8>> {
@@ -281,7 +332,7 @@ fn pack(pins: &Pins, arch: Arch, build: &Path, base: &[u8], hostler: (&[u8], &st
     let reference = |component| references[&component].clone();
 
     task.line("programs");
-    let source = format!("source:k8s.io/kubernetes@v{}", pins.kubernetes);
+    let source = origin("kubernetes", build, &format!("source:k8s.io/kubernetes@v{}", pins.kubernetes));
     for name in ["kubeadm", "kubelet", "kubectl"] {
         bundle.file(name, pins.kubernetes, FileKind::Program, &source, &kubernetes)?;
     }
@@ -296,7 +347,8 @@ fn pack(pins: &Pins, arch: Arch, build: &Path, base: &[u8], hostler: (&[u8], &st
             _ => continue,
         };
         for name in on_machines {
-            bundle.file(name, part.version, kind, &format!("source:{}@v{}", part.module, part.version), &read(name)?)?;
+            let built = format!("source:{}@v{}", part.module, part.version);
+            bundle.file(name, part.version, kind, &origin(part.name, build, &built), &read(name)?)?;
         }
     }
 
@@ -321,20 +373,20 @@ fn pack(pins: &Pins, arch: Arch, build: &Path, base: &[u8], hostler: (&[u8], &st
     let entries = ["usr/local/bin/etcd", "usr/local/bin/etcdctl", "usr/local/bin/etcdutl"];
     let layer =
         layer::layer(&[Entry::Program(entries[0], &etcd), Entry::Program(entries[1], &etcdctl), Entry::Program(entries[2], &etcdutl)])?;
-    let source = format!("source:go.etcd.io/etcd@v{}", pins.etcd);
+    let source = origin("etcd", build, &format!("source:go.etcd.io/etcd@v{}", pins.etcd));
     bundle.compose(Component::Etcd, &reference(Component::Etcd), "/usr/local/bin/etcd", &source, &[&layer])?;
     let layer = layer::layer(&[Entry::Program("coredns", &read("coredns")?)])?;
     bundle.compose(
         Component::Coredns,
         &reference(Component::Coredns),
         "/coredns",
-        &format!("source:github.com/coredns/coredns@v{}", pins.coredns),
+        &origin("coredns", build, &format!("source:github.com/coredns/coredns@v{}", pins.coredns)),
         &[&layer],
     )?;
     let layer = layer::layer(&[Entry::Program("pause", &read("pause")?)])?;
-    bundle.compose(Component::Pause, &reference(Component::Pause), "/pause", "source:pause.c", &[&layer])?;
+    bundle.compose(Component::Pause, &reference(Component::Pause), "/pause", &origin("pause", build, "source:pause.c"), &[&layer])?;
     let layer = layer::layer(&[Entry::Program("opt/bin/flanneld", &read("flanneld")?)])?;
-    let source = format!("source:github.com/flannel-io/flannel@v{} {debian}", pins.flannel);
+    let source = origin("flanneld", build, &format!("source:github.com/flannel-io/flannel@v{} {debian}", pins.flannel));
     bundle.compose(Component::Flannel, &reference(Component::Flannel), "/opt/bin/flanneld", &source, &[&base, &layer])?;
     bundle.hostler(hostler.0, hostler.1)?;
     bundle.finish()?;
@@ -344,6 +396,33 @@ fn pack(pins: &Pins, arch: Arch, build: &Path, base: &[u8], hostler: (&[u8], &st
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A bundle says of programs that were not built here where they came from, and takes none that differs from the sums beside it.
+    #[tokio::test]
+    async fn parts_are_recorded_and_compared_with_their_sums() {
+        let folder = tempfile::tempdir().unwrap();
+        let (parts, build) = (folder.path().join("parts"), folder.path().join("build"));
+        fs::create_dir(&parts).unwrap();
+        fs::create_dir(&build).unwrap();
+        let part = Part { name: "pause", version: "1", programs: vec!["pause".to_owned()], module: "pause.c", asked: None };
+        assert!(!take(&part, &parts, &build).await.unwrap());
+        assert_eq!(origin("pause", &build, "source:pause.c"), "source:pause.c");
+        fs::write(parts.join("pause"), "a program").unwrap();
+        assert!(take(&part, &parts, &build).await.unwrap());
+        assert_eq!(origin("pause", &build, "source:pause.c"), format!("parts:{}", parts.display()));
+        for (sums, good) in [
+            (format!("{}  pause\n", sha256(b"a program")), true),
+            (format!("{} *pause\n", sha256(b"a program")), true),
+            (format!("{}  pause\n", sha256(b"another")), false),
+            (format!("{}  other\n", sha256(b"a program")), false),
+            (String::new(), false),
+        ] {
+            fs::write(parts.join(SUMS), &sums).unwrap();
+            let taken = take(&part, &parts, &build).await;
+            assert_eq!(taken.is_ok(), good, "{sums}");
+            assert!(good || ExitStatus::of(&taken.unwrap_err()) == ExitStatus::Refused, "{sums}");
+        }
+    }
 
     #[test]
     fn packages_are_counted_before_they_are_built_for_each_program_of_a_part() {
