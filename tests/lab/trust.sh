@@ -80,7 +80,7 @@ code=0
 [ "$code" != 0 ]
 says "it is on, and does not leave the cluster"
 ready 3
-wait_for 120 "the login to come back" on rainbowdash true
+wait_for 120 "the login to come back" eval "on rainbowdash true 2> /dev/null"
 becomes_ready 3
 run 0 status -i "$inventory"
 
