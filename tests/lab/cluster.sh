@@ -202,7 +202,9 @@ row "a worker that comes back blank, with another host key, is rebuilt"
 "$hostler" lab blank fluttershy > "$work/out" 2>&1
 up 4
 says "host key"
-run 0 rebuild fluttershy -i "$inventory" --yes
+run 3 rebuild fluttershy -i "$inventory" --yes
+says "accepts no changed host key"
+run 0 rebuild fluttershy -i "$inventory" --yes --host-key "$(host_key fluttershy)"
 says "the host key of"
 untouched twilightsparkle
 ready 3

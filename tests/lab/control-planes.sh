@@ -94,7 +94,7 @@ empty
 
 row "a control plane that comes back blank is rebuilt"
 "$hostler" lab blank fluttershy > "$work/out" 2>&1
-run 0 rebuild fluttershy -i "$inventory" --yes
+run 0 rebuild fluttershy -i "$inventory" --yes --host-key "$(host_key fluttershy)"
 says "the host key of"
 members twilightsparkle 3
 ready 3

@@ -148,8 +148,9 @@ row "a cut worker is waited for, and goes on when it comes back blank"
 begin rebuild rainbowdash -i "$inventory" --yes --wait 5m
 comes_to_say "waiting for rainbowdash, at most"
 "$hostler" lab blank rainbowdash > "$work/blank" 2>&1
-ends 0
+ends 3
 says "the host key of rainbowdash has changed"
+run 0 rebuild rainbowdash -i "$inventory" --yes --host-key "$(host_key rainbowdash)"
 untouched twilightsparkle fluttershy
 ready 3
 empty

@@ -7,7 +7,8 @@ lab=restore
 # shellcheck source=tests/lab/rows.sh
 . "$(dirname "$(realpath "$0")")/rows.sh"
 
-rebuild() { run "$1" rebuild twilightsparkle -i "$inventory" --yes "${@:2}"; }
+# A machine that is blank has another host key.
+rebuild() { run "$1" rebuild twilightsparkle -i "$inventory" --yes --host-key "$(host_key twilightsparkle)" "${@:2}"; }
 there() { kubectl get configmap "$1" > /dev/null; }
 gone() { ! kubectl get configmap "$1" > /dev/null 2>&1 || { echo "configmap $1 is there" >&2; return 1; }; }
 ca() { on twilightsparkle sha256sum /etc/kubernetes/pki/ca.crt; }
@@ -80,7 +81,7 @@ row "the same from the encrypted one, cut with -9 in the restore: run again, it 
 run 0 lab blank twilightsparkle
 rebuild 2 --from "$sealed"
 says "there is no terminal to ask on: passphrase of $sealed"
-"$hostler" rebuild twilightsparkle -i "$inventory" --yes --from "$sealed" --passphrase-file "$work/passphrase" > "$work/out" 2>&1 < /dev/null &
+"$hostler" rebuild twilightsparkle -i "$inventory" --yes --host-key "$(host_key twilightsparkle)" --from "$sealed" --passphrase-file "$work/passphrase" > "$work/out" 2>&1 < /dev/null &
 pid=$!
 until on twilightsparkle test -e /etc/hostler/applied/restore-begun 2> /dev/null; do
     kill -0 "$pid" || { echo "it ended before it was cut" >&2; exit 1; }

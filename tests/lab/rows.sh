@@ -68,6 +68,8 @@ empty() { up 0 && says "nothing to do"; }
 on() { local machine=$1; shift; "$hostler" lab ssh "$machine" "$*"; }
 kubectl() { on twilightsparkle kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 ready() { [ "$(kubectl get nodes --no-headers 2> /dev/null | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
+# What a person reads on a machine that was installed anew.
+host_key() { on "$1" ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub | awk '{ print $2 }'; }
 not_ready() { [ "$(kubectl get node "$1" --no-headers 2> /dev/null | awk '{ print $2 }')" = NotReady ]; }
 becomes_not_ready() { wait_for 120 "node $1 to be NotReady" not_ready "$1"; }
 becomes_ready() { wait_for 180 "$1 Ready nodes" ready "$1"; }

@@ -105,7 +105,7 @@ row "a restore when a machine was rebuilt since: it is named, and rebuild brings
 run 0 snapshot create -i "$inventory"
 run 0 rebuild rainbowdash -i "$inventory" --yes
 run 0 lab blank twilightsparkle
-run 0 rebuild twilightsparkle -i "$inventory" --yes --from
+run 0 rebuild twilightsparkle -i "$inventory" --yes --host-key "$(host_key twilightsparkle)" --from
 says "rainbowdash"
 says "joined again since the snapshot was taken"
 up_status=0

@@ -204,7 +204,7 @@ run 0 lab blank rainbowdash
 up 4
 says "host key"
 started=$(date +%s)
-run 0 rebuild rainbowdash -i "$inventory" --yes
+run 0 rebuild rainbowdash -i "$inventory" --yes --host-key "$(host_key rainbowdash)"
 seen "rebuilt in $(($(date +%s) - started)) s"
 ready 2
 empty

@@ -141,7 +141,8 @@ def prepare(round_, scene):
         return
     scene.blank(round_.new)
     if round_.name == "rebuild":
-        # It has another host key than the inventory says, and hostler takes it.
+        # It has another host key than the inventory says, which a person looks at.
+        scene.pin(round_.new)
         return
     if round_.name != "whole":
         for machine in round_.new:
