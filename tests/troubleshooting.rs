@@ -170,9 +170,9 @@ examples! {
             "a power failure truncated what kubeadm wrote there"
         ),
         (
-            Why::Damaged { paths: strings(&["/etc/kubernetes/manifests/etcd.yaml"]) },
-            Hint::Undamage { command: restore("twilightsparkle"), backup: true },
-            "the same, on the only control plane"
+            Why::Damaged { paths: strings(&["/etc/kubernetes/pki/ca.key"]) },
+            Hint::PutBack,
+            "the same, on the only control plane, of a file that can't be made again"
         ),
     ],
     Why::Missing { .. } => [
@@ -226,6 +226,11 @@ examples! {
         },
         Hint::RestoreCluster,
         "a disk that fails, or power that went while it wrote"
+    )],
+    Why::DataThere => [(
+        Why::DataThere,
+        Hint::MoveDataAway,
+        "the API server is down for another reason than lost data"
     )],
     Why::AddressLost { .. } => [(
         Why::AddressLost { was: "192.168.1.11".to_owned() },

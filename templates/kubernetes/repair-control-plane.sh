@@ -10,6 +10,10 @@ for file; do
     [ -e "$file" ] || fail "$file is missing, which only a backup or another control plane has"
 done
 lacks() { [ ! -e "$1" ]; }
+{% if damaged %}
+# What is truncated is as good as missing.
+rm -f {{ damaged | words }}
+{% endif %}
 {% if expired %}
 # The cluster's own CA signs them anew. What runs has read the old ones, and begins again.
 kubeadm certs renew all --config "$config" > /dev/null

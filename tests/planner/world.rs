@@ -258,6 +258,7 @@ impl World {
             }
             Action::RepairControlPlane(_) => {
                 facts.kubernetes.missing.clear();
+                facts.kubernetes.damaged.clear();
                 let clock = facts.clock;
                 facts.kubernetes.certificates.values_mut().for_each(|ends| *ends = (*ends).max(clock + 365 * 24 * 60 * 60));
                 if let Some(cluster) = &mut self.cluster {

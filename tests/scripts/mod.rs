@@ -131,6 +131,7 @@ fn others() -> Vec<(&'static str, Action)> {
             RepairControlPlane {
                 config: "x".to_owned(),
                 missing: vec!["/etc/kubernetes/manifests/etcd.yaml".to_owned()],
+                damaged: vec!["/etc/kubernetes/admin.conf".to_owned()],
                 expired: vec!["kubelet-client".to_owned()],
             }
             .into(),

@@ -300,6 +300,8 @@ impl Act for RenewControlPlane {
 pub struct RepairControlPlane {
     pub config: String,
     pub missing: Vec<String>,
+    /// Files that end in the middle, as after a power failure: they are made again.
+    pub damaged: Vec<String>,
     /// By kubeadm's names: `apiserver`, `kubelet-client`.
     pub expired: Vec<String>,
 }
@@ -314,11 +316,11 @@ impl Act for RepairControlPlane {
         let config = payload.content(self.config.clone());
         let trusted: Vec<String> = archive::PKI.iter().map(|name| format!("{}/{name}", path::PKI)).collect();
         let manifest = |file: &String| file.strip_prefix(path::MANIFESTS)?.strip_prefix('/')?.strip_suffix(".yaml").map(str::to_owned);
-        let manifests: Vec<String> = self.missing.iter().filter_map(manifest).collect();
+        let manifests: Vec<String> = self.missing.iter().chain(&self.damaged).filter_map(manifest).collect();
         render(
             "kubernetes/repair-control-plane.sh",
             json!({
-                "config": config, "trusted": trusted, "missing_manifests": manifests, "expired": self.expired,
+                "config": config, "trusted": trusted, "missing_manifests": manifests, "damaged": self.damaged, "expired": self.expired,
                 "kubelet_expired": self.expired.iter().any(|name| name == "kubelet-client"),
             }),
         )

@@ -88,7 +88,8 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::ReadOnly { paths: facts.read_only.iter().cloned().collect() }, Hint::FindReadOnly);
     } else if let Some(needed) = no_room(facts) {
         planner.refuse(Some(name), Why::Disk { free: facts.disk_free / 1024, needed }, Hint::MakeRoom);
-    } else if !facts.kubernetes.damaged.is_empty() && facts.kubernetes.joined && !interrupted(facts) {
+    } else if !facts.kubernetes.damaged.is_empty() && facts.kubernetes.joined && !interrupted(facts) && !is_repairable(planner, name, facts)
+    {
         damaged(planner, name, facts);
     } else if !facts.kubernetes.missing.is_empty() && facts.kubernetes.joined && !interrupted(facts) && !is_repairable(planner, name, facts)
     {
@@ -239,8 +240,13 @@ fn damaged<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
         return;
     }
     let only = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
-    let command = if only { Command::Restore(Some(name.clone())) } else { rebuild(name) };
-    planner.refuse(Some(name), Why::Damaged { paths: facts.kubernetes.damaged.clone() }, Hint::Undamage { command, backup: only });
+    let hint = match only {
+        // Its data is whole: nothing that would take it away is a way out.
+        true if facts.kubernetes.etcd_data => Hint::PutBack,
+        true => Hint::Undamage { command: Command::Restore(Some(name.clone())), backup: true },
+        false => Hint::Undamage { command: rebuild(name), backup: false },
+    };
+    planner.refuse(Some(name), Why::Damaged { paths: facts.kubernetes.damaged.clone() }, hint);
 }
 
 /// A machine that has joined, and lacks files that can't be made again on it.
@@ -254,7 +260,7 @@ fn missing<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
     let hint = match control_plane {
         false => Hint::Clean(rebuild(name)),
         true if !alone && planner.api_via.is_some_and(|api_via| api_via.machine != name) => Hint::Clean(rebuild(name)),
-        true if kubernetes.missing.iter().any(|file| file.starts_with(path::ETCD)) => Hint::RestoreCluster,
+        true if !kubernetes.etcd_data && kubernetes.missing.iter().any(|file| file.starts_with(path::ETCD)) => Hint::RestoreCluster,
         true => Hint::PutBack,
     };
     planner.refuse(Some(name), Why::Missing { paths: kubernetes.missing.clone() }, hint);

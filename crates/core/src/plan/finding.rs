@@ -90,6 +90,9 @@ impl Inspection<'_> {
             self.unless(Some(StepKind::Wipe), "not-blank", "leftovers of a cluster", place, "they block kubeadm, and may hold data");
         }
         for path in &kubernetes.damaged {
+            if self.planned(StepKind::RepairControlPlane) {
+                continue;
+            }
             self.unless(Some(StepKind::Wipe), "damaged", "a damaged file", path, "what kubeadm wrote there can't be read");
         }
     }

@@ -91,6 +91,7 @@ pub enum Hint {
     },
     /// The only one, which was reached.
     LookAtControlPlane(MachineName),
+    MoveDataAway,
     SetClock,
     GiveAddressBack {
         was: String,
@@ -293,6 +294,11 @@ impl fmt::Display for Hint {
             Hint::LookAtControlPlane(machine) => write!(
                 f,
                 "`crictl ps -a` and `journalctl -u kubelet` on {machine} show what does not run; the cluster's data is there and needs no restore"
+            ),
+            Hint::MoveDataAway => write!(
+                f,
+                "`hostler up` repairs what can be repaired; if that does not help, keep the data and run this again: `mv {0} {0}.before` on the machine",
+                path::ETCD
             ),
             Hint::SetClock => f.write_str("set it (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on it"),
             Hint::BundleOf { version } => write!(f, "omit --bundle, or pass a bundle of {version}"),

@@ -172,6 +172,8 @@ pub enum Why {
     AddressLost {
         was: String,
     },
+    /// etcd's data is on the control plane that is to be replaced, and nothing says that it can't be read.
+    DataThere,
     NoApiToLeave,
     EndpointAway {
         endpoint: String,
@@ -298,6 +300,7 @@ impl Why {
             Why::NodeName { .. } => "node-name",
             Why::NoApi { .. } | Why::NoApiToLeave => "no-api",
             Why::EtcdBroken { .. } => "etcd-broken",
+            Why::DataThere => "data-there",
             Why::AddressLost { .. } => "address-lost",
             Why::EndpointAway { .. } => "endpoint-away",
             Why::NoCluster { .. } => "no-cluster",
@@ -406,6 +409,7 @@ impl fmt::Display for Why {
             }
             Why::EtcdBroken { machine, words } => write!(f, "etcd of {machine} can't read its data: {words}"),
             Why::AddressLost { was } => write!(f, "it was made with the address {was}, which it no longer has"),
+            Why::DataThere => f.write_str("etcd's data is still on it"),
             Why::NoApiToLeave => f.write_str("no API server answers, so no machine can leave the cluster cleanly"),
             Why::EndpointAway { endpoint, leads_to } => {
                 write!(f, "it can't join: {endpoint} resolves to {leads_to}, where no API server answers")

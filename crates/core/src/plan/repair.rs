@@ -1,4 +1,4 @@
-//! A control plane of which files are missing, or whose certificates have expired: kubeadm writes them again from what is there. Absent is not
+//! A control plane of which files are missing or truncated, or whose certificates have expired: kubeadm writes them again from what is there. Absent is not
 //! never-there: nothing is wiped.
 
 use anyhow::Result;
@@ -8,7 +8,7 @@ use super::cluster::runs;
 use super::documents;
 use super::planner::{Planner, interrupted};
 use crate::action::kubeadm::RepairControlPlane;
-use crate::facts::Facts;
+use crate::facts::{Facts, KubernetesFacts};
 use crate::inventory::{Machine, MachineName, Role};
 use crate::protocol::{archive, path};
 use crate::step::StepKind;
@@ -61,27 +61,26 @@ pub fn is_repairable(planner: &Planner, name: &MachineName, facts: &Facts) -> bo
     role == Some(Role::ControlPlane)
         && kubernetes.joined
         && kubernetes.control_plane
-        && !(kubernetes.missing.is_empty() && expired(facts).is_empty())
-        && kubernetes.missing.iter().all(|file| is_made(file))
-        && kubernetes.damaged.is_empty()
+        && !(kubernetes.missing.is_empty() && kubernetes.damaged.is_empty() && expired(facts).is_empty())
+        && kubernetes.missing.iter().chain(&kubernetes.damaged).all(|file| is_made(file))
         && !interrupted(facts)
         && !is_of_another(planner, facts)
 }
 
 pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Result<()> {
     let Some(facts) = planner.usable(name).filter(|facts| is_repairable(planner, name, facts)) else { return Ok(()) };
-    let (missing, expired) = (facts.kubernetes.missing.clone(), expired(facts));
+    let KubernetesFacts { missing, damaged, .. } = facts.kubernetes.clone();
+    let expired = expired(facts);
     let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), name, machine)?;
-    let lacks = format!("{} {} missing", and(&missing), are(missing.len()));
+    let lacks = (!missing.is_empty()).then(|| format!("{} {} missing", and(&missing), are(missing.len())));
+    let cut = (!damaged.is_empty()).then(|| format!("{} {} truncated", and(&damaged), are(damaged.len())));
     let ended = match expired.as_slice() {
-        [one] => format!("its certificate {one} has expired"),
-        several => format!("{} of its certificates have expired", several.len()),
+        [] => None,
+        [one] => Some(format!("its certificate {one} has expired")),
+        several => Some(format!("{} of its certificates have expired", several.len())),
     };
-    let reason = match (missing.is_empty(), expired.is_empty()) {
-        (false, true) => lacks,
-        (true, _) => ended,
-        (false, false) => format!("{lacks}, and {ended}"),
-    };
-    planner.restart(StepKind::RepairControlPlane.of(name), name, reason, RepairControlPlane { config, missing, expired }, runs(name));
+    let reason = [lacks, cut, ended].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let action = RepairControlPlane { config, missing, damaged, expired };
+    planner.restart(StepKind::RepairControlPlane.of(name), name, reason, action, runs(name));
     Ok(())
 }

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::add_ons::joined_since;
-use super::check::other_cluster;
+use super::check::{is_of_another, other_cluster};
 use super::goal::about_machine;
 use super::hint::{Command, Hint};
 use super::leave::facts_after_removal;
 use super::planner::{Planner, interrupted};
 use super::refusal::Why;
+use super::silence::broken;
 use super::wipe::wipe_if_needed;
 use super::{Plan, Warning, everything, graph};
 use crate::facts::{Observation, Snapshot, Unreachable};
@@ -116,6 +117,14 @@ fn refuse_unless_lost<'a>(planner: &mut Planner<'a>, seen: &BTreeMap<MachineName
         planner.refuse(Some(name), Why::Unreachable { reason: why.clone() }, Hint::TurnOnOrReplace);
     } else if planner.api_via.is_some() {
         planner.refuse(Some(name), Why::ClusterLives, Hint::MendOrReset);
+    } else if let Some(facts) = planner.facts.get(name)
+        && facts.kubernetes.etcd_data
+        && facts.kubernetes.joined
+        && !interrupted(facts)
+        && broken(facts).is_none()
+        && !is_of_another(planner, facts)
+    {
+        planner.refuse(Some(name), Why::DataThere, Hint::MoveDataAway);
     }
 }
 

@@ -30,7 +30,7 @@ pub fn explain(planner: &mut Planner) {
 }
 
 /// What etcd said, where its data is damaged.
-fn broken(facts: &Facts) -> Option<String> {
+pub fn broken(facts: &Facts) -> Option<String> {
     let words = facts.kubernetes.last_words.get("etcd")?;
     BROKEN.iter().any(|sign| words.contains(sign)).then(|| words.clone())
 }
