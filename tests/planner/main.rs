@@ -10,5 +10,6 @@ mod needs;
 mod roles;
 mod screens;
 mod simulation;
+mod subsets;
 mod system;
 mod world;

@@ -100,7 +100,7 @@ pub fn inventory(value: &Value) -> Inventory {
 }
 
 /// A snapshot of the cluster that the machine `of` began, as [`World`] names its certificate authority.
-fn snapshot(of: &str) -> Snapshot {
+pub fn snapshot(of: &str) -> Snapshot {
     Snapshot {
         file: PathBuf::from("home-20260301T120000Z.tar.gz"),
         archive: PathBuf::from("home-20260301T120000Z.tar.gz"),
@@ -153,6 +153,11 @@ fn blank() -> Facts {
         swap_at_boot: words(&["/etc/fstab: /dev/sda2"]),
         ..Facts::default()
     }
+}
+
+/// The cluster that `up` makes of fresh machines, all of them.
+pub fn world_of(inventory: &Inventory) -> World {
+    made(inventory, &BTreeSet::new())
 }
 
 /// The cluster that `up` makes of fresh machines.
