@@ -329,7 +329,10 @@ examples! {
     )],
     Why::NodeName { .. } => [(
         Why::NodeName { node: "derpy".to_owned() },
-        Hint::NameAsNode { node: "derpy".to_owned(), command: dead("derpy") },
+        Hint::NameAsNode {
+            node: "derpy".to_owned(),
+            command: Command::Remove { node: "derpy".to_owned(), dead: false },
+        },
         "a node keeps its name for its whole life"
     )],
     Why::NoApi { .. } => [(

@@ -198,6 +198,6 @@ async fn with_host_key(file: InventoryFile, name: &MachineName, arguments: &Argu
             }
             Ok(file)
         }
-        None => file.with_host_key(name, &got.to_openssh()?)?.saved(),
+        None => file.with_host_key(name, &got.to_openssh()?),
     }
 }

@@ -497,7 +497,7 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, answers: im
     if status.healthy {
         return None;
     }
-    if status.drift.as_ref().is_some_and(|drift| drift.steps > 0 || !drift.verified && drift.refusals == 0) {
+    if status.drift.as_ref().is_some_and(|drift| drift.steps > 0) {
         return Some(Hint::Run(Command::Up));
     }
     if let Some(machine) = status.machines.iter().find(|machine| machine.unreachable.is_some()) {
@@ -511,6 +511,9 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, answers: im
             // It is in no cluster, or nobody speaks for that without it.
             Hint::TurnOn
         });
+    }
+    if status.drift.as_ref().is_some_and(|drift| !drift.verified && drift.refusals == 0) {
+        return Some(Hint::Run(Command::Up));
     }
     if let Some(refusal) = plan.and_then(|plan| plan.refusals.first()) {
         return Some(refusal.hint.clone());

@@ -34,6 +34,9 @@ pub struct Case {
     /// Machines that are freshly installed and never were in the cluster; `all`: there is no cluster.
     #[serde(default)]
     new: Names,
+    /// Machines of the cluster that the inventory has under another name now.
+    #[serde(default)]
+    renamed: BTreeMap<MachineName, MachineName>,
     /// Machines that can't be reached, and why.
     #[serde(default)]
     off: BTreeMap<MachineName, String>,
@@ -188,6 +191,10 @@ impl Case {
         let mut world = if matches!(self.new, Names::Word(_)) { World::default() } else { made(&was, &new) };
         for name in &new {
             world.machines.insert(name.clone(), blank());
+        }
+        for (old, new) in &self.renamed {
+            let machine = world.machines.remove(old).unwrap_or_else(|| panic!("there is no machine {old}"));
+            world.machines.insert(new.clone(), machine);
         }
         world.off.clone_from(&self.off);
         for (name, deviation) in &self.machines {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::cluster::{is_full, renamed};
+use super::cluster::{is_full, other_name, renamed};
 use super::documents;
 use super::hint::{Command, Hint};
 use super::planner::{Planner, interrupted};
@@ -358,6 +358,8 @@ fn membership(planner: &mut Planner) {
             continue;
         };
         match cluster.nodes.get(name.as_str()) {
+            // Said with the cluster's own.
+            None if other_name(planner, name).is_some() => {}
             None => planner.refuse(Some(name), Why::NodeGone, Hint::Clean(rebuild(name))),
             Some(node) if machine.role == Role::Worker && strange_address(planner, facts, node).is_some() => {
                 let has = strange_address(planner, facts, node).unwrap_or_default();
@@ -482,9 +484,13 @@ fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
         renamed(planner.inventory, cluster).into_iter().map(|(name, node)| (name.clone(), node.to_owned())).collect();
     for (name, node) in renamed {
         let machine = planner.inventory.machines.get_key_value(name.as_str()).map(|(name, _)| name);
-        let hint = Hint::NameAsNode { node: node.clone(), command: Command::Remove { node: node.clone(), dead: true } };
-        planner.refuse(machine, Why::NodeName { node }, hint);
+        planner.refuse(machine, Why::NodeName { node: node.clone() }, name_as(node));
     }
+}
+
+/// The way out for a machine that the cluster knows by another name.
+pub fn name_as(node: String) -> Hint {
+    Hint::NameAsNode { command: Command::Remove { node: node.clone(), dead: false }, node }
 }
 
 /// As the inventory and the cluster's record spell it.

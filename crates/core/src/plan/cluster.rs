@@ -44,15 +44,15 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             managed_labels(planner, &api_via, cluster, name, machine);
         }
     }
-    for (node, found) in &cluster.nodes {
+    let known: BTreeSet<String> = planner.machines().filter_map(|(name, _)| other_name(planner, name)).collect();
+    for (node, found) in cluster.nodes.iter().filter(|(node, _)| !known.contains(*node)) {
         if !planner.inventory.machines.contains_key(node.as_str()) {
-            planner.warn(
-                None,
-                format!(
-                    "node {node} ({}) is in the cluster but not in the inventory: `hostler remove {node} --dead` removes it",
-                    found.address
-                ),
+            let when = if found.ready { ", once its machine is off and the node NotReady" } else { "" };
+            let text = format!(
+                "node {node} ({}) is in the cluster but not in the inventory: `hostler remove {node} --dead` removes it{when}",
+                found.address
             );
+            planner.warn(None, text);
         }
     }
     Ok(())
@@ -186,6 +186,16 @@ fn managed_labels(planner: &mut Planner, api_via: &MachineName, cluster: &Cluste
     let needs = [StepKind::Join, StepKind::Init].map(|kind| kind.of(name).if_planned());
     let first = StepKind::Init.of(api_via).if_planned();
     planner.step(StepKind::Labels.of(name), api_via, reason, action, needs.into_iter().chain([first]));
+}
+
+/// The node of another name that the machine is: by its kubelet's own word, or by its address.
+pub fn other_name(planner: &Planner, name: &MachineName) -> Option<String> {
+    let cluster = planner.api_via?.cluster;
+    let kubernetes = &planner.facts.get(name)?.kubernetes;
+    let by_kubelet = kubernetes.node.as_ref().filter(|node| kubernetes.joined && node.as_str() != name.as_str());
+    let by_address =
+        || renamed(planner.inventory, cluster).into_iter().find(|(renamed, _)| *renamed == name).map(|(_, node)| node.to_owned());
+    by_kubelet.filter(|node| cluster.nodes.contains_key(*node)).cloned().or_else(by_address)
 }
 
 /// Where a node of the cluster is known by another name than the machine at its address. A kubelet may report any address: nodes that are

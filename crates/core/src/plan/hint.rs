@@ -144,6 +144,8 @@ pub enum Hint {
     },
     Run(Command),
     TurnOnOrRebuild(MachineName),
+    /// Its node is Ready, whoever says that it is dead.
+    WaitUntilNotReady(MachineName),
     /// It is on; what keeps hostler out is said with it.
     MakeReachable(MachineName),
     AskKubelet(MachineName),
@@ -304,10 +306,10 @@ impl fmt::Display for Hint {
             Hint::BundleOf { version } => write!(f, "omit --bundle, or pass a bundle of {version}"),
             Hint::KeepAsIs { key, is } => {
                 let key = key.key();
-                write!(f, "write `{key}: {is}` into the inventory, or create the cluster again: `hostler reset`, then `hostler up`")
+                write!(f, "write `cluster: {{{key}: {is}}}` into the inventory, or create the cluster again: `hostler reset`, then `hostler up`")
             }
-            Hint::KeepVersion { is } => write!(f, "hostler can't upgrade a cluster yet: write `version: {is}` into the inventory"),
-            Hint::NameAsNode { node, command } => write!(f, "call it {node} in the inventory, or remove that node first: {command}"),
+            Hint::KeepVersion { is } => write!(f, "hostler can't upgrade a cluster yet: write `cluster: {{version: {is}}}` into the inventory"),
+            Hint::NameAsNode { node, command } => write!(f, "call it {node} in the inventory; to rename it, run {command} under that name first"),
             Hint::BringControlPlanesBack { look: true } => f.write_str(
                 "turn on control planes that are off: etcd needs more than half of them; `crictl ps -a` on one shows what does not run",
             ),
@@ -315,7 +317,7 @@ impl fmt::Display for Hint {
                 "turn on control planes that are off: etcd needs more than half of them; `hostler up` repairs one that can be reached",
             ),
             Hint::BringEndpointBack { machine } => {
-                write!(f, "bring {machine} back, or give the cluster a virtual IP: `endpoint: {{vip: ADDRESS}}`")
+                write!(f, "bring {machine} back, or give the cluster a virtual IP: `cluster: {{endpoint: {{vip: ADDRESS}}}}`")
             }
             Hint::FinishRestoreFirst(restore) => write!(f, "{restore} finishes the restore that was interrupted there"),
             Hint::MakeCluster => f.write_str("`hostler up` creates it"),
@@ -357,6 +359,11 @@ impl fmt::Display for Hint {
             Hint::MakeReachable(machine) => {
                 write!(f, "fix what keeps hostler from {machine}; or turn it off, wait until its node is NotReady, and run this again")
             }
+            Hint::WaitUntilNotReady(machine) => write!(
+                f,
+                "if {machine} is off, wait until its node is NotReady, within a minute, and run this again; if it is on, `hostler remove {machine}` \
+                 without `--dead` removes it"
+            ),
             Hint::AskKubelet(machine) => write!(f, "`journalctl -u kubelet` on {machine} shows why kubelet does not renew it"),
             Hint::RenewCertificates(machine) => {
                 write!(f, "on {machine}, run `{}/kubeadm certs renew all`, then restart its static pods", path::BIN)

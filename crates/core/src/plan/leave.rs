@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::api_host;
-use super::check::{is_of_another, its_cluster, other_cluster};
-use super::cluster::etcd_space;
+use super::check::{is_of_another, its_cluster, name_as, other_cluster};
+use super::cluster::{etcd_space, other_name};
 use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::Why;
@@ -45,6 +45,11 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
         }
         planner.warn(Some(name), format!("it belongs to another cluster now ({}), and is left as it is", its_cluster(facts)));
     }
+    // Under this name the cluster has nothing that could leave, and what the machine is would be lost to it.
+    if let Some(node) = other_name(planner, name).filter(|_| !another) {
+        planner.refuse(Some(name), Why::NodeName { node: node.clone() }, name_as(node));
+        return;
+    }
     let Some(ApiVia { machine: api_via, cluster, .. }) = api_via else {
         if control_plane && others == 0 {
             planner.refuse(Some(name), Why::LastControlPlane, Hint::LoseOnlyControlPlane);
@@ -56,14 +61,17 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     // Nobody takes a machine that lives out of the cluster behind its back.
     if facts.is_none() {
         let ready = cluster.nodes.get(name.as_str()).is_some_and(|node| node.ready);
-        let reason = match seen.get(name) {
-            Some(Observation::Unreachable(why)) if why.answered => Some(why.reason.clone()),
-            Some(Observation::Unreachable(why)) => ready.then(|| format!("its node is Ready, though {}", why.reason)),
+        let found = match seen.get(name) {
+            Some(Observation::Unreachable(why)) if why.answered => Some((why.reason.clone(), Hint::MakeReachable(name.clone()))),
+            _ if !ready => None,
+            Some(Observation::Unreachable(why)) => {
+                Some((format!("its node is Ready, though {}", why.reason), Hint::WaitUntilNotReady(name.clone())))
+            }
             // Who says that it is dead has it left in peace.
-            _ => ready.then(|| "its node is Ready".to_owned()),
+            _ => Some(("its node is Ready".to_owned(), Hint::WaitUntilNotReady(name.clone()))),
         };
-        if let Some(reason) = reason {
-            planner.refuse(Some(name), Why::Lives { reason }, Hint::MakeReachable(name.clone()));
+        if let Some((reason, hint)) = found {
+            planner.refuse(Some(name), Why::Lives { reason }, hint);
             return;
         }
     }

@@ -368,7 +368,7 @@ impl fmt::Display for Why {
             Why::PodNetwork { node, has } => {
                 write!(f, "its node has {node} of the pod network, but the machine uses {has}: other machines don't reach its pods")
             }
-            Why::Lives { reason } => write!(f, "it is on, and does not leave the cluster without being asked: {reason}"),
+            Why::Lives { reason } => write!(f, "it is not taken out of the cluster unasked: {reason}"),
             Why::NodeGone => f.write_str("its node was deleted from the cluster, but the machine is still configured as a member"),
             Why::Address { node, machine } => write!(f, "its node has the address {node}, and can't change to {machine}"),
             Why::ControlPlaneLost { orphans } => {

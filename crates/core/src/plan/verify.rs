@@ -30,7 +30,12 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     };
     let record = planner.api_via.and_then(|api_via| api_via.cluster.record.get(&Record::Verified));
     let wanted = expected(planner, |name| nodes.iter().any(|node| node == name.as_str()))?;
-    let verified = record == Some(&wanted) && unvouched(planner).is_empty();
+    // One that can't be reached now was verified with the others.
+    let away = |name: &MachineName| {
+        planner.unreachable.contains_key(name) && planner.api_via.is_some_and(|api_via| api_via.cluster.nodes.contains_key(name.as_str()))
+    };
+    let with_those_away = expected(planner, |name| away(name) || nodes.iter().any(|node| node == name.as_str()))?;
+    let verified = (record == Some(&wanted) || record == Some(&with_those_away)) && unvouched(planner).is_empty();
     let others_verified = verified || others_verified(planner, &nodes, record)?;
     // What was verified before needs no second look when one machine comes or goes: that costs the same in a cluster of any size.
     let nodes: Vec<String> = match concerned(planner) {
