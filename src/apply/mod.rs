@@ -334,6 +334,7 @@ async fn approve(consent: &Consent, plan: &Plan, round: usize, reporter: &Report
         return Ok(());
     }
     let steps = counted(plan.steps.len(), "step");
-    let what = if round == 0 { format!("nothing was changed: {steps} not approved") } else { format!("{steps} not approved") };
+    let what =
+        if round == 0 { format!("nothing was changed: the plan of {steps} was not approved") } else { format!("{steps} not approved") };
     Err(Failure::new(ExitStatus::Failed, what, "").into())
 }

@@ -109,7 +109,8 @@ fn kib(kib: u64) -> String {
 /// `12m`, `3h`, `41d`.
 fn up(seconds: u64) -> String {
     match seconds {
-        0..3_600 => format!("{}m", seconds / 60),
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
         3_600..172_800 => format!("{}h", seconds / 3_600),
         _ => format!("{}d", seconds / 86_400),
     }

@@ -181,7 +181,7 @@ impl StepKind {
     pub fn title(self) -> &'static str {
         match self {
             StepKind::EtcdSpace => "make room in etcd",
-            StepKind::WithdrawVerification => "withdraw the last verification",
+            StepKind::WithdrawVerification => "mark the cluster as not verified",
             StepKind::Drain => "drain",
             StepKind::RemoveMember => "remove the etcd member",
             StepKind::Wipe => "wipe",

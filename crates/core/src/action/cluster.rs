@@ -40,7 +40,7 @@ pub struct WithdrawVerification {
 impl Act for WithdrawVerification {
     fn line(&self) -> String {
         let answers = if self.later { ", as soon as an API server answers" } else { "" };
-        format!("withdraw the last verification until the cluster is verified again{answers}")
+        format!("mark the cluster as not verified{answers}")
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -235,7 +235,7 @@ pub struct Probe {
 
 impl Act for Probe {
     fn line(&self) -> String {
-        let are = if self.nodes.len() == 1 { "it is" } else { "all are" };
+        let are = if self.nodes.len() == 1 { "it is" } else { "all nodes are" };
         let dns = if self.spread_dns { ", spread CoreDNS over two nodes" } else { "" };
         let network = if self.nodes.len() == 1 {
             "DNS and pods".to_owned()
@@ -268,7 +268,7 @@ pub struct RecordVerified {
 
 impl Act for RecordVerified {
     fn line(&self) -> String {
-        "record it in the cluster".to_owned()
+        "record that, so that the next run can skip it".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
