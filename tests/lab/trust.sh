@@ -78,7 +78,7 @@ says_not "hostler rebuild"
 code=0
 "$hostler" rebuild rainbowdash -i "$inventory" --yes > "$work/out" 2>&1 < /dev/null || code=$?
 [ "$code" != 0 ]
-says "it is on, and does not leave the cluster"
+says "it is not taken out of the cluster unasked"
 ready 3
 wait_for 120 "the login to come back" eval "on rainbowdash true 2> /dev/null"
 becomes_ready 3
