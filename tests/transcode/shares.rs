@@ -134,6 +134,13 @@ impl Shares {
         listed.file_name().into_string().expect("an id")
     }
 
+    /// What the watcher does for a claimed film before its encoder starts.
+    pub fn prepare(&self, id: &str) {
+        let work = self.inbox("work").join(id);
+        fs::create_dir_all(&work).expect("made");
+        fs::copy(self.inbox("ledger").join(format!("{id}.json")), work.join("task.json")).expect("copied");
+    }
+
     /// The status page, and its address.
     pub fn page(&self) -> (Watcher, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));

@@ -28,6 +28,8 @@ pub struct Installation {
     pub machines: Vec<String>,
     /// The memory request of an encoder, as a Kubernetes quantity.
     pub encoder_memory: String,
+    /// Its limit: a film that makes HandBrake take more fails, rather than its machine.
+    pub encoder_memory_limit: String,
     /// The port of the status page on every machine: 30000 to 32767.
     pub page_port: u16,
     /// The time zone of the hours and of the page: `Europe/Berlin`. `None`: UTC.
@@ -82,6 +84,7 @@ mod tests {
             presets: [("k.json".to_owned(), "{\n  \"PresetList\": [] }\n".to_owned())].into(),
             machines: vec!["rarity".to_owned()],
             encoder_memory: "1Gi".to_owned(),
+            encoder_memory_limit: "6Gi".to_owned(),
             page_port: 30880,
             time_zone: Some("Europe/Berlin".to_owned()),
         }
@@ -119,6 +122,23 @@ mod tests {
         assert!(objects.iter().all(|object| object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "hostler"));
         assert_eq!(objects[1]["spec"]["nfs"]["server"], "192.168.1.11");
         assert_eq!(objects[3]["spec"]["hostPath"]["path"], "/srv/it's: a \"library\"");
+    }
+
+    /// What it parses may come from anywhere: taken over by a film, it must not reach the ledger, or other films and what is made of them.
+    #[test]
+    fn an_encoder_sees_its_own_film_alone() {
+        let text = installation().manifests().expect("rendered");
+        let job: Value = serde_yaml::from_str(objects(&text)[5]["data"]["encode.yaml"].as_str().expect("text")).expect("YAML");
+        let pod = &job["spec"]["template"]["spec"];
+        let mounts = |container: &Value| {
+            let mounts = container["volumeMounts"].as_array().expect("a list").clone();
+            mounts.into_iter().filter(|mount| mount["name"] == "inbox").collect::<Vec<_>>()
+        };
+        let claim = serde_json::json!({"name": "inbox", "mountPath": "/inbox/claim", "subPath": "claim", "readOnly": true});
+        let work = serde_json::json!({"name": "inbox", "mountPath": "/inbox/work", "subPath": "work"});
+        assert_eq!(mounts(&pod["containers"][0]), [claim, work]);
+        assert!(mounts(&pod["initContainers"][0]).is_empty());
+        assert_eq!(pod["containers"][0]["resources"]["limits"]["memory"], "6Gi");
     }
 
     #[test]
