@@ -143,12 +143,18 @@ impl Shares {
 
     /// The status page, and its address.
     pub fn page(&self) -> (Watcher, String) {
+        self.page_with(&[])
+    }
+
+    /// With these arguments, too.
+    pub fn page_with(&self, arguments: &[&str]) -> (Watcher, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
         command
             .args(["transcode", "page", "--listen", "127.0.0.1:0", "--inbox"])
             .arg(self.inbox(""))
             .arg("--library")
-            .arg(self.in_library(""));
+            .arg(self.in_library(""))
+            .args(arguments);
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("hostler starts");
         let mut line = String::new();
         BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line).expect("it tells its address");

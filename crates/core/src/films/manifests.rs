@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
-use super::{Owner, Share};
+use super::{Actions, Owner, Share};
 use crate::template;
 
 /// The values for the objects.
@@ -32,6 +32,7 @@ pub struct Installation {
     pub encoder_memory_limit: String,
     /// The port of the status page on every machine: 30000 to 32767.
     pub page_port: u16,
+    pub page_actions: Actions,
     /// The time zone of the hours and of the page: `Europe/Berlin`. `None`: UTC.
     pub time_zone: Option<String>,
 }
@@ -86,6 +87,7 @@ mod tests {
             encoder_memory: "1Gi".to_owned(),
             encoder_memory_limit: "6Gi".to_owned(),
             page_port: 30880,
+            page_actions: Actions::Token,
             time_zone: Some("Europe/Berlin".to_owned()),
         }
     }
@@ -139,6 +141,21 @@ mod tests {
         assert_eq!(mounts(&pod["containers"][0]), [claim, work]);
         assert!(mounts(&pod["initContainers"][0]).is_empty());
         assert_eq!(pod["containers"][0]["resources"]["limits"]["memory"], "6Gi");
+    }
+
+    #[test]
+    fn the_page_knows_who_may_act_and_the_token_is_in_no_object() {
+        for (actions, word) in [(Actions::Token, "token"), (Actions::Open, "open"), (Actions::Off, "off")] {
+            let text = Installation { page_actions: actions, ..installation() }.manifests().expect("rendered");
+            let page = objects(&text).into_iter().find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == "page");
+            let pod = page.expect("a page")["spec"]["template"]["spec"].clone();
+            let arguments = pod["containers"][0]["args"].as_array().expect("arguments").clone();
+            let given = ["--actions", word, "--token-file", "/token/token"];
+            assert!(arguments.windows(4).any(|words| words == given), "{arguments:?}");
+            let volumes = pod["volumes"].as_array().expect("volumes").clone();
+            assert!(volumes.iter().any(|volume| volume["secret"]["secretName"] == "page-token"), "{volumes:?}");
+            assert!(objects(&text).iter().all(|object| object["kind"] != "Secret"), "the token is made in the cluster");
+        }
     }
 
     #[test]

@@ -179,6 +179,7 @@ fn installation(planner: &Planner, wanted: &Transcode) -> Installation {
         encoder_memory: ENCODER_MEMORY.to_owned(),
         encoder_memory_limit: ENCODER_MEMORY_LIMIT.to_owned(),
         page_port: wanted.page_port,
+        page_actions: wanted.page_actions,
         time_zone: zone.filter(|zone| !zone.is_empty()),
     }
 }
