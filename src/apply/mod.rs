@@ -246,9 +246,10 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
             reporter.result(&nodes(inventory, api_via.cluster)).await;
         }
         keep_kubeconfig(&run, inventory, &place, reporter).await?;
-        let films = closing::films(inventory).await;
-        if !films.is_empty() {
-            reporter.result(&films).await;
+        match closing::films(inventory, &run.links).await {
+            Some(films) if films.token.is_empty() => reporter.result(&films.text).await,
+            Some(films) => reporter.secret_result(&films.text, &films.token).await,
+            None => {}
         }
     }
     let status = status(&outcome, &done, &request.goal, &seen);

@@ -110,6 +110,8 @@ pub(crate) enum Request {
     Plan(Box<Plan>, Detail, oneshot::Sender<()>),
     /// A result, for standard output.
     Result(String, oneshot::Sender<()>),
+    /// A result, and what in it is to be in no log.
+    Secret(String, String, oneshot::Sender<()>),
     /// A result that replaces what is on the terminal.
     Screen(String, oneshot::Sender<()>),
     Finish(Box<Option<Plan>>),
@@ -182,6 +184,11 @@ impl Reporter {
     /// As JSON it is an event `result` with the text, so that every line is an object; verbs whose result is itself JSON use another style.
     pub async fn result(&self, text: &str) {
         self.printed(|printed| Request::Result(text.to_owned(), printed)).await;
+    }
+
+    /// As [`result`](Reporter::result), but the run log gets the text without `secret`.
+    pub async fn secret_result(&self, text: &str, secret: &str) {
+        self.printed(|printed| Request::Secret(text.to_owned(), secret.to_owned(), printed)).await;
     }
 
     /// As [`result`](Reporter::result), at the top of an empty terminal.
@@ -276,12 +283,16 @@ impl ReporterTask {
                             let _ = printed.send(());
                         }
                         Some(Request::Result(text, printed)) => {
-                            self.result(&text);
+                            self.result(&text, None);
+                            let _ = printed.send(());
+                        }
+                        Some(Request::Secret(text, secret, printed)) => {
+                            self.result(&text, Some(&secret));
                             let _ = printed.send(());
                         }
                         Some(Request::Screen(text, printed)) => {
                             self.results.clear(CLEAR);
-                            self.result(&text);
+                            self.result(&text, None);
                             let _ = printed.send(());
                         }
                         Some(Request::Interrupt(by, printed)) => {
@@ -341,12 +352,13 @@ impl ReporterTask {
         self.plan = Some(plan.clone());
     }
 
-    fn result(&mut self, text: &str) {
+    fn result(&mut self, text: &str, secret: Option<&str>) {
         let text = self.redactor.redact(text);
         match &mut self.output {
             Output::Json(_) => self.results.print(&format!("{}\n", Json::line("result", &serde_json::json!({ "text": text.trim_end() })))),
             _ => self.show(&text),
         }
+        let text = secret.map_or_else(|| text.clone(), |secret| text.replace(secret, "[redacted]"));
         self.write_log(|log| log.text(&text));
     }
 

@@ -158,12 +158,7 @@ impl Cluster {
         });
         let text = std::fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
         let wrong = || format!("{} is not a Job", file.display());
-        let mut object: v1::Job = serde_yaml::from_str(&text).with_context(wrong)?;
-        object.metadata.name = Some(job.name());
-        let containers = object.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()).map(|pod| &mut pod.containers);
-        let container = containers.and_then(|containers| containers.first_mut()).with_context(wrong)?;
-        let words = if container.args.is_some() { &mut container.args } else { &mut container.command };
-        words.get_or_insert_default().extend(["--id".to_owned(), job.id.to_string()]);
+        let object = object(&text, job).with_context(wrong)?;
         let apply = PatchParams::apply(MANAGER).force();
         answer(self.jobs.patch(&job.name(), &apply, &Patch::Apply(&object)))
             .await
@@ -181,6 +176,24 @@ impl Cluster {
             result => result.map(drop).with_context(|| format!("Job {} can't be deleted", job.name())),
         }
     }
+}
+
+/// The template as the Job of one film: with its name and `--id`, and with the film's own folders where the template mounts all of `claim` and
+/// `work`.
+fn object(template: &str, job: &Job) -> Result<v1::Job> {
+    let mut object: v1::Job = serde_yaml::from_str(template)?;
+    object.metadata.name = Some(job.name());
+    let containers = object.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()).map(|pod| &mut pod.containers);
+    let container = containers.and_then(|containers| containers.first_mut()).context("it has no container")?;
+    let words = if container.args.is_some() { &mut container.args } else { &mut container.command };
+    words.get_or_insert_default().extend(["--id".to_owned(), job.id.to_string()]);
+    for mount in container.volume_mounts.iter_mut().flatten() {
+        if let Some(folder) = &mut mount.sub_path {
+            *folder = format!("{folder}/{}", job.id);
+            mount.mount_path = format!("{}/{}", mount.mount_path, job.id);
+        }
+    }
+    Ok(object)
 }
 
 async fn answer<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T> {
@@ -235,5 +248,33 @@ fn state(job: &v1::Job) -> JobState {
         (_, true) => JobState::Failed,
         _ if job.status.as_ref().and_then(|status| status.ready).unwrap_or_default() == 0 => JobState::Waiting,
         _ => JobState::Active,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcode::film::FilmId;
+
+    #[test]
+    fn a_job_mounts_the_folders_of_its_film() {
+        let template = r#"{"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {"template": {"spec": {"containers": [{"name": "encoder",
+            "command": ["encode"], "volumeMounts": [
+                {"name": "inbox", "mountPath": "/inbox/claim", "subPath": "claim", "readOnly": true},
+                {"name": "inbox", "mountPath": "/inbox/work", "subPath": "work"},
+                {"name": "tmp", "mountPath": "/tmp"}]}]}}}}"#;
+        let id = FilmId::parse("up-12345678").expect("an id");
+        let job = Job { id, task: Task::Encode, round: 1, attempt: 0 };
+        let object = object(template, &job).expect("a Job");
+        assert_eq!(object.metadata.name, Some(job.name()));
+        let container = &object.spec.expect("a spec").template.spec.expect("a pod").containers[0];
+        assert_eq!(container.command.as_deref().expect("one"), ["encode", "--id", "up-12345678"]);
+        let mounts = container.volume_mounts.iter().flatten().map(|mount| (mount.mount_path.as_str(), mount.sub_path.as_deref()));
+        let wanted = [
+            ("/inbox/claim/up-12345678", Some("claim/up-12345678")),
+            ("/inbox/work/up-12345678", Some("work/up-12345678")),
+            ("/tmp", None),
+        ];
+        assert_eq!(mounts.collect::<Vec<_>>(), wanted);
     }
 }

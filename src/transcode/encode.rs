@@ -21,9 +21,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::film::FilmId;
 use super::handbrake::{self, Answer, Order, Pace, Reader, Title, Titles, Working};
-use super::layout::{Inbox, read_json, require_marker, write_json};
+use super::layout::{Inbox, read_json, write_json};
 use super::ledger::Film;
-use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Phase, Progress, Stamp};
+use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Phase, Progress, Stamp, TASK};
 use super::verify::{self, Attempt, Flaw};
 
 /// Interval for writing the progress.
@@ -69,9 +69,11 @@ pub enum Ended {
 /// # Errors
 /// The share can't be used, so not even a failure could be recorded.
 pub async fn run(task: &Task) -> Result<Ended> {
-    require_marker(&task.inbox.root)?;
     let work = task.inbox.work(&task.id);
-    std::fs::create_dir_all(&work).with_context(|| format!("{} can't be created", work.display()))?;
+    // The rest of the share is not to be seen, nor its marker: a film may come from anywhere, and HandBrake parses it.
+    let film: Film = read_json(&work.join(TASK))
+        .with_context(|| format!("{} can't be read", work.join(TASK).display()))?
+        .with_context(|| format!("{} has no {TASK}: the inbox is not mounted, or the folder was emptied", work.display()))?;
     // The Job's second pod, after the work was done.
     if let Some(encoded) = read_json::<Encoded>(&work.join(ENCODED))? {
         return Ok(Ended::Encoded(encoded));
@@ -81,7 +83,7 @@ pub async fn run(task: &Task) -> Result<Ended> {
     }
     let mut tail = VecDeque::new();
     let part = work.join(format!("{}.part.mkv", task.who));
-    let outcome = Encoder { task, work: &work, part: &part, began: Timestamp::now(), tail: &mut tail }.film().await;
+    let outcome = Encoder { task, film: &film, work: &work, part: &part, began: Timestamp::now(), tail: &mut tail }.film().await;
     if !matches!(outcome, Ok(Ok(_))) {
         // Unverified results are useless.
         let _ = std::fs::remove_file(&part);
@@ -103,6 +105,7 @@ pub async fn run(task: &Task) -> Result<Ended> {
 
 struct Encoder<'a> {
     task: &'a Task,
+    film: &'a Film,
     work: &'a Path,
     part: &'a Path,
     began: Timestamp,
@@ -125,7 +128,7 @@ struct HandBrakeRun {
 
 impl Encoder<'_> {
     async fn film(&mut self) -> Result<Result<Encoded, Flaw>, Stopped> {
-        let (input, stamp, film) = match self.source() {
+        let (input, stamp) = match self.source() {
             Ok(source) => source,
             Err(flaw) => return Ok(Err(flaw)),
         };
@@ -135,7 +138,7 @@ impl Encoder<'_> {
             Ok(None) => return Ok(Err(self.nothing_in_it(&input))),
             Err(flaw) => return Ok(Err(flaw)),
         };
-        let preset = self.task.settings.folders.get(&film.folder).and_then(|folder| folder.preset.as_ref());
+        let preset = self.task.settings.folders.get(&self.film.folder).and_then(|folder| folder.preset.as_ref());
         let preset = preset.map(|preset| (preset, self.task.settings_folder.as_path()));
         let order = match handbrake::order(&input, self.part, &source, preset, &self.task.settings.languages) {
             Ok(order) => order,
@@ -149,7 +152,7 @@ impl Encoder<'_> {
         let size = self.part.metadata().map_or(0, |metadata| metadata.len());
         let attempt = Attempt { status: run.status, work_done: run.work_done, frames: run.frames, pace: run.pace, size };
         // A stalled copy continued and changed the file while HandBrake read it: the result is not the film.
-        if Stamp::of(&self.claimed(&film)).ok() != Some(stamp) {
+        if Stamp::of(&self.claimed()).ok() != Some(stamp) {
             return Ok(Err(Flaw::passing("the file changed while it was encoded")));
         }
         if let Err(flaw) = verify::ended(&attempt, &source) {
@@ -179,18 +182,15 @@ impl Encoder<'_> {
         }))
     }
 
-    fn claimed(&self, film: &Film) -> PathBuf {
-        self.task.inbox.claim(&self.task.id).join(film.source_name())
+    fn claimed(&self) -> PathBuf {
+        self.task.inbox.claim(&self.task.id).join(self.film.source_name())
     }
 
     /// The input for HandBrake, and its stamp before encoding.
-    fn source(&self) -> Result<(PathBuf, Stamp, Film), Flaw> {
-        let unreadable = |error: std::io::Error| Flaw::passing(format!("the ledger can't be read: {error}"));
-        let film: Option<Film> = read_json(&self.task.inbox.ledger(&self.task.id)).map_err(unreadable)?;
-        let film = film.ok_or_else(|| Flaw::passing("the film is not in the ledger"))?;
-        let claimed = self.claimed(&film);
+    fn source(&self) -> Result<(PathBuf, Stamp), Flaw> {
+        let claimed = self.claimed();
         let stamp = Stamp::of(&claimed).map_err(|error| Flaw::passing(format!("the film can't be read: {error}")))?;
-        if stamp != film.stamp {
+        if stamp != self.film.stamp {
             return Err(Flaw::passing("the file changed after it was claimed"));
         }
         if stamp.size == 0 {
@@ -201,10 +201,10 @@ impl Encoder<'_> {
             return Err(Flaw::permanent("it is a symbolic link: these are not followed, as their target may be outside the share"));
         }
         if metadata.is_dir() {
-            return Ok((self.task.inbox.claim(&self.task.id), stamp, film));
+            return Ok((self.task.inbox.claim(&self.task.id), stamp));
         }
         match std::fs::File::open(&claimed) {
-            Ok(_) => Ok((claimed, stamp, film)),
+            Ok(_) => Ok((claimed, stamp)),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 let uid = nix::unistd::geteuid();
                 Err(Flaw::permanent(format!("permission denied: user {uid}, set by `owner:` in the inventory, can't read the file")))

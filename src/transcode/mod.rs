@@ -3,6 +3,7 @@
 //! All state is in files on the inbox share ([`layout`]): the watcher claims a film with a rename, an encoder and a publisher process it, and
 //! each writes its result to a file. Whatever is killed at any time, the next round continues from the files.
 
+pub mod access;
 pub mod again;
 pub mod cluster;
 pub mod encode;

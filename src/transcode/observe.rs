@@ -12,7 +12,7 @@ use super::film::FilmId;
 use super::layout::{Inbox, is_disc, read_json, require_marker, space};
 use super::ledger::{Film, Stage};
 use super::reconcile::{Dropped, Files, Request};
-use super::record::{ENCODED, Encoded, FAILURE, PUBLISHED, Stamp};
+use super::record::{ENCODED, Encoded, FAILURE, PUBLISHED, Stamp, TASK};
 
 /// Extensions of films. Other files stay where they are: pictures, texts, incomplete copies.
 const EXTENSIONS: [&str; 19] = [
@@ -176,6 +176,8 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
         reason: inbox.failed_reason(id).try_exists()?,
         published: read_json(&work.join(PUBLISHED))?,
         failure: read_json(&work.join(FAILURE))?,
+        // One that can't be read is written again.
+        prepared: read_json::<Film>(&work.join(TASK)).ok().flatten().is_some_and(|task| task.stamp == film.stamp),
         folders: claim.try_exists()? || work.try_exists()?,
         ..Files::default()
     };

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -16,11 +16,14 @@ use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use hostler_core::films::Actions;
 use hostler_core::template;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 use tokio::sync::watch;
 
+use super::access::{Access, Samples, is_own_name};
 use super::again;
 use super::film::FilmId;
 use super::layout::{Inbox, Library, read_json, require_marker, write_whole};
@@ -51,13 +54,15 @@ struct Page {
     /// Separate from the inbox: a library that hangs must not block the inbox.
     library_share: Share,
     views: watch::Receiver<Arc<View>>,
+    access: Arc<Access>,
+    samples: Arc<Samples>,
 }
 
 /// Serves until the process ends.
 ///
 /// # Errors
 /// The address can't be listened at.
-pub async fn run(inbox: Inbox, library: Option<Library>, listen: SocketAddr) -> Result<()> {
+pub async fn run(inbox: Inbox, library: Option<Library>, access: Access, listen: SocketAddr) -> Result<()> {
     let share = Share::new("inbox");
     let zone = TimeZone::system();
     let (sender, views) = watch::channel(Arc::new(View { trouble: Some("the inbox has not been read yet".to_owned()), ..View::default() }));
@@ -66,7 +71,9 @@ pub async fn run(inbox: Inbox, library: Option<Library>, listen: SocketAddr) -> 
     tokio::spawn(clear(inbox.clone(), library_share.clone()));
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("can't listen on {listen}"))?;
     tracing::info!("serving the status page at http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, router(Page { inbox, library, share, library_share, views })).await?)
+    let (access, samples) = (Arc::new(access), Arc::default());
+    let page = Page { inbox, library, share, library_share, views, access, samples };
+    Ok(axum::serve(listener, router(page)).await?)
 }
 
 async fn clear(inbox: Inbox, share: Share) {
@@ -174,33 +181,24 @@ async fn guard(request: Request, next: Next) -> Response {
         (header::CONTENT_SECURITY_POLICY, policy),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Not `no-referrer`: with it, browsers hide the origin of the page's own forms, too.
+        (header::REFERRER_POLICY, "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
 }
 
-/// Ends of names that only networks at home and clusters give.
-const AT_HOME: [&str; 7] = [".local", ".lan", ".home.arpa", ".internal", ".localdomain", ".svc", ".cluster.local"];
-
-/// Whether a `Host` is an address, the plain name of a machine, or a name at home. Any other could be a name on the internet that leads here, so
-/// that a page of its owner may read and press what is on this one (DNS rebinding).
-fn is_own_name(host: &str) -> bool {
-    if host.parse::<std::net::IpAddr>().is_ok() {
-        return true;
-    }
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(name, _)| name),
-    };
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
-    let plain = !name.is_empty() && !name.contains('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    plain || name.parse::<std::net::IpAddr>().is_ok() || AT_HOME.iter().any(|end| name.len() > end.len() && name.ends_with(end))
+/// What the templates show.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    view: &'a View,
+    actions: Actions,
 }
 
-fn rendered(name: &str, view: &View) -> Result<String, StatusCode> {
-    template::render(&format!("transcode/{name}"), view).map_err(|error| {
+fn rendered(name: &str, view: &View, actions: Actions) -> Result<String, StatusCode> {
+    template::render(&format!("transcode/{name}"), Shown { view, actions }).map_err(|error| {
         tracing::error!("{error:#}");
         StatusCode::INTERNAL_SERVER_ERROR
     })
@@ -208,18 +206,18 @@ fn rendered(name: &str, view: &View) -> Result<String, StatusCode> {
 
 async fn whole(State(page): State<Page>) -> Response {
     let view = page.views.borrow().clone();
-    rendered("page.html", &view).map(Html).into_response()
+    rendered("page.html", &view, page.access.actions).map(Html).into_response()
 }
 
 /// The changing part of the page, whenever it changes.
 async fn events(State(page): State<Page>) -> Response {
-    let stream = futures_util::stream::unfold((page.views, true), async |(mut views, first)| {
+    let stream = futures_util::stream::unfold((page.views, page.access.actions, true), async |(mut views, actions, first)| {
         if !first {
             views.changed().await.ok()?;
         }
         let view = views.borrow_and_update().clone();
-        let html = rendered("main.html", &view).ok()?;
-        Some((Ok::<_, Infallible>(Event::default().data(html)), (views, false)))
+        let html = rendered("main.html", &view, actions).ok()?;
+        Some((Ok::<_, Infallible>(Event::default().data(html)), (views, actions, false)))
     });
     Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }
@@ -322,7 +320,12 @@ async fn drop_sample(page: Page, folder: Option<String>, headers: &HeaderMap) ->
     let watch = page.inbox.watch();
     let name = format!("hostler test {}.mkv", Timestamp::now().strftime("%Y-%m-%d %H%M%S"));
     let (answer, answered) = std::sync::mpsc::channel();
+    let samples = Arc::clone(&page.samples);
     let done = change(page, headers, move || {
+        // Not status 429: the client of the program's verbs would try again for longer than a user waits.
+        if !samples.may_drop(Instant::now()) {
+            return Ok(Changed::Refused("too many samples at once: wait a minute\n"));
+        }
         let mut folders = Vec::new();
         for entry in std::fs::read_dir(&watch).context("watch/ can't be read")? {
             let entry = entry?;
@@ -347,8 +350,8 @@ async fn drop_sample(page: Page, folder: Option<String>, headers: &HeaderMap) ->
 }
 
 async fn change(page: Page, headers: &HeaderMap, operation: impl FnOnce() -> Result<Changed> + Send + 'static) -> Response {
-    if !is_own(headers) {
-        return (StatusCode::FORBIDDEN, "this request came from another site\n").into_response();
+    if let Err(why) = page.access.check(headers) {
+        return (StatusCode::FORBIDDEN, why).into_response();
     }
     let inbox = page.inbox.clone();
     let done = page
@@ -365,71 +368,9 @@ async fn change(page: Page, headers: &HeaderMap, operation: impl FnOnce() -> Res
     }
 }
 
-/// Whether a request comes from this page or from a program, and not from another site in a browser. Browsers send one of the first two
-/// headers with a POST; programs send the third one, which another site's page can't.
-fn is_own(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(site) = text("sec-fetch-site") {
-        return site == "same-origin";
-    }
-    if let Some(origin) = text("origin") {
-        return text("host").is_some_and(|host| origin.split_once("://").is_some_and(|(_, from)| from == host));
-    }
-    text("x-hostler").is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_names_at_home_reach_the_page() {
-        for host in [
-            "192.168.1.11:30080",
-            "[fd00::11]:30080",
-            "fd00::11",
-            "rarity",
-            "rarity:30080",
-            "nas.local:30080",
-            "page.transcode.svc",
-            "a.home.arpa.",
-        ] {
-            assert!(is_own_name(host), "{host}");
-        }
-        for host in [
-            "",
-            ":30080",
-            "evil.example:30080",
-            "evil.example",
-            "192.168.1.11.evil.example",
-            "local",
-            "x.local.evil.example",
-            ".local",
-            "a b",
-            "fritz.box",
-        ] {
-            assert_eq!(is_own_name(host), host == "local", "{host}");
-        }
-    }
-
-    #[test]
-    fn other_sites_can_change_nothing() {
-        let own = |pairs: &[(&'static str, &'static str)]| {
-            let mut headers = HeaderMap::new();
-            for (name, value) in pairs {
-                headers.insert(*name, value.parse().expect("a value"));
-            }
-            is_own(&headers)
-        };
-        assert!(own(&[("sec-fetch-site", "same-origin")]));
-        assert!(own(&[("origin", "http://rarity:30880"), ("host", "rarity:30880")]));
-        assert!(own(&[("x-hostler", "1")]));
-        assert!(!own(&[]));
-        assert!(!own(&[("sec-fetch-site", "cross-site"), ("x-hostler", "1")]));
-        assert!(!own(&[("sec-fetch-site", "none"), ("host", "rarity:30880")]));
-        assert!(!own(&[("origin", "http://evil.example"), ("host", "rarity:30880"), ("x-hostler", "1")]));
-        assert!(!own(&[("origin", "null"), ("host", "rarity:30880")]));
-    }
 
     #[test]
     fn names_are_escaped_on_the_page() {
@@ -440,7 +381,7 @@ mod tests {
             reason: bad.to_owned(),
             when: String::new(),
         };
-        let html = rendered("page.html", &View { failed: vec![failed], ..View::default() }).expect("rendered");
+        let html = rendered("page.html", &View { failed: vec![failed], ..View::default() }, Actions::Token).expect("rendered");
         assert!(!html.contains("<script>alert") && !html.contains("\" onload"), "{html}");
         assert!(html.contains("action=\"/retry/film-12345678\""));
     }

@@ -12,7 +12,7 @@ use super::layout::{Inbox, rename, shown, write_json, write_whole};
 use super::ledger::{Film, Stage};
 use super::observe::{in_failed, in_trash, request_file};
 use super::reconcile::Action;
-use super::record::{ENCODED, FAILURE};
+use super::record::{ENCODED, FAILURE, TASK};
 use super::trash;
 
 /// Performs an action on files. `film`: its record in the ledger.
@@ -37,6 +37,14 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
                 // It may be an older version.
                 let _ = fs::remove_dir(folder);
             }
+        }
+        Action::Prepare(id) => {
+            let (film, work) = (known()?, inbox.work(id));
+            // An empty one is kubelet's, which makes missing folders for a pod: they belong to root, who alone may write there.
+            let _ = fs::remove_dir(&work);
+            fs::create_dir_all(&work)
+                .and_then(|()| write_json(&work.join(TASK), film))
+                .with_context(|| format!("work/{id} can't be written to"))?;
         }
         Action::ClearFailure(id) => remove(&inbox.work(id).join(FAILURE))?,
         Action::Discard(id) => {

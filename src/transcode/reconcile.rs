@@ -60,6 +60,8 @@ pub struct Files {
     pub encoded: Option<Encoded>,
     pub published: Option<Published>,
     pub failure: Option<Failure>,
+    /// Whether the encoder finds in `work/<id>` what it is to do.
+    pub prepared: bool,
     /// Whether `claim/<id>` or `work/<id>` exists, whatever is in it.
     pub folders: bool,
 }
@@ -122,6 +124,8 @@ pub enum Action {
     Claim(FilmId),
     /// From `failed/` or the trash to `claim/`.
     Reclaim(FilmId),
+    /// Creates `work/<id>`, with what the encoder is to do. Its pod can't be started without this folder.
+    Prepare(FilmId),
     Begin(Job),
     /// Deletes the Job.
     Forget(Job),
@@ -327,6 +331,10 @@ impl One<'_> {
             return self.forget_all();
         }
         if self.jobs_of(Task::Encode) {
+            // work/ was emptied: the next pod of the Job would wait for its folder forever.
+            if !self.files.prepared && self.own_jobs().iter().any(|(_, state)| state.is_open()) {
+                self.actions.push(Action::Prepare(self.film.id.clone()));
+            }
             return;
         }
         if let Some(why) = self.waits() {
@@ -334,6 +342,9 @@ impl One<'_> {
             return;
         }
         *self.busy += 1;
+        if !self.files.prepared {
+            self.actions.push(Action::Prepare(self.film.id.clone()));
+        }
         self.begin(Task::Encode);
     }
 
@@ -451,6 +462,7 @@ impl Action {
             Action::Answered(request) => request.id(),
             Action::Claim(id)
             | Action::Reclaim(id)
+            | Action::Prepare(id)
             | Action::ClearFailure(id)
             | Action::Discard(id)
             | Action::TrashOriginal(id)

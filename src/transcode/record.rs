@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::{path_json, read_json};
 
+/// The watcher's record of the film for its encoder, which sees no more of the inbox than the film and this folder. Where it is missing, the
+/// share is not mounted, or the folder was emptied.
+pub const TASK: &str = "task.json";
 /// Written every few seconds while a film is processed.
 pub const PROGRESS: &str = "progress.json";
 /// Exists once a verified film is next to it.

@@ -223,6 +223,7 @@ impl Watcher {
             Action::Record(film) => log(film),
             Action::Claim(_)
             | Action::Reclaim(_)
+            | Action::Prepare(_)
             | Action::ClearFailure(_)
             | Action::Discard(_)
             | Action::TrashOriginal(_)

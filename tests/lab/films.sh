@@ -21,7 +21,12 @@ row "up installs the workload, and ends with where to drop films"
 chown 1000:100 "$inbox" "$library"
 up
 says "drop films into $inbox/watch/Movies; they are published to $library"
-says "http://10.77.0.11:30080"
+says "http://10.77.0.11:30080/#token="
+token=$(grep -o 'token=[A-Za-z0-9_-]*' "$work/out" | cut -d = -f 2)
+[ ${#token} -ge 32 ]
+grep -rq "drop films into" "$work/state"
+# Neither the log nor the plan has it.
+if grep -rqF -- "$token" "$work/state" "$inventory"; then echo "the token is in a file" >&2; false; fi
 empty
 
 row "a film comes out in the library; its progress was seen, and the media server was asked, once"
@@ -44,6 +49,20 @@ END
 beside+=($!)
 drop "$work/film.mkv" "A Film (2009).mkv"
 wait_for 120 "the encoder's progress on the page" progress
+# The image has no shell: what its first process sees, as its machine sees that.
+machine=$(kubectl get pods --selector transcode=encode --output 'jsonpath={.items[0].spec.nodeName}')
+# shellcheck disable=SC2016 # for the machine's shell
+on "$machine" 'cd "/proc/$(grep -lzx encode /proc/[0-9]*/cmdline | head -n 1 | cut -d / -f 3)" && (cd root/inbox && find . -mindepth 1 -maxdepth 2) &&
+    grep " /inbox/" mountinfo | cut -d " " -f 5,6 | sed "s/,.*//"' | sed 's/-[0-9a-f]\{8\}/-ID/' | sort > "$work/seen"
+sort > "$work/expected" << 'END'
+./claim
+./claim/a-film-2009-ID
+./work
+./work/a-film-2009-ID
+/inbox/claim/a-film-2009-ID ro
+/inbox/work/a-film-2009-ID rw
+END
+diff "$work/expected" "$work/seen"
 wait_for 300 "the film in the library" in_library "A Film (2009).mkv"
 wait_for 60 "the end of its way" settled 1 0
 found=$(ffprobe -v error -show_entries stream=codec_type,codec_name,avg_frame_rate -of csv=p=0 "$library/Movies/A Film (2009).mkv")
@@ -63,6 +82,19 @@ END
 head -n 2 "$work/asked" | diff "$work/expected" -
 [ "$(grep -c refresh "$work/asked")" = 1 ]
 empty
+
+row "looking at the page is free; acting needs the token that up printed, and the program's verbs bring it themselves"
+fetch "$page/" > "$work/page"
+refused() { [ "$("$hostler" lab exec -- curl --silent --output /dev/null --write-out '%{http_code}' "$@")" = 403 ]; }
+refused --request POST --header "Origin: $page" "$page/pause"
+refused --request POST --header "Origin: $page" --header "X-Hostler-Token: ${token}x" "$page/pause"
+[ ! -e "$inbox/paused" ]
+fetch --request POST --header "Origin: $page" --header "X-Hostler-Token: $token" "$page/pause"
+[ -e "$inbox/paused" ]
+transcode resume
+[ ! -e "$inbox/paused" ]
+transcode link
+says "$page/#token=$token"
 
 row "another preset counts from the next film on: dropped again, it replaces the first, once"
 first=$(sha256sum < "$library/Movies/A Film (2009).mkv")

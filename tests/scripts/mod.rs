@@ -193,6 +193,7 @@ pub fn scripts() -> BTreeMap<String, String> {
         ("vip-check.sh", "keepalived/vip-check.sh"),
         ("flannel.sh", "network/flannel.sh"),
         ("admin.sh", "kubernetes/admin.sh"),
+        ("page-token.sh", "kubernetes/page-token.sh"),
         ("snapshot-now.sh", "kubernetes/snapshot.sh"),
     ];
     for (name, template) in alone {

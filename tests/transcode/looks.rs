@@ -199,6 +199,30 @@ fn the_page_works_without_javascript() {
     browser.wait("the pause", |_| shares.inbox("paused").exists());
 }
 
+/// The link gives the browser the token once; the address does not keep it, and the next visit needs no link.
+#[test]
+fn the_link_with_the_token_makes_the_buttons_work() {
+    let shares = evening();
+    shares.setting_file("page-token", "a-long-token\n");
+    let file = shares.settings_folder().join("page-token").display().to_string();
+    let (_page, address) = shares.page_with(&["--actions", "token", "--token-file", &file]);
+    let browser = Browser::new();
+    browser.look(SCREEN, 1, false);
+    browser.open(&format!("http://{address}/"));
+    browser.click(&format!("#retry-{FAILED}"));
+    browser.wait("the answer", |browser| browser.text().contains("hostler transcode link"));
+    assert!(!is_asked(&shares));
+    browser.open("about:blank");
+    browser.open(&format!("http://{address}/#token=a-long-token"));
+    browser.click(&format!("#retry-{FAILED}"));
+    browser.wait("the request", |_| is_asked(&shares));
+    assert_eq!(browser.value("location.href"), format!("http://{address}/").as_str());
+    browser.open(&format!("http://{address}/"));
+    browser.click("#pause");
+    browser.wait("the pause", |_| shares.inbox("paused").exists());
+    assert!(!browser.text().contains("hostler transcode link"));
+}
+
 /// A page of somebody else's that sends the form in the visitor's name.
 #[test]
 fn another_site_in_the_same_browser_changes_nothing() {

@@ -272,6 +272,7 @@ fn one_film_that_is_stuck_keeps_no_other_waiting() {
 fn an_encoder_that_is_stopped_takes_handbrake_with_it() {
     let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
     let id = shares.claimed(Made::Whole.bytes());
+    shares.prepare(&id);
     let mut encoder = shares.encode(&id, "one");
     let work = shares.inbox("work").join(&id);
     shares.wait("half a film", || work.join("one.part.mkv").exists());
@@ -294,6 +295,7 @@ fn an_encoder_that_is_stopped_takes_handbrake_with_it() {
 fn two_attempts_at_once_do_not_disturb_each_other() {
     let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
     let id = shares.claimed(Made::Whole.bytes());
+    shares.prepare(&id);
     let (mut one, mut two) = (shares.encode(&id, "one"), shares.encode(&id, "two"));
     assert_eq!((one.ends(), two.ends()), (Some(0), Some(0)));
     fs::remove_file(shares.inbox("paused")).expect("removed");
@@ -303,4 +305,20 @@ fn two_attempts_at_once_do_not_disturb_each_other() {
     assert!((probe(&shares.in_library("Movies/Up.mkv")).duration - 10.0).abs() < 0.2);
     assert_eq!(shares.films_in_library().len(), 1);
     assert_eq!(shares.left_over(), [""; 0]);
+}
+
+/// As in the encoder's pod, which mounts two folders of the inbox and nothing else of it.
+#[test]
+fn an_encoder_needs_its_own_film_alone() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let id = shares.claimed(Made::Short.bytes());
+    assert_eq!(shares.encode(&id, "one").ends(), Some(1), "its folder is not there, as on a share that is not mounted");
+    assert!(!shares.inbox("work").join(&id).exists(), "nothing is written where the share would be mounted");
+    shares.prepare(&id);
+    for other in ["ledger", "trash", "failed", "requests", "watch"] {
+        fs::remove_dir_all(shares.inbox(other)).expect("removed");
+    }
+    fs::remove_file(shares.inbox(".hostler-share")).expect("removed");
+    assert_eq!(shares.encode(&id, "two").ends(), Some(0));
+    assert!(shares.inbox("work").join(&id).join("encoded.json").exists());
 }

@@ -100,3 +100,43 @@ fn what_is_in_the_library_is_encoded_again_where_its_original_is_gone() {
     // What it was made of, and what it replaced.
     assert_eq!(shares.in_trash(), [first.clone(), first]);
 }
+
+/// Looking is free; acting needs the token, where the inventory does not say otherwise.
+#[test]
+fn actions_need_the_token() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    fs::create_dir_all(shares.inbox("requests")).expect("made");
+    shares.setting_file("page-token", "a-long-token\n");
+    let file = shares.settings_folder().join("page-token").display().to_string();
+    let paused = || shares.inbox("paused").exists();
+    let right = "X-Hostler-Token: a-long-token\r\n";
+    let wrong = ["", "X-Hostler-Token: a-long-toke\r\n", "X-Hostler-Token: \r\n", "Cookie: token=a-long-token\r\n"];
+    for (actions, hint) in [("token", "`hostler transcode link`"), ("off", "use `hostler transcode`")] {
+        let (_page, address) = shares.page_with(&["--actions", actions, "--token-file", &file]);
+        let post = |path: &str, headers: &str| {
+            ask(&address, &format!("POST {path}"), &format!("Origin: http://{address}\r\nContent-Length: 0\r\n{headers}"))
+        };
+        for path in ["/", "/api/status", "/metrics"] {
+            assert!(ask(&address, &format!("GET {path}"), "").0.starts_with("HTTP/1.1 200"), "{actions} {path}");
+        }
+        for headers in wrong {
+            for path in
+                ["/pause", "/test", "/test/Movies", "/resume", "/redo/up-00000000", "/redo/up-00000000/from-library", "/retry/up-00000000"]
+            {
+                let (head, body) = post(path, headers);
+                assert!(head.starts_with("HTTP/1.1 403") && body.contains(hint), "{actions} {path} {headers}: {head} {body}");
+            }
+        }
+        assert!(post("/pause?token=a-long-token", "").0.starts_with("HTTP/1.1 403"), "addresses are logged");
+        assert!(!paused());
+        let foreign = ask(&address, "POST /pause", &format!("Origin: http://evil.example\r\nContent-Length: 0\r\n{right}"));
+        assert!(foreign.0.starts_with("HTTP/1.1 403"), "{foreign:?}");
+        assert!(post("/pause", right).0.starts_with("HTTP/1.1 303") && paused());
+        assert!(post("/resume", right).0.starts_with("HTTP/1.1 303") && !paused());
+        assert_eq!(ask(&address, "GET /", "").1.contains("<form"), actions == "token");
+    }
+    let (_page, address) = shares.page_with(&["--actions", "open"]);
+    assert!(ask(&address, "POST /pause", "X-Hostler: 1\r\nContent-Length: 0\r\n").0.starts_with("HTTP/1.1 303") && paused());
+    let samples = (0..4).map(|_| ask(&address, "POST /test", "X-Hostler: 1\r\nContent-Length: 0\r\n").0[..12].to_owned());
+    assert_eq!(samples.collect::<Vec<_>>(), ["HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 409"]);
+}

@@ -134,14 +134,27 @@ impl Shares {
         listed.file_name().into_string().expect("an id")
     }
 
+    /// What the watcher does for a claimed film before its encoder starts.
+    pub fn prepare(&self, id: &str) {
+        let work = self.inbox("work").join(id);
+        fs::create_dir_all(&work).expect("made");
+        fs::copy(self.inbox("ledger").join(format!("{id}.json")), work.join("task.json")).expect("copied");
+    }
+
     /// The status page, and its address.
     pub fn page(&self) -> (Watcher, String) {
+        self.page_with(&[])
+    }
+
+    /// With these arguments, too.
+    pub fn page_with(&self, arguments: &[&str]) -> (Watcher, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
         command
             .args(["transcode", "page", "--listen", "127.0.0.1:0", "--inbox"])
             .arg(self.inbox(""))
             .arg("--library")
-            .arg(self.in_library(""));
+            .arg(self.in_library(""))
+            .args(arguments);
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("hostler starts");
         let mut line = String::new();
         BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line).expect("it tells its address");

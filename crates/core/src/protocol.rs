@@ -282,6 +282,8 @@ names! {
         MARK: &str = "mark-shares";
         /// The Secret with the media server's token.
         MEDIA_SERVER: &str = "media-server";
+        /// The Secret with the token for actions on the status page.
+        PAGE_TOKEN: &str = "page-token";
         /// Persistent volumes: `inbox` or `library` follows.
         VOLUME: &str = "hostler-transcode-";
         /// The watcher's rights to the whole cluster.

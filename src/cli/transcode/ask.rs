@@ -1,11 +1,13 @@
 //! Requests of a user to the workload: through the API server, which authenticates them, to the status page.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use axum::http::Request;
+use axum::http::{HeaderValue, Request};
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::protocol::{films, namespaces};
 use hostler_core::visible::visible;
 use kube::config::{KubeConfigOptions, Kubeconfig, NamedCluster};
 use kube::{Client, Config};
@@ -18,6 +20,7 @@ use crate::cli::arguments::INVENTORY;
 use crate::event::Event;
 use crate::inventory_file::InventoryFile;
 use crate::report::{Reporter, json_text};
+use crate::transcode::access::{self, TOKEN};
 use crate::transcode::view::View;
 use crate::{atomic, home, kubeconfig, user_file};
 
@@ -49,7 +52,35 @@ impl Page {
 
     async fn ask(&self, method: &str, path: &str) -> Result<String> {
         // The header proves that the request does not come from another site in a browser.
-        let request = Request::builder().method(method).uri(format!("{PAGE}{path}")).header("x-hostler", "1").body(Vec::new())?;
+        let mut request = Request::builder().method(method).uri(format!("{PAGE}{path}")).header("x-hostler", "1").body(Vec::new())?;
+        if method == "POST" {
+            let mut token = HeaderValue::from_str(&self.token().await?)?;
+            token.set_sensitive(true);
+            request.headers_mut().insert(TOKEN, token);
+        }
+        self.answer(request).await
+    }
+
+    /// The token that the page asks of those who act: whoever may read the Secret may.
+    async fn token(&self) -> Result<String> {
+        let uri = format!("/api/v1/namespaces/{}/secrets/{}", namespaces::FILMS, films::PAGE_TOKEN);
+        access::token_of(&self.answer(Request::get(uri).body(Vec::new())?).await?)
+    }
+
+    /// The page's address on a control plane.
+    async fn address(&self) -> Result<SocketAddr> {
+        let uri = format!("/api/v1/namespaces/{}/services/page", namespaces::FILMS);
+        let service: Value = serde_json::from_str(&self.answer(Request::get(uri).body(Vec::new())?).await?)?;
+        let port = service["spec"]["ports"][0]["nodePort"].as_u64().and_then(|port| u16::try_from(port).ok());
+        let uri = "/api/v1/nodes?labelSelector=node-role.kubernetes.io/control-plane";
+        let nodes: Value = serde_json::from_str(&self.answer(Request::get(uri).body(Vec::new())?).await?)?;
+        let addresses = nodes["items"][0]["status"]["addresses"].as_array().cloned().unwrap_or_default();
+        let internal = addresses.iter().find(|address| address["type"] == "InternalIP");
+        let address: Option<IpAddr> = internal.and_then(|address| address["address"].as_str()?.parse().ok());
+        Ok(SocketAddr::new(address.context("no control plane has an address")?, port.context("the status page has no port")?))
+    }
+
+    async fn answer(&self, request: Request<Vec<u8>>) -> Result<String> {
         let answered = tokio::time::timeout(LIMIT, self.0.request_text(request)).await.map_err(|_| {
             let hint = "`kubectl -n transcode get pods` shows why";
             Failure::new(ExitStatus::Unreachable, format!("the status page did not answer within {} s", LIMIT.as_secs()), hint)
@@ -164,6 +195,13 @@ fn find<'a>(given: &str, films: &[(&'a str, &'a str)], state: &str) -> Result<&'
             usage(format!("several {state} films match `{given}`"), format!("pass an id: {}", names.join(", ")))
         }
     }
+}
+
+pub async fn link(cluster: &Cluster, reporter: &Reporter) -> Result<()> {
+    let page = Page::of(cluster).await?;
+    let token = page.token().await?;
+    reporter.secret_result(&access::link(page.address().await?, &token), &token).await;
+    Ok(())
 }
 
 pub async fn retry(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result<()> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::films::Actions;
 use hostler_core::films::manifests::Installation;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -14,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use super::length::length;
 use super::{Ended, Output, Status, help};
 use crate::report::Reporter;
+use crate::transcode::access::Access;
 use crate::transcode::cluster;
 use crate::transcode::encode::Task;
 use crate::transcode::film::FilmId;
@@ -35,6 +37,12 @@ pub enum Verb {
     /// Show films that are encoded, waiting, failed and done
     #[command(after_long_help = help::end(&[("Show all films", "hostler transcode status")], help::REMOTE))]
     Status {
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Print the link to the status page with the token that its buttons need
+    #[command(after_long_help = help::end(&[("Open the page so that its buttons work", "hostler transcode link")], help::REMOTE))]
+    Link {
         #[command(flatten)]
         cluster: Cluster,
     },
@@ -127,6 +135,12 @@ pub enum Verb {
         library: Option<PathBuf>,
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
+        /// Who may act: token, open or off
+        #[arg(long, value_name = "WHO", default_value_t = Actions::Open)]
+        actions: Actions,
+        /// Path of the file with the token for actions
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
     },
     /// Print the workload's Kubernetes objects, for `kubectl apply --server-side`
     #[command(hide = true)]
@@ -231,6 +245,7 @@ pub struct Film {
 pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ended> {
     match verb {
         Verb::Status { cluster } => ask::status(&cluster, output, reporter).await?,
+        Verb::Link { cluster } => ask::link(&cluster, reporter).await?,
         Verb::Retry { film, cluster } => ask::retry(&film, &cluster, reporter).await?,
         Verb::Redo { film, from_library, cluster } => ask::redo(&film, from_library, &cluster, reporter).await?,
         Verb::Pause { cluster } => ask::pause(&cluster, reporter).await?,
@@ -255,9 +270,9 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
             let publication = Publication { inbox: inbox.share(), library, media_server, id, who: film.who, machine: film.machine };
             return Ok(Status::Pod(publication.run().await?).into());
         }
-        Verb::Page { inbox, library, listen } => {
+        Verb::Page { inbox, library, listen, actions, token_file } => {
             lines_to_stderr();
-            page(inbox.share(), library.map(|root| layout::Library { root }), listen).await?;
+            page(inbox.share(), library.map(|root| layout::Library { root }), Access { actions, token_file }, listen).await?;
         }
         Verb::Manifests { installation } => {
             let text = std::fs::read_to_string(&installation).with_context(|| format!("{} can't be read", installation.display()))?;
@@ -319,11 +334,11 @@ async fn watch(inbox: layout::Inbox, settings: PathBuf, here: Option<PathBuf>, w
     std::process::exit(0)
 }
 
-async fn page(inbox: layout::Inbox, library: Option<layout::Library>, listen: SocketAddr) -> Result<()> {
+async fn page(inbox: layout::Inbox, library: Option<layout::Library>, access: Access, listen: SocketAddr) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        result = page::run(inbox, library, listen) => result?,
+        result = page::run(inbox, library, access, listen) => result?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

@@ -68,7 +68,7 @@ fn failure(permanent: bool) -> Failure {
 }
 
 fn claimed() -> Files {
-    Files { claimed: Some(STAMP), folders: true, ..Files::default() }
+    Files { claimed: Some(STAMP), prepared: true, folders: true, ..Files::default() }
 }
 
 /// Actions as readable text.
@@ -85,6 +85,7 @@ fn actions_of(world: &World) -> Vec<String> {
         },
         Action::Claim(_) => "claim".into(),
         Action::Reclaim(_) => "reclaim".into(),
+        Action::Prepare(_) => "prepare".into(),
         Action::Begin(job) => format!("begin {:?} {}", job.task, job.attempt),
         Action::Forget(job) => format!("forget {:?} {}", job.task, job.attempt),
         Action::ClearFailure(_) => "clear failure".into(),
@@ -202,6 +203,19 @@ fn missing_results_are_made_again_and_unknown_films_are_moved_to_failed() {
     assert_eq!(actions_of(&stranger), ["forget Encode 0", "take up"]);
 }
 
+/// The encoder's pod mounts the folder of its film in `work/`, so the folder comes first, and again if it is removed meanwhile.
+#[test]
+fn a_film_is_prepared_before_its_encoder_starts() {
+    let film = film("Movies/Up.mkv", Stage::Claimed);
+    let bare = Files { prepared: false, ..claimed() };
+    assert_eq!(actions_of(&world(&film, bare.clone(), &[])), ["prepare", "begin Encode 0"]);
+    assert_eq!(actions_of(&world(&film, claimed(), &[])), ["begin Encode 0"]);
+    for state in [JobState::Waiting, JobState::Active] {
+        assert_eq!(actions_of(&world(&film, bare.clone(), &[(Task::Encode, 0, state)])), ["prepare"]);
+        assert_eq!(actions_of(&world(&film, claimed(), &[(Task::Encode, 0, state)])), [""; 0]);
+    }
+}
+
 #[test]
 fn a_film_dropped_again_is_encoded_again_once_the_first_is_done() {
     let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP };
@@ -283,7 +297,10 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
             let files = files(world, &id);
             *files = Files { claimed: files.failed.take().or(files.trashed.take()), folders: true, reason: false, ..files.clone() };
         }
+        Action::Prepare(id) => files(world, &id).prepared = true,
         Action::Begin(job) => {
+            // Otherwise its pod would not start.
+            assert!(job.task == Task::Publish || files(world, &job.id).prepared);
             world.jobs.insert(job.clone(), if dies { JobState::Failed } else { JobState::Succeeded });
             if !dies {
                 let files = files(world, &job.id);
@@ -295,7 +312,10 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
         }
         Action::Forget(job) => drop(world.jobs.remove(&job)),
         Action::ClearFailure(id) => files(world, &id).failure = None,
-        Action::Discard(id) => files(world, &id).encoded = None,
+        Action::Discard(id) => {
+            let files = files(world, &id);
+            *files = Files { encoded: None, prepared: false, ..files.clone() };
+        }
         Action::TrashOriginal(id) => {
             let files = files(world, &id);
             files.trashed = files.claimed.take();
@@ -306,7 +326,7 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
         }
         Action::Tidy(id) => {
             let files = files(world, &id);
-            *files = Files { encoded: None, published: None, failure: None, folders: false, ..files.clone() };
+            *files = Files { encoded: None, published: None, failure: None, prepared: false, folders: false, ..files.clone() };
         }
         Action::TakeUp(id) => drop(world.unknown.remove(&id)),
         Action::Answered(request) => world.requests.retain(|other| *other != request),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
-use super::{Owner, Share};
+use super::{Actions, Owner, Share};
 use crate::template;
 
 /// The values for the objects.
@@ -28,8 +28,11 @@ pub struct Installation {
     pub machines: Vec<String>,
     /// The memory request of an encoder, as a Kubernetes quantity.
     pub encoder_memory: String,
+    /// Its limit: a film that makes HandBrake take more fails, rather than its machine.
+    pub encoder_memory_limit: String,
     /// The port of the status page on every machine: 30000 to 32767.
     pub page_port: u16,
+    pub page_actions: Actions,
     /// The time zone of the hours and of the page: `Europe/Berlin`. `None`: UTC.
     pub time_zone: Option<String>,
 }
@@ -82,7 +85,9 @@ mod tests {
             presets: [("k.json".to_owned(), "{\n  \"PresetList\": [] }\n".to_owned())].into(),
             machines: vec!["rarity".to_owned()],
             encoder_memory: "1Gi".to_owned(),
+            encoder_memory_limit: "6Gi".to_owned(),
             page_port: 30880,
+            page_actions: Actions::Token,
             time_zone: Some("Europe/Berlin".to_owned()),
         }
     }
@@ -119,6 +124,38 @@ mod tests {
         assert!(objects.iter().all(|object| object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "hostler"));
         assert_eq!(objects[1]["spec"]["nfs"]["server"], "192.168.1.11");
         assert_eq!(objects[3]["spec"]["hostPath"]["path"], "/srv/it's: a \"library\"");
+    }
+
+    /// What it parses may come from anywhere: taken over by a film, it must not reach the ledger, or other films and what is made of them.
+    #[test]
+    fn an_encoder_sees_its_own_film_alone() {
+        let text = installation().manifests().expect("rendered");
+        let job: Value = serde_yaml::from_str(objects(&text)[5]["data"]["encode.yaml"].as_str().expect("text")).expect("YAML");
+        let pod = &job["spec"]["template"]["spec"];
+        let mounts = |container: &Value| {
+            let mounts = container["volumeMounts"].as_array().expect("a list").clone();
+            mounts.into_iter().filter(|mount| mount["name"] == "inbox").collect::<Vec<_>>()
+        };
+        let claim = serde_json::json!({"name": "inbox", "mountPath": "/inbox/claim", "subPath": "claim", "readOnly": true});
+        let work = serde_json::json!({"name": "inbox", "mountPath": "/inbox/work", "subPath": "work"});
+        assert_eq!(mounts(&pod["containers"][0]), [claim, work]);
+        assert!(mounts(&pod["initContainers"][0]).is_empty());
+        assert_eq!(pod["containers"][0]["resources"]["limits"]["memory"], "6Gi");
+    }
+
+    #[test]
+    fn the_page_knows_who_may_act_and_the_token_is_in_no_object() {
+        for (actions, word) in [(Actions::Token, "token"), (Actions::Open, "open"), (Actions::Off, "off")] {
+            let text = Installation { page_actions: actions, ..installation() }.manifests().expect("rendered");
+            let page = objects(&text).into_iter().find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == "page");
+            let pod = page.expect("a page")["spec"]["template"]["spec"].clone();
+            let arguments = pod["containers"][0]["args"].as_array().expect("arguments").clone();
+            let given = ["--actions", word, "--token-file", "/token/token"];
+            assert!(arguments.windows(4).any(|words| words == given), "{arguments:?}");
+            let volumes = pod["volumes"].as_array().expect("volumes").clone();
+            assert!(volumes.iter().any(|volume| volume["secret"]["secretName"] == "page-token"), "{volumes:?}");
+            assert!(objects(&text).iter().all(|object| object["kind"] != "Secret"), "the token is made in the cluster");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::read::{Fields, Problems, Text};
 use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
 use super::{MachineName, machine::Machines, path, preset, share, token, url};
 use crate::films::settings::{Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Settings};
-use crate::films::{Owner, Share};
+use crate::films::{Actions, Owner, Share};
 use crate::words::did_you_mean;
 
 /// The transcoding workload.
@@ -34,6 +34,8 @@ pub struct Transcode {
     pub image: Option<String>,
     /// The status page's port on every machine.
     pub page_port: u16,
+    /// What the page asks of those who act on it.
+    pub page_actions: Actions,
 }
 
 /// The media server's token on the user's computer.
@@ -90,6 +92,8 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
     let encoders = encoders(&fields, machines, problems);
     let image = fields.text("image", problems).and_then(|text| image(text, problems));
     let page = below(&fields, "page", &PAGE, problems);
+    let page_actions =
+        page.as_ref().and_then(|page| page.choice("actions", problems)).and_then(|word| word.parse().ok()).unwrap_or_default();
     let page_port = page.and_then(|page| u16::try_from(page.number("nodePort", problems)?).ok()).unwrap_or(PAGE_PORT);
     let folders = folders.into_iter().map(|(name, folder)| (name.text.to_owned(), folder)).collect();
     let (media_server, token) = media_server.unzip();
@@ -103,6 +107,7 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
         machines: encoders,
         image,
         page_port,
+        page_actions,
     })
 }
 

@@ -21,6 +21,11 @@ use crate::step::{ImageGroup, Need, StepKind};
 /// Bytes: less than that for a film and what is made of it is little.
 const LITTLE: u64 = 60 << 30;
 
+/// Enough for a film in HD.
+const ENCODER_MEMORY: &str = "1Gi";
+/// Enough for a film in 4K, whose pictures are many times as large.
+const ENCODER_MEMORY_LIMIT: &str = "6Gi";
+
 pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_refused {
         return Ok(());
@@ -171,8 +176,10 @@ fn installation(planner: &Planner, wanted: &Transcode) -> Installation {
         settings,
         presets: wanted.presets.clone(),
         machines: wanted.machines.iter().map(ToString::to_string).collect(),
-        encoder_memory: "1Gi".to_owned(),
+        encoder_memory: ENCODER_MEMORY.to_owned(),
+        encoder_memory_limit: ENCODER_MEMORY_LIMIT.to_owned(),
         page_port: wanted.page_port,
+        page_actions: wanted.page_actions,
         time_zone: zone.filter(|zone| !zone.is_empty()),
     }
 }

@@ -119,7 +119,7 @@ pub static TRANSCODE: Section = Section {
             required: false,
             default: "",
             doc: "The status page.",
-            example: "{ nodePort: 30080 }",
+            example: "{ nodePort: 30080, actions: token }",
         },
     ],
 };
@@ -222,12 +222,26 @@ pub static PAGE: Section = Section {
     what: "`page`",
     path: "transcode.page",
     doc: "How to reach the status page.",
-    keys: &[Key {
-        name: "nodePort",
-        kind: Kind::Number(30000, 32767),
-        required: false,
-        default: "`30080`",
-        doc: "Its port on every machine.",
-        example: "30080",
-    }],
+    keys: &[
+        Key {
+            name: "nodePort",
+            kind: Kind::Number(30000, 32767),
+            required: false,
+            default: "`30080`",
+            doc: "Its port on every machine.",
+            example: "30080",
+        },
+        Key {
+            name: "actions",
+            kind: Kind::Choice(&[
+                ("token", "only with the link that `hostler up` and `hostler transcode link` print"),
+                ("open", "anyone who reaches the page"),
+                ("off", "no one: the page has no buttons"),
+            ]),
+            required: false,
+            default: "`token`",
+            doc: "Who may act on the page: retry films, encode them again, pause. Looking is free. The verbs of `hostler transcode` always may.",
+            example: "token",
+        },
+    ],
 };
