@@ -145,7 +145,7 @@ empty
 row "a containerd fragment is written, containerd restarted, and pods stay"
 sed -i 's/^containerd:$/&\n  level: |\n    version = 3\n    [debug]\n      level = "warn"/' "$inventory"
 up
-says "/etc/containerd/conf.d/level.toml is missing or differs"
+says "/etc/containerd/config.toml is missing or differs"
 empty
 on rainbowdash grep -q warn /etc/containerd/conf.d/level.toml
 ready 3
