@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::documents;
 use super::planner::Planner;
-use crate::action::cluster::{ApplyFlannel, RestartFlannel, RestoreCoreDns};
+use crate::action::cluster::{ApplyFlannel, Drain, RestartFlannel, RestoreCoreDns};
 use crate::digest::sha256;
 use crate::facts::{AddOns, ClusterFacts, Facts, Snapshot, has, object_key};
 use crate::inventory::{Cni, MachineName};
@@ -156,6 +156,23 @@ fn runs_another(planner: &Planner, spec: &Value, image: Option<&str>) -> bool {
     let live = spec.pointer("/template/spec/containers/0/image").and_then(Value::as_str);
     !own && image.is_some() && live != image
 }
+
+/// What runs on a machine that joined again since the snapshot was taken has other addresses than its node in the restored cluster: nothing
+/// reaches it there, a CoreDNS among it least of all.
+pub fn strand(planner: &mut Planner, api_via: &MachineName) {
+    let Some(snapshot) = planner.restore else { return };
+    for (name, _) in planner.machines() {
+        let known = snapshot.nodes.contains(name.as_str()) && planner.joined(name);
+        if known && joined_since(snapshot, planner.facts.get(name).copied()) {
+            let reason = format!("{name} joined again since the snapshot was taken, and its pods can't be reached");
+            let action = Drain { node: name.to_string(), force_after: Some(STRANDED) };
+            planner.step(StepKind::Drain.of(name), api_via, reason, action, [StepKind::Init.of(api_via).if_planned()]);
+        }
+    }
+}
+
+/// Seconds after which pods that nothing reaches are evicted in spite of PodDisruptionBudgets.
+const STRANDED: u64 = 30;
 
 /// flannel begins anew on machines whose end of the tunnel is another than the one that other nodes know. What a restored cluster knows is
 /// as old as its snapshot.

@@ -39,6 +39,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         }
     }
     add_ons::tunnels(planner, &api_via, cluster);
+    add_ons::strand(planner, &api_via);
     for (name, machine) in planner.machines() {
         if planner.concerns(name) && (planner.usable(name).is_some() || cluster.nodes.contains_key(name.as_str())) {
             managed_labels(planner, &api_via, cluster, name, machine);
