@@ -1,0 +1,143 @@
+//! What can be wrong with machines and their cluster, and how it is said.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::LITTLE_DISK;
+use crate::inventory::MachineName;
+use crate::words::counted;
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Problem {
+    Unreachable {
+        machine: MachineName,
+        reason: String,
+    },
+    ApiDown {
+        reason: String,
+    },
+    NotANode {
+        machine: MachineName,
+    },
+    NotReady {
+        node: String,
+        message: String,
+    },
+    Cordoned {
+        node: String,
+    },
+    /// A run of this or another hostler.
+    AtWork {
+        machine: MachineName,
+        step: String,
+    },
+    /// A part of the cluster without which it is none: `wanted` pods should be there, `ready` are.
+    AddOnDown {
+        name: &'static str,
+        ready: u64,
+        wanted: u64,
+    },
+    /// A pod of the cluster's own.
+    PodFails {
+        namespace: String,
+        pod: String,
+        node: String,
+        reason: String,
+        message: String,
+    },
+    MembersUnknown,
+    /// `error`: etcd's word about it; empty where it does not answer.
+    MemberUnhealthy {
+        member: String,
+        error: String,
+    },
+    Learner {
+        member: String,
+    },
+    /// `days`: left; negative once it has expired.
+    CertificateExpires {
+        certificate: String,
+        machine: MachineName,
+        days: i64,
+    },
+    /// Percent.
+    DiskLow {
+        machine: MachineName,
+        free: u64,
+    },
+    Drift {
+        first: String,
+    },
+    WouldRefuse {
+        first: String,
+    },
+    /// The last verification failed, was interrupted, or is of another cluster than this has become.
+    NotVerified,
+    SnapshotFailed {
+        machine: MachineName,
+    },
+    /// By its name, its newest snapshot is of a time that has not come: it counts for none.
+    SnapshotInFuture {
+        machine: MachineName,
+    },
+    SnapshotOld {
+        hours: i64,
+    },
+    NoSnapshot,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Unreachable { machine, reason } => write!(f, "{machine} can't be reached: {reason}"),
+            Problem::ApiDown { reason } => write!(f, "no API server answers: {reason}"),
+            Problem::NotANode { machine } => write!(f, "{machine} is not a node of the cluster"),
+            Problem::NotReady { node, message } => write!(f, "node {node} is not Ready: {message}"),
+            Problem::Cordoned { node } => write!(f, "node {node} is cordoned: it takes no new pods"),
+            Problem::MembersUnknown => f.write_str("etcd's members are unknown: etcd did not answer"),
+            Problem::AtWork { machine, step } => write!(f, "a run of hostler is working on {machine}: step {step}"),
+            Problem::AddOnDown { name, ready: 0, wanted: 0 } => write!(f, "{name} is scaled to 0 pods"),
+            Problem::AddOnDown { name, ready, wanted } => write!(f, "{name}: {ready} of {} ready", counted(*wanted as usize, "pod")),
+            Problem::PodFails { pod, node, reason, message, .. } => {
+                let on = if node.is_empty() { String::new() } else { format!(" on {node}") };
+                let why = if message.is_empty() { String::new() } else { format!(": {message}") };
+                write!(f, "pod {pod}{on}: {reason}{why}")
+            }
+            Problem::MemberUnhealthy { member, error } if error.is_empty() => write!(f, "etcd member {member} is unhealthy"),
+            Problem::MemberUnhealthy { member, error } => write!(f, "etcd member {member} is unhealthy: {error}"),
+            Problem::Learner { member } => write!(f, "etcd member {member} is still a learner, without a vote"),
+            Problem::CertificateExpires { certificate, machine, days: ..0 } => {
+                write!(f, "certificate {certificate} of {machine} has expired")
+            }
+            Problem::CertificateExpires { certificate, machine, days } => {
+                write!(
+                    f,
+                    "certificate {certificate} of {machine} expires in {}",
+                    counted(days.unsigned_abs().try_into().unwrap_or(0), "day")
+                )
+            }
+            Problem::DiskLow { machine, free } => {
+                write!(f, "{machine}: {free}% of the disk is free; below {LITTLE_DISK}% kubelet evicts pods")
+            }
+            Problem::Drift { first } => write!(f, "machines differ from the inventory: {first}"),
+            Problem::WouldRefuse { first } => write!(f, "`hostler up` would refuse: {first}"),
+            Problem::NotVerified => f.write_str("the cluster is not verified: the last verification failed, was interrupted, or never ran"),
+            Problem::SnapshotFailed { machine } => {
+                write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` there shows why")
+            }
+            Problem::SnapshotInFuture { machine } => {
+                write!(f, "the newest snapshot on {machine} has a time that has not come yet: it is ignored")
+            }
+            Problem::SnapshotOld { hours } => write!(f, "the newest snapshot is {hours} hours old"),
+            Problem::NoSnapshot => f.write_str("there is no snapshot yet"),
+        }
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
