@@ -105,16 +105,6 @@ impl InventoryFile {
     pub fn save(&self) -> Result<()> {
         if self.is_changed() { user_file::edit(&self.path, self.on_disk.as_bytes(), self.text.as_bytes()) } else { Ok(()) }
     }
-
-    /// The same, [saved](InventoryFile::save).
-    ///
-    /// # Errors
-    /// As [`save`](InventoryFile::save).
-    pub fn saved(mut self) -> Result<InventoryFile> {
-        self.save()?;
-        self.on_disk.clone_from(&self.text);
-        Ok(self)
-    }
 }
 
 /// Whether the inventory's fragments leave what hostler relies on in other programs' documents: see [`relied`].

@@ -38,20 +38,24 @@ fn what_changes_is_written_and_comes_back_as_a_new_value() {
     let folder = tempfile::tempdir().unwrap();
     let path = written(folder.path());
     let before = InventoryFile::load(&path).unwrap();
+    let saved = |file: InventoryFile| {
+        file.save().unwrap();
+        InventoryFile::load(&path).unwrap()
+    };
 
     let after = before.with_host_key(&name("two"), &format!("{OTHER_KEY} root@two")).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), before.text, "nothing is written before it is saved");
-    let after = after.saved().unwrap();
+    let after = saved(after);
     assert_eq!(after.text, before.text.replace(KEY, OTHER_KEY));
     assert_eq!(after.inventory.machines["two"].connection.host_key.as_deref(), Some(OTHER_KEY));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), after.text);
     let error = format!("{:#}", before.with_host_key(&name("one"), OTHER_KEY).unwrap_err());
     assert!(error.contains("the host key of one can't be replaced"), "{error}");
 
-    let three = after.with_machine("three", "192.0.2.3").unwrap().saved().unwrap();
+    let three = saved(after.with_machine("three", "192.0.2.3").unwrap());
     assert_eq!(three.text, after.text.clone() + "  three: 192.0.2.3\n");
     assert!(three.inventory.machines.contains_key("three") && !after.inventory.machines.contains_key("three"));
-    assert_eq!(three.without_machine(&name("three")).unwrap().saved().unwrap().text, after.text);
+    assert_eq!(saved(three.without_machine(&name("three")).unwrap()).text, after.text);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), after.text);
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
 }

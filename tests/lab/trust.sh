@@ -28,7 +28,7 @@ print(head + "machines:\n" + "".join(sorted(entries)) + tail, end="")
 END
 run 3 plan -i "$work/sorted.yaml"
 says "write \`role: control-plane\` at twilightsparkle"
-says "0 steps" || says "nothing to do"
+says "nothing to do"
 run 3 up -i "$work/sorted.yaml" --yes
 empty
 

@@ -233,10 +233,9 @@ fn taken(facts: &Facts) -> Option<i64> {
 
 fn why_no_api(machines: usize, facts: &BTreeMap<&MachineName, &Facts>, trusted: &Trusted) -> String {
     let told = trusted.reached().find_map(|(name, facts)| facts.api_down.as_ref().map(|reason| format!("{name}: {reason}")));
-    told.unwrap_or_else(|| match facts.values().any(|facts| facts.kubernetes.joined) {
+    // One that can't be reached may be in it.
+    told.unwrap_or_else(|| match facts.len() < machines || facts.values().any(|facts| facts.kubernetes.joined) {
         true => "no control plane can be reached".to_owned(),
-        // One that can't be reached may be in it.
-        false if facts.len() < machines => "no control plane can be reached".to_owned(),
         false => "there is no cluster yet".to_owned(),
     })
 }
@@ -447,12 +446,12 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, answers: im
             false => Hint::RenewCertificates(machine),
         });
     }
-    let failing = status.problems.iter().find_map(|problem| match problem {
-        Problem::PodFails { namespace, pod, .. } => Some((namespace.clone(), pod.clone())),
+    let look = status.problems.iter().find_map(|problem| match problem {
+        Problem::PodFails { namespace, pod, .. } => Some(Hint::LookAtPod { namespace: namespace.clone(), pod: pod.clone() }),
         _ => None,
     });
-    if let Some((namespace, pod)) = failing {
-        return Some(Hint::LookAtPod { namespace, pod });
+    if look.is_some() {
+        return look;
     }
     if let Some(node) = status.nodes.iter().find(|node| node.cordoned && node.ready && node.in_inventory) {
         return Some(Hint::Uncordon(node.name.clone()));

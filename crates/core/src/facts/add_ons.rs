@@ -191,7 +191,7 @@ impl Object {
         if of_job || self.metadata.deletion_timestamp.is_some() {
             return None;
         }
-        let status: PodStatus = serde_json::from_value(self.status.clone()).ok()?;
+        let status = PodStatus::deserialize(&self.status).ok()?;
         let condition = |kind: &str| status.conditions.iter().find(|condition| condition.kind == kind && condition.status != "True");
         let unready = condition("PodScheduled").or_else(|| condition("Ready"));
         let text = |name: &str| self.spec.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -235,6 +235,12 @@ impl Inventory {
         self.machines.iter().filter(|(_, machine)| machine.role == Role::ControlPlane)
     }
 
+    /// The control plane of a cluster that has no other.
+    pub fn only_control_plane(&self) -> Option<&MachineName> {
+        let mut names = self.control_planes().map(|(name, _)| name);
+        names.next().filter(|_| names.next().is_none())
+    }
+
     pub fn workers(&self) -> impl Iterator<Item = (&MachineName, &Machine)> {
         self.machines.iter().filter(|(_, machine)| machine.role == Role::Worker)
     }

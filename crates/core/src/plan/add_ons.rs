@@ -1,15 +1,15 @@
 //! What the cluster runs of its own: flannel, kube-proxy, CoreDNS. Compared is what the API server has, not what was applied once.
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::documents;
 use super::planner::Planner;
+use super::restore::{comes_back, joined_since};
 use crate::action::cluster::{ApplyFlannel, Drain, RestartFlannel, RestoreCoreDns};
 use crate::digest::sha256;
-use crate::facts::{AddOns, ClusterFacts, Facts, Snapshot, has, object_key};
+use crate::facts::{AddOns, ClusterFacts, has, object_key};
 use crate::inventory::{Cni, MachineName};
 use crate::manifest::Component;
 use crate::protocol::namespaces;
@@ -177,6 +177,9 @@ const STRANDED: u64 = 30;
 /// flannel begins anew on machines whose end of the tunnel is another than the one that other nodes know. What a restored cluster knows is
 /// as old as its snapshot.
 pub fn tunnels(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts) {
+    if planner.inventory.cluster.cni == Cni::None {
+        return;
+    }
     for (name, _) in planner.machines() {
         let reason = match planner.restore {
             Some(snapshot) if comes_back(planner, snapshot, name) => {
@@ -194,23 +197,8 @@ pub fn tunnels(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFa
             }
             _ => continue,
         };
-        if planner.inventory.cluster.cni == Cni::None {
-            continue;
-        }
         let id = StepKind::RestartFlannel.of(name);
         let needs = [StepKind::Init, StepKind::Flannel].map(|kind| kind.of(api_via).if_planned());
         planner.step(id, api_via, reason, RestartFlannel { node: name.clone() }, needs);
     }
-}
-
-/// Whether a cluster that is restored has the machine again, as it is: it joined before the snapshot was taken.
-pub fn comes_back(planner: &Planner, snapshot: &Snapshot, name: &MachineName) -> bool {
-    snapshot.nodes.contains(name.as_str()) && planner.joined(name) && !joined_since(snapshot, planner.facts.get(name).copied())
-}
-
-/// Whether the machine joined, or joined again, after the snapshot was taken.
-pub fn joined_since(snapshot: &Snapshot, facts: Option<&Facts>) -> bool {
-    let taken = snapshot.taken.parse::<Timestamp>().ok().map(Timestamp::as_second);
-    let joined = facts.and_then(|facts| facts.kubernetes.joined_at);
-    joined.zip(taken).is_some_and(|(joined, taken)| joined > taken)
 }

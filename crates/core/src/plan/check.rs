@@ -10,7 +10,7 @@ use super::documents;
 use super::hint::{Command, Hint};
 use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
-use super::repair::is_repairable;
+use super::repair::{expired, is_repairable};
 use super::{silence, version, wanted};
 use crate::facts::{ClusterFacts, Facts, LockFact, NodeFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
@@ -18,6 +18,8 @@ use crate::protocol::{path, systemd};
 use crate::record::{InProgress, Record};
 use crate::trusted::{ApiVia, serves};
 
+/// kubelet's own certificate: with one that has expired it can't ask for another.
+const KUBELET_CLIENT: &str = "kubelet-client";
 /// Seconds that clocks may differ before certificates and leases suffer.
 pub const CLOCK_TOLERANCE: i64 = 60;
 /// KiB of memory that kubeadm asks for on a control plane.
@@ -62,6 +64,8 @@ fn unreachable(planner: &mut Planner) {
 
 fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Facts) {
     let expected = planner.inventory.machines.get(name).and_then(|machine| machine.mac.clone());
+    // What is wrong with a member of the cluster, and can't be repaired on it.
+    let broken = planner.joined(name) && !is_repairable(planner, name, facts);
     // A container may hide its hardware addresses: of none nothing is known.
     if let Some(expected) = expected.filter(|mac| !facts.macs.is_empty() && !facts.macs.contains(mac)) {
         let why = Why::OtherMachine { found: facts.macs.iter().cloned().collect(), expected };
@@ -73,8 +77,8 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if !facts.foreign.is_empty() {
         planner.refuse(Some(name), Why::Foreign { platforms: facts.foreign.clone() }, Hint::RemovePlatform);
     } else if facts.in_progress.contains(&InProgress::Wipe) {
-        let alone = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
-        let finish = if alone { Command::Restore(Some(name.clone())) } else { rebuild(name) };
+        let finish =
+            if planner.inventory.only_control_plane() == Some(name) { Command::Restore(Some(name.clone())) } else { rebuild(name) };
         planner.refuse(Some(name), Why::WipeInterrupted, Hint::FinishWipe(finish));
     } else if facts.in_progress.contains(&InProgress::Restore) {
         planner.refuse(Some(name), Why::RestoreInterrupted, Hint::FinishRestore(Command::Restore(Some(name.clone()))));
@@ -88,17 +92,13 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::ReadOnly { paths: facts.read_only.iter().cloned().collect() }, Hint::FindReadOnly);
     } else if let Some(needed) = no_room(facts) {
         planner.refuse(Some(name), Why::Disk { free: facts.disk_free / 1024, needed }, Hint::MakeRoom);
-    } else if !facts.kubernetes.damaged.is_empty() && facts.kubernetes.joined && !interrupted(facts) && !is_repairable(planner, name, facts)
-    {
+    } else if broken && !facts.kubernetes.damaged.is_empty() {
         damaged(planner, name, facts);
-    } else if !facts.kubernetes.missing.is_empty() && facts.kubernetes.joined && !interrupted(facts) && !is_repairable(planner, name, facts)
-    {
+    } else if broken && !facts.kubernetes.missing.is_empty() {
         missing(planner, name, facts);
     } else if let Some(was) = silence::moved(planner, facts) {
         planner.refuse(Some(name), Why::AddressLost { was: was.clone() }, Hint::GiveAddressBack { was });
-    } else if let Some(certificate) =
-        expired(facts).filter(|_| !is_repairable(planner, name, facts)).filter(|_| facts.kubernetes.joined && !interrupted(facts))
-    {
+    } else if let Some(certificate) = expired(facts).into_iter().find(|name| broken && name == KUBELET_CLIENT) {
         planner.refuse(Some(name), Why::CertificateExpired { certificate }, Hint::Clean(rebuild(name)));
     } else if let Some((port, by)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
         planner.refuse(Some(name), Why::Port { port, by: by.to_owned() }, Hint::FreePort { port });
@@ -239,8 +239,7 @@ fn damaged<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
     if other_cluster(planner, name, facts, take_over(planner, name)) {
         return;
     }
-    let only = planner.inventory.control_planes().map(|(other, _)| other).eq([name]);
-    let hint = match only {
+    let hint = match planner.inventory.only_control_plane() == Some(name) {
         // Its data is whole: nothing that would take it away is a way out.
         true if facts.kubernetes.etcd_data => Hint::PutBack,
         true => Hint::Undamage { command: Command::Restore(Some(name.clone())), backup: true },
@@ -255,7 +254,7 @@ fn missing<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
         return;
     }
     let kubernetes = &facts.kubernetes;
-    let alone = planner.inventory.control_planes().all(|(other, _)| other == name);
+    let alone = planner.inventory.only_control_plane() == Some(name);
     let control_plane = kubernetes.control_plane && planner.inventory.machines.get(name).is_some_and(|it| it.role == Role::ControlPlane);
     let hint = match control_plane {
         false => Hint::Clean(rebuild(name)),
@@ -264,12 +263,6 @@ fn missing<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
         true => Hint::PutBack,
     };
     planner.refuse(Some(name), Why::Missing { paths: kubernetes.missing.clone() }, hint);
-}
-
-/// kubelet's own certificate, if it has ended: with it kubelet can't ask for another.
-fn expired(facts: &Facts) -> Option<String> {
-    let name = "kubelet-client";
-    facts.kubernetes.certificates.get(name).filter(|ends| **ends < facts.clock).map(|_| name.to_owned())
 }
 
 fn rebuild(name: &MachineName) -> Command {

@@ -1,5 +1,5 @@
-//! A control plane of which files are missing or truncated, or whose certificates have expired: kubeadm writes them again from what is there. Absent is not
-//! never-there: nothing is wiped.
+//! A control plane of which files are missing or truncated, or whose certificates have expired: kubeadm writes them again from what is there.
+//! Absent is not never-there: nothing is wiped.
 
 use anyhow::Result;
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use jiff::Timestamp;
 
-use super::add_ons::joined_since;
 use super::check::{is_of_another, other_cluster};
 use super::goal::about_machine;
 use super::hint::{Command, Hint};
@@ -14,7 +14,7 @@ use super::refusal::Why;
 use super::silence::broken;
 use super::wipe::wipe_if_needed;
 use super::{Plan, Warning, everything, graph};
-use crate::facts::{Observation, Snapshot, Unreachable};
+use crate::facts::{Facts, Observation, Snapshot, Unreachable};
 use crate::inventory::{Inventory, MachineName, Role};
 use crate::manifest::Manifests;
 use crate::step::StepId;
@@ -119,8 +119,7 @@ fn refuse_unless_lost<'a>(planner: &mut Planner<'a>, seen: &BTreeMap<MachineName
         planner.refuse(Some(name), Why::ClusterLives, Hint::MendOrReset);
     } else if let Some(facts) = planner.facts.get(name)
         && facts.kubernetes.etcd_data
-        && facts.kubernetes.joined
-        && !interrupted(facts)
+        && planner.joined(name)
         && broken(facts).is_none()
         && !is_of_another(planner, facts)
     {
@@ -141,4 +140,16 @@ fn one_after_the_other(first: Plan, mut next: Plan, name: &MachineName) -> Plan 
     next.steps.splice(0..0, first.steps);
     graph::reduce(&mut next.steps);
     next
+}
+
+/// Whether a cluster that is restored has the machine again, as it is: it joined before the snapshot was taken.
+pub fn comes_back(planner: &Planner, snapshot: &Snapshot, name: &MachineName) -> bool {
+    snapshot.nodes.contains(name.as_str()) && planner.joined(name) && !joined_since(snapshot, planner.facts.get(name).copied())
+}
+
+/// Whether the machine joined, or joined again, after the snapshot was taken.
+pub fn joined_since(snapshot: &Snapshot, facts: Option<&Facts>) -> bool {
+    let taken = snapshot.taken.parse::<Timestamp>().ok().map(Timestamp::as_second);
+    let joined = facts.and_then(|facts| facts.kubernetes.joined_at);
+    joined.zip(taken).is_some_and(|(joined, taken)| joined > taken)
 }

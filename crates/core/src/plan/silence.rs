@@ -14,18 +14,21 @@ pub fn explain(planner: &mut Planner) {
     if planner.api_via.is_some() || !planner.cluster_exists() || control_planes().any(|(name, _)| planner.works_on(name)) {
         return;
     }
-    let alone = control_planes().count() == 1;
-    if let Some((name, words)) = control_planes().find_map(|(name, _)| Some((name, broken(planner.facts.get(name)?)?))).filter(|_| alone) {
+    let alone = planner.inventory.only_control_plane();
+    let alone_and_reached = alone.and_then(|name| Some((name, *planner.facts.get(name)?)));
+    if let Some((name, words)) = alone_and_reached.and_then(|(name, facts)| Some((name, broken(facts)?))) {
         planner.refuse(None, Why::EtcdBroken { machine: name.clone(), words }, Hint::RestoreCluster);
         return;
     }
     // Why it can't be used is why it does not answer.
-    if alone && control_planes().all(|(name, _)| planner.refused.contains(name)) {
+    if alone.is_some_and(|name| planner.refused.contains(name)) {
         return;
     }
     let answers = control_planes().filter_map(|(name, _)| Some((name.clone(), answer(planner.facts.get(name)?)))).collect();
-    let reached = control_planes().map(|(name, _)| name).find(|name| alone && planner.facts.contains_key(name)).cloned();
-    let hint = reached.map_or(Hint::BringControlPlanesBack { look: true }, Hint::LookAtControlPlane);
+    let hint = match alone_and_reached {
+        Some((name, _)) => Hint::LookAtControlPlane(name.clone()),
+        None => Hint::BringControlPlanesBack { look: true },
+    };
     planner.refuse(None, Why::NoApi { answers }, hint);
 }
 

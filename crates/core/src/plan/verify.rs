@@ -3,9 +3,9 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::add_ons::comes_back;
 use super::documents;
 use super::planner::Planner;
+use super::restore::comes_back;
 use super::withdraw::unvouched;
 use crate::action::cluster::{Probe, RecordVerified};
 use crate::digest::sha256;
