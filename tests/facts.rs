@@ -96,9 +96,17 @@ impl Machine {
     fn output(&self) -> String {
         let root = self.root.path().to_str().expect("a plain path");
         let mut script = script();
-        for folder in
-            ["/etc/", "/opt/hostler/", "/run/", "/var/lib", "/proc/swaps", "/proc/mounts", "/proc/net/fib_trie", "/proc/net/if_inet6"]
-        {
+        for folder in [
+            "/etc/",
+            "/opt/hostler/",
+            "/run/",
+            "/var/lib",
+            "/var/log/pods",
+            "/proc/swaps",
+            "/proc/mounts",
+            "/proc/net/fib_trie",
+            "/proc/net/if_inet6",
+        ] {
             script = script.replace(folder, &format!("{root}{folder}"));
         }
         run("dash", "dash", &["-s"], &script).replace(root, "")
@@ -341,6 +349,39 @@ fn an_api_server_that_does_not_answer_is_told_in_kubectls_words() {
     assert!(facts.kubernetes.control_plane);
     assert_eq!(facts.cluster, None);
     assert_eq!(facts.api_down.as_deref(), Some("The connection to the server 127.0.0.1:6443 was refused"));
+}
+
+#[test]
+fn whichever_answer_is_missing_etcd_is_asked_for_its_words() {
+    let machine = Machine::new();
+    for path in ["kubelet.conf", "admin.conf", "manifests/kube-apiserver.yaml", "pki/etcd/healthcheck-client.key"] {
+        machine.file(&format!("/etc/kubernetes/{path}"), "");
+    }
+    let fatal = r#"{"level":"fatal","msg":"discovery failed","error":"walpb: crc mismatch"}"#;
+    machine.file("/var/log/pods/kube-system_etcd-one_1/etcd/0.log", &format!("2026-11-28T13:36:24.042Z stderr F {fatal}\n"));
+    let answers = [
+        ("*version", r#"{"gitVersion": "v1.36.3"}"#),
+        ("*nodes", r#"{"items": []}"#),
+        ("*kube-system*", r#"{"items": []}"#),
+        ("*kube-flannel*", r#"{"items": []}"#),
+    ];
+    let asked = |fails: &str| {
+        let said = answers.map(|(request, answer)| match request == fails {
+            true => format!("{request}) echo 'the request was canceled' >&2; exit 1 ;;"),
+            false => format!("{request}) echo '{answer}' ;;"),
+        });
+        machine.program("/opt/hostler/current/bin/kubectl", &format!("case \"$*\" in {} esac", said.concat()));
+        let list = if fails == "member list" { "Error: context deadline exceeded" } else { r#"{"members":[]}"# };
+        machine.program("/opt/hostler/current/bin/etcdctl", &format!("echo '{list}'"));
+        machine.facts()
+    };
+    for fails in ["*version", "*nodes", "*kube-system*", "member list"] {
+        let facts = asked(fails);
+        assert_eq!(facts.kubernetes.last_words.get("etcd").map(String::as_str), Some("discovery failed: walpb: crc mismatch"), "{fails}");
+        // The API server is what speaks for the cluster.
+        assert_eq!(facts.api_down.is_some(), fails != "member list", "{fails}");
+    }
+    assert_eq!(asked("").kubernetes.last_words.get("etcd"), None, "where all answer, nobody is asked for words");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn dead(node: &str) -> Command {
 }
 
 fn restore(name: &str) -> Command {
-    Command::Restore(Some(named(name)))
+    Command::Restore(named(name))
 }
 
 fn unchangeable(key: Unchangeable, is: &str, asked: &str) -> (Why, Hint) {
@@ -188,7 +188,7 @@ examples! {
         ),
         (
             Why::Missing { paths: strings(&["/var/lib/etcd/member"]) },
-            Hint::RestoreCluster,
+            Hint::RestoreCluster(restore("twilightsparkle")),
             "etcd's data is gone, or on a disk that is not mounted"
         ),
     ],
@@ -224,7 +224,7 @@ examples! {
             machine: named("twilightsparkle"),
             words: r#"{"level":"fatal","msg":"discovery failed","error":"walpb: crc mismatch"}"#.to_owned(),
         },
-        Hint::RestoreCluster,
+        Hint::RestoreCluster(restore("twilightsparkle")),
         "a disk that fails, or power that went while it wrote"
     )],
     Why::DataThere => [(
@@ -245,7 +245,7 @@ examples! {
     )],
     Why::ControlPlaneLost { .. } => [(
         Why::ControlPlaneLost { orphans: vec![named("rainbowdash"), named("fluttershy")] },
-        Hint::RestoreCluster,
+        Hint::RestoreCluster(restore("twilightsparkle")),
         "the control plane was reinstalled, or it is not in the inventory"
     )],
     Why::NodeExists { .. } => [
@@ -368,7 +368,7 @@ examples! {
     ],
     Why::LastControlPlane => [(
         Why::LastControlPlane,
-        Hint::LoseOnlyControlPlane,
+        Hint::LoseOnlyControlPlane { restore: restore("twilightsparkle") },
         "`remove` and `rebuild` would destroy the cluster"
     )],
     Why::Quorum { .. } => [(

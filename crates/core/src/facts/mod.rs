@@ -11,6 +11,7 @@ use crate::record::{Applied, InProgress, Record};
 mod add_ons;
 mod certificate;
 mod cluster;
+mod last_words;
 mod parse;
 mod snapshot;
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::certificate::{self, Certificate};
 use super::cluster::Answers;
-use super::{Facts, FileFact, ImageFact, LockFact, ShareFact, ShareState, UnitFact};
+use super::{Facts, FileFact, ImageFact, LockFact, ShareFact, ShareState, UnitFact, last_words};
 use crate::arch::Arch;
 use crate::protocol::{path, say, systemd};
 use crate::record::{Applied, InProgress};
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
             "clock-synchronized" => facts.clock_synchronized = true,
             "other-program" => facts.foreign.push(fields.text()?),
             "etcd-address" => facts.kubernetes.etcd_address = Some(fields.text()?),
-            "words" => drop(facts.kubernetes.last_words.insert(fields.text()?, fields.text()?)),
+            "words" => drop(facts.kubernetes.last_words.insert(fields.text()?, last_words::sentence(&fields.text()?))),
             "joined" => facts.kubernetes.joined = true,
             "joined-at" => facts.kubernetes.joined_at = Some(fields.number()?),
             "control-plane" => self.control_plane = true,

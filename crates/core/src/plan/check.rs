@@ -77,11 +77,10 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     } else if !facts.foreign.is_empty() {
         planner.refuse(Some(name), Why::Foreign { platforms: facts.foreign.clone() }, Hint::RemovePlatform);
     } else if facts.in_progress.contains(&InProgress::Wipe) {
-        let finish =
-            if planner.inventory.only_control_plane() == Some(name) { Command::Restore(Some(name.clone())) } else { rebuild(name) };
+        let finish = if planner.inventory.only_control_plane() == Some(name) { Command::Restore(name.clone()) } else { rebuild(name) };
         planner.refuse(Some(name), Why::WipeInterrupted, Hint::FinishWipe(finish));
     } else if facts.in_progress.contains(&InProgress::Restore) {
-        planner.refuse(Some(name), Why::RestoreInterrupted, Hint::FinishRestore(Command::Restore(Some(name.clone()))));
+        planner.refuse(Some(name), Why::RestoreInterrupted, Hint::FinishRestore(Command::Restore(name.clone())));
     } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !interrupted(facts) {
         let hint = match facts.kubernetes.etcd_data {
             true => Hint::KeepEtcd,
@@ -242,7 +241,7 @@ fn damaged<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
     let hint = match planner.inventory.only_control_plane() == Some(name) {
         // Its data is whole: nothing that would take it away is a way out.
         true if facts.kubernetes.etcd_data => Hint::PutBack,
-        true => Hint::Undamage { command: Command::Restore(Some(name.clone())), backup: true },
+        true => Hint::Undamage { command: Command::Restore(name.clone()), backup: true },
         false => Hint::Undamage { command: rebuild(name), backup: false },
     };
     planner.refuse(Some(name), Why::Damaged { paths: facts.kubernetes.damaged.clone() }, hint);
@@ -259,7 +258,9 @@ fn missing<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts) 
     let hint = match control_plane {
         false => Hint::Clean(rebuild(name)),
         true if !alone && planner.api_via.is_some_and(|api_via| api_via.machine != name) => Hint::Clean(rebuild(name)),
-        true if !kubernetes.etcd_data && kubernetes.missing.iter().any(|file| file.starts_with(path::ETCD)) => Hint::RestoreCluster,
+        true if !kubernetes.etcd_data && kubernetes.missing.iter().any(|file| file.starts_with(path::ETCD)) => {
+            Hint::RestoreCluster(Command::Restore(name.clone()))
+        }
         true => Hint::PutBack,
     };
     planner.refuse(Some(name), Why::Missing { paths: kubernetes.missing.clone() }, hint);
@@ -371,7 +372,11 @@ fn membership(planner: &mut Planner) {
         planner.refuse(None, Why::RolesUnknown { unreachable }, Hint::WriteRoles);
     } else if !orphans.is_empty() && !lost {
         let holds = planner.facts.values().any(|facts| facts.kubernetes.etcd_data);
-        planner.refuse(None, Why::ControlPlaneLost { orphans }, if holds { Hint::KeepEtcd } else { Hint::RestoreCluster });
+        let hint = match planner.inventory.control_planes().next() {
+            Some((first, _)) if !holds => Hint::RestoreCluster(Command::Restore(first.clone())),
+            _ => Hint::KeepEtcd,
+        };
+        planner.refuse(None, Why::ControlPlaneLost { orphans }, hint);
     }
 }
 

@@ -20,8 +20,8 @@ pub enum Command {
         machine: MachineName,
         take_over: bool,
     },
-    /// `rebuild --from SNAPSHOT`; `None`: of the only control plane, whichever it is.
-    Restore(Option<MachineName>),
+    /// `rebuild --from SNAPSHOT`.
+    Restore(MachineName),
     Remove {
         node: String,
         dead: bool,
@@ -76,7 +76,7 @@ pub enum Hint {
     /// Rebuilding brings it back clean.
     Clean(Command),
     OldAddress(Command),
-    RestoreCluster,
+    RestoreCluster(Command),
     /// The machine takes the place of the one that the cluster knows.
     TakePlace(Command),
     Rename(Command),
@@ -125,7 +125,9 @@ pub enum Hint {
     /// Out of that cluster, or out of the inventory.
     TakeOutOfEither,
     ForgetOnly(Command),
-    LoseOnlyControlPlane,
+    LoseOnlyControlPlane {
+        restore: Command,
+    },
     MendMembers,
     MoveKept,
     Unmount {
@@ -164,6 +166,7 @@ impl Hint {
         match self {
             Hint::FinishWipe(command)
             | Hint::FinishRestore(command)
+            | Hint::RestoreCluster(command)
             | Hint::WipeFirst { command, .. }
             | Hint::Undamage { command, .. }
             | Hint::Clean(command)
@@ -183,10 +186,9 @@ impl Hint {
                 Command::Remove { node: machine.to_string(), dead: true },
             ],
             Hint::ChangeRole(name) => vec![Command::Remove { node: name.to_string(), dead: false }, Command::Add(name.clone())],
-            Hint::RestoreCluster => vec![Command::Restore(None)],
             Hint::KeepAsIs { .. } => vec![Command::Reset, Command::Up],
             Hint::MakeCluster | Hint::MendMembers | Hint::BringControlPlanesBack { look: false } => vec![Command::Up],
-            Hint::LoseOnlyControlPlane => vec![Command::Restore(None), Command::Reset],
+            Hint::LoseOnlyControlPlane { restore } => vec![restore.clone(), Command::Reset],
             Hint::MendOrReset => vec![Command::Up, Command::Reset],
             Hint::MakeEncoder => vec![Command::BundleEncoder],
             _ => Vec::new(),
@@ -221,9 +223,7 @@ impl fmt::Display for Command {
             Command::Add(machine) => write!(f, "`hostler add {machine}`"),
             Command::Rebuild { machine, take_over: false } => write!(f, "`hostler rebuild {machine}`"),
             Command::Rebuild { machine, take_over: true } => write!(f, "`hostler rebuild {machine} --take-over {machine}`"),
-            Command::Restore(machine) => {
-                write!(f, "`hostler rebuild {} --from SNAPSHOT`", machine.as_ref().map_or("NAME", MachineName::as_str))
-            }
+            Command::Restore(machine) => write!(f, "`hostler rebuild {machine} --from SNAPSHOT`"),
             Command::Remove { node, dead: false } => write!(f, "`hostler remove {node}`"),
             Command::Remove { node, dead: true } => write!(f, "`hostler remove {node} --dead`"),
             Command::Reset => f.write_str("`hostler reset`"),
@@ -277,10 +277,9 @@ impl fmt::Display for Hint {
             Hint::ChangeRole(name) => write!(f, "to change a role, run `hostler remove {name}` and then `hostler add {name}`"),
             Hint::Clean(command) => write!(f, "{command} brings it back clean"),
             Hint::OldAddress(command) => write!(f, "give it its old address again, or run {command}"),
-            Hint::RestoreCluster => f.write_str(
-                "`hostler rebuild NAME --from SNAPSHOT` brings the only control plane back; without a snapshot, `--new-cluster` creates a new \
-                 cluster",
-            ),
+            Hint::RestoreCluster(restore) => {
+                write!(f, "{restore} brings it back; without a snapshot, `--new-cluster` instead of `--from` creates a new cluster")
+            }
             Hint::TakePlace(command) => write!(f, "{command} removes the old one and joins this machine"),
             Hint::Rename(remove) => write!(f, "rename one of the two; if the other one is gone for good, run {remove}"),
             Hint::SettleMember { node } => write!(
@@ -295,7 +294,8 @@ impl fmt::Display for Hint {
             ),
             Hint::LookAtControlPlane(machine) => write!(
                 f,
-                "`crictl ps -a` and `journalctl -u kubelet` on {machine} show what does not run; the cluster's data is there and needs no restore"
+                "`crictl ps -a` and `journalctl -u kubelet` on {machine} show what does not run; {} holds the cluster's data: don't delete it",
+                path::ETCD
             ),
             Hint::MoveDataAway => write!(
                 f,
@@ -327,9 +327,9 @@ impl fmt::Display for Hint {
             Hint::TakeOutOfInventory => f.write_str("remove it from the inventory"),
             Hint::TakeOutOfEither => f.write_str("remove it from that cluster, or from the inventory"),
             Hint::ForgetOnly(remove) => write!(f, "{remove} removes what this cluster still has of it, and leaves the machine as it is"),
-            Hint::LoseOnlyControlPlane => f.write_str(
-                "once it is lost, `hostler rebuild NAME --from SNAPSHOT` brings it back; `hostler reset` tears the whole cluster down",
-            ),
+            Hint::LoseOnlyControlPlane { restore } => {
+                write!(f, "once it is lost, {restore} brings it back; `hostler reset` tears the whole cluster down")
+            }
             Hint::MendMembers => f.write_str("bring back the members that are down (`hostler up`), or remove those that are gone for good"),
             Hint::MoveKept => f.write_str("move it elsewhere, and correct `keep:`"),
             Hint::Unmount { path } => {

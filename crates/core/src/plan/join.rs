@@ -57,7 +57,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         if let Some(only) = planner.only.filter(|only| *only != first) {
             let hint = match planner.facts.get(first) {
                 Some(facts) if facts.in_progress.contains(&InProgress::Restore) => {
-                    Hint::FinishRestoreFirst(Command::Restore(Some(first.clone())))
+                    Hint::FinishRestoreFirst(Command::Restore(first.clone()))
                 }
                 _ => Hint::MakeCluster,
             };

@@ -52,7 +52,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     }
     let Some(ApiVia { machine: api_via, cluster, .. }) = api_via else {
         if control_plane && others == 0 {
-            planner.refuse(Some(name), Why::LastControlPlane, Hint::LoseOnlyControlPlane);
+            planner.refuse(Some(name), Why::LastControlPlane, Hint::LoseOnlyControlPlane { restore: Command::Restore(name.clone()) });
         } else {
             planner.refuse(None, Why::NoApiToLeave, Hint::BringControlPlanesBack { look: false });
         }

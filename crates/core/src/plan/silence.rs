@@ -1,6 +1,6 @@
 //! Why no API server answers, as far as the control planes that were reached know it, and what fits that.
 
-use super::hint::Hint;
+use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::Why;
 use crate::facts::Facts;
@@ -17,7 +17,7 @@ pub fn explain(planner: &mut Planner) {
     let alone = planner.inventory.only_control_plane();
     let alone_and_reached = alone.and_then(|name| Some((name, *planner.facts.get(name)?)));
     if let Some((name, words)) = alone_and_reached.and_then(|(name, facts)| Some((name, broken(facts)?))) {
-        planner.refuse(None, Why::EtcdBroken { machine: name.clone(), words }, Hint::RestoreCluster);
+        planner.refuse(None, Why::EtcdBroken { machine: name.clone(), words }, Hint::RestoreCluster(Command::Restore(name.clone())));
         return;
     }
     // Why it can't be used is why it does not answer.
