@@ -13,7 +13,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{AccessFlags, access};
 
-use crate::atomic;
+use crate::{atomic, home};
 
 /// What is read of a file that somebody wrote by hand, or that grew line by line: a key, ssh's configuration, known_hosts.
 pub const MOST_BYTES: usize = 16 << 20;
@@ -60,7 +60,7 @@ impl Destination {
             Err(error) => return Err(denied(&error)),
         };
         match &place {
-            Destination::New(new) => may_create(new).map_err(|error| denied(&error))?,
+            Destination::New(new) => may_create(new).and_then(|()| has_folder(new)).map_err(|error| denied(&error))?,
             Destination::File(file) => may_write(file).map_err(|error| denied(&error))?,
             Destination::Stdout | Destination::Stream(_) => {}
         }
@@ -119,6 +119,17 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other("too many links"))
+}
+
+/// Whether the folder of a new file is there, or may be created: below the user's home alone. Elsewhere a path that leads to nothing is a typo,
+/// or something that is not mounted.
+fn has_folder(path: &Path) -> io::Result<()> {
+    let folder = atomic::folder_of(path);
+    let own = || home::home().is_ok_and(|home| std::path::absolute(folder).is_ok_and(|folder| folder.starts_with(home)));
+    if folder.exists() || own() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, format!("the folder {} does not exist", folder.display())))
 }
 
 /// Whether a file can be created there, with the folders that are missing.
@@ -362,7 +373,9 @@ mod tests {
         Destination::of(&path("dangling")).unwrap().write(b"two", 0o640).unwrap();
         assert_eq!(fs::read_to_string(path("new")).unwrap(), "two");
         assert_eq!(path("new").metadata().unwrap().mode() & 0o777, 0o640);
-        Destination::of(&path("a/b/c")).unwrap().write(b"three", 0o600).unwrap();
+        // This folder is not in the user's home.
+        assert!(Destination::of(&path("a/b/c")).unwrap_err().to_string().contains("a/b does not exist"));
+        Destination::New(path("a/b/c")).write(b"three", 0o600).unwrap();
         assert_eq!(fs::read_to_string(path("a/b/c")).unwrap(), "three");
         assert_eq!(path("a/b").metadata().unwrap().mode() & 0o777, 0o700);
     }

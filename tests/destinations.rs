@@ -96,7 +96,7 @@ fn a_place_that_can_not_be_written_is_found_before_anything_is_done() {
     for verb in VERBS.iter().filter(|verb| !verb.contains("bundle") && !verb.contains("render")) {
         let place = Place::new();
         fs::write(place.path("file"), "").unwrap();
-        for there in ["file/below", "/proc/none"] {
+        for there in ["file/below", "/proc/none", "missing/there"] {
             let output = place.run(verb, there);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(2), "hostler {verb} with {there}: {said}");

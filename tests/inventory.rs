@@ -170,7 +170,7 @@ fn a_file_that_is_too_large_is_not_read_to_its_end() {
     // A terabyte without a block on the disk.
     std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
     let error = InventoryFile::load(&path).unwrap_err().to_string();
-    assert!(error.contains("at most 1048576"), "{error}");
+    assert!(error.contains("more than 1048576 bytes"), "{error}");
 }
 
 #[test]

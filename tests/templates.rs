@@ -146,7 +146,7 @@ fn a_snapshot_is_root_s_alone_whoever_may_write_beside_it() {
     );
     for mode in [0o777, 0o775, 0o757] {
         let (output, found) = kept_snapshot(mode);
-        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("others may write"), "{output:?}");
+        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("other users may write"), "{output:?}");
         assert!(!found.iter().any(|(_, _, content)| content == "every key"), "{found:?}");
     }
     let (output, _) = kept_snapshot(0o1777);
@@ -300,7 +300,7 @@ fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String,
 fn a_join_that_somebody_else_made_is_not_taken_for_one_that_was_cut() {
     let (status, said, marks) = join("echo kubeadm must not run; exit 9", true, false);
     assert_eq!((status, marks), (Some(1), Vec::new()), "{said}");
-    assert!(said.contains("it has joined a cluster since it was looked at"), "{said}");
+    assert!(said.contains("it has joined a cluster since its facts were gathered"), "{said}");
 }
 
 #[test]

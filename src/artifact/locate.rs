@@ -68,7 +68,7 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundles> {
                 None => Bundles::from(bundle),
                 Some(bundles) => bundles
                     .with(bundle)
-                    .ok_or_else(|| Failure::new(ExitStatus::Usage, format!("{message}, which does not go with the other bundles"), hint))?,
+                    .ok_or_else(|| Failure::new(ExitStatus::Usage, format!("{message}, which does not match the other bundles"), hint))?,
             });
         }
         return bundles.context("no bundle was given");

@@ -50,7 +50,7 @@ async fn fetch_into(
     events: &Events,
 ) -> Result<()> {
     if let Some(mirror) = fetching.sites.mirror.as_ref().filter(|mirror| !fetching.unpinned && is_open_to_changes(mirror)) {
-        let what = format!("images have no published digests, and {mirror} could serve any: http protects nothing on the way");
+        let what = format!("images have no published digests, and over http anyone on the way could change what {mirror} sends");
         let hint = "use https, or accept what comes with `--allow-unpinned`";
         return Err(Failure::new(ExitStatus::Refused, what, hint).into());
     }

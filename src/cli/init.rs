@@ -306,7 +306,7 @@ fn inventory(found: &[Found], user: &str) -> Result<String> {
     let machines: Vec<(MachineName, IpAddr)> = found.iter().map(|found| (found.name.clone(), found.address)).collect();
     let cluster = subnets(&machines)?;
     let mut text = String::from(
-        "# The machines of the cluster. `hostler plan` shows what hostler would do to them, `hostler up` does it.\n\n\
+        "# The machines of the cluster. `hostler plan` shows the changes, `hostler up` applies them.\n\n\
          # The user who logs in. Other SSH settings come from ~/.ssh/config.\nssh:\n",
     );
     text += &format!("  user: {}\n\n", scalar(user));

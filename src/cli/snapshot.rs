@@ -102,6 +102,12 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
 
 async fn list(arguments: &List, output: Output, reporter: &Reporter) -> Result<()> {
     let folder = arguments.folder.clone().map_or_else(snapshot::default_folder, Ok)?;
+    // The default one comes with the first snapshot.
+    if arguments.folder.is_some() && !folder.is_dir() {
+        let message = format!("{} is not a folder", folder.display());
+        let hint = "omit it for the default folder; `hostler snapshot verify FILE` checks a single snapshot";
+        return Err(Failure::new(ExitStatus::Usage, message, hint).into());
+    }
     let snapshots = snapshot::list(&folder)?;
     let text = match output {
         Output::Json => json_text(&json!({ "schema": SCHEMA, "snapshots": snapshots }))?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use hostler_core::facts::{self, Observation, Question, Unreachable};
+use hostler_core::facts::{self, Contact, Observation, Question, Unreachable};
 use hostler_core::inventory::MachineName;
 use hostler_core::template;
 use hostler_core::visible::last_output;
@@ -56,18 +56,18 @@ pub async fn observe(name: &MachineName, link: &Link, script: &str, events: &Eve
             events.send(Event::Gathered { machine: name.clone(), took: start.elapsed() });
             Observation::Facts(Box::new(facts))
         }
-        Ok(Err(GatherError { reason, hint, answered })) => {
+        Ok(Err(GatherError { reason, hint, contact })) => {
             // The reporter adds the machine's name; a jump host's name stays.
             let reason = reason.strip_prefix(&format!("{name}: ")).map_or(reason.clone(), str::to_owned);
             events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
-            Observation::Unreachable(Unreachable { reason, answered })
+            Observation::Unreachable(Unreachable { reason, contact })
         }
         Err(_) => {
             let reason = format!("gathering facts timed out after {} s", LIMIT.as_secs());
             let hint = "check that it is on, and that `ssh` reaches it".to_owned();
             events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
             // A connection has a limit of its own, and a shorter one.
-            Observation::Unreachable(Unreachable { reason, answered: true })
+            Observation::Unreachable(Unreachable { reason, contact: Contact::Answer })
         }
     }
 }
@@ -76,14 +76,16 @@ pub async fn observe(name: &MachineName, link: &Link, script: &str, events: &Eve
 struct GatherError {
     reason: String,
     hint: String,
-    /// As of [`Unreachable`].
-    answered: bool,
+    contact: Contact,
 }
 
 impl From<RunError> for GatherError {
     fn from(error: RunError) -> GatherError {
-        let answered = !matches!(&error, RunError::Connect(error) if error.is_silent());
-        GatherError { reason: error.to_string(), hint: error.hint(), answered }
+        let contact = match &error {
+            RunError::Connect(error) => error.contact(),
+            _ => Contact::Answer,
+        };
+        GatherError { reason: error.to_string(), hint: error.hint(), contact }
     }
 }
 
@@ -101,7 +103,7 @@ async fn facts_of(link: &Link, script: &str) -> Result<facts::Facts, GatherError
             Ok(Exit::Status(0)) => break,
             Ok(exit) => {
                 let reason = format!("the facts script ended with {exit}: {}", last_output(&errors));
-                return Err(GatherError { reason, hint: "see docs/troubleshooting.md".to_owned(), answered: true });
+                return Err(GatherError { reason, hint: "see docs/troubleshooting.md".to_owned(), contact: Contact::Answer });
             }
             // A connection from an earlier round may have died since.
             Err(RunError::Lost(_)) if attempt == 0 => link.forget().await,
@@ -111,7 +113,7 @@ async fn facts_of(link: &Link, script: &str) -> Result<facts::Facts, GatherError
     let mut facts = facts::parse(&output).map_err(|error| GatherError {
         reason: error.to_string(),
         hint: "see docs/troubleshooting.md".to_owned(),
-        answered: true,
+        contact: Contact::Answer,
     })?;
     facts.clock_ahead = Some(facts.clock.saturating_sub(asked_at));
     if let Some(lock) = &mut facts.lock {

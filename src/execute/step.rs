@@ -64,7 +64,7 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
                 // The script may continue there and keeps its lock; a new connection does not disturb it.
                 link.forget().await;
                 return Err(failed(
-                    format!("not done after {} min", limit.as_secs() / 60),
+                    format!("timed out after {} min", limit.as_secs() / 60),
                     "check what the machine is doing, then run again to continue",
                 ));
             }
@@ -84,7 +84,10 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
             Ok(Exit::Status(exit::TRY_AGAIN)) => {
                 let what = output.wait.unwrap_or_else(|| "the machine to be ready".to_owned());
                 if start.elapsed() > PATIENCE {
-                    return Err(failed(format!("waited {} min for {what}", PATIENCE.as_secs() / 60), "run again when that is done"));
+                    return Err(failed(
+                        format!("timed out after {} min waiting for {what}", PATIENCE.as_secs() / 60),
+                        "run again when that is done",
+                    ));
                 }
                 run.events.send(Event::StepWaiting { step: step.id.clone(), what, limit: PATIENCE });
             }
@@ -173,7 +176,7 @@ async fn keep_outputs(run: &Run, step: &Step, mut script: ScriptOutput) -> Resul
         }
         // It goes to other machines.
         if let Err(what) = output::check(*output, &value) {
-            let hint = format!("check {}: what it hands on reaches other machines only if it is what it should be", step.machine);
+            let hint = format!("check {}: its output is passed to other machines only if it has the expected form", step.machine);
             return Err(failed(format!("the script's output `{}` is not {what}", output.name()), hint));
         }
         run.outputs.lock().await.insert(Input { step: step.id.clone(), output: *output }, value);

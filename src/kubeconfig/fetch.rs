@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{Access, Reach, put};
 use crate::event::Event;
 use crate::execute::Link;
+use crate::lab;
 use crate::report::Reporter;
 use crate::ssh::{Bounds, Exit};
 use crate::user_file::Destination;
@@ -53,7 +54,12 @@ pub async fn keep(access: &Access, name: &str, file: &Path, reporter: &Reporter)
         reporter.events().send(Event::Note { line });
     }
     if matches!(place, Destination::New(_) | Destination::File(_)) {
-        reporter.result(&format!("kubectl --kubeconfig {} get nodes", file.display())).await;
+        // The lab's network is its own: only what runs in it reaches its API server.
+        let line = match file == lab::kubeconfig() {
+            true => "hostler lab exec -- kubectl get nodes".to_owned(),
+            false => format!("kubectl --kubeconfig {} get nodes", file.display()),
+        };
+        reporter.result(&line).await;
     }
     Ok(())
 }

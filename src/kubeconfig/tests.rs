@@ -199,6 +199,7 @@ fn the_server_follows_the_endpoint_or_the_flag() {
 fn a_file_of_its_owner_with_a_backup() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("kube/config");
+    std::fs::create_dir(folder.path().join("kube")).expect("it can be created");
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     assert_eq!(merge_into(&file, &access("home"), "1").expect("nothing conflicts"), Merged::Created);
     assert_eq!(mode(&file), 0o600);

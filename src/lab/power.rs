@@ -162,7 +162,7 @@ async fn greeted(machine: &LabMachine, mut child: Option<Child>, limit: Duration
     let name = machine.name.clone();
     wait::until(limit, &what, || {
         if let Some(status) = child.as_mut().map(Child::try_wait).transpose()?.flatten() {
-            bail!("{name} went off while starting ({status}); the end of its console:\n{}", console_end(&name));
+            bail!("{name} shut down while starting ({status}); the end of its console:\n{}", console_end(&name));
         }
         Ok(greets(address).then_some(()))
     })

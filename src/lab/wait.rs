@@ -18,7 +18,7 @@ pub async fn until<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Res
             return Ok(found);
         }
         if begun.elapsed() > limit {
-            bail!("waited {} s for {what}", limit.as_secs());
+            bail!("timed out after {} s waiting for {what}", limit.as_secs());
         }
         tokio::time::sleep(INTERVAL).await;
     }

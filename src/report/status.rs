@@ -1,7 +1,7 @@
 //! The status as text.
 
 use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
-use hostler_core::quantity::size;
+use hostler_core::quantity::size_of;
 use hostler_core::visible::visible;
 
 use super::Paint;
@@ -47,7 +47,7 @@ pub fn status_text(status: &Status, paint: Paint) -> String {
 
 fn machines(machines: &[MachineStatus], paint: Paint) -> String {
     let warm = machines.iter().any(|machine| machine.facts.as_ref().is_some_and(|facts| facts.temperature.is_some()));
-    let mut header = row!["MACHINE", "ROLE", "VERSION", "DISK FREE", "MEMORY FREE", "LOAD", "UP"];
+    let mut header = row!["MACHINE", "ROLE", "VERSION", "DISK FREE", "MEM FREE", "LOAD", "UP"];
     if warm {
         header.push("TEMP".to_owned());
     }
@@ -60,11 +60,11 @@ fn machines(machines: &[MachineStatus], paint: Paint) -> String {
         let MachineFacts { version, disk_free, disk_size, memory_available, memory, load, cpus, temperature, uptime } = facts;
         let version = if version.is_empty() { "-".into() } else { visible(version) };
         let load = visible(load);
-        let disk = format!("{} of {}", kib(*disk_free), kib(*disk_size));
-        let ram = format!("{} of {}", kib(*memory_available), kib(*memory));
-        let mut row = row![machine.name, machine.role, version, disk, ram, format!("{load} on {cpus}"), up(*uptime)];
+        let disk = free(*disk_free, *disk_size);
+        let ram = free(*memory_available, *memory);
+        let mut row = row![machine.name, machine.role, version, disk, ram, format!("{load}/{cpus}"), up(*uptime)];
         if warm {
-            row.push(temperature.map(|degrees| format!("{degrees} °C")).unwrap_or_default());
+            row.push(temperature.map(|degrees| format!("{degrees}°C")).unwrap_or_default());
         }
         rows.push(row);
     }
@@ -102,8 +102,9 @@ fn drift(status: &Status) -> String {
     }
 }
 
-fn kib(kib: u64) -> String {
-    size(kib.saturating_mul(1024))
+/// `15/17 GB` of KiB: the table fits into 80 columns with it.
+fn free(kib: u64, all: u64) -> String {
+    size_of(kib.saturating_mul(1024), all.saturating_mul(1024)).replace(" of ", "/")
 }
 
 /// `12m`, `3h`, `41d`.

@@ -430,7 +430,7 @@ fn an_interrupted_run_shows_what_may_still_be_running() {
     interrupted: Ctrl-C
     not finished: twilightsparkle/images-control-plane: 2 images are missing: send, import and pin 2 images
     1 step done, 4 not started
-    hint: run again to continue: a script that is still running on a machine ends by itself, and the next run waits for it
+    hint: run again to continue: a script that is still running on a machine finishes by itself, and the next run waits for it
     ");
     insta::assert_snapshot!(Interrupted::new("Ctrl-C", Some(&plan()), &Record::default()).text(PLAIN), @r"
     interrupted: Ctrl-C

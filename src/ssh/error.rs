@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use hostler_core::facts::Contact;
 use russh::keys::PublicKey;
 
 use super::host_key::fingerprint;
@@ -76,24 +77,24 @@ pub enum Reason {
 }
 
 impl ConnectError {
-    /// Nothing at the machine's address answered, as far as one can see: it may be off.
-    pub fn is_silent(&self) -> bool {
+    /// What answered at the machine's address, as far as one can see.
+    pub fn contact(&self) -> Contact {
         match &*self.reason {
             Reason::NoAnswer { .. }
             | Reason::NoWay(_)
             | Reason::Unresolvable(_)
             | Reason::ProxyFailed { .. }
-            | Reason::JumpRefused { .. } => true,
+            | Reason::JumpRefused { .. } => Contact::Silence,
+            Reason::HostKeyChanged { .. } => Contact::OtherHostKey,
             Reason::Refused
             | Reason::Misconfigured(_)
             | Reason::HungUp
             | Reason::UnknownHostKey { .. }
             | Reason::NotSaved { .. }
-            | Reason::HostKeyChanged { .. }
             | Reason::NeighboursHostKey { .. }
             | Reason::Revoked { .. }
             | Reason::AuthFailed { .. }
-            | Reason::Protocol(_) => false,
+            | Reason::Protocol(_) => Contact::Answer,
         }
     }
 

@@ -187,7 +187,7 @@ pub async fn answer(request: RequestBuilder) -> Result<String> {
     let status = response.status();
     match status.as_u16() {
         200..=299 => body(response).await,
-        300..=399 => bail!("it answered {status}, which is not followed: the token is for this server alone"),
+        300..=399 => bail!("it redirects to another address ({status}), which is not followed: the token is for this server only"),
         401 | 403 => bail!("it rejects the token"),
         _ => bail!("it answered {status}"),
     }

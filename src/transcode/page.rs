@@ -172,7 +172,8 @@ async fn guard(request: Request, next: Next) -> Response {
     let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let mut response = match named {
         Some(host) if is_own_name(host) => next.run(request).await,
-        _ => (StatusCode::FORBIDDEN, "this page is not known by this name: use the address or the name of a machine\n").into_response(),
+        _ => (StatusCode::FORBIDDEN, "the status page is not served under this name: use the address or the name of a machine\n")
+            .into_response(),
     };
     let policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
         base-uri 'none'";

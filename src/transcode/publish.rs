@@ -178,7 +178,7 @@ fn encoded_film(path: &Path) -> Result<File> {
     let (Some(work), Some(name)) = (path.parent(), path.file_name()) else { bail!("it is in no folder") };
     let (Some(share), Some(id)) = (work.parent().and_then(Path::parent), work.file_name()) else { bail!("it is in no share") };
     let kind = work.parent().and_then(Path::file_name).unwrap_or_default();
-    ensure!(opened == share.canonicalize()?.join(kind).join(id).join(name), "a link is in its place");
+    ensure!(opened == share.canonicalize()?.join(kind).join(id).join(name), "a symbolic link is in its place");
     ensure!(film.metadata()?.is_file(), "it is not a regular file");
     Ok(film)
 }

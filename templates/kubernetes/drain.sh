@@ -27,7 +27,7 @@ drain() {
             printf '%s\n' "$line"
         done
         [ -z "$gone" ] || exit 0
-        [ -z "$blocked" ] || echo "a PodDisruptionBudget does not let $blocked go"
+        [ -z "$blocked" ] || echo "a PodDisruptionBudget keeps $blocked"
         [ -z "$slow" ] || echo "$slow did not end within $seconds s"
         exit 1
     }
@@ -35,7 +35,7 @@ drain() {
 # dead: its kubelet does not report any more, and nobody there ends pods.
 dead() {
     [ "$(kubectl get node "$node" --output 'jsonpath={range .status.conditions[*]}{.type} {.status}{"\n"}{end}' | awk '$1 == "Ready" { print $2 }')" = Unknown ] || return 1
-    echo "node $node does not report any more: its pods can't end, and are given up"
+    echo "node $node no longer reports: its pods can't end, and are given up"
 }
 announce "$patience" "the pods of $node to go elsewhere"
 left=$patience drained=
@@ -46,9 +46,9 @@ while [ -z "$drained" ] && [ "$left" -gt 0 ]; do
 done
 if [ -z "$drained" ]; then
 {% if force_after is none %}
-    fail "not all pods of $node went away within $patience s (--force-after TIME takes away what a PodDisruptionBudget keeps)"
+    fail "pods of $node were not evicted within $patience s (--force-after TIME deletes those that a PodDisruptionBudget keeps)"
 {% else %}
     announce 300 "the pods of $node to end, which are taken away all the same"
-    drain 300 --disable-eviction || fail "not all pods of $node went away"
+    drain 300 --disable-eviction || fail "not all pods of $node were evicted"
 {% endif %}
 fi

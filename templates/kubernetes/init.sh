@@ -4,11 +4,11 @@ config={{ path.init_config }}
 trap 'rm -rf "$config" "$config".* {{ path.patches }}' EXIT
 {% if again %}
 # The mark below was set, but never what follows success: nobody can have joined yet.
-[ -e {{ path.applied }}/{{ mark.init }} ] || fail "what is here was not left by an init of hostler's that was cut"
+[ -e {{ path.applied }}/{{ mark.init }} ] || fail "the state on this machine was not left by an interrupted init"
 kubeadm reset --force > /dev/null
 rm -rf {{ path.flannel_cni }}
 {% endif %}
-[ ! -e {{ path.kubelet_kubeconfig }} ] || fail "it has joined a cluster since it was looked at: run again"
+[ ! -e {{ path.kubelet_kubeconfig }} ] || fail "it has joined a cluster since its facts were gathered: run again"
 {% include "kubernetes/init-config.sh" %}
 record {{ mark.init }} "$run"
 aloud kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print

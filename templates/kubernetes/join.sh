@@ -3,11 +3,11 @@ await_containerd
 config={{ path.join_config }}
 trap 'rm -f "$config" "$config".*' EXIT
 {% if again %}
-[ -e {{ path.applied }}/{{ mark.join }} ] || fail "what is here was not left by a join of hostler's that was cut"
+[ -e {{ path.applied }}/{{ mark.join }} ] || fail "the state on this machine was not left by an interrupted join"
 kubeadm reset --force > /dev/null
 {% endif %}
 # Another hostler may have been faster: without a mark, nobody takes its work for a join that was cut.
-[ ! -e {{ path.kubelet_kubeconfig }} ] || fail "it has joined a cluster since it was looked at: run again"
+[ ! -e {{ path.kubelet_kubeconfig }} ] || fail "it has joined a cluster since its facts were gathered: run again"
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
 take "$config.ca" 600 {{ ca.size }} {{ ca.sha256 }}
 record {{ mark.join }} "$run"

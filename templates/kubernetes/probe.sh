@@ -46,7 +46,7 @@ for node in {{ nodes | words }}; do
     *timeout* | *'deadline exceeded'* | *'no route to host'*) shut="$shut $node" ;;
     esac
 done
-[ -z "$shut" ] || fail "$(hostname) does not reach kubelet at tcp 10250 of$shut: is a firewall between the machines? open tcp 10250, and udp 8472 for pods"
+[ -z "$shut" ] || fail "$(hostname) can't reach kubelet at tcp 10250 of$shut: if a firewall is between the machines, open tcp 10250, and udp 8472 for pods"
 
 # What was set up in the kernel before works on for a while without them.
 announce 180 "flannel and kube-proxy on all machines"
@@ -109,5 +109,5 @@ until kubectl --namespace "$space" rollout status daemonset probe --timeout 30s 
     dns=$(why_dns) || dns=
     [ -z "$dns" ] || fail "CoreDNS does not run: $(printf '%s' "$dns" | tr '\n' ';')"
     said=$(kubectl --namespace "$space" logs --selector app=probe --tail 1 --prefix --request-timeout 10s 2>&1 | cut -c 1-300 | tr '\n' ';') || :
-    fail "the probe pods did not find each other within 4 minutes: $said"
+    fail "the probe pods could not reach each other within 4 minutes: $said"
 done

@@ -10,7 +10,7 @@ if [ -e {{ path.applied }}/{{ mark.restore }} ]; then
     rm -f {{ path.flannel_cni }}
 fi
 for path in {{ path.pki }}/ca.key {{ path.admin }} {{ path.manifests }}/etcd.yaml {{ path.etcd }}/member; do
-    [ ! -e "$path" ] || fail "$path is there already, and no restore of hostler's that was cut has left it"
+    [ ! -e "$path" ] || fail "$path exists already, and was not left by an interrupted restore"
 done
 rm -rf "$folder"
 mkdir -p {{ path.work }}

@@ -4,7 +4,7 @@ set -eu
 umask 077
 PATH={{ path.bin }}:$PATH
 [ -e {{ path.pki }}/ca.key ] || {
-    echo "no control plane is here: there is no {{ path.pki }}/ca.key" >&2
+    echo "this is not a control plane: there is no {{ path.pki }}/ca.key" >&2
     exit 1
 }
 mkdir -p {{ path.work }}

@@ -7,7 +7,7 @@ case $1 in
     case $1,$2 in
     *[tT],0) ;;
     *)
-        echo "others may write to $to: take that from them (chmod go-w), or choose another folder" >&2
+        echo "other users may write to $to: forbid that (chmod go-w), or choose another folder" >&2
         exit 1
         ;;
     esac

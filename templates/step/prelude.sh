@@ -49,7 +49,7 @@ await() {
     announce "$await_seconds" "$await_what"
     await_until=$(($(date +%s) + await_seconds))
     until "$@" > /dev/null 2>&1; do
-        [ "$(date +%s)" -lt "$await_until" ] || fail "waited $await_seconds s for $await_what in vain"
+        [ "$(date +%s)" -lt "$await_until" ] || fail "timed out after $await_seconds s waiting for $await_what"
         sleep 0.5
     done
 }
@@ -62,7 +62,7 @@ take() {
     mkdir -p "${1%/*}"
     rm -f "$1.hostler-new"
     (umask 077 && head -c "$3" > "$1.hostler-new")
-    echo "$4  $1.hostler-new" | sha256sum --check --status || fail "what arrived for $1 is not what was sent"
+    echo "$4  $1.hostler-new" | sha256sum --check --status || fail "the copy of $1 on this machine differs from what was sent"
     chmod "$2" "$1.hostler-new"
     mv -f "$1.hostler-new" "$1"
 }

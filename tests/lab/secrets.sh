@@ -215,7 +215,7 @@ tampered program "files/$program"
 terminal verify-program 3 bundle verify "$work/program"
 says "was changed: its sha256 is"
 terminal up-program 1 up -i "$inventory" --yes --bundle "$work/program"
-says "what arrived for /opt/hostler/store/$program is not what was sent"
+says "the copy of /opt/hostler/store/$program on this machine differs from what was sent"
 on twilightsparkle "! ls -A /opt/hostler/store | grep -q '^$program$' && [ ! -e /opt/hostler/current ]"
 
 row "an image with another bit is not imported"

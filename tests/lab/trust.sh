@@ -27,7 +27,7 @@ tail = rest[sum(map(len, entries)):]
 print(head + "machines:\n" + "".join(sorted(entries)) + tail, end="")
 END
 run 3 plan -i "$work/sorted.yaml"
-says "write \`role: control-plane\` at twilightsparkle"
+says "add \`role: control-plane\` to twilightsparkle"
 says "nothing to do"
 run 3 up -i "$work/sorted.yaml" --yes
 empty
@@ -78,7 +78,7 @@ says_not "hostler rebuild"
 code=0
 "$hostler" rebuild rainbowdash -i "$inventory" --yes > "$work/out" 2>&1 < /dev/null || code=$?
 [ "$code" != 0 ]
-says "it is not taken out of the cluster unasked"
+says "it may still be running, so it is not removed from the cluster"
 ready 3
 wait_for 120 "the login to come back" eval "on rainbowdash true 2> /dev/null"
 becomes_ready 3

@@ -14,7 +14,9 @@ use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
 use hostler_core::document::Document;
-use hostler_core::facts::{ClusterFacts, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact, Unreachable, peer_url};
+use hostler_core::facts::{
+    ClusterFacts, Contact, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact, Unreachable, peer_url,
+};
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::plan::Step;
 use hostler_core::plan::wanted;
@@ -47,10 +49,7 @@ impl World {
             .iter()
             .map(|(name, facts)| {
                 if let Some(why) = self.off.get(name) {
-                    return (
-                        name.clone(),
-                        Observation::Unreachable(Unreachable { reason: why.clone(), answered: why.starts_with("sudo") }),
-                    );
+                    return (name.clone(), Observation::Unreachable(Unreachable { reason: why.clone(), contact: contact(why) }));
                 }
                 let mut facts = facts.clone();
                 if !runs(&facts, CONTAINERD) {
@@ -530,4 +529,13 @@ fn kubelet_config(facts: &mut Facts, sum: &str) {
     facts.applied.insert(Applied::KubeletFile, sum.clone());
     let fact = FileFact { sha256: sum, mode: "644".to_owned(), owner: "root:root".to_owned() };
     facts.files.insert(wanted::KUBELET_CONFIG.to_owned(), fact);
+}
+
+/// What stands behind such a reason.
+fn contact(why: &str) -> Contact {
+    match why {
+        _ if why.contains("host key") => Contact::OtherHostKey,
+        _ if why.starts_with("sudo") => Contact::Answer,
+        _ => Contact::Silence,
+    }
 }

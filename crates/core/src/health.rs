@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::facts::{AddOns, ClusterFacts, Facts, NOT_READY, Observation, Unreachable};
+use crate::facts::{AddOns, ClusterFacts, Contact, Facts, NOT_READY, Observation};
 use crate::inventory::{Cni, Inventory, MachineName, Role};
 use crate::plan::Plan;
 use crate::plan::check::CLOCK_TOLERANCE;
@@ -177,8 +177,11 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     }
     status.problems.extend(no_snapshots(inventory, &facts, &trusted, &future, status.snapshot_age));
     status.healthy = status.problems.is_empty();
-    let answers = |name: &MachineName| matches!(seen.get(name), Some(Observation::Unreachable(Unreachable { answered: true, .. })));
-    status.next = next(inventory, &status, plan, answers);
+    let contact = |name: &MachineName| match seen.get(name) {
+        Some(Observation::Unreachable(why)) => why.contact,
+        _ => Contact::Silence,
+    };
+    status.next = next(inventory, &status, plan, contact);
     status
 }
 
@@ -190,7 +193,7 @@ fn machines(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, cl
             let (unreachable, facts) = match seen.get(name) {
                 Some(Observation::Facts(facts)) => (None, Some(machine_facts(name, facts, cluster))),
                 Some(Observation::Unreachable(why)) => (Some(why.reason.clone()), None),
-                None => (Some("it was not asked".to_owned()), None),
+                None => (Some("it was not contacted".to_owned()), None),
             };
             let role = match machine.role {
                 Role::ControlPlane => "control-plane",
@@ -283,7 +286,9 @@ fn drift(plan: &Plan) -> Drift {
     // That what changes is verified afterwards, and was before, is no difference.
     let steps: Vec<_> =
         plan.steps.iter().filter(|step| step.id.kind != StepKind::WithdrawVerification && step.stage != Stage::Verify).collect();
-    let step = steps.first().map(|step| format!("{}: {}", step.machine, step.reason));
+    // A step that only prepares a join says nothing of what differs.
+    let prepares = [StepKind::CollectPki, StepKind::CreateToken, StepKind::DeleteToken];
+    let step = steps.iter().find(|step| !prepares.contains(&step.id.kind)).map(|step| format!("{}: {}", step.machine, step.reason));
     let refusal = || {
         plan.refusals.first().map(|refusal| match &refusal.machine {
             Some(machine) => format!("{machine}: {}", refusal.why),
@@ -414,7 +419,7 @@ fn no_snapshots(
 }
 
 /// What to do next: what hostler can repair first, then what only a person can.
-fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, answers: impl Fn(&MachineName) -> bool) -> Option<Hint> {
+fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: impl Fn(&MachineName) -> Contact) -> Option<Hint> {
     if status.healthy {
         return None;
     }
@@ -424,7 +429,13 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, answers: im
     if let Some(machine) = status.machines.iter().find(|machine| machine.unreachable.is_some()) {
         let name = machine.name.clone();
         let node = status.nodes.iter().find(|node| node.name == name.as_str());
-        return Some(if answers(&name) || node.is_some_and(|node| node.ready) {
+        let contact = contact(&name);
+        return Some(if contact == Contact::OtherHostKey {
+            let alone = inventory.only_control_plane() == Some(&name);
+            let machine = name.clone();
+            let rebuild = if alone { Command::Restore(name) } else { Command::Rebuild { machine: name, take_over: false } };
+            Hint::Reinstalled { machine, rebuild }
+        } else if contact == Contact::Answer || node.is_some_and(|node| node.ready) {
             Hint::MakeReachable(name)
         } else if node.is_some() && inventory.control_planes().any(|(other, _)| *other != name) {
             Hint::TurnOnOrRebuild(name)

@@ -138,10 +138,10 @@ impl Manifest {
                 return Err(format!("{name} is not the name of a program"));
             }
             if !seen.insert((file.kind == FileKind::Program, &file.name)) {
-                return Err(format!("{name} is in it twice"));
+                return Err(format!("it lists {name} twice"));
             }
             if !is_sha256(&file.sha256) {
-                return Err(format!("the sha256 of {name} is not one: {}", file.sha256.escape_debug()));
+                return Err(format!("the sha256 of {name} is not valid: {}", file.sha256.escape_debug()));
             }
             plain(&name.to_string(), [&file.version, &file.source])?;
             sized(&name.to_string(), file.size)?;
@@ -152,13 +152,13 @@ impl Manifest {
                 return Err(format!("{name} is not the name of an image"));
             }
             if self.images.iter().filter(|other| other.component == image.component || other.reference == image.reference).count() > 1 {
-                return Err(format!("{name} is in it twice"));
+                return Err(format!("it lists {name} twice"));
             }
             plain(&name, [&image.media_type, &image.source])?;
             let blobs = image.blobs.iter().map(|blob| (&blob.digest, blob.size));
             for (digest, size) in blobs.chain([(&image.digest, image.manifest_size)]) {
                 if !digest.strip_prefix("sha256:").is_some_and(is_sha256) {
-                    return Err(format!("a digest of {name} is not one: {}", digest.escape_debug()));
+                    return Err(format!("a digest of {name} is not valid: {}", digest.escape_debug()));
                 }
                 sized(&name, size)?;
             }
@@ -258,9 +258,10 @@ fn is_reference(text: &str) -> bool {
 fn plain<const N: usize>(of: &str, texts: [&String; N]) -> Result<(), String> {
     let visible = |c: char| !c.is_control() && !c.is_whitespace() || c == ' ';
     match texts.into_iter().find(|text| text.len() > 1024 || !text.chars().all(visible)) {
-        Some(text) => {
-            Err(format!("{of} has a text that is not plain: {}", text.escape_debug().to_string().chars().take(80).collect::<String>()))
-        }
+        Some(text) => Err(format!(
+            "{of} has a string with characters that are not allowed: {}",
+            text.escape_debug().to_string().chars().take(80).collect::<String>()
+        )),
         None => Ok(()),
     }
 }

@@ -37,7 +37,11 @@ pub const SCHEMA: u32 = 1;
 
 const UNEXPECTED: &str = "the status page sent an unexpected answer; it may be of another version";
 
-struct Page(Client);
+struct Page {
+    client: Client,
+    /// URL of the API server, as the kubeconfig has it.
+    server: String,
+}
 
 impl Page {
     async fn of(cluster: &Cluster) -> Result<Page> {
@@ -47,7 +51,8 @@ impl Page {
         let mut kubeconfig = Kubeconfig::from_yaml(&String::from_utf8(bytes).with_context(context)?).with_context(context)?;
         beside(&mut kubeconfig, atomic::folder_of(&file));
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.with_context(context)?;
-        Ok(Page(Client::try_from(config).context("the kubeconfig can't be used")?))
+        let server = config.cluster_url.to_string();
+        Ok(Page { client: Client::try_from(config).context("the kubeconfig can't be used")?, server })
     }
 
     async fn ask(&self, method: &str, path: &str) -> Result<String> {
@@ -81,7 +86,7 @@ impl Page {
     }
 
     async fn answer(&self, request: Request<Vec<u8>>) -> Result<String> {
-        let answered = tokio::time::timeout(LIMIT, self.0.request_text(request)).await.map_err(|_| {
+        let answered = tokio::time::timeout(LIMIT, self.client.request_text(request)).await.map_err(|_| {
             let hint = "`kubectl -n transcode get pods` shows why";
             Failure::new(ExitStatus::Unreachable, format!("the status page did not answer within {} s", LIMIT.as_secs()), hint)
         })?;
@@ -101,7 +106,7 @@ impl Page {
             }
             kube::Error::Service(_) | kube::Error::HyperError(_) => {
                 let hint = "check that a control plane is on, and that the kubeconfig is for this cluster";
-                Failure::new(ExitStatus::Unreachable, format!("the API server does not answer: {error}"), hint).into()
+                Failure::new(ExitStatus::Unreachable, format!("the API server {} does not answer: {error}", self.server), hint).into()
             }
             _ => anyhow::Error::new(error).context("the request to the status page failed"),
         })

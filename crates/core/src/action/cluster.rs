@@ -268,7 +268,7 @@ pub struct RecordVerified {
 
 impl Act for RecordVerified {
     fn line(&self) -> String {
-        "record that, so that the next run can skip it".to_owned()
+        "record the verification".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

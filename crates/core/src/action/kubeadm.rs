@@ -186,7 +186,7 @@ impl Act for Join {
 
     fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {
         let decoded =
-            |input| BASE64_STANDARD.decode(output(outputs, input)?).context("what an earlier step handed on was corrupted in transit");
+            |input| BASE64_STANDARD.decode(output(outputs, input)?).context("the output of an earlier step was corrupted in transit");
         let ca = decoded(&self.ca)?;
         let hash = ca_public_key_sha256(&ca).context("the cluster's CA is not a certificate")?;
         let config = self

@@ -174,5 +174,5 @@ impl Action {
 
 /// The output that `input` names.
 fn output(outputs: Outputs, input: &Input) -> Result<String> {
-    outputs(input).with_context(|| format!("it needs the {} of {}, which that step has not given", input.output.name(), input.step))
+    outputs(input).with_context(|| format!("it needs the {} of {}, which that step has not produced", input.output.name(), input.step))
 }

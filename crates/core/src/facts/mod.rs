@@ -32,14 +32,23 @@ pub enum Observation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreachable {
     pub reason: String,
-    /// Something at its address answered: the machine is on, whatever else is wrong with it.
-    pub answered: bool,
+    pub contact: Contact,
+}
+
+/// What answered at the address of a machine that could not be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contact {
+    /// Nothing: the machine may be off, or gone.
+    Silence,
+    /// Something: the machine is on, whatever else is wrong with it.
+    Answer,
+    /// An sshd with another host key than the known one: the machine was reinstalled, or it is not that machine.
+    OtherHostKey,
 }
 
 impl Unreachable {
-    /// Nothing answers at its address: it may be off, or gone.
     pub fn silent(reason: impl Into<String>) -> Unreachable {
-        Unreachable { reason: reason.into(), answered: false }
+        Unreachable { reason: reason.into(), contact: Contact::Silence }
     }
 }
 

@@ -128,7 +128,7 @@ impl fmt::Display for Problem {
                 write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` there shows why")
             }
             Problem::SnapshotInFuture { machine } => {
-                write!(f, "the newest snapshot on {machine} has a time that has not come yet: it is ignored")
+                write!(f, "the newest snapshot on {machine} is dated in the future: it is ignored")
             }
             Problem::SnapshotOld { hours } => write!(f, "the newest snapshot is {hours} hours old"),
             Problem::NoSnapshot => f.write_str("there is no snapshot yet"),

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::connection::host_and_port;
 use super::diagnostic::{Place, shown};
 use super::machine::Machines;
@@ -12,7 +14,8 @@ use super::schema::{CLUSTER, ENDPOINT, SNAPSHOTS};
 use super::subnet::{self, Taken};
 use super::tree::Data;
 use super::{Cluster, Cni, Endpoint, Snapshots, name, path};
-use crate::words::{counted, nearest};
+
+use crate::words::counted;
 
 /// The versions of Kubernetes that hostler can install, newest first.
 pub const VERSIONS: &[&str] = &["1.36.3", "1.35.4"];
@@ -74,8 +77,14 @@ fn enough(pods: &Taken, machines: usize, problems: &mut Problems) {
         let enough = counted(parts, "machine");
         let message = format!("`podSubnet` {} is enough for {enough} with a /{part} each, but there are {machines}", pods.net);
         let place = pods.place.unwrap_or(Place { line: 1, column: 1, length: 1 });
-        problems.add(place, message, format!("podSubnet: {POD_SUBNET}"));
+        problems.add(place, message, format!("podSubnet: {}", large_enough(pods, part, machines)));
     }
+}
+
+/// The subnet around this one, with a part for every machine.
+fn large_enough(pods: &Taken, part: u8, machines: usize) -> String {
+    let bits = u8::try_from(machines.next_power_of_two().trailing_zeros()).unwrap_or(part);
+    IpNet::new(pods.net.addr(), part.saturating_sub(bits)).map_or_else(|_| POD_SUBNET.to_owned(), |net| net.trunc().to_string())
 }
 
 fn default_name(cluster: &str) -> String {
@@ -96,7 +105,9 @@ fn version(text: Text, problems: &mut Problems) -> Option<String> {
     } else {
         format!("hostler does not support Kubernetes `{word}`, only {list}")
     };
-    let near = nearest(plain, VERSIONS.iter().copied()).unwrap_or(VERSIONS[0]);
+    // Of the same minor version, else the newest.
+    let minor = plain.rsplit_once('.').map_or(plain, |(minor, _)| minor);
+    let near = VERSIONS.iter().find(|whole| whole.starts_with(&format!("{minor}."))).unwrap_or(&VERSIONS[0]);
     problems.add(text.place, message, format!("version: {near}"));
     None
 }
@@ -116,7 +127,7 @@ fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Pro
             None
         }
         (Some(text), None) => {
-            let address = subnet::address(text, "vip", "a VIP", problems)?;
+            let address = subnet::address(text, "vip: 192.168.1.10", "a VIP", problems)?;
             if let Some(machine) = machines.taken.iter().find(|machine| machine.net.addr() == address) {
                 let message = format!("the VIP {address} is the address of {}: use a free one, as it moves between machines", machine.who);
                 problems.add(text.place, message, free_beside(address, machines).map_or_else(String::new, |free| format!("vip: {free}")));

@@ -129,5 +129,8 @@ impl Error for Diagnostics {}
 
 /// Text of the file for a message: in one line, and truncated.
 pub fn shown(text: &str) -> String {
-    shortened(text, 60)
+    // A blank of another kind looks like a space, and is none to YAML.
+    let blanks: String =
+        text.chars().map(|c| if c.is_whitespace() && !c.is_ascii() { format!("U+{:04X}", u32::from(c)) } else { c.to_string() }).collect();
+    shortened(&blanks, 60)
 }

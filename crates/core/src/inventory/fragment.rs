@@ -303,7 +303,7 @@ pub fn containerd(inventory: &Fields, problems: &mut Problems) -> IndexMap<Strin
         }
         let Data::Scalar(scalar) = &node.data else {
             let message =
-                format!("`{}` must be a text with TOML (`|` starts one with several lines), but this is {}", shown(name.text), node.what());
+                format!("`{}` must be a string of TOML (`|` begins one of several lines), but this is {}", shown(name.text), node.what());
             problems.add(at(node, name.place), message, example);
             continue;
         };

@@ -124,12 +124,12 @@ fn one(name: Text, node: &Node, problems: &mut Problems) -> Option<Written> {
             problems.add(name.place, format!("{} has no address", shown(name.text)), format!("{}: 192.168.1.11", shown(name.text)));
             return None;
         };
-        let address = subnet::address(text, name.text, "a machine", problems)?;
+        let address = subnet::address(text, &format!("{}: 192.168.1.11", name.text), "a machine", problems)?;
         return Some(written(machine_name?, name.place, address, text.place));
     }
     let fields = Fields::read(node, name.place, &MACHINE, problems)?;
     let address = fields.text("address", problems);
-    let address = address.and_then(|text| Some((subnet::address(text, "address", "a machine", problems)?, text.place)));
+    let address = address.and_then(|text| Some((subnet::address(text, "address: 192.168.1.11", "a machine", problems)?, text.place)));
     let role = fields.choice("role", problems).map(|word| if word == "worker" { Role::Worker } else { Role::ControlPlane });
     let mut host = connection::read(&fields, problems);
     host.host_key = fields.get("hostKey", problems).and_then(|field| {
@@ -195,7 +195,7 @@ fn labels(fields: &Fields, problems: &mut Problems) -> IndexMap<String, String> 
                 problems.add(value.place, format!("`{}` is not a valid label value: {VALUE}", shown(value.text)), "labels: { gpu: intel }")
             }
             None if known => {
-                let message = format!("the label `{}` must have a text, but this is {}", shown(key.text), node.what());
+                let message = format!("the value of the label `{}` must be a string, but this is {}", shown(key.text), node.what());
                 let example = if node.is_null() { format!("{}: \"\"", key.text) } else { format!("{}: intel", key.text) };
                 problems.add(at(node, key.place), message, example);
             }

@@ -51,11 +51,7 @@ impl<'a> Fields<'a> {
     pub fn read(node: &'a Node, place: Place, section: &'static Section, problems: &mut Problems) -> Option<Fields<'a>> {
         let example = || section.keys.first().map_or_else(String::new, Key::shown);
         let Data::Mapping(mapping) = &node.data else {
-            let mut message = format!("{} must be a mapping, but this is {}", section.what, node.what());
-            if matches!(&node.data, Data::Scalar(scalar) if scalar.style == Style::Plain && scalar.text.contains(':') && !scalar.text.contains("://"))
-            {
-                message.push_str(": write a space after `:`");
-            }
+            let message = format!("{} must be a mapping, but this is {}{}", section.what, node.what(), glued(node));
             problems.add(at(node, place), message, example());
             return None;
         };
@@ -81,7 +77,10 @@ impl<'a> Fields<'a> {
         debug_assert!(self.section.key(name).is_some(), "{name} is not a key of {}", self.section.what);
         let (_, field) = self.entries.iter().find(|(key, _)| key.name == name)?;
         if field.node.is_null() {
-            let message = format!("`{name}` has no value: write one, or omit the key");
+            let message = match field.key.required {
+                true => format!("`{name}` has no value: write one"),
+                false => format!("`{name}` has no value: write one, or omit the key"),
+            };
             problems.add(field.place, message, field.key.shown());
             return None;
         }
@@ -152,7 +151,7 @@ impl<'a> Fields<'a> {
     pub fn named(&self, name: &str, problems: &mut Problems) -> Vec<(Text<'a>, &'a Node)> {
         let Some(field) = self.get(name, problems) else { return Vec::new() };
         let Data::Mapping(entries) = &field.node.data else {
-            let message = format!("`{name}` must be a mapping of names, but this is {}", field.node.what());
+            let message = format!("`{name}` must be a mapping of names, but this is {}{}", field.node.what(), glued(field.node));
             problems.add(at(field.node, field.place), message, field.key.shown());
             return Vec::new();
         };
@@ -160,12 +159,18 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The way out for `a:b`, which YAML takes for one word.
+fn glued(node: &Node) -> &'static str {
+    let glued = plain(node).is_some_and(|text| text.contains(':') && !text.contains("://"));
+    if glued { ": write a space after `:`" } else { "" }
+}
+
 impl<'a> Field<'a> {
     pub fn text(&self, problems: &mut Problems) -> Option<Text<'a>> {
         match text(self.node) {
             Some(text) => Some(text),
             None => {
-                let message = format!("`{}` must be a text, but this is {}", self.key.name, self.node.what());
+                let message = format!("`{}` must be a string, but this is {}", self.key.name, self.node.what());
                 problems.add(at(self.node, self.place), message, self.key.shown());
                 None
             }

@@ -8,9 +8,8 @@ use super::diagnostic::{Place, shown};
 use super::name;
 use super::read::{Problems, Text};
 
-/// The IP address of a computer; reports an error otherwise. `key` and `whose` are for message and example.
-pub fn address(text: Text, key: &str, whose: &str, problems: &mut Problems) -> Option<IpAddr> {
-    let example = format!("{key}: 192.168.1.11");
+/// The IP address of a computer; reports an error otherwise. `whose` is for the message.
+pub fn address(text: Text, example: &str, whose: &str, problems: &mut Problems) -> Option<IpAddr> {
     let word = shown(text.text);
     let Ok(address) = text.text.parse::<IpAddr>() else {
         let why = if text.text.parse::<IpNet>().is_ok() {
@@ -19,7 +18,7 @@ pub fn address(text: Text, key: &str, whose: &str, problems: &mut Problems) -> O
             format!("`{word}` has a port: omit it, or set `port`")
         } else if let Some(address) = without_leading_zeros(text.text) {
             format!("`{word}` has leading zeros, which some programs read as octal: did you mean `{address}`?")
-        } else if name::is_host(&text.text.to_ascii_lowercase()) {
+        } else if name::is_host(&text.text.to_ascii_lowercase()) && !matches!(text.text, "true" | "false" | "yes" | "no" | "null") {
             format!(
                 "`{word}` is a name, but {whose} needs an IP address, as certificates contain it and it must not change; `getent hosts {word}` \
                  shows it"

@@ -59,7 +59,7 @@ const ANCHORS: &str = "anchors, aliases and merge keys (`&name`, `*name`, `<<`) 
 pub fn parse(text: &str) -> Result<Node, Diagnostic> {
     let top = Place { line: 1, column: 1, length: 1 };
     if text.len() > MOST_BYTES {
-        return Err(Diagnostic::new(top, format!("the file is too large: {} bytes, at most {MOST_BYTES}", text.len()), MACHINES));
+        return Err(Diagnostic::new(top, format!("the file is too large: more than {MOST_BYTES} bytes"), MACHINES));
     }
     if let Some(place) = bare_carriage_return(text) {
         return Err(Diagnostic::new(place, "a carriage return without a line feed is ambiguous: remove it", ""));
@@ -108,7 +108,7 @@ impl Node {
     /// Its type for messages: `a list`.
     pub fn what(&self) -> String {
         match &self.data {
-            Data::Scalar(_) if self.is_null() => "nothing".to_owned(),
+            Data::Scalar(_) if self.is_null() => "empty".to_owned(),
             Data::Scalar(scalar) => format!("`{}`", shown(&scalar.text)),
             Data::Sequence(_) => "a list".to_owned(),
             Data::Mapping(_) => "a mapping".to_owned(),
@@ -225,7 +225,7 @@ impl<'a> Builder<'a> {
                     let (event, span) = self.next()?;
                     let value = self.node(event, span, level + 1)?;
                     let Data::Scalar(Scalar { text, .. }) = key.data else {
-                        return Err(Diagnostic::new(key.place, format!("a key must be a text, but this is {}", key.what()), ""));
+                        return Err(Diagnostic::new(key.place, format!("a key must be a string, but this is {}", key.what()), ""));
                     };
                     if text == "<<" {
                         return Err(Diagnostic::new(key.place, ANCHORS, ""));

@@ -183,14 +183,14 @@ pub fn tunnels(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFa
     for (name, _) in planner.machines() {
         let reason = match planner.restore {
             Some(snapshot) if comes_back(planner, snapshot, name) => {
-                format!("the snapshot may know an older end of flannel's tunnel on {name}")
+                format!("the snapshot may hold an outdated address of flannel's tunnel on {name}")
             }
             None if planner.concerns(name) && planner.usable(name).is_some() && planner.joined(name) => {
                 let own = planner.facts.get(name).and_then(|facts| facts.vtep_mac.as_ref());
                 let known = cluster.nodes.get(name.as_str()).map(|node| &node.vtep_mac).filter(|known| !known.is_empty());
                 match (own, known) {
                     (Some(own), Some(known)) if own != known => {
-                        format!("node {name} has {known} as its end of flannel's tunnel, and the machine has {own}")
+                        format!("node {name} is recorded with the tunnel address {known} of flannel, but the machine has {own}")
                     }
                     _ => continue,
                 }

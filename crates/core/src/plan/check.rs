@@ -161,7 +161,7 @@ fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
 /// What another hostler's lock on the machine means for it.
 fn lock_of<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts, lock: &LockFact) {
     let Some(age) = lock.age(facts) else {
-        let text = format!("its clock and the lock of step {} of run {} do not fit: the lock is ignored", lock.step, lock.run);
+        let text = format!("by its clock, step {} of run {} began in the future or hours ago: its lock is ignored", lock.step, lock.run);
         planner.warn(Some(name), text);
         return;
     };

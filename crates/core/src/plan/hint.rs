@@ -150,6 +150,11 @@ pub enum Hint {
     WaitUntilNotReady(MachineName),
     /// It is on; what keeps hostler out is said with it.
     MakeReachable(MachineName),
+    /// Its host key has changed.
+    Reinstalled {
+        machine: MachineName,
+        rebuild: Command,
+    },
     AskKubelet(MachineName),
     RenewCertificates(MachineName),
     Uncordon(String),
@@ -189,6 +194,7 @@ impl Hint {
             Hint::KeepAsIs { .. } => vec![Command::Reset, Command::Up],
             Hint::MakeCluster | Hint::MendMembers | Hint::BringControlPlanesBack { look: false } => vec![Command::Up],
             Hint::LoseOnlyControlPlane { restore } => vec![restore.clone(), Command::Reset],
+            Hint::Reinstalled { rebuild, .. } => vec![rebuild.clone()],
             Hint::MendOrReset => vec![Command::Up, Command::Reset],
             Hint::MakeEncoder => vec![Command::BundleEncoder],
             _ => Vec::new(),
@@ -238,9 +244,9 @@ impl fmt::Display for Command {
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Hint::LetItEnd => f.write_str("wait until it ends, then run again; a script whose hostler is gone ends by itself"),
-            Hint::WriteRole(machine) => write!(f, "write `role: control-plane` at {machine} in the inventory"),
-            Hint::WriteRoles => f.write_str("turn it on, or write `role: control-plane` at the machine that is to be one"),
+            Hint::LetItEnd => f.write_str("wait until it finishes, then run again; the script of an interrupted run finishes by itself"),
+            Hint::WriteRole(machine) => write!(f, "add `role: control-plane` to {machine} in the inventory"),
+            Hint::WriteRoles => f.write_str("turn it on, or add `role: control-plane` to the machine that should be one"),
             Hint::TurnOn => f.write_str("turn it on, or fix its address or SSH, then run again"),
             Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on it"),
@@ -271,7 +277,7 @@ impl fmt::Display for Hint {
             ),
             Hint::KeepEtcd => write!(
                 f,
-                "it holds etcd's data: put the missing files back, or copy {} elsewhere before anything else is done to it",
+                "it holds etcd's data: put the missing files back, or copy {} elsewhere before you do anything else to it",
                 path::ETCD
             ),
             Hint::ChangeRole(name) => write!(f, "to change a role, run `hostler remove {name}` and then `hostler add {name}`"),
@@ -359,6 +365,9 @@ impl fmt::Display for Hint {
             Hint::MakeReachable(machine) => {
                 write!(f, "fix what keeps hostler from {machine}; or turn it off, wait until its node is NotReady, and run this again")
             }
+            Hint::Reinstalled { machine, rebuild } => {
+                write!(f, "if {machine} was reinstalled, run {rebuild}; if not, someone may be intercepting the connection")
+            }
             Hint::WaitUntilNotReady(machine) => write!(
                 f,
                 "if {machine} is off, wait until its node is NotReady, within a minute, and run this again; if it is on, `hostler remove {machine}` \
@@ -370,7 +379,7 @@ impl fmt::Display for Hint {
             }
             Hint::LookAtPod { namespace, pod } => write!(
                 f,
-                "`kubectl --namespace {namespace} describe pod {pod}` shows what keeps it, `kubectl --namespace {namespace} logs {pod}` what it said"
+                "`kubectl --namespace {namespace} describe pod {pod}` shows why, `kubectl --namespace {namespace} logs {pod}` its output"
             ),
             Hint::Uncordon(node) => write!(f, "run `kubectl uncordon {node}`"),
             Hint::Troubleshoot => f.write_str("see docs/troubleshooting.md"),

@@ -11,7 +11,7 @@ use super::planner::Planner;
 use super::refusal::Why;
 use super::wipe::{self, clear_wiped, to_wipe, wipe_blocked, wipe_step};
 use crate::action::cluster::{DeleteNode, Drain, RemoveMember};
-use crate::facts::{ClusterFacts, Facts, MemberFact, Observation, peer_address, peer_url};
+use crate::facts::{ClusterFacts, Contact, Facts, MemberFact, Observation, peer_address, peer_url};
 use crate::inventory::{Inventory, MachineName, Role};
 use crate::protocol::systemd;
 use crate::record::Record;
@@ -31,7 +31,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     if facts.is_none() && !dead {
         let why = match seen.get(name) {
             Some(Observation::Unreachable(why)) => why.reason.as_str(),
-            _ => "it was not asked",
+            _ => "it was not contacted",
         };
         let remove = Command::Remove { node: name.to_string(), dead: true };
         planner.refuse(Some(name), Why::Unreachable { reason: why.to_owned() }, Hint::TurnOnOrRemove(remove));
@@ -62,7 +62,9 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     if facts.is_none() {
         let ready = cluster.nodes.get(name.as_str()).is_some_and(|node| node.ready);
         let found = match seen.get(name) {
-            Some(Observation::Unreachable(why)) if why.answered => Some((why.reason.clone(), Hint::MakeReachable(name.clone()))),
+            Some(Observation::Unreachable(why)) if why.contact != Contact::Silence => {
+                Some((why.reason.clone(), Hint::MakeReachable(name.clone())))
+            }
             _ if !ready => None,
             Some(Observation::Unreachable(why)) => {
                 Some((format!("its node is Ready, though {}", why.reason), Hint::WaitUntilNotReady(name.clone())))

@@ -325,12 +325,12 @@ impl fmt::Display for Why {
         match self {
             Why::AtWork { step, run, seconds } => write!(f, "step {step} of run {run} has been running here for {seconds} s"),
             Why::ControlPlaneElsewhere { is, named, written: true } => {
-                write!(f, "{is} is the control plane of this cluster, and the inventory makes {named} one")
+                write!(f, "{is} is the control plane of this cluster, but the inventory makes {named} one")
             }
             Why::ControlPlaneElsewhere { is, named, written: false } => {
                 write!(
                     f,
-                    "{is} is the control plane of this cluster, and the inventory, which has no roles, makes {named} one, as it stands first"
+                    "{is} is the control plane of this cluster, but the inventory has no roles and lists {named} first, which makes {named} the control plane"
                 )
             }
             Why::RolesUnknown { unreachable } => write!(
@@ -366,9 +366,9 @@ impl fmt::Display for Why {
             Why::RoleChanged { is: Role::ControlPlane } => f.write_str("it is a control plane now"),
             Why::RoleChanged { is: Role::Worker } => f.write_str("it is a worker now"),
             Why::PodNetwork { node, has } => {
-                write!(f, "its node has {node} of the pod network, but the machine uses {has}: other machines don't reach its pods")
+                write!(f, "its node has the pod subnet {node}, but the machine uses {has}: other machines can't reach its pods")
             }
-            Why::Lives { reason } => write!(f, "it is not taken out of the cluster unasked: {reason}"),
+            Why::Lives { reason } => write!(f, "it may still be running, so it is not removed from the cluster: {reason}"),
             Why::NodeGone => f.write_str("its node was deleted from the cluster, but the machine is still configured as a member"),
             Why::Address { node, machine } => write!(f, "its node has the address {node}, and can't change to {machine}"),
             Why::ControlPlaneLost { orphans } => {
@@ -408,7 +408,7 @@ impl fmt::Display for Why {
                 write!(f, "no API server answers: {}", answers.join("; "))
             }
             Why::EtcdBroken { machine, words } => write!(f, "etcd of {machine} can't read its data: {words}"),
-            Why::AddressLost { was } => write!(f, "it was made with the address {was}, which it no longer has"),
+            Why::AddressLost { was } => write!(f, "its control plane was created with the address {was}, which it no longer has"),
             Why::DataThere => f.write_str("etcd's data is still on it"),
             Why::NoApiToLeave => f.write_str("no API server answers, so no machine can leave the cluster cleanly"),
             Why::EndpointAway { endpoint, leads_to } => {
@@ -426,8 +426,8 @@ impl fmt::Display for Why {
                 write!(f, "`keep:` holds {kept}, but {wiped} must be wiped, and a link leads to {real}")
             }
             Why::Mounted { mounted, wiped } => write!(f, "{mounted} is a mount point, and {wiped} must be wiped"),
-            Why::RestoreOfWorker => f.write_str("it is a worker: a snapshot holds nothing of it"),
-            Why::SeveralControlPlanes => f.write_str("it is not the only control plane: the others have what it had"),
+            Why::RestoreOfWorker => f.write_str("it is a worker: a snapshot contains nothing of it"),
+            Why::SeveralControlPlanes => f.write_str("it is not the only control plane: the others still have the cluster's state"),
             Why::ClusterLives => f.write_str("its API server answers: the cluster's current state would be lost"),
             Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of another cluster, not of the one that it is in", file.display()),
             Why::NoEncoder => f.write_str("films can't be encoded: the bundle has no encoder"),

@@ -40,10 +40,10 @@ const MANAGER: &[&str] = &["controllerManager", "extraArgs"];
 const ETCD: &[&str] = &["etcd", "local", "extraArgs"];
 const NODE: &[&str] = &["nodeRegistration", "kubeletExtraArgs"];
 
-const DATA: &str = "etcd's data is in the folder that kubeadm mounts, and nothing else of etcd's pod outlives it";
-const MEMBERS: &str = "hostler knows members of etcd by their names and peer URLs, and asks them on port 2379";
+const DATA: &str = "only the folder that kubeadm mounts survives a restart of etcd's pod";
+const MEMBERS: &str = "hostler identifies etcd members by name and peer URL, and reaches them on port 2379";
 const FILES: &str = "hostler copies, repairs and restores the files that kubeadm names";
-const SERVICES: &str = "all parts of the cluster must have the same Services subnet";
+const SERVICES: &str = "all parts of the cluster must have the same Service subnet";
 const PODS: &str = "all parts of the cluster must have the same pod subnet, with a /24 (IPv6: /64) for each machine";
 const PORT: &str = "machines, kubeconfigs and checks use port 6443 of the machine's address";
 const LOGIN: &str = "machines join with a bootstrap token, and kubelet's probes ask without a login";
@@ -53,8 +53,8 @@ const TAINTS: &str = "hostler sets the taints of a node from its machine in the 
 const CONTAINERD: &str = "containerd is configured for it";
 const KUBELET_FILES: &str = "hostler reads, repairs and wipes the files that kubeadm names";
 const SECURE: &str = "anyone who reaches port 10250 could run commands in pods";
-const PHASES: &str = "hostler plans each phase of kubeadm, or relies on that it ran";
-const DNS: &str = "pods ask the address that the Services subnet gives to CoreDNS";
+const PHASES: &str = "hostler runs the phases of kubeadm itself, or relies on them";
+const DNS: &str = "pods send DNS queries to the address that CoreDNS has in the Service subnet";
 
 const SERVICE_SUBNET: &str = "cluster.serviceSubnet";
 const POD_SUBNET: &str = "cluster.podSubnet";
@@ -100,11 +100,11 @@ const RELIED: &[Relied] = &[
     flag(CLUSTER, ETCD, "initial-cluster-state", MEMBERS, ""),
     flag(CLUSTER, ETCD, "config-file", MEMBERS, ""),
     flag(CLUSTER, ETCD, "force-new-cluster", MEMBERS, ""),
-    flag(CLUSTER, ETCD, "client-cert-auth", "without it, anyone who reaches port 2379 reads all Secrets", ""),
+    flag(CLUSTER, ETCD, "client-cert-auth", "without it, anyone who reaches port 2379 could read all Secrets", ""),
     flag(CLUSTER, ETCD, "cert-file", FILES, ""),
     flag(CLUSTER, ETCD, "key-file", FILES, ""),
     flag(CLUSTER, ETCD, "trusted-ca-file", FILES, ""),
-    flag(CLUSTER, ETCD, "peer-client-cert-auth", "without it, anyone who reaches port 2380 joins etcd", ""),
+    flag(CLUSTER, ETCD, "peer-client-cert-auth", "without it, anyone who reaches port 2380 could join etcd", ""),
     flag(CLUSTER, ETCD, "peer-cert-file", FILES, ""),
     flag(CLUSTER, ETCD, "peer-key-file", FILES, ""),
     flag(CLUSTER, ETCD, "peer-trusted-ca-file", FILES, ""),
@@ -112,7 +112,7 @@ const RELIED: &[Relied] = &[
     flag(CLUSTER, API, "secure-port", PORT, ""),
     flag(CLUSTER, API, "bind-address", PORT, ""),
     flag(CLUSTER, API, "advertise-address", PORT, ""),
-    flag(CLUSTER, API, "etcd-servers", "each API server asks the member of etcd on its own machine", ""),
+    flag(CLUSTER, API, "etcd-servers", "each API server uses the etcd member on its own machine", ""),
     flag(CLUSTER, API, "etcd-prefix", "a snapshot is restored to where the API server looks", ""),
     flag(CLUSTER, API, "etcd-cafile", FILES, ""),
     flag(CLUSTER, API, "etcd-certfile", FILES, ""),

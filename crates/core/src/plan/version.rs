@@ -38,8 +38,7 @@ pub fn check(planner: &mut Planner) {
         _ => {
             let others = planner.trusted.answering().filter(|api_via| api_via.cluster.version != bundle);
             for ApiVia { machine, cluster, .. } in others {
-                planner
-                    .warn(Some(machine), format!("its API server says it is Kubernetes {}, and the others' is {bundle}", cluster.version));
+                planner.warn(Some(machine), format!("its API server reports Kubernetes {}, the others {bundle}", cluster.version));
             }
         }
     }

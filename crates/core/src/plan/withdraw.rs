@@ -55,7 +55,7 @@ fn first(id: StepId, later: bool) -> Step {
         stage: Stage::Begin,
         machine: id.machine.clone(),
         id,
-        reason: "the cluster changes".to_owned(),
+        reason: "the cluster is about to change".to_owned(),
         action: WithdrawVerification { later }.into(),
         needs: Default::default(),
         after: Default::default(),

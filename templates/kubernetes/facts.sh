@@ -1,0 +1,79 @@
+# What a control plane says of its cluster: a part of facts.sh, with its functions.
+
+# answer KEY COMMAND...: what a program says, errors too, as one line.
+answer() {
+    printf '%s\t' "$1"
+    shift
+    "$@" 2>&1 | tr '\n\t' '  '
+    echo
+}
+
+api() {
+    answer "api-$1" kubectl {{ kubectl.own }} \
+        --request-timeout 3s get --raw "$2"
+}
+
+# objects KEY NAMESPACE: what the cluster runs of its own. kubectl asks for the list of resources first, and must not keep it: this only reads.
+objects() {
+    answer "api-$1" kubectl {{ kubectl.own }} \
+        --request-timeout 3s --cache-dir /dev/null --namespace "$2" get --output json \
+        daemonsets.apps,deployments.apps,services,configmaps,pods
+}
+
+# etcd ENDPOINTS LIMIT COMMAND...
+etcd() {
+    endpoints=$1
+    limit=$2
+    shift 2
+    etcdctl --endpoints "$endpoints" {{ etcdctl.tls }} \
+        --dial-timeout "$limit" --command-timeout "$limit" --write-out json "$@"
+}
+
+# Each member is asked by itself, all at once. One that is well answers in milliseconds; while a dead one's place is taken by another leader,
+# or on a busy machine, that can take seconds, and "not well" must not be said too soon. A dead one takes all the time there is. Where etcd
+# does not even list them, nobody is asked.
+about_etcd() {
+    [ -r {{ path.pki }}/etcd/healthcheck-client.key ] || return 0
+    list=$(answer etcd-list etcd {{ etcdctl.own }} 2s member list --consistency=s)
+    printf '%s\n' "$list"
+    members=$(printf '%s\n' "$list" | grep -o '"clientURLs":\["[^"]*"' | cut -d '"' -f 4 | tr '\n' ,)
+    [ -z "$members" ] || answer etcd-health etcd "${members%,}" 4s endpoint health
+}
+
+# words PROGRAM LINES: the last of these lines that says what is wrong, without the time that the container runtime puts before it.
+words() {
+    said=$(grep -aE '"level":"(fatal|panic|error)"|panic:|^([^ ]+ stderr F )?[EF][0-9]{4} |[Ee]rror' | tail -n 1 | sed 's/^[^ ]* std\(err\|out\) F //' |
+        tr '\t' ' ' | cut -c 1-600)
+    [ -z "$said" ] || say words "$1" "$said"
+}
+
+# Why no API server answers, as far as those say it that it needs.
+about_silence() {
+    for program in etcd kube-apiserver; do
+        # shellcheck disable=SC2012 # names of kubelet's have no odd characters
+        log=$(ls -t /var/log/pods/{{ namespaces.system }}_"$program"-*/"$program"/*.log 2> /dev/null | head -n 1)
+        [ -z "$log" ] || tail -n 50 "$log" | words "$program"
+    done
+    journalctl -u kubelet -n 50 -o cat --no-pager 2> /dev/null | words kubelet
+}
+
+# All ask at once, and each waits in its pipe until those before it were read: side by side, and yet no lines are mixed. An API server tells
+# its version without etcd, so each answer is looked at before anybody says that the cluster answers.
+about_cluster() {
+    api version /version < /dev/null | {
+        api nodes /api/v1/nodes < /dev/null | {
+            objects system {{ namespaces.system }} < /dev/null | {
+                objects flannel {{ namespaces.flannel }} < /dev/null | {
+                    about_etcd < /dev/null
+                    cat
+                }
+                cat
+            }
+            cat
+        }
+        cat
+    } | awk -F '\t' '
+        { print }
+        $1 == "api-version" && !/gitVersion/ || ($1 == "api-nodes" || $1 == "api-system") && !/"items"/ || $1 == "etcd-list" && !/"members"/ { down = 1 }
+        END { exit down }' || about_silence
+}
