@@ -20,7 +20,7 @@ test_packages=(
 [ "$(id -u)" = 0 ] || test_packages+=(uidmap)
 
 # What tests/lab calls on this computer.
-lab_packages=(age curl findutils iproute2 mount nftables perl)
+lab_packages=(age bindfs curl e2fsprogs findutils iproute2 mount nftables perl strace)
 
 # Ubuntu has these as snaps only. Without them the tests of the status page do not run.
 optional_packages=' chromium chromium-driver '

@@ -164,6 +164,9 @@ says "no API server answers"
 says "rainbowdash"
 on twilightsparkle mv /root/kube-apiserver.yaml /etc/kubernetes/manifests/
 becomes_ready 3
+# The scheduler and the controller manager ended with the API server. kubelet restarts them after a pause, and until then status names them.
+healthy() { run 0 status -i "$inventory" 2> /dev/null; }
+wait_for 180 "the cluster to be healthy" healthy
 
 row "status --watch looks again, and its JSON says the same"
 begin status -i "$inventory" --watch

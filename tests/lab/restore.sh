@@ -124,9 +124,29 @@ says "the last snapshot on twilightsparkle failed"
 on twilightsparkle 'rm /srv/snapshots && mv /srv/elsewhere /srv/snapshots && systemctl start hostler-snapshot.service'
 run 0 status -i "$inventory"
 
-row "the API server is broken, though the machine is there: wiped, and restored from a regular snapshot"
-on twilightsparkle 'rm /etc/kubernetes/manifests/kube-apiserver.yaml; while crictl ps --name kube-apiserver -q | grep -q .; do sleep 0.2; done'
+row "the API server is broken, though etcd's data is there: no restore, and no new cluster; up repairs it"
+no_api_server() {
+    on twilightsparkle 'rm /etc/kubernetes/manifests/kube-apiserver.yaml; while crictl ps --name kube-apiserver -q | grep -q .; do sleep 0.2; done'
+}
+kubectl create configmap newer > /dev/null
+no_api_server
+rebuild 3 --from "$work/regular.tar.gz"
+says "twilightsparkle: etcd's data is still on it"
+says '`hostler up` repairs what can be repaired'
+rebuild 3 --new-cluster --yes-new-cluster lab
+says "twilightsparkle: etcd's data is still on it"
+up
+there newer
+untouched rainbowdash
+
+row "the same with its data moved out of the way, as the refusal says: wiped, and restored from a regular snapshot"
+no_api_server
+rebuild 3 --from "$work/regular.tar.gz"
+says 'run this again: `mv /var/lib/etcd /var/lib/etcd.before` on the machine'
+on twilightsparkle mv /var/lib/etcd /var/lib/etcd.before
 rebuild 0 --from "$work/regular.tar.gz"
+gone newer
+on twilightsparkle test -s /var/lib/etcd.before/member/snap/db
 there regular
 well third
 [ "$(on twilightsparkle systemctl is-active hostler-snapshot.timer)" = active ]

@@ -208,22 +208,27 @@ tampered() {
     printf '%b' "\\x$(printf %x $((byte ^ 1)))" | dd of="$work/$1/$2" bs=1 seek="$middle" conv=notrunc status=none
     [ "$(cmp -l "$bundle/$2" "$work/$1/$2" | wc -l)" = 1 ]
 }
-row "a program with another bit than its sum says is not installed, though nobody looked before"
+row "a program with another bit than its sum says is not installed, and kubeadm is not run here either"
 bundle=$("$hostler" bundle verify 2> /dev/null | sed -n 's/ matches its manifest$//p')
-program=$(sed -n '/"name": "kubeadm"/,/"sha256"/s/.*"sha256": "\(.*\)".*/\1/p' "$bundle/manifest.json")
+sum_of() { sed -n "/\"name\": \"$1\"/,/\"sha256\"/s/.*\"sha256\": \"\(.*\)\".*/\1/p" "$bundle/manifest.json"; }
+program=$(sum_of containerd)
 tampered program "files/$program"
 terminal verify-program 3 bundle verify "$work/program"
 says "was changed: its sha256 is"
 terminal up-program 1 up -i "$inventory" --yes --bundle "$work/program"
 says "the copy of /opt/hostler/store/$program on this machine differs from what was sent"
 on twilightsparkle "! ls -A /opt/hostler/store | grep -q '^$program$' && [ ! -e /opt/hostler/current ]"
+# kubeadm reads the inventory's fragments on this computer first: its sum is checked before it runs.
+tampered kubeadm "files/$(sum_of kubeadm)"
+terminal up-kubeadm 3 up -i "$inventory" --yes --bundle "$work/kubeadm"
+says "(kubeadm) was changed: its sha256 is"
 
 row "an image with another bit is not imported"
 tampered image images.tar
 terminal verify-image 3 bundle verify "$work/image"
 says "was changed: its sha256 is"
 terminal up-image 1 up -i "$inventory" --yes --bundle "$work/image"
-rm -r "$work/program" "$work/image"
+rm -r "$work/program" "$work/kubeadm" "$work/image"
 cp "$work/out" "$left/said/up-image.out"
 
 row "a cluster from the bundle as it was, with the password typed"

@@ -524,3 +524,42 @@ fn a_verification_that_failed_is_open() {
         assert!(status.problems.contains(&Problem::NotVerified), "{drift:?}, {goal:?}: {:?}", status.problems);
     }
 }
+
+/// A verb for one machine withdraws the verification of the whole cluster. Where it is interrupted after that and run again, it ends as it
+/// would have: `up` finds nothing to do.
+#[test]
+fn a_verb_for_one_machine_that_is_run_again_ends_with_a_verified_cluster() {
+    let inventory = inventory(1, false);
+    let scene = Scene {
+        control_planes: 1,
+        changed: false,
+        starts: vec![Start::Converged; 5],
+        off: BTreeSet::new(),
+        rounds: Vec::new(),
+        goal: Verb::Up,
+    };
+    let plan = |goal: &Goal, world: &World| plan_for(goal, &inventory, &manifests(), &world.seen()).expect("templates fit");
+    let apply = |step: &Step, world: &mut World| world.apply(step).unwrap_or_else(|what| panic!("{}: {what}", step.id));
+    let mut converged = world(&scene);
+    // Whatever a random world is not yet.
+    plan(&Goal::Up, &converged).steps.iter().for_each(|step| apply(step, &mut converged));
+    for (drift, asked) in [(None, Goal::Rebuild { machine: name(4), force_after: None }), (Some(Drift::Program), Goal::Add(name(2)))] {
+        let mut start = converged.clone();
+        drift.into_iter().for_each(|drift| drift.apply(&mut start, &name(2)));
+        for cut in 0..=plan(&asked, &start).steps.len() {
+            let mut world = start.clone();
+            plan(&asked, &world).steps.iter().take(cut).for_each(|step| apply(step, &mut world));
+            let mut goal = asked.clone();
+            loop {
+                let plan = plan(&goal, &world);
+                if plan.steps.is_empty() {
+                    break;
+                }
+                plan.steps.iter().for_each(|step| apply(step, &mut world));
+                goal = goal.next_goal();
+            }
+            let up: Vec<_> = plan(&Goal::Up, &world).steps.iter().map(Step::line).collect();
+            assert!(up.is_empty(), "{asked:?}, interrupted after {cut} steps: {up:?}");
+        }
+    }
+}

@@ -35,13 +35,15 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         planner.unreachable.contains_key(name) && planner.api_via.is_some_and(|api_via| api_via.cluster.nodes.contains_key(name.as_str()))
     };
     let with_those_away = expected(planner, |name| away(name) || nodes.iter().any(|node| node == name.as_str()))?;
-    let verified = (record == Some(&wanted) || record == Some(&with_those_away)) && unvouched(planner).is_empty();
-    let others_verified = verified || others_verified(planner, &nodes, record)?;
-    // What was verified before needs no second look when one machine comes or goes: that costs the same in a cluster of any size.
+    let withdrawn = record.is_none() || !unvouched(planner).is_empty();
+    let verified = (record == Some(&wanted) || record == Some(&with_those_away)) && !withdrawn;
+    let others_verified = verified || withdrawn || others_verified(planner, &nodes, record)?;
+    // What was verified before needs no second look when one machine comes or goes: that costs the same in a cluster of any size. Where an
+    // earlier run withdrew the verification and did not end, all nodes are probed, so that this run ends as that one would have.
     let nodes: Vec<String> = match concerned(planner) {
         Some(only) if nodes.iter().all(|node| node != only.as_str()) => return Ok(()),
-        Some(only) => nodes.into_iter().filter(|node| node == only.as_str() || node == api_via.as_str()).collect(),
-        None => nodes,
+        Some(only) if !withdrawn => nodes.into_iter().filter(|node| node == only.as_str() || node == api_via.as_str()).collect(),
+        _ => nodes,
     };
     let unready: Vec<&String> = match planner.api_via {
         Some(ApiVia { cluster, .. }) => nodes.iter().filter(|node| cluster.nodes.get(*node).is_none_or(|found| !found.ready)).collect(),

@@ -36,7 +36,9 @@ pub fn withdraw(planner: &Planner, mut plan: Plan) -> Plan {
 
 /// Control planes that keep in mind that the cluster's record vouches for what is no longer so, and whose API server can be told now.
 pub fn unvouched<'a>(planner: &Planner<'a>) -> Vec<&'a MachineName> {
-    let marked = |name: &MachineName| planner.usable(name).is_some_and(|facts| facts.in_progress.contains(&InProgress::Unverified));
+    // Also where the plan concerns another machine only.
+    let asked = |name: &MachineName| planner.facts.get(name).filter(|_| !planner.refused.contains(name));
+    let marked = |name: &MachineName| asked(name).is_some_and(|facts| facts.in_progress.contains(&InProgress::Unverified));
     planner.trusted.answering().map(|api_via| api_via.machine).filter(|name| marked(name)).collect()
 }
 
