@@ -350,7 +350,9 @@ about_apt() {
 
 about_others() {
     # What its owner told it wins over every other of its files, while it runs at all.
-    [ -e /etc/cloud/cloud-init.disabled ] || grep -Eqs '^(manage_etc_hosts: *.?([Tt]rue|localhost)|preserve_hostname: *[Ff]alse)' /var/lib/cloud/instance/cloud-config.txt && say cloud-user-data
+    if [ ! -e /etc/cloud/cloud-init.disabled ]; then
+        grep -Eqs '^(manage_etc_hosts: *.?([Tt]rue|localhost)|preserve_hostname: *[Ff]alse)' /var/lib/cloud/instance/cloud-config.txt && say cloud-user-data
+    fi
     # Beside each inhibitor is a named pipe, and whoever reads it waits for as long as the inhibitor's program lives.
     for inhibitor in /run/systemd/inhibit/*; do
         [ -f "$inhibitor" ] && grep -qs '^WHO=kubelet$' "$inhibitor" && say delays-shutdown

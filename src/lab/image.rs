@@ -45,8 +45,8 @@ const PACKAGES: [&str; 18] = [
 /// Additional packages for a virtual machine.
 const KERNEL_PACKAGES: [&str; 3] = ["e2fsprogs", "linux-image-cloud-amd64", "systemd-timesyncd"];
 
-/// Packages of a fresh Ubuntu server: `ubuntu-minimal` is Ubuntu's own list, with netplan and udev; the others are of its server's. Left out is
-/// what hostler must install, and what a container would use of the computer's: lvm2, multipath-tools, open-iscsi, snapd.
+/// Packages of a fresh Ubuntu server: `ubuntu-minimal` is Ubuntu's own list, with netplan and udev; the others are of its server's. Left out
+/// is what hostler must install, and what would use the computer's devices from a container: lvm2, multipath-tools, open-iscsi, snapd.
 const UBUNTU_PACKAGES: [&str; 12] = [
     "apparmor",
     "ca-certificates",
@@ -121,8 +121,8 @@ pub fn kernel(image: &Path) -> PathBuf {
     image.join("vmlinuz")
 }
 
-/// The image of machines that share the computer's kernel, with the apt repository for all machines of that system: from the cache, or built
-/// now. Debian's takes about a minute, and 110 MB from its mirror; Ubuntu's two minutes, and 110 MB from its archive.
+/// The image of machines that share the computer's kernel, with the apt repository for all machines of that system: from the cache, or
+/// built now. Debian's takes about a minute, and 110 MB from its mirror; Ubuntu's took three minutes on a busy computer.
 pub async fn ready(system: System, events: &Events) -> Result<PathBuf> {
     of_machines(system).ready(events).await
 }

@@ -1,5 +1,5 @@
-//! Test machines on this computer: real Debian or Ubuntu, systemd and sshd in systemd-nspawn, each with its own disk, network and cgroups, and without
-//! access to other networks.
+//! Test machines on this computer: real Debian or Ubuntu, systemd and sshd in systemd-nspawn, each with its own disk, network and cgroups,
+//! and without access to other networks.
 //!
 //! Rule: the parts of a lab are recorded ([`state`]) before they are created, and everything has the lab's name, so that [`down`] finds all
 //! of it even if hostler was killed.
@@ -38,8 +38,8 @@ use crate::workstation::packages;
 use crate::workstation::room::{self, Need};
 use crate::workstation::task::task;
 pub use inventory::{file as inventory_file, kubeconfig};
-use roster::LabMachine;
 use repository::Served;
+use roster::LabMachine;
 use state::{LabState, Lock, VirtualMachine};
 use system::System;
 use vm::Accelerator;
@@ -118,12 +118,7 @@ pub async fn up(options: Options, besides: Vec<Need>, events: &Events) -> Result
         events.send(Event::Note { line });
     }
     let machines = options.roster();
-    let mut state = before.unwrap_or_else(|| LabState {
-        machines,
-        images: BTreeMap::new(),
-        shares: options.shares,
-        vm: None,
-    });
+    let mut state = before.unwrap_or_else(|| LabState { machines, images: BTreeMap::new(), shares: options.shares, vm: None });
     let mut needs = room_needed(&state, options.vm.as_deref());
     needs.extend(besides);
     room::check(&needs, "free some space, or pass a smaller number with `--machines`; HOSTLER_CACHE sets another folder for the cache")?;
@@ -456,7 +451,8 @@ mod tests {
         assert_eq!(message(14, 1), "a lab can't have 14 machines\nhint: pass 1 to 13 with `--machines`");
         assert_eq!(message(3, 0), "a lab of 3 machines can't have 0 control planes\nhint: pass 1 to 3 with `--control-planes`");
         assert_eq!(message(3, 4), "a lab of 3 machines can't have 4 control planes\nhint: pass 1 to 3 with `--control-planes`");
-        let share = |path: &str| check(&Options { machines: 1, control_planes: 1, shares: vec![path.into()], vm: None, systems: BTreeMap::new() });
+        let share =
+            |path: &str| check(&Options { machines: 1, control_planes: 1, shares: vec![path.into()], vm: None, systems: BTreeMap::new() });
         assert!(share("/tmp").is_ok());
         for path in ["tmp", "/no/such/folder", "/dev/null"] {
             assert_eq!(ExitStatus::of(&share(path).unwrap_err()), ExitStatus::Usage, "{path}");
@@ -485,7 +481,10 @@ mod tests {
             "rainbowdash can't have Ubuntu 24.04: a virtual machine has Debian 13\nhint: omit `--vm`, or its `--system`"
         );
         for (machines, control_planes) in [(1, 1), (13, 13), (3, 1)] {
-            assert!(check(&Options { machines, control_planes, shares: Vec::new(), vm: None, systems: BTreeMap::new() }).is_ok(), "{machines} {control_planes}");
+            assert!(
+                check(&Options { machines, control_planes, shares: Vec::new(), vm: None, systems: BTreeMap::new() }).is_ok(),
+                "{machines} {control_planes}"
+            );
         }
     }
 }

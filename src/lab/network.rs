@@ -41,7 +41,8 @@ pub async fn plug_in_vm(machine: &LabMachine) -> Result<()> {
     Ok(())
 }
 
-/// Creates a machine's namespace with `eth0` on the bridge, if missing, and gives it its address, unless the machine does so itself. It stays while the machine is off, like a network cable.
+/// Creates a machine's namespace with `eth0` on the bridge, if missing. `eth0` gets its address here, unless the machine sees to that itself.
+/// It stays while the machine is off, like a network cable.
 pub async fn plug_in(machine: &LabMachine) -> Result<()> {
     let namespace = of_machine(&machine.name);
     let lab = of_lab();

@@ -1,5 +1,5 @@
-//! The lab's apt repositories: the packages of each system's image, served on port 80 of the computer's address in the lab by a process that runs as long as
-//! the lab exists.
+//! The lab's apt repositories: the packages of each system's image, served on port 80 of the computer's address in the lab by a process that
+//! runs as long as the lab exists.
 
 use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4};

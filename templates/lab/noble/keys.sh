@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs on the computer: keys.sh FILE. Puts the keys of Ubuntu's archive into FILE. They come from Debian's package of them, which apt verifies with Debian's
-# keys: the lab needs those for its Debian machines anyway, so nothing else has to be trusted.
+# keys.sh FILE: runs on the computer, and puts the keys of Ubuntu's archive into FILE. They come from Debian's package of them, which apt
+# verifies with Debian's keys: the lab needs those for its Debian machines anyway, so nothing else has to be trusted.
 set -eu
 to=$1
 known=/usr/share/keyrings/ubuntu-archive-keyring.gpg
