@@ -31,8 +31,8 @@ use crate::report::Reporter;
 
 /// Local test machines (systemd-nspawn, QEMU)
 ///
-/// A lab is a set of machines on this computer with real Debian, systemd and sshd, for trying hostler out. It needs root. HOSTLER_LAB names
-/// one of several labs.
+/// A lab is a set of machines on this computer with real Debian or Ubuntu, systemd and sshd, for trying hostler out. It needs root.
+/// HOSTLER_LAB names one of several labs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     Up(Up),
