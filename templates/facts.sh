@@ -32,7 +32,7 @@ say() {
 # first FILE: its first line in $line, without a process.
 first() {
     line=
-    [ -r "$1" ] && { read -r line < "$1" || [ -n "$line" ]; } 2> /dev/null
+    [ -f "$1" ] && [ -r "$1" ] && { read -r line < "$1" || [ -n "$line" ]; } 2> /dev/null
 }
 
 about_kernel() {
@@ -349,9 +349,14 @@ about_apt() {
 }
 
 about_others() {
-    # What its owner told it wins over every other of its files.
-    grep -Eqs '^(manage_etc_hosts: *.?([Tt]rue|localhost)|preserve_hostname: *[Ff]alse)' /var/lib/cloud/instance/cloud-config.txt && say cloud-user-data
-    grep -qs '^WHO=kubelet$' /run/systemd/inhibit/* && say delays-shutdown
+    # What its owner told it wins over every other of its files, while it runs at all.
+    if [ ! -e /etc/cloud/cloud-init.disabled ]; then
+        grep -Eqs '^(manage_etc_hosts: *.?([Tt]rue|localhost)|preserve_hostname: *[Ff]alse)' /var/lib/cloud/instance/cloud-config.txt && say cloud-user-data
+    fi
+    # Beside each inhibitor is a named pipe, and whoever reads it waits for as long as the inhibitor's program lives.
+    for inhibitor in /run/systemd/inhibit/*; do
+        [ -f "$inhibitor" ] && grep -qs '^WHO=kubelet$' "$inhibitor" && say delays-shutdown
+    done
     for program in k3s rke2 k0s microk8s; do
         for folder in /usr/local/bin /usr/bin /opt/bin /opt/rke2/bin /snap/bin; do
             [ -x "$folder/$program" ] && say other-program "$folder/$program"
@@ -397,7 +402,7 @@ about_kubernetes() {
         {{ path.pki }}/*.key {{ path.pki }}/sa.pub {{ path.pki }}/etcd/*.crt {{ path.pki }}/etcd/*.key \
         {{ path.kubelet_flags }} {{ path.kubelet_pki }}/kubelet.crt {{ path.kubelet_pki }}/kubelet.key \
         {{ path.kubelet_pki }}/kubelet-client-current.pem; do
-        [ -r "$file" ] || continue
+        if [ ! -f "$file" ] || [ ! -r "$file" ]; then continue; fi
         # awk says nothing of a file without a line.
         if [ -s "$file" ]; then set -- "$@" "$file"; else say damaged "$file"; fi
     done
@@ -438,7 +443,7 @@ about_runs() {
     done
     for file in {{ path.steps }}/*; do
         # Held by whoever lives: a shared lock, let go of at once, can't be had.
-        if [ ! -r "$file" ] || flock -n -s 9 9< "$file"; then continue; fi
+        if [ ! -f "$file" ] || [ ! -r "$file" ] || flock -n -s 9 9< "$file"; then continue; fi
         run='' step='' since=''
         while IFS='=' read -r name value; do
             case $name in

@@ -88,6 +88,11 @@ impl Machine {
         symlink(target, self.path(path)).expect("a link");
     }
 
+    fn pipe(&self, path: &str) {
+        self.folder(Path::new(path).parent().and_then(Path::to_str).expect("a parent"));
+        assert!(Command::new("mkfifo").arg(self.path(path)).status().expect("coreutils").success());
+    }
+
     fn program(&self, path: &str, script: &str) {
         self.file(path, &format!("#!/bin/sh\n{script}\n"));
         fs::set_permissions(self.path(path), fs::Permissions::from_mode(0o755)).expect("our own file");
@@ -109,7 +114,8 @@ impl Machine {
         ] {
             script = script.replace(folder, &format!("{root}{folder}"));
         }
-        run("dash", "dash", &["-s"], &script).replace(root, "")
+        // A script that waits for another program would wait forever.
+        run("timeout", "coreutils", &["60", "dash", "-s"], &script).replace(root, "")
     }
 
     fn facts(&self) -> Facts {
@@ -225,6 +231,52 @@ fn swap_hosts_nameservers_and_records() {
     assert_eq!(facts.applied.iter().collect::<Vec<_>>(), [(&Applied::Document(Document::Kubelet), &"abc".to_owned())]);
     assert_eq!(facts.os, "debian");
     assert_eq!(facts.os_name, "Debian GNU/Linux 13 (trixie)");
+}
+
+#[test]
+fn what_its_owner_told_cloud_init_counts_while_cloud_init_runs() {
+    let machine = Machine::new();
+    let user_data = |text: &str| machine.file("/var/lib/cloud/instance/cloud-config.txt", &format!("#cloud-config\n{text}\n"));
+    user_data("disable_root: false");
+    assert!(!machine.facts().cloud_user_data);
+    user_data("manage_etc_hosts: true");
+    assert!(machine.facts().cloud_user_data);
+    machine.file("/etc/cloud/cloud-init.disabled", "");
+    assert!(!machine.facts().cloud_user_data);
+}
+
+/// logind keeps a named pipe beside each inhibitor: reading it lasts as long as its holder lives, which is forever where unattended-upgrades runs.
+#[test]
+fn an_inhibitor_of_another_program_is_no_kubelet_and_holds_nothing_up() {
+    let machine = Machine::new();
+    let inhibitor = |number: u32, who: &str| {
+        machine.file(&format!("/run/systemd/inhibit/{number}"), &format!("# private\nWHAT=shutdown\nMODE=delay\nWHO={who}\n"));
+        machine.pipe(&format!("/run/systemd/inhibit/{number}.ref"));
+    };
+    inhibitor(1, "Unattended Upgrades Shutdown");
+    assert!(!machine.facts().delays_shutdown);
+    inhibitor(2, "kubelet");
+    assert!(machine.facts().delays_shutdown);
+}
+
+/// Whatever lies in a folder that the script lists: only files are opened.
+#[test]
+fn a_named_pipe_holds_nothing_up() {
+    let machine = Machine::new();
+    machine.file("/etc/kubernetes/kubelet.conf", "");
+    for path in [
+        "/etc/kubernetes/manifests/kube-other.yaml",
+        "/etc/kubernetes/other.conf",
+        "/etc/kubernetes/pki/other.crt",
+        "/etc/kubernetes/pki/other.key",
+        "/etc/kubernetes/pki/etcd/other.crt",
+        "/etc/containerd/conf.d/other.toml",
+        "/etc/hostler/applied/other",
+        "/run/hostler/steps/other",
+    ] {
+        machine.pipe(path);
+        machine.output();
+    }
 }
 
 #[test]

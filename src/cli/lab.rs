@@ -23,13 +23,16 @@ use super::{Ended, Status, help};
 use crate::artifact::{self, Missing};
 use crate::event::Event;
 use crate::inventory_file::InventoryFile;
-use crate::lab::{self, Options, access, namespace, state::LabState};
+use crate::lab::repository::Served;
+use crate::lab::state::LabState;
+use crate::lab::system::System;
+use crate::lab::{self, Options, access, namespace};
 use crate::report::Reporter;
 
 /// Local test machines (systemd-nspawn, QEMU)
 ///
-/// A lab is a set of machines on this computer with real Debian, systemd and sshd, for trying hostler out. It needs root. HOSTLER_LAB names
-/// one of several labs.
+/// A lab is a set of machines on this computer with real Debian or Ubuntu, systemd and sshd, for trying hostler out. It needs root.
+/// HOSTLER_LAB names one of several labs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     Up(Up),
@@ -110,7 +113,7 @@ pub enum Verb {
     /// Serve the machines' apt repository
     #[command(hide = true)]
     ServeApt {
-        folder: PathBuf,
+        folders: Vec<Served>,
     },
 }
 
@@ -139,12 +142,21 @@ pub struct Up {
     /// Run this machine as a virtual machine (QEMU) with its own kernel, clock and swap; it is slow if KVM does not work
     #[arg(long, value_name = "NAME")]
     pub vm: Option<String>,
+    /// Install another system on this machine: trixie (Debian 13, the default) or noble (Ubuntu 24.04); may be repeated
+    #[arg(long = "system", value_name = "NAME=SYSTEM", value_parser = system)]
+    pub systems: Vec<(String, System)>,
     /// Folder made by `hostler bundle create` [default: the one in the cache; fetched or built if there is none]
     #[arg(long, value_name = "FOLDER")]
     pub bundle: Option<PathBuf>,
     /// Stop once sshd answers on all machines
     #[arg(long, hide = true)]
     pub machines_only: bool,
+}
+
+/// `rainbowdash=noble`.
+fn system(text: &str) -> Result<(String, System), String> {
+    let (machine, system) = text.split_once('=').ok_or("write NAME=SYSTEM, e.g. `rainbowdash=noble`")?;
+    Ok((machine.to_owned(), system.parse()?))
 }
 
 /// Limit for opening a connection in the lab's network.
@@ -157,8 +169,8 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
     match verb {
         Verb::Up(arguments) => {
             let (machines_only, bundle) = (arguments.machines_only, arguments.bundle.clone());
-            let Up { machines, control_planes, shares, vm, .. } = arguments;
-            let options = Options { machines, control_planes, shares, vm };
+            let Up { machines, control_planes, shares, vm, systems, .. } = arguments;
+            let options = Options { machines, control_planes, shares, vm, systems: systems.into_iter().collect() };
             let bundle_needed = if machines_only || bundle.is_some() { Vec::new() } else { artifact::room_needed()? };
             lab::up(options, bundle_needed, events).await?;
             reporter.result(&format!("all machines are on; their inventory is {}", lab::inventory_file().display())).await;
@@ -176,7 +188,7 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
         Verb::On { machines } => lab::on(&machines, events).await?,
         Verb::Off { machine } => lab::off(&machine, events).await?,
         Verb::Blank { machine } => lab::blank(&machine, events).await?,
-        Verb::ServeApt { folder } => lab::repository::serve(&folder).await?,
+        Verb::ServeApt { folders } => lab::repository::serve(&folders).await?,
     }
     Ok(ExitStatus::Done.into())
 }
@@ -195,14 +207,14 @@ async fn list(reporter: &Reporter) -> Result<()> {
         reporter.events().send(Event::Note { line });
         return Ok(());
     };
-    let mut text = format!("{:<16} {:<12} {:<14} {:<6} DISK\n", "MACHINE", "ADDRESS", "ROLE", "POWER");
+    let mut text = format!("{:<16} {:<12} {:<14} {:<6} {:<13} DISK\n", "MACHINE", "ADDRESS", "ROLE", "POWER", "SYSTEM");
     for listed in machines {
         let machine = listed.machine;
         let role = if machine.control_plane { "control-plane" } else { "worker" };
         let power = if listed.on { "on" } else { "off" };
         let kind = if listed.vm { " (virtual machine)" } else { "" };
         let (name, address, disk) = (&machine.name, machine.address.to_string(), size(listed.disk));
-        text.push_str(&format!("{name:<16} {address:<12} {role:<14} {power:<6} {disk}{kind}\n"));
+        text.push_str(&format!("{name:<16} {address:<12} {role:<14} {power:<6} {:<13} {disk}{kind}\n", machine.system.title()));
     }
     reporter.result(&text).await;
     Ok(())

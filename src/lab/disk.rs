@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::roster::{HOST, LabMachine, PREFIX};
 use super::state::LabState;
+use super::system::System;
 use super::{access, image, mounts, network, state, wait};
 use crate::workstation::program::{run, run_here};
 
@@ -46,11 +47,12 @@ pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<()> {
     // Only a finished disk gets the name that a machine is started with.
     let unfinished = state::machine_folder(&machine.name).join("disk.new");
     let vm = lab.virtual_machine(&machine.name);
-    let from_to = [image::disk(vm.map_or(&lab.image, |vm| &vm.image)), unfinished.clone()];
+    let system = lab.image(machine.system)?;
+    let from_to = [image::disk(vm.map_or(system, |vm| &vm.image)), unfinished.clone()];
     run("cp", ["--sparse=auto", "--reflink=auto"].iter().map(Path::new).chain(from_to.iter().map(PathBuf::as_path))).await?;
     let key = {
         let (machine, unfinished, is_vm) = (machine.clone(), unfinished.clone(), vm.is_some());
-        let (mount_point, apt_key) = (root.clone(), image::repository_key(&lab.image));
+        let (mount_point, apt_key) = (root.clone(), image::repository_key(system));
         let personalize = move || {
             let key = personalize(&machine, &root, &apt_key)?;
             if is_vm {
@@ -65,19 +67,38 @@ pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<()> {
 }
 
 fn personalize(machine: &LabMachine, root: &Path, apt_key: &Path) -> Result<String> {
-    let hosts = template::render("lab/hosts", json!({ "machine": machine.name }))?;
-    state::write(&root.join("etc/hosts"), hosts.as_bytes(), 0o644)?;
-    state::write(&root.join("etc/hostname"), format!("{}\n", machine.name).as_bytes(), 0o644)?;
+    match machine.system {
+        System::Trixie => {
+            let hosts = template::render("lab/hosts", json!({ "machine": machine.name }))?;
+            state::write(&root.join("etc/hosts"), hosts.as_bytes(), 0o644)?;
+            state::write(&root.join("etc/hostname"), format!("{}\n", machine.name).as_bytes(), 0o644)?;
+        }
+        System::Noble => seed_cloud_init(machine, root)?,
+    }
     let apt_key = fs::read(apt_key).with_context(|| format!("{} can't be read", apt_key.display()))?;
     state::write(&root.join("etc/apt/keyrings/hostler-lab.asc"), &apt_key, 0o644)?;
     access::install(root)?;
     access::host_key(root)
 }
 
+/// What cloud-init reads at the machine's first start, as from a file on an installation medium (NoCloud): name, network, users.
+fn seed_cloud_init(machine: &LabMachine, root: &Path) -> Result<()> {
+    let values = network_values(machine);
+    for file in ["meta-data", "user-data", "network-config"] {
+        let text = template::render(&format!("lab/noble/{file}"), &values)?;
+        state::write(&root.join("var/lib/cloud/seed/nocloud").join(file), text.as_bytes(), 0o600)?;
+    }
+    Ok(())
+}
+
+fn network_values(machine: &LabMachine) -> serde_json::Value {
+    let (mac, address) = (network::mac(machine), machine.address);
+    json!({ "machine": machine.name, "mac": mac, "address": address, "prefix": PREFIX, "gateway": HOST })
+}
+
 /// Network and swap, which a machine with its own kernel sets up itself.
 fn own_kernel(machine: &LabMachine, root: &Path) -> Result<()> {
-    let values = json!({ "mac": network::mac(machine), "address": machine.address, "prefix": PREFIX, "gateway": HOST });
-    let network = template::render("lab/vm.network", values)?;
+    let network = template::render("lab/vm.network", network_values(machine))?;
     state::write(&root.join("etc/systemd/network/10-lab.network"), network.as_bytes(), 0o644)?;
     let swap = root.join(SWAP);
     // Swap files must not have holes.

@@ -1,5 +1,5 @@
-//! The disk images of machines: a fresh Debian, built once, and the packages that machines will install. One image is for machines that are
-//! containers, another one with a kernel is for a virtual machine.
+//! The disk images of machines: a fresh Debian or Ubuntu, built once, and the packages that machines will install. Each system has an image
+//! for machines that are containers; another one, with a kernel, is for a virtual machine.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hostler_core::digest::hex;
+use hostler_core::template;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::system::System;
 use super::{name, process, state, wait};
 use crate::event::Events;
 use crate::workstation::apt;
 use crate::workstation::program::{program, run, stream};
 use crate::workstation::task::{Task, task};
-
-/// Debian 13.
-const SUITE: &str = "trixie";
 
 /// Packages of a fresh Debian server that hostler may rely on. Packages that hostler must install are left out, so that the lab tests that:
 /// conntrack, iptables, socat, ethtool, curl, keepalived, nfs-common, runc, chrony.
@@ -45,7 +45,31 @@ const PACKAGES: [&str; 18] = [
 /// Additional packages for a virtual machine.
 const KERNEL_PACKAGES: [&str; 3] = ["e2fsprogs", "linux-image-cloud-amd64", "systemd-timesyncd"];
 
-/// Packages in the lab's apt repository, with all dependencies that are not in [`PACKAGES`].
+/// Packages of a fresh Ubuntu server: `ubuntu-minimal` is Ubuntu's own list, with netplan and udev; the others are of its server's. Left out
+/// is what hostler must install, and what would use the computer's devices from a container: lvm2, multipath-tools, open-iscsi, snapd.
+const UBUNTU_PACKAGES: [&str; 12] = [
+    "apparmor",
+    "ca-certificates",
+    "cloud-init",
+    "dbus-user-session",
+    "libseccomp2",
+    "needrestart",
+    "nftables",
+    "openssh-server",
+    "systemd-resolved",
+    "systemd-timesyncd",
+    "ubuntu-minimal",
+    "unattended-upgrades",
+];
+
+/// Ubuntu's archive, as a server of its has it in its list of sources.
+const UBUNTU_ARCHIVE: [&str; 3] = [
+    "http://archive.ubuntu.com/ubuntu noble main universe",
+    "http://archive.ubuntu.com/ubuntu noble-updates main universe",
+    "http://archive.ubuntu.com/ubuntu noble-security main universe",
+];
+
+/// Packages in the lab's apt repository, with all dependencies that an image lacks.
 const SERVED: [&str; 10] =
     ["chrony", "conntrack", "curl", "ethtool", "iptables", "keepalived", "nfs-common", "nfs-kernel-server", "runc", "socat"];
 
@@ -55,8 +79,8 @@ const DISK: u64 = 16 << 30;
 /// The root file system while the image is built, below [`building`].
 const ROOT: &str = "root";
 
-const SOURCES: &str = include_str!("../../templates/lab/hostler-lab.sources");
-const RESOLV_CONF: &str = include_str!("../../templates/lab/resolv.conf");
+/// The template of the list of sources of all machines.
+const SOURCES: &str = "lab/hostler-lab.sources";
 
 /// How to build an image.
 struct Recipe {
@@ -64,12 +88,15 @@ struct Recipe {
     what: &'static str,
     /// Prefix of its name in the cache.
     kind: &'static str,
+    system: System,
     packages: Vec<&'static str>,
+    /// Where its packages come from; none: from where mmdebstrap takes Debian's.
+    archive: &'static [&'static str],
     /// Runs on the computer after the packages are installed.
     hook: &'static str,
     /// The packages that the hook fetches for the apt repository.
     served: &'static [&'static str],
-    /// The lab's own files in an otherwise fresh Debian.
+    /// The lab's own files in an otherwise fresh system.
     files: Vec<(&'static str, &'static str)>,
     links: Vec<(&'static str, &'static str)>,
 }
@@ -94,15 +121,15 @@ pub fn kernel(image: &Path) -> PathBuf {
     image.join("vmlinuz")
 }
 
-/// The image of machines that share the computer's kernel, with the apt repository for all machines: from the cache, or built now (about a
-/// minute, 110 MB from Debian's mirror).
-pub async fn ready(events: &Events) -> Result<PathBuf> {
-    of_machines().ready(events).await
+/// The image of machines that share the computer's kernel, with the apt repository for all machines of that system: from the cache, or
+/// built now. Debian's takes about a minute, and 110 MB from its mirror; Ubuntu's took three minutes on a busy computer.
+pub async fn ready(system: System, events: &Events) -> Result<PathBuf> {
+    of_machines(system).ready(events).await
 }
 
 /// Whether that image is in the cache.
-pub fn is_ready() -> bool {
-    of_machines().finished().is_dir()
+pub fn is_ready(system: System) -> bool {
+    of_machines(system).finished().is_dir()
 }
 
 /// The image of a machine with a kernel of its own, from the cache or made now.
@@ -115,22 +142,34 @@ pub fn is_ready_with_kernel() -> bool {
     with_kernel().finished().is_dir()
 }
 
-fn of_machines() -> Recipe {
-    Recipe {
-        what: "the machines' disk",
-        kind: SUITE,
-        packages: PACKAGES.into(),
-        hook: include_str!("../../templates/lab/image.sh"),
-        served: &SERVED,
-        files: vec![
-            ("etc/systemd/system/lab-mounts.service", include_str!("../../templates/lab/lab-mounts.service")),
-            ("usr/local/lib/hostler-lab/mounts", include_str!("../../templates/lab/mounts.sh")),
-        ],
-        links: vec![
-            ("etc/systemd/system/sysinit.target.wants/lab-mounts.service", "../lab-mounts.service"),
-            // It would make the computer's kernel announce all devices of the computer again.
-            ("etc/systemd/system/systemd-udev-trigger.service", "/dev/null"),
-        ],
+const RESOLV_CONF: (&str, &str) = ("etc/resolv.conf", include_str!("../../templates/lab/resolv.conf"));
+
+fn of_machines(system: System) -> Recipe {
+    let hook = include_str!("../../templates/lab/image.sh");
+    let mut files = vec![
+        ("etc/systemd/system/lab-mounts.service", include_str!("../../templates/lab/lab-mounts.service")),
+        ("usr/local/lib/hostler-lab/mounts", include_str!("../../templates/lab/mounts.sh")),
+    ];
+    let mut links = vec![
+        ("etc/systemd/system/sysinit.target.wants/lab-mounts.service", "../lab-mounts.service"),
+        // It would make the computer's kernel announce all devices of the computer again.
+        ("etc/systemd/system/systemd-udev-trigger.service", "/dev/null"),
+    ];
+    match system {
+        System::Trixie => {
+            files.push(RESOLV_CONF);
+            let what = "the disk of Debian machines";
+            Recipe { what, kind: "trixie", system, packages: PACKAGES.into(), archive: &[], hook, served: &SERVED, files, links }
+        }
+        System::Noble => {
+            // cloud-init gives a machine its name. Until then it has that of Ubuntu's own images.
+            files.push(("etc/hostname", "ubuntu\n"));
+            files.push(("etc/systemd/system/lab-link.service", include_str!("../../templates/lab/noble/lab-link.service")));
+            files.push(("etc/systemd/network/10-lab.link", include_str!("../../templates/lab/noble/10-lab.link")));
+            links.push(("etc/systemd/system/sysinit.target.wants/lab-link.service", "../lab-link.service"));
+            let (what, packages) = ("the disk of Ubuntu machines", UBUNTU_PACKAGES.into());
+            Recipe { what, kind: "noble", system, packages, archive: &UBUNTU_ARCHIVE, hook, served: &SERVED, files, links }
+        }
     }
 }
 
@@ -138,10 +177,12 @@ fn with_kernel() -> Recipe {
     Recipe {
         what: "the virtual machine's disk",
         kind: "trixie-vm",
+        system: System::Trixie,
+        archive: &[],
         packages: PACKAGES.into_iter().chain(KERNEL_PACKAGES).collect(),
         hook: include_str!("../../templates/lab/vm-image.sh"),
         served: &[],
-        files: vec![("etc/fstab", include_str!("../../templates/lab/fstab"))],
+        files: vec![RESOLV_CONF, ("etc/fstab", include_str!("../../templates/lab/fstab"))],
         links: vec![(
             "etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
             "/usr/lib/systemd/system/systemd-networkd.service",
@@ -154,9 +195,10 @@ impl Recipe {
     fn name(&self) -> String {
         let mut hash = Sha256::new();
         let size = DISK.to_string();
-        let texts = [SUITE, &size, self.hook, SOURCES, RESOLV_CONF].into_iter();
+        let texts = [self.system.codename(), &size, self.hook, SOURCES].into_iter();
         let own = self.files.iter().chain(&self.links).flat_map(|(path, text)| [*path, *text]);
-        for text in texts.chain(own).chain(self.packages.iter().copied()).chain(self.served.iter().copied()) {
+        let names = [&self.packages, self.archive, self.served].into_iter().flatten().copied();
+        for text in texts.chain(own).chain(names) {
             hash.update(text);
             hash.update([0]);
         }
@@ -175,7 +217,7 @@ impl Recipe {
         if finished.is_dir() {
             return Ok(finished);
         }
-        task(events, "image", &format!("build {}, Debian {SUITE}, once", self.what), async |task| {
+        task(events, "image", &format!("build {}, {}, once", self.what, self.system.title()), async |task| {
             remove_unfinished().await?;
             let building = building();
             fs::create_dir_all(building.join("image")).with_context(|| format!("{} can't be created", building.display()))?;
@@ -205,13 +247,15 @@ impl Recipe {
         let hook = building.join("image.sh");
         state::write(&hook, self.hook.as_bytes(), 0o755)?;
         let isolated = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "mmdebstrap"];
+        let sources = self.sources(task, building).await?;
         let mut command = program("unshare", isolated);
         command
             .args(["--verbose", "--format=directory", "--variant=minbase"])
             .arg(format!("--include={}", self.packages.join(",")))
             .arg(format!("--customize-hook={}", hook.display()))
-            .arg(SUITE)
+            .arg(self.system.codename())
             .arg(building.join(ROOT))
+            .args(sources)
             .env("HOSTLER_IMAGE", building.join("image"))
             .env("HOSTLER_PACKAGES", self.served.join(" "))
             // Building an initrd takes minutes; this kernel has the driver of its disk built in.
@@ -226,10 +270,22 @@ impl Recipe {
         .await
     }
 
+    /// The lines of its sources.list, with the keys that its archive is verified with.
+    async fn sources(&self, task: &Task, building: &Path) -> Result<Vec<String>> {
+        if self.archive.is_empty() {
+            return Ok(Vec::new());
+        }
+        task.line("fetch the keys of Ubuntu's archive");
+        let (script, keys) = (building.join("keys.sh"), building.join("keys.gpg"));
+        state::write(&script, include_bytes!("../../templates/lab/noble/keys.sh"), 0o755)?;
+        run("sh", [&script, &keys]).await?;
+        Ok(self.archive.iter().map(|archive| format!("deb [signed-by={}] {archive}", keys.display())).collect())
+    }
+
     fn add_lab_files(&self, root: &Path) -> Result<()> {
+        let sources = template::render(SOURCES, json!({ "system": self.system }))?;
         let all = [
-            ("etc/apt/sources.list.d/hostler-lab.sources", SOURCES),
-            ("etc/resolv.conf", RESOLV_CONF),
+            ("etc/apt/sources.list.d/hostler-lab.sources", sources.as_str()),
             // systemd creates a new one at a machine's first start.
             ("etc/machine-id", ""),
         ];

@@ -1,5 +1,5 @@
-//! Test machines on this computer: real Debian, systemd and sshd in systemd-nspawn, each with its own disk, network and cgroups, and without
-//! access to other networks.
+//! Test machines on this computer: real Debian or Ubuntu, systemd and sshd in systemd-nspawn, each with its own disk, network and cgroups,
+//! and without access to other networks.
 //!
 //! Rule: the parts of a lab are recorded ([`state`]) before they are created, and everything has the lab's name, so that [`down`] finds all
 //! of it even if hostler was killed.
@@ -19,10 +19,12 @@ mod process;
 pub mod repository;
 pub mod roster;
 pub mod state;
+pub mod system;
 mod teardown;
 mod vm;
 mod wait;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -36,8 +38,10 @@ use crate::workstation::packages;
 use crate::workstation::room::{self, Need};
 use crate::workstation::task::task;
 pub use inventory::{file as inventory_file, kubeconfig};
+use repository::Served;
 use roster::LabMachine;
 use state::{LabState, Lock, VirtualMachine};
+use system::System;
 use vm::Accelerator;
 
 /// The desired lab.
@@ -51,6 +55,19 @@ pub struct Options {
     pub shares: Vec<PathBuf>,
     /// The machine that is a virtual machine.
     pub vm: Option<String>,
+    /// Machines with another system than the default one, by their names.
+    pub systems: BTreeMap<String, System>,
+}
+
+impl Options {
+    /// The machines that they ask for.
+    fn roster(&self) -> Vec<LabMachine> {
+        let mut machines = roster::roster(self.machines, self.control_planes);
+        for machine in &mut machines {
+            machine.system = self.systems.get(&machine.name).copied().unwrap_or_default();
+        }
+        machines
+    }
 }
 
 /// A refusal. Nothing was changed.
@@ -100,12 +117,8 @@ pub async fn up(options: Options, besides: Vec<Need>, events: &Events) -> Result
             format!("continues with the lab that is there: of {}, {} installed, {on} on", names(&before.machines), installed.count());
         events.send(Event::Note { line });
     }
-    let mut state = before.unwrap_or_else(|| LabState {
-        machines: roster::roster(options.machines, options.control_planes),
-        image: PathBuf::new(),
-        shares: options.shares,
-        vm: None,
-    });
+    let machines = options.roster();
+    let mut state = before.unwrap_or_else(|| LabState { machines, images: BTreeMap::new(), shares: options.shares, vm: None });
     let mut needs = room_needed(&state, options.vm.as_deref());
     needs.extend(besides);
     room::check(&needs, "free some space, or pass a smaller number with `--machines`; HOSTLER_CACHE sets another folder for the cache")?;
@@ -113,8 +126,10 @@ pub async fn up(options: Options, besides: Vec<Need>, events: &Events) -> Result
     if options.vm.is_some() {
         packages::install("a virtual machine", packages::VIRTUAL_MACHINE, events).await?;
     }
-    if !state.image.is_dir() {
-        state.image = image::ready(events).await?;
+    for system in state.systems() {
+        if !state.images.get(&system).is_some_and(|image| image.is_dir()) {
+            state.images.insert(system, image::ready(system, events).await?);
+        }
     }
     if let Some(name) = options.vm
         && !state.vm.as_ref().is_some_and(|vm| vm.image.is_dir())
@@ -157,8 +172,7 @@ async fn install(state: &LabState, events: &Events) -> Result<()> {
 /// Refused where the lab that is there is not the one that `options` ask for.
 fn require_same(before: &LabState, options: &Options) -> Result<()> {
     let vm = before.vm.as_ref().map(|vm| &vm.machine);
-    let machines = roster::roster(options.machines, options.control_planes);
-    if before.machines == machines && before.shares == options.shares && vm == options.vm.as_ref() {
+    if before.machines == options.roster() && before.shares == options.shares && vm == options.vm.as_ref() {
         return Ok(());
     }
     let control_planes = before.machines.iter().filter(|machine| machine.control_plane).count();
@@ -171,6 +185,9 @@ fn require_same(before: &LabState, options: &Options) -> Result<()> {
     }
     if let Some(vm) = vm {
         command += &format!(" --vm {vm}");
+    }
+    for machine in before.machines.iter().filter(|machine| machine.system != System::default()) {
+        command += &format!(" --system {}={}", machine.name, machine.system);
     }
     Err(refused("there is a lab with other options already", &format!("`{command}` continues with it, `hostler lab down` removes it")))
 }
@@ -185,8 +202,10 @@ fn room_needed(state: &LabState, vm: Option<&str>) -> Vec<Need> {
     let missing = |machine: &LabMachine| MACHINE.saturating_sub(disk::used(&machine.name));
     let need = |what: String, folder: PathBuf, bytes| Need { what, folder, bytes };
     let mut needs = vec![need(counted(state.machines.len(), "machine"), state::folder(), state.machines.iter().map(missing).sum())];
-    if !state.image.is_dir() && !image::is_ready() {
-        needs.push(need("their image".to_owned(), state::cache(), IMAGE));
+    for system in state.systems() {
+        if !state.images.get(&system).is_some_and(|image| image.is_dir()) && !image::is_ready(system) {
+            needs.push(need(format!("the image of {}", system.title()), state::cache(), IMAGE));
+        }
     }
     if let Some(vm) = vm
         && !image::is_ready_with_kernel()
@@ -214,7 +233,14 @@ fn check(options: &Options) -> Result<()> {
         let what = format!("a lab of {machines} can't have {planes}");
         return Err(usage(&what, &format!("pass 1 to {} with `--control-planes`", options.machines)));
     }
+    for name in options.systems.keys() {
+        state::named(&roster::roster(options.machines, options.control_planes), name)?;
+    }
     if let Some(vm) = &options.vm {
+        if let Some(system) = options.systems.get(vm).filter(|system| **system != System::default()) {
+            let (has, title) = (System::default().title(), system.title());
+            return Err(usage(&format!("{vm} can't have {title}: a virtual machine has {has}"), "omit `--vm`, or its `--system`"));
+        }
         state::named(&roster::roster(options.machines, options.control_planes), vm)?;
         if !cfg!(target_arch = "x86_64") {
             return Err(usage("a virtual machine needs an amd64 computer", "omit `--vm`"));
@@ -268,7 +294,8 @@ async fn switch_on(state: &LabState, machines: &[LabMachine], events: &Events) -
         computer::remember()?;
         computer::raise()?;
         network::make_bridge().await?;
-        repository::start(&image::repository(&state.image)).await?;
+        let served = state.images.iter().map(|(system, image)| Served { system: *system, folder: image::repository(image) });
+        repository::start(&served.collect::<Vec<_>>()).await?;
         side_by_side(machines, |machine| {
             let (task, state) = (task.clone(), state.clone());
             async move {
@@ -369,7 +396,7 @@ mod tests {
     fn only_a_lab_of_the_same_options_is_continued() {
         let state = |machines, control_planes, shares: &[&str], vm: Option<&str>| LabState {
             machines: roster::roster(machines, control_planes),
-            image: PathBuf::new(),
+            images: BTreeMap::new(),
             shares: shares.iter().map(PathBuf::from).collect(),
             vm: vm.map(|machine| VirtualMachine { machine: machine.to_owned(), image: PathBuf::new(), accelerator: Accelerator::Tcg }),
         };
@@ -378,6 +405,7 @@ mod tests {
             control_planes,
             shares: shares.iter().map(PathBuf::from).collect(),
             vm: vm.map(str::to_owned),
+            systems: BTreeMap::new(),
         };
         require_same(&state(3, 1, &[], None), &options(3, 1, &[], None)).unwrap();
         require_same(&state(3, 3, &["/a", "/b"], None), &options(3, 3, &["/a", "/b"], None)).unwrap();
@@ -398,9 +426,24 @@ mod tests {
     }
 
     #[test]
+    fn the_system_of_each_machine_is_kept() {
+        let systems = BTreeMap::from([("rainbowdash".to_owned(), System::Noble)]);
+        let options = Options { machines: 2, control_planes: 1, shares: Vec::new(), vm: None, systems };
+        let state = LabState { machines: options.roster(), images: BTreeMap::new(), shares: Vec::new(), vm: None };
+        assert_eq!(state.machines.iter().map(|machine| machine.system).collect::<Vec<_>>(), System::ALL);
+        require_same(&state, &options).unwrap();
+        let debian = Options { systems: BTreeMap::new(), ..options };
+        let refused = require_same(&state, &debian).unwrap_err().to_string();
+        assert!(refused.contains("`hostler lab up --machines 2 --system rainbowdash=noble` continues with it"), "{refused}");
+        // The state of a lab that an earlier hostler made names no system.
+        let before = r#"{"machines": [{"name": "one", "address": "10.77.0.11", "control_plane": true}], "image": "/a"}"#;
+        assert_eq!(serde_json::from_str::<LabState>(before).unwrap().machines[0].system, System::Trixie);
+    }
+
+    #[test]
     fn impossible_labs_are_refused_with_the_possible_range() {
         let message = |machines, control_planes| {
-            let refused = check(&Options { machines, control_planes, shares: Vec::new(), vm: None }).unwrap_err();
+            let refused = check(&Options { machines, control_planes, shares: Vec::new(), vm: None, systems: BTreeMap::new() }).unwrap_err();
             assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
             refused.to_string()
         };
@@ -408,13 +451,14 @@ mod tests {
         assert_eq!(message(14, 1), "a lab can't have 14 machines\nhint: pass 1 to 13 with `--machines`");
         assert_eq!(message(3, 0), "a lab of 3 machines can't have 0 control planes\nhint: pass 1 to 3 with `--control-planes`");
         assert_eq!(message(3, 4), "a lab of 3 machines can't have 4 control planes\nhint: pass 1 to 3 with `--control-planes`");
-        let share = |path: &str| check(&Options { machines: 1, control_planes: 1, shares: vec![path.into()], vm: None });
+        let share =
+            |path: &str| check(&Options { machines: 1, control_planes: 1, shares: vec![path.into()], vm: None, systems: BTreeMap::new() });
         assert!(share("/tmp").is_ok());
         for path in ["tmp", "/no/such/folder", "/dev/null"] {
             assert_eq!(ExitStatus::of(&share(path).unwrap_err()), ExitStatus::Usage, "{path}");
         }
         let vm = |name: &str, shares: Vec<PathBuf>| {
-            let refused = check(&Options { machines: 2, control_planes: 1, shares, vm: Some(name.to_owned()) });
+            let refused = check(&Options { machines: 2, control_planes: 1, shares, vm: Some(name.to_owned()), systems: BTreeMap::new() });
             refused.map_err(|error| error.to_string())
         };
         assert_eq!(vm("rainbowdash", Vec::new()), Ok(()));
@@ -424,8 +468,23 @@ mod tests {
         );
         assert!(vm("rainbow-dash", Vec::new()).unwrap_err().contains("did you mean `rainbowdash`?"));
         assert!(vm("rainbowdash", vec!["/tmp".into()]).unwrap_err().starts_with("rainbowdash can't see shared folders"));
+        let system = |name: &str, vm: Option<&str>| {
+            let (vm, systems) = (vm.map(str::to_owned), BTreeMap::from([(name.to_owned(), System::Noble)]));
+            let options = Options { machines: 2, control_planes: 1, shares: Vec::new(), vm, systems };
+            check(&options).map_err(|error| error.to_string())
+        };
+        assert_eq!(system("rainbowdash", None), Ok(()));
+        assert_eq!(system("rainbowdash", Some("twilightsparkle")), Ok(()));
+        assert!(system("rainbowdahs", None).unwrap_err().contains("did you mean `rainbowdash`?"));
+        assert_eq!(
+            system("rainbowdash", Some("rainbowdash")).unwrap_err(),
+            "rainbowdash can't have Ubuntu 24.04: a virtual machine has Debian 13\nhint: omit `--vm`, or its `--system`"
+        );
         for (machines, control_planes) in [(1, 1), (13, 13), (3, 1)] {
-            assert!(check(&Options { machines, control_planes, shares: Vec::new(), vm: None }).is_ok(), "{machines} {control_planes}");
+            assert!(
+                check(&Options { machines, control_planes, shares: Vec::new(), vm: None, systems: BTreeMap::new() }).is_ok(),
+                "{machines} {control_planes}"
+            );
         }
     }
 }

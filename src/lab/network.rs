@@ -41,7 +41,8 @@ pub async fn plug_in_vm(machine: &LabMachine) -> Result<()> {
     Ok(())
 }
 
-/// Creates a machine's namespace with `eth0` on the bridge, if missing. It stays while the machine is off, like a network cable.
+/// Creates a machine's namespace with `eth0` on the bridge, if missing. `eth0` gets its address here, unless the machine sees to that itself.
+/// It stays while the machine is off, like a network cable.
 pub async fn plug_in(machine: &LabMachine) -> Result<()> {
     let namespace = of_machine(&machine.name);
     let lab = of_lab();
@@ -58,6 +59,9 @@ pub async fn plug_in(machine: &LabMachine) -> Result<()> {
     }
     run("ip", ["-n", &lab, "link", "set", &port, "master", "br0", "up"]).await?;
     run("ip", ["-n", &namespace, "link", "set", "lo", "up"]).await?;
+    if machine.system.configures_network() {
+        return Ok(());
+    }
     run("ip", ["-n", &namespace, "addr", "replace", &format!("{}/{PREFIX}", machine.address), "dev", "eth0"]).await?;
     run("ip", ["-n", &namespace, "link", "set", "eth0", "up"]).await?;
     run("ip", ["-n", &namespace, "route", "replace", "default", "via", &HOST.to_string()]).await?;

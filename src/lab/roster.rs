@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use super::system::System;
+
 /// The computer's address in the lab's network: apt repository, and the machines' default gateway, which forwards nothing.
 pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
@@ -36,6 +38,9 @@ pub struct LabMachine {
     pub name: String,
     pub address: Ipv4Addr,
     pub control_plane: bool,
+    /// What is installed on it.
+    #[serde(default)]
+    pub system: System,
 }
 
 impl LabMachine {
@@ -45,7 +50,7 @@ impl LabMachine {
     }
 }
 
-/// The machines of a lab of `machines`, the first `control_planes` of them control planes: 10.77.0.11, .12 and so on.
+/// The machines of a lab of `machines`, the first `control_planes` of them control planes: 10.77.0.11, .12 and so on. All have Debian.
 pub fn roster(machines: usize, control_planes: usize) -> Vec<LabMachine> {
     (11..=u8::MAX)
         .zip(NAMES)
@@ -55,6 +60,7 @@ pub fn roster(machines: usize, control_planes: usize) -> Vec<LabMachine> {
             name: name.to_owned(),
             address: Ipv4Addr::new(10, 77, 0, number),
             control_plane: index < control_planes,
+            system: System::default(),
         })
         .collect()
 }

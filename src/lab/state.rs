@@ -1,6 +1,7 @@
 //! The lab's state on disk: its paths, its lock, and its machines. It is written before anything is created, so that `lab down` finds
 //! everything by name even if hostler was killed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -12,6 +13,7 @@ use hostler_core::words;
 use serde::{Deserialize, Serialize};
 
 use super::roster::LabMachine;
+use super::system::System;
 use super::vm::Accelerator;
 use super::{name, refused, usage};
 use crate::{atomic, home};
@@ -26,8 +28,9 @@ const STATE: &str = "lab.json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabState {
     pub machines: Vec<LabMachine>,
-    /// The finished image that machines' disks are copied from, with the apt repository next to it.
-    pub image: PathBuf,
+    /// For each system of a machine, the finished image that disks are copied from, with the apt repository next to it.
+    #[serde(default)]
+    pub images: BTreeMap<System, PathBuf>,
     /// Folders of this computer that every machine sees under the same path, as if from a file server.
     #[serde(default)]
     pub shares: Vec<PathBuf>,
@@ -143,6 +146,17 @@ impl LabState {
     pub fn save(&self) -> Result<()> {
         close()?;
         write(&path(STATE), &serde_json::to_vec_pretty(self)?, 0o600)
+    }
+
+    /// The systems that its machines have.
+    pub fn systems(&self) -> BTreeSet<System> {
+        self.machines.iter().map(|machine| machine.system).collect()
+    }
+
+    /// The finished image of a system.
+    pub fn image(&self, system: System) -> Result<&Path> {
+        let image = self.images.get(&system).with_context(|| format!("the lab has no image of {}", system.title()))?;
+        Ok(image)
     }
 
     /// Additional state of the machine with this name, if it is the virtual machine.
@@ -274,7 +288,7 @@ mod tests {
 
     #[test]
     fn an_unknown_machine_is_refused_with_a_similar_name() {
-        let state = LabState { machines: roster(3, 1), image: PathBuf::new(), shares: Vec::new(), vm: None };
+        let state = LabState { machines: roster(3, 1), images: BTreeMap::new(), shares: Vec::new(), vm: None };
         assert_eq!(state.machine("rainbowdash").unwrap().address.to_string(), "10.77.0.12");
         let refused = state.machine("rainbwdash").unwrap_err();
         assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);

@@ -84,23 +84,6 @@ wait_for 120 "the login to come back" eval "on rainbowdash true 2> /dev/null"
 becomes_ready 3
 run 0 status -i "$inventory"
 
-row "what a start undoes: another host name, a later sysctl, a distribution's limit for shutdowns"
-on rainbowdash 'mkdir -p /usr/lib/systemd/logind.conf.d && printf "[Login]\nInhibitDelayMaxSec=30\n" > /usr/lib/systemd/logind.conf.d/unattended-upgrades-logind-maxdelay.conf
-    echo "net.ipv4.ip_forward = 0" > /etc/sysctl.conf && ln -sf ../sysctl.conf /etc/sysctl.d/99-sysctl.conf && echo nuc2 > /etc/hostname'
-"$hostler" lab off rainbowdash > /dev/null 2>&1
-"$hostler" lab on rainbowdash > /dev/null 2>&1
-becomes_ready 3
-[ "$(on rainbowdash sysctl -n net.ipv4.ip_forward)" = 1 ]
-wait_for 60 "kubelet to delay shutdowns" on rainbowdash 'systemd-inhibit --list | grep -q kubelet'
-mends "its host name is"
-
-row "systemd-resolved on one machine: pods there ask the nameservers that it asks"
-on fluttershy 'mkdir -p /run/systemd/resolve && cp /etc/resolv.conf /run/systemd/resolve/resolv.conf && cp /etc/resolv.conf /root/resolv.conf && echo "nameserver 127.0.0.53" > /etc/resolv.conf'
-mends "10-machine.conf"
-kubectl --namespace kube-system get pods --selector k8s-app=kube-dns -o wide > "$work/dns"
-on fluttershy 'cp /root/resolv.conf /etc/resolv.conf && rm -r /run/systemd/resolve'
-mends "10-machine.conf"
-
 row "a restore when a machine was rebuilt since: it is named, and rebuild brings it back"
 run 0 snapshot create -i "$inventory"
 run 0 rebuild rainbowdash -i "$inventory" --yes
