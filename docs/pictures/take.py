@@ -1,7 +1,7 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """take.py HOSTLER: takes the pictures of the README anew, as root; python3-pyte and python3-rich are Debian packages.
 
-lab-up.svg is what a terminal of 100 columns shows at the end of a real `hostler lab up`. films.png is the status page in a real browser,
+lab-up.svg is what a terminal of 100 columns shows of a real `hostler lab up`: its beginning with the plan, and its end. films.png is the status page in a real browser,
 with films as a test of it made them (tests/transcode/looks.rs).
 """
 
@@ -77,7 +77,11 @@ def lab_up(hostler):
     texts = [text(line) for line in lines]
     while texts and not texts[-1].plain:
         texts.pop()
-    # The name of this lab is of no interest to a reader.
+    # In between, each step has a line of its own when it is done.
+    plain = [line.plain for line in texts]
+    planned = next(number for number, line in enumerate(plain) if line.strip().endswith("its reason"))
+    nodes = next(number for number, line in enumerate(plain) if line.startswith("NODE "))
+    texts = texts[: planned + 4] + [Text("⋮")] + texts[nodes - 4 :]
     console = Console(width=COLUMNS, record=True, file=open(os.devnull, "w"), force_terminal=True, color_system="truecolor")
     console.print(Text("$ hostler lab up", Style(bold=True)))
     for line in texts:

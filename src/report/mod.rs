@@ -128,7 +128,8 @@ impl Reporter {
         let paint = Paint::wanted(io::stderr().is_terminal());
         let output = match style {
             Style::Terminal => {
-                Output::Terminal(Box::new(Terminal::new(ProgressDrawTarget::stderr_with_hz(10), Box::new(io::stderr()), paint)))
+                let width = console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
+                Output::Terminal(Box::new(Terminal::new(ProgressDrawTarget::stderr_with_hz(10), width, Box::new(io::stderr()), paint)))
             }
             Style::Lines => Output::Lines(Lines::alone(paint), Box::new(io::stderr())),
             Style::Json => Output::Json(Json::default()),

@@ -243,7 +243,7 @@ impl Write for Screen {
 }
 
 fn on_screen(screen: &InMemoryTerm) -> Terminal {
-    Terminal::new(ProgressDrawTarget::term_like(Box::new(screen.clone())), Box::new(Screen(screen.clone())), PLAIN)
+    Terminal::new(ProgressDrawTarget::term_like(Box::new(screen.clone())), None, Box::new(Screen(screen.clone())), PLAIN)
 }
 
 #[test]
