@@ -91,7 +91,7 @@ on fluttershy 'nft add table inet shut && nft add chain inet shut input "{ type 
 on fluttershy sysctl -qw net.ipv4.ip_forward=0
 started=$(date +%s)
 run 1 up -i "$inventory" --yes
-says "twilightsparkle does not reach kubelet at tcp 10250 of fluttershy"
+says "twilightsparkle can't reach kubelet at tcp 10250 of fluttershy"
 [ $(($(date +%s) - started)) -le 60 ]
 run 1 status -i "$inventory"
 says "the cluster is not verified"
