@@ -10,6 +10,7 @@ mod download;
 pub mod encoder;
 mod layer;
 mod locate;
+mod lock;
 pub mod pins;
 mod registry;
 mod release;

@@ -1,9 +1,10 @@
 //! Creates a bundle from release sites and image registries. Files are accepted only with their published checksum. Images are pulled as
-//! their registries serve them now; from then on the digests in the bundle's manifest are authoritative.
+//! their registries serve them now; from then on the digests in the bundle's manifest are authoritative, and a
+//! tag that has another digest in a later bundle is refused.
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
@@ -13,6 +14,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::{Component, FileKind, Image};
 
 use super::download::{Sites, client, download};
+use super::lock::{self, Lock};
 use super::pins::{Contents, Pins, Release};
 use super::registry::{Pulled, Registries};
 use super::writer::Writer;
@@ -24,7 +26,7 @@ use crate::workstation::task::task;
 #[derive(Debug, Clone, Default)]
 pub struct Fetching {
     pub sites: Sites,
-    /// Whether files without a published checksum are accepted.
+    /// Whether files without a published checksum, and images whose tag was moved, are accepted.
     pub unpinned: bool,
 }
 
@@ -33,11 +35,19 @@ pub struct Fetching {
 /// # Errors
 /// Refused if bytes differ from what was published, or a file has no published checksum; a site can't be reached; no space.
 pub async fn make(pins: &Pins, arch: Arch, fetching: &Fetching, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
-    let downloads = home::cache()?.join("downloads");
-    fetch_into(pins, &pins.releases(arch), arch, fetching, hostler, place, &downloads, events).await
+    let kept = Kept { downloads: home::cache()?.join("downloads"), lock: lock::default_file()? };
+    fetch_into(pins, &pins.releases(arch), arch, fetching, hostler, place, &kept, events).await
 }
 
-/// As [`make`], with any releases; downloads stay in `downloads`.
+/// What stays on this computer from one bundle to the next.
+struct Kept {
+    /// A folder of files, each named by its sha256.
+    downloads: PathBuf,
+    /// See [`Lock`].
+    lock: PathBuf,
+}
+
+/// As [`make`], with any releases.
 #[expect(clippy::too_many_arguments, reason = "called once, and by tests with releases of their own")]
 async fn fetch_into(
     pins: &Pins,
@@ -46,7 +56,7 @@ async fn fetch_into(
     fetching: &Fetching,
     hostler: (&[u8], &str),
     place: &Path,
-    downloads: &Path,
+    kept: &Kept,
     events: &Events,
 ) -> Result<()> {
     if let Some(mirror) = fetching.sites.mirror.as_ref().filter(|mirror| !fetching.unpinned && is_open_to_changes(mirror)) {
@@ -54,6 +64,8 @@ async fn fetch_into(
         let hint = "use https, or accept what comes with `--allow-unpinned`";
         return Err(Failure::new(ExitStatus::Refused, what, hint).into());
     }
+    let downloads = kept.downloads.as_path();
+    let mut lock = Lock::open(&kept.lock)?;
     let client = client()?;
     let mut files = Vec::new();
     for release in releases {
@@ -80,6 +92,10 @@ async fn fetch_into(
     }
     let plugin = format!("ghcr.io/flannel-io/flannel-cni-plugin:{}", pins.cni_flannel_image);
     let flannel = pull(&plugin).await?;
+    let images = pulled.iter().map(|(_, image, reference)| (reference, image)).chain([(&plugin, &flannel)]);
+    for (reference, image) in images {
+        lock.record(reference, arch, &format!("sha256:{}", sha256(&image.manifest)), fetching.unpinned)?;
+    }
 
     task(events, "bundle", &format!("assemble in {}", place.display()), async |task| {
         let mut bundle = Writer::begin(place, pins.kubernetes, arch)?;
@@ -95,7 +111,7 @@ async fn fetch_into(
         }
         bundle.hostler(hostler.0, hostler.1)?;
         bundle.finish()?;
-        Ok(())
+        lock.save()
     })
     .await
 }

@@ -28,15 +28,13 @@ signed() {
 # reaches: whether this machine reaches the API server at all; what kubectl says, where it does not.
 reaches() {
     reached=$(kubectl --kubeconfig /dev/null --server "https://$server" --certificate-authority "$config.ca" --username anyone \
-        --request-timeout 5s get --raw /version 2>&1) || case $reached in
-    *timeout* | *'deadline exceeded'* | *'no route to host'* | *'no such host'* | *'network is unreachable'*) return 1 ;;
-    esac
+        --request-timeout 5s get --raw /version 2>&1) || ! no_answer "$reached"
 }
 # The inventory may have it find the cluster by other means.
 if [ -n "$server" ]; then
     # An address that moves may be between two machines.
     reaches || reaches || reaches ||
-        fail "$(hostname) does not reach the API server at $server: $(printf '%s' "$reached" | tail -n 1 | cut -c 1-200); is a firewall in between?"
+        fail "$(hostname) can't reach the API server at $server: $(printf '%s' "$reached" | tail -n 1 | cut -c 1-200); a firewall in between may block it"
     (await 20 "the controller manager to know the token" signed) || :
 fi
 joined=0

@@ -42,9 +42,7 @@ for node in {{ nodes | words }}; do
     *:*) address="[$address]" ;;
     esac
     said=$(command kubectl --kubeconfig /dev/null --server "https://$address:10250" --insecure-skip-tls-verify --username anyone --request-timeout 5s \
-        get --raw /healthz 2>&1) || case $said in
-    *timeout* | *'deadline exceeded'* | *'no route to host'*) shut="$shut $node" ;;
-    esac
+        get --raw /healthz 2>&1) || ! no_answer "$said" || shut="$shut $node"
 done
 [ -z "$shut" ] || fail "$(hostname) can't reach kubelet at tcp 10250 of$shut: if a firewall is between the machines, open tcp 10250, and udp 8472 for pods"
 

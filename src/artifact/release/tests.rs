@@ -182,9 +182,9 @@ impl Run {
         let place = self.folder.path().join("bundle");
         let fetching = Fetching { sites: Sites { mirror: Some(self.mirror.clone()) }, unpinned: false };
         let (sender, _receiver) = tokio::sync::mpsc::unbounded_channel();
-        let downloads = self.folder.path().join("downloads");
+        let kept = Kept { downloads: self.folder.path().join("downloads"), lock: self.folder.path().join("images.lock.json") };
         let hostler: (&[u8], &str) = (b"\x7fELF", "test");
-        fetch_into(&ALL[0], &self.releases, Arch::Amd64, &fetching, hostler, &place, &downloads, &Events(sender)).await?;
+        fetch_into(&ALL[0], &self.releases, Arch::Amd64, &fetching, hostler, &place, &kept, &Events(sender)).await?;
         let bundle = Bundle::open(&place)?;
         bundle.verify(|_| {})?;
         Ok(bundle)
@@ -213,6 +213,20 @@ async fn a_bundle_is_fetched_completely_and_every_byte_once() {
     run.make().await.unwrap();
     let again = run.answers("")[before..].to_vec();
     assert!(again.iter().all(|line| line.contains("/manifests/")), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_tag_that_was_moved_is_refused_and_leaves_no_bundle() {
+    let run = Run::new().await;
+    run.make().await.unwrap();
+    fs::remove_dir_all(run.folder.path().join("bundle")).unwrap();
+    let pause = ALL[0].images().into_iter().find(|(component, _)| *component == Component::Pause).unwrap().1;
+    let tar = layer(&[Entry::Program("pause", b"another one")]).unwrap();
+    publish(&mut run.served.lock().unwrap().files, &pause, gzip(&tar), "application/vnd.oci.image.layer.v1.tar+gzip");
+    let error = run.make().await.unwrap_err();
+    assert_eq!(ExitStatus::of(&error), ExitStatus::Refused, "{error:#}");
+    assert!(error.to_string().contains(&pause), "{error:#}");
+    assert!(!run.folder.path().join("bundle").exists());
 }
 
 #[tokio::test]
