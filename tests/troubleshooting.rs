@@ -329,10 +329,7 @@ examples! {
     )],
     Why::NodeName { .. } => [(
         Why::NodeName { node: "derpy".to_owned() },
-        Hint::NameAsNode {
-            node: "derpy".to_owned(),
-            command: Command::Remove { node: "derpy".to_owned(), dead: false },
-        },
+        Hint::NameAsNode { machine: named("rainbowdash"), node: "derpy".to_owned() },
         "a node keeps its name for its whole life"
     )],
     Why::NoApi { .. } => [(

@@ -79,9 +79,12 @@ impl World {
 
     /// Whether the machine's kubelet and containerd do their part in the cluster.
     fn works(&self, name: &str) -> bool {
+        // The inventory may have another name for it.
+        let node = self.machines.iter().find(|(_, facts)| facts.kubernetes.node.as_deref() == Some(name));
+        let known = node.or_else(|| self.machines.get_key_value(name));
         // Where only the login is lost, all else goes on.
-        let known = self.machines.get(name).filter(|_| self.off.get(name).is_none_or(|why| why.starts_with("sudo")));
-        known.is_some_and(|facts| facts.kubernetes.joined && runs(facts, CONTAINERD) && runs(facts, KUBELET))
+        let known = known.filter(|(name, _)| self.off.get(*name).is_none_or(|why| why.starts_with("sudo")));
+        known.is_some_and(|(_, facts)| facts.kubernetes.joined && runs(facts, CONTAINERD) && runs(facts, KUBELET))
     }
 
     /// Whether the machine's API server answers: etcd needs more than half of its voters.
@@ -92,7 +95,9 @@ impl World {
         let control_plane = self.machines.get(name).is_some_and(|facts| {
             facts.kubernetes.control_plane && facts.kubernetes.missing.is_empty() && hostler_core::plan::repair::expired(facts).is_empty()
         });
-        control_plane && self.works(name.as_str()) && healthy > voters.len() / 2
+        control_plane
+            && self.works(self.machines.get(name).and_then(|facts| facts.kubernetes.node.as_deref()).unwrap_or(name.as_str()))
+            && healthy > voters.len() / 2
     }
 
     /// Whether an API server answers where `hosts`, lines of /etc/hosts, leads to. A name that they don't have is resolved elsewhere, and

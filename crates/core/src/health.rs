@@ -435,8 +435,10 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
             let machine = name.clone();
             let rebuild = if alone { Command::Restore(name) } else { Command::Rebuild { machine: name, take_over: false } };
             Hint::Reinstalled { machine, rebuild }
-        } else if contact == Contact::Answer || node.is_some_and(|node| node.ready) {
+        } else if contact == Contact::Answer {
             Hint::MakeReachable(name)
+        } else if node.is_some_and(|node| node.ready) {
+            Hint::TurnOnOrFix(name)
         } else if node.is_some() && inventory.control_planes().any(|(other, _)| *other != name) {
             Hint::TurnOnOrRebuild(name)
         } else {

@@ -17,7 +17,12 @@ pub fn api_host<'a>(planner: &Planner<'a>) -> Option<&'a MachineName> {
     }
     let mut control_planes = planner.inventory.control_planes().map(|(name, _)| name);
     match planner.api_via {
-        Some(api_via) => control_planes.find(|name| api_via.cluster.nodes.contains_key(name.as_str()) || comes(planner, name)),
+        // Where the inventory has other names for all of them, the one that speaks for the cluster is one of them all the same: without an API
+        // host, machines would lose the cluster's name.
+        Some(api_via) => {
+            let known = control_planes.find(|name| api_via.cluster.nodes.contains_key(name.as_str()) || comes(planner, name));
+            known.or(Some(api_via.machine))
+        }
         None => control_planes.next(),
     }
 }

@@ -482,13 +482,13 @@ fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
         renamed(planner.inventory, cluster).into_iter().map(|(name, node)| (name.clone(), node.to_owned())).collect();
     for (name, node) in renamed {
         let machine = planner.inventory.machines.get_key_value(name.as_str()).map(|(name, _)| name);
-        planner.refuse(machine, Why::NodeName { node: node.clone() }, name_as(node));
+        planner.refuse(machine, Why::NodeName { node: node.clone() }, name_as(&name, node));
     }
 }
 
 /// The way out for a machine that the cluster knows by another name.
-pub fn name_as(node: String) -> Hint {
-    Hint::NameAsNode { command: Command::Remove { node: node.clone(), dead: false }, node }
+pub fn name_as(machine: &MachineName, node: String) -> Hint {
+    Hint::NameAsNode { machine: machine.clone(), node }
 }
 
 /// As the inventory and the cluster's record spell it.

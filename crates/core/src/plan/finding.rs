@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::planner::{Planner, interrupted};
+use super::refusal::Why;
 use super::{Goal, Plan, check, wanted};
 use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName};
@@ -29,6 +30,10 @@ pub struct Finding {
 /// What is found on the machines that `goal` changes, and that `plan` does not tell.
 pub fn findings(goal: &Goal, planner: &Planner, plan: &Plan) -> Vec<Finding> {
     let mut found = Vec::new();
+    // Whose machines these are is known again once the inventory names the control plane.
+    if plan.refusals.iter().any(|refusal| matches!(refusal.why, Why::ControlPlaneElsewhere { .. })) {
+        return found;
+    }
     let wrong_clocks = check::wrong_clocks(planner);
     for (name, machine) in planner.machines().filter(|(name, _)| goal.changes(name)) {
         let Some(facts) = planner.facts.get(name).copied() else { continue };

@@ -107,8 +107,8 @@ pub enum Hint {
         is: String,
     },
     NameAsNode {
+        machine: MachineName,
         node: String,
-        command: Command,
     },
     BringControlPlanesBack {
         look: bool,
@@ -150,6 +150,8 @@ pub enum Hint {
     WaitUntilNotReady(MachineName),
     /// It is on; what keeps hostler out is said with it.
     MakeReachable(MachineName),
+    /// Nothing answers at its address, while its node is still Ready.
+    TurnOnOrFix(MachineName),
     /// Its host key has changed.
     Reinstalled {
         machine: MachineName,
@@ -180,7 +182,6 @@ impl Hint {
             | Hint::Rename(command)
             | Hint::DropLearner(command)
             | Hint::MendMember { command, .. }
-            | Hint::NameAsNode { command, .. }
             | Hint::FinishRestoreFirst(command)
             | Hint::TurnOnOrRemove(command)
             | Hint::ForgetOnly(command)
@@ -315,7 +316,9 @@ impl fmt::Display for Hint {
                 write!(f, "write `cluster: {{{key}: {is}}}` into the inventory, or create the cluster again: `hostler reset`, then `hostler up`")
             }
             Hint::KeepVersion { is } => write!(f, "hostler can't upgrade a cluster yet: write `cluster: {{version: {is}}}` into the inventory"),
-            Hint::NameAsNode { node, command } => write!(f, "call it {node} in the inventory; to rename it, run {command} under that name first"),
+            Hint::NameAsNode { machine, node } => {
+                write!(f, "in the inventory, rename {machine} back to {node}: the name of a node can't change while it is in the cluster")
+            }
             Hint::BringControlPlanesBack { look: true } => f.write_str(
                 "turn on control planes that are off: etcd needs more than half of them; `crictl ps -a` on one shows what does not run",
             ),
@@ -362,6 +365,7 @@ impl fmt::Display for Hint {
             Hint::TurnOnOrRebuild(machine) => {
                 write!(f, "turn {machine} on; if it stays off, run `hostler rebuild {machine}` or `hostler remove {machine} --dead`")
             }
+            Hint::TurnOnOrFix(machine) => write!(f, "turn {machine} on; if it is on, fix its network or SSH"),
             Hint::MakeReachable(machine) => {
                 write!(f, "fix what keeps hostler from {machine}; or turn it off, wait until its node is NotReady, and run this again")
             }

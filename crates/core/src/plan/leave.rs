@@ -47,7 +47,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     }
     // Under this name the cluster has nothing that could leave, and what the machine is would be lost to it.
     if let Some(node) = other_name(planner, name).filter(|_| !another) {
-        planner.refuse(Some(name), Why::NodeName { node: node.clone() }, name_as(node));
+        planner.refuse(Some(name), Why::NodeName { node: node.clone() }, name_as(name, node));
         return;
     }
     let Some(ApiVia { machine: api_via, cluster, .. }) = api_via else {

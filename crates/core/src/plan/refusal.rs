@@ -330,7 +330,7 @@ impl fmt::Display for Why {
             Why::ControlPlaneElsewhere { is, named, written: false } => {
                 write!(
                     f,
-                    "{is} is the control plane of this cluster, but the inventory has no roles and lists {named} first, which makes {named} the control plane"
+                    "{is} is the control plane of this cluster, but no machine of the inventory has that role, which makes {named} the control plane"
                 )
             }
             Why::RolesUnknown { unreachable } => write!(
