@@ -121,12 +121,14 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many links"))
 }
 
-/// Whether the folder of a new file is there, or may be created: below the user's home alone. Elsewhere a path that leads to nothing is a typo,
+/// Whether the folder of a new file is there, or may be created: below the user's home and hostler's folders alone. Elsewhere a path that leads to nothing is a typo,
 /// or something that is not mounted.
 fn has_folder(path: &Path) -> io::Result<()> {
     let folder = atomic::folder_of(path);
-    let own = || home::home().is_ok_and(|home| std::path::absolute(folder).is_ok_and(|folder| folder.starts_with(home)));
-    if folder.exists() || own() {
+    // hostler's own folders may be elsewhere, by XDG's variables.
+    let own = [home::home(), home::config(), home::data()];
+    let is_own = |folder: &Path| own.iter().flatten().any(|own| folder.starts_with(own));
+    if folder.exists() || std::path::absolute(folder).is_ok_and(|folder| is_own(&folder)) {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::NotFound, format!("the folder {} does not exist", folder.display())))

@@ -105,6 +105,20 @@ fn a_place_that_can_not_be_written_is_found_before_anything_is_done() {
     }
 }
 
+/// Folders that are missing are created in the user's home, and where XDG's variables have hostler's own.
+#[test]
+fn folders_of_the_user_and_of_hostler_are_created() {
+    let place = Place::new();
+    for there in ["home/new/er", "data/hostler/new/er"] {
+        let words = ["kubeconfig", "-i", "cluster.yaml", "--out", there];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
+        command.args(words).current_dir(place.folder.path()).env("HOME", place.path("home")).env("XDG_DATA_HOME", place.path("data"));
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("192.0.2.1"), "{there}: {said}");
+    }
+}
+
 /// A pipe or a device is written to, not replaced: nothing is, as no machine answers.
 #[test]
 fn devices_and_pipes_stay() {

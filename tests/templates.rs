@@ -146,7 +146,7 @@ fn a_snapshot_is_root_s_alone_whoever_may_write_beside_it() {
     );
     for mode in [0o777, 0o775, 0o757] {
         let (output, found) = kept_snapshot(mode);
-        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("other users may write"), "{output:?}");
+        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("is writable by other users"), "{output:?}");
         assert!(!found.iter().any(|(_, _, content)| content == "every key"), "{found:?}");
     }
     let (output, _) = kept_snapshot(0o1777);

@@ -195,7 +195,7 @@ examples! {
     Why::CertificateExpired { .. } => [(
         Why::CertificateExpired { certificate: "kubelet-client".to_owned() },
         Hint::Clean(rebuild("rainbowdash")),
-        "the machine was off for long: kubelet can't ask for another with one that has expired"
+        "the machine was off for a long time: kubelet can't ask for another with one that has expired"
     )],
     Why::OtherCluster { .. } => [
         (

@@ -233,8 +233,8 @@ fn require_static(program: &[u8], arch: Arch) -> Result<()> {
     };
     let what = match (program.starts_with(b"\x7fELF\x02\x01"), interpreted()) {
         (true, Some(false)) if machine == arch.name() => return Ok(()),
-        (true, Some(false)) => format!("that hostler is for {machine}, but the machines are {arch}"),
-        (true, Some(true)) => "that hostler is not static: its image has no libraries".to_owned(),
+        (true, Some(false)) => format!("the given hostler binary is for {machine}, but the machines are {arch}"),
+        (true, Some(true)) => "the given hostler binary is not static, and its image has no libraries".to_owned(),
         _ => "that is not a Linux program".to_owned(),
     };
     let hint = "build it in a clone of hostler: `cargo build --release`";

@@ -41,7 +41,7 @@ impl Lock {
         let digests = match fs::read(file) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
                 let what = format!("{} is not a lock file: {error}", file.display());
-                Failure::new(ExitStatus::Usage, what, "move it away; the digests of the next images are then recorded anew")
+                Failure::new(ExitStatus::Usage, what, "move it away; the digests of the images are then recorded from scratch")
             })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Digests::default(),
             Err(error) => return Err(error).with_context(|| format!("{} can't be read", file.display())),

@@ -273,7 +273,7 @@ async fn require_room(part: &Part) -> Result<()> {
         folder: folder.into(),
         bytes: bytes.saturating_sub(used(Path::new(folder))),
     });
-    room::check(&needs.collect::<Vec<_>>(), "free some space, or pass a bundle that was made elsewhere with `--bundle`")
+    room::check(&needs.collect::<Vec<_>>(), "free some space, or use `--bundle` to pass one that was made elsewhere")
 }
 
 /// Bytes of the files below a folder; what can't be read counts nothing.
@@ -292,7 +292,7 @@ fn used(folder: &Path) -> u64 {
 const GO: (u32, u32) = (1, 26);
 
 async fn require_go() -> Result<()> {
-    let hint = "install it from https://go.dev/dl, or pass a bundle that was made elsewhere with `--bundle`";
+    let hint = "install it from https://go.dev/dl, or use `--bundle` to pass one that was made elsewhere";
     let refused = |what: String| anyhow::Error::from(Failure::new(ExitStatus::Refused, what, hint));
     if !is_installed("go") {
         return Err(refused(format!("Go {}.{} or later is needed, and this computer has none", GO.0, GO.1)));

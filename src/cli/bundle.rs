@@ -168,7 +168,7 @@ fn mirror(given: &str) -> Result<String> {
     if plain {
         return Ok(given.trim_end_matches('/').to_owned());
     }
-    let message = format!("`{}` is not the URL of a mirror", given.escape_debug());
+    let message = format!("`{}` is not a valid mirror URL", given.escape_debug());
     Err(Failure::new(ExitStatus::Usage, message, "write it like https://mirror.example.org, without user, query or fragment").into())
 }
 

@@ -311,7 +311,7 @@ fn inventory(found: &[Found], user: &str) -> Result<String> {
     );
     text += &format!("  user: {}\n\n", scalar(user));
     if !cluster.is_empty() {
-        text += &format!("# The default subnets don't fit the addresses of these machines.\n{cluster}\n");
+        text += &format!("# The default subnets overlap with the addresses of these machines.\n{cluster}\n");
     }
     text += "# Pods run on all machines.\nmachines:\n";
     // Of machines that have a cluster, theirs are the control planes; of new ones it is the first.

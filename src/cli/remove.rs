@@ -64,7 +64,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
             without.save()?;
             reporter.result(&format!("deleted {name} from {path}")).await;
         } else {
-            reporter.result(&format!("now delete {name} from {path}: the next `hostler up` would join it again")).await;
+            reporter.result(&format!("now delete {name} from {path}; otherwise the next `hostler up` joins it again")).await;
         }
     }
     Ok((status, plan))

@@ -195,7 +195,7 @@ async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
 fn destination(file: &Path) -> Result<Destination> {
     let place = Destination::new_file(file)?;
     if place == Destination::Stdout && std::io::stdout().is_terminal() {
-        let message = "standard output is a terminal, and a snapshot is not text";
+        let message = "standard output is a terminal, and a snapshot is binary";
         return Err(Failure::new(ExitStatus::Usage, message, "redirect it to a file, or pass the path of one").into());
     }
     Ok(place)

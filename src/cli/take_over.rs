@@ -28,7 +28,7 @@ impl TakingOver {
         if let Some(only) = only
             && let Some(other) = self.take_over.iter().find(|given| *given != only.as_str())
         {
-            let message = format!("only {only} may be taken over here, not {other}");
+            let message = format!("this command can take over only {only}, not {other}");
             return Err(Failure::new(ExitStatus::Usage, message, format!("run `hostler add {other} --take-over {other}`")).into());
         }
         Ok(Goal::TakeOver { machines, goal: Box::new(goal) })

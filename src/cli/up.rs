@@ -47,7 +47,7 @@ pub struct Arguments {
 /// Show what `up` would do, and why
 ///
 /// Inspects all machines and prints the plan. Nothing is changed. The exit status is that of the plan: 3 if something is refused, 4 if a
-/// machine can't be reached, 0 whether there are steps or not.
+/// machine can't be reached, otherwise 0, even if there are steps.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[

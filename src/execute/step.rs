@@ -99,7 +99,7 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
             }
             Ok(Exit::Signal(signal)) => {
                 return Err(failed(
-                    explain(&output, &format!("its script was ended by signal {signal}")),
+                    explain(&output, &format!("its script was killed by signal {signal}")),
                     "the run log has its whole output",
                 ));
             }

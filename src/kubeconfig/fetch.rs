@@ -50,7 +50,7 @@ pub async fn keep(access: &Access, name: &str, file: &Path, reporter: &Reporter)
     let place = super::destination(file, name)?;
     let backup = put(&place, access, &stamp())?;
     if let Some(backup) = backup {
-        let line = format!("{} was of another cluster: it is kept as {}", file.display(), backup.display());
+        let line = format!("{} belonged to another cluster: it was saved as {}", file.display(), backup.display());
         reporter.events().send(Event::Note { line });
     }
     if matches!(place, Destination::New(_) | Destination::File(_)) {

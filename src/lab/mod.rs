@@ -113,8 +113,7 @@ pub async fn up(options: Options, besides: Vec<Need>, events: &Events) -> Result
         require_same(before, &options)?;
         let installed = before.machines.iter().filter(|machine| disk::is_installed(&machine.name));
         let on = before.machines.iter().filter(|machine| power::is_on(&machine.name)).count();
-        let line =
-            format!("continues with the lab that is there: of {}, {} installed, {on} on", names(&before.machines), installed.count());
+        let line = format!("continuing with the existing lab ({}): {} installed, {on} on", names(&before.machines), installed.count());
         events.send(Event::Note { line });
     }
     let machines = options.roster();
@@ -189,7 +188,7 @@ fn require_same(before: &LabState, options: &Options) -> Result<()> {
     for machine in before.machines.iter().filter(|machine| machine.system != System::default()) {
         command += &format!(" --system {}={}", machine.name, machine.system);
     }
-    Err(refused("there is a lab with other options already", &format!("`{command}` continues with it, `hostler lab down` removes it")))
+    Err(refused("a lab with different options already exists", &format!("`{command}` continues with it, `hostler lab down` removes it")))
 }
 
 /// Bytes of a machine's disk once a cluster is on it. Measured: 1.6 GB on a control plane, 1.3 GB on a worker.
@@ -420,7 +419,7 @@ mod tests {
             let refused = require_same(&before, &asked).unwrap_err();
             assert_eq!(ExitStatus::of(&refused), ExitStatus::Refused);
             let expected =
-                format!("there is a lab with other options already\nhint: `{command}` continues with it, `hostler lab down` removes it");
+                format!("a lab with different options already exists\nhint: `{command}` continues with it, `hostler lab down` removes it");
             assert_eq!(refused.to_string(), expected);
         }
     }

@@ -25,7 +25,7 @@ pub fn check() -> Result<()> {
     match given().filter(|name| !is_name(name)) {
         Some(name) => Err(usage(
             &format!("`{name}` in {VARIABLE} is not a valid lab name"),
-            &format!("use at most {LONGEST} of a to z and 0 to 9, e.g. `{VARIABLE}=two`"),
+            &format!("use at most {LONGEST} characters from a-z and 0-9, e.g. `{VARIABLE}=two`"),
         )),
         None => Ok(()),
     }

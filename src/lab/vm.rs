@@ -64,7 +64,7 @@ impl Accelerator {
         }
         // It may have ended already.
         let _ = child.kill().await;
-        task.line(&format!("using emulation, which is slow: a kernel does not start with {KVM}"));
+        task.line(&format!("using emulation, which is slow: a kernel can't boot with {KVM}"));
         Ok(Accelerator::Tcg)
     }
 

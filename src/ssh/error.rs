@@ -183,7 +183,7 @@ impl ConnectError {
                 self.known_as()
             ),
             Reason::Revoked { place: (file, line), .. } => {
-                format!("line {line} of {} revokes it: create a new host key on {machine}", file.display())
+                format!("line {line} of {} marks this key as revoked: create a new host key on {machine}", file.display())
             }
             Reason::AuthFailed { tried, .. } if tried.is_empty() => {
                 format!("create a key with `ssh-keygen -t ed25519`, and install it for {user}: `ssh-copy-id {destination}`")

@@ -131,8 +131,8 @@ pub fn place(sections: &[Section], root: Option<&str>, film: &Path) -> Result<(S
     }
     match &found[..] {
         [one] => Ok(one.clone()),
-        [] => bail!("no section of Plex has a folder for {parent}"),
-        _ => bail!("several sections of Plex have a folder for {parent}\nhint: set `libraryAsSeen`"),
+        [] => bail!("no library of Plex has a folder for {parent}"),
+        _ => bail!("several libraries of Plex have a folder for {parent}\nhint: set `libraryAsSeen`"),
     }
 }
 
@@ -225,9 +225,9 @@ mod tests {
     fn an_ambiguous_section_is_an_error() {
         let sections = [section("1", &["/a/Movies"]), section("2", &["/b/Movies"])];
         let film = Path::new("Movies/Up.mkv");
-        assert!(place(&sections, None, film).expect_err("two").to_string().contains("several sections"));
+        assert!(place(&sections, None, film).expect_err("two").to_string().contains("several libraries"));
         assert_eq!(place(&sections, Some("/b/"), film).expect("said"), ("2".to_owned(), "/b/Movies".to_owned()));
-        assert!(place(&sections, Some("/c"), film).expect_err("none").to_string().contains("no section"));
+        assert!(place(&sections, Some("/c"), film).expect_err("none").to_string().contains("no library"));
         assert!(place(&[], None, film).is_err());
     }
 

@@ -74,7 +74,7 @@ pub fn ledger(inbox: &Inbox) -> Result<BTreeMap<FilmId, Film>> {
             continue;
         }
         let film: Option<Film> = read_json(&file)
-            .with_context(|| format!("{} can't be read\nhint: if you move it away, its film is moved to failed/", file.display()))?;
+            .with_context(|| format!("{} can't be read\nhint: move this file away to have its film moved to failed/", file.display()))?;
         films.extend(film.map(|film| (film.id.clone(), film)));
     }
     Ok(films)

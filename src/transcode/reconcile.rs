@@ -391,7 +391,7 @@ impl One<'_> {
     fn waits(&self) -> Option<String> {
         let earlier = place_of(&self.film.path).ok().and_then(|place| self.first.get(&place));
         if let Some(earlier) = earlier.filter(|earlier| ***earlier != self.film.id) {
-            return Some(format!("an earlier drop of this film comes first ({earlier})"));
+            return Some(format!("waiting for an earlier copy of this film ({earlier})"));
         }
         if let Some(until) = self.film.not_before.filter(|until| *until > self.world.now) {
             let seconds = until.duration_since(self.world.now).as_secs().max(1);

@@ -122,7 +122,7 @@ pub fn matches(attempt: &Attempt, source: &Title, output: Option<&Title>, tracks
     }
     #[expect(clippy::cast_precision_loss, reason = "a rough comparison")]
     if (attempt.size as f64) < is * LEAST_RATE {
-        let _ = write!(wrong, "; {} bytes are too few", attempt.size);
+        let _ = write!(wrong, "; it has only {} bytes, too few for this film", attempt.size);
     }
     match wrong.strip_prefix("; ") {
         None => Ok(()),
@@ -204,7 +204,7 @@ mod tests {
         assert!(wrong(&title(1000, 2, 1), Some((3, 1))).contains("2 audio tracks, expected 3"));
         assert!(wrong(&title(1000, 3, 0), Some((3, 1))).contains("0 subtitle tracks, expected 1"));
         assert!(wrong(&title(1000, 0, 0), None).contains("no sound"));
-        assert!(wrong(&title(20_000, 3, 1), Some((3, 1))).contains("bytes are too few"));
+        assert!(wrong(&title(20_000, 3, 1), Some((3, 1))).contains("too few for this film"));
         assert!(!matches(&GOOD, &film, None, None).expect_err("nothing there").permanent);
     }
 }

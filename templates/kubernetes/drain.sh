@@ -27,7 +27,7 @@ drain() {
             printf '%s\n' "$line"
         done
         [ -z "$gone" ] || exit 0
-        [ -z "$blocked" ] || echo "a PodDisruptionBudget keeps $blocked"
+        [ -z "$blocked" ] || echo "a PodDisruptionBudget protects $blocked"
         [ -z "$slow" ] || echo "$slow did not end within $seconds s"
         exit 1
     }
@@ -46,7 +46,7 @@ while [ -z "$drained" ] && [ "$left" -gt 0 ]; do
 done
 if [ -z "$drained" ]; then
 {% if force_after is none %}
-    fail "pods of $node were not evicted within $patience s (--force-after TIME deletes those that a PodDisruptionBudget keeps)"
+    fail "pods of $node were not evicted within $patience s (--force-after TIME deletes those that a PodDisruptionBudget protects)"
 {% else %}
     announce 300 "the pods of $node to end, which are taken away all the same"
     drain 300 --disable-eviction || fail "not all pods of $node were evicted"

@@ -57,7 +57,7 @@ for path in $wiped; do
         find "$path/" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system --preserve-root=all {} + ||
             fail "$path can't be emptied: something is mounted below it"
     elif [ -e "$path" ] || [ -L "$path" ]; then
-        rm -rf --one-file-system --preserve-root=all "$path" || fail "$path can't be removed whole: something is mounted below it"
+        rm -rf --one-file-system --preserve-root=all "$path" || fail "$path can't be removed completely: something is mounted below it"
     fi
 done
 {% for folder in wipe.emptied %}

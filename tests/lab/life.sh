@@ -133,7 +133,7 @@ row "status tells of a machine that is off within 3 seconds, and what to do"
 within 3 run 4 status -i "$inventory"
 says "rainbowdash can't be reached"
 # Its node is Ready for a while.
-says "fix what keeps hostler from rainbowdash"
+says "turn rainbowdash on; if it is on"
 becomes_not_ready rainbowdash
 within 3 run 4 status -i "$inventory"
 says "hostler rebuild rainbowdash"

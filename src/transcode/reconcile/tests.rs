@@ -232,7 +232,7 @@ fn a_film_dropped_again_is_encoded_again_once_the_first_is_done() {
     both.films.insert(newer.id.clone(), newer.clone());
     both.files.insert(newer.id.clone(), claimed());
     let (actions, waiting) = reconcile(&both);
-    assert!(actions.is_empty() && waiting[&newer.id].contains("earlier drop"), "{actions:?} {waiting:?}");
+    assert!(actions.is_empty() && waiting[&newer.id].contains("earlier copy"), "{actions:?} {waiting:?}");
 }
 
 #[test]

@@ -134,13 +134,17 @@ impl Label {
 
 impl Act for Label {
     fn line(&self) -> String {
-        let taints = self.taints.iter().map(|taint| format!("taint {taint}"));
-        let removed = self.remove_taints.iter().map(|taint| format!("taint {taint}-"));
-        let parts: Vec<String> = self.labels().chain(taints).chain(removed).collect();
+        let label = |(key, value): (&String, &Option<String>)| match value {
+            Some(value) => format!("set label {key}={value}"),
+            None => format!("remove label {key}"),
+        };
+        let taints = self.taints.iter().map(|taint| format!("set taint {taint}"));
+        let removed = self.remove_taints.iter().map(|taint| format!("remove taint {taint}"));
+        let parts: Vec<String> = self.labels.iter().map(label).chain(taints).chain(removed).collect();
         if parts.is_empty() {
             return format!("record the labels and taints of node {}", self.node);
         }
-        format!("update node {}: {}", self.node, parts.join(", "))
+        parts.join(", ")
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -268,7 +272,7 @@ pub struct RecordVerified {
 
 impl Act for RecordVerified {
     fn line(&self) -> String {
-        "record the verification".to_owned()
+        "record it, so that the next run can skip it".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

@@ -329,7 +329,7 @@ impl Act for Wipe {
     fn line(&self) -> String {
         let kept = if self.keep.is_empty() { String::new() } else { format!("; {} stays", self.keep.join(", ")) };
         let links: String = self.links.iter().map(|(path, real)| format!("; {path} leads to {real}, which is emptied")).collect();
-        format!("kubeadm reset, and wipe what that leaves{kept}{links}")
+        format!("run kubeadm reset, and delete what it leaves behind{kept}{links}")
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

@@ -103,7 +103,7 @@ fn twice(written: &[Written], problems: &mut Problems) {
     let mut macs: HashMap<&str, &Written> = HashMap::new();
     for machine in written {
         if let Some(other) = addresses.insert(machine.address, machine) {
-            let message = format!("{} is the address of {}, too (line {})", machine.address, other.name, other.address_place.line);
+            let message = format!("{} is already the address of {} (line {})", machine.address, other.name, other.address_place.line);
             problems.add(machine.address_place, message, "");
         }
         if let Some((mac, place)) = &machine.mac

@@ -25,7 +25,8 @@ pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
         return None;
     }
     if let Some(owned) = owned().find(|owned| within(owned, &path)) {
-        let message = format!("`{path}` contains {owned}, which belongs to Kubernetes and is wiped: list your own folders below {path}");
+        let message =
+            format!("`{path}` contains {owned}, which belongs to Kubernetes and is wiped: list only your own folders below {path}");
         problems.add(text.place, message, "keep: [/srv/films]");
         return None;
     }
@@ -59,7 +60,7 @@ fn absolute(text: Text, example: &str, problems: &mut Problems) -> Option<String
     let path = text.text.trim_end_matches('/');
     let word = shown(text.text);
     let why = if path.is_empty() && !text.text.is_empty() {
-        "is the whole file system: write a folder".to_owned()
+        "is the root of the file system: name a folder".to_owned()
     } else if !path.starts_with('/') {
         "is not absolute: a path on a machine begins with `/`".to_owned()
     } else if path.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {

@@ -30,7 +30,7 @@ pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share>
     let why = match host_and_port(host) {
         Some((_, Some(_))) => "has a port: omit it",
         None => "has no host: write a DNS name or an IP address after `nfs://`",
-        Some(("localhost", None)) => "is a different computer on every machine: write the address of the server",
+        Some(("localhost", None)) => "means each machine itself: write the address of the server",
         Some((_, None)) if path.trim_end_matches('/').is_empty() => "has no folder",
         Some((server, None)) => {
             let path = path::shared(Text { text: path, ..text }, example, problems)?;

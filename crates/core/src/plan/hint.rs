@@ -252,7 +252,7 @@ impl fmt::Display for Hint {
             Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on it"),
             Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} with another `--bundle`"),
-            Hint::KnownArchitecture => write!(f, "it has programs for {}: remove the machine from the inventory", and(&Arch::ALL)),
+            Hint::KnownArchitecture => write!(f, "hostler has programs for {}: remove the machine from the inventory", and(&Arch::ALL)),
             Hint::RemovePlatform => f.write_str("remove it first: two container platforms on one machine conflict"),
             Hint::FinishWipe(rebuild) => {
                 write!(f, "{rebuild} finishes it and joins the machine again; `hostler remove` and `hostler reset` finish it too")
@@ -261,11 +261,11 @@ impl fmt::Display for Hint {
             Hint::WipeFirst { command, leave: false } => write!(f, "inspect it; {command} wipes it first"),
             Hint::WipeFirst { command, leave: true } => write!(f, "remove it from that cluster if you can; {command} wipes it first"),
             Hint::FindReadOnly => f.write_str(
-                "find out why (`dmesg`): a failing disk is mounted like this; then remount it read-write or restart the machine, and run again",
+                "look in `dmesg` for the cause, often a failing disk; then remount it read-write or restart the machine, and run again",
             ),
-            Hint::MakeRoom => f.write_str(
-                "free space in the file system of /var/lib, then run again: `du -xh / | sort -h | tail` shows what takes it",
-            ),
+            Hint::MakeRoom => {
+                f.write_str("free space in the file system of /var/lib, then run again: `du -xh / | sort -h | tail` shows what takes it")
+            }
             Hint::FreePort { port } => {
                 write!(f, "stop that program or move it to another port, then run again: `ss -ltnp sport = :{port}` shows it")
             }
@@ -301,7 +301,7 @@ impl fmt::Display for Hint {
             ),
             Hint::LookAtControlPlane(machine) => write!(
                 f,
-                "`crictl ps -a` and `journalctl -u kubelet` on {machine} show what does not run; {} holds the cluster's data: don't delete it",
+                "`crictl ps -a` and `journalctl -u kubelet` on {machine} show what is not running; {} holds the cluster's data: don't delete it",
                 path::ETCD
             ),
             Hint::MoveDataAway => write!(
@@ -313,14 +313,19 @@ impl fmt::Display for Hint {
             Hint::BundleOf { version } => write!(f, "omit --bundle, or pass a bundle of {version}"),
             Hint::KeepAsIs { key, is } => {
                 let key = key.key();
-                write!(f, "write `cluster: {{{key}: {is}}}` into the inventory, or create the cluster again: `hostler reset`, then `hostler up`")
+                write!(
+                    f,
+                    "write `cluster: {{{key}: {is}}}` into the inventory, or create the cluster again: `hostler reset`, then `hostler up`"
+                )
             }
-            Hint::KeepVersion { is } => write!(f, "hostler can't upgrade a cluster yet: write `cluster: {{version: {is}}}` into the inventory"),
+            Hint::KeepVersion { is } => {
+                write!(f, "hostler can't change the version of a cluster yet: write `cluster: {{version: {is}}}` into the inventory")
+            }
             Hint::NameAsNode { machine, node } => {
                 write!(f, "in the inventory, rename {machine} back to {node}: the name of a node can't change while it is in the cluster")
             }
             Hint::BringControlPlanesBack { look: true } => f.write_str(
-                "turn on control planes that are off: etcd needs more than half of them; `crictl ps -a` on one shows what does not run",
+                "turn on control planes that are off: etcd needs more than half of them; `crictl ps -a` on one shows what is not running",
             ),
             Hint::BringControlPlanesBack { look: false } => f.write_str(
                 "turn on control planes that are off: etcd needs more than half of them; `hostler up` repairs one that can be reached",
@@ -367,7 +372,10 @@ impl fmt::Display for Hint {
             }
             Hint::TurnOnOrFix(machine) => write!(f, "turn {machine} on; if it is on, fix its network or SSH"),
             Hint::MakeReachable(machine) => {
-                write!(f, "fix what keeps hostler from {machine}; or turn it off, wait until its node is NotReady, and run this again")
+                write!(
+                    f,
+                    "make {machine} reachable again; or, to remove it, turn it off, wait until its node is NotReady, and run this again"
+                )
             }
             Hint::Reinstalled { machine, rebuild } => {
                 write!(f, "if {machine} was reinstalled, run {rebuild}; if not, someone may be intercepting the connection")

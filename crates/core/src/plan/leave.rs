@@ -133,7 +133,7 @@ fn removal_steps(
     }
     if wipe.is_some() {
         let wipe = wipe::wipe(planner, name, keep);
-        before.push(Need::Step(planner.step(StepKind::Wipe.of(name), name, "cluster state is left on it", wipe, before.clone())));
+        before.push(Need::Step(planner.step(StepKind::Wipe.of(name), name, "cluster state is left on the machine", wipe, before.clone())));
     }
     // A kubelet that still has its certificate may have registered a node again since the cluster was asked: only after the wipe is none left
     // that could, and `kubeadm join` refuses a name that is there and Ready.
@@ -247,7 +247,7 @@ pub(super) fn plan_reset(planner: &mut Planner) {
             if other_cluster(planner, name, facts, Hint::LeaveAsItIs) {
                 continue;
             }
-            these.extend(wipe_step(planner, name, "cluster state is left on it", before.clone()).map(Need::Step));
+            these.extend(wipe_step(planner, name, "cluster state is left on the machine", before.clone()).map(Need::Step));
         }
         before = these;
     }

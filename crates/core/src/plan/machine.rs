@@ -127,7 +127,7 @@ fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &F
     } else if other.is_some() {
         "the API endpoint resolves to this machine, and must resolve to another control plane while it joins".to_owned()
     } else {
-        format!("its entries in {} are out of date", path::HOSTS)
+        format!("hostler's entries in {} are out of date", path::HOSTS)
     };
     let lines = other.unwrap_or_else(|| api_host::hosts(planner, name, machine));
     // Where a cluster's kubelet finds its API server is changed only by who knows better: not while nobody speaks for the cluster, nor by an

@@ -355,7 +355,7 @@ impl fmt::Display for Why {
             Why::RestoreInterrupted => f.write_str("an earlier restore from a snapshot was interrupted"),
             Why::NotBlank { leftovers } => write!(f, "an earlier cluster left {} behind", and(leftovers)),
             Why::ReadOnly { paths } => write!(f, "{} {} mounted read-only", and(paths), are(paths.len())),
-            Why::Disk { free, needed } => write!(f, "{free} MB of disk are free, {needed} MB are needed"),
+            Why::Disk { free, needed } => write!(f, "only {free} MB of disk space is free, and {needed} MB is needed"),
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
             Why::Damaged { paths } => write!(f, "{} can't be read: truncated or changed", and(paths)),
@@ -400,7 +400,7 @@ impl fmt::Display for Why {
                 write!(f, "`{}` of the running cluster is {is}, and can't change to {asked}", key.key())
             }
             Why::Version { cluster, is, asked } => {
-                write!(f, "the cluster `{cluster}` runs Kubernetes {is}, and `up` does not change that to {asked}")
+                write!(f, "the cluster `{cluster}` runs Kubernetes {is}, and `up` can't change that to {asked}")
             }
             Why::NodeName { node } => write!(f, "the machine at its address is node {node}"),
             Why::NoApi { answers } => {
@@ -426,10 +426,10 @@ impl fmt::Display for Why {
                 write!(f, "`keep:` holds {kept}, but {wiped} must be wiped, and a link leads to {real}")
             }
             Why::Mounted { mounted, wiped } => write!(f, "{mounted} is a mount point, and {wiped} must be wiped"),
-            Why::RestoreOfWorker => f.write_str("it is a worker: a snapshot contains nothing of it"),
+            Why::RestoreOfWorker => f.write_str("it is a worker: snapshots contain nothing from workers"),
             Why::SeveralControlPlanes => f.write_str("it is not the only control plane: the others still have the cluster's state"),
             Why::ClusterLives => f.write_str("its API server answers: the cluster's current state would be lost"),
-            Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of another cluster, not of the one that it is in", file.display()),
+            Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of another cluster, not of this machine's cluster", file.display()),
             Why::NoEncoder => f.write_str("films can't be encoded: the bundle has no encoder"),
             Why::NoToken { file } => write!(f, "the media server can't be notified: {} holds no token", file.display()),
             Why::ShareMissing { share } => write!(f, "the {} {} does not exist", share.what, share.path),

@@ -156,7 +156,7 @@ const RELIED: &[Relied] = &[
     path(KUBELET, &["authentication", "webhook", "enabled"], "true", SECURE, ""),
     path(KUBELET, &["authentication", "x509", "clientCAFile"], "", KUBELET_FILES, ""),
     path(KUBELET, &["authorization", "mode"], "Webhook", SECURE, ""),
-    path(KUBELET, &["rotateCertificates"], "true", "the certificate of a node ends after a year", ""),
+    path(KUBELET, &["rotateCertificates"], "true", "a node's certificate expires after a year", ""),
     path(KUBELET, &["registerNode"], "true", NAME, ""),
     path(KUBELET, &["registerWithTaints"], "", TAINTS, MACHINE_TAINTS),
     path(KUBELET, &["podCIDR"], "", PODS, POD_SUBNET),
@@ -185,7 +185,7 @@ const NODE_FLAGS: &[(&str, &str, &str)] = &[
     ("authorization-mode", SECURE, ""),
     ("read-only-port", SECURE, ""),
     ("client-ca-file", KUBELET_FILES, ""),
-    ("rotate-certificates", "the certificate of a node ends after a year", ""),
+    ("rotate-certificates", "a node's certificate expires after a year", ""),
     ("healthz-port", "kubeadm waits until kubelet answers there", ""),
     ("port", "hostler checks that machines reach each other on it", ""),
 ];

@@ -73,7 +73,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let probe = planner.step(StepKind::Probe.of(&api_via), &api_via, reason, Probe { nodes, manifest, spread_dns }, all);
     if others_verified {
         let action = RecordVerified { sha256: wanted };
-        planner.step(StepKind::RecordVerified.of(&api_via), &api_via, "the next run need not verify again", action, [probe.into()]);
+        planner.step(StepKind::RecordVerified.of(&api_via), &api_via, "the cluster passed verification", action, [probe.into()]);
     }
     Ok(())
 }

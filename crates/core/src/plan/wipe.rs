@@ -45,7 +45,7 @@ pub(super) fn to_wipe(facts: &Facts) -> bool {
 /// Whatever there is of a cluster on `name` is wiped, unless the user keeps some of it.
 pub(super) fn wipe_if_needed<'a>(planner: &mut Planner<'a>, name: &'a MachineName) {
     if planner.facts.get(name).is_some_and(|facts| to_wipe(facts)) {
-        wipe_step(planner, name, "cluster state is left on it", []);
+        wipe_step(planner, name, "cluster state is left on the machine", []);
     }
 }
 

@@ -240,7 +240,7 @@ pub static PAGE: Section = Section {
             ]),
             required: false,
             default: "`token`",
-            doc: "Who may act on the page: retry films, encode them again, pause. Looking is free. The verbs of `hostler transcode` always may.",
+            doc: "Who may act on the page: retry films, encode them again, pause. Anyone may look at it. The verbs of `hostler transcode` can always act.",
             example: "token",
         },
     ],
