@@ -329,7 +329,7 @@ examples! {
     )],
     Why::NodeName { .. } => [(
         Why::NodeName { node: "derpy".to_owned() },
-        Hint::NameAsNode { machine: named("rainbowdash"), node: "derpy".to_owned() },
+        Hint::NameAsNode { machine: named("fluttershy"), node: "derpy".to_owned() },
         "a node keeps its name for its whole life"
     )],
     Why::NoApi { .. } => [(
