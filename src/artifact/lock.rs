@@ -8,21 +8,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use hostler_core::arch::Arch;
 use hostler_core::failure::{ExitStatus, Failure};
-use serde::{Deserialize, Serialize};
 
-use crate::{atomic, home};
+use crate::{atomic, home, user_file};
 
 /// The digests of all images that were pulled on this computer. It is data, not cache: without it a moved tag goes unnoticed.
 #[derive(Debug)]
 pub struct Lock {
     file: PathBuf,
-    digests: Digests,
+    /// As in the file: `{"registry.k8s.io/pause:3.10.2": {"amd64": "sha256:..."}}`.
+    digests: BTreeMap<String, BTreeMap<String, String>>,
 }
-
-/// `{"registry.k8s.io/pause:3.10.2": {"amd64": "sha256:..."}}`
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-struct Digests(BTreeMap<String, BTreeMap<String, String>>);
 
 /// The user's lock file.
 ///
@@ -38,12 +33,12 @@ impl Lock {
     /// # Errors
     /// It can't be read, or is not a lock file.
     pub fn open(file: &Path) -> Result<Lock> {
-        let digests = match fs::read(file) {
+        let digests = match user_file::read(file, user_file::MOST_BYTES) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
                 let what = format!("{} is not a lock file: {error}", file.display());
                 Failure::new(ExitStatus::Usage, what, "move it away; the digests of the images are then recorded from scratch")
             })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Digests::default(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error).with_context(|| format!("{} can't be read", file.display())),
         };
         Ok(Lock { file: file.to_owned(), digests })
@@ -54,7 +49,7 @@ impl Lock {
     /// # Errors
     /// Refused: the tag had another digest before.
     pub fn record(&mut self, image: &str, arch: Arch, digest: &str, moved: bool) -> Result<()> {
-        let known = self.digests.0.entry(image.to_owned()).or_default();
+        let known = self.digests.entry(image.to_owned()).or_default();
         match known.get(arch.name()) {
             Some(before) if before != digest && !moved => {
                 let what = format!("{image} for {arch} is {digest} now, and was {before} when it was pulled before");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The control plane `one` of the cluster `home`, recorded: see tests/facts.rs.
+/// The control plane `one` of the cluster `home`, recorded: see tests/facts/main.rs.
 const RECORDED: &str = include_str!("../facts/control-plane.txt");
 
 /// Blocks nothing and answers nothing: prints the facts whatever it is asked.

@@ -222,7 +222,7 @@ impl StepKind {
             StepKind::Workload => "install the workload",
             StepKind::MediaServerToken => "send the media server's token",
             StepKind::Probe => "wait for nodes and probe the network",
-            StepKind::RecordVerified => "record it, so that the next run can skip it",
+            StepKind::RecordVerified => "record the verification",
         }
     }
 

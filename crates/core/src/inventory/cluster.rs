@@ -14,7 +14,6 @@ use super::schema::{CLUSTER, ENDPOINT, SNAPSHOTS};
 use super::subnet::{self, Taken};
 use super::tree::Data;
 use super::{Cluster, Cni, Endpoint, Snapshots, name, path};
-
 use crate::words::counted;
 
 /// The versions of Kubernetes that hostler can install, newest first.

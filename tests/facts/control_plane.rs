@@ -1,0 +1,133 @@
+//! What facts.sh says of a control plane's files, and of what its API server and etcd answer.
+
+use super::Machine;
+
+/// What a cluster's data and keys are in is no leftover, whichever other file is gone.
+#[test]
+fn a_control_plane_without_its_kubelet_is_a_control_plane() {
+    let machine = Machine::new();
+    machine.file("/etc/kubernetes/pki/ca.key", "");
+    machine.folder("/var/lib/etcd/member");
+    let kubernetes = machine.facts().kubernetes;
+    assert!(kubernetes.joined && kubernetes.control_plane && kubernetes.etcd_data && kubernetes.leftovers.is_empty());
+    for file in
+        ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf", "/etc/kubernetes/manifests/etcd.yaml", "/etc/kubernetes/pki/ca.crt"]
+    {
+        assert!(kubernetes.missing.iter().any(|missing| missing == file), "{file}");
+    }
+}
+
+/// As a power failure leaves them: the first half, or nothing.
+#[test]
+fn what_ends_too_soon_is_damaged() {
+    let machine = Machine::new();
+    let pem = |kind: &str| format!("-----BEGIN {kind}-----\nMAo=\n-----END {kind}-----\n");
+    let config = |key: &str| format!("apiVersion: v1\nusers:\n- name: one\n  user:\n    {key}: aaaa\n");
+    let files = [
+        ("/etc/kubernetes/manifests/etcd.yaml", "kind: Pod\nspec: {}\nstatus: {}\n".to_owned()),
+        ("/etc/kubernetes/admin.conf", config("client-key-data")),
+        ("/etc/kubernetes/kubelet.conf", config("client-key")),
+        ("/etc/kubernetes/pki/ca.crt", pem("CERTIFICATE")),
+        ("/etc/kubernetes/pki/ca.key", pem("EC PRIVATE KEY")),
+        ("/etc/kubernetes/pki/sa.pub", pem("PUBLIC KEY")),
+        ("/etc/kubernetes/pki/etcd/peer.key", pem("RSA PRIVATE KEY")),
+        ("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\"--node-ip=10.77.0.13\"\n".to_owned()),
+        ("/var/lib/kubelet/pki/kubelet.key", pem("PRIVATE KEY")),
+        ("/var/lib/kubelet/pki/kubelet-client-current.pem", pem("CERTIFICATE") + &pem("EC PRIVATE KEY")),
+    ];
+    for (path, text) in &files {
+        machine.file(path, text);
+    }
+    let damaged =
+        || -> Vec<String> { machine.output().lines().filter_map(|line| line.strip_prefix("damaged\t")).map(str::to_owned).collect() };
+    assert_eq!(damaged(), Vec::<String>::new());
+    for (path, text) in &files {
+        for cut in [0, text.len() / 2, text.len() * 4 / 5] {
+            machine.file(path, &text[..cut]);
+            assert_eq!(damaged(), [path.to_string()], "its first {cut} bytes");
+        }
+        machine.file(path, text);
+    }
+}
+
+#[test]
+fn an_api_server_that_does_not_answer_is_told_in_kubectls_words() {
+    let machine = Machine::new();
+    for path in ["kubelet.conf", "admin.conf", "manifests/kube-apiserver.yaml"] {
+        machine.file(&format!("/etc/kubernetes/{path}"), "");
+    }
+    machine.program("/opt/hostler/current/bin/kubectl", "echo 'The connection to the server 127.0.0.1:6443 was refused' >&2; exit 1");
+    let facts = machine.facts();
+    assert!(facts.kubernetes.control_plane);
+    assert_eq!(facts.cluster, None);
+    assert_eq!(facts.api_down.as_deref(), Some("The connection to the server 127.0.0.1:6443 was refused"));
+}
+
+#[test]
+fn whichever_answer_is_missing_etcd_is_asked_for_its_words() {
+    let machine = Machine::new();
+    for path in ["kubelet.conf", "admin.conf", "manifests/kube-apiserver.yaml", "pki/etcd/healthcheck-client.key"] {
+        machine.file(&format!("/etc/kubernetes/{path}"), "");
+    }
+    let fatal = r#"{"level":"fatal","msg":"discovery failed","error":"walpb: crc mismatch"}"#;
+    machine.file("/var/log/pods/kube-system_etcd-one_1/etcd/0.log", &format!("2026-11-28T13:36:24.042Z stderr F {fatal}\n"));
+    let answers = [
+        ("*version", r#"{"gitVersion": "v1.36.3"}"#),
+        ("*nodes", r#"{"items": []}"#),
+        ("*kube-system*", r#"{"items": []}"#),
+        ("*kube-flannel*", r#"{"items": []}"#),
+    ];
+    let asked = |fails: &str| {
+        let said = answers.map(|(request, answer)| match request == fails {
+            true => format!("{request}) echo 'the request was canceled' >&2; exit 1 ;;"),
+            false => format!("{request}) echo '{answer}' ;;"),
+        });
+        machine.program("/opt/hostler/current/bin/kubectl", &format!("case \"$*\" in {} esac", said.concat()));
+        let list = if fails == "member list" { "Error: context deadline exceeded" } else { r#"{"members":[]}"# };
+        machine.program("/opt/hostler/current/bin/etcdctl", &format!("echo '{list}'"));
+        machine.facts()
+    };
+    for fails in ["*version", "*nodes", "*kube-system*", "member list"] {
+        let facts = asked(fails);
+        assert_eq!(facts.kubernetes.last_words.get("etcd").map(String::as_str), Some("discovery failed: walpb: crc mismatch"), "{fails}");
+        // The API server is what speaks for the cluster.
+        assert_eq!(facts.api_down.is_some(), fails != "member list", "{fails}");
+    }
+    assert_eq!(asked("").kubernetes.last_words.get("etcd"), None, "where all answer, nobody is asked for words");
+}
+
+#[test]
+fn members_of_etcd_have_time_to_say_that_they_are_well() {
+    let machine = Machine::new();
+    for path in ["kubelet.conf", "admin.conf", "manifests/kube-apiserver.yaml", "pki/etcd/healthcheck-client.key"] {
+        machine.file(&format!("/etc/kubernetes/{path}"), "");
+    }
+    let kubectl = r#"case "$*" in *version) echo '{"gitVersion": "v1.36.3"}' ;; *) echo '{"items": []}' ;; esac"#;
+    machine.program("/opt/hostler/current/bin/kubectl", kubectl);
+    let member = |id: u32, name: &str, address: &str| {
+        let urls = if name.is_empty() { String::new() } else { format!(r#","clientURLs":["https://{address}:2379","https://x:2379"]"#) };
+        format!(r#"{{"ID":{id},"name":"{name}","peerURLs":["https://{address}:2380"]{urls}}}"#)
+    };
+    let list = [member(1, "one", "10.0.0.1"), member(2, "two", "10.0.0.2"), member(3, "", "10.0.0.3")].join(",");
+    // As etcd 3.6: a member that is slow is well unless it is given up too soon, and a dead one is told of by the status, too.
+    let health =
+        r#"[{"endpoint":"https://10.0.0.1:2379","health":true},{"endpoint":"https://10.0.0.2:2379","health":false,"error":"late"}]"#;
+    let warning = r#"{"level":"warn","logger":"client","error":"code = DeadlineExceeded"}"#;
+    let etcdctl = format!(
+        r#"case "$*" in
+        *'--command-timeout 2s'*member*list*) echo '{warning}' >&2; echo '{{"members":[{list}]}}' ;;
+        *'https://10.0.0.1:2379,https://10.0.0.2:2379 '*'--command-timeout 4s'*'endpoint health') echo '{warning}' >&2; echo '{health}'; exit 1 ;;
+        *) echo "asked $*" ;;
+        esac"#
+    );
+    machine.program("/opt/hostler/current/bin/etcdctl", &etcdctl);
+    let facts = machine.facts();
+    let members = facts.cluster.unwrap_or_else(|| panic!("{:?}", facts.api_down)).members;
+    let healthy: Vec<(&str, bool)> = members.values().map(|member| (member.name.as_str(), member.healthy)).collect();
+    assert_eq!(healthy, [("one", true), ("two", false), ("", false)]);
+    // Where the list is not to be had, nobody is asked, and no time is lost.
+    let deaf = r#"case "$*" in *list*) echo 'connection refused' >&2; exit 1 ;; *) echo '[]' ;; esac"#;
+    machine.program("/opt/hostler/current/bin/etcdctl", deaf);
+    let output = machine.output();
+    assert!(output.contains("etcd-list\tconnection refused") && !output.contains("etcd-health"), "{output}");
+}
