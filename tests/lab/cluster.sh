@@ -130,7 +130,7 @@ mends "labels and taints of node rainbowdash differ from the inventory"
 
 row "a label gone from the inventory is taken off"
 sed -i '/labels: {shelf: top}/d' "$inventory"
-mends "shelf-"
+mends "remove label shelf"
 [ -z "$(kubectl get node rainbowdash -o "jsonpath={.metadata.labels.shelf}")" ]
 
 row "a kubelet fragment restarts kubelet, one machine at a time, and nothing else"
