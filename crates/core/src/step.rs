@@ -52,6 +52,16 @@ pub enum StepKind {
     /// kubelet's configuration, from a changed KubeletConfiguration.
     RenewKubelet,
     DeleteToken,
+    /// Programs of another version, beside those in use.
+    StagePrograms,
+    /// A control plane's static pods, by another version of kubeadm.
+    UpgradeControlPlane,
+    /// Pods go elsewhere while their node is upgraded.
+    MakeWay,
+    /// containerd and kubelet of another version.
+    UpgradeNode,
+    /// Pods may come back.
+    Uncordon,
     Labels,
     RemoveWorkload,
     Workload,
@@ -75,7 +85,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 44] = [
+    pub const ALL: [StepKind; 49] = [
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
         StepKind::Drain,
@@ -114,6 +124,11 @@ impl StepKind {
         StepKind::HostsAfterJoin,
         StepKind::RenewKubelet,
         StepKind::DeleteToken,
+        StepKind::StagePrograms,
+        StepKind::UpgradeControlPlane,
+        StepKind::MakeWay,
+        StepKind::UpgradeNode,
+        StepKind::Uncordon,
         StepKind::Labels,
         StepKind::RemoveWorkload,
         StepKind::Workload,
@@ -168,6 +183,11 @@ impl StepKind {
             StepKind::HostsAfterJoin => "hosts-own",
             StepKind::RenewKubelet => "kubelet",
             StepKind::DeleteToken => "token-gone",
+            StepKind::StagePrograms => "programs-next",
+            StepKind::UpgradeControlPlane => "upgrade-control-plane",
+            StepKind::MakeWay => "upgrade-drain",
+            StepKind::UpgradeNode => "upgrade-node",
+            StepKind::Uncordon => "uncordon",
             StepKind::Labels => "labels",
             StepKind::RemoveWorkload => "workload-gone",
             StepKind::Workload => "workload",
@@ -217,6 +237,11 @@ impl StepKind {
             StepKind::Join => "kubeadm join",
             StepKind::RenewKubelet => "update kubelet's configuration",
             StepKind::DeleteToken => "delete the bootstrap token",
+            StepKind::StagePrograms => "copy the new version",
+            StepKind::UpgradeControlPlane => "upgrade the control plane",
+            StepKind::MakeWay => "drain",
+            StepKind::UpgradeNode => "upgrade kubelet and containerd",
+            StepKind::Uncordon => "uncordon",
             StepKind::Labels => "set labels and taints",
             StepKind::RemoveWorkload => "remove the workload",
             StepKind::Workload => "install the workload",
@@ -246,6 +271,8 @@ impl StepKind {
             StepKind::Join if role == Role::ControlPlane => Stage::ControlPlanes,
             StepKind::HostsAfterJoin => Stage::ControlPlanes,
             StepKind::CreateToken | StepKind::Join | StepKind::RenewKubelet | StepKind::DeleteToken => Stage::Workers,
+            StepKind::StagePrograms => Stage::Programs,
+            StepKind::UpgradeControlPlane | StepKind::MakeWay | StepKind::UpgradeNode | StepKind::Uncordon => Stage::Upgrade,
             StepKind::Labels => Stage::Labels,
             StepKind::RemoveWorkload | StepKind::Workload | StepKind::MediaServerToken => Stage::Workload,
             StepKind::Probe | StepKind::RecordVerified => Stage::Verify,
@@ -261,6 +288,7 @@ impl StepKind {
                 | StepKind::CloudInit
                 | StepKind::Images(ImageGroup::Films)
                 | StepKind::DeleteToken
+                | StepKind::StagePrograms
                 | StepKind::RemoveWorkload
                 | StepKind::Workload
                 | StepKind::MediaServerToken
@@ -372,6 +400,8 @@ pub enum Stage {
     Network,
     ControlPlanes,
     Workers,
+    /// Only of `upgrade`.
+    Upgrade,
     Labels,
     Workload,
     Verify,
@@ -390,6 +420,7 @@ impl Stage {
         (Stage::Network, "pod network"),
         (Stage::ControlPlanes, "further control planes"),
         (Stage::Workers, "workers"),
+        (Stage::Upgrade, "upgrade"),
         (Stage::Labels, "labels and taints"),
         (Stage::Workload, "workload"),
         (Stage::Verify, "verify"),

@@ -31,6 +31,7 @@ pub mod repair;
 mod restore;
 pub mod silence;
 mod take_over;
+mod upgrade;
 pub mod verify;
 pub mod version;
 pub mod wanted;

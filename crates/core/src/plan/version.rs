@@ -29,6 +29,9 @@ fn desired<'a>(planner: &Planner<'a>) -> Option<(String, Option<&'a MachineName>
 /// Refuses programs and images of another version than the cluster's, or the one asked for: kubelet would be newer than its API server, or
 /// older than kubeadm allows. A control plane that says something else than the others and the bundle blocks nobody.
 pub fn check(planner: &mut Planner) {
+    if planner.upgrades {
+        return;
+    }
     let bundle = planner.manifests.kubernetes();
     match desired(planner) {
         Some((version, machine)) if version != bundle => {
