@@ -85,7 +85,12 @@ pub(super) async fn before_upgrade(file: &InventoryFile, links: &BTreeMap<Machin
     reporter.events().send(Event::Note { line: "taking a snapshot before the upgrade".to_owned() });
     let taken = take(&file.inventory, &file.text, links, &place).await?;
     Destination::new_file(&place)?.write(&taken.archive, 0o600).with_context(|| format!("{} can't be written", place.display()))?;
-    let line = format!("wrote {} ({}): etcd and keys from {}; it is not encrypted: keep it safe", place.display(), size(taken.snapshot.size), taken.by);
+    let line = format!(
+        "wrote {} ({}): etcd and keys from {}; it is not encrypted: keep it safe",
+        place.display(),
+        size(taken.snapshot.size),
+        taken.by
+    );
     reporter.events().send(Event::Note { line });
     Ok(())
 }

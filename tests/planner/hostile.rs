@@ -172,7 +172,9 @@ fn spoil(facts: &mut Facts) {
         for PodFact { namespace, name, node, reason, message, since: _ } in failing {
             words([namespace, name, node, reason, message]);
         }
-        for NodeFact { ready, message, version, address, labels, taints, unschedulable: _, cordoned_by_hostler: _, pod_cidr, vtep_mac } in map(nodes).values_mut() {
+        for NodeFact { ready, message, version, address, labels, taints, unschedulable: _, cordoned_by_hostler: _, pod_cidr, vtep_mac } in
+            map(nodes).values_mut()
+        {
             *ready = false;
             words([message, version, address, pod_cidr, vtep_mac]);
             words(map(labels).values_mut());

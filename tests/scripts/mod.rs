@@ -12,12 +12,13 @@ use hostler_core::action::cluster::{
     DeleteNode, Drain, Label, MakeEtcdSpace, RemoveMember, RestartFlannel, RestoreCoreDns, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
-    CreateToken, Init, Join, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeControlPlane, UpgradeNode, UploadConfig, of_machine,
+    CreateToken, Init, Join, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeControlPlane, UpgradeNode, UploadConfig,
+    of_machine,
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
-use hostler_core::arch::Arch;
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
+use hostler_core::arch::Arch;
 use hostler_core::document::Document;
 use hostler_core::facts::Snapshot;
 use hostler_core::inventory::{MachineName, Taint};
@@ -159,7 +160,8 @@ fn others() -> Vec<(&'static str, Action)> {
         ),
         (
             "programs-next",
-            StagePrograms { arch: Arch::Amd64, set: "1.36.3-00000000".to_owned(), programs: vec![program()], missing: vec![program()] }.into(),
+            StagePrograms { arch: Arch::Amd64, set: "1.36.3-00000000".to_owned(), programs: vec![program()], missing: vec![program()] }
+                .into(),
         ),
         ("upgrade-first", upgrade(true, Some(sum.clone())).into()),
         ("upgrade-further", upgrade(false, None).into()),

@@ -474,11 +474,13 @@ fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
     for (key, is, asked) in kept.into_iter().filter(|(_, is, asked)| !is.is_empty() && is != asked) {
         planner.refuse(None, Why::Unchangeable { key, is: is.clone(), asked }, Hint::KeepAsIs { key, is });
     }
-    if let Some(version) = wanted.version.as_ref().filter(|version| !planner.upgrades && !cluster.version.is_empty() && cluster.version != **version) {
+    if let Some(version) =
+        wanted.version.as_ref().filter(|version| !planner.upgrades && !cluster.version.is_empty() && cluster.version != **version)
+    {
         let is = cluster.version.clone();
         let why = Why::Version { cluster: wanted.name.clone(), is: is.clone(), asked: version.clone() };
         let hint = match numbers(&is) < numbers(version) {
-            true => Hint::Run(Command::Upgrade { to: version.clone() }),
+            true => Hint::Run(Command::Upgrade { to: Some(version.clone()) }),
             false => Hint::KeepVersion { is },
         };
         planner.refuse(None, why, hint);

@@ -42,7 +42,9 @@ impl Goal {
     /// Machines whose facts the goal needs; all for what concerns the whole cluster. For one machine: itself, and the control planes that stay.
     pub fn asks(&self, inventory: &Inventory) -> BTreeSet<MachineName> {
         let one = match self {
-            Goal::Up | Goal::Upgrade { .. } | Goal::Reset | Goal::Restore { .. } | Goal::NewCluster(_) => return inventory.machines.keys().cloned().collect(),
+            Goal::Up | Goal::Upgrade { .. } | Goal::Reset | Goal::Restore { .. } | Goal::NewCluster(_) => {
+                return inventory.machines.keys().cloned().collect();
+            }
             // What is gone for good is not asked, whoever answers in its place.
             Goal::Remove { machine: name, dead: true, .. } => {
                 return inventory.control_planes().map(|(other, _)| other).filter(|other| *other != name).cloned().collect();

@@ -32,8 +32,9 @@ pub enum Command {
     Snapshot,
     Plan,
     BundleEncoder,
+    /// `None`: to the version that it was begun for.
     Upgrade {
-        to: String,
+        to: Option<String>,
     },
 }
 
@@ -205,7 +206,7 @@ impl Hint {
             Hint::MakeCluster | Hint::MendMembers | Hint::BringControlPlanesBack { look: false } => vec![Command::Up],
             Hint::LoseOnlyControlPlane { restore } => vec![restore.clone(), Command::Reset],
             Hint::Reinstalled { rebuild, .. } => vec![rebuild.clone()],
-            Hint::UpgradeFirst { next: Some(next) } => vec![Command::Upgrade { to: next.clone() }],
+            Hint::UpgradeFirst { next: Some(next) } => vec![Command::Upgrade { to: Some(next.clone()) }],
             Hint::Repair => vec![Command::Up],
             Hint::MendOrReset => vec![Command::Up, Command::Reset],
             Hint::MakeEncoder => vec![Command::BundleEncoder],
@@ -249,7 +250,8 @@ impl fmt::Display for Command {
             Command::Snapshot => f.write_str("`hostler snapshot create`"),
             Command::Plan => f.write_str("`hostler plan`"),
             Command::BundleEncoder => f.write_str("`hostler bundle encoder`"),
-            Command::Upgrade { to } => write!(f, "`hostler upgrade --to {to}`"),
+            Command::Upgrade { to: None } => f.write_str("`hostler upgrade`"),
+            Command::Upgrade { to: Some(to) } => write!(f, "`hostler upgrade --to {to}`"),
         }
     }
 }
@@ -333,7 +335,7 @@ impl fmt::Display for Hint {
             Hint::KeepVersion { is } => {
                 write!(f, "write `cluster: {{version: {is}}}` into the inventory")
             }
-            Hint::UpgradeFirst { next: Some(next) } => write!(f, "run {} first", Command::Upgrade { to: next.clone() }),
+            Hint::UpgradeFirst { next: Some(next) } => write!(f, "run {} first", Command::Upgrade { to: Some(next.clone()) }),
             Hint::UpgradeFirst { next: None } => f.write_str("hostler knows no version in between: use one of its earlier releases first"),
             Hint::Repair => f.write_str("`hostler status` shows why; repair it with `hostler up`, then upgrade"),
             Hint::NameAsNode { machine, node } => {

@@ -159,6 +159,13 @@ pub enum Why {
         is: String,
         asked: String,
     },
+    /// The static pods of a control plane may be of two versions.
+    UpgradeInterrupted,
+    /// Its programs; `cluster`: what its API server runs.
+    OlderVersion {
+        is: String,
+        cluster: String,
+    },
     NodeNotReady {
         /// kubelet's.
         message: String,
@@ -314,6 +321,8 @@ impl Why {
             Why::SkipsMinor { .. } => "skips-minor",
             Why::KubeletTooOld { .. } => "kubelet-too-old",
             Why::NodeNotReady { .. } => "node-not-ready",
+            Why::UpgradeInterrupted => "upgrade-interrupted",
+            Why::OlderVersion { .. } => "older-version",
             Why::Unchangeable { key: Unchangeable::PodSubnet, .. } => "pod-subnet",
             Why::Unchangeable { key: Unchangeable::ServiceSubnet, .. } => "service-subnet",
             Why::Unchangeable { key: Unchangeable::Endpoint, .. } => "endpoint",
@@ -419,11 +428,16 @@ impl fmt::Display for Why {
             Why::NoClusterToUpgrade => f.write_str("there is no cluster to upgrade"),
             Why::Downgrade { is, asked } => write!(f, "the cluster runs Kubernetes {is}, which can't go back to {asked}"),
             Why::SkipsMinor { is, asked } => {
-                write!(f, "the cluster runs Kubernetes {is}: it can't go to {asked} at once, as Kubernetes goes up one minor version at a time")
+                write!(
+                    f,
+                    "the cluster runs Kubernetes {is}: it can't go to {asked} at once, as Kubernetes goes up one minor version at a time"
+                )
             }
             Why::KubeletTooOld { is, asked } => {
                 write!(f, "its kubelet is {is}, which is too old for a control plane of {asked}")
             }
+            Why::UpgradeInterrupted => f.write_str("an upgrade of its static pods was interrupted"),
+            Why::OlderVersion { is, cluster } => write!(f, "it runs Kubernetes {is}, the cluster {cluster}: an upgrade was not finished"),
             Why::NodeNotReady { message } if message.is_empty() => f.write_str("its node is not Ready"),
             Why::NodeNotReady { message } => write!(f, "its node is not Ready: {message}"),
             Why::Unchangeable { key: Unchangeable::Cni, is, asked } => {

@@ -159,7 +159,8 @@ fn control_planes_to_upgrade<'a>(
 /// The sum of ClusterConfiguration in the new version, where what the cluster has is what the inventory says of the old one. What differs
 /// besides is `up`'s.
 fn cluster_sum(planner: &Planner, cluster: &ClusterFacts, to: &str) -> Result<Option<String>> {
-    let sum = |version: &str| -> Result<String> { Ok(sha256(documents::stored(planner.inventory, version, Document::Cluster)?.as_bytes())) };
+    let sum =
+        |version: &str| -> Result<String> { Ok(sha256(documents::stored(planner.inventory, version, Document::Cluster)?.as_bytes())) };
     let (new, old) = (sum(to)?, sum(&cluster.stored_version)?);
     let known = cluster.record.get(&Record::Document(Document::Cluster));
     Ok((known == Some(&old) || known == Some(&new)).then_some(new))
