@@ -167,6 +167,11 @@ pub fn world_of(inventory: &Inventory) -> World {
     made(inventory, &BTreeSet::new(), &manifest())
 }
 
+/// The same with the bundle of another version.
+pub fn world_from(inventory: &Inventory, version: &str) -> World {
+    made(inventory, &BTreeSet::new(), &of_version(version))
+}
+
 /// The bundle of another version of Kubernetes: its programs and images are others.
 pub fn of_version(version: &str) -> Manifest {
     let mut manifest = manifest();

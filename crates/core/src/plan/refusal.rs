@@ -159,7 +159,7 @@ pub enum Why {
         is: String,
         asked: String,
     },
-    /// The static pods of a control plane may be of two versions.
+    /// Its static pods may be of two versions, or its node is still cordoned.
     UpgradeInterrupted,
     /// Its programs; `cluster`: what its API server runs.
     OlderVersion {
@@ -436,7 +436,7 @@ impl fmt::Display for Why {
             Why::KubeletTooOld { is, asked } => {
                 write!(f, "its kubelet is {is}, which is too old for a control plane of {asked}")
             }
-            Why::UpgradeInterrupted => f.write_str("an upgrade of its static pods was interrupted"),
+            Why::UpgradeInterrupted => f.write_str("an upgrade was interrupted on it"),
             Why::OlderVersion { is, cluster } => write!(f, "it runs Kubernetes {is}, the cluster {cluster}: an upgrade was not finished"),
             Why::NodeNotReady { message } if message.is_empty() => f.write_str("its node is not Ready"),
             Why::NodeNotReady { message } => write!(f, "its node is not Ready: {message}"),

@@ -34,7 +34,9 @@ fn unfinished(planner: &mut Planner) {
     for (name, _) in planner.machines() {
         let (Some(facts), true) = (planner.usable(name), planner.joined(name)) else { continue };
         let is = wanted::version_in_use(facts);
-        if facts.in_progress.contains(&InProgress::Upgrade) {
+        let cordoned =
+            planner.api_via.and_then(|api_via| api_via.cluster.nodes.get(name.as_str())).is_some_and(|node| node.cordoned_by_hostler);
+        if cordoned || facts.in_progress.contains(&InProgress::Upgrade) {
             planner.refuse(Some(name), Why::UpgradeInterrupted, Hint::Run(Command::Upgrade { to: None }));
         } else if let Some(is) = is.filter(|is| numbers(is) < numbers(&cluster)) {
             let why = Why::OlderVersion { is: is.to_owned(), cluster: cluster.clone() };
