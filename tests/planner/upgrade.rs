@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use hostler_core::inventory::Inventory;
 use hostler_core::manifest::Manifests;
+use hostler_core::plan::lint::reaches;
 use hostler_core::plan::{Goal, Plan, plan_for};
-use hostler_core::step::{Stage, StepKind};
+use hostler_core::step::{ImageGroup, Stage, StepKind};
 use serde_yaml::Value;
 
 use crate::case::{inventory, of_version, world_from};
@@ -102,5 +103,32 @@ fn up_leaves_an_unfinished_upgrade_alone() {
         let kinds: BTreeSet<StepKind> = up.steps.iter().map(|step| step.id.kind).collect();
         let harmful = [StepKind::Programs, StepKind::KubeletUnit, StepKind::RenewControlPlane];
         assert!(!harmful.iter().any(|kind| kinds.contains(kind)), "cut in {}: {kinds:?}", steps[at].id);
+    }
+}
+
+/// What may run side by side is one order of many in the tests above: here it is the needs that count.
+#[test]
+fn one_machine_at_a_time_and_no_kubelet_before_the_last_api_server() {
+    for name in ["home", "three", "vip", "five"] {
+        let inventory = inventory(&Value::from(name));
+        let plan = plan(&goal(), &inventory, &world_from(&inventory, "1.35.4"), TO);
+        let steps = plan.by_id();
+        let of = |kinds: &[StepKind]| plan.steps.iter().filter(|step| kinds.contains(&step.id.kind)).collect::<Vec<_>>();
+        let before = |first: StepKind, later: StepKind| {
+            for (one, other) in of(&[first]).into_iter().flat_map(|one| of(&[later]).into_iter().map(move |other| (one, other))) {
+                assert!(reaches(&steps, &other.id, &one.id), "{name}: {} may run before {}", other.id, one.id);
+            }
+        };
+        before(StepKind::StagePrograms, StepKind::UpgradeControlPlane);
+        before(StepKind::Images(ImageGroup::Node), StepKind::UpgradeControlPlane);
+        before(StepKind::UpgradeControlPlane, StepKind::MakeWay);
+        before(StepKind::UpgradeControlPlane, StepKind::UpgradeNode);
+        before(StepKind::Uncordon, StepKind::Probe);
+        let alone = of(&[StepKind::UpgradeControlPlane, StepKind::MakeWay, StepKind::UpgradeNode, StepKind::Uncordon]);
+        for (number, one) in alone.iter().enumerate() {
+            for other in &alone[..number] {
+                assert!(reaches(&steps, &one.id, &other.id), "{name}: {} and {} may run side by side", other.id, one.id);
+            }
+        }
     }
 }
