@@ -15,7 +15,7 @@ const LOOKS_FOR: [&str; 4] = ["says", "says_not", "mends", "comes_to_say"];
 const VALUES: [&str; 9] = ["twilightsparkle", "rainbowdash", "fluttershy", "lab", "coredns-", "inbox", "ponies", "ash", "(kubeadm)"];
 
 /// Phrases that are of another program, or of two literals.
-const ELSEWHERE: [&str; 5] =
+const ELSEWHERE: [&str; 8] =
     ["refused: cluster: no", "ask on: passphrase", "on: passphrase of", "ahead of the", "the kernel modules overlay and br_netfilter"];
 
 #[test]
