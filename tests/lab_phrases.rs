@@ -15,8 +15,16 @@ const LOOKS_FOR: [&str; 4] = ["says", "says_not", "mends", "comes_to_say"];
 const VALUES: [&str; 9] = ["twilightsparkle", "rainbowdash", "fluttershy", "lab", "coredns-", "inbox", "ponies", "ash", "(kubeadm)"];
 
 /// Phrases that are of another program, or of two literals.
-const ELSEWHERE: [&str; 8] =
-    ["refused: cluster: no", "ask on: passphrase", "on: passphrase of", "ahead of the", "the kernel modules overlay and br_netfilter"];
+const ELSEWHERE: [&str; 8] = [
+    "refused: cluster: no",
+    "ask on: passphrase",
+    "on: passphrase of",
+    "ahead of the",
+    "the kernel modules overlay and br_netfilter",
+    "remove label shelf",
+    "minutes ahead of",
+    "a pass phrase of ponies",
+];
 
 #[test]
 fn every_phrase_that_the_lab_waits_for_is_one_that_the_program_has() {
