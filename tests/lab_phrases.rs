@@ -1,0 +1,118 @@
+//! What a script of the lab waits for is said somewhere: each three words in a row that it looks for in the program's output are in a string
+//! literal of the program or in a template. So a message that is reworded is found here, in seconds, and not by the lab, in an hour.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::literals::literals_of_sources;
+
+mod literals;
+
+/// How a script says that the program's output has the words that follow.
+const LOOKS_FOR: [&str; 4] = ["says", "says_not", "mends", "comes_to_say"];
+
+/// Names and values stand in the program's place holders.
+const VALUES: [&str; 9] = ["twilightsparkle", "rainbowdash", "fluttershy", "lab", "coredns-", "inbox", "ponies", "ash", "(kubeadm)"];
+
+/// Phrases that are of another program, or of two literals.
+const ELSEWHERE: [&str; 8] = [
+    "refused: cluster: no",
+    "ask on: passphrase",
+    "on: passphrase of",
+    "ahead of the",
+    "the kernel modules overlay and br_netfilter",
+    "remove label shelf",
+    "minutes ahead of",
+    "a pass phrase of ponies",
+];
+
+#[test]
+fn every_phrase_that_the_lab_waits_for_is_one_that_the_program_has() {
+    let said = said();
+    let mut checked = 0;
+    let mut unknown = Vec::new();
+    for (place, phrase) in phrases() {
+        let words: Vec<&str> = phrase.split_whitespace().collect();
+        for three in words.windows(3).filter(|three| three.iter().all(|word| is_word(word))) {
+            let three = three.join(" ");
+            checked += 1;
+            if !said.contains(&three) && !ELSEWHERE.iter().any(|known| known.contains(&three)) {
+                unknown.push(format!("{place}: `{three}` of \"{phrase}\""));
+            }
+        }
+    }
+    assert!(checked >= 200, "only {checked} phrases were checked");
+    assert!(unknown.is_empty(), "no message has these words:\n{}", unknown.join("\n"));
+}
+
+/// A word of a sentence, and no name, number, path or variable.
+fn is_word(word: &str) -> bool {
+    let bare = word.trim_matches(['`', '\'', ',', ';', ':', '.', '(', ')']);
+    let plain = |c: char| c.is_ascii_lowercase() || "-'".contains(c);
+    !bare.is_empty() && bare.chars().all(plain) && !VALUES.contains(&bare) && !VALUES.contains(&word)
+}
+
+/// All literals and templates, with one blank where a place holder or several blanks are.
+fn said() -> String {
+    let mut text: String = literals_of_sources().into_iter().flat_map(|(_, found)| found).map(|literal| literal.text + "\n").collect();
+    for path in files(&root().join("templates"), "") {
+        text.push_str(&fs::read_to_string(&path).unwrap_or_default());
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `SCRIPT:LINE` and what is looked for there.
+fn phrases() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for path in files(&root().join("tests/lab"), ".sh") {
+        let text = fs::read_to_string(&path).expect("it can be read");
+        for (number, line) in text.lines().enumerate() {
+            let place = format!("{}:{}", path.file_name().unwrap_or_default().display(), number + 1);
+            found.extend(phrases_of(line).into_iter().map(|phrase| (place.clone(), phrase)));
+        }
+    }
+    found
+}
+
+/// The first quoted word after each command that looks for one.
+fn phrases_of(line: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for command in LOOKS_FOR {
+        for (at, _) in line.match_indices(&format!("{command} ")) {
+            let begins = line[..at].chars().next_back().is_none_or(|before| " \t;&(!".contains(before));
+            let rest = &line[at + command.len() + 1..];
+            let Some(quote) = rest.chars().next().filter(|first| begins && "\"'".contains(*first)) else { continue };
+            let mut phrase = String::new();
+            let mut characters = rest.chars().skip(1);
+            while let Some(character) = characters.next().filter(|character| *character != quote) {
+                phrase.push(if character == '\\' && quote == '"' { characters.next().unwrap_or_default() } else { character });
+            }
+            found.push(phrase);
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_looked_for_is_read_as_the_shell_reads_it() {
+    assert_eq!(phrases_of(r#"up && says "a \`b\` \"c\"" && says_not 'd "e'"#), [r#"a `b` "c""#, r#"d "e"#]);
+    assert_eq!(phrases_of("it says nothing"), [""; 0]);
+}
+
+fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("cannot read {}: {error}", folder.display())) {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            found.extend(files(&path, end));
+        } else if path.to_string_lossy().ends_with(end) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
