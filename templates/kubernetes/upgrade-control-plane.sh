@@ -4,7 +4,8 @@ trap 'rm -rf "$admin" "$config" {{ path.patches }}' EXIT
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
 take {{ path.coredns_patch }} 600 {{ coredns.size }} {{ coredns.sha256 }}
 # Of the new set, which is in use only once its kubelet is.
-PATH={{ path.sets }}/{{ set }}/bin:$PATH
+sets={{ path.sets }}
+PATH=$sets/{{ set }}/bin:$PATH
 record {{ mark.upgrade }} "$run"
 announce 1500 "kubeadm to upgrade the static pods: the API is away while etcd and the API server are replaced"
 {% if first %}

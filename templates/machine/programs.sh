@@ -2,7 +2,9 @@
 # named by content, so that a program that several sets (or names) share is sent and kept once.
 store={{ path.store }}
 sets={{ path.sets }}
+{% if use %}
 current={{ path.current }}
+{% endif %}
 verified={{ path.verified }}
 set={{ set | quote }}
 mkdir -p "$store" "$sets"

@@ -77,7 +77,7 @@ row "killed while the control plane is upgraded: up leaves it alone and names th
 poll api https://10.77.0.11:6443/livez &
 poller=$!
 begin upgrade -i "$inventory" --to "$to" --yes
-comes_to_say "kubeadm upgrade apply"
+comes_to_say "kubeadm upgrade"
 wait_for 120 "kubeadm to begin" on twilightsparkle test -e /etc/hostler/applied/upgrade-begun
 kill -9 "$begun"
 wait "$begun" 2> /dev/null || true
@@ -106,7 +106,7 @@ says healthy
 [ "$(on twilightsparkle grep -h image: /etc/kubernetes/manifests/*.yaml | grep -c "v$to")" = 3 ]
 kubectl -n kube-system get daemonset kube-proxy -o yaml | grep -q "kube-proxy:v$to"
 kubectl -n kube-system get configmap kubeadm-config -o yaml | grep -q "kubernetesVersion: v$to"
-on twilightsparkle sh -c "'! ls -d /etc/kubernetes/tmp/kubeadm-*'" > /dev/null 2>&1
+[ -z "$(on twilightsparkle find /etc/kubernetes -path "'*/tmp/kubeadm-*'")" ]
 
 row "the snapshot that was taken before it is there, and of the old version"
 newest=$(find "$XDG_DATA_HOME/hostler/snapshots" -name 'lab-*.tar.gz' | sort | head -n 1)
