@@ -22,5 +22,3 @@ record {{ recorded.cluster }} {{ sha256 }}
 {% endif %}
 record {{ recorded.kubelet_file }} "$(sha256sum < {{ path.kubelet_config }} | cut -d ' ' -f 1)"
 rm -f {{ path.applied }}/{{ mark.upgrade }}
-# A copy of etcd's data and of the manifests as they were, of each try.
-rm -rf {{ path.kubernetes }}/tmp/kubeadm-backup-* {{ path.kubernetes }}/tmp/kubeadm-upgraded-*

@@ -1,6 +1,7 @@
 #!/bin/bash
 # upgrade.sh HOSTLER [FROM]: a cluster of FROM (by default 1.35.4) becomes one of the newest version, on the lab's real machines, as root. As
 # rows.sh says. Needs a bundle of FROM in the cache, which `tests/bundle HOSTLER FROM` puts there; says NOT RUN where there is none.
+# shellcheck disable=SC2016 # what is in single quotes is for machines
 set -euo pipefail
 hostler=$(realpath "$1")
 from=${2:-1.35.4}
@@ -113,6 +114,30 @@ newest=$(find "$XDG_DATA_HOME/hostler/snapshots" -name 'lab-*.tar.gz' | sort | h
 [ -n "$newest" ]
 run 0 snapshot verify "$newest"
 says "is valid"
+
+row "certificates that expire within 90 days are renewed by up, and the API is never away"
+short='
+    export PATH=/opt/hostler/current/bin:$PATH KUBECONFIG=/etc/kubernetes/admin.conf
+    kubectl -n kube-system get configmap kubeadm-config -o "jsonpath={.data.ClusterConfiguration}" | sed "/^certificateValidityPeriod/d" > /root/short.yaml
+    printf "certificateValidityPeriod: 720h\n---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nnodeRegistration: {name: twilightsparkle}\n" >> /root/short.yaml
+    kubeadm certs renew all --config /root/short.yaml > /dev/null
+'
+on twilightsparkle "$short"
+run 1 status -i "$inventory"
+says "expires first, in 29 days"
+says 'run `hostler up`'
+rm "$work/stop"
+poll renewal https://10.77.0.11:6443/livez &
+poller=$!
+up
+says "of its certificates expire soon, the first in 29 days"
+touch "$work/stop"
+wait "$poller"
+printf '          %s s without the API, at most\n' "$(cat "$work/renewal")"
+awk "BEGIN { exit !($(cat "$work/renewal") < 3) }"
+run 0 status -i "$inventory"
+says "in 364 days"
+empty
 
 row "a machine joins the cluster that was upgraded, and another is rebuilt"
 run 0 rebuild rainbowdash -i "$inventory" --yes

@@ -30,6 +30,7 @@ const ACROSS: &[(&str, &str, &str)] = &[
     ("*/*", "workload/*", "any machine may have to run its pods"),
     ("*/join|images-control-plane|images-node|images-pods", "verify/*", "pods run there, those of the probe as well"),
     ("*/clock|containerd|control-plane|hostname|hosts|hosts-own", "verify/*", "what changes may harm what runs"),
+    ("*/certificates", "verify/*", "what changes may harm what runs"),
     ("*/kubelet|kubelet-unit|modules|packages|programs|snapshots|swap|sysctls|vip", "verify/*", "what changes may harm what runs"),
 ];
 
@@ -65,7 +66,7 @@ fn unreasoned(plan: &Plan) -> Vec<String> {
         .collect();
     // Pods of one machine at a time have what they depend on restarted.
     let restarts = |step: &Step| match &step.action {
-        Action::RenewKubelet(_) | Action::RenewControlPlane(_) => true,
+        Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) => true,
         Action::ConfigureUnit(ConfigureUnit { restart, .. }) => *restart && !joins.contains(step.machine.as_str()),
         _ => false,
     };

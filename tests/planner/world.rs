@@ -6,7 +6,7 @@ use hostler_core::action::cluster::{
     ApplyFlannel, DeleteNode, Drain, Label, Probe, RecordVerified, RemoveMember, RestartFlannel, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
-    Init, Join, RenewControlPlane, RenewKubelet, Restore, UpgradeControlPlane, UpgradeNode, UploadConfig, of_machine,
+    Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, Restore, UpgradeControlPlane, UpgradeNode, UploadConfig, of_machine,
 };
 use hostler_core::action::machine::{
     ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program, SetHostname,
@@ -303,6 +303,15 @@ impl World {
                 facts.applied.insert(Applied::Document(Document::Kubelet), sum.clone());
                 kubelet_config(facts, sum);
                 facts.units.entry(KUBELET.to_owned()).or_default().active = true;
+            }
+            Action::RenewCertificates(RenewCertificates { config, serving }) => {
+                let clock = facts.clock;
+                let renewed = |name: &str| match name {
+                    "kubelet-server" => *serving,
+                    name => config.is_some() && hostler_core::plan::repair::is_renewable(name),
+                };
+                let certificates = &mut facts.kubernetes.certificates;
+                certificates.iter_mut().filter(|(name, _)| renewed(name)).for_each(|(_, ends)| *ends = clock + 365 * 24 * 60 * 60);
             }
             Action::RepairControlPlane(_) => {
                 facts.kubernetes.missing.clear();

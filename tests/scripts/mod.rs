@@ -12,7 +12,7 @@ use hostler_core::action::cluster::{
     DeleteNode, Drain, Label, MakeEtcdSpace, RemoveMember, RestartFlannel, RestoreCoreDns, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
-    CreateToken, Init, Join, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeControlPlane, UpgradeNode, UploadConfig,
+    CreateToken, Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeControlPlane, UpgradeNode, UploadConfig,
     of_machine,
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
@@ -146,6 +146,8 @@ fn others() -> Vec<(&'static str, Action)> {
             }
             .into(),
         ),
+        ("certificates", RenewCertificates { config: Some("x".to_owned()), serving: true }.into()),
+        ("serving-certificate", RenewCertificates { config: None, serving: true }.into()),
         ("start", StartUnit { unit: "kubelet.service".to_owned() }.into()),
         (
             "stale",

@@ -42,6 +42,8 @@ pub enum StepKind {
     StoreDocument(Document),
     /// Files of a control plane that are missing.
     RepairControlPlane,
+    /// Certificates that end soon.
+    RenewCertificates,
     /// Static pods of a control plane, from a changed ClusterConfiguration.
     RenewControlPlane,
     CollectPki,
@@ -85,7 +87,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 49] = [
+    pub const ALL: [StepKind; 50] = [
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
         StepKind::Drain,
@@ -117,6 +119,7 @@ impl StepKind {
         StepKind::StoreDocument(Document::Kubelet),
         StepKind::StoreDocument(Document::KubeProxy),
         StepKind::RepairControlPlane,
+        StepKind::RenewCertificates,
         StepKind::RenewControlPlane,
         StepKind::CollectPki,
         StepKind::CreateToken,
@@ -176,6 +179,7 @@ impl StepKind {
             StepKind::CoreDns => "coredns",
             StepKind::RestartFlannel => "flannel-restart",
             StepKind::RepairControlPlane => "repair",
+            StepKind::RenewCertificates => "certificates",
             StepKind::RenewControlPlane => "control-plane",
             StepKind::CollectPki => "pki",
             StepKind::CreateToken => "token",
@@ -231,6 +235,7 @@ impl StepKind {
             StepKind::CoreDns => "restore CoreDNS",
             StepKind::RestartFlannel => "restart flannel",
             StepKind::RepairControlPlane => "repair the control plane",
+            StepKind::RenewCertificates => "renew certificates",
             StepKind::RenewControlPlane => "update static pods",
             StepKind::CollectPki => "read the cluster's CAs",
             StepKind::CreateToken => "create a bootstrap token",
@@ -265,9 +270,12 @@ impl StepKind {
             StepKind::Images(_) => Stage::Images,
             StepKind::Init => Stage::FirstControlPlane,
             StepKind::Flannel | StepKind::CoreDns | StepKind::RestartFlannel => Stage::Network,
-            StepKind::RepairControlPlane | StepKind::StoreDocument(_) | StepKind::RenewControlPlane | StepKind::CollectPki => {
-                Stage::ControlPlanes
-            }
+            StepKind::RenewCertificates if role == Role::Worker => Stage::Workers,
+            StepKind::RenewCertificates
+            | StepKind::RepairControlPlane
+            | StepKind::StoreDocument(_)
+            | StepKind::RenewControlPlane
+            | StepKind::CollectPki => Stage::ControlPlanes,
             StepKind::Join if role == Role::ControlPlane => Stage::ControlPlanes,
             StepKind::HostsAfterJoin => Stage::ControlPlanes,
             StepKind::CreateToken | StepKind::Join | StepKind::RenewKubelet | StepKind::DeleteToken => Stage::Workers,

@@ -403,11 +403,44 @@ impl Act for UpgradeNode {
             )?,
         };
         let kubelet = render("kubernetes/renew-kubelet.sh", json!({ "sha256": self.sha256 }))?;
-        Ok(switch + &unit + &kubelet + &render("kubernetes/static-pods.sh", json!({}))?)
+        Ok(switch + &unit + &kubelet + &render("kubernetes/upgraded.sh", json!({}))?)
     }
 
     fn limit(&self) -> Duration {
         minutes(15)
+    }
+}
+
+/// Certificates that end soon, signed anew by the cluster's own CA. The API server and etcd read theirs from the disk as they go.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RenewCertificates {
+    /// kubeadm's documents, of a control plane one of whose certificates ends soon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// kubelet's own serving certificate, which it signs itself.
+    pub serving: bool,
+}
+
+impl Act for RenewCertificates {
+    fn line(&self) -> String {
+        match (&self.config, self.serving) {
+            (Some(_), false) => "renew them with kubeadm, and restart the controller manager and the scheduler".to_owned(),
+            (Some(_), true) => "renew them with kubeadm, and restart the controller manager, the scheduler and kubelet".to_owned(),
+            (None, _) => "have kubelet make a new one".to_owned(),
+        }
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let config = self.config.as_ref().map(|config| payload.content(config.clone()));
+        render("kubernetes/renew-certificates.sh", json!({ "config": config, "serving": self.serving }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(15)
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        self.config.as_deref()
     }
 }
 

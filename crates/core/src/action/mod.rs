@@ -127,7 +127,7 @@ macro_rules! actions {
 actions! {
     machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, ConfigureCloudInit, WriteHosts, SynchronizeClock, InstallPrograms, StagePrograms, ConfigureUnit,
         StartUnit, DropUnit, ImportImages, Wipe;
-    kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, UpgradeControlPlane, UpgradeNode;
+    kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, RenewCertificates, UpgradeControlPlane, UpgradeNode;
     cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreCoreDns, RestartFlannel, Label, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
     workload: InstallWorkload, KeepMediaServerToken, RemoveWorkload;
 }

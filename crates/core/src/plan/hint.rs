@@ -168,7 +168,6 @@ pub enum Hint {
         rebuild: Command,
     },
     AskKubelet(MachineName),
-    RenewCertificates(MachineName),
     Uncordon(String),
     LookAtPod {
         namespace: String,
@@ -403,9 +402,6 @@ impl fmt::Display for Hint {
                  without `--dead` removes it"
             ),
             Hint::AskKubelet(machine) => write!(f, "`journalctl -u kubelet` on {machine} shows why kubelet does not renew it"),
-            Hint::RenewCertificates(machine) => {
-                write!(f, "on {machine}, run `{}/kubeadm certs renew all`, then restart its static pods", path::BIN)
-            }
             Hint::LookAtPod { namespace, pod } => write!(
                 f,
                 "`kubectl --namespace {namespace} describe pod {pod}` shows why, `kubectl --namespace {namespace} logs {pod}` its output"

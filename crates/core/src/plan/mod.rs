@@ -13,6 +13,7 @@ use crate::step::{Need, Stage, StepId};
 
 pub mod add_ons;
 mod api_host;
+mod certificates;
 pub mod check;
 pub mod cluster;
 pub mod documents;
@@ -63,6 +64,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     for (name, machine) in planner.machines() {
         machine::plan(&mut planner, name, machine)?;
         repair::plan(&mut planner, name, machine)?;
+        certificates::plan(&mut planner, name, machine)?;
     }
     join::plan(&mut planner)?;
     cluster::plan(&mut planner)?;

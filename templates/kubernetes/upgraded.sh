@@ -13,3 +13,5 @@ if [ -e {{ path.pki }}/apiserver-kubelet-client.key ]; then
     await 240 "kubelet to start the static pods" static_pods_run
     await 240 "the API server to answer" kubectl {{ kubectl.own }} get --raw /readyz
 fi
+# Copies that kubeadm made of what it replaced: manifests, kubelet's configuration, etcd's data.
+rm -rf {{ path.kubernetes }}/tmp/kubeadm-*
