@@ -85,6 +85,14 @@ impl InventoryFile {
         self.edited(text)
     }
 
+    /// With another version of Kubernetes in place of the one that is written; the file is not written yet.
+    ///
+    /// # Errors
+    /// As [`edit::set_version`]; a file that can't be written.
+    pub fn with_version(&self, version: &str) -> Result<InventoryFile> {
+        self.edited(edit::set_version(&self.text, version).with_context(|| self.path.display().to_string())?)
+    }
+
     fn edited(&self, text: String) -> Result<InventoryFile> {
         let file = InventoryFile::of(&self.path, self.on_disk.clone(), text)?;
         if file.is_changed() {

@@ -253,6 +253,10 @@ about_files() {
     set -- $files
     unset IFS
     set +f
+    for set in {{ path.sets }}/*; do
+        case $set in *.hostler-new | *.hostler-old) continue ;; esac
+        [ -d "$set/bin" ] && say set "${set##*/}"
+    done
     # Programs of the set in use and containerd fragments may be others than the inventory and the bundle name.
     for file in {{ path.containerd_fragments }}/*.toml {{ path.bin }}/* {{ path.cni_bin }}/*; do
         [ -f "$file" ] && set -- "$@" "$file"

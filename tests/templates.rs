@@ -234,7 +234,7 @@ fn programs_that_are_right_are_on_record_however_they_came() {
     }
     let program = |path: &str, sum: &str| serde_json::json!({ "path": path, "sha256": sum, "size": 8 });
     let programs = [program("bin/kubelet", sent), program("bin/kubeadm", before), program("bin/crictl", cut)];
-    let context = serde_json::json!({ "set": "s1", "programs": programs, "payload": [program("", sent)] });
+    let context = serde_json::json!({ "set": "s1", "programs": programs, "payload": [program("", sent)], "use": true });
     let script = on_a_folder(&root, "programs", false, &render("machine/programs.sh", context).expect("the template fits"));
     let mut child = Command::new("dash").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.as_mut().expect("dash; apt-get install dash");

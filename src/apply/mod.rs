@@ -11,7 +11,7 @@ use hostler_core::facts::{ClusterFacts, Observation, Question};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::plan::{Goal, Plan, plan_for, version, wanted};
-use hostler_core::step::{Stage, StepId};
+use hostler_core::step::{Stage, StepId, StepKind};
 use hostler_core::trusted::trusted_of;
 use hostler_core::words::counted;
 
@@ -24,6 +24,7 @@ use crate::kubeconfig::{self, fetch};
 use crate::report::{Reporter, row, table};
 use crate::ssh::NewHostKeys;
 
+pub mod backup;
 mod closing;
 pub mod fragments;
 
@@ -109,7 +110,7 @@ pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter
     links.retain(|name, _| asked.contains(name));
     let seen = login::observe(&links, &question(inventory)?, reporter).await?;
     // The running version decides: the planner judges whether the inventory may ask for another one.
-    let version = running_version(inventory, &seen);
+    let version = goal.version().map(str::to_owned).or_else(|| running_version(inventory, &seen));
     let encoder = inventory.transcode.as_ref().is_some_and(|films| films.image.is_none());
     let request =
         artifact::Request { bundles: means.bundles.clone(), version, archs: architectures(&seen), missing: means.missing, encoder };
@@ -212,6 +213,9 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         if unapproved {
             approve(&request.consent, &plan, round, reporter).await?;
             if round == 0 {
+                if plan.steps.iter().any(|step| step.id.kind == StepKind::UpgradeControlPlane) {
+                    backup::before_upgrade(file, &run.links, reporter).await?;
+                }
                 save(file, reporter).await?;
             }
             approved.extend(plan.steps.iter().map(|step| step.id.clone()));

@@ -259,6 +259,6 @@ mod tests {
     #[test]
     fn an_unknown_version_is_refused_with_the_known_ones() {
         assert_eq!(pins_of(None).unwrap().kubernetes, "1.36.3");
-        assert!(pins_of(Some("1.2.3")).unwrap_err().to_string().contains("1.36.3, 1.35.4"));
+        assert!(pins_of(Some("1.2.3")).unwrap_err().to_string().contains("1.36.3, 1.36.1, 1.35.4"));
     }
 }

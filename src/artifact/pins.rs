@@ -27,38 +27,28 @@ pub struct Pins {
     pub flannel: &'static str,
 }
 
+/// Of 1.36.3, and of what the others share with it.
+const NEWEST: Pins = Pins {
+    kubernetes: "1.36.3",
+    etcd: "3.6.8",
+    etcd_image: "3.6.8-0",
+    coredns: "1.14.2",
+    pause: "3.10.2",
+    crictl: "1.36.0",
+    containerd: "2.3.4",
+    containerd_module: "2.3.7",
+    runc: "1.4.3",
+    cni: "1.9.1",
+    cni_flannel_module: "0.9.1",
+    cni_flannel_image: "v1.9.1-flannel3",
+    flannel: "0.28.4",
+};
+
 /// Newest first.
-pub const ALL: [Pins; 2] = [
-    Pins {
-        kubernetes: "1.36.3",
-        etcd: "3.6.8",
-        etcd_image: "3.6.8-0",
-        coredns: "1.14.2",
-        pause: "3.10.2",
-        crictl: "1.36.0",
-        containerd: "2.3.4",
-        containerd_module: "2.3.7",
-        runc: "1.4.3",
-        cni: "1.9.1",
-        cni_flannel_module: "0.9.1",
-        cni_flannel_image: "v1.9.1-flannel3",
-        flannel: "0.28.4",
-    },
-    Pins {
-        kubernetes: "1.35.4",
-        etcd: "3.6.6",
-        etcd_image: "3.6.6-0",
-        coredns: "1.13.1",
-        pause: "3.10.1",
-        crictl: "1.36.0",
-        containerd: "2.3.4",
-        containerd_module: "2.3.7",
-        runc: "1.4.3",
-        cni: "1.9.1",
-        cni_flannel_module: "0.9.1",
-        cni_flannel_image: "v1.9.1-flannel3",
-        flannel: "0.28.4",
-    },
+pub const ALL: [Pins; 3] = [
+    NEWEST,
+    Pins { kubernetes: "1.36.1", ..NEWEST },
+    Pins { kubernetes: "1.35.4", etcd: "3.6.6", etcd_image: "3.6.6-0", coredns: "1.13.1", pause: "3.10.1", ..NEWEST },
 ];
 
 /// The pins of a Kubernetes version.
@@ -150,6 +140,12 @@ const SUMS: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "kubelet",
+        "1.36.1",
+        "7efa1780c73d9fb3a464002864e582eb2d15aa691e475eaae323093d08feae14",
+        "bf274dd3affbf2543d20465dee1f763f668f78c6fbd56197794f81337a49d687",
+    ),
+    (
+        "kubelet",
         "1.35.4",
         "983a6ba5a49823dcdd745c674e5e2416377dd27d6ad1b42d2befa0fb961a19f6",
         "d710eef03bb4ad164bb77af9be5b11b44f874e2fc08153c7d383420d685f73e8",
@@ -162,6 +158,12 @@ const SUMS: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "kubeadm",
+        "1.36.1",
+        "f35980333a4dae753807345ae359eca03f48f9945855e6a6a6708fe8b3b24038",
+        "82fa5119d6687f721cd80cb278bac08f54cc5d3fd0320c66cef9394d42e153a9",
+    ),
+    (
+        "kubeadm",
         "1.35.4",
         "0c0497da793f8897c14e45340da919534b615294a1aab69dc1998896c0f11145",
         "e8f6b5bee3e2c8b5965f4ae65c2ae04e3f9f426d2458a1e2f159e824d419d92c",
@@ -171,6 +173,12 @@ const SUMS: &[(&str, &str, &str, &str)] = &[
         "1.36.3",
         "ebbd080e7c2e275093b55915722043257eb24004363e20acb3c4d71919f88336",
         "3d86f24401c41ae5a46ac50eef8865fe891d3647d324a0836f6c63757a126e62",
+    ),
+    (
+        "kubectl",
+        "1.36.1",
+        "629d3f410e09bf49b64ae7079f7f0bda1191efed311f7d37fdbab0ad5b0ec2b7",
+        "59f7ee8e477fae658447607dc3c8790ac17a1b016c01c622c12070e969e2d4e7",
     ),
     (
         "kubectl",

@@ -34,6 +34,7 @@ mod status;
 mod take_over;
 mod transcode;
 mod up;
+mod upgrade;
 
 /// Turns bare machines into a Kubernetes cluster, and keeps it as one YAML inventory describes it: kubeadm, over SSH.
 #[derive(Debug, Parser)]
@@ -67,6 +68,7 @@ enum Command {
     Init(init::Arguments),
     Add(add::Arguments),
     Rebuild(rebuild::Arguments),
+    Upgrade(upgrade::Arguments),
     Remove(remove::Arguments),
     Reset(reset::Arguments),
     Render(render::Arguments),
@@ -89,7 +91,7 @@ impl Command {
     fn has_json(&self) -> bool {
         match self {
             Command::Up(_) | Command::Plan(_) | Command::Status(_) | Command::Add(_) | Command::Rebuild(_) | Command::Remove(_) => true,
-            Command::Reset(_) | Command::Schema(_) | Command::Lab(lab::Verb::Up(_)) => true,
+            Command::Upgrade(_) | Command::Reset(_) | Command::Schema(_) | Command::Lab(lab::Verb::Up(_)) => true,
             Command::Snapshot(verb) => !matches!(verb, snapshot::Verb::Create(_)),
             Command::Bundle(verb) => matches!(verb, bundle::Verb::Create(_) | bundle::Verb::Show(_)),
             Command::Transcode(verb) => matches!(verb, transcode::Verb::Status { .. }),
@@ -104,6 +106,7 @@ impl Command {
             Command::Up(_) => ("up", Logged),
             Command::Add(_) => ("add", Logged),
             Command::Rebuild(_) => ("rebuild", Logged),
+            Command::Upgrade(_) => ("upgrade", Logged),
             Command::Remove(_) => ("remove", Logged),
             Command::Reset(_) => ("reset", Logged),
             Command::Plan(_) => ("plan", Unlogged),
@@ -260,6 +263,7 @@ async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Resu
         Command::Up(arguments) => up::run(&arguments, reporter).await?.into(),
         Command::Add(arguments) => add::run(&arguments, reporter).await?.into(),
         Command::Rebuild(arguments) => rebuild::run(&arguments, reporter).await?.into(),
+        Command::Upgrade(arguments) => upgrade::run(&arguments, reporter).await?.into(),
         Command::Remove(arguments) => remove::run(&arguments, reporter).await?.into(),
         Command::Reset(arguments) => reset::run(&arguments, reporter).await?.into(),
         Command::Plan(arguments) => up::show(&arguments, output, reporter).await?.into(),

@@ -4,26 +4,21 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use clap::{Args, Subcommand};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::quantity::size;
-use hostler_core::template;
-use hostler_core::visible::last_output;
 use hostler_core::words::counted;
 use serde_json::json;
 
 use super::arguments::{Connecting, InventoryArgument};
 use super::passphrase::PassphraseFile;
 use super::{Output, help};
+use crate::apply::backup;
 use crate::connect::{self, login};
 use crate::event::Event;
-use crate::execute::Link;
 use crate::inventory_file::InventoryFile;
 use crate::report::{Reporter, json_text, row, table};
 use crate::snapshot::{self, age};
-use crate::ssh::{Bounds, Exit};
 use crate::user_file::Destination;
 
 /// Version of the JSON that `list` and `verify` print.
@@ -154,41 +149,24 @@ async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
     let mut links = connect::links(&inventory, arguments.connecting.new_host_keys(), reporter)?;
     links.retain(|name, _| inventory.control_planes().any(|(plane, _)| plane == name));
     login::log_in(&links, reporter).await?;
-    let script = template::render("kubernetes/snapshot.sh", json!({}))? + &template::render("kubernetes/send-snapshot.sh", json!({}))?;
-    let mut reasons = Vec::new();
-    for (machine, _) in inventory.control_planes() {
-        let Some(link) = links.get(machine) else { continue };
-        match take(link, &script).await {
-            Ok(archive) => {
-                let archive = snapshot::with(&archive, "inventory.yaml", text.as_bytes()).with_context(|| machine.to_string())?;
-                let file = match &arguments.file {
-                    Some(file) => file.clone(),
-                    None => snapshot::default_folder()?.join(snapshot::file_name(
-                        &inventory.cluster.name,
-                        jiff::Timestamp::now(),
-                        passphrase.is_some(),
-                    )),
-                };
-                let taken = snapshot::parse(&file, &archive).with_context(|| machine.to_string())?;
-                let (written, safe) = match &passphrase {
-                    Some(passphrase) => (age::encrypt(passphrase, age::WORK, &archive)?, "it is encrypted: keep the passphrase elsewhere"),
-                    None => (archive, "it is not encrypted: keep it safe"),
-                };
-                let place = place.map_or_else(|| Destination::new_file(&file), Ok)?;
-                place.write(&written, 0o600).with_context(|| format!("{} can't be written", file.display()))?;
-                let (file, size) = (file.display(), size(taken.size));
-                let line = format!("wrote {file} ({size}): etcd and keys from {machine}, {}; {safe}", taken.taken);
-                match place {
-                    Destination::New(_) | Destination::File(_) => reporter.result(&line).await,
-                    Destination::Stdout | Destination::Stream(_) => reporter.events().send(Event::Note { line }),
-                }
-                return Ok(());
-            }
-            Err(reason) => reasons.push(format!("{machine}: {reason}")),
-        }
+    let file = match &arguments.file {
+        Some(file) => file.clone(),
+        None => backup::default_file(&inventory.cluster.name, passphrase.is_some())?,
+    };
+    let backup::Taken { by, archive, snapshot: taken } = backup::take(&inventory, &text, &links, &file).await?;
+    let (written, safe) = match &passphrase {
+        Some(passphrase) => (age::encrypt(passphrase, age::WORK, &archive)?, "it is encrypted: keep the passphrase elsewhere"),
+        None => (archive, "it is not encrypted: keep it safe"),
+    };
+    let place = place.map_or_else(|| Destination::new_file(&file), Ok)?;
+    place.write(&written, 0o600).with_context(|| format!("{} can't be written", file.display()))?;
+    let (file, size) = (file.display(), size(taken.size));
+    let line = format!("wrote {file} ({size}): etcd and keys from {by}, {}; {safe}", taken.taken);
+    match place {
+        Destination::New(_) | Destination::File(_) => reporter.result(&line).await,
+        Destination::Stdout | Destination::Stream(_) => reporter.events().send(Event::Note { line }),
     }
-    let message = format!("no control plane can take a snapshot:\n{}", reasons.join("\n"));
-    Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster, and what is wrong").into())
+    Ok(())
 }
 
 /// Where a snapshot may be written: no file is replaced, and a terminal can't show one.
@@ -199,18 +177,4 @@ fn destination(file: &Path) -> Result<Destination> {
         return Err(Failure::new(ExitStatus::Usage, message, "redirect it to a file, or pass the path of one").into());
     }
     Ok(place)
-}
-
-/// The archive, as the machine made it.
-async fn take(link: &Link, script: &str) -> Result<Vec<u8>, String> {
-    let session = link.session().await.map_err(|error| error.to_string())?;
-    let (mut text, mut errors) = (String::new(), String::new());
-    match session.read(Bounds::SNAPSHOT, script, &mut text, &mut errors).await {
-        Ok(Exit::Status(0)) => {
-            text.retain(|character| !character.is_ascii_whitespace());
-            BASE64_STANDARD.decode(text).map_err(|_| "the snapshot was corrupted in transit".to_owned())
-        }
-        Ok(_) => Err(last_output(&errors)),
-        Err(error) => Err(error.to_string()),
-    }
 }

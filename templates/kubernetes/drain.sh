@@ -2,6 +2,11 @@ node={{ node | quote }}
 patience={{ force_after if force_after is not none else 300 }}
 there=$(kubectl get node "$node" --ignore-not-found --output name)
 [ -n "$there" ] || exit 0
+{% if returns %}
+# Whoever else cordoned it finds it cordoned afterwards.
+[ "$(kubectl get node "$node" --output 'jsonpath={.spec.unschedulable}')" = true ] ||
+    kubectl annotate --overwrite node "$node" "{{ annotation.cordoned }}=$(date -u +%Y-%m-%dT%H:%M:%SZ)" > /dev/null
+{% endif %}
 kubectl cordon "$node" > /dev/null
 # drain SECONDS OPTIONS...: who is in the way is told as soon as kubectl knows it, once, and again where it ends in vain.
 drain() {

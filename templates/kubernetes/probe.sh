@@ -41,10 +41,10 @@ for node in {{ nodes | words }}; do
     case $address in
     *:*) address="[$address]" ;;
     esac
-    said=$(command kubectl --kubeconfig /dev/null --server "https://$address:10250" --insecure-skip-tls-verify --username anyone --request-timeout 5s \
+    said=$(command kubectl --kubeconfig /dev/null --server "https://$address:{{ port.kubelet }}" --insecure-skip-tls-verify --username anyone --request-timeout 5s \
         get --raw /healthz 2>&1) || ! no_answer "$said" || shut="$shut $node"
 done
-[ -z "$shut" ] || fail "$(hostname) can't reach kubelet at tcp 10250 of$shut: if a firewall is between the machines, open tcp 10250, and udp 8472 for pods"
+[ -z "$shut" ] || fail "$(hostname) can't reach kubelet at tcp {{ port.kubelet }} of$shut: if a firewall is between the machines, open tcp {{ port.kubelet }}, and udp 8472 for pods"
 
 # What was set up in the kernel before works on for a while without them.
 announce 180 "flannel and kube-proxy on all machines"

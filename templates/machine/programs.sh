@@ -2,7 +2,9 @@
 # named by content, so that a program that several sets (or names) share is sent and kept once.
 store={{ path.store }}
 sets={{ path.sets }}
+{% if use %}
 current={{ path.current }}
+{% endif %}
 verified={{ path.verified }}
 set={{ set | quote }}
 mkdir -p "$store" "$sets"
@@ -28,6 +30,7 @@ rm -rf "$sets/$set.hostler-old"
 [ ! -e "$sets/$set" ] || mv -T "$sets/$set" "$sets/$set.hostler-old"
 mv -T "$sets/$set.hostler-new" "$sets/$set"
 rm -rf "$sets/$set.hostler-old"
+{% if use %}
 record {{ mark.programs }} "$run"
 ln -sfn "{{ path.current_begins }}$set" "$current.hostler-new"
 mv -fT "$current.hostler-new" "$current"
@@ -35,6 +38,7 @@ for program in "$current/bin"/*; do
     name=${program##*/}
     [ "$(readlink "/usr/local/bin/$name")" = "$program" ] || ln -sfn "$program" "/usr/local/bin/$name"
 done
+{% endif %}
 # That is not hashed again as long as inode, size and times stay the same: see facts.sh. A file that has changed since is not on record, even
 # where it has changed under this script. Its links are part of the other time, so that one is taken only now.
 stat -L -c '%i %s %.9Y %.9Z %n' "$store"/* | sed "s|$store/||" |
@@ -44,6 +48,7 @@ stat -L -c '%i %s %.9Y %.9Z %n' "$store"/* | sed "s|$store/||" |
     ' > "$verified.hostler-new"
 mv -f "$verified.hostler-new" "$verified"
 rm -f "$verified.hostler-known"
+{% if use %}
 # A service that runs another file than the one now in place is started anew.
 file_at() { stat -L -c %d:%i "$1" 2> /dev/null; }
 for unit in containerd kubelet; do
@@ -51,3 +56,4 @@ for unit in containerd kubelet; do
     [ "${pid:-0}" = 0 ] || [ "$(file_at "/proc/$pid/exe")" = "$(file_at "$current/bin/$unit")" ] || systemctl restart "$unit.service"
 done
 rm -f {{ path.applied }}/{{ mark.programs }}
+{% endif %}

@@ -27,6 +27,10 @@ fn goal(command: &Command) -> Option<Goal> {
         }
         Command::Remove { node, dead } => Some(Goal::Remove { machine: MachineName::new(node)?, dead: *dead, force_after: None }),
         Command::TakeOver(machine) => Some(Goal::TakeOver { machines: [machine.clone()].into(), goal: Box::new(Goal::Up) }),
+        Command::Upgrade { to } => {
+            let to = to.clone().unwrap_or_else(|| manifests().kubernetes().to_owned());
+            Some(Goal::Upgrade { to, force_after: None })
+        }
         Command::Restore(_) | Command::Reset | Command::Snapshot | Command::Plan | Command::BundleEncoder => None,
     }
 }

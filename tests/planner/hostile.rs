@@ -92,6 +92,7 @@ fn spoil(facts: &mut Facts) {
         resolved,
         containerd_pieces,
         links,
+        sets,
         hosts,
         nameservers,
         units,
@@ -119,7 +120,7 @@ fn spoil(facts: &mut Facts) {
     words([os, os_name, machine, hostname, hostname_at_boot, load, time_zone]);
     words([container, api_down, apt_lock, vtep_mac].into_iter().map(|text| text.get_or_insert_default()));
     [swap, swap_at_boot, mounts, hosts, nameservers, resolved_nameservers, dpkg_half, foreign].into_iter().for_each(list);
-    [macs, addresses, modules, programs, read_only].into_iter().for_each(set);
+    [macs, addresses, modules, programs, read_only, sets].into_iter().for_each(set);
     words(map(sysctls).values_mut());
     words(map(links).values_mut());
     words(map(resolved).values_mut());
@@ -158,8 +159,9 @@ fn spoil(facts: &mut Facts) {
     [leftovers, damaged, missing].into_iter().for_each(list);
     map(certificates);
     if let Some(cluster) = cluster {
-        let ClusterFacts { version, nodes, members, record, pod_subnet, service_subnet, endpoint, cluster_name, add_ons } = cluster;
-        words([version, pod_subnet, service_subnet, endpoint, cluster_name]);
+        let ClusterFacts { version, stored_version, nodes, members, record, pod_subnet, service_subnet, endpoint, cluster_name, add_ons } =
+            cluster;
+        words([version, stored_version, pod_subnet, service_subnet, endpoint, cluster_name]);
         words(record.values_mut());
         let AddOns { objects, failing } = add_ons;
         for LiveObject { content, desired: _, ready } in map(objects).values_mut() {
@@ -170,7 +172,9 @@ fn spoil(facts: &mut Facts) {
         for PodFact { namespace, name, node, reason, message, since: _ } in failing {
             words([namespace, name, node, reason, message]);
         }
-        for NodeFact { ready, message, version, address, labels, taints, unschedulable: _, pod_cidr, vtep_mac } in map(nodes).values_mut() {
+        for NodeFact { ready, message, version, address, labels, taints, unschedulable: _, cordoned_by_hostler: _, pod_cidr, vtep_mac } in
+            map(nodes).values_mut()
+        {
             *ready = false;
             words([message, version, address, pod_cidr, vtep_mac]);
             words(map(labels).values_mut());

@@ -12,4 +12,5 @@ mod screens;
 mod simulation;
 mod subsets;
 mod system;
+mod upgrade;
 mod world;

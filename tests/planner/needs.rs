@@ -23,9 +23,14 @@ const ACROSS: &[(&str, &str, &str)] = &[
     ("control-planes/kubelet-config", "workers/kubelet", "kubelet's configuration is what the cluster has"),
     ("*/join", "labels/labels", "a node is there once its machine has joined"),
     ("*/join", "workers/token-gone", "the token is of use until the last has joined"),
+    ("programs/programs-next", "upgrade/*", "kubeadm of the new version, and what the node switches to"),
+    ("upgrade/*", "upgrade/*", "one machine at a time, and no kubelet before the last API server"),
+    ("images/*", "upgrade/*", "the pod with which kubeadm begins runs anywhere, and needs its image there"),
+    ("upgrade/*", "verify/*", "what changes may harm what runs"),
     ("*/*", "workload/*", "any machine may have to run its pods"),
     ("*/join|images-control-plane|images-node|images-pods", "verify/*", "pods run there, those of the probe as well"),
     ("*/clock|containerd|control-plane|hostname|hosts|hosts-own", "verify/*", "what changes may harm what runs"),
+    ("*/certificates", "verify/*", "what changes may harm what runs"),
     ("*/kubelet|kubelet-unit|modules|packages|programs|snapshots|swap|sysctls|vip", "verify/*", "what changes may harm what runs"),
 ];
 
@@ -61,7 +66,7 @@ fn unreasoned(plan: &Plan) -> Vec<String> {
         .collect();
     // Pods of one machine at a time have what they depend on restarted.
     let restarts = |step: &Step| match &step.action {
-        Action::RenewKubelet(_) | Action::RenewControlPlane(_) => true,
+        Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) => true,
         Action::ConfigureUnit(ConfigureUnit { restart, .. }) => *restart && !joins.contains(step.machine.as_str()),
         _ => false,
     };

@@ -18,6 +18,11 @@ fn of_image(image: &str) -> Value {
 /// `kubeadm init phase addon kube-proxy`, of a cluster of `version` with this KubeProxyConfiguration.
 pub fn kube_proxy(add_ons: &mut AddOns, version: &str, document: &str) {
     put(add_ons, "ConfigMap", "kube-proxy", json!({ "config.conf": document }), 0);
+    kube_proxy_image(add_ons, version);
+}
+
+/// kube-proxy of a version.
+pub fn kube_proxy_image(add_ons: &mut AddOns, version: &str) {
     put(add_ons, "DaemonSet", "kube-proxy", of_image(&format!("registry.k8s.io/kube-proxy:v{version}")), 1);
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use hostler_core::action::cluster::{
-    ApplyFlannel, DeleteNode, Drain, Label, Probe, RecordVerified, RemoveMember, RestartFlannel, WithdrawVerification,
+    ApplyFlannel, DeleteNode, Drain, Label, Probe, RecordVerified, RemoveMember, RestartFlannel, Uncordon, WithdrawVerification,
 };
-use hostler_core::action::kubeadm::{Init, Join, RenewControlPlane, RenewKubelet, Restore, UploadConfig, of_machine};
+use hostler_core::action::kubeadm::{
+    Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, Restore, UpgradeControlPlane, UpgradeNode, UploadConfig, of_machine,
+};
 use hostler_core::action::machine::{
-    ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname, SetSysctls,
-    StartUnit, WriteHosts,
+    ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program, SetHostname,
+    SetSysctls, StagePrograms, StartUnit, WriteHosts,
 };
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken};
 use hostler_core::action::{Action, File};
@@ -22,6 +24,7 @@ use hostler_core::plan::Step;
 use hostler_core::plan::wanted;
 use hostler_core::plan::wipe::is_wiped;
 use hostler_core::record::{Applied, InProgress, Record};
+use hostler_core::version::numbers;
 use serde_yaml::Value;
 
 use crate::system;
@@ -38,6 +41,8 @@ pub struct World {
     pub cluster: Option<ClusterFacts>,
     /// Whether something was changed since the cluster was verified last.
     pub unverified: bool,
+    /// Versions of API servers that are not the cluster's, in the middle of an upgrade.
+    pub api_versions: BTreeMap<MachineName, String>,
     /// Machines that can't be reached, and why. They do no work for the cluster.
     pub off: BTreeMap<MachineName, String>,
 }
@@ -56,6 +61,9 @@ impl World {
                     facts.images.clear();
                 }
                 facts.cluster = if self.serves(name) { self.cluster() } else { None };
+                if let (Some(cluster), Some(version)) = (&mut facts.cluster, self.api_versions.get(name)) {
+                    cluster.version.clone_from(version);
+                }
                 facts.api_down =
                     (facts.kubernetes.control_plane && facts.cluster.is_none()).then(|| "connection refused on 127.0.0.1:6443".to_owned());
                 (name.clone(), Observation::Facts(Box::new(facts)))
@@ -162,14 +170,49 @@ impl World {
             Action::ConfigureCloudInit(ConfigureCloudInit { file }) => write(facts, file),
             Action::WriteHosts(WriteHosts { lines }) => facts.hosts.clone_from(lines),
             Action::SynchronizeClock(_) => facts.clock_synchronized = true,
-            Action::InstallPrograms(InstallPrograms { set, programs, .. }) => {
-                facts.files.retain(|path, _| !path.starts_with(wanted::CURRENT));
-                for program in programs {
-                    let fact = FileFact { sha256: program.sha256.clone(), mode: "755".to_owned(), owner: "root:root".to_owned() };
-                    facts.files.insert(format!("{}/{}", wanted::CURRENT, program.path), fact);
+            Action::InstallPrograms(InstallPrograms { set, programs, .. }) => switch(facts, set, programs),
+            Action::StagePrograms(StagePrograms { set, .. }) => drop(facts.sets.insert(set.clone())),
+            Action::UpgradeControlPlane(UpgradeControlPlane { version, first, set, sha256, .. }) => {
+                check(facts.sets.contains(set), "its kubeadm is not there")?;
+                facts.in_progress.remove(&InProgress::Upgrade);
+                check(serves, "the API server does not answer")?;
+                let facts = self.machines.entry(name.clone()).or_default();
+                facts.applied.extend(sha256.iter().map(|sum| (Applied::Document(Document::Cluster), sum.clone())));
+                kubelet_config(facts, version);
+                self.api_versions.insert(name.clone(), version.clone());
+                if let (true, Some(cluster)) = (*first, &mut self.cluster) {
+                    cluster.stored_version.clone_from(version);
+                    cluster.record.extend(sha256.iter().map(|sum| (Record::Document(Document::Cluster), sum.clone())));
+                    system::kube_proxy_image(&mut cluster.add_ons, version);
+                    system::coredns(&mut cluster.add_ons);
                 }
-                facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
-                facts.in_progress.remove(&InProgress::Programs);
+                // Those that are not yet as new keep their own.
+                let others = self.cluster.as_ref().map(|cluster| cluster.version.clone()).unwrap_or_default();
+                let control_planes: Vec<MachineName> =
+                    self.machines.iter().filter(|(_, facts)| facts.kubernetes.control_plane).map(|(name, _)| name.clone()).collect();
+                for other in &control_planes {
+                    self.api_versions.entry(other.clone()).or_insert_with(|| others.clone());
+                }
+                if let (Some(cluster), true) = (&mut self.cluster, control_planes.iter().all(|name| self.api_versions[name] == *version)) {
+                    cluster.version.clone_from(version);
+                }
+            }
+            Action::UpgradeNode(UpgradeNode { set, programs, containerd, sha256: sum, .. }) => {
+                check(facts.sets.contains(set), "its programs are not there")?;
+                switch(facts, set, programs);
+                containerd.iter().for_each(|file| write(facts, file));
+                facts.in_progress.remove(&InProgress::Containerd);
+                facts.applied.insert(Applied::Document(Document::Kubelet), sum.clone());
+                kubelet_config(facts, sum);
+                let version = set.split('-').next().unwrap_or_default();
+                let newest = self.api_versions.get(name).cloned();
+                let cluster = self.cluster.as_mut().ok_or("there is no cluster")?;
+                let oldest = self.api_versions.values().chain([&cluster.version]).filter_map(|version| numbers(version)).min();
+                check(newest.is_none_or(|own| own == version), "a kubelet that is newer than its own API server")?;
+                check(numbers(version) <= oldest, "a kubelet that is newer than an API server")?;
+                if let Some(node) = cluster.nodes.get_mut(name.as_str()) {
+                    node.version = version.to_owned();
+                }
             }
             Action::ConfigureUnit(ConfigureUnit { unit, files, stale, restart, .. }) => {
                 check(
@@ -211,6 +254,7 @@ impl World {
                 let configuration = documents.of("ClusterConfiguration");
                 let mut cluster = ClusterFacts {
                     version: text(configuration, &["kubernetesVersion"]).trim_start_matches('v').to_owned(),
+                    stored_version: text(configuration, &["kubernetesVersion"]).trim_start_matches('v').to_owned(),
                     record: record.clone(),
                     pod_subnet: text(configuration, &["networking", "podSubnet"]),
                     service_subnet: text(configuration, &["networking", "serviceSubnet"]),
@@ -259,6 +303,15 @@ impl World {
                 facts.applied.insert(Applied::Document(Document::Kubelet), sum.clone());
                 kubelet_config(facts, sum);
                 facts.units.entry(KUBELET.to_owned()).or_default().active = true;
+            }
+            Action::RenewCertificates(RenewCertificates { config, serving }) => {
+                let clock = facts.clock;
+                let renewed = |name: &str| match name {
+                    "kubelet-server" => *serving,
+                    name => config.is_some() && hostler_core::plan::repair::is_renewable(name),
+                };
+                let certificates = &mut facts.kubernetes.certificates;
+                certificates.iter_mut().filter(|(name, _)| renewed(name)).for_each(|(_, ends)| *ends = clock + 365 * 24 * 60 * 60);
             }
             Action::RepairControlPlane(_) => {
                 facts.kubernetes.missing.clear();
@@ -334,10 +387,11 @@ impl World {
                 files.iter().for_each(|file| write(facts, file));
                 facts.in_progress.insert(mark(unit));
             }
-            Action::InstallPrograms(InstallPrograms { set, .. }) => {
+            Action::InstallPrograms(InstallPrograms { set, .. }) | Action::UpgradeNode(UpgradeNode { set, .. }) => {
                 facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
                 facts.in_progress.insert(InProgress::Programs);
             }
+            Action::UpgradeControlPlane(_) => drop(facts.in_progress.insert(InProgress::Upgrade)),
             Action::Wipe(_) => {
                 facts.kubernetes = Default::default();
                 facts.kubernetes.leftovers = vec!["/var/lib/kubelet/pki".to_owned()];
@@ -381,6 +435,18 @@ impl World {
     }
 }
 
+/// Programs of another set are in use.
+fn switch(facts: &mut Facts, set: &str, programs: &[Program]) {
+    facts.files.retain(|path, _| !path.starts_with(wanted::CURRENT));
+    for program in programs {
+        let fact = FileFact { sha256: program.sha256.clone(), mode: "755".to_owned(), owner: "root:root".to_owned() };
+        facts.files.insert(format!("{}/{}", wanted::CURRENT, program.path), fact);
+    }
+    facts.sets.insert(set.to_owned());
+    facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
+    facts.in_progress.remove(&InProgress::Programs);
+}
+
 /// What goes through an API server. `told`: the cluster with what follows from its machines.
 fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -> Result<(), String> {
     match action {
@@ -416,10 +482,17 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
             found.taints.extend(taints.iter().cloned());
             cluster.record.insert(Record::Node(node.clone()), record.clone());
         }
-        Action::Drain(Drain { node, .. }) => {
+        Action::Drain(Drain { node, returns, .. }) => {
             if let Some(node) = cluster.nodes.get_mut(node) {
+                node.cordoned_by_hostler |= *returns && !node.unschedulable;
                 node.unschedulable = true;
             }
+        }
+        Action::Uncordon(Uncordon { node, version }) => {
+            let ready = told.nodes.get(node).is_some_and(|node| node.ready && node.version == *version);
+            let node = cluster.nodes.get_mut(node).filter(|_| ready).ok_or_else(|| format!("node {node} is not Ready with {version}"))?;
+            node.unschedulable &= !node.cordoned_by_hostler;
+            node.cordoned_by_hostler = false;
         }
         Action::RemoveMember(RemoveMember { member, peer, .. }) => {
             cluster.members.retain(|_, known| known.name != *member || known.peer != *peer);

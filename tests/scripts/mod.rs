@@ -9,14 +9,16 @@ use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::cluster::{
-    DeleteNode, Drain, Label, MakeEtcdSpace, RemoveMember, RestartFlannel, RestoreCoreDns, WithdrawVerification,
+    DeleteNode, Drain, Label, MakeEtcdSpace, RemoveMember, RestartFlannel, RestoreCoreDns, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
-    CreateToken, Init, Join, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UploadConfig, of_machine,
+    CreateToken, Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeControlPlane, UpgradeNode, UploadConfig,
+    of_machine,
 };
-use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, StartUnit, Wipe};
+use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
+use hostler_core::arch::Arch;
 use hostler_core::document::Document;
 use hostler_core::facts::Snapshot;
 use hostler_core::inventory::{MachineName, Taint};
@@ -65,6 +67,14 @@ fn others() -> Vec<(&'static str, Action)> {
     let record = BTreeMap::from([(Record::Document(Document::Cluster), sum.clone())]);
     let name = || MachineName::new("rarity").expect("a name");
     let of = |output| Input { step: StepKind::Init.of(&name()), output };
+    let program = || Program { path: "bin/kubelet".to_owned(), sha256: "0".repeat(64), size: 1 };
+    let upgrade = |first, sha256| UpgradeControlPlane {
+        version: "1.36.3".to_owned(),
+        first,
+        set: "1.36.3-00000000".to_owned(),
+        config: "x".to_owned(),
+        sha256,
+    };
     let upload = |document| Action::from(UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() });
     vec![
         (
@@ -136,6 +146,8 @@ fn others() -> Vec<(&'static str, Action)> {
             }
             .into(),
         ),
+        ("certificates", RenewCertificates { config: Some("x".to_owned()), serving: true }.into()),
+        ("serving-certificate", RenewCertificates { config: None, serving: true }.into()),
         ("start", StartUnit { unit: "kubelet.service".to_owned() }.into()),
         (
             "stale",
@@ -148,12 +160,31 @@ fn others() -> Vec<(&'static str, Action)> {
             }
             .into(),
         ),
+        (
+            "programs-next",
+            StagePrograms { arch: Arch::Amd64, set: "1.36.3-00000000".to_owned(), programs: vec![program()], missing: vec![program()] }
+                .into(),
+        ),
+        ("upgrade-first", upgrade(true, Some(sum.clone())).into()),
+        ("upgrade-further", upgrade(false, None).into()),
+        (
+            "upgrade-node",
+            UpgradeNode {
+                arch: Arch::Amd64,
+                set: "1.36.3-00000000".to_owned(),
+                programs: vec![program()],
+                containerd: vec![wanted::cloud_init_file().expect("templates fit")],
+                sha256: sum.clone(),
+            }
+            .into(),
+        ),
+        ("uncordon", Uncordon { node: word.clone(), version: "1.36.3".to_owned() }.into()),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
         ("media-server-token", KeepMediaServerToken { file: word.clone().into(), size: 20, sha256: "0".repeat(64) }.into()),
         ("remove-workload", RemoveWorkload {}.into()),
         ("workload", InstallWorkload { manifest: String::new(), record: [(Record::WorkloadShares, word.clone())].into() }.into()),
-        ("drain", Drain { node: word.clone(), force_after: None }.into()),
-        ("drain-by-force", Drain { node: word.clone(), force_after: Some(60) }.into()),
+        ("drain", Drain { node: word.clone(), force_after: None, returns: true }.into()),
+        ("drain-by-force", Drain { node: word.clone(), force_after: Some(60), returns: false }.into()),
         (
             "remove-member",
             RemoveMember { node: "rarity".to_owned(), member: "rarity".to_owned(), peer: "https://192.168.1.12:2380".to_owned() }.into(),

@@ -273,7 +273,10 @@ fn members(cluster: &ClusterFacts) -> Vec<MemberStatus> {
 
 fn certificates(facts: &BTreeMap<&MachineName, &Facts>) -> Vec<CertificateStatus> {
     let first = |(name, facts): (&&MachineName, &&Facts)| {
-        let (certificate, &ends) = facts.kubernetes.certificates.iter().min_by_key(|(_, ends)| **ends)?;
+        // Of a machine that is no control plane, only kubelet's own matter.
+        let counts = |certificate: &str| facts.kubernetes.control_plane || certificate.starts_with("kubelet-");
+        let certificates = facts.kubernetes.certificates.iter().filter(|(certificate, _)| counts(certificate));
+        let (certificate, &ends) = certificates.min_by_key(|(_, ends)| **ends)?;
         let days = ends.saturating_sub(facts.clock).div_euclid(DAY);
         Some(CertificateStatus { machine: (*name).clone(), name: certificate.clone(), ends, days })
     };
@@ -456,7 +459,7 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
         let machine = certificate.machine.clone();
         return Some(match certificate.name.starts_with("kubelet") {
             true => Hint::AskKubelet(machine),
-            false => Hint::RenewCertificates(machine),
+            false => Hint::Run(Command::Up),
         });
     }
     let look = status.problems.iter().find_map(|problem| match problem {

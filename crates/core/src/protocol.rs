@@ -159,6 +159,7 @@ names! {
         VIP: &str = "hostler-vip-begun";
         SNAPSHOTS: &str = "hostler-snapshot.timer-begun";
         UNVERIFIED: &str = "verification-due";
+        UPGRADE: &str = "upgrade-begun";
     }
 
     /// Names in the records of the cluster and of a machine: [`crate::record::Record`] and [`crate::record::Applied`].
@@ -234,6 +235,8 @@ names! {
         ETCD: u16 = 2379;
         /// Other members of etcd.
         ETCD_PEERS: u16 = 2380;
+        /// What control planes ask kubelet.
+        KUBELET: u16 = 10250;
         /// kubelet's own word of how it is, on the loopback only.
         KUBELET_HEALTH: u16 = 10248;
     }
@@ -264,6 +267,12 @@ names! {
         /// Of the pods that look whether they reach each other.
         PROBE: &str = "hostler-probe";
         FILMS: &str = "transcode";
+    }
+
+    /// Annotations of nodes.
+    annotation {
+        /// When hostler cordoned the node, to uncordon it later: what somebody else cordoned stays so.
+        CORDONED: &str = "hostler/cordoned";
     }
 
     /// ConfigMaps of [`namespaces::SYSTEM`].

@@ -55,6 +55,8 @@ pub enum InProgress {
     Snapshots,
     /// Something of the cluster changed while no API server answered.
     Unverified,
+    /// The static pods of a control plane become those of another version.
+    Upgrade,
 }
 
 impl Record {
@@ -104,7 +106,7 @@ impl Applied {
 }
 
 impl InProgress {
-    pub const ALL: [InProgress; 10] = [
+    pub const ALL: [InProgress; 11] = [
         InProgress::Wipe,
         InProgress::Restore,
         InProgress::Init,
@@ -115,6 +117,7 @@ impl InProgress {
         InProgress::Vip,
         InProgress::Snapshots,
         InProgress::Unverified,
+        InProgress::Upgrade,
     ];
 
     /// `None` for a name that this version does not know.
@@ -134,6 +137,7 @@ impl InProgress {
             InProgress::Vip => mark::VIP,
             InProgress::Snapshots => mark::SNAPSHOTS,
             InProgress::Unverified => mark::UNVERIFIED,
+            InProgress::Upgrade => mark::UPGRADE,
         }
     }
 }

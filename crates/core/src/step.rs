@@ -42,6 +42,8 @@ pub enum StepKind {
     StoreDocument(Document),
     /// Files of a control plane that are missing.
     RepairControlPlane,
+    /// Certificates that end soon.
+    RenewCertificates,
     /// Static pods of a control plane, from a changed ClusterConfiguration.
     RenewControlPlane,
     CollectPki,
@@ -52,6 +54,16 @@ pub enum StepKind {
     /// kubelet's configuration, from a changed KubeletConfiguration.
     RenewKubelet,
     DeleteToken,
+    /// Programs of another version, beside those in use.
+    StagePrograms,
+    /// A control plane's static pods, by another version of kubeadm.
+    UpgradeControlPlane,
+    /// Pods go elsewhere while their node is upgraded.
+    MakeWay,
+    /// containerd and kubelet of another version.
+    UpgradeNode,
+    /// Pods may come back.
+    Uncordon,
     Labels,
     RemoveWorkload,
     Workload,
@@ -75,7 +87,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 44] = [
+    pub const ALL: [StepKind; 50] = [
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
         StepKind::Drain,
@@ -107,6 +119,7 @@ impl StepKind {
         StepKind::StoreDocument(Document::Kubelet),
         StepKind::StoreDocument(Document::KubeProxy),
         StepKind::RepairControlPlane,
+        StepKind::RenewCertificates,
         StepKind::RenewControlPlane,
         StepKind::CollectPki,
         StepKind::CreateToken,
@@ -114,6 +127,11 @@ impl StepKind {
         StepKind::HostsAfterJoin,
         StepKind::RenewKubelet,
         StepKind::DeleteToken,
+        StepKind::StagePrograms,
+        StepKind::UpgradeControlPlane,
+        StepKind::MakeWay,
+        StepKind::UpgradeNode,
+        StepKind::Uncordon,
         StepKind::Labels,
         StepKind::RemoveWorkload,
         StepKind::Workload,
@@ -161,6 +179,7 @@ impl StepKind {
             StepKind::CoreDns => "coredns",
             StepKind::RestartFlannel => "flannel-restart",
             StepKind::RepairControlPlane => "repair",
+            StepKind::RenewCertificates => "certificates",
             StepKind::RenewControlPlane => "control-plane",
             StepKind::CollectPki => "pki",
             StepKind::CreateToken => "token",
@@ -168,6 +187,11 @@ impl StepKind {
             StepKind::HostsAfterJoin => "hosts-own",
             StepKind::RenewKubelet => "kubelet",
             StepKind::DeleteToken => "token-gone",
+            StepKind::StagePrograms => "programs-next",
+            StepKind::UpgradeControlPlane => "upgrade-control-plane",
+            StepKind::MakeWay => "upgrade-drain",
+            StepKind::UpgradeNode => "upgrade-node",
+            StepKind::Uncordon => "uncordon",
             StepKind::Labels => "labels",
             StepKind::RemoveWorkload => "workload-gone",
             StepKind::Workload => "workload",
@@ -211,12 +235,18 @@ impl StepKind {
             StepKind::CoreDns => "restore CoreDNS",
             StepKind::RestartFlannel => "restart flannel",
             StepKind::RepairControlPlane => "repair the control plane",
+            StepKind::RenewCertificates => "renew certificates",
             StepKind::RenewControlPlane => "update static pods",
             StepKind::CollectPki => "read the cluster's CAs",
             StepKind::CreateToken => "create a bootstrap token",
             StepKind::Join => "kubeadm join",
             StepKind::RenewKubelet => "update kubelet's configuration",
             StepKind::DeleteToken => "delete the bootstrap token",
+            StepKind::StagePrograms => "copy the new version",
+            StepKind::UpgradeControlPlane => "upgrade the control plane",
+            StepKind::MakeWay => "drain",
+            StepKind::UpgradeNode => "upgrade kubelet and containerd",
+            StepKind::Uncordon => "uncordon",
             StepKind::Labels => "set labels and taints",
             StepKind::RemoveWorkload => "remove the workload",
             StepKind::Workload => "install the workload",
@@ -240,12 +270,17 @@ impl StepKind {
             StepKind::Images(_) => Stage::Images,
             StepKind::Init => Stage::FirstControlPlane,
             StepKind::Flannel | StepKind::CoreDns | StepKind::RestartFlannel => Stage::Network,
-            StepKind::RepairControlPlane | StepKind::StoreDocument(_) | StepKind::RenewControlPlane | StepKind::CollectPki => {
-                Stage::ControlPlanes
-            }
+            StepKind::RenewCertificates if role == Role::Worker => Stage::Workers,
+            StepKind::RenewCertificates
+            | StepKind::RepairControlPlane
+            | StepKind::StoreDocument(_)
+            | StepKind::RenewControlPlane
+            | StepKind::CollectPki => Stage::ControlPlanes,
             StepKind::Join if role == Role::ControlPlane => Stage::ControlPlanes,
             StepKind::HostsAfterJoin => Stage::ControlPlanes,
             StepKind::CreateToken | StepKind::Join | StepKind::RenewKubelet | StepKind::DeleteToken => Stage::Workers,
+            StepKind::StagePrograms => Stage::Programs,
+            StepKind::UpgradeControlPlane | StepKind::MakeWay | StepKind::UpgradeNode | StepKind::Uncordon => Stage::Upgrade,
             StepKind::Labels => Stage::Labels,
             StepKind::RemoveWorkload | StepKind::Workload | StepKind::MediaServerToken => Stage::Workload,
             StepKind::Probe | StepKind::RecordVerified => Stage::Verify,
@@ -261,6 +296,7 @@ impl StepKind {
                 | StepKind::CloudInit
                 | StepKind::Images(ImageGroup::Films)
                 | StepKind::DeleteToken
+                | StepKind::StagePrograms
                 | StepKind::RemoveWorkload
                 | StepKind::Workload
                 | StepKind::MediaServerToken
@@ -372,6 +408,8 @@ pub enum Stage {
     Network,
     ControlPlanes,
     Workers,
+    /// Only of `upgrade`.
+    Upgrade,
     Labels,
     Workload,
     Verify,
@@ -390,6 +428,7 @@ impl Stage {
         (Stage::Network, "pod network"),
         (Stage::ControlPlanes, "further control planes"),
         (Stage::Workers, "workers"),
+        (Stage::Upgrade, "upgrade"),
         (Stage::Labels, "labels and taints"),
         (Stage::Workload, "workload"),
         (Stage::Verify, "verify"),

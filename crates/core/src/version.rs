@@ -10,6 +10,12 @@ pub fn three_numbers(text: &str) -> Option<&str> {
     (plain.split('.').count() == 3 && plain.split('.').all(number)).then_some(plain)
 }
 
+/// The numbers of a version as [`three_numbers`] takes it, to be compared: major, minor, patch.
+pub fn numbers(text: &str) -> Option<[u32; 3]> {
+    let mut parts = three_numbers(text)?.split('.').map(|part| part.parse().ok());
+    Some([parts.next()??, parts.next()??, parts.next()??])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

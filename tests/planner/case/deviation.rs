@@ -137,6 +137,8 @@ pub(super) struct ClusterDeviation {
     add_ons: Vec<String>,
     /// Pods of the cluster's own that fail, and why.
     pods: BTreeMap<String, String>,
+    /// Versions of kubelets.
+    kubelets: BTreeMap<String, String>,
     /// What members of etcd say is wrong with them.
     alarms: BTreeMap<String, String>,
     /// Ends of flannel's tunnel as nodes have them.
@@ -318,6 +320,9 @@ impl ClusterDeviation {
                 message,
                 since: None,
             });
+        }
+        for (name, version) in &self.kubelets {
+            cluster.nodes.get_mut(name).unwrap_or_else(|| panic!("there is no node {name}")).version.clone_from(version);
         }
         for (name, error) in &self.alarms {
             cluster.members.values_mut().find(|member| member.name == *name).expect("it is a member").error.clone_from(error);

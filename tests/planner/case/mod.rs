@@ -28,6 +28,9 @@ pub struct Case {
     goal: Option<String>,
     /// An inventory, or the name of one in tests/plan/inventories.
     pub inventory: Value,
+    /// The version of Kubernetes that the cluster was made with, where it is not that of the bundle.
+    #[serde(default)]
+    from: Option<String>,
     /// The inventory that the cluster was made by, where it is another.
     #[serde(default)]
     was: Option<Value>,
@@ -130,6 +133,7 @@ fn goal(words: &str) -> Goal {
         ["remove", name, "--dead"] => Goal::Remove { machine: machine(name), dead: true, force_after: None },
         ["rebuild", name, "--new-cluster"] => Goal::NewCluster(machine(name)),
         ["rebuild", name, "--from", of] => Goal::Restore { machine: machine(name), snapshot: snapshot(of) },
+        ["upgrade"] => Goal::Upgrade { to: manifest().kubernetes, force_after: None },
         ["reset"] => Goal::Reset,
         _ => panic!("no goal: {words}"),
     }
@@ -160,16 +164,35 @@ fn blank() -> Facts {
 
 /// The cluster that `up` makes of fresh machines, all of them.
 pub fn world_of(inventory: &Inventory) -> World {
-    made(inventory, &BTreeSet::new())
+    made(inventory, &BTreeSet::new(), &manifest())
+}
+
+/// The same with the bundle of another version.
+pub fn world_from(inventory: &Inventory, version: &str) -> World {
+    made(inventory, &BTreeSet::new(), &of_version(version))
+}
+
+/// The bundle of another version of Kubernetes: its programs and images are others.
+pub fn of_version(version: &str) -> Manifest {
+    let mut manifest = manifest();
+    let was = std::mem::replace(&mut manifest.kubernetes, version.to_owned());
+    for file in manifest.files.iter_mut().filter(|file| file.name.starts_with("kube")) {
+        file.sha256 = sha256(format!("{version} {}", file.sha256).as_bytes());
+    }
+    for image in manifest.images.iter_mut().filter(|image| image.reference.ends_with(&was)) {
+        image.reference = image.reference.replace(&was, version);
+        image.digest = format!("sha256:{}", sha256(format!("{version} {}", image.digest).as_bytes()));
+    }
+    manifest
 }
 
 /// The cluster that `up` makes of fresh machines.
-fn made(inventory: &Inventory, without: &BTreeSet<MachineName>) -> World {
+fn made(inventory: &Inventory, without: &BTreeSet<MachineName>, manifest: &Manifest) -> World {
     let mut inventory = inventory.clone();
     inventory.machines.retain(|name, _| !without.contains(name));
     let mut world = World { machines: inventory.machines.keys().map(|name| (name.clone(), blank())).collect(), ..World::default() };
     for _ in 0..3 {
-        let plan = plan_for(&Goal::Up, &inventory, &manifest().into(), &world.seen()).expect("templates fit");
+        let plan = plan_for(&Goal::Up, &inventory, &manifest.clone().into(), &world.seen()).expect("templates fit");
         assert_eq!(plan.refusals, [], "nothing is refused on fresh machines");
         for step in &plan.steps {
             world.apply(step).unwrap_or_else(|what| panic!("{what}"));
@@ -188,7 +211,8 @@ impl Case {
             Names::Word(word) if word == "all" => inventory_now.machines.keys().cloned().collect(),
             Names::Word(word) => panic!("new: {word}"),
         };
-        let mut world = if matches!(self.new, Names::Word(_)) { World::default() } else { made(&was, &new) };
+        let bundle = self.from.as_deref().map_or_else(manifest, of_version);
+        let mut world = if matches!(self.new, Names::Word(_)) { World::default() } else { made(&was, &new, &bundle) };
         for name in &new {
             world.machines.insert(name.clone(), blank());
         }

@@ -163,6 +163,8 @@ impl Act for Label {
 pub struct Drain {
     pub node: String,
     pub force_after: Option<u64>,
+    /// They may come back: [`Uncordon`] follows.
+    pub returns: bool,
 }
 
 impl Act for Drain {
@@ -172,7 +174,7 @@ impl Act for Drain {
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
-        script("kubernetes/drain.sh", json!({ "node": self.node, "force_after": self.force_after }))
+        script("kubernetes/drain.sh", json!({ "node": self.node, "force_after": self.force_after, "returns": self.returns }))
     }
 
     fn limit(&self) -> Duration {
@@ -181,6 +183,28 @@ impl Act for Drain {
 
     fn destroys(&self) -> bool {
         true
+    }
+}
+
+/// Let pods onto a node again that hostler cordoned, and wait until what was evicted from it runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Uncordon {
+    pub node: String,
+    /// The version that its kubelet must have by then, without the `v`.
+    pub version: String,
+}
+
+impl Act for Uncordon {
+    fn line(&self) -> String {
+        format!("wait until node {} is Ready with {}, uncordon it, and wait for its evicted pods", self.node, self.version)
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/uncordon.sh", json!({ "node": self.node, "version": self.version }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(20)
     }
 }
 

@@ -9,11 +9,13 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Act, Left, Outputs, Part, Payload, minutes, output};
+use super::machine::{self, Program};
+use super::{Act, File, Left, Outputs, Part, Payload, minutes, output};
+use crate::arch::Arch;
 use crate::document::Document;
 use crate::facts::{Snapshot, ca_public_key_sha256, peer_url};
 use crate::inventory::Role;
-use crate::protocol::{archive, path, placeholder};
+use crate::protocol::{archive, path, placeholder, systemd};
 use crate::record::{Applied, Record};
 use crate::step::{Input, Output};
 use crate::template::render;
@@ -332,6 +334,113 @@ impl Act for RepairControlPlane {
 
     fn kubeadm_config(&self) -> Option<&str> {
         Some(&self.config)
+    }
+}
+
+/// The static pods of a control plane by the kubeadm of another version, which puts the old ones back itself where that fails.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UpgradeControlPlane {
+    /// Without the `v`.
+    pub version: String,
+    /// Of the first control plane: what all share becomes new as well: ClusterConfiguration, CoreDNS, kube-proxy.
+    pub first: bool,
+    /// The set of programs with that kubeadm, which need not be in use.
+    pub set: String,
+    pub config: String,
+    /// Of ClusterConfiguration as it was rendered, where what is stored is that of the inventory.
+    pub sha256: Option<String>,
+}
+
+impl Act for UpgradeControlPlane {
+    fn line(&self) -> String {
+        let (verb, shared) = if self.first { ("apply", ", CoreDNS and kube-proxy") } else { ("node", "") };
+        format!("kubeadm upgrade {verb}: its static pods{shared} to {}", self.version)
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let context = json!({
+            "version": self.version, "first": self.first, "set": self.set, "sha256": self.sha256,
+            "config": payload.content(self.config.clone()), "coredns": payload.content(coredns()?),
+        });
+        Ok(super::cluster::script("kubernetes/local-admin.sh", json!({}))? + &render("kubernetes/upgrade-control-plane.sh", context)?)
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(30)
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        Some(&self.config)
+    }
+}
+
+/// containerd and kubelet of another version, whose programs are on the machine, and their configuration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UpgradeNode {
+    pub arch: Arch,
+    pub set: String,
+    pub programs: Vec<Program>,
+    /// Configuration of containerd that differs between the versions.
+    pub containerd: Vec<File>,
+    /// Of KubeletConfiguration as it was rendered.
+    pub sha256: String,
+}
+
+impl Act for UpgradeNode {
+    fn line(&self) -> String {
+        format!("switch to set {} and restart containerd and kubelet", self.set)
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let switch = machine::switch_to(payload, self.arch, &self.set, &self.programs)?;
+        let files: Vec<_> = self.containerd.iter().map(|file| payload.file(file)).collect();
+        let none: [&str; 0] = [];
+        let unit = match files.is_empty() {
+            true => String::new(),
+            false => render(
+                "machine/unit.sh",
+                json!({ "unit": systemd::CONTAINERD, "files": files, "stale": none, "others": none, "restart": true }),
+            )?,
+        };
+        let kubelet = render("kubernetes/renew-kubelet.sh", json!({ "sha256": self.sha256 }))?;
+        Ok(switch + &unit + &kubelet + &render("kubernetes/upgraded.sh", json!({}))?)
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(15)
+    }
+}
+
+/// Certificates that end soon, signed anew by the cluster's own CA. The API server and etcd read theirs from the disk as they go.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RenewCertificates {
+    /// kubeadm's documents, of a control plane one of whose certificates ends soon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// kubelet's own serving certificate, which it signs itself.
+    pub serving: bool,
+}
+
+impl Act for RenewCertificates {
+    fn line(&self) -> String {
+        match (&self.config, self.serving) {
+            (Some(_), false) => "renew them with kubeadm, and restart the controller manager and the scheduler".to_owned(),
+            (Some(_), true) => "renew them with kubeadm, and restart the controller manager, the scheduler and kubelet".to_owned(),
+            (None, _) => "have kubelet make a new one".to_owned(),
+        }
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let config = self.config.as_ref().map(|config| payload.content(config.clone()));
+        render("kubernetes/renew-certificates.sh", json!({ "config": config, "serving": self.serving }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(15)
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        self.config.as_deref()
     }
 }
 

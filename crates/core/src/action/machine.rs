@@ -188,11 +188,53 @@ pub struct Program {
     pub size: u64,
 }
 
-impl InstallPrograms {
-    /// What travels: programs of the same content once.
-    fn sent(&self) -> Vec<&Program> {
-        let mut seen = BTreeSet::new();
-        self.missing.iter().filter(|program| seen.insert(&program.sha256)).collect()
+/// What travels: programs of the same content once.
+fn sent(missing: &[Program]) -> Vec<&Program> {
+    let mut seen = BTreeSet::new();
+    missing.iter().filter(|program| seen.insert(&program.sha256)).collect()
+}
+
+/// `4 programs (120 MB)`
+fn sent_line(missing: &[Program]) -> String {
+    let bytes = sent(missing).iter().map(|program| program.size).sum();
+    format!("{} ({})", counted(missing.len(), "program"), quantity::size(bytes))
+}
+
+/// The set of `programs`, of which `missing` travel. `used`: it is also switched to.
+fn set_of_programs(payload: &mut Payload, arch: Arch, set: &str, [programs, missing]: [&[Program]; 2], used: bool) -> Result<String> {
+    let sent = sent(missing);
+    for program in &sent {
+        payload.push(Part::Stored { arch, sha256: program.sha256.clone(), size: program.size });
+    }
+    render("machine/programs.sh", json!({ "set": set, "programs": programs, "payload": sent, "use": used }))
+}
+
+/// Switch to a set whose programs are all on the machine.
+pub(super) fn switch_to(payload: &mut Payload, arch: Arch, set: &str, programs: &[Program]) -> Result<String> {
+    set_of_programs(payload, arch, set, [programs, &[]], true)
+}
+
+/// Make a set of programs beside the one in use.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StagePrograms {
+    pub arch: Arch,
+    /// As of [`InstallPrograms`].
+    pub set: String,
+    pub programs: Vec<Program>,
+    pub missing: Vec<Program>,
+}
+
+impl Act for StagePrograms {
+    fn line(&self) -> String {
+        format!("send {} for set {}", sent_line(&self.missing), self.set)
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        set_of_programs(payload, self.arch, &self.set, [&self.programs, &self.missing], false)
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(30)
     }
 }
 
@@ -201,16 +243,11 @@ impl Act for InstallPrograms {
         if self.missing.is_empty() {
             return format!("switch to set {}", self.set);
         }
-        let bytes = self.sent().iter().map(|program| program.size).sum();
-        format!("send {} ({}) and switch to set {}", counted(self.missing.len(), "program"), quantity::size(bytes), self.set)
+        format!("send {} and switch to set {}", sent_line(&self.missing), self.set)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
-        let sent = self.sent();
-        for program in &sent {
-            payload.push(Part::Stored { arch: self.arch, sha256: program.sha256.clone(), size: program.size });
-        }
-        render("machine/programs.sh", json!({ "set": self.set, "programs": self.programs, "payload": sent }))
+        set_of_programs(payload, self.arch, &self.set, [&self.programs, &self.missing], true)
     }
 
     fn limit(&self) -> Duration {

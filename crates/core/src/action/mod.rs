@@ -125,10 +125,10 @@ macro_rules! actions {
 }
 
 actions! {
-    machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, ConfigureCloudInit, WriteHosts, SynchronizeClock, InstallPrograms, ConfigureUnit,
+    machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, ConfigureCloudInit, WriteHosts, SynchronizeClock, InstallPrograms, StagePrograms, ConfigureUnit,
         StartUnit, DropUnit, ImportImages, Wipe;
-    kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane;
-    cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreCoreDns, RestartFlannel, Label, Drain, RemoveMember, DeleteNode, Probe, RecordVerified;
+    kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, RenewCertificates, UpgradeControlPlane, UpgradeNode;
+    cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreCoreDns, RestartFlannel, Label, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
     workload: InstallWorkload, KeepMediaServerToken, RemoveWorkload;
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{AddOns, ClusterFacts, MemberFact, NodeFact};
 use crate::inventory::{Taint, is_node_name};
-use crate::protocol::{configmap, namespaces};
+use crate::protocol::{annotation, configmap, namespaces};
 use crate::record::Record;
 use crate::version::three_numbers;
 use crate::visible::last_output;
@@ -48,6 +48,7 @@ impl Answers<'_> {
         let record = recorded.filter_map(|(name, value)| Some((Record::parse(name)?, value.as_str()?.to_owned()))).collect();
         Ok(ClusterFacts {
             version,
+            stored_version: three_numbers(&configuration.kubernetes_version).unwrap_or_default().to_owned(),
             nodes: nodes.items.into_iter().map(|node| (node.metadata.name.clone(), node.fact())).collect(),
             members: self.members()?,
             record,
@@ -241,16 +242,18 @@ impl Node {
             labels: self.metadata.labels,
             taints: self.spec.taints,
             unschedulable: self.spec.unschedulable,
+            cordoned_by_hostler: self.metadata.annotations.contains_key(annotation::CORDONED),
             pod_cidr: self.spec.pod_cidr,
             vtep_mac: backend.map(|backend| backend.vtep_mac.to_lowercase()).unwrap_or_default(),
         }
     }
 }
 
-/// The part of kubeadm's ClusterConfiguration that can't be changed later.
+/// The part of kubeadm's ClusterConfiguration that only an upgrade changes, or nothing.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct ClusterConfiguration {
+    kubernetes_version: String,
     cluster_name: String,
     control_plane_endpoint: String,
     networking: Networking,

@@ -128,6 +128,8 @@ pub struct Facts {
     pub containerd_pieces: Option<BTreeSet<String>>,
     /// The requested symbolic links and their targets.
     pub links: BTreeMap<String, String>,
+    /// Sets of programs that are installed, in use or not, each whole.
+    pub sets: BTreeSet<String>,
     /// Lines of hostler's block in /etc/hosts.
     pub hosts: Vec<String>,
     /// Nameservers of /etc/resolv.conf.
@@ -277,6 +279,8 @@ pub struct KubernetesFacts {
 pub struct ClusterFacts {
     /// Version of the API server, without the `v`.
     pub version: String,
+    /// The version in kubeadm's ClusterConfiguration, which an upgrade changes once its first control plane is done. Empty: not known.
+    pub stored_version: String,
     pub nodes: BTreeMap<String, NodeFact>,
     /// By hexadecimal member ID.
     pub members: BTreeMap<String, MemberFact>,
@@ -301,6 +305,8 @@ pub struct NodeFact {
     pub labels: BTreeMap<String, String>,
     pub taints: Vec<Taint>,
     pub unschedulable: bool,
+    /// hostler cordoned it for an upgrade, and has not uncordoned it since.
+    pub cordoned_by_hostler: bool,
     /// Its part of the pod network: `10.244.1.0/24`. Empty: it has none yet.
     pub pod_cidr: String,
     /// MAC address of its end of flannel's tunnel, to which other nodes send. Empty: flannel has not said so yet.

@@ -132,6 +132,7 @@ impl<'a> Reader<'a> {
             "module" => drop(facts.modules.insert(fields.text()?)),
             "program" => drop(facts.programs.insert(fields.text()?)),
             "sysctl" => drop(facts.sysctls.insert(fields.text()?, fields.text()?)),
+            "set" => drop(facts.sets.insert(fields.text()?)),
             "link" => drop(facts.links.insert(fields.text()?, fields.text()?)),
             "file" => {
                 let path = fields.text()?;

@@ -17,7 +17,7 @@ use super::{Cluster, Cni, Endpoint, Snapshots, name, path};
 use crate::words::counted;
 
 /// The versions of Kubernetes that hostler can install, newest first.
-pub const VERSIONS: &[&str] = &["1.36.3", "1.35.4"];
+pub const VERSIONS: &[&str] = &["1.36.3", "1.36.1", "1.35.4"];
 
 const POD_SUBNET: &str = "10.244.0.0/16";
 const SERVICE_SUBNET: &str = "10.96.0.0/12";

@@ -79,26 +79,7 @@ pub fn set_host_key(text: &str, name: &str, key: &str) -> Result<String> {
         Failure::new(ExitStatus::Usage, message, format!("write it there yourself: `hostKey: {key}`"))
     };
     let old = before.machines.get(name).and_then(|machine| machine.connection.host_key.clone()).ok_or_else(by_hand)?;
-    let (body, mark) = without_mark(text);
-    let Node { place, data: Data::Scalar(scalar), .. } = pin(body, name).ok_or_else(by_hand)? else { return Err(by_hand().into()) };
-    let mut lines: Vec<String> = body.split_inclusive('\n').map(str::to_owned).collect();
-    let line = lines.get_mut(place.line - 1).ok_or_else(by_hand)?;
-    let characters: Vec<char> = line.chars().collect();
-    let from = place.column - 1;
-    // What is there is the key that is replaced, on one line and without escapes.
-    let quote = match (scalar.style, characters.get(from)) {
-        (Style::Plain, _) => String::new(),
-        (Style::Quoted, Some(quote)) => quote.to_string(),
-        _ => return Err(by_hand().into()),
-    };
-    let expected = format!("{quote}{}{quote}", scalar.text);
-    let to = from + expected.chars().count();
-    if characters.get(from..to).is_none_or(|there| there.iter().collect::<String>() != expected) {
-        return Err(by_hand().into());
-    }
-    let [begin, end]: [String; 2] = [characters[..from].iter().collect(), characters[to..].iter().collect()];
-    *line = format!("{begin}{quote}{key}{quote}{end}");
-    let after = format!("{mark}{}", lines.concat());
+    let after = replaced(text, &["machines", name, "hostKey"], key).ok_or_else(by_hand)?;
     // Read again: this machine's key is the new one, and nothing else differs.
     let mut changed = read(&after).map_err(|_| by_hand())?;
     let pinned = changed.machines.get_mut(name).map(|machine| &mut machine.connection.host_key);
@@ -111,13 +92,56 @@ pub fn set_host_key(text: &str, name: &str, key: &str) -> Result<String> {
     Ok(after)
 }
 
-/// The value of `hostKey` of the machine, as it stands in `text`.
-fn pin(text: &str, name: &str) -> Option<Node> {
-    let entry = |node: Node, wanted: &str| match node.data {
-        Data::Mapping(entries) => entries.into_iter().find(|(key, _)| key.text == wanted).map(|(_, value)| value),
-        _ => None,
+/// `text` with another version of Kubernetes in place of the one that is written.
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: none is written, or it is in a form that can't be edited.
+pub fn set_version(text: &str, version: &str) -> Result<String> {
+    let by_hand = || {
+        let message = "the version can't be replaced in this inventory";
+        Failure::new(ExitStatus::Usage, message, format!("write it there yourself: `cluster: {{version: {version}}}`"))
     };
-    entry(entry(entry(tree::parse(text).ok()?, "machines")?, name)?, "hostKey")
+    let before = read(text)?;
+    let after = replaced(text, &["cluster", "version"], version).ok_or_else(by_hand)?;
+    // Nothing else differs.
+    let mut changed = read(&after).map_err(|_| by_hand())?;
+    let is = std::mem::replace(&mut changed.cluster.version, before.cluster.version.clone());
+    if is.as_deref() != Some(version) || changed != before {
+        return Err(by_hand().into());
+    }
+    Ok(after)
+}
+
+/// `text` with `new` in place of the value at these keys: only its own characters change. `None`: it is not there, or not on one line and
+/// without escapes.
+fn replaced(text: &str, keys: &[&str], new: &str) -> Option<String> {
+    let (body, mark) = without_mark(text);
+    let Node { place, data: Data::Scalar(scalar), .. } = value_at(body, keys)? else { return None };
+    let mut lines: Vec<String> = body.split_inclusive('\n').map(str::to_owned).collect();
+    let line = lines.get_mut(place.line - 1)?;
+    let characters: Vec<char> = line.chars().collect();
+    let from = place.column - 1;
+    let quote = match (scalar.style, characters.get(from)) {
+        (Style::Plain, _) => String::new(),
+        (Style::Quoted, Some(quote)) => quote.to_string(),
+        _ => return None,
+    };
+    let expected = format!("{quote}{}{quote}", scalar.text);
+    let to = from + expected.chars().count();
+    if characters.get(from..to)?.iter().collect::<String>() != expected {
+        return None;
+    }
+    let [begin, end]: [String; 2] = [characters[..from].iter().collect(), characters[to..].iter().collect()];
+    *line = format!("{begin}{quote}{new}{quote}{end}");
+    Some(format!("{mark}{}", lines.concat()))
+}
+
+/// The value at these keys, as it stands in `text`.
+fn value_at(text: &str, keys: &[&str]) -> Option<Node> {
+    keys.iter().try_fold(tree::parse(text).ok()?, |node, wanted| match node.data {
+        Data::Mapping(entries) => entries.into_iter().find(|(key, _)| key.text == *wanted).map(|(_, value)| value),
+        _ => None,
+    })
 }
 
 fn read(text: &str) -> Result<Inventory> {

@@ -157,7 +157,7 @@ pub static INVENTORY: Section = Section {
 pub static CLUSTER: Section = Section {
     what: "`cluster`",
     path: "cluster",
-    doc: "None of these keys can be changed once the cluster exists. hostler can't upgrade the version yet.",
+    doc: "None of these keys can be changed once the cluster exists, except for the version: see `hostler upgrade`.",
     keys: &[
         Key {
             name: "name",
@@ -172,7 +172,7 @@ pub static CLUSTER: Section = Section {
             kind: Kind::Text(&VERSION),
             required: false,
             default: "the running version; for a new cluster the newest that hostler knows",
-            doc: "The version of Kubernetes.",
+            doc: "The version of Kubernetes. `hostler upgrade` goes to a newer one, and changes it here.",
             example: "1.36.3",
         },
         Key {

@@ -165,7 +165,7 @@ pub fn strand(planner: &mut Planner, api_via: &MachineName) {
         let known = snapshot.nodes.contains(name.as_str()) && planner.joined(name);
         if known && joined_since(snapshot, planner.facts.get(name).copied()) {
             let reason = format!("{name} joined again since the snapshot was taken, and its pods can't be reached");
-            let action = Drain { node: name.to_string(), force_after: Some(STRANDED) };
+            let action = Drain { node: name.to_string(), force_after: Some(STRANDED), returns: false };
             planner.step(StepKind::Drain.of(name), api_via, reason, action, [StepKind::Init.of(api_via).if_planned()]);
         }
     }

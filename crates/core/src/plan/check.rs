@@ -17,6 +17,7 @@ use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
 use crate::protocol::{path, systemd};
 use crate::record::{InProgress, Record};
 use crate::trusted::{ApiVia, serves};
+use crate::version::numbers;
 
 /// kubelet's own certificate: with one that has expired it can't ask for another.
 const KUBELET_CLIENT: &str = "kubelet-client";
@@ -473,10 +474,16 @@ fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
     for (key, is, asked) in kept.into_iter().filter(|(_, is, asked)| !is.is_empty() && is != asked) {
         planner.refuse(None, Why::Unchangeable { key, is: is.clone(), asked }, Hint::KeepAsIs { key, is });
     }
-    if let Some(version) = wanted.version.as_ref().filter(|version| !cluster.version.is_empty() && cluster.version != **version) {
+    if let Some(version) =
+        wanted.version.as_ref().filter(|version| !planner.upgrades && !cluster.version.is_empty() && cluster.version != **version)
+    {
         let is = cluster.version.clone();
         let why = Why::Version { cluster: wanted.name.clone(), is: is.clone(), asked: version.clone() };
-        planner.refuse(None, why, Hint::KeepVersion { is });
+        let hint = match numbers(&is) < numbers(version) {
+            true => Hint::Run(Command::Upgrade { to: Some(version.clone()) }),
+            false => Hint::KeepVersion { is },
+        };
+        planner.refuse(None, why, hint);
     }
     let renamed: Vec<(MachineName, String)> =
         renamed(planner.inventory, cluster).into_iter().map(|(name, node)| (name.clone(), node.to_owned())).collect();

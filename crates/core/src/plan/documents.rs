@@ -91,6 +91,15 @@ pub fn join(inventory: &Inventory, name: &MachineName, machine: &Machine) -> Res
     merged("kubeadm/join.yaml", context, &inventory.kubeadm.join)
 }
 
+/// What `kubeadm upgrade` reads.
+///
+/// # Errors
+/// As [`cluster`].
+pub fn upgrade(inventory: &Inventory, version: &str) -> Result<String> {
+    let ignored: Vec<&str> = inventory.ignore_preflight_errors.iter().map(String::as_str).collect();
+    template::render("kubeadm/upgrade.yaml", json!({ "version": version, "ignore_preflight_errors": ignored }))
+}
+
 fn registration(inventory: &Inventory, name: &MachineName, machine: &Machine) -> serde_json::Value {
     let ignored: Vec<&str> = inventory.ignore_preflight_errors.iter().map(String::as_str).collect();
     json!({

@@ -9,7 +9,7 @@ use super::leave::{facts_after_removal, plan_removal, plan_reset};
 use super::planner::Planner;
 use super::restore::{new_cluster, restore};
 use super::withdraw::withdraw;
-use super::{Plan, Warning, everything, finding, graph, lint, plan, take_over};
+use super::{Plan, Warning, everything, finding, graph, lint, plan, take_over, upgrade};
 use crate::facts::{Observation, Snapshot, Unreachable};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifests;
@@ -30,6 +30,8 @@ pub enum Goal {
     NewCluster(MachineName),
     /// One machine leaves the cluster. `dead`: it will never be reached again. `force_after` as of [`Goal::Rebuild`].
     Remove { machine: MachineName, dead: bool, force_after: Option<u64> },
+    /// The cluster runs this version of Kubernetes. `force_after` as of [`Goal::Rebuild`].
+    Upgrade { to: String, force_after: Option<u64> },
     /// No machine is in a cluster.
     Reset,
     /// Another goal, for which these machines are wiped of what is not this cluster's.
@@ -40,7 +42,9 @@ impl Goal {
     /// Machines whose facts the goal needs; all for what concerns the whole cluster. For one machine: itself, and the control planes that stay.
     pub fn asks(&self, inventory: &Inventory) -> BTreeSet<MachineName> {
         let one = match self {
-            Goal::Up | Goal::Reset | Goal::Restore { .. } | Goal::NewCluster(_) => return inventory.machines.keys().cloned().collect(),
+            Goal::Up | Goal::Upgrade { .. } | Goal::Reset | Goal::Restore { .. } | Goal::NewCluster(_) => {
+                return inventory.machines.keys().cloned().collect();
+            }
             // What is gone for good is not asked, whoever answers in its place.
             Goal::Remove { machine: name, dead: true, .. } => {
                 return inventory.control_planes().map(|(other, _)| other).filter(|other| *other != name).cloned().collect();
@@ -54,10 +58,19 @@ impl Goal {
     /// Whether it brings the machine in, or sees to it that it is as it should be.
     pub(super) fn changes(&self, name: &MachineName) -> bool {
         match self {
-            Goal::Up | Goal::NewCluster(_) => true,
+            Goal::Up | Goal::Upgrade { .. } | Goal::NewCluster(_) => true,
             Goal::Add(machine) | Goal::Rebuild { machine, .. } | Goal::Restore { machine, .. } => machine == name,
             Goal::Remove { .. } | Goal::Reset => false,
             Goal::TakeOver { machines, goal } => machines.contains(name) || goal.changes(name),
+        }
+    }
+
+    /// The version of Kubernetes that it asks for, whichever runs.
+    pub fn version(&self) -> Option<&str> {
+        match self {
+            Goal::Upgrade { to, .. } => Some(to),
+            Goal::TakeOver { goal, .. } => goal.version(),
+            _ => None,
         }
     }
 
@@ -72,7 +85,7 @@ impl Goal {
         match self {
             Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Reset | Goal::Remove { .. } => false,
             Goal::TakeOver { goal, .. } => goal.withdraws(),
-            Goal::Up | Goal::Add(_) | Goal::Rebuild { .. } => true,
+            Goal::Up | Goal::Add(_) | Goal::Rebuild { .. } | Goal::Upgrade { .. } => true,
         }
     }
 
@@ -128,6 +141,11 @@ pub(super) fn steps_of(
             Ok(planner.finish())
         }
         Goal::Rebuild { machine, force_after } => rebuild(inventory, manifests, seen, machine, *force_after),
+        Goal::Upgrade { force_after, .. } => {
+            let mut planner = Planner::new(inventory, manifests, seen);
+            (planner.force_after, planner.upgrades) = (*force_after, true);
+            upgrade::plan(planner)
+        }
         Goal::Restore { machine, snapshot } => restore(inventory, manifests, seen, machine, snapshot),
         Goal::NewCluster(name) => new_cluster(inventory, manifests, seen, name),
         Goal::Reset => {

@@ -32,6 +32,10 @@ pub enum Command {
     Snapshot,
     Plan,
     BundleEncoder,
+    /// `None`: to the version that it was begun for.
+    Upgrade {
+        to: Option<String>,
+    },
 }
 
 /// What to do.
@@ -106,6 +110,12 @@ pub enum Hint {
     KeepVersion {
         is: String,
     },
+    /// To `next`, where hostler knows one.
+    UpgradeFirst {
+        next: Option<String>,
+    },
+    /// Before an upgrade.
+    Repair,
     NameAsNode {
         machine: MachineName,
         node: String,
@@ -158,7 +168,6 @@ pub enum Hint {
         rebuild: Command,
     },
     AskKubelet(MachineName),
-    RenewCertificates(MachineName),
     Uncordon(String),
     LookAtPod {
         namespace: String,
@@ -196,6 +205,8 @@ impl Hint {
             Hint::MakeCluster | Hint::MendMembers | Hint::BringControlPlanesBack { look: false } => vec![Command::Up],
             Hint::LoseOnlyControlPlane { restore } => vec![restore.clone(), Command::Reset],
             Hint::Reinstalled { rebuild, .. } => vec![rebuild.clone()],
+            Hint::UpgradeFirst { next: Some(next) } => vec![Command::Upgrade { to: Some(next.clone()) }],
+            Hint::Repair => vec![Command::Up],
             Hint::MendOrReset => vec![Command::Up, Command::Reset],
             Hint::MakeEncoder => vec![Command::BundleEncoder],
             _ => Vec::new(),
@@ -238,6 +249,8 @@ impl fmt::Display for Command {
             Command::Snapshot => f.write_str("`hostler snapshot create`"),
             Command::Plan => f.write_str("`hostler plan`"),
             Command::BundleEncoder => f.write_str("`hostler bundle encoder`"),
+            Command::Upgrade { to: None } => f.write_str("`hostler upgrade`"),
+            Command::Upgrade { to: Some(to) } => write!(f, "`hostler upgrade --to {to}`"),
         }
     }
 }
@@ -319,8 +332,11 @@ impl fmt::Display for Hint {
                 )
             }
             Hint::KeepVersion { is } => {
-                write!(f, "hostler can't change the version of a cluster yet: write `cluster: {{version: {is}}}` into the inventory")
+                write!(f, "write `cluster: {{version: {is}}}` into the inventory")
             }
+            Hint::UpgradeFirst { next: Some(next) } => write!(f, "run {} first", Command::Upgrade { to: Some(next.clone()) }),
+            Hint::UpgradeFirst { next: None } => f.write_str("hostler knows no version in between: use one of its earlier releases first"),
+            Hint::Repair => f.write_str("`hostler status` shows why; repair it with `hostler up`, then upgrade"),
             Hint::NameAsNode { machine, node } => {
                 write!(f, "in the inventory, rename {machine} back to {node}: the name of a node can't change while it is in the cluster")
             }
@@ -386,9 +402,6 @@ impl fmt::Display for Hint {
                  without `--dead` removes it"
             ),
             Hint::AskKubelet(machine) => write!(f, "`journalctl -u kubelet` on {machine} shows why kubelet does not renew it"),
-            Hint::RenewCertificates(machine) => {
-                write!(f, "on {machine}, run `{}/kubeadm certs renew all`, then restart its static pods", path::BIN)
-            }
             Hint::LookAtPod { namespace, pod } => write!(
                 f,
                 "`kubectl --namespace {namespace} describe pod {pod}` shows why, `kubectl --namespace {namespace} logs {pod}` its output"

@@ -117,7 +117,7 @@ fn removal_steps(
             StepKind::Drain.of(name),
             api_via,
             format!("{name} leaves the cluster"),
-            Drain { node: name.to_string(), force_after: planner.force_after },
+            Drain { node: name.to_string(), force_after: planner.force_after, returns: false },
             [],
         )));
     }

@@ -284,7 +284,7 @@ fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Res
     Ok(())
 }
 
-fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts, manifest: &Manifest) {
+pub(super) fn images(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts, manifest: &Manifest) {
     // With containerd down nothing is known of its images. A node had them once; a later look will tell.
     if planner.joined(name) && !facts.units.get(crate::protocol::systemd::CONTAINERD).is_some_and(|unit| unit.active) {
         return;
@@ -337,7 +337,7 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
 }
 
 /// Whether `file` is missing on the machine, or is not what it should be.
-fn differs(facts: &Facts, file: &File) -> bool {
+pub(super) fn differs(facts: &Facts, file: &File) -> bool {
     facts
         .files
         .get(&file.path)

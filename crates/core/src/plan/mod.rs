@@ -13,6 +13,7 @@ use crate::step::{Need, Stage, StepId};
 
 pub mod add_ons;
 mod api_host;
+mod certificates;
 pub mod check;
 pub mod cluster;
 pub mod documents;
@@ -31,6 +32,7 @@ pub mod repair;
 mod restore;
 pub mod silence;
 mod take_over;
+mod upgrade;
 pub mod verify;
 pub mod version;
 pub mod wanted;
@@ -62,6 +64,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     for (name, machine) in planner.machines() {
         machine::plan(&mut planner, name, machine)?;
         repair::plan(&mut planner, name, machine)?;
+        certificates::plan(&mut planner, name, machine)?;
     }
     join::plan(&mut planner)?;
     cluster::plan(&mut planner)?;

@@ -32,6 +32,8 @@ pub struct Planner<'a> {
     pub begins_anew: bool,
     /// Seconds after which a drain no longer minds PodDisruptionBudgets.
     pub force_after: Option<u64>,
+    /// The cluster is to become the version of the bundles.
+    pub upgrades: bool,
     /// Machines that a refusal keeps as they are.
     pub refused: BTreeSet<&'a MachineName>,
     /// No cluster may be made or joined in this run.
@@ -69,6 +71,7 @@ impl<'a> Planner<'a> {
             restore: None,
             begins_anew: false,
             force_after: None,
+            upgrades: false,
             refused: BTreeSet::new(),
             cluster_refused: false,
             last_restart: None,
@@ -179,6 +182,11 @@ impl<'a> Planner<'a> {
     /// Whether a step of this plan runs on the machine.
     pub fn works_on(&self, name: &MachineName) -> bool {
         self.steps.iter().any(|step| step.machine == *name)
+    }
+
+    /// Whether a control plane of this plan makes what all share new.
+    pub fn has_apply(&self) -> bool {
+        self.steps.iter().any(|step| matches!(&step.action, Action::UpgradeControlPlane(action) if action.first))
     }
 
     pub fn has_step(&self, id: &StepId) -> bool {

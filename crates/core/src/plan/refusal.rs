@@ -145,6 +145,31 @@ pub enum Why {
         cluster: String,
         by: Option<MachineName>,
     },
+    /// An upgrade: there is no cluster, or none that answers.
+    NoClusterToUpgrade,
+    Downgrade {
+        is: String,
+        asked: String,
+    },
+    SkipsMinor {
+        is: String,
+        asked: String,
+    },
+    KubeletTooOld {
+        is: String,
+        asked: String,
+    },
+    /// Its static pods may be of two versions, or its node is still cordoned.
+    UpgradeInterrupted,
+    /// Its programs; `cluster`: what its API server runs.
+    OlderVersion {
+        is: String,
+        cluster: String,
+    },
+    NodeNotReady {
+        /// kubelet's.
+        message: String,
+    },
     Unchangeable {
         key: Unchangeable,
         is: String,
@@ -291,6 +316,13 @@ impl Why {
             Why::MemberUnhealthy { .. } => "member-unhealthy",
             Why::Clock { .. } => "clock",
             Why::BundleVersion { .. } => "bundle-version",
+            Why::NoClusterToUpgrade => "no-cluster-to-upgrade",
+            Why::Downgrade { .. } => "downgrade",
+            Why::SkipsMinor { .. } => "skips-minor",
+            Why::KubeletTooOld { .. } => "kubelet-too-old",
+            Why::NodeNotReady { .. } => "node-not-ready",
+            Why::UpgradeInterrupted => "upgrade-interrupted",
+            Why::OlderVersion { .. } => "older-version",
             Why::Unchangeable { key: Unchangeable::PodSubnet, .. } => "pod-subnet",
             Why::Unchangeable { key: Unchangeable::ServiceSubnet, .. } => "service-subnet",
             Why::Unchangeable { key: Unchangeable::Endpoint, .. } => "endpoint",
@@ -393,6 +425,21 @@ impl fmt::Display for Why {
                 write!(f, "the bundle holds Kubernetes {bundle}, the cluster runs {cluster}")?;
                 by.as_ref().map_or(Ok(()), |by| write!(f, " (according to {by})"))
             }
+            Why::NoClusterToUpgrade => f.write_str("there is no cluster to upgrade"),
+            Why::Downgrade { is, asked } => write!(f, "the cluster runs Kubernetes {is}, which can't go back to {asked}"),
+            Why::SkipsMinor { is, asked } => {
+                write!(
+                    f,
+                    "the cluster runs Kubernetes {is}: it can't go to {asked} at once, as Kubernetes goes up one minor version at a time"
+                )
+            }
+            Why::KubeletTooOld { is, asked } => {
+                write!(f, "its kubelet is {is}, which is too old for a control plane of {asked}")
+            }
+            Why::UpgradeInterrupted => f.write_str("an upgrade was interrupted on it"),
+            Why::OlderVersion { is, cluster } => write!(f, "it runs Kubernetes {is}, the cluster {cluster}: an upgrade was not finished"),
+            Why::NodeNotReady { message } if message.is_empty() => f.write_str("its node is not Ready"),
+            Why::NodeNotReady { message } => write!(f, "its node is not Ready: {message}"),
             Why::Unchangeable { key: Unchangeable::Cni, is, asked } => {
                 write!(f, "the pod network of the running cluster is {is}, and can't change to {asked}")
             }

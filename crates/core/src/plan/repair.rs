@@ -49,9 +49,14 @@ pub fn is_made(file: &str) -> bool {
 /// Certificates of kubeadm's and kubelet's that have expired, and that the cluster's own CA signs; kubelet makes its serving certificate anew
 /// by itself.
 pub fn expired(facts: &Facts) -> Vec<String> {
-    let is_made = |name: &str| !name.ends_with("ca") && name != "kubelet-server";
-    let ended = facts.kubernetes.certificates.iter().filter(|(name, ends)| is_made(name) && **ends < facts.clock);
+    let signed = |name: &str| is_renewable(name) || name == "kubelet-client";
+    let ended = facts.kubernetes.certificates.iter().filter(|(name, ends)| signed(name) && **ends < facts.clock);
     ended.map(|(name, _)| name.clone()).collect()
+}
+
+/// Whether kubeadm renews the certificate of this name: its own, without the CAs. kubelet has its client certificate renewed by itself.
+pub fn is_renewable(certificate: &str) -> bool {
+    !certificate.ends_with("ca") && !certificate.starts_with("kubelet-")
 }
 
 /// Whether what is missing on the machine can be made again there.

@@ -1,11 +1,13 @@
 //! Which version of Kubernetes runs, and what a bundle of another one would do to it.
 
-use super::hint::Hint;
+use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::Why;
 use super::wanted;
 use crate::inventory::{Inventory, MachineName, VERSIONS};
+use crate::record::InProgress;
 use crate::trusted::{ApiVia, Trusted};
+use crate::version::numbers;
 
 /// The version of the cluster that the machines are in: as its control planes report it or, if none answers, as it is installed on them.
 /// `None`: there is none, or it is none of those that hostler has bundles of.
@@ -26,9 +28,30 @@ fn desired<'a>(planner: &Planner<'a>) -> Option<(String, Option<&'a MachineName>
     reported.or_else(installed).map(|(name, version)| (version.to_owned(), Some(name))).or_else(asked)
 }
 
+/// Machines of another version than the cluster: an upgrade that was not finished, which drains before it restarts and goes in order.
+fn unfinished(planner: &mut Planner) {
+    let Some(cluster) = planner.api_via.map(|api_via| api_via.cluster.version.clone()) else { return };
+    for (name, _) in planner.machines() {
+        let (Some(facts), true) = (planner.usable(name), planner.joined(name)) else { continue };
+        let is = wanted::version_in_use(facts);
+        let cordoned =
+            planner.api_via.and_then(|api_via| api_via.cluster.nodes.get(name.as_str())).is_some_and(|node| node.cordoned_by_hostler);
+        if cordoned || facts.in_progress.contains(&InProgress::Upgrade) {
+            planner.refuse(Some(name), Why::UpgradeInterrupted, Hint::Run(Command::Upgrade { to: None }));
+        } else if let Some(is) = is.filter(|is| numbers(is) < numbers(&cluster)) {
+            let why = Why::OlderVersion { is: is.to_owned(), cluster: cluster.clone() };
+            planner.refuse(Some(name), why, Hint::Run(Command::Upgrade { to: Some(cluster.clone()) }));
+        }
+    }
+}
+
 /// Refuses programs and images of another version than the cluster's, or the one asked for: kubelet would be newer than its API server, or
 /// older than kubeadm allows. A control plane that says something else than the others and the bundle blocks nobody.
 pub fn check(planner: &mut Planner) {
+    if planner.upgrades {
+        return;
+    }
+    unfinished(planner);
     let bundle = planner.manifests.kubernetes();
     match desired(planner) {
         Some((version, machine)) if version != bundle => {

@@ -105,7 +105,7 @@ pub fn programs(manifest: &Manifest, role: Role) -> (String, Vec<Program>) {
 
 /// Where Kubernetes listens, and which process does, by the name that the kernel knows it by: kubelet's, then those of a control plane.
 const PORTS: [(u16, &str); 6] = [
-    (10250, "kubelet"),
+    (port::KUBELET, "kubelet"),
     (port::API, "kube-apiserver"),
     (port::ETCD, "etcd"),
     (port::ETCD_PEERS, "etcd"),

@@ -1,0 +1,61 @@
+//! Certificates are renewed long before they end: a cluster that somebody looks at twice a year never has one that has expired.
+
+use anyhow::Result;
+use jiff::SignedDuration;
+
+use super::cluster::runs;
+use super::planner::Planner;
+use super::{documents, repair};
+use crate::action::kubeadm::RenewCertificates;
+use crate::facts::Facts;
+use crate::inventory::{Inventory, Machine, MachineName, Role};
+use crate::step::StepKind;
+
+/// Days that kubeadm's certificates and kubelet's serving certificate are valid, unless the inventory says otherwise.
+const YEAR: i64 = 365;
+/// Days before the end at which a certificate is renewed.
+const EARLY: i64 = 90;
+const DAY: i64 = 24 * 60 * 60;
+/// kubelet's serving certificate, by the name that facts have.
+const SERVING: &str = "kubelet-server";
+
+pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Result<()> {
+    let Some(facts) = planner.usable(name).filter(|_| planner.joined(name)) else { return Ok(()) };
+    // What is missing or has expired is repaired first, and its certificates with it.
+    if planner.has_step(&StepKind::RepairControlPlane.of(name)) {
+        return Ok(());
+    }
+    let control_plane = machine.role == Role::ControlPlane && facts.kubernetes.control_plane;
+    let early = early(planner.inventory);
+    let own: Vec<&str> = if control_plane { ending(facts, early).filter(|name| repair::is_renewable(name)).collect() } else { Vec::new() };
+    let serving = ending(facts, EARLY * DAY).any(|name| name == SERVING);
+    if own.is_empty() && !serving {
+        return Ok(());
+    }
+    let config = match own.is_empty() {
+        true => None,
+        false => Some(documents::control_plane(planner.inventory, planner.manifests.kubernetes(), name, machine)?),
+    };
+    let all: Vec<&str> = own.iter().copied().chain(serving.then_some(SERVING)).collect();
+    let soonest = all.iter().filter_map(|name| facts.kubernetes.certificates.get(*name)).min().copied().unwrap_or(facts.clock);
+    let days = (soonest - facts.clock).max(0) / DAY;
+    let reason = match all.as_slice() {
+        [one] => format!("its certificate {one} expires in {days} days"),
+        several => format!("{} of its certificates expire soon, the first in {days} days", several.len()),
+    };
+    planner.restart(StepKind::RenewCertificates.of(name), name, reason, RenewCertificates { config, serving }, runs(name));
+    Ok(())
+}
+
+/// Names of certificates that end within so many seconds.
+fn ending(facts: &Facts, seconds: i64) -> impl Iterator<Item = &str> {
+    facts.kubernetes.certificates.iter().filter(move |(_, ends)| **ends - facts.clock < seconds).map(|(name, _)| name.as_str())
+}
+
+/// Seconds before the end at which kubeadm's certificates are renewed. Where they live shorter than a year, a third of their life: else a
+/// new one would be due at once.
+fn early(inventory: &Inventory) -> i64 {
+    let asked = inventory.kubeadm.cluster.get("certificateValidityPeriod").and_then(|value| value.as_str()?.parse::<SignedDuration>().ok());
+    let life = asked.map_or(YEAR * DAY, |period| period.as_secs());
+    (EARLY * DAY).min(life / 3)
+}

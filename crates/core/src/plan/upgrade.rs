@@ -1,0 +1,235 @@
+//! From one version of Kubernetes to another: programs and images everywhere first, then one control plane after the other, then one kubelet
+//! after the other. What is done already is seen on the machines, so that a run that was interrupted goes on.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use super::hint::{Command, Hint};
+use super::planner::Planner;
+use super::refusal::Why;
+use super::{Plan, documents, machine, verify, wanted};
+use crate::action::cluster::{Drain, Uncordon};
+use crate::action::kubeadm::{UpgradeControlPlane, UpgradeNode};
+use crate::action::machine::StagePrograms;
+use crate::digest::sha256;
+use crate::document::Document;
+use crate::facts::{ClusterFacts, Facts, NodeFact};
+use crate::inventory::{Machine, MachineName, Role, VERSIONS};
+use crate::record::{InProgress, Record};
+use crate::step::{ImageGroup, Need, StepKind};
+use crate::trusted::ApiVia;
+use crate::version::numbers;
+
+/// Minor versions that a kubelet may be older than its API server: <https://kubernetes.io/releases/version-skew-policy/>.
+const KUBELET_SKEW: u32 = 3;
+
+/// Measured on two cores: etcd 65 s, then the API server 47 s; 9 s when a kubelet of another minor version begins.
+const AWAY: &str = "with one control plane, the API is unavailable two or three times, for about a minute each; pods and Services keep running";
+
+/// The plan that makes the cluster the version of the planner's bundles.
+pub fn plan(mut planner: Planner) -> Result<Plan> {
+    super::check::look(&mut planner);
+    look(&mut planner);
+    let Some(ApiVia { machine: api_via, cluster, .. }) = planner.api_via.filter(|_| planner.refused.is_empty() && !planner.cluster_refused)
+    else {
+        return Ok(planner.finish());
+    };
+    let to = planner.manifests.kubernetes().to_owned();
+    let joined: Vec<(&MachineName, &Machine)> = planner.machines().filter(|(name, _)| planner.joined(name)).collect();
+    let mut before = staged(&mut planner, &joined);
+    let control_planes = control_planes_to_upgrade(&planner, &joined, &to);
+    if !control_planes.is_empty() && planner.inventory.only_control_plane().is_some() {
+        planner.warn(None, AWAY);
+    }
+    for (name, _) in control_planes {
+        let first = cluster.stored_version != to && !planner.has_apply();
+        let config = documents::upgrade(planner.inventory, &to)?;
+        let (set, _) = manifest_set(&planner, name);
+        let action = UpgradeControlPlane { version: to.clone(), first, set, config, sha256: cluster_sum(&planner, cluster, &to)? };
+        let reason = match planner.trusted.answering().find(|api_via| api_via.machine == name) {
+            Some(api_via) if api_via.cluster.version != to => format!("its API server runs {}", api_via.cluster.version),
+            _ => "an upgrade of its static pods was interrupted".to_owned(),
+        };
+        let id = planner.step(StepKind::UpgradeControlPlane.of(name), name, reason, action, before);
+        before = vec![id.into()];
+    }
+    // A kubelet is never newer than an API server that it may speak to.
+    let in_order = [Role::ControlPlane, Role::Worker].into_iter().flat_map(|role| joined.iter().filter(move |(_, it)| it.role == role));
+    for (name, machine) in in_order {
+        before = node(&mut planner, (api_via, cluster), (name, machine), &to, before)?;
+    }
+    verify::plan(&mut planner)?;
+    Ok(planner.finish())
+}
+
+/// What speaks against it.
+fn look(planner: &mut Planner) {
+    let to = planner.manifests.kubernetes().to_owned();
+    let unreachable: Vec<_> = planner.unreachable.iter().map(|(name, why)| (*name, (*why).to_owned())).collect();
+    for (name, reason) in unreachable {
+        let remove = Command::Remove { node: name.to_string(), dead: true };
+        planner.refuse(Some(name), Why::Unreachable { reason }, Hint::TurnOnOrRemove(remove));
+    }
+    let Some(ApiVia { cluster, .. }) = planner.api_via else {
+        if !planner.cluster_refused {
+            planner.refuse(None, Why::NoClusterToUpgrade, Hint::MakeCluster);
+        }
+        return;
+    };
+    versions(planner, &to);
+    for (name, _) in planner.machines() {
+        let (Some(node), true) = (cluster.nodes.get(name.as_str()), planner.joined(name)) else { continue };
+        // One that is in the middle of it may be anything but Ready.
+        let begun = planner.facts.get(name).is_some_and(|facts| is_switched(planner, name, facts));
+        if !node.ready && !begun && planner.usable(name).is_some() {
+            planner.refuse(Some(name), Why::NodeNotReady { message: node.message.clone() }, Hint::Repair);
+        }
+    }
+    for member in cluster.members.values().filter(|member| !member.healthy) {
+        let why = Why::MemberUnhealthy { member: member.name.clone() };
+        let begun = planner.facts.values().any(|facts| facts.in_progress.contains(&InProgress::Upgrade));
+        if !begun {
+            planner.refuse(None, why, Hint::MendMembers);
+        }
+    }
+}
+
+/// Kubernetes goes up one minor version at a time, and never down.
+fn versions<'a>(planner: &mut Planner<'a>, to: &str) {
+    let Some([major, minor, patch]) = numbers(to) else { return };
+    let running: Vec<(&'a MachineName, &'a str)> =
+        planner.trusted.answering().map(|api_via| (api_via.machine, api_via.cluster.version.as_str())).collect();
+    for (_, is) in running {
+        let Some(from) = numbers(is) else { continue };
+        if from > [major, minor, patch] {
+            let why = Why::Downgrade { is: is.to_owned(), asked: to.to_owned() };
+            planner.refuse(None, why, Hint::KeepVersion { is: is.to_owned() });
+            return;
+        }
+        if from[0] != major || from[1] + 1 < minor {
+            let next = VERSIONS.iter().find(|version| numbers(version).is_some_and(|next| next[..2] == [from[0], from[1] + 1]));
+            let why = Why::SkipsMinor { is: is.to_owned(), asked: to.to_owned() };
+            planner.refuse(None, why, Hint::UpgradeFirst { next: next.map(|next| (*next).to_owned()) });
+            return;
+        }
+    }
+    let cluster = planner.api_via.map(|api_via| api_via.cluster);
+    let old = |node: &NodeFact| numbers(&node.version).filter(|kubelet| kubelet[1] + KUBELET_SKEW < minor);
+    let old: Vec<_> = planner
+        .machines()
+        .filter_map(|(name, _)| Some((name, cluster?.nodes.get(name.as_str()).filter(|node| old(node).is_some())?.version.clone())))
+        .collect();
+    for (name, is) in old {
+        let rebuild = Command::Rebuild { machine: name.clone(), take_over: false };
+        planner.refuse(Some(name), Why::KubeletTooOld { is, asked: to.to_owned() }, Hint::Clean(rebuild));
+    }
+}
+
+/// Programs and images on every machine: kubeadm starts a pod of the new pause image on any of them before it begins.
+fn staged(planner: &mut Planner, joined: &[(&MachineName, &Machine)]) -> Vec<Need> {
+    let mut staged = Vec::new();
+    for (name, machine) in joined {
+        let (Some(facts), Some(manifest)) = (planner.usable(name), planner.manifest_of(name)) else { continue };
+        let (set, programs) = wanted::programs(manifest, machine.role);
+        if !facts.sets.contains(&set) {
+            let found = |path: &str| facts.files.get(&format!("{}/{path}", wanted::CURRENT)).map(|file| &file.sha256);
+            let missing = programs.iter().filter(|program| found(&program.path) != Some(&program.sha256)).cloned().collect();
+            let reason = format!("it has no programs of {}", manifest.kubernetes);
+            let action = StagePrograms { arch: manifest.arch, set, programs, missing };
+            staged.push(planner.step(StepKind::StagePrograms.of(name), name, reason, action, []).into());
+        }
+        machine::images(planner, name, machine, facts, manifest);
+        staged.extend(ImageGroup::ALL.map(|group| StepKind::Images(group).of(name).if_planned()));
+    }
+    staged
+}
+
+/// Control planes whose static pods are not of the version yet, first the one that was interrupted.
+fn control_planes_to_upgrade<'a>(
+    planner: &Planner<'a>,
+    joined: &[(&'a MachineName, &'a Machine)],
+    to: &str,
+) -> Vec<(&'a MachineName, &'a Machine)> {
+    let begun = |name: &MachineName| planner.facts.get(name).is_some_and(|facts| facts.in_progress.contains(&InProgress::Upgrade));
+    let runs: BTreeMap<&MachineName, &str> =
+        planner.trusted.answering().map(|api_via| (api_via.machine, api_via.cluster.version.as_str())).collect();
+    let mut left: Vec<_> = joined
+        .iter()
+        .filter(|(name, machine)| machine.role == Role::ControlPlane && (begun(name) || runs.get(name) != Some(&to)))
+        .copied()
+        .collect();
+    left.sort_by_key(|(name, _)| !begun(name));
+    left
+}
+
+/// The sum of ClusterConfiguration in the new version, where what the cluster has is what the inventory says of the old one. What differs
+/// besides is `up`'s.
+fn cluster_sum(planner: &Planner, cluster: &ClusterFacts, to: &str) -> Result<Option<String>> {
+    let sum =
+        |version: &str| -> Result<String> { Ok(sha256(documents::stored(planner.inventory, version, Document::Cluster)?.as_bytes())) };
+    let (new, old) = (sum(to)?, sum(&cluster.stored_version)?);
+    let known = cluster.record.get(&Record::Document(Document::Cluster));
+    Ok((known == Some(&old) || known == Some(&new)).then_some(new))
+}
+
+fn manifest_set(planner: &Planner, name: &MachineName) -> (String, Vec<crate::action::machine::Program>) {
+    let role = planner.inventory.machines.get(name).map_or(Role::Worker, |machine| machine.role);
+    planner.manifest_of(name).map(|manifest| wanted::programs(manifest, role)).unwrap_or_default()
+}
+
+/// Whether the machine uses the new set.
+fn is_switched(planner: &Planner, name: &MachineName, facts: &Facts) -> bool {
+    let (set, _) = manifest_set(planner, name);
+    facts.links.get(wanted::CURRENT).is_some_and(|link| link.strip_prefix(crate::protocol::path::CURRENT_BEGINS) == Some(&set))
+}
+
+/// The steps of one machine's containerd and kubelet. Returns what the next machine waits for.
+fn node(
+    planner: &mut Planner,
+    (api_via, cluster): (&MachineName, &ClusterFacts),
+    (name, machine): (&MachineName, &Machine),
+    to: &str,
+    before: Vec<Need>,
+) -> Result<Vec<Need>> {
+    let (Some(facts), Some(manifest), Some(found)) = (planner.usable(name), planner.manifest_of(name), cluster.nodes.get(name.as_str()))
+    else {
+        return Ok(before);
+    };
+    let half = [InProgress::Programs, InProgress::Containerd].iter().any(|mark| facts.in_progress.contains(mark));
+    let done = is_switched(planner, name, facts) && found.version == to && !half;
+    if done && !found.cordoned_by_hostler {
+        return Ok(before);
+    }
+    let mut before = before;
+    if !done {
+        if has_elsewhere(planner, cluster, name) {
+            let action = Drain { node: name.to_string(), force_after: planner.force_after, returns: true };
+            let reason = format!("{name} is about to be upgraded");
+            before = vec![planner.step(StepKind::MakeWay.of(name), api_via, reason, action, before).into()];
+        }
+        let (set, programs) = wanted::programs(manifest, machine.role);
+        let files = wanted::containerd_files(planner.inventory, manifest)?;
+        let containerd = files.into_iter().filter(|file| machine::differs(facts, file)).collect();
+        let document = documents::stored(planner.inventory, to, Document::Kubelet)?;
+        let action = UpgradeNode { arch: manifest.arch, set, programs, containerd, sha256: sha256(document.as_bytes()) };
+        let reason = if found.version == to {
+            "an upgrade of its kubelet was interrupted".to_owned()
+        } else {
+            format!("its kubelet is {}", found.version)
+        };
+        before = vec![planner.step(StepKind::UpgradeNode.of(name), name, reason, action, before).into()];
+    }
+    let action = Uncordon { node: name.to_string(), version: to.to_owned() };
+    let reason = format!("{name} is upgraded");
+    Ok(vec![planner.step(StepKind::Uncordon.of(name), api_via, reason, action, before).into()])
+}
+
+/// Whether pods of the machine may run on another.
+fn has_elsewhere(planner: &Planner, cluster: &ClusterFacts, name: &MachineName) -> bool {
+    planner.inventory.machines.iter().any(|(other, machine)| {
+        let node = cluster.nodes.get(other.as_str());
+        // What hostler cordoned is uncordoned before this one's turn.
+        other != name && !machine.dedicated && node.is_some_and(|node| !node.unschedulable || node.cordoned_by_hostler)
+    })
+}

@@ -1,0 +1,96 @@
+//! A snapshot of the cluster: taken by the first control plane that can, checked here, and kept in one piece.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hostler_core::facts::Snapshot;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::quantity::size;
+use hostler_core::template;
+use hostler_core::visible::last_output;
+use serde_json::json;
+
+use crate::event::Event;
+use crate::execute::Link;
+use crate::inventory_file::InventoryFile;
+use crate::report::Reporter;
+use crate::snapshot;
+use crate::ssh::{Bounds, Exit};
+use crate::user_file::Destination;
+
+/// What a control plane sent.
+pub struct Taken {
+    pub by: MachineName,
+    /// With the inventory in it.
+    pub archive: Vec<u8>,
+    /// What is in it; `archive` of this is `file`.
+    pub snapshot: Snapshot,
+}
+
+/// Takes a snapshot that is to be `file`, which is not written.
+///
+/// # Errors
+/// No control plane among `links` can take one, or what it sent is none.
+pub async fn take(inventory: &Inventory, text: &str, links: &BTreeMap<MachineName, Arc<Link>>, file: &std::path::Path) -> Result<Taken> {
+    let script = template::render("kubernetes/snapshot.sh", json!({}))? + &template::render("kubernetes/send-snapshot.sh", json!({}))?;
+    let mut reasons = Vec::new();
+    for (machine, _) in inventory.control_planes() {
+        let Some(link) = links.get(machine) else { continue };
+        match from(link, &script).await {
+            Ok(archive) => {
+                let archive = snapshot::with(&archive, "inventory.yaml", text.as_bytes()).with_context(|| machine.to_string())?;
+                let snapshot = snapshot::parse(file, &archive).with_context(|| machine.to_string())?;
+                return Ok(Taken { by: machine.clone(), archive, snapshot });
+            }
+            Err(reason) => reasons.push(format!("{machine}: {reason}")),
+        }
+    }
+    let message = format!("no control plane can take a snapshot:\n{}", reasons.join("\n"));
+    Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster, and what is wrong").into())
+}
+
+/// The archive, as the machine made it.
+async fn from(link: &Link, script: &str) -> Result<Vec<u8>, String> {
+    let session = link.session().await.map_err(|error| error.to_string())?;
+    let (mut text, mut errors) = (String::new(), String::new());
+    match session.read(Bounds::SNAPSHOT, script, &mut text, &mut errors).await {
+        Ok(Exit::Status(0)) => {
+            text.retain(|character| !character.is_ascii_whitespace());
+            BASE64_STANDARD.decode(text).map_err(|_| "the snapshot was corrupted in transit".to_owned())
+        }
+        Ok(_) => Err(last_output(&errors)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The default file of a snapshot that is taken now.
+///
+/// # Errors
+/// The user has no home.
+pub fn default_file(cluster: &str, encrypted: bool) -> Result<PathBuf> {
+    Ok(snapshot::default_folder()?.join(snapshot::file_name(cluster, jiff::Timestamp::now(), encrypted)))
+}
+
+/// Takes one before an upgrade, into the default folder.
+///
+/// # Errors
+/// As [`take`]; a file that can't be written.
+pub(super) async fn before_upgrade(file: &InventoryFile, links: &BTreeMap<MachineName, Arc<Link>>, reporter: &Reporter) -> Result<()> {
+    let place = default_file(&file.inventory.cluster.name, false)?;
+    reporter.events().send(Event::Note { line: "taking a snapshot before the upgrade".to_owned() });
+    let taken = take(&file.inventory, &file.text, links, &place).await?;
+    Destination::new_file(&place)?.write(&taken.archive, 0o600).with_context(|| format!("{} can't be written", place.display()))?;
+    let line = format!(
+        "wrote {} ({}): etcd and keys from {}; it is not encrypted: keep it safe",
+        place.display(),
+        size(taken.snapshot.size),
+        taken.by
+    );
+    reporter.events().send(Event::Note { line });
+    Ok(())
+}

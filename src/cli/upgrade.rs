@@ -1,0 +1,71 @@
+//! `hostler upgrade`: a cluster becomes another version of Kubernetes.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use hostler_core::failure::ExitStatus;
+use hostler_core::inventory::VERSIONS;
+use hostler_core::plan::{Goal, Plan};
+use hostler_core::words;
+
+use super::arguments::Planning;
+use super::help;
+use super::length::length;
+use crate::apply::{ApplyRequest, Consent, apply};
+use crate::event::Event;
+use crate::report::Reporter;
+
+/// Upgrade Kubernetes, etcd and containerd to another version
+///
+/// Copies programs and images to all machines, takes a snapshot, and then upgrades control planes and workers one at a time: each is drained
+/// where its pods can go elsewhere, upgraded, and uncordoned once it is Ready. Kubernetes goes up one minor version at a time. An upgrade
+/// that was interrupted continues where it stopped.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("Upgrade to the version that the inventory names, or else to the newest that hostler knows", "hostler upgrade"),
+        ("Upgrade to a certain version, without a prompt", "hostler upgrade --to 1.36.3 --yes"),
+    ],
+    help::ALL,
+))]
+pub struct Arguments {
+    /// Version to upgrade to [default: that of the inventory, or else the newest that hostler knows]
+    #[arg(long, value_name = "VERSION", value_parser = known)]
+    to: Option<String>,
+    #[command(flatten)]
+    planning: Planning,
+    /// After this time evict pods in spite of PodDisruptionBudgets, e.g. 90s or 10m
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    force_after: Option<Duration>,
+    /// Apply the plan without asking
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// A version that hostler has bundles of.
+fn known(text: &str) -> Result<String, String> {
+    let plain = text.strip_prefix('v').unwrap_or(text);
+    if let Some(version) = VERSIONS.iter().find(|version| **version == plain) {
+        return Ok((*version).to_owned());
+    }
+    let hint = words::nearest(plain, VERSIONS.iter().copied()).map(|near| format!("; did you mean {near}?"));
+    Err(format!("hostler knows the versions {}{}", words::and(VERSIONS), hint.unwrap_or_default()))
+}
+
+/// # Errors
+/// As [`apply`]; a snapshot that can't be taken.
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+    let file = arguments.planning.inventory.load()?;
+    let to = arguments.to.clone().or_else(|| file.inventory.cluster.version.clone()).unwrap_or_else(|| VERSIONS[0].to_owned());
+    let newest = VERSIONS[0];
+    if to != newest {
+        reporter.events().send(Event::Note { line: format!("upgrading to {to}; the newest version that hostler knows is {newest}") });
+    }
+    let file = match &file.inventory.cluster.version {
+        Some(version) if *version != to => file.with_version(&to)?,
+        _ => file,
+    };
+    let goal = Goal::Upgrade { to, force_after: arguments.force_after.map(|time| time.as_secs()) };
+    apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await
+}

@@ -1,0 +1,24 @@
+# Of this step alone: others may run beside it.
+config={{ path.phase_config }}.$$
+trap 'rm -rf "$admin" "$config" {{ path.patches }}' EXIT
+take "$config" 600 {{ config.size }} {{ config.sha256 }}
+take {{ path.coredns_patch }} 600 {{ coredns.size }} {{ coredns.sha256 }}
+# Of the new set, which is in use only once its kubelet is.
+sets={{ path.sets }}
+PATH=$sets/{{ set }}/bin:$PATH
+record {{ mark.upgrade }} "$run"
+announce 1500 "kubeadm to upgrade the static pods: the API is away while etcd and the API server are replaced"
+{% if first %}
+aloud kubeadm --kubeconfig "$admin" upgrade apply --config "$config"
+{% else %}
+aloud kubeadm --kubeconfig "$admin" upgrade node --config "$config"
+{% endif %}
+await 240 "the API server to answer" kubectl get --raw /readyz
+{% if sha256 %}
+{% if first %}
+remember {{ recorded.cluster }} {{ sha256 }}
+{% endif %}
+record {{ recorded.cluster }} {{ sha256 }}
+{% endif %}
+record {{ recorded.kubelet_file }} "$(sha256sum < {{ path.kubelet_config }} | cut -d ' ' -f 1)"
+rm -f {{ path.applied }}/{{ mark.upgrade }}

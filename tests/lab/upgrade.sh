@@ -1,0 +1,157 @@
+#!/bin/bash
+# upgrade.sh HOSTLER [FROM]: a cluster of FROM (by default 1.35.4) becomes one of the newest version, on the lab's real machines, as root. As
+# rows.sh says. Needs a bundle of FROM in the cache, which `tests/bundle HOSTLER FROM` puts there; says NOT RUN where there is none.
+# shellcheck disable=SC2016 # what is in single quotes is for machines
+set -euo pipefail
+hostler=$(realpath "$1")
+from=${2:-1.35.4}
+to=1.36.3
+lab=upgrade
+# shellcheck source=tests/lab/rows.sh
+. "$(dirname "$(realpath "$0")")/rows.sh"
+if [ ! -e "${HOSTLER_CACHE:-/var/cache/hostler}/bundles/$from-$(dpkg --print-architecture)" ]; then
+    echo "NOT RUN: there is no bundle of $from; tests/bundle $hostler $from makes one of parts, if they are at hand"
+    exit 0
+fi
+
+# kubelets VERSION: all nodes report it.
+kubelets() {
+    local found
+    found=$(kubectl get nodes -o "'jsonpath={range .items[*]}{.status.nodeInfo.kubeletVersion}{\"\\n\"}{end}'" | sort -u)
+    [ "$found" = "v$1" ] || { echo "kubelets are $found" >&2; return 1; }
+}
+# uid: changes when a pod is made anew.
+uid() { kubectl get pod "$1" -o "'jsonpath={.metadata.uid} {.status.containerStatuses[0].restartCount}'"; }
+
+row "one control plane and two workers run $from"
+run 0 lab up --machines 3 --machines-only
+sed -i "s/^cluster:\$/&\n  version: $from/" "$inventory"
+up
+ready 3
+kubelets "$from"
+empty
+
+row "a newer version in the inventory is the upgrade's: up refuses it and names the verb"
+sed "s/version: $from/version: $to/" "$inventory" > "$work/newer.yaml"
+run 3 up -i "$work/newer.yaml" --yes
+says "hostler upgrade --to $to"
+run 2 upgrade -i "$inventory" --to 1.2.3 --yes
+says "hostler knows the versions"
+
+row "a Service of two replicas, which a client asks from now on; a node that its owner cordoned"
+image=$(on rainbowdash /opt/hostler/current/bin/crictl images -o json | sed -n 's/.*"\([^"]*hostler:[^"]*\)".*/\1/p' | head -n 1)
+[ -n "$image" ]
+sed "s|IMAGE|$image|" << 'END' | kubectl apply -f - > /dev/null
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      topologySpreadConstraints:
+        - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: web}}}
+      containers:
+        - name: web
+          image: IMAGE
+          imagePullPolicy: Never
+          args: [probe, --expect, "1", --each, localhost, --any, localhost]
+          readinessProbe: {httpGet: {path: /who, port: 8080}, periodSeconds: 1}
+          lifecycle: {preStop: {sleep: {seconds: 10}}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web}
+spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080, nodePort: 30080}]}
+END
+kubectl rollout status deployment web --timeout 120s > /dev/null
+kubectl cordon fluttershy > /dev/null
+
+row "killed while the control plane is upgraded: up leaves it alone and names the verb, and its script ends by itself"
+poll api https://10.77.0.11:6443/livez &
+poller=$!
+begin upgrade -i "$inventory" --to "$to" --yes
+comes_to_say "kubeadm upgrade"
+wait_for 120 "kubeadm to begin" on twilightsparkle test -e /etc/hostler/applied/upgrade-begun
+kill -9 "$begun"
+wait "$begun" 2> /dev/null || true
+run 3 plan -i "$inventory"
+says "twilightsparkle"
+
+row "the same command goes on"
+run 0 upgrade -i "$inventory" --to "$to" --yes
+touch "$work/stop"
+wait "$poller"
+printf '          %s s without the API, at most\n' "$(cat "$work/api")"
+kubelets "$to"
+ready 2
+[ "$(kubectl get node fluttershy -o "'jsonpath={.spec.unschedulable}'")" = true ]
+kubectl uncordon fluttershy > /dev/null
+[ -z "$(kubectl get nodes -o "'jsonpath={.items[*].spec.unschedulable}'")" ]
+[ -z "$(kubectl get nodes -o yaml | grep hostler/cordoned || true)" ]
+grep -q "version: $to" "$inventory"
+
+row "all of it is of the new version, and up has nothing to do"
+empty
+run 0 upgrade -i "$inventory" --yes
+says "nothing to do"
+run 0 status -i "$inventory"
+says healthy
+[ "$(on twilightsparkle grep -h image: /etc/kubernetes/manifests/*.yaml | grep -c "v$to")" = 3 ]
+kubectl -n kube-system get daemonset kube-proxy -o yaml | grep -q "kube-proxy:v$to"
+kubectl -n kube-system get configmap kubeadm-config -o yaml | grep -q "kubernetesVersion: v$to"
+[ -z "$(on twilightsparkle find /etc/kubernetes -path "'*/tmp/kubeadm-*'")" ]
+
+row "the snapshot that was taken before it is there, and of the old version"
+newest=$(find "$XDG_DATA_HOME/hostler/snapshots" -name 'lab-*.tar.gz' | sort | head -n 1)
+[ -n "$newest" ]
+run 0 snapshot verify "$newest"
+says "is valid"
+
+row "certificates that expire within 90 days are renewed by up, and the API is never away"
+short='
+    export PATH=/opt/hostler/current/bin:$PATH KUBECONFIG=/etc/kubernetes/admin.conf
+    kubectl -n kube-system get configmap kubeadm-config -o "jsonpath={.data.ClusterConfiguration}" | sed "/^certificateValidityPeriod/d" > /root/short.yaml
+    printf "certificateValidityPeriod: 720h\n---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nnodeRegistration: {name: twilightsparkle}\n" >> /root/short.yaml
+    kubeadm certs renew all --config /root/short.yaml > /dev/null
+'
+on twilightsparkle "$short"
+run 1 status -i "$inventory"
+says "expires first, in 29 days"
+says 'run `hostler up`'
+rm "$work/stop"
+poll renewal https://10.77.0.11:6443/livez &
+poller=$!
+up
+says "of its certificates expire soon, the first in 29 days"
+touch "$work/stop"
+wait "$poller"
+printf '          %s s without the API, at most\n' "$(cat "$work/renewal")"
+awk "BEGIN { exit !($(cat "$work/renewal") < 3) }"
+run 0 status -i "$inventory"
+says "in 364 days"
+empty
+
+row "a machine joins the cluster that was upgraded, and another is rebuilt"
+run 0 rebuild rainbowdash -i "$inventory" --yes
+kubelets "$to"
+ready 3
+empty
+
+row "what is older than the cluster is not restarted by up, but named"
+old=$(on fluttershy ls /opt/hostler/sets | grep "^$from-")
+on fluttershy ln -sfn "sets/$old" /opt/hostler/current
+run 3 up -i "$inventory" --yes
+says "fluttershy: it runs Kubernetes $from, the cluster $to: an upgrade was not finished"
+run 0 upgrade -i "$inventory" --to "$to" --yes
+empty
+
+"$hostler" lab down > /dev/null 2>&1
+printf '%d rows passed\n' "$rows"

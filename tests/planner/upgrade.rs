@@ -1,0 +1,134 @@
+//! An upgrade that is interrupted anywhere goes on, and no mix of versions on the way breaks the rules of
+//! <https://kubernetes.io/releases/version-skew-policy/>: [`World`](crate::world::World) refuses a kubelet that is newer than an API server.
+
+use std::collections::BTreeSet;
+
+use hostler_core::inventory::Inventory;
+use hostler_core::manifest::Manifests;
+use hostler_core::plan::lint::reaches;
+use hostler_core::plan::{Goal, Plan, plan_for};
+use hostler_core::step::{ImageGroup, Stage, StepKind};
+use serde_yaml::Value;
+
+use crate::case::{inventory, of_version, world_from};
+use crate::world::World;
+
+const TO: &str = "1.36.3";
+
+fn goal() -> Goal {
+    Goal::Upgrade { to: TO.to_owned(), force_after: None }
+}
+
+fn plan(goal: &Goal, inventory: &Inventory, world: &World, version: &str) -> Plan {
+    let manifests: Manifests = of_version(version).into();
+    plan_for(goal, inventory, &manifests, &world.seen()).expect("templates fit")
+}
+
+/// Plans and applies until nothing is left to do.
+fn finish(inventory: &Inventory, world: &mut World) -> Result<(), String> {
+    for _ in 0..4 {
+        let plan = plan(&goal(), inventory, world, TO);
+        if !plan.refusals.is_empty() {
+            return Err(format!("refused: {:?}", plan.refusals));
+        }
+        if plan.steps.is_empty() {
+            return Ok(());
+        }
+        for step in &plan.steps {
+            world.apply(step)?;
+        }
+    }
+    Err("it comes to no end".to_owned())
+}
+
+/// What is wrong at the end: everything runs the new version, no node is cordoned, and `up` has nothing to do.
+fn wrong_at_the_end(inventory: &Inventory, world: &World) -> Option<String> {
+    let cluster = world.cluster.as_ref()?;
+    if cluster.version != TO || cluster.stored_version != TO {
+        return Some(format!("the control plane is {} and {}", cluster.version, cluster.stored_version));
+    }
+    if let Some((name, node)) = cluster.nodes.iter().find(|(_, node)| node.version != TO || node.unschedulable || node.cordoned_by_hostler)
+    {
+        return Some(format!("node {name} is {}, cordoned: {}", node.version, node.unschedulable));
+    }
+    let up = plan(&Goal::Up, inventory, world, TO);
+    (!up.steps.is_empty() || !up.refusals.is_empty()).then(|| format!("`up` would do {:?}, and refuses {:?}", up.steps, up.refusals))
+}
+
+#[test]
+fn an_upgrade_that_is_interrupted_anywhere_goes_on() {
+    let mut wrong = Vec::new();
+    let mut cuts = 0;
+    for name in ["home", "three", "vip", "five"] {
+        let inventory = inventory(&Value::from(name));
+        for from in ["1.35.4", "1.36.1"] {
+            let begin = world_from(&inventory, from);
+            let steps = plan(&goal(), &inventory, &begin, TO).steps;
+            assert!(steps.iter().any(|step| step.id.kind == StepKind::UpgradeControlPlane), "{name} from {from}: {steps:?}");
+            for at in 0..=steps.len() {
+                let mut world = begin.clone();
+                for step in &steps[..at] {
+                    world.apply(step).unwrap_or_else(|what| panic!("{name} from {from}: {what}"));
+                }
+                steps.get(at).into_iter().for_each(|step| world.cut(step));
+                cuts += 1;
+                let what = || steps.get(at).map_or("the end".to_owned(), |step| step.id.to_string());
+                match finish(&inventory, &mut world) {
+                    Err(why) => wrong.push(format!("{name} from {from}, cut in {}: {why}", what())),
+                    Ok(()) => wrong
+                        .extend(wrong_at_the_end(&inventory, &world).map(|why| format!("{name} from {from}, cut in {}: {why}", what()))),
+                }
+            }
+        }
+    }
+    assert!(cuts > 100, "only {cuts} cuts were tried");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is between the versions is no drift that `up` mends by restarting what was not drained.
+#[test]
+fn up_leaves_an_unfinished_upgrade_alone() {
+    let inventory = inventory(&Value::from("home"));
+    let begin = world_from(&inventory, "1.35.4");
+    let steps = plan(&goal(), &inventory, &begin, TO).steps;
+    let begun = steps.iter().position(|step| step.stage == Stage::Upgrade).expect("it has some");
+    for at in begun..steps.len() {
+        let mut world = begin.clone();
+        for step in &steps[..at] {
+            world.apply(step).unwrap_or_else(|what| panic!("{what}"));
+        }
+        world.cut(&steps[at]);
+        let cluster = world.cluster.clone().expect("there is one");
+        let up = plan(&Goal::Up, &inventory, &world, &cluster.version);
+        let kinds: BTreeSet<StepKind> = up.steps.iter().map(|step| step.id.kind).collect();
+        let harmful = [StepKind::Programs, StepKind::KubeletUnit, StepKind::RenewControlPlane];
+        assert!(!harmful.iter().any(|kind| kinds.contains(kind)), "cut in {}: {kinds:?}", steps[at].id);
+    }
+}
+
+/// What may run side by side is one order of many in the tests above: here it is the needs that count.
+#[test]
+fn one_machine_at_a_time_and_no_kubelet_before_the_last_api_server() {
+    for name in ["home", "three", "vip", "five"] {
+        let inventory = inventory(&Value::from(name));
+        let plan = plan(&goal(), &inventory, &world_from(&inventory, "1.35.4"), TO);
+        let steps = plan.by_id();
+        let of = |kinds: &[StepKind]| plan.steps.iter().filter(|step| kinds.contains(&step.id.kind)).collect::<Vec<_>>();
+        let before = |first: StepKind, later: StepKind| {
+            for (one, other) in of(&[first]).into_iter().flat_map(|one| of(&[later]).into_iter().map(move |other| (one, other))) {
+                assert!(reaches(&steps, &other.id, &one.id), "{name}: {} may run before {}", other.id, one.id);
+            }
+        };
+        before(StepKind::StagePrograms, StepKind::UpgradeControlPlane);
+        before(StepKind::Images(ImageGroup::Node), StepKind::UpgradeControlPlane);
+        before(StepKind::UpgradeControlPlane, StepKind::MakeWay);
+        before(StepKind::UpgradeControlPlane, StepKind::UpgradeNode);
+        before(StepKind::Uncordon, StepKind::Probe);
+        let alone = of(&[StepKind::UpgradeControlPlane, StepKind::MakeWay, StepKind::UpgradeNode, StepKind::Uncordon]);
+        for (number, one) in alone.iter().enumerate() {
+            for other in &alone[..number] {
+                assert!(reaches(&steps, &one.id, &other.id), "{name}: {} and {} may run side by side", other.id, one.id);
+            }
+        }
+    }
+}
