@@ -118,6 +118,31 @@ fn a_run_that_does_nothing_leaves_the_inventory_as_it_is() {
         assert_eq!(ended, Some(status), "{words}: {said}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), before, "{words}: {said}");
     }
+    let (_, said) = run(folder.path(), &format!("add three --address 192.0.2.3 --bundle {}", bundle.display()), Stdio::null());
+    assert!(said.contains("inventory.yaml was left unchanged"), "{said}");
+    assert_eq!(said.matches("ended with").count() + said.matches("ProxyCommand for 192.0.2.3:22 failed").count(), 1, "once: {said}");
+}
+
+/// A command that a message names acts on the same cluster.
+#[test]
+fn a_command_that_is_named_has_the_inventory_of_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path());
+    std::fs::rename(folder.path().join("inventory.yaml"), folder.path().join("office.yaml")).unwrap();
+    for (words, named) in [
+        ("kubeconfig -i office.yaml", "`hostler status -i office.yaml`"),
+        ("snapshot create --inventory office.yaml", "`hostler status -i office.yaml`"),
+        ("plan -i none.yaml", "`hostler init -i none.yaml`"),
+        ("transcode status -i office.yaml", "`hostler kubeconfig -i office.yaml`"),
+    ] {
+        let (_, said) = run(folder.path(), words, Stdio::null());
+        assert!(said.contains(named), "{words}: {said}");
+    }
+    std::fs::rename(folder.path().join("office.yaml"), folder.path().join("inventory.yaml")).unwrap();
+    for words in ["kubeconfig", "kubeconfig -i ./inventory.yaml"] {
+        let (_, said) = run(folder.path(), words, Stdio::null());
+        assert!(said.contains("`hostler status`"), "{words}: {said}");
+    }
 }
 
 #[test]
@@ -196,7 +221,7 @@ fn every_verb_reads_the_inventory_once() {
         }
         let opened = Opened::of(&file);
         let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
         assert_eq!(opened.count(), 1, "{verb}: {said}");
         assert!(verb == "render" || said.contains("192.0.2.1"), "{verb} came as far as the machines: {said}");
     }

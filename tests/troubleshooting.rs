@@ -355,13 +355,13 @@ examples! {
             "the control plane is being restored"
         ),
     ],
-    Why::Unreachable { .. } => [
+    Why::Unreachable => [
         (
-            Why::Unreachable { reason: "connection timed out".to_owned() },
+            Why::Unreachable,
             Hint::TurnOnOrRemove(dead("rainbowdash")),
             "it is off, or at another address; a machine that is removed gets wiped"
         ),
-        (Why::Unreachable { reason: "connection refused".to_owned() }, Hint::TurnOnOrReplace, "a snapshot is restored onto a machine"),
+        (Why::Unreachable, Hint::TurnOnOrReplace, "a snapshot is restored onto a machine"),
     ],
     Why::LastControlPlane => [(
         Why::LastControlPlane,

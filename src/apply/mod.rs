@@ -180,18 +180,20 @@ async fn wait_for_leftovers(
     }
 }
 
-/// Applies a request. Returns the exit status, and all that was done as one plan for the closing table.
+/// Applies a request. Returns the exit status, and the plans that were applied, one after the other, for the closing table.
 ///
 /// # Errors
 /// As [`observe`]; a plan that was not approved, or a kubeconfig that can't be written. A failed step is not an error here: it is in the
 /// status.
-pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let inventory = &file.inventory;
     let Observed { links, mut seen, bundles } = observe(&request.goal, inventory, means, reporter).await?;
     wait_for_leftovers(inventory, &links, &mut seen, reporter).await?;
     let run = Run::new(identity::run_id(), Some(bundles.clone()), links, reporter.events(), reporter.redactor());
     let mut goal = request.goal.clone();
-    let mut done = Plan::default();
+    let mut done: Vec<Plan> = Vec::new();
+    let mut last = Plan::default();
+    let mut saved = false;
     let mut outcome = Outcome::default();
     let mut approved: BTreeSet<StepId> = BTreeSet::new();
     for round in 0..ROUNDS {
@@ -200,10 +202,14 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         if unapproved {
             fragments::check(&plan, file, &bundles, &reporter.events())?;
         }
-        if round == 0 || unapproved || !plan.refusals.is_empty() {
+        if round == 0 || !plan.steps.is_empty() || !plan.refusals.is_empty() {
+            if round > 0 {
+                let line = "facts were gathered again after the plan before; what is left:".to_owned();
+                reporter.events().send(Event::Note { line });
+            }
             reporter.plan(&plan).await;
         }
-        done.refusals.clone_from(&plan.refusals);
+        last.clone_from(&plan);
         if plan.steps.is_empty() {
             // The deferred steps are no longer needed, or refused.
             outcome.deferred.clear();
@@ -212,7 +218,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         if unapproved {
             approve(&request.consent, &plan, round, reporter).await?;
             if round == 0 {
-                save(file, reporter).await?;
+                saved = save(file, reporter)?;
             }
             approved.extend(plan.steps.iter().map(|step| step.id.clone()));
         }
@@ -220,7 +226,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         let ended = !this.failed.is_empty() || this.done.is_empty() && this.deferred.is_empty();
         // A machine that has not left yet still has to.
         let leaves = plan.steps.iter().any(|step| step.stage == Stage::Leave && this.deferred.contains(&step.id));
-        done.steps.extend(plan.steps);
+        done.push(plan);
         outcome.done.extend(this.done);
         outcome.failed.extend(this.failed);
         outcome.blocked.extend(this.blocked);
@@ -240,7 +246,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     };
     if let Some(place) = kubeconfig
         && outcome.is_whole()
-        && done.refusals.is_empty()
+        && last.refusals.is_empty()
     {
         if let Some(api_via) = trusted_of(inventory, &seen).answering().next() {
             reporter.result(&nodes(inventory, api_via.cluster)).await;
@@ -252,20 +258,28 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
             None => {}
         }
     }
-    let status = status(&outcome, &done, &request.goal, &seen);
-    if status == ExitStatus::Done && done.steps.is_empty() {
-        save(file, reporter).await?;
+    let status = status(&outcome, &last, &request.goal, &seen);
+    if status == ExitStatus::Done && done.is_empty() {
+        saved = save(file, reporter)?;
+    }
+    if file.is_changed() && !saved {
+        reporter.events().send(Event::Note { line: format!("{} was left unchanged", file.path.display()) });
+    }
+    // Who could not be reached, or is refused, is known from a plan without steps, too.
+    if done.is_empty() {
+        done.push(last);
     }
     Ok((status, done))
 }
 
 /// Writes a change of the inventory that belongs to this run: not before the plan was approved, as nothing is to be left of a run that was not.
-async fn save(file: &InventoryFile, reporter: &Reporter) -> Result<()> {
+/// Returns whether there was one.
+fn save(file: &InventoryFile, reporter: &Reporter) -> Result<bool> {
     if file.is_changed() {
         file.save()?;
         reporter.events().send(Event::Note { line: format!("changed {}", file.path.display()) });
     }
-    Ok(())
+    Ok(file.is_changed())
 }
 
 /// Fetches the kubeconfig and writes it to `place`. If that fails, only a warning says so: the run itself succeeded.
@@ -292,13 +306,13 @@ pub fn status_of(plan: &Plan, seen: &BTreeMap<MachineName, Observation>) -> Exit
 }
 
 /// The highest exit status that applies.
-fn status(outcome: &Outcome, done: &Plan, goal: &Goal, seen: &BTreeMap<MachineName, Observation>) -> ExitStatus {
+fn status(outcome: &Outcome, last: &Plan, goal: &Goal, seen: &BTreeMap<MachineName, Observation>) -> ExitStatus {
     // A machine that is removed with `--dead` may be unreachable.
     let dead = |name: &MachineName| matches!(goal, Goal::Remove { machine, dead: true, .. } if machine == name);
     let unreachable = seen.iter().any(|(name, observation)| matches!(observation, Observation::Unreachable(_)) && !dead(name));
     ExitStatus::highest([
         if outcome.is_whole() { ExitStatus::Done } else { ExitStatus::Failed },
-        if done.refusals.is_empty() { ExitStatus::Done } else { ExitStatus::Refused },
+        if last.refusals.is_empty() { ExitStatus::Done } else { ExitStatus::Refused },
         if unreachable { ExitStatus::Unreachable } else { ExitStatus::Done },
     ])
 }

@@ -41,7 +41,7 @@ pub struct Arguments {
 
 /// # Errors
 /// As [`apply`]; an inventory that can't be changed.
-pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let mut file = arguments.planning.inventory.load()?;
     if let Some(address) = arguments.address {
         file = file.with_machine(&arguments.machine, &address.to_string())?;

@@ -1,6 +1,6 @@
 //! Arguments that several verbs share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -18,6 +18,12 @@ pub const OTHER_CLUSTER: &str = "pass the name of the cluster you mean, or its i
 
 /// The inventory, where none is named.
 pub const INVENTORY: &str = "inventory.yaml";
+
+/// Whether a verb to which no inventory is named finds this one.
+pub fn is_found_by_itself(file: &Path) -> bool {
+    let real = |file: &Path| file.canonicalize().ok();
+    file == Path::new(INVENTORY) || real(file).is_some_and(|file| real(Path::new(INVENTORY)) == Some(file))
+}
 
 #[derive(Debug, Clone, Args)]
 pub struct InventoryArgument {

@@ -194,7 +194,7 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
 }
 
 /// The same code as `hostler up`, with the lab's inventory.
-async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let bundles = bundle.into_iter().collect();
     let planning = Planning { inventory: InventoryArgument::of(lab::inventory_file()), bundles, connecting: Connecting::default() };
     let arguments = up::Arguments { planning, taking_over: TakingOver::default(), yes: true, kubeconfig: Some(lab::kubeconfig()) };

@@ -79,20 +79,24 @@ fn new_fingerprint(text: &str) -> Result<Pin, String> {
 
 /// # Errors
 /// As [`apply`]; a host key that was not accepted.
-pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let file = arguments.planning.inventory.load()?;
     let name = machine_named(&file.inventory, &arguments.machine)?;
     let request = request(&file, name.clone(), arguments, reporter).await?;
     let means = arguments.planning.means();
     let file = with_host_key(file, &name, arguments, reporter).await?;
-    let (status, plan) = apply(&request, &file, &means, reporter).await?;
-    let Some(wait) = arguments.wait.filter(|_| status == ExitStatus::Unreachable) else { return Ok((status, plan)) };
+    let (status, mut plans) = apply(&request, &file, &means, reporter).await?;
+    let Some(wait) = arguments.wait.filter(|_| status == ExitStatus::Unreachable) else { return Ok((status, plans)) };
     // The cluster's part is done; the rest needs the machine.
     if !reached(&file, &name, arguments, wait, reporter).await? {
-        return Ok((status, plan));
+        return Ok((status, plans));
     }
     let file = with_host_key(file, &name, arguments, reporter).await?;
-    apply(&request, &file, &means, reporter).await
+    let (status, then) = apply(&request, &file, &means, reporter).await?;
+    // Where nothing was applied, there is no time of it.
+    plans.retain(|plan| !plan.steps.is_empty());
+    plans.extend(then);
+    Ok((status, plans))
 }
 
 /// Waits until something answers at the machine's address, with whatever host key.

@@ -103,11 +103,15 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
                     "the run log has its whole output",
                 ));
             }
-            Err(RunError::Lost(why)) => {
+            Err(ref error @ (RunError::Lost(_) | RunError::Connect(_))) if error.may_pass() => {
                 let since = *lost_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > ABSENCE {
-                    return Err(failed(format!("lost the connection: {why}"), "run again when the machine is back"));
+                    return Err(failed(error.to_string(), "run again when the machine is back"));
                 }
+                let why = match error {
+                    RunError::Lost(why) => why.clone(),
+                    error => error.to_string(),
+                };
                 run.events.send(Event::StepWaiting {
                     step: step.id.clone(),
                     what: format!("the machine to come back ({why})"),

@@ -38,6 +38,7 @@ use crate::workstation::packages;
 use crate::workstation::room::{self, Need};
 use crate::workstation::task::task;
 pub use inventory::{file as inventory_file, kubeconfig};
+pub use name::choice;
 use repository::Served;
 use roster::LabMachine;
 use state::{LabState, Lock, VirtualMachine};

@@ -5,10 +5,13 @@ use hostler_core::quantity::size_of;
 use hostler_core::visible::visible;
 
 use super::Paint;
+use super::commands::Commands;
 use super::table::{row, table};
+use super::wrap;
 
-/// Machines, nodes, members, certificates and drift, then problems, and last the next command. Ends with a newline.
-pub fn status_text(status: &Status, paint: Paint) -> String {
+/// Machines, nodes, members, certificates and drift, then problems, and last the next command. Sentences are wrapped at `width` columns, if it
+/// is known. Ends with a newline.
+pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands: &Commands) -> String {
     let mut text = machines(&status.machines, paint);
     text.push('\n');
     if !status.nodes.is_empty() {
@@ -36,11 +39,13 @@ pub fn status_text(status: &Status, paint: Paint) -> String {
         text.push('\n');
         return text;
     }
+    let mut sentence =
+        |mark: &str, sentence: &str| text.push_str(&wrap::lines(&format!("{mark} {}\n", commands.complete(&visible(sentence))), width));
     for problem in &status.problems {
-        text.push_str(&format!("{} {}\n", paint.bad("!"), visible(&problem.to_string())));
+        sentence(&paint.bad("!"), &problem.to_string());
     }
     if let Some(next) = &status.next {
-        text.push_str(&format!("{} {}\n", paint.hint("next:"), visible(&next.to_string())));
+        sentence(&paint.hint("next:"), &next.to_string());
     }
     text
 }

@@ -40,6 +40,11 @@ pub enum Reason {
         status: Option<String>,
         stderr: String,
     },
+    /// The proxy is a hostler, and says itself what is wrong.
+    ProxySays {
+        why: String,
+        hint: String,
+    },
     /// The jump host was reached, but can't connect to the machine.
     JumpRefused {
         by: String,
@@ -84,6 +89,7 @@ impl ConnectError {
             | Reason::NoWay(_)
             | Reason::Unresolvable(_)
             | Reason::ProxyFailed { .. }
+            | Reason::ProxySays { .. }
             | Reason::JumpRefused { .. } => Contact::Silence,
             Reason::HostKeyChanged { .. } => Contact::OtherHostKey,
             Reason::Refused
@@ -110,6 +116,7 @@ impl ConnectError {
             | Reason::NoWay(_)
             | Reason::HungUp
             | Reason::ProxyFailed { .. }
+            | Reason::ProxySays { .. }
             | Reason::JumpRefused { .. } => true,
             Reason::Unresolvable(_)
             | Reason::Misconfigured(_)
@@ -157,6 +164,7 @@ impl ConnectError {
             Reason::Unresolvable(_) => "write an IP address, or make the name resolvable (DNS, /etc/hosts)".to_owned(),
             Reason::HungUp => format!("sshd on {machine} may be overloaded (MaxStartups) or block this computer: check its journal"),
             Reason::ProxyFailed { command, .. } => format!("try it by hand: {command}"),
+            Reason::ProxySays { hint, .. } => hint.clone(),
             Reason::JumpRefused { by, .. } => {
                 format!("allow forwarding on {by} (AllowTcpForwarding, PermitOpen), and check that it reaches {address}")
             }
@@ -213,6 +221,7 @@ impl fmt::Display for ConnectError {
             Reason::Misconfigured(why) => f.write_str(why),
             Reason::Unresolvable(why) => write!(f, "{address} can't be resolved: {why}"),
             Reason::HungUp => write!(f, "{address} closed the connection at once"),
+            Reason::ProxySays { why, .. } => f.write_str(why),
             Reason::ProxyFailed { command, status, stderr } => {
                 write!(f, "ProxyCommand for {address} failed: `{command}`")?;
                 if let Some(status) = status {

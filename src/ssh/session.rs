@@ -403,7 +403,7 @@ impl<'a> Handshake<'a> {
             (Reason::HungUp, Some((command, said))) => {
                 // Its last output may still be on its way.
                 sleep(Duration::from_millis(50)).await;
-                Reason::ProxyFailed { command, status: None, stderr: said.stderr() }
+                said.reason(command)
             }
             (reason, _) => reason,
         };

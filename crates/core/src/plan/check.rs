@@ -46,10 +46,6 @@ pub fn look(planner: &mut Planner) {
 }
 
 fn unreachable(planner: &mut Planner) {
-    let unreachable: Vec<_> = planner.unreachable.iter().map(|(name, why)| (*name, (*why).to_owned())).collect();
-    for (name, why) in &unreachable {
-        planner.warn(Some(name), format!("can't be reached, left as it is: {why}"));
-    }
     let lost: Vec<MachineName> = planner
         .inventory
         .control_planes()

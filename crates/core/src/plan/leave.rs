@@ -29,12 +29,8 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     let others = planner.inventory.control_planes().filter(|(other, _)| *other != name).count();
     let api_via = planner.trusted.answering().find(|api_via| api_via.machine != name);
     if facts.is_none() && !dead {
-        let why = match seen.get(name) {
-            Some(Observation::Unreachable(why)) => why.reason.as_str(),
-            _ => "it was not contacted",
-        };
         let remove = Command::Remove { node: name.to_string(), dead: true };
-        planner.refuse(Some(name), Why::Unreachable { reason: why.to_owned() }, Hint::TurnOnOrRemove(remove));
+        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOnOrRemove(remove));
         return;
     }
     if let Some(facts) = facts.filter(|_| another) {
@@ -238,7 +234,6 @@ pub(super) fn plan_reset(planner: &mut Planner) {
         let mut these: Vec<Need> = Vec::new();
         for (name, _) in planner.machines().filter(|(_, machine)| machine.role == role) {
             let Some(facts) = planner.facts.get(name).copied() else {
-                planner.warn(Some(name), "can't be reached, left as it is");
                 continue;
             };
             if !to_wipe(facts) && facts.kubernetes.leftovers.is_empty() {
