@@ -25,6 +25,12 @@ impl Events {
         Events { sender, tells_unreachable: true }
     }
 
+    /// Where events are lost.
+    pub fn none() -> Events {
+        let (sender, _) = tokio::sync::mpsc::unbounded_channel();
+        Events::new(sender)
+    }
+
     /// The same, for who says itself why a machine can't be reached.
     #[must_use]
     pub fn without_unreachable(&self) -> Events {

@@ -336,6 +336,11 @@ examples! {
         Why::NoApi { answers: vec![(named("twilightsparkle"), "connection refused; kube-apiserver: Error: unknown flag: --nonsense".to_owned())] },
         Hint::LookAtControlPlane(named("twilightsparkle")),
         "etcd or the API server does not run on any control plane"
+    ),
+    (
+        Why::NoApi { answers: vec![(named("twilightsparkle"), "connection refused".to_owned())] },
+        Hint::WaitForApi { machine: named("twilightsparkle"), seconds: 9 },
+        "the control plane was switched on a moment ago; `up` waits for it"
     )],
     Why::NoApiToLeave => [(
         Why::NoApiToLeave,

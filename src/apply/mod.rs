@@ -10,14 +10,14 @@ use hostler_core::arch::Arch;
 use hostler_core::facts::{ClusterFacts, Observation, Question};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
-use hostler_core::plan::{Goal, Plan, plan_for, version, wanted};
+use hostler_core::plan::{Goal, Plan, plan_for, silence, version, wanted};
 use hostler_core::step::{Stage, StepId};
 use hostler_core::trusted::trusted_of;
 use hostler_core::words::counted;
 
 use crate::artifact::{self, Bundles, Missing};
 use crate::connect::{self, login};
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::execute::{Link, Outcome, Run, execute, gather, identity};
 use crate::inventory_file::InventoryFile;
 use crate::kubeconfig::{self, fetch};
@@ -180,6 +180,43 @@ async fn wait_for_leftovers(
     }
 }
 
+/// The longest time to wait for an API server that is starting.
+const API_LIMIT: Duration = Duration::from_secs(3 * 60);
+
+/// Waits for an API server whose control plane was started a moment ago, where the goal would be refused without it.
+async fn wait_for_api(
+    goal: &Goal,
+    inventory: &Inventory,
+    bundles: &Bundles,
+    links: &BTreeMap<MachineName, Arc<Link>>,
+    seen: &mut BTreeMap<MachineName, Observation>,
+    reporter: &Reporter,
+) -> Result<()> {
+    let start = Instant::now();
+    let events = reporter.events();
+    let mut task: Option<String> = None;
+    while plan_for(goal, inventory, bundles.manifests(), seen)?.refusals.iter().any(|refusal| refusal.why.is_no_api())
+        && start.elapsed() < API_LIMIT
+    {
+        let starting: BTreeSet<MachineName> = silence::starting(inventory, seen).into_keys().cloned().collect();
+        let Some(first) = starting.first() else { break };
+        if task.is_none() {
+            let what = format!("its kubelet was started a moment ago: wait for its API server, at most {} min", API_LIMIT.as_secs() / 60);
+            events.send(Event::TaskStarted { task: first.to_string(), what });
+            task = Some(first.to_string());
+        }
+        tokio::time::sleep(PAUSE).await;
+        let mut these = links.clone();
+        these.retain(|name, _| starting.contains(name));
+        // Each look is the same: nothing of it is worth a line.
+        seen.extend(gather::gather(&these, &question(inventory)?, &Events::none()).await?);
+    }
+    if let Some(task) = task {
+        events.send(Event::TaskFinished { task, took: start.elapsed() });
+    }
+    Ok(())
+}
+
 /// Applies a request. Returns the exit status, and the plans that were applied, one after the other, for the closing table.
 ///
 /// # Errors
@@ -189,6 +226,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     let inventory = &file.inventory;
     let Observed { links, mut seen, bundles } = observe(&request.goal, inventory, means, reporter).await?;
     wait_for_leftovers(inventory, &links, &mut seen, reporter).await?;
+    wait_for_api(&request.goal, inventory, &bundles, &links, &mut seen, reporter).await?;
     let run = Run::new(identity::run_id(), Some(bundles.clone()), links, reporter.events(), reporter.redactor());
     let mut goal = request.goal.clone();
     let mut done: Vec<Plan> = Vec::new();

@@ -11,6 +11,7 @@ use hostler_core::words;
 use crate::apply::Means;
 use crate::artifact::Missing;
 use crate::inventory_file::InventoryFile;
+use crate::lab;
 use crate::ssh::NewHostKeys;
 
 /// Hint for a `--yes-...` flag that names another cluster.
@@ -40,6 +41,10 @@ impl InventoryArgument {
     /// # Errors
     /// As [`InventoryFile::load`].
     pub fn load(&self) -> Result<InventoryFile> {
+        if lab::is_inventory(&self.inventory) && !self.inventory.exists() {
+            let message = format!("the lab of the inventory {} is not up", self.inventory.display());
+            return Err(Failure::new(ExitStatus::Usage, message, "run `hostler lab up`, or pass another inventory with `-i FILE`").into());
+        }
         InventoryFile::load(&self.inventory)
     }
 }

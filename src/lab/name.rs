@@ -12,7 +12,7 @@ use super::usage;
 
 /// The environment variable with the name of the lab.
 pub const VARIABLE: &str = "HOSTLER_LAB";
-const DEFAULT: &str = "lab";
+pub const DEFAULT: &str = "lab";
 /// Keeps names of network namespaces and units readable with the longest machine name.
 const LONGEST: usize = 12;
 
@@ -56,6 +56,11 @@ pub fn command_prefix() -> String {
 /// The assignment before a command of hostler's that chooses this lab; `None` for the lab without a name.
 pub fn choice() -> Option<String> {
     given().map(|name| choice_of(&name))
+}
+
+/// The name of this lab.
+pub fn chosen() -> String {
+    given().unwrap_or_else(|| DEFAULT.to_owned())
 }
 
 /// The assignment that chooses the lab with this name.

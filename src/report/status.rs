@@ -3,6 +3,7 @@
 use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
 use hostler_core::quantity::size_of;
 use hostler_core::visible::visible;
+use hostler_core::words::counted;
 
 use super::Paint;
 use super::commands::Commands;
@@ -32,7 +33,7 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
     }
     facts.push(row!["snapshot", status.snapshot_age.map_or("none".to_owned(), |age| format!("{} old", up(age.unsigned_abs())))]);
     facts.push(row!["drift", drift(status)]);
-    text.push_str(&table(&facts));
+    text.push_str(&wrap::lines(&table(&facts), width));
     text.push('\n');
     if status.healthy {
         text.push_str(&paint.good("healthy"));
@@ -98,6 +99,9 @@ fn drift(status: &Status) -> String {
         return "unknown: no bundle in the cache; `hostler plan` fetches one".to_owned();
     };
     let first = visible(drift.first.as_deref().unwrap_or_default());
+    if !(drift.differs() || drift.steps == 0) {
+        return format!("none; {} to verify the cluster", counted(drift.steps, "step"));
+    }
     match (drift.steps, drift.refusals) {
         (0, 0) => "none".to_owned(),
         (0, 1) => format!("1 refusal: {first}"),

@@ -65,9 +65,11 @@ pub enum Reason {
         place: Option<(PathBuf, usize)>,
     },
     /// The key belongs to another machine of the inventory.
+    /// `pinned`: the inventory has the machine's host key, so known_hosts has no say.
     NeighboursHostKey {
         neighbour: String,
         got: PublicKey,
+        pinned: bool,
     },
     Revoked {
         got: PublicKey,
@@ -186,7 +188,10 @@ impl ConnectError {
                     "if {machine} was reinstalled, run `hostler rebuild {machine}` or correct its `hostKey` in the inventory; if not, someone may be intercepting the connection"
                 )
             }
-            Reason::NeighboursHostKey { neighbour, .. } => format!(
+            Reason::NeighboursHostKey { neighbour, pinned: true, .. } => format!(
+                "write the new addresses of both machines into the inventory, or have the router assign the old ones; if the addresses in the inventory are right, correct `hostKey` of {machine} and {neighbour} there"
+            ),
+            Reason::NeighboursHostKey { neighbour, pinned: false, .. } => format!(
                 "write the new addresses of both machines into the inventory, or have the router assign the old ones; if the inventory is right, remove the old host keys of {machine} (`ssh-keygen -R '{}'`) and likewise of {neighbour}",
                 self.known_as()
             ),
@@ -241,7 +246,7 @@ impl fmt::Display for ConnectError {
                     None => write!(f, " (from the inventory)"),
                 }
             }
-            Reason::NeighboursHostKey { neighbour, got } => {
+            Reason::NeighboursHostKey { neighbour, got, .. } => {
                 write!(
                     f,
                     "{machine}'s address {address} answers with {neighbour}'s host key ({} {}): DHCP may have swapped their addresses",

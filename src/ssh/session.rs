@@ -256,7 +256,10 @@ async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, Connect
         Ok(greeted) => {
             if let Some(Verdict::Unknown(key)) = greeted.shared.verdict() {
                 if let Some(neighbour) = access.neighbour(target, &key).await {
-                    return Err(ConnectError::new(target, Reason::NeighboursHostKey { neighbour, got: key }));
+                    return Err(ConnectError::new(
+                        target,
+                        Reason::NeighboursHostKey { neighbour, got: key, pinned: target.host_key.is_some() },
+                    ));
                 }
                 accept(target, access, &key).await?;
             }
@@ -314,7 +317,9 @@ async fn whose(target: &Target, access: &Access, error: ConnectError) -> Connect
         return error;
     }
     match access.neighbour(target, got).await {
-        Some(neighbour) => ConnectError::new(target, Reason::NeighboursHostKey { neighbour, got: got.clone() }),
+        Some(neighbour) => {
+            ConnectError::new(target, Reason::NeighboursHostKey { neighbour, got: got.clone(), pinned: target.host_key.is_some() })
+        }
         None => error,
     }
 }

@@ -129,7 +129,7 @@ fn spoil(facts: &mut Facts) {
     for FileFact { sha256, mode, owner } in map(files).values_mut() {
         words([sha256, mode, owner]);
     }
-    for UnitFact { active: _, enabled: _, needs_reload: _ } in map(units).values_mut() {}
+    for UnitFact { active: _, enabled: _, needs_reload: _, entered: _ } in map(units).values_mut() {}
     for ImageFact { digest, pinned: _ } in map(images).values_mut() {
         words([digest]);
     }

@@ -186,14 +186,14 @@ impl World {
                     facts.containerd_pieces = Some(files.iter().filter_map(piece).collect());
                 }
                 let unit = facts.units.entry(unit.clone()).or_default();
-                *unit = UnitFact { active: unit.active || *restart, enabled: true, needs_reload: false };
+                *unit = UnitFact { active: unit.active || *restart, enabled: true, needs_reload: false, entered: unit.entered };
             }
             Action::StartUnit(StartUnit { unit }) => {
                 check(unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
                 check(unit != KUBELET || !facts.kubernetes.joined || facts.swap.is_empty(), "kubelet ends while swap is on")?;
                 // Before kubeadm's turn kubelet ends at once; it has nothing to do.
                 let active = unit != KUBELET || facts.kubernetes.joined;
-                facts.units.insert(unit.clone(), UnitFact { active, enabled: true, needs_reload: false });
+                facts.units.insert(unit.clone(), UnitFact { active, enabled: true, needs_reload: false, entered: None });
             }
             Action::DropUnit(DropUnit { unit, files }) => {
                 facts.units.remove(unit);

@@ -127,7 +127,11 @@ fn kubeconfig_of(cluster: &Cluster) -> Result<PathBuf> {
         Some(file) => Some(InventoryFile::load(file)?),
         None => Path::new(INVENTORY).is_file().then(|| InventoryFile::load(Path::new(INVENTORY))).transpose()?,
     };
-    if let Some(InventoryFile { inventory, .. }) = &inventory {
+    if let Some(InventoryFile { inventory, path, .. }) = &inventory {
+        if inventory.transcode.is_none() {
+            let message = format!("the inventory {} has no `transcode:` section, so its cluster has no films", path.display());
+            return Err(Failure::new(ExitStatus::Usage, message, "add the section and run `hostler up`: docs/films.md describes it").into());
+        }
         let file = kubeconfig::default_file(&inventory.cluster.name)?;
         if file.is_file() {
             return Ok(file);

@@ -204,6 +204,16 @@ pub struct UnitFact {
     pub enabled: bool,
     /// Whether its files changed since systemd loaded them.
     pub needs_reload: bool,
+    /// Seconds after the start of the machine at which it became active. `None`: never.
+    pub entered: Option<u64>,
+}
+
+impl UnitFact {
+    /// Seconds for which it has been active on a machine with these facts. `None`: it is not active, or it can't be said.
+    pub fn active_for(&self, facts: &Facts) -> Option<u64> {
+        // A container may count from its own start, and systemd from the computer's.
+        facts.uptime.checked_sub(self.entered.filter(|_| self.active)?)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

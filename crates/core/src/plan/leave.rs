@@ -9,6 +9,7 @@ use super::cluster::{etcd_space, other_name};
 use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::Why;
+use super::silence;
 use super::wipe::{self, clear_wiped, to_wipe, wipe_blocked, wipe_step};
 use crate::action::cluster::{DeleteNode, Drain, RemoveMember};
 use crate::facts::{ClusterFacts, Contact, Facts, MemberFact, Observation, peer_address, peer_url};
@@ -50,7 +51,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
         if control_plane && others == 0 {
             planner.refuse(Some(name), Why::LastControlPlane, Hint::LoseOnlyControlPlane { restore: Command::Restore(name.clone()) });
         } else {
-            planner.refuse(None, Why::NoApiToLeave, Hint::BringControlPlanesBack { look: false });
+            planner.refuse(None, Why::NoApiToLeave, silence::hint(planner, Hint::BringControlPlanesBack { look: false }));
         }
         return;
     };

@@ -100,7 +100,8 @@ impl<'a> Planner<'a> {
 
     /// Whether the whole cluster is refused because its endpoint can't change.
     pub fn endpoint_refused(&self) -> bool {
-        self.refuses_cluster(|why| matches!(why, Why::Unchangeable { key: Unchangeable::Endpoint, .. }))
+        // An endpoint that has the cluster's name in it is refused with the name.
+        self.refuses_cluster(|why| matches!(why, Why::Unchangeable { key: Unchangeable::Endpoint | Unchangeable::ClusterName, .. }))
     }
 
     fn refuses_cluster(&self, so: impl Fn(&Why) -> bool) -> bool {

@@ -254,6 +254,11 @@ impl Unchangeable {
 }
 
 impl Why {
+    /// Whether it is that no API server answers.
+    pub fn is_no_api(&self) -> bool {
+        matches!(self, Why::NoApi { .. } | Why::NoApiToLeave)
+    }
+
     /// Stable, for scripts and tests: `other-cluster`.
     pub fn code(&self) -> &'static str {
         match self {
