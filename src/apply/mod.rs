@@ -242,7 +242,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         }
         if round == 0 || !plan.steps.is_empty() || !plan.refusals.is_empty() {
             if round > 0 {
-                let line = "facts were gathered again after the plan before; what is left:".to_owned();
+                let line = "facts were gathered again, and this is left to do:".to_owned();
                 reporter.events().send(Event::Note { line });
             }
             reporter.plan(&plan).await;

@@ -103,6 +103,9 @@ fn drift(status: &Status) -> String {
         return format!("none; {} to verify the cluster", counted(drift.steps, "step"));
     }
     match (drift.steps, drift.refusals) {
+        (0, 0) if status.machines.iter().any(|machine| machine.unreachable.is_some()) => {
+            "none on the machines that were reached".to_owned()
+        }
         (0, 0) => "none".to_owned(),
         (0, 1) => format!("1 refusal: {first}"),
         (0, refusals) => format!("{refusals} refusals, the first: {first}"),

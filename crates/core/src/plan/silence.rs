@@ -29,7 +29,7 @@ pub fn starting<'a>(inventory: &'a Inventory, seen: &'a BTreeMap<MachineName, Ob
 fn just_started(facts: &Facts) -> Option<u64> {
     let member = facts.kubernetes.control_plane && facts.kubernetes.joined && !interrupted(facts);
     let seconds = facts.units.get(systemd::KUBELET)?.active_for(facts)?;
-    (member && facts.cluster.is_none() && broken(facts).is_none() && seconds < STARTS_WITHIN).then_some(seconds)
+    (member && facts.api_down.is_some() && broken(facts).is_none() && seconds < STARTS_WITHIN).then_some(seconds)
 }
 
 /// Said when nothing is to be repaired on a control plane: otherwise its API server may come back by that.
