@@ -82,7 +82,7 @@ fn status() -> Value {
         schema: 1,
         healthy: true,
         problems: Vec::new(),
-        machines: vec![MachineStatus { name: machine(), role: "worker", unreachable: None, facts: Some(facts) }],
+        machines: vec![MachineStatus { name: machine(), role: "worker", unreachable: None, hint: None, facts: Some(facts) }],
         api_down: None,
         nodes: vec![node],
         members: vec![MemberStatus { name: String::new(), healthy: true, error: String::new(), learner: false }],

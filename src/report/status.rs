@@ -1,6 +1,6 @@
 //! The status as text.
 
-use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
+use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Problem, Status};
 use hostler_core::quantity::size_of;
 use hostler_core::visible::visible;
 use hostler_core::words::counted;
@@ -44,6 +44,12 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
         |mark: &str, sentence: &str| text.push_str(&wrap::lines(&format!("{mark} {}\n", commands.complete(&visible(sentence))), width));
     for problem in &status.problems {
         sentence(&paint.bad("!"), &problem.to_string());
+        // What the connection itself knows is closer to the cause than what to do next.
+        if let Problem::Unreachable { machine, .. } = problem
+            && let Some(hint) = status.machines.iter().find(|status| status.name == *machine).and_then(|status| status.hint.as_ref())
+        {
+            sentence(&format!("  {}", paint.hint("hint:")), hint);
+        }
     }
     if let Some(next) = &status.next {
         sentence(&paint.hint("next:"), &next.to_string());

@@ -49,7 +49,10 @@ impl World {
             .iter()
             .map(|(name, facts)| {
                 if let Some(why) = self.off.get(name) {
-                    return (name.clone(), Observation::Unreachable(Unreachable { reason: why.clone(), contact: contact(why) }));
+                    return (
+                        name.clone(),
+                        Observation::Unreachable(Unreachable { reason: why.clone(), contact: contact(why), hint: String::new() }),
+                    );
                 }
                 let mut facts = facts.clone();
                 if !runs(&facts, CONTAINERD) {

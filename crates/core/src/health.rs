@@ -62,6 +62,8 @@ pub struct MachineStatus {
     pub role: &'static str,
     /// Why it can't be reached; `None`: it was.
     pub unreachable: Option<String>,
+    /// What to do about that, where it is known.
+    pub hint: Option<String>,
     pub facts: Option<MachineFacts>,
 }
 
@@ -203,16 +205,17 @@ fn machines(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, cl
         .machines
         .iter()
         .map(|(name, machine)| {
-            let (unreachable, facts) = match seen.get(name) {
-                Some(Observation::Facts(facts)) => (None, Some(machine_facts(name, facts, cluster))),
-                Some(Observation::Unreachable(why)) => (Some(why.reason.clone()), None),
-                None => (Some("it was not contacted".to_owned()), None),
+            let (unreachable, hint, facts) = match seen.get(name) {
+                Some(Observation::Facts(facts)) => (None, "", Some(machine_facts(name, facts, cluster))),
+                Some(Observation::Unreachable(why)) => (Some(why.reason.clone()), why.hint.as_str(), None),
+                None => (Some("it was not contacted".to_owned()), "", None),
             };
+            let hint = (!hint.is_empty()).then(|| hint.to_owned());
             let role = match machine.role {
                 Role::ControlPlane => "control-plane",
                 Role::Worker => "worker",
             };
-            MachineStatus { name: name.clone(), role, unreachable, facts }
+            MachineStatus { name: name.clone(), role, unreachable, hint, facts }
         })
         .collect()
 }

@@ -33,6 +33,8 @@ pub enum Observation {
 pub struct Unreachable {
     pub reason: String,
     pub contact: Contact,
+    /// What to do about it; empty if that is not known.
+    pub hint: String,
 }
 
 /// What answered at the address of a machine that could not be reached.
@@ -48,7 +50,7 @@ pub enum Contact {
 
 impl Unreachable {
     pub fn silent(reason: impl Into<String>) -> Unreachable {
-        Unreachable { reason: reason.into(), contact: Contact::Silence }
+        Unreachable { reason: reason.into(), contact: Contact::Silence, hint: String::new() }
     }
 }
 
