@@ -15,13 +15,37 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// Where events go. Sending never waits and never fails the work: without a reporter, events are lost and the work continues.
 #[derive(Debug, Clone)]
-pub struct Events(pub UnboundedSender<Event>);
+pub struct Events {
+    sender: UnboundedSender<Event>,
+    tells_unreachable: bool,
+}
 
 impl Events {
+    pub fn new(sender: UnboundedSender<Event>) -> Events {
+        Events { sender, tells_unreachable: true }
+    }
+
+    /// Where events are lost.
+    pub fn none() -> Events {
+        let (sender, _) = tokio::sync::mpsc::unbounded_channel();
+        Events::new(sender)
+    }
+
+    /// The same, for who says itself why a machine can't be reached.
+    #[must_use]
+    pub fn without_unreachable(&self) -> Events {
+        Events { tells_unreachable: false, ..self.clone() }
+    }
+
     /// Sends `event` to the reporter.
     pub fn send(&self, event: Event) {
         // A closed channel means that the reporter has ended; the work continues without it.
-        let _ = self.0.send(event);
+        let _ = self.sender.send(match event {
+            Event::Unreachable { machine, .. } if !self.tells_unreachable => {
+                Event::Unreachable { machine, reason: String::new(), hint: String::new() }
+            }
+            event => event,
+        });
     }
 }
 
@@ -65,6 +89,7 @@ pub enum Event {
         #[serde(serialize_with = "seconds")]
         took: Duration,
     },
+    /// An empty reason: whoever asked says it.
     Unreachable {
         machine: MachineName,
         reason: String,
@@ -75,12 +100,14 @@ pub enum Event {
     PlanStarted {
         steps: BTreeMap<MachineName, usize>,
     },
-    /// A step's script was started on its machine. `line` is its line of the plan: [`Step::line`](hostler_core::plan::Step::line).
+    /// A step's script was started on its machine. `line` is its line of the plan: [`Step::line`](hostler_core::plan::Step::line); `action`
+    /// the part of it that says what is done.
     StepStarted {
         step: StepId,
         stage: Stage,
         machine: MachineName,
         line: String,
+        action: String,
     },
     /// The rendered script, for the log only. It contains no secrets: they are sent on stdin.
     StepScript {
@@ -163,6 +190,15 @@ impl Event {
         self
     }
 
+    /// Its messages for the user.
+    pub fn messages_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Event::Unreachable { reason, hint, .. } | Event::StepFailed { reason, hint, .. } => vec![reason, hint],
+            Event::TaskFailed { reason: line, .. } | Event::Note { line } | Event::Warning { line } => vec![line],
+            _ => Vec::new(),
+        }
+    }
+
     /// Every free text in it, for the redactor and for [`shown`](Event::shown).
     pub fn texts_mut(&mut self) -> Vec<&mut String> {
         match self {
@@ -171,7 +207,8 @@ impl Event {
             Event::TaskFailed { task, reason } => vec![task, reason],
             Event::TaskProgress { task, .. } | Event::TaskFinished { task, .. } => vec![task],
             Event::Unreachable { reason, hint, .. } | Event::StepFailed { reason, hint, .. } => vec![reason, hint],
-            Event::StepStarted { line, .. } | Event::StepOutput { line, .. } => vec![line],
+            Event::StepStarted { line, action, .. } => vec![line, action],
+            Event::StepOutput { line, .. } => vec![line],
             Event::StepScript { text, .. } => vec![text],
             Event::StepWaiting { what, .. } => vec![what],
             Event::Note { line } | Event::Warning { line } => vec![line],

@@ -303,7 +303,7 @@ about_units() {
         k3s.service k3s-agent.service rke2-server.service rke2-agent.service k0scontroller.service k0sworker.service \
         snap.microk8s.daemon-kubelite.service
     shown=$(
-        systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState -p NeedDaemonReload -p FragmentPath -p ExecStart -- "$@" \
+        systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState -p NeedDaemonReload -p ActiveEnterTimestampMonotonic -p FragmentPath -p ExecStart -- "$@" \
             2> /dev/null | asked=$units time_services=$time_services awk '
             BEGIN {
                 RS = ""

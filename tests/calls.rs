@@ -124,7 +124,8 @@ fn a_user_without_a_name_gets_an_answer() {
             // There is no bundle: nothing is to be fetched for this.
             command.env("HOSTLER_CACHE", "/dev/null/none");
             let output = command.output().expect("it starts");
-            let said = String::from_utf8_lossy(&output.stderr);
+            // `status` says on standard output what can't be reached.
+            let said = format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
             assert_eq!(output.status.signal(), None, "hostler {verb} with {variables:?}: {said}");
             assert_ne!(output.status.code(), Some(101), "hostler {verb} with {variables:?}: {said}");
             assert!(

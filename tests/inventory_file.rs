@@ -118,6 +118,48 @@ fn a_run_that_does_nothing_leaves_the_inventory_as_it_is() {
         assert_eq!(ended, Some(status), "{words}: {said}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), before, "{words}: {said}");
     }
+    let (_, said) = run(folder.path(), &format!("add three --address 192.0.2.3 --bundle {}", bundle.display()), Stdio::null());
+    assert!(said.contains("inventory.yaml was left unchanged"), "{said}");
+    assert_eq!(said.matches("ended with").count() + said.matches("ProxyCommand for 192.0.2.3:22 failed").count(), 1, "once: {said}");
+}
+
+/// What is wrong with an argument is said of the argument, not of the inventory that it would make.
+#[test]
+fn a_wrong_argument_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path());
+    for (words, expected) in [
+        ("add three --address 192.0.2.1", "`--address 192.0.2.1` is the address of one"),
+        ("add Three --address 192.0.2.3", "`Three` is not a valid machine name"),
+        ("add three", "to add a new machine, pass `--address ADDRESS`"),
+        ("transcode status", "has no `transcode:` section"),
+        ("status -i /var/lib/hostler/lab.nosuchlab/inventory.yaml", "is not up"),
+    ] {
+        let (ended, said) = run(folder.path(), words, Stdio::null());
+        assert!(ended == Some(2) && said.contains(expected) && !said.contains("inventory:"), "{words}: {said}");
+    }
+}
+
+/// A command that a message names acts on the same cluster.
+#[test]
+fn a_command_that_is_named_has_the_inventory_of_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path());
+    std::fs::rename(folder.path().join("inventory.yaml"), folder.path().join("office.yaml")).unwrap();
+    for (words, named) in [
+        ("kubeconfig -i office.yaml", "`hostler status -i office.yaml`"),
+        ("snapshot create --inventory office.yaml", "`hostler status -i office.yaml`"),
+        ("plan -i none.yaml", "`hostler init -i none.yaml`"),
+        ("transcode status -i office.yaml", "`hostler up -i office.yaml`"),
+    ] {
+        let (_, said) = run(folder.path(), words, Stdio::null());
+        assert!(said.contains(named), "{words}: {said}");
+    }
+    std::fs::rename(folder.path().join("office.yaml"), folder.path().join("inventory.yaml")).unwrap();
+    for words in ["kubeconfig", "kubeconfig -i ./inventory.yaml"] {
+        let (_, said) = run(folder.path(), words, Stdio::null());
+        assert!(said.contains("`hostler status`"), "{words}: {said}");
+    }
 }
 
 #[test]
@@ -196,7 +238,7 @@ fn every_verb_reads_the_inventory_once() {
         }
         let opened = Opened::of(&file);
         let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
         assert_eq!(opened.count(), 1, "{verb}: {said}");
         assert!(verb == "render" || said.contains("192.0.2.1"), "{verb} came as far as the machines: {said}");
     }

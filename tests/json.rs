@@ -19,7 +19,7 @@ use hostler_core::manifest::{Blob, Component, File, FileKind, Image, Manifest};
 
 use hostler_core::plan::hint::Hint;
 use hostler_core::plan::refusal::{Refusal, Why};
-use hostler_core::plan::{Finding, Plan, Step, Warning};
+use hostler_core::plan::{Finding, NotReached, Plan, Step, Warning};
 use hostler_core::step::{Stage, StepId, StepKind};
 use serde_json::{Value, json};
 
@@ -54,6 +54,7 @@ fn plan() -> Value {
         refusals: vec![Refusal { machine: None, why: Why::NoSystemd, hint: Hint::InstallDebian }],
         warnings: vec![Warning { machine: None, text: String::new() }],
         findings: vec![Finding { machine: machine(), what: "", place: String::new(), matters: "", then: "" }],
+        unreachable: vec![NotReached { machine: machine(), reason: String::new() }],
     })
 }
 
@@ -81,7 +82,7 @@ fn status() -> Value {
         schema: 1,
         healthy: true,
         problems: Vec::new(),
-        machines: vec![MachineStatus { name: machine(), role: "worker", unreachable: None, facts: Some(facts) }],
+        machines: vec![MachineStatus { name: machine(), role: "worker", unreachable: None, hint: None, facts: Some(facts) }],
         api_down: None,
         nodes: vec![node],
         members: vec![MemberStatus { name: String::new(), healthy: true, error: String::new(), learner: false }],
@@ -140,8 +141,9 @@ fn closing() -> Value {
         took,
         done: 0,
         times: vec![StageTime { machine: machine(), stage: Stage::Prepare, took }],
-        critical_path: vec![PathStep { step: step(), line: String::new(), took }],
+        critical_path: vec![PathStep { step: step(), machine: machine(), line: String::new(), action: String::new(), took }],
         unreachable: std::iter::empty().collect(),
+        lost: Vec::new(),
         failed: vec![Failed { what: String::new(), reason: String::new(), hint: String::new() }],
         not_done: vec![NotDone { step: step(), by: None }],
         log: None,
@@ -194,6 +196,7 @@ fn tables_name_all_fields() {
         ("### refusals", &plan["refusals"][0]),
         ("### warnings", &plan["warnings"][0]),
         ("### findings", &plan["findings"][0]),
+        ("### not reached", &plan["unreachable"][0]),
         ("## status", &status),
         ("### machines", &status["machines"][0]),
         ("### facts", &status["machines"][0]["facts"]),

@@ -16,7 +16,7 @@ use hostler::artifact::own_arch;
 use hostler::connect::{self, login};
 use hostler::execute::{Run, execute, gather};
 use hostler::inventory_file::InventoryFile;
-use hostler::report::{Paint, Reporter, Style, error_text};
+use hostler::report::{Commands, Paint, Reporter, Style, error_text};
 use hostler::ssh::{Exit, NewHostKeys, Part};
 use hostler_core::action::File;
 use hostler_core::digest::sha256;
@@ -61,7 +61,7 @@ async fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprint!("{}", error_text(&error, Paint::wanted(false)));
+            eprint!("{}", error_text(&error, Paint::wanted(false), None, &Commands::default()));
             ExitCode::FAILURE
         }
     }
@@ -70,7 +70,7 @@ async fn main() -> ExitCode {
 /// How many machines are not as they should be in the end.
 async fn prepare(file: &str) -> Result<usize> {
     let inventory = InventoryFile::load(file.as_ref())?.inventory;
-    let reporter = Reporter::start(Style::Lines, "bench", Some(format!("{file}.log").into()));
+    let reporter = Reporter::start(Style::Lines, "bench", Some(format!("{file}.log").into()), Commands::default());
     let links = connect::links(&inventory, NewHostKeys::Ask, &reporter)?;
     let mut seen = login::observe(&links, &wanted::question(None, None, Vec::new())?, &reporter).await?;
     let run = Run::new(format!("bench-{}", std::process::id()), None, links, reporter.events(), reporter.redactor());
@@ -78,13 +78,13 @@ async fn prepare(file: &str) -> Result<usize> {
         let plan = preparation(plan(&inventory, &manifest().into(), &seen)?)?;
         if plan.steps.is_empty() {
             let unreachable = seen.values().filter(|seen| matches!(seen, Observation::Unreachable(_))).count();
-            reporter.finish(Some(&plan)).await;
+            reporter.finish(Some(vec![plan])).await;
             return Ok(unreachable);
         }
         reporter.plan(&plan).await;
         let outcome = execute(&run, &plan).await;
         if !outcome.failed.is_empty() {
-            reporter.finish(Some(&plan)).await;
+            reporter.finish(Some(vec![plan])).await;
             let failed: BTreeSet<_> = outcome.failed.keys().map(|step| step.machine.as_str()).collect();
             return Ok(failed.len());
         }
@@ -110,7 +110,7 @@ fn preparation(mut plan: Plan) -> Result<Plan> {
 /// How many machines are not as they should be; changes nothing.
 async fn look(file: &str) -> Result<usize> {
     let inventory = InventoryFile::load(file.as_ref())?.inventory;
-    let reporter = Reporter::start(Style::Lines, "bench", None);
+    let reporter = Reporter::start(Style::Lines, "bench", None, Commands::default());
     let links = connect::links(&inventory, NewHostKeys::Ask, &reporter)?;
     let seen = gather::gather(&links, &wanted::question(None, None, Vec::new())?, &reporter.events()).await?;
     let plan = preparation(plan(&inventory, &manifest().into(), &seen)?)?;
@@ -129,7 +129,7 @@ async fn limit(file: &str) -> Result<usize> {
     let inventory = InventoryFile::load(file.as_ref())?.inventory;
     let files = files(&inventory)?;
     let payload: Vec<u8> = files.iter().flat_map(|file| file.content.bytes()).collect();
-    let reporter = Reporter::start(Style::Lines, "bench", None);
+    let reporter = Reporter::start(Style::Lines, "bench", None, Commands::default());
     let links = connect::links(&inventory, NewHostKeys::Ask, &reporter)?;
     let mut running = JoinSet::new();
     for (name, link) in links {

@@ -10,14 +10,14 @@ use hostler_core::arch::Arch;
 use hostler_core::facts::{ClusterFacts, Observation, Question};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
-use hostler_core::plan::{Goal, Plan, plan_for, version, wanted};
+use hostler_core::plan::{Goal, Plan, plan_for, silence, version, wanted};
 use hostler_core::step::{Stage, StepId, StepKind};
 use hostler_core::trusted::trusted_of;
 use hostler_core::words::counted;
 
 use crate::artifact::{self, Bundles, Missing};
 use crate::connect::{self, login};
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::execute::{Link, Outcome, Run, execute, gather, identity};
 use crate::inventory_file::InventoryFile;
 use crate::kubeconfig::{self, fetch};
@@ -181,18 +181,58 @@ async fn wait_for_leftovers(
     }
 }
 
-/// Applies a request. Returns the exit status, and all that was done as one plan for the closing table.
+/// The longest time to wait for an API server that is starting.
+const API_LIMIT: Duration = Duration::from_secs(3 * 60);
+
+/// Waits for an API server whose control plane was started a moment ago, where the goal would be refused without it.
+async fn wait_for_api(
+    goal: &Goal,
+    inventory: &Inventory,
+    bundles: &Bundles,
+    links: &BTreeMap<MachineName, Arc<Link>>,
+    seen: &mut BTreeMap<MachineName, Observation>,
+    reporter: &Reporter,
+) -> Result<()> {
+    let start = Instant::now();
+    let events = reporter.events();
+    let mut task: Option<String> = None;
+    while plan_for(goal, inventory, bundles.manifests(), seen)?.refusals.iter().any(|refusal| refusal.why.is_no_api())
+        && start.elapsed() < API_LIMIT
+    {
+        let starting: BTreeSet<MachineName> = silence::starting(inventory, seen).into_keys().cloned().collect();
+        let Some(first) = starting.first() else { break };
+        if task.is_none() {
+            let what = format!("its kubelet was started a moment ago: wait for its API server, at most {} min", API_LIMIT.as_secs() / 60);
+            events.send(Event::TaskStarted { task: first.to_string(), what });
+            task = Some(first.to_string());
+        }
+        tokio::time::sleep(PAUSE).await;
+        let mut these = links.clone();
+        these.retain(|name, _| starting.contains(name));
+        // Each look is the same: nothing of it is worth a line.
+        seen.extend(gather::gather(&these, &question(inventory)?, &Events::none()).await?);
+    }
+    if let Some(task) = task {
+        events.send(Event::TaskFinished { task, took: start.elapsed() });
+    }
+    Ok(())
+}
+
+/// Applies a request. Returns the exit status, and the plans that were applied, one after the other, for the closing table.
 ///
 /// # Errors
 /// As [`observe`]; a plan that was not approved, or a kubeconfig that can't be written. A failed step is not an error here: it is in the
 /// status.
-pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let inventory = &file.inventory;
     let Observed { links, mut seen, bundles } = observe(&request.goal, inventory, means, reporter).await?;
     wait_for_leftovers(inventory, &links, &mut seen, reporter).await?;
+    wait_for_api(&request.goal, inventory, &bundles, &links, &mut seen, reporter).await?;
     let run = Run::new(identity::run_id(), Some(bundles.clone()), links, reporter.events(), reporter.redactor());
     let mut goal = request.goal.clone();
-    let mut done = Plan::default();
+    let mut done: Vec<Plan> = Vec::new();
+    let mut last = Plan::default();
+    let mut saved = false;
     let mut outcome = Outcome::default();
     let mut approved: BTreeSet<StepId> = BTreeSet::new();
     for round in 0..ROUNDS {
@@ -201,10 +241,14 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         if unapproved {
             fragments::check(&plan, file, &bundles, &reporter.events())?;
         }
-        if round == 0 || unapproved || !plan.refusals.is_empty() {
+        if round == 0 || !plan.steps.is_empty() || !plan.refusals.is_empty() {
+            if round > 0 {
+                let line = "facts were gathered again, and this is left to do:".to_owned();
+                reporter.events().send(Event::Note { line });
+            }
             reporter.plan(&plan).await;
         }
-        done.refusals.clone_from(&plan.refusals);
+        last.clone_from(&plan);
         if plan.steps.is_empty() {
             // The deferred steps are no longer needed, or refused.
             outcome.deferred.clear();
@@ -216,7 +260,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
                 if plan.steps.iter().any(|step| step.id.kind == StepKind::UpgradeControlPlane) {
                     backup::before_upgrade(file, &run.links, reporter).await?;
                 }
-                save(file, reporter).await?;
+                saved = save(file, reporter)?;
             }
             approved.extend(plan.steps.iter().map(|step| step.id.clone()));
         }
@@ -224,7 +268,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         let ended = !this.failed.is_empty() || this.done.is_empty() && this.deferred.is_empty();
         // A machine that has not left yet still has to.
         let leaves = plan.steps.iter().any(|step| step.stage == Stage::Leave && this.deferred.contains(&step.id));
-        done.steps.extend(plan.steps);
+        done.push(plan);
         outcome.done.extend(this.done);
         outcome.failed.extend(this.failed);
         outcome.blocked.extend(this.blocked);
@@ -244,7 +288,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     };
     if let Some(place) = kubeconfig
         && outcome.is_whole()
-        && done.refusals.is_empty()
+        && last.refusals.is_empty()
     {
         if let Some(api_via) = trusted_of(inventory, &seen).answering().next() {
             reporter.result(&nodes(inventory, api_via.cluster)).await;
@@ -256,20 +300,28 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
             None => {}
         }
     }
-    let status = status(&outcome, &done, &request.goal, &seen);
-    if status == ExitStatus::Done && done.steps.is_empty() {
-        save(file, reporter).await?;
+    let status = status(&outcome, &last, &request.goal, &seen);
+    if status == ExitStatus::Done && done.is_empty() {
+        saved = save(file, reporter)?;
+    }
+    if file.is_changed() && !saved {
+        reporter.events().send(Event::Note { line: format!("{} was left unchanged", file.path.display()) });
+    }
+    // Who could not be reached, or is refused, is known from a plan without steps, too.
+    if done.is_empty() {
+        done.push(last);
     }
     Ok((status, done))
 }
 
 /// Writes a change of the inventory that belongs to this run: not before the plan was approved, as nothing is to be left of a run that was not.
-async fn save(file: &InventoryFile, reporter: &Reporter) -> Result<()> {
+/// Returns whether there was one.
+fn save(file: &InventoryFile, reporter: &Reporter) -> Result<bool> {
     if file.is_changed() {
         file.save()?;
         reporter.events().send(Event::Note { line: format!("changed {}", file.path.display()) });
     }
-    Ok(())
+    Ok(file.is_changed())
 }
 
 /// Fetches the kubeconfig and writes it to `place`. If that fails, only a warning says so: the run itself succeeded.
@@ -296,13 +348,13 @@ pub fn status_of(plan: &Plan, seen: &BTreeMap<MachineName, Observation>) -> Exit
 }
 
 /// The highest exit status that applies.
-fn status(outcome: &Outcome, done: &Plan, goal: &Goal, seen: &BTreeMap<MachineName, Observation>) -> ExitStatus {
+fn status(outcome: &Outcome, last: &Plan, goal: &Goal, seen: &BTreeMap<MachineName, Observation>) -> ExitStatus {
     // A machine that is removed with `--dead` may be unreachable.
     let dead = |name: &MachineName| matches!(goal, Goal::Remove { machine, dead: true, .. } if machine == name);
     let unreachable = seen.iter().any(|(name, observation)| matches!(observation, Observation::Unreachable(_)) && !dead(name));
     ExitStatus::highest([
         if outcome.is_whole() { ExitStatus::Done } else { ExitStatus::Failed },
-        if done.refusals.is_empty() { ExitStatus::Done } else { ExitStatus::Refused },
+        if last.refusals.is_empty() { ExitStatus::Done } else { ExitStatus::Refused },
         if unreachable { ExitStatus::Unreachable } else { ExitStatus::Done },
     ])
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use clap::Args;
-use hostler_core::failure::ExitStatus;
+use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::plan::{Goal, Plan};
 
 use super::arguments::{Planning, machine_named};
@@ -41,12 +41,17 @@ pub struct Arguments {
 
 /// # Errors
 /// As [`apply`]; an inventory that can't be changed.
-pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let mut file = arguments.planning.inventory.load()?;
     if let Some(address) = arguments.address {
         file = file.with_machine(&arguments.machine, &address.to_string())?;
     }
-    let name = machine_named(&file.inventory, &arguments.machine)?;
+    let name = machine_named(&file.inventory, &arguments.machine).map_err(|error| match error.downcast::<Failure>() {
+        Ok(Failure { status, message, hint }) => {
+            Failure::new(status, message, format!("{hint}; to add a new machine, pass `--address ADDRESS`")).into()
+        }
+        Err(error) => error,
+    })?;
     let goal = arguments.taking_over.goal(Goal::Add(name.clone()), Some(&name), &file.inventory)?;
     apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await
 }

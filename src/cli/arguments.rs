@@ -1,6 +1,6 @@
 //! Arguments that several verbs share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -11,6 +11,7 @@ use hostler_core::words;
 use crate::apply::Means;
 use crate::artifact::Missing;
 use crate::inventory_file::InventoryFile;
+use crate::lab;
 use crate::ssh::NewHostKeys;
 
 /// Hint for a `--yes-...` flag that names another cluster.
@@ -18,6 +19,12 @@ pub const OTHER_CLUSTER: &str = "pass the name of the cluster you mean, or its i
 
 /// The inventory, where none is named.
 pub const INVENTORY: &str = "inventory.yaml";
+
+/// Whether a verb to which no inventory is named finds this one.
+pub fn is_found_by_itself(file: &Path) -> bool {
+    let real = |file: &Path| file.canonicalize().ok();
+    file == Path::new(INVENTORY) || real(file).is_some_and(|file| real(Path::new(INVENTORY)) == Some(file))
+}
 
 #[derive(Debug, Clone, Args)]
 pub struct InventoryArgument {
@@ -34,6 +41,10 @@ impl InventoryArgument {
     /// # Errors
     /// As [`InventoryFile::load`].
     pub fn load(&self) -> Result<InventoryFile> {
+        if lab::is_inventory(&self.inventory) && !self.inventory.exists() {
+            let message = format!("the lab of the inventory {} is not up", self.inventory.display());
+            return Err(Failure::new(ExitStatus::Usage, message, "run `hostler lab up`, or pass another inventory with `-i FILE`").into());
+        }
         InventoryFile::load(&self.inventory)
     }
 }

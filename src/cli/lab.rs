@@ -194,7 +194,7 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
 }
 
 /// The same code as `hostler up`, with the lab's inventory.
-async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let bundles = bundle.into_iter().collect();
     let planning = Planning { inventory: InventoryArgument::of(lab::inventory_file()), bundles, connecting: Connecting::default() };
     let arguments = up::Arguments { planning, taking_over: TakingOver::default(), yes: true, kubeconfig: Some(lab::kubeconfig()) };
@@ -203,8 +203,7 @@ async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitSt
 
 async fn list(reporter: &Reporter) -> Result<()> {
     let Some(machines) = lab::list()? else {
-        let line = "no lab is up on this computer\nhint: run `hostler lab up`".to_owned();
-        reporter.events().send(Event::Note { line });
+        reporter.events().send(Event::Note { line: lab::state::not_up().to_string() });
         return Ok(());
     };
     let mut text = format!("{:<16} {:<12} {:<14} {:<6} {:<13} DISK\n", "MACHINE", "ADDRESS", "ROLE", "POWER", "SYSTEM");
@@ -299,9 +298,10 @@ async fn forward(listener: TcpListener, target: SocketAddr) -> Result<()> {
 /// Connects stdin and stdout to a port in the lab's network. Ends when the far side closes, or when the reader of stdout is gone.
 fn connect(host: &str, port: u16) -> Result<()> {
     lab::require_root("connect")?;
+    let state = LabState::existing()?;
     let address = match host.parse::<IpAddr>() {
         Ok(address) => address,
-        Err(_) => IpAddr::V4(LabState::existing()?.machine(host)?.address),
+        Err(_) => IpAddr::V4(state.machine(host)?.address),
     };
     let stream = namespace::connect(SocketAddr::new(address, port), CONNECTS_WITHIN)
         .with_context(|| format!("{host} port {port} can't be reached in the lab\nhint: `hostler lab list` shows which machines are on"))?;

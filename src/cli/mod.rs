@@ -1,17 +1,18 @@
 //! The command line: the verbs, a file each with its arguments and help texts beside what it does.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::plan::Plan;
 
 use crate::interrupt::interrupted;
 use crate::report::output::{Lost, say};
-use crate::report::{Detail, Paint, Reporter, Style, error_text, log};
+use crate::report::{Commands, Detail, Paint, Reporter, Style, error_text, log, wrap};
 use crate::transcode::pod::PodStatus;
 
 mod add;
@@ -138,8 +139,8 @@ enum Trace {
 /// How a verb ended.
 struct Ended {
     status: Status,
-    /// The plan that was applied, for the closing table.
-    plan: Option<Plan>,
+    /// The plans that were applied, for the closing table.
+    plans: Option<Vec<Plan>>,
 }
 
 /// Where the exit status of a verb comes from.
@@ -163,7 +164,7 @@ impl Status {
 
 impl From<Status> for Ended {
     fn from(status: Status) -> Ended {
-        Ended { status, plan: None }
+        Ended { status, plans: None }
     }
 }
 
@@ -179,9 +180,9 @@ impl From<()> for Ended {
     }
 }
 
-impl From<(ExitStatus, Plan)> for Ended {
-    fn from((status, plan): (ExitStatus, Plan)) -> Ended {
-        Ended { status: Status::Own(status), plan: Some(plan) }
+impl From<(ExitStatus, Vec<Plan>)> for Ended {
+    fn from((status, plans): (ExitStatus, Vec<Plan>)) -> Ended {
+        Ended { status: Status::Own(status), plans: Some(plans) }
     }
 }
 
@@ -190,20 +191,22 @@ impl From<(ExitStatus, Plan)> for Ended {
 /// Boxed here so that the verbs are compiled once, with the library, and not again with each program that runs them.
 pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
     Box::pin(async {
-        let Cli { command, output, verbose } = match Cli::try_parse() {
-            Ok(arguments) => arguments,
+        let parsed = Cli::command().try_get_matches().and_then(|given| Ok((Cli::from_arg_matches(&given)?, given)));
+        let (Cli { command, output, verbose }, given) = match parsed {
+            Ok(parsed) => parsed,
             Err(error) => return said(&error),
         };
+        let commands = commands(&command, &given);
         let (verb, trace) = command.name();
         if output == Output::Json && !command.has_json() {
             let message = "this verb has no JSON output";
             let error = Failure::new(ExitStatus::Usage, message, "omit `--output json`; docs/json.md names the verbs that have it").into();
-            say(&error_text(&error, paint()));
+            tell(&error, &commands);
             return ExitCode::from(ExitStatus::Usage as u8);
         }
         let logged = trace == Trace::Logged;
         let style = Style::detect(logged && output == Output::Json);
-        let reporter = Reporter::start(style, verb, if logged { log::default_folder() } else { None });
+        let reporter = Reporter::start(style, verb, if logged { log::default_folder() } else { None }, commands.clone());
         let reporter = reporter.with_detail(if verbose { Detail::Whole } else { Detail::Grouped });
         let work = run_verb(command, output, &reporter);
         // The other verbs leave nothing half done, or handle their end themselves.
@@ -220,15 +223,15 @@ pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
             work.await
         };
         match ended {
-            Ok(Ended { status, plan }) => {
+            Ok(Ended { status, plans }) => {
                 let lost = reporter.lost();
-                reporter.finish(plan.as_ref()).await;
+                reporter.finish(plans).await;
                 ExitCode::from(heard(&lost, status.code()))
             }
             Err(error) => {
                 let lost = reporter.lost();
                 reporter.finish(None).await;
-                say(&error_text(&error, paint()));
+                tell(&error, &commands);
                 ExitCode::from(heard(&lost, Status::Own(ExitStatus::of(&error)).code()))
             }
         }
@@ -250,12 +253,44 @@ fn said(error: &clap::Error) -> ExitCode {
 /// more of them, as `head`, is no failure.
 fn heard(lost: &Lost, code: u8) -> u8 {
     let Some(message) = lost.message() else { return code };
-    say(&error_text(&anyhow::anyhow!(message), paint()));
+    tell(&anyhow::anyhow!(message), &Commands::default());
     if code == 0 { ExitStatus::Failed as u8 } else { code }
 }
 
-fn paint() -> Paint {
-    Paint::wanted(std::io::stderr().is_terminal())
+/// Prints an error on standard error.
+fn tell(error: &anyhow::Error, commands: &Commands) {
+    let (terminal, width) = (std::io::stderr().is_terminal(), wrap::width(&console::Term::stderr()));
+    say(&error_text(error, Paint::wanted(terminal), width, commands));
+}
+
+/// What the commands that this run names need, so that they act on the same inventory and lab.
+fn commands(command: &Command, given: &ArgMatches) -> Commands {
+    let mut deepest = given;
+    while let Some((_, below)) = deepest.subcommand() {
+        deepest = below;
+    }
+    let inventory = match command {
+        Command::Lab(lab::Verb::Up(_)) => Some(crate::lab::inventory_file()),
+        _ => deepest.try_get_one::<PathBuf>("inventory").ok().flatten().cloned(),
+    };
+    let mut verbs = Vec::new();
+    with_inventory(&Cli::command(), "", &mut verbs);
+    Commands {
+        verbs,
+        inventory: inventory.filter(|file| !arguments::is_found_by_itself(file)).map(|file| file.display().to_string()),
+        lab: crate::lab::choice(),
+    }
+}
+
+/// Finds the verbs that take an inventory.
+fn with_inventory(command: &clap::Command, words: &str, found: &mut Vec<String>) {
+    for below in command.get_subcommands() {
+        let words = format!("{words} {}", below.get_name()).trim().to_owned();
+        with_inventory(below, &words, found);
+        if below.get_arguments().any(|argument| argument.get_id() == "inventory") {
+            found.push(words);
+        }
+    }
 }
 
 async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Result<Ended> {
@@ -290,5 +325,15 @@ mod tests {
     #[test]
     fn no_two_arguments_conflict() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn verbs_with_an_inventory_are_found() {
+        let mut verbs = Vec::new();
+        super::with_inventory(&super::Cli::command(), "", &mut verbs);
+        for verb in ["up", "plan", "status", "kubeconfig", "snapshot create", "transcode status"] {
+            assert!(verbs.iter().any(|found| found == verb), "{verb} is missing: {verbs:?}");
+        }
+        assert!(!verbs.iter().any(|verb| verb.starts_with("lab") || verb == "snapshot list"), "{verbs:?}");
     }
 }

@@ -79,40 +79,49 @@ fn new_fingerprint(text: &str) -> Result<Pin, String> {
 
 /// # Errors
 /// As [`apply`]; a host key that was not accepted.
-pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let file = arguments.planning.inventory.load()?;
     let name = machine_named(&file.inventory, &arguments.machine)?;
     let request = request(&file, name.clone(), arguments, reporter).await?;
     let means = arguments.planning.means();
     let file = with_host_key(file, &name, arguments, reporter).await?;
-    let (status, plan) = apply(&request, &file, &means, reporter).await?;
-    let Some(wait) = arguments.wait.filter(|_| status == ExitStatus::Unreachable) else { return Ok((status, plan)) };
+    let (status, mut plans) = apply(&request, &file, &means, reporter).await?;
+    let Some(wait) = arguments.wait.filter(|_| status == ExitStatus::Unreachable) else { return Ok((status, plans)) };
     // The cluster's part is done; the rest needs the machine.
     if !reached(&file, &name, arguments, wait, reporter).await? {
-        return Ok((status, plan));
+        return Ok((status, plans));
     }
     let file = with_host_key(file, &name, arguments, reporter).await?;
-    apply(&request, &file, &means, reporter).await
+    let (status, then) = apply(&request, &file, &means, reporter).await?;
+    // Where nothing was applied, there is no time of it.
+    plans.retain(|plan| !plan.steps.is_empty());
+    plans.extend(then);
+    Ok((status, plans))
 }
 
 /// Waits until something answers at the machine's address, with whatever host key.
 async fn reached(file: &InventoryFile, name: &MachineName, arguments: &Arguments, limit: Duration, reporter: &Reporter) -> Result<bool> {
     let target = connect::target(name, &file.inventory.machines[name.as_str()])?;
-    let until = Instant::now() + limit;
-    loop {
+    let (start, events, task) = (Instant::now(), reporter.events(), name.to_string());
+    let what = format!("waiting for {name}, at most {} min", limit.as_secs().div_ceil(60));
+    events.send(Event::TaskStarted { task: task.clone(), what });
+    let reached = loop {
         let access = connect::access(ssh::Limits::default(), &file.inventory, arguments.planning.connecting.new_host_keys(), reporter)?;
         match Session::connect(&target, &access).await {
             Err(error) if error.is_retryable() => {}
-            _ => return Ok(true),
+            _ => break true,
         }
-        let left = until.saturating_duration_since(Instant::now());
+        let left = limit.saturating_sub(start.elapsed());
         if left.is_zero() {
-            return Ok(false);
+            break false;
         }
-        let line = format!("waiting for {name}, at most {} min", left.as_secs().div_ceil(60));
-        reporter.events().send(Event::Note { line });
         tokio::time::sleep(PAUSE.min(left)).await;
-    }
+    };
+    events.send(match reached {
+        true => Event::TaskFinished { task, took: start.elapsed() },
+        false => Event::TaskFailed { task, reason: format!("{name} can't be reached yet") },
+    });
+    Ok(reached)
 }
 
 async fn request(file: &InventoryFile, machine: MachineName, arguments: &Arguments, reporter: &Reporter) -> Result<ApplyRequest> {

@@ -47,7 +47,7 @@ pub struct Arguments {
 
 /// # Errors
 /// As [`apply`]; an inventory that can't be changed.
-pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let file = arguments.planning.inventory.load()?;
     let inventory = &file.inventory;
     let unlisted = MachineName::new(&arguments.machine).filter(|name| arguments.dead && !inventory.machines.contains_key(name.as_str()));
@@ -56,7 +56,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     // Before anything is done: an edit that is impossible then would leave the next `hostler up` to join the machine again.
     let without = (arguments.edit && listed).then(|| file.without_machine(&name)).transpose()?;
     let goal = Goal::Remove { machine: name.clone(), dead: arguments.dead, force_after: arguments.force_after.map(|time| time.as_secs()) };
-    let (status, plan) =
+    let (status, plans) =
         apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await?;
     if status == ExitStatus::Done && listed {
         let path = file.path.display();
@@ -67,5 +67,5 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
             reporter.result(&format!("now delete {name} from {path}; otherwise the next `hostler up` joins it again")).await;
         }
     }
-    Ok((status, plan))
+    Ok((status, plans))
 }

@@ -29,7 +29,7 @@ pub struct Arguments {
 
 /// # Errors
 /// As [`apply`]; a name that is not the cluster's.
-pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let file = arguments.planning.inventory.load()?;
     let name = file.inventory.cluster.name.clone();
     if let Some(given) = arguments.yes_take_down.as_ref().filter(|given| **given != name) {

@@ -13,7 +13,7 @@ use hostler_core::facts::Observation;
 use hostler_core::failure::ExitStatus;
 use hostler_core::health::{Status, status};
 use hostler_core::inventory::{Inventory, MachineName};
-use hostler_core::plan::plan;
+use hostler_core::plan::{Goal, plan_for};
 
 use super::Output;
 use super::arguments::{Connecting, InventoryArgument};
@@ -23,7 +23,7 @@ use crate::artifact::{self, Bundles, Missing};
 use crate::connect::{self, login};
 use crate::event::Event;
 use crate::execute::{Link, gather};
-use crate::report::{Paint, Reporter, json_text, status_text};
+use crate::report::{Paint, Reporter, status_text, wrap};
 use crate::snapshot;
 use crate::ssh::Limits;
 
@@ -71,14 +71,11 @@ pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> 
     let mut bundles = None;
     loop {
         let status = observe(arguments, &inventory, &links, &mut bundles, reporter).await?;
-        let text = match output {
-            Output::Json => json_text(&status)?,
-            Output::Text => status_text(&status, Paint::wanted(terminal)),
-        };
-        if arguments.watch && terminal && output == Output::Text {
-            reporter.screen(&text).await;
-        } else {
-            reporter.result(&text).await;
+        let text = || status_text(&status, Paint::wanted(terminal), wrap::width(&console::Term::stdout()), reporter.commands());
+        match output {
+            Output::Json => reporter.value(&status).await?,
+            Output::Text if arguments.watch && terminal => reporter.screen(&text()).await,
+            Output::Text => reporter.result(&text()).await,
         }
         // Nobody reads it any more.
         if !arguments.watch || reporter.lost().error().is_some() {
@@ -101,12 +98,12 @@ async fn observe(
     bundles: &mut Option<Bundles>,
     reporter: &Reporter,
 ) -> Result<Status> {
-    let seen = gather::gather(links, &apply::question(inventory)?, &reporter.events()).await?;
+    let seen = gather::gather(links, &apply::question(inventory)?, &reporter.events().without_unreachable()).await?;
     if bundles.is_none() {
         *bundles = at_hand(arguments, inventory, &seen, reporter).await?;
     }
     let plan = match bundles {
-        Some(bundles) => Some(plan(inventory, bundles.manifests(), &seen)?),
+        Some(bundles) => Some(plan_for(&Goal::Up, inventory, bundles.manifests(), &seen)?),
         None => None,
     };
     Ok(status(inventory, &seen, plan.as_ref(), own_snapshot(inventory)))

@@ -1,6 +1,5 @@
 //! `hostler up` and `hostler plan`.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -16,7 +15,7 @@ use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Means, Observed, apply
 use crate::artifact::Missing;
 use crate::event::Event;
 use crate::kubeconfig;
-use crate::report::{Layout, Paint, Reporter, json_text, plan_text};
+use crate::report::Reporter;
 use crate::snapshot;
 
 /// Apply the inventory: create the cluster or repair drift
@@ -65,7 +64,7 @@ pub struct Show {
 
 /// # Errors
 /// As [`apply`].
-pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     up(arguments, Missing::Fetch, reporter).await
 }
 
@@ -73,7 +72,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
 ///
 /// # Errors
 /// As [`apply`].
-pub async fn up(arguments: &Arguments, missing: Missing, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+pub async fn up(arguments: &Arguments, missing: Missing, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let file = arguments.planning.inventory.load()?;
     let goal = arguments.taking_over.goal(Goal::Up, None, &file.inventory)?;
     if let Some(path) = &arguments.kubeconfig {
@@ -81,11 +80,11 @@ pub async fn up(arguments: &Arguments, missing: Missing, reporter: &Reporter) ->
     }
     let kubeconfig = arguments.kubeconfig.clone().map_or(KeepKubeconfig::Default, KeepKubeconfig::At);
     let request = ApplyRequest { goal, consent: Consent::yes_if(arguments.yes), kubeconfig };
-    let (status, plan) = apply(&request, &file, &Means { missing, ..arguments.planning.means() }, reporter).await?;
+    let (status, plans) = apply(&request, &file, &Means { missing, ..arguments.planning.means() }, reporter).await?;
     if let ExitStatus::Done = status {
         warn_of_no_snapshot(&file.inventory, reporter)?;
     }
-    Ok((status, plan))
+    Ok((status, plans))
 }
 
 /// Days after which a snapshot counts as old.
@@ -121,10 +120,9 @@ pub async fn show(arguments: &Show, output: Output, reporter: &Reporter) -> Resu
     let Observed { seen, bundles, .. } = observe(&goal, &file.inventory, &arguments.planning.means(), reporter).await?;
     let plan = plan_for(&goal, &file.inventory, bundles.manifests(), &seen)?;
     fragments::check(&plan, &file, &bundles, &reporter.events())?;
-    let text = match output {
-        Output::Json => json_text(&plan)?,
-        Output::Text => plan_text(&plan, Layout::of_terminal(reporter.detail()), Paint::wanted(std::io::stdout().is_terminal())),
-    };
-    reporter.result(&text).await;
+    match output {
+        Output::Json => reporter.value(&plan).await?,
+        Output::Text => reporter.plan(&plan).await,
+    }
     Ok(status_of(&plan, &seen))
 }

@@ -55,7 +55,7 @@ fn known(text: &str) -> Result<String, String> {
 
 /// # Errors
 /// As [`apply`]; a snapshot that can't be taken.
-pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Plan)> {
+pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let file = arguments.planning.inventory.load()?;
     let to = arguments.to.clone().or_else(|| file.inventory.cluster.version.clone()).unwrap_or_else(|| VERSIONS[0].to_owned());
     let newest = VERSIONS[0];

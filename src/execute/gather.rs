@@ -59,15 +59,15 @@ pub async fn observe(name: &MachineName, link: &Link, script: &str, events: &Eve
         Ok(Err(GatherError { reason, hint, contact })) => {
             // The reporter adds the machine's name; a jump host's name stays.
             let reason = reason.strip_prefix(&format!("{name}: ")).map_or(reason.clone(), str::to_owned);
-            events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
-            Observation::Unreachable(Unreachable { reason, contact })
+            events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint: hint.clone() });
+            Observation::Unreachable(Unreachable { reason, contact, hint })
         }
         Err(_) => {
             let reason = format!("gathering facts timed out after {} s", LIMIT.as_secs());
             let hint = "check that it is on, and that `ssh` reaches it".to_owned();
-            events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint });
+            events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint: hint.clone() });
             // A connection has a limit of its own, and a shorter one.
-            Observation::Unreachable(Unreachable { reason, contact: Contact::Answer })
+            Observation::Unreachable(Unreachable { reason, contact: Contact::Answer, hint })
         }
     }
 }

@@ -118,7 +118,7 @@ impl Link {
         let opened = tokio::time::timeout(Duration::from_secs(60), Session::connect(&self.target, &self.access))
             .await
             .map_err(|_| RunError::Lost(format!("no connection to {} within 60 s", self.target.name)))?
-            .map_err(|error| if error.is_retryable() { RunError::Lost(error.to_string()) } else { RunError::Connect(error) })?;
+            .map_err(RunError::Connect)?;
         let opened = Arc::new(opened);
         state.session = Some(opened.clone());
         Ok(opened)

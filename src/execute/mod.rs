@@ -137,7 +137,8 @@ pub async fn execute(run: &Arc<Run>, plan: &Plan) -> Outcome {
 }
 
 fn start(run: &Arc<Run>, step: &Step, running: &mut JoinSet<(StepId, Duration, Result<(), step::StepEnd>)>) {
-    run.events.send(Event::StepStarted { step: step.id.clone(), stage: step.stage, machine: step.machine.clone(), line: step.line() });
+    let (id, machine) = (step.id.clone(), step.machine.clone());
+    run.events.send(Event::StepStarted { step: id, stage: step.stage, machine, line: step.line(), action: step.action.to_string() });
     let (run, step) = (run.clone(), step.clone());
     running.spawn(async move {
         let start = Instant::now();

@@ -103,10 +103,15 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
                     "the run log has its whole output",
                 ));
             }
-            Err(RunError::Lost(why)) => {
+            Err(ref error @ (RunError::Lost(_) | RunError::Connect(_))) if error.may_pass() => {
                 let since = *lost_since.get_or_insert_with(Instant::now);
+                let why = match error {
+                    RunError::Lost(why) => why.clone(),
+                    error => error.to_string(),
+                };
                 if since.elapsed() > ABSENCE {
-                    return Err(failed(format!("lost the connection: {why}"), "run again when the machine is back"));
+                    let reason = format!("the machine did not come back within {} min: {why}", ABSENCE.as_secs() / 60);
+                    return Err(failed(reason, "run again when the machine is back"));
                 }
                 run.events.send(Event::StepWaiting {
                     step: step.id.clone(),

@@ -18,6 +18,11 @@ pub fn file() -> PathBuf {
     state::path("inventory.yaml")
 }
 
+/// Whether this is the path of a lab's inventory, of any name.
+pub fn is_inventory(path: &Path) -> bool {
+    path.file_name() == file().file_name() && path.parent().is_some_and(state::is_folder)
+}
+
 /// The path of the lab's kubeconfig: `up` writes it, `lab exec` uses it.
 pub fn kubeconfig() -> PathBuf {
     state::path("kubeconfig")

@@ -37,7 +37,8 @@ use crate::event::{Event, Events};
 use crate::workstation::packages;
 use crate::workstation::room::{self, Need};
 use crate::workstation::task::task;
-pub use inventory::{file as inventory_file, kubeconfig};
+pub use inventory::{file as inventory_file, is_inventory, kubeconfig};
+pub use name::choice;
 use repository::Served;
 use roster::LabMachine;
 use state::{LabState, Lock, VirtualMachine};
@@ -269,7 +270,7 @@ pub async fn down(events: &Events) -> Result<()> {
     let _lock = Lock::take("down")?;
     image::remove_unfinished().await?;
     if !state::folder().exists() {
-        events.send(Event::Note { line: "no lab is up".to_owned() });
+        events.send(Event::Note { line: state::not_up().to_string() });
         return Ok(());
     }
     task(events, "down", "remove the lab", async |task| teardown::take_down(&task).await).await

@@ -6,12 +6,13 @@
 use std::env;
 
 use anyhow::Result;
+use hostler_core::words::shell_word;
 
 use super::usage;
 
 /// The environment variable with the name of the lab.
 pub const VARIABLE: &str = "HOSTLER_LAB";
-const DEFAULT: &str = "lab";
+pub const DEFAULT: &str = "lab";
 /// Keeps names of network namespaces and units readable with the longest machine name.
 const LONGEST: usize = 12;
 
@@ -50,6 +51,21 @@ pub fn of_machine(machine: &str) -> String {
 pub fn command_prefix() -> String {
     // `env`, because ssh's shell runs the command with `exec`, which accepts no assignments.
     given().map_or_else(String::new, |name| format!("env {VARIABLE}={name} "))
+}
+
+/// The assignment before a command of hostler's that chooses this lab; `None` for the lab without a name.
+pub fn choice() -> Option<String> {
+    given().map(|name| choice_of(&name))
+}
+
+/// The name of this lab.
+pub fn chosen() -> String {
+    given().unwrap_or_else(|| DEFAULT.to_owned())
+}
+
+/// The assignment that chooses the lab with this name.
+pub fn choice_of(name: &str) -> String {
+    format!("{VARIABLE}={}", shell_word(name))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::words;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,12 @@ pub fn folder() -> PathBuf {
     Path::new(LABS).join(name::named(LAB))
 }
 
+/// Whether this is the path of a lab's folder, of any name.
+pub fn is_folder(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    path.parent() == Some(Path::new(LABS)) && (name == LAB || name.strip_prefix(LAB).is_some_and(|rest| rest.starts_with('.')))
+}
+
 /// A path below the lab's folder.
 pub fn path(below: &str) -> PathBuf {
     folder().join(below)
@@ -93,12 +100,40 @@ pub fn remove() -> Result<()> {
     }
 }
 
-/// Whether there is another lab, complete or not.
-pub fn others() -> bool {
+/// The names of other labs, complete or not.
+pub fn others() -> Vec<String> {
     let ours = name::named(LAB);
-    let names = fs::read_dir(LABS).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let is_lab = |name: &String| *name == LAB || name.strip_prefix(LAB).is_some_and(|rest| rest.starts_with('.'));
-    names.filter(is_lab).any(|name| name != ours)
+    let folders = fs::read_dir(LABS).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let folders = folders.filter(|folder| *folder != ours);
+    let name = |folder: String| {
+        if folder == LAB { Some(name::DEFAULT.to_owned()) } else { Some(folder.strip_prefix(LAB)?.strip_prefix('.')?.to_owned()) }
+    };
+    let mut names: Vec<String> = folders.filter_map(name).collect();
+    names.sort();
+    names
+}
+
+/// That this lab is not up, and what to do: of several labs, another one may be meant.
+pub fn not_up() -> Failure {
+    not_up_besides(name::choice().is_some().then(name::chosen), &others())
+}
+
+fn not_up_besides(chosen: Option<String>, others: &[String]) -> Failure {
+    let up = "`hostler lab up` starts one";
+    let which = chosen.map_or_else(String::new, |name| format!(" under the name `{name}`"));
+    let (what, hint) = match others {
+        [] => (format!("no lab is up on this computer{which}"), "run `hostler lab up`".to_owned()),
+        [one] => (
+            format!("no lab is up on this computer{which}, but the lab `{one}` is"),
+            format!("choose it with `{}`; {up}", name::choice_of(one)),
+        ),
+        several => {
+            let names: Vec<String> = several.iter().map(|name| format!("`{name}`")).collect();
+            let hint = format!("choose one with `{}=NAME`; {up}", name::VARIABLE);
+            (format!("no lab is up on this computer{which}, but the labs {} are", words::and(&names)), hint)
+        }
+    };
+    Failure::new(ExitStatus::Refused, what, hint)
 }
 
 /// A machine's folder: `disk.img`, `root` (its mount point), `console.log`.
@@ -140,7 +175,7 @@ impl LabState {
         if is_removal_unfinished() {
             return Err(refused("an earlier `hostler lab down` was interrupted", "run `hostler lab down` again"));
         }
-        LabState::load()?.ok_or_else(|| refused("no lab is up on this computer", "run `hostler lab up`"))
+        LabState::load()?.ok_or_else(|| not_up().into())
     }
 
     pub fn save(&self) -> Result<()> {
@@ -268,7 +303,24 @@ impl Lock {
 mod tests {
     use super::*;
     use crate::lab::roster::roster;
-    use hostler_core::failure::ExitStatus;
+
+    #[test]
+    fn other_labs_are_named_and_how_to_choose_one() {
+        let said = |chosen: Option<&str>, others: &[&str]| {
+            let others: Vec<String> = others.iter().map(|name| (*name).to_owned()).collect();
+            not_up_besides(chosen.map(str::to_owned), &others).to_string()
+        };
+        assert_eq!(said(None, &[]), "no lab is up on this computer\nhint: run `hostler lab up`");
+        assert_eq!(
+            said(None, &["two"]),
+            "no lab is up on this computer, but the lab `two` is\nhint: choose it with `HOSTLER_LAB=two`; `hostler lab up` starts one"
+        );
+        assert_eq!(
+            said(Some("three"), &["lab", "two"]),
+            "no lab is up on this computer under the name `three`, but the labs `lab` and `two` are\n\
+             hint: choose one with `HOSTLER_LAB=NAME`; `hostler lab up` starts one"
+        );
+    }
 
     #[test]
     fn only_one_hostler_at_a_time_changes_the_lab_and_is_named_to_others() {

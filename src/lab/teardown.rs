@@ -46,7 +46,7 @@ pub async fn take_down(task: &Task) -> Result<()> {
     hierarchy.remove(&names).await?;
     network::take_down().await?;
     // Another lab still needs the raised limits; it restores them when it is removed.
-    if !state::others() {
+    if state::others().is_empty() {
         for line in computer::restore()? {
             task.line(&line);
         }

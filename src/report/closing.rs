@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::critical_path::critical_path;
 use super::paint::Paint;
-use super::record::Record;
+use super::record::{Ran, Record};
 use super::table::table;
 
 /// Machines per table; more get another table.
@@ -22,6 +22,9 @@ const COLUMNS: usize = 6;
 
 /// Steps of the critical path that took less share one line.
 const SHORT: Duration = Duration::from_millis(500);
+
+/// One that took less is not worth a line: its time would be shown as 0.0 s.
+const NOTHING: Duration = Duration::from_millis(50);
 
 /// The end of a run; `--output json` prints it as its last event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,6 +37,9 @@ pub struct Closing {
     pub times: Vec<StageTime>,
     pub critical_path: Vec<PathStep>,
     pub unreachable: IndexMap<MachineName, String>,
+    /// Those of them that were not known to be so when the run began: a person has not been told of them.
+    #[serde(skip)]
+    pub lost: Vec<MachineName>,
     pub failed: Vec<Failed>,
     pub not_done: Vec<NotDone>,
     pub log: Option<PathBuf>,
@@ -53,7 +59,11 @@ pub struct StageTime {
 #[serde(rename_all = "camelCase")]
 pub struct PathStep {
     pub step: StepId,
+    /// Where it ran.
+    pub machine: MachineName,
     pub line: String,
+    /// The part of the line that says what was done.
+    pub action: String,
     #[serde(serialize_with = "crate::event::seconds")]
     pub took: Duration,
 }
@@ -78,11 +88,10 @@ pub struct NotDone {
 }
 
 impl Closing {
-    /// `plan` is what should have been done; without one, only the events count.
-    pub fn new(plan: Option<&Plan>, record: &Record) -> Closing {
-        let steps = plan.map_or(&[][..], |plan| &plan.steps);
-        let path = plan.map_or_else(Vec::new, |plan| critical_path(plan, &record.durations()));
-        let text = |id: &StepId| record.steps.get(id).map_or_else(String::new, |ran| ran.line.clone());
+    /// `plans` are what should have been done, one after the other; without one, only the events count. What a plan did not do was planned
+    /// again, so only the last one counts for what was not done.
+    pub fn new(plans: &[Plan], record: &Record) -> Closing {
+        let steps = plans.last().map_or(&[][..], |plan| &plan.steps);
         let mut not_done: Vec<NotDone> =
             record.blocked.keys().map(|id| NotDone { step: id.clone(), by: Some(root(record, id).clone()) }).collect();
         for step in steps {
@@ -97,13 +106,15 @@ impl Closing {
             .iter()
             .map(|(step, (reason, hint))| Failed { what: step.to_string(), reason: reason.clone(), hint: hint.clone() })
             .collect();
-        let ended = record.steps.iter().filter(|(id, ran)| ran.ended.is_some() && !record.failed.contains_key(*id));
+        // What no plan names as lost was lost during the run.
+        let known = |name: &MachineName| plans.iter().any(|plan| plan.unreachable.iter().any(|lost| lost.machine == *name));
         Closing {
             took: record.took,
-            done: ended.count(),
+            done: record.done(),
             times: times(record),
-            critical_path: path.into_iter().map(|(step, took)| PathStep { line: text(&step), step, took }).collect(),
-            unreachable: record.unreachable.clone(),
+            critical_path: plans.iter().zip(record.plans()).flat_map(|(plan, ran)| path(plan, ran)).collect(),
+            unreachable: record.unreachable.clone().into_iter().collect(),
+            lost: record.unreachable.keys().filter(|name| !known(name)).cloned().collect(),
             failed,
             not_done,
             log: record.log.clone(),
@@ -120,7 +131,7 @@ impl Closing {
             parts.push(self.path_text(paint));
         }
         let mut troubles = String::new();
-        for (machine, reason) in &self.unreachable {
+        for (machine, reason) in self.unreachable.iter().filter(|(machine, _)| self.lost.contains(machine)) {
             troubles.push_str(&format!("{} {machine}: {}\n", paint.bad("unreachable:"), first_line(reason)));
         }
         for failed in &self.failed {
@@ -169,11 +180,12 @@ impl Closing {
     fn path_text(&self, paint: Paint) -> String {
         let whole: Duration = self.critical_path.iter().map(|step| step.took).sum();
         let mut text = format!("{} {}\n", paint.title("critical path:"), quantity::duration(whole));
-        let short: Vec<&PathStep> = self.critical_path.iter().filter(|step| step.took < SHORT).collect();
+        let path: Vec<&PathStep> = self.critical_path.iter().filter(|step| step.took >= NOTHING).collect();
+        let short: Vec<&&PathStep> = path.iter().filter(|step| step.took < SHORT).collect();
         // One or two are listed rather than counted.
         let fold = short.len() > 2;
-        for step in self.critical_path.iter().filter(|step| !fold || step.took >= SHORT) {
-            text.push_str(&format!("  {:>5}  {}: {}\n", quantity::duration(step.took), step.step.machine, step.line));
+        for step in path.iter().filter(|step| !fold || step.took >= SHORT) {
+            text.push_str(&format!("  {:>5}  {}: {}\n", quantity::duration(step.took), step.machine, step.action));
         }
         if fold {
             let took = quantity::duration(short.iter().map(|step| step.took).sum());
@@ -199,6 +211,17 @@ impl Closing {
     }
 }
 
+/// The steps that determined how long one plan took.
+fn path(plan: &Plan, steps: &IndexMap<StepId, Ran>) -> Vec<PathStep> {
+    let durations = steps.iter().filter_map(|(id, ran)| Some((id.clone(), ran.ended? - ran.begun))).collect();
+    let path = critical_path(plan, &durations).into_iter();
+    path.filter_map(|(step, took)| {
+        let Ran { machine, line, action, .. } = steps.get(&step)?.clone();
+        Some(PathStep { step, machine, line, action, took })
+    })
+    .collect()
+}
+
 /// The step that blocks `step` in the first place.
 fn root<'a>(record: &'a Record, step: &'a StepId) -> &'a StepId {
     let mut at = step;
@@ -216,7 +239,7 @@ fn root<'a>(record: &'a Record, step: &'a StepId) -> &'a StepId {
 fn times(record: &Record) -> Vec<StageTime> {
     type Spans = Vec<(Duration, Duration)>;
     let mut spans: IndexMap<&MachineName, BTreeMap<Stage, Spans>> = IndexMap::new();
-    for ran in record.steps.values() {
+    for ran in record.plans().flat_map(IndexMap::values) {
         let end = ran.ended.unwrap_or(record.took);
         spans.entry(&ran.machine).or_default().entry(ran.stage).or_default().push((ran.begun, end));
     }

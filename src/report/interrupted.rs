@@ -37,7 +37,7 @@ impl Interrupted {
         let known = |id: &StepId| record.steps.contains_key(id) || record.blocked.contains_key(id);
         Interrupted {
             by: by.to_owned(),
-            done: record.steps.iter().filter(|(id, ran)| ran.ended.is_some() && !record.failed.contains_key(*id)).count(),
+            done: record.done(),
             running: running.map(|(step, ran)| RunningStep { step: step.clone(), line: ran.line.clone() }).collect(),
             not_started: plan.map_or(0, |plan| plan.steps.iter().filter(|step| !known(&step.id)).count()),
             log: record.log.clone(),

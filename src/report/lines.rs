@@ -1,7 +1,9 @@
 //! Events as lines of text: printed if there is no terminal, and above the bars if there is one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hostler_core::inventory::MachineName;
 use hostler_core::quantity;
 use hostler_core::step::StepId;
 
@@ -20,12 +22,14 @@ pub struct Lines {
     /// Whether there are only lines: then starts are printed too, and what is running is repeated now and then.
     alone: bool,
     last_line: Duration,
+    /// Why machines can't be reached, as it was printed last.
+    lost: BTreeMap<MachineName, String>,
 }
 
 impl Lines {
     /// For a file, a pipe, a dumb terminal.
     pub fn alone(paint: Paint) -> Lines {
-        Lines { running: Running::default(), paint, alone: true, last_line: Duration::ZERO }
+        Lines { running: Running::default(), paint, alone: true, last_line: Duration::ZERO, lost: BTreeMap::new() }
     }
 
     /// For a terminal that shows what is running with bars.
@@ -35,11 +39,17 @@ impl Lines {
 
     /// Applies `event` and returns the lines to print for it, without newlines.
     pub fn event(&mut self, now: Duration, event: &Event) -> Vec<String> {
-        // A waiting step repeats itself; only its first event is printed.
+        // What repeats itself is printed once: what a step waits for, and why a machine can't be reached.
         let known = match event {
             Event::StepWaiting { step, what, .. } => self.running.step(step).is_some_and(|item| item.waits_for() == Some(what)),
+            Event::Unreachable { machine, reason, .. } => {
+                reason.is_empty() || self.lost.insert(machine.clone(), reason.clone()).as_ref() == Some(reason)
+            }
             _ => false,
         };
+        if let Event::Gathered { machine, .. } = event {
+            self.lost.remove(machine);
+        }
         let ended = self.running.apply(now, event);
         let lines = if known { Vec::new() } else { self.lines_of(event, ended.as_ref()) };
         if !lines.is_empty() {

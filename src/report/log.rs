@@ -118,6 +118,7 @@ fn lines(event: &Event) -> Vec<String> {
         Event::TaskFailed { task, reason } => failed(task, "failed", reason, ""),
         Event::Gathering { machine } => entry(machine.as_str(), "gathering facts".to_owned()),
         Event::Gathered { machine, took: time } => entry(machine.as_str(), format!("facts {}", took(*time))),
+        Event::Unreachable { reason, .. } if reason.is_empty() => Vec::new(),
         Event::Unreachable { machine, reason, hint } => failed(machine.as_str(), "unreachable", reason, hint),
         Event::StepStarted { step, line, .. } => entry(&step.to_string(), format!("started: {line}")),
         Event::StepScript { step, text } => marked(&step.to_string(), "|", text),

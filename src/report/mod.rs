@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::event::{Event, Events};
 
 pub mod ask;
 pub mod closing;
+mod commands;
 pub mod critical_path;
 pub mod error;
 mod interrupted;
@@ -35,11 +37,13 @@ pub mod table;
 mod terminal;
 #[cfg(test)]
 mod tests;
+pub mod wrap;
 
 pub use ask::Asker;
 pub use closing::Closing;
+pub use commands::Commands;
 pub use critical_path::critical_path;
-pub use error::error_text;
+pub use error::{Told, error_text};
 pub use interrupted::{Interrupted, RunningStep};
 pub use paint::{Paint, guarded};
 pub use plan::{Detail, Layout, plan_text};
@@ -96,6 +100,7 @@ pub struct Reporter {
     events: Events,
     requests: mpsc::UnboundedSender<Request>,
     redactor: Arc<Redactor>,
+    commands: Arc<Commands>,
     asks: bool,
     /// How much of a plan is shown.
     detail: Detail,
@@ -110,25 +115,27 @@ pub(crate) enum Request {
     Plan(Box<Plan>, Detail, oneshot::Sender<()>),
     /// A result, for standard output.
     Result(String, oneshot::Sender<()>),
+    /// A result that is JSON.
+    Value(String, oneshot::Sender<()>),
     /// A result, and what in it is to be in no log.
     Secret(String, String, oneshot::Sender<()>),
     /// A result that replaces what is on the terminal.
     Screen(String, oneshot::Sender<()>),
-    Finish(Box<Option<Plan>>),
+    Finish(Option<Vec<Plan>>),
     /// The run is interrupted, by what.
     Interrupt(&'static str, oneshot::Sender<()>),
 }
 
 impl Reporter {
     /// Starts to report. If `log_folder` is given, a log named after `verb` is written there (see [`log::default_folder`]); if that fails,
-    /// a warning says so and the run continues.
+    /// a warning says so and the run continues. `commands`: what the commands get that messages name.
     ///
     /// Must be called within a tokio runtime.
-    pub fn start(style: Style, verb: &str, log_folder: Option<PathBuf>) -> Reporter {
+    pub fn start(style: Style, verb: &str, log_folder: Option<PathBuf>, commands: Commands) -> Reporter {
         let paint = Paint::wanted(io::stderr().is_terminal());
         let output = match style {
             Style::Terminal => {
-                let width = console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
+                let width = wrap::width(&console::Term::stderr());
                 Output::Terminal(Box::new(Terminal::new(ProgressDrawTarget::stderr_with_hz(10), width, Box::new(io::stderr()), paint)))
             }
             Style::Lines => Output::Lines(Lines::alone(paint), Box::new(io::stderr())),
@@ -138,14 +145,21 @@ impl Reporter {
             RunLog::create(&folder, verb, Timestamp::now())
                 .map_err(|error| format!("the log of this run can't be written: {}: {error}", folder.display()))
         });
-        Reporter::with(output, Box::new(io::stdout()), log.transpose(), ask::has_terminal())
+        Reporter::with(output, Box::new(io::stdout()), log.transpose(), ask::has_terminal(), commands)
     }
 
-    fn with(output: Output, results: Box<dyn Write + Send>, log: Result<Option<RunLog>, String>, asks: bool) -> Reporter {
+    fn with(
+        output: Output,
+        results: Box<dyn Write + Send>,
+        log: Result<Option<RunLog>, String>,
+        asks: bool,
+        commands: Commands,
+    ) -> Reporter {
         let (events, received) = mpsc::unbounded_channel();
         let (requests, requested) = mpsc::unbounded_channel();
-        let events = Events(events);
+        let events = Events::new(events);
         let redactor = Arc::<Redactor>::default();
+        let commands = Arc::new(commands);
         let log = log.unwrap_or_else(|line| {
             events.send(Event::Warning { line });
             None
@@ -154,10 +168,19 @@ impl Reporter {
         let results_paint = Paint::wanted(io::stdout().is_terminal());
         let lost = Lost::default();
         let results = Results::new(results, lost.clone());
-        let task =
-            ReporterTask { output, results, results_paint, log, record, plan: None, redactor: redactor.clone(), started: Instant::now() };
+        let task = ReporterTask {
+            output,
+            results,
+            results_paint,
+            log,
+            record,
+            plan: None,
+            redactor: redactor.clone(),
+            commands: commands.clone(),
+            started: Instant::now(),
+        };
         let task = tokio::spawn(task.run(received, requested));
-        Reporter { events, requests, redactor, asks, detail: Detail::Grouped, lost, task }
+        Reporter { events, requests, redactor, commands, asks, detail: Detail::Grouped, lost, task }
     }
 
     /// Where to send events.
@@ -182,9 +205,22 @@ impl Reporter {
 
     /// Prints `text` on standard output, after all events sent before. Adds a missing newline at the end.
     ///
-    /// As JSON it is an event `result` with the text, so that every line is an object; verbs whose result is itself JSON use another style.
+    /// As JSON it is an event `result` with the text, so that every line is an object; verbs whose result is itself JSON print it with
+    /// [`value`](Reporter::value), in another style.
     pub async fn result(&self, text: &str) {
         self.printed(|printed| Request::Result(text.to_owned(), printed)).await;
+    }
+
+    /// As [`result`](Reporter::result), of a value that is printed as JSON.
+    ///
+    /// # Errors
+    /// As [`json_text`].
+    pub async fn value(&self, value: &impl Serialize) -> serde_json::Result<()> {
+        let mut value = serde_json::to_value(value)?;
+        self.commands.complete_value(&mut value);
+        let text = json_text(&value)?;
+        self.printed(|printed| Request::Value(text, printed)).await;
+        Ok(())
     }
 
     /// As [`result`](Reporter::result), but the run log gets the text without `secret`.
@@ -208,6 +244,11 @@ impl Reporter {
         Reporter { detail, ..self }
     }
 
+    /// What commands get that are named.
+    pub fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
     /// How much of a plan is shown.
     pub fn detail(&self) -> Detail {
         self.detail
@@ -229,10 +270,10 @@ impl Reporter {
         }
     }
 
-    /// Shows what was sent so far, prints the closing table if `plan` (what was applied) is given, and returns the result of the run. Later
+    /// Shows what was sent so far, prints the closing table if `plans` (what was applied) are given, and returns the result of the run. Later
     /// events are lost.
-    pub async fn finish(self, plan: Option<&Plan>) -> Record {
-        let _ = self.requests.send(Request::Finish(Box::new(plan.cloned())));
+    pub async fn finish(self, plans: Option<Vec<Plan>>) -> Record {
+        let _ = self.requests.send(Request::Finish(plans));
         match self.task.await {
             Ok(record) => record,
             // A panic of the reporter's task must not be swallowed.
@@ -254,6 +295,7 @@ struct ReporterTask {
     /// The last one that was shown.
     plan: Option<Plan>,
     redactor: Arc<Redactor>,
+    commands: Arc<Commands>,
     started: Instant,
 }
 
@@ -287,6 +329,12 @@ impl ReporterTask {
                             self.result(&text, None);
                             let _ = printed.send(());
                         }
+                        Some(Request::Value(text, printed)) => {
+                            let text = self.redactor.redact(&text);
+                            self.show(&text);
+                            self.write_log(|log| log.text(&text));
+                            let _ = printed.send(());
+                        }
                         Some(Request::Secret(text, secret, printed)) => {
                             self.result(&text, Some(&secret));
                             let _ = printed.send(());
@@ -300,7 +348,7 @@ impl ReporterTask {
                             self.interrupt(by);
                             let _ = printed.send(());
                         }
-                        Some(Request::Finish(plan)) => return self.finish(plan.as_ref().as_ref()),
+                        Some(Request::Finish(plans)) => return self.finish(plans),
                         None => return self.finish(None),
                     }
                 }
@@ -310,7 +358,12 @@ impl ReporterTask {
     }
 
     fn event(&mut self, event: Event) {
-        let event = self.redactor.redact_event(event);
+        let mut event = self.redactor.redact_event(event);
+        for text in event.messages_mut() {
+            if let Cow::Owned(completed) = self.commands.complete(text) {
+                *text = completed;
+            }
+        }
         let now = self.started.elapsed();
         if let Output::Json(json) = &mut self.output {
             // JSON has escapes of its own: a program gets the text as it is.
@@ -344,17 +397,25 @@ impl ReporterTask {
     }
 
     fn plan(&mut self, plan: &Plan, detail: Detail) {
-        let text = plan_text(plan, Layout::LOG, Paint { on: false });
+        let plan_text = |layout, paint| plan_text(plan, layout, paint, &self.commands);
+        let text = plan_text(Layout::LOG, Paint { on: false });
         match &self.output {
-            Output::Json(_) => self.results.print(&format!("{}\n", Json::line("plan", &serde_json::json!({ "plan": plan })))),
-            _ => self.show(&plan_text(plan, Layout::of_terminal(detail), self.results_paint)),
+            Output::Json(_) => {
+                let mut value = serde_json::json!({ "plan": plan });
+                self.commands.complete_value(&mut value);
+                self.results.print(&format!("{}\n", Json::line("plan", &value)));
+            }
+            _ => {
+                let text = plan_text(Layout::of_terminal(detail), self.results_paint);
+                self.show(&text);
+            }
         }
         self.write_log(|log| log.text(&text));
         self.plan = Some(plan.clone());
     }
 
     fn result(&mut self, text: &str, secret: Option<&str>) {
-        let text = self.redactor.redact(text);
+        let text = self.redactor.redact(&self.commands.complete(text));
         match &mut self.output {
             Output::Json(_) => self.results.print(&format!("{}\n", Json::line("result", &serde_json::json!({ "text": text.trim_end() })))),
             _ => self.show(&text),
@@ -379,13 +440,13 @@ impl ReporterTask {
         tokio::task::spawn_blocking(move || ask::on_terminal(&question)).await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
-    fn finish(mut self, plan: Option<&Plan>) -> Record {
+    fn finish(mut self, plans: Option<Vec<Plan>>) -> Record {
         self.record.took = self.started.elapsed();
         if let Output::Terminal(terminal) = &mut self.output {
             terminal.quiet();
         }
-        if plan.is_some() {
-            let closing = Closing::new(plan, &self.record);
+        if let Some(plans) = plans {
+            let closing = Closing::new(&plans, &self.record);
             self.write_log(|log| log.text(&format!("\n{}", closing.text(Paint { on: false }))));
             match &mut self.output {
                 Output::Terminal(terminal) => terminal.above(&text_lines(&closing.text(terminal.paint()))),

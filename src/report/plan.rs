@@ -8,9 +8,10 @@ use hostler_core::plan::{Finding, Plan, Step};
 use hostler_core::step::Stage;
 use hostler_core::visible::visible;
 use hostler_core::words::{and, counted};
-use textwrap::{Options, fill};
 
+use super::commands::Commands;
 use super::paint::Paint;
+use super::wrap;
 
 /// How much of a plan is shown, and how wide.
 #[derive(Debug, Clone, Copy)]
@@ -43,13 +44,12 @@ impl Layout {
 
     /// As wide as the terminal that standard output is. What goes elsewhere is searched rather than looked at: a line an entry, all of it.
     pub fn of_terminal(detail: Detail) -> Layout {
-        let width = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
-        width.map_or(Layout::LOG, |width| Layout { width: width.max(40), detail })
+        wrap::width(&console::Term::stdout()).map_or(Layout::LOG, |width| Layout { width, detail })
     }
 }
 
 /// The plan by stage; what was found, what is refused and what to know, each with its hint; and a summary. Ends with a newline.
-pub fn plan_text(plan: &Plan, layout: Layout, paint: Paint) -> String {
+pub fn plan_text(plan: &Plan, layout: Layout, paint: Paint, commands: &Commands) -> String {
     let stages: Vec<(&str, Vec<Line>)> = Stage::ALL
         .iter()
         .map(|(stage, title)| (*title, lines(plan.steps.iter().filter(|step| step.stage == *stage))))
@@ -60,10 +60,14 @@ pub fn plan_text(plan: &Plan, layout: Layout, paint: Paint) -> String {
     text.push_str(&findings(plan, layout, paint));
     for refusal in &plan.refusals {
         text.push_str(&marked(layout, &paint.bad("refused:"), &format!("{}: {}", subject(&refusal.machine), refusal.why)));
-        text.push_str(&marked(layout, &format!("  {}", paint.hint("hint:")), &refusal.hint.to_string()));
+        text.push_str(&marked(layout, &format!("  {}", paint.hint("hint:")), &commands.complete(&refusal.hint.to_string())));
     }
     for warning in &plan.warnings {
-        text.push_str(&marked(layout, &paint.odd("warning:"), &format!("{}: {}", subject(&warning.machine), warning.text)));
+        text.push_str(&marked(
+            layout,
+            &paint.odd("warning:"),
+            &format!("{}: {}", subject(&warning.machine), commands.complete(&warning.text)),
+        ));
     }
     if !(plan.refusals.is_empty() && plan.warnings.is_empty() && plan.findings.is_empty()) {
         text.push('\n');
@@ -138,18 +142,21 @@ fn findings(plan: &Plan, layout: Layout, paint: Paint) -> String {
     found.iter().map(|Line { machines, text }| marked(layout, &paint.odd("found:"), &format!("{}: {text}", and(machines)))).collect()
 }
 
-/// `57 steps on 3 machines, 1 refusal`, or that there is nothing to do.
+/// `57 steps on 3 machines, 1 refusal`, or that there is nothing to do; and which machines were not reached.
 pub fn summary(plan: &Plan) -> String {
     let machines: BTreeSet<_> = plan.steps.iter().map(|step| &step.machine).collect();
     let refusals = counted(plan.refusals.len(), "refusal");
     let mut parts = match (plan.steps.len(), plan.refusals.is_empty()) {
-        (0, true) => vec!["up to date, nothing to do".to_owned()],
+        (0, true) if plan.unreachable.is_empty() => vec!["up to date, nothing to do".to_owned()],
+        (0, true) => vec!["nothing to do on the machines that were reached".to_owned()],
         (0, false) => vec![format!("nothing to do: blocked by {refusals}")],
         (steps, true) => vec![format!("{} on {}", counted(steps, "step"), counted(machines.len(), "machine"))],
         (steps, false) => vec![format!("{} on {}", counted(steps, "step"), counted(machines.len(), "machine")), refusals],
     };
     parts.extend((!plan.warnings.is_empty()).then(|| counted(plan.warnings.len(), "warning")));
-    parts.join(", ")
+    let lost: Vec<&MachineName> = plan.unreachable.iter().map(|lost| &lost.machine).collect();
+    let lost = if lost.is_empty() { String::new() } else { format!("; not reached: {}", and(&lost)) };
+    format!("{}{lost}", parts.join(", "))
 }
 
 /// The lines of steps and the machines that share them, both in the order of the plan.
@@ -177,13 +184,7 @@ fn marked(layout: Layout, mark: &str, text: &str) -> String {
 
 /// `text` behind `first`; what does not fit the width goes on behind `rest`. Ends with a newline.
 fn wrapped(layout: Layout, first: &str, rest: &str, text: &str) -> String {
-    if layout.width == usize::MAX {
-        return format!("{first}{text}\n");
-    }
-    // A path is never broken: it is copied.
-    let options = Options::new(layout.width).initial_indent(first).subsequent_indent(rest).break_words(false);
-    let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
-    fill(text, options) + "\n"
+    wrap::wrapped(first, rest, text, (layout.width != usize::MAX).then_some(layout.width)) + "\n"
 }
 
 fn subject(machine: &Option<MachineName>) -> &str {

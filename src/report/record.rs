@@ -1,6 +1,5 @@
 //! The result of a run, built from its events.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,8 +14,10 @@ use crate::event::Event;
 #[derive(Debug, Clone, Default)]
 pub struct Record {
     pub took: Duration,
-    /// In the order in which they were started.
+    /// Of the present plan, in the order in which they were started.
     pub steps: IndexMap<StepId, Ran>,
+    /// Of the plans before it. A step may be in several plans.
+    pub earlier: Vec<IndexMap<StepId, Ran>>,
     /// With reason and hint. Steps that succeeded when retried are not in it.
     pub failed: IndexMap<StepId, (String, String)>,
     /// Steps that did not run, and the step that they needed.
@@ -32,25 +33,28 @@ pub struct Ran {
     pub stage: Stage,
     pub machine: MachineName,
     pub line: String,
+    pub action: String,
     pub begun: Duration,
     /// `None` while it runs; it stays so if the run is interrupted.
     pub ended: Option<Duration>,
+    pub failed: bool,
 }
 
 impl Record {
     pub fn apply(&mut self, now: Duration, event: &Event) {
         match event {
-            Event::StepStarted { step, stage, machine, line } => {
-                let ran = Ran { stage: *stage, machine: machine.clone(), line: line.clone(), begun: now, ended: None };
-                self.steps.insert(step.clone(), ran);
+            Event::PlanStarted { .. } if !self.steps.is_empty() => self.earlier.push(std::mem::take(&mut self.steps)),
+            Event::StepStarted { step, stage, machine, line, action } => {
+                let (machine, line, action) = (machine.clone(), line.clone(), action.clone());
+                self.steps.insert(step.clone(), Ran { stage: *stage, machine, line, action, begun: now, ended: None, failed: false });
             }
             Event::StepFinished { step, .. } => {
-                self.end(now, step);
+                self.end(now, step, false);
                 self.failed.shift_remove(step);
                 self.blocked.shift_remove(step);
             }
             Event::StepFailed { step, reason, hint } => {
-                self.end(now, step);
+                self.end(now, step, true);
                 self.failed.insert(step.clone(), (reason.clone(), hint.clone()));
             }
             Event::StepDeferred { step } => {
@@ -79,15 +83,20 @@ impl Record {
         ])
     }
 
-    /// The time that each finished step took.
-    pub fn durations(&self) -> BTreeMap<StepId, Duration> {
-        let ended = self.steps.iter().filter_map(|(id, ran)| Some((id.clone(), ran.ended? - ran.begun)));
-        ended.collect()
+    /// The steps of each plan, in the order of the plans.
+    pub fn plans(&self) -> impl Iterator<Item = &IndexMap<StepId, Ran>> {
+        self.earlier.iter().chain([&self.steps])
     }
 
-    fn end(&mut self, now: Duration, step: &StepId) {
+    /// How many steps succeeded, of all plans.
+    pub fn done(&self) -> usize {
+        self.plans().flat_map(IndexMap::values).filter(|ran| ran.ended.is_some() && !ran.failed).count()
+    }
+
+    fn end(&mut self, now: Duration, step: &StepId, failed: bool) {
         if let Some(ran) = self.steps.get_mut(step) {
             ran.ended = Some(now);
+            ran.failed = failed;
         }
     }
 }

@@ -80,13 +80,13 @@ impl Running {
                 let steps = steps.iter().filter(|(_, total)| **total > 0);
                 self.machines = steps.map(|(machine, &total)| (machine.clone(), Steps { total, ..Steps::default() })).collect();
             }
-            Event::StepStarted { step, machine, line, .. } => {
+            Event::StepStarted { step, machine, action, .. } => {
                 let place = self.machines.get_mut(machine).map(|steps| {
                     steps.started += 1;
                     (steps.started.min(steps.total), steps.total)
                 });
                 self.owners.insert(step.clone(), machine.clone());
-                self.begin(now, Key::Step(step.clone()), machine.as_str(), line, place);
+                self.begin(now, Key::Step(step.clone()), machine.as_str(), action, place);
             }
             Event::StepProgress { step, done, total } => {
                 self.moved(now, &Key::Step(step.clone()), *done, *total, Unit::Bytes);

@@ -1,14 +1,18 @@
 //! The status as text.
 
-use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
+use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Problem, Status};
 use hostler_core::quantity::size_of;
 use hostler_core::visible::visible;
+use hostler_core::words::counted;
 
 use super::Paint;
+use super::commands::Commands;
 use super::table::{row, table};
+use super::wrap;
 
-/// Machines, nodes, members, certificates and drift, then problems, and last the next command. Ends with a newline.
-pub fn status_text(status: &Status, paint: Paint) -> String {
+/// Machines, nodes, members, certificates and drift, then problems, and last the next command. Sentences are wrapped at `width` columns, if it
+/// is known. Ends with a newline.
+pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands: &Commands) -> String {
     let mut text = machines(&status.machines, paint);
     text.push('\n');
     if !status.nodes.is_empty() {
@@ -29,18 +33,26 @@ pub fn status_text(status: &Status, paint: Paint) -> String {
     }
     facts.push(row!["snapshot", status.snapshot_age.map_or("none".to_owned(), |age| format!("{} old", up(age.unsigned_abs())))]);
     facts.push(row!["drift", drift(status)]);
-    text.push_str(&table(&facts));
+    text.push_str(&wrap::lines(&table(&facts), width));
     text.push('\n');
     if status.healthy {
         text.push_str(&paint.good("healthy"));
         text.push('\n');
         return text;
     }
+    let mut sentence =
+        |mark: &str, sentence: &str| text.push_str(&wrap::lines(&format!("{mark} {}\n", commands.complete(&visible(sentence))), width));
     for problem in &status.problems {
-        text.push_str(&format!("{} {}\n", paint.bad("!"), visible(&problem.to_string())));
+        sentence(&paint.bad("!"), &problem.to_string());
+        // What the connection itself knows is closer to the cause than what to do next.
+        if let Problem::Unreachable { machine, .. } = problem
+            && let Some(hint) = status.machines.iter().find(|status| status.name == *machine).and_then(|status| status.hint.as_ref())
+        {
+            sentence(&format!("  {}", paint.hint("hint:")), hint);
+        }
     }
     if let Some(next) = &status.next {
-        text.push_str(&format!("{} {}\n", paint.hint("next:"), visible(&next.to_string())));
+        sentence(&paint.hint("next:"), &next.to_string());
     }
     text
 }
@@ -93,7 +105,13 @@ fn drift(status: &Status) -> String {
         return "unknown: no bundle in the cache; `hostler plan` fetches one".to_owned();
     };
     let first = visible(drift.first.as_deref().unwrap_or_default());
+    if !(drift.differs() || drift.steps == 0) {
+        return format!("none; {} to verify the cluster", counted(drift.steps, "step"));
+    }
     match (drift.steps, drift.refusals) {
+        (0, 0) if status.machines.iter().any(|machine| machine.unreachable.is_some()) => {
+            "none on the machines that were reached".to_owned()
+        }
         (0, 0) => "none".to_owned(),
         (0, 1) => format!("1 refusal: {first}"),
         (0, refusals) => format!("{refusals} refusals, the first: {first}"),

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use hostler_core::quantity;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use textwrap::{Options, WordSplitter, fill};
 
 use super::lines::Lines;
 use super::paint::{Paint, guarded};
 use super::running::Item;
+use super::wrap;
 use crate::event::Event;
 
 /// Width of a bar, in cells.
@@ -30,7 +30,6 @@ pub struct Terminal {
 impl Terminal {
     /// `width`: its columns.
     pub fn new(target: ProgressDrawTarget, width: Option<usize>, output: Box<dyn Write + Send>, paint: Paint) -> Terminal {
-        let width = width.map(|width| width.max(40));
         Terminal { lines: Lines::above_bars(paint), foot: MultiProgress::with_draw_target(target), output, width, bars: Vec::new() }
     }
 
@@ -45,8 +44,8 @@ impl Terminal {
             return;
         }
         // indicatif's own println pads the line and leaves the cursor there: later output could overwrite it.
-        let lines: Vec<String> = lines.iter().map(|line| wrapped(line, self.width)).collect();
-        let text = format!("{}\n", guarded(&lines.join("\n")));
+        let text = lines.join("\n");
+        let text = format!("{}\n", guarded(&wrap::lines(&text, self.width)));
         // A terminal that is gone must not stop the work.
         self.foot.suspend(|| {
             let _ = self.output.write_all(text.as_bytes());
@@ -87,13 +86,6 @@ impl Terminal {
     }
 }
 
-/// A line of a terminal with so many columns: what does not fit goes on below it, indented. No word is broken: a path is copied.
-fn wrapped(line: &str, width: Option<usize>) -> String {
-    let Some(width) = width else { return line.to_owned() };
-    let options = Options::new(width).subsequent_indent("    ").break_words(false).word_splitter(WordSplitter::NoHyphenation);
-    fill(line, options)
-}
-
 /// The bottom lines: tasks and machines in the order in which they first appeared.
 fn foot(lines: &Lines, now: Duration) -> Vec<String> {
     let mut foot: Vec<(usize, String)> = Vec::new();
@@ -120,17 +112,4 @@ fn live(lines: &Lines, item: &Item, now: Duration) -> String {
 
 fn place(place: Option<(usize, usize)>) -> String {
     place.map_or(String::new(), |(number, total)| format!("{:>5}", format!("{number}/{total}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wrapped;
-
-    #[test]
-    fn what_does_not_fit_goes_on_below_indented_and_no_word_is_broken() {
-        let line = "rainbowdash      /etc/modules-load.d/hostler.conf is missing: load it  \u{1b}[32mdone in 0.3s\u{1b}[0m";
-        let expected = "rainbowdash      /etc/modules-load.d/hostler.conf\n    is missing: load it  \u{1b}[32mdone in 0.3s\u{1b}[0m";
-        assert_eq!(wrapped(line, Some(50)), expected);
-        assert_eq!(wrapped(line, None), line);
-    }
 }

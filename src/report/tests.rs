@@ -12,13 +12,15 @@ use hostler_core::failure::ExitStatus;
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::hint::Hint;
 use hostler_core::plan::refusal::Why;
-use hostler_core::plan::{Refusal, Step, Warning};
+use hostler_core::plan::{NotReached, Refusal, Step, Warning};
 use hostler_core::quantity;
 use hostler_core::step::{Stage, StepId, StepKind};
 use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike};
 
 use super::*;
 use crate::event::Unit;
+
+mod plans;
 
 const PLAIN: Paint = Paint { on: false };
 
@@ -35,7 +37,8 @@ fn ms(milliseconds: u64) -> Duration {
 }
 
 fn started(name: &str, what: &str, stage: Stage, line: &str) -> Event {
-    Event::StepStarted { step: id(name, what), stage, machine: machine(name), line: line.to_owned() }
+    let action = line.rsplit(": ").next().unwrap_or_default().to_owned();
+    Event::StepStarted { step: id(name, what), stage, machine: machine(name), line: line.to_owned(), action }
 }
 
 fn finished(name: &str, what: &str, took: u64) -> Event {
@@ -145,6 +148,7 @@ fn plan() -> Plan {
         }],
         warnings: vec![Warning { machine: None, text: "its certificates end in 12 days".to_owned() }],
         findings: Vec::new(),
+        unreachable: Vec::new(),
     }
 }
 
@@ -210,6 +214,16 @@ fn every_kind_of_event_as_json() {
     let time = Timestamp::UNIX_EPOCH;
     let lines = run().into_iter().filter_map(|(at, event)| faces.event(ms(at), time + ms(at), &event));
     insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn why_a_machine_can_not_be_reached_is_printed_once() {
+    let lost =
+        |reason: &str| Event::Unreachable { machine: machine("fluttershy"), reason: reason.to_owned(), hint: "turn it on".to_owned() };
+    let mut lines = Lines::alone(PLAIN);
+    let mut count = |event| lines.event(ms(0), &event).len();
+    assert_eq!([count(lost("no answer")), count(lost("no answer")), count(lost("refused")), count(lost(""))], [2, 0, 2, 0]);
+    assert_eq!([count(Event::Gathered { machine: machine("fluttershy"), took: ms(1) }), count(lost("refused"))], [1, 2]);
 }
 
 #[test]
@@ -327,16 +341,22 @@ fn the_newest_fifty_logs_are_kept_and_other_files_stay() {
 
 #[test]
 fn a_plan_for_a_person() {
-    insta::assert_snapshot!(plan_text(&plan(), Layout::LOG, PLAIN));
+    insta::assert_snapshot!(plan_text(&plan(), Layout::LOG, PLAIN, &Commands::default()));
 }
 
 #[test]
 fn the_summary_of_a_plan() {
     let empty = Plan { steps: vec![], refusals: vec![], warnings: vec![], ..plan() };
-    assert_eq!(plan_text(&empty, Layout::LOG, PLAIN), "up to date, nothing to do\n");
+    assert_eq!(plan_text(&empty, Layout::LOG, PLAIN, &Commands::default()), "up to date, nothing to do\n");
     let refused = Plan { steps: vec![], warnings: vec![], ..plan() };
     assert_eq!(plan::summary(&refused), "nothing to do: blocked by 1 refusal");
     assert_eq!(plan::summary(&plan()), "6 steps on 3 machines, 1 refusal, 1 warning");
+    let lost = |name: &str| NotReached { machine: machine(name), reason: "no answer".to_owned() };
+    let unreachable = vec![lost("rainbowdash"), lost("fluttershy")];
+    let partly = Plan { unreachable: unreachable.clone(), ..empty };
+    assert_eq!(plan::summary(&partly), "nothing to do on the machines that were reached; not reached: rainbowdash and fluttershy");
+    let some = Plan { unreachable, ..plan() };
+    assert_eq!(plan::summary(&some), "6 steps on 3 machines, 1 refusal, 1 warning; not reached: rainbowdash and fluttershy");
 }
 
 fn times(steps: &[(&str, &str, u64)]) -> BTreeMap<StepId, Duration> {
@@ -403,7 +423,7 @@ fn the_closing_of_a_run_that_went_well() {
     let record = Record { log: Some("/home/ash/.local/state/hostler/runs/x.log".into()), ..record(&events) };
     let without_fluttershy =
         Plan { steps: plan().steps.into_iter().filter(|step| step.machine != machine("fluttershy")).collect(), ..plan() };
-    let closing = Closing::new(Some(&without_fluttershy), &record);
+    let closing = Closing::new(&[without_fluttershy], &record);
     insta::assert_snapshot!(closing.text(PLAIN));
     assert_eq!(record.exit_status(), ExitStatus::Done);
     assert!(closing.not_done.is_empty());
@@ -412,7 +432,7 @@ fn the_closing_of_a_run_that_went_well() {
 #[test]
 fn the_closing_of_a_run_that_went_wrong() {
     let record = record(&run());
-    insta::assert_snapshot!(Closing::new(Some(&plan()), &record).text(PLAIN));
+    insta::assert_snapshot!(Closing::new(&[plan()], &record).text(PLAIN));
     assert_eq!(record.exit_status(), ExitStatus::Unreachable);
 }
 
@@ -436,28 +456,6 @@ fn an_interrupted_run_shows_what_may_still_be_running() {
     interrupted: Ctrl-C
     nothing was started on any machine
     ");
-}
-
-#[test]
-fn steps_side_by_side_are_not_counted_twice() {
-    let events = [
-        (0, started("rainbowdash", "swap", Stage::Prepare, "a")),
-        (1_000, started("rainbowdash", "packages", Stage::Prepare, "b")),
-        (3_000, finished("rainbowdash", "swap", 3_000)),
-        (4_000, finished("rainbowdash", "packages", 3_000)),
-        (6_000, started("rainbowdash", "modules", Stage::Prepare, "c")),
-        (7_000, finished("rainbowdash", "modules", 1_000)),
-    ];
-    assert_eq!(Closing::new(None, &record(&events)).times[0].took, ms(5_000));
-}
-
-#[test]
-fn a_step_that_succeeds_after_a_retry_has_not_failed() {
-    let failed = Event::StepFailed { step: id("rainbowdash", "swap"), reason: "x".to_owned(), hint: String::new() };
-    let begun = || started("rainbowdash", "swap", Stage::Prepare, "a");
-    let events = [(0, begun()), (1, failed), (2, begun()), (3, finished("rainbowdash", "swap", 1))];
-    assert_eq!(record(&events[..2]).exit_status(), ExitStatus::Failed);
-    assert_eq!(record(&events).exit_status(), ExitStatus::Done);
 }
 
 /// A writer whose content can be read later.
@@ -488,7 +486,7 @@ async fn a_reporter_keeps_the_order_and_the_secrets() {
     let log = RunLog::create(folder.path(), "up", Timestamp::UNIX_EPOCH).unwrap();
     let path = log.path().to_owned();
     let output = Output::Lines(Lines::alone(PLAIN), Box::new(progress.clone()));
-    let reporter = Reporter::with(output, Box::new(results.clone()), Ok(Some(log)), false);
+    let reporter = Reporter::with(output, Box::new(results.clone()), Ok(Some(log)), false, Commands::default());
     reporter.redactor().add("abcdef.0123456789abcdef");
     let events = reporter.events();
     events.send(Event::Note { line: "the token is abcdef.0123456789abcdef".to_owned() });
@@ -498,7 +496,7 @@ async fn a_reporter_keeps_the_order_and_the_secrets() {
     let script = "token=abcdef.01234\n56789abcdef".to_owned();
     events.send(Event::StepScript { step: id("rainbowdash", "token"), text: script });
     events.send(Event::StepFailed { step: id("rainbowdash", "token"), reason: "no".to_owned(), hint: String::new() });
-    let record = reporter.finish(Some(&plan())).await;
+    let record = reporter.finish(Some(vec![plan()])).await;
     assert_eq!(record.exit_status(), ExitStatus::Failed);
     assert_eq!(record.log.as_deref(), Some(path.as_path()));
     assert_eq!(results.text(), "node  ready\n[secret]  yes\n");
@@ -521,11 +519,11 @@ async fn a_reporter_keeps_the_order_and_the_secrets() {
 #[tokio::test]
 async fn every_line_of_json_is_an_object_and_the_last_the_closing() {
     let results = Kept::default();
-    let reporter = Reporter::with(Output::Json(Json::default()), Box::new(results.clone()), Ok(None), false);
+    let reporter = Reporter::with(Output::Json(Json::default()), Box::new(results.clone()), Ok(None), false, Commands::default());
     reporter.plan(&plan()).await;
     reporter.result("node  ready\n").await;
     reporter.events().send(started("rainbowdash", "join", Stage::Workers, "x"));
-    reporter.finish(Some(&plan())).await;
+    reporter.finish(Some(vec![plan()])).await;
     let lines: Vec<serde_json::Value> = results.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 4);
     assert_eq!((&lines[0]["event"], &lines[0]["plan"]["schema"]), (&"plan".into(), &1.into()));
@@ -539,12 +537,18 @@ async fn every_line_of_json_is_an_object_and_the_last_the_closing() {
 async fn a_log_that_cannot_be_written_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("runs"), "a file").unwrap();
-    let reporter = Reporter::start(Style::Lines, "up", Some(folder.path().join("runs")));
+    let reporter = Reporter::start(Style::Lines, "up", Some(folder.path().join("runs")), Commands::default());
     assert_eq!(reporter.finish(None).await.log, None);
 
     let progress = Kept::default();
     let output = Output::Lines(Lines::alone(PLAIN), Box::new(progress.clone()));
-    let reporter = Reporter::with(output, Box::new(Kept::default()), Err("the log of this run can't be written: x".to_owned()), false);
+    let reporter = Reporter::with(
+        output,
+        Box::new(Kept::default()),
+        Err("the log of this run can't be written: x".to_owned()),
+        false,
+        Commands::default(),
+    );
     reporter.finish(None).await;
     assert_eq!(progress.text(), "warning: the log of this run can't be written: x\n");
 }

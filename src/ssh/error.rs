@@ -40,6 +40,11 @@ pub enum Reason {
         status: Option<String>,
         stderr: String,
     },
+    /// The proxy is a hostler, and says itself what is wrong.
+    ProxySays {
+        why: String,
+        hint: String,
+    },
     /// The jump host was reached, but can't connect to the machine.
     JumpRefused {
         by: String,
@@ -60,9 +65,11 @@ pub enum Reason {
         place: Option<(PathBuf, usize)>,
     },
     /// The key belongs to another machine of the inventory.
+    /// `pinned`: the inventory has the machine's host key, so known_hosts has no say.
     NeighboursHostKey {
         neighbour: String,
         got: PublicKey,
+        pinned: bool,
     },
     Revoked {
         got: PublicKey,
@@ -84,6 +91,7 @@ impl ConnectError {
             | Reason::NoWay(_)
             | Reason::Unresolvable(_)
             | Reason::ProxyFailed { .. }
+            | Reason::ProxySays { .. }
             | Reason::JumpRefused { .. } => Contact::Silence,
             Reason::HostKeyChanged { .. } => Contact::OtherHostKey,
             Reason::Refused
@@ -110,6 +118,7 @@ impl ConnectError {
             | Reason::NoWay(_)
             | Reason::HungUp
             | Reason::ProxyFailed { .. }
+            | Reason::ProxySays { .. }
             | Reason::JumpRefused { .. } => true,
             Reason::Unresolvable(_)
             | Reason::Misconfigured(_)
@@ -157,6 +166,7 @@ impl ConnectError {
             Reason::Unresolvable(_) => "write an IP address, or make the name resolvable (DNS, /etc/hosts)".to_owned(),
             Reason::HungUp => format!("sshd on {machine} may be overloaded (MaxStartups) or block this computer: check its journal"),
             Reason::ProxyFailed { command, .. } => format!("try it by hand: {command}"),
+            Reason::ProxySays { hint, .. } => hint.clone(),
             Reason::JumpRefused { by, .. } => {
                 format!("allow forwarding on {by} (AllowTcpForwarding, PermitOpen), and check that it reaches {address}")
             }
@@ -178,7 +188,10 @@ impl ConnectError {
                     "if {machine} was reinstalled, run `hostler rebuild {machine}` or correct its `hostKey` in the inventory; if not, someone may be intercepting the connection"
                 )
             }
-            Reason::NeighboursHostKey { neighbour, .. } => format!(
+            Reason::NeighboursHostKey { neighbour, pinned: true, .. } => format!(
+                "write the new addresses of both machines into the inventory, or have the router assign the old ones; if the addresses in the inventory are right, correct `hostKey` of {machine} and {neighbour} there"
+            ),
+            Reason::NeighboursHostKey { neighbour, pinned: false, .. } => format!(
                 "write the new addresses of both machines into the inventory, or have the router assign the old ones; if the inventory is right, remove the old host keys of {machine} (`ssh-keygen -R '{}'`) and likewise of {neighbour}",
                 self.known_as()
             ),
@@ -213,6 +226,7 @@ impl fmt::Display for ConnectError {
             Reason::Misconfigured(why) => f.write_str(why),
             Reason::Unresolvable(why) => write!(f, "{address} can't be resolved: {why}"),
             Reason::HungUp => write!(f, "{address} closed the connection at once"),
+            Reason::ProxySays { why, .. } => f.write_str(why),
             Reason::ProxyFailed { command, status, stderr } => {
                 write!(f, "ProxyCommand for {address} failed: `{command}`")?;
                 if let Some(status) = status {
@@ -232,7 +246,7 @@ impl fmt::Display for ConnectError {
                     None => write!(f, " (from the inventory)"),
                 }
             }
-            Reason::NeighboursHostKey { neighbour, got } => {
+            Reason::NeighboursHostKey { neighbour, got, .. } => {
                 write!(
                     f,
                     "{machine}'s address {address} answers with {neighbour}'s host key ({} {}): DHCP may have swapped their addresses",

@@ -106,6 +106,15 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether waiting may help: the machine may be restarting.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            RunError::Lost(_) => true,
+            RunError::Connect(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {

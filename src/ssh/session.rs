@@ -256,7 +256,10 @@ async fn greet(target: &Target, access: &Arc<Access>) -> Result<Greeted, Connect
         Ok(greeted) => {
             if let Some(Verdict::Unknown(key)) = greeted.shared.verdict() {
                 if let Some(neighbour) = access.neighbour(target, &key).await {
-                    return Err(ConnectError::new(target, Reason::NeighboursHostKey { neighbour, got: key }));
+                    return Err(ConnectError::new(
+                        target,
+                        Reason::NeighboursHostKey { neighbour, got: key, pinned: target.host_key.is_some() },
+                    ));
                 }
                 accept(target, access, &key).await?;
             }
@@ -314,7 +317,9 @@ async fn whose(target: &Target, access: &Access, error: ConnectError) -> Connect
         return error;
     }
     match access.neighbour(target, got).await {
-        Some(neighbour) => ConnectError::new(target, Reason::NeighboursHostKey { neighbour, got: got.clone() }),
+        Some(neighbour) => {
+            ConnectError::new(target, Reason::NeighboursHostKey { neighbour, got: got.clone(), pinned: target.host_key.is_some() })
+        }
         None => error,
     }
 }
@@ -403,7 +408,7 @@ impl<'a> Handshake<'a> {
             (Reason::HungUp, Some((command, said))) => {
                 // Its last output may still be on its way.
                 sleep(Duration::from_millis(50)).await;
-                Reason::ProxyFailed { command, status: None, stderr: said.stderr() }
+                said.reason(command)
             }
             (reason, _) => reason,
         };

@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::error::{ConnectError, Reason};
 use super::target::Target;
+use crate::report::Told;
 
 /// Bytes of a proxy's stderr that are kept for the message.
 const STDERR_LIMIT: usize = 2000;
@@ -59,10 +60,13 @@ pub struct Proxy {
 pub struct ProxyReport(Arc<Mutex<String>>);
 
 impl ProxyReport {
-    /// Its last output on standard error, in one line.
-    pub fn stderr(&self) -> String {
+    /// Why `command` ended: by its last output on standard error. Another hostler's error becomes one of this one.
+    pub fn reason(&self, command: String) -> Reason {
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last_output(&said)
+        match Told::parse(&said) {
+            Some(Told { why, hint }) => Reason::ProxySays { why, hint },
+            None => Reason::ProxyFailed { command, status: None, stderr: last_output(&said) },
+        }
     }
 }
 

@@ -124,13 +124,13 @@ short='
 '
 on twilightsparkle "$short"
 run 1 status -i "$inventory"
-says "expires first, in 29 days"
+says "expires first, in 30 days"
 says 'run `hostler up`'
 rm "$work/stop"
 poll renewal https://10.77.0.11:6443/livez &
 poller=$!
 up
-says "of its certificates expire soon, the first in 29 days"
+says "of its certificates expire soon, the first in"
 touch "$work/stop"
 wait "$poller"
 printf '          %s s without the API, at most\n' "$(cat "$work/renewal")"

@@ -63,7 +63,7 @@ sed -i '/^    failSwapOn: false$/d; /^  - Swap$/d' "$inventory"
 
 row "the plan names what is to be done on it"
 plan
-says "rainbowdash: swap is on (/swapfile): turn it off, now and after a reboot"
+says "rainbowdash: swap is on (/swapfile): turn swap off, now and after a reboot"
 says "rainbowdash: the kernel modules overlay and br_netfilter are not loaded"
 
 row "a clock ten minutes ahead is refused, on the machine that is wrong; a time service mends it"
@@ -128,7 +128,7 @@ empty
 row "swap turned on again, in fstab too, is turned off again"
 vm 'sed -i "s|^# hostler: /swapfile|/swapfile|" /etc/fstab && swapon /swapfile'
 plan
-says "rainbowdash: swap is on (/swapfile): turn it off, now and after a reboot"
+says "rainbowdash: swap is on (/swapfile): turn swap off, now and after a reboot"
 up
 empty
 no_swap

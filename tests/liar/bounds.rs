@@ -30,7 +30,7 @@ fn noise_before_the_facts_is_bounded_too() {
     let mut lab = Lab::new();
     lab.answering("apple", "10.77.0.13", "worker", "#!/bin/sh\nexec yes noise\n");
     let ran = lab.hostler_within(&["status"], 400 << 20);
-    assert!(ran.err.contains("unreachable: it printed more than 17 MB"), "{}", ran.all());
+    assert!(ran.out.contains("apple can't be reached: it printed more than 17 MB"), "{}", ran.all());
 }
 
 /// A sudo that says what a file says, or never answers.
@@ -51,7 +51,7 @@ fn a_sudo_that_never_answers_ends_at_its_limit() {
         let start = Instant::now();
         let ran = lab.hostler(&["status"]);
         assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
-        assert!(ran.err.contains(&format!("unreachable: {reason}")), "{what}: {}", ran.all());
+        assert!(ran.out.contains(&format!("can't be reached: {reason}")), "{what}: {}", ran.all());
         assert!(ran.out.contains("one   ") && ran.status == 4, "{what}: {}", ran.all());
     }
 }

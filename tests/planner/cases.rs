@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use hostler::report::{Layout, Paint, plan_text, status_text};
+use hostler::report::{Commands, Layout, Paint, plan_text, status_text};
 use hostler_core::health::status;
 use hostler_core::plan::{Goal, Plan, plan_for};
 use hostler_core::step::StepId;
@@ -17,7 +17,7 @@ fn cases() -> Vec<(String, Case)> {
 
 /// What a person reads, the codes of the refusals, and of a short plan what each step waits for.
 fn told(plan: &Plan) -> String {
-    let mut text = plan_text(plan, Layout::LOG, Paint::wanted(false));
+    let mut text = plan_text(plan, Layout::LOG, Paint::wanted(false), &Commands::default());
     for refusal in &plan.refusals {
         text.push_str(&format!("code: {}\n", refusal.why.code()));
     }
@@ -65,7 +65,7 @@ fn every_status_is_as_it_was() {
         let plan = plan_for(&Goal::Up, &inventory, &case.manifests(), &seen).expect("templates fit");
         let status = status(&inventory, &seen, Some(&plan), None);
         let json = serde_json::to_string_pretty(&status).expect("plain data");
-        let text = format!("{}\n{json}\n", status_text(&status, Paint::wanted(false)));
+        let text = format!("{}\n{json}\n", status_text(&status, Paint::wanted(false), None, &Commands::default()));
         let file = folder(&format!("tests/status/{name}.txt"));
         if std::env::var_os("UPDATE").is_some() {
             fs::write(&file, &text).expect("it can be written");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hostler::report::{Detail, Layout, Paint, guarded, json_text, plan_text, status_text};
+use hostler::report::{Commands, Detail, Layout, Paint, guarded, json_text, plan_text, status_text};
 use hostler_core::facts::{
     AddOns, ClusterFacts, Facts, FileFact, ImageFact, KubernetesFacts, LiveObject, LockFact, MemberFact, NodeFact, Observation, PodFact,
     ShareFact, UnitFact, Unreachable,
@@ -130,7 +130,7 @@ fn spoil(facts: &mut Facts) {
     for FileFact { sha256, mode, owner } in map(files).values_mut() {
         words([sha256, mode, owner]);
     }
-    for UnitFact { active: _, enabled: _, needs_reload: _ } in map(units).values_mut() {}
+    for UnitFact { active: _, enabled: _, needs_reload: _, entered: _ } in map(units).values_mut() {}
     for ImageFact { digest, pinned: _ } in map(images).values_mut() {
         words([digest]);
     }
@@ -265,7 +265,7 @@ fn hostile_facts_are_shown_and_never_obeyed() {
                     for layout in [Layout::LOG, Layout { width: 60, detail: Detail::Grouped }, Layout { width: 100, detail: Detail::Whole }]
                     {
                         for on in [false, true] {
-                            assert_harmless(&plan_text(&plan, layout, Paint { on }), &format!("{goal:?}"));
+                            assert_harmless(&plan_text(&plan, layout, Paint { on }, &Commands::default()), &format!("{goal:?}"));
                             texts += 1;
                         }
                     }
@@ -277,7 +277,7 @@ fn hostile_facts_are_shown_and_never_obeyed() {
                 let up = plan_for(&Goal::Up, &inventory, &manifests(), seen).expect("templates fit");
                 let status = status(&inventory, seen, Some(&up), None);
                 for on in [false, true] {
-                    assert_harmless(&status_text(&status, Paint { on }), "status");
+                    assert_harmless(&status_text(&status, Paint { on }, None, &Commands::default()), "status");
                 }
                 let json = json_text(&status).expect("plain data");
                 assert!(!json.chars().any(|c| c != '\n' && is_unseen(c)), "{json}");

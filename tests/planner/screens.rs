@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use hostler::report::{Detail, Layout, Paint, plan_text};
+use hostler::report::{Commands, Detail, Layout, Paint, plan_text};
 use hostler_core::plan::plan_for;
 
 use crate::case::{cases_of, folder, inventory};
@@ -29,7 +29,7 @@ fn screens_are_as_they_were_looked_at() {
         let seen = case.seen(&case.world(), &goal);
         let plan = plan_for(&goal, &inventory(&case.inventory), &case.manifests(), &seen).expect("templates fit");
         for width in [80, 120] {
-            let text = plan_text(&plan, Layout { width, detail }, Paint::wanted(false));
+            let text = plan_text(&plan, Layout { width, detail }, Paint::wanted(false), &Commands::default());
             let whole = if detail == Detail::Whole { "-verbose" } else { "" };
             let file = folder("tests/screens").join(format!("{name}{whole}-{width}.txt"));
             let wide = text.lines().filter(|line| line.chars().count() > width && line.contains(' ')).count();

@@ -3,15 +3,20 @@
 
 use std::collections::BTreeSet;
 
-use hostler_core::inventory::Inventory;
+use hostler_core::action::kubeadm::{UpgradeControlPlane, UpgradeNode};
+use hostler_core::document::Document;
+use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::manifest::Manifests;
 use hostler_core::plan::lint::reaches;
 use hostler_core::plan::{Goal, Plan, plan_for};
+use hostler_core::record::{Applied, InProgress, Record};
 use hostler_core::step::{ImageGroup, Stage, StepKind};
+use hostler_core::version::numbers;
 use serde_yaml::Value;
 
 use crate::case::{inventory, of_version, world_from};
-use crate::world::World;
+use crate::system;
+use crate::world::{World, kubelet_config, switch, write};
 
 const TO: &str = "1.36.3";
 
@@ -130,5 +135,65 @@ fn one_machine_at_a_time_and_no_kubelet_before_the_last_api_server() {
                 assert!(reaches(&steps, &one.id, &other.id), "{name}: {} and {} may run side by side", other.id, one.id);
             }
         }
+    }
+}
+
+impl World {
+    /// kubeadm makes the static pods of a control plane those of another version.
+    ///
+    /// # Errors
+    /// The programs of that version are not there.
+    pub fn upgrade_control_plane(&mut self, name: &MachineName, action: &UpgradeControlPlane) -> Result<(), String> {
+        let UpgradeControlPlane { version, first, set, sha256, .. } = action;
+        let facts = self.machines.entry(name.clone()).or_default();
+        if !facts.sets.contains(set) {
+            return Err("its kubeadm is not there".to_owned());
+        }
+        facts.in_progress.remove(&InProgress::Upgrade);
+        facts.applied.extend(sha256.iter().map(|sum| (Applied::Document(Document::Cluster), sum.clone())));
+        kubelet_config(facts, version);
+        self.api_versions.insert(name.clone(), version.clone());
+        if let (true, Some(cluster)) = (*first, &mut self.cluster) {
+            cluster.stored_version.clone_from(version);
+            cluster.record.extend(sha256.iter().map(|sum| (Record::Document(Document::Cluster), sum.clone())));
+            system::kube_proxy_image(&mut cluster.add_ons, version);
+            system::coredns(&mut cluster.add_ons);
+        }
+        // Those whose turn has not come keep their own.
+        let others = self.cluster.as_ref().map(|cluster| cluster.version.clone()).unwrap_or_default();
+        let control_planes: Vec<MachineName> =
+            self.machines.iter().filter(|(_, facts)| facts.kubernetes.control_plane).map(|(name, _)| name.clone()).collect();
+        for other in &control_planes {
+            self.api_versions.entry(other.clone()).or_insert_with(|| others.clone());
+        }
+        if let (Some(cluster), true) = (&mut self.cluster, control_planes.iter().all(|name| self.api_versions[name] == *version)) {
+            cluster.version.clone_from(version);
+        }
+        Ok(())
+    }
+
+    /// containerd and kubelet of another version run on the machine.
+    ///
+    /// # Errors
+    /// The programs are not there, or an API server is older.
+    pub fn upgrade_node(&mut self, name: &MachineName, action: &UpgradeNode) -> Result<(), String> {
+        let UpgradeNode { set, programs, containerd, sha256: sum, .. } = action;
+        let facts = self.machines.entry(name.clone()).or_default();
+        if !facts.sets.contains(set) {
+            return Err("its programs are not there".to_owned());
+        }
+        switch(facts, set, programs);
+        containerd.iter().for_each(|file| write(facts, file));
+        facts.in_progress.remove(&InProgress::Containerd);
+        facts.applied.insert(Applied::Document(Document::Kubelet), sum.clone());
+        kubelet_config(facts, sum);
+        let version = set.split('-').next().unwrap_or_default();
+        let cluster = self.cluster.as_mut().ok_or("there is no cluster")?;
+        let oldest = self.api_versions.values().chain([&cluster.version]).filter_map(|version| numbers(version)).min();
+        if numbers(version) > oldest {
+            return Err("a kubelet that is newer than an API server".to_owned());
+        }
+        cluster.nodes.get_mut(name.as_str()).into_iter().for_each(|node| node.version = version.to_owned());
+        Ok(())
     }
 }

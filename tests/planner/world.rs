@@ -6,7 +6,7 @@ use hostler_core::action::cluster::{
     ApplyFlannel, DeleteNode, Drain, Label, Probe, RecordVerified, RemoveMember, RestartFlannel, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
-    Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, Restore, UpgradeControlPlane, UpgradeNode, UploadConfig, of_machine,
+    Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, Restore, UpgradeNode, UploadConfig, of_machine,
 };
 use hostler_core::action::machine::{
     ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program, SetHostname,
@@ -24,7 +24,6 @@ use hostler_core::plan::Step;
 use hostler_core::plan::wanted;
 use hostler_core::plan::wipe::is_wiped;
 use hostler_core::record::{Applied, InProgress, Record};
-use hostler_core::version::numbers;
 use serde_yaml::Value;
 
 use crate::system;
@@ -54,7 +53,10 @@ impl World {
             .iter()
             .map(|(name, facts)| {
                 if let Some(why) = self.off.get(name) {
-                    return (name.clone(), Observation::Unreachable(Unreachable { reason: why.clone(), contact: contact(why) }));
+                    return (
+                        name.clone(),
+                        Observation::Unreachable(Unreachable { reason: why.clone(), contact: contact(why), hint: String::new() }),
+                    );
                 }
                 let mut facts = facts.clone();
                 if !runs(&facts, CONTAINERD) {
@@ -172,48 +174,11 @@ impl World {
             Action::SynchronizeClock(_) => facts.clock_synchronized = true,
             Action::InstallPrograms(InstallPrograms { set, programs, .. }) => switch(facts, set, programs),
             Action::StagePrograms(StagePrograms { set, .. }) => drop(facts.sets.insert(set.clone())),
-            Action::UpgradeControlPlane(UpgradeControlPlane { version, first, set, sha256, .. }) => {
-                check(facts.sets.contains(set), "its kubeadm is not there")?;
-                facts.in_progress.remove(&InProgress::Upgrade);
+            Action::UpgradeControlPlane(action) => {
                 check(serves, "the API server does not answer")?;
-                let facts = self.machines.entry(name.clone()).or_default();
-                facts.applied.extend(sha256.iter().map(|sum| (Applied::Document(Document::Cluster), sum.clone())));
-                kubelet_config(facts, version);
-                self.api_versions.insert(name.clone(), version.clone());
-                if let (true, Some(cluster)) = (*first, &mut self.cluster) {
-                    cluster.stored_version.clone_from(version);
-                    cluster.record.extend(sha256.iter().map(|sum| (Record::Document(Document::Cluster), sum.clone())));
-                    system::kube_proxy_image(&mut cluster.add_ons, version);
-                    system::coredns(&mut cluster.add_ons);
-                }
-                // Those that are not yet as new keep their own.
-                let others = self.cluster.as_ref().map(|cluster| cluster.version.clone()).unwrap_or_default();
-                let control_planes: Vec<MachineName> =
-                    self.machines.iter().filter(|(_, facts)| facts.kubernetes.control_plane).map(|(name, _)| name.clone()).collect();
-                for other in &control_planes {
-                    self.api_versions.entry(other.clone()).or_insert_with(|| others.clone());
-                }
-                if let (Some(cluster), true) = (&mut self.cluster, control_planes.iter().all(|name| self.api_versions[name] == *version)) {
-                    cluster.version.clone_from(version);
-                }
+                self.upgrade_control_plane(name, action).map_err(|what| format!("{}: {what}", step.id))?;
             }
-            Action::UpgradeNode(UpgradeNode { set, programs, containerd, sha256: sum, .. }) => {
-                check(facts.sets.contains(set), "its programs are not there")?;
-                switch(facts, set, programs);
-                containerd.iter().for_each(|file| write(facts, file));
-                facts.in_progress.remove(&InProgress::Containerd);
-                facts.applied.insert(Applied::Document(Document::Kubelet), sum.clone());
-                kubelet_config(facts, sum);
-                let version = set.split('-').next().unwrap_or_default();
-                let newest = self.api_versions.get(name).cloned();
-                let cluster = self.cluster.as_mut().ok_or("there is no cluster")?;
-                let oldest = self.api_versions.values().chain([&cluster.version]).filter_map(|version| numbers(version)).min();
-                check(newest.is_none_or(|own| own == version), "a kubelet that is newer than its own API server")?;
-                check(numbers(version) <= oldest, "a kubelet that is newer than an API server")?;
-                if let Some(node) = cluster.nodes.get_mut(name.as_str()) {
-                    node.version = version.to_owned();
-                }
-            }
+            Action::UpgradeNode(action) => self.upgrade_node(name, action).map_err(|what| format!("{}: {what}", step.id))?,
             Action::ConfigureUnit(ConfigureUnit { unit, files, stale, restart, .. }) => {
                 check(
                     unit == wanted::VIP_UNIT || unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT),
@@ -229,14 +194,14 @@ impl World {
                     facts.containerd_pieces = Some(files.iter().filter_map(piece).collect());
                 }
                 let unit = facts.units.entry(unit.clone()).or_default();
-                *unit = UnitFact { active: unit.active || *restart, enabled: true, needs_reload: false };
+                *unit = UnitFact { active: unit.active || *restart, enabled: true, needs_reload: false, entered: unit.entered };
             }
             Action::StartUnit(StartUnit { unit }) => {
                 check(unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
                 check(unit != KUBELET || !facts.kubernetes.joined || facts.swap.is_empty(), "kubelet ends while swap is on")?;
                 // Before kubeadm's turn kubelet ends at once; it has nothing to do.
                 let active = unit != KUBELET || facts.kubernetes.joined;
-                facts.units.insert(unit.clone(), UnitFact { active, enabled: true, needs_reload: false });
+                facts.units.insert(unit.clone(), UnitFact { active, enabled: true, needs_reload: false, entered: None });
             }
             Action::DropUnit(DropUnit { unit, files }) => {
                 facts.units.remove(unit);
@@ -436,7 +401,7 @@ impl World {
 }
 
 /// Programs of another set are in use.
-fn switch(facts: &mut Facts, set: &str, programs: &[Program]) {
+pub fn switch(facts: &mut Facts, set: &str, programs: &[Program]) {
     facts.files.retain(|path, _| !path.starts_with(wanted::CURRENT));
     for program in programs {
         let fact = FileFact { sha256: program.sha256.clone(), mode: "755".to_owned(), owner: "root:root".to_owned() };
@@ -596,13 +561,13 @@ fn mark(unit: &str) -> InProgress {
     }
 }
 
-fn write(facts: &mut Facts, file: &File) {
+pub fn write(facts: &mut Facts, file: &File) {
     let fact = FileFact { sha256: sha256(file.content.as_bytes()), mode: file.mode.clone(), owner: "root:root".to_owned() };
     facts.files.insert(file.path.clone(), fact);
 }
 
 /// kubeadm writes KubeletConfiguration with its defaults: a sum of its own, put on record.
-fn kubelet_config(facts: &mut Facts, sum: &str) {
+pub fn kubelet_config(facts: &mut Facts, sum: &str) {
     let sum = sha256(sum.as_bytes());
     facts.applied.insert(Applied::KubeletFile, sum.clone());
     let fact = FileFact { sha256: sum, mode: "644".to_owned(), owner: "root:root".to_owned() };

@@ -314,7 +314,7 @@ async fn a_key_that_cannot_be_remembered_is_accepted_by_a_person_alone() {
     let (access, asked) = Asked::answering(&["yes"]);
     let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
     let mut access = Arc::into_inner(access).expect("nobody else has it");
-    access.events = Some(hostler::event::Events(sender));
+    access.events = Some(hostler::event::Events::new(sender));
     let access = Arc::new(access);
     connect(&sshd.stranger(), &access).await;
     let hostler::event::Event::Warning { line } = told.try_recv().expect("a warning") else { panic!("no warning") };

@@ -210,6 +210,10 @@ async fn a_proxy_command_that_fails_is_quoted() {
         assert!(error.to_string().contains(said), "{error}");
         assert!(error.hint().starts_with("try it by hand: "), "{}", error.hint());
     }
+    let other_hostler = r#"sh -c 'printf "error: its port is closed\n  caused by: connection refused\nhint: turn it on\n" >&2; exit 1'"#;
+    let target = sshd.target_by(Connection { proxy_command: Some(other_hostler.to_owned()), ..Connection::default() });
+    let error = refused(&target, &strict()).await;
+    assert_eq!((error.to_string().as_str(), error.hint().as_str()), ("rainbowdash: its port is closed: connection refused", "turn it on"));
     let silent = sshd.target_by(Connection { proxy_command: Some("sleep 60".to_owned()), ..Connection::default() });
     let access = impatient(Limits { handshake: Duration::from_secs(1), ..Limits::default() });
     let error = refused(&silent, &access).await;

@@ -360,6 +360,11 @@ examples! {
         Why::NoApi { answers: vec![(named("twilightsparkle"), "connection refused; kube-apiserver: Error: unknown flag: --nonsense".to_owned())] },
         Hint::LookAtControlPlane(named("twilightsparkle")),
         "etcd or the API server does not run on any control plane"
+    ),
+    (
+        Why::NoApi { answers: vec![(named("twilightsparkle"), "connection refused".to_owned())] },
+        Hint::WaitForApi { machine: named("twilightsparkle"), seconds: 9 },
+        "the control plane was switched on a moment ago; `up` waits for it"
     )],
     Why::NoApiToLeave => [(
         Why::NoApiToLeave,
@@ -379,13 +384,13 @@ examples! {
             "the control plane is being restored"
         ),
     ],
-    Why::Unreachable { .. } => [
+    Why::Unreachable => [
         (
-            Why::Unreachable { reason: "connection timed out".to_owned() },
+            Why::Unreachable,
             Hint::TurnOnOrRemove(dead("rainbowdash")),
             "it is off, or at another address; a machine that is removed gets wiped"
         ),
-        (Why::Unreachable { reason: "connection refused".to_owned() }, Hint::TurnOnOrReplace, "a snapshot is restored onto a machine"),
+        (Why::Unreachable, Hint::TurnOnOrReplace, "a snapshot is restored onto a machine"),
     ],
     Why::LastControlPlane => [(
         Why::LastControlPlane,

@@ -23,6 +23,7 @@ const SOON: i64 = 30;
 const LITTLE_DISK: u64 = 15;
 /// Seconds after which a pod that is not ready is a problem.
 const SETTLED: i64 = 60;
+const COREDNS: &str = "CoreDNS";
 const DAY: i64 = 24 * 60 * 60;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -61,6 +62,8 @@ pub struct MachineStatus {
     pub role: &'static str,
     /// Why it can't be reached; `None`: it was.
     pub unreachable: Option<String>,
+    /// What to do about that, where it is known.
+    pub hint: Option<String>,
     pub facts: Option<MachineFacts>,
 }
 
@@ -121,7 +124,7 @@ pub struct CertificateStatus {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
-    /// What `hostler up` would do.
+    /// What `hostler up` would do, and `hostler plan` shows.
     pub steps: usize,
     /// What it would refuse.
     pub refusals: usize,
@@ -129,6 +132,13 @@ pub struct Drift {
     pub verified: bool,
     /// The first step's machine and reason, or else the first refusal's.
     pub first: Option<String>,
+}
+
+impl Drift {
+    /// Whether anything differs: where nothing does, the steps only verify the cluster.
+    pub fn differs(&self) -> bool {
+        self.steps > 0 && self.verified
+    }
 }
 
 /// What `seen` amounts to. `plan`: what `up` would do about it, where a bundle is at hand.
@@ -173,7 +183,12 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     status.problems.extend(problems(&status, cluster.is_some()));
     if let Some(cluster) = cluster {
         let ready = |node: &str| cluster.nodes.get(node).is_none_or(|node| node.ready);
-        status.problems.extend(add_ons(inventory, &cluster.add_ons, ready, now.unwrap_or_default()));
+        let coredns = plan.and_then(|plan| plan.steps.iter().find(|step| step.id.kind == StepKind::CoreDns));
+        let said = status.drift.as_ref().and_then(|drift| drift.first.as_ref());
+        let is_said = coredns.is_some_and(|step| Some(&format!("{}: {}", step.machine, step.reason)) == said);
+        let mut problems = add_ons(inventory, &cluster.add_ons, ready, now.unwrap_or_default());
+        problems.retain(|problem| !(is_said && matches!(problem, Problem::AddOnDown { name: COREDNS, .. })));
+        status.problems.extend(problems);
     }
     status.problems.extend(no_snapshots(inventory, &facts, &trusted, &future, status.snapshot_age));
     status.healthy = status.problems.is_empty();
@@ -190,16 +205,17 @@ fn machines(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, cl
         .machines
         .iter()
         .map(|(name, machine)| {
-            let (unreachable, facts) = match seen.get(name) {
-                Some(Observation::Facts(facts)) => (None, Some(machine_facts(name, facts, cluster))),
-                Some(Observation::Unreachable(why)) => (Some(why.reason.clone()), None),
-                None => (Some("it was not contacted".to_owned()), None),
+            let (unreachable, hint, facts) = match seen.get(name) {
+                Some(Observation::Facts(facts)) => (None, "", Some(machine_facts(name, facts, cluster))),
+                Some(Observation::Unreachable(why)) => (Some(why.reason.clone()), why.hint.as_str(), None),
+                None => (Some("it was not contacted".to_owned()), "", None),
             };
+            let hint = (!hint.is_empty()).then(|| hint.to_owned());
             let role = match machine.role {
                 Role::ControlPlane => "control-plane",
                 Role::Worker => "worker",
             };
-            MachineStatus { name: name.clone(), role, unreachable, facts }
+            MachineStatus { name: name.clone(), role, unreachable, hint, facts }
         })
         .collect()
 }
@@ -300,7 +316,7 @@ fn drift(plan: &Plan) -> Drift {
     };
     Drift {
         verified: !steps.is_empty() || plan.steps.is_empty(),
-        steps: steps.len(),
+        steps: plan.steps.len(),
         refusals: plan.refusals.len(),
         first: step.or_else(refusal),
     }
@@ -348,11 +364,11 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
             problems.push(Problem::DiskLow { machine: machine.name.clone(), free: facts.disk_free.saturating_mul(100) / facts.disk_size });
         }
     }
-    if let Some(Drift { steps, refusals, first, .. }) = &status.drift
-        && (*steps > 0 || *refusals > 0 && status.api_down.is_none())
+    if let Some(drift @ Drift { refusals, first, .. }) = &status.drift
+        && (drift.differs() || *refusals > 0 && status.api_down.is_none())
     {
         let first = first.clone().unwrap_or_default();
-        problems.push(if *steps > 0 { Problem::Drift { first } } else { Problem::WouldRefuse { first } });
+        problems.push(if drift.differs() { Problem::Drift { first } } else { Problem::WouldRefuse { first } });
     }
     if status.drift.as_ref().is_some_and(|drift| !drift.verified) && api {
         problems.push(Problem::NotVerified);
@@ -375,7 +391,7 @@ fn at_work(inventory: &Inventory, facts: &BTreeMap<&MachineName, &Facts>) -> Vec
 fn add_ons(inventory: &Inventory, add_ons: &AddOns, ready: impl Fn(&str) -> bool, now: i64) -> Vec<Problem> {
     let mut problems = Vec::new();
     let flannel = (inventory.cluster.cni != Cni::None).then_some(("flannel", "DaemonSet", namespaces::FLANNEL, "kube-flannel-ds"));
-    let kubeadm = [("kube-proxy", "DaemonSet", namespaces::SYSTEM, "kube-proxy"), ("CoreDNS", "Deployment", namespaces::SYSTEM, "coredns")];
+    let kubeadm = [("kube-proxy", "DaemonSet", namespaces::SYSTEM, "kube-proxy"), (COREDNS, "Deployment", namespaces::SYSTEM, "coredns")];
     for (name, kind, namespace, object) in flannel.into_iter().chain(kubeadm) {
         // One that is not there is drift, or was not asked for.
         if let Some(live) = add_ons.get(kind, namespace, object).filter(|live| live.ready == 0) {
@@ -426,7 +442,7 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
     if status.healthy {
         return None;
     }
-    if status.drift.as_ref().is_some_and(|drift| drift.steps > 0) {
+    if status.drift.as_ref().is_some_and(Drift::differs) {
         return Some(Hint::Run(Command::Up));
     }
     if let Some(machine) = status.machines.iter().find(|machine| machine.unreachable.is_some()) {

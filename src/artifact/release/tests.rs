@@ -184,7 +184,7 @@ impl Run {
         let (sender, _receiver) = tokio::sync::mpsc::unbounded_channel();
         let kept = Kept { downloads: self.folder.path().join("downloads"), lock: self.folder.path().join("images.lock.json") };
         let hostler: (&[u8], &str) = (b"\x7fELF", "test");
-        fetch_into(&ALL[0], &self.releases, Arch::Amd64, &fetching, hostler, &place, &kept, &Events(sender)).await?;
+        fetch_into(&ALL[0], &self.releases, Arch::Amd64, &fetching, hostler, &place, &kept, &Events::new(sender)).await?;
         let bundle = Bundle::open(&place)?;
         bundle.verify(|_| {})?;
         Ok(bundle)

@@ -19,7 +19,7 @@ use crate::cli::Output;
 use crate::cli::arguments::INVENTORY;
 use crate::event::Event;
 use crate::inventory_file::InventoryFile;
-use crate::report::{Reporter, json_text};
+use crate::report::{Reporter, wrap};
 use crate::transcode::access::{self, TOKEN};
 use crate::transcode::view::View;
 use crate::{atomic, home, kubeconfig, user_file};
@@ -127,7 +127,11 @@ fn kubeconfig_of(cluster: &Cluster) -> Result<PathBuf> {
         Some(file) => Some(InventoryFile::load(file)?),
         None => Path::new(INVENTORY).is_file().then(|| InventoryFile::load(Path::new(INVENTORY))).transpose()?,
     };
-    if let Some(InventoryFile { inventory, .. }) = &inventory {
+    if let Some(InventoryFile { inventory, path, .. }) = &inventory {
+        if inventory.transcode.is_none() {
+            let message = format!("the inventory {} has no `transcode:` section, so its cluster has no films", path.display());
+            return Err(Failure::new(ExitStatus::Usage, message, "add the section and run `hostler up`: docs/films.md describes it").into());
+        }
         let file = kubeconfig::default_file(&inventory.cluster.name)?;
         if file.is_file() {
             return Ok(file);
@@ -178,7 +182,7 @@ pub async fn status(cluster: &Cluster, output: Output, reporter: &Reporter) -> R
         if let (Some(status), Value::Object(view)) = (status.as_object_mut(), view) {
             status.extend(view);
         }
-        reporter.result(&json_text(&status)?).await;
+        reporter.value(&status).await?;
     } else {
         reporter.result(&text(&page.view().await?)).await;
     }
@@ -310,7 +314,7 @@ fn text(view: &View) -> String {
         text.push('\n');
     };
     for notice in view.trouble.iter().chain(&view.hold) {
-        line(format!("! {notice}"));
+        line(wrap::lines(&format!("! {notice}"), wrap::width(&console::Term::stdout())).into_owned());
     }
     for film in &view.working {
         let left = film.left.as_ref().map(|left| format!(", {left} left")).unwrap_or_default();
@@ -324,7 +328,7 @@ fn text(view: &View) -> String {
         line(format!("waiting      {}: {}", film.name, film.why));
     }
     for film in &view.failed {
-        line(format!("failed       {}: {}\n             retry: hostler transcode retry {}", film.name, film.reason, film.id));
+        line(format!("failed       {}: {}\n             retry: `hostler transcode retry {}`", film.name, film.reason, film.id));
     }
     for film in view.done.iter().take(10) {
         line(format!("done         {} ({} -> {}, {}, {})", film.name, film.was, film.is, film.machine, film.when));

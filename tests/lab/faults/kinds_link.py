@@ -77,7 +77,7 @@ class LinkGoneInStep(LinkGone):
     early = False
 
     def judge(self, verb):
-        if verb.status == 1 and f"{self.machine}/" in verb.log and "to come back" not in verb.log and "lost the connection" not in verb.log:
+        if verb.status == 1 and f"{self.machine}/" in verb.log and "to come back" not in verb.log and "did not come back" not in verb.log:
             return "it does not say that the machine is gone"
         return None
 

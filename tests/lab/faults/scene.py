@@ -165,13 +165,13 @@ class Scene:
     def way_out(verb):
         """What to type next, by what was refused."""
         text = verb.shown + verb.log
-        found = re.search(r"`hostler rebuild (\w+) --take-over \1` (?:wipes it first|removes the old one|brings it back clean)", text)
+        found = re.search(r"`hostler rebuild (\w+) --take-over \1(?: -i \S+)?` (?:wipes it first|removes the old one|brings it back clean)", text)
         if found:
             return ["rebuild", found[1], "--take-over", found[1]]
         machines = sorted(set(re.findall(r"`--take-over (\w+)` with up", text)))
         if machines:
             return ["up", *[word for machine in machines for word in ("--take-over", machine)]]
-        found = re.search(r"(?:refused|hint|warning):.*`hostler rebuild (\w+)`(?: finishes it| brings it back| removes the old one| continues when| or correct)", text)
+        found = re.search(r"(?:refused|hint|warning):.*`hostler rebuild (\w+)(?: -i \S+)?`(?: finishes it| brings it back| removes the old one| continues when| or correct)", text)
         if found:
             return ["rebuild", found[1]]
         return ["up"]

@@ -77,6 +77,8 @@ pub(super) struct MachineDeviation {
     /// As a control plane, whose API server answers.
     pub(super) other_control_plane: Option<String>,
     pub(super) api_down: bool,
+    /// Seconds since kubelet was started.
+    kubelet_started: Option<u64>,
     /// Days that certificates are still good for.
     certificates: BTreeMap<String, i64>,
     /// Hours since the newest regular snapshot.
@@ -177,6 +179,11 @@ impl MachineDeviation {
         facts.resolved_nameservers.extend(self.resolved_nameservers.iter().cloned());
         facts.cloud_user_data |= self.cloud_user_data;
         facts.uptime = facts.uptime.max(self.uptime);
+        if let Some(seconds) = self.kubelet_started {
+            facts.uptime = facts.uptime.max(seconds);
+            let entered = Some(facts.uptime - seconds);
+            facts.units.entry(hostler_core::protocol::systemd::KUBELET.to_owned()).and_modify(|unit| unit.entered = entered);
+        }
         facts.programs.retain(|program| !self.without.contains(program));
         for path in self.changed.iter().chain(&self.added) {
             assert_eq!(facts.files.contains_key(path), self.changed.contains(path), "whether there is {path}");

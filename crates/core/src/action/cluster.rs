@@ -170,7 +170,7 @@ pub struct Drain {
 impl Act for Drain {
     fn line(&self) -> String {
         let forced = self.force_after.map(|seconds| format!("; after {seconds} s in spite of PodDisruptionBudgets"));
-        format!("evict its pods{}", forced.unwrap_or_default())
+        format!("evict the pods of node {}{}", self.node, forced.unwrap_or_default())
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -263,7 +263,10 @@ pub struct Probe {
 
 impl Act for Probe {
     fn line(&self) -> String {
-        let are = if self.nodes.len() == 1 { "it is" } else { "all nodes are" };
+        let are = match self.nodes.as_slice() {
+            [node] => format!("node {node} is"),
+            _ => "all nodes are".to_owned(),
+        };
         let dns = if self.spread_dns { ", spread CoreDNS over two nodes" } else { "" };
         let network = if self.nodes.len() == 1 {
             "DNS and pods".to_owned()
@@ -296,7 +299,7 @@ pub struct RecordVerified {
 
 impl Act for RecordVerified {
     fn line(&self) -> String {
-        "record it, so that the next run can skip it".to_owned()
+        "record the verification, so that the next run can skip it".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

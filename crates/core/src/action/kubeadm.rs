@@ -310,7 +310,7 @@ pub struct RepairControlPlane {
 
 impl Act for RepairControlPlane {
     fn line(&self) -> String {
-        let renew = if self.expired.is_empty() { "recreate" } else { "renew" };
+        let renew = if self.expired.is_empty() { "recreate the files" } else { "renew the certificates" };
         format!("{renew} with kubeadm, and wait until the API server answers")
     }
 

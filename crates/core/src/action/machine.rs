@@ -40,7 +40,7 @@ pub struct SwapOff {}
 
 impl Act for SwapOff {
     fn line(&self) -> String {
-        "turn it off, now and after a reboot".to_owned()
+        "turn swap off, now and after a reboot".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -97,7 +97,7 @@ pub struct SetHostname {
 
 impl Act for SetHostname {
     fn line(&self) -> String {
-        format!("name it {}", self.name)
+        format!("set the host name {}", self.name)
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -117,7 +117,7 @@ pub struct ConfigureCloudInit {
 
 impl Act for ConfigureCloudInit {
     fn line(&self) -> String {
-        format!("write {} to keep them", self.file.path)
+        format!("write {}, so that cloud-init keeps them", self.file.path)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -158,7 +158,7 @@ pub struct SynchronizeClock {}
 
 impl Act for SynchronizeClock {
     fn line(&self) -> String {
-        "install and start one".to_owned()
+        "install and start a time service".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
@@ -270,7 +270,7 @@ pub struct ConfigureUnit {
 impl Act for ConfigureUnit {
     fn line(&self) -> String {
         if self.restart {
-            format!("write its configuration and start {}", self.unit)
+            format!("write the configuration of {}, and start it", self.unit)
         } else {
             format!("write the unit {} and enable it", self.unit)
         }

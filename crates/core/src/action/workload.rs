@@ -23,7 +23,7 @@ pub struct InstallWorkload {
 
 impl Act for InstallWorkload {
     fn line(&self) -> String {
-        "apply it and wait until it runs".to_owned()
+        "apply the workload and wait until it runs".to_owned()
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -65,7 +65,7 @@ pub struct RemoveWorkload {}
 
 impl Act for RemoveWorkload {
     fn line(&self) -> String {
-        "remove its pods and objects; films stay where they are".to_owned()
+        "remove the workload's pods and objects; films stay where they are".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

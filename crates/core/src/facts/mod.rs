@@ -33,6 +33,8 @@ pub enum Observation {
 pub struct Unreachable {
     pub reason: String,
     pub contact: Contact,
+    /// What to do about it; empty if that is not known.
+    pub hint: String,
 }
 
 /// What answered at the address of a machine that could not be reached.
@@ -48,7 +50,7 @@ pub enum Contact {
 
 impl Unreachable {
     pub fn silent(reason: impl Into<String>) -> Unreachable {
-        Unreachable { reason: reason.into(), contact: Contact::Silence }
+        Unreachable { reason: reason.into(), contact: Contact::Silence, hint: String::new() }
     }
 }
 
@@ -206,6 +208,16 @@ pub struct UnitFact {
     pub enabled: bool,
     /// Whether its files changed since systemd loaded them.
     pub needs_reload: bool,
+    /// Seconds after the start of the machine at which it became active. `None`: never.
+    pub entered: Option<u64>,
+}
+
+impl UnitFact {
+    /// Seconds for which it has been active on a machine with these facts. `None`: it is not active, or it can't be said.
+    pub fn active_for(&self, facts: &Facts) -> Option<u64> {
+        // A container may count from its own start, and systemd from the computer's.
+        facts.uptime.checked_sub(self.entered.filter(|_| self.active)?)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

@@ -211,7 +211,10 @@ impl<'a> Reader<'a> {
         let is = |name: &str, value: &str| properties.get(name) == Some(&value);
         if asked {
             let enabled = is("UnitFileState", "enabled");
-            let unit = UnitFact { active: is("ActiveState", "active"), enabled, needs_reload: is("NeedDaemonReload", "yes") };
+            let (active, needs_reload) = (is("ActiveState", "active"), is("NeedDaemonReload", "yes"));
+            let entered = properties.get("ActiveEnterTimestampMonotonic").and_then(|microseconds| microseconds.parse::<u64>().ok());
+            let entered = entered.filter(|microseconds| *microseconds > 0).map(|microseconds| microseconds / 1_000_000);
+            let unit = UnitFact { active, enabled, needs_reload, entered };
             self.facts.units.insert(id.to_owned(), unit);
         }
         self.units.insert(id, properties);

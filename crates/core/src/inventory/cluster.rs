@@ -42,7 +42,7 @@ pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) ->
             Some(endpoint)
         }
         Some(None) => None,
-        None => Some(Endpoint::Name(default_name(&name))),
+        None => Some(Endpoint::Name(default_endpoint(&name))),
     };
     let net = |key: &str, default: &str, problems: &mut Problems| -> Option<Taken> {
         match text(key, problems) {
@@ -86,7 +86,8 @@ fn large_enough(pods: &Taken, part: u8, machines: usize) -> String {
     IpNet::new(pods.net.addr(), part.saturating_sub(bits)).map_or_else(|_| POD_SUBNET.to_owned(), |net| net.trunc().to_string())
 }
 
-fn default_name(cluster: &str) -> String {
+/// The name of an endpoint that nobody wrote.
+pub fn default_endpoint(cluster: &str) -> String {
     format!("api.{cluster}.internal")
 }
 
@@ -133,7 +134,7 @@ fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Pro
                 return None;
             }
             let taken = vec![Taken::address(address, "the VIP", text.place)];
-            Some((Endpoint::Vip { name: default_name(cluster), address }, taken))
+            Some((Endpoint::Vip { name: default_endpoint(cluster), address }, taken))
         }
         (None, Some(text)) => {
             let parts = host_and_port(text.text).and_then(|(host, port)| Some((host, port.filter(|&port| port > 0)?)));

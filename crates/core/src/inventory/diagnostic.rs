@@ -54,8 +54,9 @@ pub struct Diagnostics {
 /// More errors at once don't help.
 const MOST: usize = 10;
 
-/// Characters of a source line that are shown, around the caret.
-const WIDTH: usize = 110;
+/// Characters of a source line that are shown, around the caret: with its number and the marks at both ends they fit into 80 columns, as a
+/// line that a terminal wraps has its caret nowhere.
+const WIDTH: usize = 70;
 
 impl Diagnostics {
     /// `problems` must not be empty.

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::tree::{self, Data, Key, Node, Style};
-use super::{Inventory, parse};
+use super::{Inventory, MachineName, parse};
 use crate::failure::{ExitStatus, Failure};
 
 /// `text` with the machine appended, in the short form.
@@ -19,6 +19,15 @@ pub fn add_machine(text: &str, name: &str, address: &str) -> Result<String> {
         }
         let message = format!("{name} is already in the inventory, with the address {}", there.address);
         return Err(Failure::new(ExitStatus::Usage, message, "omit `--address`, or choose another name for the new machine").into());
+    }
+    let usage = |message: String, hint: &str| Failure::new(ExitStatus::Usage, message, hint);
+    if MachineName::new(name).is_none() {
+        let hint = "use a-z, 0-9 and -, with a letter or digit at both ends, at most 63 characters";
+        return Err(usage(format!("`{name}` is not a valid machine name"), hint).into());
+    }
+    if let Some((other, _)) = before.machines.iter().find(|(_, machine)| machine.address.to_string() == address) {
+        let hint = "pass the address that the new machine has, or name the machine that is in the inventory";
+        return Err(usage(format!("`--address {address}` is the address of {other}, which is in the inventory"), hint).into());
     }
     let (body, mark) = without_mark(text);
     let machines = machines(body, &format!("add `{name}: {address}` to its machines yourself"))?;

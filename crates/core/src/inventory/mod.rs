@@ -30,7 +30,7 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use cluster::VERSIONS;
+pub use cluster::{VERSIONS, default_endpoint};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, shown};
 pub use fragment::{key_place, merge, to_yaml};
 pub use load::{NamedFile, ReadFile, Unread, not_utf8, parse, parse_with};

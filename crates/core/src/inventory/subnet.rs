@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::diagnostic::{Place, shown};
 use super::name;
 use super::read::{Problems, Text};
+use crate::words::and;
 
 /// The IP address of a computer; reports an error otherwise. `whose` is for the message.
 pub fn address(text: Text, example: &str, whose: &str, problems: &mut Problems) -> Option<IpAddr> {
@@ -125,15 +126,15 @@ pub fn clashes(pods: &Taken, services: &Taken, hosts: &[Taken], problems: &mut P
         let message = format!("{} {} and {} {} overlap", pods.who, pods.net, services.who, services.net);
         problems.add(place, message, "cluster:\n  podSubnet: 10.244.0.0/16\n  serviceSubnet: 10.96.0.0/12");
     }
-    for host in hosts {
-        for subnet in [pods, services] {
-            if subnet.net.contains(&host.net) {
-                let place = subnet.place.or(host.place).unwrap_or(top);
-                let default = if subnet.place.is_none() { ", which is the default" } else { "" };
-                let message = format!("{} {} contains the address {} of {}{default}", subnet.who, subnet.net, host.net.addr(), host.who);
-                problems.add(place, message, elsewhere(subnet, hosts));
-            }
-        }
+    for subnet in [pods, services] {
+        let inside: Vec<&Taken> = hosts.iter().filter(|host| subnet.net.contains(&host.net)).collect();
+        let Some(first) = inside.first() else { continue };
+        let place = subnet.place.or(first.place).unwrap_or(top);
+        let default = if subnet.place.is_none() { ", the default," } else { "" };
+        let which: Vec<String> = inside.iter().map(|host| format!("{} of {}", host.net.addr(), host.who)).collect();
+        let addresses = if which.len() == 1 { "address" } else { "addresses" };
+        let message = format!("{} {}{default} contains the {addresses} {}", subnet.who, subnet.net, and(&which));
+        problems.add(place, message, elsewhere(subnet, hosts));
     }
     let family = |net: &IpNet| if matches!(net, IpNet::V4(_)) { "IPv4" } else { "IPv6" };
     if let Some(other) = hosts.iter().chain([services]).find(|other| family(&other.net) != family(&pods.net)) {

@@ -13,7 +13,7 @@ use super::refusal::{Refusal, Unchangeable, Why};
 use super::repair::{expired, is_repairable};
 use super::{silence, version, wanted};
 use crate::facts::{ClusterFacts, Facts, LockFact, NodeFact, Observation, peer_url};
-use crate::inventory::{Cni, Inventory, Machine, MachineName, Role};
+use crate::inventory::{Cni, Inventory, Machine, MachineName, Role, default_endpoint};
 use crate::protocol::{path, systemd};
 use crate::record::{InProgress, Record};
 use crate::trusted::{ApiVia, serves};
@@ -47,10 +47,6 @@ pub fn look(planner: &mut Planner) {
 }
 
 fn unreachable(planner: &mut Planner) {
-    let unreachable: Vec<_> = planner.unreachable.iter().map(|(name, why)| (*name, (*why).to_owned())).collect();
-    for (name, why) in &unreachable {
-        planner.warn(Some(name), format!("can't be reached, left as it is: {why}"));
-    }
     let lost: Vec<MachineName> = planner
         .inventory
         .control_planes()
@@ -470,6 +466,12 @@ fn unchangeable(planner: &mut Planner, cluster: &ClusterFacts) {
         (Unchangeable::Endpoint, cluster.endpoint.clone(), documents::endpoint(planner.inventory)),
         (Unchangeable::ClusterName, cluster.cluster_name.clone(), wanted.name.clone()),
     ];
+    // An endpoint that nobody wrote has the cluster's name in it: that it differs, too, is said with the name.
+    let follows = documents::endpoint(planner.inventory).starts_with(&default_endpoint(&wanted.name))
+        && cluster.endpoint.starts_with(&default_endpoint(&cluster.cluster_name));
+    if follows && cluster.cluster_name != wanted.name {
+        kept.retain(|(key, ..)| *key != Unchangeable::Endpoint);
+    }
     kept.extend(cluster.record.get(&Record::Cni).map(|is| (Unchangeable::Cni, is.clone(), cni_name(wanted.cni).to_owned())));
     for (key, is, asked) in kept.into_iter().filter(|(_, is, asked)| !is.is_empty() && is != asked) {
         planner.refuse(None, Why::Unchangeable { key, is: is.clone(), asked }, Hint::KeepAsIs { key, is });

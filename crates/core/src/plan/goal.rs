@@ -10,7 +10,7 @@ use super::planner::Planner;
 use super::restore::{new_cluster, restore};
 use super::withdraw::withdraw;
 use super::{Plan, Warning, everything, finding, graph, lint, plan, take_over, upgrade};
-use crate::facts::{Observation, Snapshot, Unreachable};
+use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifests;
 use crate::step::{Stage, StepId};
@@ -109,7 +109,9 @@ pub fn plan_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen:
     let mut plan = steps_for(goal, inventory, manifests, seen)?;
     let about_all = inventory.warnings.iter().map(|text| Warning { machine: None, text: text.clone() });
     plan.warnings.splice(0..0, about_all);
-    plan.findings = finding::findings(goal, &Planner::new(inventory, manifests, seen), &plan);
+    let planner = Planner::new(inventory, manifests, seen);
+    plan.findings = finding::findings(goal, &planner, &plan);
+    plan.unreachable = planner.not_reached();
     let wrong: Vec<String> = lint(goal, &plan).iter().map(ToString::to_string).collect();
     ensure!(wrong.is_empty(), "this plan is wrong: {}", wrong.join("; "));
     Ok(plan)
@@ -188,14 +190,10 @@ fn rebuild(
     graph::order(&mut whole.steps);
     whole.refusals = back.refusals;
     whole.warnings.extend(back.warnings);
-    if let Some(Observation::Unreachable(Unreachable { reason: why, .. })) = seen.get(name) {
+    if let Some(Observation::Unreachable(_)) = seen.get(name) {
         whole.warnings.retain(|warning| warning.machine.as_ref() != Some(name));
-        whole.warnings.push(Warning {
-            machine: Some(name.clone()),
-            text: format!(
-                "it can't be reached ({why}): only the cluster is cleaned up now; `hostler rebuild {name}` continues when it is back"
-            ),
-        });
+        let text = format!("it can't be reached: only the cluster is cleaned up now; `hostler rebuild {name}` continues when it is back");
+        whole.warnings.push(Warning { machine: Some(name.clone()), text });
     }
     Ok(whole)
 }

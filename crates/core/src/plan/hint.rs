@@ -120,6 +120,11 @@ pub enum Hint {
         machine: MachineName,
         node: String,
     },
+    /// Its kubelet was started a moment ago.
+    WaitForApi {
+        machine: MachineName,
+        seconds: u64,
+    },
     BringControlPlanesBack {
         look: bool,
     },
@@ -339,6 +344,12 @@ impl fmt::Display for Hint {
             Hint::Repair => f.write_str("`hostler status` shows why; repair it with `hostler up`, then upgrade"),
             Hint::NameAsNode { machine, node } => {
                 write!(f, "in the inventory, rename {machine} back to {node}: the name of a node can't change while it is in the cluster")
+            }
+            Hint::WaitForApi { machine, seconds } => {
+                write!(
+                    f,
+                    "kubelet of {machine} was started {seconds} s ago, and its API server may still be starting: run again in a minute"
+                )
             }
             Hint::BringControlPlanesBack { look: true } => f.write_str(
                 "turn on control planes that are off: etcd needs more than half of them; `crictl ps -a` on one shows what is not running",

@@ -9,6 +9,7 @@ use super::cluster::{etcd_space, other_name};
 use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::Why;
+use super::silence;
 use super::wipe::{self, clear_wiped, to_wipe, wipe_blocked, wipe_step};
 use crate::action::cluster::{DeleteNode, Drain, RemoveMember};
 use crate::facts::{ClusterFacts, Contact, Facts, MemberFact, Observation, peer_address, peer_url};
@@ -29,12 +30,8 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     let others = planner.inventory.control_planes().filter(|(other, _)| *other != name).count();
     let api_via = planner.trusted.answering().find(|api_via| api_via.machine != name);
     if facts.is_none() && !dead {
-        let why = match seen.get(name) {
-            Some(Observation::Unreachable(why)) => why.reason.as_str(),
-            _ => "it was not contacted",
-        };
         let remove = Command::Remove { node: name.to_string(), dead: true };
-        planner.refuse(Some(name), Why::Unreachable { reason: why.to_owned() }, Hint::TurnOnOrRemove(remove));
+        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOnOrRemove(remove));
         return;
     }
     if let Some(facts) = facts.filter(|_| another) {
@@ -54,7 +51,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
         if control_plane && others == 0 {
             planner.refuse(Some(name), Why::LastControlPlane, Hint::LoseOnlyControlPlane { restore: Command::Restore(name.clone()) });
         } else {
-            planner.refuse(None, Why::NoApiToLeave, Hint::BringControlPlanesBack { look: false });
+            planner.refuse(None, Why::NoApiToLeave, silence::hint(planner, Hint::BringControlPlanesBack { look: false }));
         }
         return;
     };
@@ -238,7 +235,6 @@ pub(super) fn plan_reset(planner: &mut Planner) {
         let mut these: Vec<Need> = Vec::new();
         for (name, _) in planner.machines().filter(|(_, machine)| machine.role == role) {
             let Some(facts) = planner.facts.get(name).copied() else {
-                planner.warn(Some(name), "can't be reached, left as it is");
                 continue;
             };
             if !to_wipe(facts) && facts.kubernetes.leftovers.is_empty() {

@@ -301,7 +301,7 @@ pub(super) fn images(planner: &mut Planner, name: &MachineName, machine: &Machin
             continue;
         }
         let reason = match missing.as_slice() {
-            all if all.len() == count => format!("it has no images for {}", group.purpose()),
+            all if all.len() == count => format!("no images for {} yet", group.purpose()),
             [one] => format!("the image {} is missing, differs, or is not pinned", one.reference),
             several => format!("{} images are missing, differ, or are not pinned", several.len()),
         };

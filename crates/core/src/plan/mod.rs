@@ -88,6 +88,16 @@ pub struct Plan {
     pub warnings: Vec<Warning>,
     /// What is odd about the machines that it is about.
     pub findings: Vec<Finding>,
+    /// Machines of which nothing is known, because they could not be reached: they are left as they are.
+    pub unreachable: Vec<NotReached>,
+}
+
+/// A machine that was to be observed, and could not be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotReached {
+    pub machine: MachineName,
+    pub reason: String,
 }
 
 impl Plan {
@@ -125,7 +135,7 @@ impl Step {
         }
     }
 
-    /// What the plan prints after the machine's name: `swap is on (/dev/sda3): turn it off and keep it off`.
+    /// What the plan prints after the machine's name: `swap is on (/dev/sda3): turn swap off, now and after a reboot`.
     pub fn line(&self) -> String {
         format!("{}: {}", self.reason, self.action)
     }

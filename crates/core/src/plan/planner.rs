@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hint::Hint;
 use super::refusal::{Refusal, Unchangeable, Why};
-use super::{Plan, Step, Warning, graph};
+use super::{NotReached, Plan, Step, Warning, graph};
 use crate::action::Action;
 use crate::facts::Snapshot;
 use crate::facts::{Facts, Observation};
@@ -103,7 +103,8 @@ impl<'a> Planner<'a> {
 
     /// Whether the whole cluster is refused because its endpoint can't change.
     pub fn endpoint_refused(&self) -> bool {
-        self.refuses_cluster(|why| matches!(why, Why::Unchangeable { key: Unchangeable::Endpoint, .. }))
+        // An endpoint that has the cluster's name in it is refused with the name.
+        self.refuses_cluster(|why| matches!(why, Why::Unchangeable { key: Unchangeable::Endpoint | Unchangeable::ClusterName, .. }))
     }
 
     fn refuses_cluster(&self, so: impl Fn(&Why) -> bool) -> bool {
@@ -203,11 +204,18 @@ impl<'a> Planner<'a> {
         self.inventory.machines.iter()
     }
 
+    /// The machines that were asked in vain.
+    pub fn not_reached(&self) -> Vec<NotReached> {
+        let lost = self.unreachable.iter();
+        lost.map(|(machine, reason)| NotReached { machine: (*machine).clone(), reason: (*reason).to_owned() }).collect()
+    }
+
     /// Puts the steps in the order of the stages, and drops needs that are met already or implied.
     pub fn finish(mut self) -> Plan {
         graph::reduce(&mut self.steps);
         graph::order(&mut self.steps);
-        Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings, findings: Vec::new() }
+        let unreachable = self.not_reached();
+        Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings, findings: Vec::new(), unreachable }
     }
 }
 

@@ -207,9 +207,7 @@ pub enum Why {
     NoCluster {
         joins: MachineName,
     },
-    Unreachable {
-        reason: String,
-    },
+    Unreachable,
     LastControlPlane,
     Quorum {
         healthy: usize,
@@ -281,6 +279,11 @@ impl Unchangeable {
 }
 
 impl Why {
+    /// Whether it is that no API server answers.
+    pub fn is_no_api(&self) -> bool {
+        matches!(self, Why::NoApi { .. } | Why::NoApiToLeave)
+    }
+
     /// Stable, for scripts and tests: `other-cluster`.
     pub fn code(&self) -> &'static str {
         match self {
@@ -336,7 +339,7 @@ impl Why {
             Why::AddressLost { .. } => "address-lost",
             Why::EndpointAway { .. } => "endpoint-away",
             Why::NoCluster { .. } => "no-cluster",
-            Why::Unreachable { .. } => "unreachable",
+            Why::Unreachable => "unreachable",
             Why::LastControlPlane => "last-control-plane",
             Why::Quorum { .. } => "quorum",
             Why::Keep { .. } => "keep",
@@ -462,7 +465,7 @@ impl fmt::Display for Why {
                 write!(f, "it can't join: {endpoint} resolves to {leads_to}, where no API server answers")
             }
             Why::NoCluster { joins } => write!(f, "there is no cluster yet that {joins} could join"),
-            Why::Unreachable { reason } => write!(f, "it can't be reached: {reason}"),
+            Why::Unreachable => f.write_str("it can't be reached"),
             Why::LastControlPlane => f.write_str("it is the only control plane: without it there is no cluster"),
             Why::Quorum { healthy, members, down } => {
                 let down = if down.is_empty() { String::new() } else { format!(" ({} down)", and(down)) };

@@ -14,7 +14,7 @@ use super::refusal::Why;
 use super::silence::broken;
 use super::wipe::wipe_if_needed;
 use super::{Plan, Warning, everything, graph};
-use crate::facts::{Facts, Observation, Snapshot, Unreachable};
+use crate::facts::{Facts, Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName, Role};
 use crate::manifest::Manifests;
 use crate::step::StepId;
@@ -113,8 +113,8 @@ fn refuse_unless_lost<'a>(planner: &mut Planner<'a>, seen: &BTreeMap<MachineName
         planner.refuse(Some(name), Why::RestoreOfWorker, rebuild());
     } else if planner.inventory.control_planes().count() > 1 {
         planner.refuse(Some(name), Why::SeveralControlPlanes, rebuild());
-    } else if let Some(Observation::Unreachable(Unreachable { reason: why, .. })) = seen.get(name) {
-        planner.refuse(Some(name), Why::Unreachable { reason: why.clone() }, Hint::TurnOnOrReplace);
+    } else if let Some(Observation::Unreachable(_)) = seen.get(name) {
+        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOnOrReplace);
     } else if planner.api_via.is_some() {
         planner.refuse(Some(name), Why::ClusterLives, Hint::MendOrReset);
     } else if let Some(facts) = planner.facts.get(name)

@@ -25,7 +25,8 @@ use crate::version::numbers;
 const KUBELET_SKEW: u32 = 3;
 
 /// Measured on two cores: etcd 65 s, then the API server 47 s; 9 s when a kubelet of another minor version begins.
-const AWAY: &str = "with one control plane, the API is unavailable two or three times, for about a minute each; pods and Services keep running";
+const AWAY: &str =
+    "with one control plane, the API is unavailable two or three times, for about a minute each; pods and Services keep running";
 
 /// The plan that makes the cluster the version of the planner's bundles.
 pub fn plan(mut planner: Planner) -> Result<Plan> {
@@ -66,10 +67,10 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
 /// What speaks against it.
 fn look(planner: &mut Planner) {
     let to = planner.manifests.kubernetes().to_owned();
-    let unreachable: Vec<_> = planner.unreachable.iter().map(|(name, why)| (*name, (*why).to_owned())).collect();
-    for (name, reason) in unreachable {
+    let unreachable: Vec<_> = planner.unreachable.keys().copied().collect();
+    for name in unreachable {
         let remove = Command::Remove { node: name.to_string(), dead: true };
-        planner.refuse(Some(name), Why::Unreachable { reason }, Hint::TurnOnOrRemove(remove));
+        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOnOrRemove(remove));
     }
     let Some(ApiVia { cluster, .. }) = planner.api_via else {
         if !planner.cluster_refused {

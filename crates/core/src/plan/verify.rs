@@ -30,9 +30,12 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     };
     let record = planner.api_via.and_then(|api_via| api_via.cluster.record.get(&Record::Verified));
     let wanted = expected(planner, |name| nodes.iter().any(|node| node == name.as_str()))?;
-    // One that can't be reached now was verified with the others.
+    // One that can't be reached now, or is refused, was verified with the others. An inventory that lists fewer machines than were verified is
+    // another matter: a digest does not tell whether its machines were among them, so they are verified, and the inventory that lists all
+    // verifies all again. That takes seconds, and the record never vouches for more than was probed.
     let away = |name: &MachineName| {
-        planner.unreachable.contains_key(name) && planner.api_via.is_some_and(|api_via| api_via.cluster.nodes.contains_key(name.as_str()))
+        (planner.unreachable.contains_key(name) || planner.refused.contains(name))
+            && planner.api_via.is_some_and(|api_via| api_via.cluster.nodes.contains_key(name.as_str()))
     };
     let with_those_away = expected(planner, |name| away(name) || nodes.iter().any(|node| node == name.as_str()))?;
     let withdrawn = record.is_none() || !unvouched(planner).is_empty();
