@@ -280,8 +280,8 @@ pub fn authority(planner: &Planner) -> Option<String> {
 pub fn is_of_another(planner: &Planner, facts: &Facts) -> bool {
     let ours = format!("https://{}", documents::endpoint(planner.inventory));
     let other = match authority(planner) {
-        // What would tell was damaged.
-        Some(_) if facts.kubernetes.ca.is_none() && !facts.kubernetes.damaged.is_empty() => false,
+        // What would tell was damaged, or is gone.
+        Some(_) if facts.kubernetes.ca.is_none() && !(facts.kubernetes.damaged.is_empty() && facts.kubernetes.missing.is_empty()) => false,
         Some(authority) => facts.kubernetes.ca.as_ref() != Some(&authority),
         None => facts.kubernetes.server.as_ref().is_some_and(|server| *server != ours),
     };

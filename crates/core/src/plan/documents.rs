@@ -1,12 +1,14 @@
 //! kubeadm's documents: hostler's own from `templates/kubeadm`, with the inventory's fragments merged over them.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result};
 use serde_json::json;
 use serde_yaml::{Mapping, Value};
 
 use super::wanted;
 use crate::document::Document;
-use crate::inventory::{Endpoint, Inventory, Machine, MachineName, Role, merge, to_yaml};
+use crate::inventory::{Endpoint, Inventory, Machine, MachineName, Role, is_host, merge, to_yaml};
 use crate::protocol::placeholder;
 use crate::template;
 
@@ -53,6 +55,29 @@ pub fn stored(inventory: &Inventory, version: &str, document: Document) -> Resul
         Document::Kubelet => kubelet(inventory),
         Document::KubeProxy => kube_proxy(inventory),
     }
+}
+
+/// The names and addresses that the certificate of the machine's API server must be valid for, as the inventory has it: kubeadm leaves out
+/// what is neither.
+///
+/// # Errors
+/// As [`cluster`].
+pub fn api_names(inventory: &Inventory, version: &str, machine: &Machine) -> Result<Vec<String>> {
+    let document: Value = serde_yaml::from_str(&cluster(inventory, version)?)?;
+    let listed = document.get("apiServer").and_then(|server| server.get("certSANs")).and_then(Value::as_sequence);
+    let listed = listed.into_iter().flatten().filter_map(Value::as_str);
+    let own = [machine.address.to_string(), inventory.cluster.endpoint.host().to_owned()];
+    let plain = |name: &str| match name.parse::<IpAddr>() {
+        Ok(address) => Some(address.to_string()),
+        Err(_) => is_host(name.strip_prefix("*.").unwrap_or(name)).then(|| name.to_owned()),
+    };
+    let mut names: Vec<String> = Vec::new();
+    for name in own.iter().map(String::as_str).chain(listed).filter_map(plain) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 /// What `kubeadm init` reads: four documents. [`placeholder::TOKEN`] stands where the token goes.
