@@ -19,7 +19,7 @@ use hostler_core::manifest::{Blob, Component, File, FileKind, Image, Manifest};
 
 use hostler_core::plan::hint::Hint;
 use hostler_core::plan::refusal::{Refusal, Why};
-use hostler_core::plan::{Finding, Plan, Step, Warning};
+use hostler_core::plan::{Finding, Plan, Step, Unseen, Warning};
 use hostler_core::step::{Stage, StepId, StepKind};
 use serde_json::{Value, json};
 
@@ -54,6 +54,7 @@ fn plan() -> Value {
         refusals: vec![Refusal { machine: None, why: Why::NoSystemd, hint: Hint::InstallDebian }],
         warnings: vec![Warning { machine: None, text: String::new() }],
         findings: vec![Finding { machine: machine(), what: "", place: String::new(), matters: "", then: "" }],
+        unseen: Unseen::None,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use console::measure_text_width;
 use hostler_core::inventory::MachineName;
-use hostler_core::plan::{Finding, Plan, Step};
+use hostler_core::plan::{Finding, Plan, Step, Unseen};
 use hostler_core::step::Stage;
 use hostler_core::visible::visible;
 use hostler_core::words::{and, counted};
@@ -143,7 +143,11 @@ pub fn summary(plan: &Plan) -> String {
     let machines: BTreeSet<_> = plan.steps.iter().map(|step| &step.machine).collect();
     let refusals = counted(plan.refusals.len(), "refusal");
     let mut parts = match (plan.steps.len(), plan.refusals.is_empty()) {
-        (0, true) => vec!["up to date, nothing to do".to_owned()],
+        (0, true) => vec![match plan.unseen {
+            Unseen::None => "up to date, nothing to do".to_owned(),
+            Unseen::Some { seen } => format!("nothing to do on the {} that could be reached", counted(seen, "machine")),
+            Unseen::All => "nothing to do: no machine could be reached".to_owned(),
+        }],
         (0, false) => vec![format!("nothing to do: blocked by {refusals}")],
         (steps, true) => vec![format!("{} on {}", counted(steps, "step"), counted(machines.len(), "machine"))],
         (steps, false) => vec![format!("{} on {}", counted(steps, "step"), counted(machines.len(), "machine")), refusals],

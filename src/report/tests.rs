@@ -12,7 +12,7 @@ use hostler_core::failure::ExitStatus;
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::hint::Hint;
 use hostler_core::plan::refusal::Why;
-use hostler_core::plan::{Refusal, Step, Warning};
+use hostler_core::plan::{Refusal, Step, Unseen, Warning};
 use hostler_core::quantity;
 use hostler_core::step::{Stage, StepId, StepKind};
 use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike};
@@ -145,6 +145,7 @@ fn plan() -> Plan {
         }],
         warnings: vec![Warning { machine: None, text: "its certificates end in 12 days".to_owned() }],
         findings: Vec::new(),
+        unseen: Unseen::None,
     }
 }
 

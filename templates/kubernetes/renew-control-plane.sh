@@ -22,7 +22,8 @@ done < "$config.before"
 rm -f "$config.before"
 await 240 "the API server to answer" kubectl get --raw /readyz
 # What is on the disk is not yet what clients see. A wildcard is seen by a name that fits it.
-for name in {{ names | words }}; do
+set -- {{ names | words }}
+for name; do
     case $name in
     \*.*) name=any.${name#\*.} ;;
     esac

@@ -269,3 +269,40 @@ fn hosts_that_can_not_be_written_are_a_failure() {
     let (status, said) = hosts("chmod() { return 1; }");
     assert_eq!(status, Some(1), "{said}");
 }
+
+/// packages.sh on a machine whose apt-get is this script: its status, what it said, and how apt-get was called.
+fn packages(apt: &str) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().display().to_string();
+    fs::create_dir_all(folder.path().join("run")).expect("a folder");
+    fs::write(folder.path().join("apt-get"), format!("#!/bin/sh\necho \"$*\" >> {root}/calls\n{apt}\n")).expect("a file");
+    fs::write(folder.path().join("dpkg"), "#!/bin/sh\n").expect("a file");
+    let body = render("machine/packages.sh", serde_json::json!({ "packages": ["conntrack", "socat"] })).expect("the template fits");
+    let body = format!("chmod 755 {root}/apt-get {root}/dpkg\nPATH={root}:$PATH\n{body}");
+    let script = on_a_folder(&root, "packages", false, &body);
+    let output = Process::new("dash").args(["-c", &script]).stdin(Stdio::null()).output().expect("dash; apt-get install dash");
+    let calls = fs::read_to_string(folder.path().join("calls")).unwrap_or_default();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned(), calls)
+}
+
+#[test]
+fn a_machine_without_a_way_out_says_so_soon() {
+    let (status, said, calls) = packages("exit 0");
+    assert_eq!(status, Some(0), "{said}");
+    assert!(!calls.contains("update"), "{calls}");
+    let offline = "case \"$*\" in\n*update) echo \"W: Failed to fetch http://archive.ubuntu.com/ubuntu/dists/noble/InRelease  Could not resolve 'archive.ubuntu.com'\" ;;\n\
+        *) echo \"E: Unable to locate package conntrack\"; exit 100 ;;\nesac";
+    let (status, said, calls) = packages(offline);
+    assert!(status == Some(1) && said.ends_with("apt can't fetch conntrack socat: Failed to fetch \
+        http://archive.ubuntu.com/ubuntu/dists/noble/InRelease  Could not resolve 'archive.ubuntu.com'\n"), "{status:?} {said}");
+    // Whatever goes to the network has limits.
+    let bounded = |call: &&str| call.contains("Acquire::http::Timeout=20") && call.contains("Acquire::Retries=1");
+    assert!(calls.lines().count() == 3 && calls.lines().all(|call| bounded(&call)), "{calls}");
+    // A broken source that is not needed is in nobody's way.
+    let odd = "case \"$*\" in\n*update) touch \"$0.updated\"; exit 100 ;;\n*) [ -e \"$0.updated\" ] ;;\nesac";
+    let (status, said, _) = packages(odd);
+    assert_eq!(status, Some(0), "{said}");
+    let (status, said, calls) = packages("case \"$*\" in *--download-only*) ;; *) exit 100 ;; esac");
+    assert!(status == Some(1) && said.contains("apt can't install conntrack socat"), "{said}");
+    assert!(calls.lines().last().is_some_and(|call| !call.contains("Acquire")), "{calls}");
+}

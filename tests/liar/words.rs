@@ -37,10 +37,13 @@ fn an_architecture_is_no_path() {
 #[test]
 fn machines_of_two_architectures_get_their_own_bundles() {
     let lab = Lab::with_worker("machine\taarch64");
-    let ran = lab.hostler(&["plan"]);
-    assert!(matches!(ran.status, 0 | 3) && ran.out.contains("refused: apple: it is arm64, the bundle is for amd64"), "{}", ran.all());
-    assert!(ran.err.contains("warning: there is no bundle for arm64, so its machines are left as they are"), "{}", ran.all());
-    assert!(ran.out.contains("one: kubelet does not run with"), "{}", ran.all());
+    for verb in ["plan", "up"] {
+        // `up` asks before it does anything, and nobody is there.
+        let ran = lab.hostler(&[verb]);
+        assert!(ran.out.contains("refused: apple: it is arm64, the bundle is for amd64"), "{}", ran.all());
+        assert!(ran.err.contains("warning: there is no bundle for arm64, so its machines are left as they are"), "{}", ran.all());
+        assert!(ran.out.contains("one: kubelet does not run with"), "{}", ran.all());
+    }
     bundle(&lab.path("cache/bundles/1.36.3-arm64"), 2);
     let manifest = lab.path("cache/bundles/1.36.3-arm64/manifest.json");
     fs::write(&manifest, fs::read_to_string(&manifest).unwrap().replace("amd64", "arm64")).unwrap();
@@ -98,5 +101,28 @@ fn a_lock_that_can_not_be_blocks_nothing() {
         assert!(matches!(ran.status, 0 | 3), "{since}: {}", ran.all());
         assert!(ran.out.contains("apple: it is not in the cluster: kubeadm join as worker"), "{since}: {}", ran.all());
         assert!(ran.out.contains("warning: apple: "), "{since}: {}", ran.all());
+    }
+}
+
+/// `plan` changes nothing on this computer either: it fetches no bundle and builds no image. What it does not know is no difference.
+#[test]
+fn a_plan_needs_no_bundle_and_makes_none() {
+    let films = "transcode:\n  inbox: path:/srv/in\n  library: path:/srv/out\n  owner: {uid: 1000, gid: 100}\n  folders: {Movies: {}}\n";
+    for (more, has_bundle) in [("", false), (films, false), (films, true)] {
+        let lab = Lab::with_worker("share\t/srv/in\twritable\t1000:100\t755\t4096\t99999999\nshare\t/srv/out\twritable\t1000:100\t755\t4096\t99999999");
+        fs::write(lab.path("inventory.yaml"), lab.inventory(more)).unwrap();
+        if !has_bundle {
+            fs::remove_dir_all(lab.path("cache")).unwrap();
+        }
+        let before = fs::read_dir(lab.path("")).unwrap().count();
+        let ran = lab.hostler(&["plan"]);
+        assert!(matches!(ran.status, 0 | 3), "{}", ran.all());
+        assert!(ran.out.contains("apple: it is not in the cluster: kubeadm join as worker"), "{}", ran.all());
+        assert!(!ran.out.contains("no encoder"), "{}", ran.all());
+        assert!(!ran.err.contains("fetch it") && !ran.err.contains("encoder"), "{}", ran.all());
+        assert_eq!(ran.err.contains("no bundle of Kubernetes 1.36.3 for amd64 is in the cache"), !has_bundle, "{}", ran.all());
+        assert_eq!(ran.out.contains("send the programs of the bundle"), !has_bundle, "{}", ran.all());
+        assert_eq!(lab.path("cache").exists(), has_bundle, "{}", ran.all());
+        assert!(!lab.path("cache/encoder").exists() && fs::read_dir(lab.path("")).unwrap().count() <= before + 1, "{}", ran.all());
     }
 }

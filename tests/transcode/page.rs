@@ -117,7 +117,9 @@ fn actions_need_the_token() {
             ask(&address, &format!("POST {path}"), &format!("Origin: http://{address}\r\nContent-Length: 0\r\n{headers}"))
         };
         for path in ["/", "/api/status", "/metrics"] {
-            assert!(ask(&address, &format!("GET {path}"), "").0.starts_with("HTTP/1.1 200"), "{actions} {path}");
+            let (head, _) = ask(&address, &format!("GET {path}"), "");
+            assert!(head.starts_with("HTTP/1.1 200"), "{actions} {path}");
+            assert!(head.contains("content-security-policy: default-src 'none'") && head.contains("nosniff"), "{path}: {head}");
         }
         for headers in wrong {
             for path in

@@ -139,7 +139,7 @@ pub static INVENTORY: Section = Section {
             required: false,
             default: "",
             doc: "Advanced. Fragments that are merged into the documents that hostler passes to kubeadm: mappings are merged, and so are \
-                  `extraArgs` and `kubeletExtraArgs`, by name; other lists are replaced; `null` removes a key. Settings that hostler depends \
+                  `extraArgs` and `kubeletExtraArgs`, by name, and `certSANs`; other lists are replaced; `null` removes a key. Settings that hostler depends \
                   on are refused, with the key to use instead. Keys that kubeadm does not know are refused before anything is changed, if \
                   the bundle's kubeadm runs on this computer.",
             example: "\n  KubeletConfiguration:\n    maxPods: 200",

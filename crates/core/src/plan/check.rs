@@ -71,7 +71,8 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         let why = Why::OtherMachine { found: facts.macs.iter().cloned().collect(), expected };
         planner.refuse(Some(name), why, Hint::RightMachine);
     } else if !facts.systemd {
-        planner.refuse(Some(name), Why::NoSystemd, Hint::InstallDebian);
+        let hint = if ["debian", "ubuntu"].contains(&facts.os.as_str()) { Hint::InstallSystemd } else { Hint::InstallDebian };
+        planner.refuse(Some(name), Why::NoSystemd, hint);
     } else if let Some((why, hint)) = no_programs(planner, facts) {
         planner.refuse(Some(name), why, hint);
     } else if !facts.foreign.is_empty() {

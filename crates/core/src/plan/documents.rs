@@ -29,7 +29,16 @@ pub fn cluster(inventory: &Inventory, version: &str) -> Result<String> {
         "name": cluster.name, "version": version, "endpoint": endpoint(inventory), "names": names,
         "pod_subnet": cluster.pod_subnet.to_string(), "service_subnet": cluster.service_subnet.to_string(),
     });
-    merged("kubeadm/cluster.yaml", context, &inventory.kubeadm.cluster)
+    let mut document = value("kubeadm/cluster.yaml", context, &inventory.kubeadm.cluster)?;
+    // Names of the inventory's are beside hostler's own, by which machines and kubeconfigs reach the API server.
+    if let Value::Mapping(document) = &mut document
+        && let Value::Mapping(server) = document.entry("apiServer".into()).or_insert_with(|| Mapping::new().into())
+        && let Value::Sequence(listed) = server.entry("certSANs".into()).or_insert_with(|| Vec::<Value>::new().into())
+    {
+        let lacks: Vec<Value> = names.iter().cloned().map(Value::from).filter(|name| !listed.contains(name)).collect();
+        listed.extend(lacks);
+    }
+    Ok(to_yaml(&document)?)
 }
 
 /// # Errors
@@ -125,7 +134,47 @@ fn registration(inventory: &Inventory, name: &MachineName, machine: &Machine) ->
 }
 
 fn merged(name: &str, context: serde_json::Value, fragment: &Mapping) -> Result<String> {
+    Ok(to_yaml(&value(name, context, fragment)?)?)
+}
+
+fn value(name: &str, context: serde_json::Value, fragment: &Mapping) -> Result<Value> {
     let text = template::render(name, context)?;
     let base: Value = serde_yaml::from_str(&text).with_context(|| format!("templates/{name} is not valid YAML once filled in"))?;
-    Ok(to_yaml(&merge(base, fragment))?)
+    Ok(merge(base, fragment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::parse;
+
+    /// Whatever a fragment makes of the list, machines and kubeconfigs reach the API server by the names that they have.
+    #[test]
+    fn the_certificate_keeps_the_names_that_hostler_uses() {
+        let of = |fragment: &str| {
+            let text = format!(
+                "cluster: {{endpoint: {{vip: 192.168.1.10}}}}\nmachines: {{a: {{address: 192.168.1.11, role: control-plane}}}}\n\
+                 kubeadm: {{ClusterConfiguration: {fragment}}}\n"
+            );
+            let inventory = parse(&text, "it").unwrap_or_else(|problems| panic!("{problems}"));
+            let document: Value = serde_yaml::from_str(&cluster(&inventory, "1.36.3").expect("templates fit")).expect("YAML");
+            let listed: Vec<String> = serde_yaml::from_value(document["apiServer"]["certSANs"].clone()).expect("a list");
+            (listed, api_names(&inventory, "1.36.3", &inventory.machines["a"]).expect("templates fit"))
+        };
+        let own = ["api.home.internal", "192.168.1.10"];
+        for (fragment, more) in [
+            ("{}", &[][..]),
+            ("{apiServer: {certSANs: [api.example.org, 192.168.1.10]}}", &["api.example.org"]),
+            ("{apiServer: {certSANs: null}}", &[]),
+            ("{apiServer: null}", &[]),
+            ("{apiServer: {timeoutForControlPlane: 4m0s}}", &[]),
+            ("{apiServer: {certSANs: ['*.example.org', not a name]}}", &["*.example.org"]),
+        ] {
+            let (listed, names) = of(fragment);
+            for name in own.iter().chain(more) {
+                assert!(listed.iter().any(|known| known == name) && names.iter().any(|known| known == name), "{fragment}: {listed:?} {names:?}");
+            }
+            assert!(names.iter().any(|name| name == "192.168.1.11") && !names.iter().any(|name| name == "not a name"), "{names:?}");
+        }
+    }
 }

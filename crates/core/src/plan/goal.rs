@@ -9,7 +9,7 @@ use super::leave::{facts_after_removal, plan_removal, plan_reset};
 use super::planner::Planner;
 use super::restore::{new_cluster, restore};
 use super::withdraw::withdraw;
-use super::{Plan, Warning, everything, finding, graph, lint, plan, take_over};
+use super::{Plan, Unseen, Warning, everything, finding, graph, lint, plan, take_over};
 use crate::facts::{Observation, Snapshot, Unreachable};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifests;
@@ -96,6 +96,13 @@ pub fn plan_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen:
     let mut plan = steps_for(goal, inventory, manifests, seen)?;
     let about_all = inventory.warnings.iter().map(|text| Warning { machine: None, text: text.clone() });
     plan.warnings.splice(0..0, about_all);
+    let asked = goal.asks(inventory);
+    let known = asked.iter().filter(|name| seen.get(*name).is_some_and(|observation| observation.facts().is_some())).count();
+    plan.unseen = match known {
+        all if all == asked.len() => Unseen::None,
+        0 => Unseen::All,
+        seen => Unseen::Some { seen },
+    };
     plan.findings = finding::findings(goal, &Planner::new(inventory, manifests, seen), &plan);
     let wrong: Vec<String> = lint(goal, &plan).iter().map(ToString::to_string).collect();
     ensure!(wrong.is_empty(), "this plan is wrong: {}", wrong.join("; "));

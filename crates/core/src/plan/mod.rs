@@ -85,6 +85,21 @@ pub struct Plan {
     pub warnings: Vec<Warning>,
     /// What is odd about the machines that it is about.
     pub findings: Vec<Finding>,
+    /// Of the machines that it is about, those that nothing is known of.
+    #[serde(skip)]
+    pub unseen: Unseen,
+}
+
+/// How much of what a plan is about was not seen. Of what was not seen nobody can say that it is as desired.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unseen {
+    #[default]
+    None,
+    /// All but so many machines.
+    Some {
+        seen: usize,
+    },
+    All,
 }
 
 impl Plan {

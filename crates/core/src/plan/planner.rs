@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hint::Hint;
 use super::refusal::{Refusal, Unchangeable, Why};
-use super::{Plan, Step, Warning, graph};
+use super::{Plan, Step, Unseen, Warning, graph};
 use crate::action::Action;
 use crate::facts::Snapshot;
 use crate::facts::{Facts, Observation};
@@ -199,7 +199,7 @@ impl<'a> Planner<'a> {
     pub fn finish(mut self) -> Plan {
         graph::reduce(&mut self.steps);
         graph::order(&mut self.steps);
-        Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings, findings: Vec::new() }
+        Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings, findings: Vec::new(), unseen: Unseen::default() }
     }
 }
 
