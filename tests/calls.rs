@@ -64,13 +64,8 @@ fn no_source_asks_for_users_or_groups() {
 fn files_of_the_user_are_read_and_written_in_one_place() {
     const OPENS: [&str; 6] = ["fs::read(", "fs::read_to_string(", "File::open(", "fs::write(", "File::create", "fs::copy("];
     // Folders that are locked, files that hostler has just made, and what runs in pods.
-    const EXCEPTIONS: [(&str, usize); 5] = [
-        ("ssh/remember.rs", 2),
-        ("ssh/run.rs", 1),
-        ("cli/render.rs", 1),
-        ("cli/transcode/mod.rs", 2),
-        ("cli/transcode/try_out.rs", 1),
-    ];
+    const EXCEPTIONS: [(&str, usize); 5] =
+        [("ssh/remember.rs", 2), ("ssh/run.rs", 1), ("cli/render.rs", 1), ("cli/transcode/mod.rs", 2), ("cli/transcode/try_out.rs", 1)];
     let mut found = Vec::new();
     for folder in ["cli", "ssh", "snapshot", "kubeconfig", "connect", "apply"] {
         sources(&root().join("src").join(folder), &mut found);
@@ -98,7 +93,7 @@ fn no_library_is_for_users() {
 fn files_are_not_scarce_and_memory_is_not_dumped() {
     let folder = tempfile::tempdir().expect("a folder");
     let told = folder.path().join("told");
-    let command = format!("ulimit -Sn > {0}; ulimit -Hn >> {0}; ulimit -c >> {0}; false", told.display());
+    let command = format!("sh -c 'ulimit -Sn > {0}; ulimit -Hn >> {0}; ulimit -c >> {0}; false'", told.display());
     let inventory = format!("ssh: {{proxyCommand: \"{command}\"}}\nmachines: {{one: 192.0.2.1}}\n");
     fs::write(folder.path().join("inventory.yaml"), inventory).expect("a file");
     let hostler = format!("ulimit -Sn 64; ulimit -Sc unlimited 2> /dev/null; exec {} status", env!("CARGO_BIN_EXE_hostler"));

@@ -146,9 +146,13 @@ fn mistakes_that_a_schema_can_say_are_said() {
         whole("cluster: {version: 1.36.3, endpoint: api.home.internal, podSubnet: 10.0.0.0/8, serviceSubnet: 11.0.0.0/28}"),
         whole("cluster: {endpoint: {external: 'api.example.org:6443'}}"),
         whole("snapshots: {to: /srv/share/snapshots/, every: 10m}"),
-        whole("kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [a]}, etcd: {local: {extraArgs: []}}}, InitConfiguration: {skipPhases: [addon/coredns]}}"),
+        whole(
+            "kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [a]}, etcd: {local: {extraArgs: []}}}, InitConfiguration: {skipPhases: [addon/coredns]}}",
+        ),
         whole("ignorePreflightErrors: [FileContent--proc-sys-net-ipv4-ip_forward]"),
-        filmed(&format!("plex: {{{server}}}, languages: [eng, deu], hours: '22:00 - 7:00', originals: {{keep: 014d, atMost: 400 GB}}, notify: {{url: 'https://ntfy.sh/a?b=c'}}")),
+        filmed(&format!(
+            "plex: {{{server}}}, languages: [eng, deu], hours: '22:00 - 7:00', originals: {{keep: 014d, atMost: 400 GB}}, notify: {{url: 'https://ntfy.sh/a?b=c'}}"
+        )),
     ];
     let named = |texts: &[String]| -> serde_json::Map<String, Value> {
         texts.iter().map(|text| (text.clone(), serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}")))).collect()

@@ -121,7 +121,9 @@ pub async fn show(arguments: &Show, output: Output, reporter: &Reporter) -> Resu
     let Looked { seen, known } = look(&goal, &file.inventory, &arguments.planning.means(), reporter).await?;
     for arch in &known.outlined {
         let version = known.manifests.kubernetes();
-        let line = format!("no bundle of Kubernetes {version} for {arch} is in the cache: its programs and images are not compared; `hostler up` fetches it");
+        let line = format!(
+            "no bundle of Kubernetes {version} for {arch} is in the cache: its programs and images are not compared; `hostler up` fetches it"
+        );
         reporter.events().send(Event::Note { line });
     }
     let plan = plan_for(&goal, &file.inventory, &known.manifests, &seen)?;

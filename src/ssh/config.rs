@@ -131,7 +131,11 @@ fn read(file: &Path, pass: &mut Pass, inherited: Concerns, depth: u32, settings:
                 continue;
             }
             "match" => {
-                concerns = if inherited == Concerns::No { Concerns::No } else { inherited.and(match_block(&words, pass, settings).map_err(error)?) };
+                concerns = if inherited == Concerns::No {
+                    Concerns::No
+                } else {
+                    inherited.and(match_block(&words, pass, settings).map_err(error)?)
+                };
                 continue;
             }
             "include" => {

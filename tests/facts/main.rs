@@ -297,6 +297,16 @@ fn a_file_system_that_can_not_be_written_is_told() {
     }
 }
 
+/// systemd starts one that ends at once again and again: that is no unit that runs.
+#[test]
+fn a_unit_that_is_about_to_be_restarted_does_not_run() {
+    for (state, runs) in [("active", true), ("activating", false), ("failed", false), ("inactive", false), ("deactivating", false)] {
+        let output = format!("hostler-facts 1\nunit\tId=kubelet.service\tActiveState={state}\tUnitFileState=enabled\nhostler-facts end\n");
+        let facts = facts::parse(&output).expect("facts");
+        assert_eq!(facts.units["kubelet.service"].active, runs, "{state}");
+    }
+}
+
 #[test]
 fn addresses_come_from_the_kernel() {
     let machine = Machine::new();

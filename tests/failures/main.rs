@@ -19,8 +19,28 @@ const QUESTIONS: [&str; 7] = ["[", "test", "grep", "command", "kill", "no_answer
 
 /// Commands that can't fail, or whose failure says nothing.
 const HARMLESS: [&str; 22] = [
-    "echo", "printf", ":", "true", "shift", "unset", "set", "export", "trap", "return", "exit", "continue", "break", "read", "local", "sleep",
-    "announce", "say", "output", "fail", "temporary", "not_started",
+    "echo",
+    "printf",
+    ":",
+    "true",
+    "shift",
+    "unset",
+    "set",
+    "export",
+    "trap",
+    "return",
+    "exit",
+    "continue",
+    "break",
+    "read",
+    "local",
+    "sleep",
+    "announce",
+    "say",
+    "output",
+    "fail",
+    "temporary",
+    "not_started",
 ];
 
 /// Functions of hostler's scripts that run their other arguments where the shell ignores `set -e`.
@@ -293,8 +313,14 @@ fn a_machine_without_a_way_out_says_so_soon() {
     let offline = "case \"$*\" in\n*update) echo \"W: Failed to fetch http://archive.ubuntu.com/ubuntu/dists/noble/InRelease  Could not resolve 'archive.ubuntu.com'\" ;;\n\
         *) echo \"E: Unable to locate package conntrack\"; exit 100 ;;\nesac";
     let (status, said, calls) = packages(offline);
-    assert!(status == Some(1) && said.ends_with("apt can't fetch conntrack socat: Failed to fetch \
-        http://archive.ubuntu.com/ubuntu/dists/noble/InRelease  Could not resolve 'archive.ubuntu.com'\n"), "{status:?} {said}");
+    assert!(
+        status == Some(1)
+            && said.ends_with(
+                "apt can't fetch conntrack socat: Failed to fetch \
+        http://archive.ubuntu.com/ubuntu/dists/noble/InRelease  Could not resolve 'archive.ubuntu.com'\n"
+            ),
+        "{status:?} {said}"
+    );
     // Whatever goes to the network has limits.
     let bounded = |call: &&str| call.contains("Acquire::http::Timeout=20") && call.contains("Acquire::Retries=1");
     assert!(calls.lines().count() == 3 && calls.lines().all(|call| bounded(&call)), "{calls}");
@@ -305,4 +331,50 @@ fn a_machine_without_a_way_out_says_so_soon() {
     let (status, said, calls) = packages("case \"$*\" in *--download-only*) ;; *) exit 100 ;; esac");
     assert!(status == Some(1) && said.contains("apt can't install conntrack socat"), "{said}");
     assert!(calls.lines().last().is_some_and(|call| !call.contains("Acquire")), "{calls}");
+}
+
+/// What is in a node's way is told in kubelet's words and the newest warning about its own pods.
+#[test]
+fn a_node_that_is_not_ready_is_told_with_its_newest_warning() {
+    let context = serde_json::json!({ "nodes": ["rarity", "rainbowdash"], "manifest": { "size": 1 }, "spread_dns": false });
+    let text = render("kubernetes/probe.sh", context).expect("the template fits");
+    let (_, text) = text.split_once("not_ready() {").expect("it has the function");
+    let (body, _) = text.split_once("\n}\n").expect("it ends");
+    let kubectl = r#"kubectl() {
+        case "$*" in
+        *"get events"*)
+            printf 'rainbowdash\tkube-flannel-ds-a: an older one\n'
+            printf 'rainbowdash\tkube-flannel-ds-a: Failed to create pod sandbox: open /run/systemd/resolve/resolv.conf: no such file\n'
+            printf 'rarity\tother: not its own\n' ;;
+        *"get node rarity"*) printf 'Ready True kubelet is posting ready status\n' ;;
+        *) printf 'DiskPressure False no pressure\nReady False container runtime network not ready\n' ;;
+        esac
+    }"#;
+    let script = format!("set -eu\n{kubectl}\nnot_ready() {{{body}\n}}\nnot_ready\n");
+    let output = Process::new("dash").args(["-c", &script]).output().expect("dash; apt-get install dash");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "node rainbowdash is not Ready: container runtime network not ready; its newest warning: kube-flannel-ds-a: Failed to create pod sandbox: \
+         open /run/systemd/resolve/resolv.conf: no such file\n"
+    );
+}
+
+/// Why etcd keeps a member is said while it is waited for.
+#[test]
+fn etcds_reason_to_keep_a_member_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(folder.path().join("run")).expect("a folder");
+    let context = serde_json::json!({ "node": "rarity", "member": "rarity", "peer": "https://10.0.0.1:2380" });
+    let body = render("kubernetes/remove-member.sh", context).expect("the template fits");
+    let etcdctl = r#"etcdctl() {
+        case "$*" in
+        *"member list") echo 'abc, started, rarity, https://10.0.0.1:2380, https://10.0.0.1:2379, false' ;;
+        *) printf '{"level":"warn","error":"rpc error"}\nError: etcdserver: unhealthy cluster\n' >&2; return 1 ;;
+        esac
+    }"#;
+    let script = on_a_folder(&folder.path().display().to_string(), "member", false, &format!("{etcdctl}\n{body}"));
+    let output = Process::new("dash").args(["-c", &script]).stdin(Stdio::null()).output().expect("dash; apt-get install dash");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.ends_with("@wait etcd to let rarity go, which says: etcdserver: unhealthy cluster\n"), "{said}");
+    assert_eq!(output.status.code(), Some(75));
 }

@@ -217,7 +217,12 @@ impl Parser<'_> {
 
     /// Goes past this word or operator.
     fn expect(&mut self, what: &str) {
-        assert!(self.peek() == Some(what) || self.operator() == Some(what), "line {}: no {what}: {:?}", self.line(), self.tokens.get(self.at));
+        assert!(
+            self.peek() == Some(what) || self.operator() == Some(what),
+            "line {}: no {what}: {:?}",
+            self.line(),
+            self.tokens.get(self.at)
+        );
         self.at += 1;
     }
 

@@ -109,7 +109,9 @@ fn a_lock_that_can_not_be_blocks_nothing() {
 fn a_plan_needs_no_bundle_and_makes_none() {
     let films = "transcode:\n  inbox: path:/srv/in\n  library: path:/srv/out\n  owner: {uid: 1000, gid: 100}\n  folders: {Movies: {}}\n";
     for (more, has_bundle) in [("", false), (films, false), (films, true)] {
-        let lab = Lab::with_worker("share\t/srv/in\twritable\t1000:100\t755\t4096\t99999999\nshare\t/srv/out\twritable\t1000:100\t755\t4096\t99999999");
+        let lab = Lab::with_worker(
+            "share\t/srv/in\twritable\t1000:100\t755\t4096\t99999999\nshare\t/srv/out\twritable\t1000:100\t755\t4096\t99999999",
+        );
         fs::write(lab.path("inventory.yaml"), lab.inventory(more)).unwrap();
         if !has_bundle {
             fs::remove_dir_all(lab.path("cache")).unwrap();
@@ -124,5 +126,29 @@ fn a_plan_needs_no_bundle_and_makes_none() {
         assert_eq!(ran.out.contains("send the programs of the bundle"), !has_bundle, "{}", ran.all());
         assert_eq!(lab.path("cache").exists(), has_bundle, "{}", ran.all());
         assert!(!lab.path("cache/encoder").exists() && fs::read_dir(lab.path("")).unwrap().count() <= before + 1, "{}", ran.all());
+    }
+}
+
+/// A value that kubeadm rejects, of a key that it knows: `plan` and `status` say it alike, and neither names `up` as the way out.
+#[test]
+fn a_plan_and_a_status_reject_what_kubeadm_rejects() {
+    let lab = Lab::new();
+    let said = "error: error unmarshaling configuration schema.GroupVersionKind{Group:\"g\", Version:\"v\", Kind:\"KubeletConfiguration\"}: \
+                json: cannot unmarshal string into Go struct field KubeletConfiguration.maxPods of type int32";
+    let kubeadm = format!("#!/bin/sh\ngrep -q many \"$4\" || exit 0\necho '{said}' >&2\nexit 1\n");
+    let folder = lab.path("cache/bundles/1.36.3-amd64");
+    let mut manifest: serde_json::Value = serde_json::from_str(&fs::read_to_string(folder.join("manifest.json")).unwrap()).unwrap();
+    let file = manifest["files"].as_array_mut().unwrap().iter_mut().find(|file| file["name"] == "kubeadm").unwrap();
+    let sum = hostler_core::digest::sha256(kubeadm.as_bytes());
+    (file["sha256"], file["size"]) = (sum.clone().into(), kubeadm.len().into());
+    fs::write(folder.join("files").join(&sum), kubeadm).unwrap();
+    fs::set_permissions(folder.join("files").join(&sum), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+    fs::write(lab.path("inventory.yaml"), lab.inventory("kubeadm: {KubeletConfiguration: {maxPods: many}}\n")).unwrap();
+    for verb in ["plan", "status"] {
+        let ran = lab.hostler(&[verb]);
+        assert_eq!(ran.status, 2, "{verb}: {}", ran.all());
+        assert!(ran.err.contains("kubeadm 1.36.3 rejects this: KubeletConfiguration: "), "{verb}: {}", ran.all());
+        assert!(!ran.out.contains("next:") && ran.out.contains("one") == (verb == "status"), "{verb}: {}", ran.all());
     }
 }

@@ -121,7 +121,9 @@ fn others() -> Vec<(&'static str, Action)> {
         ("upload-kubelet", upload(Document::Kubelet)),
         ("upload-kube-proxy", upload(Document::KubeProxy)),
         ("renew-kubelet", RenewKubelet { sha256: sum.clone() }.into()),
-        ("renew-control-plane", RenewControlPlane { node: word.clone(), config: "x".to_owned(), names: vec!["*.example.org".to_owned()], sha256: sum.clone() }
+        (
+            "renew-control-plane",
+            RenewControlPlane { node: word.clone(), config: "x".to_owned(), names: vec!["*.example.org".to_owned()], sha256: sum.clone() }
                 .into(),
         ),
         ("cloud-init", ConfigureCloudInit { file: wanted::cloud_init_file().expect("templates fit") }.into()),

@@ -157,9 +157,11 @@ mod tests {
         assert_eq!(tried.settings.languages, ["deu"]);
         assert!(of(Some("Movies"), "inventory.yaml").unwrap().settings.folders["Movies"].preset.is_none());
         assert!(of(None, "missing.yaml").unwrap().settings.folders.is_empty(), "without a folder no inventory is needed");
-        for (folder, inventory, why) in
-            [("Movie", "inventory.yaml", "no folder `Movie`"), ("Movies", "none.yaml", "no `transcode`"), ("Movies", "missing.yaml", "missing.yaml")]
-        {
+        for (folder, inventory, why) in [
+            ("Movie", "inventory.yaml", "no folder `Movie`"),
+            ("Movies", "none.yaml", "no `transcode`"),
+            ("Movies", "missing.yaml", "missing.yaml"),
+        ] {
             let Err(error) = of(Some(folder), inventory) else { panic!("{folder} of {inventory}") };
             assert!(error.to_string().contains(why) && ExitStatus::of(&error) == ExitStatus::Usage, "{error:#}");
         }

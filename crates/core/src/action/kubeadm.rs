@@ -285,7 +285,10 @@ impl Act for RenewControlPlane {
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let config = payload.content(self.config.clone());
-        super::cluster::script("kubernetes/renew-control-plane.sh", json!({ "node": self.node, "config": config, "names": self.names, "sha256": self.sha256 }))
+        super::cluster::script(
+            "kubernetes/renew-control-plane.sh",
+            json!({ "node": self.node, "config": config, "names": self.names, "sha256": self.sha256 }),
+        )
     }
 
     fn limit(&self) -> Duration {

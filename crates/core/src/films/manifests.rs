@@ -150,7 +150,10 @@ mod tests {
             let text = Installation { encoder_image: encoder.to_owned(), ..installation() }.manifests().expect("rendered");
             let word = |line: &str, key: &str| Some(line.trim().strip_prefix(key)?.trim_matches(['"', ' ']).to_owned());
             let lines: Vec<&str> = text.lines().filter(|line| !line.trim().starts_with('#')).collect();
-            lines.windows(2).filter_map(|two| Some((word(two[0], "image:")?, word(two[1], "imagePullPolicy:").unwrap_or_default()))).collect()
+            lines
+                .windows(2)
+                .filter_map(|two| Some((word(two[0], "image:")?, word(two[1], "imagePullPolicy:").unwrap_or_default())))
+                .collect()
         };
         let own = policies("hostler.local/encoder:1");
         assert!(own.len() >= 6 && own.iter().all(|(image, policy)| image.starts_with("hostler.local/") && policy == "Never"), "{own:?}");

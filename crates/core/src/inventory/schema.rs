@@ -388,10 +388,7 @@ pub static MACHINE: Section = Section {
         SSH_PROXY_COMMAND,
         SSH_BECOME,
     ],
-    rules: &[
-        Rule::NotBoth("jump", "proxyCommand"),
-        Rule::NotTogether(("role", Value::Word("worker")), ("dedicated", Value::Flag(true))),
-    ],
+    rules: &[Rule::NotBoth("jump", "proxyCommand"), Rule::NotTogether(("role", Value::Word("worker")), ("dedicated", Value::Flag(true)))],
 };
 
 pub static SNAPSHOTS: Section = Section {

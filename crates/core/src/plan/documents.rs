@@ -172,7 +172,10 @@ mod tests {
         ] {
             let (listed, names) = of(fragment);
             for name in own.iter().chain(more) {
-                assert!(listed.iter().any(|known| known == name) && names.iter().any(|known| known == name), "{fragment}: {listed:?} {names:?}");
+                assert!(
+                    listed.iter().any(|known| known == name) && names.iter().any(|known| known == name),
+                    "{fragment}: {listed:?} {names:?}"
+                );
             }
             assert!(names.iter().any(|name| name == "192.168.1.11") && !names.iter().any(|name| name == "not a name"), "{names:?}");
         }

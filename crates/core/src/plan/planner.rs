@@ -199,7 +199,14 @@ impl<'a> Planner<'a> {
     pub fn finish(mut self) -> Plan {
         graph::reduce(&mut self.steps);
         graph::order(&mut self.steps);
-        Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings, findings: Vec::new(), unseen: Unseen::default() }
+        Plan {
+            schema: 1,
+            steps: self.steps,
+            refusals: self.refusals,
+            warnings: self.warnings,
+            findings: Vec::new(),
+            unseen: Unseen::default(),
+        }
     }
 }
 

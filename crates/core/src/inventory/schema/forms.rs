@@ -87,10 +87,8 @@ pub const FILE: Form = Form { what: "a file", pattern: "" };
 pub const PATH: Form = Form { what: "a path", pattern: concat!("^/", below!(), "$") };
 pub const JUMP: Form = Form { what: "[USER@]HOST[:PORT]", pattern: "^\\S+$" };
 pub const COMMAND: Form = Form { what: "a command", pattern: "" };
-pub const HOST_KEY: Form = Form {
-    what: "a host key",
-    pattern: "^\\s*(SHA256:[A-Za-z0-9+/]{43}=?|(ssh-|ecdsa-sha2-|sk-)\\S+\\s+[A-Za-z0-9+/]+=*(\\s.*)?)\\s*$",
-};
+pub const HOST_KEY: Form =
+    Form { what: "a host key", pattern: "^\\s*(SHA256:[A-Za-z0-9+/]{43}=?|(ssh-|ecdsa-sha2-|sk-)\\S+\\s+[A-Za-z0-9+/]+=*(\\s.*)?)\\s*$" };
 /// The last bit of the first byte is set in addresses of groups; none has all bytes 0.
 pub const MAC: Form =
     Form { what: "a MAC address", pattern: "^(?![0:-]+$)[0-9a-fA-F][02468aceACE][:-]([0-9a-fA-F]{2}[:-]){4}[0-9a-fA-F]{2}$" };
@@ -128,10 +126,8 @@ pub const LANGUAGE: Form = Form { what: "a language", pattern: "^(?!(all|any)$)[
 pub const DAYS: Form = Form { what: "days, or `forever`", pattern: "^(0*[1-9][0-9]{0,3}d|forever)$" };
 pub const SIZE: Form = Form { what: "a size", pattern: "^0*[1-9][0-9]{0,12} *(GB|TB|GiB|TiB)$" };
 pub const FOLDER_NAME: Form = Form { what: "a folder name", pattern: "^[^./\\s]([^/]*[^/\\s])?$" };
-pub const HOURS: Form = Form {
-    what: "FROM-TO",
-    pattern: "^(?!(\\S+) *- *\\1$)([01]?[0-9]|2[0-3]):[0-5][0-9] *- *([01]?[0-9]|2[0-3]):[0-5][0-9]$",
-};
+pub const HOURS: Form =
+    Form { what: "FROM-TO", pattern: "^(?!(\\S+) *- *\\1$)([01]?[0-9]|2[0-3]):[0-5][0-9] *- *([01]?[0-9]|2[0-3]):[0-5][0-9]$" };
 pub const URL: Form = Form { what: "a URL", pattern: concat!(server!(), "[^\\s]+$") };
 /// Not of a single page.
 pub const BASE_URL: Form = Form { what: "a URL", pattern: concat!(server!(), "[^\\s?#]+$") };

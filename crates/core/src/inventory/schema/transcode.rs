@@ -1,8 +1,6 @@
 //! The keys of `transcode`.
 
-use super::forms::{
-    AS_SEEN, BASE_URL, DAYS, FILE, FOLDER_NAME, HOURS, IMAGE, LABEL, LANGUAGE, SHARE, SIZE, URL,
-};
+use super::forms::{AS_SEEN, BASE_URL, DAYS, FILE, FOLDER_NAME, HOURS, IMAGE, LABEL, LANGUAGE, SHARE, SIZE, URL};
 use super::{Key, Kind, Rule, Section};
 
 pub static TRANSCODE: Section = Section {
