@@ -148,6 +148,10 @@ mod tests {
     fn images_of_the_bundle_are_not_pulled() {
         let policies = |encoder: &str| -> Vec<(String, String)> {
             let text = Installation { encoder_image: encoder.to_owned(), ..installation() }.manifests().expect("rendered");
+            // The Jobs are texts in a ConfigMap.
+            let data = objects(&text)[5]["data"].clone();
+            let jobs = ["encode.yaml", "publish.yaml"].map(|job| data[job].as_str().expect("text").to_owned());
+            let text = format!("{text}\n{}", jobs.concat());
             let word = |line: &str, key: &str| Some(line.trim().strip_prefix(key)?.trim_matches(['"', ' ']).to_owned());
             let lines: Vec<&str> = text.lines().filter(|line| !line.trim().starts_with('#')).collect();
             lines
