@@ -1,11 +1,13 @@
 //! The inventory's file: read once per run, and written by the verbs that change it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{self, Diagnostic, Diagnostics, Inventory, MachineName, NamedFile, Place, Unread, edit, key_place};
 use hostler_core::plan::relied;
+use hostler_core::words::shell_word;
 
 use crate::{home, user_file};
 
@@ -53,6 +55,11 @@ impl InventoryFile {
             {
                 *identity = beside.join(&*identity);
             }
+        }
+        let token = inventory.transcode.as_ref().and_then(|films| films.token.as_ref()?.file.as_ref()).map(|token| token.path.clone());
+        if let Some(token) = token.filter(|token| others_may_read(token)) {
+            let token = token.display().to_string();
+            inventory.warnings.push(format!("other users can read the media server's token: run `chmod 600 {}`", shell_word(&token)));
         }
         Ok(InventoryFile { path: path.to_owned(), text, on_disk, inventory })
     }
@@ -113,6 +120,10 @@ impl InventoryFile {
     pub fn save(&self) -> Result<()> {
         if self.is_changed() { user_file::edit(&self.path, self.on_disk.as_bytes(), self.text.as_bytes()) } else { Ok(()) }
     }
+}
+
+fn others_may_read(file: &Path) -> bool {
+    file.metadata().is_ok_and(|file| file.permissions().mode() & 0o044 != 0)
 }
 
 /// Whether the inventory's fragments leave what hostler relies on in other programs' documents: see [`relied`].

@@ -375,8 +375,9 @@ about_kubernetes() {
         [ ! -e "$file" ] || control_plane=1
     done
     [ ! -e {{ path.etcd }}/member ] || say etcd-data
-    # Without kubelet.conf, etcd's data and the CA's key still say that this is no leftover.
-    if [ -e {{ path.kubelet_kubeconfig }} ] || { [ -e {{ path.etcd }}/member ] && [ -e {{ path.pki }}/ca.key ]; }; then
+    # Without kubelet.conf, the certificate that kubelet got as a node, or etcd's data and the CA's key, still say that this is no leftover.
+    if [ -e {{ path.kubelet_kubeconfig }} ] || [ -e {{ path.kubelet_pki }}/kubelet-client-current.pem ] ||
+        { [ -e {{ path.etcd }}/member ] && [ -e {{ path.pki }}/ca.key ]; }; then
         joined=1
         say joined
         [ ! -e {{ path.kubelet_kubeconfig }} ] || say joined-at "$(stat -c %Y {{ path.kubelet_kubeconfig }})"

@@ -95,7 +95,8 @@ fn run(folder: &Path, words: &str, input: Stdio) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
     command.args(words.split(' ')).current_dir(folder).env("HOME", folder).env("HOSTLER_CACHE", folder.join("cache"));
     let output = command.stdin(input).output().unwrap();
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    let said = [output.stderr, output.stdout].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
 }
 
 /// A verb that edits the inventory writes nothing if it does nothing: every argument is checked before, and machines are reached.
@@ -259,6 +260,36 @@ fn files_that_an_inventory_names_are_relative_to_it() {
     assert_eq!(read("keys/work"), sub.join("keys/work"));
     assert_eq!(read("/keys/work"), Path::new("/keys/work"));
     assert_eq!(read("~/.ssh/work"), Path::new("~/.ssh/work"));
+}
+
+/// A token that stands where its file's name should is shown nowhere, and one that others can read is told.
+#[test]
+fn a_media_servers_token_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = small_bundle(folder.path());
+    let write = |token: &str| {
+        let text = format!(
+            "ssh: {{proxyCommand: \"false\"}}\nmachines: {{one: {{address: 192.0.2.1, role: control-plane}}}}\ntranscode:\n  inbox: path:/srv/in\n  \
+             library: path:/srv/out\n  owner: {{uid: 1000, gid: 100}}\n  folders: {{Movies: {{}}}}\n  plex: {{url: \"http://192.0.2.9:32400\", {token}}}\n"
+        );
+        std::fs::write(folder.path().join("inventory.yaml"), text).unwrap();
+    };
+    let verbs = ["render".to_owned(), "status".to_owned(), format!("plan --bundle {}", bundle.display())];
+    for secret in ["tokenFile: abcSECRETdef", "token: abcSECRETdef", "token: abcSECRETdef, tokenFile: 1, libraryAsSeen: x"] {
+        write(secret);
+        for verb in &verbs {
+            let (ended, said) = run(folder.path(), verb, Stdio::null());
+            assert!(ended != Some(0) && !said.contains("SECRET"), "{verb} with {secret}: {said}");
+        }
+    }
+    write("tokenFile: token");
+    let token = folder.path().join("token");
+    std::fs::write(&token, "abc\n").unwrap();
+    for (mode, warned) in [(0o644, true), (0o640, true), (0o600, false), (0o400, false)] {
+        std::fs::set_permissions(&token, PermissionsExt::from_mode(mode)).unwrap();
+        let (_, said) = run(folder.path(), "render", Stdio::null());
+        assert_eq!(said.contains("other users can read the media server's token: run `chmod 600 token`"), warned, "{mode:o}: {said}");
+    }
 }
 
 /// What is refused, warned of, or left out is said, and is in the status: of `render`, and of `plan` where no machine answers.

@@ -67,3 +67,108 @@ fn what_is_read_is_valid_and_what_is_wrong_is_not() {
     }
     assert_eq!(std::fs::read_to_string(&expected).unwrap_or_default(), beyond, "UPDATE=1 cargo test --test inventory_schema");
 }
+
+/// What a schema can say of the values of each key, beside the cases: a machine, `cluster`, `ssh`, `transcode` and `kubeadm`, a line each.
+#[test]
+fn mistakes_that_a_schema_can_say_are_said() {
+    let films = "inbox: 'nfs://nas/films', library: 'path:/srv/films', owner: {uid: 1, gid: 1}, folders: {Movies: {}}";
+    let whole = |more: &str| format!("machines: {{a: 192.168.1.11}}\n{more}\n");
+    let machine = |more: &str| format!("machines: {{a: {{address: 192.168.1.11, {more}}}}}\n");
+    let address = |address: &str| format!("machines: {{a: '{address}'}}\n");
+    let filmed = |more: &str| whole(&format!("transcode: {{{films}, {more}}}"));
+    let server = "url: 'http://nas:32400', tokenFile: t";
+    let wrong = [
+        whole("machines: {}").replacen("machines: {a: 192.168.1.11}\n", "", 1),
+        whole("").replace("a:", "localhost:"),
+        address("192.168.1"),
+        address("192.168.1.256"),
+        address("192.168.1.11:22"),
+        address("127.0.0.1"),
+        address("0.0.0.0"),
+        address("169.254.3.4"),
+        address("224.0.0.1"),
+        address("fe80::1"),
+        address("::1"),
+        machine("keep: [/srv/../x]"),
+        machine("keep: [/srv//x]"),
+        machine("keep: ['/srv/*']"),
+        machine("keep: [srv]"),
+        machine("labels: {a b: c}"),
+        machine("labels: {/a: c}"),
+        machine("labels: {kubernetes.io/os: linux}"),
+        machine("taints: ['a:NoSchedule', 'a:NoSchedule']"),
+        machine("taints: ['a b:NoSchedule']"),
+        machine("taints: ['node.kubernetes.io/not-ready:NoSchedule']"),
+        machine("role: worker, dedicated: true"),
+        machine("jump: a, proxyCommand: b"),
+        machine("user: -oProxyCommand=x"),
+        machine("user: $(id)"),
+        machine("mac: '01:00:5e:00:00:01'"),
+        machine("mac: '00:00:00:00:00:00'"),
+        machine("hostKey: 'SHA256:abc'"),
+        whole("cluster: {version: 1.37.0}"),
+        whole("cluster: {endpoint: {}}"),
+        whole("cluster: {endpoint: {vip: 192.168.1.10, external: 'a:1'}}"),
+        whole("cluster: {endpoint: 192.168.1.10}"),
+        whole("cluster: {podSubnet: 10.244.0.0/30}"),
+        whole("cluster: {podSubnet: 10.244.0.0/0}"),
+        whole("cluster: {serviceSubnet: 10.96.0.0/8}"),
+        whole("cluster: {serviceSubnet: 'fd00::/64'}"),
+        whole("ssh: {jump: a, proxyCommand: b}"),
+        whole("snapshots: {to: /srv, every: 9m}"),
+        whole("containerd: {a.toml: x}"),
+        whole("kubeadm: {ClusterConfiguration: {apiVersion: x}}"),
+        whole("kubeadm: {ClusterConfiguration: {clusterName: x}}"),
+        whole("kubeadm: {ClusterConfiguration: {networking: {podSubnet: x}}}"),
+        whole("kubeadm: {KubeletConfiguration: {kind: x}}"),
+        whole("kubeadm: {KubeProxyConfiguration: {clusterCIDR: x}}"),
+        filmed("").replace("folders: {Movies: {}}", "folders: {}"),
+        filmed("").replace("Movies", "'Movies '"),
+        filmed("").replace("nfs://nas/films", "nfs://nas:2049/films"),
+        filmed("").replace("nfs://nas/films", "nfs://localhost/films"),
+        filmed("machines: []"),
+        filmed("machines: [a, a]"),
+        filmed("languages: [eng, eng]"),
+        filmed("languages: [all]"),
+        filmed("originals: {atMost: 0GB}"),
+        filmed("hours: '22:00-22:00'"),
+        filmed(&format!("plex: {{{server}}}, jellyfin: {{{server}}}")),
+        filmed(&format!("plex: {{{server}}}").replace("//", "//ada:word@")),
+        filmed(&format!("plex: {{{server}}}").replace("32400", "32400/?X-Plex-Token=1")),
+        filmed(&format!("plex: {{{server}}}").replace("nas", "localhost")),
+    ];
+    let right = [
+        whole(""),
+        address("fd00::11") + "cluster: {podSubnet: 'fd00:244::/56', serviceSubnet: 'fd00:96::/112'}\n",
+        machine("keep: [/srv/films/, /srv/a.b, '/srv/Ünïcode films'], labels: {gpu: intel, example.org/a_b.c: '', number: 1}"),
+        machine("taints: ['films=only:NoSchedule', 'films:NoExecute'], user: ada_b.c, jump: 'ada@gate:22,[fd00::1]:22'"),
+        machine("role: control-plane, dedicated: true, mac: 52-54-00-12-34-5A"),
+        whole("cluster: {version: 1.36.3, endpoint: api.home.internal, podSubnet: 10.0.0.0/8, serviceSubnet: 11.0.0.0/28}"),
+        whole("cluster: {endpoint: {external: 'api.example.org:6443'}}"),
+        whole("snapshots: {to: /srv/share/snapshots/, every: 10m}"),
+        whole(
+            "kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [a]}, etcd: {local: {extraArgs: []}}}, InitConfiguration: {skipPhases: [addon/coredns]}}",
+        ),
+        whole("ignorePreflightErrors: [FileContent--proc-sys-net-ipv4-ip_forward]"),
+        filmed(&format!(
+            "plex: {{{server}}}, languages: [eng, deu], hours: '22:00 - 7:00', originals: {{keep: 014d, atMost: 400 GB}}, notify: {{url: 'https://ntfy.sh/a?b=c'}}"
+        )),
+    ];
+    let named = |texts: &[String]| -> serde_json::Map<String, Value> {
+        texts.iter().map(|text| (text.clone(), serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}")))).collect()
+    };
+    let taken: Vec<String> = valid(&named(&wrong)).into_iter().collect();
+    assert!(taken.is_empty(), "not said:\n{}", taken.join("\n"));
+    let taken = valid(&named(&right));
+    let refused: Vec<&String> = right.iter().filter(|text| !taken.contains(*text)).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    // The schema says nothing that the reader does not say, too.
+    for text in &wrong {
+        assert!(parse(text, "it").is_err(), "only the schema refuses {text}");
+    }
+    for text in &right {
+        if let Err(problems) = parse(text, "it") {
+            panic!("{problems}");
+        }
+    }
+}

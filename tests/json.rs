@@ -55,6 +55,7 @@ fn plan() -> Value {
         warnings: vec![Warning { machine: None, text: String::new() }],
         findings: vec![Finding { machine: machine(), what: "", place: String::new(), matters: "", then: "" }],
         unreachable: vec![NotReached { machine: machine(), reason: String::new() }],
+        reached: 0,
     })
 }
 

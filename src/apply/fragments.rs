@@ -23,7 +23,7 @@ use crate::inventory_file::InventoryFile;
 ///
 /// # Errors
 /// A [`Failure`] with [`ExitStatus::Usage`] and, if known, the position in the inventory; or the bundle's kubeadm was changed.
-pub fn check(plan: &Plan, file: &InventoryFile, bundles: &Bundles, events: &Events) -> Result<()> {
+pub fn check(plan: &Plan, file: &InventoryFile, bundles: Option<&Bundles>, events: &Events) -> Result<()> {
     if file.inventory.kubeadm == KubeadmFragments::default() {
         return Ok(());
     }
@@ -32,8 +32,8 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundles: &Bundles, events: &Even
     if configs.is_empty() {
         return Ok(());
     }
-    let Some(bundle) = bundles.own() else {
-        let line = "`kubeadm:` in the inventory was not checked: no machine has this computer's architecture".to_owned();
+    let Some(bundle) = bundles.and_then(Bundles::own) else {
+        let line = "`kubeadm:` in the inventory was not checked: there is no bundle for this computer's architecture".to_owned();
         events.send(Event::Warning { line });
         return Ok(());
     };

@@ -15,7 +15,7 @@ use hostler_core::step::{Stage, StepId, StepKind};
 use hostler_core::trusted::trusted_of;
 use hostler_core::words::counted;
 
-use crate::artifact::{self, Bundles, Missing};
+use crate::artifact::{self, Bundles, Known, Missing};
 use crate::connect::{self, login};
 use crate::event::{Event, Events};
 use crate::execute::{Link, Outcome, Run, execute, gather, identity};
@@ -109,13 +109,39 @@ pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter
     let asked = goal.asks(inventory);
     links.retain(|name, _| asked.contains(name));
     let seen = login::observe(&links, &question(inventory)?, reporter).await?;
-    // The running version decides: the planner judges whether the inventory may ask for another one.
-    let version = goal.version().map(str::to_owned).or_else(|| running_version(inventory, &seen));
-    let encoder = inventory.transcode.as_ref().is_some_and(|films| films.image.is_none());
-    let request =
-        artifact::Request { bundles: means.bundles.clone(), version, archs: architectures(&seen), missing: means.missing, encoder };
+    let request = bundles_for(goal, inventory, &seen, means);
     let bundles = Arc::new(artifact::locate(&request, &reporter.events()).await?);
     Ok(Observed { links, seen, bundles })
+}
+
+/// What a verb that only looks has seen.
+pub struct Looked {
+    pub seen: BTreeMap<MachineName, Observation>,
+    pub known: Known,
+}
+
+/// As [`observe`], but nothing is made for it: what is not known of a bundle that is not at hand is left out.
+///
+/// # Errors
+/// As [`observe`].
+pub async fn look(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &Reporter) -> Result<Looked> {
+    let mut links = connect::links(inventory, means.new_host_keys, reporter)?;
+    let asked = goal.asks(inventory);
+    links.retain(|name, _| asked.contains(name));
+    let seen = login::observe(&links, &question(inventory)?, reporter).await?;
+    let known = artifact::known(&bundles_for(goal, inventory, &seen, means), &reporter.events()).await?;
+    Ok(Looked { seen, known })
+}
+
+/// The bundles that a run needs. The running version decides: the planner judges whether the inventory may ask for another one.
+pub fn bundles_for(goal: &Goal, inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, means: &Means) -> artifact::Request {
+    artifact::Request {
+        bundles: means.bundles.clone(),
+        version: goal.version().map(str::to_owned).or_else(|| running_version(inventory, seen)),
+        archs: architectures(seen),
+        missing: means.missing,
+        encoder: inventory.transcode.as_ref().is_some_and(|films| films.image.is_none()),
+    }
 }
 
 /// What to ask machines for.
@@ -239,7 +265,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         let plan = plan_for(&goal, inventory, bundles.manifests(), &seen)?;
         let unapproved = plan.steps.iter().any(|step| !approved.contains(&step.id));
         if unapproved {
-            fragments::check(&plan, file, &bundles, &reporter.events())?;
+            fragments::check(&plan, file, Some(&bundles), &reporter.events())?;
         }
         if round == 0 || !plan.steps.is_empty() || !plan.refusals.is_empty() {
             if round > 0 {

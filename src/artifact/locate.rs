@@ -37,6 +37,8 @@ pub enum Missing {
     Fetch,
     /// Fetch it; if that fails, build it on this computer, which takes minutes.
     FetchOrBuild,
+    /// Nothing: only what is at hand is used.
+    Leave,
 }
 
 /// How to create a bundle.
@@ -113,7 +115,9 @@ async fn completed(mut bundle: Bundle, request: &Request, events: &Events) -> Re
     if of_this_program && bundle.manifest.arch == own_arch() {
         bundle.with_hostler(&own_program()?, THIS_PROGRAM)?;
     }
-    if request.encoder && bundle.manifest.image(Component::Encoder).is_none() {
+    if request.encoder && bundle.manifest.image(Component::Encoder).is_none() && request.missing == Missing::Leave {
+        encoder::at_hand(bundle.manifest.arch).into_iter().for_each(|encoder| bundle.with_encoder(&encoder));
+    } else if request.encoder && bundle.manifest.image(Component::Encoder).is_none() {
         // Without it the cluster comes up anyway, and the plan says what films need.
         match encoder::ready(bundle.manifest.arch, events).await {
             Ok(encoder) => bundle.with_encoder(&encoder),
@@ -128,7 +132,7 @@ async fn make(pins: &Pins, arch: Arch, missing: Missing, folder: &Path, events: 
     events.send(Event::Note { line });
     let fetched = create(pins, arch, &Origin::Releases(Fetching::default()), None, folder, events).await;
     let Err(why) = fetched else { return Ok(()) };
-    if missing == Missing::Fetch || ExitStatus::of(&why) == ExitStatus::Refused {
+    if missing != Missing::FetchOrBuild || ExitStatus::of(&why) == ExitStatus::Refused {
         let hint = "build one with `hostler bundle create --from-source`, or pass one with `--bundle FOLDER`";
         return Err(Failure::new(ExitStatus::of(&why), format!("the bundle can't be fetched: {why:#}"), hint).into());
     }

@@ -306,7 +306,8 @@ fn inventory(found: &[Found], user: &str) -> Result<String> {
     let machines: Vec<(MachineName, IpAddr)> = found.iter().map(|found| (found.name.clone(), found.address)).collect();
     let cluster = subnets(&machines)?;
     let mut text = String::from(
-        "# The machines of the cluster. `hostler plan` shows the changes, `hostler up` applies them.\n\n\
+        "# The machines of the cluster. `hostler plan` shows the changes, `hostler up` applies them. An editor that knows YAML checks this file\n\
+         # after `hostler schema > schema.json`, with a line `# yaml-language-server: $schema=schema.json`.\n\n\
          # The user who logs in. Other SSH settings come from ~/.ssh/config.\nssh:\n",
     );
     text += &format!("  user: {}\n\n", scalar(user));

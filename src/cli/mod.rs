@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::plan::Plan;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::interrupt::interrupted;
 use crate::report::output::{Lost, say};
@@ -191,6 +192,7 @@ impl From<(ExitStatus, Vec<Plan>)> for Ended {
 /// Boxed here so that the verbs are compiled once, with the library, and not again with each program that runs them.
 pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
     Box::pin(async {
+        limit();
         let parsed = Cli::command().try_get_matches().and_then(|given| Ok((Cli::from_arg_matches(&given)?, given)));
         let (Cli { command, output, verbose }, given) = match parsed {
             Ok(parsed) => parsed,
@@ -236,6 +238,18 @@ pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
             }
         }
     })
+}
+
+/// Enough for a thousand machines. More could be slow: programs that hostler starts may close each one that there could be.
+const FILES: u64 = 1 << 16;
+
+/// As many open files as machines may need, and no image of the memory, which may hold passwords, if the program crashes.
+fn limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Without them, what needs them says so.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(FILES)), hard);
+    }
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }
 
 /// What clap says: help, the version, or a mistake on the command line.

@@ -13,15 +13,13 @@ use hostler_core::arch::Arch;
 use hostler_core::facts::{Facts, Observation, ShareFact, ShareState};
 use hostler_core::failure::ExitStatus;
 use hostler_core::inventory::{Inventory, MachineName};
-use hostler_core::manifest::{Component, Image, Manifest};
+use hostler_core::manifest::Manifest;
 use hostler_core::plan::{Goal, Plan, Step, Warning, plan_for};
 use hostler_core::protocol::placeholder;
 use hostler_core::step::{Input, Output};
 
 use crate::apply::{question, status_of};
-use crate::artifact::encoder::ENCODER_IMAGE;
-use crate::artifact::pins::Pins;
-use crate::artifact::{HOSTLER_IMAGE, manifest_of, pins_of};
+use crate::artifact::{manifest_of, outline, pins_of};
 use crate::cli::arguments::InventoryArgument;
 use crate::cli::help;
 use crate::event::Event;
@@ -59,7 +57,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<ExitStatu
     let folder = arguments.out.as_deref().map(|out| user_file::new_folder(out, |_| false)).transpose()?;
     let manifest = match &arguments.bundle {
         Some(folder) => manifest_of(folder)?,
-        None => blueprint(pins_of(inventory.cluster.version.as_deref())?),
+        None => outline(pins_of(inventory.cluster.version.as_deref())?, Arch::Amd64),
     };
     let (plan, seen) = planned(&inventory, &manifest)?;
     for Warning { machine, text } in &plan.warnings {
@@ -80,22 +78,6 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<ExitStatu
     write(&folder, &rendered)?;
     reporter.result(&format!("wrote {} files to {}", rendered.len(), out.display())).await;
     Ok(status_of(&plan, &seen))
-}
-
-/// Stands in for the manifest of a bundle if none is at hand: versions and references are known, checksums are not.
-fn blueprint(pins: &Pins) -> Manifest {
-    let own = [(Component::Hostler, HOSTLER_IMAGE.to_owned()), (Component::Encoder, ENCODER_IMAGE.to_owned())];
-    let image = |(component, reference)| Image {
-        component,
-        reference,
-        digest: String::new(),
-        media_type: String::new(),
-        manifest_size: 0,
-        blobs: Vec::new(),
-        source: String::new(),
-    };
-    let images = pins.images().into_iter().chain(own).map(image).collect();
-    Manifest { schema: 1, kubernetes: pins.kubernetes.to_owned(), arch: Arch::Amd64, files: Vec::new(), images }
 }
 
 /// The files by path: `MACHINE/etc/...` is a file of that machine, `cluster/NAME.yaml` is applied to the cluster, and

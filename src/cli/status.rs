@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use hostler_core::arch::Arch;
 use hostler_core::facts::Observation;
 use hostler_core::failure::ExitStatus;
 use hostler_core::health::{Status, status};
@@ -18,11 +17,12 @@ use hostler_core::plan::{Goal, plan_for};
 use super::Output;
 use super::arguments::{Connecting, InventoryArgument};
 use super::help;
-use crate::apply;
-use crate::artifact::{self, Bundles, Missing};
+use crate::apply::{self, Means, fragments};
+use crate::artifact::{self, Known};
 use crate::connect::{self, login};
 use crate::event::Event;
 use crate::execute::{Link, gather};
+use crate::inventory_file::InventoryFile;
 use crate::report::{Paint, Reporter, status_text, wrap};
 use crate::snapshot;
 use crate::ssh::Limits;
@@ -60,17 +60,18 @@ pub struct Arguments {
 /// # Errors
 /// The inventory or the bundle is not valid.
 pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> Result<ExitStatus> {
-    let inventory = arguments.inventory.load()?.inventory;
+    let file = arguments.inventory.load()?;
+    let inventory = &file.inventory;
     for line in inventory.warnings.clone() {
         reporter.events().send(Event::Warning { line });
     }
-    let links = connect::links_within(impatient(), &inventory, arguments.connecting.new_host_keys(), reporter)?;
+    let links = connect::links_within(impatient(), inventory, arguments.connecting.new_host_keys(), reporter)?;
     login::log_in(&links, reporter).await?;
     let terminal = std::io::stdout().is_terminal();
     // Read from disk once; it does not change while `--watch` runs.
-    let mut bundles = None;
+    let mut known = None;
     loop {
-        let status = observe(arguments, &inventory, &links, &mut bundles, reporter).await?;
+        let (status, rejected) = observe(arguments, &file, &links, &mut known, reporter).await?;
         let text = || status_text(&status, Paint::wanted(terminal), wrap::width(&console::Term::stdout()), reporter.commands());
         match output {
             Output::Json => reporter.value(&status).await?,
@@ -79,7 +80,7 @@ pub async fn run(arguments: &Arguments, output: Output, reporter: &Reporter) -> 
         }
         // Nobody reads it any more.
         if !arguments.watch || reporter.lost().error().is_some() {
-            return Ok(exit_status(&status));
+            return rejected.map_or_else(|| Ok(exit_status(&status)), Err);
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -91,22 +92,30 @@ fn impatient() -> Limits {
     Limits { connect: seconds(2), handshake: seconds(5), hang_up: seconds(2), sudo: seconds(10), ..Limits::default() }
 }
 
+/// The status, and why the inventory can't be applied whatever it says.
 async fn observe(
     arguments: &Arguments,
-    inventory: &Inventory,
+    file: &InventoryFile,
     links: &BTreeMap<MachineName, Arc<Link>>,
-    bundles: &mut Option<Bundles>,
+    known: &mut Option<Known>,
     reporter: &Reporter,
-) -> Result<Status> {
+) -> Result<(Status, Option<anyhow::Error>)> {
+    let inventory = &file.inventory;
     let seen = gather::gather(links, &apply::question(inventory)?, &reporter.events().without_unreachable()).await?;
-    if bundles.is_none() {
-        *bundles = at_hand(arguments, inventory, &seen, reporter).await?;
+    if known.is_none() {
+        *known = at_hand(arguments, inventory, &seen, reporter).await?;
     }
-    let plan = match bundles {
-        Some(bundles) => Some(plan_for(&Goal::Up, inventory, bundles.manifests(), &seen)?),
-        None => None,
-    };
-    Ok(status(inventory, &seen, plan.as_ref(), own_snapshot(inventory)))
+    let plan = known.as_ref().map(|known| plan_for(&Goal::Up, inventory, &known.manifests, &seen)).transpose()?;
+    let mut status = status(inventory, &seen, plan.as_ref(), own_snapshot(inventory));
+    // What `plan` and `up` would not begin with is no way out.
+    let rejected = plan.as_ref().filter(|_| !arguments.watch).and_then(|plan| {
+        let bundles = known.as_ref().and_then(|known| known.bundles.as_ref());
+        fragments::check(plan, file, bundles, &reporter.events()).err()
+    });
+    if rejected.is_some() {
+        status.next = None;
+    }
+    Ok((status, rejected))
 }
 
 /// When the newest snapshot on this computer was taken, in seconds since the epoch.
@@ -115,34 +124,25 @@ fn own_snapshot(inventory: &Inventory) -> Option<i64> {
     snapshot::taken(&file, &inventory.cluster.name)
 }
 
-/// The bundles that `up` would use, unless all had to be made first: that takes minutes.
+/// What is known of the bundles that `up` would use, unless all had to be made first: that takes minutes.
 async fn at_hand(
     arguments: &Arguments,
     inventory: &Inventory,
     seen: &BTreeMap<MachineName, Observation>,
     reporter: &Reporter,
-) -> Result<Option<Bundles>> {
-    let mut request = artifact::Request {
-        bundles: arguments.bundles.clone(),
-        version: apply::running_version(inventory, seen),
-        archs: apply::architectures(seen),
-        missing: Missing::Fetch,
-        encoder: inventory.transcode.as_ref().is_some_and(|films| films.image.is_none())
-            && artifact::encoder::at_hand(artifact::own_arch()).is_some(),
-    };
-    if request.bundles.is_empty() {
-        // There is no bundle of a version that this hostler does not know.
-        let Ok(pins) = artifact::pins_of(request.version.as_deref()) else { return Ok(None) };
-        if request.archs.is_empty() {
-            request.archs.insert(artifact::own_arch());
-        }
-        let is_cached = |arch: &Arch| artifact::cached(pins.kubernetes, *arch).is_ok_and(|folder| folder.exists());
-        request.archs.retain(is_cached);
-        if request.archs.is_empty() {
-            return Ok(None);
-        }
+) -> Result<Option<Known>> {
+    let means = Means { bundles: arguments.bundles.clone(), ..Means::default() };
+    let request = apply::bundles_for(&Goal::Up, inventory, seen, &means);
+    // There is no bundle of a version that this hostler does not know.
+    if request.bundles.is_empty() && artifact::pins_of(request.version.as_deref()).is_err() {
+        return Ok(None);
     }
-    artifact::locate(&request, &reporter.events()).await.map(Some)
+    let mut known = artifact::known(&request, &reporter.events()).await?;
+    // Machines of an architecture without a bundle are told as such.
+    if let Some(bundles) = known.bundles.as_ref().filter(|_| !known.outlined.is_empty()) {
+        known.manifests = bundles.manifests().clone();
+    }
+    Ok(known.bundles.is_some().then_some(known))
 }
 
 fn exit_status(status: &Status) -> ExitStatus {

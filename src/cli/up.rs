@@ -11,7 +11,7 @@ use hostler_core::plan::{Goal, Plan, plan_for};
 use super::arguments::Planning;
 use super::take_over::TakingOver;
 use super::{Output, help};
-use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Means, Observed, apply, fragments, observe, status_of};
+use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Looked, Means, apply, fragments, look, status_of};
 use crate::artifact::Missing;
 use crate::event::Event;
 use crate::kubeconfig;
@@ -45,7 +45,7 @@ pub struct Arguments {
 
 /// Show what `up` would do, and why
 ///
-/// Inspects all machines and prints the plan. Nothing is changed. The exit status is that of the plan: 3 if something is refused, 4 if a
+/// Inspects all machines and prints the plan. Nothing is changed, fetched or built. The exit status is that of the plan: 3 if something is refused, 4 if a
 /// machine can't be reached, otherwise 0, even if there are steps.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
@@ -113,13 +113,20 @@ fn warn_of_no_snapshot(inventory: &Inventory, reporter: &Reporter) -> Result<()>
 /// `hostler plan`: prints the same value that `up` applies.
 ///
 /// # Errors
-/// As [`observe`].
+/// As [`look`].
 pub async fn show(arguments: &Show, output: Output, reporter: &Reporter) -> Result<ExitStatus> {
     let file = arguments.planning.inventory.load()?;
     let goal = arguments.taking_over.goal(Goal::Up, None, &file.inventory)?;
-    let Observed { seen, bundles, .. } = observe(&goal, &file.inventory, &arguments.planning.means(), reporter).await?;
-    let plan = plan_for(&goal, &file.inventory, bundles.manifests(), &seen)?;
-    fragments::check(&plan, &file, &bundles, &reporter.events())?;
+    let Looked { seen, known } = look(&goal, &file.inventory, &arguments.planning.means(), reporter).await?;
+    for arch in &known.outlined {
+        let version = known.manifests.kubernetes();
+        let line = format!(
+            "no bundle of Kubernetes {version} for {arch} is in the cache: its programs and images are not compared; `hostler up` fetches it"
+        );
+        reporter.events().send(Event::Note { line });
+    }
+    let plan = plan_for(&goal, &file.inventory, &known.manifests, &seen)?;
+    fragments::check(&plan, &file, known.bundles.as_ref(), &reporter.events())?;
     match output {
         Output::Json => reporter.value(&plan).await?,
         Output::Text => reporter.plan(&plan).await,

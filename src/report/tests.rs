@@ -149,6 +149,7 @@ fn plan() -> Plan {
         warnings: vec![Warning { machine: None, text: "its certificates end in 12 days".to_owned() }],
         findings: Vec::new(),
         unreachable: Vec::new(),
+        reached: 0,
     }
 }
 

@@ -57,6 +57,10 @@ impl<'a> Authenticator<'a> {
 
     /// Keys: configured ones, then the agent's others, then default files.
     pub async fn with_keys(mut self) -> Result<(), ConnectError> {
+        if !self.target.methods.keys {
+            self.tried.push("no key: ssh's configuration excludes them (PubkeyAuthentication, PreferredAuthentications)".to_owned());
+            return Err(self.failed());
+        }
         let files = self.key_files();
         let (mut agent, mut identities) = self.agent().await;
         let mut rest = Vec::new();
@@ -95,11 +99,15 @@ impl<'a> Authenticator<'a> {
     /// The password, by the method that the machine supports.
     pub async fn with_password(mut self, password: &str) -> Result<(), ConnectError> {
         let user = self.target.user.clone();
-        let result = limited(self.target, self.handle.authenticate_password(user.clone(), password)).await?;
-        if self.accepted(result, "the password".to_owned())? {
-            return Ok(());
+        let methods = self.target.methods;
+        if methods.passwords {
+            let result = limited(self.target, self.handle.authenticate_password(user.clone(), password)).await?;
+            if self.accepted(result, "the password".to_owned())? {
+                return Ok(());
+            }
         }
-        if self.offered.iter().any(|method| method == "keyboard-interactive") {
+        let offered = !methods.passwords || self.offered.iter().any(|method| method == "keyboard-interactive");
+        if methods.questions && offered {
             let mut response = limited(self.target, self.handle.authenticate_keyboard_interactive_start(user, None)).await?;
             // PAM asks once or twice; a server that asks on and on ends here.
             for _ in 0..ROUNDS {

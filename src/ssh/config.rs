@@ -1,12 +1,18 @@
 //! Settings for one machine from `~/.ssh/config` and `/etc/ssh/ssh_config`: the keys of ssh_config(5) that hostler supports.
 //!
 //! This is own code because ssh2-config 0.9 adds the content of a `Match` block to the `Host` block before it, and does not keep a
-//! ProxyCommand literally. `Match exec`, and every other criterion that is not supported here, never matches.
+//! ProxyCommand literally. Criteria of `Match` that are not supported here never match.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use super::glob::glob;
 use super::pattern::{fits, fits_list};
 use crate::user_file;
+
+/// Limit for the command of a `Match exec`.
+const EXEC_LIMIT: Duration = Duration::from_secs(10);
 
 /// The depth of nested `Include`s, as in OpenSSH.
 const MAX_DEPTH: u32 = 16;
@@ -26,6 +32,22 @@ pub struct Settings {
     pub user_known_hosts: Option<Vec<String>>,
     pub global_known_hosts: Option<Vec<String>>,
     pub hash_known_hosts: Option<bool>,
+    /// PubkeyAuthentication, PasswordAuthentication, KbdInteractiveAuthentication.
+    pub keys: Option<bool>,
+    pub passwords: Option<bool>,
+    pub questions: Option<bool>,
+    /// PreferredAuthentications: methods that are not in it are not used.
+    pub methods: Option<String>,
+}
+
+/// One reading of the files.
+struct Pass<'a> {
+    home: &'a Path,
+    asked: &'a Asked<'a>,
+    /// The second one, for `Match final`.
+    last: bool,
+    /// There is such a block.
+    another: bool,
 }
 
 /// ProxyJump or ProxyCommand: the first one counts.
@@ -73,13 +95,23 @@ enum Concerns {
 /// An invalid value, with file and line.
 pub fn lookup(files: &[PathBuf], home: &Path, asked: &Asked) -> Result<Settings, ConfigError> {
     let mut settings = Settings::default();
+    let mut pass = Pass { home, asked, last: false, another: false };
     for file in files {
-        read(file, home, asked, Concerns::Address, 0, &mut settings)?;
+        read(file, &mut pass, Concerns::Address, 0, &mut settings)?;
+    }
+    if pass.another {
+        // What is set stays; the name is what it was found to be.
+        settings.host_name.get_or_insert_with(|| asked.address.to_owned());
+        pass.last = true;
+        for file in files {
+            read(file, &mut pass, Concerns::Address, 0, &mut settings)?;
+        }
     }
     Ok(settings)
 }
 
-fn read(file: &Path, home: &Path, asked: &Asked, inherited: Concerns, depth: u32, settings: &mut Settings) -> Result<(), ConfigError> {
+fn read(file: &Path, pass: &mut Pass, inherited: Concerns, depth: u32, settings: &mut Settings) -> Result<(), ConfigError> {
+    let asked = pass.asked;
     // As ssh: a file that can't be read is ignored. A pipe or a device might never end.
     let Ok(text) = user_file::read(file, user_file::MOST_BYTES) else { return Ok(()) };
     let text = String::from_utf8_lossy(&text);
@@ -87,6 +119,10 @@ fn read(file: &Path, home: &Path, asked: &Asked, inherited: Concerns, depth: u32
     for (number, line) in text.lines().enumerate() {
         let error = |what: String| ConfigError { file: file.to_owned(), line: number + 1, what };
         let Some((key, rest)) = split_key(line) else { continue };
+        // What is written wrongly in another machine's block is in nobody's way.
+        if concerns == Concerns::No && !matches!(key.as_str(), "host" | "match") {
+            continue;
+        }
         let words = words(rest).map_err(error)?;
         let first = || words.first().cloned().ok_or_else(|| error(format!("{key} has no value")));
         match key.as_str() {
@@ -95,17 +131,20 @@ fn read(file: &Path, home: &Path, asked: &Asked, inherited: Concerns, depth: u32
                 continue;
             }
             "match" => {
-                concerns = inherited.and(match_block(&words, asked, settings));
+                concerns = if inherited == Concerns::No {
+                    Concerns::No
+                } else {
+                    inherited.and(match_block(&words, pass, settings).map_err(error)?)
+                };
                 continue;
             }
-            _ if concerns == Concerns::No => continue,
             "include" => {
                 if depth >= MAX_DEPTH {
                     return Err(error(format!("more than {MAX_DEPTH} files include each other")));
                 }
                 for word in &words {
-                    for included in included(word, file, home) {
-                        read(&included, home, asked, concerns, depth + 1, settings)?;
+                    for included in included(word, file, pass.home) {
+                        read(&included, pass, concerns, depth + 1, settings)?;
                     }
                 }
             }
@@ -123,6 +162,16 @@ fn read(file: &Path, home: &Path, asked: &Asked, inherited: Concerns, depth: u32
             "certificatefile" => add(&mut settings.certificate_files, first()?),
             "identitiesonly" => keep(&mut settings.identities_only, yes(&first()?).map_err(error)?),
             "hashknownhosts" => keep(&mut settings.hash_known_hosts, yes(&first()?).map_err(error)?),
+            "pubkeyauthentication" => {
+                let value = first()?;
+                let bound = ["unbound", "host-bound"].iter().any(|word| value.eq_ignore_ascii_case(word));
+                keep(&mut settings.keys, if bound { true } else { yes(&value).map_err(error)? });
+            }
+            "passwordauthentication" => keep(&mut settings.passwords, yes(&first()?).map_err(error)?),
+            "kbdinteractiveauthentication" | "challengeresponseauthentication" => {
+                keep(&mut settings.questions, yes(&first()?).map_err(error)?)
+            }
+            "preferredauthentications" => keep(&mut settings.methods, first()?),
             "identityagent" => keep(&mut settings.identity_agent, first()?),
             "userknownhostsfile" => keep(&mut settings.user_known_hosts, words),
             "globalknownhostsfile" => keep(&mut settings.global_known_hosts, words),
@@ -167,7 +216,18 @@ fn host_block(patterns: &[String], asked: &Asked) -> Concerns {
     }
 }
 
-fn match_block(words: &[String], asked: &Asked, settings: &Settings) -> Concerns {
+fn match_block(words: &[String], pass: &mut Pass, settings: &Settings) -> Result<Concerns, String> {
+    let asked = pass.asked;
+    // `host=NAME` and `host = NAME` are `host NAME`.
+    let words: Vec<String> = words
+        .iter()
+        .flat_map(|word| match word.split_once('=') {
+            Some((criterion, list)) if criterion.chars().all(|c| c.is_ascii_alphabetic() || c == '!') => vec![criterion, list],
+            _ => vec![word.as_str()],
+        })
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect();
     let mut words = words.iter();
     let mut concerns = Concerns::Address;
     while let Some(criterion) = words.next() {
@@ -176,22 +236,33 @@ fn match_block(words: &[String], asked: &Asked, settings: &Settings) -> Concerns
             None => (false, criterion.as_str()),
         };
         let criterion = criterion.to_lowercase();
-        if criterion == "all" {
-            if negated {
-                return Concerns::No;
+        let always = match criterion.as_str() {
+            "all" => Some(true),
+            // This program looks no names up, so the second reading is the only one of both kinds.
+            "final" | "canonical" => {
+                pass.another |= criterion == "final";
+                Some(pass.last)
             }
-            continue;
-        }
-        let Some(list) = words.next() else { return Concerns::No };
-        let holds = |text: &str| fits_list(list.split(','), text);
-        let found = match criterion.as_str() {
-            "host" if holds(settings.host_name.as_deref().unwrap_or(asked.address)) => Concerns::Address,
-            "originalhost" if holds(asked.address) => Concerns::Address,
-            "host" | "originalhost" if holds(asked.name) => Concerns::Name,
-            "user" if holds(asked.user.or(settings.user.as_deref()).unwrap_or(asked.local_user)) => Concerns::Address,
-            "localuser" if holds(asked.local_user) => Concerns::Address,
-            "host" | "originalhost" | "user" | "localuser" => Concerns::No,
-            _ => return Concerns::No,
+            _ => None,
+        };
+        let found = if let Some(holds) = always {
+            if holds { Concerns::Address } else { Concerns::No }
+        } else {
+            let Some(list) = words.next() else { return Err(format!("{criterion} of Match has no value")) };
+            let holds = |text: &str| fits_list(list.split(','), text);
+            match criterion.as_str() {
+                "host" if holds(settings.host_name.as_deref().unwrap_or(asked.address)) => Concerns::Address,
+                "originalhost" if holds(asked.address) => Concerns::Address,
+                "host" | "originalhost" if holds(asked.name) => Concerns::Name,
+                "user" if holds(asked.user.or(settings.user.as_deref()).unwrap_or(asked.local_user)) => Concerns::Address,
+                "localuser" if holds(asked.local_user) => Concerns::Address,
+                "host" | "originalhost" | "user" | "localuser" => Concerns::No,
+                // As ssh: not where another criterion has decided already.
+                "exec" if concerns == Concerns::No => Concerns::No,
+                "exec" if succeeds(list, pass, settings)? => Concerns::Address,
+                "exec" => Concerns::No,
+                _ => return Ok(Concerns::No),
+            }
         };
         let found = match (negated, found) {
             (false, found) => found,
@@ -200,33 +271,67 @@ fn match_block(words: &[String], asked: &Asked, settings: &Settings) -> Concerns
         };
         concerns = concerns.and(found);
     }
-    concerns
+    Ok(concerns)
 }
 
-/// The files of an `Include`: with `~/`, relative to the folder of ssh's own files, and with wildcards in the last part.
+/// Whether the command of a `Match exec` ends with status 0. The user's own shell runs it, as for ssh.
+fn succeeds(command: &str, pass: &Pass, settings: &Settings) -> Result<bool, String> {
+    let asked = pass.asked;
+    let host = settings.host_name.as_deref().unwrap_or(asked.address);
+    let user = asked.user.or(settings.user.as_deref()).unwrap_or(asked.local_user);
+    let mut filled = String::new();
+    let mut chars = command.chars();
+    while let Some(c) = chars.next() {
+        match (c, if c == '%' { chars.next() } else { None }) {
+            ('%', Some('%')) => filled.push('%'),
+            ('%', Some('h' | 'k')) => filled.push_str(host),
+            ('%', Some('n')) => filled.push_str(asked.address),
+            ('%', Some('p')) => filled.push_str(&settings.port.unwrap_or(22).to_string()),
+            ('%', Some('r')) => filled.push_str(user),
+            ('%', Some('u')) => filled.push_str(asked.local_user),
+            ('%', Some('d')) => filled.push_str(&pass.home.to_string_lossy()),
+            ('%', Some('i')) => filled.push_str(&nix::unistd::getuid().to_string()),
+            ('%', other) => return Err(format!("unknown token %{} in Match exec", other.map_or_else(String::new, String::from))),
+            (c, _) => filled.push(c),
+        }
+    }
+    let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
+    let mut child = Command::new(shell)
+        .arg("-c")
+        .arg(&filled)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("the command of Match exec can't be started: {error}"))?;
+    let until = Instant::now() + EXEC_LIMIT;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status.success()),
+            Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            Ok(None) => {
+                // What is left of it ends by itself.
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(format!("the command of Match exec did not end within {} s", EXEC_LIMIT.as_secs()));
+            }
+            Err(error) => return Err(format!("the command of Match exec is lost: {error}")),
+        }
+    }
+}
+
+/// The files of an `Include`: with `~/`, relative to the folder of ssh's own files, and with wildcards.
 fn included(word: &str, by: &Path, home: &Path) -> Vec<PathBuf> {
-    let path = match word.strip_prefix("~/") {
+    let of_user = word.strip_prefix('~').and_then(|rest| rest.split_once('/')).filter(|(user, _)| !user.is_empty());
+    glob(&match word.strip_prefix("~/") {
         Some(rest) => home.join(rest),
+        None if of_user.is_some() => {
+            let Some((home, rest)) = of_user.and_then(|(user, rest)| Some((crate::home::home_of(user)?, rest))) else { return Vec::new() };
+            home.join(rest)
+        }
         None if word.starts_with('/') => PathBuf::from(word),
         None if by.starts_with("/etc/ssh") => Path::new("/etc/ssh").join(word),
         None => home.join(".ssh").join(word),
-    };
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if !name.contains(['*', '?']) {
-        return vec![path];
-    }
-    let Some(entries) = path.parent().and_then(|folder| std::fs::read_dir(folder).ok()) else { return Vec::new() };
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .filter(|entry| {
-            let entry = entry.file_name();
-            let entry = entry.to_string_lossy();
-            !entry.starts_with('.') && fits(&name, &entry)
-        })
-        .map(|entry| entry.path())
-        .collect();
-    found.sort();
-    found
+    })
 }
 
 /// `Key value`, `Key=value` or `Key = value`; `None` for an empty line and a comment. The key is in lower case.
@@ -331,7 +436,7 @@ mod tests {
 
     #[test]
     fn a_match_block_does_not_leak_into_the_host_block_before_it() {
-        let text = "Host rainbowdash\n Port 22\nMatch exec \"true\"\n User wrong\nMatch user root\n Port 1\nMatch host 192.168.*,x localuser ash\n User right\n";
+        let text = "Host rainbowdash\n Port 22\nMatch exec \"false\"\n User wrong\nMatch user root\n Port 1\nMatch host 192.168.*,x localuser ash\n User right\n";
         let settings = settings_of(text, DASH);
         assert_eq!((settings.user.as_deref(), settings.port), (Some("right"), Some(22)));
         assert_eq!(settings_of("Match !host 192.168.1.12\n User x\n", DASH).user, None);
@@ -359,6 +464,70 @@ mod tests {
         assert_eq!((settings.user.as_deref(), settings.port), (Some("dash"), Some(7)));
         std::fs::write(&file, "Include config\n").unwrap();
         assert!(lookup(&[file], home.path(), &DASH).unwrap_err().what.contains("include each other"));
+    }
+
+    /// What the real ssh makes of a configuration (`ssh -G`): user, port, name, and which ways of logging in it allows.
+    #[test]
+    fn blocks_apply_as_they_do_for_ssh() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("parts");
+        for (name, text) in [("a/x", "Port 11\n"), ("b/x", "User fromb\n"), ("one.conf", "Port 12\n"), ("two.conf", "Port 13\n")] {
+            std::fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let user = crate::home::user().unwrap();
+        let asked = Asked { name: "192.0.2.7", address: "192.0.2.7", user: None, local_user: &user };
+        let file = home.path().join("config");
+        for text in [
+            "Match exec \"true\"\n User x\n",
+            "Match exec \"false\"\n User x\n",
+            "Match !exec \"false\"\n User x\n",
+            "Match host 192.0.2.7 exec \"test %h = 192.0.2.7\"\n User x\n",
+            "Match host 192.0.2.8 exec \"touch DIR/ran\"\n User x\n",
+            "Match exec \"test %p = 22 && test %r = USER && test %n = 192.0.2.7\"\n Port 7\n",
+            "Port 5\nMatch exec \"test %p = 5\"\n User x\n",
+            "Match final\n User x\nHost *\n User y\n",
+            "Match final host 192.0.2.7\n User x\n",
+            "Match !final\n User x\nMatch final\n Port 9\n",
+            "Match final all\n Port 9\nHost 192.0.2.7\n Port 8\n",
+            "Match canonical\n Port 9\n",
+            "Host 192.0.2.7\n HostName real.example\nMatch final host real.example\n User x\n",
+            "Host 192.0.2.7\n HostName real.example\nMatch host real.example\n User x\n",
+            "Match host=192.0.2.7\n User x\n",
+            "Match host = 192.0.2.7 user=USER\n Port 7\n",
+            "Match host \"192.0.2.*,!192.0.2.7\"\n User x\n",
+            "Match !host 192.0.2.8 all\n User x\n",
+            "Match originalhost 192.0.2.7 localuser USER\n User x\n",
+            "Include DIR/parts/*/x\n",
+            "Include DIR/parts/[a-o]*.conf\n",
+            "Include DIR/parts/[!o]*.conf\n",
+            "Include DIR/parts/*.conf DIR/parts/none.conf\n",
+            "Include \"DIR/parts/t?o.conf\"\n",
+            "PubkeyAuthentication no\n",
+            "PubkeyAuthentication unbound\n",
+            "PreferredAuthentications password,keyboard-interactive\nPasswordAuthentication no\n",
+            "Host other\n User \"x\nHost 192.0.2.7\n Port 9\n",
+        ] {
+            let text = text.replace("DIR", home.path().to_str().unwrap()).replace("USER", &user);
+            std::fs::write(&file, &text).unwrap();
+            let ssh = Command::new("ssh").arg("-G").arg("-F").arg(&file).arg("192.0.2.7").output().expect("apt-get install openssh-client");
+            if !ssh.status.success() {
+                // An open quote in a block of another host: ssh gives up for all, hostler for that host.
+                assert!(text.contains("User \"x\n"), "{text}: {}", String::from_utf8_lossy(&ssh.stderr));
+                assert_eq!(lookup(std::slice::from_ref(&file), home.path(), &asked).unwrap().port, Some(9));
+                continue;
+            }
+            let said = String::from_utf8(ssh.stdout).unwrap();
+            let of = |key: &str| said.lines().find_map(|line| line.strip_prefix(&format!("{key} "))).unwrap_or_default().to_owned();
+            let settings = lookup(std::slice::from_ref(&file), home.path(), &asked).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(settings.user.as_deref().unwrap_or(&user), of("user"), "{text}");
+            assert_eq!(settings.port.unwrap_or(22).to_string(), of("port"), "{text}");
+            assert_eq!(settings.host_name.as_deref().unwrap_or(asked.address), of("hostname"), "{text}");
+            assert_eq!(settings.keys.unwrap_or(true), ["true", "yes", "unbound"].contains(&of("pubkeyauthentication").as_str()), "{text}");
+            assert_eq!(settings.passwords.unwrap_or(true), of("passwordauthentication") == "yes", "{text}");
+            assert_eq!(settings.methods.unwrap_or_default(), of("preferredauthentications"), "{text}");
+        }
+        assert!(!home.path().join("ran").exists(), "a command ran for nothing");
     }
 
     #[test]

@@ -250,4 +250,42 @@ mod tests {
         let all = json!({"MediaContainer": {"Metadata": [{"Media": [{"Part": [{"file": "/Movies/Up.mkv"}]}]}]}});
         assert!(holds(&all, "/Movies/Up.mkv") && !holds(&all, "/Movies/Down.mkv"));
     }
+
+    /// A server that answers every request like this, and how many it had.
+    async fn server(response: String) -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = format!("http://{}", listener.local_addr().expect("bound"));
+        let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = asked.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(response.as_bytes()).await;
+                let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
+                while response.contains("chunked") && stream.write_all(chunk.as_bytes()).await.is_ok() {}
+            }
+        });
+        (address, asked)
+    }
+
+    #[tokio::test]
+    async fn a_server_gets_the_token_alone_and_says_only_so_much() {
+        let token = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(token.path(), "a-token").expect("written");
+        let (other, asked) = server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}".to_owned()).await;
+        let redirect = format!("HTTP/1.1 302 Found\r\nLocation: {other}/x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let endless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+        for kind in [MediaServerKind::Plex, MediaServerKind::Jellyfin] {
+            for (response, why) in [(&redirect, "redirects to another address"), (&endless, "it answered with more than")] {
+                let (url, _) = server(response.clone()).await;
+                let server = MediaServer { kind, url, token_file: token.path().to_owned(), library_as_seen: None };
+                let error = found(&server, ["Movies".to_owned()].iter()).await.expect_err("no answer of use");
+                assert!(format!("{error:#}").contains(why), "{error:#}");
+                assert!(format!("{error:#}").len() < 1000);
+            }
+        }
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 0, "the token went elsewhere");
+    }
 }

@@ -21,7 +21,7 @@ use hostler_core::template;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Samples, is_own_name};
 use super::again;
@@ -56,7 +56,12 @@ struct Page {
     views: watch::Receiver<Arc<View>>,
     access: Arc<Access>,
     samples: Arc<Samples>,
+    /// One for each page that is open somewhere.
+    streams: Arc<Semaphore>,
 }
+
+/// Pages that are open at once, at most.
+const STREAMS: usize = 64;
 
 /// Serves until the process ends.
 ///
@@ -72,7 +77,8 @@ pub async fn run(inbox: Inbox, library: Option<Library>, access: Access, listen:
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("can't listen on {listen}"))?;
     tracing::info!("serving the status page at http://{}", listener.local_addr()?);
     let (access, samples) = (Arc::new(access), Arc::default());
-    let page = Page { inbox, library, share, library_share, views, access, samples };
+    let streams = Arc::new(Semaphore::new(STREAMS));
+    let page = Page { inbox, library, share, library_share, views, access, samples, streams };
     Ok(axum::serve(listener, router(page)).await?)
 }
 
@@ -212,14 +218,18 @@ async fn whole(State(page): State<Page>) -> Response {
 
 /// The changing part of the page, whenever it changes.
 async fn events(State(page): State<Page>) -> Response {
-    let stream = futures_util::stream::unfold((page.views, page.access.actions, true), async |(mut views, actions, first)| {
-        if !first {
-            views.changed().await.ok()?;
-        }
-        let view = views.borrow_and_update().clone();
-        let html = rendered("main.html", &view, actions).ok()?;
-        Some((Ok::<_, Infallible>(Event::default().data(html)), (views, actions, false)))
-    });
+    let Ok(permit) = page.streams.try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open: close some\n").into_response();
+    };
+    let stream =
+        futures_util::stream::unfold((page.views, page.access.actions, true, permit), async |(mut views, actions, first, permit)| {
+            if !first {
+                views.changed().await.ok()?;
+            }
+            let view = views.borrow_and_update().clone();
+            let html = rendered("main.html", &view, actions).ok()?;
+            Some((Ok::<_, Infallible>(Event::default().data(html)), (views, actions, false, permit)))
+        });
     Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }
 

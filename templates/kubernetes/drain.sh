@@ -12,10 +12,12 @@ kubectl cordon "$node" > /dev/null
 drain() {
     seconds=$1
     shift
-    { kubectl drain "$node" --ignore-daemonsets --delete-emptydir-data --force --timeout "${seconds}s" "$@" 2>&1 && echo all-gone; } | {
+    {
+        if kubectl drain "$node" --ignore-daemonsets --delete-emptydir-data --force --timeout "${seconds}s" "$@" 2>&1; then echo all-gone; fi
+    } | {
         gone='' blocked='' slow=''
         while IFS= read -r line; do
-            pod=$(printf '%s\n' "$line" | sed -n 's/.*pods\/"\([^"]*\)" -n "\([^"]*\)".*/\2\/\1/p; s/.*waiting for pod "\([^"]*\)" in namespace "\([^"]*\)".*/\2\/\1/p')
+            pod=$(printf '%s\n' "$line" | sed -n 's/.*pods\/"\([^"]*\)" -n "\([^"]*\)".*/\2\/\1/p; s/.*waiting for pod "\([^"]*\)" in namespace "\([^"]*\)".*/\2\/\1/p') || pod=
             case $line in
             all-gone)
                 gone=1

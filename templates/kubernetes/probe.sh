@@ -64,7 +64,7 @@ last=$(printf '%s\n' "$pods" | awk 'NF == 2 { count++; last = $2; if (!($1 in se
 
 # silent: which machines' pods don't reach those of which others, by what the probes say; nothing where that is not what they lack.
 silent() {
-    pods=$(kubectl --namespace "$space" get pods --output 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.status.podIP}{"\n"}{end}')
+    pods=$(kubectl --namespace "$space" get pods --output 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.status.podIP}{"\n"}{end}') || return
     kubectl --namespace "$space" logs --selector app=probe --tail 1 --prefix --request-timeout 10s 2> /dev/null | pods=$pods awk '
         BEGIN {
             count = split(ENVIRON["pods"], lines, "\n")

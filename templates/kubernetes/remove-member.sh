@@ -9,5 +9,6 @@ id_of() { member=$member peer=$peer awk -F ', ' '$3 == ENVIRON["member"] && $4 =
 list=$(members member list) || temporary "etcd to answer"
 id=$(printf '%s\n' "$list" | id_of)
 [ -n "$id" ] || exit 0
-members member remove "$id" > /dev/null || temporary "etcd to let {{ node }} go"
+said=$(members member remove "$id" 2>&1) ||
+    temporary "etcd to let {{ node }} go, which says: $(printf '%s\n' "$said" | tail -n 1 | sed 's/^Error: //' | cut -c 1-200)"
 [ -z "$(members member list | id_of)" ] || fail "etcd still lists {{ node }} ($id)"

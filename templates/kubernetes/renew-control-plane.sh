@@ -21,4 +21,12 @@ while read -r pod sum hash; do
 done < "$config.before"
 rm -f "$config.before"
 await 240 "the API server to answer" kubectl get --raw /readyz
+# What is on the disk is not yet what clients see. A wildcard is seen by a name that fits it.
+set -- {{ names | words }}
+for name; do
+    case $name in
+    \*.*) name=any.${name#\*.} ;;
+    esac
+    await 180 "the API server to present a certificate for $name" kubectl --tls-server-name "$name" get --raw /readyz
+done
 record {{ recorded.cluster }} {{ sha256 }}

@@ -44,6 +44,15 @@ fi
 systemctl restart kubelet
 own() { kubectl {{ kubectl.own }} --request-timeout 10s "$@"; }
 await 300 "the API server to answer" own get --raw /readyz
+# While it did not, these two asked for it at longer and longer intervals, up to a minute, and nothing is scheduled meanwhile: they begin anew.
+# What they held before is theirs again at once, and not only when it has run out.
+for name in kube-controller-manager kube-scheduler; do
+    for pod in $(crictl pods --quiet --state ready --label component="$name"); do crictl stopp "$pod" > /dev/null || :; done
+    holder=$(own --namespace {{ namespaces.system }} get lease "$name" --ignore-not-found --output 'jsonpath={.spec.holderIdentity}') || holder=
+    case $holder in
+    "$(hostname)"_*) own --namespace {{ namespaces.system }} delete lease "$name" --ignore-not-found > /dev/null || : ;;
+    esac
+done
 # Whatever was verified before was verified with what has gone since.
 own --namespace {{ namespaces.system }} patch configmap {{ configmap.record }} --type merge \
     --patch '{"data":{"{{ recorded.verified }}":null}}' > /dev/null

@@ -131,3 +131,18 @@ fn members_of_etcd_have_time_to_say_that_they_are_well() {
     let output = machine.output();
     assert!(output.contains("etcd-list\tconnection refused") && !output.contains("etcd-health"), "{output}");
 }
+
+/// A certificate that a kubelet got is of a node: what is left of one is no leftover of an earlier cluster.
+#[test]
+fn a_worker_without_its_kubeconfig_is_a_worker() {
+    let machine = Machine::new();
+    for path in ["/var/lib/kubelet/pki/kubelet-client-2026.pem", "/var/lib/kubelet/config.yaml", "/etc/kubernetes/pki/ca.crt"] {
+        machine.file(path, "-----BEGIN EC PRIVATE KEY-----\n-----END EC PRIVATE KEY-----\n");
+    }
+    let left = machine.facts().kubernetes;
+    assert!(!left.joined && !left.leftovers.is_empty(), "kubelet has no certificate in use: {left:?}");
+    machine.link("/var/lib/kubelet/pki/kubelet-client-current.pem", "kubelet-client-2026.pem");
+    let kubernetes = machine.facts().kubernetes;
+    assert!(kubernetes.joined && !kubernetes.control_plane && kubernetes.leftovers.is_empty(), "{kubernetes:?}");
+    assert!(kubernetes.missing.iter().any(|file| file == "/etc/kubernetes/kubelet.conf"), "{kubernetes:?}");
+}

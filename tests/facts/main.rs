@@ -281,6 +281,32 @@ fn a_named_pipe_holds_nothing_up() {
     }
 }
 
+/// However the kernel spells it that a file system takes no more writes.
+#[test]
+fn a_file_system_that_can_not_be_written_is_told() {
+    let machine = Machine::new();
+    let told = |options: &str| {
+        machine.file("/proc/mounts", &format!("/dev/sda1 / ext4 {options} 0 0\n/dev/sda2 /srv ext4 ro 0 0\n"));
+        machine.facts().read_only.into_iter().collect::<Vec<_>>()
+    };
+    for options in ["ro", "ro,relatime", "rw,relatime,emergency_ro", "rw,shutdown,relatime"] {
+        assert_eq!(told(options), ["/"], "{options}");
+    }
+    for options in ["rw,relatime,errors=remount-ro", "rw", "rw,data=ordered,nobarrier"] {
+        assert_eq!(told(options), Vec::<String>::new(), "{options}");
+    }
+}
+
+/// systemd starts one that ends at once again and again: that is no unit that runs.
+#[test]
+fn a_unit_that_is_about_to_be_restarted_does_not_run() {
+    for (state, runs) in [("active", true), ("activating", false), ("failed", false), ("inactive", false), ("deactivating", false)] {
+        let output = format!("hostler-facts 1\nunit\tId=kubelet.service\tActiveState={state}\tUnitFileState=enabled\nhostler-facts end\n");
+        let facts = facts::parse(&output).expect("facts");
+        assert_eq!(facts.units["kubelet.service"].active, runs, "{state}");
+    }
+}
+
 #[test]
 fn addresses_come_from_the_kernel() {
     let machine = Machine::new();
@@ -393,6 +419,9 @@ fn a_recorded_control_plane() {
     expected.extend(["etcd-ca", "etcd-server", "etcd-peer", "etcd-healthcheck-client"]);
     expected.sort_unstable();
     assert_eq!(names, expected);
+    let names: Vec<&str> = facts.kubernetes.api_names.iter().map(String::as_str).collect();
+    let kubernetes = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
+    assert_eq!(names, [&["10.77.0.11", "10.96.0.1", "home.lan"], &kubernetes[..], &["one"]].concat());
 
     let cluster = facts.cluster.as_ref().expect("it answered");
     assert_eq!((facts.api_down.as_deref(), cluster.version.as_str()), (None, "1.36.3"));

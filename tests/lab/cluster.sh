@@ -159,11 +159,12 @@ cp "$work/inventory.yaml" "$inventory"
 empty
 
 row "a ClusterConfiguration fragment reaches the ConfigMap and the static pods"
-sed -i 's/^kubeadm:$/&\n  ClusterConfiguration:\n    apiServer:\n      extraArgs: [{name: profiling, value: "false"}]/' "$inventory"
+sed -i 's/^kubeadm:$/&\n  ClusterConfiguration:\n    apiServer:\n      certSANs: [api.example.org]\n      extraArgs: [{name: profiling, value: "false"}]/' "$inventory"
 up
 empty
 on twilightsparkle grep -q -- --profiling=false /etc/kubernetes/manifests/kube-apiserver.yaml
 kubectl -n kube-system get configmap kubeadm-config -o yaml | grep -q profiling
+for name in api.example.org api.lab.internal; do kubectl --tls-server-name "$name" get --raw /readyz > /dev/null; done
 
 row "a second hostler is refused while the first is at work; killed, its script is waited for, and not begun anew"
 sed -i '/^  ClusterConfiguration:$/,/profiling/d' "$inventory"

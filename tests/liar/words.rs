@@ -37,10 +37,13 @@ fn an_architecture_is_no_path() {
 #[test]
 fn machines_of_two_architectures_get_their_own_bundles() {
     let lab = Lab::with_worker("machine\taarch64");
-    let ran = lab.hostler(&["plan"]);
-    assert!(matches!(ran.status, 0 | 3) && ran.out.contains("refused: apple: it is arm64, the bundle is for amd64"), "{}", ran.all());
-    assert!(ran.err.contains("warning: there is no bundle for arm64, so its machines are left as they are"), "{}", ran.all());
-    assert!(ran.out.contains("one: kubelet does not run with"), "{}", ran.all());
+    for verb in ["plan", "up"] {
+        // `up` asks before it does anything, and nobody is there.
+        let ran = lab.hostler(&[verb]);
+        assert!(ran.out.contains("refused: apple: it is arm64, the bundle is for amd64"), "{}", ran.all());
+        assert!(ran.err.contains("warning: there is no bundle for arm64, so its machines are left as they are"), "{}", ran.all());
+        assert!(ran.out.contains("one: kubelet does not run with"), "{}", ran.all());
+    }
     bundle(&lab.path("cache/bundles/1.36.3-arm64"), 2);
     let manifest = lab.path("cache/bundles/1.36.3-arm64/manifest.json");
     fs::write(&manifest, fs::read_to_string(&manifest).unwrap().replace("amd64", "arm64")).unwrap();
@@ -98,5 +101,54 @@ fn a_lock_that_can_not_be_blocks_nothing() {
         assert!(matches!(ran.status, 0 | 3), "{since}: {}", ran.all());
         assert!(ran.out.contains("apple: not in the cluster yet: kubeadm join as worker"), "{since}: {}", ran.all());
         assert!(ran.out.contains("warning: apple: "), "{since}: {}", ran.all());
+    }
+}
+
+/// `plan` changes nothing on this computer either: it fetches no bundle and builds no image. What it does not know is no difference.
+#[test]
+fn a_plan_needs_no_bundle_and_makes_none() {
+    let films = "transcode:\n  inbox: path:/srv/in\n  library: path:/srv/out\n  owner: {uid: 1000, gid: 100}\n  folders: {Movies: {}}\n";
+    for (more, has_bundle) in [("", false), (films, false), (films, true)] {
+        let lab = Lab::with_worker(
+            "share\t/srv/in\twritable\t1000:100\t755\t4096\t99999999\nshare\t/srv/out\twritable\t1000:100\t755\t4096\t99999999",
+        );
+        fs::write(lab.path("inventory.yaml"), lab.inventory(more)).unwrap();
+        if !has_bundle {
+            fs::remove_dir_all(lab.path("cache")).unwrap();
+        }
+        let before = fs::read_dir(lab.path("")).unwrap().count();
+        let ran = lab.hostler(&["plan"]);
+        assert!(matches!(ran.status, 0 | 3), "{}", ran.all());
+        assert!(ran.out.contains("apple: it is not in the cluster: kubeadm join as worker"), "{}", ran.all());
+        assert!(!ran.out.contains("no encoder"), "{}", ran.all());
+        assert!(!ran.err.contains("fetch it") && !ran.err.contains("encoder"), "{}", ran.all());
+        assert_eq!(ran.err.contains("no bundle of Kubernetes 1.36.3 for amd64 is in the cache"), !has_bundle, "{}", ran.all());
+        assert_eq!(ran.out.contains("send the programs of the bundle"), !has_bundle, "{}", ran.all());
+        assert_eq!(lab.path("cache").exists(), has_bundle, "{}", ran.all());
+        assert!(!lab.path("cache/encoder").exists() && fs::read_dir(lab.path("")).unwrap().count() <= before + 1, "{}", ran.all());
+    }
+}
+
+/// A value that kubeadm rejects, of a key that it knows: `plan` and `status` say it alike, and neither names `up` as the way out.
+#[test]
+fn a_plan_and_a_status_reject_what_kubeadm_rejects() {
+    let lab = Lab::new();
+    let said = "error: error unmarshaling configuration schema.GroupVersionKind{Group:\"g\", Version:\"v\", Kind:\"KubeletConfiguration\"}: \
+                json: cannot unmarshal string into Go struct field KubeletConfiguration.maxPods of type int32";
+    let kubeadm = format!("#!/bin/sh\ngrep -q many \"$4\" || exit 0\necho '{said}' >&2\nexit 1\n");
+    let folder = lab.path("cache/bundles/1.36.3-amd64");
+    let mut manifest: serde_json::Value = serde_json::from_str(&fs::read_to_string(folder.join("manifest.json")).unwrap()).unwrap();
+    let file = manifest["files"].as_array_mut().unwrap().iter_mut().find(|file| file["name"] == "kubeadm").unwrap();
+    let sum = hostler_core::digest::sha256(kubeadm.as_bytes());
+    (file["sha256"], file["size"]) = (sum.clone().into(), kubeadm.len().into());
+    fs::write(folder.join("files").join(&sum), kubeadm).unwrap();
+    fs::set_permissions(folder.join("files").join(&sum), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+    fs::write(lab.path("inventory.yaml"), lab.inventory("kubeadm: {KubeletConfiguration: {maxPods: many}}\n")).unwrap();
+    for verb in ["plan", "status"] {
+        let ran = lab.hostler(&[verb]);
+        assert_eq!(ran.status, 2, "{verb}: {}", ran.all());
+        assert!(ran.err.contains("kubeadm 1.36.3 rejects this: KubeletConfiguration: "), "{verb}: {}", ran.all());
+        assert!(!ran.out.contains("next:") && ran.out.contains("one") == (verb == "status"), "{verb}: {}", ran.all());
     }
 }

@@ -153,7 +153,9 @@ fn spoil(facts: &mut Facts) {
         joined_at: _,
         etcd_address,
         last_words,
+        api_names,
     } = kubernetes;
+    set(api_names);
     words(map(last_words).values_mut());
     words([server, node, etcd_address].into_iter().map(|text| text.get_or_insert_default()));
     [leftovers, damaged, missing].into_iter().for_each(list);

@@ -305,7 +305,12 @@ impl World {
                 let full = self.cluster.iter().flat_map(|cluster| cluster.members.values()).any(|member| !member.error.is_empty());
                 check(!full || matches!(action, Action::MakeEtcdSpace(_)), "etcd refuses writes")?;
                 let renewed = match action {
-                    Action::RenewControlPlane(RenewControlPlane { sha256, .. }) => Some(sha256),
+                    Action::RenewControlPlane(RenewControlPlane { sha256, names, .. }) => {
+                        if !facts.kubernetes.api_names.is_empty() {
+                            facts.kubernetes.api_names.extend(names.iter().cloned());
+                        }
+                        Some(sha256)
+                    }
                     _ => None,
                 };
                 facts.applied.extend(renewed.map(|sum| (Applied::Document(Document::Cluster), sum.clone())));

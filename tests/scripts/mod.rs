@@ -12,8 +12,8 @@ use hostler_core::action::cluster::{
     DeleteNode, Drain, Label, MakeEtcdSpace, RemoveMember, RestartFlannel, RestoreCoreDns, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
-    CreateToken, Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeControlPlane, UpgradeNode, UploadConfig,
-    of_machine,
+    CreateToken, Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeControlPlane,
+    UpgradeNode, UploadConfig, of_machine,
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
@@ -131,7 +131,11 @@ fn others() -> Vec<(&'static str, Action)> {
         ("upload-kubelet", upload(Document::Kubelet)),
         ("upload-kube-proxy", upload(Document::KubeProxy)),
         ("renew-kubelet", RenewKubelet { sha256: sum.clone() }.into()),
-        ("renew-control-plane", RenewControlPlane { node: word.clone(), config: "x".to_owned(), sha256: sum.clone() }.into()),
+        (
+            "renew-control-plane",
+            RenewControlPlane { node: word.clone(), config: "x".to_owned(), names: vec!["*.example.org".to_owned()], sha256: sum.clone() }
+                .into(),
+        ),
         ("cloud-init", ConfigureCloudInit { file: wanted::cloud_init_file().expect("templates fit") }.into()),
         ("etcd-space", MakeEtcdSpace {}.into()),
         ("coredns", RestoreCoreDns { config: "x".to_owned() }.into()),

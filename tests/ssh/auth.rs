@@ -123,6 +123,28 @@ async fn the_agent_opens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_configuration_excludes_is_not_tried() {
+    let sshd = Sshd::start();
+    for (line, keys) in [
+        ("PubkeyAuthentication no", false),
+        ("PreferredAuthentications password,keyboard-interactive", false),
+        ("PreferredAuthentications keyboard-interactive,publickey", true),
+        ("PubkeyAuthentication host-bound", true),
+    ] {
+        std::fs::create_dir_all(sshd.path("home/.ssh")).unwrap();
+        std::fs::write(sshd.path("home/.ssh/config"), format!("{line}\n")).unwrap();
+        let target = sshd.target();
+        assert_eq!(target.methods.keys, keys, "{line}");
+        if keys {
+            connect(&target, &strict()).await;
+        } else {
+            let error = refused(&target, &strict()).await;
+            assert!(error.to_string().contains("PubkeyAuthentication, PreferredAuthentications"), "{line}: {error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_key_that_the_agent_has_asks_for_nothing() {
     let sshd = Sshd::start();
     let agent = Agent::start(sshd.dir.path());

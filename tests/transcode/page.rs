@@ -72,6 +72,28 @@ fn the_page_follows_what_happens() {
     });
 }
 
+/// However many pages are open, the rest is served.
+#[test]
+fn open_pages_have_a_limit() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let (_page, address) = shares.page();
+    let open = || {
+        let mut stream = TcpStream::connect(&address).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+        write!(stream, "GET /events HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("sent");
+        let mut line = String::new();
+        let mut reader = BufReader::new(stream);
+        reader.read_line(&mut line).expect("answered");
+        (line, reader)
+    };
+    let mut streams: Vec<_> = (0..70).map(|_| open()).collect();
+    assert!(streams[0].0.contains(" 200 ") && streams[69].0.contains(" 503 "), "{} {}", streams[0].0, streams[69].0);
+    assert!(ask(&address, "GET /", "").0.starts_with("HTTP/1.1 200"));
+    // Where one is closed, another may be opened.
+    streams.clear();
+    shares.wait("the pages to be closed", || open().0.contains(" 200 "));
+}
+
 #[test]
 fn what_is_in_the_library_is_encoded_again_where_its_original_is_gone() {
     let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
@@ -117,7 +139,9 @@ fn actions_need_the_token() {
             ask(&address, &format!("POST {path}"), &format!("Origin: http://{address}\r\nContent-Length: 0\r\n{headers}"))
         };
         for path in ["/", "/api/status", "/metrics"] {
-            assert!(ask(&address, &format!("GET {path}"), "").0.starts_with("HTTP/1.1 200"), "{actions} {path}");
+            let (head, _) = ask(&address, &format!("GET {path}"), "");
+            assert!(head.starts_with("HTTP/1.1 200"), "{actions} {path}");
+            assert!(head.contains("content-security-policy: default-src 'none'") && head.contains("nosniff"), "{path}: {head}");
         }
         for headers in wrong {
             for path in

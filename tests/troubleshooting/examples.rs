@@ -103,7 +103,7 @@ examples! {
         Hint::RightMachine,
         "the router gave the address to another machine, or the network card was replaced"
     )],
-    Why::NoSystemd => [(Why::NoSystemd, Hint::InstallDebian, "hostler's services are systemd units")],
+    Why::NoSystemd => [(Why::NoSystemd, Hint::InstallSystemd, "hostler's services are systemd units")],
     Why::UnknownArchitecture { .. } => [(
         Why::UnknownArchitecture { machine: "amd64/../../../tmp/evil".to_owned() },
         Hint::KnownArchitecture,

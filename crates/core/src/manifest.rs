@@ -203,6 +203,10 @@ impl Manifests {
         Some(self)
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Manifest> {
+        self.by_arch.values()
+    }
+
     /// The version of Kubernetes, without the `v`.
     pub fn kubernetes(&self) -> &str {
         self.any().map_or("", |manifest| &manifest.kubernetes)

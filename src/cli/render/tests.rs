@@ -44,7 +44,7 @@ fn inventory() -> Inventory {
 
 #[test]
 fn every_file_has_its_place() {
-    let rendered = rendered(&inventory(), &blueprint(pins_of(None).expect("there are pins"))).expect("templates fit");
+    let rendered = rendered(&inventory(), &outline(pins_of(None).expect("there are pins"), Arch::Amd64)).expect("templates fit");
     let (steps, files): (Vec<&str>, Vec<&str>) = rendered.keys().map(String::as_str).partition(|place| place.starts_with("steps/"));
     assert_eq!(steps.first(), Some(&"steps/001-twilightsparkle-packages.sh"));
     insta::assert_snapshot!(files.join("\n"));
@@ -52,7 +52,7 @@ fn every_file_has_its_place() {
 
 #[test]
 fn rendered_files_follow_the_inventory() {
-    let rendered = rendered(&inventory(), &blueprint(pins_of(None).expect("there are pins"))).expect("templates fit");
+    let rendered = rendered(&inventory(), &outline(pins_of(None).expect("there are pins"), Arch::Amd64)).expect("templates fit");
     let has = |place: &str, text: &str| assert!(rendered[place].contains(text), "{place}:\n{}", rendered[place]);
     has("rainbowdash/etc/hosts", "192.168.1.11 kubernetes.home");
     has("rainbowdash/etc/hostname", "rainbowdash\n");
@@ -69,7 +69,7 @@ fn rendered_files_follow_the_inventory() {
 fn without_flannel_no_objects_are_rendered() {
     let mut inventory = inventory();
     inventory.cluster.cni = Cni::None;
-    let rendered = rendered(&inventory, &blueprint(pins_of(None).expect("there are pins"))).expect("templates fit");
+    let rendered = rendered(&inventory, &outline(pins_of(None).expect("there are pins"), Arch::Amd64)).expect("templates fit");
     assert!(!rendered.keys().any(|place| place.starts_with("cluster/")), "{:?}", rendered.keys());
 }
 

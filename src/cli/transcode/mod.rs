@@ -12,6 +12,7 @@ use hostler_core::films::manifests::Installation;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::arguments::INVENTORY;
 use super::length::length;
 use super::{Ended, Output, Status, help};
 use crate::report::Reporter;
@@ -167,7 +168,10 @@ pub enum Verb {
 /// It runs this computer's HandBrakeCLI and needs no cluster.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
-    &[("Encode the 30 s after the first hour", "hostler transcode try casablanca.mkv --from 1h --for 30s")],
+    &[
+        ("Encode the 30 s after the first hour", "hostler transcode try casablanca.mkv --from 1h --for 30s"),
+        ("With the preset of a folder in inventory.yaml", "hostler transcode try up.mkv --folder Cartoons"),
+    ],
     help::CAREFUL,
 ))]
 pub struct Try {
@@ -179,12 +183,15 @@ pub struct Try {
     /// Length of the part
     #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = length)]
     pub length: Duration,
-    /// Path of settings.json, with presets next to it [default: hostler's own preset]
+    /// Folder of the inventory's `transcode.folders` whose preset to use [default: hostler's own preset]
+    #[arg(long)]
+    pub folder: Option<String>,
+    /// Path of the inventory file, for `--folder`
+    #[arg(long, short, value_name = "FILE", default_value = INVENTORY, conflicts_with = "settings")]
+    pub inventory: PathBuf,
+    /// Path of a settings.json to use instead of an inventory, with presets next to it
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
-    /// Folder of the settings whose preset to use
-    #[arg(long, requires = "settings")]
-    pub folder: Option<String>,
     /// Path of the file to write [default: FILM.try.mkv in the current folder]
     #[arg(long, value_name = "FILE")]
     pub to: Option<PathBuf>,

@@ -6,8 +6,11 @@ use std::process::{Command, ExitStatus as Ended, Stdio};
 
 use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::films::settings::Settings;
+use hostler_core::words::and;
 
 use super::Try;
+use crate::inventory_file::InventoryFile;
 use crate::report::Reporter;
 use crate::report::output::say;
 use crate::transcode::handbrake::{self, Answer, Reader, Titles};
@@ -16,6 +19,7 @@ use crate::transcode::layout;
 /// # Errors
 /// HandBrakeCLI is not installed, or can't encode the film.
 pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
+    let chosen = chosen(arguments)?;
     let (mut titles, _) = listen(["--json", "--scan", "--title", "0", "--input"].iter().map(Path::new).chain([arguments.film.as_path()]))?;
     let titles: Option<Titles> = titles.iter_mut().rev().find_map(|answer| match answer {
         Answer::Titles(titles) => Some(titles.clone()),
@@ -32,30 +36,15 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
         let message = format!("{} is {:.0} s long: it has no part at {from} s", arguments.film.display(), title.seconds());
         return Err(Failure::new(ExitStatus::Usage, message, "pass an earlier position with `--from`").into());
     }
-    let settings = arguments.settings.as_deref().map(layout::settings).transpose()?;
-    let folder = arguments.settings.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
-    let preset = match (&settings, &arguments.folder) {
-        (Some(settings), Some(name)) => {
-            let known: Vec<&str> = settings.folders.keys().map(String::as_str).collect();
-            let set = settings.folders.get(name).ok_or_else(|| {
-                Failure::new(
-                    ExitStatus::Usage,
-                    format!("the settings have no folder `{name}`"),
-                    format!("the folders are {}", known.join(", ")),
-                )
-            })?;
-            set.preset.as_ref()
-        }
-        _ => None,
-    };
-    let languages = settings.as_ref().map(|settings| settings.languages.clone()).unwrap_or_default();
+    let Chosen { settings, folder, .. } = &chosen;
+    let preset = arguments.folder.as_ref().and_then(|name| settings.folders.get(name)?.preset.as_ref());
     let output = arguments.to.clone().unwrap_or_else(|| beside(&arguments.film));
     if output.try_exists()? {
         return Err(
             Failure::new(ExitStatus::Refused, format!("{} already exists", output.display()), "pass another path with `--to`").into()
         );
     }
-    let order = handbrake::order(&arguments.film, &output, title, preset.map(|preset| (preset, folder)), &languages)?;
+    let order = handbrake::order(&arguments.film, &output, title, preset.map(|preset| (preset, folder.as_path())), &settings.languages)?;
     let part = [format!("seconds:{from}"), format!("seconds:{}", arguments.length.as_secs().max(1))];
     let words = order.arguments.iter().map(Path::new);
     let (answers, status) = listen(words.chain(["--start-at", &part[0], "--stop-at", &part[1]].map(Path::new)))?;
@@ -65,6 +54,46 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
     let size = hostler_core::quantity::size(output.metadata()?.len());
     reporter.result(&format!("{} ({size})", output.display())).await;
     Ok(())
+}
+
+/// How to encode.
+struct Chosen {
+    settings: Settings,
+    /// Where the presets of the settings are.
+    folder: PathBuf,
+    /// The folder, where it was made for this.
+    _made: Option<tempfile::TempDir>,
+}
+
+/// The settings of a file, of the inventory if one of its folders is named, or hostler's own.
+///
+/// # Errors
+/// They can't be read, or have no such folder.
+fn chosen(arguments: &Try) -> Result<Chosen> {
+    let chosen = match (&arguments.settings, &arguments.folder) {
+        (Some(file), _) => {
+            let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
+            Chosen { settings: layout::settings(file)?, folder, _made: None }
+        }
+        (None, None) => Chosen { settings: Settings::default(), folder: PathBuf::from("."), _made: None },
+        (None, Some(_)) => {
+            let films = InventoryFile::load(&arguments.inventory)?.inventory.transcode;
+            let films = films.ok_or_else(|| {
+                let message = format!("the inventory {} has no `transcode`", arguments.inventory.display());
+                Failure::new(ExitStatus::Usage, message, "omit `--folder` to use hostler's own preset")
+            })?;
+            let made = tempfile::tempdir().context("a folder for the presets can't be created")?;
+            for (name, text) in &films.presets {
+                std::fs::write(made.path().join(name), text).context("a preset can't be written")?;
+            }
+            Chosen { settings: films.settings, folder: made.path().to_owned(), _made: Some(made) }
+        }
+    };
+    if let Some(name) = arguments.folder.as_ref().filter(|name| !chosen.settings.folders.contains_key(*name)) {
+        let known = and(&chosen.settings.folders.keys().collect::<Vec<_>>());
+        return Err(Failure::new(ExitStatus::Usage, format!("there is no folder `{name}`"), format!("the folders are {known}")).into());
+    }
+    Ok(chosen)
 }
 
 fn beside(film: &Path) -> PathBuf {
@@ -94,4 +123,47 @@ fn listen<'a>(arguments: impl Iterator<Item = &'a Path>) -> Result<(Vec<Answer>,
         say("\r100.0 %\n");
     }
     Ok((answers, status))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_presets_of_the_inventory_can_be_tried() {
+        let place = tempfile::tempdir().unwrap();
+        let preset = r#"{"PresetList": [{"PresetName": "Kids"}]}"#;
+        std::fs::write(place.path().join("cartoons.json"), preset).unwrap();
+        let films = "transcode:\n  inbox: path:/srv/in\n  library: path:/srv/out\n  owner: {uid: 1, gid: 1}\n  languages: [deu]\n  \
+                     folders: {Movies: {}, Cartoons: {preset: cartoons.json}}\n";
+        std::fs::write(place.path().join("inventory.yaml"), format!("machines: {{a: 192.168.1.11}}\n{films}")).unwrap();
+        std::fs::write(place.path().join("none.yaml"), "machines: {a: 192.168.1.11}\n").unwrap();
+        let of = |folder: Option<&str>, inventory: &str| {
+            chosen(&Try {
+                film: "up.mkv".into(),
+                from: Duration::ZERO,
+                length: Duration::ZERO,
+                folder: folder.map(str::to_owned),
+                inventory: place.path().join(inventory),
+                settings: None,
+                to: None,
+            })
+        };
+        let tried = of(Some("Cartoons"), "inventory.yaml").unwrap();
+        let set = tried.settings.folders["Cartoons"].preset.as_ref().expect("a preset");
+        assert_eq!((set.name.as_str(), std::fs::read_to_string(tried.folder.join(&set.file)).unwrap().as_str()), ("Kids", preset));
+        assert_eq!(tried.settings.languages, ["deu"]);
+        assert!(of(Some("Movies"), "inventory.yaml").unwrap().settings.folders["Movies"].preset.is_none());
+        assert!(of(None, "missing.yaml").unwrap().settings.folders.is_empty(), "without a folder no inventory is needed");
+        for (folder, inventory, why) in [
+            ("Movie", "inventory.yaml", "no folder `Movie`"),
+            ("Movies", "none.yaml", "no `transcode`"),
+            ("Movies", "missing.yaml", "missing.yaml"),
+        ] {
+            let Err(error) = of(Some(folder), inventory) else { panic!("{folder} of {inventory}") };
+            assert!(error.to_string().contains(why) && ExitStatus::of(&error) == ExitStatus::Usage, "{error:#}");
+        }
+    }
 }

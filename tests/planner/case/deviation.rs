@@ -102,6 +102,8 @@ pub(super) struct MachineDeviation {
     /// Seconds since the epoch.
     joined_at: Option<i64>,
     missing: Vec<String>,
+    /// In the certificate of its API server.
+    api_names: Vec<String>,
     etcd_data: bool,
     /// Folders that films go through, where they are more than just there for their owner.
     shares: BTreeMap<String, String>,
@@ -220,6 +222,7 @@ impl MachineDeviation {
         facts.kubernetes.last_words.extend(self.last_words.clone());
         facts.kubernetes.damaged.clone_from(&self.damaged);
         facts.kubernetes.missing.clone_from(&self.missing);
+        facts.kubernetes.api_names.extend(self.api_names.iter().cloned());
         facts.kubernetes.etcd_data |= self.etcd_data;
         for (path, state) in &self.shares {
             let state = match state.as_str() {

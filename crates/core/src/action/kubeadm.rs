@@ -274,6 +274,8 @@ impl Act for RenewKubelet {
 pub struct RenewControlPlane {
     pub node: String,
     pub config: String,
+    /// What the API server's certificate must be valid for.
+    pub names: Vec<String>,
     /// Of ClusterConfiguration as it was rendered.
     pub sha256: String,
 }
@@ -285,7 +287,10 @@ impl Act for RenewControlPlane {
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let config = payload.content(self.config.clone());
-        super::cluster::script("kubernetes/renew-control-plane.sh", json!({ "node": self.node, "config": config, "sha256": self.sha256 }))
+        super::cluster::script(
+            "kubernetes/renew-control-plane.sh",
+            json!({ "node": self.node, "config": config, "names": self.names, "sha256": self.sha256 }),
+        )
     }
 
     fn limit(&self) -> Duration {

@@ -240,6 +240,9 @@ impl Act for StagePrograms {
 
 impl Act for InstallPrograms {
     fn line(&self) -> String {
+        if self.programs.is_empty() {
+            return "send the programs of the bundle and switch to them".to_owned();
+        }
         if self.missing.is_empty() {
             return format!("switch to set {}", self.set);
         }

@@ -1,9 +1,12 @@
-//! Certificates: public key, expiry and common name.
+//! Certificates: public key, expiry and names.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
-use x509_parser::prelude::{FromDer, X509Certificate, parse_x509_pem};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, parse_x509_pem};
 
 use crate::protocol;
 
@@ -19,6 +22,8 @@ pub(super) struct Certificate {
     /// Seconds since the epoch.
     pub ends: i64,
     pub common_name: String,
+    /// The DNS names and IP addresses that it is valid for.
+    pub names: BTreeSet<String>,
 }
 
 impl Certificate {
@@ -29,6 +34,7 @@ impl Certificate {
             public_key_sha256: Sha256::digest(certificate.public_key().raw).iter().map(|byte| format!("{byte:02x}")).collect(),
             ends: certificate.validity().not_after.timestamp(),
             common_name: common_name.to_owned(),
+            names: names(&certificate),
         })
     }
 
@@ -46,6 +52,20 @@ impl Certificate {
     pub fn from_base64_der(text: &str) -> Option<Certificate> {
         Certificate::from_der(&BASE64_STANDARD.decode(text).ok()?)
     }
+}
+
+fn names(certificate: &X509Certificate) -> BTreeSet<String> {
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return BTreeSet::new() };
+    let address = |bytes: &[u8]| -> Option<IpAddr> {
+        let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+        v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+    };
+    let name = |name: &GeneralName| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
+        _ => None,
+    };
+    names.value.general_names.iter().filter_map(name).collect()
 }
 
 /// kubeadm's name (`kubeadm certs check-expiration`) for the certificate in the file at `path`.

@@ -283,6 +283,8 @@ pub struct KubernetesFacts {
     /// When certificates expire, in seconds since the epoch, by kubeadm's names: `apiserver`, `etcd-server`, `admin.conf`, `ca`; kubelet's own
     /// are `kubelet-client` and `kubelet-server`.
     pub certificates: BTreeMap<String, i64>,
+    /// The DNS names and IP addresses in the API server's certificate.
+    pub api_names: BTreeSet<String>,
 }
 
 /// The state of the cluster by its API server and etcd.

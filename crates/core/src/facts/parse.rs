@@ -68,6 +68,9 @@ struct Reader<'a> {
     node: [Option<String>; 2],
 }
 
+/// The certificate that the API server presents.
+const API_SERVER: &str = "apiserver";
+
 impl<'a> Reader<'a> {
     fn line(&mut self, line: &'a str) -> Result<(), String> {
         let mut words = line.split('\t');
@@ -246,6 +249,9 @@ impl<'a> Reader<'a> {
                 let name = certificate::name(path);
                 if name == "kubelet-client" {
                     self.node[0] = certificate.common_name.strip_prefix("system:node:").map(str::to_owned);
+                }
+                if name == API_SERVER {
+                    kubernetes.api_names = certificate.names;
                 }
                 if name == "ca" {
                     // The first one in the file, as in kubeadm.

@@ -143,6 +143,29 @@ mod tests {
         assert_eq!(pod["containers"][0]["resources"]["limits"]["memory"], "6Gi");
     }
 
+    /// No machine asks a registry for what came with the bundle: under its name anyone in the network could answer.
+    #[test]
+    fn images_of_the_bundle_are_not_pulled() {
+        let policies = |encoder: &str| -> Vec<(String, String)> {
+            let text = Installation { encoder_image: encoder.to_owned(), ..installation() }.manifests().expect("rendered");
+            // The Jobs are texts in a ConfigMap.
+            let data = objects(&text)[5]["data"].clone();
+            let jobs = ["encode.yaml", "publish.yaml"].map(|job| data[job].as_str().expect("text").to_owned());
+            let text = format!("{text}\n{}", jobs.concat());
+            let word = |line: &str, key: &str| Some(line.trim().strip_prefix(key)?.trim_matches(['"', ' ']).to_owned());
+            let lines: Vec<&str> = text.lines().filter(|line| !line.trim().starts_with('#')).collect();
+            lines
+                .windows(2)
+                .filter_map(|two| Some((word(two[0], "image:")?, word(two[1], "imagePullPolicy:").unwrap_or_default())))
+                .collect()
+        };
+        let own = policies("hostler.local/encoder:1");
+        assert!(own.len() >= 6 && own.iter().all(|(image, policy)| image.starts_with("hostler.local/") && policy == "Never"), "{own:?}");
+        let other = policies("registry.example.org/handbrake:1");
+        let pulled: Vec<_> = other.iter().filter(|(_, policy)| policy != "Never").collect();
+        assert_eq!(pulled, [&("registry.example.org/handbrake:1".to_owned(), "IfNotPresent".to_owned())]);
+    }
+
     #[test]
     fn the_page_knows_who_may_act_and_the_token_is_in_no_object() {
         for (actions, word) in [(Actions::Token, "token"), (Actions::Open, "open"), (Actions::Off, "off")] {

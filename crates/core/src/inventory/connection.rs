@@ -14,9 +14,7 @@ use super::read::{Fields, Problems, Text};
 pub fn read(fields: &Fields, problems: &mut Problems) -> Connection {
     let key = |name: &str| fields.get(name, &mut Problems::default()).map_or_else(String::new, |field| field.key.shown());
     let user = fields.text("user", problems).and_then(|text| {
-        let right = !text.text.is_empty()
-            && !text.text.starts_with('-')
-            && text.text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"@:/".contains(c));
+        let right = is_user(text.text);
         if !right {
             problems.add(text.place, format!("`{}` is not a valid user name", shown(text.text)), key("user"));
         }
@@ -72,11 +70,16 @@ pub fn over(machine: Connection, all: &Connection) -> Connection {
     }
 }
 
+/// Whether a user may be called so, as OpenSSH has it: nothing in it is more than a letter to a shell, as `%r` becomes a part of commands.
+pub fn is_user(text: &str) -> bool {
+    let wrong = |c: char| c.is_whitespace() || c.is_control() || "@:/'`\"$;&<>|(){}".contains(c);
+    !text.is_empty() && !text.starts_with('-') && !text.ends_with('\\') && !text.chars().any(wrong)
+}
+
 /// `[USER@]HOST[:PORT]`, an IPv6 address in brackets.
 fn is_hop(hop: &str) -> bool {
     let (user, host) = hop.rsplit_once('@').map_or((None, hop), |(user, host)| (Some(user), host));
-    let user = user.is_none_or(|user| !user.is_empty() && !user.contains(char::is_whitespace));
-    user && host_and_port(host).is_some_and(|(_, port)| port.is_none_or(|port| port > 0))
+    user.is_none_or(is_user) && host_and_port(host).is_some_and(|(_, port)| port.is_none_or(|port| port > 0))
 }
 
 /// The parts of `HOST[:PORT]`, where HOST is a DNS name, an address, or an IPv6 address in brackets.

@@ -80,8 +80,9 @@ impl Diagnostics {
         let Some(line) = place.line.checked_sub(1).and_then(|index| self.lines.get(index)) else { return Ok(()) };
         let mut characters: Vec<char> = line.chars().collect();
         let column = (place.column.max(1) - 1).min(characters.len());
-        if problem.secret {
-            characters.iter_mut().skip(column).take(place.length).for_each(|c| *c = '*');
+        // Another problem's secret may be in the same line.
+        for secret in self.problems.iter().filter(|other| other.secret && other.place.line == place.line) {
+            characters.iter_mut().skip(secret.place.column.max(1) - 1).take(secret.place.length).for_each(|c| *c = '*');
         }
         // A long line is truncated on both sides so that the caret stays visible.
         let from = column.saturating_sub(WIDTH / 2).min(characters.len());

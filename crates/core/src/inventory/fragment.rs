@@ -91,6 +91,15 @@ const OWN: &[Own] = &[
     own(PROXY, &["clusterCIDR"], "it is the pod subnet", "cluster:\n  podSubnet: 10.244.0.0/16"),
 ];
 
+/// Keys of all documents, which hostler writes.
+const HEAD: [&str; 2] = ["apiVersion", "kind"];
+
+/// The paths of the settings in a document that can't be set, each from the document's top.
+pub fn owned(document: &str) -> impl Iterator<Item = &'static [&'static str]> {
+    const EACH: [&[&str]; 2] = [&[HEAD[0]], &[HEAD[1]]];
+    EACH.into_iter().chain(OWN.iter().filter(move |own| own.document == document).map(|own| own.path))
+}
+
 pub fn kubeadm(inventory: &Fields, problems: &mut Problems) -> KubeadmFragments {
     let section = inventory.get("kubeadm", problems).and_then(|field| Fields::read(field.node, field.place, &KUBEADM, problems));
     let Some(section) = section else { return KubeadmFragments::default() };
@@ -101,7 +110,7 @@ pub fn kubeadm(inventory: &Fields, problems: &mut Problems) -> KubeadmFragments 
             problems.add(at(field.node, field.place), message, field.key.shown());
             return Mapping::new();
         };
-        for (key, _) in entries.iter().filter(|(key, _)| key.text == "apiVersion" || key.text == "kind") {
+        for (key, _) in entries.iter().filter(|(key, _)| HEAD.contains(&key.text.as_str())) {
             let message = format!("omit `{}`: hostler sets it itself", key.text);
             problems.add(key.place, message, field.key.shown());
         }

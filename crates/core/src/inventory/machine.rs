@@ -181,13 +181,24 @@ fn mac(text: Text, problems: &mut Problems) -> Option<(String, Place)> {
     None
 }
 
+/// What Kubernetes sets itself, again and again: two of one mind would never come to rest.
+const LABELS_OF_KUBERNETES: [&str; 6] = [
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "kubernetes.io/arch",
+    "beta.kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "node-role.kubernetes.io/control-plane",
+];
+/// Taints whose keys begin so are set and removed by the node controller.
+const TAINTS_OF_KUBERNETES: [&str; 2] = ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
+
 fn labels(fields: &Fields, problems: &mut Problems) -> IndexMap<String, String> {
     let mut labels = IndexMap::new();
     for (key, node) in fields.named("labels", problems) {
         let known = qualified(key, "a label", problems);
-        // kubelet sets these itself, again and again.
-        if ["kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch"].contains(&key.text) {
-            problems.add(key.place, format!("kubelet sets the label `{}` itself", key.text), "labels: { gpu: intel }");
+        if LABELS_OF_KUBERNETES.contains(&key.text) {
+            problems.add(key.place, format!("Kubernetes sets the label `{}` itself", key.text), "labels: { gpu: intel }");
         }
         match text(node) {
             Some(value) if is_value(value.text) => drop(labels.insert(key.text.to_owned(), value.text.to_owned())),
@@ -226,6 +237,8 @@ fn taints(fields: &Fields, problems: &mut Problems) -> Vec<Taint> {
             );
         } else if key == "node-role.kubernetes.io/control-plane" {
             problems.add(text.place, format!("use `dedicated` instead of `{word}`"), "dedicated: true");
+        } else if TAINTS_OF_KUBERNETES.iter().any(|start| key.starts_with(start)) {
+            problems.add(text.place, format!("Kubernetes sets and removes the taint `{word}` itself"), EXAMPLE);
         } else if !qualified(Text { text: key, ..text }, "a taint", problems) {
         } else if !is_value(value) {
             problems.add(text.place, format!("`{}` is not a valid taint value: {VALUE}", shown(value)), EXAMPLE);

@@ -31,9 +31,11 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use cluster::{VERSIONS, default_endpoint};
+pub use connection::is_user;
 pub use diagnostic::{Diagnostic, Diagnostics, Place, shown};
 pub use fragment::{key_place, merge, to_yaml};
 pub use load::{NamedFile, ReadFile, Unread, not_utf8, parse, parse_with};
+pub use name::is_host;
 pub use transcode::{Token, TokenFile, Transcode};
 pub use tree::MOST_BYTES;
 

@@ -4,13 +4,18 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::schema::{Form, INVENTORY, Key, Kind, Section};
+use super::fragment;
+use super::schema::{self, Form, INVENTORY, Key, Kind, Rule, Section};
 
 /// The JSON Schema (draft 2020-12) of the inventory. It describes the values of keys; relations between them, e.g. that addresses of
 /// machines differ, can't be expressed in it.
 pub fn json_schema() -> Value {
     let mut schema = object(&INVENTORY);
-    let head = json!({ "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "hostler's inventory" });
+    let head = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:hostler:inventory",
+        "title": "hostler's inventory",
+    });
     let mut whole = head.as_object().cloned().unwrap_or_default();
     whole.append(schema.as_object_mut().unwrap_or(&mut Map::new()));
     Value::Object(whole)
@@ -19,17 +24,54 @@ pub fn json_schema() -> Value {
 fn object(section: &Section) -> Value {
     let properties: Map<String, Value> = section.keys.iter().map(|key| (key.name.to_owned(), described(key))).collect();
     let required: Vec<&str> = section.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
-    json!({
+    let mut object = json!({
         "description": section.doc,
         "type": "object",
         "properties": properties,
         "required": required,
         "additionalProperties": false,
-    })
+    });
+    let rules: Vec<Value> = section.rules.iter().map(rule).collect();
+    if !rules.is_empty() {
+        object["allOf"] = Value::Array(rules);
+    }
+    object
+}
+
+fn rule(rule: &Rule) -> Value {
+    let has = |key: &str| json!({ "required": [key] });
+    let is = |(key, value): &(&str, schema::Value)| {
+        let value = match value {
+            schema::Value::Word(word) => json!(word),
+            schema::Value::Flag(flag) => json!(flag),
+        };
+        json!({ "required": [key], "properties": { *key: { "const": value } } })
+    };
+    match rule {
+        Rule::One(keys) => json!({ "oneOf": keys.iter().map(|key| has(key)).collect::<Vec<_>>() }),
+        Rule::NotBoth(one, other) => json!({ "not": { "required": [one, other] } }),
+        Rule::NotTogether(one, other) => json!({ "not": { "allOf": [is(one), is(other)] } }),
+    }
+}
+
+/// Another program's document: any keys but those that hostler sets.
+fn document(name: &str) -> Value {
+    let mut schema = json!({ "type": "object" });
+    for path in fragment::owned(name) {
+        let mut at = &mut schema;
+        for key in path {
+            at = &mut at["properties"][*key];
+        }
+        *at = json!(false);
+    }
+    schema
 }
 
 fn described(key: &Key) -> Value {
-    let mut schema = kind(&key.kind);
+    let mut schema = match key.kind {
+        Kind::Foreign => document(key.name),
+        _ => kind(&key.kind),
+    };
     let doc = match key.default {
         "" => key.doc.to_owned(),
         default => format!("{} Default: {default}.", key.doc),
@@ -50,7 +92,15 @@ fn kind(of: &Kind) -> Value {
         Kind::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Choice(words) => json!({ "enum": words.iter().map(|(word, _)| word).collect::<Vec<_>>() }),
+        Kind::Word(_, words) => json!({ "enum": words }),
         Kind::Object(section) => object(section),
+        Kind::Filled(filled) => {
+            let mut schema = kind(filled);
+            let least = if schema["type"] == "array" { "minItems" } else { "minProperties" };
+            schema[least] = json!(1);
+            schema
+        }
+        Kind::Set(items) => json!({ "type": "array", "items": kind(items), "uniqueItems": true }),
         Kind::Named(name, value) => {
             let mut schema = json!({ "type": "object", "additionalProperties": kind(value) });
             if !name.pattern.is_empty() {
@@ -92,7 +142,12 @@ A machine may have more keys than its address:
       rainbowdash: 192.168.1.12
 
 Commented examples to copy: [minimal](../inventory/minimal.yaml), [ponies](../inventory/ponies.yaml),
-[three control planes](../inventory/three-control-planes.yaml). `hostler schema` prints this reference as JSON Schema, for editors.
+[three control planes](../inventory/three-control-planes.yaml).
+
+For editors that know YAML, this reference is a JSON Schema, which shows most mistakes as you type:
+
+    hostler schema > schema.json    # next to the inventory, which then begins with this line:
+    # yaml-language-server: $schema=schema.json
 
 The YAML must be strict: no unknown or duplicate keys, no tabs, no anchors, aliases or tags, and one document only.
 ";
@@ -137,7 +192,7 @@ fn heading(text: &mut String, key: &Key, path: &str) {
 fn within(kind: &Kind, found: &mut Vec<&'static Section>) {
     match kind {
         Kind::Object(section) => found.push(section),
-        Kind::Named(_, kind) | Kind::List(kind) => within(kind, found),
+        Kind::Named(_, kind) | Kind::List(kind) | Kind::Set(kind) | Kind::Filled(kind) => within(kind, found),
         Kind::Either(kinds) => kinds.iter().for_each(|kind| within(kind, found)),
         _ => {}
     }
@@ -186,9 +241,11 @@ fn takes(kind: &Kind) -> String {
         Kind::Number(least, most) => format!("a number, {least} to {most}"),
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Choice(words) => words.iter().map(|(word, meaning)| format!("`{word}`: {meaning}")).collect::<Vec<_>>().join("; "),
+        Kind::Word(what, words) => format!("{what}: {}", words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")),
         Kind::Object(_) => "keys, see below".to_owned(),
+        Kind::Filled(kind) => takes(kind),
         Kind::Named(name, kind) => format!("a mapping from {} to {}", name.what, takes(kind)),
-        Kind::List(kind) => format!("a list, each entry {}", takes(kind)),
+        Kind::List(kind) | Kind::Set(kind) => format!("a list, each entry {}", takes(kind)),
         Kind::Either(kinds) => kinds.iter().map(takes).collect::<Vec<_>>().join(", or "),
         Kind::Foreign => "any keys of that document".to_owned(),
     }

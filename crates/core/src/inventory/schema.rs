@@ -1,9 +1,13 @@
 //! Every key of an inventory: its name, what it takes, its default, what it is for, and an example. The readers refuse what isn't
 //! here, `hostler schema` prints it, and docs/inventory.md is made from it.
 
+mod forms;
 mod transcode;
 
+use forms::*;
 pub use transcode::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
+
+use super::cluster::VERSIONS;
 
 /// A mapping with known keys.
 #[derive(Debug)]
@@ -14,6 +18,26 @@ pub struct Section {
     pub path: &'static str,
     pub doc: &'static str,
     pub keys: &'static [Key],
+    /// What its keys have to do with each other, as far as a schema can say it.
+    pub rules: &'static [Rule],
+}
+
+/// A rule about the keys of a section.
+#[derive(Debug)]
+pub enum Rule {
+    /// Exactly one of them.
+    One(&'static [&'static str]),
+    /// Not both.
+    NotBoth(&'static str, &'static str),
+    /// Not both of these values.
+    NotTogether((&'static str, Value), (&'static str, Value)),
+}
+
+/// A value in a [`Rule`].
+#[derive(Debug)]
+pub enum Value {
+    Word(&'static str),
+    Flag(bool),
 }
 
 #[derive(Debug)]
@@ -39,12 +63,18 @@ pub enum Kind {
     Flag,
     /// One of the words, each with what it means.
     Choice(&'static [(&'static str, &'static str)]),
+    /// One of the words, which say all.
+    Word(&'static str, &'static [&'static str]),
     Object(&'static Section),
     /// Names chosen by the user, each with a value.
     Named(&'static Form, &'static Kind),
     List(&'static Kind),
+    /// A [`List`](Kind::List) without duplicates.
+    Set(&'static Kind),
+    /// A mapping or list with something in it.
+    Filled(&'static Kind),
     Either(&'static [Kind]),
-    /// Keys that another program knows.
+    /// Keys that another program knows; the key's name is that of its document.
     Foreign,
 }
 
@@ -57,27 +87,6 @@ pub struct Form {
     pub pattern: &'static str,
 }
 
-const LABEL: Form = Form { what: "a name", pattern: "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" };
-const HOST: Form = Form { what: "a DNS name", pattern: "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" };
-const HOST_PORT: Form = Form { what: "HOST:PORT", pattern: "^.+:[0-9]+$" };
-const ADDRESS: Form = Form { what: "an IP address", pattern: "^[0-9a-fA-F.:]+$" };
-const SUBNET: Form = Form { what: "a subnet", pattern: "^[0-9a-fA-F.:]+/[0-9]+$" };
-const VERSION: Form = Form { what: "a version", pattern: "^1\\.[0-9]+\\.[0-9]+$" };
-const USER: Form = Form { what: "a user", pattern: "^[^\\s@:]+$" };
-const FILE: Form = Form { what: "a file", pattern: "" };
-const PATH: Form = Form { what: "a path", pattern: "^/.+" };
-const JUMP: Form = Form { what: "[USER@]HOST[:PORT]", pattern: "^\\S+$" };
-const COMMAND: Form = Form { what: "a command", pattern: "" };
-const HOST_KEY: Form = Form { what: "a host key", pattern: "^(SHA256:|ssh-|ecdsa-|sk-)" };
-const MAC: Form = Form { what: "a MAC address", pattern: "^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$" };
-const LABEL_KEY: Form = Form { what: "a label", pattern: "" };
-const LABEL_VALUE: Form = Form { what: "a value", pattern: "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$" };
-const TAINT: Form = Form { what: "KEY[=VALUE]:EFFECT", pattern: "^[^=:]+(=[^=:]*)?:(NoSchedule|PreferNoSchedule|NoExecute)$" };
-const TOML_NAME: Form = Form { what: "a file name", pattern: "^[A-Za-z0-9][-A-Za-z0-9_.]*$" };
-const TOML: Form = Form { what: "TOML", pattern: "" };
-const CHECK: Form = Form { what: "the name of a check", pattern: "^[A-Za-z0-9-]+$" };
-const INTERVAL: Form = Form { what: "a duration", pattern: "^[0-9]+[mhd]$" };
-
 pub static INVENTORY: Section = Section {
     what: "an inventory",
     path: "",
@@ -85,7 +94,7 @@ pub static INVENTORY: Section = Section {
     keys: &[
         Key {
             name: "machines",
-            kind: Kind::Named(&LABEL, &Kind::Either(&[Kind::Text(&ADDRESS), Kind::Object(&MACHINE)])),
+            kind: Kind::Filled(&Kind::Named(&MACHINE_NAME, &Kind::Either(&[Kind::Text(&ADDRESS), Kind::Object(&MACHINE)]))),
             required: true,
             default: "",
             doc: "All machines by name: each with its address, or with more keys. The name becomes its host name and the name of its node. If no \
@@ -130,7 +139,7 @@ pub static INVENTORY: Section = Section {
             required: false,
             default: "",
             doc: "Advanced. Fragments that are merged into the documents that hostler passes to kubeadm: mappings are merged, and so are \
-                  `extraArgs` and `kubeletExtraArgs`, by name; other lists are replaced; `null` removes a key. Settings that hostler depends \
+                  `extraArgs` and `kubeletExtraArgs`, by name, and `certSANs`; other lists are replaced; `null` removes a key. Settings that hostler depends \
                   on are refused, with the key to use instead. Keys that kubeadm does not know are refused before anything is changed, if \
                   the bundle's kubeadm runs on this computer.",
             example: "\n  KubeletConfiguration:\n    maxPods: 200",
@@ -152,6 +161,7 @@ pub static INVENTORY: Section = Section {
             example: "[Swap]",
         },
     ],
+    rules: &[],
 };
 
 pub static CLUSTER: Section = Section {
@@ -169,7 +179,7 @@ pub static CLUSTER: Section = Section {
         },
         Key {
             name: "version",
-            kind: Kind::Text(&VERSION),
+            kind: Kind::Word("a version", VERSIONS),
             required: false,
             default: "the running version; for a new cluster the newest that hostler knows",
             doc: "The version of Kubernetes. `hostler upgrade` goes to a newer one, and changes it here.",
@@ -186,7 +196,7 @@ pub static CLUSTER: Section = Section {
         },
         Key {
             name: "podSubnet",
-            kind: Kind::Text(&SUBNET),
+            kind: Kind::Text(&POD_SUBNET),
             required: false,
             default: "`10.244.0.0/16`",
             doc: "Addresses of pods, 256 for each machine. It must not overlap with any network that the machines use.",
@@ -194,7 +204,7 @@ pub static CLUSTER: Section = Section {
         },
         Key {
             name: "serviceSubnet",
-            kind: Kind::Text(&SUBNET),
+            kind: Kind::Text(&SERVICE_SUBNET),
             required: false,
             default: "`10.96.0.0/12`",
             doc: "Addresses of Services. It must not overlap with any network that the machines use.",
@@ -213,6 +223,7 @@ pub static CLUSTER: Section = Section {
             example: "flannel",
         },
     ],
+    rules: &[],
 };
 
 pub static ENDPOINT: Section = Section {
@@ -237,6 +248,7 @@ pub static ENDPOINT: Section = Section {
             example: "api.example.org:6443",
         },
     ],
+    rules: &[Rule::One(&["vip", "external"])],
 };
 
 const SSH_USER: Key = Key {
@@ -293,6 +305,7 @@ pub static SSH: Section = Section {
     path: "ssh",
     doc: "For all machines.",
     keys: &[SSH_USER, SSH_PORT, SSH_IDENTITY, SSH_JUMP, SSH_PROXY_COMMAND, SSH_BECOME],
+    rules: &[Rule::NotBoth("jump", "proxyCommand")],
 };
 
 pub static MACHINE: Section = Section {
@@ -346,7 +359,7 @@ pub static MACHINE: Section = Section {
         },
         Key {
             name: "taints",
-            kind: Kind::List(&Kind::Text(&TAINT)),
+            kind: Kind::Set(&Kind::Text(&TAINT)),
             required: false,
             default: "`[]`",
             doc: "Taints of its node. The effect is `NoSchedule`, `PreferNoSchedule` or `NoExecute`.",
@@ -375,6 +388,7 @@ pub static MACHINE: Section = Section {
         SSH_PROXY_COMMAND,
         SSH_BECOME,
     ],
+    rules: &[Rule::NotBoth("jump", "proxyCommand"), Rule::NotTogether(("role", Value::Word("worker")), ("dedicated", Value::Flag(true)))],
 };
 
 pub static SNAPSHOTS: Section = Section {
@@ -407,6 +421,7 @@ pub static SNAPSHOTS: Section = Section {
             example: "7",
         },
     ],
+    rules: &[],
 };
 
 pub static KUBEADM: Section = Section {
@@ -456,6 +471,7 @@ pub static KUBEADM: Section = Section {
             example: "\n  conntrack:\n    maxPerCore: 0",
         },
     ],
+    rules: &[],
 };
 
 impl Section {

@@ -146,7 +146,9 @@ fn languages(fields: &Fields, problems: &mut Problems) -> Vec<String> {
     for text in fields.texts("languages", problems) {
         let word = text.text.to_lowercase();
         let near = LANGUAGES.iter().find(|(code, short, name)| [*code, *short, *name].contains(&word.as_str()));
-        if text.text.len() != 3 || !text.text.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        if word == "all" || word == "any" {
+            problems.add(text.place, format!("`{}` is not a language: omit `languages` to keep all", shown(text.text)), EXAMPLE);
+        } else if text.text.len() != 3 || !text.text.bytes().all(|byte| byte.is_ascii_lowercase()) {
             let guess = near.map_or_else(String::new, |(code, _, _)| format!(": did you mean `{code}`?"));
             let message = format!("`{}` is not a language code: write the three letters of ISO 639-2{guess}", shown(text.text));
             problems.add(text.place, message, near.map_or_else(|| EXAMPLE.to_owned(), |(code, _, _)| format!("languages: [{code}]")));

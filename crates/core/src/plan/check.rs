@@ -68,7 +68,8 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         let why = Why::OtherMachine { found: facts.macs.iter().cloned().collect(), expected };
         planner.refuse(Some(name), why, Hint::RightMachine);
     } else if !facts.systemd {
-        planner.refuse(Some(name), Why::NoSystemd, Hint::InstallDebian);
+        let hint = if ["debian", "ubuntu"].contains(&facts.os.as_str()) { Hint::InstallSystemd } else { Hint::InstallDebian };
+        planner.refuse(Some(name), Why::NoSystemd, hint);
     } else if let Some((why, hint)) = no_programs(planner, facts) {
         planner.refuse(Some(name), why, hint);
     } else if !facts.foreign.is_empty() {
@@ -277,8 +278,8 @@ pub fn authority(planner: &Planner) -> Option<String> {
 pub fn is_of_another(planner: &Planner, facts: &Facts) -> bool {
     let ours = format!("https://{}", documents::endpoint(planner.inventory));
     let other = match authority(planner) {
-        // What would tell was damaged.
-        Some(_) if facts.kubernetes.ca.is_none() && !facts.kubernetes.damaged.is_empty() => false,
+        // What would tell was damaged, or is gone.
+        Some(_) if facts.kubernetes.ca.is_none() && !(facts.kubernetes.damaged.is_empty() && facts.kubernetes.missing.is_empty()) => false,
         Some(authority) => facts.kubernetes.ca.as_ref() != Some(&authority),
         None => facts.kubernetes.server.as_ref().is_some_and(|server| *server != ours),
     };

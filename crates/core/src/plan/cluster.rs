@@ -16,6 +16,7 @@ use crate::inventory::{Inventory, Machine, MachineName, Role, Taint};
 use crate::record::{Applied, Record};
 use crate::step::{Need, StepKind};
 use crate::trusted::ApiVia;
+use crate::words::and;
 
 pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_refused {
@@ -109,13 +110,23 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
         }
         if let Some((sum, stored)) = sums.get(&Document::Cluster)
             && machine.role == Role::ControlPlane
-            && facts.applied.get(&Applied::Document(Document::Cluster)) != Some(sum)
         {
-            let config = documents::control_plane(planner.inventory, &version, name, machine)?;
-            let action = RenewControlPlane { node: name.to_string(), config, sha256: sum.clone() };
-            let at = StepKind::RenewControlPlane.of(name);
-            let needs = runs(name).chain([stored.clone()]);
-            planner.restart(at, name, "its static pods do not match ClusterConfiguration", action, needs);
+            let names = documents::api_names(planner.inventory, &version, machine)?;
+            let lacks: Vec<&String> = names.iter().filter(|name| !has_name(&facts.kubernetes.api_names, name)).collect();
+            let reason = if facts.applied.get(&Applied::Document(Document::Cluster)) != Some(sum) {
+                Some("its static pods do not match ClusterConfiguration".to_owned())
+            } else if !facts.kubernetes.api_names.is_empty() && !lacks.is_empty() {
+                Some(format!("the API server's certificate is not valid for {}", and(&lacks)))
+            } else {
+                None
+            };
+            if let Some(reason) = reason {
+                let config = documents::control_plane(planner.inventory, &version, name, machine)?;
+                let action = RenewControlPlane { node: name.to_string(), config, names, sha256: sum.clone() };
+                let at = StepKind::RenewControlPlane.of(name);
+                let needs = runs(name).chain([stored.clone()]);
+                planner.restart(at, name, reason, action, needs);
+            }
         }
         let Some((sum, stored)) = sums.get(&Document::Kubelet) else {
             continue;
@@ -133,6 +144,11 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
         planner.restart(at, name, reason, RenewKubelet { sha256: sum.clone() }, needs);
     }
     Ok(())
+}
+
+/// Whether a certificate with these names is valid for `name`.
+fn has_name(names: &BTreeSet<String>, name: &str) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// What a kubelet that is to start anything waits for on its machine.

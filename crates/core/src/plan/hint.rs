@@ -49,6 +49,8 @@ pub enum Hint {
     TurnOn,
     RightMachine,
     InstallDebian,
+    /// Of a Debian or Ubuntu with another init.
+    InstallSystemd,
     BundleFor {
         arch: Arch,
     },
@@ -268,6 +270,9 @@ impl fmt::Display for Hint {
             Hint::WriteRoles => f.write_str("turn it on, or add `role: control-plane` to the machine that should be one"),
             Hint::TurnOn => f.write_str("turn it on, or fix its address or SSH, then run again"),
             Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
+            Hint::InstallSystemd => {
+                f.write_str("run `apt-get install systemd-sysv` on it and restart it; a container needs one whose first process is systemd")
+            }
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on it"),
             Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} with another `--bundle`"),
             Hint::KnownArchitecture => write!(f, "hostler has programs for {}: remove the machine from the inventory", and(&Arch::ALL)),

@@ -159,7 +159,13 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
     let missing: Vec<Program> = programs.iter().filter(|program| found(program) != Some(&program.sha256)).cloned().collect();
     let switched = facts.links.get(wanted::CURRENT).is_some_and(|link| *link == format!("{}{set}", path::CURRENT_BEGINS));
     let cut = facts.in_progress.contains(&InProgress::Programs);
-    if missing.is_empty() && switched && !cut {
+    // Of a bundle that is not at hand only the version is known.
+    let same = if manifest.files.is_empty() {
+        wanted::version_in_use(facts) == Some(manifest.kubernetes.as_str())
+    } else {
+        missing.is_empty() && switched
+    };
+    if same && !cut {
         return;
     }
     let reason = match facts.links.get(wanted::CURRENT) {
@@ -295,7 +301,10 @@ pub(super) fn images(planner: &mut Planner, name: &MachineName, machine: &Machin
         let count = all.len();
         let missing: Vec<_> = all
             .into_iter()
-            .filter(|image| !facts.images.get(&image.reference).is_some_and(|found| found.pinned && found.digest == image.digest))
+            .filter(|image| {
+                let same = |digest: &String| image.digest.is_empty() || *digest == image.digest;
+                !facts.images.get(&image.reference).is_some_and(|found| found.pinned && same(&found.digest))
+            })
             .collect();
         if missing.is_empty() {
             continue;

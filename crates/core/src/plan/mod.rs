@@ -90,6 +90,9 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// Machines of which nothing is known, because they could not be reached: they are left as they are.
     pub unreachable: Vec<NotReached>,
+    /// How many of the machines that it is about were reached.
+    #[serde(skip)]
+    pub reached: usize,
 }
 
 /// A machine that was to be observed, and could not be reached.

@@ -215,7 +215,15 @@ impl<'a> Planner<'a> {
         graph::reduce(&mut self.steps);
         graph::order(&mut self.steps);
         let unreachable = self.not_reached();
-        Plan { schema: 1, steps: self.steps, refusals: self.refusals, warnings: self.warnings, findings: Vec::new(), unreachable }
+        Plan {
+            schema: 1,
+            steps: self.steps,
+            refusals: self.refusals,
+            warnings: self.warnings,
+            findings: Vec::new(),
+            unreachable,
+            reached: self.facts.len(),
+        }
     }
 }
 

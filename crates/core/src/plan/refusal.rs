@@ -481,6 +481,10 @@ impl fmt::Display for Why {
             Why::ClusterLives => f.write_str("its API server answers: the cluster's current state would be lost"),
             Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of another cluster, not of this machine's cluster", file.display()),
             Why::NoEncoder => f.write_str("films can't be encoded: the bundle has no encoder"),
+            // Without a folder or an ending it may be the token itself, which someone wrote there.
+            Why::NoToken { file } if !file.to_string_lossy().contains(['/', '.']) => {
+                f.write_str("the media server can't be notified: the file that `tokenFile` names does not exist or holds no token")
+            }
             Why::NoToken { file } => write!(f, "the media server can't be notified: {} holds no token", file.display()),
             Why::ShareMissing { share } => write!(f, "the {} {} does not exist", share.what, share.path),
             Why::ShareHangs { share } => write!(f, "the {} {} does not answer", share.what, share.path),

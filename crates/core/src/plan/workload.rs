@@ -54,7 +54,9 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         let reason = "the shares have moved";
         needs.push(Need::Step(planner.step(StepKind::RemoveWorkload.of(api_via), api_via, reason, RemoveWorkload {}, [])));
     }
-    if moved || record.get(&Record::Workload) != Some(&sum) {
+    // Of a bundle that is not at hand the image's digest is not known, and so no sum.
+    let known = !installation.digest.is_empty() || !record.contains_key(&Record::Workload);
+    if moved || known && record.get(&Record::Workload) != Some(&sum) {
         let reason = if record.contains_key(&Record::Workload) {
             "the workload differs from the inventory"
         } else {

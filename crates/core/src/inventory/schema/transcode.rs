@@ -1,16 +1,7 @@
 //! The keys of `transcode`.
 
-use super::{FILE, Form, Key, Kind, LABEL, Section};
-
-const SHARE: Form = Form { what: "nfs://HOST/PATH or path:/PATH", pattern: "^(nfs://[^/]+|path:)/.+" };
-const LANGUAGE: Form = Form { what: "a language", pattern: "^[a-z]{3}$" };
-const DAYS: Form = Form { what: "days, or `forever`", pattern: "^([0-9]+d|forever)$" };
-const SIZE: Form = Form { what: "a size", pattern: "^[0-9]+ *(GB|TB|GiB|TiB)$" };
-const FOLDER_NAME: Form = Form { what: "a folder name", pattern: "^[^./][^/]*$" };
-const HOURS: Form = Form { what: "FROM-TO", pattern: "^([01]?[0-9]|2[0-3]):[0-5][0-9] *- *([01]?[0-9]|2[0-3]):[0-5][0-9]$" };
-const URL: Form = Form { what: "a URL", pattern: "^https?://[^\\s]+$" };
-const AS_SEEN: Form = Form { what: "an absolute path", pattern: "^(/|[A-Za-z]:|\\\\\\\\)" };
-const IMAGE: Form = Form { what: "an image with tag or digest", pattern: "^[^\\s]+[:@][^\\s/]+$" };
+use super::forms::{AS_SEEN, BASE_URL, DAYS, FILE, FOLDER_NAME, HOURS, IMAGE, LABEL, LANGUAGE, SHARE, SIZE, URL};
+use super::{Key, Kind, Rule, Section};
 
 pub static TRANSCODE: Section = Section {
     what: "`transcode`",
@@ -43,7 +34,7 @@ pub static TRANSCODE: Section = Section {
         },
         Key {
             name: "folders",
-            kind: Kind::Named(&FOLDER_NAME, &Kind::Object(&FOLDER)),
+            kind: Kind::Filled(&Kind::Named(&FOLDER_NAME, &Kind::Object(&FOLDER))),
             required: true,
             default: "",
             doc: "Films in `watch/NAME` of the inbox are published to `NAME` in the library. `{}` means all defaults.",
@@ -51,7 +42,7 @@ pub static TRANSCODE: Section = Section {
         },
         Key {
             name: "languages",
-            kind: Kind::List(&Kind::Text(&LANGUAGE)),
+            kind: Kind::Set(&Kind::Text(&LANGUAGE)),
             required: false,
             default: "`[]`: keep all",
             doc: "Languages of audio and subtitles to keep, the preferred one first: three-letter codes of ISO 639-2.",
@@ -99,7 +90,7 @@ pub static TRANSCODE: Section = Section {
         },
         Key {
             name: "machines",
-            kind: Kind::List(&Kind::Text(&LABEL)),
+            kind: Kind::Filled(&Kind::Set(&Kind::Text(&LABEL))),
             required: false,
             default: "all that run ordinary pods",
             doc: "Names of the machines that encode films.",
@@ -122,6 +113,7 @@ pub static TRANSCODE: Section = Section {
             example: "{ nodePort: 30080, actions: token }",
         },
     ],
+    rules: &[Rule::NotBoth("plex", "jellyfin")],
 };
 
 pub static OWNER: Section = Section {
@@ -139,6 +131,7 @@ pub static OWNER: Section = Section {
         },
         Key { name: "gid", kind: Kind::Number(0, 4_294_967_294), required: true, default: "", doc: "The group.", example: "100" },
     ],
+    rules: &[],
 };
 
 pub static ORIGINALS: Section = Section {
@@ -156,6 +149,7 @@ pub static ORIGINALS: Section = Section {
             example: "400GB",
         },
     ],
+    rules: &[],
 };
 
 pub static FOLDER: Section = Section {
@@ -170,6 +164,7 @@ pub static FOLDER: Section = Section {
         doc: "Path of a file with one preset exported from HandBrake, relative to the inventory.",
         example: "./cartoons.json",
     }],
+    rules: &[],
 };
 
 pub static MEDIA_SERVER: Section = Section {
@@ -179,7 +174,7 @@ pub static MEDIA_SERVER: Section = Section {
     keys: &[
         Key {
             name: "url",
-            kind: Kind::Text(&URL),
+            kind: Kind::Text(&BASE_URL),
             required: true,
             default: "",
             doc: "The URL of the server, as machines reach it.",
@@ -202,6 +197,7 @@ pub static MEDIA_SERVER: Section = Section {
             example: "/data",
         },
     ],
+    rules: &[],
 };
 
 pub static NOTIFY: Section = Section {
@@ -216,6 +212,7 @@ pub static NOTIFY: Section = Section {
         doc: "The URL of an ntfy topic or a webhook.",
         example: "https://ntfy.sh/films-of-ada",
     }],
+    rules: &[],
 };
 
 pub static PAGE: Section = Section {
@@ -244,4 +241,5 @@ pub static PAGE: Section = Section {
             example: "token",
         },
     ],
+    rules: &[],
 };
