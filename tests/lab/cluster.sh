@@ -184,7 +184,7 @@ row "another version, subnet or endpoint is refused, with the way out"
 cp "$inventory" "$work/inventory.yaml"
 sed -i 's/^cluster:$/&\n  version: 1.35.4/' "$inventory"
 up 3
-says "hostler can't upgrade a cluster yet"
+says "hostler can't change the version of a cluster yet"
 cp "$work/inventory.yaml" "$inventory"
 sed -i 's/^cluster:$/&\n  podSubnet: 10.245.0.0\/16/' "$inventory"
 up 3
