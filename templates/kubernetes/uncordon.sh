@@ -15,7 +15,7 @@ pods='{range .items[*]}{.metadata.creationTimestamp} {.metadata.namespace}/{.met
 all_back() {
     left=$(kubectl get pods --all-namespaces --output "jsonpath=$pods$conditions{\"\\n\"}{end}") || return 1
     left=$(printf '%s\n' "$left" |
-        awk -v since="$since" '$1 >= since && $3 != "Succeeded" && $4 !~ /^(DaemonSet|Job|Node)-$/ && !/ Ready=True / { print $2 }')
+        awk -v since="$since" '$1 >= since && $3 != "Succeeded" && $4 !~ /^(DaemonSet|Job|Node)-$/ && !/ Ready=True / { print $2 }') || return 1
     [ -z "$left" ]
 }
 (await 600 "pods that were evicted from $node to be Ready" all_back) || {

@@ -1,9 +1,10 @@
 # A kubelet of another version may know the pods of its manifests by other names, and starts them anew a moment after its own start. Whoever
 # asks the API server before that is cut off in mid-sentence.
 static_pods_run() {
-    wanted=$(kubectl --server https://127.0.0.1:{{ port.kubelet }} --insecure-skip-tls-verify \
+    pods=$(kubectl --server https://127.0.0.1:{{ port.kubelet }} --insecure-skip-tls-verify \
         --client-certificate {{ path.pki }}/apiserver-kubelet-client.crt --client-key {{ path.pki }}/apiserver-kubelet-client.key \
-        get --raw /pods | grep -o '"kubernetes.io/config.hash":"[^"]*"' | cut -d '"' -f 4)
+        get --raw /pods) || return 1
+    wanted=$(printf '%s' "$pods" | grep -o '"kubernetes.io/config.hash":"[^"]*"' | cut -d '"' -f 4) || return 1
     [ -n "$wanted" ] || return 1
     for pod in $wanted; do
         [ -n "$(crictl ps --quiet --state Running --label "io.kubernetes.pod.uid=$pod")" ] || return 1

@@ -119,7 +119,7 @@ fn a_plan_needs_no_bundle_and_makes_none() {
         let before = fs::read_dir(lab.path("")).unwrap().count();
         let ran = lab.hostler(&["plan"]);
         assert!(matches!(ran.status, 0 | 3), "{}", ran.all());
-        assert!(ran.out.contains("apple: it is not in the cluster: kubeadm join as worker"), "{}", ran.all());
+        assert!(ran.out.contains("apple: not in the cluster yet: kubeadm join as worker"), "{}", ran.all());
         assert!(!ran.out.contains("no encoder"), "{}", ran.all());
         assert!(!ran.err.contains("fetch it") && !ran.err.contains("encoder"), "{}", ran.all());
         assert_eq!(ran.err.contains("no bundle of Kubernetes 1.36.3 for amd64 is in the cache"), !has_bundle, "{}", ran.all());
