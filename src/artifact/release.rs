@@ -134,7 +134,7 @@ fn unpack(release: &Release, path: &Path, bundle: &mut Writer) -> Result<()> {
     };
     let mut found = find(GzDecoder::new(bytes.as_slice()), names).with_context(|| format!("{} can't be unpacked", release.address))?;
     for &name in names {
-        let program = found.remove(name).with_context(|| format!("{} has no {name}", release.address))?;
+        let program = found.remove(name).with_context(|| format!("{} does not contain {name}", release.address))?;
         bundle.file(name, release.version, kind, &release.address, &program)?;
     }
     Ok(())
@@ -168,7 +168,7 @@ fn from_layers(image: &Pulled, name: &str) -> Result<Vec<u8>> {
             return Ok(bytes);
         }
     }
-    bail!("the image has no {name}")
+    bail!("the image does not contain {name}")
 }
 
 fn store(component: Component, reference: &str, image: &Pulled, bundle: &mut Writer) -> Result<()> {

@@ -99,13 +99,14 @@ fn warn_of_no_snapshot(inventory: &Inventory, reporter: &Reporter) -> Result<()>
     let newest = snapshot::newest(&snapshot::default_folder()?, name);
     let oldest = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * OLD);
     let what = match &newest {
-        None => format!("there is no snapshot of {name}"),
+        None => "no snapshot".to_owned(),
         Some(file) if *file < file.with_file_name(snapshot::file_name(name, oldest, false)) => {
-            format!("the newest snapshot of {name} is older than {OLD} days")
+            format!("no snapshot of the last {OLD} days")
         }
         Some(_) => return Ok(()),
     };
-    let line = format!("{what}, and it has only one control plane: run `hostler snapshot create`, or set `snapshots:` in the inventory");
+    let line =
+        format!("{name} has only one control plane, and {what}: run `hostler snapshot create`, or set `snapshots:` in the inventory");
     reporter.events().send(Event::Warning { line });
     Ok(())
 }

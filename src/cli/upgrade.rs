@@ -18,14 +18,14 @@ use crate::report::Reporter;
 
 /// Upgrade Kubernetes, etcd and containerd to another version
 ///
-/// Copies programs and images to all machines, takes a snapshot, and then upgrades control planes and workers one at a time: each is drained
-/// where its pods can go elsewhere, upgraded, and uncordoned once it is Ready. Kubernetes goes up one minor version at a time. An upgrade
-/// that was interrupted continues where it stopped.
+/// Takes a snapshot, copies programs and images to all machines, and then upgrades control planes and workers one at a time: each is drained
+/// if its pods can go elsewhere, upgraded, and uncordoned once it is Ready. One run goes up one minor version at most, and never down; every
+/// machine must be reachable and every node Ready. An upgrade that was interrupted continues where it stopped: docs/years.md.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
         ("Upgrade to the version that the inventory names, or else to the newest that hostler knows", "hostler upgrade"),
-        ("Upgrade to a certain version, without a prompt", "hostler upgrade --to 1.36.3 --yes"),
+        ("Upgrade to a specific version without a prompt", "hostler upgrade --to 1.36.3 --yes"),
     ],
     help::ALL,
 ))]
@@ -35,7 +35,7 @@ pub struct Arguments {
     to: Option<String>,
     #[command(flatten)]
     planning: Planning,
-    /// After this time evict pods in spite of PodDisruptionBudgets, e.g. 90s or 10m
+    /// After this time delete pods that a PodDisruptionBudget still protects, e.g. 90s or 10m [default: fail after 5m]
     #[arg(long, value_name = "TIME", value_parser = length)]
     force_after: Option<Duration>,
     /// Apply the plan without asking
@@ -60,7 +60,9 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     let to = arguments.to.clone().or_else(|| file.inventory.cluster.version.clone()).unwrap_or_else(|| VERSIONS[0].to_owned());
     let newest = VERSIONS[0];
     if to != newest {
-        reporter.events().send(Event::Note { line: format!("upgrading to {to}; the newest version that hostler knows is {newest}") });
+        reporter
+            .events()
+            .send(Event::Note { line: format!("the version to upgrade to is {to}; the newest that hostler knows is {newest}") });
     }
     let file = match &file.inventory.cluster.version {
         Some(version) if *version != to => file.with_version(&to)?,

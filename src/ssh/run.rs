@@ -98,7 +98,7 @@ pub enum RunError {
     #[error("{0}")]
     Sudo(SudoError),
     /// The login shell or sudo ended before the script started.
-    #[error("{machine}: scripts can't be run, the login shell ended with {exit}{}", last_lines(.output))]
+    #[error("{machine}: can't run scripts: the login shell ended with {exit}{}", last_lines(.output))]
     NotStarted { machine: String, exit: Exit, output: String },
     /// The machine refused the channel or the command.
     #[error("{machine}: {what}")]

@@ -462,7 +462,9 @@ async fn through(hop: &Session, target: &Target, access: &Access) -> Result<Watc
     let why = match timeout(access.limits.connect, opening).await {
         Ok(Ok(channel)) => return Ok(Watched::new(channel.into_stream(), access.limits.stall)),
         Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited))) => "forwarding is not allowed".to_owned(),
-        Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed))) => "it can't connect there".to_owned(),
+        Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed))) => {
+            "refused, timed out or no route (it does not say which)".to_owned()
+        }
         Ok(Err(why)) => hop.shared.end().unwrap_or_else(|| lower(&why.to_string())),
         Err(_) => return Err(error(Reason::NoAnswer { seconds: access.limits.connect.as_secs() })),
     };

@@ -239,7 +239,7 @@ async fn a_login_that_runs_nothing_says_why() {
     let sshd = Sshd::with(&["ed25519"], "ForceCommand sh -c 'echo this account is not available; exit 1'\n");
     let session = connect(&sshd.target(), &strict()).await;
     let error = limited(session.run("true", Vec::new(), |_| {}, |_| {})).await.unwrap_err();
-    assert_eq!(error.to_string(), "rainbowdash: scripts can't be run, the login shell ended with status 1: this account is not available");
+    assert_eq!(error.to_string(), "rainbowdash: can't run scripts: the login shell ended with status 1: this account is not available");
 }
 
 /// `templates/ssh/loader.sh` as a shell gets it.

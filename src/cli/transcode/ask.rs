@@ -82,7 +82,7 @@ impl Page {
         let addresses = nodes["items"][0]["status"]["addresses"].as_array().cloned().unwrap_or_default();
         let internal = addresses.iter().find(|address| address["type"] == "InternalIP");
         let address: Option<IpAddr> = internal.and_then(|address| address["address"].as_str()?.parse().ok());
-        Ok(SocketAddr::new(address.context("no control plane has an address")?, port.context("the status page has no port")?))
+        Ok(SocketAddr::new(address.context("no control plane has an address")?, port.context("the Service `page` has no nodePort")?))
     }
 
     async fn answer(&self, request: Request<Vec<u8>>) -> Result<String> {

@@ -114,7 +114,7 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Object(&SSH),
             required: false,
             default: "",
-            doc: "How to reach machines. Keys of a machine take precedence.",
+            doc: "How to reach the machines. The same settings of a single machine override these.",
             example: "\n  user: ada",
         },
         Key {

@@ -98,7 +98,7 @@ impl Inspection<'_> {
             if self.planned(StepKind::RepairControlPlane) {
                 continue;
             }
-            self.unless(Some(StepKind::Wipe), "damaged", "a damaged file", path, "what kubeadm wrote there can't be read");
+            self.unless(Some(StepKind::Wipe), "damaged", "a damaged file", path, "kubeadm wrote it, and it is empty or truncated");
         }
     }
 

@@ -372,7 +372,7 @@ impl fmt::Display for Hint {
             Hint::LeaveAsItIs => f.write_str("it is left as it is: remove it from the inventory"),
             Hint::TakeOutOfInventory => f.write_str("remove it from the inventory"),
             Hint::TakeOutOfEither => f.write_str("remove it from that cluster, or from the inventory"),
-            Hint::ForgetOnly(remove) => write!(f, "{remove} removes what this cluster still has of it, and leaves the machine as it is"),
+            Hint::ForgetOnly(remove) => write!(f, "{remove} deletes its node from this cluster, and does not touch the machine"),
             Hint::LoseOnlyControlPlane { restore } => {
                 write!(f, "once it is lost, {restore} brings it back; `hostler reset` tears the whole cluster down")
             }

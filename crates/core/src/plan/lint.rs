@@ -77,10 +77,10 @@ impl fmt::Display for Lint {
         match self {
             Lint::Twice(step) => write!(f, "{step} is in the plan twice"),
             Lint::NotPlanned { step, need } => write!(f, "{step} needs {need}, which is not in the plan"),
-            Lint::OutOfOrder { step, need } => write!(f, "{step} stands before {need}, which it needs"),
+            Lint::OutOfOrder { step, need } => write!(f, "{step} comes before {need}, which it needs"),
             Lint::OutputNotNeeded { step, of, output } => write!(f, "{step} uses the {} of {of} without needing it", output.name()),
             Lint::OutputNotGiven { step, of, output } => write!(f, "{step} uses the {} of {of}, which does not output it", output.name()),
-            Lint::Destroys(step) => write!(f, "{step} destroys something, which this goal must not"),
+            Lint::Destroys(step) => write!(f, "{step} is destructive, and this goal allows no destructive step"),
         }
     }
 }
@@ -130,10 +130,10 @@ mod tests {
             found(vec![create(), delete(Output::Pki, needs())]),
             ["rarity/token-gone uses the pki of rarity/token, which does not output it"]
         );
-        assert_eq!(found(vec![delete(Output::Token, needs()), create()]), ["rarity/token-gone stands before rarity/token, which it needs"]);
+        assert_eq!(found(vec![delete(Output::Token, needs()), create()]), ["rarity/token-gone comes before rarity/token, which it needs"]);
         assert_eq!(
             found(vec![step(StepKind::Wipe, Wipe { keep: vec![], links: BTreeMap::new() }, [])]),
-            ["rarity/wipe destroys something, which this goal must not"]
+            ["rarity/wipe is destructive, and this goal allows no destructive step"]
         );
     }
 

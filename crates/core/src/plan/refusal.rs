@@ -370,7 +370,7 @@ impl fmt::Display for Why {
             }
             Why::RolesUnknown { unreachable } => write!(
                 f,
-                "{} can't be reached and may hold a cluster already: the inventory does not say who the control plane is",
+                "the inventory does not say which machine is the control plane, and {} can't be reached: a cluster may already exist there",
                 and(unreachable)
             ),
             Why::ControlPlaneUnknown { lost, cluster: true } => {

@@ -136,7 +136,7 @@ fn staged(planner: &mut Planner, joined: &[(&MachineName, &Machine)]) -> Vec<Nee
         if !facts.sets.contains(&set) {
             let found = |path: &str| facts.files.get(&format!("{}/{path}", wanted::CURRENT)).map(|file| &file.sha256);
             let missing = programs.iter().filter(|program| found(&program.path) != Some(&program.sha256)).cloned().collect();
-            let reason = format!("it has no programs of {}", manifest.kubernetes);
+            let reason = format!("no programs of {} yet", manifest.kubernetes);
             let action = StagePrograms { arch: manifest.arch, set, programs, missing };
             staged.push(planner.step(StepKind::StagePrograms.of(name), name, reason, action, []).into());
         }
