@@ -7,7 +7,7 @@ take {{ path.coredns_patch }} 600 {{ coredns.size }} {{ coredns.sha256 }}
 sets={{ path.sets }}
 PATH=$sets/{{ set }}/bin:$PATH
 record {{ mark.upgrade }} "$run"
-announce 1500 "kubeadm to upgrade the static pods: the API is away while etcd and the API server are replaced"
+announce 1500 "kubeadm to upgrade the static pods: the API server of this machine is unavailable meanwhile"
 {% if first %}
 aloud kubeadm --kubeconfig "$admin" upgrade apply --config "$config"
 {% else %}
