@@ -8,7 +8,15 @@ lab=trust
 # shellcheck source=tests/lab/rows.sh
 . "$(dirname "$(realpath "$0")")/rows.sh"
 
-mends() { up && says "$1" && run 0 status -i "$inventory" && says healthy && empty; }
+# What kubelet could not report while nothing could be written is told a moment later.
+mends() {
+    up
+    says "$1"
+    # shellcheck disable=SC2016 # of eval
+    wait_for 90 "a healthy cluster" eval 'run 0 status -i "$inventory"'
+    says healthy
+    empty
+}
 admin='export PATH=/opt/hostler/current/bin:$PATH KUBECONFIG=/etc/kubernetes/admin.conf;'
 answers() { on twilightsparkle "$admin kubectl --server https://127.0.0.1:6443 --tls-server-name kubernetes get --raw /readyz" > /dev/null 2>&1; }
 
