@@ -155,9 +155,8 @@ fn sysctls(planner: &mut Planner, name: &MachineName, facts: &Facts) {
 
 fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts, manifest: &Manifest) {
     let (set, programs) = wanted::programs(manifest, machine.role);
-    let found = |program: &Program| facts.files.get(&format!("{}/{}", wanted::CURRENT, program.path)).map(|file| &file.sha256);
-    let missing: Vec<Program> = programs.iter().filter(|program| found(program) != Some(&program.sha256)).cloned().collect();
-    let switched = facts.links.get(wanted::CURRENT).is_some_and(|link| *link == format!("{}{set}", path::CURRENT_BEGINS));
+    let missing = missing_programs(facts, &programs);
+    let switched = wanted::uses(facts, &set);
     let cut = facts.in_progress.contains(&InProgress::Programs);
     // Of a bundle that is not at hand only the version is known.
     let same = if manifest.files.is_empty() {
@@ -182,6 +181,12 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
         }
     };
     planner.step(StepKind::Programs.of(name), name, reason, InstallPrograms { arch: manifest.arch, set, programs, missing }, []);
+}
+
+/// Those of `programs` that the set in use does not have.
+pub(super) fn missing_programs(facts: &Facts, programs: &[Program]) -> Vec<Program> {
+    let found = |program: &Program| facts.files.get(&format!("{}/{}", wanted::CURRENT, program.path)).map(|file| &file.sha256);
+    programs.iter().filter(|program| found(program) != Some(&program.sha256)).cloned().collect()
 }
 
 /// Whether the file is a piece of containerd's configuration that hostler wrote for an inventory.

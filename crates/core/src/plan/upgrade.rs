@@ -46,7 +46,7 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
     for (name, _) in control_planes {
         let first = cluster.stored_version != to && !planner.has_apply();
         let config = documents::upgrade(planner.inventory, &to)?;
-        let (set, _) = manifest_set(&planner, name);
+        let set = set_of(&planner, name);
         let action = UpgradeControlPlane { version: to.clone(), first, set, config, sha256: cluster_sum(&planner, cluster, &to)? };
         let reason = match planner.trusted.answering().find(|api_via| api_via.machine == name) {
             Some(api_via) if api_via.cluster.version != to => format!("its API server runs {}", api_via.cluster.version),
@@ -134,8 +134,7 @@ fn staged(planner: &mut Planner, joined: &[(&MachineName, &Machine)]) -> Vec<Nee
         let (Some(facts), Some(manifest)) = (planner.usable(name), planner.manifest_of(name)) else { continue };
         let (set, programs) = wanted::programs(manifest, machine.role);
         if !facts.sets.contains(&set) {
-            let found = |path: &str| facts.files.get(&format!("{}/{path}", wanted::CURRENT)).map(|file| &file.sha256);
-            let missing = programs.iter().filter(|program| found(&program.path) != Some(&program.sha256)).cloned().collect();
+            let missing = machine::missing_programs(facts, &programs);
             let reason = format!("no programs of {} yet", manifest.kubernetes);
             let action = StagePrograms { arch: manifest.arch, set, programs, missing };
             staged.push(planner.step(StepKind::StagePrograms.of(name), name, reason, action, []).into());
@@ -174,15 +173,15 @@ fn cluster_sum(planner: &Planner, cluster: &ClusterFacts, to: &str) -> Result<Op
     Ok((known == Some(&old) || known == Some(&new)).then_some(new))
 }
 
-fn manifest_set(planner: &Planner, name: &MachineName) -> (String, Vec<crate::action::machine::Program>) {
+/// The name of the machine's set in the new version; empty where there is no bundle for it.
+fn set_of(planner: &Planner, name: &MachineName) -> String {
     let role = planner.inventory.machines.get(name).map_or(Role::Worker, |machine| machine.role);
-    planner.manifest_of(name).map(|manifest| wanted::programs(manifest, role)).unwrap_or_default()
+    planner.manifest_of(name).map(|manifest| wanted::programs(manifest, role).0).unwrap_or_default()
 }
 
 /// Whether the machine uses the new set.
 fn is_switched(planner: &Planner, name: &MachineName, facts: &Facts) -> bool {
-    let (set, _) = manifest_set(planner, name);
-    facts.links.get(wanted::CURRENT).is_some_and(|link| link.strip_prefix(crate::protocol::path::CURRENT_BEGINS) == Some(&set))
+    wanted::uses(facts, &set_of(planner, name))
 }
 
 /// The steps of one machine's containerd and kubelet. Returns what the next machine waits for.

@@ -124,6 +124,11 @@ pub fn leave_ports(facts: &mut Facts) {
     facts.ports.retain(|port, who| !kubernetes(port, who));
 }
 
+/// Whether the set of this name is in use.
+pub fn uses(facts: &Facts, set: &str) -> bool {
+    facts.links.get(CURRENT).is_some_and(|link| link.strip_prefix(path::CURRENT_BEGINS) == Some(set))
+}
+
 /// The Kubernetes version of the set of programs in use.
 pub fn version_in_use(facts: &Facts) -> Option<&str> {
     let (version, _) = facts.links.get(CURRENT)?.strip_prefix(path::CURRENT_BEGINS)?.rsplit_once('-')?;
