@@ -105,14 +105,14 @@ pub struct Observed {
 /// # Errors
 /// A connection is configured wrongly, or there is no bundle.
 pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &Reporter) -> Result<Observed> {
-    let mut links = connect::links(inventory, means.new_host_keys, reporter)?;
-    let asked = goal.asks(inventory);
-    links.retain(|name, _| asked.contains(name));
-    let seen = login::observe(&links, &question(inventory)?, reporter).await?;
+    let (links, seen) = contact(goal, inventory, means, reporter).await?;
     let request = bundles_for(goal, inventory, &seen, means);
     let bundles = Arc::new(artifact::locate(&request, &reporter.events()).await?);
     Ok(Observed { links, seen, bundles })
 }
+
+type Links = BTreeMap<MachineName, Arc<Link>>;
+type Seen = BTreeMap<MachineName, Observation>;
 
 /// What a verb that only looks has seen.
 pub struct Looked {
@@ -125,12 +125,18 @@ pub struct Looked {
 /// # Errors
 /// As [`observe`].
 pub async fn look(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &Reporter) -> Result<Looked> {
+    let (_, seen) = contact(goal, inventory, means, reporter).await?;
+    let known = artifact::known(&bundles_for(goal, inventory, &seen, means), &reporter.events()).await?;
+    Ok(Looked { seen, known })
+}
+
+/// Connects to the machines that `goal` concerns, and gathers their facts.
+async fn contact(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &Reporter) -> Result<(Links, Seen)> {
     let mut links = connect::links(inventory, means.new_host_keys, reporter)?;
     let asked = goal.asks(inventory);
     links.retain(|name, _| asked.contains(name));
     let seen = login::observe(&links, &question(inventory)?, reporter).await?;
-    let known = artifact::known(&bundles_for(goal, inventory, &seen, means), &reporter.events()).await?;
-    Ok(Looked { seen, known })
+    Ok((links, seen))
 }
 
 /// The bundles that a run needs. The running version decides: the planner judges whether the inventory may ask for another one.

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::machine::{self, Program};
+use super::machine::{ConfigureUnit, InstallPrograms, Program};
 use super::{Act, File, Left, Outputs, Part, Payload, minutes, output};
 use crate::arch::Arch;
 use crate::document::Document;
@@ -396,19 +396,16 @@ impl Act for UpgradeNode {
         format!("switch to set {} and restart containerd and kubelet", self.set)
     }
 
-    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
-        let switch = machine::switch_to(payload, self.arch, &self.set, &self.programs)?;
-        let files: Vec<_> = self.containerd.iter().map(|file| payload.file(file)).collect();
-        let none: [&str; 0] = [];
-        let unit = match files.is_empty() {
-            true => String::new(),
-            false => render(
-                "machine/unit.sh",
-                json!({ "unit": systemd::CONTAINERD, "files": files, "stale": none, "others": none, "restart": true }),
-            )?,
-        };
-        let kubelet = render("kubernetes/renew-kubelet.sh", json!({ "sha256": self.sha256 }))?;
-        Ok(switch + &unit + &kubelet + &render("kubernetes/upgraded.sh", json!({}))?)
+    fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {
+        let UpgradeNode { arch, set, programs, containerd, sha256 } = self.clone();
+        let mut script = InstallPrograms { arch, set, programs, missing: Vec::new() }.body(payload, outputs)?;
+        if !containerd.is_empty() {
+            let unit = systemd::CONTAINERD.to_owned();
+            let configure = ConfigureUnit { unit, files: containerd, stale: Vec::new(), others: Vec::new(), restart: true };
+            script += &configure.body(payload, outputs)?;
+        }
+        script += &RenewKubelet { sha256 }.body(payload, outputs)?;
+        Ok(script + &render("kubernetes/upgraded.sh", json!({}))?)
     }
 
     fn limit(&self) -> Duration {

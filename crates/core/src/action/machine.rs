@@ -209,11 +209,6 @@ fn set_of_programs(payload: &mut Payload, arch: Arch, set: &str, [programs, miss
     render("machine/programs.sh", json!({ "set": set, "programs": programs, "payload": sent, "use": used }))
 }
 
-/// Switch to a set whose programs are all on the machine.
-pub(super) fn switch_to(payload: &mut Payload, arch: Arch, set: &str, programs: &[Program]) -> Result<String> {
-    set_of_programs(payload, arch, set, [programs, &[]], true)
-}
-
 /// Make a set of programs beside the one in use.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StagePrograms {

@@ -185,11 +185,6 @@ impl<'a> Planner<'a> {
         self.steps.iter().any(|step| step.machine == *name)
     }
 
-    /// Whether a control plane of this plan makes what all share new.
-    pub fn has_apply(&self) -> bool {
-        self.steps.iter().any(|step| matches!(&step.action, Action::UpgradeControlPlane(action) if action.first))
-    }
-
     pub fn has_step(&self, id: &StepId) -> bool {
         self.steps.iter().any(|step| step.id == *id)
     }

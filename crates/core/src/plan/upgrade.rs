@@ -43,8 +43,8 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
     if !control_planes.is_empty() && planner.inventory.only_control_plane().is_some() {
         planner.warn(None, AWAY);
     }
-    for (name, _) in control_planes {
-        let first = cluster.stored_version != to && !planner.has_apply();
+    for (turn, (name, _)) in control_planes.into_iter().enumerate() {
+        let first = turn == 0 && cluster.stored_version != to;
         let config = documents::upgrade(planner.inventory, &to)?;
         let set = set_of(&planner, name);
         let action = UpgradeControlPlane { version: to.clone(), first, set, config, sha256: cluster_sum(&planner, cluster, &to)? };
