@@ -88,7 +88,7 @@ about_system() {
         [ -r "$path" ] && set -- "$@" "$path"
     done
     for file in /etc/os-release {{ path.hosts }} {{ path.resolv_conf }} {{ path.resolved_config }} /etc/fstab /proc/mounts /proc/meminfo /proc/loadavg /proc/uptime /proc/cpuinfo /proc/swaps \
-        /proc/net/fib_trie /proc/net/if_inet6 /proc/filesystems "/lib/modules/$kernel/modules.builtin" {{ path.containerd_config }}; do
+        /proc/net/fib_trie /proc/net/if_inet6 /proc/net/route /proc/net/ipv6_route /proc/filesystems "/lib/modules/$kernel/modules.builtin" {{ path.containerd_config }}; do
         [ -r "$file" ] && set -- "$@" "$file"
     done
     # Only where packages are to come.
@@ -157,6 +157,8 @@ read_system() {
         FILENAME == "/proc/net/fib_trie" && $1 == "|--" { address = $2 }
         FILENAME == "/proc/net/fib_trie" && /\/32 host LOCAL/ && address !~ /^127\./ { print "address", address }
         FILENAME == "/proc/net/if_inet6" && $6 != "lo" && $1 !~ /^fe80/ { print "address-hex", $1 }
+        FILENAME == "/proc/net/route" && $3 == "00000000" && $8 != "00000000" { print "network-hex", $2, $8 }
+        FILENAME == "/proc/net/ipv6_route" && $5 ~ /^0+$/ && $2 !~ /^(00|80)$/ && $1 !~ /^f[ef]/ { print "network-hex", $1, $2 }
         FILENAME == "/proc/filesystems" && $NF in asked { print "module", $NF }
         FILENAME ~ /modules\.builtin$/ {
             sub(/.*\//, "")

@@ -13,6 +13,7 @@ use crate::user_file::{self, Destination};
 use crate::{atomic, home};
 
 pub mod fetch;
+mod lock;
 
 /// How to reach the API server from the user's computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +109,8 @@ impl Access {
         let cluster = entry(&mut root, "clusters", "cluster", &self.name)?;
         cluster.insert("certificate-authority-data".into(), self.ca.as_str().into());
         cluster.insert("server".into(), self.reach.server.as_str().into());
+        // kubectl refuses an entry that has a CA and this.
+        cluster.remove("insecure-skip-tls-verify");
         match &self.reach.tls_server_name {
             Some(name) => drop(cluster.insert("tls-server-name".into(), name.as_str().into())),
             None => drop(cluster.remove("tls-server-name")),
@@ -304,9 +307,11 @@ fn keep_beside(file: &Path, text: &str, stamp: &str) -> Result<PathBuf> {
 /// Merges `access` into the kubeconfig at `path`. `stamp`: a date for the name of its backup.
 ///
 /// # Errors
-/// As [`Access::merged`], and files that can't be read or written.
+/// As [`Access::merged`], as [`lock::Lock::take`], and files that can't be read or written.
 pub fn merge_into(path: &Path, access: &Access, stamp: &str) -> Result<Merged> {
     let place = Destination::of(path)?;
+    // The folder of a new file may have to be made first, and nobody else changes a file that is not there.
+    let _lock = if matches!(place, Destination::File(_)) { Some(lock::Lock::take(path)?) } else { None };
     let existing = match &place {
         Destination::File(file) => Some(existing(file)?),
         Destination::New(_) => None,

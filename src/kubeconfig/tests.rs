@@ -222,6 +222,30 @@ fn a_file_of_its_owner_with_a_backup() {
 }
 
 #[test]
+fn a_file_that_kubectl_is_changing_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, lock) = (folder.path().join("config"), folder.path().join("config.lock"));
+    std::fs::write(&file, OTHERS).expect("it can be written");
+    std::fs::write(&lock, "").expect("it can be written");
+    let refused = merge_into(&file, &access("home"), "1").map(drop).expect_err("it is locked");
+    let text = refused.to_string();
+    assert!(text.contains(" is changing ") && text.contains(&format!("delete {}", lock.display())), "{text}");
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), OTHERS);
+    std::fs::remove_file(&lock).expect("it is ours");
+    merge_into(&file, &access("home"), "2").expect("it is free");
+    assert!(!lock.exists());
+}
+
+#[test]
+fn an_entry_that_is_updated_verifies_the_server() {
+    let before = access("home").text().expect("nothing conflicts");
+    let open = before.replace("    server:", "    insecure-skip-tls-verify: true\n    proxy-url: socks5://office\n    server:");
+    assert_ne!(open, before);
+    let after = access("home").merged(&open).expect("it is our own");
+    assert!(!after.contains("insecure-skip-tls-verify") && after.contains("proxy-url: socks5://office"), "{after}");
+}
+
+#[test]
 fn the_users_file() {
     let home = Path::new("/home/me");
     assert_eq!(users_file(None, home), Path::new("/home/me/.kube/config"));

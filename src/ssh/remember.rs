@@ -1,11 +1,13 @@
 //! Changes to the user's known_hosts: adds, replaces or removes the keys of one host, and nothing else.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ring::rand::{SecureRandom, SystemRandom};
 use russh::keys::{PublicKey, PublicKeyBase64};
 
@@ -16,7 +18,7 @@ use crate::atomic;
 /// Appends `key` to the first known_hosts file of the target, in one write under a lock. Does nothing if it is there already.
 ///
 /// # Errors
-/// The file can't be written, or there is none.
+/// The file can't be written, there is none, or another program keeps it locked.
 pub fn remember(target: &Target, key: &PublicKey) -> Result<()> {
     let file = writable(target).context("no known_hosts file is configured")?;
     let _lock = lock(file)?;
@@ -45,6 +47,10 @@ pub fn forget(target: &Target) -> Result<()> {
     forget_in_all(target)
 }
 
+/// Another run of hostler holds the lock for one write.
+const LOCKED: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// A lock, held until it is dropped. It locks the folder and not a file: files here are replaced, and a lock file would stay behind.
 fn lock(file: &Path) -> Result<File> {
     let folder = atomic::folder_of(file);
@@ -56,8 +62,15 @@ fn lock(file: &Path) -> Result<File> {
             .with_context(|| format!("{} can't be created", folder.display()))?;
     }
     let lock = File::open(folder).with_context(|| format!("{} can't be opened", folder.display()))?;
-    lock.lock().with_context(|| format!("{} can't be locked", folder.display()))?;
-    Ok(lock)
+    let last = Instant::now() + LOCKED;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if Instant::now() < last => thread::sleep(AGAIN),
+            Err(TryLockError::WouldBlock) => bail!("another program has kept {} locked for {} s", folder.display(), LOCKED.as_secs()),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("{} can't be locked", folder.display())),
+        }
+    }
 }
 
 fn append(file: &Path, target: &Target, key: &PublicKey) -> io::Result<()> {

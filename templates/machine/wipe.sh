@@ -86,5 +86,15 @@ for path in $wiped; do
     [ ! -e "$path" ] || { [ -L "$path" ] && [ -z "$(ls -A "$path/")" ]; } || fail "$path is still there after the wipe"
 done
 [ -z "$(ctr --namespace k8s.io tasks ls -q 2> /dev/null)" ] || fail "containers of the old cluster still run"
+# A pod whose network could not be taken down leaves processes behind that containerd has in no list.
+for process in /proc/[0-9]*; do
+    name=$(cat "$process/comm" 2> /dev/null || true)
+    of_pods=
+    case $name in
+    containerd-shim*) if tr '\0' ' ' 2> /dev/null < "$process/cmdline" | grep -q -- ' -namespace k8s.io '; then of_pods=1; fi ;;
+    *) if grep -qs /kubepods "$process/cgroup"; then of_pods=1; fi ;;
+    esac
+    [ -z "$of_pods" ] || kill -KILL "${process#/proc/}" 2> /dev/null || true
+done
 # Last, as it holds the mark that this was begun.
 rm -rf --one-file-system --preserve-root=all {{ wipe.last }}

@@ -113,6 +113,8 @@ impl Machine {
             "/proc/mounts",
             "/proc/net/fib_trie",
             "/proc/net/if_inet6",
+            "/proc/net/route",
+            "/proc/net/ipv6_route",
         ] {
             script = script.replace(folder, &format!("{root}{folder}"));
         }
@@ -329,6 +331,32 @@ fn addresses_come_from_the_kernel() {
     ];
     machine.file("/proc/net/if_inet6", &lines.join("\n"));
     assert_eq!(machine.facts().addresses.into_iter().collect::<Vec<_>>(), ["10.77.0.11", "fd00::2"]);
+}
+
+#[test]
+fn networks_come_from_the_routes_without_a_router() {
+    let machine = Machine::new();
+    let lines = [
+        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT",
+        "eth0\t00000000\t01004D0A\t0003\t0\t0\t0\t00000000\t0\t0\t0",
+        "eth0\t00004D0A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0",
+        "flannel.1\t0001F40A\t0001F40A\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0",
+    ];
+    machine.file("/proc/net/route", &lines.join("\n"));
+    let none = "0".repeat(32);
+    let route = |network: &str, length: &str, gateway: &str| {
+        format!("{network} {length} {none} 00 {gateway} 00000100 00000001 00000000 00000001     eth0")
+    };
+    let lines = [
+        route("fd000000000000000000000000000000", "40", &none),
+        route("fd000000000000000000000000000002", "80", &none),
+        route("fe800000000000000000000000000000", "40", &none),
+        route("ff000000000000000000000000000000", "08", &none),
+        route(&none, "00", "fe800000000000000000000000000001"),
+    ];
+    machine.file("/proc/net/ipv6_route", &lines.join("\n"));
+    let networks: Vec<String> = machine.facts().networks.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.77.0.0/24", "fd00::/64"]);
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn spoil(facts: &mut Facts) {
         systemd: _,
         macs,
         addresses,
+        networks: _,
         swap,
         swap_at_boot,
         modules,

@@ -60,7 +60,8 @@ pub fn has_jinja(text: &str) -> bool {
 
 /// What no plan for blank machines holds: scripts for machines that drifted, changed or leave.
 fn others() -> Vec<(&'static str, Action)> {
-    let word = "it's a word".to_owned();
+    // A user's word may look like what templates are made of.
+    let word = "it's {{ a }} {% word %}".to_owned();
     let taint = |key: &str| Taint { key: key.to_owned(), value: String::new(), effect: "NoSchedule".to_owned() };
     let labels = BTreeMap::from([("a".to_owned(), Some("b".to_owned())), ("c".to_owned(), None)]);
     let sum = "0".repeat(64);

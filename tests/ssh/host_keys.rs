@@ -357,6 +357,25 @@ async fn a_key_is_fetched_replaced_and_forgotten_for_one_host_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_nobody_releases_is_waited_for_for_seconds() {
+    let sshd = Sshd::start();
+    let target = sshd.stranger();
+    let key = limited(fetch_host_key(&target, &accepting())).await.unwrap();
+    let ssh = sshd.path("home/.ssh");
+    fs::create_dir_all(&ssh).unwrap();
+    let folder = fs::File::open(ssh).unwrap();
+    folder.lock().unwrap();
+    for change in [remember(&target, &key), replace(&target, &key), forget(&target)] {
+        let error = format!("{:#}", change.unwrap_err());
+        assert!(error.contains("another program has kept ") && error.contains(" locked for 5 s"), "{error}");
+    }
+    let kept = target.clone();
+    let waiting = std::thread::spawn(move || remember(&kept, &key));
+    folder.unlock().unwrap();
+    waiting.join().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_no_text_stay_as_they_are() {
     let (sshd, other) = (Sshd::start(), Sshd::start());
     let name = format!("[127.0.0.1]:{}", sshd.port);

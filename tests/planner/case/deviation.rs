@@ -27,6 +27,8 @@ pub(super) struct MachineDeviation {
     vtep_mac: Option<String>,
     /// Addresses beside its own.
     addresses: Vec<String>,
+    /// That it reaches without a router.
+    networks: Vec<String>,
     systemd: Option<bool>,
     hostname: Option<String>,
     hostname_at_boot: Option<String>,
@@ -213,6 +215,9 @@ impl MachineDeviation {
         facts.macs.extend(self.macs.iter().cloned());
         facts.vtep_mac = self.vtep_mac.clone().or(facts.vtep_mac.take());
         facts.addresses.extend(self.addresses.iter().cloned());
+        for network in &self.networks {
+            facts.networks.insert(network.parse().expect("a network"));
+        }
         facts.ports.extend(self.ports.clone());
         facts.apt_lock.clone_from(&self.apt_lock);
         facts.dpkg_half.clone_from(&self.dpkg_half);

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
 
@@ -164,9 +164,6 @@ impl Action {
     pub fn script(&self, run: RunOn, step: &StepId, outputs: Outputs) -> Result<Script> {
         let mut payload = Payload::default();
         let body = self.body(&mut payload, outputs).with_context(|| format!("the script of step {step} can't be made"))?;
-        if body.contains("{%") || body.contains("{{") {
-            bail!("the script of step {step} is not filled in");
-        }
         let prelude = template::render("step/prelude.sh", json!({ "run": run.run, "step": step, "begun": run.begun }))?;
         Ok(Script { text: prelude + &body, payload: payload.into_parts(), limit: self.limit() })
     }

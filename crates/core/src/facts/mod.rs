@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::arch::Arch;
@@ -109,6 +110,8 @@ pub struct Facts {
     pub macs: BTreeSet<String>,
     /// Addresses of all interfaces without prefix length, except loopback and link-local ones.
     pub addresses: BTreeSet<String>,
+    /// Networks that it reaches without a router, as its routes say.
+    pub networks: BTreeSet<IpNet>,
     /// MAC address of this machine's end of flannel's tunnel, where there is one.
     pub vtep_mac: Option<String>,
     /// Active swap devices and files.

@@ -1,8 +1,10 @@
 //! Parses the output of `templates/facts.sh` to [`Facts`].
 
 use std::collections::BTreeMap;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+
+use ipnet::IpNet;
 
 use super::certificate::{self, Certificate};
 use super::cluster::Answers;
@@ -123,6 +125,7 @@ impl<'a> Reader<'a> {
             "cpus" => facts.cpus = fields.number()?,
             "address" => drop(facts.addresses.insert(fields.text()?)),
             "address-hex" => drop(facts.addresses.insert(Ipv6Addr::from(fields.hexadecimal::<u128>(u128::from_str_radix)?).to_string())),
+            "network-hex" => drop(facts.networks.insert(fields.network()?)),
             "port" => {
                 let port = fields.number()?;
                 let name = fields.text()?;
@@ -325,6 +328,22 @@ impl<'a> Fields<'a> {
     fn hexadecimal<T>(&mut self, parse: fn(&str, u32) -> Result<T, std::num::ParseIntError>) -> Result<T, String> {
         let word = self.word()?;
         parse(word, 16).map_err(|_| format!("`{}` is not a hexadecimal number for `{}`", shortened(word, 60), self.key))
+    }
+
+    /// A network, as /proc/net/route has it (address and mask, each in the order of bytes of this kernel) or /proc/net/ipv6_route (address
+    /// and prefix length).
+    fn network(&mut self) -> Result<IpNet, String> {
+        let (address, length) = (self.word()?, self.word()?);
+        let number = |word| u32::from_str_radix(word, 16).ok();
+        let network = if address.len() == 8 {
+            let v4 = |word| number(word).map(|number| Ipv4Addr::from(number.swap_bytes()));
+            v4(address).zip(v4(length)).and_then(|(address, mask)| IpNet::with_netmask(IpAddr::V4(address), IpAddr::V4(mask)).ok())
+        } else {
+            let v6 = u128::from_str_radix(address, 16).ok().map(Ipv6Addr::from);
+            let length = number(length).and_then(|length| u8::try_from(length).ok());
+            v6.zip(length).and_then(|(address, length)| IpNet::new(IpAddr::V6(address), length).ok())
+        };
+        network.ok_or_else(|| format!("`{}` is not a network for `{}`", shortened(address, 60), self.key))
     }
 
     /// Everything after the key.

@@ -18,6 +18,7 @@ use crate::protocol::{path, systemd};
 use crate::record::{InProgress, Record};
 use crate::trusted::{ApiVia, serves};
 use crate::version::numbers;
+use crate::words::and;
 
 /// kubelet's own certificate: with one that has expired it can't ask for another.
 const KUBELET_CLIENT: &str = "kubelet-client";
@@ -110,6 +111,11 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     if let Some(lock) = &facts.lock {
         lock_of(planner, name, facts, lock);
     }
+    if planner.usable(name).is_some()
+        && let Some(text) = vip_is_elsewhere(planner.inventory, name, facts)
+    {
+        planner.warn(Some(name), text);
+    }
     if planner.usable(name).is_some() {
         undone_later(planner, name, facts);
     }
@@ -122,6 +128,18 @@ fn no_programs(planner: &Planner, facts: &Facts) -> Option<(Why, Hint)> {
     };
     let why = Why::Architecture { is, bundles: planner.manifests.archs().collect() };
     planner.manifests.of(is).is_none().then_some((why, Hint::BundleFor { arch: is }))
+}
+
+/// keepalived announces the VIP in the machine's own network: nobody asks for an address of another one there.
+fn vip_is_elsewhere(inventory: &Inventory, name: &MachineName, facts: &Facts) -> Option<String> {
+    let vip = wanted::moving_address(inventory, inventory.machines.get(name)?)?;
+    let pods = inventory.cluster.pod_subnet;
+    let networks: Vec<&IpNet> = facts.networks.iter().filter(|network| !pods.contains(*network)).collect();
+    if networks.is_empty() || networks.iter().any(|network| network.contains(&vip)) {
+        return None;
+    }
+    let networks = and(&networks);
+    Some(format!("the VIP {vip} is in none of its networks ({networks}): other machines reach it only if a router sends it here"))
 }
 
 /// What hostler can't make last.

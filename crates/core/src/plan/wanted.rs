@@ -237,7 +237,7 @@ pub fn hosts(inventory: &Inventory, name: &MachineName, machine: &Machine, endpo
 }
 
 /// The endpoint's moving address, where the machine takes turns in holding it.
-fn moving_address(inventory: &Inventory, machine: &Machine) -> Option<IpAddr> {
+pub fn moving_address(inventory: &Inventory, machine: &Machine) -> Option<IpAddr> {
     match &inventory.cluster.endpoint {
         Endpoint::Vip { address, .. } if machine.role == Role::ControlPlane => Some(*address),
         _ => None,
