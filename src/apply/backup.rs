@@ -13,6 +13,7 @@ use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::quantity::size;
 use hostler_core::template;
 use hostler_core::visible::last_output;
+use hostler_core::words::of_machine;
 use serde_json::json;
 
 use crate::event::Event;
@@ -47,7 +48,7 @@ pub async fn take(inventory: &Inventory, text: &str, links: &BTreeMap<MachineNam
                 let snapshot = snapshot::parse(file, &archive).with_context(|| machine.to_string())?;
                 return Ok(Taken { by: machine.clone(), archive, snapshot });
             }
-            Err(reason) => reasons.push(format!("{machine}: {reason}")),
+            Err(reason) => reasons.push(of_machine(machine.as_str(), &reason)),
         }
     }
     let message = format!("no control plane can take a snapshot:\n{}", reasons.join("\n"));

@@ -9,7 +9,7 @@ use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::words;
 
 use crate::apply::Means;
-use crate::artifact::Missing;
+use crate::artifact::{Bundle, Missing};
 use crate::inventory_file::InventoryFile;
 use crate::lab;
 use crate::ssh::NewHostKeys;
@@ -68,10 +68,19 @@ pub struct Planning {
     #[command(flatten)]
     pub inventory: InventoryArgument,
     /// Folder made by `hostler bundle create`; once for each architecture [default: in the cache; fetched if there is none]
-    #[arg(long = "bundle", value_name = "FOLDER")]
+    #[arg(long = "bundle", value_name = "FOLDER", value_parser = bundle)]
     pub bundles: Vec<PathBuf>,
     #[command(flatten)]
     pub connecting: Connecting,
+}
+
+/// A folder that has a bundle's manifest: looked at before any machine is.
+fn bundle(text: &str) -> Result<PathBuf, String> {
+    let folder = PathBuf::from(text);
+    match Bundle::open(&folder) {
+        Ok(_) => Ok(folder),
+        Err(error) => Err(error.to_string().lines().next().unwrap_or_default().to_owned()),
+    }
 }
 
 impl Planning {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use hostler_core::facts::{Facts, Observation};
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::inventory::{Connection, MachineName, parse};
+use hostler_core::inventory::{Connection, MachineName, is_user, parse, shown};
 use hostler_core::plan::wanted;
 use hostler_core::quantity;
 use hostler_core::visible::visible;
@@ -40,7 +40,7 @@ pub struct Arguments {
     #[arg(value_name = "[NAME=]ADDRESS")]
     machines: Vec<String>,
     /// User who logs in to the machines: root, or one who may use sudo [default: ask]
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = user)]
     user: Option<String>,
     /// Path of the inventory to write, `-` for standard output
     #[arg(long, short, value_name = "FILE", default_value = "inventory.yaml")]
@@ -84,14 +84,20 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         },
         words => given(words)?,
     };
-    let user = match &arguments.user {
+    let login = match &arguments.user {
         Some(user) => user.clone(),
-        None => asker.text("user on the machines (root, or one who may use sudo)", Some("root"), "pass `--user USER`").await?,
+        None => loop {
+            let question = "user on the machines (root, or one who may use sudo)";
+            match user(&asker.text(question, Some("root"), "pass `--user USER`").await?) {
+                Ok(user) => break user,
+                Err(line) => reporter.events().send(Event::Warning { line }),
+            }
+        },
     };
-    let found = observe(&given, &user, arguments.connecting.new_host_keys(), reporter).await?;
-    let table = table(&rows(&found, &user, jiff::Timestamp::now().as_second()));
+    let found = observe(&given, &login, arguments.connecting.new_host_keys(), reporter).await?;
+    let table = table(&rows(&found, &login, jiff::Timestamp::now().as_second()));
     one_each(&found)?;
-    let text = inventory(&found, &user)?;
+    let text = inventory(&found, &login)?;
     if let Destination::Stdout | Destination::Stream(_) = place {
         reporter.events().send(Event::Note { line: table });
         return place.write(text.as_bytes(), 0o644).with_context(|| format!("{} can't be written", file.display()));
@@ -106,6 +112,10 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     place.write(text.as_bytes(), 0o644).with_context(|| format!("{} can't be written", file.display()))?;
     reporter.result(&format!("wrote {}; `hostler plan` shows what `hostler up` would do", file.display())).await;
     Ok(())
+}
+
+fn user(text: &str) -> Result<String, String> {
+    if is_user(text) { Ok(text.to_owned()) } else { Err(format!("`{}` is not a valid user name", shown(text))) }
 }
 
 /// Reads `ADDRESS` and `NAME=ADDRESS` words.
@@ -123,8 +133,11 @@ fn given(words: &[String]) -> Result<Vec<Given>> {
                 MachineName::new(name).ok_or_else(|| usage(format!("`{name}` is not a valid machine name"), hint))
             })
             .transpose()?;
-        if let Some(twice) = machines.iter().find(|other| other.address == address || (name.is_some() && other.name == name)) {
+        if let Some(twice) = machines.iter().find(|other| other.address == address) {
             return Err(usage(format!("{word} and {} are the same machine", twice.address), "pass each machine once").into());
+        }
+        if let Some(twice) = machines.iter().find(|other| name.is_some() && other.name == name) {
+            return Err(usage(format!("{word} has the name of {}", twice.address), "pass each name once").into());
         }
         machines.push(Given { name, address });
     }

@@ -1,9 +1,11 @@
 //! `hostler kubeconfig`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use hostler_core::inventory::host_and_port;
 
 use super::arguments::{Connecting, InventoryArgument};
 use super::help;
@@ -34,13 +36,25 @@ pub struct Arguments {
     #[arg(long)]
     merge: bool,
     /// Name for cluster, user and context [default: the cluster's name]
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     name: Option<String>,
     /// API server address to use from this computer, e.g. a tunnel [default: from the inventory]
-    #[arg(long, value_name = "HOST[:PORT]")]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = server)]
     server: Option<String>,
     #[command(flatten)]
     connecting: Connecting,
+}
+
+/// The name becomes a part of the default file's.
+fn name(text: &str) -> Result<String, String> {
+    let wrong = text.is_empty() || text.starts_with('.') || text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '/');
+    if wrong { Err("write a name without spaces and `/`, which does not begin with a dot".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn server(text: &str) -> Result<String, String> {
+    let authority = text.strip_prefix("https://").unwrap_or(text).trim_end_matches('/');
+    let right = authority.parse::<IpAddr>().is_ok() || host_and_port(authority).is_some_and(|(_, port)| port != Some(0));
+    if right { Ok(text.to_owned()) } else { Err("write it like localhost:6443 or 192.168.1.11".to_owned()) }
 }
 
 /// # Errors

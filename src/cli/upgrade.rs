@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use hostler_core::failure::ExitStatus;
-use hostler_core::inventory::VERSIONS;
+use hostler_core::inventory::{VERSIONS, newest_of};
 use hostler_core::plan::{Goal, Plan};
 use hostler_core::words;
 
@@ -49,8 +49,9 @@ fn known(text: &str) -> Result<String, String> {
     if let Some(version) = VERSIONS.iter().find(|version| **version == plain) {
         return Ok((*version).to_owned());
     }
-    let hint = words::nearest(plain, VERSIONS.iter().copied()).map(|near| format!("; did you mean {near}?"));
-    Err(format!("hostler knows the versions {}{}", words::and(VERSIONS), hint.unwrap_or_default()))
+    let near = newest_of(plain).or_else(|| words::nearest(plain, VERSIONS.iter().copied()));
+    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+    Err(format!("hostler knows the versions {}{hint}", words::and(VERSIONS)))
 }
 
 /// # Errors

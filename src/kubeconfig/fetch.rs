@@ -10,6 +10,7 @@ use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::protocol::path;
 use hostler_core::template;
 use hostler_core::visible::last_output;
+use hostler_core::words::of_machine;
 use serde_json::json;
 
 use super::{Access, Reach, put};
@@ -35,7 +36,7 @@ pub async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Lin
                 let reach = server.map_or_else(|| Reach::through(inventory, machine), |server| Reach::by(inventory, server));
                 return Access::new(&text, name, reach).with_context(|| machine.to_string());
             }
-            Err(reason) => reasons.push(format!("{machine}: {reason}")),
+            Err(reason) => reasons.push(of_machine(machine.as_str(), &reason)),
         }
     }
     let message = format!("{} can't be read on any control plane:\n{}", path::ADMIN, reasons.join("\n"));

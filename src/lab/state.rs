@@ -120,17 +120,18 @@ pub fn not_up() -> Failure {
 
 fn not_up_besides(chosen: Option<String>, others: &[String]) -> Failure {
     let up = "`hostler lab up` starts one";
-    let which = chosen.map_or_else(String::new, |name| format!(" under the name `{name}`"));
+    let which = match chosen {
+        Some(name) => format!("the lab `{name}` is not up on this computer"),
+        None if others.is_empty() => "no lab is up on this computer".to_owned(),
+        None => "the default lab is not up on this computer".to_owned(),
+    };
     let (what, hint) = match others {
-        [] => (format!("no lab is up on this computer{which}"), "run `hostler lab up`".to_owned()),
-        [one] => (
-            format!("no lab is up on this computer{which}, but the lab `{one}` is"),
-            format!("choose it with `{}`; {up}", name::choice_of(one)),
-        ),
+        [] => (which, "run `hostler lab up`".to_owned()),
+        [one] => (format!("{which}, but the lab `{one}` is"), format!("choose it with `{}`; {up}", name::choice_of(one))),
         several => {
             let names: Vec<String> = several.iter().map(|name| format!("`{name}`")).collect();
             let hint = format!("choose one with `{}=NAME`; {up}", name::VARIABLE);
-            (format!("no lab is up on this computer{which}, but the labs {} are", words::and(&names)), hint)
+            (format!("{which}, but the labs {} are", words::and(&names)), hint)
         }
     };
     Failure::new(ExitStatus::Refused, what, hint)
@@ -313,11 +314,11 @@ mod tests {
         assert_eq!(said(None, &[]), "no lab is up on this computer\nhint: run `hostler lab up`");
         assert_eq!(
             said(None, &["two"]),
-            "no lab is up on this computer, but the lab `two` is\nhint: choose it with `HOSTLER_LAB=two`; `hostler lab up` starts one"
+            "the default lab is not up on this computer, but the lab `two` is\nhint: choose it with `HOSTLER_LAB=two`; `hostler lab up` starts one"
         );
         assert_eq!(
             said(Some("three"), &["lab", "two"]),
-            "no lab is up on this computer under the name `three`, but the labs `lab` and `two` are\n\
+            "the lab `three` is not up on this computer, but the labs `lab` and `two` are\n\
              hint: choose one with `HOSTLER_LAB=NAME`; `hostler lab up` starts one"
         );
     }

@@ -249,7 +249,7 @@ say "down"
 hostler lab down 2>/dev/null
 clean down
 expect "list without a lab" 0 "$(status_of hostler lab list)"
-contains "list without a lab" "no lab is up" "$(cat "$work/output")"
+contains "list without a lab" "is not up on this computer" "$(cat "$work/output")"
 expect "down without a lab" 0 "$(status_of hostler lab down)"
 
 # kill_at MILLISECONDS VERB...: starts it and kills it with -9 after that time, if it still runs.

@@ -22,6 +22,11 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
     nearest(word, known).map_or_else(String::new, |known| format!(": did you mean `{known}`?"))
 }
 
+/// `MACHINE: REASON`, where the reason does not begin so itself.
+pub fn of_machine(machine: &str, reason: &str) -> String {
+    if reason.starts_with(&format!("{machine}: ")) { reason.to_owned() } else { format!("{machine}: {reason}") }
+}
+
 /// `one`, `one and two`, `one, two and three`.
 pub fn and<T: std::fmt::Display>(words: &[T]) -> String {
     match words {

@@ -14,7 +14,7 @@ use super::schema::{CLUSTER, ENDPOINT, SNAPSHOTS};
 use super::subnet::{self, Taken};
 use super::tree::Data;
 use super::{Cluster, Cni, Endpoint, Snapshots, name, path};
-use crate::words::counted;
+use crate::words::{and, counted};
 
 /// The versions of Kubernetes that hostler can install, newest first.
 pub const VERSIONS: &[&str] = &["1.36.3", "1.36.1", "1.35.4"];
@@ -91,16 +91,21 @@ pub fn default_endpoint(cluster: &str) -> String {
     format!("api.{cluster}.internal")
 }
 
+/// The newest version that hostler knows of `1.36`, or of `1`.
+pub fn newest_of(part: &str) -> Option<&'static str> {
+    VERSIONS.iter().copied().find(|whole| whole.strip_prefix(part).is_some_and(|rest| rest.starts_with('.')))
+}
+
 fn version(text: Text, problems: &mut Problems) -> Option<String> {
     let plain = text.text.trim_start_matches('v');
     if text.text == plain && VERSIONS.contains(&plain) {
         return Some(plain.to_owned());
     }
     let word = shown(text.text);
-    let list = VERSIONS.join(" and ");
+    let list = and(VERSIONS);
     let message = if VERSIONS.contains(&plain) {
         format!("the version must be written without `v`: {plain}")
-    } else if let Some(whole) = VERSIONS.iter().find(|whole| whole.starts_with(&format!("{plain}."))) {
+    } else if let Some(whole) = newest_of(plain) {
         format!("`{word}` is not a complete version: did you mean `{whole}`?")
     } else {
         format!("hostler does not support Kubernetes `{word}`, only {list}")

@@ -30,8 +30,8 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use cluster::{VERSIONS, default_endpoint};
-pub use connection::is_user;
+pub use cluster::{VERSIONS, default_endpoint, newest_of};
+pub use connection::{host_and_port, is_user};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, shown};
 pub use fragment::{key_place, merge, to_yaml};
 pub use load::{NamedFile, ReadFile, Unread, not_utf8, parse, parse_with};

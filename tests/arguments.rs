@@ -1,0 +1,73 @@
+//! What is wrong on the command line is reported before a machine is contacted.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+/// A verb with an argument that can't be right, and a part of the message.
+const WRONG: &[(&[&str], &str)] = &[
+    (&["kubeconfig", "--name", ""], "write a name"),
+    (&["kubeconfig", "--name", "../home"], "write a name"),
+    (&["kubeconfig", "--name", "a\nb"], "write a name"),
+    (&["kubeconfig", "--server", ""], "write it like localhost:6443"),
+    (&["kubeconfig", "--server", "http://127.0.0.1:6443"], "write it like localhost:6443"),
+    (&["kubeconfig", "--server", "x:99999"], "write it like localhost:6443"),
+    (&["kubeconfig", "--server", "x:0"], "write it like localhost:6443"),
+    (&["kubeconfig", "--server", "x/path"], "write it like localhost:6443"),
+    (&["kubeconfig", "--out", "/etc/passwd"], "is not a kubeconfig"),
+    (&["kubeconfig", "--out", "/no/folder"], "/no/folder"),
+    (&["init", "--user", "a b", "192.168.1.11"], "`a b` is not a valid user name"),
+    (&["init", "--user", "", "192.168.1.11"], "is not a valid user name"),
+    (&["init", "--user", "a", "x=192.168.1.11", "x=192.168.1.12"], "x=192.168.1.12 has the name of 192.168.1.11"),
+    (&["plan", "--bundle", "/no/bundle"], "/no/bundle is not a bundle"),
+    (&["up", "--bundle", "/etc"], "/etc is not a bundle"),
+    (&["upgrade", "--to", "1.36"], "did you mean 1.36.3?"),
+    (&["upgrade", "--to", "1.36.33"], "did you mean 1.36.3?"),
+    (&["upgrade", "--to", "latest"], "hostler knows the versions 1.36.3, 1.36.1 and 1.35.4"),
+    (&["upgrade", "--force-after=-5m"], "can't be negative"),
+    (&["rebuild", "rainbowdash", "--host-key", "MD5:aa"], "SHA256:"),
+    (&["rebuild", "rainbowdsh"], "did you mean `rainbowdash`?"),
+    (&["rebuild", "rainbowdash", "--from", "/etc/passwd"], "/etc/passwd is not a valid snapshot"),
+    (&["remove", "rainbow dash"], "the inventory has no machine"),
+    (&["add", "pinkiepie", "--address", "192.168.1.11"], "is the address of twilightsparkle"),
+    (&["add", "Pinkie", "--address", "192.168.1.13"], "is not a valid machine name"),
+    (&["reset", "--yes-take-down", "office"], "is `home`, not `office`"),
+    (&["snapshot", "create", "/"], "/ is a folder"),
+    (&["snapshot", "create", "/no/folder/home.tar.gz"], "the folder /no/folder does not exist"),
+    (&["transcode", "status"], "has no `transcode:` section"),
+];
+
+#[test]
+fn a_wrong_argument_is_reported_before_a_machine_is_contacted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let contacted = folder.path().join("contacted");
+    let inventory = format!(
+        "ssh: {{proxyCommand: touch {}}}\nmachines:\n  twilightsparkle: {{address: 192.168.1.11, role: control-plane}}\n  rainbowdash: \
+         192.168.1.12\n",
+        contacted.display()
+    );
+    fs::write(folder.path().join("inventory.yaml"), inventory).expect("it can be written");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
+        command
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .env_clear()
+            .env("HOME", folder.path())
+            .env("PATH", "/usr/bin:/bin");
+        let output = command.output().expect("hostler runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (arguments, part) in WRONG {
+        // `init` writes a file of its own.
+        let own = folder.path().join("new.yaml").display().to_string();
+        let end: &[&str] = if arguments[0] == "init" { &["-i", &own] } else { &[] };
+        let (status, text) = run(&[*arguments, end].concat());
+        assert_eq!(status, Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(part), "{arguments:?}: {text}");
+        assert!(!contacted.exists(), "{arguments:?} contacted a machine: {text}");
+    }
+    // The mark is one that a contact leaves.
+    run(&["plan"]);
+    assert!(contacted.exists());
+}
