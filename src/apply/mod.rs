@@ -20,7 +20,9 @@ use crate::connect::{self, login};
 use crate::event::{Event, Events};
 use crate::execute::{Link, Outcome, Run, execute, gather, identity};
 use crate::inventory_file::InventoryFile;
-use crate::kubeconfig::{self, fetch};
+use crate::kubeconfig;
+use crate::kubeconfig::fetch::{self, Wanted};
+use crate::kubeconfig::person::Person;
 use crate::report::{Reporter, row, table};
 use crate::ssh::NewHostKeys;
 
@@ -359,7 +361,10 @@ fn save(file: &InventoryFile, reporter: &Reporter) -> Result<bool> {
 /// Fetches the kubeconfig and writes it to `place`. If that fails, only a warning says so: the run itself succeeded.
 async fn keep_kubeconfig(run: &Run, inventory: &Inventory, place: &Path, reporter: &Reporter) -> Result<()> {
     let name = &inventory.cluster.name;
-    let kept = async { fetch::keep(&fetch::access(inventory, &run.links, name, None).await?, name, place, reporter).await };
+    let kept = async {
+        let wanted = Wanted { name, person: Person::own()?, server: None, existing: kubeconfig::text_of(place) };
+        fetch::keep(&fetch::access(inventory, &run.links, &wanted).await?, name, place, reporter).await
+    };
     match kept.await {
         Ok(()) => Ok(()),
         Err(error) => {

@@ -11,18 +11,21 @@ use super::arguments::{Connecting, InventoryArgument};
 use super::help;
 use crate::connect::{self, login};
 use crate::home;
-use crate::kubeconfig::{self, Merged, fetch};
+use crate::kubeconfig::fetch::{self, Wanted};
+use crate::kubeconfig::person::Person;
+use crate::kubeconfig::{self, Merged};
 use crate::report::Reporter;
 
 /// Write the cluster's kubeconfig, or merge it into ~/.kube/config
 ///
-/// It is fetched from the first control plane that can be reached. It gives full access to the cluster: only its owner can read
-/// the file.
+/// It holds a certificate of your own, whose key is made on this computer: the cluster signs it for a year, and hostler renews it when less
+/// than 90 days are left. It gives full access to the cluster: only its owner can read the file. `--revoke` takes the access of a person away.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
         ("Add the cluster to the file that kubectl uses", "hostler kubeconfig --merge"),
         ("Reach the API server through a tunnel", "hostler kubeconfig --server 127.0.0.1:6443"),
+        ("Give another person access, and take it away", "hostler kubeconfig --user ada --out ada.kubeconfig; hostler kubeconfig --revoke ada"),
     ],
     help::ALL,
 ))]
@@ -41,8 +44,18 @@ pub struct Arguments {
     /// API server address to use from this computer, e.g. a tunnel [default: from the inventory]
     #[arg(long, value_name = "HOST[:PORT]", value_parser = server)]
     server: Option<String>,
+    /// Person to give access [default: your user name on this computer]
+    #[arg(long, value_name = "NAME", value_parser = person)]
+    user: Option<Person>,
+    /// Take the access of this person away
+    #[arg(long, value_name = "NAME", value_parser = person, conflicts_with_all = ["out", "merge", "name", "server", "user"])]
+    revoke: Option<Person>,
     #[command(flatten)]
     connecting: Connecting,
+}
+
+fn person(text: &str) -> Result<Person, String> {
+    Person::new(text).ok_or_else(|| "use at most 40 of a-z, 0-9, `-` and `.`, with a letter or digit at both ends".to_owned())
 }
 
 /// The name becomes a part of the default file's.
@@ -58,23 +71,37 @@ fn server(text: &str) -> Result<String, String> {
 }
 
 /// # Errors
-/// No control plane can be read from, or the file can't be written, or has an entry of this name for another cluster.
+/// No control plane can be asked, or the file can't be written, or has an entry of this name for another cluster.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = arguments.inventory.load()?.inventory;
     let name = arguments.name.as_deref().unwrap_or(&inventory.cluster.name);
-    let out = arguments.out.clone().map_or_else(|| kubeconfig::default_file(name), Ok)?;
-    if !arguments.merge {
+    let own = Person::own();
+    let another = arguments.user.as_ref().filter(|user| own.as_ref().ok() != Some(*user));
+    let default = match another {
+        Some(person) => format!("{name}.{}", person.as_str()),
+        None => name.to_owned(),
+    };
+    let out = arguments.out.clone().map_or_else(|| kubeconfig::default_file(&default), Ok)?;
+    let writes = arguments.revoke.is_none() && !arguments.merge;
+    if writes {
         kubeconfig::destination(&out, name)?;
     }
     let mut links = connect::links(&inventory, arguments.connecting.new_host_keys(), reporter)?;
     links.retain(|name, _| inventory.control_planes().any(|(plane, _)| plane == name));
     login::log_in(&links, reporter).await?;
-    let access = fetch::access(&inventory, &links, name, arguments.server.as_deref()).await?;
-    if !arguments.merge {
-        return fetch::keep(&access, name, &out, reporter).await;
+    if let Some(person) = &arguments.revoke {
+        fetch::revoke(&inventory, &links, person).await?;
+        reporter.result(&format!("`{}` has no access any more", person.as_str())).await;
+        return Ok(());
     }
     let variable = std::env::var("KUBECONFIG").ok();
-    let file = kubeconfig::users_file(variable.as_deref(), &home::home()?);
+    let file = if writes { out.clone() } else { kubeconfig::users_file(variable.as_deref(), &home::home()?) };
+    let person = arguments.user.clone().map_or(own, Ok)?;
+    let wanted = Wanted { name, person, server: arguments.server.as_deref(), existing: kubeconfig::text_of(&file) };
+    let access = fetch::access(&inventory, &links, &wanted).await?;
+    if writes {
+        return fetch::keep(&access, name, &out, reporter).await;
+    }
     let merged = kubeconfig::merge_into(&file, &access, &fetch::stamp())?;
     let file = file.display();
     let done = match merged {

@@ -1,18 +1,19 @@
-//! Fetches the cluster's kubeconfig from one of its control planes.
+//! Gets a person's access to the cluster from one of its control planes, and takes it away.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use hostler_core::facts::Certificate;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
-use hostler_core::protocol::path;
 use hostler_core::template;
 use hostler_core::visible::last_output;
-use hostler_core::words::of_machine;
+use hostler_core::words::{self, of_machine};
 use serde_json::json;
 
+use super::person::{Identity, Person, Request};
 use super::{Access, Reach, put};
 use crate::event::Event;
 use crate::execute::Link;
@@ -21,26 +22,83 @@ use crate::report::Reporter;
 use crate::ssh::{Bounds, Exit};
 use crate::user_file::Destination;
 
-/// From the first control plane that answers, with `name` for cluster, user and context. `server`: the address of the API server, if it is
-/// not the inventory's.
+/// Whose access to which server, and what they have already.
+pub struct Wanted<'a> {
+    /// For cluster, user and context.
+    pub name: &'a str,
+    pub person: Person,
+    /// The address of the API server, if it is not the inventory's.
+    pub server: Option<&'a str>,
+    /// A kubeconfig, whose certificate is kept as long as it serves.
+    pub existing: String,
+}
+
+/// From the first control plane that answers. A certificate is signed where the person has none that serves.
 ///
 /// # Errors
-/// No control plane's admin.conf can be read.
-pub async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link>>, name: &str, server: Option<&str>) -> Result<Access> {
-    let script = template::render("kubernetes/admin.sh", json!({}))?;
+/// No control plane can be read from, or signs.
+pub async fn access(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link>>, wanted: &Wanted<'_>) -> Result<Access> {
+    let (machine, (ca, identity)) = first(inventory, links, async |link| identity(link, wanted).await).await?;
+    let reach = wanted.server.map_or_else(|| Reach::through(inventory, &machine), |server| Reach::by(inventory, server));
+    Ok(Access::new(wanted.name, &ca, identity, reach))
+}
+
+/// Takes the person's access to the cluster away.
+///
+/// # Errors
+/// No control plane answers, or nobody of this name has access.
+pub async fn revoke(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link>>, person: &Person) -> Result<()> {
+    let script = template::render("kubernetes/revoke-user.sh", json!({ "user": person.user() }))?;
+    let (_, said) = first(inventory, links, async |link| output(link, &script).await).await?;
+    if said.trim() == "revoked" {
+        return Ok(());
+    }
+    let known: Vec<&str> = said.lines().filter(|name| Person::new(name).is_some()).collect();
+    let hint = match (words::nearest(person.as_str(), known.iter().copied()), known.is_empty()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, false) => format!("people with access: {}", known.join(", ")),
+        (None, true) => "nobody has access by `hostler kubeconfig`".to_owned(),
+    };
+    Err(Failure::new(ExitStatus::Usage, format!("`{}` has no access to this cluster", person.as_str()), hint).into())
+}
+
+/// What `ask` gets from the first control plane that answers it.
+async fn first<T>(
+    inventory: &Inventory,
+    links: &BTreeMap<MachineName, Arc<Link>>,
+    ask: impl AsyncFn(&Link) -> Result<T, String>,
+) -> Result<(MachineName, T)> {
     let mut reasons = Vec::new();
     for (machine, _) in inventory.control_planes() {
         let Some(link) = links.get(machine) else { continue };
-        match admin(link, &script).await {
-            Ok(text) => {
-                let reach = server.map_or_else(|| Reach::through(inventory, machine), |server| Reach::by(inventory, server));
-                return Access::new(&text, name, reach).with_context(|| machine.to_string());
-            }
+        match ask(link).await {
+            Ok(answer) => return Ok((machine.clone(), answer)),
             Err(reason) => reasons.push(of_machine(machine.as_str(), &reason)),
         }
     }
-    let message = format!("{} can't be read on any control plane:\n{}", path::ADMIN, reasons.join("\n"));
+    let message = format!("no control plane can be asked for access:\n{}", reasons.join("\n"));
     Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster").into())
+}
+
+/// The cluster's CA, PEM in base64, and the person's identity there.
+async fn identity(link: &Link, wanted: &Wanted<'_>) -> Result<(String, Identity), String> {
+    let bug = |error: anyhow::Error| format!("{error:#}");
+    let script = template::render("kubernetes/user.sh", json!({ "user": wanted.person.user() })).map_err(bug)?;
+    let said = output(link, &script).await?;
+    let ca = said.lines().find_map(|line| line.strip_prefix("ca ")).unwrap_or_default().to_owned();
+    if Certificate::from_base64_pem(&ca).is_none() {
+        return Err("its cluster's CA is not a certificate".to_owned());
+    }
+    let allowed = said.lines().any(|line| line.ends_with(&wanted.person.user()));
+    let kept = Access::identity_in(&wanted.existing, wanted.name, &ca);
+    let now = jiff::Timestamp::now().as_second();
+    if let Some(kept) = kept.filter(|kept| allowed && kept.serves(&wanted.person, now)) {
+        return Ok((ca, kept));
+    }
+    let request = Request::new(&wanted.person).map_err(bug)?;
+    let certificate = output(link, &request.script().map_err(bug)?).await?;
+    let identity = request.signed(certificate.trim()).map_err(bug)?;
+    Ok((ca, identity))
 }
 
 /// Writes it to `file`, see [`put`], and prints how to use it.
@@ -70,7 +128,8 @@ pub fn stamp() -> String {
     jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-async fn admin(link: &Link, script: &str) -> Result<String, String> {
+/// What the script prints.
+async fn output(link: &Link, script: &str) -> Result<String, String> {
     let session = link.session().await.map_err(|error| error.to_string())?;
     let (mut text, mut said) = (String::new(), String::new());
     match session.read(Bounds::FILE, script, &mut text, &mut said).await {

@@ -1,5 +1,5 @@
-//! The kubeconfig for the user's computer: made from the cluster's admin.conf, written to a file of its own or merged into the user's. It
-//! holds a private key: nothing here prints any of it, and only the owner can read the files.
+//! The kubeconfig for the user's computer: a person's own certificate for the cluster, written to a file of its own or merged into the user's.
+//! It holds a private key: nothing here prints any of it, and only the owner can read the files.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,8 +12,11 @@ use serde_yaml::{Mapping, Value};
 use crate::user_file::{self, Destination};
 use crate::{atomic, home};
 
+use person::Identity;
+
 pub mod fetch;
 mod lock;
+pub mod person;
 
 /// How to reach the API server from the user's computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,31 +63,26 @@ impl Reach {
 /// The entries of one cluster in a kubeconfig, all with the same name. It holds a private key, so it does not implement `Debug`.
 pub struct Access {
     name: String,
+    /// PEM in base64.
     ca: String,
-    certificate: String,
-    key: String,
+    identity: Identity,
     reach: Reach,
 }
 
 impl Access {
-    /// From the text of a control plane's /etc/kubernetes/admin.conf. Cluster, user and context are named `name`.
-    ///
-    /// # Errors
-    /// The text is not a kubeconfig as kubeadm writes it. The message contains nothing of it.
-    pub fn new(admin: &str, name: &str, reach: Reach) -> Result<Access> {
-        // serde's errors can quote values, which may be secret, so they are not passed on.
-        let admin: Value = serde_yaml::from_str(admin).ok().context("the cluster's admin.conf is not valid YAML")?;
-        let only = |list: &str, kind: &str, field: &str| -> Result<String> {
-            let value = admin.get(list).and_then(|list| list.get(0)).and_then(|entry| entry.get(kind)).and_then(|kind| kind.get(field));
-            value.and_then(Value::as_str).map(str::to_owned).with_context(|| format!("the cluster's admin.conf has no {field}"))
-        };
-        Ok(Access {
-            name: name.to_owned(),
-            ca: only("clusters", "cluster", "certificate-authority-data")?,
-            certificate: only("users", "user", "client-certificate-data")?,
-            key: only("users", "user", "client-key-data")?,
-            reach,
-        })
+    /// Cluster, user and context are named `name`. `ca`: the cluster's, PEM in base64.
+    pub fn new(name: &str, ca: &str, identity: Identity, reach: Reach) -> Access {
+        Access { name: name.to_owned(), ca: ca.to_owned(), identity, reach }
+    }
+
+    /// The identity in the kubeconfig `text` for the cluster of this name and CA.
+    pub fn identity_in(text: &str, name: &str, ca: &str) -> Option<Identity> {
+        let root = parse(text).ok()?;
+        let field = |list: &str, kind: &str, field: &str| find(&root, list, name)?.get(kind)?.get(field)?.as_str().map(str::to_owned);
+        let same = field("clusters", "cluster", "certificate-authority-data").as_deref() == Some(ca);
+        let identity =
+            Identity { certificate: field("users", "user", "client-certificate-data")?, key: field("users", "user", "client-key-data")? };
+        same.then_some(identity)
     }
 
     /// A kubeconfig with this cluster only.
@@ -116,8 +114,8 @@ impl Access {
             None => drop(cluster.remove("tls-server-name")),
         }
         let user = entry(&mut root, "users", "user", &self.name)?;
-        user.insert("client-certificate-data".into(), self.certificate.as_str().into());
-        user.insert("client-key-data".into(), self.key.as_str().into());
+        user.insert("client-certificate-data".into(), self.identity.certificate.as_str().into());
+        user.insert("client-key-data".into(), self.identity.key.as_str().into());
         let context = entry(&mut root, "contexts", "context", &self.name)?;
         context.insert("cluster".into(), self.name.as_str().into());
         context.insert("user".into(), self.name.as_str().into());
@@ -245,6 +243,11 @@ pub enum Merged {
 
 /// The largest kubeconfig that is read; one cluster has 6 kB.
 pub const MOST_BYTES: usize = 4 << 20;
+
+/// The text of the kubeconfig at `path`; empty if there is none that can be read.
+pub fn text_of(path: &Path) -> String {
+    existing(path).unwrap_or_default()
+}
 
 /// A kubeconfig that is there already.
 fn existing(path: &Path) -> Result<String> {

@@ -2,21 +2,6 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-const ADMIN: &str = "
-apiVersion: v1
-clusters:
-- cluster: {certificate-authority-data: Q0E=, server: 'https://kubernetes.home:6443'}
-  name: kubernetes
-contexts:
-- context: {cluster: kubernetes, user: kubernetes-admin}
-  name: kubernetes-admin@kubernetes
-current-context: kubernetes-admin@kubernetes
-kind: Config
-users:
-- name: kubernetes-admin
-  user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}
-";
-
 const OTHERS: &str = "
 # of the office
 apiVersion: v1
@@ -37,7 +22,8 @@ extensions: [{name: x, extension: {a: 1}}]
 
 fn access(name: &str) -> Access {
     let reach = Reach { server: "https://192.168.1.11:6443".to_owned(), tls_server_name: None };
-    Access::new(ADMIN, name, reach).expect("as kubeadm writes it")
+    let identity = Identity { certificate: "Q0VSVA==".to_owned(), key: "S0VZ".to_owned() };
+    Access::new(name, "Q0E=", identity, reach)
 }
 
 fn value(text: &str) -> Value {
@@ -138,11 +124,24 @@ fn an_invalid_kubeconfig_is_not_changed() {
 
 #[test]
 fn no_error_contains_a_secret() {
-    let reach = || Reach { server: String::new(), tls_server_name: None };
-    for admin in ["S0VZ", "users: [{user: {client-key-data: [S0VZ]}}]", &ADMIN.replace("S0VZ", "{a: S0VZ}"), "S0VZ: ["] {
-        let Err(error) = Access::new(admin, "home", reach()) else { panic!("{admin} is not a kubeconfig") };
-        assert!(!format!("{error:?}").contains("S0VZ"), "{error:?}");
+    let own = access("home").text().expect("nothing conflicts");
+    for existing in ["S0VZ", "users: [{user: {client-key-data: [S0VZ]}}]", "S0VZ: [", &own.replace("user:\n      client", "user: [client")]
+    {
+        if let Err(error) = access("home").merged(existing) {
+            assert!(!format!("{error:?}").contains("S0VZ"), "{error:?}");
+        }
     }
+    assert!(access("home").merged("S0VZ").is_err());
+}
+
+#[test]
+fn an_identity_is_that_of_the_cluster() {
+    let own = access("home").text().expect("nothing conflicts");
+    assert_eq!(Access::identity_in(&own, "home", "Q0E=").map(|identity| identity.key).as_deref(), Some("S0VZ"));
+    assert!(Access::identity_in(&own, "home", "QUxU").is_none());
+    assert!(Access::identity_in(&own, "office", "Q0E=").is_none());
+    assert!(Access::identity_in(OTHERS, "office", "Q0E=").is_none());
+    assert!(Access::identity_in("", "home", "Q0E=").is_none());
 }
 
 #[test]

@@ -193,6 +193,22 @@ says 'podSubnet` of the running cluster is 10.244.0.0/16'
 cp "$work/inventory.yaml" "$inventory"
 empty
 
+row "a person gets a certificate of their own, keeps it, and loses access"
+ada() { "$hostler" lab exec -- kubectl --kubeconfig "$work/ada.kubeconfig" --request-timeout 20s "$@" > "$work/out" 2>&1; }
+run 0 kubeconfig -i "$inventory" --user ada --out "$work/ada.kubeconfig"
+ada auth whoami
+says "hostler:ada"
+ada get nodes
+cp "$work/ada.kubeconfig" "$work/first.kubeconfig"
+run 0 kubeconfig -i "$inventory" --user ada --out "$work/ada.kubeconfig"
+cmp "$work/ada.kubeconfig" "$work/first.kubeconfig"
+run 2 kubeconfig -i "$inventory" --revoke adda
+says 'did you mean `ada`?'
+run 0 kubeconfig -i "$inventory" --revoke ada
+if ada get nodes; then false; fi
+says 'User "hostler:ada" cannot list resource "nodes"'
+on twilightsparkle '[ ! -e /etc/kubernetes/super-admin.conf ]'
+
 row "a live worker is rebuilt; nobody else is restarted"
 remember twilightsparkle fluttershy
 run 0 rebuild rainbowdash -i "$inventory" --yes

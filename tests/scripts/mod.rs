@@ -228,12 +228,16 @@ pub fn scripts() -> BTreeMap<String, String> {
     let alone = [
         ("vip-check.sh", "keepalived/vip-check.sh"),
         ("flannel.sh", "network/flannel.sh"),
-        ("admin.sh", "kubernetes/admin.sh"),
         ("page-token.sh", "kubernetes/page-token.sh"),
         ("snapshot-now.sh", "kubernetes/snapshot.sh"),
     ];
     for (name, template) in alone {
         scripts.insert(name.to_owned(), render(template, serde_json::json!({})).expect("the template fits"));
+    }
+    let person = serde_json::json!({ "user": "hostler:ada", "request": "hostler-ada-0", "objects": "kind: x\n" });
+    for name in ["user", "sign-user", "revoke-user"] {
+        let script = render(&format!("kubernetes/{name}.sh"), person.clone()).expect("the template fits");
+        scripts.insert(format!("{name}.sh"), script);
     }
     let inventory = InventoryFile::load(&folder("tests/inventory/every-key.yaml")).expect("it can be read").inventory;
     let snapshots = inventory.snapshots.as_ref().expect("it has snapshots");

@@ -342,6 +342,8 @@ names! {
     lives {
         /// A bootstrap token.
         TOKEN: &str = "1h0m0s";
+        /// A person's certificate, in seconds: a year, which is also the most that kube-controller-manager signs unless it is told otherwise.
+        PERSON: &str = "31536000";
     }
 }
 

@@ -74,8 +74,8 @@ mod tests {
 
     #[test]
     fn no_context_hides_what_all_templates_know() {
-        let error = render("kubernetes/admin.sh", json!({ "path": "/" })).expect_err("it hides the paths").to_string();
-        assert_eq!(error, "the context of templates/kubernetes/admin.sh hides path of protocol.rs");
+        let error = render("kubernetes/user.sh", json!({ "path": "/" })).expect_err("it hides the paths").to_string();
+        assert_eq!(error, "the context of templates/kubernetes/user.sh hides path of protocol.rs");
     }
 
     #[test]

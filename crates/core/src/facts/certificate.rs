@@ -16,9 +16,21 @@ pub fn ca_public_key_sha256(pem: &[u8]) -> Option<String> {
     Certificate::from_pem(pem).map(|certificate| certificate.public_key_sha256)
 }
 
-pub(super) struct Certificate {
+/// Days before the end at which a certificate is renewed.
+const EARLY: i64 = 90;
+
+/// Seconds before the end at which a certificate is renewed that is valid for `life` seconds. Where that is less than a year, a third of it:
+/// else a new one would be due at once.
+pub fn early(life: i64) -> i64 {
+    (EARLY * 24 * 60 * 60).min(life / 3)
+}
+
+/// What of a certificate is of use here.
+pub struct Certificate {
     /// Lower-case hex.
     pub public_key_sha256: String,
+    /// Seconds since the epoch.
+    pub begins: i64,
     /// Seconds since the epoch.
     pub ends: i64,
     pub common_name: String,
@@ -32,10 +44,16 @@ impl Certificate {
         let common_name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).unwrap_or_default();
         Some(Certificate {
             public_key_sha256: Sha256::digest(certificate.public_key().raw).iter().map(|byte| format!("{byte:02x}")).collect(),
+            begins: certificate.validity().not_before.timestamp(),
             ends: certificate.validity().not_after.timestamp(),
             common_name: common_name.to_owned(),
             names: names(&certificate),
         })
+    }
+
+    /// Whether it is to be renewed at `now`, in seconds since the epoch.
+    pub fn is_due(&self, now: i64) -> bool {
+        self.ends - now < early(self.ends - self.begins)
     }
 
     /// The first certificate of a PEM text.

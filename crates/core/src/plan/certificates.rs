@@ -7,14 +7,12 @@ use super::cluster::runs;
 use super::planner::Planner;
 use super::{documents, repair};
 use crate::action::kubeadm::RenewCertificates;
-use crate::facts::Facts;
+use crate::facts::{self, Facts};
 use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::step::StepKind;
 
 /// Days that kubeadm's certificates and kubelet's serving certificate are valid, unless the inventory says otherwise.
 const YEAR: i64 = 365;
-/// Days before the end at which a certificate is renewed.
-const EARLY: i64 = 90;
 const DAY: i64 = 24 * 60 * 60;
 /// kubelet's serving certificate, by the name that facts have.
 const SERVING: &str = "kubelet-server";
@@ -26,9 +24,9 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
         return Ok(());
     }
     let control_plane = machine.role == Role::ControlPlane && facts.kubernetes.control_plane;
-    let early = early(planner.inventory);
+    let early = before_end(planner.inventory);
     let own: Vec<&str> = if control_plane { ending(facts, early).filter(|name| repair::is_renewable(name)).collect() } else { Vec::new() };
-    let serving = ending(facts, EARLY * DAY).any(|name| name == SERVING);
+    let serving = ending(facts, facts::early(YEAR * DAY)).any(|name| name == SERVING);
     if own.is_empty() && !serving {
         return Ok(());
     }
@@ -52,10 +50,8 @@ fn ending(facts: &Facts, seconds: i64) -> impl Iterator<Item = &str> {
     facts.kubernetes.certificates.iter().filter(move |(_, ends)| **ends - facts.clock < seconds).map(|(name, _)| name.as_str())
 }
 
-/// Seconds before the end at which kubeadm's certificates are renewed. Where they live shorter than a year, a third of their life: else a
-/// new one would be due at once.
-fn early(inventory: &Inventory) -> i64 {
+/// Seconds before the end at which kubeadm's certificates are renewed.
+fn before_end(inventory: &Inventory) -> i64 {
     let asked = inventory.kubeadm.cluster.get("certificateValidityPeriod").and_then(|value| value.as_str()?.parse::<SignedDuration>().ok());
-    let life = asked.map_or(YEAR * DAY, |period| period.as_secs());
-    (EARLY * DAY).min(life / 3)
+    facts::early(asked.map_or(YEAR * DAY, |period| period.as_secs()))
 }

@@ -1,0 +1,11 @@
+# Has the cluster sign a person's certificate, whose key is on their computer, and gives them access.
+set -eu
+export KUBECACHEDIR={{ path.kubectl_cache }}
+api() { {{ path.bin }}/kubectl {{ kubectl.own }} --request-timeout 20s "$@"; }
+request={{ request | quote }}
+printf '%s' {{ objects | quote }} | api {{ kubectl.apply }} > /dev/null
+api certificate approve "$request" > /dev/null
+api wait --for 'jsonpath={.status.certificate}' --timeout 15s "certificatesigningrequest/$request" > /dev/null
+api get certificatesigningrequest "$request" --output 'jsonpath={.status.certificate}'
+# Its certificate is all that was wanted of it.
+api delete certificatesigningrequest "$request" > /dev/null
