@@ -206,7 +206,7 @@ run 2 kubeconfig -i "$inventory" --revoke adda
 says 'did you mean `ada`?'
 run 0 kubeconfig -i "$inventory" --revoke ada
 if ada get nodes; then false; fi
-says 'User "hostler:ada" cannot list resource "nodes"'
+says "(Forbidden)"
 on twilightsparkle '[ ! -e /etc/kubernetes/super-admin.conf ]'
 
 row "a live worker is rebuilt; nobody else is restarted"

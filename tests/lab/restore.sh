@@ -26,7 +26,7 @@ well() {
 row "a cluster of two; up says that there is no snapshot"
 run 0 lab up --machines 2
 up
-says "lab has only one control plane, and no snapshot"
+says "has only one control plane"
 remember rainbowdash
 ca > "$work/ca"
 pause=$(on rainbowdash crictl images -o json | sed -n 's/.*"\([^"]*pause:[0-9.]*\)".*/\1/p' | head -n 1)
