@@ -171,7 +171,7 @@ fn as_published(folder: &Path, name: &str, packed: &str, program: &[u8]) -> Resu
     if good {
         return Ok(());
     }
-    let what = format!("{name} in {} is not what {SUMS} there says: its sha256 is {is}", folder.display());
+    let what = format!("{name} in {} does not match {SUMS} there: its sha256 is {is}", folder.display());
     Err(Failure::new(ExitStatus::Refused, what, "get it again, or omit `--parts` to build it").into())
 }
 

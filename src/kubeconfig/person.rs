@@ -104,7 +104,7 @@ impl Request {
         let signed = Certificate::from_base64_pem(certificate).context("the cluster signed no certificate")?;
         anyhow::ensure!(
             signed.public_key_sha256 == public && signed.common_name == self.person.user(),
-            "the cluster signed another certificate"
+            "the cluster signed a certificate that was not asked for"
         );
         Ok(Identity { certificate: certificate.to_owned(), key: BASE64_STANDARD.encode(self.key.serialize_pem()) })
     }

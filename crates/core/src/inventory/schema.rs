@@ -199,7 +199,7 @@ pub static CLUSTER: Section = Section {
             kind: Kind::Text(&POD_SUBNET),
             required: false,
             default: "`10.244.0.0/16`",
-            doc: "Addresses of pods, 256 for each machine. It must not overlap with any network that the machines use.",
+            doc: "The subnet of pods, with 256 addresses for each machine. It must not overlap with any network that the machines use.",
             example: "10.244.0.0/16",
         },
         Key {
@@ -207,7 +207,7 @@ pub static CLUSTER: Section = Section {
             kind: Kind::Text(&SERVICE_SUBNET),
             required: false,
             default: "`10.96.0.0/12`",
-            doc: "Addresses of Services. It must not overlap with any network that the machines use.",
+            doc: "The subnet of Services. It must not overlap with any network that the machines use.",
             example: "10.96.0.0/12",
         },
         Key {
