@@ -13,7 +13,7 @@ use hostler_core::action::machine::SwapOff;
 use hostler_core::arch::Arch;
 use hostler_core::facts::Snapshot;
 use hostler_core::failure::ExitStatus;
-use hostler_core::health::{CertificateStatus, Drift, MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
+use hostler_core::health::{CertificateKind, CertificateStatus, Drift, MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
 use hostler_core::inventory::MachineName;
 use hostler_core::manifest::{Blob, Component, File, FileKind, Image, Manifest};
 
@@ -87,7 +87,13 @@ fn status() -> Value {
         api_down: None,
         nodes: vec![node],
         members: vec![MemberStatus { name: String::new(), healthy: true, error: String::new(), learner: false }],
-        certificates: vec![CertificateStatus { machine: machine(), name: String::new(), ends: 0, days: 0 }],
+        certificates: vec![CertificateStatus {
+            machine: machine(),
+            kind: CertificateKind::ControlPlane,
+            name: String::new(),
+            ends: 0,
+            days: 0,
+        }],
         snapshot: None,
         snapshot_age: None,
         drift: Some(Drift { steps: 0, refusals: 0, verified: true, first: None }),

@@ -1,5 +1,7 @@
 //! The status as text.
 
+use std::collections::BTreeSet;
+
 use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Problem, Status};
 use hostler_core::quantity::size_of;
 use hostler_core::visible::visible;
@@ -26,10 +28,11 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
     if !status.members.is_empty() {
         facts.push(row!["etcd", members(&status.members, paint)]);
     }
-    if let Some(first) = status.certificates.first() {
-        let when = if first.days < 0 { "has expired".to_owned() } else { format!("expires first, in {} days", first.days) };
-        let text = format!("{} of {} {when}", visible(&first.name), first.machine);
-        facts.push(row!["certificates", text]);
+    let mut kinds = BTreeSet::new();
+    for first in status.certificates.iter().filter(|certificate| kinds.insert(certificate.kind)) {
+        let when = if first.days < 0 { "has expired".to_owned() } else { format!("expires in {} days", first.days) };
+        let head = if facts.iter().any(|row: &Vec<String>| row[0] == "certificates") { "" } else { "certificates" };
+        facts.push(row![head, format!("{} of {} {when}", visible(&first.name), first.machine)]);
     }
     facts.push(row!["snapshot", status.snapshot_age.map_or("none".to_owned(), |age| format!("{} old", up(age.unsigned_abs())))]);
     facts.push(row!["drift", drift(status)]);

@@ -176,7 +176,9 @@ fn encoded_film(path: &Path) -> Result<File> {
     let opened = std::fs::read_link(format!("/proc/self/fd/{}", film.as_raw_fd()))?;
     // The root of the share may itself be behind a link; what is below it may not.
     let (Some(work), Some(name)) = (path.parent(), path.file_name()) else { bail!("it is not in a folder") };
-    let (Some(share), Some(id)) = (work.parent().and_then(Path::parent), work.file_name()) else { bail!("it is not in a share's folder of films") };
+    let (Some(share), Some(id)) = (work.parent().and_then(Path::parent), work.file_name()) else {
+        bail!("it is not in a share's folder of films")
+    };
     let kind = work.parent().and_then(Path::file_name).unwrap_or_default();
     ensure!(opened == share.canonicalize()?.join(kind).join(id).join(name), "a symbolic link is in its place");
     ensure!(film.metadata()?.is_file(), "it is not a regular file");

@@ -124,7 +124,7 @@ short='
 '
 on twilightsparkle "$short"
 run 1 status -i "$inventory"
-says "expires first, in 30 days"
+says "expires in 30 days"
 says 'hostler up'
 rm "$work/stop"
 poll renewal https://10.77.0.11:6443/livez &

@@ -2,7 +2,7 @@
 
 mod problem;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -19,6 +19,8 @@ pub use problem::Problem;
 
 /// A certificate that ends sooner is a problem, in days. Kubelet renews its own before: at the latest when a tenth of a year is left.
 const SOON: i64 = 30;
+/// Days before its end from which an authority's certificate is shown: a new one takes a plan.
+const AUTHORITY: i64 = 2 * 365;
 /// Free space of /var/lib below which kubelet begins to evict pods, in percent.
 const LITTLE_DISK: u64 = 15;
 /// Seconds after which a pod that is not ready is a problem.
@@ -42,7 +44,7 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// Empty where etcd did not answer.
     pub members: Vec<MemberStatus>,
-    /// Of every machine the certificate that ends first, the soonest first.
+    /// Of every machine the certificate of each kind that ends first, the soonest first. Those of authorities only in their last two years.
     pub certificates: Vec<CertificateStatus>,
     /// When the newest snapshot that is known of was taken, in seconds since the epoch; `None`: there is none.
     pub snapshot: Option<i64>,
@@ -109,10 +111,38 @@ pub struct MemberStatus {
     pub learner: bool,
 }
 
+/// What becomes of a certificate depends on who renews it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateKind {
+    /// kubeadm's: of the API server, etcd, and those that speak to them.
+    ControlPlane,
+    /// Of a node; kubelet renews it.
+    KubeletClient,
+    /// That kubelet presents.
+    KubeletServer,
+    /// An authority, which signs the others, and which nothing renews.
+    Authority,
+}
+
+impl CertificateKind {
+    /// `name`: as kubeadm has it.
+    fn of(name: &str) -> CertificateKind {
+        match name {
+            "kubelet-client" => CertificateKind::KubeletClient,
+            "kubelet-server" => CertificateKind::KubeletServer,
+            "ca" => CertificateKind::Authority,
+            name if name.ends_with("-ca") => CertificateKind::Authority,
+            _ => CertificateKind::ControlPlane,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateStatus {
     pub machine: MachineName,
+    pub kind: CertificateKind,
     /// By kubeadm's name: `apiserver`.
     pub name: String,
     /// Seconds since the epoch.
@@ -288,15 +318,21 @@ fn members(cluster: &ClusterFacts) -> Vec<MemberStatus> {
 }
 
 fn certificates(facts: &BTreeMap<&MachineName, &Facts>) -> Vec<CertificateStatus> {
-    let first = |(name, facts): (&&MachineName, &&Facts)| {
-        // Of a machine that is no control plane, only kubelet's own matter.
-        let counts = |certificate: &str| facts.kubernetes.control_plane || certificate.starts_with("kubelet-");
-        let certificates = facts.kubernetes.certificates.iter().filter(|(certificate, _)| counts(certificate));
-        let (certificate, &ends) = certificates.min_by_key(|(_, ends)| **ends)?;
-        let days = ends.saturating_sub(facts.clock).div_euclid(DAY);
-        Some(CertificateStatus { machine: (*name).clone(), name: certificate.clone(), ends, days })
-    };
-    let mut certificates: Vec<_> = facts.iter().filter_map(first).collect();
+    let mut certificates: Vec<CertificateStatus> = Vec::new();
+    for (machine, facts) in facts {
+        let mut first: BTreeMap<CertificateKind, CertificateStatus> = BTreeMap::new();
+        for (name, &ends) in &facts.kubernetes.certificates {
+            let kind = CertificateKind::of(name);
+            let days = ends.saturating_sub(facts.clock).div_euclid(DAY);
+            // Of a machine that is no control plane, only kubelet's own matter.
+            let counts = facts.kubernetes.control_plane || name.starts_with("kubelet-");
+            if counts && (kind != CertificateKind::Authority || days < AUTHORITY) && first.get(&kind).is_none_or(|other| ends < other.ends)
+            {
+                first.insert(kind, CertificateStatus { machine: (*machine).clone(), kind, name: name.clone(), ends, days });
+            }
+        }
+        certificates.extend(first.into_values());
+    }
     certificates.sort_by_key(|certificate| certificate.ends);
     certificates
 }
@@ -354,7 +390,12 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
             _ => {}
         }
     }
+    let mut told = BTreeSet::new();
     for CertificateStatus { machine, name, days, .. } in status.certificates.iter().filter(|certificate| certificate.days < SOON) {
+        // Of a machine the first one says enough.
+        if !told.insert(machine) {
+            continue;
+        }
         problems.push(Problem::CertificateExpires { certificate: name.clone(), machine: machine.clone(), days: *days });
     }
     for machine in &status.machines {
@@ -472,11 +513,11 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
         return Some(refusal.hint.clone());
     }
     if let Some(certificate) = status.certificates.first().filter(|certificate| certificate.days < SOON) {
-        let machine = certificate.machine.clone();
-        return Some(match certificate.name.starts_with("kubelet") {
-            true => Hint::AskKubelet(machine),
-            false => Hint::Run(Command::Up),
-        });
+        return match certificate.kind {
+            CertificateKind::KubeletClient => Some(Hint::AskKubelet(certificate.machine.clone())),
+            CertificateKind::ControlPlane | CertificateKind::KubeletServer => Some(Hint::Run(Command::Up)),
+            CertificateKind::Authority => None,
+        };
     }
     let look = status.problems.iter().find_map(|problem| match problem {
         Problem::PodFails { namespace, pod, .. } => Some(Hint::LookAtPod { namespace: namespace.clone(), pod: pod.clone() }),
