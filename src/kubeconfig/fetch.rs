@@ -57,7 +57,7 @@ pub async fn revoke(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Lin
     let hint = match (words::nearest(person.as_str(), known.iter().copied()), known.is_empty()) {
         (Some(near), _) => format!("did you mean `{near}`?"),
         (None, false) => format!("people with access: {}", known.join(", ")),
-        (None, true) => "nobody has access by `hostler kubeconfig`".to_owned(),
+        (None, true) => "no one has access through `hostler kubeconfig`".to_owned(),
     };
     Err(Failure::new(ExitStatus::Usage, format!("`{}` has no access to this cluster", person.as_str()), hint).into())
 }
