@@ -31,6 +31,10 @@ fn goal(command: &Command) -> Option<Goal> {
             let to = to.clone().unwrap_or_else(|| manifests().kubernetes().to_owned());
             Some(Goal::Upgrade { to, force_after: None })
         }
+        Command::Reboot(machine) => {
+            Some(Goal::Reboot { machines: [machine.clone()].into(), now: false, force_after: None, continues: false })
+        }
+        Command::Start => Some(Goal::Start),
         Command::Restore(_) | Command::Reset | Command::Snapshot | Command::Plan | Command::BundleEncoder => None,
     }
 }

@@ -8,8 +8,9 @@ use anyhow::Result;
 use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::Why;
+use super::turn::make_way;
 use super::{Plan, documents, machine, verify, wanted};
-use crate::action::cluster::{Drain, Uncordon};
+use crate::action::cluster::Uncordon;
 use crate::action::kubeadm::{UpgradeControlPlane, UpgradeNode};
 use crate::action::machine::StagePrograms;
 use crate::digest::sha256;
@@ -203,11 +204,7 @@ fn node(
     }
     let mut before = before;
     if !done {
-        if has_elsewhere(planner, cluster, name) {
-            let action = Drain { node: name.to_string(), force_after: planner.force_after, returns: true };
-            let reason = format!("{name} is about to be upgraded");
-            before = vec![planner.step(StepKind::MakeWay.of(name), api_via, reason, action, before).into()];
-        }
+        before = make_way(planner, (api_via, cluster), name, &format!("{name} is about to be upgraded"), before);
         let (set, programs) = wanted::programs(manifest, machine.role);
         let files = wanted::containerd_files(planner.inventory, manifest)?;
         let containerd = files.into_iter().filter(|file| machine::differs(facts, file)).collect();
@@ -223,13 +220,4 @@ fn node(
     let action = Uncordon { node: name.to_string(), version: to.to_owned() };
     let reason = format!("{name} is upgraded");
     Ok(vec![planner.step(StepKind::Uncordon.of(name), api_via, reason, action, before).into()])
-}
-
-/// Whether pods of the machine may run on another.
-fn has_elsewhere(planner: &Planner, cluster: &ClusterFacts, name: &MachineName) -> bool {
-    planner.inventory.machines.iter().any(|(other, machine)| {
-        let node = cluster.nodes.get(other.as_str());
-        // What hostler cordoned is uncordoned before this one's turn.
-        other != name && !machine.dedicated && node.is_some_and(|node| !node.unschedulable || node.cordoned_by_hostler)
-    })
 }
