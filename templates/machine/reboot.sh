@@ -8,9 +8,18 @@ if [ "$boot" = {{ boot | quote }} ]; then
     {{ path.bin }}/etcdctl --endpoints {{ etcdctl.own }} {{ etcdctl.tls }} endpoint health --cluster > /dev/null 2>&1 ||
         fail "not all etcd members are healthy: without this one, etcd could lose its quorum"
 {% endif %}
+{% if yields_vip %}
+    # The endpoint's address goes to another machine first. The unit is enabled: it is back with the machine.
+    systemctl stop {{ systemd.vip }}
+{% endif %}
     announce 900 "the machine to restart"
     # Not now: a pod may still be ending. logind asks kubelet first, which lets its pods end.
-    systemctl reboot || fail "systemd does not restart the machine"
+    if ! systemctl reboot; then
+{% if yields_vip %}
+        systemctl start {{ systemd.vip }}
+{% endif %}
+        fail "systemd does not restart the machine"
+    fi
     # The script ends with the machine, and begins again when that is back.
     sleep 900 || :
     boot

@@ -302,7 +302,7 @@ impl World {
                 }
             }
             Action::WithdrawVerification(WithdrawVerification { later: true }) => drop(facts.in_progress.insert(InProgress::Unverified)),
-            Action::Reboot(Reboot { boot, node, quorum }) => {
+            Action::Reboot(Reboot { boot, node, quorum, .. }) => {
                 check(!quorum || self.cluster().is_some_and(|cluster| cluster.members.values().all(|member| member.healthy)), "no quorum")?;
                 let facts = self.machines.entry(name.clone()).or_default();
                 if facts.boot == *boot {

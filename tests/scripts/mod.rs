@@ -76,6 +76,7 @@ fn others() -> Vec<(&'static str, Action)> {
         set: "1.36.3-00000000".to_owned(),
         config: "x".to_owned(),
         sha256,
+        yields_vip: !first,
     };
     let upload = |document| Action::from(UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() });
     vec![
@@ -181,14 +182,15 @@ fn others() -> Vec<(&'static str, Action)> {
                 programs: vec![program()],
                 containerd: vec![wanted::cloud_init_file().expect("templates fit")],
                 sha256: sum.clone(),
+                yields_vip: true,
             }
             .into(),
         ),
         ("uncordon", Uncordon { node: word.clone(), version: "1.36.3".to_owned() }.into()),
         ("record-power", RecordPower { machines: [(name(), Some("reboot 5d0c-1".to_owned()))].into() }.into()),
         ("films-end", LetFilmsEnd { node: word.clone() }.into()),
-        ("reboot", Reboot { boot: "5d0c-1".to_owned(), node: Some(word.clone()), quorum: true }.into()),
-        ("reboot-no-node", Reboot { boot: "5d0c-1".to_owned(), node: None, quorum: false }.into()),
+        ("reboot", Reboot { boot: "5d0c-1".to_owned(), node: Some(word.clone()), quorum: true, yields_vip: true }.into()),
+        ("reboot-no-node", Reboot { boot: "5d0c-1".to_owned(), node: None, quorum: false, yields_vip: false }.into()),
         ("power-off", PowerOff {}.into()),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
         ("media-server-token", KeepMediaServerToken { file: word.clone().into(), size: 20, sha256: "0".repeat(64) }.into()),

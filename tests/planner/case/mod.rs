@@ -133,7 +133,10 @@ fn goal(words: &str) -> Goal {
         ["remove", name, "--dead"] => Goal::Remove { machine: machine(name), dead: true, force_after: None },
         ["rebuild", name, "--new-cluster"] => Goal::NewCluster(machine(name)),
         ["rebuild", name, "--from", of] => Goal::Restore { machine: machine(name), snapshot: snapshot(of) },
-        ["upgrade"] => Goal::Upgrade { to: manifest().kubernetes, force_after: None },
+        ["upgrade", words @ ..] => {
+            let parallel = words.iter().position(|word| *word == "--parallel").and_then(|at| words[at + 1].parse().ok()).unwrap_or(1);
+            Goal::Upgrade { to: manifest().kubernetes, parallel, now: words.contains(&"--now"), force_after: None }
+        }
         ["reboot", words @ ..] => {
             let named = words.iter().filter(|word| !word.starts_with("--")).map(|name| machine(name)).collect();
             Goal::Reboot { machines: named, now: words.contains(&"--now"), force_after: None, continues: false }

@@ -19,6 +19,8 @@ pub struct Reboot {
     pub node: Option<String>,
     /// All members of etcd must be healthy before.
     pub quorum: bool,
+    /// The endpoint's moving address leaves the machine first.
+    pub yields_vip: bool,
 }
 
 impl Act for Reboot {
@@ -30,7 +32,7 @@ impl Act for Reboot {
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
-        render("machine/reboot.sh", json!({ "boot": self.boot, "node": self.node, "quorum": self.quorum }))
+        render("machine/reboot.sh", json!({ "boot": self.boot, "node": self.node, "quorum": self.quorum, "yields_vip": self.yields_vip }))
     }
 
     fn limit(&self) -> Duration {

@@ -30,8 +30,9 @@ pub enum Goal {
     NewCluster(MachineName),
     /// One machine leaves the cluster. `dead`: it will never be reached again. `force_after` as of [`Goal::Rebuild`].
     Remove { machine: MachineName, dead: bool, force_after: Option<u64> },
-    /// The cluster runs this version of Kubernetes. `force_after` as of [`Goal::Rebuild`].
-    Upgrade { to: String, force_after: Option<u64> },
+    /// The cluster runs this version of Kubernetes. `parallel`: how many workers may be away at once. `now`: films that are being encoded are
+    /// let go. `force_after` as of [`Goal::Rebuild`].
+    Upgrade { to: String, parallel: usize, now: bool, force_after: Option<u64> },
     /// These machines are restarted, or those that need it if none is named. `now`: films that are being encoded are let go. `continues`: only
     /// those that this run has recorded. `force_after` as of [`Goal::Rebuild`].
     Reboot { machines: BTreeSet<MachineName>, now: bool, force_after: Option<u64>, continues: bool },
@@ -160,9 +161,9 @@ pub(super) fn steps_of(
             Ok(planner.finish())
         }
         Goal::Rebuild { machine, force_after } => rebuild(inventory, manifests, seen, machine, *force_after),
-        Goal::Upgrade { force_after, .. } => {
+        Goal::Upgrade { parallel, now, force_after, .. } => {
             let mut planner = Planner::new(inventory, manifests, seen);
-            (planner.force_after, planner.upgrades) = (*force_after, true);
+            (planner.force_after, planner.now, planner.parallel, planner.upgrades) = (*force_after, *now, *parallel, true);
             upgrade::plan(planner)
         }
         Goal::Reboot { machines, now, force_after, continues } => {

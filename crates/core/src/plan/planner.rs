@@ -34,6 +34,8 @@ pub struct Planner<'a> {
     pub force_after: Option<u64>,
     /// Films that are being encoded are let go, and begin anew elsewhere.
     pub now: bool,
+    /// How many workers may be upgraded at once.
+    pub parallel: usize,
     /// The cluster is to become the version of the bundles.
     pub upgrades: bool,
     /// Machines that a refusal keeps as they are.
@@ -74,6 +76,7 @@ impl<'a> Planner<'a> {
             begins_anew: false,
             force_after: None,
             now: false,
+            parallel: 1,
             upgrades: false,
             refused: BTreeSet::new(),
             cluster_refused: false,

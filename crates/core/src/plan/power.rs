@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::Why;
-use super::turn::{has_elsewhere, let_films_end, make_way};
+use super::turn::{has_elsewhere, let_films_end, make_way, yields_vip};
 use super::{Plan, check, silence, verify};
 use crate::action::cluster::{RecordPower, Uncordon};
 use crate::action::power::{PowerOff, Reboot};
@@ -134,6 +134,7 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, continues: bo
                 boot: facts.boot.clone(),
                 node: planner.joined(name).then(|| name.to_string()),
                 quorum: control_plane && voters(cluster) > 2,
+                yields_vip: control_plane && yields_vip(planner.inventory, name),
             };
             before = vec![planner.step(StepKind::Reboot.of(name), name, reason, action, before).into()];
         }
