@@ -35,6 +35,30 @@ first() {
     [ -f "$1" ] && [ -r "$1" ] && { read -r line < "$1" || [ -n "$line" ]; } 2> /dev/null
 }
 
+# boot: which one this is, in $boot. A container has its host's id, but a PID 1 of its own.
+{% include "machine/boot.sh" %}
+
+about_boot() {
+    boot
+    say boot "$boot"
+    if [ -e /run/reboot-required ]; then
+        say reboot-due "$(stat -c %Y /run/reboot-required)" "$(sort -u /run/reboot-required.pkgs 2> /dev/null | head -n 3 | tr '\n' ' ')"
+    fi
+    [ ! -e /run/systemd/container ] || return 0
+    # What follows the numbers is the flavour: 6.8.0-45-generic. Another flavour is no newer one.
+    flavour=$kernel
+    while flavour=${flavour#*-}; do
+        case $flavour in
+        [0-9]*-*) ;;
+        *) break ;;
+        esac
+    done
+    newest=$(for file in /boot/vmlinuz-*-"$flavour" "/boot/vmlinuz-$kernel"; do printf '%s\n' "${file#/boot/vmlinuz-}"; done | sort -V | tail -n 1)
+    if [ "$newest" != "$kernel" ] && [ -e "/boot/vmlinuz-$newest" ]; then
+        say reboot-due "$(stat -c %Y "/boot/vmlinuz-$newest")" "kernel $newest"
+    fi
+}
+
 about_kernel() {
     say clock "$(date +%s)"
     say machine "$(uname -m)"
@@ -45,6 +69,7 @@ about_kernel() {
     first /etc/hostname && say hostname-at-boot "$line"
     first /run/systemd/container && say container "$line"
     [ -d /run/systemd/system ] && say systemd
+    about_boot
     for zone in /sys/class/thermal/thermal_zone*/temp; do
         first "$zone" && say temperature "$line"
     done

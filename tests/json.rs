@@ -11,6 +11,7 @@ use hostler::report::{Closing, Interrupted, RunningStep};
 use hostler::snapshot::Listed;
 use hostler_core::action::machine::SwapOff;
 use hostler_core::arch::Arch;
+use hostler_core::facts::RebootDue;
 use hostler_core::facts::Snapshot;
 use hostler_core::failure::ExitStatus;
 use hostler_core::health::{CertificateKind, CertificateStatus, Drift, MachineFacts, MachineStatus, MemberStatus, NodeStatus, Status};
@@ -70,6 +71,8 @@ fn status() -> Value {
         cpus: 0,
         temperature: None,
         uptime: 0,
+        reboot_due: Some(RebootDue::default()),
+        reboot_due_for: None,
     };
     let node = NodeStatus {
         name: String::new(),
@@ -77,6 +80,7 @@ fn status() -> Value {
         message: String::new(),
         version: String::new(),
         cordoned: false,
+        cordoned_for: None,
         in_inventory: true,
     };
     value(Status {

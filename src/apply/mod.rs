@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hostler_core::arch::Arch;
-use hostler_core::facts::{ClusterFacts, Observation, Question};
+use hostler_core::facts::{ClusterFacts, Contact, Observation, Question};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::plan::{Goal, Plan, plan_for, silence, version, wanted};
 use hostler_core::step::{Stage, StepId, StepKind};
 use hostler_core::trusted::trusted_of;
-use hostler_core::words::counted;
+use hostler_core::words::{and, counted};
 
 use crate::artifact::{self, Bundles, Known, Missing};
 use crate::connect::{self, login};
@@ -48,12 +48,14 @@ pub struct ApplyRequest {
     pub goal: Goal,
     pub consent: Consent,
     pub kubeconfig: KeepKubeconfig,
+    /// How long to wait for machines that can't be reached yet.
+    pub patience: Duration,
 }
 
 impl ApplyRequest {
     /// Without writing a kubeconfig at the end.
     pub fn new(goal: Goal, consent: Consent) -> ApplyRequest {
-        ApplyRequest { goal, consent, kubeconfig: KeepKubeconfig::No }
+        ApplyRequest { goal, consent, kubeconfig: KeepKubeconfig::No, patience: Duration::ZERO }
     }
 }
 
@@ -215,6 +217,36 @@ async fn wait_for_leftovers(
     }
 }
 
+/// Waits until all machines can be reached: somebody has to turn them on.
+async fn wait_for_machines(
+    patience: Duration,
+    inventory: &Inventory,
+    links: &BTreeMap<MachineName, Arc<Link>>,
+    seen: &mut BTreeMap<MachineName, Observation>,
+    reporter: &Reporter,
+) -> Result<()> {
+    let start = Instant::now();
+    let events = reporter.events();
+    let mut last = Vec::new();
+    loop {
+        let silent = |(_, observation): &(&MachineName, &Observation)| matches!(observation, Observation::Unreachable(why) if why.contact != Contact::OtherHostKey);
+        let missing: Vec<MachineName> = seen.iter().filter(silent).map(|(name, _)| name.clone()).collect();
+        let left = patience.saturating_sub(start.elapsed());
+        if missing.is_empty() || left.is_zero() {
+            return Ok(());
+        }
+        if missing != last {
+            let line = format!("waiting for {} to be turned on, at most {} min", and(&missing), left.as_secs().div_ceil(60));
+            events.send(Event::Note { line });
+            last.clone_from(&missing);
+        }
+        tokio::time::sleep(PAUSE).await;
+        let mut these = links.clone();
+        these.retain(|name, _| missing.contains(name));
+        seen.extend(gather::gather(&these, &question(inventory)?, &Events::none()).await?);
+    }
+}
+
 /// The longest time to wait for an API server that is starting.
 const API_LIMIT: Duration = Duration::from_secs(3 * 60);
 
@@ -260,6 +292,7 @@ async fn wait_for_api(
 pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let inventory = &file.inventory;
     let Observed { links, mut seen, bundles } = observe(&request.goal, inventory, means, reporter).await?;
+    wait_for_machines(request.patience, inventory, &links, &mut seen, reporter).await?;
     wait_for_leftovers(inventory, &links, &mut seen, reporter).await?;
     wait_for_api(&request.goal, inventory, &bundles, &links, &mut seen, reporter).await?;
     let run = Run::new(identity::run_id(), Some(bundles.clone()), links, reporter.events(), reporter.redactor());
@@ -310,7 +343,8 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         if !leaves {
             goal = goal.next_goal();
         }
-        if ended {
+        // Nobody is left to be asked.
+        if ended || matches!(goal, Goal::Shutdown { .. }) && outcome.is_whole() {
             break;
         }
         seen = gather::gather(&run.links, &question(inventory)?, &reporter.events()).await?;

@@ -26,11 +26,13 @@ mod lab;
 mod length;
 mod passphrase;
 mod probe;
+mod reboot;
 mod rebuild;
 mod remove;
 pub mod render;
 mod reset;
 mod schema;
+mod shutdown;
 mod snapshot;
 mod status;
 mod take_over;
@@ -71,6 +73,9 @@ enum Command {
     Add(add::Arguments),
     Rebuild(rebuild::Arguments),
     Upgrade(upgrade::Arguments),
+    Reboot(reboot::Arguments),
+    Shutdown(shutdown::Shutdown),
+    Start(shutdown::Start),
     Remove(remove::Arguments),
     Reset(reset::Arguments),
     Render(render::Arguments),
@@ -93,7 +98,13 @@ impl Command {
     fn has_json(&self) -> bool {
         match self {
             Command::Up(_) | Command::Plan(_) | Command::Status(_) | Command::Add(_) | Command::Rebuild(_) | Command::Remove(_) => true,
-            Command::Upgrade(_) | Command::Reset(_) | Command::Schema(_) | Command::Lab(lab::Verb::Up(_)) => true,
+            Command::Upgrade(_)
+            | Command::Reboot(_)
+            | Command::Shutdown(_)
+            | Command::Start(_)
+            | Command::Reset(_)
+            | Command::Schema(_)
+            | Command::Lab(lab::Verb::Up(_)) => true,
             Command::Snapshot(verb) => !matches!(verb, snapshot::Verb::Create(_)),
             Command::Bundle(verb) => matches!(verb, bundle::Verb::Create(_) | bundle::Verb::Show(_)),
             Command::Transcode(verb) => matches!(verb, transcode::Verb::Status { .. }),
@@ -109,6 +120,9 @@ impl Command {
             Command::Add(_) => ("add", Logged),
             Command::Rebuild(_) => ("rebuild", Logged),
             Command::Upgrade(_) => ("upgrade", Logged),
+            Command::Reboot(_) => ("reboot", Logged),
+            Command::Shutdown(_) => ("shutdown", Logged),
+            Command::Start(_) => ("start", Logged),
             Command::Remove(_) => ("remove", Logged),
             Command::Reset(_) => ("reset", Logged),
             Command::Plan(_) => ("plan", Unlogged),
@@ -313,6 +327,9 @@ async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Resu
         Command::Add(arguments) => add::run(&arguments, reporter).await?.into(),
         Command::Rebuild(arguments) => rebuild::run(&arguments, reporter).await?.into(),
         Command::Upgrade(arguments) => upgrade::run(&arguments, reporter).await?.into(),
+        Command::Reboot(arguments) => reboot::run(&arguments, reporter).await?.into(),
+        Command::Shutdown(arguments) => shutdown::shutdown(&arguments, reporter).await?.into(),
+        Command::Start(arguments) => shutdown::start(&arguments, reporter).await?.into(),
         Command::Remove(arguments) => remove::run(&arguments, reporter).await?.into(),
         Command::Reset(arguments) => reset::run(&arguments, reporter).await?.into(),
         Command::Plan(arguments) => up::show(&arguments, output, reporter).await?.into(),

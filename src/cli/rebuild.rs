@@ -144,7 +144,7 @@ async fn request(file: &InventoryFile, machine: MachineName, arguments: &Argumen
         };
         let consent = if arguments.yes_new_cluster.is_some() { Consent::Given } else { Consent::Typed(typed) };
         let kubeconfig = KeepKubeconfig::Default;
-        return Ok(ApplyRequest { goal: goal(Goal::NewCluster(machine.clone()))?, consent, kubeconfig });
+        return Ok(ApplyRequest { kubeconfig, ..ApplyRequest::new(goal(Goal::NewCluster(machine.clone()))?, consent) });
     }
     let Some(from) = &arguments.from else {
         let goal = goal(Goal::Rebuild { machine: machine.clone(), force_after: arguments.force_after.map(|time| time.as_secs()) })?;

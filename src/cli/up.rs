@@ -79,7 +79,7 @@ pub async fn up(arguments: &Arguments, missing: Missing, reporter: &Reporter) ->
         kubeconfig::destination(path, &file.inventory.cluster.name)?;
     }
     let kubeconfig = arguments.kubeconfig.clone().map_or(KeepKubeconfig::Default, KeepKubeconfig::At);
-    let request = ApplyRequest { goal, consent: Consent::yes_if(arguments.yes), kubeconfig };
+    let request = ApplyRequest { kubeconfig, ..ApplyRequest::new(goal, Consent::yes_if(arguments.yes)) };
     let (status, plans) = apply(&request, &file, &Means { missing, ..arguments.planning.means() }, reporter).await?;
     if let ExitStatus::Done = status {
         warn_of_no_snapshot(&file.inventory, reporter)?;

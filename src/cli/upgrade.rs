@@ -19,7 +19,7 @@ use crate::report::Reporter;
 /// Upgrade Kubernetes, etcd and containerd to another version
 ///
 /// Takes a snapshot, copies programs and images to all machines, and then upgrades control planes and workers one at a time: each is drained
-/// if its pods can go elsewhere, upgraded, and uncordoned once it is Ready. One run goes up one minor version at most, and never down; every
+/// if its pods can go elsewhere, upgraded, and uncordoned once it is Ready. Films that are being encoded end first. One run goes up one minor version at most, and never down; every
 /// machine must be reachable and every node Ready. An upgrade that was interrupted continues where it stopped: docs/years.md.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
@@ -35,6 +35,12 @@ pub struct Arguments {
     to: Option<String>,
     #[command(flatten)]
     planning: Planning,
+    /// Number of workers to upgrade at once; control planes always go one at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: u16,
+    /// Stop films that are being encoded; they start again from the beginning
+    #[arg(long)]
+    now: bool,
     /// After this time delete pods that a PodDisruptionBudget still protects, e.g. 90s or 10m [default: fail after 5m]
     #[arg(long, value_name = "TIME", value_parser = length)]
     force_after: Option<Duration>,
@@ -69,6 +75,11 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
         Some(version) if *version != to => file.with_version(&to)?,
         _ => file,
     };
-    let goal = Goal::Upgrade { to, force_after: arguments.force_after.map(|time| time.as_secs()) };
+    let goal = Goal::Upgrade {
+        to,
+        parallel: usize::from(arguments.parallel),
+        now: arguments.now,
+        force_after: arguments.force_after.map(|time| time.as_secs()),
+    };
     apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await
 }

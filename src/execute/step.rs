@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hostler_core::action::{RunOn, Script, output};
+use hostler_core::action::{PowerState, RunOn, Script, output};
+use hostler_core::facts::Contact;
 use hostler_core::plan::Step;
 use hostler_core::protocol::{exit, said as value_of, say};
 use hostler_core::step::{Input, StepId};
@@ -14,10 +15,12 @@ use super::Run;
 use crate::event::Event;
 use crate::ssh::{Exit, RunError};
 
-/// How long a step may wait for something else: a running apt, an API server that starts, another hostler.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// How long a machine may be unreachable during a step: a restart takes a minute or two.
 const ABSENCE: Duration = Duration::from_secs(5 * 60);
+/// The same where the step restarts it: a server checks its memory before it starts.
+const RESTART: Duration = Duration::from_secs(15 * 60);
+/// How long a machine that shuts down may still answer: kubelet lets pods end for a minute, and systemd stops services for a minute and a half.
+const SHUTDOWN: Duration = Duration::from_secs(10 * 60);
 
 /// Why a step was not done.
 pub enum StepEnd {
@@ -49,9 +52,10 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(500);
     let mut lost_since: Option<Instant> = None;
+    let (power, patience) = (step.action.power(), step.action.patience());
     loop {
-        // A short lock: all steps share it.
-        let on = RunOn { run: &run.id, begun: run.started().contains(&step.machine) };
+        // A short lock: all steps share it. A restart that the step makes itself is no surprise.
+        let on = RunOn { run: &run.id, begun: power == PowerState::StaysOn && run.started().contains(&step.machine) };
         let script = step.action.script(on, &step.id, &resolve).map_err(bug)?;
         let limit = script.limit;
         let Some(link) = run.links.get(&step.machine) else {
@@ -83,13 +87,13 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
             Ok(Exit::Status(0)) => return keep_outputs(run, step, output).await,
             Ok(Exit::Status(exit::TRY_AGAIN)) => {
                 let what = output.wait.unwrap_or_else(|| "the machine to be ready".to_owned());
-                if start.elapsed() > PATIENCE {
+                if start.elapsed() > patience {
                     return Err(failed(
-                        format!("timed out after {} min waiting for {what}", PATIENCE.as_secs() / 60),
+                        format!("timed out after {} min waiting for {what}", patience.as_secs() / 60),
                         "run again when that is done",
                     ));
                 }
-                run.events.send(Event::StepWaiting { step: step.id.clone(), what, limit: PATIENCE });
+                run.events.send(Event::StepWaiting { step: step.id.clone(), what, limit: patience.saturating_sub(start.elapsed()) });
             }
             Ok(Exit::Status(status)) => {
                 return Err(failed(
@@ -103,21 +107,17 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
                     "the run log has its whole output",
                 ));
             }
-            Err(ref error @ (RunError::Lost(_) | RunError::Connect(_))) if error.may_pass() => {
+            Err(ref error) if power == PowerState::GoesOff && is_off(error) => return Ok(()),
+            Err(ref error) if error.may_pass() || power == PowerState::Restarts && lost_since.is_some() && error.may_pass_at_boot() => {
                 let since = *lost_since.get_or_insert_with(Instant::now);
-                let why = match error {
-                    RunError::Lost(why) => why.clone(),
-                    error => error.to_string(),
+                absent(step, power, since, error)?;
+                let (what, limit) = match power {
+                    PowerState::GoesOff => ("the machine to be off", SHUTDOWN),
+                    PowerState::Restarts => ("the machine to come back", RESTART),
+                    PowerState::StaysOn => ("the machine to come back", ABSENCE),
                 };
-                if since.elapsed() > ABSENCE {
-                    let reason = format!("the machine did not come back within {} min: {why}", ABSENCE.as_secs() / 60);
-                    return Err(failed(reason, "run again when the machine is back"));
-                }
-                run.events.send(Event::StepWaiting {
-                    step: step.id.clone(),
-                    what: format!("the machine to come back ({why})"),
-                    limit: ABSENCE,
-                });
+                let what = format!("{what} ({})", reason(error));
+                run.events.send(Event::StepWaiting { step: step.id.clone(), what, limit });
                 link.forget().await;
             }
             Err(error) => return Err(failed(error.to_string(), error.hint())),
@@ -125,6 +125,43 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }
+}
+
+/// Nothing answers at the machine's address.
+fn is_off(error: &RunError) -> bool {
+    matches!(error, RunError::Connect(error) if error.contact() == Contact::Silence)
+}
+
+fn reason(error: &RunError) -> String {
+    match error {
+        RunError::Lost(why) => why.clone(),
+        error => error.to_string(),
+    }
+}
+
+/// # Errors
+/// The machine has been unreachable, or has been shutting down, for too long.
+fn absent(step: &Step, power: PowerState, since: Instant, error: &RunError) -> Result<(), StepEnd> {
+    let (away, name, why) = (since.elapsed(), &step.machine, reason(error));
+    let minutes = |limit: Duration| limit.as_secs() / 60;
+    let (reason, hint) = match power {
+        PowerState::StaysOn if away > ABSENCE => (
+            format!("the machine did not come back within {} min: {why}", minutes(ABSENCE)),
+            "run again when the machine is back".to_owned(),
+        ),
+        PowerState::Restarts if away > RESTART => (
+            format!("the machine did not come back within {} min: {why}", minutes(RESTART)),
+            format!(
+                "look at the screen of {name}; machines after it are left as they were. When {name} is back, run the same command again"
+            ),
+        ),
+        PowerState::GoesOff if away > SHUTDOWN => (
+            format!("the machine still answers after {} min: {why}", minutes(SHUTDOWN)),
+            format!("look at the screen of {name}, then run the same command again"),
+        ),
+        _ => return Ok(()),
+    };
+    Err(failed(reason, hint))
 }
 
 async fn once(run: &Run, step: &Step, script: Script, output: &mut ScriptOutput) -> Result<Exit, RunError> {

@@ -36,6 +36,10 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
     }
     facts.push(row!["snapshot", status.snapshot_age.map_or("none".to_owned(), |age| format!("{} old", up(age.unsigned_abs())))]);
     facts.push(row!["drift", drift(status)]);
+    let due = status.machines.iter().filter_map(reboot_due).collect::<Vec<_>>();
+    if !due.is_empty() {
+        facts.push(row!["reboot due", format!("{}; `hostler reboot` restarts one at a time", due.join(", "))]);
+    }
     text.push_str(&wrap::lines(&table(&facts), width));
     text.push('\n');
     if status.healthy {
@@ -60,6 +64,14 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
     text
 }
 
+/// `rainbowdash for 3d (linux-image-amd64)`.
+fn reboot_due(machine: &MachineStatus) -> Option<String> {
+    let facts = machine.facts.as_ref()?;
+    let (due, seconds) = (facts.reboot_due.as_ref()?, facts.reboot_due_for?);
+    let by = if due.by.is_empty() { String::new() } else { format!(" ({})", visible(&due.by)) };
+    Some(format!("{} for {}{by}", machine.name, up(seconds.unsigned_abs())))
+}
+
 fn machines(machines: &[MachineStatus], paint: Paint) -> String {
     let warm = machines.iter().any(|machine| machine.facts.as_ref().is_some_and(|facts| facts.temperature.is_some()));
     let mut header = row!["MACHINE", "ROLE", "VERSION", "DISK FREE", "MEM FREE", "LOAD", "UP"];
@@ -72,7 +84,7 @@ fn machines(machines: &[MachineStatus], paint: Paint) -> String {
             rows.push(row![machine.name, machine.role, paint.bad("unreachable")]);
             continue;
         };
-        let MachineFacts { version, disk_free, disk_size, memory_available, memory, load, cpus, temperature, uptime } = facts;
+        let MachineFacts { version, disk_free, disk_size, memory_available, memory, load, cpus, temperature, uptime, .. } = facts;
         let version = if version.is_empty() { "-".into() } else { visible(version) };
         let load = visible(load);
         let disk = free(*disk_free, *disk_size);

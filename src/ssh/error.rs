@@ -132,6 +132,11 @@ impl ConnectError {
         }
     }
 
+    /// Whether the machine answers, and lets the user not in.
+    pub fn is_login_refused(&self) -> bool {
+        matches!(&*self.reason, Reason::AuthFailed { .. } | Reason::Protocol(_))
+    }
+
     /// Whether it accepted no key, but would accept a password.
     pub fn takes_password(&self) -> bool {
         let asks = |method: &String| method == "password" || method == "keyboard-interactive";

@@ -115,6 +115,11 @@ impl RunError {
         }
     }
 
+    /// Whether it may pass on a machine that is starting: until all services run, pam_nologin lets root alone log in.
+    pub fn may_pass_at_boot(&self) -> bool {
+        matches!(self, RunError::Connect(error) if error.is_login_refused())
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {

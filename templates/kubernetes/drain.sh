@@ -3,11 +3,11 @@ patience={{ force_after if force_after is not none else 300 }}
 there=$(kubectl get node "$node" --ignore-not-found --output name)
 [ -n "$there" ] || exit 0
 {% if returns %}
-# Whoever else cordoned it finds it cordoned afterwards.
-[ "$(kubectl get node "$node" --output 'jsonpath={.spec.unschedulable}')" = true ] ||
-    kubectl annotate --overwrite node "$node" "{{ annotation.cordoned }}=$(date -u +%Y-%m-%dT%H:%M:%SZ)" > /dev/null
-{% endif %}
+{% include "kubernetes/cordon.sh" %}
+
+{% else %}
 kubectl cordon "$node" > /dev/null
+{% endif %}
 # drain SECONDS OPTIONS...: who is in the way is told as soon as kubectl knows it, once, and again where it ends in vain.
 drain() {
     seconds=$1

@@ -1,12 +1,17 @@
 # Of this step alone: others may run beside it.
 config={{ path.phase_config }}.$$
-trap 'rm -rf "$admin" "$config" {{ path.patches }}' EXIT
+trap '{% if yields_vip %}systemctl start {{ systemd.vip }}; {% endif %}rm -rf "$admin" "$config" {{ path.patches }}' EXIT
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
 take {{ path.coredns_patch }} 600 {{ coredns.size }} {{ coredns.sha256 }}
 # Of the new set, which is in use only once its kubelet is.
 sets={{ path.sets }}
 PATH=$sets/{{ set }}/bin:$PATH
 record {{ mark.upgrade }} "$run"
+{% if yields_vip %}
+# The endpoint's address goes to another machine before this one's API server does: whoever asks there is not cut off. However the script ends,
+# this machine may have it again; one that loses its power has it again when it starts.
+systemctl stop {{ systemd.vip }}
+{% endif %}
 announce 1500 "kubeadm to upgrade the static pods: the API server of this machine is unavailable meanwhile"
 {% if first %}
 aloud kubeadm --kubeconfig "$admin" upgrade apply --config "$config"

@@ -6,4 +6,11 @@ disk=$1
 root=$2
 shift 2
 mount -t ext4 -o loop "$disk" "$root"
-exec "$@"
+# systemd-nspawn leaves the restart of a machine to the service that it is in: it ends with this status.
+restart=133
+status=$restart
+while [ "$status" = "$restart" ]; do
+    status=0
+    "$@" || status=$?
+done
+exit "$status"

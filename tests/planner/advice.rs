@@ -29,8 +29,12 @@ fn goal(command: &Command) -> Option<Goal> {
         Command::TakeOver(machine) => Some(Goal::TakeOver { machines: [machine.clone()].into(), goal: Box::new(Goal::Up) }),
         Command::Upgrade { to } => {
             let to = to.clone().unwrap_or_else(|| manifests().kubernetes().to_owned());
-            Some(Goal::Upgrade { to, force_after: None })
+            Some(Goal::Upgrade { to, parallel: 1, now: false, force_after: None })
         }
+        Command::Reboot(machine) => {
+            Some(Goal::Reboot { machines: [machine.clone()].into(), now: false, force_after: None, continues: false })
+        }
+        Command::Start => Some(Goal::Start),
         Command::Restore(_) | Command::Reset | Command::Snapshot | Command::Plan | Command::BundleEncoder => None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hostler::report::{Commands, Detail, Layout, Paint, guarded, json_text, plan_text, status_text};
 use hostler_core::facts::{
     AddOns, ClusterFacts, Facts, FileFact, ImageFact, KubernetesFacts, LiveObject, LockFact, MemberFact, NodeFact, Observation, PodFact,
-    ShareFact, UnitFact, Unreachable,
+    RebootDue, ShareFact, UnitFact, Unreachable,
 };
 use hostler_core::health::status;
 use hostler_core::inventory::{Inventory, MachineName, Taint, parse};
@@ -117,6 +117,9 @@ fn spoil(facts: &mut Facts) {
         resolved_nameservers,
         cloud_user_data: _,
         delays_shutdown: _,
+        // A closed set of characters.
+        boot: _,
+        reboot_due,
     } = facts;
     words([os, os_name, machine, hostname, hostname_at_boot, load, time_zone]);
     words([container, api_down, apt_lock, vtep_mac].into_iter().map(|text| text.get_or_insert_default()));
@@ -140,6 +143,8 @@ fn spoil(facts: &mut Facts) {
     }
     let LockFact { run, step, since: _, left_behind: _ } = lock.get_or_insert_default();
     words([run, step]);
+    let RebootDue { since: _, by } = reboot_due.get_or_insert_default();
+    words([by]);
     let KubernetesFacts {
         joined: _,
         control_plane: _,

@@ -7,6 +7,7 @@ mod cases;
 mod hostile;
 mod liar;
 mod needs;
+mod power;
 mod roles;
 mod screens;
 mod simulation;

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use hostler_core::action::Action;
 use hostler_core::action::kubeadm::{UpgradeControlPlane, UpgradeNode};
 use hostler_core::document::Document;
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::manifest::Manifests;
 use hostler_core::plan::lint::reaches;
-use hostler_core::plan::{Goal, Plan, plan_for};
+use hostler_core::plan::{Goal, Plan, Step, plan_for};
 use hostler_core::record::{Applied, InProgress, Record};
 use hostler_core::step::{ImageGroup, Stage, StepKind};
 use hostler_core::version::numbers;
@@ -21,7 +22,7 @@ use crate::world::{World, kubelet_config, switch, write};
 const TO: &str = "1.36.3";
 
 fn goal() -> Goal {
-    Goal::Upgrade { to: TO.to_owned(), force_after: None }
+    Goal::Upgrade { to: TO.to_owned(), parallel: 1, now: false, force_after: None }
 }
 
 fn plan(goal: &Goal, inventory: &Inventory, world: &World, version: &str) -> Plan {
@@ -96,7 +97,7 @@ fn up_leaves_an_unfinished_upgrade_alone() {
     let inventory = inventory(&Value::from("home"));
     let begin = world_from(&inventory, "1.35.4");
     let steps = plan(&goal(), &inventory, &begin, TO).steps;
-    let begun = steps.iter().position(|step| step.stage == Stage::Upgrade).expect("it has some");
+    let begun = steps.iter().position(|step| step.stage == Stage::InTurn).expect("it has some");
     for at in begun..steps.len() {
         let mut world = begin.clone();
         for step in &steps[..at] {
@@ -136,6 +137,113 @@ fn one_machine_at_a_time_and_no_kubelet_before_the_last_api_server() {
             }
         }
     }
+}
+
+/// Of workers, as many at once as was asked for, and no more; control planes stay one at a time.
+#[test]
+fn no_more_workers_are_away_at_once_than_was_asked_for() {
+    for (name, most) in [("home", 2), ("five", 2), ("five", 3)] {
+        let inventory = inventory(&Value::from(name));
+        let goal = Goal::Upgrade { to: TO.to_owned(), parallel: most, now: false, force_after: None };
+        let plan = plan(&goal, &inventory, &world_from(&inventory, "1.35.4"), TO);
+        let steps = plan.by_id();
+        let nodes: Vec<_> = plan.steps.iter().filter(|step| step.id.kind == StepKind::UpgradeNode).collect();
+        let back = |step: &Step| StepKind::Uncordon.of(&step.id.machine);
+        let ordered = |one: &Step, other: &Step| reaches(&steps, &one.id, &back(other)) || reaches(&steps, &other.id, &back(one));
+        let is_worker = |step: &&&Step| !inventory.control_planes().any(|(other, _)| *other == step.id.machine);
+        for one in &nodes {
+            let beside = nodes.iter().filter(|other| other.id != one.id && !ordered(one, other)).count();
+            assert!(beside < most, "{name}: {beside} beside {}", one.id);
+            assert!(is_worker(&one) || beside == 0, "{name}: {beside} beside {}", one.id);
+        }
+        let workers: Vec<_> = nodes.iter().filter(is_worker).collect();
+        assert!(!ordered(workers[0], workers[1]), "{name}: one waits for the other");
+    }
+}
+
+/// Versions that a cluster may be found in, newest last: what an upgrade, a hand or another tool has left.
+const FOUND: [&str; 6] = ["1.32.9", "1.33.5", "1.34.2", "1.35.4", "1.36.1", "1.36.3"];
+
+fn minor(version: &str) -> u32 {
+    numbers(version).expect("three numbers")[1]
+}
+
+/// The rules of the policy that the world breaks: API servers within one minor version of each other, kubelets not newer than any of them and
+/// at most three older.
+fn broken_rules(world: &World) -> BTreeSet<String> {
+    let apis: Vec<u32> = world.api_versions.values().map(|version| minor(version)).collect();
+    let (low, high) = (apis.iter().min().expect("one"), apis.iter().max().expect("one"));
+    let mut broken = BTreeSet::new();
+    if high - low > 1 {
+        broken.insert("API servers are more than one minor version apart".to_owned());
+    }
+    for (name, node) in &world.cluster.as_ref().expect("there is one").nodes {
+        if minor(&node.version) > *low {
+            broken.insert(format!("the kubelet of {name} is newer than an API server"));
+        }
+        if minor(&node.version) + 3 < *high {
+            broken.insert(format!("the kubelet of {name} is too old for an API server"));
+        }
+    }
+    broken
+}
+
+/// Whatever mix of versions is found, no step breaks a rule that was kept before it, and in the end all are kept. What no single step up could
+/// mend is refused.
+#[test]
+fn no_step_breaks_the_version_skew_policy_from_any_mix() {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+
+    let versions = || proptest::collection::vec(0..FOUND.len(), 9);
+    let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
+    let (upgraded, refused) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let names = ["home", "three", "vip", "five"];
+    let begun: Vec<(Inventory, World)> = names
+        .iter()
+        .map(|name| {
+            let inventory = inventory(&Value::from(*name));
+            let world = world_from(&inventory, "1.35.4");
+            (inventory, world)
+        })
+        .collect();
+    let outcome = runner.run(&(0..names.len(), versions(), 1..4_usize), |(which, found, parallel)| {
+        let (inventory, mut world) = begun[which].clone();
+        let control_planes: Vec<MachineName> = inventory.control_planes().map(|(name, _)| name.clone()).collect();
+        for (name, at) in control_planes.iter().zip(&found) {
+            world.api_versions.insert(name.clone(), FOUND[*at].to_owned());
+        }
+        let oldest = world.api_versions.values().min_by_key(|version| numbers(version)).expect("there is one").clone();
+        if let Some(cluster) = &mut world.cluster {
+            cluster.version.clone_from(&oldest);
+            cluster.stored_version.clone_from(&oldest);
+            for (node, at) in cluster.nodes.values_mut().zip(&found[control_planes.len()..]) {
+                node.version = FOUND[*at].to_owned();
+            }
+        }
+        let goal = Goal::Upgrade { to: TO.to_owned(), parallel, now: false, force_after: None };
+        let plan = plan(&goal, &inventory, &world, TO);
+        if !plan.refusals.is_empty() {
+            refused.set(refused.get() + 1);
+            prop_assert!(plan.steps.is_empty(), "{:?} and {} steps", plan.refusals, plan.steps.len());
+            return Ok(());
+        }
+        upgraded.set(upgraded.get() + 1);
+        for step in &plan.steps {
+            if let Action::UpgradeControlPlane(action) = &step.action {
+                let is = minor(&world.api_versions[&step.machine]);
+                prop_assert!(is + 1 >= minor(&action.version), "{}: from 1.{is}", step.id);
+            }
+            let before = broken_rules(&world);
+            world.apply(step).map_err(TestCaseError::fail)?;
+            let more: Vec<String> = broken_rules(&world).difference(&before).cloned().collect();
+            prop_assert!(more.is_empty(), "{}: {}", step.id, more.join("; "));
+        }
+        prop_assert_eq!(broken_rules(&world), BTreeSet::new(), "at the end");
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    assert!(upgraded.get() > 20 && refused.get() > 20, "{} were upgraded, {} refused", upgraded.get(), refused.get());
 }
 
 impl World {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use hostler_core::action::cluster::{
-    ApplyFlannel, DeleteNode, Drain, Label, Probe, RecordVerified, RemoveMember, RestartFlannel, Uncordon, WithdrawVerification,
+    ApplyFlannel, DeleteNode, Drain, Label, LetFilmsEnd, Probe, RecordPower, RecordVerified, RemoveMember, RestartFlannel, Uncordon,
+    WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
     Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, Restore, UpgradeNode, UploadConfig, of_machine,
@@ -12,6 +13,7 @@ use hostler_core::action::machine::{
     ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program, SetHostname,
     SetSysctls, StagePrograms, StartUnit, WriteHosts,
 };
+use hostler_core::action::power::Reboot;
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
@@ -300,6 +302,17 @@ impl World {
                 }
             }
             Action::WithdrawVerification(WithdrawVerification { later: true }) => drop(facts.in_progress.insert(InProgress::Unverified)),
+            Action::Reboot(Reboot { boot, node, quorum, .. }) => {
+                check(!quorum || self.cluster().is_some_and(|cluster| cluster.members.values().all(|member| member.healthy)), "no quorum")?;
+                let facts = self.machines.entry(name.clone()).or_default();
+                if facts.boot == *boot {
+                    restart(facts);
+                }
+                check(node.is_none() || self.works(name.as_str()), "its node does not become Ready")?;
+            }
+            Action::PowerOff(_) => {
+                self.off.insert(name.clone(), "no answer".to_owned());
+            }
             action => {
                 check(serves, "the API server does not answer")?;
                 let full = self.cluster.iter().flat_map(|cluster| cluster.members.values()).any(|member| !member.error.is_empty());
@@ -361,6 +374,9 @@ impl World {
                 facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
                 facts.in_progress.insert(InProgress::Programs);
             }
+            // It may be cut before or after the machine has gone down.
+            Action::Reboot(_) => restart(facts),
+            Action::PowerOff(_) => drop(self.off.insert(step.machine.clone(), "no answer".to_owned())),
             Action::UpgradeControlPlane(_) => drop(facts.in_progress.insert(InProgress::Upgrade)),
             Action::Wipe(_) => {
                 facts.kubernetes = Default::default();
@@ -455,6 +471,20 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
         Action::Drain(Drain { node, returns, .. }) => {
             if let Some(node) = cluster.nodes.get_mut(node) {
                 node.cordoned_by_hostler |= *returns && !node.unschedulable;
+                node.unschedulable = true;
+            }
+        }
+        Action::RecordPower(RecordPower { machines }) => {
+            for (name, value) in machines {
+                match value {
+                    Some(value) => drop(cluster.record.insert(Record::Power(name.clone()), value.clone())),
+                    None => drop(cluster.record.remove(&Record::Power(name.clone()))),
+                }
+            }
+        }
+        Action::LetFilmsEnd(LetFilmsEnd { node }) => {
+            if let Some(node) = cluster.nodes.get_mut(node) {
+                node.cordoned_by_hostler |= !node.unschedulable;
                 node.unschedulable = true;
             }
         }
@@ -577,6 +607,20 @@ pub fn kubelet_config(facts: &mut Facts, sum: &str) {
     facts.applied.insert(Applied::KubeletFile, sum.clone());
     let fact = FileFact { sha256: sum, mode: "644".to_owned(), owner: "root:root".to_owned() };
     facts.files.insert(wanted::KUBELET_CONFIG.to_owned(), fact);
+}
+
+/// A machine is restarted: what is in memory alone is gone, and what was due is done.
+pub fn restart(facts: &mut Facts) {
+    facts.boot = another_boot(&facts.boot);
+    facts.reboot_due = None;
+    facts.lock = None;
+    facts.units.values_mut().for_each(|unit| unit.active = unit.enabled);
+}
+
+/// The boot after that one.
+pub fn another_boot(boot: &str) -> String {
+    let (host, ticks) = boot.rsplit_once('-').expect("an id and a number");
+    format!("{host}-{}", ticks.parse::<u64>().expect("a number") + 1000)
 }
 
 /// What stands behind such a reason.

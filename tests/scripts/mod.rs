@@ -9,13 +9,15 @@ use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::cluster::{
-    DeleteNode, Drain, Label, MakeEtcdSpace, RemoveMember, RestartFlannel, RestoreCoreDns, Uncordon, WithdrawVerification,
+    DeleteNode, Drain, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreCoreDns, Uncordon,
+    WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
     CreateToken, Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeControlPlane,
     UpgradeNode, UploadConfig, of_machine,
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
+use hostler_core::action::power::{PowerOff, Reboot};
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
 use hostler_core::arch::Arch;
@@ -75,6 +77,7 @@ fn others() -> Vec<(&'static str, Action)> {
         set: "1.36.3-00000000".to_owned(),
         config: "x".to_owned(),
         sha256,
+        yields_vip: !first,
     };
     let upload = |document| Action::from(UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() });
     vec![
@@ -180,10 +183,16 @@ fn others() -> Vec<(&'static str, Action)> {
                 programs: vec![program()],
                 containerd: vec![wanted::cloud_init_file().expect("templates fit")],
                 sha256: sum.clone(),
+                yields_vip: true,
             }
             .into(),
         ),
         ("uncordon", Uncordon { node: word.clone(), version: "1.36.3".to_owned() }.into()),
+        ("record-power", RecordPower { machines: [(name(), Some("reboot 5d0c-1".to_owned()))].into() }.into()),
+        ("films-end", LetFilmsEnd { node: word.clone() }.into()),
+        ("reboot", Reboot { boot: "5d0c-1".to_owned(), node: Some(word.clone()), quorum: true, yields_vip: true }.into()),
+        ("reboot-no-node", Reboot { boot: "5d0c-1".to_owned(), node: None, quorum: false, yields_vip: false }.into()),
+        ("power-off", PowerOff {}.into()),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
         ("media-server-token", KeepMediaServerToken { file: word.clone().into(), size: 20, sha256: "0".repeat(64) }.into()),
         ("remove-workload", RemoveWorkload {}.into()),

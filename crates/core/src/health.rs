@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::facts::{AddOns, ClusterFacts, Contact, Facts, NOT_READY, Observation};
+use crate::facts::{AddOns, ClusterFacts, Contact, Facts, NOT_READY, Observation, RebootDue};
 use crate::inventory::{Cni, Inventory, MachineName, Role};
 use crate::plan::Plan;
 use crate::plan::check::CLOCK_TOLERANCE;
 use crate::plan::hint::{Command, Hint};
+use crate::plan::power::{PowerChange, PowerRecord};
 use crate::protocol::namespaces;
 use crate::step::{Stage, StepKind};
 use crate::trusted::{Trusted, trusted};
@@ -87,6 +88,10 @@ pub struct MachineFacts {
     pub temperature: Option<i32>,
     /// Seconds.
     pub uptime: u64,
+    /// Why and since when the machine should be restarted, if it should.
+    pub reboot_due: Option<RebootDue>,
+    /// Seconds since then, by its clock.
+    pub reboot_due_for: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -98,6 +103,8 @@ pub struct NodeStatus {
     pub message: String,
     pub version: String,
     pub cordoned: bool,
+    /// hostler cordoned it for this, and has not uncordoned it since.
+    pub cordoned_for: Option<PowerChange>,
     pub in_inventory: bool,
 }
 
@@ -264,6 +271,8 @@ fn machine_facts(name: &MachineName, facts: &Facts, cluster: Option<&ClusterFact
         cpus: facts.cpus,
         temperature: facts.temperature,
         uptime: facts.uptime,
+        reboot_due: facts.reboot_due.clone(),
+        reboot_due_for: facts.reboot_due.as_ref().map(|due| facts.clock.saturating_sub(due.since).max(0)),
     }
 }
 
@@ -299,6 +308,10 @@ fn nodes(inventory: &Inventory, cluster: &ClusterFacts) -> Vec<NodeStatus> {
             message: node.message.clone(),
             version: node.version.clone(),
             cordoned: node.unschedulable,
+            cordoned_for: MachineName::new(name)
+                .and_then(|name| PowerRecord::of(cluster, &name))
+                .filter(|_| node.cordoned_by_hostler)
+                .map(|record| record.change),
             in_inventory: inventory.machines.contains_key(name.as_str()),
         })
         .collect()
@@ -527,7 +540,11 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
         return look;
     }
     if let Some(node) = status.nodes.iter().find(|node| node.cordoned && node.ready && node.in_inventory) {
-        return Some(Hint::Uncordon(node.name.clone()));
+        return Some(match (node.cordoned_for, MachineName::new(&node.name)) {
+            (Some(PowerChange::Shutdown), _) => Hint::Run(Command::Start),
+            (Some(PowerChange::Reboot), Some(machine)) => Hint::Run(Command::Reboot(machine)),
+            _ => Hint::Uncordon(node.name.clone()),
+        });
     }
     let about_snapshots = |problem: &Problem| {
         matches!(

@@ -173,6 +173,8 @@ names! {
         VERIFIED: &str = "verified";
         /// A node's name follows.
         NODE: &str = "node.";
+        /// As well.
+        POWER: &str = "power.";
         WORKLOAD: &str = "transcode";
         WORKLOAD_SHARES: &str = "transcode-shares";
         WORKLOAD_TOKEN: &str = "transcode-token";
@@ -293,6 +295,8 @@ names! {
         MEDIA_SERVER: &str = "media-server";
         /// The Secret with the token for actions on the status page.
         PAGE_TOKEN: &str = "page-token";
+        /// The status page, through the API server.
+        PAGE: &str = "/api/v1/namespaces/transcode/services/page:http/proxy";
         /// Persistent volumes: `inbox` or `library` follows.
         VOLUME: &str = "hostler-transcode-";
         /// The watcher's rights to the whole cluster.

@@ -23,6 +23,8 @@ pub enum Record {
     Verified,
     /// Labels and taints that hostler put on a node, as JSON.
     Node(MachineName),
+    /// That a machine is to be restarted or switched off, and the boot in which it was to be.
+    Power(MachineName),
     /// sha256 of the workload's manifest as it was applied.
     Workload,
     /// Where the workload's shares are.
@@ -67,6 +69,7 @@ impl Record {
         known
             .find(|record| record.to_string() == name)
             .or_else(|| name.strip_prefix(recorded::NODE).and_then(MachineName::new).map(Record::Node))
+            .or_else(|| name.strip_prefix(recorded::POWER).and_then(MachineName::new).map(Record::Power))
     }
 
     /// Whether it goes with the workload.
@@ -83,6 +86,7 @@ impl fmt::Display for Record {
             Record::Flannel => f.write_str(recorded::FLANNEL),
             Record::Verified => f.write_str(recorded::VERIFIED),
             Record::Node(name) => write!(f, "{}{name}", recorded::NODE),
+            Record::Power(name) => write!(f, "{}{name}", recorded::POWER),
             Record::Workload => f.write_str(recorded::WORKLOAD),
             Record::WorkloadShares => f.write_str(recorded::WORKLOAD_SHARES),
             Record::WorkloadToken => f.write_str(recorded::WORKLOAD_TOKEN),

@@ -58,10 +58,18 @@ pub enum StepKind {
     StagePrograms,
     /// A control plane's static pods, by another version of kubeadm.
     UpgradeControlPlane,
-    /// Pods go elsewhere while their node is upgraded.
+    /// The cluster remembers which machines are to be restarted or switched off, so that an interrupted run continues.
+    RecordPower,
+    /// No film begins on the node, and those that are being encoded there end.
+    LetFilmsEnd,
+    /// Pods go elsewhere while their node is upgraded or restarted.
     MakeWay,
     /// containerd and kubelet of another version.
     UpgradeNode,
+    /// The machine itself.
+    Reboot,
+    /// The machine, until somebody switches it on.
+    PowerOff,
     /// Pods may come back.
     Uncordon,
     Labels,
@@ -70,6 +78,8 @@ pub enum StepKind {
     MediaServerToken,
     Probe,
     RecordVerified,
+    /// The cluster no longer remembers that machines were to be restarted or switched off.
+    ForgetPower,
 }
 
 /// Images are sent in the order in which they are needed: first what `kubeadm init` starts, then what makes a node Ready, then the rest.
@@ -87,7 +97,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 50] = [
+    pub const ALL: [StepKind; 55] = [
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
         StepKind::Drain,
@@ -129,8 +139,12 @@ impl StepKind {
         StepKind::DeleteToken,
         StepKind::StagePrograms,
         StepKind::UpgradeControlPlane,
+        StepKind::RecordPower,
+        StepKind::LetFilmsEnd,
         StepKind::MakeWay,
         StepKind::UpgradeNode,
+        StepKind::Reboot,
+        StepKind::PowerOff,
         StepKind::Uncordon,
         StepKind::Labels,
         StepKind::RemoveWorkload,
@@ -138,6 +152,7 @@ impl StepKind {
         StepKind::MediaServerToken,
         StepKind::Probe,
         StepKind::RecordVerified,
+        StepKind::ForgetPower,
     ];
 
     /// The kind of this name.
@@ -189,8 +204,12 @@ impl StepKind {
             StepKind::DeleteToken => "token-gone",
             StepKind::StagePrograms => "programs-next",
             StepKind::UpgradeControlPlane => "upgrade-control-plane",
-            StepKind::MakeWay => "upgrade-drain",
+            StepKind::RecordPower => "power-recorded",
+            StepKind::LetFilmsEnd => "films-end",
+            StepKind::MakeWay => "make-way",
             StepKind::UpgradeNode => "upgrade-node",
+            StepKind::Reboot => "reboot",
+            StepKind::PowerOff => "power-off",
             StepKind::Uncordon => "uncordon",
             StepKind::Labels => "labels",
             StepKind::RemoveWorkload => "workload-gone",
@@ -198,6 +217,7 @@ impl StepKind {
             StepKind::MediaServerToken => "media-server-token",
             StepKind::Probe => "probe",
             StepKind::RecordVerified => "verified",
+            StepKind::ForgetPower => "power-done",
         }
     }
 
@@ -244,8 +264,12 @@ impl StepKind {
             StepKind::DeleteToken => "delete the bootstrap token",
             StepKind::StagePrograms => "copy the new version",
             StepKind::UpgradeControlPlane => "upgrade the control plane",
+            StepKind::RecordPower => "record which machines change power",
+            StepKind::LetFilmsEnd => "wait for films",
             StepKind::MakeWay => "drain",
             StepKind::UpgradeNode => "upgrade kubelet and containerd",
+            StepKind::Reboot => "reboot",
+            StepKind::PowerOff => "power off",
             StepKind::Uncordon => "uncordon",
             StepKind::Labels => "set labels and taints",
             StepKind::RemoveWorkload => "remove the workload",
@@ -253,6 +277,7 @@ impl StepKind {
             StepKind::MediaServerToken => "send the media server's token",
             StepKind::Probe => "wait for nodes and probe the network",
             StepKind::RecordVerified => "record the verification",
+            StepKind::ForgetPower => "remove the record of power changes",
         }
     }
 
@@ -280,10 +305,11 @@ impl StepKind {
             StepKind::HostsAfterJoin => Stage::ControlPlanes,
             StepKind::CreateToken | StepKind::Join | StepKind::RenewKubelet | StepKind::DeleteToken => Stage::Workers,
             StepKind::StagePrograms => Stage::Programs,
-            StepKind::UpgradeControlPlane | StepKind::MakeWay | StepKind::UpgradeNode | StepKind::Uncordon => Stage::Upgrade,
+            StepKind::UpgradeControlPlane | StepKind::RecordPower | StepKind::LetFilmsEnd | StepKind::MakeWay => Stage::InTurn,
+            StepKind::UpgradeNode | StepKind::Reboot | StepKind::PowerOff | StepKind::Uncordon => Stage::InTurn,
             StepKind::Labels => Stage::Labels,
             StepKind::RemoveWorkload | StepKind::Workload | StepKind::MediaServerToken => Stage::Workload,
-            StepKind::Probe | StepKind::RecordVerified => Stage::Verify,
+            StepKind::Probe | StepKind::RecordVerified | StepKind::ForgetPower => Stage::Verify,
         }
     }
 
@@ -297,11 +323,15 @@ impl StepKind {
                 | StepKind::Images(ImageGroup::Films)
                 | StepKind::DeleteToken
                 | StepKind::StagePrograms
+                | StepKind::RecordPower
+                | StepKind::LetFilmsEnd
+                | StepKind::PowerOff
                 | StepKind::RemoveWorkload
                 | StepKind::Workload
                 | StepKind::MediaServerToken
                 | StepKind::Probe
                 | StepKind::RecordVerified
+                | StepKind::ForgetPower
         )
     }
 
@@ -408,8 +438,8 @@ pub enum Stage {
     Network,
     ControlPlanes,
     Workers,
-    /// Only of `upgrade`.
-    Upgrade,
+    /// Only of verbs that take one machine after the other: `upgrade`, `reboot`, `shutdown`, `start`.
+    InTurn,
     Labels,
     Workload,
     Verify,
@@ -428,7 +458,7 @@ impl Stage {
         (Stage::Network, "pod network and DNS"),
         (Stage::ControlPlanes, "control planes"),
         (Stage::Workers, "nodes"),
-        (Stage::Upgrade, "upgrade"),
+        (Stage::InTurn, "one machine at a time"),
         (Stage::Labels, "labels and taints"),
         (Stage::Workload, "workload"),
         (Stage::Verify, "verify"),

@@ -24,8 +24,6 @@ use crate::transcode::access::{self, TOKEN};
 use crate::transcode::view::View;
 use crate::{atomic, home, kubeconfig, user_file};
 
-/// The page's Service, through the API server's proxy.
-const PAGE: &str = "/api/v1/namespaces/transcode/services/page:http/proxy";
 /// The client retries requests that get a 503 for longer than a user waits.
 const LIMIT: Duration = Duration::from_secs(20);
 /// A sample takes a minute on a small computer, plus the queue before it.
@@ -57,7 +55,8 @@ impl Page {
 
     async fn ask(&self, method: &str, path: &str) -> Result<String> {
         // The header proves that the request does not come from another site in a browser.
-        let mut request = Request::builder().method(method).uri(format!("{PAGE}{path}")).header("x-hostler", "1").body(Vec::new())?;
+        let mut request =
+            Request::builder().method(method).uri(format!("{}{path}", films::PAGE)).header("x-hostler", "1").body(Vec::new())?;
         if method == "POST" {
             let mut token = HeaderValue::from_str(&self.token().await?)?;
             token.set_sensitive(true);

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use hostler_core::arch::Arch;
-use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, PodFact, ShareFact, ShareState};
-use hostler_core::inventory::Taint;
+use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, PodFact, RebootDue, ShareFact, ShareState};
+use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::record::{Applied, InProgress, Record};
 use serde::Deserialize;
 
-use super::blank;
+use super::{BOOT, blank};
 use crate::system;
-use crate::world::World;
+use crate::world::{World, restart};
 
 /// The certificate authority of another cluster.
 pub(super) const ANOTHER: &str = "another";
@@ -51,6 +51,10 @@ pub(super) struct MachineDeviation {
     cloud_user_data: bool,
     /// Seconds.
     uptime: u64,
+    /// It was restarted since the cluster was made.
+    rebooted: bool,
+    /// What needs a restart, and for how many hours.
+    reboot_due: BTreeMap<String, i64>,
     /// Files whose content is another now.
     changed: Vec<String>,
     /// Files and links that are gone.
@@ -133,6 +137,9 @@ pub(super) struct ClusterDeviation {
     /// Nodes that report, though their machine can't be reached.
     pub(super) ready: Vec<String>,
     cordoned: Vec<String>,
+    cordoned_by_hostler: Vec<String>,
+    /// Machines that a run has begun to restart or switch off: `reboot`, `shutdown`.
+    power: BTreeMap<String, String>,
     pub(super) unhealthy: Vec<String>,
     learners: Vec<String>,
     /// Members that no machine is, and their addresses.
@@ -183,6 +190,12 @@ impl MachineDeviation {
         facts.resolved_nameservers.extend(self.resolved_nameservers.iter().cloned());
         facts.cloud_user_data |= self.cloud_user_data;
         facts.uptime = facts.uptime.max(self.uptime);
+        if self.rebooted {
+            restart(facts);
+        }
+        for (by, hours) in &self.reboot_due {
+            facts.reboot_due = Some(RebootDue { since: facts.clock - hours * 60 * 60, by: by.clone() });
+        }
         if let Some(seconds) = self.kubelet_started {
             facts.uptime = facts.uptime.max(seconds);
             let entered = Some(facts.uptime - seconds);
@@ -309,6 +322,14 @@ impl ClusterDeviation {
         }
         for name in &self.cordoned {
             cluster.nodes.get_mut(name).expect("the node is there").unschedulable = true;
+        }
+        for name in &self.cordoned_by_hostler {
+            let node = cluster.nodes.get_mut(name).expect("the node is there");
+            (node.unschedulable, node.cordoned_by_hostler) = (true, true);
+        }
+        for (name, change) in &self.power {
+            let name = MachineName::new(name).expect("a machine's name");
+            cluster.record.insert(Record::Power(name), format!("{change} {BOOT}"));
         }
         cluster.nodes.retain(|name, _| !self.nodes_deleted.contains(name));
         for (name, address) in &self.addresses {

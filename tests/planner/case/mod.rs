@@ -72,7 +72,7 @@ pub fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-fn manifest() -> Manifest {
+pub fn manifest() -> Manifest {
     serde_json::from_str(include_str!("../../render/manifest.json")).expect("it is a manifest")
 }
 
@@ -133,11 +133,24 @@ fn goal(words: &str) -> Goal {
         ["remove", name, "--dead"] => Goal::Remove { machine: machine(name), dead: true, force_after: None },
         ["rebuild", name, "--new-cluster"] => Goal::NewCluster(machine(name)),
         ["rebuild", name, "--from", of] => Goal::Restore { machine: machine(name), snapshot: snapshot(of) },
-        ["upgrade"] => Goal::Upgrade { to: manifest().kubernetes, force_after: None },
+        ["upgrade", words @ ..] => {
+            let parallel = words.iter().position(|word| *word == "--parallel").and_then(|at| words[at + 1].parse().ok()).unwrap_or(1);
+            Goal::Upgrade { to: manifest().kubernetes, parallel, now: words.contains(&"--now"), force_after: None }
+        }
+        ["reboot", words @ ..] => {
+            let named = words.iter().filter(|word| !word.starts_with("--")).map(|name| machine(name)).collect();
+            Goal::Reboot { machines: named, now: words.contains(&"--now"), force_after: None, continues: false }
+        }
+        ["shutdown"] => Goal::Shutdown { now: false },
+        ["shutdown", "--now"] => Goal::Shutdown { now: true },
+        ["start"] => Goal::Start,
         ["reset"] => Goal::Reset,
         _ => panic!("no goal: {words}"),
     }
 }
+
+/// That every machine of a case is in.
+pub const BOOT: &str = "5d0c8b6e-2f4a-4c1d-9e37-aa10b2c3d4e5-100";
 
 /// A machine as Debian's installer leaves it.
 fn blank() -> Facts {
@@ -151,6 +164,7 @@ fn blank() -> Facts {
         memory: 4 << 20,
         systemd: true,
         clock: 1_700_000_000,
+        boot: BOOT.to_owned(),
         clock_ahead: Some(0),
         clock_synchronized: true,
         nameservers: vec!["192.168.1.1".to_owned()],

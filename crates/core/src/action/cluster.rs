@@ -11,6 +11,7 @@ use super::{Act, Left, Outputs, Payload, minutes};
 use crate::inventory::{MachineName, Taint};
 use crate::record::Record;
 use crate::template::render;
+use crate::words::and;
 
 /// Compact and defragment etcd's database, and take back the alarm for which it refuses writes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -154,6 +155,50 @@ impl Act for Label {
             "remove_taints": words(&self.remove_taints), "record": self.record,
         });
         script("kubernetes/label.sh", context)
+    }
+}
+
+/// Put on record in the cluster, all at once, which machines are to be restarted or switched off, or that they are no more.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RecordPower {
+    /// By machine, [`PowerRecord`](crate::plan::power::PowerRecord) as text; `None`: it is done.
+    pub machines: BTreeMap<MachineName, Option<String>>,
+}
+
+impl Act for RecordPower {
+    fn line(&self) -> String {
+        let names: Vec<&MachineName> = self.machines.keys().collect();
+        match self.machines.values().any(Option::is_some) {
+            true => format!("record in the cluster what is to be done with {}", and(&names)),
+            false => format!("remove {} from the record", and(&names)),
+        }
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        let data: BTreeMap<String, &Option<String>> =
+            self.machines.iter().map(|(name, value)| (Record::Power(name.clone()).to_string(), value)).collect();
+        script("kubernetes/record-power.sh", json!({ "patch": json!({ "data": data }).to_string() }))
+    }
+}
+
+/// Let no film begin on a node, and wait until those that are being encoded there have ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LetFilmsEnd {
+    pub node: String,
+}
+
+impl Act for LetFilmsEnd {
+    fn line(&self) -> String {
+        format!("cordon node {}, and wait until no film is being encoded on it", self.node)
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/let-films-end.sh", json!({ "node": self.node }))
+    }
+
+    fn patience(&self) -> Duration {
+        // A film in 4K takes a small machine most of a day.
+        minutes(24 * 60)
     }
 }
 

@@ -354,6 +354,8 @@ pub struct UpgradeControlPlane {
     pub config: String,
     /// Of ClusterConfiguration as it was rendered, where what is stored is that of the inventory.
     pub sha256: Option<String>,
+    /// The endpoint's moving address leaves the machine first.
+    pub yields_vip: bool,
 }
 
 impl Act for UpgradeControlPlane {
@@ -364,7 +366,7 @@ impl Act for UpgradeControlPlane {
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let context = json!({
-            "version": self.version, "first": self.first, "set": self.set, "sha256": self.sha256,
+            "version": self.version, "first": self.first, "set": self.set, "sha256": self.sha256, "yields_vip": self.yields_vip,
             "config": payload.content(self.config.clone()), "coredns": payload.content(coredns()?),
         });
         Ok(super::cluster::script("kubernetes/local-admin.sh", json!({}))? + &render("kubernetes/upgrade-control-plane.sh", context)?)
@@ -389,6 +391,8 @@ pub struct UpgradeNode {
     pub containerd: Vec<File>,
     /// Of KubeletConfiguration as it was rendered.
     pub sha256: String,
+    /// As of [`UpgradeControlPlane`]: a kubelet of another version starts the static pods again.
+    pub yields_vip: bool,
 }
 
 impl Act for UpgradeNode {
@@ -397,8 +401,9 @@ impl Act for UpgradeNode {
     }
 
     fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {
-        let UpgradeNode { arch, set, programs, containerd, sha256 } = self.clone();
-        let mut script = InstallPrograms { arch, set, programs, missing: Vec::new() }.body(payload, outputs)?;
+        let UpgradeNode { arch, set, programs, containerd, sha256, yields_vip } = self.clone();
+        let mut script = if yields_vip { render("kubernetes/yield-vip.sh", json!({}))? } else { String::new() };
+        script += &InstallPrograms { arch, set, programs, missing: Vec::new() }.body(payload, outputs)?;
         if !containerd.is_empty() {
             let unit = systemd::CONTAINERD.to_owned();
             let configure = ConfigureUnit { unit, files: containerd, stale: Vec::new(), others: Vec::new(), restart: true };

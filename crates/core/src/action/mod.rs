@@ -1,5 +1,5 @@
 //! What a step can do. An action is data; beside it stand its line in the plan, its script, how long that may take, and what it needs and
-//! hands on. By subject: [`machine`], [`kubeadm`], [`cluster`], [`workload`].
+//! hands on. By subject: [`machine`], [`kubeadm`], [`cluster`], [`power`], [`workload`].
 
 use std::fmt;
 use std::time::Duration;
@@ -17,6 +17,7 @@ pub mod kubeadm;
 pub mod machine;
 pub mod output;
 mod payload;
+pub mod power;
 pub mod workload;
 
 pub use payload::{File, Part, Payload};
@@ -54,6 +55,16 @@ pub trait Act {
         false
     }
 
+    /// What becomes of the machine while its script runs.
+    fn power(&self) -> PowerState {
+        PowerState::StaysOn
+    }
+
+    /// How long it may be tried again for, while it waits for something else.
+    fn patience(&self) -> Duration {
+        minutes(15)
+    }
+
     /// The documents that it gives to kubeadm.
     fn kubeadm_config(&self) -> Option<&str> {
         None
@@ -66,6 +77,16 @@ pub trait Act {
     fn leaves(&self) -> Result<Vec<Left>> {
         Ok(Vec::new())
     }
+}
+
+/// What becomes of a machine while a script runs on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerState {
+    StaysOn,
+    /// The script begins again once the machine is back, and sees what was done.
+    Restarts,
+    /// That nothing answers any more is the end of the step.
+    GoesOff,
 }
 
 /// Something that an action leaves.
@@ -128,7 +149,8 @@ actions! {
     machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, ConfigureCloudInit, WriteHosts, SynchronizeClock, InstallPrograms, StagePrograms, ConfigureUnit,
         StartUnit, DropUnit, ImportImages, Wipe;
     kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, RenewCertificates, UpgradeControlPlane, UpgradeNode;
-    cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreCoreDns, RestartFlannel, Label, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
+    cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreCoreDns, RestartFlannel, Label, RecordPower, LetFilmsEnd, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
+    power: Reboot, PowerOff;
     workload: InstallWorkload, KeepMediaServerToken, RemoveWorkload;
 }
 

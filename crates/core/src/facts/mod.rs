@@ -95,6 +95,11 @@ pub struct Facts {
     pub load: String,
     /// Seconds since it was started; in a container, since its host was started.
     pub uptime: u64,
+    /// Which boot of the machine this is: the kernel's boot id, a dash, and when PID 1 began, in clock ticks since the kernel did. In a container
+    /// the former is its host's, and the latter tells one start from the next. Empty: unknown.
+    pub boot: String,
+    /// Why the machine should be restarted, if it should.
+    pub reboot_due: Option<RebootDue>,
     /// Degrees Celsius of the processor's hottest sensor, if there is one.
     pub temperature: Option<i32>,
     /// Seconds since the epoch by the machine's clock when facts were gathered.
@@ -253,6 +258,21 @@ pub enum ShareState {
     Hangs,
     ReadOnly,
     Writable,
+}
+
+/// Something that was installed is in use only after a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RebootDue {
+    /// Seconds since the epoch.
+    pub since: i64,
+    /// What was installed, as far as that is known: `linux-image-6.12.41-amd64`, `kernel 6.12.41-amd64`.
+    pub by: String,
+}
+
+/// Whether `text` has the form of [`Facts::boot`].
+pub fn is_boot(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// State of kubeadm on the machine.

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::certificate::{self, Certificate};
 use super::cluster::Answers;
-use super::{Facts, FileFact, ImageFact, LockFact, ShareFact, ShareState, UnitFact, last_words};
+use super::{Facts, FileFact, ImageFact, LockFact, RebootDue, ShareFact, ShareState, UnitFact, is_boot, last_words};
 use crate::arch::Arch;
 use crate::protocol::{path, say, systemd};
 use crate::record::{Applied, InProgress};
@@ -121,6 +121,12 @@ impl<'a> Reader<'a> {
             "memory" => facts.memory = fields.number()?,
             "memory-available" => facts.memory_available = fields.number()?,
             "uptime" => facts.uptime = fields.number()?,
+            "boot" => facts.boot = fields.word().map(|boot| if is_boot(boot) { boot.to_owned() } else { String::new() })?,
+            "reboot-due" => {
+                let since = fields.number::<i64>()?.clamp(0, LAST_SECOND);
+                // The first one that is said has been due the longest, or is the system's own word.
+                facts.reboot_due.get_or_insert(RebootDue { since, by: fields.word()?.trim().to_owned() });
+            }
             "load" => facts.load = fields.text()?,
             "cpus" => facts.cpus = fields.number()?,
             "address" => drop(facts.addresses.insert(fields.text()?)),

@@ -9,7 +9,7 @@ use super::leave::{facts_after_removal, plan_removal, plan_reset};
 use super::planner::Planner;
 use super::restore::{new_cluster, restore};
 use super::withdraw::withdraw;
-use super::{Plan, Warning, everything, finding, graph, lint, plan, take_over, upgrade};
+use super::{Plan, Warning, everything, finding, graph, lint, plan, power, take_over, upgrade};
 use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifests;
@@ -30,8 +30,16 @@ pub enum Goal {
     NewCluster(MachineName),
     /// One machine leaves the cluster. `dead`: it will never be reached again. `force_after` as of [`Goal::Rebuild`].
     Remove { machine: MachineName, dead: bool, force_after: Option<u64> },
-    /// The cluster runs this version of Kubernetes. `force_after` as of [`Goal::Rebuild`].
-    Upgrade { to: String, force_after: Option<u64> },
+    /// The cluster runs this version of Kubernetes. `parallel`: how many workers may be away at once. `now`: films that are being encoded are
+    /// let go. `force_after` as of [`Goal::Rebuild`].
+    Upgrade { to: String, parallel: usize, now: bool, force_after: Option<u64> },
+    /// These machines are restarted, or those that need it if none is named. `now`: films that are being encoded are let go. `continues`: only
+    /// those that this run has recorded. `force_after` as of [`Goal::Rebuild`].
+    Reboot { machines: BTreeSet<MachineName>, now: bool, force_after: Option<u64>, continues: bool },
+    /// All machines are off. `now` as of [`Goal::Reboot`].
+    Shutdown { now: bool },
+    /// All machines are on, and the cluster does its work again.
+    Start,
     /// No machine is in a cluster.
     Reset,
     /// Another goal, for which these machines are wiped of what is not this cluster's.
@@ -42,7 +50,14 @@ impl Goal {
     /// Machines whose facts the goal needs; all for what concerns the whole cluster. For one machine: itself, and the control planes that stay.
     pub fn asks(&self, inventory: &Inventory) -> BTreeSet<MachineName> {
         let one = match self {
-            Goal::Up | Goal::Upgrade { .. } | Goal::Reset | Goal::Restore { .. } | Goal::NewCluster(_) => {
+            Goal::Up
+            | Goal::Upgrade { .. }
+            | Goal::Reset
+            | Goal::Restore { .. }
+            | Goal::NewCluster(_)
+            | Goal::Reboot { .. }
+            | Goal::Shutdown { .. }
+            | Goal::Start => {
                 return inventory.machines.keys().cloned().collect();
             }
             // What is gone for good is not asked, whoever answers in its place.
@@ -60,7 +75,7 @@ impl Goal {
         match self {
             Goal::Up | Goal::Upgrade { .. } | Goal::NewCluster(_) => true,
             Goal::Add(machine) | Goal::Rebuild { machine, .. } | Goal::Restore { machine, .. } => machine == name,
-            Goal::Remove { .. } | Goal::Reset => false,
+            Goal::Remove { .. } | Goal::Reset | Goal::Reboot { .. } | Goal::Shutdown { .. } | Goal::Start => false,
             Goal::TakeOver { machines, goal } => machines.contains(name) || goal.changes(name),
         }
     }
@@ -83,9 +98,9 @@ impl Goal {
     /// were verified, and vouches for no fewer.
     fn withdraws(&self) -> bool {
         match self {
-            Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Reset | Goal::Remove { .. } => false,
+            Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Reset | Goal::Remove { .. } | Goal::Shutdown { .. } => false,
             Goal::TakeOver { goal, .. } => goal.withdraws(),
-            Goal::Up | Goal::Add(_) | Goal::Rebuild { .. } | Goal::Upgrade { .. } => true,
+            Goal::Up | Goal::Add(_) | Goal::Rebuild { .. } | Goal::Upgrade { .. } | Goal::Reboot { .. } | Goal::Start => true,
         }
     }
 
@@ -95,6 +110,7 @@ impl Goal {
         match self {
             Goal::Rebuild { machine, .. } | Goal::Restore { machine, .. } => Goal::Add(machine),
             Goal::NewCluster(_) => Goal::Up,
+            Goal::Reboot { machines, now, force_after, .. } => Goal::Reboot { machines, now, force_after, continues: true },
             Goal::TakeOver { goal, .. } => goal.next_goal(),
             goal => goal,
         }
@@ -145,11 +161,22 @@ pub(super) fn steps_of(
             Ok(planner.finish())
         }
         Goal::Rebuild { machine, force_after } => rebuild(inventory, manifests, seen, machine, *force_after),
-        Goal::Upgrade { force_after, .. } => {
+        Goal::Upgrade { parallel, now, force_after, .. } => {
             let mut planner = Planner::new(inventory, manifests, seen);
-            (planner.force_after, planner.upgrades) = (*force_after, true);
+            (planner.force_after, planner.now, planner.parallel, planner.upgrades) = (*force_after, *now, *parallel, true);
             upgrade::plan(planner)
         }
+        Goal::Reboot { machines, now, force_after, continues } => {
+            let mut planner = Planner::new(inventory, manifests, seen);
+            (planner.force_after, planner.now) = (*force_after, *now);
+            power::reboot(planner, machines, *continues)
+        }
+        Goal::Shutdown { now } => {
+            let mut planner = Planner::new(inventory, manifests, seen);
+            planner.now = *now;
+            power::shutdown(planner)
+        }
+        Goal::Start => power::start(Planner::new(inventory, manifests, seen)),
         Goal::Restore { machine, snapshot } => restore(inventory, manifests, seen, machine, snapshot),
         Goal::NewCluster(name) => new_cluster(inventory, manifests, seen, name),
         Goal::Reset => {

@@ -36,6 +36,8 @@ pub enum Command {
     Upgrade {
         to: Option<String>,
     },
+    Reboot(MachineName),
+    Start,
 }
 
 /// What to do.
@@ -256,6 +258,8 @@ impl fmt::Display for Command {
             Command::Snapshot => f.write_str("`hostler snapshot create`"),
             Command::Plan => f.write_str("`hostler plan`"),
             Command::BundleEncoder => f.write_str("`hostler bundle encoder`"),
+            Command::Reboot(machine) => write!(f, "`hostler reboot {machine}`"),
+            Command::Start => f.write_str("`hostler start`"),
             Command::Upgrade { to: None } => f.write_str("`hostler upgrade`"),
             Command::Upgrade { to: Some(to) } => write!(f, "`hostler upgrade --to {to}`"),
         }

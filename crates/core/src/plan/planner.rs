@@ -32,6 +32,10 @@ pub struct Planner<'a> {
     pub begins_anew: bool,
     /// Seconds after which a drain no longer minds PodDisruptionBudgets.
     pub force_after: Option<u64>,
+    /// Films that are being encoded are let go, and begin anew elsewhere.
+    pub now: bool,
+    /// How many workers may be upgraded at once.
+    pub parallel: usize,
     /// The cluster is to become the version of the bundles.
     pub upgrades: bool,
     /// Machines that a refusal keeps as they are.
@@ -71,6 +75,8 @@ impl<'a> Planner<'a> {
             restore: None,
             begins_anew: false,
             force_after: None,
+            now: false,
+            parallel: 1,
             upgrades: false,
             refused: BTreeSet::new(),
             cluster_refused: false,
@@ -169,6 +175,19 @@ impl<'a> Planner<'a> {
             None => self.cluster_refused = true,
         }
         self.refusals.push(Refusal { machine: machine.cloned(), why, hint });
+    }
+
+    /// Forgets the refusals of what does not matter to a goal.
+    pub fn keep_refusals(&mut self, matters: impl Fn(&Why) -> bool) {
+        self.refusals.retain(|refusal| matters(&refusal.why));
+        let refused = |name: &MachineName| self.refusals.iter().any(|refusal| refusal.machine.as_ref() == Some(name));
+        self.refused.retain(|name| refused(name));
+        self.cluster_refused = self.refusals.iter().any(|refusal| refusal.machine.is_none());
+    }
+
+    /// Whether what stops pods waits for films that are being encoded.
+    pub fn films_are_waited_for(&self) -> bool {
+        self.inventory.transcode.is_some() && !self.now
     }
 
     /// A refusal that keeps nothing but the transcoding workload from what it should be.

@@ -8,8 +8,9 @@ use anyhow::Result;
 use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::Why;
+use super::turn::{make_way, yields_vip};
 use super::{Plan, documents, machine, verify, wanted};
-use crate::action::cluster::{Drain, Uncordon};
+use crate::action::cluster::Uncordon;
 use crate::action::kubeadm::{UpgradeControlPlane, UpgradeNode};
 use crate::action::machine::StagePrograms;
 use crate::digest::sha256;
@@ -47,7 +48,14 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
         let first = turn == 0 && cluster.stored_version != to;
         let config = documents::upgrade(planner.inventory, &to)?;
         let set = set_of(&planner, name);
-        let action = UpgradeControlPlane { version: to.clone(), first, set, config, sha256: cluster_sum(&planner, cluster, &to)? };
+        let action = UpgradeControlPlane {
+            version: to.clone(),
+            first,
+            set,
+            config,
+            sha256: cluster_sum(&planner, cluster, &to)?,
+            yields_vip: yields_vip(planner.inventory, name),
+        };
         let reason = match planner.trusted.answering().find(|api_via| api_via.machine == name) {
             Some(api_via) if api_via.cluster.version != to => format!("its API server runs {}", api_via.cluster.version),
             _ => "an upgrade of its static pods was interrupted".to_owned(),
@@ -56,12 +64,28 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
         before = vec![id.into()];
     }
     // A kubelet is never newer than an API server that it may speak to.
-    let in_order = [Role::ControlPlane, Role::Worker].into_iter().flat_map(|role| joined.iter().filter(move |(_, it)| it.role == role));
-    for (name, machine) in in_order {
+    for (name, machine) in joined.iter().filter(|(_, machine)| machine.role == Role::ControlPlane) {
         before = node(&mut planner, (api_via, cluster), (name, machine), &to, before)?;
+    }
+    let workers: Vec<_> = joined.iter().filter(|(_, machine)| machine.role == Role::Worker).collect();
+    let at_once = at_once(&mut planner, joined.len());
+    // Each waits for the one that is so many places before it: then no more are away at once.
+    let mut done = vec![before; at_once];
+    for (turn, (name, machine)) in workers.into_iter().enumerate() {
+        let before = done[turn % at_once].clone();
+        done[turn % at_once] = node(&mut planner, (api_via, cluster), (name, machine), &to, before)?;
     }
     verify::plan(&mut planner)?;
     Ok(planner.finish())
+}
+
+/// How many workers may be away at once: one node stays, so that pods have a place to go to.
+fn at_once(planner: &mut Planner, nodes: usize) -> usize {
+    let most = nodes.saturating_sub(1).max(1);
+    if planner.parallel > most {
+        planner.warn(None, format!("of {nodes} nodes, at most {most} can be upgraded at once: pods need a node to go to"));
+    }
+    planner.parallel.clamp(1, most)
 }
 
 /// What speaks against it.
@@ -203,16 +227,19 @@ fn node(
     }
     let mut before = before;
     if !done {
-        if has_elsewhere(planner, cluster, name) {
-            let action = Drain { node: name.to_string(), force_after: planner.force_after, returns: true };
-            let reason = format!("{name} is about to be upgraded");
-            before = vec![planner.step(StepKind::MakeWay.of(name), api_via, reason, action, before).into()];
-        }
+        before = make_way(planner, (api_via, cluster), name, &format!("{name} is about to be upgraded"), before);
         let (set, programs) = wanted::programs(manifest, machine.role);
         let files = wanted::containerd_files(planner.inventory, manifest)?;
         let containerd = files.into_iter().filter(|file| machine::differs(facts, file)).collect();
         let document = documents::stored(planner.inventory, to, Document::Kubelet)?;
-        let action = UpgradeNode { arch: manifest.arch, set, programs, containerd, sha256: sha256(document.as_bytes()) };
+        let action = UpgradeNode {
+            arch: manifest.arch,
+            set,
+            programs,
+            containerd,
+            sha256: sha256(document.as_bytes()),
+            yields_vip: yields_vip(planner.inventory, name),
+        };
         let reason = if found.version == to {
             "an upgrade of its kubelet was interrupted".to_owned()
         } else {
@@ -223,13 +250,4 @@ fn node(
     let action = Uncordon { node: name.to_string(), version: to.to_owned() };
     let reason = format!("{name} is upgraded");
     Ok(vec![planner.step(StepKind::Uncordon.of(name), api_via, reason, action, before).into()])
-}
-
-/// Whether pods of the machine may run on another.
-fn has_elsewhere(planner: &Planner, cluster: &ClusterFacts, name: &MachineName) -> bool {
-    planner.inventory.machines.iter().any(|(other, machine)| {
-        let node = cluster.nodes.get(other.as_str());
-        // What hostler cordoned is uncordoned before this one's turn.
-        other != name && !machine.dedicated && node.is_some_and(|node| !node.unschedulable || node.cordoned_by_hostler)
-    })
 }

@@ -2,6 +2,7 @@
 
 use super::hint::{Command, Hint};
 use super::planner::Planner;
+use super::power::PowerRecord;
 use super::refusal::Why;
 use super::wanted;
 use crate::inventory::{Inventory, MachineName, VERSIONS};
@@ -36,7 +37,9 @@ fn unfinished(planner: &mut Planner) {
         let is = wanted::version_in_use(facts);
         let cordoned =
             planner.api_via.and_then(|api_via| api_via.cluster.nodes.get(name.as_str())).is_some_and(|node| node.cordoned_by_hostler);
-        if cordoned || facts.in_progress.contains(&InProgress::Upgrade) {
+        // One that was cordoned for a restart or a shutdown is of the right version.
+        let power = planner.api_via.is_some_and(|api_via| PowerRecord::of(api_via.cluster, name).is_some());
+        if (cordoned && !power) || facts.in_progress.contains(&InProgress::Upgrade) {
             planner.refuse(Some(name), Why::UpgradeInterrupted, Hint::Run(Command::Upgrade { to: None }));
         } else if let Some(is) = is.filter(|is| numbers(is) < numbers(&cluster)) {
             let why = Why::OlderVersion { is: is.to_owned(), cluster: cluster.clone() };

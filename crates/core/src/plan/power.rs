@@ -1,0 +1,292 @@
+//! Machines that are restarted one after the other, or switched off together and on again. Which of them a run has begun with is on the cluster's
+//! record, so that a run that was interrupted goes on with the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::hint::{Command, Hint};
+use super::planner::Planner;
+use super::refusal::Why;
+use super::turn::{has_elsewhere, let_films_end, make_way, yields_vip};
+use super::{Plan, check, silence, verify};
+use crate::action::cluster::{RecordPower, Uncordon};
+use crate::action::power::{PowerOff, Reboot};
+use crate::facts::{ClusterFacts, Facts, NodeFact, is_boot};
+use crate::inventory::{MachineName, Role};
+use crate::record::Record;
+use crate::step::{Need, StepKind};
+use crate::trusted::ApiVia;
+
+/// What a machine is to do, and the boot in which it was to do it: [`Facts::boot`]. As the record has it: `reboot BOOT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PowerRecord {
+    pub change: PowerChange,
+    pub boot: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PowerChange {
+    Reboot,
+    Shutdown,
+}
+
+impl PowerChange {
+    fn word(self) -> &'static str {
+        match self {
+            PowerChange::Reboot => "reboot",
+            PowerChange::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl PowerRecord {
+    fn parse(text: &str) -> Option<PowerRecord> {
+        let (word, boot) = text.split_once(' ')?;
+        let change = [PowerChange::Reboot, PowerChange::Shutdown].into_iter().find(|change| change.word() == word)?;
+        is_boot(boot).then(|| PowerRecord { change, boot: boot.to_owned() })
+    }
+
+    /// What the cluster has on record of the machine.
+    pub fn of(cluster: &ClusterFacts, name: &MachineName) -> Option<PowerRecord> {
+        PowerRecord::parse(cluster.record.get(&Record::Power(name.clone()))?)
+    }
+}
+
+impl fmt::Display for PowerRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.change.word(), self.boot)
+    }
+}
+
+/// What keeps a machine from being switched off, on or over: it is not that machine, or it can't be asked to.
+fn is_another(why: &Why) -> bool {
+    matches!(why, Why::OtherMachine { .. } | Why::OtherCluster { .. } | Why::NoSystemd)
+}
+
+/// What keeps a machine from being rebooted: an operation on it must come to its end first.
+fn is_unfinished(why: &Why) -> bool {
+    matches!(why, Why::WipeInterrupted | Why::RestoreInterrupted | Why::UpgradeInterrupted)
+}
+
+/// The machines that a reboot is about: those that an interrupted run has left, where any of `asked` is among them; else all of `asked`, or those
+/// that need one if none was named. `continues`: the run has recorded what it is about.
+fn to_reboot(planner: &Planner, cluster: &ClusterFacts, asked: &BTreeSet<MachineName>, continues: bool) -> Vec<MachineName> {
+    let begun = |name: &MachineName| PowerRecord::of(cluster, name).is_some_and(|record| record.change == PowerChange::Reboot);
+    let due = |name: &MachineName| planner.facts.get(name).is_some_and(|facts| facts.reboot_due.is_some());
+    let is_asked = |name: &MachineName| if asked.is_empty() { due(name) || begun(name) } else { asked.contains(name) };
+    // Workers first: a kernel that does not start is found out where that costs least.
+    let in_order =
+        [Role::Worker, Role::ControlPlane].into_iter().flat_map(|role| planner.machines().filter(move |(_, it)| it.role == role));
+    let names: Vec<MachineName> = in_order.map(|(name, _)| name.clone()).filter(|name| is_asked(name)).collect();
+    let left: Vec<MachineName> = names.iter().filter(|name| begun(name)).cloned().collect();
+    if continues || !left.is_empty() { left } else { names }
+}
+
+/// The plan that restarts machines: [`to_reboot`] says which.
+pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, continues: bool) -> Result<Plan> {
+    check::look(&mut planner);
+    planner.keep_refusals(|why| is_another(why) || is_unfinished(why));
+    let no_cluster = ClusterFacts::default();
+    let api_via = planner.api_via.map(|api_via| api_via.machine);
+    if api_via.is_none() && planner.cluster_exists() {
+        silence::explain(&mut planner);
+        return Ok(planner.finish());
+    }
+    let cluster = planner.api_via.map_or(&no_cluster, |api_via| api_via.cluster);
+    let machines = to_reboot(&planner, cluster, asked, continues);
+    for (name, _) in planner.machines().filter(|(name, _)| !machines.contains(name)) {
+        if PowerRecord::of(cluster, name).is_some_and(|record| record.change == PowerChange::Reboot) {
+            planner.warn(Some(name), format!("an earlier reboot was interrupted: {} continues it", Command::Reboot(name.clone())));
+        }
+    }
+    refuse_unreachable(&mut planner, &machines);
+    refuse_without_quorum(&mut planner, cluster, &machines);
+    if machines.iter().any(|name| planner.refused.contains(name)) {
+        return Ok(planner.finish());
+    }
+    let mut before = api_via.map(|api_via| record(&mut planner, api_via, cluster, &machines, PowerChange::Reboot)).unwrap_or_default();
+    for name in &machines {
+        let Some(facts) = planner.usable(name) else { continue };
+        let node = cluster.nodes.get(name.as_str());
+        let recorded = PowerRecord::of(cluster, name).filter(|record| record.change == PowerChange::Reboot);
+        let is_back = recorded.is_some_and(|record| record.boot != facts.boot);
+        if !is_back {
+            let reason = reason(facts, name);
+            match (api_via, node) {
+                (Some(api_via), Some(node)) if node.ready => {
+                    before = make_way(&mut planner, (api_via, cluster), name, &format!("{name} is about to be rebooted"), before);
+                    if !has_elsewhere(&planner, cluster, name) {
+                        planner.warn(Some(name), "its pods have nowhere else to go: they stop while it restarts");
+                    }
+                }
+                (_, Some(_)) => planner.warn(Some(name), "its node is not Ready: it is rebooted without a drain"),
+                _ => {}
+            }
+            let control_plane = facts.kubernetes.control_plane && planner.joined(name);
+            if control_plane && voters(cluster) < 3 {
+                planner.warn(Some(name), "the API is unavailable while it restarts; pods of other machines keep running");
+            }
+            let action = Reboot {
+                boot: facts.boot.clone(),
+                node: planner.joined(name).then(|| name.to_string()),
+                quorum: control_plane && voters(cluster) > 2,
+                yields_vip: control_plane && yields_vip(planner.inventory, name),
+            };
+            before = vec![planner.step(StepKind::Reboot.of(name), name, reason, action, before).into()];
+        }
+        if let (Some(api_via), Some(node), false) = (api_via, node, is_back && node.is_some_and(is_at_work)) {
+            let action = Uncordon { node: name.to_string(), version: node.version.clone() };
+            before = vec![planner.step(StepKind::Uncordon.of(name), api_via, format!("{name} is back"), action, before).into()];
+        }
+    }
+    if api_via.is_some() && !machines.is_empty() {
+        verify::plan(&mut planner)?;
+    }
+    if let Some(api_via) = api_via {
+        forget(&mut planner, api_via, cluster, &machines);
+    }
+    Ok(planner.finish())
+}
+
+/// Whether pods may run on the node, as far as that is up to hostler.
+fn is_at_work(node: &NodeFact) -> bool {
+    node.ready && !node.cordoned_by_hostler
+}
+
+/// Why the machine is rebooted, for the reader.
+fn reason(facts: &Facts, name: &MachineName) -> String {
+    match &facts.reboot_due {
+        Some(due) if due.by.is_empty() => "it needs a reboot".to_owned(),
+        Some(due) => format!("it needs a reboot for {}", due.by),
+        None => format!("you asked to reboot {name}"),
+    }
+}
+
+fn refuse_unreachable(planner: &mut Planner, machines: &[MachineName]) {
+    let lost: Vec<_> = planner.unreachable.keys().copied().filter(|name| machines.contains(name)).collect();
+    for name in lost {
+        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOn);
+    }
+}
+
+fn voters(cluster: &ClusterFacts) -> usize {
+    cluster.members.values().filter(|member| !member.learner).count()
+}
+
+/// Restarting a member must leave more than half of them. Of one or two that can't be: the warning says what that means.
+fn refuse_without_quorum(planner: &mut Planner, cluster: &ClusterFacts, machines: &[MachineName]) {
+    let names: Vec<_> = planner.machines().map(|(name, _)| name).filter(|name| machines.contains(name)).collect();
+    for name in names {
+        let is_back = PowerRecord::of(cluster, name).is_some_and(|record| planner.facts.get(name).is_some_and(|it| it.boot != record.boot));
+        let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
+        if is_back || voters.len() < 3 || !voters.iter().any(|member| member.name == name.as_str()) {
+            continue;
+        }
+        let others: Vec<_> = voters.iter().filter(|member| member.name != name.as_str()).collect();
+        let down: Vec<String> = others.iter().filter(|member| !member.healthy).map(|member| member.name.clone()).collect();
+        let healthy = others.len() - down.len();
+        if healthy <= voters.len() / 2 {
+            planner.refuse(Some(name), Why::Quorum { healthy, members: voters.len(), down }, Hint::MendMembers);
+        }
+    }
+}
+
+/// Puts on record what is to become of the machines, all at once, unless it is there already.
+fn record(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts, names: &[MachineName], change: PowerChange) -> Vec<Need> {
+    let mut machines = BTreeMap::new();
+    for name in names {
+        let known = PowerRecord::of(cluster, name).is_some_and(|record| record.change == change);
+        if let (Some(facts), false, true) = (planner.usable(name), known, cluster.nodes.contains_key(name.as_str())) {
+            machines.insert(name.clone(), Some(PowerRecord { change, boot: facts.boot.clone() }.to_string()));
+        }
+    }
+    if machines.is_empty() {
+        return Vec::new();
+    }
+    let reason = "an interrupted run should continue where it stopped";
+    vec![planner.step(StepKind::RecordPower.of(api_via), api_via, reason, RecordPower { machines }, []).into()]
+}
+
+/// Takes the machines off the record, once all of them are back and the cluster is verified: until then an interrupted run is not over.
+fn forget(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts, names: &[MachineName]) {
+    let on_record = |name: &&MachineName| cluster.nodes.contains_key(name.as_str());
+    let machines: BTreeMap<MachineName, Option<String>> = names.iter().filter(on_record).map(|name| (name.clone(), None)).collect();
+    if machines.is_empty() {
+        return;
+    }
+    let uncordoned = machines.keys().map(|name| StepKind::Uncordon.of(name).if_planned());
+    let verified = [StepKind::Probe, StepKind::RecordVerified].map(|kind| kind.of(api_via).if_planned());
+    let needs: Vec<Need> = uncordoned.chain(verified).collect();
+    planner.step(StepKind::ForgetPower.of(api_via), api_via, "the machines are back", RecordPower { machines }, needs);
+}
+
+/// The plan that switches all machines off: workers first, as their kubelets end pods by the control planes; control planes last.
+pub fn shutdown(mut planner: Planner) -> Result<Plan> {
+    check::look(&mut planner);
+    planner.keep_refusals(is_another);
+    let lost: Vec<_> = planner.unreachable.keys().copied().collect();
+    for name in lost {
+        planner.warn(Some(name), "it can't be reached and is left as it is");
+    }
+    // Half of a cluster that stays on is nothing that anybody asked for.
+    if !planner.refused.is_empty() {
+        return Ok(planner.finish());
+    }
+    let reached: Vec<MachineName> =
+        planner.machines().map(|(name, _)| name).filter(|name| planner.usable(name).is_some()).cloned().collect();
+    let mut ready: Vec<Need> = Vec::new();
+    if let Some(ApiVia { machine: api_via, cluster, .. }) = planner.api_via {
+        let recorded = record(&mut planner, api_via, cluster, &reached, PowerChange::Shutdown);
+        for name in reached.iter().filter(|name| cluster.nodes.get(name.as_str()).is_some_and(|node| node.ready)) {
+            ready.extend(let_films_end(&mut planner, api_via, name, &format!("{name} is about to be switched off"), recorded.clone()));
+        }
+        if ready.is_empty() {
+            ready = recorded;
+        }
+    } else if planner.cluster_exists() && planner.films_are_waited_for() {
+        planner.warn(None, "no API server answers: films that are being encoded are not waited for; they start again later");
+    }
+    for role in [Role::Worker, Role::ControlPlane] {
+        let mut off = Vec::new();
+        for name in &reached {
+            if planner.inventory.machines.get(name).is_some_and(|machine| machine.role == role) {
+                let reason = if role == Role::Worker { "the whole cluster is to be off" } else { "control planes go off last" };
+                off.push(planner.step(StepKind::PowerOff.of(name), name, reason, PowerOff {}, ready.clone()).into());
+            }
+        }
+        if !off.is_empty() {
+            ready = off;
+        }
+    }
+    Ok(planner.finish())
+}
+
+/// The plan that lets pods onto the nodes again that were cordoned for a shutdown, and verifies the cluster.
+pub fn start(mut planner: Planner) -> Result<Plan> {
+    check::look(&mut planner);
+    planner.keep_refusals(is_another);
+    let lost: Vec<_> = planner.unreachable.keys().copied().collect();
+    for name in lost {
+        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOn);
+    }
+    let Some(ApiVia { machine: api_via, cluster, .. }) = planner.api_via else {
+        silence::explain(&mut planner);
+        return Ok(planner.finish());
+    };
+    let off = |name: &MachineName| PowerRecord::of(cluster, name).is_some_and(|record| record.change == PowerChange::Shutdown);
+    let machines: Vec<MachineName> =
+        planner.machines().map(|(name, _)| name).filter(|name| off(name) && planner.usable(name).is_some()).cloned().collect();
+    for name in &machines {
+        if let Some(node) = cluster.nodes.get(name.as_str()) {
+            let action = Uncordon { node: name.to_string(), version: node.version.clone() };
+            planner.step(StepKind::Uncordon.of(name), api_via, "it was shut down with the cluster", action, []);
+        }
+    }
+    verify::plan(&mut planner)?;
+    forget(&mut planner, api_via, cluster, &machines);
+    Ok(planner.finish())
+}

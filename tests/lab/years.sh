@@ -1,0 +1,134 @@
+#!/bin/bash
+# years.sh HOSTLER: machines of a cluster are rebooted, shut down and started, on the lab's real machines, as root; cut in between. As rows.sh
+# says.
+# shellcheck disable=SC2016 # what is in single quotes is for machines
+set -euo pipefail
+hostler=$(realpath "$1")
+lab=years
+# shellcheck source=tests/lab/rows.sh
+. "$(dirname "$(realpath "$0")")/rows.sh"
+
+# boot MACHINE: changes with each start of it.
+boot() { on "$1" 'echo "$(cat /proc/sys/kernel/random/boot_id) $(sed "s/.*) //" /proc/1/stat | cut -d " " -f 20)"'; }
+remember_boots() { for machine; do boot "$machine" > "$work/boot.$machine"; done; }
+restarted() {
+    local machine now
+    for machine; do
+        # One that does not answer has not come back.
+        now=$(boot "$machine" 2> /dev/null) || now=
+        if [ -z "$now" ] || [ "$now" = "$(cat "$work/boot.$machine")" ]; then
+            echo "$machine was not restarted" >&2
+            return 1
+        fi
+    done
+}
+not_restarted() { for machine; do [ "$(boot "$machine")" = "$(cat "$work/boot.$machine")" ] || { echo "$machine was restarted" >&2; return 1; }; done; }
+nothing_left() {
+    [ -z "$(kubectl get nodes -o "'jsonpath={.items[*].spec.unschedulable}'")" ] || { echo "a node is cordoned" >&2; return 1; }
+    ! kubectl get nodes -o yaml | grep hostler/cordoned || return 1
+    ! kubectl -n kube-system get configmap hostler -o yaml | grep '  power\.' || return 1
+}
+is_on() { "$hostler" lab list | awk -v name="$1" '$1 == name { print $4 }' | grep -qx on; }
+all_off() { for machine; do ! is_on "$machine" || return 1; done; }
+
+row "one control plane and two workers"
+run 0 lab up --machines 3
+ready 3
+empty
+
+row "no machine needs a reboot"
+run 0 reboot -i "$inventory" --yes
+says "nothing to do"
+
+row "status says which machine needs one, and why"
+on rainbowdash 'touch /run/reboot-required; echo libc6 > /run/reboot-required.pkgs'
+run 0 status -i "$inventory"
+says "rainbowdash for"
+says "(libc6)"
+
+row "it is drained, rebooted, Ready and uncordoned; the others are not touched"
+remember_boots twilightsparkle rainbowdash fluttershy
+run 0 reboot -i "$inventory" --yes
+says "it needs a reboot for libc6"
+restarted rainbowdash
+not_restarted twilightsparkle fluttershy
+ready 3
+nothing_left
+run 0 status -i "$inventory"
+says_not "reboot due"
+empty
+
+row "a node that its owner cordoned stays cordoned"
+kubectl cordon fluttershy > /dev/null
+remember_boots fluttershy
+run 0 reboot fluttershy -i "$inventory" --yes
+restarted fluttershy
+[ "$(kubectl get node fluttershy -o "'jsonpath={.spec.unschedulable}'")" = true ]
+kubectl uncordon fluttershy > /dev/null
+nothing_left
+
+row "killed while a machine restarts, the same command continues and reboots none twice"
+remember_boots twilightsparkle rainbowdash fluttershy
+begin reboot twilightsparkle rainbowdash fluttershy -i "$inventory" --yes
+comes_to_say "waiting for the machine to restart"
+kill -9 "$begun"
+wait "$begun" 2> /dev/null || true
+wait_for 180 "rainbowdash to be back" restarted rainbowdash 2> /dev/null
+not_restarted twilightsparkle
+boot rainbowdash > "$work/boot.rainbowdash"
+run 0 reboot twilightsparkle rainbowdash fluttershy -i "$inventory" --yes
+says_not "asked to reboot rainbowdash"
+not_restarted rainbowdash
+restarted twilightsparkle fluttershy
+ready 3
+nothing_left
+empty
+
+row "a machine that loses its power instead of restarting is waited for"
+remember_boots rainbowdash
+begin reboot rainbowdash -i "$inventory" --yes
+comes_to_say "waiting for the machine to restart"
+"$hostler" lab cut rainbowdash > /dev/null 2>&1
+comes_to_say "waiting for the machine to come back"
+"$hostler" lab on rainbowdash > /dev/null 2>&1
+ends 0
+restarted rainbowdash
+nothing_left
+
+row "all machines go off, control planes last"
+run 0 shutdown -i "$inventory" --yes
+all_off twilightsparkle rainbowdash fluttershy
+
+row "start waits until somebody turns them on, and puts the cluster to work"
+begin start -i "$inventory" --yes
+comes_to_say "waiting for"
+"$hostler" lab on > /dev/null 2>&1
+ends 0
+ready 3
+nothing_left
+empty
+
+row "a shutdown that is killed is finished by the same command"
+begin shutdown -i "$inventory" --yes
+comes_to_say "waiting for the machine to go off"
+kill -9 "$begun"
+wait "$begun" 2> /dev/null || true
+run_any() { "$hostler" "$@" > "$work/out" 2>&1 < /dev/null || true; }
+run_any shutdown -i "$inventory" --yes
+wait_for 120 "all machines to be off" all_off twilightsparkle rainbowdash fluttershy
+
+row "after the power is back, nothing has to be typed but start"
+"$hostler" lab on > /dev/null 2>&1
+run 0 start -i "$inventory" --yes
+ready 3
+nothing_left
+empty
+
+row "after a power cut, nothing has to be typed"
+for machine in rainbowdash fluttershy twilightsparkle; do "$hostler" lab cut "$machine" > /dev/null 2>&1; done
+"$hostler" lab on > /dev/null 2>&1
+becomes_ready 3
+nothing_left
+
+"$hostler" lab down > /dev/null 2>&1
+printf '%d rows passed\n' "$rows"
