@@ -4,6 +4,7 @@ mod add;
 mod advice;
 mod case;
 mod cases;
+mod documents;
 mod hostile;
 mod liar;
 mod needs;

@@ -18,16 +18,14 @@ use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
 use hostler_core::document::Document;
-use hostler_core::facts::{
-    ClusterFacts, Contact, Facts, FileFact, ImageFact, MemberFact, NodeFact, Observation, UnitFact, Unreachable, peer_url,
-};
-use hostler_core::inventory::{MachineName, Taint};
+use hostler_core::facts::{ClusterFacts, Contact, Facts, FileFact, ImageFact, Observation, UnitFact, Unreachable};
+use hostler_core::inventory::MachineName;
 use hostler_core::plan::Step;
 use hostler_core::plan::wanted;
 use hostler_core::plan::wipe::is_wiped;
 use hostler_core::record::{Applied, InProgress, Record};
-use serde_yaml::Value;
 
+use crate::documents::{Documents, text};
 use crate::system;
 
 const CONTAINERD: &str = "containerd.service";
@@ -509,77 +507,6 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
         _ => {}
     }
     Ok(())
-}
-
-/// What kubeadm reads, read.
-struct Documents(Vec<Value>);
-
-impl Documents {
-    fn read(config: &str) -> Documents {
-        Documents(config.split("---\n").filter_map(|text| serde_yaml::from_str(text).ok()).collect())
-    }
-
-    fn of(&self, kind: &str) -> &Value {
-        self.0.iter().find(|document| document.get("kind").and_then(Value::as_str) == Some(kind)).unwrap_or(&Value::Null)
-    }
-
-    fn text(&self, kind: &str) -> String {
-        serde_yaml::to_string(self.of(kind)).expect("it was YAML")
-    }
-
-    fn control_plane(&self) -> bool {
-        !self.of("InitConfiguration").is_null() || self.of("JoinConfiguration").get("controlPlane").is_some()
-    }
-
-    /// The name of the machine that begins or joins.
-    fn node(&self) -> String {
-        let name = |kind| text(self.of(kind), &["nodeRegistration", "name"]);
-        name("InitConfiguration") + &name("JoinConfiguration")
-    }
-
-    fn endpoint(&self) -> String {
-        let begins = text(self.of("ClusterConfiguration"), &["controlPlaneEndpoint"]);
-        begins + &text(self.of("JoinConfiguration"), &["discovery", "bootstrapToken", "apiServerEndpoint"])
-    }
-
-    /// A joining machine takes KubeletConfiguration from the cluster.
-    fn tolerate_swap(&self) -> bool {
-        let kubelet = self.of("KubeletConfiguration");
-        kubelet.is_null() || kubelet.get("failSwapOn") == Some(&Value::Bool(false))
-    }
-
-    /// The node and, on a control plane, the member of etcd that a machine becomes.
-    fn register(&self, cluster: &mut ClusterFacts, kind: &str, control_plane: bool) {
-        let document = self.of(kind);
-        let name = text(document, &["nodeRegistration", "name"]);
-        let taints: Vec<Taint> = document
-            .get("nodeRegistration")
-            .and_then(|registration| registration.get("taints"))
-            .and_then(|taints| serde_yaml::from_value(taints.clone()).ok())
-            .unwrap_or_default();
-        let arguments = document.get("nodeRegistration").and_then(|registration| registration.get("kubeletExtraArgs"));
-        let address = arguments
-            .and_then(Value::as_sequence)
-            .and_then(|arguments| arguments.iter().find(|argument| text(argument, &["name"]) == "node-ip"))
-            .map(|argument| text(argument, &["value"]))
-            .unwrap_or_default();
-        if control_plane {
-            let member = MemberFact { name: name.clone(), peer: peer_url(&address), healthy: true, ..MemberFact::default() };
-            cluster.members.retain(|_, known| known.peer != member.peer);
-            cluster.members.insert(sha256(name.as_bytes())[..16].to_owned(), member);
-        }
-        let version = cluster.version.clone();
-        // kubeadm marks what it makes a control plane.
-        let mark = ("node-role.kubernetes.io/control-plane".to_owned(), String::new());
-        let labels = control_plane.then_some(mark).into_iter().collect();
-        cluster.nodes.insert(name, NodeFact { version, address, labels, taints, ..NodeFact::default() });
-    }
-}
-
-/// The text at `path`; empty where there is none.
-fn text(value: &Value, path: &[&str]) -> String {
-    let found = path.iter().try_fold(value, |value, key| value.get(key));
-    found.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn runs(facts: &Facts, unit: &str) -> bool {
