@@ -18,7 +18,7 @@ use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
 use hostler_core::document::Document;
-use hostler_core::facts::{ClusterFacts, Contact, Facts, FileFact, ImageFact, Observation, UnitFact, Unreachable};
+use hostler_core::facts::{ClusterFacts, Contact, Facts, FileFact, ImageFact, NodeFact, Observation, UnitFact, Unreachable};
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::Step;
 use hostler_core::plan::wanted;
