@@ -196,7 +196,7 @@ pub static FOLDER: Section = Section {
             kind: Kind::Choice(&[("encoded", "as AAC, and the first track also as AC3"), ("original", "as in the original")]),
             required: false,
             default: "`encoded`",
-            doc: "What becomes of the sound. With a preset of your own, that decides.",
+            doc: "What happens to the sound. With a preset of your own, that decides.",
             example: "original",
         },
     ],
