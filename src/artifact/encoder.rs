@@ -1,4 +1,4 @@
-//! The image that encodes films: Debian's HandBrakeCLI and its libraries, built on this computer, once. It is not part of a bundle: only
+//! The image that encodes films: Debian's HandBrakeCLI and ffmpeg with their libraries, built on this computer, once. It is not part of a bundle: only
 //! clusters with a `transcode:` section need it, and it does not depend on the version of Kubernetes.
 
 use std::fs::{self, File};
@@ -19,17 +19,19 @@ use crate::workstation::task::task;
 use crate::{atomic, home};
 
 /// Its reference on machines. The number is increased when its contents change.
-pub const ENCODER_IMAGE: &str = "hostler.local/encoder:1";
+pub const ENCODER_IMAGE: &str = "hostler.local/encoder:2";
 
 /// Metadata of the layer, next to it.
 const KNOWN: &str = "encoder.json";
 const SUITE: &str = "trixie";
-const PACKAGES: &str = "base-files,handbrake-cli";
+const PACKAGES: &str = "base-files,handbrake-cli,ffmpeg";
 
-/// Everything that HandBrakeCLI loads is below these paths.
-const KEPT: [&str; 4] = ["usr/bin/HandBrakeCLI", "usr/lib", "usr/lib64", "etc/os-release"];
+/// The programs, and everything that they load.
+const KEPT: [&str; 6] = ["usr/bin/HandBrakeCLI", "usr/bin/ffmpeg", "usr/bin/ffprobe", "usr/lib", "usr/lib64", "etc/os-release"];
 /// Not needed for encoding.
 const LEFT_OUT: [&str; 5] = ["gconv", "engines-3", "gio", "krb5", "gdk-pixbuf-2.0"];
+/// Libraries that ffmpeg would load to show films in a window, half of the image.
+const NOT_LOADED: [&str; 3] = ["libLLVM", "libgallium", "libz3"];
 /// Links that update-alternatives would create, next to the folder of their target.
 const ALTERNATIVES: [(&str, &str); 2] = [("libblas.so.3", "blas/libblas.so.3"), ("liblapack.so.3", "lapack/liblapack.so.3")];
 
@@ -65,7 +67,7 @@ pub async fn ready(arch: Arch, events: &Events) -> Result<Encoder> {
         task.line("remove files that are not needed");
         let layer = folder.join("layer.tar");
         let (sha256, size) = prune(part.path(), &layer)?;
-        let encoder = Encoder { layer, size, sha256, source: format!("debian:{SUITE} handbrake-cli") };
+        let encoder = Encoder { layer, size, sha256, source: format!("debian:{SUITE} handbrake-cli ffmpeg") };
         atomic::write(&known, &serde_json::to_vec(&encoder)?, 0o600)?;
         Ok(encoder)
     })
@@ -85,7 +87,11 @@ pub fn at_hand(arch: Arch) -> Option<Encoder> {
 /// Whether `path` belongs into the layer.
 fn kept(path: &Path) -> bool {
     let library = path.strip_prefix("usr/lib").ok().and_then(|below| below.components().nth(1));
-    let left_out = library.is_some_and(|folder| LEFT_OUT.iter().any(|name| folder.as_os_str() == *name));
+    let left_out = library.is_some_and(|folder| {
+        let name = folder.as_os_str();
+        LEFT_OUT.iter().any(|left_out| name == *left_out)
+            || NOT_LOADED.iter().any(|library| name.as_encoded_bytes().starts_with(library.as_bytes()))
+    });
     // With a merged /usr, the top folders are links.
     let link = path.components().count() == 1 && !["usr", "etc"].iter().any(|folder| path == Path::new(folder));
     link || KEPT.iter().any(|kept| path.starts_with(kept) || Path::new(kept).starts_with(path)) && !left_out
@@ -176,7 +182,7 @@ mod tests {
             put(&format!("./{path}"), EntryType::Regular);
         }
         put(&format!("{triplet}/blas"), EntryType::Directory);
-        for path in ["blas/libblas.so.3", "libx264.so.164", "gconv/UTF-16.so"] {
+        for path in ["blas/libblas.so.3", "libx264.so.164", "gconv/UTF-16.so", "libLLVM.so.19.1"] {
             put(&format!("{triplet}/{path}"), EntryType::Regular);
         }
         let (from, to) = (folder.path().join("a.tar"), folder.path().join("b.tar"));

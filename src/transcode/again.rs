@@ -33,14 +33,14 @@ pub fn wanted(inbox: &Inbox, library: &Library, id: &FilmId) -> Result<Result<Ag
     let Some(Film { stage: Stage::Done { published, .. }, .. }) = film else {
         return Ok(Err("it is not done\n"));
     };
-    let from = library.root.join(&published.path);
+    let from = library.root.join(&published.film.path);
     let size = match from.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => metadata.len(),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context("the library can't be read"),
         _ => return Ok(Err("it is no longer in the library under this name: drop the film again\n")),
     };
     // Under the name of the published film, so that it replaces that.
-    let to = inbox.watch().join(&published.path);
+    let to = inbox.watch().join(&published.film.path);
     let part = inbox.requests().join(format!("{PART}{id}"));
     if part.try_exists()? {
         return Ok(Err("it is already being copied back\n"));

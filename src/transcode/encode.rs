@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use hostler_core::films::settings::Settings;
+use hostler_core::films::settings::{Folder, Settings};
 use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -19,12 +19,17 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::ffmpeg;
 use super::film::FilmId;
-use super::handbrake::{self, Answer, Order, Pace, Reader, Title, Titles, Working};
+use super::handbrake::{self, Answer, Pace, Reader, Title, Titles, Working};
 use super::layout::{Inbox, read_json, write_json};
 use super::ledger::Film;
-use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Phase, Progress, Stamp, TASK};
+use super::order::{self, Order, Tracks, Wishes};
+use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Part, Phase, Progress, Stamp, TASK};
+use super::titles::{self, Picked};
 use super::verify::{self, Attempt, Flaw};
+
+mod finish;
 
 /// Interval for writing the progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(3);
@@ -83,7 +88,8 @@ pub async fn run(task: &Task) -> Result<Ended> {
     }
     let mut tail = VecDeque::new();
     let part = work.join(format!("{}.part.mkv", task.who));
-    let outcome = Encoder { task, film: &film, work: &work, part: &part, began: Timestamp::now(), tail: &mut tail }.film().await;
+    let outcome =
+        Encoder { task, film: &film, work: &work, part: &part, began: Timestamp::now(), tail: &mut tail, number: 0, of: 1 }.film().await;
     if !matches!(outcome, Ok(Ok(_))) {
         // Unverified results are useless.
         let _ = std::fs::remove_file(&part);
@@ -94,8 +100,8 @@ pub async fn run(task: &Task) -> Result<Ended> {
             Ok(Ended::Encoded(encoded))
         }
         Ok(Err(flaw)) => {
-            let Flaw { permanent, outside, reason } = flaw;
-            let failure = Failure { who: task.who.clone(), permanent, outside, reason, tail: tail.into(), at: Timestamp::now() };
+            let Flaw { permanent, outside, question, reason } = flaw;
+            let failure = Failure { who: task.who.clone(), permanent, outside, question, reason, tail: tail.into(), at: Timestamp::now() };
             write_json(&work.join(FAILURE), &failure).with_context(|| format!("{}; the failure can't be recorded", failure.reason))?;
             Ok(Ended::Failed(failure))
         }
@@ -110,6 +116,9 @@ struct Encoder<'a> {
     part: &'a Path,
     began: Timestamp,
     tail: &'a mut VecDeque<String>,
+    /// The title that is encoded, of how many: for the progress.
+    number: usize,
+    of: usize,
 }
 
 /// SIGTERM or SIGINT came.
@@ -133,53 +142,181 @@ impl Encoder<'_> {
             Err(flaw) => return Ok(Err(flaw)),
         };
         let start = Instant::now();
-        let source = match self.scan(&input).await? {
-            Ok(Some(title)) => title,
+        let titles = match self.scan(&input).await? {
+            Ok(Some(titles)) => titles,
             Ok(None) => return Ok(Err(self.nothing_in_it(&input))),
             Err(flaw) => return Ok(Err(flaw)),
         };
-        let preset = self.task.settings.folders.get(&self.film.folder).and_then(|folder| folder.preset.as_ref());
-        let preset = preset.map(|preset| (preset, self.task.settings_folder.as_path()));
-        let order = match handbrake::order(&input, self.part, &source, preset, &self.task.settings.languages) {
-            Ok(order) => order,
-            Err(error) => return Ok(Err(Flaw::permanent(format!("{error:#}")))),
+        let picked = match self.pick(&titles) {
+            Ok(picked) => picked,
+            Err(question) => return Ok(Err(Flaw::question(question))),
         };
-        let Order { arguments, tracks } = order;
-        let run = match self.handbrake(arguments, Phase::Encoding).await? {
-            Ok(run) => run,
-            Err(flaw) => return Ok(Err(flaw)),
-        };
-        let size = self.part.metadata().map_or(0, |metadata| metadata.len());
-        let attempt = Attempt { status: run.status, work_done: run.work_done, frames: run.frames, pace: run.pace, size };
-        // A stalled copy continued and changed the file while HandBrake read it: the result is not the film.
-        if Stamp::of(&self.claimed()).ok() != Some(stamp) {
-            return Ok(Err(Flaw::passing("the file changed while it was encoded")));
+        let mut remarks: Vec<String> = picked.remark.clone().into_iter().collect();
+        let mut parts = Vec::new();
+        self.of = picked.titles.len();
+        for (number, title) in picked.titles.iter().enumerate() {
+            self.number = number;
+            let label = (self.of > 1).then(|| format!("title {:02}", title.index));
+            match self.title(&input, stamp, title.clone(), label, &mut remarks).await? {
+                Ok(part) => parts.push(part),
+                Err(flaw) => return Ok(Err(flaw)),
+            }
         }
-        if let Err(flaw) = verify::ended(&attempt, &source) {
-            return Ok(Err(flaw));
-        }
-        self.show(Phase::Verifying, None);
-        let output = match self.scan(self.part).await? {
-            Ok(output) => output,
-            Err(flaw) => return Ok(Err(flaw)),
-        };
-        if let Err(flaw) = verify::matches(&attempt, &source, output.as_ref(), tracks) {
-            return Ok(Err(flaw));
-        }
-        let file = format!("{}.mkv", self.task.who);
-        if let Err(error) = self.keep(&file) {
-            return Ok(Err(Flaw::outside(format!("the encoded film can't be renamed: {error:#}"))));
-        }
+        let mut parts = parts.into_iter();
+        let Some(film) = parts.next() else { return Ok(Err(self.nothing_in_it(&input))) };
+        remarks.dedup();
         Ok(Ok(Encoded {
-            file,
-            size,
-            duration: output.map_or(0.0, |title| title.seconds()),
-            frames: run.frames.map_or(0, |(got, _)| got),
+            film,
+            more: parts.collect(),
+            remarks,
             source: stamp,
             machine: self.task.machine.clone(),
             took: start.elapsed().as_secs_f64(),
             at: Timestamp::now(),
         }))
+    }
+
+    /// The titles to encode; or the question for the film's owner.
+    fn pick(&self, titles: &Titles) -> Result<Picked, String> {
+        if !titles.film().is_some_and(Title::on_disc) {
+            return Ok(Picked { titles: titles.film().cloned().into_iter().collect(), of: 1, remark: None });
+        }
+        let which = self.folder().map(|folder| folder.titles).unwrap_or_default();
+        titles::pick(titles, which, self.film.titles.as_deref())
+    }
+
+    fn folder(&self) -> Option<&Folder> {
+        self.task.settings.folders.get(&self.film.folder)
+    }
+
+    /// Encodes and verifies one title.
+    async fn title(
+        &mut self,
+        input: &Path,
+        stamp: Stamp,
+        mut source: Title,
+        label: Option<String>,
+        remarks: &mut Vec<String>,
+    ) -> Result<Result<Part, Flaw>, Stopped> {
+        let probe = if source.on_disc() { None } else { self.probe(input).await? };
+        if let Some(probe) = &probe {
+            if let Some(profile @ 5) = probe.dolby_vision() {
+                let reason =
+                    format!("it is Dolby Vision of profile {profile}, whose colors only such players show: without them they are wrong");
+                return Ok(Err(Flaw::permanent(reason)));
+            }
+            probe.complete(&mut source);
+        }
+        // The head of a stream that was written live has no length.
+        let unknown = source.seconds() < 0.1 && !source.on_disc();
+        let packets = if unknown { self.packets(input).await? } else { None };
+        if let Some(packets) = &packets {
+            source.duration = handbrake::Duration::of(packets.end);
+        }
+        let wishes = Wishes {
+            preset: self.folder().and_then(|folder| folder.preset.as_ref()).map(|preset| (preset, self.task.settings_folder.as_path())),
+            languages: &self.task.settings.languages,
+            audio: self.folder().map(|folder| folder.audio).unwrap_or_default(),
+        };
+        let Order { arguments, tracks, hdr, remarks: said } = match order::order(input, self.part, &source, probe.as_ref(), &wishes) {
+            Ok(order) => order,
+            Err(error) => return Ok(Err(Flaw::permanent(format!("{error:#}")))),
+        };
+        remarks.extend(said);
+        let run = match self.handbrake(arguments, Phase::Encoding).await? {
+            Ok(run) => run,
+            Err(flaw) => return Ok(Err(flaw)),
+        };
+        let encoders_tail = self.tail.clone();
+        let size = self.part.metadata().map_or(0, |metadata| metadata.len());
+        let mut attempt = Attempt { status: run.status, work_done: run.work_done, frames: run.frames, pace: run.pace, size, picture: None };
+        // A stalled copy continued and changed the file while HandBrake read it: the result is not the film.
+        if Stamp::of(&self.claimed()).ok() != Some(stamp) {
+            return Ok(Err(Flaw::passing("the file changed while it was encoded")));
+        }
+        let mut verdict = verify::ended(&attempt, &source);
+        // The picture may be shorter than the film, or stand still: its packets tell whether something is missing.
+        if verdict.is_err() && attempt.work_done == Some(0) && attempt.status == Some(0) && !source.on_disc() {
+            let packets = if packets.is_some() { packets } else { self.packets(input).await? };
+            if let Some(packets) = packets.filter(|packets| packets.are_whole(&attempt, &source)) {
+                attempt.picture = Some(packets.picture_end);
+                verdict = Ok(());
+            }
+        }
+        if let Err(flaw) = verdict
+            && !(self.film.accepted && flaw.permanent && size > 0)
+        {
+            return Ok(Err(self.outside_if_full(flaw)));
+        }
+        self.show(Phase::Verifying, None);
+        let left_out = tracks.is_none();
+        let tracks = match self.finish(&source, tracks, remarks).await? {
+            Ok(tracks) => tracks,
+            Err(flaw) => return Ok(Err(self.outside_if_full(flaw))),
+        };
+        let mut output = match self.verified(&mut attempt, &source, &tracks, hdr).await? {
+            Ok(output) => output,
+            Err(flaw) => {
+                // The log of the verification would hide that of the encoding.
+                *self.tail = encoders_tail;
+                return Ok(Err(self.outside_if_full(flaw)));
+            }
+        };
+        if left_out {
+            remarks.extend(verify::left_out(&source, &output));
+        }
+        if !source.on_disc() {
+            match self.keep_smaller(input, stamp, &mut attempt, &source, &mut output, remarks).await? {
+                Ok(()) => {}
+                Err(flaw) => return Ok(Err(self.outside_if_full(flaw))),
+            }
+        }
+        let content = self.content(&output).await?;
+        let file = match &label {
+            Some(_) => format!("{}.{}.mkv", self.task.who, source.index),
+            None => format!("{}.mkv", self.task.who),
+        };
+        if let Err(error) = self.keep(&file) {
+            return Ok(Err(Flaw::outside(format!("the encoded film can't be renamed: {error:#}"))));
+        }
+        let frames = run.frames.map_or(0, |(got, _)| got);
+        Ok(Ok(Part { file, size: attempt.size, duration: output.seconds(), frames, label, content }))
+    }
+
+    /// A scan of the output, if it is the film.
+    async fn verified(
+        &mut self,
+        attempt: &mut Attempt,
+        source: &Title,
+        tracks: &Option<Tracks>,
+        hdr: bool,
+    ) -> Result<Result<Title, Flaw>, Stopped> {
+        attempt.size = self.part.metadata().map_or(0, |metadata| metadata.len());
+        let part = self.part.to_owned();
+        let output = match self.scan(&part).await? {
+            Ok(output) => output.and_then(|titles| titles.film().cloned()),
+            Err(flaw) => return Ok(Err(flaw)),
+        };
+        let counted = tracks.as_ref().map(|tracks| (tracks.audio.len(), tracks.subtitles.len()));
+        if let Err(flaw) = verify::matches(attempt, source, output.as_ref(), counted)
+            && !(self.film.accepted && output.is_some())
+        {
+            return Ok(Err(flaw));
+        }
+        if let Some(found) = self.probe(&part).await? {
+            let mut wrong = tracks.as_ref().map(|tracks| ffmpeg::differences(&found, tracks)).unwrap_or_default();
+            let picture = found.picture();
+            if hdr
+                && picture
+                    .is_none_or(|picture| picture.depth() < 10 || !matches!(picture.color_transfer.as_str(), "smpte2084" | "arib-std-b67"))
+            {
+                wrong.push("its picture is not HDR in 10 bits any more".to_owned());
+            }
+            if !wrong.is_empty() {
+                return Ok(Err(Flaw::permanent(format!("the encoded film differs from the original: {}", wrong.join("; ")))));
+            }
+        }
+        Ok(output.ok_or_else(|| Flaw::passing("the encoded film can't be opened")))
     }
 
     fn claimed(&self) -> PathBuf {
@@ -213,11 +350,13 @@ impl Encoder<'_> {
         }
     }
 
-    /// The title with the film; `None`: there is none.
-    async fn scan(&mut self, input: &Path) -> Result<Result<Option<Title>, Flaw>, Stopped> {
-        let arguments = ["--json", "--scan", "--title", "0", "--input"].map(OsString::from).into_iter().chain([input.into()]).collect();
-        Ok(self.handbrake(arguments, Phase::Scanning).await?.and_then(|run| match (run.status, &run.titles) {
-            (Some(0 | 2), titles) => Ok(titles.as_ref().and_then(Titles::film).cloned()),
+    /// The titles in it; `None`: there are none.
+    async fn scan(&mut self, input: &Path) -> Result<Result<Option<Titles>, Flaw>, Stopped> {
+        let words = ["--json", "--scan", "--title", "0"].into_iter().chain(order::SHORTEST_TITLE.split(' ')).chain(["--input"]);
+        let arguments = words.map(OsString::from).chain([input.into()]).collect();
+        let phase = if input == self.part { Phase::Verifying } else { Phase::Scanning };
+        Ok(self.handbrake(arguments, phase).await?.and_then(|run| match (run.status, run.titles) {
+            (Some(0 | 2), titles) => Ok(titles.filter(|titles| titles.film().is_some())),
             (None, _) => Err(Flaw::passing("HandBrake's scan of the film was ended by a signal")),
             (Some(status), _) => Err(Flaw::passing(format!("HandBrake can't scan the film (exit status {status})"))),
         }))
@@ -243,11 +382,13 @@ impl Encoder<'_> {
 
     /// Writes the progress. A failure to do so does not stop the work.
     fn show(&self, phase: Phase, working: Option<Working>) {
+        #[expect(clippy::cast_precision_loss, reason = "a disc has few titles")]
+        let (part, of) = (self.number as f64, self.of as f64);
         let progress = Progress {
             who: self.task.who.clone(),
             machine: self.task.machine.clone(),
             phase,
-            done: working.map_or(0.0, |working| working.done),
+            done: (part + working.map_or(0.0, |working| working.done)) / of,
             rate: working.map_or(0.0, |working| working.rate),
             eta_seconds: working.and_then(|working| working.eta_seconds),
             began: self.began,

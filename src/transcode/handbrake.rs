@@ -1,11 +1,9 @@
 //! HandBrakeCLI: its arguments, and parsing of its output.
 
-use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use hostler_core::films::settings::Preset;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub const PROGRAM: &str = "HandBrakeCLI";
@@ -60,6 +58,35 @@ pub struct Title {
     pub kind: u32,
     #[serde(default)]
     pub interlace_detected: bool,
+    #[serde(default)]
+    pub frame_rate: Fraction,
+    #[serde(default)]
+    pub color: Color,
+    /// Of a disc: its volume label.
+    #[serde(default)]
+    pub name: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Fraction {
+    pub num: u32,
+    pub den: u32,
+}
+
+/// Numbers of ITU-T H.273.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Color {
+    pub transfer: i64,
+    pub primary: i64,
+}
+
+impl Color {
+    /// PQ, as HDR10 has it, or HLG.
+    pub fn is_hdr(self) -> bool {
+        matches!(self.transfer, 16 | 18)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -69,15 +96,44 @@ pub struct Duration {
     pub ticks: u64,
 }
 
+impl Duration {
+    pub fn of(seconds: f64) -> Duration {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no film is that long")]
+        let ticks = (seconds.max(0.0) * 90_000.0) as u64;
+        Duration { ticks }
+    }
+}
+
 /// An audio or subtitle track; its number is its position in the list, from 1.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 pub struct Track {
     /// ISO 639-2; `und` if unknown.
     pub language_code: String,
     /// Of an audio track: `ac3`, `dca`, `aac`.
-    #[serde(default)]
     pub codec_name: String,
+    /// Of a subtitle track: `UTF-8`, `SSA`, `TX3G`, `PGS`, `VOBSUB`.
+    pub source_name: String,
+    /// As its author called it.
+    pub name: String,
+    pub attributes: Flags,
+}
+
+/// What a track is for. HandBrake does not know all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Flags {
+    pub default: bool,
+    pub forced: bool,
+    pub commentary: bool,
+    /// A DVD's second commentary.
+    pub alt_commentary: bool,
+    /// Describes the picture.
+    pub visually_impaired: bool,
+    /// Describes the sound.
+    pub hearing_impaired: bool,
+    /// In the language that the film was made in.
+    pub original: bool,
 }
 
 impl Title {
@@ -85,6 +141,16 @@ impl Title {
         #[expect(clippy::cast_precision_loss, reason = "2^53 ticks are three thousand years")]
         let ticks = self.duration.ticks as f64;
         ticks / 90_000.0
+    }
+
+    /// Frames per second; 0 if unknown.
+    pub fn rate(&self) -> f64 {
+        if self.frame_rate.den == 0 { 0.0 } else { f64::from(self.frame_rate.num) / f64::from(self.frame_rate.den) }
+    }
+
+    /// Whether it is one of a disc's titles.
+    pub fn on_disc(&self) -> bool {
+        self.kind < 2
     }
 
     /// Whether the container has the duration; for broadcast and MPEG streams HandBrake estimates it.
@@ -186,120 +252,32 @@ pub fn pace(line: &str) -> Option<Pace> {
     Some(Pace { slowest: slowest.parse().ok()?, average: average.strip_suffix(" fps")?.parse().ok()? })
 }
 
-/// How to encode one title.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Order {
-    pub arguments: Vec<OsString>,
-    /// The number of audio and subtitle tracks of the result; `None` if a preset file decides.
-    pub tracks: Option<(usize, usize)>,
-}
-
-/// Arguments that encode a title of `input` to `output`.
-///
-/// Without a preset file: x264, CRF 20, at most 1080p, constant frame rate (TV boxes stumble on a variable one), decomb, chapters; the first
-/// audio track as AAC and as AC3 (copied if it is AC3), the others as AAC; subtitles unchanged.
+/// A preset of a file that HandBrake exported. With a name that is not in the file, HandBrake would end with status 2, as for a damaged
+/// film.
 ///
 /// # Errors
-/// The preset's file can't be read, or has no preset of that name.
-pub fn order(input: &Path, output: &Path, title: &Title, preset: Option<(&Preset, &Path)>, languages: &[String]) -> Result<Order> {
-    let mut arguments: Vec<OsString> = vec!["--json".into(), "--input".into(), input.into(), "--output".into(), output.into()];
-    arguments.extend(["--title".into(), title.index.to_string().into(), "--format".into(), "av_mkv".into()]);
-    if let Some((preset, folder)) = preset {
-        let file = folder.join(&preset.file);
-        has_preset(&file, &preset.name)?;
-        arguments.extend(["--preset-import-file".into(), file.into(), "--preset".into(), preset.name.clone().into()]);
-        return Ok(Order { arguments, tracks: None });
-    }
-    let audio = chosen(&title.audio_list, languages, true);
-    let subtitles = chosen(&title.subtitle_list, languages, false);
-    let plain = "--markers --encoder x264 --encoder-preset slow --encoder-profile high --encoder-level 4.0 --encoder-tune film --quality 20 \
-        --cfr --maxWidth 1920 --maxHeight 1080 --comb-detect --decomb";
-    arguments.extend(plain.split_whitespace().map(OsString::from));
-    let mut audio_tracks = 0;
-    if audio.is_empty() {
-        arguments.extend(["--audio".into(), "none".into()]);
-    } else {
-        // The first track twice: players with a receiver use AC3, others AAC.
-        let tracks: Vec<usize> = audio.first().into_iter().chain(&audio).copied().collect();
-        // HandBrake drops a track that should be copied as AC3 and is not AC3, even with `--audio-fallback` (1.6.1).
-        let is_ac3 = audio.first().and_then(|number| title.audio_list.get(number - 1)).is_some_and(|track| track.codec_name == "ac3");
-        let second = if is_ac3 { "copy:ac3" } else { "ac3" };
-        let encoders: Vec<&str> = (0..tracks.len()).map(|place| if place == 1 { second } else { "av_aac" }).collect();
-        arguments.extend(["--audio".into(), list(&tracks).into(), "--aencoder".into(), encoders.join(",").into()]);
-        audio_tracks = tracks.len();
-    }
-    let subtitle_list = if subtitles.is_empty() { "none".to_owned() } else { list(&subtitles) };
-    arguments.extend(["--subtitle".into(), subtitle_list.into()]);
-    Ok(Order { arguments, tracks: Some((audio_tracks, subtitles.len())) })
-}
-
-fn list(numbers: &[usize]) -> String {
-    numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// Numbers of the tracks in the desired languages, those of the preferred language first. If no track matches, `all_otherwise` selects all,
-/// so that a film is never silent.
-fn chosen(tracks: &[Track], languages: &[String], all_otherwise: bool) -> Vec<usize> {
-    let numbered = || tracks.iter().enumerate().map(|(place, track)| (place + 1, track));
-    let all = || numbered().map(|(number, _)| number).collect();
-    if languages.is_empty() {
-        return all();
-    }
-    let mut chosen: Vec<usize> = Vec::new();
-    for language in languages {
-        chosen.extend(numbered().filter(|(_, track)| same_language(&track.language_code, language)).map(|(number, _)| number));
-    }
-    chosen.extend(numbered().filter(|(_, track)| matches!(track.language_code.as_str(), "" | "und")).map(|(number, _)| number));
-    if chosen.is_empty() && all_otherwise { all() } else { chosen }
-}
-
-/// ISO 639-2 has two codes for some languages: files have one, users write the other.
-fn same_language(one: &str, other: &str) -> bool {
-    const TWINS: [(&str, &str); 20] = [
-        ("sqi", "alb"),
-        ("hye", "arm"),
-        ("eus", "baq"),
-        ("mya", "bur"),
-        ("zho", "chi"),
-        ("ces", "cze"),
-        ("nld", "dut"),
-        ("fra", "fre"),
-        ("kat", "geo"),
-        ("deu", "ger"),
-        ("ell", "gre"),
-        ("isl", "ice"),
-        ("mkd", "mac"),
-        ("mri", "mao"),
-        ("msa", "may"),
-        ("fas", "per"),
-        ("ron", "rum"),
-        ("slk", "slo"),
-        ("bod", "tib"),
-        ("cym", "wel"),
-    ];
-    one == other || TWINS.contains(&(one, other)) || TWINS.contains(&(other, one))
-}
-
-/// With a name that is not in the file, HandBrake would end with status 2, as for a damaged film.
-fn has_preset(file: &Path, name: &str) -> Result<()> {
-    fn names(value: &Value, found: &mut Vec<String>) {
+/// The file can't be read, or has no preset of that name.
+pub fn preset(file: &Path, name: &str) -> Result<Value> {
+    fn collect<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
         match value {
             Value::Object(object) => {
-                if object.get("Folder").and_then(Value::as_bool) != Some(true) {
-                    found.extend(object.get("PresetName").and_then(Value::as_str).map(str::to_owned));
+                if object.get("Folder").and_then(Value::as_bool) != Some(true) && object.get("PresetName").is_some() {
+                    found.push(value);
                 }
-                object.values().for_each(|value| names(value, found));
+                object.values().for_each(|value| collect(value, found));
             }
-            Value::Array(list) => list.iter().for_each(|value| names(value, found)),
+            Value::Array(list) => list.iter().for_each(|value| collect(value, found)),
             _ => {}
         }
     }
     let text = std::fs::read_to_string(file).with_context(|| format!("preset {} can't be read", file.display()))?;
-    let value = serde_json::from_str(&text).with_context(|| format!("preset {} is not JSON as HandBrake exports it", file.display()))?;
+    let value: Value =
+        serde_json::from_str(&text).with_context(|| format!("preset {} is not JSON as HandBrake exports it", file.display()))?;
     let mut found = Vec::new();
-    names(&value, &mut found);
-    anyhow::ensure!(found.iter().any(|known| known == name), "{} has no preset `{name}`; it has {found:?}", file.display());
-    Ok(())
+    collect(&value, &mut found);
+    let named = found.iter().find(|preset| preset["PresetName"] == name);
+    let known = || found.iter().filter_map(|preset| preset["PresetName"].as_str()).collect::<Vec<_>>();
+    named.copied().cloned().with_context(|| format!("{} has no preset `{name}`; it has {:?}", file.display(), known()))
 }
 
 #[cfg(test)]
@@ -355,47 +333,12 @@ mod tests {
     }
 
     #[test]
-    fn tracks_are_chosen_by_language() {
-        let film = titles().film().expect("a title").clone();
-        let tracks = |languages: &[&str]| {
-            let languages: Vec<String> = languages.iter().map(|language| (*language).to_owned()).collect();
-            (chosen(&film.audio_list, &languages, true), chosen(&film.subtitle_list, &languages, false))
-        };
-        assert_eq!(tracks(&["eng"]), (vec![2, 3], vec![2]));
-        assert_eq!(tracks(&["eng", "ger"]), (vec![2, 1, 3], vec![2]));
-        assert_eq!(tracks(&[]), (vec![1, 2, 3], vec![1, 2]));
-        let german = [Track { language_code: "deu".to_owned(), codec_name: String::new() }];
-        assert_eq!(chosen(&german, &["eng".to_owned()], true), [1], "never silent");
-    }
-
-    #[test]
-    fn names_are_single_arguments() {
-        let order = order(Path::new("-rf $(reboot)\n'.mkv"), Path::new("out.mkv"), &titles().title_list[0], None, &["eng".to_owned()]);
-        let order = order.expect("no preset is read");
-        assert!(order.arguments.contains(&OsString::from("-rf $(reboot)\n'.mkv")));
-        let words: Vec<String> = order.arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        assert!(words.join(" ").contains("--audio 2,2,3 --aencoder av_aac,copy:ac3,av_aac"), "{words:?}");
-        assert_eq!(order.tracks, Some((3, 1)));
-    }
-
-    #[test]
-    fn only_what_is_ac3_is_copied_as_such() {
-        let order =
-            order(Path::new("in"), Path::new("out"), &titles().title_list[0], None, &["deu".to_owned()]).expect("no preset is read");
-        let words: Vec<String> = order.arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        assert!(words.join(" ").contains("--audio 1,1,3 --aencoder av_aac,ac3,av_aac"), "{words:?}");
-    }
-
-    #[test]
     fn a_preset_that_is_not_in_its_file_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("cartoons.json");
         std::fs::write(&file, r#"{"PresetList": [{"Folder": true, "PresetName": "Mine", "ChildrenArray": [{"PresetName": "Cartoons"}]}]}"#)
             .expect("written");
-        let order = |name: &str| {
-            let preset = Preset { file: "cartoons.json".into(), name: name.to_owned() };
-            order(Path::new("in"), Path::new("out"), &titles().title_list[0], Some((&preset, folder.path())), &[])
-        };
+        let order = |name: &str| preset(&file, name);
         assert!(order("Cartoons").is_ok());
         assert!(order("Mine").expect_err("a folder").to_string().contains(r#"it has ["Cartoons"]"#));
     }

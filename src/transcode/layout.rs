@@ -12,6 +12,7 @@ use nix::sys::statvfs::statvfs;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::disc::is_disc;
 use super::film::FilmId;
 use crate::atomic;
 use crate::user_file;
@@ -38,6 +39,11 @@ impl Inbox {
         self.root.join("claim").join(id.as_str())
     }
 
+    /// What lay beside the film, and goes with it.
+    pub fn beside(&self, id: &FilmId) -> PathBuf {
+        self.claim(id).join("beside")
+    }
+
     /// Intermediate files: parts, progress, the log, results of encoder and publisher.
     pub fn work(&self, id: &FilmId) -> PathBuf {
         self.root.join("work").join(id.as_str())
@@ -60,6 +66,11 @@ impl Inbox {
 
     pub fn failed_reason(&self, id: &FilmId) -> PathBuf {
         self.root.join("failed").join(format!("{id}.txt"))
+    }
+
+    /// HandBrake's whole log of a failed film.
+    pub fn failed_log(&self, id: &FilmId) -> PathBuf {
+        self.root.join("failed").join(format!("{id}.log"))
     }
 
     /// Requests of users, a file each, until the watcher has processed them.
@@ -92,21 +103,12 @@ pub struct Library {
     pub root: PathBuf,
 }
 
-impl Library {
-    /// The path for a film of `watch/`: the same folders, and the name with `.mkv`.
-    ///
-    /// # Errors
-    /// `path` is not of the form folders/name.
-    pub fn place(&self, path: &Path) -> Result<PathBuf> {
-        Ok(self.root.join(place_of(path)?))
-    }
-}
-
-/// As [`Library::place`], relative to the library.
+/// The place in the library for a film of `watch/`, relative to both: the same folders, and the name with `.mkv`. `flat`: it is a folder with
+/// the files of a disc.
 ///
 /// # Errors
-/// As [`Library::place`].
-pub fn place_of(path: &Path) -> Result<PathBuf> {
+/// `path` is not of the form folders/name.
+pub fn place_of(path: &Path, flat: bool) -> Result<PathBuf> {
     let plain = path.components().count() >= 2 && path.components().all(|part| matches!(part, Component::Normal(_)));
     ensure!(plain, "{} is not a film in a folder", shown(path));
     let (folder, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
@@ -114,26 +116,27 @@ pub fn place_of(path: &Path) -> Result<PathBuf> {
     if is_disc(name) && folder.components().count() >= 2 {
         return Ok(folder.join(with_mkv(folder.file_name().unwrap_or_default(), false)));
     }
-    Ok(folder.join(with_mkv(name, !is_disc(name))))
+    Ok(folder.join(with_mkv(name, !is_disc(name) && !flat)))
 }
 
-/// Whether a folder with this name makes its parent folder a disc.
-pub fn is_disc(name: &OsStr) -> bool {
-    ["VIDEO_TS", "BDMV"].iter().any(|disc| name.eq_ignore_ascii_case(disc))
-}
-
-fn with_mkv(name: &OsStr, has_extension: bool) -> OsString {
+/// A file name with `.mkv`, as long as file systems take. `has_extension`: the name has one that goes.
+pub fn with_mkv(name: &OsStr, has_extension: bool) -> OsString {
     let stem = if has_extension { Path::new(name).file_stem().unwrap_or(name) } else { name };
     let mut bytes = stem.as_bytes().to_vec();
-    if bytes.len() + 4 > NAME_MAX {
-        bytes.truncate(NAME_MAX - 4);
-        // Not inside a UTF-8 character.
-        while bytes.len() > NAME_MAX - 8 && std::str::from_utf8(&bytes).is_err() {
-            bytes.pop();
-        }
-    }
+    shorten(&mut bytes, NAME_MAX - 4);
     bytes.extend_from_slice(b".mkv");
     OsString::from_vec(bytes)
+}
+
+fn shorten(bytes: &mut Vec<u8>, most: usize) {
+    if bytes.len() <= most {
+        return;
+    }
+    bytes.truncate(most);
+    // Not inside a UTF-8 character.
+    while bytes.len() + 4 > most && std::str::from_utf8(bytes).is_err() {
+        bytes.pop();
+    }
 }
 
 /// # Errors
@@ -257,12 +260,30 @@ pub fn settings(file: &Path) -> Result<Settings> {
     Settings::parse(&text).with_context(|| format!("{} is not a valid settings file", file.display()))
 }
 
+/// Whether a user may give a film this name: a file name without its extension.
+pub fn is_name(name: &str) -> bool {
+    let plain = !name.contains(['/', '\0']) && !name.chars().any(char::is_control);
+    plain && !name.trim().is_empty() && !name.starts_with('.') && name.trim() == name && name.len() <= NAME_MAX - 40
+}
+
+/// `NAME - LABEL.mkv`, and `NAME (2).mkv` for the second one of that name.
+pub fn variant(place: &Path, label: Option<&str>, number: u64) -> PathBuf {
+    let label = label.map(|label| format!(" - {label}")).unwrap_or_default();
+    let number = if number > 1 { format!(" ({number})") } else { String::new() };
+    let suffix = format!("{label}{number}");
+    let mut name = place.file_stem().unwrap_or_default().as_bytes().to_vec();
+    shorten(&mut name, NAME_MAX - 4 - suffix.len());
+    name.extend_from_slice(suffix.as_bytes());
+    name.extend_from_slice(b".mkv");
+    place.with_file_name(OsString::from_vec(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn placed(path: &str) -> String {
-        place_of(Path::new(path)).expect("a film").to_string_lossy().into_owned()
+        place_of(Path::new(path), false).expect("a film").to_string_lossy().into_owned()
     }
 
     #[test]
@@ -285,7 +306,7 @@ mod tests {
     #[test]
     fn no_place_is_outside_the_library() {
         for path in ["../etc/x.mkv", "/etc/x.mkv", "Movies/../../x.mkv", "x.mkv", ""] {
-            assert!(place_of(Path::new(path)).is_err(), "{path}");
+            assert!(place_of(Path::new(path), false).is_err(), "{path}");
         }
     }
 

@@ -1,13 +1,15 @@
 //! The watcher's record of each film: `ledger/<id>.json`. Only the watcher writes it, before it acts.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Result;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::disc::is_disc;
 use super::film::FilmId;
-use super::layout::{is_disc, path_json};
+use super::layout::{self, path_json};
 use super::record::{Published, Stamp};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,21 @@ pub struct Film {
     pub path: PathBuf,
     /// The folder in `watch/`, which determines preset and library folder.
     pub folder: String,
+    /// Whether it is a folder with the files of a disc, whatever it is called.
+    #[serde(default)]
+    pub flat: bool,
+    /// What its owner called it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The titles of a disc that its owner chose.
+    #[serde(default)]
+    pub titles: Option<Vec<u32>>,
+    /// Whether its owner took it as it is, although it failed the verification.
+    #[serde(default)]
+    pub accepted: bool,
+    /// What was published of it before it was begun anew: that may be replaced.
+    #[serde(default)]
+    pub earlier: Option<Published>,
     /// Its stamp when it was complete.
     pub stamp: Stamp,
     /// How often the same file was dropped, from 1.
@@ -44,6 +61,11 @@ pub enum Stage {
     Claimed,
     /// Encoded and verified, in `work/`.
     Encoded,
+    /// In `claim/`, until its owner has answered.
+    Held {
+        question: String,
+        at: Timestamp,
+    },
     /// In the library; the original is being moved to the trash.
     Published {
         published: Published,
@@ -73,7 +95,31 @@ pub enum Stage {
 impl Film {
     /// Its name in `claim/<id>/`: the folder of a disc keeps its name, which HandBrake needs.
     pub fn source_name(&self) -> &OsStr {
+        if self.flat {
+            return OsStr::new("VIDEO_TS");
+        }
         self.path.file_name().filter(|name| is_disc(name)).unwrap_or(OsStr::new("source"))
+    }
+
+    /// Its place in the library, relative to that.
+    ///
+    /// # Errors
+    /// Its path is not of the form folders/name.
+    pub fn place(&self) -> Result<PathBuf> {
+        let place = layout::place_of(&self.path, self.flat)?;
+        Ok(match &self.name {
+            Some(name) => place.parent().unwrap_or(Path::new("")).join(layout::with_mkv(OsStr::new(name), false)),
+            None => place,
+        })
+    }
+
+    /// The question for its owner, if nobody can tell by its name which film it is.
+    pub fn unnamed(&self) -> Option<String> {
+        let name = self.path.file_name().unwrap_or_default();
+        let stem = if is_disc(name) || self.flat { name } else { Path::new(name).file_stem().unwrap_or(name) };
+        let bare = self.path.components().count() == 2 && self.name.is_none();
+        (bare && is_of_any_disc(&stem.to_string_lossy()))
+            .then(|| format!("which film is it? Every disc has a `{}`: give it a name", stem.to_string_lossy()))
     }
 
     /// Free space in the library after this film was published, and when that was.
@@ -84,7 +130,62 @@ impl Film {
         }
     }
 
+    /// A film that was just dropped.
+    pub fn dropped(path: PathBuf, folder: String, stamp: Stamp, now: Timestamp) -> Film {
+        Film {
+            id: FilmId::new(&path, stamp.size, stamp.modified),
+            path,
+            folder,
+            flat: false,
+            name: None,
+            titles: None,
+            accepted: false,
+            earlier: None,
+            stamp,
+            round: 1,
+            claimed: now,
+            stage: Stage::Claimed,
+            attempts: 0,
+            counted: 0,
+            last_reason: None,
+            not_before: None,
+        }
+    }
+
+    /// What is in the library of it.
+    pub fn published(&self) -> Option<&Published> {
+        match &self.stage {
+            Stage::Published { published, .. } | Stage::Done { published, .. } => Some(published),
+            _ => self.earlier.as_ref(),
+        }
+    }
+
     pub fn ended(&self) -> bool {
         matches!(self.stage, Stage::Done { .. } | Stage::Failed { .. })
+    }
+}
+
+/// Whether programs give this name to a part of every disc: `VIDEO_TS`, `title_t00`, `B1_t00`, `VTS_01_1`.
+fn is_of_any_disc(stem: &str) -> bool {
+    let stem = stem.to_ascii_lowercase();
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let title = stem.strip_prefix("title").map(|rest| rest.trim_start_matches(['_', ' ', 't', '-']));
+    let part = stem.rsplit_once("_t").is_some_and(|(before, rest)| digits(rest) && before.len() <= 2);
+    let set = stem.strip_prefix("vts_").is_some_and(|rest| rest.split('_').all(digits));
+    is_disc(OsStr::new(&stem)) || title.is_some_and(digits) || part || set
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_every_disc_has_are_known() {
+        for name in ["VIDEO_TS", "bdmv", "title_t00", "Title01", "title 3", "B1_t00", "VTS_01_1"] {
+            assert!(is_of_any_disc(name), "{name}");
+        }
+        for name in ["Title", "00800", "1917", "2012", "IMG_0001", "title of a film", "Alien_t", "The_t1", "vts"] {
+            assert!(!is_of_any_disc(name), "{name}");
+        }
     }
 }

@@ -32,8 +32,11 @@ pub struct News {
 }
 
 impl News {
-    /// A failed film.
+    /// A film that failed, or waits for its owner.
     pub fn film(film: &Film) -> Option<Message> {
+        if let Stage::Held { question, .. } = &film.stage {
+            return Some(Message { title: "a film waits for an answer", text: format!("{}: {question}", shown(&film.path)) });
+        }
         let Stage::Failing { reason, .. } = &film.stage else { return None };
         Some(Message { title: "a film could not be encoded", text: format!("{}: {reason}", shown(&film.path)) })
     }

@@ -7,17 +7,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use hostler_core::films::settings::Settings;
+use jiff::{SignedDuration, Timestamp};
 
+use super::disc::{self, is_disc};
 use super::film::FilmId;
-use super::layout::{Inbox, is_disc, read_json, require_marker, space};
+use super::kind::{self, is_film};
+use super::layout::{Inbox, read_json, require_marker, space};
 use super::ledger::{Film, Stage};
 use super::reconcile::{Dropped, Files, Request};
 use super::record::{ENCODED, Encoded, FAILURE, PUBLISHED, Stamp, TASK};
+use super::trash;
+use crate::user_file;
 
-/// Extensions of films. Other files stay where they are: pictures, texts, incomplete copies.
-const EXTENSIONS: [&str; 19] = [
-    "mkv", "mp4", "m4v", "mov", "avi", "wmv", "asf", "flv", "webm", "ogm", "mpg", "mpeg", "vob", "ts", "m2ts", "mts", "divx", "iso", "img",
-];
+/// The longest request that is read.
+const MOST_BYTES: usize = 4 << 10;
 
 /// Depth of nested folders.
 const DEPTH: usize = 12;
@@ -36,18 +39,30 @@ pub struct Seen {
     pub space: (u64, u64),
 }
 
+/// Originals of films that were done this long ago are looked at in each round: a copy may continue.
+const WATCHED_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// `all`: also look at the originals of films that were done long ago.
+///
 /// # Errors
 /// The share is not mounted, or something in it can't be read. There are no partial results.
-pub fn observe(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film>) -> Result<Seen> {
+pub fn observe(inbox: &Inbox, settings: &Settings, films: &BTreeMap<FilmId, Film>, all: bool) -> Result<Seen> {
     require_marker(&inbox.root)?;
     let mut seen = Seen { requests: requests(inbox)?, paused: inbox.paused().try_exists()?, ..Seen::default() };
     walk(inbox, settings, &mut seen).context("watch/ can't be read")?;
+    let now = Timestamp::now();
     let asked: BTreeSet<FilmId> = seen.requests.iter().map(|request| request.id().clone()).collect();
     for film in films.values() {
-        if matches!(film.stage, Stage::Done { .. }) && !asked.contains(&film.id) {
-            continue;
-        }
-        let files = files(inbox, film).with_context(|| format!("the files of {} can't be read", film.id))?;
+        let files = match &film.stage {
+            Stage::Done { published, .. } if !asked.contains(&film.id) => {
+                if !all && now.duration_since(published.at) > WATCHED_FOR {
+                    continue;
+                }
+                trashed(inbox, film).map(|trashed| Files { trashed, ..Files::default() })
+            }
+            _ => files(inbox, film),
+        };
+        let files = files.with_context(|| format!("the files of {} can't be read", film.id))?;
         seen.files.insert(film.id.clone(), files);
     }
     for part in ["claim", "work"] {
@@ -83,11 +98,27 @@ pub fn ledger(inbox: &Inbox) -> Result<BTreeMap<FilmId, Film>> {
 fn requests(inbox: &Inbox) -> io::Result<Vec<Request>> {
     let mut requests = Vec::new();
     for entry in std::fs::read_dir(inbox.requests())? {
-        let name = entry?.file_name();
+        let entry = entry?;
+        let name = entry.file_name();
         let Some((verb, id)) = name.to_str().and_then(|name| name.split_once('.')) else { continue };
         match (verb, FilmId::parse(id)) {
             ("retry", Some(id)) => requests.push(Request::Retry(id)),
             ("redo", Some(id)) => requests.push(Request::Redo(id)),
+            ("accept", Some(id)) => requests.push(Request::Accept(id)),
+            ("dismiss", Some(id)) => requests.push(Request::Dismiss(id)),
+            (verb @ ("name" | "called" | "titles"), Some(id)) => {
+                let text = match user_file::read(&entry.path(), MOST_BYTES) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    text => String::from_utf8_lossy(&text?).into_owned(),
+                };
+                let numbers = || text.split(',').filter_map(|number| number.trim().parse().ok()).collect();
+                // The page has checked them; whoever writes to the share may not have.
+                requests.push(match verb {
+                    "titles" => Request::Titles(id, numbers()),
+                    "called" => Request::Called(id, text),
+                    _ => Request::Name(id, text),
+                });
+            }
             _ => {}
         }
     }
@@ -99,6 +130,11 @@ pub fn request_file(inbox: &Inbox, request: &Request) -> PathBuf {
     let verb = match request {
         Request::Retry(_) => "retry",
         Request::Redo(_) => "redo",
+        Request::Name(..) => "name",
+        Request::Called(..) => "called",
+        Request::Titles(..) => "titles",
+        Request::Accept(_) => "accept",
+        Request::Dismiss(_) => "dismiss",
     };
     inbox.requests().join(format!("{verb}.{}", request.id()))
 }
@@ -108,7 +144,7 @@ fn walk(inbox: &Inbox, settings: &Settings, seen: &mut Seen) -> io::Result<()> {
     for entry in std::fs::read_dir(&watch)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".") {
+        if name.as_encoded_bytes().starts_with(b".") || kind::is_service(&name) {
             continue;
         }
         let folder = name.to_str().filter(|name| settings.folders.contains_key(*name));
@@ -139,32 +175,55 @@ fn walk_folder(watch: &Path, path: &Path, folder: &str, depth: usize, seen: &mut
     for entry in listed {
         let entry = entry?;
         let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
         let path = entry.path();
         let is_folder = entry.file_type()?.is_dir();
-        if is_folder && !is_disc(&name) {
+        let relative = || path.strip_prefix(watch).unwrap_or(&path).to_owned();
+        if name.as_encoded_bytes().starts_with(b".") {
+            if !kind::is_hidden_service(&name) && looks_like_film(&path, is_folder) {
+                seen.misplaced.push((relative(), "not taken: its name begins with a dot".to_owned()));
+            }
+            continue;
+        }
+        if is_folder && kind::is_service(&name) {
+            continue;
+        }
+        let flat = is_folder && !is_disc(&name) && flat_disc(&path)?;
+        if is_folder && !is_disc(&name) && !flat {
             if depth > 0 {
                 walk_folder(watch, &path, folder, depth - 1, seen)?;
             }
         } else if is_folder || is_film(&path) {
             match Stamp::of(&path) {
                 Ok(stamp) => {
+                    let lacks = if is_folder { disc::lacks(&path)? } else { None };
                     let path = path.strip_prefix(watch).unwrap_or(&path).to_owned();
-                    seen.dropped.push(Dropped { path, folder: folder.to_owned(), stamp });
+                    seen.dropped.push(Dropped { path, folder: folder.to_owned(), stamp, flat, lacks });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
+        } else if let Some(why) = kind::why_not(&path) {
+            seen.misplaced.push((relative(), why));
         }
     }
     Ok(())
 }
 
-fn is_film(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+/// Whether something hidden is a film, or a folder that has one.
+fn looks_like_film(path: &Path, is_folder: bool) -> bool {
+    if !is_folder {
+        return is_film(path);
+    }
+    std::fs::read_dir(path).into_iter().flatten().flatten().any(|entry| is_film(&entry.path()) || is_disc(&entry.file_name()))
+}
+
+/// Whether a folder is a disc, whatever it is called.
+fn flat_disc(folder: &Path) -> io::Result<bool> {
+    match disc::is_flat(folder) {
+        // Removed meanwhile, or closed: walking it says so.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(false),
+        is => is,
+    }
 }
 
 fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
@@ -183,14 +242,22 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
     };
     if let Some(encoded) = read_json::<Encoded>(&work.join(ENCODED))? {
         // One with another name than an encoder gives is none.
-        let film = encoded.path(&work).ok().map(|path| stamp(&path)).transpose()?.flatten();
-        files.encoded = film.is_some_and(|film| film.size == encoded.size).then_some(encoded);
+        let mut there = true;
+        for part in encoded.parts() {
+            let film = part.path(&work).ok().map(|path| stamp(&path)).transpose()?.flatten();
+            there &= film.is_some_and(|film| film.size == part.size);
+        }
+        files.encoded = there.then_some(encoded);
     }
     if files.claimed.is_none() {
         files.dropped = stamp(&inbox.watch().join(&film.path))?;
-        files.trashed = in_trash(inbox, film)?.map(|path| Stamp::of(&path)).transpose()?;
+        files.trashed = trashed(inbox, film)?;
     }
     Ok(files)
+}
+
+fn trashed(inbox: &Inbox, film: &Film) -> io::Result<Option<Stamp>> {
+    in_trash(inbox, film)?.map(|path| stamp(&path)).transpose().map(Option::flatten)
 }
 
 fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
@@ -204,7 +271,7 @@ fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
 
 /// The film in `failed/`: the newest, if there are several.
 pub fn in_failed(inbox: &Inbox, film: &Film) -> Option<PathBuf> {
-    only_film(&inbox.failed(&film.id)).ok().flatten()
+    trash::film_in(&inbox.failed(&film.id), film).ok().flatten()
 }
 
 /// The original in the trash, of the latest round.
@@ -213,24 +280,16 @@ pub fn in_failed(inbox: &Inbox, film: &Film) -> Option<PathBuf> {
 /// The trash can't be read.
 pub fn in_trash(inbox: &Inbox, film: &Film) -> io::Result<Option<PathBuf>> {
     for round in (1..=film.round).rev() {
-        let folder = super::trash::folder(inbox, &film.id, round, super::trash::Kind::Original);
-        if let Some(path) = only_film(&folder)? {
+        let folder = trash::folder(inbox, &film.id, round, trash::Kind::Original);
+        if let Some(path) = trash::film_in(&folder, film)? {
             return Ok(Some(path));
         }
     }
     Ok(None)
 }
 
-fn only_film(folder: &Path) -> io::Result<Option<PathBuf>> {
-    let listed = match std::fs::read_dir(folder) {
-        Ok(listed) => listed,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut paths = listed.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths.pop())
-}
+/// A disc that lacks a part is taken when it has not changed for this long: nobody copies it any more.
+const INCOMPLETE: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Which dropped files are complete: unchanged for some time by the watcher's own clock, whatever the times of the files say.
 #[derive(Debug, Default)]
@@ -248,7 +307,8 @@ impl Settling {
             let since = before.map_or(now, |(_, since)| *since);
             seen.insert(drop.path.clone(), (drop.stamp, since));
             let age = now.duration_since(since);
-            if age >= stable {
+            let needed = if drop.lacks.is_some() { INCOMPLETE.max(stable) } else { stable };
+            if age >= needed {
                 settled.push(drop);
             } else {
                 moving.push((drop, age));
@@ -287,15 +347,16 @@ mod tests {
         ["Movies/Up.MKV", "Movies/a/b/-rf $(x).iso", "Cartoons/\n.mp4", "Movies/Disc/VIDEO_TS/VTS_01_1.VOB"].into_iter().for_each(file);
         ["Movies/Up.nfo", "Movies/.hidden.mkv", "Movies/Up.mkv.part", "Movies/.sync/x.mkv", "notes.txt"].into_iter().for_each(file);
         ["loose.mkv", "Series/x.mkv"].into_iter().for_each(file);
+        ["Movies/#recycle/a.mkv", "Movies/x/@eaDir/b.mp4", "Movies/_UNPACK_c/c.mkv", "lost+found/d.mkv"].into_iter().for_each(file);
         symlink("/etc", inbox.watch().join("Movies/link")).expect("linked");
         symlink("/etc/passwd", inbox.watch().join("Movies/link.mkv")).expect("linked");
-        let seen = observe(&inbox, &settings, &BTreeMap::new()).expect("readable");
+        let seen = observe(&inbox, &settings, &BTreeMap::new(), false).expect("readable");
         let mut found: Vec<String> = seen.dropped.iter().map(|drop| drop.path.display().to_string()).collect();
         found.sort();
         assert_eq!(found, ["Cartoons/\n.mp4", "Movies/Disc/VIDEO_TS", "Movies/Up.MKV", "Movies/a/b/-rf $(x).iso", "Movies/link.mkv"]);
         let mut misplaced: Vec<String> = seen.misplaced.iter().map(|(path, _)| path.display().to_string()).collect();
         misplaced.sort();
-        assert_eq!(misplaced, ["Series", "loose.mkv"]);
+        assert_eq!(misplaced, ["Movies/.hidden.mkv", "Movies/Up.mkv.part", "Series", "loose.mkv"]);
         assert!(seen.space.0 > 0 && seen.space.1 >= seen.space.0);
     }
 
@@ -303,13 +364,19 @@ mod tests {
     fn an_unmounted_share_is_not_an_empty_share() {
         let (_folder, inbox, settings) = inbox();
         fs::remove_file(inbox.root.join(MARKER)).expect("removed");
-        assert!(observe(&inbox, &settings, &BTreeMap::new()).is_err());
+        assert!(observe(&inbox, &settings, &BTreeMap::new(), false).is_err());
         assert!(ledger(&inbox).is_err());
     }
 
     #[test]
     fn a_film_is_complete_once_it_has_not_changed_for_some_time() {
-        let drop = |size| Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: Stamp { size, modified: 1 } };
+        let drop = |size| Dropped {
+            path: "Movies/Up.mkv".into(),
+            folder: "Movies".into(),
+            stamp: Stamp { size, modified: 1 },
+            flat: false,
+            lacks: None,
+        };
         let mut settling = Settling::default();
         let start = Instant::now();
         let mut settled = |size, seconds| {

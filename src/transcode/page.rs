@@ -26,11 +26,12 @@ use tokio::sync::{Semaphore, watch};
 use super::access::{Access, Samples, is_own_name};
 use super::again;
 use super::film::FilmId;
-use super::layout::{Inbox, Library, read_json, require_marker, write_whole};
-use super::ledger::Film;
+use super::layout::{Inbox, Library, is_name, read_json, require_marker, write_whole};
+use super::ledger::{Film, Stage};
 use super::observe::{in_trash, request_file};
 use super::reconcile::Request as Asked;
 use super::record::{PROGRESS, Progress};
+use super::rename;
 use super::share::Share;
 use super::view::{self, Read, View, view};
 use super::watch::{STATUS, Status};
@@ -163,6 +164,10 @@ fn router(page: Page) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/retry/{id}", post(retry))
         .route("/redo/{id}", post(redo))
+        .route("/accept/{id}", post(accept))
+        .route("/dismiss/{id}", post(dismiss))
+        .route("/name/{id}", post(name))
+        .route("/titles/{id}", post(titles))
         .route("/redo/{id}/from-library", post(redo_from_library))
         .route("/test", post(test))
         .route("/test/{folder}", post(test_in))
@@ -246,8 +251,97 @@ async fn metrics(State(page): State<Page>) -> Response {
 
 async fn retry(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let Some(id) = FilmId::parse(&id) else { return no_such_film() };
-    let file = request_file(&page.inbox, &Asked::Retry(id));
-    change(page, &headers, move || asked(&file)).await
+    ask(page, &headers, Asked::Retry(id), "it has not failed\n", |stage| matches!(stage, Stage::Failed { .. } | Stage::Held { .. })).await
+}
+
+/// Takes a failed film as it is.
+async fn accept(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let Some(id) = FilmId::parse(&id) else { return no_such_film() };
+    ask(page, &headers, Asked::Accept(id), "it has not failed\n", |stage| matches!(stage, Stage::Failed { .. })).await
+}
+
+/// Moves the original of a failed or held film to the trash.
+async fn dismiss(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let Some(id) = FilmId::parse(&id) else { return no_such_film() };
+    let may = |stage: &Stage| matches!(stage, Stage::Failed { .. } | Stage::Held { .. });
+    ask(page, &headers, Asked::Dismiss(id), "it has neither failed nor does it wait for an answer\n", may).await
+}
+
+async fn name(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Response {
+    let Some(id) = FilmId::parse(&id) else { return no_such_film() };
+    let name = form_field(&body, "name");
+    if !is_name(&name) {
+        return (StatusCode::CONFLICT, "this is not a name for a file: it has a `/`, begins with a dot or a space, or is too long\n")
+            .into_response();
+    }
+    let done = page.views.borrow().done.iter().any(|film| film.id == id);
+    if done {
+        return rename_in_library(page, &headers, id, name).await;
+    }
+    let may = |stage: &Stage| matches!(stage, Stage::Claimed | Stage::Encoded | Stage::Held { .. });
+    ask(page, &headers, Asked::Name(id, name), "it has failed\n", may).await
+}
+
+async fn rename_in_library(page: Page, headers: &HeaderMap, id: FilmId, name: String) -> Response {
+    let Some(library) = page.library.clone() else {
+        return (StatusCode::CONFLICT, "this page has no access to the library\n").into_response();
+    };
+    let inbox = page.inbox.clone();
+    let page = Page { share: page.library_share.clone(), ..page };
+    change(page, headers, move || {
+        let film: Option<Film> = read_json(&inbox.ledger(&id))?;
+        let Some(Film { stage: Stage::Done { published, .. }, .. }) = film else { return Ok(Changed::Refused("it is not done\n")) };
+        rename::rename(&library, &published, &name)?;
+        write_whole(&request_file(&inbox, &Asked::Called(id.clone(), name.clone())), name.as_bytes())?;
+        Ok(Changed::Done)
+    })
+    .await
+}
+
+async fn titles(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Response {
+    let Some(id) = FilmId::parse(&id) else { return no_such_film() };
+    let text = form_field(&body, "titles");
+    let numbers: Result<Vec<u32>, _> = text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::parse).collect();
+    let Some(numbers) = numbers.ok().filter(|numbers| !numbers.is_empty() && numbers.len() <= 99) else {
+        return (StatusCode::CONFLICT, "write the numbers of titles: 1, 3\n").into_response();
+    };
+    ask(page, &headers, Asked::Titles(id, numbers), "it does not wait for an answer\n", |stage| matches!(stage, Stage::Held { .. })).await
+}
+
+/// A field of a form, or the whole body of a program's request.
+fn form_field(body: &str, name: &str) -> String {
+    let fields = reqwest::Url::parse(&format!("form:?{body}"));
+    let field = fields.ok().and_then(|form| form.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()));
+    field.unwrap_or_default()
+}
+
+/// Leaves a request for the watcher, if the film is at a stage where it can be done.
+async fn ask(
+    page: Page,
+    headers: &HeaderMap,
+    request: Asked,
+    not_now: &'static str,
+    may: impl Fn(&Stage) -> bool + Send + 'static,
+) -> Response {
+    let inbox = page.inbox.clone();
+    let known = page.views.borrow().knows(request.id());
+    if page.access.check(headers).is_ok() && !known {
+        return no_such_film();
+    }
+    change(page, headers, move || {
+        let film: Option<Film> = read_json(&inbox.ledger(request.id()))?;
+        if !film.is_some_and(|film| may(&film.stage)) {
+            return Ok(Changed::Refused(not_now));
+        }
+        let text = match &request {
+            Asked::Name(_, name) | Asked::Called(_, name) => name.clone(),
+            Asked::Titles(_, titles) => titles.iter().map(u32::to_string).collect::<Vec<_>>().join(","),
+            _ => String::new(),
+        };
+        write_whole(&request_file(&inbox, &request), text.as_bytes())?;
+        Ok(Changed::Done)
+    })
+    .await
 }
 
 async fn redo(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {

@@ -4,15 +4,17 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::film::FilmId;
-use super::layout::{Inbox, rename, shown, write_json, write_whole};
+use super::kind;
+use super::layout::{Inbox, read_json, rename, shown, write_json, write_whole};
 use super::ledger::{Film, Stage};
 use super::observe::{in_failed, in_trash, request_file};
 use super::reconcile::Action;
-use super::record::{ENCODED, FAILURE, TASK};
+use super::record::{ENCODED, FAILURE, LOG, TASK};
 use super::trash;
 
 /// Performs an action on files. `film`: its record in the ledger.
@@ -25,14 +27,19 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
         Action::Record(film) => write_json(&inbox.ledger(&film.id), film).context("the ledger can't be written")?,
         Action::Claim(_) => {
             let film = known()?;
-            to_claim(inbox, film, &inbox.watch().join(&film.path))?;
+            let from = inbox.watch().join(&film.path);
+            beside(inbox, film, &from)?;
+            to_claim(inbox, film, &from)?;
         }
         Action::Reclaim(id) => {
             let film = known()?;
             let from = in_failed(inbox, film).map_or_else(|| in_trash(inbox, film), |path| Ok(Some(path)))?;
             let from = from.with_context(|| format!("{id} is neither in failed/ nor in the trash"))?;
             to_claim(inbox, film, &from)?;
+            // What went with it comes back with it.
+            move_all(from.parent(), &inbox.beside(id))?;
             remove(&inbox.failed_reason(id))?;
+            remove(&inbox.failed_log(id))?;
             if let Some(folder) = from.parent() {
                 // It may be an older version.
                 let _ = fs::remove_dir(folder);
@@ -56,19 +63,30 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             let film = known()?;
             let folder = trash::folder(inbox, id, film.round, trash::Kind::Original);
             let from = inbox.claim(id).join(film.source_name());
-            rename(&from, &unused(&folder, film)).with_context(|| format!("{} can't be moved to the trash", shown(&film.path)))?;
+            let to = unused(&folder, film);
+            move_all(Some(&inbox.beside(id)), to.parent().unwrap_or(&folder))?;
+            rename(&from, &to).with_context(|| format!("{} can't be moved to the trash", shown(&film.path)))?;
         }
         Action::GiveUp(id) => {
             let film = known()?;
             write_whole(&inbox.failed_reason(id), reason(film).as_bytes()).context("failed/ can't be written to")?;
+            match fs::rename(inbox.work(id).join(LOG), inbox.failed_log(id)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("failed/ can't be written to")?,
+                _ => {}
+            }
             let from = inbox.claim(id).join(film.source_name());
             if from.symlink_metadata().is_ok() {
                 let to = unused(&inbox.failed(id), film);
+                move_all(Some(&inbox.beside(id)), to.parent().unwrap_or(&to))?;
                 rename(&from, &to).with_context(|| format!("{} can't be moved to failed/", shown(&film.path)))?;
             }
         }
         Action::Tidy(id) => {
             remove_all(&inbox.work(id))?;
+            if let Some(film) = film {
+                remove_emptied(inbox, film);
+            }
+            let _ = fs::remove_dir(inbox.beside(id));
             // Never with contents: those could only be a film.
             match fs::remove_dir(inbox.claim(id)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -78,10 +96,81 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             }
         }
         Action::TakeUp(id) => take_up(inbox, id)?,
+        Action::Dismiss(id) => {
+            let film = known()?;
+            let claimed = inbox.claim(id).join(film.source_name());
+            let from = if claimed.symlink_metadata().is_ok() { Some(claimed) } else { in_failed(inbox, film) };
+            if let Some(from) = from {
+                let folder = trash::folder(inbox, id, film.round, trash::Kind::Dismissed);
+                let to = unused(&folder, film);
+                let others = if from.starts_with(inbox.failed(id)) { inbox.failed(id) } else { inbox.beside(id) };
+                rename(&from, &to).with_context(|| format!("{} can't be moved to the trash", shown(&film.path)))?;
+                move_all(Some(&others), to.parent().unwrap_or(&folder))?;
+            }
+        }
+        Action::Erase(id) => {
+            remove(&inbox.failed_reason(id))?;
+            remove(&inbox.failed_log(id))?;
+            // Never with contents.
+            let _ = fs::remove_dir(inbox.failed(id));
+            remove(&inbox.ledger(id))?;
+        }
         Action::Answered(request) => remove(&request_file(inbox, request))?,
         Action::Begin(_) | Action::Forget(_) => {}
     }
     Ok(())
+}
+
+/// Moves what belongs to a film along with it: subtitles, descriptions, pictures.
+fn beside(inbox: &Inbox, film: &Film, from: &Path) -> Result<()> {
+    let (Some(folder), Some(name)) = (from.parent(), from.file_name()) else { return Ok(()) };
+    // A disc's folder has everything in it.
+    if from.is_dir() && !film.flat {
+        return Ok(());
+    }
+    let names: Vec<_> = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
+    let alone = film.path.components().count() > 2 && names.iter().filter(|name| kind::is_film(Path::new(name))).count() <= 1;
+    for other in names.iter().filter(|other| *other != name && kind::belongs(other, name, alone)) {
+        let path = folder.join(other);
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+            rename(&path, &inbox.beside(&film.id).join(other))?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves all files of a folder, if it exists, to another one where they are not yet.
+fn move_all(from: Option<&Path>, to: &Path) -> io::Result<()> {
+    let Some(Ok(listed)) = from.map(fs::read_dir) else { return Ok(()) };
+    for entry in listed {
+        let (path, target) = (entry.as_ref().map(fs::DirEntry::path), entry.as_ref().map(|entry| to.join(entry.file_name())));
+        if let (Ok(path), Ok(target)) = (path, target)
+            && path.is_file()
+            && target.symlink_metadata().is_err()
+        {
+            rename(&path, &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// A folder that was emptied this recently may be about to get another film.
+const EMPTIED: Duration = Duration::from_secs(2);
+
+/// Removes the folders in `watch/` that the film was in, if nothing is left in them.
+fn remove_emptied(inbox: &Inbox, film: &Film) {
+    for folder in film.path.ancestors().skip(1).filter(|folder| folder.components().count() >= 2) {
+        let folder = inbox.watch().join(folder);
+        let age = folder.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|modified| modified.elapsed().ok());
+        // Only an empty folder can be removed.
+        if age.is_none_or(|age| age < EMPTIED) || fs::remove_dir(&folder).is_err() {
+            return;
+        }
+        // Removing it has changed its parent.
+        if let Some(parent) = folder.parent() {
+            let _ = fs::File::open(parent).and_then(|parent| parent.set_modified(std::time::SystemTime::now() - EMPTIED));
+        }
+    }
 }
 
 fn to_claim(inbox: &Inbox, film: &Film, from: &Path) -> Result<()> {
@@ -97,7 +186,7 @@ fn unused(folder: &Path, film: &Film) -> PathBuf {
     if plain.symlink_metadata().is_err() {
         return plain;
     }
-    let numbered = (2..).map(|number: u64| folder.join(format!("version-{number}")).join(name));
+    let numbered = (2..).map(|number: u64| trash::version(folder, number).join(name));
     numbered.into_iter().find(|path| path.symlink_metadata().is_err()).unwrap_or(plain)
 }
 
@@ -115,19 +204,23 @@ fn reason(film: &Film) -> String {
 }
 
 fn take_up(inbox: &Inbox, id: &FilmId) -> Result<()> {
-    remove_all(&inbox.work(id))?;
+    // What the encoder was told of it has its name.
+    let known: Option<Film> = read_json(&inbox.work(id).join(TASK)).ok().flatten();
     let claim = inbox.claim(id);
-    let Ok(listed) = fs::read_dir(&claim) else { return Ok(()) };
+    let Ok(listed) = fs::read_dir(&claim) else { return Ok(remove_all(&inbox.work(id))?) };
     let text = format!(
-        "A film was found in claim/{id} that is not in the ledger; its record may have been deleted.\nDrop it again to have it encoded.\n"
+        "A film was found in claim/{id} that is not in the ledger; its record may have been deleted.{}\nDrop it again to have it encoded.\n",
+        known.as_ref().map(|film| format!("\nIt was dropped as {}.", shown(&film.path))).unwrap_or_default()
     );
     write_whole(&inbox.failed_reason(id), text.as_bytes())?;
     for entry in listed {
         let from = entry?.path();
-        let to = inbox.failed(id).join(from.file_name().unwrap_or_default());
+        let name = known.as_ref().filter(|film| from.file_name() == Some(film.source_name())).and_then(|film| film.path.file_name());
+        let to = inbox.failed(id).join(name.or(from.file_name()).unwrap_or_default());
         ensure!(to.symlink_metadata().is_err(), "failed/{id} already has a film");
         rename(&from, &to)?;
     }
+    remove_all(&inbox.work(id))?;
     Ok(fs::remove_dir(&claim)?)
 }
 

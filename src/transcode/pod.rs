@@ -15,8 +15,9 @@ use super::encode::{self, Ended, Task};
 use super::film::FilmId;
 use super::layout::{Inbox, Library, write_json};
 use super::media_server;
+use super::name::Unfit;
 use super::publish;
-use super::record::{Encoded, FAILURE, Failure, PROGRESS, Phase, Progress};
+use super::record::{Encoded, FAILURE, Failure, PROGRESS, Part, Phase, Progress};
 
 /// A copy without progress for this long hangs.
 const STANDS_STILL_FOR: Duration = Duration::from_secs(180);
@@ -59,8 +60,10 @@ impl PodStatus {
 /// As [`encode::run`].
 pub async fn encode(task: &Task) -> Result<PodStatus> {
     Ok(match encode::run(task).await? {
-        Ended::Encoded(Encoded { frames, duration, size, .. }) => {
-            tracing::info!("{}: encoded and verified: {frames} frames, {duration:.0} s, {}", task.id, quantity::size(size));
+        Ended::Encoded(encoded) => {
+            for Part { frames, duration, size, .. } in encoded.parts() {
+                tracing::info!("{}: encoded and verified: {frames} frames, {duration:.0} s, {}", task.id, quantity::size(*size));
+            }
             PodStatus::Done
         }
         Ended::Failed(failure) => {
@@ -98,18 +101,19 @@ impl Publication {
         match self.copied().await? {
             Ok(mut published) => {
                 if let (None, Some(server)) = (&published.media_server, &self.media_server) {
-                    published.media_server = Some(media_server::refresh(server, &published.path).await);
+                    published.media_server = Some(media_server::refresh(server, &published.film.path).await);
                     tracing::info!("{}: {}", self.id, published.media_server.as_deref().unwrap_or_default());
                 }
                 publish::record(&self.inbox, &self.id, &published)?;
-                tracing::info!("{}: in the library, {}, sha256 {}", self.id, quantity::size(published.size), published.sha256);
+                tracing::info!("{}: in the library, {}, sha256 {}", self.id, quantity::size(published.size()), published.film.sha256);
                 Ok(PodStatus::Done)
             }
             Err(error) => {
+                let permanent = error.downcast_ref::<Unfit>().is_some();
                 let reason = format!("{error:#}");
                 tracing::error!("{}: {reason}", self.id);
                 let at = Timestamp::now();
-                let failure = Failure { who: self.who, permanent: false, outside: true, reason, tail: Vec::new(), at };
+                let failure = Failure { who: self.who, permanent, outside: !permanent, question: false, reason, tail: Vec::new(), at };
                 write_json(&self.inbox.work(&self.id).join(FAILURE), &failure)?;
                 Ok(PodStatus::Failed)
             }
@@ -146,7 +150,7 @@ impl Publication {
         let Ok(Some(encoded)) = Encoded::of(&self.inbox.work(&self.id)) else { return };
         // Each byte is written once and read back once.
         #[expect(clippy::cast_precision_loss, reason = "only shown")]
-        let done = (moved as f64 / (2 * encoded.size).max(1) as f64).min(1.0);
+        let done = (moved as f64 / (2 * encoded.size()).max(1) as f64).min(1.0);
         let (who, machine) = (self.who.clone(), self.machine.clone());
         let progress = Progress { who, machine, phase: Phase::Publishing, done, rate: 0.0, eta_seconds: None, began, at: Timestamp::now() };
         let _ = write_json(&self.inbox.work(&self.id).join(PROGRESS), &progress);

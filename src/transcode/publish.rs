@@ -1,7 +1,8 @@
 //! Publishes a verified film to the library, atomically.
 //!
 //! The library may be another file system, so a rename can't move the film there. It is copied under a hidden name, read back and compared,
-//! and renamed. An earlier version is moved to the trash, but only when the new one is next to it.
+//! and renamed. An earlier version of the same film is moved to the trash, but only when the new one is next to it. Another film of that name
+//! stays where it is.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -18,9 +19,11 @@ use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use sha2::{Digest, Sha256};
 
 use super::film::FilmId;
-use super::layout::{self, Inbox, Library, place_of, read_json, require_marker, shown, write_json};
+use super::kind;
+use super::layout::{self, Inbox, Library, read_json, require_marker, shown, write_json};
 use super::ledger::{Film, Stage};
-use super::record::{ENCODED, Encoded, PUBLISHED, Published};
+use super::name;
+use super::record::{ENCODED, Encoded, InLibrary, PUBLISHED, Part, Published};
 use super::trash;
 use crate::atomic;
 
@@ -43,43 +46,184 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
     }
     let film: Film = read_json(&inbox.ledger(id))?.with_context(|| format!("{id} is not in the ledger"))?;
     let encoded: Encoded = read_json(&work.join(ENCODED))?.with_context(|| format!("{id} is not encoded yet"))?;
-    let relative = place_of(&film.path)?;
-    let place = library.root.join(&relative);
-    let folder = place.parent().unwrap_or(&library.root).to_owned();
-    make_folders(&library.root, &folder)?;
-
-    let source = encoded.path(&work)?;
-    // Another attempt that still uses the removed files fails, and does no harm.
-    remove_parts(&folder, id).with_context(|| format!("{} can't be cleared of an earlier copy", shown(&folder)))?;
-    let hidden = folder.join(format!("{}{who}{PART}", part_of(id)));
-    let copied = encoded_film(&source)
-        .and_then(|film| copied(film, &hidden, moved))
-        .with_context(|| format!("{} can't be copied to the library", film.path.display()));
-    let sha256 = copied.and_then(|(size, sha256)| {
-        ensure!(size == encoded.size, "{size} bytes were copied of {}", encoded.size);
-        ensure!(hash(&hidden, moved)? == sha256, "the copy in the library differs from what was written; its disk may be failing");
-        Ok(sha256)
-    });
-    let sha256 = sha256.inspect_err(|_| {
-        let _ = std::fs::remove_file(&hidden);
-    })?;
-
-    // A disconnected attempt may come back after the film was encoded again.
-    let now: Option<Film> = read_json(&inbox.ledger(id))?;
-    if now.is_none_or(|now| (now.round, &now.stage) != (film.round, &Stage::Encoded)) {
-        std::fs::remove_file(&hidden)?;
-        anyhow::bail!("another attempt has processed the film meanwhile");
+    let wanted = film.place()?;
+    let base = name::fitting(&library.root, &wanted)?;
+    let others = films(inbox)?;
+    let mut files: Vec<InLibrary> = Vec::new();
+    let mut remarks = encoded.remarks.clone();
+    if base != wanted {
+        remarks.push(format!("the library can't hold the name `{}`", shown(&wanted)));
     }
-    let replaced = replace(inbox, &film, &hidden, &place, &sha256)?;
+    for part in encoded.parts() {
+        let one = One { inbox, library, film: &film, part, others: &others, taken: &files };
+        let (published, remark) = one.run(&work, &base, who, moved)?;
+        remarks.extend(remark);
+        files.push(published);
+    }
+    let mut files = files.into_iter();
+    let first = files.next().context("an encoded film has a part")?;
+    remarks.extend(beside(inbox, library, &film, &first, who)?);
     Ok(Published {
-        path: relative,
-        size: encoded.size,
-        sha256,
-        replaced,
+        film: first,
+        more: files.collect(),
+        remarks,
         media_server: None,
         space: layout::space(&library.root).ok(),
         at: Timestamp::now(),
     })
+}
+
+/// Copies what lay beside the film, under the name that the film got; a remark for each that could not be.
+fn beside(inbox: &Inbox, library: &Library, film: &Film, published: &InLibrary, who: &str) -> Result<Vec<String>> {
+    let Ok(listed) = std::fs::read_dir(inbox.beside(&film.id)) else { return Ok(Vec::new()) };
+    let place = library.root.join(&published.path);
+    let (Some(folder), Some(stem)) = (place.parent(), place.file_stem()) else { return Ok(Vec::new()) };
+    let old = film.path.file_name().map(Path::new).and_then(Path::file_stem).unwrap_or_default().to_string_lossy().into_owned();
+    let mut remarks = Vec::new();
+    for entry in listed {
+        let from = entry?.path();
+        let name = from.file_name().unwrap_or_default();
+        let mut target = stem.to_owned();
+        let to = match kind::rest(&name.to_string_lossy(), &old) {
+            Some(rest) => {
+                target.push(rest);
+                folder.join(target)
+            }
+            None => folder.join(name),
+        };
+        let moved = Arc::default();
+        if to.symlink_metadata().is_ok() && hash(&to, &moved).ok() != Some(hash(&from, &moved)?) && film.earlier.is_none() {
+            remarks.push(format!("`{}` was there already", shown(&to)));
+            continue;
+        }
+        let hidden = folder.join(format!("{}{who}{PART}", part_of(&film.id)));
+        plain_file(&from).and_then(|file| copied(file, &hidden, &moved)).with_context(|| format!("{} can't be copied", shown(&from)))?;
+        layout::rename(&hidden, &to).with_context(|| format!("{} can't be renamed to its final name", shown(&to)))?;
+    }
+    Ok(remarks)
+}
+
+/// A file beside a film, which is never behind a link.
+fn plain_file(path: &Path) -> Result<File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags.bits()).open(path)?;
+    ensure!(file.metadata()?.is_file(), "it is not a regular file");
+    Ok(file)
+}
+
+/// The films that are known, to tell what is in the library.
+fn films(inbox: &Inbox) -> Result<Vec<Film>> {
+    let mut films = Vec::new();
+    for entry in std::fs::read_dir(inbox.root.join("ledger")).context("the ledger can't be read")? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension == "json") {
+            // One that can't be read says nothing about the library, so its film is not replaced.
+            films.extend(read_json::<Film>(&file).ok().flatten());
+        }
+    }
+    Ok(films)
+}
+
+/// One file on its way to the library.
+struct One<'a> {
+    inbox: &'a Inbox,
+    library: &'a Library,
+    film: &'a Film,
+    part: &'a Part,
+    others: &'a [Film],
+    /// What was published before of the same original.
+    taken: &'a [InLibrary],
+}
+
+/// What is at a place in the library.
+enum There {
+    Nothing,
+    /// This file itself: an earlier attempt came this far.
+    Itself,
+    /// An earlier version of the same film.
+    Earlier,
+    /// Another film, or it is not known.
+    Other,
+}
+
+impl One<'_> {
+    /// The file in the library, and a remark for the film's owner.
+    fn run(&self, work: &Path, base: &Path, who: &str, moved: &Arc<AtomicU64>) -> Result<(InLibrary, Option<String>)> {
+        let (film, id) = (self.film, &self.film.id);
+        let folder = self.library.root.join(base).parent().unwrap_or(&self.library.root).to_owned();
+        make_folders(&self.library.root, &folder)?;
+        let source = self.part.path(work)?;
+        // Another attempt that still uses the removed files fails, and does no harm.
+        remove_parts(&folder, id).with_context(|| format!("{} can't be cleared of an earlier copy", shown(&folder)))?;
+        let hidden = folder.join(format!("{}{who}{PART}", part_of(id)));
+        let copied = encoded_film(&source)
+            .and_then(|film| copied(film, &hidden, moved))
+            .with_context(|| format!("{} can't be copied to the library", film.path.display()));
+        let sha256 = copied.and_then(|(size, sha256)| {
+            ensure!(size == self.part.size, "{size} bytes were copied of {}", self.part.size);
+            ensure!(hash(&hidden, moved)? == sha256, "the copy in the library differs from what was written; its disk may be failing");
+            Ok(sha256)
+        });
+        let sha256 = sha256.inspect_err(|_| {
+            let _ = std::fs::remove_file(&hidden);
+        })?;
+        // A disconnected attempt may come back after the film was encoded again, or was given another name.
+        let now: Option<Film> = read_json(&self.inbox.ledger(id))?;
+        if now.is_none_or(|now| (now.round, &now.stage, &now.name) != (film.round, &Stage::Encoded, &film.name)) {
+            std::fs::remove_file(&hidden)?;
+            bail!("another attempt has processed the film meanwhile");
+        }
+        for number in 1.. {
+            let relative = layout::variant(base, self.part.label.as_deref(), number);
+            if self.taken.iter().any(|file| file.path == relative) {
+                continue;
+            }
+            let place = self.library.root.join(&relative);
+            let there = self.there(&relative, &place, &sha256)?;
+            if matches!(there, There::Other) {
+                continue;
+            }
+            let replaced = matches!(there, There::Earlier);
+            if replaced {
+                let entry = trash::folder(self.inbox, id, film.round, trash::Kind::Replaced);
+                let name = place.file_name().unwrap_or_default();
+                keep_copy(&place, &entry.join(name)).with_context(|| format!("{} can't be moved to the trash", shown(&place)))?;
+            }
+            layout::rename(&hidden, &place).with_context(|| format!("{} can't be renamed to its final name", shown(&place)))?;
+            let remark = (number > 1).then(|| {
+                format!(
+                    "`{}` is another film, so this one is called `{}`",
+                    shown(&layout::variant(base, self.part.label.as_deref(), 1)),
+                    shown(&relative)
+                )
+            });
+            let (size, label, content) = (self.part.size, self.part.label.clone(), self.part.content.clone());
+            return Ok((InLibrary { path: relative, size, sha256, replaced, label, content }, remark));
+        }
+        bail!("{} has no free name", shown(base))
+    }
+
+    fn there(&self, relative: &Path, place: &Path, sha256: &str) -> Result<There> {
+        let metadata = match place.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => return Ok(There::Other),
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(There::Nothing),
+            Err(error) => return Err(error).with_context(|| format!("{} can't be read", shown(place))),
+        };
+        let unread = Arc::new(AtomicU64::new(0));
+        if metadata.len() == self.part.size && hash(place, &unread).is_ok_and(|there| there == sha256) {
+            return Ok(There::Itself);
+        }
+        // What has another size was put there by somebody else.
+        let is_it = |file: &InLibrary| file.path == relative && file.size == metadata.len();
+        if self.film.earlier.as_ref().is_some_and(|earlier| earlier.files().any(is_it)) {
+            return Ok(There::Earlier);
+        }
+        let published = self.others.iter().filter_map(Film::published).flat_map(Published::files).filter(|file| is_it(file));
+        let content = self.part.content.as_ref();
+        let same = published.filter_map(|file| file.content.as_ref()).any(|there| content.is_some_and(|content| content.replaces(there)));
+        Ok(if same { There::Earlier } else { There::Other })
+    }
 }
 
 /// Prefix of the name of an unfinished copy of the film.
@@ -104,29 +248,6 @@ fn remove_parts(folder: &Path, id: &FilmId) -> io::Result<()> {
 /// The inbox can't be written to.
 pub fn record(inbox: &Inbox, id: &FilmId, published: &Published) -> Result<()> {
     write_json(&inbox.work(id).join(PUBLISHED), published).context("the film is in the library, but that can't be recorded")
-}
-
-/// Renames the copy to its final name. An existing file is moved to the trash before.
-fn replace(inbox: &Inbox, film: &Film, hidden: &Path, place: &Path, sha256: &str) -> Result<bool> {
-    let mut replaced = false;
-    match place.symlink_metadata() {
-        Ok(metadata) if metadata.is_dir() => anyhow::bail!("{} is a folder in the library", shown(place)),
-        Ok(metadata) => {
-            // An attempt was killed after the rename, before it was recorded: the film is there already.
-            let unread = Arc::new(AtomicU64::new(0));
-            let same = metadata.len() == hidden.metadata()?.len() && hash(place, &unread).is_ok_and(|there| there == sha256);
-            if !same {
-                let entry = trash::folder(inbox, &film.id, film.round, trash::Kind::Replaced);
-                let name = place.file_name().unwrap_or_default();
-                keep_copy(place, &entry.join(name)).with_context(|| format!("{} can't be moved to the trash", shown(place)))?;
-                replaced = true;
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("{} can't be read", shown(place))),
-    }
-    layout::rename(hidden, place).with_context(|| format!("{} can't be renamed to its final name", shown(place)))?;
-    Ok(replaced)
 }
 
 /// A hard link to the old version if the trash is on the same file system, else a copy: the library is never without the film.
@@ -222,6 +343,7 @@ fn hash(file: &Path, moved: &Arc<AtomicU64>) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::content::{Content, PLACES, Sample};
     use super::super::layout::MARKER;
     use super::super::record::Stamp;
     use super::*;
@@ -246,30 +368,32 @@ mod tests {
 
         /// A film that is encoded, its bytes being `content`.
         fn encoded(&self, path: &str, content: &str) -> FilmId {
+            self.encoded_of(path, content, 100.0)
+        }
+
+        /// Films of the same length are the same film.
+        fn encoded_of(&self, path: &str, content: &str, seconds: f64) -> FilmId {
             let stamp = Stamp { size: content.len() as u64, modified: 1 };
             let id = FilmId::new(Path::new(path), stamp.size, content.bytes().map(i128::from).sum());
             let film = Film {
                 id: id.clone(),
-                path: path.into(),
-                folder: "Movies".to_owned(),
                 stamp,
-                round: 1,
-                claimed: Timestamp::UNIX_EPOCH,
                 stage: Stage::Encoded,
-                attempts: 0,
-                counted: 0,
-                last_reason: None,
-                not_before: None,
+                ..Film::dropped(path.into(), "Movies".to_owned(), stamp, Timestamp::UNIX_EPOCH)
             };
             write_json(&self.inbox.ledger(&id), &film).expect("written");
             let work = self.inbox.work(&id);
             std::fs::create_dir_all(&work).expect("made");
             std::fs::write(work.join("a.mkv"), content).expect("written");
+            let sample = Sample::of(&[100; 144], &[0; 800]);
+            let languages = vec!["eng".to_owned()];
+            let content = Content { seconds, languages, samples: vec![sample; PLACES.len()] };
+            let film =
+                Part { file: "a.mkv".to_owned(), size: stamp.size, duration: seconds, frames: 25, label: None, content: Some(content) };
             let encoded = Encoded {
-                file: "a.mkv".to_owned(),
-                size: stamp.size,
-                duration: 1.0,
-                frames: 25,
+                film,
+                more: Vec::new(),
+                remarks: Vec::new(),
                 source: stamp,
                 machine: "rarity".to_owned(),
                 took: 1.0,
@@ -282,7 +406,21 @@ mod tests {
         fn publish(&self, id: &FilmId) -> Result<Published> {
             let published = run(&self.inbox, &self.library, id, "one", &Arc::default())?;
             record(&self.inbox, id, &published)?;
+            self.done(id, &published);
             Ok(published)
+        }
+
+        /// As the watcher records it.
+        fn done(&self, id: &FilmId, published: &Published) {
+            let film: Film = read_json(&self.inbox.ledger(id)).expect("read").expect("there");
+            let stage = Stage::Done { published: published.clone(), machine: String::new(), took: 1.0 };
+            write_json(&self.inbox.ledger(id), &Film { stage, ..film }).expect("written");
+        }
+
+        fn again(&self, id: &FilmId) {
+            std::fs::remove_file(self.inbox.work(id).join(PUBLISHED)).expect("removed");
+            let film: Film = read_json(&self.inbox.ledger(id)).expect("read").expect("there");
+            write_json(&self.inbox.ledger(id), &Film { stage: Stage::Encoded, ..film }).expect("written");
         }
 
         fn in_library(&self, path: &str) -> String {
@@ -310,7 +448,7 @@ mod tests {
             let id = shares.encoded("Movies/Up.mkv", "a film as");
             let work = shares.inbox.work(&id);
             let mut encoded = Encoded::of(&work).expect("read").expect("encoded");
-            encoded.file = file.replace("SECRET", &secret.display().to_string());
+            encoded.film.file = file.replace("SECRET", &secret.display().to_string());
             write_json(&work.join(ENCODED), &encoded).expect("written");
             place(&work, &secret);
             let error = shares.publish(&id).expect_err(file);
@@ -338,7 +476,7 @@ mod tests {
         let shares = Shares::new();
         let id = shares.encoded("Movies/Up (2009)/Up.iso", "film");
         let published = shares.publish(&id).expect("published");
-        assert!(!published.replaced);
+        assert!(!published.film.replaced);
         assert_eq!(shares.in_library("Movies/Up (2009)/Up.mkv"), "film");
         assert_eq!(std::fs::read_dir(shares.library.root.join("Movies/Up (2009)")).expect("a folder").count(), 1);
         assert_eq!(shares.publish(&id).expect("again"), published, "a second pod changes nothing");
@@ -349,13 +487,54 @@ mod tests {
         let shares = Shares::new();
         shares.publish(&shares.encoded("Movies/Up.mkv", "old")).expect("published");
         let newer = shares.encoded("Movies/Up.mkv", "newer");
-        assert!(shares.publish(&newer).expect("published").replaced);
+        assert!(shares.publish(&newer).expect("published").film.replaced);
         assert_eq!(shares.in_library("Movies/Up.mkv"), "newer");
         assert_eq!(shares.in_trash(), ["old"]);
         // Killed after the rename: the next pod finds its own film in place, and does not trash it.
-        std::fs::remove_file(shares.inbox.work(&newer).join(PUBLISHED)).expect("removed");
-        assert!(!shares.publish(&newer).expect("published").replaced);
+        shares.again(&newer);
+        assert!(!shares.publish(&newer).expect("published").film.replaced);
         assert_eq!(shares.in_trash(), ["old"]);
+    }
+
+    /// A name says little: cameras and discs give the same one again and again.
+    #[test]
+    fn another_film_of_that_name_stays() {
+        let shares = Shares::new();
+        let first = shares.encoded_of("Movies/IMG_0001.mp4", "one", 8.0);
+        shares.publish(&first).expect("published");
+        let second = shares.encoded_of("Movies/IMG_0001.mov", "second", 5.0);
+        let published = shares.publish(&second).expect("published");
+        assert!(published.remarks[0].contains("is another film"), "{published:?}");
+        shares.again(&second);
+        assert_eq!(shares.publish(&second).expect("again").film, published.film, "it finds itself");
+        std::fs::write(shares.library.root.join("Movies/Up.mkv"), "its owner's").expect("written");
+        shares.publish(&shares.encoded_of("Movies/Up.mkv", "up", 9.0)).expect("published");
+        let films = ["IMG_0001.mkv", "IMG_0001 (2).mkv", "Up.mkv", "Up (2).mkv"].map(|name| shares.in_library(&format!("Movies/{name}")));
+        assert_eq!(films, ["one", "second", "its owner's", "up"]);
+        assert_eq!(shares.in_trash(), [""; 0]);
+        // What was begun anew replaces what was made of it before, whatever that was.
+        let film: Film = read_json(&shares.inbox.ledger(&second)).expect("read").expect("there");
+        let longer = shares.encoded_of("Movies/IMG_0001.mov", "a longer one", 7.0);
+        let anew: Film = read_json(&shares.inbox.ledger(&longer)).expect("read").expect("there");
+        write_json(&shares.inbox.ledger(&longer), &Film { earlier: film.published().cloned(), ..anew }).expect("written");
+        assert_eq!(shares.publish(&longer).expect("published").film.path, Path::new("Movies/IMG_0001 (2).mkv"));
+        assert_eq!((shares.in_library("Movies/IMG_0001.mkv"), shares.in_trash()), ("one".into(), vec!["second".to_owned()]));
+    }
+
+    #[test]
+    fn each_title_of_a_disc_gets_a_name() {
+        let shares = Shares::new();
+        let id = shares.encoded("Series/Disc.iso", "episode one");
+        let work = shares.inbox.work(&id);
+        let mut encoded = Encoded::of(&work).expect("read").expect("encoded");
+        std::fs::write(work.join("b.mkv"), "two").expect("written");
+        let second = Part { file: "b.mkv".to_owned(), size: 3, label: Some("title 02".to_owned()), ..encoded.film.clone() };
+        encoded.film.label = Some("title 01".to_owned());
+        encoded.more = vec![second];
+        write_json(&work.join(ENCODED), &encoded).expect("written");
+        assert_eq!(shares.publish(&id).expect("published").size(), 14);
+        let films = ["01", "02"].map(|number| shares.in_library(&format!("Series/Disc - title {number}.mkv")));
+        assert_eq!(films, ["episode one", "two"]);
     }
 
     #[test]
@@ -383,7 +562,7 @@ mod tests {
         assert_eq!(shares.in_library("Movies/Up.mkv"), "film");
         assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 1);
         // It comes back, and the film is done.
-        std::fs::remove_file(shares.inbox.work(&id).join(PUBLISHED)).expect("removed");
+        shares.again(&id);
         let ledger = shares.inbox.ledger(&id);
         let film: Film = read_json(&ledger).expect("readable").expect("there");
         write_json(&ledger, &Film { stage: Stage::Claimed, round: 2, ..film }).expect("written");

@@ -10,9 +10,9 @@ use hostler_core::quantity::size;
 use jiff::{SignedDuration, Timestamp};
 
 use super::film::FilmId;
-use super::layout::place_of;
 use super::ledger::{Film, Stage};
 use super::record::{Encoded, Failure, Published, Stamp};
+use super::rename;
 
 /// The observed state.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +72,10 @@ pub struct Dropped {
     pub path: PathBuf,
     pub folder: String,
     pub stamp: Stamp,
+    /// Whether it is a folder with the files of a disc, whatever it is called.
+    pub flat: bool,
+    /// What a disc lacks by its own tables of contents.
+    pub lacks: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,6 +118,16 @@ pub enum Request {
     Retry(FilmId),
     /// Encode a finished film again from its original.
     Redo(FilmId),
+    /// Call it this, without an extension.
+    Name(FilmId, String),
+    /// It was given this name in the library.
+    Called(FilmId, String),
+    /// Encode these titles of a disc.
+    Titles(FilmId, Vec<u32>),
+    /// Take a failed film as it is.
+    Accept(FilmId),
+    /// A failed or held film is not wanted: its original goes to the trash.
+    Dismiss(FilmId),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -140,6 +154,10 @@ pub enum Action {
     Tidy(FilmId),
     /// A folder in `claim/` or `work/` without a record in the ledger: moves its film to `failed/`.
     TakeUp(FilmId),
+    /// From `failed/` or `claim/` to the trash: its owner does not want it encoded.
+    Dismiss(FilmId),
+    /// Removes the record of a film that is nowhere any more.
+    Erase(FilmId),
     /// The request is done, or impossible.
     Answered(Request),
 }
@@ -165,7 +183,7 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
     // Of several drops for one path in the library, the earliest comes first: otherwise an older film could replace a newer one.
     let mut first: BTreeMap<PathBuf, &FilmId> = BTreeMap::new();
     for film in films.iter().filter(|film| !film.ended()) {
-        if let Ok(place) = place_of(&film.path) {
+        if let Ok(place) = film.place() {
             first.entry(place).or_insert(&film.id);
         }
     }
@@ -190,35 +208,44 @@ fn noticed(world: &World, dropped: &Dropped) -> Option<Film> {
         Some(film) => film.round + 1,
         None => 1,
     };
-    Some(Film {
-        id,
-        path: dropped.path.clone(),
-        folder: dropped.folder.clone(),
-        stamp: dropped.stamp,
-        round,
-        claimed: world.now,
-        stage: Stage::Claimed,
-        attempts: 0,
-        counted: 0,
-        last_reason: None,
-        not_before: None,
-    })
+    let new = Film::dropped(dropped.path.clone(), dropped.folder.clone(), dropped.stamp, world.now);
+    let earlier = world.films.get(&new.id).and_then(Film::published).cloned();
+    Some(Film { round, flat: dropped.flat, earlier, ..new })
 }
 
 fn requested(world: &World, request: &Request) -> Option<Action> {
     let film = world.films.get(request.id())?;
     let files = world.files.get(request.id())?;
-    let source = match (request, &film.stage) {
-        (Request::Retry(_), Stage::Failed { .. }) => files.failed,
-        (Request::Redo(_), Stage::Done { .. }) => files.trashed,
+    let anew = |source: Option<Stamp>| source.map(|source| begun_anew(film, source, world.now, film.round + 1));
+    let held = matches!(film.stage, Stage::Held { .. });
+    let answered = || Film { stage: Stage::Claimed, ..film.clone() };
+    let film = match (request, &film.stage) {
+        (Request::Dismiss(_), Stage::Failed { .. } | Stage::Held { .. }) => return Some(Action::Dismiss(film.id.clone())),
+        (Request::Retry(_), Stage::Failed { .. }) => anew(files.failed),
+        (Request::Retry(_), Stage::Held { .. }) => Some(answered()),
+        (Request::Accept(_), Stage::Failed { .. }) => anew(files.failed).map(|film| Film { accepted: true, ..film }),
+        (Request::Redo(_), Stage::Done { .. }) => anew(files.trashed),
+        (Request::Called(_, name), Stage::Done { published, machine, took }) => {
+            let (published, machine, took) = (rename::renamed(published, name), machine.clone(), *took);
+            Some(Film { name: Some(name.clone()), stage: Stage::Done { published, machine, took }, ..film.clone() })
+        }
+        (Request::Titles(_, titles), Stage::Held { .. }) => Some(Film { titles: Some(titles.clone()), ..answered() }),
+        (Request::Name(_, name), Stage::Claimed | Stage::Encoded | Stage::Held { .. }) => {
+            Some(Film { name: Some(name.clone()), stage: if held { Stage::Claimed } else { film.stage.clone() }, ..film.clone() })
+        }
         _ => None,
     }?;
-    Some(Action::Record(Box::new(begun_anew(film, source, world.now, film.round + 1))))
+    Some(Action::Record(Box::new(film)))
 }
 
 fn begun_anew(film: &Film, stamp: Stamp, now: Timestamp, round: u32) -> Film {
-    Film { stamp, round, claimed: now, stage: Stage::Claimed, attempts: 0, counted: 0, last_reason: None, not_before: None, ..film.clone() }
+    let earlier = film.published().cloned();
+    let (attempts, counted, last_reason, not_before) = (0, 0, None, None);
+    Film { stamp, round, earlier, claimed: now, stage: Stage::Claimed, attempts, counted, last_reason, not_before, ..film.clone() }
 }
+
+/// Bytes: with less, a disk is full.
+const FULL: u64 = 16 << 20;
 
 /// Time until the next attempt: half a minute, doubled each time, up to a quarter of an hour.
 fn pause(attempts: u32) -> SignedDuration {
@@ -245,6 +272,14 @@ impl One<'_> {
                 Some(stamp) if stamp != self.film.stamp => self.changed(stamp),
                 Some(_) => self.encode(),
             },
+            Stage::Held { .. } => {
+                self.forget_all();
+                match self.files.claimed {
+                    None => self.erase(),
+                    Some(stamp) if stamp != self.film.stamp => self.changed(stamp),
+                    Some(_) => {}
+                }
+            }
             Stage::Encoded => self.publish(),
             Stage::Published { published, machine, took } => {
                 let (published, machine, took) = (published.clone(), machine.clone(), *took);
@@ -258,16 +293,29 @@ impl One<'_> {
                     self.actions.push(Action::GiveUp(self.film.id.clone()));
                 }
             }
-            Stage::Done { .. } => self.forget_all(),
-            Stage::Failed { .. } => {
-                self.forget_all();
-                // A copy had stalled for so long that the film seemed complete, and has continued.
-                if let Some(stamp) = self.files.failed.filter(|stamp| *stamp != self.film.stamp) {
-                    let not_before = Some(self.world.now + self.world.limits.stable);
-                    let film = begun_anew(self.film, stamp, self.world.now, self.film.round + 1);
-                    self.record(Film { not_before, ..film });
-                }
-            }
+            Stage::Done { .. } => self.ended(self.files.trashed),
+            // Its owner has removed it.
+            Stage::Failed { .. } if self.files.failed.is_none() => self.erase(),
+            Stage::Failed { .. } => self.ended(self.files.failed),
+        }
+    }
+
+    /// `original`: where it was moved. A copy may have stalled for so long that the film seemed complete, and continue later.
+    fn ended(&mut self, original: Option<Stamp>) {
+        self.forget_all();
+        if let Some(stamp) = original.filter(|stamp| *stamp != self.film.stamp) {
+            let not_before = Some(self.world.now + self.world.limits.stable);
+            let film = begun_anew(self.film, stamp, self.world.now, self.film.round + 1);
+            self.record(Film { not_before, ..film });
+        }
+    }
+
+    fn erase(&mut self) {
+        self.forget_all();
+        if self.files.folders {
+            self.actions.push(Action::Tidy(self.film.id.clone()));
+        } else {
+            self.actions.push(Action::Erase(self.film.id.clone()));
         }
     }
 
@@ -321,6 +369,9 @@ impl One<'_> {
             return;
         }
         if let Some(failure) = self.files.failure.clone() {
+            if failure.question {
+                return self.hold(failure.reason);
+            }
             return self.failed(&failure.reason, failure.permanent, !failure.outside, failure.tail);
         }
         if let Some(hold) = &self.world.hold
@@ -329,6 +380,9 @@ impl One<'_> {
             // It would start as soon as a machine is free.
             self.waiting.insert(self.film.id.clone(), hold.clone());
             return self.forget_all();
+        }
+        if let Some(question) = self.film.unnamed() {
+            return self.hold(question);
         }
         if self.jobs_of(Task::Encode) {
             // work/ was emptied: the next pod of the Job would wait for its folder forever.
@@ -362,7 +416,10 @@ impl One<'_> {
         let others: Vec<Job> = own.iter().map(|(job, _)| job).filter(|job| !mine(job)).cloned().collect();
         self.actions.extend(others.into_iter().map(Action::Forget));
         if wordless {
-            self.failed("it ended without a result: out of memory, or its machine was lost", false, task == Task::Encode, Vec::new());
+            // On a full disk it could not even write why.
+            let full = self.world.free < FULL;
+            let why = if full { "the inbox is full" } else { "it ended without a result: out of memory, or its machine was lost" };
+            self.failed(why, false, task == Task::Encode && !full, Vec::new());
         }
         active || wordless
     }
@@ -381,6 +438,14 @@ impl One<'_> {
         self.actions.push(Action::ClearFailure(self.film.id.clone()));
     }
 
+    /// Its owner has to say something first. Nothing is done with it until then.
+    fn hold(&mut self, question: String) {
+        let stage = Stage::Held { question, at: self.world.now };
+        self.record(Film { stage, ..self.film.clone() });
+        self.forget_all();
+        self.actions.push(Action::ClearFailure(self.film.id.clone()));
+    }
+
     fn fail(&mut self, reason: &str, tail: Vec<String>) {
         let stage = Stage::Failing { reason: reason.to_owned(), tail, at: self.world.now };
         self.record(Film { stage, ..self.film.clone() });
@@ -389,7 +454,7 @@ impl One<'_> {
 
     /// Why it can't be encoded now.
     fn waits(&self) -> Option<String> {
-        let earlier = place_of(&self.film.path).ok().and_then(|place| self.first.get(&place));
+        let earlier = self.film.place().ok().and_then(|place| self.first.get(&place));
         if let Some(earlier) = earlier.filter(|earlier| ***earlier != self.film.id) {
             return Some(format!("waiting for an earlier copy of this film ({earlier})"));
         }
@@ -468,7 +533,9 @@ impl Action {
             | Action::TrashOriginal(id)
             | Action::GiveUp(id)
             | Action::Tidy(id)
-            | Action::TakeUp(id) => id,
+            | Action::TakeUp(id)
+            | Action::Dismiss(id)
+            | Action::Erase(id) => id,
         }
     }
 }
@@ -476,7 +543,13 @@ impl Action {
 impl Request {
     pub fn id(&self) -> &FilmId {
         match self {
-            Request::Retry(id) | Request::Redo(id) => id,
+            Request::Retry(id)
+            | Request::Redo(id)
+            | Request::Name(id, _)
+            | Request::Called(id, _)
+            | Request::Titles(id, _)
+            | Request::Accept(id)
+            | Request::Dismiss(id) => id,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::content::Content;
 use super::layout::{path_json, read_json};
 
 /// The watcher's record of the film for its encoder, which sees no more of the inbox than the film and this folder. Where it is missing, the
@@ -81,9 +82,9 @@ pub enum Phase {
     Publishing,
 }
 
-/// A film that was encoded and verified.
+/// One film that was encoded and verified: a file, or a title of a disc.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Encoded {
+pub struct Part {
     /// A file name in the same folder.
     pub file: String,
     /// Bytes.
@@ -91,6 +92,26 @@ pub struct Encoded {
     /// Seconds.
     pub duration: f64,
     pub frames: u64,
+    /// What distinguishes it from the others of the same original: `title 02`.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// `None`: not known.
+    #[serde(default)]
+    pub content: Option<Content>,
+}
+
+/// What an encoder made of an original, verified.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Encoded {
+    /// The film, or the first of several.
+    #[serde(flatten)]
+    pub film: Part,
+    /// Further titles of a disc.
+    #[serde(default)]
+    pub more: Vec<Part>,
+    /// What its owner should know.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// The stamp of the original when its encoding started.
     pub source: Stamp,
     pub machine: String,
@@ -108,6 +129,17 @@ impl Encoded {
         read_json(&work.join(ENCODED))
     }
 
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        std::iter::once(&self.film).chain(&self.more)
+    }
+
+    /// Bytes of all parts.
+    pub fn size(&self) -> u64 {
+        self.parts().map(|part| part.size).sum()
+    }
+}
+
+impl Part {
     /// The encoded film, in its work folder.
     ///
     /// # Errors
@@ -121,9 +153,9 @@ impl Encoded {
     }
 }
 
-/// A film that is in the library.
+/// A file in the library.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Published {
+pub struct InLibrary {
     /// Relative to the library.
     #[serde(with = "path_json")]
     pub path: PathBuf,
@@ -133,12 +165,41 @@ pub struct Published {
     pub sha256: String,
     /// Whether an earlier version was moved to the trash.
     pub replaced: bool,
+    /// As of [`Part`].
+    #[serde(default)]
+    pub label: Option<String>,
+    #[serde(default)]
+    pub content: Option<Content>,
+}
+
+/// What is in the library of an original.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    #[serde(flatten)]
+    pub film: InLibrary,
+    /// Further titles of a disc.
+    #[serde(default)]
+    pub more: Vec<InLibrary>,
+    /// What its owner should know.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// The result of notifying the media server, for the user.
     pub media_server: Option<String>,
     /// Free and total bytes of the library afterwards.
     #[serde(default)]
     pub space: Option<(u64, u64)>,
     pub at: Timestamp,
+}
+
+impl Published {
+    pub fn files(&self) -> impl Iterator<Item = &InLibrary> {
+        std::iter::once(&self.film).chain(&self.more)
+    }
+
+    /// Bytes of all files.
+    pub fn size(&self) -> u64 {
+        self.files().map(|file| file.size).sum()
+    }
 }
 
 /// Why an attempt failed.
@@ -150,6 +211,9 @@ pub struct Failure {
     /// Whether the cause is external, e.g. a full disk: then it is waited for without a limit.
     #[serde(default)]
     pub outside: bool,
+    /// Whether `reason` is a question that its owner must answer before the film can go on.
+    #[serde(default)]
+    pub question: bool,
     /// For the user.
     pub reason: String,
     /// The end of HandBrake's log.

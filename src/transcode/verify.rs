@@ -1,6 +1,7 @@
 //! Verifies that an encoding is the complete film. HandBrakeCLI ends with status 0 for a truncated film, for an unknown option, and with half
 //! of the frames, so its output is compared with the original.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::handbrake::{Pace, Title};
@@ -18,6 +19,8 @@ pub struct Attempt {
     pub pace: Option<Pace>,
     /// Bytes of the output.
     pub size: u64,
+    /// Where the original's picture ends, in seconds, if that is known to be earlier than its sound or its subtitles.
+    pub picture: Option<f64>,
 }
 
 /// Why it is not the complete film.
@@ -27,21 +30,27 @@ pub struct Flaw {
     pub permanent: bool,
     /// Whether the cause is external: then it is waited for.
     pub outside: bool,
+    /// Whether `reason` is a question for the film's owner.
+    pub question: bool,
     /// For the user.
     pub reason: String,
 }
 
 impl Flaw {
     pub fn permanent(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: true, outside: false, reason: reason.into() }
+        Flaw { permanent: true, outside: false, question: false, reason: reason.into() }
     }
 
     pub fn passing(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: false, outside: false, reason: reason.into() }
+        Flaw { permanent: false, outside: false, question: false, reason: reason.into() }
     }
 
     pub fn outside(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: false, outside: true, reason: reason.into() }
+        Flaw { permanent: false, outside: true, question: false, reason: reason.into() }
+    }
+
+    pub fn question(reason: impl Into<String>) -> Flaw {
+        Flaw { permanent: true, outside: false, question: true, reason: reason.into() }
     }
 }
 
@@ -101,10 +110,12 @@ pub fn matches(attempt: &Attempt, source: &Title, output: Option<&Title>, tracks
     let Some(output) = output else {
         return Err(Flaw::passing("the encoded film can't be opened"));
     };
+    let mut short = false;
     let mut wrong = String::new();
     let (was, is) = (source.seconds(), output.seconds());
     let slack = DURATION.0.max(was * if source.exact() { DURATION.1 } else { ESTIMATED_DURATION });
-    if (was - is).abs() > slack {
+    if is > was + slack || is < attempt.picture.unwrap_or(was) - slack {
+        short = is < was;
         let _ = write!(wrong, "; it is {is:.1} s long, the original {was:.1} s");
     }
     let (audio, subtitles) = (output.audio_list.len(), output.subtitle_list.len());
@@ -126,8 +137,25 @@ pub fn matches(attempt: &Attempt, source: &Title, output: Option<&Title>, tracks
     }
     match wrong.strip_prefix("; ") {
         None => Ok(()),
+        // Its original is whole: the end is missing that was to be written.
+        Some(wrong) if short => Err(Flaw::passing(format!("the encoded film differs from the original: {wrong}"))),
         Some(wrong) => Err(Flaw::permanent(format!("the encoded film differs from the original: {wrong}"))),
     }
+}
+
+/// What a preset left out, for the user.
+pub fn left_out(source: &Title, output: &Title) -> Vec<String> {
+    // A preset may make several tracks of one: what counts is the languages.
+    let spoken = |title: &Title| title.audio_list.iter().map(|track| track.language_code.clone()).collect::<BTreeSet<_>>();
+    let missing: Vec<String> = spoken(source).difference(&spoken(output)).cloned().collect();
+    let (kept, of) = (output.audio_list.len(), source.audio_list.len());
+    let sound = if !missing.is_empty() {
+        Some(format!("the preset left out the sound in {}", missing.join(", ")))
+    } else {
+        (kept < of).then(|| format!("the preset kept {kept} of {of} audio tracks"))
+    };
+    let (kept, of) = (output.subtitle_list.len(), source.subtitle_list.len());
+    sound.into_iter().chain((kept < of).then(|| format!("the preset kept {kept} of {of} subtitles"))).collect()
 }
 
 /// With a variable frame rate, as on many NTSC DVDs, there are fewer frames than the highest rate suggests. The film is complete if they last
@@ -145,13 +173,14 @@ fn ratio(got: u64, expected: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::handbrake::{Duration, Track};
+    use super::super::handbrake::{Color, Duration, Fraction, Track};
     use super::*;
 
-    const GOOD: Attempt = Attempt { status: Some(0), work_done: Some(0), frames: Some((248, 250)), pace: None, size: 900_000 };
+    const GOOD: Attempt =
+        Attempt { status: Some(0), work_done: Some(0), frames: Some((248, 250)), pace: None, size: 900_000, picture: None };
 
     fn title(seconds: u64, audio: usize, subtitles: usize) -> Title {
-        let track = Track { language_code: "eng".to_owned(), codec_name: "ac3".to_owned() };
+        let track = Track { language_code: "eng".to_owned(), codec_name: "ac3".to_owned(), ..Track::default() };
         Title {
             index: 1,
             duration: Duration { ticks: seconds * 90_000 },
@@ -161,6 +190,9 @@ mod tests {
             container: "matroska,webm".to_owned(),
             kind: 3,
             interlace_detected: false,
+            frame_rate: Fraction::default(),
+            color: Color::default(),
+            name: String::new(),
         }
     }
 

@@ -40,8 +40,14 @@ pub struct View {
     pub queue: Vec<Queued>,
     pub arriving: Vec<Arriving>,
     pub failed: Vec<Failed>,
+    /// Films that wait for an answer of their owner.
+    #[serde(default)]
+    pub held: Vec<Held>,
     pub done: Vec<Done>,
     pub counts: Counts,
+    /// How much smaller the films that are done are than their originals, in sum.
+    #[serde(default)]
+    pub saved: Option<String>,
     /// The last days, oldest first.
     pub days: Vec<Day>,
     pub spaces: Vec<Space>,
@@ -87,6 +93,16 @@ pub struct Failed {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    pub id: FilmId,
+    pub name: String,
+    pub question: String,
+    /// Whether the answer is a name; else the numbers of titles.
+    pub asks_name: bool,
+    pub when: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Done {
     pub id: FilmId,
     pub name: String,
@@ -97,6 +113,9 @@ pub struct Done {
     pub took: String,
     pub when: String,
     pub replaced: bool,
+    /// What its owner should know.
+    #[serde(default)]
+    pub remarks: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -104,6 +123,8 @@ pub struct Counts {
     pub working: usize,
     pub queue: usize,
     pub failed: usize,
+    #[serde(default)]
+    pub held: usize,
     pub done: usize,
 }
 
@@ -123,6 +144,15 @@ pub struct Space {
     pub total: String,
     pub used_percent: u64,
     pub free_bytes: u64,
+}
+
+impl View {
+    /// Whether a film is in one of the lists.
+    pub fn knows(&self, id: &FilmId) -> bool {
+        let held = self.held.iter().map(|film| &film.id).chain(self.failed.iter().map(|film| &film.id));
+        let begun = self.working.iter().map(|film| &film.id).chain(self.queue.iter().map(|film| &film.id));
+        held.chain(begun).chain(self.done.iter().map(|film| &film.id)).any(|known| known == id)
+    }
 }
 
 /// `trouble`: why the share could not be read, if so, and since when.
@@ -160,24 +190,48 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
             Stage::Done { published, machine, took } => view.done.push(Done {
                 id: film.id.clone(),
                 name,
-                place: shown(&published.path),
+                place: published.files().map(|file| shown(&file.path)).collect::<Vec<_>>().join(", "),
                 was: size(film.stamp.size),
-                is: size(published.size),
+                is: size(published.size()),
                 machine: machine.clone(),
                 took: quantity::whole(Duration::from_secs_f64(took.clamp(0.0, 1e9))),
                 when: when(published.at, zone),
-                replaced: published.replaced,
+                replaced: published.files().any(|file| file.replaced),
+                remarks: published.remarks.iter().chain(published.media_server.iter().filter(|answer| !is_fine(answer))).cloned().collect(),
+            }),
+            Stage::Held { question, at } => view.held.push(Held {
+                id: film.id.clone(),
+                name,
+                question: question.clone(),
+                asks_name: film.unnamed().is_some(),
+                when: when(*at, zone),
             }),
             Stage::Failing { reason, at, .. } | Stage::Failed { reason, at } => {
                 view.failed.push(Failed { id: film.id.clone(), name, reason: reason.clone(), when: when(*at, zone) });
             }
         }
     }
-    view.counts = Counts { working: view.working.len(), queue: view.queue.len(), failed: view.failed.len(), done: view.done.len() };
+    view.counts = Counts {
+        working: view.working.len(),
+        queue: view.queue.len(),
+        failed: view.failed.len(),
+        held: view.held.len(),
+        done: view.done.len(),
+    };
+    let saved = read.films.iter().filter_map(|film| match &film.stage {
+        Stage::Done { published, .. } => Some(film.stamp.size.saturating_sub(published.size())),
+        _ => None,
+    });
+    view.saved = Some(saved.sum()).filter(|bytes| *bytes > 0).map(size);
     view.days = days(&read.films, now, zone);
     view.done.reverse();
     view.failed.reverse();
     view
+}
+
+/// Whether a media server has done what it was asked for.
+fn is_fine(answer: &str) -> bool {
+    !answer.contains("was not notified") && !answer.contains("does not show the film yet")
 }
 
 /// `waiting since 21:04: ...`, with the date if it was another day.
@@ -267,8 +321,8 @@ pub fn metrics(view: &View) -> String {
     };
     #[expect(clippy::cast_precision_loss, reason = "counts of films are small")]
     let state = |name: &str, count: usize| (format!("{{state=\"{name}\"}}"), count as f64);
-    let Counts { working, queue, failed, done } = view.counts;
-    let states = [state("working", working), state("queued", queue), state("failed", failed), state("done", done)];
+    let Counts { working, queue, failed, held, done } = view.counts;
+    let states = [state("working", working), state("queued", queue), state("failed", failed), state("held", held), state("done", done)];
     family("hostler_transcode_films", "Films by state.", &states);
     let label = |working: &Working| format!("{{machine=\"{}\",film=\"{}\"}}", escaped(&working.machine), working.id);
     let progress: Vec<_> = view.working.iter().map(|working| (label(working), working.percent / 100.0)).collect();
@@ -288,7 +342,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Published, Stamp};
+    use super::super::record::{InLibrary, Published, Stamp};
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -297,27 +351,22 @@ mod tests {
 
     fn film(path: &str, stage: Stage) -> Film {
         let stamp = Stamp { size: 8_000_000_000, modified: 1 };
-        Film {
-            id: FilmId::new(path.as_ref(), 1, 1),
-            path: path.into(),
-            folder: "Movies".into(),
-            stamp,
-            round: 1,
-            claimed: at("2026-11-23T20:00:00Z"),
-            stage,
-            attempts: 0,
-            counted: 0,
-            last_reason: None,
-            not_before: None,
-        }
+        let film = Film::dropped(path.into(), "Movies".into(), stamp, at("2026-11-23T20:00:00Z"));
+        Film { id: FilmId::new(path.as_ref(), 1, 1), stage, ..film }
     }
 
     fn read() -> Read {
         let published = |day: &str| Published {
-            path: "Movies/Up.mkv".into(),
-            size: 2_000_000_000,
-            sha256: String::new(),
-            replaced: false,
+            film: InLibrary {
+                path: "Movies/Up.mkv".into(),
+                size: 2_000_000_000,
+                sha256: String::new(),
+                replaced: false,
+                label: None,
+                content: None,
+            },
+            more: Vec::new(),
+            remarks: Vec::new(),
             media_server: None,
             space: Some((1_000_000_000, 4_000_000_000)),
             at: at(day),
@@ -352,7 +401,7 @@ mod tests {
     #[test]
     fn each_film_is_in_one_list() {
         let view = view(&read(), None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC);
-        assert_eq!(view.counts, Counts { working: 1, queue: 1, failed: 1, done: 3 });
+        assert_eq!(view.counts, Counts { working: 1, queue: 1, failed: 1, held: 0, done: 3 });
         let working = &view.working[0];
         assert_eq!(
             (working.percent, working.rate, working.left.as_deref(), working.since.as_str()),

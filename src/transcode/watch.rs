@@ -57,6 +57,8 @@ pub struct Watcher {
     jobs: Jobs,
     share: Share,
     settling: Settling,
+    /// The folders in `watch/` that were made.
+    made: Vec<String>,
     /// As on disk; `None`: must be read again.
     films: Option<BTreeMap<FilmId, Film>>,
     trash_seen: Option<Instant>,
@@ -77,6 +79,7 @@ impl Watcher {
             jobs,
             share,
             settling: Settling::default(),
+            made: Vec::new(),
             films: None,
             trash_seen: None,
             trouble: None,
@@ -91,11 +94,8 @@ impl Watcher {
     pub async fn run(&mut self) -> ! {
         loop {
             match self.round().await {
-                Ok(true) => {
-                    self.report(None);
-                    continue;
-                }
-                Ok(false) => self.report(None),
+                Ok(true) => continue,
+                Ok(false) => {}
                 Err(error) => {
                     // The share may have changed before it comes back.
                     self.films = None;
@@ -145,7 +145,9 @@ impl Watcher {
         self.notify.clone_from(&settings.notify);
         let films = self.films(&settings).await?;
         let (inbox, known, set) = (self.inbox.clone(), films, settings.clone());
-        let (seen, films) = self.share.run(LIMIT, move || Ok((observe::observe(&inbox, &set, &known)?, known))).await?;
+        // Whatever may leave the trash is looked at before.
+        let all = self.trash_is_due();
+        let (seen, films) = self.share.run(LIMIT, move || Ok((observe::observe(&inbox, &set, &known, all)?, known))).await?;
         let Seen { dropped, misplaced, files, unknown, requests, paused, space } = seen;
         let stable = Duration::from_secs(settings.stable_seconds);
         let (settled, moving) = self.settling.split(dropped, stable, Instant::now());
@@ -167,6 +169,8 @@ impl Watcher {
         self.films = Some(world.films);
         let acted = !actions.is_empty();
         let mut stuck: BTreeMap<FilmId, anyhow::Error> = BTreeMap::new();
+        // Whether a record may be on disk that is not known here.
+        let mut reread = false;
         for action in actions {
             // Many actions take longer than a lease.
             if !self.jobs.lead().await? {
@@ -174,19 +178,26 @@ impl Watcher {
             }
             // A film that can't be moved must not block others.
             let id = action.film().clone();
+            let records = matches!(action, Action::Record(_));
             if !stuck.contains_key(&id)
                 && let Err(error) = self.act(action).await?
             {
+                reread |= records;
                 stuck.insert(id, error);
             }
         }
-        self.status = Status { at: now, hold, waiting, arriving: arriving(moving, misplaced, stable), trouble: None, since: None, space };
+        // It keeps the others from nothing, nor the trash from being emptied.
+        let acted = acted && stuck.is_empty();
+        self.report(stuck.pop_first().map(|(_, error)| format!("{error:#}")));
+        let (trouble, since) = self.trouble.clone().unzip();
+        self.status = Status { at: now, hold, waiting, arriving: arriving(moving, misplaced, stable), trouble, since, space };
         self.news(&settings).await;
-        if let Some((_, error)) = stuck.pop_first() {
-            return Err(error);
-        }
         self.write_status().await?;
-        self.empty_trash(&settings).await?;
+        if reread {
+            self.films = None;
+        } else if all {
+            self.empty_trash(&settings).await?;
+        }
         Ok(acted)
     }
 
@@ -202,17 +213,22 @@ impl Watcher {
     }
 
     async fn films(&mut self, settings: &Settings) -> Result<BTreeMap<FilmId, Film>> {
-        if let Some(films) = self.films.take() {
+        let folders: Vec<String> = settings.folders.keys().cloned().collect();
+        if let Some(films) = self.films.take()
+            && self.made == folders
+        {
             return Ok(films);
         }
-        let inbox = self.inbox.clone();
-        let folders: Vec<String> = settings.folders.keys().cloned().collect();
-        self.share
+        let (inbox, made) = (self.inbox.clone(), folders.clone());
+        let films = self
+            .share
             .run(LIMIT, move || {
                 inbox.prepare(&folders)?;
                 observe::ledger(&inbox)
             })
-            .await
+            .await?;
+        self.made = made;
+        Ok(films)
     }
 
     /// The inner error concerns this film; the outer one all films, as the share hangs or the cluster does not answer.
@@ -230,6 +246,8 @@ impl Watcher {
             | Action::GiveUp(_)
             | Action::Tidy(_)
             | Action::TakeUp(_)
+            | Action::Dismiss(_)
+            | Action::Erase(_)
             | Action::Answered(_) => {}
         }
         if let (Action::Record(film), Some(address)) = (&action, &self.notify)
@@ -240,10 +258,12 @@ impl Watcher {
         let film = self.films.as_ref().and_then(|films| films.get(action.film())).cloned();
         let inbox = self.inbox.clone();
         let (done, action) = self.share.run(LIMIT, move || Ok((perform(&inbox, &action, film.as_ref()), action))).await?;
-        if done.is_ok()
-            && let (Action::Record(film), Some(films)) = (action, &mut self.films)
-        {
-            films.insert(film.id.clone(), *film);
+        if let (Ok(()), Some(films)) = (&done, &mut self.films) {
+            match action {
+                Action::Record(film) => drop(films.insert(film.id.clone(), *film)),
+                Action::Erase(id) => drop(films.remove(&id)),
+                _ => {}
+            }
         }
         Ok(done)
     }
@@ -266,14 +286,19 @@ impl Watcher {
         messages.into_iter().for_each(|message| news::send(&address, message));
     }
 
+    fn trash_is_due(&self) -> bool {
+        self.trash_seen.is_none_or(|seen| seen.elapsed() >= TRASH_EVERY)
+    }
+
     async fn empty_trash(&mut self, settings: &Settings) -> Result<()> {
-        if self.trash_seen.is_some_and(|seen| seen.elapsed() < TRASH_EVERY) {
-            return Ok(());
-        }
-        let (inbox, originals) = (self.inbox.clone(), settings.originals.clone());
+        let (inbox, originals, films) = (self.inbox.clone(), settings.originals.clone(), self.films.clone().unwrap_or_default());
         self.share
             .run(LIMIT, move || {
-                for folder in trash::expired(trash::entries(&inbox)?, &originals, SystemTime::now()) {
+                for folder in trash::expired(trash::entries(&inbox, &films)?, &originals, SystemTime::now()) {
+                    // Deleting others may have taken long.
+                    if trash::is_odd(&folder, &films)? {
+                        continue;
+                    }
                     trash::delete(&folder).with_context(|| format!("{} can't be deleted", folder.display()))?;
                     tracing::info!("{} was deleted from the trash", folder.display());
                 }
@@ -292,9 +317,10 @@ fn outside_hours(settings: &Settings, now: &ZonedDateTime) -> Option<String> {
 
 fn arriving(moving: Vec<(Dropped, Duration)>, misplaced: Vec<(PathBuf, String)>, stable: Duration) -> Vec<(String, u64, String)> {
     let moving = moving.into_iter().map(|(drop, age)| {
-        let why = match age.as_secs() {
-            0..3 => "being copied".to_owned(),
-            _ => format!("unchanged for {} of {} s", age.as_secs(), stable.as_secs()),
+        let why = match (age.as_secs(), &drop.lacks) {
+            (_, Some(lacks)) => format!("the disc is not complete: it lacks {lacks}"),
+            (0..3, None) => "being copied".to_owned(),
+            (_, None) => format!("unchanged for {} of {} s", age.as_secs(), stable.as_secs()),
         };
         (shown(&drop.path), drop.stamp.size, why)
     });
@@ -308,7 +334,12 @@ fn log(film: &Film) {
         Stage::Claimed => tracing::warn!("{name}: attempt {} failed: {}", film.attempts, film.last_reason.as_deref().unwrap_or_default()),
         Stage::Encoded if film.attempts == 0 => tracing::info!("{name}: encoded and verified"),
         Stage::Encoded => tracing::warn!("{name}: not published yet: {}", film.last_reason.as_deref().unwrap_or_default()),
-        Stage::Published { published, .. } => tracing::info!("{name}: in the library as {}", shown(&published.path)),
+        Stage::Held { question, .. } => tracing::warn!("{name}: held: {question}"),
+        Stage::Published { published, .. } => {
+            for file in published.files() {
+                tracing::info!("{name}: in the library as {}", shown(&file.path));
+            }
+        }
         Stage::Done { .. } => tracing::info!("{name}: done"),
         Stage::Failing { reason, .. } => tracing::warn!("{name}: failed: {reason}"),
         Stage::Failed { .. } => tracing::info!("{name}: in failed/"),

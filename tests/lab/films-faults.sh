@@ -44,6 +44,7 @@ transcode:
   owner: {uid: 1000, gid: 100}
   languages: [eng]
   folders: {Movies: {}}
+  minSaving: off
 YAML
 up
 

@@ -19,6 +19,8 @@ pub enum Made {
     Dts,
     /// 9 s, a third of it 30 frames a second and the rest 24, as DVDs of the NTSC countries have it.
     Varying,
+    /// 8 s in a transport stream, whose length is in no head.
+    Stream,
 }
 
 static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -62,6 +64,13 @@ static VARYING: LazyLock<Vec<u8>> = LazyLock::new(|| {
     made(folder.path(), arguments)
 });
 
+static STREAM: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = "-f lavfi -i testsrc2=size=320x180:rate=25:duration=8 -f lavfi -i sine=440:duration=8:sample_rate=48000 -c:v mpeg2video \
+        -q:v 4 -g 12 -c:a ac3 -f mpegts film.mkv";
+    made(folder.path(), arguments)
+});
+
 impl Made {
     pub fn bytes(self) -> Vec<u8> {
         match self {
@@ -70,8 +79,24 @@ impl Made {
             Made::Sound => SOUND.clone(),
             Made::Dts => DTS.clone(),
             Made::Varying => VARYING.clone(),
+            Made::Stream => STREAM.clone(),
         }
     }
+}
+
+/// A DVD of one title, in its folder `disc`.
+pub fn disc() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments =
+        "-f lavfi -i testsrc2=size=720x576:rate=25:duration=3 -f lavfi -i sine=440:duration=3 -target pal-dvd -b:v 800k film.mkv";
+    let bytes = made(folder.path(), &arguments.replace("film.mkv", "-f dvd film.mkv"));
+    std::fs::write(folder.path().join("film.mpg"), bytes).expect("written");
+    for arguments in [&["-o", "disc", "-t", "film.mpg"][..], &["-o", "disc", "-T"]] {
+        let mut command = Command::new("dvdauthor");
+        command.current_dir(folder.path()).env("VIDEO_FORMAT", "PAL").args(arguments);
+        output(command);
+    }
+    folder
 }
 
 fn made(folder: &Path, arguments: &str) -> Vec<u8> {

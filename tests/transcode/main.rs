@@ -1,6 +1,7 @@
 //! Films on plain folders through the real HandBrakeCLI: dropped, encoded, published, and looked at with ffprobe.
 
 mod browser;
+mod corpus;
 mod films;
 mod looks;
 mod page;
@@ -17,7 +18,7 @@ use stand_in::StandIn;
 
 #[test]
 fn a_film_comes_out_verified_in_the_library() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "languages": ["eng"], "stableSeconds": 1, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "languages": ["eng"], "stableSeconds": 1, "reserve": 0, "minSaving": null}"#);
     let film = shares.drop("Movies/Up (2009)/Up.mkv", Made::Whole.bytes());
     let watcher = shares.watch();
     shares.wait("the film in the library", || shares.in_library("Movies/Up (2009)/Up.mkv").exists() && shares.is_idle());
@@ -26,7 +27,7 @@ fn a_film_comes_out_verified_in_the_library() {
     let found = probe(&shares.in_library("Movies/Up (2009)/Up.mkv"));
     assert!((found.duration - 10.0).abs() < 0.2, "{found:?}");
     assert_eq!(found.chapters, 3);
-    assert_eq!(found.streams, ["video h264 ", "audio aac eng", "audio ac3 eng", "subtitle ass eng"], "the German track is left out");
+    assert_eq!(found.streams, ["video h264 ", "audio aac eng", "audio ac3 eng", "subtitle subrip eng"], "the German track is left out");
     assert_eq!(shares.in_trash(), [film], "the original, byte for byte");
     assert_eq!(shares.left_over(), [""; 0]);
     assert_eq!(fs::read_dir(shares.in_library("Movies/Up (2009)")).expect("a folder").count(), 1, "no hidden copies stay");
@@ -34,7 +35,7 @@ fn a_film_comes_out_verified_in_the_library() {
 
 #[test]
 fn sound_that_is_no_ac3_becomes_aac_and_ac3() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     shares.drop("Movies/Up.mkv", Made::Dts.bytes());
     let _watcher = shares.watch();
     shares.wait("its end", || shares.is_idle() && !shares.log().is_empty());
@@ -44,7 +45,7 @@ fn sound_that_is_no_ac3_becomes_aac_and_ac3() {
 
 #[test]
 fn a_frame_rate_that_varies_is_no_damage_and_a_hole_is() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     let film = Made::Varying.bytes();
     let mut damaged = film.clone();
     let third = damaged.len() / 3;
@@ -61,7 +62,7 @@ fn a_frame_rate_that_varies_is_no_damage_and_a_hole_is() {
 
 #[test]
 fn a_film_dropped_again_replaces_the_first() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null}"#);
     let place = shares.in_library("Movies/Up.mkv");
     shares.drop("Movies/Up.mkv", Made::Short.bytes());
     let watcher = shares.watch();
@@ -72,7 +73,7 @@ fn a_film_dropped_again_replaces_the_first() {
         "VideoEncoder": "x264", "VideoPreset": "ultrafast", "VideoQualitySlider": 40, "VideoQualityType": 2, "PictureWidth": 320,
         "AudioTrackSelectionBehavior": "first", "AudioList": [{"AudioEncoder": "av_aac", "AudioBitrate": 64}]}]}"#;
     shares.setting_file("small.json", preset);
-    shares.settings(r#"{"folders": {"Movies": {"preset": {"file": "small.json", "name": "Small"}}}, "stableSeconds": 1, "reserve": 0}"#);
+    shares.settings(r#"{"folders": {"Movies": {"preset": {"file": "small.json", "name": "Small"}}}, "stableSeconds": 1, "reserve": 0, "minSaving": null}"#);
     let second = shares.drop("Movies/Up.mkv", Made::Short.bytes());
     shares.wait("the second version", || fs::read(&place).is_ok_and(|film| film != first) && shares.is_idle());
     drop(watcher);
@@ -85,7 +86,7 @@ fn a_film_dropped_again_replaces_the_first() {
 
 #[test]
 fn what_is_no_film_goes_to_failed_with_the_reason() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null}"#);
     let whole = Made::Whole.bytes();
     let mut corrupt = whole.clone();
     let middle = corrupt.len() / 3..corrupt.len() * 2 / 3;
@@ -117,7 +118,7 @@ fn what_is_no_film_goes_to_failed_with_the_reason() {
 
 #[test]
 fn names_are_only_names() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null}"#);
     let long = "x".repeat(246);
     let names = [
         "-rf.mkv",
@@ -145,7 +146,7 @@ fn names_are_only_names() {
 
 #[test]
 fn a_copy_that_stalls_is_taken_whole() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null}"#);
     let whole = Made::Whole.bytes();
     let path = shares.inbox("watch/Movies/Up.mkv");
     let mut copy = fs::File::create(&path).expect("made");
@@ -163,10 +164,37 @@ fn a_copy_that_stalls_is_taken_whole() {
     assert_eq!(shares.left_over(), [""; 0]);
 }
 
+/// Recorders and disc copiers write streams that have no length in their head: half of one is a film, too.
+#[test]
+fn a_copy_that_continues_after_its_film_was_done_is_taken_whole() {
+    let shares =
+        Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null, "originals": {"keepDays": 0}}"#);
+    let whole = Made::Stream.bytes();
+    let path = shares.inbox("watch/Movies/Up.ts");
+    let mut copy = fs::File::create(&path).expect("made");
+    // The trash is emptied when a watcher starts, and rarely after that: the original is still there when the copy continues.
+    let watcher = shares.watch();
+    std::io::Write::write_all(&mut copy, &whole[..whole.len() / 2]).expect("written");
+    shares.wait("half the film in the library", || shares.in_library("Movies/Up.mkv").exists() && shares.is_idle());
+    assert!(probe(&shares.in_library("Movies/Up.mkv")).duration < 6.0);
+    drop(watcher);
+    std::io::Write::write_all(&mut copy, &whole[whole.len() / 2..]).expect("written");
+    drop(copy);
+    // This one would empty the trash at once.
+    let watcher = shares.watch();
+    shares.wait("the whole film", || {
+        shares.in_library("Movies/Up.mkv").exists() && probe(&shares.in_library("Movies/Up.mkv")).duration > 7.5
+    });
+    shares.wait("its end", || shares.is_idle());
+    drop(watcher);
+    assert!(shares.in_trash().contains(&whole), "the whole original");
+    assert_eq!(shares.films_in_library(), ["Movies/Up.mkv"], "half a film is replaced by the whole");
+}
+
 /// A library that is away while films are encoded: they wait, and nothing is written where its mount point is.
 #[test]
 fn a_library_that_is_away_is_waited_for() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null}"#);
     let marker = shares.in_library(".hostler-share");
     fs::remove_file(&marker).expect("removed");
     shares.drop("Movies/Up.mkv", Made::Short.bytes());
@@ -181,7 +209,7 @@ fn a_library_that_is_away_is_waited_for() {
 /// The watcher is killed again and again, and its encoders with it.
 #[test]
 fn a_watcher_that_is_killed_loses_nothing() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     let films: Vec<Vec<u8>> = (0..4).map(|number| shares.drop(&format!("Movies/{number}.mkv"), Made::Short.bytes())).collect();
     let mut kills = 0;
     while shares.films_in_library().len() < films.len() || !shares.is_idle() {
@@ -199,7 +227,7 @@ fn a_watcher_that_is_killed_loses_nothing() {
 
 #[test]
 fn a_film_that_may_not_be_read_fails_with_that_reason() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null}"#);
     shares.drop("Movies/Up.mkv", Made::Short.bytes());
     let path = shares.inbox("watch/Movies/Up.mkv");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("changed");
@@ -226,8 +254,7 @@ fn a_media_server_is_asked_to_look_at_the_folder() {
     shares.setting_file("token", "s3cret\n");
     let token = shares.settings_folder().join("token");
     let server = serde_json::json!({"kind": "plex", "url": plex.address, "tokenFile": token});
-    let settings =
-        serde_json::json!({"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "mediaServer": server, "notify": plex.address});
+    let settings = serde_json::json!({"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null, "mediaServer": server, "notify": plex.address});
     shares.settings(&settings.to_string());
     shares.drop("Movies/a b/Up.mkv", Made::Short.bytes());
     shares.drop("Movies/text.mkv", b"Not a film at all.\n".repeat(1000));
@@ -246,7 +273,7 @@ fn a_media_server_is_asked_to_look_at_the_folder() {
 /// A film that can't be moved to the trash, say, keeps the others from nothing.
 #[test]
 fn one_film_that_is_stuck_keeps_no_other_waiting() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     shares.drop("Movies/a.mkv", Made::Short.bytes());
     let watcher = shares.watch();
     shares.wait("the first film", || shares.is_idle() && shares.films_in_library().len() == 1);
@@ -270,7 +297,7 @@ fn one_film_that_is_stuck_keeps_no_other_waiting() {
 /// As a pod that is deleted, or a machine that is shut down: HandBrake ends with it, and nothing half done stays.
 #[test]
 fn an_encoder_that_is_stopped_takes_handbrake_with_it() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     let id = shares.claimed(Made::Whole.bytes());
     shares.prepare(&id);
     let mut encoder = shares.encode(&id, "one");
@@ -293,7 +320,7 @@ fn an_encoder_that_is_stopped_takes_handbrake_with_it() {
 /// A machine that was cut off, and comes back while the film is encoded elsewhere.
 #[test]
 fn two_attempts_at_once_do_not_disturb_each_other() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     let id = shares.claimed(Made::Whole.bytes());
     shares.prepare(&id);
     let (mut one, mut two) = (shares.encode(&id, "one"), shares.encode(&id, "two"));
@@ -310,7 +337,7 @@ fn two_attempts_at_once_do_not_disturb_each_other() {
 /// As in the encoder's pod, which mounts two folders of the inbox and nothing else of it.
 #[test]
 fn an_encoder_needs_its_own_film_alone() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     let id = shares.claimed(Made::Short.bytes());
     assert_eq!(shares.encode(&id, "one").ends(), Some(1), "its folder is not there, as on a share that is not mounted");
     assert!(!shares.inbox("work").join(&id).exists(), "nothing is written where the share would be mounted");
@@ -321,4 +348,61 @@ fn an_encoder_needs_its_own_film_alone() {
     fs::remove_file(shares.inbox(".hostler-share")).expect("removed");
     assert_eq!(shares.encode(&id, "two").ends(), Some(0));
     assert!(shares.inbox("work").join(&id).join("encoded.json").exists());
+}
+
+#[test]
+fn what_lies_beside_a_film_goes_with_it_and_its_folder_goes() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 3, "reserve": 0, "minSaving": null}"#);
+    for (path, text) in [("Up.en.srt", "subtitles"), ("Up.nfo", "about it"), ("poster.jpg", "a poster"), ("notes.txt", "mine")] {
+        shares.drop(&format!("Movies/Up (2009)/{path}"), text.as_bytes().to_vec());
+    }
+    let film = shares.drop("Movies/Up (2009)/Up.mkv", Made::Whole.bytes());
+    shares.drop("Movies/Alone/Season 1/One.mkv", Made::Short.bytes());
+    shares.drop("Movies/#recycle/Deleted.mkv", Made::Short.bytes());
+    shares.drop("Movies/.45 (2006)/.45.mkv", Made::Short.bytes());
+    let watcher = shares.watch();
+    shares.wait("both films", || shares.films_in_library().len() == 5 && shares.all_ended());
+    let in_folder = ["poster.jpg", "Up.en.srt", "Up.mkv", "Up.nfo"].map(|name| format!("Movies/Up (2009)/{name}"));
+    let mut wanted = vec!["Movies/Alone/Season 1/One.mkv".to_owned()];
+    wanted.extend(in_folder);
+    wanted.sort();
+    assert_eq!(shares.films_in_library(), wanted);
+    assert!(shares.inbox("watch/Movies/Up (2009)/notes.txt").exists(), "what is not known stays");
+    assert!(!shares.inbox("watch/Movies/Alone").exists() && shares.inbox("watch/Movies").exists());
+    assert!(shares.in_trash().contains(&film) && shares.in_trash().contains(&b"subtitles".to_vec()));
+    assert!(shares.inbox("watch/Movies/#recycle/Deleted.mkv").exists());
+    assert!(shares.status().contains("its name begins with a dot"), "{}", shares.status());
+    drop(watcher);
+    assert_eq!(shares.left_over(), [""; 0]);
+}
+
+/// A disc is copied file by file, with pauses that are longer than a film has to be unchanged.
+#[test]
+fn a_disc_is_never_taken_from_under_its_copier() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
+    let disc = films::disc();
+    let to = shares.inbox("watch/Movies/Disc (1999)/VIDEO_TS");
+    fs::create_dir_all(&to).expect("made");
+    let watcher = shares.watch();
+    let mut names: Vec<_> =
+        fs::read_dir(disc.path().join("disc/VIDEO_TS")).expect("a disc").map(|entry| entry.expect("listed").file_name()).collect();
+    names.sort();
+    for (number, name) in names.iter().enumerate() {
+        let bytes = fs::read(disc.path().join("disc/VIDEO_TS").join(name)).expect("read");
+        let mut copy = fs::File::create(to.join(name)).expect("its folder is still there");
+        for half in [&bytes[..bytes.len() / 2], &bytes[bytes.len() / 2..]] {
+            std::io::Write::write_all(&mut copy, half).expect("written");
+            if number + 1 < names.len() || half.len() < bytes.len() - bytes.len() / 2 {
+                // Two rounds of the watcher.
+                let at = || serde_json::from_str::<serde_json::Value>(&shares.status()).ok().map(|status| status["at"].clone());
+                for _ in 0..2 {
+                    let before = at();
+                    shares.wait("a round", || at() != before);
+                }
+            }
+        }
+    }
+    shares.wait("the film", || shares.in_library("Movies/Disc (1999)/Disc (1999).mkv").exists() && shares.is_idle());
+    drop(watcher);
+    assert_eq!(shares.reasons(), [""; 0]);
 }

@@ -10,9 +10,13 @@ use super::shares::Shares;
 
 /// Status line, headers and body.
 fn ask(address: &str, request: &str, headers: &str) -> (String, String) {
+    ask_with(address, request, headers, "")
+}
+
+fn ask_with(address: &str, request: &str, headers: &str, body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
-    write!(stream, "{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n").expect("sent");
+    write!(stream, "{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n{body}").expect("sent");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("answered");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
@@ -21,7 +25,7 @@ fn ask(address: &str, request: &str, headers: &str) -> (String, String) {
 
 #[test]
 fn a_film_that_failed_is_tried_again_from_the_page() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     let (_page, address) = shares.page();
     shares.drop("Movies/<i>Up</i> & \"down\".mkv", b"Not a film at all.\n".repeat(100));
     let _watcher = shares.watch();
@@ -48,7 +52,7 @@ fn a_film_that_failed_is_tried_again_from_the_page() {
 
 #[test]
 fn the_page_follows_what_happens() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     let (_page, address) = shares.page();
     let (head, _) = ask(&address, "GET /", "");
     assert!(head.contains("content-security-policy: default-src 'none'"), "{head}");
@@ -75,7 +79,7 @@ fn the_page_follows_what_happens() {
 /// However many pages are open, the rest is served.
 #[test]
 fn open_pages_have_a_limit() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     let (_page, address) = shares.page();
     let open = || {
         let mut stream = TcpStream::connect(&address).expect("it listens");
@@ -96,7 +100,7 @@ fn open_pages_have_a_limit() {
 
 #[test]
 fn what_is_in_the_library_is_encoded_again_where_its_original_is_gone() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     // As an earlier page left it.
     fs::create_dir_all(shares.inbox("requests")).expect("made");
     fs::write(shares.inbox("requests/from-library.up-00000000"), "half").expect("written");
@@ -126,7 +130,7 @@ fn what_is_in_the_library_is_encoded_again_where_its_original_is_gone() {
 /// Looking is free; acting needs the token, where the inventory does not say otherwise.
 #[test]
 fn actions_need_the_token() {
-    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0}"#);
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
     fs::create_dir_all(shares.inbox("requests")).expect("made");
     shares.setting_file("page-token", "a-long-token\n");
     let file = shares.settings_folder().join("page-token").display().to_string();
@@ -163,4 +167,46 @@ fn actions_need_the_token() {
     assert!(ask(&address, "POST /pause", "X-Hostler: 1\r\nContent-Length: 0\r\n").0.starts_with("HTTP/1.1 303") && paused());
     let samples = (0..4).map(|_| ask(&address, "POST /test", "X-Hostler: 1\r\nContent-Length: 0\r\n").0[..12].to_owned());
     assert_eq!(samples.collect::<Vec<_>>(), ["HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 200", "HTTP/1.1 409"]);
+}
+
+/// What waits for its owner is answered on the page, and what failed is dismissed there; a film that there is none of is said to be none.
+#[test]
+fn a_film_gets_its_name_on_the_page_before_and_after_it_is_done() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null}"#);
+    let (_page, address) = shares.page();
+    shares.drop("Movies/title_t00.mkv", Made::Short.bytes());
+    shares.drop("Movies/text.mkv", b"Not a film at all.\n".repeat(100));
+    let _watcher = shares.watch();
+    let page = || ask(&address, "GET /", "").1;
+    shares.wait("both on the page", || page().contains("which film is it?") && page().contains("it is not a film"));
+    let html = page();
+    let id = |action: &str| {
+        let form = html.split(&format!("action=\"/{action}/")).nth(1).expect("a form for it");
+        form.split('"').next().expect("an id").to_owned()
+    };
+    let post = |path: &str, body: &str| {
+        let headers = format!("X-Hostler: 1\r\nContent-Length: {}\r\n", body.len());
+        ask_with(&address, &format!("POST {path}"), &headers, body).0
+    };
+    for path in ["/retry/film-12345678", "/accept/film-12345678", "/dismiss/film-12345678", "/name/film-12345678"] {
+        assert!(post(path, "name=x").starts_with("HTTP/1.1 404"), "{path}");
+    }
+    let (held, failed) = (id("name"), id("retry"));
+    for wrong in ["", "name=", "name=a%2Fb", "name=.hidden", "other=x"] {
+        assert!(post(&format!("/name/{held}"), wrong).starts_with("HTTP/1.1 409"), "{wrong}");
+    }
+    assert!(post(&format!("/titles/{held}"), "titles=one").starts_with("HTTP/1.1 409"));
+    assert!(post(&format!("/name/{held}"), "name=Up%20(2009)").starts_with("HTTP/1.1 303"));
+    assert!(post(&format!("/dismiss/{failed}"), "").starts_with("HTTP/1.1 303"));
+    shares.wait("the film under its name", || shares.in_library("Movies/Up (2009).mkv").exists() && page().contains("<b>1</b> done"));
+    shares.wait("the failed one to go", || !page().contains("it is not a film") && shares.reasons().is_empty());
+    assert_eq!(shares.in_trash().len(), 2, "both originals");
+
+    fs::write(shares.in_library("Movies/Up (2009).en.srt"), "text").expect("written");
+    fs::write(shares.in_library("Movies/Taken.mkv"), "another").expect("written");
+    assert!(!post(&format!("/name/{held}"), "name=Taken").starts_with("HTTP/1.1 303"));
+    assert!(post(&format!("/name/{held}"), "name=Up").starts_with("HTTP/1.1 303"));
+    assert_eq!(shares.films_in_library(), ["Movies/Taken.mkv", "Movies/Up.en.srt", "Movies/Up.mkv"]);
+    let ledger = shares.inbox("ledger").join(format!("{held}.json"));
+    shares.wait("the new name on record", || fs::read_to_string(&ledger).is_ok_and(|text| text.contains("\"Movies/Up.mkv\"")));
 }

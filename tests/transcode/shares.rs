@@ -201,6 +201,18 @@ impl Shares {
             && files(&self.inbox("watch")).is_empty()
     }
 
+    /// Whether nothing is done with any film: each has ended, or waits for its owner.
+    pub fn all_ended(&self) -> bool {
+        let ended = |file: PathBuf| {
+            let film: Value = serde_json::from_slice(&fs::read(file).unwrap_or_default()).unwrap_or_default();
+            matches!(film["stage"]["is"].as_str(), Some("done" | "failed" | "held"))
+        };
+        let Ok(ledger) = fs::read_dir(self.inbox("ledger")) else { return false };
+        let mut records =
+            ledger.map(|entry| entry.expect("listed").path()).filter(|file| file.extension().is_some_and(|end| end == "json")).peekable();
+        records.peek().is_some() && records.all(ended)
+    }
+
     /// What is left in `claim/` and `work/`.
     pub fn left_over(&self) -> Vec<String> {
         let listed = ["claim", "work"].into_iter().flat_map(|part| fs::read_dir(self.inbox(part)).into_iter().flatten());

@@ -54,9 +54,14 @@ impl Page {
     }
 
     async fn ask(&self, method: &str, path: &str) -> Result<String> {
+        self.send(method, path, String::new()).await
+    }
+
+    /// `form`: the fields of a form, encoded.
+    async fn send(&self, method: &str, path: &str, form: String) -> Result<String> {
         // The header proves that the request does not come from another site in a browser.
         let mut request =
-            Request::builder().method(method).uri(format!("{}{path}", films::PAGE)).header("x-hostler", "1").body(Vec::new())?;
+            Request::builder().method(method).uri(format!("{}{path}", films::PAGE)).header("x-hostler", "1").body(form.into_bytes())?;
         if method == "POST" {
             let mut token = HeaderValue::from_str(&self.token().await?)?;
             token.set_sensitive(true);
@@ -222,6 +227,59 @@ pub async fn retry(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result
     Ok(())
 }
 
+pub async fn accept(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
+    let page = Page::of(cluster).await?;
+    let view = page.view().await?;
+    let films: Vec<_> = view.failed.iter().map(|film| (film.id.as_str(), film.name.as_str())).collect();
+    let id = find(film, &films, "failed")?;
+    page.ask("POST", &format!("/accept/{id}")).await?;
+    reporter.result(&format!("{id} will be encoded again and taken as it is")).await;
+    Ok(())
+}
+
+pub async fn dismiss(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
+    let page = Page::of(cluster).await?;
+    let view = page.view().await?;
+    let failed = view.failed.iter().map(|film| (film.id.as_str(), film.name.as_str()));
+    let films: Vec<_> = failed.chain(view.held.iter().map(|film| (film.id.as_str(), film.name.as_str()))).collect();
+    let id = find(film, &films, "failed or held")?;
+    page.ask("POST", &format!("/dismiss/{id}")).await?;
+    reporter.result(&format!("the original of {id} is moved to the trash")).await;
+    Ok(())
+}
+
+pub async fn name(film: &str, name: &str, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
+    let page = Page::of(cluster).await?;
+    let view = page.view().await?;
+    let held = view.held.iter().map(|film| (film.id.as_str(), film.name.as_str()));
+    let begun = view.working.iter().map(|film| (film.id.as_str(), film.name.as_str()));
+    let rest = view.queue.iter().map(|film| (film.id.as_str(), film.name.as_str()));
+    let done = view.done.iter().map(|film| (film.id.as_str(), film.name.as_str()));
+    let films: Vec<_> = held.chain(begun).chain(rest).chain(done).collect();
+    let id = find(film, &films, "held, waiting or finished")?;
+    page.send("POST", &format!("/name/{id}"), form("name", name)).await?;
+    reporter.result(&format!("{id} will be called `{}` in the library", visible(name))).await;
+    Ok(())
+}
+
+pub async fn titles(film: &str, titles: &[u32], cluster: &Cluster, reporter: &Reporter) -> Result<()> {
+    let page = Page::of(cluster).await?;
+    let view = page.view().await?;
+    let films: Vec<_> = view.held.iter().map(|film| (film.id.as_str(), film.name.as_str())).collect();
+    let id = find(film, &films, "held")?;
+    let numbers = titles.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    page.send("POST", &format!("/titles/{id}"), form("titles", &numbers)).await?;
+    reporter.result(&format!("titles {numbers} of {id} will be encoded")).await;
+    Ok(())
+}
+
+/// One field of a form, encoded.
+fn form(field: &str, value: &str) -> String {
+    let mut url = reqwest::Url::parse("form:").unwrap_or_else(|_| unreachable!("it is a URL"));
+    url.query_pairs_mut().append_pair(field, value);
+    url.query().unwrap_or_default().to_owned()
+}
+
 pub async fn redo(film: &str, from_library: bool, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     let page = Page::of(cluster).await?;
     let view = page.view().await?;
@@ -326,15 +384,22 @@ fn text(view: &View) -> String {
     for film in &view.queue {
         line(format!("waiting      {}: {}", film.name, film.why));
     }
+    for film in &view.held {
+        let verb = if film.asks_name { "name" } else { "titles" };
+        let (place, id) = (if film.asks_name { "NAME" } else { "NUMBERS" }, &film.id);
+        line(format!("held         {}: {}\n             answer: `hostler transcode {verb} {id} {place}`", film.name, film.question));
+    }
     for film in &view.failed {
         line(format!("failed       {}: {}\n             retry: `hostler transcode retry {}`", film.name, film.reason, film.id));
     }
     for film in view.done.iter().take(10) {
-        line(format!("done         {} ({} -> {}, {}, {})", film.name, film.was, film.is, film.machine, film.when));
+        let remarks = film.remarks.iter().map(|remark| format!("\n             {remark}")).collect::<String>();
+        line(format!("done         {} ({} -> {}, {}, {}){remarks}", film.name, film.was, film.is, film.machine, film.when));
     }
     let counts = view.counts;
+    let held = if counts.held > 0 { format!(" {} held,", counts.held) } else { String::new() };
     let spaces = view.spaces.iter().map(|space| format!("; {}: {} free of {}", space.share, space.free, space.total)).collect::<String>();
-    line(format!("{} in progress, {} waiting, {} done, {} failed{spaces}", counts.working, counts.queue, counts.done, counts.failed));
+    line(format!("{} in progress, {} waiting,{held} {} done, {} failed{spaces}", counts.working, counts.queue, counts.done, counts.failed));
     text
 }
 

@@ -68,6 +68,45 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
+    /// Take a failed film as it is
+    ///
+    /// It is encoded again, and published although it failed the verification: a recording with gaps, for example.
+    #[command(after_long_help = help::end(&[("Publish a damaged recording", "hostler transcode accept casablanca")], help::ALL))]
+    Accept {
+        /// Id of the film, or a part of its name
+        film: String,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Move the original of a failed or held film to the trash
+    #[command(after_long_help = help::end(&[("Remove a failed film from the page", "hostler transcode dismiss casablanca")], help::ALL))]
+    Dismiss {
+        /// Id of the film, or a part of its name
+        film: String,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Give a film the name that it gets in the library
+    #[command(after_long_help = help::end(&[("Name a disc that is held", "hostler transcode name video-ts 'Casablanca (1942)'")], help::ALL))]
+    Name {
+        /// Id of the film, or a part of its name
+        film: String,
+        /// Name in the library, without an extension
+        name: String,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Choose the titles of a held disc
+    #[command(after_long_help = help::end(&[("Encode two titles of a disc", "hostler transcode titles casablanca 1,3")], help::ALL))]
+    Titles {
+        /// Id of the film, or a part of its name
+        film: String,
+        /// Numbers of the titles, as in the question
+        #[arg(value_delimiter = ',', required = true)]
+        titles: Vec<u32>,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
     /// Start no more films; those in progress are finished
     #[command(after_long_help = help::end(&[("Keep the machines free for a while", "hostler transcode pause")], help::REMOTE))]
     Pause {
@@ -255,6 +294,10 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
         Verb::Link { cluster } => ask::link(&cluster, reporter).await?,
         Verb::Retry { film, cluster } => ask::retry(&film, &cluster, reporter).await?,
         Verb::Redo { film, from_library, cluster } => ask::redo(&film, from_library, &cluster, reporter).await?,
+        Verb::Accept { film, cluster } => ask::accept(&film, &cluster, reporter).await?,
+        Verb::Dismiss { film, cluster } => ask::dismiss(&film, &cluster, reporter).await?,
+        Verb::Name { film, name, cluster } => ask::name(&film, &name, &cluster, reporter).await?,
+        Verb::Titles { film, titles, cluster } => ask::titles(&film, &titles, &cluster, reporter).await?,
         Verb::Pause { cluster } => ask::pause(&cluster, reporter).await?,
         Verb::Resume { cluster } => ask::resume(&cluster, reporter).await?,
         Verb::Try(arguments) => try_out::run(&arguments, reporter).await?,

@@ -15,6 +15,7 @@ use crate::report::Reporter;
 use crate::report::output::say;
 use crate::transcode::handbrake::{self, Answer, Reader, Titles};
 use crate::transcode::layout;
+use crate::transcode::order::{self, Wishes};
 
 /// # Errors
 /// HandBrakeCLI is not installed, or can't encode the film.
@@ -44,7 +45,12 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
             Failure::new(ExitStatus::Refused, format!("{} already exists", output.display()), "pass another path with `--to`").into()
         );
     }
-    let order = handbrake::order(&arguments.film, &output, title, preset.map(|preset| (preset, folder.as_path())), &settings.languages)?;
+    let wishes = Wishes {
+        preset: preset.map(|preset| (preset, folder.as_path())),
+        languages: &settings.languages,
+        audio: arguments.folder.as_ref().and_then(|name| settings.folders.get(name)).map(|folder| folder.audio).unwrap_or_default(),
+    };
+    let order = order::order(&arguments.film, &output, title, None, &wishes)?;
     let part = [format!("seconds:{from}"), format!("seconds:{}", arguments.length.as_secs().max(1))];
     let words = order.arguments.iter().map(Path::new);
     let (answers, status) = listen(words.chain(["--start-at", &part[0], "--stop-at", &part[1]].map(Path::new)))?;

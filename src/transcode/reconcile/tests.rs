@@ -1,7 +1,6 @@
-use std::path::Path;
-
 use proptest::prelude::*;
 
+use super::super::record::{InLibrary, Part};
 use super::*;
 
 const STAMP: Stamp = Stamp { size: 1000, modified: 7 };
@@ -27,21 +26,7 @@ fn empty() -> World {
 }
 
 fn film(path: &str, stage: Stage) -> Film {
-    let id = FilmId::new(Path::new(path), STAMP.size, STAMP.modified);
-    let path = path.into();
-    Film {
-        id,
-        path,
-        folder: "Movies".into(),
-        stamp: STAMP,
-        round: 1,
-        claimed: now(),
-        stage,
-        attempts: 0,
-        counted: 0,
-        last_reason: None,
-        not_before: None,
-    }
+    Film { stage, ..Film::dropped(path.into(), "Movies".into(), STAMP, now()) }
 }
 
 /// A world of one film.
@@ -55,16 +40,18 @@ fn job(film: &Film, task: Task, attempt: u32) -> Job {
 }
 
 fn encoded() -> Encoded {
-    Encoded { file: "a.mkv".into(), size: 500, duration: 10.0, frames: 250, source: STAMP, machine: "rarity".into(), took: 60.0, at: now() }
+    let film = Part { file: "a.mkv".into(), size: 500, duration: 10.0, frames: 250, label: None, content: None };
+    Encoded { film, more: Vec::new(), remarks: Vec::new(), source: STAMP, machine: "rarity".into(), took: 60.0, at: now() }
 }
 
 fn published() -> Published {
     let path = "Movies/Up.mkv".into();
-    Published { path, size: 500, sha256: "00".into(), replaced: false, media_server: None, space: None, at: now() }
+    let film = InLibrary { path, size: 500, sha256: "00".into(), replaced: false, label: None, content: None };
+    Published { film, more: Vec::new(), remarks: Vec::new(), media_server: None, space: None, at: now() }
 }
 
 fn failure(permanent: bool) -> Failure {
-    Failure { who: "a".into(), permanent, outside: false, reason: "no film".into(), tail: Vec::new(), at: now() }
+    Failure { who: "a".into(), permanent, outside: false, question: false, reason: "no film".into(), tail: Vec::new(), at: now() }
 }
 
 fn claimed() -> Files {
@@ -80,6 +67,7 @@ fn actions_of(world: &World) -> Vec<String> {
             Stage::Encoded => "record encoded".into(),
             Stage::Published { .. } => "record published".into(),
             Stage::Done { .. } => "record done".into(),
+            Stage::Held { question, .. } => format!("record held: {question}"),
             Stage::Failing { reason, .. } => format!("record failing: {reason}"),
             Stage::Failed { .. } => "record failed".into(),
         },
@@ -94,6 +82,8 @@ fn actions_of(world: &World) -> Vec<String> {
         Action::GiveUp(_) => "give up".into(),
         Action::Tidy(_) => "tidy".into(),
         Action::TakeUp(_) => "take up".into(),
+        Action::Dismiss(_) => "dismiss".into(),
+        Action::Erase(_) => "erase".into(),
         Action::Answered(_) => "answered".into(),
     };
     actions.into_iter().map(word).collect()
@@ -101,7 +91,7 @@ fn actions_of(world: &World) -> Vec<String> {
 
 #[test]
 fn a_drop_is_recorded_before_it_is_claimed() {
-    let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP };
+    let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP, flat: false, lacks: None };
     assert_eq!(actions_of(&World { dropped: vec![dropped], ..empty() }), ["record claimed round 1 attempts 0"]);
     let film = film("Movies/Up.mkv", Stage::Claimed);
     let in_watch = Files { dropped: Some(STAMP), ..Files::default() };
@@ -191,6 +181,13 @@ fn a_film_starts_over_if_its_copy_continued() {
     film.stage = Stage::Claimed;
     film.stamp = grown;
     assert_eq!(actions_of(&world(&film, files, &[])), ["reclaim"]);
+    // It was done before the copy continued.
+    let mut film = Film { stage: Stage::Done { published: published(), machine: String::new(), took: 1.0 }, stamp: STAMP, ..film };
+    let files = |stamp| Files { trashed: Some(stamp), ..Files::default() };
+    assert_eq!(actions_of(&world(&film, files(STAMP), &[])), [""; 0]);
+    assert_eq!(actions_of(&world(&film, files(grown), &[])), ["record claimed round 2 attempts 0"]);
+    film = Film { stage: Stage::Claimed, stamp: grown, ..film };
+    assert_eq!(actions_of(&world(&film, files(grown), &[])), ["reclaim"]);
 }
 
 #[test]
@@ -218,7 +215,7 @@ fn a_film_is_prepared_before_its_encoder_starts() {
 
 #[test]
 fn a_film_dropped_again_is_encoded_again_once_the_first_is_done() {
-    let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP };
+    let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP, flat: false, lacks: None };
     let first = film("Movies/Up.mkv", Stage::Claimed);
     let running = world(&first, claimed(), &[(Task::Encode, 0, JobState::Active)]);
     assert_eq!(actions_of(&World { dropped: vec![dropped.clone()], ..running }), [""; 0]);
@@ -254,6 +251,43 @@ fn machines_hours_and_space_are_waited_for() {
     }
     let (actions, waiting) = reconcile(&World { free: 100, ..many });
     assert!(actions.is_empty() && waiting.len() == 5 && waiting.values().all(|why| why.contains("too little space")));
+}
+
+#[test]
+fn a_film_without_a_name_or_with_a_question_is_held_until_its_owner_answers() {
+    let asked = |film: &Film, request: Request| {
+        let (actions, _) = reconcile(&World { requests: vec![request], ..world(film, claimed(), &[]) });
+        let Some(Action::Record(film)) = actions.into_iter().next() else { panic!("nothing is recorded") };
+        *film
+    };
+    let disc = film("Movies/VIDEO_TS", Stage::Claimed);
+    assert!(actions_of(&world(&disc, claimed(), &[]))[0].starts_with("record held: which film is it?"));
+    let held = Film { stage: Stage::Held { question: String::new(), at: now() }, ..disc };
+    assert_eq!(actions_of(&world(&held, claimed(), &[])), [""; 0], "it stays where it is");
+    let named = asked(&held, Request::Name(held.id.clone(), "Up (2009)".into()));
+    assert_eq!(named.place().expect("a place"), std::path::PathBuf::from("Movies/Up (2009).mkv"));
+    assert_eq!(actions_of(&world(&named, claimed(), &[])), ["begin Encode 0"]);
+
+    let disc = film("Movies/Up.iso", Stage::Claimed);
+    let question = Files { failure: Some(Failure { question: true, ..failure(true) }), ..claimed() };
+    assert_eq!(actions_of(&world(&disc, question, &[])), ["record held: no film", "clear failure"]);
+    let held = Film { stage: Stage::Held { question: String::new(), at: now() }, ..disc };
+    assert_eq!(asked(&held, Request::Titles(held.id.clone(), vec![2])).titles, Some(vec![2]));
+    let grown = Files { claimed: Some(Stamp { size: 2000, ..STAMP }), ..claimed() };
+    assert_eq!(actions_of(&world(&held, grown, &[])), ["record claimed round 1 attempts 0", "discard"], "its copy continued");
+    let requested = |request| actions_of(&World { requests: vec![request], ..world(&held, claimed(), &[]) });
+    assert_eq!(requested(Request::Dismiss(held.id.clone())), ["dismiss", "answered"]);
+    assert_eq!(actions_of(&world(&held, Files::default(), &[])), ["erase"], "it was dismissed");
+}
+
+#[test]
+fn a_failed_film_that_its_owner_removed_is_forgotten() {
+    let failed = film("Movies/Up.mkv", Stage::Failed { reason: String::new(), at: now() });
+    let there = Files { failed: Some(STAMP), reason: true, ..Files::default() };
+    assert_eq!(actions_of(&world(&failed, there.clone(), &[])), [""; 0]);
+    assert_eq!(actions_of(&world(&failed, Files { reason: true, ..Files::default() }, &[])), ["erase"]);
+    let accept = World { requests: vec![Request::Accept(failed.id.clone())], ..world(&failed, there, &[]) };
+    assert!(matches!(&reconcile(&accept).0[0], Action::Record(film) if film.accepted && film.round == 2));
 }
 
 #[test]
@@ -329,6 +363,11 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
             *files = Files { encoded: None, published: None, failure: None, prepared: false, folders: false, ..files.clone() };
         }
         Action::TakeUp(id) => drop(world.unknown.remove(&id)),
+        Action::Dismiss(id) => {
+            let files = files(world, &id);
+            *files = Files { claimed: None, failed: None, reason: false, ..files.clone() };
+        }
+        Action::Erase(id) => drop(world.films.remove(&id)),
         Action::Answered(request) => world.requests.retain(|other| *other != request),
     }
 }
@@ -338,7 +377,7 @@ proptest! {
     #[test]
     fn whatever_is_killed_the_film_ends_and_its_original_is_kept(kills in proptest::collection::vec((0_usize..4, any::<bool>()), 0..40)) {
         let mut world = empty();
-        let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP };
+        let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP, flat: false, lacks: None };
         let id = FilmId::new(&dropped.path, STAMP.size, STAMP.modified);
         world.dropped.push(dropped);
         world.files.insert(id.clone(), Files { dropped: Some(STAMP), ..Files::default() });

@@ -16,7 +16,7 @@ pub struct Installation {
     pub image: String,
     /// Its digest: pods with another one are replaced.
     pub digest: String,
-    /// An image with HandBrakeCLI in its search path.
+    /// An image with HandBrakeCLI, ffmpeg and ffprobe in its search path.
     pub encoder_image: String,
     pub inbox: Share,
     pub library: Share,
@@ -77,7 +77,7 @@ mod tests {
         Installation {
             image: "hostler.local/hostler:0.1.0".to_owned(),
             digest: "sha256:0".to_owned(),
-            encoder_image: "hostler.local/encoder:1".to_owned(),
+            encoder_image: "hostler.local/encoder:2".to_owned(),
             inbox: Share::Nfs { server: "192.168.1.11".to_owned(), path: "/srv/films".to_owned() },
             library: Share::Path("/srv/it's: a \"library\"".to_owned()),
             owner: Owner { uid: 1000, gid: 100 },
@@ -159,7 +159,7 @@ mod tests {
                 .filter_map(|two| Some((word(two[0], "image:")?, word(two[1], "imagePullPolicy:").unwrap_or_default())))
                 .collect()
         };
-        let own = policies("hostler.local/encoder:1");
+        let own = policies("hostler.local/encoder:2");
         assert!(own.len() >= 6 && own.iter().all(|(image, policy)| image.starts_with("hostler.local/") && policy == "Never"), "{own:?}");
         let other = policies("registry.example.org/handbrake:1");
         let pulled: Vec<_> = other.iter().filter(|(_, policy)| policy != "Never").collect();

@@ -30,6 +30,10 @@ pub struct Settings {
     /// Bytes to keep free on the inbox.
     #[serde(default = "default_reserve")]
     pub reserve: u64,
+    /// Percent that an encoding must save, or the original's streams are published instead; `None`: the encoding is published, whatever its
+    /// size.
+    #[serde(default = "default_min_saving")]
+    pub min_saving: Option<u32>,
     /// Number of attempts before a film counts as failed.
     #[serde(default = "default_attempts")]
     pub attempts: u32,
@@ -46,6 +50,34 @@ pub struct Folder {
     /// `None`: hostler's own, for TV boxes.
     #[serde(default)]
     pub preset: Option<Preset>,
+    /// Which titles of a disc are films.
+    #[serde(default)]
+    pub titles: Titles,
+    /// What becomes of the sound.
+    #[serde(default)]
+    pub audio: Audio,
+}
+
+/// Which titles of a disc are films.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Titles {
+    /// Each title of a film's length, except one that plays the others in a row.
+    #[default]
+    All,
+    /// The longest one.
+    Longest,
+}
+
+/// What becomes of the sound, with hostler's own preset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Audio {
+    /// AAC, and the first track also as AC3.
+    #[default]
+    Encoded,
+    /// The original's tracks, unchanged.
+    Original,
 }
 
 /// A preset exported from HandBrake.
@@ -117,13 +149,18 @@ fn default_reserve() -> u64 {
     5 << 30
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a default of serde has the field's type")]
+fn default_min_saving() -> Option<u32> {
+    Some(10)
+}
+
 fn default_attempts() -> u32 {
     4
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a default of serde has the field's type")]
 fn default_keep() -> Option<u32> {
-    Some(14)
+    Some(60)
 }
 
 impl Default for Settings {
@@ -137,6 +174,7 @@ impl Default for Settings {
             stable_seconds: default_stable(),
             at_once: default_at_once(),
             reserve: default_reserve(),
+            min_saving: default_min_saving(),
             attempts: default_attempts(),
             media_server: None,
             notify: None,
@@ -199,7 +237,7 @@ mod tests {
     fn missing_settings_have_defaults() {
         let settings: Settings = serde_json::from_str(r#"{"folders": {"Movies": {}}}"#).expect("valid");
         assert_eq!(settings.stable_seconds, 30);
-        assert_eq!(settings.originals, Originals { keep_days: Some(14), at_most: None });
+        assert_eq!(settings.originals, Originals { keep_days: Some(60), at_most: None });
         let forever: Settings = serde_json::from_str(r#"{"folders": {"Movies": {}}, "originals": {"keepDays": null}}"#).expect("valid");
         assert_eq!(forever.originals.keep_days, None);
     }

@@ -10,7 +10,7 @@ use super::load::ReadFile;
 use super::read::{Fields, Problems, Text};
 use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
 use super::{MachineName, machine::Machines, path, preset, share, token, url};
-use crate::films::settings::{Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Settings};
+use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Settings, Titles};
 use crate::films::{Actions, Owner, Share};
 use crate::words::did_you_mean;
 
@@ -83,6 +83,7 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
     if let (Some(inbox), Some(library), Some(text)) = (&inbox, &library, library_text) {
         apart(inbox, library, text.place, &folders, problems);
     }
+    let min_saving = fields.text("minSaving", problems).map_or(Settings::default().min_saving, |text| min_saving(text, problems));
     let hours = fields.text("hours", problems).and_then(|text| hours(text, problems));
     let media_server = media_server(&fields, reader, problems);
     let notify = below(&fields, "notify", &NOTIFY, problems).and_then(|notify| {
@@ -101,7 +102,7 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
         inbox: inbox?,
         library: library?,
         owner: owner?,
-        settings: Settings { folders, languages, originals, hours, media_server, notify, ..Settings::default() },
+        settings: Settings { folders, languages, originals, min_saving, hours, media_server, notify, ..Settings::default() },
         presets,
         token,
         machines: encoders,
@@ -168,11 +169,11 @@ fn originals(fields: &Fields, problems: &mut Problems) -> Originals {
         match text.text.strip_suffix('d').and_then(whole) {
             _ if text.text == "forever" => originals.keep_days = None,
             Some(days @ 1..=3650) => originals.keep_days = u32::try_from(days).ok(),
-            Some(_) => problems.add(text.place, format!("`{}` is out of range: from 1 day to 10 years", shown(text.text)), "keep: 14d"),
+            Some(_) => problems.add(text.place, format!("`{}` is out of range: from 1 day to 10 years", shown(text.text)), "keep: 60d"),
             None => {
                 let guess = did_you_mean(text.text, ["forever"]);
                 let message = format!("`{}` is neither a number of days nor `forever`{guess}", shown(text.text));
-                problems.add(text.place, message, if guess.is_empty() { "keep: 14d" } else { "keep: forever" });
+                problems.add(text.place, message, if guess.is_empty() { "keep: 60d" } else { "keep: forever" });
             }
         }
     }
@@ -249,7 +250,15 @@ fn folders<'a>(
             presets.insert(file.clone(), exported.json);
             Preset { file: file.into(), name: exported.name }
         });
-        folders.push((name, Folder { preset }));
+        let titles = match section.choice("titles", problems) {
+            Some("longest") => Titles::Longest,
+            _ => Titles::All,
+        };
+        let audio = match section.choice("audio", problems) {
+            Some("original") => Audio::Original,
+            _ => Audio::Encoded,
+        };
+        folders.push((name, Folder { preset, titles, audio }));
     }
     folders
 }
@@ -283,6 +292,18 @@ fn apart(inbox: &Share, library: &Share, place: Place, folders: &[(Text, Folder)
             problems.add(name.place, message, "");
         }
     }
+}
+
+/// `None`: whatever its size.
+fn min_saving(text: Text, problems: &mut Problems) -> Option<u32> {
+    let percent = text.text.strip_suffix('%').map(str::trim_end).and_then(whole);
+    match percent {
+        _ if text.text == "off" => return None,
+        Some(percent @ 0..=99) => return u32::try_from(percent).ok(),
+        Some(_) => problems.add(text.place, format!("`{}` is out of range: from 0% to 99%", shown(text.text)), "minSaving: 10%"),
+        None => problems.add(text.place, format!("`{}` is neither a percentage nor `off`", shown(text.text)), "minSaving: 10%"),
+    }
+    None
 }
 
 fn hours(text: Text, problems: &mut Problems) -> Option<Hours> {

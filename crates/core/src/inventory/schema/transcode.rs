@@ -1,6 +1,6 @@
 //! The keys of `transcode`.
 
-use super::forms::{AS_SEEN, BASE_URL, DAYS, FILE, FOLDER_NAME, HOURS, IMAGE, LABEL, LANGUAGE, SHARE, SIZE, URL};
+use super::forms::{AS_SEEN, BASE_URL, DAYS, FILE, FOLDER_NAME, HOURS, IMAGE, LABEL, LANGUAGE, SAVING, SHARE, SIZE, URL};
 use super::{Key, Kind, Rule, Section};
 
 pub static TRANSCODE: Section = Section {
@@ -54,7 +54,15 @@ pub static TRANSCODE: Section = Section {
             required: false,
             default: "",
             doc: "How long to keep originals in the inbox's trash.",
-            example: "{ keep: 14d, atMost: 400GB }",
+            example: "{ keep: 60d, atMost: 400GB }",
+        },
+        Key {
+            name: "minSaving",
+            kind: Kind::Text(&SAVING),
+            required: false,
+            default: "`10%`",
+            doc: "How much smaller than its original a film must become. If it does not, the original's streams are published unchanged, as MKV. `off`: what was encoded is published, whatever its size.",
+            example: "10%",
         },
         Key {
             name: "hours",
@@ -101,7 +109,7 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Text(&IMAGE),
             required: false,
             default: "the bundle's",
-            doc: "An image with HandBrakeCLI.",
+            doc: "An image with HandBrakeCLI, ffmpeg and ffprobe. Without the last two, names and flags of tracks are lost, and a film may become larger than its original.",
             example: "registry.example.org/handbrake:1.9.2",
         },
         Key {
@@ -139,7 +147,14 @@ pub static ORIGINALS: Section = Section {
     path: "transcode.originals",
     doc: "The oldest original is deleted first.",
     keys: &[
-        Key { name: "keep", kind: Kind::Text(&DAYS), required: false, default: "`14d`", doc: "How long to keep each one.", example: "14d" },
+        Key {
+            name: "keep",
+            kind: Kind::Text(&DAYS),
+            required: false,
+            default: "`60d`",
+            doc: "How long to keep each one. One that differs from what was encoded is kept, and encoded again.",
+            example: "60d",
+        },
         Key {
             name: "atMost",
             kind: Kind::Text(&SIZE),
@@ -156,14 +171,35 @@ pub static FOLDER: Section = Section {
     what: "a folder",
     path: "transcode.folders.NAME",
     doc: "How to encode films of this folder.",
-    keys: &[Key {
-        name: "preset",
-        kind: Kind::Text(&FILE),
-        required: false,
-        default: "hostler's own, for TV boxes: x264, CRF 20, MKV",
-        doc: "Path of a file with one preset exported from HandBrake, relative to the inventory.",
-        example: "./cartoons.json",
-    }],
+    keys: &[
+        Key {
+            name: "preset",
+            kind: Kind::Text(&FILE),
+            required: false,
+            default: "hostler's own, for TV boxes: x264, CRF 20, MKV; HDR stays HDR, with x265",
+            doc: "Path of a file with one preset exported from HandBrake, relative to the inventory.",
+            example: "./cartoons.json",
+        },
+        Key {
+            name: "titles",
+            kind: Kind::Choice(&[
+                ("all", "each title of a film's length, except one that plays the others in a row"),
+                ("longest", "the longest title"),
+            ]),
+            required: false,
+            default: "`all`",
+            doc: "Which titles of a disc are encoded.",
+            example: "longest",
+        },
+        Key {
+            name: "audio",
+            kind: Kind::Choice(&[("encoded", "as AAC, and the first track also as AC3"), ("original", "as in the original")]),
+            required: false,
+            default: "`encoded`",
+            doc: "What happens to the sound. With a preset of your own, that decides.",
+            example: "original",
+        },
+    ],
     rules: &[],
 };
 

@@ -1,0 +1,314 @@
+//! After HandBrake: names and flags of tracks, subtitles as text, the smaller one of film and original, and what the film is, with ffmpeg.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use hostler_core::quantity::size;
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+use super::super::content::{self, Content, PLACES, Sample};
+use super::super::ffmpeg::{self, FFMPEG, FFPROBE, Probe};
+use super::super::handbrake::{Flags, Title};
+use super::super::layout::space;
+use super::super::order::{Tracks, same_language};
+use super::super::record::Stamp;
+use super::super::verify::{self, Attempt, Flaw};
+use super::{Encoder, Stopped};
+
+/// The longest output of a program that is read: a line for each packet of a long film.
+const MOST_BYTES: u64 = 256 << 20;
+/// Longest that copying a film's streams or reading its packets takes.
+const LONG: Duration = Duration::from_secs(6 * 3600);
+const SHORT: Duration = Duration::from_secs(120);
+/// Below this the disk is full.
+const FULL: u64 = 16 << 20;
+/// Seconds without a packet of any track.
+const GAP: f64 = 1.0;
+/// Part of a picture's packets that must have been decoded.
+const DECODED: f64 = 0.99;
+/// Seconds, and part of the length, that the last packet may end before the film.
+const END: (f64, f64) = (1.0, 0.005);
+
+/// The output of a program that ended.
+struct Output {
+    success: bool,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+/// The packets of a file's tracks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Packets {
+    /// Of the first picture.
+    pub pictures: u64,
+    /// Seconds, where the first picture's last packet ends.
+    pub picture_end: f64,
+    /// Seconds, where the last packet of all ends.
+    pub end: f64,
+    /// Seconds: the longest time without a packet of picture or sound, which follow each other all the time.
+    pub gap: f64,
+    /// Whether ffprobe met what it could not read.
+    pub errors: bool,
+}
+
+impl Packets {
+    /// From lines like `packet,0,1.040000,0.040000`: the track, when it is shown, and for how long. `picture` and `sounds`: numbers of
+    /// tracks.
+    fn parse(text: &str, picture: usize, sounds: &[usize], errors: bool) -> Option<Packets> {
+        let mut spans: Vec<(f64, f64)> = Vec::new();
+        let (mut pictures, mut picture_end, mut last) = (0, 0.0_f64, f64::MIN);
+        for line in text.lines() {
+            let mut words = line.split(',').skip(1);
+            let (Some(Ok(track)), Some(time)) = (words.next().map(str::parse::<usize>), words.next()) else { continue };
+            pictures += u64::from(track == picture);
+            let Ok(time) = time.parse::<f64>() else { continue };
+            let length = words.next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);
+            if track == picture {
+                picture_end = picture_end.max(time + length);
+            }
+            last = last.max(time + length);
+            if track == picture || sounds.contains(&track) {
+                spans.push((time, time + length));
+            }
+        }
+        spans.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let first = spans.first()?.0;
+        let (mut end, mut gap) = (first, 0.0_f64);
+        for (from, to) in spans {
+            gap = gap.max(from - end);
+            end = end.max(to);
+        }
+        Some(Packets { pictures, picture_end: picture_end - first, end: last - first, gap, errors })
+    }
+
+    /// Whether nothing is missing, although there are fewer pictures than the film's length suggests.
+    pub fn are_whole(&self, attempt: &Attempt, source: &Title) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "counts of frames are small")]
+        let decoded = attempt.frames.is_some_and(|(got, _)| got as f64 >= DECODED * self.pictures as f64);
+        let silent = source.audio_list.is_empty();
+        let slack = END.0.max(END.1 * source.seconds());
+        decoded && self.pictures > 0 && !self.errors && (silent || self.gap <= GAP) && self.end >= source.seconds() - slack
+    }
+}
+
+impl Encoder<'_> {
+    /// Runs a program to its end. `None`: it is not there.
+    async fn tool(&self, program: &str, arguments: Vec<OsString>, limit: Duration) -> Result<Option<Output>, Stopped> {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).env("LC_ALL", "C");
+        let Ok(mut child) = command.spawn() else { return Ok(None) };
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+            return Ok(None);
+        };
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else { return Ok(None) };
+        let run = async {
+            let (mut said, mut errors) = (Vec::new(), Vec::new());
+            let (mut stdout, mut stderr) = (stdout.take(MOST_BYTES), stderr.take(MOST_BYTES));
+            let _ = tokio::join!(stdout.read_to_end(&mut said), stderr.read_to_end(&mut errors));
+            let success = child.wait().await.is_ok_and(|status| status.success());
+            Output { success, stdout: said, stderr: String::from_utf8_lossy(&errors).into_owned() }
+        };
+        tokio::select! {
+            output = timeout(limit, run) => {
+                let output = output.unwrap_or_else(|_| Output { success: false, stdout: Vec::new(), stderr: format!("{program} took too long") });
+                Ok(Some(output))
+            }
+            _ = terminate.recv() => Err(Stopped),
+            _ = interrupt.recv() => Err(Stopped),
+        }
+    }
+
+    /// What ffprobe says of a file; `None`: nothing.
+    pub(super) async fn probe(&self, file: &Path) -> Result<Option<Probe>, Stopped> {
+        let output = self.tool(FFPROBE, ffmpeg::probe(file), SHORT).await?;
+        Ok(output.filter(|output| output.success).and_then(|output| serde_json::from_slice(&output.stdout).ok()))
+    }
+
+    pub(super) async fn packets(&self, file: &Path) -> Result<Option<Packets>, Stopped> {
+        let Some(probe) = self.probe(file).await? else { return Ok(None) };
+        let Some(picture) = probe.picture().map(|stream| stream.index) else { return Ok(None) };
+        let sounds: Vec<usize> = probe.of_kind("audio").iter().map(|stream| stream.index).collect();
+        let words = ["-v", "error", "-show_entries", "packet=stream_index,pts_time,duration_time", "-of", "csv", "-i"];
+        let arguments = words.map(OsString::from).into_iter().chain([ffmpeg::protected(file)]).collect();
+        let output = self.tool(FFPROBE, arguments, LONG).await?;
+        Ok(output.and_then(|output| {
+            Packets::parse(&String::from_utf8_lossy(&output.stdout), picture, &sounds, !output.success || !output.stderr.trim().is_empty())
+        }))
+    }
+
+    /// Puts names and flags on the tracks, and makes text of subtitles that were text. `tracks`: those that the film should have; `None`: a
+    /// preset decided. Without ffmpeg the tracks stay as they are.
+    pub(super) async fn finish(
+        &mut self,
+        source: &Title,
+        tracks: Option<Tracks>,
+        remarks: &mut Vec<String>,
+    ) -> Result<Result<Option<Tracks>, Flaw>, Stopped> {
+        let part = self.part.to_owned();
+        let Some(probe) = self.probe(&part).await? else {
+            remarks.push("names and flags of tracks are not kept: the encoder's image has no ffprobe and ffmpeg".to_owned());
+            return Ok(Ok(None));
+        };
+        let own = tracks.is_some();
+        let mut tracks = tracks.unwrap_or_else(|| of(&probe));
+        if !own {
+            flags_of_original(&mut tracks, source);
+        }
+        let subtitles = probe.of_kind("subtitle");
+        if subtitles.len() != tracks.subtitles.len() || probe.of_kind("audio").len() != tracks.audio.len() {
+            // The verification says what is missing.
+            return Ok(Ok(Some(tracks)));
+        }
+        let styled = source.subtitle_list.iter().filter(|track| track.source_name == "SSA").count();
+        let mut files: Vec<(usize, PathBuf)> = Vec::new();
+        for (number, track) in tracks.subtitles.iter().enumerate() {
+            let was_text = if own { !matches!(track.source_name.as_str(), "SSA" | "ASS") } else { styled == 0 };
+            if subtitles[number].codec_name == "ass" && was_text {
+                let file = self.work.join(format!("{}.{number}.srt", self.task.who));
+                let output = self.tool(FFMPEG, ffmpeg::as_text(&part, number, &file), LONG).await?;
+                let text = output.filter(|output| output.success).and_then(|_| std::fs::read_to_string(&file).ok());
+                if let Some(text) = text
+                    && std::fs::write(&file, ffmpeg::without_font(&text)).is_ok()
+                {
+                    files.push((number, file));
+                } else {
+                    let _ = std::fs::remove_file(&file);
+                }
+            }
+        }
+        let finished = self.work.join(format!("{}.finished.part.mkv", self.task.who));
+        let texts: BTreeMap<usize, &Path> = files.iter().map(|(number, file)| (*number, file.as_path())).collect();
+        let output = self.tool(FFMPEG, ffmpeg::finish(&part, &finished, &tracks, &texts), LONG).await;
+        for (_, file) in &files {
+            let _ = std::fs::remove_file(file);
+        }
+        let replaced = match output? {
+            Some(Output { success: true, .. }) => std::fs::rename(&finished, &part).map_err(|error| error.to_string()),
+            Some(output) => Err(output.stderr.lines().last().unwrap_or("ffmpeg failed").to_owned()),
+            None => Err("ffmpeg is not there".to_owned()),
+        };
+        if let Err(why) = replaced {
+            let _ = std::fs::remove_file(&finished);
+            return Ok(Err(Flaw::passing(format!("names and flags of tracks can't be written: {why}"))));
+        }
+        Ok(Ok(Some(tracks)))
+    }
+
+    /// Replaces the encoding by the original's streams, if it is not smaller by as much as it should be.
+    pub(super) async fn keep_smaller(
+        &mut self,
+        input: &Path,
+        stamp: Stamp,
+        attempt: &mut Attempt,
+        source: &Title,
+        output: &mut Title,
+        remarks: &mut Vec<String>,
+    ) -> Result<Result<(), Flaw>, Stopped> {
+        let Some(percent) = self.task.settings.min_saving else { return Ok(Ok(())) };
+        if attempt.size <= stamp.size / 100 * u64::from(100 - percent.min(100)) + stamp.size % 100 * u64::from(100 - percent.min(100)) / 100
+        {
+            return Ok(Ok(()));
+        }
+        let sizes = format!("{} instead of {}", size(attempt.size), size(stamp.size));
+        let remuxed = self.work.join(format!("{}.remuxed.part.mkv", self.task.who));
+        let done = match self.probe(input).await? {
+            Some(probe) => self.tool(FFMPEG, ffmpeg::remux(input, &remuxed, &probe), LONG).await,
+            None => Ok(None),
+        };
+        let done = done.inspect_err(|_| {
+            let _ = std::fs::remove_file(&remuxed);
+        })?;
+        let is_film = if done.is_some_and(|output| output.success) {
+            self.scan(&remuxed).await?.ok().flatten().and_then(|titles| titles.film().cloned()).filter(|film| {
+                let tracks = (source.audio_list.len(), source.subtitle_list.len());
+                let copy = Attempt { size: remuxed.metadata().map_or(0, |metadata| metadata.len()), ..attempt.clone() };
+                verify::matches(&copy, source, Some(film), Some(tracks)).is_ok() && copy.size < attempt.size.max(stamp.size / 100 * 102)
+            })
+        } else {
+            None
+        };
+        let Some(film) = is_film else {
+            let _ = std::fs::remove_file(&remuxed);
+            remarks.push(format!("it did not become much smaller: {sizes}"));
+            return Ok(Ok(()));
+        };
+        if let Err(error) = std::fs::rename(&remuxed, self.part) {
+            return Ok(Err(Flaw::outside(format!("the film can't be renamed: {error}"))));
+        }
+        attempt.size = self.part.metadata().map_or(0, |metadata| metadata.len());
+        *output = film;
+        remarks.retain(|remark| !remark.contains("`languages`") && !remark.starts_with("the preset") && !remark.starts_with("HDR"));
+        remarks.push(format!("the original's streams were kept: encoded, it would be {sizes}"));
+        Ok(Ok(()))
+    }
+
+    /// What the finished film is; `None`: that can't be told.
+    pub(super) async fn content(&self, output: &Title) -> Result<Option<Content>, Stopped> {
+        let seconds = output.seconds();
+        let mut samples = Vec::new();
+        for place in PLACES {
+            let picture = self.tool(FFMPEG, content::picture(self.part, seconds * place), SHORT).await?;
+            let sound = self.tool(FFMPEG, content::sound(self.part, seconds * place), SHORT).await?;
+            let (Some(picture), Some(sound)) = (picture, sound) else { return Ok(None) };
+            samples.push(Sample::of(&picture.stdout, &sound.stdout));
+        }
+        let languages: BTreeSet<String> = output.audio_list.iter().map(|track| track.language_code.clone()).collect();
+        Ok(Some(Content { seconds, languages: languages.into_iter().collect(), samples }))
+    }
+
+    /// The same flaw, unless a full disk is its cause.
+    pub(super) fn outside_if_full(&self, flaw: Flaw) -> Flaw {
+        let written = self.tail.iter().any(|line| line.contains("No space left on device") || line.contains("Disk quota exceeded"));
+        if written || space(self.work).is_ok_and(|(free, _)| free < FULL) {
+            return Flaw::outside("the inbox is full");
+        }
+        flaw
+    }
+}
+
+/// The tracks that a file has.
+fn of(probe: &Probe) -> Tracks {
+    let tracks = |kind: &str| probe.of_kind(kind).into_iter().map(ffmpeg::Stream::track).collect();
+    Tracks { audio: tracks("audio"), subtitles: tracks("subtitle") }
+}
+
+/// HandBrake does not know who needs a track, and calls one without a name `Stereo`: where it is certain which one of the original it is, that
+/// one says it.
+fn flags_of_original(tracks: &mut Tracks, source: &Title) {
+    for track in &mut tracks.audio {
+        let mut alike = source.audio_list.iter().filter(|was| same_language(&was.language_code, &track.language_code));
+        if let (Some(was), None) = (alike.next(), alike.next()) {
+            track.attributes = Flags { default: track.attributes.default, ..was.attributes };
+            track.name.clone_from(&was.name);
+        }
+    }
+    if tracks.subtitles.len() == source.subtitle_list.len() {
+        for (track, was) in tracks.subtitles.iter_mut().zip(&source.subtitle_list) {
+            track.attributes = was.attributes;
+            track.name.clone_from(&was.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_by_packets() {
+        let parse = |text: &str| Packets::parse(text, 0, &[1], false).expect("packets");
+        let still = parse("packet,0,0.0,0.04\npacket,1,0.0,1.0\npacket,1,1.0,1.0\npacket,1,2.0,1.0\npacket,0,2.9,0.04\n");
+        assert_eq!((still.pictures, still.end, still.gap), (2, 3.0, 0.0));
+        assert!((still.picture_end - 2.94).abs() < 1e-9);
+        let hole = parse("packet,0,5.0,0.04\npacket,1,5.0,1.0\npacket,1,9.0,1.0\npacket,0,9.0,N/A\n");
+        assert_eq!((hole.end, hole.gap), (5.0, 3.0));
+        let late = parse("packet,0,0.0,3.0\npacket,1,0.0,3.0\npacket,2,20.0,2.0\n");
+        assert_eq!((late.end, late.gap, late.picture_end), (22.0, 0.0, 3.0));
+    }
+}

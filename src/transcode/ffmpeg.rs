@@ -1,0 +1,278 @@
+//! ffmpeg and ffprobe, which come with HandBrake's libraries: what HandBrakeCLI can't tell or keep of a film.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::handbrake::{Flags, Title, Track};
+use super::order::{Tracks, same_language};
+
+pub const FFMPEG: &str = "ffmpeg";
+pub const FFPROBE: &str = "ffprobe";
+
+/// What ffprobe says of a file.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+pub struct Probe {
+    #[serde(default)]
+    pub streams: Vec<Stream>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct Stream {
+    pub index: usize,
+    pub codec_type: String,
+    pub codec_name: String,
+    pub r_frame_rate: String,
+    pub avg_frame_rate: String,
+    pub pix_fmt: String,
+    pub color_transfer: String,
+    pub color_primaries: String,
+    pub channels: u32,
+    pub disposition: BTreeMap<String, u8>,
+    pub tags: BTreeMap<String, String>,
+    pub side_data_list: Vec<SideData>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct SideData {
+    pub side_data_type: String,
+    pub dv_profile: Option<u32>,
+}
+
+/// Arguments of ffprobe for [`Probe`].
+pub fn probe(input: &Path) -> Vec<OsString> {
+    ["-v", "error", "-of", "json", "-show_streams", "-i"].map(OsString::from).into_iter().chain([protected(input)]).collect()
+}
+
+/// A path that is never taken for a protocol or an option.
+pub fn protected(path: &Path) -> OsString {
+    let mut text = OsString::from("file:");
+    text.push(path);
+    text
+}
+
+impl Stream {
+    pub fn flags(&self) -> Flags {
+        let has = |name: &str| self.disposition.get(name).is_some_and(|value| *value != 0);
+        Flags {
+            default: has("default"),
+            forced: has("forced"),
+            commentary: has("comment"),
+            alt_commentary: false,
+            visually_impaired: has("visual_impaired"),
+            hearing_impaired: has("hearing_impaired"),
+            original: has("original"),
+        }
+    }
+
+    fn tag(&self, name: &str) -> &str {
+        self.tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    }
+
+    pub fn track(&self) -> Track {
+        Track {
+            language_code: self.tag("language").to_owned(),
+            codec_name: self.codec_name.clone(),
+            source_name: String::new(),
+            name: self.tag("title").to_owned(),
+            attributes: self.flags(),
+        }
+    }
+
+    /// Bits of a sample.
+    pub fn depth(&self) -> u32 {
+        ["16", "14", "12", "10"]
+            .iter()
+            .find(|bits| self.pix_fmt.trim_end_matches(['l', 'b', 'e']).ends_with(*bits))
+            .map_or(8, |bits| bits.parse().unwrap_or(8))
+    }
+}
+
+impl Probe {
+    pub fn of_kind(&self, kind: &str) -> Vec<&Stream> {
+        self.streams
+            .iter()
+            .filter(|stream| stream.codec_type == kind && stream.disposition.get("attached_pic").is_none_or(|picture| *picture == 0))
+            .collect()
+    }
+
+    pub fn picture(&self) -> Option<&Stream> {
+        self.of_kind("video").first().copied()
+    }
+
+    /// The highest and the average rate of the picture, in frames per second.
+    pub fn rates(&self) -> Option<(f64, f64)> {
+        let picture = self.picture()?;
+        let rate = |text: &str| {
+            let (over, under) = text.split_once('/')?;
+            let (over, under): (f64, f64) = (over.parse().ok()?, under.parse().ok()?);
+            (over > 0.0 && under > 0.0).then_some(over / under)
+        };
+        Some((rate(&picture.r_frame_rate)?, rate(&picture.avg_frame_rate)?))
+    }
+
+    /// Dolby Vision's profile.
+    pub fn dolby_vision(&self) -> Option<u32> {
+        self.picture()?.side_data_list.iter().find_map(|data| data.dv_profile)
+    }
+
+    /// Adds to HandBrake's tracks what it does not know of them.
+    pub fn complete(&self, title: &mut Title) {
+        for (kind, tracks) in [("audio", &mut title.audio_list), ("subtitle", &mut title.subtitle_list)] {
+            let streams = self.of_kind(kind);
+            // HandBrake leaves out what it can't decode: then it is not known which stream a track is.
+            if streams.len() != tracks.len() {
+                continue;
+            }
+            for (track, stream) in tracks.iter_mut().zip(streams) {
+                let known = track.attributes;
+                track.attributes = Flags { alt_commentary: known.alt_commentary, ..stream.flags() };
+                if track.name.is_empty() {
+                    stream.tag("title").clone_into(&mut track.name);
+                }
+            }
+        }
+    }
+}
+
+/// Arguments that put names and flags on the tracks of an encoded film, whose streams are copied. `texts`: SRT files in place of subtitles of
+/// the film, by their number from 0.
+pub fn finish(encoded: &Path, output: &Path, tracks: &Tracks, texts: &BTreeMap<usize, &Path>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = ["-v", "error", "-nostdin", "-y", "-i"].map(OsString::from).into_iter().collect();
+    arguments.push(protected(encoded));
+    for text in texts.values() {
+        arguments.extend(["-f".into(), "srt".into(), "-i".into(), protected(text)]);
+    }
+    let mut add = |words: &[String]| arguments.extend(words.iter().map(OsString::from));
+    let word = |text: &str| text.to_owned();
+    add(&["-map", "0:v", "-map", "0:a?"].map(word));
+    let mut input = 0;
+    for number in 0..tracks.subtitles.len() {
+        if texts.contains_key(&number) {
+            input += 1;
+            add(&[word("-map"), format!("{input}:0")]);
+        } else {
+            add(&[word("-map"), format!("0:s:{number}")]);
+        }
+    }
+    add(&["-map", "0:t?", "-map_metadata", "0", "-map_chapters", "0", "-c", "copy", "-default_mode", "passthrough"].map(word));
+    for (kind, list) in [("a", &tracks.audio), ("s", &tracks.subtitles)] {
+        for (number, track) in list.iter().enumerate() {
+            add(&[format!("-metadata:s:{kind}:{number}"), format!("title={}", track.name)]);
+            if !track.language_code.is_empty() {
+                add(&[format!("-metadata:s:{kind}:{number}"), format!("language={}", track.language_code)]);
+            }
+            add(&[format!("-disposition:{kind}:{number}"), disposition(track)]);
+        }
+    }
+    add(&["-f", "matroska"].map(word));
+    arguments.push(protected(output));
+    arguments
+}
+
+fn disposition(track: &Track) -> String {
+    let flags = track.attributes;
+    let words = [
+        (flags.default, "default"),
+        (flags.forced, "forced"),
+        (flags.commentary || flags.alt_commentary, "comment"),
+        (flags.visually_impaired, "visual_impaired"),
+        (flags.hearing_impaired, "hearing_impaired"),
+        (flags.original, "original"),
+    ];
+    let set: Vec<&str> = words.iter().filter(|(is_set, _)| *is_set).map(|(_, word)| *word).collect();
+    if set.is_empty() { "0".to_owned() } else { set.join("+") }
+}
+
+/// Arguments that write a subtitle of a film as SRT. `number`: from 0.
+pub fn as_text(film: &Path, number: usize, output: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = ["-v", "error", "-nostdin", "-y", "-i"].map(OsString::from).into_iter().collect();
+    arguments.push(protected(film));
+    arguments.extend(["-map".into(), format!("0:s:{number}").into(), "-f".into(), "srt".into(), protected(output)]);
+    arguments
+}
+
+/// SRT without the font that HandBrake gave each line.
+pub fn without_font(text: &str) -> String {
+    let plain = |cue: &str| -> String {
+        let Some(start) = cue.find("<font face=\"") else { return cue.to_owned() };
+        let (Some(length), Some(end)) = (cue[start..].find('>'), cue.rfind("</font>")) else { return cue.to_owned() };
+        // A color, say, is the author's.
+        if cue[start..start + length].contains("color") || end < start + length {
+            return cue.to_owned();
+        }
+        format!("{}{}{}", &cue[..start], &cue[start + length + 1..end], &cue[end + "</font>".len()..])
+    };
+    text.split("\n\n").map(plain).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Arguments that copy the streams of a film into MKV, with subtitles as SRT where MKV has no such form.
+pub fn remux(film: &Path, output: &Path, probe: &Probe) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = ["-v", "error", "-nostdin", "-y", "-i"].map(OsString::from).into_iter().collect();
+    arguments.push(protected(film));
+    let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
+    add(&["-map", "0:v", "-map", "0:a?", "-map", "0:s?", "-map", "0:t?", "-c", "copy", "-default_mode", "passthrough"]);
+    for (number, _) in probe.of_kind("subtitle").iter().enumerate().filter(|(_, stream)| stream.codec_name == "mov_text") {
+        add(&[&format!("-c:s:{number}"), "srt"]);
+    }
+    add(&["-f", "matroska"]);
+    arguments.push(protected(output));
+    arguments
+}
+
+/// In what the tracks of a finished film differ from those it should have.
+pub fn differences(found: &Probe, wanted: &Tracks) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (kind, list) in [("audio", &wanted.audio), ("subtitle", &wanted.subtitles)] {
+        let streams = found.of_kind(kind);
+        if streams.len() != list.len() {
+            wrong.push(format!("it has {} {kind} tracks, expected {}", streams.len(), list.len()));
+            continue;
+        }
+        for (number, (stream, track)) in streams.into_iter().zip(list).enumerate() {
+            let number = number + 1;
+            let expected = Flags {
+                commentary: track.attributes.commentary || track.attributes.alt_commentary,
+                alt_commentary: false,
+                ..track.attributes
+            };
+            if stream.flags() != expected {
+                wrong.push(format!("the flags of {kind} track {number} differ"));
+            }
+            if stream.tag("title") != track.name {
+                wrong.push(format!("{kind} track {number} is called `{}`, expected `{}`", stream.tag("title"), track.name));
+            }
+            let (is, was) = (stream.tag("language"), track.language_code.as_str());
+            let unknown = |language: &str| matches!(language, "" | "und");
+            let same = same_language(is, was) || unknown(is) && unknown(was);
+            if !same {
+                wrong.push(format!("the language of {kind} track {number} is `{is}`, expected `{was}`"));
+            }
+        }
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_font_of_handbrake_is_removed_and_the_authors_stays() {
+        let text = "1\n00:00:01,028 --> 00:00:03,028\n<font face=\"sans-serif\" size=\"15\">Hello\n<i>there</i>.</font>\n\n2\n00:00:05,000 --> \
+            00:00:06,000\n<font face=\"sans-serif\" size=\"15\" color=\"#ff0000\">Red</font>\n";
+        let wanted = "1\n00:00:01,028 --> 00:00:03,028\nHello\n<i>there</i>.\n\n2\n00:00:05,000 --> 00:00:06,000\n<font face=\"sans-serif\" \
+            size=\"15\" color=\"#ff0000\">Red</font>\n";
+        assert_eq!(without_font(text), wanted);
+    }
+
+    #[test]
+    fn depths_are_read_from_the_form_of_a_picture() {
+        let depth = |form: &str| Stream { pix_fmt: form.to_owned(), ..Stream::default() }.depth();
+        assert_eq!(["yuv420p", "yuv420p10le", "yuv422p12be", "p010le", ""].map(depth), [8, 10, 12, 10, 8]);
+    }
+}

@@ -1,0 +1,318 @@
+//! What HandBrakeCLI is told: the picture by the original's, and the tracks that stay, in which order.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::Result;
+use hostler_core::films::settings::{Audio, Preset};
+use serde_json::Value;
+
+use super::ffmpeg::Probe;
+use super::handbrake::{self, Flags, Title, Track};
+
+/// How to encode one title.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    pub arguments: Vec<OsString>,
+    /// The tracks of the result; `None` if a preset file decides.
+    pub tracks: Option<Tracks>,
+    /// Whether the result is HDR.
+    pub hdr: bool,
+    /// For the user.
+    pub remarks: Vec<String>,
+}
+
+/// Tracks in the order of the result.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tracks {
+    pub audio: Vec<Track>,
+    pub subtitles: Vec<Track>,
+}
+
+/// What a user's settings say.
+#[derive(Debug, Clone, Copy)]
+pub struct Wishes<'a> {
+    /// A preset, and the folder that it is in.
+    pub preset: Option<(&'a Preset, &'a Path)>,
+    pub languages: &'a [String],
+    pub audio: Audio,
+}
+
+/// Frames per second up to which H.264 in 1080p is of level 4.0; HandBrake 1.6 says so.
+const FASTEST_OF_LEVEL_4: f64 = 30.2;
+/// Rates that HandBrake knows.
+const RATES: [(&str, f64); 12] = [
+    ("10", 10.0),
+    ("12", 12.0),
+    ("15", 15.0),
+    ("20", 20.0),
+    ("23.976", 24000.0 / 1001.0),
+    ("24", 24.0),
+    ("25", 25.0),
+    ("29.97", 30000.0 / 1001.0),
+    ("30", 30.0),
+    ("50", 50.0),
+    ("59.94", 60000.0 / 1001.0),
+    ("60", 60.0),
+];
+/// Part by which the highest and the average rate differ if it varies.
+const VARIES: f64 = 0.02;
+/// What HandBrake copies into MKV, by the names of its scan.
+const COPIED: [&str; 10] = ["aac", "ac3", "eac3", "truehd", "dts", "dca", "dtshd", "mp2", "mp3", "flac"];
+
+/// Arguments that encode a title of `input` to `output`. `probe`: what ffprobe says of the input, if anything.
+///
+/// Without a preset file: x264, CRF 20, at most 1080p, square pixels, constant frame rate (TV boxes stumble on a variable one), decomb,
+/// chapters; HDR with x265 in 10 bits. The first audio track as AAC and as AC3 (copied if it is AC3), the others as AAC.
+///
+/// # Errors
+/// The preset's file can't be read, or has no preset of that name.
+pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, wishes: &Wishes) -> Result<Order> {
+    let mut arguments: Vec<OsString> = vec!["--json".into(), "--input".into(), input.into(), "--output".into(), output.into()];
+    let mut add = |text: &str| arguments.extend(text.split_whitespace().map(OsString::from));
+    add(&format!("--title {} --format av_mkv", title.index));
+    if title.on_disc() {
+        add(SHORTEST_TITLE);
+    }
+    let hdr = title.color.is_hdr();
+    if let Some((preset, folder)) = wishes.preset {
+        let file = folder.join(&preset.file);
+        let values = handbrake::preset(&file, &preset.name)?;
+        let deep = values["VideoEncoder"].as_str().is_some_and(|encoder| encoder.ends_with("10bit") || encoder.ends_with("12bit"));
+        if hdr && !deep {
+            add("--colorspace bt709");
+        }
+        let lists = [("AudioLanguageList", "--audio-lang-list"), ("SubtitleLanguageList", "--subtitle-lang-list")];
+        for (key, argument) in lists {
+            if !wishes.languages.is_empty() && names_no_language(&values[key]) {
+                add(&format!("{argument} {}", wishes.languages.join(",")));
+            }
+        }
+        let remarks = (hdr && !deep).then(|| "HDR was converted to the colors of the preset".to_owned()).into_iter().collect();
+        arguments.extend(["--preset-import-file".into(), file.into(), "--preset".into(), preset.name.clone().into()]);
+        return Ok(Order { arguments, tracks: None, hdr: hdr && deep, remarks });
+    }
+    let rate = steady(title, probe);
+    let highest = rate.map_or(title.rate(), |(_, rate)| rate);
+    if hdr {
+        add("--encoder x265_10bit --encoder-preset medium --encoder-profile main10 --quality 22");
+    } else {
+        let level = if highest > FASTEST_OF_LEVEL_4 { "4.2" } else { "4.0" };
+        add(&format!(
+            "--encoder x264 --encoder-preset slow --encoder-profile high --encoder-level {level} --encoder-tune film --quality 20"
+        ));
+    }
+    add("--markers --cfr --maxWidth 1920 --maxHeight 1080 --loose-anamorphic --comb-detect --decomb");
+    if let Some((rate, _)) = rate {
+        add(&format!("--rate {rate}"));
+    }
+    let chosen = chosen_audio(&title.audio_list, wishes.languages);
+    let subtitles = chosen_subtitles(&title.subtitle_list, wishes.languages);
+    let (numbers, encoders): (Vec<usize>, Vec<&str>) = match wishes.audio {
+        Audio::Original => chosen.iter().map(|number| (*number, unchanged(&title.audio_list[number - 1]))).unzip(),
+        Audio::Encoded => {
+            // The first track twice: players with a receiver use AC3, others AAC.
+            // HandBrake drops a track that should be copied as AC3 and is not AC3, even with `--audio-fallback` (1.6.1).
+            let second = |number: usize| if title.audio_list[number - 1].codec_name == "ac3" { "copy:ac3" } else { "ac3" };
+            let twice = chosen.first().map(|first| (*first, second(*first)));
+            let first = chosen.first().map(|first| (*first, "av_aac"));
+            first.into_iter().chain(twice).chain(chosen.iter().skip(1).map(|number| (*number, "av_aac"))).unzip()
+        }
+    };
+    if numbers.is_empty() {
+        add("--audio none");
+    } else {
+        add(&format!("--audio {} --aencoder {}", list(&numbers), encoders.join(",")));
+    }
+    add(&format!("--subtitle {}", if subtitles.is_empty() { "none".to_owned() } else { list(&subtitles) }));
+    let of = |list: &[Track], numbers: &[usize]| numbers.iter().map(|number| list[number - 1].clone()).collect::<Vec<_>>();
+    let mut audio = of(&title.audio_list, &numbers);
+    // One alone is the default: what a player starts with is the first.
+    audio.iter_mut().enumerate().for_each(|(place, track)| track.attributes.default = place == 0);
+    let tracks = Tracks { audio, subtitles: of(&title.subtitle_list, &subtitles) };
+    let left_out = |what: &str, kept: usize, of: usize| (kept < of).then(|| format!("{kept} of {of} {what} by `languages`"));
+    let remarks = left_out("audio tracks", chosen.len(), title.audio_list.len())
+        .into_iter()
+        .chain(left_out("subtitles", subtitles.len(), title.subtitle_list.len()))
+        .collect();
+    Ok(Order { arguments, tracks: Some(tracks), hdr, remarks })
+}
+
+/// HandBrake leaves out titles of less than ten seconds by itself.
+pub const SHORTEST_TITLE: &str = "--min-duration 1";
+
+fn names_no_language(list: &Value) -> bool {
+    list.as_array().is_none_or(|list| list.iter().all(|language| matches!(language.as_str(), None | Some("any" | "und" | ""))))
+}
+
+/// How HandBrake keeps a track as it is.
+fn unchanged(track: &Track) -> &'static str {
+    match track.codec_name.as_str() {
+        known if COPIED.contains(&known) => "copy",
+        // There is no copy of these in MKV by HandBrake; FLAC loses nothing.
+        pcm if pcm.starts_with("pcm") || pcm == "alac" => "flac24",
+        _ => "av_aac",
+    }
+}
+
+/// The highest rate of a film whose rate varies, as HandBrake knows it: at its average, pictures would be dropped.
+fn steady(title: &Title, probe: Option<&Probe>) -> Option<(&'static str, f64)> {
+    let (highest, average) = probe?.rates()?;
+    if title.on_disc() || average > highest * (1.0 - VARIES) {
+        return None;
+    }
+    let nearest = RATES.into_iter().min_by(|(_, one), (_, other)| (one - highest).abs().total_cmp(&(other - highest).abs()));
+    nearest.filter(|(_, rate)| (rate - highest).abs() < 0.002 * highest)
+}
+
+fn list(numbers: &[usize]) -> String {
+    numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Numbers of the audio tracks to keep, from 1, in their order: preferred languages, then untagged ones, then the default; of each, the
+/// default first; comments last. Without a language's own sound, all are kept.
+fn chosen_audio(tracks: &[Track], languages: &[String]) -> Vec<usize> {
+    let speaks = |track: &Track| languages.iter().position(|language| same_language(&track.language_code, language));
+    let real = tracks.iter().any(|track| speaks(track).is_some() && !is_aside(track));
+    let default = tracks.iter().position(|track| track.attributes.default).or(Some(0));
+    let mut chosen: Vec<(usize, &Track)> = tracks
+        .iter()
+        .enumerate()
+        .filter(|(place, track)| !real || speaks(track).is_some() || untagged(track) || Some(*place) == default)
+        .collect();
+    let rank = |(place, track): &(usize, &Track)| {
+        let language = if real { speaks(track).unwrap_or(languages.len() + usize::from(!untagged(track))) } else { 0 };
+        (is_aside(track), language, !track.attributes.default, *place)
+    };
+    chosen.sort_by_key(rank);
+    chosen.into_iter().map(|(place, _)| place + 1).collect()
+}
+
+/// Numbers of the subtitles to keep, from 1: those of the languages, and untagged ones; comments last.
+fn chosen_subtitles(tracks: &[Track], languages: &[String]) -> Vec<usize> {
+    let speaks = |track: &Track| languages.iter().position(|language| same_language(&track.language_code, language));
+    let kept = |track: &Track| languages.is_empty() || speaks(track).is_some() || untagged(track);
+    let mut chosen: Vec<(usize, &Track)> = tracks.iter().enumerate().filter(|(_, track)| kept(track)).collect();
+    chosen.sort_by_key(|(place, track)| (is_aside(track), speaks(track).unwrap_or(languages.len()), *place));
+    chosen.into_iter().map(|(place, _)| place + 1).collect()
+}
+
+fn untagged(track: &Track) -> bool {
+    matches!(track.language_code.as_str(), "" | "und" | "mis" | "mul" | "zxx")
+}
+
+/// Whether a track is not the film's own sound: somebody talks about the film, or describes its picture.
+fn is_aside(track: &Track) -> bool {
+    const WORDS: [&str; 9] = [
+        "comment",
+        "kommentar",
+        "comentario",
+        "comentário",
+        "commento",
+        "komentar",
+        "audiodescription",
+        "audio description",
+        "descriptive",
+    ];
+    let Flags { commentary, alt_commentary, visually_impaired, .. } = track.attributes;
+    let name = track.name.to_lowercase();
+    commentary || alt_commentary || visually_impaired || WORDS.iter().any(|word| name.contains(word))
+}
+
+/// ISO 639-2 has two codes for some languages: files have one, users write the other.
+pub fn same_language(one: &str, other: &str) -> bool {
+    const TWINS: [(&str, &str); 20] = [
+        ("sqi", "alb"),
+        ("hye", "arm"),
+        ("eus", "baq"),
+        ("mya", "bur"),
+        ("zho", "chi"),
+        ("ces", "cze"),
+        ("nld", "dut"),
+        ("fra", "fre"),
+        ("kat", "geo"),
+        ("deu", "ger"),
+        ("ell", "gre"),
+        ("isl", "ice"),
+        ("mkd", "mac"),
+        ("mri", "mao"),
+        ("msa", "may"),
+        ("fas", "per"),
+        ("ron", "rum"),
+        ("slk", "slo"),
+        ("bod", "tib"),
+        ("cym", "wel"),
+    ];
+    one == other || TWINS.contains(&(one, other)) || TWINS.contains(&(other, one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::handbrake::Fraction;
+    use super::*;
+
+    fn track(language: &str, codec: &str) -> Track {
+        Track { language_code: language.to_owned(), codec_name: codec.to_owned(), ..Track::default() }
+    }
+
+    fn title() -> Title {
+        let text = r#"{"Index": 1, "Duration": {"Ticks": 900000}, "Type": 3, "FrameRate": {"Num": 27000000, "Den": 1080000},
+            "AudioList": [{"LanguageCode": "deu", "CodecName": "dca"}, {"LanguageCode": "eng", "CodecName": "ac3"}, {"LanguageCode": "und"}],
+            "SubtitleList": [{"LanguageCode": "fra"}, {"LanguageCode": "eng"}]}"#;
+        serde_json::from_str(text).expect("a title")
+    }
+
+    fn words(title: &Title, languages: &[&str]) -> String {
+        let languages: Vec<String> = languages.iter().map(|language| (*language).to_owned()).collect();
+        let wishes = Wishes { preset: None, languages: &languages, audio: Audio::Encoded };
+        let order = order(Path::new("-rf $(reboot)\n'.mkv"), Path::new("out.mkv"), title, None, &wishes).expect("no preset is read");
+        assert!(order.arguments.contains(&OsString::from("-rf $(reboot)\n'.mkv")), "a name is a single argument");
+        order.arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_own_sound_of_a_film_is_never_left_out() {
+        let named = |language: &str, name: &str, default: bool| Track {
+            name: name.to_owned(),
+            attributes: Flags { default, ..Flags::default() },
+            ..track(language, "ac3")
+        };
+        let chosen = |tracks: &[Track], languages: &[&str]| {
+            chosen_audio(tracks, &languages.iter().map(|language| (*language).to_owned()).collect::<Vec<_>>())
+        };
+        let french = [named("fre", "Français", true), named("und", "Commentaire", false)];
+        assert_eq!(chosen(&french, &["eng"]), [1, 2], "an untagged track is no match");
+        assert_eq!(chosen(&[named("fre", "", true), named("eng", "Director's commentary", false)], &["eng"]), [1, 2]);
+        assert_eq!(chosen(&[named("eng", "Commentary", false), named("eng", "Main", true)], &[]), [2, 1]);
+        let many = [named("deu", "", false), named("eng", "", false), named("und", "", false), named("fra", "", true)];
+        assert_eq!(chosen(&many, &["eng"]), [2, 3, 4], "the default stays");
+        assert_eq!(chosen(&many, &["ger", "eng"]), [1, 2, 3, 4]);
+        assert_eq!(chosen(&many, &[]), [4, 1, 2, 3], "the default is first");
+        assert_eq!(chosen(&[track("mis", "mp2"), track("deu", "mp2")], &["eng"]), [1, 2], "never silent");
+    }
+
+    #[test]
+    fn tracks_are_chosen_by_language() {
+        assert!(words(&title(), &["eng"]).contains("--audio 2,2,3,1 --aencoder av_aac,copy:ac3,av_aac,av_aac --subtitle 2"));
+        assert!(words(&title(), &["deu"]).contains("--audio 1,1,3 --aencoder av_aac,ac3,av_aac"), "only what is AC3 is copied as such");
+        assert!(words(&title(), &[]).contains("--subtitle 1,2"));
+    }
+
+    #[test]
+    fn the_picture_is_encoded_by_what_it_is() {
+        let plain = words(&title(), &[]);
+        assert!(plain.contains("--encoder-level 4.0") && plain.contains("--loose-anamorphic"), "{plain}");
+        let fast = Title { frame_rate: Fraction { num: 60, den: 1 }, ..title() };
+        assert!(words(&fast, &[]).contains("--encoder-level 4.2"));
+        let hdr = Title { color: handbrake::Color { transfer: 16, primary: 9 }, ..title() };
+        assert!(words(&hdr, &[]).contains("--encoder x265_10bit"));
+        let varies: Probe = serde_json::from_str(
+            r#"{"streams": [{"index": 0, "codec_type": "video", "r_frame_rate": "30/1", "avg_frame_rate": "12150/500"}]}"#,
+        )
+        .expect("a probe");
+        let wishes = Wishes { preset: None, languages: &[], audio: Audio::Original };
+        let order = order(Path::new("in"), Path::new("out"), &title(), Some(&varies), &wishes).expect("no preset is read");
+        let words = order.arguments.join(std::ffi::OsStr::new(" ")).to_string_lossy().into_owned();
+        assert!(words.contains("--rate 30") && words.contains("--aencoder copy,copy,av_aac"), "{words}");
+    }
+}

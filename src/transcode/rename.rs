@@ -1,0 +1,72 @@
+//! Gives a film that is in the library another name, together with what lies beside it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+use super::kind;
+use super::layout::{self, Library, require_marker, shown};
+use super::record::Published;
+use crate::atomic;
+
+/// Where the files of a film are after it was given this name.
+pub fn places(published: &Published, name: &str) -> Vec<PathBuf> {
+    published
+        .files()
+        .map(|file| {
+            let place = file.path.with_file_name(layout::with_mkv(name.as_ref(), false));
+            layout::variant(&place, file.label.as_deref(), 1)
+        })
+        .collect()
+}
+
+/// What was published, under its new name.
+pub fn renamed(published: &Published, name: &str) -> Published {
+    let mut places = places(published, name).into_iter();
+    let mut new = published.clone();
+    for file in std::iter::once(&mut new.film).chain(&mut new.more) {
+        if let Some(place) = places.next() {
+            file.path = place;
+        }
+    }
+    new
+}
+
+/// Renames the files. Nothing is ever replaced.
+///
+/// # Errors
+/// A name is taken, a file is no longer there, or the library can't be written to.
+pub fn rename(library: &Library, published: &Published, name: &str) -> Result<()> {
+    require_marker(&library.root)?;
+    let places = places(published, name);
+    for (file, place) in published.files().zip(&places) {
+        ensure!(library.root.join(place).symlink_metadata().is_err() || *place == file.path, "the library already has `{}`", shown(place));
+    }
+    for (file, place) in published.files().zip(&places) {
+        let (from, to) = (library.root.join(&file.path), library.root.join(place));
+        for (from, to) in beside(&from, &to).into_iter().chain([(from.clone(), to.clone())]) {
+            without_replacing(&from, &to).with_context(|| format!("{} can't be renamed", shown(&from)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Files with the film's name, and their new names.
+fn beside(from: &Path, to: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let (old, new) = (stem(from), stem(to));
+    let listed = from.parent().map(std::fs::read_dir).into_iter().flatten().flatten().flatten();
+    let own = |entry: &std::fs::DirEntry| kind::belongs(&entry.file_name(), from.file_name().unwrap_or_default(), false);
+    let rest = |entry: std::fs::DirEntry| Some((entry.path(), kind::rest(&entry.file_name().to_string_lossy(), &old)?.to_owned()));
+    listed.filter(own).filter_map(rest).map(|(path, rest)| (path, to.with_file_name(format!("{new}{rest}")))).collect()
+}
+
+fn without_replacing(from: &Path, to: &Path) -> Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        // Not every file system knows this flag.
+        Err(nix::Error::EINVAL | nix::Error::ENOSYS) if to.symlink_metadata().is_err() => std::fs::rename(from, to)?,
+        result => result?,
+    }
+    Ok(atomic::sync_folder(to.parent().unwrap_or(Path::new("/")))?)
+}
