@@ -21,7 +21,7 @@ fn only_an_absolute_path_takes_the_place_of_a_default() {
         let home = tempfile::tempdir().unwrap();
         let inventory = "machines:\n  one:\n    address: 192.0.2.1\n    proxyCommand: \"false\"\n";
         std::fs::write(home.path().join("inventory.yaml"), inventory).unwrap();
-        hostler(home.path(), &["reset", "--bundle", "/none"], &[("XDG_STATE_HOME", state)]);
+        hostler(home.path(), &["reset"], &[("XDG_STATE_HOME", state)]);
         let logs = std::fs::read_dir(home.path().join(used).join("hostler/runs")).map_or(0, Iterator::count);
         assert_eq!(logs, 1, "{state:?}");
         assert!(!home.path().join("relative").exists());

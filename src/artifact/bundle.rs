@@ -31,7 +31,7 @@ pub fn manifest_of(folder: &Path) -> Result<Manifest> {
     let text = user_file::read(&path, MOST_BYTES)
         .map_err(|error| wrong(format!("{} is not a bundle: {MANIFEST} can't be read: {error}", folder.display())))?;
     if text.len() > MOST_BYTES {
-        return Err(wrong(format!("{} has more than {MOST_BYTES} bytes, which a manifest never has", path.display())));
+        return Err(wrong(format!("{} is larger than {MOST_BYTES} bytes: too large for a manifest", path.display())));
     }
     let manifest: Manifest =
         serde_json::from_slice(&text).map_err(|error| wrong(format!("{} is not the manifest of a bundle: {error}", path.display())))?;

@@ -142,7 +142,7 @@ async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task
                 file.write_all(&bytes).await.map_err(local)?;
                 done += bytes.len() as u64;
                 if done > MOST_BYTES {
-                    return Err(Ended::Permanent(anyhow!("{address} has more than {MOST_BYTES} bytes, far more than any release")));
+                    return Err(Ended::Permanent(anyhow!("{address} is larger than {MOST_BYTES} bytes: too large for a release")));
                 }
                 task.progress(done, total, Unit::Bytes);
             }

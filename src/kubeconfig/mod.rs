@@ -253,7 +253,7 @@ pub fn text_of(path: &Path) -> String {
 fn existing(path: &Path) -> Result<String> {
     let bytes = user_file::read(path, MOST_BYTES).with_context(|| format!("{} can't be read", path.display()))?;
     if bytes.len() > MOST_BYTES {
-        bail!("{} has more than {MOST_BYTES} bytes, which a kubeconfig never has", path.display());
+        bail!("{} is larger than {MOST_BYTES} bytes: too large for a kubeconfig", path.display());
     }
     String::from_utf8(bytes).ok().with_context(|| format!("{} is not UTF-8", path.display()))
 }

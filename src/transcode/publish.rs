@@ -298,7 +298,7 @@ fn encoded_film(path: &Path) -> Result<File> {
     // The root of the share may itself be behind a link; what is below it may not.
     let (Some(work), Some(name)) = (path.parent(), path.file_name()) else { bail!("it is not in a folder") };
     let (Some(share), Some(id)) = (work.parent().and_then(Path::parent), work.file_name()) else {
-        bail!("it is not in a share's folder of films")
+        bail!("it is not in a work folder of a share")
     };
     let kind = work.parent().and_then(Path::file_name).unwrap_or_default();
     ensure!(opened == share.canonicalize()?.join(kind).join(id).join(name), "a symbolic link is in its place");

@@ -111,6 +111,7 @@ fn word(text: &str) -> usize {
             '\'' => rest[1..].find('\'').map_or(rest.len(), |end| end + 2),
             '"' => quoted(rest),
             '$' if rest.starts_with("$(") => 1 + parenthesis(&rest[1..]),
+            '$' if rest.starts_with("${") => rest.find('}').map_or(rest.len(), |end| end + 1),
             // `2>&1`, `>|`: of a redirection.
             '>' | '<' if rest[1..].starts_with(['&', '|']) => 2,
             c if c.is_whitespace() || ";&|()".contains(c) => break,

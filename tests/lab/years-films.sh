@@ -25,7 +25,7 @@ drop "$work/film.mkv" "Waited For.mkv"
 wait_for 180 "the encoder's progress on the page" encoding
 machine=$(encoder)
 begin reboot "$machine" -i "$inventory" --yes
-comes_to_say "waiting for the film that is being encoded on $machine"
+comes_to_say "the film that is being encoded on $machine"
 encodes_on "$machine"
 cordoned 1
 if in_library "Waited For.mkv"; then echo "it is there already" >&2; false; fi
@@ -51,7 +51,7 @@ row "a shutdown waits for the film, too; after start, the next film comes out"
 drop "$work/film.mkv" "Before.mkv"
 wait_for 180 "the encoder's progress on the page" encoding
 run 0 shutdown -i "$inventory" --yes
-says "waiting for the film that is being encoded on"
+says "the film that is being encoded on"
 is_off twilightsparkle
 is_off rainbowdash
 "$hostler" lab on > /dev/null 2>&1

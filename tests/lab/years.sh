@@ -70,7 +70,7 @@ nothing_left
 row "killed while a machine restarts, the same command continues and reboots none twice"
 remember_boots twilightsparkle rainbowdash fluttershy
 begin reboot twilightsparkle rainbowdash fluttershy -i "$inventory" --yes
-comes_to_say "waiting for the machine to restart"
+comes_to_say "the machine to restart"
 kill -9 "$begun"
 wait "$begun" 2> /dev/null || true
 wait_for 180 "rainbowdash to be back" restarted rainbowdash 2> /dev/null
@@ -87,9 +87,9 @@ empty
 row "a machine that loses its power instead of restarting is waited for"
 remember_boots rainbowdash
 begin reboot rainbowdash -i "$inventory" --yes
-comes_to_say "waiting for the machine to restart"
+comes_to_say "the machine to restart"
 "$hostler" lab cut rainbowdash > /dev/null 2>&1
-comes_to_say "waiting for the machine to come back"
+comes_to_say "the machine to come back"
 "$hostler" lab on rainbowdash > /dev/null 2>&1
 ends 0
 restarted rainbowdash
@@ -110,7 +110,7 @@ empty
 
 row "a shutdown that is killed is finished by the same command"
 begin shutdown -i "$inventory" --yes
-comes_to_say "waiting for the machine to go off"
+comes_to_say "the machine to go off"
 kill -9 "$begun"
 wait "$begun" 2> /dev/null || true
 run_any() { "$hostler" "$@" > "$work/out" 2>&1 < /dev/null || true; }

@@ -39,19 +39,19 @@ const TAINTS: &str = "hostler sets the taints of a node from its machine in the 
 const CHECKS: &str = "it would replace hostler's own list";
 
 const OWN: &[Own] = &[
-    own(CLUSTER, &["clusterName"], "it comes from the inventory", "cluster:\n  name: ponies"),
-    own(CLUSTER, &["kubernetesVersion"], "it must match the programs that hostler installs", "cluster:\n  version: 1.36.3"),
+    own(CLUSTER, &["clusterName"], "hostler takes it from `cluster.name`", "cluster:\n  name: ponies"),
+    own(CLUSTER, &["kubernetesVersion"], "hostler takes it from `cluster.version`", "cluster:\n  version: 1.36.3"),
     own(
         CLUSTER,
         &["controlPlaneEndpoint"],
-        "it is in every machine's configuration and kubeconfig",
+        "hostler takes it from `cluster.endpoint`",
         "cluster:\n  endpoint: api.ponies.internal",
     ),
-    own(CLUSTER, &["networking", "podSubnet"], "the pod network is configured with it", "cluster:\n  podSubnet: 10.244.0.0/16"),
+    own(CLUSTER, &["networking", "podSubnet"], "hostler takes it from `cluster.podSubnet`", "cluster:\n  podSubnet: 10.244.0.0/16"),
     own(
         CLUSTER,
         &["networking", "serviceSubnet"],
-        "hostler checks that it does not conflict with other networks",
+        "hostler takes it from `cluster.serviceSubnet`",
         "cluster:\n  serviceSubnet: 10.96.0.0/12",
     ),
     own(CLUSTER, &["etcd", "local", "dataDir"], "hostler expects etcd's data in /var/lib/etcd", ""),
@@ -88,7 +88,7 @@ const OWN: &[Own] = &[
     own(JOIN, &["discovery"], TOKEN, ""),
     own(KUBELET, &["staticPodPath"], "hostler expects the static pods in /etc/kubernetes/manifests", ""),
     own(KUBELET, &["containerRuntimeEndpoint"], CRI, ""),
-    own(PROXY, &["clusterCIDR"], "it is the pod subnet", "cluster:\n  podSubnet: 10.244.0.0/16"),
+    own(PROXY, &["clusterCIDR"], "hostler takes it from `cluster.podSubnet`", "cluster:\n  podSubnet: 10.244.0.0/16"),
 ];
 
 /// Keys of all documents, which hostler writes.

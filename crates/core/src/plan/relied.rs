@@ -40,7 +40,7 @@ const MANAGER: &[&str] = &["controllerManager", "extraArgs"];
 const ETCD: &[&str] = &["etcd", "local", "extraArgs"];
 const NODE: &[&str] = &["nodeRegistration", "kubeletExtraArgs"];
 
-const DATA: &str = "only the folder that kubeadm mounts survives a restart of etcd's pod";
+const DATA: &str = "etcd's data must be in the folder that kubeadm mounts, or a restart of its pod would lose it";
 const MEMBERS: &str = "hostler identifies etcd members by name and peer URL, and reaches them on port 2379";
 const FILES: &str = "hostler copies, repairs and restores the files that kubeadm names";
 const SERVICES: &str = "all parts of the cluster must have the same Service subnet";
@@ -50,10 +50,10 @@ const LOGIN: &str = "machines join with a bootstrap token, and kubelet's probes 
 const NAME: &str = "a node has the name of its machine";
 const ADDRESS: &str = "a node has the address of its machine";
 const TAINTS: &str = "hostler sets the taints of a node from its machine in the inventory";
-const CONTAINERD: &str = "containerd is configured for it";
+const CONTAINERD: &str = "it must match hostler's configuration of containerd";
 const KUBELET_FILES: &str = "hostler reads, repairs and wipes the files that kubeadm names";
-const SECURE: &str = "anyone who reaches port 10250 could run commands in pods";
-const PHASES: &str = "hostler runs the phases of kubeadm itself, or relies on them";
+const SECURE: &str = "with another value, anyone who reaches port 10250 could run commands in pods";
+const PHASES: &str = "hostler relies on all phases of kubeadm";
 const DNS: &str = "pods send DNS queries to the address that CoreDNS has in the Service subnet";
 
 const SERVICE_SUBNET: &str = "cluster.serviceSubnet";
@@ -81,9 +81,9 @@ const fn flag(
 }
 
 const RELIED: &[Relied] = &[
-    path(CLUSTER, &["clusterName"], "", "it comes from the inventory", "cluster.name"),
-    path(CLUSTER, &["kubernetesVersion"], "", "it must match the programs that hostler installs", "cluster.version"),
-    path(CLUSTER, &["controlPlaneEndpoint"], "", "it is in every machine's configuration and kubeconfig", "cluster.endpoint"),
+    path(CLUSTER, &["clusterName"], "", "hostler takes it from the inventory's own key", "cluster.name"),
+    path(CLUSTER, &["kubernetesVersion"], "", "hostler takes it from the inventory's own key", "cluster.version"),
+    path(CLUSTER, &["controlPlaneEndpoint"], "", "hostler takes it from the inventory's own key", "cluster.endpoint"),
     path(CLUSTER, &["networking", "podSubnet"], "", PODS, POD_SUBNET),
     path(CLUSTER, &["networking", "serviceSubnet"], "", SERVICES, SERVICE_SUBNET),
     path(CLUSTER, &["etcd", "external"], "", "hostler manages the etcd on the control planes", ""),
@@ -113,7 +113,7 @@ const RELIED: &[Relied] = &[
     flag(CLUSTER, API, "bind-address", PORT, ""),
     flag(CLUSTER, API, "advertise-address", PORT, ""),
     flag(CLUSTER, API, "etcd-servers", "each API server uses the etcd member on its own machine", ""),
-    flag(CLUSTER, API, "etcd-prefix", "a snapshot is restored to where the API server looks", ""),
+    flag(CLUSTER, API, "etcd-prefix", "a restored snapshot has its data under the default prefix", ""),
     flag(CLUSTER, API, "etcd-cafile", FILES, ""),
     flag(CLUSTER, API, "etcd-certfile", FILES, ""),
     flag(CLUSTER, API, "etcd-keyfile", FILES, ""),
@@ -137,26 +137,26 @@ const RELIED: &[Relied] = &[
     flag(CLUSTER, MANAGER, "root-ca-file", FILES, ""),
     flag(CLUSTER, MANAGER, "service-account-private-key-file", FILES, ""),
     path(INIT, &["localAPIEndpoint"], "", PORT, ""),
-    path(INIT, &["patches"], "", "hostler's own patch of CoreDNS is there", ""),
+    path(INIT, &["patches"], "", "hostler uses this folder for its own patch of CoreDNS", ""),
     path(INIT, &["skipPhases"], "[]", PHASES, "ignorePreflightErrors"),
     path(INIT, &["dryRun"], "false", PHASES, ""),
     path(JOIN, &["skipPhases"], "[]", PHASES, "ignorePreflightErrors"),
-    path(JOIN, &["patches"], "", "there is no such folder on machines", ""),
+    path(JOIN, &["patches"], "", "machines have no folder of patches", ""),
     path(JOIN, &["dryRun"], "false", PHASES, ""),
     path(JOIN, &["caCertPath"], "", KUBELET_FILES, ""),
     path(KUBELET, &["cgroupDriver"], "systemd", CONTAINERD, ""),
     path(KUBELET, &["containerRuntimeEndpoint"], "", CONTAINERD, ""),
     path(KUBELET, &["clusterDNS"], "", DNS, SERVICE_SUBNET),
     path(KUBELET, &["staticPodPath"], paths::MANIFESTS, KUBELET_FILES, ""),
-    path(KUBELET, &["healthzPort"], "10248", "kubeadm waits until kubelet answers there", ""),
-    path(KUBELET, &["healthzBindAddress"], "127.0.0.1", "kubeadm waits until kubelet answers there", ""),
-    path(KUBELET, &["port"], "10250", "hostler checks that machines reach each other on it", ""),
+    path(KUBELET, &["healthzPort"], "10248", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
+    path(KUBELET, &["healthzBindAddress"], "127.0.0.1", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
+    path(KUBELET, &["port"], "10250", "hostler checks that machines reach each other on port 10250", ""),
     path(KUBELET, &["readOnlyPort"], "0", SECURE, ""),
     path(KUBELET, &["authentication", "anonymous", "enabled"], "false", SECURE, ""),
     path(KUBELET, &["authentication", "webhook", "enabled"], "true", SECURE, ""),
     path(KUBELET, &["authentication", "x509", "clientCAFile"], "", KUBELET_FILES, ""),
     path(KUBELET, &["authorization", "mode"], "Webhook", SECURE, ""),
-    path(KUBELET, &["rotateCertificates"], "true", "a node's certificate expires after a year", ""),
+    path(KUBELET, &["rotateCertificates"], "true", "without it, a node's certificate would expire after a year", ""),
     path(KUBELET, &["registerNode"], "true", NAME, ""),
     path(KUBELET, &["registerWithTaints"], "", TAINTS, MACHINE_TAINTS),
     path(KUBELET, &["podCIDR"], "", PODS, POD_SUBNET),
@@ -185,9 +185,9 @@ const NODE_FLAGS: &[(&str, &str, &str)] = &[
     ("authorization-mode", SECURE, ""),
     ("read-only-port", SECURE, ""),
     ("client-ca-file", KUBELET_FILES, ""),
-    ("rotate-certificates", "a node's certificate expires after a year", ""),
-    ("healthz-port", "kubeadm waits until kubelet answers there", ""),
-    ("port", "hostler checks that machines reach each other on it", ""),
+    ("rotate-certificates", "without it, a node's certificate would expire after a year", ""),
+    ("healthz-port", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
+    ("port", "hostler checks that machines reach each other on port 10250", ""),
 ];
 
 /// A setting of the inventory that would break what hostler relies on.
