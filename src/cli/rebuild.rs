@@ -56,7 +56,7 @@ pub struct Arguments {
     /// Create the new cluster without asking; NAME is the cluster's name
     #[arg(long, value_name = "NAME", requires = "new_cluster")]
     yes_new_cluster: Option<String>,
-    /// After this time evict pods in spite of PodDisruptionBudgets, e.g. 90s or 10m
+    /// After this time evict pods regardless of PodDisruptionBudgets, e.g. 90s or 10m
     #[arg(long, value_name = "TIME", value_parser = length, conflicts_with_all = ["from", "new_cluster"])]
     force_after: Option<Duration>,
     /// If the machine can't be reached, wait for it [default: 1h]

@@ -32,7 +32,7 @@ pub struct Arguments {
     /// The machine is gone for good: only clean up the cluster
     #[arg(long)]
     dead: bool,
-    /// After this time evict pods in spite of PodDisruptionBudgets, e.g. 90s or 10m
+    /// After this time evict pods regardless of PodDisruptionBudgets, e.g. 90s or 10m
     #[arg(long, value_name = "TIME", value_parser = length)]
     force_after: Option<Duration>,
     /// Delete the machine from the inventory, too

@@ -135,7 +135,7 @@ impl Manifest {
         for file in &self.files {
             let name = file.name.escape_debug();
             if !is_file_name(&file.name) {
-                return Err(format!("{name} is not the name of a program"));
+                return Err(format!("{name} is not a valid program name"));
             }
             if !seen.insert((file.kind == FileKind::Program, &file.name)) {
                 return Err(format!("it lists {name} twice"));
@@ -149,7 +149,7 @@ impl Manifest {
         for image in &self.images {
             let name = image.reference.escape_debug().to_string();
             if !is_reference(&image.reference) {
-                return Err(format!("{name} is not the name of an image"));
+                return Err(format!("{name} is not a valid image name"));
             }
             if self.images.iter().filter(|other| other.component == image.component || other.reference == image.reference).count() > 1 {
                 return Err(format!("it lists {name} twice"));
@@ -271,7 +271,7 @@ fn plain<const N: usize>(of: &str, texts: [&String; N]) -> Result<(), String> {
 }
 
 fn sized(of: &str, size: u64) -> Result<(), String> {
-    if (1..=LARGEST).contains(&size) { Ok(()) } else { Err(format!("{size} is not the size of a part of {of}")) }
+    if (1..=LARGEST).contains(&size) { Ok(()) } else { Err(format!("{size} is not a valid size for a part of {of}")) }
 }
 
 #[cfg(test)]

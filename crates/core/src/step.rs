@@ -264,7 +264,7 @@ impl StepKind {
             StepKind::DeleteToken => "delete the bootstrap token",
             StepKind::StagePrograms => "copy the new version",
             StepKind::UpgradeControlPlane => "upgrade the control plane",
-            StepKind::RecordPower => "record which machines change power",
+            StepKind::RecordPower => "record which machines are restarted or shut down",
             StepKind::LetFilmsEnd => "wait for films",
             StepKind::MakeWay => "drain",
             StepKind::UpgradeNode => "upgrade kubelet and containerd",
@@ -277,7 +277,7 @@ impl StepKind {
             StepKind::MediaServerToken => "send the media server's token",
             StepKind::Probe => "wait for nodes and probe the network",
             StepKind::RecordVerified => "record the verification",
-            StepKind::ForgetPower => "remove the record of power changes",
+            StepKind::ForgetPower => "remove that record",
         }
     }
 

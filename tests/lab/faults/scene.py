@@ -165,7 +165,7 @@ class Scene:
     def way_out(verb):
         """What to type next, by what was refused."""
         text = verb.shown + verb.log
-        found = re.search(r"`hostler rebuild (\w+) --take-over \1(?: -i \S+)?` (?:wipes it first|removes the old one|brings it back clean)", text)
+        found = re.search(r"`hostler rebuild (\w+) --take-over \1(?: -i \S+)?` (?:wipes it first|removes the old one|rebuilds it from scratch)", text)
         if found:
             return ["rebuild", found[1], "--take-over", found[1]]
         machines = sorted(set(re.findall(r"`--take-over (\w+)` with up", text)))

@@ -214,7 +214,7 @@ pub struct Drain {
 
 impl Act for Drain {
     fn line(&self) -> String {
-        let forced = self.force_after.map(|seconds| format!("; after {seconds} s in spite of PodDisruptionBudgets"));
+        let forced = self.force_after.map(|seconds| format!("; after {seconds} s regardless of PodDisruptionBudgets"));
         format!("evict the pods of node {}{}", self.node, forced.unwrap_or_default())
     }
 

@@ -433,7 +433,7 @@ impl Act for RenewCertificates {
         match (&self.config, self.serving) {
             (Some(_), false) => "renew them with kubeadm, and restart the controller manager and the scheduler".to_owned(),
             (Some(_), true) => "renew them with kubeadm, and restart the controller manager, the scheduler and kubelet".to_owned(),
-            (None, _) => "have kubelet make a new one".to_owned(),
+            (None, _) => "have kubelet create a new one".to_owned(),
         }
     }
 

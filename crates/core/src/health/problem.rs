@@ -123,9 +123,10 @@ impl fmt::Display for Problem {
             }
             Problem::Drift { first } => write!(f, "machines differ from the inventory: {first}"),
             Problem::WouldRefuse { first } => write!(f, "`hostler up` would refuse: {first}"),
-            Problem::NotVerified => {
-                f.write_str("the cluster is not verified: the last verification failed, was interrupted, was of other nodes, or never ran")
-            }
+            Problem::NotVerified => f.write_str(
+                "the cluster is not verified: the last verification failed, was interrupted, covered other nodes, or never \
+                    ran",
+            ),
             Problem::SnapshotFailed { machine } => {
                 write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` there shows why")
             }

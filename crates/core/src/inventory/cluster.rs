@@ -174,7 +174,10 @@ fn endpoint_name(text: Text, machines: &HashMap<String, Place>, problems: &mut P
     } else if !name::is_host(text.text) {
         ("is not a DNS name in lower case", "endpoint: api.ponies.internal".to_owned())
     } else if machines.contains_key(text.text) || text.text == "localhost" {
-        ("is the name of a machine: choose another name, as the endpoint may move", "endpoint: api.ponies.internal".to_owned())
+        (
+            "is the name of a machine: choose another name, as the endpoint may move to another machine",
+            "endpoint: api.ponies.internal".to_owned(),
+        )
     } else {
         return Some(text.text.to_owned());
     };

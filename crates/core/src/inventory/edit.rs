@@ -176,7 +176,7 @@ fn machines(text: &str, hint: &str) -> Result<Vec<(Key, Node)>> {
         }
         _ => Err(Failure::new(
             ExitStatus::Usage,
-            "the inventory's machines are not written one below the other, each from a line of its own",
+            "the inventory does not list its machines one below the other, each on a line of its own",
             hint,
         )
         .into()),

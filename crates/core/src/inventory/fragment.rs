@@ -29,7 +29,7 @@ const JOIN: &str = "JoinConfiguration";
 const KUBELET: &str = "KubeletConfiguration";
 const PROXY: &str = "KubeProxyConfiguration";
 
-const IMAGES: &str = "images come from hostler's bundle, with names of registry.k8s.io";
+const IMAGES: &str = "images come from hostler's bundle, under their registry.k8s.io names";
 const NODE: &str = "a node has the name of its machine";
 const CRI: &str = "hostler sets up containerd and its socket";
 const ADDRESS: &str = "the API server listens on the machine's address";
@@ -41,12 +41,7 @@ const CHECKS: &str = "it would replace hostler's own list";
 const OWN: &[Own] = &[
     own(CLUSTER, &["clusterName"], "hostler takes it from `cluster.name`", "cluster:\n  name: ponies"),
     own(CLUSTER, &["kubernetesVersion"], "hostler takes it from `cluster.version`", "cluster:\n  version: 1.36.3"),
-    own(
-        CLUSTER,
-        &["controlPlaneEndpoint"],
-        "hostler takes it from `cluster.endpoint`",
-        "cluster:\n  endpoint: api.ponies.internal",
-    ),
+    own(CLUSTER, &["controlPlaneEndpoint"], "hostler takes it from `cluster.endpoint`", "cluster:\n  endpoint: api.ponies.internal"),
     own(CLUSTER, &["networking", "podSubnet"], "hostler takes it from `cluster.podSubnet`", "cluster:\n  podSubnet: 10.244.0.0/16"),
     own(
         CLUSTER,
@@ -312,7 +307,7 @@ pub fn containerd(inventory: &Fields, problems: &mut Problems) -> IndexMap<Strin
         }
         let Data::Scalar(scalar) = &node.data else {
             let message =
-                format!("`{}` must be a string of TOML (`|` begins one of several lines), but this is {}", shown(name.text), node.what());
+                format!("`{}` must be a string of TOML (`|` begins a multi-line string), but this is {}", shown(name.text), node.what());
             problems.add(at(node, name.place), message, example);
             continue;
         };
@@ -357,7 +352,7 @@ pub fn ignored(inventory: &Fields, problems: &mut Problems) -> Vec<String> {
             continue;
         }
         if text.text.eq_ignore_ascii_case("all") {
-            problems.warnings.push("`ignorePreflightErrors: [all]` hides all errors of kubeadm: list single checks instead".to_owned());
+            problems.warnings.push("`ignorePreflightErrors: [all]` hides all errors of kubeadm: list individual checks instead".to_owned());
         }
         checks.push(text.text.to_owned());
     }

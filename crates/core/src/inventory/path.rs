@@ -68,7 +68,7 @@ fn absolute(text: Text, example: &str, problems: &mut Problems) -> Option<String
     } else if path.chars().any(char::is_control) || path.len() > 1000 {
         "is not a valid path".to_owned()
     } else if path.split_once('?').is_some_and(|(_, rest)| rest.contains('=')) {
-        "has options of a mount: omit everything from `?` on".to_owned()
+        "has mount options: omit everything from `?` on".to_owned()
     } else if path.contains(['*', '?']) {
         "has a wildcard: write the folder itself".to_owned()
     } else {

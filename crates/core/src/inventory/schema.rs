@@ -114,7 +114,7 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Object(&SSH),
             required: false,
             default: "",
-            doc: "How to reach the machines. The same settings of a single machine override these.",
+            doc: "How to reach the machines. Settings of a single machine override these.",
             example: "\n  user: ada",
         },
         Key {
@@ -318,8 +318,8 @@ pub static MACHINE: Section = Section {
             kind: Kind::Text(&ADDRESS),
             required: true,
             default: "",
-            doc: "The IP address that the machines use among each other; SSH uses it, too. It must not change: assign it in your router or on \
-                  the machine itself.",
+            doc: "The IP address at which the other machines reach it; SSH uses it, too. It must not change: assign it in your router \
+                or on the machine itself.",
             example: "192.168.1.11",
         },
         Key {

@@ -236,7 +236,7 @@ fn folders<'a>(
             ""
         };
         if !why.is_empty() {
-            problems.add(name.place, format!("the folder `{word}` {why}"), EXAMPLE);
+            problems.add(name.place, format!("the folder name `{word}` {why}"), EXAMPLE);
         }
         if node.is_null() {
             problems.add(name.place, format!("the folder `{word}` has no value: write `{{}}` for all defaults"), format!("{word}: {{}}"));

@@ -105,8 +105,8 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
         _ if is_gone(add_ons, &COREDNS) => "objects of CoreDNS are missing in the cluster",
         // What is there and not as it should be is `up`'s.
         _ if planner.only.is_some() => return Ok(()),
-        Some(live) if live.desired == 0 => "CoreDNS is scaled to 0: no name resolves",
-        Some(live) if runs_another(planner, &live.content, image.as_deref()) => "CoreDNS runs another image",
+        Some(live) if live.desired == 0 => "CoreDNS is scaled to 0: names do not resolve",
+        Some(live) if runs_another(planner, &live.content, image.as_deref()) => "CoreDNS runs a different image",
         _ => return Ok(()),
     };
     let Some(machine) = planner.inventory.machines.get(api_via.as_str()) else { return Ok(()) };
@@ -136,7 +136,7 @@ pub fn kube_proxy_differs(planner: &Planner, add_ons: &AddOns, document: &str) -
     let image = planner.manifests.image(Component::KubeProxy).map(|image| image.reference.as_str());
     let daemon_set = add_ons.get("DaemonSet", namespaces::SYSTEM, "kube-proxy");
     let another = daemon_set.is_some_and(|live| runs_another(planner, &live.content, image));
-    Ok(another.then_some("kube-proxy runs another image"))
+    Ok(another.then_some("kube-proxy runs a different image"))
 }
 
 fn is_gone(add_ons: &AddOns, objects: &[(&str, &str)]) -> bool {

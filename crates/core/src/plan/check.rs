@@ -106,7 +106,7 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         && (1..LITTLE_MEMORY).contains(&facts.memory)
     {
         let least = LITTLE_MEMORY / 1024;
-        planner.warn(Some(name), format!("{} MB of memory is little: kubeadm asks for {least} MB", facts.memory / 1024));
+        planner.warn(Some(name), format!("only {} MB of memory: kubeadm asks for {least} MB", facts.memory / 1024));
     }
     if let Some(lock) = &facts.lock {
         lock_of(planner, name, facts, lock);

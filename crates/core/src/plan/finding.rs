@@ -111,7 +111,7 @@ impl Inspection<'_> {
             (InProgress::Restore, "an interrupted restore", StepKind::Init, "restore-interrupted"),
         ] {
             if self.facts.in_progress.contains(&mark) {
-                self.unless(Some(step), code, what, format!("{}/{}", path::APPLIED, mark.name()), "the machine is in neither state");
+                self.unless(Some(step), code, what, format!("{}/{}", path::APPLIED, mark.name()), "the machine is in an undefined state");
             }
         }
     }

@@ -131,7 +131,7 @@ pub fn plan_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen:
     let asked = goal.asks(inventory);
     plan.reached = asked.iter().filter(|name| seen.get(*name).is_some_and(|observation| observation.facts().is_some())).count();
     let wrong: Vec<String> = lint(goal, &plan).iter().map(ToString::to_string).collect();
-    ensure!(wrong.is_empty(), "this plan is wrong: {}", wrong.join("; "));
+    ensure!(wrong.is_empty(), "this plan is inconsistent: {}", wrong.join("; "));
     Ok(plan)
 }
 

@@ -299,7 +299,7 @@ impl fmt::Display for Hint {
             Hint::Undamage { command, backup: true } => {
                 write!(f, "put it back from a backup; or {command} rebuilds the machine")
             }
-            Hint::Undamage { command, backup: false } => write!(f, "{command} brings it back clean"),
+            Hint::Undamage { command, backup: false } => write!(f, "{command} rebuilds it from scratch"),
             Hint::PutBack => f.write_str(
                 "put it back from a backup, another control plane or a snapshot (`tar -xzf SNAPSHOT pki/FILE`), then run `hostler up`",
             ),
@@ -309,7 +309,7 @@ impl fmt::Display for Hint {
                 path::ETCD
             ),
             Hint::ChangeRole(name) => write!(f, "to change a role, run `hostler remove {name}` and then `hostler add {name}`"),
-            Hint::Clean(command) => write!(f, "{command} brings it back clean"),
+            Hint::Clean(command) => write!(f, "{command} rebuilds it from scratch"),
             Hint::OldAddress(command) => write!(f, "give it its old address again, or run {command}"),
             Hint::RestoreCluster(restore) => {
                 write!(f, "{restore} brings it back; without a snapshot, `--new-cluster` instead of `--from` creates a new cluster")

@@ -242,7 +242,7 @@ pub fn shutdown(mut planner: Planner) -> Result<Plan> {
     if let Some(ApiVia { machine: api_via, cluster, .. }) = planner.api_via {
         let recorded = record(&mut planner, api_via, cluster, &reached, PowerChange::Shutdown);
         for name in reached.iter().filter(|name| cluster.nodes.get(name.as_str()).is_some_and(|node| node.ready)) {
-            ready.extend(let_films_end(&mut planner, api_via, name, &format!("{name} is about to be switched off"), recorded.clone()));
+            ready.extend(let_films_end(&mut planner, api_via, name, &format!("{name} is about to be shut down"), recorded.clone()));
         }
         if ready.is_empty() {
             ready = recorded;
@@ -254,7 +254,12 @@ pub fn shutdown(mut planner: Planner) -> Result<Plan> {
         let mut off = Vec::new();
         for name in &reached {
             if planner.inventory.machines.get(name).is_some_and(|machine| machine.role == role) {
-                let reason = if role == Role::Worker { "the whole cluster is to be off" } else { "control planes go off last" };
+                let reason = if role == Role::Worker {
+                    "the whole cluster is being shut down"
+                } else {
+                    "control planes are shut down \
+                    last"
+                };
                 off.push(planner.step(StepKind::PowerOff.of(name), name, reason, PowerOff {}, ready.clone()).into());
             }
         }

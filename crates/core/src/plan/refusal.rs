@@ -384,7 +384,7 @@ impl fmt::Display for Why {
             }
             Why::NoSystemd => f.write_str("its init is not systemd"),
             Why::UnknownArchitecture { machine } => write!(f, "hostler has no programs for its architecture, `{machine}`"),
-            Why::Architecture { is, bundles } => write!(f, "it is {is}, the bundle is for {}", and(bundles)),
+            Why::Architecture { is, bundles } => write!(f, "its architecture is {is}, but the bundle is for {}", and(bundles)),
             Why::Foreign { platforms } => write!(f, "{} {} installed", and(platforms), are(platforms.len())),
             Why::WipeInterrupted => f.write_str("an earlier wipe was interrupted"),
             Why::RestoreInterrupted => f.write_str("an earlier restore from a snapshot was interrupted"),
@@ -405,7 +405,7 @@ impl fmt::Display for Why {
             }
             Why::Lives { reason } => write!(f, "it may still be running, so it is not removed from the cluster: {reason}"),
             Why::NodeGone => f.write_str("its node was deleted from the cluster, but the machine is still configured as a member"),
-            Why::Address { node, machine } => write!(f, "its node has the address {node}, and can't change to {machine}"),
+            Why::Address { node, machine } => write!(f, "its node has the address {node}, which can't change to {machine}"),
             Why::ControlPlaneLost { orphans } => {
                 write!(f, "{} {} in a cluster, but no control plane of the inventory is", and(orphans), are(orphans.len()))
             }
@@ -433,14 +433,19 @@ impl fmt::Display for Why {
             Why::SkipsMinor { is, asked } => {
                 write!(
                     f,
-                    "the cluster runs Kubernetes {is}: it can't go to {asked} at once, as Kubernetes goes up one minor version at a time"
+                    "the cluster runs Kubernetes {is}: it can't go to {asked} directly, as Kubernetes goes up one minor version at a \
+                     time"
                 )
             }
             Why::KubeletTooOld { is, asked } => {
                 write!(f, "its kubelet is {is}, which is too old for a control plane of {asked}")
             }
-            Why::UpgradeInterrupted => f.write_str("an upgrade was interrupted on it"),
-            Why::OlderVersion { is, cluster } => write!(f, "it runs Kubernetes {is}, the cluster {cluster}: an upgrade was not finished"),
+            Why::UpgradeInterrupted => f.write_str("an upgrade of it was interrupted"),
+            Why::OlderVersion { is, cluster } => write!(
+                f,
+                "it runs Kubernetes {is} and the cluster {cluster}: an upgrade was not \
+                finished"
+            ),
             Why::NodeNotReady { message } if message.is_empty() => f.write_str("its node is not Ready"),
             Why::NodeNotReady { message } => write!(f, "its node is not Ready: {message}"),
             Why::Unchangeable { key: Unchangeable::Cni, is, asked } => {
@@ -471,9 +476,9 @@ impl fmt::Display for Why {
                 let down = if down.is_empty() { String::new() } else { format!(" ({} down)", and(down)) };
                 write!(f, "without it etcd would have {healthy} healthy of {members} members{down} and lose quorum")
             }
-            Why::Keep { kept, wiped, leads: None } => write!(f, "`keep:` holds {kept}, but {wiped} must be wiped"),
+            Why::Keep { kept, wiped, leads: None } => write!(f, "`keep:` lists {kept}, but {wiped} must be wiped"),
             Why::Keep { kept, wiped, leads: Some(real) } => {
-                write!(f, "`keep:` holds {kept}, but {wiped} must be wiped, and a link leads to {real}")
+                write!(f, "`keep:` lists {kept}, but {wiped} must be wiped, and a link leads to {real}")
             }
             Why::Mounted { mounted, wiped } => write!(f, "{mounted} is a mount point, and {wiped} must be wiped"),
             Why::RestoreOfWorker => f.write_str("it is a worker: snapshots contain nothing from workers"),

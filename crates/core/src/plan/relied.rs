@@ -46,7 +46,7 @@ const FILES: &str = "hostler copies, repairs and restores the files that kubeadm
 const SERVICES: &str = "all parts of the cluster must have the same Service subnet";
 const PODS: &str = "all parts of the cluster must have the same pod subnet, with a /24 (IPv6: /64) for each machine";
 const PORT: &str = "machines, kubeconfigs and checks use port 6443 of the machine's address";
-const LOGIN: &str = "machines join with a bootstrap token, and kubelet's probes ask without a login";
+const LOGIN: &str = "machines join with a bootstrap token, and kubelet's probes have no credentials";
 const NAME: &str = "a node has the name of its machine";
 const ADDRESS: &str = "a node has the address of its machine";
 const TAINTS: &str = "hostler sets the taints of a node from its machine in the inventory";
@@ -337,7 +337,7 @@ const CRI: &[(&[&str], &str, &str)] = &[
 
 const RUNC: &str = "pods run with the runc of the bundle";
 const SANDBOX: &str = "the sandbox's image is the bundle's, as machines can't pull another";
-const CNI: &str = "flannel's plugins and configuration are there";
+const CNI: &str = "flannel keeps its plugins and configuration there";
 
 /// containerd reads the pieces after hostler's own file, and what they say counts.
 fn containerd(inventory: &Inventory, found: &mut Vec<Deviation>) {

@@ -88,9 +88,9 @@ fn what(planner: &Planner, facts: &Facts) -> Option<String> {
         let node = kubernetes.node.as_deref().map(|node| format!("node {node} of ")).unwrap_or_default();
         Some(format!("{node}another cluster ({})", its_cluster(facts)))
     } else if facts.in_progress.contains(&InProgress::Wipe) {
-        Some("the rest of an interrupted wipe".to_owned())
+        Some("leftovers of an interrupted wipe".to_owned())
     } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !interrupted(facts) {
-        Some(format!("the rest of an earlier cluster ({})", kubernetes.leftovers.join(", ")))
+        Some(format!("leftovers of an earlier cluster ({})", kubernetes.leftovers.join(", ")))
     } else {
         None
     }

@@ -152,7 +152,7 @@ pub static ORIGINALS: Section = Section {
             kind: Kind::Text(&DAYS),
             required: false,
             default: "`60d`",
-            doc: "How long to keep each one. One that differs from what was encoded is kept, and encoded again.",
+            doc: "How long to keep each original. One that was changed after it was encoded is never deleted, but encoded again.",
             example: "60d",
         },
         Key {
@@ -196,7 +196,7 @@ pub static FOLDER: Section = Section {
             kind: Kind::Choice(&[("encoded", "as AAC, and the first track also as AC3"), ("original", "as in the original")]),
             required: false,
             default: "`encoded`",
-            doc: "What happens to the sound. With a preset of your own, that decides.",
+            doc: "What happens to the sound. A preset of your own decides this instead.",
             example: "original",
         },
     ],
