@@ -18,7 +18,7 @@ const USERS: &str = "/etc/passwd";
 pub fn home() -> Result<PathBuf> {
     let named = std::env::var_os("HOME").map(PathBuf::from).filter(|home| !home.as_os_str().is_empty());
     let home = named.or_else(|| entry(geteuid()).map(|entry| entry.home));
-    home.filter(|home| home.is_absolute()).context("this user has no home folder\nhint: set HOME")
+    home.filter(|home| home.is_absolute()).context("the home folder of this user is unknown\nhint: set HOME")
 }
 
 /// The user's name: from /etc/passwd, as ssh has it, else `$USER` or `$LOGNAME`, which `su` may have left from another user.
@@ -28,7 +28,7 @@ pub fn home() -> Result<PathBuf> {
 pub fn user() -> Result<String> {
     let named = |variable| std::env::var(variable).ok().filter(|user| !user.is_empty());
     let name = entry(geteuid()).map(|entry| entry.name).or_else(|| named("USER")).or_else(|| named("LOGNAME"));
-    name.context("this user has no name\nhint: set USER")
+    name.context("the name of this user is unknown\nhint: set USER")
 }
 
 /// The home of another user, for `~NAME/`.
@@ -99,7 +99,10 @@ pub fn cache() -> Result<PathBuf> {
     if geteuid().is_root() {
         return Ok("/var/cache/hostler".into());
     }
-    folder("XDG_CACHE_HOME", ".cache").context("there is no home folder for the cache\nhint: set HOSTLER_CACHE to a folder")
+    folder("XDG_CACHE_HOME", ".cache").context(
+        "the home folder of this user is unknown, so there is no place for the cache\nhint: set \
+        HOSTLER_CACHE to a folder",
+    )
 }
 
 /// hostler's folder in the one that `variable` names; by default in `below` the user's home.

@@ -53,7 +53,7 @@ impl Probe {
                 let changed = *before != found;
                 if changed {
                     log(&match found.as_slice() {
-                        [] => format!("ready: {0} of {0} answer, directly and through {1}", self.expect, self.any.host),
+                        [] => format!("ready: {0} of {0} addresses answer, directly and through {1}", self.expect, self.any.host),
                         missing => missing.join("; "),
                     });
                     *before = found;
@@ -93,7 +93,12 @@ impl Probe {
             }
         }
         if silent.is_empty() && missing.is_empty() && names.len() != self.expect {
-            missing.push(format!("{} addresses answer with {} names: {}", self.expect, names.len(), Vec::from_iter(names).join(", ")));
+            missing.push(format!(
+                "{} addresses answer with only {} different names: {}",
+                self.expect,
+                names.len(),
+                Vec::from_iter(names).join(", ")
+            ));
         }
         missing.extend(silent);
         missing
@@ -130,7 +135,7 @@ async fn who(address: SocketAddr, host: &str) -> io::Result<String> {
         stream.take(LONGEST).read_to_string(&mut answer).await?;
         match answer.split_once("\r\n\r\n") {
             Some((head, body)) if head.starts_with("HTTP/1.1 200 ") && !body.trim().is_empty() => Ok(body.trim().to_owned()),
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is not a probe's")),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer does not come from a hostler probe")),
         }
     })
     .await
@@ -264,7 +269,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 302 Found\r\n\r\nlogin").await.expect("the asker reads");
         });
         let error = who(address, "x").await.expect_err("it is not a probe");
-        assert_eq!(error.to_string(), "the answer is not a probe's");
+        assert_eq!(error.to_string(), "the answer does not come from a hostler probe");
     }
 
     #[tokio::test]

@@ -43,7 +43,7 @@ impl Destination {
     /// A [`Failure`] with [`ExitStatus::Usage`]: a folder is there, or nothing can be written there.
     pub fn of(path: &Path) -> Result<Destination> {
         let wrong = |what: String| {
-            let hint = "pass the path of a file that can be written";
+            let hint = "pass the path of a file that hostler can write";
             anyhow::Error::from(Failure::new(ExitStatus::Usage, what, hint))
         };
         if ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name)) {
@@ -118,7 +118,7 @@ fn behind_links(path: &Path) -> io::Result<PathBuf> {
             Err(_) => return Ok(path),
         }
     }
-    Err(io::Error::other("too many links"))
+    Err(io::Error::other("too many symbolic links"))
 }
 
 /// Whether the folder of a new file is there, or may be created: below the user's home and hostler's folders alone. Elsewhere a path that leads to nothing is a typo,
@@ -178,7 +178,7 @@ pub fn edit(path: &Path, before: &[u8], after: &[u8]) -> Result<()> {
     may_edit(path)?;
     let now = read(path, before.len()).with_context(|| format!("{} can't be read", path.display()))?;
     if now != before {
-        let message = format!("{} was changed meanwhile, and is left as it is", path.display());
+        let message = format!("{} was changed in the meantime, and is left as it is", path.display());
         return Err(Failure::new(ExitStatus::Usage, message, "make the change there yourself").into());
     }
     atomic::rewrite(path, after).with_context(|| format!("{} can't be written", path.display()))

@@ -51,7 +51,7 @@ pub async fn take(inventory: &Inventory, text: &str, links: &BTreeMap<MachineNam
             Err(reason) => reasons.push(of_machine(machine.as_str(), &reason)),
         }
     }
-    let message = format!("no control plane can take a snapshot:\n{}", reasons.join("\n"));
+    let message = format!("no control plane could take a snapshot:\n{}", reasons.join("\n"));
     Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster, and what is wrong").into())
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn before_upgrade(file: &InventoryFile, links: &BTreeMap<Machin
     let taken = take(&file.inventory, &file.text, links, &place).await?;
     Destination::new_file(&place)?.write(&taken.archive, 0o600).with_context(|| format!("{} can't be written", place.display()))?;
     let line = format!(
-        "wrote {} ({}): etcd and keys from {}; it is not encrypted: keep it safe",
+        "wrote {} ({}): etcd and keys from {}; the file is not encrypted: keep it safe",
         place.display(),
         size(taken.snapshot.size),
         taken.by

@@ -85,6 +85,8 @@ async fn asked(films: &Transcode, server: &MediaServer) -> Vec<String> {
     match timeout(LIMIT, media_server::found(&known, films.settings.folders.keys())).await {
         Ok(Ok(lines)) => lines,
         Ok(Err(error)) => vec![format!("the media server at {} can't be used: {error:#}", server.url)],
-        Err(_) => vec![format!("the media server at {} does not answer this computer; the cluster may reach it anyway", server.url)],
+        Err(_) => {
+            vec![format!("the media server at {} does not answer this computer; the cluster may still be able to reach it", server.url)]
+        }
     }
 }

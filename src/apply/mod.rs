@@ -268,7 +268,7 @@ async fn wait_for_api(
         let starting: BTreeSet<MachineName> = silence::starting(inventory, seen).into_keys().cloned().collect();
         let Some(first) = starting.first() else { break };
         if task.is_none() {
-            let what = format!("its kubelet was started a moment ago: wait for its API server, at most {} min", API_LIMIT.as_secs() / 60);
+            let what = format!("kubelet has just started: wait for the API server, at most {} min", API_LIMIT.as_secs() / 60);
             events.send(Event::TaskStarted { task: first.to_string(), what });
             task = Some(first.to_string());
         }
@@ -310,7 +310,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         }
         if round == 0 || !plan.steps.is_empty() || !plan.refusals.is_empty() {
             if round > 0 {
-                let line = "facts were gathered again, and this is left to do:".to_owned();
+                let line = "facts were gathered again; the new plan:".to_owned();
                 reporter.events().send(Event::Note { line });
             }
             reporter.plan(&plan).await;

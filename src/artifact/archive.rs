@@ -63,10 +63,10 @@ pub fn index(archive: &Path) -> Result<BTreeMap<String, Place>> {
         let begins = at + RECORD;
         // What a header says may be any number.
         let Some(ends) = begins.checked_add(size).filter(|ends| *ends <= length) else {
-            bail!("{} is truncated: {digest} is incomplete", archive.display());
+            bail!("{} is truncated: blob {digest} is incomplete", archive.display());
         };
         if blobs.insert(digest.to_owned(), Place::Archive(begins, size)).is_some() {
-            bail!("{} has {digest} twice", archive.display());
+            bail!("{} contains blob {digest} twice", archive.display());
         }
         at = begins + padded(ends - begins);
     }
@@ -112,7 +112,7 @@ pub fn subset(
         for digest in std::iter::once(&image.digest).chain(image.blobs.iter().map(|blob| &blob.digest)) {
             if seen.insert(digest) {
                 let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
-                let place = blobs.get(hex).ok_or_else(|| anyhow!("{} of {} is not in the bundle", digest, image.reference))?;
+                let place = blobs.get(hex).ok_or_else(|| anyhow!("blob {} of {} is not in the bundle", digest, image.reference))?;
                 pieces.push((format!("{BLOBS}{hex}"), place.clone()));
             }
         }

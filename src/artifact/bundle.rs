@@ -31,11 +31,11 @@ pub fn manifest_of(folder: &Path) -> Result<Manifest> {
     let text = user_file::read(&path, MOST_BYTES)
         .map_err(|error| wrong(format!("{} is not a bundle: {MANIFEST} can't be read: {error}", folder.display())))?;
     if text.len() > MOST_BYTES {
-        return Err(wrong(format!("{} is larger than {MOST_BYTES} bytes: too large for a manifest", path.display())));
+        return Err(wrong(format!("{} is too large for a manifest: more than {MOST_BYTES} bytes", path.display())));
     }
     let manifest: Manifest =
-        serde_json::from_slice(&text).map_err(|error| wrong(format!("{} is not the manifest of a bundle: {error}", path.display())))?;
-    manifest.check().map_err(|why| wrong(format!("{} is not the manifest of a bundle: {why}", path.display())))?;
+        serde_json::from_slice(&text).map_err(|error| wrong(format!("{} is not a valid bundle manifest: {error}", path.display())))?;
+    manifest.check().map_err(|why| wrong(format!("{} is not a valid bundle manifest: {why}", path.display())))?;
     Ok(manifest)
 }
 
@@ -63,7 +63,7 @@ impl Bundle {
             let there = user_file::regular(&path).and_then(|file| file.metadata()).map(|metadata| metadata.len());
             let size = there.map_err(|error| incomplete(format!("{} ({}) can't be read: {error}", path.display(), file.name)))?;
             if size != file.size {
-                return Err(incomplete(format!("{} ({}) has {size} bytes, not {}", path.display(), file.name, file.size)));
+                return Err(incomplete(format!("{} ({}) has {size} bytes, expected {}", path.display(), file.name, file.size)));
             }
         }
         for image in &bundle.manifest.images {
@@ -71,8 +71,10 @@ impl Bundle {
             for (digest, size) in blobs.chain([(&image.digest, image.manifest_size)]) {
                 match bundle.blobs.get(digest.trim_start_matches("sha256:")).map(Place::size) {
                     Some(there) if there == size => {}
-                    Some(there) => return Err(incomplete(format!("{digest} of {} has {there} bytes, not {size}", image.reference))),
-                    None => return Err(incomplete(format!("{digest} of {} is missing", image.reference))),
+                    Some(there) => {
+                        return Err(incomplete(format!("blob {digest} of {} has {there} bytes, expected {size}", image.reference)));
+                    }
+                    None => return Err(incomplete(format!("blob {digest} of {} is missing", image.reference))),
                 }
             }
         }
@@ -178,8 +180,16 @@ impl Bundle {
         }
         let is = hostler_core::digest::hex(&hash.finalize());
         if is != digest {
-            let hint = format!("delete {} and create it again", self.folder.display());
-            return Err(Failure::new(ExitStatus::Refused, format!("{what} was changed: its sha256 is {is}, not {digest}"), hint).into());
+            let hint = format!("delete {} and create the bundle again", self.folder.display());
+            return Err(Failure::new(
+                ExitStatus::Refused,
+                format!(
+                    "{what} is corrupted or was changed: its sha256 is {is}, expected \
+                {digest}"
+                ),
+                hint,
+            )
+            .into());
         }
         Ok(())
     }

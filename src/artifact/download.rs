@@ -86,9 +86,9 @@ pub async fn download(client: &reqwest::Client, address: &str, sha256: Option<&s
                     }
                     // Resuming can't fix wrong bytes.
                     fs::remove_file(&part).await?;
-                    let what = format!("{address} differs from what was published: its sha256 is {is}, not {sum}");
+                    let what = format!("the file from {address} differs from the published one: its sha256 is {is}, expected {sum}");
                     let hint =
-                        "a proxy may have changed it, or the project has replaced the release: try another network, or ask the project";
+                        "a proxy may have changed the file, or the project may have replaced it: try another network, or ask the project";
                     (2, Failure::new(ExitStatus::Refused, what, hint).into())
                 }
             },
@@ -128,7 +128,7 @@ async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task
         // The partial file is longer than the published one, or another version.
         StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PARTIAL_CONTENT => {
             fs::remove_file(part).await.map_err(local)?;
-            return Err(broke(anyhow!("the site can't resume at byte {have}")));
+            return Err(broke(anyhow!("the server can't resume the download at byte {have}")));
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => return Err(broke(anyhow!("{status}"))),
         status => return Err(Ended::Permanent(anyhow!("{address}: {status}"))),
@@ -142,7 +142,7 @@ async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task
                 file.write_all(&bytes).await.map_err(local)?;
                 done += bytes.len() as u64;
                 if done > MOST_BYTES {
-                    return Err(Ended::Permanent(anyhow!("{address} is larger than {MOST_BYTES} bytes: too large for a release")));
+                    return Err(Ended::Permanent(anyhow!("{address} is too large for a release: more than {MOST_BYTES} bytes")));
                 }
                 task.progress(done, total, Unit::Bytes);
             }

@@ -55,7 +55,7 @@ pub async fn ready(arch: Arch, events: &Events) -> Result<Encoder> {
     if let Some(encoder) = at_hand(arch) {
         return Ok(encoder);
     }
-    packages::install("the encoder's image", packages::ENCODER, events).await?;
+    packages::install("building the encoder's image", packages::ENCODER, events).await?;
     fs::create_dir_all(&folder).with_context(|| format!("{} can't be created", folder.display()))?;
     let what = format!("build the encoder's image from Debian {SUITE}: {PACKAGES}");
     task(events, "encoder", &what, async |task| {
@@ -120,7 +120,7 @@ fn prune(tar: &Path, layer: &Path) -> Result<(String, u64)> {
             None => new.append_data(&mut header, &path, &mut entry)?,
         }
     }
-    let libraries = libraries.context("Debian's packages have no folder for libblas")?;
+    let libraries = libraries.context("the Debian packages contain no folder for libblas")?;
     for (name, target) in ALTERNATIVES {
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Symlink);

@@ -80,7 +80,7 @@ pub fn network_base(tar: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     for name in BUSYBOX {
         layer.append_link(&mut header(EntryType::Symlink, 0o777, 0), format!("usr/bin/{name}"), "busybox")?;
     }
-    Ok((layer.into_inner()?, runc.context("Debian's packages have no runc")?))
+    Ok((layer.into_inner()?, runc.context("the Debian packages do not contain runc")?))
 }
 
 /// Manifest and config of an image that is composed here.

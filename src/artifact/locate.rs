@@ -64,7 +64,7 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundles> {
         let mut bundles: Option<Bundles> = None;
         for folder in &request.bundles {
             let bundle = completed(Bundle::open(folder)?, request, events).await?;
-            let hint = "pass one bundle for each architecture, all of one version";
+            let hint = "pass one bundle for each architecture, all with the same version of Kubernetes";
             let message = format!("{} is for {} and Kubernetes {}", folder.display(), bundle.manifest.arch, bundle.manifest.kubernetes);
             bundles = Some(match bundles {
                 None => Bundles::from(bundle),
@@ -92,10 +92,15 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundles> {
     }
     let Some(bundles) = bundles else {
         let first = failed.into_iter().next().map(|(_, why)| why);
-        return Err(first.unwrap_or_else(|| anyhow::anyhow!("the bundles in the cache are of different versions")));
+        return Err(first.unwrap_or_else(|| anyhow::anyhow!("the bundles in the cache have different versions of Kubernetes")));
     };
     for (arch, why) in failed {
-        events.send(Event::Warning { line: format!("there is no bundle for {arch}, so its machines are left as they are: {why:#}") });
+        events.send(Event::Warning {
+            line: format!(
+                "there is no bundle for {arch}, so machines of that architecture are left as they \
+            are: {why:#}"
+            ),
+        });
     }
     Ok(bundles)
 }
@@ -128,7 +133,7 @@ async fn completed(mut bundle: Bundle, request: &Request, events: &Events) -> Re
 }
 
 async fn make(pins: &Pins, arch: Arch, missing: Missing, folder: &Path, events: &Events) -> Result<()> {
-    let line = format!("no bundle of Kubernetes {} for {arch} in the cache: fetching it, once", pins.kubernetes);
+    let line = format!("no bundle of Kubernetes {} for {arch} is in the cache: fetching one; later runs use it again", pins.kubernetes);
     events.send(Event::Note { line });
     let fetched = create(pins, arch, &Origin::Releases(Fetching::default()), None, folder, events).await;
     let Err(why) = fetched else { return Ok(()) };
@@ -137,7 +142,9 @@ async fn make(pins: &Pins, arch: Arch, missing: Missing, folder: &Path, events: 
         return Err(Failure::new(ExitStatus::of(&why), format!("the bundle can't be fetched: {why:#}"), hint).into());
     }
     events.send(Event::Warning { line: format!("the bundle can't be fetched: {why:#}") });
-    let line = "building the bundle from source, once: about 20 minutes on two cores, less with a warm Go cache".to_owned();
+    let line = "building the bundle from source: this takes about 20 minutes on two cores, less with a warm Go cache, and is needed \
+        only once"
+        .to_owned();
     events.send(Event::Note { line });
     create(pins, arch, &Origin::Source(None), None, folder, events).await
 }
@@ -168,7 +175,7 @@ pub async fn create(pins: &Pins, arch: Arch, origin: &Origin, pod_binary: Option
     match origin {
         Origin::Releases(fetching) => release::make(pins, arch, fetching, (&program, &source), folder, events).await,
         Origin::Source(_) if arch != own_arch() => {
-            let hint = "build it on such a computer, or omit `--from-source` to fetch it";
+            let hint = "build the bundle on a computer of that architecture, or omit `--from-source` to fetch it";
             Err(Failure::new(ExitStatus::Usage, format!("a bundle for {arch} can't be built on {}", own_arch()), hint).into())
         }
         Origin::Source(parts) => source::make(pins, arch, parts, (&program, &source), folder, events).await,
@@ -237,9 +244,9 @@ fn require_static(program: &[u8], arch: Arch) -> Result<()> {
     };
     let what = match (program.starts_with(b"\x7fELF\x02\x01"), interpreted()) {
         (true, Some(false)) if machine == arch.name() => return Ok(()),
-        (true, Some(false)) => format!("the given hostler binary is for {machine}, but the machines are {arch}"),
-        (true, Some(true)) => "the given hostler binary is not static, and its image has no libraries".to_owned(),
-        _ => "that is not a Linux program".to_owned(),
+        (true, Some(false)) => format!("the hostler binary is for {machine}, but the machines are {arch}"),
+        (true, Some(true)) => "the hostler binary is not statically linked, and its container image has no libraries".to_owned(),
+        _ => "the hostler binary is not a 64-bit Linux program".to_owned(),
     };
     let hint = "build it in a clone of hostler: `cargo build --release`";
     Err(Failure::new(ExitStatus::Usage, what, hint).into())

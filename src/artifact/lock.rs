@@ -35,8 +35,8 @@ impl Lock {
     pub fn open(file: &Path) -> Result<Lock> {
         let digests = match user_file::read(file, user_file::MOST_BYTES) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                let what = format!("{} is not a lock file: {error}", file.display());
-                Failure::new(ExitStatus::Usage, what, "move it away; the digests of the images are then recorded from scratch")
+                let what = format!("{} is not a valid lock file of image digests: {error}", file.display());
+                Failure::new(ExitStatus::Usage, what, "move the file away: the next run records the digests of the images from scratch")
             })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error).with_context(|| format!("{} can't be read", file.display())),
@@ -52,8 +52,8 @@ impl Lock {
         let known = self.digests.entry(image.to_owned()).or_default();
         match known.get(arch.name()) {
             Some(before) if before != digest && !moved => {
-                let what = format!("{image} for {arch} is {digest} now, and was {before} when it was pulled before");
-                let hint = "ask the project whether it moved the tag; if it did, accept it with `--allow-unpinned`";
+                let what = format!("{image} for {arch} now has the digest {digest}, but had {before} when it was last pulled");
+                let hint = "ask the project whether it moved the tag; if it did, accept the new image with `--allow-unpinned`";
                 Err(Failure::new(ExitStatus::Refused, what, hint).into())
             }
             _ => {

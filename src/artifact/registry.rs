@@ -64,15 +64,20 @@ impl Registries {
     /// Refused if bytes don't match their digest; an error of the registry; a missing architecture.
     pub async fn pull(&self, image: &str, arch: Arch, folder: &Path, task: &Task) -> Result<Pulled> {
         let asked = self.mirror.as_ref().map_or_else(|| image.to_owned(), |mirror| format!("{mirror}/{image}"));
-        let reference: Reference = asked.parse().with_context(|| format!("{asked} is not an image reference"))?;
+        let reference: Reference = asked.parse().with_context(|| format!("{asked} is not a valid image reference"))?;
         let anonymous = RegistryAuth::Anonymous;
         self.client.auth(&reference, &anonymous, RegistryOperation::Pull).await.with_context(|| format!("{image} can't be pulled"))?;
         let mut manifest = self.manifest(image, &reference).await?;
-        if let OciManifest::ImageIndex(index) = serde_json::from_slice(&manifest).with_context(|| format!("{image} has no manifest"))? {
+        if let OciManifest::ImageIndex(index) = serde_json::from_slice(&manifest).with_context(|| {
+            format!(
+                "the registry sent no valid \
+            manifest for {image}"
+            )
+        })? {
             let fits = |entry: &&oci_client::manifest::ImageIndexEntry| {
                 entry.platform.as_ref().is_some_and(|of| of.os.to_string() == "linux" && of.architecture.to_string() == arch.name())
             };
-            let entry = index.manifests.iter().find(fits).with_context(|| format!("{image} is not available for linux on {arch}"))?;
+            let entry = index.manifests.iter().find(fits).with_context(|| format!("{image} is not available for linux/{arch}"))?;
             manifest = self.manifest(image, &reference.clone_with_digest(entry.digest.clone())).await?;
             require(image, &entry.digest, &manifest)?;
         }
@@ -84,7 +89,7 @@ impl Registries {
                 .digest
                 .strip_prefix("sha256:")
                 .filter(|hex| is_sha256(hex))
-                .with_context(|| format!("{image}: {} is not a sha256", descriptor.digest))?;
+                .with_context(|| format!("{image}: {} is not a sha256 digest", descriptor.digest))?;
             let file = folder.join(hex);
             if std::fs::read(&file).is_ok_and(|bytes| sha256(&bytes) == hex) {
                 done += descriptor.size.max(0) as u64;
@@ -154,7 +159,7 @@ impl Registries {
             let chunk = chunk?;
             if bytes.len() as u64 + chunk.len() as u64 > size {
                 bytes.clear();
-                return Err(anyhow!("{digest} has more than the {size} bytes of its manifest"));
+                return Err(anyhow!("{digest} is larger than its manifest says: more than {size} bytes"));
             }
             bytes.extend_from_slice(&chunk);
             more(chunk.len() as u64);
@@ -171,7 +176,7 @@ impl Registries {
 /// The size that a manifest gives a blob: all of it is kept in memory.
 fn sized(image: &str, size: i64) -> Result<u64> {
     let size = u64::try_from(size).ok().filter(|size| *size <= MOST_BLOB);
-    size.with_context(|| format!("a part of {image} is too large, at most {MOST_BLOB} bytes"))
+    size.with_context(|| format!("a layer of {image} is too large: at most {MOST_BLOB} bytes are supported"))
 }
 
 fn require(image: &str, digest: &str, bytes: &[u8]) -> Result<()> {
@@ -180,5 +185,5 @@ fn require(image: &str, digest: &str, bytes: &[u8]) -> Result<()> {
         return Ok(());
     }
     let what = format!("a part of {image} differs from its manifest: its digest is {is}, not {digest}");
-    Err(Failure::new(ExitStatus::Refused, what, "a proxy may have changed it: try another network").into())
+    Err(Failure::new(ExitStatus::Refused, what, "a proxy may have changed the data: try another network").into())
 }

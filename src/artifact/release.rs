@@ -60,8 +60,8 @@ async fn fetch_into(
     events: &Events,
 ) -> Result<()> {
     if let Some(mirror) = fetching.sites.mirror.as_ref().filter(|mirror| !fetching.unpinned && is_open_to_changes(mirror)) {
-        let what = format!("images have no published digests, and over http anyone on the way could change what {mirror} sends");
-        let hint = "use https, or accept what comes with `--allow-unpinned`";
+        let what = format!("images have no published digests, and over http anyone on the network path could change what {mirror} sends");
+        let hint = "use https, or pass `--allow-unpinned` to accept the images unverified";
         return Err(Failure::new(ExitStatus::Refused, what, hint).into());
     }
     let downloads = kept.downloads.as_path();
@@ -71,7 +71,7 @@ async fn fetch_into(
     for release in releases {
         if release.sha256.is_none() && !fetching.unpinned {
             let what = format!("{} has no published checksum", release.address);
-            let hint = "check it yourself, and accept it with `--allow-unpinned`";
+            let hint = "verify the file yourself, then accept it with `--allow-unpinned`";
             return Err(Failure::new(ExitStatus::Refused, what, hint).into());
         }
         let name = release.address.rsplit('/').next().unwrap_or_default().to_owned();

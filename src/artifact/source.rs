@@ -76,7 +76,7 @@ const CONTAINERD: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
 /// # Errors
 /// A program can't be installed, a module can't be fetched, or the disk is full.
 pub async fn make(pins: &Pins, arch: Arch, at_hand: &Parts, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
-    packages::install("a bundle from source", packages::SOURCE, events).await?;
+    packages::install("building a bundle from source", packages::SOURCE, events).await?;
     let build = home::cache()?.join("build").join(format!("{}-{arch}", pins.kubernetes));
     fs::create_dir_all(&build).with_context(|| format!("{} can't be created", build.display()))?;
     let parts = parts(pins);
@@ -171,8 +171,8 @@ fn as_published(folder: &Path, name: &str, packed: &str, program: &[u8]) -> Resu
     if good {
         return Ok(());
     }
-    let what = format!("{name} in {} does not match {SUMS} there: its sha256 is {is}", folder.display());
-    Err(Failure::new(ExitStatus::Refused, what, "get it again, or omit `--parts` to build it").into())
+    let what = format!("{name} in {} does not match {SUMS} in the same folder: its sha256 is {is}", folder.display());
+    Err(Failure::new(ExitStatus::Refused, what, "download the file again, or omit `--parts` to build it").into())
 }
 
 /// Keeps where a part came from beside it, for the manifest.
@@ -273,7 +273,7 @@ async fn require_room(part: &Part) -> Result<()> {
         folder: folder.into(),
         bytes: bytes.saturating_sub(used(Path::new(folder))),
     });
-    room::check(&needs.collect::<Vec<_>>(), "free some space, or use `--bundle` to pass one that was made elsewhere")
+    room::check(&needs.collect::<Vec<_>>(), "free some space, or use `--bundle` to pass a bundle that was made elsewhere")
 }
 
 /// Bytes of the files below a folder; what can't be read counts nothing.
@@ -292,15 +292,15 @@ fn used(folder: &Path) -> u64 {
 const GO: (u32, u32) = (1, 26);
 
 async fn require_go() -> Result<()> {
-    let hint = "install it from https://go.dev/dl, or use `--bundle` to pass one that was made elsewhere";
+    let hint = "install Go from https://go.dev/dl, or use `--bundle` to pass a bundle that was made elsewhere";
     let refused = |what: String| anyhow::Error::from(Failure::new(ExitStatus::Refused, what, hint));
     if !is_installed("go") {
-        return Err(refused(format!("Go {}.{} or later is needed, and this computer has none", GO.0, GO.1)));
+        return Err(refused(format!("Go {}.{} or later is needed, but Go is not installed on this computer", GO.0, GO.1)));
     }
     let version = run("go", ["env", "GOVERSION"]).await?;
     let mut numbers = version.trim().trim_start_matches("go").split('.').map_while(|number| number.parse::<u32>().ok());
     if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < GO {
-        return Err(refused(format!("Go {}.{} or later is needed, and this computer has {}", GO.0, GO.1, version.trim())));
+        return Err(refused(format!("Go {}.{} or later is needed, but this computer has {}", GO.0, GO.1, version.trim())));
     }
     Ok(())
 }
@@ -309,7 +309,7 @@ async fn require_go() -> Result<()> {
 async fn network_base(build: &Path, events: &Events) -> Result<Vec<u8>> {
     let finished = build.join("network-base.tar");
     if !finished.is_file() {
-        task(events, "debian", &format!("fetch packages of Debian {SUITE}: {NETWORK_BASE}"), async |task| {
+        task(events, "debian", &format!("fetch packages from Debian {SUITE}: {NETWORK_BASE}"), async |task| {
             let part = build.join(".network-base.tar");
             let options = ["--variant=extract", "--format=tar"];
             let mut command = program("mmdebstrap", options);

@@ -42,7 +42,7 @@ impl InventoryArgument {
     /// As [`InventoryFile::load`].
     pub fn load(&self) -> Result<InventoryFile> {
         if lab::is_inventory(&self.inventory) && !self.inventory.exists() {
-            let message = format!("the lab of the inventory {} is not up", self.inventory.display());
+            let message = format!("the lab that the inventory {} belongs to is not up", self.inventory.display());
             return Err(Failure::new(ExitStatus::Usage, message, "run `hostler lab up`, or pass another inventory with `-i FILE`").into());
         }
         InventoryFile::load(&self.inventory)
@@ -100,7 +100,7 @@ pub fn machine_named(inventory: &Inventory, given: &str) -> Result<MachineName> 
     let known: Vec<&str> = inventory.machines.keys().map(MachineName::as_str).collect();
     let hint = match words::nearest(given, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
-        None => format!("its machines are {}", known.join(", ")),
+        None => format!("the inventory has the machines {}", known.join(", ")),
     };
     Err(Failure::new(ExitStatus::Usage, format!("the inventory has no machine `{given}`"), hint).into())
 }

@@ -34,7 +34,7 @@ pub enum Verb {
     /// Build the image that encodes films, from Debian packages
     ///
     /// `hostler up` builds it itself if the inventory has a `transcode:` section.
-    #[command(after_long_help = help::end(&[("Build it now, into the cache", "hostler bundle encoder")], help::CAREFUL))]
+    #[command(after_long_help = help::end(&[("Build the image now, into the cache", "hostler bundle encoder")], help::CAREFUL))]
     Encoder {
         /// Architecture of the machines, amd64 or arm64 [default: this computer's]
         #[arg(long, value_parser = arch)]
@@ -49,7 +49,7 @@ pub enum Verb {
 #[command(after_long_help = help::end(
     &[
         ("Fetch the newest version into the cache", "hostler bundle create"),
-        ("Fetch another version for other machines", "hostler bundle create --kubernetes 1.35.4 --arch arm64 --pod-binary hostler-arm64 bundle"),
+        ("Fetch another version for machines of another architecture", "hostler bundle create --kubernetes 1.35.4 --arch arm64 --pod-binary hostler-arm64 bundle"),
     ],
     help::CAREFUL,
 ))]
@@ -114,7 +114,7 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
             let created = artifact::create(pins, arch, &origin, create.pod_binary.as_deref(), &folder, &reporter.events()).await;
             created.map_err(|why| match (&origin, ExitStatus::of(&why)) {
                 (Origin::Releases(_), ExitStatus::Failed) => {
-                    let hint = "where the sites can't be reached, pass `--mirror URL`, or build it with `--from-source`";
+                    let hint = "if the download sites can't be reached, pass `--mirror URL`, or build the bundle with `--from-source`";
                     Failure::new(ExitStatus::Failed, format!("the bundle can't be fetched: {why:#}"), hint).into()
                 }
                 _ => why,

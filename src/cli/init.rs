@@ -87,7 +87,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let login = match &arguments.user {
         Some(user) => user.clone(),
         None => loop {
-            let question = "user on the machines (root, or one who may use sudo)";
+            let question = "user on the machines (root, or a user who may use sudo)";
             match user(&asker.text(question, Some("root"), "pass `--user USER`").await?) {
                 Ok(user) => break user,
                 Err(line) => reporter.events().send(Event::Warning { line }),
@@ -137,7 +137,7 @@ fn given(words: &[String]) -> Result<Vec<Given>> {
             return Err(usage(format!("{word} and {} are the same machine", twice.address), "pass each machine once").into());
         }
         if let Some(twice) = machines.iter().find(|other| name.is_some() && other.name == name) {
-            return Err(usage(format!("{word} has the name of {}", twice.address), "pass each name once").into());
+            return Err(usage(format!("{word} has the same name as {}", twice.address), "pass each name once").into());
         }
         machines.push(Given { name, address });
     }
@@ -175,7 +175,7 @@ fn subnets(machines: &[(MachineName, IpAddr)]) -> Result<&'static str> {
         }
     }
     let what = first.and_then(|problems| problems.problems().first().map(|problem| problem.message.clone())).unwrap_or_default();
-    let hint = "pass addresses of one family that the machines have in your network, and names that are not `localhost`";
+    let hint = "pass the machines' addresses in your network, all IPv4 or all IPv6, and names other than `localhost`";
     Err(Failure::new(ExitStatus::Usage, format!("hostler can't use these machines: {what}"), hint).into())
 }
 
@@ -187,7 +187,7 @@ fn one_each(found: &[Found]) -> Result<()> {
     for (index, one) in found.iter().enumerate() {
         for other in &found[index + 1..] {
             if let Some(mac) = one.facts.macs.intersection(&other.facts.macs).next() {
-                let message = format!("{} and {} are one machine: both have the MAC address {mac}", one.name, other.name);
+                let message = format!("{} and {} are the same machine: both have the MAC address {mac}", one.name, other.name);
                 return Err(Failure::new(ExitStatus::Usage, message, "pass each machine once, with one of its addresses").into());
             }
         }

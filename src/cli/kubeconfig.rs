@@ -25,7 +25,7 @@ use crate::report::Reporter;
     &[
         ("Add the cluster to the file that kubectl uses", "hostler kubeconfig --merge"),
         ("Reach the API server through a tunnel", "hostler kubeconfig --server 127.0.0.1:6443"),
-        ("Give another person access, and take it away", "hostler kubeconfig --user ada --out ada.kubeconfig; hostler kubeconfig --revoke ada"),
+        ("Give another person access, and revoke it", "hostler kubeconfig --user ada --out ada.kubeconfig; hostler kubeconfig --revoke ada"),
     ],
     help::ALL,
 ))]
@@ -61,7 +61,7 @@ fn person(text: &str) -> Result<Person, String> {
 /// The name becomes a part of the default file's.
 fn name(text: &str) -> Result<String, String> {
     let wrong = text.is_empty() || text.starts_with('.') || text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '/');
-    if wrong { Err("write a name without spaces and `/`, which does not begin with a dot".to_owned()) } else { Ok(text.to_owned()) }
+    if wrong { Err("write a name without spaces or `/` that does not begin with a dot".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn server(text: &str) -> Result<String, String> {
@@ -91,7 +91,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     login::log_in(&links, reporter).await?;
     if let Some(person) = &arguments.revoke {
         fetch::revoke(&inventory, &links, person).await?;
-        reporter.result(&format!("`{}` has no access any more", person.as_str())).await;
+        reporter.result(&format!("`{}` no longer has access", person.as_str())).await;
         return Ok(());
     }
     let variable = std::env::var("KUBECONFIG").ok();
@@ -105,8 +105,8 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let merged = kubeconfig::merge_into(&file, &access, &fetch::stamp())?;
     let file = file.display();
     let done = match merged {
-        Merged::Created => format!("created {file} with {name}"),
-        Merged::Changed(backup) => format!("merged {name} into {file}; the previous version is {}", backup.display()),
+        Merged::Created => format!("created {file} with context {name}"),
+        Merged::Changed(backup) => format!("merged {name} into {file}; the previous version is saved as {}", backup.display()),
         Merged::Unchanged => format!("{file} already has {name}"),
     };
     reporter.result(&format!("{done}\nkubectl --context {name} get nodes")).await;

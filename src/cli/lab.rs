@@ -74,7 +74,7 @@ pub enum Verb {
     },
     /// Connect stdin and stdout to a TCP port in the lab's network (for ssh's ProxyCommand)
     #[command(after_long_help = help::end(
-        &[("See whether sshd of a machine answers", "sudo hostler lab connect 10.77.0.11 22")],
+        &[("Check whether sshd on a machine answers", "sudo hostler lab connect 10.77.0.11 22")],
         help::CAREFUL,
     ))]
     Connect {

@@ -22,7 +22,7 @@ use crate::report::Reporter;
 #[command(after_long_help = help::end(
     &[
         ("Reboot the machines that need it", "hostler reboot"),
-        ("Reboot one machine now, without waiting for its film", "hostler reboot rainbowdash --now --yes"),
+        ("Reboot one machine now, without waiting for the film that it is encoding", "hostler reboot rainbowdash --now --yes"),
     ],
     help::ALL,
 ))]

@@ -138,7 +138,7 @@ async fn request(file: &InventoryFile, machine: MachineName, arguments: &Argumen
             return Err(Failure::new(ExitStatus::Usage, message, OTHER_CLUSTER).into());
         }
         let typed = Typed {
-            what: "all objects and data of the old cluster are lost, and this can't be undone",
+            what: "all objects and data of the old cluster will be lost; this can't be undone",
             name: cluster.clone(),
             hint: "pass `--yes-new-cluster NAME` to do this without asking",
         };
@@ -179,20 +179,28 @@ async fn with_host_key(file: InventoryFile, name: &MachineName, arguments: &Argu
     }
     let Reason::HostKeyChanged { expected, got, place } = *error.reason else { return Ok(file) };
     reporter.result(&format!("the host key of {name} has changed\n  old: {expected}\n  new: {}", fingerprint(&got))).await;
-    const LOOK: &str = "on the machine, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows its host key";
+    const LOOK: &str = "on the machine, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows the fingerprint of its host key";
     match &arguments.host_key {
         Some(pin) if pin.is(&got) => {}
         Some(pin) => {
-            let message = format!("the host key of {name} is not the one of `--host-key` ({})", pin.fingerprint());
+            let message = format!("the host key of {name} is not the one given with `--host-key` ({})", pin.fingerprint());
             return Err(Failure::new(ExitStatus::Refused, message, LOOK).into());
         }
         None if arguments.yes => {
-            let message = format!("the host key of {name} has changed, and `--yes` accepts no changed host key");
+            let message = format!("the host key of {name} has changed, and `--yes` does not accept a changed host key");
             let hint = format!("{LOOK}; pass that fingerprint with `--host-key`, or omit `--yes`");
             return Err(Failure::new(ExitStatus::Refused, message, hint).into());
         }
         None => {
-            if !reporter.asker().yes_no("accept the new host key?", "pass its fingerprint with `--host-key SHA256:...`").await? {
+            if !reporter
+                .asker()
+                .yes_no(
+                    "accept the new host key?",
+                    "pass the fingerprint of the new host key with `--host-key \
+                SHA256:...`",
+                )
+                .await?
+            {
                 return Err(Failure::new(ExitStatus::Failed, "the new host key was not accepted", LOOK).into());
             }
         }
@@ -201,8 +209,11 @@ async fn with_host_key(file: InventoryFile, name: &MachineName, arguments: &Argu
         Some(_) => {
             ssh::replace(&target, &got).context("known_hosts can't be changed")?;
             for old in ssh::other_entries(&target, &got) {
-                let line =
-                    format!("{}:{} still trusts another host key of {name}: remove it if it is the old one", old.file.display(), old.line);
+                let line = format!(
+                    "{}:{} still trusts another host key of {name}: remove that line if it is the old key",
+                    old.file.display(),
+                    old.line
+                );
                 reporter.events().send(Event::Warning { line });
             }
             Ok(file)

@@ -20,7 +20,7 @@ use crate::report::Reporter;
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
-        ("Shut down when the films that are being encoded have ended", "hostler shutdown"),
+        ("Shut down when the films that are being encoded are finished", "hostler shutdown"),
         ("Shut down now", "hostler shutdown --now --yes"),
     ],
     help::ALL,

@@ -40,8 +40,8 @@ pub enum Verb {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
-        ("Take a snapshot into ~/.local/share/hostler/snapshots", "hostler snapshot create"),
-        ("Take an encrypted one to another place", "hostler snapshot create /media/usb/home.tar.gz.age --encrypt"),
+        ("Write a snapshot to ~/.local/share/hostler/snapshots", "hostler snapshot create"),
+        ("Write an encrypted snapshot to another place", "hostler snapshot create /media/usb/home.tar.gz.age --encrypt"),
     ],
     help::REMOTE,
 ))]
@@ -100,7 +100,7 @@ async fn list(arguments: &List, output: Output, reporter: &Reporter) -> Result<(
     // The default one comes with the first snapshot.
     if arguments.folder.is_some() && !folder.is_dir() {
         let message = format!("{} is not a folder", folder.display());
-        let hint = "omit it for the default folder; `hostler snapshot verify FILE` checks a single snapshot";
+        let hint = "omit the argument to list the default folder; `hostler snapshot verify FILE` checks a single snapshot";
         return Err(Failure::new(ExitStatus::Usage, message, hint).into());
     }
     let snapshots = snapshot::list(&folder)?;
@@ -155,8 +155,8 @@ async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
     };
     let backup::Taken { by, archive, snapshot: taken } = backup::take(&inventory, &text, &links, &file).await?;
     let (written, safe) = match &passphrase {
-        Some(passphrase) => (age::encrypt(passphrase, age::WORK, &archive)?, "it is encrypted: keep the passphrase elsewhere"),
-        None => (archive, "it is not encrypted: keep it safe"),
+        Some(passphrase) => (age::encrypt(passphrase, age::WORK, &archive)?, "the file is encrypted: keep the passphrase elsewhere"),
+        None => (archive, "the file is not encrypted: keep it safe"),
     };
     let place = place.map_or_else(|| Destination::new_file(&file), Ok)?;
     place.write(&written, 0o600).with_context(|| format!("{} can't be written", file.display()))?;
@@ -174,7 +174,7 @@ fn destination(file: &Path) -> Result<Destination> {
     let place = Destination::new_file(file)?;
     if place == Destination::Stdout && std::io::stdout().is_terminal() {
         let message = "standard output is a terminal, and a snapshot is binary";
-        return Err(Failure::new(ExitStatus::Usage, message, "redirect it to a file, or pass the path of one").into());
+        return Err(Failure::new(ExitStatus::Usage, message, "redirect the output to a file, or pass the path of a file to write").into());
     }
     Ok(place)
 }

@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 #[command(after_long_help = help::end(
     &[
         ("Watch a cluster come up", "hostler status --watch"),
-        ("Use it in a script", "hostler status --output json | jq .healthy"),
+        ("Use the status in a script", "hostler status --output json | jq .healthy"),
     ],
     help::REMOTE,
 ))]

@@ -101,7 +101,7 @@ fn warn_of_no_snapshot(inventory: &Inventory, reporter: &Reporter) -> Result<()>
     let what = match &newest {
         None => "no snapshot".to_owned(),
         Some(file) if *file < file.with_file_name(snapshot::file_name(name, oldest, false)) => {
-            format!("no snapshot of the last {OLD} days")
+            format!("no snapshot from the last {OLD} days")
         }
         Some(_) => return Ok(()),
     };
@@ -122,7 +122,8 @@ pub async fn show(arguments: &Show, output: Output, reporter: &Reporter) -> Resu
     for arch in &known.outlined {
         let version = known.manifests.kubernetes();
         let line = format!(
-            "no bundle of Kubernetes {version} for {arch} is in the cache: its programs and images are not compared; `hostler up` fetches it"
+            "no bundle of Kubernetes {version} for {arch} is in the cache: programs and images on the machines are not checked; \
+             `hostler up` fetches the bundle"
         );
         reporter.events().send(Event::Note { line });
     }

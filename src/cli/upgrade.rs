@@ -67,9 +67,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     let to = arguments.to.clone().or_else(|| file.inventory.cluster.version.clone()).unwrap_or_else(|| VERSIONS[0].to_owned());
     let newest = VERSIONS[0];
     if to != newest {
-        reporter
-            .events()
-            .send(Event::Note { line: format!("the version to upgrade to is {to}; the newest that hostler knows is {newest}") });
+        reporter.events().send(Event::Note { line: format!("upgrading to version {to}; the newest that hostler knows is {newest}") });
     }
     let file = match &file.inventory.cluster.version {
         Some(version) if *version != to => file.with_version(&to)?,

@@ -36,7 +36,7 @@ pub async fn settle(targets: impl IntoIterator<Item = Target>, reporter: &Report
         several => format!("are these the host keys of your {} machines?", several.len()),
     };
     if !reporter.asker().yes_no(&question, "pass `--accept-new-host-keys`").await? {
-        let hint = "on a machine, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows its host key";
+        let hint = "on a machine, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows the fingerprint of its host key";
         return Err(Failure::new(ExitStatus::Failed, "the host keys were not accepted", hint).into());
     }
     for (target, key) in &strangers {

@@ -159,7 +159,8 @@ async fn introduce(user: &str, mut strangers: Links, reporter: &Reporter) -> Res
     }
     for attempt in 0..ATTEMPTS {
         let wrong = if attempt == 0 { "" } else { "wrong password; " };
-        let password = asker.password(&format!("{wrong}password for {user} on {}", names(&strangers)), "run this in a terminal").await?;
+        let password =
+            asker.password(&format!("{wrong}password for {user} on {}", names(&strangers)), "run this command in a terminal").await?;
         let mut installing = JoinSet::new();
         for (machine, link) in std::mem::take(&mut strangers) {
             let password = password.clone();

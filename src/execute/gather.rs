@@ -64,7 +64,7 @@ pub async fn observe(name: &MachineName, link: &Link, script: &str, events: &Eve
         }
         Err(_) => {
             let reason = format!("gathering facts timed out after {} s", LIMIT.as_secs());
-            let hint = "check that it is on, and that `ssh` reaches it".to_owned();
+            let hint = "check that the machine is on, and that you can log in to it with `ssh`".to_owned();
             events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint: hint.clone() });
             // A connection has a limit of its own, and a shorter one.
             Observation::Unreachable(Unreachable { reason, contact: Contact::Answer, hint })

@@ -59,7 +59,7 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
         let script = step.action.script(on, &step.id, &resolve).map_err(bug)?;
         let limit = script.limit;
         let Some(link) = run.links.get(&step.machine) else {
-            return Err(failed("there is no connection to the machine", "run again when it can be reached"));
+            return Err(failed("there is no connection to the machine", "run the same command again when the machine can be reached"));
         };
         let mut output = ScriptOutput::default();
         let result = match tokio::time::timeout(limit, once(run, step, script, &mut output)).await {
@@ -69,7 +69,7 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
                 link.forget().await;
                 return Err(failed(
                     format!("timed out after {} min", limit.as_secs() / 60),
-                    "check what the machine is doing, then run again to continue",
+                    "check what the machine is doing, then run the same command again to continue",
                 ));
             }
         };
@@ -90,21 +90,21 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
                 if start.elapsed() > patience {
                     return Err(failed(
                         format!("timed out after {} min waiting for {what}", patience.as_secs() / 60),
-                        "run again when that is done",
+                        "run the same command again to continue waiting",
                     ));
                 }
                 run.events.send(Event::StepWaiting { step: step.id.clone(), what, limit: patience.saturating_sub(start.elapsed()) });
             }
             Ok(Exit::Status(status)) => {
                 return Err(failed(
-                    explain(&output, &format!("its script ended with status {status}")),
-                    "the run log has its whole output",
+                    explain(&output, &format!("the step's script ended with exit status {status}")),
+                    "the run log has the full output of the script",
                 ));
             }
             Ok(Exit::Signal(signal)) => {
                 return Err(failed(
-                    explain(&output, &format!("its script was killed by signal {signal}")),
-                    "the run log has its whole output",
+                    explain(&output, &format!("the step's script was killed by signal {signal}")),
+                    "the run log has the full output of the script",
                 ));
             }
             Err(ref error) if power == PowerState::GoesOff && is_off(error) => return Ok(()),
@@ -147,17 +147,18 @@ fn absent(step: &Step, power: PowerState, since: Instant, error: &RunError) -> R
     let (reason, hint) = match power {
         PowerState::StaysOn if away > ABSENCE => (
             format!("the machine did not come back within {} min: {why}", minutes(ABSENCE)),
-            "run again when the machine is back".to_owned(),
+            "run the same command again when the machine is back".to_owned(),
         ),
         PowerState::Restarts if away > RESTART => (
             format!("the machine did not come back within {} min: {why}", minutes(RESTART)),
             format!(
-                "look at the screen of {name}; machines after it are left as they were. When {name} is back, run the same command again"
+                "check the console of {name}; the machines that come after it were not changed. When {name} is back, run the same \
+                 command again"
             ),
         ),
         PowerState::GoesOff if away > SHUTDOWN => (
             format!("the machine still answers after {} min: {why}", minutes(SHUTDOWN)),
-            format!("look at the screen of {name}, then run the same command again"),
+            format!("check the console of {name}, then run the same command again"),
         ),
         _ => return Ok(()),
     };

@@ -76,7 +76,7 @@ async fn first<T>(
             Err(reason) => reasons.push(of_machine(machine.as_str(), &reason)),
         }
     }
-    let message = format!("no control plane can be asked for access:\n{}", reasons.join("\n"));
+    let message = format!("no control plane answered the request for access:\n{}", reasons.join("\n"));
     Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster").into())
 }
 
@@ -87,7 +87,7 @@ async fn identity(link: &Link, wanted: &Wanted<'_>) -> Result<(String, Identity)
     let said = output(link, &script).await?;
     let ca = said.lines().find_map(|line| line.strip_prefix("ca ")).unwrap_or_default().to_owned();
     if Certificate::from_base64_pem(&ca).is_none() {
-        return Err("its cluster's CA is not a certificate".to_owned());
+        return Err("the cluster's CA certificate is not valid".to_owned());
     }
     let allowed = said.lines().any(|line| line.ends_with(&wanted.person.user()));
     let kept = Access::identity_in(&wanted.existing, wanted.name, &ca);
@@ -109,7 +109,8 @@ pub async fn keep(access: &Access, name: &str, file: &Path, reporter: &Reporter)
     let place = super::destination(file, name)?;
     let backup = put(&place, access, &stamp())?;
     if let Some(backup) = backup {
-        let line = format!("{} belonged to another cluster: it was saved as {}", file.display(), backup.display());
+        let line =
+            format!("{} was the kubeconfig of another cluster: the previous version was saved as {}", file.display(), backup.display());
         reporter.events().send(Event::Note { line });
     }
     if matches!(place, Destination::New(_) | Destination::File(_)) {

@@ -35,7 +35,7 @@ impl Lock {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && Instant::now() < last => thread::sleep(AGAIN),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     let message = format!("another program is changing {}: {} exists", kubeconfig.display(), file.display());
-                    let hint = format!("if no kubectl or hostler is running, it was left behind: delete {}", file.display());
+                    let hint = format!("if no kubectl or hostler is running, the lock file is stale: delete {}", file.display());
                     return Err(Failure::new(ExitStatus::Failed, message, hint).into());
                 }
                 Err(error) => return Err(error).with_context(|| format!("{} can't be created", file.display())),

@@ -157,12 +157,12 @@ impl Access {
 }
 
 fn parse(text: &str) -> Result<Mapping> {
-    let hint = "move it away, or set KUBECONFIG to another file";
+    let hint = "move the file away, or set KUBECONFIG to another file";
     let wrong = |what: String| Failure::new(ExitStatus::Failed, what, hint);
     let root = match serde_yaml::from_str(text) {
         Ok(Value::Null) => Mapping::new(),
         Ok(Value::Mapping(root)) => root,
-        Ok(_) => return Err(wrong("the kubeconfig is not a mapping".to_owned()).into()),
+        Ok(_) => return Err(wrong("the kubeconfig is not a YAML mapping".to_owned()).into()),
         Err(error) => {
             let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column())).unwrap_or_default();
             return Err(wrong(format!("the kubeconfig is not valid YAML{place}")).into());
@@ -253,7 +253,7 @@ pub fn text_of(path: &Path) -> String {
 fn existing(path: &Path) -> Result<String> {
     let bytes = user_file::read(path, MOST_BYTES).with_context(|| format!("{} can't be read", path.display()))?;
     if bytes.len() > MOST_BYTES {
-        bail!("{} is larger than {MOST_BYTES} bytes: too large for a kubeconfig", path.display());
+        bail!("{} is too large for a kubeconfig: more than {MOST_BYTES} bytes", path.display());
     }
     String::from_utf8(bytes).ok().with_context(|| format!("{} is not UTF-8", path.display()))
 }
@@ -269,8 +269,8 @@ pub fn destination(file: &Path, name: &str) -> Result<Destination> {
         let only =
             |root: &Mapping| ["clusters", "users", "contexts"].iter().all(|field| list(root, field).iter().all(|entry| named(entry, name)));
         if !root.is_some_and(|root| only(&root)) {
-            let message = format!("{} already exists, and is not a kubeconfig of {name} only", file.display());
-            let hint = "pass another path, or merge it with `hostler kubeconfig --merge`";
+            let message = format!("{} already exists, and is not a kubeconfig for {name} alone", file.display());
+            let hint = "pass another path, or run `hostler kubeconfig --merge` to merge into the file that kubectl uses";
             return Err(Failure::new(ExitStatus::Usage, message, hint).into());
         }
     }

@@ -34,8 +34,12 @@ impl Person {
     pub fn own() -> Result<Person> {
         let name = home::user()?;
         let plain: String = name.to_lowercase().chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit()).take(40).collect();
-        Person::new(&plain)
-            .with_context(|| format!("`{name}` can't be the name of a person in a cluster\nhint: pass one with `--user NAME`"))
+        Person::new(&plain).with_context(|| {
+            format!(
+                "`{name}` can't be used as the name of a person in the cluster\nhint: pass another name with \
+                `--user NAME`"
+            )
+        })
     }
 
     pub fn as_str(&self) -> &str {
@@ -101,10 +105,10 @@ impl Request {
     /// It is not one of this key.
     pub fn signed(&self, certificate: &str) -> Result<Identity> {
         let public: String = Sha256::digest(self.key.subject_public_key_info()).iter().map(|byte| format!("{byte:02x}")).collect();
-        let signed = Certificate::from_base64_pem(certificate).context("the cluster signed no certificate")?;
+        let signed = Certificate::from_base64_pem(certificate).context("the cluster returned no valid certificate")?;
         anyhow::ensure!(
             signed.public_key_sha256 == public && signed.common_name == self.person.user(),
-            "the cluster signed a certificate that was not asked for"
+            "the cluster returned a certificate for another key or another user"
         );
         Ok(Identity { certificate: certificate.to_owned(), key: BASE64_STANDARD.encode(self.key.serialize_pem()) })
     }

@@ -123,14 +123,16 @@ fn inherit_cpuset(lab: &Path) -> Result<()> {
         let copied = fs::read_to_string(tree.join(file)).and_then(|value| fs::write(lab.join(file), value));
         copied.with_context(|| format!("{} can't be set", lab.join(file).display()))?;
     }
-    fs::write(lab.join("cgroup.clone_children"), "1").with_context(|| format!("{} can't be set to inherit", lab.display()))
+    fs::write(lab.join("cgroup.clone_children"), "1")
+        .with_context(|| format!("inheritance of cpusets can't be enabled in {}", lab.display()))
 }
 
 fn delegate(group: &Path) -> Result<()> {
     let file = group.join("cgroup.subtree_control");
     for controller in CONTROLLERS {
-        fs::write(&file, controller)
-            .with_context(|| format!("the controller `{controller}` can't be enabled in {}: machines need it", file.display()))?;
+        fs::write(&file, controller).with_context(|| {
+            format!("the cgroup controller `{controller}`, which machines need, can't be enabled in {}", file.display())
+        })?;
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ fn boot() -> Result<String> {
 /// The state that was saved in this boot.
 fn before() -> Result<Option<Before>> {
     let Ok(bytes) = fs::read(FILE) else { return Ok(None) };
-    let before: Before = serde_json::from_slice(&bytes).with_context(|| format!("{FILE} is damaged"))?;
+    let before: Before = serde_json::from_slice(&bytes).with_context(|| format!("{FILE} is corrupted"))?;
     Ok((before.boot == boot()?).then_some(before))
 }
 
@@ -73,7 +73,7 @@ pub fn raise() -> Result<()> {
             .and_then(|text| text.trim().parse().ok())
             .with_context(|| format!("{} can't be read", setting.display()))?;
         if value < least {
-            fs::write(&setting, least.to_string()).with_context(|| format!("{} can't be raised", setting.display()))?;
+            fs::write(&setting, least.to_string()).with_context(|| format!("the kernel setting {} can't be raised", setting.display()))?;
         }
     }
     Ok(())

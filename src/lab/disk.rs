@@ -120,7 +120,7 @@ fn with_mounted<T: Send>(image: &Path, root: &Path, work: impl FnOnce() -> Resul
         run_here("umount", [root])?;
         result
     };
-    thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|_| bail!("the disk's thread ended early")))
+    thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|_| bail!("work on the disk ended unexpectedly")))
 }
 
 /// Waits until no loop device uses a machine's disk: the kernel releases it when the machine's last process has ended.

@@ -158,7 +158,7 @@ fn of_machines(system: System) -> Recipe {
     match system {
         System::Trixie => {
             files.push(RESOLV_CONF);
-            let what = "the disk of Debian machines";
+            let what = "the disk image of Debian machines";
             Recipe { what, kind: "trixie", system, packages: PACKAGES.into(), archive: &[], hook, served: &SERVED, files, links }
         }
         System::Noble => {
@@ -167,7 +167,7 @@ fn of_machines(system: System) -> Recipe {
             files.push(("etc/systemd/system/lab-link.service", include_str!("../../templates/lab/noble/lab-link.service")));
             files.push(("etc/systemd/network/10-lab.link", include_str!("../../templates/lab/noble/10-lab.link")));
             links.push(("etc/systemd/system/sysinit.target.wants/lab-link.service", "../lab-link.service"));
-            let (what, packages) = ("the disk of Ubuntu machines", UBUNTU_PACKAGES.into());
+            let (what, packages) = ("the disk image of Ubuntu machines", UBUNTU_PACKAGES.into());
             Recipe { what, kind: "noble", system, packages, archive: &UBUNTU_ARCHIVE, hook, served: &SERVED, files, links }
         }
     }
@@ -175,7 +175,7 @@ fn of_machines(system: System) -> Recipe {
 
 fn with_kernel() -> Recipe {
     Recipe {
-        what: "the virtual machine's disk",
+        what: "the disk image of the virtual machine",
         kind: "trixie-vm",
         system: System::Trixie,
         archive: &[],
@@ -295,7 +295,7 @@ impl Recipe {
         for (link, target) in &self.links {
             let link = root.join(link);
             fs::create_dir_all(link.parent().unwrap_or(root))?;
-            symlink(target, &link).with_context(|| format!("{} can't be linked", link.display()))?;
+            symlink(target, &link).with_context(|| format!("the symbolic link {} can't be created", link.display()))?;
         }
         fs::set_permissions(root, fs::Permissions::from_mode(0o755))?;
         Ok(())
@@ -311,7 +311,7 @@ pub async fn remove_unfinished() -> Result<()> {
     // mmdebstrap ends when hostler does, though not at once.
     let root = building().join(ROOT);
     let ended = || Ok(process::with_argument(&root).is_empty().then_some(()));
-    wait::until(Duration::from_secs(20), "mmdebstrap of a hostler that was killed to end", ended).await?;
+    wait::until(Duration::from_secs(20), "the mmdebstrap of an earlier hostler, which was killed, to end", ended).await?;
     remove_if_there(&building())
 }
 

@@ -89,7 +89,7 @@ pub fn require_root(verb: &str) -> Result<()> {
         return Ok(());
     }
     Err(refused(
-        &format!("`lab {verb}` needs root: the lab uses namespaces, mounts and cgroups of this computer"),
+        &format!("`lab {verb}` needs root: the lab uses this computer's namespaces, mounts and cgroups"),
         &format!("run `sudo hostler lab {verb}`"),
     ))
 }
@@ -121,7 +121,7 @@ pub async fn up(options: Options, besides: Vec<Need>, events: &Events) -> Result
     let mut state = before.unwrap_or_else(|| LabState { machines, images: BTreeMap::new(), shares: options.shares, vm: None });
     let mut needs = room_needed(&state, options.vm.as_deref());
     needs.extend(besides);
-    room::check(&needs, "free some space, or pass a smaller number with `--machines`; HOSTLER_CACHE sets another folder for the cache")?;
+    room::check(&needs, "free some space, pass a smaller number with `--machines`, or set HOSTLER_CACHE to another folder for the cache")?;
     packages::install("the lab", packages::LAB, events).await?;
     if options.vm.is_some() {
         packages::install("a virtual machine", packages::VIRTUAL_MACHINE, events).await?;
@@ -189,7 +189,13 @@ fn require_same(before: &LabState, options: &Options) -> Result<()> {
     for machine in before.machines.iter().filter(|machine| machine.system != System::default()) {
         command += &format!(" --system {}={}", machine.name, machine.system);
     }
-    Err(refused("a lab with different options already exists", &format!("`{command}` continues with it, `hostler lab down` removes it")))
+    Err(refused(
+        "a lab with different options already exists",
+        &format!(
+            "run `{command}` to continue with that lab, or `hostler lab \
+        down` to remove it"
+        ),
+    ))
 }
 
 /// Bytes of a machine's disk once a cluster is on it. Measured: 1.6 GB on a control plane, 1.3 GB on a worker.
@@ -204,13 +210,13 @@ fn room_needed(state: &LabState, vm: Option<&str>) -> Vec<Need> {
     let mut needs = vec![need(counted(state.machines.len(), "machine"), state::folder(), state.machines.iter().map(missing).sum())];
     for system in state.systems() {
         if !state.images.get(&system).is_some_and(|image| image.is_dir()) && !image::is_ready(system) {
-            needs.push(need(format!("the image of {}", system.title()), state::cache(), IMAGE));
+            needs.push(need(format!("the image for {}", system.title()), state::cache(), IMAGE));
         }
     }
     if let Some(vm) = vm
         && !image::is_ready_with_kernel()
     {
-        needs.push(need(format!("the image of {vm}"), state::cache(), IMAGE));
+        needs.push(need(format!("the image for {vm}"), state::cache(), IMAGE));
     }
     needs
 }
@@ -239,7 +245,11 @@ fn check(options: &Options) -> Result<()> {
     if let Some(vm) = &options.vm {
         if let Some(system) = options.systems.get(vm).filter(|system| **system != System::default()) {
             let (has, title) = (System::default().title(), system.title());
-            return Err(usage(&format!("{vm} can't have {title}: a virtual machine has {has}"), "omit `--vm`, or its `--system`"));
+            return Err(usage(
+                &format!("{vm} can't run {title}: a virtual machine always runs {has}"),
+                "omit `--vm`, or the `--system` \
+                of this machine",
+            ));
         }
         state::named(&roster::roster(options.machines, options.control_planes), vm)?;
         if !cfg!(target_arch = "x86_64") {
@@ -247,7 +257,7 @@ fn check(options: &Options) -> Result<()> {
         }
         if !options.shares.is_empty() {
             let hint = "omit `--share` or `--vm`";
-            return Err(usage(&format!("{vm} can't see shared folders: it is a virtual machine"), hint));
+            return Err(usage(&format!("{vm} can't use shared folders: it is a virtual machine"), hint));
         }
     }
     if let Some(share) =
@@ -255,7 +265,7 @@ fn check(options: &Options) -> Result<()> {
     {
         return Err(usage(
             &format!("{} can't be shared", share.display()),
-            "pass the absolute path of a folder of this computer, without a colon",
+            "pass the absolute path of a folder on this computer; the path must not contain a colon",
         ));
     }
     Ok(())

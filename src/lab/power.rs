@@ -45,7 +45,7 @@ pub async fn on(machine: &LabMachine, state: &LabState) -> Result<()> {
     }
     if !disk::is_installed(&machine.name) {
         let what = format!("{} has no disk: an earlier `hostler lab up` or `lab blank` was interrupted", machine.name);
-        return Err(refused(&what, "run `hostler lab up` again: it continues"));
+        return Err(refused(&what, "run `hostler lab up` again to continue"));
     }
     network::unplug(machine).await?;
     disk::released(&machine.name).await?;
@@ -162,12 +162,12 @@ async fn greeted(machine: &LabMachine, mut child: Option<Child>, limit: Duration
     let name = machine.name.clone();
     wait::until(limit, &what, || {
         if let Some(status) = child.as_mut().map(Child::try_wait).transpose()?.flatten() {
-            bail!("{name} shut down while starting ({status}); the end of its console:\n{}", console_end(&name));
+            bail!("{name} shut down while starting ({status}); the end of its console output:\n{}", console_end(&name));
         }
         Ok(greets(address).then_some(()))
     })
     .await
-    .with_context(|| format!("{} did not start\nhint: see its console in {}", machine.name, state::console(&machine.name).display()))
+    .with_context(|| format!("{} did not start\nhint: its console output is in {}", machine.name, state::console(&machine.name).display()))
 }
 
 fn greets(address: SocketAddr) -> bool {

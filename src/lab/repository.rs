@@ -68,7 +68,7 @@ pub async fn start(all: &[Served]) -> Result<()> {
         }
         if let Some(status) = child.try_wait()? {
             let log = std::fs::read_to_string(state::path("apt.log")).unwrap_or_default();
-            anyhow::bail!("the apt repository's server ended ({status}): {}", log.trim());
+            anyhow::bail!("the server of the apt repository ended unexpectedly ({status}): {}", log.trim());
         }
         Ok(None)
     })

@@ -119,7 +119,7 @@ pub fn not_up() -> Failure {
 }
 
 fn not_up_besides(chosen: Option<String>, others: &[String]) -> Failure {
-    let up = "`hostler lab up` starts one";
+    let up = "or run `hostler lab up` to start a new lab";
     let which = match chosen {
         Some(name) => format!("the lab `{name}` is not up on this computer"),
         None if others.is_empty() => "no lab is up on this computer".to_owned(),
@@ -160,7 +160,7 @@ impl LabState {
         match fs::read(&file) {
             Ok(bytes) => {
                 let state = serde_json::from_slice(&bytes)
-                    .with_context(|| format!("{} is damaged\nhint: remove the lab with `hostler lab down`", file.display()))?;
+                    .with_context(|| format!("{} is corrupted\nhint: remove the lab with `hostler lab down`", file.display()))?;
                 Ok(Some(state))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -191,7 +191,7 @@ impl LabState {
 
     /// The finished image of a system.
     pub fn image(&self, system: System) -> Result<&Path> {
-        let image = self.images.get(&system).with_context(|| format!("the lab has no image of {}", system.title()))?;
+        let image = self.images.get(&system).with_context(|| format!("the lab has no image for {}", system.title()))?;
         Ok(image)
     }
 
@@ -293,7 +293,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder)?;
-                Err(refused(&format!("`{holder}` is changing the lab"), "wait until it is done, or stop it"))
+                Err(refused(&format!("another command is changing the lab: `{holder}`"), "wait until it is done, or stop it"))
             }
             Err(TryLockError::Error(error)) => Err(anyhow!(error).context(format!("{} can't be locked", path.display()))),
         }

@@ -59,7 +59,7 @@ impl FromStr for System {
             let each: Vec<String> = System::ALL.iter().map(|system| format!("`{system}` ({})", system.title())).collect();
             let near = words::nearest(text, System::ALL.map(System::codename));
             let guess = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
-            format!("{guess}the lab has {}", each.join(" and "))
+            format!("{guess}the lab supports {}", each.join(" and "))
         })
     }
 }

@@ -64,7 +64,7 @@ impl Accelerator {
         }
         // It may have ended already.
         let _ = child.kill().await;
-        task.line(&format!("using emulation, which is slow: a kernel can't boot with {KVM}"));
+        task.line(&format!("using emulation, which is slow: a test kernel does not boot with {KVM}"));
         Ok(Accelerator::Tcg)
     }
 
@@ -166,11 +166,11 @@ async fn obeyed(answers: &mut (impl AsyncBufRead + Unpin)) -> Result<()> {
     loop {
         let mut line = String::new();
         if answers.read_line(&mut line).await? == 0 {
-            bail!("it closed the connection");
+            bail!("QEMU closed the connection");
         }
-        let answer: Value = serde_json::from_str(&line).context("its answer is not valid JSON")?;
+        let answer: Value = serde_json::from_str(&line).context("the answer of QEMU is not valid JSON")?;
         if let Some(error) = answer.get("error") {
-            bail!("it answered {error}");
+            bail!("QEMU answered {error}");
         }
         if answer.get("return").is_some() {
             return Ok(());
@@ -209,6 +209,6 @@ mod tests {
         assert_eq!(result("{\"QMP\": {}}\n{\"event\": \"RESUME\"}\n{\"return\": {}}\n").await, Ok(()));
         let refused = result("{\"QMP\": {}}\n{\"error\": {\"class\": \"CommandNotFound\"}}\n").await;
         assert_eq!(refused, Err("it answered {\"class\":\"CommandNotFound\"}".to_owned()));
-        assert_eq!(result("{\"QMP\": {}}\n").await, Err("it closed the connection".to_owned()));
+        assert_eq!(result("{\"QMP\": {}}\n").await, Err("QEMU closed the connection".to_owned()));
     }
 }

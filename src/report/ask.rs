@@ -102,13 +102,13 @@ impl Asker {
                 text.clone()
             }
         };
-        let nobody = || Failure::new(ExitStatus::Usage, format!("there is no terminal to ask on: {text}"), otherwise);
+        let nobody = || Failure::new(ExitStatus::Usage, format!("there is no terminal to ask this question: {text}"), otherwise);
         let (answer, answered) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or_else(nobody)?;
         requests.send(Request::Ask(question, answer)).map_err(|_| nobody())?;
         // The reporter drops a question without an answer only when it ends.
         let answer = answered.await.map_err(|_| nobody())?;
-        answer.map_err(|error| Failure::new(ExitStatus::Usage, format!("no answer to: {text}: {error}"), otherwise).into())
+        answer.map_err(|error| Failure::new(ExitStatus::Usage, format!("no answer to the question: {text}: {error}"), otherwise).into())
     }
 }
 

@@ -106,7 +106,7 @@ impl Lines {
                 vec![self.line(subject, &[what, &self.paint.odd("deferred: the machine was restarted; its facts are gathered again")])]
             }
             Event::StepBlocked { step, by } => {
-                let blocked = self.paint.odd(&format!("not done: it needs {by}"));
+                let blocked = self.paint.odd(&format!("not done: blocked by {by}"));
                 let (subject, what) = named(step, None);
                 vec![self.line(subject, &[what, &blocked])]
             }

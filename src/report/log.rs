@@ -44,7 +44,7 @@ impl RunLog {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
                 opened => Some(opened.map(|file| (file, path))),
             })
-            .unwrap_or_else(|| Err(io::Error::other("no free name")))?;
+            .unwrap_or_else(|| Err(io::Error::other("no free name for the log file")))?;
         let mut log = RunLog { file, path };
         log.text(&format!("hostler {} {verb}, {now}, process {}", env!("CARGO_PKG_VERSION"), std::process::id()))?;
         remove_oldest(folder)?;

@@ -23,7 +23,7 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
     }
     let mut facts = vec![];
     if status.api_down.is_some() {
-        facts.push(row!["API server", paint.bad("down; the following is what the machines still know")]);
+        facts.push(row!["API server", paint.bad("down; the rest of this output comes from the machines themselves")]);
     }
     if !status.members.is_empty() {
         facts.push(row!["etcd", members(&status.members, paint)]);
@@ -38,7 +38,7 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
     facts.push(row!["drift", drift(status)]);
     let due = status.machines.iter().filter_map(reboot_due).collect::<Vec<_>>();
     if !due.is_empty() {
-        facts.push(row!["reboot due", format!("{}; `hostler reboot` restarts one at a time", due.join(", "))]);
+        facts.push(row!["reboot due", format!("{}; `hostler reboot` reboots one machine at a time", due.join(", "))]);
     }
     text.push_str(&wrap::lines(&table(&facts), width));
     text.push('\n');
@@ -121,7 +121,7 @@ fn drift(status: &Status) -> String {
     };
     let first = visible(drift.first.as_deref().unwrap_or_default());
     if !(drift.differs() || drift.steps == 0) {
-        return format!("none; {} to verify the cluster", counted(drift.steps, "step"));
+        return format!("none; {} left to verify the cluster", counted(drift.steps, "step"));
     }
     match (drift.steps, drift.refusals) {
         (0, 0) if status.machines.iter().any(|machine| machine.unreachable.is_some()) => {

@@ -36,11 +36,11 @@ pub fn encrypt(passphrase: &str, work: u8, content: &[u8]) -> Result<Vec<u8>> {
     let (mut salt, mut file_key, mut nonce) = ([0; 16], [0; FILE_KEY], [0; 16]);
     let random = SystemRandom::new();
     for bytes in [&mut salt, &mut file_key, &mut nonce] {
-        random.fill(bytes).ok().context("no random numbers available")?;
+        random.fill(bytes).ok().context("the kernel provided no random numbers")?;
     }
     let mut wrapped = file_key.to_vec();
     let wrap = wrapping_key(passphrase, &salt, work)?;
-    wrap.seal_in_place_append_tag(first_nonce(), Aad::empty(), &mut wrapped).ok().context("the file key can't be wrapped")?;
+    wrap.seal_in_place_append_tag(first_nonce(), Aad::empty(), &mut wrapped).ok().context("the file's key can't be encrypted")?;
     let header = format!("{VERSION}-> scrypt {} {work}\n{}\n---", BASE64.encode(salt), BASE64.encode(wrapped));
     let mac = hmac::sign(&header_key(&file_key)?, header.as_bytes());
     let mut file = format!("{header} {}\n", BASE64.encode(mac)).into_bytes();
@@ -65,9 +65,9 @@ pub fn encrypt(passphrase: &str, work: u8, content: &[u8]) -> Result<Vec<u8>> {
 /// # Errors
 /// A wrong passphrase, or a file that is truncated, corrupted or encrypted differently.
 pub fn decrypt(passphrase: &str, file: &[u8]) -> Result<Vec<u8>> {
-    let (header, rest) = Header::read(file).context("it is not encrypted with a passphrase in the age format")?;
+    let (header, rest) = Header::read(file).context("it is not a file in the age format that is encrypted with a passphrase")?;
     if header.work > MOST_WORK {
-        bail!("its work factor is too high: 2^{} rounds of scrypt", header.work);
+        bail!("its scrypt work factor is too high: 2^{}", header.work);
     }
     let mut wrapped = header.wrapped;
     let wrap = wrapping_key(passphrase, &header.salt, header.work)?;

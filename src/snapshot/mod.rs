@@ -35,7 +35,7 @@ const MOST_UNPACKED: u64 = (2 << 30) + (64 << 20);
 
 /// What is in a gzipped archive. A small one can unpack to any size, so it is read no further than it may.
 fn unpacked(archive: &[u8]) -> Result<Vec<u8>> {
-    ensure!(archive.len() as u64 <= MOST, "it has more than {}", size(MOST));
+    ensure!(archive.len() as u64 <= MOST, "it is larger than {}", size(MOST));
     let mut plain = Vec::new();
     GzDecoder::new(archive).take(MOST_UNPACKED + 1).read_to_end(&mut plain)?;
     ensure!(plain.len() as u64 <= MOST_UNPACKED, "it unpacks to more than {}", size(MOST_UNPACKED));
@@ -51,14 +51,14 @@ pub fn open(file: &Path, passphrase: Option<&str>) -> Result<Snapshot> {
     let most = usize::try_from(MOST + MOST / 16).unwrap_or(usize::MAX);
     let bytes = user_file::read(file, most).with_context(|| format!("{} can't be read", file.display()))?;
     if bytes.len() > most {
-        return Err(invalid(file, &anyhow::anyhow!("it has more than {}", size(MOST))));
+        return Err(invalid(file, &anyhow::anyhow!("it is larger than {}", size(MOST))));
     }
     let Some(passphrase) = passphrase else {
         return parse(file, &bytes).map_err(|error| invalid(file, &error));
     };
     let failure = |error: anyhow::Error| {
         let message = format!("{} can't be decrypted: {error:#}", file.display());
-        Failure::new(ExitStatus::Usage, message, "check the passphrase; if it is right, take another snapshot")
+        Failure::new(ExitStatus::Usage, message, "check the passphrase; if it is correct, the file is corrupted: take another snapshot")
     };
     let archive = age::decrypt(passphrase, &bytes).map_err(failure)?;
     let snapshot = parse(file, &archive).map_err(|error| invalid(file, &error))?;
@@ -101,8 +101,8 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
         bail!("{missing} is missing");
     }
     let ca = ca.context("pki/ca.crt is not a certificate")?;
-    let taken = taken.context("the time it was taken is missing")?;
-    ensure!(taken.parse::<jiff::Timestamp>().is_ok(), "the time it was taken is not a time");
+    let taken = taken.context("the time of the snapshot is missing")?;
+    ensure!(taken.parse::<jiff::Timestamp>().is_ok(), "the time of the snapshot is not a valid timestamp");
     let (file, archive) = (file.to_owned(), file.to_owned());
     let nodes = node_names(&nodes)?;
     Ok(Snapshot { file, archive, sha256: sha256(bytes), size: bytes.len() as u64, taken, nodes, ca })
@@ -110,7 +110,7 @@ pub fn parse(file: &Path, bytes: &[u8]) -> Result<Snapshot> {
 
 /// The nodes that a control plane listed, a line each.
 fn node_names(text: &str) -> Result<BTreeSet<String>> {
-    ensure!(text.lines().all(is_node_name), "{} lists a name that no node can have", archive::NODES);
+    ensure!(text.lines().all(is_node_name), "{} lists a name that is not a valid node name", archive::NODES);
     Ok(text.lines().map(str::to_owned).collect())
 }
 

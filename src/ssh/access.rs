@@ -114,8 +114,8 @@ impl Access {
         }
         for attempt in 0..ATTEMPTS {
             let wrong = if attempt == 0 { "" } else { "wrong passphrase; " };
-            let question = format!("{wrong}passphrase of {}", file.display());
-            let passphrase = match self.asker.password(&question, "add the key to an agent with `ssh-add`").await {
+            let question = format!("{wrong}passphrase for {}", file.display());
+            let passphrase = match self.asker.password(&question, "add the key to your SSH agent with `ssh-add`").await {
                 Ok(passphrase) => passphrase,
                 Err(_) => break,
             };

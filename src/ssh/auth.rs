@@ -58,7 +58,11 @@ impl<'a> Authenticator<'a> {
     /// Keys: configured ones, then the agent's others, then default files.
     pub async fn with_keys(mut self) -> Result<(), ConnectError> {
         if !self.target.methods.keys {
-            self.tried.push("no key: ssh's configuration excludes them (PubkeyAuthentication, PreferredAuthentications)".to_owned());
+            self.tried.push(
+                "no key was offered: the SSH configuration disables public keys (PubkeyAuthentication, \
+                PreferredAuthentications)"
+                    .to_owned(),
+            );
             return Err(self.failed());
         }
         let files = self.key_files();
@@ -296,7 +300,7 @@ impl<'a> Authenticator<'a> {
 
     /// The machine closed the connection while keys were offered: usually there were too many.
     fn hung_up(&mut self) -> ConnectError {
-        self.tried.push("then it closed the connection".to_owned());
+        self.tried.push("then the machine closed the connection".to_owned());
         ConnectError::new(
             self.target,
             Reason::AuthFailed { tried: std::mem::take(&mut self.tried), offered: std::mem::take(&mut self.offered) },
@@ -311,7 +315,7 @@ fn is_same(identity: &AgentIdentity, public: &PublicKey) -> bool {
 /// Reads a private key and the files next to it. `Err`: why it can't be used.
 fn key_file(path: &Path, certificates: &[PathBuf]) -> Result<KeyFile, String> {
     let bytes = user_file::read(path, user_file::MOST_BYTES).map_err(|why| super::stream::lower(&why.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
+    let text = String::from_utf8(bytes).map_err(|_| "the file is not text".to_owned())?;
     let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
     let (public, private) = match decode_secret_key(&text, None) {
         Ok(private) => (Some(private.public_key().clone()), Some(Arc::new(private))),

@@ -140,7 +140,7 @@ fn read(file: &Path, pass: &mut Pass, inherited: Concerns, depth: u32, settings:
             }
             "include" => {
                 if depth >= MAX_DEPTH {
-                    return Err(error(format!("more than {MAX_DEPTH} files include each other")));
+                    return Err(error(format!("Include is nested more than {MAX_DEPTH} levels deep")));
                 }
                 for word in &words {
                     for included in included(word, file, pass.home) {
@@ -155,7 +155,7 @@ fn read(file: &Path, pass: &mut Pass, inherited: Concerns, depth: u32, settings:
                 let port = first()?;
                 // A name of /etc/services: no other makes sense here.
                 let port = if port == "ssh" { "22".to_owned() } else { port };
-                let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(|| error(format!("{port} is not a port")))?;
+                let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(|| error(format!("{port} is not a valid port")))?;
                 keep(&mut settings.port, port);
             }
             "identityfile" => add(&mut settings.identity_files, first()?),
@@ -248,7 +248,7 @@ fn match_block(words: &[String], pass: &mut Pass, settings: &Settings) -> Result
         let found = if let Some(holds) = always {
             if holds { Concerns::Address } else { Concerns::No }
         } else {
-            let Some(list) = words.next() else { return Err(format!("{criterion} of Match has no value")) };
+            let Some(list) = words.next() else { return Err(format!("the criterion {criterion} of Match has no value")) };
             let holds = |text: &str| fits_list(list.split(','), text);
             match criterion.as_str() {
                 "host" if holds(settings.host_name.as_deref().unwrap_or(asked.address)) => Concerns::Address,
@@ -314,7 +314,7 @@ fn succeeds(command: &str, pass: &Pass, settings: &Settings) -> Result<bool, Str
                 let _ = child.kill().and_then(|()| child.wait());
                 return Err(format!("the command of Match exec did not end within {} s", EXEC_LIMIT.as_secs()));
             }
-            Err(error) => return Err(format!("the command of Match exec is lost: {error}")),
+            Err(error) => return Err(format!("the exit status of the command of Match exec is unknown: {error}")),
         }
     }
 }
@@ -369,7 +369,7 @@ fn words(text: &str) -> Result<Vec<String>, String> {
         }
     }
     if quote.is_some() {
-        return Err("a quote is not closed".to_owned());
+        return Err("a quotation mark is not closed".to_owned());
     }
     words.extend(word);
     Ok(words)

@@ -167,17 +167,18 @@ impl ConnectError {
             }
             Reason::Refused => format!("{machine} is on, but no sshd listens there: start it, or set `port`"),
             Reason::NoWay(_) => "check this computer's network and the machine's address".to_owned(),
-            Reason::Misconfigured(_) => format!("correct it: `ssh {destination}` shows whether it works"),
+            Reason::Misconfigured(_) => format!("correct the configuration; `ssh {destination}` shows whether it works"),
             Reason::Unresolvable(_) => "write an IP address, or make the name resolvable (DNS, /etc/hosts)".to_owned(),
             Reason::HungUp => format!("sshd on {machine} may be overloaded (MaxStartups) or block this computer: check its journal"),
-            Reason::ProxyFailed { command, .. } => format!("try it by hand: {command}"),
+            Reason::ProxyFailed { command, .. } => format!("run the command by hand: {command}"),
             Reason::ProxySays { hint, .. } => hint.clone(),
             Reason::JumpRefused { by, .. } => {
-                format!("allow forwarding on {by} (AllowTcpForwarding, PermitOpen), and check that it reaches {address}")
+                format!("allow forwarding on {by} (AllowTcpForwarding, PermitOpen), and check that {address} can be reached from there")
             }
             Reason::UnknownHostKey { .. } => {
                 format!(
-                    "compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on {machine}, then pass `--accept-new-host-keys`, or pin it as `hostKey`"
+                    "compare the fingerprint with the output of `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on {machine}, then \
+                     pass `--accept-new-host-keys`, or pin the key as `hostKey` in the inventory"
                 )
             }
             Reason::NotSaved { .. } => {
@@ -197,7 +198,8 @@ impl ConnectError {
                 "write the new addresses of both machines into the inventory, or have the router assign the old ones; if the addresses in the inventory are right, correct `hostKey` of {machine} and {neighbour} there"
             ),
             Reason::NeighboursHostKey { neighbour, pinned: false, .. } => format!(
-                "write the new addresses of both machines into the inventory, or have the router assign the old ones; if the inventory is right, remove the old host keys of {machine} (`ssh-keygen -R '{}'`) and likewise of {neighbour}",
+                "write the new addresses of both machines into the inventory, or have the router assign the old ones; if the inventory \
+                 is right, remove the old host keys of {machine} (`ssh-keygen -R '{}'`) and those of {neighbour}",
                 self.known_as()
             ),
             Reason::Revoked { place: (file, line), .. } => {
@@ -207,10 +209,13 @@ impl ConnectError {
                 format!("create a key with `ssh-keygen -t ed25519`, and install it for {user}: `ssh-copy-id {destination}`")
             }
             Reason::AuthFailed { tried, .. } if tried.len() > 5 => {
-                "the machine accepts only a few attempts: set `identity` to the right key".to_owned()
+                "the machine accepts only a few attempts: set `identity` in the inventory to the right key".to_owned()
             }
             Reason::AuthFailed { .. } if self.takes_password() => {
-                format!("install your key with `ssh-copy-id {destination}`, or run this in a terminal, where hostler offers to do it")
+                format!(
+                    "install your key with `ssh-copy-id {destination}`, or run this command in a terminal, where hostler offers to \
+                    install it"
+                )
             }
             Reason::AuthFailed { .. } => {
                 format!("add one of these keys to ~{user}/.ssh/authorized_keys on {machine}, or set `identity` to another key")
@@ -230,7 +235,7 @@ impl fmt::Display for ConnectError {
             Reason::NoWay(why) => write!(f, "cannot reach {address}: {why}"),
             Reason::Misconfigured(why) => f.write_str(why),
             Reason::Unresolvable(why) => write!(f, "{address} can't be resolved: {why}"),
-            Reason::HungUp => write!(f, "{address} closed the connection at once"),
+            Reason::HungUp => write!(f, "{address} closed the connection immediately"),
             Reason::ProxySays { why, .. } => f.write_str(why),
             Reason::ProxyFailed { command, status, stderr } => {
                 write!(f, "ProxyCommand for {address} failed: `{command}`")?;
@@ -254,7 +259,8 @@ impl fmt::Display for ConnectError {
             Reason::NeighboursHostKey { neighbour, got, .. } => {
                 write!(
                     f,
-                    "{machine}'s address {address} answers with {neighbour}'s host key ({} {}): DHCP may have swapped their addresses",
+                    "{machine}'s address {address} answers with {neighbour}'s host key ({} {}): DHCP may have swapped the addresses of \
+                     the two machines",
                     kind(got),
                     fingerprint(got)
                 )

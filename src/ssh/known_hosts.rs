@@ -106,11 +106,15 @@ impl Known {
         let name = target.host_key_alias.as_deref().unwrap_or(&target.host).to_lowercase();
         let principals = certificate.valid_principals();
         if !principals.is_empty() && !principals.iter().any(|principal| fits(&principal.to_lowercase(), &name)) {
-            return Err(format!("it is for {}", principals.join(", ")));
+            return Err(format!("it is valid only for {}", principals.join(", ")));
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let authorities: Vec<_> = self.authorities.iter().map(|entry| entry.key.fingerprint(HashAlg::Sha256)).collect();
-        certificate.validate_at(now, &authorities).map_err(|_| "no known authority has signed it, or it is not valid now".to_owned())
+        certificate.validate_at(now, &authorities).map_err(|_| {
+            "no known certificate authority has signed it, or it has expired or is \
+            not yet valid"
+                .to_owned()
+        })
     }
 
     /// Key types to ask the host for, known ones first, so that a host known by its ECDSA key is not taken for unknown.

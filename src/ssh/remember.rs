@@ -67,7 +67,7 @@ fn lock(file: &Path) -> Result<File> {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
             Err(TryLockError::WouldBlock) if Instant::now() < last => thread::sleep(AGAIN),
-            Err(TryLockError::WouldBlock) => bail!("another program has kept {} locked for {} s", folder.display(), LOCKED.as_secs()),
+            Err(TryLockError::WouldBlock) => bail!("another program has held the lock on {} for {} s", folder.display(), LOCKED.as_secs()),
             Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("{} can't be locked", folder.display())),
         }
     }
@@ -86,7 +86,7 @@ fn append(file: &Path, target: &Target, key: &PublicKey) -> io::Result<()> {
     }
     let host = if target.hash_known_hosts {
         let mut salt = [0; 20];
-        SystemRandom::new().fill(&mut salt).map_err(|_| io::Error::other("no random numbers available"))?;
+        SystemRandom::new().fill(&mut salt).map_err(|_| io::Error::other("the kernel provided no random numbers"))?;
         hash_of(&name, &salt)
     } else {
         name

@@ -82,7 +82,7 @@ impl Part {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// More output than it may have: see [`Bounds`].
-    #[error("{machine}: it printed more than {}", size(*.most))]
+    #[error("{machine}: the output was larger than {}", size(*.most))]
     TooMuch { machine: String, most: u64 },
     /// It did not end in time: see [`Bounds`].
     #[error("{machine}: {what} within {seconds} s")]
@@ -124,15 +124,18 @@ impl RunError {
     pub fn hint(&self) -> String {
         match self {
             RunError::TooMuch { .. } => {
-                "find out which program prints so much when you log in there, or whether it is the machine you mean".to_owned()
+                "check which program prints so much output at login, and that the address belongs to the machine that you mean".to_owned()
             }
-            RunError::Slow { machine, .. } => format!("log in to {machine} with `ssh`: PAM, LDAP or a mounted home folder may not answer"),
-            RunError::Lost(_) => "run again when the machine is back: finished steps are not repeated".to_owned(),
+            RunError::Slow { machine, .. } => format!(
+                "try to log in to {machine} with `ssh`: PAM, LDAP or a mounted home folder may \
+                not be responding"
+            ),
+            RunError::Lost(_) => "run the same command again when the machine is back: finished steps are not repeated".to_owned(),
             RunError::Connect(error) => error.hint(),
             RunError::Payload(_) => "check the file on this computer".to_owned(),
             RunError::Sudo(error) => error.hint(),
             RunError::NotStarted { .. } => "try `ssh MACHINE /bin/sh`: the login shell must be able to run commands".to_owned(),
-            RunError::Refused { .. } => "check MaxSessions and ForceCommand in its sshd_config".to_owned(),
+            RunError::Refused { .. } => "check MaxSessions and ForceCommand in the machine's sshd_config".to_owned(),
         }
     }
 }
@@ -288,14 +291,16 @@ impl Session {
         };
         match ended {
             Ended::Exit(exit) => Ok(exit),
-            Ended::Refused => Err(RunError::Refused { machine: self.target.name.clone(), what: "it refused to run a command".to_owned() }),
+            Ended::Refused => {
+                Err(RunError::Refused { machine: self.target.name.clone(), what: "sshd refused to run a command".to_owned() })
+            }
             Ended::TooMuch => Err(RunError::TooMuch { machine: self.target.name.clone(), most }),
             Ended::Nothing => Err(self.lost()),
         }
     }
 
     fn lost(&self) -> RunError {
-        RunError::Lost(self.shared.end().unwrap_or_else(|| "the command ended without a status".to_owned()))
+        RunError::Lost(self.shared.end().unwrap_or_else(|| "the command ended without an exit status".to_owned()))
     }
 
     /// A channel for a command. If the machine has no free one (MaxSessions), it has one when another command ends.
@@ -315,7 +320,7 @@ impl Session {
                         // While our own commands run, one of them will free a channel.
                         patience = Instant::now() + NO_CHANNEL_LIMIT;
                     } else if Instant::now() > patience {
-                        let what = format!("it refused to open a session ({why:?})");
+                        let what = format!("sshd refused to open a session ({why:?})");
                         return Err(RunError::Refused { machine: self.target.name.clone(), what });
                     }
                     tokio::select! {
@@ -400,7 +405,7 @@ async fn send(
                 }
             }
             if chunk.is_empty() {
-                return Err(Some(format!("{what} ends {left} bytes early")));
+                return Err(Some(format!("{what} is {left} bytes too short")));
             }
             let read = chunk.len() as u64;
             input.data_bytes(chunk).await.map_err(|_| None)?;

@@ -80,11 +80,11 @@ impl client::Handler for Handler {
 
     async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
         let why = match &reason {
-            DisconnectReason::ReceivedDisconnect(info) => format!("the other side closed it: {}", last_output(&info.message)),
+            DisconnectReason::ReceivedDisconnect(info) => format!("the other side closed the connection: {}", last_output(&info.message)),
             DisconnectReason::Error(russh::Error::KeepaliveTimeout) => {
                 format!("no answer for {} s", self.keepalive.as_secs() * (KEEPALIVES as u64 + 1))
             }
-            DisconnectReason::Error(russh::Error::Disconnect | russh::Error::HUP) => "the other side closed it".to_owned(),
+            DisconnectReason::Error(russh::Error::Disconnect | russh::Error::HUP) => "the other side closed the connection".to_owned(),
             DisconnectReason::Error(error) => lower(&error.to_string()),
         };
         *self.shared.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
@@ -234,7 +234,7 @@ pub async fn fetch_host_key(target: &Target, access: &Arc<Access>) -> Result<Pub
         Some(Verdict::Trusted(key) | Verdict::Unknown(key) | Verdict::Changed { got: key, .. } | Verdict::Revoked { got: key, .. }) => {
             Ok(key)
         }
-        None => Err(ConnectError::new(target, Reason::Protocol("it presented no host key".to_owned()))),
+        None => Err(ConnectError::new(target, Reason::Protocol("the server presented no host key".to_owned()))),
     }
 }
 
@@ -306,7 +306,7 @@ async fn greet_by_fingerprint(target: &Target, access: &Arc<Access>, policy: Arc
             },
         }
     }
-    Err(wrong.unwrap_or_else(|| ConnectError::new(target, Reason::Protocol("it has no host key".to_owned()))))
+    Err(wrong.unwrap_or_else(|| ConnectError::new(target, Reason::Protocol("the server has no host key".to_owned()))))
 }
 
 /// Replaces an error about an unexpected key with a better one if the key belongs to another machine of the inventory.
@@ -428,7 +428,7 @@ fn classify(error: russh::Error, verdict: Option<Verdict>) -> Reason {
             std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => Reason::HungUp,
             _ => Reason::NoWay(lower(&why.to_string())),
         },
-        (russh::Error::Version, _) => Reason::Protocol("it is not an SSH server".to_owned()),
+        (russh::Error::Version, _) => Reason::Protocol("the server does not speak SSH".to_owned()),
         (error, _) => Reason::Protocol(lower(&error.to_string())),
     }
 }
@@ -463,7 +463,7 @@ async fn through(hop: &Session, target: &Target, access: &Access) -> Result<Watc
         Ok(Ok(channel)) => return Ok(Watched::new(channel.into_stream(), access.limits.stall)),
         Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited))) => "forwarding is not allowed".to_owned(),
         Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed))) => {
-            "refused, timed out or no route (it does not say which)".to_owned()
+            "connection refused, timed out or no route (the jump host does not say which)".to_owned()
         }
         Ok(Err(why)) => hop.shared.end().unwrap_or_else(|| lower(&why.to_string())),
         Err(_) => return Err(error(Reason::NoAnswer { seconds: access.limits.connect.as_secs() })),

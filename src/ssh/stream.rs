@@ -82,7 +82,7 @@ pub fn proxy(target: &Target, command: &str) -> Result<(Proxy, ProxyReport), Con
         .spawn()
         .map_err(|why| error(why.to_string()))?;
     let (Some(stdin), Some(stdout), Some(mut stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
-        return Err(error("its standard streams are missing".to_owned()));
+        return Err(error("the command has no standard input or output".to_owned()));
     };
     let report = ProxyReport::default();
     let said = report.clone();

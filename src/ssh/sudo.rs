@@ -66,7 +66,8 @@ impl SudoError {
             SudoReason::NeedsTerminal => format!("as root on {machine}, write `Defaults:{user} !requiretty` to a file in /etc/sudoers.d"),
             SudoReason::NobodyToAsk => {
                 format!(
-                    "run this in a terminal; or as root on {machine}, write `{user} ALL=(ALL) NOPASSWD: ALL` to a file in /etc/sudoers.d"
+                    "run this command in a terminal; or as root on {machine}, write `{user} ALL=(ALL) NOPASSWD: ALL` to a file in \
+                     /etc/sudoers.d"
                 )
             }
             SudoReason::WrongPassword => format!("try `sudo -v` as {user} on {machine}"),
@@ -185,7 +186,7 @@ impl Session {
         for attempt in 0..ATTEMPTS {
             let wrong = if attempt == 0 { "" } else { "wrong password; " };
             let question = format!("{wrong}sudo password for {user} on {machine}{new}");
-            let Ok(password) = self.access.asker.password(&question, "run this in a terminal").await else {
+            let Ok(password) = self.access.asker.password(&question, "run this command in a terminal").await else {
                 return Err(self.sudo_error(match refusal {
                     SudoReason::Other(said) if !said.contains("password") => SudoReason::Other(said),
                     _ => SudoReason::NobodyToAsk,

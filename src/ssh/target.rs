@@ -125,7 +125,12 @@ impl Target {
     /// # Errors
     /// As [`new`](Target::new).
     pub fn complete(name: &str, address: &str, connection: &Connection, account: &Account) -> Result<Target> {
-        complete(name, address, connection, account, 0).with_context(|| format!("{name}: its connection is configured wrongly"))
+        complete(name, address, connection, account, 0).with_context(|| {
+            format!(
+                "{name}: the configuration of its SSH connection is not \
+            valid"
+            )
+        })
     }
 
     /// `host:port`, for messages.
@@ -239,7 +244,7 @@ fn chain(hops: &str, account: &Account, depth: usize) -> Result<Target> {
         before = Some(Box::new(target.clone()));
         last = Some(target);
     }
-    last.context("no jump host is given")
+    last.context("the list of jump hosts is empty")
 }
 
 fn split_hop(hop: &str) -> Result<(Option<String>, String, Option<u16>)> {

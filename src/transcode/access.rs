@@ -27,7 +27,7 @@ const SAMPLES_WITHIN: Duration = Duration::from_secs(60);
 /// # Errors
 /// It has none.
 pub fn token_of(secret: &str) -> Result<String> {
-    let wrong = "the Secret holds no token";
+    let wrong = "the Secret contains no valid token";
     let secret: serde_json::Value = serde_json::from_str(secret).context(wrong)?;
     let token = BASE64.decode(secret["data"]["token"].as_str().context(wrong)?).context(wrong)?;
     let token = String::from_utf8(token).context(wrong)?;
@@ -57,8 +57,8 @@ impl Access {
             return Ok(());
         }
         Err(match self.actions {
-            Actions::Off => "this page has no actions: use `hostler transcode`\n",
-            _ => "this needs the link with the token, which `hostler transcode link` prints\n",
+            Actions::Off => "actions are disabled on this page: use `hostler transcode`\n",
+            _ => "this action needs the link with the token, which `hostler transcode link` prints\n",
         })
     }
 

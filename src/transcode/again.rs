@@ -31,25 +31,25 @@ pub fn wanted(inbox: &Inbox, library: &Library, id: &FilmId) -> Result<Result<Ag
     require_marker(&library.root)?;
     let film: Option<Film> = read_json(&inbox.ledger(id))?;
     let Some(Film { stage: Stage::Done { published, .. }, .. }) = film else {
-        return Ok(Err("it is not done\n"));
+        return Ok(Err("the film is not done yet\n"));
     };
     let from = library.root.join(&published.film.path);
     let size = match from.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => metadata.len(),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context("the library can't be read"),
-        _ => return Ok(Err("it is no longer in the library under this name: drop the film again\n")),
+        _ => return Ok(Err("the film is no longer in the library under this name: drop it again\n")),
     };
     // Under the name of the published film, so that it replaces that.
     let to = inbox.watch().join(&published.film.path);
     let part = inbox.requests().join(format!("{PART}{id}"));
     if part.try_exists()? {
-        return Ok(Err("it is already being copied back\n"));
+        return Ok(Err("the film is already being copied back\n"));
     }
     if to.symlink_metadata().is_ok() {
         return Ok(Err("watch/ already has a film with this name\n"));
     }
     if space(&inbox.root)?.0 < size {
-        return Ok(Err("the inbox has not enough space for it\n"));
+        return Ok(Err("the inbox does not have enough space for the film\n"));
     }
     Ok(Ok(Again { from, part, to }))
 }
@@ -68,9 +68,9 @@ impl Again {
     fn try_copy(&self) -> Result<()> {
         let size = self.from.metadata()?.len();
         let (copied, _) = publish::copy(&self.from, &self.part, &Arc::default())?;
-        ensure!(copied == size, "{copied} bytes were copied of {size}");
+        ensure!(copied == size, "only {copied} of {size} bytes were copied");
         std::fs::create_dir_all(self.to.parent().unwrap_or(Path::new("/")))?;
-        ensure!(self.to.symlink_metadata().is_err(), "a film with this name was dropped meanwhile");
+        ensure!(self.to.symlink_metadata().is_err(), "a film with this name was dropped in the meantime");
         layout::rename(&self.part, &self.to).with_context(|| format!("{} can't be renamed to its final name", shown(&self.to)))
     }
 }

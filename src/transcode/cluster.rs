@@ -157,7 +157,7 @@ impl Cluster {
             Task::Publish => "publish.yaml",
         });
         let text = std::fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
-        let wrong = || format!("{} is not a Job", file.display());
+        let wrong = || format!("{} is not a valid Job manifest", file.display());
         let object = object(&text, job).with_context(wrong)?;
         let apply = PatchParams::apply(MANAGER).force();
         answer(self.jobs.patch(&job.name(), &apply, &Patch::Apply(&object)))
@@ -184,7 +184,7 @@ fn object(template: &str, job: &Job) -> Result<v1::Job> {
     let mut object: v1::Job = serde_yaml::from_str(template)?;
     object.metadata.name = Some(job.name());
     let containers = object.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()).map(|pod| &mut pod.containers);
-    let container = containers.and_then(|containers| containers.first_mut()).context("it has no container")?;
+    let container = containers.and_then(|containers| containers.first_mut()).context("the Job has no container")?;
     let words = if container.args.is_some() { &mut container.args } else { &mut container.command };
     words.get_or_insert_default().extend(["--id".to_owned(), job.id.to_string()]);
     for mount in container.volume_mounts.iter_mut().flatten() {

@@ -48,7 +48,7 @@ pub fn lacks(folder: &Path) -> io::Result<Option<String>> {
     let lacks = if folder.file_name().is_some_and(|name| name.eq_ignore_ascii_case("BDMV")) { blu_ray(folder) } else { dvd(folder) };
     match lacks {
         // Something has gone or is not there yet.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some("a file of it".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some("at least one file".to_owned())),
         lacks => lacks,
     }
 }
@@ -107,7 +107,7 @@ fn dvd(folder: &Path) -> io::Result<Option<String>> {
         let there: u64 = sizes.iter().filter(|(name, _)| name.starts_with(&prefix)).map(|(_, size)| size).sum();
         let whole = sectors(&head, 0x0c);
         if there < whole {
-            return Ok(Some(format!("a part of title set {set}: {there} of {whole} bytes are there")));
+            return Ok(Some(format!("a part of title set {set}: only {there} of {whole} bytes are present")));
         }
     }
     Ok(None)
@@ -155,7 +155,7 @@ fn blu_ray(folder: &Path) -> io::Result<Option<String>> {
         let has = there.iter().find(|(name, _)| *name == stream).map_or(0, |(_, size)| *size);
         let whole = u64::from(u32::from_be_bytes(number)) * PACKET;
         if has < whole {
-            return Ok(Some(format!("a part of {stream}: {has} of {whole} bytes are there")));
+            return Ok(Some(format!("a part of {stream}: only {has} of {whole} bytes are present")));
         }
     }
     for (list, _) in sizes(&lists)?.iter().filter(|(name, _)| name.ends_with(".MPLS")) {

@@ -102,7 +102,8 @@ pub async fn run(task: &Task) -> Result<Ended> {
         Ok(Err(flaw)) => {
             let Flaw { permanent, outside, question, reason } = flaw;
             let failure = Failure { who: task.who.clone(), permanent, outside, question, reason, tail: tail.into(), at: Timestamp::now() };
-            write_json(&work.join(FAILURE), &failure).with_context(|| format!("{}; the failure can't be recorded", failure.reason))?;
+            write_json(&work.join(FAILURE), &failure)
+                .with_context(|| format!("{}; this failure can't be recorded either", failure.reason))?;
             Ok(Ended::Failed(failure))
         }
         Err(Stopped) => Ok(Ended::Stopped),
@@ -201,8 +202,10 @@ impl Encoder<'_> {
         let probe = if source.on_disc() { None } else { self.probe(input).await? };
         if let Some(probe) = &probe {
             if let Some(profile @ 5) = probe.dolby_vision() {
-                let reason =
-                    format!("it is Dolby Vision of profile {profile}, whose colors only such players show: without them they are wrong");
+                let reason = format!(
+                    "the film is in Dolby Vision profile {profile}, which can't be encoded: without Dolby Vision, its colors \
+                        are wrong"
+                );
                 return Ok(Err(Flaw::permanent(reason)));
             }
             probe.complete(&mut source);
@@ -232,7 +235,7 @@ impl Encoder<'_> {
         let mut attempt = Attempt { status: run.status, work_done: run.work_done, frames: run.frames, pace: run.pace, size, picture: None };
         // A stalled copy continued and changed the file while HandBrake read it: the result is not the film.
         if Stamp::of(&self.claimed()).ok() != Some(stamp) {
-            return Ok(Err(Flaw::passing("the file changed while it was encoded")));
+            return Ok(Err(Flaw::passing("the file changed while it was being encoded")));
         }
         let mut verdict = verify::ended(&attempt, &source);
         // The picture may be shorter than the film, or stand still: its packets tell whether something is missing.
@@ -310,7 +313,7 @@ impl Encoder<'_> {
                 && picture
                     .is_none_or(|picture| picture.depth() < 10 || !matches!(picture.color_transfer.as_str(), "smpte2084" | "arib-std-b67"))
             {
-                wrong.push("its picture is not HDR in 10 bits any more".to_owned());
+                wrong.push("its picture is no longer 10-bit HDR".to_owned());
             }
             if !wrong.is_empty() {
                 return Ok(Err(Flaw::permanent(format!("the encoded film differs from the original: {}", wrong.join("; ")))));
@@ -335,7 +338,10 @@ impl Encoder<'_> {
         }
         let metadata = claimed.symlink_metadata().map_err(|error| Flaw::passing(format!("the film can't be read: {error}")))?;
         if metadata.is_symlink() {
-            return Err(Flaw::permanent("it is a symbolic link: these are not followed, as their target may be outside the share"));
+            return Err(Flaw::permanent(
+                "the file is a symbolic link: symbolic links are not followed, because their target may be \
+                outside the share",
+            ));
         }
         if metadata.is_dir() {
             return Ok((self.task.inbox.claim(&self.task.id), stamp));
@@ -357,7 +363,7 @@ impl Encoder<'_> {
         let phase = if input == self.part { Phase::Verifying } else { Phase::Scanning };
         Ok(self.handbrake(arguments, phase).await?.and_then(|run| match (run.status, run.titles) {
             (Some(0 | 2), titles) => Ok(titles.filter(|titles| titles.film().is_some())),
-            (None, _) => Err(Flaw::passing("HandBrake's scan of the film was ended by a signal")),
+            (None, _) => Err(Flaw::passing("HandBrake was killed by a signal while it scanned the film")),
             (Some(status), _) => Err(Flaw::passing(format!("HandBrake can't scan the film (exit status {status})"))),
         }))
     }
@@ -367,10 +373,10 @@ impl Encoder<'_> {
         let sound = self.tail.iter().any(|line| line.contains(": Audio: "));
         let video = self.tail.iter().any(|line| line.contains(": Video: "));
         Flaw::permanent(match (sound && !video, input.is_dir()) {
-            (true, _) => "it has sound, but no picture",
+            (true, _) => "the file has sound, but no picture",
             (_, true) => "HandBrake finds no film on this disc; copy-protected discs must be decrypted first",
-            _ if text => "it is not a film, or its beginning is damaged: HandBrake does not recognize the format",
-            _ => "HandBrake finds no film in it",
+            _ if text => "the file is not a film, or its beginning is damaged: HandBrake does not recognize the format",
+            _ => "HandBrake finds no film in the file",
         })
     }
 
@@ -471,7 +477,7 @@ impl Encoder<'_> {
                 _ = interrupt.recv() => { end(child).await; return Err(Stopped) }
                 () = sleep_until(heard + SILENT_FOR) => {
                     end(child).await;
-                    return Ok(Err(Flaw::passing(format!("HandBrake had no output for {} min", SILENT_FOR.as_secs() / 60))));
+                    return Ok(Err(Flaw::passing(format!("HandBrake printed nothing for {} min", SILENT_FOR.as_secs() / 60))));
                 }
             }
         }

@@ -241,7 +241,7 @@ pub fn differences(found: &Probe, wanted: &Tracks) -> Vec<String> {
                 ..track.attributes
             };
             if stream.flags() != expected {
-                wrong.push(format!("the flags of {kind} track {number} differ"));
+                wrong.push(format!("the flags of {kind} track {number} are not the expected ones"));
             }
             if stream.tag("title") != track.name {
                 wrong.push(format!("{kind} track {number} is called `{}`, expected `{}`", stream.tag("title"), track.name));

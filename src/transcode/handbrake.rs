@@ -271,8 +271,8 @@ pub fn preset(file: &Path, name: &str) -> Result<Value> {
         }
     }
     let text = std::fs::read_to_string(file).with_context(|| format!("preset {} can't be read", file.display()))?;
-    let value: Value =
-        serde_json::from_str(&text).with_context(|| format!("preset {} is not JSON as HandBrake exports it", file.display()))?;
+    let value: Value = serde_json::from_str(&text)
+        .with_context(|| format!("preset {} is not a valid JSON file as exported by HandBrake", file.display()))?;
     let mut found = Vec::new();
     collect(&value, &mut found);
     let named = found.iter().find(|preset| preset["PresetName"] == name);

@@ -85,7 +85,7 @@ pub fn why_not(path: &Path) -> Option<String> {
     let extension = extension(path);
     let stem = path.file_stem().map(Path::new).unwrap_or(path);
     if PARTS.contains(&extension.as_str()) && is_film(stem) {
-        return Some(format!("not taken: a copy or download that ends in `.{extension}` is not complete"));
+        return Some(format!("not taken: `.{extension}` is the extension of an incomplete copy or download"));
     }
     NOT_TAKEN.contains(&extension.as_str()).then(|| format!("not taken: HandBrake does not read `.{extension}` files"))
 }

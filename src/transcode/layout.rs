@@ -110,7 +110,7 @@ pub struct Library {
 /// `path` is not of the form folders/name.
 pub fn place_of(path: &Path, flat: bool) -> Result<PathBuf> {
     let plain = path.components().count() >= 2 && path.components().all(|part| matches!(part, Component::Normal(_)));
-    ensure!(plain, "{} is not a film in a folder", shown(path));
+    ensure!(plain, "the film {} is not in a folder", shown(path));
     let (folder, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
     // A disc is a folder with a generic name; the film has the name of its parent folder.
     if is_disc(name) && folder.components().count() >= 2 {
@@ -198,7 +198,7 @@ const MOST_BYTES: usize = 16 << 20;
 pub fn read_json<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
     // Pods that handle films write these: a pipe or a disk full of zeros must hold up no other.
     match user_file::read(file, MOST_BYTES) {
-        Ok(text) if text.len() > MOST_BYTES => Err(io::Error::other("it is too long for a record")),
+        Ok(text) if text.len() > MOST_BYTES => Err(io::Error::other("the file is too large for a film's record")),
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(io::Error::from),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

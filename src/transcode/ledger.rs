@@ -119,7 +119,7 @@ impl Film {
         let stem = if is_disc(name) || self.flat { name } else { Path::new(name).file_stem().unwrap_or(name) };
         let bare = self.path.components().count() == 2 && self.name.is_none();
         (bare && is_of_any_disc(&stem.to_string_lossy()))
-            .then(|| format!("which film is it? Every disc has a `{}`: give it a name", stem.to_string_lossy()))
+            .then(|| format!("which film is this? Every disc has a `{}`: give the film a name", stem.to_string_lossy()))
     }
 
     /// Free space in the library after this film was published, and when that was.

@@ -40,10 +40,10 @@ pub async fn found(server: &MediaServer, folders: impl Iterator<Item = &String>)
         return Ok(vec![format!("Jellyfin answers at {}", server.url)]);
     }
     let ask = client.get(url(server, "/library/sections")?).header("X-Plex-Token", token(server)?).header("Accept", "application/json");
-    let sections = sections(&serde_json::from_str(&answer(ask).await?).context("the sections of Plex are not valid JSON")?);
+    let sections = sections(&serde_json::from_str(&answer(ask).await?).context("the list of libraries that Plex sent is not valid JSON")?);
     Ok(folders
         .map(|folder| match place(&sections, server.library_as_seen.as_deref(), &Path::new(folder).join("a film")) {
-            Ok((_, seen)) => format!("Plex has {folder} as {}", shortened(&seen, 300)),
+            Ok((_, seen)) => format!("Plex sees {folder} as {}", shortened(&seen, 300)),
             Err(error) => format!("{error:#}"),
         })
         .collect())
@@ -62,7 +62,7 @@ async fn plex(server: &MediaServer, film: &Path) -> Result<String> {
     let token = token(server)?;
     let ask = |url: Url| client.get(url).header("X-Plex-Token", &token).header("Accept", "application/json");
     let listed = answer(ask(url(server, "/library/sections")?)).await?;
-    let sections = sections(&serde_json::from_str(&listed).context("the sections of Plex are not valid JSON")?);
+    let sections = sections(&serde_json::from_str(&listed).context("the list of libraries that Plex sent is not valid JSON")?);
     let (key, folder) = place(&sections, server.library_as_seen.as_deref(), film)?;
     let mut refresh = url(server, &format!("/library/sections/{key}/refresh"))?;
     refresh.query_pairs_mut().append_pair("path", &folder);
@@ -80,7 +80,7 @@ async fn plex(server: &MediaServer, film: &Path) -> Result<String> {
         tokio::time::sleep(LOOK_EVERY).await;
         let listed: Value = serde_json::from_str(&answer(ask(all.clone())).await?).unwrap_or_default();
         if holds(&listed, &file) {
-            return Ok("Plex shows it".to_owned());
+            return Ok("Plex shows the film".to_owned());
         }
     }
     Ok(format!("Plex was asked to scan {folder}, but does not show the film yet"))
@@ -109,7 +109,7 @@ async fn jellyfin(server: &MediaServer, film: &Path) -> Result<String> {
 /// There is none, or more than one.
 pub fn place(sections: &[Section], root: Option<&str>, film: &Path) -> Result<(String, String)> {
     let parent = film.parent().unwrap_or(film);
-    let parent = parent.to_str().context("its name is not UTF-8, which Plex does not support")?;
+    let parent = parent.to_str().context("the name of its folder is not UTF-8, which Plex does not support")?;
     let mut found: Vec<(String, String)> = Vec::new();
     for section in sections {
         for location in &section.locations {
@@ -131,8 +131,8 @@ pub fn place(sections: &[Section], root: Option<&str>, film: &Path) -> Result<(S
     }
     match &found[..] {
         [one] => Ok(one.clone()),
-        [] => bail!("no library of Plex has a folder for {parent}"),
-        _ => bail!("several libraries of Plex have a folder for {parent}\nhint: set `libraryAsSeen`"),
+        [] => bail!("no library in Plex contains the folder {parent}"),
+        _ => bail!("several libraries in Plex contain a folder {parent}\nhint: set `libraryAsSeen`"),
     }
 }
 
@@ -199,7 +199,7 @@ async fn body(mut response: Response) -> Result<String> {
     while let Some(piece) = response.chunk().await.map_err(reqwest::Error::without_url)? {
         bytes.extend_from_slice(&piece);
         if bytes.len() > MOST_BYTES {
-            bail!("it answered with more than {MOST_BYTES} bytes");
+            bail!("its answer is too large: more than {MOST_BYTES} bytes");
         }
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())

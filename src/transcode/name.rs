@@ -17,7 +17,7 @@ const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
 
 /// No name for the film could be found that the library takes: another attempt would fail, too.
 #[derive(Debug, thiserror::Error)]
-#[error("the library can't hold the name `{0}`: {1}; `hostler transcode name` gives it another one")]
+#[error("the library does not accept the name `{0}`: {1}; give the film another name with `hostler transcode name`")]
 pub struct Unfit(String, io::Error);
 
 /// The place, with names that the library takes. Whatever comes to it is tried before a film is copied.

@@ -35,7 +35,7 @@ impl News {
     /// A film that failed, or waits for its owner.
     pub fn film(film: &Film) -> Option<Message> {
         if let Stage::Held { question, .. } = &film.stage {
-            return Some(Message { title: "a film waits for an answer", text: format!("{}: {question}", shown(&film.path)) });
+            return Some(Message { title: "a film is waiting for an answer", text: format!("{}: {question}", shown(&film.path)) });
         }
         let Stage::Failing { reason, .. } = &film.stage else { return None };
         Some(Message { title: "a film could not be encoded", text: format!("{}: {reason}", shown(&film.path)) })
@@ -45,7 +45,7 @@ impl News {
     pub fn machines(&mut self, lost: BTreeSet<String>) -> Vec<Message> {
         let gone = lost.difference(&self.lost).map(|name| Message {
             title: "a machine is lost",
-            text: format!("{name} has not reported for a minute; its films are encoded elsewhere"),
+            text: format!("{name} has not reported for a minute; its films are encoded on other machines"),
         });
         let back = self.lost.difference(&lost).map(|name| Message { title: "a machine is back", text: format!("{name} is back") });
         let messages = gone.chain(back).collect();
@@ -61,8 +61,7 @@ impl News {
             }
             return None;
         }
-        let text =
-            format!("the {share} has {} free of {}; films wait if there is no space for them", quantity::size(free), quantity::size(all));
+        let text = format!("the {share} has {} free of {}; films that do not fit will wait", quantity::size(free), quantity::size(all));
         self.low.insert(share).then_some(Message { title: "disk space is low", text })
     }
 }

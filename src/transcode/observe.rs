@@ -152,7 +152,7 @@ fn walk(inbox: &Inbox, settings: &Settings, seen: &mut Seen) -> io::Result<()> {
             (Some(folder), true) => walk_folder(&watch, &entry.path(), folder, DEPTH, seen)?,
             (_, true) => seen.misplaced.push((name.into(), "`transcode.folders` has no folder with this name".to_owned())),
             (_, false) if is_film(&entry.path()) => {
-                seen.misplaced.push((name.into(), "it is not in a folder: drop it into one of those in watch/".to_owned()));
+                seen.misplaced.push((name.into(), "the film is not in a folder: move it into one of the folders in watch/".to_owned()));
             }
             _ => {}
         }

@@ -88,7 +88,7 @@ pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, 
                 add(&format!("{argument} {}", wishes.languages.join(",")));
             }
         }
-        let remarks = (hdr && !deep).then(|| "HDR was converted to the colors of the preset".to_owned()).into_iter().collect();
+        let remarks = (hdr && !deep).then(|| "HDR was converted to the color space of the preset".to_owned()).into_iter().collect();
         arguments.extend(["--preset-import-file".into(), file.into(), "--preset".into(), preset.name.clone().into()]);
         return Ok(Order { arguments, tracks: None, hdr: hdr && deep, remarks });
     }
@@ -130,7 +130,7 @@ pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, 
     // One alone is the default: what a player starts with is the first.
     audio.iter_mut().enumerate().for_each(|(place, track)| track.attributes.default = place == 0);
     let tracks = Tracks { audio, subtitles: of(&title.subtitle_list, &subtitles) };
-    let left_out = |what: &str, kept: usize, of: usize| (kept < of).then(|| format!("{kept} of {of} {what} by `languages`"));
+    let left_out = |what: &str, kept: usize, of: usize| (kept < of).then(|| format!("{kept} of {of} {what} kept, as set by `languages`"));
     let remarks = left_out("audio tracks", chosen.len(), title.audio_list.len())
         .into_iter()
         .chain(left_out("subtitles", subtitles.len(), title.subtitle_list.len()))

@@ -85,7 +85,7 @@ pub async fn run(inbox: Inbox, library: Option<Library>, access: Access, listen:
 
 async fn clear(inbox: Inbox, share: Share) {
     if let Err(error) = share.run(LIMIT, move || again::clear(&inbox)).await {
-        tracing::warn!("copies of an earlier process may be left in requests/: {error:#}");
+        tracing::warn!("unfinished copies of an earlier process may remain in requests/: {error:#}");
     }
 }
 
@@ -251,27 +251,28 @@ async fn metrics(State(page): State<Page>) -> Response {
 
 async fn retry(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let Some(id) = FilmId::parse(&id) else { return no_such_film() };
-    ask(page, &headers, Asked::Retry(id), "it has not failed\n", |stage| matches!(stage, Stage::Failed { .. } | Stage::Held { .. })).await
+    ask(page, &headers, Asked::Retry(id), "the film has not failed\n", |stage| matches!(stage, Stage::Failed { .. } | Stage::Held { .. }))
+        .await
 }
 
 /// Takes a failed film as it is.
 async fn accept(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let Some(id) = FilmId::parse(&id) else { return no_such_film() };
-    ask(page, &headers, Asked::Accept(id), "it has not failed\n", |stage| matches!(stage, Stage::Failed { .. })).await
+    ask(page, &headers, Asked::Accept(id), "the film has not failed\n", |stage| matches!(stage, Stage::Failed { .. })).await
 }
 
 /// Moves the original of a failed or held film to the trash.
 async fn dismiss(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let Some(id) = FilmId::parse(&id) else { return no_such_film() };
     let may = |stage: &Stage| matches!(stage, Stage::Failed { .. } | Stage::Held { .. });
-    ask(page, &headers, Asked::Dismiss(id), "it has neither failed nor does it wait for an answer\n", may).await
+    ask(page, &headers, Asked::Dismiss(id), "the film has not failed, and is not waiting for an answer\n", may).await
 }
 
 async fn name(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Response {
     let Some(id) = FilmId::parse(&id) else { return no_such_film() };
     let name = form_field(&body, "name");
     if !is_name(&name) {
-        return (StatusCode::CONFLICT, "this is not a name for a file: it has a `/`, begins with a dot or a space, or is too long\n")
+        return (StatusCode::CONFLICT, "this is not a valid file name: it contains a `/`, begins with a dot or a space, or is too long\n")
             .into_response();
     }
     let done = page.views.borrow().done.iter().any(|film| film.id == id);
@@ -279,7 +280,7 @@ async fn name(State(page): State<Page>, Path(id): Path<String>, headers: HeaderM
         return rename_in_library(page, &headers, id, name).await;
     }
     let may = |stage: &Stage| matches!(stage, Stage::Claimed | Stage::Encoded | Stage::Held { .. });
-    ask(page, &headers, Asked::Name(id, name), "it has failed\n", may).await
+    ask(page, &headers, Asked::Name(id, name), "the film has failed\n", may).await
 }
 
 async fn rename_in_library(page: Page, headers: &HeaderMap, id: FilmId, name: String) -> Response {
@@ -290,7 +291,9 @@ async fn rename_in_library(page: Page, headers: &HeaderMap, id: FilmId, name: St
     let page = Page { share: page.library_share.clone(), ..page };
     change(page, headers, move || {
         let film: Option<Film> = read_json(&inbox.ledger(&id))?;
-        let Some(Film { stage: Stage::Done { published, .. }, .. }) = film else { return Ok(Changed::Refused("it is not done\n")) };
+        let Some(Film { stage: Stage::Done { published, .. }, .. }) = film else {
+            return Ok(Changed::Refused("the film is not done yet\n"));
+        };
         rename::rename(&library, &published, &name)?;
         write_whole(&request_file(&inbox, &Asked::Called(id.clone(), name.clone())), name.as_bytes())?;
         Ok(Changed::Done)
@@ -303,9 +306,10 @@ async fn titles(State(page): State<Page>, Path(id): Path<String>, headers: Heade
     let text = form_field(&body, "titles");
     let numbers: Result<Vec<u32>, _> = text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::parse).collect();
     let Some(numbers) = numbers.ok().filter(|numbers| !numbers.is_empty() && numbers.len() <= 99) else {
-        return (StatusCode::CONFLICT, "write the numbers of titles: 1, 3\n").into_response();
+        return (StatusCode::CONFLICT, "write the numbers of the titles, for example: 1, 3\n").into_response();
     };
-    ask(page, &headers, Asked::Titles(id, numbers), "it does not wait for an answer\n", |stage| matches!(stage, Stage::Held { .. })).await
+    ask(page, &headers, Asked::Titles(id, numbers), "the film is not waiting for an answer\n", |stage| matches!(stage, Stage::Held { .. }))
+        .await
 }
 
 /// A field of a form, or the whole body of a program's request.
@@ -351,7 +355,7 @@ async fn redo(State(page): State<Page>, Path(id): Path<String>, headers: HeaderM
         let film: Option<Film> = read_json(&inbox.ledger(&id))?;
         if film.map(|film| in_trash(&inbox, &film)).transpose()?.flatten().is_none() {
             return Ok(Changed::Refused(
-                "its original is no longer in the trash: drop the film again, or encode it from the library (--from-library)\n",
+                "the film's original is no longer in the trash: drop the film again, or encode it from the library (--from-library)\n",
             ));
         }
         asked(&file)

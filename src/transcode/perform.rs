@@ -209,7 +209,8 @@ fn take_up(inbox: &Inbox, id: &FilmId) -> Result<()> {
     let claim = inbox.claim(id);
     let Ok(listed) = fs::read_dir(&claim) else { return Ok(remove_all(&inbox.work(id))?) };
     let text = format!(
-        "A film was found in claim/{id} that is not in the ledger; its record may have been deleted.{}\nDrop it again to have it encoded.\n",
+        "The folder claim/{id} contains a film that is not in the ledger; its record may have been deleted.{}\nDrop the film again to \
+         have it encoded.\n",
         known.as_ref().map(|film| format!("\nIt was dropped as {}.", shown(&film.path))).unwrap_or_default()
     );
     write_whole(&inbox.failed_reason(id), text.as_bytes())?;

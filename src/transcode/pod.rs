@@ -130,7 +130,7 @@ impl Publication {
         let (mut last, mut since) = (0, Instant::now());
         loop {
             tokio::select! {
-                result = &mut copying => return result.context("publishing ended early"),
+                result = &mut copying => return result.context("publishing ended unexpectedly"),
                 _ = terminate.recv() => PodStatus::Stopped.exit(),
                 () = tokio::time::sleep(PROGRESS_EVERY) => {}
             }
@@ -139,7 +139,7 @@ impl Publication {
                 (last, since) = (now, Instant::now());
                 self.show(now, began);
             } else if since.elapsed() > STANDS_STILL_FOR {
-                tracing::error!("{}: no progress for {} s: a share hangs", self.id, STANDS_STILL_FOR.as_secs());
+                tracing::error!("{}: no progress for {} s: a share does not respond", self.id, STANDS_STILL_FOR.as_secs());
                 PodStatus::Failed.exit();
             }
         }

@@ -52,7 +52,7 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
     let mut files: Vec<InLibrary> = Vec::new();
     let mut remarks = encoded.remarks.clone();
     if base != wanted {
-        remarks.push(format!("the library can't hold the name `{}`", shown(&wanted)));
+        remarks.push(format!("the library does not accept the name `{}`", shown(&wanted)));
     }
     for part in encoded.parts() {
         let one = One { inbox, library, film: &film, part, others: &others, taken: &files };
@@ -61,7 +61,7 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
         files.push(published);
     }
     let mut files = files.into_iter();
-    let first = files.next().context("an encoded film has a part")?;
+    let first = files.next().context("the encoded film has no parts")?;
     remarks.extend(beside(inbox, library, &film, &first, who)?);
     Ok(Published {
         film: first,
@@ -93,7 +93,7 @@ fn beside(inbox: &Inbox, library: &Library, film: &Film, published: &InLibrary, 
         };
         let moved = Arc::default();
         if to.symlink_metadata().is_ok() && hash(&to, &moved).ok() != Some(hash(&from, &moved)?) && film.earlier.is_none() {
-            remarks.push(format!("`{}` was there already", shown(&to)));
+            remarks.push(format!("`{}` already existed, and was left unchanged", shown(&to)));
             continue;
         }
         let hidden = folder.join(format!("{}{who}{PART}", part_of(&film.id)));
@@ -154,14 +154,18 @@ impl One<'_> {
         make_folders(&self.library.root, &folder)?;
         let source = self.part.path(work)?;
         // Another attempt that still uses the removed files fails, and does no harm.
-        remove_parts(&folder, id).with_context(|| format!("{} can't be cleared of an earlier copy", shown(&folder)))?;
+        remove_parts(&folder, id).with_context(|| format!("an earlier copy in {} can't be removed", shown(&folder)))?;
         let hidden = folder.join(format!("{}{who}{PART}", part_of(id)));
         let copied = encoded_film(&source)
             .and_then(|film| copied(film, &hidden, moved))
             .with_context(|| format!("{} can't be copied to the library", film.path.display()));
         let sha256 = copied.and_then(|(size, sha256)| {
-            ensure!(size == self.part.size, "{size} bytes were copied of {}", self.part.size);
-            ensure!(hash(&hidden, moved)? == sha256, "the copy in the library differs from what was written; its disk may be failing");
+            ensure!(size == self.part.size, "only {size} of {} bytes were copied", self.part.size);
+            ensure!(
+                hash(&hidden, moved)? == sha256,
+                "the copy in the library differs from the data that was written; the disk of the \
+                library may be failing"
+            );
             Ok(sha256)
         });
         let sha256 = sha256.inspect_err(|_| {
@@ -171,7 +175,7 @@ impl One<'_> {
         let now: Option<Film> = read_json(&self.inbox.ledger(id))?;
         if now.is_none_or(|now| (now.round, &now.stage, &now.name) != (film.round, &Stage::Encoded, &film.name)) {
             std::fs::remove_file(&hidden)?;
-            bail!("another attempt has processed the film meanwhile");
+            bail!("another attempt has processed the film in the meantime");
         }
         for number in 1.. {
             let relative = layout::variant(base, self.part.label.as_deref(), number);
@@ -192,7 +196,7 @@ impl One<'_> {
             layout::rename(&hidden, &place).with_context(|| format!("{} can't be renamed to its final name", shown(&place)))?;
             let remark = (number > 1).then(|| {
                 format!(
-                    "`{}` is another film, so this one is called `{}`",
+                    "the existing `{}` is another film, so this one is named `{}`",
                     shown(&layout::variant(base, self.part.label.as_deref(), 1)),
                     shown(&relative)
                 )
@@ -200,7 +204,7 @@ impl One<'_> {
             let (size, label, content) = (self.part.size, self.part.label.clone(), self.part.content.clone());
             return Ok((InLibrary { path: relative, size, sha256, replaced, label, content }, remark));
         }
-        bail!("{} has no free name", shown(base))
+        bail!("there is no free name for {}", shown(base))
     }
 
     fn there(&self, relative: &Path, place: &Path, sha256: &str) -> Result<There> {
@@ -247,7 +251,7 @@ fn remove_parts(folder: &Path, id: &FilmId) -> io::Result<()> {
 /// # Errors
 /// The inbox can't be written to.
 pub fn record(inbox: &Inbox, id: &FilmId, published: &Published) -> Result<()> {
-    write_json(&inbox.work(id).join(PUBLISHED), published).context("the film is in the library, but that can't be recorded")
+    write_json(&inbox.work(id).join(PUBLISHED), published).context("the film is in the library, but the result can't be recorded")
 }
 
 /// A hard link to the old version if the trash is on the same file system, else a copy: the library is never without the film.
@@ -256,7 +260,7 @@ fn keep_copy(old: &Path, kept: &Path) -> Result<()> {
         // An earlier attempt came this far. Only a complete copy is renamed.
         return Ok(());
     }
-    let folder = kept.parent().context("a trash entry is in a folder")?;
+    let folder = kept.parent().context("the trash entry is not in a folder")?;
     std::fs::create_dir_all(folder)?;
     if std::fs::hard_link(old, kept).is_ok() {
         return Ok(atomic::sync_folder(folder)?);
@@ -264,7 +268,7 @@ fn keep_copy(old: &Path, kept: &Path) -> Result<()> {
     let part = folder.join(".part");
     let counted = Arc::new(AtomicU64::new(0));
     let (_, sha256) = copy(old, &part, &counted)?;
-    ensure!(hash(&part, &counted)? == sha256, "the copy differs from what was written");
+    ensure!(hash(&part, &counted)? == sha256, "the copy in the trash differs from the data that was written");
     Ok(layout::rename(&part, kept)?)
 }
 

@@ -418,7 +418,12 @@ impl One<'_> {
         if wordless {
             // On a full disk it could not even write why.
             let full = self.world.free < FULL;
-            let why = if full { "the inbox is full" } else { "it ended without a result: out of memory, or its machine was lost" };
+            let why = if full {
+                "the inbox is full"
+            } else {
+                "the Job ended without a result: it ran out of memory, or its machine was \
+                lost"
+            };
             self.failed(why, false, task == Task::Encode && !full, Vec::new());
         }
         active || wordless
@@ -461,7 +466,7 @@ impl One<'_> {
         if let Some(until) = self.film.not_before.filter(|until| *until > self.world.now) {
             let seconds = until.duration_since(self.world.now).as_secs().max(1);
             let why = self.film.last_reason.as_deref().unwrap_or("the file was still being written");
-            return Some(format!("{why}; again in {seconds} s"));
+            return Some(format!("{why}; next attempt in {seconds} s"));
         }
         if let Some(hold) = &self.world.hold {
             return Some(hold.clone());
@@ -498,7 +503,7 @@ impl One<'_> {
         if let Some(until) = self.film.not_before.filter(|until| *until > self.world.now) {
             let seconds = until.duration_since(self.world.now).as_secs().max(1);
             let why = self.film.last_reason.as_deref().unwrap_or("encoded");
-            self.waiting.insert(self.film.id.clone(), format!("{why}; again in {seconds} s"));
+            self.waiting.insert(self.film.id.clone(), format!("{why}; next attempt in {seconds} s"));
             return;
         }
         self.begin(Task::Publish);

@@ -148,7 +148,7 @@ impl Part {
         let mut parts = Path::new(&self.file).components();
         match (parts.next(), parts.next()) {
             (Some(Component::Normal(name)), None) if name == self.file.as_str() => Ok(work.join(name)),
-            _ => Err(std::io::Error::other("the encoded film does not have a plain file name")),
+            _ => Err(std::io::Error::other("the name of the encoded film is not a plain file name")),
         }
     }
 }

@@ -46,7 +46,11 @@ pub fn pick(titles: &Titles, which: Which, asked: Option<&[u32]>) -> Result<Pick
             Others::No => {}
             Others::Yes => in_a_row.push(title.index),
             Others::Perhaps => {
-                return Err(format!("is title {} all others in a row, or a film of its own? The disc has {}", title.index, listed(all)));
+                return Err(format!(
+                    "does title {} play all other titles in a row, or is it a film of its own? The disc has {}",
+                    title.index,
+                    listed(all)
+                ));
             }
         }
     }
@@ -54,7 +58,7 @@ pub fn pick(titles: &Titles, which: Which, asked: Option<&[u32]>) -> Result<Pick
     let longest = single().map(Title::seconds).fold(0.0, f64::max);
     let films: Vec<Title> = single().filter(|title| title.seconds() >= PART * longest).cloned().collect();
     if films.len() > MOST {
-        return Err(format!("which of {} titles of a film's length are films?", films.len()));
+        return Err(format!("which of {} titles with the length of a film are films?", films.len()));
     }
     Ok(remarked(films, of, &in_a_row))
 }
@@ -62,7 +66,9 @@ pub fn pick(titles: &Titles, which: Which, asked: Option<&[u32]>) -> Result<Pick
 fn remarked(titles: Vec<Title>, of: usize, in_a_row: &[u32]) -> Picked {
     let left_out = match in_a_row {
         [] => String::new(),
-        numbers => format!("; title {} plays others in a row", numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" and ")),
+        numbers => {
+            format!("; left out: title {} (other titles in a row)", numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" and "))
+        }
     };
     let remark = (of > 1).then(|| format!("{} of {of} titles{left_out}", titles.len()));
     Picked { titles, of, remark }

@@ -73,9 +73,9 @@ const LEAST_RATE: f64 = 50.0;
 pub fn ended(attempt: &Attempt, source: &Title) -> Result<(), Flaw> {
     match attempt.status {
         Some(0) => {}
-        None => return Err(Flaw::passing("HandBrake was ended by a signal: out of memory, or the machine was shut down")),
+        None => return Err(Flaw::passing("HandBrake was killed by a signal: out of memory, or the machine was shut down")),
         Some(1) => return Err(Flaw::passing("HandBrake was interrupted")),
-        Some(2) => return Err(Flaw::permanent("HandBrake finds no film in it, or does not know the preset (exit status 2)")),
+        Some(2) => return Err(Flaw::permanent("HandBrake finds no film in the file, or does not know the preset (exit status 2)")),
         Some(3) => {
             return Err(Flaw::passing(
                 "HandBrake could not start (exit status 3): check the work folder, and that this machine has the encoder",
@@ -88,7 +88,7 @@ pub fn ended(attempt: &Attempt, source: &Title) -> Result<(), Flaw> {
         Some(0) => {}
         // An unknown option has this effect, too.
         None => return Err(Flaw::permanent("HandBrake ended without encoding anything: an option or the preset may be wrong")),
-        Some(error) => return Err(Flaw::passing(format!("HandBrake reports error {error}"))),
+        Some(error) => return Err(Flaw::passing(format!("HandBrake reported error {error}"))),
     }
     let Some((got, expected)) = attempt.frames else {
         return Err(Flaw::permanent("HandBrake did not print how many frames it decoded, so the film can't be verified"));

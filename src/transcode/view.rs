@@ -326,13 +326,17 @@ pub fn metrics(view: &View) -> String {
     family("hostler_transcode_films", "Films by state.", &states);
     let label = |working: &Working| format!("{{machine=\"{}\",film=\"{}\"}}", escaped(&working.machine), working.id);
     let progress: Vec<_> = view.working.iter().map(|working| (label(working), working.percent / 100.0)).collect();
-    family("hostler_transcode_progress_ratio", "Encoded part of a film.", &progress);
+    family("hostler_transcode_progress_ratio", "Encoded fraction of a film.", &progress);
     let rates: Vec<_> = view.working.iter().map(|working| (label(working), working.rate)).collect();
     family("hostler_transcode_frames_per_second", "Encoding speed of a film.", &rates);
     #[expect(clippy::cast_precision_loss, reason = "only shown")]
     let free: Vec<_> = view.spaces.iter().map(|space| (format!("{{share=\"{}\"}}", space.share), space.free_bytes as f64)).collect();
     family("hostler_transcode_free_bytes", "Free space of a share.", &free);
-    family("hostler_transcode_up", "1 without problems, else 0.", &[(String::new(), if view.trouble.is_none() { 1.0 } else { 0.0 })]);
+    family(
+        "hostler_transcode_up",
+        "1 if there are no problems, else 0.",
+        &[(String::new(), if view.trouble.is_none() { 1.0 } else { 0.0 })],
+    );
     text
 }
 

@@ -152,7 +152,7 @@ impl Watcher {
         let stable = Duration::from_secs(settings.stable_seconds);
         let (settled, moving) = self.settling.split(dropped, stable, Instant::now());
         let hold = if paused {
-            Some("paused: `hostler transcode resume` continues".to_owned())
+            Some("paused: run `hostler transcode resume` to continue".to_owned())
         } else {
             outside_hours(&settings, &ZonedDateTime::now())
         };
@@ -312,7 +312,7 @@ impl Watcher {
 
 fn outside_hours(settings: &Settings, now: &ZonedDateTime) -> Option<String> {
     let hours = settings.hours.filter(|hours| !hours.contain(now.time()))?;
-    Some(format!("waiting for the hours {}", String::from(hours)))
+    Some(format!("waiting: films are encoded only during the hours {}", String::from(hours)))
 }
 
 fn arriving(moving: Vec<(Dropped, Duration)>, misplaced: Vec<(PathBuf, String)>, stable: Duration) -> Vec<(String, u64, String)> {
@@ -320,7 +320,7 @@ fn arriving(moving: Vec<(Dropped, Duration)>, misplaced: Vec<(PathBuf, String)>,
         let why = match (age.as_secs(), &drop.lacks) {
             (_, Some(lacks)) => format!("the disc is not complete: it lacks {lacks}"),
             (0..3, None) => "being copied".to_owned(),
-            (_, None) => format!("unchanged for {} of {} s", age.as_secs(), stable.as_secs()),
+            (_, None) => format!("unchanged for {} s, taken after {} s", age.as_secs(), stable.as_secs()),
         };
         (shown(&drop.path), drop.stamp.size, why)
     });

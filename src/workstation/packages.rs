@@ -66,8 +66,8 @@ pub async fn install(whom: &str, needed: &Needed, events: &Events) -> Result<()>
         return Ok(());
     }
     if !is_installed("apt-get") {
-        let what = format!("{whom} needs {}, and this computer has no apt-get", packages.join(", "));
-        return Err(Failure::new(ExitStatus::Refused, what, "install them with this computer's package manager").into());
+        let what = format!("{whom} needs {}, but this computer has no apt-get", packages.join(", "));
+        return Err(Failure::new(ExitStatus::Refused, what, "install these packages with this computer's package manager").into());
     }
     if !nix::unistd::geteuid().is_root() {
         let hint = format!("run `sudo apt-get install {}`", packages.join(" "));

@@ -51,7 +51,7 @@ fn lacking(needs: &[&Need], free: u64) -> Option<String> {
     }
     let each: Vec<String> = needs.iter().map(|need| format!("{} for {}", size(need.bytes), need.what)).collect();
     let folder = needs.first().map_or(Path::new("/"), |need| need.folder.as_path());
-    Some(format!("{} has {} free, and {} are needed: {}", folder.display(), size(free), size(sum), each.join(", ")))
+    Some(format!("{} has {} free, but {} are needed: {}", folder.display(), size(free), size(sum), each.join(", ")))
 }
 
 #[cfg(test)]

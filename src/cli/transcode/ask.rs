@@ -33,7 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Version of the JSON that `status` prints.
 pub const SCHEMA: u32 = 1;
 
-const UNEXPECTED: &str = "the status page sent an unexpected answer; it may be of another version";
+const UNEXPECTED: &str = "the status page sent an unexpected answer; it may belong to another version of hostler";
 
 struct Page {
     client: Client,
@@ -151,12 +151,12 @@ fn kubeconfig_of(cluster: &Cluster) -> Result<PathBuf> {
         (None, [only]) => Ok(only.clone()),
         (None, [_, ..]) => {
             let names: Vec<String> = written.iter().map(|file| file.display().to_string()).collect();
-            let hint = format!("pass `--inventory FILE`, or `--kubeconfig FILE` with one of {}", names.join(", "));
-            Err(Failure::new(ExitStatus::Usage, "it is unknown which cluster is meant: there are several kubeconfigs", hint).into())
+            let hint = format!("pass `--inventory FILE`, or pass one of these with `--kubeconfig FILE`: {}", names.join(", "));
+            Err(Failure::new(ExitStatus::Usage, "it is not clear which cluster you mean: there are several kubeconfigs", hint).into())
         }
         _ => {
             let hint = "run `hostler kubeconfig` with the inventory, or pass `--kubeconfig FILE`";
-            Err(Failure::new(ExitStatus::Usage, "there is no kubeconfig of this cluster on this computer", hint).into())
+            Err(Failure::new(ExitStatus::Usage, "there is no kubeconfig for this cluster on this computer", hint).into())
         }
     }
 }
@@ -233,7 +233,7 @@ pub async fn accept(film: &str, cluster: &Cluster, reporter: &Reporter) -> Resul
     let films: Vec<_> = view.failed.iter().map(|film| (film.id.as_str(), film.name.as_str())).collect();
     let id = find(film, &films, "failed")?;
     page.ask("POST", &format!("/accept/{id}")).await?;
-    reporter.result(&format!("{id} will be encoded again and taken as it is")).await;
+    reporter.result(&format!("{id} will be encoded again and published even if it fails verification")).await;
     Ok(())
 }
 
@@ -244,7 +244,7 @@ pub async fn dismiss(film: &str, cluster: &Cluster, reporter: &Reporter) -> Resu
     let films: Vec<_> = failed.chain(view.held.iter().map(|film| (film.id.as_str(), film.name.as_str()))).collect();
     let id = find(film, &films, "failed or held")?;
     page.ask("POST", &format!("/dismiss/{id}")).await?;
-    reporter.result(&format!("the original of {id} is moved to the trash")).await;
+    reporter.result(&format!("the original of {id} will be moved to the trash")).await;
     Ok(())
 }
 
@@ -258,7 +258,7 @@ pub async fn name(film: &str, name: &str, cluster: &Cluster, reporter: &Reporter
     let films: Vec<_> = held.chain(begun).chain(rest).chain(done).collect();
     let id = find(film, &films, "held, waiting or finished")?;
     page.send("POST", &format!("/name/{id}"), form("name", name)).await?;
-    reporter.result(&format!("{id} will be called `{}` in the library", visible(name))).await;
+    reporter.result(&format!("{id} will be named `{}` in the library", visible(name))).await;
     Ok(())
 }
 
@@ -297,7 +297,7 @@ pub async fn redo(film: &str, from_library: bool, cluster: &Cluster, reporter: &
 
 pub async fn pause(cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     Page::of(cluster).await?.ask("POST", "/pause").await?;
-    reporter.result("paused: films that are being encoded are finished; `hostler transcode resume` continues").await;
+    reporter.result("paused: films that are being encoded will still be finished; run `hostler transcode resume` to continue").await;
     Ok(())
 }
 
@@ -320,7 +320,7 @@ pub async fn test(folder: Option<&str>, cluster: &Cluster, reporter: &Reporter) 
         None => "/test".to_owned(),
     };
     let name = page.ask("POST", &path).await?.trim_end().to_owned();
-    reporter.events().send(Event::Note { line: format!("dropped a sample of 20 s as watch/{}", visible(&name)) });
+    reporter.events().send(Event::Note { line: format!("dropped a 20 s sample as watch/{}", visible(&name)) });
     let end = Instant::now() + TEST_LIMIT;
     let mut last = String::new();
     while Instant::now() < end {
@@ -343,7 +343,7 @@ pub async fn test(folder: Option<&str>, cluster: &Cluster, reporter: &Reporter) 
     }
     Err(Failure::new(
         ExitStatus::Failed,
-        "the sample was not finished within 30 min",
+        "the sample did not finish within 30 min",
         "`hostler transcode status` shows what it is waiting for",
     )
     .into())

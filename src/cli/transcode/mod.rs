@@ -48,7 +48,7 @@ pub enum Verb {
         cluster: Cluster,
     },
     /// Retry a failed film
-    #[command(after_long_help = help::end(&[("Retry the only failed film with this in its name", "hostler transcode retry casablanca")], help::ALL))]
+    #[command(after_long_help = help::end(&[("Retry the failed film whose name contains `casablanca`", "hostler transcode retry casablanca")], help::ALL))]
     Retry {
         /// Id of the film, or a part of its name
         film: String,
@@ -209,7 +209,7 @@ pub enum Verb {
 #[command(after_long_help = help::end(
     &[
         ("Encode the 30 s after the first hour", "hostler transcode try casablanca.mkv --from 1h --for 30s"),
-        ("With the preset of a folder in inventory.yaml", "hostler transcode try up.mkv --folder Cartoons"),
+        ("Use the preset of a folder in inventory.yaml", "hostler transcode try up.mkv --folder Cartoons"),
     ],
     help::CAREFUL,
 ))]

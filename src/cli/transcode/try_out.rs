@@ -27,14 +27,14 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
         _ => None,
     });
     let failed = |message: String| {
-        Failure::new(ExitStatus::Failed, message, format!("`HandBrakeCLI --scan -i {}` shows more", arguments.film.display()))
+        Failure::new(ExitStatus::Failed, message, format!("run `HandBrakeCLI --scan -i {}` for details", arguments.film.display()))
     };
     let title =
-        titles.as_ref().and_then(Titles::film).ok_or_else(|| failed(format!("HandBrake finds no film in {}", arguments.film.display())))?;
+        titles.as_ref().and_then(Titles::film).ok_or_else(|| failed(format!("HandBrake found no film in {}", arguments.film.display())))?;
     let from = arguments.from.as_secs();
     #[expect(clippy::cast_precision_loss, reason = "no film is that long")]
     if from as f64 >= title.seconds() {
-        let message = format!("{} is {:.0} s long: it has no part at {from} s", arguments.film.display(), title.seconds());
+        let message = format!("{} is only {:.0} s long: there is nothing to encode at {from} s", arguments.film.display(), title.seconds());
         return Err(Failure::new(ExitStatus::Usage, message, "pass an earlier position with `--from`").into());
     }
     let Chosen { settings, folder, .. } = &chosen;
@@ -55,7 +55,7 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
     let words = order.arguments.iter().map(Path::new);
     let (answers, status) = listen(words.chain(["--start-at", &part[0], "--stop-at", &part[1]].map(Path::new)))?;
     if !status.success() || !answers.contains(&Answer::WorkDone(0)) {
-        return Err(failed(format!("HandBrake could not encode that part ({status})")).into());
+        return Err(failed(format!("HandBrake could not encode this part of the film ({status})")).into());
     }
     let size = hostler_core::quantity::size(output.metadata()?.len());
     reporter.result(&format!("{} ({size})", output.display())).await;
@@ -85,7 +85,7 @@ fn chosen(arguments: &Try) -> Result<Chosen> {
         (None, Some(_)) => {
             let films = InventoryFile::load(&arguments.inventory)?.inventory.transcode;
             let films = films.ok_or_else(|| {
-                let message = format!("the inventory {} has no `transcode`", arguments.inventory.display());
+                let message = format!("the inventory {} has no `transcode:` section", arguments.inventory.display());
                 Failure::new(ExitStatus::Usage, message, "omit `--folder` to use hostler's own preset")
             })?;
             let made = tempfile::tempdir().context("a folder for the presets can't be created")?;
@@ -97,7 +97,9 @@ fn chosen(arguments: &Try) -> Result<Chosen> {
     };
     if let Some(name) = arguments.folder.as_ref().filter(|name| !chosen.settings.folders.contains_key(*name)) {
         let known = and(&chosen.settings.folders.keys().collect::<Vec<_>>());
-        return Err(Failure::new(ExitStatus::Usage, format!("there is no folder `{name}`"), format!("the folders are {known}")).into());
+        return Err(
+            Failure::new(ExitStatus::Usage, format!("the inventory has no folder `{name}`"), format!("the folders are {known}")).into()
+        );
     }
     Ok(chosen)
 }

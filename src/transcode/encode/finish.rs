@@ -152,7 +152,7 @@ impl Encoder<'_> {
     ) -> Result<Result<Option<Tracks>, Flaw>, Stopped> {
         let part = self.part.to_owned();
         let Some(probe) = self.probe(&part).await? else {
-            remarks.push("names and flags of tracks are not kept: the encoder's image has no ffprobe and ffmpeg".to_owned());
+            remarks.push("names and flags of tracks were not kept: the encoder's image has neither ffprobe nor ffmpeg".to_owned());
             return Ok(Ok(None));
         };
         let own = tracks.is_some();
@@ -191,7 +191,7 @@ impl Encoder<'_> {
         let replaced = match output? {
             Some(Output { success: true, .. }) => std::fs::rename(&finished, &part).map_err(|error| error.to_string()),
             Some(output) => Err(output.stderr.lines().last().unwrap_or("ffmpeg failed").to_owned()),
-            None => Err("ffmpeg is not there".to_owned()),
+            None => Err("ffmpeg is not installed".to_owned()),
         };
         if let Err(why) = replaced {
             let _ = std::fs::remove_file(&finished);
@@ -235,7 +235,7 @@ impl Encoder<'_> {
         };
         let Some(film) = is_film else {
             let _ = std::fs::remove_file(&remuxed);
-            remarks.push(format!("it did not become much smaller: {sizes}"));
+            remarks.push(format!("encoding did not make the film much smaller: {sizes}"));
             return Ok(Ok(()));
         };
         if let Err(error) = std::fs::rename(&remuxed, self.part) {
@@ -244,7 +244,7 @@ impl Encoder<'_> {
         attempt.size = self.part.metadata().map_or(0, |metadata| metadata.len());
         *output = film;
         remarks.retain(|remark| !remark.contains("`languages`") && !remark.starts_with("the preset") && !remark.starts_with("HDR"));
-        remarks.push(format!("the original's streams were kept: encoded, it would be {sizes}"));
+        remarks.push(format!("the original streams were kept: the encoded film would be {sizes}"));
         Ok(Ok(()))
     }
 
