@@ -243,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn two_addresses_of_one_probe_are_one_probe() {
         let (one, other) = (answering("a", &[]).await, answering("a", &[]).await);
-        assert_eq!(missing(2, Ok(vec![one, other]), Ok(vec![one])).await, ["2 addresses answer with 1 names: a"]);
+        assert_eq!(missing(2, Ok(vec![one, other]), Ok(vec![one])).await, ["2 addresses answer with only 1 different names: a"]);
     }
 
     #[tokio::test]
@@ -307,7 +307,7 @@ mod tests {
         let (lines, mut logged) = tokio::sync::mpsc::unbounded_channel();
         let running = tokio::spawn(probe.run(listener, move |line| drop(lines.send(line.to_owned()))));
         let line = timeout(Duration::from_secs(10), logged.recv()).await.expect("the first round starts at once");
-        assert_eq!(line.as_deref(), Some("ready: 1 of 1 answer, directly and through 127.0.0.1"));
+        assert_eq!(line.as_deref(), Some("ready: 1 of 1 addresses answer, directly and through 127.0.0.1"));
         assert!(ask(address, "GET /ready HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
         assert!(ask(address, "GET /who HTTP/1.1\r\n\r\n").await.ends_with("\r\n\r\nonly\n"));
         running.abort();

@@ -115,7 +115,7 @@ fn a_user_of_another_cluster_is_refused() {
 #[test]
 fn an_invalid_kubeconfig_is_not_changed() {
     let error = |text: &str| access("home").merged(text).expect_err("it is not a kubeconfig").to_string();
-    assert!(error("[1, 2]").starts_with("the kubeconfig is not a mapping"));
+    assert!(error("[1, 2]").starts_with("the kubeconfig is not a YAML mapping"));
     assert!(error("kind: Pod").starts_with("the kubeconfig is not of kind Config"));
     assert!(error("a: [").starts_with("the kubeconfig is not valid YAML (line 2, column 1)"), "{}", error("a: ["));
     assert_eq!(error("clusters: 5"), "`clusters` of the kubeconfig is not a list");

@@ -429,8 +429,9 @@ mod tests {
         ] {
             let refused = require_same(&before, &asked).unwrap_err();
             assert_eq!(ExitStatus::of(&refused), ExitStatus::Refused);
-            let expected =
-                format!("a lab with different options already exists\nhint: `{command}` continues with it, `hostler lab down` removes it");
+            let expected = format!(
+                "a lab with different options already exists\nhint: run `{command}` to continue with that lab, or `hostler lab down` to remove it"
+            );
             assert_eq!(refused.to_string(), expected);
         }
     }
@@ -444,7 +445,7 @@ mod tests {
         require_same(&state, &options).unwrap();
         let debian = Options { systems: BTreeMap::new(), ..options };
         let refused = require_same(&state, &debian).unwrap_err().to_string();
-        assert!(refused.contains("`hostler lab up --machines 2 --system rainbowdash=noble` continues with it"), "{refused}");
+        assert!(refused.contains("run `hostler lab up --machines 2 --system rainbowdash=noble` to continue"), "{refused}");
         // The state of a lab that an earlier hostler made names no system.
         let before = r#"{"machines": [{"name": "one", "address": "10.77.0.11", "control_plane": true}], "image": "/a"}"#;
         assert_eq!(serde_json::from_str::<LabState>(before).unwrap().machines[0].system, System::Trixie);
@@ -477,7 +478,7 @@ mod tests {
             "the lab has no machine `fluttershy`\nhint: the lab has twilightsparkle, rainbowdash"
         );
         assert!(vm("rainbow-dash", Vec::new()).unwrap_err().contains("did you mean `rainbowdash`?"));
-        assert!(vm("rainbowdash", vec!["/tmp".into()]).unwrap_err().starts_with("rainbowdash can't see shared folders"));
+        assert!(vm("rainbowdash", vec!["/tmp".into()]).unwrap_err().starts_with("rainbowdash can't use shared folders"));
         let system = |name: &str, vm: Option<&str>| {
             let (vm, systems) = (vm.map(str::to_owned), BTreeMap::from([(name.to_owned(), System::Noble)]));
             let options = Options { machines: 2, control_planes: 1, shares: Vec::new(), vm, systems };
@@ -488,7 +489,7 @@ mod tests {
         assert!(system("rainbowdahs", None).unwrap_err().contains("did you mean `rainbowdash`?"));
         assert_eq!(
             system("rainbowdash", Some("rainbowdash")).unwrap_err(),
-            "rainbowdash can't have Ubuntu 24.04: a virtual machine has Debian 13\nhint: omit `--vm`, or its `--system`"
+            "rainbowdash can't run Ubuntu 24.04: a virtual machine always runs Debian 13\nhint: omit `--vm`, or the `--system` of this machine"
         );
         for (machines, control_planes) in [(1, 1), (13, 13), (3, 1)] {
             assert!(

@@ -314,12 +314,12 @@ mod tests {
         assert_eq!(said(None, &[]), "no lab is up on this computer\nhint: run `hostler lab up`");
         assert_eq!(
             said(None, &["two"]),
-            "the default lab is not up on this computer, but the lab `two` is\nhint: choose it with `HOSTLER_LAB=two`; `hostler lab up` starts one"
+            "the default lab is not up on this computer, but the lab `two` is\nhint: choose it with `HOSTLER_LAB=two`; or run `hostler lab up` to start a new lab"
         );
         assert_eq!(
             said(Some("three"), &["lab", "two"]),
             "the lab `three` is not up on this computer, but the labs `lab` and `two` are\n\
-             hint: choose one with `HOSTLER_LAB=NAME`; `hostler lab up` starts one"
+             hint: choose one with `HOSTLER_LAB=NAME`; or run `hostler lab up` to start a new lab"
         );
     }
 
@@ -331,7 +331,10 @@ mod tests {
         let refused = Lock::at(&file, "down").unwrap_err();
         assert_eq!(ExitStatus::of(&refused), ExitStatus::Refused, "{refused:#}");
         let process = std::process::id();
-        assert!(refused.to_string().starts_with(&format!("`hostler lab up (process {process})` is changing the lab\nhint:")), "{refused}");
+        assert!(
+            refused.to_string().starts_with(&format!("another command is changing the lab: `hostler lab up (process {process})`\nhint:")),
+            "{refused}"
+        );
         drop(held);
         // The longer name of the previous holder is gone.
         let held = Lock::at(&file, "on").unwrap();

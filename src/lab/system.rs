@@ -72,8 +72,8 @@ mod tests {
     fn a_system_is_known_by_its_code_name_alone() {
         assert!(System::ALL.iter().all(|system| system.codename().parse() == Ok(*system)));
         let wrong = |text: &str| text.parse::<System>().expect_err("no system");
-        assert_eq!(wrong("bookworm"), "the lab has `trixie` (Debian 13) and `noble` (Ubuntu 24.04)");
-        assert_eq!(wrong("nobel"), "did you mean `noble`? the lab has `trixie` (Debian 13) and `noble` (Ubuntu 24.04)");
-        assert!(wrong("").starts_with("the lab has"));
+        assert_eq!(wrong("bookworm"), "the lab supports `trixie` (Debian 13) and `noble` (Ubuntu 24.04)");
+        assert_eq!(wrong("nobel"), "did you mean `noble`? the lab supports `trixie` (Debian 13) and `noble` (Ubuntu 24.04)");
+        assert!(wrong("").starts_with("the lab supports"));
     }
 }

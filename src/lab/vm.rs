@@ -208,7 +208,7 @@ mod tests {
         let result = |text: &'static str| async move { obeyed(&mut text.as_bytes()).await.map_err(|error| format!("{error:#}")) };
         assert_eq!(result("{\"QMP\": {}}\n{\"event\": \"RESUME\"}\n{\"return\": {}}\n").await, Ok(()));
         let refused = result("{\"QMP\": {}}\n{\"error\": {\"class\": \"CommandNotFound\"}}\n").await;
-        assert_eq!(refused, Err("it answered {\"class\":\"CommandNotFound\"}".to_owned()));
+        assert_eq!(refused, Err("QEMU answered {\"class\":\"CommandNotFound\"}".to_owned()));
         assert_eq!(result("{\"QMP\": {}}\n").await, Err("QEMU closed the connection".to_owned()));
     }
 }

@@ -216,6 +216,6 @@ mod tests {
     async fn without_a_terminal_the_error_names_the_flag() {
         let error = Asker::absent().yes_no("apply this plan?", "pass `--yes`").await.unwrap_err();
         assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
-        assert_eq!(error.to_string(), "there is no terminal to ask on: apply this plan?\nhint: pass `--yes`");
+        assert_eq!(error.to_string(), "there is no terminal to ask this question: apply this plan?\nhint: pass `--yes`");
     }
 }

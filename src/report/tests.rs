@@ -88,7 +88,7 @@ fn run() -> Vec<(u64, Event)> {
             81_000,
             Event::StepFailed {
                 step: id("twilightsparkle", "init"),
-                reason: "its script ended with status 1\ntimed out waiting for the kubelet".to_owned(),
+                reason: "the step's script ended with exit status 1\ntimed out waiting for the kubelet".to_owned(),
                 hint: "the run log has all it printed".to_owned(),
             },
         ),
@@ -453,7 +453,7 @@ fn an_interrupted_run_shows_what_may_still_be_running() {
     interrupted: Ctrl-C
     not finished: twilightsparkle/images-control-plane: 2 images are missing: send, import and pin 2 images
     1 step done, 4 not started
-    hint: run again to continue: a script that is still running on a machine finishes by itself, and the next run waits for it
+    hint: run the same command again to continue: a script that is still running on a machine finishes by itself, and the next run waits for it
     ");
     insta::assert_snapshot!(Interrupted::new("Ctrl-C", Some(&plan()), &Record::default()).text(PLAIN), @r"
     interrupted: Ctrl-C

@@ -409,7 +409,7 @@ mod tests {
             let of =
                 |address: &str| Target::or_misconfigured("rainbowdash", address, &Connection::default(), &account).unwrap().misconfigured;
             let why = of("192.168.1.12").unwrap_or_else(|| panic!("{wrong}"));
-            assert!(why.starts_with("its connection is configured wrongly: "), "{why}");
+            assert!(why.starts_with("the configuration of its SSH connection is not valid: "), "{why}");
             assert!(of("192.168.1.13").is_none(), "{wrong}");
         }
     }

@@ -278,7 +278,7 @@ mod tests {
         let redirect = format!("HTTP/1.1 302 Found\r\nLocation: {other}/x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let endless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
         for kind in [MediaServerKind::Plex, MediaServerKind::Jellyfin] {
-            for (response, why) in [(&redirect, "redirects to another address"), (&endless, "it answered with more than")] {
+            for (response, why) in [(&redirect, "redirects to another address"), (&endless, "its answer is too large")] {
                 let (url, _) = server(response.clone()).await;
                 let server = MediaServer { kind, url, token_file: token.path().to_owned(), library_as_seen: None };
                 let error = found(&server, ["Movies".to_owned()].iter()).await.expect_err("no answer of use");

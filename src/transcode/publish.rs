@@ -588,7 +588,7 @@ mod tests {
         let shares = Shares::new();
         let id = shares.encoded("Movies/Up.mkv", "film");
         std::fs::write(shares.inbox.work(&id).join("a.mkv"), "fi").expect("written");
-        assert!(format!("{:#}", shares.publish(&id).expect_err("short")).contains("2 bytes were copied of 4"));
+        assert!(format!("{:#}", shares.publish(&id).expect_err("short")).contains("only 2 of 4 bytes were copied"));
         assert_eq!(std::fs::read_dir(shares.library.root.join("Movies")).expect("a folder").count(), 0);
     }
 }

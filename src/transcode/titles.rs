@@ -155,9 +155,9 @@ mod tests {
 
     #[test]
     fn a_title_that_plays_the_others_in_a_row_is_left_out() {
-        let wanted = (vec![1, 2, 3], "3 of 4 titles; title 4 plays others in a row".to_owned());
+        let wanted = (vec![1, 2, 3], "3 of 4 titles; left out: title 4 (other titles in a row)".to_owned());
         assert_eq!(picked(&[(2600, 6), (2500, 6), (2700, 6), (7800, 18)]), wanted);
-        let first = (vec![2, 3, 4], "3 of 4 titles; title 1 plays others in a row".to_owned());
+        let first = (vec![2, 3, 4], "3 of 4 titles; left out: title 1 (other titles in a row)".to_owned());
         assert_eq!(picked(&[(61, 3), (20, 1), (20, 1), (21, 1)]), first);
         // With a trailer and a menu beside them.
         assert_eq!(picked(&[(90, 1), (2600, 6), (2500, 6), (5100, 12), (30, 1)]).0, [2, 3]);
@@ -167,7 +167,7 @@ mod tests {
     fn what_can_not_be_decided_is_asked() {
         // A film with as many minutes as its two extras, by chance.
         let (titles, question) = picked(&[(4800, 32), (2400, 1), (2400, 1)]);
-        assert!(titles.is_empty() && question.contains("is title 1 all others in a row, or a film of its own?"), "{question}");
+        assert!(titles.is_empty() && question.contains("does title 1 play all other titles in a row, or is it a film of its own?"), "{question}");
         let many: Vec<(u64, usize)> = (0..40).map(|number| (6000 + number, 9)).collect();
         assert!(picked(&many).1.contains("which of 40 titles"));
         let chosen = pick(&disc(&[(20, 1), (20, 1)]), Which::All, Some(&[2])).expect("chosen");

@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(lacking(&[&machines, &image], 6_900_000_000), None);
         assert_eq!(
             lacking(&[&machines, &image], 6_899_999_999).unwrap(),
-            "/var/lib/hostler has 6.9 GB free, and 6.9 GB are needed: 6 GB for 3 machines, 900 MB for their image"
+            "/var/lib/hostler has 6.9 GB free, but 6.9 GB are needed: 6 GB for 3 machines, 900 MB for their image"
         );
     }
 

@@ -222,7 +222,7 @@ row "a worker that comes back blank, with another host key, is rebuilt"
 up 4
 says "host key"
 run 3 rebuild fluttershy -i "$inventory" --yes
-says "accepts no changed host key"
+says "does not accept a changed host key"
 run 0 rebuild fluttershy -i "$inventory" --yes --host-key "$(host_key fluttershy)"
 says "the host key of"
 untouched twilightsparkle

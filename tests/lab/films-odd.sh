@@ -127,7 +127,7 @@ rm -r "$inbox"/trash/paused-*.original
 status=0
 transcode redo paused || status=$?
 [ "$status" = 3 ]
-says "its original is no longer in the trash: drop the film again"
+says "original is no longer in the trash: drop the film again"
 
 row "told to, it takes what is in the library for the original"
 before=$(sha256sum < "$library/Movies/paused.mkv")
@@ -181,8 +181,8 @@ ffmpeg -v error -y -f lavfi -i sine=440:duration=5 -c:a ac3 "$made/sound.mkv" < 
 : > "$made/empty.mkv"
 yes 'This is no film.' | head -n 1000 > "$made/text.mkv" || true
 cp "$work/film.mkv" "$made/denied.mkv"
-failures=(truncated:"damaged or truncated" corrupt:"damaged or truncated" sound:"it has sound, but no picture" empty:"the file is empty"
-    text:"it is not a film" denied:"permission denied: user 1000, set by")
+failures=(truncated:"damaged or truncated" corrupt:"damaged or truncated" sound:"the file has sound, but no picture" empty:"the file is empty"
+    text:"the file is not a film" denied:"permission denied: user 1000, set by")
 for failure in "${failures[@]}"; do
     drop "$made/${failure%%:*}.mkv" "${failure%%:*}.mkv"
 done

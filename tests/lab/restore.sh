@@ -80,7 +80,7 @@ well first
 row "the same from the encrypted one, cut with -9 in the restore: run again, it comes back"
 run 0 lab blank twilightsparkle
 rebuild 2 --from "$sealed"
-says "there is no terminal to ask on: passphrase of $sealed"
+says "there is no terminal to ask this question"
 "$hostler" rebuild twilightsparkle -i "$inventory" --yes --host-key "$(host_key twilightsparkle)" --from "$sealed" --passphrase-file "$work/passphrase" > "$work/out" 2>&1 < /dev/null &
 pid=$!
 until on twilightsparkle test -e /etc/hostler/applied/restore-begun 2> /dev/null; do

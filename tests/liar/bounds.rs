@@ -20,7 +20,7 @@ fn facts_without_an_end_are_bounded() {
         let start = Instant::now();
         let ran = lab.hostler_within(&["plan"], 400 << 20);
         assert!(start.elapsed() < SOON, "{what}: {:?}", start.elapsed());
-        assert!(ran.err.contains("apple") && ran.err.contains("unreachable: it printed more than 17 MB"), "{what}: {}", ran.all());
+        assert!(ran.err.contains("apple") && ran.err.contains("unreachable: the output was larger than 17 MB"), "{what}: {}", ran.all());
         assert!(ran.out.contains("one: kubelet does not run with"), "{what}: {}", ran.all());
     }
 }
@@ -30,7 +30,7 @@ fn noise_before_the_facts_is_bounded_too() {
     let mut lab = Lab::new();
     lab.answering("apple", "10.77.0.13", "worker", "#!/bin/sh\nexec yes noise\n");
     let ran = lab.hostler_within(&["status"], 400 << 20);
-    assert!(ran.out.contains("apple can't be reached: it printed more than 17 MB"), "{}", ran.all());
+    assert!(ran.out.contains("apple can't be reached: the output was larger than 17 MB"), "{}", ran.all());
 }
 
 /// A sudo that says what a file says, or never answers.
@@ -40,8 +40,8 @@ const SUDO: &str = "#!/bin/sh\ncase $SSH_ORIGINAL_COMMAND in\n*' -n true'*) WHAT
 fn a_sudo_that_never_answers_ends_at_its_limit() {
     for (what, reason) in [
         ("exec timeout 60 tail -f /dev/null", "sudo did not answer within 10 s"),
-        ("exec yes >&2", "it printed more than 66 kB"),
-        ("exec yes", "it printed more than 66 kB"),
+        ("exec yes >&2", "the output was larger than 66 kB"),
+        ("exec yes", "the output was larger than 66 kB"),
     ] {
         let mut lab = Lab::new();
         lab.answering("apple", "10.77.0.13", "worker", &SUDO.replace("WHAT", what));

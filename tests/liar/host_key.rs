@@ -38,7 +38,7 @@ fn yes_accepts_no_changed_key() {
         assert_eq!(fs::read_to_string(lab.path("inventory.yaml")).unwrap(), before, "{words:?}");
     }
     let ran = lab.hostler(&["rebuild", "apple", "--yes"]);
-    assert!(ran.err.contains("`--yes` accepts no changed host key") && ran.status == 3, "{}", ran.all());
+    assert!(ran.err.contains("`--yes` does not accept a changed host key") && ran.status == 3, "{}", ran.all());
 }
 
 #[test]

@@ -40,8 +40,12 @@ fn machines_of_two_architectures_get_their_own_bundles() {
     for verb in ["plan", "up"] {
         // `up` asks before it does anything, and nobody is there.
         let ran = lab.hostler(&[verb]);
-        assert!(ran.out.contains("refused: apple: it is arm64, the bundle is for amd64"), "{}", ran.all());
-        assert!(ran.err.contains("warning: there is no bundle for arm64, so its machines are left as they are"), "{}", ran.all());
+        assert!(ran.out.contains("refused: apple: its architecture is arm64, but the bundle is for amd64"), "{}", ran.all());
+        assert!(
+            ran.err.contains("warning: there is no bundle for arm64, so machines of that architecture are left as they are"),
+            "{}",
+            ran.all()
+        );
         assert!(ran.out.contains("one: kubelet does not run with"), "{}", ran.all());
     }
     bundle(&lab.path("cache/bundles/1.36.3-arm64"), 2);

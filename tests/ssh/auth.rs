@@ -74,7 +74,7 @@ async fn a_passphrase_is_asked_for_once() {
         let file = sshd.path(kind);
         assert_eq!(
             asked.questions(),
-            [format!("passphrase of {}", file.display()), format!("wrong passphrase; passphrase of {}", file.display())]
+            [format!("passphrase for {}", file.display()), format!("wrong passphrase; passphrase for {}", file.display())]
         );
     }
 }
@@ -169,7 +169,7 @@ async fn identities_only_keeps_the_agents_other_keys_back() {
     let agent_only = Target { identities: Vec::new(), identities_chosen: false, agent: Some(agent.socket.clone()), ..sshd.target() };
     let error = refused(&agent_only, &strict()).await;
     assert!(matches!(*error.reason, Reason::AuthFailed { .. }), "{error}");
-    assert!(error.to_string().contains("then it closed the connection"), "{error}");
+    assert!(error.to_string().contains("then the machine closed the connection"), "{error}");
     // The named key goes first, so that the agent's others can't use up the tries.
     connect(&Target { agent: Some(agent.socket.clone()), ..sshd.target() }, &strict()).await;
     let only = Target { agent: Some(agent.socket.clone()), identities_only: true, ..with_key(&sshd, "a") };

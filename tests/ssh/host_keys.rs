@@ -119,8 +119,8 @@ async fn a_machine_that_moved_to_anothers_address_is_named() {
             access.neighbours = vec![lost.clone(), asked.clone()];
             let error = refused(&asked, &Arc::new(access)).await;
             let expected = format!(
-                "pinkiepie: pinkiepie's address 127.0.0.1:{} answers with applejack's host key (ED25519 {shown}): DHCP may have swapped their \
-                 addresses",
+                "pinkiepie: pinkiepie's address 127.0.0.1:{} answers with applejack's host key (ED25519 {shown}): DHCP may have swapped the \
+                 addresses of the two machines",
                 applejack.port
             );
             assert_eq!(error.to_string(), expected);
@@ -367,7 +367,7 @@ async fn a_lock_that_nobody_releases_is_waited_for_for_seconds() {
     folder.lock().unwrap();
     for change in [remember(&target, &key), replace(&target, &key), forget(&target)] {
         let error = format!("{:#}", change.unwrap_err());
-        assert!(error.contains("another program has kept ") && error.contains(" locked for 5 s"), "{error}");
+        assert!(error.contains("another program has held the lock on ") && error.contains(" for 5 s"), "{error}");
     }
     let kept = target.clone();
     let waiting = std::thread::spawn(move || remember(&kept, &key));

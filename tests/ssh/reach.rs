@@ -208,7 +208,7 @@ async fn a_proxy_command_that_fails_is_quoted() {
         let error = refused(&target, &strict()).await;
         assert!(matches!(*error.reason, Reason::ProxyFailed { .. }), "{error}");
         assert!(error.to_string().contains(said), "{error}");
-        assert!(error.hint().starts_with("try it by hand: "), "{}", error.hint());
+        assert!(error.hint().starts_with("run the command by hand: "), "{}", error.hint());
     }
     let other_hostler = r#"sh -c 'printf "error: its port is closed\n  caused by: connection refused\nhint: turn it on\n" >&2; exit 1'"#;
     let target = sshd.target_by(Connection { proxy_command: Some(other_hostler.to_owned()), ..Connection::default() });

@@ -132,7 +132,7 @@ async fn a_local_file_that_is_too_short_ends_the_run() {
     let session = connect(&sshd.target(), &strict()).await;
     let file = sshd.path("short");
     std::fs::write(&file, "short").unwrap();
-    for (path, len, expected) in [(file.clone(), 6, "ends 1 bytes early"), (sshd.path("gone"), 1, "no such file or directory")] {
+    for (path, len, expected) in [(file.clone(), 6, "is 1 bytes too short"), (sshd.path("gone"), 1, "no such file or directory")] {
         let parts = vec![Part::File { path, len }];
         let error = limited(session.run("cat >/dev/null", parts, |_| {}, |_| {})).await.unwrap_err();
         assert!(matches!(&error, RunError::Payload(why) if why.contains(expected)), "{error}");

@@ -95,8 +95,8 @@ fn what_is_no_film_goes_to_failed_with_the_reason() {
         ("truncated.mkv", whole[..whole.len() / 3].to_vec(), "damaged or truncated"),
         ("corrupt.mkv", corrupt, "damaged or truncated"),
         ("empty.mkv", Vec::new(), "the file is empty"),
-        ("text.mkv", b"Not a film at all.\n".repeat(1000), "it is not a film"),
-        ("sound.mkv", Made::Sound.bytes(), "it has sound, but no picture"),
+        ("text.mkv", b"Not a film at all.\n".repeat(1000), "the file is not a film"),
+        ("sound.mkv", Made::Sound.bytes(), "the file has sound, but no picture"),
     ];
     for (name, bytes, _) in &cases {
         shares.drop(&format!("Movies/{name}"), bytes.clone());
@@ -267,7 +267,7 @@ fn a_media_server_is_asked_to_look_at_the_folder() {
     let refresh = "GET /library/sections/7/refresh?path=%2Fdata%2FMovies%2Fa%20b";
     assert_eq!(asked, ["GET /library/sections", all, refresh, "POST /"]);
     assert_eq!(heads.iter().filter(|head| head.contains("x-plex-token: s3cret")).count(), 3);
-    assert!(!shares.log().contains("s3cret") && shares.log().contains("Plex shows it"), "{}", shares.log());
+    assert!(!shares.log().contains("s3cret") && shares.log().contains("Plex shows the film"), "{}", shares.log());
 }
 
 /// A film that can't be moved to the trash, say, keeps the others from nothing.

@@ -42,7 +42,7 @@ fn an_invalid_machine_is_a_usage_error() {
         (&["192.168.1.300"][..], "`192.168.1.300` is not an IP address"),
         (&["Twilight=192.168.1.11"], "`Twilight` is not a valid machine name"),
         (&["192.168.1.11", "x=192.168.1.11"], "x=192.168.1.11 and 192.168.1.11 are the same machine"),
-        (&["x=192.168.1.11", "x=192.168.1.12"], "x=192.168.1.12 has the name of 192.168.1.11"),
+        (&["x=192.168.1.11", "x=192.168.1.12"], "x=192.168.1.12 has the same name as 192.168.1.11"),
         (&[], "no machine was given"),
     ] {
         let error = words(given).expect_err(message);
@@ -166,7 +166,7 @@ fn what_is_written_is_read() {
 #[test]
 fn one_machine_with_two_addresses_is_not_two() {
     let error = one_each(&found(vec![("a=192.168.1.11", facts("a")), ("b=192.168.1.12", facts("b"))])).expect_err("they share a card");
-    assert!(error.to_string().contains("a and b are one machine"), "{error}");
+    assert!(error.to_string().contains("a and b are the same machine"), "{error}");
     let other = Facts { macs: ["52:54:00:12:34:57".to_owned()].into(), ..facts("b") };
     one_each(&found(vec![("a=192.168.1.11", facts("a")), ("b=192.168.1.12", other)])).expect("they are two");
 }

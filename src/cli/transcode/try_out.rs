@@ -167,7 +167,7 @@ mod tests {
         assert!(of(None, "missing.yaml").unwrap().settings.folders.is_empty(), "without a folder no inventory is needed");
         for (folder, inventory, why) in [
             ("Movie", "inventory.yaml", "no folder `Movie`"),
-            ("Movies", "none.yaml", "no `transcode`"),
+            ("Movies", "none.yaml", "no `transcode:` section"),
             ("Movies", "missing.yaml", "missing.yaml"),
         ] {
             let Err(error) = of(Some(folder), inventory) else { panic!("{folder} of {inventory}") };

@@ -139,7 +139,7 @@ fn a_transient_failure_is_retried_a_few_times() {
     film.not_before = Some(now() + SignedDuration::from_secs(5));
     film.last_reason = Some("no space".into());
     let (actions, waiting) = reconcile(&world(&film, claimed(), &[]));
-    assert_eq!((actions, waiting[&film.id].as_str()), (vec![], "no space; again in 5 s"));
+    assert_eq!((actions, waiting[&film.id].as_str()), (vec![], "no space; next attempt in 5 s"));
     (film.attempts, film.counted) = (2, 2);
     assert_eq!(actions_of(&world(&film, files.clone(), &[])), ["record failing: no film (tried 3 times)"]);
     film.counted = 1;
@@ -261,7 +261,7 @@ fn a_film_without_a_name_or_with_a_question_is_held_until_its_owner_answers() {
         *film
     };
     let disc = film("Movies/VIDEO_TS", Stage::Claimed);
-    assert!(actions_of(&world(&disc, claimed(), &[]))[0].starts_with("record held: which film is it?"));
+    assert!(actions_of(&world(&disc, claimed(), &[]))[0].starts_with("record held: which film is this?"));
     let held = Film { stage: Stage::Held { question: String::new(), at: now() }, ..disc };
     assert_eq!(actions_of(&world(&held, claimed(), &[])), [""; 0], "it stays where it is");
     let named = asked(&held, Request::Name(held.id.clone(), "Up (2009)".into()));
