@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use hostler_core::visible::is_unseen;
+
 /// A verb with an argument that can't be right, and a part of the message.
 const WRONG: &[(&[&str], &str)] = &[
     (&["kubeconfig", "--name", ""], "write a name"),
@@ -66,6 +68,28 @@ fn a_wrong_argument_is_reported_before_a_machine_is_contacted() {
         assert_eq!(status, Some(2), "{arguments:?}: {text}");
         assert!(text.contains(part), "{arguments:?}: {text}");
         assert!(!contacted.exists(), "{arguments:?} contacted a machine: {text}");
+    }
+    // What the words, and files that they name, are made of is shown, and not obeyed.
+    let bundle = folder.path().join("bundle");
+    fs::create_dir(&bundle).expect("it can be made");
+    fs::write(bundle.join("manifest.json"), "{\"schema\": 1, \"arch\": \"amd64\\u001b]0;evil\\u0007\"}").expect("it can be written");
+    let bundle = bundle.display().to_string();
+    let hostile = "x\u{1b}[31m\u{1b}]0;evil\u{7}\u{9b}2J\u{202e}y";
+    for arguments in [
+        vec!["plan", "--bundle", &bundle],
+        vec!["plan", "--bundle", hostile],
+        vec!["upgrade", "--to", hostile],
+        vec!["kubeconfig", "--user", hostile],
+        vec!["rebuild", hostile],
+        vec!["init", "--user", hostile, "192.168.1.11", "-i", "new.yaml"],
+        vec!["plan", "-i", hostile],
+        vec!["snapshot", "list", hostile],
+        vec![hostile],
+    ] {
+        let (status, text) = run(&arguments);
+        assert_eq!(status, Some(2), "{arguments:?}: {text}");
+        let obeyed = text.chars().find(|c| is_unseen(*c) && *c != '\n');
+        assert_eq!(obeyed, None, "{arguments:?}: {text:?}");
     }
     // The mark is one that a contact leaves.
     run(&["plan"]);

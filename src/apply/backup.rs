@@ -39,9 +39,14 @@ pub struct Taken {
 /// No control plane among `links` can take one, or what it sent is none.
 pub async fn take(inventory: &Inventory, text: &str, links: &BTreeMap<MachineName, Arc<Link>>, file: &std::path::Path) -> Result<Taken> {
     let script = template::render("kubernetes/snapshot.sh", json!({}))? + &template::render("kubernetes/send-snapshot.sh", json!({}))?;
-    let mut reasons = Vec::new();
+    let (mut reasons, mut reached) = (Vec::new(), false);
     for (machine, _) in inventory.control_planes() {
         let Some(link) = links.get(machine) else { continue };
+        if let Err(error) = link.session().await {
+            reasons.push(of_machine(machine.as_str(), &error.to_string()));
+            continue;
+        }
+        reached = true;
         match from(link, &script).await {
             Ok(archive) => {
                 let archive = snapshot::with(&archive, "inventory.yaml", text.as_bytes()).with_context(|| machine.to_string())?;
@@ -52,7 +57,8 @@ pub async fn take(inventory: &Inventory, text: &str, links: &BTreeMap<MachineNam
         }
     }
     let message = format!("no control plane could take a snapshot:\n{}", reasons.join("\n"));
-    Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster, and what is wrong").into())
+    let status = if reached { ExitStatus::Failed } else { ExitStatus::Unreachable };
+    Err(Failure::new(status, message, "`hostler status` shows whether there is a cluster, and what is wrong").into())
 }
 
 /// The archive, as the machine made it.

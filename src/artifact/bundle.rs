@@ -18,7 +18,7 @@ use super::{ARCHIVE, FILES, HOSTLER_IMAGE, MANIFEST, MOST_BYTES};
 use crate::user_file;
 
 fn wrong(what: String) -> anyhow::Error {
-    let hint = "create one with `hostler bundle create`, or pass one with `--bundle FOLDER`";
+    let hint = "create one with `hostler bundle create`, or pass the path of one";
     Failure::new(ExitStatus::Usage, what, hint).into()
 }
 

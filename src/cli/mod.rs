@@ -269,9 +269,11 @@ fn limit() {
 /// What clap says: help, the version, or a mistake on the command line.
 fn said(error: &clap::Error) -> ExitCode {
     let code = u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage as u8);
-    let printed = error.print().and_then(|()| std::io::stdout().flush());
     let lost = Lost::default();
-    if let (Err(why), false) = (printed, error.use_stderr()) {
+    if error.use_stderr() {
+        // It quotes the command line, and files that it names: what is in them is shown, and not obeyed.
+        say(&error.render().to_string());
+    } else if let Err(why) = error.print().and_then(|()| std::io::stdout().flush()) {
         lost.set(why);
     }
     ExitCode::from(heard(&lost, code))

@@ -17,6 +17,7 @@ use hostler_core::manifest::Manifest;
 use hostler_core::plan::{Goal, Plan, Step, Warning, plan_for};
 use hostler_core::protocol::placeholder;
 use hostler_core::step::{Input, Output};
+use hostler_core::visible::visible;
 
 use crate::apply::{question, status_of};
 use crate::artifact::{manifest_of, outline, pins_of};
@@ -76,7 +77,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<ExitStatu
         return Ok(status_of(&plan, &seen));
     };
     write(&folder, &rendered)?;
-    reporter.result(&format!("wrote {} files to {}", rendered.len(), out.display())).await;
+    reporter.result(&format!("wrote {} files to {}", rendered.len(), visible(&out.to_string_lossy()))).await;
     Ok(status_of(&plan, &seen))
 }
 

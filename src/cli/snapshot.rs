@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::quantity::size;
+use hostler_core::visible::visible;
 use hostler_core::words::counted;
 use serde_json::json;
 
@@ -106,12 +107,12 @@ async fn list(arguments: &List, output: Output, reporter: &Reporter) -> Result<(
     let snapshots = snapshot::list(&folder)?;
     let text = match output {
         Output::Json => json_text(&json!({ "schema": SCHEMA, "snapshots": snapshots }))?,
-        Output::Text if snapshots.is_empty() => format!("no snapshots in {}", folder.display()),
+        Output::Text if snapshots.is_empty() => format!("no snapshots in {}", visible(&folder.to_string_lossy())),
         Output::Text => {
             let mut rows = vec![row!["CLUSTER", "TAKEN", "SIZE", "ENCRYPTED", "FILE"]];
             rows.extend(snapshots.iter().map(|snapshot| {
                 let encrypted = if snapshot.encrypted { "yes" } else { "no" };
-                row![snapshot.cluster, snapshot.taken, size(snapshot.size), encrypted, snapshot.file.display()]
+                row![visible(&snapshot.cluster), snapshot.taken, size(snapshot.size), encrypted, visible(&snapshot.file.to_string_lossy())]
             }));
             table(&rows)
         }
@@ -131,7 +132,7 @@ async fn verify(arguments: &Verify, output: Output, reporter: &Reporter) -> Resu
         Output::Json => json_text(&json!({ "schema": SCHEMA, "snapshot": found }))?,
         Output::Text => {
             let nodes = counted(found.nodes.len(), "node");
-            format!("{} ({}) is valid: taken {}, {nodes}", file.display(), size(found.size), found.taken)
+            format!("{} ({}) is valid: taken {}, {nodes}", visible(&file.to_string_lossy()), size(found.size), found.taken)
         }
     };
     reporter.result(&text).await;

@@ -68,16 +68,22 @@ async fn first<T>(
     links: &BTreeMap<MachineName, Arc<Link>>,
     ask: impl AsyncFn(&Link) -> Result<T, String>,
 ) -> Result<(MachineName, T)> {
-    let mut reasons = Vec::new();
+    let (mut reasons, mut reached) = (Vec::new(), false);
     for (machine, _) in inventory.control_planes() {
         let Some(link) = links.get(machine) else { continue };
+        if let Err(error) = link.session().await {
+            reasons.push(of_machine(machine.as_str(), &error.to_string()));
+            continue;
+        }
+        reached = true;
         match ask(link).await {
             Ok(answer) => return Ok((machine.clone(), answer)),
             Err(reason) => reasons.push(of_machine(machine.as_str(), &reason)),
         }
     }
     let message = format!("no control plane answered the request for access:\n{}", reasons.join("\n"));
-    Err(Failure::new(ExitStatus::Failed, message, "`hostler status` shows whether there is a cluster").into())
+    let status = if reached { ExitStatus::Failed } else { ExitStatus::Unreachable };
+    Err(Failure::new(status, message, "`hostler status` shows whether there is a cluster").into())
 }
 
 /// The cluster's CA, PEM in base64, and the person's identity there.

@@ -1,12 +1,16 @@
 //! Colors.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use console::Style;
 use hostler_core::visible::visible_lines;
 
 /// Everything that [`Paint`] writes around text.
 const CODES: [&str; 7] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[36m"];
+
+/// Whether anything was painted. Where nothing was, as in a pipe, no color is this program's.
+static PAINTED: AtomicBool = AtomicBool::new(false);
 
 /// `text` as it may go to a terminal: its lines and the colors of [`Paint`] stay, and everything else that a terminal would obey, or that would
 /// not be seen, becomes visible. All output passes here last, whatever it is made of.
@@ -18,7 +22,7 @@ pub fn guarded(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     while let Some(at) = rest.find('\u{1b}') {
         clean.push_str(&visible_lines(&rest[..at]));
-        let code = CODES.into_iter().find(|code| rest[at..].starts_with(code));
+        let code = CODES.into_iter().find(|code| PAINTED.load(Ordering::Relaxed) && rest[at..].starts_with(code));
         let length = code.map_or(1, str::len);
         clean.push_str(code.unwrap_or("U+001B"));
         rest = &rest[at + length..];
@@ -65,6 +69,7 @@ impl Paint {
     }
 
     fn with(self, how: Style, text: &str) -> String {
+        PAINTED.fetch_or(self.on, Ordering::Relaxed);
         // This type decides about colors, not console by its own stdout.
         if self.on { how.force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
     }

@@ -34,7 +34,9 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
         let head = if facts.iter().any(|row: &Vec<String>| row[0] == "certificates") { "" } else { "certificates" };
         facts.push(row![head, format!("{} of {} {when}", visible(&first.name), first.machine)]);
     }
-    facts.push(row!["snapshot", status.snapshot_age.map_or("none".to_owned(), |age| format!("{} old", up(age.unsigned_abs())))]);
+    let reached = status.machines.iter().any(|machine| machine.role == "control-plane" && machine.facts.is_some());
+    let none = if reached { "none" } else { "unknown: no control plane was reached" };
+    facts.push(row!["snapshot", status.snapshot_age.map_or(none.to_owned(), |age| format!("{} old", up(age.unsigned_abs())))]);
     facts.push(row!["drift", drift(status)]);
     let due = status.machines.iter().filter_map(reboot_due).collect::<Vec<_>>();
     if !due.is_empty() {

@@ -167,7 +167,10 @@ mod tests {
     fn what_can_not_be_decided_is_asked() {
         // A film with as many minutes as its two extras, by chance.
         let (titles, question) = picked(&[(4800, 32), (2400, 1), (2400, 1)]);
-        assert!(titles.is_empty() && question.contains("does title 1 play all other titles in a row, or is it a film of its own?"), "{question}");
+        assert!(
+            titles.is_empty() && question.contains("does title 1 play all other titles in a row, or is it a film of its own?"),
+            "{question}"
+        );
         let many: Vec<(u64, usize)> = (0..40).map(|number| (6000 + number, 9)).collect();
         assert!(picked(&many).1.contains("which of 40 titles"));
         let chosen = pick(&disc(&[(20, 1), (20, 1)]), Which::All, Some(&[2])).expect("chosen");

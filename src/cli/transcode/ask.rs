@@ -95,6 +95,14 @@ impl Page {
             Failure::new(ExitStatus::Unreachable, format!("the status page did not answer within {} s", LIMIT.as_secs()), hint)
         })?;
         answered.map_err(|error| match &error {
+            // The page's own answers are no objects of Kubernetes.
+            kube::Error::Api(status) if status.code == 404 && status.reason != "NotFound" => {
+                Failure::new(ExitStatus::Usage, status.message.trim_end().to_owned(), "`hostler transcode status` lists films").into()
+            }
+            kube::Error::Api(status) if [401, 403].contains(&status.code) => {
+                let message = "the API server does not let the person of this kubeconfig do that: their access expired or was revoked";
+                Failure::new(ExitStatus::Refused, message, "`hostler kubeconfig` gives access again").into()
+            }
             kube::Error::Api(status) if status.code == 404 => Failure::new(
                 ExitStatus::Failed,
                 "the workload is not installed in this cluster",

@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus as Ended, Stdio};
 use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::films::settings::Settings;
+use hostler_core::visible::visible;
 use hostler_core::words::and;
 
 use super::Try;
@@ -57,8 +58,16 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
     if !status.success() || !answers.contains(&Answer::WorkDone(0)) {
         return Err(failed(format!("HandBrake could not encode this part of the film ({status})")).into());
     }
+    // HandBrake does not notice when the disk is full.
+    let (written, _) = listen(["--json", "--scan", "--title", "0", "--input"].iter().map(Path::new).chain([output.as_path()]))?;
+    let whole = written.iter().any(|answer| matches!(answer, Answer::Titles(titles) if titles.film().is_some()));
+    if !whole {
+        std::fs::remove_file(&output)?;
+        let message = format!("{} can't be read again after it was written, and was deleted", output.display());
+        return Err(Failure::new(ExitStatus::Failed, message, "check that its disk is not full").into());
+    }
     let size = hostler_core::quantity::size(output.metadata()?.len());
-    reporter.result(&format!("{} ({size})", output.display())).await;
+    reporter.result(&format!("{} ({size})", visible(&output.to_string_lossy()))).await;
     Ok(())
 }
 
