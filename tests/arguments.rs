@@ -90,6 +90,7 @@ fn a_wrong_argument_is_reported_before_a_machine_is_contacted() {
         assert_eq!(status, Some(2), "{arguments:?}: {text}");
         let obeyed = text.chars().find(|c| is_unseen(*c) && *c != '\n');
         assert_eq!(obeyed, None, "{arguments:?}: {text:?}");
+        assert!(text.contains("U+001B"), "{arguments:?}: {text:?}");
     }
     // The mark is one that a contact leaves.
     run(&["plan"]);

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::visible::visible;
 use hostler_core::words;
 
 use crate::apply::Means;
@@ -79,7 +80,7 @@ fn bundle(text: &str) -> Result<PathBuf, String> {
     let folder = PathBuf::from(text);
     match Bundle::open(&folder) {
         Ok(_) => Ok(folder),
-        Err(error) => Err(error.to_string().lines().next().unwrap_or_default().to_owned()),
+        Err(error) => Err(visible(error.to_string().lines().next().unwrap_or_default()).into_owned()),
     }
 }
 

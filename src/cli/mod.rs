@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::plan::Plan;
+use hostler_core::visible::visible;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::interrupt::interrupted;
@@ -271,8 +272,10 @@ fn said(error: &clap::Error) -> ExitCode {
     let code = u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage as u8);
     let lost = Lost::default();
     if error.use_stderr() {
-        // It quotes the command line, and files that it names: what is in them is shown, and not obeyed.
-        say(&error.render().to_string());
+        // It quotes the command line: the same words with what is unseen in them shown make the same mistake.
+        let shown = std::env::args_os().map(|word| visible(&word.to_string_lossy()).into_owned());
+        let again = Cli::command().try_get_matches_from(shown).and_then(|given| Cli::from_arg_matches(&given)).err();
+        say(&again.as_ref().unwrap_or(error).render().to_string());
     } else if let Err(why) = error.print().and_then(|()| std::io::stdout().flush()) {
         lost.set(why);
     }
