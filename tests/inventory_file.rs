@@ -87,7 +87,7 @@ fn an_edit_keeps_the_file_that_a_link_leads_to() {
     let edited = file.without_machine(&name("three")).unwrap();
     let other = file.text.replace("# mine", "# mine, changed");
     std::fs::write(&path, &other).unwrap();
-    assert!(edited.save().unwrap_err().to_string().contains("was changed meanwhile"));
+    assert!(edited.save().unwrap_err().to_string().contains("was changed in the meantime"));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
 }
 

@@ -227,6 +227,8 @@ fn own_program() -> Result<Vec<u8>> {
     fs::read("/proc/self/exe").context("hostler can't read its own program")
 }
 
+const BUILD: &str = "build it in a clone of hostler: `cargo build --release`";
+
 /// In an image without libraries, a program must be static: an ELF file (System V ABI, chapter 5) without an interpreter.
 fn require_static(program: &[u8], arch: Arch) -> Result<()> {
     let number = |at: usize, length: usize| {
@@ -242,13 +244,15 @@ fn require_static(program: &[u8], arch: Arch) -> Result<()> {
         Some(183) => "arm64",
         _ => "another architecture",
     };
-    let what = match (program.starts_with(b"\x7fELF\x02\x01"), interpreted()) {
+    let (what, hint) = match (program.starts_with(b"\x7fELF\x02\x01"), interpreted()) {
         (true, Some(false)) if machine == arch.name() => return Ok(()),
-        (true, Some(false)) => format!("the hostler binary is for {machine}, but the machines are {arch}"),
-        (true, Some(true)) => "the hostler binary is not statically linked, and its container image has no libraries".to_owned(),
-        _ => "the hostler binary is not a 64-bit Linux program".to_owned(),
+        (true, Some(false)) => (
+            format!("the hostler binary is for {machine}, but the machines are {arch}"),
+            "build it on a computer of that architecture, in a clone of hostler: `cargo build --release`",
+        ),
+        (true, Some(true)) => ("the hostler binary is not statically linked, and its container image has no libraries".to_owned(), BUILD),
+        _ => ("the hostler binary is not a 64-bit Linux program".to_owned(), BUILD),
     };
-    let hint = "build it in a clone of hostler: `cargo build --release`";
     Err(Failure::new(ExitStatus::Usage, what, hint).into())
 }
 

@@ -103,7 +103,7 @@ pub async fn run(task: &Task) -> Result<Ended> {
             let Flaw { permanent, outside, question, reason } = flaw;
             let failure = Failure { who: task.who.clone(), permanent, outside, question, reason, tail: tail.into(), at: Timestamp::now() };
             write_json(&work.join(FAILURE), &failure)
-                .with_context(|| format!("{}; this failure can't be recorded either", failure.reason))?;
+                .with_context(|| format!("{}; in addition, this failure can't be recorded", failure.reason))?;
             Ok(Ended::Failed(failure))
         }
         Err(Stopped) => Ok(Ended::Stopped),

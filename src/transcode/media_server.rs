@@ -36,11 +36,12 @@ pub async fn found(server: &MediaServer, folders: impl Iterator<Item = &String>)
     let client = client()?;
     if server.kind == MediaServerKind::Jellyfin {
         let authorization = format!("MediaBrowser Token=\"{}\"", token(server)?);
-        answer(client.get(url(server, "/System/Info")?).header("Authorization", &authorization)).await?;
+        answer(client.get(url(server, "/System/Info")?).header("Authorization", &authorization), "token").await?;
         return Ok(vec![format!("Jellyfin answers at {}", server.url)]);
     }
     let ask = client.get(url(server, "/library/sections")?).header("X-Plex-Token", token(server)?).header("Accept", "application/json");
-    let sections = sections(&serde_json::from_str(&answer(ask).await?).context("the list of libraries that Plex sent is not valid JSON")?);
+    let sections =
+        sections(&serde_json::from_str(&answer(ask, "token").await?).context("the list of libraries that Plex sent is not valid JSON")?);
     Ok(folders
         .map(|folder| match place(&sections, server.library_as_seen.as_deref(), &Path::new(folder).join("a film")) {
             Ok((_, seen)) => format!("Plex sees {folder} as {}", shortened(&seen, 300)),
@@ -61,7 +62,7 @@ async fn plex(server: &MediaServer, film: &Path) -> Result<String> {
     let client = client()?;
     let token = token(server)?;
     let ask = |url: Url| client.get(url).header("X-Plex-Token", &token).header("Accept", "application/json");
-    let listed = answer(ask(url(server, "/library/sections")?)).await?;
+    let listed = answer(ask(url(server, "/library/sections")?), "token").await?;
     let sections = sections(&serde_json::from_str(&listed).context("the list of libraries that Plex sent is not valid JSON")?);
     let (key, folder) = place(&sections, server.library_as_seen.as_deref(), film)?;
     let mut refresh = url(server, &format!("/library/sections/{key}/refresh"))?;
@@ -69,7 +70,7 @@ async fn plex(server: &MediaServer, film: &Path) -> Result<String> {
     // Not every server decodes `+` as a space; a literal plus is already %2B here.
     let query = refresh.query().unwrap_or_default().replace('+', "%20");
     refresh.set_query(Some(&query));
-    answer(ask(refresh)).await?;
+    answer(ask(refresh), "token").await?;
     let file = format!("{folder}/{}", film.file_name().unwrap_or_default().to_string_lossy());
     let mut all = url(server, &format!("/library/sections/{key}/all"))?;
     all.query_pairs_mut()
@@ -78,7 +79,7 @@ async fn plex(server: &MediaServer, film: &Path) -> Result<String> {
         .append_pair("X-Plex-Container-Size", "50");
     for _ in 0..LOOKS {
         tokio::time::sleep(LOOK_EVERY).await;
-        let listed: Value = serde_json::from_str(&answer(ask(all.clone())).await?).unwrap_or_default();
+        let listed: Value = serde_json::from_str(&answer(ask(all.clone()), "token").await?).unwrap_or_default();
         if holds(&listed, &file) {
             return Ok("Plex shows the film".to_owned());
         }
@@ -94,11 +95,11 @@ async fn jellyfin(server: &MediaServer, film: &Path) -> Result<String> {
         let path = format!("{}/{}", root.trim_end_matches('/'), film.to_string_lossy());
         let updates = json!({"Updates": [{"Path": path, "UpdateType": "Created"}]});
         let request = post(url(server, "/Library/Media/Updated")?).header("Content-Type", "application/json").body(updates.to_string());
-        if answer(request).await.is_ok() {
+        if answer(request, "token").await.is_ok() {
             return Ok(format!("Jellyfin was notified of {}", shown(film)));
         }
     }
-    answer(post(url(server, "/Library/Refresh")?)).await?;
+    answer(post(url(server, "/Library/Refresh")?), "token").await?;
     Ok("Jellyfin was asked to scan its library".to_owned())
 }
 
@@ -181,14 +182,14 @@ fn token(server: &MediaServer) -> Result<String> {
 /// The body of a successful answer. Errors don't contain the request's headers: one is the token.
 ///
 /// # Errors
-/// There is no answer, or it is an error.
-pub async fn answer(request: RequestBuilder) -> Result<String> {
+/// There is no answer, or it is an error. `sent`: what a server that refuses has refused, for the message.
+pub async fn answer(request: RequestBuilder, sent: &str) -> Result<String> {
     let response = request.send().await.map_err(reqwest::Error::without_url).context("it does not answer")?;
     let status = response.status();
     match status.as_u16() {
         200..=299 => body(response).await,
-        300..=399 => bail!("it redirects to another address ({status}), which is not followed: the token is for this server only"),
-        401 | 403 => bail!("it rejects the token"),
+        300..=399 => bail!("it redirects to another address ({status}), which is not followed: the {sent} is for this server only"),
+        401 | 403 => bail!("it rejects the {sent}"),
         _ => bail!("it answered {status}"),
     }
 }

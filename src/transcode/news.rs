@@ -84,7 +84,7 @@ pub fn send(address: &str, message: Message) {
 
 async fn post(address: &str, message: &Message) -> Result<()> {
     let url = Url::parse(address).context("the URL in `notify` is not valid")?;
-    answer(client()?.post(url).header("Title", message.title).body(message.text.clone())).await.map(drop)
+    answer(client()?.post(url).header("Title", message.title).body(message.text.clone()), "notification").await.map(drop)
 }
 
 #[cfg(test)]

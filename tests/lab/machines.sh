@@ -145,7 +145,7 @@ rainbowdash 10.77.0.12 worker on" "$(hostler lab list | awk 'NR > 1 { print $1, 
 expect "ssh" rainbowdash "$(hostler lab ssh rainbowdash hostname)"
 expect "ssh passes the exit status on" 7 "$(status_of hostler lab ssh rainbowdash exit 7)"
 expect "up with other options" 3 "$(status_of hostler lab up --machines 1 --machines-only)"
-contains "up with other options" "hostler lab up --machines 2\` continues with it" "$(cat "$work/output")"
+contains "up with other options" "hostler lab up --machines 2\` to continue with that lab" "$(cat "$work/output")"
 echo "# changed by hand" >>"/var/lib/hostler/lab.$lab/inventory.yaml"
 began=$(began)
 expect "a second up" 0 "$(status_of hostler lab up --machines 2 --machines-only)"

@@ -89,7 +89,13 @@ impl Inspection<'_> {
         }
         if check::is_of_another(self.planner, facts) {
             let place = check::its_cluster(facts);
-            self.unless(Some(StepKind::Wipe), "other-cluster", "a node of another cluster", place, "that cluster would lose it");
+            self.unless(
+                Some(StepKind::Wipe),
+                "other-cluster",
+                "a node of another cluster",
+                place,
+                "taking it over would remove it from that cluster",
+            );
         } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !interrupted(facts) {
             let place = kubernetes.leftovers.join(", ");
             self.unless(Some(StepKind::Wipe), "not-blank", "leftovers of a cluster", place, "they block kubeadm, and may hold data");

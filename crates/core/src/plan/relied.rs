@@ -48,6 +48,7 @@ const PODS: &str = "all parts of the cluster must have the same pod subnet, with
 const PORT: &str = "machines, kubeconfigs and checks use port 6443 of the machine's address";
 const LOGIN: &str = "machines join with a bootstrap token, and kubelet's probes have no credentials";
 const NAME: &str = "a node has the name of its machine";
+const REGISTERS: &str = "a machine must register itself as a node";
 const ADDRESS: &str = "a node has the address of its machine";
 const TAINTS: &str = "hostler sets the taints of a node from its machine in the inventory";
 const CONTAINERD: &str = "it must match hostler's configuration of containerd";
@@ -157,7 +158,7 @@ const RELIED: &[Relied] = &[
     path(KUBELET, &["authentication", "x509", "clientCAFile"], "", KUBELET_FILES, ""),
     path(KUBELET, &["authorization", "mode"], "Webhook", SECURE, ""),
     path(KUBELET, &["rotateCertificates"], "true", "without it, a node's certificate would expire after a year", ""),
-    path(KUBELET, &["registerNode"], "true", NAME, ""),
+    path(KUBELET, &["registerNode"], "true", REGISTERS, ""),
     path(KUBELET, &["registerWithTaints"], "", TAINTS, MACHINE_TAINTS),
     path(KUBELET, &["podCIDR"], "", PODS, POD_SUBNET),
     path(PROXY, &["clusterCIDR"], "", PODS, POD_SUBNET),
@@ -170,7 +171,7 @@ const NODE_FLAGS: &[(&str, &str, &str)] = &[
     ("node-ip", ADDRESS, "machines.NAME.address"),
     ("hostname-override", NAME, "the machine's name in `machines`"),
     ("register-with-taints", TAINTS, MACHINE_TAINTS),
-    ("register-node", NAME, ""),
+    ("register-node", REGISTERS, ""),
     ("config", KUBELET_FILES, "kubeadm.KubeletConfiguration"),
     ("config-dir", KUBELET_FILES, "kubeadm.KubeletConfiguration"),
     ("kubeconfig", KUBELET_FILES, ""),
