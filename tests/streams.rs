@@ -22,7 +22,7 @@ const VERBS: [(&str, i32); 15] = [
     ("status --output json", 4),
     ("nonsense", 2),
     ("render -i none.yaml", 2),
-    ("kubeconfig", 1),
+    ("kubeconfig", 4),
     ("render --output json", 2),
 ];
 
