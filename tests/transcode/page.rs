@@ -30,7 +30,7 @@ fn a_film_that_failed_is_tried_again_from_the_page() {
     shares.drop("Movies/<i>Up</i> & \"down\".mkv", b"Not a film at all.\n".repeat(100));
     let _watcher = shares.watch();
     let page = || ask(&address, "GET /", "").1;
-    shares.wait("the film on the page", || page().contains("it is not a film"));
+    shares.wait("the film on the page", || page().contains("the file is not a film"));
     let html = page();
     assert!(html.contains("Movies&#x2f;&lt;i&gt;Up&lt;&#x2f;i&gt; &amp; &quot;down&quot;.mkv"), "{html}");
     let form = html.split("action=\"/retry/").nth(1).expect("a form for it");
@@ -178,7 +178,7 @@ fn a_film_gets_its_name_on_the_page_before_and_after_it_is_done() {
     shares.drop("Movies/text.mkv", b"Not a film at all.\n".repeat(100));
     let _watcher = shares.watch();
     let page = || ask(&address, "GET /", "").1;
-    shares.wait("both on the page", || page().contains("which film is it?") && page().contains("it is not a film"));
+    shares.wait("both on the page", || page().contains("which film is this?") && page().contains("the file is not a film"));
     let html = page();
     let id = |action: &str| {
         let form = html.split(&format!("action=\"/{action}/")).nth(1).expect("a form for it");
@@ -199,7 +199,7 @@ fn a_film_gets_its_name_on_the_page_before_and_after_it_is_done() {
     assert!(post(&format!("/name/{held}"), "name=Up%20(2009)").starts_with("HTTP/1.1 303"));
     assert!(post(&format!("/dismiss/{failed}"), "").starts_with("HTTP/1.1 303"));
     shares.wait("the film under its name", || shares.in_library("Movies/Up (2009).mkv").exists() && page().contains("<b>1</b> done"));
-    shares.wait("the failed one to go", || !page().contains("it is not a film") && shares.reasons().is_empty());
+    shares.wait("the failed one to go", || !page().contains("the file is not a film") && shares.reasons().is_empty());
     assert_eq!(shares.in_trash().len(), 2, "both originals");
 
     fs::write(shares.in_library("Movies/Up (2009).en.srt"), "text").expect("written");
