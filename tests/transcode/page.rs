@@ -41,7 +41,7 @@ fn a_film_that_failed_is_tried_again_from_the_page() {
     assert!(ask(&address, &retry, "Sec-Fetch-Site: cross-site\r\nContent-Length: 0\r\n").0.starts_with("HTTP/1.1 403"));
     assert!(ask(&address, "POST /retry/..%2f..%2fpaused", "X-Hostler: 1\r\nContent-Length: 0\r\n").0.starts_with("HTTP/1.1 404"));
     assert!(ask(&address, &retry.replace("POST", "GET"), "").0.starts_with("HTTP/1.1 405"), "a link changes nothing");
-    let rounds = || shares.log().matches(": failed: it is not a film").count();
+    let rounds = || shares.log().matches(": failed: the file is not a film").count();
     assert_eq!(rounds(), 1);
 
     // As a browser without JavaScript sends the form: it is led back to the page.
