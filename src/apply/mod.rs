@@ -210,11 +210,22 @@ async fn wait_for_leftovers(
         }
         let line = format!("{machine}: waiting for {step} of an interrupted run, at most {} min", left.as_secs().div_ceil(60));
         reporter.events().send(Event::Note { line });
-        tokio::time::sleep(PAUSE).await;
-        let mut these = links.clone();
-        these.retain(|name, _| running.iter().any(|(machine, _)| machine == name));
-        seen.extend(gather::gather(&these, &question(inventory)?, &reporter.events()).await?);
+        look_again(|name| running.iter().any(|(machine, _)| machine == name), inventory, links, seen, &reporter.events()).await?;
     }
+}
+
+/// Gathers the facts of these machines after a pause.
+async fn look_again(
+    these: impl Fn(&MachineName) -> bool,
+    inventory: &Inventory,
+    links: &BTreeMap<MachineName, Arc<Link>>,
+    seen: &mut BTreeMap<MachineName, Observation>,
+    events: &Events,
+) -> Result<()> {
+    tokio::time::sleep(PAUSE).await;
+    let links = links.iter().filter(|(name, _)| these(name)).map(|(name, link)| (name.clone(), link.clone())).collect();
+    seen.extend(gather::gather(&links, &question(inventory)?, events).await?);
+    Ok(())
 }
 
 /// Waits until all machines can be reached: somebody has to turn them on.
@@ -240,10 +251,7 @@ async fn wait_for_machines(
             events.send(Event::Note { line });
             last.clone_from(&missing);
         }
-        tokio::time::sleep(PAUSE).await;
-        let mut these = links.clone();
-        these.retain(|name, _| missing.contains(name));
-        seen.extend(gather::gather(&these, &question(inventory)?, &Events::none()).await?);
+        look_again(|name| missing.contains(name), inventory, links, seen, &Events::none()).await?;
     }
 }
 
@@ -272,11 +280,8 @@ async fn wait_for_api(
             events.send(Event::TaskStarted { task: first.to_string(), what });
             task = Some(first.to_string());
         }
-        tokio::time::sleep(PAUSE).await;
-        let mut these = links.clone();
-        these.retain(|name, _| starting.contains(name));
         // Each look is the same: nothing of it is worth a line.
-        seen.extend(gather::gather(&these, &question(inventory)?, &Events::none()).await?);
+        look_again(|name| starting.contains(name), inventory, links, seen, &Events::none()).await?;
     }
     if let Some(task) = task {
         events.send(Event::TaskFinished { task, took: start.elapsed() });

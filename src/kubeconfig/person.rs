@@ -4,11 +4,11 @@
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use hostler_core::digest::sha256;
 use hostler_core::facts::Certificate;
 use hostler_core::template;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::home;
 
@@ -91,8 +91,7 @@ impl Request {
     /// # Errors
     /// Only a bug: the templates fit.
     pub fn script(&self) -> Result<String> {
-        let sum: String = Sha256::digest(&self.csr).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-        let request = format!("hostler-{}-{sum}", self.person.as_str());
+        let request = format!("hostler-{}-{}", self.person.as_str(), &sha256(self.csr.as_bytes())[..10]);
         let csr = BASE64_STANDARD.encode(&self.csr);
         let (person, user) = (self.person.as_str(), self.person.user());
         let objects = template::render("kubernetes/user.yaml", json!({ "request": request, "csr": csr, "person": person, "user": user }))?;
@@ -104,7 +103,7 @@ impl Request {
     /// # Errors
     /// It is not one of this key.
     pub fn signed(&self, certificate: &str) -> Result<Identity> {
-        let public: String = Sha256::digest(self.key.subject_public_key_info()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let public = sha256(&self.key.subject_public_key_info());
         let signed = Certificate::from_base64_pem(certificate).context("the cluster returned no valid certificate")?;
         anyhow::ensure!(
             signed.public_key_sha256 == public && signed.common_name == self.person.user(),
