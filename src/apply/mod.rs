@@ -10,6 +10,7 @@ use hostler_core::arch::Arch;
 use hostler_core::facts::{ClusterFacts, Contact, Observation, Question};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::manifest::Manifests;
 use hostler_core::plan::{Goal, Plan, plan_for, silence, version, wanted};
 use hostler_core::step::{Stage, StepId, StepKind};
 use hostler_core::trusted::trusted_of;
@@ -101,18 +102,25 @@ pub struct Typed {
 pub struct Observed {
     pub links: BTreeMap<MachineName, Arc<Link>>,
     pub seen: BTreeMap<MachineName, Observation>,
-    pub bundles: Arc<Bundles>,
+    /// `None`: the goal installs nothing, and none is at hand.
+    pub bundles: Option<Arc<Bundles>>,
+    pub manifests: Manifests,
 }
 
-/// Observes the machines that `goal` concerns, and finds the bundle that fits the running version.
+/// Observes the machines that `goal` concerns, and finds the bundle that fits the running version. A goal that installs nothing waits for
+/// no bundle: a shelf must go off, and a cluster be left, without one.
 ///
 /// # Errors
 /// A connection is configured wrongly, or there is no bundle.
 pub async fn observe(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &Reporter) -> Result<Observed> {
     let (links, seen) = contact(goal, inventory, means, reporter).await?;
     let request = bundles_for(goal, inventory, &seen, means);
+    if !goal.installs() {
+        let Known { bundles, manifests, .. } = artifact::known(&request, &reporter.events()).await?;
+        return Ok(Observed { links, seen, bundles: bundles.map(Arc::new), manifests });
+    }
     let bundles = Arc::new(artifact::locate(&request, &reporter.events()).await?);
-    Ok(Observed { links, seen, bundles })
+    Ok(Observed { links, seen, manifests: bundles.manifests().clone(), bundles: Some(bundles) })
 }
 
 type Links = BTreeMap<MachineName, Arc<Link>>;
@@ -262,7 +270,7 @@ const API_LIMIT: Duration = Duration::from_secs(3 * 60);
 async fn wait_for_api(
     goal: &Goal,
     inventory: &Inventory,
-    bundles: &Bundles,
+    manifests: &Manifests,
     links: &BTreeMap<MachineName, Arc<Link>>,
     seen: &mut BTreeMap<MachineName, Observation>,
     reporter: &Reporter,
@@ -270,7 +278,7 @@ async fn wait_for_api(
     let start = Instant::now();
     let events = reporter.events();
     let mut task: Option<String> = None;
-    while plan_for(goal, inventory, bundles.manifests(), seen)?.refusals.iter().any(|refusal| refusal.why.is_no_api())
+    while plan_for(goal, inventory, manifests, seen)?.refusals.iter().any(|refusal| refusal.why.is_no_api())
         && start.elapsed() < API_LIMIT
     {
         let starting: BTreeSet<MachineName> = silence::starting(inventory, seen).into_keys().cloned().collect();
@@ -296,11 +304,11 @@ async fn wait_for_api(
 /// status.
 pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let inventory = &file.inventory;
-    let Observed { links, mut seen, bundles } = observe(&request.goal, inventory, means, reporter).await?;
+    let Observed { links, mut seen, bundles, manifests } = observe(&request.goal, inventory, means, reporter).await?;
     wait_for_machines(request.patience, inventory, &links, &mut seen, reporter).await?;
     wait_for_leftovers(inventory, &links, &mut seen, reporter).await?;
-    wait_for_api(&request.goal, inventory, &bundles, &links, &mut seen, reporter).await?;
-    let run = Run::new(identity::run_id(), Some(bundles.clone()), links, reporter.events(), reporter.redactor());
+    wait_for_api(&request.goal, inventory, &manifests, &links, &mut seen, reporter).await?;
+    let run = Run::new(identity::run_id(), bundles.clone(), links, reporter.events(), reporter.redactor());
     let mut goal = request.goal.clone();
     let mut done: Vec<Plan> = Vec::new();
     let mut last = Plan::default();
@@ -308,10 +316,10 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     let mut outcome = Outcome::default();
     let mut approved: BTreeSet<StepId> = BTreeSet::new();
     for round in 0..ROUNDS {
-        let plan = plan_for(&goal, inventory, bundles.manifests(), &seen)?;
+        let plan = plan_for(&goal, inventory, &manifests, &seen)?;
         let unapproved = plan.steps.iter().any(|step| !approved.contains(&step.id));
         if unapproved {
-            fragments::check(&plan, file, Some(&bundles), &reporter.events())?;
+            fragments::check(&plan, file, bundles.as_deref(), &reporter.events())?;
         }
         if round == 0 || !plan.steps.is_empty() || !plan.refusals.is_empty() {
             if round > 0 {

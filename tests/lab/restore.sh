@@ -132,7 +132,7 @@ kubectl create configmap newer > /dev/null
 no_api_server
 rebuild 3 --from "$work/regular.tar.gz"
 says "twilightsparkle: etcd's data is still on it"
-says '`hostler up` repairs what can be repaired'
+says '` repairs what can be repaired'
 rebuild 3 --new-cluster --yes-new-cluster lab
 says "twilightsparkle: etcd's data is still on it"
 up

@@ -221,7 +221,7 @@ on twilightsparkle "! ls -A /opt/hostler/store | grep -q '^$program$' && [ ! -e 
 # kubeadm reads the inventory's fragments on this computer first: its sum is checked before it runs.
 tampered kubeadm "files/$(sum_of kubeadm)"
 terminal up-kubeadm 3 up -i "$inventory" --yes --bundle "$work/kubeadm"
-says "(kubeadm) was changed: its sha256 is"
+says "(kubeadm) is corrupted or was changed: its sha256 is"
 
 row "an image with another bit is not imported"
 tampered image images.tar

@@ -136,6 +136,57 @@ proptest! {
     }
 }
 
+/// Every verb, of every machine where it concerns one.
+fn goals(inventory: &Inventory) -> Vec<Goal> {
+    let all = [
+        Goal::Up,
+        Goal::Upgrade { to: manifests().kubernetes().to_owned(), parallel: 1, now: false, force_after: None },
+        Goal::Reboot { machines: inventory.machines.keys().cloned().collect(), now: false, force_after: None, continues: false },
+        Goal::Shutdown { now: true },
+        Goal::Start,
+        Goal::Reset,
+    ];
+    let each = inventory.machines.keys().cloned().flat_map(|machine| {
+        [
+            Goal::Add(machine.clone()),
+            Goal::Rebuild { machine: machine.clone(), force_after: None },
+            Goal::Remove { machine: machine.clone(), dead: false, force_after: None },
+            Goal::Remove { machine: machine.clone(), dead: true, force_after: None },
+            Goal::Reboot { machines: [machine].into(), now: false, force_after: None, continues: false },
+        ]
+    });
+    all.into_iter().chain(each).collect()
+}
+
+/// The ways out of what the verbs refuse here that are refused, too.
+fn dead_ends(world: &World, inventory: &Inventory) -> BTreeSet<String> {
+    let mut wrong = BTreeSet::new();
+    for asked in goals(inventory) {
+        for refusal in plan(world, inventory, &asked).refusals {
+            for command in alternatives(&refusal.hint) {
+                let Some(goal) = goal(&command) else { continue };
+                let then = plan(world, inventory, &goal);
+                if is_refused(&then) {
+                    let refused: Vec<String> = then.refusals.iter().map(|refusal| format!("{:?}", refusal.why)).collect();
+                    wrong.insert(format!("{asked:?}: {:?} hints at {command}, which is refused: {}", refusal.why, refused.join("; ")));
+                }
+            }
+        }
+    }
+    wrong
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_verb_hints_at_what_is_refused(scene in scene()) {
+        let inventory = inventory(scene.control_planes, scene.changed);
+        let wrong = dead_ends(&world(&scene), &inventory);
+        prop_assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
+    }
+}
+
 type Damage = (&'static str, fn(&mut Facts));
 
 /// What can be wrong with one machine.
@@ -184,12 +235,16 @@ fn advice_leads_out_of_every_damage() {
             for (what, damage) in DAMAGES {
                 let mut world = well.clone();
                 damage(world.machines.get_mut(&name(machine)).expect("it is a machine"));
+                let dead_ends = dead_ends(&world, &inventory);
+                wrong.extend(dead_ends.into_iter().map(|found| format!("{control_planes} control planes, {}: {what}: {found}", name(machine))));
                 let found = wrong_advice(world, &inventory);
                 wrong.extend(found.into_iter().map(|found| format!("{control_planes} control planes, {}: {what}: {found}", name(machine))));
             }
             for why in ["connection timed out", "sudo failed"] {
                 let mut world = well.clone();
                 world.off.insert(name(machine), why.to_owned());
+                let dead_ends = dead_ends(&world, &inventory);
+                wrong.extend(dead_ends.into_iter().map(|found| format!("{control_planes} control planes, {}: {why}: {found}", name(machine))));
                 let found = wrong_advice(world, &inventory);
                 wrong.extend(found.into_iter().map(|found| format!("{control_planes} control planes, {}: {why}: {found}", name(machine))));
             }

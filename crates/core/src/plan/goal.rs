@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, ensure};
 
 use super::check::{self, other_cluster};
+use super::hint::{Command, Hint};
 use super::leave::{facts_after_removal, plan_removal, plan_reset};
 use super::planner::Planner;
+use super::refusal::{Refusal, Why};
 use super::restore::{new_cluster, restore};
 use super::withdraw::withdraw;
 use super::{Plan, Warning, everything, finding, graph, lint, plan, power, take_over, upgrade};
@@ -89,6 +91,15 @@ impl Goal {
         }
     }
 
+    /// Whether its plan may bring programs or images to a machine, so that a bundle is needed for it.
+    pub fn installs(&self) -> bool {
+        match self {
+            Goal::Remove { .. } | Goal::Reset | Goal::Reboot { .. } | Goal::Shutdown { .. } | Goal::Start => false,
+            Goal::Up | Goal::Add(_) | Goal::Rebuild { .. } | Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Upgrade { .. } => true,
+            Goal::TakeOver { goal, .. } => goal.installs(),
+        }
+    }
+
     /// Whether its plan may take away what `up` could not bring back by itself.
     pub fn may_destroy(&self) -> bool {
         !matches!(self, Goal::Up | Goal::Add(_))
@@ -142,7 +153,32 @@ fn steps_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen: &B
         return Ok(Plan { schema: 1, refusals, ..Plan::default() });
     }
     let plan = steps_of(goal, inventory, manifests, seen)?;
+    let plan = with_what_stops_up(goal, inventory, manifests, seen, plan)?;
     Ok(if goal.withdraws() { withdraw(&Planner::new(inventory, manifests, seen), plan) } else { plan })
+}
+
+/// Where a refusal sends to `hostler up`, and that would be refused, too: what it says is said here, so that nobody is sent from one to the
+/// other.
+fn with_what_stops_up(
+    goal: &Goal,
+    inventory: &Inventory,
+    manifests: &Manifests,
+    seen: &BTreeMap<MachineName, Observation>,
+    mut plan: Plan,
+) -> Result<Plan> {
+    let sends = |refusal: &Refusal| refusal.hint.commands().first() == Some(&Command::Up);
+    if *goal == Goal::Up || !plan.refusals.iter().any(sends) {
+        return Ok(plan);
+    }
+    let mut up = steps_of(&Goal::Up, inventory, manifests, seen)?;
+    // These manifests are of the version to upgrade to; `up` would take those of the running one.
+    up.refusals.retain(|refusal| goal.version().is_none() || !matches!(refusal.why, Why::BundleVersion { .. }));
+    if up.steps.is_empty() && !up.refusals.is_empty() {
+        plan.refusals.iter_mut().filter(|refusal| sends(refusal)).for_each(|refusal| refusal.hint = Hint::SolveTheRest);
+        let stops: Vec<Refusal> = up.refusals.into_iter().filter(|refusal| !plan.refusals.contains(refusal)).collect();
+        plan.refusals.splice(0..0, stops);
+    }
+    Ok(plan)
 }
 
 pub(super) fn steps_of(

@@ -138,6 +138,8 @@ pub enum Hint {
     FinishRestoreFirst(Command),
     MakeCluster,
     TurnOnOrReplace,
+    /// What else is refused stands in the way of it, and has its own way out.
+    SolveTheRest,
     TurnOnOrRemove(Command),
     LeaveAsItIs,
     TakeOutOfInventory,
@@ -372,6 +374,7 @@ impl fmt::Display for Hint {
             Hint::FinishRestoreFirst(restore) => write!(f, "{restore} finishes the restore that was interrupted there"),
             Hint::MakeCluster => f.write_str("`hostler up` creates it"),
             Hint::TurnOnOrReplace => f.write_str("turn it on, or give its name and address to another machine"),
+            Hint::SolveTheRest => f.write_str("solve what else is refused here first"),
             Hint::TurnOnOrRemove(remove) => write!(f, "turn it on; or, if it is gone for good, run {remove}"),
             Hint::LeaveAsItIs => f.write_str("it is left as it is: remove it from the inventory"),
             Hint::TakeOutOfInventory => f.write_str("remove it from the inventory"),

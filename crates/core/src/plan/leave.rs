@@ -30,13 +30,16 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     let others = planner.inventory.control_planes().filter(|(other, _)| *other != name).count();
     let api_via = planner.trusted.answering().find(|api_via| api_via.machine != name);
     if facts.is_none() && !dead {
-        let remove = Command::Remove { node: name.to_string(), dead: true };
-        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOnOrRemove(remove));
+        let hint = away(planner, name);
+        planner.refuse(Some(name), Why::Unreachable, hint);
         return;
     }
     if let Some(facts) = facts.filter(|_| another) {
         if !dead {
-            let hint = Hint::ForgetOnly(Command::Remove { node: name.to_string(), dead: true });
+            let ready = api_via.is_some_and(|api_via| api_via.cluster.nodes.get(name.as_str()).is_some_and(|node| node.ready));
+            let forget = Command::Remove { node: name.to_string(), dead: true };
+            // Its node is this cluster's as long as it is Ready, whatever the machine says.
+            let hint = if ready { Hint::TakeOutOfInventory } else { Hint::ForgetOnly(forget) };
             other_cluster(planner, name, facts, hint);
             return;
         }
@@ -94,6 +97,21 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     }
     etcd_space(planner, api_via, cluster);
     removal_steps(planner, (api_via, cluster), name, member, wipe, keep);
+}
+
+/// What to do about a machine that can't be reached, where a verb can't do without it.
+pub(super) fn away(planner: &Planner, name: &MachineName) -> Hint {
+    if planner.unreachable.get(name).is_some_and(|why| why.contact != Contact::Silence) {
+        return Hint::MakeReachable(name.clone());
+    }
+    if planner.inventory.only_control_plane() == Some(name) {
+        return Hint::TurnOnOrReplace;
+    }
+    // The cluster can forget no machine while nobody speaks for it.
+    match planner.trusted.answering().any(|api_via| api_via.machine != name) {
+        true => Hint::TurnOnOrRemove(Command::Remove { node: name.to_string(), dead: true }),
+        false => silence::hint(planner, Hint::BringControlPlanesBack { look: true }),
+    }
 }
 
 /// The steps themselves, where nothing speaks against them.

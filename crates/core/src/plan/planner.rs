@@ -6,8 +6,7 @@ use super::hint::Hint;
 use super::refusal::{Refusal, Unchangeable, Why};
 use super::{NotReached, Plan, Step, Warning, graph};
 use crate::action::Action;
-use crate::facts::Snapshot;
-use crate::facts::{Facts, Observation};
+use crate::facts::{Facts, Observation, Snapshot, Unreachable};
 use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::manifest::{Manifest, Manifests};
 use crate::record::InProgress;
@@ -18,7 +17,7 @@ pub struct Planner<'a> {
     pub inventory: &'a Inventory,
     pub manifests: &'a Manifests,
     pub facts: BTreeMap<&'a MachineName, &'a Facts>,
-    pub unreachable: BTreeMap<&'a MachineName, &'a str>,
+    pub unreachable: BTreeMap<&'a MachineName, &'a Unreachable>,
     /// Whose word about the cluster counts.
     pub trusted: Trusted<'a>,
     /// The control plane whose API server hostler uses: the first in the inventory's order that answers and is of the bundle's version, or else
@@ -56,7 +55,7 @@ impl<'a> Planner<'a> {
         for name in inventory.machines.keys() {
             match seen.get(name) {
                 Some(Observation::Facts(found)) => drop(facts.insert(name, &**found)),
-                Some(Observation::Unreachable(why)) => drop(unreachable.insert(name, why.reason.as_str())),
+                Some(Observation::Unreachable(why)) => drop(unreachable.insert(name, why)),
                 // A verb for one machine leaves the others alone.
                 None => {}
             }
@@ -221,7 +220,7 @@ impl<'a> Planner<'a> {
     /// The machines that were asked in vain.
     pub fn not_reached(&self) -> Vec<NotReached> {
         let lost = self.unreachable.iter();
-        lost.map(|(machine, reason)| NotReached { machine: (*machine).clone(), reason: (*reason).to_owned() }).collect()
+        lost.map(|(machine, why)| NotReached { machine: (*machine).clone(), reason: why.reason.clone() }).collect()
     }
 
     /// Puts the steps in the order of the stages, and drops needs that are met already or implied.

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::hint::{Command, Hint};
+use super::leave::away;
 use super::planner::Planner;
 use super::refusal::Why;
 use super::turn::{make_way, yields_vip};
-use super::{Plan, documents, machine, verify, wanted};
+use super::{Plan, documents, machine, silence, verify, wanted};
 use crate::action::cluster::Uncordon;
 use crate::action::kubeadm::{UpgradeControlPlane, UpgradeNode};
 use crate::action::machine::StagePrograms;
@@ -93,12 +94,14 @@ fn look(planner: &mut Planner) {
     let to = planner.manifests.kubernetes().to_owned();
     let unreachable: Vec<_> = planner.unreachable.keys().copied().collect();
     for name in unreachable {
-        let remove = Command::Remove { node: name.to_string(), dead: true };
-        planner.refuse(Some(name), Why::Unreachable, Hint::TurnOnOrRemove(remove));
+        let hint = away(planner, name);
+        planner.refuse(Some(name), Why::Unreachable, hint);
     }
     let Some(ApiVia { cluster, .. }) = planner.api_via else {
         if !planner.cluster_refused {
-            planner.refuse(None, Why::NoClusterToUpgrade, Hint::MakeCluster);
+            let hint = silence::hint(planner, Hint::BringControlPlanesBack { look: false });
+            let hint = if planner.cluster_exists() { hint } else { Hint::MakeCluster };
+            planner.refuse(None, Why::NoClusterToUpgrade, hint);
         }
         return;
     };
