@@ -73,7 +73,7 @@ fn lost_results_are_a_failure() {
     let mut child = start(folder.path(), "schema", full(), Stdio::piped());
     let mut said = String::new();
     BufReader::new(child.stderr.take().expect("piped")).read_line(&mut said).expect("text");
-    assert!(said.contains("standard output can't be written: No space left on device"), "{said}");
+    assert!(said.contains("can't write to standard output: No space left on device"), "{said}");
     assert_eq!(status(child, "schema"), 1);
 }
 

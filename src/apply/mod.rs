@@ -278,13 +278,12 @@ async fn wait_for_api(
     let start = Instant::now();
     let events = reporter.events();
     let mut task: Option<String> = None;
-    while plan_for(goal, inventory, manifests, seen)?.refusals.iter().any(|refusal| refusal.why.is_no_api())
-        && start.elapsed() < API_LIMIT
+    while plan_for(goal, inventory, manifests, seen)?.refusals.iter().any(|refusal| refusal.why.is_no_api()) && start.elapsed() < API_LIMIT
     {
         let starting: BTreeSet<MachineName> = silence::starting(inventory, seen).into_keys().cloned().collect();
         let Some(first) = starting.first() else { break };
         if task.is_none() {
-            let what = format!("kubelet has just started: wait for the API server, at most {} min", API_LIMIT.as_secs() / 60);
+            let what = format!("kubelet has just started: waiting for the API server, at most {} min", API_LIMIT.as_secs() / 60);
             events.send(Event::TaskStarted { task: first.to_string(), what });
             task = Some(first.to_string());
         }

@@ -133,7 +133,7 @@ async fn completed(mut bundle: Bundle, request: &Request, events: &Events) -> Re
 }
 
 async fn make(pins: &Pins, arch: Arch, missing: Missing, folder: &Path, events: &Events) -> Result<()> {
-    let line = format!("no bundle of Kubernetes {} for {arch} is in the cache: fetching one; later runs use it again", pins.kubernetes);
+    let line = format!("no bundle of Kubernetes {} for {arch} is in the cache: fetching one; later runs reuse it", pins.kubernetes);
     events.send(Event::Note { line });
     let fetched = create(pins, arch, &Origin::Releases(Fetching::default()), None, folder, events).await;
     let Err(why) = fetched else { return Ok(()) };

@@ -69,7 +69,7 @@ pub struct Create {
     /// Fetch https://HOST/PATH from URL/HOST/PATH, and images likewise
     #[arg(long, value_name = "URL", conflicts_with = "from_source")]
     mirror: Option<String>,
-    /// Accept files without a known published checksum, and images whose tag was moved since they were pulled before
+    /// Accept files without a known published checksum, and images whose tag was moved since they were last pulled
     #[arg(long, conflicts_with = "from_source")]
     allow_unpinned: bool,
     /// Static hostler binary for the machines, if their architecture differs from this computer's

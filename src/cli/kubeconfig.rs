@@ -47,7 +47,7 @@ pub struct Arguments {
     /// Person to give access [default: your user name on this computer]
     #[arg(long, value_name = "NAME", value_parser = person)]
     user: Option<Person>,
-    /// Take the access of this person away
+    /// Revoke this person's access
     #[arg(long, value_name = "NAME", value_parser = person, conflicts_with_all = ["out", "merge", "name", "server", "user"])]
     revoke: Option<Person>,
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub struct Arguments {
 }
 
 fn person(text: &str) -> Result<Person, String> {
-    Person::new(text).ok_or_else(|| "use at most 40 of a-z, 0-9, `-` and `.`, with a letter or digit at both ends".to_owned())
+    Person::new(text).ok_or_else(|| "use at most 40 characters from a-z, 0-9, `-` and `.`, with a letter or digit at both ends".to_owned())
 }
 
 /// The name becomes a part of the default file's.

@@ -20,10 +20,10 @@ pub struct Arguments {
     /// Name that resolves to the address of every probe
     #[arg(long, value_name = "NAME")]
     each: String,
-    /// Name of the Service that leads to one of them, at port 80
+    /// Name of the Service that routes to one of the probes, on port 80
     #[arg(long, value_name = "NAME")]
     any: String,
-    /// Address to listen on; the others are asked on the same port
+    /// Address to listen on; the other probes are queried on the same port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
 }

@@ -50,7 +50,7 @@ pub struct Arguments {
     from: Option<Option<PathBuf>>,
     #[command(flatten)]
     passphrase: PassphraseFile,
-    /// Wipe all machines and create a new cluster: for an only control plane that is lost without a snapshot
+    /// Wipe all machines and create a new cluster, when the only control plane is lost and no snapshot exists
     #[arg(long, conflicts_with = "from")]
     new_cluster: bool,
     /// Create the new cluster without asking; NAME is the cluster's name

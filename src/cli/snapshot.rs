@@ -50,7 +50,7 @@ pub struct Create {
     /// Path of the file to write, `-` for standard output [default: ~/.local/share/hostler/snapshots/CLUSTER-TIME.tar.gz, .tar.gz.age if encrypted]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Encrypt it with a passphrase, in the format of `age --passphrase`
+    /// Encrypt the snapshot with a passphrase, in the format of `age --passphrase`
     #[arg(long)]
     encrypt: bool,
     #[command(flatten)]

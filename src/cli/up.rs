@@ -50,7 +50,7 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
-        ("Preview a change of the inventory", "hostler plan"),
+        ("Preview a change to the inventory", "hostler plan"),
         ("Count the steps", "hostler plan --output json | jq '.steps | length'"),
     ],
     help::ALL,

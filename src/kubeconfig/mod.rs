@@ -284,7 +284,7 @@ pub fn destination(file: &Path, name: &str) -> Result<Destination> {
 /// A file can't be read or written.
 pub fn put(place: &Destination, access: &Access, stamp: &str) -> Result<Option<PathBuf>> {
     let context = || match place {
-        Destination::Stdout => "standard output can't be written".to_owned(),
+        Destination::Stdout => "can't write to standard output".to_owned(),
         Destination::Stream(path) | Destination::New(path) | Destination::File(path) => format!("{} can't be written", path.display()),
     };
     let mut backup = None;

@@ -34,12 +34,8 @@ impl Person {
     pub fn own() -> Result<Person> {
         let name = home::user()?;
         let plain: String = name.to_lowercase().chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit()).take(40).collect();
-        Person::new(&plain).with_context(|| {
-            format!(
-                "`{name}` can't be used as the name of a person in the cluster\nhint: pass another name with \
-                `--user NAME`"
-            )
-        })
+        Person::new(&plain)
+            .with_context(|| format!("`{name}` can't be used as a user name in the cluster\nhint: pass another name with `--user NAME`"))
     }
 
     pub fn as_str(&self) -> &str {

@@ -311,7 +311,7 @@ pub async fn remove_unfinished() -> Result<()> {
     // mmdebstrap ends when hostler does, though not at once.
     let root = building().join(ROOT);
     let ended = || Ok(process::with_argument(&root).is_empty().then_some(()));
-    wait::until(Duration::from_secs(20), "the mmdebstrap of an earlier hostler, which was killed, to end", ended).await?;
+    wait::until(Duration::from_secs(20), "a leftover mmdebstrap process to end", ended).await?;
     remove_if_there(&building())
 }
 

@@ -231,13 +231,13 @@ async fn virtual_machine(machine: String, events: &Events) -> Result<VirtualMach
 fn check(options: &Options) -> Result<()> {
     if options.machines == 0 || options.machines > roster::MOST {
         let what = format!("a lab can't have {}", counted(options.machines, "machine"));
-        return Err(usage(&what, &format!("pass 1 to {} with `--machines`", roster::MOST)));
+        return Err(usage(&what, &format!("pass a number from 1 to {} with `--machines`", roster::MOST)));
     }
     if options.control_planes == 0 || options.control_planes > options.machines {
         let [planes, machines] =
             [(options.control_planes, "control plane"), (options.machines, "machine")].map(|(count, noun)| counted(count, noun));
         let what = format!("a lab of {machines} can't have {planes}");
-        return Err(usage(&what, &format!("pass 1 to {} with `--control-planes`", options.machines)));
+        return Err(usage(&what, &format!("pass a number from 1 to {} with `--control-planes`", options.machines)));
     }
     for name in options.systems.keys() {
         state::named(&roster::roster(options.machines, options.control_planes), name)?;
@@ -458,10 +458,16 @@ mod tests {
             assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
             refused.to_string()
         };
-        assert_eq!(message(0, 1), "a lab can't have 0 machines\nhint: pass 1 to 13 with `--machines`");
-        assert_eq!(message(14, 1), "a lab can't have 14 machines\nhint: pass 1 to 13 with `--machines`");
-        assert_eq!(message(3, 0), "a lab of 3 machines can't have 0 control planes\nhint: pass 1 to 3 with `--control-planes`");
-        assert_eq!(message(3, 4), "a lab of 3 machines can't have 4 control planes\nhint: pass 1 to 3 with `--control-planes`");
+        assert_eq!(message(0, 1), "a lab can't have 0 machines\nhint: pass a number from 1 to 13 with `--machines`");
+        assert_eq!(message(14, 1), "a lab can't have 14 machines\nhint: pass a number from 1 to 13 with `--machines`");
+        assert_eq!(
+            message(3, 0),
+            "a lab of 3 machines can't have 0 control planes\nhint: pass a number from 1 to 3 with `--control-planes`"
+        );
+        assert_eq!(
+            message(3, 4),
+            "a lab of 3 machines can't have 4 control planes\nhint: pass a number from 1 to 3 with `--control-planes`"
+        );
         let share =
             |path: &str| check(&Options { machines: 1, control_planes: 1, shares: vec![path.into()], vm: None, systems: BTreeMap::new() });
         assert!(share("/tmp").is_ok());

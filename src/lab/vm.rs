@@ -168,7 +168,7 @@ async fn obeyed(answers: &mut (impl AsyncBufRead + Unpin)) -> Result<()> {
         if answers.read_line(&mut line).await? == 0 {
             bail!("QEMU closed the connection");
         }
-        let answer: Value = serde_json::from_str(&line).context("the answer of QEMU is not valid JSON")?;
+        let answer: Value = serde_json::from_str(&line).context("QEMU's answer is not valid JSON")?;
         if let Some(error) = answer.get("error") {
             bail!("QEMU answered {error}");
         }

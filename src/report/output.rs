@@ -34,7 +34,7 @@ impl Lost {
     /// The message for the user; `None` if nothing was lost, or if the reader has just gone away, as `head` does.
     pub fn message(&self) -> Option<String> {
         let error = self.error().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
-        Some(format!("standard output can't be written: {error}"))
+        Some(format!("can't write to standard output: {error}"))
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(lost.message(), None);
         results.print("one");
         results.print("two");
-        assert!(lost.message().unwrap().starts_with("standard output can't be written"));
+        assert!(lost.message().unwrap().starts_with("can't write to standard output"));
         let gone = Lost::default();
         gone.set(io::ErrorKind::BrokenPipe.into());
         assert!(gone.error().is_some() && gone.message().is_none());

@@ -59,8 +59,8 @@ impl<'a> Authenticator<'a> {
     pub async fn with_keys(mut self) -> Result<(), ConnectError> {
         if !self.target.methods.keys {
             self.tried.push(
-                "no key was offered: the SSH configuration disables public keys (PubkeyAuthentication, \
-                PreferredAuthentications)"
+                "no key was offered: the SSH configuration disables public key authentication (PubkeyAuthentication, \
+                 PreferredAuthentications)"
                     .to_owned(),
             );
             return Err(self.failed());

@@ -149,7 +149,7 @@ impl Target {
 }
 
 fn complete(name: &str, address: &str, connection: &Connection, account: &Account, depth: usize) -> Result<Target> {
-    ensure!(depth < MAX_HOPS, "more than {MAX_HOPS} jump hosts in a row\nhint: look for a cycle of ProxyJump in ~/.ssh/config");
+    ensure!(depth < MAX_HOPS, "more than {MAX_HOPS} jump hosts in a row\nhint: look for a ProxyJump loop in ~/.ssh/config");
     let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     let asked = Asked { name, address, user: connection.user.as_deref(), local_user: &account.user };
     let settings = config::lookup(&account.config, &account.home, &asked)?;
@@ -421,7 +421,7 @@ mod tests {
         let pin = Connection { host_key: Some("ssh-ed25519 nonsense".to_owned()), ..Connection::default() };
         let command = Connection { proxy_command: Some("nc %x".to_owned()), ..Connection::default() };
         for (connection, expected) in
-            [(jump("a"), "cycle"), (jump("c:many"), "invalid port"), (jump("ash@"), "no host"), (pin, "host key"), (command, "%x")]
+            [(jump("a"), "loop"), (jump("c:many"), "invalid port"), (jump("ash@"), "no host"), (pin, "host key"), (command, "%x")]
         {
             let error = Target::complete("rainbowdash", "r", &connection, &account).unwrap_err();
             assert!(format!("{error:#}").contains(expected), "{error:#}");

@@ -85,9 +85,9 @@ pub fn why_not(path: &Path) -> Option<String> {
     let extension = extension(path);
     let stem = path.file_stem().map(Path::new).unwrap_or(path);
     if PARTS.contains(&extension.as_str()) && is_film(stem) {
-        return Some(format!("not taken: `.{extension}` is the extension of an incomplete copy or download"));
+        return Some(format!("ignored: `.{extension}` is the extension of an incomplete copy or download"));
     }
-    NOT_TAKEN.contains(&extension.as_str()).then(|| format!("not taken: HandBrake does not read `.{extension}` files"))
+    NOT_TAKEN.contains(&extension.as_str()).then(|| format!("ignored: HandBrake does not read `.{extension}` files"))
 }
 
 /// Whether a file belongs to a film: it has its name, or the film has the folder for itself.

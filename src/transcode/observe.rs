@@ -180,7 +180,7 @@ fn walk_folder(watch: &Path, path: &Path, folder: &str, depth: usize, seen: &mut
         let relative = || path.strip_prefix(watch).unwrap_or(&path).to_owned();
         if name.as_encoded_bytes().starts_with(b".") {
             if !kind::is_hidden_service(&name) && looks_like_film(&path, is_folder) {
-                seen.misplaced.push((relative(), "not taken: its name begins with a dot".to_owned()));
+                seen.misplaced.push((relative(), "ignored: its name begins with a dot".to_owned()));
             }
             continue;
         }

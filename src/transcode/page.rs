@@ -355,7 +355,7 @@ async fn redo(State(page): State<Page>, Path(id): Path<String>, headers: HeaderM
         let film: Option<Film> = read_json(&inbox.ledger(&id))?;
         if film.map(|film| in_trash(&inbox, &film)).transpose()?.flatten().is_none() {
             return Ok(Changed::Refused(
-                "the film's original is no longer in the trash: drop the film again, or encode it from the library (--from-library)\n",
+                "the film's original is no longer in the trash: drop the film again, or encode it from the library (`--from-library`)\n",
             ));
         }
         asked(&file)

@@ -196,7 +196,7 @@ impl One<'_> {
             layout::rename(&hidden, &place).with_context(|| format!("{} can't be renamed to its final name", shown(&place)))?;
             let remark = (number > 1).then(|| {
                 format!(
-                    "the existing `{}` is another film, so this one is named `{}`",
+                    "the existing `{}` is a different film, so this one is named `{}`",
                     shown(&layout::variant(base, self.part.label.as_deref(), 1)),
                     shown(&relative)
                 )
@@ -508,7 +508,7 @@ mod tests {
         shares.publish(&first).expect("published");
         let second = shares.encoded_of("Movies/IMG_0001.mov", "second", 5.0);
         let published = shares.publish(&second).expect("published");
-        assert!(published.remarks[0].contains("is another film"), "{published:?}");
+        assert!(published.remarks[0].contains("is a different film"), "{published:?}");
         shares.again(&second);
         assert_eq!(shares.publish(&second).expect("again").film, published.film, "it finds itself");
         std::fs::write(shares.library.root.join("Movies/Up.mkv"), "its owner's").expect("written");

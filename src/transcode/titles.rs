@@ -47,7 +47,7 @@ pub fn pick(titles: &Titles, which: Which, asked: Option<&[u32]>) -> Result<Pick
             Others::Yes => in_a_row.push(title.index),
             Others::Perhaps => {
                 return Err(format!(
-                    "does title {} play all other titles in a row, or is it a film of its own? The disc has {}",
+                    "does title {} play all other titles in a row, or is it a separate film? The disc has {}",
                     title.index,
                     listed(all)
                 ));
@@ -58,7 +58,7 @@ pub fn pick(titles: &Titles, which: Which, asked: Option<&[u32]>) -> Result<Pick
     let longest = single().map(Title::seconds).fold(0.0, f64::max);
     let films: Vec<Title> = single().filter(|title| title.seconds() >= PART * longest).cloned().collect();
     if films.len() > MOST {
-        return Err(format!("which of {} titles with the length of a film are films?", films.len()));
+        return Err(format!("which of the {} feature-length titles are films?", films.len()));
     }
     Ok(remarked(films, of, &in_a_row))
 }
@@ -168,11 +168,11 @@ mod tests {
         // A film with as many minutes as its two extras, by chance.
         let (titles, question) = picked(&[(4800, 32), (2400, 1), (2400, 1)]);
         assert!(
-            titles.is_empty() && question.contains("does title 1 play all other titles in a row, or is it a film of its own?"),
+            titles.is_empty() && question.contains("does title 1 play all other titles in a row, or is it a separate film?"),
             "{question}"
         );
         let many: Vec<(u64, usize)> = (0..40).map(|number| (6000 + number, 9)).collect();
-        assert!(picked(&many).1.contains("which of 40 titles"));
+        assert!(picked(&many).1.contains("which of the 40 feature-length titles"));
         let chosen = pick(&disc(&[(20, 1), (20, 1)]), Which::All, Some(&[2])).expect("chosen");
         assert_eq!((chosen.titles.len(), chosen.titles[0].index), (1, 2));
         assert!(pick(&disc(&[(20, 1)]), Which::All, Some(&[2])).is_err());

@@ -155,7 +155,7 @@ pub fn left_out(source: &Title, output: &Title) -> Vec<String> {
         (kept < of).then(|| format!("the preset kept {kept} of {of} audio tracks"))
     };
     let (kept, of) = (output.subtitle_list.len(), source.subtitle_list.len());
-    sound.into_iter().chain((kept < of).then(|| format!("the preset kept {kept} of {of} subtitles"))).collect()
+    sound.into_iter().chain((kept < of).then(|| format!("the preset kept {kept} of {of} subtitle tracks"))).collect()
 }
 
 /// With a variable frame rate, as on many NTSC DVDs, there are fewer frames than the highest rate suggests. The film is complete if they last

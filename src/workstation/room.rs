@@ -29,7 +29,7 @@ pub fn check(needs: &[Need], hint: &str) -> Result<()> {
             let space = statvfs(folder)?;
             Ok((folder.metadata()?.dev(), space.blocks_available() * space.fragment_size()))
         };
-        let (device, free) = attempt().with_context(|| format!("{}: free space can't be read", folder.display()))?;
+        let (device, free) = attempt().with_context(|| format!("{}: the free space can't be determined", folder.display()))?;
         by_file_system.entry(device).or_insert((free, Vec::new())).1.push(need);
     }
     match by_file_system.into_values().find_map(|(free, needs)| lacking(&needs, free)) {

@@ -414,7 +414,7 @@ fn noise_is_passed_over_and_a_cut_is_noticed() {
     let error = facts::parse("motd\nhostler-facts 2\nhostler-facts end\n").expect_err("another version");
     assert_eq!(error.line, 2);
     let error = facts::parse("hostler-facts 1\nclock\tnow\nhostler-facts end\n").expect_err("no number");
-    assert_eq!(error.to_string(), "line 2 of the facts is not valid: `now` is not a number for `clock`");
+    assert_eq!(error.to_string(), "line 2 of the facts is not valid: `now` is not a valid number for `clock`");
 }
 
 proptest! {
@@ -490,7 +490,7 @@ fn units_and_another_containerd() {
     let facts = machine.facts();
     let units: Vec<_> = facts.units.iter().map(|(name, unit)| (name.as_str(), unit.active, unit.enabled, unit.needs_reload)).collect();
     assert_eq!(units, [("containerd.service", true, true, false), ("kubelet.service", true, false, true)]);
-    assert_eq!(facts.foreign, ["the containerd of /etc/systemd/system/containerd.service"]);
+    assert_eq!(facts.foreign, ["containerd from /etc/systemd/system/containerd.service"]);
     assert!(!facts.clock_synchronized);
     let text = include_str!("systemctl-show.txt").replace("/usr/local/bin/containerd", "/opt/hostler/current/bin/containerd");
     let text = text.replace(

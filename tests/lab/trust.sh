@@ -98,7 +98,7 @@ run 0 rebuild rainbowdash -i "$inventory" --yes
 run 0 lab blank twilightsparkle
 run 0 rebuild twilightsparkle -i "$inventory" --yes --host-key "$(host_key twilightsparkle)" --from
 says "rainbowdash"
-says "joined again since the snapshot was taken"
+says "joined again after the snapshot was taken"
 up_status=0
 "$hostler" up -i "$inventory" --yes > "$work/out" 2>&1 < /dev/null || up_status=$?
 [ "$up_status" = 0 ] || { says "hostler rebuild rainbowdash" && run 0 rebuild rainbowdash -i "$inventory" --yes && up; }

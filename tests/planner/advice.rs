@@ -236,7 +236,9 @@ fn advice_leads_out_of_every_damage() {
                 let mut world = well.clone();
                 damage(world.machines.get_mut(&name(machine)).expect("it is a machine"));
                 let dead_ends = dead_ends(&world, &inventory);
-                wrong.extend(dead_ends.into_iter().map(|found| format!("{control_planes} control planes, {}: {what}: {found}", name(machine))));
+                wrong.extend(
+                    dead_ends.into_iter().map(|found| format!("{control_planes} control planes, {}: {what}: {found}", name(machine))),
+                );
                 let found = wrong_advice(world, &inventory);
                 wrong.extend(found.into_iter().map(|found| format!("{control_planes} control planes, {}: {what}: {found}", name(machine))));
             }
@@ -244,7 +246,9 @@ fn advice_leads_out_of_every_damage() {
                 let mut world = well.clone();
                 world.off.insert(name(machine), why.to_owned());
                 let dead_ends = dead_ends(&world, &inventory);
-                wrong.extend(dead_ends.into_iter().map(|found| format!("{control_planes} control planes, {}: {why}: {found}", name(machine))));
+                wrong.extend(
+                    dead_ends.into_iter().map(|found| format!("{control_planes} control planes, {}: {why}: {found}", name(machine))),
+                );
                 let found = wrong_advice(world, &inventory);
                 wrong.extend(found.into_iter().map(|found| format!("{control_planes} control planes, {}: {why}: {found}", name(machine))));
             }

@@ -198,7 +198,7 @@ examples! {
         ),
         (
             Why::OtherCluster { server: Some("https://10.0.0.1:6443".to_owned()) },
-            Hint::ForgetOnly(dead("rainbowdash")),
+            Hint::TakeOutOfInventory,
             "`remove` does not take a machine out of a cluster that is not this one"
         ),
     ],
@@ -368,8 +368,8 @@ examples! {
     )],
     Why::NoApiToLeave => [(
         Why::NoApiToLeave,
-        Hint::BringControlPlanesBack { look: false },
-        "a machine leaves by way of the API: its pods move, its node is deleted"
+        Hint::SolveTheRest,
+        "a machine leaves by way of the API: its pods move, its node is deleted; what stops the API is refused, too"
     )],
     Why::EndpointAway { .. } => [(
         Why::EndpointAway { endpoint: "api.home.internal".to_owned(), leads_to: named("twilightsparkle") },

@@ -125,7 +125,7 @@ impl Manifest {
     /// What is wrong, without anything that a terminal would obey.
     pub fn check(&self) -> Result<(), String> {
         if self.schema != 1 {
-            return Err(format!("it has format {}, and this hostler supports format 1", self.schema));
+            return Err(format!("it has format {}, but this hostler supports only format 1", self.schema));
         }
         let numbers = self.kubernetes.split('.').filter(|part| is_number(part)).count();
         if numbers != 3 || self.kubernetes.split('.').count() != 3 {

@@ -277,7 +277,7 @@ impl StepKind {
             StepKind::MediaServerToken => "send the media server's token",
             StepKind::Probe => "wait for nodes and probe the network",
             StepKind::RecordVerified => "record the verification",
-            StepKind::ForgetPower => "remove that record",
+            StepKind::ForgetPower => "remove the record of restarts and shutdowns",
         }
     }
 

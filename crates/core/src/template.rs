@@ -42,7 +42,7 @@ pub fn render(name: &str, context: impl Serialize) -> Result<String> {
     let template = ENVIRONMENT.get_template(name).with_context(|| format!("no template {name}"))?;
     let context = Value::from(Serde(context));
     if let Some((hidden, _)) = ENVIRONMENT.globals().find(|(name, _)| context.get_attr(name).is_ok_and(|value| !value.is_undefined())) {
-        bail!("the context of templates/{name} hides {hidden} of protocol.rs");
+        bail!("the context of templates/{name} shadows {hidden} of protocol.rs");
     }
     template.render(context).with_context(|| format!("templates/{name} can't be rendered"))
 }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn no_context_hides_what_all_templates_know() {
         let error = render("kubernetes/user.sh", json!({ "path": "/" })).expect_err("it hides the paths").to_string();
-        assert_eq!(error, "the context of templates/kubernetes/user.sh hides path of protocol.rs");
+        assert_eq!(error, "the context of templates/kubernetes/user.sh shadows path of protocol.rs");
     }
 
     #[test]

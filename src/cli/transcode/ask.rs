@@ -100,8 +100,9 @@ impl Page {
                 Failure::new(ExitStatus::Usage, status.message.trim_end().to_owned(), "`hostler transcode status` lists films").into()
             }
             kube::Error::Api(status) if [401, 403].contains(&status.code) => {
-                let message = "the API server does not let the person of this kubeconfig do that: their access expired or was revoked";
-                Failure::new(ExitStatus::Refused, message, "`hostler kubeconfig` gives access again").into()
+                let message = "the API server does not allow the user of this kubeconfig to do that: their access has expired or was \
+                    revoked";
+                Failure::new(ExitStatus::Refused, message, "`hostler kubeconfig` restores access").into()
             }
             kube::Error::Api(status) if status.code == 404 => Failure::new(
                 ExitStatus::Failed,

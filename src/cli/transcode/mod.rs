@@ -35,7 +35,7 @@ mod try_out;
 /// API server.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Show films that are encoded, waiting, failed and done
+    /// Show films that are being encoded, waiting, failed and done
     #[command(after_long_help = help::end(&[("Show all films", "hostler transcode status")], help::REMOTE))]
     Status {
         #[command(flatten)]
@@ -58,7 +58,7 @@ pub enum Verb {
     /// Encode a film again and replace it in the library
     ///
     /// It is encoded from its original in the trash, with the current preset.
-    #[command(after_long_help = help::end(&[("Encode a film again after a change of the preset", "hostler transcode redo casablanca")], help::ALL))]
+    #[command(after_long_help = help::end(&[("Encode a film again after a change to the preset", "hostler transcode redo casablanca")], help::ALL))]
     Redo {
         /// Id of the film, or a part of its name
         film: String,
@@ -68,7 +68,7 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Take a failed film as it is
+    /// Accept a failed film as it is
     ///
     /// It is encoded again, and published although it failed the verification: a recording with gaps, for example.
     #[command(after_long_help = help::end(&[("Publish a damaged recording", "hostler transcode accept casablanca")], help::ALL))]
@@ -86,7 +86,7 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Give a film the name that it gets in the library
+    /// Set the name of a film in the library
     #[command(after_long_help = help::end(&[("Name a disc that is held", "hostler transcode name video-ts 'Casablanca (1942)'")], help::ALL))]
     Name {
         /// Id of the film, or a part of its name
@@ -175,7 +175,7 @@ pub enum Verb {
         library: Option<PathBuf>,
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
-        /// Who may act: token, open or off
+        /// Who may use the page's buttons: token, open or off
         #[arg(long, value_name = "WHO", default_value_t = Actions::Open)]
         actions: Actions,
         /// Path of the file with the token for actions
@@ -219,7 +219,7 @@ pub struct Try {
     /// Position in the film to start at, e.g. 90s, 10m or 1h2m
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = length)]
     pub from: Duration,
-    /// Length of the part
+    /// Length of the part to encode
     #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = length)]
     pub length: Duration,
     /// Folder of the inventory's `transcode.folders` whose preset to use [default: hostler's own preset]
@@ -238,7 +238,7 @@ pub struct Try {
 
 #[derive(Debug, Args)]
 pub struct Cluster {
-    /// Path of the inventory file, whose cluster is meant [default: inventory.yaml, if there is one]
+    /// Path of the cluster's inventory file [default: inventory.yaml, if there is one]
     #[arg(long, short, value_name = "FILE")]
     pub inventory: Option<PathBuf>,
     /// Path of the cluster's kubeconfig [default: the one that `hostler up` wrote, else $KUBECONFIG, else ~/.kube/config]

@@ -63,7 +63,7 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
     let whole = written.iter().any(|answer| matches!(answer, Answer::Titles(titles) if titles.film().is_some()));
     if !whole {
         std::fs::remove_file(&output)?;
-        let message = format!("{} can't be read again after it was written, and was deleted", output.display());
+        let message = format!("{} could not be read back after it was written, so it was deleted", output.display());
         return Err(Failure::new(ExitStatus::Failed, message, "check that its disk is not full").into());
     }
     let size = hostler_core::quantity::size(output.metadata()?.len());

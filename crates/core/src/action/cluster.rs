@@ -169,8 +169,8 @@ impl Act for RecordPower {
     fn line(&self) -> String {
         let names: Vec<&MachineName> = self.machines.keys().collect();
         match self.machines.values().any(Option::is_some) {
-            true => format!("record in the cluster what is to be done with {}", and(&names)),
-            false => format!("remove {} from the record", and(&names)),
+            true => format!("record in the cluster what will be done with {}", and(&names)),
+            false => format!("remove {} from the record of restarts and shutdowns", and(&names)),
         }
     }
 
@@ -241,7 +241,10 @@ pub struct Uncordon {
 
 impl Act for Uncordon {
     fn line(&self) -> String {
-        format!("wait until node {} is Ready with {}, uncordon it, and wait for its evicted pods", self.node, self.version)
+        format!(
+            "wait until node {} is Ready with version {}, uncordon it, and wait until its evicted pods are Ready",
+            self.node, self.version
+        )
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

@@ -79,7 +79,7 @@ pub struct Restore {
 
 impl Act for Restore {
     fn line(&self) -> String {
-        format!("restore the snapshot of {}, then kubeadm init with its keys and data", self.snapshot.taken)
+        format!("restore the snapshot taken at {}, then run kubeadm init with its keys and data", self.snapshot.taken)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -361,7 +361,7 @@ pub struct UpgradeControlPlane {
 impl Act for UpgradeControlPlane {
     fn line(&self) -> String {
         let (verb, shared) = if self.first { ("apply", ", CoreDNS and kube-proxy") } else { ("node", "") };
-        format!("kubeadm upgrade {verb}: its static pods{shared} to {}", self.version)
+        format!("run kubeadm upgrade {verb}: upgrade its static pods{shared} to {}", self.version)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -397,7 +397,7 @@ pub struct UpgradeNode {
 
 impl Act for UpgradeNode {
     fn line(&self) -> String {
-        format!("switch to set {} and restart containerd and kubelet", self.set)
+        format!("switch to program set {}, and restart containerd and kubelet", self.set)
     }
 
     fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {

@@ -117,7 +117,7 @@ pub struct ConfigureCloudInit {
 
 impl Act for ConfigureCloudInit {
     fn line(&self) -> String {
-        format!("write {}, so that cloud-init keeps them", self.file.path)
+        format!("write {}, so that cloud-init does not reset them", self.file.path)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -221,7 +221,7 @@ pub struct StagePrograms {
 
 impl Act for StagePrograms {
     fn line(&self) -> String {
-        format!("send {} for set {}", sent_line(&self.missing), self.set)
+        format!("send {} for program set {}", sent_line(&self.missing), self.set)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -239,9 +239,9 @@ impl Act for InstallPrograms {
             return "send the programs of the bundle and switch to them".to_owned();
         }
         if self.missing.is_empty() {
-            return format!("switch to set {}", self.set);
+            return format!("switch to program set {}", self.set);
         }
-        format!("send {} and switch to set {}", sent_line(&self.missing), self.set)
+        format!("send {} and switch to program set {}", sent_line(&self.missing), self.set)
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
@@ -363,7 +363,7 @@ pub struct Wipe {
 impl Act for Wipe {
     fn line(&self) -> String {
         let kept = if self.keep.is_empty() { String::new() } else { format!("; {} stays", self.keep.join(", ")) };
-        let links: String = self.links.iter().map(|(path, real)| format!("; {path} leads to {real}, which is emptied")).collect();
+        let links: String = self.links.iter().map(|(path, real)| format!("; {path} links to {real}, which is emptied")).collect();
         format!("run kubeadm reset, and delete what it leaves behind{kept}{links}")
     }
 

@@ -185,7 +185,7 @@ impl Action {
     /// As [`Act::body`].
     pub fn script(&self, run: RunOn, step: &StepId, outputs: Outputs) -> Result<Script> {
         let mut payload = Payload::default();
-        let body = self.body(&mut payload, outputs).with_context(|| format!("the script of step {step} can't be made"))?;
+        let body = self.body(&mut payload, outputs).with_context(|| format!("the script for step {step} can't be generated"))?;
         let prelude = template::render("step/prelude.sh", json!({ "run": run.run, "step": step, "begun": run.begun }))?;
         Ok(Script { text: prelude + &body, payload: payload.into_parts(), limit: self.limit() })
     }
@@ -193,5 +193,5 @@ impl Action {
 
 /// The output that `input` names.
 fn output(outputs: Outputs, input: &Input) -> Result<String> {
-    outputs(input).with_context(|| format!("it needs the {} of {}, which that step has not produced", input.output.name(), input.step))
+    outputs(input).with_context(|| format!("it needs the {} of {}, which does not exist yet", input.output.name(), input.step))
 }

@@ -51,7 +51,7 @@ pub struct KeepMediaServerToken {
 
 impl Act for KeepMediaServerToken {
     fn line(&self) -> String {
-        format!("send {} as a Secret", self.file.display())
+        format!("store {} in the cluster as a Secret", self.file.display())
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {

@@ -39,7 +39,7 @@ pub fn parse(output: &str) -> Result<Facts, FactsError> {
         Some((line, mark)) => {
             return Err(FactsError {
                 line,
-                what: format!("`{}` is not `{START}`: it comes from another version of hostler", shortened(mark, 60)),
+                what: format!("`{}` is not `{START}`: the facts come from another version of hostler", shortened(mark, 60)),
             });
         }
         None => return Err(FactsError { line: output.lines().count(), what: format!("`{START}` is missing") }),
@@ -53,7 +53,7 @@ pub fn parse(output: &str) -> Result<Facts, FactsError> {
         reader.line(line).map_err(|what| FactsError { line: number, what })?;
         last = number;
     }
-    Err(FactsError { line: last.max(1), what: "the output is truncated after it".to_owned() })
+    Err(FactsError { line: last.max(1), what: "the output is truncated after this line".to_owned() })
 }
 
 /// The facts so far, and values that must be combined at the end.
@@ -286,7 +286,7 @@ impl<'a> Reader<'a> {
         if active(containerd) && !state(containerd, "ExecStart").contains(path::ROOT) {
             facts.foreign.push(match active("docker.service") {
                 true => "docker's containerd".to_owned(),
-                false => format!("the containerd of {}", state(containerd, "FragmentPath")),
+                false => format!("containerd from {}", state(containerd, "FragmentPath")),
             });
         }
         let [by_file, by_kubeconfig] = self.ca;
@@ -328,12 +328,12 @@ impl<'a> Fields<'a> {
 
     fn number<T: FromStr>(&mut self) -> Result<T, String> {
         let word = self.word()?;
-        word.parse().map_err(|_| format!("`{}` is not a number for `{}`", shortened(word, 60), self.key))
+        word.parse().map_err(|_| format!("`{}` is not a valid number for `{}`", shortened(word, 60), self.key))
     }
 
     fn hexadecimal<T>(&mut self, parse: fn(&str, u32) -> Result<T, std::num::ParseIntError>) -> Result<T, String> {
         let word = self.word()?;
-        parse(word, 16).map_err(|_| format!("`{}` is not a hexadecimal number for `{}`", shortened(word, 60), self.key))
+        parse(word, 16).map_err(|_| format!("`{}` is not a valid hexadecimal number for `{}`", shortened(word, 60), self.key))
     }
 
     /// A network, as /proc/net/route has it (address and mask, each in the order of bytes of this kernel) or /proc/net/ipv6_route (address
@@ -349,7 +349,7 @@ impl<'a> Fields<'a> {
             let length = number(length).and_then(|length| u8::try_from(length).ok());
             v6.zip(length).and_then(|(address, length)| IpNet::new(IpAddr::V6(address), length).ok())
         };
-        network.ok_or_else(|| format!("`{}` is not a network for `{}`", shortened(address, 60), self.key))
+        network.ok_or_else(|| format!("`{}` is not a valid network for `{}`", shortened(address, 60), self.key))
     }
 
     /// Everything after the key.

@@ -98,7 +98,7 @@ impl fmt::Display for Problem {
             Problem::Cordoned { node } => write!(f, "node {node} is cordoned: it takes no new pods"),
             Problem::MembersUnknown => f.write_str("etcd's members are unknown: etcd did not answer"),
             Problem::AtWork { machine, step } => write!(f, "a run of hostler is working on {machine}: step {step}"),
-            Problem::AddOnDown { name, ready: 0, wanted: 0 } => write!(f, "{name} is scaled to 0 pods"),
+            Problem::AddOnDown { name, ready: 0, wanted: 0 } => write!(f, "{name} is scaled to 0 replicas"),
             Problem::AddOnDown { name, ready, wanted } => write!(f, "{name}: {ready} of {} ready", counted(*wanted as usize, "pod")),
             Problem::PodFails { pod, node, reason, message, .. } => {
                 let on = if node.is_empty() { String::new() } else { format!(" on {node}") };

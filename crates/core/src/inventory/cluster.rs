@@ -134,7 +134,11 @@ fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Pro
         (Some(text), None) => {
             let address = subnet::address(text, "vip: 192.168.1.10", "a VIP", problems)?;
             if let Some(machine) = machines.taken.iter().find(|machine| machine.net.addr() == address) {
-                let message = format!("the VIP {address} is the address of {}: use a free one, as it moves between machines", machine.who);
+                let message = format!(
+                    "the VIP {address} is the address of {}: use a free address, because the VIP moves between \
+                    machines",
+                    machine.who
+                );
                 problems.add(text.place, message, free_beside(address, machines).map_or_else(String::new, |free| format!("vip: {free}")));
                 return None;
             }
@@ -175,7 +179,7 @@ fn endpoint_name(text: Text, machines: &HashMap<String, Place>, problems: &mut P
         ("is not a DNS name in lower case", "endpoint: api.ponies.internal".to_owned())
     } else if machines.contains_key(text.text) || text.text == "localhost" {
         (
-            "is the name of a machine: choose another name, as the endpoint may move to another machine",
+            "is the name of a machine: choose another name, because the endpoint may move to another machine",
             "endpoint: api.ponies.internal".to_owned(),
         )
     } else {

@@ -26,11 +26,11 @@ pub fn add_machine(text: &str, name: &str, address: &str) -> Result<String> {
         return Err(usage(format!("`{name}` is not a valid machine name"), hint).into());
     }
     if let Some((other, _)) = before.machines.iter().find(|(_, machine)| machine.address.to_string() == address) {
-        let hint = "pass the address that the new machine has, or name the machine that is in the inventory";
+        let hint = "pass the address of the new machine, or the name of the machine that is already in the inventory";
         return Err(usage(format!("`--address {address}` is the address of {other}, which is in the inventory"), hint).into());
     }
     let (body, mark) = without_mark(text);
-    let machines = machines(body, &format!("add `{name}: {address}` to its machines yourself"))?;
+    let machines = machines(body, &format!("add `{name}: {address}` under `machines:` yourself"))?;
     let (Some((first, _)), Some((_, last))) = (machines.first(), machines.last()) else { bail!("the inventory has no machines") };
     let newline = if body.contains("\r\n") { "\r\n" } else { "\n" };
     let mut lines: Vec<&str> = body.split_inclusive('\n').collect();
@@ -48,7 +48,7 @@ pub fn add_machine(text: &str, name: &str, address: &str) -> Result<String> {
     let after = format!("{mark}{}", lines.concat());
     let read = read(&after)?;
     if read.machines.len() != before.machines.len() + 1 || !read.machines.contains_key(name) {
-        bail!("{name} can't be added to this inventory\nhint: add `{name}: {address}` to its machines yourself");
+        bail!("{name} can't be added to this inventory\nhint: add `{name}: {address}` under `machines:` yourself");
     }
     Ok(after)
 }
@@ -61,7 +61,7 @@ pub fn add_machine(text: &str, name: &str, address: &str) -> Result<String> {
 pub fn remove_machine(text: &str, name: &str) -> Result<String> {
     let before = read(text)?;
     let (body, mark) = without_mark(text);
-    let machines = machines(body, &format!("delete {name} from its machines yourself"))?;
+    let machines = machines(body, &format!("delete {name} from the inventory yourself"))?;
     let Some((key, value)) = machines.iter().find(|(key, _)| key.text == name) else {
         return Err(Failure::new(ExitStatus::Usage, format!("the inventory has no machine `{name}`"), "nothing needs to be deleted").into());
     };
@@ -71,7 +71,7 @@ pub fn remove_machine(text: &str, name: &str) -> Result<String> {
     let after = format!("{mark}{left}");
     let read = read(&after)?;
     if read.machines.len() + 1 != before.machines.len() || read.machines.contains_key(name) {
-        bail!("{name} can't be deleted from this inventory\nhint: delete it from its machines yourself");
+        bail!("{name} can't be deleted from this inventory\nhint: edit the file and delete it yourself");
     }
     Ok(after)
 }
@@ -174,12 +174,8 @@ fn machines(text: &str, hint: &str) -> Result<Vec<(Key, Node)>> {
         {
             Ok(machines)
         }
-        _ => Err(Failure::new(
-            ExitStatus::Usage,
-            "the inventory does not list its machines one below the other, each on a line of its own",
-            hint,
-        )
-        .into()),
+        _ => Err(Failure::new(ExitStatus::Usage, "the inventory does not list each machine on a separate line, one below the other", hint)
+            .into()),
     }
 }
 

@@ -243,7 +243,7 @@ fn taints(fields: &Fields, problems: &mut Problems) -> Vec<Taint> {
         } else if !is_value(value) {
             problems.add(text.place, format!("`{}` is not a valid taint value: {VALUE}", shown(value)), EXAMPLE);
         } else if taints.iter().any(|other| other.key == key && other.effect == effect) {
-            problems.add(text.place, format!("duplicate taint {key} with {effect}"), "");
+            problems.add(text.place, format!("duplicate taint {key} with effect {effect}"), "");
         } else {
             taints.push(Taint { key: key.to_owned(), value: value.to_owned(), effect: effect.to_owned() });
         }

@@ -44,7 +44,7 @@ pub fn read(text: Text, reader: Option<ReadFile>, problems: &mut Problems) -> Op
                     let json = json.strip_prefix('\u{feff}').map_or(json.clone(), str::to_owned);
                     return Some(Exported { name: name.clone(), json });
                 }
-                ([], _) | (_, Err(_)) => "contains no preset: export one in HandBrake with Presets, Export to file".to_owned(),
+                ([], _) | (_, Err(_)) => "contains no preset: export one in HandBrake with `Presets > Export to file`".to_owned(),
                 (names, Ok(_)) => {
                     let list = names.iter().take(5).map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ");
                     format!("contains {} presets ({list}): export a single one", names.len())

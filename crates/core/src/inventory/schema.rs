@@ -97,8 +97,9 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Filled(&Kind::Named(&MACHINE_NAME, &Kind::Either(&[Kind::Text(&ADDRESS), Kind::Object(&MACHINE)]))),
             required: true,
             default: "",
-            doc: "All machines by name: each with its address, or with more keys. The name becomes its host name and the name of its node. If no \
-                  machine has a role, the first one is the control plane and the others are workers.",
+            doc: "All machines, by name. The value is an address, or a mapping with more keys. The name becomes the host name of the \
+                machine and the name of its node. If no machine has a role, the first one is the control plane and the others are \
+                workers.",
             example: "\n  twilightsparkle: 192.168.1.11\n  rainbowdash: 192.168.1.12",
         },
         Key {
@@ -138,10 +139,10 @@ pub static INVENTORY: Section = Section {
             kind: Kind::Object(&KUBEADM),
             required: false,
             default: "",
-            doc: "Advanced. Fragments that are merged into the documents that hostler passes to kubeadm: mappings are merged, and so are \
-                  `extraArgs` and `kubeletExtraArgs`, by name, and `certSANs`; other lists are replaced; `null` removes a key. Settings that hostler depends \
-                  on are refused, with the key to use instead. Keys that kubeadm does not know are refused before anything is changed, if \
-                  the bundle's kubeadm runs on this computer.",
+            doc: "Advanced. Fragments that are merged into the documents that hostler passes to kubeadm. Mappings are merged. \
+                `extraArgs` and `kubeletExtraArgs` are merged by name, and `certSANs` are combined. Other lists are replaced; `null` \
+                removes a key. Settings that hostler depends on are refused, with the key to use instead. Keys that kubeadm does not \
+                know are refused before anything is changed, if the bundle's kubeadm runs on this computer.",
             example: "\n  KubeletConfiguration:\n    maxPods: 200",
         },
         Key {
@@ -157,7 +158,7 @@ pub static INVENTORY: Section = Section {
             kind: Kind::List(&Kind::Text(&CHECK)),
             required: false,
             default: "`[]`",
-            doc: "Advanced. Preflight checks of kubeadm that may fail, by their name in kubeadm's message.",
+            doc: "Advanced. Preflight checks of kubeadm whose errors are ignored, by their names in kubeadm's messages.",
             example: "[Swap]",
         },
     ],
@@ -182,7 +183,7 @@ pub static CLUSTER: Section = Section {
             kind: Kind::Word("a version", VERSIONS),
             required: false,
             default: "the running version; for a new cluster the newest that hostler knows",
-            doc: "The version of Kubernetes. `hostler upgrade` goes to a newer one, and changes it here.",
+            doc: "The version of Kubernetes. `hostler upgrade` upgrades the cluster to a newer one, and changes it here.",
             example: "1.36.3",
         },
         Key {
@@ -214,7 +215,7 @@ pub static CLUSTER: Section = Section {
             name: "cni",
             kind: Kind::Choice(&[
                 ("flannel", "VXLAN: works on any network"),
-                ("flannel-host-gw", "plain routes: faster, but needs all machines on one link"),
+                ("flannel-host-gw", "plain routes: faster, but all machines must be on one link"),
                 ("none", "you install one yourself"),
             ]),
             required: false,
@@ -229,7 +230,7 @@ pub static CLUSTER: Section = Section {
 pub static ENDPOINT: Section = Section {
     what: "`endpoint`",
     path: "cluster.endpoint",
-    doc: "One of these two.",
+    doc: "Set one of these two keys.",
     keys: &[
         Key {
             name: "vip",
@@ -288,7 +289,7 @@ const SSH_PROXY_COMMAND: Key = Key {
     kind: Kind::Text(&COMMAND),
     required: false,
     default: "from `~/.ssh/config`",
-    doc: "A command whose standard input and output are the connection to sshd, as ssh's ProxyCommand, with `%h`, `%p`, `%r` and `%%`.",
+    doc: "A command whose standard input and output are the connection to sshd, like ssh's ProxyCommand, with `%h`, `%p`, `%r` and `%%`.",
     example: "nc -X 5 -x proxy:1080 %h %p",
 };
 const SSH_BECOME: Key = Key {
@@ -303,7 +304,7 @@ const SSH_BECOME: Key = Key {
 pub static SSH: Section = Section {
     what: "`ssh`",
     path: "ssh",
-    doc: "For all machines.",
+    doc: "SSH settings for all machines.",
     keys: &[SSH_USER, SSH_PORT, SSH_IDENTITY, SSH_JUMP, SSH_PROXY_COMMAND, SSH_BECOME],
     rules: &[Rule::NotBoth("jump", "proxyCommand")],
 };
@@ -370,7 +371,7 @@ pub static MACHINE: Section = Section {
             kind: Kind::Text(&MAC),
             required: false,
             default: "",
-            doc: "The MAC address of its network card. A machine with another one at the same address is refused.",
+            doc: "The MAC address of its network card. A machine with a different MAC address at the same IP address is refused.",
             example: "\"52:54:00:12:34:56\"",
         },
         Key {
@@ -451,7 +452,7 @@ pub static KUBEADM: Section = Section {
             kind: Kind::Foreign,
             required: false,
             default: "",
-            doc: "Joining of machines (kubeadm.k8s.io/v1beta4).",
+            doc: "How machines join (kubeadm.k8s.io/v1beta4).",
             example: "\n  timeouts:\n    tlsBootstrap: 10m0s",
         },
         Key {

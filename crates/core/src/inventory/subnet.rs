@@ -21,8 +21,8 @@ pub fn address(text: Text, example: &str, whose: &str, problems: &mut Problems) 
             format!("`{word}` has leading zeros, which some programs read as octal: did you mean `{address}`?")
         } else if name::is_host(&text.text.to_ascii_lowercase()) && !matches!(text.text, "true" | "false" | "yes" | "no" | "null") {
             format!(
-                "`{word}` is a name, but {whose} needs an IP address, as certificates contain it and it must not change; `getent hosts {word}` \
-                 shows it"
+                "`{word}` is a name, but {whose} needs an IP address, because certificates contain it and it must not change; `getent \
+                 hosts {word}` shows the address"
             )
         } else {
             format!("`{word}` is not an IP address")
@@ -57,7 +57,7 @@ pub fn subnet(text: Text, key: &str, default: &str, problems: &mut Problems) -> 
         let message = if text.text.parse::<IpAddr>().is_ok() {
             format!("`{word}` is an address: append `/` and the prefix length")
         } else if text.text.contains(',') {
-            format!("`{word}` is a list: write one subnet, as hostler does not support dual-stack clusters")
+            format!("`{word}` is a list: write one subnet; hostler does not support dual-stack clusters")
         } else {
             format!("`{word}` is not a subnet: write an address, `/` and the prefix length")
         };

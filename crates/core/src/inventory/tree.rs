@@ -234,7 +234,7 @@ impl<'a> Builder<'a> {
                         return Err(Diagnostic::new(key.place, "a key is missing before `:`", ""));
                     }
                     if let Some(first) = keys.insert(text.clone(), key.place.line) {
-                        let message = format!("duplicate key `{}`: it is also in line {first}", shown(&text));
+                        let message = format!("duplicate key `{}`: it is also on line {first}", shown(&text));
                         return Err(Diagnostic::new(key.place, message, ""));
                     }
                     last_line = last_line.max(key.last_line).max(value.last_line);

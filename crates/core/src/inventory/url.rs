@@ -15,7 +15,7 @@ pub fn base(text: Text, example: &str, problems: &mut Problems) -> Option<String
     let url = parsed(text, example, problems)?;
     if url.query().is_some() || url.fragment().is_some() {
         // It may contain a token.
-        problems.add_secret(text.place, "this URL is that of a single page: omit everything from `?` or `#` on", example);
+        problems.add_secret(text.place, "this is the URL of a single page: omit everything from `?` or `#` on", example);
         return None;
     }
     Some(text.text.trim_end_matches('/').to_owned())
@@ -31,12 +31,12 @@ fn parsed(text: Text, example: &str, problems: &mut Problems) -> Option<Url> {
     let why = match url {
         // Text before an `@` of the host, even if the rest is not valid.
         _ if text.text.split("://").nth(1).and_then(|rest| rest.split('/').next()).is_some_and(|host| host.contains('@')) => {
-            problems.add_secret(text.place, "omit user and password: everyone who can read the inventory could see them", example);
+            problems.add_secret(text.place, "omit the user and password: everyone who can read the inventory could see them", example);
             return None;
         }
         Some(url) if loopback(&url) => "is a loopback address: write the address of the server, as pods reach it",
         Some(url) => return Some(url),
-        None => "is not a URL of a server: it must begin with http:// or https://",
+        None => "is not the URL of a server: it must begin with http:// or https://",
     };
     problems.add(text.place, format!("`{}` {why}", shown(text.text)), example);
     None

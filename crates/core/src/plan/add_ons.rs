@@ -40,7 +40,10 @@ pub fn flannel(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> 
         (Some((machine, step)), _) => (machine.clone(), "pods have no network yet", vec![Need::Step(step.clone())]),
         (None, Some(ApiVia { machine: api_via, cluster, .. })) => {
             let reason = match differs(&cluster.add_ons, &manifest)? {
-                Some(Difference::Gone) if cluster.record.contains_key(&Record::Flannel) => "objects of flannel are missing in the cluster",
+                Some(Difference::Gone) if cluster.record.contains_key(&Record::Flannel) => {
+                    "objects of flannel are missing from the \
+                    cluster"
+                }
                 Some(Difference::Gone) => "pods have no network yet",
                 // A network that is there and not as it should be is `up`'s.
                 _ if planner.only.is_some() => return Ok(()),
@@ -102,7 +105,7 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
     let image = planner.manifests.image(Component::Coredns).map(|image| image.reference.clone());
     let deployment = add_ons.get("Deployment", namespaces::SYSTEM, "coredns");
     let reason = match deployment {
-        _ if is_gone(add_ons, &COREDNS) => "objects of CoreDNS are missing in the cluster",
+        _ if is_gone(add_ons, &COREDNS) => "objects of CoreDNS are missing from the cluster",
         // What is there and not as it should be is `up`'s.
         _ if planner.only.is_some() => return Ok(()),
         Some(live) if live.desired == 0 => "CoreDNS is scaled to 0: names do not resolve",
@@ -122,7 +125,7 @@ pub fn kube_proxy_differs(planner: &Planner, add_ons: &AddOns, document: &str) -
     }
     if is_gone(add_ons, &KUBE_PROXY) {
         // Pod networks that replace it want it gone.
-        return Ok((planner.inventory.cluster.cni != Cni::None).then_some("objects of kube-proxy are missing in the cluster"));
+        return Ok((planner.inventory.cluster.cni != Cni::None).then_some("objects of kube-proxy are missing from the cluster"));
     }
     if planner.only.is_some() {
         return Ok(None);
@@ -164,7 +167,7 @@ pub fn strand(planner: &mut Planner, api_via: &MachineName) {
     for (name, _) in planner.machines() {
         let known = snapshot.nodes.contains(name.as_str()) && planner.joined(name);
         if known && joined_since(snapshot, planner.facts.get(name).copied()) {
-            let reason = format!("{name} joined again since the snapshot was taken, and its pods can't be reached");
+            let reason = format!("{name} joined again after the snapshot was taken, and its pods can't be reached");
             let action = Drain { node: name.to_string(), force_after: Some(STRANDED), returns: false };
             planner.step(StepKind::Drain.of(name), api_via, reason, action, [StepKind::Init.of(api_via).if_planned()]);
         }
@@ -190,7 +193,7 @@ pub fn tunnels(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFa
                 let known = cluster.nodes.get(name.as_str()).map(|node| &node.vtep_mac).filter(|known| !known.is_empty());
                 match (own, known) {
                     (Some(own), Some(known)) if own != known => {
-                        format!("node {name} is recorded with the tunnel address {known} of flannel, but the machine has {own}")
+                        format!("node {name} is recorded with flannel's tunnel address {known}, but the machine has {own}")
                     }
                     _ => continue,
                 }

@@ -139,7 +139,10 @@ fn vip_is_elsewhere(inventory: &Inventory, name: &MachineName, facts: &Facts) ->
         return None;
     }
     let networks = and(&networks);
-    Some(format!("the VIP {vip} is in none of its networks ({networks}): other machines reach it only if a router sends it here"))
+    Some(format!(
+        "the VIP {vip} is in none of its networks ({networks}): other machines reach the VIP only if a router forwards their \
+        traffic here"
+    ))
 }
 
 /// What hostler can't make last.
@@ -150,16 +153,16 @@ fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
         planner.warn(Some(name), format!("{} has no nameserver: CoreDNS will not start here", path::RESOLV_CONF));
     } else if let Some(server) = servers.iter().find(|server| own && wanted::is_loopback(server)) {
         let text = format!(
-            "{} names {server}, where pods reach only themselves: CoreDNS will not start here; name a nameserver of the network in another \
-             file, and that in `kubeadm: {{KubeletConfiguration: {{resolvConf: FILE}}}}`",
+            "{} names {server}, where pods reach only themselves: CoreDNS will not start here; name a nameserver of the network in \
+             another file, and set that file in `kubeadm: {{KubeletConfiguration: {{resolvConf: FILE}}}}`",
             path::RESOLV_CONF
         );
         planner.warn(Some(name), text);
     }
     if facts.cloud_user_data {
         let text = format!(
-            "cloud-init's user data has manage_etc_hosts or preserve_hostname, which undo the host name or {} at every start: `touch \
-             /etc/cloud/cloud-init.disabled` on the machine, once it is set up",
+            "cloud-init's user data has manage_etc_hosts or preserve_hostname, which reset the host name or {} at every start: run \
+             `touch /etc/cloud/cloud-init.disabled` on the machine once it is set up",
             path::HOSTS
         );
         planner.warn(Some(name), text);
@@ -177,7 +180,11 @@ fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
 /// What another hostler's lock on the machine means for it.
 fn lock_of<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts, lock: &LockFact) {
     let Some(age) = lock.age(facts) else {
-        let text = format!("by its clock, step {} of run {} began in the future or hours ago: its lock is ignored", lock.step, lock.run);
+        let text = format!(
+            "according to the machine's clock, step {} of run {} started in the future or hours ago: the lock of that \
+            run is ignored",
+            lock.step, lock.run
+        );
         planner.warn(Some(name), text);
         return;
     };

@@ -49,7 +49,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let known: BTreeSet<String> = planner.machines().filter_map(|(name, _)| other_name(planner, name)).collect();
     for (node, found) in cluster.nodes.iter().filter(|(node, _)| !known.contains(*node)) {
         if !planner.inventory.machines.contains_key(node.as_str()) {
-            let when = if found.ready { ", once its machine is off and the node NotReady" } else { "" };
+            let when = if found.ready { ", once its machine is off and the node is NotReady" } else { "" };
             let text = format!(
                 "node {node} ({}) is in the cluster but not in the inventory: `hostler remove {node} --dead` removes it{when}",
                 found.address

@@ -151,7 +151,7 @@ impl Inspection<'_> {
     fn packages(&mut self) {
         let (facts, installs) = (self.facts, self.planned(StepKind::Packages));
         if let Some(held) = facts.apt_lock.as_ref().filter(|_| installs) {
-            self.find("apt is locked", held, "only one program at a time can install packages", "waits for it, at most 15 minutes");
+            self.find("apt is locked", held, "only one program at a time can install packages", "waits for it, up to 15 minutes");
         }
         if !facts.dpkg_half.is_empty() {
             let then = if installs { "`dpkg --configure -a` runs first" } else { LEFT };
@@ -177,7 +177,7 @@ impl Inspection<'_> {
             let replaced = super::machine::others_of_containerd(self.facts, &files);
             if !replaced.is_empty() {
                 let matters = "hostler writes its own";
-                self.find("a configuration of another program", replaced.join(", "), matters, "kept beside it, under another name");
+                self.find("a configuration of another program", replaced.join(", "), matters, "renamed and kept next to hostler's");
             }
         }
     }
@@ -186,7 +186,7 @@ impl Inspection<'_> {
         let free = self.facts.disk_free / 1024;
         let comes = self.planned(StepKind::Programs) || wanted::version_in_use(self.facts).is_none();
         if self.facts.disk_size > 0 && comes && free < LITTLE_DISK {
-            let place = format!("{free} MB are free for /var/lib");
+            let place = format!("{free} MB is free for /var/lib");
             self.find("little disk space", place, "programs and images take 1500 MB", "continues: free some space soon");
         }
     }

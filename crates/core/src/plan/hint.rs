@@ -271,14 +271,18 @@ impl fmt::Display for Command {
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Hint::LetItEnd => f.write_str("wait until it finishes, then run again; the script of an interrupted run finishes by itself"),
+            Hint::LetItEnd => f.write_str(
+                "wait until it finishes, then run this again; the script of an interrupted run finishes by \
+                itself",
+            ),
             Hint::WriteRole(machine) => write!(f, "add `role: control-plane` to {machine} in the inventory"),
-            Hint::WriteRoles => f.write_str("turn it on, or add `role: control-plane` to the machine that should be one"),
-            Hint::TurnOn => f.write_str("turn it on, or fix its address or SSH, then run again"),
+            Hint::WriteRoles => f.write_str("turn it on, or add `role: control-plane` to the machine that should be the control plane"),
+            Hint::TurnOn => f.write_str("turn it on, or fix its address or SSH, then run this again"),
             Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
-            Hint::InstallSystemd => {
-                f.write_str("run `apt-get install systemd-sysv` on it and restart it; a container needs one whose first process is systemd")
-            }
+            Hint::InstallSystemd => f.write_str(
+                "run `apt-get install systemd-sysv` on it and restart it; if it is a container, use one whose first process \
+                    is systemd",
+            ),
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on it"),
             Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} with another `--bundle`"),
             Hint::KnownArchitecture => write!(f, "hostler has programs for {}: remove the machine from the inventory", and(&Arch::ALL)),
@@ -286,24 +290,26 @@ impl fmt::Display for Hint {
             Hint::FinishWipe(rebuild) => {
                 write!(f, "{rebuild} finishes it and joins the machine again; `hostler remove` and `hostler reset` finish it too")
             }
-            Hint::FinishRestore(restore) => write!(f, "{restore} starts it again"),
+            Hint::FinishRestore(restore) => write!(f, "{restore} starts the restore again"),
             Hint::WipeFirst { command, leave: false } => write!(f, "inspect it; {command} wipes it first"),
             Hint::WipeFirst { command, leave: true } => write!(f, "remove it from that cluster if you can; {command} wipes it first"),
             Hint::FindReadOnly => f.write_str(
-                "look in `dmesg` for the cause, often a failing disk; then remount it read-write or restart the machine, and run again",
+                "look in `dmesg` for the cause, often a failing disk; then remount the file system read-write or restart the machine, \
+                 and run this again",
             ),
-            Hint::MakeRoom => {
-                f.write_str("free space in the file system of /var/lib, then run again: `du -xh / | sort -h | tail` shows what takes it")
-            }
+            Hint::MakeRoom => f.write_str(
+                "free space in the file system of /var/lib, then run this again: `du -xh / | sort -h | tail` shows what \
+                    uses it",
+            ),
             Hint::FreePort { port } => {
-                write!(f, "stop that program or move it to another port, then run again: `ss -ltnp sport = :{port}` shows it")
+                write!(f, "stop that program or move it to another port, then run this again: `ss -ltnp sport = :{port}` shows it")
             }
             Hint::Undamage { command, backup: true } => {
-                write!(f, "put it back from a backup; or {command} rebuilds the machine")
+                write!(f, "restore it from a backup; or {command} rebuilds the machine")
             }
             Hint::Undamage { command, backup: false } => write!(f, "{command} rebuilds it from scratch"),
             Hint::PutBack => f.write_str(
-                "put it back from a backup, another control plane or a snapshot (`tar -xzf SNAPSHOT pki/FILE`), then run `hostler up`",
+                "restore it from a backup, another control plane or a snapshot (`tar -xzf SNAPSHOT pki/FILE`), then run `hostler up`",
             ),
             Hint::KeepEtcd => write!(
                 f,
@@ -326,7 +332,8 @@ impl fmt::Display for Hint {
             Hint::MendMember { member, command } => write!(f, "bring {member} back first, or run {command}"),
             Hint::GiveAddressBack { was } => write!(
                 f,
-                "give it {was} again, in the router or on the machine, and write it into the inventory: etcd and the certificates know no other"
+                "give it {was} again, in the router or on the machine, and write it into the inventory: etcd and the certificates use \
+                 only that address"
             ),
             Hint::LookAtControlPlane(machine) => write!(
                 f,
@@ -335,7 +342,8 @@ impl fmt::Display for Hint {
             ),
             Hint::MoveDataAway => write!(
                 f,
-                "`hostler up` repairs what can be repaired; if that does not help, keep the data and run this again: `mv {0} {0}.before` on the machine",
+                "`hostler up` repairs what can be repaired; if that does not help, move the data aside with `mv {0} {0}.before` on the \
+                 machine, and run this again",
                 path::ETCD
             ),
             Hint::SetClock => f.write_str("set it (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on it"),
@@ -359,7 +367,8 @@ impl fmt::Display for Hint {
             Hint::WaitForApi { machine, seconds } => {
                 write!(
                     f,
-                    "kubelet of {machine} was started {seconds} s ago, and its API server may still be starting: run again in a minute"
+                    "kubelet on {machine} was started {seconds} s ago, and its API server may still be starting: run this again in a \
+                     minute"
                 )
             }
             Hint::BringControlPlanesBack { look: true } => f.write_str(
@@ -381,13 +390,17 @@ impl fmt::Display for Hint {
             Hint::TakeOutOfEither => f.write_str("remove it from that cluster, or from the inventory"),
             Hint::ForgetOnly(remove) => write!(f, "{remove} deletes its node from this cluster, and does not touch the machine"),
             Hint::LoseOnlyControlPlane { restore } => {
-                write!(f, "once it is lost, {restore} brings it back; `hostler reset` tears the whole cluster down")
+                write!(f, "if it is lost, {restore} restores it; `hostler reset` tears the whole cluster down")
             }
             Hint::MendMembers => f.write_str("bring back the members that are down (`hostler up`), or remove those that are gone for good"),
             Hint::MoveKept => f.write_str("move it elsewhere, and correct `keep:`"),
             Hint::Unmount { path } => {
                 let path = shell_word(path);
-                write!(f, "move what is on it elsewhere if you need it, then `umount {path}` on the machine, and remove it from /etc/fstab")
+                write!(
+                    f,
+                    "move what is on it elsewhere if you need it, then run `umount {path}` on the machine, and remove it from \
+                    /etc/fstab"
+                )
             }
             Hint::RebuildPlain(rebuild) => write!(f, "{rebuild}, without --from, takes it out of the cluster and joins it again"),
             Hint::MendOrReset => f.write_str("`hostler up` repairs what can be repaired; `hostler reset` tears the cluster down first"),
@@ -402,7 +415,7 @@ impl fmt::Display for Hint {
             Hint::MendServer => f.write_str("check that its server is on"),
             Hint::GiveShare { share, films } => write!(
                 f,
-                "`chown {}:{} {}` gives it to them, if it is mounted read-write; `transcode.owner` sets another owner",
+                "if it is mounted read-write, run `chown {}:{} {}`; or set another owner in `transcode.owner`",
                 films.uid, films.gid, share.path
             ),
             Hint::Run(command) => write!(f, "run {command}"),
@@ -427,7 +440,8 @@ impl fmt::Display for Hint {
             Hint::AskKubelet(machine) => write!(f, "`journalctl -u kubelet` on {machine} shows why kubelet does not renew it"),
             Hint::LookAtPod { namespace, pod } => write!(
                 f,
-                "`kubectl --namespace {namespace} describe pod {pod}` shows why, `kubectl --namespace {namespace} logs {pod}` its output"
+                "`kubectl --namespace {namespace} describe pod {pod}` shows why, and `kubectl --namespace {namespace} logs {pod}` shows \
+                 its output"
             ),
             Hint::Uncordon(node) => write!(f, "run `kubectl uncordon {node}`"),
             Hint::Troubleshoot => f.write_str("see docs/troubleshooting.md"),

@@ -78,7 +78,7 @@ impl fmt::Display for Lint {
             Lint::Twice(step) => write!(f, "{step} is in the plan twice"),
             Lint::NotPlanned { step, need } => write!(f, "{step} needs {need}, which is not in the plan"),
             Lint::OutOfOrder { step, need } => write!(f, "{step} comes before {need}, which it needs"),
-            Lint::OutputNotNeeded { step, of, output } => write!(f, "{step} uses the {} of {of} without needing it", output.name()),
+            Lint::OutputNotNeeded { step, of, output } => write!(f, "{step} uses the {} of {of}, but does not depend on it", output.name()),
             Lint::OutputNotGiven { step, of, output } => write!(f, "{step} uses the {} of {of}, which does not output it", output.name()),
             Lint::Destroys(step) => write!(f, "{step} is destructive, and this goal allows no destructive step"),
         }
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(found(vec![create(), create()]), ["rarity/token is in the plan twice"]);
         assert_eq!(
             found(vec![create(), delete(Output::Token, vec![])]),
-            ["rarity/token-gone uses the token of rarity/token without needing it"]
+            ["rarity/token-gone uses the token of rarity/token, but does not depend on it"]
         );
         assert_eq!(
             found(vec![create(), delete(Output::Pki, needs())]),

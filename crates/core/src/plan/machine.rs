@@ -341,7 +341,7 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
     };
     let files = wanted::snapshot_files(planner.inventory, wanted)?;
     if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Snapshots) {
-        let reason = if unit.is_some() { "its snapshots differ from the inventory" } else { "it takes no snapshots" };
+        let reason = if unit.is_some() { "its snapshot settings differ from the inventory" } else { "it takes no snapshots" };
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };
         planner.step(at, name, reason, action, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {

@@ -248,7 +248,7 @@ pub fn shutdown(mut planner: Planner) -> Result<Plan> {
             ready = recorded;
         }
     } else if planner.cluster_exists() && planner.films_are_waited_for() {
-        planner.warn(None, "no API server answers: films that are being encoded are not waited for; they start again later");
+        planner.warn(None, "no API server answers: hostler can't wait for films that are being encoded; they start again later");
     }
     for role in [Role::Worker, Role::ControlPlane] {
         let mut off = Vec::new();

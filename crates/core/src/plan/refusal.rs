@@ -360,12 +360,13 @@ impl fmt::Display for Why {
         match self {
             Why::AtWork { step, run, seconds } => write!(f, "step {step} of run {run} has been running here for {seconds} s"),
             Why::ControlPlaneElsewhere { is, named, written: true } => {
-                write!(f, "{is} is the control plane of this cluster, but the inventory makes {named} one")
+                write!(f, "{is} is the control plane of this cluster, but the inventory gives that role to {named}")
             }
             Why::ControlPlaneElsewhere { is, named, written: false } => {
                 write!(
                     f,
-                    "{is} is the control plane of this cluster, but no machine of the inventory has that role, which makes {named} the control plane"
+                    "{is} is the control plane of this cluster, but no machine in the inventory has that role, which makes {named} the \
+                     control plane"
                 )
             }
             Why::RolesUnknown { unreachable } => write!(
@@ -393,7 +394,7 @@ impl fmt::Display for Why {
             Why::Disk { free, needed } => write!(f, "only {free} MB of disk space is free, and {needed} MB is needed"),
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
-            Why::Damaged { paths } => write!(f, "{} can't be read: truncated or changed", and(paths)),
+            Why::Damaged { paths } => write!(f, "{} can't be read: the content is truncated or was changed", and(paths)),
             Why::Missing { paths } => write!(f, "{} {} missing", and(paths), are(paths.len())),
             Why::CertificateExpired { certificate } => write!(f, "its certificate {certificate} has expired"),
             Why::OtherCluster { server: Some(server) } => write!(f, "it belongs to another cluster ({server})"),
@@ -407,45 +408,47 @@ impl fmt::Display for Why {
             Why::NodeGone => f.write_str("its node was deleted from the cluster, but the machine is still configured as a member"),
             Why::Address { node, machine } => write!(f, "its node has the address {node}, which can't change to {machine}"),
             Why::ControlPlaneLost { orphans } => {
-                write!(f, "{} {} in a cluster, but no control plane of the inventory is", and(orphans), are(orphans.len()))
+                write!(f, "{} {} in a cluster, but none of the inventory's control planes is", and(orphans), are(orphans.len()))
             }
             Why::NodeExists { node, address } => {
-                write!(f, "the cluster already has a node {node}, at {address}, and this machine is not it")
+                write!(f, "the cluster already has a node {node}, at {address}, which is a different machine")
             }
             Why::MemberExists => f.write_str("etcd already has a member at its address"),
             Why::MemberNotCertain { member, peer, expected, reported } => {
                 let named = if member.is_empty() { "a member without a name".to_owned() } else { format!("member {member}") };
-                write!(f, "it is not certain which etcd member it is: etcd has {named} at {peer}")?;
+                write!(f, "it is unclear which etcd member this machine is: etcd has {named} at {peer}")?;
                 reported.map_or(Ok(()), |address| write!(f, ", its node reports the address {address}"))?;
                 expected.map_or(Ok(()), |address| write!(f, ", and the inventory says {address}"))
             }
-            Why::Learner { member } => write!(f, "it can't join as a control plane while etcd has a learner ({member}): one at a time"),
+            Why::Learner { member } => write!(
+                f,
+                "it can't join as a control plane while etcd has a learner ({member}): only one can \
+                join at a time"
+            ),
             Why::MemberUnhealthy { member } => {
                 write!(f, "it can't join as a control plane while etcd member {member} is unhealthy: that could cost etcd its quorum")
             }
             Why::Clock { off } => write!(f, "its clock is {off}"),
             Why::BundleVersion { bundle, cluster, by } => {
-                write!(f, "the bundle holds Kubernetes {bundle}, the cluster runs {cluster}")?;
+                write!(f, "the bundle holds Kubernetes {bundle}, but the cluster runs {cluster}")?;
                 by.as_ref().map_or(Ok(()), |by| write!(f, " (according to {by})"))
             }
             Why::NoClusterToUpgrade => f.write_str("there is no cluster to upgrade"),
-            Why::Downgrade { is, asked } => write!(f, "the cluster runs Kubernetes {is}, which can't go back to {asked}"),
+            Why::Downgrade { is, asked } => write!(f, "the cluster runs Kubernetes {is}, which can't be downgraded to {asked}"),
             Why::SkipsMinor { is, asked } => {
                 write!(
                     f,
-                    "the cluster runs Kubernetes {is}: it can't go to {asked} directly, as Kubernetes goes up one minor version at a \
-                     time"
+                    "the cluster runs Kubernetes {is}: it can't be upgraded to {asked} directly, because Kubernetes is upgraded one \
+                     minor version at a time"
                 )
             }
             Why::KubeletTooOld { is, asked } => {
                 write!(f, "its kubelet is {is}, which is too old for a control plane of {asked}")
             }
-            Why::UpgradeInterrupted => f.write_str("an upgrade of it was interrupted"),
-            Why::OlderVersion { is, cluster } => write!(
-                f,
-                "it runs Kubernetes {is} and the cluster {cluster}: an upgrade was not \
-                finished"
-            ),
+            Why::UpgradeInterrupted => f.write_str("an earlier upgrade was interrupted"),
+            Why::OlderVersion { is, cluster } => {
+                write!(f, "it runs Kubernetes {is}, but the cluster runs {cluster}: an upgrade was not finished")
+            }
             Why::NodeNotReady { message } if message.is_empty() => f.write_str("its node is not Ready"),
             Why::NodeNotReady { message } => write!(f, "its node is not Ready: {message}"),
             Why::Unchangeable { key: Unchangeable::Cni, is, asked } => {
@@ -462,7 +465,7 @@ impl fmt::Display for Why {
                 let answers: Vec<String> = answers.iter().map(|(name, says)| format!("{name} says {says}")).collect();
                 write!(f, "no API server answers: {}", answers.join("; "))
             }
-            Why::EtcdBroken { machine, words } => write!(f, "etcd of {machine} can't read its data: {words}"),
+            Why::EtcdBroken { machine, words } => write!(f, "etcd on {machine} can't read its data: {words}"),
             Why::AddressLost { was } => write!(f, "its control plane was created with the address {was}, which it no longer has"),
             Why::DataThere => f.write_str("etcd's data is still on it"),
             Why::NoApiToLeave => f.write_str("no API server answers, so no machine can leave the cluster cleanly"),
@@ -478,7 +481,7 @@ impl fmt::Display for Why {
             }
             Why::Keep { kept, wiped, leads: None } => write!(f, "`keep:` lists {kept}, but {wiped} must be wiped"),
             Why::Keep { kept, wiped, leads: Some(real) } => {
-                write!(f, "`keep:` lists {kept}, but {wiped} must be wiped, and a link leads to {real}")
+                write!(f, "`keep:` lists {kept}, but {wiped} must be wiped, and a symbolic link points to {real}")
             }
             Why::Mounted { mounted, wiped } => write!(f, "{mounted} is a mount point, and {wiped} must be wiped"),
             Why::RestoreOfWorker => f.write_str("it is a worker: snapshots contain nothing from workers"),

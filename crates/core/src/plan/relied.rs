@@ -142,7 +142,7 @@ const RELIED: &[Relied] = &[
     path(INIT, &["skipPhases"], "[]", PHASES, "ignorePreflightErrors"),
     path(INIT, &["dryRun"], "false", PHASES, ""),
     path(JOIN, &["skipPhases"], "[]", PHASES, "ignorePreflightErrors"),
-    path(JOIN, &["patches"], "", "machines have no folder of patches", ""),
+    path(JOIN, &["patches"], "", "there is no folder of patches on the machines", ""),
     path(JOIN, &["dryRun"], "false", PHASES, ""),
     path(JOIN, &["caCertPath"], "", KUBELET_FILES, ""),
     path(KUBELET, &["cgroupDriver"], "systemd", CONTAINERD, ""),
@@ -337,7 +337,7 @@ const CRI: &[(&[&str], &str, &str)] = &[
 ];
 
 const RUNC: &str = "pods run with the runc of the bundle";
-const SANDBOX: &str = "the sandbox's image is the bundle's, as machines can't pull another";
+const SANDBOX: &str = "the sandbox image comes from the bundle, because machines can't pull another one";
 const CNI: &str = "flannel keeps its plugins and configuration there";
 
 /// containerd reads the pieces after hostler's own file, and what they say counts.

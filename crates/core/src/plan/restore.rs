@@ -62,7 +62,7 @@ fn not_in_snapshot(
         let text = if !snapshot.nodes.contains(name.as_str()) {
             format!("the snapshot has no node {name}, which joined later: `hostler rebuild {name}` joins it again afterwards")
         } else if joined_since(snapshot, Some(facts)) {
-            format!("it joined again since the snapshot was taken: `hostler rebuild {name}` joins it again afterwards")
+            format!("it joined again after the snapshot was taken: `hostler rebuild {name}` joins it again afterwards")
         } else {
             return None;
         };

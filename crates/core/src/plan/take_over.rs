@@ -38,7 +38,7 @@ pub fn plan(
         if facts.kubernetes.control_plane {
             planner.warn(Some(name), format!("it is a control plane of the other cluster ({}), which loses it", its_cluster(facts)));
         }
-        let reason = format!("it is taken over: {what} is wiped, with all of {}", wipe::FOLDERS.join(", "));
+        let reason = format!("it is taken over: hostler wipes {what}, with everything in {}", wipe::FOLDERS.join(", "));
         if wipe_step(&mut planner, name, reason, []).is_some()
             && let Some(Observation::Facts(facts)) = cleared.get_mut(name)
         {

@@ -162,7 +162,7 @@ fn staged(planner: &mut Planner, joined: &[(&MachineName, &Machine)]) -> Vec<Nee
         let (set, programs) = wanted::programs(manifest, machine.role);
         if !facts.sets.contains(&set) {
             let missing = machine::missing_programs(facts, &programs);
-            let reason = format!("it has no programs of {} yet", manifest.kubernetes);
+            let reason = format!("it does not have the programs of Kubernetes {} yet", manifest.kubernetes);
             let action = StagePrograms { arch: manifest.arch, set, programs, missing };
             staged.push(planner.step(StepKind::StagePrograms.of(name), name, reason, action, []).into());
         }

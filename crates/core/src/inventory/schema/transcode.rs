@@ -69,7 +69,7 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Text(&HOURS),
             required: false,
             default: "always",
-            doc: "When films may be started.",
+            doc: "The hours during which encoding may start.",
             example: "\"22:00-07:00\"",
         },
         Key {
@@ -183,7 +183,7 @@ pub static FOLDER: Section = Section {
         Key {
             name: "titles",
             kind: Kind::Choice(&[
-                ("all", "each title of a film's length, except one that plays the others in a row"),
+                ("all", "each title that is as long as a film, except one that plays the others in a row"),
                 ("longest", "the longest title"),
             ]),
             required: false,
@@ -196,7 +196,7 @@ pub static FOLDER: Section = Section {
             kind: Kind::Choice(&[("encoded", "as AAC, and the first track also as AC3"), ("original", "as in the original")]),
             required: false,
             default: "`encoded`",
-            doc: "What happens to the sound. A preset of your own decides this instead.",
+            doc: "How audio is encoded. A preset of your own overrides this.",
             example: "original",
         },
     ],
@@ -206,7 +206,7 @@ pub static FOLDER: Section = Section {
 pub static MEDIA_SERVER: Section = Section {
     what: "a media server",
     path: "transcode.plex, transcode.jellyfin",
-    doc: "How to reach it.",
+    doc: "How to reach the media server.",
     keys: &[
         Key {
             name: "url",
@@ -221,7 +221,7 @@ pub static MEDIA_SERVER: Section = Section {
             kind: Kind::Text(&FILE),
             required: true,
             default: "",
-            doc: "Path of a file on your computer with the token; `~/` is your home.",
+            doc: "Path of the file on your computer that holds the token; `~/` is your home.",
             example: "~/.config/hostler/plex-token",
         },
         Key {
@@ -273,7 +273,8 @@ pub static PAGE: Section = Section {
             ]),
             required: false,
             default: "`token`",
-            doc: "Who may act on the page: retry films, encode them again, pause. Anyone may look at it. The verbs of `hostler transcode` can always act.",
+            doc: "Who may use the page's buttons: retry films, encode them again, pause. Anyone may view the page. The verbs of \
+                `hostler transcode` always work.",
             example: "token",
         },
     ],
