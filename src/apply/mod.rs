@@ -12,6 +12,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::manifest::Manifests;
 use hostler_core::plan::{Goal, Plan, plan_for, silence, version, wanted};
+use hostler_core::quantity;
 use hostler_core::step::{Stage, StepId, StepKind};
 use hostler_core::trusted::trusted_of;
 use hostler_core::words::{and, counted};
@@ -255,11 +256,16 @@ async fn wait_for_machines(
             return Ok(());
         }
         if missing != last {
-            let line = format!("waiting for {} to be turned on, at most {} min", and(&missing), left.as_secs().div_ceil(60));
+            let line = format!("waiting for {} to be turned on, at most {}", and(&missing), quantity::whole(left));
             events.send(Event::Note { line });
             last.clone_from(&missing);
         }
-        look_again(|name| missing.contains(name), inventory, links, seen, &Events::none()).await?;
+        let unseen = Events::none();
+        let look = look_again(|name| missing.contains(name), inventory, links, seen, &unseen);
+        // A machine that answers too late is one that did not answer.
+        if let Ok(looked) = tokio::time::timeout(left, look).await {
+            looked?;
+        }
     }
 }
 

@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+const MOST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// `90s`, `10m`, `1h 2m`.
 ///
 /// # Errors
-/// It is not a duration, or is negative.
+/// It is not a duration, is negative, or is longer than a week: that is a mistake.
 pub fn length(text: &str) -> Result<Duration, String> {
     let length: SignedDuration = text.parse().map_err(|_| "not a duration: write 90s, 10m or 1h2m".to_owned())?;
-    Duration::try_from(length).map_err(|_| "a duration can't be negative".to_owned())
+    let length = Duration::try_from(length).map_err(|_| "a duration can't be negative".to_owned())?;
+    if length > MOST { Err("a duration can be at most a week: 168h".to_owned()) } else { Ok(length) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::length;
+    use super::{MOST, length};
 
     #[test]
     fn durations_are_parsed() {
@@ -23,5 +26,7 @@ mod tests {
         let wrong = |text: &str| length(text).expect_err("no length");
         assert!(["ten", "10"].iter().all(|text| wrong(text).contains("90s")));
         assert!(wrong("-5s").contains("negative"));
+        assert_eq!(length("168h").expect("a week"), MOST);
+        assert!(["168h1s", "99999999h"].iter().all(|text| wrong(text).contains("week")), "{}", wrong("99999999h"));
     }
 }

@@ -1,7 +1,8 @@
 //! `hostler render`: all files and scripts that would reach the machines, without a machine.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -21,6 +22,7 @@ use hostler_core::visible::visible;
 
 use crate::apply::{question, status_of};
 use crate::artifact::{manifest_of, outline, pins_of};
+use crate::atomic::folder_of;
 use crate::cli::arguments::InventoryArgument;
 use crate::cli::help;
 use crate::event::Event;
@@ -145,12 +147,20 @@ fn landing(step: &Step) -> Result<Vec<(String, String)>> {
     Ok(step.action.leaves()?.into_iter().map(place).collect())
 }
 
+/// Writes all files, or none: `folder` is empty or does not exist.
 fn write(folder: &Path, rendered: &BTreeMap<String, String>) -> Result<()> {
+    let context = || format!("{} can't be written", folder.display());
+    let beside = folder_of(folder);
+    fs::create_dir_all(beside).with_context(context)?;
+    let mode = Permissions::from_mode(0o777);
+    let new = tempfile::Builder::new().prefix(".new-").permissions(mode).tempdir_in(beside).with_context(context)?;
     for (place, content) in rendered {
-        let path = folder.join(place);
-        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, content));
-        written.with_context(|| format!("{} can't be written", path.display()))?;
+        let path = new.path().join(place);
+        path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, content)).with_context(context)?;
     }
+    fs::rename(new.path(), folder).with_context(context)?;
+    // It has another name now.
+    let _ = new.keep();
     Ok(())
 }
 

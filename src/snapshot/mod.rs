@@ -175,7 +175,7 @@ pub fn default_folder() -> Result<PathBuf> {
 /// The newest snapshot of `cluster` in `folder`: names sort by time.
 pub fn newest(folder: &Path, cluster: &str) -> Option<PathBuf> {
     let files = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    files.filter(|file| file.file_name().is_some_and(|name| stamp(&name.to_string_lossy(), cluster).is_some())).max()
+    files.filter(|file| file.is_file() && file.file_name().is_some_and(|name| stamp(&name.to_string_lossy(), cluster).is_some())).max()
 }
 
 /// The file name of a snapshot of `cluster` taken at `time`.
@@ -221,7 +221,8 @@ pub fn list(folder: &Path) -> Result<Vec<Listed>> {
         let Some(encrypted) = ENDS.iter().position(|end| name.ends_with(end)).map(|end| end == 1) else { continue };
         let Some((cluster, _)) = name.rsplit_once('-') else { continue };
         let Some(taken) = taken(&file, cluster).and_then(|taken| jiff::Timestamp::from_second(taken).ok()) else { continue };
-        let size = entry.metadata().with_context(context)?.len();
+        // Neither a folder nor a pipe is one, whatever it is called, nor a link to nothing.
+        let Some(size) = std::fs::metadata(&file).ok().filter(std::fs::Metadata::is_file).map(|found| found.len()) else { continue };
         listed.push(Listed { cluster: cluster.to_owned(), file, taken, size, encrypted });
     }
     listed.sort_by(|a, b| a.cluster.cmp(&b.cluster).then(b.taken.cmp(&a.taken)));

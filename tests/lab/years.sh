@@ -46,9 +46,10 @@ run 0 status -i "$inventory"
 says "rainbowdash for"
 says "(libc6)"
 
+# What installs nothing needs no bundle.
 row "it is drained, rebooted, Ready and uncordoned; the others are not touched"
 remember_boots twilightsparkle rainbowdash fluttershy
-run 0 reboot -i "$inventory" --yes
+HOSTLER_CACHE=$work/no-bundle run 0 reboot -i "$inventory" --yes
 says "it needs a reboot for libc6"
 restarted rainbowdash
 not_restarted twilightsparkle fluttershy
@@ -96,7 +97,7 @@ restarted rainbowdash
 nothing_left
 
 row "all machines go off, control planes last"
-run 0 shutdown -i "$inventory" --yes
+HOSTLER_CACHE=$work/no-bundle run 0 shutdown -i "$inventory" --yes
 all_off twilightsparkle rainbowdash fluttershy
 
 row "start waits until somebody turns them on, and puts the cluster to work"
@@ -119,7 +120,7 @@ wait_for 120 "all machines to be off" all_off twilightsparkle rainbowdash flutte
 
 row "after the power is back, nothing has to be typed but start"
 "$hostler" lab on > /dev/null 2>&1
-run 0 start -i "$inventory" --yes
+HOSTLER_CACHE=$work/no-bundle run 0 start -i "$inventory" --yes
 ready 3
 nothing_left
 empty

@@ -509,21 +509,25 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
             let rebuild = if alone { Command::Restore(name) } else { Command::Rebuild { machine: name, take_over: false } };
             Hint::Reinstalled { machine, rebuild }
         } else if contact == Contact::Answer {
-            Hint::MakeReachable(name)
+            Hint::FixAccess(name)
         } else if node.is_some_and(|node| node.ready) {
             Hint::TurnOnOrFix(name)
         } else if node.is_some() && inventory.control_planes().any(|(other, _)| *other != name) {
             Hint::TurnOnOrRebuild(name)
         } else {
             // It is in no cluster, or nobody speaks for that without it.
-            Hint::TurnOn
+            Hint::About(name, Box::new(Hint::TurnOn))
         });
     }
     if status.drift.as_ref().is_some_and(|drift| !drift.verified && drift.refusals == 0) {
         return Some(Hint::Run(Command::Up));
     }
     if let Some(refusal) = plan.and_then(|plan| plan.refusals.first()) {
-        return Some(refusal.hint.clone());
+        let hint = refusal.hint.clone();
+        return Some(match &refusal.machine {
+            Some(machine) if !hint.to_string().contains(machine.as_str()) => Hint::About(machine.clone(), Box::new(hint)),
+            _ => hint,
+        });
     }
     if let Some(certificate) = status.certificates.first().filter(|certificate| certificate.days < SOON) {
         return match certificate.kind {

@@ -1,7 +1,7 @@
 //! Converts nodes to values, with an error for each one that does not fit its key.
 
 use super::diagnostic::{Diagnostic, Place, shown};
-use super::schema::{Key, Kind, Section};
+use super::schema::{INVENTORY, Key, Kind, Section};
 use super::tree::{Data, Node, Style};
 use crate::words::did_you_mean;
 
@@ -203,16 +203,44 @@ fn nearest_key(section: &'static Section, word: &str) -> Option<&'static str> {
     crate::words::nearest(word, section.keys.iter().map(|key| key.name))
 }
 
+/// Where in an inventory a key of this name belongs.
+fn places(word: &str) -> Vec<String> {
+    let named = sections().into_iter().filter(|section| section.key(word).is_some());
+    named.map(|section| if section.path.is_empty() { "at the top level".to_owned() } else { format!("under `{}`", section.path) }).collect()
+}
+
+/// All sections of an inventory, each once, outer ones first.
+fn sections() -> Vec<&'static Section> {
+    fn below(kind: &'static Kind, found: &mut Vec<&'static Section>) {
+        match kind {
+            Kind::Object(section) if found.iter().all(|known| !std::ptr::eq(*known, *section)) => {
+                found.push(section);
+                section.keys.iter().for_each(|key| below(&key.kind, found));
+            }
+            Kind::Named(_, kind) | Kind::List(kind) | Kind::Set(kind) | Kind::Filled(kind) => below(kind, found),
+            Kind::Either(kinds) => kinds.iter().for_each(|kind| below(kind, found)),
+            _ => {}
+        }
+    }
+    let mut found = vec![&INVENTORY];
+    INVENTORY.keys.iter().for_each(|key| below(&key.kind, &mut found));
+    found
+}
+
 fn unknown(section: &'static Section, word: &str, place: Place, problems: &mut Problems) {
     let nearest = nearest_key(section, word);
     let guess = match nearest {
         Some(name) => format!(": did you mean `{name}`?"),
+        None if !places(word).is_empty() => {
+            format!(": it belongs {}", places(word).join(" or "))
+        }
         None => {
             let names = section.keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ");
             format!(": known keys are {names}")
         }
     };
-    let example = nearest.and_then(|name| section.key(name)).map_or_else(String::new, Key::shown);
+    let elsewhere = || sections().into_iter().find_map(|section| section.key(word));
+    let example = nearest.map_or_else(elsewhere, |name| section.key(name)).map_or_else(String::new, Key::shown);
     if ["token", "password", "passphrase", "secret", "key"].iter().any(|secret| word.to_ascii_lowercase().ends_with(secret)) {
         // Its value stands behind it.
         let place = Place { length: usize::MAX, ..place };

@@ -36,7 +36,9 @@ fn parsed(text: Text, example: &str, problems: &mut Problems) -> Option<Url> {
         }
         Some(url) if loopback(&url) => "is a loopback address: write the address of the server, as pods reach it",
         Some(url) => return Some(url),
-        None => "is not the URL of a server: it must begin with http:// or https://",
+        None if !scheme => "is not the URL of a server: it must begin with http:// or https://",
+        None if text.text.ends_with("://") => "names no server: write its name or address behind `://`",
+        None => "is not a valid URL: check the name of the server, and replace spaces by `%20`",
     };
     problems.add(text.place, format!("`{}` {why}", shown(text.text)), example);
     None

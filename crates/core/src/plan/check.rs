@@ -442,7 +442,12 @@ fn newcomers(planner: &mut Planner) {
             planner.refuse(Some(name), Why::Learner { member: who.clone() }, Hint::DropLearner(remove(who)));
         } else if let Some(sick) = others().find(|member| !member.healthy && !is_full(member)) {
             let member = sick.name.clone();
-            let hint = Hint::MendMember { member: member.clone(), command: remove(&member) };
+            // Its own API server may be the only one that answers, and can't see to its leaving.
+            let other_speaks = planner.trusted.answering().any(|api_via| api_via.machine.as_str() != member);
+            let hint = match other_speaks {
+                true => Hint::MendMember { member: member.clone(), command: remove(&member) },
+                false => Hint::MendMembers,
+            };
             planner.refuse(Some(name), Why::MemberUnhealthy { member }, hint);
         }
     }

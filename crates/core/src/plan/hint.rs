@@ -171,6 +171,10 @@ pub enum Hint {
     WaitUntilNotReady(MachineName),
     /// It is on; what keeps hostler out is said with it.
     MakeReachable(MachineName),
+    /// The same, of one that is to stay.
+    FixAccess(MachineName),
+    /// What to do about this machine, where that is not said beside it.
+    About(MachineName, Box<Hint>),
     /// Nothing answers at its address, while its node is still Ready.
     TurnOnOrFix(MachineName),
     /// Its host key has changed.
@@ -218,6 +222,7 @@ impl Hint {
             Hint::Reinstalled { rebuild, .. } => vec![rebuild.clone()],
             Hint::UpgradeFirst { next: Some(next) } => vec![Command::Upgrade { to: Some(next.clone()) }],
             Hint::Repair => vec![Command::Up],
+            Hint::About(_, hint) => hint.commands(),
             Hint::MendOrReset => vec![Command::Up, Command::Reset],
             Hint::MakeEncoder => vec![Command::BundleEncoder],
             _ => Vec::new(),
@@ -429,6 +434,8 @@ impl fmt::Display for Hint {
                     "make {machine} reachable again; or, to remove it, turn it off, wait until its node is NotReady, and run this again"
                 )
             }
+            Hint::FixAccess(machine) => write!(f, "fix SSH, the login or sudo on {machine}, whichever the reason names"),
+            Hint::About(machine, hint) => write!(f, "{machine}: {hint}"),
             Hint::Reinstalled { machine, rebuild } => {
                 write!(f, "if {machine} was reinstalled, run {rebuild}; if not, someone may be intercepting the connection")
             }

@@ -101,10 +101,11 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
 
 /// What to do about a machine that can't be reached, where a verb can't do without it.
 pub(super) fn away(planner: &Planner, name: &MachineName) -> Hint {
+    let alone = planner.inventory.only_control_plane() == Some(name);
     if planner.unreachable.get(name).is_some_and(|why| why.contact != Contact::Silence) {
-        return Hint::MakeReachable(name.clone());
+        return if alone { Hint::FixAccess(name.clone()) } else { Hint::MakeReachable(name.clone()) };
     }
-    if planner.inventory.only_control_plane() == Some(name) {
+    if alone {
         return Hint::TurnOnOrReplace;
     }
     // The cluster can forget no machine while nobody speaks for it.
