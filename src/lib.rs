@@ -19,6 +19,7 @@ pub mod inventory_file;
 pub mod kubeconfig;
 pub mod lab;
 pub mod probe;
+mod renewal;
 pub mod report;
 pub mod snapshot;
 pub mod ssh;

@@ -519,6 +519,11 @@ about_shares() {
     set +f
 }
 
+about_renewal() {
+    [ -e {{ systemd.renewal_file }} ] || return 0
+    systemctl is-failed --quiet {{ systemd.renewal }} && say renewal-failed
+}
+
 about_snapshots() {
     [ -e {{ path.snapshot_script }} ] || return 0
     systemctl is-failed --quiet {{ systemd.snapshot }} && say snapshot-failed
@@ -542,6 +547,7 @@ about_machine() {
     about_others
     about_kubernetes
     about_runs
+    about_renewal
     about_snapshots
     about_shares
 }

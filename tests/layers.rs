@@ -37,7 +37,7 @@ const PROGRAM: Crate = Crate {
         &["inventory_file", "report", "snapshot", "transcode", "workstation"],
         &["artifact", "lab", "ssh"],
         &["execute"],
-        &["connect", "kubeconfig"],
+        &["connect", "kubeconfig", "renewal"],
         &["apply"],
         &["cli"],
         &["main"],

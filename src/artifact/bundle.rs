@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use hostler_core::digest::sha256;
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::manifest::{Blob, Component, Image, Manifest};
+use hostler_core::manifest::{Blob, Component, FileKind, Image, Manifest, OWN_PROGRAM};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncRead;
 
@@ -37,6 +38,12 @@ pub fn manifest_of(folder: &Path) -> Result<Manifest> {
         serde_json::from_slice(&text).map_err(|error| wrong(format!("{} is not a valid bundle manifest: {error}", path.display())))?;
     manifest.check().map_err(|why| wrong(format!("{} is not a valid bundle manifest: {why}", path.display())))?;
     Ok(manifest)
+}
+
+/// Where the contents of a program are.
+pub enum Content {
+    File(PathBuf),
+    Memory(Arc<[u8]>),
 }
 
 /// A bundle's folder, its manifest, and the index of its archive.
@@ -99,13 +106,33 @@ impl Bundle {
         archive::subset(&self.folder.join(ARCHIVE), &self.blobs, &self.manifest, &images)
     }
 
-    /// Replaces the bundle's hostler with `program`, a static hostler for its machines, so that machines run the same version as this one.
+    /// The contents of the program with this sha256 (hex).
+    pub fn file(&self, sha256: &str) -> Content {
+        match self.blobs.get(sha256) {
+            Some(Place::Memory(bytes)) => Content::Memory(bytes.clone()),
+            _ => Content::File(self.file_path(sha256)),
+        }
+    }
+
+    /// Replaces the bundle's hostler, the image and the program, with `program`, a static hostler for its machines, so that machines run the
+    /// same version as this one.
     ///
     /// # Errors
     /// The layer can't be built.
     pub fn with_hostler(&mut self, program: &[u8], source: &str) -> Result<()> {
         let layer = layer::layer(&[Entry::Program("hostler", program)])?;
         let digest = sha256(&layer);
+        let own = hostler_core::manifest::File {
+            name: OWN_PROGRAM.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kind: FileKind::Program,
+            size: program.len() as u64,
+            sha256: sha256(program),
+            source: source.to_owned(),
+        };
+        self.blobs.insert(own.sha256.clone(), Place::Memory(program.into()));
+        self.manifest.files.retain(|file| file.name != own.name);
+        self.manifest.files.push(own);
         self.overlay((Component::Hostler, HOSTLER_IMAGE), "/hostler", digest, Place::Memory(layer.into()), source);
         Ok(())
     }

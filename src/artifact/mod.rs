@@ -18,7 +18,7 @@ mod release;
 mod source;
 mod writer;
 
-pub use bundle::{Bundle, manifest_of};
+pub use bundle::{Bundle, Content, manifest_of};
 pub use bundles::Bundles;
 pub use download::Sites;
 pub use known::{Known, known, outline};

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::manifest::{Blob, Component, FileKind, Image, Manifest};
+use hostler_core::manifest::{Blob, Component, FileKind, Image, Manifest, OWN_PROGRAM};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::layer::{self, Entry};
@@ -129,12 +129,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds hostler's own image.
+    /// Adds hostler's own image, and its program.
     ///
     /// # Errors
     /// It can't be written.
     pub fn hostler(&mut self, program: &[u8], source: &str) -> Result<()> {
         let layer = layer::layer(&[Entry::Program("hostler", program)])?;
+        self.file(OWN_PROGRAM, env!("CARGO_PKG_VERSION"), FileKind::Program, source, program)?;
         self.compose(Component::Hostler, super::HOSTLER_IMAGE, "/hostler", source, &[&layer])
     }
 

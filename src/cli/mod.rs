@@ -31,6 +31,7 @@ mod reboot;
 mod rebuild;
 mod remove;
 pub mod render;
+mod renew_certificates;
 mod reset;
 mod schema;
 mod shutdown;
@@ -88,6 +89,8 @@ enum Command {
     Bundle(bundle::Verb),
     #[command(hide = true)]
     Probe(probe::Arguments),
+    #[command(hide = true)]
+    RenewCertificates(renew_certificates::Arguments),
     #[command(subcommand)]
     Transcode(transcode::Verb),
     #[command(subcommand)]
@@ -109,7 +112,12 @@ impl Command {
             Command::Snapshot(verb) => !matches!(verb, snapshot::Verb::Create(_)),
             Command::Bundle(verb) => matches!(verb, bundle::Verb::Create(_) | bundle::Verb::Show(_)),
             Command::Transcode(verb) => matches!(verb, transcode::Verb::Status { .. }),
-            Command::Init(_) | Command::Render(_) | Command::Kubeconfig(_) | Command::Probe(_) | Command::Lab(_) => false,
+            Command::Init(_)
+            | Command::Render(_)
+            | Command::Kubeconfig(_)
+            | Command::Probe(_)
+            | Command::RenewCertificates(_)
+            | Command::Lab(_) => false,
         }
     }
 
@@ -136,6 +144,7 @@ impl Command {
             Command::Bundle(bundle::Verb::Create(_)) => ("bundle-create", Logged),
             Command::Bundle(_) => ("bundle", Unlogged),
             Command::Probe(_) => ("probe", Unlogged),
+            Command::RenewCertificates(_) => ("renew-certificates", Unlogged),
             Command::Transcode(_) => ("transcode", Unlogged),
             Command::Lab(lab::Verb::Up(_)) => ("lab-up", Logged),
             Command::Lab(_) => ("lab", Unlogged),
@@ -348,6 +357,7 @@ async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Resu
         Command::Kubeconfig(arguments) => kubeconfig::run(&arguments, reporter).await?.into(),
         Command::Snapshot(arguments) => snapshot::run(&arguments, output, reporter).await?.into(),
         Command::Bundle(verb) => bundle::run(&verb, output, reporter).await?.into(),
+        Command::RenewCertificates(arguments) => renew_certificates::run(&arguments, reporter).await?.into(),
         Command::Probe(arguments) => match probe::run(arguments).await? {},
         Command::Transcode(verb) => transcode::run(verb, output, reporter).await?,
         Command::Lab(verb) => lab::run(verb, reporter).await?,

@@ -1,5 +1,6 @@
 //! The connection to a machine: opened when first needed, and again after it was lost.
 
+use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use hostler_core::action::Part;
 use tokio::sync::Mutex;
 
 use super::Run;
+use crate::artifact::Content;
 use crate::ssh::{self, Root, RunError, Session, Target};
 
 pub struct Link {
@@ -140,7 +142,10 @@ pub fn payload(run: &Run, parts: Vec<Part>) -> Result<Vec<ssh::Part>, RunError> 
         .into_iter()
         .map(|part| match part {
             Part::Bytes(bytes) => Ok(ssh::Part::Bytes(bytes)),
-            Part::Stored { arch, sha256, size } => Ok(ssh::Part::File { path: bundle(arch)?.file_path(&sha256), len: size }),
+            Part::Stored { arch, sha256, size } => Ok(match bundle(arch)?.file(&sha256) {
+                Content::File(path) => ssh::Part::File { path, len: size },
+                Content::Memory(bytes) => ssh::Part::Stream { stream: Box::new(Cursor::new(bytes)), len: size },
+            }),
             Part::Local { path, size } => Ok(ssh::Part::File { path, len: size }),
             Part::Images { arch, references } => {
                 let (len, stream) = bundle(arch)?.subset(&references).map_err(|error| RunError::Payload(format!("{error:#}")))?;

@@ -108,6 +108,7 @@ fn spoil(facts: &mut Facts) {
         shares,
         snapshot: _,
         snapshot_failed: _,
+        renewal_failed: _,
         time_zone,
         apt_lock,
         dpkg_half,

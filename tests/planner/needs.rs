@@ -22,16 +22,16 @@ const ACROSS: &[(&str, &str, &str)] = &[
     ("control-planes/cluster-config", "control-planes/control-plane", "static pods are made from what the cluster has"),
     ("control-planes/kubelet-config", "workers/kubelet", "kubelet's configuration is what the cluster has"),
     ("*/join", "labels/labels", "a node is there once its machine has joined"),
-    ("*/join", "workers/token-gone", "the token is of use until the last has joined"),
+    ("*/join|bootstrap", "workers/token-gone", "the token is of use until the last has joined"),
     ("programs/programs-next", "in-turn/*", "kubeadm of the new version, and what the node switches to"),
     ("in-turn/*", "in-turn/*", "one machine at a time, and no kubelet before the last API server"),
     ("images/*", "in-turn/*", "the pod with which kubeadm begins runs anywhere, and needs its image there"),
     ("in-turn/*", "verify/*", "what changes may harm what runs"),
     ("*/*", "workload/*", "any machine may have to run its pods"),
-    ("*/join|images-control-plane|images-node|images-pods", "verify/*", "pods run there, those of the probe as well"),
+    ("*/join|bootstrap|images-control-plane|images-node|images-pods", "verify/*", "pods run there, those of the probe as well"),
     ("*/clock|containerd|control-plane|hostname|hosts|hosts-own", "verify/*", "what changes may harm what runs"),
     ("*/certificates", "verify/*", "what changes may harm what runs"),
-    ("*/kubelet|kubelet-unit|modules|packages|programs|snapshots|swap|sysctls|vip", "verify/*", "what changes may harm what runs"),
+    ("*/kubelet|kubelet-unit|modules|packages|programs|swap|sysctls|vip", "verify/*", "what changes may harm what runs"),
 ];
 
 /// All of it.

@@ -30,6 +30,8 @@ use crate::system;
 
 const CONTAINERD: &str = "containerd.service";
 const KUBELET: &str = "kubelet.service";
+/// Units that wait for nothing: what they start has conditions.
+const TIMERS: [&str; 3] = [wanted::VIP_UNIT, wanted::SNAPSHOT_TIMER, wanted::RENEWAL_TIMER];
 
 /// Machines, and the cluster that some of them make.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -180,10 +182,7 @@ impl World {
             }
             Action::UpgradeNode(action) => self.upgrade_node(name, action).map_err(|what| format!("{}: {what}", step.id))?,
             Action::ConfigureUnit(ConfigureUnit { unit, files, stale, restart, .. }) => {
-                check(
-                    unit == wanted::VIP_UNIT || unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT),
-                    "there are no programs yet",
-                )?;
+                check(TIMERS.contains(&unit.as_str()) || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
                 check(unit != KUBELET || !restart || facts.swap.is_empty(), "kubelet ends while swap is on")?;
                 check(unit != CONTAINERD || facts.modules.contains("overlay"), "there is no overlay file system yet")?;
                 files.iter().for_each(|file| write(facts, file));
@@ -197,7 +196,7 @@ impl World {
                 *unit = UnitFact { active: unit.active || *restart, enabled: true, needs_reload: false, entered: unit.entered };
             }
             Action::StartUnit(StartUnit { unit }) => {
-                check(unit == wanted::SNAPSHOT_TIMER || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
+                check(TIMERS.contains(&unit.as_str()) || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
                 check(unit != KUBELET || !facts.kubernetes.joined || facts.swap.is_empty(), "kubelet ends while swap is on")?;
                 // Before kubeadm's turn kubelet ends at once; it has nothing to do.
                 let active = unit != KUBELET || facts.kubernetes.joined;
@@ -277,6 +276,13 @@ impl World {
                 };
                 let certificates = &mut facts.kubernetes.certificates;
                 certificates.iter_mut().filter(|(name, _)| renewed(name)).for_each(|(_, ends)| *ends = clock + 365 * 24 * 60 * 60);
+            }
+            Action::BootstrapKubelet(action) => {
+                check(self.cluster.as_ref().is_some_and(|cluster| cluster.nodes.contains_key(&action.node)), "it is no node")?;
+                facts.kubernetes.missing.clear();
+                facts.kubernetes.damaged.clear();
+                let clock = facts.clock;
+                facts.kubernetes.certificates.values_mut().for_each(|ends| *ends = (*ends).max(clock + 365 * 24 * 60 * 60));
             }
             Action::RepairControlPlane(_) => {
                 facts.kubernetes.missing.clear();
@@ -519,6 +525,7 @@ fn mark(unit: &str) -> InProgress {
         CONTAINERD => InProgress::Containerd,
         KUBELET => InProgress::Kubelet,
         wanted::VIP_UNIT => InProgress::Vip,
+        wanted::RENEWAL_TIMER => InProgress::Renewal,
         _ => InProgress::Snapshots,
     }
 }

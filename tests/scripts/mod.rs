@@ -13,8 +13,8 @@ use hostler_core::action::cluster::{
     WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
-    CreateToken, Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeControlPlane,
-    UpgradeNode, UploadConfig, of_machine,
+    BootstrapKubelet, CreateToken, Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore,
+    UpgradeControlPlane, UpgradeNode, UploadConfig, of_machine,
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
 use hostler_core::action::power::{PowerOff, Reboot};
@@ -151,6 +151,17 @@ fn others() -> Vec<(&'static str, Action)> {
                 missing: vec!["/etc/kubernetes/manifests/etcd.yaml".to_owned()],
                 damaged: vec!["/etc/kubernetes/admin.conf".to_owned()],
                 expired: vec!["kubelet-client".to_owned()],
+            }
+            .into(),
+        ),
+        (
+            "bootstrap",
+            BootstrapKubelet {
+                node: word.clone(),
+                server: "https://api.home.internal:6443".to_owned(),
+                token: of(Output::Token),
+                ca: of(Output::Ca),
+                serving: true,
             }
             .into(),
         ),

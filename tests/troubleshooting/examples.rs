@@ -158,7 +158,7 @@ examples! {
     ],
     Why::Damaged { .. } => [
         (
-            Why::Damaged { paths: strings(&["/etc/kubernetes/kubelet.conf"]) },
+            Why::Damaged { paths: strings(&["/var/lib/kubelet/config.yaml"]) },
             Hint::Undamage { command: rebuild("rainbowdash"), backup: false },
             "a power failure truncated what kubeadm wrote there"
         ),
@@ -170,7 +170,7 @@ examples! {
     ],
     Why::Missing { .. } => [
         (
-            Why::Missing { paths: strings(&["/var/lib/kubelet/pki/kubelet-client-current.pem"]) },
+            Why::Missing { paths: strings(&["/var/lib/kubelet/config.yaml"]) },
             Hint::Clean(rebuild("rainbowdash")),
             "someone deleted it"
         ),
@@ -185,11 +185,6 @@ examples! {
             "etcd's data is gone, or on a disk that is not mounted"
         ),
     ],
-    Why::CertificateExpired { .. } => [(
-        Why::CertificateExpired { certificate: "kubelet-client".to_owned() },
-        Hint::Clean(rebuild("rainbowdash")),
-        "the machine was off for a long time: kubelet can't ask for another with one that has expired"
-    )],
     Why::OtherCluster { .. } => [
         (
             Why::OtherCluster { server: Some("https://10.0.0.1:6443".to_owned()) },

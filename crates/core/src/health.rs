@@ -227,6 +227,8 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         problems.retain(|problem| !(is_said && matches!(problem, Problem::AddOnDown { name: COREDNS, .. })));
         status.problems.extend(problems);
     }
+    let renewal_failed = facts.iter().filter(|(_, facts)| facts.renewal_failed);
+    status.problems.extend(renewal_failed.map(|(name, _)| Problem::RenewalFailed { machine: (*name).clone() }));
     status.problems.extend(no_snapshots(inventory, &facts, &trusted, &future, status.snapshot_age));
     status.healthy = status.problems.is_empty();
     let contact = |name: &MachineName| match seen.get(name) {
@@ -537,6 +539,7 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
         };
     }
     let look = status.problems.iter().find_map(|problem| match problem {
+        Problem::RenewalFailed { machine } => Some(Hint::RetryRenewal(machine.clone())),
         Problem::PodFails { namespace, pod, .. } => Some(Hint::LookAtPod { namespace: namespace.clone(), pod: pod.clone() }),
         _ => None,
     });

@@ -10,6 +10,9 @@ use crate::arch::Arch;
 pub const PROGRAMS: [&str; 10] =
     ["containerd", "containerd-shim-runc-v2", "crictl", "ctr", "etcdctl", "etcdutl", "kubeadm", "kubectl", "kubelet", "runc"];
 
+/// hostler itself, which timers and steps of a machine start. A bundle that was made for another architecture may lack it.
+pub const OWN_PROGRAM: &str = "hostler";
+
 /// CNI plugins that every bundle has: flannel's configuration names them, or calls those that do.
 pub const PLUGINS: [&str; 5] = ["bridge", "flannel", "host-local", "loopback", "portmap"];
 

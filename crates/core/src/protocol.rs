@@ -145,6 +145,12 @@ names! {
         /// when this starts it.
         SNAPSHOT_TIMER: &str = "hostler-snapshot.timer";
         SNAPSHOT_TIMER_FILE: &str = "/etc/systemd/system/hostler-snapshot.timer";
+        /// Renews the certificates of a control plane,
+        RENEWAL: &str = "hostler-renewal.service";
+        RENEWAL_FILE: &str = "/etc/systemd/system/hostler-renewal.service";
+        /// when this starts it.
+        RENEWAL_TIMER: &str = "hostler-renewal.timer";
+        RENEWAL_TIMER_FILE: &str = "/etc/systemd/system/hostler-renewal.timer";
     }
 
     /// Files of [`path::APPLIED`] that are there while a step changes something: [`crate::record::InProgress`].
@@ -158,6 +164,7 @@ names! {
         KUBELET: &str = "kubelet-begun";
         VIP: &str = "hostler-vip-begun";
         SNAPSHOTS: &str = "hostler-snapshot.timer-begun";
+        RENEWAL: &str = "hostler-renewal.timer-begun";
         UNVERIFIED: &str = "verification-due";
         UPGRADE: &str = "upgrade-begun";
     }
@@ -311,17 +318,25 @@ names! {
         /// Of those, what stays as an empty folder: containerd ends when it goes.
         EMPTIED: [&str; 1] = [crate::protocol::path::CNI_CONFIG];
         /// What is made anew by itself.
-        TRACES: [&str; 5] = [
+        TRACES: [&str; 7] = [
             crate::protocol::path::FLANNEL_RUN,
             crate::protocol::path::LIB,
             crate::protocol::systemd::VIP_FILE,
             crate::protocol::systemd::SNAPSHOT_FILE,
             crate::protocol::systemd::SNAPSHOT_TIMER_FILE,
+            crate::protocol::systemd::RENEWAL_FILE,
+            crate::protocol::systemd::RENEWAL_TIMER_FILE,
         ];
         /// At the end, as it holds the mark that the wipe was begun.
         LAST: &str = crate::protocol::path::STATE;
-        /// Stopped before that, and not started any more. The timer goes before what it starts.
-        UNITS: [&str; 3] = [crate::protocol::systemd::VIP, crate::protocol::systemd::SNAPSHOT_TIMER, crate::protocol::systemd::SNAPSHOT];
+        /// Stopped before that, and not started any more. A timer goes before what it starts.
+        UNITS: [&str; 5] = [
+            crate::protocol::systemd::VIP,
+            crate::protocol::systemd::SNAPSHOT_TIMER,
+            crate::protocol::systemd::SNAPSHOT,
+            crate::protocol::systemd::RENEWAL_TIMER,
+            crate::protocol::systemd::RENEWAL,
+        ];
     }
 
     /// What a snapshot holds, a compressed tar.
@@ -352,11 +367,12 @@ names! {
 }
 
 /// The mark of each unit that hostler configures: `{{ mark_of[unit] }}`.
-pub const MARKS: [(&str, &str); 4] = [
+pub const MARKS: [(&str, &str); 5] = [
     (systemd::CONTAINERD, mark::CONTAINERD),
     (systemd::KUBELET, mark::KUBELET),
     (systemd::VIP, mark::VIP),
     (systemd::SNAPSHOT_TIMER, mark::SNAPSHOTS),
+    (systemd::RENEWAL_TIMER, mark::RENEWAL),
 ];
 
 /// All of the above, by group and name, as templates get it.
@@ -449,6 +465,8 @@ mod tests {
             (systemd::VIP, systemd::VIP_FILE),
             (systemd::SNAPSHOT, systemd::SNAPSHOT_FILE),
             (systemd::SNAPSHOT_TIMER, systemd::SNAPSHOT_TIMER_FILE),
+            (systemd::RENEWAL, systemd::RENEWAL_FILE),
+            (systemd::RENEWAL_TIMER, systemd::RENEWAL_TIMER_FILE),
         ] {
             assert_eq!(file, format!("/etc/systemd/system/{unit}"));
         }

@@ -55,6 +55,8 @@ pub enum InProgress {
     Kubelet,
     Vip,
     Snapshots,
+    /// The timer that renews certificates.
+    Renewal,
     /// Something of the cluster changed while no API server answered.
     Unverified,
     /// The static pods of a control plane become those of another version.
@@ -110,7 +112,7 @@ impl Applied {
 }
 
 impl InProgress {
-    pub const ALL: [InProgress; 11] = [
+    pub const ALL: [InProgress; 12] = [
         InProgress::Wipe,
         InProgress::Restore,
         InProgress::Init,
@@ -120,6 +122,7 @@ impl InProgress {
         InProgress::Kubelet,
         InProgress::Vip,
         InProgress::Snapshots,
+        InProgress::Renewal,
         InProgress::Unverified,
         InProgress::Upgrade,
     ];
@@ -140,6 +143,7 @@ impl InProgress {
             InProgress::Kubelet => mark::KUBELET,
             InProgress::Vip => mark::VIP,
             InProgress::Snapshots => mark::SNAPSHOTS,
+            InProgress::Renewal => mark::RENEWAL,
             InProgress::Unverified => mark::UNVERIFIED,
             InProgress::Upgrade => mark::UPGRADE,
         }

@@ -31,6 +31,8 @@ pub enum StepKind {
     Vip,
     /// The timer of regular snapshots.
     Snapshots,
+    /// The timer by which a control plane renews its certificates.
+    Renewal,
     Programs,
     Containerd,
     KubeletUnit,
@@ -48,6 +50,8 @@ pub enum StepKind {
     RenewControlPlane,
     CollectPki,
     CreateToken,
+    /// A worker's kubelet, whose client certificate has ended or is gone.
+    BootstrapKubelet,
     Join,
     /// The cluster's name leads to the machine itself, once it has joined.
     HostsAfterJoin,
@@ -97,7 +101,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 55] = [
+    pub const ALL: [StepKind; 57] = [
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
         StepKind::Drain,
@@ -114,6 +118,7 @@ impl StepKind {
         StepKind::Clock,
         StepKind::Vip,
         StepKind::Snapshots,
+        StepKind::Renewal,
         StepKind::Programs,
         StepKind::Containerd,
         StepKind::KubeletUnit,
@@ -133,6 +138,7 @@ impl StepKind {
         StepKind::RenewControlPlane,
         StepKind::CollectPki,
         StepKind::CreateToken,
+        StepKind::BootstrapKubelet,
         StepKind::Join,
         StepKind::HostsAfterJoin,
         StepKind::RenewKubelet,
@@ -179,6 +185,7 @@ impl StepKind {
             StepKind::Clock => "clock",
             StepKind::Vip => "vip",
             StepKind::Snapshots => "snapshots",
+            StepKind::Renewal => "renewal",
             StepKind::Programs => "programs",
             StepKind::Containerd => "containerd",
             StepKind::KubeletUnit => "kubelet-unit",
@@ -198,6 +205,7 @@ impl StepKind {
             StepKind::RenewControlPlane => "control-plane",
             StepKind::CollectPki => "pki",
             StepKind::CreateToken => "token",
+            StepKind::BootstrapKubelet => "bootstrap",
             StepKind::Join => "join",
             StepKind::HostsAfterJoin => "hosts-own",
             StepKind::RenewKubelet => "kubelet",
@@ -240,6 +248,7 @@ impl StepKind {
             StepKind::Clock => "synchronize the clock",
             StepKind::Vip => "configure the VIP",
             StepKind::Snapshots => "schedule snapshots",
+            StepKind::Renewal => "schedule renewal of certificates",
             StepKind::Programs => "install Kubernetes and containerd",
             StepKind::Containerd => "start containerd",
             StepKind::KubeletUnit => "set up kubelet",
@@ -259,6 +268,7 @@ impl StepKind {
             StepKind::RenewControlPlane => "update static pods",
             StepKind::CollectPki => "read the cluster's CAs",
             StepKind::CreateToken => "create a bootstrap token",
+            StepKind::BootstrapKubelet => "renew kubelet's client certificate",
             StepKind::Join => "kubeadm join",
             StepKind::RenewKubelet => "update kubelet's configuration",
             StepKind::DeleteToken => "delete the bootstrap token",
@@ -289,7 +299,7 @@ impl StepKind {
             StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname | StepKind::CloudInit => {
                 Stage::Prepare
             }
-            StepKind::Hosts | StepKind::Clock | StepKind::Vip | StepKind::Snapshots => Stage::Prepare,
+            StepKind::Hosts | StepKind::Clock | StepKind::Vip | StepKind::Snapshots | StepKind::Renewal => Stage::Prepare,
             StepKind::Programs => Stage::Programs,
             StepKind::Containerd | StepKind::KubeletUnit => Stage::Containerd,
             StepKind::Images(_) => Stage::Images,
@@ -303,7 +313,9 @@ impl StepKind {
             | StepKind::CollectPki => Stage::ControlPlanes,
             StepKind::Join if role == Role::ControlPlane => Stage::ControlPlanes,
             StepKind::HostsAfterJoin => Stage::ControlPlanes,
-            StepKind::CreateToken | StepKind::Join | StepKind::RenewKubelet | StepKind::DeleteToken => Stage::Workers,
+            StepKind::CreateToken | StepKind::BootstrapKubelet | StepKind::Join | StepKind::RenewKubelet | StepKind::DeleteToken => {
+                Stage::Workers
+            }
             StepKind::StagePrograms => Stage::Programs,
             StepKind::UpgradeControlPlane | StepKind::RecordPower | StepKind::LetFilmsEnd | StepKind::MakeWay => Stage::InTurn,
             StepKind::UpgradeNode | StepKind::Reboot | StepKind::PowerOff | StepKind::Uncordon => Stage::InTurn,
@@ -313,13 +325,15 @@ impl StepKind {
         }
     }
 
-    /// Whether the verification of a cluster vouches for what it changes. Films, their encoder and a token that goes are no part of that.
+    /// Whether the verification of a cluster vouches for what it changes. Films, their encoder, timers and a token that goes are no part of that.
     pub fn is_verified(self) -> bool {
         !matches!(
             self,
             StepKind::EtcdSpace
                 | StepKind::WithdrawVerification
                 | StepKind::CloudInit
+                | StepKind::Snapshots
+                | StepKind::Renewal
                 | StepKind::Images(ImageGroup::Films)
                 | StepKind::DeleteToken
                 | StepKind::StagePrograms

@@ -90,6 +90,7 @@ pub(super) struct MachineDeviation {
     /// Hours since the newest regular snapshot.
     snapshot: Option<i64>,
     snapshot_failed: bool,
+    renewal_failed: bool,
     /// Free hundredths of its disk.
     disk_free: Option<u64>,
     /// Free MB of its disk.
@@ -219,6 +220,7 @@ impl MachineDeviation {
         }
         facts.snapshot = self.snapshot.map(|hours| facts.clock - hours * 60 * 60).or(facts.snapshot);
         facts.snapshot_failed |= self.snapshot_failed;
+        facts.renewal_failed |= self.renewal_failed;
         if let Some(percent) = self.disk_free {
             (facts.disk_size, facts.disk_free) = (100 << 20, percent << 20);
         }

@@ -227,6 +227,42 @@ impl Act for Join {
     }
 }
 
+/// kubelet asks the cluster for a client certificate, as it did when its machine joined.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BootstrapKubelet {
+    pub node: String,
+    /// URL of the API server.
+    pub server: String,
+    pub token: Input,
+    pub ca: Input,
+    /// Whether its serving certificate has ended, too.
+    pub serving: bool,
+}
+
+impl Act for BootstrapKubelet {
+    fn line(&self) -> String {
+        "bootstrap kubelet's client certificate again; its pods keep running".to_owned()
+    }
+
+    fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {
+        let encoded = output(outputs, &self.ca)?;
+        let ca = BASE64_STANDARD.decode(&encoded).context("the output of an earlier step was corrupted in transit")?;
+        let token = output(outputs, &self.token)?;
+        let config = render("kubelet/bootstrap.conf", json!({ "server": self.server, "ca": encoded, "token": token }))?;
+        let (config, ca) = (payload.content(config), payload.content(ca));
+        let context = json!({ "node": self.node, "config": config, "ca": ca, "serving": self.serving });
+        render("kubernetes/bootstrap-kubelet.sh", context)
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(10)
+    }
+
+    fn inputs(&self) -> Vec<&Input> {
+        vec![&self.token, &self.ca]
+    }
+}
+
 /// Store a changed kubeadm document in the cluster.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UploadConfig {

@@ -148,7 +148,7 @@ macro_rules! actions {
 actions! {
     machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, ConfigureCloudInit, WriteHosts, SynchronizeClock, InstallPrograms, StagePrograms, ConfigureUnit,
         StartUnit, DropUnit, ImportImages, Wipe;
-    kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, RenewCertificates, UpgradeControlPlane, UpgradeNode;
+    kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, BootstrapKubelet, RenewCertificates, UpgradeControlPlane, UpgradeNode;
     cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreCoreDns, RestartFlannel, Label, RecordPower, LetFilmsEnd, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
     power: Reboot, PowerOff;
     workload: InstallWorkload, KeepMediaServerToken, RemoveWorkload;

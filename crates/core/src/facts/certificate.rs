@@ -87,7 +87,7 @@ fn names(certificate: &X509Certificate) -> BTreeSet<String> {
 }
 
 /// kubeadm's name (`kubeadm certs check-expiration`) for the certificate in the file at `path`.
-pub(super) fn name(path: &str) -> String {
+pub fn name(path: &str) -> String {
     let below = |folder: &str| path.strip_prefix(folder)?.strip_prefix('/');
     match (below(protocol::path::KUBELET_PKI), below(protocol::path::PKI).and_then(|file| file.strip_suffix(".crt"))) {
         (Some("kubelet-client-current.pem"), _) => "kubelet-client".to_owned(),

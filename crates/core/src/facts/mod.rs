@@ -17,7 +17,7 @@ mod parse;
 mod snapshot;
 
 pub use add_ons::{AddOns, LiveObject, NOT_READY, PodFact, has, object_key};
-pub use certificate::{Certificate, ca_public_key_sha256, early};
+pub use certificate::{Certificate, ca_public_key_sha256, early, name as certificate_name};
 pub use cluster::{peer_address, peer_url};
 pub use parse::{FactsError, parse};
 pub use snapshot::Snapshot;
@@ -174,6 +174,8 @@ pub struct Facts {
     pub snapshot: Option<i64>,
     /// Whether the machine's last regular snapshot failed.
     pub snapshot_failed: bool,
+    /// Whether the machine's own renewal of certificates failed last time.
+    pub renewal_failed: bool,
     /// From /etc/localtime: `Europe/Berlin`. Empty if unknown.
     pub time_zone: String,
     /// The holder of apt's or dpkg's lock: `unattended-upgr (process 812)`. Not gathered on a machine that is in a cluster.

@@ -175,6 +175,7 @@ impl<'a> Reader<'a> {
             }
             "snapshot" => facts.snapshot = Some(fields.number()?),
             "snapshot-failed" => facts.snapshot_failed = true,
+            "renewal-failed" => facts.renewal_failed = true,
             "apt-lock" => facts.apt_lock = Some(format!("{} (process {})", fields.word()?, fields.word()?)),
             "dpkg-half" => facts.dpkg_half.push(fields.text()?),
             "read-only" => drop(facts.read_only.insert(fields.text()?)),

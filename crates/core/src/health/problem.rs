@@ -78,6 +78,9 @@ pub enum Problem {
     SnapshotFailed {
         machine: MachineName,
     },
+    RenewalFailed {
+        machine: MachineName,
+    },
     /// By its name, its newest snapshot is of a time that has not come: it counts for none.
     SnapshotInFuture {
         machine: MachineName,
@@ -129,6 +132,9 @@ impl fmt::Display for Problem {
             ),
             Problem::SnapshotFailed { machine } => {
                 write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` there shows why")
+            }
+            Problem::RenewalFailed { machine } => {
+                write!(f, "the last regular renewal of certificates on {machine} failed")
             }
             Problem::SnapshotInFuture { machine } => {
                 write!(f, "the newest snapshot on {machine} is dated in the future: it is ignored")

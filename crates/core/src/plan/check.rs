@@ -8,9 +8,10 @@ use ipnet::IpNet;
 use super::cluster::{is_full, other_name, renamed};
 use super::documents;
 use super::hint::{Command, Hint};
+use super::leave::may_leave;
 use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
-use super::repair::{expired, is_repairable};
+use super::repair::{is_bootstrappable, is_repairable};
 use super::{silence, version, wanted};
 use crate::facts::{ClusterFacts, Facts, LockFact, NodeFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role, default_endpoint};
@@ -20,8 +21,6 @@ use crate::trusted::{ApiVia, serves};
 use crate::version::numbers;
 use crate::words::and;
 
-/// kubelet's own certificate: with one that has expired it can't ask for another.
-const KUBELET_CLIENT: &str = "kubelet-client";
 /// Seconds that clocks may differ before certificates and leases suffer.
 pub const CLOCK_TOLERANCE: i64 = 60;
 /// KiB of memory that kubeadm asks for on a control plane.
@@ -63,7 +62,7 @@ fn unreachable(planner: &mut Planner) {
 fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Facts) {
     let expected = planner.inventory.machines.get(name).and_then(|machine| machine.mac.clone());
     // What is wrong with a member of the cluster, and can't be repaired on it.
-    let broken = planner.joined(name) && !is_repairable(planner, name, facts);
+    let broken = planner.joined(name) && !is_repairable(planner, name, facts) && !is_bootstrappable(planner, name, facts);
     // A container may hide its hardware addresses: of none nothing is known.
     if let Some(expected) = expected.filter(|mac| !facts.macs.is_empty() && !facts.macs.contains(mac)) {
         let why = Why::OtherMachine { found: facts.macs.iter().cloned().collect(), expected };
@@ -96,8 +95,6 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         missing(planner, name, facts);
     } else if let Some(was) = silence::moved(planner, facts) {
         planner.refuse(Some(name), Why::AddressLost { was: was.clone() }, Hint::GiveAddressBack { was });
-    } else if let Some(certificate) = expired(facts).into_iter().find(|name| broken && name == KUBELET_CLIENT) {
-        planner.refuse(Some(name), Why::CertificateExpired { certificate }, Hint::Clean(rebuild(name)));
     } else if let Some((port, by)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
         planner.refuse(Some(name), Why::Port { port, by: by.to_owned() }, Hint::FreePort { port });
     }
@@ -444,7 +441,7 @@ fn newcomers(planner: &mut Planner) {
             let member = sick.name.clone();
             // Its own API server may be the only one that answers, and can't see to its leaving.
             let other_speaks = planner.trusted.answering().any(|api_via| api_via.machine.as_str() != member);
-            let hint = match other_speaks {
+            let hint = match other_speaks && may_leave(cluster, sick) {
                 true => Hint::MendMember { member: member.clone(), command: remove(&member) },
                 false => Hint::MendMembers,
             };

@@ -101,7 +101,7 @@ impl Inspection<'_> {
             self.unless(Some(StepKind::Wipe), "not-blank", "leftovers of a cluster", place, "they block kubeadm, and may hold data");
         }
         for path in &kubernetes.damaged {
-            if self.planned(StepKind::RepairControlPlane) {
+            if self.planned(StepKind::RepairControlPlane) || self.planned(StepKind::BootstrapKubelet) {
                 continue;
             }
             self.unless(Some(StepKind::Wipe), "damaged", "a damaged file", path, "kubeadm wrote it, and it is empty or truncated");

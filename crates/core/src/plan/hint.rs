@@ -183,6 +183,8 @@ pub enum Hint {
         rebuild: Command,
     },
     AskKubelet(MachineName),
+    /// Of the machine's own renewal of certificates.
+    RetryRenewal(MachineName),
     Uncordon(String),
     LookAtPod {
         namespace: String,
@@ -445,6 +447,9 @@ impl fmt::Display for Hint {
                  without `--dead` removes it"
             ),
             Hint::AskKubelet(machine) => write!(f, "`journalctl -u kubelet` on {machine} shows why kubelet does not renew it"),
+            Hint::RetryRenewal(machine) => {
+                write!(f, "`journalctl -u hostler-renewal` on {machine} shows why; `systemctl start hostler-renewal` tries again")
+            }
             Hint::LookAtPod { namespace, pod } => write!(
                 f,
                 "`kubectl --namespace {namespace} describe pod {pod}` shows why, and `kubectl --namespace {namespace} logs {pod}` shows \

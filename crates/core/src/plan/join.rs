@@ -13,8 +13,9 @@ use super::hint::{Command, Hint};
 use super::machine::prepared;
 use super::planner::{Planner, interrupted};
 use super::refusal::Why;
+use super::repair::is_bootstrappable;
 use crate::action::Action;
-use crate::action::kubeadm::{CollectPki, CreateToken, DeleteToken, Init, Join, Restore};
+use crate::action::kubeadm::{BootstrapKubelet, CollectPki, CreateToken, DeleteToken, Init, Join, Restore};
 use crate::action::machine::WriteHosts;
 use crate::digest::sha256;
 use crate::document::Document;
@@ -22,6 +23,7 @@ use crate::inventory::{Machine, MachineName, Role};
 use crate::record::{Applied, InProgress, Record};
 use crate::step::{ImageGroup, Input, Need, Output, StepId, StepKind};
 use crate::trusted::ApiVia;
+use crate::words::{and, are};
 
 /// Where joining machines get the token and the cluster's CA from.
 struct JoinSource {
@@ -37,18 +39,21 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     api_host::refuse_if_down(planner);
     let joining: Vec<(&MachineName, &Machine)> =
         planner.machines().filter(|(name, _)| planner.usable(name).is_some() && !planner.joined(name)).collect();
+    let ended = |name: &MachineName| planner.usable(name).is_some_and(|facts| is_bootstrappable(planner, name, facts));
+    let bootstrapping: Vec<&MachineName> = planner.machines().map(|(name, _)| name).filter(|name| ended(name)).collect();
     let source = if planner.cluster_exists() {
         add_ons::flannel(planner, None)?;
         // Without an API server that answers nobody can join; what would mend it is planned elsewhere.
         let Some(ApiVia { machine: api_via, .. }) = planner.api_via else {
             return Ok(());
         };
-        if joining.is_empty() {
+        if joining.is_empty() && bootstrapping.is_empty() {
             return Ok(());
         }
         let id = StepKind::CreateToken.of(api_via);
         let machine = api_via.clone();
-        planner.step(id.clone(), api_via, "machines will join", CreateToken {}, []);
+        let reason = if joining.is_empty() { "kubelets need a new certificate" } else { "machines will join" };
+        planner.step(id.clone(), api_via, reason, CreateToken {}, []);
         JoinSource { step: id, machine }
     } else {
         let Some((first, machine)) = planner.inventory.control_planes().next() else {
@@ -98,11 +103,38 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         add_ons::flannel(planner, Some((first, &id)))?;
         JoinSource { step: id, machine: first.clone() }
     };
-    let joins = joins(planner, &source, &joining)?;
+    let mut joins = joins(planner, &source, &joining)?;
+    joins.extend(bootstraps(planner, &source, &bootstrapping));
     let delete = DeleteToken { token: Input { step: source.step.clone(), output: Output::Token } };
     let needs: Vec<Need> = joins.into_iter().chain([source.step]).map(Need::Step).collect();
-    planner.step(StepKind::DeleteToken.of(&source.machine), &source.machine, "all joins are done", delete, needs);
+    let reason = if joining.is_empty() { "kubelets have their certificates" } else { "all joins are done" };
+    planner.step(StepKind::DeleteToken.of(&source.machine), &source.machine, reason, delete, needs);
     Ok(())
+}
+
+/// The kubelets that get another client certificate.
+fn bootstraps(planner: &mut Planner, source: &JoinSource, machines: &[&MachineName]) -> Vec<StepId> {
+    let mut steps = Vec::new();
+    for name in machines {
+        let Some(facts) = planner.usable(name) else { continue };
+        let input = |output: Output| Input { step: source.step.clone(), output };
+        let action = BootstrapKubelet {
+            node: name.to_string(),
+            server: format!("https://{}", documents::endpoint(planner.inventory)),
+            token: input(Output::Token),
+            ca: input(Output::Ca),
+            serving: facts.kubernetes.certificates.get("kubelet-server").is_some_and(|ends| *ends < facts.clock),
+        };
+        let lacks: Vec<&String> = facts.kubernetes.missing.iter().chain(&facts.kubernetes.damaged).collect();
+        let reason = match lacks.as_slice() {
+            [] => "kubelet's client certificate has expired".to_owned(),
+            lacks => format!("{} {} missing or damaged", and(lacks), are(lacks.len())),
+        };
+        let mut needs = prepared(planner, name);
+        needs.push(source.step.clone().into());
+        steps.push(planner.step(StepKind::BootstrapKubelet.of(name), name, reason, action, needs));
+    }
+    steps
 }
 
 fn joins(planner: &mut Planner, source: &JoinSource, joining: &[(&MachineName, &Machine)]) -> Result<Vec<StepId>> {

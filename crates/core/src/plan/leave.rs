@@ -206,17 +206,22 @@ fn not_certain(member: &MemberFact, expected: Option<IpAddr>, reported: Option<I
 
 /// Whether etcd can do without `member`; refuses otherwise.
 fn keeps_quorum<'a>(planner: &mut Planner<'a>, cluster: &ClusterFacts, name: &'a MachineName, member: &MemberFact) -> bool {
-    let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
-    let healthy = |member: &&&MemberFact| member.healthy;
-    let now = voters.iter().filter(healthy).count();
-    let left: Vec<_> = voters.iter().filter(|other| **other != member).collect();
-    let then = left.iter().filter(|member| member.healthy).count();
-    if now > voters.len() / 2 && then > left.len() / 2 {
+    if may_leave(cluster, member) {
         return true;
     }
+    let left: Vec<_> = cluster.members.values().filter(|other| !other.learner && *other != member).collect();
+    let then = left.iter().filter(|member| member.healthy).count();
     let sick: Vec<String> = left.iter().filter(|member| !member.healthy).map(|member| member.name.clone()).collect();
     planner.refuse(Some(name), Why::Quorum { healthy: then, members: left.len(), down: sick }, Hint::MendMembers);
     false
+}
+
+/// Whether more than half of etcd's members are healthy, now and once this one has left.
+pub(super) fn may_leave(cluster: &ClusterFacts, member: &MemberFact) -> bool {
+    let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
+    let now = voters.iter().filter(|member| member.healthy).count();
+    let left: Vec<_> = voters.iter().filter(|other| **other != member).collect();
+    now > voters.len() / 2 && left.iter().filter(|member| member.healthy).count() > left.len() / 2
 }
 
 /// The facts as they will be when `name` has left.

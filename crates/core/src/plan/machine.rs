@@ -57,7 +57,8 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
     vip(planner, name, machine, facts)?;
     kubelet_unit(planner, name, facts)?;
     images(planner, name, machine, facts, manifest);
-    snapshots(planner, name, machine, facts)
+    snapshots(planner, name, machine, facts)?;
+    renewal(planner, name, machine, facts)
 }
 
 fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
@@ -346,6 +347,26 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
         planner.step(at, name, reason, action, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
         planner.step(at, name, "it takes no snapshots", StartUnit { unit: UNIT.to_owned() }, []);
+    }
+    Ok(())
+}
+
+/// The timer by which each control plane renews its certificates, whoever looks after it.
+fn renewal(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) -> Result<()> {
+    const UNIT: &str = wanted::RENEWAL_TIMER;
+    let at = StepKind::Renewal.of(name);
+    let unit = facts.units.get(UNIT);
+    let files = wanted::renewal_files()?;
+    if machine.role != Role::ControlPlane {
+        if unit.is_some() {
+            let action = DropUnit { unit: UNIT.to_owned(), files: files.into_iter().map(|file| file.path).collect() };
+            planner.step(at, name, "it renews certificates of a control plane, but is a worker", action, []);
+        }
+    } else if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Renewal) {
+        let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };
+        planner.step(at, name, "it does not renew its certificates", action, []);
+    } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
+        planner.step(at, name, "it does not renew its certificates", StartUnit { unit: UNIT.to_owned() }, []);
     }
     Ok(())
 }

@@ -88,9 +88,6 @@ pub enum Why {
     Missing {
         paths: Vec<String>,
     },
-    CertificateExpired {
-        certificate: String,
-    },
     /// `server`: the other cluster's, where it is known.
     OtherCluster {
         server: Option<String>,
@@ -304,7 +301,6 @@ impl Why {
             Why::Port { .. } => "port",
             Why::Damaged { .. } => "damaged",
             Why::Missing { .. } => "missing",
-            Why::CertificateExpired { .. } => "certificate-expired",
             Why::OtherCluster { .. } => "other-cluster",
             Why::RoleChanged { .. } => "role-changed",
             Why::NodeGone => "node-gone",
@@ -396,7 +392,6 @@ impl fmt::Display for Why {
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
             Why::Damaged { paths } => write!(f, "{} can't be read: the content is truncated or was changed", and(paths)),
             Why::Missing { paths } => write!(f, "{} {} missing", and(paths), are(paths.len())),
-            Why::CertificateExpired { certificate } => write!(f, "its certificate {certificate} has expired"),
             Why::OtherCluster { server: Some(server) } => write!(f, "it belongs to another cluster ({server})"),
             Why::OtherCluster { server: None } => f.write_str("it belongs to another cluster (its server is unknown)"),
             Why::RoleChanged { is: Role::ControlPlane } => f.write_str("it is a control plane now"),

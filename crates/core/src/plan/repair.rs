@@ -72,6 +72,26 @@ pub fn is_repairable(planner: &Planner, name: &MachineName, facts: &Facts) -> bo
         && !is_of_another(planner, facts)
 }
 
+/// Whether a new bootstrap of a worker's kubelet makes this file again.
+fn is_bootstrapped(file: &str) -> bool {
+    let is = |folder: &str, name: &str| file.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) == Some(name);
+    file == path::KUBELET_KUBECONFIG || is(path::KUBELET_PKI, "kubelet-client-current.pem") || is(path::PKI, "ca.crt")
+}
+
+/// Whether the machine is a worker whose kubelet only needs another client certificate: it has ended, or is gone.
+pub fn is_bootstrappable(planner: &Planner, name: &MachineName, facts: &Facts) -> bool {
+    let kubernetes = &facts.kubernetes;
+    let role = planner.inventory.machines.get(name).map(|machine| machine.role);
+    let lacks = || kubernetes.missing.iter().chain(&kubernetes.damaged);
+    role == Some(Role::Worker)
+        && kubernetes.joined
+        && !kubernetes.control_plane
+        && (lacks().next().is_some() || !expired(facts).is_empty())
+        && lacks().all(|file| is_bootstrapped(file))
+        && !interrupted(facts)
+        && !is_of_another(planner, facts)
+}
+
 pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Result<()> {
     let Some(facts) = planner.usable(name).filter(|facts| is_repairable(planner, name, facts)) else { return Ok(()) };
     let KubernetesFacts { missing, damaged, .. } = facts.kubernetes.clone();

@@ -56,8 +56,8 @@ pub fn packages(inventory: &Inventory, machine: &Machine) -> Vec<(&'static str, 
 /// Programs that only control planes use.
 const CONTROL_PLANE_ONLY: &[&str] = &["etcdctl", "etcdutl"];
 
-/// Units that hostler sets up: all but the last run on every machine.
-pub const UNITS: &[&str] = &[systemd::CONTAINERD, systemd::KUBELET, SNAPSHOT_TIMER];
+/// Units that hostler sets up: containerd and kubelet run on every machine.
+pub const UNITS: &[&str] = &[systemd::CONTAINERD, systemd::KUBELET, SNAPSHOT_TIMER, RENEWAL_TIMER];
 
 /// The unit that holds the endpoint's moving address.
 pub const VIP_UNIT: &str = systemd::VIP;
@@ -293,6 +293,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
     files.extend(vip_own_files(nothing)?.into_iter().map(|file| file.path));
     files.extend(SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()));
+    files.extend(renewal_files()?.into_iter().map(|file| file.path));
     Ok(Question {
         files,
         static_pods: repair::STATIC_PODS.iter().map(|name| (*name).to_owned()).collect(),
@@ -352,6 +353,20 @@ pub fn snapshot_files(inventory: &Inventory, snapshots: &Snapshots) -> Result<Ve
         script?,
     ];
     Ok(SNAPSHOT_FILES.iter().zip(contents).map(|(path, content)| file(path, content)).collect())
+}
+
+/// Starts the service that renews certificates.
+pub const RENEWAL_TIMER: &str = systemd::RENEWAL_TIMER;
+
+/// What a control plane needs to renew its certificates by itself.
+///
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn renewal_files() -> Result<Vec<File>> {
+    Ok(vec![
+        file(systemd::RENEWAL_FILE, template::render("machine/hostler-renewal.service", json!({}))?),
+        file(systemd::RENEWAL_TIMER_FILE, template::render("machine/hostler-renewal.timer", json!({}))?),
+    ])
 }
 
 fn file(path: &str, content: String) -> File {

@@ -1,0 +1,181 @@
+//! A control plane renews its certificates by itself: a timer starts this on each, as root. One machine at a time does it, and none while a run
+//! of hostler works on it.
+
+mod api;
+mod certificates;
+mod lock;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use hostler_core::facts::early;
+use hostler_core::protocol::path;
+use hostler_core::record::InProgress;
+use hostler_core::visible::last_output;
+use hostler_core::words::counted;
+use tokio::process::Command;
+
+use crate::event::{Event, Events};
+use api::Api;
+use certificates::{Certificates, SERVING};
+
+/// The two that hold their certificates in memory, inside their kubeconfig: kubelet starts them anew. The API is not away for it.
+const RESTARTED: [(&str, &str); 2] = [("kube-controller-manager", path::CONTROLLER_MANAGER), ("kube-scheduler", path::SCHEDULER)];
+/// For kubeadm, crictl and systemctl, each time.
+const COMMAND: Duration = Duration::from_secs(180);
+/// For what was restarted to be there again.
+const WAIT: Duration = Duration::from_secs(240);
+const PAUSE: Duration = Duration::from_secs(1);
+const DAY: i64 = 24 * 60 * 60;
+
+/// Renews what expires soon, and says what it did.
+///
+/// # Errors
+/// A certificate can't be read, the machine's own API server does not answer, or a certificate is as old as before. `hostler status` shows that
+/// it failed.
+pub async fn renew(events: &Events) -> Result<()> {
+    let say = |line: String| events.send(Event::Note { line });
+    if let Some(mark) =
+        InProgress::ALL.into_iter().find(|mark| is_whole_again_first(*mark) && Path::new(path::APPLIED).join(mark.name()).exists())
+    {
+        say(format!("nothing is renewed: a change of this machine was interrupted ({}); `hostler up` finishes it", mark.name()));
+        return Ok(());
+    }
+    let api = Api::own().await?;
+    let early = early(i64::try_from(api.certificates_live().await?.as_secs())?);
+    let before = Certificates::read(Path::new("/"))?;
+    let restarts = started_before_their_certificates().await?;
+    let due = before.ending(jiff::Timestamp::now().as_second(), early);
+    if due.is_empty() && restarts.is_empty() {
+        let first = before.first().context("this control plane has no certificates")?;
+        say(format!("nothing to renew: {} expires first, in {} days", first.0, (first.1 - jiff::Timestamp::now().as_second()) / DAY));
+        return Ok(());
+    }
+    let node = nix::unistd::gethostname()?.to_string_lossy().into_owned();
+    let Some(turn) = api.turn(&node).await? else {
+        say("another control plane renews its certificates: this one does it next time".to_owned());
+        return Ok(());
+    };
+    let done = match lock::take(&node).await? {
+        Some(_lock) => change(&api, &due, &restarts).await.map(|()| true),
+        None => Ok(false),
+    };
+    api.give_back(turn).await?;
+    if !done? {
+        say("a run of hostler works on this machine: it renews next time".to_owned());
+        return Ok(());
+    }
+    let left = Certificates::read(Path::new("/"))?.ending(jiff::Timestamp::now().as_second(), early);
+    ensure!(left.is_empty(), "these certificates were renewed and still expire soon: {}", left.join(", "));
+    say(format!("renewed {}", if due.is_empty() { "nothing, and restarted what had old ones".to_owned() } else { due.join(", ") }));
+    Ok(())
+}
+
+/// Whether the change that this marks leaves a control plane that is no whole one.
+fn is_whole_again_first(mark: InProgress) -> bool {
+    use InProgress::*;
+    match mark {
+        Wipe | Restore | Init | Join | Programs | Containerd | Kubelet | Upgrade => true,
+        Vip | Snapshots | Renewal | Unverified => false,
+    }
+}
+
+/// Renews `due`, and starts anew what holds old ones in memory.
+async fn change(api: &Api, due: &[String], restarts: &[&'static str]) -> Result<()> {
+    let serving = due.iter().any(|name| name == SERVING);
+    let mut restarts = restarts.to_vec();
+    if due.iter().any(|name| name != SERVING) {
+        // Its settings are those of the cluster, which it reads by admin.conf.
+        run("kubeadm", &["certs", "renew", "all"]).await?;
+        restarts = RESTARTED.map(|(name, _)| name).to_vec();
+    }
+    for name in restarts {
+        let old: Vec<String> = running(name).await?.into_iter().map(|(id, _)| id).collect();
+        for id in &old {
+            run("crictl", &["stop", id]).await?;
+        }
+        until(&format!("{name} to start"), async || Ok(running(name).await?.iter().any(|(id, _)| !old.contains(id)))).await?;
+    }
+    if serving {
+        // kubelet makes one where there is none, when it starts.
+        for file in ["kubelet.crt", "kubelet.key"] {
+            let file = Path::new(path::KUBELET_PKI).join(file);
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| file.display().to_string());
+                }
+                _ => {}
+            }
+        }
+        run("systemctl", &["restart", hostler_core::protocol::systemd::KUBELET]).await?;
+        let made = Path::new(path::KUBELET_PKI).join("kubelet.crt");
+        until("kubelet to make its serving certificate", async || Ok(made.exists())).await?;
+    }
+    until("the API server to answer", async || Ok(api.is_ready().await)).await
+}
+
+/// The components whose container was started before their kubeconfig was renewed: a renewal was interrupted between the two.
+async fn started_before_their_certificates() -> Result<Vec<&'static str>> {
+    let mut found = Vec::new();
+    for (name, kubeconfig) in RESTARTED {
+        let changed = std::fs::metadata(kubeconfig).with_context(|| format!("{kubeconfig} can't be read"))?.modified()?;
+        let changed = changed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        if running(name).await?.iter().any(|(_, created)| *created < changed) {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
+/// The running containers of this name, each with the time since the epoch when it was created.
+async fn running(name: &str) -> Result<Vec<(String, Duration)>> {
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        #[serde(default)]
+        containers: Vec<Container>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Container {
+        id: String,
+        /// Nanoseconds since the epoch.
+        created_at: String,
+    }
+    let text = run("crictl", &["ps", "--state", "Running", "--name", &format!("^{name}$"), "--output", "json"]).await?;
+    let listed: Listed = serde_json::from_str(&text).context("crictl's output is not a list of containers")?;
+    let created = |container: &Container| container.created_at.parse().map(Duration::from_nanos);
+    listed.containers.iter().map(|container| Ok((container.id.clone(), created(container)?))).collect()
+}
+
+/// Runs a program of the set in use, or of the system, and returns its output.
+async fn run(program: &str, arguments: &[&str]) -> Result<String> {
+    let own = Path::new(path::BIN).join(program);
+    let program = if own.exists() { own.as_os_str() } else { program.as_ref() };
+    let shown = || format!("{} {}", program.to_string_lossy(), arguments.join(" "));
+    let child = Command::new(program).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
+    let output =
+        tokio::time::timeout(COMMAND, child).await.with_context(|| format!("{} took longer than {} s", shown(), COMMAND.as_secs()))?;
+    let output = output.with_context(|| format!("{} can't be run", shown()))?;
+    if !output.status.success() {
+        bail!("{} ended with {}: {}", shown(), output.status, last_output(&String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Waits until `there` says so. An error of it counts as no: what was restarted answers nothing for a while.
+async fn until(what: &str, there: impl AsyncFn() -> Result<bool>) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let answer = there().await;
+        if matches!(answer, Ok(true)) {
+            return Ok(());
+        }
+        if start.elapsed() > WAIT {
+            let why = answer.err().map(|error| format!(": {error:#}")).unwrap_or_default();
+            bail!("waited {} for {what}{why}", counted(usize::try_from(WAIT.as_secs()).unwrap_or_default(), "second"));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

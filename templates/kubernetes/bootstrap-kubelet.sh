@@ -1,0 +1,18 @@
+# kubelet's client certificate has ended or is gone, with all else in place: it gets another one, as it got its first, and pods go on meanwhile.
+PATH={{ path.bin }}:$PATH
+node={{ node | quote }}
+bootstrap={{ path.bootstrap_kubeconfig }}
+take "$bootstrap" 600 {{ config.size }} {{ config.sha256 }}
+# The token is of use for an hour; whatever happens, it does not stay here.
+trap 'rm -f "$bootstrap"' EXIT
+take {{ path.pki }}/ca.crt 644 {{ ca.size }} {{ ca.sha256 }}
+# A kubelet that starts with a kubeconfig that is of no use takes this one, asks for a certificate, and writes its kubeconfig anew.
+systemctl restart kubelet
+speaks() { kubectl --kubeconfig {{ path.kubelet_kubeconfig }} --request-timeout 10s get node "$node" --output name; }
+await 240 "the cluster to sign kubelet's certificate" speaks
+{% if serving %}
+# kubelet makes one where there is none, when it starts.
+rm -f {{ path.kubelet_pki }}/kubelet.crt {{ path.kubelet_pki }}/kubelet.key
+systemctl restart kubelet
+{% endif %}
+await 90 "kubelet to be well" kubectl --server http://127.0.0.1:{{ port.kubelet_health }} get --raw /healthz
