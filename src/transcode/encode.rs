@@ -26,7 +26,7 @@ use super::layout::{Inbox, read_json, write_json};
 use super::ledger::Film;
 use super::order::{self, Order, Tracks, Wishes};
 use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Part, Phase, Progress, Stamp, TASK};
-use super::titles::{self, Picked};
+use super::titles::{self, Picked, Question};
 use super::verify::{self, Attempt, Flaw};
 
 mod finish;
@@ -100,8 +100,9 @@ pub async fn run(task: &Task) -> Result<Ended> {
             Ok(Ended::Encoded(encoded))
         }
         Ok(Err(flaw)) => {
-            let Flaw { permanent, outside, question, reason } = flaw;
-            let failure = Failure { who: task.who.clone(), permanent, outside, question, reason, tail: tail.into(), at: Timestamp::now() };
+            let Flaw { permanent, outside, question, titles, reason } = flaw;
+            let failure =
+                Failure { who: task.who.clone(), permanent, outside, question, titles, reason, tail: tail.into(), at: Timestamp::now() };
             write_json(&work.join(FAILURE), &failure)
                 .with_context(|| format!("{}; in addition, this failure can't be recorded", failure.reason))?;
             Ok(Ended::Failed(failure))
@@ -178,7 +179,7 @@ impl Encoder<'_> {
     }
 
     /// The titles to encode; or the question for the film's owner.
-    fn pick(&self, titles: &Titles) -> Result<Picked, String> {
+    fn pick(&self, titles: &Titles) -> Result<Picked, Question> {
         if !titles.film().is_some_and(Title::on_disc) {
             return Ok(Picked { titles: titles.film().cloned().into_iter().collect(), of: 1, remark: None });
         }

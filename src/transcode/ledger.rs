@@ -64,6 +64,9 @@ pub enum Stage {
     /// In `claim/`, until its owner has answered.
     Held {
         question: String,
+        /// The numbers of titles that may be the answer; none: it is not about titles, or an earlier version of hostler asked.
+        #[serde(default)]
+        titles: Vec<u32>,
         at: Timestamp,
     },
     /// In the library; the original is being moved to the trash.
@@ -111,6 +114,15 @@ impl Film {
             Some(name) => place.parent().unwrap_or(Path::new("")).join(layout::with_mkv(OsStr::new(name), false)),
             None => place,
         })
+    }
+
+    /// What its owner calls it, for people: where it was dropped, or its name since.
+    pub fn called(&self) -> String {
+        let path = match &self.name {
+            Some(name) => self.path.with_file_name(name),
+            None => self.path.clone(),
+        };
+        layout::shown(&path)
     }
 
     /// The question for its owner, if nobody can tell by its name which film it is.

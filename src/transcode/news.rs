@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use hostler_core::quantity;
 use reqwest::Url;
 
-use super::layout::shown;
 use super::ledger::{Film, Stage};
 use super::media_server::{answer, client};
 
@@ -35,10 +34,10 @@ impl News {
     /// A film that failed, or waits for its owner.
     pub fn film(film: &Film) -> Option<Message> {
         if let Stage::Held { question, .. } = &film.stage {
-            return Some(Message { title: "a film is waiting for an answer", text: format!("{}: {question}", shown(&film.path)) });
+            return Some(Message { title: "a film is waiting for an answer", text: format!("{}: {question}", film.called()) });
         }
         let Stage::Failing { reason, .. } = &film.stage else { return None };
-        Some(Message { title: "a film could not be encoded", text: format!("{}: {reason}", shown(&film.path)) })
+        Some(Message { title: "a film could not be encoded", text: format!("{}: {reason}", film.called()) })
     }
 
     /// Machines that are lost now.

@@ -113,7 +113,16 @@ impl Publication {
                 let reason = format!("{error:#}");
                 tracing::error!("{}: {reason}", self.id);
                 let at = Timestamp::now();
-                let failure = Failure { who: self.who, permanent, outside: !permanent, question: false, reason, tail: Vec::new(), at };
+                let failure = Failure {
+                    who: self.who,
+                    permanent,
+                    outside: !permanent,
+                    question: false,
+                    titles: Vec::new(),
+                    reason,
+                    tail: Vec::new(),
+                    at,
+                };
                 write_json(&self.inbox.work(&self.id).join(FAILURE), &failure)?;
                 Ok(PodStatus::Failed)
             }

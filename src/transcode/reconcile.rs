@@ -370,7 +370,7 @@ impl One<'_> {
         }
         if let Some(failure) = self.files.failure.clone() {
             if failure.question {
-                return self.hold(failure.reason);
+                return self.hold(failure.reason, failure.titles);
             }
             return self.failed(&failure.reason, failure.permanent, !failure.outside, failure.tail);
         }
@@ -382,7 +382,7 @@ impl One<'_> {
             return self.forget_all();
         }
         if let Some(question) = self.film.unnamed() {
-            return self.hold(question);
+            return self.hold(question, Vec::new());
         }
         if self.jobs_of(Task::Encode) {
             // work/ was emptied: the next pod of the Job would wait for its folder forever.
@@ -444,8 +444,8 @@ impl One<'_> {
     }
 
     /// Its owner has to say something first. Nothing is done with it until then.
-    fn hold(&mut self, question: String) {
-        let stage = Stage::Held { question, at: self.world.now };
+    fn hold(&mut self, question: String, titles: Vec<u32>) {
+        let stage = Stage::Held { question, titles, at: self.world.now };
         self.record(Film { stage, ..self.film.clone() });
         self.forget_all();
         self.actions.push(Action::ClearFailure(self.film.id.clone()));

@@ -214,6 +214,9 @@ pub struct Failure {
     /// Whether `reason` is a question that its owner must answer before the film can go on.
     #[serde(default)]
     pub question: bool,
+    /// The numbers of titles that may be the answer; none: it is not about titles.
+    #[serde(default)]
+    pub titles: Vec<u32>,
     /// For the user.
     pub reason: String,
     /// The end of HandBrake's log.

@@ -177,7 +177,7 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
     let mut films: Vec<&Film> = read.films.iter().collect();
     films.sort_by_key(|film| (film.claimed, &film.id));
     for film in films {
-        let name = shown(&film.path);
+        let name = film.called();
         match &film.stage {
             Stage::Claimed | Stage::Encoded | Stage::Published { .. } => {
                 if let (Some(progress), false) = (read.progress.get(&film.id), status.waiting.contains_key(&film.id)) {
@@ -199,7 +199,7 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
                 replaced: published.files().any(|file| file.replaced),
                 remarks: published.remarks.iter().chain(published.media_server.iter().filter(|answer| !is_fine(answer))).cloned().collect(),
             }),
-            Stage::Held { question, at } => view.held.push(Held {
+            Stage::Held { question, at, .. } => view.held.push(Held {
                 id: film.id.clone(),
                 name,
                 question: question.clone(),
@@ -261,7 +261,7 @@ fn working(film: &Film, progress: &Progress, now: Timestamp) -> Working {
     let silent = now.duration_since(progress.at);
     Working {
         id: film.id.clone(),
-        name: shown(&film.path),
+        name: film.called(),
         machine: progress.machine.clone(),
         doing: doing.to_owned(),
         percent: (progress.done * 1000.0).round() / 10.0,

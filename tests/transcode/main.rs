@@ -7,6 +7,7 @@ mod looks;
 mod page;
 mod shares;
 mod stand_in;
+mod verbs;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -27,6 +27,8 @@ use crate::transcode::pod::{self, Publication};
 use crate::transcode::watch::Watcher;
 
 mod ask;
+mod overview;
+mod remote;
 mod try_out;
 
 /// Manage the transcoding workload
@@ -102,7 +104,7 @@ pub enum Verb {
         /// Id of the film, or a part of its name
         film: String,
         /// Numbers of the titles, as in the question
-        #[arg(value_delimiter = ',', required = true)]
+        #[arg(value_delimiter = ',', required = true, value_parser = ask::title)]
         titles: Vec<u32>,
         #[command(flatten)]
         cluster: Cluster,

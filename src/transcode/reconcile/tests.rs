@@ -51,7 +51,16 @@ fn published() -> Published {
 }
 
 fn failure(permanent: bool) -> Failure {
-    Failure { who: "a".into(), permanent, outside: false, question: false, reason: "no film".into(), tail: Vec::new(), at: now() }
+    Failure {
+        who: "a".into(),
+        permanent,
+        outside: false,
+        question: false,
+        titles: Vec::new(),
+        reason: "no film".into(),
+        tail: Vec::new(),
+        at: now(),
+    }
 }
 
 fn claimed() -> Files {
@@ -262,7 +271,7 @@ fn a_film_without_a_name_or_with_a_question_is_held_until_its_owner_answers() {
     };
     let disc = film("Movies/VIDEO_TS", Stage::Claimed);
     assert!(actions_of(&world(&disc, claimed(), &[]))[0].starts_with("record held: which film is this?"));
-    let held = Film { stage: Stage::Held { question: String::new(), at: now() }, ..disc };
+    let held = Film { stage: Stage::Held { question: String::new(), titles: Vec::new(), at: now() }, ..disc };
     assert_eq!(actions_of(&world(&held, claimed(), &[])), [""; 0], "it stays where it is");
     let named = asked(&held, Request::Name(held.id.clone(), "Up (2009)".into()));
     assert_eq!(named.place().expect("a place"), std::path::PathBuf::from("Movies/Up (2009).mkv"));
@@ -271,7 +280,7 @@ fn a_film_without_a_name_or_with_a_question_is_held_until_its_owner_answers() {
     let disc = film("Movies/Up.iso", Stage::Claimed);
     let question = Files { failure: Some(Failure { question: true, ..failure(true) }), ..claimed() };
     assert_eq!(actions_of(&world(&disc, question, &[])), ["record held: no film", "clear failure"]);
-    let held = Film { stage: Stage::Held { question: String::new(), at: now() }, ..disc };
+    let held = Film { stage: Stage::Held { question: String::new(), titles: Vec::new(), at: now() }, ..disc };
     assert_eq!(asked(&held, Request::Titles(held.id.clone(), vec![2])).titles, Some(vec![2]));
     let grown = Files { claimed: Some(Stamp { size: 2000, ..STAMP }), ..claimed() };
     assert_eq!(actions_of(&world(&held, grown, &[])), ["record claimed round 1 attempts 0", "discard"], "its copy continued");
