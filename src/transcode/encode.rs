@@ -23,7 +23,7 @@ use super::ffmpeg;
 use super::film::FilmId;
 use super::handbrake::{self, Answer, Pace, Reader, Title, Titles, Working};
 use super::layout::{Inbox, read_json, write_json};
-use super::ledger::Film;
+use super::ledger::{Film, Original};
 use super::order::{self, Order, Tracks, Wishes};
 use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Part, Phase, Progress, Stamp, TASK};
 use super::titles::{self, Picked, Question};
@@ -149,6 +149,15 @@ impl Encoder<'_> {
             Ok(None) => return Ok(Err(self.nothing_in_it(&input))),
             Err(flaw) => return Ok(Err(flaw)),
         };
+        if self.film.original == Original::Wanted
+            && let Some(title) = titles.film().filter(|title| !title.on_disc())
+        {
+            let part = match self.original(&input, stamp, title.clone()).await? {
+                Ok(part) => part,
+                Err(flaw) => return Ok(Err(flaw)),
+            };
+            return Ok(Ok(self.encoded(part, Vec::new(), Vec::new(), true, stamp, start)));
+        }
         let picked = match self.pick(&titles) {
             Ok(picked) => picked,
             Err(question) => return Ok(Err(Flaw::question(question))),
@@ -167,15 +176,12 @@ impl Encoder<'_> {
         let mut parts = parts.into_iter();
         let Some(film) = parts.next() else { return Ok(Err(self.nothing_in_it(&input))) };
         remarks.dedup();
-        Ok(Ok(Encoded {
-            film,
-            more: parts.collect(),
-            remarks,
-            source: stamp,
-            machine: self.task.machine.clone(),
-            took: start.elapsed().as_secs_f64(),
-            at: Timestamp::now(),
-        }))
+        Ok(Ok(self.encoded(film, parts.collect(), remarks, false, stamp, start)))
+    }
+
+    fn encoded(&self, film: Part, more: Vec<Part>, remarks: Vec<String>, original: bool, source: Stamp, start: Instant) -> Encoded {
+        let (machine, took) = (self.task.machine.clone(), start.elapsed().as_secs_f64());
+        Encoded { film, more, remarks, original, source, machine, took, at: Timestamp::now() }
     }
 
     /// The titles to encode; or the question for the film's owner.

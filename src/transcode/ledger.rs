@@ -32,6 +32,11 @@ pub struct Film {
     /// Whether its owner took it as it is, although it failed the verification.
     #[serde(default)]
     pub accepted: bool,
+    /// Whether its original is published before it is encoded.
+    #[serde(default)]
+    pub original: Original,
+    #[serde(default)]
+    pub priority: Priority,
     /// What was published of it before it was begun anew: that may be replaced.
     #[serde(default)]
     pub earlier: Option<Published>,
@@ -52,6 +57,30 @@ pub struct Film {
     /// No attempt starts earlier.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
+}
+
+/// Whether the streams of a film's original are published before it is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Original {
+    /// The film is published when it is encoded.
+    #[default]
+    No,
+    Wanted,
+    /// It is in the library, as `earlier` says, and the encoded film is to replace it.
+    Published,
+}
+
+/// In which order films are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Priority {
+    First,
+    #[default]
+    Normal,
+    Later,
+    /// It is not encoded until it has another priority.
+    Skipped,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,6 +145,12 @@ impl Film {
         })
     }
 
+    /// Whether it is a disc: that has several titles, and its streams can't be copied as they are.
+    pub fn is_disc(&self) -> bool {
+        let image = self.path.extension().is_some_and(|end| ["iso", "img"].iter().any(|image| end.eq_ignore_ascii_case(image)));
+        self.flat || image || self.path.file_name().is_some_and(is_disc)
+    }
+
     /// What its owner calls it, for people: where it was dropped, or its name since.
     pub fn called(&self) -> String {
         let path = match &self.name {
@@ -152,6 +187,8 @@ impl Film {
             name: None,
             titles: None,
             accepted: false,
+            original: Original::default(),
+            priority: Priority::default(),
             earlier: None,
             stamp,
             round: 1,
@@ -169,6 +206,14 @@ impl Film {
         match &self.stage {
             Stage::Published { published, .. } | Stage::Done { published, .. } => Some(published),
             _ => self.earlier.as_ref(),
+        }
+    }
+
+    /// As [`Film::published`].
+    pub fn published_mut(&mut self) -> Option<&mut Published> {
+        match &mut self.stage {
+            Stage::Published { published, .. } | Stage::Done { published, .. } => Some(published),
+            _ => self.earlier.as_mut(),
         }
     }
 

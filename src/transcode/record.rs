@@ -112,6 +112,9 @@ pub struct Encoded {
     /// What its owner should know.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// Whether these are the original's streams, to be published until the film is encoded.
+    #[serde(default)]
+    pub original: bool,
     /// The stamp of the original when its encoding started.
     pub source: Stamp,
     pub machine: String,
@@ -183,8 +186,12 @@ pub struct Published {
     /// What its owner should know.
     #[serde(default)]
     pub remarks: Vec<String>,
-    /// The result of notifying the media server, for the user.
+    /// What media servers said, for the user; `None`: they were not told yet.
+    #[serde(default)]
     pub media_server: Option<String>,
+    /// As of [`Encoded`].
+    #[serde(default)]
+    pub original: bool,
     /// Free and total bytes of the library afterwards.
     #[serde(default)]
     pub space: Option<(u64, u64)>,

@@ -14,6 +14,7 @@ use crate::cli::Output;
 use crate::event::Event;
 use crate::report::Reporter;
 use crate::transcode::access;
+use crate::transcode::ledger::Priority;
 use crate::transcode::view::View;
 
 /// A sample takes a minute on a small computer, plus the queue before it.
@@ -127,6 +128,26 @@ pub async fn accept(film: &str, cluster: &Cluster, reporter: &Reporter) -> Resul
 pub async fn dismiss(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     let id = act(film, &[List::Failed, List::Held], "/dismiss/ID", String::new(), cluster).await?;
     reporter.result(&format!("the original of {id} will be moved to the trash")).await;
+    Ok(())
+}
+
+pub async fn now(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
+    let id = act(film, &[List::Working, List::Queue], "/now/ID", String::new(), cluster).await?;
+    reporter.result(&format!("the original of {id} will be published now, and encoded later")).await;
+    Ok(())
+}
+
+pub async fn order(film: &str, priority: Priority, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
+    let (path, result) = match priority {
+        Priority::First => ("/first/ID", "will be encoded before all others"),
+        Priority::Normal => ("/normal/ID", "will be encoded in its turn"),
+        Priority::Later => ("/later/ID", "will be encoded after all others"),
+        Priority::Skipped => {
+            ("/skip/ID", "will not be encoded until `hostler transcode first` or `later`; its original stays in the inbox")
+        }
+    };
+    let id = act(film, &[List::Working, List::Queue], path, String::new(), cluster).await?;
+    reporter.result(&format!("{id} {result}")).await;
     Ok(())
 }
 

@@ -18,11 +18,15 @@ pub fn text(view: &View) -> String {
         let silent = film.silent.as_ref().map(|silent| format!(", no progress for {silent}")).unwrap_or_default();
         line(format!("{:<12} {:>5.1} %  {} ({}, {} fps{left}{silent})", film.machine, film.percent, film.name, film.doing, film.rate));
     }
+    for machine in view.machines.iter().filter(|machine| !view.working.iter().any(|film| film.machine == machine.name)) {
+        line(format!("{:<12} {}", machine.name, machine.doing));
+    }
     for film in &view.arriving {
         line(format!("arriving     {}: {}", film.name, film.why));
     }
     for film in &view.queue {
-        line(format!("waiting      {}: {}", film.name, film.why));
+        let published = if film.published { "; its original is in the library" } else { "" };
+        line(format!("waiting      {}: {}{published}", film.name, film.why));
     }
     for film in &view.held {
         let verb = if film.asks_name { "name" } else { "titles" };
@@ -35,6 +39,12 @@ pub fn text(view: &View) -> String {
     for film in view.done.iter().take(10) {
         let remarks = film.remarks.iter().map(|remark| format!("\n             {remark}")).collect::<String>();
         line(format!("done         {} ({} -> {}, {}, {}){remarks}", film.name, film.was, film.is, film.machine, film.when));
+    }
+    for server in view.media_servers.iter().filter(|server| !server.fine) {
+        line(format!("! {}, {}", server.text, server.when));
+    }
+    if let Some(saved) = &view.saved {
+        line(format!("{saved} less than the originals"));
     }
     let counts = view.counts;
     let held = if counts.held > 0 { format!(" {} held,", counts.held) } else { String::new() };

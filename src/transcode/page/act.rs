@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use super::super::again;
 use super::super::film::FilmId;
 use super::super::layout::{is_name, read_json, require_marker, write_whole};
-use super::super::ledger::{Film, Stage};
+use super::super::ledger::{Film, Original, Priority, Stage};
 use super::super::observe::{in_trash, request_file};
 use super::super::reconcile::Request as Asked;
 use super::super::rename;
@@ -34,6 +34,11 @@ pub(super) fn router() -> Router<Page> {
         .route("/accept/{id}", post(accept))
         .route("/dismiss/{id}", post(dismiss))
         .route("/name/{id}", post(name))
+        .route("/now/{id}", post(now))
+        .route("/first/{id}", post(async |page, id, headers| order(page, id, headers, Priority::First).await))
+        .route("/normal/{id}", post(async |page, id, headers| order(page, id, headers, Priority::Normal).await))
+        .route("/later/{id}", post(async |page, id, headers| order(page, id, headers, Priority::Later).await))
+        .route("/skip/{id}", post(async |page, id, headers| order(page, id, headers, Priority::Skipped).await))
         .route("/titles/{id}", post(titles))
         .route("/redo/{id}/from-library", post(redo_from_library))
         .route("/test", post(test))
@@ -105,6 +110,34 @@ async fn dismiss(State(page): State<Page>, Path(id): Path<String>, headers: Head
     .await
 }
 
+/// Publishes the original until the film is encoded.
+async fn now(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    ask(page, &headers, &id, Asked::Now, |film| match (&film.stage, film.original) {
+        _ if film.is_disc() => {
+            Err(Refusal::new("a disc must be encoded before it can be published").hint("`hostler transcode first` has it encoded next"))
+        }
+        (_, Original::Published) => Err(Refusal::new("the film's original is in the library already")),
+        (Stage::Claimed, _) => Ok(()),
+        (Stage::Encoded, _) => Err(Refusal::new("the film is encoded, and about to be published")),
+        _ => Err(Refusal::new("the film is not waiting to be encoded")),
+    })
+    .await
+}
+
+async fn order(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap, priority: Priority) -> Response {
+    ask(
+        page,
+        &headers,
+        &id,
+        move |id| Asked::Order(id, priority),
+        |film| match film.stage {
+            Stage::Claimed => Ok(()),
+            _ => Err(Refusal::new("the film is not waiting to be encoded")),
+        },
+    )
+    .await
+}
+
 async fn name(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Response {
     let name = form_field(&body, "name");
     if !is_name(&name) {
@@ -112,7 +145,7 @@ async fn name(State(page): State<Page>, Path(id): Path<String>, headers: HeaderM
             .into_response();
     }
     if let Some(id) = FilmId::parse(&id)
-        && page.views.borrow().done.iter().any(|film| film.id == id)
+        && page.views.borrow().is_published(&id)
     {
         return rename_in_library(page, &headers, id, name).await;
     }
@@ -135,10 +168,11 @@ async fn rename_in_library(page: Page, headers: &HeaderMap, id: FilmId, name: St
     let page = Page { share: page.library_share.clone(), ..page };
     change(page, headers, move || {
         let film: Option<Film> = read_json(&inbox.ledger(&id))?;
-        let Some(Film { stage: Stage::Done { published, .. }, .. }) = film else {
-            return Ok(Changed::Refused(Refusal::new("the film is not done yet")));
+        let of = film.as_ref().filter(|film| matches!(film.stage, Stage::Done { .. }) || film.original == Original::Published);
+        let Some(published) = of.and_then(Film::published) else {
+            return Ok(Changed::Refused(Refusal::new("the film is not in the library yet")));
         };
-        if let Err(why) = rename::rename(&library, &published, &name)? {
+        if let Err(why) = rename::rename(&library, published, &name)? {
             return Ok(Changed::Refused(Refusal::new(why)));
         }
         write_whole(&request_file(&inbox, &Asked::Called(id.clone(), name.clone())), name.as_bytes())?;
