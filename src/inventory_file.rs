@@ -56,8 +56,9 @@ impl InventoryFile {
                 *identity = beside.join(&*identity);
             }
         }
-        let token = inventory.transcode.as_ref().and_then(|films| films.token.as_ref()?.file.as_ref()).map(|token| token.path.clone());
-        if let Some(token) = token.filter(|token| others_may_read(token)) {
+        let tokens = inventory.transcode.iter().flat_map(|films| &films.tokens).filter_map(|token| token.file.as_ref());
+        let open: Vec<PathBuf> = tokens.map(|token| token.path.clone()).filter(|token| others_may_read(token)).collect();
+        for token in open {
             let token = token.display().to_string();
             inventory.warnings.push(format!("other users can read the media server's token: run `chmod 600 {}`", shell_word(&token)));
         }

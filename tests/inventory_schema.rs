@@ -132,7 +132,6 @@ fn mistakes_that_a_schema_can_say_are_said() {
         filmed("languages: [all]"),
         filmed("originals: {atMost: 0GB}"),
         filmed("hours: '22:00-22:00'"),
-        filmed(&format!("plex: {{{server}}}, jellyfin: {{{server}}}")),
         filmed(&format!("plex: {{{server}}}").replace("//", "//ada:word@")),
         filmed(&format!("plex: {{{server}}}").replace("32400", "32400/?X-Plex-Token=1")),
         filmed(&format!("plex: {{{server}}}").replace("nas", "localhost")),

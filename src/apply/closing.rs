@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hostler_core::films::settings::MediaServer;
 use hostler_core::films::{Actions, Share};
-use hostler_core::inventory::{Inventory, MachineName, Transcode};
+use hostler_core::inventory::{Inventory, MachineName, Token, Transcode};
 use hostler_core::template;
 use serde_json::json;
 use tokio::time::timeout;
@@ -49,8 +49,8 @@ pub async fn films(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link
             Actions::Open | Actions::Off => format!("status page: http://{page}"),
         });
     }
-    if let Some(server) = &films.settings.media_server {
-        lines.extend(asked(films, server).await);
+    for (server, token) in films.settings.media_servers.iter().zip(&films.tokens) {
+        lines.extend(asked(films, server, token).await);
     }
     Some(Closing { text: lines.join("\n"), token })
 }
@@ -78,8 +78,8 @@ fn seen(share: &Share) -> String {
     }
 }
 
-async fn asked(films: &Transcode, server: &MediaServer) -> Vec<String> {
-    let Some(token) = films.token.as_ref().and_then(|token| token.file.as_ref()) else { return Vec::new() };
+async fn asked(films: &Transcode, server: &MediaServer, token: &Token) -> Vec<String> {
+    let Some(token) = &token.file else { return Vec::new() };
     // On this computer the token is in the user's file, not in the pods' Secret.
     let known = MediaServer { token_file: token.path.clone(), ..server.clone() };
     match timeout(LIMIT, media_server::found(&known, films.settings.folders.keys())).await {

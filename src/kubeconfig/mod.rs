@@ -208,10 +208,11 @@ fn entry<'a>(root: &'a mut Mapping, field: &str, kind: &str, name: &str) -> Resu
     inner.with_context(|| format!("`{name}` in `{field}` of the kubeconfig is not a {kind}"))
 }
 
-/// The file kubectl reads and writes: the first of `kubeconfig` (the variable KUBECONFIG's value), or ~/.kube/config.
+/// The file kubectl reads and writes: of `kubeconfig` (the variable KUBECONFIG's value) the first that exists, else the last; without any,
+/// ~/.kube/config.
 pub fn users_file(kubeconfig: Option<&str>, home: &Path) -> PathBuf {
-    let first = kubeconfig.into_iter().flat_map(std::env::split_paths).find(|path| !path.as_os_str().is_empty());
-    first.unwrap_or_else(|| home.join(".kube/config"))
+    let listed = || kubeconfig.into_iter().flat_map(std::env::split_paths).filter(|path| !path.as_os_str().is_empty());
+    listed().find(|path| path.exists()).or_else(|| listed().last()).unwrap_or_else(|| home.join(".kube/config"))
 }
 
 /// Where the kubeconfig of the cluster `name` is kept by default.

@@ -249,7 +249,14 @@ fn the_users_file() {
     let home = Path::new("/home/me");
     assert_eq!(users_file(None, home), Path::new("/home/me/.kube/config"));
     assert_eq!(users_file(Some(""), home), Path::new("/home/me/.kube/config"));
-    assert_eq!(users_file(Some(":/a:/b"), home), Path::new("/a"));
+    assert_eq!(users_file(Some(":/a:"), home), Path::new("/a"));
+    // As kubectl: the first that exists, else the last.
+    assert_eq!(users_file(Some("/a:/b"), home), Path::new("/b"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    std::fs::write(&one, "").and_then(|()| std::fs::write(&two, "")).expect("written");
+    let list = format!("/a:{}:{}", one.display(), two.display());
+    assert_eq!(users_file(Some(&list), home), one);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub fn wanted(inbox: &Inbox, library: &Library, id: &FilmId) -> Result<Result<Ag
     require_marker(&library.root)?;
     let film: Option<Film> = read_json(&inbox.ledger(id))?;
     let Some(Film { stage: Stage::Done { published, .. }, .. }) = film else {
-        return Ok(Err("the film is not done yet\n"));
+        return Ok(Err("the film is not done yet"));
     };
     let from = library.root.join(&published.film.path);
     let size = match from.symlink_metadata() {
@@ -43,13 +43,13 @@ pub fn wanted(inbox: &Inbox, library: &Library, id: &FilmId) -> Result<Result<Ag
     let to = inbox.watch().join(&published.film.path);
     let part = inbox.requests().join(format!("{PART}{id}"));
     if part.try_exists()? {
-        return Ok(Err("the film is already being copied back\n"));
+        return Ok(Err("the film is already being copied back"));
     }
     if to.symlink_metadata().is_ok() {
-        return Ok(Err("watch/ already has a film with this name\n"));
+        return Ok(Err("watch/ already has a film with this name"));
     }
     if space(&inbox.root)?.0 < size {
-        return Ok(Err("the inbox does not have enough space for the film\n"));
+        return Ok(Err("the inbox does not have enough space for the film"));
     }
     Ok(Ok(Again { from, part, to }))
 }

@@ -1,6 +1,6 @@
 //! Encoders and publishers as Jobs of the cluster that the watcher runs in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,13 +8,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::batch::v1;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, Config};
 
+use super::jobs::{Machine, MachineState};
 use super::reconcile::{Job, JobState, Task};
 
+/// Ends of the names of taints with which Kubernetes itself marks a machine for a while.
+const PASSING: [&str; 7] =
+    ["unschedulable", "not-ready", "unreachable", "memory-pressure", "disk-pressure", "pid-pressure", "network-unavailable"];
+/// The template of the encoder's Job.
+const ENCODE: &str = "encode.yaml";
 const NAMESPACE: &str = hostler_core::protocol::namespaces::FILMS;
 /// Label of the watcher's Jobs.
 const OURS: &str = "app.kubernetes.io/part-of=transcode";
@@ -137,14 +143,16 @@ impl Cluster {
         Ok(listed.items.iter().filter_map(|job| Some((Job::parse(job.metadata.name.as_deref()?)?, state(job)))).collect())
     }
 
-    /// Machines whose kubelet has not reported for a minute.
+    /// The machines that encode: those that the template of the encoder's Job names, else all that take ordinary pods.
     ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn lost_machines(&self) -> Result<BTreeSet<String>> {
+    pub async fn machines(&self) -> Result<Vec<Machine>> {
         let listed = answer(self.nodes.list(&ListParams::default())).await.context("the nodes can't be listed")?;
+        let template = std::fs::read_to_string(self.templates.join(ENCODE)).ok();
+        let named = template.and_then(|text| serde_yaml::from_str(&text).ok()).map(|job| named(&job)).unwrap_or_default();
         let now = k8s_openapi::jiff::Timestamp::now();
-        Ok(listed.items.into_iter().filter(|node| lost(node, now)).filter_map(|node| node.metadata.name).collect())
+        Ok(machines(&listed.items, &named, now))
     }
 
     /// Creates the Job, if it does not exist.
@@ -153,7 +161,7 @@ impl Cluster {
     /// Its template is missing or wrong, or the API server does not answer or refuses it.
     pub async fn begin(&self, job: &Job) -> Result<()> {
         let file = self.templates.join(match job.task {
-            Task::Encode => "encode.yaml",
+            Task::Encode | Task::Original => ENCODE,
             Task::Publish => "publish.yaml",
         });
         let text = std::fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
@@ -183,6 +191,15 @@ impl Cluster {
 fn object(template: &str, job: &Job) -> Result<v1::Job> {
     let mut object: v1::Job = serde_yaml::from_str(template)?;
     object.metadata.name = Some(job.name());
+    if job.task == Task::Original
+        && let Some(template) = object.spec.as_mut().map(|spec| &mut spec.template)
+    {
+        // Copying streams takes no cores: it need not wait for a machine that encodes nothing.
+        template.metadata.get_or_insert_default().labels.get_or_insert_default().insert("transcode".to_owned(), "original".to_owned());
+        if let Some(affinity) = template.spec.as_mut().and_then(|pod| pod.affinity.as_mut()) {
+            affinity.pod_anti_affinity = None;
+        }
+    }
     let containers = object.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()).map(|pod| &mut pod.containers);
     let container = containers.and_then(|containers| containers.first_mut()).context("the Job has no container")?;
     let words = if container.args.is_some() { &mut container.args } else { &mut container.command };
@@ -224,6 +241,37 @@ fn won<T>(result: Result<T>) -> Result<bool> {
         Err(error) if status_code(&error) == Some(409) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The machines that a Job may run on; empty: any.
+fn named(job: &v1::Job) -> Vec<String> {
+    let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let affinity = pod.and_then(|pod| pod.affinity.as_ref()?.node_affinity.as_ref());
+    let required = affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
+    let terms = required.into_iter().flat_map(|required| &required.node_selector_terms);
+    let expressions = terms.flat_map(|term| term.match_expressions.iter().flatten());
+    expressions.flat_map(|expression| expression.values.iter().flatten().cloned()).collect()
+}
+
+fn machines(nodes: &[Node], named: &[String], now: k8s_openapi::jiff::Timestamp) -> Vec<Machine> {
+    let mut machines = Vec::new();
+    for node in nodes {
+        let (Some(name), spec) = (&node.metadata.name, node.spec.clone().unwrap_or_default()) else { continue };
+        let repels =
+            |taint: &Taint| taint.effect != "PreferNoSchedule" && !PASSING.contains(&taint.key.rsplit('/').next().unwrap_or_default());
+        let ordinary = !spec.taints.iter().flatten().any(repels);
+        if !(named.contains(name) || named.is_empty() && ordinary) {
+            continue;
+        }
+        let state = match (lost(node, now), spec.unschedulable) {
+            (true, _) => MachineState::Lost,
+            (false, Some(true)) => MachineState::Cordoned,
+            _ => MachineState::Ready,
+        };
+        machines.push(Machine { name: name.clone(), state });
+    }
+    machines.sort_by(|one, other| one.name.cmp(&other.name));
+    machines
 }
 
 fn lost(node: &Node, now: k8s_openapi::jiff::Timestamp) -> bool {
@@ -276,5 +324,37 @@ mod tests {
             ("/tmp", None),
         ];
         assert_eq!(mounts.collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn idle_machines_are_known_and_those_that_do_not_encode_are_not() {
+        let text = r#"[{"metadata": {"name": "rarity"}}, {"metadata": {"name": "plane"}, "spec": {"taints": [{"key":
+            "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]}}, {"metadata": {"name": "applejack"}, "spec": {"unschedulable": true,
+            "taints": [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]}}, {"metadata": {"name": "gone"}, "status":
+            {"conditions": [{"type": "Ready", "status": "Unknown", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}]"#;
+        let nodes: Vec<Node> = serde_json::from_str(text).expect("nodes");
+        let of = |named: &[&str]| {
+            let named: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
+            let found = machines(&nodes, &named, k8s_openapi::jiff::Timestamp::now());
+            found.into_iter().map(|machine| (machine.name, machine.state)).collect::<Vec<_>>()
+        };
+        let (applejack, gone) = (("applejack".to_owned(), MachineState::Cordoned), ("gone".to_owned(), MachineState::Lost));
+        let rarity = ("rarity".to_owned(), MachineState::Ready);
+        assert_eq!(of(&[]), [applejack, gone, rarity.clone()]);
+        assert_eq!(of(&["rarity", "plane"]), [("plane".to_owned(), MachineState::Ready), rarity]);
+    }
+
+    /// While all machines encode, the original of another film is published.
+    #[test]
+    fn a_job_for_an_original_shares_a_machine() {
+        let template = r#"{"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {"template": {"metadata": {"labels": {"transcode":
+            "encode"}}, "spec": {"affinity": {"podAntiAffinity": {}}, "containers": [{"name": "encoder", "command": ["encode"]}]}}}}"#;
+        let pod = |task| {
+            let job = Job { id: FilmId::parse("up-12345678").expect("an id"), task, round: 1, attempt: 0 };
+            let template = object(template, &job).expect("a Job").spec.expect("a spec").template;
+            let label = template.metadata.expect("one").labels.expect("some")["transcode"].clone();
+            (label, template.spec.expect("a pod").affinity.expect("one").pod_anti_affinity.is_some())
+        };
+        assert_eq!([pod(Task::Encode), pod(Task::Original)], [("encode".to_owned(), true), ("original".to_owned(), false)]);
     }
 }

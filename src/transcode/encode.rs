@@ -23,10 +23,10 @@ use super::ffmpeg;
 use super::film::FilmId;
 use super::handbrake::{self, Answer, Pace, Reader, Title, Titles, Working};
 use super::layout::{Inbox, read_json, write_json};
-use super::ledger::Film;
+use super::ledger::{Film, Original};
 use super::order::{self, Order, Tracks, Wishes};
 use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Part, Phase, Progress, Stamp, TASK};
-use super::titles::{self, Picked};
+use super::titles::{self, Picked, Question};
 use super::verify::{self, Attempt, Flaw};
 
 mod finish;
@@ -100,8 +100,9 @@ pub async fn run(task: &Task) -> Result<Ended> {
             Ok(Ended::Encoded(encoded))
         }
         Ok(Err(flaw)) => {
-            let Flaw { permanent, outside, question, reason } = flaw;
-            let failure = Failure { who: task.who.clone(), permanent, outside, question, reason, tail: tail.into(), at: Timestamp::now() };
+            let Flaw { permanent, outside, question, titles, reason } = flaw;
+            let failure =
+                Failure { who: task.who.clone(), permanent, outside, question, titles, reason, tail: tail.into(), at: Timestamp::now() };
             write_json(&work.join(FAILURE), &failure)
                 .with_context(|| format!("{}; in addition, this failure can't be recorded", failure.reason))?;
             Ok(Ended::Failed(failure))
@@ -148,6 +149,15 @@ impl Encoder<'_> {
             Ok(None) => return Ok(Err(self.nothing_in_it(&input))),
             Err(flaw) => return Ok(Err(flaw)),
         };
+        if self.film.original == Original::Wanted
+            && let Some(title) = titles.film().filter(|title| !title.on_disc())
+        {
+            let part = match self.original(&input, stamp, title.clone()).await? {
+                Ok(part) => part,
+                Err(flaw) => return Ok(Err(flaw)),
+            };
+            return Ok(Ok(self.encoded(part, Vec::new(), Vec::new(), true, stamp, start)));
+        }
         let picked = match self.pick(&titles) {
             Ok(picked) => picked,
             Err(question) => return Ok(Err(Flaw::question(question))),
@@ -166,19 +176,16 @@ impl Encoder<'_> {
         let mut parts = parts.into_iter();
         let Some(film) = parts.next() else { return Ok(Err(self.nothing_in_it(&input))) };
         remarks.dedup();
-        Ok(Ok(Encoded {
-            film,
-            more: parts.collect(),
-            remarks,
-            source: stamp,
-            machine: self.task.machine.clone(),
-            took: start.elapsed().as_secs_f64(),
-            at: Timestamp::now(),
-        }))
+        Ok(Ok(self.encoded(film, parts.collect(), remarks, false, stamp, start)))
+    }
+
+    fn encoded(&self, film: Part, more: Vec<Part>, remarks: Vec<String>, original: bool, source: Stamp, start: Instant) -> Encoded {
+        let (machine, took) = (self.task.machine.clone(), start.elapsed().as_secs_f64());
+        Encoded { film, more, remarks, original, source, machine, took, at: Timestamp::now() }
     }
 
     /// The titles to encode; or the question for the film's owner.
-    fn pick(&self, titles: &Titles) -> Result<Picked, String> {
+    fn pick(&self, titles: &Titles) -> Result<Picked, Question> {
         if !titles.film().is_some_and(Title::on_disc) {
             return Ok(Picked { titles: titles.film().cloned().into_iter().collect(), of: 1, remark: None });
         }

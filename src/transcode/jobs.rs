@@ -1,6 +1,6 @@
 //! Where encoders and publishers run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 use tokio::process::{Child, Command};
 
 use super::cluster::Cluster;
@@ -40,14 +41,14 @@ impl Jobs {
         }
     }
 
-    /// Machines whose kubelet has not reported for a minute.
+    /// The machines that encode, whether they are busy or not.
     ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn lost_machines(&self) -> Result<BTreeSet<String>> {
+    pub async fn machines(&self) -> Result<Vec<Machine>> {
         match self {
-            Jobs::Here(_) => Ok(BTreeSet::new()),
-            Jobs::Cluster(cluster) => cluster.lost_machines().await,
+            Jobs::Here(_) => Ok(vec![Machine { name: THIS.to_owned(), state: MachineState::Ready }]),
+            Jobs::Cluster(cluster) => cluster.machines().await,
         }
     }
 
@@ -70,6 +71,26 @@ impl Jobs {
             Jobs::Cluster(cluster) => cluster.forget(job).await,
         }
     }
+}
+
+/// The name of the only machine, without a cluster.
+const THIS: &str = "this computer";
+
+/// A machine that encodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    pub name: String,
+    pub state: MachineState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MachineState {
+    Ready,
+    /// It takes no new films.
+    Cordoned,
+    /// Its kubelet has not reported for a minute.
+    Lost,
 }
 
 /// Runs programs on this machine, without a cluster.
@@ -109,7 +130,7 @@ impl Here {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("transcode");
         match job.task {
-            Task::Encode => command.arg("encode"),
+            Task::Encode | Task::Original => command.arg("encode"),
             Task::Publish => command.arg("publish").arg("--library").arg(&self.library),
         };
         command.arg("--inbox").arg(&self.inbox).arg("--settings").arg(&self.settings).args(["--id", job.id.as_str()]).stdin(Stdio::null());

@@ -32,6 +32,11 @@ pub struct Film {
     /// Whether its owner took it as it is, although it failed the verification.
     #[serde(default)]
     pub accepted: bool,
+    /// Whether its original is published before it is encoded.
+    #[serde(default)]
+    pub original: Original,
+    #[serde(default)]
+    pub priority: Priority,
     /// What was published of it before it was begun anew: that may be replaced.
     #[serde(default)]
     pub earlier: Option<Published>,
@@ -54,6 +59,30 @@ pub struct Film {
     pub not_before: Option<Timestamp>,
 }
 
+/// Whether the streams of a film's original are published before it is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Original {
+    /// The film is published when it is encoded.
+    #[default]
+    No,
+    Wanted,
+    /// It is in the library, as `earlier` says, and the encoded film is to replace it.
+    Published,
+}
+
+/// In which order films are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Priority {
+    First,
+    #[default]
+    Normal,
+    Later,
+    /// It is not encoded until it has another priority.
+    Skipped,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "is")]
 pub enum Stage {
@@ -64,6 +93,9 @@ pub enum Stage {
     /// In `claim/`, until its owner has answered.
     Held {
         question: String,
+        /// The numbers of titles that may be the answer; none: it is not about titles, or an earlier version of hostler asked.
+        #[serde(default)]
+        titles: Vec<u32>,
         at: Timestamp,
     },
     /// In the library; the original is being moved to the trash.
@@ -113,6 +145,21 @@ impl Film {
         })
     }
 
+    /// Whether it is a disc: that has several titles, and its streams can't be copied as they are.
+    pub fn is_disc(&self) -> bool {
+        let image = self.path.extension().is_some_and(|end| ["iso", "img"].iter().any(|image| end.eq_ignore_ascii_case(image)));
+        self.flat || image || self.path.file_name().is_some_and(is_disc)
+    }
+
+    /// What its owner calls it, for people: where it was dropped, or its name since.
+    pub fn called(&self) -> String {
+        let path = match &self.name {
+            Some(name) => self.path.with_file_name(name),
+            None => self.path.clone(),
+        };
+        layout::shown(&path)
+    }
+
     /// The question for its owner, if nobody can tell by its name which film it is.
     pub fn unnamed(&self) -> Option<String> {
         let name = self.path.file_name().unwrap_or_default();
@@ -140,6 +187,8 @@ impl Film {
             name: None,
             titles: None,
             accepted: false,
+            original: Original::default(),
+            priority: Priority::default(),
             earlier: None,
             stamp,
             round: 1,
@@ -157,6 +206,14 @@ impl Film {
         match &self.stage {
             Stage::Published { published, .. } | Stage::Done { published, .. } => Some(published),
             _ => self.earlier.as_ref(),
+        }
+    }
+
+    /// As [`Film::published`].
+    pub fn published_mut(&mut self) -> Option<&mut Published> {
+        match &mut self.stage {
+            Stage::Published { published, .. } | Stage::Done { published, .. } => Some(published),
+            _ => self.earlier.as_mut(),
         }
     }
 

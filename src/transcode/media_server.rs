@@ -1,11 +1,12 @@
 //! Asks Plex or Jellyfin to scan a changed folder. A failure here never fails a film.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use hostler_core::films::settings::{MediaServer, MediaServerKind};
 use hostler_core::visible::shortened;
+use hostler_core::words::counted;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
@@ -19,13 +20,15 @@ const MOST_BYTES: usize = 8 << 20;
 const LOOKS: u32 = 6;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Requests a scan of the folder of `film` (relative to the library), and returns the result for the user.
-pub async fn refresh(server: &MediaServer, film: &Path) -> String {
-    let done = match server.kind {
-        MediaServerKind::Plex => plex(server, film).await,
-        MediaServerKind::Jellyfin => jellyfin(server, film).await,
-    };
-    done.unwrap_or_else(|error| format!("the media server was not notified: {error:#}"))
+/// Requests a scan of a folder for `films`, which are in it (relative to the library). Returns what the server did, for the user.
+///
+/// # Errors
+/// It was not notified, or does not show the films yet: also for the user.
+pub async fn refresh(server: &MediaServer, folder: &Path, films: &[PathBuf]) -> Result<String> {
+    match server.kind {
+        MediaServerKind::Plex => plex(server, folder, films).await,
+        MediaServerKind::Jellyfin => jellyfin(server, folder, films).await.with_context(|| format!("{} was not notified", server.kind)),
+    }
 }
 
 /// The section of Plex that each of `folders` belongs to, a line each; for Jellyfin, which needs none, whether it answers.
@@ -58,49 +61,84 @@ pub struct Section {
     pub locations: Vec<String>,
 }
 
-async fn plex(server: &MediaServer, film: &Path) -> Result<String> {
+async fn plex(server: &MediaServer, folder: &Path, films: &[PathBuf]) -> Result<String> {
     let client = client()?;
-    let token = token(server)?;
+    let not_notified = || "Plex was not notified";
+    let token = token(server).with_context(not_notified)?;
     let ask = |url: Url| client.get(url).header("X-Plex-Token", &token).header("Accept", "application/json");
-    let listed = answer(ask(url(server, "/library/sections")?), "token").await?;
-    let sections = sections(&serde_json::from_str(&listed).context("the list of libraries that Plex sent is not valid JSON")?);
-    let (key, folder) = place(&sections, server.library_as_seen.as_deref(), film)?;
+    let listed = answer(ask(url(server, "/library/sections")?), "token").await.with_context(not_notified)?;
+    let listed = serde_json::from_str(&listed).context("the list of libraries is not valid JSON").with_context(not_notified)?;
+    let (key, seen) = place(&sections(&listed), server.library_as_seen.as_deref(), &folder.join("film")).with_context(not_notified)?;
     let mut refresh = url(server, &format!("/library/sections/{key}/refresh"))?;
-    refresh.query_pairs_mut().append_pair("path", &folder);
+    refresh.query_pairs_mut().append_pair("path", &seen);
     // Not every server decodes `+` as a space; a literal plus is already %2B here.
     let query = refresh.query().unwrap_or_default().replace('+', "%20");
     refresh.set_query(Some(&query));
-    answer(ask(refresh), "token").await?;
-    let file = format!("{folder}/{}", film.file_name().unwrap_or_default().to_string_lossy());
+    answer(ask(refresh), "token").await.with_context(not_notified)?;
     let mut all = url(server, &format!("/library/sections/{key}/all"))?;
     all.query_pairs_mut()
         .append_pair("sort", "addedAt:desc")
         .append_pair("X-Plex-Container-Start", "0")
-        .append_pair("X-Plex-Container-Size", "50");
+        .append_pair("X-Plex-Container-Size", "200");
+    let names = films.iter().filter_map(|film| film.file_name());
+    let mut missing: Vec<String> = names.map(|name| format!("{seen}/{}", name.to_string_lossy())).collect();
     for _ in 0..LOOKS {
         tokio::time::sleep(LOOK_EVERY).await;
         let listed: Value = serde_json::from_str(&answer(ask(all.clone()), "token").await?).unwrap_or_default();
-        if holds(&listed, &file) {
-            return Ok("Plex shows the film".to_owned());
+        missing.retain(|file| !holds(&listed, file));
+        if missing.is_empty() {
+            return Ok(if films.len() == 1 { "Plex shows the film".to_owned() } else { format!("Plex shows {} films", films.len()) });
         }
     }
-    Ok(format!("Plex was asked to scan {folder}, but does not show the film yet"))
+    bail!("Plex was asked to scan {}, but does not show {} yet", shortened(&seen, 300), counted(missing.len(), "film"))
 }
 
-async fn jellyfin(server: &MediaServer, film: &Path) -> Result<String> {
+async fn jellyfin(server: &MediaServer, folder: &Path, films: &[PathBuf]) -> Result<String> {
     let client = client()?;
     let authorization = format!("MediaBrowser Token=\"{}\"", token(server)?);
     let post = |url: Url| client.post(url).header("Authorization", &authorization);
     if let Some(root) = &server.library_as_seen {
-        let path = format!("{}/{}", root.trim_end_matches('/'), film.to_string_lossy());
-        let updates = json!({"Updates": [{"Path": path, "UpdateType": "Created"}]});
-        let request = post(url(server, "/Library/Media/Updated")?).header("Content-Type", "application/json").body(updates.to_string());
+        let seen = |film: &PathBuf| format!("{}/{}", root.trim_end_matches('/'), film.to_string_lossy());
+        let updates: Vec<Value> = films.iter().map(|film| json!({"Path": seen(film), "UpdateType": "Created"})).collect();
+        let body = json!({ "Updates": updates }).to_string();
+        let request = post(url(server, "/Library/Media/Updated")?).header("Content-Type", "application/json").body(body);
         if answer(request, "token").await.is_ok() {
-            return Ok(format!("Jellyfin was notified of {}", shown(film)));
+            return Ok(format!("Jellyfin was notified of {}", shown(folder)));
         }
     }
     answer(post(url(server, "/Library/Refresh")?), "token").await?;
     Ok("Jellyfin was asked to scan its library".to_owned())
+}
+
+/// Whether somebody plays one of these files, which are known by their names alone: the server may see them under other paths.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn plays(server: &MediaServer, names: &[String]) -> Result<bool> {
+    let client = client()?;
+    let token = token(server)?;
+    let request = match server.kind {
+        MediaServerKind::Plex => {
+            client.get(url(server, "/status/sessions")?).header("X-Plex-Token", &token).header("Accept", "application/json")
+        }
+        MediaServerKind::Jellyfin => {
+            client.get(url(server, "/Sessions")?).header("Authorization", format!("MediaBrowser Token=\"{token}\""))
+        }
+    };
+    let sessions: Value = serde_json::from_str(&answer(request, "token").await?).context("its list of sessions is not valid JSON")?;
+    Ok(names.iter().any(|name| is_open(&sessions, name)))
+}
+
+/// Whether a list of sessions has a file of this name: Plex calls it `file`, Jellyfin `Path`.
+fn is_open(value: &Value, name: &str) -> bool {
+    let is_it = |path: &Value| path.as_str().is_some_and(|path| path.rsplit(['/', '\\']).next() == Some(name));
+    match value {
+        Value::Object(object) => {
+            object.iter().any(|(key, value)| (matches!(key.as_str(), "file" | "Path") && is_it(value)) || is_open(value, name))
+        }
+        Value::Array(list) => list.iter().any(|value| is_open(value, name)),
+        _ => false,
+    }
 }
 
 /// The section of a film, and its folder as Plex sees it: below `root` if given, else in the section that has a folder with the name of the
@@ -250,6 +288,15 @@ mod tests {
         assert_eq!(sections(&listed), [section("3", &["/Movies"])]);
         let all = json!({"MediaContainer": {"Metadata": [{"Media": [{"Part": [{"file": "/Movies/Up.mkv"}]}]}]}});
         assert!(holds(&all, "/Movies/Up.mkv") && !holds(&all, "/Movies/Down.mkv"));
+    }
+
+    #[test]
+    fn a_film_that_is_played_is_found_by_its_name() {
+        let plex = json!({"MediaContainer": {"size": 1, "Metadata": [{"Media": [{"Part": [{"file": "D:\\films\\Movies\\Up.mkv"}]}]}]}});
+        let jellyfin = json!([{"UserName": "ada"}, {"NowPlayingItem": {"Name": "Up", "Path": "/media/Movies/Up.mkv"}}]);
+        for sessions in [plex, jellyfin] {
+            assert!(is_open(&sessions, "Up.mkv") && !is_open(&sessions, "p.mkv") && !is_open(&sessions, "Down.mkv"));
+        }
     }
 
     /// A server that answers every request like this, and how many it had.

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use hostler_core::quantity;
 use reqwest::Url;
 
-use super::layout::shown;
 use super::ledger::{Film, Stage};
 use super::media_server::{answer, client};
 
@@ -35,10 +34,10 @@ impl News {
     /// A film that failed, or waits for its owner.
     pub fn film(film: &Film) -> Option<Message> {
         if let Stage::Held { question, .. } = &film.stage {
-            return Some(Message { title: "a film is waiting for an answer", text: format!("{}: {question}", shown(&film.path)) });
+            return Some(Message { title: "a film is waiting for an answer", text: format!("{}: {question}", film.called()) });
         }
         let Stage::Failing { reason, .. } = &film.stage else { return None };
-        Some(Message { title: "a film could not be encoded", text: format!("{}: {reason}", shown(&film.path)) })
+        Some(Message { title: "a film could not be encoded", text: format!("{}: {reason}", film.called()) })
     }
 
     /// Machines that are lost now.
@@ -53,15 +52,18 @@ impl News {
         messages
     }
 
-    /// Free and total bytes of a share. Space is low below `little`, until it is a quarter above that.
-    pub fn space(&mut self, share: &'static str, (free, all): (u64, u64), little: u64) -> Option<Message> {
+    /// Free and total bytes of a share. Space is low below `little`, until it is a quarter above that. `trash`: bytes that emptying the trash
+    /// would give back.
+    pub fn space(&mut self, share: &'static str, (free, all): (u64, u64), little: u64, trash: u64) -> Option<Message> {
         if all == 0 || free >= little {
             if free >= little / 4 * 5 {
                 self.low.remove(share);
             }
             return None;
         }
-        let text = format!("the {share} has {} free of {}; films that do not fit will wait", quantity::size(free), quantity::size(all));
+        let back = if trash > 0 { format!("; the trash holds {}", quantity::size(trash)) } else { String::new() };
+        let (free, all) = (quantity::size(free), quantity::size(all));
+        let text = format!("the {share} has {free} free of {all}; films that do not fit will wait{back}");
         self.low.insert(share).then_some(Message { title: "disk space is low", text })
     }
 }
@@ -111,8 +113,10 @@ mod tests {
     #[test]
     fn low_disk_space_is_reported_once() {
         let mut news = News::default();
-        let mut low = |free| news.space("inbox", (free, 1000), 100).is_some();
+        let mut low = |free| news.space("inbox", (free, 1000), 100, 0).is_some();
         assert_eq!([200, 99, 50, 110, 90, 125, 99].map(&mut low), [false, true, false, false, false, false, true]);
-        assert!(news.space("library", (0, 0), 100).is_none(), "not known");
+        assert!(news.space("library", (0, 0), 100, 0).is_none(), "not known");
+        let message = News::default().space("inbox", (1, 1000), 100, 3_000_000_000).expect("it is low");
+        assert!(message.text.ends_with("the trash holds 3 GB"), "{}", message.text);
     }
 }

@@ -13,7 +13,7 @@ use super::disc::{self, is_disc};
 use super::film::FilmId;
 use super::kind::{self, is_film};
 use super::layout::{Inbox, read_json, require_marker, space};
-use super::ledger::{Film, Stage};
+use super::ledger::{Film, Priority, Stage};
 use super::reconcile::{Dropped, Files, Request};
 use super::record::{ENCODED, Encoded, FAILURE, PUBLISHED, Stamp, TASK};
 use super::trash;
@@ -106,6 +106,11 @@ fn requests(inbox: &Inbox) -> io::Result<Vec<Request>> {
             ("redo", Some(id)) => requests.push(Request::Redo(id)),
             ("accept", Some(id)) => requests.push(Request::Accept(id)),
             ("dismiss", Some(id)) => requests.push(Request::Dismiss(id)),
+            ("now", Some(id)) => requests.push(Request::Now(id)),
+            ("first", Some(id)) => requests.push(Request::Order(id, Priority::First)),
+            ("normal", Some(id)) => requests.push(Request::Order(id, Priority::Normal)),
+            ("later", Some(id)) => requests.push(Request::Order(id, Priority::Later)),
+            ("skip", Some(id)) => requests.push(Request::Order(id, Priority::Skipped)),
             (verb @ ("name" | "called" | "titles"), Some(id)) => {
                 let text = match user_file::read(&entry.path(), MOST_BYTES) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -135,6 +140,11 @@ pub fn request_file(inbox: &Inbox, request: &Request) -> PathBuf {
         Request::Titles(..) => "titles",
         Request::Accept(_) => "accept",
         Request::Dismiss(_) => "dismiss",
+        Request::Now(_) => "now",
+        Request::Order(_, Priority::First) => "first",
+        Request::Order(_, Priority::Normal) => "normal",
+        Request::Order(_, Priority::Later) => "later",
+        Request::Order(_, Priority::Skipped) => "skip",
     };
     inbox.requests().join(format!("{verb}.{}", request.id()))
 }
@@ -236,7 +246,10 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
         published: read_json(&work.join(PUBLISHED))?,
         failure: read_json(&work.join(FAILURE))?,
         // One that can't be read is written again.
-        prepared: read_json::<Film>(&work.join(TASK)).ok().flatten().is_some_and(|task| task.stamp == film.stamp),
+        prepared: read_json::<Film>(&work.join(TASK))
+            .ok()
+            .flatten()
+            .is_some_and(|task| (task.stamp, task.round, task.original) == (film.stamp, film.round, film.original)),
         folders: claim.try_exists()? || work.try_exists()?,
         ..Files::default()
     };

@@ -14,7 +14,7 @@ use super::layout::{Inbox, read_json, rename, shown, write_json, write_whole};
 use super::ledger::{Film, Stage};
 use super::observe::{in_failed, in_trash, request_file};
 use super::reconcile::Action;
-use super::record::{ENCODED, FAILURE, LOG, TASK};
+use super::record::{ENCODED, FAILURE, LOG, PUBLISHED, TASK};
 use super::trash;
 
 /// Performs an action on files. `film`: its record in the ledger.
@@ -55,7 +55,8 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
         }
         Action::ClearFailure(id) => remove(&inbox.work(id).join(FAILURE))?,
         Action::Discard(id) => {
-            // The reason first: without it the film does not count as failed.
+            // In this order: while there is an encoded film, this is done again.
+            remove(&inbox.work(id).join(PUBLISHED))?;
             remove(&inbox.work(id).join(ENCODED))?;
             remove_all(&inbox.work(id))?;
         }

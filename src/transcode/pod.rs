@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use hostler_core::films::settings::MediaServer;
 use hostler_core::quantity;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +13,6 @@ use tokio::time::Instant;
 use super::encode::{self, Ended, Task};
 use super::film::FilmId;
 use super::layout::{Inbox, Library, write_json};
-use super::media_server;
 use super::name::Unfit;
 use super::publish;
 use super::record::{Encoded, FAILURE, Failure, PROGRESS, Part, Phase, Progress};
@@ -82,8 +80,6 @@ pub async fn encode(task: &Task) -> Result<PodStatus> {
 pub struct Publication {
     pub inbox: Inbox,
     pub library: Library,
-    /// The media server to notify.
-    pub media_server: Option<MediaServer>,
     pub id: FilmId,
     /// Identity of this attempt, as another one may still be running on a disconnected machine: the pod's uid.
     pub who: String,
@@ -99,11 +95,7 @@ impl Publication {
     /// The inbox can't be written to, so nothing could be recorded.
     pub async fn run(self) -> Result<PodStatus> {
         match self.copied().await? {
-            Ok(mut published) => {
-                if let (None, Some(server)) = (&published.media_server, &self.media_server) {
-                    published.media_server = Some(media_server::refresh(server, &published.film.path).await);
-                    tracing::info!("{}: {}", self.id, published.media_server.as_deref().unwrap_or_default());
-                }
+            Ok(published) => {
                 publish::record(&self.inbox, &self.id, &published)?;
                 tracing::info!("{}: in the library, {}, sha256 {}", self.id, quantity::size(published.size()), published.film.sha256);
                 Ok(PodStatus::Done)
@@ -113,7 +105,16 @@ impl Publication {
                 let reason = format!("{error:#}");
                 tracing::error!("{}: {reason}", self.id);
                 let at = Timestamp::now();
-                let failure = Failure { who: self.who, permanent, outside: !permanent, question: false, reason, tail: Vec::new(), at };
+                let failure = Failure {
+                    who: self.who,
+                    permanent,
+                    outside: !permanent,
+                    question: false,
+                    titles: Vec::new(),
+                    reason,
+                    tail: Vec::new(),
+                    at,
+                };
                 write_json(&self.inbox.work(&self.id).join(FAILURE), &failure)?;
                 Ok(PodStatus::Failed)
             }

@@ -68,6 +68,7 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
         more: files.collect(),
         remarks,
         media_server: None,
+        original: encoded.original,
         space: layout::space(&library.root).ok(),
         at: Timestamp::now(),
     })
@@ -246,7 +247,7 @@ fn remove_parts(folder: &Path, id: &FilmId) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes `published.json`: the film is in the library, and the media server was notified.
+/// Writes `published.json`: the film is in the library.
 ///
 /// # Errors
 /// The inbox can't be written to.
@@ -398,6 +399,7 @@ mod tests {
                 film,
                 more: Vec::new(),
                 remarks: Vec::new(),
+                original: false,
                 source: stamp,
                 machine: "rarity".to_owned(),
                 took: 1.0,

@@ -10,9 +10,12 @@ use hostler_core::quantity::size;
 use jiff::{SignedDuration, Timestamp};
 
 use super::film::FilmId;
-use super::ledger::{Film, Stage};
+use super::ledger::{Film, Original, Priority, Stage};
 use super::record::{Encoded, Failure, Published, Stamp};
-use super::rename;
+
+mod asked;
+
+use asked::{begun_anew, noticed, requested};
 
 /// The observed state.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,8 +33,15 @@ pub struct World {
     pub requests: Vec<Request>,
     /// Why no film may be started: paused, or outside the hours.
     pub hold: Option<String>,
+    pub paused: bool,
+    /// Folders of `watch/` whose originals are published first.
+    pub originals_first: BTreeSet<String>,
+    /// Why what is in the library must not be replaced now: somebody plays it, or that is not known.
+    pub played: BTreeMap<FilmId, String>,
     /// Free bytes of the inbox.
     pub free: u64,
+    /// Bytes in its trash.
+    pub trash: u64,
     pub limits: Limits,
 }
 
@@ -80,6 +90,8 @@ pub struct Dropped {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
+    /// Copies the original's streams, to publish them until the film is encoded.
+    Original,
     Encode,
     Publish,
 }
@@ -128,6 +140,10 @@ pub enum Request {
     Accept(FilmId),
     /// A failed or held film is not wanted: its original goes to the trash.
     Dismiss(FilmId),
+    /// Publish its original until it is encoded.
+    Now(FilmId),
+    /// Encode it in this order.
+    Order(FilmId, Priority),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -187,6 +203,7 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
             first.entry(place).or_insert(&film.id);
         }
     }
+    films.sort_by_key(|film| (film.priority, film.claimed, &film.id));
     let mut busy = world.jobs.iter().filter(|(job, state)| active(job, **state)).count();
     for film in films {
         let files = world.files.get(&film.id).cloned().unwrap_or_default();
@@ -200,49 +217,8 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
     (actions, waiting)
 }
 
-/// A film that is dropped for the first time, or again after it ended. `None`: it is being processed; this drop waits.
-fn noticed(world: &World, dropped: &Dropped) -> Option<Film> {
-    let id = FilmId::new(&dropped.path, dropped.stamp.size, dropped.stamp.modified);
-    let round = match world.films.get(&id) {
-        Some(film) if !film.ended() => return None,
-        Some(film) => film.round + 1,
-        None => 1,
-    };
-    let new = Film::dropped(dropped.path.clone(), dropped.folder.clone(), dropped.stamp, world.now);
-    let earlier = world.films.get(&new.id).and_then(Film::published).cloned();
-    Some(Film { round, flat: dropped.flat, earlier, ..new })
-}
-
-fn requested(world: &World, request: &Request) -> Option<Action> {
-    let film = world.films.get(request.id())?;
-    let files = world.files.get(request.id())?;
-    let anew = |source: Option<Stamp>| source.map(|source| begun_anew(film, source, world.now, film.round + 1));
-    let held = matches!(film.stage, Stage::Held { .. });
-    let answered = || Film { stage: Stage::Claimed, ..film.clone() };
-    let film = match (request, &film.stage) {
-        (Request::Dismiss(_), Stage::Failed { .. } | Stage::Held { .. }) => return Some(Action::Dismiss(film.id.clone())),
-        (Request::Retry(_), Stage::Failed { .. }) => anew(files.failed),
-        (Request::Retry(_), Stage::Held { .. }) => Some(answered()),
-        (Request::Accept(_), Stage::Failed { .. }) => anew(files.failed).map(|film| Film { accepted: true, ..film }),
-        (Request::Redo(_), Stage::Done { .. }) => anew(files.trashed),
-        (Request::Called(_, name), Stage::Done { published, machine, took }) => {
-            let (published, machine, took) = (rename::renamed(published, name), machine.clone(), *took);
-            Some(Film { name: Some(name.clone()), stage: Stage::Done { published, machine, took }, ..film.clone() })
-        }
-        (Request::Titles(_, titles), Stage::Held { .. }) => Some(Film { titles: Some(titles.clone()), ..answered() }),
-        (Request::Name(_, name), Stage::Claimed | Stage::Encoded | Stage::Held { .. }) => {
-            Some(Film { name: Some(name.clone()), stage: if held { Stage::Claimed } else { film.stage.clone() }, ..film.clone() })
-        }
-        _ => None,
-    }?;
-    Some(Action::Record(Box::new(film)))
-}
-
-fn begun_anew(film: &Film, stamp: Stamp, now: Timestamp, round: u32) -> Film {
-    let earlier = film.published().cloned();
-    let (attempts, counted, last_reason, not_before) = (0, 0, None, None);
-    Film { stamp, round, earlier, claimed: now, stage: Stage::Claimed, attempts, counted, last_reason, not_before, ..film.clone() }
-}
+/// Originals that are copied at once.
+const ORIGINALS: usize = 2;
 
 /// Bytes: with less, a disk is full.
 const FULL: u64 = 16 << 20;
@@ -346,14 +322,17 @@ impl One<'_> {
     /// A copy continued after the claim: results from the partial file are useless.
     fn changed(&mut self, stamp: Stamp) {
         let not_before = Some(self.world.now + self.world.limits.stable);
-        self.record(Film { stamp, not_before, stage: Stage::Claimed, ..self.film.clone() });
+        // What is in the library is a part of it, too.
+        let original = if self.film.original == Original::Published { Original::Wanted } else { self.film.original };
+        self.record(Film { stamp, not_before, original, stage: Stage::Claimed, ..self.film.clone() });
         self.forget_all();
         self.actions.push(Action::Discard(self.film.id.clone()));
     }
 
     fn encode(&mut self) {
+        let task = if self.film.original == Original::Wanted { Task::Original } else { Task::Encode };
         if let Some(encoded) = &self.files.encoded {
-            if encoded.source == self.film.stamp {
+            if encoded.source == self.film.stamp && (task == Task::Original || !encoded.original) {
                 self.record(Film {
                     stage: Stage::Encoded,
                     attempts: 0,
@@ -370,11 +349,15 @@ impl One<'_> {
         }
         if let Some(failure) = self.files.failure.clone() {
             if failure.question {
-                return self.hold(failure.reason);
+                return self.hold(failure.reason, failure.titles);
             }
             return self.failed(&failure.reason, failure.permanent, !failure.outside, failure.tail);
         }
-        if let Some(hold) = &self.world.hold
+        if self.film.priority == Priority::Skipped {
+            self.waiting.insert(self.film.id.clone(), "skipped".to_owned());
+            return self.forget_all();
+        }
+        if let Some(hold) = self.held_back()
             && self.own_jobs().iter().any(|(_, state)| *state == JobState::Waiting)
         {
             // It would start as soon as a machine is free.
@@ -382,9 +365,9 @@ impl One<'_> {
             return self.forget_all();
         }
         if let Some(question) = self.film.unnamed() {
-            return self.hold(question);
+            return self.hold(question, Vec::new());
         }
-        if self.jobs_of(Task::Encode) {
+        if self.jobs_of(task) {
             // work/ was emptied: the next pod of the Job would wait for its folder forever.
             if !self.files.prepared && self.own_jobs().iter().any(|(_, state)| state.is_open()) {
                 self.actions.push(Action::Prepare(self.film.id.clone()));
@@ -395,11 +378,16 @@ impl One<'_> {
             self.waiting.insert(self.film.id.clone(), why);
             return;
         }
-        *self.busy += 1;
+        *self.busy += usize::from(task == Task::Encode);
         if !self.files.prepared {
             self.actions.push(Action::Prepare(self.film.id.clone()));
         }
-        self.begin(Task::Encode);
+        self.begin(task);
+    }
+
+    /// Why it may not be started: an original may be published at any hour.
+    fn held_back(&self) -> Option<&String> {
+        self.world.hold.as_ref().filter(|_| self.world.paused || self.film.original != Original::Wanted)
     }
 
     fn begin(&mut self, task: Task) {
@@ -424,13 +412,21 @@ impl One<'_> {
                 "the Job ended without a result: it ran out of memory, or its machine was \
                 lost"
             };
-            self.failed(why, false, task == Task::Encode && !full, Vec::new());
+            self.failed(why, false, task != Task::Publish && !full, Vec::new());
         }
         active || wordless
     }
 
     fn failed(&mut self, reason: &str, permanent: bool, counts: bool, tail: Vec<String>) {
         let (attempts, counted) = (self.film.attempts + 1, self.film.counted + u32::from(counts));
+        let gives_up = permanent || counts && counted >= self.world.limits.attempts;
+        if gives_up && self.film.original == Original::Wanted && self.film.stage == Stage::Claimed {
+            // It is encoded as any other, and fails then, if it must.
+            let last_reason = Some(format!("its original can't be published before it is encoded: {reason}"));
+            self.record(Film { original: Original::No, attempts, counted: 0, last_reason, ..self.film.clone() });
+            self.forget_all();
+            return self.actions.push(Action::ClearFailure(self.film.id.clone()));
+        }
         if permanent {
             return self.fail(reason, tail);
         }
@@ -444,8 +440,8 @@ impl One<'_> {
     }
 
     /// Its owner has to say something first. Nothing is done with it until then.
-    fn hold(&mut self, question: String) {
-        let stage = Stage::Held { question, at: self.world.now };
+    fn hold(&mut self, question: String, titles: Vec<u32>) {
+        let stage = Stage::Held { question, titles, at: self.world.now };
         self.record(Film { stage, ..self.film.clone() });
         self.forget_all();
         self.actions.push(Action::ClearFailure(self.film.id.clone()));
@@ -468,21 +464,34 @@ impl One<'_> {
             let why = self.film.last_reason.as_deref().unwrap_or("the file was still being written");
             return Some(format!("{why}; next attempt in {seconds} s"));
         }
-        if let Some(hold) = &self.world.hold {
+        if let Some(hold) = self.held_back() {
             return Some(hold.clone());
         }
         let needed = self.film.stamp.size / 5 * 6 + self.world.limits.reserve;
         if self.world.free < needed {
             let (free, needed) = (size(self.world.free), size(needed));
-            return Some(format!("the inbox has too little space: {free} free, {needed} needed"));
+            let trash = if self.world.trash > 0 { format!("; the trash holds {}", size(self.world.trash)) } else { String::new() };
+            return Some(format!("the inbox has too little space: {free} free, {needed} needed{trash}"));
+        }
+        if self.film.original == Original::Wanted {
+            let others = self.world.jobs.iter().filter(|(job, state)| job.task == Task::Original && state.is_open()).count();
+            return (others >= ORIGINALS).then(|| "waiting until other originals are published".to_owned());
         }
         (*self.busy >= self.world.limits.at_once).then(|| "waiting for a free machine".to_owned())
     }
 
     fn publish(&mut self) {
         if let Some(published) = self.files.published.clone() {
+            if published.original {
+                // It is encoded now, and replaces this one.
+                let film = begun_anew(self.film, self.film.stamp, self.world.now, self.film.round + 1);
+                self.record(Film { original: Original::Published, earlier: Some(published), ..film });
+                self.forget_all();
+                return self.actions.push(Action::Discard(self.film.id.clone()));
+            }
             let (machine, took) = self.files.encoded.as_ref().map(|encoded| (encoded.machine.clone(), encoded.took)).unwrap_or_default();
-            self.record(Film { stage: Stage::Published { published, machine, took }, ..self.film.clone() });
+            let stage = Stage::Published { published, machine, took };
+            self.record(Film { stage, original: Original::No, priority: Priority::Normal, ..self.film.clone() });
             return self.forget_all();
         }
         if let Some(stamp) = self.files.claimed.filter(|stamp| *stamp != self.film.stamp) {
@@ -504,6 +513,10 @@ impl One<'_> {
             let seconds = until.duration_since(self.world.now).as_secs().max(1);
             let why = self.film.last_reason.as_deref().unwrap_or("encoded");
             self.waiting.insert(self.film.id.clone(), format!("{why}; next attempt in {seconds} s"));
+            return;
+        }
+        if let (Original::Published, Some(why)) = (self.film.original, self.world.played.get(&self.film.id)) {
+            self.waiting.insert(self.film.id.clone(), why.clone());
             return;
         }
         self.begin(Task::Publish);
@@ -554,7 +567,9 @@ impl Request {
             | Request::Called(id, _)
             | Request::Titles(id, _)
             | Request::Accept(id)
-            | Request::Dismiss(id) => id,
+            | Request::Dismiss(id)
+            | Request::Now(id)
+            | Request::Order(id, _) => id,
         }
     }
 }
@@ -563,6 +578,7 @@ impl Job {
     /// A DNS label, unique for each attempt.
     pub fn name(&self) -> String {
         let task = match self.task {
+            Task::Original => "original",
             Task::Encode => "encode",
             Task::Publish => "publish",
         };
@@ -573,6 +589,7 @@ impl Job {
     pub fn parse(name: &str) -> Option<Job> {
         let (task, rest) = name.split_once('-')?;
         let task = match task {
+            "original" => Task::Original,
             "encode" => Task::Encode,
             "publish" => Task::Publish,
             _ => return None,

@@ -112,6 +112,9 @@ pub struct Encoded {
     /// What its owner should know.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// Whether these are the original's streams, to be published until the film is encoded.
+    #[serde(default)]
+    pub original: bool,
     /// The stamp of the original when its encoding started.
     pub source: Stamp,
     pub machine: String,
@@ -183,8 +186,12 @@ pub struct Published {
     /// What its owner should know.
     #[serde(default)]
     pub remarks: Vec<String>,
-    /// The result of notifying the media server, for the user.
+    /// What media servers said, for the user; `None`: they were not told yet.
+    #[serde(default)]
     pub media_server: Option<String>,
+    /// As of [`Encoded`].
+    #[serde(default)]
+    pub original: bool,
     /// Free and total bytes of the library afterwards.
     #[serde(default)]
     pub space: Option<(u64, u64)>,
@@ -214,6 +221,9 @@ pub struct Failure {
     /// Whether `reason` is a question that its owner must answer before the film can go on.
     #[serde(default)]
     pub question: bool,
+    /// The numbers of titles that may be the answer; none: it is not about titles.
+    #[serde(default)]
+    pub titles: Vec<u32>,
     /// For the user.
     pub reason: String,
     /// The end of HandBrake's log.

@@ -1,8 +1,9 @@
 //! Gives a film that is in the library another name, together with what lies beside it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::kind;
@@ -33,23 +34,33 @@ pub fn renamed(published: &Published, name: &str) -> Published {
     new
 }
 
-/// Renames the files. Nothing is ever replaced.
+/// Renames the files. Nothing is ever replaced. The inner error says why this name is not possible, for the user.
 ///
 /// # Errors
-/// A name is taken, a file is no longer there, or the library can't be written to.
-pub fn rename(library: &Library, published: &Published, name: &str) -> Result<()> {
+/// The library is not there, or can't be written to.
+pub fn rename(library: &Library, published: &Published, name: &str) -> Result<Result<(), String>> {
     require_marker(&library.root)?;
     let places = places(published, name);
     for (file, place) in published.files().zip(&places) {
-        ensure!(library.root.join(place).symlink_metadata().is_err() || *place == file.path, "the library already has `{}`", shown(place));
+        let size = |path: &Path| library.root.join(path).symlink_metadata().map(|metadata| metadata.len());
+        match (size(&file.path), size(place)) {
+            (Ok(_), Ok(_)) if *place != file.path => return Ok(Err(format!("the library already has `{}`", shown(place)))),
+            // An earlier attempt was interrupted after this.
+            (Err(_), Ok(size)) if size == file.size => {}
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Err(format!("the library no longer has `{}`", shown(&file.path))));
+            }
+            _ => {}
+        }
     }
-    for (file, place) in published.files().zip(&places) {
+    let is_there = |path: &Path| library.root.join(path).symlink_metadata().is_ok();
+    for (file, place) in published.files().zip(&places).filter(|(file, _)| is_there(&file.path)) {
         let (from, to) = (library.root.join(&file.path), library.root.join(place));
         for (from, to) in beside(&from, &to).into_iter().chain([(from.clone(), to.clone())]) {
             without_replacing(&from, &to).with_context(|| format!("{} can't be renamed", shown(&from)))?;
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// Files with the film's name, and their new names.

@@ -23,19 +23,28 @@ pub struct Picked {
     pub remark: Option<String>,
 }
 
+/// A question for a film's owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    pub text: String,
+    /// Numbers of titles: some of them are the answer.
+    pub titles: Vec<u32>,
+}
+
 /// `asked`: the titles that a user has chosen. `Err`: the question for the user, as it can't be decided.
 ///
 /// # Errors
 /// See above.
-pub fn pick(titles: &Titles, which: Which, asked: Option<&[u32]>) -> Result<Picked, String> {
+pub fn pick(titles: &Titles, which: Which, asked: Option<&[u32]>) -> Result<Picked, Question> {
     let all = &titles.title_list;
+    let question = |text: String| Question { text, titles: all.iter().map(|title| title.index).collect() };
     let of = all.len();
     if let Some(asked) = asked {
         let chosen: Vec<Title> = all.iter().filter(|title| asked.contains(&title.index)).cloned().collect();
         if chosen.len() == asked.len() {
             return Ok(remarked(chosen, of, &[]));
         }
-        return Err(format!("the disc has no such titles; it has {}", listed(all)));
+        return Err(question(format!("the disc has no such titles; it has {}", listed(all))));
     }
     if which == Which::Longest {
         return Ok(remarked(titles.film().cloned().into_iter().collect(), of, &[]));
@@ -46,11 +55,11 @@ pub fn pick(titles: &Titles, which: Which, asked: Option<&[u32]>) -> Result<Pick
             Others::No => {}
             Others::Yes => in_a_row.push(title.index),
             Others::Perhaps => {
-                return Err(format!(
+                return Err(question(format!(
                     "does title {} play all other titles in a row, or is it a separate film? The disc has {}",
                     title.index,
                     listed(all)
-                ));
+                )));
             }
         }
     }
@@ -58,7 +67,7 @@ pub fn pick(titles: &Titles, which: Which, asked: Option<&[u32]>) -> Result<Pick
     let longest = single().map(Title::seconds).fold(0.0, f64::max);
     let films: Vec<Title> = single().filter(|title| title.seconds() >= PART * longest).cloned().collect();
     if films.len() > MOST {
-        return Err(format!("which of the {} feature-length titles are films?", films.len()));
+        return Err(question(format!("which of the {} feature-length titles are films?", films.len())));
     }
     Ok(remarked(films, of, &in_a_row))
 }
@@ -139,7 +148,7 @@ mod tests {
     fn picked(titles: &[(u64, usize)]) -> (Vec<u32>, String) {
         match pick(&disc(titles), Which::All, None) {
             Ok(picked) => (picked.titles.iter().map(|title| title.index).collect(), picked.remark.unwrap_or_default()),
-            Err(question) => (vec![], question),
+            Err(question) => (vec![], question.text),
         }
     }
 
@@ -175,7 +184,7 @@ mod tests {
         assert!(picked(&many).1.contains("which of the 40 feature-length titles"));
         let chosen = pick(&disc(&[(20, 1), (20, 1)]), Which::All, Some(&[2])).expect("chosen");
         assert_eq!((chosen.titles.len(), chosen.titles[0].index), (1, 2));
-        assert!(pick(&disc(&[(20, 1)]), Which::All, Some(&[2])).is_err());
+        assert_eq!(pick(&disc(&[(20, 1), (20, 1)]), Which::All, Some(&[3])).expect_err("no such title").titles, [1, 2]);
         let longest = pick(&disc(&[(20, 1), (21, 1)]), Which::Longest, None).expect("one");
         assert_eq!((longest.titles.len(), longest.titles[0].index), (1, 2));
     }

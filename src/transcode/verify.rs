@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::handbrake::{Pace, Title};
+use super::titles::Question;
 
 /// The result of an attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,25 +33,27 @@ pub struct Flaw {
     pub outside: bool,
     /// Whether `reason` is a question for the film's owner.
     pub question: bool,
+    /// The numbers of titles that may be the answer.
+    pub titles: Vec<u32>,
     /// For the user.
     pub reason: String,
 }
 
 impl Flaw {
     pub fn permanent(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: true, outside: false, question: false, reason: reason.into() }
+        Flaw { permanent: true, outside: false, question: false, titles: Vec::new(), reason: reason.into() }
     }
 
     pub fn passing(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: false, outside: false, question: false, reason: reason.into() }
+        Flaw { permanent: false, outside: false, question: false, titles: Vec::new(), reason: reason.into() }
     }
 
     pub fn outside(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: false, outside: true, question: false, reason: reason.into() }
+        Flaw { permanent: false, outside: true, question: false, titles: Vec::new(), reason: reason.into() }
     }
 
-    pub fn question(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: true, outside: false, question: true, reason: reason.into() }
+    pub fn question(Question { text, titles }: Question) -> Flaw {
+        Flaw { permanent: true, outside: false, question: true, titles, reason: text }
     }
 }
 

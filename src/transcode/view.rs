@@ -9,9 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::film::FilmId;
+use super::jobs::{self, MachineState};
 use super::layout::shown;
-use super::ledger::{Film, Stage};
+use super::ledger::{Film, Original, Priority, Stage};
 use super::record::{Phase, Progress};
+use super::tell::Answer;
 use super::watch::Status;
 
 /// Days in the chart.
@@ -48,9 +50,23 @@ pub struct View {
     /// How much smaller the films that are done are than their originals, in sum.
     #[serde(default)]
     pub saved: Option<String>,
+    /// Those that encode, idle ones too.
+    #[serde(default)]
+    pub machines: Vec<Machine>,
+    /// What each media server answered last.
+    #[serde(default)]
+    pub media_servers: Vec<Answered>,
     /// The last days, oldest first.
     pub days: Vec<Day>,
     pub spaces: Vec<Space>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    pub name: String,
+    /// What it does, or why it does nothing.
+    pub doing: String,
+    pub lost: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +83,15 @@ pub struct Working {
     pub since: String,
     /// Time without progress, if it is long.
     pub silent: Option<String>,
+    /// Whether its original is in the library.
+    #[serde(default)]
+    pub published: bool,
+    /// Whether it is not encoded yet: it may be skipped.
+    #[serde(default)]
+    pub waits: bool,
+    /// Whether its original can be published before it is encoded.
+    #[serde(default)]
+    pub may_be_now: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +100,17 @@ pub struct Queued {
     pub name: String,
     pub size: String,
     pub why: String,
+    /// Whether its original is in the library.
+    #[serde(default)]
+    pub published: bool,
+    #[serde(default)]
+    pub priority: Priority,
+    /// Whether it waits for its encoder: its order may be changed.
+    #[serde(default)]
+    pub waits: bool,
+    /// Whether its original can be published before it is encoded.
+    #[serde(default)]
+    pub may_be_now: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,6 +154,15 @@ pub struct Done {
     pub remarks: Vec<String>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    pub server: String,
+    pub text: String,
+    /// Whether it did what it was asked for; else it is asked again for an hour.
+    pub fine: bool,
+    pub when: String,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     pub working: usize,
@@ -147,6 +192,13 @@ pub struct Space {
 }
 
 impl View {
+    /// Whether a film is in the library, or its original.
+    pub fn is_published(&self, id: &FilmId) -> bool {
+        let waiting = self.queue.iter().filter(|film| film.published).map(|film| &film.id);
+        let working = self.working.iter().filter(|film| film.published).map(|film| &film.id);
+        self.done.iter().map(|film| &film.id).chain(waiting).chain(working).any(|known| known == id)
+    }
+
     /// Whether a film is in one of the lists.
     pub fn knows(&self, id: &FilmId) -> bool {
         let held = self.held.iter().map(|film| &film.id).chain(self.failed.iter().map(|film| &film.id));
@@ -165,6 +217,8 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
     let status = read.status.clone().unwrap_or_default();
     view.hold = status.hold;
     view.paused = view.hold.as_deref().is_some_and(|hold| hold.starts_with("paused"));
+    let answered = |Answer { server, text, fine, at }| Answered { server, text, fine, when: when(at, zone) };
+    view.media_servers = status.media_servers.into_iter().map(answered).collect();
     view.arriving = status
         .arriving
         .into_iter()
@@ -175,16 +229,25 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
     view.spaces =
         spaces.into_iter().filter_map(|(share, known)| known.filter(|(_, all)| *all > 0).map(|known| space(share, known))).collect();
     let mut films: Vec<&Film> = read.films.iter().collect();
-    films.sort_by_key(|film| (film.claimed, &film.id));
+    films.sort_by_key(|film| (film.priority, film.claimed, &film.id));
     for film in films {
-        let name = shown(&film.path);
+        let name = film.called();
         match &film.stage {
             Stage::Claimed | Stage::Encoded | Stage::Published { .. } => {
                 if let (Some(progress), false) = (read.progress.get(&film.id), status.waiting.contains_key(&film.id)) {
                     view.working.push(working(film, progress, now));
                 } else {
                     let why = status.waiting.get(&film.id).cloned().unwrap_or_else(|| "about to start".to_owned());
-                    view.queue.push(Queued { id: film.id.clone(), name, size: size(film.stamp.size), why });
+                    view.queue.push(Queued {
+                        id: film.id.clone(),
+                        name,
+                        size: size(film.stamp.size),
+                        why,
+                        published: film.original == Original::Published,
+                        priority: film.priority,
+                        waits: film.stage == Stage::Claimed,
+                        may_be_now: film.original == Original::No && film.stage == Stage::Claimed && !film.is_disc(),
+                    });
                 }
             }
             Stage::Done { published, machine, took } => view.done.push(Done {
@@ -199,7 +262,7 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
                 replaced: published.files().any(|file| file.replaced),
                 remarks: published.remarks.iter().chain(published.media_server.iter().filter(|answer| !is_fine(answer))).cloned().collect(),
             }),
-            Stage::Held { question, at } => view.held.push(Held {
+            Stage::Held { question, at, .. } => view.held.push(Held {
                 id: film.id.clone(),
                 name,
                 question: question.clone(),
@@ -211,6 +274,7 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
             }
         }
     }
+    view.machines = status.machines.into_iter().map(|machine| shown_machine(machine, &view.working)).collect();
     view.counts = Counts {
         working: view.working.len(),
         queue: view.queue.len(),
@@ -227,6 +291,17 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
     view.done.reverse();
     view.failed.reverse();
     view
+}
+
+fn shown_machine(machine: jobs::Machine, working: &[Working]) -> Machine {
+    let busy = working.iter().find(|film| film.machine == machine.name && film.silent.is_none());
+    let doing = match (machine.state, busy) {
+        (MachineState::Lost, _) => "lost: it has not reported for a minute".to_owned(),
+        (_, Some(film)) => film.doing.clone(),
+        (MachineState::Cordoned, None) => "cordoned: it takes no new films".to_owned(),
+        (MachineState::Ready, None) => "idle".to_owned(),
+    };
+    Machine { name: machine.name, doing, lost: machine.state == MachineState::Lost }
 }
 
 /// Whether a media server has done what it was asked for.
@@ -261,7 +336,7 @@ fn working(film: &Film, progress: &Progress, now: Timestamp) -> Working {
     let silent = now.duration_since(progress.at);
     Working {
         id: film.id.clone(),
-        name: shown(&film.path),
+        name: film.called(),
         machine: progress.machine.clone(),
         doing: doing.to_owned(),
         percent: (progress.done * 1000.0).round() / 10.0,
@@ -269,6 +344,9 @@ fn working(film: &Film, progress: &Progress, now: Timestamp) -> Working {
         left: progress.eta_seconds.map(|seconds| quantity::whole(Duration::from_secs(seconds))),
         since: duration(now.duration_since(progress.began)),
         silent: (silent > SILENT_FOR).then(|| duration(silent)),
+        published: film.original == Original::Published,
+        waits: film.stage == Stage::Claimed,
+        may_be_now: film.original == Original::No && film.stage == Stage::Claimed && !film.is_disc(),
     }
 }
 
@@ -372,6 +450,7 @@ mod tests {
             more: Vec::new(),
             remarks: Vec::new(),
             media_server: None,
+            original: false,
             space: Some((1_000_000_000, 4_000_000_000)),
             at: at(day),
         };
@@ -387,7 +466,10 @@ mod tests {
             began: at("2026-11-23T20:30:00Z"),
             at: at("2026-11-23T20:59:58Z"),
         };
-        let status = Status { at: at("2026-11-23T20:59:59Z"), space: (25_000_000_000, 100_000_000_000), ..Status::default() };
+        let machine = |name: &str, state| jobs::Machine { name: name.to_owned(), state };
+        let machines =
+            vec![machine("applejack", MachineState::Ready), machine("gone", MachineState::Lost), machine("rain\"bow", MachineState::Ready)];
+        let status = Status { machines, at: at("2026-11-23T20:59:59Z"), space: (25_000_000_000, 100_000_000_000), ..Status::default() };
         Read {
             progress: [(encoding.id.clone(), progress)].into(),
             films: vec![
@@ -411,7 +493,11 @@ mod tests {
             (working.percent, working.rate, working.left.as_deref(), working.since.as_str()),
             (43.2, 31.3, Some("10m00s"), "30m00s")
         );
-        assert_eq!((view.trouble, working.silent.as_ref()), (None, None));
+        let machines: Vec<(&str, &str)> = view.machines.iter().map(|machine| (machine.name.as_str(), machine.doing.as_str())).collect();
+        let busy = "encoding";
+        let gone = "lost: it has not reported for a minute";
+        assert_eq!(machines, [("applejack", "idle"), ("gone", gone), ("rain\"bow", busy)]);
+        assert_eq!((&view.trouble, working.silent.as_ref()), (&None, None));
         assert_eq!((view.done[0].was.as_str(), view.done[0].is.as_str(), view.done[0].took.as_str()), ("8 GB", "2 GB", "1h02m"));
         let spaces: Vec<(&str, u64)> = view.spaces.iter().map(|space| (space.share.as_str(), space.used_percent)).collect();
         assert_eq!(spaces, [("inbox", 75), ("library", 75)]);

@@ -5,19 +5,21 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use hostler_core::films::settings::Settings;
+use hostler_core::films::settings::{Publish, Settings};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde::{Deserialize, Serialize};
 
 use super::film::FilmId;
-use super::jobs::Jobs;
+use super::jobs::{Jobs, Machine, MachineState};
 use super::layout::{self, Inbox, require_marker, shown, write_json};
 use super::ledger::{Film, Stage};
 use super::news::{self, News};
 use super::observe::{self, Seen, Settling};
 use super::perform::perform;
+use super::playing::Playing;
 use super::reconcile::{Action, Dropped, Limits, World, reconcile};
 use super::share::Share;
+use super::tell::{Answer, Telling};
 use super::trash;
 
 /// Interval while there is nothing to do.
@@ -48,6 +50,14 @@ pub struct Status {
     pub since: Option<Timestamp>,
     /// Free and total bytes of the inbox.
     pub space: (u64, u64),
+    /// Bytes in the trash that will be deleted in time.
+    #[serde(default)]
+    pub trash: u64,
+    #[serde(default)]
+    pub media_servers: Vec<Answer>,
+    /// Those that encode.
+    #[serde(default)]
+    pub machines: Vec<Machine>,
 }
 
 #[derive(Debug)]
@@ -66,7 +76,13 @@ pub struct Watcher {
     /// From the settings.
     notify: Option<String>,
     news: News,
+    telling: Telling,
+    playing: Playing,
     machines_seen: Option<Instant>,
+    /// As of then.
+    machines: Vec<Machine>,
+    /// Bytes, when it was last looked at.
+    trash: u64,
     status: Status,
 }
 
@@ -85,7 +101,11 @@ impl Watcher {
             trouble: None,
             notify: None,
             news: News::default(),
+            telling: Telling::default(),
+            playing: Playing::default(),
             machines_seen: None,
+            machines: Vec::new(),
+            trash: 0,
             status: Status::default(),
         }
     }
@@ -158,13 +178,31 @@ impl Watcher {
         };
         let limits = Limits {
             at_once: settings.at_once,
-            reserve: settings.reserve,
+            reserve: settings.reserve(),
             attempts: settings.attempts,
             stable: SignedDuration::try_from(stable).unwrap_or_default(),
         };
         let now = Timestamp::now();
         let jobs = self.jobs.list().await?;
-        let world = World { now, films, files, jobs, dropped: settled, unknown, requests, hold: hold.clone(), free: space.0, limits };
+        let first = settings.folders.iter().filter(|(_, folder)| folder.publish == Publish::Original);
+        let originals_first = first.map(|(name, _)| name.clone()).collect();
+        let played = self.playing.round(&settings.media_servers, &films);
+        let world = World {
+            now,
+            paused,
+            originals_first,
+            played,
+            films,
+            files,
+            jobs,
+            dropped: settled,
+            unknown,
+            requests,
+            hold: hold.clone(),
+            free: space.0,
+            trash: self.trash,
+            limits,
+        };
         let (actions, waiting) = reconcile(&world);
         self.films = Some(world.films);
         let acted = !actions.is_empty();
@@ -186,12 +224,25 @@ impl Watcher {
                 stuck.insert(id, error);
             }
         }
+        reread |= self.tell(&settings, now).await?;
         // It keeps the others from nothing, nor the trash from being emptied.
         let acted = acted && stuck.is_empty();
         self.report(stuck.pop_first().map(|(_, error)| format!("{error:#}")));
+        self.look_at_machines().await;
         let (trouble, since) = self.trouble.clone().unzip();
-        self.status = Status { at: now, hold, waiting, arriving: arriving(moving, misplaced, stable), trouble, since, space };
-        self.news(&settings).await;
+        self.status = Status {
+            at: now,
+            hold,
+            waiting,
+            arriving: arriving(moving, misplaced, stable),
+            trouble,
+            since,
+            space,
+            trash: self.trash,
+            media_servers: self.telling.answers(),
+            machines: self.machines.clone(),
+        };
+        self.news(&settings);
         self.write_status().await?;
         if reread {
             self.films = None;
@@ -199,6 +250,21 @@ impl Watcher {
             self.empty_trash(&settings).await?;
         }
         Ok(acted)
+    }
+
+    /// Tells media servers what is new, and puts on record what they said. Returns whether a record may be on disk that is not known here.
+    async fn tell(&mut self, settings: &Settings, now: Timestamp) -> Result<bool> {
+        let Some(films) = &self.films else { return Ok(false) };
+        let told = self.telling.round(&settings.media_servers, films, now);
+        let mut reread = false;
+        for (id, text) in told {
+            let Some(mut film) = self.films.as_ref().and_then(|films| films.get(&id)).cloned() else { continue };
+            if let Some(published) = film.published_mut() {
+                published.media_server = Some(text);
+                reread |= self.act(Action::Record(Box::new(film))).await?.is_err();
+            }
+        }
+        Ok(reread)
     }
 
     async fn write_status(&self) -> Result<()> {
@@ -268,21 +334,29 @@ impl Watcher {
         Ok(done)
     }
 
-    /// Sends notifications about machines and disks, if configured.
-    async fn news(&mut self, settings: &Settings) {
-        let Some(address) = self.notify.clone() else { return };
-        let little = settings.reserve.saturating_mul(2);
-        let library = self.films.iter().flat_map(BTreeMap::values).filter_map(Film::library_space).max_by_key(|(at, _)| *at);
-        let mut messages: Vec<_> = self.news.space("inbox", self.status.space, little).into_iter().collect();
-        messages.extend(library.and_then(|(_, space)| self.news.space("library", space, little)));
-        if self.machines_seen.is_none_or(|seen| seen.elapsed() > MACHINES_EVERY) {
-            self.machines_seen = Some(Instant::now());
-            match self.jobs.lost_machines().await {
-                Ok(lost) => messages.extend(self.news.machines(lost)),
-                // Films don't depend on it.
-                Err(error) => tracing::warn!("can't check for lost machines: {error:#}"),
-            }
+    /// Looks which machines there are, now and then.
+    async fn look_at_machines(&mut self) {
+        if self.machines_seen.is_some_and(|seen| seen.elapsed() <= MACHINES_EVERY) {
+            return;
         }
+        self.machines_seen = Some(Instant::now());
+        match self.jobs.machines().await {
+            Ok(machines) => self.machines = machines,
+            // Films don't depend on it.
+            Err(error) => tracing::warn!("can't list the machines: {error:#}"),
+        }
+    }
+
+    /// Sends notifications about machines and disks, if configured.
+    fn news(&mut self, settings: &Settings) {
+        let Some(address) = self.notify.clone() else { return };
+        let films = self.films.iter().flat_map(BTreeMap::values);
+        let little = settings.short(films.map(|film| film.stamp.size).max().unwrap_or_default());
+        let library = self.films.iter().flat_map(BTreeMap::values).filter_map(Film::library_space).max_by_key(|(at, _)| *at);
+        let mut messages: Vec<_> = self.news.space("inbox", self.status.space, little, self.trash).into_iter().collect();
+        messages.extend(library.and_then(|(_, space)| self.news.space("library", space, little, 0)));
+        let lost = self.machines.iter().filter(|machine| machine.state == MachineState::Lost);
+        messages.extend(self.news.machines(lost.map(|machine| machine.name.clone()).collect()));
         messages.into_iter().for_each(|message| news::send(&address, message));
     }
 
@@ -292,7 +366,8 @@ impl Watcher {
 
     async fn empty_trash(&mut self, settings: &Settings) -> Result<()> {
         let (inbox, originals, films) = (self.inbox.clone(), settings.originals.clone(), self.films.clone().unwrap_or_default());
-        self.share
+        self.trash = self
+            .share
             .run(LIMIT, move || {
                 for folder in trash::expired(trash::entries(&inbox, &films)?, &originals, SystemTime::now()) {
                     // Deleting others may have taken long.
@@ -302,7 +377,7 @@ impl Watcher {
                     trash::delete(&folder).with_context(|| format!("{} can't be deleted", folder.display()))?;
                     tracing::info!("{} was deleted from the trash", folder.display());
                 }
-                Ok(())
+                Ok(trash::entries(&inbox, &films)?.iter().filter(|entry| !entry.odd).map(|entry| entry.size).sum())
             })
             .await?;
         self.trash_seen = Some(Instant::now());

@@ -127,7 +127,7 @@ rm -r "$inbox"/trash/paused-*.original
 status=0
 transcode redo paused || status=$?
 [ "$status" = 3 ]
-says "original is no longer in the trash: drop the film again"
+says "original is no longer in the trash"
 
 row "told to, it takes what is in the library for the original"
 before=$(sha256sum < "$library/Movies/paused.mkv")

@@ -79,6 +79,7 @@ cat > "$work/expected" << 'END'
 GET /library/sections token-of-the-lab
 GET /library/sections/7/refresh?path=%2Fdata%2FMovies token-of-the-lab
 END
+wait_for 90 "what Plex said on record" grep -rq "Plex shows the film" "$inbox/ledger"
 head -n 2 "$work/asked" | diff "$work/expected" -
 [ "$(grep -c refresh "$work/asked")" = 1 ]
 empty
@@ -140,6 +141,21 @@ wait_for 60 "the end of its way" settled 4 1
 nothing_left
 becomes_ready 2
 empty
+
+row "an original is in the library while the machines encode, and the encoded film replaces it"
+drop "$work/film.mkv" "Busy 1.mkv"
+drop "$work/film.mkv" "Busy 2.mkv"
+wait_for 120 "the encoder's progress" encoding
+drop "$work/film.mkv" "Tonight.mkv"
+wait_for 120 "the film to be claimed" transcode now Tonight
+wait_for 240 "its original in the library" in_library "Tonight.mkv"
+of() { ffprobe -v error -show_entries stream=codec_name -of csv=p=0 "$1"; }
+[ "$(of "$library/Movies/Tonight.mkv")" = "$(of "$work/film.mkv")" ]
+first=$(sha256sum < "$library/Movies/Tonight.mkv")
+replaced() { [ "$(sha256sum < "$library/Movies/Tonight.mkv")" != "$first" ]; }
+wait_for 600 "the encoded film in its place" replaced
+wait_for 120 "the end of its way" settled 7 1
+nothing_left
 
 row "without \`transcode\` the workload goes, and no film"
 find "$inbox" "$library" -name '*.mkv' -o -name source | sort > "$work/before"

@@ -14,7 +14,7 @@ use hostler_core::action::machine::{
     SetSysctls, StagePrograms, StartUnit, WriteHosts,
 };
 use hostler_core::action::power::Reboot;
-use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken};
+use hostler_core::action::workload::{InstallWorkload, KeepMediaServerTokens};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
 use hostler_core::document::Document;
@@ -448,7 +448,7 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
         Action::RestoreCoreDns(_) => system::coredns(&mut cluster.add_ons),
         Action::MakeEtcdSpace(_) => cluster.members.values_mut().for_each(|member| member.error.clear()),
         Action::InstallWorkload(InstallWorkload { record, .. }) => cluster.record.extend(record.clone()),
-        Action::KeepMediaServerToken(KeepMediaServerToken { sha256, .. }) => {
+        Action::KeepMediaServerTokens(KeepMediaServerTokens { sha256, .. }) => {
             drop(cluster.record.insert(Record::WorkloadToken, sha256.clone()))
         }
         Action::RemoveWorkload(_) => cluster.record.retain(|name, _| !name.is_workload()),

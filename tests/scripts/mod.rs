@@ -18,11 +18,12 @@ use hostler_core::action::kubeadm::{
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
 use hostler_core::action::power::{PowerOff, Reboot};
-use hostler_core::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
+use hostler_core::action::workload::{InstallWorkload, KeepMediaServerTokens, MediaServerToken, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
 use hostler_core::arch::Arch;
 use hostler_core::document::Document;
 use hostler_core::facts::Snapshot;
+use hostler_core::films::settings::MediaServerKind;
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::manifest::Manifest;
 use hostler_core::plan::wanted;
@@ -58,6 +59,10 @@ pub fn templates() -> BTreeMap<String, String> {
 
 pub fn has_jinja(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
+}
+
+fn tokens(file: &str) -> Vec<MediaServerToken> {
+    MediaServerKind::ALL.map(|of| MediaServerToken { of, file: file.into(), size: 20 }).into()
 }
 
 /// What no plan for blank machines holds: scripts for machines that drifted, changed or leave.
@@ -205,7 +210,7 @@ fn others() -> Vec<(&'static str, Action)> {
         ("reboot-no-node", Reboot { boot: "5d0c-1".to_owned(), node: None, quorum: false, yields_vip: false }.into()),
         ("power-off", PowerOff {}.into()),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
-        ("media-server-token", KeepMediaServerToken { file: word.clone().into(), size: 20, sha256: "0".repeat(64) }.into()),
+        ("media-server-token", KeepMediaServerTokens { tokens: tokens(&word), sha256: "0".repeat(64) }.into()),
         ("remove-workload", RemoveWorkload {}.into()),
         ("workload", InstallWorkload { manifest: String::new(), record: [(Record::WorkloadShares, word.clone())].into() }.into()),
         ("drain", Drain { node: word.clone(), force_after: None, returns: true }.into()),

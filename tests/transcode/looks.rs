@@ -13,7 +13,7 @@ use super::stand_in::StandIn;
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
 const FAILED: &str = "the-room-2003-0b5c1f2e";
-const SCREEN: (u32, u32) = (1200, 900);
+const SCREEN: (u32, u32) = (1280, 900);
 const PHONE: (u32, u32) = (390, 844);
 
 /// An evening's work, as watcher, encoders and publishers put it on record. None of them runs.
@@ -72,10 +72,24 @@ fn evening() -> Shares {
             json!({"is": "claimed"}),
         );
     }
-    let waiting: serde_json::Map<String, serde_json::Value> =
+    let change = |id: &str, key: &str, value: serde_json::Value| {
+        let file = shares.inbox("ledger").join(format!("{id}.json"));
+        let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).expect("a record")).expect("JSON");
+        record[key] = value;
+        fs::write(file, record.to_string()).expect("written");
+    };
+    change("queued-1-12345678", "original", json!("published"));
+    change("queued-1-12345678", "earlier", published("WALL·E (2008)", 17_000_000_000, 20, false));
+    change("queued-2-12345678", "priority", json!("skipped"));
+    let mut waiting: serde_json::Map<String, serde_json::Value> =
         (0..3).map(|number| (format!("queued-{number}-12345678"), json!("waiting for a free machine"))).collect();
+    waiting.insert("queued-2-12345678".to_owned(), json!("skipped"));
     // The watcher looks a little ahead, so that it is not taken for silent while the test runs.
     let status = json!({"at": ago(-60), "hold": null, "waiting": waiting, "trouble": null, "space": [412_000_000_000_u64, 2_000_000_000_000_u64],
+        "machines": [{"name": "applejack", "state": "ready"}, {"name": "fluttershy", "state": "ready"}, {"name": "pinkiepie", "state": "lost"},
+            {"name": "rarity", "state": "ready"}],
+        "media_servers": [{"server": "Plex", "text": "Plex shows the film", "fine": true, "at": ago(190)}, {"server": "Jellyfin", "text":
+            "Jellyfin was not notified: it does not answer", "fine": false, "at": ago(190)}],
         "arriving": [["Movies/Stalker (1979).mkv", 13_400_000_000_u64, "being copied"]]});
     fs::write(shares.inbox("status.json"), status.to_string()).expect("written");
     shares
@@ -115,9 +129,25 @@ fn a_person_sees_what_happens_on_every_screen() {
         browser.open(&format!("http://{address}/"));
         browser.wait("the films", |browser| browser.text().contains("Raiders of the Lost Ark"));
         let text = browser.text();
-        for words in
-            ["63.4 %", "41.2 fps", "rarity", "28.9 %", "waiting for a free machine", "being copied", "2 in work", "1 failed", "412 GB free"]
-        {
+        for words in [
+            "63.4 %",
+            "41.2 fps",
+            "rarity",
+            "28.9 %",
+            "waiting for a free machine",
+            "being copied",
+            "2 in work",
+            "1 failed",
+            "412 GB free",
+            "fluttershy",
+            "idle",
+            "lost",
+            "skipped",
+            "its original is in the library",
+            "Plex shows the film",
+            "it does not answer",
+            "less than the originals",
+        ] {
             assert!(text.contains(words), "{name}: no {words:?} in {text}");
         }
         let wide = browser.value("document.documentElement.scrollWidth - window.innerWidth").as_i64().expect("a number");
@@ -126,7 +156,7 @@ fn a_person_sees_what_happens_on_every_screen() {
         let faint = browser.value(FAINT);
         assert_eq!(faint, json!([]), "{name}: too faint to be read");
         let small =
-            browser.value("[...document.querySelectorAll('button')].map(b => b.getBoundingClientRect().height).filter(h => h < 24)");
+            browser.value("[...document.querySelectorAll('button')].map(b => b.getBoundingClientRect().height).filter(h => h < 44)");
         assert_eq!(small, json!([]), "{name}: buttons too small for a finger");
         browser.picture(&folder.join(format!("{name}.png")));
     }
@@ -166,6 +196,9 @@ fn the_page_is_live_and_can_be_used_with_a_keyboard() {
     browser.press(&[TAB]);
     assert_eq!(browser.value("document.activeElement.className"), "skip");
     browser.press(&[TAB, TAB]);
+    // Each film in work has its own: to publish it now, and to skip it.
+    assert_eq!(browser.value("document.activeElement.id"), "now-raiders-1981-11111111");
+    browser.press(&[TAB, TAB, TAB, TAB]);
     let button = format!("retry-{FAILED}");
     assert_eq!(browser.value("document.activeElement.id"), button.as_str());
     let ring = "getComputedStyle(document.activeElement).outlineStyle";

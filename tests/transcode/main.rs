@@ -7,6 +7,8 @@ mod looks;
 mod page;
 mod shares;
 mod stand_in;
+mod tonight;
+mod verbs;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -254,16 +256,17 @@ fn a_media_server_is_asked_to_look_at_the_folder() {
     shares.setting_file("token", "s3cret\n");
     let token = shares.settings_folder().join("token");
     let server = serde_json::json!({"kind": "plex", "url": plex.address, "tokenFile": token});
-    let settings = serde_json::json!({"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null, "mediaServer": server, "notify": plex.address});
+    let settings = serde_json::json!({"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null, "mediaServers": [server], "notify": plex.address});
     shares.settings(&settings.to_string());
     shares.drop("Movies/a b/Up.mkv", Made::Short.bytes());
     shares.drop("Movies/text.mkv", b"Not a film at all.\n".repeat(1000));
     let watcher = shares.watch();
     shares.wait("both films' end", || shares.reasons().len() == 1 && shares.in_library("Movies/a b/Up.mkv").exists() && shares.is_idle());
+    shares.wait("what Plex said on record", || shares.status().contains("Plex shows the film"));
     drop(watcher);
     let (mut asked, heads) = plex.requests();
     asked.sort();
-    let all = "GET /library/sections/7/all?sort=addedAt%3Adesc&X-Plex-Container-Start=0&X-Plex-Container-Size=50";
+    let all = "GET /library/sections/7/all?sort=addedAt%3Adesc&X-Plex-Container-Start=0&X-Plex-Container-Size=200";
     let refresh = "GET /library/sections/7/refresh?path=%2Fdata%2FMovies%2Fa%20b";
     assert_eq!(asked, ["GET /library/sections", all, refresh, "POST /"]);
     assert_eq!(heads.iter().filter(|head| head.contains("x-plex-token: s3cret")).count(), 3);

@@ -13,7 +13,7 @@ fn ask(address: &str, request: &str, headers: &str) -> (String, String) {
     ask_with(address, request, headers, "")
 }
 
-fn ask_with(address: &str, request: &str, headers: &str, body: &str) -> (String, String) {
+pub fn ask_with(address: &str, request: &str, headers: &str, body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
     write!(stream, "{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n{body}").expect("sent");

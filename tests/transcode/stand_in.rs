@@ -12,6 +12,11 @@ pub struct StandIn {
 
 impl StandIn {
     pub fn new(answer: impl Fn(&str) -> &'static str + Send + 'static) -> StandIn {
+        StandIn::answering(move |line, _| (200, answer(line).to_owned()))
+    }
+
+    /// Answers a request line and a body with a status and a text.
+    pub fn answering(answer: impl Fn(&str, &str) -> (u16, String) + Send + 'static) -> StandIn {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("bound"));
         let asked = Arc::<Mutex<Vec<(String, String)>>>::default();
@@ -19,9 +24,7 @@ impl StandIn {
         // Ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if let Some((line, head)) = serve(stream, &answer) {
-                    kept.lock().expect("no panic").push((line, head));
-                }
+                let _ = serve(stream, &answer, &kept);
             }
         });
         StandIn { address, asked }
@@ -32,16 +35,18 @@ impl StandIn {
     }
 }
 
-fn serve(stream: TcpStream, answer: &impl Fn(&str) -> &'static str) -> Option<(String, String)> {
+fn serve(stream: TcpStream, answer: &impl Fn(&str, &str) -> (u16, String), kept: &Mutex<Vec<(String, String)>>) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let (mut line, mut head) = (String::new(), String::new());
     reader.read_line(&mut line).ok()?;
     let line = line.trim_end().strip_suffix(" HTTP/1.1")?.to_owned();
     while reader.read_line(&mut head).ok()? > 2 {}
     let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0);
-    reader.by_ref().take(length).read_to_end(&mut Vec::new()).ok()?;
-    let body = answer(&line);
-    let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
-    reader.get_mut().write_all(text.as_bytes()).ok()?;
-    Some((line, head.to_ascii_lowercase()))
+    let mut given = String::new();
+    reader.by_ref().take(length).read_to_string(&mut given).ok()?;
+    // Before the answer: who has that may ask what was asked.
+    kept.lock().expect("no panic").push((line.clone(), head.to_ascii_lowercase()));
+    let (status, body) = answer(&line, &given);
+    let text = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    reader.get_mut().write_all(text.as_bytes()).ok()
 }

@@ -299,7 +299,7 @@ names! {
         /// The Job that marks both shares.
         MARK: &str = "mark-shares";
         /// The Secret with the media server's token.
-        MEDIA_SERVER: &str = "media-server";
+        MEDIA_SERVER: &str = "media-server-";
         /// The Secret with the token for actions on the status page.
         PAGE_TOKEN: &str = "page-token";
         /// The status page, through the API server.

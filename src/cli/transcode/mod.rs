@@ -22,11 +22,14 @@ use crate::transcode::encode::Task;
 use crate::transcode::film::FilmId;
 use crate::transcode::jobs::{Here, Jobs};
 use crate::transcode::layout::{self, MARKER, write_whole};
+use crate::transcode::ledger::Priority;
 use crate::transcode::page;
 use crate::transcode::pod::{self, Publication};
 use crate::transcode::watch::Watcher;
 
 mod ask;
+mod overview;
+mod remote;
 mod try_out;
 
 /// Manage the transcoding workload
@@ -86,6 +89,41 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
+    /// Publish a film's original at once, and encode it later
+    ///
+    /// Its streams are copied into an MKV, unchanged. The encoded film replaces it when the media server says that no one plays it. If it is being
+    /// encoded, that starts over afterwards.
+    #[command(after_long_help = help::end(&[("Have a film in the library within minutes", "hostler transcode now casablanca")], help::ALL))]
+    Now {
+        /// Id of the film, or a part of its name
+        film: String,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Encode a film before all others
+    #[command(after_long_help = help::end(&[("Encode a film next", "hostler transcode first casablanca")], help::ALL))]
+    First {
+        /// Id of the film, or a part of its name
+        film: String,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Encode a film after all others
+    #[command(after_long_help = help::end(&[("Encode the others before this film", "hostler transcode later casablanca")], help::ALL))]
+    Later {
+        /// Id of the film, or a part of its name
+        film: String,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Do not encode a film until `first` or `later`; its original stays in the inbox
+    #[command(after_long_help = help::end(&[("Leave a film alone for now", "hostler transcode skip casablanca")], help::ALL))]
+    Skip {
+        /// Id of the film, or a part of its name
+        film: String,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
     /// Set the name of a film in the library
     #[command(after_long_help = help::end(&[("Name a disc that is held", "hostler transcode name video-ts 'Casablanca (1942)'")], help::ALL))]
     Name {
@@ -102,7 +140,7 @@ pub enum Verb {
         /// Id of the film, or a part of its name
         film: String,
         /// Numbers of the titles, as in the question
-        #[arg(value_delimiter = ',', required = true)]
+        #[arg(value_delimiter = ',', required = true, value_parser = ask::title)]
         titles: Vec<u32>,
         #[command(flatten)]
         cluster: Cluster,
@@ -296,6 +334,10 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
         Verb::Redo { film, from_library, cluster } => ask::redo(&film, from_library, &cluster, reporter).await?,
         Verb::Accept { film, cluster } => ask::accept(&film, &cluster, reporter).await?,
         Verb::Dismiss { film, cluster } => ask::dismiss(&film, &cluster, reporter).await?,
+        Verb::Now { film, cluster } => ask::now(&film, &cluster, reporter).await?,
+        Verb::First { film, cluster } => ask::order(&film, Priority::First, &cluster, reporter).await?,
+        Verb::Later { film, cluster } => ask::order(&film, Priority::Later, &cluster, reporter).await?,
+        Verb::Skip { film, cluster } => ask::order(&film, Priority::Skipped, &cluster, reporter).await?,
         Verb::Name { film, name, cluster } => ask::name(&film, &name, &cluster, reporter).await?,
         Verb::Titles { film, titles, cluster } => ask::titles(&film, &titles, &cluster, reporter).await?,
         Verb::Pause { cluster } => ask::pause(&cluster, reporter).await?,
@@ -315,9 +357,10 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
         }
         Verb::Publish { inbox, library, settings, film } => {
             lines_to_stderr();
-            let (id, media_server) = (film_id(&film)?, layout::settings(&settings.settings)?.media_server);
+            let id = film_id(&film)?;
+            layout::settings(&settings.settings)?;
             let library = layout::Library { root: library.library };
-            let publication = Publication { inbox: inbox.share(), library, media_server, id, who: film.who, machine: film.machine };
+            let publication = Publication { inbox: inbox.share(), library, id, who: film.who, machine: film.machine };
             return Ok(Status::Pod(publication.run().await?).into());
         }
         Verb::Page { inbox, library, listen, actions, token_file } => {

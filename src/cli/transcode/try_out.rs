@@ -1,6 +1,7 @@
 //! Encodes a part of a film with a preset, to check it before many films are encoded with it. Uses this computer's HandBrakeCLI.
 
-use std::io::{BufRead, BufReader, IsTerminal};
+use std::io::{BufRead, BufReader, ErrorKind, IsTerminal};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus as Ended, Stdio};
 
@@ -9,11 +10,13 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::films::settings::Settings;
 use hostler_core::visible::visible;
 use hostler_core::words::and;
+use nix::unistd::AccessFlags;
 
 use super::Try;
 use crate::inventory_file::InventoryFile;
 use crate::report::Reporter;
 use crate::report::output::say;
+use crate::transcode::disc;
 use crate::transcode::handbrake::{self, Answer, Reader, Titles};
 use crate::transcode::layout;
 use crate::transcode::order::{self, Wishes};
@@ -21,6 +24,7 @@ use crate::transcode::order::{self, Wishes};
 /// # Errors
 /// HandBrakeCLI is not installed, or can't encode the film.
 pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
+    readable(&arguments.film)?;
     let chosen = chosen(arguments)?;
     let (mut titles, _) = listen(["--json", "--scan", "--title", "0", "--input"].iter().map(Path::new).chain([arguments.film.as_path()]))?;
     let titles: Option<Titles> = titles.iter_mut().rev().find_map(|answer| match answer {
@@ -68,6 +72,32 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
     }
     let size = hostler_core::quantity::size(output.metadata()?.len());
     reporter.result(&format!("{} ({size})", visible(&output.to_string_lossy()))).await;
+    Ok(())
+}
+
+/// Whether a path is what HandBrake can read a film from: a file, a drive with a disc, or a disc's folder. HandBrake itself would wait for ever
+/// for a pipe or a device without an end.
+fn readable(film: &Path) -> Result<(), Failure> {
+    let shown = visible(&film.to_string_lossy()).into_owned();
+    let wrong = |message: String, hint: &str| Err(Failure::new(ExitStatus::Usage, message, hint));
+    let metadata = match film.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return wrong(format!("{shown} does not exist"), ""),
+        Err(error) => return wrong(format!("{shown} can't be read: {error}"), ""),
+    };
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        let name = film.file_name().unwrap_or_default();
+        let is_disc =
+            disc::is_disc(name) || ["VIDEO_TS", "BDMV"].iter().any(|part| film.join(part).is_dir()) || disc::is_flat(film).unwrap_or(false);
+        return if is_disc { Ok(()) } else { wrong(format!("{shown} is a folder, and not that of a disc"), "pass the path of a film") };
+    }
+    if !kind.is_file() && !kind.is_block_device() {
+        return wrong(format!("{shown} is not a regular file"), "pass the path of a film");
+    }
+    if let Err(error) = nix::unistd::access(film, AccessFlags::R_OK) {
+        return wrong(format!("{shown} can't be read: {}", error.desc()), "");
+    }
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use super::super::ffmpeg::{self, FFMPEG, FFPROBE, Probe};
 use super::super::handbrake::{Flags, Title};
 use super::super::layout::space;
 use super::super::order::{Tracks, same_language};
-use super::super::record::Stamp;
+use super::super::record::{Part, Phase, Stamp};
 use super::super::verify::{self, Attempt, Flaw};
 use super::{Encoder, Stopped};
 
@@ -217,24 +217,8 @@ impl Encoder<'_> {
         }
         let sizes = format!("{} instead of {}", size(attempt.size), size(stamp.size));
         let remuxed = self.work.join(format!("{}.remuxed.part.mkv", self.task.who));
-        let done = match self.probe(input).await? {
-            Some(probe) => self.tool(FFMPEG, ffmpeg::remux(input, &remuxed, &probe), LONG).await,
-            None => Ok(None),
-        };
-        let done = done.inspect_err(|_| {
-            let _ = std::fs::remove_file(&remuxed);
-        })?;
-        let is_film = if done.is_some_and(|output| output.success) {
-            self.scan(&remuxed).await?.ok().flatten().and_then(|titles| titles.film().cloned()).filter(|film| {
-                let tracks = (source.audio_list.len(), source.subtitle_list.len());
-                let copy = Attempt { size: remuxed.metadata().map_or(0, |metadata| metadata.len()), ..attempt.clone() };
-                verify::matches(&copy, source, Some(film), Some(tracks)).is_ok() && copy.size < attempt.size.max(stamp.size / 100 * 102)
-            })
-        } else {
-            None
-        };
-        let Some(film) = is_film else {
-            let _ = std::fs::remove_file(&remuxed);
+        let most = attempt.size.max(stamp.size / 100 * 102);
+        let Some(film) = self.remuxed(input, &remuxed, attempt, source, most).await? else {
             remarks.push(format!("encoding did not make the film much smaller: {sizes}"));
             return Ok(Ok(()));
         };
@@ -246,6 +230,77 @@ impl Encoder<'_> {
         remarks.retain(|remark| !remark.contains("`languages`") && !remark.starts_with("the preset") && !remark.starts_with("HDR"));
         remarks.push(format!("the original streams were kept: the encoded film would be {sizes}"));
         Ok(Ok(()))
+    }
+
+    /// Copies the streams of the original to a new file, and scans that. `None`: it is not the film, or has more than `most` bytes; it is
+    /// removed then.
+    async fn remuxed(
+        &mut self,
+        input: &Path,
+        output: &Path,
+        attempt: &Attempt,
+        source: &Title,
+        most: u64,
+    ) -> Result<Option<Title>, Stopped> {
+        let done = match self.probe(input).await? {
+            Some(probe) => self.tool(FFMPEG, ffmpeg::remux(input, output, &probe), LONG).await,
+            None => Ok(None),
+        };
+        let done = done.inspect_err(|_| {
+            let _ = std::fs::remove_file(output);
+        })?;
+        let mut film = None;
+        if done.is_some_and(|output| output.success) {
+            film = self.scan(output).await?.ok().flatten().and_then(|titles| titles.film().cloned()).filter(|film| {
+                let tracks = (source.audio_list.len(), source.subtitle_list.len());
+                let copy = Attempt { size: output.metadata().map_or(0, |metadata| metadata.len()), ..attempt.clone() };
+                verify::matches(&copy, source, Some(film), Some(tracks)).is_ok() && copy.size < most
+            });
+        }
+        if film.is_none() {
+            let _ = std::fs::remove_file(output);
+        }
+        Ok(film)
+    }
+
+    /// The original's streams, if all of them are there: what is published until the film is encoded.
+    pub(super) async fn original(&mut self, input: &Path, stamp: Stamp, mut source: Title) -> Result<Result<Part, Flaw>, Stopped> {
+        self.show(Phase::Verifying, None);
+        let Some(packets) = self.packets(input).await? else {
+            return Ok(Err(Flaw::permanent("the encoder's image has neither ffprobe nor ffmpeg, or ffprobe can't read it")));
+        };
+        if let Some(probe) = self.probe(input).await? {
+            probe.complete(&mut source);
+        }
+        if source.seconds() < 0.1 {
+            source.duration = super::super::handbrake::Duration::of(packets.end);
+        }
+        // Nothing was decoded: what counts is that no packet is missing.
+        let attempt = Attempt {
+            status: Some(0),
+            work_done: Some(0),
+            frames: Some((packets.pictures, packets.pictures)),
+            pace: None,
+            size: 0,
+            picture: Some(packets.picture_end),
+        };
+        if !packets.are_whole(&attempt, &source) && !self.film.accepted {
+            return Ok(Err(Flaw::permanent("parts of it are missing or can't be read")));
+        }
+        let part = self.part.to_owned();
+        let Some(output) = self.remuxed(input, &part, &attempt, &source, u64::MAX).await? else {
+            return Ok(Err(self.outside_if_full(Flaw::permanent("its streams can't be copied into an MKV"))));
+        };
+        if Stamp::of(&self.claimed()).ok() != Some(stamp) {
+            return Ok(Err(Flaw::passing("the file changed while it was being copied")));
+        }
+        let size = part.metadata().map_or(0, |metadata| metadata.len());
+        let content = self.content(&output).await?;
+        let file = format!("{}.original.mkv", self.task.who);
+        if let Err(error) = self.keep(&file) {
+            return Ok(Err(Flaw::outside(format!("the film can't be renamed: {error:#}"))));
+        }
+        Ok(Ok(Part { file, size, duration: output.seconds(), frames: packets.pictures, label: None, content }))
     }
 
     /// What the finished film is; `None`: that can't be told.

@@ -20,7 +20,11 @@ fn empty() -> World {
         unknown: BTreeSet::new(),
         requests: Vec::new(),
         hold: None,
+        paused: false,
+        originals_first: BTreeSet::new(),
+        played: BTreeMap::new(),
         free: u64::MAX,
+        trash: 0,
         limits,
     }
 }
@@ -41,17 +45,26 @@ fn job(film: &Film, task: Task, attempt: u32) -> Job {
 
 fn encoded() -> Encoded {
     let film = Part { file: "a.mkv".into(), size: 500, duration: 10.0, frames: 250, label: None, content: None };
-    Encoded { film, more: Vec::new(), remarks: Vec::new(), source: STAMP, machine: "rarity".into(), took: 60.0, at: now() }
+    Encoded { film, more: Vec::new(), remarks: Vec::new(), original: false, source: STAMP, machine: "rarity".into(), took: 60.0, at: now() }
 }
 
 fn published() -> Published {
     let path = "Movies/Up.mkv".into();
     let film = InLibrary { path, size: 500, sha256: "00".into(), replaced: false, label: None, content: None };
-    Published { film, more: Vec::new(), remarks: Vec::new(), media_server: None, space: None, at: now() }
+    Published { film, more: Vec::new(), remarks: Vec::new(), media_server: None, original: false, space: None, at: now() }
 }
 
 fn failure(permanent: bool) -> Failure {
-    Failure { who: "a".into(), permanent, outside: false, question: false, reason: "no film".into(), tail: Vec::new(), at: now() }
+    Failure {
+        who: "a".into(),
+        permanent,
+        outside: false,
+        question: false,
+        titles: Vec::new(),
+        reason: "no film".into(),
+        tail: Vec::new(),
+        at: now(),
+    }
 }
 
 fn claimed() -> Files {
@@ -250,7 +263,9 @@ fn machines_hours_and_space_are_waited_for() {
         assert_eq!(reconcile(&held).1.contains_key(&film.id), ends);
     }
     let (actions, waiting) = reconcile(&World { free: 100, ..many });
-    assert!(actions.is_empty() && waiting.len() == 5 && waiting.values().all(|why| why.contains("too little space")));
+    assert!(
+        actions.is_empty() && waiting.len() == 5 && waiting.values().all(|why| why.contains("too little space") && !why.contains("trash"))
+    );
 }
 
 #[test]
@@ -262,7 +277,7 @@ fn a_film_without_a_name_or_with_a_question_is_held_until_its_owner_answers() {
     };
     let disc = film("Movies/VIDEO_TS", Stage::Claimed);
     assert!(actions_of(&world(&disc, claimed(), &[]))[0].starts_with("record held: which film is this?"));
-    let held = Film { stage: Stage::Held { question: String::new(), at: now() }, ..disc };
+    let held = Film { stage: Stage::Held { question: String::new(), titles: Vec::new(), at: now() }, ..disc };
     assert_eq!(actions_of(&world(&held, claimed(), &[])), [""; 0], "it stays where it is");
     let named = asked(&held, Request::Name(held.id.clone(), "Up (2009)".into()));
     assert_eq!(named.place().expect("a place"), std::path::PathBuf::from("Movies/Up (2009).mkv"));
@@ -271,7 +286,7 @@ fn a_film_without_a_name_or_with_a_question_is_held_until_its_owner_answers() {
     let disc = film("Movies/Up.iso", Stage::Claimed);
     let question = Files { failure: Some(Failure { question: true, ..failure(true) }), ..claimed() };
     assert_eq!(actions_of(&world(&disc, question, &[])), ["record held: no film", "clear failure"]);
-    let held = Film { stage: Stage::Held { question: String::new(), at: now() }, ..disc };
+    let held = Film { stage: Stage::Held { question: String::new(), titles: Vec::new(), at: now() }, ..disc };
     assert_eq!(asked(&held, Request::Titles(held.id.clone(), vec![2])).titles, Some(vec![2]));
     let grown = Files { claimed: Some(Stamp { size: 2000, ..STAMP }), ..claimed() };
     assert_eq!(actions_of(&world(&held, grown, &[])), ["record claimed round 1 attempts 0", "discard"], "its copy continued");
@@ -339,8 +354,12 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
             if !dies {
                 let files = files(world, &job.id);
                 match job.task {
+                    Task::Original => files.encoded = Some(Encoded { original: true, ..encoded() }),
                     Task::Encode => files.encoded = Some(encoded()),
-                    Task::Publish => files.published = Some(published()),
+                    Task::Publish => {
+                        let original = files.encoded.as_ref().expect("what is published").original;
+                        files.published = Some(Published { original, ..published() });
+                    }
                 }
             }
         }
@@ -348,7 +367,7 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
         Action::ClearFailure(id) => files(world, &id).failure = None,
         Action::Discard(id) => {
             let files = files(world, &id);
-            *files = Files { encoded: None, prepared: false, ..files.clone() };
+            *files = Files { encoded: None, published: None, failure: None, prepared: false, ..files.clone() };
         }
         Action::TrashOriginal(id) => {
             let files = files(world, &id);
@@ -398,5 +417,141 @@ proptest! {
         prop_assert_eq!(files.trashed.is_some(), matches!(film.stage, Stage::Done { .. }));
         prop_assert_eq!(files.failed.is_some(), matches!(film.stage, Stage::Failed { .. }));
         prop_assert_eq!(reconcile(&world).0, vec![]);
+    }
+}
+
+/// The film is in the library with its original's streams first, and then encoded, whatever is cut: the original is always somewhere, and what
+/// was in the library stays there.
+#[test]
+fn an_original_is_published_first_and_replaced_when_nobody_plays_it() {
+    let start = film("Movies/Up.mkv", Stage::Claimed);
+    let wanted = Film { original: Original::Wanted, ..start.clone() };
+    let hours = |world: World| World { hold: Some("outside the hours".into()), ..world };
+    assert_eq!(actions_of(&hours(world(&wanted, claimed(), &[]))), ["begin Original 0"], "at any hour");
+    assert_eq!(actions_of(&World { paused: true, ..hours(world(&wanted, claimed(), &[])) }), [""; 0]);
+    let encoding = &[(Task::Encode, 0, JobState::Active)];
+    assert_eq!(actions_of(&world(&wanted, claimed(), encoding)), ["forget Encode 0"], "it was being encoded");
+    let copied = Files { encoded: Some(Encoded { original: true, ..encoded() }), ..claimed() };
+    assert_eq!(actions_of(&world(&wanted, copied.clone(), &[])), ["record encoded"]);
+    let there = Files { published: Some(Published { original: true, ..published() }), ..copied.clone() };
+    let published_first = Film { stage: Stage::Encoded, ..wanted.clone() };
+    assert_eq!(actions_of(&world(&published_first, there.clone(), &[])), ["record claimed round 2 attempts 0", "discard"]);
+    let Some(Action::Record(shown)) = reconcile(&world(&published_first, there.clone(), &[])).0.into_iter().next() else {
+        panic!("recorded")
+    };
+    assert_eq!((shown.original, shown.published().is_some()), (Original::Published, true));
+    // Cut before the discard: what was published is not taken for the encoded film.
+    assert_eq!(actions_of(&world(&shown, there, &[])), ["discard"]);
+    assert_eq!(actions_of(&world(&shown, claimed(), &[])), ["begin Encode 0"]);
+    // A copy that continues makes both useless.
+    let grown = Files { claimed: Some(Stamp { size: 2000, ..STAMP }), ..claimed() };
+    let (actions, _) = reconcile(&world(&shown, grown, &[]));
+    assert!(matches!(&actions[0], Action::Record(film) if film.original == Original::Wanted && film.earlier.is_some()), "{actions:?}");
+    // Encoded, and somebody watches.
+    let finished = Files { encoded: Some(encoded()), ..claimed() };
+    let ready = Film { stage: Stage::Encoded, ..(*shown).clone() };
+    let watched = World { played: [(ready.id.clone(), "somebody plays it".to_owned())].into(), ..world(&ready, finished.clone(), &[]) };
+    let (actions, waiting) = reconcile(&watched);
+    assert_eq!((actions, waiting[&ready.id].as_str()), (vec![], "somebody plays it"));
+    assert_eq!(actions_of(&world(&ready, finished, &[])), ["begin Publish 0"]);
+    // One that can't be published so is encoded as any other.
+    let broken = Files { failure: Some(failure(true)), ..claimed() };
+    assert_eq!(actions_of(&world(&wanted, broken.clone(), &[])), ["record claimed round 1 attempts 1", "clear failure"]);
+    assert!(matches!(&reconcile(&world(&wanted, broken, &[])).0[0], Action::Record(film) if film.original == Original::No));
+    // As the folder says; never a disc.
+    let dropped = |path: &str| {
+        let dropped = Dropped { path: path.into(), folder: "Movies".into(), stamp: STAMP, flat: false, lacks: None };
+        let world = World { dropped: vec![dropped], originals_first: ["Movies".to_owned()].into(), ..empty() };
+        let Some(Action::Record(film)) = reconcile(&world).0.into_iter().next() else { panic!("recorded") };
+        film.original
+    };
+    assert_eq!(
+        (dropped("Movies/Up.mkv"), dropped("Movies/Up.iso"), dropped("Movies/Up/VIDEO_TS")),
+        (Original::Wanted, Original::No, Original::No)
+    );
+}
+
+#[test]
+fn films_are_encoded_in_the_order_of_their_owner() {
+    let mut many = empty();
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        let film = film(&format!("Movies/{number}.mkv"), Stage::Claimed);
+        let film = Film { claimed: now() + SignedDuration::from_secs(number), ..film };
+        ids.push(film.id.clone());
+        many.files.insert(film.id.clone(), claimed());
+        many.films.insert(film.id.clone(), film);
+    }
+    let begun = |world: &World| {
+        let jobs = reconcile(world).0.into_iter().filter_map(|action| match action {
+            Action::Begin(job) => ids.iter().position(|id| *id == job.id),
+            _ => None,
+        });
+        jobs.collect::<Vec<_>>()
+    };
+    assert_eq!(begun(&many), [0, 1]);
+    for (number, priority) in [(0, Priority::Later), (1, Priority::Skipped), (3, Priority::First)] {
+        let asked = World { requests: vec![Request::Order(ids[number].clone(), priority)], ..many.clone() };
+        let Some(Action::Record(film)) = reconcile(&asked).0.into_iter().next() else { panic!("recorded") };
+        many.films.insert(film.id.clone(), *film);
+    }
+    assert_eq!(begun(&many), [3, 2]);
+    many.limits.at_once = 4;
+    assert_eq!(begun(&many), [3, 2, 0], "what is skipped waits");
+    assert_eq!(reconcile(&many).1[&ids[1]], "skipped");
+    // Its Job ends, and nothing else happens to it.
+    let skipped = many.films[&ids[1]].clone();
+    assert_eq!(actions_of(&world(&skipped, claimed(), &[(Task::Encode, 0, JobState::Active)])), ["forget Encode 0"]);
+}
+
+proptest! {
+    /// The same, with its original in the library first, requests at any time, and a player that is on now and then.
+    #[test]
+    fn whatever_is_killed_what_is_in_the_library_stays_there(
+        kills in proptest::collection::vec((0_usize..4, any::<bool>(), 0_u8..12), 0..60),
+    ) {
+        let mut world = World { originals_first: ["Movies".to_owned()].into(), ..empty() };
+        let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP, flat: false, lacks: None };
+        let id = FilmId::new(&dropped.path, STAMP.size, STAMP.modified);
+        world.dropped.push(dropped);
+        world.files.insert(id.clone(), Files { dropped: Some(STAMP), ..Files::default() });
+        let mut kills = kills.into_iter();
+        let mut shown = false;
+        for _ in 0..250 {
+            let (done, dies, event) = kills.next().unwrap_or((usize::MAX, false, 0));
+            let skipped = world.films.get(&id).is_some_and(|film| film.priority == Priority::Skipped);
+            world.played.clear();
+            match event {
+                1 => world.requests.push(Request::Now(id.clone())),
+                2 => world.requests.push(Request::Order(id.clone(), Priority::Skipped)),
+                3 => world.requests.push(Request::Order(id.clone(), Priority::First)),
+                4 => drop(world.played.insert(id.clone(), "played".to_owned())),
+                // Whoever skipped it wants it after all.
+                0 if skipped => world.requests.push(Request::Order(id.clone(), Priority::Normal)),
+                _ => {}
+            }
+            if world.films.get(&id).is_none_or(|film| film.stage != Stage::Claimed) {
+                world.requests.clear();
+            }
+            let (actions, _) = reconcile(&world);
+            world.now += SignedDuration::from_secs(1000);
+            for action in actions.into_iter().take(done) {
+                carry_out(&mut world, action, dies);
+                let files = &world.files[&id];
+                let original = [files.dropped, files.claimed, files.trashed, files.failed];
+                prop_assert!(original.iter().any(Option::is_some), "the original is nowhere: {:?}", world);
+                if let Some(film) = world.films.get(&id) {
+                    prop_assert!(film.published().is_some() || !shown, "what is in the library is forgotten: {film:?}");
+                    shown |= film.published().is_some();
+                    // The original leaves the inbox's part that never expires only for an encoded film.
+                    prop_assert!(files.trashed.is_none() || film.published().is_some_and(|published| !published.original), "{film:?}");
+                }
+            }
+        }
+        let film = &world.films[&id];
+        prop_assert!(film.ended(), "{film:?}");
+        let files = &world.files[&id];
+        prop_assert!(world.jobs.is_empty() && !files.folders && files.claimed.is_none());
+        prop_assert_eq!(files.trashed.is_some(), matches!(film.stage, Stage::Done { .. }));
     }
 }

@@ -151,7 +151,7 @@ actions! {
     kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, BootstrapKubelet, RenewCertificates, UpgradeControlPlane, UpgradeNode;
     cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreCoreDns, RestartFlannel, Label, RecordPower, LetFilmsEnd, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
     power: Reboot, PowerOff;
-    workload: InstallWorkload, KeepMediaServerToken, RemoveWorkload;
+    workload: InstallWorkload, KeepMediaServerTokens, RemoveWorkload;
 }
 
 impl fmt::Display for Action {

@@ -11,7 +11,9 @@ use serde_json::json;
 use super::cluster::script;
 use super::kubeadm::recorded;
 use super::{Act, Left, Outputs, Part, Payload, minutes};
+use crate::films::settings::MediaServerKind;
 use crate::record::Record;
+use crate::words::and;
 
 /// The workload, applied, and waited for until both shares are marked and its pods run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,23 +42,34 @@ impl Act for InstallWorkload {
     }
 }
 
-/// The media server's token, from this computer's file into a Secret of the workload.
+/// The media servers' tokens, from this computer's files into Secrets of the workload.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct KeepMediaServerToken {
-    pub file: PathBuf,
-    /// Bytes.
-    pub size: u64,
+pub struct KeepMediaServerTokens {
+    pub tokens: Vec<MediaServerToken>,
+    /// Of all of them.
     pub sha256: String,
 }
 
-impl Act for KeepMediaServerToken {
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MediaServerToken {
+    pub of: MediaServerKind,
+    pub file: PathBuf,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Act for KeepMediaServerTokens {
     fn line(&self) -> String {
-        format!("store {} in the cluster as a Secret", self.file.display())
+        let files: Vec<_> = self.tokens.iter().map(|token| token.file.display()).collect();
+        format!("store {} in the cluster as {}", and(&files), if files.len() == 1 { "a Secret" } else { "Secrets" })
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
-        payload.push(Part::Local { path: self.file.clone(), size: self.size });
-        script("kubernetes/media-server-token.sh", json!({ "size": self.size, "sha256": self.sha256 }))
+        for token in &self.tokens {
+            payload.push(Part::Local { path: token.file.clone(), size: token.size });
+        }
+        let tokens: Vec<_> = self.tokens.iter().map(|token| json!({ "of": token.of.key(), "size": token.size })).collect();
+        script("kubernetes/media-server-tokens.sh", json!({ "tokens": tokens, "sha256": self.sha256 }))
     }
 }
 

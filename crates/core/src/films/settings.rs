@@ -1,5 +1,6 @@
 //! The inventory's `transcode:` section as settings of the pods: one JSON file, mounted from a ConfigMap.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
@@ -27,9 +28,9 @@ pub struct Settings {
     /// Number of Jobs at once: one for each encoder, plus one waiting, so that none is idle.
     #[serde(default = "default_at_once")]
     pub at_once: usize,
-    /// Bytes to keep free on the inbox.
-    #[serde(default = "default_reserve")]
-    pub reserve: u64,
+    /// Bytes to keep free on the inbox; `None`: what [`Settings::reserve`] and [`Settings::short`] say.
+    #[serde(default)]
+    pub reserve: Option<u64>,
     /// Percent that an encoding must save, or the original's streams are published instead; `None`: the encoding is published, whatever its
     /// size.
     #[serde(default = "default_min_saving")]
@@ -38,7 +39,7 @@ pub struct Settings {
     #[serde(default = "default_attempts")]
     pub attempts: u32,
     #[serde(default)]
-    pub media_server: Option<MediaServer>,
+    pub media_servers: Vec<MediaServer>,
     /// Where to send notifications (ntfy or a webhook).
     #[serde(default)]
     pub notify: Option<String>,
@@ -56,6 +57,19 @@ pub struct Folder {
     /// What becomes of the sound.
     #[serde(default)]
     pub audio: Audio,
+    /// What is published first.
+    #[serde(default)]
+    pub publish: Publish,
+}
+
+/// What of a film is published first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Publish {
+    #[default]
+    Encoded,
+    /// The original's streams, which the encoded film replaces later.
+    Original,
 }
 
 /// Which titles of a disc are films.
@@ -137,16 +151,33 @@ pub enum MediaServerKind {
     Jellyfin,
 }
 
+impl MediaServerKind {
+    pub const ALL: [MediaServerKind; 2] = [MediaServerKind::Plex, MediaServerKind::Jellyfin];
+
+    /// Its key in the inventory, the file with its token in pods, and the end of the name of the Secret with it.
+    pub fn key(self) -> &'static str {
+        match self {
+            MediaServerKind::Plex => "plex",
+            MediaServerKind::Jellyfin => "jellyfin",
+        }
+    }
+}
+
+impl fmt::Display for MediaServerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MediaServerKind::Plex => "Plex",
+            MediaServerKind::Jellyfin => "Jellyfin",
+        })
+    }
+}
+
 fn default_stable() -> u64 {
     30
 }
 
 fn default_at_once() -> usize {
     4
-}
-
-fn default_reserve() -> u64 {
-    5 << 30
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a default of serde has the field's type")]
@@ -163,6 +194,10 @@ fn default_keep() -> Option<u32> {
     Some(60)
 }
 
+/// Bytes.
+const LEAST_RESERVE: u64 = 5 << 30;
+const MOST_SHORT: u64 = 100_000_000_000;
+
 impl Default for Settings {
     /// All except the folders.
     fn default() -> Settings {
@@ -173,10 +208,10 @@ impl Default for Settings {
             hours: None,
             stable_seconds: default_stable(),
             at_once: default_at_once(),
-            reserve: default_reserve(),
+            reserve: None,
             min_saving: default_min_saving(),
             attempts: default_attempts(),
-            media_server: None,
+            media_servers: Vec::new(),
             notify: None,
         }
     }
@@ -191,6 +226,16 @@ impl Settings {
         let settings: Settings = serde_json::from_str(text).context("these settings are not valid")?;
         settings.check()?;
         Ok(settings)
+    }
+
+    /// Bytes of the inbox that no film may take.
+    pub fn reserve(&self) -> u64 {
+        self.reserve.unwrap_or(LEAST_RESERVE)
+    }
+
+    /// Bytes: with less, room is short, and its owner is told. `largest`: the size of the largest film that is known.
+    pub fn short(&self, largest: u64) -> u64 {
+        self.reserve.unwrap_or(largest.saturating_mul(2).clamp(2 * LEAST_RESERVE, MOST_SHORT))
     }
 
     fn check(&self) -> Result<()> {
@@ -237,6 +282,9 @@ mod tests {
     fn missing_settings_have_defaults() {
         let settings: Settings = serde_json::from_str(r#"{"folders": {"Movies": {}}}"#).expect("valid");
         assert_eq!(settings.stable_seconds, 30);
+        assert_eq!((settings.reserve(), settings.short(0)), (5 << 30, 10 << 30));
+        // Two of the largest films, and 100 GB at most.
+        assert_eq!([8, 25, 45, 90].map(|size| settings.short(size * 1_000_000_000) / 1_000_000_000), [16, 50, 90, 100]);
         assert_eq!(settings.originals, Originals { keep_days: Some(60), at_most: None });
         let forever: Settings = serde_json::from_str(r#"{"folders": {"Movies": {}}, "originals": {"keepDays": null}}"#).expect("valid");
         assert_eq!(forever.originals.keep_days, None);
@@ -245,7 +293,7 @@ mod tests {
     #[test]
     fn settings_survive_a_round_trip() {
         let text = r#"{"folders":{"Cartoons":{"preset":{"file":"cartoons.json","name":"Cartoons"}}},"languages":["eng"],"hours":"22:00-07:00",
-            "mediaServer":{"kind":"plex","url":"http://192.168.1.3:32400","tokenFile":"/secret/token"}}"#;
+            "mediaServers":[{"kind":"plex","url":"http://192.168.1.3:32400","tokenFile":"/secret/token"}]}"#;
         let settings: Settings = serde_json::from_str(text).expect("valid");
         let again = serde_json::from_str(&serde_json::to_string(&settings).expect("plain data")).expect("valid");
         assert_eq!(settings, again);

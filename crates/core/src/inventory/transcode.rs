@@ -10,7 +10,7 @@ use super::load::ReadFile;
 use super::read::{Fields, Problems, Text};
 use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
 use super::{MachineName, machine::Machines, path, preset, share, token, url};
-use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Settings, Titles};
+use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Publish, Settings, Titles};
 use crate::films::{Actions, Owner, Share};
 use crate::words::did_you_mean;
 
@@ -26,8 +26,8 @@ pub struct Transcode {
     pub settings: Settings,
     /// Texts of presets exported from HandBrake, by their file names in the settings. Empty if the inventory was parsed without its files.
     pub presets: BTreeMap<String, String>,
-    /// For the media server in the settings.
-    pub token: Option<Token>,
+    /// For the media servers in the settings, in their order.
+    pub tokens: Vec<Token>,
     /// The machines that encode, in the file's order; empty: all that run ordinary pods.
     pub machines: Vec<MachineName>,
     /// The encoder's image, with a tag or digest; `None`: the bundle's.
@@ -38,9 +38,10 @@ pub struct Transcode {
     pub page_actions: Actions,
 }
 
-/// The media server's token on the user's computer.
+/// A media server's token on the user's computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
+    pub of: MediaServerKind,
     /// As in the inventory: a leading `~/` is the user's home.
     pub named: PathBuf,
     /// `None`: it can't be read, or the inventory was parsed without its files.
@@ -58,8 +59,8 @@ pub struct TokenFile {
     pub sha256: String,
 }
 
-/// The path of the token in pods, mounted from a Secret.
-const TOKEN_IN_POD: &str = "/media-server/token";
+/// The folder with the tokens in pods, mounted from Secrets.
+const TOKENS_IN_POD: &str = "/media-server";
 const PAGE_PORT: u16 = 30080;
 /// Folders of the inbox, which must not overlap with the library.
 const INBOX_FOLDERS: [&str; 7] = ["watch", "claim", "work", "ledger", "trash", "failed", "requests"];
@@ -85,7 +86,9 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
     }
     let min_saving = fields.text("minSaving", problems).map_or(Settings::default().min_saving, |text| min_saving(text, problems));
     let hours = fields.text("hours", problems).and_then(|text| hours(text, problems));
-    let media_server = media_server(&fields, reader, problems);
+    let servers = MediaServerKind::ALL.into_iter().filter_map(|kind| media_server(kind, &fields, reader, problems));
+    let (media_servers, tokens) = servers.unzip();
+    let reserve = fields.text("reserve", problems).and_then(|text| size(text, "reserve: 100GB", problems));
     let notify = below(&fields, "notify", &NOTIFY, problems).and_then(|notify| {
         let text = notify.text("url", problems)?;
         url::read(text, "url: https://ntfy.sh/films-of-ada", problems)
@@ -97,14 +100,13 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
         page.as_ref().and_then(|page| page.choice("actions", problems)).and_then(|word| word.parse().ok()).unwrap_or_default();
     let page_port = page.and_then(|page| u16::try_from(page.number("nodePort", problems)?).ok()).unwrap_or(PAGE_PORT);
     let folders = folders.into_iter().map(|(name, folder)| (name.text.to_owned(), folder)).collect();
-    let (media_server, token) = media_server.unzip();
     Some(Transcode {
         inbox: inbox?,
         library: library?,
         owner: owner?,
-        settings: Settings { folders, languages, originals, min_saving, hours, media_server, notify, ..Settings::default() },
+        settings: Settings { folders, languages, originals, min_saving, hours, reserve, media_servers, notify, ..Settings::default() },
         presets,
-        token,
+        tokens,
         machines: encoders,
         image,
         page_port,
@@ -177,7 +179,7 @@ fn originals(fields: &Fields, problems: &mut Problems) -> Originals {
             }
         }
     }
-    originals.at_most = section.text("atMost", problems).and_then(|text| size(text, problems));
+    originals.at_most = section.text("atMost", problems).and_then(|text| size(text, "atMost: 400GB", problems));
     originals
 }
 
@@ -187,7 +189,7 @@ fn whole(text: &str) -> Option<u64> {
 }
 
 /// Bytes: `400GB`, in powers of 1000, or `400GiB`, in powers of 1024.
-fn size(text: Text, problems: &mut Problems) -> Option<u64> {
+fn size(text: Text, example: &str, problems: &mut Problems) -> Option<u64> {
     let (number, unit) = text.text.split_at(text.text.bytes().take_while(u8::is_ascii_digit).count());
     let unit = match unit.trim_start() {
         "GB" => Some(1_000_000_000),
@@ -204,7 +206,7 @@ fn size(text: Text, problems: &mut Problems) -> Option<u64> {
         },
         _ => "is not a size: write an integer followed by GB, TB, GiB or TiB",
     };
-    problems.add(text.place, format!("`{}` {why}", shown(text.text)), "atMost: 400GB");
+    problems.add(text.place, format!("`{}` {why}", shown(text.text)), example);
     None
 }
 
@@ -258,7 +260,11 @@ fn folders<'a>(
             Some("original") => Audio::Original,
             _ => Audio::Encoded,
         };
-        folders.push((name, Folder { preset, titles, audio }));
+        let publish = match section.choice("publish", problems) {
+            Some("original") => Publish::Original,
+            _ => Publish::Encoded,
+        };
+        folders.push((name, Folder { preset, titles, audio, publish }));
     }
     folders
 }
@@ -323,35 +329,26 @@ fn hours(text: Text, problems: &mut Problems) -> Option<Hours> {
     None
 }
 
-fn media_server(fields: &Fields, reader: Option<ReadFile>, problems: &mut Problems) -> Option<(MediaServer, Token)> {
-    let mut one = |name: &str, kind: MediaServerKind, example: &str| -> Option<(Place, Option<(MediaServer, Token)>)> {
-        let place = fields.get(name, problems)?.place;
-        let Some(section) = below(fields, name, &MEDIA_SERVER, problems) else { return Some((place, None)) };
-        let url = section.text("url", problems).and_then(|text| url::base(text, example, problems));
-        let token_file = section.text("tokenFile", problems).and_then(|text| {
-            let right = !text.text.trim().is_empty() && !text.text.chars().any(char::is_control);
-            if !right {
-                problems.add(
-                    text.place,
-                    "`tokenFile` must be the path of a file with the token",
-                    "tokenFile: ~/.config/hostler/plex-token",
-                );
-            }
-            right.then(|| PathBuf::from(text.text))
-        });
-        let library_as_seen = section.text("libraryAsSeen", problems).and_then(|text| as_seen(text, problems));
-        let server = url.zip(token_file).map(|(url, named)| {
-            let file = reader.and_then(|reader| token::find(&named, reader));
-            (MediaServer { kind, url, token_file: TOKEN_IN_POD.into(), library_as_seen }, Token { named, file })
-        });
-        Some((place, server))
+fn media_server(kind: MediaServerKind, fields: &Fields, reader: Option<ReadFile>, problems: &mut Problems) -> Option<(MediaServer, Token)> {
+    let section = below(fields, kind.key(), &MEDIA_SERVER, problems)?;
+    let example = match kind {
+        MediaServerKind::Plex => "url: http://192.168.1.3:32400",
+        MediaServerKind::Jellyfin => "url: http://192.168.1.3:8096",
     };
-    let plex = one("plex", MediaServerKind::Plex, "url: http://192.168.1.3:32400");
-    let jellyfin = one("jellyfin", MediaServerKind::Jellyfin, "url: http://192.168.1.3:8096");
-    if let (Some((first, _)), Some((second, _))) = (&plex, &jellyfin) {
-        problems.add(*first.max(second), "only one media server is supported: keep either `plex` or `jellyfin`", "");
-    }
-    plex.or(jellyfin)?.1
+    let url = section.text("url", problems).and_then(|text| url::base(text, example, problems));
+    let token_file = section.text("tokenFile", problems).and_then(|text| {
+        let right = !text.text.trim().is_empty() && !text.text.chars().any(char::is_control);
+        if !right {
+            let fix = "tokenFile: ~/.config/hostler/plex-token";
+            problems.add(text.place, "`tokenFile` must be the path of a file with the token", fix);
+        }
+        right.then(|| PathBuf::from(text.text))
+    });
+    let library_as_seen = section.text("libraryAsSeen", problems).and_then(|text| as_seen(text, problems));
+    let (url, named) = (url?, token_file?);
+    let file = reader.and_then(|reader| token::find(&named, reader));
+    let in_pod = PathBuf::from(TOKENS_IN_POD).join(kind.key());
+    Some((MediaServer { kind, url, token_file: in_pod, library_as_seen }, Token { of: kind, named, file }))
 }
 
 /// A path on the media server, whose operating system may differ.

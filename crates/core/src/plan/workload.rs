@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::hint::Hint;
 use super::planner::Planner;
 use super::refusal::{self, Why};
-use crate::action::workload::{InstallWorkload, KeepMediaServerToken, RemoveWorkload};
+use crate::action::workload::{InstallWorkload, KeepMediaServerTokens, MediaServerToken, RemoveWorkload};
 use crate::digest::sha256;
 use crate::facts::{ShareFact, ShareState};
 use crate::films::Share;
@@ -79,13 +79,18 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         needs =
             vec![Need::Step(planner.step(StepKind::Workload.of(api_via), api_via, reason, InstallWorkload { manifest, record }, needs))];
     }
-    if let Some(token) = wanted.token.as_ref().and_then(|token| token.file.as_ref())
-        && (moved || record.get(&Record::WorkloadToken) != Some(&token.sha256))
-    {
-        let action = KeepMediaServerToken { file: token.path.clone(), size: token.size, sha256: token.sha256.clone() };
-        planner.step(StepKind::MediaServerToken.of(api_via), api_via, "the media server's token is missing or has changed", action, needs);
+    if let Some(action) = tokens(wanted).filter(|action| moved || record.get(&Record::WorkloadToken) != Some(&action.sha256)) {
+        planner.step(StepKind::MediaServerToken.of(api_via), api_via, "a media server's token is missing or has changed", action, needs);
     }
     Ok(())
+}
+
+/// Sends the tokens of all media servers; `None`: there are none.
+fn tokens(wanted: &Transcode) -> Option<KeepMediaServerTokens> {
+    let files: Vec<_> = wanted.tokens.iter().filter_map(|token| Some((token.of, token.file.as_ref()?))).collect();
+    let sums: Vec<String> = files.iter().map(|(of, file)| format!("{} {}", of.key(), file.sha256)).collect();
+    let tokens: Vec<_> = files.into_iter().map(|(of, file)| MediaServerToken { of, file: file.path.clone(), size: file.size }).collect();
+    (!tokens.is_empty()).then(|| KeepMediaServerTokens { tokens, sha256: sha256(sums.join("\n").as_bytes()) })
 }
 
 /// Whether nothing is known that would keep films from being encoded; what is known is refused.
@@ -95,7 +100,7 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
         planner.refuse_workload(None, Why::NoEncoder, Hint::MakeEncoder);
         fine = false;
     }
-    if let Some(token) = wanted.token.as_ref().filter(|token| token.file.is_none()) {
+    for token in wanted.tokens.iter().filter(|token| token.file.is_none()) {
         planner.refuse_workload(None, Why::NoToken { file: token.named.clone() }, Hint::WriteToken);
         fine = false;
     }

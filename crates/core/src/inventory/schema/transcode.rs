@@ -1,7 +1,7 @@
 //! The keys of `transcode`.
 
 use super::forms::{AS_SEEN, BASE_URL, DAYS, FILE, FOLDER_NAME, HOURS, IMAGE, LABEL, LANGUAGE, SAVING, SHARE, SIZE, URL};
-use super::{Key, Kind, Rule, Section};
+use super::{Key, Kind, Section};
 
 pub static TRANSCODE: Section = Section {
     what: "`transcode`",
@@ -57,6 +57,14 @@ pub static TRANSCODE: Section = Section {
             example: "{ keep: 60d, atMost: 400GB }",
         },
         Key {
+            name: "reserve",
+            kind: Kind::Text(&SIZE),
+            required: false,
+            default: "two of the largest films, from 10 GB to 100 GB, and films wait only below 5 GB",
+            doc: "With less free space in the inbox, a notification is sent, and no film is started that would need it.",
+            example: "100GB",
+        },
+        Key {
             name: "minSaving",
             kind: Kind::Text(&SAVING),
             required: false,
@@ -77,7 +85,7 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Object(&MEDIA_SERVER),
             required: false,
             default: "",
-            doc: "A Plex server to notify when the library has changed. Either this or `jellyfin`.",
+            doc: "A Plex server to notify when the library has changed.",
             example: "\n  url: http://192.168.1.3:32400\n  tokenFile: ~/.config/hostler/plex-token",
         },
         Key {
@@ -121,7 +129,7 @@ pub static TRANSCODE: Section = Section {
             example: "{ nodePort: 30080, actions: token }",
         },
     ],
-    rules: &[Rule::NotBoth("plex", "jellyfin")],
+    rules: &[],
 };
 
 pub static OWNER: Section = Section {
@@ -197,6 +205,14 @@ pub static FOLDER: Section = Section {
             required: false,
             default: "`encoded`",
             doc: "How audio is encoded. A preset of your own overrides this.",
+            example: "original",
+        },
+        Key {
+            name: "publish",
+            kind: Kind::Choice(&[("encoded", "once they are encoded"), ("original", "at once, as they are, and encoded later")]),
+            required: false,
+            default: "`encoded`",
+            doc: "When films are published. Discs are always encoded first.",
             example: "original",
         },
     ],

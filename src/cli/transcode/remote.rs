@@ -1,0 +1,223 @@
+//! The status page, reached through the API server, which authenticates the user.
+
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::http::{HeaderValue, Method, Request, StatusCode};
+use futures_util::StreamExt;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::protocol::{films, namespaces};
+use hostler_core::quantity::size;
+use hostler_core::visible::shortened;
+use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig, NamedCluster};
+use kube::{Client, Config};
+use serde_json::Value;
+
+use super::Cluster;
+use crate::cli::arguments::INVENTORY;
+use crate::inventory_file::InventoryFile;
+use crate::transcode::access::{self, TOKEN};
+use crate::transcode::view::View;
+use crate::{atomic, home, kubeconfig, user_file};
+
+/// The client sends requests that get a 503 again for longer than a user waits.
+const LIMIT: Duration = Duration::from_secs(20);
+/// The longest answer that is read: 10,000 films with long names and several remarks each take 13 MB.
+const MOST_BYTES: usize = 32 << 20;
+/// Characters of a message from elsewhere.
+const MOST_SHOWN: usize = 500;
+
+pub const UNEXPECTED: &str = "the status page sent an unexpected answer; it may belong to another version of hostler";
+
+pub struct Page {
+    /// It sends a request again if the server is busy.
+    reading: Client,
+    /// It sends each request once.
+    changing: Client,
+    /// URL of the API server, as the kubeconfig has it.
+    server: String,
+}
+
+impl Page {
+    pub async fn of(cluster: &Cluster) -> Result<Page> {
+        let file = kubeconfig_of(cluster)?;
+        let context = || format!("{} can't be read", file.display());
+        let bytes = user_file::read(&file, kubeconfig::MOST_BYTES).with_context(context)?;
+        let mut kubeconfig = Kubeconfig::from_yaml(&String::from_utf8(bytes).with_context(context)?).with_context(context)?;
+        beside(&mut kubeconfig, atomic::folder_of(&file));
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.with_context(context)?;
+        let server = config.cluster_url.to_string();
+        let client = |config: Config| Client::try_from(config).context("the kubeconfig can't be used");
+        let mut once = config.clone();
+        once.default_retry = false;
+        Ok(Page { reading: client(config)?, changing: client(once)?, server })
+    }
+
+    pub async fn ask(&self, method: &str, path: &str) -> Result<String> {
+        self.send(method, path, String::new()).await
+    }
+
+    /// `form`: the fields of a form, encoded.
+    pub async fn send(&self, method: &str, path: &str, form: String) -> Result<String> {
+        // The header proves that the request does not come from another site in a browser.
+        let mut request =
+            Request::builder().method(method).uri(format!("{}{path}", films::PAGE)).header("x-hostler", "1").body(form.into_bytes())?;
+        if method == "POST" {
+            let mut token = HeaderValue::from_str(&self.token().await?)?;
+            token.set_sensitive(true);
+            request.headers_mut().insert(TOKEN, token);
+        }
+        self.answer(request).await
+    }
+
+    /// The token that the page asks of those who act: whoever may read the Secret may.
+    pub async fn token(&self) -> Result<String> {
+        let uri = format!("/api/v1/namespaces/{}/secrets/{}", namespaces::FILMS, films::PAGE_TOKEN);
+        access::token_of(&self.answer(Request::get(uri).body(Vec::new())?).await?)
+    }
+
+    /// The page's address on a control plane.
+    pub async fn address(&self) -> Result<SocketAddr> {
+        let uri = format!("/api/v1/namespaces/{}/services/page", namespaces::FILMS);
+        let service: Value = serde_json::from_str(&self.answer(Request::get(uri).body(Vec::new())?).await?)?;
+        let port = service["spec"]["ports"][0]["nodePort"].as_u64().and_then(|port| u16::try_from(port).ok());
+        let uri = "/api/v1/nodes?labelSelector=node-role.kubernetes.io/control-plane";
+        let nodes: Value = serde_json::from_str(&self.answer(Request::get(uri).body(Vec::new())?).await?)?;
+        let addresses = nodes["items"][0]["status"]["addresses"].as_array().cloned().unwrap_or_default();
+        let internal = addresses.iter().find(|address| address["type"] == "InternalIP");
+        let address: Option<IpAddr> = internal.and_then(|address| address["address"].as_str()?.parse().ok());
+        Ok(SocketAddr::new(address.context("no control plane has an address")?, port.context("the Service `page` has no nodePort")?))
+    }
+
+    async fn answer(&self, request: Request<Vec<u8>>) -> Result<String> {
+        let (status, text) = tokio::time::timeout(LIMIT, self.whole(request)).await.map_err(|_| {
+            let hint = "`kubectl -n transcode get pods` shows why";
+            Failure::new(ExitStatus::Unreachable, format!("the status page did not answer within {} s", LIMIT.as_secs()), hint)
+        })??;
+        // A change that was accepted leads back to the page.
+        if status.is_success() || status.is_redirection() {
+            return Ok(text);
+        }
+        Err(refused(status, &text).into())
+    }
+
+    /// An answer, whatever it says.
+    async fn whole(&self, request: Request<Vec<u8>>) -> Result<(StatusCode, String)> {
+        let unreachable = |error: &dyn Display| {
+            let hint = "check that a control plane is on, and that the kubeconfig is for this cluster";
+            Failure::new(ExitStatus::Unreachable, format!("the API server {} does not answer: {error}", self.server), hint)
+        };
+        // What changes something may have been done although no answer came: it is not sent twice.
+        let client = if request.method() == Method::GET { &self.reading } else { &self.changing };
+        let response = client.send(request.map(Body::from)).await.map_err(|error| match error {
+            kube::Error::Service(_) | kube::Error::HyperError(_) => unreachable(&error).into(),
+            _ => anyhow::Error::new(error).context("the request to the status page failed"),
+        })?;
+        let status = response.status();
+        let mut body = axum::body::Body::new(response.into_body()).into_data_stream();
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.next().await {
+            bytes.extend_from_slice(&piece.map_err(|error| unreachable(&error))?);
+            if bytes.len() > MOST_BYTES {
+                let message = format!("the status page sent more than {}", size(MOST_BYTES as u64));
+                return Err(Failure::new(ExitStatus::Failed, message, "remove records of old films from `ledger/` in the inbox").into());
+            }
+        }
+        Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    pub async fn view(&self) -> Result<View> {
+        serde_json::from_str(&self.ask("GET", "/api/status").await?).context(UNEXPECTED)
+    }
+}
+
+/// Why a request was not done: the API server says it as an object of Kubernetes, the page as a line, and maybe another one with a hint.
+fn refused(status: StatusCode, text: &str) -> Failure {
+    let object: Option<Value> = serde_json::from_str(text).ok().filter(|object: &Value| object["kind"] == "Status");
+    let pods = "`kubectl -n transcode get pods` shows why";
+    if let Some(object) = object {
+        let message = shortened(object["message"].as_str().unwrap_or_default(), MOST_SHOWN);
+        return match status.as_u16() {
+            401 | 403 => {
+                let message = "the API server does not allow the user of this kubeconfig to do that: their access has expired or was \
+                    revoked";
+                Failure::new(ExitStatus::Refused, message, "`hostler kubeconfig` restores access")
+            }
+            404 => {
+                let hint = "add a `transcode:` section to the inventory and run `hostler up`";
+                Failure::new(ExitStatus::Failed, "the workload is not installed in this cluster", hint)
+            }
+            503 => Failure::new(ExitStatus::Unreachable, format!("the status page does not answer: {message}"), pods),
+            _ => Failure::new(ExitStatus::Failed, format!("the API server refused the request ({status}): {message}"), ""),
+        };
+    }
+    let (message, hint) = text.trim_end().split_once("\nhint: ").unwrap_or((text.trim_end(), ""));
+    let (message, hint) = (shortened(message, MOST_SHOWN), shortened(hint, MOST_SHOWN));
+    match status.as_u16() {
+        403 | 409 => Failure::new(ExitStatus::Refused, message, hint),
+        404 => Failure::new(ExitStatus::Usage, message, hint),
+        503 => Failure::new(ExitStatus::Unreachable, format!("the status page does not answer: {message}"), pods),
+        _ => Failure::new(ExitStatus::Failed, format!("the status page answered {status}: {message}"), hint),
+    }
+}
+
+/// The kubeconfig of the cluster that is meant: the one that was named, the one of the inventory's cluster that `up` wrote, the one that
+/// kubectl uses, or the only one that `up` has written. This program reads no other: a kubeconfig is not looked up by a library.
+fn kubeconfig_of(cluster: &Cluster) -> Result<PathBuf> {
+    if let Some(file) = &cluster.kubeconfig {
+        return Ok(file.clone());
+    }
+    let inventory = match &cluster.inventory {
+        Some(file) => Some(InventoryFile::load(file)?),
+        None => Path::new(INVENTORY).is_file().then(|| InventoryFile::load(Path::new(INVENTORY))).transpose()?,
+    };
+    if let Some(InventoryFile { inventory, path, .. }) = &inventory {
+        if inventory.transcode.is_none() {
+            let message = format!("the inventory {} has no `transcode:` section, so its cluster has no films", path.display());
+            return Err(Failure::new(ExitStatus::Usage, message, "add the section and run `hostler up`: docs/films.md describes it").into());
+        }
+        let file = kubeconfig::default_file(&inventory.cluster.name)?;
+        if file.is_file() {
+            return Ok(file);
+        }
+    }
+    let variable = std::env::var("KUBECONFIG").ok();
+    let kubectls = kubeconfig::users_file(variable.as_deref(), &home::home()?);
+    if kubectls.is_file() {
+        return Ok(kubectls);
+    }
+    let written = kubeconfig::written(&home::config()?);
+    match (&inventory, written.as_slice()) {
+        (None, [only]) => Ok(only.clone()),
+        (None, [_, ..]) => {
+            let names: Vec<String> = written.iter().map(|file| file.display().to_string()).collect();
+            let hint = format!("pass `--inventory FILE`, or pass one of these with `--kubeconfig FILE`: {}", names.join(", "));
+            Err(Failure::new(ExitStatus::Usage, "it is not clear which cluster you mean: there are several kubeconfigs", hint).into())
+        }
+        _ => {
+            let hint = "run `hostler kubeconfig` with the inventory, or pass `--kubeconfig FILE`";
+            Err(Failure::new(ExitStatus::Usage, "there is no kubeconfig for this cluster on this computer", hint).into())
+        }
+    }
+}
+
+/// Files that a kubeconfig names are relative to its folder.
+fn beside(kubeconfig: &mut Kubeconfig, folder: &Path) {
+    let full = |file: &mut Option<String>| {
+        if let Some(file) = file {
+            *file = folder.join(&file).to_string_lossy().into_owned();
+        }
+    };
+    for NamedCluster { cluster, .. } in &mut kubeconfig.clusters {
+        cluster.iter_mut().for_each(|cluster| full(&mut cluster.certificate_authority));
+    }
+    for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        full(&mut user.client_certificate);
+        full(&mut user.client_key);
+        full(&mut user.token_file);
+    }
+}

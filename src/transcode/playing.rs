@@ -1,0 +1,77 @@
+//! Whether somebody plays a film that is to be replaced in the library, as media servers say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use hostler_core::films::settings::MediaServer;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::film::FilmId;
+use super::ledger::{Film, Original, Stage};
+use super::media_server;
+
+/// Age at which an answer is asked for anew.
+const EVERY: Duration = Duration::from_secs(20);
+
+/// `None`: nobody plays it.
+type Why = Option<String>;
+
+#[derive(Debug)]
+pub struct Playing {
+    known: BTreeMap<FilmId, (Instant, Why)>,
+    running: BTreeSet<FilmId>,
+    sender: UnboundedSender<(FilmId, Why)>,
+    receiver: UnboundedReceiver<(FilmId, Why)>,
+}
+
+impl Default for Playing {
+    fn default() -> Playing {
+        let (sender, receiver) = unbounded_channel();
+        Playing { known: BTreeMap::new(), running: BTreeSet::new(), sender, receiver }
+    }
+}
+
+impl Playing {
+    /// Why films must not be replaced now. Asks in the background where that is not known.
+    pub fn round(&mut self, servers: &[MediaServer], films: &BTreeMap<FilmId, Film>) -> BTreeMap<FilmId, String> {
+        while let Ok((id, why)) = self.receiver.try_recv() {
+            self.running.remove(&id);
+            self.known.insert(id, (Instant::now(), why));
+        }
+        let mut played = BTreeMap::new();
+        if servers.is_empty() {
+            return played;
+        }
+        let ready = |film: &&Film| film.original == Original::Published && film.stage == Stage::Encoded;
+        self.known.retain(|id, _| films.get(id).is_some_and(|film| ready(&film)));
+        for film in films.values().filter(ready) {
+            let known = self.known.get(&film.id).filter(|(at, _)| at.elapsed() < EVERY);
+            match known {
+                Some((_, None)) => continue,
+                Some((_, Some(why))) => drop(played.insert(film.id.clone(), why.clone())),
+                None => {
+                    let last = self.known.get(&film.id).and_then(|(_, why)| why.clone());
+                    played.insert(film.id.clone(), last.unwrap_or_else(|| "encoded; asking whether someone plays the original".to_owned()));
+                    if self.running.insert(film.id.clone()) {
+                        let names = film.earlier.iter().flat_map(|published| published.files()).filter_map(|file| file.path.file_name());
+                        let names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+                        tokio::spawn(ask(servers.to_vec(), film.id.clone(), names, self.sender.clone()));
+                    }
+                }
+            }
+        }
+        played
+    }
+}
+
+async fn ask(servers: Vec<MediaServer>, id: FilmId, names: Vec<String>, sender: UnboundedSender<(FilmId, Why)>) {
+    let mut why = None;
+    for server in servers {
+        match media_server::plays(&server, &names).await {
+            Ok(false) => {}
+            Ok(true) => why = Some(format!("encoded; waiting until no one plays the original: {} is playing it", server.kind)),
+            Err(error) => why = Some(format!("encoded; waiting until no one plays the original: {} does not say: {error:#}", server.kind)),
+        }
+    }
+    let _ = sender.send((id, why));
+}

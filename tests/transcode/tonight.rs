@@ -1,0 +1,117 @@
+//! Films whose originals are published before they are encoded.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use super::films::{Made, disc, probe};
+use super::page::ask_with;
+use super::shares::Shares;
+use super::stand_in::StandIn;
+
+/// While it is played, as the media server says, it stays as it is; then the encoded film is in its place. What is cut costs nothing.
+#[test]
+fn an_original_is_published_at_once_and_replaced_when_nobody_plays_it() {
+    static PLAYED: AtomicBool = AtomicBool::new(true);
+    let jellyfin = StandIn::answering(|line, _| {
+        let playing = json!([{"UserName": "ada"}, {"NowPlayingItem": {"Path": "/media/Movies/Up.mkv"}}]);
+        let sessions = if PLAYED.load(Ordering::SeqCst) { playing } else { json!([{"UserName": "ada"}]) };
+        (200, if line.starts_with("GET /Sessions") { sessions.to_string() } else { String::new() })
+    });
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}}"#);
+    shares.setting_file("token", "s3cret");
+    let server = json!({"kind": "jellyfin", "url": jellyfin.address, "tokenFile": shares.settings_folder().join("token")});
+    let settings = json!({"folders": {"Movies": {"publish": "original"}}, "stableSeconds": 0, "reserve": 0, "minSaving": null,
+        "mediaServers": [server]});
+    shares.settings(&settings.to_string());
+    let original = shares.drop("Movies/Up.mp4", Made::Whole.bytes());
+    let place = shares.in_library("Movies/Up.mkv");
+    let mut watcher = shares.watch();
+    shares.wait("the original in the library", || place.exists());
+    let first = fs::read(&place).expect("a film");
+    assert_eq!(probe(&place).streams.len(), probe_of(&original).len(), "nothing is left out");
+    shares.wait("the encoded film", || shares.status().contains("waiting until no one plays the original: Jellyfin is playing it"));
+    watcher.kill_after(std::time::Duration::ZERO);
+    assert!(fs::read(&place).expect("a film") == first && shares.in_trash().is_empty(), "somebody plays it");
+    let watcher = shares.watch();
+    PLAYED.store(false, Ordering::SeqCst);
+    shares.wait("the encoded film in its place", || fs::read(&place).is_ok_and(|film| film != first) && shares.is_idle());
+    drop(watcher);
+    assert_eq!(shares.films_in_library(), ["Movies/Up.mkv"]);
+    let trash = shares.in_trash();
+    assert!(trash.len() == 2 && trash.contains(&original) && trash.contains(&first), "{}", trash.len());
+    assert_eq!(shares.left_over(), [""; 0]);
+}
+
+fn probe_of(bytes: &[u8]) -> Vec<String> {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), bytes).expect("written");
+    probe(file.path()).streams
+}
+
+/// What is broken is not published, and a disc is encoded first.
+#[test]
+fn only_what_is_whole_is_published_before_it_is_encoded() {
+    let shares = Shares::new(
+        r#"{"folders": {"Movies": {"publish": "original"}}, "stableSeconds": 0, "reserve": 0, "minSaving": null, "attempts": 1}"#,
+    );
+    let whole = Made::Whole.bytes();
+    shares.drop("Movies/truncated.mkv", whole[..whole.len() / 3].to_vec());
+    let made = disc();
+    let folder = shares.inbox("watch/Movies/Disc/VIDEO_TS");
+    fs::create_dir_all(&folder).expect("made");
+    for entry in fs::read_dir(made.path().join("disc/VIDEO_TS")).expect("a disc") {
+        let path = entry.expect("listed").path();
+        fs::copy(&path, folder.join(path.file_name().expect("a name"))).expect("copied");
+    }
+    let watcher = shares.watch();
+    shares.wait("both films' end", || shares.reasons().len() == 1 && shares.is_idle());
+    drop(watcher);
+    assert!(shares.reason_of("truncated.mkv").0.contains("damaged or truncated"));
+    assert_eq!(shares.films_in_library(), ["Movies/Disc/Disc.mkv"]);
+    assert_eq!(probe(&shares.in_library("Movies/Disc/Disc.mkv")).streams[0], "video h264 ", "encoded");
+}
+
+/// From the page: now, first, later, skip.
+#[test]
+fn the_order_is_changed_on_the_page() {
+    let shares = Shares::new(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null, "atOnce": 0}"#);
+    let (_page, address) = shares.page();
+    for name in ["a", "b", "c"] {
+        shares.drop(&format!("Movies/{name}.mkv"), Made::Short.bytes());
+    }
+    let _watcher = shares.watch();
+    let queue = || -> Vec<serde_json::Value> {
+        let view: serde_json::Value = serde_json::from_str(&ask_with(&address, "GET /api/status", "", "").1).expect("JSON");
+        view["queue"].as_array().expect("a list").clone()
+    };
+    shares.wait("three films that wait", || queue().iter().filter(|film| film["why"] == "waiting for a free machine").count() == 3);
+    let id = |name: &str| {
+        let film = queue().into_iter().find(|film| film["name"] == format!("Movies/{name}.mkv")).expect("it waits");
+        film["id"].as_str().expect("an id").to_owned()
+    };
+    let post = |verb: &str, name: &str| {
+        let answer = ask_with(&address, &format!("POST /{verb}/{}", id(name)), "X-Hostler: 1\r\nContent-Length: 0\r\n", "");
+        assert!(answer.0.starts_with("HTTP/1.1 303"), "{answer:?}");
+    };
+    post("first", "c");
+    post("skip", "a");
+    let names = || queue().iter().map(|film| film["name"].as_str().expect("text").to_owned()).collect::<Vec<_>>();
+    shares.wait("the new order", || names() == ["Movies/c.mkv", "Movies/b.mkv", "Movies/a.mkv"] && queue()[2]["why"] == "skipped");
+    // No machine is needed for this.
+    post("now", "b");
+    shares.wait("its original", || shares.in_library("Movies/b.mkv").exists() && queue().iter().any(|film| film["published"] == true));
+    let refused = ask_with(&address, &format!("POST /now/{}", id("b")), "X-Hostler: 1\r\nContent-Length: 0\r\n", "");
+    assert!(refused.0.starts_with("HTTP/1.1 409") && refused.1.contains("in the library already"), "{refused:?}");
+    // It has its new name in the library at once.
+    let body = "name=Better";
+    let headers = format!("X-Hostler: 1\r\nContent-Length: {}\r\n", body.len());
+    let named = ask_with(&address, &format!("POST /name/{}", id("b")), &headers, body);
+    assert!(named.0.starts_with("HTTP/1.1 303"), "{named:?}");
+    shares.wait("its new name", || names().contains(&"Movies/Better".to_owned()));
+    shares.settings(r#"{"folders": {"Movies": {}}, "stableSeconds": 0, "reserve": 0, "minSaving": null, "atOnce": 2}"#);
+    shares.wait("the films that are not skipped", || {
+        shares.films_in_library() == ["Movies/Better.mkv", "Movies/c.mkv"] && names() == ["Movies/a.mkv"]
+    });
+}
