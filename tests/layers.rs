@@ -19,7 +19,7 @@ const CORE: Crate = Crate {
         &["manifest", "template"],
         &["films"],
         &["inventory"],
-        &["document"],
+        &["document", "install"],
         &["record", "step"],
         &["facts"],
         &["action", "trusted"],
