@@ -3,5 +3,6 @@
 pub mod content;
 pub mod disk;
 pub mod layout;
+pub mod letters;
 pub mod mark;
 pub mod order;
