@@ -26,7 +26,7 @@ use crate::workstation::task::task;
 /// Make a stick that installs Debian on the machines of the inventory
 ///
 /// It installs each machine that has a `mac:` and whose disk is empty, once, and leaves every other machine alone. The host keys of the
-/// machines are made now and added to known_hosts. Whoever has the stick has their private host keys: erase it afterwards.
+/// machines are made now and added to known_hosts. The stick holds their private host keys: erase it afterwards.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[

@@ -136,12 +136,6 @@ fn content(disk: &str) -> Result<Content> {
     Ok(of_disk(&head, &tail, Some(&parts)))
 }
 
-/// Whether nothing is in the partition of this device.
-pub fn is_empty(device: &str) -> Result<bool> {
-    let (head, tail) = ends(device)?;
-    Ok(of_disk(&head, &tail, None) == Content::Empty)
-}
-
 /// Name, bytes and number of the partitions that the kernel found, whatever the table is.
 fn kernel_partitions(disk: &str) -> Vec<(String, u64, u32)> {
     let entries = fs::read_dir(Path::new(BLOCK).join(disk)).into_iter().flatten().flatten();

@@ -13,12 +13,14 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use hostler_core::install::content::Content;
 use hostler_core::install::disk::{Disk, choose};
 use hostler_core::install::mark::{Mark, Turn, turn};
 use hostler_core::install::order::{Machine, Order};
 
 use medium::Medium;
 use screen::Screen;
+use system::System;
 
 /// Where the kernel finds the first program of an initrd.
 const INIT: &str = "/init";
@@ -120,7 +122,16 @@ fn unknown(screen: &Screen, medium: &Medium) -> Result<()> {
 
 fn install(screen: &Screen, medium: &Medium, order: &Order, mac: &str, machine: &Machine) -> Result<()> {
     screen.line("looking for disks");
-    let found = settled_disks(medium)?;
+    let mut found = settled_disks(medium)?;
+    for disk in &mut found {
+        if disk.content == (Content::Installed { order: order.short_id().to_owned() }) {
+            if system::was_started(&table::system_device(&disk.name))? {
+                return Ok(());
+            }
+            // This order was interrupted after it had named its partitions, and before anyone used the system.
+            disk.content = Content::Unfinished;
+        }
+    }
     for disk in &found {
         screen.line(&format!("disk {disk}"));
     }
@@ -132,8 +143,12 @@ fn install(screen: &Screen, medium: &Medium, order: &Order, mac: &str, machine: 
     screen.line(&format!("writing Debian to {}", disk.name));
     system::write_image(screen, medium, &order.image, &partitions)?;
     screen.line("its checksum matches; making it this machine's own");
-    system::make_own(screen, mac, machine, &partitions)?;
-    table::finish(disk, order.short_id())
+    let system = System::mount(screen, &partitions)?;
+    system.make_own(mac, machine)?;
+    // Before it can be started: a system that may be in use must not look unfinished.
+    table::finish(disk, order.short_id())?;
+    system.make_bootable()?;
+    system.unmount()
 }
 
 /// All disks, when none has appeared for [`DISKS_SETTLE`].

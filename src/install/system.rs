@@ -10,15 +10,16 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use hostler_core::digest::hex;
 use hostler_core::install::order::{Image, Machine};
+use hostler_core::protocol::path;
 use hostler_core::{quantity, template};
 use nix::mount::{MsFlags, mount, umount};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::kernel;
 use super::medium::Medium;
 use super::screen::Screen;
 use super::table::Partitions;
-use super::{disks, kernel};
 
 const TARGET: &str = "/target";
 /// Bytes in one write.
@@ -43,7 +44,7 @@ pub fn write_image(screen: &Screen, medium: &Medium, image: &Image, partitions: 
         }
         hash.update(&piece[..read]);
         to.write_all(&piece[..read]).with_context(|| format!("{} can't be written", partitions.system))?;
-        if (done / (PIECE as u64)) % 16 == 0 {
+        if (done / PIECE as u64).is_multiple_of(16) {
             screen.line(&format!("written {}", quantity::size_of(done, image.size)));
         }
         done += read as u64;
@@ -68,34 +69,79 @@ fn fill(from: &mut impl Read, piece: &mut [u8]) -> std::io::Result<usize> {
     Ok(filled)
 }
 
-/// Grows the new file system, and writes name, network, user, keys and what starts it.
-pub fn make_own(screen: &Screen, mac: &str, machine: &Machine, partitions: &Partitions) -> Result<()> {
+/// The new system, mounted, with what programs in it need.
+pub struct System<'a> {
+    screen: &'a Screen,
+    partitions: &'a Partitions,
+}
+
+/// Mounts in the new system, in the order in which they are made: device, folder, type.
+const MOUNTS: [(&str, &str, &str); 5] = [
+    ("proc", "proc", "proc"),
+    ("sysfs", "sys", "sysfs"),
+    ("tmpfs", "run", "tmpfs"),
+    ("tmpfs", "tmp", "tmpfs"),
+    ("devtmpfs", "dev", "devtmpfs"),
+];
+/// The firmware's variables.
+const VARIABLES: &str = "sys/firmware/efi/efivars";
+
+impl<'a> System<'a> {
+    pub fn mount(screen: &'a Screen, partitions: &'a Partitions) -> Result<System<'a>> {
+        let target = Path::new(TARGET);
+        ensure!(
+            Path::new("/").join(VARIABLES).is_dir(),
+            "this computer was not started by UEFI: choose the stick's UEFI entry in the firmware's boot menu"
+        );
+        kernel::mount_new(&partitions.system, target, "ext4")?;
+        for (device, folder, kind) in MOUNTS {
+            kernel::mount_new(device, &target.join(folder), kind)?;
+        }
+        kernel::mount_new("efivarfs", &target.join(VARIABLES), "efivarfs")?;
+        Ok(System { screen, partitions })
+    }
+
+    /// Grows its file system, and writes name, network, user and keys.
+    pub fn make_own(&self, mac: &str, machine: &Machine) -> Result<()> {
+        let target = Path::new(TARGET);
+        write_new(&target.join("etc/ssh/ssh_host_ed25519_key"), machine.host_key.as_bytes(), 0o600)?;
+        let keys: String = machine.authorized_keys.iter().map(|key| format!("{key}\n")).collect();
+        write_new(&target.join(path::NEW_AUTHORIZED_KEYS.trim_start_matches('/')), keys.as_bytes(), 0o600)?;
+        let Partitions { system, data, format_data, .. } = self.partitions;
+        let values = json!({
+            "name": machine.name, "user": machine.user, "mac": mac, "updates": machine.updates,
+            "system": system, "data": data.as_deref().unwrap_or_default(), "format_data": format_data,
+        });
+        run(self.screen, &template::render("os/own.sh", values)?)?;
+        nix::unistd::sync();
+        Ok(())
+    }
+
+    /// Fills the ESP, and makes an entry of the firmware.
+    pub fn make_bootable(&self) -> Result<()> {
+        let values = json!({ "esp": self.partitions.esp, "system": self.partitions.system });
+        run(self.screen, &template::render("os/boot.sh", values)?)
+    }
+
+    /// When this returns, everything is on the disk.
+    pub fn unmount(self) -> Result<()> {
+        nix::unistd::sync();
+        let folders = MOUNTS.iter().map(|(_, folder, _)| *folder).rev();
+        for folder in [VARIABLES].into_iter().chain(folders).chain([""]) {
+            umount(&Path::new(TARGET).join(folder)).with_context(|| format!("/{folder} of the new system can't be unmounted"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the system in this partition has ever been started: systemd then writes its machine-id.
+pub fn was_started(device: &str) -> Result<bool> {
     let target = Path::new(TARGET);
-    kernel::mount_new(&partitions.system, target, "ext4")?;
-    for (device, folder, kind) in
-        [("proc", "proc", "proc"), ("sysfs", "sys", "sysfs"), ("tmpfs", "run", "tmpfs"), ("tmpfs", "tmp", "tmpfs")]
-    {
-        kernel::mount_new(device, &target.join(folder), kind)?;
-    }
-    mount(Some("/dev"), &target.join("dev"), None::<&str>, MsFlags::MS_BIND, None::<&str>).context("/dev can't be mounted")?;
-    let variables = target.join("sys/firmware/efi/efivars");
-    ensure!(variables.is_dir(), "this computer was not started by UEFI: choose the stick's UEFI entry in the firmware's boot menu");
-    kernel::mount_new("efivarfs", &variables, "efivarfs")?;
-    write_new(&target.join("etc/ssh/ssh_host_ed25519_key"), machine.host_key.as_bytes(), 0o600)?;
-    let keys: String = machine.authorized_keys.iter().map(|key| format!("{key}\n")).collect();
-    write_new(&target.join("etc/hostler-authorized-keys"), keys.as_bytes(), 0o600)?;
-    // A data partition of an earlier installation stays as it is.
-    let format_data = partitions.data.as_deref().map(disks::is_empty).transpose()?.unwrap_or(false);
-    let values = json!({
-        "name": machine.name, "user": machine.user, "mac": mac, "updates": machine.updates,
-        "esp": partitions.esp, "system": partitions.system, "data": partitions.data.as_deref().unwrap_or_default(), "format_data": format_data,
-    });
-    run(screen, &template::render("os/finish.sh", values)?)?;
-    nix::unistd::sync();
-    for folder in ["sys/firmware/efi/efivars", "dev", "tmp", "run", "sys", "proc", ""] {
-        umount(&target.join(folder)).with_context(|| format!("/{folder} of the new system can't be unmounted"))?;
-    }
-    Ok(())
+    // Its journal may hold that file, so it is replayed.
+    mount(Some(device), target, Some("ext4"), MsFlags::MS_RDONLY, None::<&str>).with_context(|| format!("{device} can't be mounted"))?;
+    let id = fs::read(target.join("etc/machine-id"));
+    umount(target)?;
+    Ok(!id.with_context(|| format!("{device} has no machine-id"))?.is_empty())
 }
 
 fn write_new(file: &Path, content: &[u8], mode: u32) -> Result<()> {

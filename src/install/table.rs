@@ -13,7 +13,7 @@ use gpt::partition::Partition;
 use gpt::partition_types::{self, Type};
 use gpt::{GptConfig, GptDisk};
 use hostler_core::install::disk::Disk;
-use hostler_core::install::layout::{self, DATA, ESP, Extent, UNFINISHED, installed_name, layout};
+use hostler_core::install::layout::{DATA, ESP, Extent, NEW_DATA, UNFINISHED, installed_name, layout};
 use hostler_core::quantity::size;
 use uuid::Uuid;
 
@@ -35,6 +35,8 @@ pub struct Partitions {
     /// Bytes.
     pub system_size: u64,
     pub data: Option<String>,
+    /// It was made now; otherwise it holds the data of an earlier installation.
+    pub format_data: bool,
 }
 
 /// A partition, as its table has it.
@@ -58,6 +60,11 @@ fn sector(disk: &str) -> LogicalBlockSize {
 fn open(disk: &str) -> Option<GptDisk<File>> {
     let file = File::open(format!("/dev/{disk}")).ok()?;
     GptConfig::new().writable(false).logical_block_size(sector(disk)).open_from_device(file).ok()
+}
+
+/// The device of the system's partition.
+pub fn system_device(disk: &str) -> String {
+    partition_device(disk, SYSTEM_NUMBER)
 }
 
 /// The partitions of a disk that has a GPT.
@@ -96,13 +103,13 @@ fn entry(name: &str, of: Extent, kind: Type, guid: Uuid, sector: u64) -> Partiti
 pub fn write(disk: &Disk, system_size: u64) -> Result<Partitions> {
     let name = &disk.name;
     let sector = u64::from(self::sector(name));
-    let old = open(name);
-    let ours =
-        old.as_ref().is_some_and(|table| table.partitions().values().filter(|part| part.is_used()).all(|part| layout::is_own(&part.name)));
-    let data = old
-        .as_ref()
-        .filter(|_| ours)
-        .and_then(|table| table.partitions().values().find(|part| part.is_used() && part.name == DATA).cloned());
+    let old: Vec<Partition> =
+        open(name).map_or_else(Vec::new, |table| table.partitions().values().filter(|part| part.is_used()).cloned().collect());
+    let mut kept = old.into_iter().filter(|part| part.name == DATA);
+    let data = kept.next();
+    if kept.next().is_some() {
+        bail!("{name} has two partitions that are named `{DATA}`: rename the one that is not to be kept");
+    }
     let layout = layout(disk.size, system_size, data.as_ref().map(|part| extent(part, sector)))
         .map_err(|room| anyhow!("{name}: the data partition leaves {} for the system, which is too little", size(room)))?;
     let path = format!("/dev/{name}");
@@ -115,22 +122,27 @@ pub fn write(disk: &Disk, system_size: u64) -> Result<Partitions> {
     let mut table = BTreeMap::new();
     table.insert(ESP_NUMBER, entry(ESP, layout.esp, partition_types::EFI, Uuid::new_v4(), sector));
     table.insert(SYSTEM_NUMBER, entry(UNFINISHED, layout.system, partition_types::LINUX_FS, Uuid::new_v4(), sector));
+    let format_data = data.is_none() && layout.data.is_some();
     match (data, layout.data) {
         (Some(kept), _) => drop(table.insert(DATA_NUMBER, kept)),
         (None, Some(new)) => {
             // What was there before must not be taken for its file system.
             file.seek(SeekFrom::Start(new.start))?;
             file.write_all(&vec![0; ERASED])?;
-            table.insert(DATA_NUMBER, entry(DATA, new, partition_types::LINUX_FS, Uuid::new_v4(), sector));
+            table.insert(DATA_NUMBER, entry(NEW_DATA, new, partition_types::LINUX_FS, Uuid::new_v4(), sector));
         }
         (None, None) => {}
     }
-    write_table(name, file, table)?;
+    write_table(name, &mut file, table)?;
+    nix::ioctl_none!(reread, 0x12, 95); // BLKRRPART of the kernel's include/uapi/linux/fs.h.
+    // SAFETY: the descriptor is open, and the request has no argument.
+    unsafe { reread(file.as_raw_fd()) }.with_context(|| format!("the kernel does not accept the table of {name}"))?;
     let devices = Partitions {
         esp: partition_device(name, ESP_NUMBER),
         system: partition_device(name, SYSTEM_NUMBER),
         system_size: layout.system.size,
         data: layout.data.map(|_| partition_device(name, DATA_NUMBER)),
+        format_data,
     };
     let all = [Some(&devices.esp), Some(&devices.system), devices.data.as_ref()];
     until(SHOWN_WITHIN, || Ok(all.iter().flatten().all(|device| Path::new(device).exists()).then_some(())))?
@@ -138,31 +150,31 @@ pub fn write(disk: &Disk, system_size: u64) -> Result<Partitions> {
     Ok(devices)
 }
 
-/// Names the system's partition after the order that installed it.
+/// Names the system's partition after the order that installed it, and the data partition as one to keep: from now on this disk may be started
+/// from. Only names change, so the kernel need not read the table again.
 pub fn finish(disk: &Disk, order: &str) -> Result<()> {
     let mut table: BTreeMap<u32, Partition> = open(&disk.name).context("the new table can't be read")?.partitions().clone();
     table.retain(|_, part| part.is_used());
     let Some(system) = table.get_mut(&SYSTEM_NUMBER) else { bail!("the new table has no partition for the system") };
     system.name = installed_name(order);
-    let file = OpenOptions::new().read(true).write(true).open(format!("/dev/{}", disk.name))?;
-    write_table(&disk.name, file, table)
+    if let Some(data) = table.get_mut(&DATA_NUMBER) {
+        data.name = DATA.to_owned();
+    }
+    let mut file = OpenOptions::new().read(true).write(true).open(format!("/dev/{}", disk.name))?;
+    write_table(&disk.name, &mut file, table)
 }
 
-fn write_table(name: &str, mut file: File, table: BTreeMap<u32, Partition>) -> Result<()> {
+fn write_table(name: &str, mut file: &mut File, table: BTreeMap<u32, Partition>) -> Result<()> {
     let written = (|| -> Result<()> {
         let sectors = file.seek(SeekFrom::End(0))? / u64::from(sector(name));
         let protective = gpt::mbr::ProtectiveMBR::with_lb_size(u32::try_from(sectors - 1).unwrap_or(u32::MAX));
         protective.overwrite_lba0(&mut file)?;
-        let mut disk = GptConfig::new().writable(true).logical_block_size(sector(name)).create_from_device(&mut file, None)?;
+        let mut disk = GptConfig::new().writable(true).logical_block_size(sector(name)).create_from_device(&mut *file, None)?;
         disk.update_partitions(table)?;
         disk.write()?;
         file.sync_all()?;
         Ok(())
     })();
     written.with_context(|| format!("the table of {name} can't be written"))?;
-    // BLKRRPART of the kernel's include/uapi/linux/fs.h.
-    nix::ioctl_none!(reread, 0x12, 95);
-    // SAFETY: the descriptor is open, and the request has no argument.
-    unsafe { reread(file.as_raw_fd()) }.with_context(|| format!("the kernel does not accept the table of {name}"))?;
     Ok(())
 }

@@ -37,3 +37,37 @@ fn add(archive: &mut impl Write, name: &str, mode: u32, from: &Path) -> Result<(
     entry.finish()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use cpio::newc::Reader;
+
+    use super::*;
+
+    #[test]
+    fn an_initrd_starts_this_program_and_has_the_modules_in_their_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path();
+        fs::create_dir(image.join("modules")).unwrap();
+        fs::write(image.join("modules.order"), "b.ko\na.ko\n").unwrap();
+        fs::write(image.join("modules/a.ko"), "first").unwrap();
+        fs::write(image.join("modules/b.ko"), "second, with a length that is padded").unwrap();
+        let file = image.join("initrd");
+        write(image, &file).unwrap();
+        let bytes = zstd::decode_all(File::open(&file).unwrap()).unwrap();
+        let mut found = Vec::new();
+        let mut rest = bytes.as_slice();
+        loop {
+            let entry = Reader::new(rest).unwrap();
+            if entry.entry().is_trailer() {
+                break;
+            }
+            found.push((entry.entry().name().to_owned(), entry.entry().mode(), u64::from(entry.entry().file_size())));
+            rest = entry.finish().unwrap();
+        }
+        let size = |name: &str| found.iter().find(|(found, _, _)| found == name).map(|(_, mode, size)| (*mode, *size));
+        assert_eq!(size("init"), Some((0o100_755, fs::metadata("/proc/self/exe").unwrap().len())));
+        assert_eq!((size("modules/a.ko"), size("modules/b.ko")), (Some((0o100_644, 5)), Some((0o100_644, 36))));
+        assert!(FOLDERS.iter().all(|folder| size(folder) == Some((0o040_755, 0))));
+    }
+}

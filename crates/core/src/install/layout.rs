@@ -1,12 +1,14 @@
 //! Where partitions are on a machine's disk.
 
-/// Names of partitions in GPT. While an installation runs, the system's partition has this one,
+/// Names of partitions in GPT. Before anything could be started from the disk, the system's partition has this one,
 pub const UNFINISHED: &str = "hostler-unfinished";
 /// and afterwards one that begins so: see [`installed_name`].
 const SYSTEM: &str = "hostler-system-";
 pub const ESP: &str = "hostler-esp";
-/// Mounted at /srv. No installation changes it.
+/// Mounted at /srv. No installation changes it,
 pub const DATA: &str = "hostler-data";
+/// except for one that has not been in use yet.
+pub const NEW_DATA: &str = "hostler-data-new";
 
 /// The unit of positions and sizes, for any disk.
 const ALIGNMENT: u64 = 1 << 20;
@@ -27,7 +29,7 @@ pub fn order_of(name: &str) -> Option<&str> {
 }
 
 pub fn is_own(name: &str) -> bool {
-    [UNFINISHED, ESP, DATA].contains(&name) || order_of(name).is_some()
+    [UNFINISHED, ESP, DATA, NEW_DATA].contains(&name) || order_of(name).is_some()
 }
 
 /// A part of the disk, in bytes.
