@@ -98,8 +98,10 @@ run 0 os create
 within 5 run 0 os create
 says "is there already"
 within 20 provision
-says "twilightsparkle: $mac gets 10.0.2.15 from your router; its only disk, only if it is empty"
-says "applejack: left alone, as it has no \`mac\`"
+says "twilightsparkle: $mac gets 10.0.2.15 from your router; "
+says "its only disk"
+says "only if it is empty"
+says ": left alone, as it has no \`mac\`"
 [ "$(stat --format %a "$work/stick.img")" = 600 ]
 run 0 provision -i "$inventory" --usb "$work/stick.img"
 run 3 provision -i "$inventory" --usb "$inventory"
@@ -121,7 +123,7 @@ grep -qF '[integrity]' <(on_machine cat /sys/kernel/security/lockdown)
 [ "$(on_machine wc -l '<' /proc/swaps)" = 1 ]
 run 0 plan -i "$work/alone.yaml" --verbose
 says "kubeadm init"
-says_not "not installed: install"
+says_not "not installed"
 says_not "swap is on"
 on_machine 'echo films | sudo tee /srv/films > /dev/null && sync'
 first=$(on_machine cat /etc/machine-id)
