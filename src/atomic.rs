@@ -71,6 +71,15 @@ impl New {
         Ok(New { part, file: file.to_owned() })
     }
 
+    /// Where it is until it is finished, for other programs that write to it.
+    pub fn path(&self) -> &Path {
+        self.part.path()
+    }
+
+    pub fn as_file(&self) -> &File {
+        self.part.as_file()
+    }
+
     /// Sets its mode and renames it.
     ///
     /// # Errors

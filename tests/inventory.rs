@@ -36,7 +36,7 @@ fn compare(expected: &Path, text: &str, wrong: &mut Vec<String>) {
 /// What the file leaves to defaults is left out, but for the cluster and the connections.
 fn summary(inventory: &Inventory) -> String {
     let mut text = String::new();
-    let Inventory { cluster, machines, roles_written: _, kubeadm, containerd, ignore_preflight_errors, snapshots, transcode, warnings } =
+    let Inventory { cluster, machines, roles_written: _, kubeadm, containerd, ignore_preflight_errors, snapshots, transcode, os, warnings } =
         inventory;
     writeln!(text, "{cluster:?}").unwrap();
     for (name, machine) in machines {
@@ -54,6 +54,9 @@ fn summary(inventory: &Inventory) -> String {
         }
         if let Some(mac) = &machine.mac {
             writeln!(text, "  mac {mac}").unwrap();
+        }
+        if let Some(disk) = &machine.disk {
+            writeln!(text, "  disk {disk:?}").unwrap();
         }
     }
     let documents = [
@@ -74,6 +77,9 @@ fn summary(inventory: &Inventory) -> String {
     }
     if let Some(snapshots) = snapshots {
         writeln!(text, "{snapshots:?}").unwrap();
+    }
+    if let Some(os) = os {
+        writeln!(text, "{os:#?}").unwrap();
     }
     if let Some(transcode) = transcode {
         writeln!(text, "{transcode:#?}").unwrap();

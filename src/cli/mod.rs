@@ -12,6 +12,7 @@ use hostler_core::plan::Plan;
 use hostler_core::visible::visible;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::install;
 use crate::interrupt::interrupted;
 use crate::report::output::{Lost, say};
 use crate::report::{Commands, Detail, Paint, Reporter, Style, error_text, log, wrap};
@@ -25,8 +26,10 @@ mod init;
 mod kubeconfig;
 mod lab;
 mod length;
+mod os;
 mod passphrase;
 mod probe;
+mod provision;
 mod reboot;
 mod rebuild;
 mod remove;
@@ -87,6 +90,9 @@ enum Command {
     Snapshot(snapshot::Verb),
     #[command(subcommand)]
     Bundle(bundle::Verb),
+    #[command(subcommand)]
+    Os(os::Verb),
+    Provision(provision::Arguments),
     #[command(hide = true)]
     Probe(probe::Arguments),
     #[command(hide = true)]
@@ -118,6 +124,7 @@ impl Command {
             | Command::Probe(_)
             | Command::RenewCertificates(_)
             | Command::Lab(_) => false,
+            Command::Os(_) | Command::Provision(_) => false,
         }
     }
 
@@ -143,6 +150,8 @@ impl Command {
             Command::Snapshot(_) => ("snapshot", Unlogged),
             Command::Bundle(bundle::Verb::Create(_)) => ("bundle-create", Logged),
             Command::Bundle(_) => ("bundle", Unlogged),
+            Command::Os(_) => ("os-create", Logged),
+            Command::Provision(_) => ("provision", Logged),
             Command::Probe(_) => ("probe", Unlogged),
             Command::RenewCertificates(_) => ("renew-certificates", Unlogged),
             Command::Transcode(_) => ("transcode", Unlogged),
@@ -216,6 +225,9 @@ impl From<(ExitStatus, Vec<Plan>)> for Ended {
 /// Boxed here so that the verbs are compiled once, with the library, and not again with each program that runs them.
 pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
     Box::pin(async {
+        if install::is_init() {
+            install::run();
+        }
         limit();
         let parsed = Cli::command().try_get_matches().and_then(|given| Ok((Cli::from_arg_matches(&given)?, given)));
         let (Cli { command, output, verbose }, given) = match parsed {
@@ -358,6 +370,8 @@ async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Resu
         Command::Snapshot(arguments) => snapshot::run(&arguments, output, reporter).await?.into(),
         Command::Bundle(verb) => bundle::run(&verb, output, reporter).await?.into(),
         Command::RenewCertificates(arguments) => renew_certificates::run(&arguments, reporter).await?.into(),
+        Command::Os(verb) => os::run(&verb, reporter).await?.into(),
+        Command::Provision(arguments) => provision::run(&arguments, reporter).await?.into(),
         Command::Probe(arguments) => match probe::run(arguments).await? {},
         Command::Transcode(verb) => transcode::run(verb, output, reporter).await?,
         Command::Lab(verb) => lab::run(verb, reporter).await?,

@@ -156,6 +156,7 @@ fn the_server_follows_the_endpoint_or_the_flag() {
             taints: Vec::new(),
             keep: Vec::new(),
             dedicated: false,
+            disk: None,
         };
         Inventory {
             roles_written: true,
@@ -172,6 +173,7 @@ fn the_server_follows_the_endpoint_or_the_flag() {
             containerd: Default::default(),
             ignore_preflight_errors: Vec::new(),
             snapshots: None,
+            os: None,
             transcode: None,
             warnings: Vec::new(),
         }

@@ -42,6 +42,13 @@ pub const SOURCE: &Needed =
 /// To build the encoder's image.
 pub const ENCODER: &Needed = &[("mmdebstrap", "mmdebstrap"), DEBIAN_KEYS];
 
+/// To build the image of a machine's system.
+pub const SYSTEM_IMAGE: &Needed =
+    &[("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs"), ("tar", "tar"), ("unshare", "util-linux"), ("xz", "xz-utils"), DEBIAN_KEYS];
+
+/// To make a stick.
+pub const STICK: &Needed = &[("mkfs.vfat", "dosfstools"), ("mcopy", "mtools")];
+
 /// The missing packages, in the order of the list.
 fn missing(needed: &Needed, there: impl Fn(&str) -> bool) -> Vec<&'static str> {
     let mut packages: Vec<_> = needed.iter().filter(|(name, _)| !there(name)).map(|(_, package)| *package).collect();

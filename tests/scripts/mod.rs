@@ -264,6 +264,16 @@ pub fn scripts() -> BTreeMap<String, String> {
         let script = render(&format!("kubernetes/{name}.sh"), person.clone()).expect("the template fits");
         scripts.insert(format!("{name}.sh"), script);
     }
+    for format_data in [true, false] {
+        let system = serde_json::json!({
+            "name": "rarity", "user": "it's ada", "mac": "52:54:00:12:34:56", "updates": "security", "system": "/dev/nvme0n1p2", "esp": "/dev/nvme0n1p1",
+            "data": "/dev/nvme0n1p3", "format_data": format_data,
+        });
+        for name in ["own", "boot"] {
+            let script = render(&format!("os/{name}.sh"), system.clone()).expect("the template fits");
+            scripts.insert(format!("os-{name}-{format_data}.sh"), script);
+        }
+    }
     let inventory = InventoryFile::load(&folder("tests/inventory/every-key.yaml")).expect("it can be read").inventory;
     let snapshots = inventory.snapshots.as_ref().expect("it has snapshots");
     let files = wanted::snapshot_files(&inventory, snapshots).expect("templates fit");

@@ -12,6 +12,7 @@ pub mod facts;
 pub mod failure;
 pub mod films;
 pub mod health;
+pub mod install;
 pub mod inventory;
 pub mod manifest;
 pub mod plan;

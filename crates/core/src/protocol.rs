@@ -53,6 +53,9 @@ names! {
         /// Where a snapshot is made and unpacked. On the disk: etcd's data may be larger than the memory.
         WORK: &str = "/var/lib/hostler";
 
+        /// The keys of who may log in to a system that is being installed, until its user is made.
+        NEW_AUTHORIZED_KEYS: &str = "/etc/hostler-authorized-keys";
+
         /// In memory: a restart takes it away.
         RUN: &str = "/run/hostler";
         /// A lock for each step at work.

@@ -13,6 +13,7 @@ fn inventory() -> Inventory {
             taints: Vec::new(),
             keep: Vec::new(),
             dedicated: false,
+            disk: None,
         };
         (MachineName::new(name).expect("a name"), machine)
     };
@@ -37,6 +38,7 @@ fn inventory() -> Inventory {
         containerd: [("films".to_owned(), "version = 3\n".to_owned())].into_iter().collect(),
         ignore_preflight_errors: Vec::new(),
         snapshots: None,
+        os: None,
         transcode: None,
         warnings: Vec::new(),
     }

@@ -100,7 +100,7 @@ pub fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     named.then_some((host, port))
 }
 
-/// A host key: `TYPE BASE64`, whose bytes begin with the type (RFC 4253, 6.6), or `SHA256:` and the 32 bytes of the fingerprint.
+/// A host key: [a public key](is_public_key), or `SHA256:` and the 32 bytes of the fingerprint.
 pub fn host_key(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let mut words = text.text.split_whitespace();
     let (first, second) = (words.next().unwrap_or(""), words.next());
@@ -110,8 +110,8 @@ pub fn host_key(text: Text, example: &str, problems: &mut Problems) -> Option<St
             _ => "a fingerprint has 43 characters of base64 after `SHA256:`",
         },
         (Some(("MD5", _)), _) => "MD5 fingerprints are not supported: write the fingerprint that begins with `SHA256:`",
+        (None, Some(body)) if is_public_key(first, body) => return Some(format!("{first} {body}")),
         (None, Some(body)) if is_key_type(first) => match STANDARD.decode(body) {
-            Ok(blob) if begins_with(&blob, first) => return Some(format!("{first} {body}")),
             Ok(_) => "the host key does not match its type",
             Err(_) => "the host key is truncated or corrupted: it is not valid base64",
         },
@@ -120,6 +120,11 @@ pub fn host_key(text: Text, example: &str, problems: &mut Problems) -> Option<St
     };
     problems.add(text.place, why, example);
     None
+}
+
+/// Whether `TYPE BASE64` is a public key: its bytes begin with the type (RFC 4253, 6.6).
+pub fn is_public_key(kind: &str, body: &str) -> bool {
+    is_key_type(kind) && STANDARD.decode(body).is_ok_and(|blob| begins_with(&blob, kind))
 }
 
 fn is_key_type(word: &str) -> bool {

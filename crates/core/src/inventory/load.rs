@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::read::{Fields, Problems};
 use super::schema::INVENTORY;
-use super::{Connection, Inventory, cluster, connection, fragment, machine, schema, transcode, tree};
+use super::{Connection, Inventory, cluster, connection, fragment, machine, os, schema, transcode, tree};
 
 /// The error for a file that is not UTF-8 after its first `valid` bytes.
 pub fn not_utf8(bytes: &[u8], valid: usize, name: &str) -> Diagnostics {
@@ -82,6 +82,7 @@ fn inventory(root: &tree::Node, read: Option<ReadFile>, problems: &mut Problems)
     let cluster = cluster::read(&fields, &machines, problems);
     let snapshots = cluster::snapshots(&fields, problems);
     let transcode = transcode::read(&fields, &machines, read, problems);
+    let os = os::read(&fields, problems);
     let kubeadm = fragment::kubeadm(&fields, problems);
     let containerd = fragment::containerd(&fields, problems);
     let ignore_preflight_errors = fragment::ignored(&fields, problems);
@@ -96,6 +97,7 @@ fn inventory(root: &tree::Node, read: Option<ReadFile>, problems: &mut Problems)
         ignore_preflight_errors,
         snapshots,
         transcode,
+        os,
         warnings,
     })
 }

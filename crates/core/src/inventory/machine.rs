@@ -12,7 +12,7 @@ use super::read::{Fields, Problems, Text, at, text};
 use super::schema::MACHINE;
 use super::subnet::{self, Taken};
 use super::tree::{Data, Node};
-use super::{Connection, Machine, MachineName, Role, Taint, connection};
+use super::{Connection, Machine, MachineName, Role, Taint, connection, os};
 use crate::words::did_you_mean;
 
 /// All machines without errors.
@@ -51,7 +51,9 @@ pub fn read(inventory: &Fields, ssh: &Connection, problems: &mut Problems) -> Ma
     }
     let names = named.iter().map(|(name, _)| (name.text.to_owned(), name.place)).collect();
     let before = problems.found.len();
-    let written: Vec<Written> = named.into_iter().filter_map(|(name, node)| one(name, node, problems)).collect();
+    // Its errors are those of its own reader.
+    let installs = inventory.get("os", &mut Problems::default()).is_some();
+    let written: Vec<Written> = named.into_iter().filter_map(|(name, node)| one(name, node, installs, problems)).collect();
     let whole = problems.found.len() == before;
     twice(&written, problems);
     let chosen = written.iter().any(|machine| machine.role == Some(Role::ControlPlane));
@@ -114,7 +116,8 @@ fn twice(written: &[Written], problems: &mut Problems) {
     }
 }
 
-fn one(name: Text, node: &Node, problems: &mut Problems) -> Option<Written> {
+/// `installs`: whether the inventory has `os`.
+fn one(name: Text, node: &Node, installs: bool, problems: &mut Problems) -> Option<Written> {
     let machine_name = name::label(name, "a machine", problems);
     if name.text == "localhost" {
         problems.add(name.place, "`localhost` can't be the name of a machine: choose another one", "");
@@ -140,11 +143,22 @@ fn one(name: Text, node: &Node, problems: &mut Problems) -> Option<Written> {
     let labels = labels(&fields, problems);
     let taints = taints(&fields, problems);
     let keep = fields.texts("keep", problems).into_iter().filter_map(|text| path::kept(text, problems)).collect();
+    let disk = fields.get("disk", problems).and_then(|field| {
+        if !installs {
+            problems.add(
+                field.place,
+                "`disk` is for machines that hostler installs: that needs the section `os`",
+                "os:\n  authorizedKeys: [ssh-ed25519 AAAA... ada]",
+            );
+        }
+        os::disk(field, problems)
+    });
     let dedicated = fields.flag("dedicated", problems).unwrap_or(false);
     let dedicated_place = fields.get("dedicated", &mut Problems::default()).filter(|_| dedicated).map(|field| field.place);
     let (address, address_place) = address?;
     let plain = written(machine_name?, name.place, address, address_place);
-    let machine = Machine { connection: host, mac: mac.clone().map(|(mac, _)| mac), labels, taints, keep, dedicated, ..plain.machine };
+    let machine =
+        Machine { connection: host, mac: mac.clone().map(|(mac, _)| mac), labels, taints, keep, dedicated, disk, ..plain.machine };
     Some(Written { role, dedicated: dedicated_place, mac, machine, ..plain })
 }
 
@@ -159,6 +173,7 @@ fn written(name: MachineName, name_place: Place, address: IpAddr, address_place:
         taints: Vec::new(),
         keep: Vec::new(),
         dedicated: false,
+        disk: None,
     };
     Written { name, name_place, address, address_place, role: None, dedicated: None, mac: None, machine }
 }

@@ -8,12 +8,14 @@ mod fragment;
 mod load;
 mod machine;
 mod name;
+mod os;
 mod path;
 mod preset;
 mod read;
 pub mod reference;
 pub mod schema;
 mod share;
+mod size;
 mod subnet;
 mod token;
 mod transcode;
@@ -36,6 +38,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Place, shown};
 pub use fragment::{key_place, merge, to_yaml};
 pub use load::{NamedFile, ReadFile, Unread, not_utf8, parse, parse_with};
 pub use name::is_host;
+pub use os::{DiskRule, Os, Updates};
 pub use transcode::{Token, TokenFile, Transcode};
 pub use tree::MOST_BYTES;
 
@@ -57,6 +60,8 @@ pub struct Inventory {
     pub snapshots: Option<Snapshots>,
     /// The transcoding workload, if any.
     pub transcode: Option<Transcode>,
+    /// How to install machines that have no system yet, if hostler does that.
+    pub os: Option<Os>,
     /// Warnings about allowed but bad choices.
     pub warnings: Vec<String>,
 }
@@ -81,6 +86,8 @@ pub struct Machine {
     pub keep: Vec<String>,
     /// Keeps the control-plane taint, so that no ordinary pods run here.
     pub dedicated: bool,
+    /// Which disk is written to when the machine is installed; `None`: as [`Os::disk`].
+    pub disk: Option<DiskRule>,
 }
 
 /// How to reach a machine with SSH, by the inventory: keys of the machine, else of `ssh`. `None` leaves it to ~/.ssh/config and OpenSSH's

@@ -124,7 +124,10 @@ impl<'a> Fields<'a> {
         let word = words.iter().map(|(word, _)| *word).find(|word| *word == text.text);
         if word.is_none() {
             let list = words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>();
-            let list = list.split_last().map_or_else(String::new, |(last, others)| format!("{} or {last}", others.join(", ")));
+            let list = match list.split_last() {
+                Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+                _ => list.concat(),
+            };
             let guess = did_you_mean(text.text, words.iter().map(|(word, _)| *word));
             let message = format!("`{name}` must be {list}, but this is `{}`{guess}", shown(text.text));
             problems.add(text.place, message, field.key.shown());

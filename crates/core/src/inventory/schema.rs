@@ -2,9 +2,12 @@
 //! here, `hostler schema` prints it, and docs/inventory.md is made from it.
 
 mod forms;
+mod os;
 mod transcode;
 
 use forms::*;
+use os::OS_DISK;
+pub use os::{DISK, OS};
 pub use transcode::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
 
 use super::cluster::VERSIONS;
@@ -133,6 +136,14 @@ pub static INVENTORY: Section = Section {
             default: "no workload",
             doc: "The transcoding workload: films dropped into a folder are encoded, verified and published to the library.",
             example: "\n  inbox: nfs://192.168.1.11/srv/films\n  library: nfs://192.168.1.3/Plex\n  owner: { uid: 1000, gid: 100 }\n  folders: { Movies: {} }",
+        },
+        Key {
+            name: "os",
+            kind: Kind::Object(&OS),
+            required: false,
+            default: "the machines have a system already",
+            doc: "The system that `hostler provision` installs on machines that have a `mac`.",
+            example: "\n  authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh ada]",
         },
         Key {
             name: "kubeadm",
@@ -382,6 +393,7 @@ pub static MACHINE: Section = Section {
             doc: "The only accepted host key: a public key as in `/etc/ssh/ssh_host_ed25519_key.pub`, or a fingerprint.",
             example: "SHA256:jCYBa1FmZOYUBN9vZ/XHBcCHLzWQd0UZFmeJyoOi1aY",
         },
+        Key { default: "as in `os`", doc: "Which disk is written to when this machine is installed.", ..OS_DISK },
         SSH_USER,
         SSH_PORT,
         SSH_IDENTITY,

@@ -9,7 +9,7 @@ use super::diagnostic::{Place, shown};
 use super::load::ReadFile;
 use super::read::{Fields, Problems, Text};
 use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
-use super::{MachineName, machine::Machines, path, preset, share, token, url};
+use super::{MachineName, machine::Machines, path, preset, share, size, token, url};
 use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Publish, Settings, Titles};
 use crate::films::{Actions, Owner, Share};
 use crate::words::did_you_mean;
@@ -88,7 +88,8 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
     let hours = fields.text("hours", problems).and_then(|text| hours(text, problems));
     let servers = MediaServerKind::ALL.into_iter().filter_map(|kind| media_server(kind, &fields, reader, problems));
     let (media_servers, tokens) = servers.unzip();
-    let reserve = fields.text("reserve", problems).and_then(|text| size(text, "reserve: 100GB", problems));
+    let reserve =
+        fields.text("reserve", problems).and_then(|text| size::read(text, 1, "at least one film must fit", "reserve: 100GB", problems));
     let notify = below(&fields, "notify", &NOTIFY, problems).and_then(|notify| {
         let text = notify.text("url", problems)?;
         url::read(text, "url: https://ntfy.sh/films-of-ada", problems)
@@ -179,35 +180,14 @@ fn originals(fields: &Fields, problems: &mut Problems) -> Originals {
             }
         }
     }
-    originals.at_most = section.text("atMost", problems).and_then(|text| size(text, "atMost: 400GB", problems));
+    originals.at_most =
+        section.text("atMost", problems).and_then(|text| size::read(text, 1, "at least one film must fit", "atMost: 400GB", problems));
     originals
 }
 
 /// Digits only.
 fn whole(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
-}
-
-/// Bytes: `400GB`, in powers of 1000, or `400GiB`, in powers of 1024.
-fn size(text: Text, example: &str, problems: &mut Problems) -> Option<u64> {
-    let (number, unit) = text.text.split_at(text.text.bytes().take_while(u8::is_ascii_digit).count());
-    let unit = match unit.trim_start() {
-        "GB" => Some(1_000_000_000),
-        "TB" => Some(1_000_000_000_000),
-        "GiB" => Some(1 << 30),
-        "TiB" => Some(1 << 40),
-        _ => None,
-    };
-    let why = match (whole(number), unit) {
-        (Some(number), Some(unit)) => match number.checked_mul(unit) {
-            Some(0) => "is too small: at least one film must fit",
-            Some(bytes) if bytes <= i64::MAX as u64 => return Some(bytes),
-            _ => "is too large",
-        },
-        _ => "is not a size: write an integer followed by GB, TB, GiB or TiB",
-    };
-    problems.add(text.place, format!("`{}` {why}", shown(text.text)), example);
-    None
 }
 
 fn folders<'a>(

@@ -46,6 +46,17 @@ pub const CLOUD_INIT: &str = "cloud-init";
 /// What a machine needs besides where films are on a server.
 pub const NFS_PACKAGES: &[(&str, &str)] = &[("mount.nfs", "nfs-common")];
 
+/// Every package that a machine of any inventory may need, without duplicates.
+pub fn all_packages() -> Vec<&'static str> {
+    let mut all: Vec<&str> = Vec::new();
+    for (_, package) in PACKAGES.iter().chain(VIP_PACKAGES).chain(NFS_PACKAGES) {
+        if !all.contains(package) {
+            all.push(package);
+        }
+    }
+    all
+}
+
 /// The packages of a machine.
 pub fn packages(inventory: &Inventory, machine: &Machine) -> Vec<(&'static str, &'static str)> {
     let vip = if moving_address(inventory, machine).is_some() { VIP_PACKAGES } else { &[] };

@@ -117,6 +117,11 @@ pub const CHECK: Form = Form { what: "the name of a check", pattern: "^[-A-Za-z0
 /// At least ten minutes.
 pub const INTERVAL: Form = Form { what: "a duration", pattern: "^(0*[1-9][0-9]+m|0*[1-9][0-9]*[hd])$" };
 
+pub const SERIAL: Form = Form { what: "a serial number", pattern: "^\\s*[^\\s\\x00-\\x1f][^\\x00-\\x1f]{0,127}$" };
+pub const WWID: Form = Form { what: "a worldwide name", pattern: SERIAL.pattern };
+pub const BY_PATH: Form = Form { what: "a name in /dev/disk/by-path", pattern: "^/dev/disk/by-path/(?!.*-part)[A-Za-z0-9._:+-]{1,128}$" };
+pub const PUBLIC_KEY: Form = Form { what: "a public key", pattern: "^\\s*(ssh-|ecdsa-sha2-|sk-)\\S+\\s+[A-Za-z0-9+/]+=*(\\s.*)?$" };
+
 pub const SHARE: Form = Form {
     what: "nfs://HOST/PATH or path:/PATH",
     pattern: concat!("^(nfs://(?!localhost/)([^/:@\\[\\]\\s]+|\\[", v6!(), "\\])|path:)/", below!(), "$"),

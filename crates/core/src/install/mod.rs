@@ -1,0 +1,8 @@
+//! The installation of a machine's system: what the installer is ordered to do, which disk it writes to, and where on it.
+
+pub mod content;
+pub mod disk;
+pub mod layout;
+pub mod letters;
+pub mod mark;
+pub mod order;

@@ -1,0 +1,174 @@
+//! What the installer is ordered to do: one file, for all machines that it may meet. It is read strictly: a wrong one is not followed in part.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::disk::Wish;
+use crate::inventory::{DiskRule, MachineName, Updates};
+
+/// Changes when older installers would misunderstand an order.
+const VERSION: u32 = 1;
+/// Bytes: much more than for a hundred machines.
+pub const LONGEST: usize = 1 << 20;
+
+/// An order. Its image is in the same folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Order {
+    version: u32,
+    /// 32 hexadecimal digits, random: no two orders have the same.
+    pub id: String,
+    pub image: Image,
+    /// By MAC address, in lower case with colons. Other machines are left alone.
+    pub machines: BTreeMap<String, Machine>,
+}
+
+/// The file system of the new system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Image {
+    /// Its name in the order's folder; compressed with zstd.
+    pub file: String,
+    /// Bytes, when it is not compressed.
+    pub size: u64,
+    /// Of those bytes, in hex.
+    pub sha256: String,
+}
+
+/// A machine to be installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Machine {
+    pub name: MachineName,
+    /// Who logs in; may use sudo without a password.
+    pub user: String,
+    /// Lines of `authorized_keys`.
+    pub authorized_keys: Vec<String>,
+    /// The private host key (ed25519) in OpenSSH's format.
+    pub host_key: String,
+    pub disk: DiskRule,
+    /// Bytes.
+    pub system_size: u64,
+    pub wipe: bool,
+    pub updates: Updates,
+}
+
+impl Machine {
+    pub fn wish(&self) -> Wish {
+        Wish { rule: self.disk.clone(), system_size: self.system_size, wipe: self.wipe }
+    }
+}
+
+impl Order {
+    pub fn new(id: String, image: Image, machines: BTreeMap<String, Machine>) -> Order {
+        Order { version: VERSION, id, image, machines }
+    }
+
+    /// Parses an order.
+    ///
+    /// # Errors
+    /// It is not one, or a value has not the form that the installer relies on.
+    pub fn parse(bytes: &[u8]) -> Result<Order, String> {
+        let order: Order = serde_json::from_slice(bytes).map_err(|error| format!("the order can't be read: {error}"))?;
+        let hex =
+            |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+        let file = &order.image.file;
+        let plain = !file.is_empty() && !file.starts_with('.') && file.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let wrong = if order.version != VERSION {
+            "its version is that of another hostler: make the stick again"
+        } else if !hex(&order.id, 32) {
+            "its id"
+        } else if !plain || !hex(&order.image.sha256, 64) || order.image.size == 0 {
+            "its image"
+        } else if !order.machines.keys().all(|mac| is_mac(mac)) {
+            "a MAC address"
+        } else if !order.machines.values().all(|machine| MachineName::new(machine.name.as_str()).is_some()) {
+            "the name of a machine"
+        } else if !order.machines.values().all(|machine| crate::inventory::is_user(&machine.user)) {
+            "the user of a machine"
+        } else if !order
+            .machines
+            .values()
+            .all(|machine| !machine.authorized_keys.is_empty() && machine.authorized_keys.iter().all(|key| line(key)))
+        {
+            "the keys of a machine"
+        } else {
+            return Ok(order);
+        };
+        Err(format!("the order is not valid: {wrong}"))
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> String {
+        // Texts, numbers and flags only.
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// Enough of its id to tell it from other orders, and short enough for the name of a partition.
+    pub fn short_id(&self) -> &str {
+        self.id.get(..16).unwrap_or(&self.id)
+    }
+}
+
+fn is_mac(text: &str) -> bool {
+    let pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    text.split(':').count() == 6 && text.split(':').all(pair)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn right() -> Value {
+        json!({
+            "version": 1,
+            "id": "0123456789abcdef0123456789abcdef",
+            "image": {"file": "system.img.zst", "size": 1_000_000, "sha256": "a".repeat(64)},
+            "machines": {"52:54:00:12:34:56": {
+                "name": "twilightsparkle", "user": "ada", "authorizedKeys": ["ssh-ed25519 AAAA ada"], "hostKey": "-----BEGIN", "disk": "only",
+                "systemSize": 64_000_000_000_u64, "wipe": false, "updates": "security",
+            }},
+        })
+    }
+
+    #[test]
+    fn an_order_is_read_as_it_was_written() {
+        let order = Order::parse(right().to_string().as_bytes()).unwrap();
+        assert_eq!(Order::parse(order.to_json().as_bytes()).unwrap(), order);
+        assert_eq!(order.machines["52:54:00:12:34:56"].wish().rule, DiskRule::Only);
+    }
+
+    #[test]
+    fn a_wrong_order_is_not_followed() {
+        let machine = "/machines/52:54:00:12:34:56";
+        for (place, value) in [
+            ("/version".to_owned(), json!(2)),
+            ("/id".to_owned(), json!("0123")),
+            ("/image/file".to_owned(), json!("../order.json")),
+            ("/image/sha256".to_owned(), json!("")),
+            ("/image/size".to_owned(), json!(0)),
+            ("/machines".to_owned(), json!({"52-54-00-12-34-56": right()["machines"]["52:54:00:12:34:56"]})),
+            (format!("{machine}/name"), json!("a b")),
+            (format!("{machine}/user"), json!("ada;reboot")),
+            (format!("{machine}/authorizedKeys"), json!([])),
+            (format!("{machine}/authorizedKeys"), json!(["a\nb"])),
+            (format!("{machine}/disk"), json!("any")),
+            (format!("{machine}/disk"), json!({"serial": "a", "wwid": "b"})),
+            (format!("{machine}/wipe"), json!("yes")),
+            (format!("{machine}/systemSize"), json!(-1)),
+        ] {
+            let mut order = right();
+            *order.pointer_mut(&place).unwrap() = value.clone();
+            assert!(Order::parse(order.to_string().as_bytes()).is_err(), "{place} {value}");
+        }
+        let mut order = right();
+        order["machines"]["52:54:00:12:34:56"]["more"] = json!(1);
+        assert!(Order::parse(order.to_string().as_bytes()).is_err());
+        let text = right().to_string();
+        assert!(Order::parse(&text.as_bytes()[..text.len() - 1]).is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! `os`: the system that hostler installs on machines with an empty disk.
+
+use super::diagnostic::shown;
+use super::read::{Field, Fields, Problems, Text, at};
+use super::schema::{DISK, OS};
+use super::tree::Data;
+use super::{connection, size};
+use crate::words::did_you_mean;
+
+/// How to install Debian on machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Os {
+    /// The codename of Debian's release.
+    pub release: String,
+    /// Which disk is written to, unless the machine has a rule of its own.
+    pub disk: DiskRule,
+    /// Bytes of the disk for the system with its ESP; the rest is the data partition.
+    pub system_size: u64,
+    /// Lines of `authorized_keys`: type, key and comment. Never empty.
+    pub authorized_keys: Vec<String>,
+    pub updates: Updates,
+}
+
+/// Which disk of a machine is written to.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskRule {
+    /// The only built-in disk.
+    Only,
+    /// With this serial number.
+    Serial(String),
+    /// With this worldwide name.
+    Wwid(String),
+    /// With this name in /dev/disk/by-path.
+    Path(String),
+}
+
+/// What a machine installs by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Updates {
+    /// Debian's security updates, by unattended-upgrades.
+    Security,
+    None,
+}
+
+const RELEASE: &str = "trixie";
+const SYSTEM_SIZE: u64 = 64_000_000_000;
+/// Images, logs and one upgrade of the system need about half of it.
+const LEAST_SYSTEM_SIZE: u64 = 16_000_000_000;
+
+pub fn read(inventory: &Fields, problems: &mut Problems) -> Option<Os> {
+    let field = inventory.get("os", problems)?;
+    let fields = Fields::read(field.node, field.place, &OS, problems)?;
+    let release = fields.choice("release", problems).unwrap_or(RELEASE).to_owned();
+    let disk = fields.get("disk", problems).map_or(Some(DiskRule::Only), |field| disk(field, problems));
+    let system_size = fields.text("systemSize", problems).map_or(Some(SYSTEM_SIZE), |text| {
+        size::read(text, LEAST_SYSTEM_SIZE, "the system needs at least 16 GB", "systemSize: 64GB", problems)
+    });
+    let keys = authorized_keys(&fields, problems);
+    let updates = if fields.choice("updates", problems) == Some("none") { Updates::None } else { Updates::Security };
+    Some(Os { release, disk: disk?, system_size: system_size?, authorized_keys: keys?, updates })
+}
+
+/// A rule for the disk: of `os`, or of a machine.
+pub fn disk(field: Field, problems: &mut Problems) -> Option<DiskRule> {
+    const EXAMPLE: &str = "disk: { serial: S4EWNX0R123456 }";
+    if let Data::Mapping(entries) = &field.node.data {
+        let before = problems.found.len();
+        let fields = Fields::read(field.node, field.place, &DISK, problems)?;
+        if let [_, second, ..] = entries.as_slice() {
+            problems.add(second.0.place, "a rule for the disk has one key: keep one of them", EXAMPLE);
+            return None;
+        }
+        let rules = [
+            fields.text("serial", problems).and_then(|text| one_line(text, EXAMPLE, problems).map(DiskRule::Serial)),
+            fields
+                .text("wwid", problems)
+                .and_then(|text| one_line(text, "disk: { wwid: eui.0025385b01234567 }", problems).map(DiskRule::Wwid)),
+            fields.text("path", problems).and_then(|text| path(text, problems).map(DiskRule::Path)),
+        ];
+        let rule = rules.into_iter().flatten().next();
+        if rule.is_none() && problems.found.len() == before {
+            problems.add(at(field.node, field.place), "`disk` must be `only`, or have `serial`, `wwid` or `path`", EXAMPLE);
+        }
+        return rule;
+    }
+    let text = field.text(problems)?;
+    match text.text {
+        "only" => Some(DiskRule::Only),
+        word => {
+            let guess = did_you_mean(word, ["only"]);
+            let why = if word.starts_with("/dev/") {
+                ": write `disk: { path: /dev/disk/by-path/... }`, or its serial number"
+            } else if guess.is_empty() {
+                ": write `only`, or which one in `{ serial: ... }`, `{ wwid: ... }` or `{ path: ... }`"
+            } else {
+                &guess
+            };
+            problems.add(text.place, format!("`{}` is not a rule for the disk{why}", shown(word)), EXAMPLE);
+            None
+        }
+    }
+}
+
+/// At most so many characters: serial numbers of NVMe have 20, wwids of ATA about 70.
+const LONGEST: usize = 128;
+
+fn one_line(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
+    let word = text.text.trim();
+    if word.is_empty() || word.chars().count() > LONGEST || word.chars().any(char::is_control) {
+        let message =
+            format!("`{}` can't be that of a disk: write it as `lsblk --nodeps --output name,serial,wwn` shows it", shown(text.text));
+        problems.add(text.place, message, example);
+        return None;
+    }
+    Some(word.to_owned())
+}
+
+/// A link of udev's that says where a disk is plugged in.
+fn path(text: Text, problems: &mut Problems) -> Option<String> {
+    let name = text.text.strip_prefix("/dev/disk/by-path/").filter(|name| !name.is_empty() && !name.contains('/'));
+    let plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+".contains(&byte)) && !name.contains("-part");
+    if let Some(name) = name.filter(plain).filter(|name| name.len() <= LONGEST) {
+        return Some(name.to_owned());
+    }
+    let why = match text.text.strip_prefix("/dev/") {
+        Some(name) if !name.contains('/') => "may be another disk after the next start: write its name in /dev/disk/by-path/",
+        _ if text.text.contains("-part") => "is a partition: write the name of the whole disk",
+        _ => "is not the name of a disk in /dev/disk/by-path/",
+    };
+    problems.add(text.place, format!("`{}` {why}", shown(text.text)), "disk: { path: /dev/disk/by-path/pci-0000:01:00.0-nvme-1 }");
+    None
+}
+
+fn authorized_keys(fields: &Fields, problems: &mut Problems) -> Option<Vec<String>> {
+    const EXAMPLE: &str = "authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh ada]";
+    let before = problems.found.len();
+    let texts = fields.texts("authorizedKeys", problems);
+    let mut keys: Vec<String> = Vec::new();
+    for text in &texts {
+        let words: Vec<&str> = text.text.split_whitespace().collect();
+        if text.text.contains("PRIVATE KEY") {
+            problems.add_secret(text.place, "this is a private key: write the line of the file that ends in `.pub`", EXAMPLE);
+            continue;
+        }
+        let why = match words[..] {
+            _ if text.text.trim().chars().any(char::is_control) => "is more than one line: write an entry for each key",
+            [kind, body, ..] if connection::is_public_key(kind, body) => {
+                if keys.iter().any(|key| key.split(' ').nth(1) == Some(body)) {
+                    problems.add(text.place, "duplicate key", "");
+                } else {
+                    keys.push(words.join(" "));
+                }
+                continue;
+            }
+            [file] if file.contains('/') || file.ends_with(".pub") => "is a file: write the line that is in it",
+            _ => "is not a public key: write the line of a file like ~/.ssh/id_ed25519.pub",
+        };
+        problems.add(text.place, format!("`{}` {why}", shown(text.text)), EXAMPLE);
+    }
+    if texts.is_empty()
+        && problems.found.len() == before
+        && let Some(field) = fields.get("authorizedKeys", problems)
+    {
+        problems.add(field.place, "`authorizedKeys` is empty: no one could log in to the machines", EXAMPLE);
+    }
+    (!keys.is_empty()).then_some(keys)
+}

@@ -1,0 +1,209 @@
+//! Which disk of a machine is written to, for any disks: the wrong one never, and a refusal says which and why. `tests/planted` removes each
+//! rule and sees this fail.
+
+use hostler_core::install::content::Content;
+use hostler_core::install::disk::{Bus, Disk, Refusal, Unfit, Wish, choose};
+use hostler_core::inventory::DiskRule;
+use proptest::prelude::*;
+
+const GB: u64 = 1_000_000_000;
+const SYSTEM: u64 = 64 * GB;
+
+fn bus() -> impl Strategy<Value = Bus> {
+    let all = [
+        Bus::Nvme,
+        Bus::Nvme,
+        Bus::Nvme,
+        Bus::Sata,
+        Bus::Sata,
+        Bus::Scsi,
+        Bus::Virtio,
+        Bus::Emmc,
+        Bus::SdCard,
+        Bus::Usb,
+        Bus::Usb,
+        Bus::Virtual,
+        Bus::Unknown,
+    ];
+    prop::sample::select(all.to_vec())
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    let data = |array| Content::Data { parts: vec!["films".to_owned()], array };
+    prop::sample::select(vec![
+        Content::Empty,
+        Content::Empty,
+        Content::Empty,
+        Content::Unfinished,
+        Content::Installed { order: "0123456789abcdef".to_owned() },
+        data(None),
+        data(Some("a RAID array")),
+        data(Some("a volume group of LVM")),
+    ])
+}
+
+/// Few values, so that disks often have the same.
+fn word(of: &'static [&'static str]) -> impl Strategy<Value = Option<String>> {
+    prop::option::weighted(0.8, prop::sample::select(of).prop_map(str::to_owned))
+}
+
+prop_compose! {
+    fn disk()(
+        bus in bus(),
+        size in prop::sample::select(vec![0, GB, SYSTEM - 1, SYSTEM, 500 * GB]),
+        // USB disks that say that they are fixed are the rule.
+        removable in prop::bool::weighted(0.1),
+        read_only in prop::bool::weighted(0.1),
+        serial in word(&["S1", "S2", " S1 ", "0"]),
+        wwid in word(&["eui.1", "eui.2"]),
+        path in word(&["pci-1-nvme-1", "pci-2-ata-1"]),
+        is_boot_medium in prop::bool::weighted(0.1),
+        users in prop::collection::vec(Just("dm-0".to_owned()), 0..2),
+        content in content(),
+    ) -> Disk {
+        let users = if content == Content::Empty { Vec::new() } else { users };
+        Disk { name: String::new(), size, bus, removable, read_only, serial, wwid, path, is_boot_medium, users, content }
+    }
+}
+
+/// Disks with names of their own.
+fn disks() -> impl Strategy<Value = Vec<Disk>> {
+    prop::collection::vec(disk(), 0..5).prop_map(|mut disks| {
+        for (number, disk) in disks.iter_mut().enumerate() {
+            disk.name = format!("disk{number}");
+        }
+        disks
+    })
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let rule = prop_oneof![
+        3 => Just(DiskRule::Only),
+        1 => prop::sample::select(vec!["S1", "S2", "S3"]).prop_map(|serial| DiskRule::Serial(serial.to_owned())),
+        1 => prop::sample::select(vec!["eui.1", "eui.2"]).prop_map(|wwid| DiskRule::Wwid(wwid.to_owned())),
+        1 => prop::sample::select(vec!["pci-1-nvme-1", "pci-2-ata-1"]).prop_map(|path| DiskRule::Path(path.to_owned())),
+    ];
+    (rule, any::<bool>()).prop_map(|(rule, wipe)| Wish { rule, system_size: SYSTEM, wipe })
+}
+
+/// Whether a person would count it among the disks of the machine.
+fn is_built_in(disk: &Disk) -> bool {
+    let soldered_or_plugged = matches!(disk.bus, Bus::Nvme | Bus::Sata | Bus::Scsi | Bus::Virtio | Bus::Emmc);
+    soldered_or_plugged && !disk.removable && !disk.is_boot_medium && disk.size > 0
+}
+
+fn has(disk: &Disk, rule: &DiskRule) -> bool {
+    let same = |own: &Option<String>, given: &str| own.as_deref().map(str::trim) == Some(given);
+    match rule {
+        DiskRule::Only => is_built_in(disk),
+        DiskRule::Serial(serial) => same(&disk.serial, serial),
+        DiskRule::Wwid(wwid) => same(&disk.wwid, wwid),
+        DiskRule::Path(path) => same(&disk.path, path),
+    }
+}
+
+/// Everything that makes it wrong to write to this one.
+fn wrong(disk: &Disk, all: &[Disk], wish: &Wish) -> Vec<&'static str> {
+    let holds_data = matches!(disk.content, Content::Data { .. } | Content::Installed { .. });
+    let in_array = matches!(disk.content, Content::Data { array: Some(_), .. });
+    let checks = [
+        (disk.bus == Bus::Usb, "it is on USB"),
+        (disk.is_boot_medium, "the installer was started from it"),
+        (!is_built_in(disk), "it is not built in"),
+        (disk.read_only, "it is read-only"),
+        (disk.size < wish.system_size, "it is too small"),
+        (!disk.users.is_empty(), "it is in use"),
+        (holds_data && !wish.wipe, "it holds data"),
+        (in_array && wish.rule == DiskRule::Only, "it belongs to an array, and was not named"),
+        (!has(disk, &wish.rule), "it does not follow the rule"),
+        (all.iter().filter(|other| has(other, &wish.rule)).count() > 1, "another follows the rule, too"),
+    ];
+    checks.into_iter().filter(|(wrong, _)| *wrong).map(|(_, why)| why).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_wrong_disk_is_ever_chosen_and_the_right_one_always(disks in disks(), wish in wish()) {
+        let right: Vec<&str> = disks.iter().filter(|disk| wrong(disk, &disks, &wish).is_empty()).map(|disk| disk.name.as_str()).collect();
+        match choose(&disks, &wish) {
+            Ok(disk) => prop_assert_eq!(right, vec![disk.name.as_str()], "{:?}", wrong(disk, &disks, &wish)),
+            Err(refusal) => prop_assert!(right.is_empty(), "{refusal}"),
+        }
+    }
+
+    #[test]
+    fn the_order_of_disks_does_not_matter(disks in disks(), wish in wish()) {
+        let backwards: Vec<Disk> = disks.iter().rev().cloned().collect();
+        let name = |disks: &[Disk]| choose(disks, &wish).map(|disk| disk.name.clone()).ok();
+        prop_assert_eq!(name(&disks), name(&backwards));
+    }
+}
+
+fn built_in(name: &str) -> Disk {
+    Disk {
+        name: name.to_owned(),
+        size: 500 * GB,
+        bus: Bus::Nvme,
+        removable: false,
+        read_only: false,
+        serial: Some("S1".to_owned()),
+        wwid: Some("eui.1".to_owned()),
+        path: Some("pci-1-nvme-1".to_owned()),
+        is_boot_medium: false,
+        users: Vec::new(),
+        content: Content::Empty,
+    }
+}
+
+#[test]
+fn each_refusal_names_the_disk_and_what_to_do() {
+    let data = |array| Content::Data { parts: vec!["partition `Basic data` (500 GB, NTFS)".to_owned()], array };
+    let only = Wish { rule: DiskRule::Only, system_size: SYSTEM, wipe: false };
+    let serial = Wish { rule: DiskRule::Serial("S1".to_owned()), ..only.clone() };
+    let one = built_in("nvme0n1");
+    let usb = Disk { bus: Bus::Usb, ..built_in("sda") };
+    for (disks, wish, refusal, says) in [
+        (vec![], &only, Refusal::NoDisk, "there is no built-in disk"),
+        (vec![usb.clone()], &only, Refusal::NoDisk, "there is no built-in disk"),
+        (
+            vec![one.clone(), built_in("sda")],
+            &only,
+            Refusal::Several(vec!["nvme0n1".into(), "sda".into()]),
+            "2 built-in disks (nvme0n1, sda)",
+        ),
+        (vec![], &serial, Refusal::NotFound(serial.rule.clone()), "no disk has serial S1"),
+        (
+            vec![one.clone(), usb.clone()],
+            &serial,
+            Refusal::Ambiguous(serial.rule.clone(), vec!["nvme0n1".into(), "sda".into()]),
+            "nvme0n1, sda all have serial S1",
+        ),
+        (vec![usb], &serial, Refusal::Unfit("sda".into(), Unfit::Usb), "a USB disk is never written to"),
+        (vec![Disk { read_only: true, ..one.clone() }], &only, Refusal::ReadOnly("nvme0n1".into()), "nvme0n1 is read-only"),
+        (vec![Disk { size: 32 * GB, ..one.clone() }], &only, Refusal::TooSmall("nvme0n1".into(), 32 * GB, SYSTEM), "nvme0n1 has 32 GB"),
+        (
+            vec![Disk { users: vec!["md0".into()], ..one.clone() }],
+            &only,
+            Refusal::InUse("nvme0n1".into(), vec!["md0".into()]),
+            "nvme0n1 is in use: md0",
+        ),
+        (
+            vec![Disk { content: data(Some("a RAID array")), ..one.clone() }],
+            &only,
+            Refusal::Member("nvme0n1".into(), "a RAID array".into()),
+            "nvme0n1 belongs to a RAID array",
+        ),
+        (
+            vec![Disk { content: data(None), ..one }],
+            &only,
+            Refusal::Holds("nvme0n1".into(), data(None)),
+            "nvme0n1 is not empty: partition `Basic data` (500 GB, NTFS)",
+        ),
+    ] {
+        let refused = choose(&disks, wish).unwrap_err();
+        assert_eq!(refused, refusal);
+        assert!(refused.to_string().contains(says), "{refused}");
+    }
+}

@@ -1,0 +1,248 @@
+//! The image of a machine's system: Debian with its own kernel and every package that `up` would install, built once by mmdebstrap on this
+//! computer. It belongs to no machine yet.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use hostler_core::digest::hex;
+use hostler_core::plan::wanted;
+use nix::unistd::geteuid;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::event::{Events, Unit};
+use crate::workstation::packages;
+use crate::workstation::program::{program, stream};
+use crate::workstation::task::{Task, task};
+use crate::workstation::{apt, room};
+use crate::{atomic, home};
+
+/// What a Debian server has, what starts it, and what its installation and updates need. What `up` installs is added: [`wanted::all_packages`].
+const PACKAGES: [&str; 27] = [
+    "ca-certificates",
+    "dbus",
+    "dosfstools",
+    "e2fsprogs",
+    "efibootmgr",
+    "gdisk",
+    "grub-efi-amd64",
+    "grub-efi-amd64-signed",
+    "initramfs-tools",
+    "iputils-ping",
+    "kexec-tools",
+    "less",
+    "libseccomp2",
+    "linux-image-amd64",
+    "netbase",
+    "openssh-server",
+    "procps",
+    "shim-signed",
+    "sudo",
+    "systemd",
+    "systemd-resolved",
+    "systemd-sysv",
+    "systemd-timesyncd",
+    "tzdata",
+    "udev",
+    "unattended-upgrades",
+    "zstd",
+];
+
+const SCRIPT: &str = include_str!("../../templates/os/image.sh");
+const MODULES: &str = include_str!("../../templates/os/modules");
+/// What is in the finished folder, beside the files that the script makes.
+const KNOWN: &str = "image.json";
+/// The compressed file system.
+pub const SYSTEM: &str = "system.img.zst";
+/// Room while it is built: the archive, its files, the file system, and that compressed. Measured: 2.4 GB.
+const ROOM: u64 = 3_000_000_000;
+
+/// A finished image, in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    pub folder: PathBuf,
+    /// Of the file system.
+    pub known: Known,
+}
+
+/// The file system: bytes, and their sha256 in hex, before compression.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    pub size: u64,
+    pub sha256: String,
+}
+
+/// The packages of the image.
+fn all_packages() -> Vec<&'static str> {
+    let mut all: Vec<&str> = PACKAGES.into_iter().chain(wanted::all_packages()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Its name in the cache. It changes with everything that it is made of, except for the versions of Debian's packages.
+fn name(release: &str) -> String {
+    let mut hash = Sha256::new();
+    for text in [release, SCRIPT, MODULES].into_iter().chain(all_packages()) {
+        hash.update(text);
+        hash.update([0]);
+    }
+    format!("{release}-{}", hex(&hash.finalize()[..6]))
+}
+
+fn cache() -> Result<PathBuf> {
+    Ok(home::cache()?.join("os"))
+}
+
+/// The image of a release in the cache, if it is complete.
+pub fn at_hand(release: &str) -> Result<Option<Image>> {
+    let folder = cache()?.join(name(release));
+    let known = fs::read(folder.join(KNOWN)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    Ok(known.map(|known| Image { folder, known }))
+}
+
+/// The image of a release of Debian, from the cache, or built now.
+///
+/// # Errors
+/// This computer lacks programs, room or the way to Debian's packages.
+pub async fn ready(release: &str, events: &Events) -> Result<Image> {
+    if let Some(image) = at_hand(release)? {
+        return Ok(image);
+    }
+    packages::install("building the image of a machine's system", packages::SYSTEM_IMAGE, events).await?;
+    let cache = cache()?;
+    fs::create_dir_all(&cache).with_context(|| format!("{} can't be created", cache.display()))?;
+    let need = room::Need { what: "the image of a machine's system".to_owned(), folder: cache.clone(), bytes: ROOM };
+    room::check(&[need], "free some, or set HOSTLER_CACHE to a folder on another disk")?;
+    task(events, "os", &format!("build the image of a machine's system, Debian {release}, once"), async |task| {
+        let lock = File::create(cache.join("lock"))?;
+        task.line("wait for another hostler that builds it");
+        let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
+        if let Some(image) = at_hand(release)? {
+            return Ok(image);
+        }
+        remove_unfinished(&cache)?;
+        let building = tempfile::Builder::new().prefix(BUILDING).tempdir_in(&cache)?;
+        build(release, building.path(), &task).await?;
+        let folder = cache.join(name(release));
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::rename(building.path(), &folder).with_context(|| format!("{} can't be moved into place", folder.display()))?;
+        // Moved, it is not removed with its guard.
+        let _ = building.keep();
+        drop(lock);
+        at_hand(release)?.context("the finished image can't be read")
+    })
+    .await
+}
+
+const BUILDING: &str = ".building-";
+
+/// Removes what a hostler that was killed left. Only with the lock.
+fn remove_unfinished(cache: &Path) -> Result<()> {
+    for entry in fs::read_dir(cache)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(BUILDING) {
+            fs::remove_dir_all(entry.path()).with_context(|| format!("{} can't be removed", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Namespaces in which programs and mounts end with hostler; for a user, one in which they are root.
+fn isolated() -> Vec<&'static str> {
+    let mut options = vec!["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    if !geteuid().is_root() {
+        options.extend(["--user", "--map-root-user", "--map-auto"]);
+    }
+    options.push("--");
+    options
+}
+
+async fn build(release: &str, folder: &Path, task: &Task) -> Result<()> {
+    let archive = folder.join("root.tar");
+    let mut command = match geteuid().is_root() {
+        true => program("unshare", isolated().into_iter().chain(["mmdebstrap"])),
+        // It makes namespaces of its own.
+        false => program("mmdebstrap", ["--mode=unshare"]),
+    };
+    command
+        .args(["--verbose", "--format=tar", "--variant=minbase"])
+        .arg(format!("--include={}", all_packages().join(",")))
+        .arg(release)
+        .arg(&archive)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    let mut progress = apt::Progress::default();
+    stream(&mut command, |line| match line.strip_prefix("I: ") {
+        // Lines of mmdebstrap itself; the many other lines are those of its programs.
+        Some(phase) => task.line(phase),
+        None => progress.report(line, task),
+    })
+    .await?;
+    task.line("make its file system");
+    let script = folder.join("image.sh");
+    atomic::write(&script, SCRIPT.as_bytes(), 0o644)?;
+    let modules = MODULES.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
+    let mut command = program("unshare", isolated());
+    command.arg("sh").arg(&script).arg(&archive).arg(folder).args(modules);
+    stream(&mut command, |line| task.line(line)).await?;
+    fs::remove_file(&archive)?;
+    fs::remove_file(&script)?;
+    let raw = folder.join("system.img");
+    task.line("compress it");
+    let known = compress(&raw, &folder.join(SYSTEM), |done, total| task.progress(done, total, Unit::Bytes))?;
+    fs::remove_file(&raw)?;
+    atomic::write(&folder.join(KNOWN), &serde_json::to_vec(&known)?, 0o644)?;
+    Ok(())
+}
+
+/// Compresses a file, and says what it was.
+fn compress(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Known> {
+    /// Of zstd: twice as fast as the stick is read.
+    const LEVEL: i32 = 3;
+    let mut input = BufReader::new(File::open(from)?);
+    let total = input.get_ref().metadata()?.len();
+    let mut new = zstd::Encoder::new(BufWriter::new(atomic::New::beside(to)?), LEVEL)?;
+    new.include_checksum(true)?;
+    let (mut hash, mut size, mut piece) = (Sha256::new(), 0, vec![0; 4 << 20]);
+    loop {
+        let read = input.read(&mut piece)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&piece[..read]);
+        new.write_all(&piece[..read]).with_context(|| format!("{} can't be written", to.display()))?;
+        size += read as u64;
+        progress(size, total);
+    }
+    let file = new.finish()?.into_inner().map_err(|error| error.into_error())?;
+    file.finish(0o644).with_context(|| format!("{} can't be written", to.display()))?;
+    Ok(Known { size, sha256: hex(&hash.finalize()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_that_up_may_install_is_in_the_image() {
+        let all = all_packages();
+        for (_, package) in wanted::PACKAGES.iter().chain(wanted::VIP_PACKAGES).chain(wanted::NFS_PACKAGES) {
+            assert!(all.contains(package), "{package}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_file_is_known_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("a"), folder.path().join("b"));
+        let bytes: Vec<u8> = (0..5_000_000_u32).map(|number| (number % 251) as u8).collect();
+        fs::write(&from, &bytes).unwrap();
+        let known = compress(&from, &to, |_, _| ()).unwrap();
+        assert_eq!((known.size, known.sha256), (bytes.len() as u64, hostler_core::digest::sha256(&bytes)));
+        assert_eq!(zstd::decode_all(File::open(&to).unwrap()).unwrap(), bytes);
+    }
+}

@@ -1,0 +1,73 @@
+//! The installer's initrd: this program as its first one, and the modules of its kernel.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use cpio::newc::{Builder, trailer};
+
+/// Empty folders: mount points.
+const FOLDERS: [&str; 6] = ["dev", "medium", "modules", "proc", "sys", "target"];
+
+/// Writes the initrd, compressed with zstd, from an image's folder.
+///
+/// # Errors
+/// A file can't be read, or `to` can't be written.
+pub fn write(image: &Path, to: &Path) -> Result<()> {
+    let mut new = zstd::Encoder::new(File::create(to)?, 3)?;
+    for folder in FOLDERS {
+        Builder::new(folder).mode(0o040_755).nlink(2).write(&mut new, 0).finish()?;
+    }
+    add(&mut new, "init", 0o100_755, Path::new("/proc/self/exe"))?;
+    add(&mut new, "modules.order", 0o100_644, &image.join("modules.order"))?;
+    for name in fs::read_to_string(image.join("modules.order"))?.lines() {
+        add(&mut new, &format!("modules/{name}"), 0o100_644, &image.join("modules").join(name))?;
+    }
+    trailer(&mut new)?;
+    new.finish()?.sync_all()?;
+    Ok(())
+}
+
+fn add(archive: &mut impl Write, name: &str, mode: u32, from: &Path) -> Result<()> {
+    let mut file = File::open(from).with_context(|| format!("{} can't be opened", from.display()))?;
+    let size = u32::try_from(file.metadata()?.len()).with_context(|| format!("{} is too large for an initrd", from.display()))?;
+    let mut entry = Builder::new(name).mode(mode).write(archive, size);
+    io::copy(&mut file, &mut entry).with_context(|| format!("{} can't be read", from.display()))?;
+    entry.finish()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use cpio::newc::Reader;
+
+    use super::*;
+
+    #[test]
+    fn an_initrd_starts_this_program_and_has_the_modules_in_their_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path();
+        fs::create_dir(image.join("modules")).unwrap();
+        fs::write(image.join("modules.order"), "b.ko\na.ko\n").unwrap();
+        fs::write(image.join("modules/a.ko"), "first").unwrap();
+        fs::write(image.join("modules/b.ko"), "second, with a length that is padded").unwrap();
+        let file = image.join("initrd");
+        write(image, &file).unwrap();
+        let bytes = zstd::decode_all(File::open(&file).unwrap()).unwrap();
+        let mut found = Vec::new();
+        let mut rest = bytes.as_slice();
+        loop {
+            let entry = Reader::new(rest).unwrap();
+            if entry.entry().is_trailer() {
+                break;
+            }
+            found.push((entry.entry().name().to_owned(), entry.entry().mode(), u64::from(entry.entry().file_size())));
+            rest = entry.finish().unwrap();
+        }
+        let size = |name: &str| found.iter().find(|(found, _, _)| found == name).map(|(_, mode, size)| (*mode, *size));
+        assert_eq!(size("init"), Some((0o100_755, fs::metadata("/proc/self/exe").unwrap().len())));
+        assert_eq!((size("modules/a.ko"), size("modules/b.ko")), (Some((0o100_644, 5)), Some((0o100_644, 36))));
+        assert!(FOLDERS.iter().all(|folder| size(folder) == Some((0o040_755, 0))));
+    }
+}
