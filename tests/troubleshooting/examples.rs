@@ -270,7 +270,7 @@ examples! {
     )],
     Why::MemberUnhealthy { .. } => [(
         Why::MemberUnhealthy { member: "rarity".to_owned() },
-        Hint::MendMember { member: "rarity".to_owned(), command: dead("rarity") },
+        Hint::MendMembers,
         "one more member raises the number that etcd needs"
     )],
     Why::Clock { .. } => [(
