@@ -88,7 +88,7 @@ pub async fn download(client: &reqwest::Client, address: &str, sha256: Option<&s
                     fs::remove_file(&part).await?;
                     let what = format!("the file from {address} differs from the published one: its sha256 is {is}, expected {sum}");
                     let hint =
-                        "a proxy may have changed the file, or the project may have replaced it: try another network, or ask the project";
+                        "a proxy may have changed the file, or its publisher may have replaced it: try another network, or compare its checksum with the one on the release page";
                     (2, Failure::new(ExitStatus::Refused, what, hint).into())
                 }
             },

@@ -53,7 +53,7 @@ impl Lock {
         match known.get(arch.name()) {
             Some(before) if before != digest && !moved => {
                 let what = format!("{image} for {arch} now has the digest {digest}, but had {before} when it was last pulled");
-                let hint = "ask the project whether it moved the tag; if it did, accept the new image with `--allow-unpinned`";
+                let hint = "check with the image's publisher whether the tag was moved; if it was, accept the new image with `--allow-unpinned`";
                 Err(Failure::new(ExitStatus::Refused, what, hint).into())
             }
             _ => {

@@ -103,5 +103,5 @@ impl Drop for Medium {
 fn bounded(file: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most { Err(std::io::Error::other("it is too long")) } else { Ok(bytes) }
+    if bytes.len() as u64 > most { Err(std::io::Error::other("it is larger than expected")) } else { Ok(bytes) }
 }

@@ -18,7 +18,7 @@ const TRIES: u32 = 20;
 
 /// Held as long as this lives.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "the kernel lets go of it with the file")] Flock<File>);
+pub struct Lock(#[expect(dead_code, reason = "held for its drop: closing the file releases the lock")] Flock<File>);
 
 /// `None`: a step of a run works on the machine.
 ///

@@ -558,22 +558,6 @@ impl Action {
     }
 }
 
-impl Request {
-    pub fn id(&self) -> &FilmId {
-        match self {
-            Request::Retry(id)
-            | Request::Redo(id)
-            | Request::Name(id, _)
-            | Request::Called(id, _)
-            | Request::Titles(id, _)
-            | Request::Accept(id)
-            | Request::Dismiss(id)
-            | Request::Now(id)
-            | Request::Order(id, _) => id,
-        }
-    }
-}
-
 impl Job {
     /// A DNS label, unique for each attempt.
     pub fn name(&self) -> String {

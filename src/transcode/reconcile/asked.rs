@@ -62,3 +62,19 @@ pub(super) fn begun_anew(film: &Film, stamp: Stamp, now: Timestamp, round: u32) 
     let (attempts, counted, last_reason, not_before) = (0, 0, None, None);
     Film { stamp, round, earlier, claimed: now, stage: Stage::Claimed, attempts, counted, last_reason, not_before, ..film.clone() }
 }
+
+impl Request {
+    pub fn id(&self) -> &FilmId {
+        match self {
+            Request::Retry(id)
+            | Request::Redo(id)
+            | Request::Name(id, _)
+            | Request::Called(id, _)
+            | Request::Titles(id, _)
+            | Request::Accept(id)
+            | Request::Dismiss(id)
+            | Request::Now(id)
+            | Request::Order(id, _) => id,
+        }
+    }
+}

@@ -169,8 +169,13 @@ fn originals(fields: &Fields, problems: &mut Problems) -> Originals {
     let mut originals = Originals::default();
     let Some(section) = below(fields, "originals", &ORIGINALS, problems) else { return originals };
     if let Some(text) = section.text("keep", problems) {
-        match text.text.strip_suffix('d').and_then(whole) {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.text.strip_suffix('d').filter(|days| digits(days)).map(|days| whole(days).unwrap_or(u64::MAX)) {
             _ if text.text == "forever" => originals.keep_days = None,
+            None if digits(text.text) => {
+                let message = format!("`{}` has no unit: write `{}d` for days, or `forever`", shown(text.text), shown(text.text));
+                problems.add(text.place, message, "keep: 60d");
+            }
             Some(days @ 1..=3650) => originals.keep_days = u32::try_from(days).ok(),
             Some(_) => problems.add(text.place, format!("`{}` is out of range: from 1 day to 10 years", shown(text.text)), "keep: 60d"),
             None => {

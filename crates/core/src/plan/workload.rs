@@ -114,7 +114,7 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
                 fine = false;
             } else if share.free.saturating_mul(1024) < LITTLE {
                 let free = share.free.saturating_mul(1024) / 1_000_000_000;
-                planner.warn(Some(name), format!("the {what} {path} has {free} GB free: films wait while there is too little space"));
+                planner.warn(Some(name), format!("only {free} GB is free in the {what} {path}: a film that does not fit waits until there is space"));
             }
         }
     }
