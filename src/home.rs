@@ -99,10 +99,8 @@ pub fn cache() -> Result<PathBuf> {
     if geteuid().is_root() {
         return Ok("/var/cache/hostler".into());
     }
-    folder("XDG_CACHE_HOME", ".cache").context(
-        "the home folder of this user is unknown, so there is no place for the cache\nhint: set \
-        HOSTLER_CACHE to a folder",
-    )
+    folder("XDG_CACHE_HOME", ".cache")
+        .context("the home folder of this user is unknown, so hostler can't place its cache there\nhint: set HOSTLER_CACHE to a folder")
 }
 
 /// hostler's folder in the one that `variable` names; by default in `below` the user's home.

@@ -32,7 +32,7 @@ impl InventoryFile {
         let bytes = user_file::read_or_listen(path, inventory::MOST_BYTES).map_err(|error| {
             let hint = match error.kind() {
                 std::io::ErrorKind::NotFound => "run `hostler init` to generate one, or pass another path with `--inventory FILE`",
-                std::io::ErrorKind::IsADirectory => "it is a folder: pass the path of the file with `--inventory FILE`",
+                std::io::ErrorKind::IsADirectory => "pass the path of an inventory file, not of a folder, with `--inventory FILE`",
                 _ => "pass another path with `--inventory FILE`",
             };
             Failure::new(ExitStatus::Usage, format!("the inventory {name} can't be read: {error}"), hint)

@@ -94,7 +94,7 @@ impl Probe {
         }
         if silent.is_empty() && missing.is_empty() && names.len() != self.expect {
             missing.push(format!(
-                "{} addresses answer with only {} different names: {}",
+                "the number of names is too low: {} addresses answer with {} different names: {}",
                 self.expect,
                 names.len(),
                 Vec::from_iter(names).join(", ")
@@ -243,7 +243,10 @@ mod tests {
     #[tokio::test]
     async fn two_addresses_of_one_probe_are_one_probe() {
         let (one, other) = (answering("a", &[]).await, answering("a", &[]).await);
-        assert_eq!(missing(2, Ok(vec![one, other]), Ok(vec![one])).await, ["2 addresses answer with only 1 different names: a"]);
+        assert_eq!(
+            missing(2, Ok(vec![one, other]), Ok(vec![one])).await,
+            ["the number of names is too low: 2 addresses answer with 1 different names: a"]
+        );
     }
 
     #[tokio::test]

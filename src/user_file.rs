@@ -178,8 +178,8 @@ pub fn edit(path: &Path, before: &[u8], after: &[u8]) -> Result<()> {
     may_edit(path)?;
     let now = read(path, before.len()).with_context(|| format!("{} can't be read", path.display()))?;
     if now != before {
-        let message = format!("{} was changed in the meantime, and is left as it is", path.display());
-        return Err(Failure::new(ExitStatus::Usage, message, "make the change there yourself").into());
+        let message = format!("{} was changed in the meantime, so hostler did not change it", path.display());
+        return Err(Failure::new(ExitStatus::Usage, message, "edit the file yourself, or run the command again").into());
     }
     atomic::rewrite(path, after).with_context(|| format!("{} can't be written", path.display()))
 }
@@ -270,7 +270,7 @@ fn listen(mut pipe: File, most: usize, writer: Duration, silence: Duration) -> i
         let mut waiting = [PollFd::new(std::os::fd::AsFd::as_fd(&pipe), PollFlags::POLLIN)];
         match poll(&mut waiting, timeout) {
             Ok(0) if !has_writer && pipe.read(&mut piece).is_ok_and(|read| read == 0) => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "it is a pipe, and no program writes to it"));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the file is a pipe, and no program writes to it"));
             }
             // It has a writer, which takes its time.
             Ok(0) if !has_writer => has_writer = true,
@@ -301,7 +301,7 @@ fn listen(mut pipe: File, most: usize, writer: Duration, silence: Duration) -> i
 /// # Errors
 /// A [`Failure`] with [`ExitStatus::Usage`]: something else is there, or nothing can be written there.
 pub fn new_folder(path: &Path, other: impl Fn(&Path) -> bool) -> Result<PathBuf> {
-    let hint = "pass a folder that is empty or does not exist";
+    let hint = "pass the path of a folder that is empty or does not exist";
     let wrong = |what: String| anyhow::Error::from(Failure::new(ExitStatus::Usage, what, hint));
     let place = match fs::canonicalize(path) {
         Ok(place) => place,

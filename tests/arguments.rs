@@ -7,9 +7,9 @@ use hostler_core::visible::is_unseen;
 
 /// A verb with an argument that can't be right, and a part of the message.
 const WRONG: &[(&[&str], &str)] = &[
-    (&["kubeconfig", "--name", ""], "write a name"),
-    (&["kubeconfig", "--name", "../home"], "write a name"),
-    (&["kubeconfig", "--name", "a\nb"], "write a name"),
+    (&["kubeconfig", "--name", ""], "pass a name"),
+    (&["kubeconfig", "--name", "../home"], "pass a name"),
+    (&["kubeconfig", "--name", "a\nb"], "pass a name"),
     (&["kubeconfig", "--server", ""], "write it like localhost:6443"),
     (&["kubeconfig", "--server", "http://127.0.0.1:6443"], "write it like localhost:6443"),
     (&["kubeconfig", "--server", "x:99999"], "write it like localhost:6443"),

@@ -146,7 +146,7 @@ fn the_examples_are_right_and_without_a_warning() {
 
 #[test]
 fn a_missing_inventory_is_a_usage_error() {
-    for (path, hint) in [(folder("inventory/none.yaml"), "hostler init"), (folder("inventory"), "it is a folder")] {
+    for (path, hint) in [(folder("inventory/none.yaml"), "hostler init"), (folder("inventory"), "not of a folder")] {
         let error = InventoryFile::load(&path).unwrap_err();
         assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
         assert!(error.to_string().contains(hint), "{error}");
@@ -176,7 +176,7 @@ fn a_file_that_is_too_large_is_not_read_to_its_end() {
     // A terabyte without a block on the disk.
     std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
     let error = InventoryFile::load(&path).unwrap_err().to_string();
-    assert!(error.contains("more than 1048576 bytes"), "{error}");
+    assert!(error.contains("the maximum is 1048576 bytes"), "{error}");
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub async fn take(inventory: &Inventory, text: &str, links: &BTreeMap<MachineNam
     }
     let message = format!("no control plane could take a snapshot:\n{}", reasons.join("\n"));
     let status = if reached { ExitStatus::Failed } else { ExitStatus::Unreachable };
-    Err(Failure::new(status, message, "`hostler status` shows whether there is a cluster, and what is wrong").into())
+    Err(Failure::new(status, message, "run `hostler status` to see whether there is a cluster and what is wrong with it").into())
 }
 
 /// The archive, as the machine made it.

@@ -34,7 +34,11 @@ pub async fn films(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Link
         [one] => (*one).to_owned(),
         several => format!("{{{}}}", several.join(",")),
     };
-    let mut lines = vec![format!("drop films into {}/watch/{folders}; they are published to {}", seen(&films.inbox), seen(&films.library))];
+    let mut lines = vec![format!(
+        "drop films into {}/watch/{folders}; the encoded films are published to {}",
+        seen(&films.inbox),
+        seen(&films.library)
+    )];
     let mut token = String::new();
     if let Some((_, machine)) = inventory.control_planes().next() {
         let page = SocketAddr::new(machine.address, films.page_port);
@@ -86,7 +90,10 @@ async fn asked(films: &Transcode, server: &MediaServer, token: &Token) -> Vec<St
         Ok(Ok(lines)) => lines,
         Ok(Err(error)) => vec![format!("the media server at {} can't be used: {error:#}", server.url)],
         Err(_) => {
-            vec![format!("the media server at {} does not answer this computer; the cluster may still be able to reach it", server.url)]
+            vec![format!(
+                "the media server at {} does not answer requests from this computer; the cluster may still be able to reach it",
+                server.url
+            )]
         }
     }
 }

@@ -328,7 +328,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         }
         if round == 0 || !plan.steps.is_empty() || !plan.refusals.is_empty() {
             if round > 0 {
-                let line = "facts were gathered again; the new plan:".to_owned();
+                let line = "hostler gathered the facts again and made a new plan:".to_owned();
                 reporter.events().send(Event::Note { line });
             }
             reporter.plan(&plan).await;
@@ -472,7 +472,7 @@ async fn approve(consent: &Consent, plan: &Plan, round: usize, reporter: &Report
             asker.typed(text, &typed.name, typed.hint).await?
         }
         Consent::Asked | Consent::Typed(_) => {
-            let question = if round == 0 { "apply this plan?" } else { "this was not in the plan you approved; apply it?" };
+            let question = if round == 0 { "apply this plan?" } else { "these steps were not in the plan that you approved; apply them?" };
             asker.yes_no(question, "pass `--yes` to apply without asking").await?
         }
     };
@@ -480,7 +480,13 @@ async fn approve(consent: &Consent, plan: &Plan, round: usize, reporter: &Report
         return Ok(());
     }
     let steps = counted(plan.steps.len(), "step");
-    let what =
-        if round == 0 { format!("nothing was changed: the plan of {steps} was not approved") } else { format!("{steps} not approved") };
+    let what = if round == 0 {
+        format!("nothing was changed: the plan of {steps} was not approved")
+    } else {
+        format!(
+            "the new plan of {steps} \
+            was not approved"
+        )
+    };
     Err(Failure::new(ExitStatus::Failed, what, "").into())
 }

@@ -63,7 +63,7 @@ pub fn index(archive: &Path) -> Result<BTreeMap<String, Place>> {
         let begins = at + RECORD;
         // What a header says may be any number.
         let Some(ends) = begins.checked_add(size).filter(|ends| *ends <= length) else {
-            bail!("{} is truncated: blob {digest} is incomplete", archive.display());
+            bail!("{} is truncated in blob {digest}", archive.display());
         };
         if blobs.insert(digest.to_owned(), Place::Archive(begins, size)).is_some() {
             bail!("{} contains blob {digest} twice", archive.display());

@@ -19,7 +19,7 @@ use super::{ARCHIVE, FILES, HOSTLER_IMAGE, MANIFEST, MOST_BYTES};
 use crate::user_file;
 
 fn wrong(what: String) -> anyhow::Error {
-    let hint = "create one with `hostler bundle create`, or pass the path of one";
+    let hint = "create a bundle with `hostler bundle create`, or pass the path of an existing bundle";
     Failure::new(ExitStatus::Usage, what, hint).into()
 }
 
@@ -32,7 +32,7 @@ pub fn manifest_of(folder: &Path) -> Result<Manifest> {
     let text = user_file::read(&path, MOST_BYTES)
         .map_err(|error| wrong(format!("{} is not a bundle: {MANIFEST} can't be read: {error}", folder.display())))?;
     if text.len() > MOST_BYTES {
-        return Err(wrong(format!("{} is too large for a manifest: more than {MOST_BYTES} bytes", path.display())));
+        return Err(wrong(format!("{} is too large for a bundle manifest: the limit is {MOST_BYTES} bytes", path.display())));
     }
     let manifest: Manifest =
         serde_json::from_slice(&text).map_err(|error| wrong(format!("{} is not a valid bundle manifest: {error}", path.display())))?;

@@ -86,9 +86,11 @@ pub async fn download(client: &reqwest::Client, address: &str, sha256: Option<&s
                     }
                     // Resuming can't fix wrong bytes.
                     fs::remove_file(&part).await?;
-                    let what = format!("the file from {address} differs from the published one: its sha256 is {is}, expected {sum}");
-                    let hint =
-                        "a proxy may have changed the file, or its publisher may have replaced it: try another network, or compare its checksum with the one on the release page";
+                    let what = format!(
+                        "the file from {address} does not match its published checksum: its sha256 is {is}, expected \
+                        {sum}"
+                    );
+                    let hint = "a proxy may have changed the file, or its publisher may have replaced it: try another network, or compare its checksum with the one on the release page";
                     (2, Failure::new(ExitStatus::Refused, what, hint).into())
                 }
             },
@@ -142,7 +144,10 @@ async fn fetch(client: &reqwest::Client, address: &str, part: &Path, task: &Task
                 file.write_all(&bytes).await.map_err(local)?;
                 done += bytes.len() as u64;
                 if done > MOST_BYTES {
-                    return Err(Ended::Permanent(anyhow!("{address} is too large for a release: more than {MOST_BYTES} bytes")));
+                    return Err(Ended::Permanent(anyhow!(
+                        "the file at {address} is too large for a release: the limit is {MOST_BYTES} \
+                        bytes"
+                    )));
                 }
                 task.progress(done, total, Unit::Bytes);
             }

@@ -120,7 +120,7 @@ fn prune(tar: &Path, layer: &Path) -> Result<(String, u64)> {
             None => new.append_data(&mut header, &path, &mut entry)?,
         }
     }
-    let libraries = libraries.context("the Debian packages contain no folder for libblas")?;
+    let libraries = libraries.context("the Debian packages do not contain the folder of libblas")?;
     for (name, target) in ALTERNATIVES {
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Symlink);

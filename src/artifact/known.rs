@@ -34,12 +34,8 @@ pub async fn known(request: &Request, events: &Events) -> Result<Known> {
         // One for another architecture is not made without the user's help.
         let (outlined, others): (Vec<Arch>, Vec<Arch>) = missing.into_iter().partition(|arch| *arch == own_arch());
         for arch in others {
-            events.send(Event::Warning {
-                line: format!(
-                    "there is no bundle for {arch}, so machines of that architecture are left as \
-                they are"
-                ),
-            });
+            events
+                .send(Event::Warning { line: format!("there is no bundle for {arch}, so machines of that architecture are not changed") });
         }
         let bundles = match there.is_empty() {
             true => None,

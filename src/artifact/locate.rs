@@ -96,10 +96,7 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundles> {
     };
     for (arch, why) in failed {
         events.send(Event::Warning {
-            line: format!(
-                "there is no bundle for {arch}, so machines of that architecture are left as they \
-            are: {why:#}"
-            ),
+            line: format!("there is no bundle for {arch}, so machines of that architecture are not changed: {why:#}"),
         });
     }
     Ok(bundles)
@@ -133,7 +130,7 @@ async fn completed(mut bundle: Bundle, request: &Request, events: &Events) -> Re
 }
 
 async fn make(pins: &Pins, arch: Arch, missing: Missing, folder: &Path, events: &Events) -> Result<()> {
-    let line = format!("no bundle of Kubernetes {} for {arch} is in the cache: fetching one; later runs reuse it", pins.kubernetes);
+    let line = format!("the cache has no bundle of Kubernetes {} for {arch}: fetching one, which later runs will reuse", pins.kubernetes);
     events.send(Event::Note { line });
     let fetched = create(pins, arch, &Origin::Releases(Fetching::default()), None, folder, events).await;
     let Err(why) = fetched else { return Ok(()) };
@@ -189,7 +186,7 @@ pub async fn create(pins: &Pins, arch: Arch, origin: &Origin, pod_binary: Option
 pub fn pins_of(version: Option<&str>) -> Result<&'static Pins> {
     let Some(version) = version else { return Ok(&pins::ALL[0]) };
     let unknown = || {
-        let hint = "use one of these versions or a newer hostler, or pass your own bundle with `--bundle`";
+        let hint = "use one of these versions, install a newer hostler, or pass your own bundle with `--bundle`";
         Failure::new(ExitStatus::Usage, format!("hostler has no bundle of Kubernetes {version}, only of {}", pins::versions()), hint)
     };
     Ok(pins::of(version).ok_or_else(unknown)?)
@@ -227,7 +224,7 @@ fn own_program() -> Result<Vec<u8>> {
     fs::read("/proc/self/exe").context("hostler can't read its own program")
 }
 
-const BUILD: &str = "build it in a clone of hostler: `cargo build --release`";
+const BUILD: &str = "build hostler in a clone of its repository: `cargo build --release`";
 
 /// In an image without libraries, a program must be static: an ELF file (System V ABI, chapter 5) without an interpreter.
 fn require_static(program: &[u8], arch: Arch) -> Result<()> {
@@ -247,10 +244,15 @@ fn require_static(program: &[u8], arch: Arch) -> Result<()> {
     let (what, hint) = match (program.starts_with(b"\x7fELF\x02\x01"), interpreted()) {
         (true, Some(false)) if machine == arch.name() => return Ok(()),
         (true, Some(false)) => (
-            format!("the hostler binary is for {machine}, but the machines are {arch}"),
-            "build it on a computer of that architecture, in a clone of hostler: `cargo build --release`",
+            format!("the hostler binary is for {machine}, but the machines have the architecture {arch}"),
+            "on a computer of that architecture, build hostler in a clone of its repository: `cargo build --release`",
         ),
-        (true, Some(true)) => ("the hostler binary is not statically linked, and its container image has no libraries".to_owned(), BUILD),
+        (true, Some(true)) => (
+            "the hostler binary is not statically linked, so it can't run in its container image, which has no \
+            libraries"
+                .to_owned(),
+            BUILD,
+        ),
         _ => ("the hostler binary is not a 64-bit Linux program".to_owned(), BUILD),
     };
     Err(Failure::new(ExitStatus::Usage, what, hint).into())

@@ -36,7 +36,7 @@ impl Lock {
         let digests = match user_file::read(file, user_file::MOST_BYTES) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
                 let what = format!("{} is not a valid lock file of image digests: {error}", file.display());
-                Failure::new(ExitStatus::Usage, what, "move the file away: the next run records the digests of the images from scratch")
+                Failure::new(ExitStatus::Usage, what, "move the file away; the next run then records the digests of the images again")
             })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error).with_context(|| format!("{} can't be read", file.display())),
@@ -52,8 +52,9 @@ impl Lock {
         let known = self.digests.entry(image.to_owned()).or_default();
         match known.get(arch.name()) {
             Some(before) if before != digest && !moved => {
-                let what = format!("{image} for {arch} now has the digest {digest}, but had {before} when it was last pulled");
-                let hint = "check with the image's publisher whether the tag was moved; if it was, accept the new image with `--allow-unpinned`";
+                let what = format!("{image} for {arch} now has the digest {digest}, but had the digest {before} when it was last pulled");
+                let hint =
+                    "check with the image's publisher whether the tag was moved; if it was, accept the new image with `--allow-unpinned`";
                 Err(Failure::new(ExitStatus::Refused, what, hint).into())
             }
             _ => {

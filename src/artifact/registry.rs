@@ -64,7 +64,7 @@ impl Registries {
     /// Refused if bytes don't match their digest; an error of the registry; a missing architecture.
     pub async fn pull(&self, image: &str, arch: Arch, folder: &Path, task: &Task) -> Result<Pulled> {
         let asked = self.mirror.as_ref().map_or_else(|| image.to_owned(), |mirror| format!("{mirror}/{image}"));
-        let reference: Reference = asked.parse().with_context(|| format!("{asked} is not a valid image reference"))?;
+        let reference: Reference = asked.parse().with_context(|| format!("`{asked}` is not a valid image reference"))?;
         let anonymous = RegistryAuth::Anonymous;
         self.client.auth(&reference, &anonymous, RegistryOperation::Pull).await.with_context(|| format!("{image} can't be pulled"))?;
         let mut manifest = self.manifest(image, &reference).await?;
@@ -159,7 +159,7 @@ impl Registries {
             let chunk = chunk?;
             if bytes.len() as u64 + chunk.len() as u64 > size {
                 bytes.clear();
-                return Err(anyhow!("{digest} is larger than its manifest says: more than {size} bytes"));
+                return Err(anyhow!("blob {digest} is larger than the {size} bytes in its manifest"));
             }
             bytes.extend_from_slice(&chunk);
             more(chunk.len() as u64);
@@ -176,7 +176,7 @@ impl Registries {
 /// The size that a manifest gives a blob: all of it is kept in memory.
 fn sized(image: &str, size: i64) -> Result<u64> {
     let size = u64::try_from(size).ok().filter(|size| *size <= MOST_BLOB);
-    size.with_context(|| format!("a layer of {image} is too large: at most {MOST_BLOB} bytes are supported"))
+    size.with_context(|| format!("a layer of {image} is too large: the limit is {MOST_BLOB} bytes"))
 }
 
 fn require(image: &str, digest: &str, bytes: &[u8]) -> Result<()> {
@@ -184,6 +184,6 @@ fn require(image: &str, digest: &str, bytes: &[u8]) -> Result<()> {
     if is == digest {
         return Ok(());
     }
-    let what = format!("a part of {image} differs from its manifest: its digest is {is}, not {digest}");
+    let what = format!("a blob of {image} does not match its manifest: its digest is {is}, expected {digest}");
     Err(Failure::new(ExitStatus::Refused, what, "a proxy may have changed the data: try another network").into())
 }

@@ -60,8 +60,11 @@ async fn fetch_into(
     events: &Events,
 ) -> Result<()> {
     if let Some(mirror) = fetching.sites.mirror.as_ref().filter(|mirror| !fetching.unpinned && is_open_to_changes(mirror)) {
-        let what = format!("images have no published digests, and over http anyone on the network path could change what {mirror} sends");
-        let hint = "use https, or pass `--allow-unpinned` to accept the images unverified";
+        let what = format!(
+            "images have no published digests to verify, and anyone on the network path can change what {mirror} sends \
+            over HTTP"
+        );
+        let hint = "use an https:// mirror, or pass `--allow-unpinned` to accept the images without verification";
         return Err(Failure::new(ExitStatus::Refused, what, hint).into());
     }
     let downloads = kept.downloads.as_path();
@@ -71,7 +74,7 @@ async fn fetch_into(
     for release in releases {
         if release.sha256.is_none() && !fetching.unpinned {
             let what = format!("{} has no published checksum", release.address);
-            let hint = "verify the file yourself, then accept it with `--allow-unpinned`";
+            let hint = "verify the file yourself, then pass `--allow-unpinned` to accept it";
             return Err(Failure::new(ExitStatus::Refused, what, hint).into());
         }
         let name = release.address.rsplit('/').next().unwrap_or_default().to_owned();

@@ -171,8 +171,8 @@ fn as_published(folder: &Path, name: &str, packed: &str, program: &[u8]) -> Resu
     if good {
         return Ok(());
     }
-    let what = format!("{name} in {} does not match {SUMS} in the same folder: its sha256 is {is}", folder.display());
-    Err(Failure::new(ExitStatus::Refused, what, "download the file again, or omit `--parts` to build it").into())
+    let what = format!("{name} in {} does not match its checksum in {SUMS} in the same folder: its sha256 is {is}", folder.display());
+    Err(Failure::new(ExitStatus::Refused, what, "download the file again, or omit `--parts` to build it from source").into())
 }
 
 /// Keeps where a part came from beside it, for the manifest.
@@ -267,13 +267,13 @@ const COMPILED: u64 = 2_500_000_000;
 /// Refused where Go's caches would fill the disk. What they hold already counts as free.
 async fn require_room(part: &Part) -> Result<()> {
     let caches = run("go", ["env", "GOMODCACHE", "GOCACHE"]).await?;
-    let what = format!("Go's cache, to build {}", part.name);
+    let what = format!("Go's cache while building {}", part.name);
     let needs = caches.lines().zip([MODULES, COMPILED]).map(|(folder, bytes)| Need {
         what: what.clone(),
         folder: folder.into(),
         bytes: bytes.saturating_sub(used(Path::new(folder))),
     });
-    room::check(&needs.collect::<Vec<_>>(), "free some space, or use `--bundle` to pass a bundle that was made elsewhere")
+    room::check(&needs.collect::<Vec<_>>(), "free up disk space, or pass a bundle that was made on another computer with `--bundle`")
 }
 
 /// Bytes of the files below a folder; what can't be read counts nothing.
@@ -292,7 +292,7 @@ fn used(folder: &Path) -> u64 {
 const GO: (u32, u32) = (1, 26);
 
 async fn require_go() -> Result<()> {
-    let hint = "install Go from https://go.dev/dl, or use `--bundle` to pass a bundle that was made elsewhere";
+    let hint = "install Go from https://go.dev/dl, or pass a bundle that was made on another computer with `--bundle`";
     let refused = |what: String| anyhow::Error::from(Failure::new(ExitStatus::Refused, what, hint));
     if !is_installed("go") {
         return Err(refused(format!("Go {}.{} or later is needed, but Go is not installed on this computer", GO.0, GO.1)));

@@ -27,7 +27,7 @@ pub fn place(folder: &Path) -> Result<PathBuf> {
     let parent = atomic::folder_of(&place);
     if place.exists() && (place.parent().is_none() || device(&place) != device(parent)) {
         let message = format!("{} is a mount point, which can't be replaced", folder.display());
-        return Err(Failure::new(ExitStatus::Usage, message, "pass the path of a folder inside it").into());
+        return Err(Failure::new(ExitStatus::Usage, message, "pass the path of a folder below the mount point").into());
     }
     Ok(place)
 }

@@ -43,7 +43,7 @@ impl InventoryArgument {
     /// As [`InventoryFile::load`].
     pub fn load(&self) -> Result<InventoryFile> {
         if lab::is_inventory(&self.inventory) && !self.inventory.exists() {
-            let message = format!("the lab that the inventory {} belongs to is not up", self.inventory.display());
+            let message = format!("the inventory {} belongs to a lab that is not up", self.inventory.display());
             return Err(Failure::new(ExitStatus::Usage, message, "run `hostler lab up`, or pass another inventory with `-i FILE`").into());
         }
         InventoryFile::load(&self.inventory)

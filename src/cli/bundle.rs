@@ -23,7 +23,7 @@ use crate::workstation::task::task;
 pub enum Verb {
     Create(Create),
     /// List the contents of a bundle and where they came from
-    #[command(after_long_help = help::end(&[("List the bundle in the cache", "hostler bundle show")], help::LOCAL))]
+    #[command(after_long_help = help::end(&[("List the contents of the bundle in the cache", "hostler bundle show")], help::LOCAL))]
     Show(Named),
     /// Compare all files of a bundle with the checksums in its manifest
     #[command(after_long_help = help::end(
@@ -34,7 +34,7 @@ pub enum Verb {
     /// Build the image that encodes films, from Debian packages
     ///
     /// `hostler up` builds it itself if the inventory has a `transcode:` section.
-    #[command(after_long_help = help::end(&[("Build the image now, into the cache", "hostler bundle encoder")], help::CAREFUL))]
+    #[command(after_long_help = help::end(&[("Build the encoder's image in advance and keep it in the cache", "hostler bundle encoder")], help::CAREFUL))]
     Encoder {
         /// Architecture of the machines, amd64 or arm64 [default: this computer's]
         #[arg(long, value_parser = arch)]
@@ -49,7 +49,7 @@ pub enum Verb {
 #[command(after_long_help = help::end(
     &[
         ("Fetch the newest version into the cache", "hostler bundle create"),
-        ("Fetch another version for machines of another architecture", "hostler bundle create --kubernetes 1.35.4 --arch arm64 --pod-binary hostler-arm64 bundle"),
+        ("Fetch another version, for machines of another architecture", "hostler bundle create --kubernetes 1.35.4 --arch arm64 --pod-binary hostler-arm64 bundle"),
     ],
     help::CAREFUL,
 ))]
@@ -114,7 +114,8 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
             let created = artifact::create(pins, arch, &origin, create.pod_binary.as_deref(), &folder, &reporter.events()).await;
             created.map_err(|why| match (&origin, ExitStatus::of(&why)) {
                 (Origin::Releases(_), ExitStatus::Failed) => {
-                    let hint = "if the download sites can't be reached, pass `--mirror URL`, or build the bundle with `--from-source`";
+                    let hint = "if this computer can't reach the download sites, pass `--mirror URL`, or build the bundle with \
+                        `--from-source`";
                     Failure::new(ExitStatus::Failed, format!("the bundle can't be fetched: {why:#}"), hint).into()
                 }
                 _ => why,
@@ -169,7 +170,8 @@ fn mirror(given: &str) -> Result<String> {
         return Ok(given.trim_end_matches('/').to_owned());
     }
     let message = format!("`{}` is not a valid mirror URL", given.escape_debug());
-    Err(Failure::new(ExitStatus::Usage, message, "write it like https://mirror.example.org, without user, query or fragment").into())
+    Err(Failure::new(ExitStatus::Usage, message, "write a URL like https://mirror.example.org, without a user name, query or fragment")
+        .into())
 }
 
 fn list(bundle: &Bundle) -> String {

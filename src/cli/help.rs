@@ -15,8 +15,8 @@ fn meaning(status: ExitStatus) -> &'static str {
     match status {
         ExitStatus::Done => "done",
         ExitStatus::Failed => "failed",
-        ExitStatus::Usage => "the command line or the inventory is wrong",
-        ExitStatus::Refused => "refused: the message says why, and what to do",
+        ExitStatus::Usage => "the command line or the inventory is not valid",
+        ExitStatus::Refused => "refused; the message says why and what to do",
         ExitStatus::Unreachable => "a machine can't be reached",
     }
 }

@@ -87,7 +87,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let login = match &arguments.user {
         Some(user) => user.clone(),
         None => loop {
-            let question = "user on the machines (root, or a user who may use sudo)";
+            let question = "user name on the machines (root, or a user with sudo rights)";
             match user(&asker.text(question, Some("root"), "pass `--user USER`").await?) {
                 Ok(user) => break user,
                 Err(line) => reporter.events().send(Event::Warning { line }),
@@ -125,16 +125,16 @@ fn given(words: &[String]) -> Result<Vec<Given>> {
     for word in words {
         let (name, address) = word.split_once('=').map_or((None, word.as_str()), |(name, address)| (Some(name), address));
         let address: IpAddr = address.parse().map_err(|_| {
-            usage(format!("`{address}` is not an IP address"), "write an IPv4 address like 192.168.1.11, or an IPv6 address")
+            usage(format!("`{address}` is not an IP address"), "pass an IPv4 address like 192.168.1.11, or an IPv6 address")
         })?;
         let name = name
             .map(|name| {
-                let hint = "use a-z, 0-9 and -, with a letter or digit at both ends, at most 63 characters";
+                let hint = "use at most 63 characters from a-z, 0-9 and `-`, with a letter or digit at both ends";
                 MachineName::new(name).ok_or_else(|| usage(format!("`{name}` is not a valid machine name"), hint))
             })
             .transpose()?;
         if let Some(twice) = machines.iter().find(|other| other.address == address) {
-            return Err(usage(format!("{word} and {} are the same machine", twice.address), "pass each machine once").into());
+            return Err(usage(format!("{word} and {} have the same address", twice.address), "pass each machine once").into());
         }
         if let Some(twice) = machines.iter().find(|other| name.is_some() && other.name == name) {
             return Err(usage(format!("{word} has the same name as {}", twice.address), "pass each name once").into());
@@ -175,7 +175,7 @@ fn subnets(machines: &[(MachineName, IpAddr)]) -> Result<&'static str> {
         }
     }
     let what = first.and_then(|problems| problems.problems().first().map(|problem| problem.message.clone())).unwrap_or_default();
-    let hint = "pass the machines' addresses in your network, all IPv4 or all IPv6, and names other than `localhost`";
+    let hint = "pass the machines' addresses in your network, all IPv4 or all IPv6, and do not name a machine `localhost`";
     Err(Failure::new(ExitStatus::Usage, format!("hostler can't use these machines: {what}"), hint).into())
 }
 
@@ -225,7 +225,13 @@ async fn observe(given: &[Given], user: &str, new_host_keys: NewHostKeys, report
     }
     if !lost.is_empty() {
         let message = format!("no inventory was written: {} can't be reached", lost.join(", "));
-        return Err(Failure::new(ExitStatus::Unreachable, message, "fix what is reported above, or leave the machine out").into());
+        return Err(Failure::new(
+            ExitStatus::Unreachable,
+            message,
+            "fix the problems reported above, or omit the machines that can't be \
+            reached",
+        )
+        .into());
     }
     named(all)
 }
@@ -344,7 +350,12 @@ fn inventory(found: &[Found], user: &str) -> Result<String> {
         }
     }
     parse(&text, "the generated inventory").map_err(|problems| {
-        Failure::new(ExitStatus::Usage, problems.to_string().trim_end(), "write the inventory yourself: docs/inventory.md describes it")
+        Failure::new(
+            ExitStatus::Usage,
+            problems.to_string().trim_end(),
+            "write the inventory by hand: docs/inventory.md describes all \
+            keys",
+        )
     })?;
     Ok(text)
 }

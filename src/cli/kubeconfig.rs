@@ -61,13 +61,13 @@ fn person(text: &str) -> Result<Person, String> {
 /// The name becomes a part of the default file's.
 fn name(text: &str) -> Result<String, String> {
     let wrong = text.is_empty() || text.starts_with('.') || text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '/');
-    if wrong { Err("write a name without spaces or `/` that does not begin with a dot".to_owned()) } else { Ok(text.to_owned()) }
+    if wrong { Err("pass a name that has no spaces or `/` and does not begin with a dot".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn server(text: &str) -> Result<String, String> {
     let authority = text.strip_prefix("https://").unwrap_or(text).trim_end_matches('/');
     let right = authority.parse::<IpAddr>().is_ok() || host_and_port(authority).is_some_and(|(_, port)| port != Some(0));
-    if right { Ok(text.to_owned()) } else { Err("write it like localhost:6443 or 192.168.1.11".to_owned()) }
+    if right { Ok(text.to_owned()) } else { Err("pass an address like localhost:6443 or 192.168.1.11".to_owned()) }
 }
 
 /// # Errors

@@ -29,7 +29,7 @@ use crate::lab::system::System;
 use crate::lab::{self, Options, access, namespace};
 use crate::report::Reporter;
 
-/// Local test machines (systemd-nspawn, QEMU)
+/// Manage local test machines (systemd-nspawn, QEMU)
 ///
 /// A lab is a set of machines on this computer with real Debian or Ubuntu, systemd and sshd, for trying hostler out. It needs root.
 /// HOSTLER_LAB names one of several labs.
@@ -37,7 +37,7 @@ use crate::report::Reporter;
 pub enum Verb {
     Up(Up),
     /// Remove the lab with everything that belongs to it
-    #[command(after_long_help = help::end(&[("Remove the lab", "hostler lab down")], help::CAREFUL))]
+    #[command(after_long_help = help::end(&[("Remove the lab with all its machines and disks", "hostler lab down")], help::CAREFUL))]
     Down,
     /// Show the machines: address, role, power
     #[command(after_long_help = help::end(&[("Show the machines", "hostler lab list")], help::CAREFUL))]
@@ -84,7 +84,7 @@ pub enum Verb {
         port: u16,
     },
     /// Cut a machine's power: unwritten data is lost
-    #[command(after_long_help = help::end(&[("Cut the power", "hostler lab cut rainbowdash")], help::CAREFUL))]
+    #[command(after_long_help = help::end(&[("Cut the power of a machine", "hostler lab cut rainbowdash")], help::CAREFUL))]
     Cut {
         /// Name of the machine
         machine: String,
@@ -155,7 +155,7 @@ pub struct Up {
 
 /// `rainbowdash=noble`.
 fn system(text: &str) -> Result<(String, System), String> {
-    let (machine, system) = text.split_once('=').ok_or("write NAME=SYSTEM, e.g. `rainbowdash=noble`")?;
+    let (machine, system) = text.split_once('=').ok_or("pass NAME=SYSTEM, e.g. `rainbowdash=noble`")?;
     Ok((machine.to_owned(), system.parse()?))
 }
 
@@ -310,7 +310,7 @@ fn connect(host: &str, port: u16) -> Result<()> {
     let upward = stream.try_clone()?;
     std::thread::spawn(move || send(upward));
     let mut stdout = io::stdout().lock();
-    copy(stream, &mut stdout).context("the connection was lost")
+    copy(stream, &mut stdout).context("the connection to the machine was lost")
 }
 
 /// Sends stdin, then closes only this direction: the far side's remaining output is still passed on.

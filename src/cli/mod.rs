@@ -45,7 +45,7 @@ mod transcode;
 mod up;
 mod upgrade;
 
-/// Turns bare machines into a Kubernetes cluster, and keeps it as one YAML inventory describes it: kubeadm, over SSH.
+/// Turn bare machines into a Kubernetes cluster with kubeadm over SSH, and keep it as one YAML inventory describes it
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 #[command(after_long_help = "`hostler VERB --help` shows examples and exit statuses. docs/json.md lists environment variables.")]
@@ -238,7 +238,13 @@ pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
         let (verb, trace) = command.name();
         if output == Output::Json && !command.has_json() {
             let message = "this verb has no JSON output";
-            let error = Failure::new(ExitStatus::Usage, message, "omit `--output json`; docs/json.md names the verbs that have it").into();
+            let error = Failure::new(
+                ExitStatus::Usage,
+                message,
+                "omit `--output json`; docs/json.md lists the verbs that have JSON \
+                output",
+            )
+            .into();
             tell(&error, &commands);
             return ExitCode::from(ExitStatus::Usage as u8);
         }

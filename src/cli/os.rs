@@ -14,11 +14,11 @@ const RELEASE: &str = "trixie";
 /// Build the system that `hostler provision` installs on machines
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Build the image of a machine's system, if it is not there yet
+    /// Build the image of a machine's system, if it does not exist yet
     ///
     /// Debian with its own kernel, sshd and sudo, and every package that `hostler up` would install. It takes a few minutes, and 250 MB from
     /// Debian's mirror. `hostler provision` builds it itself.
-    #[command(after_long_help = help::end(&[("Build the image now, into the cache", "hostler os create")], help::CAREFUL))]
+    #[command(after_long_help = help::end(&[("Build the image in advance and keep it in the cache", "hostler os create")], help::CAREFUL))]
     Create,
 }
 
@@ -29,7 +29,7 @@ pub async fn run(verb: &Verb, reporter: &Reporter) -> Result<()> {
         Verb::Create => {
             let there = image::at_hand(RELEASE)?.is_some();
             let image = image::ready(RELEASE, &reporter.events()).await?;
-            let state = if there { "is there already" } else { "is built" };
+            let state = if there { "already exists" } else { "is built" };
             let size = quantity::size(image.known.size);
             reporter.result(&format!("the image of Debian {RELEASE}, {size}, {state}: {}", image.folder.display())).await;
             Ok(())

@@ -50,7 +50,13 @@ impl PassphraseFile {
             return Err(Failure::new(ExitStatus::Usage, "the passphrase is empty", "type a passphrase, or omit `--encrypt`").into());
         }
         if asker.password("repeat the passphrase", hint).await? != passphrase {
-            return Err(Failure::new(ExitStatus::Usage, "the two passphrases differ", "run the command again").into());
+            return Err(Failure::new(
+                ExitStatus::Usage,
+                "the two passphrases differ",
+                "run the command again, and type the same \
+                passphrase twice",
+            )
+            .into());
         }
         Ok(passphrase)
     }
@@ -61,8 +67,8 @@ impl PassphraseFile {
         let text = String::from_utf8(bytes).ok().with_context(|| format!("{} is not UTF-8", file.display()))?;
         let passphrase = text.lines().next().unwrap_or_default();
         if passphrase.is_empty() {
-            let message = format!("the first line of {} is empty: no passphrase", file.display());
-            return Err(Failure::new(ExitStatus::Usage, message, "write the passphrase into the first line").into());
+            let message = format!("the first line of {} is empty, so there is no passphrase", file.display());
+            return Err(Failure::new(ExitStatus::Usage, message, "write the passphrase in the first line of the file").into());
         }
         reporter.redactor().add(passphrase);
         Ok(Some(passphrase.to_owned()))

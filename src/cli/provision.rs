@@ -31,17 +31,17 @@ use crate::workstation::task::task;
 #[command(after_long_help = help::end(
     &[
         ("Make a stick for all machines", "hostler provision --usb stick.img"),
-        ("Also erase what is on rainbowdash's disk, except for its data partition", "hostler provision --usb stick.img --wipe rainbowdash"),
+        ("Also erase rainbowdash's disk, except for its data partition", "hostler provision --usb stick.img --wipe rainbowdash"),
     ],
     help::CAREFUL,
 ))]
 pub struct Arguments {
     #[command(flatten)]
     inventory: InventoryArgument,
-    /// File to write the stick's content to
+    /// Path of the image file to write, which is then copied to a USB stick
     #[arg(long, value_name = "FILE")]
     usb: PathBuf,
-    /// Erase what is on the disk of this machine; a data partition of hostler's is kept. May be repeated
+    /// Erase the disk of this machine, except for hostler's data partition; may be repeated
     #[arg(long, value_name = "MACHINE")]
     wipe: Vec<String>,
 }
@@ -51,8 +51,8 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = arguments.inventory.load()?.inventory;
     let Some(os) = &inventory.os else {
-        let hint = "write the section `os` into it: docs/bare-metal.md has an example";
-        return Err(Failure::new(ExitStatus::Usage, "the inventory does not say how to install machines", hint).into());
+        let hint = "add the section `os:` to the inventory: docs/bare-metal.md has an example";
+        return Err(Failure::new(ExitStatus::Usage, "the inventory has no section `os:`, which says how to install machines", hint).into());
     };
     let wipe = arguments.wipe.iter().map(|name| machine_named(&inventory, name)).collect::<Result<Vec<_>>>()?;
     stick::may_replace(&arguments.usb)?;
@@ -62,11 +62,12 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let image = image::ready(&os.release, &events).await?;
     let order =
         Order::new(random_id()?, order::Image::from(&image), planned.iter().map(|one| (one.mac.clone(), one.order.clone())).collect());
-    let what = format!("make the stick {}", arguments.usb.display());
+    let what = format!("write the stick's image to {}", arguments.usb.display());
     task(&events, "stick", &what, async |_| stick::write(&arguments.usb, &image, &order).await).await?;
     // Last: a stick that was not made has no machine whose key could be expected.
     for one in &planned {
-        ssh::remember(&one.target, &one.key).with_context(|| format!("the host key of {} can't be added", one.order.name))?;
+        ssh::remember(&one.target, &one.key)
+            .with_context(|| format!("the host key of {} can't be added to known_hosts", one.order.name))?;
     }
     reporter.result(summary(&arguments.usb, &inventory, &planned)?.trim_end()).await;
     Ok(())
@@ -86,22 +87,42 @@ fn planned(inventory: &Inventory, os: &Os, wipe: &[MachineName]) -> Result<Vec<P
     for (name, machine) in &inventory.machines {
         let Some(mac) = &machine.mac else {
             if wipe.contains(name) {
-                let hint = "write its `mac` into the inventory: the installer shows it";
-                return Err(Failure::new(ExitStatus::Usage, format!("{name} has no `mac`, so the stick would not know it"), hint).into());
+                let hint = "add its `mac` to the inventory: the installer shows the MAC address on the machine's screen";
+                return Err(Failure::new(
+                    ExitStatus::Usage,
+                    format!("{name} has no `mac`, so the installer could not identify the machine"),
+                    hint,
+                )
+                .into());
             }
             continue;
         };
         let target = Target::new(name.as_str(), &machine.address.to_string(), &machine.connection)?;
         if let Some(why) = &target.misconfigured {
-            return Err(Failure::new(ExitStatus::Usage, format!("{name}: {why}"), "correct its connection").into());
+            return Err(Failure::new(
+                ExitStatus::Usage,
+                format!("{name}: {why}"),
+                "correct its SSH settings in the inventory or in \
+                ~/.ssh/config",
+            )
+            .into());
         }
         let private = host_key::of(&folder, name)?;
         let key = private.public_key().clone();
         if target.host_key.as_ref().is_some_and(|pin| !pin.is(&key)) {
-            let hint = format!("remove `hostKey` of {name} from the inventory, or its `mac` if it is not to be installed");
-            return Err(
-                Failure::new(ExitStatus::Refused, format!("{name}: the inventory has the host key of its present system"), hint).into()
+            let hint = format!(
+                "remove `hostKey` of {name} from the inventory, or remove its `mac` if the machine is not to be \
+                reinstalled"
             );
+            return Err(Failure::new(
+                ExitStatus::Refused,
+                format!(
+                    "{name}: `hostKey` in the inventory is not the host key that the new system \
+                    gets"
+                ),
+                hint,
+            )
+            .into());
         }
         let order = order::Machine {
             name: name.clone(),
@@ -116,8 +137,8 @@ fn planned(inventory: &Inventory, os: &Os, wipe: &[MachineName]) -> Result<Vec<P
         planned.push(Planned { mac: mac.clone(), order, target, key });
     }
     if planned.is_empty() {
-        let hint = "write the MAC address of each machine that is to be installed: it is on a label of the machine or its box";
-        return Err(Failure::new(ExitStatus::Usage, "no machine of the inventory has a `mac`", hint).into());
+        let hint = "add `mac` to each machine that is to be installed: its MAC address is on a label of the machine or its box";
+        return Err(Failure::new(ExitStatus::Usage, "no machine in the inventory has a `mac`", hint).into());
     }
     Ok(planned)
 }
@@ -130,13 +151,13 @@ impl From<&Image> for order::Image {
 
 fn random_id() -> Result<String> {
     let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).ok().context("this computer has no random numbers")?;
+    SystemRandom::new().fill(&mut bytes).ok().context("the kernel provided no random numbers")?;
     Ok(hex(&bytes))
 }
 
 fn summary(file: &Path, inventory: &Inventory, planned: &[Planned]) -> Result<String> {
     let size = quantity::size(file.metadata()?.len());
-    let mut text = format!("{} ({size}) installs {}, each once:\n", file.display(), counted(planned.len(), "machine"));
+    let mut text = format!("the stick {} ({size}) installs {}, each of them once:\n", file.display(), counted(planned.len(), "machine"));
     for one in planned {
         let disk = match &one.order.disk {
             DiskRule::Only => "its only disk".to_owned(),
@@ -144,16 +165,17 @@ fn summary(file: &Path, inventory: &Inventory, planned: &[Planned]) -> Result<St
             DiskRule::Wwid(wwid) => format!("the disk with wwid {wwid}"),
             DiskRule::Path(path) => format!("the disk at {path}"),
         };
-        let state = if one.order.wipe { "erased, whatever it holds" } else { "only if it is empty" };
+        let state = if one.order.wipe { "which is erased, except for a data partition of hostler's" } else { "only if it is empty" };
         let address = inventory.machines.get(&one.order.name).map(|machine| machine.address.to_string()).unwrap_or_default();
         text += &format!("  {}: {} gets {address} from your router; {disk}, {state}\n", one.order.name, one.mac);
     }
     let others: BTreeMap<&MachineName, ()> =
         inventory.machines.iter().filter(|(_, machine)| machine.mac.is_none()).map(|(name, _)| (name, ())).collect();
     for name in others.keys() {
-        text += &format!("  {name}: left alone, as it has no `mac`\n");
+        text += &format!("  {name}: not installed, because it has no `mac`\n");
     }
     let file = file.display().to_string();
-    text += &format!("Copy it to a stick, which is erased: sudo dd if={} of=/dev/sdX bs=4M conv=fsync\n", shell_word(&file));
+    text +=
+        &format!("Copy the file to a USB stick, which erases the stick: sudo dd if={} of=/dev/sdX bs=4M conv=fsync\n", shell_word(&file));
     Ok(text)
 }

@@ -56,7 +56,7 @@ pub struct Arguments {
     /// Create the new cluster without asking; NAME is the cluster's name
     #[arg(long, value_name = "NAME", requires = "new_cluster")]
     yes_new_cluster: Option<String>,
-    /// After this time evict pods regardless of PodDisruptionBudgets, e.g. 90s or 10m
+    /// Time after which pods are deleted regardless of PodDisruptionBudgets, e.g. 90s or 10m
     #[arg(long, value_name = "TIME", value_parser = length, conflicts_with_all = ["from", "new_cluster"])]
     force_after: Option<Duration>,
     /// If the machine can't be reached, wait for it [default: 1h]
@@ -73,7 +73,7 @@ pub struct Arguments {
 fn new_fingerprint(text: &str) -> Result<Pin, String> {
     match Pin::parse(text) {
         Ok(pin @ Pin::Fingerprint(_)) => Ok(pin),
-        _ => Err("write it as `ssh-keygen -l` prints it: SHA256:...".to_owned()),
+        _ => Err("pass the fingerprint as `ssh-keygen -l` prints it: SHA256:...".to_owned()),
     }
 }
 
@@ -188,7 +188,7 @@ async fn with_host_key(file: InventoryFile, name: &MachineName, arguments: &Argu
         }
         None if arguments.yes => {
             let message = format!("the host key of {name} has changed, and `--yes` does not accept a changed host key");
-            let hint = format!("{LOOK}; pass that fingerprint with `--host-key`, or omit `--yes`");
+            let hint = format!("{LOOK}; pass that fingerprint with `--host-key`, or omit `--yes` to be asked");
             return Err(Failure::new(ExitStatus::Refused, message, hint).into());
         }
         None => {
@@ -210,7 +210,7 @@ async fn with_host_key(file: InventoryFile, name: &MachineName, arguments: &Argu
             ssh::replace(&target, &got).context("known_hosts can't be changed")?;
             for old in ssh::other_entries(&target, &got) {
                 let line = format!(
-                    "{}:{} still trusts another host key of {name}: remove that line if it is the old key",
+                    "{}:{} still trusts another host key for {name}: delete that line if the key is the old one",
                     old.file.display(),
                     old.line
                 );

@@ -22,20 +22,20 @@ use crate::report::Reporter;
 #[command(after_long_help = help::end(
     &[
         ("Remove a machine and delete it from the inventory", "hostler remove rainbowdash --edit"),
-        ("Clean up after a machine that will not come back", "hostler remove rainbowdash --dead"),
+        ("Clean up the cluster after a machine is gone permanently", "hostler remove rainbowdash --dead"),
     ],
     help::ALL,
 ))]
 pub struct Arguments {
     /// Name of the machine in the inventory; with --dead, also a node that is no longer in it
     machine: String,
-    /// The machine is gone for good: only clean up the cluster
+    /// Only clean up the cluster, for a machine that is gone permanently
     #[arg(long)]
     dead: bool,
-    /// After this time evict pods regardless of PodDisruptionBudgets, e.g. 90s or 10m
+    /// Time after which pods are deleted regardless of PodDisruptionBudgets, e.g. 90s or 10m
     #[arg(long, value_name = "TIME", value_parser = length)]
     force_after: Option<Duration>,
-    /// Delete the machine from the inventory, too
+    /// Also delete the machine from the inventory
     #[arg(long)]
     edit: bool,
     #[command(flatten)]

@@ -42,7 +42,7 @@ pub enum Verb {
 #[command(after_long_help = help::end(
     &[
         ("Write a snapshot to ~/.local/share/hostler/snapshots", "hostler snapshot create"),
-        ("Write an encrypted snapshot to another place", "hostler snapshot create /media/usb/home.tar.gz.age --encrypt"),
+        ("Write an encrypted snapshot to another path", "hostler snapshot create /media/usb/home.tar.gz.age --encrypt"),
     ],
     help::REMOTE,
 ))]
@@ -156,7 +156,11 @@ async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
     };
     let backup::Taken { by, archive, snapshot: taken } = backup::take(&inventory, &text, &links, &file).await?;
     let (written, safe) = match &passphrase {
-        Some(passphrase) => (age::encrypt(passphrase, age::WORK, &archive)?, "the file is encrypted: keep the passphrase elsewhere"),
+        Some(passphrase) => (
+            age::encrypt(passphrase, age::WORK, &archive)?,
+            "the file is encrypted: keep the passphrase in another \
+            place",
+        ),
         None => (archive, "the file is not encrypted: keep it safe"),
     };
     let place = place.map_or_else(|| Destination::new_file(&file), Ok)?;
@@ -174,7 +178,7 @@ async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
 fn destination(file: &Path) -> Result<Destination> {
     let place = Destination::new_file(file)?;
     if place == Destination::Stdout && std::io::stdout().is_terminal() {
-        let message = "standard output is a terminal, and a snapshot is binary";
+        let message = "a snapshot is binary data, and can't be written to a terminal";
         return Err(Failure::new(ExitStatus::Usage, message, "redirect the output to a file, or pass the path of a file to write").into());
     }
     Ok(place)

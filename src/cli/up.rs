@@ -51,7 +51,7 @@ pub struct Arguments {
 #[command(after_long_help = help::end(
     &[
         ("Preview a change to the inventory", "hostler plan"),
-        ("Count the steps", "hostler plan --output json | jq '.steps | length'"),
+        ("Count the steps of the plan", "hostler plan --output json | jq '.steps | length'"),
     ],
     help::ALL,
 ))]
@@ -105,8 +105,10 @@ fn warn_of_no_snapshot(inventory: &Inventory, reporter: &Reporter) -> Result<()>
         }
         Some(_) => return Ok(()),
     };
-    let line =
-        format!("{name} has only one control plane, and {what}: run `hostler snapshot create`, or set `snapshots:` in the inventory");
+    let line = format!(
+        "the cluster {name} has only one control plane, and {what}: run `hostler snapshot create`, or set `snapshots:` in the \
+            inventory"
+    );
     reporter.events().send(Event::Warning { line });
     Ok(())
 }
@@ -122,7 +124,7 @@ pub async fn show(arguments: &Show, output: Output, reporter: &Reporter) -> Resu
     for arch in &known.outlined {
         let version = known.manifests.kubernetes();
         let line = format!(
-            "no bundle of Kubernetes {version} for {arch} is in the cache: programs and images on the machines are not checked; \
+            "the cache has no bundle of Kubernetes {version} for {arch}, so programs and images on the machines are not checked; \
              `hostler up` fetches the bundle"
         );
         reporter.events().send(Event::Note { line });

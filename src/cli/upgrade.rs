@@ -24,13 +24,13 @@ use crate::report::Reporter;
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
-        ("Upgrade to the version that the inventory names, or else to the newest that hostler knows", "hostler upgrade"),
+        ("Upgrade to the version in the inventory, or to the newest version that hostler knows", "hostler upgrade"),
         ("Upgrade to a specific version without a prompt", "hostler upgrade --to 1.36.3 --yes"),
     ],
     help::ALL,
 ))]
 pub struct Arguments {
-    /// Version to upgrade to [default: that of the inventory, or else the newest that hostler knows]
+    /// Version to upgrade to [default: the version in the inventory, else the newest that hostler knows]
     #[arg(long, value_name = "VERSION", value_parser = known)]
     to: Option<String>,
     #[command(flatten)]

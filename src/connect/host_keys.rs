@@ -41,7 +41,7 @@ pub async fn settle(targets: impl IntoIterator<Item = Target>, reporter: &Report
     }
     for (target, key) in &strangers {
         if let Err(why) = ssh::remember(target, key) {
-            reporter.events().send(Event::Warning { line: format!("{}: its host key can't be saved: {why:#}", target.name) });
+            reporter.events().send(Event::Warning { line: format!("{}: the machine's host key can't be saved: {why:#}", target.name) });
         }
     }
     Ok(())

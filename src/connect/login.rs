@@ -152,7 +152,7 @@ async fn give_sudo_passwords(links: Links, reporter: &Reporter) {
 async fn introduce(user: &str, mut strangers: Links, reporter: &Reporter) -> Result<()> {
     let asker = reporter.asker();
     let verb = if strangers.len() == 1 { "does" } else { "do" };
-    let question = format!("{} {verb} not accept your SSH key. Install it now with {user}'s password?", names(&strangers));
+    let question = format!("{} {verb} not accept your SSH key. Install the key now with {user}'s password?", names(&strangers));
     // Without a terminal, the machines' own errors say what to do.
     if !matches!(asker.yes_no(&question, "").await, Ok(true)) {
         return Ok(());

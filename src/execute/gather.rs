@@ -63,7 +63,7 @@ pub async fn observe(name: &MachineName, link: &Link, script: &str, events: &Eve
             Observation::Unreachable(Unreachable { reason, contact, hint })
         }
         Err(_) => {
-            let reason = format!("gathering facts timed out after {} s", LIMIT.as_secs());
+            let reason = format!("gathering the facts timed out after {} s", LIMIT.as_secs());
             let hint = "check that the machine is on, and that you can log in to it with `ssh`".to_owned();
             events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint: hint.clone() });
             // A connection has a limit of its own, and a shorter one.
@@ -103,7 +103,11 @@ async fn facts_of(link: &Link, script: &str) -> Result<facts::Facts, GatherError
             Ok(Exit::Status(0)) => break,
             Ok(exit) => {
                 let reason = format!("the facts script ended with {exit}: {}", last_output(&errors));
-                return Err(GatherError { reason, hint: "see docs/troubleshooting.md".to_owned(), contact: Contact::Answer });
+                return Err(GatherError {
+                    reason,
+                    hint: "look up the message in docs/troubleshooting.md".to_owned(),
+                    contact: Contact::Answer,
+                });
             }
             // A connection from an earlier round may have died since.
             Err(RunError::Lost(_)) if attempt == 0 => link.forget().await,
@@ -112,7 +116,7 @@ async fn facts_of(link: &Link, script: &str) -> Result<facts::Facts, GatherError
     }
     let mut facts = facts::parse(&output).map_err(|error| GatherError {
         reason: error.to_string(),
-        hint: "see docs/troubleshooting.md".to_owned(),
+        hint: "look up the message in docs/troubleshooting.md".to_owned(),
         contact: Contact::Answer,
     })?;
     facts.clock_ahead = Some(facts.clock.saturating_sub(asked_at));

@@ -136,7 +136,7 @@ impl Link {
 pub fn payload(run: &Run, parts: Vec<Part>) -> Result<Vec<ssh::Part>, RunError> {
     let bundle = |arch| {
         let bundle = run.bundles.as_ref().and_then(|bundles| bundles.of(arch));
-        bundle.ok_or_else(|| RunError::Payload(format!("this step needs a bundle for {arch}, but there is none")))
+        bundle.ok_or_else(|| RunError::Payload(format!("this step needs a bundle for {arch}, but no such bundle was found")))
     };
     parts
         .into_iter()

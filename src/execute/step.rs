@@ -48,7 +48,7 @@ struct ScriptOutput {
 pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
     let inputs = run.inputs(step).await;
     let resolve = |input: &Input| inputs.get(input).cloned();
-    let bug = |error: anyhow::Error| failed(format!("{error:#}"), "this is a bug in hostler: please report it");
+    let bug = |error: anyhow::Error| failed(format!("{error:#}"), "this is a bug in hostler: report it with the run log");
     let start = Instant::now();
     let mut pause = Duration::from_millis(500);
     let mut lost_since: Option<Instant> = None;
@@ -68,7 +68,7 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
                 // The script may continue there and keeps its lock; a new connection does not disturb it.
                 link.forget().await;
                 return Err(failed(
-                    format!("timed out after {} min", limit.as_secs() / 60),
+                    format!("the step timed out after {} min", limit.as_secs() / 60),
                     "check what the machine is doing, then run the same command again to continue",
                 ));
             }
@@ -86,10 +86,10 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
         match result {
             Ok(Exit::Status(0)) => return keep_outputs(run, step, output).await,
             Ok(Exit::Status(exit::TRY_AGAIN)) => {
-                let what = output.wait.unwrap_or_else(|| "the machine to be ready".to_owned());
+                let what = output.wait.unwrap_or_else(|| "the machine to become ready".to_owned());
                 if start.elapsed() > patience {
                     return Err(failed(
-                        format!("timed out after {} min waiting for {what}", patience.as_secs() / 60),
+                        format!("the step timed out after waiting {} min for {what}", patience.as_secs() / 60),
                         "run the same command again to continue waiting",
                     ));
                 }
@@ -152,8 +152,8 @@ fn absent(step: &Step, power: PowerState, since: Instant, error: &RunError) -> R
         PowerState::Restarts if away > RESTART => (
             format!("the machine did not come back within {} min: {why}", minutes(RESTART)),
             format!(
-                "check the console of {name}; the machines that come after it were not changed. When {name} is back, run the same \
-                 command again"
+                "check the console of {name}; the machines that come after it were not changed; run the same command again when {name} \
+                 is back"
             ),
         ),
         PowerState::GoesOff if away > SHUTDOWN => (
@@ -212,14 +212,21 @@ fn explain(output: &ScriptOutput, otherwise: &str) -> String {
 async fn keep_outputs(run: &Run, step: &Step, mut script: ScriptOutput) -> Result<(), StepEnd> {
     for output in step.action.outputs() {
         let Some(value) = script.outputs.remove(output.name()) else {
-            return Err(failed(format!("the script did not output `{}`", output.name()), "this is a bug in hostler: please report it"));
+            return Err(failed(
+                format!("the script did not output `{}`", output.name()),
+                "this is a bug in hostler: report it with the \
+                run log",
+            ));
         };
         if output.secret() {
             run.redactor.add(&value);
         }
         // It goes to other machines.
         if let Err(what) = output::check(*output, &value) {
-            let hint = format!("check {}: its output is passed to other machines only if it has the expected form", step.machine);
+            let hint = format!(
+                "check {}: hostler passes a machine's output to other machines only if the output has the expected form",
+                step.machine
+            );
             return Err(failed(format!("the script's output `{}` is not {what}", output.name()), hint));
         }
         run.outputs.lock().await.insert(Input { step: step.id.clone(), output: *output }, value);

@@ -70,7 +70,7 @@ pub fn all(medium: &Medium) -> Result<Vec<Disk>> {
 }
 
 fn unreadable(error: anyhow::Error) -> Content {
-    Content::Data { parts: vec![format!("it can't be read: {error:#}")], array: None }
+    Content::Data { parts: vec![format!("the disk can't be read: {error:#}")], array: None }
 }
 
 /// `.../ata3/host2/target2:0:0/2:0:0:0/block/sda` has its port in `.../ata3/ata_port/ata3/port_no`.
@@ -89,7 +89,7 @@ fn users(disk: &str, folder: &Path) -> Result<Vec<String>> {
             parts.push(path);
         }
     }
-    let mounts = fs::read_to_string("/proc/mounts").context("mounts can't be listed")?;
+    let mounts = fs::read_to_string("/proc/mounts").context("mounted file systems can't be listed")?;
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
     let mut users = Vec::new();
     for part in parts {

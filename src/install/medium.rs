@@ -66,7 +66,7 @@ impl Medium {
         match bounded(&Medium::mark_file(mac), LONGEST_MARK) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).context("what the stick remembers of this machine can't be read"),
+            Err(error) => Err(error).context("the stick's record of this machine can't be read"),
         }
     }
 

@@ -49,7 +49,7 @@ pub fn run() -> ! {
     match std::panic::catch_unwind(work) {
         Ok(Ok(())) => kernel::restart(),
         Ok(Err(error)) => screen.failed(&format!("{error:#}")),
-        Err(_) => screen.failed("the installer has a bug, and stopped"),
+        Err(_) => screen.failed("the installer stopped because of a bug"),
     }
     loop {
         // Ctrl-Alt-Del restarts: that is the kernel's.
@@ -60,10 +60,15 @@ pub fn run() -> ! {
 /// From the start of the installer to the restart.
 fn follow(screen: &Screen) -> Result<()> {
     kernel::load_modules(screen)?;
-    let id = kernel::parameter("hostler.medium")?.context("the kernel was started without `hostler.medium`: make the stick again")?;
+    let id = kernel::parameter("hostler.medium")?.context(
+        "the kernel was started without the parameter `hostler.medium`: make the \
+        stick again",
+    )?;
     screen.line("looking for the stick");
-    let medium =
-        until(APPEARS_WITHIN, || Medium::find(&id))?.context("the stick that this started from can't be found: use another USB port")?;
+    let medium = until(APPEARS_WITHIN, || Medium::find(&id))?.context(
+        "the stick that the installer was started from can't be found: try another \
+            USB port",
+    )?;
     let order = medium.order()?;
     screen.line(&format!("order {}, for {}", order.short_id(), hostler_core::words::counted(order.machines.len(), "machine")));
     let Some((mac, machine)) = this_machine(&order)? else {
@@ -73,9 +78,14 @@ fn follow(screen: &Screen) -> Result<()> {
     match turn(medium.mark(mac)?.as_deref()) {
         Turn::Done => done(screen, &medium, machine),
         // Nothing is written: the mark says so already.
-        Turn::Failed(reason) => bail!("{}: this order was used: {reason}\nmake the stick again to install it", machine.name),
+        Turn::Failed(reason) => {
+            bail!("{}: an earlier installation from this stick failed: {reason}\nmake the stick again to retry", machine.name)
+        }
         Turn::Install(mark) => {
-            medium.set_mark(mac, &mark).context("the stick can't be written to, so the order would not be used up")?;
+            medium.set_mark(mac, &mark).context(
+                "the stick can't be written to, so the machine would be installed again at its next \
+                start from the stick",
+            )?;
             let installed = install(screen, &medium, &order, mac, machine);
             let mark = match &installed {
                 Ok(()) => Mark::Done,
@@ -83,7 +93,7 @@ fn follow(screen: &Screen) -> Result<()> {
             };
             let marked = medium.set_mark(mac, &mark);
             installed.with_context(|| machine.name.to_string())?;
-            marked.context("the system is installed, but the stick can't be written to: pull it")?;
+            marked.context("the system is installed, but this can't be recorded on the stick: pull the stick out")?;
             done(screen, &medium, machine)
         }
     }
@@ -142,7 +152,7 @@ fn install(screen: &Screen, medium: &Medium, order: &Order, mac: &str, machine: 
     let partitions = table::write(disk, machine.system_size)?;
     screen.line(&format!("writing Debian to {}", disk.name));
     system::write_image(screen, medium, &order.image, &partitions)?;
-    screen.line("its checksum matches; making it this machine's own");
+    screen.line("the image's checksum matches; setting up the system for this machine");
     let system = System::mount(screen, &partitions)?;
     system.make_own(mac, machine)?;
     // Before it can be started: a system that may be in use must not look unfinished.
@@ -157,7 +167,7 @@ fn settled_disks(medium: &Medium) -> Result<Vec<Disk>> {
     let (mut names, mut since) = (disks::names()?, Instant::now());
     while since.elapsed() < DISKS_SETTLE {
         if begun.elapsed() > APPEARS_WITHIN {
-            bail!("disks keep appearing and disappearing: check their cables");
+            bail!("the list of disks keeps changing: check the cables of the disks");
         }
         sleep(POLL);
         let now = disks::names()?;
@@ -169,7 +179,8 @@ fn settled_disks(medium: &Medium) -> Result<Vec<Disk>> {
 }
 
 fn done(screen: &Screen, medium: &Medium, machine: &Machine) -> Result<()> {
-    screen.large("DONE", &[format!("{} is installed. Pull the stick.", machine.name), "It restarts by itself.".to_owned()]);
+    screen
+        .large("DONE", &[format!("{} is installed. Pull the stick out.", machine.name), "The machine then restarts by itself.".to_owned()]);
     let _ = until(PULLED_WITHIN, || Ok((!medium.is_there()).then_some(())))?;
     Ok(())
 }

@@ -47,7 +47,7 @@ impl Screen {
     pub fn failed(&self, reason: &str) {
         let mut lines: Vec<String> = reason.lines().map(str::to_owned).collect();
         lines.push(String::new());
-        lines.push("Nothing more happens by itself. Switch the machine off, or press Ctrl-Alt-Del.".to_owned());
+        lines.push("The installer has stopped. Switch the machine off, or press Ctrl-Alt-Del to restart it.".to_owned());
         self.large("FAILED", &lines);
     }
 }

@@ -91,7 +91,7 @@ impl<'a> System<'a> {
         let target = Path::new(TARGET);
         ensure!(
             Path::new("/").join(VARIABLES).is_dir(),
-            "this computer was not started by UEFI: choose the stick's UEFI entry in the firmware's boot menu"
+            "this computer was not started in UEFI mode: choose the stick's UEFI entry in the firmware's boot menu"
         );
         kernel::mount_new(&partitions.system, target, "ext4")?;
         for (device, folder, kind) in MOUNTS {

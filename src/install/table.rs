@@ -108,10 +108,10 @@ pub fn write(disk: &Disk, system_size: u64) -> Result<Partitions> {
     let mut kept = old.into_iter().filter(|part| part.name == DATA);
     let data = kept.next();
     if kept.next().is_some() {
-        bail!("{name} has two partitions that are named `{DATA}`: rename the one that is not to be kept");
+        bail!("{name} has more than one partition named `{DATA}`: rename all but the one to keep");
     }
     let layout = layout(disk.size, system_size, data.as_ref().map(|part| extent(part, sector)))
-        .map_err(|room| anyhow!("{name}: the data partition leaves {} for the system, which is too little", size(room)))?;
+        .map_err(|room| anyhow!("{name}: the data partition leaves only {} for the system, which is not enough", size(room)))?;
     let path = format!("/dev/{name}");
     let mut file = OpenOptions::new().read(true).write(true).open(&path).with_context(|| format!("{path} can't be opened"))?;
     // First what the firmware would start: wherever the old ESP was, it is not found without its table.
@@ -136,7 +136,7 @@ pub fn write(disk: &Disk, system_size: u64) -> Result<Partitions> {
     write_table(name, &mut file, table)?;
     nix::ioctl_none!(reread, 0x12, 95); // BLKRRPART of the kernel's include/uapi/linux/fs.h.
     // SAFETY: the descriptor is open, and the request has no argument.
-    unsafe { reread(file.as_raw_fd()) }.with_context(|| format!("the kernel does not accept the table of {name}"))?;
+    unsafe { reread(file.as_raw_fd()) }.with_context(|| format!("the kernel does not accept the new partition table of {name}"))?;
     let devices = Partitions {
         esp: partition_device(name, ESP_NUMBER),
         system: partition_device(name, SYSTEM_NUMBER),
@@ -153,9 +153,9 @@ pub fn write(disk: &Disk, system_size: u64) -> Result<Partitions> {
 /// Names the system's partition after the order that installed it, and the data partition as one to keep: from now on this disk may be started
 /// from. Only names change, so the kernel need not read the table again.
 pub fn finish(disk: &Disk, order: &str) -> Result<()> {
-    let mut table: BTreeMap<u32, Partition> = open(&disk.name).context("the new table can't be read")?.partitions().clone();
+    let mut table: BTreeMap<u32, Partition> = open(&disk.name).context("the new partition table can't be read")?.partitions().clone();
     table.retain(|_, part| part.is_used());
-    let Some(system) = table.get_mut(&SYSTEM_NUMBER) else { bail!("the new table has no partition for the system") };
+    let Some(system) = table.get_mut(&SYSTEM_NUMBER) else { bail!("the new partition table has no partition for the system") };
     system.name = installed_name(order);
     if let Some(data) = table.get_mut(&DATA_NUMBER) {
         data.name = DATA.to_owned();
@@ -175,6 +175,6 @@ fn write_table(name: &str, mut file: &mut File, table: BTreeMap<u32, Partition>)
         file.sync_all()?;
         Ok(())
     })();
-    written.with_context(|| format!("the table of {name} can't be written"))?;
+    written.with_context(|| format!("the partition table of {name} can't be written"))?;
     Ok(())
 }

@@ -56,8 +56,8 @@ pub async fn revoke(inventory: &Inventory, links: &BTreeMap<MachineName, Arc<Lin
     let known: Vec<&str> = said.lines().filter(|name| Person::new(name).is_some()).collect();
     let hint = match (words::nearest(person.as_str(), known.iter().copied()), known.is_empty()) {
         (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, false) => format!("people with access: {}", known.join(", ")),
-        (None, true) => "no one has access through `hostler kubeconfig`".to_owned(),
+        (None, false) => format!("these users have access: {}", known.join(", ")),
+        (None, true) => "no user has access through `hostler kubeconfig`, so there is nothing to revoke".to_owned(),
     };
     Err(Failure::new(ExitStatus::Usage, format!("`{}` has no access to this cluster", person.as_str()), hint).into())
 }

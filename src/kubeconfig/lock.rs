@@ -34,8 +34,8 @@ impl Lock {
                 Ok(_) => return Ok(Lock { file }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && Instant::now() < last => thread::sleep(AGAIN),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let message = format!("another program is changing {}: {} exists", kubeconfig.display(), file.display());
-                    let hint = format!("if no kubectl or hostler is running, the lock file is stale: delete {}", file.display());
+                    let message = format!("{} is locked: the lock file {} exists", kubeconfig.display(), file.display());
+                    let hint = format!("if neither kubectl nor hostler is running, delete the stale lock file {}", file.display());
                     return Err(Failure::new(ExitStatus::Failed, message, hint).into());
                 }
                 Err(error) => return Err(error).with_context(|| format!("{} can't be created", file.display())),

@@ -157,7 +157,7 @@ impl Access {
 }
 
 fn parse(text: &str) -> Result<Mapping> {
-    let hint = "move the file away, or set KUBECONFIG to another file";
+    let hint = "correct the file, move it away, or set KUBECONFIG to another file";
     let wrong = |what: String| Failure::new(ExitStatus::Failed, what, hint);
     let root = match serde_yaml::from_str(text) {
         Ok(Value::Null) => Mapping::new(),
@@ -270,7 +270,7 @@ pub fn destination(file: &Path, name: &str) -> Result<Destination> {
         let only =
             |root: &Mapping| ["clusters", "users", "contexts"].iter().all(|field| list(root, field).iter().all(|entry| named(entry, name)));
         if !root.is_some_and(|root| only(&root)) {
-            let message = format!("{} already exists, and is not a kubeconfig for {name} alone", file.display());
+            let message = format!("{} already exists, and is not a kubeconfig that contains only {name}", file.display());
             let hint = "pass another path, or run `hostler kubeconfig --merge` to merge into the file that kubectl uses";
             return Err(Failure::new(ExitStatus::Usage, message, hint).into());
         }

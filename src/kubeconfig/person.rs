@@ -78,7 +78,7 @@ impl Request {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, person.user());
-        let csr = params.serialize_request(&key).and_then(|csr| csr.pem()).context("a certificate can't be requested")?;
+        let csr = params.serialize_request(&key).and_then(|csr| csr.pem()).context("the certificate request can't be created")?;
         Ok(Request { person: person.clone(), key, csr })
     }
 

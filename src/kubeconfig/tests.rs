@@ -230,7 +230,7 @@ fn a_file_that_kubectl_is_changing_is_left_alone() {
     std::fs::write(&lock, "").expect("it can be written");
     let refused = merge_into(&file, &access("home"), "1").map(drop).expect_err("it is locked");
     let text = refused.to_string();
-    assert!(text.contains(" is changing ") && text.contains(&format!("delete {}", lock.display())), "{text}");
+    assert!(text.contains(" is locked: ") && text.contains(&format!("delete the stale lock file {}", lock.display())), "{text}");
     assert_eq!(std::fs::read_to_string(&file).expect("it is there"), OTHERS);
     std::fs::remove_file(&lock).expect("it is ours");
     merge_into(&file, &access("home"), "2").expect("it is free");

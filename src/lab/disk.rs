@@ -138,7 +138,7 @@ pub fn lose_power(file: &File) -> Result<()> {
     const WITHOUT_FLUSHING_THE_JOURNAL: u32 = 2;
     // SAFETY: the kernel reads one u32 at the pointer, which outlives the call.
     let result = unsafe { nix::libc::ioctl(file.as_raw_fd(), EXT4_IOC_SHUTDOWN as _, &WITHOUT_FLUSHING_THE_JOURNAL) };
-    nix::errno::Errno::result(result).map(drop).context("the power failure of the disk can't be simulated")
+    nix::errno::Errno::result(result).map(drop).context("a power failure can't be simulated on the disk")
 }
 
 /// Bytes that a machine's disk occupies on the computer.

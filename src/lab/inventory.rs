@@ -57,7 +57,7 @@ pub fn text(
 
 /// Writes the inventory of a lab whose machines all have host keys.
 pub fn write(machines: &[LabMachine], cgroup_v1: bool) -> Result<()> {
-    let executable = std::env::current_exe().context("the path of this program is unknown")?;
+    let executable = std::env::current_exe().context("hostler can't determine the path of its own program")?;
     let command = format!("{}{}", name::command_prefix(), executable.display());
     let text = text(machines, &access::host_keys(), &access::key(), &command, cgroup_v1)?;
     state::write(&file(), text.as_bytes(), 0o600)

@@ -106,7 +106,7 @@ pub async fn up(options: Options, besides: Vec<Need>, events: &Events) -> Result
     check(&options)?;
     let _lock = Lock::take("up")?;
     if state::is_removal_unfinished() {
-        let what = "remove the rest of a lab whose `lab down` was interrupted";
+        let what = "remove what an interrupted `hostler lab down` left";
         task(events, "down", what, async |task| teardown::take_down(&task).await).await?;
     }
     let before = LabState::load()?;
@@ -121,7 +121,7 @@ pub async fn up(options: Options, besides: Vec<Need>, events: &Events) -> Result
     let mut state = before.unwrap_or_else(|| LabState { machines, images: BTreeMap::new(), shares: options.shares, vm: None });
     let mut needs = room_needed(&state, options.vm.as_deref());
     needs.extend(besides);
-    room::check(&needs, "free some space, pass a smaller number with `--machines`, or set HOSTLER_CACHE to another folder for the cache")?;
+    room::check(&needs, "free up disk space, pass a smaller number with `--machines`, or set HOSTLER_CACHE to a folder on another disk")?;
     packages::install("the lab", packages::LAB, events).await?;
     if options.vm.is_some() {
         packages::install("a virtual machine", packages::VIRTUAL_MACHINE, events).await?;
@@ -223,7 +223,7 @@ fn room_needed(state: &LabState, vm: Option<&str>) -> Vec<Need> {
 
 async fn virtual_machine(machine: String, events: &Events) -> Result<VirtualMachine> {
     let image = image::ready_with_kernel(events).await?;
-    let what = format!("check virtualization for {machine}");
+    let what = format!("check whether hardware virtualization works for {machine}");
     let accelerator = task(events, "kvm", &what, async |task| Accelerator::detect(&image, &task).await).await?;
     Ok(VirtualMachine { machine, image, accelerator })
 }
@@ -247,8 +247,7 @@ fn check(options: &Options) -> Result<()> {
             let (has, title) = (System::default().title(), system.title());
             return Err(usage(
                 &format!("{vm} can't run {title}: a virtual machine always runs {has}"),
-                "omit `--vm`, or the `--system` \
-                of this machine",
+                "omit `--vm`, or omit `--system` for this machine",
             ));
         }
         state::named(&roster::roster(options.machines, options.control_planes), vm)?;
@@ -395,7 +394,7 @@ pub fn list() -> Result<Option<Vec<Listed>>> {
 
 /// The path of this program, as the lab's own commands call it.
 pub fn executable() -> Result<PathBuf> {
-    std::env::current_exe().context("the path of this program is unknown")
+    std::env::current_exe().context("hostler can't determine the path of its own program")
 }
 
 #[cfg(test)]
@@ -495,7 +494,7 @@ mod tests {
         assert!(system("rainbowdahs", None).unwrap_err().contains("did you mean `rainbowdash`?"));
         assert_eq!(
             system("rainbowdash", Some("rainbowdash")).unwrap_err(),
-            "rainbowdash can't run Ubuntu 24.04: a virtual machine always runs Debian 13\nhint: omit `--vm`, or the `--system` of this machine"
+            "rainbowdash can't run Ubuntu 24.04: a virtual machine always runs Debian 13\nhint: omit `--vm`, or omit `--system` for this machine"
         );
         for (machines, control_planes) in [(1, 1), (13, 13), (3, 1)] {
             assert!(

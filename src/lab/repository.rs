@@ -50,7 +50,7 @@ pub async fn start(all: &[Served]) -> Result<()> {
         return Ok(());
     }
     let log = std::fs::File::create(state::path("apt.log")).context("the repository's log can't be written")?;
-    let mut command = Command::new(std::env::current_exe().context("the path of this program is unknown")?);
+    let mut command = Command::new(std::env::current_exe().context("hostler can't determine the path of its own program")?);
     command.args(["lab", "serve-apt"]).args(all.iter().map(Served::to_string)).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let lab = namespace::of_lab();
     // SAFETY: open, setns and setsid are system calls; the only allocation is the path that `enter` builds, and with glibc the child of a

@@ -127,10 +127,10 @@ fn not_up_besides(chosen: Option<String>, others: &[String]) -> Failure {
     };
     let (what, hint) = match others {
         [] => (which, "run `hostler lab up`".to_owned()),
-        [one] => (format!("{which}, but the lab `{one}` is"), format!("choose it with `{}`; {up}", name::choice_of(one))),
+        [one] => (format!("{which}, but the lab `{one}` is"), format!("choose that lab with `{}`, {up}", name::choice_of(one))),
         several => {
             let names: Vec<String> = several.iter().map(|name| format!("`{name}`")).collect();
-            let hint = format!("choose one with `{}=NAME`; {up}", name::VARIABLE);
+            let hint = format!("choose one of them with `{}=NAME`, {up}", name::VARIABLE);
             (format!("{which}, but the labs {} are", words::and(&names)), hint)
         }
     };
@@ -275,7 +275,7 @@ impl Lock {
             .read(true)
             .write(true)
             .open(path)
-            .with_context(|| format!("{} can't be opened\nhint: run hostler as root", path.display()))?;
+            .with_context(|| format!("{} can't be opened\nhint: run the command with `sudo`", path.display()))?;
         let begun = Instant::now();
         let mut taken = file.try_lock();
         // A program that was being started when its hostler died holds a copy of the lock until its exec.
@@ -293,7 +293,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder)?;
-                Err(refused(&format!("another command is changing the lab: `{holder}`"), "wait until it is done, or stop it"))
+                Err(refused(&format!("another command is changing the lab: `{holder}`"), "wait until that command has ended, or stop it"))
             }
             Err(TryLockError::Error(error)) => Err(anyhow!(error).context(format!("{} can't be locked", path.display()))),
         }
@@ -314,12 +314,12 @@ mod tests {
         assert_eq!(said(None, &[]), "no lab is up on this computer\nhint: run `hostler lab up`");
         assert_eq!(
             said(None, &["two"]),
-            "the default lab is not up on this computer, but the lab `two` is\nhint: choose it with `HOSTLER_LAB=two`; or run `hostler lab up` to start a new lab"
+            "the default lab is not up on this computer, but the lab `two` is\nhint: choose that lab with `HOSTLER_LAB=two`, or run `hostler lab up` to start a new lab"
         );
         assert_eq!(
             said(Some("three"), &["lab", "two"]),
             "the lab `three` is not up on this computer, but the labs `lab` and `two` are\n\
-             hint: choose one with `HOSTLER_LAB=NAME`; or run `hostler lab up` to start a new lab"
+             hint: choose one of them with `HOSTLER_LAB=NAME`, or run `hostler lab up` to start a new lab"
         );
     }
 

@@ -40,7 +40,7 @@ pub async fn take_down(task: &Task) -> Result<()> {
         // Errors are ignored: it may be released at this moment, and the check follows below.
         let _ = run("losetup", ["--detach", &device.display().to_string()]).await;
     }
-    let what = "loop devices to be released";
+    let what = "the loop devices to be released";
     wait::until(Duration::from_secs(20), what, || Ok(mounts::loop_devices_below(&folder).is_empty().then_some(()))).await?;
     task.line("remove cgroups and networks");
     hierarchy.remove(&names).await?;
@@ -75,7 +75,7 @@ async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
         }
         Ok((!on).then_some(()))
     };
-    let orderly = wait::until(Duration::from_secs(10), "machines to end", all_ended).await;
+    let orderly = wait::until(Duration::from_secs(10), "the machines to stop", all_ended).await;
     for machine in machines {
         if let Some(supervisor) = process::supervisor_of(machine) {
             process::signal(supervisor, Signal::SIGKILL)?;
@@ -96,7 +96,7 @@ async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
     .await?;
     // Zombies hold no resources, so it is not a failure if their parent does not reap them.
     let collected = || Ok((!ended.iter().any(|pid| process::is_listed(*pid))).then_some(()));
-    let _ = wait::until(Duration::from_secs(5), "zombies to be reaped", collected).await;
+    let _ = wait::until(Duration::from_secs(5), "zombie processes to be reaped", collected).await;
     Ok(())
 }
 

@@ -21,12 +21,18 @@ use crate::{atomic, user_file};
 pub fn of(folder: &Path, machine: &MachineName) -> Result<PrivateKey> {
     let file = folder.join(format!("{machine}.key"));
     match user_file::read(&file, user_file::MOST_BYTES) {
-        Ok(bytes) => PrivateKey::from_openssh(&bytes).with_context(|| format!("{} is not a private key: move it away", file.display())),
+        Ok(bytes) => PrivateKey::from_openssh(&bytes).with_context(|| {
+            format!(
+                "{} is not a valid private key: move the file away, and \
+            hostler generates a new key",
+                file.display()
+            )
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut seed = [0; 32];
-            SystemRandom::new().fill(&mut seed).ok().context("this computer has no random numbers")?;
+            SystemRandom::new().fill(&mut seed).ok().context("the kernel provided no random numbers")?;
             let pair = KeypairData::from(Ed25519Keypair::from_seed(&seed));
-            let key = PrivateKey::new(pair, machine.as_str()).context("a host key can't be made")?;
+            let key = PrivateKey::new(pair, machine.as_str()).context("a host key can't be generated")?;
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)

@@ -115,10 +115,10 @@ pub async fn ready(release: &str, events: &Events) -> Result<Image> {
     let cache = cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("{} can't be created", cache.display()))?;
     let need = room::Need { what: "the image of a machine's system".to_owned(), folder: cache.clone(), bytes: ROOM };
-    room::check(&[need], "free some, or set HOSTLER_CACHE to a folder on another disk")?;
-    task(events, "os", &format!("build the image of a machine's system, Debian {release}, once"), async |task| {
+    room::check(&[need], "free up disk space, or set HOSTLER_CACHE to a folder on another disk")?;
+    task(events, "os", &format!("build the image of Debian {release} that is installed on machines"), async |task| {
         let lock = File::create(cache.join("lock"))?;
-        task.line("wait for another hostler that builds it");
+        task.line("wait for another hostler process that is building the image");
         let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
         if let Some(image) = at_hand(release)? {
             return Ok(image);

@@ -90,8 +90,8 @@ pub fn may_replace(file: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Ok(_) if is_stick() == Some(true) => Ok(()),
         _ => {
-            let message = format!("{} is there already, and is not a stick that hostler made", file.display());
-            Err(Failure::new(ExitStatus::Refused, message, "name a new file").into())
+            let message = format!("{} already exists, and is not a stick image that hostler made", file.display());
+            Err(Failure::new(ExitStatus::Refused, message, "pass the path of a file that does not exist").into())
         }
     }
 }

@@ -61,7 +61,7 @@ impl Api {
     /// # Errors
     /// The API server does not answer.
     pub async fn turn(&self, node: &str) -> Result<Option<Lease>> {
-        let context = "the turn to renew certificates can't be taken";
+        let context = "the lease for renewing certificates can't be acquired";
         let now = Timestamp::now();
         let spec = LeaseSpec {
             holder_identity: Some(node.to_owned()),
@@ -95,7 +95,7 @@ impl Api {
         match deleted {
             // Another has it already.
             Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
-            deleted => deleted.map(drop).context("the turn to renew certificates can't be given back"),
+            deleted => deleted.map(drop).context("the lease for renewing certificates can't be released"),
         }
     }
 

@@ -45,7 +45,7 @@ impl Certificates {
             let bytes = user_file::read(&at(&file), MOST_BYTES).with_context(|| format!("{file} can't be read"))?;
             found.push((
                 certificate_name(&file),
-                Certificate::from_pem(&bytes).with_context(|| format!("{file} holds no certificate"))?.ends,
+                Certificate::from_pem(&bytes).with_context(|| format!("{file} does not contain a certificate"))?.ends,
             ));
         }
         for file in KUBECONFIGS {
@@ -53,7 +53,7 @@ impl Certificates {
             let text = String::from_utf8_lossy(&bytes);
             let data = text.lines().find_map(|line| line.trim().strip_prefix("client-certificate-data:"));
             let Some(certificate) = data.and_then(|data| Certificate::from_base64_pem(data.trim())) else {
-                bail!("{file} holds no certificate");
+                bail!("{file} does not contain a certificate");
             };
             found.push((certificate_name(file), certificate.ends));
         }
@@ -134,8 +134,8 @@ mod tests {
         fs::remove_file(folder.path().join("var/lib/kubelet/pki/kubelet.crt")).expect("removed");
         assert_eq!(Certificates::read(folder.path()).expect("the others").0.len(), 6);
         for (file, content, told) in [
-            ("etc/kubernetes/scheduler.conf", Some("users: []\n"), "scheduler.conf holds no certificate"),
-            ("etc/kubernetes/pki/apiserver.crt", Some("-----BEGIN"), "apiserver.crt holds no certificate"),
+            ("etc/kubernetes/scheduler.conf", Some("users: []\n"), "scheduler.conf does not contain a certificate"),
+            ("etc/kubernetes/pki/apiserver.crt", Some("-----BEGIN"), "apiserver.crt does not contain a certificate"),
             ("etc/kubernetes/pki/front-proxy-client.crt", None, "front-proxy-client.crt can't be read"),
         ] {
             let file = folder.path().join(file);

@@ -40,7 +40,11 @@ pub async fn renew(events: &Events) -> Result<()> {
     if let Some(mark) =
         InProgress::ALL.into_iter().find(|mark| is_whole_again_first(*mark) && Path::new(path::APPLIED).join(mark.name()).exists())
     {
-        say(format!("nothing is renewed: a change of this machine was interrupted ({}); `hostler up` finishes it", mark.name()));
+        say(format!(
+            "no certificate was renewed, because a change to this machine was interrupted ({}); run `hostler up` to finish that \
+            change",
+            mark.name()
+        ));
         return Ok(());
     }
     let api = Api::own().await?;
@@ -55,7 +59,7 @@ pub async fn renew(events: &Events) -> Result<()> {
     }
     let node = nix::unistd::gethostname()?.to_string_lossy().into_owned();
     let Some(turn) = api.turn(&node).await? else {
-        say("another control plane renews its certificates: this one does it next time".to_owned());
+        say("another control plane is renewing its certificates, so this one waits for the next run of the timer".to_owned());
         return Ok(());
     };
     let done = match lock::take(&node).await? {
@@ -64,12 +68,15 @@ pub async fn renew(events: &Events) -> Result<()> {
     };
     api.give_back(turn).await?;
     if !done? {
-        say("a run of hostler works on this machine: it renews next time".to_owned());
+        say("hostler is changing this machine, so its certificates are renewed at the next run of the timer".to_owned());
         return Ok(());
     }
     let left = Certificates::read(Path::new("/"))?.ending(jiff::Timestamp::now().as_second(), early);
-    ensure!(left.is_empty(), "these certificates were renewed and still expire soon: {}", left.join(", "));
-    say(format!("renewed {}", if due.is_empty() { "nothing, and restarted what had old ones".to_owned() } else { due.join(", ") }));
+    ensure!(left.is_empty(), "these certificates still expire soon, although they were renewed: {}", left.join(", "));
+    say(format!(
+        "renewed {}",
+        if due.is_empty() { "no certificates, but restarted programs that still used old ones".to_owned() } else { due.join(", ") }
+    ));
     Ok(())
 }
 

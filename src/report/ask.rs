@@ -102,7 +102,8 @@ impl Asker {
                 text.clone()
             }
         };
-        let nobody = || Failure::new(ExitStatus::Usage, format!("there is no terminal to ask this question on: {text}"), otherwise);
+        let nobody =
+            || Failure::new(ExitStatus::Usage, format!("a question must be answered, but there is no terminal: {text}"), otherwise);
         let (answer, answered) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or_else(nobody)?;
         requests.send(Request::Ask(question, answer)).map_err(|_| nobody())?;
@@ -216,6 +217,6 @@ mod tests {
     async fn without_a_terminal_the_error_names_the_flag() {
         let error = Asker::absent().yes_no("apply this plan?", "pass `--yes`").await.unwrap_err();
         assert_eq!(ExitStatus::of(&error), ExitStatus::Usage);
-        assert_eq!(error.to_string(), "there is no terminal to ask this question on: apply this plan?\nhint: pass `--yes`");
+        assert_eq!(error.to_string(), "a question must be answered, but there is no terminal: apply this plan?\nhint: pass `--yes`");
     }
 }

@@ -98,7 +98,7 @@ mod tests {
         for (text, completed) in [
             ("run `hostler up`", "run `hostler up -i 'my home.yaml'`"),
             ("`hostler rebuild a --from SNAPSHOT` brings it back", "`hostler rebuild a --from SNAPSHOT -i 'my home.yaml'` brings it back"),
-            ("`hostler transcode status` lists films", "`hostler transcode status -i 'my home.yaml'` lists films"),
+            ("run `hostler transcode status` to list the films", "run `hostler transcode status -i 'my home.yaml'` to list the films"),
             ("`hostler snapshot list` shows them", "`hostler snapshot list` shows them"),
             ("`hostler up -i office.yaml`, `hostler upgrade`, `ls`", "`hostler up -i office.yaml`, `hostler upgrade`, `ls`"),
             ("run `hostler lab up`", "run `HOSTLER_LAB=two hostler lab up`"),

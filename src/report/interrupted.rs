@@ -57,8 +57,7 @@ impl Interrupted {
             (false, _) => format!("{so_far}\n"),
         });
         if !self.running.is_empty() {
-            let what = "run the same command again to continue: a script that is still running on a machine finishes by itself, and the next \
-                 run waits for it";
+            let what = "run the same command again to continue; it waits for scripts that are still running on machines";
             text.push_str(&format!("{} {what}\n", paint.hint("hint:")));
         }
         if let Some(log) = &self.log {

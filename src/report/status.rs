@@ -23,7 +23,7 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
     }
     let mut facts = vec![];
     if status.api_down.is_some() {
-        facts.push(row!["API server", paint.bad("down; the rest of this output comes from the machines themselves")]);
+        facts.push(row!["API server", paint.bad("down; the rest of this output was read from the machines directly")]);
     }
     if !status.members.is_empty() {
         facts.push(row!["etcd", members(&status.members, paint)]);
@@ -123,7 +123,7 @@ fn drift(status: &Status) -> String {
     };
     let first = visible(drift.first.as_deref().unwrap_or_default());
     if !(drift.differs() || drift.steps == 0) {
-        return format!("none; {} left to verify the cluster", counted(drift.steps, "step"));
+        return format!("none; {} still to run, only to verify the cluster", counted(drift.steps, "step"));
     }
     match (drift.steps, drift.refusals) {
         (0, 0) if status.machines.iter().any(|machine| machine.unreachable.is_some()) => {

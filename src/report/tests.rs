@@ -53,7 +53,7 @@ fn run() -> Vec<(u64, Event)> {
         (0, Event::TaskStarted { task: bundle(), what: "fetch kubelet".to_owned() }),
         (500, Event::TaskProgress { task: bundle(), done: 20_000_000, total: 60_000_000, unit: Unit::Bytes }),
         (2_500, Event::TaskProgress { task: bundle(), done: 40_000_000, total: 60_000_000, unit: Unit::Bytes }),
-        (2_600, Event::TaskLine { task: bundle(), line: "the connection was lost: continuing at 40 MB".to_owned() }),
+        (2_600, Event::TaskLine { task: bundle(), line: "the connection to the machine was lost: continuing at 40 MB".to_owned() }),
         (7_200, Event::TaskFinished { task: bundle(), took: ms(7_200) }),
         (7_200, Event::TaskStarted { task: "images".to_owned(), what: "read the archive".to_owned() }),
         (7_300, Event::TaskProgress { task: "images".to_owned(), done: 3, total: 11, unit: Unit::Items }),
@@ -453,7 +453,7 @@ fn an_interrupted_run_shows_what_may_still_be_running() {
     interrupted: Ctrl-C
     not finished: twilightsparkle/images-control-plane: 2 images are missing: send, import and pin 2 images
     1 step done, 4 not started
-    hint: run the same command again to continue: a script that is still running on a machine finishes by itself, and the next run waits for it
+    hint: run the same command again to continue; it waits for scripts that are still running on machines
     ");
     insta::assert_snapshot!(Interrupted::new("Ctrl-C", Some(&plan()), &Record::default()).text(PLAIN), @r"
     interrupted: Ctrl-C

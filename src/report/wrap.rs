@@ -59,8 +59,8 @@ mod tests {
 
     #[test]
     fn the_caret_stays_below_its_line() {
-        let text = "error: inventory.yaml:3:5: unknown key `adress` of a machine: did you mean `address`?\n    3 |     adress: 192.168.1.11, and more on the same line\n      |     ^^^^^^\n";
-        let expected = "error: inventory.yaml:3:5: unknown key `adress` of\n    a machine: did you mean `address`?\n    3 |     adress: 192.168.1.11, and more on the same line\n      |     ^^^^^^\n";
+        let text = "error: inventory.yaml:3:5: unknown key `adress` in a machine: did you mean `address`?\n    3 |     adress: 192.168.1.11, and more on the same line\n      |     ^^^^^^\n";
+        let expected = "error: inventory.yaml:3:5: unknown key `adress` in\n    a machine: did you mean `address`?\n    3 |     adress: 192.168.1.11, and more on the same line\n      |     ^^^^^^\n";
         assert_eq!(lines(text, Some(50)), expected);
     }
 }

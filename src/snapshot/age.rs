@@ -65,7 +65,7 @@ pub fn encrypt(passphrase: &str, work: u8, content: &[u8]) -> Result<Vec<u8>> {
 /// # Errors
 /// A wrong passphrase, or a file that is truncated, corrupted or encrypted differently.
 pub fn decrypt(passphrase: &str, file: &[u8]) -> Result<Vec<u8>> {
-    let (header, rest) = Header::read(file).context("it is not an age file that is encrypted with a passphrase")?;
+    let (header, rest) = Header::read(file).context("the file is not an age file that is encrypted with a passphrase")?;
     if header.work > MOST_WORK {
         bail!("its scrypt work factor is too high: 2^{}", header.work);
     }

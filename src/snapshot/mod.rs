@@ -35,10 +35,10 @@ const MOST_UNPACKED: u64 = (2 << 30) + (64 << 20);
 
 /// What is in a gzipped archive. A small one can unpack to any size, so it is read no further than it may.
 fn unpacked(archive: &[u8]) -> Result<Vec<u8>> {
-    ensure!(archive.len() as u64 <= MOST, "it is larger than {}", size(MOST));
+    ensure!(archive.len() as u64 <= MOST, "the file is too large: the limit is {}", size(MOST));
     let mut plain = Vec::new();
     GzDecoder::new(archive).take(MOST_UNPACKED + 1).read_to_end(&mut plain)?;
-    ensure!(plain.len() as u64 <= MOST_UNPACKED, "it unpacks to more than {}", size(MOST_UNPACKED));
+    ensure!(plain.len() as u64 <= MOST_UNPACKED, "the unpacked file is too large: the limit is {}", size(MOST_UNPACKED));
     Ok(plain)
 }
 
@@ -51,14 +51,14 @@ pub fn open(file: &Path, passphrase: Option<&str>) -> Result<Snapshot> {
     let most = usize::try_from(MOST + MOST / 16).unwrap_or(usize::MAX);
     let bytes = user_file::read(file, most).with_context(|| format!("{} can't be read", file.display()))?;
     if bytes.len() > most {
-        return Err(invalid(file, &anyhow::anyhow!("it is larger than {}", size(MOST))));
+        return Err(invalid(file, &anyhow::anyhow!("the file is too large: the limit is {}", size(MOST))));
     }
     let Some(passphrase) = passphrase else {
         return parse(file, &bytes).map_err(|error| invalid(file, &error));
     };
     let failure = |error: anyhow::Error| {
         let message = format!("{} can't be decrypted: {error:#}", file.display());
-        Failure::new(ExitStatus::Usage, message, "check the passphrase; if it is correct, the file is corrupted: take another snapshot")
+        Failure::new(ExitStatus::Usage, message, "check the passphrase; if it is correct, the file is corrupted: use another snapshot")
     };
     let archive = age::decrypt(passphrase, &bytes).map_err(failure)?;
     let snapshot = parse(file, &archive).map_err(|error| invalid(file, &error))?;
@@ -132,7 +132,7 @@ pub fn is_encrypted(file: &Path) -> Result<bool> {
 fn etcd_is_whole(data: &[u8]) -> Result<()> {
     match data.split_last_chunk::<32>() {
         Some((data, sum)) if Sha256::digest(data)[..] == sum[..] => Ok(()),
-        _ => bail!("the checksum of {} is wrong", archive::ETCD),
+        _ => bail!("{} does not match its checksum", archive::ETCD),
     }
 }
 
@@ -311,7 +311,7 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let other = with(&archive("etcd.db"), "etcd.db", &[0; 100]).unwrap();
         write(&file, &other).unwrap();
         let error = open(&file, None).unwrap_err().to_string();
-        assert!(error.contains("the checksum of etcd.db is wrong"), "{error}");
+        assert!(error.contains("etcd.db does not match its checksum"), "{error}");
     }
 
     #[test]

@@ -165,11 +165,17 @@ impl ConnectError {
             Reason::NoAnswer { .. } => {
                 format!("check that {machine} is on and in the same network, and that no firewall blocks {address}")
             }
-            Reason::Refused => format!("{machine} is on, but no sshd listens there: start it, or set `port`"),
-            Reason::NoWay(_) => "check this computer's network and the machine's address".to_owned(),
-            Reason::Misconfigured(_) => format!("correct the configuration; `ssh {destination}` shows whether it works"),
+            Reason::Refused => format!(
+                "check that sshd is running on {machine}, that its port is `port` in the inventory, and that no \
+                firewall rejects connections"
+            ),
+            Reason::NoWay(_) => "check this computer's network, and the machine's address in the inventory".to_owned(),
+            Reason::Misconfigured(_) => format!("correct the SSH configuration, then run `ssh {destination}` to test it"),
             Reason::Unresolvable(_) => "write an IP address, or make the name resolvable (DNS, /etc/hosts)".to_owned(),
-            Reason::HungUp => format!("sshd on {machine} may be overloaded (MaxStartups) or block this computer: check its journal"),
+            Reason::HungUp => format!(
+                "check the journal of sshd on {machine}: it may be overloaded (MaxStartups), or block this \
+                computer"
+            ),
             Reason::ProxyFailed { command, .. } => format!("run the command by hand: {command}"),
             Reason::ProxySays { hint, .. } => hint.clone(),
             Reason::JumpRefused { by, .. } => {
@@ -209,7 +215,7 @@ impl ConnectError {
                 format!("create a key with `ssh-keygen -t ed25519`, and install it for {user}: `ssh-copy-id {destination}`")
             }
             Reason::AuthFailed { tried, .. } if tried.len() > 5 => {
-                "the machine accepts only a few attempts: set `identity` in the inventory to the right key".to_owned()
+                "set `identity` in the inventory to the right key: sshd accepts only a few keys per connection (MaxAuthTries)".to_owned()
             }
             Reason::AuthFailed { .. } if self.takes_password() => {
                 format!(
@@ -220,7 +226,7 @@ impl ConnectError {
             Reason::AuthFailed { .. } => {
                 format!("add one of these keys to ~{user}/.ssh/authorized_keys on {machine}, or set `identity` to another key")
             }
-            Reason::Protocol(_) => format!("try `ssh -v {destination}`"),
+            Reason::Protocol(_) => format!("run `ssh -v {destination}` to see at which point the connection fails"),
         }
     }
 }
@@ -269,11 +275,11 @@ impl fmt::Display for ConnectError {
                 write!(f, "the host key of {address} is revoked: {} {} ({}:{line})", kind(got), fingerprint(got), file.display())
             }
             Reason::AuthFailed { tried, offered } => {
-                write!(f, "{address} does not accept {user}'s keys: ")?;
+                write!(f, "{address} rejected the login of {user}: ")?;
                 if tried.is_empty() {
                     f.write_str("there is no key to offer")?;
                 } else {
-                    f.write_str(&tried.join(", "))?;
+                    write!(f, "tried {}", tried.join(", "))?;
                 }
                 if offered.is_empty() { Ok(()) } else { write!(f, "; accepted methods: {}", offered.join(", ")) }
             }

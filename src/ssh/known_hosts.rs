@@ -98,7 +98,7 @@ impl Known {
     pub fn vouches_for(&self, certificate: &Certificate, target: &Target) -> Result<(), String> {
         let of = |entries: &[Entry], key| entries.iter().any(|entry| entry.key.key_data() == key);
         if of(&self.revoked, certificate.public_key()) || of(&self.revoked, certificate.signature_key()) {
-            return Err("it is revoked".to_owned());
+            return Err("the certificate or its authority is revoked".to_owned());
         }
         if certificate.cert_type() != CertType::Host {
             return Err("it is not a host certificate".to_owned());

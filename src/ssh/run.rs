@@ -124,17 +124,16 @@ impl RunError {
     pub fn hint(&self) -> String {
         match self {
             RunError::TooMuch { .. } => {
-                "check which program prints so much output at login, and that the address belongs to the machine that you mean".to_owned()
+                "check which program prints that much output at login, and that the address is that of the right machine".to_owned()
             }
-            RunError::Slow { machine, .. } => format!(
-                "try to log in to {machine} with `ssh`: PAM, LDAP or a mounted home folder may \
-                not be responding"
-            ),
-            RunError::Lost(_) => "run the same command again when the machine is back: finished steps are not repeated".to_owned(),
+            RunError::Slow { machine, .. } => {
+                format!("log in to {machine} with `ssh` to see where it hangs: PAM, LDAP or a network home folder may not respond")
+            }
+            RunError::Lost(_) => "run the same command again when the machine can be reached; finished steps are not repeated".to_owned(),
             RunError::Connect(error) => error.hint(),
-            RunError::Payload(_) => "check the file on this computer".to_owned(),
+            RunError::Payload(_) => "check whether that file was changed or truncated on this computer".to_owned(),
             RunError::Sudo(error) => error.hint(),
-            RunError::NotStarted { .. } => "try `ssh MACHINE /bin/sh`: the login shell must be able to run commands".to_owned(),
+            RunError::NotStarted { .. } => "check with `ssh MACHINE /bin/sh` that the login shell can run commands".to_owned(),
             RunError::Refused { .. } => "check MaxSessions and ForceCommand in the machine's sshd_config".to_owned(),
         }
     }

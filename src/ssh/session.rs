@@ -80,11 +80,11 @@ impl client::Handler for Handler {
 
     async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
         let why = match &reason {
-            DisconnectReason::ReceivedDisconnect(info) => format!("the other side closed the connection: {}", last_output(&info.message)),
+            DisconnectReason::ReceivedDisconnect(info) => format!("the machine closed the connection: {}", last_output(&info.message)),
             DisconnectReason::Error(russh::Error::KeepaliveTimeout) => {
                 format!("no answer for {} s", self.keepalive.as_secs() * (KEEPALIVES as u64 + 1))
             }
-            DisconnectReason::Error(russh::Error::Disconnect | russh::Error::HUP) => "the other side closed the connection".to_owned(),
+            DisconnectReason::Error(russh::Error::Disconnect | russh::Error::HUP) => "the machine closed the connection".to_owned(),
             DisconnectReason::Error(error) => lower(&error.to_string()),
         };
         *self.shared.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);

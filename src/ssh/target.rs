@@ -308,8 +308,12 @@ impl Tokens<'_> {
         let filled = variables(&self.fill(text)?)?;
         // `~ada/keys` is below another user's home.
         if let Some((user, below)) = filled.strip_prefix('~').and_then(|rest| rest.split_once('/')).filter(|(user, _)| !user.is_empty()) {
-            let home =
-                crate::home::home_of(user).with_context(|| format!("{text:?} names the home of {user}, who is not in /etc/passwd"))?;
+            let home = crate::home::home_of(user).with_context(|| {
+                format!(
+                    "{text:?} refers to the home folder of {user}, who is not in \
+                    /etc/passwd"
+                )
+            })?;
             return Ok(home.join(below));
         }
         Ok(match filled.strip_prefix("~/") {

@@ -37,7 +37,7 @@ pub fn wanted(inbox: &Inbox, library: &Library, id: &FilmId) -> Result<Result<Ag
     let size = match from.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => metadata.len(),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context("the library can't be read"),
-        _ => return Ok(Err("the film is no longer in the library under this name: drop it again\n")),
+        _ => return Ok(Err("the film is no longer in the library under this name: copy the original into watch/ again\n")),
     };
     // Under the name of the published film, so that it replaces that.
     let to = inbox.watch().join(&published.film.path);

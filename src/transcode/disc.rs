@@ -48,7 +48,7 @@ pub fn lacks(folder: &Path) -> io::Result<Option<String>> {
     let lacks = if folder.file_name().is_some_and(|name| name.eq_ignore_ascii_case("BDMV")) { blu_ray(folder) } else { dvd(folder) };
     match lacks {
         // Something has gone or is not there yet.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some("at least one file".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some("at least one of its files".to_owned())),
         lacks => lacks,
     }
 }

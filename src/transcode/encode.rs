@@ -381,7 +381,7 @@ impl Encoder<'_> {
         let video = self.tail.iter().any(|line| line.contains(": Video: "));
         Flaw::permanent(match (sound && !video, input.is_dir()) {
             (true, _) => "the file has sound, but no picture",
-            (_, true) => "HandBrake finds no film on this disc; copy-protected discs must be decrypted first",
+            (_, true) => "HandBrake finds no film on this disc; if the disc is copy-protected, decrypt it first",
             _ if text => "the file is not a film, or its beginning is damaged: HandBrake does not recognize the format",
             _ => "HandBrake finds no film in the file",
         })

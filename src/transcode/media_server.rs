@@ -226,7 +226,10 @@ pub async fn answer(request: RequestBuilder, sent: &str) -> Result<String> {
     let status = response.status();
     match status.as_u16() {
         200..=299 => body(response).await,
-        300..=399 => bail!("it redirects to another address ({status}), which is not followed: the {sent} is for this server only"),
+        300..=399 => bail!(
+            "it redirects to another address ({status}): set the URL of the final address, because hostler sends the \
+            {sent} only to this server"
+        ),
         401 | 403 => bail!("it rejects the {sent}"),
         _ => bail!("it answered {status}"),
     }

@@ -43,7 +43,7 @@ impl News {
     /// Machines that are lost now.
     pub fn machines(&mut self, lost: BTreeSet<String>) -> Vec<Message> {
         let gone = lost.difference(&self.lost).map(|name| Message {
-            title: "a machine is lost",
+            title: "a machine stopped reporting",
             text: format!("{name} has not reported for a minute; its films are encoded on other machines"),
         });
         let back = self.lost.difference(&lost).map(|name| Message { title: "a machine is back", text: format!("{name} is back") });
@@ -63,7 +63,7 @@ impl News {
         }
         let back = if trash > 0 { format!("; the trash holds {}", quantity::size(trash)) } else { String::new() };
         let (free, all) = (quantity::size(free), quantity::size(all));
-        let text = format!("the {share} has {free} free of {all}; films that do not fit will wait{back}");
+        let text = format!("the {share} has {free} of {all} free; films that do not fit wait until there is space{back}");
         self.low.insert(share).then_some(Message { title: "disk space is low", text })
     }
 }
@@ -105,9 +105,9 @@ mod tests {
         let mut news = News::default();
         let lost = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
         assert_eq!(titles(news.machines(lost(&[]))), [""; 0]);
-        assert_eq!(titles(news.machines(lost(&["rarity"]))), ["rarity: a machine is lost"]);
+        assert_eq!(titles(news.machines(lost(&["rarity"]))), ["rarity: a machine stopped reporting"]);
         assert_eq!(titles(news.machines(lost(&["rarity"]))), [""; 0], "once");
-        assert_eq!(titles(news.machines(lost(&["applejack"]))), ["applejack: a machine is lost", "rarity: a machine is back"]);
+        assert_eq!(titles(news.machines(lost(&["applejack"]))), ["applejack: a machine stopped reporting", "rarity: a machine is back"]);
     }
 
     #[test]

@@ -209,7 +209,7 @@ async fn whole(State(page): State<Page>) -> Response {
 /// The changing part of the page, whenever it changes.
 async fn events(State(page): State<Page>) -> Response {
     let Ok(permit) = page.streams.try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open: close some\n").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many status pages are open: close some of them\n").into_response();
     };
     let stream =
         futures_util::stream::unfold((page.views, page.access.actions, true, permit), async |(mut views, actions, first, permit)| {

@@ -51,7 +51,14 @@ impl Playing {
                 Some((_, Some(why))) => drop(played.insert(film.id.clone(), why.clone())),
                 None => {
                     let last = self.known.get(&film.id).and_then(|(_, why)| why.clone());
-                    played.insert(film.id.clone(), last.unwrap_or_else(|| "encoded; asking whether someone plays the original".to_owned()));
+                    played.insert(
+                        film.id.clone(),
+                        last.unwrap_or_else(|| {
+                            "encoded; asking the media server whether someone plays the \
+                        original"
+                                .to_owned()
+                        }),
+                    );
                     if self.running.insert(film.id.clone()) {
                         let names = film.earlier.iter().flat_map(|published| published.files()).filter_map(|file| file.path.file_name());
                         let names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
@@ -70,7 +77,10 @@ async fn ask(servers: Vec<MediaServer>, id: FilmId, names: Vec<String>, sender: 
         match media_server::plays(&server, &names).await {
             Ok(false) => {}
             Ok(true) => why = Some(format!("encoded; waiting until no one plays the original: {} is playing it", server.kind)),
-            Err(error) => why = Some(format!("encoded; waiting until no one plays the original: {} does not say: {error:#}", server.kind)),
+            Err(error) => {
+                why =
+                    Some(format!("encoded; waiting, because {} did not report whether someone plays the original: {error:#}", server.kind))
+            }
         }
     }
     let _ = sender.send((id, why));

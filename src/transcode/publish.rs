@@ -94,7 +94,7 @@ fn beside(inbox: &Inbox, library: &Library, film: &Film, published: &InLibrary, 
         };
         let moved = Arc::default();
         if to.symlink_metadata().is_ok() && hash(&to, &moved).ok() != Some(hash(&from, &moved)?) && film.earlier.is_none() {
-            remarks.push(format!("`{}` already existed, and was left unchanged", shown(&to)));
+            remarks.push(format!("`{}` already existed in the library, and was not replaced", shown(&to)));
             continue;
         }
         let hidden = folder.join(format!("{}{who}{PART}", part_of(&film.id)));
@@ -205,7 +205,7 @@ impl One<'_> {
             let (size, label, content) = (self.part.size, self.part.label.clone(), self.part.content.clone());
             return Ok((InLibrary { path: relative, size, sha256, replaced, label, content }, remark));
         }
-        bail!("there is no free name for {}", shown(base))
+        bail!("all names for {} are taken", shown(base))
     }
 
     fn there(&self, relative: &Path, place: &Path, sha256: &str) -> Result<There> {
@@ -306,7 +306,7 @@ fn encoded_film(path: &Path) -> Result<File> {
         bail!("it is not in a work folder of a share")
     };
     let kind = work.parent().and_then(Path::file_name).unwrap_or_default();
-    ensure!(opened == share.canonicalize()?.join(kind).join(id).join(name), "a symbolic link is in its place");
+    ensure!(opened == share.canonicalize()?.join(kind).join(id).join(name), "it is a symbolic link, or in a folder that is one");
     ensure!(film.metadata()?.is_file(), "it is not a regular file");
     Ok(film)
 }

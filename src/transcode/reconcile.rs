@@ -409,8 +409,7 @@ impl One<'_> {
             let why = if full {
                 "the inbox is full"
             } else {
-                "the Job ended without a result: it ran out of memory, or its machine was \
-                lost"
+                "the Job ended without a result: it may have run out of memory, or its machine may have failed"
             };
             self.failed(why, false, task != Task::Publish && !full, Vec::new());
         }
@@ -475,7 +474,7 @@ impl One<'_> {
         }
         if self.film.original == Original::Wanted {
             let others = self.world.jobs.iter().filter(|(job, state)| job.task == Task::Original && state.is_open()).count();
-            return (others >= ORIGINALS).then(|| "waiting until other originals are published".to_owned());
+            return (others >= ORIGINALS).then(|| "waiting until fewer originals are being published".to_owned());
         }
         (*self.busy >= self.world.limits.at_once).then(|| "waiting for a free machine".to_owned())
     }

@@ -24,7 +24,7 @@ impl Share {
     /// # Errors
     /// It failed or was not done within `limit`, or an earlier one still hangs.
     pub async fn run<T: Send + 'static>(&self, limit: Duration, operation: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let hangs = || anyhow!("the {} does not answer\nhint: check that its server is on", self.name);
+        let hangs = || anyhow!("the {} does not respond\nhint: check that its file server is running", self.name);
         let turn = timeout(limit, Arc::clone(&self.turn).acquire_owned()).await.map_err(|_| hangs())?.context("the share is closed")?;
         let work = tokio::task::spawn_blocking(move || {
             let result = operation();
@@ -47,7 +47,7 @@ mod tests {
         let (answers, hung) = mpsc::channel::<()>();
         let limit = Duration::from_millis(20);
         let first = share.run(limit, move || hung.recv().map_err(anyhow::Error::from)).await;
-        assert!(first.expect_err("hangs").to_string().contains("the inbox does not answer"));
+        assert!(first.expect_err("hangs").to_string().contains("the inbox does not respond"));
         let second = share.run(limit, || -> Result<()> { unreachable!("the first one still hangs") }).await;
         assert!(second.is_err());
         answers.send(()).expect("it is still there");

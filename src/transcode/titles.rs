@@ -44,7 +44,7 @@ pub fn pick(titles: &Titles, which: Which, asked: Option<&[u32]>) -> Result<Pick
         if chosen.len() == asked.len() {
             return Ok(remarked(chosen, of, &[]));
         }
-        return Err(question(format!("the disc has no such titles; it has {}", listed(all))));
+        return Err(question(format!("the disc does not have all of the titles that were chosen; it has {}", listed(all))));
     }
     if which == Which::Longest {
         return Ok(remarked(titles.film().cloned().into_iter().collect(), of, &[]));
@@ -76,7 +76,10 @@ fn remarked(titles: Vec<Title>, of: usize, in_a_row: &[u32]) -> Picked {
     let left_out = match in_a_row {
         [] => String::new(),
         numbers => {
-            format!("; left out: title {} (other titles in a row)", numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" and "))
+            format!(
+                "; not encoded, because it plays the other titles in a row: title {}",
+                numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" and ")
+            )
         }
     };
     let remark = (of > 1).then(|| format!("{} of {of} titles{left_out}", titles.len()));
@@ -164,9 +167,9 @@ mod tests {
 
     #[test]
     fn a_title_that_plays_the_others_in_a_row_is_left_out() {
-        let wanted = (vec![1, 2, 3], "3 of 4 titles; left out: title 4 (other titles in a row)".to_owned());
+        let wanted = (vec![1, 2, 3], "3 of 4 titles; not encoded, because it plays the other titles in a row: title 4".to_owned());
         assert_eq!(picked(&[(2600, 6), (2500, 6), (2700, 6), (7800, 18)]), wanted);
-        let first = (vec![2, 3, 4], "3 of 4 titles; left out: title 1 (other titles in a row)".to_owned());
+        let first = (vec![2, 3, 4], "3 of 4 titles; not encoded, because it plays the other titles in a row: title 1".to_owned());
         assert_eq!(picked(&[(61, 3), (20, 1), (20, 1), (21, 1)]), first);
         // With a trailer and a menu beside them.
         assert_eq!(picked(&[(90, 1), (2600, 6), (2500, 6), (5100, 12), (30, 1)]).0, [2, 3]);

@@ -76,7 +76,7 @@ const LEAST_RATE: f64 = 50.0;
 pub fn ended(attempt: &Attempt, source: &Title) -> Result<(), Flaw> {
     match attempt.status {
         Some(0) => {}
-        None => return Err(Flaw::passing("HandBrake was killed by a signal: out of memory, or the machine was shut down")),
+        None => return Err(Flaw::passing("HandBrake was killed by a signal: the machine may be out of memory, or was shut down")),
         Some(1) => return Err(Flaw::passing("HandBrake was interrupted")),
         Some(2) => return Err(Flaw::permanent("HandBrake finds no film in the file, or does not know the preset (exit status 2)")),
         Some(3) => {
@@ -136,7 +136,7 @@ pub fn matches(attempt: &Attempt, source: &Title, output: Option<&Title>, tracks
     }
     #[expect(clippy::cast_precision_loss, reason = "a rough comparison")]
     if (attempt.size as f64) < is * LEAST_RATE {
-        let _ = write!(wrong, "; it has only {} bytes, too few for this film", attempt.size);
+        let _ = write!(wrong, "; it has only {} bytes, which is too small for this film", attempt.size);
     }
     match wrong.strip_prefix("; ") {
         None => Ok(()),
@@ -239,7 +239,7 @@ mod tests {
         assert!(wrong(&title(1000, 2, 1), Some((3, 1))).contains("2 audio tracks, expected 3"));
         assert!(wrong(&title(1000, 3, 0), Some((3, 1))).contains("0 subtitle tracks, expected 1"));
         assert!(wrong(&title(1000, 0, 0), None).contains("no sound"));
-        assert!(wrong(&title(20_000, 3, 1), Some((3, 1))).contains("too few for this film"));
+        assert!(wrong(&title(20_000, 3, 1), Some((3, 1))).contains("too small for this film"));
         assert!(!matches(&GOOD, &film, None, None).expect_err("nothing there").permanent);
     }
 }

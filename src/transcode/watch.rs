@@ -393,9 +393,9 @@ fn outside_hours(settings: &Settings, now: &ZonedDateTime) -> Option<String> {
 fn arriving(moving: Vec<(Dropped, Duration)>, misplaced: Vec<(PathBuf, String)>, stable: Duration) -> Vec<(String, u64, String)> {
     let moving = moving.into_iter().map(|(drop, age)| {
         let why = match (age.as_secs(), &drop.lacks) {
-            (_, Some(lacks)) => format!("the disc is incomplete: it lacks {lacks}"),
+            (_, Some(lacks)) => format!("the disc is incomplete: {lacks} is missing"),
             (0..3, None) => "being copied".to_owned(),
-            (_, None) => format!("unchanged for {} s, processed after {} s", age.as_secs(), stable.as_secs()),
+            (_, None) => format!("unchanged for {} s; the film is claimed after {} s without a change", age.as_secs(), stable.as_secs()),
         };
         (shown(&drop.path), drop.stamp.size, why)
     });

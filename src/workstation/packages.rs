@@ -73,7 +73,7 @@ pub async fn install(whom: &str, needed: &Needed, events: &Events) -> Result<()>
         return Ok(());
     }
     if !is_installed("apt-get") {
-        let what = format!("{whom} needs {}, but this computer has no apt-get", packages.join(", "));
+        let what = format!("{whom} needs {}, but this computer has no `apt-get` to install them", packages.join(", "));
         return Err(Failure::new(ExitStatus::Refused, what, "install these packages with this computer's package manager").into());
     }
     if !nix::unistd::geteuid().is_root() {
@@ -85,7 +85,7 @@ pub async fn install(whom: &str, needed: &Needed, events: &Events) -> Result<()>
         let mut progress = apt::Progress::default();
         stream(&mut program("apt-get", ["update"]), |line| progress.report(line, &task)).await?;
         if is_dpkg_interrupted() {
-            task.line("finish an earlier installation that was interrupted");
+            task.line("finish an earlier package installation that was interrupted");
             stream(&mut program("dpkg", ["--configure", "-a"]), |line| progress.report(line, &task)).await?;
         }
         let mut command = program("apt-get", ["--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "install"]);

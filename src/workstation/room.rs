@@ -51,7 +51,7 @@ fn lacking(needs: &[&Need], free: u64) -> Option<String> {
     }
     let each: Vec<String> = needs.iter().map(|need| format!("{} for {}", size(need.bytes), need.what)).collect();
     let folder = needs.first().map_or(Path::new("/"), |need| need.folder.as_path());
-    Some(format!("{} has {} free, but {} are needed: {}", folder.display(), size(free), size(sum), each.join(", ")))
+    Some(format!("{} has {} of free space, but {} is needed: {}", folder.display(), size(free), size(sum), each.join(", ")))
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(lacking(&[&machines, &image], 6_900_000_000), None);
         assert_eq!(
             lacking(&[&machines, &image], 6_899_999_999).unwrap(),
-            "/var/lib/hostler has 6.9 GB free, but 6.9 GB are needed: 6 GB for 3 machines, 900 MB for their image"
+            "/var/lib/hostler has 6.9 GB of free space, but 6.9 GB is needed: 6 GB for 3 machines, 900 MB for their image"
         );
     }
 

@@ -136,7 +136,7 @@ fn a_password_lets_a_key_in_once() {
                 assert!(error.takes_password(), "{error}");
                 let error = limited(install_key(&target, &strict(), "wrong")).await.unwrap_err();
                 let wrong = error.downcast_ref::<ConnectError>().unwrap();
-                assert!(wrong.to_string().contains("does not accept") && !wrong.to_string().contains("wrong"), "{wrong}");
+                assert!(wrong.to_string().contains("rejected the login") && !wrong.to_string().contains("wrong"), "{wrong}");
                 refused(&target, &strict()).await;
                 limited(install_key(&target, &strict(), PASSWORD)).await.unwrap();
                 let (access, asked) = Asked::answering(&[PASSWORD]);
@@ -190,13 +190,13 @@ fn a_new_machine_is_let_in_to_by_one_password() {
         let said = String::from_utf8_lossy(&alone.stderr);
         assert_eq!(alone.status.code(), Some(4), "{said}");
         assert!(
-            said.contains("unreachable: 127.0.0.1:") && said.contains("does not accept bash's keys") && said.contains("ssh-copy-id -p "),
+            said.contains("unreachable: 127.0.0.1:") && said.contains("rejected the login of bash") && said.contains("ssh-copy-id -p "),
             "{said}"
         );
         // Somebody says yes, and the right password at the second try: sudo takes it too.
         let (status, said) = on_a_terminal(&home, &init("first.yaml"), &format!("yes\nwrong\n{PASSWORD}\n"));
         assert_eq!(status, Some(0), "{said}");
-        assert!(said.contains("pie does not accept your SSH key. Install it now with bash's password?"), "{said}");
+        assert!(said.contains("pie does not accept your SSH key. Install the key now with bash's password?"), "{said}");
         assert!(said.contains("wrong password; password for bash on pie"), "{said}");
         assert!(!said.contains("sudo password"), "{said}");
         assert!(fs::read_to_string(home.join("first.yaml")).unwrap().contains("pie"));

@@ -432,7 +432,7 @@ proptest! {
 
 #[test]
 fn a_recorded_control_plane() {
-    // Recorded from a real API server, etcd with a learner that never started, and containerd. Sums from openssl and sha256sum.
+    // Recorded from a real API server, etcd with a learner without a name, and containerd. Sums from openssl and sha256sum.
     let facts = facts::parse(include_str!("control-plane.txt")).expect("facts");
     let kubernetes = &facts.kubernetes;
     assert!(kubernetes.joined && kubernetes.control_plane);

@@ -96,23 +96,23 @@ provision() {
 row "the image is built once; a stick is made in seconds, and replaces nothing but a stick"
 run 0 os create
 within 5 run 0 os create
-says "is there already"
+says "already exists"
 within 20 provision
 says "twilightsparkle: $mac gets 10.0.2.15 from your router; "
 says "its only disk"
 says "only if it is empty"
-says ": left alone, as it has no \`mac\`"
+says ": not installed, because it has no \`mac\`"
 [ "$(stat --format %a "$work/stick.img")" = 600 ]
 run 0 provision -i "$inventory" --usb "$work/stick.img"
 run 3 provision -i "$inventory" --usb "$inventory"
-says "is not a stick that hostler made"
+says "is not a stick image that hostler made"
 
 row "from a blank disk, with Secure Boot: the stick installs Debian, which starts by itself and answers with the key that is known"
 blank_disk
 new_firmware
 started=$(date +%s)
 start disk
-shows 600 "twilightsparkle is installed. Pull the stick."
+shows 600 "twilightsparkle is installed. Pull the stick out."
 printf '          installed %d s after power on\n' $(($(date +%s) - started))
 wait_for 900 "sshd to answer" answers
 printf '          sshd answers %d s after power on\n' $(($(date +%s) - started))
@@ -132,7 +132,7 @@ cut_power
 row "the order was used: from the same stick nothing is written"
 before=$(written)
 start stick
-shows 600 "twilightsparkle is installed. Pull the stick."
+shows 600 "twilightsparkle is installed. Pull the stick out."
 shows_not "looking for disks"
 cut_power
 [ "$(written)" = "$before" ]
@@ -180,7 +180,7 @@ rm "$work/stick.img"
 row "installed again with --wipe, the power cut twice: the same stick goes on; /srv and the host key stay"
 mv "$work/disk.installed" "$work/disk"
 provision --wipe twilightsparkle
-says "erased, whatever it holds"
+says "which is erased, except for a data partition of hostler's"
 start stick
 shows 600 "written 201 "
 cut_power
@@ -190,7 +190,7 @@ shows 600 "Installing for x86_64-efi platform"
 cut_power
 grep -q '"times":2' <(mark)
 start stick
-shows 900 "twilightsparkle is installed. Pull the stick."
+shows 900 "twilightsparkle is installed. Pull the stick out."
 cut_power
 start disk
 wait_for 900 "sshd to answer" answers

@@ -45,9 +45,9 @@ says "CoreDNS is scaled to 0"
 mends "CoreDNS is scaled to 0"
 corefile | grep -q 'cache 29'
 kubectl --namespace kube-system delete daemonset kube-proxy > /dev/null
-mends "objects of kube-proxy are missing"
+mends "some of kube-proxy's objects are missing"
 kubectl --namespace kube-flannel delete daemonset --all > /dev/null
-mends "objects of flannel are missing"
+mends "some of flannel's objects are missing"
 kubectl --namespace kube-flannel patch configmap kube-flannel-cfg --patch "'{\"data\":{\"net-conf.json\":\"{}\"}}'" > /dev/null
 mends "flannel in the cluster differs"
 kubectl --namespace kube-system delete deployment coredns > /dev/null
@@ -170,7 +170,7 @@ row "a second hostler is refused while the first is at work; killed, its script 
 sed -i '/^  ClusterConfiguration:$/,/profiling/d' "$inventory"
 "$hostler" up -i "$inventory" --yes > "$work/first" 2>&1 &
 first=$!
-until grep -q "^twilightsparkle .*its static pods do not match ClusterConfiguration" "$work/first"; do kill -0 "$first"; sleep 0.1; done
+until grep -q "^twilightsparkle .*its static pods do not match the cluster's ClusterConfiguration" "$work/first"; do kill -0 "$first"; sleep 0.1; done
 up 3
 says "twilightsparkle/control-plane of run"
 kill -9 "$first"
@@ -185,7 +185,7 @@ row "another version, subnet or endpoint is refused, with the way out"
 cp "$inventory" "$work/inventory.yaml"
 sed -i 's/^cluster:$/&\n  version: 1.35.4/' "$inventory"
 up 3
-says "can't change that to 1.35.4"
+says "can't change the version to 1.35.4"
 cp "$work/inventory.yaml" "$inventory"
 sed -i 's/^cluster:$/&\n  podSubnet: 10.245.0.0\/16/' "$inventory"
 up 3

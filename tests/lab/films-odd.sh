@@ -294,11 +294,11 @@ until wait_for 60 "a pod with that image" of_image; do
     drop "$work/film.mkv" "another image $tries.mkv"
 done
 
-row "a machine is lost: somebody hears of it, and that it is back"
+row "a machine stopped reporting: somebody hears of it, and that it is back"
 "$hostler" lab cut rainbowdash > "$work/out" 2>&1
-wait_for 240 "the message" heard "^/films-of-ada a machine is lost rainbowdash"
+wait_for 240 "the message" heard "^/films-of-ada a machine stopped reporting rainbowdash"
 run 0 lab on rainbowdash
 wait_for 120 "the message" heard "^/films-of-ada a machine is back rainbowdash"
-[ "$(grep -c "a machine is lost rainbowdash" "$work/news")" -le 2 ]
+[ "$(grep -c "a machine stopped reporting rainbowdash" "$work/news")" -le 2 ]
 
 printf '%d rows passed\n' "$rows"

@@ -20,7 +20,7 @@ says "chown 1000:100 $inbox"
 row "up installs the workload, and ends with where to drop films"
 chown 1000:100 "$inbox" "$library"
 up
-says "drop films into $inbox/watch/Movies; they are published to $library"
+says "drop films into $inbox/watch/Movies; the encoded films are published to $library"
 says "http://10.77.0.11:30080/#token="
 token=$(grep -o 'token=[A-Za-z0-9_-]*' "$work/out" | cut -d = -f 2)
 [ ${#token} -ge 32 ]

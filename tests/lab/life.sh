@@ -94,7 +94,7 @@ remember twilightsparkle rainbowdash
 before=$(logins rainbowdash)
 run 0 add fluttershy -i "$inventory" --yes --take-over fluttershy
 says "it is taken over"
-says "it is a control plane of the other cluster"
+says "taking it over removes a control plane from the other cluster"
 [ "$(logins rainbowdash)" = $((before + 1)) ] || { echo "hostler logged in to rainbowdash" >&2; exit 1; }
 untouched twilightsparkle rainbowdash
 becomes_ready 3
@@ -141,7 +141,7 @@ says "hostler rebuild rainbowdash"
 row "a dead worker: what must be done in the cluster is done, and how to go on is said"
 remember twilightsparkle fluttershy
 run 4 rebuild rainbowdash -i "$inventory" --yes
-says "continues when it is back"
+says "when the machine is back, run"
 [ -z "$(kubectl get node rainbowdash --ignore-not-found)" ]
 
 row "a cut worker is waited for, and goes on when it comes back blank"

@@ -50,7 +50,7 @@ row "an encrypted one is nobody's without its passphrase, and age opens it, too"
 printf 'a pass phrase of ponies\n' > "$work/passphrase"
 sealed=$work/sealed.tar.gz.age
 run 0 snapshot create "$sealed" -i "$inventory" --passphrase-file "$work/passphrase"
-says "encrypted: keep the passphrase elsewhere"
+says "encrypted: keep the passphrase in another"
 run 0 snapshot verify "$sealed" --passphrase-file "$work/passphrase"
 says "is valid: taken"
 [ "$(head -n 1 "$sealed")" = age-encryption.org/v1 ]
@@ -80,7 +80,7 @@ well first
 row "the same from the encrypted one, cut with -9 in the restore: run again, it comes back"
 run 0 lab blank twilightsparkle
 rebuild 2 --from "$sealed"
-says "there is no terminal to ask this question"
+says "a question must be answered, but there is no terminal"
 "$hostler" rebuild twilightsparkle -i "$inventory" --yes --host-key "$(host_key twilightsparkle)" --from "$sealed" --passphrase-file "$work/passphrase" > "$work/out" 2>&1 < /dev/null &
 pid=$!
 until on twilightsparkle test -e /etc/hostler/applied/restore-begun 2> /dev/null; do
@@ -131,10 +131,10 @@ no_api_server() {
 kubectl create configmap newer > /dev/null
 no_api_server
 rebuild 3 --from "$work/regular.tar.gz"
-says "twilightsparkle: etcd's data is still on it"
+says "twilightsparkle: etcd's data is still on the machine"
 says '` repairs what can be repaired'
 rebuild 3 --new-cluster --yes-new-cluster lab
-says "twilightsparkle: etcd's data is still on it"
+says "twilightsparkle: etcd's data is still on the machine"
 up
 there newer
 untouched rainbowdash
@@ -142,7 +142,7 @@ untouched rainbowdash
 row "the same with its data moved out of the way, as the refusal says: wiped, and restored from a regular snapshot"
 no_api_server
 rebuild 3 --from "$work/regular.tar.gz"
-says 'move the data aside with `mv /var/lib/etcd /var/lib/etcd.before` on the machine'
+says 'move etcd's data aside with `mv /var/lib/etcd /var/lib/etcd.before` on the machine'
 on twilightsparkle mv /var/lib/etcd /var/lib/etcd.before
 rebuild 0 --from "$work/regular.tar.gz"
 gone newer

@@ -171,12 +171,12 @@ plan
 says_not "refused"
 vm chown 0:0 /srv/films
 plan 3
-says "rainbowdash: the owner of films, 1000:100, can't write to the inbox /films"
+says "rainbowdash: the films' owner, 1000:100, can't write to the inbox folder /films"
 vm chown 1000:100 /srv/films
 vm systemctl stop nfs-server
 started=$(date +%s)
 plan 3
-says "rainbowdash: the inbox /films does not answer"
+says "rainbowdash: the inbox folder /films does not respond"
 seen "plan named the silent server after $(($(date +%s) - started)) s"
 vm systemctl start nfs-server
 plan

@@ -28,7 +28,7 @@ begin reboot "$machine" -i "$inventory" --yes
 comes_to_say "the film that is being encoded on $machine"
 encodes_on "$machine"
 cordoned 1
-if in_library "Waited For.mkv"; then echo "it is there already" >&2; false; fi
+if in_library "Waited For.mkv"; then echo "it already exists" >&2; false; fi
 ends 0
 grep -o "the film that is being encoded on $machine.*" "$work/out" | sort | uniq -c | head -n 3
 says "reboot it, and wait until its node is Ready  done"

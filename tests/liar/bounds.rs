@@ -67,5 +67,5 @@ fn a_small_archive_that_unpacks_to_much_is_no_snapshot() {
     let file = lab.path("bomb.tar.gz");
     fs::write(&file, packed.finish().unwrap()).unwrap();
     let error = hostler::snapshot::open(&file, None).unwrap_err().to_string();
-    assert!(error.contains("it unpacks to more than"), "{error}");
+    assert!(error.contains("the unpacked file is too large"), "{error}");
 }

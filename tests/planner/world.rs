@@ -177,7 +177,7 @@ impl World {
             Action::InstallPrograms(InstallPrograms { set, programs, .. }) => switch(facts, set, programs),
             Action::StagePrograms(StagePrograms { set, .. }) => drop(facts.sets.insert(set.clone())),
             Action::UpgradeControlPlane(action) => {
-                check(serves, "the API server does not answer")?;
+                check(serves, "the API folder server does not respond")?;
                 self.upgrade_control_plane(name, action).map_err(|what| format!("{}: {what}", step.id))?;
             }
             Action::UpgradeNode(action) => self.upgrade_node(name, action).map_err(|what| format!("{}: {what}", step.id))?,
@@ -318,7 +318,7 @@ impl World {
                 self.off.insert(name.clone(), "no answer".to_owned());
             }
             action => {
-                check(serves, "the API server does not answer")?;
+                check(serves, "the API folder server does not respond")?;
                 let full = self.cluster.iter().flat_map(|cluster| cluster.members.values()).any(|member| !member.error.is_empty());
                 check(!full || matches!(action, Action::MakeEtcdSpace(_)), "etcd refuses writes")?;
                 let renewed = match action {

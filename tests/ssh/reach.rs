@@ -60,7 +60,10 @@ async fn no_sshd_is_refused() {
     let port = free_port();
     let error = refused(&at(&sshd, "127.0.0.1", port), &strict()).await;
     assert_eq!(error.to_string(), format!("rainbowdash: 127.0.0.1:{port} refuses connections"));
-    assert_eq!(error.hint(), "rainbowdash is on, but no sshd listens there: start it, or set `port`");
+    assert_eq!(
+        error.hint(),
+        "check that sshd is running on rainbowdash, that its port is `port` in the inventory, and that no firewall rejects connections"
+    );
     assert!(error.is_retryable());
 }
 

@@ -111,7 +111,7 @@ fn what_can_not_be_done_is_refused_with_a_hint_that_fits() {
         (&["name", "up", "a/b"], 3, &["is not a valid file name"], ""),
         (&["name", "up", "Taken"], 3, &["the library already has `Movies/Taken.mkv`"], ""),
         (&["redo", "up"], 3, &["is no longer in the trash"], "--from-library"),
-        (&["retry", "nothing"], 2, &["no failed film matches"], "`hostler transcode status` lists films"),
+        (&["retry", "nothing"], 2, &["no failed film matches"], "run `hostler transcode status` to list the films"),
     ];
     for (words, status, messages, hint) in cases {
         let before = terminal.posts();
@@ -161,7 +161,7 @@ fn an_answer_without_an_end_is_not_read_to_it() {
     let terminal = Terminal::new(|_, _, _| (200, "x".repeat(40 << 20)));
     for words in [&["status"][..], &["pause"], &["retry", "up"]] {
         let (ended, said) = terminal.run(words);
-        assert!(ended == 1 && said.contains("the status page sent more than 34 MB"), "{words:?}: {said}");
+        assert!(ended == 1 && said.contains("the answer of the status page is too large: the limit is 34 MB"), "{words:?}: {said}");
     }
     // Ten thousand films fit.
     let mut view = hostler::transcode::view::View::default();

@@ -445,7 +445,7 @@ examples! {
     Why::ShareHangs { .. } => [(
         Why::ShareHangs { share: share("library", "/srv/library") },
         Hint::MendServer,
-        "the NFS server does not answer"
+        "the NFS folder server does not respond"
     )],
     Why::ShareReadOnly { .. } => [(
         Why::ShareReadOnly { share: share("library", "/srv/library"), films: FILMS, owner: "0:0".to_owned(), mode: "755".to_owned() },

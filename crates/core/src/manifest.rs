@@ -128,11 +128,11 @@ impl Manifest {
     /// What is wrong, without anything that a terminal would obey.
     pub fn check(&self) -> Result<(), String> {
         if self.schema != 1 {
-            return Err(format!("it has format {}, but this hostler supports only format 1", self.schema));
+            return Err(format!("its format is {}, but this version of hostler supports only format 1", self.schema));
         }
         let numbers = self.kubernetes.split('.').filter(|part| is_number(part)).count();
         if numbers != 3 || self.kubernetes.split('.').count() != 3 {
-            return Err(format!("{} is not a version", self.kubernetes.escape_debug()));
+            return Err(format!("{} is not a valid version of Kubernetes", self.kubernetes.escape_debug()));
         }
         let mut seen = BTreeSet::new();
         for file in &self.files {
@@ -144,7 +144,7 @@ impl Manifest {
                 return Err(format!("it lists {name} twice"));
             }
             if !is_sha256(&file.sha256) {
-                return Err(format!("the sha256 of {name} is not valid: {}", file.sha256.escape_debug()));
+                return Err(format!("the SHA-256 checksum of {name} is not valid: {}", file.sha256.escape_debug()));
             }
             plain(&name.to_string(), [&file.version, &file.source])?;
             sized(&name.to_string(), file.size)?;
@@ -266,7 +266,7 @@ fn plain<const N: usize>(of: &str, texts: [&String; N]) -> Result<(), String> {
     let visible = |c: char| !c.is_control() && !c.is_whitespace() || c == ' ';
     match texts.into_iter().find(|text| text.len() > 1024 || !text.chars().all(visible)) {
         Some(text) => Err(format!(
-            "{of} has a string with characters that are not allowed: {}",
+            "a string of {of} is too long or has characters that are not allowed: {}",
             text.escape_debug().to_string().chars().take(80).collect::<String>()
         )),
         None => Ok(()),

@@ -232,7 +232,7 @@ impl StepKind {
     /// What it does, in short: `install packages`.
     pub fn title(self) -> &'static str {
         match self {
-            StepKind::EtcdSpace => "make room in etcd",
+            StepKind::EtcdSpace => "free space in etcd",
             StepKind::WithdrawVerification => "mark the cluster as not verified",
             StepKind::Drain => "drain",
             StepKind::RemoveMember => "remove the etcd member",
@@ -275,7 +275,7 @@ impl StepKind {
             StepKind::StagePrograms => "copy the new version",
             StepKind::UpgradeControlPlane => "upgrade the control plane",
             StepKind::RecordPower => "record which machines are restarted or shut down",
-            StepKind::LetFilmsEnd => "wait for films",
+            StepKind::LetFilmsEnd => "wait for films that are being encoded",
             StepKind::MakeWay => "drain",
             StepKind::UpgradeNode => "upgrade kubelet and containerd",
             StepKind::Reboot => "reboot",

@@ -39,7 +39,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 /// # Errors
 /// There is no such template, `context` lacks a name that it uses, or a name in `context` would hide one of [`crate::protocol`].
 pub fn render(name: &str, context: impl Serialize) -> Result<String> {
-    let template = ENVIRONMENT.get_template(name).with_context(|| format!("no template {name}"))?;
+    let template = ENVIRONMENT.get_template(name).with_context(|| format!("there is no template {name}"))?;
     let context = Value::from(Serde(context));
     if let Some((hidden, _)) = ENVIRONMENT.globals().find(|(name, _)| context.get_attr(name).is_ok_and(|value| !value.is_undefined())) {
         bail!("the context of templates/{name} shadows {hidden} of protocol.rs");
@@ -53,7 +53,7 @@ pub fn render(name: &str, context: impl Serialize) -> Result<String> {
 /// It contains a NUL, which a word can't.
 pub fn quote(value: &str) -> Result<String, Error> {
     if value.contains('\0') {
-        return Err(Error::new(ErrorKind::InvalidOperation, "a shell word can't contain a NUL"));
+        return Err(Error::new(ErrorKind::InvalidOperation, "a shell word can't contain a NUL byte"));
     }
     Ok(format!("'{}'", value.replace('\'', r"'\''")))
 }

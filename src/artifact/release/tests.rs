@@ -256,7 +256,7 @@ async fn wrong_bytes_are_refused_and_leave_no_bundle() {
         run.served.lock().unwrap().wrong.push(what.to_owned());
         let error = run.make().await.unwrap_err();
         assert_eq!(ExitStatus::of(&error), ExitStatus::Refused, "{error:#}");
-        assert!(format!("{error:#}").contains("differs from the published one"), "{error:#}");
+        assert!(format!("{error:#}").contains("does not match its published checksum"), "{error:#}");
         assert!(!run.folder.path().join("bundle").exists());
     }
     let run = Run::new().await;

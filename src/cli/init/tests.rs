@@ -41,7 +41,7 @@ fn an_invalid_machine_is_a_usage_error() {
     for (given, message) in [
         (&["192.168.1.300"][..], "`192.168.1.300` is not an IP address"),
         (&["Twilight=192.168.1.11"], "`Twilight` is not a valid machine name"),
-        (&["192.168.1.11", "x=192.168.1.11"], "x=192.168.1.11 and 192.168.1.11 are the same machine"),
+        (&["192.168.1.11", "x=192.168.1.11"], "x=192.168.1.11 and 192.168.1.11 have the same address"),
         (&["x=192.168.1.11", "x=192.168.1.12"], "x=192.168.1.12 has the same name as 192.168.1.11"),
         (&[], "no machine was given"),
     ] {

@@ -105,10 +105,10 @@ fn find<'a>(given: &str, films: &[(&'a str, &'a str)], state: &str) -> Result<&'
     let usage = |message: String, hint: String| Err(Failure::new(ExitStatus::Usage, message, hint).into());
     match &found[..] {
         [(id, _)] => Ok(id),
-        [] => usage(format!("no {state} film matches `{given}`"), "`hostler transcode status` lists films".to_owned()),
+        [] => usage(format!("no {state} film matches `{given}`"), "run `hostler transcode status` to list the films".to_owned()),
         several => {
             let names: Vec<String> = several.iter().take(5).map(|(id, name)| format!("{name} ({id})")).collect();
-            usage(format!("several {state} films match `{given}`"), format!("pass an id: {}", names.join(", ")))
+            usage(format!("several {state} films match `{given}`"), format!("pass the id of one of these films: {}", names.join(", ")))
         }
     }
 }
@@ -121,7 +121,7 @@ pub async fn retry(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result
 
 pub async fn accept(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     let id = act(film, &[List::Failed], "/accept/ID", String::new(), cluster).await?;
-    reporter.result(&format!("{id} will be encoded again and published even if it fails verification")).await;
+    reporter.result(&format!("{id} will be encoded again, and published even if it fails the verification")).await;
     Ok(())
 }
 
@@ -140,11 +140,13 @@ pub async fn now(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result<(
 pub async fn order(film: &str, priority: Priority, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     let (path, result) = match priority {
         Priority::First => ("/first/ID", "will be encoded before all others"),
-        Priority::Normal => ("/normal/ID", "will be encoded in its turn"),
+        Priority::Normal => ("/normal/ID", "will be encoded with normal priority"),
         Priority::Later => ("/later/ID", "will be encoded after all others"),
-        Priority::Skipped => {
-            ("/skip/ID", "will not be encoded until `hostler transcode first` or `later`; its original stays in the inbox")
-        }
+        Priority::Skipped => (
+            "/skip/ID",
+            "will not be encoded until you run `hostler transcode first` or `hostler transcode later`; its original stays \
+                in the inbox",
+        ),
     };
     let id = act(film, &[List::Working, List::Queue], path, String::new(), cluster).await?;
     reporter.result(&format!("{id} {result}")).await;
@@ -170,7 +172,7 @@ pub async fn titles(film: &str, titles: &[u32], cluster: &Cluster, reporter: &Re
 /// # Errors
 /// It is not a number from 1.
 pub fn title(text: &str) -> Result<u32, String> {
-    text.trim().parse().ok().filter(|number| *number > 0).ok_or_else(|| "write the numbers with commas between them: 1,3".to_owned())
+    text.trim().parse().ok().filter(|number| *number > 0).ok_or_else(|| "separate the numbers with commas: 1,3".to_owned())
 }
 
 pub async fn redo(film: &str, from_library: bool, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
@@ -193,7 +195,12 @@ fn form(field: &str, value: &str) -> String {
 
 pub async fn pause(cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     Page::of(cluster).await?.ask("POST", "/pause").await?;
-    reporter.result("paused: films that are being encoded will still be finished; run `hostler transcode resume` to continue").await;
+    reporter
+        .result(
+            "paused: films that are being encoded are still finished, but no new ones start; run `hostler transcode resume` to \
+        continue",
+        )
+        .await;
     Ok(())
 }
 
@@ -216,7 +223,7 @@ pub async fn test(folder: Option<&str>, cluster: &Cluster, reporter: &Reporter) 
         None => "/test".to_owned(),
     };
     let name = page.ask("POST", &path).await?.trim_end().to_owned();
-    reporter.events().send(Event::Note { line: format!("dropped a 20 s sample as watch/{}", visible(&name)) });
+    reporter.events().send(Event::Note { line: format!("copied a 20 s sample to watch/{}", visible(&name)) });
     let end = Instant::now() + TEST_LIMIT;
     let mut last = String::new();
     while Instant::now() < end {
@@ -253,7 +260,7 @@ fn where_is(view: &View, name: &str) -> String {
     let why = queued.or_else(|| view.arriving.iter().find(|film| film.name == name).map(|film| &film.why));
     // The age changes with every request; it is not worth a line each time.
     match why.map(String::as_str).or(view.trouble.as_deref()) {
-        Some(why) if why.starts_with("unchanged") => "waiting until the file no longer changes".to_owned(),
+        Some(why) if why.starts_with("unchanged") => "waiting until the file has stopped changing".to_owned(),
         Some(why) => why.to_owned(),
         None => "waiting for the watcher".to_owned(),
     }

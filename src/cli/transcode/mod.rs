@@ -71,7 +71,7 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Accept a failed film as it is
+    /// Publish a failed film although it failed the verification
     ///
     /// It is encoded again, and published although it failed the verification: a recording with gaps, for example.
     #[command(after_long_help = help::end(&[("Publish a damaged recording", "hostler transcode accept casablanca")], help::ALL))]
@@ -91,9 +91,9 @@ pub enum Verb {
     },
     /// Publish a film's original at once, and encode it later
     ///
-    /// Its streams are copied into an MKV, unchanged. The encoded film replaces it when the media server says that no one plays it. If it is being
-    /// encoded, that starts over afterwards.
-    #[command(after_long_help = help::end(&[("Have a film in the library within minutes", "hostler transcode now casablanca")], help::ALL))]
+    /// The original's streams are copied unchanged into an MKV file. The encoded film replaces that file when the media server reports
+    /// that no one plays it. If the film is already being encoded, encoding starts again from the beginning afterwards.
+    #[command(after_long_help = help::end(&[("Publish a film's original within minutes", "hostler transcode now casablanca")], help::ALL))]
     Now {
         /// Id of the film, or a part of its name
         film: String,
@@ -109,7 +109,7 @@ pub enum Verb {
         cluster: Cluster,
     },
     /// Encode a film after all others
-    #[command(after_long_help = help::end(&[("Encode the others before this film", "hostler transcode later casablanca")], help::ALL))]
+    #[command(after_long_help = help::end(&[("Encode all other films before this one", "hostler transcode later casablanca")], help::ALL))]
     Later {
         /// Id of the film, or a part of its name
         film: String,
@@ -117,7 +117,7 @@ pub enum Verb {
         cluster: Cluster,
     },
     /// Do not encode a film until `first` or `later`; its original stays in the inbox
-    #[command(after_long_help = help::end(&[("Leave a film alone for now", "hostler transcode skip casablanca")], help::ALL))]
+    #[command(after_long_help = help::end(&[("Do not encode a film for now", "hostler transcode skip casablanca")], help::ALL))]
     Skip {
         /// Id of the film, or a part of its name
         film: String,
@@ -369,21 +369,21 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
         }
         Verb::Manifests { installation } => {
             let text = std::fs::read_to_string(&installation).with_context(|| format!("{} can't be read", installation.display()))?;
-            let installation: Installation =
-                serde_json::from_str(&text).with_context(|| format!("{} is not a valid installation", installation.display()))?;
+            let installation: Installation = serde_json::from_str(&text)
+                .with_context(|| format!("{} does not contain valid installation values", installation.display()))?;
             reporter.result(&installation.manifests()?).await;
         }
         Verb::Mark { shares } => {
             for share in shares {
                 let marker = share.join(MARKER);
                 if !marker.try_exists().with_context(|| format!("{} can't be read", share.display()))? {
-                    let text = "This file shows hostler that the share is mounted.\n";
+                    let text = "hostler checks for this file to know that the share is mounted. Do not delete it.\n";
                     write_whole(&marker, text.as_bytes()).with_context(|| format!("{} can't be written to", share.display()))?;
                 }
             }
         }
         Verb::CopyProgram { to } => {
-            let program = std::env::current_exe().context("the path of this program is unknown")?;
+            let program = std::env::current_exe().context("hostler can't determine the path of its own program")?;
             std::fs::copy(&program, &to).with_context(|| format!("{} can't be copied to {}", program.display(), to.display()))?;
         }
     }

@@ -44,7 +44,7 @@ pub fn text(view: &View) -> String {
         line(format!("! {}, {}", server.text, server.when));
     }
     if let Some(saved) = &view.saved {
-        line(format!("{saved} less than the originals"));
+        line(format!("the encoded films are {saved} smaller than the originals"));
     }
     let counts = view.counts;
     let held = if counts.held > 0 { format!(" {} held,", counts.held) } else { String::new() };

@@ -31,7 +31,7 @@ const MOST_BYTES: usize = 32 << 20;
 /// Characters of a message from elsewhere.
 const MOST_SHOWN: usize = 500;
 
-pub const UNEXPECTED: &str = "the status page sent an unexpected answer; it may belong to another version of hostler";
+pub const UNEXPECTED: &str = "the status page sent an unexpected answer; the cluster may run another version of hostler";
 
 pub struct Page {
     /// It sends a request again if the server is busy.
@@ -95,7 +95,7 @@ impl Page {
 
     async fn answer(&self, request: Request<Vec<u8>>) -> Result<String> {
         let (status, text) = tokio::time::timeout(LIMIT, self.whole(request)).await.map_err(|_| {
-            let hint = "`kubectl -n transcode get pods` shows why";
+            let hint = "run `kubectl -n transcode get pods` to see whether the page's pod is running";
             Failure::new(ExitStatus::Unreachable, format!("the status page did not answer within {} s", LIMIT.as_secs()), hint)
         })??;
         // A change that was accepted leads back to the page.
@@ -108,7 +108,7 @@ impl Page {
     /// An answer, whatever it says.
     async fn whole(&self, request: Request<Vec<u8>>) -> Result<(StatusCode, String)> {
         let unreachable = |error: &dyn Display| {
-            let hint = "check that a control plane is on, and that the kubeconfig is for this cluster";
+            let hint = "check that a control plane is turned on, and that the kubeconfig is for this cluster";
             Failure::new(ExitStatus::Unreachable, format!("the API server {} does not answer: {error}", self.server), hint)
         };
         // What changes something may have been done although no answer came: it is not sent twice.
@@ -123,7 +123,7 @@ impl Page {
         while let Some(piece) = body.next().await {
             bytes.extend_from_slice(&piece.map_err(|error| unreachable(&error))?);
             if bytes.len() > MOST_BYTES {
-                let message = format!("the status page sent more than {}", size(MOST_BYTES as u64));
+                let message = format!("the answer of the status page is too large: the limit is {}", size(MOST_BYTES as u64));
                 return Err(Failure::new(ExitStatus::Failed, message, "remove records of old films from `ledger/` in the inbox").into());
             }
         }
@@ -138,14 +138,13 @@ impl Page {
 /// Why a request was not done: the API server says it as an object of Kubernetes, the page as a line, and maybe another one with a hint.
 fn refused(status: StatusCode, text: &str) -> Failure {
     let object: Option<Value> = serde_json::from_str(text).ok().filter(|object: &Value| object["kind"] == "Status");
-    let pods = "`kubectl -n transcode get pods` shows why";
+    let pods = "run `kubectl -n transcode get pods` to see whether the page's pod is running";
     if let Some(object) = object {
         let message = shortened(object["message"].as_str().unwrap_or_default(), MOST_SHOWN);
         return match status.as_u16() {
             401 | 403 => {
-                let message = "the API server does not allow the user of this kubeconfig to do that: their access has expired or was \
-                    revoked";
-                Failure::new(ExitStatus::Refused, message, "`hostler kubeconfig` restores access")
+                let message = "the API server refused the request: the access of this kubeconfig's user has expired or was revoked";
+                Failure::new(ExitStatus::Refused, message, "run `hostler kubeconfig` to get access again")
             }
             404 => {
                 let hint = "add a `transcode:` section to the inventory and run `hostler up`";
@@ -177,8 +176,13 @@ fn kubeconfig_of(cluster: &Cluster) -> Result<PathBuf> {
     };
     if let Some(InventoryFile { inventory, path, .. }) = &inventory {
         if inventory.transcode.is_none() {
-            let message = format!("the inventory {} has no `transcode:` section, so its cluster has no films", path.display());
-            return Err(Failure::new(ExitStatus::Usage, message, "add the section and run `hostler up`: docs/films.md describes it").into());
+            let message = format!(
+                "the inventory {} has no `transcode:` section, so its cluster does not run the transcoding workload",
+                path.display()
+            );
+            return Err(
+                Failure::new(ExitStatus::Usage, message, "add the section (docs/films.md describes it), then run `hostler up`").into()
+            );
         }
         let file = kubeconfig::default_file(&inventory.cluster.name)?;
         if file.is_file() {
@@ -199,7 +203,7 @@ fn kubeconfig_of(cluster: &Cluster) -> Result<PathBuf> {
             Err(Failure::new(ExitStatus::Usage, "it is not clear which cluster you mean: there are several kubeconfigs", hint).into())
         }
         _ => {
-            let hint = "run `hostler kubeconfig` with the inventory, or pass `--kubeconfig FILE`";
+            let hint = "run `hostler kubeconfig -i INVENTORY`, or pass `--kubeconfig FILE`";
             Err(Failure::new(ExitStatus::Usage, "there is no kubeconfig for this cluster on this computer", hint).into())
         }
     }

@@ -39,7 +39,8 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
     let from = arguments.from.as_secs();
     #[expect(clippy::cast_precision_loss, reason = "no film is that long")]
     if from as f64 >= title.seconds() {
-        let message = format!("{} is only {:.0} s long: there is nothing to encode at {from} s", arguments.film.display(), title.seconds());
+        let message =
+            format!("{} is only {:.0} s long, so there is nothing to encode at {from} s", arguments.film.display(), title.seconds());
         return Err(Failure::new(ExitStatus::Usage, message, "pass an earlier position with `--from`").into());
     }
     let Chosen { settings, folder, .. } = &chosen;
@@ -67,8 +68,8 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
     let whole = written.iter().any(|answer| matches!(answer, Answer::Titles(titles) if titles.film().is_some()));
     if !whole {
         std::fs::remove_file(&output)?;
-        let message = format!("{} could not be read back after it was written, so it was deleted", output.display());
-        return Err(Failure::new(ExitStatus::Failed, message, "check that its disk is not full").into());
+        let message = format!("HandBrake could not read {} after writing it, so hostler deleted the file", output.display());
+        return Err(Failure::new(ExitStatus::Failed, message, "check that the disk of the output file is not full").into());
     }
     let size = hostler_core::quantity::size(output.metadata()?.len());
     reporter.result(&format!("{} ({size})", visible(&output.to_string_lossy()))).await;
@@ -90,7 +91,11 @@ fn readable(film: &Path) -> Result<(), Failure> {
         let name = film.file_name().unwrap_or_default();
         let is_disc =
             disc::is_disc(name) || ["VIDEO_TS", "BDMV"].iter().any(|part| film.join(part).is_dir()) || disc::is_flat(film).unwrap_or(false);
-        return if is_disc { Ok(()) } else { wrong(format!("{shown} is a folder, and not that of a disc"), "pass the path of a film") };
+        return if is_disc {
+            Ok(())
+        } else {
+            wrong(format!("{shown} is a folder, but not the folder of a DVD or Blu-ray disc"), "pass the path of a film")
+        };
     }
     if !kind.is_file() && !kind.is_block_device() {
         return wrong(format!("{shown} is not a regular file"), "pass the path of a film");
@@ -136,9 +141,12 @@ fn chosen(arguments: &Try) -> Result<Chosen> {
     };
     if let Some(name) = arguments.folder.as_ref().filter(|name| !chosen.settings.folders.contains_key(*name)) {
         let known = and(&chosen.settings.folders.keys().collect::<Vec<_>>());
-        return Err(
-            Failure::new(ExitStatus::Usage, format!("the inventory has no folder `{name}`"), format!("the folders are {known}")).into()
-        );
+        return Err(Failure::new(
+            ExitStatus::Usage,
+            format!("the inventory has no folder `{name}`"),
+            format!("use one of these folders: {known}"),
+        )
+        .into());
     }
     Ok(chosen)
 }
@@ -154,7 +162,7 @@ fn listen<'a>(arguments: impl Iterator<Item = &'a Path>) -> Result<(Vec<Answer>,
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).env("LC_ALL", "C");
     let mut child = command
         .spawn()
-        .with_context(|| format!("{} can't be started\nhint: install it: `apt-get install handbrake-cli`", handbrake::PROGRAM))?;
+        .with_context(|| format!("{} can't be started\nhint: install it with `sudo apt-get install handbrake-cli`", handbrake::PROGRAM))?;
     let mut reader = Reader::default();
     let mut answers = Vec::new();
     let seen = std::io::stderr().is_terminal();

@@ -228,7 +228,7 @@ impl Encoder<'_> {
         attempt.size = self.part.metadata().map_or(0, |metadata| metadata.len());
         *output = film;
         remarks.retain(|remark| !remark.contains("`languages`") && !remark.starts_with("the preset") && !remark.starts_with("HDR"));
-        remarks.push(format!("the original streams were kept: the encoded film would be {sizes}"));
+        remarks.push(format!("the original streams were kept, because the encoded film would be {sizes}"));
         Ok(Ok(()))
     }
 
@@ -267,7 +267,7 @@ impl Encoder<'_> {
     pub(super) async fn original(&mut self, input: &Path, stamp: Stamp, mut source: Title) -> Result<Result<Part, Flaw>, Stopped> {
         self.show(Phase::Verifying, None);
         let Some(packets) = self.packets(input).await? else {
-            return Ok(Err(Flaw::permanent("the encoder's image has neither ffprobe nor ffmpeg, or ffprobe can't read it")));
+            return Ok(Err(Flaw::permanent("the encoder's image lacks ffprobe or ffmpeg, or ffprobe can't read the film")));
         };
         if let Some(probe) = self.probe(input).await? {
             probe.complete(&mut source);
@@ -285,11 +285,11 @@ impl Encoder<'_> {
             picture: Some(packets.picture_end),
         };
         if !packets.are_whole(&attempt, &source) && !self.film.accepted {
-            return Ok(Err(Flaw::permanent("parts of it are missing or can't be read")));
+            return Ok(Err(Flaw::permanent("parts of the film are missing or can't be read")));
         }
         let part = self.part.to_owned();
         let Some(output) = self.remuxed(input, &part, &attempt, &source, u64::MAX).await? else {
-            return Ok(Err(self.outside_if_full(Flaw::permanent("its streams can't be copied into an MKV"))));
+            return Ok(Err(self.outside_if_full(Flaw::permanent("the film's streams can't be copied into an MKV file"))));
         };
         if Stamp::of(&self.claimed()).ok() != Some(stamp) {
             return Ok(Err(Flaw::passing("the file changed while it was being copied")));

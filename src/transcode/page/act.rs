@@ -113,9 +113,10 @@ async fn dismiss(State(page): State<Page>, Path(id): Path<String>, headers: Head
 /// Publishes the original until the film is encoded.
 async fn now(State(page): State<Page>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     ask(page, &headers, &id, Asked::Now, |film| match (&film.stage, film.original) {
-        _ if film.is_disc() => {
-            Err(Refusal::new("a disc must be encoded before it can be published").hint("`hostler transcode first` has it encoded next"))
-        }
+        _ if film.is_disc() => Err(Refusal::new("a disc must be encoded before it can be published").hint(
+            "run `hostler transcode first` to have the film \
+                encoded next",
+        )),
         (_, Original::Published) => Err(Refusal::new("the film's original is in the library already")),
         (Stage::Claimed, _) => Ok(()),
         (Stage::Encoded, _) => Err(Refusal::new("the film is encoded, and about to be published")),
@@ -156,7 +157,7 @@ async fn name(State(page): State<Page>, Path(id): Path<String>, headers: HeaderM
         |id| Asked::Name(id, name),
         |film| match film.stage {
             Stage::Claimed | Stage::Encoded | Stage::Held { .. } => Ok(()),
-            _ => Err(Refusal::new("the film has failed, or is being published at this moment")),
+            _ => Err(Refusal::new("the film is not in a state in which it can be renamed: it has failed, or is being published")),
         },
     )
     .await
@@ -238,7 +239,7 @@ async fn ask(
     }
     change(page, headers, move || {
         let film: Option<Film> = read_json(&inbox.ledger(request.id()))?;
-        let may = film.map_or_else(|| Err(Refusal::new("the film was removed at this moment")), |film| may(&film));
+        let may = film.map_or_else(|| Err(Refusal::new("the film was removed in the meantime")), |film| may(&film));
         if let Err(refusal) = may {
             return Ok(Changed::Refused(refusal));
         }
@@ -261,7 +262,7 @@ async fn redo(State(page): State<Page>, Path(id): Path<String>, headers: HeaderM
         }
         // One that can't be read is the watcher's to report.
         if matches!(in_trash(&inbox, film), Ok(None)) {
-            let hint = "drop the film again, or encode it from the library with `hostler transcode redo --from-library`";
+            let hint = "copy the film into watch/ again, or encode it from the library with `hostler transcode redo --from-library`";
             return Err(Refusal::new("the film's original is no longer in the trash").hint(hint));
         }
         Ok(())
@@ -335,7 +336,7 @@ async fn drop_sample(page: Page, folder: Option<String>, headers: &HeaderMap) ->
         };
         let Some(chosen) = chosen else { return Ok(Changed::Refused(no_such_folder(folder.as_deref(), &folders))) };
         if !samples.may_drop(Instant::now()) {
-            return Ok(Changed::Refused(Refusal::new("too many samples at once: wait a minute")));
+            return Ok(Changed::Refused(Refusal::new("too many samples were requested: wait a minute")));
         }
         write_whole(&watch.join(chosen).join(&name), SAMPLE)?;
         let _ = answer.send(format!("{chosen}/{name}\n"));

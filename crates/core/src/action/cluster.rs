@@ -40,7 +40,7 @@ pub struct WithdrawVerification {
 
 impl Act for WithdrawVerification {
     fn line(&self) -> String {
-        let answers = if self.later { ", as soon as an API server answers" } else { "" };
+        let answers = if self.later { " as soon as an API server answers" } else { "" };
         format!("mark the cluster as not verified{answers}")
     }
 
@@ -169,8 +169,8 @@ impl Act for RecordPower {
     fn line(&self) -> String {
         let names: Vec<&MachineName> = self.machines.keys().collect();
         match self.machines.values().any(Option::is_some) {
-            true => format!("record in the cluster what will be done with {}", and(&names)),
-            false => format!("remove {} from the record of restarts and shutdowns", and(&names)),
+            true => format!("record in the cluster the planned restart or shutdown of {}", and(&names)),
+            false => format!("remove {} from the cluster's record of planned restarts and shutdowns", and(&names)),
         }
     }
 
@@ -214,7 +214,7 @@ pub struct Drain {
 
 impl Act for Drain {
     fn line(&self) -> String {
-        let forced = self.force_after.map(|seconds| format!("; after {seconds} s regardless of PodDisruptionBudgets"));
+        let forced = self.force_after.map(|seconds| format!("; after {seconds} s, evict them regardless of PodDisruptionBudgets"));
         format!("evict the pods of node {}{}", self.node, forced.unwrap_or_default())
     }
 
@@ -267,7 +267,7 @@ pub struct RemoveMember {
 
 impl Act for RemoveMember {
     fn line(&self) -> String {
-        let name = if self.member.is_empty() { "that never started" } else { &self.member };
+        let name = if self.member.is_empty() { "without a name" } else { &self.member };
         format!("remove member {name} ({}) from etcd", self.peer)
     }
 
@@ -317,7 +317,7 @@ impl Act for Probe {
         };
         let dns = if self.spread_dns { ", spread CoreDNS over two nodes" } else { "" };
         let network = if self.nodes.len() == 1 {
-            "DNS and pods".to_owned()
+            "DNS and the pod network".to_owned()
         } else {
             format!("DNS and the network between {} nodes", self.nodes.len())
         };

@@ -187,8 +187,12 @@ impl Act for Join {
     }
 
     fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {
-        let decoded =
-            |input| BASE64_STANDARD.decode(output(outputs, input)?).context("the output of an earlier step was corrupted in transit");
+        let decoded = |input| {
+            BASE64_STANDARD.decode(output(outputs, input)?).context(
+                "the output of an earlier step is not valid base64: it was \
+                corrupted in transit",
+            )
+        };
         let ca = decoded(&self.ca)?;
         let hash = ca_public_key_sha256(&ca).context("the cluster's CA is not a certificate")?;
         let config = self
@@ -246,7 +250,10 @@ impl Act for BootstrapKubelet {
 
     fn body(&self, payload: &mut Payload, outputs: Outputs) -> Result<String> {
         let encoded = output(outputs, &self.ca)?;
-        let ca = BASE64_STANDARD.decode(&encoded).context("the output of an earlier step was corrupted in transit")?;
+        let ca = BASE64_STANDARD.decode(&encoded).context(
+            "the output of an earlier step is not valid base64: it was corrupted in \
+            transit",
+        )?;
         let token = output(outputs, &self.token)?;
         let config = render("kubelet/bootstrap.conf", json!({ "server": self.server, "ca": encoded, "token": token }))?;
         let (config, ca) = (payload.content(config), payload.content(ca));
@@ -318,7 +325,7 @@ pub struct RenewControlPlane {
 
 impl Act for RenewControlPlane {
     fn line(&self) -> String {
-        "update the static pods and wait until they answer".to_owned()
+        "update the static pods and wait until they are healthy".to_owned()
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {

@@ -363,8 +363,17 @@ pub struct Wipe {
 impl Act for Wipe {
     fn line(&self) -> String {
         let kept = if self.keep.is_empty() { String::new() } else { format!("; {} stays", self.keep.join(", ")) };
-        let links: String = self.links.iter().map(|(path, real)| format!("; {path} links to {real}, which is emptied")).collect();
-        format!("run kubeadm reset, and delete what it leaves behind{kept}{links}")
+        let links: String = self
+            .links
+            .iter()
+            .map(|(path, real)| {
+                format!(
+                    "; {path} is a symbolic link to {real}, whose content is \
+            deleted"
+                )
+            })
+            .collect();
+        format!("run kubeadm reset, then delete what it leaves behind{kept}{links}")
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

@@ -193,5 +193,5 @@ impl Action {
 
 /// The output that `input` names.
 fn output(outputs: Outputs, input: &Input) -> Result<String> {
-    outputs(input).with_context(|| format!("it needs the {} of {}, which does not exist yet", input.output.name(), input.step))
+    outputs(input).with_context(|| format!("it needs the output {} of step {}, which does not exist yet", input.output.name(), input.step))
 }

@@ -39,7 +39,7 @@ pub fn parse(output: &str) -> Result<Facts, FactsError> {
         Some((line, mark)) => {
             return Err(FactsError {
                 line,
-                what: format!("`{}` is not `{START}`: the facts come from another version of hostler", shortened(mark, 60)),
+                what: format!("`{}` is not `{START}`: the facts come from a different version of hostler", shortened(mark, 60)),
             });
         }
         None => return Err(FactsError { line: output.lines().count(), what: format!("`{START}` is missing") }),
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
     /// `Id=containerd.service`, `ActiveState=active`, ...
     fn unit(&mut self, asked: bool, fields: Fields<'a>) -> Result<(), String> {
         let properties: BTreeMap<&str, &str> = fields.words.filter_map(|property| property.split_once('=')).collect();
-        let id = *properties.get("Id").ok_or("a unit without an Id")?;
+        let id = *properties.get("Id").ok_or("a unit has no `Id`")?;
         let is = |name: &str, value: &str| properties.get(name) == Some(&value);
         if asked {
             let enabled = is("UnitFileState", "enabled");

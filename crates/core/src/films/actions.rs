@@ -36,6 +36,6 @@ impl FromStr for Actions {
         [Actions::Token, Actions::Open, Actions::Off]
             .into_iter()
             .find(|actions| actions.to_string() == word)
-            .ok_or_else(|| format!("`{word}` is not `token`, `open` or `off`"))
+            .ok_or_else(|| format!("`{word}` is not valid: write `token`, `open` or `off`"))
     }
 }

@@ -223,7 +223,7 @@ impl Settings {
     /// # Errors
     /// It is not valid; the message has the position.
     pub fn parse(text: &str) -> Result<Settings> {
-        let settings: Settings = serde_json::from_str(text).context("these settings are not valid")?;
+        let settings: Settings = serde_json::from_str(text).context("the settings are not valid")?;
         settings.check()?;
         Ok(settings)
     }
@@ -239,7 +239,7 @@ impl Settings {
     }
 
     fn check(&self) -> Result<()> {
-        ensure!(!self.folders.is_empty(), "no folders are set\nhint: `folders: {{Movies: {{}}}}` processes films in watch/Movies");
+        ensure!(!self.folders.is_empty(), "`folders` is empty\nhint: write `folders: {{Movies: {{}}}}` to process films in watch/Movies");
         for name in self.folders.keys() {
             let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
             ensure!(plain, "`{name}` is not a valid folder name");
@@ -258,7 +258,7 @@ impl TryFrom<String> for Hours {
     type Error = String;
 
     fn try_from(text: String) -> Result<Hours, String> {
-        let wrong = || format!("`{text}` is not a time range\nhint: write it like \"22:00-07:00\"");
+        let wrong = || format!("`{text}` is not a valid time range\nhint: write a start and a different end, like \"22:00-07:00\"");
         let (from, to) = text.split_once('-').ok_or_else(wrong)?;
         let time = |text: &str| Time::strptime("%H:%M", text.trim()).map_err(|_| wrong());
         let (from, to) = (time(from)?, time(to)?);

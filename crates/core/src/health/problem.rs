@@ -98,11 +98,11 @@ impl fmt::Display for Problem {
             Problem::ApiDown { reason } => write!(f, "no API server answers: {reason}"),
             Problem::NotANode { machine } => write!(f, "{machine} is not a node of the cluster"),
             Problem::NotReady { node, message } => write!(f, "node {node} is not Ready: {message}"),
-            Problem::Cordoned { node } => write!(f, "node {node} is cordoned: it takes no new pods"),
+            Problem::Cordoned { node } => write!(f, "node {node} is cordoned: no new pods are scheduled on it"),
             Problem::MembersUnknown => f.write_str("etcd's members are unknown: etcd did not answer"),
-            Problem::AtWork { machine, step } => write!(f, "a run of hostler is working on {machine}: step {step}"),
+            Problem::AtWork { machine, step } => write!(f, "another run of hostler is running step {step} on {machine}"),
             Problem::AddOnDown { name, ready: 0, wanted: 0 } => write!(f, "{name} is scaled to 0 replicas"),
-            Problem::AddOnDown { name, ready, wanted } => write!(f, "{name}: {ready} of {} ready", counted(*wanted as usize, "pod")),
+            Problem::AddOnDown { name, ready, wanted } => write!(f, "{name}: only {ready} of {} ready", counted(*wanted as usize, "pod")),
             Problem::PodFails { pod, node, reason, message, .. } => {
                 let on = if node.is_empty() { String::new() } else { format!(" on {node}") };
                 let why = if message.is_empty() { String::new() } else { format!(": {message}") };
@@ -110,7 +110,7 @@ impl fmt::Display for Problem {
             }
             Problem::MemberUnhealthy { member, error } if error.is_empty() => write!(f, "etcd member {member} is unhealthy"),
             Problem::MemberUnhealthy { member, error } => write!(f, "etcd member {member} is unhealthy: {error}"),
-            Problem::Learner { member } => write!(f, "etcd member {member} is still a learner, without a vote"),
+            Problem::Learner { member } => write!(f, "etcd member {member} is still a learner and has no vote"),
             Problem::CertificateExpires { certificate, machine, days: ..0 } => {
                 write!(f, "certificate {certificate} of {machine} has expired")
             }
@@ -122,7 +122,7 @@ impl fmt::Display for Problem {
                 )
             }
             Problem::DiskLow { machine, free } => {
-                write!(f, "{machine}: {free}% of the disk is free; below {LITTLE_DISK}% kubelet evicts pods")
+                write!(f, "{machine}: only {free}% of the disk is free; below {LITTLE_DISK}%, kubelet may evict pods")
             }
             Problem::Drift { first } => write!(f, "machines differ from the inventory: {first}"),
             Problem::WouldRefuse { first } => write!(f, "`hostler up` would refuse: {first}"),
@@ -131,13 +131,13 @@ impl fmt::Display for Problem {
                     ran",
             ),
             Problem::SnapshotFailed { machine } => {
-                write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` there shows why")
+                write!(f, "the last snapshot on {machine} failed: `journalctl -u hostler-snapshot` on that machine shows why")
             }
             Problem::RenewalFailed { machine } => {
-                write!(f, "the last regular renewal of certificates on {machine} failed")
+                write!(f, "the last scheduled renewal of certificates on {machine} failed")
             }
             Problem::SnapshotInFuture { machine } => {
-                write!(f, "the newest snapshot on {machine} is dated in the future: it is ignored")
+                write!(f, "the newest snapshot on {machine} is dated in the future, so it is ignored")
             }
             Problem::SnapshotOld { hours } => write!(f, "the newest snapshot is {hours} hours old"),
             Problem::NoSnapshot => f.write_str("there is no snapshot yet"),

@@ -46,7 +46,7 @@ impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Content::Empty => f.write_str("empty"),
-            Content::Unfinished => f.write_str("an installation that was interrupted"),
+            Content::Unfinished => f.write_str("an interrupted installation"),
             Content::Installed { .. } => f.write_str("a system that hostler installed"),
             Content::Data { parts, .. } => f.write_str(&and(parts)),
         }
@@ -137,18 +137,18 @@ fn signature(head: &[u8], tail: &[u8]) -> Option<Signature> {
     }
     // Of LVM, in one of the first four sectors.
     if head.chunks(512).take(4).any(|sector| sector.starts_with(b"LABELONE")) {
-        return Some(Signature { name: "LVM", array: Some("a volume group of LVM") });
+        return Some(Signature { name: "LVM", array: Some("an LVM volume group") });
     }
     let uberblock = |bytes: &[u8]| bytes.starts_with(&ZFS.to_le_bytes()) || bytes.starts_with(&ZFS.to_be_bytes());
     if head.chunks(1024).skip(128).take(128).any(uberblock) {
-        return Some(Signature { name: "ZFS", array: Some("a pool of ZFS") });
+        return Some(Signature { name: "ZFS", array: Some("a ZFS pool") });
     }
     // At the end they begin at a multiple of a sector, counted from the end.
     if tail.rchunks(512).any(|sector| sector.starts_with(&RAID)) {
         return Some(raid);
     }
     if tail.rchunks(512).any(|sector| sector.starts_with(b"Intel Raid ISM Cfg Sig.")) {
-        return Some(Signature { name: "Intel RAID", array: Some("a RAID array of the firmware") });
+        return Some(Signature { name: "Intel RAID", array: Some("a firmware RAID array") });
     }
     let found = HEADS.iter().find(|(offset, bytes, _)| head.get(*offset..).is_some_and(|rest| rest.starts_with(bytes)));
     found.map(|(_, _, name)| Signature { name, array: None })
@@ -189,8 +189,8 @@ mod tests {
         {
             assert_eq!(of_disk(&head, &tail, None).array(), Some("a RAID array"));
         }
-        assert_eq!(of_disk(&with(512, b"LABELONE"), &zeros, None).array(), Some("a volume group of LVM"));
-        assert_eq!(of_disk(&with(200 << 10, &ZFS.to_be_bytes()), &zeros, None).array(), Some("a pool of ZFS"));
+        assert_eq!(of_disk(&with(512, b"LABELONE"), &zeros, None).array(), Some("an LVM volume group"));
+        assert_eq!(of_disk(&with(200 << 10, &ZFS.to_be_bytes()), &zeros, None).array(), Some("a ZFS pool"));
         assert!(of_disk(&zeros, &with(HEAD - 1024, b"Intel Raid ISM Cfg Sig. 1.3.00"), None).array().is_some());
     }
 

@@ -163,7 +163,7 @@ impl fmt::Display for Unfit {
         f.write_str(match self {
             Unfit::BootMedium => "the installer was started from it",
             Unfit::Usb => "a USB disk is never written to",
-            Unfit::Virtual => "it is not a disk of its own",
+            Unfit::Virtual => "it is not a physical disk",
             Unfit::Removable => "a removable disk is never written to",
             Unfit::NoMedium => "it has no medium",
             Unfit::Unknown => "hostler does not know how it is connected",
@@ -212,30 +212,42 @@ impl fmt::Display for Refusal {
             DiskRule::Path(path) => format!("path {}", visible(path)),
         };
         match self {
-            Refusal::NoDisk => write!(f, "there is no built-in disk: look at the firmware's list of disks, and set its SATA mode to AHCI"),
+            Refusal::NoDisk => write!(
+                f,
+                "no built-in disk was found: in the firmware setup, check that the disk is listed, and set the \
+                SATA mode to AHCI"
+            ),
             Refusal::Several(names) => {
                 write!(
                     f,
-                    "there are {} built-in disks ({}): write `disk: {{serial: ...}}` into the inventory",
+                    "there are {} built-in disks ({}): choose one with `disk: {{serial: ...}}` in the inventory",
                     names.len(),
                     names.join(", ")
                 )
             }
             Refusal::NotFound(given) => write!(f, "no disk has {}: correct `disk` in the inventory", rule(given)),
             Refusal::Ambiguous(given, names) => {
-                write!(f, "{} all have {}: write `disk: {{path: ...}}` into the inventory", names.join(", "), rule(given))
+                write!(f, "{} all have {}: choose one with `disk: {{path: ...}}` in the inventory", names.join(", "), rule(given))
             }
-            Refusal::Unfit(name, unfit) => write!(f, "{name} follows the rule, but {unfit}: correct `disk` in the inventory"),
-            Refusal::ReadOnly(name) => write!(f, "{name} is read-only: replace it"),
+            Refusal::Unfit(name, unfit) => write!(f, "{name} matches `disk`, but {unfit}: correct `disk` in the inventory"),
+            Refusal::ReadOnly(name) => write!(f, "{name} is read-only: remove its write protection, or replace the disk"),
             Refusal::TooSmall(name, own, least) => {
-                write!(f, "{name} has {}, less than `systemSize` ({}): make `systemSize` smaller", size(*own), size(*least))
+                write!(f, "{name} has only {}, less than `systemSize` ({}): reduce `systemSize`", size(*own), size(*least))
             }
-            Refusal::InUse(name, users) => write!(f, "{name} is in use: {}", users.join(", ")),
+            Refusal::InUse(name, users) => write!(f, "{name} is in use by {}", users.join(", ")),
             Refusal::Member(name, array) => {
-                write!(f, "{name} belongs to {array}, which may span other disks: name it with `disk: {{serial: ...}}` in the inventory")
+                write!(
+                    f,
+                    "{name} belongs to {array}, which may span other disks: to use this disk anyway, write `disk: {{serial: \
+                    ...}}` into the inventory"
+                )
             }
             Refusal::Holds(name, content) => {
-                write!(f, "{name} is not empty: {content}. To erase it, make the stick again with `--wipe` and this machine's name")
+                write!(
+                    f,
+                    "{name} is not empty: it has {content}; to erase it, create the stick again with `--wipe` and this machine's \
+                    name"
+                )
             }
         }
     }

@@ -35,11 +35,11 @@ pub fn turn(mark: Option<&[u8]>) -> Turn {
     let Some(bytes) = mark else { return Turn::Install(Mark::Started { times: 1 }) };
     match serde_json::from_slice(bytes) {
         Ok(Mark::Started { times }) if times < MOST_STARTS => Turn::Install(Mark::Started { times: times + 1 }),
-        Ok(Mark::Started { times }) => Turn::Failed(format!("the installation was started {times} times and never ended")),
+        Ok(Mark::Started { times }) => Turn::Failed(format!("the installation was started {times} times and never finished")),
         Ok(Mark::Done) => Turn::Done,
         Ok(Mark::Failed { reason }) => Turn::Failed(reason),
         // It may have been `done`.
-        Err(_) => Turn::Failed("what the stick remembers of this machine can't be read".to_owned()),
+        Err(_) => Turn::Failed("the stick's record of this machine can't be read: create the stick again".to_owned()),
     }
 }
 

@@ -70,14 +70,15 @@ impl Order {
     /// # Errors
     /// It is not one, or a value has not the form that the installer relies on.
     pub fn parse(bytes: &[u8]) -> Result<Order, String> {
-        let order: Order = serde_json::from_slice(bytes).map_err(|error| format!("the order can't be read: {error}"))?;
+        let order: Order =
+            serde_json::from_slice(bytes).map_err(|error| format!("the stick's installation order can't be read: {error}"))?;
         let hex =
             |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
         let file = &order.image.file;
         let plain = !file.is_empty() && !file.starts_with('.') && file.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         let wrong = if order.version != VERSION {
-            "its version is that of another hostler: make the stick again"
+            "a different version of hostler wrote it: create the stick again"
         } else if !hex(&order.id, 32) {
             "its id"
         } else if !plain || !hex(&order.image.sha256, 64) || order.image.size == 0 {
@@ -97,7 +98,7 @@ impl Order {
         } else {
             return Ok(order);
         };
-        Err(format!("the order is not valid: {wrong}"))
+        Err(format!("the stick's installation order is not valid: {wrong}"))
     }
 
     /// As JSON.

@@ -74,7 +74,8 @@ fn enough(pods: &Taken, machines: usize, problems: &mut Problems) {
     let parts = 1usize << part.saturating_sub(pods.net.prefix_len()).min(20);
     if machines > parts {
         let enough = counted(parts, "machine");
-        let message = format!("`podSubnet` {} is enough for {enough} with a /{part} each, but there are {machines}", pods.net);
+        let message =
+            format!("`podSubnet` {} is large enough for {enough} with a /{part} each, but the inventory has {machines}", pods.net);
         let place = pods.place.unwrap_or(Place { line: 1, column: 1, length: 1 });
         problems.add(place, message, format!("podSubnet: {}", large_enough(pods, part, machines)));
     }
@@ -160,7 +161,7 @@ fn endpoint(field: Field, cluster: &str, machines: &Machines, problems: &mut Pro
             if problems.found.len() == before {
                 problems.add(
                     at(field.node, field.place),
-                    "`endpoint` must be a name, or have `vip` or `external`",
+                    "`endpoint` must be a name, or a mapping with `vip` or `external`",
                     "endpoint: { vip: 192.168.1.10 }",
                 );
             }
@@ -174,12 +175,12 @@ fn endpoint_name(text: Text, machines: &HashMap<String, Place>, problems: &mut P
     let (why, example) = if text.text.parse::<IpAddr>().is_ok() {
         ("is an address: write a virtual IP as in the example, or a name", format!("endpoint: {{ vip: {word} }}"))
     } else if matches!(host_and_port(text.text), Some((_, Some(_)))) {
-        ("has a port: specify a load balancer as in the example, or a name without a port", format!("endpoint: {{ external: \"{word}\" }}"))
+        ("has a port: write a load balancer as in the example, or a name without a port", format!("endpoint: {{ external: \"{word}\" }}"))
     } else if !name::is_host(text.text) {
-        ("is not a DNS name in lower case", "endpoint: api.ponies.internal".to_owned())
+        ("is not a valid DNS name in lower case", "endpoint: api.ponies.internal".to_owned())
     } else if machines.contains_key(text.text) || text.text == "localhost" {
         (
-            "is the name of a machine: choose another name, because the endpoint may move to another machine",
+            "names a single machine: choose another name, because the endpoint may move to another machine",
             "endpoint: api.ponies.internal".to_owned(),
         )
     } else {
@@ -219,7 +220,7 @@ fn interval(text: Text, problems: &mut Problems) -> Option<Duration> {
     let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit(rest)?));
     let why = match seconds {
         Some(seconds) if seconds < 600 => "is too short: the minimum is 10 minutes",
-        Some(seconds) if seconds > 366 * 24 * 3600 => "is too long: the maximum is a year",
+        Some(seconds) if seconds > 366 * 24 * 3600 => "is too long: the maximum is 1 year",
         Some(seconds) => return Some(Duration::from_secs(seconds)),
         None => "is not a duration: write a number followed by `m`, `h` or `d`",
     };

@@ -115,8 +115,8 @@ pub fn host_key(text: Text, example: &str, problems: &mut Problems) -> Option<St
             Ok(_) => "the host key does not match its type",
             Err(_) => "the host key is truncated or corrupted: it is not valid base64",
         },
-        (None, Some(body)) if is_key_type(body) => "omit the host name before the key",
-        _ => "a host key must be a line as in /etc/ssh/ssh_host_ed25519_key.pub, or a fingerprint",
+        (None, Some(body)) if is_key_type(body) => "omit the host name: a host key begins with its type",
+        _ => "a host key must be a line like the one in /etc/ssh/ssh_host_ed25519_key.pub, or a fingerprint",
     };
     problems.add(text.place, why, example);
     None

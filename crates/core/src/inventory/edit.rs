@@ -63,7 +63,9 @@ pub fn remove_machine(text: &str, name: &str) -> Result<String> {
     let (body, mark) = without_mark(text);
     let machines = machines(body, &format!("delete {name} from the inventory yourself"))?;
     let Some((key, value)) = machines.iter().find(|(key, _)| key.text == name) else {
-        return Err(Failure::new(ExitStatus::Usage, format!("the inventory has no machine `{name}`"), "nothing needs to be deleted").into());
+        return Err(
+            Failure::new(ExitStatus::Usage, format!("the inventory has no machine `{name}`"), "check the spelling of the name").into()
+        );
     };
     let lines = body.split_inclusive('\n').enumerate();
     let gone = key.place.line..=value.last_line.max(key.place.line);
@@ -71,7 +73,7 @@ pub fn remove_machine(text: &str, name: &str) -> Result<String> {
     let after = format!("{mark}{left}");
     let read = read(&after)?;
     if read.machines.len() + 1 != before.machines.len() || read.machines.contains_key(name) {
-        bail!("{name} can't be deleted from this inventory\nhint: edit the file and delete it yourself");
+        bail!("{name} can't be deleted from this inventory\nhint: edit the file and delete the machine yourself");
     }
     Ok(after)
 }
@@ -85,7 +87,7 @@ pub fn set_host_key(text: &str, name: &str, key: &str) -> Result<String> {
     let before = read(text)?;
     let by_hand = || {
         let message = format!("the host key of {name} can't be replaced in this inventory");
-        Failure::new(ExitStatus::Usage, message, format!("write it there yourself: `hostKey: {key}`"))
+        Failure::new(ExitStatus::Usage, message, format!("edit the file and write `hostKey: {key}` there yourself"))
     };
     let old = before.machines.get(name).and_then(|machine| machine.connection.host_key.clone()).ok_or_else(by_hand)?;
     let after = replaced(text, &["machines", name, "hostKey"], key).ok_or_else(by_hand)?;
@@ -108,7 +110,7 @@ pub fn set_host_key(text: &str, name: &str, key: &str) -> Result<String> {
 pub fn set_version(text: &str, version: &str) -> Result<String> {
     let by_hand = || {
         let message = "the version can't be replaced in this inventory";
-        Failure::new(ExitStatus::Usage, message, format!("write it there yourself: `cluster: {{version: {version}}}`"))
+        Failure::new(ExitStatus::Usage, message, format!("edit the file and write `cluster: {{version: {version}}}` there yourself"))
     };
     let before = read(text)?;
     let after = replaced(text, &["cluster", "version"], version).ok_or_else(by_hand)?;
@@ -154,7 +156,7 @@ fn value_at(text: &str, keys: &[&str]) -> Option<Node> {
 }
 
 fn read(text: &str) -> Result<Inventory> {
-    let hint = "the file was not changed";
+    let hint = "the file was not changed: edit it yourself";
     Ok(parse(text, "inventory").map_err(|wrong| Failure::new(ExitStatus::Usage, wrong.to_string().trim_end(), hint))?)
 }
 

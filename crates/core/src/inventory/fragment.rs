@@ -30,13 +30,13 @@ const KUBELET: &str = "KubeletConfiguration";
 const PROXY: &str = "KubeProxyConfiguration";
 
 const IMAGES: &str = "images come from hostler's bundle, under their registry.k8s.io names";
-const NODE: &str = "a node has the name of its machine";
+const NODE: &str = "a node is always named after its machine";
 const CRI: &str = "hostler sets up containerd and its socket";
 const ADDRESS: &str = "the API server listens on the machine's address";
 const TOKEN: &str = "each run creates its own token and deletes it afterwards";
 const CERTIFICATES: &str = "hostler copies certificates over its own connections, without a key in the cluster";
 const TAINTS: &str = "hostler sets the taints of a node from its machine in the inventory";
-const CHECKS: &str = "it would replace hostler's own list";
+const CHECKS: &str = "your list would replace hostler's own";
 
 const OWN: &[Own] = &[
     own(CLUSTER, &["clusterName"], "hostler takes it from `cluster.name`", "cluster:\n  name: ponies"),
@@ -106,7 +106,7 @@ pub fn kubeadm(inventory: &Fields, problems: &mut Problems) -> KubeadmFragments 
             return Mapping::new();
         };
         for (key, _) in entries.iter().filter(|(key, _)| HEAD.contains(&key.text.as_str())) {
-            let message = format!("omit `{}`: hostler sets it itself", key.text);
+            let message = format!("omit `{}`: hostler sets this key itself", key.text);
             problems.add(key.place, message, field.key.shown());
         }
         for own in OWN.iter().filter(|own| own.document == name) {
@@ -138,7 +138,7 @@ fn overridden(own: &Own, mut entries: &[(Key, Node)], problems: &mut Problems) {
             _ if last => return problems.add(key.place, format!("`{path}` can't be set here: {}", own.why), own.instead),
             _ => {
                 // Of several settings below one key, the first one is reported.
-                let message = format!("`{part}` without keys would remove `{path}`: {}", own.why);
+                let message = format!("`{part}` must be a mapping with keys, or it would remove `{path}`: {}", own.why);
                 if !problems.found.iter().any(|problem| problem.place == key.place) {
                     problems.add(key.place, message, own.instead);
                 }
@@ -162,7 +162,7 @@ fn arguments(entries: &[(Key, Node)], problems: &mut Problems) {
             _ => None,
         };
         if let Some(wrong) = wrong {
-            let message = format!("`{}` must be a list of entries with `name` and `value` only", key.text);
+            let message = format!("`{}` must be a list of entries that have only `name` and `value`", key.text);
             problems.add(at(wrong, key.place), message, format!("{}:\n  - name: v\n    value: \"4\"", key.text));
         }
     }
@@ -347,12 +347,19 @@ pub fn ignored(inventory: &Fields, problems: &mut Problems) -> Vec<String> {
     let mut checks = Vec::new();
     for text in inventory.texts("ignorePreflightErrors", problems) {
         if text.text.is_empty() || !text.text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-            let message = format!("`{}` is not the name of a check: kubeadm prints it in brackets, as in `[ERROR Swap]`", shown(text.text));
+            let message = format!(
+                "`{}` is not the name of a check: kubeadm prints the name in brackets, as `Swap` in `[ERROR Swap]`",
+                shown(text.text)
+            );
             problems.add(text.place, message, "ignorePreflightErrors: [Swap]");
             continue;
         }
         if text.text.eq_ignore_ascii_case("all") {
-            problems.warnings.push("`ignorePreflightErrors: [all]` hides all errors of kubeadm: list individual checks instead".to_owned());
+            problems.warnings.push(
+                "`ignorePreflightErrors: [all]` hides all of kubeadm's preflight errors: list individual checks \
+                instead"
+                    .to_owned(),
+            );
         }
         checks.push(text.text.to_owned());
     }

@@ -67,7 +67,7 @@ pub fn parse_with(text: &str, file_name: &str, read: Option<ReadFile>) -> Result
             if problems.found.is_empty() {
                 // Every omission has an error; if one is missing, this is better than an empty list.
                 let place = Place { line: 1, column: 1, length: 1 };
-                problems.add(place, "this inventory is not valid", schema::INVENTORY.keys[0].shown());
+                problems.add(place, "the inventory is not valid", schema::INVENTORY.keys[0].shown());
             }
             Err(Diagnostics::new(file_name, text, problems.found))
         }

@@ -87,15 +87,16 @@ fn unwise(machines: &IndexMap<MachineName, Machine>, problems: &mut Problems) {
     let control_planes = machines.values().filter(|machine| machine.role == Role::ControlPlane).count();
     if control_planes > 0 && control_planes.is_multiple_of(2) {
         problems.warnings.push(format!(
-            "{control_planes} control planes tolerate no more failures than {}: etcd needs more than half of them, so use an odd number",
+            "{control_planes} control planes tolerate no more failures than {} would: etcd needs more than half of its members, so use \
+             an odd number",
             control_planes - 1
         ));
     }
     if control_planes > 7 {
-        problems.warnings.push(format!("{control_planes} control planes slow etcd down: three or five are enough"));
+        problems.warnings.push(format!("{control_planes} control planes slow etcd down: use three or five"));
     }
     if !machines.is_empty() && machines.values().all(|machine| machine.dedicated || !machine.taints.is_empty()) {
-        problems.warnings.push("every machine is dedicated or tainted: ordinary pods can't run anywhere".to_owned());
+        problems.warnings.push("every machine is dedicated or tainted, so ordinary pods can't run anywhere".to_owned());
     }
 }
 
@@ -111,7 +112,7 @@ fn twice(written: &[Written], problems: &mut Problems) {
         if let Some((mac, place)) = &machine.mac
             && let Some(other) = macs.insert(mac, machine)
         {
-            problems.add(*place, format!("{} has the MAC address {mac}, too", other.name), "");
+            problems.add(*place, format!("{} already has the MAC address {mac}", other.name), "");
         }
     }
 }
@@ -147,7 +148,7 @@ fn one(name: Text, node: &Node, installs: bool, problems: &mut Problems) -> Opti
         if !installs {
             problems.add(
                 field.place,
-                "`disk` is for machines that hostler installs: that needs the section `os`",
+                "`disk` is only for machines that hostler installs: add the section `os`",
                 "os:\n  authorizedKeys: [ssh-ed25519 AAAA... ada]",
             );
         }
@@ -184,7 +185,7 @@ fn mac(text: Text, problems: &mut Problems) -> Option<(String, Place)> {
     let bytes: Option<Vec<u8>> =
         pairs.iter().map(|pair| u8::from_str_radix(pair, 16).ok().filter(|_| pair.len() == 2 && !pair.starts_with('+'))).collect();
     let why = match bytes {
-        Some(bytes) if bytes.len() == 6 && bytes.iter().all(|&byte| byte == 0) => "is not the address of a network card",
+        Some(bytes) if bytes.len() == 6 && bytes.iter().all(|&byte| byte == 0) => "is not the MAC address of a network card",
         Some(bytes) if bytes.len() == 6 && bytes[0] & 1 == 1 => "is a multicast address",
         Some(bytes) if bytes.len() == 6 => {
             let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -213,7 +214,7 @@ fn labels(fields: &Fields, problems: &mut Problems) -> IndexMap<String, String> 
     for (key, node) in fields.named("labels", problems) {
         let known = qualified(key, "a label", problems);
         if LABELS_OF_KUBERNETES.contains(&key.text) {
-            problems.add(key.place, format!("Kubernetes sets the label `{}` itself", key.text), "labels: { gpu: intel }");
+            problems.add(key.place, format!("Kubernetes sets the label `{}` itself: omit it", key.text), "labels: { gpu: intel }");
         }
         match text(node) {
             Some(value) if is_value(value.text) => drop(labels.insert(key.text.to_owned(), value.text.to_owned())),
@@ -251,9 +252,9 @@ fn taints(fields: &Fields, problems: &mut Problems) -> Vec<Taint> {
                 EXAMPLE,
             );
         } else if key == "node-role.kubernetes.io/control-plane" {
-            problems.add(text.place, format!("use `dedicated` instead of `{word}`"), "dedicated: true");
+            problems.add(text.place, format!("`{word}` can't be set here: use `dedicated` instead"), "dedicated: true");
         } else if TAINTS_OF_KUBERNETES.iter().any(|start| key.starts_with(start)) {
-            problems.add(text.place, format!("Kubernetes sets and removes the taint `{word}` itself"), EXAMPLE);
+            problems.add(text.place, format!("Kubernetes sets and removes the taint `{word}` itself: omit it"), EXAMPLE);
         } else if !qualified(Text { text: key, ..text }, "a taint", problems) {
         } else if !is_value(value) {
             problems.add(text.place, format!("`{}` is not a valid taint value: {VALUE}", shown(value)), EXAMPLE);

@@ -69,7 +69,7 @@ pub fn disk(field: Field, problems: &mut Problems) -> Option<DiskRule> {
         let before = problems.found.len();
         let fields = Fields::read(field.node, field.place, &DISK, problems)?;
         if let [_, second, ..] = entries.as_slice() {
-            problems.add(second.0.place, "a rule for the disk has one key: keep one of them", EXAMPLE);
+            problems.add(second.0.place, "`disk` can have only one of these keys: omit the others", EXAMPLE);
             return None;
         }
         let rules = [
@@ -81,7 +81,7 @@ pub fn disk(field: Field, problems: &mut Problems) -> Option<DiskRule> {
         ];
         let rule = rules.into_iter().flatten().next();
         if rule.is_none() && problems.found.len() == before {
-            problems.add(at(field.node, field.place), "`disk` must be `only`, or have `serial`, `wwid` or `path`", EXAMPLE);
+            problems.add(at(field.node, field.place), "`disk` must be `only`, or a mapping with `serial`, `wwid` or `path`", EXAMPLE);
         }
         return rule;
     }
@@ -93,11 +93,11 @@ pub fn disk(field: Field, problems: &mut Problems) -> Option<DiskRule> {
             let why = if word.starts_with("/dev/") {
                 ": write `disk: { path: /dev/disk/by-path/... }`, or its serial number"
             } else if guess.is_empty() {
-                ": write `only`, or which one in `{ serial: ... }`, `{ wwid: ... }` or `{ path: ... }`"
+                ": write `only`, `{ serial: ... }`, `{ wwid: ... }` or `{ path: ... }`"
             } else {
                 &guess
             };
-            problems.add(text.place, format!("`{}` is not a rule for the disk{why}", shown(word)), EXAMPLE);
+            problems.add(text.place, format!("`{}` does not identify a disk{why}", shown(word)), EXAMPLE);
             None
         }
     }
@@ -109,8 +109,11 @@ const LONGEST: usize = 128;
 fn one_line(text: Text, example: &str, problems: &mut Problems) -> Option<String> {
     let word = text.text.trim();
     if word.is_empty() || word.chars().count() > LONGEST || word.chars().any(char::is_control) {
-        let message =
-            format!("`{}` can't be that of a disk: write it as `lsblk --nodeps --output name,serial,wwn` shows it", shown(text.text));
+        let message = format!(
+            "`{}` can't be the serial number or WWID of a disk: write the serial number that `lsblk --nodeps --output \
+                name,serial` shows, or the content of the disk's `wwid` file below /sys/block",
+            shown(text.text)
+        );
         problems.add(text.place, message, example);
         return None;
     }
@@ -125,7 +128,7 @@ fn path(text: Text, problems: &mut Problems) -> Option<String> {
         return Some(name.to_owned());
     }
     let why = match text.text.strip_prefix("/dev/") {
-        Some(name) if !name.contains('/') => "may be another disk after the next start: write its name in /dev/disk/by-path/",
+        Some(name) if !name.contains('/') => "may name a different disk after a reboot: write the disk's name in /dev/disk/by-path/",
         _ if text.text.contains("-part") => "is a partition: write the name of the whole disk",
         _ => "is not the name of a disk in /dev/disk/by-path/",
     };
@@ -154,7 +157,7 @@ fn authorized_keys(fields: &Fields, problems: &mut Problems) -> Option<Vec<Strin
                 }
                 continue;
             }
-            [file] if file.contains('/') || file.ends_with(".pub") => "is a file: write the line that is in it",
+            [file] if file.contains('/') || file.ends_with(".pub") => "is the path of a file: write the line that the file contains",
             _ => "is not a public key: write the line of a file like ~/.ssh/id_ed25519.pub",
         };
         problems.add(text.place, format!("`{}` {why}", shown(text.text)), EXAMPLE);
@@ -163,7 +166,7 @@ fn authorized_keys(fields: &Fields, problems: &mut Problems) -> Option<Vec<Strin
         && problems.found.len() == before
         && let Some(field) = fields.get("authorizedKeys", problems)
     {
-        problems.add(field.place, "`authorizedKeys` is empty: no one could log in to the machines", EXAMPLE);
+        problems.add(field.place, "`authorizedKeys` is empty, so no one could log in to the machines: add your public key", EXAMPLE);
     }
     (!keys.is_empty()).then_some(keys)
 }

@@ -37,7 +37,7 @@ pub fn kept(text: Text, problems: &mut Problems) -> Option<String> {
 pub fn snapshots(text: Text, problems: &mut Problems) -> Option<String> {
     let path = absolute(text, "to: /srv/share/snapshots", problems)?;
     if let Some(owned) = owned().find(|owned| within(&path, owned)) {
-        let message = format!("`{path}` is in {owned}, which is lost with the cluster: choose another folder");
+        let message = format!("`{path}` is in {owned}, which is lost if the cluster is lost: choose another folder");
         problems.add(text.place, message, "to: /srv/share/snapshots");
         return None;
     }
@@ -60,7 +60,7 @@ fn absolute(text: Text, example: &str, problems: &mut Problems) -> Option<String
     let path = text.text.trim_end_matches('/');
     let word = shown(text.text);
     let why = if path.is_empty() && !text.text.is_empty() {
-        "is the root of the file system: name a folder".to_owned()
+        "is the root of the file system: write a folder below it".to_owned()
     } else if !path.starts_with('/') {
         "is not absolute: a path on a machine begins with `/`".to_owned()
     } else if path.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
@@ -68,7 +68,7 @@ fn absolute(text: Text, example: &str, problems: &mut Problems) -> Option<String
     } else if path.chars().any(char::is_control) || path.len() > 1000 {
         "is not a valid path".to_owned()
     } else if path.split_once('?').is_some_and(|(_, rest)| rest.contains('=')) {
-        "has mount options: omit everything from `?` on".to_owned()
+        "has mount options: omit `?` and everything after it".to_owned()
     } else if path.contains(['*', '?']) {
         "has a wildcard: write the folder itself".to_owned()
     } else {

@@ -35,7 +35,7 @@ pub fn read(text: Text, reader: Option<ReadFile>, problems: &mut Problems) -> Op
     let why = match reader(&file, MOST_BYTES).map(|file| file.bytes) {
         Err(Unread::Missing) => "does not exist: its path is relative to the inventory unless it begins with `/` or `~/`".to_owned(),
         Err(Unread::Other(error)) => format!("can't be read: {error}"),
-        Ok(bytes) if bytes.len() > MOST_BYTES => format!("is larger than {MOST_BYTES} bytes: too large for a preset"),
+        Ok(bytes) if bytes.len() > MOST_BYTES => format!("is too large for a preset: the maximum is {MOST_BYTES} bytes"),
         // Editors on Windows begin a file with a mark, which JSON does not know.
         Ok(bytes) => match serde_json::from_slice::<Value>(bytes.strip_prefix(MARK).unwrap_or(&bytes)) {
             Err(error) => format!("is not valid JSON: {error}"),

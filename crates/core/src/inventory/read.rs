@@ -154,7 +154,8 @@ impl<'a> Fields<'a> {
     pub fn named(&self, name: &str, problems: &mut Problems) -> Vec<(Text<'a>, &'a Node)> {
         let Some(field) = self.get(name, problems) else { return Vec::new() };
         let Data::Mapping(entries) = &field.node.data else {
-            let message = format!("`{name}` must be a mapping of names, but this is {}{}", field.node.what(), glued(field.node));
+            let message =
+                format!("`{name}` must be a mapping from names to values, but this is {}{}", field.node.what(), glued(field.node));
             problems.add(at(field.node, field.place), message, field.key.shown());
             return Vec::new();
         };
@@ -247,7 +248,7 @@ fn unknown(section: &'static Section, word: &str, place: Place, problems: &mut P
     if ["token", "password", "passphrase", "secret", "key"].iter().any(|secret| word.to_ascii_lowercase().ends_with(secret)) {
         // Its value stands behind it.
         let place = Place { length: usize::MAX, ..place };
-        return problems.add_secret(place, format!("unknown key `{}` of {}{guess}", shown(word), section.what), example);
+        return problems.add_secret(place, format!("unknown key `{}` in {}{guess}", shown(word), section.what), example);
     }
-    problems.add(place, format!("unknown key `{}` of {}{guess}", shown(word), section.what), example);
+    problems.add(place, format!("unknown key `{}` in {}{guess}", shown(word), section.what), example);
 }

@@ -242,7 +242,7 @@ fn takes(kind: &Kind) -> String {
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Choice(words) => words.iter().map(|(word, meaning)| format!("`{word}`: {meaning}")).collect::<Vec<_>>().join("; "),
         Kind::Word(what, words) => format!("{what}: {}", words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")),
-        Kind::Object(_) => "keys, see below".to_owned(),
+        Kind::Object(_) => "a mapping, see below".to_owned(),
         Kind::Filled(kind) => takes(kind),
         Kind::Named(name, kind) => format!("a mapping from {} to {}", name.what, takes(kind)),
         Kind::List(kind) | Kind::Set(kind) => format!("a list, each entry {}", takes(kind)),

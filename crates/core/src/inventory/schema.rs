@@ -93,7 +93,7 @@ pub struct Form {
 pub static INVENTORY: Section = Section {
     what: "an inventory",
     path: "",
-    doc: "The whole file. Only `machines` is needed.",
+    doc: "The whole file. Only `machines` is required.",
     keys: &[
         Key {
             name: "machines",
@@ -141,8 +141,8 @@ pub static INVENTORY: Section = Section {
             name: "os",
             kind: Kind::Object(&OS),
             required: false,
-            default: "the machines have a system already",
-            doc: "The system that `hostler provision` installs on machines that have a `mac`.",
+            default: "the machines already have an operating system",
+            doc: "The operating system that `hostler provision` installs on machines that have a `mac`.",
             example: "\n  authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh ada]",
         },
         Key {
@@ -226,8 +226,8 @@ pub static CLUSTER: Section = Section {
             name: "cni",
             kind: Kind::Choice(&[
                 ("flannel", "VXLAN: works on any network"),
-                ("flannel-host-gw", "plain routes: faster, but all machines must be on one link"),
-                ("none", "you install one yourself"),
+                ("flannel-host-gw", "plain routes: faster, but all machines must be in one layer 2 network"),
+                ("none", "none: you install a pod network yourself"),
             ]),
             required: false,
             default: "`flannel`",
@@ -241,7 +241,7 @@ pub static CLUSTER: Section = Section {
 pub static ENDPOINT: Section = Section {
     what: "`endpoint`",
     path: "cluster.endpoint",
-    doc: "Set one of these two keys.",
+    doc: "Set exactly one of these two keys.",
     keys: &[
         Key {
             name: "vip",
@@ -268,7 +268,7 @@ const SSH_USER: Key = Key {
     kind: Kind::Text(&USER),
     required: false,
     default: "from `~/.ssh/config`, else your own user name",
-    doc: "The user who logs in: root, or one who may use sudo.",
+    doc: "The user to log in as: root, or a user who may use sudo.",
     example: "ada",
 };
 const SSH_PORT: Key = Key {
@@ -284,7 +284,7 @@ const SSH_IDENTITY: Key = Key {
     kind: Kind::Text(&FILE),
     required: false,
     default: "from `~/.ssh/config`, and the keys in the agent",
-    doc: "Path of the private key, relative to the inventory; `~/` is your home.",
+    doc: "Path of the private key, relative to the inventory; `~/` is your home directory.",
     example: "~/.ssh/id_ed25519",
 };
 const SSH_JUMP: Key = Key {
@@ -307,8 +307,8 @@ const SSH_BECOME: Key = Key {
     name: "become",
     kind: Kind::Flag,
     required: false,
-    default: "`true` unless the user is root",
-    doc: "Whether commands run through sudo.",
+    default: "`true`, or `false` if the user is root",
+    doc: "Whether hostler runs commands with sudo.",
     example: "true",
 };
 
@@ -330,15 +330,15 @@ pub static MACHINE: Section = Section {
             kind: Kind::Text(&ADDRESS),
             required: true,
             default: "",
-            doc: "The IP address at which the other machines reach it; SSH uses it, too. It must not change: assign it in your router \
-                or on the machine itself.",
+            doc: "The IP address at which SSH and the other machines reach this machine. The address must not change: assign it in your \
+                router or on the machine itself.",
             example: "192.168.1.11",
         },
         Key {
             name: "role",
             kind: Kind::Choice(&[
-                ("control-plane", "runs the API server and etcd, and other pods, too"),
-                ("worker", "runs other pods only"),
+                ("control-plane", "runs the API server and etcd, and also ordinary pods"),
+                ("worker", "runs only ordinary pods"),
             ]),
             required: false,
             default: "`worker`; if no machine is a control plane, `control-plane` for the first one",
@@ -350,7 +350,7 @@ pub static MACHINE: Section = Section {
             kind: Kind::Flag,
             required: false,
             default: "`false`",
-            doc: "For a control plane: run no ordinary pods there.",
+            doc: "For a control plane: whether it runs no ordinary pods.",
             example: "true",
         },
         Key {
@@ -358,7 +358,7 @@ pub static MACHINE: Section = Section {
             kind: Kind::List(&Kind::Text(&PATH)),
             required: false,
             default: "`[]`",
-            doc: "Paths that no verb ever wipes, with everything below them.",
+            doc: "Paths that no command ever wipes, with everything below them.",
             example: "[/srv/films]",
         },
         Key {
@@ -382,7 +382,8 @@ pub static MACHINE: Section = Section {
             kind: Kind::Text(&MAC),
             required: false,
             default: "",
-            doc: "The MAC address of its network card. A machine with a different MAC address at the same IP address is refused.",
+            doc: "The MAC address of its network card. hostler refuses a machine that has a different MAC address at the same IP \
+                address.",
             example: "\"52:54:00:12:34:56\"",
         },
         Key {
@@ -393,7 +394,7 @@ pub static MACHINE: Section = Section {
             doc: "The only accepted host key: a public key as in `/etc/ssh/ssh_host_ed25519_key.pub`, or a fingerprint.",
             example: "SHA256:jCYBa1FmZOYUBN9vZ/XHBcCHLzWQd0UZFmeJyoOi1aY",
         },
-        Key { default: "as in `os`", doc: "Which disk is written to when this machine is installed.", ..OS_DISK },
+        Key { default: "as in `os`", doc: "The disk to install on when this machine is installed.", ..OS_DISK },
         SSH_USER,
         SSH_PORT,
         SSH_IDENTITY,
@@ -430,7 +431,7 @@ pub static SNAPSHOTS: Section = Section {
             kind: Kind::Number(1, 10_000),
             required: false,
             default: "`7`",
-            doc: "How many to keep; older ones are deleted.",
+            doc: "How many snapshots to keep. Older snapshots are deleted.",
             example: "7",
         },
     ],
@@ -441,7 +442,7 @@ pub static KUBEADM: Section = Section {
     what: "`kubeadm`",
     path: "kubeadm",
     doc: "A fragment for each document. `hostler up` applies fragments of ClusterConfiguration, KubeletConfiguration and \
-          KubeProxyConfiguration to a running cluster; the other two affect only machines that join.",
+        KubeProxyConfiguration to a running cluster; the other two take effect only when the cluster is created or a machine joins.",
     keys: &[
         Key {
             name: "ClusterConfiguration",

@@ -16,10 +16,13 @@ pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share>
         let why = match text.text.split_once(':') {
             _ if text.text.starts_with('/') => format!("is a path: write `path:{word}` for a folder that is the same on every machine"),
             Some((scheme @ ("smb" | "cifs" | "http" | "https" | "ftp" | "sftp" | "ssh"), _)) => {
-                format!("is {scheme}, but pods can mount only NFS: mount it on every machine, and write that folder with `path:`")
+                format!(
+                    "is {scheme}, but pods can mount only NFS: mount the share on every machine, and write its mount point with \
+                    `path:`"
+                )
             }
             Some((host, path)) if host_and_port(host).is_some() && path.starts_with('/') && !path.starts_with("//") => {
-                format!("is in the syntax of mount: write `nfs://{}{}`", shown(host), shown(path))
+                format!("uses the syntax of `mount`: write `nfs://{}{}`", shown(host), shown(path))
             }
             _ => "is not a share: write nfs://HOST/PATH, or path:/PATH for a folder that is the same on every machine".to_owned(),
         };
@@ -30,8 +33,8 @@ pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share>
     let why = match host_and_port(host) {
         Some((_, Some(_))) => "has a port: omit it",
         None => "has no host: write a DNS name or an IP address after `nfs://`",
-        Some(("localhost", None)) => "means each machine itself: write the address of the server",
-        Some((_, None)) if path.trim_end_matches('/').is_empty() => "has no folder",
+        Some(("localhost", None)) => "refers to each machine itself: write the address of the server",
+        Some((_, None)) if path.trim_end_matches('/').is_empty() => "has no folder: write nfs://HOST/PATH",
         Some((server, None)) => {
             let path = path::shared(Text { text: path, ..text }, example, problems)?;
             return Some(Share::Nfs { server: server.to_ascii_lowercase(), path });

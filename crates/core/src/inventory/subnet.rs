@@ -18,11 +18,11 @@ pub fn address(text: Text, example: &str, whose: &str, problems: &mut Problems) 
         } else if text.text.parse::<std::net::SocketAddr>().is_ok() {
             format!("`{word}` has a port: omit it, or set `port`")
         } else if let Some(address) = without_leading_zeros(text.text) {
-            format!("`{word}` has leading zeros, which some programs read as octal: did you mean `{address}`?")
+            format!("`{word}` has leading zeros, so some programs read it as octal: did you mean `{address}`?")
         } else if name::is_host(&text.text.to_ascii_lowercase()) && !matches!(text.text, "true" | "false" | "yes" | "no" | "null") {
             format!(
-                "`{word}` is a name, but {whose} needs an IP address, because certificates contain it and it must not change; `getent \
-                 hosts {word}` shows the address"
+                "`{word}` is a name, but {whose} needs an IP address, because certificates contain the address and it must not change; \
+                 `getent hosts {word}` shows it"
             )
         } else {
             format!("`{word}` is not an IP address")
@@ -65,7 +65,7 @@ pub fn subnet(text: Text, key: &str, default: &str, problems: &mut Problems) -> 
         return None;
     };
     if net.addr() != net.network() {
-        problems.add(text.place, format!("`{word}` is an address inside a subnet: did you mean `{}`?", net.trunc()), example);
+        problems.add(text.place, format!("`{word}` has host bits set: did you mean `{}`?", net.trunc()), example);
         return None;
     }
     // Each machine gets a /24 (IPv6: /64) of the pod subnet. A Service subnet has at most 20 host bits, and its tenth address is the DNS
@@ -116,7 +116,7 @@ pub fn clashes(pods: &Taken, services: &Taken, hosts: &[Taken], problems: &mut P
     for subnet in [pods, services] {
         for (net, name) in OF_ITS_OWN {
             if net.parse().is_ok_and(|net| meet(&subnet.net, &net)) {
-                let message = format!("{} {} overlaps with the {name} range {net}", subnet.who, subnet.net);
+                let message = format!("{} {} overlaps with the {name} range {net}: choose another subnet", subnet.who, subnet.net);
                 problems.add(subnet.place.unwrap_or(top), message, "");
             }
         }

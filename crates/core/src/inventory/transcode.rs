@@ -151,7 +151,7 @@ fn languages(fields: &Fields, problems: &mut Problems) -> Vec<String> {
         let word = text.text.to_lowercase();
         let near = LANGUAGES.iter().find(|(code, short, name)| [*code, *short, *name].contains(&word.as_str()));
         if word == "all" || word == "any" {
-            problems.add(text.place, format!("`{}` is not a language: omit `languages` to keep all", shown(text.text)), EXAMPLE);
+            problems.add(text.place, format!("`{}` is not a language: omit `languages` to keep all languages", shown(text.text)), EXAMPLE);
         } else if text.text.len() != 3 || !text.text.bytes().all(|byte| byte.is_ascii_lowercase()) {
             let guess = near.map_or_else(String::new, |(code, _, _)| format!(": did you mean `{code}`?"));
             let message = format!("`{}` is not a language code: write the three letters of ISO 639-2{guess}", shown(text.text));
@@ -177,7 +177,7 @@ fn originals(fields: &Fields, problems: &mut Problems) -> Originals {
                 problems.add(text.place, message, "keep: 60d");
             }
             Some(days @ 1..=3650) => originals.keep_days = u32::try_from(days).ok(),
-            Some(_) => problems.add(text.place, format!("`{}` is out of range: from 1 day to 10 years", shown(text.text)), "keep: 60d"),
+            Some(_) => problems.add(text.place, format!("`{}` is out of range: write 1 day to 10 years", shown(text.text)), "keep: 60d"),
             None => {
                 let guess = did_you_mean(text.text, ["forever"]);
                 let message = format!("`{}` is neither a number of days nor `forever`{guess}", shown(text.text));
@@ -206,7 +206,7 @@ fn folders<'a>(
     if let Some(field) = fields.get("folders", &mut Problems::default())
         && matches!(&field.node.data, super::tree::Data::Mapping(entries) if entries.is_empty())
     {
-        problems.add(field.place, "`folders` is empty: films need at least one folder to be dropped into", EXAMPLE);
+        problems.add(field.place, "`folders` is empty: list at least one folder to drop films into", EXAMPLE);
     }
     let mut folders = Vec::new();
     for (name, node) in named {
@@ -279,7 +279,10 @@ fn apart(inbox: &Share, library: &Share, place: Place, folders: &[(Text, Folder)
                 "",
             );
         } else if let Some((own, _)) = taken.iter().find(|(_, taken)| path::within(&target, taken)) {
-            let message = format!("the folder `{word}` of the library is the folder `{own}` of the inbox, which hostler uses");
+            let message = format!(
+                "the folder `{word}` of the library is in the folder `{own}` of the inbox, which hostler uses: choose \
+                another folder"
+            );
             problems.add(name.place, message, "");
         }
     }
@@ -291,7 +294,7 @@ fn min_saving(text: Text, problems: &mut Problems) -> Option<u32> {
     match percent {
         _ if text.text == "off" => return None,
         Some(percent @ 0..=99) => return u32::try_from(percent).ok(),
-        Some(_) => problems.add(text.place, format!("`{}` is out of range: from 0% to 99%", shown(text.text)), "minSaving: 10%"),
+        Some(_) => problems.add(text.place, format!("`{}` is out of range: write 0% to 99%", shown(text.text)), "minSaving: 10%"),
         None => problems.add(text.place, format!("`{}` is neither a percentage nor `off`", shown(text.text)), "minSaving: 10%"),
     }
     None
@@ -355,7 +358,7 @@ fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Ve
         && texts.is_empty()
         && problems.found.len() == before
     {
-        problems.add(field.place, "`machines` is empty: list at least one, or omit it for all", field.key.shown());
+        problems.add(field.place, "`machines` is empty: list at least one machine, or omit the key to use all machines", field.key.shown());
     }
     let mut encoders: Vec<MachineName> = Vec::new();
     for text in texts {
@@ -373,7 +376,10 @@ fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Ve
         }
         // A machine with other errors was already reported.
         if machines.machines.get(&name).is_some_and(|machine| machine.dedicated) {
-            let message = format!("{name} is dedicated, so it can't encode: remove it here, or remove `dedicated`");
+            let message = format!(
+                "{name} is dedicated, so it can't encode films: remove the machine from this list, or remove \
+                `dedicated` from it"
+            );
             problems.add(text.place, message, "");
             continue;
         }
@@ -388,7 +394,7 @@ fn image(text: Text, problems: &mut Problems) -> Option<String> {
     let why = if text.text.trim() != text.text || text.text.parse::<oci_spec::distribution::Reference>().is_err() {
         "is not an image reference"
     } else if !name.contains([':', '@']) {
-        "has no tag or digest: without one the image could change unnoticed"
+        "has no tag or digest: add one, because otherwise the image could change unnoticed"
     } else {
         return Some(text.text.to_owned());
     };

@@ -59,10 +59,10 @@ const ANCHORS: &str = "anchors, aliases and merge keys (`&name`, `*name`, `<<`) 
 pub fn parse(text: &str) -> Result<Node, Diagnostic> {
     let top = Place { line: 1, column: 1, length: 1 };
     if text.len() > MOST_BYTES {
-        return Err(Diagnostic::new(top, format!("the file is too large: more than {MOST_BYTES} bytes"), MACHINES));
+        return Err(Diagnostic::new(top, format!("the file is too large: the maximum is {MOST_BYTES} bytes"), MACHINES));
     }
     if let Some(place) = bare_carriage_return(text) {
-        return Err(Diagnostic::new(place, "a carriage return without a line feed is ambiguous: remove it", ""));
+        return Err(Diagnostic::new(place, "there is a carriage return without a line feed: remove it", ""));
     }
     document(text)
 }
@@ -83,7 +83,7 @@ fn document(text: &str) -> Result<Node, Diagnostic> {
         match event {
             Event::StreamEnd => break,
             Event::DocumentStart(_) if document.is_some() => {
-                let message = "a second YAML document begins here: write everything into one, without `---`";
+                let message = "a second YAML document begins here: write everything into one document, and remove `---`";
                 return Err(Diagnostic::new(place(span), message, ""));
             }
             Event::DocumentStart(_) => {
@@ -176,7 +176,7 @@ impl<'a> Builder<'a> {
     fn node(&mut self, event: Event<'a>, span: Span, level: usize) -> Result<Node, Diagnostic> {
         let start = place(span);
         if level > MOST_LEVELS {
-            return Err(Diagnostic::new(start, format!("this is nested too deeply: at most {MOST_LEVELS} levels"), ""));
+            return Err(Diagnostic::new(start, format!("this is nested too deeply: the maximum is {MOST_LEVELS} levels"), ""));
         }
         let (anchor, tag) = match &event {
             Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
@@ -234,7 +234,7 @@ impl<'a> Builder<'a> {
                         return Err(Diagnostic::new(key.place, "a key is missing before `:`", ""));
                     }
                     if let Some(first) = keys.insert(text.clone(), key.place.line) {
-                        let message = format!("duplicate key `{}`: it is also on line {first}", shown(&text));
+                        let message = format!("duplicate key `{}`: the first one is on line {first}", shown(&text));
                         return Err(Diagnostic::new(key.place, message, ""));
                     }
                     last_line = last_line.max(key.last_line).max(value.last_line);
@@ -274,11 +274,11 @@ fn suspects(line: &str) -> Vec<Suspect> {
         found.push(Suspect { at, taken: blank - at, instead, why: "this line is indented with a tab: YAML needs spaces" });
     }
     for (at, _) in line.match_indices('\t').filter(|&(at, _)| at > blank && matches!(line.as_bytes()[at - 1], b':' | b'-')) {
-        found.push(space(at, 1, "there is a tab before this value: write a space"));
+        found.push(space(at, 1, "there is a tab before this value: replace it with a space"));
     }
     let colon = line[blank..].find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).map(|at| blank + at);
     if let Some(at) = colon.filter(|&at| line[at..].starts_with(':') && line[at + 1..].starts_with(|c: char| !c.is_whitespace())) {
-        found.push(space(at + 1, 0, "a space is missing after the `:` before this"));
+        found.push(space(at + 1, 0, "write a space between `:` and this"));
     }
     found
 }

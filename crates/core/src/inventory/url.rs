@@ -15,7 +15,7 @@ pub fn base(text: Text, example: &str, problems: &mut Problems) -> Option<String
     let url = parsed(text, example, problems)?;
     if url.query().is_some() || url.fragment().is_some() {
         // It may contain a token.
-        problems.add_secret(text.place, "this is the URL of a single page: omit everything from `?` or `#` on", example);
+        problems.add_secret(text.place, "this URL has a query or a fragment: omit `?` or `#` and everything after it", example);
         return None;
     }
     Some(text.text.trim_end_matches('/').to_owned())
@@ -31,14 +31,19 @@ fn parsed(text: Text, example: &str, problems: &mut Problems) -> Option<Url> {
     let why = match url {
         // Text before an `@` of the host, even if the rest is not valid.
         _ if text.text.split("://").nth(1).and_then(|rest| rest.split('/').next()).is_some_and(|host| host.contains('@')) => {
-            problems.add_secret(text.place, "omit the user and password: everyone who can read the inventory could see them", example);
+            problems.add_secret(
+                text.place,
+                "this URL has a user name or password: omit it, because everyone who can read the inventory \
+                could see it",
+                example,
+            );
             return None;
         }
-        Some(url) if loopback(&url) => "is a loopback address: write the address of the server, as pods reach it",
+        Some(url) if loopback(&url) => "is a loopback address: write the address at which pods reach the server",
         Some(url) => return Some(url),
-        None if !scheme => "is not the URL of a server: it must begin with http:// or https://",
-        None if text.text.ends_with("://") => "names no server: write its name or address behind `://`",
-        None => "is not a valid URL: check the name of the server, and replace spaces by `%20`",
+        None if !scheme => "is not the URL of a server: begin it with http:// or https://",
+        None if text.text.ends_with("://") => "has no server: write the server's name or address after `://`",
+        None => "is not a valid URL: check the name of the server, and replace spaces with `%20`",
     };
     problems.add(text.place, format!("`{}` {why}", shown(text.text)), example);
     None

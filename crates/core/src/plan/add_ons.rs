@@ -41,8 +41,7 @@ pub fn flannel(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> 
         (None, Some(ApiVia { machine: api_via, cluster, .. })) => {
             let reason = match differs(&cluster.add_ons, &manifest)? {
                 Some(Difference::Gone) if cluster.record.contains_key(&Record::Flannel) => {
-                    "objects of flannel are missing from the \
-                    cluster"
+                    "some of flannel's objects are missing from the cluster"
                 }
                 Some(Difference::Gone) => "pods have no network yet",
                 // A network that is there and not as it should be is `up`'s.
@@ -85,7 +84,7 @@ fn differs(add_ons: &AddOns, manifest: &str) -> Result<Option<Difference>> {
 pub fn compared(manifest: &str) -> Result<Vec<(String, Value)>> {
     let mut found = Vec::new();
     for document in serde_yaml::Deserializer::from_str(manifest) {
-        let object = Value::deserialize(document).context("the manifest is not YAML")?;
+        let object = Value::deserialize(document).context("the manifest is not valid YAML")?;
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         let content = match text("/kind").as_str() {
             "ConfigMap" => object["data"].clone(),
@@ -105,11 +104,11 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
     let image = planner.manifests.image(Component::Coredns).map(|image| image.reference.clone());
     let deployment = add_ons.get("Deployment", namespaces::SYSTEM, "coredns");
     let reason = match deployment {
-        _ if is_gone(add_ons, &COREDNS) => "objects of CoreDNS are missing from the cluster",
+        _ if is_gone(add_ons, &COREDNS) => "some of CoreDNS's objects are missing from the cluster",
         // What is there and not as it should be is `up`'s.
         _ if planner.only.is_some() => return Ok(()),
-        Some(live) if live.desired == 0 => "CoreDNS is scaled to 0: names do not resolve",
-        Some(live) if runs_another(planner, &live.content, image.as_deref()) => "CoreDNS runs a different image",
+        Some(live) if live.desired == 0 => "CoreDNS is scaled to 0 replicas, so DNS names do not resolve",
+        Some(live) if runs_another(planner, &live.content, image.as_deref()) => "CoreDNS runs a different image than the bundle's",
         _ => return Ok(()),
     };
     let Some(machine) = planner.inventory.machines.get(api_via.as_str()) else { return Ok(()) };
@@ -125,12 +124,12 @@ pub fn kube_proxy_differs(planner: &Planner, add_ons: &AddOns, document: &str) -
     }
     if is_gone(add_ons, &KUBE_PROXY) {
         // Pod networks that replace it want it gone.
-        return Ok((planner.inventory.cluster.cni != Cni::None).then_some("objects of kube-proxy are missing from the cluster"));
+        return Ok((planner.inventory.cluster.cni != Cni::None).then_some("some of kube-proxy's objects are missing from the cluster"));
     }
     if planner.only.is_some() {
         return Ok(None);
     }
-    let wanted: Value = serde_yaml::from_str(document).context("KubeProxyConfiguration is not YAML")?;
+    let wanted: Value = serde_yaml::from_str(document).context("KubeProxyConfiguration is not valid YAML")?;
     let live = add_ons.get("ConfigMap", namespaces::SYSTEM, "kube-proxy").and_then(|map| map.content.get("config.conf")?.as_str());
     let live: Value = live.and_then(|text| serde_yaml::from_str(text).ok()).unwrap_or_default();
     if !has(&live, &wanted) {
@@ -139,7 +138,7 @@ pub fn kube_proxy_differs(planner: &Planner, add_ons: &AddOns, document: &str) -
     let image = planner.manifests.image(Component::KubeProxy).map(|image| image.reference.as_str());
     let daemon_set = add_ons.get("DaemonSet", namespaces::SYSTEM, "kube-proxy");
     let another = daemon_set.is_some_and(|live| runs_another(planner, &live.content, image));
-    Ok(another.then_some("kube-proxy runs a different image"))
+    Ok(another.then_some("kube-proxy runs a different image than the bundle's"))
 }
 
 fn is_gone(add_ons: &AddOns, objects: &[(&str, &str)]) -> bool {
@@ -167,7 +166,7 @@ pub fn strand(planner: &mut Planner, api_via: &MachineName) {
     for (name, _) in planner.machines() {
         let known = snapshot.nodes.contains(name.as_str()) && planner.joined(name);
         if known && joined_since(snapshot, planner.facts.get(name).copied()) {
-            let reason = format!("{name} joined again after the snapshot was taken, and its pods can't be reached");
+            let reason = format!("{name} joined again after the snapshot was taken, so its pods can't be reached");
             let action = Drain { node: name.to_string(), force_after: Some(STRANDED), returns: false };
             planner.step(StepKind::Drain.of(name), api_via, reason, action, [StepKind::Init.of(api_via).if_planned()]);
         }
@@ -193,7 +192,7 @@ pub fn tunnels(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFa
                 let known = cluster.nodes.get(name.as_str()).map(|node| &node.vtep_mac).filter(|known| !known.is_empty());
                 match (own, known) {
                     (Some(own), Some(known)) if own != known => {
-                        format!("node {name} is recorded with flannel's tunnel address {known}, but the machine has {own}")
+                        format!("the cluster has {known} as flannel's tunnel address on node {name}, but the machine has {own}")
                     }
                     _ => continue,
                 }

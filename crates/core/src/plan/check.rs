@@ -103,7 +103,7 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         && (1..LITTLE_MEMORY).contains(&facts.memory)
     {
         let least = LITTLE_MEMORY / 1024;
-        planner.warn(Some(name), format!("only {} MB of memory: kubeadm asks for {least} MB", facts.memory / 1024));
+        planner.warn(Some(name), format!("it has only {} MB of memory, but kubeadm requires {least} MB", facts.memory / 1024));
     }
     if let Some(lock) = &facts.lock {
         lock_of(planner, name, facts, lock);
@@ -137,8 +137,8 @@ fn vip_is_elsewhere(inventory: &Inventory, name: &MachineName, facts: &Facts) ->
     }
     let networks = and(&networks);
     Some(format!(
-        "the VIP {vip} is in none of its networks ({networks}): other machines reach the VIP only if a router forwards their \
-        traffic here"
+        "the VIP {vip} is in none of its networks ({networks}): other machines can reach the VIP only if a router forwards their \
+         traffic to this machine"
     ))
 }
 
@@ -147,19 +147,19 @@ fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
     let own = !planner.inventory.kubeadm.kubelet.contains_key("resolvConf");
     let servers = if wanted::resolv_conf(facts) == path::RESOLVED_CONFIG { &facts.resolved_nameservers } else { &facts.nameservers };
     if servers.is_empty() {
-        planner.warn(Some(name), format!("{} has no nameserver: CoreDNS will not start here", path::RESOLV_CONF));
+        planner.warn(Some(name), format!("{} has no nameserver, so CoreDNS will not start on this machine: add one", path::RESOLV_CONF));
     } else if let Some(server) = servers.iter().find(|server| own && wanted::is_loopback(server)) {
         let text = format!(
-            "{} names {server}, where pods reach only themselves: CoreDNS will not start here; name a nameserver of the network in \
-             another file, and set that file in `kubeadm: {{KubeletConfiguration: {{resolvConf: FILE}}}}`",
+            "{} lists the nameserver {server}, which pods can't reach, so CoreDNS will not start on this machine: list a nameserver of \
+             your network in another file, and set that file in `kubeadm: {{KubeletConfiguration: {{resolvConf: FILE}}}}`",
             path::RESOLV_CONF
         );
         planner.warn(Some(name), text);
     }
     if facts.cloud_user_data {
         let text = format!(
-            "cloud-init's user data has manage_etc_hosts or preserve_hostname, which reset the host name or {} at every start: run \
-             `touch /etc/cloud/cloud-init.disabled` on the machine once it is set up",
+            "cloud-init's user data has manage_etc_hosts or preserve_hostname, so cloud-init resets the host name or {} at every boot: \
+             run `touch /etc/cloud/cloud-init.disabled` on the machine once it is set up",
             path::HOSTS
         );
         planner.warn(Some(name), text);
@@ -169,7 +169,8 @@ fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
     if planner.joined(name) && kubelet && !facts.delays_shutdown && facts.uptime > 300 && facts.files.contains_key(path::LOGIND) {
         planner.warn(
             Some(name),
-            "kubelet does not delay a shutdown of the machine: its pods will be killed; `journalctl -u kubelet | grep shutdown` says why",
+            "kubelet does not delay a shutdown of the machine, so a shutdown kills its pods; `journalctl -u kubelet | grep shutdown` \
+             shows why",
         );
     }
 }
@@ -178,8 +179,7 @@ fn undone_later(planner: &mut Planner, name: &MachineName, facts: &Facts) {
 fn lock_of<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts, lock: &LockFact) {
     let Some(age) = lock.age(facts) else {
         let text = format!(
-            "according to the machine's clock, step {} of run {} started in the future or hours ago: the lock of that \
-            run is ignored",
+            "according to the machine's clock, step {} of run {} started in the future or hours ago, so the lock of that run is ignored",
             lock.step, lock.run
         );
         planner.warn(Some(name), text);
@@ -189,7 +189,10 @@ fn lock_of<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &Facts, 
         Some(why) if planner.usable(name).is_some() => planner.refuse(Some(name), why, Hint::LetItEnd),
         // Something else is refused already.
         Some(_) => {}
-        None => planner.warn(Some(name), format!("{}, though its run was interrupted: steps here wait for it", working(lock, age))),
+        None => planner.warn(
+            Some(name),
+            format!("{}, although its run was interrupted: steps on this machine wait until it ends", working(lock, age)),
+        ),
     }
 }
 

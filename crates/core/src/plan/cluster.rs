@@ -51,7 +51,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         if !planner.inventory.machines.contains_key(node.as_str()) {
             let when = if found.ready { ", once its machine is off and the node is NotReady" } else { "" };
             let text = format!(
-                "node {node} ({}) is in the cluster but not in the inventory: `hostler remove {node} --dead` removes it{when}",
+                "node {node} ({}) is in the cluster but not in the inventory: `hostler remove {node} --dead` removes the node{when}",
                 found.address
             );
             planner.warn(None, text);
@@ -114,7 +114,7 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
             let names = documents::api_names(planner.inventory, &version, machine)?;
             let lacks: Vec<&String> = names.iter().filter(|name| !has_name(&facts.kubernetes.api_names, name)).collect();
             let reason = if facts.applied.get(&Applied::Document(Document::Cluster)) != Some(sum) {
-                Some("its static pods do not match ClusterConfiguration".to_owned())
+                Some("its static pods do not match the cluster's ClusterConfiguration".to_owned())
             } else if !facts.kubernetes.api_names.is_empty() && !lacks.is_empty() {
                 Some(format!("the API server's certificate is not valid for {}", and(&lacks)))
             } else {

@@ -94,7 +94,7 @@ impl Inspection<'_> {
                 "other-cluster",
                 "a node of another cluster",
                 place,
-                "taking it over would remove it from that cluster",
+                "taking the machine over would remove it from that cluster",
             );
         } else if !kubernetes.joined && !kubernetes.leftovers.is_empty() && !interrupted(facts) {
             let place = kubernetes.leftovers.join(", ");
@@ -140,21 +140,21 @@ impl Inspection<'_> {
         }
         for (port, by) in check::ports_taken(self.machine, facts) {
             let place = if by.is_empty() { format!("port {port}") } else { format!("port {port}: {by}") };
-            self.unless(None, "port", "a port in use", place, "Kubernetes listens there");
+            self.unless(None, "port", "a port in use", place, "Kubernetes needs this port");
         }
         if !facts.read_only.is_empty() {
             let paths: Vec<&str> = facts.read_only.iter().map(String::as_str).collect();
-            self.unless(None, "read-only", "a read-only file system", paths.join(", "), "nothing can be installed");
+            self.unless(None, "read-only", "a read-only file system", paths.join(", "), "nothing can be installed on it");
         }
     }
 
     fn packages(&mut self) {
         let (facts, installs) = (self.facts, self.planned(StepKind::Packages));
         if let Some(held) = facts.apt_lock.as_ref().filter(|_| installs) {
-            self.find("apt is locked", held, "only one program at a time can install packages", "waits for it, up to 15 minutes");
+            self.find("apt is locked", held, "only one program at a time can install packages", "hostler waits up to 15 minutes for it");
         }
         if !facts.dpkg_half.is_empty() {
-            let then = if installs { "`dpkg --configure -a` runs first" } else { LEFT };
+            let then = if installs { "hostler runs `dpkg --configure -a` first" } else { LEFT };
             self.find("half-installed packages", facts.dpkg_half.join(", "), "apt installs nothing until they are configured", then);
         }
     }
@@ -170,14 +170,20 @@ impl Inspection<'_> {
         };
         let pieces: Vec<&str> = self.facts.files.keys().filter(theirs).map(String::as_str).collect();
         if !pieces.is_empty() {
-            let matters = "containerd reads it after hostler's own";
-            self.find("a configuration of another program", pieces.join(", "), matters, LEFT);
+            let matters = "containerd reads it after hostler's own configuration";
+            self.find("another program's containerd configuration", pieces.join(", "), matters, LEFT);
         }
         if self.planned(StepKind::Containerd) {
             let replaced = super::machine::others_of_containerd(self.facts, &files);
             if !replaced.is_empty() {
                 let matters = "hostler writes its own";
-                self.find("a configuration of another program", replaced.join(", "), matters, "renamed and kept next to hostler's");
+                self.find(
+                    "another program's containerd configuration",
+                    replaced.join(", "),
+                    matters,
+                    "renamed and kept next to \
+                    hostler's configuration",
+                );
             }
         }
     }
@@ -187,7 +193,7 @@ impl Inspection<'_> {
         let comes = self.planned(StepKind::Programs) || wanted::version_in_use(self.facts).is_none();
         if self.facts.disk_size > 0 && comes && free < LITTLE_DISK {
             let place = format!("{free} MB is free for /var/lib");
-            self.find("little disk space", place, "programs and images take 1500 MB", "continues: free some space soon");
+            self.find("little disk space", place, "programs and images need 1500 MB", "continues: free space soon, until 3072 MB is free");
         }
     }
 }

@@ -257,7 +257,10 @@ fn rebuild(
     whole.warnings.extend(back.warnings);
     if let Some(Observation::Unreachable(_)) = seen.get(name) {
         whole.warnings.retain(|warning| warning.machine.as_ref() != Some(name));
-        let text = format!("it can't be reached: only the cluster is cleaned up now; `hostler rebuild {name}` continues when it is back");
+        let text = format!(
+            "it can't be reached, so only the cluster is cleaned up now; when the machine is back, run `hostler rebuild \
+            {name}` again"
+        );
         whole.warnings.push(Warning { machine: Some(name.clone()), text });
     }
     Ok(whole)

@@ -279,68 +279,89 @@ impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hint::LetItEnd => f.write_str(
-                "wait until it finishes, then run this again; the script of an interrupted run finishes by \
-                itself",
+                "wait until that step finishes, then run this command again; if its run was interrupted, the step still finishes by \
+                 itself",
             ),
             Hint::WriteRole(machine) => write!(f, "add `role: control-plane` to {machine} in the inventory"),
-            Hint::WriteRoles => f.write_str("turn it on, or add `role: control-plane` to the machine that should be the control plane"),
-            Hint::TurnOn => f.write_str("turn it on, or fix its address or SSH, then run this again"),
+            Hint::WriteRoles => f.write_str(
+                "turn on the unreachable machines, or write `role: control-plane` for the control plane in \
+                the inventory",
+            ),
+            Hint::TurnOn => f.write_str("turn on what is off, or fix the address or SSH, then run this command again"),
             Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
             Hint::InstallSystemd => f.write_str(
-                "run `apt-get install systemd-sysv` on it and restart it; if it is a container, use one whose first process \
-                    is systemd",
+                "run `apt-get install systemd-sysv` on the machine and reboot it; if it is a container, use one whose first process is \
+                 systemd",
             ),
-            Hint::InstallDebian => f.write_str("install Debian or Ubuntu on it"),
-            Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} with another `--bundle`"),
+            Hint::InstallDebian => f.write_str("install Debian or Ubuntu on the machine"),
+            Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} too, with a second `--bundle`"),
             Hint::KnownArchitecture => write!(f, "hostler has programs for {}: remove the machine from the inventory", and(&Arch::ALL)),
-            Hint::RemovePlatform => f.write_str("remove it first: two container platforms on one machine conflict"),
+            Hint::RemovePlatform => f.write_str("uninstall every other container platform first: two on one machine conflict"),
             Hint::FinishWipe(rebuild) => {
-                write!(f, "{rebuild} finishes it and joins the machine again; `hostler remove` and `hostler reset` finish it too")
+                write!(f, "{rebuild} finishes the wipe and joins the machine again; `hostler remove` and `hostler reset` also finish it")
             }
             Hint::FinishRestore(restore) => write!(f, "{restore} starts the restore again"),
-            Hint::WipeFirst { command, leave: false } => write!(f, "inspect it; {command} wipes it first"),
-            Hint::WipeFirst { command, leave: true } => write!(f, "remove it from that cluster if you can; {command} wipes it first"),
+            Hint::WipeFirst { command, leave: false } => write!(
+                f,
+                "check what was left behind and copy what you need; {command} wipes \
+                the machine first"
+            ),
+            Hint::WipeFirst { command, leave: true } => write!(
+                f,
+                "remove the machine from that cluster if you can; {command} wipes it \
+                first"
+            ),
             Hint::FindReadOnly => f.write_str(
-                "look in `dmesg` for the cause, often a failing disk; then remount the file system read-write or restart the machine, \
-                 and run this again",
+                "look in `dmesg` for the cause, which is often a failing disk; then remount the file system read-write or reboot the \
+                 machine, and run this command again",
             ),
             Hint::MakeRoom => f.write_str(
-                "free space in the file system of /var/lib, then run this again: `du -xh / | sort -h | tail` shows what \
-                    uses it",
+                "free space in the file system of /var/lib, then run this command again: `df /var/lib` shows its mount point, and `du \
+                 -xh MOUNTPOINT | sort -h | tail` what uses the space",
             ),
             Hint::FreePort { port } => {
-                write!(f, "stop that program or move it to another port, then run this again: `ss -ltnp sport = :{port}` shows it")
+                write!(
+                    f,
+                    "stop that program or move it to another port, then run this command again: `ss -ltnp sport = :{port}` shows \
+                    the program"
+                )
             }
             Hint::Undamage { command, backup: true } => {
-                write!(f, "restore it from a backup; or {command} rebuilds the machine")
+                write!(f, "restore the files from a backup, or rebuild the machine from a snapshot with {command}")
             }
-            Hint::Undamage { command, backup: false } => write!(f, "{command} rebuilds it from scratch"),
+            Hint::Undamage { command, backup: false } => write!(f, "{command} rebuilds the machine from scratch"),
             Hint::PutBack => f.write_str(
-                "restore it from a backup, another control plane or a snapshot (`tar -xzf SNAPSHOT pki/FILE`), then run `hostler up`",
+                "restore the files from a backup, another control plane or a snapshot (`tar -xzf SNAPSHOT pki/FILE`), then run `hostler \
+                 up`",
             ),
             Hint::KeepEtcd => write!(
                 f,
-                "it holds etcd's data: put the missing files back, or copy {} elsewhere before you do anything else to it",
+                "etcd's data still exists: put the missing files back, or copy {} elsewhere before you change anything on the machine",
                 path::ETCD
             ),
             Hint::ChangeRole(name) => write!(f, "to change a role, run `hostler remove {name}` and then `hostler add {name}`"),
-            Hint::Clean(command) => write!(f, "{command} rebuilds it from scratch"),
-            Hint::OldAddress(command) => write!(f, "give it its old address again, or run {command}"),
+            Hint::Clean(command) => write!(f, "{command} rebuilds the machine from scratch"),
+            Hint::OldAddress(command) => write!(f, "give the machine its old address again, or run {command}"),
             Hint::RestoreCluster(restore) => {
-                write!(f, "{restore} brings it back; without a snapshot, `--new-cluster` instead of `--from` creates a new cluster")
+                write!(f, "{restore} restores the cluster; without a snapshot, `--new-cluster` instead of `--from` creates a new one")
             }
-            Hint::TakePlace(command) => write!(f, "{command} removes the old one and joins this machine"),
-            Hint::Rename(remove) => write!(f, "rename one of the two; if the other one is gone for good, run {remove}"),
+            Hint::TakePlace(command) => write!(f, "{command} removes the old node or etcd member, and joins this machine"),
+            Hint::Rename(remove) => write!(f, "rename one of the two machines; if the other machine is gone for good, run {remove}"),
             Hint::SettleMember { node } => write!(
                 f,
-                "if the inventory's address is wrong, correct it; if the node's is, turn {node} off and run `kubectl delete node {node}`; then run this again"
+                "if the inventory's address is wrong, correct it; if the node's address is wrong, turn {node} off and run `kubectl \
+                 delete node {node}`; then run this command again"
             ),
-            Hint::DropLearner(remove) => write!(f, "{remove} removes the learner, if it never finished joining"),
-            Hint::MendMember { member, command } => write!(f, "bring {member} back first, or run {command}"),
+            Hint::DropLearner(remove) => write!(f, "if the learner will never finish joining, {remove} removes it"),
+            Hint::MendMember { member, command } => write!(
+                f,
+                "repair {member} or turn it on first; if it is gone for good, run \
+                {command}"
+            ),
             Hint::GiveAddressBack { was } => write!(
                 f,
-                "give it {was} again, in the router or on the machine, and write it into the inventory: etcd and the certificates use \
-                 only that address"
+                "give the machine the address {was} again, in the router or on the machine, and write it into the inventory: etcd and \
+                 the certificates use only that address"
             ),
             Hint::LookAtControlPlane(machine) => write!(
                 f,
@@ -349,12 +370,15 @@ impl fmt::Display for Hint {
             ),
             Hint::MoveDataAway => write!(
                 f,
-                "`hostler up` repairs what can be repaired; if that does not help, move the data aside with `mv {0} {0}.before` on the \
-                 machine, and run this again",
+                "`hostler up` repairs what can be repaired; if that does not help, move etcd's data aside with `mv {0} {0}.before` on \
+                 the machine, and run this command again",
                 path::ETCD
             ),
-            Hint::SetClock => f.write_str("set it (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on it"),
-            Hint::BundleOf { version } => write!(f, "omit --bundle, or pass a bundle of {version}"),
+            Hint::SetClock => f.write_str(
+                "set the clock (`timedatectl set-ntp true`, or `date -s`): certificates and leases depend on \
+                it",
+            ),
+            Hint::BundleOf { version } => write!(f, "omit `--bundle`, or pass a bundle of Kubernetes {version}"),
             Hint::KeepAsIs { key, is } => {
                 let key = key.key();
                 write!(
@@ -367,62 +391,82 @@ impl fmt::Display for Hint {
             }
             Hint::UpgradeFirst { next: Some(next) } => write!(f, "run {} first", Command::Upgrade { to: Some(next.clone()) }),
             Hint::UpgradeFirst { next: None } => f.write_str("hostler knows no version in between: use one of its earlier releases first"),
-            Hint::Repair => f.write_str("`hostler status` shows why; repair it with `hostler up`, then upgrade"),
+            Hint::Repair => f.write_str("`hostler status` shows why; repair the node with `hostler up`, then upgrade"),
             Hint::NameAsNode { machine, node } => {
                 write!(f, "in the inventory, rename {machine} back to {node}: the name of a node can't change while it is in the cluster")
             }
             Hint::WaitForApi { machine, seconds } => {
                 write!(
                     f,
-                    "kubelet on {machine} was started {seconds} s ago, and its API server may still be starting: run this again in a \
-                     minute"
+                    "kubelet on {machine} was started {seconds} s ago, so the API server may still be starting: run this command again \
+                     in a minute"
                 )
             }
             Hint::BringControlPlanesBack { look: true } => f.write_str(
-                "turn on control planes that are off: etcd needs more than half of them; `crictl ps -a` on one shows what is not running",
+                "turn on control planes that are off, because etcd needs more than half of them; `crictl ps -a` on a control plane \
+                 shows what is not running",
             ),
             Hint::BringControlPlanesBack { look: false } => f.write_str(
-                "turn on control planes that are off: etcd needs more than half of them; `hostler up` repairs one that can be reached",
+                "turn on control planes that are off, because etcd needs more than half of them; `hostler up` repairs those that can be \
+                 reached",
             ),
             Hint::BringEndpointBack { machine } => {
-                write!(f, "bring {machine} back, or give the cluster a virtual IP: `cluster: {{endpoint: {{vip: ADDRESS}}}}`")
+                write!(
+                    f,
+                    "turn on or repair {machine}, or give the cluster a virtual IP in the inventory: `cluster: {{endpoint: {{vip: \
+                    ADDRESS}}}}`"
+                )
             }
             Hint::FinishRestoreFirst(restore) => write!(f, "{restore} finishes the restore that was interrupted there"),
-            Hint::MakeCluster => f.write_str("`hostler up` creates it"),
-            Hint::TurnOnOrReplace => f.write_str("turn it on, or give its name and address to another machine"),
-            Hint::SolveTheRest => f.write_str("solve what else is refused here first"),
-            Hint::TurnOnOrRemove(remove) => write!(f, "turn it on; or, if it is gone for good, run {remove}"),
-            Hint::LeaveAsItIs => f.write_str("it is left as it is: remove it from the inventory"),
-            Hint::TakeOutOfInventory => f.write_str("remove it from the inventory"),
-            Hint::TakeOutOfEither => f.write_str("remove it from that cluster, or from the inventory"),
+            Hint::MakeCluster => f.write_str("`hostler up` creates the cluster"),
+            Hint::TurnOnOrReplace => f.write_str("turn the machine on, or give its name and address to another one"),
+            Hint::SolveTheRest => f.write_str("resolve the other refusals first"),
+            Hint::TurnOnOrRemove(remove) => write!(f, "turn the machine on; if it is gone for good, run {remove}"),
+            Hint::LeaveAsItIs => f.write_str("remove the machine from the inventory; hostler leaves it as it is"),
+            Hint::TakeOutOfInventory => f.write_str("remove the machine from the inventory"),
+            Hint::TakeOutOfEither => f.write_str("remove the machine from that cluster or from the inventory"),
             Hint::ForgetOnly(remove) => write!(f, "{remove} deletes its node from this cluster, and does not touch the machine"),
             Hint::LoseOnlyControlPlane { restore } => {
-                write!(f, "if it is lost, {restore} restores it; `hostler reset` tears the whole cluster down")
+                write!(f, "if the machine is lost, {restore} restores the cluster; `hostler reset` tears the whole cluster down")
             }
-            Hint::MendMembers => f.write_str("bring back the members that are down (`hostler up`), or remove those that are gone for good"),
-            Hint::MoveKept => f.write_str("move it elsewhere, and correct `keep:`"),
+            Hint::MendMembers => f.write_str(
+                "repair the members that are down with `hostler up`, or remove those that are gone for \
+                good with `hostler remove NAME --dead`",
+            ),
+            Hint::MoveKept => f.write_str("move those files elsewhere, and correct `keep:`"),
             Hint::Unmount { path } => {
                 let path = shell_word(path);
                 write!(
                     f,
-                    "move what is on it elsewhere if you need it, then run `umount {path}` on the machine, and remove it from \
-                    /etc/fstab"
+                    "copy what you need from that mount elsewhere, then run `umount {path}` on the machine and remove its line from \
+                     /etc/fstab"
                 )
             }
-            Hint::RebuildPlain(rebuild) => write!(f, "{rebuild}, without --from, takes it out of the cluster and joins it again"),
-            Hint::MendOrReset => f.write_str("`hostler up` repairs what can be repaired; `hostler reset` tears the cluster down first"),
+            Hint::RebuildPlain(rebuild) => write!(
+                f,
+                "{rebuild}, without `--from`, removes the machine from the cluster and joins it \
+                again"
+            ),
+            Hint::MendOrReset => f.write_str(
+                "`hostler up` repairs what can be repaired; to restore the snapshot anyway, run `hostler \
+                reset` first",
+            ),
             Hint::RightSnapshot => {
                 f.write_str("pass a snapshot of this cluster; `--new-cluster` instead of `--from` creates a new one on all machines")
             }
-            Hint::MakeEncoder => {
-                f.write_str("`hostler bundle encoder` builds it, or says why not; `transcode.image` names an image that machines can pull")
+            Hint::MakeEncoder => f.write_str(
+                "`hostler bundle encoder` builds one, or says why it can't; or set `transcode.image` to an image that \
+                    machines can pull",
+            ),
+            Hint::WriteToken => f.write_str("write the token into that file, readable only by you (mode 600)"),
+            Hint::MakeShare(share) => {
+                write!(f, "mount the share at that path, or create the folder on the machine: `mkdir {}`", share.path)
             }
-            Hint::WriteToken => f.write_str("write it there, readable by you alone (mode 600)"),
-            Hint::MakeShare(share) => write!(f, "mount it there, or create it: `mkdir {}`", share.path),
-            Hint::MendServer => f.write_str("check that its server is on"),
+            Hint::MendServer => f.write_str("check that the file server is on and reachable"),
             Hint::GiveShare { share, films } => write!(
                 f,
-                "if it is mounted read-write, run `chown {}:{} {}`; or set another owner in `transcode.owner`",
+                "make sure that it is mounted read-write, then run `chown {}:{} {}`, or set `transcode.owner` to an owner that can \
+                 write to it",
                 films.uid, films.gid, share.path
             ),
             Hint::Run(command) => write!(f, "run {command}"),
@@ -433,7 +477,8 @@ impl fmt::Display for Hint {
             Hint::MakeReachable(machine) => {
                 write!(
                     f,
-                    "make {machine} reachable again; or, to remove it, turn it off, wait until its node is NotReady, and run this again"
+                    "make {machine} reachable again; to remove it anyway, turn it off, wait until its node is NotReady, and run this \
+                     command again"
                 )
             }
             Hint::FixAccess(machine) => write!(f, "fix SSH, the login or sudo on {machine}, whichever the reason names"),
@@ -443,10 +488,14 @@ impl fmt::Display for Hint {
             }
             Hint::WaitUntilNotReady(machine) => write!(
                 f,
-                "if {machine} is off, wait until its node is NotReady, within a minute, and run this again; if it is on, `hostler remove {machine}` \
-                 without `--dead` removes it"
+                "if {machine} is off, wait up to a minute until its node is NotReady, and run this command again; if it is on, remove \
+                 it with `hostler remove {machine}`, without `--dead`"
             ),
-            Hint::AskKubelet(machine) => write!(f, "`journalctl -u kubelet` on {machine} shows why kubelet does not renew it"),
+            Hint::AskKubelet(machine) => write!(
+                f,
+                "`journalctl -u kubelet` on {machine} shows why kubelet does not renew the \
+                certificate"
+            ),
             Hint::RetryRenewal(machine) => {
                 write!(f, "`journalctl -u hostler-renewal` on {machine} shows why; `systemctl start hostler-renewal` tries again")
             }

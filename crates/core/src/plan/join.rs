@@ -160,7 +160,7 @@ fn joins(planner: &mut Planner, source: &JoinSource, joining: &[(&MachineName, &
             let pki = pki.get_or_insert_with(|| {
                 let id = StepKind::CollectPki.of(&source.machine);
                 let needs = [source.step.clone().into()];
-                planner.step(id.clone(), &source.machine, "another control plane joins", CollectPki {}, needs);
+                planner.step(id.clone(), &source.machine, "another control plane will join", CollectPki {}, needs);
                 id
             });
             keys = Some(input(pki, Output::Pki));
@@ -180,12 +180,12 @@ fn joins(planner: &mut Planner, source: &JoinSource, joining: &[(&MachineName, &
                 .map(|(document, sum)| (Applied::Document(document), sum))
                 .collect(),
         };
-        let reason = if again { "an earlier join was interrupted" } else { "not in the cluster yet" };
+        let reason = if again { "an earlier join was interrupted" } else { "it is not in the cluster yet" };
         planner.step(id.clone(), name, reason, action, needs);
         if api_host::hosts_to_join(planner, name, machine).is_some() {
             let action = WriteHosts { lines: api_host::hosts(planner, name, machine) };
             let at = StepKind::HostsAfterJoin.of(name);
-            planner.step(at, name, "once it has joined, the API endpoint resolves to this machine", action, [id.clone().into()]);
+            planner.step(at, name, "once it has joined, the API endpoint must resolve to this machine", action, [id.clone().into()]);
         }
         if machine.role == Role::ControlPlane {
             before = Some(id.clone());

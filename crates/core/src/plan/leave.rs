@@ -43,7 +43,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
             other_cluster(planner, name, facts, hint);
             return;
         }
-        planner.warn(Some(name), format!("it belongs to another cluster now ({}), and is left as it is", its_cluster(facts)));
+        planner.warn(Some(name), format!("it now belongs to another cluster ({}) and is left as it is", its_cluster(facts)));
     }
     // Under this name the cluster has nothing that could leave, and what the machine is would be lost to it.
     if let Some(node) = other_name(planner, name).filter(|_| !another) {
@@ -67,7 +67,7 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
             }
             _ if !ready => None,
             Some(Observation::Unreachable(why)) => {
-                Some((format!("its node is Ready, though {}", why.reason), Hint::WaitUntilNotReady(name.clone())))
+                Some((format!("its node is Ready, although {}", why.reason), Hint::WaitUntilNotReady(name.clone())))
             }
             // Who says that it is dead has it left in peace.
             _ => Some(("its node is Ready".to_owned(), Hint::WaitUntilNotReady(name.clone()))),
@@ -93,7 +93,13 @@ pub(super) fn plan_removal<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<Mac
     }
     if api_host::api_host(planner) == Some(name) {
         let host = planner.inventory.cluster.endpoint.host();
-        planner.warn(Some(name), format!("{host} resolves to this machine: while it is down, no other machine reaches the API by that name; if it is gone for good, remove it from the inventory and run `hostler up`"));
+        planner.warn(
+            Some(name),
+            format!(
+                "{host} resolves to this machine: while it is down, no other machine can reach the API by that \
+            name; if it is gone for good, remove it from the inventory and run `hostler up`"
+            ),
+        );
     }
     etcd_space(planner, api_via, cluster);
     removal_steps(planner, (api_via, cluster), name, member, wipe, keep);

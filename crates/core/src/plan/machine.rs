@@ -124,9 +124,9 @@ fn cloud_init(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Resul
 fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
     let other = api_host::hosts_to_join(planner, name, machine);
     let reason = if facts.hosts.is_empty() {
-        format!("{} lacks this machine and the API endpoint", path::HOSTS)
+        format!("{} has no entries for this machine and the API endpoint", path::HOSTS)
     } else if other.is_some() {
-        "the API endpoint resolves to this machine, and must resolve to another control plane while it joins".to_owned()
+        "the API endpoint resolves to this machine, but must resolve to another control plane while it joins".to_owned()
     } else {
         format!("hostler's entries in {} are out of date", path::HOSTS)
     };
@@ -171,7 +171,7 @@ fn programs(planner: &mut Planner, name: &MachineName, machine: &Machine, facts:
     let reason = match facts.links.get(wanted::CURRENT) {
         Some(_) if missing.is_empty() && switched => "an update of its programs was interrupted".to_owned(),
         None => "no Kubernetes binaries are installed".to_owned(),
-        Some(_) if !switched => "another set of programs is in use".to_owned(),
+        Some(_) if !switched => "a different set of programs is in use".to_owned(),
         Some(_) => {
             let names: Vec<&str> = missing.iter().map(|program| program.path.as_str()).collect();
             match names.as_slice() {
@@ -316,7 +316,7 @@ pub(super) fn images(planner: &mut Planner, name: &MachineName, machine: &Machin
             continue;
         }
         let reason = match missing.as_slice() {
-            all if all.len() == count => format!("no images for {} yet", group.purpose()),
+            all if all.len() == count => format!("it has no images for {} yet", group.purpose()),
             [one] => format!("the image {} is missing, differs, or is not pinned", one.reference),
             several => format!("{} images are missing, differ, or are not pinned", several.len()),
         };
@@ -336,17 +336,17 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
         if unit.is_some() {
             let files = wanted::SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()).collect();
             let action = DropUnit { unit: UNIT.to_owned(), files };
-            planner.step(at, name, "it takes snapshots, but the inventory has no `snapshots`", action, []);
+            planner.step(at, name, "it takes regular snapshots, but the inventory has no `snapshots`", action, []);
         }
         return Ok(());
     };
     let files = wanted::snapshot_files(planner.inventory, wanted)?;
     if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Snapshots) {
-        let reason = if unit.is_some() { "its snapshot settings differ from the inventory" } else { "it takes no snapshots" };
+        let reason = if unit.is_some() { "its snapshot settings differ from the inventory" } else { "it does not take regular snapshots" };
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };
         planner.step(at, name, reason, action, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
-        planner.step(at, name, "it takes no snapshots", StartUnit { unit: UNIT.to_owned() }, []);
+        planner.step(at, name, "it does not take regular snapshots", StartUnit { unit: UNIT.to_owned() }, []);
     }
     Ok(())
 }
@@ -360,7 +360,7 @@ fn renewal(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: 
     if machine.role != Role::ControlPlane {
         if unit.is_some() {
             let action = DropUnit { unit: UNIT.to_owned(), files: files.into_iter().map(|file| file.path).collect() };
-            planner.step(at, name, "it renews certificates of a control plane, but is a worker", action, []);
+            planner.step(at, name, "it renews a control plane's certificates, but it is a worker", action, []);
         }
     } else if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Renewal) {
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };

@@ -120,10 +120,10 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, continues: bo
                 (Some(api_via), Some(node)) if node.ready => {
                     before = make_way(&mut planner, (api_via, cluster), name, &format!("{name} is about to be rebooted"), before);
                     if !has_elsewhere(&planner, cluster, name) {
-                        planner.warn(Some(name), "its pods have nowhere else to go: they stop while it restarts");
+                        planner.warn(Some(name), "its pods can't run on another node, so they stop while it restarts");
                     }
                 }
-                (_, Some(_)) => planner.warn(Some(name), "its node is not Ready: it is rebooted without a drain"),
+                (_, Some(_)) => planner.warn(Some(name), "its node is not Ready, so it is rebooted without a drain"),
                 _ => {}
             }
             let control_plane = facts.kubernetes.control_plane && planner.joined(name);
@@ -140,7 +140,7 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, continues: bo
         }
         if let (Some(api_via), Some(node), false) = (api_via, node, is_back && node.is_some_and(is_at_work)) {
             let action = Uncordon { node: name.to_string(), version: node.version.clone() };
-            before = vec![planner.step(StepKind::Uncordon.of(name), api_via, format!("{name} is back"), action, before).into()];
+            before = vec![planner.step(StepKind::Uncordon.of(name), api_via, format!("{name} is running again"), action, before).into()];
         }
     }
     if api_via.is_some() && !machines.is_empty() {
@@ -221,7 +221,7 @@ fn forget(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts, 
     let uncordoned = machines.keys().map(|name| StepKind::Uncordon.of(name).if_planned());
     let verified = [StepKind::Probe, StepKind::RecordVerified].map(|kind| kind.of(api_via).if_planned());
     let needs: Vec<Need> = uncordoned.chain(verified).collect();
-    planner.step(StepKind::ForgetPower.of(api_via), api_via, "the machines are back", RecordPower { machines }, needs);
+    planner.step(StepKind::ForgetPower.of(api_via), api_via, "the machines are running again", RecordPower { machines }, needs);
 }
 
 /// The plan that switches all machines off: workers first, as their kubelets end pods by the control planes; control planes last.
@@ -230,7 +230,7 @@ pub fn shutdown(mut planner: Planner) -> Result<Plan> {
     planner.keep_refusals(is_another);
     let lost: Vec<_> = planner.unreachable.keys().copied().collect();
     for name in lost {
-        planner.warn(Some(name), "it can't be reached and is left as it is");
+        planner.warn(Some(name), "it can't be reached, so it is left as it is");
     }
     // Half of a cluster that stays on is nothing that anybody asked for.
     if !planner.refused.is_empty() {
@@ -248,7 +248,11 @@ pub fn shutdown(mut planner: Planner) -> Result<Plan> {
             ready = recorded;
         }
     } else if planner.cluster_exists() && planner.films_are_waited_for() {
-        planner.warn(None, "no API server answers: hostler can't wait for films that are being encoded; they start again later");
+        planner.warn(
+            None,
+            "no API server answers, so hostler can't wait for films that are being encoded; their encoding starts over \
+            later",
+        );
     }
     for role in [Role::Worker, Role::ControlPlane] {
         let mut off = Vec::new();

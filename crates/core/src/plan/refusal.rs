@@ -361,13 +361,14 @@ impl fmt::Display for Why {
             Why::ControlPlaneElsewhere { is, named, written: false } => {
                 write!(
                     f,
-                    "{is} is the control plane of this cluster, but no machine in the inventory has that role, which makes {named} the \
-                     control plane"
+                    "{is} is the control plane of this cluster, but the inventory gives no machine that role, so it would use {named}, \
+                     the first machine, as the control plane"
                 )
             }
             Why::RolesUnknown { unreachable } => write!(
                 f,
-                "the inventory does not say which machine is the control plane, and {} can't be reached: a cluster may already exist there",
+                "the inventory does not say which machine is the control plane, and {} can't be reached, so a cluster may already exist \
+                 there",
                 and(unreachable)
             ),
             Why::ControlPlaneUnknown { lost, cluster: true } => {
@@ -377,9 +378,13 @@ impl fmt::Display for Why {
                 write!(f, "{} can't be reached, so it is unknown whether there is a cluster already", and(lost))
             }
             Why::OtherMachine { found, expected } => {
-                write!(f, "another machine answers at its address: it has {}, and the inventory says `mac: {expected}`", and(found))
+                write!(
+                    f,
+                    "another machine answers at its address: it has the MAC address {}, but the inventory says `mac: {expected}`",
+                    and(found)
+                )
             }
-            Why::NoSystemd => f.write_str("its init is not systemd"),
+            Why::NoSystemd => f.write_str("its init system is not systemd"),
             Why::UnknownArchitecture { machine } => write!(f, "hostler has no programs for its architecture, `{machine}`"),
             Why::Architecture { is, bundles } => write!(f, "its architecture is {is}, but the bundle is for {}", and(bundles)),
             Why::Foreign { platforms } => write!(f, "{} {} installed", and(platforms), are(platforms.len())),
@@ -387,26 +392,26 @@ impl fmt::Display for Why {
             Why::RestoreInterrupted => f.write_str("an earlier restore from a snapshot was interrupted"),
             Why::NotBlank { leftovers } => write!(f, "an earlier cluster left {} behind", and(leftovers)),
             Why::ReadOnly { paths } => write!(f, "{} {} mounted read-only", and(paths), are(paths.len())),
-            Why::Disk { free, needed } => write!(f, "only {free} MB of disk space is free, and {needed} MB is needed"),
+            Why::Disk { free, needed } => write!(f, "only {free} MB of disk space is free, but {needed} MB is needed"),
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
-            Why::Damaged { paths } => write!(f, "{} can't be read: the content is truncated or was changed", and(paths)),
+            Why::Damaged { paths } => write!(f, "{} can't be parsed: the content is truncated or was changed", and(paths)),
             Why::Missing { paths } => write!(f, "{} {} missing", and(paths), are(paths.len())),
             Why::OtherCluster { server: Some(server) } => write!(f, "it belongs to another cluster ({server})"),
             Why::OtherCluster { server: None } => f.write_str("it belongs to another cluster (its server is unknown)"),
-            Why::RoleChanged { is: Role::ControlPlane } => f.write_str("it is a control plane now"),
-            Why::RoleChanged { is: Role::Worker } => f.write_str("it is a worker now"),
+            Why::RoleChanged { is: Role::ControlPlane } => f.write_str("it runs as a control plane, but the inventory says worker"),
+            Why::RoleChanged { is: Role::Worker } => f.write_str("it runs as a worker, but the inventory says control plane"),
             Why::PodNetwork { node, has } => {
                 write!(f, "its node has the pod subnet {node}, but the machine uses {has}: other machines can't reach its pods")
             }
-            Why::Lives { reason } => write!(f, "it may still be running, so it is not removed from the cluster: {reason}"),
-            Why::NodeGone => f.write_str("its node was deleted from the cluster, but the machine is still configured as a member"),
+            Why::Lives { reason } => write!(f, "it is not removed from the cluster, because it may still be running: {reason}"),
+            Why::NodeGone => f.write_str("its node was deleted from the cluster, but the machine is still configured as a node"),
             Why::Address { node, machine } => write!(f, "its node has the address {node}, which can't change to {machine}"),
             Why::ControlPlaneLost { orphans } => {
-                write!(f, "{} {} in a cluster, but none of the inventory's control planes is", and(orphans), are(orphans.len()))
+                write!(f, "{} {} in a cluster, but no control plane in the inventory is in one", and(orphans), are(orphans.len()))
             }
             Why::NodeExists { node, address } => {
-                write!(f, "the cluster already has a node {node}, at {address}, which is a different machine")
+                write!(f, "the cluster already has a node {node} at {address}: it is a different machine")
             }
             Why::MemberExists => f.write_str("etcd already has a member at its address"),
             Why::MemberNotCertain { member, peer, expected, reported } => {
@@ -421,11 +426,11 @@ impl fmt::Display for Why {
                 join at a time"
             ),
             Why::MemberUnhealthy { member } => {
-                write!(f, "it can't join as a control plane while etcd member {member} is unhealthy: that could cost etcd its quorum")
+                write!(f, "it can't join as a control plane while etcd member {member} is unhealthy: etcd could lose its quorum")
             }
             Why::Clock { off } => write!(f, "its clock is {off}"),
             Why::BundleVersion { bundle, cluster, by } => {
-                write!(f, "the bundle holds Kubernetes {bundle}, but the cluster runs {cluster}")?;
+                write!(f, "the bundle contains Kubernetes {bundle}, but the cluster runs {cluster}")?;
                 by.as_ref().map_or(Ok(()), |by| write!(f, " (according to {by})"))
             }
             Why::NoClusterToUpgrade => f.write_str("there is no cluster to upgrade"),
@@ -438,11 +443,11 @@ impl fmt::Display for Why {
                 )
             }
             Why::KubeletTooOld { is, asked } => {
-                write!(f, "its kubelet is {is}, which is too old for a control plane of {asked}")
+                write!(f, "its kubelet has version {is}, which is too old for a control plane of version {asked}")
             }
             Why::UpgradeInterrupted => f.write_str("an earlier upgrade was interrupted"),
             Why::OlderVersion { is, cluster } => {
-                write!(f, "it runs Kubernetes {is}, but the cluster runs {cluster}: an upgrade was not finished")
+                write!(f, "it runs Kubernetes {is}, but the cluster runs {cluster}, because an upgrade was not finished")
             }
             Why::NodeNotReady { message } if message.is_empty() => f.write_str("its node is not Ready"),
             Why::NodeNotReady { message } => write!(f, "its node is not Ready: {message}"),
@@ -453,47 +458,47 @@ impl fmt::Display for Why {
                 write!(f, "`{}` of the running cluster is {is}, and can't change to {asked}", key.key())
             }
             Why::Version { cluster, is, asked } => {
-                write!(f, "the cluster `{cluster}` runs Kubernetes {is}, and `up` can't change that to {asked}")
+                write!(f, "the cluster `{cluster}` runs Kubernetes {is}, and `hostler up` can't change the version to {asked}")
             }
-            Why::NodeName { node } => write!(f, "the machine at its address is node {node}"),
+            Why::NodeName { node } => write!(f, "the machine at its address is already the node {node}"),
             Why::NoApi { answers } => {
-                let answers: Vec<String> = answers.iter().map(|(name, says)| format!("{name} says {says}")).collect();
+                let answers: Vec<String> = answers.iter().map(|(name, says)| format!("{name} reports {says}")).collect();
                 write!(f, "no API server answers: {}", answers.join("; "))
             }
             Why::EtcdBroken { machine, words } => write!(f, "etcd on {machine} can't read its data: {words}"),
             Why::AddressLost { was } => write!(f, "its control plane was created with the address {was}, which it no longer has"),
-            Why::DataThere => f.write_str("etcd's data is still on it"),
+            Why::DataThere => f.write_str("etcd's data is still on the machine"),
             Why::NoApiToLeave => f.write_str("no API server answers, so no machine can leave the cluster cleanly"),
             Why::EndpointAway { endpoint, leads_to } => {
                 write!(f, "it can't join: {endpoint} resolves to {leads_to}, where no API server answers")
             }
-            Why::NoCluster { joins } => write!(f, "there is no cluster yet that {joins} could join"),
+            Why::NoCluster { joins } => write!(f, "there is no cluster yet for {joins} to join"),
             Why::Unreachable => f.write_str("it can't be reached"),
-            Why::LastControlPlane => f.write_str("it is the only control plane: without it there is no cluster"),
+            Why::LastControlPlane => f.write_str("it is the only control plane: without it, the cluster can't run"),
             Why::Quorum { healthy, members, down } => {
                 let down = if down.is_empty() { String::new() } else { format!(" ({} down)", and(down)) };
-                write!(f, "without it etcd would have {healthy} healthy of {members} members{down} and lose quorum")
+                write!(f, "without it, only {healthy} of etcd's {members} members would be healthy{down}, and etcd would lose quorum")
             }
             Why::Keep { kept, wiped, leads: None } => write!(f, "`keep:` lists {kept}, but {wiped} must be wiped"),
             Why::Keep { kept, wiped, leads: Some(real) } => {
-                write!(f, "`keep:` lists {kept}, but {wiped} must be wiped, and a symbolic link points to {real}")
+                write!(f, "`keep:` lists {kept}, but {wiped} must be wiped, and one of them resolves to {real} through a symbolic link")
             }
-            Why::Mounted { mounted, wiped } => write!(f, "{mounted} is a mount point, and {wiped} must be wiped"),
+            Why::Mounted { mounted, wiped } => write!(f, "{mounted} is a mount point, but {wiped} must be wiped"),
             Why::RestoreOfWorker => f.write_str("it is a worker: snapshots contain nothing from workers"),
             Why::SeveralControlPlanes => f.write_str("it is not the only control plane: the others still have the cluster's state"),
-            Why::ClusterLives => f.write_str("its API server answers: the cluster's current state would be lost"),
-            Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of another cluster, not of this machine's cluster", file.display()),
+            Why::ClusterLives => f.write_str("its API server answers, so a restore would discard the cluster's current state"),
+            Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of a different cluster than this machine's", file.display()),
             Why::NoEncoder => f.write_str("films can't be encoded: the bundle has no encoder"),
             // Without a folder or an ending it may be the token itself, which someone wrote there.
             Why::NoToken { file } if !file.to_string_lossy().contains(['/', '.']) => {
                 f.write_str("the media server can't be notified: the file that `tokenFile` names does not exist or holds no token")
             }
             Why::NoToken { file } => write!(f, "the media server can't be notified: {} holds no token", file.display()),
-            Why::ShareMissing { share } => write!(f, "the {} {} does not exist", share.what, share.path),
-            Why::ShareHangs { share } => write!(f, "the {} {} does not answer", share.what, share.path),
+            Why::ShareMissing { share } => write!(f, "the {} folder {} does not exist on the machine", share.what, share.path),
+            Why::ShareHangs { share } => write!(f, "the {} folder {} does not respond", share.what, share.path),
             Why::ShareReadOnly { share, films, owner, mode } => write!(
                 f,
-                "the owner of films, {}:{}, can't write to the {} {} (owner {owner}, mode {mode})",
+                "the films' owner, {}:{}, can't write to the {} folder {} (owner {owner}, mode {mode})",
                 films.uid, films.gid, share.what, share.path
             ),
         }

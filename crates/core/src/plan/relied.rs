@@ -40,20 +40,20 @@ const MANAGER: &[&str] = &["controllerManager", "extraArgs"];
 const ETCD: &[&str] = &["etcd", "local", "extraArgs"];
 const NODE: &[&str] = &["nodeRegistration", "kubeletExtraArgs"];
 
-const DATA: &str = "etcd's data must be in the folder that kubeadm mounts, or a restart of its pod would lose it";
+const DATA: &str = "etcd's data must be in the folder that kubeadm mounts, or a restart of etcd's pod would lose the data";
 const MEMBERS: &str = "hostler identifies etcd members by name and peer URL, and reaches them on port 2379";
 const FILES: &str = "hostler copies, repairs and restores the files that kubeadm names";
 const SERVICES: &str = "all parts of the cluster must have the same Service subnet";
 const PODS: &str = "all parts of the cluster must have the same pod subnet, with a /24 (IPv6: /64) for each machine";
 const PORT: &str = "machines, kubeconfigs and checks use port 6443 of the machine's address";
 const LOGIN: &str = "machines join with a bootstrap token, and kubelet's probes have no credentials";
-const NAME: &str = "a node has the name of its machine";
+const NAME: &str = "a node is always named after its machine";
 const REGISTERS: &str = "a machine must register itself as a node";
-const ADDRESS: &str = "a node has the address of its machine";
+const ADDRESS: &str = "a node always uses the address of its machine";
 const TAINTS: &str = "hostler sets the taints of a node from its machine in the inventory";
-const CONTAINERD: &str = "it must match hostler's configuration of containerd";
+const CONTAINERD: &str = "the value must match hostler's configuration of containerd";
 const KUBELET_FILES: &str = "hostler reads, repairs and wipes the files that kubeadm names";
-const SECURE: &str = "with another value, anyone who reaches port 10250 could run commands in pods";
+const SECURE: &str = "with another value, anyone who can reach port 10250 could run commands in pods";
 const PHASES: &str = "hostler relies on all phases of kubeadm";
 const DNS: &str = "pods send DNS queries to the address that CoreDNS has in the Service subnet";
 
@@ -101,11 +101,11 @@ const RELIED: &[Relied] = &[
     flag(CLUSTER, ETCD, "initial-cluster-state", MEMBERS, ""),
     flag(CLUSTER, ETCD, "config-file", MEMBERS, ""),
     flag(CLUSTER, ETCD, "force-new-cluster", MEMBERS, ""),
-    flag(CLUSTER, ETCD, "client-cert-auth", "without it, anyone who reaches port 2379 could read all Secrets", ""),
+    flag(CLUSTER, ETCD, "client-cert-auth", "without it, anyone who can reach port 2379 could read all Secrets", ""),
     flag(CLUSTER, ETCD, "cert-file", FILES, ""),
     flag(CLUSTER, ETCD, "key-file", FILES, ""),
     flag(CLUSTER, ETCD, "trusted-ca-file", FILES, ""),
-    flag(CLUSTER, ETCD, "peer-client-cert-auth", "without it, anyone who reaches port 2380 could join etcd", ""),
+    flag(CLUSTER, ETCD, "peer-client-cert-auth", "without it, anyone who can reach port 2380 could join etcd", ""),
     flag(CLUSTER, ETCD, "peer-cert-file", FILES, ""),
     flag(CLUSTER, ETCD, "peer-key-file", FILES, ""),
     flag(CLUSTER, ETCD, "peer-trusted-ca-file", FILES, ""),
@@ -142,7 +142,7 @@ const RELIED: &[Relied] = &[
     path(INIT, &["skipPhases"], "[]", PHASES, "ignorePreflightErrors"),
     path(INIT, &["dryRun"], "false", PHASES, ""),
     path(JOIN, &["skipPhases"], "[]", PHASES, "ignorePreflightErrors"),
-    path(JOIN, &["patches"], "", "there is no folder of patches on the machines", ""),
+    path(JOIN, &["patches"], "", "the machines have no folder with patches for kubeadm", ""),
     path(JOIN, &["dryRun"], "false", PHASES, ""),
     path(JOIN, &["caCertPath"], "", KUBELET_FILES, ""),
     path(KUBELET, &["cgroupDriver"], "systemd", CONTAINERD, ""),
@@ -336,9 +336,9 @@ const CRI: &[(&[&str], &str, &str)] = &[
     (&["io.containerd.grpc.v1.cri", "cni", "conf_dir"], "", CNI),
 ];
 
-const RUNC: &str = "pods run with the runc of the bundle";
-const SANDBOX: &str = "the sandbox image comes from the bundle, because machines can't pull another one";
-const CNI: &str = "flannel keeps its plugins and configuration there";
+const RUNC: &str = "pods run with the bundle's runc";
+const SANDBOX: &str = "the sandbox image must be the bundle's, because machines may not be able to pull another one";
+const CNI: &str = "flannel's plugin and configuration are in the default folders";
 
 /// containerd reads the pieces after hostler's own file, and what they say counts.
 fn containerd(inventory: &Inventory, found: &mut Vec<Deviation>) {

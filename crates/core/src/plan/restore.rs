@@ -60,9 +60,12 @@ fn not_in_snapshot(
     let newer = inventory.machines.keys().filter(|name| *name != lost).filter_map(|name| {
         let facts = seen.get(name)?.facts().filter(|facts| facts.kubernetes.joined)?;
         let text = if !snapshot.nodes.contains(name.as_str()) {
-            format!("the snapshot has no node {name}, which joined later: `hostler rebuild {name}` joins it again afterwards")
+            format!(
+                "the snapshot has no node {name}, which joined later: after the restore, run `hostler rebuild {name}` to join it \
+                again"
+            )
         } else if joined_since(snapshot, Some(facts)) {
-            format!("it joined again after the snapshot was taken: `hostler rebuild {name}` joins it again afterwards")
+            format!("it joined again after the snapshot was taken: after the restore, run `hostler rebuild {name}` to join it once more")
         } else {
             return None;
         };

@@ -36,9 +36,9 @@ pub fn plan(
         let Some(facts) = planner.facts.get(name).copied() else { continue };
         let Some(what) = what(&planner, facts) else { continue };
         if facts.kubernetes.control_plane {
-            planner.warn(Some(name), format!("it is a control plane of the other cluster ({}), which loses it", its_cluster(facts)));
+            planner.warn(Some(name), format!("taking it over removes a control plane from the other cluster ({})", its_cluster(facts)));
         }
-        let reason = format!("it is taken over: hostler wipes {what}, with everything in {}", wipe::FOLDERS.join(", "));
+        let reason = format!("it is taken over: hostler wipes {what} and everything in {}", wipe::FOLDERS.join(", "));
         if wipe_step(&mut planner, name, reason, []).is_some()
             && let Some(Observation::Facts(facts)) = cleared.get_mut(name)
         {

@@ -58,12 +58,16 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         return Ok(());
     }
     let reason = match unready.as_slice() {
-        [] => "the cluster is verified after every change".to_owned(),
+        [] => "the cluster must be verified after every change".to_owned(),
         [one] => format!("node {one} is not Ready yet"),
         several => format!("{} nodes are not Ready yet", several.len()),
     };
     if planner.inventory.cluster.cni == Cni::None {
-        planner.warn(None, "`cni: none`: nodes become Ready when you have installed a pod network; hostler does not verify it");
+        planner.warn(
+            None,
+            "with `cni: none`, nodes become Ready only after you install a pod network; hostler does not verify that \
+            network",
+        );
         return Ok(());
     }
     // Every bundle of a cluster has it; machines can be prepared without.

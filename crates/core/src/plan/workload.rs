@@ -80,7 +80,13 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             vec![Need::Step(planner.step(StepKind::Workload.of(api_via), api_via, reason, InstallWorkload { manifest, record }, needs))];
     }
     if let Some(action) = tokens(wanted).filter(|action| moved || record.get(&Record::WorkloadToken) != Some(&action.sha256)) {
-        planner.step(StepKind::MediaServerToken.of(api_via), api_via, "a media server's token is missing or has changed", action, needs);
+        planner.step(
+            StepKind::MediaServerToken.of(api_via),
+            api_via,
+            "a media server's token is missing from the cluster or has changed",
+            action,
+            needs,
+        );
     }
     Ok(())
 }
@@ -114,7 +120,10 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
                 fine = false;
             } else if share.free.saturating_mul(1024) < LITTLE {
                 let free = share.free.saturating_mul(1024) / 1_000_000_000;
-                planner.warn(Some(name), format!("only {free} GB is free in the {what} {path}: a film that does not fit waits until there is space"));
+                planner.warn(
+                    Some(name),
+                    format!("only {free} GB is free in the {what} {path}: a film that does not fit waits until there is space"),
+                );
             }
         }
     }

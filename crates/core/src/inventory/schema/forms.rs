@@ -138,4 +138,4 @@ pub const URL: Form = Form { what: "a URL", pattern: concat!(server!(), "[^\\s]+
 /// Not of a single page.
 pub const BASE_URL: Form = Form { what: "a URL", pattern: concat!(server!(), "[^\\s?#]+$") };
 pub const AS_SEEN: Form = Form { what: "an absolute path", pattern: "^(/|[A-Za-z]:|\\\\\\\\)" };
-pub const IMAGE: Form = Form { what: "an image with tag or digest", pattern: "^[^\\s]+[:@][^\\s/]+$" };
+pub const IMAGE: Form = Form { what: "an image with a tag or digest", pattern: "^[^\\s]+[:@][^\\s/]+$" };

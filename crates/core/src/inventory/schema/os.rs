@@ -8,14 +8,15 @@ pub const OS_DISK: Key = Key {
     kind: Kind::Either(&[Kind::Word("the only disk", &["only"]), Kind::Object(&DISK)]),
     required: false,
     default: "`only`",
-    doc: "Which disk is written to: `only` is the one built-in disk, and a machine with two is refused. A USB disk is never chosen.",
+    doc: "The disk to install on. `only` is the one built-in disk; a machine with several built-in disks is refused. A USB disk is \
+        never chosen.",
     example: "{ serial: S4EWNX0R123456 }",
 };
 
 pub static OS: Section = Section {
     what: "`os`",
     path: "os",
-    doc: "Machines that run already do not follow changes of these keys; they apply to the next installation.",
+    doc: "Changes to these keys do not affect machines that are already installed. They apply to the next installation.",
     keys: &[
         Key {
             name: "release",
@@ -39,7 +40,8 @@ pub static OS: Section = Section {
             kind: Kind::Filled(&Kind::List(&Kind::Text(&PUBLIC_KEY))),
             required: true,
             default: "",
-            doc: "Public keys of those who may log in, as lines of a file like `~/.ssh/id_ed25519.pub`. There is no password.",
+            doc: "Public keys of the users who may log in, each as the line in a file like `~/.ssh/id_ed25519.pub`. Password login is \
+                not possible.",
             example: "[ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh ada]",
         },
         Key {
@@ -47,7 +49,7 @@ pub static OS: Section = Section {
             kind: Kind::Choice(&[("security", "Debian's security updates, daily"), ("none", "nothing; you update the machines")]),
             required: false,
             default: "`security`",
-            doc: "What the machine installs by itself.",
+            doc: "Which updates the machine installs by itself.",
             example: "security",
         },
     ],
@@ -57,7 +59,7 @@ pub static OS: Section = Section {
 pub static DISK: Section = Section {
     what: "a rule for the disk",
     path: "os.disk",
-    doc: "One of these. The installer shows them for every disk of a machine that it can't decide about.",
+    doc: "Exactly one of these keys. If the installer can't choose a disk, it shows their values for every disk of the machine.",
     keys: &[
         Key {
             name: "serial",
@@ -72,7 +74,7 @@ pub static DISK: Section = Section {
             kind: Kind::Scalar(&WWID),
             required: false,
             default: "",
-            doc: "Its worldwide name, as in the file `wwid` of its folder in /sys/block.",
+            doc: "Its worldwide name, as the disk's `wwid` file below /sys/block contains it.",
             example: "eui.0025385b01234567",
         },
         Key {
@@ -80,7 +82,7 @@ pub static DISK: Section = Section {
             kind: Kind::Text(&BY_PATH),
             required: false,
             default: "",
-            doc: "Where it is plugged in: NVMe and SATA only.",
+            doc: "Where the disk is plugged in. hostler supports this only for NVMe and SATA disks.",
             example: "/dev/disk/by-path/pci-0000:01:00.0-nvme-1",
         },
     ],

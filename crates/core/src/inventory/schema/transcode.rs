@@ -60,8 +60,9 @@ pub static TRANSCODE: Section = Section {
             name: "reserve",
             kind: Kind::Text(&SIZE),
             required: false,
-            default: "two of the largest films, from 10 GB to 100 GB, and films wait only below 5 GB",
-            doc: "With less free space in the inbox, a notification is sent, and no film is started that would need it.",
+            default: "twice the size of the largest film, but at least 10 GiB and at most 100 GB; films wait only below 5 GiB",
+            doc: "If the inbox has less free space than this, hostler sends a notification and starts no film that would need this \
+                space.",
             example: "100GB",
         },
         Key {
@@ -69,7 +70,8 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Text(&SAVING),
             required: false,
             default: "`10%`",
-            doc: "How much smaller than its original a film must become. If it does not, the original's streams are published unchanged, as MKV. `off`: what was encoded is published, whatever its size.",
+            doc: "How much smaller than its original an encoded film must be. If it is not, the original's streams are published \
+                unchanged, as MKV. `off`: the encoded film is published, whatever its size.",
             example: "10%",
         },
         Key {
@@ -117,7 +119,8 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Text(&IMAGE),
             required: false,
             default: "the bundle's",
-            doc: "An image with HandBrakeCLI, ffmpeg and ffprobe. Without the last two, names and flags of tracks are lost, and a film may become larger than its original.",
+            doc: "A container image with HandBrakeCLI, ffmpeg and ffprobe. Without the last two, names and flags of tracks are lost, \
+                and an encoded film may be larger than its original.",
             example: "registry.example.org/handbrake:1.9.2",
         },
         Key {
@@ -135,7 +138,7 @@ pub static TRANSCODE: Section = Section {
 pub static OWNER: Section = Section {
     what: "`owner`",
     path: "transcode.owner",
-    doc: "Numeric ids, as `id` prints them. They must be able to write to both shares.",
+    doc: "Numeric IDs, as `id` prints them. This owner must be able to write to both shares.",
     keys: &[
         Key {
             name: "uid",
@@ -153,14 +156,14 @@ pub static OWNER: Section = Section {
 pub static ORIGINALS: Section = Section {
     what: "`originals`",
     path: "transcode.originals",
-    doc: "The oldest original is deleted first.",
+    doc: "If there are too many originals, the oldest is deleted first.",
     keys: &[
         Key {
             name: "keep",
             kind: Kind::Text(&DAYS),
             required: false,
             default: "`60d`",
-            doc: "How long to keep each original. One that was changed after it was encoded is never deleted, but encoded again.",
+            doc: "How long to keep each original. An original that was changed after it was encoded is encoded again instead of deleted.",
             example: "60d",
         },
         Key {
@@ -168,7 +171,7 @@ pub static ORIGINALS: Section = Section {
             kind: Kind::Text(&SIZE),
             required: false,
             default: "no limit",
-            doc: "The total size to keep: GB and TB are powers of 1000, GiB and TiB powers of 1024.",
+            doc: "The maximum total size of originals. GB and TB are powers of 1000, GiB and TiB powers of 1024.",
             example: "400GB",
         },
     ],
@@ -191,7 +194,7 @@ pub static FOLDER: Section = Section {
         Key {
             name: "titles",
             kind: Kind::Choice(&[
-                ("all", "each title that is as long as a film, except one that plays the others in a row"),
+                ("all", "every title that is long enough for a film, except one that plays the others in sequence"),
                 ("longest", "the longest title"),
             ]),
             required: false,
@@ -209,7 +212,7 @@ pub static FOLDER: Section = Section {
         },
         Key {
             name: "publish",
-            kind: Kind::Choice(&[("encoded", "once they are encoded"), ("original", "at once, as they are, and encoded later")]),
+            kind: Kind::Choice(&[("encoded", "once they are encoded"), ("original", "at once, unchanged, and encoded later")]),
             required: false,
             default: "`encoded`",
             doc: "When films are published. Discs are always encoded first.",
@@ -237,7 +240,7 @@ pub static MEDIA_SERVER: Section = Section {
             kind: Kind::Text(&FILE),
             required: true,
             default: "",
-            doc: "Path of the file on your computer that holds the token; `~/` is your home.",
+            doc: "Path of the file on your computer that holds the token; `~/` is your home directory.",
             example: "~/.config/hostler/plex-token",
         },
         Key {
@@ -284,13 +287,13 @@ pub static PAGE: Section = Section {
             name: "actions",
             kind: Kind::Choice(&[
                 ("token", "only with the link that `hostler up` and `hostler transcode link` print"),
-                ("open", "anyone who reaches the page"),
+                ("open", "anyone who can reach the page"),
                 ("off", "no one: the page has no buttons"),
             ]),
             required: false,
             default: "`token`",
-            doc: "Who may use the page's buttons: retry films, encode them again, pause. Anyone may view the page. The verbs of \
-                `hostler transcode` always work.",
+            doc: "Who may use the page's buttons to retry films, encode them again, or pause. Anyone who can reach the page may view \
+                it. The commands of `hostler transcode` always work.",
             example: "token",
         },
     ],
