@@ -266,7 +266,10 @@ fn split_hop(hop: &str) -> Result<(Option<String>, String, Option<u16>)> {
         Some(Ok(port)) if port != 0 => Some(port),
         Some(_) => bail!("jump host {hop} has an invalid port\nhint: write [user@]host[:port]"),
     };
-    ensure!(!host.is_empty() && !host.contains(char::is_whitespace), "jump host {hop:?} has no host\nhint: write [user@]host[:port]");
+    ensure!(
+        !host.is_empty() && !host.contains(char::is_whitespace),
+        "`{hop}` is not a valid jump host: the host name is missing or contains a space\nhint: write [user@]host[:port]"
+    );
     Ok((user, host.to_owned(), port))
 }
 
@@ -424,9 +427,13 @@ mod tests {
         let jump = |jump: &str| Connection { jump: Some(jump.to_owned()), ..Connection::default() };
         let pin = Connection { host_key: Some("ssh-ed25519 nonsense".to_owned()), ..Connection::default() };
         let command = Connection { proxy_command: Some("nc %x".to_owned()), ..Connection::default() };
-        for (connection, expected) in
-            [(jump("a"), "loop"), (jump("c:many"), "invalid port"), (jump("ash@"), "no host"), (pin, "host key"), (command, "%x")]
-        {
+        for (connection, expected) in [
+            (jump("a"), "loop"),
+            (jump("c:many"), "invalid port"),
+            (jump("ash@"), "host name is missing"),
+            (pin, "host key"),
+            (command, "%x"),
+        ] {
             let error = Target::complete("rainbowdash", "r", &connection, &account).unwrap_err();
             assert!(format!("{error:#}").contains(expected), "{error:#}");
         }

@@ -54,7 +54,7 @@ impl Playing {
                     played.insert(
                         film.id.clone(),
                         last.unwrap_or_else(|| {
-                            "encoded; asking the media server whether someone plays the \
+                            "encoded; asking the media server whether anyone is playing the \
                         original"
                                 .to_owned()
                         }),
@@ -78,8 +78,10 @@ async fn ask(servers: Vec<MediaServer>, id: FilmId, names: Vec<String>, sender: 
             Ok(false) => {}
             Ok(true) => why = Some(format!("encoded; waiting until no one plays the original: {} is playing it", server.kind)),
             Err(error) => {
-                why =
-                    Some(format!("encoded; waiting, because {} did not report whether someone plays the original: {error:#}", server.kind))
+                why = Some(format!(
+                    "encoded; waiting, because {} did not report whether anyone is playing the original: {error:#}",
+                    server.kind
+                ))
             }
         }
     }

@@ -306,7 +306,7 @@ fn shown_machine(machine: jobs::Machine, working: &[Working]) -> Machine {
 
 /// Whether a media server has done what it was asked for.
 fn is_fine(answer: &str) -> bool {
-    !answer.contains("was not notified") && !answer.contains("does not show the film yet")
+    !answer.contains("was not notified") && !answer.contains("does not show")
 }
 
 /// `waiting since 21:04: ...`, with the date if it was another day.

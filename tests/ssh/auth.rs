@@ -215,7 +215,7 @@ async fn a_key_that_is_not_accepted_is_named() {
     assert_eq!(
         error.to_string(),
         format!(
-            "rainbowdash: 127.0.0.1:{} accepted no key for {}: {}: no such file or directory, {} {shown}; accepted methods: publickey",
+            "rainbowdash: 127.0.0.1:{} rejected the login of {}: tried {}: no such file or directory, {} {shown}; accepted methods: publickey",
             sshd.port,
             target.user,
             sshd.path("gone").display(),

@@ -262,7 +262,7 @@ async fn redo(State(page): State<Page>, Path(id): Path<String>, headers: HeaderM
         }
         // One that can't be read is the watcher's to report.
         if matches!(in_trash(&inbox, film), Ok(None)) {
-            let hint = "copy the film into watch/ again, or encode it from the library with `hostler transcode redo --from-library`";
+            let hint = format!("copy the film into watch/ again, or run `hostler transcode redo {} --from-library`", film.id);
             return Err(Refusal::new("the film's original is no longer in the trash").hint(hint));
         }
         Ok(())

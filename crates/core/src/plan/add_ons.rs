@@ -192,7 +192,7 @@ pub fn tunnels(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFa
                 let known = cluster.nodes.get(name.as_str()).map(|node| &node.vtep_mac).filter(|known| !known.is_empty());
                 match (own, known) {
                     (Some(own), Some(known)) if own != known => {
-                        format!("the cluster has {known} as flannel's tunnel address on node {name}, but the machine has {own}")
+                        format!("node {name} is recorded with flannel's VTEP MAC {known}, but flannel.1 on the machine has {own}")
                     }
                     _ => continue,
                 }

@@ -384,7 +384,7 @@ impl ImageGroup {
         match self {
             ImageGroup::ControlPlane => "a control plane",
             ImageGroup::Node => "a node",
-            ImageGroup::Pods => "the cluster's own pods",
+            ImageGroup::Pods => "CoreDNS and hostler",
             ImageGroup::Films => "encoding films",
         }
     }
