@@ -70,7 +70,7 @@ pub fn all(medium: &Medium) -> Result<Vec<Disk>> {
 }
 
 fn unreadable(error: anyhow::Error) -> Content {
-    Content::Data { parts: vec![format!("content that can't be told, because reading failed ({error:#})")], array: None }
+    Content::Data { parts: vec![format!("unknown content, because reading failed ({error:#})")], array: None }
 }
 
 /// `.../ata3/host2/target2:0:0/2:0:0:0/block/sda` has its port in `.../ata3/ata_port/ata3/port_no`.

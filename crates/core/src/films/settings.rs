@@ -305,7 +305,7 @@ mod tests {
             Ok(settings) => settings.check().expect_err("wrong").to_string(),
             Err(error) => error.to_string(),
         };
-        assert!(refused(r#"{"folders": {}}"#).contains("no folders"));
+        assert!(refused(r#"{"folders": {}}"#).contains("is empty"));
         assert!(refused(r#"{"folders": {"../etc": {}}}"#).contains("is not a valid folder name"));
         assert!(refused(r#"{"folders": {"Movies": {}}, "hours": "22-7"}"#).contains("not a time range"));
         assert!(refused(r#"{"folders": {"Movies": {}}, "langauges": []}"#).contains("langauges"));

@@ -253,7 +253,7 @@ mod tests {
             ("machines: {a: 10.0.0.1}\n".to_owned(), "a"),
         ] {
             let error = set_host_key(&text, name, NEW).unwrap_err().to_string();
-            assert!(error.contains("write it there yourself"), "{error}");
+            assert!(error.contains("there yourself"), "{error}");
         }
     }
 
