@@ -307,7 +307,7 @@ mod tests {
         };
         assert!(refused(r#"{"folders": {}}"#).contains("is empty"));
         assert!(refused(r#"{"folders": {"../etc": {}}}"#).contains("is not a valid folder name"));
-        assert!(refused(r#"{"folders": {"Movies": {}}, "hours": "22-7"}"#).contains("not a time range"));
+        assert!(refused(r#"{"folders": {"Movies": {}}, "hours": "22-7"}"#).contains("not a valid time range"));
         assert!(refused(r#"{"folders": {"Movies": {}}, "langauges": []}"#).contains("langauges"));
     }
 
