@@ -165,8 +165,8 @@ fn each_refusal_names_the_disk_and_what_to_do() {
     let one = built_in("nvme0n1");
     let usb = Disk { bus: Bus::Usb, ..built_in("sda") };
     for (disks, wish, refusal, says) in [
-        (vec![], &only, Refusal::NoDisk, "there is no built-in disk"),
-        (vec![usb.clone()], &only, Refusal::NoDisk, "there is no built-in disk"),
+        (vec![], &only, Refusal::NoDisk, "no built-in disk was found"),
+        (vec![usb.clone()], &only, Refusal::NoDisk, "no built-in disk was found"),
         (
             vec![one.clone(), built_in("sda")],
             &only,
@@ -182,12 +182,12 @@ fn each_refusal_names_the_disk_and_what_to_do() {
         ),
         (vec![usb], &serial, Refusal::Unfit("sda".into(), Unfit::Usb), "a USB disk is never written to"),
         (vec![Disk { read_only: true, ..one.clone() }], &only, Refusal::ReadOnly("nvme0n1".into()), "nvme0n1 is read-only"),
-        (vec![Disk { size: 32 * GB, ..one.clone() }], &only, Refusal::TooSmall("nvme0n1".into(), 32 * GB, SYSTEM), "nvme0n1 has 32 GB"),
+        (vec![Disk { size: 32 * GB, ..one.clone() }], &only, Refusal::TooSmall("nvme0n1".into(), 32 * GB, SYSTEM), "nvme0n1 has only 32 GB"),
         (
             vec![Disk { users: vec!["md0".into()], ..one.clone() }],
             &only,
             Refusal::InUse("nvme0n1".into(), vec!["md0".into()]),
-            "nvme0n1 is in use: md0",
+            "nvme0n1 is in use by md0",
         ),
         (
             vec![Disk { content: data(Some("a RAID array")), ..one.clone() }],
@@ -199,7 +199,7 @@ fn each_refusal_names_the_disk_and_what_to_do() {
             vec![Disk { content: data(None), ..one }],
             &only,
             Refusal::Holds("nvme0n1".into(), data(None)),
-            "nvme0n1 is not empty: partition `Basic data` (500 GB, NTFS)",
+            "nvme0n1 is not empty: it has partition `Basic data` (500 GB, NTFS)",
         ),
     ] {
         let refused = choose(&disks, wish).unwrap_err();
