@@ -182,7 +182,12 @@ fn each_refusal_names_the_disk_and_what_to_do() {
         ),
         (vec![usb], &serial, Refusal::Unfit("sda".into(), Unfit::Usb), "a USB disk is never written to"),
         (vec![Disk { read_only: true, ..one.clone() }], &only, Refusal::ReadOnly("nvme0n1".into()), "nvme0n1 is read-only"),
-        (vec![Disk { size: 32 * GB, ..one.clone() }], &only, Refusal::TooSmall("nvme0n1".into(), 32 * GB, SYSTEM), "nvme0n1 has only 32 GB"),
+        (
+            vec![Disk { size: 32 * GB, ..one.clone() }],
+            &only,
+            Refusal::TooSmall("nvme0n1".into(), 32 * GB, SYSTEM),
+            "nvme0n1 has only 32 GB",
+        ),
         (
             vec![Disk { users: vec!["md0".into()], ..one.clone() }],
             &only,
