@@ -180,7 +180,7 @@ fn joins(planner: &mut Planner, source: &JoinSource, joining: &[(&MachineName, &
                 .map(|(document, sum)| (Applied::Document(document), sum))
                 .collect(),
         };
-        let reason = if again { "an earlier join was interrupted" } else { "it is not in the cluster yet" };
+        let reason = if again { "an earlier join was interrupted" } else { "not in the cluster yet" };
         planner.step(id.clone(), name, reason, action, needs);
         if api_host::hosts_to_join(planner, name, machine).is_some() {
             let action = WriteHosts { lines: api_host::hosts(planner, name, machine) };

@@ -316,7 +316,7 @@ pub(super) fn images(planner: &mut Planner, name: &MachineName, machine: &Machin
             continue;
         }
         let reason = match missing.as_slice() {
-            all if all.len() == count => format!("it has no images for {} yet", group.purpose()),
+            all if all.len() == count => format!("no images for {} yet", group.purpose()),
             [one] => format!("the image {} is missing, differs, or is not pinned", one.reference),
             several => format!("{} images are missing, differ, or are not pinned", several.len()),
         };
@@ -364,9 +364,9 @@ fn renewal(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: 
         }
     } else if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Renewal) {
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };
-        planner.step(at, name, "it does not renew its certificates", action, []);
+        planner.step(at, name, "certificates are not renewed regularly", action, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
-        planner.step(at, name, "it does not renew its certificates", StartUnit { unit: UNIT.to_owned() }, []);
+        planner.step(at, name, "certificates are not renewed regularly", StartUnit { unit: UNIT.to_owned() }, []);
     }
     Ok(())
 }
