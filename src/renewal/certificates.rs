@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use hostler_core::facts::{Certificate, certificate_name};
+use hostler_core::plan::repair;
 use hostler_core::protocol::path;
 
 use crate::user_file;
@@ -13,16 +14,13 @@ pub const SERVING: &str = "kubelet-server";
 /// A certificate or kubeconfig is a few KB.
 const MOST_BYTES: usize = 1 << 20;
 
-/// What kubeadm renews: `certificates` of cmd/kubeadm/app/phases/certs/renewal. The authorities are not among them, and super-admin.conf
-/// is not on the machine.
-const FILES: [&str; 6] = [
-    "apiserver.crt",
-    "apiserver-kubelet-client.crt",
-    "apiserver-etcd-client.crt",
-    "front-proxy-client.crt",
-    "etcd/server.crt",
-    "etcd/peer.crt",
-];
+/// The certificates that kubeadm renews: all that it makes but the authorities.
+fn files() -> impl Iterator<Item = String> {
+    let files = repair::pki().into_iter().filter(|file| file.ends_with(".crt")).map(|file| format!("{}/{file}", path::PKI));
+    files.filter(|file| repair::is_renewable(&certificate_name(file)))
+}
+
+/// super-admin.conf is not on the machine.
 const KUBECONFIGS: [&str; 3] = [path::ADMIN, path::CONTROLLER_MANAGER, path::SCHEDULER];
 
 /// Each with its name, and its end in seconds since the epoch; the first to end first.
@@ -37,8 +35,7 @@ impl Certificates {
     pub fn read(root: &Path) -> Result<Certificates> {
         let at = |path: &str| root.join(path.trim_start_matches('/'));
         let mut found = Vec::new();
-        let health = ["etcd/healthcheck-client.crt"];
-        for file in FILES.iter().chain(&health).map(|file| format!("{}/{file}", path::PKI)) {
+        for file in files() {
             if file.contains("etcd") && !at(&file).exists() {
                 continue;
             }
@@ -100,8 +97,8 @@ mod tests {
             fs::create_dir_all(file.parent().expect("a folder")).expect("made");
             fs::write(file, content).expect("written");
         };
-        for (number, file) in FILES.iter().chain(&["etcd/healthcheck-client.crt"]).enumerate() {
-            write(&format!("{}/{file}", path::PKI), pem(400 + number as i64));
+        for (number, file) in files().enumerate() {
+            write(&file, pem(400 + number as i64));
         }
         for file in KUBECONFIGS {
             write(

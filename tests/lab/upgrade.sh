@@ -158,8 +158,8 @@ empty
 
 row "a renewal that was cut before what holds old certificates was restarted is finished; none runs beside a run of hostler"
 on twilightsparkle 'PATH=/opt/hostler/current/bin:$PATH; kubeadm certs renew all > /dev/null'
-on twilightsparkle 'flock /run/hostler/steps/other systemctl start hostler-renewal && journalctl -u hostler-renewal -o cat --since -2min' | grep 'a run of hostler works on this machine'
-renewal | grep 'restarted what had old ones'
+on twilightsparkle 'flock /run/hostler/steps/other systemctl start hostler-renewal && journalctl -u hostler-renewal -o cat --since -2min' | grep 'hostler is changing this machine'
+renewal | grep 'restarted programs that still used old ones'
 renewal | grep 'nothing to renew: '
 run 0 status -i "$inventory"
 
