@@ -79,7 +79,7 @@ up
 # Its subtitles end at 3 s.
 film 4 "$work/film.mkv" 320x180
 # The pods see a changed ConfigMap within two minutes.
-outside() { fetch "$page/api/status" > "$work/status" && grep -q 'waiting for the hours' "$work/status"; }
+outside() { fetch "$page/api/status" > "$work/status" && grep -q 'waiting: films are encoded only during the hours' "$work/status"; }
 wait_for 150 "the hours on the page" outside
 drop "$work/film.mkv" "hours.mkv"
 waits_for() { transcode status && grep -q -- "$1" "$work/out"; }
