@@ -105,8 +105,8 @@ up
 says "the workload differs from the inventory"
 empty
 drop "$work/film.mkv" "A Film (2009).mkv"
-replaced() { [ "$(sha256sum < "$library/Movies/A Film (2009).mkv")" != "$first" ]; }
-wait_for 300 "the film to be replaced" replaced
+replaced() { [ "$(sha256sum < "$1")" != "$first" ]; }
+wait_for 300 "the film to be replaced" replaced "$library/Movies/A Film (2009).mkv"
 wait_for 60 "the end of its way" settled 2 0
 [ "$(find "$library" -type f -name '*.mkv' | wc -l)" = 1 ]
 [ "$(find "$inbox/trash" -type f -size +1k | wc -l)" = 3 ]
@@ -152,8 +152,7 @@ wait_for 240 "its original in the library" in_library "Tonight.mkv"
 of() { ffprobe -v error -show_entries stream=codec_name -of csv=p=0 "$1"; }
 [ "$(of "$library/Movies/Tonight.mkv")" = "$(of "$work/film.mkv")" ]
 first=$(sha256sum < "$library/Movies/Tonight.mkv")
-replaced() { [ "$(sha256sum < "$library/Movies/Tonight.mkv")" != "$first" ]; }
-wait_for 600 "the encoded film in its place" replaced
+wait_for 600 "the encoded film in its place" replaced "$library/Movies/Tonight.mkv"
 wait_for 120 "the end of its way" settled 7 1
 nothing_left
 

@@ -142,7 +142,7 @@ untouched rainbowdash
 row "the same with its data moved out of the way, as the refusal says: wiped, and restored from a regular snapshot"
 no_api_server
 rebuild 3 --from "$work/regular.tar.gz"
-says 'move etcd's data aside with `mv /var/lib/etcd /var/lib/etcd.before` on the machine'
+says "move etcd's data aside with \`mv /var/lib/etcd /var/lib/etcd.before\` on the machine"
 on twilightsparkle mv /var/lib/etcd /var/lib/etcd.before
 rebuild 0 --from "$work/regular.tar.gz"
 gone newer
