@@ -9,7 +9,10 @@ use crate::literals::literals_of_sources;
 mod literals;
 
 /// How a script says that the program's output has the words that follow.
-const LOOKS_FOR: [&str; 4] = ["says", "says_not", "mends", "comes_to_say"];
+const LOOKS_FOR: [&str; 9] = ["says", "says_not", "mends", "comes_to_say", "heard", "waits_for", "shown", "shows_not", "contains"];
+/// Files of a script that hold what the program printed, wrote or sent: grep looks for its words there.
+const OF_THE_PROGRAM: [&str; 7] =
+    ["\"$work/out\"", "\"$work/first\"", "\"$work/news\"", "\"$work/status\"", "\"$work/state\"", "/failed/", "/ledger"];
 
 /// Names and values stand in the program's place holders.
 const VALUES: [(&str, &str); 5] =
@@ -18,7 +21,7 @@ const VALUES: [(&str, &str); 5] =
 const UNKNOWN: [&str; 4] = ["lab", "coredns-", "inbox", "ash"];
 
 /// Phrases that are of another program, or of two literals.
-const ELSEWHERE: [&str; 10] = [
+const ELSEWHERE: [&str; 13] = [
     "{} can't reach",
     "({}) is corrupted or",
     "refused: cluster: no",
@@ -29,6 +32,9 @@ const ELSEWHERE: [&str; 10] = [
     "remove label shelf",
     "minutes ahead of",
     "a pass phrase of ponies",
+    "changed by hand",
+    "for the image for Debian",
+    "kubelet-client of {}",
 ];
 
 #[test]
@@ -97,29 +103,59 @@ fn phrases() -> Vec<(String, String)> {
     found
 }
 
-/// The first quoted word after each command that looks for one.
+/// The words that each command on this line looks for: the first word in quotes after it, and of `contains NAME WORDS TEXT` the second. Of grep
+/// those that it looks for in a file of the program.
 fn phrases_of(line: &str) -> Vec<String> {
     let mut found = Vec::new();
     for command in LOOKS_FOR {
-        for (at, _) in line.match_indices(&format!("{command} ")) {
-            let begins = line[..at].chars().next_back().is_none_or(|before| " \t;&(!".contains(before));
-            let rest = &line[at + command.len() + 1..];
-            let Some(quote) = rest.chars().next().filter(|first| begins && "\"'".contains(*first)) else { continue };
-            let mut phrase = String::new();
-            let mut characters = rest.chars().skip(1);
-            while let Some(character) = characters.next().filter(|character| *character != quote) {
-                phrase.push(if character == '\\' && quote == '"' { characters.next().unwrap_or_default() } else { character });
-            }
+        for rest in after(line, command) {
+            let skipped = if command == "contains" { quoted(rest).map_or(rest, |(_, rest)| rest.trim_start()) } else { rest };
+            found.extend(quoted(skipped).map(|(phrase, _)| phrase));
+        }
+    }
+    for rest in after(line, "grep") {
+        let mut words = rest;
+        while let Some((_, after_option)) = words.strip_prefix('-').and_then(|option| option.split_once(' ')) {
+            words = after_option;
+        }
+        let Some((phrase, rest)) = quoted(words) else { continue };
+        let command = rest.split(['|', ';', '&']).next().unwrap_or_default();
+        if OF_THE_PROGRAM.iter().any(|file| command.contains(file)) {
             found.push(phrase);
         }
     }
     found
 }
 
+/// What follows each call of a command on this line.
+fn after<'a>(line: &'a str, command: &str) -> Vec<&'a str> {
+    let begins = |at: &usize| line[..*at].chars().next_back().is_none_or(|before| " \t;&(!{".contains(before));
+    let calls = line.match_indices(command).map(|(at, _)| at).filter(begins);
+    calls.filter_map(|at| line[at + command.len()..].strip_prefix(' ')).collect()
+}
+
+/// The word in quotes at the beginning, as the shell reads it, and what follows.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let quote = text.chars().next().filter(|first| "\"'".contains(*first))?;
+    let mut phrase = String::new();
+    let mut characters = text.char_indices().skip(1);
+    while let Some((at, character)) = characters.next() {
+        match character {
+            _ if character == quote => return Some((phrase, &text[at + 1..])),
+            '\\' if quote == '"' => phrase.extend(characters.next().map(|(_, character)| character)),
+            _ => phrase.push(character),
+        }
+    }
+    None
+}
+
 #[test]
 fn what_is_looked_for_is_read_as_the_shell_reads_it() {
     assert_eq!(phrases_of(r#"up && says "a \`b\` \"c\"" && says_not 'd "e'"#), [r#"a `b` "c""#, r#"d "e"#]);
     assert_eq!(phrases_of("it says nothing"), [""; 0]);
+    assert_eq!(phrases_of(r#"run && grep -qF -- "a \"b\" c" "$work/out" | grep 'not this'"#), [r#"a "b" c"#]);
+    assert_eq!(phrases_of(r#"on it grep -q 'of the machine' /etc/passwd"#), [""; 0]);
+    assert_eq!(phrases_of(r#"contains "its name" "the words" "$(cat "$work/output")""#), ["the words"]);
 }
 
 fn files(folder: &Path, end: &str) -> Vec<PathBuf> {

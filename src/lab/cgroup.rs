@@ -91,6 +91,16 @@ impl Hierarchy {
         found
     }
 
+    /// Lets frozen processes of these machines run, so that they can end: on cgroup v1 a frozen process does not even obey SIGKILL. runc freezes
+    /// a container for a moment; if runc is killed in that moment, the container stays frozen. Errors are ignored: groups come and go meanwhile.
+    pub fn thaw(&self, machines: &[&str]) {
+        for lab in self.lab_groups() {
+            for machine in machines {
+                thaw(&lab.join(name::of_machine(machine)));
+            }
+        }
+    }
+
     /// Removes the groups of these machines, then `lab` if it is empty.
     pub async fn remove(&self, machines: &[&str]) -> Result<()> {
         for lab in self.lab_groups() {
@@ -143,6 +153,20 @@ fn collect_processes(group: &Path, found: &mut Vec<i32>) {
     for entry in fs::read_dir(group).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             collect_processes(&entry.path(), found);
+        }
+    }
+}
+
+/// A group below a frozen one can't be thawed, so from the top.
+fn thaw(group: &Path) {
+    // Only v1 has this file. A frozen group of v2 ends at SIGKILL.
+    let state = group.join("freezer.state");
+    if fs::read_to_string(&state).is_ok_and(|text| text.trim() != "THAWED") {
+        let _ = fs::write(&state, "THAWED");
+    }
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            thaw(&entry.path());
         }
     }
 }

@@ -220,5 +220,10 @@ pub async fn cut(machine: &str) -> Result<()> {
 
 /// Waits until a machine is off and systemd-nspawn has cleaned up after it.
 async fn gone(machine: &str, limit: Duration) -> Result<()> {
-    wait::until(limit, &format!("{machine} to be off"), || Ok((!is_on(machine)).then_some(()))).await
+    let hierarchy = Hierarchy::detect()?;
+    wait::until(limit, &format!("{machine} to be off"), || {
+        hierarchy.thaw(&[machine]);
+        Ok((!is_on(machine)).then_some(()))
+    })
+    .await
 }

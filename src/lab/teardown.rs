@@ -65,6 +65,7 @@ async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
     // systemd-nspawn cleans up after its machine has ended, and then ends too. It may still be doing so, and would leave its lock behind if it
     // was killed now.
     let all_ended = || {
+        hierarchy.thaw(machines);
         let mut on = false;
         for machine in machines {
             let init = process::init_of(machine);
@@ -84,6 +85,7 @@ async fn end_processes(machines: &[&str], hierarchy: &Hierarchy) -> Result<()> {
     drop(orderly);
     let namespaces = network::namespaces();
     wait::until(Duration::from_secs(20), "the lab's processes to end", || {
+        hierarchy.thaw(machines);
         let mut left = process::in_lab(&namespaces);
         left.extend(machines.iter().filter_map(|machine| process::supervisor_of(machine)));
         left.extend(hierarchy.processes(machines).into_iter().map(Pid::from_raw));

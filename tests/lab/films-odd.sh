@@ -69,8 +69,8 @@ grep -q '^/behind/Library/Media/Updated MediaBrowser Token="token-of-the-lab" {"
 
 row "somebody hears that there is little room in inbox and library"
 heard() { grep -q -- "$1" "$work/news"; }
-wait_for 60 "the message" heard "^/films-of-ada disk space is low the inbox has .* free of"
-wait_for 60 "the message" heard "^/films-of-ada disk space is low the library has .* free of"
+wait_for 60 "the message" heard "^/films-of-ada disk space is low the inbox has .* of .* free"
+wait_for 60 "the message" heard "^/films-of-ada disk space is low the library has .* of .* free"
 
 row "outside the hours nothing is begun"
 hour=$(on twilightsparkle date +%H)
@@ -83,7 +83,7 @@ outside() { fetch "$page/api/status" > "$work/status" && grep -q 'waiting: films
 wait_for 150 "the hours on the page" outside
 drop "$work/film.mkv" "hours.mkv"
 waits_for() { transcode status && grep -q -- "$1" "$work/out"; }
-wait_for 60 "the film in the queue" waits_for "Movies/hours.mkv: waiting for the hours"
+wait_for 60 "the film in the queue" waits_for "Movies/hours.mkv: waiting: films are encoded only during the hours"
 workload "$jellyfin" "$news" "originals: {keep: 2d, atMost: 1GB}"
 up
 wait_for 150 "the film in the library" in_library hours.mkv
