@@ -21,7 +21,7 @@ const VALUES: [(&str, &str); 5] =
 const UNKNOWN: [&str; 4] = ["lab", "coredns-", "inbox", "ash"];
 
 /// Phrases that are of another program, or of two literals.
-const ELSEWHERE: [&str; 13] = [
+const ELSEWHERE: [&str; 14] = [
     "{} can't reach",
     "({}) is corrupted or",
     "refused: cluster: no",
@@ -33,6 +33,7 @@ const ELSEWHERE: [&str; 13] = [
     "minutes ahead of",
     "a pass phrase of ponies",
     "changed by hand",
+    "low the library",
     "for the image for Debian",
     "kubelet-client of {}",
 ];
