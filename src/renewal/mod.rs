@@ -14,7 +14,7 @@ use hostler_core::facts::early;
 use hostler_core::protocol::path;
 use hostler_core::record::InProgress;
 use hostler_core::visible::last_output;
-use hostler_core::words::counted;
+use hostler_core::words::{counted, in_days};
 use tokio::process::Command;
 
 use crate::event::{Event, Events};
@@ -54,7 +54,7 @@ pub async fn renew(events: &Events) -> Result<()> {
     let due = before.ending(jiff::Timestamp::now().as_second(), early);
     if due.is_empty() && restarts.is_empty() {
         let first = before.first().context("this control plane has no certificates")?;
-        say(format!("nothing to renew: {} expires first, in {} days", first.0, (first.1 - jiff::Timestamp::now().as_second()) / DAY));
+        say(format!("nothing to renew: {} expires first, {}", first.0, in_days((first.1 - jiff::Timestamp::now().as_second()) / DAY)));
         return Ok(());
     }
     let node = nix::unistd::gethostname()?.to_string_lossy().into_owned();

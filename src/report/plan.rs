@@ -150,7 +150,7 @@ pub fn summary(plan: &Plan) -> String {
         (0, true) if plan.unreachable.is_empty() => vec!["up to date, nothing to do".to_owned()],
         (0, true) if plan.reached == 0 => vec!["nothing to do: no machine could be reached".to_owned()],
         (0, true) => vec!["nothing to do on the machines that were reached".to_owned()],
-        (0, false) => vec![format!("nothing to do: blocked by {refusals}")],
+        (0, false) => vec![format!("no steps: blocked by {refusals}")],
         (steps, true) => vec![format!("{} on {}", counted(steps, "step"), counted(machines.len(), "machine"))],
         (steps, false) => vec![format!("{} on {}", counted(steps, "step"), counted(machines.len(), "machine")), refusals],
     };

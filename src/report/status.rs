@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Problem, Status};
 use hostler_core::quantity::size_of;
 use hostler_core::visible::visible;
-use hostler_core::words::counted;
+use hostler_core::words::{counted, in_days};
 
 use super::Paint;
 use super::commands::Commands;
@@ -30,7 +30,7 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
     }
     let mut kinds = BTreeSet::new();
     for first in status.certificates.iter().filter(|certificate| kinds.insert(certificate.kind)) {
-        let when = if first.days < 0 { "has expired".to_owned() } else { format!("expires in {} days", first.days) };
+        let when = if first.days < 0 { "has expired".to_owned() } else { format!("expires {}", in_days(first.days)) };
         let head = if facts.iter().any(|row: &Vec<String>| row[0] == "certificates") { "" } else { "certificates" };
         facts.push(row![head, format!("{} of {} {when}", visible(&first.name), first.machine)]);
     }

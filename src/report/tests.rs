@@ -350,7 +350,7 @@ fn the_summary_of_a_plan() {
     let empty = Plan { steps: vec![], refusals: vec![], warnings: vec![], ..plan() };
     assert_eq!(plan_text(&empty, Layout::LOG, PLAIN, &Commands::default()), "up to date, nothing to do\n");
     let refused = Plan { steps: vec![], warnings: vec![], ..plan() };
-    assert_eq!(plan::summary(&refused), "nothing to do: blocked by 1 refusal");
+    assert_eq!(plan::summary(&refused), "no steps: blocked by 1 refusal");
     assert_eq!(plan::summary(&plan()), "6 steps on 3 machines, 1 refusal, 1 warning");
     let lost = |name: &str| NotReached { machine: machine(name), reason: "no answer".to_owned() };
     let unreachable = vec![lost("rainbowdash"), lost("fluttershy")];

@@ -269,9 +269,14 @@ examples! {
         "another control plane is joining, or its join was interrupted"
     )],
     Why::MemberUnhealthy { .. } => [(
-        Why::MemberUnhealthy { member: "rarity".to_owned() },
+        Why::MemberUnhealthy { member: "rarity".to_owned(), joins: true },
         Hint::MendMembers,
         "one more member raises the number that etcd needs"
+    ),
+    (
+        Why::MemberUnhealthy { member: "rarity".to_owned(), joins: false },
+        Hint::MendMembers,
+        "during an upgrade one member at a time restarts"
     )],
     Why::Clock { .. } => [(
         Why::Clock { off: "5 minutes ahead of the others".to_owned() },
@@ -368,7 +373,7 @@ examples! {
     )],
     Why::EndpointAway { .. } => [(
         Why::EndpointAway { endpoint: "api.home.internal".to_owned(), leads_to: named("twilightsparkle") },
-        Hint::BringEndpointBack { machine: named("twilightsparkle") },
+        Hint::BringEndpointBack { machine: named("twilightsparkle"), vip: true },
         "machines reach the API by this name, and it leads to one control plane"
     )],
     Why::NoCluster { .. } => [

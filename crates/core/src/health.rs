@@ -321,8 +321,7 @@ fn nodes(inventory: &Inventory, cluster: &ClusterFacts) -> Vec<NodeStatus> {
 
 fn members(cluster: &ClusterFacts) -> Vec<MemberStatus> {
     let member = |member: &crate::facts::MemberFact| MemberStatus {
-        // One that never started has no name, but an address.
-        name: if member.name.is_empty() { member.peer.clone() } else { member.name.clone() },
+        name: member.called().to_owned(),
         healthy: member.healthy,
         error: member.error.clone(),
         learner: member.learner,

@@ -17,6 +17,14 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// When something is that lies `days` ahead: `in 3 days`, `in 1 day`, `within a day`.
+pub fn in_days(days: i64) -> String {
+    match usize::try_from(days) {
+        Ok(0) | Err(_) => "within a day".to_owned(),
+        Ok(days) => format!("in {}", counted(days, "day")),
+    }
+}
+
 /// A `: did you mean ...?` for the end of a message; empty if nothing is similar.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, known).map_or_else(String::new, |known| format!(": did you mean `{known}`?"))

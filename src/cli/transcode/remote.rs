@@ -142,13 +142,18 @@ fn refused(status: StatusCode, text: &str) -> Failure {
     if let Some(object) = object {
         let message = shortened(object["message"].as_str().unwrap_or_default(), MOST_SHOWN);
         return match status.as_u16() {
-            401 | 403 => {
-                let message = "the API server refused the request: the access of this kubeconfig's user has expired or was revoked";
-                Failure::new(ExitStatus::Refused, message, "run `hostler kubeconfig` to get access again")
+            401 => {
+                let message =
+                    "the API server does not accept the kubeconfig's credentials: they have expired, or belong to another cluster";
+                Failure::new(ExitStatus::Refused, message, "run `hostler kubeconfig` to get new ones")
+            }
+            403 => {
+                let message = format!("the kubeconfig's user may not do this: {message}");
+                Failure::new(ExitStatus::Refused, message, "run `hostler kubeconfig` to get access again, if it was not revoked on purpose")
             }
             404 => {
-                let hint = "add a `transcode:` section to the inventory and run `hostler up`";
-                Failure::new(ExitStatus::Failed, "the workload is not installed in this cluster", hint)
+                let hint = "if it is not installed, add a `transcode:` section to the inventory and run `hostler up`";
+                Failure::new(ExitStatus::Failed, format!("the API server knows no status page: {message}"), hint)
             }
             503 => Failure::new(ExitStatus::Unreachable, format!("the status page does not answer: {message}"), pods),
             _ => Failure::new(ExitStatus::Failed, format!("the API server refused the request ({status}): {message}"), ""),

@@ -143,6 +143,8 @@ pub(super) struct ClusterDeviation {
     power: BTreeMap<String, String>,
     pub(super) unhealthy: Vec<String>,
     learners: Vec<String>,
+    /// Members that never started.
+    nameless: Vec<String>,
     /// Members that no machine is, and their addresses.
     members: BTreeMap<String, String>,
     members_deleted: Vec<String>,
@@ -344,6 +346,9 @@ impl ClusterDeviation {
         }
         for member in cluster.members.values_mut() {
             member.learner |= self.learners.contains(&member.name);
+            if self.nameless.contains(&member.name) {
+                member.name.clear();
+            }
         }
         cluster.members.retain(|_, member| !self.members_deleted.contains(&member.name));
         self.add_ons.iter().for_each(|word| system::spoil(&mut cluster.add_ons, word));

@@ -363,6 +363,13 @@ pub struct MemberFact {
     pub error: String,
 }
 
+impl MemberFact {
+    /// Its name, or its peer URL: one that never started has no name yet.
+    pub fn called(&self) -> &str {
+        if self.name.is_empty() { &self.peer } else { &self.name }
+    }
+}
+
 /// The holder of a machine's lock.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]

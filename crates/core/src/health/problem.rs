@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::LITTLE_DISK;
 use crate::inventory::MachineName;
-use crate::words::counted;
+use crate::words::{counted, in_days};
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,11 +115,7 @@ impl fmt::Display for Problem {
                 write!(f, "certificate {certificate} of {machine} has expired")
             }
             Problem::CertificateExpires { certificate, machine, days } => {
-                write!(
-                    f,
-                    "certificate {certificate} of {machine} expires in {}",
-                    counted(days.unsigned_abs().try_into().unwrap_or(0), "day")
-                )
+                write!(f, "certificate {certificate} of {machine} expires {}", in_days(*days))
             }
             Problem::DiskLow { machine, free } => {
                 write!(f, "{machine}: only {free}% of the disk is free; below {LITTLE_DISK}%, kubelet may evict pods")

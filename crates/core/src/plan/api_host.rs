@@ -7,7 +7,7 @@ use super::hint::Hint;
 use super::planner::Planner;
 use super::refusal::Why;
 use super::wanted;
-use crate::inventory::{Endpoint, Machine, MachineName};
+use crate::inventory::{Endpoint, Machine, MachineName, default_endpoint};
 use crate::step::{StepId, StepKind};
 
 /// The first control plane of the inventory that is in the cluster, or will be when this run is done.
@@ -69,7 +69,8 @@ pub fn refuse_if_down(planner: &mut Planner) {
         if name != host && comes(planner, name) {
             let endpoint = planner.inventory.cluster.endpoint.host();
             let why = Why::EndpointAway { endpoint: endpoint.to_owned(), leads_to: host.clone() };
-            planner.refuse(Some(name), why, Hint::BringEndpointBack { machine: host.clone() });
+            let vip = planner.inventory.cluster.endpoint.host() == default_endpoint(&planner.inventory.cluster.name);
+            planner.refuse(Some(name), why, Hint::BringEndpointBack { machine: host.clone(), vip });
         }
     }
 }

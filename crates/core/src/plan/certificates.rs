@@ -10,6 +10,7 @@ use crate::action::kubeadm::RenewCertificates;
 use crate::facts::{self, Facts};
 use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::step::StepKind;
+use crate::words::in_days;
 
 /// Days that kubeadm's certificates and kubelet's serving certificate are valid, unless the inventory says otherwise.
 const YEAR: i64 = 365;
@@ -36,10 +37,10 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
     };
     let all: Vec<&str> = own.iter().copied().chain(serving.then_some(SERVING)).collect();
     let soonest = all.iter().filter_map(|name| facts.kubernetes.certificates.get(*name)).min().copied().unwrap_or(facts.clock);
-    let days = (soonest - facts.clock).max(0) / DAY;
+    let when = in_days((soonest - facts.clock) / DAY);
     let reason = match all.as_slice() {
-        [one] => format!("its certificate {one} expires in {days} days"),
-        several => format!("{} of its certificates expire soon, the first in {days} days", several.len()),
+        [one] => format!("its certificate {one} expires {when}"),
+        several => format!("{} of its certificates expire soon, the first {when}", several.len()),
     };
     planner.restart(StepKind::RenewCertificates.of(name), name, reason, RenewCertificates { config, serving }, runs(name));
     Ok(())

@@ -13,7 +13,7 @@ use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
 use super::repair::{is_bootstrappable, is_repairable};
 use super::{silence, version, wanted};
-use crate::facts::{ClusterFacts, Facts, LockFact, NodeFact, Observation, peer_url};
+use crate::facts::{ClusterFacts, Facts, LockFact, MemberFact, NodeFact, Observation, peer_url};
 use crate::inventory::{Cni, Inventory, Machine, MachineName, Role, default_endpoint};
 use crate::protocol::{path, systemd};
 use crate::record::{InProgress, Record};
@@ -81,7 +81,7 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::RestoreInterrupted, Hint::FinishRestore(Command::Restore(name.clone())));
     } else if !facts.kubernetes.joined && !facts.kubernetes.leftovers.is_empty() && !interrupted(facts) {
         let hint = match facts.kubernetes.etcd_data {
-            true => Hint::KeepEtcd,
+            true => Hint::KeepEtcd { machine: name.clone() },
             false => Hint::WipeFirst { command: taken_over_by(planner, name), leave: false },
         };
         planner.refuse(Some(name), Why::NotBlank { leftovers: facts.kubernetes.leftovers.clone() }, hint);
@@ -394,10 +394,11 @@ fn membership(planner: &mut Planner) {
     if !orphans.is_empty() && !lost && !planner.inventory.roles_written && !unreachable.is_empty() {
         planner.refuse(None, Why::RolesUnknown { unreachable }, Hint::WriteRoles);
     } else if !orphans.is_empty() && !lost {
-        let holds = planner.facts.values().any(|facts| facts.kubernetes.etcd_data);
-        let hint = match planner.inventory.control_planes().next() {
-            Some((first, _)) if !holds => Hint::RestoreCluster(Command::Restore(first.clone())),
-            _ => Hint::KeepEtcd,
+        let holder = planner.facts.iter().find(|(_, facts)| facts.kubernetes.etcd_data);
+        let hint = match (holder, planner.inventory.control_planes().next()) {
+            (Some((holder, _)), _) => Hint::KeepEtcd { machine: (*holder).clone() },
+            (None, Some((first, _))) => Hint::RestoreCluster(Command::Restore(first.clone())),
+            (None, None) => return,
         };
         planner.refuse(None, Why::ControlPlaneLost { orphans }, hint);
     }
@@ -436,19 +437,26 @@ fn newcomers(planner: &mut Planner) {
             continue;
         }
         let others = || cluster.members.values().filter(|member| member.peer != own);
+        // `remove` finds a member without a name by the address of its machine in the inventory.
+        let machine_of = |member: &MemberFact| {
+            planner.machines().find(|(_, machine)| peer_url(&machine.address.to_string()) == member.peer).map(|(name, _)| name.as_str())
+        };
         let remove = |node: &str| Command::Remove { node: node.to_owned(), dead: !cluster.nodes.get(node).is_some_and(|node| node.ready) };
         if let Some(learner) = others().find(|member| member.learner) {
-            let who = if learner.name.is_empty() { &learner.peer } else { &learner.name };
-            planner.refuse(Some(name), Why::Learner { member: who.clone() }, Hint::DropLearner(remove(who)));
+            let hint = match (learner.name.as_str(), machine_of(learner)) {
+                ("", None) => Hint::WriteBack,
+                ("", Some(who)) | (who, _) => Hint::DropLearner(remove(who)),
+            };
+            planner.refuse(Some(name), Why::Learner { member: learner.called().to_owned() }, hint);
         } else if let Some(sick) = others().find(|member| !member.healthy && !is_full(member)) {
-            let member = sick.name.clone();
+            let member = sick.called().to_owned();
             // Its own API server may be the only one that answers, and can't see to its leaving.
             let other_speaks = planner.trusted.answering().any(|api_via| api_via.machine.as_str() != member);
             let hint = match other_speaks && may_leave(cluster, sick) {
                 true => Hint::MendMember { member: member.clone(), command: remove(&member) },
                 false => Hint::MendMembers,
             };
-            planner.refuse(Some(name), Why::MemberUnhealthy { member }, hint);
+            planner.refuse(Some(name), Why::MemberUnhealthy { member, joins: true }, hint);
         }
     }
 }

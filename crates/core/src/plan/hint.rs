@@ -79,7 +79,9 @@ pub enum Hint {
     /// What the whole cluster trusts: a backup, a snapshot or another control plane has it.
     PutBack,
     /// etcd's data is there, and must not go with the rest.
-    KeepEtcd,
+    KeepEtcd {
+        machine: MachineName,
+    },
     ChangeRole(MachineName),
     /// Rebuilding brings it back clean.
     Clean(Command),
@@ -93,6 +95,8 @@ pub enum Hint {
         node: MachineName,
     },
     DropLearner(Command),
+    /// `remove` finds a member without a name by the address of its machine.
+    WriteBack,
     MendMember {
         member: String,
         command: Command,
@@ -132,8 +136,10 @@ pub enum Hint {
     BringControlPlanesBack {
         look: bool,
     },
+    /// `vip`: a VIP keeps the endpoint's name.
     BringEndpointBack {
         machine: MachineName,
+        vip: bool,
     },
     FinishRestoreFirst(Command),
     MakeCluster,
@@ -334,9 +340,10 @@ impl fmt::Display for Hint {
                 "restore the files from a backup, another control plane or a snapshot (`tar -xzf SNAPSHOT pki/FILE`), then run `hostler \
                  up`",
             ),
-            Hint::KeepEtcd => write!(
+            Hint::KeepEtcd { machine } => write!(
                 f,
-                "etcd's data still exists: put the missing files back, or copy {} elsewhere before you change anything on the machine",
+                "etcd's data is still on {machine}: put the missing files back, or copy {} to another computer before you change anything \
+                 there",
                 path::ETCD
             ),
             Hint::ChangeRole(name) => write!(f, "to change a role, run `hostler remove {name}` and then `hostler add {name}`"),
@@ -353,6 +360,9 @@ impl fmt::Display for Hint {
                  delete node {node}`; then run this command again"
             ),
             Hint::DropLearner(remove) => write!(f, "if the learner will never finish joining, {remove} removes it"),
+            Hint::WriteBack => f.write_str(
+                "write the machine with this address into the inventory again; then `hostler remove NAME --dead` removes the etcd member",
+            ),
             Hint::MendMember { member, command } => write!(
                 f,
                 "repair {member} or turn it on first; if it is gone for good, run \
@@ -410,7 +420,8 @@ impl fmt::Display for Hint {
                 "turn on control planes that are off, because etcd needs more than half of them; `hostler up` repairs those that can be \
                  reached",
             ),
-            Hint::BringEndpointBack { machine } => {
+            Hint::BringEndpointBack { machine, vip: false } => write!(f, "turn on or repair {machine}"),
+            Hint::BringEndpointBack { machine, vip: true } => {
                 write!(
                     f,
                     "turn on or repair {machine}, or give the cluster a virtual IP in the inventory: `cluster: {{endpoint: {{vip: \

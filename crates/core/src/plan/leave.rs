@@ -217,7 +217,7 @@ fn keeps_quorum<'a>(planner: &mut Planner<'a>, cluster: &ClusterFacts, name: &'a
     }
     let left: Vec<_> = cluster.members.values().filter(|other| !other.learner && *other != member).collect();
     let then = left.iter().filter(|member| member.healthy).count();
-    let sick: Vec<String> = left.iter().filter(|member| !member.healthy).map(|member| member.name.clone()).collect();
+    let sick: Vec<String> = left.iter().filter(|member| !member.healthy).map(|member| member.called().to_owned()).collect();
     planner.refuse(Some(name), Why::Quorum { healthy: then, members: left.len(), down: sick }, Hint::MendMembers);
     false
 }

@@ -129,8 +129,10 @@ pub enum Why {
     Learner {
         member: String,
     },
+    /// `joins`: a machine can't join because of it; otherwise the cluster can't be upgraded.
     MemberUnhealthy {
         member: String,
+        joins: bool,
     },
     /// `name is ahead of the others by 10 minutes`.
     Clock {
@@ -425,7 +427,10 @@ impl fmt::Display for Why {
                 "it can't join as a control plane while etcd has a learner ({member}): only one can \
                 join at a time"
             ),
-            Why::MemberUnhealthy { member } => {
+            Why::MemberUnhealthy { member, joins: false } => {
+                write!(f, "the cluster can't be upgraded while etcd member {member} is unhealthy: etcd could lose its quorum")
+            }
+            Why::MemberUnhealthy { member, joins: true } => {
                 write!(f, "it can't join as a control plane while etcd member {member} is unhealthy: etcd could lose its quorum")
             }
             Why::Clock { off } => write!(f, "its clock is {off}"),
@@ -461,6 +466,7 @@ impl fmt::Display for Why {
                 write!(f, "the cluster `{cluster}` runs Kubernetes {is}, and `hostler up` can't change the version to {asked}")
             }
             Why::NodeName { node } => write!(f, "the machine at its address is already the node {node}"),
+            Why::NoApi { answers } if answers.is_empty() => f.write_str("no API server answers"),
             Why::NoApi { answers } => {
                 let answers: Vec<String> = answers.iter().map(|(name, says)| format!("{name} reports {says}")).collect();
                 write!(f, "no API server answers: {}", answers.join("; "))

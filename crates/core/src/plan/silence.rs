@@ -48,7 +48,7 @@ pub fn explain(planner: &mut Planner) {
     if alone.is_some_and(|name| planner.refused.contains(name)) {
         return;
     }
-    let answers = control_planes().filter_map(|(name, _)| Some((name.clone(), answer(planner.facts.get(name)?)))).collect();
+    let answers = control_planes().filter_map(|(name, _)| Some((name.clone(), answer(planner.facts.get(name)?)?))).collect();
     let otherwise = match alone_and_reached {
         Some((name, _)) => Hint::LookAtControlPlane(name.clone()),
         None => Hint::BringControlPlanesBack { look: true },
@@ -71,11 +71,13 @@ pub fn broken(facts: &Facts) -> Option<String> {
 }
 
 /// What the machine says: the first that is wrong is what the others need.
-fn answer(facts: &Facts) -> String {
+fn answer(facts: &Facts) -> Option<String> {
     let words = &facts.kubernetes.last_words;
     let said = ["etcd", "kube-apiserver", "kubelet"].into_iter().find_map(|program| Some(format!("{program}: {}", words.get(program)?)));
-    let down = facts.api_down.clone().unwrap_or_else(|| "nothing".to_owned());
-    said.map_or(down.clone(), |said| format!("{down}; {said}"))
+    match (&facts.api_down, said) {
+        (Some(down), Some(said)) => Some(format!("{down}; {said}")),
+        (down, said) => said.or_else(|| down.clone()),
+    }
 }
 
 /// The address that the control plane was made with, where it has another now and nobody speaks for the cluster: etcd and the certificates

@@ -115,7 +115,7 @@ fn look(planner: &mut Planner) {
         }
     }
     for member in cluster.members.values().filter(|member| !member.healthy) {
-        let why = Why::MemberUnhealthy { member: member.name.clone() };
+        let why = Why::MemberUnhealthy { member: member.called().to_owned(), joins: false };
         let begun = planner.facts.values().any(|facts| facts.in_progress.contains(&InProgress::Upgrade));
         if !begun {
             planner.refuse(None, why, Hint::MendMembers);
