@@ -171,3 +171,59 @@ fn mistakes_that_a_schema_can_say_are_said() {
         }
     }
 }
+
+/// YAML reads `1000` as a number and `true` as a flag, but a user or a cluster may have that name: what is read must be valid, too.
+#[test]
+fn a_name_that_yaml_takes_for_a_number_is_valid_where_it_is_read() {
+    let mut documents = serde_json::Map::new();
+    for example in ["every-key", "transcode-every-key", "minimal"] {
+        let folder = if example == "minimal" { "inventory" } else { "tests/inventory" };
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(format!("{example}.yaml"))).unwrap();
+        let document: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+        let mut leaves = Vec::new();
+        collect_texts(&document, &mut Vec::new(), &mut leaves);
+        for (at, value) in leaves.iter().flat_map(|at| ["1000", "1.5", "1e3", "true", "null"].map(|value| (at, value))) {
+            let mut changed = document.clone();
+            *at.iter().fold(&mut changed, |value, step| match step {
+                Step::Key(key) => value.get_mut(key).unwrap(),
+                Step::Index(index) => value.get_mut(index).unwrap(),
+            }) = serde_yaml::from_str(value).unwrap();
+            let text = serde_yaml::to_string(&changed).unwrap();
+            if parse(&text, "it").is_ok() {
+                documents.insert(format!("{example}: {at:?} is {value}"), serde_json::to_value(&changed).unwrap());
+            }
+        }
+    }
+    assert!(documents.len() > 20, "only {} are read", documents.len());
+    let valid = valid(&documents);
+    let refused: Vec<&String> = documents.keys().filter(|name| !valid.contains(*name)).collect();
+    assert!(refused.is_empty(), "read, and not valid: {refused:#?}");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Key(serde_yaml::Value),
+    Index(usize),
+}
+
+/// Where the document has texts.
+fn collect_texts(value: &serde_yaml::Value, at: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
+    match value {
+        serde_yaml::Value::String(_) => found.push(at.clone()),
+        serde_yaml::Value::Mapping(mapping) => {
+            for (key, value) in mapping {
+                at.push(Step::Key(key.clone()));
+                collect_texts(value, at, found);
+                at.pop();
+            }
+        }
+        serde_yaml::Value::Sequence(items) => {
+            for (index, value) in items.iter().enumerate() {
+                at.push(Step::Index(index));
+                collect_texts(value, at, found);
+                at.pop();
+            }
+        }
+        _ => {}
+    }
+}

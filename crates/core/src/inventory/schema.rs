@@ -166,7 +166,7 @@ pub static INVENTORY: Section = Section {
         },
         Key {
             name: "ignorePreflightErrors",
-            kind: Kind::List(&Kind::Text(&CHECK)),
+            kind: Kind::List(&Kind::Scalar(&CHECK)),
             required: false,
             default: "`[]`",
             doc: "Advanced. Preflight checks of kubeadm whose errors are ignored, by their names in kubeadm's messages.",
@@ -183,7 +183,7 @@ pub static CLUSTER: Section = Section {
     keys: &[
         Key {
             name: "name",
-            kind: Kind::Text(&LABEL),
+            kind: Kind::Scalar(&LABEL),
             required: false,
             default: "`home`",
             doc: "The name of the cluster in kubeconfigs and in the name of its endpoint.",
@@ -199,7 +199,7 @@ pub static CLUSTER: Section = Section {
         },
         Key {
             name: "endpoint",
-            kind: Kind::Either(&[Kind::Text(&HOST), Kind::Object(&ENDPOINT)]),
+            kind: Kind::Either(&[Kind::Scalar(&HOST), Kind::Object(&ENDPOINT)]),
             required: false,
             default: "`api.NAME.internal`, with the cluster's name",
             doc: "Where machines reach the API server: a name, which `/etc/hosts` on every machine resolves to the first control plane, or \
@@ -265,7 +265,7 @@ pub static ENDPOINT: Section = Section {
 
 const SSH_USER: Key = Key {
     name: "user",
-    kind: Kind::Text(&USER),
+    kind: Kind::Scalar(&USER),
     required: false,
     default: "from `~/.ssh/config`, else your own user name",
     doc: "The user to log in as: root, or a user who may use sudo.",
@@ -281,7 +281,7 @@ const SSH_PORT: Key = Key {
 };
 const SSH_IDENTITY: Key = Key {
     name: "identity",
-    kind: Kind::Text(&FILE),
+    kind: Kind::Scalar(&FILE),
     required: false,
     default: "from `~/.ssh/config`, and the keys in the agent",
     doc: "Path of the private key, relative to the inventory; `~/` is your home directory.",
@@ -289,7 +289,7 @@ const SSH_IDENTITY: Key = Key {
 };
 const SSH_JUMP: Key = Key {
     name: "jump",
-    kind: Kind::Text(&JUMP),
+    kind: Kind::Scalar(&JUMP),
     required: false,
     default: "from `~/.ssh/config`",
     doc: "A jump host, or several separated by commas, as for `ssh -J`.",
@@ -297,7 +297,7 @@ const SSH_JUMP: Key = Key {
 };
 const SSH_PROXY_COMMAND: Key = Key {
     name: "proxyCommand",
-    kind: Kind::Text(&COMMAND),
+    kind: Kind::Scalar(&COMMAND),
     required: false,
     default: "from `~/.ssh/config`",
     doc: "A command whose standard input and output are the connection to sshd, like ssh's ProxyCommand, with `%h`, `%p`, `%r` and `%%`.",

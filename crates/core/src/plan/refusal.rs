@@ -496,10 +496,12 @@ impl fmt::Display for Why {
             Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of a different cluster than this machine's", file.display()),
             Why::NoEncoder => f.write_str("films can't be encoded: the bundle has no encoder"),
             // Without a folder or an ending it may be the token itself, which someone wrote there.
-            Why::NoToken { file } if !file.to_string_lossy().contains(['/', '.']) => {
-                f.write_str("the media server can't be notified: the file that `tokenFile` names can't be read, or does not hold a token alone")
+            Why::NoToken { file } if !file.to_string_lossy().contains(['/', '.']) => f.write_str(
+                "the media server can't be notified: the file that `tokenFile` names can't be read, or does not hold a token alone",
+            ),
+            Why::NoToken { file } => {
+                write!(f, "the media server can't be notified: {} can't be read, or does not hold a token alone", file.display())
             }
-            Why::NoToken { file } => write!(f, "the media server can't be notified: {} can't be read, or does not hold a token alone", file.display()),
             Why::ShareMissing { share } => write!(f, "the {} folder {} does not exist on the machine", share.what, share.path),
             Why::ShareHangs { share } => write!(f, "the {} folder {} does not respond", share.what, share.path),
             Why::ShareReadOnly { share, films, owner, mode } => write!(

@@ -108,7 +108,7 @@ pub static TRANSCODE: Section = Section {
         },
         Key {
             name: "machines",
-            kind: Kind::Filled(&Kind::Set(&Kind::Text(&LABEL))),
+            kind: Kind::Filled(&Kind::Set(&Kind::Scalar(&LABEL))),
             required: false,
             default: "all that run ordinary pods",
             doc: "Names of the machines that encode films.",
@@ -185,7 +185,7 @@ pub static FOLDER: Section = Section {
     keys: &[
         Key {
             name: "preset",
-            kind: Kind::Text(&FILE),
+            kind: Kind::Scalar(&FILE),
             required: false,
             default: "hostler's own, for TV boxes: x264, CRF 20, MKV; HDR stays HDR, with x265",
             doc: "Path of a file with one preset exported from HandBrake, relative to the inventory.",
@@ -237,7 +237,7 @@ pub static MEDIA_SERVER: Section = Section {
         },
         Key {
             name: "tokenFile",
-            kind: Kind::Text(&FILE),
+            kind: Kind::Scalar(&FILE),
             required: true,
             default: "",
             doc: "Path of the file on your computer that holds the token; `~/` is your home directory.",
