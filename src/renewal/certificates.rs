@@ -3,14 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use hostler_core::facts::{Certificate, certificate_name};
+use hostler_core::facts::{Certificate, KUBELET_SERVER, certificate_name};
 use hostler_core::plan::repair;
 use hostler_core::protocol::path;
 
 use crate::user_file;
 
-/// kubelet's serving certificate, by the name that facts have.
-pub const SERVING: &str = "kubelet-server";
 /// A certificate or kubeconfig is a few KB.
 const MOST_BYTES: usize = 1 << 20;
 
@@ -57,7 +55,7 @@ impl Certificates {
         let serving = format!("{}/kubelet.crt", path::KUBELET_PKI);
         // kubelet has one from elsewhere where the owner gave it one.
         if let Some(certificate) = user_file::read(&at(&serving), MOST_BYTES).ok().and_then(|bytes| Certificate::from_pem(&bytes)) {
-            found.push((SERVING.to_owned(), certificate.ends));
+            found.push((KUBELET_SERVER.to_owned(), certificate.ends));
         }
         found.sort_by_key(|(_, ends)| *ends);
         Ok(Certificates(found))
@@ -114,11 +112,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         control_plane(folder.path());
         let found = Certificates::read(folder.path()).expect("all there");
-        assert_eq!((found.0.len(), found.first().expect("one").0.as_str()), (11, SERVING));
+        assert_eq!((found.0.len(), found.first().expect("one").0.as_str()), (11, KUBELET_SERVER));
         let day = 24 * 60 * 60;
         assert_eq!(found.ending(0, 90 * day), Vec::<String>::new());
-        assert_eq!(found.ending(0, 101 * day), [SERVING]);
-        assert_eq!(found.ending(220 * day, 90 * day), [SERVING, "admin.conf", "controller-manager.conf", "scheduler.conf"]);
+        assert_eq!(found.ending(0, 101 * day), [KUBELET_SERVER]);
+        assert_eq!(found.ending(220 * day, 90 * day), [KUBELET_SERVER, "admin.conf", "controller-manager.conf", "scheduler.conf"]);
         assert!(found.ending(320 * day, 90 * day).iter().any(|name| name == "etcd-server"));
     }
 

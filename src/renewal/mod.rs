@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use hostler_core::facts::early;
+use hostler_core::facts::{KUBELET_SERVER, early};
 use hostler_core::protocol::path;
 use hostler_core::record::InProgress;
 use hostler_core::visible::last_output;
@@ -19,7 +19,7 @@ use tokio::process::Command;
 
 use crate::event::{Event, Events};
 use api::Api;
-use certificates::{Certificates, SERVING};
+use certificates::Certificates;
 
 /// The two that hold their certificates in memory, inside their kubeconfig: kubelet starts them anew. The API is not away for it.
 const RESTARTED: [(&str, &str); 2] = [("kube-controller-manager", path::CONTROLLER_MANAGER), ("kube-scheduler", path::SCHEDULER)];
@@ -91,9 +91,9 @@ fn is_whole_again_first(mark: InProgress) -> bool {
 
 /// Renews `due`, and starts anew what holds old ones in memory.
 async fn change(api: &Api, due: &[String], restarts: &[&'static str]) -> Result<()> {
-    let serving = due.iter().any(|name| name == SERVING);
+    let serving = due.iter().any(|name| name == KUBELET_SERVER);
     let mut restarts = restarts.to_vec();
-    if due.iter().any(|name| name != SERVING) {
+    if due.iter().any(|name| name != KUBELET_SERVER) {
         // Its settings are those of the cluster, which it reads by admin.conf.
         run("kubeadm", &["certs", "renew", "all"]).await?;
         restarts = RESTARTED.map(|(name, _)| name).to_vec();

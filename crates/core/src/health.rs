@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::facts::{AddOns, ClusterFacts, Contact, Facts, NOT_READY, Observation, RebootDue};
+use crate::facts::{AddOns, ClusterFacts, Contact, Facts, KUBELET_CLIENT, KUBELET_SERVER, NOT_READY, Observation, RebootDue};
 use crate::inventory::{Cni, Inventory, MachineName, Role};
 use crate::plan::Plan;
 use crate::plan::check::CLOCK_TOLERANCE;
@@ -136,8 +136,8 @@ impl CertificateKind {
     /// `name`: as kubeadm has it.
     fn of(name: &str) -> CertificateKind {
         match name {
-            "kubelet-client" => CertificateKind::KubeletClient,
-            "kubelet-server" => CertificateKind::KubeletServer,
+            KUBELET_CLIENT => CertificateKind::KubeletClient,
+            KUBELET_SERVER => CertificateKind::KubeletServer,
             "ca" => CertificateKind::Authority,
             name if name.ends_with("-ca") => CertificateKind::Authority,
             _ => CertificateKind::ControlPlane,

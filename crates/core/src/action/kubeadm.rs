@@ -13,7 +13,7 @@ use super::machine::{ConfigureUnit, InstallPrograms, Program};
 use super::{Act, File, Left, Outputs, Part, Payload, minutes, output};
 use crate::arch::Arch;
 use crate::document::Document;
-use crate::facts::{Snapshot, ca_public_key_sha256, peer_url};
+use crate::facts::{KUBELET_CLIENT, Snapshot, ca_public_key_sha256, peer_url};
 use crate::inventory::Role;
 use crate::protocol::{archive, path, placeholder, systemd};
 use crate::record::{Applied, Record};
@@ -371,7 +371,7 @@ impl Act for RepairControlPlane {
             "kubernetes/repair-control-plane.sh",
             json!({
                 "config": config, "trusted": trusted, "missing_manifests": manifests, "damaged": self.damaged, "expired": self.expired,
-                "kubelet_expired": self.expired.iter().any(|name| name == "kubelet-client"),
+                "kubelet_expired": self.expired.iter().any(|name| name == KUBELET_CLIENT),
             }),
         )
     }

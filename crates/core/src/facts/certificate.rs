@@ -16,6 +16,11 @@ pub fn ca_public_key_sha256(pem: &[u8]) -> Option<String> {
     Certificate::from_pem(pem).map(|certificate| certificate.public_key_sha256)
 }
 
+/// The name for kubelet's client certificate, which kubeadm has none for.
+pub const KUBELET_CLIENT: &str = "kubelet-client";
+/// The name for kubelet's serving certificate, which kubeadm has none for.
+pub const KUBELET_SERVER: &str = "kubelet-server";
+
 /// Days before the end at which a certificate is renewed.
 const EARLY: i64 = 90;
 
@@ -90,10 +95,10 @@ fn names(certificate: &X509Certificate) -> BTreeSet<String> {
 pub fn name(path: &str) -> String {
     let below = |folder: &str| path.strip_prefix(folder)?.strip_prefix('/');
     match (below(protocol::path::KUBELET_PKI), below(protocol::path::PKI).and_then(|file| file.strip_suffix(".crt"))) {
-        (Some("kubelet-client-current.pem"), _) => "kubelet-client".to_owned(),
-        (Some("kubelet.crt"), _) => "kubelet-server".to_owned(),
+        (Some("kubelet-client-current.pem"), _) => KUBELET_CLIENT.to_owned(),
+        (Some("kubelet.crt"), _) => KUBELET_SERVER.to_owned(),
         (_, Some(file)) => file.replace('/', "-"),
-        _ if path == protocol::path::KUBELET_KUBECONFIG => "kubelet-client".to_owned(),
+        _ if path == protocol::path::KUBELET_KUBECONFIG => KUBELET_CLIENT.to_owned(),
         _ => below(protocol::path::KUBERNETES).unwrap_or(path).to_owned(),
     }
 }

@@ -17,7 +17,7 @@ mod parse;
 mod snapshot;
 
 pub use add_ons::{AddOns, LiveObject, NOT_READY, PodFact, has, object_key};
-pub use certificate::{Certificate, ca_public_key_sha256, early, name as certificate_name};
+pub use certificate::{Certificate, KUBELET_CLIENT, KUBELET_SERVER, ca_public_key_sha256, early, name as certificate_name};
 pub use cluster::{peer_address, peer_url};
 pub use parse::{FactsError, parse};
 pub use snapshot::Snapshot;

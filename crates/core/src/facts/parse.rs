@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
                     return Ok(());
                 };
                 let name = certificate::name(path);
-                if name == "kubelet-client" {
+                if name == super::KUBELET_CLIENT {
                     self.node[0] = certificate.common_name.strip_prefix("system:node:").map(str::to_owned);
                 }
                 if name == API_SERVER {

@@ -7,7 +7,7 @@ use super::cluster::runs;
 use super::planner::Planner;
 use super::{documents, repair};
 use crate::action::kubeadm::RenewCertificates;
-use crate::facts::{self, Facts};
+use crate::facts::{self, Facts, KUBELET_SERVER};
 use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::step::StepKind;
 use crate::words::in_days;
@@ -15,8 +15,6 @@ use crate::words::in_days;
 /// Days that kubeadm's certificates and kubelet's serving certificate are valid, unless the inventory says otherwise.
 const YEAR: i64 = 365;
 const DAY: i64 = 24 * 60 * 60;
-/// kubelet's serving certificate, by the name that facts have.
-const SERVING: &str = "kubelet-server";
 
 pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Result<()> {
     let Some(facts) = planner.usable(name).filter(|_| planner.joined(name)) else { return Ok(()) };
@@ -27,7 +25,7 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
     let control_plane = machine.role == Role::ControlPlane && facts.kubernetes.control_plane;
     let early = before_end(planner.inventory);
     let own: Vec<&str> = if control_plane { ending(facts, early).filter(|name| repair::is_renewable(name)).collect() } else { Vec::new() };
-    let serving = ending(facts, facts::early(YEAR * DAY)).any(|name| name == SERVING);
+    let serving = ending(facts, facts::early(YEAR * DAY)).any(|name| name == KUBELET_SERVER);
     if own.is_empty() && !serving {
         return Ok(());
     }
@@ -35,7 +33,7 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
         true => None,
         false => Some(documents::control_plane(planner.inventory, planner.manifests.kubernetes(), name, machine)?),
     };
-    let all: Vec<&str> = own.iter().copied().chain(serving.then_some(SERVING)).collect();
+    let all: Vec<&str> = own.iter().copied().chain(serving.then_some(KUBELET_SERVER)).collect();
     let soonest = all.iter().filter_map(|name| facts.kubernetes.certificates.get(*name)).min().copied().unwrap_or(facts.clock);
     let when = in_days((soonest - facts.clock) / DAY);
     let reason = match all.as_slice() {

@@ -19,6 +19,7 @@ use crate::action::kubeadm::{BootstrapKubelet, CollectPki, CreateToken, DeleteTo
 use crate::action::machine::WriteHosts;
 use crate::digest::sha256;
 use crate::document::Document;
+use crate::facts::KUBELET_SERVER;
 use crate::inventory::{Machine, MachineName, Role};
 use crate::record::{Applied, InProgress, Record};
 use crate::step::{ImageGroup, Input, Need, Output, StepId, StepKind};
@@ -123,7 +124,7 @@ fn bootstraps(planner: &mut Planner, source: &JoinSource, machines: &[&MachineNa
             server: format!("https://{}", documents::endpoint(planner.inventory)),
             token: input(Output::Token),
             ca: input(Output::Ca),
-            serving: facts.kubernetes.certificates.get("kubelet-server").is_some_and(|ends| *ends < facts.clock),
+            serving: facts.kubernetes.certificates.get(KUBELET_SERVER).is_some_and(|ends| *ends < facts.clock),
         };
         let lacks: Vec<&String> = facts.kubernetes.missing.iter().chain(&facts.kubernetes.damaged).collect();
         let reason = match lacks.as_slice() {

@@ -8,7 +8,7 @@ use super::cluster::runs;
 use super::documents;
 use super::planner::{Planner, interrupted};
 use crate::action::kubeadm::RepairControlPlane;
-use crate::facts::{Facts, KubernetesFacts};
+use crate::facts::{Facts, KUBELET_CLIENT, KubernetesFacts};
 use crate::inventory::{Machine, MachineName, Role};
 use crate::protocol::{archive, path};
 use crate::step::StepKind;
@@ -49,7 +49,7 @@ pub fn is_made(file: &str) -> bool {
 /// Certificates of kubeadm's and kubelet's that have expired, and that the cluster's own CA signs; kubelet makes its serving certificate anew
 /// by itself.
 pub fn expired(facts: &Facts) -> Vec<String> {
-    let signed = |name: &str| is_renewable(name) || name == "kubelet-client";
+    let signed = |name: &str| is_renewable(name) || name == KUBELET_CLIENT;
     let ended = facts.kubernetes.certificates.iter().filter(|(name, ends)| signed(name) && **ends < facts.clock);
     ended.map(|(name, _)| name.clone()).collect()
 }
