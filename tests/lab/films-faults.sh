@@ -208,6 +208,14 @@ wait_for 120 "the last Jobs to go" no_jobs
 row "every film is in the library or in failed/, once, and its original is kept byte for byte"
 wrong=0
 complain() { echo "WRONG: $*" >&2; wrong=$((wrong + 1)); }
+# what_is_there NUMBER: of a film that can't be read.
+what_is_there() {
+    ls -l --time-style=full-iso "$library/Movies/film $1.mkv"
+    od -A d -t x1z "$library/Movies/film $1.mkv" | head -n 4
+    sha256sum "$library/Movies/film $1.mkv" "$shares/plex/library/Movies/film $1.mkv"
+    grep -h "film $1.mkv" "$inbox"/ledger/*.json
+    find "$inbox" -name "film $1.mkv" -exec ls -l --time-style=full-iso {} +
+} >&2
 published=0
 failed=0
 for number in $(seq "$films"); do
@@ -218,7 +226,8 @@ for number in $(seq "$films"); do
         "1 1 0")
             published=$((published + 1))
             cmp -s "$work/made/$number.mkv" "$(find "$inbox/trash" -path '*.original/*' -name "film $number.mkv")" || complain "the original of film $number is another"
-            ffprobe -v error -show_entries format=duration:format_tags=title -of default=nw=1:nk=1 "$library/Movies/film $number.mkv" < /dev/null > "$work/probe"
+            ffprobe -v error -show_entries format=duration:format_tags=title -of default=nw=1:nk=1 "$library/Movies/film $number.mkv" < /dev/null > "$work/probe" ||
+                what_is_there "$number"
             awk 'NR == 1 { exit !($1 > 3.5 && $1 < 4.5) }' "$work/probe" || complain "film $number in the library is not whole"
             ;;
         "0 0 1")
