@@ -228,7 +228,7 @@ for number in $(seq "$films"); do
             cmp -s "$work/made/$number.mkv" "$(find "$inbox/trash" -path '*.original/*' -name "film $number.mkv")" || complain "the original of film $number is another"
             ffprobe -v error -show_entries format=duration:format_tags=title -of default=nw=1:nk=1 "$library/Movies/film $number.mkv" < /dev/null > "$work/probe" ||
                 what_is_there "$number"
-            awk 'NR == 1 { exit !($1 > 3.5 && $1 < 4.5) }' "$work/probe" || complain "film $number in the library is not whole"
+            awk 'NR == 1 { whole = $1 > 3.5 && $1 < 4.5 } END { exit !whole }' "$work/probe" || complain "film $number in the library is not whole"
             ;;
         "0 0 1")
             failed=$((failed + 1))
