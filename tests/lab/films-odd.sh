@@ -65,8 +65,8 @@ row "a sample goes through everything, on the machine that encodes; the media se
 transcode test
 says "the sample is in the library as Movies/hostler test"
 says "encoded on rainbowdash"
-# Films of one folder are told together, a while after the first.
-wait_for 90 "the media server to hear of it" grep -q '^/behind/Library/Media/Updated MediaBrowser Token="token-of-the-lab" {"Updates":\[{"Path":"/data/films/Movies/hostler test .*.mkv","UpdateType":"Created"}\]}$' "$work/jellyfin"
+# Films of one folder are told together, a while after the first. Kubernetes takes up to two minutes to bring the token to the pod.
+wait_for 240 "the media server to hear of it" grep -q '^/behind/Library/Media/Updated MediaBrowser Token="token-of-the-lab" {"Updates":\[{"Path":"/data/films/Movies/hostler test .*.mkv","UpdateType":"Created"}\]}$' "$work/jellyfin"
 
 row "somebody hears that there is little room in inbox and library"
 heard() { grep -q -- "$1" "$work/news"; }
