@@ -20,34 +20,37 @@ const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
 #[error("the library does not accept the name `{0}`: {1}; give the film another name with `hostler transcode name`")]
 pub struct Unfit(String, io::Error);
 
-/// The place, with names that the library takes. Whatever comes to it is tried before a film is copied.
+/// The place, with names that the library takes. Whatever comes to it is tried before a film is copied. `hidden`: the name of a folder that
+/// this attempt alone uses, in that of the film.
 ///
 /// # Errors
 /// [`Unfit`], or the library can't be written to.
-pub fn fitting(root: &Path, relative: &Path) -> Result<PathBuf> {
-    let first = match tried(root, relative) {
+pub fn fitting(root: &Path, relative: &Path, hidden: &str) -> Result<PathBuf> {
+    let first = match tried(root, relative, hidden) {
         Ok(()) => return Ok(relative.to_owned()),
         Err(error) if is_about_names(&error) => error,
         Err(error) => return Err(error).with_context(|| format!("{} can't be created in the library", shown(relative))),
     };
     let mended: PathBuf = relative.iter().map(mended).collect();
-    match tried(root, &mended) {
+    match tried(root, &mended, hidden) {
         Ok(()) => Ok(mended),
         Err(error) if is_about_names(&error) => Err(Unfit(shown(relative), first).into()),
         Err(error) => Err(error).with_context(|| format!("{} can't be created in the library", shown(&mended))),
     }
 }
 
-/// Creates the folders, and for a moment a file of that name if there is none.
-fn tried(root: &Path, relative: &Path) -> io::Result<()> {
-    let place = root.join(relative);
-    if let Some(folder) = place.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    match fs::File::options().write(true).create_new(true).open(&place) {
-        Ok(_) => fs::remove_file(&place),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+/// Creates the folders, and for a moment a file of that name in a hidden folder. At its place it would be taken for the film: by media servers,
+/// by an attempt that runs beside this one, and by everybody if this one is killed.
+fn tried(root: &Path, relative: &Path, hidden: &str) -> io::Result<()> {
+    let (Some(folder), Some(name)) = (relative.parent(), relative.file_name()) else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let hidden = root.join(folder).join(hidden);
+    fs::create_dir_all(&hidden)?;
+    let created = fs::File::create(hidden.join(name)).map(drop);
+    match fs::remove_dir_all(&hidden) {
+        // Only another attempt that cleans up takes it away, and says nothing about the name.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::other("another attempt is publishing the film")),
         Err(error) => Err(error),
+        Ok(()) => created,
     }
 }
 
@@ -112,13 +115,13 @@ mod tests {
     fn a_place_is_tried_and_nothing_stays() {
         let root = tempfile::tempdir().unwrap();
         let place = Path::new("Movies/Up: 2.mkv");
-        assert_eq!(fitting(root.path(), place).unwrap(), place);
-        assert!(root.path().join("Movies").is_dir() && !root.path().join(place).exists());
+        assert_eq!(fitting(root.path(), place, ".try").unwrap(), place);
+        assert_eq!(fs::read_dir(root.path().join("Movies")).unwrap().count(), 0);
         // Longer than any file system takes.
         let long = format!("Movies/{}.mkv", "x".repeat(300));
-        let mended = fitting(root.path(), Path::new(&long)).unwrap();
+        let mended = fitting(root.path(), Path::new(&long), ".try").unwrap();
         assert_eq!(mended.file_name().unwrap().len(), MOST + 4);
         fs::write(root.path().join("file"), "").unwrap();
-        assert!(fitting(root.path(), Path::new("file/Up.mkv")).is_err());
+        assert!(fitting(root.path(), Path::new("file/Up.mkv"), ".try").is_err());
     }
 }

@@ -47,7 +47,7 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
     let film: Film = read_json(&inbox.ledger(id))?.with_context(|| format!("{id} is not in the ledger"))?;
     let encoded: Encoded = read_json(&work.join(ENCODED))?.with_context(|| format!("{id} is not encoded yet"))?;
     let wanted = film.place()?;
-    let base = name::fitting(&library.root, &wanted)?;
+    let base = name::fitting(&library.root, &wanted, &part_name(id, who))?;
     let others = films(inbox)?;
     let mut files: Vec<InLibrary> = Vec::new();
     let mut remarks = encoded.remarks.clone();
@@ -97,7 +97,7 @@ fn beside(inbox: &Inbox, library: &Library, film: &Film, published: &InLibrary, 
             remarks.push(format!("`{}` already existed in the library, and was not replaced", shown(&to)));
             continue;
         }
-        let hidden = folder.join(format!("{}{who}{PART}", part_of(&film.id)));
+        let hidden = folder.join(part_name(&film.id, who));
         plain_file(&from).and_then(|file| copied(file, &hidden, &moved)).with_context(|| format!("{} can't be copied", shown(&from)))?;
         layout::rename(&hidden, &to).with_context(|| format!("{} can't be renamed to its final name", shown(&to)))?;
     }
@@ -156,7 +156,7 @@ impl One<'_> {
         let source = self.part.path(work)?;
         // Another attempt that still uses the removed files fails, and does no harm.
         remove_parts(&folder, id).with_context(|| format!("an earlier copy in {} can't be removed", shown(&folder)))?;
-        let hidden = folder.join(format!("{}{who}{PART}", part_of(id)));
+        let hidden = folder.join(part_name(id, who));
         let copied = encoded_film(&source)
             .and_then(|film| copied(film, &hidden, moved))
             .with_context(|| format!("{} can't be copied to the library", film.path.display()));
@@ -236,12 +236,21 @@ fn part_of(id: &FilmId) -> String {
     format!(".hostler-{id}.")
 }
 
+/// What this attempt works on, beside the film's place.
+fn part_name(id: &FilmId, who: &str) -> String {
+    format!("{}{who}{PART}", part_of(id))
+}
+
 fn remove_parts(folder: &Path, id: &FilmId) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
-        let name = entry?.file_name();
+        let entry = entry?;
+        let name = entry.file_name();
         let ours = name.to_str().is_some_and(|name| name.starts_with(&part_of(id)) && name.ends_with(PART));
-        if ours {
-            std::fs::remove_file(folder.join(name))?;
+        if ours && entry.file_type()?.is_dir() {
+            // In it the name was tried.
+            std::fs::remove_dir_all(entry.path())?;
+        } else if ours {
+            std::fs::remove_file(entry.path())?;
         }
     }
     Ok(())
@@ -352,6 +361,7 @@ mod tests {
     use super::super::layout::MARKER;
     use super::super::record::Stamp;
     use super::*;
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
     struct Shares {
         _folder: tempfile::TempDir,
@@ -442,6 +452,40 @@ mod tests {
             contents.sort();
             contents
         }
+    }
+
+    /// A publisher may be killed at any moment, and another one may run beside it: what has a name that people and media servers see is whole
+    /// from its first moment to its last.
+    #[test]
+    fn nothing_but_a_whole_film_ever_has_a_visible_name() {
+        let shares = Shares::new();
+        let movies = shares.library.root.join("Movies");
+        std::fs::create_dir(&movies).expect("made");
+        let watch = Inotify::init(InitFlags::IN_NONBLOCK).expect("inotify");
+        let changes = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_TO;
+        watch.add_watch(&movies, changes).expect("watched");
+        let id = shares.encoded("Movies/Up.mkv", "a film as");
+        shares.publish(&id).expect("published");
+        // The same again, a better one of it, and one whose name no file system takes.
+        shares.again(&id);
+        shares.publish(&id).expect("published");
+        let better = shares.encoded("Movies/Up.mkv", "a better film as");
+        shares.publish(&better).expect("published");
+        let long = shares.encoded_of(&format!("Movies/{}.mkv", "x".repeat(251)), "another film", 50.0);
+        shares.publish(&long).expect("published");
+        let mut appeared = Vec::new();
+        while let Ok(events) = watch.read_events() {
+            for event in events {
+                let name = event.name.unwrap_or_default().to_string_lossy().into_owned();
+                if !name.starts_with('.') {
+                    assert_eq!(event.mask, AddWatchFlags::IN_MOVED_TO, "{name}");
+                    appeared.push(name);
+                }
+            }
+        }
+        assert_eq!(appeared.len(), 4, "{appeared:?}");
+        let left: Vec<_> = std::fs::read_dir(&movies).expect("listed").map(|entry| entry.expect("listed").file_name()).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
     }
 
     /// Whatever an encoder says its film is, and whatever it puts in its place: nothing but a file of its own work folder is published.
