@@ -198,7 +198,7 @@ for failure in "${failures[@]}"; do
     grep -qF -- "${failure#*:}" "$text"
     cmp "$made/$name.mkv" "${text%.txt}/$name.mkv"
 done
-grep -q "it is a symbolic link" "$inbox"/failed/link-*.txt
+grep -q "the file is a symbolic link" "$inbox"/failed/link-*.txt
 [ -L "$(echo "$inbox"/failed/link-*/link.mkv)" ]
 nothing_left
 [ "$(find "$library" -type f -name '*.mkv' -printf x | wc -c)" = $((done - 1)) ]
