@@ -490,7 +490,7 @@ impl fmt::Display for Why {
                 write!(f, "`keep:` lists {kept}, but {wiped} must be wiped, and one of them resolves to {real} through a symbolic link")
             }
             Why::Mounted { mounted, wiped } if mounted == wiped => write!(f, "{wiped} must be wiped, but it is a mount point"),
-            Why::Mounted { mounted, wiped } => write!(f, "{wiped} must be wiped, but {mounted} below it is a mount point"),
+            Why::Mounted { mounted, wiped } => write!(f, "{wiped} must be wiped, but {mounted} is a mount point"),
             Why::RestoreOfWorker => f.write_str("it is a worker: snapshots contain nothing from workers"),
             Why::SeveralControlPlanes => f.write_str("it is not the only control plane: the others still have the cluster's state"),
             Why::ClusterLives => f.write_str("its API server answers, so a restore would discard the cluster's current state"),
