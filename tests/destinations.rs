@@ -149,3 +149,26 @@ fn an_empty_folder_takes_a_bundle_and_rendered_files() {
         }
     }
 }
+
+/// A stick that is not plugged in would become a file in memory, and a disk that is not a stick is not touched.
+#[test]
+fn a_stick_is_a_device_that_is_there() {
+    let place = Place::new();
+    let os = "machines:\n  one: {address: 192.0.2.1, role: control-plane, mac: '1c:69:7a:00:00:01'}\n\
+              os: {authorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh ada]}\n";
+    fs::write(place.path("cluster.yaml"), os).unwrap();
+    let missing = "/dev/hostler-no-such-device";
+    let output = place.run("provision -i cluster.yaml --usb PLACE", missing);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("there is no device"), "{said}");
+    assert!(!Path::new(missing).exists());
+    // A disk of this computer, where it has one.
+    let disks = fs::read_dir("/sys/block").into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let usb = |name: &str| fs::canonicalize(format!("/sys/block/{name}")).is_ok_and(|path| path.to_string_lossy().contains("/usb"));
+    let has_medium = |name: &str| fs::read_to_string(format!("/sys/block/{name}/size")).is_ok_and(|size| size.trim() != "0");
+    for disk in disks.filter(|name| !usb(name) && has_medium(name) && Path::new("/dev").join(name).exists()) {
+        let output = place.run("provision -i cluster.yaml --wipe-stick --usb PLACE", &format!("/dev/{disk}"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(3) && said.contains("is not a USB stick"), "{disk}: {said}");
+    }
+}

@@ -1,6 +1,7 @@
 //! `hostler provision`: a stick that installs the machines of an inventory.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -8,6 +9,7 @@ use clap::Args;
 use hostler_core::digest::hex;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::install::order::{self, Order};
+use hostler_core::install::stick::{NoStick, choose};
 use hostler_core::inventory::{DiskRule, Inventory, MachineName, Os};
 use hostler_core::quantity;
 use hostler_core::words::{counted, shell_word};
@@ -16,6 +18,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::arguments::{InventoryArgument, machine_named};
 use super::help;
 use crate::home;
+use crate::install::disks;
 use crate::os::image::{self, Image, SYSTEM};
 use crate::os::{host_key, stick};
 use crate::report::Reporter;
@@ -30,7 +33,8 @@ use crate::workstation::task::task;
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
-        ("Make a stick for all machines", "hostler provision --usb stick.img"),
+        ("Make a stick for all machines", "hostler provision --usb /dev/sdX"),
+        ("Make an image file, to copy it to a stick later", "hostler provision --usb stick.img"),
         ("Also erase rainbowdash's disk, except for its data partition", "hostler provision --usb stick.img --wipe rainbowdash"),
     ],
     help::CAREFUL,
@@ -38,9 +42,12 @@ use crate::workstation::task::task;
 pub struct Arguments {
     #[command(flatten)]
     inventory: InventoryArgument,
-    /// Path of the image file to write, which is then copied to a USB stick
-    #[arg(long, value_name = "FILE")]
+    /// USB stick to write to, `/dev/sdX`; or the path of an image file, which is then copied to one
+    #[arg(long, value_name = "FILE|DEVICE")]
     usb: PathBuf,
+    /// Erase what is on the USB stick
+    #[arg(long)]
+    wipe_stick: bool,
     /// Erase the disk of this machine, except for hostler's data partition; may be repeated
     #[arg(long, value_name = "MACHINE")]
     wipe: Vec<String>,
@@ -55,22 +62,99 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         return Err(Failure::new(ExitStatus::Usage, "the inventory has no section `os:`, which says how to install machines", hint).into());
     };
     let wipe = arguments.wipe.iter().map(|name| machine_named(&inventory, name)).collect::<Result<Vec<_>>>()?;
-    stick::may_replace(&arguments.usb)?;
+    let device = Device::of(&arguments.usb)?;
+    match &device {
+        Some(device) => device.check(0, arguments.wipe_stick)?,
+        None if arguments.wipe_stick => {
+            let message = format!("{} is not a device, so there is nothing for `--wipe-stick` to erase", arguments.usb.display());
+            return Err(Failure::new(ExitStatus::Usage, message, "pass `--usb /dev/sdX`, or omit `--wipe-stick`").into());
+        }
+        None => stick::may_replace(&arguments.usb)?,
+    }
     let planned = planned(&inventory, os, &wipe)?;
     let events = reporter.events();
     packages::install("making a stick", packages::STICK, &events).await?;
     let image = image::ready(&os.release, &events).await?;
     let order =
         Order::new(random_id()?, order::Image::from(&image), planned.iter().map(|one| (one.mac.clone(), one.order.clone())).collect());
-    let what = format!("write the stick's image to {}", arguments.usb.display());
-    task(&events, "stick", &what, async |_| stick::write(&arguments.usb, &image, &order).await).await?;
+    let what = format!("write the stick to {}", arguments.usb.display());
+    let size = task(&events, "stick", &what, async |_| match &device {
+        Some(device) => device.write(&image, &order, arguments.wipe_stick).await,
+        None => {
+            stick::write(&arguments.usb, &image, &order).await?;
+            Ok(arguments.usb.metadata()?.len())
+        }
+    })
+    .await?;
     // Last: a stick that was not made has no machine whose key could be expected.
     for one in &planned {
         ssh::remember(&one.target, &one.key)
             .with_context(|| format!("the host key of {} can't be added to known_hosts", one.order.name))?;
     }
-    reporter.result(summary(&arguments.usb, &inventory, &planned)?.trim_end()).await;
+    reporter.result(summary(&arguments.usb, size, device.is_some(), &inventory, &planned).trim_end()).await;
     Ok(())
+}
+
+/// The USB stick that was named.
+struct Device {
+    file: PathBuf,
+    /// The kernel's name.
+    name: String,
+}
+
+impl Device {
+    /// `None`: it is not a device.
+    ///
+    /// # Errors
+    /// There is no such device.
+    fn of(usb: &Path) -> Result<Option<Device>> {
+        let kind = usb.metadata().map(|metadata| metadata.file_type());
+        if kind.is_err() && usb.starts_with("/dev") {
+            let message = format!("there is no device {}", usb.display());
+            return Err(Failure::new(ExitStatus::Usage, message, "plug the stick in; `lsblk` lists all disks").into());
+        }
+        if !kind.is_ok_and(|kind| kind.is_block_device()) {
+            return Ok(None);
+        }
+        // A link, as those in /dev/disk/by-id are.
+        let file = usb.canonicalize().with_context(|| format!("{} can't be read", usb.display()))?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Some(Device { file, name }))
+    }
+
+    /// Refuses every disk that is not a free stick. `least`: bytes.
+    fn check(&self, least: u64, erase: bool) -> Result<()> {
+        let disks = disks::all("")?;
+        let erase = erase || stick::is_stick(&self.file);
+        let refused = |why: &NoStick| {
+            let hint = match why {
+                NoStick::Holds(..) => "if nothing on it is needed, pass `--wipe-stick`",
+                _ => "`lsblk --nodeps --output NAME,SIZE,MODEL,TRAN` lists all disks",
+            };
+            Failure::new(ExitStatus::Refused, why.to_string(), hint)
+        };
+        choose(&disks, &self.name, least, erase).map_err(|why| refused(&why))?;
+        let open = std::fs::File::options().write(true).open(&self.file);
+        if open.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) {
+            let file = self.file.display();
+            let hint = format!("`sudo chown $USER {file}*` gives you the stick until it is unplugged");
+            return Err(Failure::new(ExitStatus::Usage, format!("you may not write to {file}"), hint).into());
+        }
+        Ok(())
+    }
+
+    /// Writes the stick, and returns its size in bytes.
+    async fn write(&self, image: &Image, order: &Order, erase: bool) -> Result<u64> {
+        let folder = tempfile::tempdir_in(&image.folder).context("a temporary folder can't be created in the cache")?;
+        let file = folder.path().join("stick.img");
+        stick::write(&file, image, order).await?;
+        let size = file.metadata()?.len();
+        // Minutes have passed: another one may have the name now.
+        self.check(size, erase)?;
+        let device = self.file.clone();
+        tokio::task::spawn_blocking(move || stick::copy(&file, &device)).await??;
+        Ok(size)
+    }
 }
 
 /// A machine on the stick.
@@ -155,8 +239,8 @@ fn random_id() -> Result<String> {
     Ok(hex(&bytes))
 }
 
-fn summary(file: &Path, inventory: &Inventory, planned: &[Planned]) -> Result<String> {
-    let size = quantity::size(file.metadata()?.len());
+fn summary(file: &Path, size: u64, is_device: bool, inventory: &Inventory, planned: &[Planned]) -> String {
+    let size = quantity::size(size);
     let mut text = format!("the stick {} ({size}) installs {}, each of them once:\n", file.display(), counted(planned.len(), "machine"));
     for one in planned {
         let disk = match &one.order.disk {
@@ -175,7 +259,9 @@ fn summary(file: &Path, inventory: &Inventory, planned: &[Planned]) -> Result<St
         text += &format!("  {name}: not installed, because it has no `mac`\n");
     }
     let file = file.display().to_string();
-    text +=
-        &format!("Copy the file to a USB stick, which erases the stick: sudo dd if={} of=/dev/sdX bs=4M conv=fsync\n", shell_word(&file));
-    Ok(text)
+    if !is_device {
+        let copy = format!("sudo dd if={} of=/dev/sdX bs=4M conv=fsync", shell_word(&file));
+        text += &format!("Copy the file to a USB stick, which erases the stick: {copy}\n");
+    }
+    text
 }

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use hostler_core::install::content::{Content, HEAD, Partition, TAIL, of_disk};
 use hostler_core::install::disk::{Bus, Disk, by_path};
 
-use super::medium::Medium;
 use super::table;
 
 const BLOCK: &str = "/sys/block";
@@ -38,8 +37,8 @@ fn text(disk: &str, file: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// All disks, except those without a medium that the kernel makes in advance.
-pub fn all(medium: &Medium) -> Result<Vec<Disk>> {
+/// All disks, except those without a medium that the kernel makes in advance. `boot_medium`: the one that the installer was started from.
+pub fn all(boot_medium: &str) -> Result<Vec<Disk>> {
     let mut disks = Vec::new();
     for name in names()? {
         let number = |file: &str| text(&name, file).and_then(|text| text.parse::<u64>().ok());
@@ -50,7 +49,7 @@ pub fn all(medium: &Medium) -> Result<Vec<Disk>> {
         if size == 0 && bus == Bus::Virtual {
             continue;
         }
-        let is_boot_medium = name == medium.disk;
+        let is_boot_medium = name == boot_medium;
         disks.push(Disk {
             size,
             bus,

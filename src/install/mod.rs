@@ -1,7 +1,7 @@
 //! The installer: hostler as the first process of a machine that was started from a stick. It follows the stick's order for this machine, once,
 //! and then restarts. It never goes on after a mistake: it says what is wrong, and waits for a person.
 
-mod disks;
+pub mod disks;
 mod kernel;
 mod medium;
 mod screen;
@@ -123,7 +123,7 @@ fn this_machine(order: &Order) -> Result<Option<(&str, &Machine)>> {
 fn unknown(screen: &Screen, medium: &Medium) -> Result<()> {
     let mut lines = vec!["This machine is not in the inventory. Nothing was changed.".to_owned()];
     lines.extend(kernel::network_cards()?.into_iter().map(|mac| format!("mac: \"{mac}\"")));
-    lines.extend(disks::all(medium)?.iter().map(|disk| format!("disk: {disk}")));
+    lines.extend(disks::all(&medium.disk)?.iter().map(|disk| format!("disk: {disk}")));
     screen.large("NEW", &lines);
     loop {
         std::thread::park();
@@ -175,7 +175,7 @@ fn settled_disks(medium: &Medium) -> Result<Vec<Disk>> {
             (names, since) = (now, Instant::now());
         }
     }
-    disks::all(medium)
+    disks::all(&medium.disk)
 }
 
 fn done(screen: &Screen, medium: &Medium, machine: &Machine) -> Result<()> {

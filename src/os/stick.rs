@@ -1,10 +1,12 @@
 //! A stick: one file with a partition that UEFI starts, also with Secure Boot. It is made without root: FAT and its files are written by mtools.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use gpt::GptConfig;
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
@@ -12,6 +14,7 @@ use gpt::partition::Partition;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::install::order::Order;
 use hostler_core::template;
+use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -31,6 +34,8 @@ const SECTOR: u64 = 512;
 const MEBIBYTE: u64 = 1 << 20;
 /// Before the partition, and after it: the tables.
 const EDGE: u64 = MEBIBYTE;
+/// Read at once, in bytes.
+const BLOCK: usize = 1 << 20;
 /// For marks, and for what FAT itself needs.
 const SPARE: u64 = 32 * MEBIBYTE;
 
@@ -77,18 +82,53 @@ pub async fn write(file: &Path, image: &Image, order: &Order) -> Result<()> {
     new.finish(0o600).with_context(|| format!("{} can't be written", file.display()))
 }
 
+/// Whether an older stick of hostler's is there: a file or a device.
+pub fn is_stick(file: &Path) -> bool {
+    let table = GptConfig::new().writable(false).open(file).ok();
+    table.is_some_and(|table| table.partitions().len() == 1 && table.partitions().get(&1).is_some_and(|partition| partition.name == NAME))
+}
+
+/// Copies a stick's image to a device, and reads it back.
+///
+/// # Errors
+/// The device is in use or can't be written, or what it returns differs from the image.
+pub fn copy(image: &Path, device: &Path) -> Result<()> {
+    let mut from = File::open(image).with_context(|| format!("{} can't be opened", image.display()))?;
+    // With O_EXCL the kernel refuses a device that is mounted, whatever this computer's tables say.
+    let to = File::options().read(true).write(true).custom_flags(OFlag::O_EXCL.bits()).open(device);
+    let mut to = to.with_context(|| format!("{} can't be opened", device.display()))?;
+    let size = io::copy(&mut from, &mut to).and_then(|size| to.sync_all().map(|()| size));
+    let size = size.with_context(|| format!("{} can't be written", device.display()))?;
+    // Read from the device, not from the page cache.
+    let _ = posix_fadvise(&to, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+    compare(&mut from, &mut to, size).with_context(|| format!("{} can't be verified", device.display()))
+}
+
+/// # Errors
+/// The first `size` bytes differ, or can't be read.
+fn compare(image: &mut File, device: &mut File, size: u64) -> Result<()> {
+    image.rewind()?;
+    device.rewind()?;
+    let (mut wanted, mut found) = (vec![0; BLOCK], vec![0; BLOCK]);
+    let mut left = size;
+    while left > 0 {
+        let length = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+        image.read_exact(&mut wanted[..length])?;
+        device.read_exact(&mut found[..length])?;
+        ensure!(wanted[..length] == found[..length], "it returned other data than was written: the stick may be failing");
+        left -= length as u64;
+    }
+    Ok(())
+}
+
 /// Whether `file` may be written: nothing is there, or an older stick.
 ///
 /// # Errors
 /// Refused: it is something else.
 pub fn may_replace(file: &Path) -> Result<()> {
-    let is_stick = || {
-        let table = GptConfig::new().writable(false).open(file).ok()?;
-        Some(file.is_file() && table.partitions().get(&1)?.name == NAME)
-    };
     match file.symlink_metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Ok(_) if is_stick() == Some(true) => Ok(()),
+        Ok(_) if file.is_file() && is_stick(file) => Ok(()),
         _ => {
             let message = format!("{} already exists, and is not a stick image that hostler made", file.display());
             Err(Failure::new(ExitStatus::Refused, message, "pass the path of a file that does not exist").into())
@@ -113,4 +153,30 @@ fn write_table(new: &atomic::New, guid: Uuid, size: u64) -> Result<()> {
     disk.update_partitions(BTreeMap::from([(1, partition)]))?;
     disk.write()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_compared_to_its_last_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let (image, device) = (folder.path().join("image"), folder.path().join("device"));
+        let content: Vec<u8> = (0..BLOCK + 5).map(|number| (number % 251) as u8).collect();
+        fs::write(&image, &content).unwrap();
+        // A stick is larger than the image, and what is behind it stays.
+        fs::write(&device, vec![7; BLOCK * 2]).unwrap();
+        copy(&image, &device).unwrap();
+        let written = fs::read(&device).unwrap();
+        assert!(written[..content.len()] == content && written[content.len()..].iter().all(|byte| *byte == 7));
+        assert!(copy(&image, Path::new("/dev/full")).unwrap_err().to_string().contains("can't be written"));
+        let mut failing = content.clone();
+        *failing.last_mut().unwrap() ^= 1;
+        fs::write(&device, failing).unwrap();
+        let [mut image, mut other] = [&image, &device].map(|file| File::open(file).unwrap());
+        compare(&mut image, &mut other, content.len() as u64 - 1).unwrap();
+        compare(&mut image, &mut other, content.len() as u64).unwrap_err();
+        assert!(!is_stick(&device));
+    }
 }

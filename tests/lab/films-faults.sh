@@ -66,11 +66,13 @@ mkdir "$work/made"
 # done_to KIND WHAT: for the table.
 done_to() { printf '%s|%s|%s\n' "$(date +%T)" "$1" "$2" >> "$log"; }
 one_of() { local all=("$@"); [ $# = 0 ] || echo "${all[RANDOM % $#]}"; }
-# Processes of this lab, which have its shares mounted, that run `hostler transcode VERB`.
+# of_lab PID: whether the process runs on a machine of this lab. Others on this computer may see its shares, too.
+of_lab() { grep -q "lab[/-]$lab-" "/proc/$1/cgroup" 2> /dev/null; }
+# Processes of this lab that run `hostler transcode VERB`.
 running() {
     local pid
     for pid in $(pgrep -f "hostler transcode $1 --inbox"); do
-        ! grep -q "$behind" "/proc/$pid/mountinfo" 2> /dev/null || echo "$pid"
+        ! of_lab "$pid" || echo "$pid"
     done
 }
 changes=rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,link,linkat,fsync
@@ -93,7 +95,7 @@ kill_before() {
 kill_handbrake() {
     local pid
     for pid in $(pgrep -x HandBrakeCLI); do
-        grep -q "$behind" "/proc/$pid/mountinfo" 2> /dev/null || continue
+        of_lab "$pid" || continue
         kill -9 "$pid" 2> /dev/null || continue
         done_to "kill -9 of HandBrake" ""
         return 0

@@ -17,7 +17,7 @@ dropped=$(date +%s)
 mine() {
     local pid
     for pid in $(pgrep "$@"); do
-        ! grep -q "$shares/inbox" "/proc/$pid/mountinfo" 2> /dev/null || echo "$pid"
+        ! grep -q "lab[/-]$lab-" "/proc/$pid/cgroup" 2> /dev/null || echo "$pid"
     done
 }
 claimed() { [ "$(find "$inbox/claim" "$library" -type f | wc -l)" -ge 1000 ]; }

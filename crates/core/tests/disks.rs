@@ -3,6 +3,7 @@
 
 use hostler_core::install::content::Content;
 use hostler_core::install::disk::{Bus, Disk, Refusal, Unfit, Wish, choose};
+use hostler_core::install::stick::{self, NoStick};
 use hostler_core::inventory::DiskRule;
 use proptest::prelude::*;
 
@@ -211,4 +212,49 @@ fn each_refusal_names_the_disk_and_what_to_do() {
         assert_eq!(refused, refusal);
         assert!(refused.to_string().contains(says), "{refused}");
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The disk that was named, or none; and it is on USB, free, large enough, and holds nothing that was not given up.
+    #[test]
+    fn a_stick_is_written_to_no_other_disk(disks in disks(), number in 0..6_usize, erase in any::<bool>()) {
+        let name = format!("disk{number}");
+        let named = disks.iter().find(|disk| disk.name == name);
+        let holds_data = |disk: &Disk| matches!(disk.content, Content::Data { .. } | Content::Installed { .. });
+        let right = named.filter(|disk| {
+            disk.bus == Bus::Usb && disk.size >= GB && !disk.read_only && disk.users.is_empty() && (erase || !holds_data(disk))
+        });
+        match stick::choose(&disks, &name, GB, erase) {
+            Ok(disk) => prop_assert_eq!(Some(disk), right),
+            Err(why) => prop_assert!(right.is_none(), "{why}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_no_stick_is_said_with_the_disks_that_are() {
+    let stick = Disk {
+        name: "sdb".to_owned(),
+        size: 8 * GB,
+        bus: Bus::Usb,
+        removable: false,
+        read_only: false,
+        serial: None,
+        wwid: None,
+        path: None,
+        is_boot_medium: false,
+        users: Vec::new(),
+        content: Content::Data { parts: vec!["films (exFAT)".to_owned()], array: None },
+    };
+    let built_in = Disk { name: "nvme0n1".to_owned(), bus: Bus::Nvme, ..stick.clone() };
+    let said = |disks: &[Disk], name: &str| stick::choose(disks, name, GB, false).unwrap_err().to_string();
+    let both = [built_in.clone(), stick.clone()];
+    assert_eq!(said(&both, "sdb1"), "sdb1 is not a whole disk: the disks on USB are /dev/sdb");
+    assert_eq!(said(&[built_in], "sdb"), "sdb is not a whole disk, and this computer has no disk on USB");
+    assert_eq!(said(&both, "nvme0n1"), "nvme0n1 is not a USB stick (NVMe), so nothing is written to it");
+    assert_eq!(said(&both, "sdb"), "sdb is not empty: it has films (exFAT)");
+    assert_eq!(said(&[Disk { users: vec!["/media/ada".to_owned()], ..stick }], "sdb"), "sdb is in use (/media/ada): unmount it first");
+    assert!(matches!(stick::choose(&both, "sdb", 9 * GB, true), Err(NoStick::TooSmall(..))));
 }

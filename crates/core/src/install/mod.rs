@@ -6,3 +6,4 @@ pub mod layout;
 pub mod letters;
 pub mod mark;
 pub mod order;
+pub mod stick;
