@@ -7,4 +7,4 @@ keep={{ keep }}
 stamps='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z'
 (umask 077 && mkdir -p "$to")
 # A minute less: the last one was taken some seconds after it was due.
-[ -z "$(find "$to" -maxdepth 1 -name "$cluster-$stamps.tar.gz" -mmin "-$((every - 1))")" ] || exit 0
+[ -z "$(find "$to" -maxdepth 1 \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) -mmin "-$((every - 1))")" ] || exit 0

@@ -25,6 +25,7 @@ well() {
 
 row "a cluster of two; up says that there is no snapshot"
 run 0 lab up --machines 2
+printf 'snapshots: {every: never}\n' >> "$inventory"
 up
 says "has only one control plane"
 remember rainbowdash
@@ -97,7 +98,7 @@ there before
 well second
 
 row "regular snapshots: the control plane takes them by itself, and keeps the newest"
-printf 'snapshots: {to: /srv/snapshots, every: 1h, keep: 2}\n' >> "$inventory"
+sed -i 's|^snapshots: .*|snapshots: {to: /srv/snapshots, every: 1h, keep: 2}|' "$inventory"
 up
 empty
 # The clock may come to a moment of its own meanwhile, and may just have.

@@ -110,7 +110,7 @@ kubectl -n kube-system get configmap kubeadm-config -o yaml | grep -q "kubernete
 [ -z "$(on twilightsparkle find /etc/kubernetes -path "'*/tmp/kubeadm-*'")" ]
 
 row "the snapshot that was taken before it is there, and of the old version"
-newest=$(find "$XDG_DATA_HOME/hostler/snapshots" -name 'lab-*.tar.gz' | sort | head -n 1)
+newest=$(find "$XDG_DATA_HOME/hostler/snapshots" -maxdepth 1 -name 'lab-*.tar.gz' | sort | head -n 1)
 [ -n "$newest" ]
 run 0 snapshot verify "$newest"
 says "is valid"
