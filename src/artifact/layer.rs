@@ -172,6 +172,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn programs_of_one_folder_are_read_from_plain_and_gzipped_layers() {
+        let tar = layer(&[
+            Entry::Program("usr/local/bin/kubernetes", b"program"),
+            Entry::Link("usr/local/bin/kube-apiserver", "kubernetes"),
+            Entry::Program("usr/bin/etcd", b"elsewhere"),
+        ])
+        .unwrap();
+        let mut gzipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzipped, &tar).unwrap();
+        for blob in [tar.clone(), gzipped.finish().unwrap()] {
+            let mut found = BTreeMap::new();
+            read(blob.as_slice(), "usr/local/bin", &mut found).unwrap();
+            assert_eq!(found.keys().collect::<Vec<_>>(), ["kube-apiserver", "kubernetes"]);
+            assert!(matches!(&found["kubernetes"], InLayer::Program(bytes) if bytes == b"program"));
+            assert!(matches!(&found["kube-apiserver"], InLayer::Link(target) if target == "kubernetes"));
+        }
+        let mut found = BTreeMap::new();
+        read(&b"{\"architecture\":\"amd64\"}"[..], "usr/local/bin", &mut found).unwrap();
+        assert!(found.is_empty());
+        read(&tar[..700], "usr/local/bin", &mut found).expect_err("it is truncated");
+    }
+
+    #[test]
     fn the_same_contents_have_the_same_bytes() {
         let make = || layer(&[Entry::Program("usr/bin/a", b"a"), Entry::Link("usr/bin/b", "a")]).unwrap();
         assert_eq!(sha256(&make()), sha256(&make()));

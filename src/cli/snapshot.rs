@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use hostler_core::facts::Snapshot;
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::quantity::{size, whole};
+use hostler_core::quantity::{age as age_of, size};
 use hostler_core::visible::visible;
 use hostler_core::words::counted;
 use serde_json::json;
@@ -20,6 +20,7 @@ use crate::apply::backup;
 use crate::artifact::Bundle;
 use crate::connect::{self, login};
 use crate::event::Event;
+use crate::interrupt::interrupted;
 use crate::inventory_file::InventoryFile;
 use crate::report::{Reporter, json_text, row, table};
 use crate::scratch::{self, Objects};
@@ -149,11 +150,12 @@ async fn verify(arguments: &Verify, output: Output, reporter: &Reporter) -> Resu
             json_text(&json!({ "schema": SCHEMA, "snapshot": found, "objects": read.as_ref().ok(), "notRead": unread }))?
         }
         Output::Text => {
-            let age = found.taken.parse::<jiff::Timestamp>().map(|taken| jiff::Timestamp::now().duration_since(taken).unsigned_abs());
-            let age = age.map_or_else(|_| String::new(), |age| format!(", {} ago", whole(age)));
+            let taken = found.taken.parse::<jiff::Timestamp>().ok();
+            let seconds = taken.and_then(|taken| u64::try_from(jiff::Timestamp::now().as_second() - taken.as_second()).ok());
+            let ago = seconds.map_or_else(String::new, |seconds| format!(", {} ago", age_of(seconds)));
             let nodes = counted(found.nodes.len(), "node");
             let valid =
-                format!("{} ({}) is valid: taken {}{age}, {nodes}", visible(&file.to_string_lossy()), size(found.size), found.taken);
+                format!("{} ({}) is valid: taken {}{ago}, {nodes}", visible(&file.to_string_lossy()), size(found.size), found.taken);
             let of_objects = match &read {
                 Ok(objects) => said(objects),
                 Err(why) => format!("its objects were not read: {}", visible(why)),
@@ -186,7 +188,15 @@ async fn objects(arguments: &Verify, found: &Snapshot, reporter: &Reporter) -> R
     };
     let line = format!("etcd and an API server of Kubernetes {} read the objects", bundle.manifest.kubernetes);
     reporter.events().send(Event::Note { line });
-    scratch::read(&archive, &bundle).await.map(Ok)
+    // What it holds is deleted before this process ends.
+    let read = tokio::select! {
+        read = scratch::read(&archive, &bundle) => Ok(read),
+        Ok(interrupt) = interrupted() => Err(interrupt),
+    };
+    match read {
+        Ok(read) => read.map(Ok),
+        Err(interrupt) => std::process::exit(interrupt.status()),
+    }
 }
 
 /// A resource of which one object is unreadable, or keys that belong to no resource, at most in a line.

@@ -1,21 +1,21 @@
 //! A scratch etcd and API server on this computer, which read what is in a snapshot: programs of the bundle, data in memory, nothing of it
 //! reachable by other users. They end with this process, and what they hold goes with them.
 
+mod folder;
 mod objects;
 mod server;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hostler_core::manifest::Component;
 use hostler_core::protocol::{archive, configmap};
 use serde::Serialize;
-use tempfile::TempDir;
 
+use self::folder::Folder;
 use crate::artifact::{Bundle, cached, own_arch, pins_of};
 use crate::snapshot;
 
@@ -82,20 +82,20 @@ pub async fn read(archive: &[u8], bundle: &Bundle) -> Result<Objects> {
 
 async fn started(archive: &[u8], bundle: &Bundle) -> Result<Objects> {
     let start = Instant::now();
-    let secret = Secret::new()?;
+    let secret = in_memory()?;
     let etcd_data = archive::ETCD;
     let keys = ["pki/sa.key", "pki/sa.pub"];
     for (name, content) in snapshot::entries(archive, &[etcd_data, keys[0], keys[1]])? {
-        secret.write(name.rsplit('/').next().unwrap_or(&name), &content)?;
+        secret.write(name.rsplit('/').next().unwrap_or(&name), 0o600, &content)?;
     }
     let programs = programs(bundle)?;
     let at = |name: &str| programs.path().join(name);
     let etcdutl = bundle.program("etcdutl")?.context("the bundle has no etcdutl")?;
-    let etcd = server::Etcd::start(&at("etcd"), &etcdutl, &secret.0.path().join(etcd_data), secret.0.path()).await?;
+    let etcd = server::Etcd::start(&at("etcd"), &etcdutl, &secret.path().join(etcd_data), secret.path()).await?;
     let etcdctl = bundle.program("etcdctl")?.context("the bundle has no etcdctl")?;
     // Before the API server adds its own.
     let keys = etcd.keys(&etcdctl).await?;
-    let api = server::Api::start(&at("kube-apiserver"), &etcd, secret.0.path()).await?;
+    let api = server::Api::start(&at("kube-apiserver"), &etcd, secret.path()).await?;
     let objects::Listed { counts, unreadable } = objects::list(api.client(), &keys).await?;
     let unknown = objects::unknown(&keys, &counts);
     let image = bundle.manifest.image(Component::Etcd).map(|image| image.reference.clone()).unwrap_or_default();
@@ -109,39 +109,21 @@ async fn started(archive: &[u8], bundle: &Bundle) -> Result<Objects> {
     })
 }
 
-/// A folder in memory that only this user can enter.
-struct Secret(TempDir);
-
-impl Secret {
-    fn new() -> Result<Secret> {
-        let memory = Path::new(MEMORY);
-        ensure!(
-            nix::sys::statfs::statfs(memory).is_ok_and(|found| found.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC),
-            "{MEMORY} is not in memory"
-        );
-        Ok(Secret(tempfile::Builder::new().prefix("hostler-").tempdir_in(memory).with_context(|| format!("{MEMORY} can't be written to"))?))
-    }
-
-    fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
-        let path = self.0.path().join(name);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        std::io::Write::write_all(&mut file, content).context("there is not enough memory for the snapshot")?;
-        Ok(path)
-    }
+/// A folder in memory.
+fn in_memory() -> Result<Folder> {
+    let memory = Path::new(MEMORY);
+    let is_memory = nix::sys::statfs::statfs(memory).is_ok_and(|found| found.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC);
+    ensure!(is_memory, "{MEMORY} is not in memory");
+    Folder::new(memory)
 }
 
 /// Those that the bundle has only in images, in a folder of the cache: they may be run there.
-fn programs(bundle: &Bundle) -> Result<TempDir> {
+fn programs(bundle: &Bundle) -> Result<Folder> {
     let cache = crate::home::cache()?;
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(&cache)?;
-    let folder = tempfile::Builder::new()
-        .prefix("scratch-")
-        .tempdir_in(&cache)
-        .with_context(|| format!("{} can't be written to", cache.display()))?;
+    fs::create_dir_all(&cache).with_context(|| format!("{} can't be written to", cache.display()))?;
+    let folder = Folder::new(&cache)?;
     for (component, name) in [(Component::Etcd, "etcd"), (Component::KubeApiserver, "kube-apiserver")] {
-        let program = bundle.program_in_image(component, &format!("usr/local/bin/{name}"))?;
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o700).open(folder.path().join(name))?;
-        std::io::Write::write_all(&mut file, &program)?;
+        folder.write(name, 0o700, &bundle.program_in_image(component, &format!("usr/local/bin/{name}"))?)?;
     }
     Ok(folder)
 }

@@ -69,6 +69,22 @@ says_not "!"
 [ "$(ls -A /dev/shm)" = "$before" ]
 [ "$(ls "$work/nobody/cache")" = bundles ]
 
+row "interrupted or killed while it reads, nothing of it stays"
+scratch() { find /dev/shm /var/cache/hostler -maxdepth 1 -name "hostler-scratch-*"; }
+scratch_is_full() { find /dev/shm -path "*/hostler-scratch-*/etcd" | grep -q .; }
+begin snapshot verify "$newest"
+wait_for 30 "the scratch etcd" scratch_is_full
+kill -TERM "$begun"
+ends 143
+[ -z "$(scratch)" ]
+begin snapshot verify "$newest"
+wait_for 30 "the scratch etcd" scratch_is_full
+kill -9 "$begun"
+wait "$begun" 2> /dev/null || true
+[ -n "$(scratch)" ]
+run 0 snapshot verify "$newest"
+[ -z "$(scratch)" ]
+
 row "an object that no API server can read is named, and a key of no resource, too"
 etcdctl='/opt/hostler/current/bin/etcdctl --cacert /etc/kubernetes/pki/etcd/ca.crt --endpoints https://127.0.0.1:2379
     --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key'
@@ -104,6 +120,11 @@ age --decrypt --identity "$work/key" "$sealed" | tar -tz > "$work/list"
 grep -qx etcd.db "$work/list"
 run 0 snapshot create "$work/own.tar.gz.age" -i "$inventory"
 run 0 snapshot verify "$work/own.tar.gz.age" --identity "$work/key" --file-only
+
+row "while a run changes the machine, it waits for the next look, and nothing counts as failed"
+on twilightsparkle 'touch -d "-2 days" /var/backups/hostler/*; mkdir -p /run/hostler/steps; flock /run/hostler/steps/other systemctl start hostler-snapshot.service'
+on twilightsparkle 'journalctl -u hostler-snapshot -o cat -n 5' | grep -q "hostler is changing this machine"
+run 0 status -i "$inventory"
 
 row "a snapshot that is not whole is not kept: the old one stays, and status says so"
 on twilightsparkle 'touch -d "-2 days" /var/backups/hostler/*; ls /var/backups/hostler > /tmp/before; mv /etc/kubernetes/pki/sa.pub /tmp/'
