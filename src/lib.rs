@@ -23,6 +23,7 @@ pub mod os;
 pub mod probe;
 mod renewal;
 pub mod report;
+pub mod scratch;
 pub mod snapshot;
 pub mod ssh;
 pub mod transcode;

@@ -526,6 +526,7 @@ about_renewal() {
 
 about_snapshots() {
     [ -e {{ path.snapshot_script }} ] || return 0
+    say snapshots-since "$(stat -c %Y {{ path.snapshot_script }})"
     systemctl is-failed --quiet {{ systemd.snapshot }} && say snapshot-failed
     # The folder may be on a server that does not answer.
     # shellcheck disable=SC2016 # the inner shell's

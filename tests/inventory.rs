@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use hostler::cli::render::rendered;
 use hostler::inventory_file::{InventoryFile, named_file};
 use hostler_core::failure::ExitStatus;
-use hostler_core::inventory::{Inventory, Role, merge, parse, parse_with};
+use hostler_core::inventory::{Inventory, Role, Snapshots, merge, parse, parse_with};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -75,7 +75,7 @@ fn summary(inventory: &Inventory) -> String {
     if !ignore_preflight_errors.is_empty() {
         writeln!(text, "ignore {}", ignore_preflight_errors.join(" ")).unwrap();
     }
-    if let Some(snapshots) = snapshots {
+    if *snapshots != Snapshots::regular() {
         writeln!(text, "{snapshots:?}").unwrap();
     }
     if let Some(os) = os {

@@ -15,7 +15,7 @@ const CORE: Crate = Crate {
     source: "crates/core/src",
     roots: &["crate"],
     layers: &[
-        &["arch", "digest", "failure", "protocol", "quantity", "version", "visible", "words"],
+        &["arch", "bech32", "digest", "failure", "protocol", "quantity", "version", "visible", "words"],
         &["manifest", "template"],
         &["films"],
         &["inventory"],
@@ -36,7 +36,7 @@ const PROGRAM: Crate = Crate {
         &["user_file"],
         &["inventory_file", "report", "snapshot", "transcode", "workstation"],
         &["artifact", "lab", "os", "ssh"],
-        &["execute", "install"],
+        &["execute", "install", "scratch"],
         &["connect", "kubeconfig", "renewal"],
         &["apply"],
         &["cli"],

@@ -6,6 +6,7 @@
 build_packages=(ca-certificates gcc git libc6-dev)
 
 test_packages=(
+    age                                               # encrypted snapshots
     dash shellcheck                                   # every script, as a machine would get it
     openssh-client openssh-server                     # a real sshd to log in to
     bsdutils fish sudo tcsh zsh                       # accounts with other shells, and a terminal

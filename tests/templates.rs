@@ -115,18 +115,22 @@ fn what_is_the_users_in_etc_hosts_stays() {
 }
 
 /// Keeps a snapshot in a folder with this mode, where somebody has prepared files of the names it may take. The status, and what is there.
-fn kept_snapshot(mode: u32) -> (Output, Vec<(String, u32, String)>) {
+fn kept_snapshot(mode: u32, recipients: &[&str], content: &str) -> (Output, Vec<(String, u32, String)>) {
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("to");
     fs::create_dir(&to).expect("a folder");
     fs::set_permissions(&to, fs::Permissions::from_mode(mode)).expect("it is ours");
-    fs::write(folder.path().join("archive"), "every key").expect("a file");
+    fs::write(folder.path().join("archive"), content).expect("a file");
+    let seal = folder.path().join("hostler");
+    fs::write(&seal, "#!/bin/sh\nread -r content\n[ \"$content\" = \"every key\" ] && printf %s \"$*: $content\"\n").expect("a file");
+    fs::set_permissions(&seal, fs::Permissions::from_mode(0o755)).expect("it is ours");
     // As of each of the next seconds, and of earlier snapshots.
     let before = ["home-20260101T000000Z.tar.gz", "home-20260102T000000Z.tar.gz", "other-20260101T000000Z.tar.gz", ".home-abc.hostler-new"];
     for name in before {
         fs::write(to.join(name), "old").expect("a file");
     }
-    let text = render("machine/keep-snapshot.sh", serde_json::json!({})).expect("the template can be filled in");
+    let text = render("machine/keep-snapshot.sh", serde_json::json!({ "recipients": recipients })).expect("the template can be filled in");
+    let text = text.replace("/opt/hostler/current/bin/hostler", &seal.display().to_string());
     let stamps = "[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z";
     let variables = format!(
         "set -eu\numask 077\nto={}\ncluster=home\nkeep=9\nstamps='{stamps}'\narchive={}\n",
@@ -149,21 +153,37 @@ fn kept_snapshot(mode: u32) -> (Output, Vec<(String, u32, String)>) {
 
 #[test]
 fn a_snapshot_is_root_s_alone_whoever_may_write_beside_it() {
-    let (output, found) = kept_snapshot(0o755);
+    let (output, found) = kept_snapshot(0o755, &[], "every key\n");
     assert!(output.status.success(), "{output:?}");
-    let keys: Vec<_> = found.iter().filter(|(_, _, content)| content == "every key").collect();
+    let keys: Vec<_> = found.iter().filter(|(_, _, content)| content == "seal-snapshot: every key").collect();
     assert!(matches!(keys.as_slice(), [(_, 0o600, _)]), "{found:?}");
     assert!(
         found.iter().any(|(name, ..)| name.starts_with("other-")) && !found.iter().any(|(name, ..)| name.starts_with('.')),
         "{found:?}"
     );
     for mode in [0o777, 0o775, 0o757] {
-        let (output, found) = kept_snapshot(mode);
+        let (output, found) = kept_snapshot(mode, &[], "every key\n");
         assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("is writable by other users"), "{output:?}");
-        assert!(!found.iter().any(|(_, _, content)| content == "every key"), "{found:?}");
+        assert!(!found.iter().any(|(_, _, content)| content.contains("every key")), "{found:?}");
     }
-    let (output, _) = kept_snapshot(0o1777);
+    let (output, _) = kept_snapshot(0o1777, &[], "every key\n");
     assert_eq!(output.status.success(), nix::unistd::geteuid().is_root(), "{output:?}");
+}
+
+#[test]
+fn an_encrypted_snapshot_has_its_own_extension_and_one_that_is_not_whole_is_not_kept() {
+    let (output, found) = kept_snapshot(0o755, &["age1abc", "age1def"], "every key\n");
+    assert!(output.status.success(), "{output:?}");
+    let kept: Vec<_> = found.iter().filter(|(name, ..)| name.ends_with(".tar.gz.age")).collect();
+    assert!(
+        matches!(kept.as_slice(), [(_, 0o600, content)] if content == "seal-snapshot --recipient age1abc --recipient age1def: every key"),
+        "{found:?}"
+    );
+    let (output, found) = kept_snapshot(0o755, &["age1abc"], "half\n");
+    assert!(!output.status.success(), "{output:?}");
+    assert!(!found.iter().any(|(name, _, content)| name.ends_with(".age") || content.contains("seal")), "{found:?}");
+    // Those of earlier days stay, as nothing replaces them.
+    assert!(found.iter().any(|(name, ..)| name == "home-20260101T000000Z.tar.gz"), "{found:?}");
 }
 
 /// What wipe.sh says before it begins, where `place` is mounted.

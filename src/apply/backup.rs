@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use hostler_core::bech32;
 use hostler_core::facts::Snapshot;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
@@ -20,7 +21,7 @@ use crate::event::Event;
 use crate::execute::Link;
 use crate::inventory_file::InventoryFile;
 use crate::report::Reporter;
-use crate::snapshot;
+use crate::snapshot::{self, age};
 use crate::ssh::{Bounds, Exit};
 use crate::user_file::Destination;
 
@@ -61,6 +62,26 @@ pub async fn take(inventory: &Inventory, text: &str, links: &BTreeMap<MachineNam
     Err(Failure::new(status, message, "run `hostler status` to see whether there is a cluster and what is wrong with it").into())
 }
 
+/// Whether snapshots are encrypted to the public keys of the inventory.
+pub fn has_recipients(inventory: &Inventory) -> bool {
+    !inventory.snapshots.recipients.is_empty()
+}
+
+/// What to write of a snapshot: encrypted, if the inventory has recipients; and how safe that is.
+///
+/// # Errors
+/// No random numbers, or a public key that is not valid.
+pub fn sealed(inventory: &Inventory, taken: &Taken) -> Result<(Vec<u8>, &'static str)> {
+    if !has_recipients(inventory) {
+        return Ok((taken.archive.clone(), "the file is not encrypted: keep it safe"));
+    }
+    let recipients = inventory.snapshots.recipients.iter();
+    let keys: Vec<age::Key> =
+        recipients.map(|text| bech32::key(bech32::RECIPIENT, text).context("a recipient is not valid")).collect::<Result<_>>()?;
+    let sealed = age::encrypt(age::Lock::Recipients(&keys), &taken.archive)?;
+    Ok((sealed, "the file is encrypted to the recipients in the inventory: without one of their secret keys, no one can open it"))
+}
+
 /// The archive, as the machine made it.
 async fn from(link: &Link, script: &str) -> Result<Vec<u8>, String> {
     let session = link.session().await.map_err(|error| error.to_string())?;
@@ -88,16 +109,12 @@ pub fn default_file(cluster: &str, encrypted: bool) -> Result<PathBuf> {
 /// # Errors
 /// As [`take`]; a file that can't be written.
 pub(super) async fn before_upgrade(file: &InventoryFile, links: &BTreeMap<MachineName, Arc<Link>>, reporter: &Reporter) -> Result<()> {
-    let place = default_file(&file.inventory.cluster.name, false)?;
+    let place = default_file(&file.inventory.cluster.name, has_recipients(&file.inventory))?;
     reporter.events().send(Event::Note { line: "taking a snapshot before the upgrade".to_owned() });
     let taken = take(&file.inventory, &file.text, links, &place).await?;
-    Destination::new_file(&place)?.write(&taken.archive, 0o600).with_context(|| format!("{} can't be written", place.display()))?;
-    let line = format!(
-        "wrote {} ({}): etcd and keys from {}; the file is not encrypted: keep it safe",
-        place.display(),
-        size(taken.snapshot.size),
-        taken.by
-    );
+    let (written, safe) = sealed(&file.inventory, &taken)?;
+    Destination::new_file(&place)?.write(&written, 0o600).with_context(|| format!("{} can't be written", place.display()))?;
+    let line = format!("wrote {} ({}): etcd and keys from {}; {safe}", place.display(), size(taken.snapshot.size), taken.by);
     reporter.events().send(Event::Note { line });
     Ok(())
 }

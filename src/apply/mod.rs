@@ -31,6 +31,7 @@ use crate::ssh::NewHostKeys;
 pub mod backup;
 mod closing;
 pub mod fragments;
+pub mod newest;
 
 /// Each round makes a plan from fresh facts. A goal that is not reached after this many rounds never will be.
 const ROUNDS: usize = 5;
@@ -171,7 +172,7 @@ pub fn question(inventory: &Inventory) -> Result<Question> {
     let mut keep: Vec<String> = inventory.machines.values().flat_map(|machine| machine.keep.clone()).collect();
     keep.sort();
     keep.dedup();
-    wanted::question(inventory.transcode.as_ref(), inventory.snapshots.as_ref().map(|wanted| wanted.to.as_str()), keep)
+    wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.to.as_str()), keep)
 }
 
 /// The Kubernetes version of the cluster that the machines are in, else the one that the inventory asks for, if any.
@@ -313,6 +314,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     wait_for_machines(request.patience, inventory, &links, &mut seen, reporter).await?;
     wait_for_leftovers(inventory, &links, &mut seen, reporter).await?;
     wait_for_api(&request.goal, inventory, &manifests, &links, &mut seen, reporter).await?;
+    newest::fetch(inventory, &file.text, &seen, &links, &reporter.events()).await;
     let run = Run::new(identity::run_id(), bundles.clone(), links, reporter.events(), reporter.redactor());
     let mut goal = request.goal.clone();
     let mut done: Vec<Plan> = Vec::new();

@@ -1,7 +1,7 @@
 //! An existing bundle.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tokio::io::AsyncRead;
 
 use super::archive::{self, Place};
 use super::encoder::{ENCODER_IMAGE, Encoder};
-use super::layer::{self, Entry};
+use super::layer::{self, Entry, InLayer};
 use super::{ARCHIVE, FILES, HOSTLER_IMAGE, MANIFEST, MOST_BYTES};
 use crate::user_file;
 
@@ -227,6 +227,33 @@ impl Bundle {
     /// It can't be read, or does not match the manifest.
     pub fn program(&self, name: &str) -> Result<Option<PathBuf>> {
         self.manifest.file(name).map(|file| self.checked(file, &mut |_| ())).transpose()
+    }
+
+    /// The program at `path`, without a leading `/`, in the image of a component; a link in the same folder is followed.
+    ///
+    /// # Errors
+    /// The bundle has no such image, or that no such program; the archive can't be read.
+    pub fn program_in_image(&self, component: Component, path: &str) -> Result<Vec<u8>> {
+        let image = self.manifest.image(component).with_context(|| format!("the bundle has no image of {component:?}"))?;
+        let (folder, mut name) = path.rsplit_once('/').unwrap_or(("", path));
+        let mut found: BTreeMap<String, InLayer> = BTreeMap::new();
+        for blob in &image.blobs {
+            let digest = blob.digest.trim_start_matches("sha256:");
+            let Some(Place::Archive(offset, size)) = self.blobs.get(digest) else { continue };
+            let mut archive = user_file::regular(&self.folder.join(ARCHIVE))?;
+            archive.seek(SeekFrom::Start(*offset))?;
+            layer::read(archive.take(*size), folder, &mut found)
+                .with_context(|| format!("{digest} of {} can't be read", image.reference))?;
+        }
+        // As many links as images have: from the name of a component to the program that has several.
+        for _ in 0..2 {
+            match found.get(name) {
+                Some(InLayer::Program(bytes)) => return Ok(bytes.clone()),
+                Some(InLayer::Link(target)) => name = target.rsplit('/').next().unwrap_or(target),
+                None => break,
+            }
+        }
+        anyhow::bail!("{} has no /{path}", image.reference)
     }
 
     /// The path of `file`, after verifying its contents.

@@ -1,9 +1,10 @@
 //! Images from programs. The bytes of a layer depend only on its contents, so that the same programs always have the same digests.
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use serde_json::json;
@@ -39,6 +40,50 @@ fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     header.set_size(size);
     header.set_mtime(0);
     header
+}
+
+/// A file of a layer.
+#[derive(Debug)]
+pub enum InLayer {
+    Program(Vec<u8>),
+    Link(String),
+}
+
+/// Bytes of one program, at most: Kubernetes' own has 150 MB.
+const MOST_PROGRAM: u64 = 1 << 30;
+
+/// Adds the files in `folder` of a layer, plain or gzipped, by their names. What is not a layer has none.
+///
+/// # Errors
+/// It can't be read, or a file is too large for a program.
+pub fn read(mut blob: impl Read, folder: &str, found: &mut BTreeMap<String, InLayer>) -> Result<()> {
+    let mut beginning = Vec::new();
+    blob.by_ref().take(2).read_to_end(&mut beginning)?;
+    let is_gzipped = beginning == [0x1f, 0x8b];
+    // A configuration is JSON.
+    if beginning.starts_with(b"{") {
+        return Ok(());
+    }
+    let whole = Cursor::new(beginning).chain(blob);
+    let plain: Box<dyn Read + '_> = if is_gzipped { Box::new(flate2::read::GzDecoder::new(whole)) } else { Box::new(whole) };
+    let mut tar = tar::Archive::new(plain);
+    for entry in tar.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.to_string_lossy().trim_start_matches("./").trim_start_matches('/').to_owned();
+        let Some((_, name)) = path.rsplit_once('/').filter(|(in_folder, _)| *in_folder == folder) else { continue };
+        let file = match (entry.header().entry_type(), entry.link_name()?) {
+            (EntryType::Symlink | EntryType::Link, Some(target)) => InLayer::Link(target.to_string_lossy().into_owned()),
+            (EntryType::Regular, _) => {
+                ensure!(entry.size() <= MOST_PROGRAM, "{path} is too large for a program");
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes)?;
+                InLayer::Program(bytes)
+            }
+            _ => continue,
+        };
+        found.insert(name.to_owned(), file);
+    }
+    Ok(())
 }
 
 /// Folders of a root file system that no container needs; `dev` is each container's own.
@@ -125,6 +170,29 @@ pub fn compose(arch: Arch, entrypoint: &str, layers: &[(String, u64)]) -> Compos
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_of_one_folder_are_read_from_plain_and_gzipped_layers() {
+        let tar = layer(&[
+            Entry::Program("usr/local/bin/kubernetes", b"program"),
+            Entry::Link("usr/local/bin/kube-apiserver", "kubernetes"),
+            Entry::Program("usr/bin/etcd", b"elsewhere"),
+        ])
+        .unwrap();
+        let mut gzipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzipped, &tar).unwrap();
+        for blob in [tar.clone(), gzipped.finish().unwrap()] {
+            let mut found = BTreeMap::new();
+            read(blob.as_slice(), "usr/local/bin", &mut found).unwrap();
+            assert_eq!(found.keys().collect::<Vec<_>>(), ["kube-apiserver", "kubernetes"]);
+            assert!(matches!(&found["kubernetes"], InLayer::Program(bytes) if bytes == b"program"));
+            assert!(matches!(&found["kube-apiserver"], InLayer::Link(target) if target == "kubernetes"));
+        }
+        let mut found = BTreeMap::new();
+        read(&b"{\"architecture\":\"amd64\"}"[..], "usr/local/bin", &mut found).unwrap();
+        assert!(found.is_empty());
+        read(&tar[..700], "usr/local/bin", &mut found).expect_err("it is truncated");
+    }
 
     #[test]
     fn the_same_contents_have_the_same_bytes() {

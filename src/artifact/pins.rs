@@ -44,6 +44,9 @@ const NEWEST: Pins = Pins {
     flannel: "0.28.4",
 };
 
+/// When the lists below were made: what was released later is in none of them.
+pub const AS_OF: jiff::civil::Date = jiff::civil::date(2026, 8, 21);
+
 /// Newest first.
 pub const ALL: [Pins; 3] = [
     NEWEST,
@@ -130,7 +133,7 @@ impl Pins {
 }
 
 /// name, version, sum for amd64, sum for arm64. From kubespray's list, which its maintainers take from each project's own release page:
-/// <https://github.com/kubernetes-sigs/kubespray/blob/master/roles/kubespray_defaults/vars/main/checksums.yml>, of 2026-08-21.
+/// <https://github.com/kubernetes-sigs/kubespray/blob/master/roles/kubespray_defaults/vars/main/checksums.yml>, of [`AS_OF`].
 const SUMS: &[(&str, &str, &str, &str)] = &[
     (
         "kubelet",

@@ -26,6 +26,7 @@ mod init;
 mod kubeconfig;
 mod lab;
 mod length;
+mod opener;
 mod os;
 mod passphrase;
 mod probe;
@@ -37,6 +38,7 @@ pub mod render;
 mod renew_certificates;
 mod reset;
 mod schema;
+mod seal_snapshot;
 mod shutdown;
 mod snapshot;
 mod status;
@@ -97,6 +99,8 @@ enum Command {
     Probe(probe::Arguments),
     #[command(hide = true)]
     RenewCertificates(renew_certificates::Arguments),
+    #[command(hide = true)]
+    SealSnapshot(seal_snapshot::Arguments),
     #[command(subcommand)]
     Transcode(transcode::Verb),
     #[command(subcommand)]
@@ -123,6 +127,7 @@ impl Command {
             | Command::Kubeconfig(_)
             | Command::Probe(_)
             | Command::RenewCertificates(_)
+            | Command::SealSnapshot(_)
             | Command::Lab(_) => false,
             Command::Os(_) | Command::Provision(_) => false,
         }
@@ -154,6 +159,7 @@ impl Command {
             Command::Provision(_) => ("provision", Logged),
             Command::Probe(_) => ("probe", Unlogged),
             Command::RenewCertificates(_) => ("renew-certificates", Unlogged),
+            Command::SealSnapshot(_) => ("seal-snapshot", Unlogged),
             Command::Transcode(_) => ("transcode", Unlogged),
             Command::Lab(lab::Verb::Up(_)) => ("lab-up", Logged),
             Command::Lab(_) => ("lab", Unlogged),
@@ -376,6 +382,7 @@ async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Resu
         Command::Snapshot(arguments) => snapshot::run(&arguments, output, reporter).await?.into(),
         Command::Bundle(verb) => bundle::run(&verb, output, reporter).await?.into(),
         Command::RenewCertificates(arguments) => renew_certificates::run(&arguments, reporter).await?.into(),
+        Command::SealSnapshot(arguments) => seal_snapshot::run(&arguments)?.into(),
         Command::Os(verb) => os::run(&verb, reporter).await?.into(),
         Command::Provision(arguments) => provision::run(&arguments, reporter).await?.into(),
         Command::Probe(arguments) => match probe::run(arguments).await? {},

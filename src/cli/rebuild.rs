@@ -12,7 +12,7 @@ use hostler_core::plan::{Goal, Plan};
 use super::arguments::{OTHER_CLUSTER, Planning, machine_named};
 use super::help;
 use super::length::length;
-use super::passphrase::PassphraseFile;
+use super::opener::Opening;
 use super::take_over::TakingOver;
 use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Typed, apply};
 use crate::connect;
@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SNAPSHOT", num_args = 0..=1)]
     from: Option<Option<PathBuf>>,
     #[command(flatten)]
-    passphrase: PassphraseFile,
+    opening: Opening,
     /// Wipe all machines and create a new cluster, when the only control plane is lost and no snapshot exists
     #[arg(long, conflicts_with = "from")]
     new_cluster: bool,
@@ -160,11 +160,8 @@ async fn request(file: &InventoryFile, machine: MachineName, arguments: &Argumen
             })?
         }
     };
-    let passphrase = match snapshot::is_encrypted(&file)? {
-        true => Some(arguments.passphrase.of(&file, reporter).await?),
-        false => None,
-    };
-    let snapshot = snapshot::open(&file, passphrase.as_deref())?;
+    let secret = arguments.opening.of(&file, reporter).await?;
+    let snapshot = snapshot::open(&file, secret.opener())?;
     Ok(ApplyRequest::new(goal(Goal::Restore { machine: machine.clone(), snapshot })?, Consent::yes_if(arguments.yes)))
 }
 

@@ -5,20 +5,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use hostler_core::facts::Snapshot;
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::quantity::size;
+use hostler_core::quantity::{age as age_of, size};
 use hostler_core::visible::visible;
 use hostler_core::words::counted;
 use serde_json::json;
 
 use super::arguments::{Connecting, InventoryArgument};
+use super::opener::Opening;
 use super::passphrase::PassphraseFile;
 use super::{Output, help};
 use crate::apply::backup;
+use crate::artifact::Bundle;
 use crate::connect::{self, login};
 use crate::event::Event;
+use crate::interrupt::interrupted;
 use crate::inventory_file::InventoryFile;
 use crate::report::{Reporter, json_text, row, table};
+use crate::scratch::{self, Objects};
 use crate::snapshot::{self, age};
 use crate::user_file::Destination;
 
@@ -50,7 +55,7 @@ pub struct Create {
     /// Path of the file to write, `-` for standard output [default: ~/.local/share/hostler/snapshots/CLUSTER-TIME.tar.gz, .tar.gz.age if encrypted]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Encrypt the snapshot with a passphrase, in the format of `age --passphrase`
+    /// Encrypt the snapshot with a passphrase, in the format of `age --passphrase` [default: to `snapshots.recipients`, if there are any]
     #[arg(long)]
     encrypt: bool,
     #[command(flatten)]
@@ -70,9 +75,11 @@ pub struct List {
     folder: Option<PathBuf>,
 }
 
-/// Check that a snapshot is complete and undamaged
+/// Check that a snapshot is complete, and that every object in it can be read
 ///
-/// Decrypts it if it is encrypted, and verifies its checksums, etcd's data and that all keys are in it.
+/// Decrypts it if it is encrypted, and verifies its checksums, etcd's data and that all keys are in it. Then etcd and an API server from
+/// the bundle of the same version read all objects, on this computer and in memory; other computers are not involved. If that bundle is not
+/// in the cache, it says so.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[("Check a snapshot", "hostler snapshot verify ~/.local/share/hostler/snapshots/home-20260301T120000Z.tar.gz")],
@@ -83,15 +90,21 @@ pub struct Verify {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    passphrase: PassphraseFile,
+    opening: Opening,
+    /// Folder made by `hostler bundle create`, whose etcd and API server read the snapshot [default: in the cache]
+    #[arg(long, value_name = "FOLDER")]
+    bundle: Option<PathBuf>,
+    /// Check only the file, without starting etcd and an API server
+    #[arg(long, conflicts_with = "bundle")]
+    file_only: bool,
 }
 
 /// # Errors
 /// No control plane can take a snapshot, or a file can't be read or written or is not a snapshot.
-pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()> {
+pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<ExitStatus> {
     match verb {
-        Verb::Create(arguments) => create(arguments, reporter).await,
-        Verb::List(arguments) => list(arguments, output, reporter).await,
+        Verb::Create(arguments) => create(arguments, reporter).await.map(|()| ExitStatus::Done),
+        Verb::List(arguments) => list(arguments, output, reporter).await.map(|()| ExitStatus::Done),
         Verb::Verify(arguments) => verify(arguments, output, reporter).await,
     }
 }
@@ -121,22 +134,95 @@ async fn list(arguments: &List, output: Output, reporter: &Reporter) -> Result<(
     Ok(())
 }
 
-async fn verify(arguments: &Verify, output: Output, reporter: &Reporter) -> Result<()> {
+async fn verify(arguments: &Verify, output: Output, reporter: &Reporter) -> Result<ExitStatus> {
     let file = &arguments.file;
-    let passphrase = match snapshot::is_encrypted(file)? {
-        true => Some(arguments.passphrase.of(file, reporter).await?),
-        false => None,
+    let secret = arguments.opening.of(file, reporter).await?;
+    let found = snapshot::open(file, secret.opener())?;
+    let read = objects(arguments, &found, reporter).await;
+    let is_good = match &read {
+        Ok(read) => read.as_ref().map_or(true, Objects::are_readable),
+        Err(_) => false,
     };
-    let found = snapshot::open(file, passphrase.as_deref())?;
+    let read = read.unwrap_or_else(|error| Err(format!("{error:#}")));
     let text = match output {
-        Output::Json => json_text(&json!({ "schema": SCHEMA, "snapshot": found }))?,
+        Output::Json => {
+            let unread = read.as_ref().err();
+            json_text(&json!({ "schema": SCHEMA, "snapshot": found, "objects": read.as_ref().ok(), "notRead": unread }))?
+        }
         Output::Text => {
+            let taken = found.taken.parse::<jiff::Timestamp>().ok();
+            let seconds = taken.and_then(|taken| u64::try_from(jiff::Timestamp::now().as_second() - taken.as_second()).ok());
+            let ago = seconds.map_or_else(String::new, |seconds| format!(", {} ago", age_of(seconds)));
             let nodes = counted(found.nodes.len(), "node");
-            format!("{} ({}) is valid: taken {}, {nodes}", visible(&file.to_string_lossy()), size(found.size), found.taken)
+            let valid =
+                format!("{} ({}) is valid: taken {}{ago}, {nodes}", visible(&file.to_string_lossy()), size(found.size), found.taken);
+            let of_objects = match &read {
+                Ok(objects) => said(objects),
+                Err(why) => format!("its objects were not read: {}", visible(why)),
+            };
+            format!("{valid}\n{of_objects}")
         }
     };
     reporter.result(&text).await;
-    Ok(())
+    Ok(if is_good { ExitStatus::Done } else { ExitStatus::Failed })
+}
+
+/// The objects of a snapshot, read by etcd and an API server; or why nothing was tried.
+///
+/// # Errors
+/// They could not be read.
+async fn objects(arguments: &Verify, found: &Snapshot, reporter: &Reporter) -> Result<Result<Objects, String>> {
+    if arguments.file_only {
+        return Ok(Err("only the file was checked".to_owned()));
+    }
+    let archive = snapshot::archive(found)?;
+    let version = scratch::version(&archive)?;
+    let bundle = match &arguments.bundle {
+        Some(folder) => Some(Bundle::open(folder)?),
+        None => scratch::bundle_at_hand(&version),
+    };
+    let Some(bundle) = bundle else {
+        return Ok(Err(format!(
+            "there is no bundle of Kubernetes {version} in the cache; `hostler bundle create --kubernetes {version}` fetches one"
+        )));
+    };
+    let line = format!("etcd and an API server of Kubernetes {} read the objects", bundle.manifest.kubernetes);
+    reporter.events().send(Event::Note { line });
+    // What it holds is deleted before this process ends.
+    let read = tokio::select! {
+        read = scratch::read(&archive, &bundle) => Ok(read),
+        Ok(interrupt) = interrupted() => Err(interrupt),
+    };
+    match read {
+        Ok(read) => read.map(Ok),
+        Err(interrupt) => std::process::exit(interrupt.status()),
+    }
+}
+
+/// A resource of which one object is unreadable, or keys that belong to no resource, at most in a line.
+const MOST_SHOWN: usize = 10;
+
+/// What was read, for a person: the most numerous resources, and all that is wrong.
+fn said(objects: &Objects) -> String {
+    let mut text = format!(
+        "etcd {} and Kubernetes {} read {} of {} in {:.1} s",
+        objects.etcd,
+        objects.kubernetes,
+        counted(objects.total(), "object"),
+        counted(objects.counts.values().filter(|count| **count > 0).count(), "resource"),
+        objects.took,
+    );
+    let mut most: Vec<_> = objects.counts.iter().filter(|(_, count)| **count > 0).collect();
+    most.sort_by(|(name, count), (other_name, other)| other.cmp(count).then(name.cmp(other_name)));
+    let shown: Vec<String> = most.iter().take(MOST_SHOWN).map(|(name, count)| format!("{} {count}", visible(name))).collect();
+    text += &format!("\n  {}{}", shown.join(", "), if most.len() > MOST_SHOWN { ", ..." } else { "" });
+    for (resource, why) in &objects.unreadable {
+        text += &format!("\n! {} can't be read: {}", visible(resource), visible(why));
+    }
+    for (beginning, count) in objects.unknown.iter().take(MOST_SHOWN) {
+        text += &format!("\n! {} below {} in etcd: of no resource of this version", counted(*count, "key"), visible(beginning));
+    }
+    text
 }
 
 async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
@@ -152,17 +238,18 @@ async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
     login::log_in(&links, reporter).await?;
     let file = match &arguments.file {
         Some(file) => file.clone(),
-        None => backup::default_file(&inventory.cluster.name, passphrase.is_some())?,
+        None => backup::default_file(&inventory.cluster.name, passphrase.is_some() || backup::has_recipients(&inventory))?,
     };
-    let backup::Taken { by, archive, snapshot: taken } = backup::take(&inventory, &text, &links, &file).await?;
+    let taken = backup::take(&inventory, &text, &links, &file).await?;
     let (written, safe) = match &passphrase {
         Some(passphrase) => (
-            age::encrypt(passphrase, age::WORK, &archive)?,
+            age::encrypt(age::Lock::Passphrase(passphrase, age::WORK), &taken.archive)?,
             "the file is encrypted: keep the passphrase in another \
             place",
         ),
-        None => (archive, "the file is not encrypted: keep it safe"),
+        None => backup::sealed(&inventory, &taken)?,
     };
+    let backup::Taken { by, snapshot: taken, .. } = taken;
     let place = place.map_or_else(|| Destination::new_file(&file), Ok)?;
     place.write(&written, 0o600).with_context(|| format!("{} can't be written", file.display()))?;
     let (file, size) = (file.display(), size(taken.size));

@@ -17,7 +17,7 @@ use hostler_core::plan::{Goal, plan_for};
 use super::Output;
 use super::arguments::{Connecting, InventoryArgument};
 use super::help;
-use crate::apply::{self, Means, fragments};
+use crate::apply::{self, Means, fragments, newest};
 use crate::artifact::{self, Known};
 use crate::connect::{self, login};
 use crate::event::Event;
@@ -102,6 +102,9 @@ async fn observe(
 ) -> Result<(Status, Option<anyhow::Error>)> {
     let inventory = &file.inventory;
     let seen = gather::gather(links, &apply::question(inventory)?, &reporter.events().without_unreachable()).await?;
+    if !arguments.watch {
+        newest::fetch(inventory, &file.text, &seen, links, &reporter.events()).await;
+    }
     if known.is_none() {
         *known = at_hand(arguments, inventory, &seen, reporter).await?;
     }

@@ -92,7 +92,7 @@ const OLD: i64 = 7;
 
 /// If no schedule takes snapshots, the user has to. With several control planes one can be lost without a snapshot.
 fn warn_of_no_snapshot(inventory: &Inventory, reporter: &Reporter) -> Result<()> {
-    if inventory.snapshots.is_some() || inventory.control_planes().count() > 1 {
+    if inventory.snapshots.every.is_some() || inventory.control_planes().count() > 1 {
         return Ok(());
     }
     let name = &inventory.cluster.name;

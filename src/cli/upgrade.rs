@@ -7,12 +7,16 @@ use clap::Args;
 use hostler_core::failure::ExitStatus;
 use hostler_core::inventory::{VERSIONS, newest_of};
 use hostler_core::plan::{Goal, Plan};
-use hostler_core::words;
+use hostler_core::words::{self, counted};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::arguments::Planning;
 use super::help;
 use super::length::length;
 use crate::apply::{ApplyRequest, Consent, apply};
+use crate::artifact::pins;
 use crate::event::Event;
 use crate::report::Reporter;
 
@@ -60,14 +64,22 @@ fn known(text: &str) -> Result<String, String> {
     Err(format!("hostler knows the versions {}{hint}", words::and(VERSIONS)))
 }
 
+/// Which version the upgrade goes to, and how old the list is that `newest` is from.
+fn which(to: &str, newest: &str, as_of: Date, today: Date) -> String {
+    // A clock that is wrong says nothing of it.
+    let days = usize::try_from((today - as_of).get_days()).map_or_else(|_| String::new(), |days| format!(", {} ago", counted(days, "day")));
+    let list = format!("the newest in hostler's list of versions of {as_of}{days}");
+    if to == newest { format!("the target is version {to}, {list}") } else { format!("the target is version {to}; {newest} is {list}") }
+}
+
 /// # Errors
 /// As [`apply`]; a snapshot that can't be taken.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let file = arguments.planning.inventory.load()?;
     let to = arguments.to.clone().or_else(|| file.inventory.cluster.version.clone()).unwrap_or_else(|| VERSIONS[0].to_owned());
-    let newest = VERSIONS[0];
-    if to != newest {
-        reporter.events().send(Event::Note { line: format!("upgrading to version {to}; the newest that hostler knows is {newest}") });
+    if to != VERSIONS[0] || arguments.to.is_none() {
+        let line = which(&to, VERSIONS[0], pins::AS_OF, TimeZone::UTC.to_datetime(Timestamp::now()).date());
+        reporter.events().send(Event::Note { line });
     }
     let file = match &file.inventory.cluster.version {
         Some(version) if *version != to => file.with_version(&to)?,
@@ -80,4 +92,21 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
         force_after: arguments.force_after.map(|time| time.as_secs()),
     };
     apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::which;
+
+    #[test]
+    fn the_newest_version_is_named_with_the_age_of_the_list_that_it_is_from() {
+        let as_of = date(2026, 8, 21);
+        let told = |to, today| which(to, "1.36.3", as_of, today);
+        let list = "the newest in hostler's list of versions of 2026-08-21";
+        assert_eq!(told("1.36.3", date(2026, 11, 29)), format!("the target is version 1.36.3, {list}, 100 days ago"));
+        assert_eq!(told("1.35.4", date(2026, 8, 22)), format!("the target is version 1.35.4; 1.36.3 is {list}, 1 day ago"));
+        assert_eq!(told("1.36.3", date(2020, 1, 1)), format!("the target is version 1.36.3, {list}"));
+    }
 }

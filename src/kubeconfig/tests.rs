@@ -172,7 +172,7 @@ fn the_server_follows_the_endpoint_or_the_flag() {
             kubeadm: Default::default(),
             containerd: Default::default(),
             ignore_preflight_errors: Vec::new(),
-            snapshots: None,
+            snapshots: hostler_core::inventory::Snapshots::regular(),
             os: None,
             transcode: None,
             warnings: Vec::new(),

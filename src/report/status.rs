@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Problem, Status};
-use hostler_core::quantity::size_of;
+use hostler_core::quantity::{age, size_of};
 use hostler_core::visible::visible;
 use hostler_core::words::{counted, in_days};
 
@@ -36,7 +36,7 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
     }
     let reached = status.machines.iter().any(|machine| machine.role == "control-plane" && machine.facts.is_some());
     let none = if reached { "none" } else { "unknown: no control plane was reached" };
-    facts.push(row!["snapshot", status.snapshot_age.map_or(none.to_owned(), |age| format!("{} old", up(age.unsigned_abs())))]);
+    facts.push(row!["snapshot", status.snapshot_age.map_or(none.to_owned(), |seconds| format!("{} old", age(seconds.unsigned_abs())))]);
     facts.push(row!["drift", drift(status)]);
     let due = status.machines.iter().filter_map(reboot_due).collect::<Vec<_>>();
     if !due.is_empty() {
@@ -71,7 +71,7 @@ fn reboot_due(machine: &MachineStatus) -> Option<String> {
     let facts = machine.facts.as_ref()?;
     let (due, seconds) = (facts.reboot_due.as_ref()?, facts.reboot_due_for?);
     let by = if due.by.is_empty() { String::new() } else { format!(" ({})", visible(&due.by)) };
-    Some(format!("{} for {}{by}", machine.name, up(seconds.unsigned_abs())))
+    Some(format!("{} for {}{by}", machine.name, age(seconds.unsigned_abs())))
 }
 
 fn machines(machines: &[MachineStatus], paint: Paint) -> String {
@@ -91,7 +91,7 @@ fn machines(machines: &[MachineStatus], paint: Paint) -> String {
         let load = visible(load);
         let disk = free(*disk_free, *disk_size);
         let ram = free(*memory_available, *memory);
-        let mut row = row![machine.name, machine.role, version, disk, ram, format!("{load}/{cpus}"), up(*uptime)];
+        let mut row = row![machine.name, machine.role, version, disk, ram, format!("{load}/{cpus}"), age(*uptime)];
         if warm {
             row.push(temperature.map(|degrees| format!("{degrees}°C")).unwrap_or_default());
         }
@@ -140,14 +140,4 @@ fn drift(status: &Status) -> String {
 /// `15/17 GB` of KiB: the table fits into 80 columns with it.
 fn free(kib: u64, all: u64) -> String {
     size_of(kib.saturating_mul(1024), all.saturating_mul(1024)).replace(" of ", "/")
-}
-
-/// `12m`, `3h`, `41d`.
-fn up(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m", seconds / 60),
-        3_600..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
 }

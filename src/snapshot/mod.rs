@@ -1,7 +1,7 @@
 //! Snapshots of a control plane: archives that `templates/kubernetes/snapshot.sh` makes and a lost control plane is restored from. They
 //! hold every secret of their cluster: nothing here prints any of it, and only the owner can read the files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, Write};
 use std::os::fd::IntoRawFd;
@@ -28,6 +28,9 @@ pub mod age;
 /// File name extensions of plain and of encrypted snapshots.
 const ENDS: [&str; 2] = [".tar.gz", ".tar.gz.age"];
 
+/// The folder of copied regular snapshots, below the one of all others: of these the oldest are deleted.
+const REGULAR: &str = "regular";
+
 /// Bytes of an archive, at most: etcd's data is compressed in it.
 pub const MOST: u64 = 1 << 30;
 /// Bytes of what is in an archive, at most: etcd keeps 2 GiB by default, and the rest is small.
@@ -42,27 +45,40 @@ fn unpacked(archive: &[u8]) -> Result<Vec<u8>> {
     Ok(plain)
 }
 
-/// Reads and verifies an archive. `passphrase`: for one that [is encrypted](is_encrypted).
+/// Reads and verifies an archive. `opener`: for one that [needs](needs) it.
 ///
 /// # Errors
 /// It can't be read or decrypted, is not an archive of hostler's, or is incomplete.
-pub fn open(file: &Path, passphrase: Option<&str>) -> Result<Snapshot> {
+pub fn open(file: &Path, opener: Option<age::Opener<'_>>) -> Result<Snapshot> {
     // Encrypted, it has a few bytes more for each block.
     let most = usize::try_from(MOST + MOST / 16).unwrap_or(usize::MAX);
     let bytes = user_file::read(file, most).with_context(|| format!("{} can't be read", file.display()))?;
     if bytes.len() > most {
         return Err(invalid(file, &anyhow::anyhow!("the file is too large: the limit is {}", size(MOST))));
     }
-    let Some(passphrase) = passphrase else {
+    let Some(opener) = opener else {
         return parse(file, &bytes).map_err(|error| invalid(file, &error));
     };
     let failure = |error: anyhow::Error| {
         let message = format!("{} can't be decrypted: {error:#}", file.display());
-        Failure::new(ExitStatus::Usage, message, "check the passphrase; if it is correct, the file is corrupted: use another snapshot")
+        let hint = match opener {
+            age::Opener::Passphrase(_) => "check the passphrase; if it is correct, the file is corrupted: use another snapshot",
+            age::Opener::Identities(_) => "check the key; if it is the right one, the file is corrupted: use another snapshot",
+        };
+        Failure::new(ExitStatus::Usage, message, hint)
     };
-    let archive = age::decrypt(passphrase, &bytes).map_err(failure)?;
+    let archive = age::decrypt(opener, &bytes).map_err(failure)?;
     let snapshot = parse(file, &archive).map_err(|error| invalid(file, &error))?;
     Ok(Snapshot { archive: in_memory(&archive)?, ..snapshot })
+}
+
+/// The archive of an [opened](open) snapshot, decrypted.
+///
+/// # Errors
+/// It can't be read.
+pub fn archive(snapshot: &Snapshot) -> Result<Vec<u8>> {
+    let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+    user_file::read(&snapshot.archive, most).with_context(|| format!("{} can't be read", snapshot.file.display()))
 }
 
 /// As [`open`], for an archive that is to be written to `file`.
@@ -119,13 +135,13 @@ fn invalid(file: &Path, error: &anyhow::Error) -> anyhow::Error {
     Failure::new(ExitStatus::Usage, message, "`hostler snapshot list` shows the snapshots on this computer").into()
 }
 
-/// Whether a passphrase is needed to open the file.
+/// What is needed to open the file; `None`: it is not encrypted.
 ///
 /// # Errors
 /// It can't be read.
-pub fn is_encrypted(file: &Path) -> Result<bool> {
+pub fn needs(file: &Path) -> Result<Option<age::Needs>> {
     let beginning = user_file::read(file, 64).with_context(|| format!("{} can't be read", file.display()))?;
-    Ok(age::is_encrypted(&beginning))
+    Ok(age::needs(&beginning))
 }
 
 /// etcd ends its snapshots with a checksum.
@@ -142,6 +158,25 @@ fn in_memory(content: &[u8]) -> Result<PathBuf> {
     let mut file = File::from(memory);
     file.write_all(content).and_then(|()| file.rewind()).context("not enough memory for the snapshot")?;
     Ok(PathBuf::from(format!("/proc/self/fd/{}", file.into_raw_fd())))
+}
+
+/// Those of these files that `archive` has.
+///
+/// # Errors
+/// `archive` is not a gzipped tar.
+pub fn entries(archive: &[u8], names: &[&str]) -> Result<BTreeMap<String, Vec<u8>>> {
+    let plain = unpacked(archive)?;
+    let mut found = BTreeMap::new();
+    for entry in tar::Archive::new(plain.as_slice()).entries()? {
+        let mut entry = entry?;
+        let name = entry.path()?.to_string_lossy().into_owned();
+        if names.contains(&name.as_str()) {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content)?;
+            found.insert(name, content);
+        }
+    }
+    Ok(found)
 }
 
 /// `archive` with the file `name` added.
@@ -172,8 +207,33 @@ pub fn default_folder() -> Result<PathBuf> {
     Ok(home::data()?.join("snapshots"))
 }
 
-/// The newest snapshot of `cluster` in `folder`: names sort by time.
+/// Where the regular snapshots are that runs copied to this computer.
+///
+/// # Errors
+/// This user has no home.
+pub fn regular_folder() -> Result<PathBuf> {
+    Ok(default_folder()?.join(REGULAR))
+}
+
+/// The newest snapshot of `cluster` in `folder` or its `regular`: names sort by time.
 pub fn newest(folder: &Path, cluster: &str) -> Option<PathBuf> {
+    let both = [newest_in(folder, cluster), newest_in(&folder.join(REGULAR), cluster)];
+    both.into_iter().flatten().max_by(|one, other| one.file_name().cmp(&other.file_name()))
+}
+
+/// Deletes all but the newest `keep` snapshots of `cluster` in `folder`.
+///
+/// # Errors
+/// One can't be deleted.
+pub fn prune(folder: &Path, cluster: &str, keep: usize) -> Result<()> {
+    for old in list_in(folder)?.into_iter().filter(|listed| listed.cluster == cluster).skip(keep) {
+        std::fs::remove_file(&old.file).with_context(|| format!("{} can't be deleted", old.file.display()))?;
+    }
+    Ok(())
+}
+
+/// The newest snapshot of `cluster` in `folder` itself.
+pub fn newest_in(folder: &Path, cluster: &str) -> Option<PathBuf> {
     let files = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     files.filter(|file| file.is_file() && file.file_name().is_some_and(|name| stamp(&name.to_string_lossy(), cluster).is_some())).max()
 }
@@ -202,11 +262,22 @@ pub struct Listed {
     pub encrypted: bool,
 }
 
-/// The snapshots in `folder`, by cluster, the newest first. Other files are ignored, and so is a missing folder.
+/// The snapshots in `folder` and its `regular`, by cluster, the newest first. Other files are ignored, and so is a missing folder.
 ///
 /// # Errors
-/// The folder can't be read.
+/// A folder can't be read.
 pub fn list(folder: &Path) -> Result<Vec<Listed>> {
+    let mut listed = list_in(folder)?;
+    listed.extend(list_in(&folder.join(REGULAR))?);
+    sort(&mut listed);
+    Ok(listed)
+}
+
+fn sort(listed: &mut [Listed]) {
+    listed.sort_by(|a, b| a.cluster.cmp(&b.cluster).then(b.taken.cmp(&a.taken)));
+}
+
+fn list_in(folder: &Path) -> Result<Vec<Listed>> {
     let context = || format!("{} can't be read", folder.display());
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -225,7 +296,7 @@ pub fn list(folder: &Path) -> Result<Vec<Listed>> {
         let Some(size) = std::fs::metadata(&file).ok().filter(std::fs::Metadata::is_file).map(|found| found.len()) else { continue };
         listed.push(Listed { cluster: cluster.to_owned(), file, taken, size, encrypted });
     }
-    listed.sort_by(|a, b| a.cluster.cmp(&b.cluster).then(b.taken.cmp(&a.taken)));
+    sort(&mut listed);
     Ok(listed)
 }
 
@@ -248,7 +319,7 @@ mod tests {
     use super::age;
     use hostler_core::protocol::needed;
 
-    use super::{is_encrypted, list, newest, open, with};
+    use super::{list, needs as needs_to_open, newest, newest_in, open, prune, with};
     use hostler_core::digest::sha256;
     use hostler_core::facts::ca_public_key_sha256;
 
@@ -319,9 +390,9 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.tar.gz.age");
         let whole = archive("");
-        write(&file, age::encrypt("open sesame", 4, &whole).unwrap()).unwrap();
-        assert!(is_encrypted(&file).unwrap());
-        let found = open(&file, Some("open sesame")).unwrap();
+        write(&file, age::encrypt(age::Lock::Passphrase("open sesame", 4), &whole).unwrap()).unwrap();
+        assert_eq!(needs_to_open(&file).unwrap(), Some(age::Needs::Passphrase));
+        let found = open(&file, Some(age::Opener::Passphrase("open sesame"))).unwrap();
         assert_eq!((found.size, &found.sha256, &found.file), (whole.len() as u64, &sha256(&whole), &file));
         // As often as a step is retried.
         for _ in 0..2 {
@@ -329,10 +400,10 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
         }
         let kept: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(kept, std::slice::from_ref(&file));
-        let error = open(&file, Some("open")).unwrap_err().to_string();
+        let error = open(&file, Some(age::Opener::Passphrase("open"))).unwrap_err().to_string();
         assert!(error.contains("wrong passphrase"), "{error}");
         write(&file, &whole).unwrap();
-        assert!(!is_encrypted(&file).unwrap());
+        assert_eq!(needs_to_open(&file).unwrap(), None);
     }
 
     #[test]
@@ -362,5 +433,34 @@ Jc+XqnAW8XuCwxy5CX7/tfqS4g1nBA9taaEd62k5i3ev/LEL
             ]
         );
         assert_eq!(list(&folder.path().join("missing")).unwrap(), []);
+    }
+
+    #[test]
+    fn of_copied_snapshots_the_newest_stay_and_others_are_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let regular = folder.path().join("regular");
+        std::fs::create_dir(&regular).unwrap();
+        for day in 1..6 {
+            std::fs::write(regular.join(format!("home-2026030{day}T120000Z.tar.gz{}", if day == 4 { ".age" } else { "" })), "").unwrap();
+        }
+        let others =
+            [folder.path().join("home-20250101T120000Z.tar.gz"), regular.join("home-two-20250101T120000Z.tar.gz"), regular.join("notes")];
+        for other in &others {
+            std::fs::write(other, "").unwrap();
+        }
+        assert_eq!(newest(folder.path(), "home"), Some(regular.join("home-20260305T120000Z.tar.gz")));
+        prune(&regular, "home", 2).unwrap();
+        let mut left: Vec<String> =
+            list(folder.path()).unwrap().iter().map(|found| found.file.file_name().unwrap().to_string_lossy().into_owned()).collect();
+        left.sort();
+        let expected = [
+            "home-20250101T120000Z.tar.gz",
+            "home-20260304T120000Z.tar.gz.age",
+            "home-20260305T120000Z.tar.gz",
+            "home-two-20250101T120000Z.tar.gz",
+        ];
+        assert_eq!(left, expected);
+        assert!(others.iter().all(|other| other.exists()));
+        assert_eq!(newest_in(&regular, "home"), Some(regular.join("home-20260305T120000Z.tar.gz")));
     }
 }

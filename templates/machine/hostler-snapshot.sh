@@ -7,4 +7,18 @@ keep={{ keep }}
 stamps='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z'
 (umask 077 && mkdir -p "$to")
 # A minute less: the last one was taken some seconds after it was due.
-[ -z "$(find "$to" -maxdepth 1 -name "$cluster-$stamps.tar.gz" -mmin "-$((every - 1))")" ] || exit 0
+[ -z "$(find "$to" -maxdepth 1 \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) -mmin "-$((every - 1))")" ] || exit 0
+# An upgrade stops etcd for minutes: the next look comes in ten.
+for step in {{ path.steps }}/*; do
+    [ -e "$step" ] || continue
+    flock --nonblock "$step" true || {
+        echo "hostler is changing this machine, so the snapshot is taken later"
+        exit 0
+    }
+done
+# After a start of the machine, the API server takes a while. What is wrong otherwise, what follows says.
+tries=0
+until {{ path.bin }}/kubectl {{ kubectl.own }} --request-timeout 5s get --raw /readyz > /dev/null 2>&1 || [ "$tries" = 40 ]; do
+    tries=$((tries + 1))
+    sleep 5
+done

@@ -13,11 +13,15 @@ case $1 in
     esac
     ;;
 esac
-new=$to/$cluster-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
+new=$to/$cluster-$(date -u +%Y%m%dT%H%M%SZ).tar.gz{{ ".age" if recipients else "" }}
 # A name that nobody knows beforehand, and a file that nobody has opened.
 part=$(mktemp "$to/.$cluster-XXXXXXXXXXXX.hostler-new")
-cat "$archive" > "$part"
+# Nothing is written of an archive that is not whole.
+{{ path.bin }}/hostler seal-snapshot{% for recipient in recipients %} --recipient {{ recipient | quote }}{% endfor %} < "$archive" > "$part" || {
+    rm -f "$part"
+    exit 1
+}
 sync -f "$part" 2> /dev/null || sync
 mv -fT "$part" "$new"
 rm -f "$to/.$cluster-"*.hostler-new
-find "$to" -maxdepth 1 -name "$cluster-$stamps.tar.gz" -uid "$(stat -c %u "$new")" | sort -r | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done
+find "$to" -maxdepth 1 \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) -uid "$(stat -c %u "$new")" | sort -r | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done

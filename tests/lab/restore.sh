@@ -25,6 +25,7 @@ well() {
 
 row "a cluster of two; up says that there is no snapshot"
 run 0 lab up --machines 2
+printf 'snapshots: {every: never}\n' >> "$inventory"
 up
 says "has only one control plane"
 remember rainbowdash
@@ -96,8 +97,9 @@ fi
 there before
 well second
 
-row "regular snapshots: the control plane takes them by itself, and keeps the newest"
-printf 'snapshots: {to: /srv/snapshots, every: 1h, keep: 2}\n' >> "$inventory"
+row "regular snapshots: the control plane takes and encrypts them by itself, and keeps the newest"
+age-keygen -o "$work/key" 2> /dev/null
+sed -i "s|^snapshots: .*|snapshots: {to: /srv/snapshots, every: 1h, keep: 2, recipients: [$(age-keygen -y "$work/key")]}|" "$inventory"
 up
 empty
 # The clock may come to a moment of its own meanwhile, and may just have.
@@ -114,7 +116,7 @@ newest=$(on twilightsparkle 'ls /srv/snapshots | tail -n 1')
 on twilightsparkle systemctl start hostler-snapshot.service
 [ "$(on twilightsparkle 'ls /srv/snapshots | tail -n 1')" = "$newest" ] || { echo "it was not due" >&2; exit 1; }
 on twilightsparkle systemctl start hostler-snapshot.timer
-on twilightsparkle "base64 < /srv/snapshots/$newest" | base64 -d > "$work/regular.tar.gz"
+on twilightsparkle "base64 < /srv/snapshots/$newest" | base64 -d > "$work/regular.tar.gz.age"
 
 row "one that goes wrong is told by status"
 run 0 status -i "$inventory"
@@ -130,7 +132,7 @@ no_api_server() {
 }
 kubectl create configmap newer > /dev/null
 no_api_server
-rebuild 3 --from "$work/regular.tar.gz"
+rebuild 3 --from "$work/regular.tar.gz.age" --identity "$work/key"
 says "twilightsparkle: etcd's data is still on the machine"
 says '` repairs what can be repaired'
 rebuild 3 --new-cluster --yes-new-cluster lab
@@ -141,10 +143,10 @@ untouched rainbowdash
 
 row "the same with its data moved out of the way, as the refusal says: wiped, and restored from a regular snapshot"
 no_api_server
-rebuild 3 --from "$work/regular.tar.gz"
+rebuild 3 --from "$work/regular.tar.gz.age" --identity "$work/key"
 says "move etcd's data aside with \`mv /var/lib/etcd /var/lib/etcd.before\` on the machine"
 on twilightsparkle mv /var/lib/etcd /var/lib/etcd.before
-rebuild 0 --from "$work/regular.tar.gz"
+rebuild 0 --from "$work/regular.tar.gz.age" --identity "$work/key"
 gone newer
 on twilightsparkle test -s /var/lib/etcd.before/member/snap/db
 there regular
@@ -152,8 +154,10 @@ well third
 [ "$(on twilightsparkle systemctl is-active hostler-snapshot.timer)" = active ]
 
 row "a snapshot that is cut, or none, is no snapshot: nothing is changed"
-head -c 5000 "$work/regular.tar.gz" > "$work/cut.tar.gz"
-rebuild 2 --from "$work/cut.tar.gz"
+head -c 5000 "$work/regular.tar.gz.age" > "$work/cut.tar.gz.age"
+rebuild 2 --from "$work/cut.tar.gz.age" --identity "$work/key"
+rebuild 2 --from "$work/regular.tar.gz.age"
+says "is encrypted to public keys"
 rebuild 2 --from "$work/list"
 printf 'another\n' > "$work/another"
 rebuild 2 --from "$sealed" --passphrase-file "$work/another"

@@ -243,7 +243,7 @@ terminal plan-json 0 plan -i "$inventory" --output json
 terminal render 0 render -i "$inventory" --out "$left/rendered"
 terminal snapshot 0 snapshot create -i "$inventory"
 terminal kubeconfig 0 kubeconfig -i "$inventory"
-[ "$(find "$HOME/.local/share/hostler/snapshots" -name '*.tar.gz' -perm 600 | wc -l)" = 1 ]
+[ "$(find "$HOME/.local/share/hostler/snapshots" -maxdepth 1 -name '*.tar.gz' -perm 600 | wc -l)" = 1 ]
 
 row "a machine rebuilt, which takes another token, told as JSON"
 terminal rebuild 0 rebuild rainbowdash -i "$inventory" --yes --output json

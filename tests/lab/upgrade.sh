@@ -101,6 +101,7 @@ grep -q "version: $to" "$inventory"
 row "all of it is of the new version, and up has nothing to do"
 empty
 run 0 upgrade -i "$inventory" --yes
+says "the target is version $to, the newest in hostler's list of versions of"
 says "nothing to do"
 run 0 status -i "$inventory"
 says healthy
@@ -110,10 +111,12 @@ kubectl -n kube-system get configmap kubeadm-config -o yaml | grep -q "kubernete
 [ -z "$(on twilightsparkle find /etc/kubernetes -path "'*/tmp/kubeadm-*'")" ]
 
 row "the snapshot that was taken before it is there, and of the old version"
-newest=$(find "$XDG_DATA_HOME/hostler/snapshots" -name 'lab-*.tar.gz' | sort | head -n 1)
+newest=$(find "$XDG_DATA_HOME/hostler/snapshots" -maxdepth 1 -name 'lab-*.tar.gz' | sort | head -n 1)
 [ -n "$newest" ]
 run 0 snapshot verify "$newest"
 says "is valid"
+says "and Kubernetes $from read"
+says_not "!"
 
 row "certificates that expire within 90 days are renewed by up, and the API is never away"
 short='

@@ -36,6 +36,105 @@ run 0 lab up --machines 3
 ready 3
 empty
 
+snapshots=$XDG_DATA_HOME/hostler/snapshots
+regular() { find "$snapshots/regular" -name "lab-*.tar.gz$1" 2> /dev/null | sort; }
+
+row "the control plane takes a snapshot by itself, and the next verb brings it here"
+on twilightsparkle systemctl start hostler-snapshot.service
+run 0 status -i "$inventory"
+says "copied the newest snapshot from twilightsparkle"
+newest=$(regular "")
+[ "$(stat -c %a "$newest")" = 600 ]
+tar -tzf "$newest" > "$work/list"
+grep -qx inventory.yaml "$work/list"
+empty
+says_not "copied the newest snapshot"
+run 0 snapshot list
+says "$newest"
+
+row "etcd and an API server read every object of it, without root, and leave nothing"
+before=$(ls -A /dev/shm)
+as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$work/nobody" HOSTLER_CACHE="$work/nobody/cache")
+mkdir -p "$work/nobody/cache"
+cp "$newest" "$work/nobody/home.tar.gz"
+ln -s /var/cache/hostler/bundles "$work/nobody/cache/bundles"
+chmod 711 "$work"
+chown -R 65534:65534 "$work/nobody"
+within 20 "${as_nobody[@]}" "$hostler" snapshot verify "$work/nobody/home.tar.gz" > "$work/out" 2>&1
+cat "$work/out"
+says "is valid: taken"
+says "and Kubernetes 1.36.3 read"
+says "clusterroles.rbac.authorization.k8s.io"
+says_not "!"
+[ "$(ls -A /dev/shm)" = "$before" ]
+[ "$(ls "$work/nobody/cache")" = bundles ]
+
+row "interrupted or killed while it reads, nothing of it stays"
+scratch() { find /dev/shm /var/cache/hostler -maxdepth 1 -name "hostler-scratch-*"; }
+scratch_is_full() { find /dev/shm -path "*/hostler-scratch-*/etcd" | grep -q .; }
+begin snapshot verify "$newest"
+wait_for 30 "the scratch etcd" scratch_is_full
+kill -TERM "$begun"
+ends 143
+[ -z "$(scratch)" ]
+begin snapshot verify "$newest"
+wait_for 30 "the scratch etcd" scratch_is_full
+kill -9 "$begun"
+wait "$begun" 2> /dev/null || true
+[ -n "$(scratch)" ]
+run 0 snapshot verify "$newest"
+[ -z "$(scratch)" ]
+
+row "an object that no API server can read is named, and a key of no resource, too"
+etcdctl='/opt/hostler/current/bin/etcdctl --cacert /etc/kubernetes/pki/etcd/ca.crt --endpoints https://127.0.0.1:2379
+    --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key'
+put() { on twilightsparkle "$(echo "$etcdctl" | tr -d '\n') $*" > /dev/null; }
+put put /registry/configmaps/default/broken not-an-object
+put put /registry/example.org/ponies/default/rarity '{}'
+run 0 snapshot create "$work/broken.tar.gz" -i "$inventory"
+put del /registry/configmaps/default/broken
+put del /registry/example.org/ponies/default/rarity
+run 1 snapshot verify "$work/broken.tar.gz"
+cat "$work/out"
+says "! configmaps default/broken can't be read:"
+[ "$(grep -c '^!' "$work/out")" = 2 ]
+says "! 1 key below /registry/example.org/ponies in etcd: of no resource of this version"
+
+row "with recipients the machine encrypts its snapshots, and only the secret key opens them"
+age-keygen -o "$work/key" 2> /dev/null
+age-keygen -o "$work/other-key" 2> /dev/null
+printf 'snapshots: {recipients: [%s]}\n' "$(age-keygen -y "$work/key")" >> "$inventory"
+up
+on twilightsparkle 'rm -f /var/backups/hostler/*; systemctl start hostler-snapshot.service'
+[ "$(on twilightsparkle 'head -n 1 /var/backups/hostler/*')" = age-encryption.org/v1 ]
+run 0 status -i "$inventory"
+says "encrypted)"
+sealed=$(regular .age)
+run 2 snapshot verify "$sealed"
+says "is encrypted to public keys"
+run 2 snapshot verify "$sealed" --identity "$work/other-key"
+says "it is not encrypted to any of these keys"
+run 0 snapshot verify "$sealed" --identity "$work/key"
+says "is valid: taken"
+age --decrypt --identity "$work/key" "$sealed" | tar -tz > "$work/list"
+grep -qx etcd.db "$work/list"
+run 0 snapshot create "$work/own.tar.gz.age" -i "$inventory"
+run 0 snapshot verify "$work/own.tar.gz.age" --identity "$work/key" --file-only
+
+row "while a run changes the machine, it waits for the next look, and nothing counts as failed"
+on twilightsparkle 'touch -d "-2 days" /var/backups/hostler/*; mkdir -p /run/hostler/steps; flock /run/hostler/steps/other systemctl start hostler-snapshot.service'
+on twilightsparkle 'journalctl -u hostler-snapshot -o cat -n 5' | grep -q "hostler is changing this machine"
+run 0 status -i "$inventory"
+
+row "a snapshot that is not whole is not kept: the old one stays, and status says so"
+on twilightsparkle 'touch -d "-2 days" /var/backups/hostler/*; ls /var/backups/hostler > /tmp/before; mv /etc/kubernetes/pki/sa.pub /tmp/'
+on twilightsparkle '! systemctl start hostler-snapshot.service 2> /dev/null; ls -A /var/backups/hostler | diff /tmp/before -; mv /tmp/sa.pub /etc/kubernetes/pki/'
+run 1 status -i "$inventory"
+says "the last snapshot on twilightsparkle failed"
+on twilightsparkle systemctl start hostler-snapshot.service
+sed -i '/^snapshots:/d' "$inventory"
+up
+
 row "no machine needs a reboot"
 run 0 reboot -i "$inventory" --yes
 says "nothing to do"

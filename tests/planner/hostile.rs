@@ -107,6 +107,7 @@ fn spoil(facts: &mut Facts) {
         lock,
         shares,
         snapshot: _,
+        snapshots_since: _,
         snapshot_failed: _,
         renewal_failed: _,
         time_zone,

@@ -259,6 +259,8 @@ pub fn scripts() -> BTreeMap<String, String> {
     for (name, template) in alone {
         scripts.insert(name.to_owned(), render(template, serde_json::json!({})).expect("the template fits"));
     }
+    let newest = serde_json::json!({ "to": "/srv/it's", "cluster": "home", "known": "" });
+    scripts.insert("send-newest-snapshot.sh".to_owned(), render("kubernetes/send-newest-snapshot.sh", newest).expect("the template fits"));
     let person = serde_json::json!({ "user": "hostler:ada", "request": "hostler-ada-0", "objects": "kind: x\n" });
     for name in ["user", "sign-user", "revoke-user"] {
         let script = render(&format!("kubernetes/{name}.sh"), person.clone()).expect("the template fits");
@@ -275,8 +277,8 @@ pub fn scripts() -> BTreeMap<String, String> {
         }
     }
     let inventory = InventoryFile::load(&folder("tests/inventory/every-key.yaml")).expect("it can be read").inventory;
-    let snapshots = inventory.snapshots.as_ref().expect("it has snapshots");
-    let files = wanted::snapshot_files(&inventory, snapshots).expect("templates fit");
+    let every = inventory.snapshots.every.expect("it has snapshots");
+    let files = wanted::snapshot_files(&inventory, every).expect("templates fit");
     scripts.extend(files.into_iter().filter(|file| file.path.ends_with(".sh")).map(|file| ("snapshot.sh".to_owned(), file.content)));
     let machine = MachineName::new("rarity").expect("a name");
     for (name, action) in others() {

@@ -477,19 +477,24 @@ fn no_snapshots(
     future: &[&MachineName],
     age: Option<i64>,
 ) -> Vec<Problem> {
-    let Some(wanted) = &inventory.snapshots else { return Vec::new() };
+    let Some(every) = inventory.snapshots.every else { return Vec::new() };
     let failed = facts.iter().filter(|(_, facts)| facts.snapshot_failed);
     let mut problems: Vec<Problem> = failed.map(|(name, _)| Problem::SnapshotFailed { machine: (*name).clone() }).collect();
     problems.extend(future.iter().map(|name| Problem::SnapshotInFuture { machine: (*name).clone() }));
     match age {
         // One may have been missed: a machine was off.
-        Some(age) if age > 2 * i64::try_from(wanted.every.as_secs()).unwrap_or(i64::MAX / 2) => {
+        Some(age) if age > 2 * i64::try_from(every.as_secs()).unwrap_or(i64::MAX / 2) => {
             problems.push(Problem::SnapshotOld { hours: age / 3600 });
         }
-        None if trusted.holders().next().is_some() => problems.push(Problem::NoSnapshot),
+        None if trusted.holders().any(|(_, facts)| is_overdue(facts)) => problems.push(Problem::NoSnapshot),
         _ => {}
     }
     problems
+}
+
+/// Whether the machine should have taken its first snapshot: it looks every ten minutes.
+fn is_overdue(facts: &Facts) -> bool {
+    facts.snapshots_since.is_some_and(|since| facts.clock.saturating_sub(since) > 60 * 60)
 }
 
 /// What to do next: what hostler can repair first, then what only a person can.

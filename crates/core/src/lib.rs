@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod arch;
+pub mod bech32;
 pub mod digest;
 pub mod document;
 pub mod facts;

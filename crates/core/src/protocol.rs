@@ -52,6 +52,8 @@ names! {
         VIP_CHECK: &str = "/usr/local/lib/hostler/vip-check";
         /// Where a snapshot is made and unpacked. On the disk: etcd's data may be larger than the memory.
         WORK: &str = "/var/lib/hostler";
+        /// Regular snapshots, unless the inventory has another folder for them. No wipe takes it: a lost cluster is restored from there.
+        SNAPSHOTS: &str = "/var/backups/hostler";
 
         /// The keys of who may log in to a system that is being installed, until its user is made.
         NEW_AUTHORIZED_KEYS: &str = "/etc/hostler-authorized-keys";

@@ -22,6 +22,16 @@ pub fn whole(duration: Duration) -> String {
     }
 }
 
+/// How long something lasts or lies back, roughly: `12m`, `3h`, `41d`.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 /// `270 MB`, `1.4 GB`: powers of 1000, one decimal below ten from a megabyte up.
 pub fn size(bytes: u64) -> String {
     let (unit, name) = unit_for(bytes);

@@ -37,7 +37,7 @@ fn inventory() -> Inventory {
         kubeadm: Default::default(),
         containerd: [("films".to_owned(), "version = 3\n".to_owned())].into_iter().collect(),
         ignore_preflight_errors: Vec::new(),
-        snapshots: None,
+        snapshots: hostler_core::inventory::Snapshots::regular(),
         os: None,
         transcode: None,
         warnings: Vec::new(),

@@ -89,6 +89,8 @@ pub(super) struct MachineDeviation {
     certificates: BTreeMap<String, i64>,
     /// Hours since the newest regular snapshot.
     snapshot: Option<i64>,
+    /// Hours since it takes them.
+    snapshots_since: Option<i64>,
     snapshot_failed: bool,
     renewal_failed: bool,
     /// Free hundredths of its disk.
@@ -221,6 +223,7 @@ impl MachineDeviation {
             facts.kubernetes.certificates.insert(name.clone(), facts.clock + days * 24 * 60 * 60);
         }
         facts.snapshot = self.snapshot.map(|hours| facts.clock - hours * 60 * 60).or(facts.snapshot);
+        facts.snapshots_since = self.snapshots_since.map(|hours| facts.clock - hours * 60 * 60).or(facts.snapshots_since);
         facts.snapshot_failed |= self.snapshot_failed;
         facts.renewal_failed |= self.renewal_failed;
         if let Some(percent) = self.disk_free {

@@ -172,6 +172,8 @@ pub struct Facts {
     pub shares: BTreeMap<String, ShareFact>,
     /// When the newest snapshot in the requested folder was taken, in seconds since the epoch.
     pub snapshot: Option<i64>,
+    /// Since when the machine takes regular snapshots as it does now, in seconds since the epoch.
+    pub snapshots_since: Option<i64>,
     /// Whether the machine's last regular snapshot failed.
     pub snapshot_failed: bool,
     /// Whether the machine's own renewal of certificates failed last time.

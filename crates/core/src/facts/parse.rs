@@ -174,6 +174,7 @@ impl<'a> Reader<'a> {
                 facts.shares.insert(path, share);
             }
             "snapshot" => facts.snapshot = Some(fields.number()?),
+            "snapshots-since" => facts.snapshots_since = Some(fields.number()?),
             "snapshot-failed" => facts.snapshot_failed = true,
             "renewal-failed" => facts.renewal_failed = true,
             "apt-lock" => facts.apt_lock = Some(format!("{} (process {})", fields.word()?, fields.word()?)),

@@ -10,10 +10,11 @@ use super::connection::host_and_port;
 use super::diagnostic::{Place, shown};
 use super::machine::Machines;
 use super::read::{Field, Fields, Problems, Text, at};
-use super::schema::{CLUSTER, ENDPOINT, SNAPSHOTS};
+use super::schema::{CLUSTER, ENDPOINT, RECIPIENT_EXAMPLE, SNAPSHOTS};
 use super::subnet::{self, Taken};
 use super::tree::Data;
 use super::{Cluster, Cni, Endpoint, Snapshots, name, path};
+use crate::bech32;
 use crate::words::{and, counted};
 
 /// The versions of Kubernetes that hostler can install, newest first.
@@ -198,13 +199,37 @@ fn free_beside(address: IpAddr, machines: &Machines) -> Option<IpAddr> {
     candidates.into_iter().find(|free| !machines.taken.iter().any(|machine| machine.net.addr() == *free))
 }
 
+/// The value of `snapshots.every` with which there are none.
+const NEVER: &str = "never";
+
 pub fn snapshots(inventory: &Fields, problems: &mut Problems) -> Option<Snapshots> {
-    let field = inventory.get("snapshots", problems)?;
+    let regular = Snapshots::regular();
+    let Some(field) = inventory.get("snapshots", problems) else { return Some(regular) };
     let fields = Fields::read(field.node, field.place, &SNAPSHOTS, problems)?;
     let to = fields.text("to", problems).and_then(|text| path::snapshots(text, problems));
-    let every = fields.text("every", problems).map(|text| interval(text, problems));
-    let keep = fields.number("keep", problems).and_then(|keep| u32::try_from(keep).ok()).unwrap_or(7);
-    Some(Snapshots { to: to?, every: every.unwrap_or(Some(Duration::from_secs(24 * 3600)))?, keep })
+    let every = fields.text("every", problems);
+    let never = every.is_some_and(|text| text.text == NEVER);
+    let every = every.filter(|_| !never).and_then(|text| interval(text, problems));
+    let keep = fields.number("keep", problems).and_then(|keep| u32::try_from(keep).ok());
+    let recipients = fields.texts("recipients", problems).into_iter().filter_map(|text| recipient(text, problems)).collect();
+    let every = if never { None } else { every.or(regular.every) };
+    Some(Snapshots { to: to.unwrap_or(regular.to), every, keep: keep.unwrap_or(regular.keep), recipients })
+}
+
+/// A public key of age.
+fn recipient(text: Text, problems: &mut Problems) -> Option<String> {
+    if bech32::key(bech32::RECIPIENT, text.text).is_some() {
+        return Some(text.text.to_ascii_lowercase());
+    }
+    let example = format!("recipients: [{RECIPIENT_EXAMPLE}]");
+    if text.text.to_ascii_lowercase().starts_with(bech32::IDENTITY) {
+        // Not shown: whoever reads the message could open the snapshots.
+        problems.add_secret(text.place, "this is a secret key: write the public key, which `age-keygen -y` prints", example);
+        return None;
+    }
+    let why = if text.text.starts_with("ssh-") { "is a key of SSH: write a public key of age" } else { "is not a valid public key of age" };
+    problems.add(text.place, format!("`{}` {why}, which begins with `age1`", shown(text.text)), example);
+    None
 }
 
 /// `30m`, `24h`, `7d`; from ten minutes to a year.
@@ -222,7 +247,7 @@ fn interval(text: Text, problems: &mut Problems) -> Option<Duration> {
         Some(seconds) if seconds < 600 => "is too short: the minimum is 10 minutes",
         Some(seconds) if seconds > 366 * 24 * 3600 => "is too long: the maximum is 1 year",
         Some(seconds) => return Some(Duration::from_secs(seconds)),
-        None => "is not a duration: write a number followed by `m`, `h` or `d`",
+        None => "is not a duration: write a number followed by `m`, `h` or `d`, or `never`",
     };
     problems.add(text.place, format!("`{}` {why}", shown(text.text)), "every: 24h");
     None

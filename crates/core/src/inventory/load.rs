@@ -95,7 +95,7 @@ fn inventory(root: &tree::Node, read: Option<ReadFile>, problems: &mut Problems)
         kubeadm,
         containerd,
         ignore_preflight_errors,
-        snapshots,
+        snapshots: snapshots?,
         transcode,
         os,
         warnings,

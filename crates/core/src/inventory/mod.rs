@@ -56,8 +56,7 @@ pub struct Inventory {
     pub containerd: IndexMap<String, String>,
     /// Names of kubeadm preflight checks to ignore, in addition to those that hostler ignores.
     pub ignore_preflight_errors: Vec<String>,
-    /// Regular snapshots, if any.
-    pub snapshots: Option<Snapshots>,
+    pub snapshots: Snapshots,
     /// The transcoding workload, if any.
     pub transcode: Option<Transcode>,
     /// How to install machines that have no system yet, if hostler does that.
@@ -144,15 +143,29 @@ impl Cluster {
     }
 }
 
-/// Regular snapshots, taken by the control planes.
+/// Snapshots: the regular ones, which the control planes take, and to whom all of them are encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshots {
     /// A folder on the control planes: absolute, without a trailing slash.
     pub to: String,
-    /// Whole minutes, at least ten.
-    pub every: Duration,
+    /// Whole minutes, at least ten; `None`: no regular snapshots are taken.
+    pub every: Option<Duration>,
     /// How many to keep; at least one.
     pub keep: u32,
+    /// Public keys of age that they are encrypted to; none: they are not encrypted.
+    pub recipients: Vec<String>,
+}
+
+impl Snapshots {
+    /// What is taken where the inventory says nothing.
+    pub fn regular() -> Snapshots {
+        Snapshots {
+            to: crate::protocol::path::SNAPSHOTS.to_owned(),
+            every: Some(Duration::from_secs(24 * 3600)),
+            keep: 7,
+            recipients: Vec::new(),
+        }
+    }
 }
 
 /// The address of the API server that every machine uses.

@@ -125,8 +125,8 @@ pub static INVENTORY: Section = Section {
             name: "snapshots",
             kind: Kind::Object(&SNAPSHOTS),
             required: false,
-            default: "no regular snapshots",
-            doc: "Regular snapshots of the cluster's state, taken by the control planes.",
+            default: "daily, kept on the control planes",
+            doc: "Regular snapshots of the cluster's state, taken by the control planes. Each verb copies the newest one to this computer.",
             example: "\n  to: /srv/share/snapshots",
         },
         Key {
@@ -405,6 +405,10 @@ pub static MACHINE: Section = Section {
     rules: &[Rule::NotBoth("jump", "proxyCommand"), Rule::NotTogether(("role", Value::Word("worker")), ("dedicated", Value::Flag(true)))],
 };
 
+/// A public key, and a list of it.
+pub const RECIPIENT_EXAMPLE: &str = "age1x9xwjgggq9ld2ym0s5y50t44f29xuu87wrvs2zekf8es8edh3yasttztqw";
+const RECIPIENTS_EXAMPLE: &str = "[age1x9xwjgggq9ld2ym0s5y50t44f29xuu87wrvs2zekf8es8edh3yasttztqw]";
+
 pub static SNAPSHOTS: Section = Section {
     what: "`snapshots`",
     path: "snapshots",
@@ -413,8 +417,8 @@ pub static SNAPSHOTS: Section = Section {
         Key {
             name: "to",
             kind: Kind::Text(&PATH),
-            required: true,
-            default: "",
+            required: false,
+            default: "`/var/backups/hostler`",
             doc: "A folder on the control planes, preferably on another disk or a mounted share.",
             example: "/srv/share/snapshots",
         },
@@ -423,7 +427,7 @@ pub static SNAPSHOTS: Section = Section {
             kind: Kind::Text(&INTERVAL),
             required: false,
             default: "`24h`",
-            doc: "The time between two snapshots in minutes, hours or days: `30m`, `24h`, `7d`.",
+            doc: "The time between two snapshots in minutes, hours or days: `30m`, `24h`, `7d`. `never`: no regular snapshots.",
             example: "24h",
         },
         Key {
@@ -433,6 +437,14 @@ pub static SNAPSHOTS: Section = Section {
             default: "`7`",
             doc: "How many snapshots to keep. Older snapshots are deleted.",
             example: "7",
+        },
+        Key {
+            name: "recipients",
+            kind: Kind::List(&Kind::Text(&RECIPIENT)),
+            required: false,
+            default: "not encrypted",
+            doc: "Public keys that snapshots are encrypted to, as `age-keygen` prints them. Only the owner of a secret key can open them.",
+            example: RECIPIENTS_EXAMPLE,
         },
     ],
     rules: &[],

@@ -332,15 +332,15 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
     const UNIT: &str = wanted::SNAPSHOT_TIMER;
     let at = StepKind::Snapshots.of(name);
     let unit = facts.units.get(UNIT);
-    let Some(wanted) = planner.inventory.snapshots.as_ref().filter(|_| machine.role == Role::ControlPlane) else {
+    let Some(every) = planner.inventory.snapshots.every.filter(|_| machine.role == Role::ControlPlane) else {
         if unit.is_some() {
             let files = wanted::SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()).collect();
             let action = DropUnit { unit: UNIT.to_owned(), files };
-            planner.step(at, name, "it takes regular snapshots, but the inventory has no `snapshots`", action, []);
+            planner.step(at, name, "it takes regular snapshots, but the inventory says `every: never`", action, []);
         }
         return Ok(());
     };
-    let files = wanted::snapshot_files(planner.inventory, wanted)?;
+    let files = wanted::snapshot_files(planner.inventory, every)?;
     if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Snapshots) {
         let reason = if unit.is_some() { "its snapshot settings differ from the inventory" } else { "it does not take regular snapshots" };
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };

@@ -1,6 +1,7 @@
 //! What a machine should have: the files, programs and images that follow from the inventory and the bundle alone.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::Result;
 use jiff::SignedDuration;
@@ -11,7 +12,7 @@ use crate::action::File;
 use crate::action::machine::{ImageName, Program};
 use crate::digest::sha256;
 use crate::facts::{Facts, Question};
-use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Snapshots, Transcode};
+use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Transcode};
 use crate::manifest::{Component, FileKind, Manifest};
 use crate::protocol::{path, port, systemd};
 use crate::step::ImageGroup;
@@ -352,9 +353,11 @@ pub const SNAPSHOT_FILES: &[&str] = &[systemd::SNAPSHOT_FILE, systemd::SNAPSHOT_
 
 /// # Errors
 /// A template that can't be filled in, which is a defect.
-pub fn snapshot_files(inventory: &Inventory, snapshots: &Snapshots) -> Result<Vec<File>> {
+pub fn snapshot_files(inventory: &Inventory, every: Duration) -> Result<Vec<File>> {
+    let snapshots = &inventory.snapshots;
     let context = json!({
-        "to": snapshots.to, "cluster": inventory.cluster.name, "every": snapshots.every.as_secs() / 60, "keep": snapshots.keep,
+        "to": snapshots.to, "cluster": inventory.cluster.name, "every": every.as_secs() / 60, "keep": snapshots.keep,
+        "recipients": snapshots.recipients,
     });
     let parts = ["machine/hostler-snapshot.sh", "kubernetes/snapshot.sh", "machine/keep-snapshot.sh"];
     let script: Result<String> = parts.iter().map(|part| template::render(part, &context)).collect();

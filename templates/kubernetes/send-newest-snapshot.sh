@@ -1,0 +1,15 @@
+# Prints the name of the newest regular snapshot of this cluster, and after it the snapshot, unless it is no newer than "$known".
+set -eu
+LC_ALL=C
+export LC_ALL
+to={{ to | quote }}
+cluster={{ cluster | quote }}
+known={{ known | quote }}
+stamps='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z'
+# Only what this machine's own service wrote: others may write beside it.
+newest=$(find "$to" -maxdepth 1 -type f -uid "$(id -u)" \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) | sort | tail -n 1)
+[ -n "$newest" ] || exit 0
+name=${newest##*/}
+[ "$(printf '%s\n%s\n' "$known" "$name" | sort | tail -n 1)" != "$known" ] || exit 0
+printf '%s\n' "$name"
+base64 < "$newest"

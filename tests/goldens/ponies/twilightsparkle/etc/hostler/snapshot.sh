@@ -1,0 +1,89 @@
+# Written by hostler: takes a snapshot if one is due, and keeps the newest snapshots of this cluster; other files in the folder are nobody's concern here.
+set -eu
+to='/var/backups/hostler'
+cluster='ponies'
+every=1440
+keep=7
+stamps='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z'
+(umask 077 && mkdir -p "$to")
+# A minute less: the last one was taken some seconds after it was due.
+[ -z "$(find "$to" -maxdepth 1 \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) -mmin "-$((every - 1))")" ] || exit 0
+# An upgrade stops etcd for minutes: the next look comes in ten.
+for step in /run/hostler/steps/*; do
+    [ -e "$step" ] || continue
+    flock --nonblock "$step" true || {
+        echo "hostler is changing this machine, so the snapshot is taken later"
+        exit 0
+    }
+done
+# After a start of the machine, the API server takes a while. What is wrong otherwise, what follows says.
+tries=0
+until /opt/hostler/current/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes --request-timeout 5s get --raw /readyz > /dev/null 2>&1 || [ "$tries" = 40 ]; do
+    tries=$((tries + 1))
+    sleep 5
+done
+# What a lost control plane is brought back from, as a compressed tar "$archive": etcd's data, the keys that the cluster trusts, and
+# kubeadm's documents. It holds every secret of the cluster: what follows this takes it, and nothing stays in "$folder".
+set -eu
+umask 077
+PATH=/opt/hostler/current/bin:$PATH
+[ -e /etc/kubernetes/pki/ca.key ] || {
+    echo "this is not a control plane: there is no /etc/kubernetes/pki/ca.key" >&2
+    exit 1
+}
+mkdir -p /var/lib/hostler
+chmod 700 /var/lib/hostler
+folder=$(mktemp -d /var/lib/hostler/snapshot.XXXXXX)
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 1' HUP INT TERM
+what=$folder/snapshot
+mkdir -p "$what/pki/etcd"
+etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key \
+    --command-timeout 120s snapshot save "$what/etcd.db" > "$folder/said" 2>&1 || {
+    cat "$folder/said" >&2
+    exit 1
+}
+# A snapshot that was cut or changed on its way fails its own sum here.
+etcdutl snapshot status "$what/etcd.db" --write-out json > "$what/etcd.json"
+for file in ca.crt ca.key sa.key sa.pub front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key; do
+    cp "/etc/kubernetes/pki/$file" "$what/pki/$file"
+done
+api() {
+    kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes --request-timeout 20s \
+        --cache-dir "$folder/kubectl" "$@"
+}
+for name in kubeadm-config kubelet-config; do
+    api --namespace kube-system get configmap "$name" --output yaml > "$what/$name.yaml"
+done
+# Who was in the cluster, so that nobody has to look into etcd's data for it.
+api get nodes --output 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' > "$what/nodes"
+date -u +%Y-%m-%dT%H:%M:%SZ > "$what/taken"
+archive=$folder/snapshot.tar.gz
+tar -czf "$archive" -C "$what" etcd.db etcd.json pki kubeadm-config.yaml kubelet-config.yaml nodes taken
+# shellcheck disable=SC2154 # snapshot.sh and hostler-snapshot.sh name them
+# Whoever may write there could put something else under a snapshot's name: unless, as in /tmp, nobody can touch what is another's.
+# shellcheck disable=SC2046 # words
+set -- $(stat -L -c '%A %u' "$to")
+case $1 in
+?????w???? | ????????w?)
+    case $1,$2 in
+    *[tT],0) ;;
+    *)
+        echo "$to is writable by other users: run chmod go-w on it, or choose another folder" >&2
+        exit 1
+        ;;
+    esac
+    ;;
+esac
+new=$to/$cluster-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
+# A name that nobody knows beforehand, and a file that nobody has opened.
+part=$(mktemp "$to/.$cluster-XXXXXXXXXXXX.hostler-new")
+# Nothing is written of an archive that is not whole.
+/opt/hostler/current/bin/hostler seal-snapshot < "$archive" > "$part" || {
+    rm -f "$part"
+    exit 1
+}
+sync -f "$part" 2> /dev/null || sync
+mv -fT "$part" "$new"
+rm -f "$to/.$cluster-"*.hostler-new
+find "$to" -maxdepth 1 \( -name "$cluster-$stamps.tar.gz" -o -name "$cluster-$stamps.tar.gz.age" \) -uid "$(stat -c %u "$new")" | sort -r | tail -n "+$((keep + 1))" | while read -r old; do rm -f "$old"; done
