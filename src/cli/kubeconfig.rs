@@ -18,8 +18,9 @@ use crate::report::Reporter;
 
 /// Write the cluster's kubeconfig, or merge it into ~/.kube/config
 ///
-/// It holds a certificate of your own, whose key is made on this computer: the cluster signs it for a year, and hostler renews it when less
-/// than 90 days are left. It gives full access to the cluster: only its owner can read the file. `--revoke` takes the access of a person away.
+/// The kubeconfig has a personal certificate: its key is generated on this computer, the cluster signs it for a year, and hostler renews it
+/// when less than 90 days are left. It grants full access to the cluster, so only its owner can read the file. `--revoke` removes a
+/// person's access.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[

@@ -31,8 +31,8 @@ use crate::report::Reporter;
 
 /// Manage local test machines (systemd-nspawn, QEMU)
 ///
-/// A lab is a set of machines on this computer with real Debian or Ubuntu, systemd and sshd, for trying hostler out. It needs root.
-/// HOSTLER_LAB names one of several labs.
+/// A lab is a set of machines on this computer, with real Debian or Ubuntu, systemd and sshd, to try hostler out. It needs root. To use
+/// several labs, set HOSTLER_LAB to the name of one.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     Up(Up),

@@ -16,8 +16,8 @@ const RELEASE: &str = "trixie";
 pub enum Verb {
     /// Build the image of a machine's system, if it does not exist yet
     ///
-    /// Debian with its own kernel, sshd and sudo, and every package that `hostler up` would install. It takes a few minutes, and 250 MB from
-    /// Debian's mirror. `hostler provision` builds it itself.
+    /// The image has Debian with its own kernel, sshd and sudo, and every package that `hostler up` would install. Building it takes a few
+    /// minutes, and downloads 250 MB from Debian's mirror. `hostler provision` does this by itself.
     #[command(after_long_help = help::end(&[("Build the image in advance and keep it in the cache", "hostler os create")], help::CAREFUL))]
     Create,
 }

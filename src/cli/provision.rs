@@ -28,8 +28,8 @@ use crate::workstation::task::task;
 
 /// Make a stick that installs Debian on the machines of the inventory
 ///
-/// It installs each machine that has a `mac:` and whose disk is empty, once, and leaves every other machine alone. The host keys of the
-/// machines are made now and added to known_hosts. The stick holds their private host keys: erase it afterwards.
+/// The stick installs each machine that has a `mac:` and an empty disk, once, and leaves every other machine alone. The machines' host keys
+/// are generated now and added to known_hosts. The stick contains their private host keys: erase it afterwards.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[

@@ -15,9 +15,10 @@ use crate::report::Reporter;
 
 /// Reboot machines one at a time, drained
 ///
-/// Without a name, it reboots the machines that need it; `hostler status` lists them. Workers go first, control planes last. Films that are
-/// being encoded on a machine end first, its pods move to other nodes, and it must be Ready again before the next machine is drained. A machine
-/// that does not come back stops the run. Run the same command again after an interruption: it continues with the machines that are left.
+/// Without names, hostler reboots every machine that needs a reboot, as listed by `hostler status`: workers first, control planes last. On
+/// each machine, hostler waits for films that are being encoded, moves the pods to other nodes, reboots, and waits until the node is Ready
+/// before it drains the next one. If a machine does not come back, the run stops. After an interruption, run the same command again to
+/// continue with the remaining machines.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
@@ -32,7 +33,7 @@ pub struct Arguments {
     machines: Vec<String>,
     #[command(flatten)]
     planning: Planning,
-    /// Stop films that are being encoded; they start again from the beginning
+    /// Do not wait for films that are being encoded: they are encoded from the beginning after the next `hostler start`
     #[arg(long)]
     now: bool,
     /// After this time delete pods that a PodDisruptionBudget still protects, e.g. 90s or 10m [default: fail after 5m]

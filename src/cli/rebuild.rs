@@ -27,9 +27,9 @@ const PAUSE: Duration = Duration::from_secs(4);
 
 /// Remove a machine, wipe it if needed, and join it again
 ///
-/// For a new disk, a reinstalled system or a broken node. Its pods are evicted, its node leaves the cluster, and the machine joins again
-/// with the same name. Its new host key replaces the old one in the inventory or in known_hosts once you have confirmed it, here or with --host-key. If it was the
-/// only control plane, --from restores the cluster from a snapshot.
+/// For a machine with a new disk, a reinstalled system or a broken node. Its pods are evicted, its node leaves the cluster, and the machine
+/// joins again with the same name. If its host key has changed, you confirm the new one, here or with --host-key, and hostler updates the
+/// inventory or known_hosts. If the machine was the only control plane, --from restores the cluster from a snapshot.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[

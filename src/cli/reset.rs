@@ -10,11 +10,11 @@ use super::help;
 use crate::apply::{ApplyRequest, Consent, Typed, apply};
 use crate::report::Reporter;
 
-/// Tear the cluster down to bare machines
+/// Delete the cluster
 ///
-/// Deletes the cluster with all its objects and etcd's data, and wipes every machine of the inventory. Folders under `keep:` stay, and so do
-/// hostler's programs, containerd with its images, packages and system settings: another `up` needs them. It asks you to type the cluster's
-/// name.
+/// Deletes the cluster with all its objects and etcd's data, and removes Kubernetes' state from every machine in the inventory. Folders
+/// under `keep:` are kept, and so is what the next `up` reuses: hostler's programs, containerd with its images, packages and system
+/// settings. To confirm, you type the cluster's name.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[("Tear down the cluster `home` without a prompt", "hostler reset --yes-take-down home")],

@@ -15,8 +15,8 @@ use crate::report::Reporter;
 
 /// Shut down all machines, control planes last
 ///
-/// No new film begins; films that are being encoded end first. Then workers are shut down, and when they are off, control planes. `hostler
-/// start` puts the cluster to work again when the machines have been turned on.
+/// No new film is started, and hostler waits for those that are being encoded. Then it shuts the workers down, and once they are off, the
+/// control planes. After the machines have been turned on again, run `hostler start`.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
@@ -28,7 +28,7 @@ use crate::report::Reporter;
 pub struct Shutdown {
     #[command(flatten)]
     planning: Planning,
-    /// Stop films that are being encoded; they start again from the beginning
+    /// Do not wait for films that are being encoded: they are encoded from the beginning after the next `hostler start`
     #[arg(long)]
     now: bool,
     /// Apply the plan without asking
@@ -44,10 +44,10 @@ pub async fn shutdown(arguments: &Shutdown, reporter: &Reporter) -> Result<(Exit
     apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await
 }
 
-/// Put the cluster to work after `hostler shutdown`
+/// Resume work after `hostler shutdown`
 ///
-/// It waits until all machines have been turned on, uncordons the nodes that `hostler shutdown` cordoned, and verifies the cluster. It turns no
-/// machine on by itself. After a power failure it is not needed: no node is cordoned then.
+/// Waits until you have turned all machines on, uncordons the nodes that `hostler shutdown` cordoned, and verifies the cluster. After a
+/// power failure you do not need this command, because no node is cordoned.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(&[("Wait up to an hour for machines to be turned on", "hostler start --within 1h")], help::ALL))]
 pub struct Start {

@@ -42,7 +42,8 @@ pub enum Verb {
 
 /// Take a snapshot of the cluster
 ///
-/// The first control plane that can be reached takes it. It holds every secret of the cluster: only its owner can read the file.
+/// The snapshot is taken on the first control plane that can be reached. It contains every secret of the cluster, so only its owner can
+/// read the file.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
@@ -77,9 +78,9 @@ pub struct List {
 
 /// Check that a snapshot is complete, and that every object in it can be read
 ///
-/// Decrypts it if it is encrypted, and verifies its checksums, etcd's data and that all keys are in it. Then etcd and an API server from
-/// the bundle of the same version read all objects, on this computer and in memory; other computers are not involved. If that bundle is not
-/// in the cache, it says so.
+/// Decrypts the snapshot if it is encrypted, and verifies its checksums, etcd's data, and that no key is missing. Then etcd and an API
+/// server from the bundle of the same version read all objects, on this computer and in memory. If that bundle is not in the cache, hostler
+/// says so and skips this part.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[("Check a snapshot", "hostler snapshot verify ~/.local/share/hostler/snapshots/home-20260301T120000Z.tar.gz")],

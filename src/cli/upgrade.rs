@@ -22,9 +22,10 @@ use crate::report::Reporter;
 
 /// Upgrade Kubernetes, etcd and containerd to another version
 ///
-/// Takes a snapshot, copies programs and images to all machines, and then upgrades control planes and workers one at a time: each is drained
-/// if its pods can go elsewhere, upgraded, and uncordoned once it is Ready. Films that are being encoded end first. One run goes up one minor version at most, and never down; every
-/// machine must be reachable and every node Ready. An upgrade that was interrupted continues where it stopped: docs/years.md.
+/// Takes a snapshot, copies programs and images to all machines, and then upgrades control planes and workers one at a time: each one is
+/// drained if its pods can run elsewhere, upgraded, and uncordoned once it is Ready. hostler waits for films that are being encoded. A run
+/// upgrades by one minor version at most, and never downgrades. Every machine must be reachable, and every node Ready. After an
+/// interruption, run the same command again to continue: see docs/years.md.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
@@ -42,7 +43,7 @@ pub struct Arguments {
     /// Number of workers to upgrade at once; control planes always go one at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     parallel: u16,
-    /// Stop films that are being encoded; they start again from the beginning
+    /// Do not wait for films that are being encoded: they are encoded from the beginning after the next `hostler start`
     #[arg(long)]
     now: bool,
     /// After this time delete pods that a PodDisruptionBudget still protects, e.g. 90s or 10m [default: fail after 5m]

@@ -31,7 +31,7 @@ cordoned 1
 if in_library "Waited For.mkv"; then echo "it already exists" >&2; false; fi
 ends 0
 grep -o "the film that is being encoded on $machine.*" "$work/out" | sort | uniq -c | head -n 3
-says "reboot it, and wait until its node is Ready  done"
+says "reboot, and wait until the node is Ready  done"
 cordoned 0
 wait_for 120 "the film in the library" in_library "Waited For.mkv"
 wait_for 60 "the end of its way" settled 1 0

@@ -60,7 +60,7 @@ pub enum Verb {
     },
     /// Encode a film again and replace it in the library
     ///
-    /// It is encoded from its original in the trash, with the current preset.
+    /// The film is encoded from its original in the trash, with the current preset.
     #[command(after_long_help = help::end(&[("Encode a film again after a change to the preset", "hostler transcode redo casablanca")], help::ALL))]
     Redo {
         /// Id of the film, or a part of its name
@@ -71,9 +71,9 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Publish a failed film although it failed the verification
+    /// Publish a film that failed verification
     ///
-    /// It is encoded again, and published although it failed the verification: a recording with gaps, for example.
+    /// The film is encoded again and published as it is: a recording with gaps, for example.
     #[command(after_long_help = help::end(&[("Publish a damaged recording", "hostler transcode accept casablanca")], help::ALL))]
     Accept {
         /// Id of the film, or a part of its name
@@ -145,7 +145,7 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Start no more films; those in progress are finished
+    /// Start no more films; those in progress continue
     #[command(after_long_help = help::end(&[("Keep the machines free for a while", "hostler transcode pause")], help::REMOTE))]
     Pause {
         #[command(flatten)]
@@ -242,7 +242,7 @@ pub enum Verb {
 
 /// Encode a part of a film on this computer, to check a preset
 ///
-/// It runs this computer's HandBrakeCLI and needs no cluster.
+/// Runs this computer's HandBrakeCLI; no cluster is needed.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[

@@ -26,8 +26,8 @@ pub struct Reboot {
 impl Act for Reboot {
     fn line(&self) -> String {
         match self.node {
-            Some(_) => "reboot it, and wait until its node is Ready".to_owned(),
-            None => "reboot it, and wait until it is back".to_owned(),
+            Some(_) => "reboot, and wait until the node is Ready".to_owned(),
+            None => "reboot, and wait until SSH answers again".to_owned(),
         }
     }
 
@@ -54,7 +54,7 @@ pub struct PowerOff {}
 
 impl Act for PowerOff {
     fn line(&self) -> String {
-        "shut it down, and wait until it is off".to_owned()
+        "shut down, and wait until powered off".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

@@ -430,7 +430,7 @@ impl fmt::Display for Hint {
             }
             Hint::FinishRestoreFirst(restore) => write!(f, "{restore} finishes the restore that was interrupted there"),
             Hint::MakeCluster => f.write_str("`hostler up` creates the cluster"),
-            Hint::TurnOnOrReplace => f.write_str("turn the machine on, or give its name and address to another one"),
+            Hint::TurnOnOrReplace => f.write_str("turn the machine on, or replace it with a machine that has the same name and address"),
             Hint::SolveTheRest => f.write_str("resolve the other refusals first"),
             Hint::TurnOnOrRemove(remove) => write!(f, "turn the machine on; if it is gone for good, run {remove}"),
             Hint::LeaveAsItIs => f.write_str("remove the machine from the inventory; hostler leaves it as it is"),

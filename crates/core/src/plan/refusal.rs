@@ -413,7 +413,7 @@ impl fmt::Display for Why {
                 write!(f, "{} {} in a cluster, but no control plane in the inventory is in one", and(orphans), are(orphans.len()))
             }
             Why::NodeExists { node, address } => {
-                write!(f, "the cluster already has a node {node} at {address}: it is a different machine")
+                write!(f, "the cluster already has a node {node} at {address}, but this machine has not joined the cluster")
             }
             Why::MemberExists => f.write_str("etcd already has a member at its address"),
             Why::MemberNotCertain { member, peer, expected, reported } => {
@@ -448,7 +448,7 @@ impl fmt::Display for Why {
                 )
             }
             Why::KubeletTooOld { is, asked } => {
-                write!(f, "its kubelet has version {is}, which is too old for a control plane of version {asked}")
+                write!(f, "its kubelet is version {is}, which is too old for a control plane of version {asked}")
             }
             Why::UpgradeInterrupted => f.write_str("an earlier upgrade was interrupted"),
             Why::OlderVersion { is, cluster } => {
