@@ -81,8 +81,8 @@ pub async fn compare(pair: &Pair<'_>, limit: Duration) -> Option<Measured> {
     let start = Instant::now();
     let (rate_text, rate) = pair.rate()?;
     let sounds = pair.sound.filter(|number| *number < pair.original.1.of_kind("audio").len() && !pair.film.1.of_kind("audio").is_empty());
-    let mut original = Reader::start(pair.original.0, &pair.crop.filter(), rate_text, sounds)?;
-    let mut film = Reader::start(pair.film.0, "", rate_text, sounds.map(|_| 0))?;
+    let mut original = Reader::start(pair.original, &pair.crop.filter(), rate_text, sounds)?;
+    let mut film = Reader::start(pair.film, "", rate_text, sounds.map(|_| 0))?;
     let (first_sound, second_sound) = (original.sound.take(), film.sound.take());
     let mut pictures = Pictures::new(rate, pair.is_steady());
     let all = async {
@@ -155,7 +155,8 @@ pub async fn score(pair: &Pair<'_>, places: (Option<f64>, Option<f64>), length: 
         let begin = if place.is_none() { format!("setpts=PTS-STARTPTS+0.5/({rate})/TB,") } else { String::new() };
         format!("{begin}fps={rate}:round=down,trim=end={length},{crop}scale={width}:{height}:flags=bicubic,format=yuv420p")
     };
-    let graph = format!("[0:v:0]{}[a];[1:v:0]{}[b];[a][b]ssim", even(places.0, &pair.crop.filter()), even(places.1, ""));
+    let (original, film) = (pair.original.1.picture()?.index, picture.index);
+    let graph = format!("[0:{original}]{}[a];[1:{film}]{}[b];[a][b]ssim", even(places.0, &pair.crop.filter()), even(places.1, ""));
     let mut command = Command::new(FFMPEG);
     command.args(["-hide_banner", "-nostats", "-v", "info", "-nostdin"]);
     for (place, path) in [(places.0, pair.original.0), (places.1, pair.film.0)] {
@@ -181,13 +182,15 @@ struct Reader {
 
 impl Reader {
     /// `crop`: a filter. `sound`: the number of the audio track, from 0.
-    fn start(path: &Path, crop: &str, rate: &str, sound: Option<usize>) -> Option<Reader> {
+    fn start((path, probe): (&Path, &Probe), crop: &str, rate: &str, sound: Option<usize>) -> Option<Reader> {
+        // The first picture may be a cover.
+        let picture = format!("0:{}", probe.picture()?.index);
         let (reading, writing) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).ok()?;
         let (width, height) = SIZE;
         let filter = format!("setpts=PTS-STARTPTS,fps={rate},{crop}scale={width}:{height}:flags=area,format=gray");
         let mut command = Command::new(FFMPEG);
         command.args(["-v", "error", "-nostdin", "-skip_loop_filter", "noref", "-i"]).arg(protected(path));
-        command.args(["-map", "0:v:0", "-vf", &filter, "-f", "rawvideo", "pipe:1"]);
+        command.args(["-map", &picture, "-vf", &filter, "-f", "rawvideo", "pipe:1"]);
         if let Some(number) = sound {
             let resample = format!("asetpts=PTS-STARTPTS,aresample={RATE}:async=1");
             command.args(["-map", &format!("0:a:{number}"), "-ac", "1", "-af", &resample, "-f", "s16le"]);
