@@ -24,12 +24,16 @@ use super::film::FilmId;
 use super::handbrake::{self, Answer, Pace, Reader, Title, Titles, Working};
 use super::layout::{Inbox, read_json, write_json};
 use super::ledger::{Film, Original};
+use super::measure::Crop;
 use super::order::{self, Order, Tracks, Wishes};
 use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Part, Phase, Progress, Stamp, TASK};
 use super::titles::{self, Picked, Question};
 use super::verify::{self, Attempt, Flaw};
+use measure::Made;
 
 mod finish;
+mod measure;
+mod quality;
 
 /// Interval for writing the progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(3);
@@ -38,7 +42,7 @@ const SILENT_FOR: Duration = Duration::from_secs(600);
 /// Time from SIGINT to SIGKILL.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
 /// The lowest priority.
-const NICE: i32 = 15;
+pub const NICE: i32 = 15;
 /// For ioprio_set(2), like ionice(1): class 2, lowest level.
 const IOPRIO_WHO_PROCESS: nix::libc::c_int = 1;
 const LAST_OF_BEST_EFFORT: nix::libc::c_int = (2 << 13) | 7;
@@ -135,6 +139,9 @@ struct HandBrakeRun {
     frames: Option<(u64, u64)>,
     pace: Option<Pace>,
     titles: Option<Titles>,
+    crop: Option<Crop>,
+    /// How long it took.
+    took: Duration,
 }
 
 impl Encoder<'_> {
@@ -223,15 +230,22 @@ impl Encoder<'_> {
         if let Some(packets) = &packets {
             source.duration = handbrake::Duration::of(packets.end);
         }
+        let crf = match self.crf(input, &source, probe.as_ref()).await? {
+            Ok(crf) => crf,
+            Err(flaw) => return Ok(Err(flaw)),
+        };
+        remarks.extend(crf.iter().map(|(_, remark)| remark.clone()));
         let wishes = Wishes {
             preset: self.folder().and_then(|folder| folder.preset.as_ref()).map(|preset| (preset, self.task.settings_folder.as_path())),
             languages: &self.task.settings.languages,
             audio: self.folder().map(|folder| folder.audio).unwrap_or_default(),
+            crf: crf.as_ref().map(|(crf, _)| *crf),
         };
-        let Order { arguments, tracks, hdr, remarks: said } = match order::order(input, self.part, &source, probe.as_ref(), &wishes) {
-            Ok(order) => order,
-            Err(error) => return Ok(Err(Flaw::permanent(format!("{error:#}")))),
-        };
+        let Order { arguments, tracks, hdr, converted, sound, remarks: said } =
+            match order::order(input, self.part, &source, probe.as_ref(), &wishes) {
+                Ok(order) => order,
+                Err(error) => return Ok(Err(Flaw::permanent(format!("{error:#}")))),
+            };
         remarks.extend(said);
         let run = match self.handbrake(arguments, Phase::Encoding).await? {
             Ok(run) => run,
@@ -275,10 +289,21 @@ impl Encoder<'_> {
         if left_out {
             remarks.extend(verify::left_out(&source, &output));
         }
+        let mut measured = None;
         if !source.on_disc() {
-            match self.keep_smaller(input, stamp, &mut attempt, &source, &mut output, remarks).await? {
-                Ok(()) => {}
+            let remuxed = match self.keep_smaller(input, stamp, &mut attempt, &source, &mut output, remarks).await? {
+                Ok(remuxed) => remuxed,
                 Err(flaw) => return Ok(Err(self.outside_if_full(flaw))),
+            };
+            if let Some(probe) = probe.as_ref().filter(|_| !remuxed && !converted) {
+                let made = Made { original: (input, probe), own: !left_out, sound, run: &run };
+                measured = match self.measured(made, remarks).await? {
+                    Ok(measured) => measured,
+                    Err(flaw) => {
+                        *self.tail = encoders_tail;
+                        return Ok(Err(flaw));
+                    }
+                };
             }
         }
         let content = self.content(&output).await?;
@@ -290,7 +315,7 @@ impl Encoder<'_> {
             return Ok(Err(Flaw::outside(format!("the encoded film can't be renamed: {error:#}"))));
         }
         let frames = run.frames.map_or(0, |(got, _)| got);
-        Ok(Ok(Part { file, size: attempt.size, duration: output.seconds(), frames, label, content }))
+        Ok(Ok(Part { file, size: attempt.size, duration: output.seconds(), frames, label, content, measured }))
     }
 
     /// A scan of the output, if it is the film.
@@ -442,7 +467,7 @@ impl Encoder<'_> {
         phase: Phase,
         mut log: Option<std::fs::File>,
     ) -> Result<Result<HandBrakeRun, Flaw>, Stopped> {
-        let mut run = HandBrakeRun::default();
+        let (mut run, start) = (HandBrakeRun::default(), Instant::now());
         let mut reader = Reader::default();
         let (mut answers, mut messages) = (Lines::of(child.stdout.take()), Lines::of(child.stderr.take()));
         // A signal before this ends a process that has done nothing yet, which does no harm.
@@ -471,6 +496,7 @@ impl Encoder<'_> {
                     heard = Instant::now();
                     run.frames = handbrake::frames(&line).or(run.frames);
                     run.pace = handbrake::pace(&line).or(run.pace);
+                    run.crop = Crop::parse(&line).or(run.crop);
                     if let Some(log) = &mut log {
                         // Errors are ignored: on a full disk the log is lost, not the film.
                         let _ = writeln!(log, "{line}");
@@ -489,7 +515,7 @@ impl Encoder<'_> {
             }
         }
         match child.wait().await {
-            Ok(status) => run.status = status.code(),
+            Ok(status) => (run.status, run.took) = (status.code(), start.elapsed()),
             Err(error) => return Ok(Err(Flaw::passing(format!("the exit status of HandBrake is unknown: {error}")))),
         }
         Ok(Ok(run))

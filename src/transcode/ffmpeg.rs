@@ -31,6 +31,10 @@ pub struct Stream {
     pub color_transfer: String,
     pub color_primaries: String,
     pub channels: u32,
+    pub width: u32,
+    pub height: u32,
+    /// Seconds.
+    pub start_time: String,
     pub disposition: BTreeMap<String, u8>,
     pub tags: BTreeMap<String, String>,
     pub side_data_list: Vec<SideData>,
@@ -67,6 +71,11 @@ impl Stream {
             hearing_impaired: has("hearing_impaired"),
             original: has("original"),
         }
+    }
+
+    /// Seconds, where it begins.
+    pub fn begins(&self) -> f64 {
+        self.start_time.parse().unwrap_or(0.0)
     }
 
     fn tag(&self, name: &str) -> &str {
@@ -113,6 +122,11 @@ impl Probe {
             (over > 0.0 && under > 0.0).then_some(over / under)
         };
         Some((rate(&picture.r_frame_rate)?, rate(&picture.avg_frame_rate)?))
+    }
+
+    /// Seconds, where its first track begins: what ffmpeg counts positions from.
+    pub fn head(&self) -> f64 {
+        self.picture().map_or(0.0, |picture| picture.begins() - self.streams.iter().map(Stream::begins).fold(picture.begins(), f64::min))
     }
 
     /// Dolby Vision's profile.

@@ -18,6 +18,10 @@ pub struct Order {
     pub tracks: Option<Tracks>,
     /// Whether the result is HDR.
     pub hdr: bool,
+    /// Whether the colors are others than the original's.
+    pub converted: bool,
+    /// The original's audio track that is the first of the result, from 0; `None`: there is none, or a preset file decides.
+    pub sound: Option<usize>,
     /// For the user.
     pub remarks: Vec<String>,
 }
@@ -36,6 +40,8 @@ pub struct Wishes<'a> {
     pub preset: Option<(&'a Preset, &'a Path)>,
     pub languages: &'a [String],
     pub audio: Audio,
+    /// `None`: the preset's.
+    pub crf: Option<u32>,
 }
 
 /// Frames per second up to which H.264 in 1080p is of level 4.0; HandBrake 1.6 says so.
@@ -90,18 +96,17 @@ pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, 
         }
         let remarks = (hdr && !deep).then(|| "HDR was converted to the color space of the preset".to_owned()).into_iter().collect();
         arguments.extend(["--preset-import-file".into(), file.into(), "--preset".into(), preset.name.clone().into()]);
-        return Ok(Order { arguments, tracks: None, hdr: hdr && deep, remarks });
+        return Ok(Order { arguments, tracks: None, hdr: hdr && deep, converted: hdr && !deep, sound: None, remarks });
     }
     let rate = steady(title, probe);
     let highest = rate.map_or(title.rate(), |(_, rate)| rate);
     if hdr {
-        add("--encoder x265_10bit --encoder-preset medium --encoder-profile main10 --quality 22");
+        add("--encoder x265_10bit --encoder-preset medium --encoder-profile main10");
     } else {
         let level = if highest > FASTEST_OF_LEVEL_4 { "4.2" } else { "4.0" };
-        add(&format!(
-            "--encoder x264 --encoder-preset slow --encoder-profile high --encoder-level {level} --encoder-tune film --quality 20"
-        ));
+        add(&format!("--encoder x264 --encoder-preset slow --encoder-profile high --encoder-level {level} --encoder-tune film"));
     }
+    add(&format!("--quality {}", wishes.crf.unwrap_or(if hdr { 22 } else { 20 })));
     add("--markers --cfr --maxWidth 1920 --maxHeight 1080 --loose-anamorphic --comb-detect --decomb");
     if let Some((rate, _)) = rate {
         add(&format!("--rate {rate}"));
@@ -135,7 +140,8 @@ pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, 
         .into_iter()
         .chain(left_out("subtitles", subtitles.len(), title.subtitle_list.len()))
         .collect();
-    Ok(Order { arguments, tracks: Some(tracks), hdr, remarks })
+    let sound = numbers.first().map(|number| number - 1);
+    Ok(Order { arguments, tracks: Some(tracks), hdr, converted: false, sound, remarks })
 }
 
 /// HandBrake leaves out titles of less than ten seconds by itself.
@@ -264,7 +270,7 @@ mod tests {
 
     fn words(title: &Title, languages: &[&str]) -> String {
         let languages: Vec<String> = languages.iter().map(|language| (*language).to_owned()).collect();
-        let wishes = Wishes { preset: None, languages: &languages, audio: Audio::Encoded };
+        let wishes = Wishes { preset: None, languages: &languages, audio: Audio::Encoded, crf: None };
         let order = order(Path::new("-rf $(reboot)\n'.mkv"), Path::new("out.mkv"), title, None, &wishes).expect("no preset is read");
         assert!(order.arguments.contains(&OsString::from("-rf $(reboot)\n'.mkv")), "a name is a single argument");
         order.arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
@@ -310,7 +316,7 @@ mod tests {
             r#"{"streams": [{"index": 0, "codec_type": "video", "r_frame_rate": "30/1", "avg_frame_rate": "12150/500"}]}"#,
         )
         .expect("a probe");
-        let wishes = Wishes { preset: None, languages: &[], audio: Audio::Original };
+        let wishes = Wishes { preset: None, languages: &[], audio: Audio::Original, crf: None };
         let order = order(Path::new("in"), Path::new("out"), &title(), Some(&varies), &wishes).expect("no preset is read");
         let words = order.arguments.join(std::ffi::OsStr::new(" ")).to_string_lossy().into_owned();
         assert!(words.contains("--rate 30") && words.contains("--aencoder copy,copy,av_aac"), "{words}");

@@ -68,6 +68,7 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
         more: files.collect(),
         remarks,
         media_server: None,
+        media_server_failed: false,
         original: encoded.original,
         space: layout::space(&library.root).ok(),
         at: Timestamp::now(),
@@ -202,8 +203,8 @@ impl One<'_> {
                     shown(&relative)
                 )
             });
-            let (size, label, content) = (self.part.size, self.part.label.clone(), self.part.content.clone());
-            return Ok((InLibrary { path: relative, size, sha256, replaced, label, content }, remark));
+            let Part { size, label, content, measured, .. } = self.part.clone();
+            return Ok((InLibrary { path: relative, size, sha256, replaced, label, content, measured }, remark));
         }
         bail!("all names for {} are taken", shown(base))
     }
@@ -403,8 +404,15 @@ mod tests {
             let sample = Sample::of(&[100; 144], &[0; 800]);
             let languages = vec!["eng".to_owned()];
             let content = Content { seconds, languages, samples: vec![sample; PLACES.len()] };
-            let film =
-                Part { file: "a.mkv".to_owned(), size: stamp.size, duration: seconds, frames: 25, label: None, content: Some(content) };
+            let film = Part {
+                file: "a.mkv".to_owned(),
+                size: stamp.size,
+                duration: seconds,
+                frames: 25,
+                label: None,
+                content: Some(content),
+                measured: None,
+            };
             let encoded = Encoded {
                 film,
                 more: Vec::new(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::content::Content;
 use super::layout::{path_json, read_json};
+use super::measure::Measured;
 
 /// The watcher's record of the film for its encoder, which sees no more of the inbox than the film and this folder. Where it is missing, the
 /// share is not mounted, or the folder was emptied.
@@ -98,6 +99,9 @@ pub struct Part {
     /// `None`: not known.
     #[serde(default)]
     pub content: Option<Content>,
+    /// `None`: it was not compared with the original.
+    #[serde(default)]
+    pub measured: Option<Box<Measured>>,
 }
 
 /// What an encoder made of an original, verified.
@@ -173,6 +177,9 @@ pub struct InLibrary {
     pub label: Option<String>,
     #[serde(default)]
     pub content: Option<Content>,
+    /// `None`: it was not compared with the original.
+    #[serde(default)]
+    pub measured: Option<Box<Measured>>,
 }
 
 /// What is in the library of an original.
@@ -189,6 +196,9 @@ pub struct Published {
     /// What media servers said, for the user; `None`: they were not told yet.
     #[serde(default)]
     pub media_server: Option<String>,
+    /// Whether one of them did not do what it was asked for.
+    #[serde(default)]
+    pub media_server_failed: bool,
     /// As of [`Encoded`].
     #[serde(default)]
     pub original: bool,

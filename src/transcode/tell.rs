@@ -62,6 +62,14 @@ struct Tried {
     said: BTreeMap<&'static str, String>,
 }
 
+/// What all media servers said of a film.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub text: String,
+    /// Whether one of them did not do what it was asked for.
+    pub failed: bool,
+}
+
 #[derive(Debug)]
 pub struct Telling {
     folders: BTreeMap<PathBuf, Tried>,
@@ -84,7 +92,7 @@ impl Telling {
     }
 
     /// Starts what is due, in the background, and returns the films that were told of, with the result for each.
-    pub fn round(&mut self, servers: &[MediaServer], films: &BTreeMap<FilmId, Film>, now: Timestamp) -> BTreeMap<FilmId, String> {
+    pub fn round(&mut self, servers: &[MediaServer], films: &BTreeMap<FilmId, Film>, now: Timestamp) -> BTreeMap<FilmId, Told> {
         let mut told = BTreeMap::new();
         while let Ok(attempt) = self.receiver.try_recv() {
             told.extend(self.ended(attempt, films, now));
@@ -111,7 +119,7 @@ impl Telling {
         told
     }
 
-    fn ended(&mut self, attempt: Attempt, films: &BTreeMap<FilmId, Film>, now: Timestamp) -> BTreeMap<FilmId, String> {
+    fn ended(&mut self, attempt: Attempt, films: &BTreeMap<FilmId, Film>, now: Timestamp) -> BTreeMap<FilmId, Told> {
         let Attempt { folder, films: asked, answers } = attempt;
         let tried = self.folders.entry(folder).or_default();
         tried.running = false;
@@ -132,14 +140,16 @@ impl Telling {
         let over = |film: &Film| film.published().is_none_or(|published| published.at + TRIED_FOR <= now);
         // A film that came while this was tried has not been told of yet.
         let (ended, again): (Vec<_>, Vec<_>) = asked.into_iter().partition(|id| wrong.is_empty() || films.get(id).is_none_or(over));
+        let failed = !wrong.is_empty();
         let text = tried.said.values().cloned().chain(wrong).collect::<Vec<_>>().join("; ");
+        let told = Told { text, failed };
         if again.is_empty() {
             *tried = Tried::default();
         } else {
             tried.next = Some(now + SignedDuration::from_secs((PAUSE.0 << tried.times.min(4)).min(PAUSE.1)));
             tried.times += 1;
         }
-        ended.into_iter().map(|id| (id, text.clone())).collect()
+        ended.into_iter().map(|id| (id, told.clone())).collect()
     }
 }
 
@@ -189,9 +199,18 @@ mod tests {
     }
 
     fn done(path: &str, when: i64) -> Film {
-        let film = InLibrary { path: path.into(), size: 1, sha256: String::new(), replaced: false, label: None, content: None };
-        let published =
-            Published { film, more: Vec::new(), remarks: Vec::new(), media_server: None, original: false, space: None, at: at(when) };
+        let film =
+            InLibrary { path: path.into(), size: 1, sha256: String::new(), replaced: false, label: None, content: None, measured: None };
+        let published = Published {
+            film,
+            more: Vec::new(),
+            remarks: Vec::new(),
+            media_server: None,
+            media_server_failed: false,
+            original: false,
+            space: None,
+            at: at(when),
+        };
         let stamp = Stamp { size: 1, modified: 1 };
         let stage = Stage::Done { published, machine: String::new(), took: 1.0 };
         Film { stage, ..Film::dropped(path.into(), "Series".into(), stamp, at(when)) }
@@ -259,6 +278,6 @@ mod tests {
         jellyfin_says.store(200, Ordering::SeqCst);
         let told = attempt(&mut telling, &films, 3800).await;
         assert_eq!((told.len(), told.contains_key(&new.id)), (5, false));
-        assert!(told.values().all(|text| *text == format!("{right}; {wrong}")), "{told:?}");
+        assert!(told.values().all(|told| told.failed && told.text == format!("{right}; {wrong}")), "{told:?}");
     }
 }

@@ -12,7 +12,8 @@ use super::film::FilmId;
 use super::jobs::{self, MachineState};
 use super::layout::shown;
 use super::ledger::{Film, Original, Priority, Stage};
-use super::record::{Phase, Progress};
+use super::measure::Measured;
+use super::record::{Phase, Progress, Published};
 use super::tell::Answer;
 use super::watch::Status;
 
@@ -149,6 +150,9 @@ pub struct Done {
     pub took: String,
     pub when: String,
     pub replaced: bool,
+    /// How it compares with its original: `score 0.982, lowest 0.913 at 0:12:03`. `None`: it was not compared.
+    #[serde(default)]
+    pub score: Option<String>,
     /// What its owner should know.
     #[serde(default)]
     pub remarks: Vec<String>,
@@ -260,7 +264,13 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
                 took: quantity::whole(Duration::from_secs_f64(took.clamp(0.0, 1e9))),
                 when: when(published.at, zone),
                 replaced: published.files().any(|file| file.replaced),
-                remarks: published.remarks.iter().chain(published.media_server.iter().filter(|answer| !is_fine(answer))).cloned().collect(),
+                score: score(published),
+                remarks: published
+                    .remarks
+                    .iter()
+                    .chain(published.media_server.iter().filter(|_| published.media_server_failed))
+                    .cloned()
+                    .collect(),
             }),
             Stage::Held { question, at, .. } => view.held.push(Held {
                 id: film.id.clone(),
@@ -304,9 +314,11 @@ fn shown_machine(machine: jobs::Machine, working: &[Working]) -> Machine {
     Machine { name: machine.name, doing, lost: machine.state == MachineState::Lost }
 }
 
-/// Whether a media server has done what it was asked for.
-fn is_fine(answer: &str) -> bool {
-    !answer.contains("was not notified") && !answer.contains("does not show")
+/// Of the file that differs most from its original.
+fn score(published: &Published) -> Option<String> {
+    let measured = published.files().filter_map(|file| file.measured.as_deref());
+    let lowest = |measured: &Measured| measured.worst.map_or(1.0, |(_, worst)| worst);
+    measured.min_by(|one, other| lowest(one).total_cmp(&lowest(other)))?.text()
 }
 
 /// `waiting since 21:04: ...`, with the date if it was another day.
@@ -424,7 +436,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{InLibrary, Published, Stamp};
+    use super::super::record::{InLibrary, Stamp};
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -446,10 +458,12 @@ mod tests {
                 replaced: false,
                 label: None,
                 content: None,
+                measured: Some(Box::new(Measured { score: Some(0.9824), worst: Some((723.0, 0.9131)), ..Measured::default() })),
             },
             more: Vec::new(),
             remarks: Vec::new(),
             media_server: None,
+            media_server_failed: false,
             original: false,
             space: Some((1_000_000_000, 4_000_000_000)),
             at: at(day),
@@ -498,6 +512,7 @@ mod tests {
         let gone = "lost: it has not reported for a minute";
         assert_eq!(machines, [("applejack", "idle"), ("gone", gone), ("rain\"bow", busy)]);
         assert_eq!((&view.trouble, working.silent.as_ref()), (&None, None));
+        assert_eq!(view.done[0].score.as_deref(), Some("score 0.982, lowest 0.913 at 0:12:03"));
         assert_eq!((view.done[0].was.as_str(), view.done[0].is.as_str(), view.done[0].took.as_str()), ("8 GB", "2 GB", "1h02m"));
         let spaces: Vec<(&str, u64)> = view.spaces.iter().map(|space| (space.share.as_str(), space.used_percent)).collect();
         assert_eq!(spaces, [("inbox", 75), ("library", 75)]);
@@ -512,6 +527,20 @@ mod tests {
         assert_eq!(films_of(&TimeZone::UTC), [("Mon 23".to_owned(), 1), ("Sun 22".to_owned(), 2)]);
         let berlin = TimeZone::get("Europe/Berlin").expect("zones are in the program");
         assert_eq!(films_of(&berlin), [("Mon 23".to_owned(), 2), ("Sun 22".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn what_a_media_server_refused_is_shown_in_whatever_words() {
+        let remarks = |failed: bool| {
+            let mut read = read();
+            for film in &mut read.films {
+                if let Stage::Done { published, .. } = &mut film.stage {
+                    (published.media_server, published.media_server_failed) = (Some("Plex: some words".to_owned()), failed);
+                }
+            }
+            view(&read, None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC).done[0].remarks.clone()
+        };
+        assert_eq!((remarks(true), remarks(false)), (vec!["Plex: some words".to_owned()], Vec::new()));
     }
 
     #[test]

@@ -257,10 +257,11 @@ impl Watcher {
         let Some(films) = &self.films else { return Ok(false) };
         let told = self.telling.round(&settings.media_servers, films, now);
         let mut reread = false;
-        for (id, text) in told {
+        for (id, told) in told {
             let Some(mut film) = self.films.as_ref().and_then(|films| films.get(&id)).cloned() else { continue };
             if let Some(published) = film.published_mut() {
-                published.media_server = Some(text);
+                published.media_server = Some(told.text);
+                published.media_server_failed = told.failed;
                 reread |= self.act(Action::Record(Box::new(film))).await?.is_err();
             }
         }

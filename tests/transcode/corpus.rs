@@ -1,9 +1,10 @@
-//! `tests/films/*.yaml`: films by their recipes, and what is to come of each.
+//! `tests/films/*.yaml`: films by their recipes, and what is to come of each. `docs/films-tested.md` is made of them: `UPDATE=1` rewrites it.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,6 +16,9 @@ use super::shares::Shares;
 #[serde(deny_unknown_fields)]
 struct Group {
     settings: Value,
+    /// Scripts that are found before the programs of these names.
+    #[serde(default)]
+    programs: BTreeMap<String, String>,
     /// Files beside the settings.
     #[serde(default)]
     presets: BTreeMap<String, Value>,
@@ -41,6 +45,15 @@ struct Film {
     /// Words of the question.
     #[serde(default)]
     held: Option<String>,
+    /// It stays where it is, and is listed with a reason that has these words.
+    #[serde(default)]
+    listed: Option<String>,
+    /// It stays where it is, and is not listed.
+    #[serde(default)]
+    ignored: bool,
+    /// Further files in the library.
+    #[serde(default)]
+    beside: Vec<String>,
     /// Words that its line on the page has.
     #[serde(default)]
     says: Vec<String>,
@@ -52,6 +65,24 @@ struct Film {
     gone: Vec<String>,
 }
 
+/// A test of its own, for what is not in a film itself.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Other {
+    row: String,
+    test: String,
+}
+
+/// A film's share of the time for all of its file, on a busy computer.
+const FILM: Duration = Duration::from_secs(120);
+const OTHERS: &str = "tests.yaml";
+
+impl Film {
+    fn stays(&self) -> bool {
+        self.ignored || self.listed.is_some()
+    }
+}
+
 /// What ffprobe finds; what is not given is not compared.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -61,6 +92,8 @@ struct Expected {
     picture: Option<String>,
     audio: Option<Vec<String>>,
     subtitles: Option<Vec<String>>,
+    /// Whether it was compared with its original.
+    measured: bool,
 }
 
 fn shell(folder: &Path, commands: &str) {
@@ -142,6 +175,42 @@ fn wrong(shares: &Shares, film: &Film) -> Vec<String> {
         .iter()
         .filter(|record| film.drop.iter().any(|path| record["path"].as_str().is_some_and(|known| Path::new(known).starts_with(path))))
         .collect();
+    let measured = |path: &str| {
+        own.iter().any(|record| {
+            let published = &record["stage"]["published"];
+            std::iter::once(published).chain(published["more"].as_array().into_iter().flatten()).any(|file| {
+                let here = file["path"].as_str().is_some_and(|known| known == path);
+                here && file["measured"]["worst"].is_array() && file["measured"]["score"].is_number()
+            })
+        })
+    };
+    wrong.extend(
+        film.library
+            .iter()
+            .filter(|(path, expected)| expected.measured && !measured(path))
+            .map(|(path, _)| format!("{path} was not compared with its original")),
+    );
+    wrong.extend(film.beside.iter().filter(|path| !shares.in_library(path).exists()).map(|path| format!("{path} is not in the library")));
+    if film.stays() {
+        let status: Value = serde_json::from_str(&shares.status()).expect("JSON");
+        let listed: Vec<&str> = status["arriving"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry[0].as_str() == Some(film.drop[0].as_str()))
+            .filter_map(|entry| entry[2].as_str())
+            .collect();
+        let fits = match &film.listed {
+            Some(words) => listed.iter().any(|why| why.contains(words.as_str())),
+            None => listed.is_empty(),
+        };
+        if !fits {
+            wrong.push(format!("it is listed with {listed:?}, not {:?}", film.listed));
+        }
+        if !shares.inbox("watch").join(&film.drop[0]).exists() {
+            wrong.push("it was taken".to_owned());
+        }
+    }
     let stage = |is: &str, key: &str, words: &Option<String>| {
         let said: Vec<&str> =
             own.iter().filter(|record| record["stage"]["is"] == is).filter_map(|record| record["stage"][key].as_str()).collect();
@@ -177,17 +246,15 @@ fn wrong(shares: &Shares, film: &Film) -> Vec<String> {
 
 #[test]
 fn each_film_of_the_corpus_comes_out_as_written() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/films");
     let only = std::env::var("FILMS").unwrap_or_default();
     let mut wrongs = Vec::new();
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("listed").path()).collect();
-    files.sort();
-    for file in files.iter().filter(|file| file.to_string_lossy().contains(&only)) {
-        let group: Group =
-            serde_yaml::from_str(&fs::read_to_string(file).expect("read")).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+    for (file, group) in groups().into_iter().filter(|(file, _)| file.contains(&only)) {
         let shares = Shares::new(&group.settings.to_string());
         for (name, preset) in &group.presets {
             shares.setting_file(name, &preset.to_string());
+        }
+        for (name, script) in &group.programs {
+            shares.program(name, script);
         }
         let made = tempfile::tempdir().expect("a folder");
         shell(made.path(), &group.before);
@@ -210,14 +277,98 @@ fn each_film_of_the_corpus_comes_out_as_written() {
             }
         }
         assert!(unique > 0);
-        shares.wait("the end of all", || {
-            group.films.iter().all(|film| film.drop.iter().all(|path| !shares.inbox("watch").join(path).exists())) && shares.all_ended()
+        let limit = FILM * u32::try_from(group.films.len()).expect("few") + FILM;
+        shares.wait_for("the end of all", limit, || {
+            let taken = |film: &Film| film.drop.iter().all(|path| !shares.inbox("watch").join(path).exists());
+            group.films.iter().filter(|film| !film.stays()).all(taken) && shares.all_ended()
         });
         for film in &group.films {
-            wrongs.extend(wrong(&shares, film).into_iter().map(|what| format!("{}: {what}", film.row)));
+            wrongs.extend(wrong(&shares, film).into_iter().map(|what| format!("{file}: {}: {what}", film.row)));
         }
     }
     assert!(wrongs.is_empty(), "{}", wrongs.join("\n"));
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/films")
+}
+
+/// All files but [`OTHERS`], by their names.
+fn groups() -> BTreeMap<String, Group> {
+    let names = fs::read_dir(folder()).expect("a folder").map(|entry| entry.expect("listed").file_name().into_string().expect("a name"));
+    let read = |name: String| {
+        let text = fs::read_to_string(folder().join(&name)).expect("read");
+        let group = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        (name, group)
+    };
+    names.filter(|name| name != OTHERS).map(read).collect()
+}
+
+/// A file's first line says what its rows are about.
+fn heading(name: &str) -> String {
+    let text = fs::read_to_string(folder().join(name)).expect("read");
+    text.lines().next().and_then(|line| line.strip_prefix("# ")).expect("a comment comes first").to_owned()
+}
+
+/// For a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('`', "'")
+}
+
+fn result(film: &Film) -> String {
+    let mut results = Vec::new();
+    for (path, expected) in &film.library {
+        let tracks = |what: &str, list: &Option<Vec<String>>| {
+            list.as_ref().map(|list| if list.is_empty() { format!("no {what}") } else { format!("{what}: {}", list.join("; ")) })
+        };
+        let known = expected.length.map(|length| format!("{length} s")).into_iter();
+        let known = known.chain(expected.picture.clone()).chain(tracks("sound", &expected.audio));
+        let known = known.chain(tracks("subtitles", &expected.subtitles)).chain(expected.measured.then(|| "compared".to_owned()));
+        let known = known.collect::<Vec<_>>().join(", ");
+        results.push(if known.is_empty() { format!("`{}`", cell(path)) } else { format!("`{}` ({})", cell(path), cell(&known)) });
+    }
+    results.extend(film.beside.iter().map(|path| format!("`{}`", cell(path))));
+    results.extend(film.says.iter().map(|words| format!("says: {}", cell(words))));
+    results.extend(film.failed.iter().map(|words| format!("fails: {}", cell(words))));
+    results.extend(film.held.iter().map(|words| format!("is held: {}", cell(words))));
+    results.extend(film.listed.iter().map(|words| format!("is not taken, and listed: {}", cell(words))));
+    results.extend(film.ignored.then(|| "is left alone".to_owned()));
+    results.join("<br>")
+}
+
+#[test]
+fn the_table_of_tested_films_is_made_of_their_recipes() {
+    use std::fmt::Write as _;
+    let groups = groups();
+    let rows: usize = groups.values().map(|group| group.films.len()).sum();
+    assert!(rows >= 80, "{rows} films");
+    let mut text = format!(
+        "# Films that were tested\n\nThis page lists {rows} films that a test makes, drops and compares with what is written here. Each is at most ten \
+         seconds\nlong. It is made from `tests/films` by `tests/transcode/corpus.rs`: do not edit it.\n"
+    );
+    for (name, group) in &groups {
+        let _ = write!(text, "\n## {}\n\n| film | dropped as | result |\n|---|---|---|\n", heading(name).trim_end_matches('.'));
+        for film in &group.films {
+            let dropped: Vec<String> = film.drop.iter().map(|path| format!("`{}`", cell(path))).collect();
+            let _ = writeln!(text, "| {} | {} | {} |", cell(&film.row), dropped.join(", "), result(film));
+        }
+    }
+    let others: Vec<Other> = serde_yaml::from_str(&fs::read_to_string(folder().join(OTHERS)).expect("read")).expect("valid");
+    let _ = write!(text, "\n## {}\n\n| fault | test |\n|---|---|\n", heading(OTHERS).trim_end_matches('.'));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources: String = fs::read_dir(root.join("tests/transcode"))
+        .expect("a folder")
+        .map(|entry| fs::read_to_string(entry.expect("listed").path()).expect("read"))
+        .collect();
+    for Other { row, test } in others {
+        assert!(sources.contains(&format!("fn {test}()")), "there is no test {test}");
+        let _ = writeln!(text, "| {} | `{test}` |", cell(&row));
+    }
+    let page = root.join("docs/films-tested.md");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&page, &text).expect("written");
+    }
+    assert_eq!(fs::read_to_string(page).expect("read"), text, "UPDATE=1 rewrites docs/films-tested.md");
 }
 
 fn with_extension(folder: &Path, start: &str) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -89,6 +89,14 @@ impl Shares {
         fs::write(self.root.path().join("settings").join(name), text).expect("written");
     }
 
+    /// A script that watchers find before the program of that name.
+    pub fn program(&self, name: &str, script: &str) {
+        let folder = self.root.path().join("programs");
+        fs::create_dir_all(&folder).expect("made");
+        fs::write(folder.join(name), script).expect("written");
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).expect("changed");
+    }
+
     /// Copies a film into `watch/`, and gives its bytes back.
     pub fn drop(&self, path: &str, bytes: Vec<u8>) -> Vec<u8> {
         let path = self.inbox("watch").join(path);
@@ -102,6 +110,11 @@ impl Shares {
         let mut command = if as_nobody { Command::new(self.nobodys_program()) } else { Command::new(env!("CARGO_BIN_EXE_hostler")) };
         command.args(["transcode", "watch", "--inbox"]).arg(self.inbox("")).arg("--here").arg(self.library.path());
         command.arg("--settings").arg(self.root.path().join("settings/settings.json")).stdin(Stdio::null());
+        let programs = self.root.path().join("programs");
+        if programs.is_dir() {
+            let path = std::env::var("PATH").unwrap_or_default();
+            command.env("PATH", format!("{}:{path}", programs.display()));
+        }
         // As in an image that holds nothing else.
         command.env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
         if as_nobody {
@@ -177,8 +190,13 @@ impl Shares {
     }
 
     /// Looks until it is so.
-    pub fn wait(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let end = Instant::now() + LIMIT;
+    pub fn wait(&self, what: &str, is_so: impl FnMut() -> bool) {
+        self.wait_for(what, LIMIT, is_so);
+    }
+
+    /// As [`Shares::wait`], for what takes longer.
+    pub fn wait_for(&self, what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) {
+        let end = Instant::now() + limit;
         while !is_so() {
             assert!(Instant::now() < end, "waited for {what}; there is {:?}\n{}", self.left_over(), self.log());
             std::thread::sleep(Duration::from_millis(20));

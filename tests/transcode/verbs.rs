@@ -131,6 +131,20 @@ fn what_can_not_be_done_is_refused_with_a_hint_that_fits() {
     assert_eq!(requests(&shares), ["titles.disc-00000001"]);
 }
 
+/// Also the one that undoes the others.
+#[test]
+fn the_order_is_changed_in_the_terminal() {
+    let (shares, terminal, _page) = evening();
+    record(&shares, "new-00000005", "Movies/New.mkv", &json!({"is": "claimed"}));
+    shares.wait("the film on the page", || terminal.run(&["status"]).1.contains("Movies/New.mkv"));
+    for verb in ["first", "later", "skip", "normal"] {
+        let (ended, said) = terminal.run(&[verb, "new"]);
+        assert_eq!(ended, 0, "{verb}: {said}");
+        assert_eq!(requests(&shares), [format!("{verb}.new-00000005")]);
+        fs::remove_file(shares.inbox("requests").join(format!("{verb}.new-00000005"))).expect("it is there");
+    }
+}
+
 #[test]
 fn a_finished_film_has_its_new_name_everywhere() {
     let (shares, terminal, _page) = evening();

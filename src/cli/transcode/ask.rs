@@ -140,12 +140,11 @@ pub async fn now(film: &str, cluster: &Cluster, reporter: &Reporter) -> Result<(
 pub async fn order(film: &str, priority: Priority, cluster: &Cluster, reporter: &Reporter) -> Result<()> {
     let (path, result) = match priority {
         Priority::First => ("/first/ID", "will be encoded before all others"),
-        Priority::Normal => ("/normal/ID", "will be encoded with normal priority"),
+        Priority::Normal => ("/normal/ID", "will be encoded in the order in which films were dropped"),
         Priority::Later => ("/later/ID", "will be encoded after all others"),
         Priority::Skipped => (
             "/skip/ID",
-            "will not be encoded until you run `hostler transcode first` or `hostler transcode later`; its original stays \
-                in the inbox",
+            "will not be encoded until you run `hostler transcode first`, `normal` or `later`; its original stays in the inbox",
         ),
     };
     let id = act(film, &[List::Working, List::Queue], path, String::new(), cluster).await?;

@@ -116,7 +116,15 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Do not encode a film until `first` or `later`; its original stays in the inbox
+    /// Encode a film in the order in which films were dropped, after `first`, `later` or `skip`
+    #[command(after_long_help = help::end(&[("Encode a skipped film in its turn", "hostler transcode normal casablanca")], help::ALL))]
+    Normal {
+        /// Id of the film, or a part of its name
+        film: String,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
+    /// Do not encode a film until `first`, `normal` or `later`; its original stays in the inbox
     #[command(after_long_help = help::end(&[("Do not encode a film for now", "hostler transcode skip casablanca")], help::ALL))]
     Skip {
         /// Id of the film, or a part of its name
@@ -337,6 +345,7 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
         Verb::Now { film, cluster } => ask::now(&film, &cluster, reporter).await?,
         Verb::First { film, cluster } => ask::order(&film, Priority::First, &cluster, reporter).await?,
         Verb::Later { film, cluster } => ask::order(&film, Priority::Later, &cluster, reporter).await?,
+        Verb::Normal { film, cluster } => ask::order(&film, Priority::Normal, &cluster, reporter).await?,
         Verb::Skip { film, cluster } => ask::order(&film, Priority::Skipped, &cluster, reporter).await?,
         Verb::Name { film, name, cluster } => ask::name(&film, &name, &cluster, reporter).await?,
         Verb::Titles { film, titles, cluster } => ask::titles(&film, &titles, &cluster, reporter).await?,

@@ -38,7 +38,8 @@ pub fn text(view: &View) -> String {
     }
     for film in view.done.iter().take(10) {
         let remarks = film.remarks.iter().map(|remark| format!("\n             {remark}")).collect::<String>();
-        line(format!("done         {} ({} -> {}, {}, {}){remarks}", film.name, film.was, film.is, film.machine, film.when));
+        let score = film.score.as_ref().map(|score| format!("\n             {score}")).unwrap_or_default();
+        line(format!("done         {} ({} -> {}, {}, {}){score}{remarks}", film.name, film.was, film.is, film.machine, film.when));
     }
     for server in view.media_servers.iter().filter(|server| !server.fine) {
         line(format!("! {}, {}", server.text, server.when));

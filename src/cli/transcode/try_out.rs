@@ -55,6 +55,7 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
         preset: preset.map(|preset| (preset, folder.as_path())),
         languages: &settings.languages,
         audio: arguments.folder.as_ref().and_then(|name| settings.folders.get(name)).map(|folder| folder.audio).unwrap_or_default(),
+        crf: None,
     };
     let order = order::order(&arguments.film, &output, title, None, &wishes)?;
     let part = [format!("seconds:{from}"), format!("seconds:{}", arguments.length.as_secs().max(1))];

@@ -200,7 +200,7 @@ impl Encoder<'_> {
         Ok(Ok(Some(tracks)))
     }
 
-    /// Replaces the encoding by the original's streams, if it is not smaller by as much as it should be.
+    /// Replaces the encoding by the original's streams, if it is not smaller by as much as it should be. Whether it did.
     pub(super) async fn keep_smaller(
         &mut self,
         input: &Path,
@@ -209,27 +209,29 @@ impl Encoder<'_> {
         source: &Title,
         output: &mut Title,
         remarks: &mut Vec<String>,
-    ) -> Result<Result<(), Flaw>, Stopped> {
-        let Some(percent) = self.task.settings.min_saving else { return Ok(Ok(())) };
+    ) -> Result<Result<bool, Flaw>, Stopped> {
+        let Some(percent) = self.task.settings.min_saving else { return Ok(Ok(false)) };
         if attempt.size <= stamp.size / 100 * u64::from(100 - percent.min(100)) + stamp.size % 100 * u64::from(100 - percent.min(100)) / 100
         {
-            return Ok(Ok(()));
+            return Ok(Ok(false));
         }
         let sizes = format!("{} instead of {}", size(attempt.size), size(stamp.size));
         let remuxed = self.work.join(format!("{}.remuxed.part.mkv", self.task.who));
         let most = attempt.size.max(stamp.size / 100 * 102);
         let Some(film) = self.remuxed(input, &remuxed, attempt, source, most).await? else {
             remarks.push(format!("encoding did not make the film much smaller: {sizes}"));
-            return Ok(Ok(()));
+            return Ok(Ok(false));
         };
         if let Err(error) = std::fs::rename(&remuxed, self.part) {
             return Ok(Err(Flaw::outside(format!("the film can't be renamed: {error}"))));
         }
         attempt.size = self.part.metadata().map_or(0, |metadata| metadata.len());
         *output = film;
-        remarks.retain(|remark| !remark.contains("`languages`") && !remark.starts_with("the preset") && !remark.starts_with("HDR"));
+        remarks.retain(|remark| {
+            !remark.contains("`languages`") && !remark.starts_with("the preset") && !remark.starts_with("HDR") && !remark.starts_with("CRF")
+        });
         remarks.push(format!("the original streams were kept, because the encoded film would be {sizes}"));
-        Ok(Ok(()))
+        Ok(Ok(true))
     }
 
     /// Copies the streams of the original to a new file, and scans that. `None`: it is not the film, or has more than `most` bytes; it is
@@ -300,7 +302,7 @@ impl Encoder<'_> {
         if let Err(error) = self.keep(&file) {
             return Ok(Err(Flaw::outside(format!("the film can't be renamed: {error:#}"))));
         }
-        Ok(Ok(Part { file, size, duration: output.seconds(), frames: packets.pictures, label: None, content }))
+        Ok(Ok(Part { file, size, duration: output.seconds(), frames: packets.pictures, label: None, content, measured: None }))
     }
 
     /// What the finished film is; `None`: that can't be told.

@@ -44,14 +44,23 @@ fn job(film: &Film, task: Task, attempt: u32) -> Job {
 }
 
 fn encoded() -> Encoded {
-    let film = Part { file: "a.mkv".into(), size: 500, duration: 10.0, frames: 250, label: None, content: None };
+    let film = Part { file: "a.mkv".into(), size: 500, duration: 10.0, frames: 250, label: None, content: None, measured: None };
     Encoded { film, more: Vec::new(), remarks: Vec::new(), original: false, source: STAMP, machine: "rarity".into(), took: 60.0, at: now() }
 }
 
 fn published() -> Published {
     let path = "Movies/Up.mkv".into();
-    let film = InLibrary { path, size: 500, sha256: "00".into(), replaced: false, label: None, content: None };
-    Published { film, more: Vec::new(), remarks: Vec::new(), media_server: None, original: false, space: None, at: now() }
+    let film = InLibrary { path, size: 500, sha256: "00".into(), replaced: false, label: None, content: None, measured: None };
+    Published {
+        film,
+        more: Vec::new(),
+        remarks: Vec::new(),
+        media_server: None,
+        media_server_failed: false,
+        original: false,
+        space: None,
+        at: now(),
+    }
 }
 
 fn failure(permanent: bool) -> Failure {

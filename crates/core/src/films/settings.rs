@@ -51,6 +51,9 @@ pub struct Folder {
     /// `None`: hostler's own, for TV boxes.
     #[serde(default)]
     pub preset: Option<Preset>,
+    /// What hostler's own preset aims at; `None`: its CRF.
+    #[serde(default)]
+    pub quality: Option<Quality>,
     /// Which titles of a disc are films.
     #[serde(default)]
     pub titles: Titles,
@@ -60,6 +63,35 @@ pub struct Folder {
     /// What is published first.
     #[serde(default)]
     pub publish: Publish,
+}
+
+/// A score that a film is to have, whatever CRF that takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Quality {
+    Best,
+    Good,
+    Small,
+}
+
+impl Quality {
+    /// The least mean SSIM of the luma of samples, in the size of the encoded film.
+    pub fn score(self) -> f64 {
+        match self {
+            Quality::Best => 0.985,
+            Quality::Good => 0.97,
+            Quality::Small => 0.95,
+        }
+    }
+
+    /// The CRF of a film whose samples can't be scored.
+    pub fn usual(self) -> u32 {
+        match self {
+            Quality::Best => 18,
+            Quality::Good => 20,
+            Quality::Small => 24,
+        }
+    }
 }
 
 /// What of a film is published first.

@@ -10,7 +10,7 @@ use super::load::ReadFile;
 use super::read::{Fields, Problems, Text};
 use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
 use super::{MachineName, machine::Machines, path, preset, share, size, token, url};
-use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Publish, Settings, Titles};
+use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Publish, Quality, Settings, Titles};
 use crate::films::{Actions, Owner, Share};
 use crate::words::did_you_mean;
 
@@ -249,7 +249,17 @@ fn folders<'a>(
             Some("original") => Publish::Original,
             _ => Publish::Encoded,
         };
-        folders.push((name, Folder { preset, titles, audio, publish }));
+        let quality = section.choice("quality", problems).map(|word| match word {
+            "best" => Quality::Best,
+            "good" => Quality::Good,
+            _ => Quality::Small,
+        });
+        if preset.is_some()
+            && let Some(second) = section.get("quality", &mut Problems::default())
+        {
+            problems.add(second.place, "`preset` and `quality` conflict: keep one of them", "");
+        }
+        folders.push((name, Folder { preset, quality, titles, audio, publish }));
     }
     folders
 }

@@ -192,6 +192,14 @@ pub static FOLDER: Section = Section {
             example: "./cartoons.json",
         },
         Key {
+            name: "quality",
+            kind: Kind::Choice(&[("best", "a score of 0.985"), ("good", "a score of 0.97"), ("small", "a score of 0.95")]),
+            required: false,
+            default: "CRF 20, or 22 for HDR",
+            doc: "The score that films encoded with hostler's own preset reach: SSIM of samples, which are encoded first to find the film's CRF.",
+            example: "good",
+        },
+        Key {
             name: "titles",
             kind: Kind::Choice(&[
                 ("all", "every title that is long enough for a film, except one that plays the others in sequence"),
