@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -311,11 +312,12 @@ impl Encoder<'_> {
             Some(_) => format!("{}.{}.mkv", self.task.who, source.index),
             None => format!("{}.mkv", self.task.who),
         };
-        if let Err(error) = self.keep(&file) {
-            return Ok(Err(Flaw::outside(format!("the encoded film can't be renamed: {error:#}"))));
-        }
+        let sha256 = match self.keep(&file) {
+            Ok(sha256) => Some(sha256),
+            Err(error) => return Ok(Err(Flaw::outside(format!("the encoded film can't be kept: {error:#}")))),
+        };
         let frames = run.frames.map_or(0, |(got, _)| got);
-        Ok(Ok(Part { file, size: attempt.size, duration: output.seconds(), frames, label, content, measured }))
+        Ok(Ok(Part { file, size: attempt.size, sha256, duration: output.seconds(), frames, label, content, measured }))
     }
 
     /// A scan of the output, if it is the film.
@@ -412,10 +414,12 @@ impl Encoder<'_> {
         })
     }
 
-    fn keep(&self, file: &str) -> Result<()> {
+    /// Gives the verified film its name; returns its sha256: the publisher, on another machine and at another time, publishes nothing else.
+    fn keep(&self, file: &str) -> Result<String> {
         std::fs::File::open(self.part)?.sync_all()?;
-        super::layout::rename(self.part, &self.work.join(file))?;
-        Ok(())
+        let kept = self.work.join(file);
+        super::layout::rename(self.part, &kept)?;
+        super::publish::hash(&kept, &Arc::default())
     }
 
     /// Writes the progress. A failure to do so does not stop the work.

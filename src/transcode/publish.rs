@@ -164,6 +164,10 @@ impl One<'_> {
         let sha256 = copied.and_then(|(size, sha256)| {
             ensure!(size == self.part.size, "only {size} of {} bytes were copied", self.part.size);
             ensure!(
+                self.part.sha256.as_ref().is_none_or(|verified| *verified == sha256),
+                "the encoded film is no longer what was verified; the disk of the inbox may be failing"
+            );
+            ensure!(
                 hash(&hidden, moved)? == sha256,
                 "the copy in the library differs from the data that was written; the disk of the \
                 library may be failing"
@@ -342,7 +346,11 @@ fn copied(mut from: File, to: &Path, moved: &Arc<AtomicU64>) -> Result<(u64, Str
     Ok((size, hex(&hash.finalize())))
 }
 
-fn hash(file: &Path, moved: &Arc<AtomicU64>) -> Result<String> {
+/// The sha256 of a file. `moved` counts bytes.
+///
+/// # Errors
+/// It can't be read.
+pub fn hash(file: &Path, moved: &Arc<AtomicU64>) -> Result<String> {
     let mut file = File::open(file)?;
     let mut hash = Sha256::new();
     let mut block = vec![0; BLOCK];
@@ -362,6 +370,7 @@ mod tests {
     use super::super::layout::MARKER;
     use super::super::record::Stamp;
     use super::*;
+    use hostler_core::digest::sha256;
     use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
     struct Shares {
@@ -407,6 +416,7 @@ mod tests {
             let film = Part {
                 file: "a.mkv".to_owned(),
                 size: stamp.size,
+                sha256: None,
                 duration: seconds,
                 frames: 25,
                 label: None,
@@ -460,6 +470,22 @@ mod tests {
             contents.sort();
             contents
         }
+    }
+
+    #[test]
+    fn what_changed_since_it_was_verified_is_not_published() {
+        let shares = Shares::new();
+        let id = shares.encoded("Movies/Up.mkv", "a film as");
+        let work = shares.inbox.work(&id);
+        let mut encoded = Encoded::of(&work).expect("read").expect("encoded");
+        encoded.film.sha256 = Some(sha256(b"a film as"));
+        write_json(&work.join(ENCODED), &encoded).expect("written");
+        std::fs::write(work.join("a.mkv"), "a film is").expect("written");
+        let error = shares.publish(&id).expect_err("another film");
+        assert!(format!("{error:#}").contains("no longer what was verified"), "{error:#}");
+        assert_eq!(std::fs::read_dir(shares.library.root.join("Movies")).expect("listed").count(), 0);
+        std::fs::write(work.join("a.mkv"), "a film as").expect("written");
+        shares.publish(&id).expect("published");
     }
 
     /// A publisher may be killed at any moment, and another one may run beside it: what has a name that people and media servers see is whole

@@ -90,6 +90,9 @@ pub struct Part {
     pub file: String,
     /// Bytes.
     pub size: u64,
+    /// Of what was verified, in lower-case hex. `None`: an earlier hostler encoded it.
+    #[serde(default)]
+    pub sha256: Option<String>,
     /// Seconds.
     pub duration: f64,
     pub frames: u64,

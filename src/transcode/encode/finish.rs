@@ -299,10 +299,11 @@ impl Encoder<'_> {
         let size = part.metadata().map_or(0, |metadata| metadata.len());
         let content = self.content(&output).await?;
         let file = format!("{}.original.mkv", self.task.who);
-        if let Err(error) = self.keep(&file) {
-            return Ok(Err(Flaw::outside(format!("the film can't be renamed: {error:#}"))));
-        }
-        Ok(Ok(Part { file, size, duration: output.seconds(), frames: packets.pictures, label: None, content, measured: None }))
+        let sha256 = match self.keep(&file) {
+            Ok(sha256) => Some(sha256),
+            Err(error) => return Ok(Err(Flaw::outside(format!("the film can't be kept: {error:#}")))),
+        };
+        Ok(Ok(Part { file, size, sha256, duration: output.seconds(), frames: packets.pictures, label: None, content, measured: None }))
     }
 
     /// What the finished film is; `None`: that can't be told.

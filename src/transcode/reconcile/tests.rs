@@ -44,7 +44,8 @@ fn job(film: &Film, task: Task, attempt: u32) -> Job {
 }
 
 fn encoded() -> Encoded {
-    let film = Part { file: "a.mkv".into(), size: 500, duration: 10.0, frames: 250, label: None, content: None, measured: None };
+    let film =
+        Part { file: "a.mkv".into(), size: 500, sha256: None, duration: 10.0, frames: 250, label: None, content: None, measured: None };
     Encoded { film, more: Vec::new(), remarks: Vec::new(), original: false, source: STAMP, machine: "rarity".into(), took: 60.0, at: now() }
 }
 
