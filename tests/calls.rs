@@ -114,7 +114,9 @@ fn a_user_without_a_name_gets_an_answer() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let (program, home) = (folder.path().join("hostler"), folder.path().join("home"));
-    fs::copy(env!("CARGO_BIN_EXE_hostler"), &program).expect("a copy");
+    // Not by this process: while it writes the copy, another test's new process would inherit the open file, and the copy could not be started.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_hostler")).arg(&program).status();
+    assert!(copied.is_ok_and(|status| status.success()), "cp");
     fs::create_dir(&home).expect("a folder");
     for (path, mode) in [(folder.path(), 0o755), (&program, 0o755), (&home, 0o777)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");

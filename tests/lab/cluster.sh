@@ -51,7 +51,7 @@ mends "some of flannel's objects are missing"
 kubectl --namespace kube-flannel patch configmap kube-flannel-cfg --patch "'{\"data\":{\"net-conf.json\":\"{}\"}}'" > /dev/null
 mends "flannel in the cluster differs"
 kubectl --namespace kube-system delete deployment coredns > /dev/null
-mends "objects of CoreDNS are missing"
+mends "CoreDNS's objects are missing"
 corefile | grep -q 'cache 29'
 
 row "a CoreDNS that crashes is in status, with the command that shows why"

@@ -272,7 +272,7 @@ nothing_left
 row "what is no film stays where it is, and a film in no folder is told of"
 touch "$inbox/watch/Movies/cover.jpg" "$inbox/watch/Movies/film.nfo" "$inbox/watch/Movies/.hidden.mkv" "$inbox/watch/Movies/film.mkv.part"
 cp "$work/film.mkv" "$inbox/watch/loose.mkv"
-wait_for 60 "the page to tell" waits_for "loose.mkv: it is not in a folder"
+wait_for 60 "the page to tell" waits_for "loose.mkv: the film is not in a folder"
 settled "$done" 7
 [ "$(find "$inbox/watch" -type f | wc -l)" = 5 ]
 rm "$inbox/watch/loose.mkv"
