@@ -33,7 +33,7 @@ pub struct Arguments {
     machines: Vec<String>,
     #[command(flatten)]
     planning: Planning,
-    /// Do not wait for films that are being encoded: they are encoded from the beginning after the next `hostler start`
+    /// Do not wait for films that are being encoded: they are encoded from the beginning afterwards
     #[arg(long)]
     now: bool,
     /// After this time delete pods that a PodDisruptionBudget still protects, e.g. 90s or 10m [default: fail after 5m]

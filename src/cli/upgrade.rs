@@ -43,7 +43,7 @@ pub struct Arguments {
     /// Number of workers to upgrade at once; control planes always go one at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     parallel: u16,
-    /// Do not wait for films that are being encoded: they are encoded from the beginning after the next `hostler start`
+    /// Do not wait for films that are being encoded: they are encoded from the beginning afterwards
     #[arg(long)]
     now: bool,
     /// After this time delete pods that a PodDisruptionBudget still protects, e.g. 90s or 10m [default: fail after 5m]

@@ -23,7 +23,9 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
     }
     let mut facts = vec![];
     if status.api_down.is_some() {
-        facts.push(row!["API server", paint.bad("down; the rest of this output was read from the machines directly")]);
+        let read = status.machines.iter().any(|machine| machine.facts.is_some());
+        let rest = if read { "; the rest of this output was read from the machines directly" } else { "" };
+        facts.push(row!["API server", paint.bad(&format!("down{rest}"))]);
     }
     if !status.members.is_empty() {
         facts.push(row!["etcd", members(&status.members, paint)]);

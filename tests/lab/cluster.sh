@@ -60,7 +60,7 @@ kubectl --namespace kube-system delete pod --selector k8s-app=kube-dns > /dev/nu
 crashes() { "$hostler" status -i "$inventory" > "$work/out" 2>&1 || grep -q CrashLoopBackOff "$work/out"; }
 wait_for 120 "CoreDNS to crash" crashes
 run 1 status -i "$inventory"
-says "! CoreDNS: 0 of 2 pods ready"
+says "! CoreDNS: only 0 of 2 pods ready"
 says "describe pod coredns-"
 kubectl replace --filename - < "$work/corefile.yaml" > /dev/null
 kubectl --namespace kube-system delete pod --selector k8s-app=kube-dns > /dev/null

@@ -194,7 +194,7 @@ examples! {
         (
             Why::OtherCluster { server: Some("https://10.0.0.1:6443".to_owned()) },
             Hint::TakeOutOfInventory,
-            "`remove` does not take a machine out of a cluster that is not this one"
+            "`remove` only removes machines from the cluster of the inventory"
         ),
     ],
     Why::RoleChanged { .. } => [
@@ -281,7 +281,7 @@ examples! {
     Why::Clock { .. } => [(
         Why::Clock { off: "5 minutes ahead of the others".to_owned() },
         Hint::SetClock,
-        "no time service is running, or it has no server"
+        "the time service is not running, or has no NTP server"
     )],
     Why::BundleVersion { .. } => [(
         Why::BundleVersion { bundle: "1.36.3".to_owned(), cluster: "1.35.4".to_owned(), by: Some(named("twilightsparkle")) },
@@ -381,7 +381,7 @@ examples! {
         (
             Why::NoCluster { joins: named("fluttershy") },
             Hint::FinishRestoreFirst(restore("twilightsparkle")),
-            "the control plane is being restored"
+            "a restore of the control plane was interrupted"
         ),
     ],
     Why::Unreachable => [

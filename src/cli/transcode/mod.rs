@@ -153,7 +153,7 @@ pub enum Verb {
         #[command(flatten)]
         cluster: Cluster,
     },
-    /// Start no more films; those in progress continue
+    /// Stop starting new films; those in progress continue
     #[command(after_long_help = help::end(&[("Keep the machines free for a while", "hostler transcode pause")], help::REMOTE))]
     Pause {
         #[command(flatten)]

@@ -13,6 +13,7 @@ use hostler_core::words::and;
 use nix::unistd::AccessFlags;
 
 use super::Try;
+use crate::event::Event;
 use crate::inventory_file::InventoryFile;
 use crate::report::Reporter;
 use crate::report::output::say;
@@ -71,6 +72,10 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
         std::fs::remove_file(&output)?;
         let message = format!("HandBrake could not read {} after writing it, so hostler deleted the file", output.display());
         return Err(Failure::new(ExitStatus::Failed, message, "check that the disk of the output file is not full").into());
+    }
+    if arguments.folder.as_ref().and_then(|name| settings.folders.get(name)).is_some_and(|folder| folder.quality.is_some()) {
+        let line = "the folder's `quality` was not tried: its CRF depends on the whole film, and is found when the film is encoded";
+        reporter.events().send(Event::Warning { line: line.to_owned() });
     }
     let size = hostler_core::quantity::size(output.metadata()?.len());
     reporter.result(&format!("{} ({size})", visible(&output.to_string_lossy()))).await;

@@ -304,7 +304,7 @@ pub struct RenewKubelet {
 
 impl Act for RenewKubelet {
     fn line(&self) -> String {
-        "update kubelet's configuration and restart kubelet".to_owned()
+        "write kubelet's configuration as the inventory has it, and restart kubelet".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

@@ -211,7 +211,16 @@ pub fn snapshots(inventory: &Fields, problems: &mut Problems) -> Option<Snapshot
     let never = every.is_some_and(|text| text.text == NEVER);
     let every = every.filter(|_| !never).and_then(|text| interval(text, problems));
     let keep = fields.number("keep", problems).and_then(|keep| u32::try_from(keep).ok());
-    let recipients = fields.texts("recipients", problems).into_iter().filter_map(|text| recipient(text, problems)).collect();
+    let before = problems.found.len();
+    let texts = fields.texts("recipients", problems);
+    if texts.is_empty()
+        && problems.found.len() == before
+        && let Some(field) = fields.get("recipients", problems)
+    {
+        let example = format!("recipients: [{RECIPIENT_EXAMPLE}]");
+        problems.add(field.place, "`recipients` is empty, so snapshots would not be encrypted: add a public key, or omit it", example);
+    }
+    let recipients = texts.into_iter().filter_map(|text| recipient(text, problems)).collect();
     let every = if never { None } else { every.or(regular.every) };
     Some(Snapshots { to: to.unwrap_or(regular.to), every, keep: keep.unwrap_or(regular.keep), recipients })
 }

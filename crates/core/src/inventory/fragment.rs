@@ -307,7 +307,7 @@ pub fn containerd(inventory: &Fields, problems: &mut Problems) -> IndexMap<Strin
         }
         let Data::Scalar(scalar) = &node.data else {
             let message =
-                format!("`{}` must be a string of TOML (`|` begins a multi-line string), but this is {}", shown(name.text), node.what());
+                format!("`{}` must be a string with TOML (`|` begins a multi-line string), but this is {}", shown(name.text), node.what());
             problems.add(at(node, name.place), message, example);
             continue;
         };

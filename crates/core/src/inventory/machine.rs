@@ -112,7 +112,7 @@ fn twice(written: &[Written], problems: &mut Problems) {
         if let Some((mac, place)) = &machine.mac
             && let Some(other) = macs.insert(mac, machine)
         {
-            problems.add(*place, format!("{} already has the MAC address {mac}", other.name), "");
+            problems.add(*place, format!("`{}` already has the MAC address {mac}", other.name), "");
         }
     }
 }

@@ -440,7 +440,7 @@ pub static SNAPSHOTS: Section = Section {
         },
         Key {
             name: "recipients",
-            kind: Kind::List(&Kind::Text(&RECIPIENT)),
+            kind: Kind::Filled(&Kind::List(&Kind::Text(&RECIPIENT))),
             required: false,
             default: "not encrypted",
             doc: "Public keys that snapshots are encrypted to, as `age-keygen` prints them. Only the owner of a secret key can open them.",

@@ -5,6 +5,7 @@ use super::diagnostic::shown;
 use super::path;
 use super::read::{Problems, Text};
 use crate::films::Share;
+use crate::words::nearest;
 
 /// Reports an error if `text` is not a share; `example` is that of its key.
 pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share> {
@@ -21,6 +22,12 @@ pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share>
                     `path:`"
                 )
             }
+            Some(("nfs", path)) if path.starts_with('/') && !path.starts_with("//") => {
+                format!("is missing a slash: write `nfs://{}`", shown(path.trim_start_matches('/')))
+            }
+            Some((word, path)) if path.starts_with('/') && nearest(word, ["path", "nfs"]) == Some("path") => {
+                format!("is not a share: did you mean `path:{}`?", shown(path))
+            }
             Some((host, path)) if host_and_port(host).is_some() && path.starts_with('/') && !path.starts_with("//") => {
                 format!("uses the syntax of `mount`: write `nfs://{}{}`", shown(host), shown(path))
             }
@@ -32,6 +39,7 @@ pub fn read(text: Text, example: &str, problems: &mut Problems) -> Option<Share>
     let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     let why = match host_and_port(host) {
         Some((_, Some(_))) => "has a port: omit it",
+        None if host.ends_with(':') => "has a colon after its host: omit it",
         None => "has no host: write a DNS name or an IP address after `nfs://`",
         Some(("localhost", None)) => "refers to each machine itself: write the address of the server",
         Some((_, None)) if path.trim_end_matches('/').is_empty() => "has no folder: write nfs://HOST/PATH",

@@ -144,6 +144,8 @@ pub enum Hint {
     FinishRestoreFirst(Command),
     MakeCluster,
     TurnOnOrReplace,
+    /// Nobody can remove it while no API server answers.
+    TurnOnOnly,
     /// What else is refused stands in the way of it, and has its own way out.
     SolveTheRest,
     TurnOnOrRemove(Command),
@@ -328,8 +330,7 @@ impl fmt::Display for Hint {
             Hint::FreePort { port } => {
                 write!(
                     f,
-                    "stop that program or move it to another port, then run this command again: `ss -ltnp sport = :{port}` shows \
-                    the program"
+                    "`ss -ltnp sport = :{port}` on the machine shows which program it is: stop it or move it to another port, then run this command again"
                 )
             }
             Hint::Undamage { command, backup: true } => {
@@ -430,6 +431,7 @@ impl fmt::Display for Hint {
             }
             Hint::FinishRestoreFirst(restore) => write!(f, "{restore} finishes the restore that was interrupted there"),
             Hint::MakeCluster => f.write_str("`hostler up` creates the cluster"),
+            Hint::TurnOnOnly => f.write_str("turn the machine on; it can't be removed from the cluster while no API server answers"),
             Hint::TurnOnOrReplace => f.write_str("turn the machine on, or replace it with a machine that has the same name and address"),
             Hint::SolveTheRest => f.write_str("resolve the other refusals first"),
             Hint::TurnOnOrRemove(remove) => write!(f, "turn the machine on; if it is gone for good, run {remove}"),

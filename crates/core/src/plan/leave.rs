@@ -117,7 +117,7 @@ pub(super) fn away(planner: &Planner, name: &MachineName) -> Hint {
     // The cluster can forget no machine while nobody speaks for it.
     match planner.trusted.answering().any(|api_via| api_via.machine != name) {
         true => Hint::TurnOnOrRemove(Command::Remove { node: name.to_string(), dead: true }),
-        false => silence::hint(planner, Hint::BringControlPlanesBack { look: true }),
+        false => silence::hint(planner, Hint::TurnOnOnly),
     }
 }
 

@@ -123,7 +123,7 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, continues: bo
                         planner.warn(Some(name), "its pods can't run on another node, so they stop while it restarts");
                     }
                 }
-                (_, Some(_)) => planner.warn(Some(name), "its node is not Ready, so it is rebooted without a drain"),
+                (_, Some(_)) => planner.warn(Some(name), "its node is not Ready, so it will be rebooted without a drain"),
                 _ => {}
             }
             let control_plane = facts.kubernetes.control_plane && planner.joined(name);

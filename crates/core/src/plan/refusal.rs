@@ -408,7 +408,7 @@ impl fmt::Display for Why {
             }
             Why::Lives { reason } => write!(f, "it is not removed from the cluster, because it may still be running: {reason}"),
             Why::NodeGone => f.write_str("its node was deleted from the cluster, but the machine is still configured as a node"),
-            Why::Address { node, machine } => write!(f, "its node has the address {node}, which can't change to {machine}"),
+            Why::Address { node, machine } => write!(f, "its node has the address {node}, which can't be changed to {machine}"),
             Why::ControlPlaneLost { orphans } => {
                 write!(f, "{} {} in a cluster, but no control plane in the inventory is in one", and(orphans), are(orphans.len()))
             }
@@ -457,10 +457,10 @@ impl fmt::Display for Why {
             Why::NodeNotReady { message } if message.is_empty() => f.write_str("its node is not Ready"),
             Why::NodeNotReady { message } => write!(f, "its node is not Ready: {message}"),
             Why::Unchangeable { key: Unchangeable::Cni, is, asked } => {
-                write!(f, "the pod network of the running cluster is {is}, and can't change to {asked}")
+                write!(f, "the pod network of the running cluster is {is}, and can't be changed to {asked}")
             }
             Why::Unchangeable { key, is, asked } => {
-                write!(f, "`{}` of the running cluster is {is}, and can't change to {asked}", key.key())
+                write!(f, "`{}` of the running cluster is {is}, and can't be changed to {asked}", key.key())
             }
             Why::Version { cluster, is, asked } => {
                 write!(f, "the cluster `{cluster}` runs Kubernetes {is}, and `hostler up` can't change the version to {asked}")
