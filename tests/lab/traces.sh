@@ -52,10 +52,12 @@ folders() {
         other_lab "^/run/systemd/nspawn/[a-z-]+/[a-z]+$"
 }
 
+# Zombies hold nothing, and the computer's init collects them when it likes; all_collected looks for those that hostler has to collect itself.
 # A process is of this lab when it carries its name in the environment, as all do that hostler starts, or is in its cgroups.
 processes() {
     local process
     for process in /proc/[0-9]*; do
+        ! grep --quiet '^State:.*Z' "$process/status" 2>/dev/null || continue
         if grep --quiet --null-data --line-regexp "HOSTLER_LAB=$lab" "$process/environ" 2>/dev/null ||
             grep --quiet "/lab/$lab-" "$process/cgroup" 2>/dev/null; then
             echo "${process#/proc/} $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null)"
