@@ -44,8 +44,8 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
             format!("{} is only {:.0} s long, so there is nothing to encode at {from} s", arguments.film.display(), title.seconds());
         return Err(Failure::new(ExitStatus::Usage, message, "pass an earlier position with `--from`").into());
     }
-    let Chosen { settings, folder, .. } = &chosen;
-    let preset = arguments.folder.as_ref().and_then(|name| settings.folders.get(name)?.preset.as_ref());
+    let Chosen { settings, folder: settings_folder, .. } = &chosen;
+    let folder = arguments.folder.as_ref().and_then(|name| settings.folders.get(name));
     let output = arguments.to.clone().unwrap_or_else(|| beside(&arguments.film));
     if output.try_exists()? {
         return Err(
@@ -53,9 +53,9 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
         );
     }
     let wishes = Wishes {
-        preset: preset.map(|preset| (preset, folder.as_path())),
+        preset: folder.and_then(|folder| folder.preset.as_ref()).map(|preset| (preset, settings_folder.as_path())),
         languages: &settings.languages,
-        audio: arguments.folder.as_ref().and_then(|name| settings.folders.get(name)).map(|folder| folder.audio).unwrap_or_default(),
+        audio: folder.map(|folder| folder.audio).unwrap_or_default(),
         crf: None,
     };
     let order = order::order(&arguments.film, &output, title, None, &wishes)?;
@@ -73,7 +73,7 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
         let message = format!("HandBrake could not read {} after writing it, so hostler deleted the file", output.display());
         return Err(Failure::new(ExitStatus::Failed, message, "check that the disk of the output file is not full").into());
     }
-    if arguments.folder.as_ref().and_then(|name| settings.folders.get(name)).is_some_and(|folder| folder.quality.is_some()) {
+    if folder.is_some_and(|folder| folder.quality.is_some()) {
         let line = "the folder's `quality` was not tried: its CRF depends on the whole film, and is found when the film is encoded";
         reporter.events().send(Event::Warning { line: line.to_owned() });
     }
