@@ -437,24 +437,29 @@ fn newcomers(planner: &mut Planner) {
             continue;
         }
         let others = || cluster.members.values().filter(|member| member.peer != own);
-        // `remove` finds a member without a name by the address of its machine in the inventory.
-        let machine_of = |member: &MemberFact| {
-            planner.machines().find(|(_, machine)| peer_url(&machine.address.to_string()) == member.peer).map(|(name, _)| name.as_str())
+        // What `remove` finds the member by: its name or, if it has none yet, that of the machine at its address.
+        let removable = |member: &MemberFact| match member.name.as_str() {
+            "" => planner
+                .machines()
+                .find(|(_, machine)| peer_url(&machine.address.to_string()) == member.peer)
+                .map(|(name, _)| name.to_string()),
+            named => Some(named.to_owned()),
         };
-        let remove = |node: &str| Command::Remove { node: node.to_owned(), dead: !cluster.nodes.get(node).is_some_and(|node| node.ready) };
+        let remove = |node: String| {
+            let dead = !cluster.nodes.get(&node).is_some_and(|node| node.ready);
+            Command::Remove { node, dead }
+        };
         if let Some(learner) = others().find(|member| member.learner) {
-            let hint = match (learner.name.as_str(), machine_of(learner)) {
-                ("", None) => Hint::WriteBack,
-                ("", Some(who)) | (who, _) => Hint::DropLearner(remove(who)),
-            };
+            let hint = removable(learner).map_or(Hint::WriteBack, |node| Hint::DropLearner(remove(node)));
             planner.refuse(Some(name), Why::Learner { member: learner.called().to_owned() }, hint);
         } else if let Some(sick) = others().find(|member| !member.healthy && !is_full(member)) {
             let member = sick.called().to_owned();
             // Its own API server may be the only one that answers, and can't see to its leaving.
             let other_speaks = planner.trusted.answering().any(|api_via| api_via.machine.as_str() != member);
-            let hint = match other_speaks && may_leave(cluster, sick) {
-                true => Hint::MendMember { member: member.clone(), command: remove(&member) },
-                false => Hint::MendMembers,
+            let hint = match (other_speaks && may_leave(cluster, sick), removable(sick)) {
+                (true, Some(node)) => Hint::MendMember { member: member.clone(), command: remove(node) },
+                (true, None) => Hint::WriteBack,
+                (false, _) => Hint::MendMembers,
             };
             planner.refuse(Some(name), Why::MemberUnhealthy { member, joins: true }, hint);
         }
