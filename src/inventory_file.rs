@@ -56,7 +56,7 @@ impl InventoryFile {
                 *identity = beside.join(&*identity);
             }
         }
-        let tokens = inventory.transcode.iter().flat_map(|films| &films.tokens).filter_map(|token| token.file.as_ref());
+        let tokens = inventory.transcode.iter().flat_map(|films| &films.tokens).filter_map(|token| token.file.as_ref().ok());
         let open: Vec<PathBuf> = tokens.map(|token| token.path.clone()).filter(|token| others_may_read(token)).collect();
         for token in open {
             let token = token.display().to_string();

@@ -217,6 +217,17 @@ pub fn regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
 
+/// The error for a file of the command line that can't be read: whoever named it can name another.
+pub fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {
+    let message = format!("{} can't be read: {error}", path.display());
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "check the path",
+        io::ErrorKind::PermissionDenied => "run the command as a user who may read it",
+        _ => "pass the path of a file",
+    };
+    Failure::new(ExitStatus::Usage, message, hint).into()
+}
+
 /// As [`read`], and also what a program writes to a pipe, or to standard input for the path `-`: it has a minute for each piece of it.
 ///
 /// # Errors

@@ -35,16 +35,37 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["reset", "--yes-take-down", "office"], "is `home`, not `office`"),
     (&["snapshot", "create", "/"], "/ is a folder"),
     (&["snapshot", "create", "/no/folder/home.tar.gz"], "the folder /no/folder does not exist"),
+    (&["snapshot", "verify", "/no/file"], "/no/file can't be read: No such file"),
+    (&["snapshot", "verify", "/etc"], "/etc can't be read: is a directory"),
+    (&["snapshot", "verify", "/dev/null"], "it is not a regular file"),
+    (&["snapshot", "verify", "/etc/passwd"], "/etc/passwd is not a valid snapshot"),
+    (&["snapshot", "list", "/no/folder"], "/no/folder is not a folder"),
+    (&["snapshot", "create", "--encrypt", "--passphrase-file", "/no/file"], "/no/file can't be read: No such file"),
+    (&["snapshot", "create", "--encrypt", "--passphrase-file", "/etc"], "/etc can't be read: is a directory"),
+    (&["snapshot", "create", "--encrypt", "--passphrase-file", "/dev/null"], "it is not a regular file"),
+    (&["rebuild", "twilightsparkle", "--from", "/no/file"], "/no/file can't be read: No such file"),
+    (&["rebuild", "twilightsparkle", "--from", "/etc"], "/etc can't be read: is a directory"),
+    (&["bundle", "create", "--pod-binary", "/no/file", "bundle"], "/no/file can't be read: No such file"),
+    (&["bundle", "verify", "/no/bundle"], "/no/bundle is not a bundle"),
+    (&["bundle", "show", "/etc"], "/etc is not a bundle"),
+    (&["plan", "-i", "/no/file"], "/no/file can't be read: No such file"),
+    (&["plan", "-i", "/etc"], "/etc can't be read: is a directory"),
+    (&["provision", "--usb", "/no/folder/stick"], "the folder /no/folder does not exist"),
+    (&["provision", "--usb", "/etc"], "/etc is a folder"),
+    (&["provision", "--usb", "/dev/nosuchdisk"], "there is no device /dev/nosuchdisk"),
+    (&["render", "--out", "/etc"], "/etc"),
     (&["transcode", "status"], "has no `transcode:` section"),
 ];
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh ada";
 
 #[test]
 fn a_wrong_argument_is_reported_before_a_machine_is_contacted() {
     let folder = tempfile::tempdir().expect("a folder");
     let contacted = folder.path().join("contacted");
     let inventory = format!(
-        "ssh: {{proxyCommand: touch {}}}\nmachines:\n  twilightsparkle: {{address: 192.168.1.11, role: control-plane}}\n  rainbowdash: \
-         192.168.1.12\n",
+        "ssh: {{proxyCommand: touch {}}}\nmachines:\n  twilightsparkle: {{address: 192.168.1.11, role: control-plane, mac: \"52:54:00:00:00:01\"}}\n  rainbowdash: \
+         192.168.1.12\nos: {{authorizedKeys: [{KEY}]}}\n",
         contacted.display()
     );
     fs::write(folder.path().join("inventory.yaml"), inventory).expect("it can be written");

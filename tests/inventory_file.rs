@@ -313,7 +313,7 @@ fn render_and_plan_say_what_they_leave_out() {
     assert!(ended == Some(3) && said.contains("refused: "), "{ended:?} {said}");
     write(&format!("{films}  plex: {{url: \"http://192.0.2.9:32400\", tokenFile: none}}\n"));
     let (ended, said) = run(folder.path(), "render", Stdio::null());
-    assert!(ended == Some(3) && said.contains("does not hold a token alone"), "{ended:?} {said}");
+    assert!(ended == Some(3) && said.contains("the file that `tokenFile` names does not exist"), "{ended:?} {said}");
     write("");
     let (ended, said) = run(folder.path(), &format!("plan --bundle {}", bundle.display()), Stdio::null());
     assert!(ended == Some(4), "{ended:?} {said}");

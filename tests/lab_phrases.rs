@@ -29,7 +29,7 @@ const ELSEWHERE: [&str; 14] = [
     "({}) is corrupted or was changed",
     "refused: cluster: no API server answers",
     "ask on: passphrase of",
-    "the kernel modules overlay and br_netfilter",
+    "the kernel modules overlay, br_netfilter and vxlan are not loaded",
     "minutes ahead of the other machine's and this",
     "remove label shelf",
     "waiting for a PodDisruptionBudget to let",

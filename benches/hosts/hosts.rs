@@ -6,7 +6,7 @@
 //!
 //! Beside that, `look INVENTORY` tells what is not yet done, whoever did it, and `write INVENTORY FOLDER` what the other tools are to put there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use hostler::ssh::{Exit, NewHostKeys, Part};
 use hostler_core::action::File;
 use hostler_core::digest::sha256;
 use hostler_core::facts::Observation;
-use hostler_core::inventory::{Inventory, MachineName};
+use hostler_core::inventory::{Cni, Inventory, MachineName};
 use hostler_core::manifest::Manifest;
 use hostler_core::plan::{Plan, plan, wanted};
 use hostler_core::step::StepKind;
@@ -179,7 +179,7 @@ fn write(file: &str, folder: &Path) -> Result<()> {
 }
 
 fn files(inventory: &Inventory) -> Result<Vec<File>> {
-    let mut files = vec![wanted::modules_file(), wanted::sysctl_file()];
+    let mut files = vec![wanted::modules_file(inventory.cluster.cni == Cni::Flannel), wanted::sysctl_file(&BTreeMap::new())];
     files.extend(wanted::containerd_files(inventory, &manifest())?);
     Ok(files)
 }

@@ -83,7 +83,7 @@ fn seen(share: &Share) -> String {
 }
 
 async fn asked(films: &Transcode, server: &MediaServer, token: &Token) -> Vec<String> {
-    let Some(token) = &token.file else { return Vec::new() };
+    let Ok(token) = &token.file else { return Vec::new() };
     // On this computer the token is in the user's file, not in the pods' Secret.
     let known = MediaServer { token_file: token.path.clone(), ..server.clone() };
     match timeout(LIMIT, media_server::found(&known, films.settings.folders.keys())).await {

@@ -154,7 +154,7 @@ pub async fn create(pins: &Pins, arch: Arch, origin: &Origin, pod_binary: Option
     let folder = &writer::place(folder)?;
     let (program, source) = match pod_binary {
         Some(path) => {
-            let program = user_file::read(path, MOST_PROGRAM).with_context(|| format!("{} can't be read", path.display()))?;
+            let program = user_file::read(path, MOST_PROGRAM).map_err(|error| user_file::unreadable(path, &error))?;
             (program, format!("file:{}", hostler_core::digest::sha256(path.as_os_str().as_encoded_bytes())))
         }
         None if arch == own_arch() => (own_program()?, THIS_PROGRAM.to_owned()),

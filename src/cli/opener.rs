@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use hostler_core::bech32;
 use hostler_core::failure::{ExitStatus, Failure};
@@ -65,7 +65,7 @@ impl Opening {
 
 /// The secret keys in a file of `age-keygen`.
 fn read(file: &Path, reporter: &Reporter) -> Result<Vec<age::Key>> {
-    let bytes = user_file::read_or_listen(file, MOST_BYTES).with_context(|| format!("{} can't be read", file.display()))?;
+    let bytes = user_file::read_or_listen(file, MOST_BYTES).map_err(|error| user_file::unreadable(file, &error))?;
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut keys = Vec::new();

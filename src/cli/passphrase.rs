@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use hostler_core::failure::{ExitStatus, Failure};
 
@@ -63,8 +63,11 @@ impl PassphraseFile {
 
     fn read(&self, reporter: &Reporter) -> Result<Option<String>> {
         let Some(file) = &self.passphrase_file else { return Ok(None) };
-        let bytes = user_file::read_or_listen(file, MOST_BYTES).with_context(|| format!("{} can't be read", file.display()))?;
-        let text = String::from_utf8(bytes).ok().with_context(|| format!("{} is not UTF-8", file.display()))?;
+        let bytes = user_file::read_or_listen(file, MOST_BYTES).map_err(|error| user_file::unreadable(file, &error))?;
+        let Ok(text) = String::from_utf8(bytes) else {
+            let message = format!("{} is not UTF-8", file.display());
+            return Err(Failure::new(ExitStatus::Usage, message, "write the passphrase in the first line of a text file").into());
+        };
         let passphrase = text.lines().next().unwrap_or_default();
         if passphrase.is_empty() {
             let message = format!("the first line of {} is empty, so there is no passphrase", file.display());

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::image::{Image, SYSTEM};
 use super::initrd;
 use crate::atomic;
+use crate::user_file::Destination;
 use crate::workstation::program::run;
 
 /// The folder of the stick with the order, the image and the marks.
@@ -67,6 +68,7 @@ pub async fn write(file: &Path, image: &Image, order: &Order) -> Result<()> {
         content += from.metadata().with_context(|| format!("{} can't be read", from.display()))?.len();
     }
     let partition = content.next_multiple_of(MEBIBYTE);
+    fs::create_dir_all(atomic::folder_of(file))?;
     let new = atomic::New::beside(file).with_context(|| format!("{} can't be created", file.display()))?;
     new.as_file().set_len(EDGE + partition + EDGE)?;
     write_table(&new, medium, partition)?;
@@ -121,14 +123,14 @@ fn compare(image: &mut File, device: &mut File, size: u64) -> Result<()> {
     Ok(())
 }
 
-/// Whether `file` may be written: nothing is there, or an older stick.
+/// Whether `file` can and may be written: nothing is there, or an older stick.
 ///
 /// # Errors
-/// Refused: it is something else.
+/// As [`Destination::of`]. Refused: it is something else.
 pub fn may_replace(file: &Path) -> Result<()> {
-    match file.symlink_metadata() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Ok(_) if file.is_file() && is_stick(file) => Ok(()),
+    match Destination::of(file)? {
+        Destination::New(_) => Ok(()),
+        Destination::File(place) if is_stick(&place) => Ok(()),
         _ => {
             let message = format!("{} already exists, and is not a stick image that hostler made", file.display());
             Err(Failure::new(ExitStatus::Refused, message, "pass the path of a file that does not exist").into())

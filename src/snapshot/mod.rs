@@ -52,7 +52,7 @@ fn unpacked(archive: &[u8]) -> Result<Vec<u8>> {
 pub fn open(file: &Path, opener: Option<age::Opener<'_>>) -> Result<Snapshot> {
     // Encrypted, it has a few bytes more for each block.
     let most = usize::try_from(MOST + MOST / 16).unwrap_or(usize::MAX);
-    let bytes = user_file::read(file, most).with_context(|| format!("{} can't be read", file.display()))?;
+    let bytes = user_file::read(file, most).map_err(|error| user_file::unreadable(file, &error))?;
     if bytes.len() > most {
         return Err(invalid(file, &anyhow::anyhow!("the file is too large: the limit is {}", size(MOST))));
     }
@@ -140,7 +140,7 @@ fn invalid(file: &Path, error: &anyhow::Error) -> anyhow::Error {
 /// # Errors
 /// It can't be read.
 pub fn needs(file: &Path) -> Result<Option<age::Needs>> {
-    let beginning = user_file::read(file, 64).with_context(|| format!("{} can't be read", file.display()))?;
+    let beginning = user_file::read(file, 64).map_err(|error| user_file::unreadable(file, &error))?;
     Ok(age::needs(&beginning))
 }
 

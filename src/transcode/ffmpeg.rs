@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
+use hostler_core::films::language;
 use serde::Deserialize;
 
 use super::handbrake::{Flags, Title, Track};
-use super::order::{Tracks, same_language};
+use super::order::Tracks;
 
 pub const FFMPEG: &str = "ffmpeg";
 pub const FFPROBE: &str = "ffprobe";
@@ -262,7 +263,7 @@ pub fn differences(found: &Probe, wanted: &Tracks) -> Vec<String> {
             }
             let (is, was) = (stream.tag("language"), track.language_code.as_str());
             let unknown = |language: &str| matches!(language, "" | "und");
-            let same = same_language(is, was) || unknown(is) && unknown(was);
+            let same = language::same(is, was) || unknown(is) && unknown(was);
             if !same {
                 wrong.push(format!("the language of {kind} track {number} is `{is}`, expected `{was}`"));
             }

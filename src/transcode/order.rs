@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::Result;
+use hostler_core::films::language;
 use hostler_core::films::settings::{Audio, Preset};
 use serde_json::Value;
 
@@ -178,7 +179,7 @@ fn list(numbers: &[usize]) -> String {
 /// Numbers of the audio tracks to keep, from 1, in their order: preferred languages, then untagged ones, then the default; of each, the
 /// default first; comments last. Without a language's own sound, all are kept.
 fn chosen_audio(tracks: &[Track], languages: &[String]) -> Vec<usize> {
-    let speaks = |track: &Track| languages.iter().position(|language| same_language(&track.language_code, language));
+    let speaks = |track: &Track| languages.iter().position(|language| language::same(&track.language_code, language));
     let real = tracks.iter().any(|track| speaks(track).is_some() && !is_aside(track));
     let default = tracks.iter().position(|track| track.attributes.default).or(Some(0));
     let mut chosen: Vec<(usize, &Track)> = tracks
@@ -196,7 +197,7 @@ fn chosen_audio(tracks: &[Track], languages: &[String]) -> Vec<usize> {
 
 /// Numbers of the subtitles to keep, from 1: those of the languages, and untagged ones; comments last.
 fn chosen_subtitles(tracks: &[Track], languages: &[String]) -> Vec<usize> {
-    let speaks = |track: &Track| languages.iter().position(|language| same_language(&track.language_code, language));
+    let speaks = |track: &Track| languages.iter().position(|language| language::same(&track.language_code, language));
     let kept = |track: &Track| languages.is_empty() || speaks(track).is_some() || untagged(track);
     let mut chosen: Vec<(usize, &Track)> = tracks.iter().enumerate().filter(|(_, track)| kept(track)).collect();
     chosen.sort_by_key(|(place, track)| (is_aside(track), speaks(track).unwrap_or(languages.len()), *place));
@@ -223,33 +224,6 @@ fn is_aside(track: &Track) -> bool {
     let Flags { commentary, alt_commentary, visually_impaired, .. } = track.attributes;
     let name = track.name.to_lowercase();
     commentary || alt_commentary || visually_impaired || WORDS.iter().any(|word| name.contains(word))
-}
-
-/// ISO 639-2 has two codes for some languages: files have one, users write the other.
-pub fn same_language(one: &str, other: &str) -> bool {
-    const TWINS: [(&str, &str); 20] = [
-        ("sqi", "alb"),
-        ("hye", "arm"),
-        ("eus", "baq"),
-        ("mya", "bur"),
-        ("zho", "chi"),
-        ("ces", "cze"),
-        ("nld", "dut"),
-        ("fra", "fre"),
-        ("kat", "geo"),
-        ("deu", "ger"),
-        ("ell", "gre"),
-        ("isl", "ice"),
-        ("mkd", "mac"),
-        ("mri", "mao"),
-        ("msa", "may"),
-        ("fas", "per"),
-        ("ron", "rum"),
-        ("slk", "slo"),
-        ("bod", "tib"),
-        ("cym", "wel"),
-    ];
-    one == other || TWINS.contains(&(one, other)) || TWINS.contains(&(other, one))
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ sed -i '/^    failSwapOn: false$/d; /^  - Swap$/d' "$inventory"
 row "the plan names what is to be done on it"
 plan
 says "rainbowdash: swap is on (/swapfile): turn swap off, now and after a reboot"
-says "rainbowdash: the kernel modules overlay and br_netfilter are not loaded"
+says "rainbowdash: the kernel modules overlay, br_netfilter and vxlan are not loaded"
 
 row "a clock ten minutes ahead is refused, on the machine that is wrong; a time service mends it"
 vm systemctl disable --quiet --now systemd-timesyncd

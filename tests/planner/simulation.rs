@@ -193,7 +193,9 @@ pub fn blank() -> Facts {
         clock: 1_700_000_000,
         nameservers: vec!["192.168.1.1".to_owned()],
         swap: vec!["/dev/sda2".to_owned()],
-        sysctls: BTreeMap::from([("net.ipv4.ip_forward".to_owned(), "0".to_owned())]),
+        sysctls: [("net.ipv4.ip_forward", "0"), ("fs.inotify.max_user_instances", "128")]
+            .map(|(key, now)| (key.to_owned(), now.to_owned()))
+            .into(),
         ..Facts::default()
     }
 }

@@ -163,8 +163,8 @@ impl World {
             }
             Action::SetSysctls(SetSysctls { file }) => {
                 write(facts, file);
-                for (key, value) in wanted::SYSCTLS {
-                    facts.sysctls.entry((*key).to_owned()).and_modify(|now| *now = (*value).to_owned());
+                for (key, value) in file.content.lines().filter_map(|line| line.split_once(" = ")) {
+                    facts.sysctls.entry(key.to_owned()).and_modify(|now| *now = value.to_owned());
                 }
             }
             Action::SetHostname(SetHostname { name }) => {

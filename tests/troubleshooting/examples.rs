@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hostler_core::arch::Arch;
 use hostler_core::films::Owner;
-use hostler_core::inventory::{MachineName, Role};
+use hostler_core::inventory::{MachineName, NoToken, Role};
 use hostler_core::plan::hint::{Command, Hint};
 use hostler_core::plan::refusal::{Share, Unchangeable, Why};
 
@@ -438,9 +438,9 @@ examples! {
         "HandBrake is not part of a bundle; `hostler bundle encoder` adds it"
     )],
     Why::NoToken { .. } => [(
-        Why::NoToken { file: PathBuf::from("~/.config/hostler/plex-token") },
+        Why::NoToken { file: PathBuf::from("~/.config/hostler/plex-token"), why: NoToken::Missing },
         Hint::WriteToken,
-        "the file that the inventory names is missing or empty"
+        "the file that the inventory names is missing, empty, or contains more than a token"
     )],
     Why::ShareMissing { .. } => [(
         Why::ShareMissing { share: share("inbox", "/srv/films") },

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use hostler_core::films::language;
 use hostler_core::quantity::size;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
@@ -16,7 +17,7 @@ use super::super::content::{self, Content, PLACES, Sample};
 use super::super::ffmpeg::{self, FFMPEG, FFPROBE, Probe};
 use super::super::handbrake::{Flags, Title};
 use super::super::layout::space;
-use super::super::order::{Tracks, same_language};
+use super::super::order::Tracks;
 use super::super::record::{Part, Phase, Stamp};
 use super::super::verify::{self, Attempt, Flaw};
 use super::{Encoder, Stopped};
@@ -340,7 +341,7 @@ fn of(probe: &Probe) -> Tracks {
 /// one says it.
 fn flags_of_original(tracks: &mut Tracks, source: &Title) {
     for track in &mut tracks.audio {
-        let mut alike = source.audio_list.iter().filter(|was| same_language(&was.language_code, &track.language_code));
+        let mut alike = source.audio_list.iter().filter(|was| language::same(&was.language_code, &track.language_code));
         if let (Some(was), None) = (alike.next(), alike.next()) {
             track.attributes = Flags { default: track.attributes.default, ..was.attributes };
             track.name.clone_from(&was.name);

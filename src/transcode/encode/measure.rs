@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use hostler_core::films::language;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::ffmpeg::Probe;
 use super::super::measure::{self, Measured, Pair};
-use super::super::order::same_language;
+
 use super::super::verify::Flaw;
 use super::{Encoder, HandBrakeRun, Stopped};
 
@@ -68,7 +69,7 @@ fn only_of_its_language(original: &Probe, film: &Probe) -> Option<usize> {
     let tracks = original.of_kind("audio");
     let mut alike = tracks.iter().enumerate().filter(|(_, stream)| {
         let language = stream.track().language_code;
-        tracks.len() == 1 || same_language(&language, &first)
+        tracks.len() == 1 || language::same(&language, &first)
     });
     alike.next().filter(|_| alike.next().is_none()).map(|(number, _)| number)
 }

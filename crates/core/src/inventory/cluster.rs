@@ -236,8 +236,17 @@ fn recipient(text: Text, problems: &mut Problems) -> Option<String> {
         problems.add_secret(text.place, "this is a secret key: write the public key, which `age-keygen -y` prints", example);
         return None;
     }
-    let why = if text.text.starts_with("ssh-") { "is a key of SSH: write a public key of age" } else { "is not a valid public key of age" };
-    problems.add(text.place, format!("`{}` {why}, which begins with `age1`", shown(text.text)), example);
+    let length = text.text.chars().count();
+    let why = if text.text.starts_with("ssh-") {
+        "is an SSH key: write a public key of age, which begins with `age1`".to_owned()
+    } else if !text.text.to_ascii_lowercase().starts_with("age1") {
+        "is not a public key of age, which begins with `age1`".to_owned()
+    } else if length != RECIPIENT_EXAMPLE.len() {
+        format!("is not a public key of age: it has {length} characters instead of {}", RECIPIENT_EXAMPLE.len())
+    } else {
+        "is not a public key of age: its checksum is wrong, so a character was mistyped".to_owned()
+    };
+    problems.add(text.place, format!("`{}` {why}", shown(text.text)), example);
     None
 }
 

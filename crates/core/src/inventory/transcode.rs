@@ -9,9 +9,9 @@ use super::diagnostic::{Place, shown};
 use super::load::ReadFile;
 use super::read::{Fields, Problems, Text};
 use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
-use super::{MachineName, machine::Machines, path, preset, share, size, token, url};
+use super::{MachineName, NoToken, machine::Machines, path, preset, share, size, token, url};
 use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Publish, Quality, Settings, Titles};
-use crate::films::{Actions, Owner, Share};
+use crate::films::{Actions, Owner, Share, language};
 use crate::words::did_you_mean;
 
 /// The transcoding workload.
@@ -44,8 +44,7 @@ pub struct Token {
     pub of: MediaServerKind,
     /// As in the inventory: a leading `~/` is the user's home.
     pub named: PathBuf,
-    /// `None`: it can't be read, or the inventory was parsed without its files.
-    pub file: Option<TokenFile>,
+    pub file: Result<TokenFile, NoToken>,
 }
 
 /// A file with a token. The token itself is read only when it is sent.
@@ -120,46 +119,22 @@ fn below<'a>(fields: &Fields<'a>, name: &str, section: &'static super::schema::S
     Fields::read(field.node, field.place, section, problems)
 }
 
-/// Common languages, for suggestions: ISO 639-2, ISO 639-1, English name.
-const LANGUAGES: [(&str, &str, &str); 20] = [
-    ("eng", "en", "english"),
-    ("deu", "de", "german"),
-    ("fra", "fr", "french"),
-    ("spa", "es", "spanish"),
-    ("ita", "it", "italian"),
-    ("por", "pt", "portuguese"),
-    ("nld", "nl", "dutch"),
-    ("pol", "pl", "polish"),
-    ("ces", "cs", "czech"),
-    ("hun", "hu", "hungarian"),
-    ("rus", "ru", "russian"),
-    ("ukr", "uk", "ukrainian"),
-    ("dan", "da", "danish"),
-    ("swe", "sv", "swedish"),
-    ("nor", "no", "norwegian"),
-    ("fin", "fi", "finnish"),
-    ("ell", "el", "greek"),
-    ("tur", "tr", "turkish"),
-    ("jpn", "ja", "japanese"),
-    ("zho", "zh", "chinese"),
-];
-
 fn languages(fields: &Fields, problems: &mut Problems) -> Vec<String> {
     const EXAMPLE: &str = "languages: [eng]";
     let mut languages: Vec<String> = Vec::new();
     for text in fields.texts("languages", problems) {
-        let word = text.text.to_lowercase();
-        let near = LANGUAGES.iter().find(|(code, short, name)| [*code, *short, *name].contains(&word.as_str()));
-        if word == "all" || word == "any" {
-            problems.add(text.place, format!("`{}` is not a language: omit `languages` to keep all languages", shown(text.text)), EXAMPLE);
-        } else if text.text.len() != 3 || !text.text.bytes().all(|byte| byte.is_ascii_lowercase()) {
-            let guess = near.map_or_else(String::new, |(code, _, _)| format!(": did you mean `{code}`?"));
-            let message = format!("`{}` is not a language code: write the three letters of ISO 639-2{guess}", shown(text.text));
-            problems.add(text.place, message, near.map_or_else(|| EXAMPLE.to_owned(), |(code, _, _)| format!("languages: [{code}]")));
-        } else if languages.iter().any(|other| other == text.text) {
-            problems.add(text.place, format!("duplicate language `{}`", text.text), "");
+        let word = text.text;
+        if word.eq_ignore_ascii_case("all") || word.eq_ignore_ascii_case("any") {
+            problems.add(text.place, format!("`{}` is not a language: omit `languages` to keep all languages", shown(word)), EXAMPLE);
+        } else if !language::is_code(word) {
+            let near = language::suggest(word);
+            let guess = near.map_or_else(String::new, |code| format!(": did you mean `{code}`?"));
+            let message = format!("`{}` is not a language code: write the three letters of ISO 639-2{guess}", shown(word));
+            problems.add(text.place, message, near.map_or_else(|| EXAMPLE.to_owned(), |code| format!("languages: [{code}]")));
+        } else if languages.iter().any(|other| language::same(other, word)) {
+            problems.add(text.place, format!("duplicate language `{word}`"), "");
         } else {
-            languages.push(text.text.to_owned());
+            languages.push(word.to_owned());
         }
     }
     languages
@@ -344,7 +319,7 @@ fn media_server(kind: MediaServerKind, fields: &Fields, reader: Option<ReadFile>
     });
     let library_as_seen = section.text("libraryAsSeen", problems).and_then(|text| as_seen(text, problems));
     let (url, named) = (url?, token_file?);
-    let file = reader.and_then(|reader| token::find(&named, reader));
+    let file = reader.map_or(Err(NoToken::Missing), |reader| token::find(&named, reader));
     let in_pod = PathBuf::from(TOKENS_IN_POD).join(kind.key());
     Some((MediaServer { kind, url, token_file: in_pod, library_as_seen }, Token { of: kind, named, file }))
 }

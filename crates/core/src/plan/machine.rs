@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::api_host;
+use super::check::cni_name;
 use super::planner::Planner;
 use super::wanted;
 use crate::action::File;
@@ -12,10 +13,10 @@ use crate::action::machine::{
 };
 use crate::digest::sha256;
 use crate::facts::Facts;
-use crate::inventory::{Machine, MachineName, Role};
+use crate::inventory::{Cni, Machine, MachineName, Role};
 use crate::manifest::Manifest;
 use crate::protocol::path;
-use crate::record::InProgress;
+use crate::record::{InProgress, Record};
 use crate::step::{ImageGroup, Need, StepId, StepKind};
 use crate::words::{and, are};
 
@@ -79,8 +80,10 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
         let action = SwapOff {};
         planner.step(StepKind::Swap.of(name), name, reason, action, []);
     }
-    let file = wanted::modules_file();
-    let unloaded: Vec<&str> = wanted::MODULES.iter().copied().filter(|module| !facts.modules.contains(*module)).collect();
+    let vxlan = uses_vxlan(planner);
+    let file = wanted::modules_file(vxlan);
+    let modules = wanted::modules(vxlan);
+    let unloaded: Vec<&str> = modules.iter().copied().filter(|module| !facts.modules.contains(*module)).collect();
     if !unloaded.is_empty() || differs(facts, &file) {
         let reason = if unloaded.is_empty() {
             format!("{} is missing or differs", file.path)
@@ -90,7 +93,7 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
                 several => format!("the kernel modules {} are not loaded", and(several)),
             }
         };
-        let modules = wanted::MODULES.iter().map(|module| (*module).to_owned()).collect();
+        let modules = modules.into_iter().map(str::to_owned).collect();
         planner.step(StepKind::Modules.of(name), name, reason, LoadModules { modules, file }, []);
     }
     sysctls(planner, name, facts);
@@ -106,6 +109,12 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
     if !facts.clock_synchronized {
         planner.step(StepKind::Clock.of(name), name, "no time service is running", SynchronizeClock {}, []);
     }
+}
+
+/// A cluster keeps its pod network, whatever the inventory says: a change of it is refused.
+fn uses_vxlan(planner: &Planner) -> bool {
+    let known = planner.api_via.as_ref().and_then(|via| via.cluster.record.get(&Record::Cni));
+    known.map_or(cni_name(planner.inventory.cluster.cni), String::as_str) == cni_name(Cni::Flannel)
 }
 
 /// What would undo the host name and the hosts at the next start.
@@ -141,9 +150,13 @@ fn hosts(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &F
 }
 
 fn sysctls(planner: &mut Planner, name: &MachineName, facts: &Facts) {
-    let file = wanted::sysctl_file();
+    let file = wanted::sysctl_file(&facts.sysctls);
     // A key that the kernel does not show (in a container, or before its module is loaded) can't be wrong.
-    let wrong = wanted::SYSCTLS.iter().find_map(|(key, value)| facts.sysctls.get(*key).filter(|now| now != value).map(|now| (key, now)));
+    let other = wanted::SYSCTLS.iter().find_map(|(key, value)| facts.sysctls.get(*key).filter(|now| now != value).map(|now| (key, now)));
+    let small = wanted::SYSCTLS_AT_LEAST.iter().find_map(|(key, least)| {
+        facts.sysctls.get(*key).filter(|now| now.parse::<u64>().is_ok_and(|now| now < *least)).map(|now| (key, now))
+    });
+    let wrong = other.or(small);
     if let Some((key, now)) = wrong {
         let needs = [StepKind::Modules.of(name).if_planned()];
         planner.step(StepKind::Sysctls.of(name), name, format!("{key} is {now}"), SetSysctls { file }, needs);

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::hint::Hint;
 use crate::arch::Arch;
 use crate::films::Owner;
-use crate::inventory::{MachineName, Role};
+use crate::inventory::{MachineName, NoToken, Role};
 use crate::words::{and, are};
 
 /// It blocks the steps that depend on it, and nothing else.
@@ -232,6 +232,7 @@ pub enum Why {
     NoEncoder,
     NoToken {
         file: PathBuf,
+        why: NoToken,
     },
     ShareMissing {
         share: Share,
@@ -497,12 +498,10 @@ impl fmt::Display for Why {
             Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of a different cluster than this machine's", file.display()),
             Why::NoEncoder => f.write_str("films can't be encoded: the bundle has no encoder"),
             // Without a folder or an ending it may be the token itself, which someone wrote there.
-            Why::NoToken { file } if !file.to_string_lossy().contains(['/', '.']) => f.write_str(
-                "the media server can't be notified: the file that `tokenFile` names can't be read, or does not hold a token alone",
-            ),
-            Why::NoToken { file } => {
-                write!(f, "the media server can't be notified: {} can't be read, or does not hold a token alone", file.display())
+            Why::NoToken { file, why } if !file.to_string_lossy().contains(['/', '.']) => {
+                write!(f, "the media server can't be notified: the file that `tokenFile` names {why}")
             }
+            Why::NoToken { file, why } => write!(f, "the media server can't be notified: {} {why}", file.display()),
             Why::ShareMissing { share } => write!(f, "the {} folder {} does not exist on the machine", share.what, share.path),
             Why::ShareHangs { share } => write!(f, "the {} folder {} does not respond", share.what, share.path),
             Why::ShareReadOnly { share, films, owner, mode } => write!(

@@ -1,5 +1,6 @@
 //! What a machine should have: the files, programs and images that follow from the inventory and the bundle alone.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -19,12 +20,20 @@ use crate::step::ImageGroup;
 use crate::template;
 use crate::version::three_numbers;
 
-/// Kernel modules: containerd's snapshotter, and the bridge that flannel's pods hang on.
-pub const MODULES: &[&str] = &["overlay", "br_netfilter"];
+/// Kernel modules: containerd's snapshotter, and the bridge that pods hang on.
+const MODULES: [&str; 2] = ["overlay", "br_netfilter"];
+
+/// The module that flannel's packets travel with. Some kernels for clouds and small boards have it in a package of its own, and flannel says only
+/// that it can't add an interface.
+const VXLAN: &str = "vxlan";
 
 /// kubeadm checks the first; a bridge without the others hides pod traffic from kube-proxy's rules.
 pub const SYSCTLS: &[(&str, &str)] =
     &[("net.ipv4.ip_forward", "1"), ("net.bridge.bridge-nf-call-iptables", "1"), ("net.bridge.bridge-nf-call-ip6tables", "1")];
+
+/// Limits that must be no smaller. Each container's shim holds an inotify instance: with the kernel's 128, kubelet and `kubectl logs -f` fail on a
+/// machine with some thirty pods.
+pub const SYSCTLS_AT_LEAST: &[(&str, u64)] = &[("fs.inotify.max_user_instances", 8192)];
 
 /// Small programs of the operating system, and the Debian package of each. The path of one decides whether apt is called at all.
 pub const PACKAGES: &[(&str, &str)] = &[
@@ -154,12 +163,20 @@ fn folder(kind: FileKind) -> &'static str {
     }
 }
 
-pub fn modules_file() -> File {
-    file(path::MODULES, MODULES.iter().map(|module| format!("{module}\n")).collect())
+/// The kernel modules that a machine needs; with flannel's packets in VXLAN or without.
+pub fn modules(vxlan: bool) -> Vec<&'static str> {
+    MODULES.into_iter().chain(vxlan.then_some(VXLAN)).collect()
 }
 
-pub fn sysctl_file() -> File {
-    file(path::SYSCTLS, SYSCTLS.iter().map(|(key, value)| format!("{key} = {value}\n")).collect())
+pub fn modules_file(vxlan: bool) -> File {
+    file(path::MODULES, modules(vxlan).iter().map(|module| format!("{module}\n")).collect())
+}
+
+/// Of a machine whose kernel parameters are `now`: a limit that is larger than needed stays, after a reboot too.
+pub fn sysctl_file(now: &BTreeMap<String, String>) -> File {
+    let larger = |key: &str, least: u64| now.get(key).and_then(|now| now.parse::<u64>().ok()).is_some_and(|now| now > least);
+    let limits = SYSCTLS_AT_LEAST.iter().filter(|(key, least)| !larger(key, *least)).map(|(key, least)| format!("{key} = {least}\n"));
+    file(path::SYSCTLS, SYSCTLS.iter().map(|(key, value)| format!("{key} = {value}\n")).chain(limits).collect())
 }
 
 /// containerd's configuration and unit, crictl's, and the user's fragments.
@@ -298,7 +315,7 @@ fn vip_own_files(context: serde_json::Value) -> Result<Vec<File>> {
 /// # Errors
 /// A template that can't be filled in, which is a defect.
 pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<String>) -> Result<Question> {
-    let mut files: Vec<String> = vec![modules_file().path, sysctl_file().path, KUBELET_CONFIG.to_owned()];
+    let mut files: Vec<String> = vec![path::MODULES.to_owned(), path::SYSCTLS.to_owned(), KUBELET_CONFIG.to_owned()];
     files.extend(containerd_own_files("", &[])?.into_iter().map(|file| file.path));
     files.extend(kubelet_own_files(json!({ "name": "", "seconds": 0, "resolv_conf": null }))?.into_iter().map(|file| file.path));
     files.push(cloud_init_file()?.path);
@@ -319,8 +336,8 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
             .map(|(program, _)| (*program).to_owned())
             .chain([CLOUD_INIT.to_owned()])
             .collect(),
-        modules: MODULES.iter().map(|module| (*module).to_owned()).collect(),
-        sysctls: SYSCTLS.iter().map(|(key, _)| (*key).to_owned()).collect(),
+        modules: MODULES.into_iter().chain([VXLAN]).map(str::to_owned).collect(),
+        sysctls: SYSCTLS.iter().map(|(key, _)| *key).chain(SYSCTLS_AT_LEAST.iter().map(|(key, _)| *key)).map(str::to_owned).collect(),
         snapshots: snapshots.unwrap_or_default().to_owned(),
         keep,
         shares: films.into_iter().flat_map(workload::folders).map(|(_, path)| path.to_owned()).collect(),

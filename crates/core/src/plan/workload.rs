@@ -93,7 +93,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
 
 /// Sends the tokens of all media servers; `None`: there are none.
 fn tokens(wanted: &Transcode) -> Option<KeepMediaServerTokens> {
-    let files: Vec<_> = wanted.tokens.iter().filter_map(|token| Some((token.of, token.file.as_ref()?))).collect();
+    let files: Vec<_> = wanted.tokens.iter().filter_map(|token| Some((token.of, token.file.as_ref().ok()?))).collect();
     let sums: Vec<String> = files.iter().map(|(of, file)| format!("{} {}", of.key(), file.sha256)).collect();
     let tokens: Vec<_> = files.into_iter().map(|(of, file)| MediaServerToken { of, file: file.path.clone(), size: file.size }).collect();
     (!tokens.is_empty()).then(|| KeepMediaServerTokens { tokens, sha256: sha256(sums.join("\n").as_bytes()) })
@@ -106,8 +106,9 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
         planner.refuse_workload(None, Why::NoEncoder, Hint::MakeEncoder);
         fine = false;
     }
-    for token in wanted.tokens.iter().filter(|token| token.file.is_none()) {
-        planner.refuse_workload(None, Why::NoToken { file: token.named.clone() }, Hint::WriteToken);
+    for token in &wanted.tokens {
+        let Err(why) = &token.file else { continue };
+        planner.refuse_workload(None, Why::NoToken { file: token.named.clone(), why: why.clone() }, Hint::WriteToken);
         fine = false;
     }
     let machines: Vec<&MachineName> = planner.machines().map(|(name, _)| name).collect();
