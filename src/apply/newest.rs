@@ -76,7 +76,7 @@ async fn copy(inventory: &Inventory, text: &str, ca: Option<&str>, facts: &Facts
     let said = read(link, &template::render("kubernetes/send-newest-snapshot.sh", words)?).await?;
     let Some((name, content)) = parsed(&said)? else { return Ok(None) };
     let file = folder.join(name);
-    let taken = snapshot::taken(Path::new(name), cluster).with_context(|| format!("`{}` is not a name of a snapshot", visible(name)))?;
+    let taken = snapshot::taken(Path::new(name), cluster).with_context(|| format!("`{}` is not a valid snapshot name", visible(name)))?;
     ensure!(taken <= jiff::Timestamp::now().as_second() + 3600, "`{name}` is dated in the future");
     let (content, how) = match age::needs(&content) {
         Some(_) => (content, "encrypted"),
@@ -98,7 +98,7 @@ async fn copy(inventory: &Inventory, text: &str, ca: Option<&str>, facts: &Facts
 fn parsed(said: &str) -> Result<Option<(&str, Vec<u8>)>> {
     let Some((name, text)) = said.split_once('\n') else { return Ok(None) };
     // It becomes a name in a folder of this computer.
-    ensure!(Path::new(name).file_name().is_some_and(|file| file == name), "`{}` is not a name of a file", visible(name));
+    ensure!(Path::new(name).file_name().is_some_and(|file| file == name), "`{}` is not a valid file name", visible(name));
     let text: String = text.chars().filter(|character| !character.is_ascii_whitespace()).collect();
     let content = BASE64_STANDARD.decode(text).ok().context("it was corrupted in transit")?;
     Ok(Some((name, content)))

@@ -182,7 +182,7 @@ async fn build(release: &str, folder: &Path, task: &Task) -> Result<()> {
         None => progress.report(line, task),
     })
     .await?;
-    task.line("make its file system");
+    task.line("create the file system");
     let script = folder.join("image.sh");
     atomic::write(&script, SCRIPT.as_bytes(), 0o644)?;
     let modules = MODULES.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);

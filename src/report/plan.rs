@@ -144,19 +144,20 @@ fn findings(plan: &Plan, layout: Layout, paint: Paint) -> String {
 
 /// `57 steps on 3 machines, 1 refusal`, or that there is nothing to do; and which machines were not reached.
 pub fn summary(plan: &Plan) -> String {
+    let lost: Vec<&MachineName> = plan.unreachable.iter().map(|lost| &lost.machine).collect();
+    let none_reached = plan.reached == 0 && !lost.is_empty() && plan.steps.is_empty() && plan.refusals.is_empty();
     let machines: BTreeSet<_> = plan.steps.iter().map(|step| &step.machine).collect();
     let refusals = counted(plan.refusals.len(), "refusal");
     let mut parts = match (plan.steps.len(), plan.refusals.is_empty()) {
         (0, true) if plan.unreachable.is_empty() => vec!["up to date, nothing to do".to_owned()],
-        (0, true) if plan.reached == 0 => vec!["nothing to do: no machine could be reached".to_owned()],
+        (0, true) if none_reached => vec![format!("no plan: {} can't be reached", and(&lost))],
         (0, true) => vec!["nothing to do on the machines that were reached".to_owned()],
         (0, false) => vec![format!("no steps: blocked by {refusals}")],
         (steps, true) => vec![format!("{} on {}", counted(steps, "step"), counted(machines.len(), "machine"))],
         (steps, false) => vec![format!("{} on {}", counted(steps, "step"), counted(machines.len(), "machine")), refusals],
     };
     parts.extend((!plan.warnings.is_empty()).then(|| counted(plan.warnings.len(), "warning")));
-    let lost: Vec<&MachineName> = plan.unreachable.iter().map(|lost| &lost.machine).collect();
-    let lost = if lost.is_empty() { String::new() } else { format!("; not reached: {}", and(&lost)) };
+    let lost = if lost.is_empty() || none_reached { String::new() } else { format!("; not reached: {}", and(&lost)) };
     format!("{}{lost}", parts.join(", "))
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hostler_core::health::{MachineFacts, MachineStatus, MemberStatus, NodeStatus, Problem, Status};
 use hostler_core::quantity::{age, size_of};
 use hostler_core::visible::visible;
-use hostler_core::words::{counted, in_days};
+use hostler_core::words::in_days;
 
 use super::Paint;
 use super::commands::Commands;
@@ -125,7 +125,7 @@ fn drift(status: &Status) -> String {
     };
     let first = visible(drift.first.as_deref().unwrap_or_default());
     if !(drift.differs() || drift.steps == 0) {
-        return format!("none; {} still to run, only to verify the cluster", counted(drift.steps, "step"));
+        return "none, but the cluster is yet to be verified".to_owned();
     }
     match (drift.steps, drift.refusals) {
         (0, 0) if status.machines.iter().any(|machine| machine.unreachable.is_some()) => {

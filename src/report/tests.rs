@@ -357,7 +357,7 @@ fn the_summary_of_a_plan() {
     let partly = Plan { unreachable: unreachable.clone(), reached: 1, ..empty };
     assert_eq!(plan::summary(&partly), "nothing to do on the machines that were reached; not reached: rainbowdash and fluttershy");
     let none = Plan { reached: 0, ..partly };
-    assert_eq!(plan::summary(&none), "nothing to do: no machine could be reached; not reached: rainbowdash and fluttershy");
+    assert_eq!(plan::summary(&none), "no plan: rainbowdash and fluttershy can't be reached");
     let some = Plan { unreachable, ..plan() };
     assert_eq!(plan::summary(&some), "6 steps on 3 machines, 1 refusal, 1 warning; not reached: rainbowdash and fluttershy");
 }

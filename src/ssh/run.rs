@@ -249,7 +249,7 @@ impl Session {
         match timeout(bounds.time, exec).await {
             Ok(ended) => ended,
             Err(_) => {
-                let what = "a command did not end";
+                let what = "a command did not finish";
                 Err(RunError::Slow { machine: self.target.name.clone(), what, seconds: bounds.time.as_secs() })
             }
         }

@@ -18,5 +18,5 @@ after=$(printf '%s\n' "$status" | number dbSize)
 used=$(printf '%s\n' "$status" | number dbSizeInUse)
 quota=$(printf '%s\n' "$status" | number dbSizeQuota)
 [ -z "$quota" ] || [ "$quota" = 0 ] || [ "$used" -lt "$quota" ] ||
-    fail "etcd's database holds $used bytes and may hold $quota: delete what is not needed, or raise etcd's quota-backend-bytes"
+    fail "etcd's database has $used bytes, and the limit is $quota: delete what is not needed, or raise etcd's quota-backend-bytes"
 echo "etcd's database: $before bytes before, $after now"

@@ -52,7 +52,7 @@ for name in {{ namespaces.flannel }}/kube-flannel-ds {{ namespaces.system }}/kub
     # A cluster may have none of its own.
     kubectl --namespace "${name%/*}" get daemonset "${name#*/}" > /dev/null 2>&1 || continue
     kubectl --namespace "${name%/*}" rollout status daemonset "${name#*/}" --timeout 180s > /dev/null 2>&1 ||
-        fail "${name#*/} does not run on all machines; \`kubectl --namespace ${name%/*} get pods\` shows where, and \`kubectl --namespace ${name%/*} logs\` why"
+        fail "${name#*/} is not running on all machines; \`kubectl --namespace ${name%/*} get pods\` shows where, and \`kubectl --namespace ${name%/*} logs\` why"
 done
 {% if spread_dns %}
 # kubeadm's two CoreDNS pods may both have begun on the first machine, and would die with it. One goes, and comes back on another: the
@@ -97,7 +97,7 @@ until kubectl --namespace "$space" rollout status daemonset probe --timeout 30s 
     running=$(kubectl --namespace "$space" get pods --field-selector status.phase=Running --output name | grep -c .) || running=0
     if [ -n "$now" ] && [ "$now" = "$before" ] && [ "$running" = {{ nodes | length }} ]; then
         dns=$(why_dns) || dns=
-        [ -z "$dns" ] || fail "CoreDNS does not run: $(printf '%s' "$dns" | tr '\n' ';')"
+        [ -z "$dns" ] || fail "CoreDNS is not running: $(printf '%s' "$dns" | tr '\n' ';')"
         dns=$(kubectl --namespace {{ namespaces.system }} get pods --selector k8s-app=kube-dns --output 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}' | sort -u | tr '\n' ' ')
         now=$(printf '%s' "$now" | sed "s/ CoreDNS$/ CoreDNS, which runs on ${dns% }/")
         fail "pods don't reach each other: $(printf '%s' "$now" | sed 's/ from / hears nothing from /' | tr '\n' ';'): is a firewall between the machines? open udp 8472 for flannel's tunnel"
@@ -105,7 +105,7 @@ until kubectl --namespace "$space" rollout status daemonset probe --timeout 30s 
     before=$now
     [ "$(date +%s)" -ge "$probe_until" ] || continue
     dns=$(why_dns) || dns=
-    [ -z "$dns" ] || fail "CoreDNS does not run: $(printf '%s' "$dns" | tr '\n' ';')"
+    [ -z "$dns" ] || fail "CoreDNS is not running: $(printf '%s' "$dns" | tr '\n' ';')"
     said=$(kubectl --namespace "$space" logs --selector app=probe --tail 1 --prefix --request-timeout 10s 2>&1 | cut -c 1-300 | tr '\n' ';') || :
     fail "the probe pods could not reach each other within 4 minutes: $said"
 done

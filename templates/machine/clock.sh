@@ -3,5 +3,5 @@ for unit in chrony.service chronyd.service ntpsec.service systemd-timesyncd.serv
     systemctl cat "$unit" > /dev/null 2>&1 && break
     unit=
 done
-[ -n "$unit" ] || fail "there is no time service: install systemd-timesyncd or chrony"
+[ -n "$unit" ] || fail "no time service is installed: install systemd-timesyncd or chrony"
 systemctl enable --now "$unit"

@@ -1,7 +1,7 @@
 packages={{ packages | join(" ") | quote }}
 export DEBIAN_FRONTEND=noninteractive
 
-command -v apt-get > /dev/null || fail "there is no apt-get here: install $packages by hand"
+command -v apt-get > /dev/null || fail "apt-get is not installed: install $packages by hand"
 
 # What holds apt's lock is named in the wait: it may be an upgrade that takes ten minutes.
 busy() {

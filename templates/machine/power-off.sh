@@ -1,6 +1,6 @@
 announce 600 "the machine to go off"
 # logind asks kubelet first, which lets its pods end.
-systemctl poweroff || fail "systemd does not switch the machine off"
+systemctl poweroff || fail "systemd did not power off the machine"
 # The script ends with the machine.
 sleep 590 || :
 [ ! -d /run/systemd/system ] || fail "it is still on after 10 minutes"

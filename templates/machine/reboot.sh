@@ -1,7 +1,7 @@
 {% include "machine/boot.sh" %}
 
 boot
-[ -n "$boot" ] || fail "/proc says neither which boot this is nor when PID 1 began"
+[ -n "$boot" ] || fail "neither the boot ID nor the start time of PID 1 can be read from /proc"
 if [ "$boot" = {{ boot | quote }} ]; then
 {% if quorum %}
     # Another one may have gone since the plan was made.

@@ -4,5 +4,5 @@ sysctl -q -e -p {{ file.path | quote }} || true
 while IFS='= ' read -r key value; do
     case $key in '' | '#'*) continue ;; esac
     now=$(sysctl -n -e "$key")
-    [ -z "$now" ] || [ "$now" = "$value" ] || fail "$key is $now and can't be made $value"
+    [ -z "$now" ] || [ "$now" = "$value" ] || fail "$key is $now and can't be set to $value"
 done < {{ file.path | quote }}

@@ -10,10 +10,10 @@ for path in {{ wipe.all | words }}; do
 {% for kept in keep %}
     kept=$(readlink -m -- {{ kept | quote }})
     case $real/ in
-    "$kept"/*) fail "$path leads to $real, and $kept is kept" ;;
+    "$kept"/*) fail "$path resolves to $real, but $kept must be kept" ;;
     esac
     case $kept/ in
-    "$real"/*) fail "$path leads to $real, and $kept is kept" ;;
+    "$real"/*) fail "$path resolves to $real, but $kept must be kept" ;;
     esac
 {% endfor %}
     [ "$path" != "$real" ] || continue
@@ -21,7 +21,7 @@ for path in {{ wipe.all | words }}; do
 {% for link in links %}
     [ "$path $real" != {{ (link.path ~ " " ~ link.real) | quote }} ] || known=1
 {% endfor %}
-    [ -n "$known" ] || fail "$path leads to $real, which was not in the plan: run again"
+    [ -n "$known" ] || fail "$path resolves to $real, which was not in the plan: run the command again"
     reals="$reals$real
 "
 done
@@ -85,7 +85,7 @@ fi
 for path in $wiped; do
     [ ! -e "$path" ] || { [ -L "$path" ] && [ -z "$(ls -A "$path/")" ]; } || fail "$path is still there after the wipe"
 done
-[ -z "$(ctr --namespace k8s.io tasks ls -q 2> /dev/null)" ] || fail "containers of the old cluster still run"
+[ -z "$(ctr --namespace k8s.io tasks ls -q 2> /dev/null)" ] || fail "containers of the old cluster are still running"
 # A pod whose network could not be taken down leaves processes behind that containerd has in no list.
 for process in /proc/[0-9]*; do
     name=$(cat "$process/comm" 2> /dev/null || true)

@@ -170,14 +170,14 @@ row "a second hostler is refused while the first is at work; killed, its script 
 sed -i '/^  ClusterConfiguration:$/,/profiling/d' "$inventory"
 "$hostler" up -i "$inventory" --yes > "$work/first" 2>&1 &
 first=$!
-until grep -q "^twilightsparkle .*its static pods do not match the cluster's ClusterConfiguration" "$work/first"; do kill -0 "$first"; sleep 0.1; done
+until grep -q "^twilightsparkle .*the static pods do not match the cluster's ClusterConfiguration" "$work/first"; do kill -0 "$first"; sleep 0.1; done
 up 3
 says "twilightsparkle/control-plane of run"
 kill -9 "$first"
 wait "$first" 2> /dev/null || true
 up
 says "waiting for twilightsparkle/control-plane of an interrupted run"
-says_not "its static pods do not match"
+says_not "the static pods do not match"
 empty
 [ -z "$(on twilightsparkle grep -- --profiling /etc/kubernetes/manifests/kube-apiserver.yaml)" ]
 

@@ -98,7 +98,7 @@ restart
 named nuc3
 ! has_hosts 2> /dev/null || { echo "its hosts are still there" >&2; exit 1; }
 [ "$(on "$ubuntu" sysctl -n net.ipv4.ip_forward)" = 0 ]
-repairs "its host name is \`nuc3\`"
+repairs "the host name is \`nuc3\`"
 named "$ubuntu"
 has_hosts
 ready 2

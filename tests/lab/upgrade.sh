@@ -133,7 +133,7 @@ rm "$work/stop"
 poll renewal https://10.77.0.11:6443/livez &
 poller=$!
 up
-says "of its certificates expire soon, the first"
+says "certificates expire soon, the first"
 touch "$work/stop"
 wait "$poller"
 printf '          %s s without the API, at most\n' "$(cat "$work/renewal")"

@@ -149,7 +149,7 @@ says "(libc6)"
 row "it is drained, rebooted, Ready and uncordoned; the others are not touched"
 remember_boots twilightsparkle rainbowdash fluttershy
 HOSTLER_CACHE=$work/no-bundle run 0 reboot -i "$inventory" --yes
-says "it needs a reboot for libc6"
+says "a reboot is due for libc6"
 restarted rainbowdash
 not_restarted twilightsparkle fluttershy
 ready 3

@@ -81,7 +81,7 @@ impl World {
         let network = system::has_flannel(&cluster.add_ons) || cluster.record.get(&Record::Cni).is_some_and(|cni| cni == "none");
         for (name, node) in &mut cluster.nodes {
             node.ready = network && self.works(name);
-            node.message = if node.ready { String::new() } else { "kubelet does not say".to_owned() };
+            node.message = if node.ready { String::new() } else { "kubelet gives no reason".to_owned() };
         }
         for member in cluster.members.values_mut() {
             member.healthy = self.works(&member.name) && member.error.is_empty();

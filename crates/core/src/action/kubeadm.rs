@@ -474,9 +474,11 @@ pub struct RenewCertificates {
 impl Act for RenewCertificates {
     fn line(&self) -> String {
         match (&self.config, self.serving) {
-            (Some(_), false) => "renew them with kubeadm, and restart the controller manager and the scheduler".to_owned(),
-            (Some(_), true) => "renew them with kubeadm, and restart the controller manager, the scheduler and kubelet".to_owned(),
-            (None, _) => "have kubelet create a new one".to_owned(),
+            (Some(_), false) => "renew the certificates with kubeadm, and restart the controller manager and the scheduler".to_owned(),
+            (Some(_), true) => {
+                "renew the certificates with kubeadm, and restart the controller manager, the scheduler and kubelet".to_owned()
+            }
+            (None, _) => "have kubelet create a new certificate".to_owned(),
         }
     }
 

@@ -54,7 +54,7 @@ pub struct PowerOff {}
 
 impl Act for PowerOff {
     fn line(&self) -> String {
-        "shut down, and wait until powered off".to_owned()
+        "shut down, and wait until the machine is off".to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

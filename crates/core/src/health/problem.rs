@@ -112,10 +112,10 @@ impl fmt::Display for Problem {
             Problem::MemberUnhealthy { member, error } => write!(f, "etcd member {member} is unhealthy: {error}"),
             Problem::Learner { member } => write!(f, "etcd member {member} is still a learner and has no vote"),
             Problem::CertificateExpires { certificate, machine, days: ..0 } => {
-                write!(f, "certificate {certificate} of {machine} has expired")
+                write!(f, "the {certificate} certificate of {machine} has expired")
             }
             Problem::CertificateExpires { certificate, machine, days } => {
-                write!(f, "certificate {certificate} of {machine} expires {}", in_days(*days))
+                write!(f, "the {certificate} certificate of {machine} expires {}", in_days(*days))
             }
             Problem::DiskLow { machine, free } => {
                 write!(f, "{machine}: only {free}% of the disk is free; below {LITTLE_DISK}%, kubelet may evict pods")

@@ -165,7 +165,7 @@ impl fmt::Display for Unfit {
             Unfit::Usb => "a USB disk is never written to",
             Unfit::Virtual => "it is not a physical disk",
             Unfit::Removable => "a removable disk is never written to",
-            Unfit::NoMedium => "it has no medium",
+            Unfit::NoMedium => "no medium is inserted",
             Unfit::Unknown => "hostler does not know how it is connected",
         })
     }

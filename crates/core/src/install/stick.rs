@@ -30,7 +30,7 @@ impl fmt::Display for NoStick {
             }
             NoStick::Unknown(name, sticks) => write!(f, "{name} is not a whole disk: the disks on USB are {}", and(sticks)),
             NoStick::NotUsb(name, bus) => write!(f, "{name} is not a USB stick ({bus}), so nothing is written to it"),
-            NoStick::NoMedium(name) => write!(f, "{name} has no medium"),
+            NoStick::NoMedium(name) => write!(f, "no medium is inserted in {name}"),
             NoStick::ReadOnly(name) => write!(f, "{name} is read-only: remove its write protection, or take another stick"),
             NoStick::TooSmall(name, own, least) => write!(f, "{name} has only {}, but {} are needed", size(*own), size(*least)),
             NoStick::InUse(name, users) => write!(f, "{name} is in use ({}): unmount it first", users.join(", ")),

@@ -37,8 +37,8 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
     let soonest = all.iter().filter_map(|name| facts.kubernetes.certificates.get(*name)).min().copied().unwrap_or(facts.clock);
     let when = in_days((soonest - facts.clock) / DAY);
     let reason = match all.as_slice() {
-        [one] => format!("its certificate {one} expires {when}"),
-        several => format!("{} of its certificates expire soon, the first {when}", several.len()),
+        [one] => format!("the {one} certificate expires {when}"),
+        several => format!("{} certificates expire soon, the first {when}", several.len()),
     };
     planner.restart(StepKind::RenewCertificates.of(name), name, reason, RenewCertificates { config, serving }, runs(name));
     Ok(())

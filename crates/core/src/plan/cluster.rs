@@ -114,7 +114,7 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
             let names = documents::api_names(planner.inventory, &version, machine)?;
             let lacks: Vec<&String> = names.iter().filter(|name| !has_name(&facts.kubernetes.api_names, name)).collect();
             let reason = if facts.applied.get(&Applied::Document(Document::Cluster)) != Some(sum) {
-                Some("its static pods do not match the cluster's ClusterConfiguration".to_owned())
+                Some("the static pods do not match the cluster's ClusterConfiguration".to_owned())
             } else if !facts.kubernetes.api_names.is_empty() && !lacks.is_empty() {
                 Some(format!("the API server's certificate is not valid for {}", and(&lacks)))
             } else {

@@ -193,7 +193,12 @@ impl Inspection<'_> {
         let comes = self.planned(StepKind::Programs) || wanted::version_in_use(self.facts).is_none();
         if self.facts.disk_size > 0 && comes && free < LITTLE_DISK {
             let place = format!("{free} MB is free for /var/lib");
-            self.find("little disk space", place, "programs and images need 1500 MB", "continues: free space soon, until 3072 MB is free");
+            self.find(
+                "little disk space",
+                place,
+                "programs and images need 1500 MB",
+                "hostler continues; free up space soon, so that 3072 MB is free",
+            );
         }
     }
 }

@@ -494,7 +494,7 @@ impl fmt::Display for Hint {
                      command again"
                 )
             }
-            Hint::FixAccess(machine) => write!(f, "fix SSH, the login or sudo on {machine}, whichever the reason names"),
+            Hint::FixAccess(machine) => write!(f, "fix SSH, the login or sudo on {machine}, as the reason above says"),
             Hint::About(machine, hint) => write!(f, "{machine}: {hint}"),
             Hint::Reinstalled { machine, rebuild } => {
                 write!(f, "if {machine} was reinstalled, run {rebuild}; if not, someone may be intercepting the connection")

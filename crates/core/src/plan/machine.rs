@@ -99,9 +99,9 @@ fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &
     sysctls(planner, name, facts);
     if facts.hostname != name.as_str() || facts.hostname_at_boot != name.as_str() {
         let reason = match facts.hostname_at_boot.as_str() {
-            _ if facts.hostname != name.as_str() => format!("its host name is `{}`", facts.hostname),
-            "" => "it will have no host name after a reboot".to_owned(),
-            other => format!("its host name will be `{other}` after a reboot"),
+            _ if facts.hostname != name.as_str() => format!("the host name is `{}`", facts.hostname),
+            "" => "there will be no host name after a reboot".to_owned(),
+            other => format!("the host name will be `{other}` after a reboot"),
         };
         planner.step(StepKind::Hostname.of(name), name, reason, SetHostname { name: name.to_string() }, []);
     }
@@ -349,17 +349,17 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
         if unit.is_some() {
             let files = wanted::SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()).collect();
             let action = DropUnit { unit: UNIT.to_owned(), files };
-            planner.step(at, name, "it takes regular snapshots, but the inventory says `every: never`", action, []);
+            planner.step(at, name, "regular snapshots are taken, but the inventory says `every: never`", action, []);
         }
         return Ok(());
     };
     let files = wanted::snapshot_files(planner.inventory, every)?;
     if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Snapshots) {
-        let reason = if unit.is_some() { "its snapshot settings differ from the inventory" } else { "it does not take regular snapshots" };
+        let reason = if unit.is_some() { "the snapshot settings differ from the inventory" } else { "no regular snapshots are taken" };
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };
         planner.step(at, name, reason, action, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
-        planner.step(at, name, "it does not take regular snapshots", StartUnit { unit: UNIT.to_owned() }, []);
+        planner.step(at, name, "no regular snapshots are taken", StartUnit { unit: UNIT.to_owned() }, []);
     }
     Ok(())
 }
@@ -373,7 +373,7 @@ fn renewal(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: 
     if machine.role != Role::ControlPlane {
         if unit.is_some() {
             let action = DropUnit { unit: UNIT.to_owned(), files: files.into_iter().map(|file| file.path).collect() };
-            planner.step(at, name, "it renews a control plane's certificates, but it is a worker", action, []);
+            planner.step(at, name, "the timer that renews a control plane's certificates is on a worker", action, []);
         }
     } else if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Renewal) {
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };

@@ -160,8 +160,8 @@ fn is_at_work(node: &NodeFact) -> bool {
 /// Why the machine is rebooted, for the reader.
 fn reason(facts: &Facts, name: &MachineName) -> String {
     match &facts.reboot_due {
-        Some(due) if due.by.is_empty() => "it needs a reboot".to_owned(),
-        Some(due) => format!("it needs a reboot for {}", due.by),
+        Some(due) if due.by.is_empty() => "a reboot is due".to_owned(),
+        Some(due) => format!("a reboot is due for {}", due.by),
         None => format!("you asked to reboot {name}"),
     }
 }

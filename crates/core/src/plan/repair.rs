@@ -101,8 +101,8 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
     let cut = (!damaged.is_empty()).then(|| format!("{} {} truncated", and(&damaged), are(damaged.len())));
     let ended = match expired.as_slice() {
         [] => None,
-        [one] => Some(format!("its certificate {one} has expired")),
-        several => Some(format!("{} of its certificates have expired", several.len())),
+        [one] => Some(format!("the {one} certificate has expired")),
+        several => Some(format!("{} certificates have expired", several.len())),
     };
     let reason = [lacks, cut, ended].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let action = RepairControlPlane { config, missing, damaged, expired };

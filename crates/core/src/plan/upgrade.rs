@@ -58,7 +58,7 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
             yields_vip: yields_vip(planner.inventory, name),
         };
         let reason = match planner.trusted.answering().find(|api_via| api_via.machine == name) {
-            Some(api_via) if api_via.cluster.version != to => format!("its API server has version {}", api_via.cluster.version),
+            Some(api_via) if api_via.cluster.version != to => format!("the API server has version {}", api_via.cluster.version),
             _ => "an upgrade of its static pods was interrupted".to_owned(),
         };
         let id = planner.step(StepKind::UpgradeControlPlane.of(name), name, reason, action, before);
@@ -162,7 +162,7 @@ fn staged(planner: &mut Planner, joined: &[(&MachineName, &Machine)]) -> Vec<Nee
         let (set, programs) = wanted::programs(manifest, machine.role);
         if !facts.sets.contains(&set) {
             let missing = machine::missing_programs(facts, &programs);
-            let reason = format!("it does not have the binaries of Kubernetes {} yet", manifest.kubernetes);
+            let reason = format!("the binaries of Kubernetes {} are missing", manifest.kubernetes);
             let action = StagePrograms { arch: manifest.arch, set, programs, missing };
             staged.push(planner.step(StepKind::StagePrograms.of(name), name, reason, action, []).into());
         }
@@ -246,7 +246,7 @@ fn node(
         let reason = if found.version == to {
             "an upgrade of its kubelet was interrupted".to_owned()
         } else {
-            format!("its kubelet has version {}", found.version)
+            format!("kubelet has version {}", found.version)
         };
         before = vec![planner.step(StepKind::UpgradeNode.of(name), name, reason, action, before).into()];
     }
