@@ -36,7 +36,7 @@ print(head + "machines:\n" + "".join(sorted(entries)) + tail, end="")
 END
 run 3 plan -i "$work/sorted.yaml"
 says "add \`role: control-plane\` to twilightsparkle"
-says "nothing to do"
+says "no steps: blocked by 1 refusal"
 run 3 up -i "$work/sorted.yaml" --yes
 empty
 
