@@ -53,12 +53,14 @@ pub struct ApplyRequest {
     pub kubeconfig: KeepKubeconfig,
     /// How long to wait for machines that can't be reached yet.
     pub patience: Duration,
+    /// How long to wait for machines that a stick is to install.
+    pub installation: Duration,
 }
 
 impl ApplyRequest {
     /// Without writing a kubeconfig at the end.
     pub fn new(goal: Goal, consent: Consent) -> ApplyRequest {
-        ApplyRequest { goal, consent, kubeconfig: KeepKubeconfig::No, patience: Duration::ZERO }
+        ApplyRequest { goal, consent, kubeconfig: KeepKubeconfig::No, patience: Duration::ZERO, installation: Duration::ZERO }
     }
 }
 
@@ -238,8 +240,10 @@ async fn look_again(
     Ok(())
 }
 
-/// Waits until all machines can be reached: somebody has to turn them on.
+/// Waits until `these` machines can be reached. Somebody has to see to it: `to_do` says what.
 async fn wait_for_machines(
+    these: impl Fn(&MachineName) -> bool,
+    to_do: &str,
     patience: Duration,
     inventory: &Inventory,
     links: &BTreeMap<MachineName, Arc<Link>>,
@@ -250,14 +254,16 @@ async fn wait_for_machines(
     let events = reporter.events();
     let mut last = Vec::new();
     loop {
-        let silent = |(_, observation): &(&MachineName, &Observation)| matches!(observation, Observation::Unreachable(why) if why.contact != Contact::OtherHostKey);
+        let silent = |(name, observation): &(&MachineName, &Observation)| {
+            these(name) && matches!(observation, Observation::Unreachable(why) if why.contact != Contact::OtherHostKey)
+        };
         let missing: Vec<MachineName> = seen.iter().filter(silent).map(|(name, _)| name.clone()).collect();
         let left = patience.saturating_sub(start.elapsed());
         if missing.is_empty() || left.is_zero() {
             return Ok(());
         }
         if missing != last {
-            let line = format!("waiting for {} to be turned on, at most {}", and(&missing), quantity::whole(left));
+            let line = format!("waiting for {} to be {to_do}, at most {}", and(&missing), quantity::whole(left));
             events.send(Event::Note { line });
             last.clone_from(&missing);
         }
@@ -311,7 +317,9 @@ async fn wait_for_api(
 pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let inventory = &file.inventory;
     let Observed { links, mut seen, bundles, manifests } = observe(&request.goal, inventory, means, reporter).await?;
-    wait_for_machines(request.patience, inventory, &links, &mut seen, reporter).await?;
+    wait_for_machines(|_| true, "turned on", request.patience, inventory, &links, &mut seen, reporter).await?;
+    let awaited = |name: &MachineName| links.get(name).is_some_and(|link| link.awaited().is_some());
+    wait_for_machines(awaited, "installed from the stick", request.installation, inventory, &links, &mut seen, reporter).await?;
     wait_for_leftovers(inventory, &links, &mut seen, reporter).await?;
     wait_for_api(&request.goal, inventory, &manifests, &links, &mut seen, reporter).await?;
     newest::fetch(inventory, &file.text, &seen, &links, &reporter.events()).await;

@@ -197,7 +197,13 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
 async fn cluster(bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let bundles = bundle.into_iter().collect();
     let planning = Planning { inventory: InventoryArgument::of(lab::inventory_file()), bundles, connecting: Connecting::default() };
-    let arguments = up::Arguments { planning, taking_over: TakingOver::default(), yes: true, kubeconfig: Some(lab::kubeconfig()) };
+    let arguments = up::Arguments {
+        planning,
+        taking_over: TakingOver::default(),
+        yes: true,
+        within: Duration::ZERO,
+        kubeconfig: Some(lab::kubeconfig()),
+    };
     up::up(&arguments, Missing::FetchOrBuild, reporter).await
 }
 

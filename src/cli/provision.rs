@@ -17,10 +17,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::arguments::{InventoryArgument, machine_named};
 use super::help;
-use crate::home;
 use crate::install::disks;
 use crate::os::image::{self, Image, SYSTEM};
-use crate::os::{host_key, stick};
+use crate::os::{awaited, host_key, stick};
 use crate::report::Reporter;
 use crate::ssh::{self, Target};
 use crate::workstation::packages;
@@ -86,10 +85,12 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         }
     })
     .await?;
+    let folder = host_key::folder(&inventory.cluster.name)?;
     // Last: a stick that was not made has no machine whose key could be expected.
     for one in &planned {
         ssh::remember(&one.target, &one.key)
             .with_context(|| format!("the host key of {} can't be added to known_hosts", one.order.name))?;
+        awaited::expect(&folder, &one.order.name, &format!("Debian {} on {}", os.release, disk(&one.order.disk)))?;
     }
     reporter.result(summary(&arguments.usb, size, device.is_some(), &inventory, &planned).trim_end()).await;
     Ok(())
@@ -166,7 +167,7 @@ struct Planned {
 }
 
 fn planned(inventory: &Inventory, os: &Os, wipe: &[MachineName]) -> Result<Vec<Planned>> {
-    let folder = home::data()?.join("host-keys").join(&inventory.cluster.name);
+    let folder = host_key::folder(&inventory.cluster.name)?;
     let mut planned = Vec::new();
     for (name, machine) in &inventory.machines {
         let Some(mac) = &machine.mac else {
@@ -239,16 +240,20 @@ fn random_id() -> Result<String> {
     Ok(hex(&bytes))
 }
 
+fn disk(rule: &DiskRule) -> String {
+    match rule {
+        DiskRule::Only => "its only disk".to_owned(),
+        DiskRule::Serial(serial) => format!("the disk with serial {serial}"),
+        DiskRule::Wwid(wwid) => format!("the disk with wwid {wwid}"),
+        DiskRule::Path(path) => format!("the disk at {path}"),
+    }
+}
+
 fn summary(file: &Path, size: u64, is_device: bool, inventory: &Inventory, planned: &[Planned]) -> String {
     let size = quantity::size(size);
     let mut text = format!("the stick {} ({size}) installs {}, each of them once:\n", file.display(), counted(planned.len(), "machine"));
     for one in planned {
-        let disk = match &one.order.disk {
-            DiskRule::Only => "its only disk".to_owned(),
-            DiskRule::Serial(serial) => format!("the disk with serial {serial}"),
-            DiskRule::Wwid(wwid) => format!("the disk with wwid {wwid}"),
-            DiskRule::Path(path) => format!("the disk at {path}"),
-        };
+        let disk = disk(&one.order.disk);
         let state = if one.order.wipe { "which is erased, except for a data partition of hostler's" } else { "only if it is empty" };
         let address = inventory.machines.get(&one.order.name).map(|machine| machine.address.to_string()).unwrap_or_default();
         text += &format!("  {}: {} gets {address} from your router; {disk}, {state}\n", one.order.name, one.mac);

@@ -1,6 +1,7 @@
 //! `hostler up` and `hostler plan`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -9,6 +10,7 @@ use hostler_core::inventory::Inventory;
 use hostler_core::plan::{Goal, Plan, plan_for};
 
 use super::arguments::Planning;
+use super::length::length;
 use super::take_over::TakingOver;
 use super::{Output, help};
 use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Looked, Means, apply, fragments, look, status_of};
@@ -38,6 +40,9 @@ pub struct Arguments {
     /// Apply the plan without asking
     #[arg(long, short)]
     pub yes: bool,
+    /// Time to wait for machines that are being installed from the stick of `hostler provision`, e.g. 1h
+    #[arg(long, value_name = "TIME", value_parser = length, default_value = "15m")]
+    pub within: Duration,
     /// Path of the kubeconfig to write [default: ~/.config/hostler/CLUSTER.kubeconfig]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -79,7 +84,7 @@ pub async fn up(arguments: &Arguments, missing: Missing, reporter: &Reporter) ->
         kubeconfig::destination(path, &file.inventory.cluster.name)?;
     }
     let kubeconfig = arguments.kubeconfig.clone().map_or(KeepKubeconfig::Default, KeepKubeconfig::At);
-    let request = ApplyRequest { kubeconfig, ..ApplyRequest::new(goal, Consent::yes_if(arguments.yes)) };
+    let request = ApplyRequest { kubeconfig, installation: arguments.within, ..ApplyRequest::new(goal, Consent::yes_if(arguments.yes)) };
     let (status, plans) = apply(&request, &file, &Means { missing, ..arguments.planning.means() }, reporter).await?;
     if let ExitStatus::Done = status {
         warn_of_no_snapshot(&file.inventory, reporter)?;

@@ -8,6 +8,7 @@ use anyhow::Result;
 use hostler_core::inventory::{Inventory, Machine, MachineName};
 
 use crate::execute::Link;
+use crate::os::{awaited, host_key};
 use crate::report::Reporter;
 use crate::ssh::{self, NewHostKeys};
 
@@ -40,10 +41,14 @@ pub fn links_within(
     reporter: &Reporter,
 ) -> Result<BTreeMap<MachineName, Arc<Link>>> {
     let access = access(limits, inventory, new_host_keys, reporter)?;
+    let installed = inventory.os.is_some().then(|| host_key::folder(&inventory.cluster.name)).transpose()?;
     inventory
         .machines
         .iter()
-        .map(|(name, machine)| Ok((name.clone(), Arc::new(Link::new(target(name, machine)?, access.clone(), None)))))
+        .map(|(name, machine)| {
+            let awaited = installed.as_ref().and_then(|folder| awaited::of(folder, name));
+            Ok((name.clone(), Arc::new(Link::new(target(name, machine)?, access.clone(), None).awaiting(awaited))))
+        })
         .collect()
 }
 

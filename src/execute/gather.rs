@@ -54,13 +54,16 @@ pub async fn observe(name: &MachineName, link: &Link, script: &str, events: &Eve
     match tokio::time::timeout(LIMIT, facts_of(link, script)).await {
         Ok(Ok(facts)) => {
             events.send(Event::Gathered { machine: name.clone(), took: start.elapsed() });
+            link.awaited().inspect(|awaited| awaited.arrived());
             Observation::Facts(Box::new(facts))
         }
         Ok(Err(GatherError { reason, hint, contact })) => {
             // The reporter adds the machine's name; a jump host's name stays.
             let reason = reason.strip_prefix(&format!("{name}: ")).map_or(reason.clone(), str::to_owned);
-            events.send(Event::Unreachable { machine: name.clone(), reason: reason.clone(), hint: hint.clone() });
-            Observation::Unreachable(Unreachable { reason, contact, hint })
+            let why = Unreachable { reason, contact, hint };
+            let why = link.awaited().map_or(why.clone(), |awaited| awaited.describe(why));
+            events.send(Event::Unreachable { machine: name.clone(), reason: why.reason.clone(), hint: why.hint.clone() });
+            Observation::Unreachable(why)
         }
         Err(_) => {
             let reason = format!("gathering the facts timed out after {} s", LIMIT.as_secs());

@@ -10,10 +10,13 @@ use tokio::sync::Mutex;
 
 use super::Run;
 use crate::artifact::Content;
+use crate::os::awaited::Awaited;
 use crate::ssh::{self, Root, RunError, Session, Target};
 
 pub struct Link {
     target: Target,
+    /// If a stick is to install the machine.
+    awaited: Option<Awaited>,
     access: Arc<ssh::Access>,
     state: Mutex<State>,
 }
@@ -39,7 +42,16 @@ pub enum Opened {
 impl Link {
     /// `session`: an open connection, if there is one.
     pub fn new(target: Target, access: Arc<ssh::Access>, session: Option<Arc<Session>>) -> Link {
-        Link { target, access, state: Mutex::new(State { session, failed: None }) }
+        Link { target, awaited: None, access, state: Mutex::new(State { session, failed: None }) }
+    }
+
+    /// To a machine that a stick is to install.
+    pub fn awaiting(self, awaited: Option<Awaited>) -> Link {
+        Link { awaited, ..self }
+    }
+
+    pub fn awaited(&self) -> Option<&Awaited> {
+        self.awaited.as_ref()
     }
 
     pub fn target(&self) -> &Target {

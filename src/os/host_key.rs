@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use hostler_core::inventory::MachineName;
@@ -12,7 +12,15 @@ use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 
-use crate::{atomic, user_file};
+use crate::{atomic, home, user_file};
+
+/// The folder with the keys of a cluster's machines.
+///
+/// # Errors
+/// The user's home is unknown.
+pub fn folder(cluster: &str) -> Result<PathBuf> {
+    Ok(home::data()?.join("host-keys").join(cluster))
+}
 
 /// The key of a machine in this folder, which is made if there is none.
 ///

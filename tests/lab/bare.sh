@@ -121,7 +121,10 @@ grep -q '"done"' <(mark)
 on_machine 'sudo -n true && grep -q integrity /sys/kernel/security/lockdown && findmnt /srv > /dev/null && [ -z "$(systemctl --failed --quiet)" ]'
 grep -qF '[integrity]' <(on_machine cat /sys/kernel/security/lockdown)
 [ "$(on_machine wc -l '<' /proc/swaps)" = 1 ]
+[ -n "$(find "$HOME/.local/share/hostler/host-keys" -name twilightsparkle.awaited)" ]
 run 0 plan -i "$work/alone.yaml" --verbose
+# It has answered: it has a system.
+[ -z "$(find "$HOME/.local/share/hostler/host-keys" -name twilightsparkle.awaited)" ]
 says "kubeadm init"
 says_not "not installed"
 says_not "swap is on"
