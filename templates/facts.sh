@@ -9,6 +9,7 @@ units={{ units | join("\n") | quote }}
 programs={{ programs | join("\n") | quote }}
 modules={{ modules | join("\n") | quote }}
 sysctls={{ sysctls | join("\n") | quote }}
+cluster_objects={{ cluster_objects | join("\n") | quote }}
 shares={{ shares | join("\n") | quote }}
 snapshots={{ snapshots | quote }}
 keep={{ keep | join("\n") | quote }}

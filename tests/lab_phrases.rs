@@ -24,7 +24,7 @@ const MOST: usize = 5;
 const UNKNOWN: [&str; 7] = ["lab", "coredns-", "inbox", "ash", "MB", "GB", "podSubnet"];
 
 /// Phrases that are of another program, or of two literals.
-const ELSEWHERE: [&str; 14] = [
+const ELSEWHERE: [&str; 22] = [
     "{} can't reach kubelet at",
     "({}) is corrupted or was changed",
     "refused: cluster: no API server answers",
@@ -39,6 +39,14 @@ const ELSEWHERE: [&str; 14] = [
     "for the image for Debian",
     "kubelet-client of {} has expired",
     "the node is Ready done",
+    "ClusterConfiguration is missing from the cluster",
+    "KubeletConfiguration is missing from the cluster",
+    "CoreDNS: only",
+    "pods ready",
+    "-n extraArgz",
+    "expires in",
+    "days ahead",
+    "key below",
 ];
 
 #[test]
@@ -52,7 +60,7 @@ fn every_phrase_that_the_lab_waits_for_is_one_that_the_program_has() {
             unknown.push(format!("{place}: \"{phrase}\" has a whole command, which is printed with `-i FILE`"));
         }
         let words: Vec<&str> = phrase.split_whitespace().map(with_holes).collect();
-        for run in words.split(|word| !is_word(word)).filter(|run| run.len() >= 3) {
+        for run in words.split(|word| !is_word(word)).filter(|run| run.len() >= 2) {
             for some in run.windows(run.len().min(MOST)) {
                 let some = some.join(" ");
                 checked += 1;

@@ -6,6 +6,12 @@ kubectl() {
 api() {
     kubectl --request-timeout 10s get --raw /readyz > /dev/null 2>&1 || temporary "the API server to answer"
 }
+# lost STATUS: an API server may stop in the middle of a step, above all one that has only just started. The step begins again once it answers.
+lost() {
+    case $1 in 0 | {{ exit.try_again }}) return ;; esac
+    api
+}
+trap 'lost $?' EXIT
 # remember NAME VALUE: puts on record in the cluster what was applied last.
 remember() {
     on_record "$@" 2> /dev/null && return

@@ -17,7 +17,14 @@ api() {
 objects() {
     answer "api-$1" kubectl {{ kubectl.own }} \
         --request-timeout 3s --cache-dir /dev/null --namespace "$2" get --output json \
-        daemonsets.apps,deployments.apps,services,configmaps,pods
+        daemonsets.apps,deployments.apps,services,configmaps,serviceaccounts,roles.rbac.authorization.k8s.io,rolebindings.rbac.authorization.k8s.io,pods
+}
+
+# Those outside of namespaces, by name: there are many others.
+cluster_objects() {
+    # shellcheck disable=SC2086 # words: no name of an object has a space
+    answer api-cluster kubectl {{ kubectl.own }} \
+        --request-timeout 3s --cache-dir /dev/null get --output json --ignore-not-found $cluster_objects
 }
 
 # etcd ENDPOINTS LIMIT COMMAND...
@@ -64,7 +71,10 @@ about_cluster() {
         api nodes /api/v1/nodes < /dev/null | {
             objects system {{ namespaces.system }} < /dev/null | {
                 objects flannel {{ namespaces.flannel }} < /dev/null | {
-                    about_etcd < /dev/null
+                    cluster_objects < /dev/null | {
+                        about_etcd < /dev/null
+                        cat
+                    }
                     cat
                 }
                 cat

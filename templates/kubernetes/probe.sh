@@ -6,7 +6,7 @@ mine="{{ kubectl.probe_label }}"
 kubectl delete namespaces --selector "$mine" --wait=false > /dev/null 2>&1 || :
 cleanup() { kubectl delete namespace "$space" --ignore-not-found --wait=false > /dev/null 2>&1 || :; }
 await 60 "nodes to register" kubectl get nodes {{ nodes | words }}
-trap cleanup EXIT
+trap 'status=$?; cleanup; lost "$status"' EXIT
 head -c {{ manifest.size }} | sed "s/{{ namespaces.probe }}/$space/g" | kubectl {{ kubectl.apply }} > /dev/null
 
 # not_ready: why nodes are not Ready, in kubelet's words and by the newest warning about a pod there.
@@ -45,6 +45,18 @@ for node in {{ nodes | words }}; do
         get --raw /healthz 2>&1) || ! no_answer "$said" || shut="$shut $node"
 done
 [ -z "$shut" ] || fail "$(hostname) can't reach kubelet at tcp {{ port.kubelet }} of$shut: if a firewall is between the machines, open tcp {{ port.kubelet }}, and udp 8472 for pods"
+
+# begin_again NAMESPACE SELECTOR: what made these pods crash may have been repaired since; kubelet would wait up to five minutes.
+begin_again() {
+    kubectl --namespace "$1" get pods --selector "$2" \
+        --output 'jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[*].state.waiting.reason}{"\n"}{end}' |
+        awk '/ CrashLoopBackOff/ { print $1 }' | while read -r pod; do
+        kubectl --namespace "$1" delete pod "$pod" --wait=false --ignore-not-found > /dev/null
+    done
+}
+begin_again {{ namespaces.flannel }} app=flannel
+begin_again {{ namespaces.system }} k8s-app=kube-proxy
+begin_again {{ namespaces.system }} k8s-app=kube-dns
 
 # What was set up in the kernel before works on for a while without them.
 announce 180 "flannel and kube-proxy on all machines"

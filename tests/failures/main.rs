@@ -378,3 +378,36 @@ fn etcds_reason_to_keep_a_member_is_told() {
     assert!(said.ends_with("@wait etcd to let rarity go, which says: etcdserver: unhealthy cluster\n"), "{said}");
     assert_eq!(output.status.code(), Some(75));
 }
+
+/// An API server that stops in the middle of a step is waited for; any other failure stays one.
+#[test]
+fn an_api_server_that_goes_away_in_a_step_is_waited_for() {
+    let ended = |api_is_gone: bool, script: &str, context: serde_json::Value| {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(folder.path().join("run")).expect("a folder");
+        let begin = render("kubernetes/cluster.sh", serde_json::json!({})).expect("the template fits");
+        let body = render(script, context).expect("the template fits");
+        let gone = folder.path().join("gone");
+        let fails = if api_is_gone { format!(": > {}", gone.display()) } else { ":".to_owned() };
+        // It takes the place of the one in cluster.sh, which runs the real program.
+        let kubectl = format!(
+            "kubectl() {{\n    case \"$*\" in\n    *readyz*) [ ! -e {} ] ;;\n    *'get node'*) echo node ;;\n    *) {fails}; echo refused >&2; return 1 ;;\n    esac\n}}\n",
+            gone.display()
+        );
+        let begin = begin.replace("\napi\n", &format!("\n{kubectl}api\n"));
+        let script = on_a_folder(&folder.path().display().to_string(), "probe", false, &format!("{begin}\n{body}"));
+        let output = Process::new("dash").args(["-c", &script]).stdin(Stdio::null()).output().expect("dash; apt-get install dash");
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), said)
+    };
+    let drain = || ("kubernetes/drain.sh", serde_json::json!({ "node": "rarity", "force_after": 1, "returns": false }));
+    let probe = || ("kubernetes/probe.sh", serde_json::json!({ "nodes": ["rarity"], "manifest": { "size": 1 }, "spread_dns": false }));
+    for (script, context) in [drain(), probe()] {
+        let (status, said) = ended(true, script, context);
+        assert!(status == Some(75) && said.contains("@wait the API server to answer"), "{script}: {status:?} {said}");
+    }
+    for (script, context) in [drain(), probe()] {
+        let (status, said) = ended(false, script, context);
+        assert!(status == Some(1) && !said.contains("@wait"), "{script}: {status:?} {said}");
+    }
+}

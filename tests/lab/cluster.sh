@@ -53,6 +53,23 @@ mends "flannel in the cluster differs"
 kubectl --namespace kube-system delete deployment coredns > /dev/null
 mends "CoreDNS's objects are missing"
 corefile | grep -q 'cache 29'
+kubectl --namespace kube-system patch service kube-dns --patch "'{\"spec\":{\"selector\":{\"k8s-app\":\"nothing\"}}}'" > /dev/null
+mends "the Service of CoreDNS does not lead to it"
+
+row "roles, service accounts and kubeadm's documents are compared as they are: gone or changed they come back, no wider than before"
+kubectl delete clusterrolebinding flannel > /dev/null
+mends "some of flannel's objects are missing"
+kubectl delete clusterrolebinding kubeadm:node-autoapprove-certificate-rotation kubeadm:node-proxier > /dev/null
+mends "some roles of nodes and add-ons are missing"
+kubectl patch clusterrole kubeadm:get-nodes --type json --patch "'[{\"op\":\"replace\",\"path\":\"/rules/0/verbs\",\"value\":[\"*\"]}]'" > /dev/null
+mends "the roles of nodes and add-ons were changed"
+[ "$(kubectl get clusterrole kubeadm:get-nodes -o "jsonpath={.rules[*].verbs[*]}")" = get ]
+kubectl --namespace kube-system delete serviceaccount coredns > /dev/null
+mends "CoreDNS's objects are missing"
+kubectl --namespace kube-system delete configmap kubeadm-config kubelet-config > /dev/null
+run 0 plan -i "$inventory"
+says "ClusterConfiguration is missing from the cluster"
+mends "KubeletConfiguration is missing from the cluster"
 
 row "a CoreDNS that crashes is in status, with the command that shows why"
 kubectl --namespace kube-system patch configmap coredns --patch "'{\"data\":{\"Corefile\":\"nonsense {\"}}'" > /dev/null

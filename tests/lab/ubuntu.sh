@@ -110,7 +110,7 @@ restart
 becomes_ready 2
 run 0 plan -i "$inventory"
 says "cloud-init.disabled"
-repairs "/etc/hosts lacks"
+repairs "/etc/hosts has no entries"
 on "$ubuntu" 'touch /etc/cloud/cloud-init.disabled'
 restart
 becomes_ready 2

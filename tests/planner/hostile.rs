@@ -173,7 +173,7 @@ fn spoil(facts: &mut Facts) {
             cluster;
         words([version, stored_version, pod_subnet, service_subnet, endpoint, cluster_name]);
         words(record.values_mut());
-        let AddOns { objects, failing } = add_ons;
+        let AddOns { objects, failing, is_whole: _ } = add_ons;
         for LiveObject { content, desired: _, ready } in map(objects).values_mut() {
             *ready = 0;
             spoil_value(content);

@@ -1,7 +1,7 @@
 //! Where plans lead, without any machine: from random states, with steps in any order that their needs allow and runs cut at any step,
 //! planning and carrying out comes to a point at which nothing is left to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use hostler_core::action::Action;
 use hostler_core::action::kubeadm::Join;
@@ -75,6 +75,11 @@ pub enum Drift {
     KubeProxyChanged,
     CoreDnsGone,
     CoreDnsScaled,
+    DnsService,
+    RoleGone,
+    RoleWider,
+    ClusterDocument,
+    KubeletDocument,
     EtcdFull,
     Tunnel,
 }
@@ -109,6 +114,11 @@ const DRIFTS: &[Drift] = &[
     Drift::KubeProxyChanged,
     Drift::CoreDnsGone,
     Drift::CoreDnsScaled,
+    Drift::DnsService,
+    Drift::RoleGone,
+    Drift::RoleWider,
+    Drift::ClusterDocument,
+    Drift::KubeletDocument,
     Drift::EtcdFull,
     Drift::Tunnel,
 ];
@@ -258,6 +268,11 @@ impl Drift {
             Drift::KubeProxyChanged => "kube-proxy-changed",
             Drift::CoreDnsGone => "coredns-gone",
             Drift::CoreDnsScaled => "coredns-scaled",
+            Drift::DnsService => "kube-dns-changed",
+            Drift::RoleGone => "rotation-gone",
+            Drift::RoleWider => "role-wider",
+            Drift::ClusterDocument => "cluster-document-gone",
+            Drift::KubeletDocument => "kubelet-document-gone",
             _ => return None,
         })
     }

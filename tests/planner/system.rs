@@ -1,5 +1,6 @@
 //! What a cluster has in its own namespaces: what kubeadm's add-on phases and hostler's flannel leave there, and how that may differ.
 
+use hostler_core::document::Document;
 use hostler_core::facts::{AddOns, LiveObject, object_key};
 use hostler_core::plan::add_ons::compared;
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ fn of_image(image: &str) -> Value {
 /// `kubeadm init phase addon kube-proxy`, of a cluster of `version` with this KubeProxyConfiguration.
 pub fn kube_proxy(add_ons: &mut AddOns, version: &str, document: &str) {
     put(add_ons, "ConfigMap", "kube-proxy", json!({ "config.conf": document }), 0);
+    put(add_ons, "ServiceAccount", "kube-proxy", json!({}), 0);
     kube_proxy_image(add_ons, version);
 }
 
@@ -29,12 +31,22 @@ pub fn kube_proxy_image(add_ons: &mut AddOns, version: &str) {
 /// `kubeadm init phase addon coredns`.
 pub fn coredns(add_ons: &mut AddOns) {
     put(add_ons, "ConfigMap", "coredns", json!({ "Corefile": ".:53 {}" }), 0);
-    put(add_ons, "Service", "kube-dns", json!({}), 0);
+    put(add_ons, "Service", "kube-dns", json!({ "selector": { "k8s-app": "kube-dns" } }), 0);
+    put(add_ons, "ServiceAccount", "coredns", json!({}), 0);
     put(add_ons, "Deployment", "coredns", of_image("registry.k8s.io/coredns/coredns:v1.14.2"), 2);
 }
 
-/// What is applied of flannel's manifest.
-pub fn flannel(add_ons: &mut AddOns, manifest: &str) {
+/// `kubeadm init phase upload-config`.
+pub fn document(add_ons: &mut AddOns, document: Document, text: &str) {
+    match document {
+        Document::Cluster => put(add_ons, "ConfigMap", "kubeadm-config", json!({ "ClusterConfiguration": text }), 0),
+        Document::Kubelet => put(add_ons, "ConfigMap", "kubelet-config", json!({ "kubelet": text }), 0),
+        Document::KubeProxy => panic!("that is kubeadm's add-on"),
+    }
+}
+
+/// What a manifest has, once it is applied.
+pub fn apply(add_ons: &mut AddOns, manifest: &str) {
     for (key, content) in compared(manifest).expect("it is a manifest") {
         add_ons.objects.insert(key, LiveObject { content, desired: 1, ready: 1 });
     }
@@ -65,6 +77,20 @@ pub fn spoil(add_ons: &mut AddOns, word: &str) {
             add_ons.objects.get_mut("deployment/kube-system/coredns").into_iter().for_each(|live| (live.desired, live.ready) = (0, 0));
         }
         "coredns-down" => add_ons.objects.get_mut("deployment/kube-system/coredns").into_iter().for_each(|live| live.ready = 0),
+        "flannel-role-gone" => drop(add_ons.objects.remove("clusterrolebinding//flannel")),
+        "rotation-gone" => drop(add_ons.objects.remove("clusterrolebinding//kubeadm:node-autoapprove-certificate-rotation")),
+        "role-wider" => {
+            let role = add_ons.objects.get_mut("clusterrole//kubeadm:get-nodes");
+            role.into_iter().for_each(|role| role.content["rules"] = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }]));
+        }
+        "roles-unknown" => {
+            add_ons.is_whole = false;
+            add_ons.objects.retain(|key, _| !key.contains("//"));
+        }
+        "kube-dns-changed" => put(add_ons, "Service", "kube-dns", json!({ "selector": { "k8s-app": "nothing" } }), 0),
+        "cluster-document-gone" => drop(add_ons.objects.remove("configmap/kube-system/kubeadm-config")),
+        "kubelet-document-gone" => drop(add_ons.objects.remove("configmap/kube-system/kubelet-config")),
+        "kubelet-document-changed" => put(add_ons, "ConfigMap", "kubelet-config", json!({ "kubelet": "maxPods: 5\n" }), 0),
         "corefile-changed" => put(add_ons, "ConfigMap", "coredns", json!({ "Corefile": ".:53 { log }" }), 0),
         word => panic!("nothing of the cluster's own is spoilt by {word}"),
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use hostler_core::action::cluster::{
-    ApplyFlannel, DeleteNode, Drain, Label, LetFilmsEnd, Probe, RecordPower, RecordVerified, RemoveMember, RestartFlannel, Uncordon,
-    WithdrawVerification,
+    ApplyFlannel, DeleteNode, Drain, Label, LetFilmsEnd, Probe, RecordPower, RecordVerified, RemoveMember, RestartFlannel, RestoreRoles,
+    Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
     Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, Restore, UpgradeNode, UploadConfig, of_machine,
@@ -21,6 +21,7 @@ use hostler_core::document::Document;
 use hostler_core::facts::{ClusterFacts, Contact, Facts, FileFact, ImageFact, NodeFact, Observation, UnitFact, Unreachable};
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::Step;
+use hostler_core::plan::add_ons::roles_manifest;
 use hostler_core::plan::wanted;
 use hostler_core::plan::wipe::is_wiped;
 use hostler_core::record::{Applied, InProgress, Record};
@@ -229,6 +230,11 @@ impl World {
                 let version = cluster.version.clone();
                 system::kube_proxy(&mut cluster.add_ons, &version, &documents.text("KubeProxyConfiguration"));
                 system::coredns(&mut cluster.add_ons);
+                system::apply(&mut cluster.add_ons, &roles_manifest(true, true).expect("it can be rendered"));
+                for document in [Document::Cluster, Document::Kubelet] {
+                    system::document(&mut cluster.add_ons, document, &documents.text(document.kind()));
+                }
+                cluster.add_ons.is_whole = true;
                 documents.register(&mut cluster, "InitConfiguration", true);
                 self.cluster = Some(cluster);
             }
@@ -442,9 +448,10 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
     match action {
         Action::WithdrawVerification(_) => drop(cluster.record.remove(&Record::Verified)),
         Action::ApplyFlannel(ApplyFlannel { sha256, manifest }) => {
-            system::flannel(&mut cluster.add_ons, manifest);
+            system::apply(&mut cluster.add_ons, manifest);
             cluster.record.insert(Record::Flannel, sha256.clone());
         }
+        Action::RestoreRoles(RestoreRoles { manifest }) => system::apply(&mut cluster.add_ons, manifest),
         Action::RestoreCoreDns(_) => system::coredns(&mut cluster.add_ons),
         Action::MakeEtcdSpace(_) => cluster.members.values_mut().for_each(|member| member.error.clear()),
         Action::InstallWorkload(InstallWorkload { record, .. }) => cluster.record.extend(record.clone()),
@@ -453,9 +460,10 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
         }
         Action::RemoveWorkload(_) => cluster.record.retain(|name, _| !name.is_workload()),
         Action::UploadConfig(UploadConfig { document, sha256, config }) => {
-            if *document == Document::KubeProxy {
-                let version = cluster.version.clone();
-                system::kube_proxy(&mut cluster.add_ons, &version, &Documents::read(config).text(document.kind()));
+            let text = Documents::read(config).text(document.kind());
+            match document {
+                Document::KubeProxy => system::kube_proxy(&mut cluster.add_ons, &cluster.version.clone(), &text),
+                Document::Cluster | Document::Kubelet => system::document(&mut cluster.add_ons, *document, &text),
             }
             cluster.record.insert(Record::Document(*document), sha256.clone());
         }

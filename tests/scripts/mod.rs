@@ -9,8 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::cluster::{
-    DeleteNode, Drain, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreCoreDns, Uncordon,
-    WithdrawVerification,
+    DeleteNode, Drain, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreCoreDns, RestoreRoles,
+    Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
     BootstrapKubelet, CreateToken, Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore,
@@ -148,6 +148,7 @@ fn others() -> Vec<(&'static str, Action)> {
         ("cloud-init", ConfigureCloudInit { file: wanted::cloud_init_file().expect("templates fit") }.into()),
         ("etcd-space", MakeEtcdSpace {}.into()),
         ("coredns", RestoreCoreDns { config: "x".to_owned() }.into()),
+        ("roles", RestoreRoles { manifest: "x".to_owned() }.into()),
         ("flannel-restart", RestartFlannel { node: name() }.into()),
         (
             "repair",

@@ -38,6 +38,7 @@ pub enum StepKind {
     KubeletUnit,
     Images(ImageGroup),
     Init,
+    Roles,
     Flannel,
     CoreDns,
     RestartFlannel,
@@ -101,7 +102,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 57] = [
+    pub const ALL: [StepKind; 58] = [
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
         StepKind::Drain,
@@ -127,6 +128,7 @@ impl StepKind {
         StepKind::Images(ImageGroup::Pods),
         StepKind::Images(ImageGroup::Films),
         StepKind::Init,
+        StepKind::Roles,
         StepKind::Flannel,
         StepKind::CoreDns,
         StepKind::RestartFlannel,
@@ -194,6 +196,7 @@ impl StepKind {
             StepKind::Images(ImageGroup::Pods) => "images-pods",
             StepKind::Images(ImageGroup::Films) => "images-films",
             StepKind::Init => "init",
+            StepKind::Roles => "roles",
             StepKind::Flannel => "flannel",
             StepKind::StoreDocument(Document::Cluster) => "cluster-config",
             StepKind::StoreDocument(Document::Kubelet) => "kubelet-config",
@@ -257,6 +260,7 @@ impl StepKind {
             StepKind::Images(ImageGroup::Pods) => "import pod images",
             StepKind::Images(ImageGroup::Films) => "import the encoder",
             StepKind::Init => "kubeadm init",
+            StepKind::Roles => "restore roles",
             StepKind::Flannel => "apply flannel",
             StepKind::StoreDocument(Document::Cluster) => "store ClusterConfiguration",
             StepKind::StoreDocument(Document::Kubelet) => "store KubeletConfiguration",
@@ -304,7 +308,7 @@ impl StepKind {
             StepKind::Containerd | StepKind::KubeletUnit => Stage::Containerd,
             StepKind::Images(_) => Stage::Images,
             StepKind::Init => Stage::FirstControlPlane,
-            StepKind::Flannel | StepKind::CoreDns | StepKind::RestartFlannel => Stage::Network,
+            StepKind::Roles | StepKind::Flannel | StepKind::CoreDns | StepKind::RestartFlannel => Stage::Network,
             StepKind::RenewCertificates if role == Role::Worker => Stage::Workers,
             StepKind::RenewCertificates
             | StepKind::RepairControlPlane

@@ -75,6 +75,26 @@ impl Act for ApplyFlannel {
     }
 }
 
+/// Roles and their bindings, as a manifest has them and no wider.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RestoreRoles {
+    pub manifest: String,
+}
+
+impl Act for RestoreRoles {
+    fn line(&self) -> String {
+        "restore the roles of nodes and add-ons".to_owned()
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/roles.sh", json!({ "manifest": payload.content(self.manifest.clone()) }))
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(vec![Left::Objects { name: "roles", content: self.manifest.clone() }])
+    }
+}
+
 /// kubeadm makes CoreDNS again, keeps a Corefile that is there, and lets two pods run where none should.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RestoreCoreDns {

@@ -18,8 +18,10 @@ pub const NOT_READY: &str = "NotReady";
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AddOns {
-    /// DaemonSets, Deployments, Services and ConfigMaps, by `KIND/NAMESPACE/NAME`.
+    /// DaemonSets, Deployments, Services, ConfigMaps, ServiceAccounts and roles with their bindings, by `KIND/NAMESPACE/NAME`.
     pub objects: BTreeMap<String, LiveObject>,
+    /// Whether those outside of namespaces, which have no NAMESPACE, are among them: one that is missing then is not there.
+    pub is_whole: bool,
     /// Pods that are not as they should be, and have no Job to begin them anew.
     pub failing: Vec<PodFact>,
 }
@@ -28,7 +30,7 @@ pub struct AddOns {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveObject {
-    /// `spec`, or a ConfigMap's `data`.
+    /// As [`content_of`].
     pub content: Value,
     /// Pods that it should have, and that are ready; 0 for what has none.
     pub desired: u64,
@@ -55,11 +57,22 @@ pub fn object_key(kind: &str, namespace: &str, name: &str) -> String {
     format!("{}/{namespace}/{name}", kind.to_lowercase())
 }
 
+/// What an object says, without what it is called and how it is: `spec`, a ConfigMap's `data`, what a role allows and to whom. A
+/// ServiceAccount says nothing.
+pub fn content_of(object: &Value) -> Value {
+    let part = |name: &str| object.get(name).filter(|part| !part.is_null()).cloned();
+    part("data").or_else(|| part("spec")).unwrap_or_else(|| {
+        let parts = ["rules", "roleRef", "subjects"].into_iter().filter_map(|name| Some((name.to_owned(), part(name)?)));
+        Value::Object(parts.collect())
+    })
+}
+
 impl AddOns {
     /// From the items of kubectl's lists. What is no such object is left out.
     pub(super) fn of(items: Vec<Value>) -> AddOns {
         let mut add_ons = AddOns::default();
         for item in items {
+            let content = content_of(&item);
             let Ok(object) = serde_json::from_value::<Object>(item) else { continue };
             let Metadata { namespace, name, .. } = &object.metadata;
             match object.kind.as_str() {
@@ -73,7 +86,7 @@ impl AddOns {
                     let live = LiveObject {
                         desired: replicas.unwrap_or_else(|| status("desiredNumberScheduled")),
                         ready: status("readyReplicas").max(status("numberReady")),
-                        content: if object.data.is_null() { object.spec } else { object.data },
+                        content,
                     };
                     add_ons.objects.insert(key, live);
                 }
@@ -114,8 +127,6 @@ struct Object {
     metadata: Metadata,
     #[serde(default)]
     spec: Value,
-    #[serde(default)]
-    data: Value,
     #[serde(default)]
     status: Value,
 }

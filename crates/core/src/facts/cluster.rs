@@ -22,6 +22,8 @@ pub(super) struct Answers<'a> {
     /// Of kube-system, and of flannel's namespace.
     pub system: &'a str,
     pub flannel: &'a str,
+    /// Outside of namespaces.
+    pub cluster: &'a str,
     pub members: &'a str,
     pub health: &'a str,
 }
@@ -40,7 +42,10 @@ impl Answers<'_> {
         }
         let system: List<Value> = read(self.system)?;
         let flannel: List<Value> = read(self.flannel).unwrap_or_default();
-        let add_ons = AddOns::of(system.items.into_iter().chain(flannel.items).collect());
+        let cluster: Option<List<Value>> = read(self.cluster).ok();
+        let is_whole = cluster.is_some();
+        let outside = cluster.into_iter().flat_map(|list| list.items);
+        let add_ons = AddOns { is_whole, ..AddOns::of(system.items.into_iter().chain(flannel.items).chain(outside).collect()) };
         let data = |name: &str| add_ons.get("ConfigMap", namespaces::SYSTEM, name).and_then(|map| map.content.as_object());
         let configuration: ClusterConfiguration = data(configmap::KUBEADM)
             .and_then(|data| data.get("ClusterConfiguration")?.as_str())

@@ -16,7 +16,7 @@ mod last_words;
 mod parse;
 mod snapshot;
 
-pub use add_ons::{AddOns, LiveObject, NOT_READY, PodFact, has, object_key};
+pub use add_ons::{AddOns, LiveObject, NOT_READY, PodFact, content_of, has, object_key};
 pub use certificate::{Certificate, KUBELET_CLIENT, KUBELET_SERVER, ca_public_key_sha256, early, name as certificate_name};
 pub use cluster::{peer_address, peer_url};
 pub use parse::{FactsError, parse};
@@ -411,6 +411,8 @@ pub struct Question {
     pub programs: Vec<String>,
     pub modules: Vec<String>,
     pub sysctls: Vec<String>,
+    /// Of the cluster's own, outside of namespaces: `KIND/NAME`.
+    pub cluster_objects: Vec<String>,
     /// The folder with regular snapshots; empty: none.
     pub snapshots: String,
     /// Paths that the user keeps on some machine.

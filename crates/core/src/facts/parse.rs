@@ -211,6 +211,7 @@ impl<'a> Reader<'a> {
             "api-nodes" => self.answers.nodes = fields.rest(line),
             "api-system" => self.answers.system = fields.rest(line),
             "api-flannel" => self.answers.flannel = fields.rest(line),
+            "api-cluster" => self.answers.cluster = fields.rest(line),
             "etcd-list" => self.answers.members = fields.rest(line),
             "etcd-health" => self.answers.health = fields.rest(line),
             _ => {}

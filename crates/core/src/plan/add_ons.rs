@@ -1,5 +1,7 @@
 //! What the cluster runs of its own: flannel, kube-proxy, CoreDNS. Compared is what the API server has, not what was applied once.
 
+use std::borrow::Cow;
+
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,20 +9,22 @@ use serde_json::{Value, json};
 use super::documents;
 use super::planner::Planner;
 use super::restore::{comes_back, joined_since};
-use crate::action::cluster::{ApplyFlannel, Drain, RestartFlannel, RestoreCoreDns};
+use crate::action::cluster::{ApplyFlannel, Drain, RestartFlannel, RestoreCoreDns, RestoreRoles};
 use crate::digest::sha256;
-use crate::facts::{AddOns, ClusterFacts, has, object_key};
+use crate::document::Document;
+use crate::facts::{AddOns, ClusterFacts, content_of, has, object_key};
 use crate::inventory::{Cni, MachineName};
 use crate::manifest::Component;
-use crate::protocol::namespaces;
+use crate::protocol::{configmap, namespaces};
 use crate::record::Record;
 use crate::step::{Need, StepId, StepKind};
 use crate::template;
 use crate::trusted::ApiVia;
 
 /// Objects of kubeadm's, by kind and name.
-const KUBE_PROXY: [(&str, &str); 2] = [("DaemonSet", "kube-proxy"), ("ConfigMap", "kube-proxy")];
-const COREDNS: [(&str, &str); 3] = [("Deployment", "coredns"), ("ConfigMap", "coredns"), ("Service", "kube-dns")];
+const KUBE_PROXY: [(&str, &str); 3] = [("DaemonSet", "kube-proxy"), ("ConfigMap", "kube-proxy"), ("ServiceAccount", "kube-proxy")];
+const COREDNS: [(&str, &str); 4] =
+    [("Deployment", "coredns"), ("ConfigMap", "coredns"), ("Service", "kube-dns"), ("ServiceAccount", "coredns")];
 
 /// flannel, applied where the cluster does not have it as it should be. `init`: the machine and step that make the cluster in this run.
 ///
@@ -34,7 +38,7 @@ pub fn flannel(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> 
     };
     let image = planner.manifests.image(Component::Flannel).map_or("", |image| &image.reference);
     let pod_subnet = planner.inventory.cluster.pod_subnet.to_string();
-    let manifest = template::render("network/flannel.yaml", json!({ "pod_subnet": pod_subnet, "backend": backend, "image": image }))?;
+    let manifest = flannel_manifest(&pod_subnet, backend, image)?;
     let sha256 = sha256(manifest.as_bytes());
     let (machine, reason, needs) = match (init, planner.api_via) {
         (Some((machine, step)), _) => (machine.clone(), "pods have no network yet", vec![Need::Step(step.clone())]),
@@ -64,11 +68,12 @@ enum Difference {
     Changed,
 }
 
-/// Whether the ConfigMaps and DaemonSets of `manifest` are there, with all that it says of them.
+/// Whether the objects of `manifest` are there, with all that it says of them.
 fn differs(add_ons: &AddOns, manifest: &str) -> Result<Option<Difference>> {
     let mut difference = None;
     for (key, content) in compared(manifest)? {
         match add_ons.objects.get(&key) {
+            None if is_outside(&key) && !add_ons.is_whole => {}
             None => return Ok(Some(Difference::Gone)),
             Some(live) if !has(&live.content, &content) => difference = Some(Difference::Changed),
             Some(_) => {}
@@ -77,7 +82,7 @@ fn differs(add_ons: &AddOns, manifest: &str) -> Result<Option<Difference>> {
     Ok(difference)
 }
 
-/// The ConfigMaps and DaemonSets of a manifest, as [`AddOns::objects`] has them.
+/// The objects of a manifest, as [`AddOns::objects`] has them. Of a namespace, those in it tell.
 ///
 /// # Errors
 /// It is not YAML, which is a defect.
@@ -86,14 +91,57 @@ pub fn compared(manifest: &str) -> Result<Vec<(String, Value)>> {
     for document in serde_yaml::Deserializer::from_str(manifest) {
         let object = Value::deserialize(document).context("the manifest is not valid YAML")?;
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let content = match text("/kind").as_str() {
-            "ConfigMap" => object["data"].clone(),
-            "DaemonSet" => object["spec"].clone(),
-            _ => continue,
-        };
-        found.push((object_key(&text("/kind"), &text("/metadata/namespace"), &text("/metadata/name")), content));
+        if text("/kind") != "Namespace" {
+            found.push((object_key(&text("/kind"), &text("/metadata/namespace"), &text("/metadata/name")), content_of(&object)));
+        }
     }
     Ok(found)
+}
+
+/// Whether an object of this key is in no namespace.
+fn is_outside(key: &str) -> bool {
+    key.contains("//")
+}
+
+/// The objects outside of namespaces that plans compare, as `kubectl get` takes them.
+///
+/// # Errors
+/// A template that can't be filled in or read back, which is a defect.
+pub fn outside_of_namespaces() -> Result<Vec<String>> {
+    let manifests = [flannel_manifest("", "", "")?, roles_manifest(true, true)?];
+    let mut found = Vec::new();
+    for manifest in manifests {
+        found.extend(compared(&manifest)?.into_iter().filter(|(key, _)| is_outside(key)).map(|(key, _)| key.replace("//", "/")));
+    }
+    Ok(found)
+}
+
+fn flannel_manifest(pod_subnet: &str, backend: &str, image: &str) -> Result<String> {
+    template::render("network/flannel.yaml", json!({ "pod_subnet": pod_subnet, "backend": backend, "image": image }))
+}
+
+/// The roles that [`roles`] restores.
+///
+/// # Errors
+/// As [`outside_of_namespaces`].
+pub fn roles_manifest(kube_proxy: bool, coredns: bool) -> Result<String> {
+    template::render("kubernetes/roles.yaml", json!({ "kube_proxy": kube_proxy, "coredns": coredns }))
+}
+
+/// What nodes, joining machines and kubeadm's add-ons may do in the cluster.
+///
+/// # Errors
+/// As [`outside_of_namespaces`].
+pub fn roles(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -> Result<()> {
+    let manifest = roles_manifest(!is_skipped(planner, "kube-proxy"), !is_skipped(planner, "coredns"))?;
+    let reason = match differs(add_ons, &manifest)? {
+        Some(Difference::Gone) => "some roles of nodes and add-ons are missing from the cluster",
+        // What is there and not as it should be is `up`'s.
+        Some(Difference::Changed) if planner.only.is_none() => "the roles of nodes and add-ons were changed in the cluster",
+        _ => return Ok(()),
+    };
+    planner.step(StepKind::Roles.of(api_via), api_via, reason, RestoreRoles { manifest }, []);
+    Ok(())
 }
 
 /// CoreDNS, made again by kubeadm where something of it is gone or nothing of it runs. A Corefile that is there stays.
@@ -107,6 +155,7 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
         _ if is_gone(add_ons, &COREDNS) => "some of CoreDNS's objects are missing from the cluster",
         // What is there and not as it should be is `up`'s.
         _ if planner.only.is_some() => return Ok(()),
+        _ if !leads_to_coredns(add_ons) => "the Service of CoreDNS does not lead to it, so DNS names do not resolve",
         Some(live) if live.desired == 0 => "CoreDNS is scaled to 0 replicas, so DNS names do not resolve",
         Some(live) if runs_another(planner, &live.content, image.as_deref()) => "CoreDNS runs a different image than the bundle's",
         _ => return Ok(()),
@@ -118,13 +167,15 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
 }
 
 /// Why kube-proxy is not in the cluster as `document` says; `None`: it is.
-pub fn kube_proxy_differs(planner: &Planner, add_ons: &AddOns, document: &str) -> Result<Option<&'static str>> {
+pub fn kube_proxy_differs(planner: &Planner, add_ons: &AddOns, document: &str) -> Result<Option<Cow<'static, str>>> {
     if is_skipped(planner, "kube-proxy") {
         return Ok(None);
     }
     if is_gone(add_ons, &KUBE_PROXY) {
         // Pod networks that replace it want it gone.
-        return Ok((planner.inventory.cluster.cni != Cni::None).then_some("some of kube-proxy's objects are missing from the cluster"));
+        return Ok(
+            (planner.inventory.cluster.cni != Cni::None).then_some("some of kube-proxy's objects are missing from the cluster".into())
+        );
     }
     if planner.only.is_some() {
         return Ok(None);
@@ -133,12 +184,33 @@ pub fn kube_proxy_differs(planner: &Planner, add_ons: &AddOns, document: &str) -
     let live = add_ons.get("ConfigMap", namespaces::SYSTEM, "kube-proxy").and_then(|map| map.content.get("config.conf")?.as_str());
     let live: Value = live.and_then(|text| serde_yaml::from_str(text).ok()).unwrap_or_default();
     if !has(&live, &wanted) {
-        return Ok(Some("KubeProxyConfiguration in the cluster differs from the inventory"));
+        return Ok(Some("KubeProxyConfiguration in the cluster differs from the inventory".into()));
     }
     let image = planner.manifests.image(Component::KubeProxy).map(|image| image.reference.as_str());
     let daemon_set = add_ons.get("DaemonSet", namespaces::SYSTEM, "kube-proxy");
     let another = daemon_set.is_some_and(|live| runs_another(planner, &live.content, image));
-    Ok(another.then_some("kube-proxy runs a different image than the bundle's"))
+    Ok(another.then_some("kube-proxy runs a different image than the bundle's".into()))
+}
+
+/// Why a document is not in its ConfigMap as `text` says; `None`: it is.
+pub fn document_differs(planner: &Planner, add_ons: &AddOns, document: Document, text: &str) -> Result<Option<Cow<'static, str>>> {
+    let name = if document == Document::Cluster { configmap::KUBEADM } else { configmap::KUBELET };
+    let key = if document == Document::Cluster { document.kind() } else { "kubelet" };
+    let live = add_ons.get("ConfigMap", namespaces::SYSTEM, name).and_then(|map| map.content.get(key)?.as_str());
+    let Some(live) = live else { return Ok(Some(format!("{} is missing from the cluster", document.kind()).into())) };
+    if planner.only.is_some() {
+        return Ok(None);
+    }
+    let mut wanted: Value = serde_yaml::from_str(text).with_context(|| format!("{} is not valid YAML", document.kind()))?;
+    // An upgrade changes it.
+    wanted.as_object_mut().and_then(|wanted| wanted.remove("kubernetesVersion"));
+    let live: Value = serde_yaml::from_str(live).unwrap_or_default();
+    Ok((!has(&live, &wanted)).then(|| format!("{} in the cluster differs from the inventory", document.kind()).into()))
+}
+
+fn leads_to_coredns(add_ons: &AddOns) -> bool {
+    let service = add_ons.get("Service", namespaces::SYSTEM, "kube-dns");
+    service.is_some_and(|live| has(&live.content, &json!({ "selector": { "k8s-app": "kube-dns" } })))
 }
 
 fn is_gone(add_ons: &AddOns, objects: &[(&str, &str)]) -> bool {

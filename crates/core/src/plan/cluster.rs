@@ -36,6 +36,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_exists() {
         stored_documents(planner, &api_via, cluster)?;
         if planner.api_via.is_some() {
+            add_ons::roles(planner, &api_via, &cluster.add_ons)?;
             add_ons::coredns(planner, &api_via, &cluster.add_ons)?;
         }
     }
@@ -84,10 +85,10 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
         let known = cluster.record.get(&Record::Document(document)) == Some(&sum);
         let live = match document {
             Document::KubeProxy => add_ons::kube_proxy_differs(planner, &cluster.add_ons, &text)?,
-            Document::Cluster | Document::Kubelet => None,
+            Document::Cluster | Document::Kubelet => add_ons::document_differs(planner, &cluster.add_ons, document, &text)?,
         };
         let reason = match live {
-            Some(live) => Some(live.to_owned()),
+            Some(live) => Some(live.into_owned()),
             // What concerns all machines is `up`'s: this one takes what the cluster has.
             None if !known && planner.only.is_some() => continue,
             None if !known => Some(format!("{} in the cluster differs from the inventory", document.kind())),

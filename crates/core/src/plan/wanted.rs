@@ -8,7 +8,7 @@ use anyhow::Result;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{repair, workload};
+use super::{add_ons, repair, workload};
 use crate::action::File;
 use crate::action::machine::{ImageName, Program};
 use crate::digest::sha256;
@@ -338,6 +338,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
             .collect(),
         modules: MODULES.into_iter().chain([VXLAN]).map(str::to_owned).collect(),
         sysctls: SYSCTLS.iter().map(|(key, _)| *key).chain(SYSCTLS_AT_LEAST.iter().map(|(key, _)| *key)).map(str::to_owned).collect(),
+        cluster_objects: add_ons::outside_of_namespaces()?,
         snapshots: snapshots.unwrap_or_default().to_owned(),
         keep,
         shares: films.into_iter().flat_map(workload::folders).map(|(_, path)| path.to_owned()).collect(),
