@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use hostler::cli::render::rendered;
 use hostler::inventory_file::{InventoryFile, named_file};
 use hostler_core::failure::ExitStatus;
+use hostler_core::films::settings::Encoding;
 use hostler_core::inventory::{Inventory, Role, Snapshots, merge, parse, parse_with};
 
 fn folder(name: &str) -> PathBuf {
@@ -51,6 +52,11 @@ fn summary(inventory: &Inventory) -> String {
         }
         for path in &machine.keep {
             writeln!(text, "  keep {path}").unwrap();
+        }
+        match &machine.encode {
+            None => writeln!(text, "  encodes nothing").unwrap(),
+            Some(encoding) if *encoding != Encoding::default() => writeln!(text, "  encodes {encoding:?}").unwrap(),
+            Some(_) => {}
         }
         if let Some(mac) = &machine.mac {
             writeln!(text, "  mac {mac}").unwrap();

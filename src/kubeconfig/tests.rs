@@ -156,6 +156,7 @@ fn the_server_follows_the_endpoint_or_the_flag() {
             taints: Vec::new(),
             keep: Vec::new(),
             dedicated: false,
+            encode: None,
             disk: None,
         };
         Inventory {

@@ -1,6 +1,6 @@
 //! Encoders and publishers as Jobs of the cluster that the watcher runs in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::batch::v1;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::{Node, Taint};
+use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, PreferredSchedulingTerm, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, Config};
 
 use super::jobs::{Machine, MachineState};
+use super::machines::Place;
 use super::reconcile::{Job, JobState, Task};
 
 /// Ends of the names of taints with which Kubernetes itself marks a machine for a while.
@@ -24,6 +25,10 @@ const ENCODE: &str = "encode.yaml";
 const NAMESPACE: &str = hostler_core::protocol::namespaces::FILMS;
 /// Label of the watcher's Jobs.
 const OURS: &str = "app.kubernetes.io/part-of=transcode";
+/// Annotation of a Job: the machines that it must never run on, separated by commas.
+const NEVER: &str = "hostler/never-on";
+/// Label of a node: its machine's name.
+const MACHINE: &str = "kubernetes.io/hostname";
 /// Field manager of server-side apply.
 const MANAGER: &str = "hostler-transcode";
 const LEASE: &str = "watcher";
@@ -136,11 +141,21 @@ impl Cluster {
         }
     }
 
+    /// All Jobs, and where those must never run that may not run everywhere.
+    ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn list(&self) -> Result<BTreeMap<Job, JobState>> {
+    pub async fn list(&self) -> Result<(BTreeMap<Job, JobState>, BTreeMap<Job, BTreeSet<String>>)> {
         let listed = answer(self.jobs.list(&ListParams::default().labels(OURS))).await.context("the Jobs can't be listed")?;
-        Ok(listed.items.iter().filter_map(|job| Some((Job::parse(job.metadata.name.as_deref()?)?, state(job)))).collect())
+        let (mut states, mut nevers) = (BTreeMap::new(), BTreeMap::new());
+        for object in &listed.items {
+            let Some(job) = object.metadata.name.as_deref().and_then(Job::parse) else { continue };
+            if let Some(names) = object.metadata.annotations.as_ref().and_then(|annotations| annotations.get(NEVER)) {
+                nevers.insert(job.clone(), names.split(',').map(str::to_owned).collect());
+            }
+            states.insert(job, state(object));
+        }
+        Ok((states, nevers))
     }
 
     /// The machines that encode: those that the template of the encoder's Job names, else all that take ordinary pods.
@@ -159,14 +174,14 @@ impl Cluster {
     ///
     /// # Errors
     /// Its template is missing or wrong, or the API server does not answer or refuses it.
-    pub async fn begin(&self, job: &Job) -> Result<()> {
+    pub async fn begin(&self, job: &Job, place: &Place) -> Result<()> {
         let file = self.templates.join(match job.task {
             Task::Encode | Task::Original => ENCODE,
             Task::Publish => "publish.yaml",
         });
         let text = std::fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
         let wrong = || format!("{} is not a valid Job manifest", file.display());
-        let object = object(&text, job).with_context(wrong)?;
+        let object = object(&text, job, place).with_context(wrong)?;
         let apply = PatchParams::apply(MANAGER).force();
         answer(self.jobs.patch(&job.name(), &apply, &Patch::Apply(&object)))
             .await
@@ -188,9 +203,10 @@ impl Cluster {
 
 /// The template as the Job of one film: with its name and `--id`, and with the film's own folders where the template mounts all of `claim` and
 /// `work`.
-fn object(template: &str, job: &Job) -> Result<v1::Job> {
+fn object(template: &str, job: &Job, place: &Place) -> Result<v1::Job> {
     let mut object: v1::Job = serde_yaml::from_str(template)?;
     object.metadata.name = Some(job.name());
+    confine(&mut object, place);
     if job.task == Task::Original
         && let Some(template) = object.spec.as_mut().map(|spec| &mut spec.template)
     {
@@ -211,6 +227,35 @@ fn object(template: &str, job: &Job) -> Result<v1::Job> {
         }
     }
     Ok(object)
+}
+
+/// Keeps a Job from machines that may not encode its film, and as far as others are free from slow ones.
+fn confine(object: &mut v1::Job, Place { never, rather_not }: &Place) {
+    let Some(pod) = object.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) else { return };
+    let other_than = |names: &BTreeSet<String>| NodeSelectorRequirement {
+        key: MACHINE.to_owned(),
+        operator: "NotIn".to_owned(),
+        values: Some(names.iter().cloned().collect()),
+    };
+    if !never.is_empty() {
+        let affinity = pod.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
+        let required = affinity.required_during_scheduling_ignored_during_execution.get_or_insert_default();
+        if required.node_selector_terms.is_empty() {
+            required.node_selector_terms.push(NodeSelectorTerm::default());
+        }
+        // Of several terms one has to hold.
+        for term in &mut required.node_selector_terms {
+            term.match_expressions.get_or_insert_default().push(other_than(never));
+        }
+        let names = never.iter().cloned().collect::<Vec<_>>().join(",");
+        object.metadata.annotations.get_or_insert_default().insert(NEVER.to_owned(), names);
+    }
+    if !rather_not.is_empty() {
+        let affinity = pod.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
+        let preference = NodeSelectorTerm { match_expressions: Some(vec![other_than(rather_not)]), ..NodeSelectorTerm::default() };
+        let preferred = PreferredSchedulingTerm { weight: 100, preference };
+        affinity.preferred_during_scheduling_ignored_during_execution.get_or_insert_default().push(preferred);
+    }
 }
 
 async fn answer<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T> {
@@ -268,7 +313,7 @@ fn machines(nodes: &[Node], named: &[String], now: k8s_openapi::jiff::Timestamp)
             (false, Some(true)) => MachineState::Cordoned,
             _ => MachineState::Ready,
         };
-        machines.push(Machine { name: name.clone(), state });
+        machines.push(Machine::new(name, state));
     }
     machines.sort_by(|one, other| one.name.cmp(&other.name));
     machines
@@ -313,7 +358,7 @@ mod tests {
                 {"name": "tmp", "mountPath": "/tmp"}]}]}}}}"#;
         let id = FilmId::parse("up-12345678").expect("an id");
         let job = Job { id, task: Task::Encode, round: 1, attempt: 0 };
-        let object = object(template, &job).expect("a Job");
+        let object = object(template, &job, &Place::default()).expect("a Job");
         assert_eq!(object.metadata.name, Some(job.name()));
         let container = &object.spec.expect("a spec").template.spec.expect("a pod").containers[0];
         assert_eq!(container.command.as_deref().expect("one"), ["encode", "--id", "up-12345678"]);
@@ -344,6 +389,37 @@ mod tests {
         assert_eq!(of(&["rarity", "plane"]), [("plane".to_owned(), MachineState::Ready), rarity]);
     }
 
+    /// Besides what the template says, and a slow machine only if no other one is free.
+    #[test]
+    fn a_job_keeps_away_from_machines_that_may_not_take_it() {
+        let template = r#"{"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {"template": {"spec": {"affinity": AFFINITY,
+            "containers": [{"name": "encoder", "command": ["encode"]}]}}}}"#;
+        let named = r#"{"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [
+            {"key": "kubernetes.io/hostname", "operator": "In", "values": ["rarity", "old", "night"]}]}]}}}"#;
+        let job = Job { id: FilmId::parse("up-12345678").expect("an id"), task: Task::Encode, round: 1, attempt: 0 };
+        let place = Place { never: ["night".to_owned()].into(), rather_not: ["old".to_owned()].into() };
+        for (affinity, expressions) in [(named, 2), ("null", 1)] {
+            let object = object(&template.replace("AFFINITY", affinity), &job, &place).expect("a Job");
+            assert_eq!(object.metadata.annotations.as_ref().expect("one")[NEVER], "night");
+            let affinity = object.spec.expect("a spec").template.spec.expect("a pod").affinity.expect("one").node_affinity.expect("one");
+            let required = affinity.required_during_scheduling_ignored_during_execution.expect("one").node_selector_terms;
+            let [term] = &required[..] else { panic!("{required:?}") };
+            let terms = term.match_expressions.as_deref().expect("some");
+            let last = terms.last().expect("one");
+            assert_eq!(
+                (terms.len(), last.operator.as_str(), last.values.as_deref()),
+                (expressions, "NotIn", Some(&["night".to_owned()][..]))
+            );
+            let preferred = affinity.preferred_during_scheduling_ignored_during_execution.expect("one");
+            assert_eq!(
+                preferred[0].preference.match_expressions.as_deref().expect("one")[0].values.as_deref(),
+                Some(&["old".to_owned()][..])
+            );
+        }
+        let plain = object(&template.replace("AFFINITY", "null"), &job, &Place::default()).expect("a Job");
+        assert_eq!((plain.metadata.annotations, plain.spec.expect("one").template.spec.expect("one").affinity), (None, None));
+    }
+
     /// While all machines encode, the original of another film is published.
     #[test]
     fn a_job_for_an_original_shares_a_machine() {
@@ -351,7 +427,7 @@ mod tests {
             "encode"}}, "spec": {"affinity": {"podAntiAffinity": {}}, "containers": [{"name": "encoder", "command": ["encode"]}]}}}}"#;
         let pod = |task| {
             let job = Job { id: FilmId::parse("up-12345678").expect("an id"), task, round: 1, attempt: 0 };
-            let template = object(template, &job).expect("a Job").spec.expect("a spec").template;
+            let template = object(template, &job, &Place::default()).expect("a Job").spec.expect("a spec").template;
             let label = template.metadata.expect("one").labels.expect("some")["transcode"].clone();
             (label, template.spec.expect("a pod").affinity.expect("one").pod_anti_affinity.is_some())
         };

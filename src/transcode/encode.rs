@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use hostler_core::films::settings::{Folder, Settings};
+use hostler_core::films::settings::{Folder, Settings, family};
 use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -47,6 +47,8 @@ pub const NICE: i32 = 15;
 /// For ioprio_set(2), like ionice(1): class 2, lowest level.
 const IOPRIO_WHO_PROCESS: nix::libc::c_int = 1;
 const LAST_OF_BEST_EFFORT: nix::libc::c_int = (2 << 13) | 7;
+/// An encoding that takes less time does not tell how fast a machine is.
+const LONG_ENOUGH: Duration = Duration::from_secs(20);
 /// Lines of HandBrake's log in a failure.
 const TAIL: usize = 40;
 
@@ -93,8 +95,20 @@ pub async fn run(task: &Task) -> Result<Ended> {
     }
     let mut tail = VecDeque::new();
     let part = work.join(format!("{}.part.mkv", task.who));
-    let outcome =
-        Encoder { task, film: &film, work: &work, part: &part, began: Timestamp::now(), tail: &mut tail, number: 0, of: 1 }.film().await;
+    let outcome = Encoder {
+        task,
+        film: &film,
+        work: &work,
+        part: &part,
+        began: Timestamp::now(),
+        tail: &mut tail,
+        number: 0,
+        of: 1,
+        pixels: 0.0,
+        encoding: Duration::ZERO,
+    }
+    .film()
+    .await;
     if !matches!(outcome, Ok(Ok(_))) {
         // Unverified results are useless.
         let _ = std::fs::remove_file(&part);
@@ -105,9 +119,9 @@ pub async fn run(task: &Task) -> Result<Ended> {
             Ok(Ended::Encoded(encoded))
         }
         Ok(Err(flaw)) => {
-            let Flaw { permanent, outside, question, titles, reason } = flaw;
-            let failure =
-                Failure { who: task.who.clone(), permanent, outside, question, titles, reason, tail: tail.into(), at: Timestamp::now() };
+            let Flaw { permanent, outside, question, titles, lacks, reason } = flaw;
+            let (who, tail, at) = (task.who.clone(), tail.into(), Timestamp::now());
+            let failure = Failure { who, permanent, outside, question, titles, lacks, reason, tail, at };
             write_json(&work.join(FAILURE), &failure)
                 .with_context(|| format!("{}; in addition, this failure can't be recorded", failure.reason))?;
             Ok(Ended::Failed(failure))
@@ -126,6 +140,10 @@ struct Encoder<'a> {
     /// The title that is encoded, of how many: for the progress.
     number: usize,
     of: usize,
+    /// Those that were encoded so far.
+    pixels: f64,
+    /// How long HandBrake took for them.
+    encoding: Duration,
 }
 
 /// SIGTERM or SIGINT came.
@@ -189,7 +207,8 @@ impl Encoder<'_> {
 
     fn encoded(&self, film: Part, more: Vec<Part>, remarks: Vec<String>, original: bool, source: Stamp, start: Instant) -> Encoded {
         let (machine, took) = (self.task.machine.clone(), start.elapsed().as_secs_f64());
-        Encoded { film, more, remarks, original, source, machine, took, at: Timestamp::now() }
+        let speed = (self.encoding > LONG_ENOUGH && self.pixels > 0.0).then(|| self.pixels / self.encoding.as_secs_f64());
+        Encoded { film, more, remarks, original, source, machine, took, speed, at: Timestamp::now() }
     }
 
     /// The titles to encode; or the question for the film's owner.
@@ -203,6 +222,11 @@ impl Encoder<'_> {
 
     fn folder(&self) -> Option<&Folder> {
         self.task.settings.folders.get(&self.film.folder)
+    }
+
+    /// Whether the settings let this machine encode with that family of encoders.
+    fn encodes_with(&self, family: &str) -> bool {
+        self.task.settings.machines.get(&self.task.machine).is_none_or(|encoding| encoding.can(family))
     }
 
     /// Encodes and verifies one title.
@@ -231,13 +255,21 @@ impl Encoder<'_> {
         if let Some(packets) = &packets {
             source.duration = handbrake::Duration::of(packets.end);
         }
+        let task = self.task;
+        let folder = task.settings.folders.get(&self.film.folder);
+        let preset = folder.and_then(|folder| folder.preset.as_ref()).map(|preset| (preset, task.settings_folder.as_path()));
+        match order::encoder(&source, preset) {
+            Ok(encoder) if !self.encodes_with(family(&encoder)) => return Ok(Err(Flaw::lacks(&self.task.machine, family(&encoder)))),
+            Ok(_) => {}
+            Err(error) => return Ok(Err(Flaw::permanent(format!("{error:#}")))),
+        }
         let crf = match self.crf(input, &source, probe.as_ref()).await? {
             Ok(crf) => crf,
             Err(flaw) => return Ok(Err(flaw)),
         };
         remarks.extend(crf.iter().map(|(_, remark)| remark.clone()));
         let wishes = Wishes {
-            preset: self.folder().and_then(|folder| folder.preset.as_ref()).map(|preset| (preset, self.task.settings_folder.as_path())),
+            preset,
             languages: &self.task.settings.languages,
             audio: self.folder().map(|folder| folder.audio).unwrap_or_default(),
             crf: crf.as_ref().map(|(crf, _)| *crf),
@@ -290,6 +322,10 @@ impl Encoder<'_> {
         if left_out {
             remarks.extend(verify::left_out(&source, &output));
         }
+        #[expect(clippy::cast_precision_loss, reason = "counts of frames are small")]
+        let frames = run.frames.map_or(0.0, |(got, _)| got as f64);
+        self.pixels += frames * f64::from(output.geometry.width) * f64::from(output.geometry.height);
+        self.encoding += run.took;
         let mut measured = None;
         if !source.on_disc() {
             let remuxed = match self.keep_smaller(input, stamp, &mut attempt, &source, &mut output, remarks).await? {

@@ -62,6 +62,8 @@ pub struct Title {
     pub frame_rate: Fraction,
     #[serde(default)]
     pub color: Color,
+    #[serde(default)]
+    pub geometry: Geometry,
     /// Of a disc: its volume label.
     #[serde(default)]
     pub name: String,
@@ -72,6 +74,14 @@ pub struct Title {
 pub struct Fraction {
     pub num: u32,
     pub den: u32,
+}
+
+/// Of the picture as it is stored, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Geometry {
+    pub width: u32,
+    pub height: u32,
 }
 
 /// Numbers of ITU-T H.273.

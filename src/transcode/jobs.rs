@@ -1,10 +1,11 @@
 //! Where encoders and publishers run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
+use hostler_core::films::settings::Encoding;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::{Child, Command};
 
 use super::cluster::Cluster;
+use super::machines::Place;
 use super::reconcile::{Job, JobState, Task};
 
 #[derive(Debug)]
@@ -32,11 +34,13 @@ impl Jobs {
         }
     }
 
+    /// All Jobs, and where those must never run that may not run everywhere.
+    ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn list(&mut self) -> Result<BTreeMap<Job, JobState>> {
+    pub async fn list(&mut self) -> Result<(BTreeMap<Job, JobState>, BTreeMap<Job, BTreeSet<String>>)> {
         match self {
-            Jobs::Here(here) => here.list(),
+            Jobs::Here(here) => Ok((here.list()?, BTreeMap::new())),
             Jobs::Cluster(cluster) => cluster.list().await,
         }
     }
@@ -47,17 +51,17 @@ impl Jobs {
     /// The API server does not answer.
     pub async fn machines(&self) -> Result<Vec<Machine>> {
         match self {
-            Jobs::Here(_) => Ok(vec![Machine { name: THIS.to_owned(), state: MachineState::Ready }]),
+            Jobs::Here(_) => Ok(vec![Machine::new(THIS, MachineState::Ready)]),
             Jobs::Cluster(cluster) => cluster.machines().await,
         }
     }
 
     /// # Errors
     /// It can't be created.
-    pub async fn begin(&mut self, job: &Job) -> Result<()> {
+    pub async fn begin(&mut self, job: &Job, place: &Place) -> Result<()> {
         match self {
             Jobs::Here(here) => here.begin(job),
-            Jobs::Cluster(cluster) => cluster.begin(job).await,
+            Jobs::Cluster(cluster) => cluster.begin(job, place).await,
         }
     }
 
@@ -77,10 +81,29 @@ impl Jobs {
 const THIS: &str = "this computer";
 
 /// A machine that encodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     pub name: String,
     pub state: MachineState,
+    /// When and what it encodes.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// Whether it is outside its hours.
+    #[serde(default)]
+    pub closed: bool,
+    /// Whether it is much slower than the others.
+    #[serde(default)]
+    pub slow: bool,
+    /// Pixels per second of its last films; `None`: not known.
+    #[serde(default)]
+    pub speed: Option<f64>,
+}
+
+impl Machine {
+    /// One that encodes everything, at any time.
+    pub fn new(name: &str, state: MachineState) -> Machine {
+        Machine { name: name.to_owned(), state, encoding: Encoding::default(), closed: false, slow: false, speed: None }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

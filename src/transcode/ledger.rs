@@ -37,6 +37,9 @@ pub struct Film {
     pub original: Original,
     #[serde(default)]
     pub priority: Priority,
+    /// The family of its encoder, if a machine without that one had to give it back.
+    #[serde(default)]
+    pub needs: Option<String>,
     /// What was published of it before it was begun anew: that may be replaced.
     #[serde(default)]
     pub earlier: Option<Published>,
@@ -189,6 +192,7 @@ impl Film {
             accepted: false,
             original: Original::default(),
             priority: Priority::default(),
+            needs: None,
             earlier: None,
             stamp,
             round: 1,

@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod kind;
 pub mod layout;
 pub mod ledger;
+pub mod machines;
 pub mod measure;
 pub mod media_server;
 pub mod name;

@@ -101,11 +101,12 @@ pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, 
     }
     let rate = steady(title, probe);
     let highest = rate.map_or(title.rate(), |(_, rate)| rate);
+    add(&format!("--encoder {}", own_encoder(hdr)));
     if hdr {
-        add("--encoder x265_10bit --encoder-preset medium --encoder-profile main10");
+        add("--encoder-preset medium --encoder-profile main10");
     } else {
         let level = if highest > FASTEST_OF_LEVEL_4 { "4.2" } else { "4.0" };
-        add(&format!("--encoder x264 --encoder-preset slow --encoder-profile high --encoder-level {level} --encoder-tune film"));
+        add(&format!("--encoder-preset slow --encoder-profile high --encoder-level {level} --encoder-tune film"));
     }
     add(&format!("--quality {}", wishes.crf.unwrap_or(if hdr { 22 } else { 20 })));
     add("--markers --cfr --maxWidth 1920 --maxHeight 1080 --loose-anamorphic --comb-detect --decomb");
@@ -143,6 +144,23 @@ pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, 
         .collect();
     let sound = numbers.first().map(|number| number - 1);
     Ok(Order { arguments, tracks: Some(tracks), hdr, converted: false, sound, remarks })
+}
+
+/// The encoder that [`order`] takes, as HandBrake calls it.
+///
+/// # Errors
+/// As [`order`].
+pub fn encoder(title: &Title, preset: Option<(&Preset, &Path)>) -> Result<String> {
+    Ok(match preset {
+        None => own_encoder(title.color.is_hdr()).to_owned(),
+        Some((preset, folder)) => {
+            handbrake::preset(&folder.join(&preset.file), &preset.name)?["VideoEncoder"].as_str().unwrap_or_default().to_owned()
+        }
+    })
+}
+
+fn own_encoder(hdr: bool) -> &'static str {
+    if hdr { "x265_10bit" } else { "x264" }
 }
 
 /// HandBrake leaves out titles of less than ten seconds by itself.

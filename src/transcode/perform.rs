@@ -117,7 +117,7 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
             remove(&inbox.ledger(id))?;
         }
         Action::Answered(request) => remove(&request_file(inbox, request))?,
-        Action::Begin(_) | Action::Forget(_) => {}
+        Action::Begin(..) | Action::Forget(_) => {}
     }
     Ok(())
 }

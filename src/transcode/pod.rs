@@ -111,6 +111,7 @@ impl Publication {
                     outside: !permanent,
                     question: false,
                     titles: Vec::new(),
+                    lacks: None,
                     reason,
                     tail: Vec::new(),
                     at,

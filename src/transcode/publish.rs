@@ -70,6 +70,7 @@ pub fn run(inbox: &Inbox, library: &Library, id: &FilmId, who: &str, moved: &Arc
         media_server: None,
         media_server_failed: false,
         original: encoded.original,
+        speed: encoded.speed,
         space: layout::space(&library.root).ok(),
         at: Timestamp::now(),
     })

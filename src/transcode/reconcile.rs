@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::film::FilmId;
 use super::ledger::{Film, Original, Priority, Stage};
+use super::machines::{Machines, Open, Place};
 use super::record::{Encoded, Failure, Published, Stamp};
 
 mod asked;
@@ -25,6 +26,9 @@ pub struct World {
     /// For films that have not ended, and for failed ones.
     pub files: BTreeMap<FilmId, Files>,
     pub jobs: BTreeMap<Job, JobState>,
+    /// Where Jobs must never run, of those that may not run everywhere.
+    pub nevers: BTreeMap<Job, BTreeSet<String>>,
+    pub machines: Machines,
     /// Complete films in `watch/`.
     pub dropped: Vec<Dropped>,
     /// Folders in `claim/` and `work/` without a record in the ledger.
@@ -156,7 +160,7 @@ pub enum Action {
     Reclaim(FilmId),
     /// Creates `work/<id>`, with what the encoder is to do. Its pod can't be started without this folder.
     Prepare(FilmId),
-    Begin(Job),
+    Begin(Job, Place),
     /// Deletes the Job.
     Forget(Job),
     /// Removes `failure.json` before the next attempt.
@@ -195,7 +199,6 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
     }
     let mut films: Vec<&Film> = world.films.values().filter(|film| !asked.contains(&film.id)).collect();
     films.sort_by_key(|film| (film.claimed, &film.id));
-    let active = |job: &Job, state: JobState| job.task == Task::Encode && state.is_open();
     // Of several drops for one path in the library, the earliest comes first: otherwise an older film could replace a newer one.
     let mut first: BTreeMap<PathBuf, &FilmId> = BTreeMap::new();
     for film in films.iter().filter(|film| !film.ended()) {
@@ -204,7 +207,12 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
         }
     }
     films.sort_by_key(|film| (film.priority, film.claimed, &film.id));
-    let mut busy = world.jobs.iter().filter(|(job, state)| active(job, **state)).count();
+    let encoding = world.jobs.iter().filter(|(job, state)| job.task == Task::Encode && state.is_open());
+    let open = |(job, state): (&Job, &JobState)| Open {
+        never: world.nevers.get(job).cloned().unwrap_or_default(),
+        waits: *state == JobState::Waiting,
+    };
+    let mut busy: Vec<Open> = encoding.map(open).collect();
     for film in films {
         let files = world.files.get(&film.id).cloned().unwrap_or_default();
         let mut one = One { world, film, files: &files, first: &first, busy: &mut busy, actions: &mut actions, waiting: &mut waiting };
@@ -235,7 +243,7 @@ struct One<'a> {
     /// The film that comes first, by the path in the library.
     first: &'a BTreeMap<PathBuf, &'a FilmId>,
     /// Encoders' Jobs that have not ended.
-    busy: &'a mut usize,
+    busy: &'a mut Vec<Open>,
     actions: &'a mut Vec<Action>,
     waiting: &'a mut Waiting,
 }
@@ -351,6 +359,9 @@ impl One<'_> {
             if failure.question {
                 return self.hold(failure.reason, failure.titles);
             }
+            if let Some(family) = failure.lacks {
+                return self.elsewhere(family, failure.reason);
+            }
             return self.failed(&failure.reason, failure.permanent, !failure.outside, failure.tail);
         }
         if self.film.priority == Priority::Skipped {
@@ -367,6 +378,14 @@ impl One<'_> {
         if let Some(question) = self.film.unnamed() {
             return self.hold(question, Vec::new());
         }
+        // Streams are copied on any machine, at any hour.
+        let place = if task == Task::Encode { self.world.machines.place(self.film.needs.as_deref()) } else { Ok(Place::default()) };
+        if task == Task::Encode && self.waits_elsewhere(&place) {
+            // The hours of a machine have begun or ended since its Job was created.
+            let why = place.err().unwrap_or_else(|| "waiting: other machines may encode it now".to_owned());
+            self.waiting.insert(self.film.id.clone(), why);
+            return self.forget_all();
+        }
         if self.jobs_of(task) {
             // work/ was emptied: the next pod of the Job would wait for its folder forever.
             if !self.files.prepared && self.own_jobs().iter().any(|(_, state)| state.is_open()) {
@@ -374,15 +393,28 @@ impl One<'_> {
             }
             return;
         }
-        if let Some(why) = self.waits() {
-            self.waiting.insert(self.film.id.clone(), why);
-            return;
+        let place = match self.waits().map_or(place, Err) {
+            Ok(place) => place,
+            Err(why) => return drop(self.waiting.insert(self.film.id.clone(), why)),
+        };
+        if task == Task::Encode {
+            if !self.world.machines.takes_another(&place, self.busy, self.world.limits.at_once) {
+                self.waiting.insert(self.film.id.clone(), "waiting for a free machine".to_owned());
+                return;
+            }
+            self.busy.push(Open { never: place.never.clone(), waits: true });
         }
-        *self.busy += usize::from(task == Task::Encode);
         if !self.files.prepared {
             self.actions.push(Action::Prepare(self.film.id.clone()));
         }
-        self.begin(task);
+        self.begin(task, place);
+    }
+
+    /// Whether its Job waits for other machines than those that may take it now.
+    fn waits_elsewhere(&self, place: &Result<Place, String>) -> bool {
+        let never = |job: &Job| self.world.nevers.get(job).cloned().unwrap_or_default();
+        let mut waiting = self.own_jobs().into_iter().filter(|(_, state)| *state == JobState::Waiting);
+        waiting.any(|(job, _)| job.task == Task::Encode && place.as_ref().map_or(true, |place| place.never != never(job)))
     }
 
     /// Why it may not be started: an original may be published at any hour.
@@ -390,9 +422,9 @@ impl One<'_> {
         self.world.hold.as_ref().filter(|_| self.world.paused || self.film.original != Original::Wanted)
     }
 
-    fn begin(&mut self, task: Task) {
+    fn begin(&mut self, task: Task, place: Place) {
         let job = Job { id: self.film.id.clone(), task, round: self.film.round, attempt: self.film.attempts };
-        self.actions.push(Action::Begin(job));
+        self.actions.push(Action::Begin(job, place));
     }
 
     /// Whether Jobs of this film prevent a new one now. A Job that ended without a result counts as an attempt.
@@ -438,6 +470,17 @@ impl One<'_> {
         self.actions.push(Action::ClearFailure(self.film.id.clone()));
     }
 
+    /// The machine may not encode it: another one does. That is no fault of the film.
+    fn elsewhere(&mut self, family: String, reason: String) {
+        let attempts = self.film.attempts + 1;
+        // If the machine is no other than those that have it, the settings have just changed.
+        let again = self.film.needs.as_deref() == Some(&family);
+        let not_before = again.then(|| self.world.now + pause(attempts - 1));
+        self.record(Film { attempts, needs: Some(family), last_reason: Some(reason), not_before, ..self.film.clone() });
+        self.forget_all();
+        self.actions.push(Action::ClearFailure(self.film.id.clone()));
+    }
+
     /// Its owner has to say something first. Nothing is done with it until then.
     fn hold(&mut self, question: String, titles: Vec<u32>) {
         let stage = Stage::Held { question, titles, at: self.world.now };
@@ -476,7 +519,7 @@ impl One<'_> {
             let others = self.world.jobs.iter().filter(|(job, state)| job.task == Task::Original && state.is_open()).count();
             return (others >= ORIGINALS).then(|| "waiting until fewer originals are being published".to_owned());
         }
-        (*self.busy >= self.world.limits.at_once).then(|| "waiting for a free machine".to_owned())
+        None
     }
 
     fn publish(&mut self) {
@@ -518,7 +561,7 @@ impl One<'_> {
             self.waiting.insert(self.film.id.clone(), why.clone());
             return;
         }
-        self.begin(Task::Publish);
+        self.begin(Task::Publish, Place::default());
     }
 
     /// Moves the original to its place, then tidies up, then ends.
@@ -540,7 +583,7 @@ impl Action {
     pub fn film(&self) -> &FilmId {
         match self {
             Action::Record(film) => &film.id,
-            Action::Begin(job) | Action::Forget(job) => &job.id,
+            Action::Begin(job, _) | Action::Forget(job) => &job.id,
             Action::Answered(request) => request.id(),
             Action::Claim(id)
             | Action::Reclaim(id)

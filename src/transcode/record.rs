@@ -127,6 +127,9 @@ pub struct Encoded {
     pub machine: String,
     /// Duration of the encoding, in seconds.
     pub took: f64,
+    /// Pixels per second; `None`: it was too short to tell.
+    #[serde(default)]
+    pub speed: Option<f64>,
     pub at: Timestamp,
 }
 
@@ -205,6 +208,9 @@ pub struct Published {
     /// As of [`Encoded`].
     #[serde(default)]
     pub original: bool,
+    /// As of [`Encoded`].
+    #[serde(default)]
+    pub speed: Option<f64>,
     /// Free and total bytes of the library afterwards.
     #[serde(default)]
     pub space: Option<(u64, u64)>,
@@ -237,6 +243,9 @@ pub struct Failure {
     /// The numbers of titles that may be the answer; none: it is not about titles.
     #[serde(default)]
     pub titles: Vec<u32>,
+    /// The family of encoders that the film needs, and this machine does not encode with.
+    #[serde(default)]
+    pub lacks: Option<String>,
     /// For the user.
     pub reason: String,
     /// The end of HandBrake's log.

@@ -208,6 +208,7 @@ mod tests {
             media_server: None,
             media_server_failed: false,
             original: false,
+            speed: None,
             space: None,
             at: at(when),
         };

@@ -35,25 +35,36 @@ pub struct Flaw {
     pub question: bool,
     /// The numbers of titles that may be the answer.
     pub titles: Vec<u32>,
+    /// The family of encoders that this machine does not encode with.
+    pub lacks: Option<String>,
     /// For the user.
     pub reason: String,
 }
 
 impl Flaw {
+    fn new(reason: impl Into<String>) -> Flaw {
+        Flaw { permanent: false, outside: false, question: false, titles: Vec::new(), lacks: None, reason: reason.into() }
+    }
+
     pub fn permanent(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: true, outside: false, question: false, titles: Vec::new(), reason: reason.into() }
+        Flaw { permanent: true, ..Flaw::new(reason) }
     }
 
     pub fn passing(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: false, outside: false, question: false, titles: Vec::new(), reason: reason.into() }
+        Flaw::new(reason)
     }
 
     pub fn outside(reason: impl Into<String>) -> Flaw {
-        Flaw { permanent: false, outside: true, question: false, titles: Vec::new(), reason: reason.into() }
+        Flaw { outside: true, ..Flaw::new(reason) }
     }
 
     pub fn question(Question { text, titles }: Question) -> Flaw {
-        Flaw { permanent: true, outside: false, question: true, titles, reason: text }
+        Flaw { permanent: true, question: true, titles, ..Flaw::new(text) }
+    }
+
+    /// `family`: of the encoder that the film needs.
+    pub fn lacks(machine: &str, family: &str) -> Flaw {
+        Flaw { lacks: Some(family.to_owned()), ..Flaw::new(format!("{machine} does not encode with {family}, which the film needs")) }
     }
 }
 
@@ -176,7 +187,7 @@ fn ratio(got: u64, expected: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::handbrake::{Color, Duration, Fraction, Track};
+    use super::super::handbrake::{Color, Duration, Fraction, Geometry, Track};
     use super::*;
 
     const GOOD: Attempt =
@@ -196,6 +207,7 @@ mod tests {
             frame_rate: Fraction::default(),
             color: Color::default(),
             name: String::new(),
+            geometry: Geometry::default(),
         }
     }
 

@@ -24,6 +24,9 @@ const SILENT_FOR: SignedDuration = SignedDuration::from_secs(30);
 /// A watcher that has reported nothing for this long is not running.
 const WATCHER_SILENT_FOR: SignedDuration = SignedDuration::from_secs(60);
 
+/// Pixels of a picture in 1080p.
+const FULL_HD: f64 = 1920.0 * 1080.0;
+
 /// What was read.
 #[derive(Debug, Clone, Default)]
 pub struct Read {
@@ -67,6 +70,9 @@ pub struct Machine {
     pub name: String,
     /// What it does, or why it does nothing.
     pub doing: String,
+    /// What it encodes, when, and how fast it is; empty: nothing is known.
+    #[serde(default)]
+    pub about: String,
     pub lost: bool,
 }
 
@@ -309,9 +315,15 @@ fn shown_machine(machine: jobs::Machine, working: &[Working]) -> Machine {
         (MachineState::Lost, _) => "lost: it has not reported for a minute".to_owned(),
         (_, Some(film)) => film.doing.clone(),
         (MachineState::Cordoned, None) => "cordoned: it takes no new films".to_owned(),
+        (MachineState::Ready, None) if machine.closed => "outside its hours".to_owned(),
         (MachineState::Ready, None) => "idle".to_owned(),
     };
-    Machine { name: machine.name, doing, lost: machine.state == MachineState::Lost }
+    let encoders = Some(machine.encoding.encoders.join(", ")).filter(|encoders| !encoders.is_empty());
+    let hours = machine.encoding.hours.map(String::from);
+    let rate = machine.speed.map(|speed| format!("{:.0} fps in 1080p", speed / FULL_HD));
+    let slow = machine.slow.then(|| "much slower than the others".to_owned());
+    let about = [encoders, hours, rate, slow].into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    Machine { name: machine.name, doing, about, lost: machine.state == MachineState::Lost }
 }
 
 /// Of the file that differs most from its original.
@@ -465,6 +477,7 @@ mod tests {
             media_server: None,
             media_server_failed: false,
             original: false,
+            speed: None,
             space: Some((1_000_000_000, 4_000_000_000)),
             at: at(day),
         };
@@ -480,7 +493,7 @@ mod tests {
             began: at("2026-11-23T20:30:00Z"),
             at: at("2026-11-23T20:59:58Z"),
         };
-        let machine = |name: &str, state| jobs::Machine { name: name.to_owned(), state };
+        let machine = |name: &str, state| jobs::Machine::new(name, state);
         let machines =
             vec![machine("applejack", MachineState::Ready), machine("gone", MachineState::Lost), machine("rain\"bow", MachineState::Ready)];
         let status = Status { machines, at: at("2026-11-23T20:59:59Z"), space: (25_000_000_000, 100_000_000_000), ..Status::default() };

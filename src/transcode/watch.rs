@@ -13,6 +13,7 @@ use super::film::FilmId;
 use super::jobs::{Jobs, Machine, MachineState};
 use super::layout::{self, Inbox, require_marker, shown, write_json};
 use super::ledger::{Film, Stage};
+use super::machines::Machines;
 use super::news::{self, News};
 use super::observe::{self, Seen, Settling};
 use super::perform::perform;
@@ -171,10 +172,14 @@ impl Watcher {
         let Seen { dropped, misplaced, files, unknown, requests, paused, space } = seen;
         let stable = Duration::from_secs(settings.stable_seconds);
         let (settled, moving) = self.settling.split(dropped, stable, Instant::now());
+        let clock = ZonedDateTime::now();
+        let machines = Machines::now(&settings, films.values(), &self.machines, clock.time());
         let hold = if paused {
             Some("paused: run `hostler transcode resume` to continue".to_owned())
+        } else if settings.machines.is_empty() {
+            outside_hours(&settings, &clock)
         } else {
-            outside_hours(&settings, &ZonedDateTime::now())
+            machines.closed()
         };
         let limits = Limits {
             at_once: settings.at_once,
@@ -183,7 +188,7 @@ impl Watcher {
             stable: SignedDuration::try_from(stable).unwrap_or_default(),
         };
         let now = Timestamp::now();
-        let jobs = self.jobs.list().await?;
+        let (jobs, nevers) = self.jobs.list().await?;
         let first = settings.folders.iter().filter(|(_, folder)| folder.publish == Publish::Original);
         let originals_first = first.map(|(name, _)| name.clone()).collect();
         let played = self.playing.round(&settings.media_servers, &films);
@@ -195,6 +200,8 @@ impl Watcher {
             films,
             files,
             jobs,
+            nevers,
+            machines,
             dropped: settled,
             unknown,
             requests,
@@ -240,7 +247,7 @@ impl Watcher {
             space,
             trash: self.trash,
             media_servers: self.telling.answers(),
-            machines: self.machines.clone(),
+            machines: self.machines.iter().cloned().map(|machine| world.machines.describe(machine)).collect(),
         };
         self.news(&settings);
         self.write_status().await?;
@@ -301,7 +308,7 @@ impl Watcher {
     /// The inner error concerns this film; the outer one all films, as the share hangs or the cluster does not answer.
     async fn act(&mut self, action: Action) -> Result<Result<()>> {
         match &action {
-            Action::Begin(job) => return self.jobs.begin(job).await.map(Ok),
+            Action::Begin(job, place) => return self.jobs.begin(job, place).await.map(Ok),
             Action::Forget(job) => return self.jobs.forget(job).await.map(Ok),
             Action::Record(film) => log(film),
             Action::Claim(_)

@@ -13,6 +13,7 @@ fn inventory() -> Inventory {
             taints: Vec::new(),
             keep: Vec::new(),
             dedicated: false,
+            encode: None,
             disk: None,
         };
         (MachineName::new(name).expect("a name"), machine)

@@ -19,7 +19,8 @@ pub fn text(view: &View) -> String {
         line(format!("{:<12} {:>5.1} %  {} ({}, {} fps{left}{silent})", film.machine, film.percent, film.name, film.doing, film.rate));
     }
     for machine in view.machines.iter().filter(|machine| !view.working.iter().any(|film| film.machine == machine.name)) {
-        line(format!("{:<12} {}", machine.name, machine.doing));
+        let about = Some(&machine.about).filter(|about| !about.is_empty()).map(|about| format!(" ({about})")).unwrap_or_default();
+        line(format!("{:<12} {}{about}", machine.name, machine.doing));
     }
     for film in &view.arriving {
         line(format!("arriving     {}: {}", film.name, film.why));

@@ -63,6 +63,7 @@ impl Shares {
             source: stamp,
             machine: "rarity".to_owned(),
             took: 1.0,
+            speed: None,
             at: Timestamp::UNIX_EPOCH,
         };
         write_json(&work.join(ENCODED), &encoded).expect("written");

@@ -60,7 +60,19 @@ pub(super) fn requested(world: &World, request: &Request) -> Option<Action> {
 pub(super) fn begun_anew(film: &Film, stamp: Stamp, now: Timestamp, round: u32) -> Film {
     let earlier = film.published().cloned();
     let (attempts, counted, last_reason, not_before) = (0, 0, None, None);
-    Film { stamp, round, earlier, claimed: now, stage: Stage::Claimed, attempts, counted, last_reason, not_before, ..film.clone() }
+    Film {
+        stamp,
+        round,
+        earlier,
+        claimed: now,
+        stage: Stage::Claimed,
+        attempts,
+        counted,
+        last_reason,
+        not_before,
+        needs: None,
+        ..film.clone()
+    }
 }
 
 impl Request {

@@ -22,6 +22,9 @@ pub struct Settings {
     /// When films may be started; `None`: always.
     #[serde(default)]
     pub hours: Option<Hours>,
+    /// The machines that encode, by name, each with its own hours and encoders; empty: all encode alike, during [`Settings::hours`].
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub machines: IndexMap<String, Encoding>,
     /// Seconds without a change of size and time after which a film counts as complete.
     #[serde(default = "default_stable")]
     pub stable_seconds: u64,
@@ -43,6 +46,30 @@ pub struct Settings {
     /// Where to send notifications (ntfy or a webhook).
     #[serde(default)]
     pub notify: Option<String>,
+}
+
+/// When and what a machine encodes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Encoding {
+    /// When it may start a film; `None`: always.
+    #[serde(default)]
+    pub hours: Option<Hours>,
+    /// Families of encoders, as [`family`] returns them; empty: all.
+    #[serde(default)]
+    pub encoders: Vec<String>,
+}
+
+impl Encoding {
+    /// Whether the machine encodes with that family of encoders.
+    pub fn can(&self, family: &str) -> bool {
+        self.encoders.is_empty() || self.encoders.iter().any(|known| known == family)
+    }
+}
+
+/// The family of one of HandBrake's encoders: `x265` for `x265_10bit`.
+pub fn family(encoder: &str) -> &str {
+    encoder.rsplit_once('_').filter(|(_, depth)| depth.ends_with("bit")).map_or(encoder, |(family, _)| family)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -238,6 +265,7 @@ impl Default for Settings {
             languages: Vec::new(),
             originals: Originals::default(),
             hours: None,
+            machines: IndexMap::new(),
             stable_seconds: default_stable(),
             at_once: default_at_once(),
             reserve: None,

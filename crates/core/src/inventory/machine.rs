@@ -12,7 +12,8 @@ use super::read::{Fields, Problems, Text, at, text};
 use super::schema::MACHINE;
 use super::subnet::{self, Taken};
 use super::tree::{Data, Node};
-use super::{Connection, Machine, MachineName, Role, Taint, connection, os};
+use super::{Connection, Machine, MachineName, Role, Taint, connection, encode, os};
+use crate::films::settings::Encoding;
 use crate::words::did_you_mean;
 
 /// All machines without errors.
@@ -25,6 +26,8 @@ pub struct Machines {
     pub taken: Vec<Taken>,
     /// All names, as written.
     pub names: HashMap<String, Place>,
+    /// Where the inventory says that a machine encodes, and how.
+    pub encode: HashMap<MachineName, Place>,
 }
 
 /// A machine, as written.
@@ -35,6 +38,7 @@ struct Written {
     address_place: Place,
     role: Option<Role>,
     dedicated: Option<Place>,
+    encode: Option<Place>,
     mac: Option<(String, Place)>,
     machine: Machine,
 }
@@ -52,8 +56,9 @@ pub fn read(inventory: &Fields, ssh: &Connection, problems: &mut Problems) -> Ma
     let names = named.iter().map(|(name, _)| (name.text.to_owned(), name.place)).collect();
     let before = problems.found.len();
     // Its errors are those of its own reader.
-    let installs = inventory.get("os", &mut Problems::default()).is_some();
-    let written: Vec<Written> = named.into_iter().filter_map(|(name, node)| one(name, node, installs, problems)).collect();
+    let has = |section: &str| inventory.get(section, &mut Problems::default()).is_some();
+    let sections = Sections { os: has("os"), transcode: has("transcode") };
+    let written: Vec<Written> = named.into_iter().filter_map(|(name, node)| one(name, node, &sections, problems)).collect();
     let whole = problems.found.len() == before;
     twice(&written, problems);
     let chosen = written.iter().any(|machine| machine.role == Some(Role::ControlPlane));
@@ -73,6 +78,9 @@ pub fn read(inventory: &Fields, ssh: &Connection, problems: &mut Problems) -> Ma
         if let (Some(place), Role::Worker) = (written.dedicated, role) {
             let message = format!("{} is a worker, but `dedicated` is for control planes: use `taints` for a worker", written.name);
             problems.add(place, message, "taints: [films=only:NoSchedule]");
+        }
+        if let Some(place) = written.encode {
+            machines.encode.insert(written.name.clone(), place);
         }
         machines.taken.push(Taken::address(written.address, written.name.as_str(), written.address_place));
         let connection = connection::over(written.machine.connection, ssh);
@@ -117,8 +125,13 @@ fn twice(written: &[Written], problems: &mut Problems) {
     }
 }
 
-/// `installs`: whether the inventory has `os`.
-fn one(name: Text, node: &Node, installs: bool, problems: &mut Problems) -> Option<Written> {
+/// Which sections the inventory has.
+struct Sections {
+    os: bool,
+    transcode: bool,
+}
+
+fn one(name: Text, node: &Node, sections: &Sections, problems: &mut Problems) -> Option<Written> {
     let machine_name = name::label(name, "a machine", problems);
     if name.text == "localhost" {
         problems.add(name.place, "`localhost` can't be the name of a machine: choose another one", "");
@@ -145,7 +158,7 @@ fn one(name: Text, node: &Node, installs: bool, problems: &mut Problems) -> Opti
     let taints = taints(&fields, problems);
     let keep = fields.texts("keep", problems).into_iter().filter_map(|text| path::kept(text, problems)).collect();
     let disk = fields.get("disk", problems).and_then(|field| {
-        if !installs {
+        if !sections.os {
             problems.add(
                 field.place,
                 "`disk` is only for machines that hostler installs: add the section `os`",
@@ -156,11 +169,17 @@ fn one(name: Text, node: &Node, installs: bool, problems: &mut Problems) -> Opti
     });
     let dedicated = fields.flag("dedicated", problems).unwrap_or(false);
     let dedicated_place = fields.get("dedicated", &mut Problems::default()).filter(|_| dedicated).map(|field| field.place);
+    if let Some(field) = fields.get("encode", &mut Problems::default())
+        && !sections.transcode
+    {
+        problems.add(field.place, "`encode` is only for machines that encode films: add the section `transcode`, or remove `encode`", "");
+    }
+    let (encode, encode_place) = encode::read(&fields, dedicated, problems);
     let (address, address_place) = address?;
     let plain = written(machine_name?, name.place, address, address_place);
     let machine =
-        Machine { connection: host, mac: mac.clone().map(|(mac, _)| mac), labels, taints, keep, dedicated, disk, ..plain.machine };
-    Some(Written { role, dedicated: dedicated_place, mac, machine, ..plain })
+        Machine { connection: host, mac: mac.clone().map(|(mac, _)| mac), labels, taints, keep, dedicated, encode, disk, ..plain.machine };
+    Some(Written { role, dedicated: dedicated_place, encode: encode_place, mac, machine, ..plain })
 }
 
 /// A machine with only an address.
@@ -174,9 +193,10 @@ fn written(name: MachineName, name_place: Place, address: IpAddr, address_place:
         taints: Vec::new(),
         keep: Vec::new(),
         dedicated: false,
+        encode: Some(Encoding::default()),
         disk: None,
     };
-    Written { name, name_place, address, address_place, role: None, dedicated: None, mac: None, machine }
+    Written { name, name_place, address, address_place, role: None, dedicated: None, encode: None, mac: None, machine }
 }
 
 /// In lower case with colons.

@@ -4,6 +4,7 @@ mod cluster;
 mod connection;
 mod diagnostic;
 pub mod edit;
+mod encode;
 mod fragment;
 mod load;
 mod machine;
@@ -31,6 +32,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+use crate::films::settings::Encoding;
 
 pub use cluster::{VERSIONS, default_endpoint, newest_of};
 pub use connection::{host_and_port, is_user};
@@ -86,6 +89,8 @@ pub struct Machine {
     pub keep: Vec<String>,
     /// Keeps the control-plane taint, so that no ordinary pods run here.
     pub dedicated: bool,
+    /// When and what it encodes, if the inventory has `transcode`; `None`: nothing.
+    pub encode: Option<Encoding>,
     /// Which disk is written to when the machine is installed; `None`: as [`Os::disk`].
     pub disk: Option<DiskRule>,
 }

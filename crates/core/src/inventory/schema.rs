@@ -8,7 +8,7 @@ mod transcode;
 use forms::*;
 use os::OS_DISK;
 pub use os::{DISK, OS};
-pub use transcode::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
+pub use transcode::{ENCODE, FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
 
 use super::cluster::VERSIONS;
 
@@ -393,6 +393,14 @@ pub static MACHINE: Section = Section {
             default: "from `~/.ssh/known_hosts`",
             doc: "The only accepted host key: a public key as in `/etc/ssh/ssh_host_ed25519_key.pub`, or a fingerprint.",
             example: "SHA256:jCYBa1FmZOYUBN9vZ/XHBcCHLzWQd0UZFmeJyoOi1aY",
+        },
+        Key {
+            name: "encode",
+            kind: Kind::Either(&[Kind::Flag, Kind::Object(&ENCODE)]),
+            required: false,
+            default: "`true`",
+            doc: "Whether this machine encodes films of `transcode`, or when and with which encoders.",
+            example: "{ hours: \"22:00-07:00\" }",
         },
         Key { default: "as in `os`", doc: "The disk to install on when this machine is installed.", ..OS_DISK },
         SSH_USER,

@@ -9,7 +9,7 @@ use super::diagnostic::{Place, shown};
 use super::load::ReadFile;
 use super::read::{Fields, Problems, Text};
 use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
-use super::{MachineName, NoToken, machine::Machines, path, preset, share, size, token, url};
+use super::{MachineName, NoToken, encode, machine::Machines, path, preset, share, size, token, url};
 use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Publish, Quality, Settings, Titles};
 use crate::films::{Actions, Owner, Share, language};
 use crate::words::did_you_mean;
@@ -94,6 +94,8 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
         url::read(text, "url: https://ntfy.sh/films-of-ada", problems)
     });
     let encoders = encoders(&fields, machines, problems);
+    encode::check(machines, &encoders, &folders, &presets, field.place, problems);
+    let encoders = encoders.into_iter().map(|(name, _)| name).collect();
     let image = fields.text("image", problems).and_then(|text| image(text, problems));
     let page = below(&fields, "page", &PAGE, problems);
     let page_actions =
@@ -285,7 +287,8 @@ fn min_saving(text: Text, problems: &mut Problems) -> Option<u32> {
     None
 }
 
-fn hours(text: Text, problems: &mut Problems) -> Option<Hours> {
+/// `22:00-07:00`.
+pub(super) fn hours(text: Text, problems: &mut Problems) -> Option<Hours> {
     let time = |text: &str| {
         let (hour, minute) = text.split_once(':')?;
         let digits = (1..=2).contains(&hour.len()) && minute.len() == 2;
@@ -336,7 +339,7 @@ fn as_seen(text: Text, problems: &mut Problems) -> Option<String> {
     Some(text.text.trim_end_matches('/').to_owned())
 }
 
-fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Vec<MachineName> {
+fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Vec<(MachineName, Place)> {
     let before = problems.found.len();
     let texts = fields.texts("machines", problems);
     if let Some(field) = fields.get("machines", &mut Problems::default())
@@ -345,7 +348,7 @@ fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Ve
     {
         problems.add(field.place, "`machines` is empty: list at least one machine, or omit the key to use all machines", field.key.shown());
     }
-    let mut encoders: Vec<MachineName> = Vec::new();
+    let mut encoders: Vec<(MachineName, Place)> = Vec::new();
     for text in texts {
         let word = shown(text.text);
         let Some(name) = MachineName::new(text.text).filter(|name| machines.names.contains_key(name.as_str())) else {
@@ -355,7 +358,7 @@ fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Ve
             problems.add(text.place, format!("the inventory has no machine `{word}`{guess}"), "");
             continue;
         };
-        if encoders.contains(&name) {
+        if encoders.iter().any(|(other, _)| *other == name) {
             problems.add(text.place, format!("duplicate machine `{word}`"), "");
             continue;
         }
@@ -368,7 +371,7 @@ fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Ve
             problems.add(text.place, message, "");
             continue;
         }
-        encoders.push(name);
+        encoders.push((name, text.place));
     }
     encoders
 }

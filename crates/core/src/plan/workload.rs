@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use indexmap::IndexMap;
 
 use super::hint::Hint;
 use super::planner::Planner;
@@ -12,7 +13,7 @@ use crate::digest::sha256;
 use crate::facts::{ShareFact, ShareState};
 use crate::films::Share;
 use crate::films::manifests::Installation;
-use crate::films::settings::Settings;
+use crate::films::settings::{Encoding, Settings};
 use crate::inventory::{Inventory, MachineName, Role, Transcode};
 use crate::manifest::Component;
 use crate::record::Record;
@@ -168,7 +169,18 @@ fn encoders<'a>(inventory: &'a Inventory, wanted: &'a Transcode) -> Vec<&'a Mach
         return wanted.machines.iter().collect();
     }
     let works = inventory.machines.iter().filter(|(_, machine)| !(machine.dedicated && machine.role == Role::ControlPlane));
-    works.map(|(name, _)| name).collect()
+    works.filter(|(_, machine)| machine.encode.is_some()).map(|(name, _)| name).collect()
+}
+
+/// When and what each machine encodes; empty: all alike.
+fn encodings(inventory: &Inventory, wanted: &Transcode, encoders: &[&MachineName]) -> IndexMap<String, Encoding> {
+    let of = |name: &MachineName| inventory.machines.get(name).and_then(|machine| machine.encode.clone()).unwrap_or_default();
+    let each: Vec<(String, Encoding)> = encoders.iter().map(|name| (name.to_string(), of(name))).collect();
+    if each.iter().all(|(_, encoding)| *encoding == Encoding::default()) {
+        return IndexMap::new();
+    }
+    let timed = |encoding: Encoding| Encoding { hours: encoding.hours.or(wanted.settings.hours), ..encoding };
+    each.into_iter().map(|(name, encoding)| (name, timed(encoding))).collect()
 }
 
 /// Where the shares are, in words.
@@ -181,7 +193,11 @@ fn installation(planner: &Planner, wanted: &Transcode) -> Installation {
         |component| planner.manifests.image(component).map(|image| (image.reference.clone(), image.digest.clone())).unwrap_or_default();
     let (image, digest) = of(Component::Hostler);
     let encoder_image = wanted.image.clone().unwrap_or_else(|| of(Component::Encoder).0);
-    let settings = Settings { at_once: encoders(planner.inventory, wanted).len() + 1, ..wanted.settings.clone() };
+    let encoders = encoders(planner.inventory, wanted);
+    // A machine that joins later need not be named, if none is left out.
+    let named = !wanted.machines.is_empty() || planner.inventory.machines.values().any(|machine| machine.encode.is_none());
+    let machines = encodings(planner.inventory, wanted, &encoders);
+    let settings = Settings { at_once: encoders.len() + 1, machines, ..wanted.settings.clone() };
     let zone = planner.inventory.control_planes().find_map(|(name, _)| planner.facts.get(name)).map(|facts| facts.time_zone.clone());
     Installation {
         image,
@@ -192,7 +208,7 @@ fn installation(planner: &Planner, wanted: &Transcode) -> Installation {
         owner: wanted.owner,
         settings,
         presets: wanted.presets.clone(),
-        machines: wanted.machines.iter().map(ToString::to_string).collect(),
+        machines: encoders.into_iter().filter(|_| named).map(ToString::to_string).collect(),
         encoder_memory: ENCODER_MEMORY.to_owned(),
         encoder_memory_limit: ENCODER_MEMORY_LIMIT.to_owned(),
         page_port: wanted.page_port,

@@ -135,6 +135,34 @@ pub static TRANSCODE: Section = Section {
     rules: &[],
 };
 
+/// What a machine may be limited to: families of HandBrake's encoders.
+const ENCODERS: &[&str] = &["x264", "x265", "svt_av1", "VP9", "mpeg4", "mpeg2"];
+
+pub static ENCODE: Section = Section {
+    what: "`encode`",
+    path: "machines.NAME.encode",
+    doc: "When and what a machine encodes.",
+    keys: &[
+        Key {
+            name: "hours",
+            kind: Kind::Text(&HOURS),
+            required: false,
+            default: "as in `transcode`",
+            doc: "The hours during which this machine may start to encode a film.",
+            example: "\"22:00-07:00\"",
+        },
+        Key {
+            name: "encoders",
+            kind: Kind::Filled(&Kind::Set(&Kind::Word("an encoder", ENCODERS))),
+            required: false,
+            default: "all",
+            doc: "The encoders of HandBrake that this machine encodes with, in any bit depth. hostler's own preset uses x264, and x265 for HDR.",
+            example: "[x264]",
+        },
+    ],
+    rules: &[],
+};
+
 pub static OWNER: Section = Section {
     what: "`owner`",
     path: "transcode.owner",
