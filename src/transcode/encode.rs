@@ -15,7 +15,6 @@ use hostler_core::films::settings::{Folder, Settings, family};
 use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -30,9 +29,11 @@ use super::order::{self, Order, Tracks, Wishes};
 use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Part, Phase, Progress, Stamp, TASK};
 use super::titles::{self, Picked, Question};
 use super::verify::{self, Attempt, Flaw};
+use lines::Lines;
 use measure::Made;
 
 mod finish;
+mod lines;
 mod measure;
 mod quality;
 
@@ -569,34 +570,5 @@ async fn end(child: &mut Child) {
     }
     if timeout(ENDS_WITHIN, child.wait()).await.is_err() {
         let _ = child.kill().await;
-    }
-}
-
-/// Lines of arbitrary bytes, until the end.
-struct Lines<R> {
-    from: Option<BufReader<R>>,
-    line: Vec<u8>,
-}
-
-impl<R: AsyncRead + Unpin> Lines<R> {
-    fn of(from: Option<R>) -> Lines<R> {
-        Lines { from: from.map(BufReader::new), line: Vec::new() }
-    }
-
-    fn open(&self) -> bool {
-        self.from.is_some()
-    }
-
-    /// `None`: the end. Cancel-safe: a partly read line is not lost when this is dropped.
-    async fn next(&mut self) -> Option<String> {
-        let from = self.from.as_mut()?;
-        let read = from.read_until(b'\n', &mut self.line).await;
-        if read.is_err() || self.line.is_empty() {
-            self.from = None;
-            return None;
-        }
-        let line = String::from_utf8_lossy(&self.line).trim_end_matches(['\n', '\r']).to_owned();
-        self.line.clear();
-        Some(line)
     }
 }

@@ -17,6 +17,10 @@ use super::record::{Phase, Progress, Published};
 use super::tell::Answer;
 use super::watch::Status;
 
+mod metrics;
+
+pub use metrics::metrics;
+
 /// Days in the chart.
 const DAYS: i64 = 14;
 /// A machine that has reported no progress for this long may be lost.
@@ -411,41 +415,6 @@ fn when(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned_datetime(zone.clone()).strftime("%a %d %b, %H:%M").to_string()
 }
 
-/// The view in the format of Prometheus.
-pub fn metrics(view: &View) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    let mut family = |name: &str, help: &str, values: &[(String, f64)]| {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-        for (labels, value) in values {
-            let _ = writeln!(text, "{name}{labels} {value}");
-        }
-    };
-    #[expect(clippy::cast_precision_loss, reason = "counts of films are small")]
-    let state = |name: &str, count: usize| (format!("{{state=\"{name}\"}}"), count as f64);
-    let Counts { working, queue, failed, held, done } = view.counts;
-    let states = [state("working", working), state("queued", queue), state("failed", failed), state("held", held), state("done", done)];
-    family("hostler_transcode_films", "Films by state.", &states);
-    let label = |working: &Working| format!("{{machine=\"{}\",film=\"{}\"}}", escaped(&working.machine), working.id);
-    let progress: Vec<_> = view.working.iter().map(|working| (label(working), working.percent / 100.0)).collect();
-    family("hostler_transcode_progress_ratio", "Encoded fraction of a film.", &progress);
-    let rates: Vec<_> = view.working.iter().map(|working| (label(working), working.rate)).collect();
-    family("hostler_transcode_frames_per_second", "Encoding speed of a film.", &rates);
-    #[expect(clippy::cast_precision_loss, reason = "only shown")]
-    let free: Vec<_> = view.spaces.iter().map(|space| (format!("{{share=\"{}\"}}", space.share), space.free_bytes as f64)).collect();
-    family("hostler_transcode_free_bytes", "Free space of a share.", &free);
-    family(
-        "hostler_transcode_up",
-        "1 if there are no problems, else 0.",
-        &[(String::new(), if view.trouble.is_none() { 1.0 } else { 0.0 })],
-    );
-    text
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::record::{InLibrary, Stamp};
@@ -529,6 +498,20 @@ mod tests {
         assert_eq!((view.done[0].was.as_str(), view.done[0].is.as_str(), view.done[0].took.as_str()), ("8 GB", "2 GB", "1h02m"));
         let spaces: Vec<(&str, u64)> = view.spaces.iter().map(|space| (space.share.as_str(), space.used_percent)).collect();
         assert_eq!(spaces, [("inbox", 75), ("library", 75)]);
+    }
+
+    #[test]
+    fn a_machine_says_what_it_encodes_when_and_how_fast() {
+        let mut read = read();
+        let encoding = serde_json::from_str(r#"{"hours": "22:00-07:00", "encoders": ["x264", "svt_av1"]}"#).expect("valid");
+        let plain = jobs::Machine::new("applejack", MachineState::Ready);
+        let limited =
+            jobs::Machine { encoding, closed: true, slow: true, speed: Some(50e6), ..jobs::Machine::new("rarity", MachineState::Ready) };
+        read.status.as_mut().expect("one").machines = vec![plain, limited];
+        let shown = view(&read, None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC).machines;
+        let words: Vec<(&str, &str)> = shown.iter().map(|machine| (machine.doing.as_str(), machine.about.as_str())).collect();
+        let about = "x264, svt_av1 · 22:00-07:00 · 24 fps in 1080p · much slower than the others";
+        assert_eq!(words, [("idle", ""), ("outside its hours", about)]);
     }
 
     #[test]
