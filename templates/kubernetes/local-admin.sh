@@ -2,7 +2,7 @@
 # kubeadm's controller-manager.conf is this machine's own.
 PATH={{ path.bin }}:$PATH
 admin=$(mktemp {{ path.own_admin }}.XXXXXX)
-trap 'rm -f "$admin"' EXIT
+trap 'rm -f "$admin" "$admin.info"' EXIT
 server=$(sed -n 's/^ *server: *//p' {{ path.controller_manager }})
 sed "s|^\( *server:\).*|\1 $server|" {{ path.admin }} > "$admin"
 local_kubeadm() { kubeadm --kubeconfig "$admin" "$@"; }

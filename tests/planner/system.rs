@@ -77,6 +77,10 @@ pub fn spoil(add_ons: &mut AddOns, word: &str) {
             add_ons.objects.get_mut("deployment/kube-system/coredns").into_iter().for_each(|live| (live.desired, live.ready) = (0, 0));
         }
         "coredns-down" => add_ons.objects.get_mut("deployment/kube-system/coredns").into_iter().for_each(|live| live.ready = 0),
+        "flannel-nowhere" => {
+            add_ons.objects.get_mut("daemonset/kube-flannel/kube-flannel-ds").into_iter().for_each(|live| live.desired = 0)
+        }
+        "kube-proxy-nowhere" => add_ons.objects.get_mut("daemonset/kube-system/kube-proxy").into_iter().for_each(|live| live.desired = 0),
         "flannel-role-gone" => drop(add_ons.objects.remove("clusterrolebinding//flannel")),
         "rotation-gone" => drop(add_ons.objects.remove("clusterrolebinding//kubeadm:node-autoapprove-certificate-rotation")),
         "role-wider" => {

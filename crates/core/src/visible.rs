@@ -15,13 +15,36 @@ pub fn visible_lines(text: &str) -> Cow<'_, str> {
     shown_unless(text, |c| c == '\n')
 }
 
-/// The last output of a program, as a part of a message: its last lines that are not empty, in one line, at most 600 characters.
+/// The last output of a program, as a part of a message: what it calls its error, else its last lines, in one line, at most 600 characters.
+/// Colors are left out.
 pub fn last_output(output: &str) -> String {
     const LINES: usize = 6;
     const LENGTH: usize = 600;
-    let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let text = lines[lines.len().saturating_sub(LINES)..].join("; ");
-    shortened(&text, LENGTH)
+    // kubeadm's, below each of its errors.
+    const NOISE: &str = "To see the stack trace of this error";
+    let plain: Vec<String> = output.lines().map(|line| without_colors(line).trim().to_owned()).collect();
+    let lines: Vec<&str> = plain.iter().map(String::as_str).filter(|line| !line.is_empty() && !line.starts_with(NOISE)).collect();
+    let is_error = |line: &&str| ["error: ", "Error: ", "fatal: "].iter().any(|start| line.starts_with(start));
+    let first = lines.iter().rposition(is_error).unwrap_or(0).max(lines.len().saturating_sub(LINES));
+    shortened(&lines[first..].join("; "), LENGTH)
+}
+
+/// Without the sequences that color what follows: ESC, `[`, numbers, `m`.
+fn without_colors(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        let numbers = after.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(after.len());
+        match after[numbers..].strip_prefix('m') {
+            Some(colored) => rest = colored,
+            None => {
+                plain.push_str("\u{1b}[");
+                rest = after;
+            }
+        }
+    }
+    plain + rest
 }
 
 /// `text` as [`visible`], and no longer than `most` characters of it.
@@ -97,6 +120,11 @@ mod tests {
         }
         assert_eq!(visible_lines("one\ntwo\r"), "one\ntwoU+000D");
         assert_eq!(last_output("\n a\n\u{1b}b \n\n"), "a; U+001Bb");
+        assert_eq!(last_output("\u{1b}[0;37mPIDS\u{1b}[0m: on\n\u{1b}[2J\u{1b}[31"), "PIDS: on; U+001B[2JU+001B[31");
+        let kubeadm =
+            "[preflight] a\nerror: execution phase preflight\n[ERROR Swap]\nTo see the stack trace of this error execute with --v=5";
+        assert_eq!(last_output(kubeadm), "error: execution phase preflight; [ERROR Swap]");
+        assert_eq!(last_output("error: first\n1\n2\n3\n4\n5\n6"), "1; 2; 3; 4; 5; 6");
         assert_eq!(shortened("\u{1b}\u{1b}\u{1b}", 2), "U+001BU+001B…");
     }
 

@@ -50,6 +50,7 @@ pub fn flannel(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> 
                 Some(Difference::Gone) => "pods have no network yet",
                 // A network that is there and not as it should be is `up`'s.
                 _ if planner.only.is_some() => return Ok(()),
+                None if runs_nowhere(cluster, namespaces::FLANNEL, "kube-flannel-ds") => "flannel's DaemonSet selects no machine",
                 None if cluster.record.get(&Record::Flannel) == Some(&sha256) => return Ok(()),
                 _ => "flannel in the cluster differs from the desired manifest",
             };
@@ -167,10 +168,11 @@ pub fn coredns(planner: &mut Planner, api_via: &MachineName, add_ons: &AddOns) -
 }
 
 /// Why kube-proxy is not in the cluster as `document` says; `None`: it is.
-pub fn kube_proxy_differs(planner: &Planner, add_ons: &AddOns, document: &str) -> Result<Option<Cow<'static, str>>> {
+pub fn kube_proxy_differs(planner: &Planner, cluster: &ClusterFacts, document: &str) -> Result<Option<Cow<'static, str>>> {
     if is_skipped(planner, "kube-proxy") {
         return Ok(None);
     }
+    let add_ons = &cluster.add_ons;
     if is_gone(add_ons, &KUBE_PROXY) {
         // Pod networks that replace it want it gone.
         return Ok(
@@ -179,6 +181,9 @@ pub fn kube_proxy_differs(planner: &Planner, add_ons: &AddOns, document: &str) -
     }
     if planner.only.is_some() {
         return Ok(None);
+    }
+    if runs_nowhere(cluster, namespaces::SYSTEM, "kube-proxy") {
+        return Ok(Some("kube-proxy's DaemonSet selects no machine".into()));
     }
     let wanted: Value = serde_yaml::from_str(document).context("KubeProxyConfiguration is not valid YAML")?;
     let live = add_ons.get("ConfigMap", namespaces::SYSTEM, "kube-proxy").and_then(|map| map.content.get("config.conf")?.as_str());
@@ -211,6 +216,11 @@ pub fn document_differs(planner: &Planner, add_ons: &AddOns, document: Document,
 fn leads_to_coredns(add_ons: &AddOns) -> bool {
     let service = add_ons.get("Service", namespaces::SYSTEM, "kube-dns");
     service.is_some_and(|live| has(&live.content, &json!({ "selector": { "k8s-app": "kube-dns" } })))
+}
+
+/// Whether a DaemonSet is there that is to have no pod, although there are nodes.
+fn runs_nowhere(cluster: &ClusterFacts, namespace: &str, name: &str) -> bool {
+    !cluster.nodes.is_empty() && cluster.add_ons.get("DaemonSet", namespace, name).is_some_and(|live| live.desired == 0)
 }
 
 fn is_gone(add_ons: &AddOns, objects: &[(&str, &str)]) -> bool {

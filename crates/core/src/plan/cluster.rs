@@ -84,7 +84,7 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
         let id = StepKind::StoreDocument(document).of(api_via);
         let known = cluster.record.get(&Record::Document(document)) == Some(&sum);
         let live = match document {
-            Document::KubeProxy => add_ons::kube_proxy_differs(planner, &cluster.add_ons, &text)?,
+            Document::KubeProxy => add_ons::kube_proxy_differs(planner, cluster, &text)?,
             Document::Cluster | Document::Kubelet => add_ons::document_differs(planner, &cluster.add_ons, document, &text)?,
         };
         let reason = match live {
