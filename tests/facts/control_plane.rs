@@ -146,3 +146,25 @@ fn a_worker_without_its_kubeconfig_is_a_worker() {
     assert!(kubernetes.joined && !kubernetes.control_plane && kubernetes.leftovers.is_empty(), "{kubernetes:?}");
     assert!(kubernetes.missing.iter().any(|file| file == "/etc/kubernetes/kubelet.conf"), "{kubernetes:?}");
 }
+
+/// What an upgrade keeps to be rolled back, and whether a rollback has used it.
+#[test]
+fn what_an_upgrade_keeps_is_told() {
+    let machine = Machine::new();
+    assert_eq!(machine.facts().before_upgrade, None);
+    // Not whole yet.
+    machine.file("/var/lib/hostler/before-upgrade.hostler-new/set", "1.36.1-0094d6b6\n");
+    assert_eq!(machine.facts().before_upgrade, None);
+    machine.file("/var/lib/hostler/before-upgrade/set", "1.36.1-0094d6b6\n");
+    let kept = machine.facts().before_upgrade.expect("it is kept");
+    assert_eq!((kept.version(), kept.etcd, kept.back), (Some("1.36.1"), false, false));
+    assert!(kept.since > 1_700_000_000, "{kept:?}");
+    machine.file("/var/lib/hostler/before-upgrade/etcd.db", "");
+    machine.file("/var/lib/hostler/before-upgrade/back", "");
+    let kept = machine.facts().before_upgrade.expect("it is kept");
+    assert!(kept.etcd && kept.back, "{kept:?}");
+    for set in ["", "-", "1.36-x", "$(id)-x"] {
+        machine.file("/var/lib/hostler/before-upgrade/set", set);
+        assert_eq!(machine.facts().before_upgrade.and_then(|kept| kept.version().map(str::to_owned)), None, "{set}");
+    }
+}

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::arch::Arch;
 use crate::inventory::Taint;
 use crate::record::{Applied, InProgress, Record};
+use crate::version::three_numbers;
 
 mod add_ons;
 mod certificate;
@@ -178,6 +179,8 @@ pub struct Facts {
     pub snapshot_failed: bool,
     /// Whether the machine's own renewal of certificates failed last time.
     pub renewal_failed: bool,
+    /// What an upgrade that has not ended keeps of a control plane, to put it back.
+    pub before_upgrade: Option<BeforeUpgrade>,
     /// From /etc/localtime: `Europe/Berlin`. Empty if unknown.
     pub time_zone: String,
     /// The holder of apt's or dpkg's lock: `unattended-upgr (process 812)`. Not gathered on a machine that is in a cluster.
@@ -262,6 +265,27 @@ pub enum ShareState {
     Hangs,
     ReadOnly,
     Writable,
+}
+
+/// What an upgrade keeps of a control plane until it has succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BeforeUpgrade {
+    /// The set of programs that was in use.
+    pub set: String,
+    /// When it was kept, in seconds since the epoch.
+    pub since: i64,
+    /// Whether etcd's data is among it, which only a single control plane needs.
+    pub etcd: bool,
+    /// Whether its static pods have been put back.
+    pub back: bool,
+}
+
+impl BeforeUpgrade {
+    /// The version of Kubernetes that the upgrade began at.
+    pub fn version(&self) -> Option<&str> {
+        three_numbers(self.set.rsplit_once('-')?.0)
+    }
 }
 
 /// Something that was installed is in use only after a restart.
