@@ -28,6 +28,7 @@ use crate::kubeconfig::person::Person;
 use crate::report::{Reporter, row, table};
 use crate::ssh::NewHostKeys;
 
+pub mod arguments;
 pub mod backup;
 mod closing;
 pub mod fragments;
@@ -151,7 +152,8 @@ async fn contact(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &R
     let mut links = connect::links(inventory, means.new_host_keys, reporter)?;
     let asked = goal.asks(inventory);
     links.retain(|name, _| asked.contains(name));
-    let seen = login::observe(&links, &question(inventory)?, reporter).await?;
+    let requests = matches!(goal, Goal::Upgrade { .. });
+    let seen = login::observe(&links, &Question { requests, ..question(inventory)? }, reporter).await?;
     Ok((links, seen))
 }
 

@@ -1,5 +1,7 @@
 //! What facts.sh says of a control plane's files, and of what its API server and etcd answer.
 
+use hostler_core::facts::RequestedApi;
+
 use super::Machine;
 
 /// What a cluster's data and keys are in is no leftover, whichever other file is gone.
@@ -166,5 +168,29 @@ fn what_an_upgrade_keeps_is_told() {
     for set in ["", "-", "1.36-x", "$(id)-x"] {
         machine.file("/var/lib/hostler/before-upgrade/set", set);
         assert_eq!(machine.facts().before_upgrade.and_then(|kept| kept.version().map(str::to_owned)), None, "{set}");
+    }
+}
+
+/// Requests for APIs that go, as the API server of 1.36 writes its metrics; of the others, and of those without a release, nothing is told.
+#[test]
+fn what_clients_ask_for_that_a_later_version_does_not_serve_is_told() {
+    let machine = Machine::new();
+    for path in ["kubelet.conf", "admin.conf", "manifests/kube-apiserver.yaml"] {
+        machine.file(&format!("/etc/kubernetes/{path}"), "");
+    }
+    let metrics = "# TYPE apiserver_requested_deprecated_apis gauge\n\
+                   apiserver_requested_deprecated_apis{group=\"\",removed_release=\"\",resource=\"endpoints\",subresource=\"\",version=\"v1\"} 1\n\
+                   apiserver_requested_deprecated_apis{group=\"policy\",removed_release=\"1.25\",resource=\"podsecuritypolicies\",\
+                   subresource=\"\",version=\"v1beta1\"} 1\napiserver_requested_deprecated_apis{group=\"\",removed_release=\"1.40\",resource=\"\
+                   componentstatuses\",subresource=\"status\",version=\"v1\"} 1\napiserver_request_total{resource=\"pods\"} 7\n";
+    machine.file("/metrics", metrics);
+    let script = format!("case \"$*\" in *' /metrics') cat {} ;; *) exit 1 ;; esac", machine.path("/metrics").display());
+    machine.program("/opt/hostler/current/bin/kubectl", &script);
+    let told: Vec<String> = machine.output().lines().filter(|line| line.starts_with("requested\t")).map(str::to_owned).collect();
+    assert_eq!(told, ["requested\tpolicy/v1beta1\tpodsecuritypolicies\t1.25", "requested\tv1\tcomponentstatuses\t1.40"]);
+    for (api, resource, removed) in
+        [("a b/v1", "x", "1.2"), ("g/v1", "", "1.2"), ("g/v1", "x", "1"), ("g/v1", "x", "1.x"), ("g/v1\u{1b}", "x", "1.2")]
+    {
+        assert_eq!(RequestedApi::parse(api, resource, removed), None, "{api} {resource} {removed}");
     }
 }

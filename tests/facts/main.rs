@@ -33,6 +33,7 @@ fn script() -> String {
         keep: words(&["/var/lib/films", "/var/lib/it's here"]),
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
+        requests: true,
         uid: 1000,
         gid: 100,
     };

@@ -172,8 +172,21 @@ fn spoil(facts: &mut Facts) {
     [leftovers, damaged, missing].into_iter().for_each(list);
     map(certificates);
     if let Some(cluster) = cluster {
-        let ClusterFacts { version, stored_version, nodes, members, record, pod_subnet, service_subnet, endpoint, cluster_name, add_ons } =
-            cluster;
+        let ClusterFacts {
+            version,
+            stored_version,
+            nodes,
+            members,
+            record,
+            pod_subnet,
+            service_subnet,
+            endpoint,
+            cluster_name,
+            add_ons,
+            requested,
+        } = cluster;
+        // Read with a closed set of characters.
+        requested.clear();
         words([version, stored_version, pod_subnet, service_subnet, endpoint, cluster_name]);
         words(record.values_mut());
         let AddOns { objects, failing, is_whole: _ } = add_ons;

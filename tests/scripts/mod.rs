@@ -23,7 +23,7 @@ use hostler_core::action::workload::{InstallWorkload, KeepMediaServerTokens, Med
 use hostler_core::action::{Action, RunOn};
 use hostler_core::arch::Arch;
 use hostler_core::document::Document;
-use hostler_core::facts::Snapshot;
+use hostler_core::facts::{Question, Snapshot};
 use hostler_core::films::settings::MediaServerKind;
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::manifest::Manifest;
@@ -279,7 +279,7 @@ pub fn scripts() -> BTreeMap<String, String> {
             }
         }
     }
-    let question = wanted::question(None, None, Vec::new()).expect("templates fit");
+    let question = Question { requests: true, ..wanted::question(None, None, Vec::new()).expect("templates fit") };
     scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
     let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));

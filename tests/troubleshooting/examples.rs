@@ -312,7 +312,7 @@ examples! {
     Why::NothingToRollBack { .. } => [(
         Why::NothingToRollBack { is: Some("1.36.3".to_owned()) },
         Hint::KeptUntilDone,
-        "no upgrade has begun, or it has ended"
+        "no upgrade was started, or it has ended"
     )],
     Why::WorkerUpgraded { .. } => [(
         Why::WorkerUpgraded { is: "1.37.0".to_owned(), to: "1.36.3".to_owned() },

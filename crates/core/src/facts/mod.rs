@@ -352,11 +352,41 @@ pub struct ClusterFacts {
     /// hostler's records.
     pub record: BTreeMap<Record, String>,
     pub add_ons: AddOns,
+    /// What clients have asked this API server for since it started, though a later version does not serve it. Not always gathered.
+    pub requested: BTreeSet<RequestedApi>,
     /// From the ClusterConfiguration that kubeadm stored: the settings that can't be changed.
     pub pod_subnet: String,
     pub service_subnet: String,
     pub endpoint: String,
     pub cluster_name: String,
+}
+
+/// An API that is deprecated, and that clients use.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestedApi {
+    /// `flowcontrol.apiserver.k8s.io/v1beta3`
+    pub api: String,
+    /// `flowschemas`
+    pub resource: String,
+    /// The first minor version without it: 1.32.
+    pub removed: [u32; 2],
+}
+
+impl RequestedApi {
+    /// `None` for what is no API of Kubernetes'. `removed` is `1.32`.
+    pub fn parse(api: &str, resource: &str, removed: &str) -> Option<RequestedApi> {
+        let word =
+            |text: &str| (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+        let mut parts = api.splitn(2, '/');
+        let (major, minor) = removed.split_once('.')?;
+        let fine = parts.all(word) && word(resource);
+        fine.then_some(RequestedApi {
+            api: api.to_owned(),
+            resource: resource.to_owned(),
+            removed: [major.parse().ok()?, minor.parse().ok()?],
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -439,6 +469,8 @@ pub struct Question {
     pub cluster_objects: Vec<String>,
     /// The folder with regular snapshots; empty: none.
     pub snapshots: String,
+    /// Whether to ask API servers which APIs clients have asked for that a later version does not serve.
+    pub requests: bool,
     /// Paths that the user keeps on some machine.
     pub keep: Vec<String>,
     /// Folders that `uid` and `gid` must be able to write.

@@ -8,7 +8,9 @@ use ipnet::IpNet;
 
 use super::certificate::{self, Certificate};
 use super::cluster::Answers;
-use super::{BeforeUpgrade, Facts, FileFact, ImageFact, LockFact, RebootDue, ShareFact, ShareState, UnitFact, is_boot, last_words};
+use super::{
+    BeforeUpgrade, Facts, FileFact, ImageFact, LockFact, RebootDue, RequestedApi, ShareFact, ShareState, UnitFact, is_boot, last_words,
+};
 use crate::arch::Arch;
 use crate::protocol::{path, say, systemd};
 use crate::record::{Applied, InProgress};
@@ -217,6 +219,7 @@ impl<'a> Reader<'a> {
             "api-system" => self.answers.system = fields.rest(line),
             "api-flannel" => self.answers.flannel = fields.rest(line),
             "api-cluster" => self.answers.cluster = fields.rest(line),
+            "requested" => self.answers.requested.extend(RequestedApi::parse(fields.word()?, fields.word()?, fields.word()?)),
             "etcd-list" => self.answers.members = fields.rest(line),
             "etcd-health" => self.answers.health = fields.rest(line),
             _ => {}

@@ -1,7 +1,7 @@
 //! From one version of Kubernetes to another: programs and images everywhere first, then one control plane after the other, then one kubelet
 //! after the other. What is done already is seen on the machines, so that a run that was interrupted goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
@@ -17,7 +17,7 @@ use crate::action::machine::StagePrograms;
 use crate::action::rollback::EndUpgrade;
 use crate::digest::sha256;
 use crate::document::Document;
-use crate::facts::{ClusterFacts, Facts, NodeFact};
+use crate::facts::{ClusterFacts, Facts, NodeFact, RequestedApi};
 use crate::inventory::{Machine, MachineName, Role, VERSIONS};
 use crate::record::{InProgress, Record};
 use crate::step::{ImageGroup, Need, StepKind};
@@ -125,6 +125,7 @@ fn look(planner: &mut Planner) {
         return;
     };
     versions(planner, &to);
+    removed_apis(planner, &to);
     for (name, _) in planner.machines() {
         let (Some(node), true) = (cluster.nodes.get(name.as_str()), planner.joined(name)) else { continue };
         // One that is in the middle of it may be anything but Ready.
@@ -139,6 +140,21 @@ fn look(planner: &mut Planner) {
         if !begun {
             planner.refuse(None, why, Hint::MendMembers);
         }
+    }
+}
+
+/// APIs that clients use, and that the new version does not serve. An API server counts from its own start, so that what is fixed since is
+/// told, too: nothing is refused for it.
+fn removed_apis(planner: &mut Planner, to: &str) {
+    let Some([major, minor, _]) = numbers(to) else { return };
+    let requested: BTreeSet<&RequestedApi> = planner.trusted.answering().flat_map(|api_via| &api_via.cluster.requested).collect();
+    for RequestedApi { api, resource, removed } in requested.into_iter().filter(|requested| requested.removed <= [major, minor]) {
+        let text = format!(
+            "since the API server started, a client has asked for {resource} of {api}, which Kubernetes {}.{} and later do not serve: update \
+             what uses it first",
+            removed[0], removed[1]
+        );
+        planner.warn(None, text);
     }
 }
 
