@@ -195,7 +195,7 @@ fn kubelet(planner: &mut Planner, begun: &Begun, before: Vec<Need>, alone: bool)
     let yields_vip = yields_vip(planner.inventory, begun.name);
     let action = RollBackNode { arch: manifest.arch, set, programs, containerd, yields_vip, alone };
     let reason = match wanted::version_in_use(begun.facts) {
-        Some(is) if is != manifest.kubernetes => format!("its kubelet has version {is}"),
+        Some(is) if is != manifest.kubernetes => format!("kubelet has version {is}"),
         _ => "a rollback of its kubelet was interrupted".to_owned(),
     };
     Ok(planner.step(StepKind::RollBackNode.of(begun.name), begun.name, reason, action, before).into())
@@ -240,9 +240,9 @@ fn control_plane(planner: &mut Planner, begun: &Begun, before: &[Need]) -> Optio
         return None;
     }
     let reason = match another {
-        Some(is) => format!("its API server has version {is}"),
+        Some(is) => format!("the API server has version {is}"),
         None if interrupted => "an upgrade of its static pods was interrupted".to_owned(),
-        None => "its static pods may be of the newer version".to_owned(),
+        None => "the static pods may be of the newer version".to_owned(),
     };
     let action = RollBackControlPlane {
         version,
