@@ -113,7 +113,7 @@ says "no upgrade is unfinished: the cluster runs Kubernetes $to"
 "$hostler" lab down > /dev/null 2>&1
 
 control_planes="twilightsparkle rainbowdash fluttershy"
-row "three control planes: two are rolled back by what was kept of them, and nothing is lost"
+row "three control planes, after their API servers and two of their kubelets: rolled back by what was kept of them, and nothing is lost"
 run 0 lab up --machines 4 --control-planes 3 --machines-only
 sed -i "s/^cluster:\$/&\n  version: $from/" "$inventory"
 up
