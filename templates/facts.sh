@@ -520,6 +520,15 @@ about_shares() {
     set +f
 }
 
+about_upgrade() {
+    first {{ path.before_upgrade }}/set || return 0
+    set=$line
+    kept=files
+    [ ! -e {{ path.before_upgrade }}/{{ archive.etcd }} ] || kept=$kept,etcd
+    [ ! -e {{ path.before_upgrade }}/back ] || kept=$kept,back
+    say before-upgrade "$set" "$(stat -c %Y {{ path.before_upgrade }}/set)" "$kept"
+}
+
 about_renewal() {
     [ -e {{ systemd.renewal_file }} ] || return 0
     systemctl is-failed --quiet {{ systemd.renewal }} && say renewal-failed
@@ -549,6 +558,7 @@ about_machine() {
     about_others
     about_kubernetes
     about_runs
+    about_upgrade
     about_renewal
     about_snapshots
     about_shares

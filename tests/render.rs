@@ -10,14 +10,15 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hostler::apply::arguments::objection;
 use hostler::apply::fragments::objections;
-use hostler::artifact::own_arch;
+use hostler::artifact::{Bundle, own_arch};
 use hostler::cli::render::rendered;
 use hostler::home;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::kubeadm::coredns;
 use hostler_core::document::Document;
-use hostler_core::inventory::{Inventory, Role};
+use hostler_core::inventory::{Inventory, KubeadmFragments, Role, parse};
 use hostler_core::manifest::Manifest;
 use hostler_core::plan::documents;
 use hostler_core::protocol::placeholder;
@@ -133,9 +134,9 @@ fn difference(before: &str, now: &str) -> String {
     )
 }
 
-/// kubeadm, as every bundle at hand has it: the one that HOSTLER_BUNDLE names, else all in hostler's cache.
-fn kubeadms() -> Vec<(Manifest, PathBuf)> {
-    let bundles: Vec<PathBuf> = match std::env::var_os("HOSTLER_BUNDLE").filter(|folder| !folder.is_empty()) {
+/// Every bundle at hand for this computer: the one that HOSTLER_BUNDLE names, else all in hostler's cache.
+fn bundles() -> Vec<Bundle> {
+    let folders: Vec<PathBuf> = match std::env::var_os("HOSTLER_BUNDLE").filter(|folder| !folder.is_empty()) {
         Some(folder) => vec![folder.into()],
         None => {
             let cache = home::cache().expect("there is a cache").join("bundles");
@@ -143,20 +144,23 @@ fn kubeadms() -> Vec<(Manifest, PathBuf)> {
             entries.unwrap_or_default()
         }
     };
-    let found: Vec<(Manifest, PathBuf)> = bundles
-        .iter()
-        .filter_map(|bundle| {
-            let manifest: Manifest = serde_json::from_slice(&fs::read(bundle.join("manifest.json")).ok()?).ok()?;
-            let kubeadm = bundle.join("files").join(&manifest.file("kubeadm")?.sha256);
-            (manifest.arch == own_arch()).then_some((manifest, kubeadm))
-        })
-        .collect();
+    let opened = folders.iter().filter_map(|folder| Bundle::open(folder).ok());
+    let found: Vec<Bundle> = opened.filter(|bundle| bundle.manifest.arch == own_arch()).collect();
     assert!(
         !found.is_empty(),
-        "there is no bundle, so there is no kubeadm (looked for {bundles:?})\nhint: `hostler bundle create --from-source` makes one in \
+        "there is no bundle, so there is no kubeadm (looked for {folders:?})\nhint: `hostler bundle create --from-source` makes one in \
          the cache; HOSTLER_BUNDLE=FOLDER names another"
     );
     found
+}
+
+/// kubeadm, as every bundle at hand has it.
+fn kubeadms() -> Vec<(Manifest, PathBuf)> {
+    let kubeadm = |bundle: Bundle| {
+        let path = bundle.file_path(&bundle.manifest.file("kubeadm").expect("it has kubeadm").sha256);
+        (bundle.manifest, path)
+    };
+    bundles().into_iter().map(kubeadm).collect()
 }
 
 /// Every document for kubeadm that any plan for this inventory can hold, by a name that says which.
@@ -233,6 +237,44 @@ fn kubeadm_has_coredns_looked_at_every_second() {
         let output = command.output().unwrap_or_else(|error| panic!("{} can't be run: {error}", kubeadm.display()));
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains("periodSeconds: 1\n") && said.contains("path: /ready"), "kubeadm {}: {output:?}", manifest.kubernetes);
+    }
+}
+
+/// What kubeadm passes on without a look is shown to the programs that would get it.
+#[test]
+fn kubeadm_fragments_are_shown_to_the_programs_that_get_them() {
+    let of = |text: &str| {
+        let text = format!("machines: {{one: 10.0.0.1}}\nkubeadm: {text}\n");
+        parse(&text, "inventory.yaml").unwrap_or_else(|problems| panic!("{problems}")).kubeadm
+    };
+    let server = "ClusterConfiguration: {apiServer: {extraArgs: [{name: NAME, value: \"VALUE\"}]}}";
+    let server = |name: &str, value: &str| of(&format!("{{{}}}", server.replace("NAME", name).replace("VALUE", value)));
+    for bundle in bundles() {
+        let version = bundle.manifest.kubernetes.clone();
+        let said = |fragments: &KubeadmFragments| {
+            let found = objection(&bundle, fragments).unwrap_or_else(|error| panic!("{version}: {error:#}"));
+            found.map(|found| (found.program, found.said))
+        };
+        for right in [
+            server("audit-log-maxage", "7"),
+            server("feature-gates", "APIResponseCompression=false"),
+            of("{KubeletConfiguration: {featureGates: {APIServerIdentity: true}}}"),
+        ] {
+            assert_eq!(said(&right), None, "{version}");
+        }
+        let unknown = "unrecognized feature gate: NoSuchGate";
+        for (wrong, program, what) in [
+            (server("no-such-flag", "1"), "kube-apiserver", "unknown flag: --no-such-flag"),
+            (server("feature-gates", "NoSuchGate=true"), "kube-apiserver", unknown),
+            (of("{KubeletConfiguration: {featureGates: {NoSuchGate: true}}}"), "kube-apiserver", unknown),
+            (
+                of("{ClusterConfiguration: {scheduler: {extraArgs: [{name: no-such-flag, value: x}]}}}"),
+                "kube-scheduler",
+                "unknown flag: --no-such-flag",
+            ),
+        ] {
+            assert_eq!(said(&wrong), Some((program, what.to_owned())), "{version}");
+        }
     }
 }
 

@@ -10,10 +10,11 @@ use std::process::{Command, Stdio};
 use anyhow::Result;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{KubeadmFragments, key_place};
-use hostler_core::plan::Plan;
+use hostler_core::plan::{Plan, documents};
 use hostler_core::protocol::placeholder;
 use hostler_core::step::StepKind;
 
+use super::arguments;
 use crate::artifact::Bundles;
 use crate::event::{Event, Events};
 use crate::inventory_file::InventoryFile;
@@ -27,8 +28,8 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundles: Option<&Bundles>, event
     if file.inventory.kubeadm == KubeadmFragments::default() {
         return Ok(());
     }
-    let configs: BTreeMap<StepKind, &str> =
-        plan.steps.iter().filter_map(|step| Some((step.id.kind, step.action.kubeadm_config()?))).collect();
+    let mut configs: BTreeMap<StepKind, String> =
+        plan.steps.iter().filter_map(|step| Some((step.id.kind, step.action.kubeadm_config()?.to_owned()))).collect();
     if configs.is_empty() {
         return Ok(());
     }
@@ -37,6 +38,12 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundles: Option<&Bundles>, event
         events.send(Event::Warning { line });
         return Ok(());
     };
+    // An upgrade reads them from the cluster, and its version has to know them.
+    let upgraded = plan.steps.iter().find(|step| step.id.kind == StepKind::UpgradeControlPlane).map(|step| &step.machine);
+    if let Some((name, machine)) = upgraded.and_then(|name| file.inventory.machines.get_key_value(name.as_str())) {
+        let documents = documents::control_plane(&file.inventory, &bundle.manifest.kubernetes, name, machine)?;
+        configs.insert(StepKind::UpgradeControlPlane, documents);
+    }
     let Some(kubeadm) = bundle.program("kubeadm")? else { return Ok(()) };
     for config in configs.values() {
         let said = match objections(&kubeadm, config) {
@@ -54,7 +61,22 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundles: Option<&Bundles>, event
             return Err(Failure::new(ExitStatus::Usage, message, "`hostler render --out FOLDER` shows the whole document").into());
         }
     }
-    Ok(())
+    match arguments::objection(bundle, &file.inventory.kubeadm) {
+        Ok(None) => Ok(()),
+        Ok(Some(arguments::Objection { place, program, said })) => {
+            let path: Vec<&str> = ["kubeadm"].into_iter().chain(place).collect();
+            let at = key_place(&file.text, &path).map_or_else(String::new, |place| format!(":{}:{}", place.line, place.column));
+            let message = format!("{}{at}: {program} {} rejects this: {said}", file.path.display(), bundle.manifest.kubernetes);
+            let hint = "with it, the program would not start: remove it, or write what this version has instead";
+            Err(Failure::new(ExitStatus::Usage, message, hint).into())
+        }
+        Err(error) => {
+            let line =
+                format!("arguments and feature gates in `kubeadm:` were not checked: the programs do not run on this computer ({error:#})");
+            events.send(Event::Warning { line });
+            Ok(())
+        }
+    }
 }
 
 /// What `kubeadm config validate` reports about documents with placeholders for token and hash; empty if they are valid.

@@ -11,7 +11,7 @@ use hostler_core::facts::{ClusterFacts, Contact, Observation, Question};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::manifest::Manifests;
-use hostler_core::plan::{Goal, Plan, plan_for, silence, version, wanted};
+use hostler_core::plan::{Goal, Plan, plan_for, rollback, silence, version, wanted};
 use hostler_core::quantity;
 use hostler_core::step::{Stage, StepId, StepKind};
 use hostler_core::trusted::trusted_of;
@@ -28,6 +28,7 @@ use crate::kubeconfig::person::Person;
 use crate::report::{Reporter, row, table};
 use crate::ssh::NewHostKeys;
 
+pub mod arguments;
 pub mod backup;
 mod closing;
 pub mod fragments;
@@ -151,7 +152,8 @@ async fn contact(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &R
     let mut links = connect::links(inventory, means.new_host_keys, reporter)?;
     let asked = goal.asks(inventory);
     links.retain(|name, _| asked.contains(name));
-    let seen = login::observe(&links, &question(inventory)?, reporter).await?;
+    let requests = matches!(goal, Goal::Upgrade { .. });
+    let seen = login::observe(&links, &Question { requests, ..question(inventory)? }, reporter).await?;
     Ok((links, seen))
 }
 
@@ -159,11 +161,21 @@ async fn contact(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &R
 pub fn bundles_for(goal: &Goal, inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, means: &Means) -> artifact::Request {
     artifact::Request {
         bundles: means.bundles.clone(),
-        version: goal.version().map(str::to_owned).or_else(|| running_version(inventory, seen)),
+        version: goal
+            .version()
+            .map(str::to_owned)
+            .or_else(|| version_before(goal, inventory, seen))
+            .or_else(|| running_version(inventory, seen)),
         archs: architectures(seen),
         missing: means.missing,
         encoder: inventory.transcode.as_ref().is_some_and(|films| films.image.is_none()),
     }
+}
+
+/// The version that a rollback goes back to.
+fn version_before(goal: &Goal, inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
+    let before = || rollback::version_before(&trusted_of(inventory, seen)).map(str::to_owned);
+    matches!(goal, Goal::RollBack { .. }).then(before).flatten()
 }
 
 /// What to ask machines for.
@@ -317,6 +329,8 @@ async fn wait_for_api(
 pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let inventory = &file.inventory;
     let Observed { links, mut seen, bundles, manifests } = observe(&request.goal, inventory, means, reporter).await?;
+    let file = &with_version_before(&request.goal, file, &manifests)?;
+    let inventory = &file.inventory;
     wait_for_machines(|_| true, "turned on", request.patience, inventory, &links, &mut seen, reporter).await?;
     let awaited = |name: &MachineName| links.get(name).is_some_and(|link| link.awaited().is_some());
     wait_for_machines(awaited, "installed from the stick", request.installation, inventory, &links, &mut seen, reporter).await?;
@@ -408,6 +422,16 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         done.push(last);
     }
     Ok((status, done))
+}
+
+/// The inventory with the version that a rollback goes back to, where it names one.
+fn with_version_before(goal: &Goal, file: &InventoryFile, manifests: &Manifests) -> Result<InventoryFile> {
+    match &file.inventory.cluster.version {
+        Some(version) if matches!(goal, Goal::RollBack { .. }) && version != manifests.kubernetes() => {
+            file.clone().with_version(manifests.kubernetes())
+        }
+        _ => Ok(file.clone()),
+    }
 }
 
 /// Writes a change of the inventory that belongs to this run: not before the plan was approved, as nothing is to be left of a run that was not.

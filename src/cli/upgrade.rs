@@ -25,12 +25,13 @@ use crate::report::Reporter;
 /// Takes a snapshot, copies programs and images to all machines, and then upgrades control planes and workers one at a time: each one is
 /// drained if its pods can run elsewhere, upgraded, and uncordoned once it is Ready. hostler waits for films that are being encoded. A run
 /// upgrades by one minor version at most, and never downgrades. Every machine must be reachable, and every node Ready. After an
-/// interruption, run the same command again to continue: see docs/years.md.
+/// interruption, run the same command again to continue, or go back with --rollback: see docs/years.md.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
         ("Upgrade to the version in the inventory, or to the newest version that hostler knows", "hostler upgrade"),
         ("Upgrade to a specific version without a prompt", "hostler upgrade --to 1.36.3 --yes"),
+        ("Go back to the version before, after control planes were upgraded and no worker yet", "hostler upgrade --rollback"),
     ],
     help::ALL,
 ))]
@@ -38,6 +39,9 @@ pub struct Arguments {
     /// Version to upgrade to [default: the version in the inventory, else the newest that hostler knows]
     #[arg(long, value_name = "VERSION", value_parser = known)]
     to: Option<String>,
+    /// Put back what an upgrade has changed so far, as long as no worker has been upgraded
+    #[arg(long, conflicts_with_all = ["to", "parallel"])]
+    rollback: bool,
     #[command(flatten)]
     planning: Planning,
     /// Number of workers to upgrade at once; control planes always go one at a time
@@ -77,6 +81,11 @@ fn which(to: &str, newest: &str, as_of: Date, today: Date) -> String {
 /// As [`apply`]; a snapshot that can't be taken.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let file = arguments.planning.inventory.load()?;
+    let force_after = arguments.force_after.map(|time| time.as_secs());
+    if arguments.rollback {
+        let goal = Goal::RollBack { now: arguments.now, force_after, continues: false };
+        return apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await;
+    }
     let to = arguments.to.clone().or_else(|| file.inventory.cluster.version.clone()).unwrap_or_else(|| VERSIONS[0].to_owned());
     if to != VERSIONS[0] || arguments.to.is_none() {
         let line = which(&to, VERSIONS[0], pins::AS_OF, TimeZone::UTC.to_datetime(Timestamp::now()).date());
@@ -86,12 +95,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
         Some(version) if *version != to => file.with_version(&to)?,
         _ => file,
     };
-    let goal = Goal::Upgrade {
-        to,
-        parallel: usize::from(arguments.parallel),
-        now: arguments.now,
-        force_after: arguments.force_after.map(|time| time.as_secs()),
-    };
+    let goal = Goal::Upgrade { to, parallel: usize::from(arguments.parallel), now: arguments.now, force_after };
     apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await
 }
 

@@ -15,7 +15,7 @@ use hostler_core::manifest::Component;
 use hostler_core::protocol::{archive, configmap};
 use serde::Serialize;
 
-use self::folder::Folder;
+pub use self::folder::Folder;
 use crate::artifact::{Bundle, cached, own_arch, pins_of};
 use crate::snapshot;
 

@@ -47,6 +47,15 @@ about_etcd() {
     [ -z "$members" ] || answer etcd-health etcd "${members%,}" 4s endpoint health
 }
 
+{% if requests %}
+# Of the API server's metrics, requests for what a later version does not serve: `requested GROUP/VERSION RESOURCE RELEASE`.
+about_requests() {
+    kubectl {{ kubectl.own }} --request-timeout 5s get --raw /metrics 2> /dev/null |
+        sed -n 's/^apiserver_requested_deprecated_apis{group="\([^"]*\)",removed_release="\([0-9][^"]*\)",resource="\([^"]*\)",subresource="[^"]*",version="\([^"]*\)"} .*/\1\/\4 \3 \2/p' | head -n 20 |
+        while read -r api resource release; do say requested "${api#/}" "$resource" "$release"; done
+}
+{% endif %}
+
 # words PROGRAM LINES: the last of these lines that says what is wrong, without the time that the container runtime puts before it.
 words() {
     said=$(grep -aE '"level":"(fatal|panic|error)"|panic:|^([^ ]+ stderr F )?[EF][0-9]{4} |[Ee]rror' | tail -n 1 | sed 's/^[^ ]* std\(err\|out\) F //' |
@@ -73,6 +82,9 @@ about_cluster() {
                 objects flannel {{ namespaces.flannel }} < /dev/null | {
                     cluster_objects < /dev/null | {
                         about_etcd < /dev/null
+{% if requests %}
+                        about_requests < /dev/null
+{% endif %}
                         cat
                     }
                     cat

@@ -3,6 +3,7 @@ config={{ path.phase_config }}.$$
 trap '{% if yields_vip %}systemctl start {{ systemd.vip }}; {% endif %}rm -rf "$admin" "$config" {{ path.patches }}' EXIT
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
 take {{ path.coredns_patch }} 600 {{ coredns.size }} {{ coredns.sha256 }}
+{% include "kubernetes/keep-before-upgrade.sh" %}
 # Of the new set, which is in use only once its kubelet is.
 sets={{ path.sets }}
 PATH=$sets/{{ set }}/bin:$PATH

@@ -1,5 +1,7 @@
 //! What facts.sh says of a control plane's files, and of what its API server and etcd answer.
 
+use hostler_core::facts::RequestedApi;
+
 use super::Machine;
 
 /// What a cluster's data and keys are in is no leftover, whichever other file is gone.
@@ -145,4 +147,50 @@ fn a_worker_without_its_kubeconfig_is_a_worker() {
     let kubernetes = machine.facts().kubernetes;
     assert!(kubernetes.joined && !kubernetes.control_plane && kubernetes.leftovers.is_empty(), "{kubernetes:?}");
     assert!(kubernetes.missing.iter().any(|file| file == "/etc/kubernetes/kubelet.conf"), "{kubernetes:?}");
+}
+
+/// What an upgrade keeps to be rolled back, and whether a rollback has used it.
+#[test]
+fn what_an_upgrade_keeps_is_told() {
+    let machine = Machine::new();
+    assert_eq!(machine.facts().before_upgrade, None);
+    // Not whole yet.
+    machine.file("/var/lib/hostler/before-upgrade.hostler-new/set", "1.36.1-0094d6b6\n");
+    assert_eq!(machine.facts().before_upgrade, None);
+    machine.file("/var/lib/hostler/before-upgrade/set", "1.36.1-0094d6b6\n");
+    let kept = machine.facts().before_upgrade.expect("it is kept");
+    assert_eq!((kept.version(), kept.etcd, kept.back), (Some("1.36.1"), false, false));
+    assert!(kept.since > 1_700_000_000, "{kept:?}");
+    machine.file("/var/lib/hostler/before-upgrade/etcd.db", "");
+    machine.file("/var/lib/hostler/before-upgrade/back", "");
+    let kept = machine.facts().before_upgrade.expect("it is kept");
+    assert!(kept.etcd && kept.back, "{kept:?}");
+    for set in ["", "-", "1.36-x", "$(id)-x"] {
+        machine.file("/var/lib/hostler/before-upgrade/set", set);
+        assert_eq!(machine.facts().before_upgrade.and_then(|kept| kept.version().map(str::to_owned)), None, "{set}");
+    }
+}
+
+/// Requests for APIs that go, as the API server of 1.36 writes its metrics; of the others, and of those without a release, nothing is told.
+#[test]
+fn what_clients_ask_for_that_a_later_version_does_not_serve_is_told() {
+    let machine = Machine::new();
+    for path in ["kubelet.conf", "admin.conf", "manifests/kube-apiserver.yaml"] {
+        machine.file(&format!("/etc/kubernetes/{path}"), "");
+    }
+    let metrics = "# TYPE apiserver_requested_deprecated_apis gauge\n\
+                   apiserver_requested_deprecated_apis{group=\"\",removed_release=\"\",resource=\"endpoints\",subresource=\"\",version=\"v1\"} 1\n\
+                   apiserver_requested_deprecated_apis{group=\"policy\",removed_release=\"1.25\",resource=\"podsecuritypolicies\",\
+                   subresource=\"\",version=\"v1beta1\"} 1\napiserver_requested_deprecated_apis{group=\"\",removed_release=\"1.40\",resource=\"\
+                   componentstatuses\",subresource=\"status\",version=\"v1\"} 1\napiserver_request_total{resource=\"pods\"} 7\n";
+    machine.file("/metrics", metrics);
+    let script = format!("case \"$*\" in *' /metrics') cat {} ;; *) exit 1 ;; esac", machine.path("/metrics").display());
+    machine.program("/opt/hostler/current/bin/kubectl", &script);
+    let told: Vec<String> = machine.output().lines().filter(|line| line.starts_with("requested\t")).map(str::to_owned).collect();
+    assert_eq!(told, ["requested\tpolicy/v1beta1\tpodsecuritypolicies\t1.25", "requested\tv1\tcomponentstatuses\t1.40"]);
+    for (api, resource, removed) in
+        [("a b/v1", "x", "1.2"), ("g/v1", "", "1.2"), ("g/v1", "x", "1"), ("g/v1", "x", "1.x"), ("g/v1\u{1b}", "x", "1.2")]
+    {
+        assert_eq!(RequestedApi::parse(api, resource, removed), None, "{api} {resource} {removed}");
+    }
 }

@@ -33,6 +33,8 @@ fn script() -> String {
         keep: words(&["/var/lib/films", "/var/lib/it's here"]),
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
+        requests: true,
+        cluster_objects: Vec::new(),
         uid: 1000,
         gid: 100,
     };

@@ -38,6 +38,15 @@ says "hostler upgrade --to $to"
 run 2 upgrade -i "$inventory" --to 1.2.3 --yes
 says "hostler knows the versions"
 
+row "a feature gate that the new version no longer knows is refused before anything changes"
+sed "s/^  KubeletConfiguration:\$/&\n    featureGates: {InTreePluginPortworxUnregister: true}/" "$inventory" > "$work/gate.yaml"
+grep -q InTreePluginPortworxUnregister "$work/gate.yaml"
+run 2 upgrade -i "$work/gate.yaml" --to "$to" --yes
+says "kube-apiserver $to rejects this"
+# The rest is in its own words.
+grep -q "gate.*InTreePluginPortworxUnregister" "$work/out"
+kubelets "$from"
+
 row "a Service of two replicas, which a client asks from now on; a node that its owner cordoned"
 image=$(on rainbowdash /opt/hostler/current/bin/crictl images -o json | sed -n 's/.*"\([^"]*hostler:[^"]*\)".*/\1/p' | head -n 1)
 [ -n "$image" ]
@@ -108,7 +117,7 @@ says healthy
 [ "$(on twilightsparkle grep -h image: /etc/kubernetes/manifests/*.yaml | grep -c "v$to")" = 3 ]
 kubectl -n kube-system get daemonset kube-proxy -o yaml | grep -q "kube-proxy:v$to"
 kubectl -n kube-system get configmap kubeadm-config -o yaml | grep -q "kubernetesVersion: v$to"
-[ -z "$(on twilightsparkle find /etc/kubernetes -path "'*/tmp/kubeadm-*'")" ]
+[ -z "$(on twilightsparkle find /etc/kubernetes /var/lib/hostler -path "'*/tmp/kubeadm-*'" -o -name "'before-upgrade*'")" ]
 
 row "the snapshot that was taken before it is there, and of the old version"
 newest=$(find "$XDG_DATA_HOME/hostler/snapshots" -maxdepth 1 -name 'lab-*.tar.gz' | sort | head -n 1)

@@ -141,6 +141,7 @@ fn goals(inventory: &Inventory) -> Vec<Goal> {
     let all = [
         Goal::Up,
         Goal::Upgrade { to: manifests().kubernetes().to_owned(), parallel: 1, now: false, force_after: None },
+        Goal::RollBack { now: true, force_after: None, continues: false },
         Goal::Reboot { machines: inventory.machines.keys().cloned().collect(), now: false, force_after: None, continues: false },
         Goal::Shutdown { now: true },
         Goal::Start,

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hostler::report::{Commands, Detail, Layout, Paint, guarded, json_text, plan_text, status_text};
 use hostler_core::facts::{
-    AddOns, ClusterFacts, Facts, FileFact, ImageFact, KubernetesFacts, LiveObject, LockFact, MemberFact, NodeFact, Observation, PodFact,
-    RebootDue, ShareFact, UnitFact, Unreachable,
+    AddOns, BeforeUpgrade, ClusterFacts, Facts, FileFact, ImageFact, KubernetesFacts, LiveObject, LockFact, MemberFact, NodeFact,
+    Observation, PodFact, RebootDue, ShareFact, UnitFact, Unreachable,
 };
 use hostler_core::health::status;
 use hostler_core::inventory::{Inventory, MachineName, Taint, parse};
@@ -122,6 +122,7 @@ fn spoil(facts: &mut Facts) {
         // A closed set of characters.
         boot: _,
         reboot_due,
+        before_upgrade,
     } = facts;
     words([os, os_name, machine, hostname, hostname_at_boot, load, time_zone]);
     words([container, api_down, apt_lock, vtep_mac].into_iter().map(|text| text.get_or_insert_default()));
@@ -145,6 +146,8 @@ fn spoil(facts: &mut Facts) {
     }
     let LockFact { run, step, since: _, left_behind: _ } = lock.get_or_insert_default();
     words([run, step]);
+    let BeforeUpgrade { set: programs_before, since: _, etcd: _, back: _ } = before_upgrade.get_or_insert_default();
+    words([programs_before]);
     let RebootDue { since: _, by } = reboot_due.get_or_insert_default();
     words([by]);
     let KubernetesFacts {
@@ -169,8 +172,21 @@ fn spoil(facts: &mut Facts) {
     [leftovers, damaged, missing].into_iter().for_each(list);
     map(certificates);
     if let Some(cluster) = cluster {
-        let ClusterFacts { version, stored_version, nodes, members, record, pod_subnet, service_subnet, endpoint, cluster_name, add_ons } =
-            cluster;
+        let ClusterFacts {
+            version,
+            stored_version,
+            nodes,
+            members,
+            record,
+            pod_subnet,
+            service_subnet,
+            endpoint,
+            cluster_name,
+            add_ons,
+            requested,
+        } = cluster;
+        // Read with a closed set of characters.
+        requested.clear();
         words([version, stored_version, pod_subnet, service_subnet, endpoint, cluster_name]);
         words(record.values_mut());
         let AddOns { objects, failing, is_whole: _ } = add_ons;

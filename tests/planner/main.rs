@@ -10,6 +10,7 @@ mod liar;
 mod needs;
 mod power;
 mod roles;
+mod rollback;
 mod screens;
 mod simulation;
 mod subsets;

@@ -27,6 +27,7 @@ const ACROSS: &[(&str, &str, &str)] = &[
     ("in-turn/*", "in-turn/*", "one machine at a time, and no kubelet before the last API server"),
     ("images/*", "in-turn/*", "the pod with which kubeadm begins runs anywhere, and needs its image there"),
     ("in-turn/*", "verify/*", "what changes may harm what runs"),
+    ("verify/probe", "verify/upgrade-done", "what a rollback needs goes once all is verified"),
     ("*/*", "workload/*", "any machine may have to run its pods"),
     ("*/join|bootstrap|images-control-plane|images-node|images-pods", "verify/*", "pods run there, those of the probe as well"),
     ("*/clock|containerd|control-plane|hostname|hosts|hosts-own", "verify/*", "what changes may harm what runs"),

@@ -14,6 +14,7 @@ use hostler_core::action::machine::{
     SetSysctls, StagePrograms, StartUnit, WriteHosts,
 };
 use hostler_core::action::power::Reboot;
+use hostler_core::action::rollback::{RollBackControlPlane, RollBackNode};
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerTokens};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
@@ -27,6 +28,7 @@ use hostler_core::plan::wipe::is_wiped;
 use hostler_core::record::{Applied, InProgress, Record};
 
 use crate::documents::{Documents, text};
+use crate::rollback::Kept;
 use crate::system;
 
 const CONTAINERD: &str = "containerd.service";
@@ -45,6 +47,8 @@ pub struct World {
     pub unverified: bool,
     /// Versions of API servers that are not the cluster's, in the middle of an upgrade.
     pub api_versions: BTreeMap<MachineName, String>,
+    /// What an upgrade keeps of control planes.
+    pub kept: BTreeMap<MachineName, Kept>,
     /// Machines that can't be reached, and why. They do no work for the cluster.
     pub off: BTreeMap<MachineName, String>,
 }
@@ -181,6 +185,15 @@ impl World {
                 check(serves, "the API folder server does not respond")?;
                 self.upgrade_control_plane(name, action).map_err(|what| format!("{}: {what}", step.id))?;
             }
+            Action::RollBackNode(action) => self.roll_back_node(name, action).map_err(|what| format!("{}: {what}", step.id))?,
+            Action::RollBackShared(action) => {
+                check(serves, "the API server does not respond")?;
+                self.roll_back_shared(action);
+            }
+            Action::RollBackControlPlane(action) => {
+                self.roll_back_control_plane(name, action).map_err(|what| format!("{}: {what}", step.id))?;
+            }
+            Action::EndUpgrade(_) => facts.before_upgrade = None,
             Action::UpgradeNode(action) => self.upgrade_node(name, action).map_err(|what| format!("{}: {what}", step.id))?,
             Action::ConfigureUnit(ConfigureUnit { unit, files, stale, restart, .. }) => {
                 check(TIMERS.contains(&unit.as_str()) || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
@@ -303,6 +316,7 @@ impl World {
                 facts.kubernetes = Default::default();
                 facts.applied.clear();
                 facts.in_progress.clear();
+                facts.before_upgrade = None;
                 facts.files.retain(|path, _| !is_wiped(path));
                 facts.units.retain(|unit, _| !hostler_core::protocol::wipe::UNITS.contains(&unit.as_str()));
                 facts.units.entry(KUBELET.to_owned()).or_default().active = false;
@@ -380,14 +394,28 @@ impl World {
                 files.iter().for_each(|file| write(facts, file));
                 facts.in_progress.insert(mark(unit));
             }
-            Action::InstallPrograms(InstallPrograms { set, .. }) | Action::UpgradeNode(UpgradeNode { set, .. }) => {
+            Action::InstallPrograms(InstallPrograms { set, .. })
+            | Action::UpgradeNode(UpgradeNode { set, .. })
+            | Action::RollBackNode(RollBackNode { set, .. }) => {
                 facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
                 facts.in_progress.insert(InProgress::Programs);
             }
             // It may be cut before or after the machine has gone down.
             Action::Reboot(_) => restart(facts),
             Action::PowerOff(_) => drop(self.off.insert(step.machine.clone(), "no answer".to_owned())),
-            Action::UpgradeControlPlane(_) => drop(facts.in_progress.insert(InProgress::Upgrade)),
+            Action::UpgradeControlPlane(action) => {
+                facts.in_progress.insert(InProgress::Upgrade);
+                self.keep_before_upgrade(&step.machine, action.alone);
+            }
+            Action::RollBackControlPlane(RollBackControlPlane { etcd, .. }) => {
+                facts.in_progress.insert(InProgress::Upgrade);
+                // Between what is moved away and what is put in its place.
+                if etcd.is_some() {
+                    facts.kubernetes.missing = vec!["/var/lib/etcd/member".to_owned()];
+                    facts.kubernetes.etcd_data = false;
+                    facts.units.entry(KUBELET.to_owned()).or_default().active = false;
+                }
+            }
             Action::Wipe(_) => {
                 facts.kubernetes = Default::default();
                 facts.kubernetes.leftovers = vec!["/var/lib/kubelet/pki".to_owned()];

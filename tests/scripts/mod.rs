@@ -18,11 +18,12 @@ use hostler_core::action::kubeadm::{
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
 use hostler_core::action::power::{PowerOff, Reboot};
+use hostler_core::action::rollback::{EndUpgrade, RollBackControlPlane, RollBackNode, RollBackShared};
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerTokens, MediaServerToken, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
 use hostler_core::arch::Arch;
 use hostler_core::document::Document;
-use hostler_core::facts::Snapshot;
+use hostler_core::facts::{Question, Snapshot};
 use hostler_core::films::settings::MediaServerKind;
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::manifest::Manifest;
@@ -83,8 +84,16 @@ fn others() -> Vec<(&'static str, Action)> {
         config: "x".to_owned(),
         sha256,
         yields_vip: !first,
+        alone: first,
     };
     let upload = |document| Action::from(UploadConfig { document, config: "x".to_owned(), sha256: sum.clone() });
+    let roll_back = |etcd: Option<String>| RollBackControlPlane {
+        version: "1.36.1".to_owned(),
+        set: "1.36.1-00000000".to_owned(),
+        node: word.clone(),
+        yields_vip: etcd.is_none(),
+        etcd,
+    };
     vec![
         (
             "restore",
@@ -204,6 +213,31 @@ fn others() -> Vec<(&'static str, Action)> {
             }
             .into(),
         ),
+        (
+            "roll-back-node",
+            RollBackNode {
+                arch: Arch::Amd64,
+                set: "1.36.3-00000000".to_owned(),
+                programs: vec![program()],
+                containerd: vec![wanted::cloud_init_file().expect("templates fit")],
+                yields_vip: true,
+                alone: false,
+            }
+            .into(),
+        ),
+        ("roll-back", roll_back(None).into()),
+        ("roll-back-alone", roll_back(Some("192.168.1.11".to_owned())).into()),
+        (
+            "roll-back-shared",
+            RollBackShared {
+                version: "1.36.3".to_owned(),
+                config: "x".to_owned(),
+                sha256: sum.clone(),
+                coredns: Some("registry.k8s.io/coredns/coredns:v1.13.1".to_owned()),
+            }
+            .into(),
+        ),
+        ("upgrade-done", EndUpgrade {}.into()),
         ("uncordon", Uncordon { node: word.clone(), version: "1.36.3".to_owned() }.into()),
         ("record-power", RecordPower { machines: [(name(), Some("reboot 5d0c-1".to_owned()))].into() }.into()),
         ("films-end", LetFilmsEnd { node: word.clone() }.into()),
@@ -245,7 +279,7 @@ pub fn scripts() -> BTreeMap<String, String> {
             }
         }
     }
-    let question = wanted::question(None, None, Vec::new()).expect("templates fit");
+    let question = Question { requests: true, ..wanted::question(None, None, Vec::new()).expect("templates fit") };
     scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
     let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));

@@ -309,6 +309,21 @@ examples! {
         Hint::Run(Command::Upgrade { to: None }),
         "the machine or this computer was switched off in the middle"
     )],
+    Why::NothingToRollBack { .. } => [(
+        Why::NothingToRollBack { is: Some("1.36.3".to_owned()) },
+        Hint::KeptUntilDone,
+        "no upgrade was started, or it has ended"
+    )],
+    Why::WorkerUpgraded { .. } => [(
+        Why::WorkerUpgraded { is: "1.37.0".to_owned(), to: "1.36.3".to_owned() },
+        Hint::Run(Command::Upgrade { to: Some("1.37.0".to_owned()) }),
+        "the upgrade has come further than what a rollback takes back"
+    )],
+    Why::VersionUnknown => [(
+        Why::VersionUnknown,
+        Hint::TurnOnOnly,
+        "a rollback is refused once a worker is upgraded, and neither the machine nor the cluster says that it is not"
+    )],
     Why::OlderVersion { .. } => [(
         Why::OlderVersion { is: "1.35.4".to_owned(), cluster: "1.36.3".to_owned() },
         Hint::Run(Command::Upgrade { to: Some("1.36.3".to_owned()) }),

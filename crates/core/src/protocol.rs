@@ -52,6 +52,9 @@ names! {
         VIP_CHECK: &str = "/usr/local/lib/hostler/vip-check";
         /// Where a snapshot is made and unpacked. On the disk: etcd's data may be larger than the memory.
         WORK: &str = "/var/lib/hostler";
+        /// What an upgrade keeps of a control plane until it has succeeded: manifests, kubelet's files, the record, and of the only control
+        /// plane etcd's data.
+        BEFORE_UPGRADE: &str = "/var/lib/hostler/before-upgrade";
         /// Regular snapshots, unless the inventory has another folder for them. No wipe takes it: a lost cluster is restored from there.
         SNAPSHOTS: &str = "/var/backups/hostler";
 
@@ -323,8 +326,9 @@ names! {
         /// Of those, what stays as an empty folder: containerd ends when it goes.
         EMPTIED: [&str; 1] = [crate::protocol::path::CNI_CONFIG];
         /// What is made anew by itself.
-        TRACES: [&str; 7] = [
+        TRACES: [&str; 8] = [
             crate::protocol::path::FLANNEL_RUN,
+            crate::protocol::path::BEFORE_UPGRADE,
             crate::protocol::path::LIB,
             crate::protocol::systemd::VIP_FILE,
             crate::protocol::systemd::SNAPSHOT_FILE,

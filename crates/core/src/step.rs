@@ -75,6 +75,12 @@ pub enum StepKind {
     Reboot,
     /// The machine, until somebody switches it on.
     PowerOff,
+    /// containerd and kubelet of a control plane, back to what they were before an upgrade.
+    RollBackNode,
+    /// What all machines share.
+    RollBackShared,
+    /// Static pods of a control plane.
+    RollBackControlPlane,
     /// Pods may come back.
     Uncordon,
     Labels,
@@ -85,6 +91,8 @@ pub enum StepKind {
     RecordVerified,
     /// The cluster no longer remembers that machines were to be restarted or switched off.
     ForgetPower,
+    /// What a rollback would need goes.
+    EndUpgrade,
 }
 
 /// Images are sent in the order in which they are needed: first what `kubeadm init` starts, then what makes a node Ready, then the rest.
@@ -102,7 +110,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 58] = [
+    pub const ALL: [StepKind; 62] = [
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
         StepKind::Drain,
@@ -153,6 +161,9 @@ impl StepKind {
         StepKind::UpgradeNode,
         StepKind::Reboot,
         StepKind::PowerOff,
+        StepKind::RollBackNode,
+        StepKind::RollBackShared,
+        StepKind::RollBackControlPlane,
         StepKind::Uncordon,
         StepKind::Labels,
         StepKind::RemoveWorkload,
@@ -161,6 +172,7 @@ impl StepKind {
         StepKind::Probe,
         StepKind::RecordVerified,
         StepKind::ForgetPower,
+        StepKind::EndUpgrade,
     ];
 
     /// The kind of this name.
@@ -221,6 +233,9 @@ impl StepKind {
             StepKind::UpgradeNode => "upgrade-node",
             StepKind::Reboot => "reboot",
             StepKind::PowerOff => "power-off",
+            StepKind::RollBackNode => "roll-back-node",
+            StepKind::RollBackShared => "roll-back-shared",
+            StepKind::RollBackControlPlane => "roll-back-control-plane",
             StepKind::Uncordon => "uncordon",
             StepKind::Labels => "labels",
             StepKind::RemoveWorkload => "workload-gone",
@@ -229,6 +244,7 @@ impl StepKind {
             StepKind::Probe => "probe",
             StepKind::RecordVerified => "verified",
             StepKind::ForgetPower => "power-done",
+            StepKind::EndUpgrade => "upgrade-done",
         }
     }
 
@@ -284,6 +300,9 @@ impl StepKind {
             StepKind::UpgradeNode => "upgrade kubelet and containerd",
             StepKind::Reboot => "reboot",
             StepKind::PowerOff => "power off",
+            StepKind::RollBackNode => "roll back kubelet and containerd",
+            StepKind::RollBackShared => "roll back what all machines share",
+            StepKind::RollBackControlPlane => "roll back the control plane",
             StepKind::Uncordon => "uncordon",
             StepKind::Labels => "set labels and taints",
             StepKind::RemoveWorkload => "remove the workload",
@@ -292,6 +311,7 @@ impl StepKind {
             StepKind::Probe => "wait for nodes and probe the network",
             StepKind::RecordVerified => "record the verification",
             StepKind::ForgetPower => "remove the record of restarts and shutdowns",
+            StepKind::EndUpgrade => "delete what was kept for a rollback",
         }
     }
 
@@ -323,9 +343,10 @@ impl StepKind {
             StepKind::StagePrograms => Stage::Programs,
             StepKind::UpgradeControlPlane | StepKind::RecordPower | StepKind::LetFilmsEnd | StepKind::MakeWay => Stage::InTurn,
             StepKind::UpgradeNode | StepKind::Reboot | StepKind::PowerOff | StepKind::Uncordon => Stage::InTurn,
+            StepKind::RollBackNode | StepKind::RollBackShared | StepKind::RollBackControlPlane => Stage::InTurn,
             StepKind::Labels => Stage::Labels,
             StepKind::RemoveWorkload | StepKind::Workload | StepKind::MediaServerToken => Stage::Workload,
-            StepKind::Probe | StepKind::RecordVerified | StepKind::ForgetPower => Stage::Verify,
+            StepKind::Probe | StepKind::RecordVerified | StepKind::ForgetPower | StepKind::EndUpgrade => Stage::Verify,
         }
     }
 
@@ -350,6 +371,7 @@ impl StepKind {
                 | StepKind::Probe
                 | StepKind::RecordVerified
                 | StepKind::ForgetPower
+                | StepKind::EndUpgrade
         )
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hostler_core::arch::Arch;
-use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, PodFact, RebootDue, ShareFact, ShareState};
+use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, PodFact, RebootDue, RequestedApi, ShareFact, ShareState};
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::record::{Applied, InProgress, Record};
 use serde::Deserialize;
@@ -155,6 +155,8 @@ pub(super) struct ClusterDeviation {
     add_ons: Vec<String>,
     /// Pods of the cluster's own that fail, and why.
     pods: BTreeMap<String, String>,
+    /// APIs that clients use, `GROUP/VERSION RESOURCE`, and the release that does not serve them any more.
+    requested: BTreeMap<String, String>,
     /// Versions of kubelets.
     kubelets: BTreeMap<String, String>,
     /// What members of etcd say is wrong with them.
@@ -369,6 +371,10 @@ impl ClusterDeviation {
         }
         for (name, version) in &self.kubelets {
             cluster.nodes.get_mut(name).unwrap_or_else(|| panic!("there is no node {name}")).version.clone_from(version);
+        }
+        for (api, removed) in &self.requested {
+            let (api, resource) = api.split_once(' ').expect("GROUP/VERSION RESOURCE");
+            cluster.requested.extend(RequestedApi::parse(api, resource, removed));
         }
         for (name, error) in &self.alarms {
             cluster.members.values_mut().find(|member| member.name == *name).expect("it is a member").error.clone_from(error);

@@ -31,6 +31,9 @@ pub struct Case {
     /// The version of Kubernetes that the cluster was made with, where it is not that of the bundle.
     #[serde(default)]
     from: Option<String>,
+    /// An upgrade that was interrupted.
+    #[serde(default)]
+    upgrading: Option<Upgrading>,
     /// The inventory that the cluster was made by, where it is another.
     #[serde(default)]
     was: Option<Value>,
@@ -53,6 +56,25 @@ pub struct Case {
     machines: BTreeMap<MachineName, MachineDeviation>,
     #[serde(default)]
     cluster: ClusterDeviation,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Upgrading {
+    to: String,
+    /// The step in which it was interrupted.
+    cut: String,
+}
+
+impl Upgrading {
+    fn apply(&self, inventory: &Inventory, world: &mut World) {
+        let goal = Goal::Upgrade { to: self.to.clone(), parallel: 1, now: true, force_after: None };
+        let bundle = if self.to == manifest().kubernetes { manifest() } else { of_version(&self.to) };
+        let plan = plan_for(&goal, inventory, &bundle.into(), &world.seen()).expect("templates fit");
+        let at = plan.steps.iter().position(|step| step.id.to_string() == self.cut).unwrap_or_else(|| panic!("no step {}", self.cut));
+        plan.steps[..at].iter().for_each(|step| world.apply(step).unwrap_or_else(|what| panic!("{what}")));
+        world.cut(&plan.steps[at]);
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,6 +155,7 @@ fn goal(words: &str) -> Goal {
         ["remove", name, "--dead"] => Goal::Remove { machine: machine(name), dead: true, force_after: None },
         ["rebuild", name, "--new-cluster"] => Goal::NewCluster(machine(name)),
         ["rebuild", name, "--from", of] => Goal::Restore { machine: machine(name), snapshot: snapshot(of) },
+        ["upgrade", "--rollback"] => Goal::RollBack { now: false, force_after: None, continues: false },
         ["upgrade", words @ ..] => {
             let parallel = words.iter().position(|word| *word == "--parallel").and_then(|at| words[at + 1].parse().ok()).unwrap_or(1);
             Goal::Upgrade { to: manifest().kubernetes, parallel, now: words.contains(&"--now"), force_after: None }
@@ -233,6 +256,9 @@ impl Case {
         for (old, new) in &self.renamed {
             let machine = world.machines.remove(old).unwrap_or_else(|| panic!("there is no machine {old}"));
             world.machines.insert(new.clone(), machine);
+        }
+        if let Some(upgrading) = &self.upgrading {
+            upgrading.apply(&inventory_now, &mut world);
         }
         world.off.clone_from(&self.off);
         for (name, deviation) in &self.machines {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::machine::{ConfigureUnit, InstallPrograms, Program};
+use super::rollback::{STATIC_PODS, kept_records};
 use super::{Act, File, Left, Outputs, Part, Payload, minutes, output};
 use crate::arch::Arch;
 use crate::document::Document;
@@ -399,6 +400,8 @@ pub struct UpgradeControlPlane {
     pub sha256: Option<String>,
     /// The endpoint's moving address leaves the machine first.
     pub yields_vip: bool,
+    /// The only control plane: what is kept for a rollback is etcd's data, too.
+    pub alone: bool,
 }
 
 impl Act for UpgradeControlPlane {
@@ -411,6 +414,7 @@ impl Act for UpgradeControlPlane {
         let context = json!({
             "version": self.version, "first": self.first, "set": self.set, "sha256": self.sha256, "yields_vip": self.yields_vip,
             "config": payload.content(self.config.clone()), "coredns": payload.content(coredns()?),
+            "alone": self.alone, "static_pods": STATIC_PODS, "applied": kept_records(),
         });
         Ok(super::cluster::script("kubernetes/local-admin.sh", json!({}))? + &render("kubernetes/upgrade-control-plane.sh", context)?)
     }

@@ -1,13 +1,13 @@
 //! Parses the answers of a control plane's API server and etcd to [`ClusterFacts`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use super::{AddOns, ClusterFacts, MemberFact, NodeFact};
+use super::{AddOns, ClusterFacts, MemberFact, NodeFact, RequestedApi};
 use crate::inventory::{Taint, is_node_name};
 use crate::protocol::{annotation, configmap, namespaces};
 use crate::record::Record;
@@ -26,6 +26,7 @@ pub(super) struct Answers<'a> {
     pub cluster: &'a str,
     pub members: &'a str,
     pub health: &'a str,
+    pub requested: BTreeSet<RequestedApi>,
 }
 
 impl Answers<'_> {
@@ -60,6 +61,7 @@ impl Answers<'_> {
             members: self.members()?,
             record,
             add_ons,
+            requested: self.requested.clone(),
             pod_subnet: configuration.networking.pod_subnet,
             service_subnet: configuration.networking.service_subnet,
             endpoint: configuration.control_plane_endpoint,

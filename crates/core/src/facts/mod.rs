@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::arch::Arch;
 use crate::inventory::Taint;
 use crate::record::{Applied, InProgress, Record};
+use crate::version::three_numbers;
 
 mod add_ons;
 mod certificate;
@@ -178,6 +179,8 @@ pub struct Facts {
     pub snapshot_failed: bool,
     /// Whether the machine's own renewal of certificates failed last time.
     pub renewal_failed: bool,
+    /// What an upgrade that has not ended keeps of a control plane, to put it back.
+    pub before_upgrade: Option<BeforeUpgrade>,
     /// From /etc/localtime: `Europe/Berlin`. Empty if unknown.
     pub time_zone: String,
     /// The holder of apt's or dpkg's lock: `unattended-upgr (process 812)`. Not gathered on a machine that is in a cluster.
@@ -264,6 +267,27 @@ pub enum ShareState {
     Writable,
 }
 
+/// What an upgrade keeps of a control plane until it has succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BeforeUpgrade {
+    /// The set of programs that was in use.
+    pub set: String,
+    /// When it was kept, in seconds since the epoch.
+    pub since: i64,
+    /// Whether etcd's data is among it, which only a single control plane needs.
+    pub etcd: bool,
+    /// Whether its static pods have been put back.
+    pub back: bool,
+}
+
+impl BeforeUpgrade {
+    /// The version of Kubernetes that the upgrade began at.
+    pub fn version(&self) -> Option<&str> {
+        three_numbers(self.set.rsplit_once('-')?.0)
+    }
+}
+
 /// Something that was installed is in use only after a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -328,11 +352,41 @@ pub struct ClusterFacts {
     /// hostler's records.
     pub record: BTreeMap<Record, String>,
     pub add_ons: AddOns,
+    /// What clients have asked this API server for since it started, though a later version does not serve it. Not always gathered.
+    pub requested: BTreeSet<RequestedApi>,
     /// From the ClusterConfiguration that kubeadm stored: the settings that can't be changed.
     pub pod_subnet: String,
     pub service_subnet: String,
     pub endpoint: String,
     pub cluster_name: String,
+}
+
+/// An API that is deprecated, and that clients use.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestedApi {
+    /// `flowcontrol.apiserver.k8s.io/v1beta3`
+    pub api: String,
+    /// `flowschemas`
+    pub resource: String,
+    /// The first minor version without it: 1.32.
+    pub removed: [u32; 2],
+}
+
+impl RequestedApi {
+    /// `None` for what is no API of Kubernetes'. `removed` is `1.32`.
+    pub fn parse(api: &str, resource: &str, removed: &str) -> Option<RequestedApi> {
+        let word =
+            |text: &str| (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+        let mut parts = api.splitn(2, '/');
+        let (major, minor) = removed.split_once('.')?;
+        let fine = parts.all(word) && word(resource);
+        fine.then_some(RequestedApi {
+            api: api.to_owned(),
+            resource: resource.to_owned(),
+            removed: [major.parse().ok()?, minor.parse().ok()?],
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -415,6 +469,8 @@ pub struct Question {
     pub cluster_objects: Vec<String>,
     /// The folder with regular snapshots; empty: none.
     pub snapshots: String,
+    /// Whether to ask API servers which APIs clients have asked for that a later version does not serve.
+    pub requests: bool,
     /// Paths that the user keeps on some machine.
     pub keep: Vec<String>,
     /// Folders that `uid` and `gid` must be able to write.

@@ -8,7 +8,9 @@ use ipnet::IpNet;
 
 use super::certificate::{self, Certificate};
 use super::cluster::Answers;
-use super::{Facts, FileFact, ImageFact, LockFact, RebootDue, ShareFact, ShareState, UnitFact, is_boot, last_words};
+use super::{
+    BeforeUpgrade, Facts, FileFact, ImageFact, LockFact, RebootDue, RequestedApi, ShareFact, ShareState, UnitFact, is_boot, last_words,
+};
 use crate::arch::Arch;
 use crate::protocol::{path, say, systemd};
 use crate::record::{Applied, InProgress};
@@ -145,6 +147,11 @@ impl<'a> Reader<'a> {
             "program" => drop(facts.programs.insert(fields.text()?)),
             "sysctl" => drop(facts.sysctls.insert(fields.text()?, fields.text()?)),
             "set" => drop(facts.sets.insert(fields.text()?)),
+            "before-upgrade" => {
+                let (set, since) = (fields.text()?, fields.number()?);
+                let kept: Vec<&str> = fields.word()?.split(',').collect();
+                facts.before_upgrade = Some(BeforeUpgrade { set, since, etcd: kept.contains(&"etcd"), back: kept.contains(&"back") });
+            }
             "link" => drop(facts.links.insert(fields.text()?, fields.text()?)),
             "file" => {
                 let path = fields.text()?;
@@ -212,6 +219,7 @@ impl<'a> Reader<'a> {
             "api-system" => self.answers.system = fields.rest(line),
             "api-flannel" => self.answers.flannel = fields.rest(line),
             "api-cluster" => self.answers.cluster = fields.rest(line),
+            "requested" => self.answers.requested.extend(RequestedApi::parse(fields.word()?, fields.word()?, fields.word()?)),
             "etcd-list" => self.answers.members = fields.rest(line),
             "etcd-health" => self.answers.health = fields.rest(line),
             _ => {}

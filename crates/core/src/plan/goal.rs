@@ -11,7 +11,7 @@ use super::planner::Planner;
 use super::refusal::{Refusal, Why};
 use super::restore::{new_cluster, restore};
 use super::withdraw::withdraw;
-use super::{Plan, Warning, everything, finding, graph, lint, plan, power, take_over, upgrade};
+use super::{Plan, Warning, everything, finding, graph, lint, plan, power, rollback, take_over, upgrade};
 use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifests;
@@ -35,6 +35,9 @@ pub enum Goal {
     /// The cluster runs this version of Kubernetes. `parallel`: how many workers may be away at once. `now`: films that are being encoded are
     /// let go. `force_after` as of [`Goal::Rebuild`].
     Upgrade { to: String, parallel: usize, now: bool, force_after: Option<u64> },
+    /// What an upgrade that has not ended changed is put back. `continues`: what is left of a rollback of this run. `now` and `force_after` as of
+    /// [`Goal::Upgrade`].
+    RollBack { now: bool, force_after: Option<u64>, continues: bool },
     /// These machines are restarted, or those that need it if none is named. `now`: films that are being encoded are let go. `continues`: only
     /// those that this run has recorded. `force_after` as of [`Goal::Rebuild`].
     Reboot { machines: BTreeSet<MachineName>, now: bool, force_after: Option<u64>, continues: bool },
@@ -54,6 +57,7 @@ impl Goal {
         let one = match self {
             Goal::Up
             | Goal::Upgrade { .. }
+            | Goal::RollBack { .. }
             | Goal::Reset
             | Goal::Restore { .. }
             | Goal::NewCluster(_)
@@ -75,7 +79,7 @@ impl Goal {
     /// Whether it brings the machine in, or sees to it that it is as it should be.
     pub(super) fn changes(&self, name: &MachineName) -> bool {
         match self {
-            Goal::Up | Goal::Upgrade { .. } | Goal::NewCluster(_) => true,
+            Goal::Up | Goal::Upgrade { .. } | Goal::RollBack { .. } | Goal::NewCluster(_) => true,
             Goal::Add(machine) | Goal::Rebuild { machine, .. } | Goal::Restore { machine, .. } => machine == name,
             Goal::Remove { .. } | Goal::Reset | Goal::Reboot { .. } | Goal::Shutdown { .. } | Goal::Start => false,
             Goal::TakeOver { machines, goal } => machines.contains(name) || goal.changes(name),
@@ -95,7 +99,13 @@ impl Goal {
     pub fn installs(&self) -> bool {
         match self {
             Goal::Remove { .. } | Goal::Reset | Goal::Reboot { .. } | Goal::Shutdown { .. } | Goal::Start => false,
-            Goal::Up | Goal::Add(_) | Goal::Rebuild { .. } | Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Upgrade { .. } => true,
+            Goal::Up
+            | Goal::Add(_)
+            | Goal::Rebuild { .. }
+            | Goal::Restore { .. }
+            | Goal::NewCluster(_)
+            | Goal::Upgrade { .. }
+            | Goal::RollBack { .. } => true,
             Goal::TakeOver { goal, .. } => goal.installs(),
         }
     }
@@ -111,7 +121,13 @@ impl Goal {
         match self {
             Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Reset | Goal::Remove { .. } | Goal::Shutdown { .. } => false,
             Goal::TakeOver { goal, .. } => goal.withdraws(),
-            Goal::Up | Goal::Add(_) | Goal::Rebuild { .. } | Goal::Upgrade { .. } | Goal::Reboot { .. } | Goal::Start => true,
+            Goal::Up
+            | Goal::Add(_)
+            | Goal::Rebuild { .. }
+            | Goal::Upgrade { .. }
+            | Goal::RollBack { .. }
+            | Goal::Reboot { .. }
+            | Goal::Start => true,
         }
     }
 
@@ -122,6 +138,7 @@ impl Goal {
             Goal::Rebuild { machine, .. } | Goal::Restore { machine, .. } => Goal::Add(machine),
             Goal::NewCluster(_) => Goal::Up,
             Goal::Reboot { machines, now, force_after, .. } => Goal::Reboot { machines, now, force_after, continues: true },
+            Goal::RollBack { now, force_after, .. } => Goal::RollBack { now, force_after, continues: true },
             Goal::TakeOver { goal, .. } => goal.next_goal(),
             goal => goal,
         }
@@ -201,6 +218,11 @@ pub(super) fn steps_of(
             let mut planner = Planner::new(inventory, manifests, seen);
             (planner.force_after, planner.now, planner.parallel, planner.upgrades) = (*force_after, *now, *parallel, true);
             upgrade::plan(planner)
+        }
+        Goal::RollBack { now, force_after, continues } => {
+            let mut planner = Planner::new(inventory, manifests, seen);
+            (planner.force_after, planner.now, planner.upgrades) = (*force_after, *now, true);
+            rollback::plan(planner, *continues)
         }
         Goal::Reboot { machines, now, force_after, continues } => {
             let mut planner = Planner::new(inventory, manifests, seen);

@@ -124,6 +124,8 @@ pub enum Hint {
     },
     /// Before an upgrade.
     Repair,
+    /// What a rollback needs is there only until the upgrade has succeeded.
+    KeptUntilDone,
     NameAsNode {
         machine: MachineName,
         node: String,
@@ -402,6 +404,7 @@ impl fmt::Display for Hint {
             }
             Hint::UpgradeFirst { next: Some(next) } => write!(f, "run {} first", Command::Upgrade { to: Some(next.clone()) }),
             Hint::UpgradeFirst { next: None } => f.write_str("hostler knows no version in between: use one of its earlier releases first"),
+            Hint::KeptUntilDone => f.write_str("what a rollback needs is kept only until the upgrade has succeeded"),
             Hint::Repair => f.write_str("`hostler status` shows why; repair the node with `hostler up`, then upgrade"),
             Hint::NameAsNode { machine, node } => {
                 write!(f, "in the inventory, rename {machine} back to {node}: the name of a node can't change while it is in the cluster")

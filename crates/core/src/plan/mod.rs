@@ -31,6 +31,7 @@ pub mod refusal;
 pub mod relied;
 pub mod repair;
 mod restore;
+pub mod rollback;
 pub mod silence;
 mod take_over;
 mod turn;

@@ -10,7 +10,7 @@ use crate::facts::{Facts, Observation, Snapshot, Unreachable};
 use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::manifest::{Manifest, Manifests};
 use crate::record::InProgress;
-use crate::step::{Need, StepId};
+use crate::step::{Need, StepId, StepKind};
 use crate::trusted::{ApiVia, Trusted, trusted};
 
 pub struct Planner<'a> {
@@ -27,6 +27,8 @@ pub struct Planner<'a> {
     pub only: Option<&'a MachineName>,
     /// What a cluster that is lost begins anew from.
     pub restore: Option<&'a Snapshot>,
+    /// The only control plane, which answers again once this plan is carried out.
+    pub comes_back: Option<&'a MachineName>,
     /// A new cluster was asked for by name, with its control plane.
     pub begins_anew: bool,
     /// Seconds after which a drain no longer minds PodDisruptionBudgets.
@@ -72,6 +74,7 @@ impl<'a> Planner<'a> {
             api_via,
             only: None,
             restore: None,
+            comes_back: None,
             begins_anew: false,
             force_after: None,
             now: false,
@@ -205,6 +208,11 @@ impl<'a> Planner<'a> {
 
     pub fn has_step(&self, id: &StepId) -> bool {
         self.steps.iter().any(|step| step.id == *id)
+    }
+
+    /// The first step of the kind, of any machine.
+    pub fn step_of(&self, kind: StepKind) -> Option<StepId> {
+        self.steps.iter().find(|step| step.id.kind == kind).map(|step| step.id.clone())
     }
 
     /// Every step so far, as something to wait for.

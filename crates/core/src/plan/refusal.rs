@@ -160,6 +160,17 @@ pub enum Why {
     },
     /// Its static pods may be of two versions, or its node is still cordoned.
     UpgradeInterrupted,
+    /// A rollback: no control plane keeps anything of an upgrade. `is`: what the cluster runs, if that is known.
+    NothingToRollBack {
+        is: Option<String>,
+    },
+    /// A rollback: the worker's programs are newer than what it would go back to.
+    WorkerUpgraded {
+        is: String,
+        to: String,
+    },
+    /// A rollback: the machine can't be reached, and nothing says which version it has.
+    VersionUnknown,
     /// Its programs; `cluster`: what its API server runs.
     OlderVersion {
         is: String,
@@ -324,6 +335,9 @@ impl Why {
             Why::KubeletTooOld { .. } => "kubelet-too-old",
             Why::NodeNotReady { .. } => "node-not-ready",
             Why::UpgradeInterrupted => "upgrade-interrupted",
+            Why::NothingToRollBack { .. } => "nothing-to-roll-back",
+            Why::WorkerUpgraded { .. } => "worker-upgraded",
+            Why::VersionUnknown => "version-unknown",
             Why::OlderVersion { .. } => "older-version",
             Why::Unchangeable { key: Unchangeable::PodSubnet, .. } => "pod-subnet",
             Why::Unchangeable { key: Unchangeable::ServiceSubnet, .. } => "service-subnet",
@@ -452,6 +466,12 @@ impl fmt::Display for Why {
                 write!(f, "its kubelet is version {is}, which is too old for a control plane of version {asked}")
             }
             Why::UpgradeInterrupted => f.write_str("an earlier upgrade was interrupted"),
+            Why::NothingToRollBack { is: Some(is) } => write!(f, "no upgrade is unfinished: the cluster runs Kubernetes {is}"),
+            Why::NothingToRollBack { is: None } => f.write_str("no upgrade is unfinished"),
+            Why::WorkerUpgraded { is, to } => {
+                write!(f, "it has been upgraded to {is} already: only control planes are rolled back to {to}")
+            }
+            Why::VersionUnknown => f.write_str("it can't be reached, so it is unknown whether it has been upgraded already"),
             Why::OlderVersion { is, cluster } => {
                 write!(f, "it runs Kubernetes {is}, but the cluster runs {cluster}, because an upgrade was not finished")
             }

@@ -15,7 +15,7 @@ use crate::step::StepKind;
 use crate::words::{and, are};
 
 /// Static pods of a control plane.
-pub const STATIC_PODS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+pub use crate::action::rollback::STATIC_PODS;
 
 /// Certificates and keys, below the folder of kubeadm's PKI, that kubeadm makes from the cluster's own.
 const MADE: [&str; 14] = [

@@ -1,7 +1,7 @@
 //! From one version of Kubernetes to another: programs and images everywhere first, then one control plane after the other, then one kubelet
 //! after the other. What is done already is seen on the machines, so that a run that was interrupted goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
@@ -14,9 +14,10 @@ use super::{Plan, documents, machine, silence, verify, wanted};
 use crate::action::cluster::Uncordon;
 use crate::action::kubeadm::{UpgradeControlPlane, UpgradeNode};
 use crate::action::machine::StagePrograms;
+use crate::action::rollback::EndUpgrade;
 use crate::digest::sha256;
 use crate::document::Document;
-use crate::facts::{ClusterFacts, Facts, NodeFact};
+use crate::facts::{ClusterFacts, Facts, NodeFact, RequestedApi};
 use crate::inventory::{Machine, MachineName, Role, VERSIONS};
 use crate::record::{InProgress, Record};
 use crate::step::{ImageGroup, Need, StepKind};
@@ -56,6 +57,7 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
             config,
             sha256: cluster_sum(&planner, cluster, &to)?,
             yields_vip: yields_vip(planner.inventory, name),
+            alone: planner.inventory.only_control_plane().is_some(),
         };
         let reason = match planner.trusted.answering().find(|api_via| api_via.machine == name) {
             Some(api_via) if api_via.cluster.version != to => format!("the API server has version {}", api_via.cluster.version),
@@ -76,8 +78,25 @@ pub fn plan(mut planner: Planner) -> Result<Plan> {
         let before = done[turn % at_once].clone();
         done[turn % at_once] = node(&mut planner, (api_via, cluster), (name, machine), &to, before)?;
     }
+    let before = done.concat();
     verify::plan(&mut planner)?;
+    let kept = |name: &MachineName| {
+        planner.has_step(&StepKind::UpgradeControlPlane.of(name))
+            || planner.usable(name).is_some_and(|facts| facts.before_upgrade.is_some())
+    };
+    let kept: Vec<&MachineName> = joined.iter().map(|(name, _)| *name).filter(|name| kept(name)).collect();
+    end(&mut planner, kept, before);
     Ok(planner.finish())
+}
+
+/// What was kept for a rollback of these machines goes once all is verified.
+pub(super) fn end<'a>(planner: &mut Planner, kept: impl IntoIterator<Item = &'a MachineName>, before: Vec<Need>) {
+    let verified = planner.step_of(StepKind::Probe);
+    let before: Vec<Need> = verified.map_or(before, |probe| vec![probe.into()]);
+    for name in kept {
+        let reason = "nothing is left to be upgraded or rolled back";
+        planner.step(StepKind::EndUpgrade.of(name), name, reason, EndUpgrade {}, before.clone());
+    }
 }
 
 /// How many workers may be away at once: one node stays, so that pods have a place to go to.
@@ -106,6 +125,7 @@ fn look(planner: &mut Planner) {
         return;
     };
     versions(planner, &to);
+    removed_apis(planner, &to);
     for (name, _) in planner.machines() {
         let (Some(node), true) = (cluster.nodes.get(name.as_str()), planner.joined(name)) else { continue };
         // One that is in the middle of it may be anything but Ready.
@@ -120,6 +140,21 @@ fn look(planner: &mut Planner) {
         if !begun {
             planner.refuse(None, why, Hint::MendMembers);
         }
+    }
+}
+
+/// APIs that clients use, and that the new version does not serve. An API server counts from its own start, so that what is fixed since is
+/// told, too: nothing is refused for it.
+fn removed_apis(planner: &mut Planner, to: &str) {
+    let Some([major, minor, _]) = numbers(to) else { return };
+    let requested: BTreeSet<&RequestedApi> = planner.trusted.answering().flat_map(|api_via| &api_via.cluster.requested).collect();
+    for RequestedApi { api, resource, removed } in requested.into_iter().filter(|requested| requested.removed <= [major, minor]) {
+        let text = format!(
+            "since the API server started, a client has asked for {resource} of {api}, which Kubernetes {}.{} and later do not serve: update \
+             what uses it first",
+            removed[0], removed[1]
+        );
+        planner.warn(None, text);
     }
 }
 
@@ -155,7 +190,7 @@ fn versions<'a>(planner: &mut Planner<'a>, to: &str) {
 }
 
 /// Programs and images on every machine: kubeadm starts a pod of the new pause image on any of them before it begins.
-fn staged(planner: &mut Planner, joined: &[(&MachineName, &Machine)]) -> Vec<Need> {
+pub(super) fn staged(planner: &mut Planner, joined: &[(&MachineName, &Machine)]) -> Vec<Need> {
     let mut staged = Vec::new();
     for (name, machine) in joined {
         let (Some(facts), Some(manifest)) = (planner.usable(name), planner.manifest_of(name)) else { continue };
@@ -201,7 +236,7 @@ fn cluster_sum(planner: &Planner, cluster: &ClusterFacts, to: &str) -> Result<Op
 }
 
 /// The name of the machine's set in the new version; empty where there is no bundle for it.
-fn set_of(planner: &Planner, name: &MachineName) -> String {
+pub(super) fn set_of(planner: &Planner, name: &MachineName) -> String {
     let role = planner.inventory.machines.get(name).map_or(Role::Worker, |machine| machine.role);
     planner.manifest_of(name).map(|manifest| wanted::programs(manifest, role).0).unwrap_or_default()
 }

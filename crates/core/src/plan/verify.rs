@@ -96,6 +96,7 @@ fn in_cluster(planner: &Planner, name: &MachineName) -> bool {
 
 fn restored(planner: &Planner, name: &MachineName) -> bool {
     planner.restore.is_some_and(|snapshot| comes_back(planner, snapshot, name))
+        || planner.comes_back.is_some() && planner.usable(name).is_some() && planner.joined(name)
 }
 
 fn will_join(planner: &Planner, name: &MachineName) -> bool {
@@ -105,7 +106,7 @@ fn will_join(planner: &Planner, name: &MachineName) -> bool {
 /// The control plane through which the cluster is looked at, now or once this run has made it.
 fn api_via(planner: &Planner) -> Option<MachineName> {
     let first = || planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepKind::Init.of(name)));
-    planner.api_via.map(|api_via| api_via.machine).or_else(first).cloned()
+    planner.api_via.map(|api_via| api_via.machine).or(planner.comes_back).or_else(first).cloned()
 }
 
 /// The only machine that comes or goes, in a cluster that lives.

@@ -325,6 +325,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     files.extend(renewal_files()?.into_iter().map(|file| file.path));
     Ok(Question {
         files,
+        requests: false,
         static_pods: repair::STATIC_PODS.iter().map(|name| (*name).to_owned()).collect(),
         pki: repair::pki().into_iter().map(str::to_owned).collect(),
         links: vec![CURRENT.to_owned()],

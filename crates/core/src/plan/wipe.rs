@@ -88,6 +88,7 @@ pub(super) fn clear_wiped(facts: &mut Facts) {
     facts.api_down = None;
     facts.applied.clear();
     facts.in_progress.clear();
+    facts.before_upgrade = None;
     facts.files.retain(|path, _| !is_wiped(path));
     facts.units.retain(|unit, _| !wipe::UNITS.contains(&unit.as_str()));
     wanted::leave_ports(facts);

@@ -1,0 +1,2 @@
+# Nothing is rolled back any more.
+rm -rf {{ path.before_upgrade }} {{ path.kubernetes }}/tmp/kubeadm-*
