@@ -151,13 +151,13 @@ pub fn summary(plan: &Plan) -> String {
     let mut parts = match (plan.steps.len(), plan.refusals.is_empty()) {
         (0, true) if plan.unreachable.is_empty() => vec!["up to date, nothing to do".to_owned()],
         (0, true) if none_reached => vec![format!("no plan: {} can't be reached", and(&lost))],
-        (0, true) => vec!["nothing to do on the machines that were reached".to_owned()],
+        (0, true) => vec!["nothing to do on the reachable machines".to_owned()],
         (0, false) => vec![format!("no steps: blocked by {refusals}")],
         (steps, true) => vec![format!("{} on {}", counted(steps, "step"), counted(machines.len(), "machine"))],
         (steps, false) => vec![format!("{} on {}", counted(steps, "step"), counted(machines.len(), "machine")), refusals],
     };
     parts.extend((!plan.warnings.is_empty()).then(|| counted(plan.warnings.len(), "warning")));
-    let lost = if lost.is_empty() || none_reached { String::new() } else { format!("; not reached: {}", and(&lost)) };
+    let lost = if lost.is_empty() || none_reached { String::new() } else { format!("; unreachable: {}", and(&lost)) };
     format!("{}{lost}", parts.join(", "))
 }
 

@@ -129,7 +129,7 @@ fn drift(status: &Status) -> String {
     }
     match (drift.steps, drift.refusals) {
         (0, 0) if status.machines.iter().any(|machine| machine.unreachable.is_some()) => {
-            "none on the machines that were reached".to_owned()
+            "none on the reachable machines".to_owned()
         }
         (0, 0) => "none".to_owned(),
         (0, 1) => format!("1 refusal: {first}"),

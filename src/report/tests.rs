@@ -355,11 +355,11 @@ fn the_summary_of_a_plan() {
     let lost = |name: &str| NotReached { machine: machine(name), reason: "no answer".to_owned() };
     let unreachable = vec![lost("rainbowdash"), lost("fluttershy")];
     let partly = Plan { unreachable: unreachable.clone(), reached: 1, ..empty };
-    assert_eq!(plan::summary(&partly), "nothing to do on the machines that were reached; not reached: rainbowdash and fluttershy");
+    assert_eq!(plan::summary(&partly), "nothing to do on the reachable machines; unreachable: rainbowdash and fluttershy");
     let none = Plan { reached: 0, ..partly };
     assert_eq!(plan::summary(&none), "no plan: rainbowdash and fluttershy can't be reached");
     let some = Plan { unreachable, ..plan() };
-    assert_eq!(plan::summary(&some), "6 steps on 3 machines, 1 refusal, 1 warning; not reached: rainbowdash and fluttershy");
+    assert_eq!(plan::summary(&some), "6 steps on 3 machines, 1 refusal, 1 warning; unreachable: rainbowdash and fluttershy");
 }
 
 fn times(steps: &[(&str, &str, u64)]) -> BTreeMap<StepId, Duration> {

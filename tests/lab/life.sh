@@ -93,7 +93,7 @@ row "told to, it is taken over; who is in the cluster is not even asked"
 remember twilightsparkle rainbowdash
 before=$(logins rainbowdash)
 run 0 add fluttershy -i "$inventory" --yes --take-over fluttershy
-says "it is taken over"
+says "it will be taken over"
 says "taking it over removes a control plane from the other cluster"
 [ "$(logins rainbowdash)" = $((before + 1)) ] || { echo "hostler logged in to rainbowdash" >&2; exit 1; }
 untouched twilightsparkle rainbowdash

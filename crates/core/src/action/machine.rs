@@ -97,7 +97,7 @@ pub struct SetHostname {
 
 impl Act for SetHostname {
     fn line(&self) -> String {
-        format!("set the host name {}", self.name)
+        format!("set the host name to {}", self.name)
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {

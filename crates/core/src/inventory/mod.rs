@@ -154,7 +154,7 @@ impl Cluster {
 pub struct Snapshots {
     /// A folder on the control planes: absolute, without a trailing slash.
     pub to: String,
-    /// Whole minutes, at least ten; `None`: no regular snapshots are taken.
+    /// Whole minutes, at least ten; `None`: regular snapshots are not set up.
     pub every: Option<Duration>,
     /// How many to keep; at least one.
     pub keep: u32,

@@ -349,17 +349,17 @@ fn snapshots(planner: &mut Planner, name: &MachineName, machine: &Machine, facts
         if unit.is_some() {
             let files = wanted::SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()).collect();
             let action = DropUnit { unit: UNIT.to_owned(), files };
-            planner.step(at, name, "regular snapshots are taken, but the inventory says `every: never`", action, []);
+            planner.step(at, name, "regular snapshots are enabled, but the inventory says `every: never`", action, []);
         }
         return Ok(());
     };
     let files = wanted::snapshot_files(planner.inventory, every)?;
     if files.iter().any(|file| differs(facts, file)) || facts.in_progress.contains(&InProgress::Snapshots) {
-        let reason = if unit.is_some() { "the snapshot settings differ from the inventory" } else { "no regular snapshots are taken" };
+        let reason = if unit.is_some() { "the snapshot settings differ from the inventory" } else { "regular snapshots are not set up" };
         let action = ConfigureUnit { unit: UNIT.to_owned(), files, stale: Vec::new(), others: Vec::new(), restart: true };
         planner.step(at, name, reason, action, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
-        planner.step(at, name, "no regular snapshots are taken", StartUnit { unit: UNIT.to_owned() }, []);
+        planner.step(at, name, "regular snapshots are not set up", StartUnit { unit: UNIT.to_owned() }, []);
     }
     Ok(())
 }

@@ -508,7 +508,7 @@ impl fmt::Display for Why {
             }
             Why::Keep { kept, wiped, leads: None } => write!(f, "`keep:` lists {kept}, but {wiped} must be wiped"),
             Why::Keep { kept, wiped, leads: Some(real) } => {
-                write!(f, "`keep:` lists {kept}, but {wiped} must be wiped, and one of them resolves to {real} through a symbolic link")
+                write!(f, "`keep:` lists {kept}, and {wiped} must be wiped, but through a symbolic link both lead to {real}")
             }
             Why::Mounted { mounted, wiped } if mounted == wiped => write!(f, "{wiped} must be wiped, but it is a mount point"),
             Why::Mounted { mounted, wiped } => write!(f, "{wiped} must be wiped, but {mounted} is a mount point"),

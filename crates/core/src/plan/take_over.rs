@@ -38,7 +38,7 @@ pub fn plan(
         if facts.kubernetes.control_plane {
             planner.warn(Some(name), format!("taking it over removes a control plane from the other cluster ({})", its_cluster(facts)));
         }
-        let reason = format!("it is taken over: hostler wipes {what} and everything in {}", wipe::FOLDERS.join(", "));
+        let reason = format!("it will be taken over: hostler will wipe {what} and everything in {}", wipe::FOLDERS.join(", "));
         if wipe_step(&mut planner, name, reason, []).is_some()
             && let Some(Observation::Facts(facts)) = cleared.get_mut(name)
         {

@@ -94,7 +94,7 @@ pub(super) fn end<'a>(planner: &mut Planner, kept: impl IntoIterator<Item = &'a 
     let verified = planner.step_of(StepKind::Probe);
     let before: Vec<Need> = verified.map_or(before, |probe| vec![probe.into()]);
     for name in kept {
-        let reason = "nothing is left to be upgraded or rolled back";
+        let reason = "nothing is left to upgrade or roll back";
         planner.step(StepKind::EndUpgrade.of(name), name, reason, EndUpgrade {}, before.clone());
     }
 }
