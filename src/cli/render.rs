@@ -32,8 +32,8 @@ use crate::user_file;
 /// Write all files and scripts that `up` would send, without reaching a machine
 ///
 /// Files are written as FOLDER/MACHINE/etc/..., objects of the cluster as FOLDER/cluster/NAME.yaml, and the scripts, in the order of the
-/// plan for blank machines, as FOLDER/steps/NNN-MACHINE-STEP.sh. Secrets are replaced by placeholders. What `up` would refuse is printed
-/// with its reason, and left out.
+/// plan for blank machines, as FOLDER/steps/NNN-MACHINE-STEP.sh. Secrets are replaced by placeholders. For what `up` would
+/// refuse, nothing is written; the reason is printed.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[

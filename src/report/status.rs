@@ -128,9 +128,7 @@ fn drift(status: &Status) -> String {
         return "none, but the cluster is yet to be verified".to_owned();
     }
     match (drift.steps, drift.refusals) {
-        (0, 0) if status.machines.iter().any(|machine| machine.unreachable.is_some()) => {
-            "none on the reachable machines".to_owned()
-        }
+        (0, 0) if status.machines.iter().any(|machine| machine.unreachable.is_some()) => "none on the reachable machines".to_owned(),
         (0, 0) => "none".to_owned(),
         (0, 1) => format!("1 refusal: {first}"),
         (0, refusals) => format!("{refusals} refusals, the first: {first}"),

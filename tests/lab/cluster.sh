@@ -52,8 +52,8 @@ kubectl --namespace kube-flannel patch daemonset kube-flannel-ds --patch "'{\"sp
 kubectl --namespace kube-system patch daemonset kube-proxy --patch "'{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"no\":\"machine\"}}}}}'" > /dev/null
 wait_for 60 "their pods to go" eval '[ "$(kubectl get daemonsets --all-namespaces -o "jsonpath={.items[*].status.desiredNumberScheduled}")" = "0 0" ]'
 run 0 plan -i "$inventory"
-says "flannel's DaemonSet selects no machine"
-mends "kube-proxy's DaemonSet selects no machine"
+says "flannel's DaemonSet matches no node"
+mends "kube-proxy's DaemonSet matches no node"
 kubectl --namespace kube-flannel patch configmap kube-flannel-cfg --patch "'{\"data\":{\"net-conf.json\":\"{}\"}}'" > /dev/null
 mends "flannel in the cluster differs"
 kubectl --namespace kube-system delete deployment coredns > /dev/null

@@ -2,8 +2,10 @@
 
 use hostler_core::document::Document;
 use hostler_core::facts::{AddOns, LiveObject, object_key};
-use hostler_core::plan::add_ons::compared;
+use hostler_core::plan::add_ons::{compared, roles_manifest};
 use serde_json::{Value, json};
+
+use crate::documents::Documents;
 
 const NAMESPACE: &str = "kube-system";
 
@@ -34,6 +36,17 @@ pub fn coredns(add_ons: &mut AddOns) {
     put(add_ons, "Service", "kube-dns", json!({ "selector": { "k8s-app": "kube-dns" } }), 0);
     put(add_ons, "ServiceAccount", "coredns", json!({}), 0);
     put(add_ons, "Deployment", "coredns", of_image("registry.k8s.io/coredns/coredns:v1.14.2"), 2);
+}
+
+/// `kubeadm init`, of a cluster of `version`.
+pub fn init(add_ons: &mut AddOns, version: &str, documents: &Documents) {
+    kube_proxy(add_ons, version, &documents.text("KubeProxyConfiguration"));
+    coredns(add_ons);
+    apply(add_ons, &roles_manifest(true, true).expect("it can be rendered"));
+    for kind in [Document::Cluster, Document::Kubelet] {
+        document(add_ons, kind, &documents.text(kind.kind()));
+    }
+    add_ons.is_whole = true;
 }
 
 /// `kubeadm init phase upload-config`.

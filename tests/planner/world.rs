@@ -22,7 +22,6 @@ use hostler_core::document::Document;
 use hostler_core::facts::{ClusterFacts, Contact, Facts, FileFact, ImageFact, NodeFact, Observation, UnitFact, Unreachable};
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::Step;
-use hostler_core::plan::add_ons::roles_manifest;
 use hostler_core::plan::wanted;
 use hostler_core::plan::wipe::is_wiped;
 use hostler_core::record::{Applied, InProgress, Record};
@@ -240,14 +239,7 @@ impl World {
                     cluster_name: text(configuration, &["clusterName"]),
                     ..ClusterFacts::default()
                 };
-                let version = cluster.version.clone();
-                system::kube_proxy(&mut cluster.add_ons, &version, &documents.text("KubeProxyConfiguration"));
-                system::coredns(&mut cluster.add_ons);
-                system::apply(&mut cluster.add_ons, &roles_manifest(true, true).expect("it can be rendered"));
-                for document in [Document::Cluster, Document::Kubelet] {
-                    system::document(&mut cluster.add_ons, document, &documents.text(document.kind()));
-                }
-                cluster.add_ons.is_whole = true;
+                system::init(&mut cluster.add_ons, &cluster.version, &documents);
                 documents.register(&mut cluster, "InitConfiguration", true);
                 self.cluster = Some(cluster);
             }

@@ -144,7 +144,7 @@ fn authorized_keys(fields: &Fields, problems: &mut Problems) -> Option<Vec<Strin
     for text in &texts {
         let words: Vec<&str> = text.text.split_whitespace().collect();
         if text.text.contains("PRIVATE KEY") {
-            problems.add_secret(text.place, "this is a private key: write the line of the file that ends in `.pub`", EXAMPLE);
+            problems.add_secret(text.place, "this is a private key: write the public key, which is in the `.pub` file", EXAMPLE);
             continue;
         }
         let why = match words[..] {

@@ -193,7 +193,7 @@ fn folders<'a>(
         } else if name.text.starts_with('.') {
             "is hidden: it begins with `.`"
         } else if name.text.contains('/') || name.text.chars().any(char::is_control) {
-            "is a path: write the name of a folder in `watch`"
+            "is a path: write only the name of a folder that is directly in `watch`"
         } else if name.text.len() > 255 {
             "is too long for a file name"
         } else {

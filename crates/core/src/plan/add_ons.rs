@@ -50,7 +50,7 @@ pub fn flannel(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> 
                 Some(Difference::Gone) => "pods have no network yet",
                 // A network that is there and not as it should be is `up`'s.
                 _ if planner.only.is_some() => return Ok(()),
-                None if runs_nowhere(cluster, namespaces::FLANNEL, "kube-flannel-ds") => "flannel's DaemonSet selects no machine",
+                None if runs_nowhere(cluster, namespaces::FLANNEL, "kube-flannel-ds") => "flannel's DaemonSet matches no node",
                 None if cluster.record.get(&Record::Flannel) == Some(&sha256) => return Ok(()),
                 _ => "flannel in the cluster differs from the desired manifest",
             };
@@ -183,7 +183,7 @@ pub fn kube_proxy_differs(planner: &Planner, cluster: &ClusterFacts, document: &
         return Ok(None);
     }
     if runs_nowhere(cluster, namespaces::SYSTEM, "kube-proxy") {
-        return Ok(Some("kube-proxy's DaemonSet selects no machine".into()));
+        return Ok(Some("kube-proxy's DaemonSet matches no node".into()));
     }
     let wanted: Value = serde_yaml::from_str(document).context("KubeProxyConfiguration is not valid YAML")?;
     let live = add_ons.get("ConfigMap", namespaces::SYSTEM, "kube-proxy").and_then(|map| map.content.get("config.conf")?.as_str());

@@ -297,7 +297,7 @@ impl fmt::Display for Hint {
                 "turn on the unreachable machines, or write `role: control-plane` for the control plane in \
                 the inventory",
             ),
-            Hint::TurnOn => f.write_str("turn on what is off, or fix the address or SSH, then run this command again"),
+            Hint::TurnOn => f.write_str("turn on any machine that is off, or fix its address or SSH, then run this command again"),
             Hint::RightMachine => f.write_str("correct `mac:` or the address in the inventory, or give the machine its address back"),
             Hint::InstallSystemd => f.write_str(
                 "run `apt-get install systemd-sysv` on the machine and reboot it; if it is a container, use one whose first process is \
@@ -306,7 +306,7 @@ impl fmt::Display for Hint {
             Hint::InstallDebian => f.write_str("install Debian or Ubuntu on the machine"),
             Hint::BundleFor { arch } => write!(f, "pass a bundle for {arch} too, with a second `--bundle`"),
             Hint::KnownArchitecture => write!(f, "hostler has programs for {}: remove the machine from the inventory", and(&Arch::ALL)),
-            Hint::RemovePlatform => f.write_str("uninstall every other container platform first: two on one machine conflict"),
+            Hint::RemovePlatform => f.write_str("uninstall every other container platform first: two on the same machine conflict"),
             Hint::FinishWipe(rebuild) => {
                 write!(f, "{rebuild} finishes the wipe and joins the machine again; `hostler remove` and `hostler reset` also finish it")
             }
