@@ -48,11 +48,13 @@ kubectl --namespace kube-system delete daemonset kube-proxy > /dev/null
 mends "some of kube-proxy's objects are missing"
 kubectl --namespace kube-flannel delete daemonset --all > /dev/null
 mends "some of flannel's objects are missing"
-kubectl --namespace kube-flannel patch daemonset kube-flannel-ds --patch "'{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"no\":\"machine\"}}}}}'" > /dev/null
-kubectl --namespace kube-system patch daemonset kube-proxy --patch "'{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"no\":\"machine\"}}}}}'" > /dev/null
-wait_for 60 "their pods to go" eval '[ "$(kubectl get daemonsets --all-namespaces -o "jsonpath={.items[*].status.desiredNumberScheduled}")" = "0 0" ]'
-run 0 plan -i "$inventory"
-says "flannel's DaemonSet matches no node"
+nowhere() {
+    kubectl --namespace "$1" patch daemonset "$2" --patch "'{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"no\":\"machine\"}}}}}'" > /dev/null
+    wait_for 60 "the pods of $2 to go" eval "[ \"\$(kubectl --namespace $1 get daemonset $2 -o 'jsonpath={.status.desiredNumberScheduled}')\" = 0 ]"
+}
+nowhere kube-flannel kube-flannel-ds
+mends "flannel's DaemonSet matches no node"
+nowhere kube-system kube-proxy
 mends "kube-proxy's DaemonSet matches no node"
 kubectl --namespace kube-flannel patch configmap kube-flannel-cfg --patch "'{\"data\":{\"net-conf.json\":\"{}\"}}'" > /dev/null
 mends "flannel in the cluster differs"
@@ -72,9 +74,9 @@ mends "the roles of nodes and add-ons were changed"
 [ "$(kubectl get clusterrole kubeadm:get-nodes -o "jsonpath={.rules[*].verbs[*]}")" = get ]
 kubectl --namespace kube-system delete serviceaccount coredns > /dev/null
 mends "CoreDNS's objects are missing"
-kubectl --namespace kube-system delete configmap kubeadm-config kubelet-config > /dev/null
-run 0 plan -i "$inventory"
-says "ClusterConfiguration is missing from the cluster"
+kubectl --namespace kube-system delete configmap kubeadm-config > /dev/null
+mends "ClusterConfiguration is missing from the cluster"
+kubectl --namespace kube-system delete configmap kubelet-config > /dev/null
 mends "KubeletConfiguration is missing from the cluster"
 
 row "a CoreDNS that crashes is in status, with the command that shows why"
