@@ -100,7 +100,7 @@ fn status() -> Value {
         }],
         snapshot: None,
         snapshot_age: None,
-        drift: Some(Drift { steps: 0, refusals: 0, verified: true, first: None }),
+        drift: Some(Drift { steps: 0, refusals: 0, verified: Some(true), first: None }),
         next: None,
     })
 }

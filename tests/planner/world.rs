@@ -537,6 +537,8 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
             if let Some(node) = nodes.iter().find(|node| !told.nodes.get(*node).is_some_and(|node| node.ready)) {
                 return Err(format!("node {node} is not Ready"));
             }
+            // It waits for them.
+            cluster.add_ons.objects.values_mut().for_each(|live| live.ready = live.desired);
         }
         _ => {}
     }

@@ -165,8 +165,8 @@ pub struct Drift {
     pub steps: usize,
     /// What it would refuse.
     pub refusals: usize,
-    /// Whether the cluster is verified as it is.
-    pub verified: bool,
+    /// Whether the cluster is verified as it is; `None`: no API server answered.
+    pub verified: Option<bool>,
     /// The first step's machine and reason, or else the first refusal's.
     pub first: Option<String>,
 }
@@ -174,7 +174,7 @@ pub struct Drift {
 impl Drift {
     /// Whether anything differs: where nothing does, the steps only verify the cluster.
     pub fn differs(&self) -> bool {
-        self.steps > 0 && self.verified
+        self.steps > 0 && self.verified != Some(false)
     }
 }
 
@@ -196,7 +196,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     let known = trusted.answering().map(|api_via| api_via.cluster).find(|cluster| !cluster.members.is_empty());
     let members = known.map(members).unwrap_or_default();
     let certificates = certificates(&facts);
-    let drift = plan.map(drift);
+    let drift = plan.map(|plan| drift(plan, cluster.is_some()));
     let now = own_clock(&facts);
     let regular: Vec<_> = trusted.holders().filter_map(|(name, facts)| Some((name, taken(facts)?))).collect();
     let is_future = |taken: i64| now.is_some_and(|now| taken > now.saturating_add(CLOCK_TOLERANCE));
@@ -225,6 +225,10 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         let is_said = coredns.is_some_and(|step| Some(&format!("{}: {}", step.machine, step.reason)) == said);
         let mut problems = add_ons(inventory, &cluster.add_ons, ready, now.unwrap_or_default());
         problems.retain(|problem| !(is_said && matches!(problem, Problem::AddOnDown { name: COREDNS, .. })));
+        // What has no pod can't be verified, and is named itself.
+        if problems.iter().any(|problem| matches!(problem, Problem::AddOnDown { .. })) {
+            status.problems.retain(|problem| !matches!(problem, Problem::NotVerified));
+        }
         status.problems.extend(problems);
     }
     let renewal_failed = facts.iter().filter(|(_, facts)| facts.renewal_failed);
@@ -351,7 +355,7 @@ fn certificates(facts: &BTreeMap<&MachineName, &Facts>) -> Vec<CertificateStatus
     certificates
 }
 
-fn drift(plan: &Plan) -> Drift {
+fn drift(plan: &Plan, api: bool) -> Drift {
     // That what changes is verified afterwards, and was before, is no difference.
     let steps: Vec<_> =
         plan.steps.iter().filter(|step| step.id.kind != StepKind::WithdrawVerification && step.stage != Stage::Verify).collect();
@@ -365,7 +369,7 @@ fn drift(plan: &Plan) -> Drift {
         })
     };
     Drift {
-        verified: !steps.is_empty() || plan.steps.is_empty(),
+        verified: api.then_some(!steps.is_empty() || plan.steps.is_empty()),
         steps: plan.steps.len(),
         refusals: plan.refusals.len(),
         first: step.or_else(refusal),
@@ -425,7 +429,9 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
         let first = first.clone().unwrap_or_default();
         problems.push(if drift.differs() { Problem::Drift { first } } else { Problem::WouldRefuse { first } });
     }
-    if status.drift.as_ref().is_some_and(|drift| !drift.verified) && api {
+    // A node that is not Ready is verified once it is.
+    let unready = problems.iter().any(|problem| matches!(problem, Problem::NotReady { .. }));
+    if status.drift.as_ref().is_some_and(|drift| drift.verified == Some(false)) && api && !unready {
         problems.push(Problem::NotVerified);
     }
     problems
@@ -525,7 +531,8 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
             Hint::About(name, Box::new(Hint::TurnOn))
         });
     }
-    if status.drift.as_ref().is_some_and(|drift| !drift.verified && drift.refusals == 0) {
+    let failing = status.problems.iter().any(|problem| matches!(problem, Problem::AddOnDown { .. } | Problem::PodFails { .. }));
+    if !failing && status.drift.as_ref().is_some_and(|drift| drift.verified == Some(false) && drift.refusals == 0) {
         return Some(Hint::Run(Command::Up));
     }
     if let Some(refusal) = plan.and_then(|plan| plan.refusals.first()) {

@@ -12,7 +12,7 @@ use super::restore::{comes_back, joined_since};
 use crate::action::cluster::{ApplyFlannel, Drain, RestartFlannel, RestoreCoreDns, RestoreRoles};
 use crate::digest::sha256;
 use crate::document::Document;
-use crate::facts::{AddOns, ClusterFacts, content_of, has, object_key};
+use crate::facts::{AddOns, ClusterFacts, LiveObject, content_of, has, object_key};
 use crate::inventory::{Cni, MachineName};
 use crate::manifest::Component;
 use crate::protocol::{configmap, namespaces};
@@ -216,6 +216,17 @@ pub fn document_differs(planner: &Planner, add_ons: &AddOns, document: Document,
 fn leads_to_coredns(add_ons: &AddOns) -> bool {
     let service = add_ons.get("Service", namespaces::SYSTEM, "kube-dns");
     service.is_some_and(|live| has(&live.content, &json!({ "selector": { "k8s-app": "kube-dns" } })))
+}
+
+/// Those of the add-ons that should have pods, and have none that is ready. What is missing altogether is another matter.
+pub fn down(add_ons: &AddOns) -> Vec<&'static str> {
+    let all = [
+        ("flannel", "DaemonSet", namespaces::FLANNEL, "kube-flannel-ds"),
+        ("kube-proxy", "DaemonSet", namespaces::SYSTEM, "kube-proxy"),
+        ("CoreDNS", "Deployment", namespaces::SYSTEM, "coredns"),
+    ];
+    let is_down = |live: &LiveObject| live.desired > 0 && live.ready == 0;
+    all.into_iter().filter(|(_, kind, namespace, name)| add_ons.get(kind, namespace, name).is_some_and(is_down)).map(|all| all.0).collect()
 }
 
 /// Whether a DaemonSet is there that is to have no pod, although there are nodes.

@@ -3,10 +3,10 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::documents;
 use super::planner::Planner;
 use super::restore::comes_back;
 use super::withdraw::unvouched;
+use super::{add_ons, documents};
 use crate::action::cluster::{Probe, RecordVerified};
 use crate::digest::sha256;
 use crate::inventory::{Cni, MachineName};
@@ -15,6 +15,7 @@ use crate::record::Record;
 use crate::step::{Need, StepKind};
 use crate::template;
 use crate::trusted::ApiVia;
+use crate::words::and;
 
 pub fn plan(planner: &mut Planner) -> Result<()> {
     if planner.cluster_refused {
@@ -54,10 +55,12 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     };
     let all: Vec<Need> = planner.all().into_iter().filter(|step| step.kind.is_verified()).map(Need::Step).collect();
     // Where others were not verified as they should be now, that is `up`'s, and is not put on record here.
-    if all.is_empty() && unready.is_empty() && (verified || !others_verified) {
+    let down = planner.api_via.filter(|_| planner.only.is_none()).map_or(Vec::new(), |via| add_ons::down(&via.cluster.add_ons));
+    if all.is_empty() && unready.is_empty() && down.is_empty() && (verified || !others_verified) {
         return Ok(());
     }
     let reason = match unready.as_slice() {
+        [] if all.is_empty() && !down.is_empty() => format!("{} {} no ready pod", and(&down), if down.len() == 1 { "has" } else { "have" }),
         [] => "the cluster must be verified after every change".to_owned(),
         [one] => format!("node {one} is not Ready yet"),
         several => format!("{} nodes are not Ready yet", several.len()),
