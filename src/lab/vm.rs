@@ -195,7 +195,7 @@ mod tests {
         assert!(tcg.contains("-accel tcg,thread=multi -cpu max "), "{tcg}");
         for part in [
             "-kernel /cache/image/vmlinuz ",
-            "file=/var/lib/hostler/lab/machines/rainbowdash/disk.img ",
+            "/machines/rainbowdash/disk.img ",
             "ifname=v12,",
             "mac=02:68:6f:73:74:0c,",
         ] {
