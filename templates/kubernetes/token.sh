@@ -2,8 +2,9 @@
 public() { kubectl {{ kubectl.own }} --namespace kube-public "$@"; }
 signer=kubeadm:bootstrap-signer-clusterinfo
 if [ -z "$(public get configmap cluster-info --ignore-not-found --output name)" ]; then
+    endpoint=$(kubectl config view --kubeconfig {{ path.admin }} --output 'jsonpath={.clusters[0].cluster.server}')
     kubectl config --kubeconfig "$admin.info" set-cluster kubernetes --embed-certs --certificate-authority {{ path.pki }}/ca.crt \
-        --server "$(kubectl config view --kubeconfig {{ path.admin }} --output 'jsonpath={.clusters[0].cluster.server}')" > /dev/null
+        --server "$endpoint" > /dev/null
     public create configmap cluster-info --from-file kubeconfig="$admin.info" > /dev/null
 fi
 [ -n "$(public get role "$signer" --ignore-not-found --output name)" ] ||
