@@ -5,6 +5,8 @@ if [ -z "$(public get configmap cluster-info --ignore-not-found --output name)" 
     endpoint=$(kubectl config view --kubeconfig {{ path.admin }} --output 'jsonpath={.clusters[0].cluster.server}')
     kubectl config --kubeconfig "$admin.info" set-cluster kubernetes --embed-certs --certificate-authority {{ path.pki }}/ca.crt \
         --server "$endpoint" > /dev/null
+    # kubeadm looks for a cluster without a name, which kubectl does not make.
+    sed -i 's/^\(  name:\) kubernetes$/\1 ""/' "$admin.info"
     public create configmap cluster-info --from-file kubeconfig="$admin.info" > /dev/null
 fi
 [ -n "$(public get role "$signer" --ignore-not-found --output name)" ] ||
