@@ -193,12 +193,7 @@ mod tests {
         let (kvm, tcg) = (text(Accelerator::Kvm), text(Accelerator::Tcg));
         assert!(kvm.contains("-accel kvm -cpu host "), "{kvm}");
         assert!(tcg.contains("-accel tcg,thread=multi -cpu max "), "{tcg}");
-        for part in [
-            "-kernel /cache/image/vmlinuz ",
-            "/machines/rainbowdash/disk.img ",
-            "ifname=v12,",
-            "mac=02:68:6f:73:74:0c,",
-        ] {
+        for part in ["-kernel /cache/image/vmlinuz ", "/machines/rainbowdash/disk.img ", "ifname=v12,", "mac=02:68:6f:73:74:0c,"] {
             assert!(tcg.contains(part), "{part} in {tcg}");
         }
     }
