@@ -9,10 +9,10 @@ use serde::Serialize;
 use crate::facts::{AddOns, ClusterFacts, Contact, Facts, KUBELET_CLIENT, KUBELET_SERVER, NOT_READY, Observation, RebootDue};
 use crate::inventory::{Cni, Inventory, MachineName, Role};
 use crate::plan::Plan;
+use crate::plan::add_ons::{CORE_DNS, FLANNEL, WITH_PODS};
 use crate::plan::check::CLOCK_TOLERANCE;
 use crate::plan::hint::{Command, Hint};
 use crate::plan::power::{PowerChange, PowerRecord};
-use crate::protocol::namespaces;
 use crate::step::{Stage, StepKind};
 use crate::trusted::{Trusted, trusted};
 
@@ -26,7 +26,6 @@ const AUTHORITY: i64 = 2 * 365;
 const LITTLE_DISK: u64 = 15;
 /// Seconds after which a pod that is not ready is a problem.
 const SETTLED: i64 = 60;
-const COREDNS: &str = "CoreDNS";
 const DAY: i64 = 24 * 60 * 60;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -224,7 +223,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         let said = status.drift.as_ref().and_then(|drift| drift.first.as_ref());
         let is_said = coredns.is_some_and(|step| Some(&format!("{}: {}", step.machine, step.reason)) == said);
         let mut problems = add_ons(inventory, &cluster.add_ons, ready, now.unwrap_or_default());
-        problems.retain(|problem| !(is_said && matches!(problem, Problem::AddOnDown { name: COREDNS, .. })));
+        problems.retain(|problem| !(is_said && matches!(problem, Problem::AddOnDown { name: CORE_DNS, .. })));
         // What has no pod can't be verified, and is named itself.
         if problems.iter().any(|problem| matches!(problem, Problem::AddOnDown { .. })) {
             status.problems.retain(|problem| !matches!(problem, Problem::NotVerified));
@@ -451,9 +450,8 @@ fn at_work(inventory: &Inventory, facts: &BTreeMap<&MachineName, &Facts>) -> Vec
 /// What of the cluster's own does not run. Pods of a node that is not ready fail with it, and that is said already.
 fn add_ons(inventory: &Inventory, add_ons: &AddOns, ready: impl Fn(&str) -> bool, now: i64) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let flannel = (inventory.cluster.cni != Cni::None).then_some(("flannel", "DaemonSet", namespaces::FLANNEL, "kube-flannel-ds"));
-    let kubeadm = [("kube-proxy", "DaemonSet", namespaces::SYSTEM, "kube-proxy"), (COREDNS, "Deployment", namespaces::SYSTEM, "coredns")];
-    for (name, kind, namespace, object) in flannel.into_iter().chain(kubeadm) {
+    let has_flannel = inventory.cluster.cni != Cni::None;
+    for (name, kind, namespace, object) in WITH_PODS.into_iter().filter(|(name, ..)| has_flannel || *name != FLANNEL) {
         // One that is not there is drift, or was not asked for.
         if let Some(live) = add_ons.get(kind, namespace, object).filter(|live| live.ready == 0) {
             problems.push(Problem::AddOnDown { name, ready: live.ready, wanted: live.desired });

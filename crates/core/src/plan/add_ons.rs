@@ -26,6 +26,18 @@ const KUBE_PROXY: [(&str, &str); 3] = [("DaemonSet", "kube-proxy"), ("ConfigMap"
 const COREDNS: [(&str, &str); 4] =
     [("Deployment", "coredns"), ("ConfigMap", "coredns"), ("Service", "kube-dns"), ("ServiceAccount", "coredns")];
 
+/// What people call flannel, which a cluster may not have.
+pub const FLANNEL: &str = "flannel";
+/// What people call CoreDNS.
+pub const CORE_DNS: &str = "CoreDNS";
+
+/// The add-ons that have pods: what they are called, and kind, namespace and name of the object that makes them.
+pub const WITH_PODS: [(&str, &str, &str, &str); 3] = [
+    (FLANNEL, "DaemonSet", namespaces::FLANNEL, "kube-flannel-ds"),
+    ("kube-proxy", "DaemonSet", namespaces::SYSTEM, "kube-proxy"),
+    (CORE_DNS, "Deployment", namespaces::SYSTEM, "coredns"),
+];
+
 /// flannel, applied where the cluster does not have it as it should be. `init`: the machine and step that make the cluster in this run.
 ///
 /// # Errors
@@ -220,13 +232,9 @@ fn leads_to_coredns(add_ons: &AddOns) -> bool {
 
 /// Those of the add-ons that should have pods, and have none that is ready. What is missing altogether is another matter.
 pub fn down(add_ons: &AddOns) -> Vec<&'static str> {
-    let all = [
-        ("flannel", "DaemonSet", namespaces::FLANNEL, "kube-flannel-ds"),
-        ("kube-proxy", "DaemonSet", namespaces::SYSTEM, "kube-proxy"),
-        ("CoreDNS", "Deployment", namespaces::SYSTEM, "coredns"),
-    ];
     let is_down = |live: &LiveObject| live.desired > 0 && live.ready == 0;
-    all.into_iter().filter(|(_, kind, namespace, name)| add_ons.get(kind, namespace, name).is_some_and(is_down)).map(|all| all.0).collect()
+    let down = WITH_PODS.into_iter().filter(|(_, kind, namespace, object)| add_ons.get(kind, namespace, object).is_some_and(is_down));
+    down.map(|(name, ..)| name).collect()
 }
 
 /// Whether a DaemonSet is there that is to have no pod, although there are nodes.

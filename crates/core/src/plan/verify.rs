@@ -54,8 +54,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         None => nodes.iter().collect(),
     };
     let all: Vec<Need> = planner.all().into_iter().filter(|step| step.kind.is_verified()).map(Need::Step).collect();
-    // Where others were not verified as they should be now, that is `up`'s, and is not put on record here.
     let down = planner.api_via.filter(|_| planner.only.is_none()).map_or(Vec::new(), |via| add_ons::down(&via.cluster.add_ons));
+    // Where others were not verified as they should be now, that is `up`'s, and is not put on record here.
     if all.is_empty() && unready.is_empty() && down.is_empty() && (verified || !others_verified) {
         return Ok(());
     }
