@@ -285,8 +285,8 @@ about_files() {
         case $set in *.hostler-new | *.hostler-old) continue ;; esac
         [ -d "$set/bin" ] && say set "${set##*/}"
     done
-    # Programs of the set in use and containerd fragments may be others than the inventory and the bundle name.
-    for file in {{ path.containerd_fragments }}/*.toml {{ path.bin }}/* {{ path.cni_bin }}/*; do
+    # Programs of the set in use and fragments of configuration may be others than the inventory and the bundle name.
+    for file in {{ path.containerd_fragments }}/*.toml {{ path.kubelet_config_dir }}/*.conf {{ path.bin }}/* {{ path.cni_bin }}/*; do
         [ -f "$file" ] && set -- "$@" "$file"
     done
     # What the step that sent the programs verified is not hashed again while inode, size and times are as they were: 300 MB.
@@ -331,7 +331,7 @@ about_units() {
         k3s.service k3s-agent.service rke2-server.service rke2-agent.service k0scontroller.service k0sworker.service \
         snap.microk8s.daemon-kubelite.service
     shown=$(
-        systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState -p NeedDaemonReload -p ActiveEnterTimestampMonotonic -p FragmentPath -p ExecStart -- "$@" \
+        systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState -p NeedDaemonReload -p ActiveEnterTimestampMonotonic -p FragmentPath -p DropInPaths -p ExecStart -- "$@" \
             2> /dev/null | asked=$units time_services=$time_services awk '
             BEGIN {
                 RS = ""
@@ -411,6 +411,15 @@ about_kubernetes() {
         [ ! -e {{ path.kubelet_kubeconfig }} ] || say joined-at "$(stat -c %Y {{ path.kubelet_kubeconfig }})"
     fi
     if [ -n "$joined" ]; then
+        # Of all configurations containerd takes the one whose name comes first.
+        for file in {{ path.cni_config }}/*; do
+            case $file in
+            *.conf | *.conflist | *.json)
+                say cni "$file"
+                break
+                ;;
+            esac
+        done
         set -- {{ path.kubelet_kubeconfig }} {{ path.kubelet_config }} {{ path.kubelet_flags }} {{ path.pki }}/ca.crt
         ! grep -q kubelet-client-current.pem {{ path.kubelet_kubeconfig }} 2> /dev/null || set -- "$@" {{ path.kubelet_pki }}/kubelet-client-current.pem
         if [ -n "$control_plane" ]; then

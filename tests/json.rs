@@ -89,6 +89,7 @@ fn status() -> Value {
         problems: Vec::new(),
         machines: vec![MachineStatus { name: machine(), role: "worker", unreachable: None, hint: None, facts: Some(facts) }],
         api_down: None,
+        api_denied: false,
         nodes: vec![node],
         members: vec![MemberStatus { name: String::new(), healthy: true, error: String::new(), learner: false }],
         certificates: vec![CertificateStatus {

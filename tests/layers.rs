@@ -16,7 +16,7 @@ const CORE: Crate = Crate {
     roots: &["crate"],
     layers: &[
         &["arch", "bech32", "digest", "failure", "protocol", "quantity", "version", "visible", "words"],
-        &["manifest", "template"],
+        &["manifest", "static_pod", "template"],
         &["films"],
         &["inventory"],
         &["document", "install"],

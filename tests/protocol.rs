@@ -511,7 +511,7 @@ fn restored(archive: &[u8]) -> (tempfile::TempDir, Option<i32>, String) {
     let file = |bytes: &[u8]| json!({ "size": bytes.len(), "sha256": sha256(bytes) });
     let context = json!({
         "snapshot": file(archive), "node": "rainbowdash", "peer": "https://192.168.1.10:2380", "config": file(config.as_bytes()),
-        "coredns": file(coredns.as_bytes()), "record": [], "cluster_record": [],
+        "coredns": file(coredns.as_bytes()), "record": [], "cluster_record": [], "static_pods": ["etcd"],
     });
     let script = on_a_folder(&name, "init", false, &render("kubernetes/restore.sh", context).expect("the template fits"));
     let (status, said) = run(&script, &[archive, config.as_bytes(), coredns.as_bytes()].concat());

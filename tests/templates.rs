@@ -315,7 +315,8 @@ fn join_with(kubectl: &str, kubeadm: &str, kubelet_conf: bool, again: bool) -> (
     let config = "discovery:\n  bootstrapToken:\n    apiServerEndpoint: '[fd00::1]:6443'\n    token: abcdef.0123456789abcdef\n";
     let ca = "a certificate";
     let file = |text: &str| serde_json::json!({ "size": text.len(), "sha256": hostler_core::digest::sha256(text.as_bytes()) });
-    let context = serde_json::json!({ "config": file(config), "ca": file(ca), "again": again, "pki": null, "record": [] });
+    let context =
+        serde_json::json!({ "config": file(config), "ca": file(ca), "again": again, "pki": null, "record": [], "static_pods": ["etcd"] });
     let script = on_a_folder(&root, "join", false, &render("kubernetes/join.sh", context).expect("the template fits"));
     let mut child = Command::new("dash")
         .args(["-c", &script])

@@ -57,7 +57,7 @@ pub fn objection(bundle: &Bundle, fragments: &KubeadmFragments) -> Result<Option
         let cache = crate::home::cache()?;
         std::fs::create_dir_all(&cache)?;
         let folder = Folder::new(&cache)?;
-        let path = folder.write(program, 0o700, &bundle.program_in_image(component, &format!("usr/local/bin/{program}"))?)?;
+        let path = folder.program(program, &bundle.program_in_image(component, &format!("usr/local/bin/{program}"))?)?;
         for (place, arguments) in asked {
             let mut command = Command::new(&path);
             // It reads its arguments and feature gates, prints its version, and starts nothing.

@@ -25,7 +25,8 @@ pub fn status_text(status: &Status, paint: Paint, width: Option<usize>, commands
     if status.api_down.is_some() {
         let read = status.machines.iter().any(|machine| machine.facts.is_some());
         let rest = if read { "; the rest of this output was read from the machines directly" } else { "" };
-        facts.push(row!["API server", paint.bad(&format!("down{rest}"))]);
+        facts
+            .push(row!["API server", paint.bad(&format!("{}{rest}", if status.api_denied { "denies admin.conf access" } else { "down" }))]);
     }
     if !status.members.is_empty() {
         facts.push(row!["etcd", members(&status.members, paint)]);

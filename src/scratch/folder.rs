@@ -1,15 +1,20 @@
 //! A folder of this process alone. What a killed one left behind is deleted by the next.
 
 use std::fs::{self, File, Permissions};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::fcntl::{Flock, FlockArg};
+use nix::libc;
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 const PREFIX: &str = "hostler-scratch-";
+/// How long a program may be held open by a process that is just beginning.
+const CLOSED: Duration = Duration::from_secs(5);
 
 /// Deleted when it is dropped.
 pub struct Folder {
@@ -37,6 +42,21 @@ impl Folder {
         self.folder.path()
     }
 
+    /// Writes a program that can be started at once. A process that another thread has just begun holds the file open for writing until it
+    /// runs its own program, and the kernel starts no file that somebody writes to.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn program(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
+        let path = self.write(name, 0o700, content)?;
+        let file = File::open(&path)?;
+        let until = Instant::now() + CLOSED;
+        while Instant::now() < until && !is_closed_for_writing(&file) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(path)
+    }
+
     /// Writes a new file.
     ///
     /// # Errors
@@ -46,6 +66,18 @@ impl Folder {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
         std::io::Write::write_all(&mut file, content).with_context(|| format!("there is not enough room in {}", self.path().display()))?;
         Ok(path)
+    }
+}
+
+/// Whether nobody has the file open for writing: only then does the kernel give a lease for reading.
+fn is_closed_for_writing(file: &File) -> bool {
+    // SAFETY: a system call on a file that is open; the lease is given back at once.
+    unsafe {
+        let leased = libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) == 0;
+        // A file system without leases says another thing than that somebody writes.
+        let busy = !leased && std::io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN);
+        libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK);
+        !busy
     }
 }
 
@@ -81,6 +113,11 @@ mod tests {
         let written = first.write("keys", 0o600, b"secret").expect("written");
         assert!(written.exists() && second.path().exists(), "it is in use");
         assert_eq!(fs::metadata(first.path()).expect("there").permissions().mode() & 0o777, 0o700);
+        let writer = fs::OpenOptions::new().append(true).open(&written).expect("opened");
+        let reader = File::open(&written).expect("opened");
+        assert!(!is_closed_for_writing(&reader));
+        drop(writer);
+        assert!(is_closed_for_writing(&reader));
         drop((first, second));
         assert_eq!(fs::read_dir(parent.path()).expect("there").count(), 1);
     }

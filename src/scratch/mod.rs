@@ -123,7 +123,7 @@ fn programs(bundle: &Bundle) -> Result<Folder> {
     fs::create_dir_all(&cache).with_context(|| format!("{} can't be written to", cache.display()))?;
     let folder = Folder::new(&cache)?;
     for (component, name) in [(Component::Etcd, "etcd"), (Component::KubeApiserver, "kube-apiserver")] {
-        folder.write(name, 0o700, &bundle.program_in_image(component, &format!("usr/local/bin/{name}"))?)?;
+        folder.program(name, &bundle.program_in_image(component, &format!("usr/local/bin/{name}"))?)?;
     }
     Ok(folder)
 }

@@ -4,6 +4,9 @@ trap 'rm -f "$config"' EXIT
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
 node={{ node | quote }}
 pods="kube-apiserver kube-controller-manager kube-scheduler"
+{% if etcd %}
+pods="etcd $pods"
+{% endif %}
 hash_of() { kubectl --namespace {{ namespaces.system }} get pod "$1-$node" --output 'jsonpath={.metadata.annotations.kubernetes\.io/config\.hash}'; }
 renewed() { now=$(hash_of "$1") && [ -n "$now" ] && [ "$now" != "$2" ]; }
 
@@ -15,6 +18,9 @@ done > "$config.before"
 rm -f {{ path.pki }}/apiserver.crt {{ path.pki }}/apiserver.key
 kubeadm init phase certs apiserver --config "$config" > /dev/null
 kubeadm init phase control-plane all --config "$config" > /dev/null
+{% if etcd %}
+kubeadm init phase etcd local --config "$config" > /dev/null
+{% endif %}
 while read -r pod sum hash; do
     [ "$sum" = "$(sha256sum < "{{ path.manifests }}/$pod.yaml" | cut -d ' ' -f 1)" ] ||
         await 240 "kubelet to start $pod anew" renewed "$pod" "$hash"
@@ -29,4 +35,5 @@ for name; do
     esac
     await 180 "the API server to present a certificate for $name" kubectl --tls-server-name "$name" get --raw /readyz
 done
+{% include "kubernetes/record-manifests.sh" %}
 record {{ recorded.cluster }} {{ sha256 }}

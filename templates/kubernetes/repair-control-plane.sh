@@ -36,6 +36,8 @@ for name; do
     kube-*) kubeadm init phase control-plane "${name#kube-}" --config "$config" > /dev/null ;;
     esac
 done
+{% set static_pods = missing_manifests %}
+{% include "kubernetes/record-manifests.sh" %}
 {% endif %}
 if lacks {{ path.kubelet_config }} || lacks {{ path.kubelet_flags }}; then
     kubeadm init phase kubelet-start --config "$config" > /dev/null

@@ -1,7 +1,7 @@
 #!/bin/bash
 # films-machines.sh HOSTLER: which machine encodes a film, on the lab's real machines, as root: by its hours, by its encoders, or not at all. Each
 # row: what is done -> what must be seen. Ends at the first failure, and takes all away in any case unless KEEP=1.
-lab=${HOSTLER_LAB:-films-machines}
+lab=${HOSTLER_LAB:-encoders}
 export HOSTLER_LAB=$lab
 # shellcheck source=tests/lab/films-stage.sh
 . "$(dirname "$0")/films-stage.sh" "$1"

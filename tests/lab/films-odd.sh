@@ -92,7 +92,7 @@ wait_for 150 "the film in the library" in_library hours.mkv
 row "while paused nothing is begun; resumed, it goes on"
 transcode pause
 drop "$work/film.mkv" "paused.mkv"
-wait_for 60 "the film in the queue" waits_for "Movies/paused.mkv: paused"
+wait_for 120 "the film in the queue" waits_for "Movies/paused.mkv: paused"
 transcode resume
 wait_for 60 "the film in the library" in_library paused.mkv
 

@@ -22,6 +22,9 @@ cleanup() {
         tail -n 60 "$work/out" >&2
         kubectl get jobs,pods -o wide >&2
         kubectl logs --tail 20 deployment/watcher >&2
+        # Of one that began anew, what it said before.
+        for name in watcher page; do kubectl logs --previous --tail 20 "deployment/$name" >&2; done
+        kubectl get events --sort-by .lastTimestamp | tail -n 20 >&2
         cat "$inbox/status.json" >&2
     }
     [ -z "${KEEP:-}" ] || { echo "kept: $work" >&2; exit "$status"; }

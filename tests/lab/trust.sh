@@ -47,6 +47,35 @@ run 1 status -i "$inventory"
 says_not "rebuild"
 mends "kube-apiserver.yaml is missing"
 
+row "somebody gave the API server another flag by hand: kubeadm writes its manifest again"
+on twilightsparkle 'sed -i "s/--authorization-mode=Node,RBAC/--authorization-mode=AlwaysAllow/" /etc/kubernetes/manifests/kube-apiserver.yaml'
+api_runs_with() { on twilightsparkle 'tr "\0" " " < "/proc/$(pgrep -x kube-apiserver | tail -n 1)/cmdline"' 2> /dev/null | grep -q -e "$1"; }
+wait_for 120 "the API server to start with it" api_runs_with --authorization-mode=AlwaysAllow
+wait_for 60 "the API server" answers
+run 1 status -i "$inventory"
+says "changed on the machine: /etc/kubernetes/manifests/kube-apiserver.yaml"
+mends "changed on the machine: /etc/kubernetes/manifests/kube-apiserver.yaml"
+api_runs_with --authorization-mode=Node,RBAC
+
+row "the flag is one that the API server does not know, and the scheduler's manifest was changed, too: both are written again"
+on twilightsparkle 'sed -i "s/- kube-apiserver\$/&\n    - --no-such-flag/; s/- kube-scheduler\$/&\n    - --v=3/" /etc/kubernetes/manifests/kube-apiserver.yaml /etc/kubernetes/manifests/kube-scheduler.yaml'
+wait_for 120 "the API server to end" eval '! answers'
+run 1 status -i "$inventory"
+mends "kube-apiserver.yaml and /etc/kubernetes/manifests/kube-scheduler.yaml"
+
+row "the group of admin.conf lost its rights: the API server is not called down, and up gives them back"
+on twilightsparkle "$admin kubectl delete clusterrolebinding kubeadm:cluster-admins" > /dev/null
+run 1 status -i "$inventory"
+says "the API server denies admin.conf access"
+says_not "no API server answers"
+code=0
+"$hostler" remove rainbowdash -i "$inventory" --yes > "$work/out" 2>&1 < /dev/null || code=$?
+[ "$code" != 0 ]
+says "denies admin.conf access"
+says "hostler up"
+mends "restore the rights of admin.conf"
+[ -z "$(on twilightsparkle 'ls /run/hostler/admin.* /etc/kubernetes/super-admin.conf 2> /dev/null')" ]
+
 row "every certificate of the only control plane has expired: its own CA signs them anew"
 on twilightsparkle "$admin"'
     kubectl -n kube-system get configmap kubeadm-config -o "jsonpath={.data.ClusterConfiguration}" | sed "/certificateValidityPeriod/d" > /root/short.yaml
@@ -109,6 +138,16 @@ says "joined again after the snapshot was taken"
 says "hostler rebuild rainbowdash"
 run 0 rebuild rainbowdash -i "$inventory" --yes
 up
+run 0 status -i "$inventory"
+
+row "another program's network comes before flannel's: it is named, and nothing of others is deleted"
+on rainbowdash 'printf "{\"cniVersion\": \"1.0.0\", \"name\": \"other\", \"plugins\": [{\"type\": \"bridge\"}]}" > /etc/cni/net.d/05-other.conflist
+    mkdir -p /etc/systemd/system/kubelet.service.d && printf "[Service]\nEnvironment=MINE=1\n" > /etc/systemd/system/kubelet.service.d/20-mine.conf'
+run 1 status -i "$inventory"
+says "rainbowdash: pods that start get their network from /etc/cni/net.d/05-other.conflist"
+run 0 plan -i "$inventory"
+says "/etc/systemd/system/kubelet.service.d/20-mine.conf"
+on rainbowdash 'rm /etc/cni/net.d/05-other.conflist /etc/systemd/system/kubelet.service.d/20-mine.conf'
 run 0 status -i "$inventory"
 
 row "etcd can't read its data: its words, and the restore"

@@ -97,6 +97,7 @@ fn spoil(facts: &mut Facts) {
         hosts,
         nameservers,
         units,
+        drop_ins,
         ports,
         images,
         applied,
@@ -104,6 +105,7 @@ fn spoil(facts: &mut Facts) {
         kubernetes,
         cluster,
         api_down,
+        api_denied: _,
         lock,
         shares,
         snapshot: _,
@@ -127,7 +129,7 @@ fn spoil(facts: &mut Facts) {
     words([os, os_name, machine, hostname, hostname_at_boot, load, time_zone]);
     words([container, api_down, apt_lock, vtep_mac].into_iter().map(|text| text.get_or_insert_default()));
     [swap, swap_at_boot, mounts, hosts, nameservers, resolved_nameservers, dpkg_half, foreign].into_iter().for_each(list);
-    [macs, addresses, modules, programs, read_only, sets].into_iter().for_each(set);
+    [macs, addresses, modules, programs, read_only, sets, drop_ins].into_iter().for_each(set);
     words(map(sysctls).values_mut());
     words(map(links).values_mut());
     words(map(resolved).values_mut());
@@ -165,10 +167,11 @@ fn spoil(facts: &mut Facts) {
         etcd_address,
         last_words,
         api_names,
+        cni,
     } = kubernetes;
     set(api_names);
     words(map(last_words).values_mut());
-    words([server, node, etcd_address].into_iter().map(|text| text.get_or_insert_default()));
+    words([server, node, etcd_address, cni].into_iter().map(|text| text.get_or_insert_default()));
     [leftovers, damaged, missing].into_iter().for_each(list);
     map(certificates);
     if let Some(cluster) = cluster {

@@ -17,8 +17,9 @@ use hostler_core::version::numbers;
 use serde_yaml::Value;
 
 use crate::case::{inventory, of_version, world_from};
+use crate::files::{kubelet_config, manifests, switch, write};
 use crate::system;
-use crate::world::{World, kubelet_config, switch, write};
+use crate::world::World;
 
 const TO: &str = "1.36.3";
 
@@ -248,6 +249,7 @@ impl World {
         let (applied, held) = self.kept.get(name).cloned().ok_or("nothing was kept")?;
         facts.applied = applied;
         kubelet_config(facts, version);
+        manifests(facts, version);
         if etcd.is_some() {
             self.cluster = held;
             self.cluster.as_mut().map(|cluster| cluster.record.remove(&Record::Verified));

@@ -15,6 +15,7 @@ use hostler_core::plan::lint::reaches;
 use hostler_core::plan::wanted::images;
 use hostler_core::plan::{Goal, Plan, Step, plan_for};
 use hostler_core::record::{InProgress, Record};
+use hostler_core::static_pod::StaticPod;
 use hostler_core::step::{ImageGroup, StepId, StepKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -60,6 +61,8 @@ pub enum Drift {
     ContainerdFragment,
     ContainerdStopped,
     KubeletFile,
+    Manifest,
+    EtcdManifest,
     KubeletConfig,
     KubeletStopped,
     KubeletDisabled,
@@ -78,6 +81,8 @@ pub enum Drift {
     DnsService,
     RoleGone,
     RoleWider,
+    AdminsNarrower,
+    Denied,
     ClusterDocument,
     KubeletDocument,
     EtcdFull,
@@ -99,6 +104,8 @@ const DRIFTS: &[Drift] = &[
     Drift::ContainerdFragment,
     Drift::ContainerdStopped,
     Drift::KubeletFile,
+    Drift::Manifest,
+    Drift::EtcdManifest,
     Drift::KubeletConfig,
     Drift::KubeletStopped,
     Drift::KubeletDisabled,
@@ -117,6 +124,8 @@ const DRIFTS: &[Drift] = &[
     Drift::DnsService,
     Drift::RoleGone,
     Drift::RoleWider,
+    Drift::AdminsNarrower,
+    Drift::Denied,
     Drift::ClusterDocument,
     Drift::KubeletDocument,
     Drift::EtcdFull,
@@ -231,6 +240,10 @@ impl Drift {
             cluster.nodes.get_mut(name.as_str()).into_iter().for_each(|node| node.vtep_mac = "7e:86:00:00:00:01".to_owned());
         }
         let spoil = |facts: &mut Facts, path: &str| facts.files.entry(path.to_owned()).or_default().sha256 = "spoilt".to_owned();
+        // A worker has none.
+        let change = |facts: &mut Facts, pod: StaticPod| {
+            facts.files.get_mut(&pod.manifest()).into_iter().for_each(|file| file.sha256 = "changed".to_owned());
+        };
         match self {
             Drift::Swap => facts.swap.push("/dev/zram0".to_owned()),
             Drift::Sysctl => drop(facts.sysctls.insert("net.ipv4.ip_forward".to_owned(), "0".to_owned())),
@@ -249,9 +262,12 @@ impl Drift {
             }
             Drift::ContainerdStopped => facts.units.get_mut("containerd.service").into_iter().for_each(|unit| unit.active = false),
             Drift::KubeletFile => spoil(facts, "/etc/systemd/system/kubelet.service"),
+            Drift::Manifest => change(facts, StaticPod::ApiServer),
+            Drift::EtcdManifest => change(facts, StaticPod::Etcd),
             Drift::KubeletConfig => spoil(facts, "/var/lib/kubelet/config.yaml"),
             Drift::KubeletStopped => facts.units.get_mut("kubelet.service").into_iter().for_each(|unit| unit.active = false),
             Drift::KubeletDisabled => facts.units.get_mut("kubelet.service").into_iter().for_each(|unit| unit.enabled = false),
+            Drift::Denied => facts.api_denied = facts.kubernetes.control_plane,
             Drift::Image => drop(facts.images.pop_last()),
             Drift::CutPrograms => drop(facts.in_progress.insert(InProgress::Programs)),
             Drift::CutContainerd => drop(facts.in_progress.insert(InProgress::Containerd)),
@@ -271,6 +287,7 @@ impl Drift {
             Drift::DnsService => "kube-dns-changed",
             Drift::RoleGone => "rotation-gone",
             Drift::RoleWider => "role-wider",
+            Drift::AdminsNarrower => "admins-narrower",
             Drift::ClusterDocument => "cluster-document-gone",
             Drift::KubeletDocument => "kubelet-document-gone",
             _ => return None,

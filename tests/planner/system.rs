@@ -3,6 +3,7 @@
 use hostler_core::document::Document;
 use hostler_core::facts::{AddOns, LiveObject, object_key};
 use hostler_core::plan::add_ons::{compared, roles_manifest};
+use hostler_core::plan::admins;
 use serde_json::{Value, json};
 
 use crate::documents::Documents;
@@ -43,6 +44,7 @@ pub fn init(add_ons: &mut AddOns, version: &str, documents: &Documents) {
     kube_proxy(add_ons, version, &documents.text("KubeProxyConfiguration"));
     coredns(add_ons);
     apply(add_ons, &roles_manifest(true, true).expect("it can be rendered"));
+    apply(add_ons, &admins::manifest().expect("it can be rendered"));
     for kind in [Document::Cluster, Document::Kubelet] {
         document(add_ons, kind, &documents.text(kind.kind()));
     }
@@ -96,6 +98,10 @@ pub fn spoil(add_ons: &mut AddOns, word: &str) {
         "kube-proxy-nowhere" => add_ons.objects.get_mut("daemonset/kube-system/kube-proxy").into_iter().for_each(|live| live.desired = 0),
         "flannel-role-gone" => drop(add_ons.objects.remove("clusterrolebinding//flannel")),
         "rotation-gone" => drop(add_ons.objects.remove("clusterrolebinding//kubeadm:node-autoapprove-certificate-rotation")),
+        "admins-narrower" => {
+            let binding = add_ons.objects.get_mut("clusterrolebinding//kubeadm:cluster-admins");
+            binding.into_iter().for_each(|binding| binding.content["roleRef"]["name"] = json!("view"));
+        }
         "role-wider" => {
             let role = add_ons.objects.get_mut("clusterrole//kubeadm:get-nodes");
             role.into_iter().for_each(|role| role.content["rules"] = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }]));

@@ -16,8 +16,9 @@ use hostler_core::version::numbers;
 use serde_yaml::Value;
 
 use crate::case::{inventory, of_version, world_from};
+use crate::files::{kubelet_config, manifests, switch, write};
 use crate::system;
-use crate::world::{World, kubelet_config, switch, write};
+use crate::world::World;
 
 const TO: &str = "1.36.3";
 
@@ -261,6 +262,7 @@ impl World {
         facts.in_progress.remove(&InProgress::Upgrade);
         facts.applied.extend(sha256.iter().map(|sum| (Applied::Document(Document::Cluster), sum.clone())));
         kubelet_config(facts, version);
+        manifests(facts, version);
         self.api_versions.insert(name.clone(), version.clone());
         if let (true, Some(cluster)) = (*first, &mut self.cluster) {
             cluster.stored_version.clone_from(version);

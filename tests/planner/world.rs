@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use hostler_core::action::cluster::{
-    ApplyFlannel, DeleteNode, Drain, Label, LetFilmsEnd, Probe, RecordPower, RecordVerified, RemoveMember, RestartFlannel, RestoreRoles,
-    Uncordon, WithdrawVerification,
+    ApplyFlannel, DeleteNode, Drain, Label, LetFilmsEnd, Probe, RecordPower, RecordVerified, RemoveMember, RestartFlannel, RestoreAdmins,
+    RestoreRoles, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
-    Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, Restore, UpgradeNode, UploadConfig, of_machine,
+    Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeNode, UploadConfig, of_machine,
 };
 use hostler_core::action::machine::{
-    ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program, SetHostname,
-    SetSysctls, StagePrograms, StartUnit, WriteHosts,
+    ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname, SetSysctls,
+    StagePrograms, StartUnit, WriteHosts,
 };
 use hostler_core::action::power::Reboot;
 use hostler_core::action::rollback::{RollBackControlPlane, RollBackNode};
@@ -19,14 +19,16 @@ use hostler_core::action::workload::{InstallWorkload, KeepMediaServerTokens};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
 use hostler_core::document::Document;
-use hostler_core::facts::{ClusterFacts, Contact, Facts, FileFact, ImageFact, NodeFact, Observation, UnitFact, Unreachable};
+use hostler_core::facts::{ClusterFacts, Contact, Facts, ImageFact, NodeFact, Observation, UnitFact, Unreachable};
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::Step;
 use hostler_core::plan::wanted;
 use hostler_core::plan::wipe::is_wiped;
 use hostler_core::record::{Applied, InProgress, Record};
+use hostler_core::static_pod::StaticPod;
 
 use crate::documents::{Documents, text};
+use crate::files::{kubelet_config, manifests, switch, write};
 use crate::rollback::Kept;
 use crate::system;
 
@@ -68,12 +70,15 @@ impl World {
                 if !runs(&facts, CONTAINERD) {
                     facts.images.clear();
                 }
-                facts.cluster = if self.serves(name) { self.cluster() } else { None };
+                facts.api_denied &= self.serves(name);
+                facts.cluster = if self.serves(name) && !facts.api_denied { self.cluster() } else { None };
                 if let (Some(cluster), Some(version)) = (&mut facts.cluster, self.api_versions.get(name)) {
                     cluster.version.clone_from(version);
                 }
-                facts.api_down =
-                    (facts.kubernetes.control_plane && facts.cluster.is_none()).then(|| "connection refused on 127.0.0.1:6443".to_owned());
+                facts.api_down = (facts.kubernetes.control_plane && facts.cluster.is_none()).then(|| match facts.api_denied {
+                    true => "Error from server (Forbidden): nodes is forbidden".to_owned(),
+                    false => "connection refused on 127.0.0.1:6443".to_owned(),
+                });
                 (name.clone(), Observation::Facts(Box::new(facts)))
             })
             .collect()
@@ -295,7 +300,15 @@ impl World {
                 let clock = facts.clock;
                 facts.kubernetes.certificates.values_mut().for_each(|ends| *ends = (*ends).max(clock + 365 * 24 * 60 * 60));
             }
-            Action::RepairControlPlane(_) => {
+            Action::RestoreAdmins(RestoreAdmins { manifest, .. }) => {
+                self.machines.values_mut().for_each(|facts| facts.api_denied = false);
+                self.cluster.as_mut().into_iter().for_each(|cluster| system::apply(&mut cluster.add_ons, manifest));
+            }
+            Action::RepairControlPlane(RepairControlPlane { damaged, .. }) => {
+                for pod in StaticPod::ALL.into_iter().filter(|pod| damaged.contains(&pod.manifest())) {
+                    let sha256 = facts.applied.get(&Applied::Manifest(pod)).cloned().unwrap_or_default();
+                    facts.files.entry(pod.manifest()).or_default().sha256 = sha256;
+                }
                 facts.kubernetes.missing.clear();
                 facts.kubernetes.damaged.clear();
                 let clock = facts.clock;
@@ -335,6 +348,7 @@ impl World {
                 check(!full || matches!(action, Action::MakeEtcdSpace(_)), "etcd refuses writes")?;
                 let renewed = match action {
                     Action::RenewControlPlane(RenewControlPlane { sha256, names, .. }) => {
+                        manifests(facts, sha256);
                         if !facts.kubernetes.api_names.is_empty() {
                             facts.kubernetes.api_names.extend(names.iter().cloned());
                         }
@@ -445,22 +459,13 @@ impl World {
         facts.in_progress.remove(&InProgress::Join);
         facts.applied.extend(record.clone());
         kubelet_config(facts, record.get(&Applied::Document(Document::Kubelet)).map_or("", String::as_str));
+        if control_plane {
+            manifests(facts, record.get(&Applied::Document(Document::Cluster)).map_or("", String::as_str));
+        }
         facts.units.entry(KUBELET.to_owned()).or_default().active = true;
         facts.ports.extend(wanted::ports(control_plane).iter().map(|(port, who)| (*port, (*who).to_owned())));
         Ok(())
     }
-}
-
-/// Programs of another set are in use.
-pub fn switch(facts: &mut Facts, set: &str, programs: &[Program]) {
-    facts.files.retain(|path, _| !path.starts_with(wanted::CURRENT));
-    for program in programs {
-        let fact = FileFact { sha256: program.sha256.clone(), mode: "755".to_owned(), owner: "root:root".to_owned() };
-        facts.files.insert(format!("{}/{}", wanted::CURRENT, program.path), fact);
-    }
-    facts.sets.insert(set.to_owned());
-    facts.links.insert(wanted::CURRENT.to_owned(), format!("sets/{set}"));
-    facts.in_progress.remove(&InProgress::Programs);
 }
 
 /// What goes through an API server. `told`: the cluster with what follows from its machines.
@@ -558,19 +563,6 @@ fn mark(unit: &str) -> InProgress {
         wanted::RENEWAL_TIMER => InProgress::Renewal,
         _ => InProgress::Snapshots,
     }
-}
-
-pub fn write(facts: &mut Facts, file: &File) {
-    let fact = FileFact { sha256: sha256(file.content.as_bytes()), mode: file.mode.clone(), owner: "root:root".to_owned() };
-    facts.files.insert(file.path.clone(), fact);
-}
-
-/// kubeadm writes KubeletConfiguration with its defaults: a sum of its own, put on record.
-pub fn kubelet_config(facts: &mut Facts, sum: &str) {
-    let sum = sha256(sum.as_bytes());
-    facts.applied.insert(Applied::KubeletFile, sum.clone());
-    let fact = FileFact { sha256: sum, mode: "644".to_owned(), owner: "root:root".to_owned() };
-    facts.files.insert(wanted::KUBELET_CONFIG.to_owned(), fact);
 }
 
 /// A machine is restarted: what is in memory alone is gone, and what was due is done.

@@ -9,8 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::cluster::{
-    DeleteNode, Drain, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreCoreDns, RestoreRoles,
-    Uncordon, WithdrawVerification,
+    DeleteNode, Drain, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreAdmins, RestoreCoreDns,
+    RestoreRoles, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
     BootstrapKubelet, CreateToken, Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore,
@@ -151,12 +151,19 @@ fn others() -> Vec<(&'static str, Action)> {
         ("renew-kubelet", RenewKubelet { sha256: sum.clone() }.into()),
         (
             "renew-control-plane",
-            RenewControlPlane { node: word.clone(), config: "x".to_owned(), names: vec!["*.example.org".to_owned()], sha256: sum.clone() }
-                .into(),
+            RenewControlPlane {
+                node: word.clone(),
+                config: "x".to_owned(),
+                names: vec!["*.example.org".to_owned()],
+                etcd: true,
+                sha256: sum.clone(),
+            }
+            .into(),
         ),
         ("cloud-init", ConfigureCloudInit { file: wanted::cloud_init_file().expect("templates fit") }.into()),
         ("etcd-space", MakeEtcdSpace {}.into()),
         ("coredns", RestoreCoreDns { config: "x".to_owned() }.into()),
+        ("admins", RestoreAdmins { config: "x".to_owned(), manifest: "x".to_owned() }.into()),
         ("roles", RestoreRoles { manifest: "x".to_owned() }.into()),
         ("flannel-restart", RestartFlannel { node: name() }.into()),
         (

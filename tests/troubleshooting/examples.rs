@@ -207,6 +207,11 @@ examples! {
     ],
     Why::PodNetwork { .. } => [(Why::PodNetwork { node: "10.244.5.0/24".to_owned(), has: "10.244.2.0".to_owned() }, Hint::Clean(rebuild("rainbowdash")), "the cluster was restored from a snapshot that is older than the machine's last join")],
     Why::Lives { .. } => [(Why::Lives { reason: "sudo failed: tim is not in the sudoers file".to_owned() }, Hint::MakeReachable(named("rainbowdash")), "its login, sudo or host key changed, while the machine works on")],
+    Why::Denied { .. } => [(
+        Why::Denied { machine: named("twilightsparkle") },
+        Hint::Run(Command::Up),
+        "someone deleted or changed the ClusterRoleBinding `kubeadm:cluster-admins`; `up` restores it with the cluster's CA"
+    )],
     Why::EtcdBroken { .. } => [(
         Why::EtcdBroken {
             machine: named("twilightsparkle"),

@@ -10,8 +10,10 @@ use crate::facts::{AddOns, ClusterFacts, Contact, Facts, KUBELET_CLIENT, KUBELET
 use crate::inventory::{Cni, Inventory, MachineName, Role};
 use crate::plan::Plan;
 use crate::plan::add_ons::{CORE_DNS, FLANNEL, WITH_PODS};
+use crate::plan::admins;
 use crate::plan::check::CLOCK_TOLERANCE;
 use crate::plan::hint::{Command, Hint};
+use crate::plan::pod_network;
 use crate::plan::power::{PowerChange, PowerRecord};
 use crate::step::{Stage, StepKind};
 use crate::trusted::{Trusted, trusted};
@@ -38,8 +40,10 @@ pub struct Status {
     pub problems: Vec<Problem>,
     /// All of the inventory, in its order.
     pub machines: Vec<MachineStatus>,
-    /// Why no API server answers, if none does.
+    /// Why no API server answers, if none does, or answers only that it denies what it is asked for.
     pub api_down: Option<String>,
+    /// An API server answers, but denies admin.conf what it is asked for.
+    pub api_denied: bool,
     /// According to the API server; empty while it is down.
     pub nodes: Vec<NodeStatus>,
     /// Empty where etcd did not answer.
@@ -207,6 +211,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         problems: vec![],
         machines,
         api_down,
+        api_denied: admins::denied(&trusted).is_some(),
         nodes,
         members,
         certificates,
@@ -232,6 +237,10 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     }
     let renewal_failed = facts.iter().filter(|(_, facts)| facts.renewal_failed);
     status.problems.extend(renewal_failed.map(|(name, _)| Problem::RenewalFailed { machine: (*name).clone() }));
+    status.problems.extend(facts.iter().filter_map(|(name, facts)| {
+        let file = pod_network::other(inventory, facts)?.to_owned();
+        Some(Problem::OtherNetwork { machine: (*name).clone(), file })
+    }));
     status.problems.extend(no_snapshots(inventory, &facts, &trusted, &future, status.snapshot_age));
     status.healthy = status.problems.is_empty();
     let contact = |name: &MachineName| match seen.get(name) {
@@ -382,7 +391,11 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
             problems.push(Problem::Unreachable { machine: machine.name.clone(), reason: reason.clone() });
         }
     }
-    problems.extend(status.api_down.as_ref().map(|reason| Problem::ApiDown { reason: reason.clone() }));
+    let down = |reason: &String| match status.api_denied {
+        true => Problem::ApiDenied { reason: reason.clone() },
+        false => Problem::ApiDown { reason: reason.clone() },
+    };
+    problems.extend(status.api_down.as_ref().map(down));
     if api {
         for machine in &status.machines {
             match status.nodes.iter().find(|node| node.name == machine.name.as_str()) {

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod protocol;
 pub mod quantity;
 pub mod record;
+pub mod static_pod;
 pub mod step;
 pub mod template;
 pub mod trusted;

@@ -183,6 +183,8 @@ names! {
         KUBELET: &str = "kubelet";
         KUBE_PROXY: &str = "kube-proxy";
         KUBELET_FILE: &str = "kubelet-file";
+        /// A static pod's name follows.
+        MANIFEST: &str = "static-pod.";
         CNI: &str = "cni";
         FLANNEL: &str = "flannel";
         VERIFIED: &str = "verified";

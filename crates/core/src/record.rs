@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::document::Document;
 use crate::inventory::MachineName;
 use crate::protocol::{mark, recorded};
+use crate::static_pod::StaticPod;
 
 /// A name in the cluster's record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,8 @@ pub enum Applied {
     Document(Document),
     /// KubeletConfiguration as kubeadm wrote it on this machine.
     KubeletFile,
+    /// The pod's manifest as kubeadm wrote it on this machine.
+    Manifest(StaticPod),
 }
 
 /// A name in a machine's record that is there while a step changes something, and stays where that was interrupted.
@@ -99,14 +102,21 @@ impl fmt::Display for Record {
 impl Applied {
     /// `None` for a name that this version does not know.
     pub fn parse(name: &str) -> Option<Applied> {
-        let known = Document::ALL.into_iter().map(Applied::Document).chain([Applied::KubeletFile]);
-        known.into_iter().find(|applied| applied.name() == name)
+        Applied::all().find(|applied| applied.to_string() == name)
     }
 
-    pub fn name(self) -> &'static str {
+    pub fn all() -> impl Iterator<Item = Applied> {
+        let files = [Applied::KubeletFile].into_iter().chain(StaticPod::ALL.map(Applied::Manifest));
+        Document::ALL.into_iter().map(Applied::Document).chain(files)
+    }
+}
+
+impl fmt::Display for Applied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Applied::Document(document) => document.name(),
-            Applied::KubeletFile => recorded::KUBELET_FILE,
+            Applied::Document(document) => f.write_str(document.name()),
+            Applied::KubeletFile => f.write_str(recorded::KUBELET_FILE),
+            Applied::Manifest(pod) => write!(f, "{}{}", recorded::MANIFEST, pod.name()),
         }
     }
 }
@@ -158,7 +168,7 @@ impl Serialize for Record {
 
 impl Serialize for Applied {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+        serializer.collect_str(self)
     }
 }
 
@@ -184,8 +194,8 @@ mod tests {
             assert_eq!(InProgress::parse(mark.name()), Some(mark));
             assert_eq!(Applied::parse(mark.name()), None);
         }
-        for applied in Document::ALL.map(Applied::Document).into_iter().chain([Applied::KubeletFile]) {
-            assert_eq!(Applied::parse(applied.name()), Some(applied));
+        for applied in Applied::all() {
+            assert_eq!(Applied::parse(&applied.to_string()), Some(applied));
         }
         assert_eq!((Record::parse("node.UPPER"), Record::parse("later"), Applied::parse("later")), (None, None, None));
     }

@@ -10,6 +10,8 @@ use crate::inventory::{MachineName, Role};
 /// What a step is for, in the runbook's order. With the machine that it is for, it is the same for the same work in every run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StepKind {
+    /// The API server allows hostler what it needs.
+    Admins,
     /// etcd takes writes again.
     EtcdSpace,
     /// The record of a verification goes before what it vouches for changes.
@@ -110,7 +112,8 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 62] = [
+    pub const ALL: [StepKind; 63] = [
+        StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
         StepKind::Drain,
@@ -183,6 +186,7 @@ impl StepKind {
     /// The name in the step's id.
     pub fn name(self) -> &'static str {
         match self {
+            StepKind::Admins => "admins",
             StepKind::EtcdSpace => "etcd-space",
             StepKind::WithdrawVerification => "unverified",
             StepKind::Drain => "drain",
@@ -251,6 +255,7 @@ impl StepKind {
     /// What it does, in short: `install packages`.
     pub fn title(self) -> &'static str {
         match self {
+            StepKind::Admins => "restore administrators' rights",
             StepKind::EtcdSpace => "free space in etcd",
             StepKind::WithdrawVerification => "mark the cluster as not verified",
             StepKind::Drain => "drain",
@@ -318,7 +323,7 @@ impl StepKind {
     /// The stage of the step; `role` is that of the machine it is for, and tells a control plane's join from a worker's.
     pub fn stage(self, role: Role) -> Stage {
         match self {
-            StepKind::EtcdSpace | StepKind::WithdrawVerification => Stage::Begin,
+            StepKind::Admins | StepKind::EtcdSpace | StepKind::WithdrawVerification => Stage::Begin,
             StepKind::Drain | StepKind::RemoveMember | StepKind::Wipe | StepKind::DeleteNode => Stage::Leave,
             StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname | StepKind::CloudInit => {
                 Stage::Prepare
@@ -354,7 +359,8 @@ impl StepKind {
     pub fn is_verified(self) -> bool {
         !matches!(
             self,
-            StepKind::EtcdSpace
+            StepKind::Admins
+                | StepKind::EtcdSpace
                 | StepKind::WithdrawVerification
                 | StepKind::CloudInit
                 | StepKind::Snapshots

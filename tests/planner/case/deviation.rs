@@ -83,6 +83,12 @@ pub(super) struct MachineDeviation {
     /// As a control plane, whose API server answers.
     pub(super) other_control_plane: Option<String>,
     pub(super) api_down: bool,
+    /// The first configuration of pod networks.
+    cni: Option<String>,
+    /// Files with which others change units.
+    drop_ins: Vec<String>,
+    /// Its API server denies admin.conf what it asks for.
+    api_denied: bool,
     /// Seconds since kubelet was started.
     kubelet_started: Option<u64>,
     /// Days that certificates are still good for.
@@ -251,6 +257,9 @@ impl MachineDeviation {
         facts.kubernetes.missing.clone_from(&self.missing);
         facts.kubernetes.api_names.extend(self.api_names.iter().cloned());
         facts.kubernetes.etcd_data |= self.etcd_data;
+        facts.api_denied |= self.api_denied;
+        facts.drop_ins.extend(self.drop_ins.iter().cloned());
+        facts.kubernetes.cni = self.cni.clone().or(facts.kubernetes.cni.take());
         for (path, state) in &self.shares {
             let state = match state.as_str() {
                 "missing" => ShareState::Missing,

@@ -95,6 +95,33 @@ impl Act for RestoreRoles {
     }
 }
 
+/// What kubeadm's administrators may do, by a kubeconfig that needs no role.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RestoreAdmins {
+    /// Of kubeadm, for the kubeconfig.
+    pub config: String,
+    pub manifest: String,
+}
+
+impl Act for RestoreAdmins {
+    fn line(&self) -> String {
+        "restore the rights of admin.conf, with the cluster's CA".to_owned()
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let (config, manifest) = (payload.content(self.config.clone()), payload.content(self.manifest.clone()));
+        render("kubernetes/admins.sh", json!({ "config": config, "manifest": manifest }))
+    }
+
+    fn kubeadm_config(&self) -> Option<&str> {
+        Some(&self.config)
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(vec![Left::Objects { name: "admins", content: self.manifest.clone() }])
+    }
+}
+
 /// kubeadm makes CoreDNS again, keeps a Corefile that is there, and lets two pods run where none should.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RestoreCoreDns {

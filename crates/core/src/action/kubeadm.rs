@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::machine::{ConfigureUnit, InstallPrograms, Program};
-use super::rollback::{STATIC_PODS, kept_records};
+use super::rollback::kept_records;
 use super::{Act, File, Left, Outputs, Part, Payload, minutes, output};
 use crate::arch::Arch;
 use crate::document::Document;
@@ -18,6 +18,7 @@ use crate::facts::{KUBELET_CLIENT, Snapshot, ca_public_key_sha256, peer_url};
 use crate::inventory::Role;
 use crate::protocol::{archive, path, placeholder, systemd};
 use crate::record::{Applied, Record};
+use crate::static_pod::StaticPod;
 use crate::step::{Input, Output};
 use crate::template::render;
 
@@ -44,7 +45,7 @@ impl Act for Init {
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let context = json!({
             "config": payload.content(self.config.clone()), "coredns": payload.content(coredns()?), "again": self.again,
-            "record": applied(&of_machine(&self.record)), "cluster_record": recorded(&self.record),
+            "record": applied(&of_machine(&self.record)), "cluster_record": recorded(&self.record), "static_pods": StaticPod::names(),
         });
         render("kubernetes/init.sh", context)
     }
@@ -88,7 +89,7 @@ impl Act for Restore {
         let context = json!({
             "snapshot": self.snapshot, "node": self.node, "peer": peer_url(&self.address),
             "config": payload.content(self.config.clone()), "coredns": payload.content(coredns()?),
-            "record": applied(&of_machine(&self.record)), "cluster_record": recorded(&self.record),
+            "record": applied(&of_machine(&self.record)), "cluster_record": recorded(&self.record), "static_pods": StaticPod::names(),
         });
         render("kubernetes/restore.sh", context)
     }
@@ -211,7 +212,9 @@ impl Act for Join {
                 json!({ "size": size })
             }
         };
-        let context = json!({ "config": config, "ca": ca, "again": self.again, "pki": pki, "record": applied(&self.record) });
+        let context = json!({ "config": config, "ca": ca, "again": self.again, "pki": pki, "record": applied(&self.record),
+            "static_pods": StaticPod::names(),
+        });
         render("kubernetes/join.sh", context)
     }
 
@@ -320,6 +323,8 @@ pub struct RenewControlPlane {
     pub config: String,
     /// What the API server's certificate must be valid for.
     pub names: Vec<String>,
+    /// etcd's manifest is not as kubeadm wrote it, and is written anew, too. Otherwise etcd is left alone.
+    pub etcd: bool,
     /// Of ClusterConfiguration as it was rendered.
     pub sha256: String,
 }
@@ -333,7 +338,10 @@ impl Act for RenewControlPlane {
         let config = payload.content(self.config.clone());
         super::cluster::script(
             "kubernetes/renew-control-plane.sh",
-            json!({ "node": self.node, "config": config, "names": self.names, "sha256": self.sha256 }),
+            json!({
+                "node": self.node, "config": config, "names": self.names, "etcd": self.etcd, "sha256": self.sha256,
+                "static_pods": StaticPod::names(),
+            }),
         )
     }
 
@@ -351,7 +359,7 @@ impl Act for RenewControlPlane {
 pub struct RepairControlPlane {
     pub config: String,
     pub missing: Vec<String>,
-    /// Files that end in the middle, as after a power failure: they are made again.
+    /// Files that end in the middle, as after a power failure, and manifests that are not as kubeadm wrote them: they are made again.
     pub damaged: Vec<String>,
     /// By kubeadm's names: `apiserver`, `kubelet-client`.
     pub expired: Vec<String>,
@@ -414,7 +422,7 @@ impl Act for UpgradeControlPlane {
         let context = json!({
             "version": self.version, "first": self.first, "set": self.set, "sha256": self.sha256, "yields_vip": self.yields_vip,
             "config": payload.content(self.config.clone()), "coredns": payload.content(coredns()?),
-            "alone": self.alone, "static_pods": STATIC_PODS, "applied": kept_records(),
+            "alone": self.alone, "static_pods": StaticPod::names(), "applied": kept_records(),
         });
         Ok(super::cluster::script("kubernetes/local-admin.sh", json!({}))? + &render("kubernetes/upgrade-control-plane.sh", context)?)
     }
@@ -522,7 +530,7 @@ fn left_by_init(config: &str, record: &BTreeMap<Record, String>) -> Result<Vec<L
 
 /// A machine's record, and the files that kubeadm read.
 fn left<const N: usize>(record: &BTreeMap<Applied, String>, files: [(&str, String); N]) -> Vec<Left> {
-    let recorded = record.iter().map(|(name, sum)| (format!("{}/{}", path::APPLIED, name.name()), format!("{sum}\n")));
+    let recorded = record.iter().map(|(name, sum)| (format!("{}/{}", path::APPLIED, name), format!("{sum}\n")));
     let files = files.into_iter().map(|(path, content)| (path.to_owned(), content));
     recorded.chain(files).map(|(path, content)| Left::File { path, content }).collect()
 }

@@ -9,18 +9,15 @@ use serde_json::json;
 use super::machine::{ConfigureUnit, InstallPrograms, Program};
 use super::{Act, File, Outputs, Payload, minutes};
 use crate::arch::Arch;
-use crate::document::Document;
 use crate::facts::peer_url;
 use crate::protocol::systemd;
 use crate::record::Applied;
+use crate::static_pod::StaticPod;
 use crate::template::render;
 
-/// Static pods of a control plane.
-pub const STATIC_PODS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-
 /// Names of a machine's record that go with the files that an upgrade keeps.
-pub(super) fn kept_records() -> Vec<&'static str> {
-    Document::ALL.into_iter().map(Applied::Document).chain([Applied::KubeletFile]).map(Applied::name).collect()
+pub(super) fn kept_records() -> Vec<String> {
+    Applied::all().map(|applied| applied.to_string()).collect()
 }
 
 /// containerd and kubelet of a control plane, as they were before its upgrade.
@@ -116,7 +113,7 @@ impl Act for RollBackControlPlane {
             "kubernetes/roll-back-control-plane.sh",
             json!({
                 "set": self.set, "node": self.node, "etcd": self.etcd.is_some(), "peer": self.etcd.as_deref().map(peer_url),
-                "yields_vip": self.yields_vip, "static_pods": STATIC_PODS, "applied": kept_records(),
+                "yields_vip": self.yields_vip, "static_pods": StaticPod::names(), "applied": kept_records(),
             }),
         )
     }

@@ -69,6 +69,11 @@ impl Answers<'_> {
         })
     }
 
+    /// Whether any of the answers is that of an API server which does not allow it.
+    pub fn denied(&self) -> bool {
+        [self.nodes, self.system, self.flannel, self.cluster].iter().any(|answer| answer.contains("Error from server (Forbidden)"))
+    }
+
     fn members(&self) -> Result<BTreeMap<String, MemberFact>, String> {
         let Ok(list) = read::<Members>(self.members) else {
             return Ok(BTreeMap::new());

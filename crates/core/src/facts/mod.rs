@@ -153,6 +153,8 @@ pub struct Facts {
     pub delays_shutdown: bool,
     /// The requested systemd units that exist.
     pub units: BTreeMap<String, UnitFact>,
+    /// Files with which systemd changes those units.
+    pub drop_ins: BTreeSet<String>,
     /// Listening TCP ports, with the process's name where known.
     pub ports: BTreeMap<u16, String>,
     /// containerd's images in kubelet's namespace, by reference. Empty while containerd is down.
@@ -167,6 +169,8 @@ pub struct Facts {
     pub cluster: Option<ClusterFacts>,
     /// Why `cluster` is unknown on a control plane: the error message.
     pub api_down: Option<String>,
+    /// Whether the API server answers, but denies admin.conf what it is asked for.
+    pub api_denied: bool,
     /// The step that is running on the machine, started by this or another hostler.
     pub lock: Option<LockFact>,
     /// The requested folders, by path.
@@ -329,6 +333,8 @@ pub struct KubernetesFacts {
     pub etcd_data: bool,
     /// The address that etcd's manifest was made with.
     pub etcd_address: Option<String>,
+    /// The configuration of pod networks that containerd takes: the first by its name. `None`: there is none.
+    pub cni: Option<String>,
     /// What etcd, the API server and kubelet said last of what is wrong, where the API server does not answer.
     pub last_words: BTreeMap<String, String>,
     /// When certificates expire, in seconds since the epoch, by kubeadm's names: `apiserver`, `etcd-server`, `admin.conf`, `ca`; kubelet's own

@@ -114,6 +114,7 @@ impl<'a> Reader<'a> {
             "nameserver" => facts.nameservers.push(fields.text()?),
             "resolved-nameserver" => facts.resolved_nameservers.push(fields.text()?),
             "cloud-user-data" => facts.cloud_user_data = true,
+            "cni" => facts.kubernetes.cni = Some(fields.text()?),
             "delays-shutdown" => facts.delays_shutdown = true,
             "swap" => facts.swap.push(fields.text()?),
             "mount" => facts.mounts.push(fields.text()?),
@@ -237,6 +238,10 @@ impl<'a> Reader<'a> {
             let (active, needs_reload) = (is("ActiveState", "active"), is("NeedDaemonReload", "yes"));
             let entered = properties.get("ActiveEnterTimestampMonotonic").and_then(|microseconds| microseconds.parse::<u64>().ok());
             let entered = entered.filter(|microseconds| *microseconds > 0).map(|microseconds| microseconds / 1_000_000);
+            // Those for all units of a type are the system's.
+            let own = format!("/{id}.d/");
+            let drop_ins = properties.get("DropInPaths").into_iter().flat_map(|paths| paths.split_whitespace());
+            self.facts.drop_ins.extend(drop_ins.filter(|path| path.contains(&own)).map(str::to_owned));
             let unit = UnitFact { active, enabled, needs_reload, entered };
             self.facts.units.insert(id.to_owned(), unit);
         }
@@ -306,6 +311,7 @@ impl<'a> Reader<'a> {
         facts.kubernetes.node = by_certificate.or(by_context);
         facts.kubernetes.control_plane = self.control_plane;
         if self.control_plane {
+            facts.api_denied = self.answers.denied();
             match self.answers.facts() {
                 Ok(cluster) => facts.cluster = Some(cluster),
                 Err(reason) => facts.api_down = Some(reason),

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::LITTLE_DISK;
 use crate::inventory::MachineName;
+use crate::plan::pod_network;
 use crate::words::{counted, in_days};
 
 /// Something that is wrong.
@@ -13,6 +14,9 @@ use crate::words::{counted, in_days};
 pub enum Problem {
     Unreachable {
         machine: MachineName,
+        reason: String,
+    },
+    ApiDenied {
         reason: String,
     },
     ApiDown {
@@ -62,6 +66,11 @@ pub enum Problem {
         machine: MachineName,
         days: i64,
     },
+    /// Pods get their network from this file of another program.
+    OtherNetwork {
+        machine: MachineName,
+        file: String,
+    },
     /// Percent.
     DiskLow {
         machine: MachineName,
@@ -95,6 +104,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::Unreachable { machine, reason } => write!(f, "{machine} can't be reached: {reason}"),
+            Problem::ApiDenied { reason } => write!(f, "the API server denies admin.conf access: {reason}"),
             Problem::ApiDown { reason } => write!(f, "no API server answers: {reason}"),
             Problem::NotANode { machine } => write!(f, "{machine} is not a node of the cluster"),
             Problem::NotReady { node, message } => write!(f, "node {node} is not Ready: {message}"),
@@ -117,6 +127,7 @@ impl fmt::Display for Problem {
             Problem::CertificateExpires { certificate, machine, days } => {
                 write!(f, "the {certificate} certificate of {machine} expires {}", in_days(*days))
             }
+            Problem::OtherNetwork { machine, file } => write!(f, "{machine}: {}", pod_network::sentence(file)),
             Problem::DiskLow { machine, free } => {
                 write!(f, "{machine}: only {free}% of the disk is free; below {LITTLE_DISK}%, kubelet may evict pods")
             }

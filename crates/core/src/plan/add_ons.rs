@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::documents;
 use super::planner::Planner;
 use super::restore::{comes_back, joined_since};
+use super::{admins, documents};
 use crate::action::cluster::{ApplyFlannel, Drain, RestartFlannel, RestoreCoreDns, RestoreRoles};
 use crate::digest::sha256;
 use crate::document::Document;
@@ -95,6 +95,14 @@ fn differs(add_ons: &AddOns, manifest: &str) -> Result<Option<Difference>> {
     Ok(difference)
 }
 
+/// Whether something of `manifest` is gone or changed.
+///
+/// # Errors
+/// As [`compared`].
+pub fn lacks(add_ons: &AddOns, manifest: &str) -> Result<bool> {
+    Ok(differs(add_ons, manifest)?.is_some())
+}
+
 /// The objects of a manifest, as [`AddOns::objects`] has them. Of a namespace, those in it tell.
 ///
 /// # Errors
@@ -121,7 +129,7 @@ fn is_outside(key: &str) -> bool {
 /// # Errors
 /// A template that can't be filled in or read back, which is a defect.
 pub fn outside_of_namespaces() -> Result<Vec<String>> {
-    let manifests = [flannel_manifest("", "", "")?, roles_manifest(true, true)?];
+    let manifests = [flannel_manifest("", "", "")?, roles_manifest(true, true)?, admins::manifest()?];
     let mut found = Vec::new();
     for manifest in manifests {
         found.extend(compared(&manifest)?.into_iter().filter(|(key, _)| is_outside(key)).map(|(key, _)| key.replace("//", "/")));

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::planner::Planner;
-use super::{add_ons, documents, wanted};
+use super::{add_ons, documents, repair, wanted};
 use crate::action::cluster::{Label, MakeEtcdSpace};
 use crate::action::kubeadm::{RenewControlPlane, RenewKubelet, UploadConfig};
 use crate::digest::sha256;
@@ -14,6 +14,7 @@ use crate::document::Document;
 use crate::facts::{ClusterFacts, MemberFact, NodeFact};
 use crate::inventory::{Inventory, Machine, MachineName, Role, Taint};
 use crate::record::{Applied, Record};
+use crate::static_pod::StaticPod;
 use crate::step::{Need, StepKind};
 use crate::trusted::ApiVia;
 use crate::words::and;
@@ -114,16 +115,24 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
         {
             let names = documents::api_names(planner.inventory, &version, machine)?;
             let lacks: Vec<&String> = names.iter().filter(|name| !has_name(&facts.kubernetes.api_names, name)).collect();
+            let changed = repair::changed_manifests(facts);
             let reason = if facts.applied.get(&Applied::Document(Document::Cluster)) != Some(sum) {
                 Some("the static pods do not match the cluster's ClusterConfiguration".to_owned())
             } else if !facts.kubernetes.api_names.is_empty() && !lacks.is_empty() {
                 Some(format!("the API server's certificate is not valid for {}", and(&lacks)))
+            } else if !changed.is_empty() {
+                let files: Vec<String> = changed.iter().map(|pod| pod.manifest()).collect();
+                Some(match changed.iter().any(|pod| facts.applied.contains_key(&Applied::Manifest(*pod))) {
+                    true => format!("changed on the machine: {}", and(&files)),
+                    false => "nothing on record says how kubeadm wrote the static pods".to_owned(),
+                })
             } else {
                 None
             };
             if let Some(reason) = reason {
                 let config = documents::control_plane(planner.inventory, &version, name, machine)?;
-                let action = RenewControlPlane { node: name.to_string(), config, names, sha256: sum.clone() };
+                let etcd = changed.contains(&StaticPod::Etcd);
+                let action = RenewControlPlane { node: name.to_string(), config, names, etcd, sha256: sum.clone() };
                 let at = StepKind::RenewControlPlane.of(name);
                 let needs = runs(name).chain([stored.clone()]);
                 planner.restart(at, name, reason, action, needs);

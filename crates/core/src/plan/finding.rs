@@ -7,7 +7,7 @@ use super::refusal::Why;
 use super::{Goal, Plan, check, wanted};
 use crate::facts::Facts;
 use crate::inventory::{Machine, MachineName};
-use crate::protocol::path;
+use crate::protocol::{path, systemd};
 use crate::record::InProgress;
 use crate::step::StepKind;
 
@@ -46,6 +46,7 @@ pub fn findings(goal: &Goal, planner: &Planner, plan: &Plan) -> Vec<Finding> {
             inspection.packages();
             inspection.disk();
             inspection.containerd();
+            inspection.kubelet();
         }
     }
     found
@@ -185,6 +186,19 @@ impl Inspection<'_> {
                     hostler's configuration",
                 );
             }
+        }
+    }
+
+    /// What others changed of how kubelet and containerd run.
+    fn kubelet(&mut self) {
+        let facts = self.facts;
+        let own = [systemd::KUBELET_DROP_IN, path::KUBELET_MACHINE_CONFIG];
+        let in_folder = |path: &&String| path.strip_prefix(path::KUBELET_CONFIG_DIR).is_some_and(|name| name.starts_with('/'));
+        let theirs = facts.drop_ins.iter().chain(facts.files.keys().filter(in_folder));
+        let theirs: Vec<&str> = theirs.map(String::as_str).filter(|path| !own.contains(path)).collect();
+        if !theirs.is_empty() {
+            let matters = "kubelet and containerd run with it, over hostler's own configuration";
+            self.find("another program's configuration of kubelet or containerd", theirs.join(", "), matters, LEFT);
         }
     }
 

@@ -11,7 +11,7 @@ use super::planner::Planner;
 use super::refusal::{Refusal, Why};
 use super::restore::{new_cluster, restore};
 use super::withdraw::withdraw;
-use super::{Plan, Warning, everything, finding, graph, lint, plan, power, rollback, take_over, upgrade};
+use super::{Plan, Warning, admins, everything, finding, graph, lint, plan, power, rollback, take_over, upgrade};
 use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifests;
@@ -131,6 +131,15 @@ impl Goal {
         }
     }
 
+    /// Whether an API server that denies what it is asked for keeps it from nothing, or is mended by it.
+    fn needs_no_api(&self) -> bool {
+        match self {
+            Goal::Up | Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Reset => true,
+            Goal::TakeOver { goal, .. } => goal.needs_no_api(),
+            _ => false,
+        }
+    }
+
     /// What is left to want when the plan for the goal was carried out: a rebuilt machine is not rebuilt again.
     #[must_use]
     pub fn next_goal(self) -> Goal {
@@ -166,6 +175,9 @@ pub fn plan_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen:
 fn steps_for(goal: &Goal, inventory: &Inventory, manifests: &Manifests, seen: &BTreeMap<MachineName, Observation>) -> Result<Plan> {
     let mut refusals = check::at_work(inventory, seen);
     refusals.extend(check::control_plane_elsewhere(inventory, seen));
+    if !goal.needs_no_api() {
+        refusals.extend(admins::refused(inventory, seen));
+    }
     if !refusals.is_empty() {
         return Ok(Plan { schema: 1, refusals, ..Plan::default() });
     }

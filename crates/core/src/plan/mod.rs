@@ -12,6 +12,7 @@ use crate::manifest::Manifests;
 use crate::step::{Need, Stage, StepId};
 
 pub mod add_ons;
+pub mod admins;
 mod api_host;
 mod certificates;
 pub mod check;
@@ -26,6 +27,7 @@ mod leave;
 pub mod lint;
 pub mod machine;
 pub mod planner;
+pub mod pod_network;
 pub mod power;
 pub mod refusal;
 pub mod relied;
@@ -64,6 +66,9 @@ pub fn plan(inventory: &Inventory, manifests: &Manifests, seen: &BTreeMap<Machin
 /// The plan for all machines that `planner` is to change.
 fn everything(mut planner: Planner) -> Result<Plan> {
     check::look(&mut planner);
+    if admins::plan(&mut planner)? {
+        return Ok(planner.finish());
+    }
     for (name, machine) in planner.machines() {
         machine::plan(&mut planner, name, machine)?;
         repair::plan(&mut planner, name, machine)?;
@@ -72,6 +77,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
     join::plan(&mut planner)?;
     cluster::plan(&mut planner)?;
     verify::plan(&mut planner)?;
+    pod_network::plan(&mut planner);
     workload::plan(&mut planner)?;
     silence::explain(&mut planner);
     Ok(planner.finish())

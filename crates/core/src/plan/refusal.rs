@@ -197,6 +197,10 @@ pub enum Why {
     NoApi {
         answers: Vec<(MachineName, String)>,
     },
+    /// Its API server answers, but denies admin.conf what it is asked for.
+    Denied {
+        machine: MachineName,
+    },
     /// No API server answers, as the only etcd can't read its data.
     EtcdBroken {
         machine: MachineName,
@@ -347,6 +351,7 @@ impl Why {
             Why::Version { .. } => "version",
             Why::NodeName { .. } => "node-name",
             Why::NoApi { .. } | Why::NoApiToLeave => "no-api",
+            Why::Denied { .. } => "denied",
             Why::EtcdBroken { .. } => "etcd-broken",
             Why::DataThere => "data-there",
             Why::AddressLost { .. } => "address-lost",
@@ -491,6 +496,9 @@ impl fmt::Display for Why {
             Why::NoApi { answers } => {
                 let answers: Vec<String> = answers.iter().map(|(name, says)| format!("{name} reports {says}")).collect();
                 write!(f, "no API server answers: {}", answers.join("; "))
+            }
+            Why::Denied { machine } => {
+                write!(f, "the API server on {machine} denies admin.conf access, so the cluster can't be read or changed")
             }
             Why::EtcdBroken { machine, words } => write!(f, "etcd on {machine} can't read its data: {words}"),
             Why::AddressLost { was } => write!(f, "its control plane was created with the address {was}, which it no longer has"),

@@ -11,11 +11,10 @@ use crate::action::kubeadm::RepairControlPlane;
 use crate::facts::{Facts, KUBELET_CLIENT, KubernetesFacts};
 use crate::inventory::{Machine, MachineName, Role};
 use crate::protocol::{archive, path};
+use crate::record::Applied;
+use crate::static_pod::StaticPod;
 use crate::step::StepKind;
 use crate::words::{and, are};
-
-/// Static pods of a control plane.
-pub use crate::action::rollback::STATIC_PODS;
 
 /// Certificates and keys, below the folder of kubeadm's PKI, that kubeadm makes from the cluster's own.
 const MADE: [&str; 14] = [
@@ -59,6 +58,21 @@ pub fn is_renewable(certificate: &str) -> bool {
     !certificate.ends_with("ca") && !certificate.starts_with("kubelet-")
 }
 
+/// Static pods whose manifests are not as kubeadm wrote them last on this machine, or of which nothing is on record.
+pub fn changed_manifests(facts: &Facts) -> Vec<StaticPod> {
+    let changed = |pod: &StaticPod| {
+        facts.files.get(&pod.manifest()).is_some_and(|found| facts.applied.get(&Applied::Manifest(*pod)) != Some(&found.sha256))
+    };
+    StaticPod::ALL.into_iter().filter(changed).collect()
+}
+
+/// Manifests that were changed, where that may be why the machine's API server does not answer.
+fn broken_manifests(facts: &Facts) -> Vec<String> {
+    let mut changed = changed_manifests(facts);
+    changed.retain(|pod| facts.api_down.is_some() && facts.applied.contains_key(&Applied::Manifest(*pod)));
+    changed.into_iter().map(StaticPod::manifest).filter(|file| !facts.kubernetes.damaged.contains(file)).collect()
+}
+
 /// Whether what is missing on the machine can be made again there.
 pub fn is_repairable(planner: &Planner, name: &MachineName, facts: &Facts) -> bool {
     let kubernetes = &facts.kubernetes;
@@ -66,7 +80,10 @@ pub fn is_repairable(planner: &Planner, name: &MachineName, facts: &Facts) -> bo
     role == Some(Role::ControlPlane)
         && kubernetes.joined
         && kubernetes.control_plane
-        && !(kubernetes.missing.is_empty() && kubernetes.damaged.is_empty() && expired(facts).is_empty())
+        && !(kubernetes.missing.is_empty()
+            && kubernetes.damaged.is_empty()
+            && expired(facts).is_empty()
+            && broken_manifests(facts).is_empty())
         && kubernetes.missing.iter().chain(&kubernetes.damaged).all(|file| is_made(file))
         && !interrupted(facts)
         && !is_of_another(planner, facts)
@@ -94,8 +111,8 @@ pub fn is_bootstrappable(planner: &Planner, name: &MachineName, facts: &Facts) -
 
 pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Result<()> {
     let Some(facts) = planner.usable(name).filter(|facts| is_repairable(planner, name, facts)) else { return Ok(()) };
-    let KubernetesFacts { missing, damaged, .. } = facts.kubernetes.clone();
-    let expired = expired(facts);
+    let KubernetesFacts { missing, mut damaged, .. } = facts.kubernetes.clone();
+    let (expired, broken) = (expired(facts), broken_manifests(facts));
     let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), name, machine)?;
     let lacks = (!missing.is_empty()).then(|| format!("{} {} missing", and(&missing), are(missing.len())));
     let cut = (!damaged.is_empty()).then(|| format!("{} {} truncated", and(&damaged), are(damaged.len())));
@@ -104,7 +121,9 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
         [one] => Some(format!("the {one} certificate has expired")),
         several => Some(format!("{} certificates have expired", several.len())),
     };
-    let reason = [lacks, cut, ended].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let other = (!broken.is_empty()).then(|| format!("changed on the machine: {}", and(&broken)));
+    damaged.extend(broken);
+    let reason = [lacks, cut, other, ended].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let action = RepairControlPlane { config, missing, damaged, expired };
     planner.restart(StepKind::RepairControlPlane.of(name), name, reason, action, runs(name));
     Ok(())

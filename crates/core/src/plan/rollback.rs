@@ -12,13 +12,14 @@ use super::refusal::Why;
 use super::turn::{make_way, yields_vip};
 use super::{Plan, check, documents, machine, silence, upgrade, verify, wanted};
 use crate::action::cluster::Uncordon;
-use crate::action::rollback::{RollBackControlPlane, RollBackNode, RollBackShared, STATIC_PODS};
+use crate::action::rollback::{RollBackControlPlane, RollBackNode, RollBackShared};
 use crate::digest::sha256;
 use crate::facts::{BeforeUpgrade, ClusterFacts, Facts};
 use crate::inventory::{Machine, MachineName, Role, VERSIONS};
 use crate::manifest::Component;
 use crate::protocol::path;
 use crate::record::InProgress;
+use crate::static_pod::StaticPod;
 use crate::step::{Need, StepKind};
 use crate::trusted::{ApiVia, Trusted};
 use crate::version::numbers;
@@ -73,8 +74,7 @@ pub fn plan(mut planner: Planner, continues: bool) -> Result<Plan> {
 
 /// Whether it is among what an upgrade keeps.
 fn is_put_back(file: &str) -> bool {
-    let manifest = |name: &str| file.strip_prefix(path::MANIFESTS) == Some(&format!("/{name}.yaml"));
-    STATIC_PODS.iter().any(|name| manifest(name))
+    StaticPod::ALL.iter().any(|pod| file == pod.manifest())
         || file.starts_with(path::ETCD)
         || [path::KUBELET_CONFIG, path::KUBELET_FLAGS].contains(&file)
 }

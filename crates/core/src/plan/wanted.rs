@@ -16,6 +16,7 @@ use crate::facts::{Facts, Question};
 use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Transcode};
 use crate::manifest::{Component, FileKind, Manifest};
 use crate::protocol::{path, port, systemd};
+use crate::static_pod::StaticPod;
 use crate::step::ImageGroup;
 use crate::template;
 use crate::version::three_numbers;
@@ -319,6 +320,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     files.extend(containerd_own_files("", &[])?.into_iter().map(|file| file.path));
     files.extend(kubelet_own_files(json!({ "name": "", "seconds": 0, "resolv_conf": null }))?.into_iter().map(|file| file.path));
     files.push(cloud_init_file()?.path);
+    files.extend(StaticPod::ALL.map(StaticPod::manifest));
     let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });
     files.extend(vip_own_files(nothing)?.into_iter().map(|file| file.path));
     files.extend(SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()));
@@ -326,7 +328,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     Ok(Question {
         files,
         requests: false,
-        static_pods: repair::STATIC_PODS.iter().map(|name| (*name).to_owned()).collect(),
+        static_pods: StaticPod::names().map(str::to_owned).to_vec(),
         pki: repair::pki().into_iter().map(str::to_owned).collect(),
         links: vec![CURRENT.to_owned()],
         units: UNITS.iter().chain(&[VIP_UNIT]).map(|unit| (*unit).to_owned()).collect(),
