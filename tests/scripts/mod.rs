@@ -151,14 +151,7 @@ fn others() -> Vec<(&'static str, Action)> {
         ("renew-kubelet", RenewKubelet { sha256: sum.clone() }.into()),
         (
             "renew-control-plane",
-            RenewControlPlane {
-                node: word.clone(),
-                config: "x".to_owned(),
-                names: vec!["*.example.org".to_owned()],
-                etcd: true,
-                sha256: sum.clone(),
-            }
-            .into(),
+            RenewControlPlane { config: "x".to_owned(), names: vec!["*.example.org".to_owned()], etcd: true, sha256: sum.clone() }.into(),
         ),
         ("cloud-init", ConfigureCloudInit { file: wanted::cloud_init_file().expect("templates fit") }.into()),
         ("etcd-space", MakeEtcdSpace {}.into()),

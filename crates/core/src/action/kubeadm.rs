@@ -319,7 +319,6 @@ impl Act for RenewKubelet {
 /// Write the static pods of a control plane anew, and wait until they answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RenewControlPlane {
-    pub node: String,
     pub config: String,
     /// What the API server's certificate must be valid for.
     pub names: Vec<String>,
@@ -339,7 +338,7 @@ impl Act for RenewControlPlane {
         super::cluster::script(
             "kubernetes/renew-control-plane.sh",
             json!({
-                "node": self.node, "config": config, "names": self.names, "etcd": self.etcd, "sha256": self.sha256,
+                "config": config, "names": self.names, "etcd": self.etcd, "sha256": self.sha256,
                 "static_pods": StaticPod::names(),
             }),
         )

@@ -132,7 +132,7 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
             if let Some(reason) = reason {
                 let config = documents::control_plane(planner.inventory, &version, name, machine)?;
                 let etcd = changed.contains(&StaticPod::Etcd);
-                let action = RenewControlPlane { node: name.to_string(), config, names, etcd, sha256: sum.clone() };
+                let action = RenewControlPlane { config, names, etcd, sha256: sum.clone() };
                 let at = StepKind::RenewControlPlane.of(name);
                 let needs = runs(name).chain([stored.clone()]);
                 planner.restart(at, name, reason, action, needs);
