@@ -479,6 +479,20 @@ about_kubernetes() {
     ' "$@"
 }
 
+# Machines that don't answer through flannel's tunnel, by its end there: all are asked at once, for a second at most.
+about_tunnel() {
+    command -v ping > /dev/null || return 0
+    for device in flannel.1 flannel-v6.1; do
+        [ ! -e "/sys/class/net/$device" ] || ip route show dev "$device"
+        [ ! -e "/sys/class/net/$device" ] || ip -6 route show dev "$device"
+    done | {
+        while read -r _ via end _; do
+            [ "$via" != via ] || ping -q -n -c 1 -i 0.3 -w 1 "$end" > /dev/null 2>&1 || say silent "$end" &
+        done
+        wait
+    }
+}
+
 about_runs() {
     for file in {{ path.applied }}/*; do
         first "$file" && say applied "${file##*/}" "$line"
@@ -566,6 +580,7 @@ about_machine() {
     about_apt
     about_others
     about_kubernetes
+    about_tunnel
     about_runs
     about_upgrade
     about_renewal

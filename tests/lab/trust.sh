@@ -74,7 +74,8 @@ code=0
 says "denies admin.conf access"
 says "hostler up"
 mends "restore the rights of admin.conf"
-[ -z "$(on twilightsparkle 'ls /run/hostler/admin.* /etc/kubernetes/super-admin.conf 2> /dev/null')" ]
+on twilightsparkle 'ls -d /run/hostler/admin.* /etc/kubernetes/super-admin.conf 2> /dev/null || :' > "$work/out"
+[ ! -s "$work/out" ]
 
 row "every certificate of the only control plane has expired: its own CA signs them anew"
 on twilightsparkle "$admin"'
@@ -148,6 +149,13 @@ says "rainbowdash: pods that start get their network from /etc/cni/net.d/05-othe
 run 0 plan -i "$inventory"
 says "/etc/systemd/system/kubelet.service.d/20-mine.conf"
 on rainbowdash 'rm /etc/cni/net.d/05-other.conflist /etc/systemd/system/kubelet.service.d/20-mine.conf'
+run 0 status -i "$inventory"
+
+row "a firewall is closed after the verification: it is said between which machines"
+on rainbowdash 'iptables -I INPUT -p udp --dport 8472 -j DROP'
+run 1 status -i "$inventory"
+says "twilightsparkle: it gets no answer from rainbowdash over the pod network"
+on rainbowdash 'iptables -D INPUT -p udp --dport 8472 -j DROP'
 run 0 status -i "$inventory"
 
 row "etcd can't read its data: its words, and the restore"

@@ -168,6 +168,8 @@ fn spoil(facts: &mut Facts) {
         last_words,
         api_names,
         cni,
+        // Addresses.
+        silent: _,
     } = kubernetes;
     set(api_names);
     words(map(last_words).values_mut());

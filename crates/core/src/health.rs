@@ -237,10 +237,10 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     }
     let renewal_failed = facts.iter().filter(|(_, facts)| facts.renewal_failed);
     status.problems.extend(renewal_failed.map(|(name, _)| Problem::RenewalFailed { machine: (*name).clone() }));
-    status.problems.extend(facts.iter().filter_map(|(name, facts)| {
-        let file = pod_network::other(inventory, facts)?.to_owned();
-        Some(Problem::OtherNetwork { machine: (*name).clone(), file })
-    }));
+    for (name, facts) in &facts {
+        let faults = pod_network::faults(inventory, name, facts, cluster);
+        status.problems.extend(faults.into_iter().map(|fault| Problem::PodNetwork { machine: (*name).clone(), fault }));
+    }
     status.problems.extend(no_snapshots(inventory, &facts, &trusted, &future, status.snapshot_age));
     status.healthy = status.problems.is_empty();
     let contact = |name: &MachineName| match seen.get(name) {

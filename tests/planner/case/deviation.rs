@@ -1,6 +1,7 @@
 //! What a machine or a cluster may have that `up` did not leave so: how it is written in a case, and what it makes of the facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use hostler_core::arch::Arch;
 use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, PodFact, RebootDue, RequestedApi, ShareFact, ShareState};
@@ -85,6 +86,8 @@ pub(super) struct MachineDeviation {
     pub(super) api_down: bool,
     /// The first configuration of pod networks.
     cni: Option<String>,
+    /// Ends of flannel's tunnel that answer it nothing.
+    silent: BTreeSet<IpAddr>,
     /// Files with which others change units.
     drop_ins: Vec<String>,
     /// Its API server denies admin.conf what it asks for.
@@ -258,6 +261,7 @@ impl MachineDeviation {
         facts.kubernetes.api_names.extend(self.api_names.iter().cloned());
         facts.kubernetes.etcd_data |= self.etcd_data;
         facts.api_denied |= self.api_denied;
+        facts.kubernetes.silent.extend(self.silent.iter().copied());
         facts.drop_ins.extend(self.drop_ins.iter().cloned());
         facts.kubernetes.cni = self.cni.clone().or(facts.kubernetes.cni.take());
         for (path, state) in &self.shares {

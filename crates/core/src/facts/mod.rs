@@ -1,6 +1,7 @@
 //! The present state of a machine: everything that the planner needs, gathered in one round trip by `templates/facts.sh`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -335,6 +336,8 @@ pub struct KubernetesFacts {
     pub etcd_address: Option<String>,
     /// The configuration of pod networks that containerd takes: the first by its name. `None`: there is none.
     pub cni: Option<String>,
+    /// Ends of flannel's tunnel on other machines that answer no ping from here: each is the first address of its node's pod network.
+    pub silent: BTreeSet<IpAddr>,
     /// What etcd, the API server and kubelet said last of what is wrong, where the API server does not answer.
     pub last_words: BTreeMap<String, String>,
     /// When certificates expire, in seconds since the epoch, by kubeadm's names: `apiserver`, `etcd-server`, `admin.conf`, `ca`; kubelet's own

@@ -115,6 +115,7 @@ impl<'a> Reader<'a> {
             "resolved-nameserver" => facts.resolved_nameservers.push(fields.text()?),
             "cloud-user-data" => facts.cloud_user_data = true,
             "cni" => facts.kubernetes.cni = Some(fields.text()?),
+            "silent" => facts.kubernetes.silent.extend(fields.word()?.parse::<IpAddr>().ok()),
             "delays-shutdown" => facts.delays_shutdown = true,
             "swap" => facts.swap.push(fields.text()?),
             "mount" => facts.mounts.push(fields.text()?),

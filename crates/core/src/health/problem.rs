@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::LITTLE_DISK;
 use crate::inventory::MachineName;
-use crate::plan::pod_network;
+use crate::plan::pod_network::Fault;
 use crate::words::{counted, in_days};
 
 /// Something that is wrong.
@@ -66,10 +66,9 @@ pub enum Problem {
         machine: MachineName,
         days: i64,
     },
-    /// Pods get their network from this file of another program.
-    OtherNetwork {
+    PodNetwork {
         machine: MachineName,
-        file: String,
+        fault: Fault,
     },
     /// Percent.
     DiskLow {
@@ -127,7 +126,7 @@ impl fmt::Display for Problem {
             Problem::CertificateExpires { certificate, machine, days } => {
                 write!(f, "the {certificate} certificate of {machine} expires {}", in_days(*days))
             }
-            Problem::OtherNetwork { machine, file } => write!(f, "{machine}: {}", pod_network::sentence(file)),
+            Problem::PodNetwork { machine, fault } => write!(f, "{machine}: {fault}"),
             Problem::DiskLow { machine, free } => {
                 write!(f, "{machine}: only {free}% of the disk is free; below {LITTLE_DISK}%, kubelet may evict pods")
             }

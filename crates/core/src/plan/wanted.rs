@@ -42,6 +42,7 @@ pub const PACKAGES: &[(&str, &str)] = &[
     ("socat", "socat"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
+    ("ping", "iputils-ping"),
     ("iptables", "iptables"),
     ("nft", "nftables"),
     ("mount", "mount"),
