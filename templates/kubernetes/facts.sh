@@ -20,6 +20,15 @@ objects() {
         daemonsets.apps,deployments.apps,services,configmaps,serviceaccounts,roles.rbac.authorization.k8s.io,rolebindings.rbac.authorization.k8s.io,pods
 }
 
+# The workload, where the inventory has one.
+about_films() {
+{% if workload %}
+    objects films {{ namespaces.films }}
+{% else %}
+    :
+{% endif %}
+}
+
 # Those outside of namespaces, by name: there are many others.
 cluster_objects() {
     # shellcheck disable=SC2086 # words: no name of an object has a space
@@ -80,11 +89,14 @@ about_cluster() {
         api nodes /api/v1/nodes < /dev/null | {
             objects system {{ namespaces.system }} < /dev/null | {
                 objects flannel {{ namespaces.flannel }} < /dev/null | {
-                    cluster_objects < /dev/null | {
-                        about_etcd < /dev/null
+                    about_films < /dev/null | {
+                        cluster_objects < /dev/null | {
+                            about_etcd < /dev/null
 {% if requests %}
-                        about_requests < /dev/null
+                            about_requests < /dev/null
 {% endif %}
+                            cat
+                        }
                         cat
                     }
                     cat

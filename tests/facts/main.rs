@@ -34,6 +34,7 @@ fn script() -> String {
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
         requests: true,
+        workload: true,
         cluster_objects: Vec::new(),
         uid: 1000,
         gid: 100,

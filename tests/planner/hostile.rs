@@ -194,7 +194,7 @@ fn spoil(facts: &mut Facts) {
         requested.clear();
         words([version, stored_version, pod_subnet, service_subnet, endpoint, cluster_name]);
         words(record.values_mut());
-        let AddOns { objects, failing, is_whole: _ } = add_ons;
+        let AddOns { objects, failing, is_whole: _, has_films: _ } = add_ons;
         for LiveObject { content, desired: _, ready } in map(objects).values_mut() {
             *ready = 0;
             spoil_value(content);
@@ -203,11 +203,23 @@ fn spoil(facts: &mut Facts) {
         for PodFact { namespace, name, node, reason, message, since: _ } in failing {
             words([namespace, name, node, reason, message]);
         }
-        for NodeFact { ready, message, version, address, labels, taints, unschedulable: _, cordoned_by_hostler: _, pod_cidr, vtep_mac } in
-            map(nodes).values_mut()
+        for NodeFact {
+            ready,
+            message,
+            version,
+            address,
+            labels,
+            taints,
+            unschedulable: _,
+            pressures,
+            cordoned_by_hostler: _,
+            pod_cidr,
+            vtep_mac,
+        } in map(nodes).values_mut()
         {
             *ready = false;
             words([message, version, address, pod_cidr, vtep_mac]);
+            words(map(pressures).values_mut());
             words(map(labels).values_mut());
             let mut taint = Taint { key: String::new(), value: String::new(), effect: String::new() };
             words([&mut taint.key, &mut taint.value, &mut taint.effect]);

@@ -15,6 +15,10 @@ fn put(add_ons: &mut AddOns, kind: &str, name: &str, content: Value, pods: u64) 
     add_ons.objects.insert(object_key(kind, NAMESPACE, name), live);
 }
 
+fn put_into(add_ons: &mut AddOns, map: &str, key: &str, text: &str) {
+    add_ons.objects.get_mut(map).into_iter().for_each(|map| map.content[key] = json!(text));
+}
+
 fn of_image(image: &str) -> Value {
     json!({ "template": { "spec": { "containers": [{ "image": image }] } } })
 }
@@ -48,7 +52,7 @@ pub fn init(add_ons: &mut AddOns, version: &str, documents: &Documents) {
     for kind in [Document::Cluster, Document::Kubelet] {
         document(add_ons, kind, &documents.text(kind.kind()));
     }
-    add_ons.is_whole = true;
+    (add_ons.is_whole, add_ons.has_films) = (true, true);
 }
 
 /// `kubeadm init phase upload-config`.
@@ -114,6 +118,12 @@ pub fn spoil(add_ons: &mut AddOns, word: &str) {
         "cluster-document-gone" => drop(add_ons.objects.remove("configmap/kube-system/kubeadm-config")),
         "kubelet-document-gone" => drop(add_ons.objects.remove("configmap/kube-system/kubelet-config")),
         "kubelet-document-changed" => put(add_ons, "ConfigMap", "kubelet-config", json!({ "kubelet": "maxPods: 5\n" }), 0),
+        "watcher-gone" => drop(add_ons.objects.remove("deployment/transcode/watcher")),
+        "watcher-scaled" => {
+            let watcher = add_ons.objects.get_mut("deployment/transcode/watcher");
+            watcher.into_iter().for_each(|live| live.content["replicas"] = json!(0));
+        }
+        "settings-changed" => put_into(add_ons, "configmap/transcode/settings", "settings.json", "{}"),
         "corefile-changed" => put(add_ons, "ConfigMap", "coredns", json!({ "Corefile": ".:53 { log }" }), 0),
         word => panic!("nothing of the cluster's own is spoilt by {word}"),
     }

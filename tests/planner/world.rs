@@ -479,11 +479,17 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
         Action::RestoreRoles(RestoreRoles { manifest }) => system::apply(&mut cluster.add_ons, manifest),
         Action::RestoreCoreDns(_) => system::coredns(&mut cluster.add_ons),
         Action::MakeEtcdSpace(_) => cluster.members.values_mut().for_each(|member| member.error.clear()),
-        Action::InstallWorkload(InstallWorkload { record, .. }) => cluster.record.extend(record.clone()),
+        Action::InstallWorkload(InstallWorkload { record, manifest }) => {
+            system::apply(&mut cluster.add_ons, manifest);
+            cluster.record.extend(record.clone());
+        }
         Action::KeepMediaServerTokens(KeepMediaServerTokens { sha256, .. }) => {
             drop(cluster.record.insert(Record::WorkloadToken, sha256.clone()))
         }
-        Action::RemoveWorkload(_) => cluster.record.retain(|name, _| !name.is_workload()),
+        Action::RemoveWorkload(_) => {
+            cluster.add_ons.objects.retain(|key, _| !key.contains("/transcode/"));
+            cluster.record.retain(|name, _| !name.is_workload());
+        }
         Action::UploadConfig(UploadConfig { document, sha256, config }) => {
             let text = Documents::read(config).text(document.kind());
             match document {

@@ -279,7 +279,7 @@ pub fn scripts() -> BTreeMap<String, String> {
             }
         }
     }
-    let question = Question { requests: true, ..wanted::question(None, None, Vec::new()).expect("templates fit") };
+    let question = Question { requests: true, workload: true, ..wanted::question(None, None, Vec::new()).expect("templates fit") };
     scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
     let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));

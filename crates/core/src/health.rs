@@ -15,6 +15,7 @@ use crate::plan::check::CLOCK_TOLERANCE;
 use crate::plan::hint::{Command, Hint};
 use crate::plan::pod_network;
 use crate::plan::power::{PowerChange, PowerRecord};
+use crate::protocol::namespaces;
 use crate::step::{Stage, StepKind};
 use crate::trusted::{Trusted, trusted};
 
@@ -237,6 +238,14 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     }
     let renewal_failed = facts.iter().filter(|(_, facts)| facts.renewal_failed);
     status.problems.extend(renewal_failed.map(|(name, _)| Problem::RenewalFailed { machine: (*name).clone() }));
+    for (node, fact) in cluster.into_iter().flat_map(|cluster| &cluster.nodes).filter(|(_, fact)| fact.ready) {
+        let pressure = |(condition, message): (&String, &String)| Problem::Pressure {
+            node: node.clone(),
+            condition: condition.clone(),
+            message: message.clone(),
+        };
+        status.problems.extend(fact.pressures.iter().map(pressure));
+    }
     for (name, facts) in &facts {
         let faults = pod_network::faults(inventory, name, facts, cluster);
         status.problems.extend(faults.into_iter().map(|fault| Problem::PodNetwork { machine: (*name).clone(), fault }));
@@ -468,6 +477,13 @@ fn add_ons(inventory: &Inventory, add_ons: &AddOns, ready: impl Fn(&str) -> bool
         // One that is not there is drift, or was not asked for.
         if let Some(live) = add_ons.get(kind, namespace, object).filter(|live| live.ready == 0) {
             problems.push(Problem::AddOnDown { name, ready: live.ready, wanted: live.desired });
+        }
+    }
+    if inventory.transcode.is_some() {
+        for (name, object) in [("the watcher of films", "watcher"), ("the films page", "page")] {
+            if let Some(live) = add_ons.get("Deployment", namespaces::FILMS, object).filter(|live| live.ready == 0 && live.desired > 0) {
+                problems.push(Problem::AddOnDown { name, ready: live.ready, wanted: live.desired });
+            }
         }
     }
     for pod in add_ons.failing.iter().filter(|pod| ready(&pod.node)) {

@@ -146,6 +146,8 @@ pub(super) struct ClusterDeviation {
     /// Nodes that their kubelets register once the facts are known.
     pub(super) registered_late: Vec<String>,
     pub(super) not_ready: Vec<String>,
+    /// Node -> what it has too little of.
+    pressures: BTreeMap<String, String>,
     /// Nodes that report, though their machine can't be reached.
     pub(super) ready: Vec<String>,
     cordoned: Vec<String>,
@@ -394,6 +396,10 @@ impl ClusterDeviation {
         }
         for (name, mac) in &self.tunnels {
             cluster.nodes.get_mut(name).expect("the node is there").vtep_mac.clone_from(mac);
+        }
+        for (name, condition) in &self.pressures {
+            let node = cluster.nodes.get_mut(name).expect("the node is there");
+            node.pressures.insert(condition.clone(), "kubelet says so".to_owned());
         }
         for (name, cidr) in &self.pod_cidrs {
             cluster.nodes.get_mut(name).expect("the node is there").pod_cidr.clone_from(cidr);

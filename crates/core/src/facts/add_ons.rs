@@ -14,7 +14,7 @@ const BEGINS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 /// Why a pod fails that is just not ready.
 pub const NOT_READY: &str = "NotReady";
 
-/// Objects of kube-system and of flannel's namespace.
+/// Objects of kube-system, of flannel's namespace, and of the workload's where that is asked for.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AddOns {
@@ -22,6 +22,8 @@ pub struct AddOns {
     pub objects: BTreeMap<String, LiveObject>,
     /// Whether those outside of namespaces, which have no NAMESPACE, are among them: one that is missing then is not there.
     pub is_whole: bool,
+    /// Whether those of the workload's namespace are among them.
+    pub has_films: bool,
     /// Pods that are not as they should be, and have no Job to begin them anew.
     pub failing: Vec<PodFact>,
 }

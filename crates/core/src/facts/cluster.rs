@@ -22,6 +22,8 @@ pub(super) struct Answers<'a> {
     /// Of kube-system, and of flannel's namespace.
     pub system: &'a str,
     pub flannel: &'a str,
+    /// Of the workload's namespace; empty: not asked for.
+    pub films: &'a str,
     /// Outside of namespaces.
     pub cluster: &'a str,
     pub members: &'a str,
@@ -43,10 +45,13 @@ impl Answers<'_> {
         }
         let system: List<Value> = read(self.system)?;
         let flannel: List<Value> = read(self.flannel).unwrap_or_default();
+        let films: Option<List<Value>> = read(self.films).ok();
+        let has_films = films.is_some();
+        let inside = system.items.into_iter().chain(flannel.items).chain(films.unwrap_or_default().items);
         let cluster: Option<List<Value>> = read(self.cluster).ok();
         let is_whole = cluster.is_some();
         let outside = cluster.into_iter().flat_map(|list| list.items);
-        let add_ons = AddOns { is_whole, ..AddOns::of(system.items.into_iter().chain(flannel.items).chain(outside).collect()) };
+        let add_ons = AddOns { is_whole, has_films, ..AddOns::of(inside.chain(outside).collect()) };
         let data = |name: &str| add_ons.get("ConfigMap", namespaces::SYSTEM, name).and_then(|map| map.content.as_object());
         let configuration: ClusterConfiguration = data(configmap::KUBEADM)
             .and_then(|data| data.get("ClusterConfiguration")?.as_str())
@@ -71,7 +76,9 @@ impl Answers<'_> {
 
     /// Whether any of the answers is that of an API server which does not allow it.
     pub fn denied(&self) -> bool {
-        [self.nodes, self.system, self.flannel, self.cluster].iter().any(|answer| answer.contains("Error from server (Forbidden)"))
+        [self.nodes, self.system, self.flannel, self.films, self.cluster]
+            .iter()
+            .any(|answer| answer.contains("Error from server (Forbidden)"))
     }
 
     fn members(&self) -> Result<BTreeMap<String, MemberFact>, String> {
@@ -189,6 +196,9 @@ struct NodeSpec {
     unschedulable: bool,
 }
 
+/// Conditions of a node that are wrong where they are true: pods are evicted, or do not start.
+const PRESSURES: [&str; 4] = ["DiskPressure", "MemoryPressure", "PIDPressure", "NetworkUnavailable"];
+
 /// flannel's annotation of a node with its end of the tunnel.
 const BACKEND: &str = "flannel.alpha.coreos.com/backend-data";
 
@@ -240,6 +250,9 @@ struct NodeInfo {
 
 impl Node {
     fn fact(self) -> NodeFact {
+        let is_pressure = |condition: &&Condition| condition.status == "True" && PRESSURES.contains(&condition.kind.as_str());
+        let pressures = self.status.conditions.iter().filter(is_pressure);
+        let pressures = pressures.map(|condition| (condition.kind.clone(), condition.message.clone())).collect();
         let condition = self.status.conditions.into_iter().find(|condition| condition.kind == "Ready");
         let ready = condition.as_ref().is_some_and(|condition| condition.status == "True");
         let message = match condition {
@@ -256,6 +269,7 @@ impl Node {
             labels: self.metadata.labels,
             taints: self.spec.taints,
             unschedulable: self.spec.unschedulable,
+            pressures,
             cordoned_by_hostler: self.metadata.annotations.contains_key(annotation::CORDONED),
             pod_cidr: self.spec.pod_cidr,
             vtep_mac: backend.map(|backend| backend.vtep_mac.to_lowercase()).unwrap_or_default(),

@@ -409,6 +409,8 @@ pub struct NodeFact {
     pub labels: BTreeMap<String, String>,
     pub taints: Vec<Taint>,
     pub unschedulable: bool,
+    /// What it has too little of, in kubelet's words: `DiskPressure`, and why.
+    pub pressures: BTreeMap<String, String>,
     /// hostler cordoned it for an upgrade, and has not uncordoned it since.
     pub cordoned_by_hostler: bool,
     /// Its part of the pod network: `10.244.1.0/24`. Empty: it has none yet.
@@ -478,6 +480,8 @@ pub struct Question {
     pub cluster_objects: Vec<String>,
     /// The folder with regular snapshots; empty: none.
     pub snapshots: String,
+    /// Whether to ask API servers for what runs of the transcoding workload.
+    pub workload: bool,
     /// Whether to ask API servers which APIs clients have asked for that a later version does not serve.
     pub requests: bool,
     /// Paths that the user keeps on some machine.

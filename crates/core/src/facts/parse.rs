@@ -219,6 +219,7 @@ impl<'a> Reader<'a> {
             "api-version" => self.answers.version = fields.rest(line),
             "api-nodes" => self.answers.nodes = fields.rest(line),
             "api-system" => self.answers.system = fields.rest(line),
+            "api-films" => self.answers.films = fields.rest(line),
             "api-flannel" => self.answers.flannel = fields.rest(line),
             "api-cluster" => self.answers.cluster = fields.rest(line),
             "requested" => self.answers.requested.extend(RequestedApi::parse(fields.word()?, fields.word()?, fields.word()?)),

@@ -66,6 +66,12 @@ pub enum Problem {
         machine: MachineName,
         days: i64,
     },
+    /// The node's pods are evicted, or new ones do not start.
+    Pressure {
+        node: String,
+        condition: String,
+        message: String,
+    },
     PodNetwork {
         machine: MachineName,
         fault: Fault,
@@ -126,6 +132,7 @@ impl fmt::Display for Problem {
             Problem::CertificateExpires { certificate, machine, days } => {
                 write!(f, "the {certificate} certificate of {machine} expires {}", in_days(*days))
             }
+            Problem::Pressure { node, condition, message } => write!(f, "node {node} has {condition}: {message}"),
             Problem::PodNetwork { machine, fault } => write!(f, "{machine}: {fault}"),
             Problem::DiskLow { machine, free } => {
                 write!(f, "{machine}: only {free}% of the disk is free; below {LITTLE_DISK}%, kubelet may evict pods")

@@ -95,6 +95,17 @@ fn differs(add_ons: &AddOns, manifest: &str) -> Result<Option<Difference>> {
     Ok(difference)
 }
 
+/// Whether something of the workload's `manifest` is gone or changed: of the kinds that facts have, which no Secret and no Job is.
+///
+/// # Errors
+/// As [`compared`].
+pub fn films_lack(add_ons: &AddOns, manifest: &str) -> Result<bool> {
+    let kinds = ["deployment/", "service/", "configmap/", "serviceaccount/", "role/", "rolebinding/"];
+    let mut known = compared(manifest)?;
+    known.retain(|(key, _)| kinds.iter().any(|kind| key.starts_with(kind)));
+    Ok(known.iter().any(|(key, content)| add_ons.objects.get(key).is_none_or(|live| !has(&live.content, content))))
+}
+
 /// Whether something of `manifest` is gone or changed.
 ///
 /// # Errors

@@ -329,6 +329,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     Ok(Question {
         files,
         requests: false,
+        workload: films.is_some(),
         static_pods: StaticPod::names().map(str::to_owned).to_vec(),
         pki: repair::pki().into_iter().map(str::to_owned).collect(),
         links: vec![CURRENT.to_owned()],

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use indexmap::IndexMap;
 
+use super::add_ons;
 use super::hint::Hint;
 use super::planner::Planner;
 use super::refusal::{self, Why};
@@ -57,11 +58,16 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     }
     // Of a bundle that is not at hand the image's digest is not known, and so no sum.
     let known = !installation.digest.is_empty() || !record.contains_key(&Record::Workload);
-    if moved || known && record.get(&Record::Workload) != Some(&sum) {
-        let reason = if record.contains_key(&Record::Workload) {
-            "the workload differs from the inventory"
-        } else {
+    let live = planner.api_via.map(|api_via| &api_via.cluster.add_ons).filter(|add_ons| known && add_ons.has_films);
+    let changed = live.map(|add_ons| add_ons::films_lack(add_ons, &manifest)).transpose()?.unwrap_or_default();
+    let same = record.get(&Record::Workload) == Some(&sum);
+    if moved || known && (!same || changed) {
+        let reason = if !record.contains_key(&Record::Workload) {
             "the workload is not installed"
+        } else if same && !moved {
+            "the workload was changed in the cluster"
+        } else {
+            "the workload differs from the inventory"
         };
         let record = BTreeMap::from([(Record::Workload, sum), (Record::WorkloadShares, shares)]);
         // Any machine may have to run its pods.
