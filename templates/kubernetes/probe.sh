@@ -34,37 +34,39 @@ until kubectl wait node {{ nodes | words }} --for condition=Ready --timeout 30s 
 done
 
 # From here, as the API server has connections that it opened before. A kubelet that answers asks who is there, one that is just starting
-# refuses; a firewall says nothing.
-shut=
-for node in {{ nodes | words }}; do
-    address=$(kubectl get node "$node" --output 'jsonpath={range .status.addresses[*]}{.type} {.address}{"\n"}{end}' | awk '$1 == "InternalIP" { print $2; exit }')
-    case $address in
-    *:*) address="[$address]" ;;
+# refuses; a firewall says nothing. All at once: each that is silent takes its time.
+knocks() {
+    case $2 in
+    *:*) set -- "$1" "[$2]" ;;
     esac
-    said=$(command kubectl --kubeconfig /dev/null --server "https://$address:{{ port.kubelet }}" --insecure-skip-tls-verify --username anyone --request-timeout 5s \
-        get --raw /healthz 2>&1) || ! no_answer "$said" || shut="$shut $node"
-done
+    said=$(command kubectl --kubeconfig /dev/null --server "https://$2:{{ port.kubelet }}" --insecure-skip-tls-verify --username anyone \
+        --request-timeout 5s get --raw /healthz 2>&1) || ! no_answer "$said" || printf ' %s' "$1"
+}
+nodes="{{ nodes | join(" ") }}"
+addresses=$(kubectl get nodes --output 'jsonpath={range .items[*]}{.metadata.name}{range .status.addresses[*]} {.type} {.address}{end}{"\n"}{end}')
+shut=$(printf '%s\n' "$addresses" | nodes=$nodes awk '
+    index(" " ENVIRON["nodes"] " ", " " $1 " ") { for (i = 2; i < NF; i++) if ($i == "InternalIP") { print $1, $(i + 1); break } }' | {
+    while read -r node address; do knocks "$node" "$address" & done
+    wait
+})
 [ -z "$shut" ] || fail "$(hostname) can't reach kubelet at tcp {{ port.kubelet }} of$shut: if a firewall is between the machines, open tcp {{ port.kubelet }}, and udp 8472 for pods"
 
-# begin_again NAMESPACE SELECTOR: what made these pods crash may have been repaired since; kubelet would wait up to five minutes.
-begin_again() {
-    kubectl --namespace "$1" get pods --selector "$2" \
-        --output 'jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[*].state.waiting.reason}{"\n"}{end}' |
-        awk '/ CrashLoopBackOff/ { print $1 }' | while read -r pod; do
-        kubectl --namespace "$1" delete pod "$pod" --wait=false --ignore-not-found > /dev/null
-    done
-}
-begin_again {{ namespaces.flannel }} app=flannel
-begin_again {{ namespaces.system }} k8s-app=kube-proxy
-begin_again {{ namespaces.system }} k8s-app=kube-dns
+# What made pods of the network or of DNS crash may have been repaired since; kubelet would wait up to five minutes.
+kubectl get pods --all-namespaces \
+    --output 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.status.containerStatuses[*].state.waiting.reason}{"\n"}{end}' |
+    awk '/ CrashLoopBackOff/ && $1 ~ "^({{ namespaces.flannel }}/|{{ namespaces.system }}/(kube-proxy|coredns)-)" { print $1 }' | while read -r pod; do
+    kubectl --namespace "${pod%/*}" delete pod "${pod#*/}" --wait=false --ignore-not-found > /dev/null
+done
 
 # What was set up in the kernel before works on for a while without them.
 announce 180 "flannel and kube-proxy on all machines"
 for name in {{ namespaces.flannel }}/kube-flannel-ds {{ namespaces.system }}/kube-proxy; do
+    said=$(kubectl --namespace "${name%/*}" rollout status daemonset "${name#*/}" --timeout 180s 2>&1) && continue
+    case $said in
     # A cluster may have none of its own.
-    kubectl --namespace "${name%/*}" get daemonset "${name#*/}" > /dev/null 2>&1 || continue
-    kubectl --namespace "${name%/*}" rollout status daemonset "${name#*/}" --timeout 180s > /dev/null 2>&1 ||
-        fail "${name#*/} is not running on all machines; \`kubectl --namespace ${name%/*} get pods\` shows where, and \`kubectl --namespace ${name%/*} logs\` why"
+    *NotFound*) continue ;;
+    esac
+    fail "${name#*/} is not running on all machines; \`kubectl --namespace ${name%/*} get pods\` shows where, and \`kubectl --namespace ${name%/*} logs\` why"
 done
 {% if spread_dns %}
 # kubeadm's two CoreDNS pods may both have begun on the first machine, and would die with it. One goes, and comes back on another: the

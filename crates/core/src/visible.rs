@@ -24,6 +24,13 @@ pub fn last_output(output: &str) -> String {
     const NOISE: &str = "To see the stack trace of this error";
     let plain: Vec<String> = output.lines().map(|line| without_colors(line).trim().to_owned()).collect();
     let lines: Vec<&str> = plain.iter().map(String::as_str).filter(|line| !line.is_empty() && !line.starts_with(NOISE)).collect();
+    // A program in Go that crashes says why first, and then where each of its threads was.
+    let crash = ["panic: ", "fatal error: ", "runtime: ", "SIGQUIT: "];
+    if let Some(line) = lines.iter().find(|line| crash.iter().any(|start| line.starts_with(start)))
+        && lines.iter().any(|line| line.starts_with("goroutine "))
+    {
+        return shortened(&format!("the program crashed: {line}"), LENGTH);
+    }
     let is_error = |line: &&str| ["error: ", "Error: ", "fatal: "].iter().any(|start| line.starts_with(start));
     let first = lines.iter().rposition(is_error).unwrap_or(0).max(lines.len().saturating_sub(LINES));
     shortened(&lines[first..].join("; "), LENGTH)
@@ -124,6 +131,8 @@ mod tests {
         let kubeadm =
             "[preflight] a\nerror: execution phase preflight\n[ERROR Swap]\nTo see the stack trace of this error execute with --v=5";
         assert_eq!(last_output(kubeadm), "error: execution phase preflight; [ERROR Swap]");
+        let crashed = "x\nruntime: failed to create new OS thread\ngoroutine 1 [running]:\nmain.run(0x3)\n\tmain.go:146 +0x23e\n";
+        assert_eq!(last_output(crashed), "the program crashed: runtime: failed to create new OS thread");
         assert_eq!(last_output("error: first\n1\n2\n3\n4\n5\n6"), "1; 2; 3; 4; 5; 6");
         assert_eq!(shortened("\u{1b}\u{1b}\u{1b}", 2), "U+001BU+001B…");
     }
