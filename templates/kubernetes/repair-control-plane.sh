@@ -27,7 +27,8 @@ kubeadm init phase certs all --config "$config" > /dev/null
 if grep -q kubelet-client-current.pem {{ path.kubelet_kubeconfig }} 2> /dev/null && lacks {{ path.kubelet_pki }}/kubelet-client-current.pem; then
     rm -f {{ path.kubelet_kubeconfig }} {{ path.kubelet_pki }}/kubelet-client-current.pem
 fi
-kubeadm init phase kubeconfig all --config "$config" > /dev/null
+# Not `all`: super-admin.conf, which no role limits, stays on no machine.
+for name in admin kubelet controller-manager scheduler; do kubeadm init phase kubeconfig "$name" --config "$config" > /dev/null; done
 {% if missing_manifests %}
 set -- {{ missing_manifests | words }}
 for name; do
