@@ -10,17 +10,17 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hostler::apply::arguments::objection;
 use hostler::apply::fragments::objections;
+use hostler::apply::settings::objection;
 use hostler::artifact::{Bundle, own_arch};
 use hostler::cli::render::rendered;
 use hostler::home;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::kubeadm::coredns;
 use hostler_core::document::Document;
-use hostler_core::inventory::{Inventory, KubeadmFragments, Role, parse};
+use hostler_core::inventory::{Inventory, Role, parse};
 use hostler_core::manifest::Manifest;
-use hostler_core::plan::documents;
+use hostler_core::plan::{documents, relied};
 use hostler_core::protocol::placeholder;
 use hostler_core::template;
 use serde_json::json;
@@ -240,41 +240,136 @@ fn kubeadm_has_coredns_looked_at_every_second() {
     }
 }
 
-/// What kubeadm passes on without a look is shown to the programs that would get it.
+/// An inventory with this below `kubeadm:`.
+fn with_kubeadm(text: &str) -> Inventory {
+    let text = format!("machines: {{one: 10.0.0.1}}\nkubeadm: {text}\n");
+    parse(&text, "inventory.yaml").unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// What kubeadm passes on without a look is shown to the programs that would get it, and each is blamed for itself alone.
 #[test]
 fn kubeadm_fragments_are_shown_to_the_programs_that_get_them() {
-    let of = |text: &str| {
-        let text = format!("machines: {{one: 10.0.0.1}}\nkubeadm: {text}\n");
-        parse(&text, "inventory.yaml").unwrap_or_else(|problems| panic!("{problems}")).kubeadm
+    let of = with_kubeadm;
+    let cluster = |part: &str, name: &str, value: &str| {
+        let below = format!("{{extraArgs: [{{name: {name}, value: \"{value}\"}}]}}");
+        let below = if part == "etcd" { format!("{{local: {below}}}") } else { below };
+        of(&format!("{{ClusterConfiguration: {{{part}: {below}}}}}"))
     };
-    let server = "ClusterConfiguration: {apiServer: {extraArgs: [{name: NAME, value: \"VALUE\"}]}}";
-    let server = |name: &str, value: &str| of(&format!("{{{}}}", server.replace("NAME", name).replace("VALUE", value)));
+    let server = |name: &str, value: &str| cluster("apiServer", name, value);
+    let node = |document: &str, name: &str, value: &str| {
+        of(&format!("{{{document}: {{nodeRegistration: {{kubeletExtraArgs: [{{name: {name}, value: \"{value}\"}}]}}}}}}"))
+    };
     for bundle in bundles() {
         let version = bundle.manifest.kubernetes.clone();
-        let said = |fragments: &KubeadmFragments| {
-            let found = objection(&bundle, fragments).unwrap_or_else(|error| panic!("{version}: {error:#}"));
-            found.map(|found| (found.program, found.said))
+        let said = |inventory: &Inventory| {
+            let found = objection(&bundle, inventory).unwrap_or_else(|error| panic!("{version}: {error:#}"));
+            found.map(|found| (found.program, found.place.join("."), found.said))
         };
+        let all = "[{name: audit-log-maxage, value: \"7\"}, {name: audit-policy-file, value: /etc/kubernetes/audit.yaml}, \
+                   {name: feature-gates, value: APIResponseCompression=false}, {name: oidc-issuer-url, value: \"https://login.example.org\"}, \
+                   {name: oidc-client-id, value: kubernetes}, {name: service-account-jwks-uri, value: \"https://example.org/keys\"}, \
+                   {name: tls-min-version, value: VersionTLS13}, {name: event-ttl, value: 2h0m0s}, \
+                   {name: encryption-provider-config, value: /etc/kubernetes/enc.yaml}, {name: service-node-port-range, value: 30000-31000}, \
+                   {name: admission-control-config-file, value: /etc/kubernetes/admission.yaml}]";
         for right in [
-            server("audit-log-maxage", "7"),
-            server("feature-gates", "APIResponseCompression=false"),
-            of("{KubeletConfiguration: {featureGates: {APIServerIdentity: true}}}"),
+            of(&format!("{{ClusterConfiguration: {{apiServer: {{extraArgs: {all}}}}}}}")),
+            cluster("controllerManager", "bind-address", "0.0.0.0"),
+            cluster("scheduler", "config", "/etc/kubernetes/scheduler.yaml"),
+            cluster("etcd", "quota-backend-bytes", "8589934592"),
+            node("InitConfiguration", "v", "2 --max-pods=200"),
+            of("{KubeletConfiguration: {featureGates: {NodeSwap: true}, maxPods: 200, serverTLSBootstrap: true}}"),
+            of("{KubeProxyConfiguration: {mode: iptables}}"),
+            // As the lab has it: without the first, kubelet has an objection to a computer with cgroup v1, and ends with that.
+            of("{KubeletConfiguration: {failCgroupV1: false, failSwapOn: false, imageGCHighThresholdPercent: 100}}"),
+            of("{KubeProxyConfiguration: {conntrack: {maxPerCore: 0, min: 0}}}"),
         ] {
             assert_eq!(said(&right), None, "{version}");
         }
-        let unknown = "unrecognized feature gate: NoSuchGate";
-        for (wrong, program, what) in [
-            (server("no-such-flag", "1"), "kube-apiserver", "unknown flag: --no-such-flag"),
-            (server("feature-gates", "NoSuchGate=true"), "kube-apiserver", unknown),
-            (of("{KubeletConfiguration: {featureGates: {NoSuchGate: true}}}"), "kube-apiserver", unknown),
+        for (wrong, program, place, what) in [
+            (server("no-such-flag", "1"), "kube-apiserver", "ClusterConfiguration.apiServer.extraArgs", "unknown flag: --no-such-flag"),
+            (server("feature-gates", "NoSuch=true"), "kube-apiserver", "ClusterConfiguration.apiServer.extraArgs", "feature gate: NoSuch"),
+            (server("max-requests-inflight", "-5"), "kube-apiserver", "ClusterConfiguration.apiServer.extraArgs", "can not be negative"),
+            (server("audit-log-maxage", "x"), "kube-apiserver", "ClusterConfiguration.apiServer.extraArgs", "invalid argument \"x\""),
             (
-                of("{ClusterConfiguration: {scheduler: {extraArgs: [{name: no-such-flag, value: x}]}}}"),
-                "kube-scheduler",
+                cluster("controllerManager", "secure-port", "99999"),
+                "kube-controller-manager",
+                "ClusterConfiguration.controllerManager.extraArgs",
+                "must be between 1 and 65535",
+            ),
+            (cluster("scheduler", "no-such-flag", "x"), "kube-scheduler", "ClusterConfiguration.scheduler.extraArgs", "unknown flag"),
+            (cluster("etcd", "no-such-flag", "x"), "etcd", "ClusterConfiguration.etcd.local.extraArgs", "not defined: -no-such-flag"),
+            (cluster("etcd", "heartbeat-interval", "0"), "etcd", "ClusterConfiguration.etcd.local.extraArgs", "must be >0"),
+            (
+                node("JoinConfiguration", "no-such-flag", "x"),
+                "kubelet",
+                "JoinConfiguration.nodeRegistration.kubeletExtraArgs",
                 "unknown flag: --no-such-flag",
             ),
+            (of("{KubeletConfiguration: {maxPods: -5}}"), "kubelet", "KubeletConfiguration.maxPods", "must not be a negative number"),
+            (of("{KubeletConfiguration: {featureGates: {NoSuch: true}}}"), "kubelet", "KubeletConfiguration.featureGates.NoSuch", "NoSuch"),
+            (
+                of("{KubeletConfiguration: {imageGCHighThresholdPercent: 400}}"),
+                "kubelet",
+                "KubeletConfiguration.imageGCHighThresholdPercent",
+                "400",
+            ),
+            (of("{KubeProxyConfiguration: {mode: nftabless}}"), "kube-proxy", "KubeProxyConfiguration.mode", "nftabless"),
+            (of("{KubeProxyConfiguration: {oomScoreAdj: -5000}}"), "kube-proxy", "KubeProxyConfiguration.oomScoreAdj", "[-1000, 1000]"),
+            (
+                of("{KubeProxyConfiguration: {featureGates: {NoSuch: true}}}"),
+                "kube-proxy",
+                "KubeProxyConfiguration.featureGates.NoSuch",
+                "NoSuch",
+            ),
         ] {
-            assert_eq!(said(&wrong), Some((program, what.to_owned())), "{version}");
+            let (by, at, error) = said(&wrong).unwrap_or_else(|| panic!("{program} {version} took {:?}", wrong.kubeadm));
+            assert_eq!((by, at.as_str()), (program, place), "{version}: {error}");
+            assert!(error.contains(what) && !error.contains("etcd-servers") && !error.contains("hostname"), "{version}: {error}");
         }
+    }
+}
+
+/// What kubeadm gives its programs to read, and for whom they let in, is not the inventory's to change: of each flag with a file or about
+/// authentication or authorization, a fragment is refused.
+#[test]
+fn files_and_access_that_kubeadm_sets_are_relied_on() {
+    let free = ["service-account-issuer", "kubelet-preferred-address-types"];
+    let about_access = ["auth", "requestheader", "client-ca", "admission", "service-account", "use-service-account"];
+    let folder = tempfile::tempdir().expect("a folder");
+    let inventory = example("minimal");
+    let (name, machine) = inventory.machines.first().expect("there are machines");
+    for (manifest, kubeadm) in kubeadms() {
+        let config = folder.path().join("config.yaml");
+        let documents = documents::control_plane(&inventory, &manifest.kubernetes, name, machine).expect("templates fit");
+        fs::write(&config, documents).expect("it can be written");
+        for phase in [["control-plane", "all"], ["etcd", "local"]] {
+            let mut command = Command::new(&kubeadm);
+            command.arg0("kubeadm").env("KUBEADM_INIT_DRYRUN_DIR", folder.path()).args(["init", "phase"]).args(phase);
+            let output = command.args(["--dry-run", "--config"]).arg(&config).output().expect("it can be run");
+            assert!(output.status.success(), "{output:?}");
+        }
+        let mut seen = 0;
+        for (program, part) in [
+            ("kube-apiserver", "apiServer"),
+            ("kube-controller-manager", "controllerManager"),
+            ("kube-scheduler", "scheduler"),
+            ("etcd", "etcd"),
+        ] {
+            let pod = fs::read_to_string(folder.path().join(format!("{program}.yaml"))).expect("kubeadm wrote it");
+            let flags = pod.lines().filter_map(|line| line.trim().strip_prefix("- --")?.split_once('='));
+            for (flag, value) in flags.filter(|(flag, _)| !free.contains(flag)) {
+                if !value.starts_with('/') && !about_access.iter().any(|part| flag.contains(part)) {
+                    continue;
+                }
+                seen += 1;
+                let list = format!("{{extraArgs: [{{name: {flag}, value: /other}}]}}");
+                let list = if part == "etcd" { format!("{{local: {list}}}") } else { list };
+                let fragment = with_kubeadm(&format!("{{ClusterConfiguration: {{{part}: {list}}}}}"));
+                let found = relied::deviations(&fragment).expect("templates fit");
+                assert!(found.iter().any(|found| found.setting == *flag), "{program} may get another --{flag} than {value}");
+            }
+        }
+        assert!(seen > 30, "kubeadm {} sets {seen} such flags", manifest.kubernetes);
     }
 }
 

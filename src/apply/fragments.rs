@@ -14,7 +14,7 @@ use hostler_core::plan::{Plan, documents};
 use hostler_core::protocol::placeholder;
 use hostler_core::step::StepKind;
 
-use super::arguments;
+use super::settings;
 use crate::artifact::Bundles;
 use crate::event::{Event, Events};
 use crate::inventory_file::InventoryFile;
@@ -61,18 +61,17 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundles: Option<&Bundles>, event
             return Err(Failure::new(ExitStatus::Usage, message, "`hostler render --out FOLDER` shows the whole document").into());
         }
     }
-    match arguments::objection(bundle, &file.inventory.kubeadm) {
+    match settings::objection(bundle, &file.inventory) {
         Ok(None) => Ok(()),
-        Ok(Some(arguments::Objection { place, program, said })) => {
-            let path: Vec<&str> = ["kubeadm"].into_iter().chain(place).collect();
+        Ok(Some(settings::Objection { place, program, said })) => {
+            let path: Vec<&str> = ["kubeadm"].into_iter().chain(place.iter().map(String::as_str)).collect();
             let at = key_place(&file.text, &path).map_or_else(String::new, |place| format!(":{}:{}", place.line, place.column));
             let message = format!("{}{at}: {program} {} rejects this: {said}", file.path.display(), bundle.manifest.kubernetes);
-            let hint = "with it, the program would not start: remove it, or write what this version has instead";
+            let hint = format!("{program} would not start: correct the setting, or remove it");
             Err(Failure::new(ExitStatus::Usage, message, hint).into())
         }
         Err(error) => {
-            let line =
-                format!("arguments and feature gates in `kubeadm:` were not checked: the programs do not run on this computer ({error:#})");
+            let line = format!("settings in `kubeadm:` were not checked: the programs do not run on this computer ({error:#})");
             events.send(Event::Warning { line });
             Ok(())
         }

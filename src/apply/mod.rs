@@ -28,11 +28,12 @@ use crate::kubeconfig::person::Person;
 use crate::report::{Reporter, row, table};
 use crate::ssh::NewHostKeys;
 
-pub mod arguments;
 pub mod backup;
 mod closing;
 pub mod fragments;
 pub mod newest;
+pub mod settings;
+mod validator;
 
 /// Each round makes a plan from fresh facts. A goal that is not reached after this many rounds never will be.
 const ROUNDS: usize = 5;
