@@ -1,6 +1,7 @@
 //! Inventories as data: `tests/inventory/NAME.yaml` is read, and `NAME.txt` has what comes of it: all that is wrong, or a summary.
 //! `UPDATE=1 cargo test --test inventory` rewrites the summaries; read each before it is committed.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use hostler::cli::render::rendered;
 use hostler::inventory_file::{InventoryFile, named_file};
 use hostler_core::failure::ExitStatus;
 use hostler_core::films::settings::Encoding;
-use hostler_core::inventory::{Inventory, Role, Snapshots, merge, parse, parse_with};
+use hostler_core::inventory::{Diagnostic, Inventory, Role, Snapshots, merge, parse, parse_with};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -121,6 +122,110 @@ fn every_case_reads_as_its_text_says() {
         compare(&case.with_extension("txt"), &text, &mut wrong);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n----\n"));
+}
+
+/// What a message says to write in place of what it marks.
+fn suggested(problem: &Diagnostic) -> Option<&str> {
+    let marks = ["did you mean `", "write `"];
+    let (_, rest) = marks.iter().find_map(|mark| problem.message.split_once(mark))?;
+    let (word, _) = rest.split_once('`')?;
+    // A value for a key that has none is written behind it.
+    (!word.contains("...") && word != "{}" && problem.place.length < 1_000).then_some(word)
+}
+
+/// Whoever follows a suggestion gets no other error for it.
+#[test]
+fn a_suggested_word_is_itself_accepted() {
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for case in files("tests/inventory") {
+        let Ok(text) = String::from_utf8(std::fs::read(&case).unwrap()) else { continue };
+        let name = case.file_name().unwrap().to_str().unwrap().to_owned();
+        let read = |text: &str| parse_with(text, &name, Some(&|file, most| named_file(case.parent().expect("a folder"), file, most)));
+        let Err(found) = read(&text) else { continue };
+        for problem in found.problems() {
+            let Some(word) = suggested(problem) else { continue };
+            let lines = text.lines().enumerate().map(|(number, line)| {
+                let Some(column) = problem.place.column.checked_sub(1).filter(|_| number + 1 == problem.place.line) else {
+                    return line.to_owned();
+                };
+                let before: String = line.chars().take(column).collect();
+                let after: String = line.chars().skip(column + problem.place.length).collect();
+                format!("{before}{word}{after}")
+            });
+            let followed = lines.collect::<Vec<_>>().join("\n");
+            tried += 1;
+            let left = read(&followed).err();
+            let again = left.iter().flat_map(|left| left.problems()).find(|left| {
+                let is_about_it = left.message.starts_with("duplicate") && left.message.contains(&format!("`{word}`"));
+                (left.place.line, left.place.column) == (problem.place.line, problem.place.column)
+                    || is_about_it && found.problems().iter().all(|known| known.message != left.message)
+            });
+            if let Some(again) = again {
+                wrong.push(format!("{name}: {}\n  then: {}", problem.message, again.message));
+            }
+        }
+    }
+    assert!(tried > 20, "only {tried} suggestions");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Subnets of all sizes and forms, beside each other and around machines: what is proposed instead has no error.
+#[test]
+fn a_suggested_subnet_is_itself_accepted() {
+    let mut nets: Vec<String> =
+        ["", "10.244.0.0", "ten", "10.0.0.0/8,fd00::/48", "192.168.0.0/16", "172.16.0.0/12", "fd00:244::/56", "fd00:96::/112"]
+            .map(str::to_owned)
+            .to_vec();
+    for base in ["10.0.0.0", "10.97.3.1", "127.0.0.1", "169.254.7.7", "240.0.0.1", "fd00::1", "fe80::1"] {
+        let lengths = if base.contains(':') { [4, 40, 48, 64, 100, 120] } else { [4, 6, 11, 16, 25, 30] };
+        nets.extend(lengths.map(|length| format!("{base}/{length}")));
+    }
+    let machines: [&[&str]; 5] = [
+        &["192.168.1.11"],
+        &["10.244.0.5", "172.20.1.1", "192.168.1.11"],
+        &["fd00:244::5"],
+        &["10.96.0.5", "172.30.0.1"],
+        &["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"],
+    ];
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for addresses in machines {
+        let text = |nets: &BTreeMap<String, String>| {
+            let subnets: Vec<String> = nets.iter().map(|(key, net)| format!("{key}: '{net}'")).collect();
+            let machines: Vec<String> = addresses.iter().enumerate().map(|(number, address)| format!("m{number}: '{address}'")).collect();
+            format!("cluster: {{{}}}\nmachines: {{{}}}\n", subnets.join(", "), machines.join(", "))
+        };
+        for (pods, services) in nets.iter().flat_map(|pods| nets.iter().map(move |services| (pods, services))) {
+            let both = [("podSubnet", pods), ("serviceSubnet", services)];
+            let written: BTreeMap<String, String> =
+                both.iter().filter(|(_, net)| !net.is_empty()).map(|(key, net)| ((*key).to_owned(), (*net).clone())).collect();
+            let Err(found) = parse(&text(&written), "it") else { continue };
+            for problem in found.problems() {
+                let mut proposals: Vec<(String, String)> = Vec::new();
+                if let Some((_, rest)) = problem.message.split_once("did you mean `") {
+                    let key = if problem.place.column < 30 && written.contains_key("podSubnet") { "podSubnet" } else { "serviceSubnet" };
+                    proposals.push((key.to_owned(), rest.trim_end_matches("`?").to_owned()));
+                }
+                let example: Vec<(String, String)> = problem
+                    .example
+                    .lines()
+                    .filter_map(|line| line.trim().split_once(": "))
+                    .map(|(key, net)| (key.to_owned(), net.to_owned()))
+                    .collect();
+                for changes in [proposals, example].into_iter().filter(|changes| !changes.is_empty()) {
+                    tried += 1;
+                    let mut followed = written.clone();
+                    followed.extend(changes.clone());
+                    let left = parse(&text(&followed), "it").err();
+                    let mut left = left.iter().flat_map(|left| left.problems());
+                    if let Some(left) = left.find(|left| changes.iter().any(|(_, net)| left.message.contains(net.as_str()))) {
+                        wrong.push(format!("{}{}\n  proposed: {changes:?}\n  then: {}", text(&written), problem.message, left.message));
+                    }
+                }
+            }
+        }
+    }
+    assert!(tried > 5_000, "only {tried} proposals");
+    assert!(wrong.is_empty(), "{} of {tried}\n{}", wrong.len(), wrong.iter().take(20).cloned().collect::<Vec<_>>().join("\n"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::diagnostic::{Place, shown};
 use super::machine::Machines;
 use super::read::{Field, Fields, Problems, Text, at};
 use super::schema::{CLUSTER, ENDPOINT, RECIPIENT_EXAMPLE, SNAPSHOTS};
-use super::subnet::{self, Taken};
+use super::subnet::{self, Room, Taken};
 use super::tree::Data;
 use super::{Cluster, Cni, Endpoint, Snapshots, name, path};
 use crate::bech32;
@@ -45,17 +45,22 @@ pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) ->
         Some(None) => None,
         None => Some(Endpoint::Name(default_endpoint(&name))),
     };
-    let net = |key: &str, default: &str, problems: &mut Problems| -> Option<Taken> {
-        match text(key, problems) {
-            Some(text) => {
-                let net = subnet::subnet(text, key, default, problems)?;
-                Some(Taken { net, who: format!("`{key}`"), place: Some(text.place) })
-            }
-            None => Some(Taken { net: default.parse().ok()?, who: format!("`{key}`"), place: None }),
-        }
+    let written = [text("podSubnet", problems), text("serviceSubnet", problems)];
+    let [pods, services] = [("podSubnet", POD_SUBNET), ("serviceSubnet", SERVICE_SUBNET)].map(|(key, default)| (key, default.parse().ok()));
+    let net = |(key, default): (&str, Option<IpNet>), text: Option<&Text>, other: Option<IpNet>, problems: &mut Problems| {
+        let Some(text) = text else { return Some(Taken { net: default?, who: format!("`{key}`"), place: None }) };
+        let room = Room { hosts: &hosts, other, machines: machines.machines.len() };
+        let net = subnet::subnet(*text, key, &room, problems)?;
+        Some(Taken { net, who: format!("`{key}`"), place: Some(text.place) })
     };
-    let pods = net("podSubnet", POD_SUBNET, problems);
-    let services = net("serviceSubnet", SERVICE_SUBNET, problems);
+    // The other subnet, as far as it can be read.
+    let other = |text: &Option<Text>, default: Option<IpNet>| match text {
+        Some(text) => text.text.parse::<IpNet>().ok().or(default),
+        None => default,
+    };
+    let pods_taken = net(pods, written[0].as_ref(), other(&written[1], services.1), problems);
+    let services_taken = net(services, written[1].as_ref(), other(&written[0], pods.1), problems);
+    let (pods, services) = (pods_taken, services_taken);
     let word = section.as_ref().and_then(|section| section.choice("cni", problems));
     let cni = match word {
         Some("flannel-host-gw") => Cni::FlannelHostGw,
@@ -63,29 +68,23 @@ pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) ->
         _ => Cni::Flannel,
     };
     if let (Some(pods), Some(services)) = (&pods, &services) {
-        subnet::clashes(pods, services, &hosts, problems);
-        enough(pods, machines.machines.len(), problems);
+        subnet::clashes(pods, services, &hosts, machines.machines.len(), problems);
+        enough(pods, &Room { hosts: &hosts, other: Some(services.net), machines: machines.machines.len() }, problems);
     }
     Some(Cluster { name, version, endpoint: endpoint?, pod_subnet: pods?.net, service_subnet: services?.net, cni })
 }
 
 /// Checks that the pod subnet has a part for every machine.
-fn enough(pods: &Taken, machines: usize, problems: &mut Problems) {
-    let part = if pods.net.addr().is_ipv4() { 24u8 } else { 64 };
-    let parts = 1usize << part.saturating_sub(pods.net.prefix_len()).min(20);
+fn enough(pods: &Taken, room: &Room, problems: &mut Problems) {
+    let (parts, part) = subnet::parts(&pods.net);
+    let machines = room.machines;
     if machines > parts {
         let enough = counted(parts, "machine");
         let message =
             format!("`podSubnet` {} is large enough for {enough} with a /{part} each, but the inventory has {machines}", pods.net);
         let place = pods.place.unwrap_or(Place { line: 1, column: 1, length: 1 });
-        problems.add(place, message, format!("podSubnet: {}", large_enough(pods, part, machines)));
+        problems.add(place, message, room.example("podSubnet", &pods.net));
     }
-}
-
-/// The subnet around this one, with a part for every machine.
-fn large_enough(pods: &Taken, part: u8, machines: usize) -> String {
-    let bits = u8::try_from(machines.next_power_of_two().trailing_zeros()).unwrap_or(part);
-    IpNet::new(pods.net.addr(), part.saturating_sub(bits)).map_or_else(|_| POD_SUBNET.to_owned(), |net| net.trunc().to_string())
 }
 
 /// The name of an endpoint that nobody wrote.

@@ -46,9 +46,11 @@ fn encoders(fields: &Fields, field: Field, problems: &mut Problems) -> Vec<Strin
         _ => &[],
     };
     let mut encoders: Vec<String> = Vec::new();
-    for Text { text, place } in texts {
+    // What is listed already is no way out.
+    let free = || known.iter().copied().filter(|known| texts.iter().all(|other| other.text != *known));
+    for Text { text, place } in texts.iter().copied() {
         if !known.contains(&text) {
-            let guess = match did_you_mean(text, known.iter().copied()) {
+            let guess = match did_you_mean(text, free()) {
                 guess if guess.is_empty() => format!(": known encoders are {}", known.join(", ")),
                 guess => guess,
             };

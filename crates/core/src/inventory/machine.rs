@@ -14,7 +14,7 @@ use super::subnet::{self, Taken};
 use super::tree::{Data, Node};
 use super::{Connection, Machine, MachineName, Role, Taint, connection, encode, os};
 use crate::films::settings::Encoding;
-use crate::words::did_you_mean;
+use crate::words::nearest;
 
 /// All machines without errors.
 #[derive(Debug, Default)]
@@ -265,7 +265,8 @@ fn taints(fields: &Fields, problems: &mut Problems) -> Vec<Taint> {
         };
         let (key, value) = left.split_once('=').unwrap_or((left, ""));
         if !EFFECTS.contains(&effect) {
-            let guess = did_you_mean(effect, EFFECTS);
+            let near = nearest(effect, EFFECTS).map(|effect| format!("{left}:{effect}"));
+            let guess = near.map_or_else(String::new, |near| format!(": did you mean `{}`?", shown(&near)));
             problems.add(
                 text.place,
                 format!("the effect of a taint must be one of {}, but this is `{}`{guess}", EFFECTS.join(", "), shown(effect)),

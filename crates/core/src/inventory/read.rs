@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Place, shown};
 use super::schema::{INVENTORY, Key, Kind, Section};
-use super::tree::{Data, Node, Style};
+use super::tree::{Data, Key as TreeKey, Node, Style};
 use crate::words::did_you_mean;
 
 /// All errors, in the order in which they were found; and warnings.
@@ -59,7 +59,7 @@ impl<'a> Fields<'a> {
         for (key, node) in mapping {
             match section.key(&key.text) {
                 Some(known) => entries.push((known, Field { key: known, place: key.place, node })),
-                None => unknown(section, &key.text, key.place, problems),
+                None => unknown(section, key, mapping, problems),
             }
         }
         for key in section.keys.iter().filter(|key| key.required && !mapping.iter().any(|(known, _)| known.text == key.name)) {
@@ -231,8 +231,10 @@ fn sections() -> Vec<&'static Section> {
     found
 }
 
-fn unknown(section: &'static Section, word: &str, place: Place, problems: &mut Problems) {
-    let nearest = nearest_key(section, word);
+fn unknown(section: &'static Section, key: &TreeKey, mapping: &[(TreeKey, Node)], problems: &mut Problems) {
+    let (word, place) = (key.text.as_str(), key.place);
+    // One that is there already is no way out.
+    let nearest = nearest_key(section, word).filter(|name| mapping.iter().all(|(other, _)| other.text != *name));
     let guess = match nearest {
         Some(name) => format!(": did you mean `{name}`?"),
         None if !places(word).is_empty() => {

@@ -50,8 +50,8 @@ fn without_leading_zeros(text: &str) -> Option<IpAddr> {
 }
 
 /// A subnet for pods or Services with a size that Kubernetes supports; reports an error otherwise.
-pub fn subnet(text: Text, key: &str, default: &str, problems: &mut Problems) -> Option<IpNet> {
-    let example = format!("{key}: {default}");
+pub fn subnet(text: Text, key: &str, room: &Room, problems: &mut Problems) -> Option<IpNet> {
+    let example = |family: &IpNet| room.example(key, family);
     let word = shown(text.text);
     let Ok(net) = text.text.parse::<IpNet>() else {
         let message = if text.text.parse::<IpAddr>().is_ok() {
@@ -61,27 +61,100 @@ pub fn subnet(text: Text, key: &str, default: &str, problems: &mut Problems) -> 
         } else {
             format!("`{word}` is not a subnet: write an address, `/` and the prefix length")
         };
-        problems.add(text.place, message, example);
+        problems.add(text.place, message, example(&room.family()));
         return None;
     };
-    if net.addr() != net.network() {
-        problems.add(text.place, format!("`{word}` has host bits set: did you mean `{}`?", net.trunc()), example);
+    let (least, most) = sizes(key, &net);
+    if !(least..=most).contains(&net.prefix_len()) {
+        let size = if net.prefix_len() < least { "large" } else { "small" };
+        problems.add(text.place, format!("`{word}` is too {size}: `{key}` must be from /{least} to /{most}"), example(&net));
         return None;
     }
-    // Each machine gets a /24 (IPv6: /64) of the pod subnet. A Service subnet has at most 20 host bits, and its tenth address is the DNS
-    // server's. From the checks of kube-controller-manager and kube-apiserver.
-    let (least, most) = match (key, net) {
+    if net.addr() != net.network() {
+        let near = net.trunc();
+        let guess = if room.accepts(key, &near) { format!(": did you mean `{near}`?") } else { String::new() };
+        problems.add(text.place, format!("`{word}` has host bits set{guess}"), example(&net));
+        return None;
+    }
+    Some(net)
+}
+
+/// The shortest and the longest prefix of a subnet. Each machine gets a /24 (IPv6: /64) of the pod subnet. A Service subnet has at most 20
+/// host bits, and its tenth address is the DNS server's. From the checks of kube-controller-manager and kube-apiserver.
+fn sizes(key: &str, net: &IpNet) -> (u8, u8) {
+    match (key, net) {
         ("podSubnet", IpNet::V4(_)) => (8, 24),
         ("podSubnet", IpNet::V6(_)) => (48, 64),
         (_, IpNet::V4(_)) => (12, 28),
         (_, IpNet::V6(_)) => (108, 124),
-    };
-    if !(least..=most).contains(&net.prefix_len()) {
-        let size = if net.prefix_len() < least { "large" } else { "small" };
-        problems.add(text.place, format!("`{word}` is too {size}: `{key}` must be from /{least} to /{most}"), example);
-        return None;
     }
-    Some(net)
+}
+
+fn is_v4(net: &IpNet) -> bool {
+    matches!(net, IpNet::V4(_))
+}
+
+fn meet(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
+/// The reserved range that a subnet overlaps with.
+fn reserved(subnet: &IpNet) -> Option<(&'static str, &'static str)> {
+    OF_ITS_OWN.iter().copied().find(|(net, _)| net.parse().is_ok_and(|net| meet(subnet, &net)))
+}
+
+/// How many machines have a part of the pod subnet, which is as long as this.
+pub fn parts(pods: &IpNet) -> (usize, u8) {
+    let part = if is_v4(pods) { 24u8 } else { 64 };
+    (1usize << part.saturating_sub(pods.prefix_len()).min(20), part)
+}
+
+/// What is left for a subnet: a suggestion must itself be accepted.
+pub struct Room<'a> {
+    pub hosts: &'a [Taken],
+    /// The other subnet, of pods or of Services.
+    pub other: Option<IpNet>,
+    pub machines: usize,
+}
+
+impl Room<'_> {
+    /// Whether the subnet would have no error.
+    pub fn accepts(&self, key: &str, net: &IpNet) -> bool {
+        let (least, most) = sizes(key, net);
+        (least..=most).contains(&net.prefix_len())
+            && net.addr() == net.network()
+            && reserved(net).is_none()
+            && !self.other.is_some_and(|other| meet(net, &other) || is_v4(net) != is_v4(&other))
+            && !self.hosts.iter().any(|host| net.contains(&host.net) || is_v4(net) != is_v4(&host.net))
+            && (key != "podSubnet" || self.machines <= parts(net).0)
+    }
+
+    /// A subnet that would be accepted, near to `near` if possible.
+    pub fn free(&self, key: &str, near: &IpNet) -> Option<IpNet> {
+        let known: &[&str] = match key {
+            "podSubnet" => {
+                &["10.244.0.0/16", "172.20.0.0/16", "192.168.0.0/16", "10.0.0.0/12", "100.64.0.0/12", "fd00:244::/56", "fd01:244::/48"]
+            }
+            _ => &["10.96.0.0/12", "172.30.0.0/16", "192.168.192.0/18", "100.112.0.0/16", "fd00:96::/112", "fd01:96::/112"],
+        };
+        let (least, most) = sizes(key, near);
+        let around =
+            (least..=most).rev().filter(|length| *length <= near.prefix_len()).filter_map(|length| IpNet::new(near.addr(), length).ok());
+        // One that is only too small is made larger.
+        let around = around.map(|net| net.trunc()).filter(|_| key == "podSubnet" && self.machines > parts(near).0);
+        let known = known.iter().filter_map(|net| net.parse().ok());
+        around.chain(known).find(|net| self.accepts(key, net))
+    }
+
+    /// The family of the machines, as its network of everything.
+    fn family(&self) -> IpNet {
+        self.hosts.first().map(|host| host.net).or(self.other).unwrap_or_default()
+    }
+
+    /// `podSubnet: 10.244.0.0/16`; empty if no subnet would be accepted.
+    pub fn example(&self, key: &str, near: &IpNet) -> String {
+        self.free(key, near).map_or_else(String::new, |net| format!("{key}: {net}"))
+    }
 }
 
 /// Something that occupies addresses.
@@ -110,23 +183,25 @@ const OF_ITS_OWN: &[(&str, &str)] = &[
 ];
 
 /// Reports overlapping subnets of pods and Services, addresses of `hosts` in one of them, and mixed address families.
-pub fn clashes(pods: &Taken, services: &Taken, hosts: &[Taken], problems: &mut Problems) {
+pub fn clashes(pods: &Taken, services: &Taken, hosts: &[Taken], machines: usize, problems: &mut Problems) {
     let top = Place { line: 1, column: 1, length: 1 };
-    let meet = |a: &IpNet, b: &IpNet| a.contains(b) || b.contains(a);
-    for subnet in [pods, services] {
-        for (net, name) in OF_ITS_OWN {
-            if net.parse().is_ok_and(|net| meet(&subnet.net, &net)) {
-                let message = format!("{} {} overlaps with the {name} range {net}: choose another subnet", subnet.who, subnet.net);
-                problems.add(subnet.place.unwrap_or(top), message, "");
-            }
+    let both = [("podSubnet", pods, services), ("serviceSubnet", services, pods)];
+    let example = |key: &str, subnet: &Taken, other: &Taken| {
+        let example = Room { hosts, other: Some(other.net), machines }.example(key, &subnet.net);
+        if example.is_empty() { example } else { format!("cluster:\n  {example}") }
+    };
+    for (key, subnet, other) in both {
+        if let Some((net, name)) = reserved(&subnet.net) {
+            let message = format!("{} {} overlaps with the {name} range {net}: choose another subnet", subnet.who, subnet.net);
+            problems.add(subnet.place.unwrap_or(top), message, example(key, subnet, other));
         }
     }
     if meet(&pods.net, &services.net) {
         let place = pods.place.max(services.place).unwrap_or(top);
         let message = format!("{} {} and {} {} overlap", pods.who, pods.net, services.who, services.net);
-        problems.add(place, message, "cluster:\n  podSubnet: 10.244.0.0/16\n  serviceSubnet: 10.96.0.0/12");
+        problems.add(place, message, two(&pods.net, hosts, machines));
     }
-    for subnet in [pods, services] {
+    for (key, subnet, other) in both {
         let inside: Vec<&Taken> = hosts.iter().filter(|host| subnet.net.contains(&host.net)).collect();
         let Some(first) = inside.first() else { continue };
         let place = subnet.place.or(first.place).unwrap_or(top);
@@ -134,9 +209,9 @@ pub fn clashes(pods: &Taken, services: &Taken, hosts: &[Taken], problems: &mut P
         let which: Vec<String> = inside.iter().map(|host| format!("{} of {}", host.net.addr(), host.who)).collect();
         let addresses = if which.len() == 1 { "address" } else { "addresses" };
         let message = format!("{} {}{default} contains the {addresses} {}", subnet.who, subnet.net, and(&which));
-        problems.add(place, message, elsewhere(subnet, hosts));
+        problems.add(place, message, example(key, subnet, other));
     }
-    let family = |net: &IpNet| if matches!(net, IpNet::V4(_)) { "IPv4" } else { "IPv6" };
+    let family = |net: &IpNet| if is_v4(net) { "IPv4" } else { "IPv6" };
     if let Some(other) = hosts.iter().chain([services]).find(|other| family(&other.net) != family(&pods.net)) {
         let place = other.place.or(pods.place).unwrap_or(top);
         let message = format!(
@@ -146,24 +221,16 @@ pub fn clashes(pods: &Taken, services: &Taken, hosts: &[Taken], problems: &mut P
             pods.who,
             family(&pods.net)
         );
-        let example = match family(&hosts.first().unwrap_or(other).net) {
-            "IPv6" => "cluster:\n  podSubnet: fd00:244::/56\n  serviceSubnet: fd00:96::/112",
-            _ => "cluster:\n  podSubnet: 10.244.0.0/16\n  serviceSubnet: 10.96.0.0/12",
-        };
-        problems.add(place, message, example);
+        problems.add(place, message, two(&hosts.first().unwrap_or(other).net, hosts, machines));
     }
 }
 
-/// A subnet for the same purpose without the addresses.
-fn elsewhere(subnet: &Taken, hosts: &[Taken]) -> String {
-    let (key, nets) = match subnet.who.trim_matches('`') {
-        "podSubnet" => ("podSubnet", ["10.244.0.0/16", "172.20.0.0/16", "192.168.0.0/16", "fd00:244::/56"]),
-        _ => ("serviceSubnet", ["10.96.0.0/12", "172.30.0.0/16", "192.168.192.0/18", "fd00:96::/112"]),
-    };
-    let free = |net: &IpNet| {
-        let same = matches!(net, IpNet::V4(_)) == matches!(subnet.net, IpNet::V4(_));
-        same && !hosts.iter().any(|host| net.contains(&host.net))
-    };
-    let net = nets.iter().filter_map(|net| net.parse::<IpNet>().ok()).find(free);
-    net.map_or_else(String::new, |net| format!("cluster:\n  {key}: {net}"))
+/// Both subnets, of the family of `near`, as they would be accepted together; empty if none would.
+fn two(near: &IpNet, hosts: &[Taken], machines: usize) -> String {
+    let room = Room { hosts, other: None, machines };
+    let found = room.free("podSubnet", near).and_then(|pods| {
+        let services = Room { hosts, other: Some(pods), machines }.free("serviceSubnet", near)?;
+        Some(format!("cluster:\n  podSubnet: {pods}\n  serviceSubnet: {services}"))
+    });
+    found.unwrap_or_default()
 }

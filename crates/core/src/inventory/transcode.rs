@@ -124,12 +124,14 @@ fn below<'a>(fields: &Fields<'a>, name: &str, section: &'static super::schema::S
 fn languages(fields: &Fields, problems: &mut Problems) -> Vec<String> {
     const EXAMPLE: &str = "languages: [eng]";
     let mut languages: Vec<String> = Vec::new();
-    for text in fields.texts("languages", problems) {
+    let texts = fields.texts("languages", problems);
+    for text in texts.iter().copied() {
         let word = text.text;
         if word.eq_ignore_ascii_case("all") || word.eq_ignore_ascii_case("any") {
             problems.add(text.place, format!("`{}` is not a language: omit `languages` to keep all languages", shown(word)), EXAMPLE);
         } else if !language::is_code(word) {
-            let near = language::suggest(word);
+            // What is listed already is no way out.
+            let near = language::suggest(word).filter(|code| texts.iter().all(|other| !language::same(other.text, code)));
             let guess = near.map_or_else(String::new, |code| format!(": did you mean `{code}`?"));
             let message = format!("`{}` is not a language code: write the three letters of ISO 639-2{guess}", shown(word));
             problems.add(text.place, message, near.map_or_else(|| EXAMPLE.to_owned(), |code| format!("languages: [{code}]")));
@@ -349,10 +351,12 @@ fn encoders(fields: &Fields, machines: &Machines, problems: &mut Problems) -> Ve
         problems.add(field.place, "`machines` is empty: list at least one machine, or omit the key to use all machines", field.key.shown());
     }
     let mut encoders: Vec<(MachineName, Place)> = Vec::new();
-    for text in texts {
+    for text in texts.iter().copied() {
         let word = shown(text.text);
         let Some(name) = MachineName::new(text.text).filter(|name| machines.names.contains_key(name.as_str())) else {
-            let mut known: Vec<&str> = machines.names.keys().map(String::as_str).collect();
+            // What is listed already is no way out.
+            let free = |name: &&str| texts.iter().all(|other| other.text != *name);
+            let mut known: Vec<&str> = machines.names.keys().map(String::as_str).filter(free).collect();
             known.sort_unstable();
             let guess = did_you_mean(text.text, known);
             problems.add(text.place, format!("the inventory has no machine `{word}`{guess}"), "");
