@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::statfs::{self, FsType};
 use nix::unistd::{AccessFlags, access};
 
 use crate::{atomic, home};
@@ -56,7 +57,7 @@ impl Destination {
                 return Ok(Destination::Stream(path.to_owned()));
             }
             Ok(_) => Destination::File(fs::canonicalize(path).map_err(|error| denied(&error))?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Destination::New(behind_links(path).map_err(|error| denied(&error))?),
+            Err(error) if is_nothing(&error) => Destination::New(behind_links(path).map_err(|error| denied(&error))?),
             Err(error) => return Err(denied(&error)),
         };
         match &place {
@@ -109,6 +110,11 @@ impl Destination {
     }
 }
 
+/// Whether nothing is at a path; why nothing can be there is another matter.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 /// The path that a link to nothing leads to; any other path itself.
 fn behind_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
@@ -142,13 +148,28 @@ fn may_create(path: &Path) -> io::Result<()> {
     let folder = atomic::folder_of(path).ancestors().find(|folder| folder.as_os_str().is_empty() || folder.symlink_metadata().is_ok());
     let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !fs::metadata(folder)?.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a folder", folder.display())));
     }
     access(folder, AccessFlags::W_OK | AccessFlags::X_OK)?;
-    // Not by the mode of the folder: no file can be made in /proc or /sys.
-    let kind = nix::sys::statfs::statfs(folder)?.filesystem_type();
-    if kind == nix::sys::statfs::PROC_SUPER_MAGIC || kind == nix::sys::statfs::SYSFS_MAGIC {
-        return Err(io::ErrorKind::Unsupported.into());
+    is_for_files(folder)
+}
+
+/// File systems of the kernel's own, where the mode of a folder says nothing: a file can't be created, or is a command to the kernel.
+const OF_THE_KERNEL: [FsType; 9] = [
+    statfs::PROC_SUPER_MAGIC,
+    statfs::SYSFS_MAGIC,
+    statfs::CGROUP_SUPER_MAGIC,
+    statfs::CGROUP2_SUPER_MAGIC,
+    statfs::DEBUGFS_MAGIC,
+    statfs::TRACEFS_MAGIC,
+    statfs::SECURITYFS_MAGIC,
+    statfs::BPF_FS_MAGIC,
+    statfs::DEVPTS_SUPER_MAGIC,
+];
+
+fn is_for_files(folder: &Path) -> io::Result<()> {
+    if OF_THE_KERNEL.contains(&statfs::statfs(folder)?.filesystem_type()) {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel keeps no files there"));
     }
     Ok(())
 }
@@ -312,27 +333,35 @@ fn listen(mut pipe: File, most: usize, writer: Duration, silence: Duration) -> i
 /// # Errors
 /// A [`Failure`] with [`ExitStatus::Usage`]: something else is there, or nothing can be written there.
 pub fn new_folder(path: &Path, other: impl Fn(&Path) -> bool) -> Result<PathBuf> {
-    let hint = "pass the path of a folder that is empty or does not exist";
-    let wrong = |what: String| anyhow::Error::from(Failure::new(ExitStatus::Usage, what, hint));
+    let wrong = |what: String| {
+        let hint = "pass the path of a folder that is empty or does not exist";
+        anyhow::Error::from(Failure::new(ExitStatus::Usage, what, hint))
+    };
+    let denied = |error: &io::Error| {
+        let message = format!("{} can't be written: {error}", path.display());
+        anyhow::Error::from(Failure::new(ExitStatus::Usage, message, "pass a path below a folder that you can write to"))
+    };
     let place = match fs::canonicalize(path) {
         Ok(place) => place,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if is_nothing(&error) => {
             let plain: PathBuf = path.components().collect();
-            let place = behind_links(&plain).map_err(|error| wrong(format!("{} can't be created: {error}", path.display())))?;
-            may_create(&place).map_err(|error| wrong(format!("{} can't be created: {error}", path.display())))?;
+            let place = behind_links(&plain).map_err(|error| denied(&error))?;
+            may_create(&place).map_err(|error| denied(&error))?;
             return Ok(place);
         }
-        Err(error) => return Err(wrong(format!("{} can't be used: {error}", path.display()))),
+        Err(error) => return Err(denied(&error)),
     };
     if !place.is_dir() {
         return Err(wrong(format!("{} is not a folder", path.display())));
     }
-    let empty = fs::read_dir(&place).map_err(|error| wrong(format!("{} can't be read: {error}", path.display())))?.next().is_none();
+    let empty = fs::read_dir(&place).map_err(|error| denied(&error))?.next().is_none();
     if !empty && !other(&place) {
         return Err(wrong(format!("{} is not empty", path.display())));
     }
     access(&place, AccessFlags::W_OK | AccessFlags::X_OK)
-        .map_err(|error| wrong(format!("{} can't be written: {error}", path.display())))?;
+        .map_err(io::Error::from)
+        .and_then(|()| is_for_files(&place))
+        .map_err(|error| denied(&error))?;
     Ok(place)
 }
 

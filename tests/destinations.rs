@@ -91,16 +91,27 @@ fn what_is_there_already_is_not_replaced() {
     }
 }
 
+/// It is found before anything is done, and the way out is about the place, not about what is in it.
 #[test]
 fn a_place_that_can_not_be_written_is_found_before_anything_is_done() {
-    for verb in VERBS.iter().filter(|verb| !verb.contains("bundle") && !verb.contains("render")) {
+    for verb in VERBS {
         let place = Place::new();
         fs::write(place.path("file"), "").unwrap();
-        for there in ["file/below", "/proc/none", "missing/there"] {
+        let takes_folder = verb.contains("bundle") || verb.contains("render");
+        let below_null = "/dev/null/below";
+        for there in ["file/below", "file/be/low", below_null, "/proc/none", "/proc/no/ne", "/sys/none", "missing/there"] {
+            if takes_folder && there == "missing/there" {
+                continue;
+            }
             let output = place.run(verb, there);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(2), "hostler {verb} with {there}: {said}");
             assert!(!said.contains("192.0.2.1"), "hostler {verb} with {there} came as far as the machines: {said}");
+            assert!(said.contains("can write") && !said.contains("is empty"), "hostler {verb} with {there}: {said}");
+            if there.starts_with("file/") || there == below_null {
+                let not_one = if there == below_null { "/dev/null is not a folder" } else { "file is not a folder" };
+                assert!(said.contains(not_one), "hostler {verb} with {there}: {said}");
+            }
         }
     }
 }

@@ -92,3 +92,34 @@ fn a_noun_without_a_verb_shows_its_verbs() {
         assert!(text.contains("Commands:"), "hostler {noun}: {text}");
     }
 }
+
+/// The inventory's reference says that every verb accepts one that has a use for it. These have none.
+#[test]
+fn verbs_without_an_inventory_are_about_no_cluster() {
+    let all = all();
+    let without: Vec<&str> =
+        all.iter().filter(|(_, text)| listed(text).is_empty() && !text.contains("--inventory")).map(|(words, _)| words.as_str()).collect();
+    let expected = [
+        "bundle create",
+        "bundle encoder",
+        "bundle show",
+        "bundle verify",
+        "lab blank",
+        "lab connect",
+        "lab cut",
+        "lab down",
+        "lab exec",
+        "lab list",
+        "lab off",
+        "lab on",
+        "lab open",
+        "lab ssh",
+        "lab up",
+        "os create",
+        "schema",
+        "snapshot verify",
+    ];
+    assert_eq!(without, expected);
+    let reference = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/inventory.md")).expect("it can be read");
+    assert!(reference.contains("Each verb that is about a cluster accepts `--inventory FILE`"), "{reference}");
+}

@@ -69,11 +69,20 @@ pub struct Create {
 
 /// List the snapshots on this computer
 #[derive(Debug, Args)]
-#[command(after_long_help = help::end(&[("List the snapshots in the default folder", "hostler snapshot list")], help::LOCAL))]
+#[command(after_long_help = help::end(
+    &[
+        ("List the snapshots in the default folder", "hostler snapshot list"),
+        ("List those of one cluster", "hostler snapshot list --inventory inventory.yaml"),
+    ],
+    help::LOCAL,
+))]
 pub struct List {
     /// Folder to list [default: ~/.local/share/hostler/snapshots]
     #[arg(value_name = "FOLDER")]
     folder: Option<PathBuf>,
+    /// List only the snapshots of this inventory's cluster [default: of all clusters]
+    #[arg(long, short, value_name = "FILE")]
+    inventory: Option<PathBuf>,
 }
 
 /// Check that a snapshot is complete, and that every object in it can be read
@@ -118,10 +127,16 @@ async fn list(arguments: &List, output: Output, reporter: &Reporter) -> Result<(
         let hint = "omit the argument to list the default folder; `hostler snapshot verify FILE` checks a single snapshot";
         return Err(Failure::new(ExitStatus::Usage, message, hint).into());
     }
-    let snapshots = snapshot::list(&folder)?;
+    let inventory = arguments.inventory.clone().map(|file| InventoryArgument::of(file).load()).transpose()?;
+    let cluster = inventory.map(|file| file.inventory.cluster.name);
+    let mut snapshots = snapshot::list(&folder)?;
+    snapshots.retain(|snapshot| cluster.as_ref().is_none_or(|name| snapshot.cluster == *name));
     let text = match output {
         Output::Json => json_text(&json!({ "schema": SCHEMA, "snapshots": snapshots }))?,
-        Output::Text if snapshots.is_empty() => format!("no snapshots in {}", visible(&folder.to_string_lossy())),
+        Output::Text if snapshots.is_empty() => {
+            let whose = cluster.map_or_else(String::new, |name| format!(" of the cluster {name}"));
+            format!("no snapshots{whose} in {}", visible(&folder.to_string_lossy()))
+        }
         Output::Text => {
             let mut rows = vec![row!["CLUSTER", "TAKEN", "SIZE", "ENCRYPTED", "FILE"]];
             rows.extend(snapshots.iter().map(|snapshot| {

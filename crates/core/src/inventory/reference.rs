@@ -124,7 +124,7 @@ fn text(form: &Form) -> Value {
 const INTRODUCTION: &str = "\
 # The inventory
 
-The inventory is one YAML file that describes the machines and the cluster. Every verb accepts `--inventory FILE`; the default is
+The inventory is one YAML file that describes the machines and the cluster. Each verb that is about a cluster accepts `--inventory FILE`; the default is
 `inventory.yaml` in the current folder. Errors are reported with their line, and then nothing is started.
 
 A complete inventory:
