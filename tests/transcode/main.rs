@@ -3,6 +3,7 @@
 mod browser;
 mod corpus;
 mod films;
+mod link;
 mod looks;
 mod page;
 mod shares;

@@ -17,6 +17,11 @@ impl StandIn {
 
     /// Answers a request line and a body with a status and a text.
     pub fn answering(answer: impl Fn(&str, &str) -> (u16, String) + Send + 'static) -> StandIn {
+        StandIn::seeing(move |line, _, body| answer(line, body))
+    }
+
+    /// As [`answering`](StandIn::answering), by the headers, too, which are between the two.
+    pub fn seeing(answer: impl Fn(&str, &str, &str) -> (u16, String) + Send + 'static) -> StandIn {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("bound"));
         let asked = Arc::<Mutex<Vec<(String, String)>>>::default();
@@ -35,7 +40,7 @@ impl StandIn {
     }
 }
 
-fn serve(stream: TcpStream, answer: &impl Fn(&str, &str) -> (u16, String), kept: &Mutex<Vec<(String, String)>>) -> Option<()> {
+fn serve(stream: TcpStream, answer: &impl Fn(&str, &str, &str) -> (u16, String), kept: &Mutex<Vec<(String, String)>>) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let (mut line, mut head) = (String::new(), String::new());
     reader.read_line(&mut line).ok()?;
@@ -46,7 +51,7 @@ fn serve(stream: TcpStream, answer: &impl Fn(&str, &str) -> (u16, String), kept:
     reader.by_ref().take(length).read_to_string(&mut given).ok()?;
     // Before the answer: who has that may ask what was asked.
     kept.lock().expect("no panic").push((line.clone(), head.to_ascii_lowercase()));
-    let (status, body) = answer(&line, &given);
+    let (status, body) = answer(&line, &head, &given);
     let text = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
     reader.get_mut().write_all(text.as_bytes()).ok()
 }

@@ -13,7 +13,6 @@ use super::{Cluster, overview};
 use crate::cli::Output;
 use crate::event::Event;
 use crate::report::Reporter;
-use crate::transcode::access;
 use crate::transcode::ledger::Priority;
 use crate::transcode::view::View;
 
@@ -36,13 +35,6 @@ pub async fn status(cluster: &Cluster, output: Output, reporter: &Reporter) -> R
     } else {
         reporter.result(&overview::text(&page.view().await?)).await;
     }
-    Ok(())
-}
-
-pub async fn link(cluster: &Cluster, reporter: &Reporter) -> Result<()> {
-    let page = Page::of(cluster).await?;
-    let token = page.token().await?;
-    reporter.secret_result(&access::link(page.address().await?, &token), &token).await;
     Ok(())
 }
 

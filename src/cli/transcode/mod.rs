@@ -28,6 +28,7 @@ use crate::transcode::pod::{self, Publication};
 use crate::transcode::watch::Watcher;
 
 mod ask;
+mod link;
 mod overview;
 mod remote;
 mod try_out;
@@ -45,8 +46,17 @@ pub enum Verb {
         cluster: Cluster,
     },
     /// Print the link to the status page with the token that its buttons need
-    #[command(after_long_help = help::end(&[("Open the page so that its buttons work", "hostler transcode link")], help::REMOTE))]
+    #[command(after_long_help = help::end(
+        &[
+            ("Open the page so that its buttons work", "hostler transcode link"),
+            ("Take the buttons away from everyone who has seen the link", "hostler transcode link --new"),
+        ],
+        help::REMOTE,
+    ))]
     Link {
+        /// Replace the token first: links printed before stop working at once
+        #[arg(long)]
+        new: bool,
         #[command(flatten)]
         cluster: Cluster,
     },
@@ -337,7 +347,7 @@ pub struct Film {
 pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ended> {
     match verb {
         Verb::Status { cluster } => ask::status(&cluster, output, reporter).await?,
-        Verb::Link { cluster } => ask::link(&cluster, reporter).await?,
+        Verb::Link { new, cluster } => link::link(new, &cluster, reporter).await?,
         Verb::Retry { film, cluster } => ask::retry(&film, &cluster, reporter).await?,
         Verb::Redo { film, from_library, cluster } => ask::redo(&film, from_library, &cluster, reporter).await?,
         Verb::Accept { film, cluster } => ask::accept(&film, &cluster, reporter).await?,

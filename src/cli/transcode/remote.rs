@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::http::{HeaderValue, Method, Request, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::StreamExt;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::protocol::{films, namespaces};
@@ -15,7 +17,7 @@ use hostler_core::visible::shortened;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig, NamedCluster};
 use kube::{Client, Config};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Cluster;
 use crate::cli::arguments::INVENTORY;
@@ -30,6 +32,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 const MOST_BYTES: usize = 32 << 20;
 /// Characters of a message from elsewhere.
 const MOST_SHOWN: usize = 500;
+
+/// An id that no film has, in the form of one: to the page it is a film that has left.
+const NO_FILM: &str = "no-such-film-00000000";
 
 pub const UNEXPECTED: &str = "the status page sent an unexpected answer; the cluster may run another version of hostler";
 
@@ -78,6 +83,38 @@ impl Page {
     pub async fn token(&self) -> Result<String> {
         let uri = format!("/api/v1/namespaces/{}/secrets/{}", namespaces::FILMS, films::PAGE_TOKEN);
         access::token_of(&self.answer(Request::get(uri).body(Vec::new())?).await?)
+    }
+
+    /// Replaces the token in the Secret. It is in the request's body only.
+    pub async fn set_token(&self, token: &str) -> Result<()> {
+        let uri = format!("/api/v1/namespaces/{}/secrets/{}", namespaces::FILMS, films::PAGE_TOKEN);
+        let body = json!({ "data": { "token": BASE64.encode(token) } }).to_string();
+        let request = Request::patch(uri).header("content-type", "application/merge-patch+json").body(body.into_bytes())?;
+        self.answer(request).await.map(drop)
+    }
+
+    /// Deletes the page's pods at once; its Deployment creates another one.
+    pub async fn delete_pods(&self) -> Result<()> {
+        let uri = format!("/api/v1/namespaces/{}/pods?labelSelector=app%3Dpage&gracePeriodSeconds=0", namespaces::FILMS);
+        self.answer(Request::delete(uri).body(Vec::new())?).await.map(drop)
+    }
+
+    /// Whether the page would act for someone who has this token: it is asked to retry a film that is not there.
+    ///
+    /// # Errors
+    /// The page does not answer.
+    pub async fn accepts(&self, token: &str) -> Result<bool> {
+        let mut value = HeaderValue::from_str(token)?;
+        value.set_sensitive(true);
+        let uri = format!("{}/retry/{NO_FILM}", films::PAGE);
+        let request = Request::post(uri).header("x-hostler", "1").header(TOKEN, value).body(Vec::new())?;
+        let (status, text) = tokio::time::timeout(LIMIT, self.whole(request)).await??;
+        match status.as_u16() {
+            // The API server's own answer is an object.
+            403 if !text.starts_with('{') => Ok(false),
+            404 | 409 if !text.starts_with('{') => Ok(true),
+            _ => Err(refused(status, &text).into()),
+        }
     }
 
     /// The page's address on a control plane.
