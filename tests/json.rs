@@ -57,6 +57,7 @@ fn plan() -> Value {
         findings: vec![Finding { machine: machine(), what: "", place: String::new(), matters: "", then: "" }],
         unreachable: vec![NotReached { machine: machine(), reason: String::new() }],
         reached: 0,
+        withdrawn: false,
     })
 }
 
@@ -101,7 +102,7 @@ fn status() -> Value {
         }],
         snapshot: None,
         snapshot_age: None,
-        drift: Some(Drift { steps: 0, refusals: 0, verified: Some(true), first: None }),
+        drift: Some(Drift { differs: false, steps: 0, refusals: 0, verified: Some(true), first: None }),
         next: None,
     })
 }

@@ -125,7 +125,7 @@ fn drift(status: &Status) -> String {
         return "unknown: no bundle in the cache; `hostler bundle create` fetches one".to_owned();
     };
     let first = visible(drift.first.as_deref().unwrap_or_default());
-    if !(drift.differs() || drift.steps == 0) {
+    if !(drift.differs || drift.steps == 0) {
         return "none, but the cluster is yet to be verified".to_owned();
     }
     match (drift.steps, drift.refusals) {

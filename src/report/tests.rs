@@ -150,6 +150,7 @@ fn plan() -> Plan {
         findings: Vec::new(),
         unreachable: Vec::new(),
         reached: 0,
+        withdrawn: false,
     }
 }
 

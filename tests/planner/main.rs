@@ -17,4 +17,5 @@ mod simulation;
 mod subsets;
 mod system;
 mod upgrade;
+mod verified;
 mod world;

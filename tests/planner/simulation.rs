@@ -8,7 +8,6 @@ use hostler_core::action::kubeadm::Join;
 use hostler_core::action::machine::ConfigureUnit;
 use hostler_core::arch::Arch;
 use hostler_core::facts::Facts;
-use hostler_core::health::{Problem, status};
 use hostler_core::inventory::{Inventory, MachineName, Role, parse};
 use hostler_core::manifest::{Manifest, Manifests};
 use hostler_core::plan::lint::reaches;
@@ -89,7 +88,7 @@ pub enum Drift {
     Tunnel,
 }
 
-const DRIFTS: &[Drift] = &[
+pub const DRIFTS: &[Drift] = &[
     Drift::Swap,
     Drift::Sysctl,
     Drift::Module,
@@ -220,7 +219,7 @@ pub fn blank() -> Facts {
 }
 
 impl Drift {
-    fn apply(self, world: &mut World, name: &MachineName) {
+    pub fn apply(self, world: &mut World, name: &MachineName) {
         if let (Some(cluster), Drift::Label | Drift::Record | Drift::Verified) = (&mut world.cluster, self) {
             match self {
                 Drift::Label => cluster.nodes.get_mut(name.as_str()).into_iter().for_each(|node| node.labels.clear()),
@@ -528,77 +527,5 @@ fn a_needless_need_is_found() {
     for (waits, other, waited) in barriers {
         let told = needless(&with((2, waits), (other, waited)));
         assert!(told.iter().any(|what| what.ends_with("no reason is known")), "{waits:?} {waited:?}: {told:?}");
-    }
-}
-
-/// A run that changes something and whose verification then fails, or is interrupted: the cluster is open until it passes.
-#[test]
-fn a_verification_that_failed_is_open() {
-    let inventory = inventory(3, false);
-    let scene = Scene {
-        control_planes: 3,
-        changed: false,
-        starts: vec![Start::Converged; 5],
-        off: BTreeSet::new(),
-        rounds: Vec::new(),
-        goal: Verb::Up,
-    };
-    let converged = world(&scene);
-    let rebuild = Goal::Rebuild { machine: name(4), force_after: None };
-    let runs = DRIFTS.iter().map(|drift| (Some(*drift), Goal::Up)).chain([(None, rebuild), (Some(Drift::Program), Goal::Add(name(2)))]);
-    for (drift, goal) in
-        runs.filter(|(drift, _)| !matches!(drift, Some(Drift::Verified | Drift::EtcdFull | Drift::AdminsNarrower | Drift::Denied)))
-    {
-        let mut world = converged.clone();
-        drift.into_iter().for_each(|drift| drift.apply(&mut world, &name(2)));
-        let plan = plan_for(&goal, &inventory, &manifests(), &world.seen()).expect("templates fit");
-        assert!(plan.steps.iter().any(|step| step.id.kind.is_verified()), "{drift:?}: nothing would change");
-        for step in plan.steps.iter().filter(|step| !matches!(step.id.kind, StepKind::Probe | StepKind::RecordVerified)) {
-            world.apply(step).unwrap_or_else(|what| panic!("{drift:?}: {what}"));
-        }
-        let seen = world.seen();
-        let up = plan_for(&Goal::Up, &inventory, &manifests(), &seen).expect("templates fit");
-        assert!(up.steps.iter().any(|step| step.id.kind == StepKind::Probe), "{drift:?}, {goal:?}: up does not verify");
-        let status = status(&inventory, &seen, Some(&up), Some(0));
-        assert!(status.problems.contains(&Problem::NotVerified), "{drift:?}, {goal:?}: {:?}", status.problems);
-    }
-}
-
-/// A verb for one machine withdraws the verification of the whole cluster. Where it is interrupted after that and run again, it ends as it
-/// would have: `up` finds nothing to do.
-#[test]
-fn a_verb_for_one_machine_that_is_run_again_ends_with_a_verified_cluster() {
-    let inventory = inventory(1, false);
-    let scene = Scene {
-        control_planes: 1,
-        changed: false,
-        starts: vec![Start::Converged; 5],
-        off: BTreeSet::new(),
-        rounds: Vec::new(),
-        goal: Verb::Up,
-    };
-    let plan = |goal: &Goal, world: &World| plan_for(goal, &inventory, &manifests(), &world.seen()).expect("templates fit");
-    let apply = |step: &Step, world: &mut World| world.apply(step).unwrap_or_else(|what| panic!("{}: {what}", step.id));
-    let mut converged = world(&scene);
-    // Whatever a random world is not yet.
-    plan(&Goal::Up, &converged).steps.iter().for_each(|step| apply(step, &mut converged));
-    for (drift, asked) in [(None, Goal::Rebuild { machine: name(4), force_after: None }), (Some(Drift::Program), Goal::Add(name(2)))] {
-        let mut start = converged.clone();
-        drift.into_iter().for_each(|drift| drift.apply(&mut start, &name(2)));
-        for cut in 0..=plan(&asked, &start).steps.len() {
-            let mut world = start.clone();
-            plan(&asked, &world).steps.iter().take(cut).for_each(|step| apply(step, &mut world));
-            let mut goal = asked.clone();
-            loop {
-                let plan = plan(&goal, &world);
-                if plan.steps.is_empty() {
-                    break;
-                }
-                plan.steps.iter().for_each(|step| apply(step, &mut world));
-                goal = goal.next_goal();
-            }
-            let up: Vec<_> = plan(&Goal::Up, &world).steps.iter().map(Step::line).collect();
-            assert!(up.is_empty(), "{asked:?}, interrupted after {cut} steps: {up:?}");
-        }
     }
 }

@@ -169,17 +169,12 @@ pub struct Drift {
     pub steps: usize,
     /// What it would refuse.
     pub refusals: usize,
-    /// Whether the cluster is verified as it is; `None`: no API server answered.
+    /// Whether any of these steps changes something; the others verify the cluster.
+    pub differs: bool,
+    /// Whether the cluster was verified as it is; `None`: no API server answered.
     pub verified: Option<bool>,
     /// The first step's machine and reason, or else the first refusal's.
     pub first: Option<String>,
-}
-
-impl Drift {
-    /// Whether anything differs: where nothing does, the steps only verify the cluster.
-    pub fn differs(&self) -> bool {
-        self.steps > 0 && self.verified != Some(false)
-    }
 }
 
 /// What `seen` amounts to. `plan`: what `up` would do about it, where a bundle is at hand.
@@ -386,7 +381,9 @@ fn drift(plan: &Plan, api: bool) -> Drift {
         })
     };
     Drift {
-        verified: api.then_some(!steps.is_empty() || plan.steps.is_empty()),
+        // What is about to change was verified before, unless a run withdrew that.
+        verified: api.then_some(!plan.withdrawn && (!steps.is_empty() || plan.steps.is_empty())),
+        differs: !steps.is_empty(),
         steps: plan.steps.len(),
         refusals: plan.refusals.len(),
         first: step.or_else(refusal),
@@ -445,10 +442,10 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
         }
     }
     if let Some(drift @ Drift { refusals, first, .. }) = &status.drift
-        && (drift.differs() || *refusals > 0 && status.api_down.is_none())
+        && (drift.differs || *refusals > 0 && status.api_down.is_none())
     {
         let first = first.clone().unwrap_or_default();
-        problems.push(if drift.differs() { Problem::Drift { first } } else { Problem::WouldRefuse { first } });
+        problems.push(if drift.differs { Problem::Drift { first } } else { Problem::WouldRefuse { first } });
     }
     // A node that is not Ready is verified once it is.
     let unready = problems.iter().any(|problem| matches!(problem, Problem::NotReady { .. }));
@@ -535,7 +532,7 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
     if status.healthy {
         return None;
     }
-    if status.drift.as_ref().is_some_and(Drift::differs) {
+    if status.drift.as_ref().is_some_and(|drift| drift.differs) {
         return Some(Hint::Run(Command::Up));
     }
     if let Some(machine) = status.machines.iter().find(|machine| machine.unreachable.is_some()) {

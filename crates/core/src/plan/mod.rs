@@ -102,6 +102,9 @@ pub struct Plan {
     /// How many of the machines that it is about were reached.
     #[serde(skip)]
     pub reached: usize,
+    /// The cluster was changed, or its verification begun, and no verification was completed since.
+    #[serde(skip)]
+    pub withdrawn: bool,
 }
 
 /// A machine that was to be observed, and could not be reached.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hint::Hint;
 use super::refusal::{Refusal, Unchangeable, Why};
+use super::withdraw::is_withdrawn;
 use super::{NotReached, Plan, Step, Warning, graph};
 use crate::action::Action;
 use crate::facts::{Facts, Observation, Snapshot, Unreachable};
@@ -236,6 +237,7 @@ impl<'a> Planner<'a> {
         graph::reduce(&mut self.steps);
         graph::order(&mut self.steps);
         let unreachable = self.not_reached();
+        let withdrawn = is_withdrawn(&self);
         Plan {
             schema: 1,
             steps: self.steps,
@@ -244,6 +246,7 @@ impl<'a> Planner<'a> {
             findings: Vec::new(),
             unreachable,
             reached: self.facts.len(),
+            withdrawn,
         }
     }
 }

@@ -1,23 +1,24 @@
-//! A verification vouches for what was there. Before the first change it is taken off the cluster's record, so that a run that fails or is
-//! interrupted leaves a cluster that is known not to be verified.
+//! A verification vouches for what was there. Before the first change, and before the next verification, it is taken off the cluster's record,
+//! so that a run that fails or is interrupted leaves a cluster that is known not to be verified.
 
 use super::planner::{Planner, interrupted};
 use super::{Plan, Step, graph};
 use crate::action::cluster::WithdrawVerification;
 use crate::facts::Facts;
-use crate::inventory::MachineName;
+use crate::inventory::{Cni, MachineName};
 use crate::record::{InProgress, Record};
 use crate::step::{Stage, StepId, StepKind};
 use crate::trusted::ApiVia;
 
-/// The plan, which withdraws the verification first if it changes anything.
+/// The plan, which withdraws the verification first if it changes anything or verifies it again.
 pub fn withdraw(planner: &Planner, mut plan: Plan) -> Plan {
     let changes = plan.steps.iter().any(|step| step.id.kind.is_verified());
+    let verifies = plan.steps.iter().any(|step| step.id.kind == StepKind::RecordVerified);
     let marked = unvouched(planner);
     let (on, later) = match planner.api_via {
         _ if plan.steps.is_empty() => return plan,
         Some(_) if !marked.is_empty() => (marked, false),
-        Some(ApiVia { machine: api_via, cluster, .. }) if changes && cluster.record.contains_key(&Record::Verified) => {
+        Some(ApiVia { machine: api_via, cluster, .. }) if (changes || verifies) && cluster.record.contains_key(&Record::Verified) => {
             (vec![api_via], false)
         }
         None if changes => (silent(planner, &plan).into_iter().collect(), true),
@@ -29,9 +30,17 @@ pub fn withdraw(planner: &Planner, mut plan: Plan) -> Plan {
     }
     // While etcd is full nothing can be withdrawn either.
     let at = plan.steps.iter().filter(|step| step.id.kind == StepKind::EtcdSpace).count();
-    plan.steps.splice(at..at, ids.into_iter().map(|id| first(id, later)));
+    let reason = if changes { "the cluster is about to change" } else { "the cluster is about to be verified" };
+    plan.steps.splice(at..at, ids.into_iter().map(|id| first(id, later, reason)));
     graph::reduce(&mut plan.steps);
     plan
+}
+
+/// Whether a run took the verification off the record, and none was completed since. A cluster whose network hostler does not know is never
+/// verified.
+pub fn is_withdrawn(planner: &Planner) -> bool {
+    let recorded = planner.api_via.is_none_or(|api_via| api_via.cluster.record.contains_key(&Record::Verified));
+    planner.inventory.cluster.cni != Cni::None && (!recorded || !unvouched(planner).is_empty())
 }
 
 /// Control planes that keep in mind that the cluster's record vouches for what is no longer so, and whose API server can be told now.
@@ -52,12 +61,12 @@ fn silent<'a>(planner: &Planner<'a>, plan: &Plan) -> Option<&'a MachineName> {
     found.first().filter(|_| !marked).map(|(name, _)| *name)
 }
 
-fn first(id: StepId, later: bool) -> Step {
+fn first(id: StepId, later: bool, reason: &str) -> Step {
     Step {
         stage: Stage::Begin,
         machine: id.machine.clone(),
         id,
-        reason: "the cluster is about to change".to_owned(),
+        reason: reason.to_owned(),
         action: WithdrawVerification { later }.into(),
         needs: Default::default(),
         after: Default::default(),
