@@ -39,6 +39,13 @@ about_films() {
 {% endif %}
 }
 
+# Why pods are not created: the objects whose pods they are say it nowhere else.
+about_missing_pods() {
+    for part in system:{{ namespaces.system }} flannel:{{ namespaces.flannel }}; do
+        api "events-${part%%:*}" "/api/v1/namespaces/${part#*:}/events?fieldSelector=reason%3DFailedCreate&limit=20" < /dev/null
+    done
+}
+
 # Those outside of namespaces, by name: there are many others.
 cluster_objects() {
     # shellcheck disable=SC2086 # words: no name of an object has a space
@@ -118,5 +125,9 @@ about_cluster() {
     } | awk -F '\t' '
         { print }
         $1 == "api-version" && !/gitVersion/ || ($1 == "api-nodes" || $1 == "api-system") && !/"items"/ || $1 == "etcd-list" && !/"members"/ { down = 1 }
-        END { exit down }' || about_silence
+        ($1 == "api-system" || $1 == "api-flannel") && /"(numberUnavailable|unavailableReplicas)": *[1-9]/ { missing = 2 }
+        END { exit down ? 1 : missing + 0 }' || case $? in
+        1) about_silence ;;
+        *) about_missing_pods ;;
+        esac
 }

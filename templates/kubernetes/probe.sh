@@ -25,6 +25,14 @@ not_ready() {
         done
     done
 }
+# forbidden NAMESPACE KIND/NAME: why pods of this object are not created, by the newest event of it or of its ReplicaSet; nothing where all exist.
+forbidden() {
+    pods=$(kubectl --namespace "$1" get "$2" --output 'jsonpath={.status.currentNumberScheduled}{.status.replicas} {.status.desiredNumberScheduled}{.spec.replicas}') || return 0
+    [ "${pods% *}" != "${pods#* }" ] || return 0
+    kubectl --namespace "$1" get events --field-selector reason=FailedCreate --sort-by .lastTimestamp \
+        --output 'jsonpath={range .items[*]}{.involvedObject.name}{"\t"}{.message}{"\n"}{end}' |
+        awk -F '\t' -v name="${2#*/}" '$1 == name || index($1, name "-") == 1 { last = $2 } END { sub(/^.*Error creating: /, "", last); print substr(last, 1, 400) }'
+}
 # It watches: to ask again and again costs a machine that has more to do.
 announce 300 "nodes to be Ready"
 ready_until=$(($(date +%s) + 300))
@@ -66,6 +74,8 @@ for name in {{ namespaces.flannel }}/kube-flannel-ds {{ namespaces.system }}/kub
     # A cluster may have none of its own.
     *NotFound*) continue ;;
     esac
+    why=$(forbidden "${name%/*}" "daemonset/${name#*/}") || why=
+    [ -z "$why" ] || fail "pods of ${name#*/} can't be created: $why"
     fail "${name#*/} is not running on all machines; \`kubectl --namespace ${name%/*} get pods\` shows where, and \`kubectl --namespace ${name%/*} logs\` why"
 done
 {% if spread_dns %}
@@ -98,6 +108,13 @@ silent() {
 }
 # why_dns: what CoreDNS lacks, where it does not run.
 why_dns() {
+    why=
+    ready=$(kubectl --namespace {{ namespaces.system }} get deployment coredns --output 'jsonpath={.status.readyReplicas}') || ready=
+    if [ -z "$ready" ]; then why=$(forbidden {{ namespaces.system }} deployment/coredns) || why=; fi
+    if [ -n "$why" ]; then
+        printf '%s\n' "$why"
+        return
+    fi
     kubectl --namespace {{ namespaces.system }} get pods --selector k8s-app=kube-dns --output \
         'jsonpath={range .items[*]}{.metadata.name}{" on "}{.spec.nodeName}{": "}{.status.containerStatuses[0].state.waiting.reason}{"\n"}{end}' |
         grep -v ': $'
@@ -121,5 +138,7 @@ until kubectl --namespace "$space" rollout status daemonset probe --timeout 30s 
     dns=$(why_dns) || dns=
     [ -z "$dns" ] || fail "CoreDNS is not running: $(printf '%s' "$dns" | tr '\n' ';')"
     said=$(kubectl --namespace "$space" logs --selector app=probe --tail 1 --prefix --request-timeout 10s 2>&1 | cut -c 1-300 | tr '\n' ';') || :
+    why=$(forbidden "$space" daemonset/probe) || why=
+    [ -z "$why" ] || fail "probe pods can't be created: $why"
     fail "the probe pods could not reach each other within 4 minutes: $said"
 done

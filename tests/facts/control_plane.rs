@@ -194,3 +194,38 @@ fn what_clients_ask_for_that_a_later_version_does_not_serve_is_told() {
         assert_eq!(RequestedApi::parse(api, resource, removed), None, "{api} {resource} {removed}");
     }
 }
+
+/// Only where pods are missing is it asked why: what forbids them says it in events, and nowhere else.
+#[test]
+fn what_forbids_pods_is_asked_for_where_pods_are_missing() {
+    let machine = Machine::new();
+    for path in ["kubelet.conf", "admin.conf", "manifests/kube-apiserver.yaml"] {
+        machine.file(&format!("/etc/kubernetes/{path}"), "");
+    }
+    let list = |unavailable: &str, there: u64| {
+        format!(
+            "{{\"items\": [{{\"kind\": \"DaemonSet\", \"metadata\": {{\"name\": \"kube-proxy\", \"namespace\": \"kube-system\"}},\n\"status\": \
+             {{\"desiredNumberScheduled\": 2, \"currentNumberScheduled\": {there}{unavailable}}}}}]}}"
+        )
+    };
+    let event = r#"{"items": [{"involvedObject": {"kind": "DaemonSet", "name": "kube-proxy", "namespace": "kube-system"},
+                   "message": "Error creating: pods \"kube-proxy-\" is forbidden: exceeded quota: none", "lastTimestamp": "2026-11-29T10:00:00Z"}]}"#;
+    machine.file("/event", event);
+    let asked = |list: String| {
+        machine.file("/list", &list);
+        let script = format!(
+            "case \"$*\" in *version) echo '{{\"gitVersion\": \"v1.36.3\"}}' ;; *kube-system/events*FailedCreate*limit=*) cat {} ;; \
+             *'--namespace kube-system'*) cat {} ;; *) echo '{{\"items\": []}}' ;; esac",
+            machine.path("/event").display(),
+            machine.path("/list").display()
+        );
+        machine.program("/opt/hostler/current/bin/kubectl", &script);
+        let cluster = machine.facts().cluster.expect("it answers");
+        let forbidden = cluster.add_ons.get("DaemonSet", "kube-system", "kube-proxy").expect("it is there").forbidden.clone();
+        (forbidden, machine.output().contains("api-events-system"))
+    };
+    let why = "pods \"kube-proxy-\" is forbidden: exceeded quota: none".to_owned();
+    assert_eq!(asked(list(", \"numberUnavailable\": 2", 0)), (why, true));
+    assert_eq!(asked(list(", \"numberUnavailable\": 2", 2)), (String::new(), true), "all are there: what they lack is another matter");
+    assert_eq!(asked(list("", 2)), (String::new(), false));
+}

@@ -194,8 +194,10 @@ fn spoil(facts: &mut Facts) {
         requested.clear();
         words([version, stored_version, pod_subnet, service_subnet, endpoint, cluster_name]);
         words(record.values_mut());
-        let AddOns { objects, failing, is_whole: _, has_films: _ } = add_ons;
-        for LiveObject { content, desired: _, ready } in map(objects).values_mut() {
+        let AddOns { objects, failing, ending, .. } = add_ons;
+        words(map(ending).values_mut());
+        for LiveObject { content, desired: _, ready, forbidden } in map(objects).values_mut() {
+            words([forbidden]);
             *ready = 0;
             spoil_value(content);
         }

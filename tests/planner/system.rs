@@ -11,7 +11,7 @@ use crate::documents::Documents;
 const NAMESPACE: &str = "kube-system";
 
 fn put(add_ons: &mut AddOns, kind: &str, name: &str, content: Value, pods: u64) {
-    let live = LiveObject { content, desired: pods, ready: pods };
+    let live = LiveObject { content, desired: pods, ready: pods, ..LiveObject::default() };
     add_ons.objects.insert(object_key(kind, NAMESPACE, name), live);
 }
 
@@ -67,13 +67,23 @@ pub fn document(add_ons: &mut AddOns, document: Document, text: &str) {
 /// What a manifest has, once it is applied.
 pub fn apply(add_ons: &mut AddOns, manifest: &str) {
     for (key, content) in compared(manifest).expect("it is a manifest") {
-        add_ons.objects.insert(key, LiveObject { content, desired: 1, ready: 1 });
+        add_ons.objects.insert(key, LiveObject { content, desired: 1, ready: 1, ..LiveObject::default() });
     }
 }
 
 /// Whether pods have a network.
 pub fn has_flannel(add_ons: &AddOns) -> bool {
     add_ons.get("DaemonSet", "kube-flannel", "kube-flannel-ds").is_some()
+}
+
+/// Something forbids the object's pods; so many of them are ready.
+fn forbid(add_ons: &mut AddOns, key: &str, ready: u64) {
+    let name = key.rsplit('/').next().unwrap_or_default();
+    add_ons.objects.get_mut(key).into_iter().for_each(|live| {
+        live.ready = ready;
+        live.forbidden =
+            format!("pods \"{name}-\" is forbidden: exceeded quota: no-pods, requested: pods=1, used: pods=0, limited: pods=0");
+    });
 }
 
 /// Takes away, or changes, what `word` names.
@@ -96,6 +106,15 @@ pub fn spoil(add_ons: &mut AddOns, word: &str) {
             add_ons.objects.get_mut("deployment/kube-system/coredns").into_iter().for_each(|live| (live.desired, live.ready) = (0, 0));
         }
         "coredns-down" => add_ons.objects.get_mut("deployment/kube-system/coredns").into_iter().for_each(|live| live.ready = 0),
+        "flannel-ending" => {
+            add_ons.objects.retain(|key, _| !key.contains("/kube-flannel/"));
+            let remains = "Some content in the namespace has finalizers remaining: example.org/hold in 1 resource instances";
+            add_ons.ending.insert("kube-flannel".to_owned(), remains.to_owned());
+        }
+        "films-ending" => drop(add_ons.ending.insert("transcode".to_owned(), String::new())),
+        "flannel-forbidden" => forbid(add_ons, "daemonset/kube-flannel/kube-flannel-ds", 0),
+        "kube-proxy-forbidden" => forbid(add_ons, "daemonset/kube-system/kube-proxy", 1),
+        "coredns-forbidden" => forbid(add_ons, "deployment/kube-system/coredns", 1),
         "flannel-nowhere" => {
             add_ons.objects.get_mut("daemonset/kube-flannel/kube-flannel-ds").into_iter().for_each(|live| live.desired = 0)
         }

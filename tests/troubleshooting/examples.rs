@@ -205,6 +205,14 @@ examples! {
         ),
         (Why::RoleChanged { is: Role::ControlPlane }, Hint::ChangeRole(named("applejack")), "the same"),
     ],
+    Why::NamespaceEnding { .. } => [(
+        Why::NamespaceEnding {
+            namespace: "kube-flannel",
+            remains: "Some content in the namespace has finalizers remaining: example.org/hold in 1 resource instances".to_owned(),
+        },
+        Hint::FinishDeletion { namespace: "kube-flannel" },
+        "someone deleted the namespace, and an object in it waits for a program that no longer runs"
+    )],
     Why::PodNetwork { .. } => [(Why::PodNetwork { node: "10.244.5.0/24".to_owned(), has: "10.244.2.0".to_owned() }, Hint::Clean(rebuild("rainbowdash")), "the cluster was restored from a snapshot that is older than the machine's last join")],
     Why::Lives { .. } => [(Why::Lives { reason: "sudo failed: tim is not in the sudoers file".to_owned() }, Hint::MakeReachable(named("rainbowdash")), "its login, sudo or host key changed, while the machine works on")],
     Why::Denied { .. } => [(

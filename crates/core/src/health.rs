@@ -472,8 +472,12 @@ fn add_ons(inventory: &Inventory, add_ons: &AddOns, ready: impl Fn(&str) -> bool
     let has_flannel = inventory.cluster.cni != Cni::None;
     for (name, kind, namespace, object) in WITH_PODS.into_iter().filter(|(name, ..)| has_flannel || *name != FLANNEL) {
         // One that is not there is drift, or was not asked for.
-        if let Some(live) = add_ons.get(kind, namespace, object).filter(|live| live.ready == 0) {
+        let Some(live) = add_ons.get(kind, namespace, object) else { continue };
+        if live.ready == 0 {
             problems.push(Problem::AddOnDown { name, ready: live.ready, wanted: live.desired });
+        }
+        if !live.forbidden.is_empty() {
+            problems.push(Problem::PodsForbidden { name, namespace, why: live.forbidden.clone() });
         }
     }
     if inventory.transcode.is_some() {
@@ -555,7 +559,10 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
             Hint::About(name, Box::new(Hint::TurnOn))
         });
     }
-    let failing = status.problems.iter().any(|problem| matches!(problem, Problem::AddOnDown { .. } | Problem::PodFails { .. }));
+    let failing = status
+        .problems
+        .iter()
+        .any(|problem| matches!(problem, Problem::AddOnDown { .. } | Problem::PodFails { .. } | Problem::PodsForbidden { .. }));
     if !failing && status.drift.as_ref().is_some_and(|drift| drift.verified == Some(false) && drift.refusals == 0) {
         return Some(Hint::Run(Command::Up));
     }
@@ -575,6 +582,7 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
     }
     let look = status.problems.iter().find_map(|problem| match problem {
         Problem::RenewalFailed { machine } => Some(Hint::RetryRenewal(machine.clone())),
+        Problem::PodsForbidden { namespace, .. } => Some(Hint::AllowPods { namespace }),
         Problem::PodFails { namespace, pod, .. } => Some(Hint::LookAtPod { namespace: namespace.clone(), pod: pod.clone() }),
         _ => None,
     });

@@ -1,12 +1,13 @@
 //! What a cluster needs to be one, as its API server has it: the pod network, kube-proxy, CoreDNS; and pods of the system that fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::inventory::is_node_name;
+use crate::visible::shortened;
 
 /// A container that waits for one of these has only just begun.
 const BEGINS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
@@ -26,6 +27,11 @@ pub struct AddOns {
     pub has_films: bool,
     /// Pods that are not as they should be, and have no Job to begin them anew.
     pub failing: Vec<PodFact>,
+    /// Namespaces that are being deleted, and what keeps them; empty where that is not known. Nothing can be created in them.
+    pub ending: BTreeMap<String, String>,
+    /// Keys of objects that have fewer pods than they should, whether or not those are ready.
+    #[serde(skip)]
+    lacking: BTreeSet<String>,
 }
 
 /// An object as it is, without what the API server keeps about it.
@@ -37,7 +43,12 @@ pub struct LiveObject {
     /// Pods that it should have, and that are ready; 0 for what has none.
     pub desired: u64,
     pub ready: u64,
+    /// Why some of its pods are not created, in the words of what forbids them; empty where all exist, or nothing is known.
+    pub forbidden: String,
 }
+
+/// Characters of what forbids pods, or keeps a namespace: Kubernetes limits the first to 1024 bytes, and the second not at all.
+const MOST_WORDS: usize = 400;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,6 +92,7 @@ impl AddOns {
                 // A name that no pod can have is no pod's: it would become a part of a command that the user is shown.
                 "Pod" if is_node_name(name) && is_node_name(namespace) => add_ons.failing.extend(object.failing()),
                 "Pod" => {}
+                "Namespace" => add_ons.ending.extend(object.ending().map(|why| (name.clone(), why))),
                 kind => {
                     let key = object_key(kind, namespace, name);
                     let status = |field: &str| object.status.get(field).and_then(Value::as_u64).unwrap_or_default();
@@ -89,12 +101,39 @@ impl AddOns {
                         desired: replicas.unwrap_or_else(|| status("desiredNumberScheduled")),
                         ready: status("readyReplicas").max(status("numberReady")),
                         content,
+                        forbidden: String::new(),
                     };
+                    if status("replicas").max(status("currentNumberScheduled")) < live.desired {
+                        add_ons.lacking.insert(key.clone());
+                    }
                     add_ons.objects.insert(key, live);
                 }
             }
         }
         add_ons
+    }
+
+    /// What `events`, of pods that were not created, say about objects that lack some: the newest word about each.
+    pub(super) fn explain(&mut self, events: Vec<Value>) {
+        let mut newest: BTreeMap<String, (String, String)> = BTreeMap::new();
+        for event in events.into_iter().filter_map(|event| serde_json::from_value::<Event>(event).ok()) {
+            let Event { involved_object: about, message, last_timestamp, event_time } = event;
+            // The name of a Deployment's ReplicaSet is longer than its own.
+            let (kind, name) = match about.kind.as_str() {
+                "ReplicaSet" => ("Deployment", about.name.rsplit_once('-').map_or(about.name.as_str(), |(name, _)| name)),
+                kind => (kind, about.name.as_str()),
+            };
+            let key = object_key(kind, &about.namespace, name);
+            let time = last_timestamp.or(event_time).unwrap_or_default();
+            if self.lacking.contains(&key) && newest.get(&key).is_none_or(|(known, _)| *known <= time) {
+                newest.insert(key, (time, message));
+            }
+        }
+        for (key, (_, message)) in newest {
+            // Kubernetes puts `(combined from similar events): ` before it where there are many.
+            let message = message.split_once("Error creating: ").map_or(message.as_str(), |(_, message)| message).trim();
+            self.objects.entry(key).and_modify(|live| live.forbidden = shortened(message, MOST_WORDS));
+        }
     }
 
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&LiveObject> {
@@ -197,7 +236,34 @@ struct State {
     exit_code: Option<i64>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    involved_object: Involved,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    last_timestamp: Option<String>,
+    #[serde(default)]
+    event_time: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Involved {
+    kind: String,
+    name: String,
+    #[serde(default)]
+    namespace: String,
+}
+
 impl Object {
+    /// What keeps a namespace that is being deleted.
+    fn ending(&self) -> Option<String> {
+        let status = PodStatus::deserialize(&self.status).ok().filter(|status| status.phase == "Terminating")?;
+        let said = status.conditions.iter().filter(|condition| condition.status == "True").map(|condition| condition.message.trim());
+        Some(shortened(&said.filter(|message| !message.is_empty()).collect::<Vec<_>>().join("; "), MOST_WORDS))
+    }
+
     /// The pod, where it fails or is not ready.
     fn failing(&self) -> Option<PodFact> {
         let of_job = self.metadata.owner_references.iter().any(|owner| owner.kind == "Job");
@@ -271,6 +337,55 @@ mod tests {
         let item =
             json!({"kind": "Pod", "metadata": {"name": "p", "namespace": "kube-system"}, "spec": {"nodeName": "n"}, "status": status});
         AddOns::of(vec![item]).failing.pop()
+    }
+
+    /// The cause is told only of objects that lack pods, by the newest event, and shortened.
+    #[test]
+    fn why_pods_are_not_created_is_told_of_what_lacks_them() {
+        let daemon_set = |name: &str, there: u64| {
+            json!({"kind": "DaemonSet", "metadata": {"name": name, "namespace": "kube-flannel"}, "spec": {},
+                   "status": {"desiredNumberScheduled": 3, "currentNumberScheduled": there, "numberReady": 0}})
+        };
+        let deployment = json!({"kind": "Deployment", "metadata": {"name": "coredns", "namespace": "kube-system"}, "spec": {"replicas": 2},
+                                "status": {"replicas": 1, "readyReplicas": 1}});
+        let event = |kind: &str, namespace: &str, name: &str, time: &str, message: &str| {
+            json!({"involvedObject": {"kind": kind, "namespace": namespace, "name": name}, "lastTimestamp": time, "eventTime": null,
+                   "message": format!("(combined from similar events): Error creating: {message}")})
+        };
+        let mut add_ons = AddOns::of(vec![daemon_set("ds", 1), daemon_set("whole", 3), deployment]);
+        add_ons.explain(vec![
+            event("DaemonSet", "kube-flannel", "ds", "2026-11-29T10:00:00Z", "pods \"ds-\" is forbidden: exceeded quota: q"),
+            event("DaemonSet", "kube-flannel", "ds", "2026-11-29T09:00:00Z", "an older one"),
+            event("DaemonSet", "kube-flannel", "whole", "2026-11-29T09:00:00Z", "not any more"),
+            event("DaemonSet", "kube-flannel", "nobody", "2026-11-29T09:00:00Z", "x"),
+            event("ReplicaSet", "kube-system", "coredns-76f75df574", "2026-11-29T09:00:00Z", &"long ".repeat(1000)),
+            json!({"involvedObject": 1}),
+        ]);
+        let of = |kind: &str, namespace: &str, name: &str| add_ons.get(kind, namespace, name).expect("it is there").forbidden.clone();
+        assert_eq!(of("DaemonSet", "kube-flannel", "ds"), "pods \"ds-\" is forbidden: exceeded quota: q");
+        assert_eq!(of("DaemonSet", "kube-flannel", "whole"), "");
+        let long = of("Deployment", "kube-system", "coredns");
+        assert!(long.starts_with("long long") && long.chars().count() <= MOST_WORDS + 3, "{long}");
+    }
+
+    #[test]
+    fn a_namespace_that_is_being_deleted_is_told_with_what_keeps_it() {
+        let namespace = |phase: &str, conditions: Value| {
+            let item = json!({"kind": "Namespace", "metadata": {"name": "kube-flannel"}, "spec": {"finalizers": ["kubernetes"]},
+                              "status": {"phase": phase, "conditions": conditions}});
+            AddOns::of(vec![item]).ending.remove("kube-flannel")
+        };
+        let remains = json!([
+            {"type": "NamespaceDeletionContentFailure", "status": "False", "message": "All content successfully deleted"},
+            {"type": "NamespaceContentRemaining", "status": "True", "message": "Some resources are remaining: configmaps. has 1 resource instances"},
+            {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "example.org/hold in 1 resource instances"},
+        ]);
+        assert_eq!(
+            namespace("Terminating", remains).as_deref(),
+            Some("Some resources are remaining: configmaps. has 1 resource instances; example.org/hold in 1 resource instances")
+        );
+        assert_eq!(namespace("Terminating", json!([])).as_deref(), Some(""));
+        assert_eq!(namespace("Active", json!([])), None);
     }
 
     #[test]

@@ -43,6 +43,12 @@ pub enum Problem {
         ready: u64,
         wanted: u64,
     },
+    /// What creates the pods of a part of the cluster may not, and says why.
+    PodsForbidden {
+        name: &'static str,
+        namespace: &'static str,
+        why: String,
+    },
     /// A pod of the cluster's own.
     PodFails {
         namespace: String,
@@ -118,6 +124,7 @@ impl fmt::Display for Problem {
             Problem::AtWork { machine, step } => write!(f, "another run of hostler is running step {step} on {machine}"),
             Problem::AddOnDown { name, ready: 0, wanted: 0 } => write!(f, "{name} is scaled to 0 replicas"),
             Problem::AddOnDown { name, ready, wanted } => write!(f, "{name}: only {ready} of {} ready", counted(*wanted as usize, "pod")),
+            Problem::PodsForbidden { name, why, .. } => write!(f, "{name}: pods can't be created: {why}"),
             Problem::PodFails { pod, node, reason, message, .. } => {
                 let on = if node.is_empty() { String::new() } else { format!(" on {node}") };
                 let why = if message.is_empty() { String::new() } else { format!(": {message}") };

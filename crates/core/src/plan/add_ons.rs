@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::hint::Hint;
 use super::planner::Planner;
+use super::refusal::Why;
 use super::restore::{comes_back, joined_since};
 use super::{admins, documents};
 use crate::action::cluster::{ApplyFlannel, Drain, RestartFlannel, RestoreCoreDns, RestoreRoles};
@@ -70,8 +72,19 @@ pub fn flannel(planner: &mut Planner, init: Option<(&MachineName, &StepId)>) -> 
         }
         (None, None) => return Ok(()),
     };
+    // What is applied there would fail each time, until someone has looked at what remains.
+    if planner.api_via.is_some_and(|via| refuse_ending(planner, &via.cluster.add_ons, namespaces::FLANNEL)) {
+        return Ok(());
+    }
     planner.step(StepKind::Flannel.of(&machine), &machine, reason, ApplyFlannel { manifest, sha256 }, needs);
     Ok(())
+}
+
+/// Whether the namespace is being deleted, which then is a refusal that keeps nothing but what would be created there, and its verification.
+pub fn refuse_ending(planner: &mut Planner, add_ons: &AddOns, namespace: &'static str) -> bool {
+    let Some(remains) = add_ons.ending.get(namespace) else { return false };
+    planner.refuse_part(None, Why::NamespaceEnding { namespace, remains: remains.clone() }, Hint::FinishDeletion { namespace });
+    true
 }
 
 /// How live objects differ from a manifest.
@@ -135,13 +148,13 @@ fn is_outside(key: &str) -> bool {
     key.contains("//")
 }
 
-/// The objects outside of namespaces that plans compare, as `kubectl get` takes them.
+/// The objects outside of namespaces that plans compare, and namespaces of hostler's own, as `kubectl get` takes them.
 ///
 /// # Errors
 /// A template that can't be filled in or read back, which is a defect.
 pub fn outside_of_namespaces() -> Result<Vec<String>> {
     let manifests = [flannel_manifest("", "", "")?, roles_manifest(true, true)?, admins::manifest()?];
-    let mut found = Vec::new();
+    let mut found = [namespaces::FLANNEL, namespaces::FILMS].map(|namespace| format!("namespace/{namespace}")).to_vec();
     for manifest in manifests {
         found.extend(compared(&manifest)?.into_iter().filter(|(key, _)| is_outside(key)).map(|(key, _)| key.replace("//", "/")));
     }

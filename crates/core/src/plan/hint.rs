@@ -196,6 +196,14 @@ pub enum Hint {
     /// Of the machine's own renewal of certificates.
     RetryRenewal(MachineName),
     Uncordon(String),
+    /// Of a namespace that is being deleted: nothing but its owner may take a finalizer away.
+    FinishDeletion {
+        namespace: &'static str,
+    },
+    /// Of the pods in it that something forbids.
+    AllowPods {
+        namespace: &'static str,
+    },
     LookAtPod {
         namespace: String,
         pod: String,
@@ -515,6 +523,17 @@ impl fmt::Display for Hint {
             Hint::RetryRenewal(machine) => {
                 write!(f, "`journalctl -u hostler-renewal` on {machine} shows why; `systemctl start hostler-renewal` tries again")
             }
+            Hint::FinishDeletion { namespace } => write!(
+                f,
+                "wait a minute; if the namespace stays, start the program that keeps it; if that is gone for good, delete its finalizer with \
+                 `kubectl --namespace {namespace} edit RESOURCE NAME`, or its APIService with `kubectl delete apiservice NAME`; then run \
+                 `hostler up`"
+            ),
+            Hint::AllowPods { namespace } => write!(
+                f,
+                "change or delete what forbids them in the namespace {namespace}: a ResourceQuota, a LimitRange, a PodSecurity label or an \
+                 admission webhook"
+            ),
             Hint::LookAtPod { namespace, pod } => write!(
                 f,
                 "`kubectl --namespace {namespace} describe pod {pod}` shows why, and `kubectl --namespace {namespace} logs {pod}` shows \

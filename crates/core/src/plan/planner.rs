@@ -47,7 +47,7 @@ pub struct Planner<'a> {
     /// The last step that restarts something all pods of a machine depend on: such steps go one machine at a time.
     pub last_restart: Option<StepId>,
     steps: Vec<Step>,
-    refusals: Vec<Refusal>,
+    pub refusals: Vec<Refusal>,
     warnings: Vec<Warning>,
 }
 
@@ -193,8 +193,8 @@ impl<'a> Planner<'a> {
         self.inventory.transcode.is_some() && !self.now
     }
 
-    /// A refusal that keeps nothing but the transcoding workload from what it should be.
-    pub fn refuse_workload(&mut self, machine: Option<&MachineName>, why: Why, hint: Hint) {
+    /// A refusal that keeps nothing but a part of the cluster, as the transcoding workload, from what it should be.
+    pub fn refuse_part(&mut self, machine: Option<&MachineName>, why: Why, hint: Hint) {
         self.refusals.push(Refusal { machine: machine.cloned(), why, hint });
     }
 

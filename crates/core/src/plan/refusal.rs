@@ -100,6 +100,11 @@ pub enum Why {
     Lives {
         reason: String,
     },
+    /// `remains`: what keeps it, in Kubernetes' words; may be empty.
+    NamespaceEnding {
+        namespace: &'static str,
+        remains: String,
+    },
     /// Its pods have addresses of another part of the pod network than its node has.
     PodNetwork {
         /// The node's part.
@@ -323,6 +328,7 @@ impl Why {
             Why::RoleChanged { .. } => "role-changed",
             Why::NodeGone => "node-gone",
             Why::Lives { .. } => "machine-lives",
+            Why::NamespaceEnding { .. } => "namespace-terminating",
             Why::PodNetwork { .. } => "pod-network",
             Why::Address { .. } => "address",
             Why::ControlPlaneLost { .. } => "control-plane-lost",
@@ -423,6 +429,10 @@ impl fmt::Display for Why {
             Why::OtherCluster { server: None } => f.write_str("it belongs to another cluster (its server is unknown)"),
             Why::RoleChanged { is: Role::ControlPlane } => f.write_str("it runs as a control plane, but the inventory says worker"),
             Why::RoleChanged { is: Role::Worker } => f.write_str("it runs as a worker, but the inventory says control plane"),
+            Why::NamespaceEnding { namespace, remains } => {
+                write!(f, "the namespace {namespace} is being deleted, and nothing can be created in it until that is done")?;
+                if remains.is_empty() { Ok(()) } else { write!(f, ": {remains}") }
+            }
             Why::PodNetwork { node, has } => {
                 write!(f, "its node has the pod subnet {node}, but the machine uses {has}: other machines can't reach its pods")
             }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::planner::Planner;
+use super::refusal::Why;
 use super::restore::comes_back;
 use super::withdraw::unvouched;
 use super::{add_ons, documents};
@@ -11,6 +12,7 @@ use crate::action::cluster::{Probe, RecordVerified};
 use crate::digest::sha256;
 use crate::inventory::{Cni, MachineName};
 use crate::manifest::Component;
+use crate::protocol::namespaces;
 use crate::record::Record;
 use crate::step::{Need, StepKind};
 use crate::template;
@@ -18,7 +20,8 @@ use crate::trusted::ApiVia;
 use crate::words::and;
 
 pub fn plan(planner: &mut Planner) -> Result<()> {
-    if planner.cluster_refused {
+    let no_network = |why: &Why| matches!(why, Why::NamespaceEnding { namespace: namespaces::FLANNEL, .. });
+    if planner.cluster_refused || planner.refusals.iter().any(|refusal| no_network(&refusal.why)) {
         return Ok(());
     }
     let nodes: Vec<String> = planner

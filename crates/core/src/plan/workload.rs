@@ -17,6 +17,7 @@ use crate::films::manifests::Installation;
 use crate::films::settings::{Encoding, Settings};
 use crate::inventory::{Inventory, MachineName, Role, Transcode};
 use crate::manifest::Component;
+use crate::protocol::namespaces;
 use crate::record::Record;
 use crate::step::{ImageGroup, Need, StepKind};
 
@@ -42,7 +43,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         }
         return Ok(());
     };
-    if !possible(planner, wanted) {
+    let ending = planner.api_via.is_some_and(|via| add_ons::refuse_ending(planner, &via.cluster.add_ons, namespaces::FILMS));
+    if ending || !possible(planner, wanted) {
         return Ok(());
     }
     let installation = installation(planner, wanted);
@@ -110,12 +112,12 @@ fn tokens(wanted: &Transcode) -> Option<KeepMediaServerTokens> {
 fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
     let mut fine = true;
     if wanted.image.is_none() && planner.manifests.image(Component::Encoder).is_none() {
-        planner.refuse_workload(None, Why::NoEncoder, Hint::MakeEncoder);
+        planner.refuse_part(None, Why::NoEncoder, Hint::MakeEncoder);
         fine = false;
     }
     for token in &wanted.tokens {
         let Err(why) = &token.file else { continue };
-        planner.refuse_workload(None, Why::NoToken { file: token.named.clone(), why: why.clone() }, Hint::WriteToken);
+        planner.refuse_part(None, Why::NoToken { file: token.named.clone(), why: why.clone() }, Hint::WriteToken);
         fine = false;
     }
     let machines: Vec<&MachineName> = planner.machines().map(|(name, _)| name).collect();
@@ -124,7 +126,7 @@ fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
         for (what, path) in folders(wanted) {
             let Some(share) = facts.shares.get(path) else { continue };
             if let Some((why, hint)) = unusable(what, path, share, wanted) {
-                planner.refuse_workload(Some(name), why, hint);
+                planner.refuse_part(Some(name), why, hint);
                 fine = false;
             } else if share.free.saturating_mul(1024) < LITTLE {
                 let free = share.free.saturating_mul(1024) / 1_000_000_000;
