@@ -1,21 +1,21 @@
 //! How the machines and their cluster are: a pure function of what was seen, and its result as a value.
 
+mod add_ons;
 mod problem;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::facts::{AddOns, ClusterFacts, Contact, Facts, KUBELET_CLIENT, KUBELET_SERVER, NOT_READY, Observation, RebootDue};
-use crate::inventory::{Cni, Inventory, MachineName, Role};
+use crate::facts::{ClusterFacts, Contact, Facts, KUBELET_CLIENT, KUBELET_SERVER, Observation, RebootDue};
+use crate::inventory::{Inventory, MachineName, Role};
 use crate::plan::Plan;
-use crate::plan::add_ons::{CORE_DNS, FLANNEL, WITH_PODS};
+use crate::plan::add_ons::CORE_DNS;
 use crate::plan::admins;
 use crate::plan::check::CLOCK_TOLERANCE;
 use crate::plan::hint::{Command, Hint};
 use crate::plan::pod_network;
 use crate::plan::power::{PowerChange, PowerRecord};
-use crate::protocol::namespaces;
 use crate::step::{Stage, StepKind};
 use crate::trusted::{Trusted, trusted};
 
@@ -27,8 +27,6 @@ const SOON: i64 = 30;
 const AUTHORITY: i64 = 2 * 365;
 /// Free space of /var/lib below which kubelet begins to evict pods, in percent.
 const LITTLE_DISK: u64 = 15;
-/// Seconds after which a pod that is not ready is a problem.
-const SETTLED: i64 = 60;
 const DAY: i64 = 24 * 60 * 60;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -223,7 +221,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         let coredns = plan.and_then(|plan| plan.steps.iter().find(|step| step.id.kind == StepKind::CoreDns));
         let said = status.drift.as_ref().and_then(|drift| drift.first.as_ref());
         let is_said = coredns.is_some_and(|step| Some(&format!("{}: {}", step.machine, step.reason)) == said);
-        let mut problems = add_ons(inventory, &cluster.add_ons, ready, now.unwrap_or_default());
+        let mut problems = add_ons::problems(inventory, &cluster.add_ons, ready, now.unwrap_or_default());
         problems.retain(|problem| !(is_said && matches!(problem, Problem::AddOnDown { name: CORE_DNS, .. })));
         // What has no pod can't be verified, and is named itself.
         if problems.iter().any(|problem| matches!(problem, Problem::AddOnDown { .. })) {
@@ -464,43 +462,6 @@ fn at_work(inventory: &Inventory, facts: &BTreeMap<&MachineName, &Facts>) -> Vec
         Some((name.clone(), lock.step.clone()))
     };
     inventory.machines.keys().filter_map(lock).map(|(machine, step)| Problem::AtWork { machine, step }).collect()
-}
-
-/// What of the cluster's own does not run. Pods of a node that is not ready fail with it, and that is said already.
-fn add_ons(inventory: &Inventory, add_ons: &AddOns, ready: impl Fn(&str) -> bool, now: i64) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let has_flannel = inventory.cluster.cni != Cni::None;
-    for (name, kind, namespace, object) in WITH_PODS.into_iter().filter(|(name, ..)| has_flannel || *name != FLANNEL) {
-        // One that is not there is drift, or was not asked for.
-        let Some(live) = add_ons.get(kind, namespace, object) else { continue };
-        if live.ready == 0 {
-            problems.push(Problem::AddOnDown { name, ready: live.ready, wanted: live.desired });
-        }
-        if !live.forbidden.is_empty() {
-            problems.push(Problem::PodsForbidden { name, namespace, why: live.forbidden.clone() });
-        }
-    }
-    if inventory.transcode.is_some() {
-        for (name, object) in [("the watcher of films", "watcher"), ("the films page", "page")] {
-            if let Some(live) = add_ons.get("Deployment", namespaces::FILMS, object).filter(|live| live.ready == 0 && live.desired > 0) {
-                problems.push(Problem::AddOnDown { name, ready: live.ready, wanted: live.desired });
-            }
-        }
-    }
-    for pod in add_ons.failing.iter().filter(|pod| ready(&pod.node)) {
-        // One that is only not ready yet may have begun a moment ago.
-        if pod.reason == NOT_READY && pod.since.is_none_or(|since| now.saturating_sub(since) < SETTLED) {
-            continue;
-        }
-        problems.push(Problem::PodFails {
-            namespace: pod.namespace.clone(),
-            pod: pod.name.clone(),
-            node: pod.node.clone(),
-            reason: pod.reason.clone(),
-            message: pod.message.clone(),
-        });
-    }
-    problems
 }
 
 /// What is wrong with regular snapshots. Whether there are any at all is `up`'s to say.
