@@ -13,14 +13,20 @@ api() {
         --request-timeout 3s get --raw "$2"
 }
 
-# listed KEY ARGUMENTS...: objects; where kubectl twice can't list them all, only why not. Of half a list nobody knows what is missing. kubectl
-# asks for the list of resources first, and must not keep it: this only reads.
+# listed KEY ARGUMENTS...: objects, all of them, or only why not: of half a list, which a busy API server may leave, nobody knows what is missing.
+# kubectl asks for the list of resources first, and must not keep it: this only reads.
 listed() {
     key=$1
     shift
     set -- kubectl {{ kubectl.own }} \
         --request-timeout 3s --cache-dir /dev/null get --output json "$@"
-    found=$("$@" 2>&1) || found=$("$@" 2>&1) || found=$(printf '%s\n' "$found" | grep -v '^[[:space:]{}]' | tail -n 1)
+    whole=1
+    found=$("$@" 2>&1) || whole=
+    case $whole$found in
+    1*) ;;
+    *'"items"'*) found=$("$@" 2>&1) && whole=1 ;;
+    esac
+    [ -n "$whole" ] || found=$(printf '%s\n' "$found" | grep -v '^[[:space:]{}]' | tail -n 1)
     answer "api-$key" printf '%s' "$found"
 }
 
@@ -40,11 +46,7 @@ about_films() {
 }
 
 # Why pods are not created: the objects whose pods they are say it nowhere else.
-about_missing_pods() {
-    for part in system:{{ namespaces.system }} flannel:{{ namespaces.flannel }}; do
-        api "events-${part%%:*}" "/api/v1/namespaces/${part#*:}/events?fieldSelector=reason%3DFailedCreate&limit=20" < /dev/null
-    done
-}
+about_missing_pods() { api events '/api/v1/events?fieldSelector=reason%3DFailedCreate&limit=100'; }
 
 # Those outside of namespaces, by name: there are many others.
 cluster_objects() {

@@ -214,7 +214,7 @@ fn what_forbids_pods_is_asked_for_where_pods_are_missing() {
     let asked = |list: String| {
         machine.file("/list", &list);
         let script = format!(
-            "case \"$*\" in *version) echo '{{\"gitVersion\": \"v1.36.3\"}}' ;; *kube-system/events*FailedCreate*limit=*) cat {} ;; \
+            "case \"$*\" in *version) echo '{{\"gitVersion\": \"v1.36.3\"}}' ;; *v1/events*FailedCreate*limit=*) cat {} ;; \
              *'--namespace kube-system'*) cat {} ;; *) echo '{{\"items\": []}}' ;; esac",
             machine.path("/event").display(),
             machine.path("/list").display()
@@ -222,7 +222,7 @@ fn what_forbids_pods_is_asked_for_where_pods_are_missing() {
         machine.program("/opt/hostler/current/bin/kubectl", &script);
         let cluster = machine.facts().cluster.expect("it answers");
         let forbidden = cluster.add_ons.get("DaemonSet", "kube-system", "kube-proxy").expect("it is there").forbidden.clone();
-        (forbidden, machine.output().contains("api-events-system"))
+        (forbidden, machine.output().contains("api-events"))
     };
     let why = "pods \"kube-proxy-\" is forbidden: exceeded quota: none".to_owned();
     assert_eq!(asked(list(", \"numberUnavailable\": 2", 0)), (why, true));

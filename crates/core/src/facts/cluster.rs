@@ -26,8 +26,8 @@ pub(super) struct Answers<'a> {
     pub films: &'a str,
     /// Outside of namespaces.
     pub cluster: &'a str,
-    /// Why pods were not created, of either namespace.
-    pub events: Vec<&'a str>,
+    /// Why pods were not created.
+    pub events: &'a str,
     pub members: &'a str,
     pub health: &'a str,
     pub requested: BTreeSet<RequestedApi>,
@@ -55,8 +55,7 @@ impl Answers<'_> {
         let outside = cluster.into_iter().flat_map(|list| list.items);
         let mut add_ons = AddOns::of(inside.chain(outside).collect());
         (add_ons.is_whole, add_ons.has_films) = (is_whole, has_films);
-        let events = self.events.iter().flat_map(|events| read::<List<Value>>(events).unwrap_or_default().items);
-        add_ons.explain(events.collect());
+        add_ons.explain(read::<List<Value>>(self.events).unwrap_or_default().items);
         let data = |name: &str| add_ons.get("ConfigMap", namespaces::SYSTEM, name).and_then(|map| map.content.as_object());
         let configuration: ClusterConfiguration = data(configmap::KUBEADM)
             .and_then(|data| data.get("ClusterConfiguration")?.as_str())

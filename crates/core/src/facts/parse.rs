@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
             "api-films" => self.answers.films = fields.rest(line),
             "api-flannel" => self.answers.flannel = fields.rest(line),
             "api-cluster" => self.answers.cluster = fields.rest(line),
-            "api-events-system" | "api-events-flannel" => self.answers.events.push(fields.rest(line)),
+            "api-events" => self.answers.events = fields.rest(line),
             "requested" => self.answers.requested.extend(RequestedApi::parse(fields.word()?, fields.word()?, fields.word()?)),
             "etcd-list" => self.answers.members = fields.rest(line),
             "etcd-health" => self.answers.health = fields.rest(line),

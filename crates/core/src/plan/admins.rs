@@ -7,11 +7,11 @@ use anyhow::Result;
 use super::hint::{Command, Hint};
 use super::planner::Planner;
 use super::refusal::{Refusal, Why};
-use super::{add_ons, documents};
+use super::{add_ons, cluster, documents};
 use crate::action::cluster::RestoreAdmins;
 use crate::facts::Observation;
 use crate::inventory::{Inventory, MachineName};
-use crate::step::StepKind;
+use crate::step::{Need, StepKind};
 use crate::template;
 use crate::trusted::{Trusted, trusted_of};
 
@@ -37,7 +37,12 @@ pub fn plan(planner: &mut Planner) -> Result<bool> {
         None => "the rights of admin.conf were changed in the cluster",
     };
     let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), name, machine)?;
-    planner.step(StepKind::Admins.of(name), name, reason, RestoreAdmins { config, manifest }, []);
+    // While etcd is full, nothing can be restored either.
+    if let Some(via) = planner.api_via {
+        cluster::etcd_space(planner, via.machine, via.cluster);
+    }
+    let needs = planner.step_of(StepKind::EtcdSpace).map(Need::Step);
+    planner.step(StepKind::Admins.of(name), name, reason, RestoreAdmins { config, manifest }, needs);
     Ok(true)
 }
 
