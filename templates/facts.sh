@@ -580,7 +580,6 @@ about_machine() {
     about_apt
     about_others
     about_kubernetes
-    about_tunnel
     about_runs
     about_upgrade
     about_renewal
@@ -588,16 +587,19 @@ about_machine() {
     about_shares
 }
 
-# Images and the cluster are asked for meanwhile, where there are any.
+# Other machines, images and the cluster are asked meanwhile, where there are any.
 about_node() {
-    if [ -S {{ path.containerd_socket }} ]; then
-        about_images | {
+    about_tunnel < /dev/null | {
+        if [ -S {{ path.containerd_socket }} ]; then
+            about_images < /dev/null | {
+                about_machine < /dev/null
+                cat
+            }
+        else
             about_machine < /dev/null
-            cat
-        }
-    else
-        about_machine
-    fi
+        fi
+        cat
+    }
 }
 
 facts() {

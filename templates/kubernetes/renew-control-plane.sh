@@ -2,8 +2,10 @@
 config={{ path.phase_config }}.$$
 trap 'rm -f "$config"' EXIT
 take "$config" 600 {{ config.size }} {{ config.sha256 }}
+{% include "kubernetes/static-pods.sh" %}
 sums() { sha256sum {{ path.manifests }}/*.yaml; }
 before=$(sums)
+known=$(wanted_pods) || known=
 # kubeadm leaves a certificate that is there, whatever names the document has now. The server takes a new one by itself; if this is cut here,
 # what is missing is repaired.
 rm -f {{ path.pki }}/apiserver.crt {{ path.pki }}/apiserver.key
@@ -12,8 +14,10 @@ kubeadm init phase control-plane all --config "$config" > /dev/null
 {% if etcd %}
 kubeadm init phase etcd local --config "$config" > /dev/null
 {% endif %}
-# kubelet may not have noticed yet, and would still want the pods of before: when it starts it reads all manifests.
-[ "$before" = "$(sums)" ] || systemctl restart kubelet
+# kubelet looks at its manifests at least every 20 s. One that never noticed what someone changed has nothing to notice now.
+written=$(sums | grep -vxFc "$before") || written=0
+noticed() { [ "$(wanted_pods | grep -vxFc "${known:-none}")" -ge "$written" ]; }
+[ "$written" = 0 ] || (await 45 "kubelet to read its manifests" noticed) || :
 {% include "kubernetes/static-pods-run.sh" %}
 # What is on the disk is not yet what clients see. A wildcard is seen by a name that fits it.
 set -- {{ names | words }}

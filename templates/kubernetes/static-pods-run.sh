@@ -1,11 +1,6 @@
-# kubelet knows from its manifests which pods are to run, by hashes of what is in them: a pod of before has another. Whoever asks the API server
-# before all have started is cut off in mid-sentence. Of the static pods only those of kubeadm count.
+# A pod of before has another hash. Whoever asks the API server before all have started is cut off in mid-sentence.
 static_pods_run() {
-    pods=$(command kubectl --kubeconfig /dev/null --server https://127.0.0.1:{{ port.kubelet }} --insecure-skip-tls-verify \
-        --client-certificate {{ path.pki }}/apiserver-kubelet-client.crt --client-key {{ path.pki }}/apiserver-kubelet-client.key \
-        get --raw /pods) || return 1
-    wanted=$(printf '%s' "$pods" | sed 's/{"metadata":{/\n/g' | grep '"tier":"control-plane"' | grep -o '"kubernetes.io/config.hash":"[^"]*"' |
-        cut -d '"' -f 4) || return 1
+    wanted=$(wanted_pods) || return 1
     [ -n "$wanted" ] || return 1
     for pod in $wanted; do
         [ -n "$(crictl ps --quiet --state Running --label "io.kubernetes.pod.uid=$pod")" ] || return 1
