@@ -286,7 +286,8 @@ about_files() {
         [ -d "$set/bin" ] && say set "${set##*/}"
     done
     # Programs of the set in use and fragments of configuration may be others than the inventory and the bundle name.
-    for file in {{ path.containerd_fragments }}/*.toml {{ path.kubelet_config_dir }}/*.conf {{ path.bin }}/* {{ path.cni_bin }}/*; do
+    for file in {{ path.containerd_fragments }}/*.toml {{ path.kubelet_config_dir }}/*.conf {{ systemd.kubelet_file }}.d/*.conf \
+        {{ systemd.containerd_file }}.d/*.conf {{ path.bin }}/* {{ path.cni_bin }}/*; do
         [ -f "$file" ] && set -- "$@" "$file"
     done
     # What the step that sent the programs verified is not hashed again while inode, size and times are as they were: 300 MB.

@@ -1,5 +1,7 @@
 //! What is unusual about a machine and told by no step, refusal or warning of the plan: why it matters, and what happens to it.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::planner::{Planner, interrupted};
@@ -193,9 +195,13 @@ impl Inspection<'_> {
     fn kubelet(&mut self) {
         let facts = self.facts;
         let own = [systemd::KUBELET_DROP_IN, path::KUBELET_MACHINE_CONFIG];
-        let in_folder = |path: &&String| path.strip_prefix(path::KUBELET_CONFIG_DIR).is_some_and(|name| name.starts_with('/'));
-        let theirs = facts.drop_ins.iter().chain(facts.files.keys().filter(in_folder));
-        let theirs: Vec<&str> = theirs.map(String::as_str).filter(|path| !own.contains(path)).collect();
+        // systemd tells only of those that it has read, and reads the others when the machine starts next.
+        let folders =
+            [path::KUBELET_CONFIG_DIR.to_owned(), format!("{}.d", systemd::KUBELET_FILE), format!("{}.d", systemd::CONTAINERD_FILE)];
+        let in_folder =
+            |path: &&String| folders.iter().any(|folder| path.strip_prefix(folder.as_str()).is_some_and(|name| name.starts_with('/')));
+        let theirs: BTreeSet<&str> = facts.drop_ins.iter().chain(facts.files.keys().filter(in_folder)).map(String::as_str).collect();
+        let theirs: Vec<&str> = theirs.into_iter().filter(|path| !own.contains(path)).collect();
         if !theirs.is_empty() {
             let matters = "kubelet and containerd run with it, over hostler's own configuration";
             self.find("another program's configuration of kubelet or containerd", theirs.join(", "), matters, LEFT);
