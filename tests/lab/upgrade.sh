@@ -42,7 +42,7 @@ row "a feature gate that the new version no longer knows is refused before anyth
 sed "s/^  KubeletConfiguration:\$/&\n    featureGates: {InTreePluginPortworxUnregister: true}/" "$inventory" > "$work/gate.yaml"
 grep -q InTreePluginPortworxUnregister "$work/gate.yaml"
 run 2 upgrade -i "$work/gate.yaml" --to "$to" --yes
-says "kube-apiserver $to rejects this"
+says "kubelet $to rejects this"
 # The rest is in its own words.
 grep -q "gate.*InTreePluginPortworxUnregister" "$work/out"
 kubelets "$from"
