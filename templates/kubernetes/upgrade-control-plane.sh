@@ -27,9 +27,7 @@ remember {{ recorded.cluster }} {{ sha256 }}
 record {{ recorded.cluster }} {{ sha256 }}
 {% endif %}
 # What kubeadm left as it was keeps its record, too: it may have been changed by someone else before.
-for name in {{ static_pods | words }}; do
-    cmp -s "{{ path.before_upgrade }}/manifests/$name.yaml" "{{ path.manifests }}/$name.yaml" ||
-        record "{{ recorded.manifest }}$name" "$(sha256sum < "{{ path.manifests }}/$name.yaml" | cut -d ' ' -f 1)"
-done
+{% set kept = path.before_upgrade ~ "/manifests" %}
+{% include "kubernetes/record-manifests.sh" %}
 record {{ recorded.kubelet_file }} "$(sha256sum < {{ path.kubelet_config }} | cut -d ' ' -f 1)"
 rm -f {{ path.applied }}/{{ mark.upgrade }}

@@ -11,7 +11,7 @@ use hostler_core::plan::{Goal, Plan, plan_for};
 use hostler_core::record::InProgress;
 use proptest::prelude::*;
 
-use crate::simulation::{Scene, Start, Verb, inventory, manifests, name, scene, world};
+use crate::simulation::{Scene, inventory, manifests, name, scene, world};
 use crate::world::World;
 
 /// The goal of a command, where it is one that the simulation can follow. A snapshot, another cluster's end and what a person has to look at
@@ -223,15 +223,7 @@ fn advice_leads_out_of_every_damage() {
     let mut wrong = Vec::new();
     for control_planes in [1, 3] {
         let inventory = inventory(control_planes, false);
-        let scene = Scene {
-            control_planes,
-            changed: false,
-            starts: vec![Start::Converged; 5],
-            off: BTreeSet::new(),
-            rounds: Vec::new(),
-            goal: Verb::Up,
-        };
-        let well = world(&scene);
+        let well = world(&Scene::converged(control_planes));
         for machine in [0, 4] {
             for (what, damage) in DAMAGES {
                 let mut world = well.clone();

@@ -189,6 +189,20 @@ pub fn scene() -> impl Strategy<Value = Scene> {
         .prop_map(|(control_planes, changed, starts, off, rounds, goal)| Scene { control_planes, changed, starts, off, rounds, goal })
 }
 
+impl Scene {
+    /// Five machines in the cluster, with nothing left to do.
+    pub fn converged(control_planes: usize) -> Scene {
+        Scene {
+            control_planes,
+            changed: false,
+            starts: vec![Start::Converged; 5],
+            off: BTreeSet::new(),
+            rounds: Vec::new(),
+            goal: Verb::Up,
+        }
+    }
+}
+
 pub fn inventory(control_planes: usize, changed: bool) -> Inventory {
     let mut text = String::from("machines:\n");
     for (number, name) in NAMES.iter().enumerate() {

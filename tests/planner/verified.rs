@@ -1,14 +1,12 @@
 //! A verification that failed or was interrupted is open until one passes: the record vouches for nothing else.
 
-use std::collections::BTreeSet;
-
 use hostler_core::facts::object_key;
 use hostler_core::health::{Problem, status};
 use hostler_core::inventory::Inventory;
 use hostler_core::plan::{Goal, Step, plan_for};
 use hostler_core::step::StepKind;
 
-use crate::simulation::{DRIFTS, Drift, Scene, Start, Verb, inventory, manifests, name, world};
+use crate::simulation::{DRIFTS, Drift, Scene, inventory, manifests, name, world};
 use crate::world::World;
 
 /// A run that changes something and whose verification then fails, or is interrupted: the cluster is open until it passes, whatever else is
@@ -91,15 +89,7 @@ fn apply(step: &Step, world: &mut World) {
 
 /// Five machines in a verified cluster with so many control planes, with nothing left to do.
 fn converged(control_planes: usize) -> World {
-    let scene = Scene {
-        control_planes,
-        changed: false,
-        starts: vec![Start::Converged; 5],
-        off: BTreeSet::new(),
-        rounds: Vec::new(),
-        goal: Verb::Up,
-    };
-    let mut world = world(&scene);
+    let mut world = world(&Scene::converged(control_planes));
     // Whatever a random world is not yet.
     let plan = plan_for(&Goal::Up, &inventory(control_planes, false), &manifests(), &world.seen()).expect("templates fit");
     plan.steps.iter().for_each(|step| apply(step, &mut world));

@@ -89,23 +89,27 @@ pub fn refuse_ending(planner: &mut Planner, add_ons: &AddOns, namespace: &'stati
 
 /// How live objects differ from a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Difference {
+pub(super) enum Difference {
     Gone,
     Changed,
 }
 
 /// Whether the objects of `manifest` are there, with all that it says of them.
-fn differs(add_ons: &AddOns, manifest: &str) -> Result<Option<Difference>> {
+pub(super) fn differs(add_ons: &AddOns, manifest: &str) -> Result<Option<Difference>> {
+    Ok(difference(add_ons, compared(manifest)?))
+}
+
+fn difference(add_ons: &AddOns, wanted: impl IntoIterator<Item = (String, Value)>) -> Option<Difference> {
     let mut difference = None;
-    for (key, content) in compared(manifest)? {
+    for (key, content) in wanted {
         match add_ons.objects.get(&key) {
             None if is_outside(&key) && !add_ons.is_whole => {}
-            None => return Ok(Some(Difference::Gone)),
+            None => return Some(Difference::Gone),
             Some(live) if !has(&live.content, &content) => difference = Some(Difference::Changed),
             Some(_) => {}
         }
     }
-    Ok(difference)
+    difference
 }
 
 /// Whether something of the workload's `manifest` is gone or changed: of the kinds that facts have, which no Secret and no Job is.
@@ -114,17 +118,8 @@ fn differs(add_ons: &AddOns, manifest: &str) -> Result<Option<Difference>> {
 /// As [`compared`].
 pub fn films_lack(add_ons: &AddOns, manifest: &str) -> Result<bool> {
     let kinds = ["deployment/", "service/", "configmap/", "serviceaccount/", "role/", "rolebinding/"];
-    let mut known = compared(manifest)?;
-    known.retain(|(key, _)| kinds.iter().any(|kind| key.starts_with(kind)));
-    Ok(known.iter().any(|(key, content)| add_ons.objects.get(key).is_none_or(|live| !has(&live.content, content))))
-}
-
-/// Whether something of `manifest` is gone or changed.
-///
-/// # Errors
-/// As [`compared`].
-pub fn lacks(add_ons: &AddOns, manifest: &str) -> Result<bool> {
-    Ok(differs(add_ons, manifest)?.is_some())
+    let known = compared(manifest)?.into_iter().filter(|(key, _)| kinds.iter().any(|kind| key.starts_with(kind)));
+    Ok(difference(add_ons, known).is_some())
 }
 
 /// The objects of a manifest, as [`AddOns::objects`] has them. Of a namespace, those in it tell.

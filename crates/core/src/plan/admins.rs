@@ -22,7 +22,7 @@ use crate::trusted::{Trusted, trusted_of};
 pub fn plan(planner: &mut Planner) -> Result<bool> {
     let manifest = manifest()?;
     let changed = match planner.api_via {
-        Some(api_via) => add_ons::lacks(&api_via.cluster.add_ons, &manifest)?.then_some(api_via.machine),
+        Some(api_via) => add_ons::differs(&api_via.cluster.add_ons, &manifest)?.map(|_| api_via.machine),
         None => None,
     };
     let denied = denied(&planner.trusted);
