@@ -497,11 +497,40 @@ fn a_snapshot_holds_what_it_is_said_to_hold() {
     }
 }
 
+#[test]
+fn flags_for_kubelet_are_those_that_kubeadm_wrote_last() {
+    let (folder, name) =
+        machine(&[("kubeadm", "[ ! -e ROOT/next ] || cp ROOT/next ROOT/var/lib/kubelet/kubeadm-flags.env"), ("kubectl", "exit 0")]);
+    let folder = folder.path();
+    let context = json!({ "sha256": "0123" });
+    let script = on_a_folder(&name, "kubelet", false, &render("kubernetes/renew-kubelet.sh", context).expect("the template fits"));
+    let script = format!("systemctl() {{ :; }}\n{script}");
+    let recorded = format!("{}/{}", path::APPLIED, recorded::KUBELET_FLAGS);
+    let flags = |path: &str| fs::read_to_string(below(folder, path)).ok();
+    put(folder, path::KUBELET_CONFIG, "kind: KubeletConfiguration");
+    put(folder, path::KUBELET_FLAGS, "of an older hostler\n");
+    assert_eq!(run(&script, &[]).0, Some(0));
+    assert_eq!(
+        (flags(path::KUBELET_FLAGS), flags(&recorded)),
+        (Some("of an older hostler\n".to_owned()), None),
+        "nobody knows what it was"
+    );
+    let line = |text: &str| Some(format!("{text}\n"));
+    put(folder, &recorded, "made\n");
+    put(folder, path::KUBELET_FLAGS, "edited\n");
+    assert_eq!(run(&script, &[]).0, Some(0));
+    assert_eq!((flags(path::KUBELET_FLAGS), flags(&recorded)), (line("made"), line("made")));
+    put(folder, "/next", "another version\n");
+    assert_eq!(run(&script, &[]).0, Some(0));
+    assert_eq!((flags(path::KUBELET_FLAGS), flags(&recorded)), (line("another version"), line("another version")));
+}
+
 /// A machine on which restore.sh has run with `archive`, its status, and what it said.
 fn restored(archive: &[u8]) -> (tempfile::TempDir, Option<i32>, String) {
     let kubeadm = "case $1 in
         token) echo abcdef.0123456789abcdef ;;
-        init) mkdir -p ROOT/var/lib/kubelet; echo kind > ROOT/var/lib/kubelet/config.yaml; cp \"$3\" ROOT/config-that-was ;;
+        init) mkdir -p ROOT/var/lib/kubelet; echo kind > ROOT/var/lib/kubelet/config.yaml
+            echo FLAGS > ROOT/var/lib/kubelet/kubeadm-flags.env; cp \"$3\" ROOT/config-that-was ;;
         esac";
     let etcdutl =
         "case \" $* \" in *' status '*) echo 'a, 5, 1, 1' ;; *) mkdir -p ROOT/var/lib/etcd/member; cp \"$3\" ROOT/etcd-that-was ;; esac";
@@ -538,7 +567,7 @@ fn a_restore_reads_what_a_snapshot_holds() {
     let output = format!("{} token abcdef.0123456789abcdef\n", say::OUTPUT);
     assert!(said.contains(&output), "{said}");
     let left: Vec<String> = there(&below(folder, path::STATE)).into_iter().collect();
-    assert_eq!(left, [format!("/applied/{}", recorded::KUBELET_FILE)], "no mark stays");
+    assert_eq!(left, [recorded::KUBELET_FILE, recorded::KUBELET_FLAGS].map(|name| format!("/applied/{name}")), "no mark stays");
     assert_eq!(there(&below(folder, path::WORK)), BTreeSet::new(), "no secret stays");
 
     // One that is not whole.

@@ -312,6 +312,7 @@ fn join_with(kubectl: &str, kubeadm: &str, kubelet_conf: bool, again: bool) -> (
     }
     fs::create_dir_all(folder.path().join("var/lib/kubelet")).expect("a folder");
     fs::write(folder.path().join("var/lib/kubelet/config.yaml"), "kind: KubeletConfiguration").expect("a file");
+    fs::write(folder.path().join("var/lib/kubelet/kubeadm-flags.env"), "KUBELET_KUBEADM_ARGS=\"\"\n").expect("a file");
     let config = "discovery:\n  bootstrapToken:\n    apiServerEndpoint: '[fd00::1]:6443'\n    token: abcdef.0123456789abcdef\n";
     let ca = "a certificate";
     let file = |text: &str| serde_json::json!({ "size": text.len(), "sha256": hostler_core::digest::sha256(text.as_bytes()) });
@@ -354,7 +355,7 @@ fn a_join_waits_until_the_old_node_is_known_to_be_gone() {
         assert!(said.contains("@wait the cluster to notice that node "), "{said}");
         let reset_and_join = "if [ $1 = reset ]; then rm -f ROOT/etc/kubernetes/kubelet.conf; else echo This node has joined; fi";
         let (status, said, marks) = join(reset_and_join, again, again);
-        assert_eq!((status, marks), (Some(0), vec!["kubelet-file".to_owned()]), "{said}");
+        assert_eq!((status, marks), (Some(0), vec!["kubelet-file".to_owned(), "kubelet-flags".to_owned()]), "{said}");
         assert!(said.contains("This node has joined"), "{said}");
         assert!(said.contains("@waiting 180 containerd to answer"), "{said}");
         assert!(said.contains("@waiting 20 the controller manager to know the token"), "{said}");

@@ -25,22 +25,7 @@ not_ready() {
         done
     done
 }
-# forbidden NAMESPACE KIND/NAME: why pods of this object are not created, by the newest event of it or of its ReplicaSet; nothing where all exist.
-forbidden() {
-    pods=$(kubectl --namespace "$1" get "$2" --output 'jsonpath={.status.currentNumberScheduled}{.status.replicas} {.status.desiredNumberScheduled}{.spec.replicas}') || return 0
-    [ "${pods% *}" != "${pods#* }" ] || return 0
-    kubectl --namespace "$1" get events --field-selector reason=FailedCreate --sort-by .lastTimestamp \
-        --output 'jsonpath={range .items[*]}{.involvedObject.name}{"\t"}{.message}{"\n"}{end}' |
-        awk -F '\t' -v name="${2#*/}" '$1 == name || index($1, name "-") == 1 { last = $2 } END { sub(/^.*Error creating: /, "", last); print substr(last, 1, 400) }'
-}
-# It watches: to ask again and again costs a machine that has more to do.
-announce 300 "nodes to be Ready"
-ready_until=$(($(date +%s) + 300))
-until kubectl wait node {{ nodes | words }} --for condition=Ready --timeout 30s > /dev/null 2>&1; do
-    [ "$(date +%s)" -lt "$ready_until" ] || fail "$(not_ready)"
-    sleep 0.5
-done
-
+{% include "kubernetes/forbidden.sh" %}
 # From here, as the API server has connections that it opened before. A kubelet that answers asks who is there, one that is just starting
 # refuses; a firewall says nothing. All at once: each that is silent takes its time.
 knocks() {
@@ -52,17 +37,39 @@ knocks() {
 }
 nodes="{{ nodes | join(" ") }}"
 addresses=$(kubectl get nodes --output 'jsonpath={range .items[*]}{.metadata.name}{range .status.addresses[*]} {.type} {.address}{end}{"\n"}{end}')
-shut=$(printf '%s\n' "$addresses" | nodes=$nodes awk '
-    index(" " ENVIRON["nodes"] " ", " " $1 " ") { for (i = 2; i < NF; i++) if ($i == "InternalIP") { print $1, $(i + 1); break } }' | {
-    while read -r node address; do knocks "$node" "$address" & done
-    wait
-})
-[ -z "$shut" ] || fail "$(hostname) can't reach kubelet at tcp {{ port.kubelet }} of$shut: if a firewall is between the machines, open tcp {{ port.kubelet }}, and udp 8472 for pods"
+shut() {
+    printf '%s\n' "$addresses" | nodes=$nodes awk '
+        index(" " ENVIRON["nodes"] " ", " " $1 " ") { for (i = 2; i < NF; i++) if ($i == "InternalIP") { print $1, $(i + 1); break } }' | {
+        while read -r node address; do knocks "$node" "$address" & done
+        wait
+    }
+}
+# Beside that it waits for the nodes. It watches: to ask again and again costs a machine that has more to do.
+shut | {
+    announce 300 "nodes to be Ready"
+    ready_until=$(($(date +%s) + 300))
+    until kubectl wait node {{ nodes | words }} --for condition=Ready --timeout 30s > /dev/null 2>&1; do
+        [ "$(date +%s)" -lt "$ready_until" ] || fail "$(not_ready)"
+        sleep 0.5
+    done
+    shut=$(cat)
+    [ -z "$shut" ] || fail "$(hostname) can't reach kubelet at tcp {{ port.kubelet }} of$shut: if a firewall is between the machines, open tcp {{ port.kubelet }}, and udp 8472 for pods"
+}
 
-# What made pods of the network or of DNS crash may have been repaired since; kubelet would wait up to five minutes.
-kubectl get pods --all-namespaces \
-    --output 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.status.containerStatuses[*].state.waiting.reason}{"\n"}{end}' |
-    awk '/ CrashLoopBackOff/ && $1 ~ "^({{ namespaces.flannel }}/|{{ namespaces.system }}/(kube-proxy|coredns)-)" { print $1 }' | while read -r pod; do
+pods=$(kubectl get pods --all-namespaces --output \
+    'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\t"}{.spec.nodeName}{"\t"}{.status.containerStatuses[*].state.waiting.reason}{"\n"}{end}')
+{
+    # What made pods of the network or of DNS crash may have been repaired since; kubelet would wait up to five minutes.
+    printf '%s\n' "$pods" |
+        awk -F '\t' '$3 ~ /CrashLoopBackOff/ && $1 ~ "^({{ namespaces.flannel }}/|{{ namespaces.system }}/(kube-proxy|coredns)-)" { print $1 }'
+{% if spread_dns %}
+    # kubeadm's two CoreDNS pods may both have begun on the first machine, and would die with it. One goes, and comes back on another: the
+    # Deployment prefers that. The other answers meanwhile.
+    printf '%s\n' "$pods" | awk -F '\t' '
+        index($1, "{{ namespaces.system }}/coredns-") == 1 && $2 != "" { count++; last = $1; if (!($2 in seen)) { seen[$2]; machines++ } }
+        END { if (count > 1 && machines == 1) print last }'
+{% endif %}
+} | sort -u | while read -r pod; do
     kubectl --namespace "${pod%/*}" delete pod "${pod#*/}" --wait=false --ignore-not-found > /dev/null
 done
 
@@ -78,14 +85,6 @@ for name in {{ namespaces.flannel }}/kube-flannel-ds {{ namespaces.system }}/kub
     [ -z "$why" ] || fail "pods of ${name#*/} can't be created: $why"
     fail "${name#*/} is not running on all machines; \`kubectl --namespace ${name%/*} get pods\` shows where, and \`kubectl --namespace ${name%/*} logs\` why"
 done
-{% if spread_dns %}
-# kubeadm's two CoreDNS pods may both have begun on the first machine, and would die with it. One goes, and comes back on another: the
-# Deployment prefers that. The other answers meanwhile.
-pods=$(kubectl --namespace {{ namespaces.system }} get pods --selector k8s-app=kube-dns --output 'jsonpath={range .items[*]}{.spec.nodeName} {.metadata.name}{"\n"}{end}')
-last=$(printf '%s\n' "$pods" | awk 'NF == 2 { count++; last = $2; if (!($1 in seen)) { seen[$1]; machines++ } } END { if (count > 1 && machines == 1) print last }')
-[ -z "$last" ] || kubectl --namespace {{ namespaces.system }} delete pod "$last" --wait=false > /dev/null
-{% endif %}
-
 # silent: which machines' pods don't reach those of which others, by what the probes say; nothing where that is not what they lack.
 silent() {
     pods=$(kubectl --namespace "$space" get pods --output 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.status.podIP}{"\n"}{end}') || return

@@ -1,6 +1,14 @@
 PATH={{ path.bin }}:$PATH
 KUBECONFIG={{ path.kubelet_kubeconfig }}
 export KUBECONFIG
+flags={{ path.kubelet_flags }}
+recorded={{ path.applied }}/{{ recorded.kubelet_flags }}
+# kubeadm's line, over whatever someone else made of it.
+if [ -e "$recorded" ] && ! cmp -s "$recorded" "$flags"; then
+    cp "$recorded" "$flags.hostler-new"
+    chmod 644 "$flags.hostler-new"
+    mv -f "$flags.hostler-new" "$flags"
+fi
 kubeadm upgrade node phase kubelet-config > /dev/null || {
     renewed=$?
     # What kubeadm said is passed on. Where the API server answers, waiting for it mends nothing: a full disk, for one.
@@ -11,4 +19,6 @@ systemctl restart kubelet
 # A unit that is active may fail a second later: what counts is what kubelet says of itself.
 await 90 "kubelet to be well" kubectl --server http://127.0.0.1:{{ port.kubelet_health }} get --raw /healthz
 record {{ recorded.kubelet }} {{ sha256 }}
+# Another version of kubeadm may have changed it in its turn.
+[ ! -e "$recorded" ] || cmp -s "$recorded" "$flags" || record {{ recorded.kubelet_flags }} "$(cat "$flags")"
 record {{ recorded.kubelet_file }} "$(sha256sum < {{ path.kubelet_config }} | cut -d ' ' -f 1)"

@@ -5,7 +5,5 @@ api() { {{ path.bin }}/kubectl {{ kubectl.own }} --request-timeout 20s "$@"; }
 request={{ request | quote }}
 printf '%s' {{ objects | quote }} | api {{ kubectl.apply }} > /dev/null
 api certificate approve "$request" > /dev/null
-api wait --for 'jsonpath={.status.certificate}' --timeout 15s "certificatesigningrequest/$request" > /dev/null
-api get certificatesigningrequest "$request" --output 'jsonpath={.status.certificate}'
-# Its certificate is all that was wanted of it.
-api delete certificatesigningrequest "$request" > /dev/null
+# The cluster itself deletes the request, an hour after it was approved.
+api wait --for 'jsonpath={.status.certificate}' --timeout 15s "certificatesigningrequest/$request" --output 'jsonpath={.status.certificate}'

@@ -29,5 +29,7 @@ record {{ recorded.cluster }} {{ sha256 }}
 # What kubeadm left as it was keeps its record, too: it may have been changed by someone else before.
 {% set kept = path.before_upgrade ~ "/manifests" %}
 {% include "kubernetes/record-manifests.sh" %}
+cmp -s "{{ path.before_upgrade }}/$(basename {{ path.kubelet_flags }})" {{ path.kubelet_flags }} ||
+    record {{ recorded.kubelet_flags }} "$(cat {{ path.kubelet_flags }})"
 record {{ recorded.kubelet_file }} "$(sha256sum < {{ path.kubelet_config }} | cut -d ' ' -f 1)"
 rm -f {{ path.applied }}/{{ mark.upgrade }}

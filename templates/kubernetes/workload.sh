@@ -1,12 +1,32 @@
 workload() {
     kubectl --namespace {{ namespaces.films }} --request-timeout 20s "$@"
 }
-# What pods wait for, in their own words and the cluster's.
+{% include "kubernetes/forbidden.sh" %}
+# What pods wait for, in their own words and the cluster's, in one line.
 why() {
-    workload get pods --output wide
-    workload get events --field-selector type=Warning --sort-by .lastTimestamp --no-headers \
-        --output 'custom-columns=WHAT:.involvedObject.name,WHY:.message' | tail -n 8
-    workload logs job/{{ films.mark }} --tail 5
+    {
+        workload logs job/{{ films.mark }} --tail 1
+        workload get events --field-selector type=Warning --sort-by .lastTimestamp \
+            --output 'jsonpath={range .items[*]}{.involvedObject.name}{": "}{.message}{"\n"}{end}' | tail -n 3
+        workload get pods --output \
+            'jsonpath={range .items[*]}{.metadata.name}{" on "}{.spec.nodeName}{": "}{.status.containerStatuses[0].state.waiting.reason}{"\n"}{end}' |
+            grep -v ': $'
+    } 2> /dev/null | cut -c 1-300 | tr '\n' ';'
+}
+# comes_up SECONDS WHAT KIND/NAME COMMAND...: as await, but says why where it is in vain. What refuses pods goes on refusing them, unless it
+# counts some that are just going.
+comes_up() {
+    seconds=$1 what=$2 name=$3 began=$(date +%s)
+    shift 3
+    announce "$seconds" "$what"
+    until "$@" > /dev/null 2>&1; do
+        waited=$(($(date +%s) - began))
+        why=
+        [ "$waited" -lt 20 ] || why=$(forbidden {{ namespaces.films }} "$name") || why=
+        [ -z "$why" ] || fail "pods of ${name#*/} can't be created: $why"
+        [ "$waited" -lt "$seconds" ] || fail "timed out after $seconds s waiting for $what: $(why)"
+        sleep 0.5
+    done
 }
 marked() { [ "$(workload get job {{ films.mark }} --output 'jsonpath={.status.succeeded}')" = 1 ]; }
 runs() { workload rollout status deployment "$1" --timeout 2s; }
@@ -20,11 +40,9 @@ if ! workload get secret {{ films.page_token }} --output name > /dev/null 2>&1; 
 fi
 # Where an earlier hostler kept the token of the only media server.
 workload delete secret media-server --ignore-not-found > /dev/null
-trap 'why >&2' EXIT
-await 180 "both shares to be there and to get their marks" marked
-await 120 "the watcher of films to run" runs watcher
-await 120 "the status page to run" runs page
-trap - EXIT
+comes_up 180 "both shares to be there and to get their marks" job/{{ films.mark }} marked
+comes_up 120 "the watcher of films to run" deployment/watcher runs watcher
+comes_up 120 "the status page to run" deployment/page runs page
 # A changed ConfigMap reaches a pod only when kubelet looks at the pod again: a minute or two later, or now that something of it has changed.
 workload annotate pods --selector app=watcher --overwrite "hostler/applied=$run" > /dev/null || :
 {% for item in record %}

@@ -5,6 +5,7 @@ use hostler_core::action::machine::Program;
 use hostler_core::digest::sha256;
 use hostler_core::facts::{Facts, FileFact};
 use hostler_core::plan::wanted;
+use hostler_core::protocol::path;
 use hostler_core::record::{Applied, InProgress};
 use hostler_core::static_pod::StaticPod;
 
@@ -26,12 +27,15 @@ pub fn write(facts: &mut Facts, file: &File) {
     facts.files.insert(file.path.clone(), fact);
 }
 
-/// kubeadm writes KubeletConfiguration with its defaults: a sum of its own, put on record.
+/// kubeadm writes KubeletConfiguration with its defaults, a sum of its own, and flags for kubelet: both are put on record.
 pub fn kubelet_config(facts: &mut Facts, sum: &str) {
     let sum = sha256(sum.as_bytes());
-    facts.applied.insert(Applied::KubeletFile, sum.clone());
-    let fact = FileFact { sha256: sum, mode: "644".to_owned(), owner: "root:root".to_owned() };
-    facts.files.insert(wanted::KUBELET_CONFIG.to_owned(), fact);
+    let line = "KUBELET_KUBEADM_ARGS=\"--node-ip=10.0.0.1\"";
+    facts.applied.extend([(Applied::KubeletFile, sum.clone()), (Applied::KubeletFlags, line.to_owned())]);
+    for (path, sha256) in [(wanted::KUBELET_CONFIG, sum), (path::KUBELET_FLAGS, sha256(format!("{line}\n").as_bytes()))] {
+        let fact = FileFact { sha256, mode: "644".to_owned(), owner: "root:root".to_owned() };
+        facts.files.insert(path.to_owned(), fact);
+    }
 }
 
 /// kubeadm writes the manifests of the static pods, put on record.

@@ -309,6 +309,10 @@ impl World {
                     let sha256 = facts.applied.get(&Applied::Manifest(pod)).cloned().unwrap_or_default();
                     facts.files.entry(pod.manifest()).or_default().sha256 = sha256;
                 }
+                if damaged.iter().any(|file| file.starts_with("/var/lib/kubelet/")) {
+                    let sum = facts.applied.get(&Applied::Document(Document::Kubelet)).cloned().unwrap_or_default();
+                    kubelet_config(facts, &sum);
+                }
                 facts.kubernetes.missing.clear();
                 facts.kubernetes.damaged.clear();
                 let clock = facts.clock;

@@ -183,6 +183,7 @@ names! {
         KUBELET: &str = "kubelet";
         KUBE_PROXY: &str = "kube-proxy";
         KUBELET_FILE: &str = "kubelet-file";
+        KUBELET_FLAGS: &str = "kubelet-flags";
         /// A static pod's name follows.
         MANIFEST: &str = "static-pod.";
         CNI: &str = "cni";

@@ -34,13 +34,15 @@ pub enum Record {
     WorkloadToken,
 }
 
-/// A name in a machine's record, of something that is in place. The value is a sha256.
+/// A name in a machine's record, of something that is in place. Where nothing else is said, the value is a sha256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Applied {
     /// The document that the machine's files follow from.
     Document(Document),
     /// KubeletConfiguration as kubeadm wrote it on this machine.
     KubeletFile,
+    /// The line with flags for kubelet as kubeadm wrote it on this machine: the value is the line.
+    KubeletFlags,
     /// The pod's manifest as kubeadm wrote it on this machine.
     Manifest(StaticPod),
 }
@@ -106,7 +108,7 @@ impl Applied {
     }
 
     pub fn all() -> impl Iterator<Item = Applied> {
-        let files = [Applied::KubeletFile].into_iter().chain(StaticPod::ALL.map(Applied::Manifest));
+        let files = [Applied::KubeletFile, Applied::KubeletFlags].into_iter().chain(StaticPod::ALL.map(Applied::Manifest));
         Document::ALL.into_iter().map(Applied::Document).chain(files)
     }
 }
@@ -116,6 +118,7 @@ impl fmt::Display for Applied {
         match self {
             Applied::Document(document) => f.write_str(document.name()),
             Applied::KubeletFile => f.write_str(recorded::KUBELET_FILE),
+            Applied::KubeletFlags => f.write_str(recorded::KUBELET_FLAGS),
             Applied::Manifest(pod) => write!(f, "{}{}", recorded::MANIFEST, pod.name()),
         }
     }

@@ -146,6 +146,8 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
             "kubelet does not run with the current KubeletConfiguration"
         } else if on_disk != facts.applied.get(&Applied::KubeletFile) {
             "kubelet's configuration was changed on the machine"
+        } else if repair::has_changed_flags(facts) {
+            "kubelet's flags were changed on the machine"
         } else {
             continue;
         };

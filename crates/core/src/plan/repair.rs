@@ -8,6 +8,7 @@ use super::cluster::runs;
 use super::documents;
 use super::planner::{Planner, interrupted};
 use crate::action::kubeadm::RepairControlPlane;
+use crate::digest::sha256;
 use crate::facts::{Facts, KUBELET_CLIENT, KubernetesFacts};
 use crate::inventory::{Machine, MachineName, Role};
 use crate::protocol::{archive, path};
@@ -66,11 +67,24 @@ pub fn changed_manifests(facts: &Facts) -> Vec<StaticPod> {
     StaticPod::ALL.into_iter().filter(changed).collect()
 }
 
-/// Manifests that were changed, where that may be why the machine's API server does not answer.
-fn broken_manifests(facts: &Facts) -> Vec<String> {
-    let mut changed = changed_manifests(facts);
-    changed.retain(|pod| facts.api_down.is_some() && facts.applied.contains_key(&Applied::Manifest(*pod)));
-    changed.into_iter().map(StaticPod::manifest).filter(|file| !facts.kubernetes.damaged.contains(file)).collect()
+/// Whether kubelet's flags on the machine are not as kubeadm wrote them last. Where nothing is on record of them, nobody knows.
+pub fn has_changed_flags(facts: &Facts) -> bool {
+    let (found, recorded) = (facts.files.get(path::KUBELET_FLAGS), facts.applied.get(&Applied::KubeletFlags));
+    found.zip(recorded).is_some_and(|(found, line)| found.sha256 != sha256(format!("{line}\n").as_bytes()))
+}
+
+/// Files of kubeadm that were changed, where that may be why the machine's API server does not answer.
+fn broken(facts: &Facts) -> Vec<String> {
+    if facts.api_down.is_none() {
+        return Vec::new();
+    }
+    let mut manifests = changed_manifests(facts);
+    manifests.retain(|pod| facts.applied.contains_key(&Applied::Manifest(*pod)));
+    let (found, recorded) = (facts.files.get(path::KUBELET_CONFIG), facts.applied.get(&Applied::KubeletFile));
+    let config = found.zip(recorded).is_some_and(|(found, sum)| found.sha256 != *sum).then_some(path::KUBELET_CONFIG);
+    let flags = has_changed_flags(facts).then_some(path::KUBELET_FLAGS);
+    let changed = manifests.into_iter().map(StaticPod::manifest).chain(config.into_iter().chain(flags).map(str::to_owned));
+    changed.filter(|file| !facts.kubernetes.damaged.contains(file)).collect()
 }
 
 /// Whether what is missing on the machine can be made again there.
@@ -80,10 +94,7 @@ pub fn is_repairable(planner: &Planner, name: &MachineName, facts: &Facts) -> bo
     role == Some(Role::ControlPlane)
         && kubernetes.joined
         && kubernetes.control_plane
-        && !(kubernetes.missing.is_empty()
-            && kubernetes.damaged.is_empty()
-            && expired(facts).is_empty()
-            && broken_manifests(facts).is_empty())
+        && !(kubernetes.missing.is_empty() && kubernetes.damaged.is_empty() && expired(facts).is_empty() && broken(facts).is_empty())
         && kubernetes.missing.iter().chain(&kubernetes.damaged).all(|file| is_made(file))
         && !interrupted(facts)
         && !is_of_another(planner, facts)
@@ -112,7 +123,7 @@ pub fn is_bootstrappable(planner: &Planner, name: &MachineName, facts: &Facts) -
 pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Result<()> {
     let Some(facts) = planner.usable(name).filter(|facts| is_repairable(planner, name, facts)) else { return Ok(()) };
     let KubernetesFacts { missing, mut damaged, .. } = facts.kubernetes.clone();
-    let (expired, broken) = (expired(facts), broken_manifests(facts));
+    let (expired, broken) = (expired(facts), broken(facts));
     let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), name, machine)?;
     let lacks = (!missing.is_empty()).then(|| format!("{} {} missing", and(&missing), are(missing.len())));
     let cut = (!damaged.is_empty()).then(|| format!("{} {} truncated", and(&damaged), are(damaged.len())));

@@ -317,7 +317,8 @@ fn vip_own_files(context: serde_json::Value) -> Result<Vec<File>> {
 /// # Errors
 /// A template that can't be filled in, which is a defect.
 pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<String>) -> Result<Question> {
-    let mut files: Vec<String> = vec![path::MODULES.to_owned(), path::SYSCTLS.to_owned(), KUBELET_CONFIG.to_owned()];
+    let mut files: Vec<String> =
+        vec![path::MODULES.to_owned(), path::SYSCTLS.to_owned(), KUBELET_CONFIG.to_owned(), path::KUBELET_FLAGS.to_owned()];
     files.extend(containerd_own_files("", &[])?.into_iter().map(|file| file.path));
     files.extend(kubelet_own_files(json!({ "name": "", "seconds": 0, "resolv_conf": null }))?.into_iter().map(|file| file.path));
     files.push(cloud_init_file()?.path);
