@@ -24,7 +24,7 @@ const MOST: usize = 5;
 const UNKNOWN: [&str; 7] = ["lab", "coredns-", "inbox", "ash", "MB", "GB", "podSubnet"];
 
 /// Phrases that are of another program, or of two literals.
-const ELSEWHERE: [&str; 22] = [
+const ELSEWHERE: [&str; 23] = [
     "{} can't reach kubelet at",
     "({}) is corrupted or was changed",
     "refused: cluster: no API server answers",
@@ -47,6 +47,7 @@ const ELSEWHERE: [&str; 22] = [
     "expires in",
     "days ahead",
     "key below",
+    "exceeded quota",
 ];
 
 #[test]

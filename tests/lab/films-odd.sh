@@ -68,6 +68,16 @@ says "encoded on rainbowdash"
 # Films of one folder are told together, a while after the first. Kubernetes takes up to two minutes to bring the token to the pod.
 wait_for 240 "the media server to hear of it" grep -q '^/behind/Library/Media/Updated MediaBrowser Token="token-of-the-lab" {"Updates":\[{"Path":"/data/films/Movies/hostler test .*.mkv","UpdateType":"Created"}\]}$' "$work/jellyfin"
 
+row "a quota keeps the status page's pod out: it is named, and without it the page is back"
+kubectl --namespace transcode create quota none --hard pods=0 > /dev/null
+kubectl --namespace transcode delete deployment page > /dev/null
+up 1
+says "can't be created: "
+says "exceeded quota"
+kubectl --namespace transcode delete quota none > /dev/null
+up
+empty
+
 row "somebody hears that there is little room in inbox and library"
 heard() { grep -q -- "$1" "$work/news"; }
 wait_for 60 "the message" heard "^/films-of-ada disk space is low the inbox has .* of .* free"

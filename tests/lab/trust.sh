@@ -63,6 +63,20 @@ wait_for 120 "the API server to end" eval '! answers'
 run 1 status -i "$inventory"
 mends "kube-apiserver.yaml and /etc/kubernetes/manifests/kube-scheduler.yaml"
 
+row "somebody gave kubelet another flag by hand: kubeadm's are put back, also where the API server does not come up any more"
+flags=/var/lib/kubelet/kubeadm-flags.env
+on rainbowdash "sed -i 's/\"\$/ --v=4\"/' $flags && systemctl restart kubelet"
+run 1 status -i "$inventory"
+says "kubelet's flags were changed on the machine"
+mends "kubelet's flags were changed on the machine"
+on rainbowdash "! grep -e --v=4 $flags && ! pgrep -af kubelet.*--v=4"
+# As after a power cut.
+on twilightsparkle "sed -i 's/\"\$/ --no-such-flag\"/' $flags && systemctl stop kubelet && $admin crictl pods --quiet | xargs crictl stopp > /dev/null && systemctl start kubelet"
+wait_for 60 "the API server to end" eval '! answers'
+run 1 status -i "$inventory"
+says "changed on the machine: $flags"
+mends "changed on the machine: $flags"
+
 row "the group of admin.conf lost its rights: the API server is not called down, and up gives them back"
 on twilightsparkle "$admin kubectl delete clusterrolebinding kubeadm:cluster-admins" > /dev/null
 run 1 status -i "$inventory"
