@@ -38,8 +38,19 @@ fn compare(expected: &Path, text: &str, wrong: &mut Vec<String>) {
 /// What the file leaves to defaults is left out, but for the cluster and the connections.
 fn summary(inventory: &Inventory) -> String {
     let mut text = String::new();
-    let Inventory { cluster, machines, roles_written: _, kubeadm, containerd, ignore_preflight_errors, snapshots, transcode, os, warnings } =
-        inventory;
+    let Inventory {
+        text: _,
+        cluster,
+        machines,
+        roles_written: _,
+        kubeadm,
+        containerd,
+        ignore_preflight_errors,
+        snapshots,
+        transcode,
+        os,
+        warnings,
+    } = inventory;
     writeln!(text, "{cluster:?}").unwrap();
     for (name, machine) in machines {
         let role = if machine.role == Role::ControlPlane { "control plane" } else { "worker" };

@@ -15,6 +15,8 @@ use hostler_core::quantity;
 use hostler_core::visible::visible;
 use hostler_core::words::counted;
 
+mod adopt;
+
 use super::arguments::Connecting;
 use super::help;
 use crate::connect::{host_keys, login};
@@ -32,6 +34,7 @@ use crate::user_file::Destination;
     &[
         ("Three machines; the first becomes the control plane", "hostler init --user ada 192.168.1.11 192.168.1.12 192.168.1.13"),
         ("With names", "hostler init twilightsparkle=192.168.1.11 rainbowdash=192.168.1.12"),
+        ("On a new computer, for a cluster that exists", "hostler init --user ada --adopt 192.168.1.11"),
     ],
     help::REMOTE,
 ))]
@@ -39,6 +42,9 @@ pub struct Arguments {
     /// Addresses of the machines, with a name if you like; the first becomes the control plane [default: ask]
     #[arg(value_name = "[NAME=]ADDRESS")]
     machines: Vec<String>,
+    /// Fetch the inventory of an existing cluster from the control plane at this address, as the cluster keeps it
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "machines")]
+    adopt: Option<IpAddr>,
     /// User who logs in to the machines: root, or one who may use sudo [default: ask]
     #[arg(long, short, value_parser = user)]
     user: Option<String>,
@@ -72,8 +78,9 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let file = &arguments.inventory;
     let place = Destination::new_file(file)?;
     let asker = reporter.asker();
-    let given = match arguments.machines.as_slice() {
-        [] => loop {
+    let given = match (arguments.adopt, arguments.machines.as_slice()) {
+        (Some(address), _) => vec![Given { name: None, address }],
+        (None, []) => loop {
             let otherwise = "pass the machines: `hostler init --user USER ADDRESS...`";
             let line = asker.text("addresses of the machines, control plane first", None, otherwise).await?;
             let words: Vec<String> = line.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
@@ -82,7 +89,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
                 Err(error) => reporter.events().send(Event::Warning { line: error.to_string() }),
             }
         },
-        words => given(words)?,
+        (None, words) => given(words)?,
     };
     let login = match &arguments.user {
         Some(user) => user.clone(),
@@ -95,6 +102,9 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         },
     };
     let found = observe(&given, &login, arguments.connecting.new_host_keys(), reporter).await?;
+    if let (Some(address), [one]) = (arguments.adopt, found.as_slice()) {
+        return adopt::adopt((address, &login, &one.facts), (file, place), arguments.yes, reporter).await;
+    }
     let table = table(&rows(&found, &login, jiff::Timestamp::now().as_second()));
     one_each(&found)?;
     let text = inventory(&found, &login)?;
@@ -206,7 +216,8 @@ async fn observe(given: &[Given], user: &str, new_host_keys: NewHostKeys, report
             Some(name) => name.clone(),
             None => numbered(index)?,
         };
-        let target = ssh::Target::new(name.as_str(), &machine.address.to_string(), &connection)?;
+        let of_no_inventory = |target| ssh::Target { in_inventory: false, ..target };
+        let target = of_no_inventory(ssh::Target::new(name.as_str(), &machine.address.to_string(), &connection)?);
         targets.push(target.clone());
         links.insert(name.clone(), Arc::new(Link::new(target, access.clone(), None)));
         places.push(name);
@@ -228,8 +239,10 @@ async fn observe(given: &[Given], user: &str, new_host_keys: NewHostKeys, report
         return Err(Failure::new(
             ExitStatus::Unreachable,
             message,
-            "fix the problems reported above, or omit the machines that can't be \
-            reached",
+            match given {
+                [_] => "fix the problem reported above",
+                _ => "fix the problems reported above, or omit the machines that can't be reached",
+            },
         )
         .into());
     }

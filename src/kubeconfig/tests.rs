@@ -160,6 +160,7 @@ fn the_server_follows_the_endpoint_or_the_flag() {
             disk: None,
         };
         Inventory {
+            text: String::new(),
             roles_written: true,
             cluster: hostler_core::inventory::Cluster {
                 name: "home".to_owned(),

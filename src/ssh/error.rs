@@ -14,6 +14,8 @@ use super::target::Target;
 pub struct ConnectError {
     /// The machine's name, or the jump host's.
     pub machine: String,
+    /// As [`Target::in_inventory`].
+    pub in_inventory: bool,
     /// `host:port`
     pub address: String,
     pub user: String,
@@ -107,7 +109,13 @@ impl ConnectError {
     }
 
     pub fn new(target: &Target, reason: Reason) -> ConnectError {
-        ConnectError { machine: target.name.clone(), address: target.address(), user: target.user.clone(), reason: Box::new(reason) }
+        ConnectError {
+            machine: target.name.clone(),
+            in_inventory: target.in_inventory,
+            address: target.address(),
+            user: target.user.clone(),
+            reason: Box::new(reason),
+        }
     }
 
     /// Whether waiting may help: the machine may be starting or overloaded.
@@ -191,10 +199,13 @@ impl ConnectError {
                 "make known_hosts writable, or pin the key as `hostKey`; without `--accept-new-host-keys`, hostler shows the key and asks"
                     .to_owned()
             }
-            Reason::HostKeyChanged { place: Some((file, line)), .. } => format!(
-                "if {machine} was reinstalled, run `hostler rebuild {machine}` or delete line {line} of {}; if not, someone may be intercepting the connection",
-                file.display()
-            ),
+            Reason::HostKeyChanged { place: Some((file, line)), .. } => {
+                let rebuild = if self.in_inventory { format!("run `hostler rebuild {machine}` or ") } else { String::new() };
+                format!(
+                    "if {machine} was reinstalled, {rebuild}delete line {line} of {}; if not, someone may be intercepting the connection",
+                    file.display()
+                )
+            }
             Reason::HostKeyChanged { place: None, .. } => {
                 format!(
                     "if {machine} was reinstalled, run `hostler rebuild {machine}` or correct its `hostKey` in the inventory; if not, someone may be intercepting the connection"
@@ -233,7 +244,7 @@ impl ConnectError {
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ConnectError { machine, address, user, reason } = self;
+        let ConnectError { machine, address, user, reason, .. } = self;
         write!(f, "{machine}: ")?;
         match &**reason {
             Reason::NoAnswer { seconds } => write!(f, "no answer from {address} within {seconds} s"),

@@ -17,6 +17,8 @@ const DEFAULT_IDENTITIES: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
 pub struct Target {
     /// The machine's name, for messages.
     pub name: String,
+    /// Verbs know it by that name: it is no jump host, and not one of which an inventory is still to be made.
+    pub in_inventory: bool,
     /// Address or host name.
     pub host: String,
     pub port: u16,
@@ -206,6 +208,7 @@ fn complete(name: &str, address: &str, connection: &Connection, account: &Accoun
     }
     Ok(Target {
         name: name.to_owned(),
+        in_inventory: depth == 0,
         methods,
         sudo: connection.sudo.unwrap_or(user != "root"),
         sudo_program: "sudo".to_owned(),

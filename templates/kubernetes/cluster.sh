@@ -12,7 +12,7 @@ lost() {
     api
 }
 trap 'lost $?' EXIT
-# remember NAME VALUE: puts on record in the cluster what was applied last.
+# remember NAME VALUE...: puts on record in the cluster what was applied last.
 remember() {
     on_record "$@" 2> /dev/null && return
     kubectl --namespace {{ namespaces.system }} get configmap {{ configmap.record }} > /dev/null 2>&1 ||
@@ -20,8 +20,13 @@ remember() {
     on_record "$@"
 }
 on_record() {
-    printf 'data: {"%s": "%s"}\n' "$1" "$(printf '%s' "$2" | sed 's/[\\"]/\\&/g')" |
-        kubectl --namespace {{ namespaces.system }} patch configmap {{ configmap.record }} --patch-file /dev/stdin > /dev/null
+    {
+        echo data:
+        while [ $# != 0 ]; do
+            printf '  "%s": "%s"\n' "$1" "$(printf '%s' "$2" | sed 's/[\\"]/\\&/g')"
+            shift 2
+        done
+    } | kubectl --namespace {{ namespaces.system }} patch configmap {{ configmap.record }} --patch-file /dev/stdin > /dev/null
 }
 # forget NAME: takes it off the record.
 forget() {

@@ -1,1 +1,1 @@
-remember {{ recorded.verified }} {{ sha256 }}
+remember {{ recorded.verified }} {{ sha256 }}{% if inventory %} {{ recorded.inventory }} {{ inventory }}{% endif %}

@@ -130,12 +130,12 @@ empty
 
 row "status tells of a machine that is off within 3 seconds, and what to do"
 "$hostler" lab cut rainbowdash > "$work/out" 2>&1
-within 3 run 4 status -i "$inventory"
+within_once 3 run 4 status -i "$inventory"
 says "rainbowdash can't be reached"
 # Its node is Ready for a while.
 says "turn rainbowdash on; if it is on"
 becomes_not_ready rainbowdash
-within 3 run 4 status -i "$inventory"
+within_once 3 run 4 status -i "$inventory"
 says "hostler rebuild rainbowdash"
 
 row "a dead worker: what must be done in the cluster is done, and how to go on is said"
@@ -159,7 +159,7 @@ row "status without an API server tells what the machines still know, within 3 s
 run 0 status -i "$inventory"
 on twilightsparkle 'mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/
     while /opt/hostler/current/bin/crictl ps --name "^kube-apiserver$" -q | grep -q .; do sleep 0.2; done'
-within 3 run 1 status -i "$inventory"
+within_once 3 run 1 status -i "$inventory"
 says "no API server answers"
 says "rainbowdash"
 on twilightsparkle mv /root/kube-apiserver.yaml /etc/kubernetes/manifests/

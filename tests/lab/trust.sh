@@ -24,6 +24,26 @@ row "a cluster of three"
 run 0 lab up --machines 3
 up
 
+row "another computer gets the inventory as the cluster keeps it; what that would run there is shown, and not written without a look"
+# adopts ADDRESS FILE: on a computer that has only the key.
+adopts() {
+    mkdir -p "$work/person"
+    HOME=$work/person ssh-agent sh -c 'ssh-add -q "$1" && shift && exec "$@"' sh "$state/key" "$hostler" lab exec -- \
+        "$hostler" init --adopt "$1" --user root --inventory "$2" --yes --accept-new-host-keys 2> "$work/out" < /dev/null
+}
+adopts 10.77.0.11 - > "$work/adopted.yaml"
+cmp "$inventory" "$work/adopted.yaml"
+code=0
+# The lab is reached through a command.
+adopts 10.77.0.11 "$work/none.yaml" > /dev/null || code=$?
+[ "$code" = 3 ]
+says "with this inventory, hostler"
+code=0
+adopts 10.77.0.12 "$work/none.yaml" || code=$?
+[ "$code" = 1 ]
+says "is not a control plane"
+[ ! -e "$work/none.yaml" ]
+
 row "the lines of a file without roles are sorted: the control plane is named, and nothing is planned"
 python3 - "$inventory" > "$work/sorted.yaml" << 'END'
 import re, sys

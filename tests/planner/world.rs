@@ -502,7 +502,7 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
             }
             cluster.record.insert(Record::Document(*document), sha256.clone());
         }
-        Action::RecordVerified(RecordVerified { sha256 }) => drop(cluster.record.insert(Record::Verified, sha256.clone())),
+        Action::RecordVerified(RecordVerified { sha256, .. }) => drop(cluster.record.insert(Record::Verified, sha256.clone())),
         Action::Label(Label { node, labels, taints, remove_taints, record }) => {
             let found = cluster.nodes.get_mut(node.as_str()).ok_or_else(|| format!("there is no node {node}"))?;
             for (key, value) in labels {

@@ -22,6 +22,8 @@ pub enum Record {
     Flannel,
     /// What the last verification vouches for.
     Verified,
+    /// The inventory with which the cluster was verified last: its text in base64.
+    Inventory,
     /// Labels and taints that hostler put on a node, as JSON.
     Node(MachineName),
     /// That a machine is to be restarted or switched off, and the boot in which it was to be.
@@ -71,8 +73,9 @@ pub enum InProgress {
 impl Record {
     /// `None` for a name that this version does not know.
     pub fn parse(name: &str) -> Option<Record> {
-        let plain = [Record::Cni, Record::Flannel, Record::Verified, Record::Workload, Record::WorkloadShares, Record::WorkloadToken];
-        let mut known = Document::ALL.into_iter().map(Record::Document).chain(plain);
+        let plain = [Record::Cni, Record::Flannel, Record::Verified, Record::Inventory];
+        let workload = [Record::Workload, Record::WorkloadShares, Record::WorkloadToken];
+        let mut known = Document::ALL.into_iter().map(Record::Document).chain(plain).chain(workload);
         known
             .find(|record| record.to_string() == name)
             .or_else(|| name.strip_prefix(recorded::NODE).and_then(MachineName::new).map(Record::Node))
@@ -92,6 +95,7 @@ impl fmt::Display for Record {
             Record::Cni => f.write_str(recorded::CNI),
             Record::Flannel => f.write_str(recorded::FLANNEL),
             Record::Verified => f.write_str(recorded::VERIFIED),
+            Record::Inventory => f.write_str(recorded::INVENTORY),
             Record::Node(name) => write!(f, "{}{name}", recorded::NODE),
             Record::Power(name) => write!(f, "{}{name}", recorded::POWER),
             Record::Workload => f.write_str(recorded::WORKLOAD),
@@ -188,7 +192,7 @@ mod tests {
     #[test]
     fn every_name_reads_back() {
         let node = MachineName::new("rarity").expect("a name");
-        let records = [Record::Cni, Record::Flannel, Record::Verified, Record::Node(node), Record::Workload];
+        let records = [Record::Cni, Record::Flannel, Record::Verified, Record::Inventory, Record::Node(node), Record::Workload];
         let records = records.into_iter().chain([Record::WorkloadShares, Record::WorkloadToken]);
         for record in records.chain(Document::ALL.map(Record::Document)) {
             assert_eq!(Record::parse(&record.to_string()), Some(record));

@@ -19,6 +19,7 @@ fn inventory() -> Inventory {
         (MachineName::new(name).expect("a name"), machine)
     };
     Inventory {
+        text: String::new(),
         roles_written: true,
         cluster: Cluster {
             name: "home".to_owned(),

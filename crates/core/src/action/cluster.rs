@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -390,6 +392,9 @@ impl Act for Probe {
 pub struct RecordVerified {
     /// Of all that the verification vouches for.
     pub sha256: String,
+    /// The inventory's text, for another computer from which the cluster is to be managed. `None`: it is too large.
+    #[serde(skip)]
+    pub inventory: Option<String>,
 }
 
 impl Act for RecordVerified {
@@ -398,7 +403,8 @@ impl Act for RecordVerified {
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
-        script("kubernetes/record-verified.sh", json!({ "sha256": self.sha256 }))
+        let inventory = self.inventory.as_ref().map(|text| BASE64_STANDARD.encode(text));
+        script("kubernetes/record-verified.sh", json!({ "sha256": self.sha256, "inventory": inventory }))
     }
 }
 

@@ -55,7 +55,7 @@ pub fn parse_with(text: &str, file_name: &str, read: Option<ReadFile>) -> Result
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut problems = Problems::default();
     let inventory = match tree::parse(text) {
-        Ok(root) => inventory(&root, read, &mut problems),
+        Ok(root) => inventory(text, &root, read, &mut problems),
         Err(diagnostic) => {
             problems.found.push(diagnostic);
             None
@@ -74,7 +74,7 @@ pub fn parse_with(text: &str, file_name: &str, read: Option<ReadFile>) -> Result
     }
 }
 
-fn inventory(root: &tree::Node, read: Option<ReadFile>, problems: &mut Problems) -> Option<Inventory> {
+fn inventory(text: &str, root: &tree::Node, read: Option<ReadFile>, problems: &mut Problems) -> Option<Inventory> {
     let fields = Fields::read(root, root.place, &INVENTORY, problems)?;
     let ssh = fields.get("ssh", problems).and_then(|field| Fields::read(field.node, field.place, &schema::SSH, problems));
     let ssh = ssh.map_or_else(Connection::default, |ssh| connection::read(&ssh, problems));
@@ -89,6 +89,7 @@ fn inventory(root: &tree::Node, read: Option<ReadFile>, problems: &mut Problems)
     let warnings = std::mem::take(&mut problems.warnings);
     (!machines.machines.is_empty()).then_some(())?;
     Some(Inventory {
+        text: text.to_owned(),
         cluster: cluster?,
         machines: machines.machines,
         roles_written: machines.roles_written,

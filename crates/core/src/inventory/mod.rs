@@ -49,6 +49,8 @@ pub use tree::MOST_BYTES;
 /// A validated inventory: all values are filled in and consistent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inventory {
+    /// What it was read from, without the files that it names.
+    pub text: String,
     pub cluster: Cluster,
     /// In the file's order, which is the order of the plan. Never empty, and at least one is a control plane.
     pub machines: IndexMap<MachineName, Machine>,

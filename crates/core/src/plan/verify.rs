@@ -19,6 +19,9 @@ use crate::template;
 use crate::trusted::ApiVia;
 use crate::words::and;
 
+/// Bytes of an inventory that a ConfigMap, which holds at most 1 MiB, has room for in base64.
+const MOST_TEXT: usize = 256 << 10;
+
 pub fn plan(planner: &mut Planner) -> Result<()> {
     let no_network = |why: &Why| matches!(why, Why::NamespaceEnding { namespace: namespaces::FLANNEL, .. });
     if planner.cluster_refused || planner.refusals.iter().any(|refusal| no_network(&refusal.why)) {
@@ -85,7 +88,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let spread_dns = nodes.len() > 1 && planner.restore.is_none() && planner.machines().any(|(name, _)| will_join(planner, name));
     let probe = planner.step(StepKind::Probe.of(&api_via), &api_via, reason, Probe { nodes, manifest, spread_dns }, all);
     if others_verified {
-        let action = RecordVerified { sha256: wanted };
+        let text = &planner.inventory.text;
+        let action = RecordVerified { sha256: wanted, inventory: (text.len() <= MOST_TEXT).then(|| text.clone()) };
         planner.step(StepKind::RecordVerified.of(&api_via), &api_via, "the cluster passed verification", action, [probe.into()]);
     }
     Ok(())
