@@ -545,6 +545,20 @@ about_shares() {
     set +f
 }
 
+# The health of disks that tell of it. One that sleeps is not woken up.
+about_disks() {
+    command -v smartctl > /dev/null || return 0
+    left=16
+    for disk in /sys/block/*; do
+        disk=${disk##*/}
+        case $disk in loop* | ram* | zram* | dm-* | md* | sr* | fd* | nbd*) continue ;; esac
+        [ "$left" != 0 ] || return 0
+        left=$((left - 1))
+        report=$(timeout 3 smartctl --json=c -n standby -H -A "/dev/$disk" 2> /dev/null | head -c 65536 | tr '\n\t' '  ')
+        say smart "$disk" "$report"
+    done
+}
+
 about_upgrade() {
     first {{ path.before_upgrade }}/set || return 0
     set=$line
@@ -587,6 +601,7 @@ about_machine() {
     about_renewal
     about_snapshots
     about_shares
+    about_disks
 }
 
 # Other machines, images and the cluster are asked meanwhile, where there are any.

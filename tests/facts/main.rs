@@ -15,6 +15,7 @@ use hostler_core::template;
 use proptest::prelude::*;
 
 mod control_plane;
+mod disks;
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
@@ -113,6 +114,7 @@ impl Machine {
             "/boot/",
             "/var/lib",
             "/var/log/pods",
+            "/sys/block",
             "/proc/swaps",
             "/proc/mounts",
             "/proc/net/fib_trie",

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hostler::report::{Commands, Detail, Layout, Paint, guarded, json_text, plan_text, status_text};
 use hostler_core::facts::{
-    AddOns, BeforeUpgrade, ClusterFacts, Facts, FileFact, ImageFact, KubernetesFacts, LiveObject, LockFact, MemberFact, NodeFact,
-    Observation, PodFact, RebootDue, ShareFact, UnitFact, Unreachable,
+    AddOns, BeforeUpgrade, ClusterFacts, DiskFault, Facts, FileFact, ImageFact, KubernetesFacts, LiveObject, LockFact, MemberFact,
+    NodeFact, Observation, PodFact, RebootDue, ShareFact, UnitFact, Unreachable,
 };
 use hostler_core::health::status;
 use hostler_core::inventory::{Inventory, MachineName, Taint, parse};
@@ -115,6 +115,7 @@ fn spoil(facts: &mut Facts) {
         time_zone,
         apt_lock,
         dpkg_half,
+        disks,
         read_only,
         foreign,
         vtep_mac,
@@ -132,6 +133,7 @@ fn spoil(facts: &mut Facts) {
     [macs, addresses, modules, programs, read_only, sets, drop_ins].into_iter().for_each(set);
     words(map(sysctls).values_mut());
     words(map(links).values_mut());
+    map(disks).values_mut().for_each(|faults| faults.push(DiskFault::Failing));
     words(map(resolved).values_mut());
     set(containerd_pieces.get_or_insert_default());
     words(ports.values_mut());

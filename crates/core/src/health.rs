@@ -242,6 +242,8 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     for (name, facts) in &facts {
         let faults = pod_network::faults(inventory, name, facts, cluster);
         status.problems.extend(faults.into_iter().map(|fault| Problem::PodNetwork { machine: (*name).clone(), fault }));
+        let disks = facts.disks.iter().flat_map(|(disk, faults)| faults.iter().map(move |fault| (disk.clone(), *fault)));
+        status.problems.extend(disks.map(|(disk, fault)| Problem::DiskFails { machine: (*name).clone(), disk, fault }));
     }
     status.problems.extend(no_snapshots(inventory, &facts, &trusted, &future, status.snapshot_age));
     status.healthy = status.problems.is_empty();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hostler_core::arch::Arch;
-use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, PodFact, RebootDue, RequestedApi, ShareFact, ShareState};
+use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, PodFact, RebootDue, RequestedApi, ShareFact, ShareState, disk};
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::record::{Applied, InProgress, Record};
 use serde::Deserialize;
@@ -111,6 +111,8 @@ pub(super) struct MachineDeviation {
     apt_lock: Option<String>,
     dpkg_half: Vec<String>,
     read_only: Vec<String>,
+    /// What smartctl says of its disks, by their names.
+    smart: BTreeMap<String, String>,
     /// Files of kubeadm that can't be read any more.
     damaged: Vec<String>,
     /// That etcd was made with.
@@ -255,6 +257,7 @@ impl MachineDeviation {
         facts.apt_lock.clone_from(&self.apt_lock);
         facts.dpkg_half.clone_from(&self.dpkg_half);
         facts.read_only.extend(self.read_only.iter().cloned());
+        facts.disks.extend(self.smart.iter().filter_map(|(disk, said)| Some((disk.clone(), disk::faults(said)?))));
         facts.kubernetes.joined_at = self.joined_at;
         facts.kubernetes.etcd_address.clone_from(&self.etcd_address);
         facts.kubernetes.last_words.extend(self.last_words.clone());

@@ -14,6 +14,7 @@ use crate::version::three_numbers;
 mod add_ons;
 mod certificate;
 mod cluster;
+pub mod disk;
 mod last_words;
 mod parse;
 mod snapshot;
@@ -21,6 +22,7 @@ mod snapshot;
 pub use add_ons::{AddOns, LiveObject, NOT_READY, PodFact, content_of, has, object_key};
 pub use certificate::{Certificate, KUBELET_CLIENT, KUBELET_SERVER, ca_public_key_sha256, early, name as certificate_name};
 pub use cluster::{peer_address, peer_url};
+pub use disk::DiskFault;
 pub use parse::{FactsError, parse};
 pub use snapshot::Snapshot;
 
@@ -192,6 +194,8 @@ pub struct Facts {
     pub apt_lock: Option<String>,
     /// Packages that dpkg did not finish configuring. Not gathered on a machine that is in a cluster.
     pub dpkg_half: Vec<String>,
+    /// What is wrong with the disks that tell of their health, by the kernel's names: `nvme0n1`. It needs smartctl on the machine.
+    pub disks: BTreeMap<String, Vec<DiskFault>>,
     /// Mount points of its system that are read-only: `/`, `/opt`.
     pub read_only: BTreeSet<String>,
     /// Other container platforms that conflict: `k3s`, `docker's containerd`.

@@ -166,6 +166,11 @@ impl<'a> Reader<'a> {
                     file.sha256 = sha256.to_owned();
                 }
             }
+            "smart" => {
+                let (disk, report) = (fields.word()?, fields.text()?);
+                let is_name = (1..=32).contains(&disk.len()) && disk.bytes().all(|byte| byte.is_ascii_alphanumeric());
+                facts.disks.extend(super::disk::faults(&report).filter(|_| is_name).map(|faults| (disk.to_owned(), faults)));
+            }
             "share" => {
                 let path = fields.text()?;
                 let state = match fields.word()? {

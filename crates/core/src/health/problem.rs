@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::LITTLE_DISK;
+use crate::facts::DiskFault;
 use crate::inventory::MachineName;
 use crate::plan::pod_network::Fault;
 use crate::words::{counted, in_days};
@@ -87,6 +88,12 @@ pub enum Problem {
         machine: MachineName,
         free: u64,
     },
+    /// The disk's own word, by the kernel's name of it.
+    DiskFails {
+        machine: MachineName,
+        disk: String,
+        fault: DiskFault,
+    },
     Drift {
         first: String,
     },
@@ -144,6 +151,7 @@ impl fmt::Display for Problem {
             Problem::DiskLow { machine, free } => {
                 write!(f, "{machine}: only {free}% of the disk is free; below {LITTLE_DISK}%, kubelet may evict pods")
             }
+            Problem::DiskFails { machine, disk, fault } => write!(f, "disk {disk} of {machine}: {fault}: replace it soon"),
             Problem::Drift { first } => write!(f, "machines differ from the inventory: {first}"),
             Problem::WouldRefuse { first } => write!(f, "`hostler up` would refuse: {first}"),
             Problem::NotVerified => f.write_str(
