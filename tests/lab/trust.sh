@@ -89,7 +89,7 @@ on rainbowdash "sed -i 's/\"\$/ --v=4\"/' $flags && systemctl restart kubelet"
 run 1 status -i "$inventory"
 says "kubelet's flags were changed on the machine"
 mends "kubelet's flags were changed on the machine"
-on rainbowdash "! grep -e --v=4 $flags && ! pgrep -af kubelet.*--v=4"
+[ "$(on rainbowdash 'tr "\0" "\n" < "/proc/$(pgrep -x kubelet)/cmdline" | grep -c -e --v=4' || :)" = 0 ]
 # As after a power cut.
 on twilightsparkle "sed -i 's/\"\$/ --no-such-flag\"/' $flags && systemctl stop kubelet && $admin crictl pods --quiet | xargs crictl stopp > /dev/null && systemctl start kubelet"
 wait_for 60 "the API server to end" eval '! answers'

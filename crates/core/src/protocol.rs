@@ -189,7 +189,7 @@ names! {
         CNI: &str = "cni";
         FLANNEL: &str = "flannel";
         VERIFIED: &str = "verified";
-        INVENTORY: &str = "inventory";
+        INVENTORY: &str = "kept-inventory";
         /// A node's name follows.
         NODE: &str = "node.";
         /// As well.
