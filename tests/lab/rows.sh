@@ -90,7 +90,14 @@ began() {
 remember() { for machine; do began "$machine" > "$work/began.$machine"; done; }
 untouched() {
     for machine; do
-        began "$machine" | diff "$work/began.$machine" - >&2 || { echo "something of $machine was restarted" >&2; return 1; }
+        began "$machine" | diff "$work/began.$machine" - >&2 || {
+            echo "something of $machine was restarted" >&2
+            # What kubelet took for a reason.
+            on "$machine" 'journalctl --since -10min --no-pager -o short-precise -u kubelet -u containerd -u hostler-renewal -u hostler-snapshot |
+                grep -E "source=.file|SyncLoop (ADD|REMOVE|DELETE)|manifest|[Ss]andbox (changed|is not)|No sandbox|Killing|inotify|too many|config.go|file.go|systemd" |
+                cut -c 1-300 | tail -n 80; ls -la --time-style full-iso /etc/kubernetes/manifests; cat /proc/sys/fs/file-nr; free -m' >&2 || :
+            return 1
+        }
     done
 }
 # poll GAP URL: asks there until $work/stop appears, and leaves the longest time without an answer in $work/GAP, in seconds.
