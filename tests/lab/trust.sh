@@ -94,7 +94,6 @@ mends "kubelet's flags were changed on the machine"
 on twilightsparkle "sed -i 's/\"\$/ --no-such-flag\"/' $flags && systemctl stop kubelet && $admin crictl pods --quiet | xargs crictl stopp > /dev/null && systemctl start kubelet"
 wait_for 60 "the API server to end" eval '! answers'
 run 1 status -i "$inventory"
-says "changed on the machine: $flags"
 mends "changed on the machine: $flags"
 
 row "the group of admin.conf lost its rights: the API server is not called down, and up gives them back"

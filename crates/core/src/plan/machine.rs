@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::api_host;
 use super::check::cni_name;
 use super::planner::Planner;
-use super::wanted;
+use super::{repair, wanted};
 use crate::action::File;
 use crate::action::machine::{
     ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program, SetHostname,
@@ -302,7 +302,7 @@ fn kubelet_unit(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Res
             // Before containerd runs, too: kubelet itself waits for kubeadm.
             planner.step(at, name, reason, action, [StepKind::Programs.of(name).if_planned()]);
         }
-    } else if !unit.enabled || (joined && !unit.active) {
+    } else if !unit.enabled || (joined && !unit.active && !repair::rewrites_kubelet(planner, facts)) {
         let reason = if unit.enabled { "kubelet is not running" } else { "kubelet is not enabled" };
         planner.step(at, name, reason, StartUnit { unit: UNIT.to_owned() }, needs);
     }

@@ -73,6 +73,17 @@ pub fn has_changed_flags(facts: &Facts) -> bool {
     found.zip(recorded).is_some_and(|(found, line)| found.sha256 != sha256(format!("{line}\n").as_bytes()))
 }
 
+/// The same of its configuration.
+fn has_changed_config(facts: &Facts) -> bool {
+    let (found, recorded) = (facts.files.get(path::KUBELET_CONFIG), facts.applied.get(&Applied::KubeletFile));
+    found.zip(recorded).is_some_and(|(found, sum)| found.sha256 != *sum)
+}
+
+/// Whether a step of this plan writes kubelet's files again and starts kubelet, which may not start with what someone else made of them.
+pub fn rewrites_kubelet(planner: &Planner, facts: &Facts) -> bool {
+    (has_changed_config(facts) || has_changed_flags(facts)) && (planner.api_via.is_some() || !broken(facts).is_empty())
+}
+
 /// Files of kubeadm that were changed, where that may be why the machine's API server does not answer.
 fn broken(facts: &Facts) -> Vec<String> {
     if facts.api_down.is_none() {
@@ -80,8 +91,7 @@ fn broken(facts: &Facts) -> Vec<String> {
     }
     let mut manifests = changed_manifests(facts);
     manifests.retain(|pod| facts.applied.contains_key(&Applied::Manifest(*pod)));
-    let (found, recorded) = (facts.files.get(path::KUBELET_CONFIG), facts.applied.get(&Applied::KubeletFile));
-    let config = found.zip(recorded).is_some_and(|(found, sum)| found.sha256 != *sum).then_some(path::KUBELET_CONFIG);
+    let config = has_changed_config(facts).then_some(path::KUBELET_CONFIG);
     let flags = has_changed_flags(facts).then_some(path::KUBELET_FLAGS);
     let changed = manifests.into_iter().map(StaticPod::manifest).chain(config.into_iter().chain(flags).map(str::to_owned));
     changed.filter(|file| !facts.kubernetes.damaged.contains(file)).collect()
