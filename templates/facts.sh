@@ -559,6 +559,19 @@ about_disks() {
     done
 }
 
+# Through which programs use a graphics chip, and which chip that is, where the kernel says so.
+about_render() {
+    for node in /dev/dri/renderD*; do
+        [ -c "$node" ] || continue
+        chip=/sys/class/drm/${node##*/}/device
+        vendor='' device=''
+        first "$chip/vendor" && vendor=$line
+        first "$chip/device" && device=$line
+        # Major and minor, in hex.
+        say render-node "${node##*/}" "$(stat -L -c "%t$tab%T" "$node")" "$vendor" "$device"
+    done
+}
+
 about_upgrade() {
     first {{ path.before_upgrade }}/set || return 0
     set=$line
@@ -602,6 +615,7 @@ about_machine() {
     about_snapshots
     about_shares
     about_disks
+    about_render
 }
 
 # Other machines, images and the cluster are asked meanwhile, where there are any.

@@ -393,3 +393,24 @@ fn kubeadm_refuses_what_is_wrong() {
         }
     }
 }
+
+/// What encoders' containers are made from is what containerd makes them from, and the render nodes.
+#[test]
+fn kubeadm_bundles_have_the_containerd_whose_default_encoders_extend() {
+    let context = json!({ "nodes": [{ "name": "renderD128", "major": 226, "minor": 128 }, { "name": "renderD129", "major": 226, "minor": 129 }], "gid": 100 });
+    let mut spec: serde_json::Value =
+        serde_json::from_str(&template::render("containerd/films.json", context).expect("templates fit")).expect("JSON");
+    let linux = spec["linux"].as_object_mut().expect("an object");
+    let devices = linux.remove("devices").expect("devices");
+    let node = |minor: u32| json!({ "path": format!("/dev/dri/renderD{minor}"), "type": "c", "major": 226, "minor": minor, "fileMode": 0o660, "uid": 0, "gid": 100 });
+    assert_eq!(devices, json!([node(128), node(129)]));
+    let rules = linux["resources"]["devices"].as_array_mut().expect("rules").split_off(1);
+    let rule = |minor: u32| json!({ "allow": true, "type": "c", "major": 226, "minor": minor, "access": "rw" });
+    assert_eq!(rules, [rule(128), rule(129)]);
+    for bundle in bundles() {
+        let ctr = bundle.file_path(&bundle.manifest.file("ctr").expect("it has ctr").sha256);
+        let said = Command::new(ctr).args(["oci", "spec"]).output().expect("it can be run");
+        let default: serde_json::Value = serde_json::from_slice(&said.stdout).expect("JSON");
+        assert_eq!(spec, default, "containerd of the bundle with {}", bundle.manifest.kubernetes);
+    }
+}

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use hostler::artifact::own_arch;
 use hostler::connect::{self, login};
 use hostler::execute::{Run, execute, gather};
@@ -20,7 +20,7 @@ use hostler::report::{Commands, Paint, Reporter, Style, error_text};
 use hostler::ssh::{Exit, NewHostKeys, Part};
 use hostler_core::action::File;
 use hostler_core::digest::sha256;
-use hostler_core::facts::Observation;
+use hostler_core::facts::{Facts, Observation};
 use hostler_core::inventory::{Cni, Inventory, MachineName};
 use hostler_core::manifest::Manifest;
 use hostler_core::plan::{Plan, plan, wanted};
@@ -180,7 +180,9 @@ fn write(file: &str, folder: &Path) -> Result<()> {
 
 fn files(inventory: &Inventory) -> Result<Vec<File>> {
     let mut files = vec![wanted::modules_file(inventory.cluster.cni == Cni::Flannel), wanted::sysctl_file(&BTreeMap::new())];
-    files.extend(wanted::containerd_files(inventory, &manifest())?);
+    // The same on all machines, as none has a render node.
+    let (first, _) = inventory.machines.first().context("the inventory has no machines")?;
+    files.extend(wanted::containerd_files(inventory, &manifest(), first, &Facts::default())?);
     Ok(files)
 }
 

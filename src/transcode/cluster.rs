@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use hostler_core::films::encoder::from_label;
+use hostler_core::protocol::{films, label};
 use k8s_openapi::api::batch::v1;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, PreferredSchedulingTerm, Taint};
@@ -230,8 +232,11 @@ fn object(template: &str, job: &Job, place: &Place) -> Result<v1::Job> {
 }
 
 /// Keeps a Job from machines that may not encode its film, and as far as others are free from slow ones.
-fn confine(object: &mut v1::Job, Place { never, rather_not }: &Place) {
+fn confine(object: &mut v1::Job, Place { never, rather_not, hardware }: &Place) {
     let Some(pod) = object.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) else { return };
+    if *hardware {
+        pod.runtime_class_name = Some(films::RUNTIME.to_owned());
+    }
     let other_than = |names: &BTreeSet<String>| NodeSelectorRequirement {
         key: MACHINE.to_owned(),
         operator: "NotIn".to_owned(),
@@ -313,7 +318,9 @@ fn machines(nodes: &[Node], named: &[String], now: k8s_openapi::jiff::Timestamp)
             (false, Some(true)) => MachineState::Cordoned,
             _ => MachineState::Ready,
         };
-        machines.push(Machine::new(name, state));
+        let labels = node.metadata.labels.as_ref();
+        let working = labels.and_then(|labels| labels.get(label::ENCODERS)).map(|value| from_label(value)).unwrap_or_default();
+        machines.push(Machine { working, ..Machine::new(name, state) });
     }
     machines.sort_by(|one, other| one.name.cmp(&other.name));
     machines
@@ -397,7 +404,7 @@ mod tests {
         let named = r#"{"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [
             {"key": "kubernetes.io/hostname", "operator": "In", "values": ["rarity", "old", "night"]}]}]}}}"#;
         let job = Job { id: FilmId::parse("up-12345678").expect("an id"), task: Task::Encode, round: 1, attempt: 0 };
-        let place = Place { never: ["night".to_owned()].into(), rather_not: ["old".to_owned()].into() };
+        let place = Place { never: ["night".to_owned()].into(), rather_not: ["old".to_owned()].into(), hardware: false };
         for (affinity, expressions) in [(named, 2), ("null", 1)] {
             let object = object(&template.replace("AFFINITY", affinity), &job, &place).expect("a Job");
             assert_eq!(object.metadata.annotations.as_ref().expect("one")[NEVER], "night");
@@ -418,6 +425,23 @@ mod tests {
         }
         let plain = object(&template.replace("AFFINITY", "null"), &job, &Place::default()).expect("a Job");
         assert_eq!((plain.metadata.annotations, plain.spec.expect("one").template.spec.expect("one").affinity), (None, None));
+    }
+
+    #[test]
+    fn a_job_with_quick_sync_gets_a_render_node_and_machines_say_what_works_there() {
+        let template = r#"{"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {"template": {"spec": {"containers": [{"name":
+            "encoder", "command": ["encode"]}]}}}}"#;
+        let job = Job { id: FilmId::parse("up-12345678").expect("an id"), task: Task::Encode, round: 1, attempt: 0 };
+        let class = |hardware| {
+            let object = object(template, &job, &Place { hardware, ..Place::default() }).expect("a Job");
+            object.spec.expect("a spec").template.spec.expect("a pod").runtime_class_name
+        };
+        assert_eq!([class(true), class(false)], [Some("hostler-films".to_owned()), None]);
+        let text = r#"[{"metadata": {"name": "rarity", "labels": {"hostler/encoders": "x264.qsv_h264"}}}, {"metadata": {"name": "old"}}]"#;
+        let nodes: Vec<Node> = serde_json::from_str(text).expect("nodes");
+        let found = machines(&nodes, &[], k8s_openapi::jiff::Timestamp::now());
+        let told: Vec<_> = found.iter().map(|machine| (machine.name.as_str(), machine.working.join(" "), machine.has_hardware())).collect();
+        assert_eq!(told, [("old", String::new(), false), ("rarity", "x264 qsv_h264".to_owned(), true)]);
     }
 
     /// While all machines encode, the original of another film is published.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use hostler_core::films::settings::{Folder, Settings, family};
+use hostler_core::films::settings::{Folder, Settings};
 use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -33,6 +33,7 @@ use lines::Lines;
 use measure::Made;
 
 mod finish;
+mod hardware;
 mod lines;
 mod measure;
 mod quality;
@@ -65,6 +66,8 @@ pub struct Task {
     pub who: String,
     /// The machine it runs on, for the status page.
     pub machine: String,
+    /// Whether it has a render node, so that encoders in hardware may work.
+    pub hardware: bool,
 }
 
 /// The result of an encoder.
@@ -259,11 +262,10 @@ impl Encoder<'_> {
         let task = self.task;
         let folder = task.settings.folders.get(&self.film.folder);
         let preset = folder.and_then(|folder| folder.preset.as_ref()).map(|preset| (preset, task.settings_folder.as_path()));
-        match order::encoder(&source, preset) {
-            Ok(encoder) if !self.encodes_with(family(&encoder)) => return Ok(Err(Flaw::lacks(&self.task.machine, family(&encoder)))),
-            Ok(_) => {}
-            Err(error) => return Ok(Err(Flaw::permanent(format!("{error:#}")))),
-        }
+        let encoder = match self.encoder(&source, preset, remarks) {
+            Ok(encoder) => encoder,
+            Err(flaw) => return Ok(Err(flaw)),
+        };
         let crf = match self.crf(input, &source, probe.as_ref()).await? {
             Ok(crf) => crf,
             Err(flaw) => return Ok(Err(flaw)),
@@ -274,17 +276,14 @@ impl Encoder<'_> {
             languages: &self.task.settings.languages,
             audio: self.folder().map(|folder| folder.audio).unwrap_or_default(),
             crf: crf.as_ref().map(|(crf, _)| *crf),
+            encoder,
         };
-        let Order { arguments, tracks, hdr, converted, sound, remarks: said } =
-            match order::order(input, self.part, &source, probe.as_ref(), &wishes) {
-                Ok(order) => order,
-                Err(error) => return Ok(Err(Flaw::permanent(format!("{error:#}")))),
+        let (Order { tracks, hdr, converted, sound, remarks: said, .. }, run) =
+            match self.encode(input, &source, probe.as_ref(), wishes, remarks).await? {
+                Ok(encoded) => encoded,
+                Err(flaw) => return Ok(Err(flaw)),
             };
         remarks.extend(said);
-        let run = match self.handbrake(arguments, Phase::Encoding).await? {
-            Ok(run) => run,
-            Err(flaw) => return Ok(Err(flaw)),
-        };
         let encoders_tail = self.tail.clone();
         let size = self.part.metadata().map_or(0, |metadata| metadata.len());
         let mut attempt = Attempt { status: run.status, work_done: run.work_done, frames: run.frames, pace: run.pace, size, picture: None };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
+use hostler_core::films::encoder::is_hardware;
 use hostler_core::films::settings::Encoding;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
@@ -97,12 +98,28 @@ pub struct Machine {
     /// Pixels per second of its last films; `None`: not known.
     #[serde(default)]
     pub speed: Option<f64>,
+    /// Families of encoders that work there; empty: it tried none.
+    #[serde(default)]
+    pub working: Vec<String>,
 }
 
 impl Machine {
     /// One that encodes everything, at any time.
     pub fn new(name: &str, state: MachineState) -> Machine {
-        Machine { name: name.to_owned(), state, encoding: Encoding::default(), closed: false, slow: false, speed: None }
+        Machine {
+            name: name.to_owned(),
+            state,
+            encoding: Encoding::default(),
+            closed: false,
+            slow: false,
+            speed: None,
+            working: Vec::new(),
+        }
+    }
+
+    /// Whether an encoder in hardware works there.
+    pub fn has_hardware(&self) -> bool {
+        self.working.iter().any(|family| is_hardware(family))
     }
 }
 

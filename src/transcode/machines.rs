@@ -6,7 +6,7 @@ use hostler_core::films::settings::{Encoding, Settings};
 use indexmap::IndexMap;
 use jiff::civil::Time;
 
-use super::jobs::Machine;
+use super::jobs::{Machine, MachineState};
 use super::ledger::{Film, Stage};
 
 /// A machine with less than this part of the others' speed is much slower.
@@ -25,6 +25,10 @@ pub struct Machines {
     speeds: BTreeMap<String, f64>,
     /// Those that are much slower than the others.
     slow: BTreeSet<String>,
+    /// Those on which Quick Sync works, and may be used.
+    hardware: BTreeSet<String>,
+    /// All that there are now.
+    known: BTreeSet<String>,
 }
 
 /// Where a Job may run, by names of machines.
@@ -33,6 +37,8 @@ pub struct Place {
     pub never: BTreeSet<String>,
     /// Only if no other machine is free.
     pub rather_not: BTreeSet<String>,
+    /// Whether it gets the machine's render node.
+    pub hardware: bool,
 }
 
 /// A Job that has not ended.
@@ -50,7 +56,14 @@ impl Machines {
         let names = settings.machines.iter().filter(|(_, encoding)| closed(encoding)).map(|(name, _)| name.clone());
         let mut speeds = speeds(films);
         speeds.retain(|name, _| known.iter().any(|machine| machine.name == *name));
-        Machines { encodings: settings.machines.clone(), closed: names.collect(), slow: slow(&speeds), speeds }
+        let may = |name: &str| settings.machines.get(name).is_none_or(Encoding::can_hardware);
+        let able = known
+            .iter()
+            .filter(|machine| machine.state == MachineState::Ready && machine.has_hardware() && may(&machine.name))
+            .map(|machine| machine.name.clone());
+        let hardware = if settings.encoder.is_software() { BTreeSet::new() } else { able.collect() };
+        let known = known.iter().map(|machine| machine.name.clone()).collect();
+        Machines { encodings: settings.machines.clone(), closed: names.collect(), slow: slow(&speeds), speeds, hardware, known }
     }
 
     /// Why no machine may start a film now.
@@ -80,13 +93,39 @@ impl Machines {
         }
         let never = self.encodings.keys().filter(|name| !open.contains(name)).cloned().collect::<BTreeSet<_>>();
         let rather_not = self.slow.difference(&never).cloned().collect();
-        Ok(Place { never, rather_not })
+        Ok(Place { never, rather_not, hardware: false })
+    }
+
+    /// Where a film that may be encoded in hardware may be encoded now, the better place first: machines whose hardware encodes, then the others.
+    ///
+    /// # Errors
+    /// As [`place`](Machines::place).
+    pub fn places(&self, needs: Option<&str>, takes_hardware: bool) -> Result<Vec<Place>, String> {
+        let any = self.place(needs)?;
+        let fast: BTreeSet<String> = self.hardware.difference(&any.never).cloned().collect();
+        if !takes_hardware || fast.is_empty() {
+            return Ok(vec![any]);
+        }
+        let never: BTreeSet<String> = any.never.iter().chain(self.known.difference(&fast)).cloned().collect();
+        let rather_not = any.rather_not.difference(&never).cloned().collect();
+        let first = Place { never, rather_not, hardware: true };
+        let never: BTreeSet<String> = any.never.union(&fast).cloned().collect();
+        let rather_not = any.rather_not.difference(&never).cloned().collect();
+        let others = self.names().into_iter().any(|name| !never.contains(name));
+        let second = others.then_some(Place { never, rather_not, hardware: false });
+        Ok(std::iter::once(first).chain(second).collect())
+    }
+
+    /// The machines that places are about.
+    fn names(&self) -> BTreeSet<&String> {
+        if self.encodings.is_empty() { self.known.iter().collect() } else { self.encodings.keys().collect() }
     }
 
     /// Whether one more Job may be created for that place, besides those that have not ended: one more than machines can take, so that none is
     /// idle for long. A Job that waits for a machine that not all may use must not keep other films from other machines.
     pub fn takes_another(&self, place: &Place, open: &[Open], at_once: usize) -> bool {
-        let allowed = |never: &BTreeSet<String>| self.encodings.keys().filter(|name| !never.contains(*name)).collect::<BTreeSet<_>>();
+        let names = self.names();
+        let allowed = |never: &BTreeSet<String>| names.iter().copied().filter(|name| !never.contains(*name)).collect::<BTreeSet<_>>();
         let here = allowed(&place.never);
         // While such a Job waits, none of these machines is free.
         let waits_here = |job: &Open| job.waits && here.is_subset(&allowed(&job.never));
@@ -141,7 +180,6 @@ fn slow(speeds: &BTreeMap<String, f64>) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::jobs::MachineState;
     use super::super::record::{InLibrary, Published, Stamp};
     use super::*;
 

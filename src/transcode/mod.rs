@@ -27,6 +27,7 @@ pub mod page;
 pub mod perform;
 pub mod playing;
 pub mod pod;
+pub mod prove;
 pub mod publish;
 pub mod reconcile;
 pub mod record;

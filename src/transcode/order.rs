@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::Result;
+use hostler_core::films::encoder::is_hardware;
 use hostler_core::films::language;
 use hostler_core::films::settings::{Audio, Preset};
 use serde_json::Value;
@@ -35,7 +36,7 @@ pub struct Tracks {
 }
 
 /// What a user's settings say.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Wishes<'a> {
     /// A preset, and the folder that it is in.
     pub preset: Option<(&'a Preset, &'a Path)>,
@@ -43,6 +44,8 @@ pub struct Wishes<'a> {
     pub audio: Audio,
     /// `None`: the preset's.
     pub crf: Option<u32>,
+    /// As HandBrake calls it: [`encoder`], or what stands in for that.
+    pub encoder: String,
 }
 
 /// Frames per second up to which H.264 in 1080p is of level 4.0; HandBrake 1.6 says so.
@@ -85,7 +88,7 @@ pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, 
     if let Some((preset, folder)) = wishes.preset {
         let file = folder.join(&preset.file);
         let values = handbrake::preset(&file, &preset.name)?;
-        let deep = values["VideoEncoder"].as_str().is_some_and(|encoder| encoder.ends_with("10bit") || encoder.ends_with("12bit"));
+        let deep = wishes.encoder.ends_with("10bit") || wishes.encoder.ends_with("12bit");
         if hdr && !deep {
             add("--colorspace bt709");
         }
@@ -97,16 +100,26 @@ pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, 
         }
         let remarks = (hdr && !deep).then(|| "HDR was converted to the color space of the preset".to_owned()).into_iter().collect();
         arguments.extend(["--preset-import-file".into(), file.into(), "--preset".into(), preset.name.clone().into()]);
+        if values["VideoEncoder"].as_str() != Some(&wishes.encoder) {
+            // What else the preset says of its encoder means nothing to another one. Their qualities are on similar scales.
+            let others = "--encoder-preset medium --encoder-profile auto --encoder-level auto --encopts";
+            arguments.extend(["--encoder", &wishes.encoder].into_iter().chain(others.split(' ')).chain([""]).map(OsString::from));
+        }
         return Ok(Order { arguments, tracks: None, hdr: hdr && deep, converted: hdr && !deep, sound: None, remarks });
     }
     let rate = steady(title, probe);
     let highest = rate.map_or(title.rate(), |(_, rate)| rate);
-    add(&format!("--encoder {}", own_encoder(hdr)));
+    add(&format!("--encoder {}", wishes.encoder));
+    let hardware = is_hardware(&wishes.encoder);
     if hdr {
-        add("--encoder-preset medium --encoder-profile main10");
+        add(&format!("--encoder-preset {} --encoder-profile main10", if hardware { "quality" } else { "medium" }));
     } else {
         let level = if highest > FASTEST_OF_LEVEL_4 { "4.2" } else { "4.0" };
-        add(&format!("--encoder-preset slow --encoder-profile high --encoder-level {level} --encoder-tune film"));
+        let speed = if hardware { "quality" } else { "slow" };
+        add(&format!("--encoder-preset {speed} --encoder-profile high --encoder-level {level}"));
+        if !hardware {
+            add("--encoder-tune film");
+        }
     }
     add(&format!("--quality {}", wishes.crf.unwrap_or(if hdr { 22 } else { 20 })));
     add("--markers --cfr --maxWidth 1920 --maxHeight 1080 --loose-anamorphic --comb-detect --decomb");
@@ -146,7 +159,7 @@ pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, 
     Ok(Order { arguments, tracks: Some(tracks), hdr, converted: false, sound, remarks })
 }
 
-/// The encoder that [`order`] takes, as HandBrake calls it.
+/// The encoder that a preset, or hostler's own, names for a title, as HandBrake calls it.
 ///
 /// # Errors
 /// As [`order`].
@@ -262,7 +275,8 @@ mod tests {
 
     fn words(title: &Title, languages: &[&str]) -> String {
         let languages: Vec<String> = languages.iter().map(|language| (*language).to_owned()).collect();
-        let wishes = Wishes { preset: None, languages: &languages, audio: Audio::Encoded, crf: None };
+        let encoder = encoder(title, None).expect("no preset is read");
+        let wishes = Wishes { preset: None, languages: &languages, audio: Audio::Encoded, crf: None, encoder };
         let order = order(Path::new("-rf $(reboot)\n'.mkv"), Path::new("out.mkv"), title, None, &wishes).expect("no preset is read");
         assert!(order.arguments.contains(&OsString::from("-rf $(reboot)\n'.mkv")), "a name is a single argument");
         order.arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
@@ -308,9 +322,45 @@ mod tests {
             r#"{"streams": [{"index": 0, "codec_type": "video", "r_frame_rate": "30/1", "avg_frame_rate": "12150/500"}]}"#,
         )
         .expect("a probe");
-        let wishes = Wishes { preset: None, languages: &[], audio: Audio::Original, crf: None };
+        let wishes = Wishes { preset: None, languages: &[], audio: Audio::Original, crf: None, encoder: "x264".to_owned() };
         let order = order(Path::new("in"), Path::new("out"), &title(), Some(&varies), &wishes).expect("no preset is read");
         let words = order.arguments.join(std::ffi::OsStr::new(" ")).to_string_lossy().into_owned();
         assert!(words.contains("--rate 30") && words.contains("--aencoder copy,copy,av_aac"), "{words}");
+    }
+
+    #[test]
+    fn another_encoder_than_the_presets_gets_none_of_its_settings() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let preset = Preset { file: "fast.json".into(), name: "Fast".to_owned(), hardware: true };
+        let text = r#"{"PresetList": [{"PresetName": "Fast", "VideoEncoder": "qsv_h265_10bit", "VideoPreset": "speed"}]}"#;
+        std::fs::write(folder.path().join(&preset.file), text).expect("written");
+        let hdr = Title { color: handbrake::Color { transfer: 16, primary: 9 }, ..title() };
+        let words = |encoder: &str| {
+            let preset = Some((&preset, folder.path()));
+            let wishes = Wishes { preset, languages: &[], audio: Audio::Encoded, crf: None, encoder: encoder.to_owned() };
+            let order = order(Path::new("in"), Path::new("out"), &hdr, None, &wishes).expect("the preset is there");
+            (order.hdr, order.arguments.join(std::ffi::OsStr::new(" ")).to_string_lossy().into_owned())
+        };
+        let (hdr, as_it_is) = words("qsv_h265_10bit");
+        assert!(hdr && !as_it_is.contains("--encoder"), "{as_it_is}");
+        let (hdr, software) = words("x265_10bit");
+        assert!(
+            hdr && software
+                .ends_with("--encoder x265_10bit --encoder-preset medium --encoder-profile auto --encoder-level auto --encopts ")
+        );
+    }
+
+    #[test]
+    fn hardware_gets_its_own_settings() {
+        let words = |encoder: &str| {
+            let wishes = Wishes { preset: None, languages: &[], audio: Audio::Encoded, crf: None, encoder: encoder.to_owned() };
+            let order = order(Path::new("in"), Path::new("out"), &title(), None, &wishes).expect("no preset is read");
+            order.arguments.join(std::ffi::OsStr::new(" ")).to_string_lossy().into_owned()
+        };
+        assert!(
+            words("qsv_h264")
+                .contains("--encoder qsv_h264 --encoder-preset quality --encoder-profile high --encoder-level 4.0 --quality 20")
+        );
+        assert!(words("x264").contains("--encoder-preset slow --encoder-profile high --encoder-level 4.0 --encoder-tune film"));
     }
 }

@@ -42,6 +42,8 @@ pub struct World {
     pub paused: bool,
     /// Folders of `watch/` whose originals are published first.
     pub originals_first: BTreeSet<String>,
+    /// Folders of `watch/` whose films may be encoded in hardware.
+    pub in_hardware: BTreeSet<String>,
     /// Why what is in the library must not be replaced now: somebody plays it, or that is not known.
     pub played: BTreeMap<FilmId, String>,
     /// Free bytes of the inbox.
@@ -345,10 +347,14 @@ impl One<'_> {
             return self.hold(question, Vec::new());
         }
         // Streams are copied on any machine, at any hour.
-        let place = if task == Task::Encode { self.world.machines.place(self.film.needs.as_deref()) } else { Ok(Place::default()) };
-        if task == Task::Encode && self.waits_elsewhere(&place) {
+        let takes_hardware = self.world.in_hardware.contains(&self.film.folder);
+        let places = match task {
+            Task::Encode => self.world.machines.places(self.film.needs.as_deref(), takes_hardware),
+            Task::Original | Task::Publish => Ok(vec![Place::default()]),
+        };
+        if task == Task::Encode && self.waits_elsewhere(&places) {
             // The hours of a machine have begun or ended since its Job was created.
-            let why = place.err().unwrap_or_else(|| "waiting: other machines may encode it now".to_owned());
+            let why = places.err().unwrap_or_else(|| "waiting: other machines may encode it now".to_owned());
             self.waiting.insert(self.film.id.clone(), why);
             return self.forget_all();
         }
@@ -359,15 +365,16 @@ impl One<'_> {
             }
             return;
         }
-        let place = match self.waits().map_or(place, Err) {
-            Ok(place) => place,
+        let places = match self.waits().map_or(places, Err) {
+            Ok(places) => places,
             Err(why) => return drop(self.waiting.insert(self.film.id.clone(), why)),
         };
+        let free = |place: &Place| task != Task::Encode || self.world.machines.takes_another(place, self.busy, self.world.limits.at_once);
+        let Some(place) = places.into_iter().find(free) else {
+            self.waiting.insert(self.film.id.clone(), "waiting for a free machine".to_owned());
+            return;
+        };
         if task == Task::Encode {
-            if !self.world.machines.takes_another(&place, self.busy, self.world.limits.at_once) {
-                self.waiting.insert(self.film.id.clone(), "waiting for a free machine".to_owned());
-                return;
-            }
             self.busy.push(Open { never: place.never.clone(), waits: true });
         }
         if !self.files.prepared {
@@ -377,10 +384,12 @@ impl One<'_> {
     }
 
     /// Whether its Job waits for other machines than those that may take it now.
-    fn waits_elsewhere(&self, place: &Result<Place, String>) -> bool {
+    fn waits_elsewhere(&self, places: &Result<Vec<Place>, String>) -> bool {
         let never = |job: &Job| self.world.nevers.get(job).cloned().unwrap_or_default();
         let mut waiting = self.own_jobs().into_iter().filter(|(_, state)| *state == JobState::Waiting);
-        waiting.any(|(job, _)| job.task == Task::Encode && place.as_ref().map_or(true, |place| place.never != never(job)))
+        waiting.any(|(job, _)| {
+            job.task == Task::Encode && places.as_ref().map_or(true, |places| places.iter().all(|place| place.never != never(job)))
+        })
     }
 
     /// Why it may not be started: an original may be published at any hour.

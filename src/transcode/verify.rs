@@ -91,7 +91,7 @@ pub fn ended(attempt: &Attempt, source: &Title) -> Result<(), Flaw> {
         Some(1) => return Err(Flaw::passing("HandBrake was interrupted")),
         Some(2) => return Err(Flaw::permanent("HandBrake finds no film in the file, or does not know the preset (exit status 2)")),
         Some(3) => {
-            return Err(Flaw::passing(
+            return Err(Flaw::outside(
                 "HandBrake could not start (exit status 3): check the work folder, and that this machine has the encoder",
             ));
         }
@@ -232,6 +232,8 @@ mod tests {
             let flaw = judged(attempt.clone()).expect_err("not the film");
             assert!(flaw.permanent == permanent && flaw.reason.contains(words), "{attempt:?}: {flaw:?}");
         }
+        let outside = [3, 4].map(|status| judged(Attempt { status: Some(status), ..GOOD }).expect_err("not the film").outside);
+        assert_eq!(outside, [true, true], "the machine's fault, or the disk's, and never the film's");
         let varies = |slowest, average| judged(Attempt { frames: Some((217, 250)), pace: Some(Pace { slowest, average }), ..GOOD });
         assert_eq!(varies(23.8, 21.7), Ok(()));
         assert!(varies(0.2, 21.7).is_err(), "a gap of five seconds");

@@ -322,7 +322,10 @@ fn shown_machine(machine: jobs::Machine, working: &[Working]) -> Machine {
         (MachineState::Ready, None) if machine.closed => "outside its hours".to_owned(),
         (MachineState::Ready, None) => "idle".to_owned(),
     };
-    let encoders = Some(machine.encoding.encoders.join(", ")).filter(|encoders| !encoders.is_empty());
+    // What it has tried, as far as the inventory lets it.
+    let works = machine.working.iter().filter(|family| machine.encoding.can(family)).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let limited = machine.encoding.encoders.join(", ");
+    let encoders = Some(if works.is_empty() { limited } else { works }).filter(|encoders| !encoders.is_empty());
     let hours = machine.encoding.hours.map(String::from);
     let rate = machine.speed.map(|speed| format!("{:.0} fps in 1080p", speed / FULL_HD));
     let slow = machine.slow.then(|| "much slower than the others".to_owned());
@@ -507,11 +510,15 @@ mod tests {
         let plain = jobs::Machine::new("applejack", MachineState::Ready);
         let limited =
             jobs::Machine { encoding, closed: true, slow: true, speed: Some(50e6), ..jobs::Machine::new("rarity", MachineState::Ready) };
-        read.status.as_mut().expect("one").machines = vec![plain, limited];
+        // What it has tried, and may do.
+        let working = ["x264", "x265", "qsv_h264"].map(str::to_owned).into();
+        let encoding = serde_json::from_str(r#"{"encoders": ["x264", "qsv_h264", "svt_av1"]}"#).expect("valid");
+        let tried = jobs::Machine { encoding, working, ..jobs::Machine::new("pinkie", MachineState::Ready) };
+        read.status.as_mut().expect("one").machines = vec![plain, limited, tried];
         let shown = view(&read, None, at("2026-11-23T21:00:00Z"), &TimeZone::UTC).machines;
         let words: Vec<(&str, &str)> = shown.iter().map(|machine| (machine.doing.as_str(), machine.about.as_str())).collect();
         let about = "x264, svt_av1 · 22:00-07:00 · 24 fps in 1080p · much slower than the others";
-        assert_eq!(words, [("idle", ""), ("outside its hours", about)]);
+        assert_eq!(words, [("idle", ""), ("outside its hours", about), ("idle", "x264, qsv_h264")]);
     }
 
     #[test]

@@ -191,11 +191,13 @@ impl Watcher {
         let (jobs, nevers) = self.jobs.list().await?;
         let first = settings.folders.iter().filter(|(_, folder)| folder.publish == Publish::Original);
         let originals_first = first.map(|(name, _)| name.clone()).collect();
+        let in_hardware = settings.folders.keys().filter(|folder| settings.takes_hardware(folder)).cloned().collect();
         let played = self.playing.round(&settings.media_servers, &films);
         let world = World {
             now,
             paused,
             originals_first,
+            in_hardware,
             played,
             films,
             files,

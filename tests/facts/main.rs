@@ -112,6 +112,8 @@ impl Machine {
             "/opt/hostler/",
             "/run/",
             "/boot/",
+            "/dev/dri/",
+            "/sys/class/drm/",
             "/var/lib",
             "/var/log/pods",
             "/sys/block",
@@ -443,6 +445,7 @@ fn a_recorded_control_plane() {
     assert!(kubernetes.joined && kubernetes.control_plane);
     assert_eq!(kubernetes.ca.as_deref(), Some("cc5c9ed540a8e6042dc3114dab08c1b4f706ced52e557ae4bdb9162dda37b1a7"));
     assert_eq!(kubernetes.node.as_deref(), Some("one"));
+    assert_eq!(facts.render_nodes[0].pci_text(), "8086:9a49");
     assert_eq!(kubernetes.server.as_deref(), Some("https://10.77.0.11:6443"));
     // Nov 23 22:18:09 2027 GMT
     assert_eq!(kubernetes.certificates["apiserver"], 1_827_008_289);
@@ -594,4 +597,18 @@ fn a_newer_kernel_needs_a_reboot() {
     machine.file("/run/reboot-required", "*** System restart required ***\n");
     machine.file("/run/reboot-required.pkgs", "libc6\nlinux-image-amd64\nlibc6\n");
     assert_eq!(machine.facts().reboot_due.expect("it needs one").by, "libc6 linux-image-amd64");
+}
+
+/// The kernel's files of a chip, and a device file, which only root could make: any character device stands in for it.
+#[test]
+fn a_render_node_is_told_with_its_numbers_and_its_chip() {
+    let machine = Machine::new();
+    machine.link("/dev/dri/renderD128", "/dev/null");
+    machine.link("/dev/dri/renderD129", "/dev/zero");
+    machine.file("/dev/dri/renderD130", "");
+    machine.file("/sys/class/drm/renderD128/device/vendor", "0x8086\n");
+    machine.file("/sys/class/drm/renderD128/device/device", "0x9a49\n");
+    let nodes = machine.facts().render_nodes;
+    let found: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.major, node.minor, node.pci_text())).collect();
+    assert_eq!(found, [("renderD128", 1, 3, "8086:9a49".to_owned()), ("renderD129", 1, 5, String::new())]);
 }

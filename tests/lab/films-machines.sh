@@ -93,4 +93,83 @@ grep -q '"counted": 0' "$inbox"/ledger/hdr-*.json
 nothing_left
 empty
 
+row "a render node reaches encoders' pods as the films' owner, without privilege; each machine tries its encoders, and its node and the page say which ones work"
+# fuse's numbers: a device that no pod gets by itself.
+on rainbowdash 'mkdir -p /dev/dri && mknod -m 660 /dev/dri/renderD128 c 10 229 && chgrp 4242 /dev/dri/renderD128'
+quick_sync() {
+    workload "encoder: $1"
+    up
+}
+encoders_of() { kubectl get node "$1" --output 'jsonpath={.metadata.labels}' | grep -o '"hostler/encoders":"[^"]*"' | cut -d '"' -f 4; }
+quick_sync auto
+says "which encoders work on rainbowdash is not known"
+says "and label node rainbowdash with those that work"
+says "which encoders work on twilightsparkle is not known"
+[ "$(encoders_of rainbowdash)" = x264.x265.svt_av1 ]
+[ "$(encoders_of twilightsparkle)" = x264.x265.svt_av1 ]
+if kubectl get pods --no-headers 2> /dev/null | grep prove-; then echo "the pod is still there" >&2; false; fi
+wait_for 90 "what works on the page" shows "x264, x265, svt_av1"
+transcode status
+says "x264, x265, svt_av1"
+run 0 plan -i "$inventory"
+says "rainbowdash: films are encoded with the processor"
+says "which chip it has is not known"
+on twilightsparkle test ! -e /etc/containerd/hostler-films.json
+# The same pod with the class and without it.
+opens() {
+    local image
+    image=$(kubectl get deployment watcher --output 'jsonpath={.spec.template.spec.containers[0].image}')
+    kubectl delete pod opens --ignore-not-found > /dev/null
+    kubectl apply --filename - > /dev/null << YAML
+{apiVersion: v1, kind: Pod, metadata: {name: opens, namespace: transcode}, spec: {nodeName: rainbowdash, $1 restartPolicy: Never,
+  securityContext: {runAsNonRoot: true, runAsUser: 1000, runAsGroup: 100, seccompProfile: {type: RuntimeDefault}},
+  volumes: [{name: program, emptyDir: {}}, {name: tmp, emptyDir: {}}],
+  initContainers: [{name: hostler, image: $image, imagePullPolicy: Never, args: [transcode, copy-program, --to, /program/hostler],
+    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}, volumeMounts: [{name: program, mountPath: /program}]}],
+  containers: [{name: encoder, image: $(on rainbowdash crictl images --output json | grep -o 'hostler.local/encoder:[0-9]*' | head -n 1), imagePullPolicy: Never,
+    command: [/program/hostler, transcode, prove, --in, /tmp, --encoders, x264],
+    securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}},
+    volumeMounts: [{name: program, mountPath: /program}, {name: tmp, mountPath: /tmp}]}]}}
+YAML
+    wait_for 120 "the pod to end" opened
+    kubectl logs opens --container encoder > "$work/out" 2>&1
+}
+opened() { [ "$(kubectl get pod opens --output 'jsonpath={.status.phase}')" = Succeeded ]; }
+opens "runtimeClassName: hostler-films,"
+says "/dev/dri/renderD128: opened for reading and writing"
+opens ""
+if grep -q renderD "$work/out"; then echo "every pod gets it" >&2; false; fi
+kubectl delete pod opens > /dev/null
+empty
+
+row "what encoders are made from is put right where somebody changed it, and nothing is tried twice"
+on rainbowdash sed -i s/rw/r/ /etc/containerd/hostler-films.json
+run 0 plan -i "$inventory"
+says "/etc/containerd/hostler-films.json is missing or differs"
+up
+if grep -q "encode 2 s of a film" "$work/out"; then echo "it is tried again" >&2; false; fi
+empty
+
+row "a film whose encoder in hardware turns out not to work is encoded in software by the same pod: no attempt counts, and the page says so"
+kubectl label --overwrite node rainbowdash hostler/encoders=x264.x265.svt_av1.qsv_h264 > /dev/null
+wait_for 60 "the page to show it" shows "qsv_h264"
+drop "$work/film.mkv" "Six.mkv"
+wait_for 400 "the film in the library" in_library "Six.mkv"
+wait_for 60 "the end of its way" settled 7 0
+[ "$(done_on Six.mkv)" = rainbowdash ]
+grep -q "encoded with x264: qsv_h264 does not work on rainbowdash" "$inbox"/ledger/six-*.json
+grep -q '"counted": 0' "$inbox"/ledger/six-*.json
+wait_for 60 "the page to say so" shows "qsv_h264 does not work on rainbowdash"
+empty
+
+row "with the processor alone again, no machine has anything of it"
+quick_sync software
+[ -z "$(encoders_of rainbowdash)$(encoders_of twilightsparkle)" ]
+on rainbowdash test ! -e /etc/containerd/hostler-films.json
+[ -z "$(kubectl get runtimeclass --no-headers 2> /dev/null)" ]
+drop "$work/film.mkv" "Seven.mkv"
+wait_for 400 "the film in the library" in_library "Seven.mkv"
+wait_for 60 "the end of its way" settled 8 0
+empty
+
 printf '%d rows passed\n' "$rows"

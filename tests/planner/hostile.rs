@@ -107,6 +107,8 @@ fn spoil(facts: &mut Facts) {
         api_down,
         api_denied: _,
         lock,
+        // Their form is their parser's.
+        render_nodes: _,
         shares,
         snapshot: _,
         snapshots_since: _,

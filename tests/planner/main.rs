@@ -5,6 +5,7 @@ mod advice;
 mod case;
 mod cases;
 mod documents;
+mod encoders;
 mod files;
 mod hostile;
 mod liar;

@@ -15,7 +15,7 @@ use hostler_core::action::machine::{
 };
 use hostler_core::action::power::Reboot;
 use hostler_core::action::rollback::{RollBackControlPlane, RollBackNode};
-use hostler_core::action::workload::{InstallWorkload, KeepMediaServerTokens};
+use hostler_core::action::workload::{InstallWorkload, ProveEncoders};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
 use hostler_core::document::Document;
@@ -24,6 +24,7 @@ use hostler_core::inventory::MachineName;
 use hostler_core::plan::Step;
 use hostler_core::plan::wanted;
 use hostler_core::plan::wipe::is_wiped;
+use hostler_core::protocol::label;
 use hostler_core::record::{Applied, InProgress, Record};
 use hostler_core::static_pod::StaticPod;
 
@@ -483,13 +484,18 @@ fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &Clust
         Action::RestoreRoles(RestoreRoles { manifest }) => system::apply(&mut cluster.add_ons, manifest),
         Action::RestoreCoreDns(_) => system::coredns(&mut cluster.add_ons),
         Action::MakeEtcdSpace(_) => cluster.members.values_mut().for_each(|member| member.error.clear()),
-        Action::InstallWorkload(InstallWorkload { record, manifest }) => {
+        Action::InstallWorkload(InstallWorkload { record, manifest, .. }) => {
             system::apply(&mut cluster.add_ons, manifest);
             cluster.record.extend(record.clone());
         }
-        Action::KeepMediaServerTokens(KeepMediaServerTokens { sha256, .. }) => {
-            drop(cluster.record.insert(Record::WorkloadToken, sha256.clone()))
+        Action::ProveEncoders(ProveEncoders { node, tried_with, hardware, .. }) => {
+            let found = cluster.nodes.get_mut(node.as_str()).ok_or_else(|| format!("there is no node {node}"))?;
+            let works = if *hardware { "x264.x265.svt_av1.qsv_h264.qsv_h265" } else { "x264.x265.svt_av1" };
+            found
+                .labels
+                .extend([(label::ENCODERS, works), (label::TRIED_WITH, tried_with)].map(|(key, value)| (key.to_owned(), value.to_owned())));
         }
+        Action::KeepMediaServerTokens(action) => drop(cluster.record.insert(Record::WorkloadToken, action.sha256.clone())),
         Action::RemoveWorkload(_) => {
             cluster.add_ons.objects.retain(|key, _| !key.contains("/transcode/"));
             cluster.record.retain(|name, _| !name.is_workload());

@@ -19,7 +19,7 @@ use hostler_core::action::kubeadm::{
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
 use hostler_core::action::power::{PowerOff, Reboot};
 use hostler_core::action::rollback::{EndUpgrade, RollBackControlPlane, RollBackNode, RollBackShared};
-use hostler_core::action::workload::{InstallWorkload, KeepMediaServerTokens, MediaServerToken, RemoveWorkload};
+use hostler_core::action::workload::{InstallWorkload, KeepMediaServerTokens, MediaServerToken, ProveEncoders, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
 use hostler_core::arch::Arch;
 use hostler_core::document::Document;
@@ -247,7 +247,15 @@ fn others() -> Vec<(&'static str, Action)> {
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
         ("media-server-token", KeepMediaServerTokens { tokens: tokens(&word), sha256: "0".repeat(64) }.into()),
         ("remove-workload", RemoveWorkload {}.into()),
-        ("workload", InstallWorkload { manifest: String::new(), record: [(Record::WorkloadShares, word.clone())].into() }.into()),
+        (
+            "workload",
+            InstallWorkload { manifest: String::new(), record: [(Record::WorkloadShares, word.clone())].into(), quick_sync: false }.into(),
+        ),
+        ("workload-quick-sync", InstallWorkload { manifest: String::new(), record: BTreeMap::new(), quick_sync: true }.into()),
+        (
+            "encoders",
+            ProveEncoders { node: name(), manifest: "x".to_owned(), tried_with: "0123456789ab".to_owned(), hardware: true }.into(),
+        ),
         ("drain", Drain { node: word.clone(), force_after: None, returns: true }.into()),
         ("drain-by-force", Drain { node: word.clone(), force_after: Some(60), returns: false }.into()),
         (

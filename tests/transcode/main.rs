@@ -3,6 +3,7 @@
 mod browser;
 mod corpus;
 mod films;
+mod hardware;
 mod link;
 mod looks;
 mod page;

@@ -465,6 +465,11 @@ examples! {
         Hint::MakeEncoder,
         "HandBrake is not part of a bundle; `hostler bundle encoder` adds it"
     )],
+    Why::NoMachineEncodes { .. } => [(
+        Why::NoMachineEncodes { folder: "Cartoons".to_owned(), encoder: "qsv_h265".to_owned() },
+        Hint::OtherPreset,
+        "each machine has tried its encoders; for Quick Sync, a machine needs an Intel chip of NUC 11 or newer, or the driver's firmware is missing"
+    )],
     Why::NoToken { .. } => [(
         Why::NoToken { file: PathBuf::from("~/.config/hostler/plex-token"), why: NoToken::Missing },
         Hint::WriteToken,

@@ -118,6 +118,8 @@ names! {
         CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
         /// Where the user's pieces of containerd's configuration land.
         CONTAINERD_FRAGMENTS: &str = "/etc/containerd/conf.d";
+        /// What pods of [`films::RUNTIME`] are made from.
+        FILMS_SPEC: &str = "/etc/containerd/hostler-films.json";
         CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
         CRICTL_CONFIG: &str = "/etc/crictl.yaml";
         /// What systemd-tmpfiles takes away at every start.
@@ -296,6 +298,16 @@ names! {
         CORDONED: &str = "hostler/cordoned";
     }
 
+    /// Labels of nodes.
+    label {
+        /// Pods of [`super::films::RUNTIME`] can run there.
+        RENDER_NODE: &str = "hostler/render-node";
+        /// The encoders that work there, as far as they were tried,
+        ENCODERS: &str = "hostler/encoders";
+        /// and a sum of what they were tried with: image, devices, encoders.
+        TRIED_WITH: &str = "hostler/encoders-tried-with";
+    }
+
     /// ConfigMaps of [`namespaces::SYSTEM`].
     configmap {
         /// The cluster's record.
@@ -318,6 +330,12 @@ names! {
         PAGE: &str = "/api/v1/namespaces/transcode/services/page:http/proxy";
         /// Persistent volumes: `inbox` or `library` follows.
         VOLUME: &str = "hostler-transcode-";
+        /// containerd's handler, and the RuntimeClass, of pods that get a machine's render nodes.
+        RUNTIME: &str = "hostler-films";
+        /// The pod that tries encoders: a node's name follows.
+        PROVE: &str = "prove-";
+        /// What it prints before the encoders that work.
+        WORKING: &str = "encoders that work:";
         /// The watcher's rights to the whole cluster.
         CLUSTER_ROLE: &str = "hostler-transcode-watcher";
     }

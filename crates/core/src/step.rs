@@ -89,6 +89,8 @@ pub enum StepKind {
     RemoveWorkload,
     Workload,
     MediaServerToken,
+    /// Which encoders work on the machine.
+    Encoders,
     Probe,
     RecordVerified,
     /// The cluster no longer remembers that machines were to be restarted or switched off.
@@ -112,7 +114,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 63] = [
+    pub const ALL: [StepKind; 64] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
@@ -172,6 +174,7 @@ impl StepKind {
         StepKind::RemoveWorkload,
         StepKind::Workload,
         StepKind::MediaServerToken,
+        StepKind::Encoders,
         StepKind::Probe,
         StepKind::RecordVerified,
         StepKind::ForgetPower,
@@ -245,6 +248,7 @@ impl StepKind {
             StepKind::RemoveWorkload => "workload-gone",
             StepKind::Workload => "workload",
             StepKind::MediaServerToken => "media-server-token",
+            StepKind::Encoders => "encoders",
             StepKind::Probe => "probe",
             StepKind::RecordVerified => "verified",
             StepKind::ForgetPower => "power-done",
@@ -313,6 +317,7 @@ impl StepKind {
             StepKind::RemoveWorkload => "remove the workload",
             StepKind::Workload => "install the workload",
             StepKind::MediaServerToken => "send the media server's token",
+            StepKind::Encoders => "try the encoders",
             StepKind::Probe => "wait for nodes and probe the network",
             StepKind::RecordVerified => "record the verification",
             StepKind::ForgetPower => "remove the record of restarts and shutdowns",
@@ -350,7 +355,7 @@ impl StepKind {
             StepKind::UpgradeNode | StepKind::Reboot | StepKind::PowerOff | StepKind::Uncordon => Stage::InTurn,
             StepKind::RollBackNode | StepKind::RollBackShared | StepKind::RollBackControlPlane => Stage::InTurn,
             StepKind::Labels => Stage::Labels,
-            StepKind::RemoveWorkload | StepKind::Workload | StepKind::MediaServerToken => Stage::Workload,
+            StepKind::RemoveWorkload | StepKind::Workload | StepKind::MediaServerToken | StepKind::Encoders => Stage::Workload,
             StepKind::Probe | StepKind::RecordVerified | StepKind::ForgetPower | StepKind::EndUpgrade => Stage::Verify,
         }
     }
@@ -374,6 +379,7 @@ impl StepKind {
                 | StepKind::RemoveWorkload
                 | StepKind::Workload
                 | StepKind::MediaServerToken
+                | StepKind::Encoders
                 | StepKind::Probe
                 | StepKind::RecordVerified
                 | StepKind::ForgetPower

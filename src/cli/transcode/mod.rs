@@ -25,6 +25,7 @@ use crate::transcode::layout::{self, MARKER, write_whole};
 use crate::transcode::ledger::Priority;
 use crate::transcode::page;
 use crate::transcode::pod::{self, Publication};
+use crate::transcode::prove;
 use crate::transcode::watch::Watcher;
 
 mod ask;
@@ -250,6 +251,16 @@ pub enum Verb {
         #[arg(required = true, value_name = "FOLDER")]
         shares: Vec<PathBuf>,
     },
+    /// Try which encoders work on this machine (runs in a pod)
+    #[command(hide = true)]
+    Prove {
+        /// Folder for temporary files
+        #[arg(long = "in", value_name = "FOLDER")]
+        folder: PathBuf,
+        /// Encoders to try, as HandBrake calls them
+        #[arg(long, value_delimiter = ',', required = true)]
+        encoders: Vec<String>,
+    },
     /// Copy this program to where the encoder's container finds it
     #[command(hide = true)]
     CopyProgram {
@@ -371,7 +382,8 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
             lines_to_stderr();
             let settings_folder = settings.settings.parent().unwrap_or(Path::new(".")).to_owned();
             let (id, settings) = (film_id(&film)?, layout::settings(&settings.settings)?);
-            let task = Task { inbox: inbox.share(), settings, settings_folder, id, who: film.who, machine: film.machine };
+            let hardware = prove::has_render_node();
+            let task = Task { inbox: inbox.share(), settings, settings_folder, id, who: film.who, machine: film.machine, hardware };
             return Ok(Status::Pod(pod::encode(&task).await?).into());
         }
         Verb::Publish { inbox, library, settings, film } => {
@@ -400,6 +412,11 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
                     write_whole(&marker, text.as_bytes()).with_context(|| format!("{} can't be written to", share.display()))?;
                 }
             }
+        }
+        Verb::Prove { folder, encoders } => {
+            lines_to_stderr();
+            let working = prove::working(&folder, &encoders).await?;
+            reporter.result(&prove::last_line(&working)).await;
         }
         Verb::CopyProgram { to } => {
             let program = std::env::current_exe().context("hostler can't determine the path of its own program")?;

@@ -52,8 +52,10 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
             Failure::new(ExitStatus::Refused, format!("{} already exists", output.display()), "pass another path with `--to`").into()
         );
     }
+    let preset = folder.and_then(|folder| folder.preset.as_ref()).map(|preset| (preset, settings_folder.as_path()));
     let wishes = Wishes {
-        preset: folder.and_then(|folder| folder.preset.as_ref()).map(|preset| (preset, settings_folder.as_path())),
+        encoder: order::encoder(title, preset)?,
+        preset,
         languages: &settings.languages,
         audio: folder.map(|folder| folder.audio).unwrap_or_default(),
         crf: None,

@@ -82,7 +82,8 @@ impl Encoder<'_> {
         let rate = probe.rates().map_or(25.0, |(rate, _)| rate);
         // The picture alone.
         let silent = Title { audio_list: Vec::new(), subtitle_list: Vec::new(), ..source.clone() };
-        let wishes = Wishes { preset: None, languages: &[], audio: Default::default(), crf: Some(crf) };
+        let Ok(encoder) = order::encoder(&silent, None) else { return Ok(Ok(None)) };
+        let wishes = Wishes { preset: None, languages: &[], audio: Default::default(), crf: Some(crf), encoder };
         let sample = self.work.join(format!("{}.sample.part.mkv", self.task.who));
         let mut scores = Vec::new();
         for place in places {

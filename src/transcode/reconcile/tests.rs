@@ -26,6 +26,7 @@ fn empty() -> World {
         hold: None,
         paused: false,
         originals_first: BTreeSet::new(),
+        in_hardware: BTreeSet::new(),
         played: BTreeMap::new(),
         free: u64::MAX,
         trash: 0,

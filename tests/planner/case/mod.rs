@@ -10,8 +10,8 @@ use deviation::{ANOTHER, ClusterDeviation, MachineDeviation};
 use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::facts::Snapshot;
-use hostler_core::facts::{ClusterFacts, Facts, NodeFact, Observation};
-use hostler_core::inventory::{Inventory, MachineName, parse};
+use hostler_core::facts::{ClusterFacts, Facts, NodeFact, Observation, RenderNode};
+use hostler_core::inventory::{Inventory, MachineName, NamedFile, Unread, parse_with};
 use hostler_core::manifest::{Component, Manifest, Manifests};
 use hostler_core::plan::{Goal, plan_for};
 use serde::Deserialize;
@@ -52,6 +52,9 @@ pub struct Case {
     /// The bundle has no image that encodes.
     #[serde(default)]
     no_encoder: bool,
+    /// Graphics chips of machines, as lspci prints them; empty: it is not known which one it is.
+    #[serde(default)]
+    chips: BTreeMap<MachineName, String>,
     #[serde(default)]
     machines: BTreeMap<MachineName, MachineDeviation>,
     #[serde(default)]
@@ -124,7 +127,14 @@ pub fn inventory(value: &Value) -> Inventory {
         }
         value => (serde_yaml::to_string(value).expect("it was YAML"), "inventory.yaml".to_owned()),
     };
-    parse(&text, &name).unwrap_or_else(|problems| panic!("{problems}"))
+    parse_with(&text, &name, Some(&|file, _| preset(file))).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// `x265.json` is a preset with that encoder. There are no other files.
+fn preset(file: &Path) -> Result<NamedFile, Unread> {
+    let encoder = file.to_str().and_then(|file| file.strip_suffix(".json")).ok_or(Unread::Missing)?.trim_start_matches("./");
+    let json = format!(r#"{{"PresetList": [{{"PresetName": "Own", "VideoEncoder": "{encoder}"}}]}}"#);
+    Ok(NamedFile { path: file.to_owned(), bytes: json.into_bytes() })
 }
 
 /// A snapshot of the cluster that the machine `of` began, as [`World`] names its certificate authority.
@@ -199,14 +209,26 @@ fn blank() -> Facts {
     }
 }
 
+/// The same with a graphics chip.
+pub fn blank_with(chip: Option<&String>) -> Facts {
+    let id = |text: &str| u16::from_str_radix(text, 16).expect("four digits");
+    let node = |chip: &String| RenderNode {
+        name: "renderD128".to_owned(),
+        major: 226,
+        minor: 128,
+        pci: chip.split_once(':').map(|(vendor, device)| (id(vendor), id(device))),
+    };
+    Facts { render_nodes: chip.into_iter().map(node).collect(), ..blank() }
+}
+
 /// The cluster that `up` makes of fresh machines, all of them.
 pub fn world_of(inventory: &Inventory) -> World {
-    made(inventory, &BTreeSet::new(), &manifest())
+    made(inventory, &BTreeSet::new(), &manifest(), &BTreeMap::new())
 }
 
 /// The same with the bundle of another version.
 pub fn world_from(inventory: &Inventory, version: &str) -> World {
-    made(inventory, &BTreeSet::new(), &of_version(version))
+    made(inventory, &BTreeSet::new(), &of_version(version), &BTreeMap::new())
 }
 
 /// The bundle of another version of Kubernetes: its programs and images are others.
@@ -224,10 +246,11 @@ pub fn of_version(version: &str) -> Manifest {
 }
 
 /// The cluster that `up` makes of fresh machines.
-fn made(inventory: &Inventory, without: &BTreeSet<MachineName>, manifest: &Manifest) -> World {
+fn made(inventory: &Inventory, without: &BTreeSet<MachineName>, manifest: &Manifest, chips: &BTreeMap<MachineName, String>) -> World {
     let mut inventory = inventory.clone();
     inventory.machines.retain(|name, _| !without.contains(name));
-    let mut world = World { machines: inventory.machines.keys().map(|name| (name.clone(), blank())).collect(), ..World::default() };
+    let mut world =
+        World { machines: inventory.machines.keys().map(|name| (name.clone(), blank_with(chips.get(name)))).collect(), ..World::default() };
     for _ in 0..3 {
         let plan = plan_for(&Goal::Up, &inventory, &manifest.clone().into(), &world.seen()).expect("templates fit");
         assert_eq!(plan.refusals, [], "nothing is refused on fresh machines");
@@ -249,9 +272,9 @@ impl Case {
             Names::Word(word) => panic!("new: {word}"),
         };
         let bundle = self.from.as_deref().map_or_else(manifest, of_version);
-        let mut world = if matches!(self.new, Names::Word(_)) { World::default() } else { made(&was, &new, &bundle) };
+        let mut world = if matches!(self.new, Names::Word(_)) { World::default() } else { made(&was, &new, &bundle, &self.chips) };
         for name in &new {
-            world.machines.insert(name.clone(), blank());
+            world.machines.insert(name.clone(), blank_with(self.chips.get(name)));
         }
         for (old, new) in &self.renamed {
             let machine = world.machines.remove(old).unwrap_or_else(|| panic!("there is no machine {old}"));

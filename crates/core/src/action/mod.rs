@@ -153,7 +153,7 @@ actions! {
     cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreAdmins, RestoreRoles, RestoreCoreDns, RestartFlannel, Label, RecordPower, LetFilmsEnd, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
     power: Reboot, PowerOff;
     rollback: RollBackNode, RollBackShared, RollBackControlPlane, EndUpgrade;
-    workload: InstallWorkload, KeepMediaServerTokens, RemoveWorkload;
+    workload: InstallWorkload, KeepMediaServerTokens, ProveEncoders, RemoveWorkload;
 }
 
 impl fmt::Display for Action {

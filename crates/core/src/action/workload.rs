@@ -12,6 +12,7 @@ use super::cluster::script;
 use super::kubeadm::recorded;
 use super::{Act, Left, Outputs, Part, Payload, minutes};
 use crate::films::settings::MediaServerKind;
+use crate::inventory::MachineName;
 use crate::record::Record;
 use crate::words::and;
 
@@ -21,6 +22,8 @@ pub struct InstallWorkload {
     pub manifest: String,
     /// What is put on record in the cluster.
     pub record: BTreeMap<Record, String>,
+    /// Whether encoders may use Quick Sync.
+    pub quick_sync: bool,
 }
 
 impl Act for InstallWorkload {
@@ -30,7 +33,7 @@ impl Act for InstallWorkload {
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let manifest = payload.content(self.manifest.clone());
-        script("kubernetes/workload.sh", json!({ "manifest": manifest, "record": recorded(&self.record) }))
+        script("kubernetes/workload.sh", json!({ "manifest": manifest, "record": recorded(&self.record), "quick_sync": self.quick_sync }))
     }
 
     fn leaves(&self) -> Result<Vec<Left>> {
@@ -70,6 +73,39 @@ impl Act for KeepMediaServerTokens {
         }
         let tokens: Vec<_> = self.tokens.iter().map(|token| json!({ "of": token.of.key(), "size": token.size })).collect();
         script("kubernetes/media-server-tokens.sh", json!({ "tokens": tokens, "sha256": self.sha256 }))
+    }
+}
+
+/// A pod on the machine tries encoders, each with two seconds of a film, and its node's labels say which ones work.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProveEncoders {
+    pub node: MachineName,
+    pub manifest: String,
+    /// A sum of what they are tried with.
+    pub tried_with: String,
+    /// Whether the pod gets the machine's render nodes.
+    pub hardware: bool,
+}
+
+impl Act for ProveEncoders {
+    fn line(&self) -> String {
+        let with = if self.hardware { "with" } else { "without" };
+        format!("encode 2 s of a film with each, {with} a render node, and label node {} with those that work", self.node)
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let manifest = payload.content(self.manifest.clone());
+        let context = json!({ "node": self.node, "manifest": manifest, "tried_with": self.tried_with });
+        script("kubernetes/prove-encoders.sh", context)
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(vec![Left::Objects { name: "encoders", content: self.manifest.clone() }])
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(12)
     }
 }
 

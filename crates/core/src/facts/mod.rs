@@ -17,6 +17,7 @@ mod cluster;
 pub mod disk;
 mod last_words;
 mod parse;
+mod render;
 mod snapshot;
 
 pub use add_ons::{AddOns, LiveObject, NOT_READY, PodFact, content_of, has, object_key};
@@ -24,6 +25,7 @@ pub use certificate::{Certificate, KUBELET_CLIENT, KUBELET_SERVER, ca_public_key
 pub use cluster::{peer_address, peer_url};
 pub use disk::DiskFault;
 pub use parse::{FactsError, parse};
+pub use render::{Chip, RenderNode};
 pub use snapshot::Snapshot;
 
 /// The result of observing one machine.
@@ -188,6 +190,8 @@ pub struct Facts {
     pub renewal_failed: bool,
     /// What an upgrade that has not ended keeps of a control plane, to put it back.
     pub before_upgrade: Option<BeforeUpgrade>,
+    /// Through which programs use graphics chips, by their names.
+    pub render_nodes: Vec<RenderNode>,
     /// From /etc/localtime: `Europe/Berlin`. Empty if unknown.
     pub time_zone: String,
     /// The holder of apt's or dpkg's lock: `unattended-upgr (process 812)`. Not gathered on a machine that is in a cluster.

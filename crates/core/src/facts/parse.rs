@@ -9,7 +9,8 @@ use ipnet::IpNet;
 use super::certificate::{self, Certificate};
 use super::cluster::Answers;
 use super::{
-    BeforeUpgrade, Facts, FileFact, ImageFact, LockFact, RebootDue, RequestedApi, ShareFact, ShareState, UnitFact, is_boot, last_words,
+    BeforeUpgrade, Facts, FileFact, ImageFact, LockFact, RebootDue, RenderNode, RequestedApi, ShareFact, ShareState, UnitFact, is_boot,
+    last_words,
 };
 use crate::arch::Arch;
 use crate::protocol::{path, say, systemd};
@@ -186,6 +187,11 @@ impl<'a> Reader<'a> {
                     share.free = block.saturating_mul(free) / 1024;
                 }
                 facts.shares.insert(path, share);
+            }
+            "render-node" => {
+                let words: Vec<&str> = fields.words.by_ref().take(5).collect();
+                let known = facts.render_nodes.len() < RenderNode::MOST;
+                facts.render_nodes.extend(RenderNode::parse(&words).filter(|_| known));
             }
             "snapshot" => facts.snapshot = Some(fields.number()?),
             "snapshots-since" => facts.snapshots_since = Some(fields.number()?),

@@ -59,7 +59,22 @@ impl Installation {
         for part in ["mark.yaml", "watcher.yaml", "page.yaml"] {
             parts.push(template::render(&format!("transcode/{part}"), self)?);
         }
+        if !self.settings.encoder.is_software() {
+            parts.push(template::render("transcode/runtime-class.yaml", self)?);
+        }
         Ok(parts.join("---\n"))
+    }
+
+    /// The pod that tries encoders of these families on a node; `hardware`: it gets the machine's render nodes.
+    ///
+    /// # Errors
+    /// As of [`manifests`](Installation::manifests).
+    pub fn prove(&self, node: &str, families: &[String], hardware: bool) -> Result<String> {
+        let mut values = serde_json::to_value(self).context("the values can't be serialized")?;
+        values["node"] = node.into();
+        values["families"] = families.join(",").into();
+        values["hardware"] = hardware.into();
+        template::render("transcode/prove.yaml", values)
     }
 }
 
@@ -77,7 +92,7 @@ mod tests {
         Installation {
             image: "hostler.local/hostler:0.1.0".to_owned(),
             digest: "sha256:0".to_owned(),
-            encoder_image: "hostler.local/encoder:2".to_owned(),
+            encoder_image: "hostler.local/encoder:3".to_owned(),
             inbox: Share::Nfs { server: "192.168.1.11".to_owned(), path: "/srv/films".to_owned() },
             library: Share::Path("/srv/it's: a \"library\"".to_owned()),
             owner: Owner { uid: 1000, gid: 100 },
@@ -126,6 +141,32 @@ mod tests {
         assert_eq!(objects[3]["spec"]["hostPath"]["path"], "/srv/it's: a \"library\"");
     }
 
+    /// Where Quick Sync may be used, pods of machines that have a render node get it by a class of their own; else there is none.
+    #[test]
+    fn encoders_are_tried_as_films_are_encoded() {
+        let mut installation = installation();
+        let class = |installation: &Installation| {
+            let objects = objects(&installation.manifests().expect("rendered"));
+            objects.into_iter().find(|object| object["kind"] == "RuntimeClass")
+        };
+        assert_eq!(class(&installation), None);
+        installation.settings.encoder = crate::films::encoder::EncoderChoice::Auto;
+        let class = class(&installation).expect("one");
+        assert_eq!((class["handler"].as_str(), class["metadata"]["name"].as_str()), (Some("hostler-films"), Some("hostler-films")));
+        assert_eq!(class["scheduling"]["nodeSelector"], serde_json::json!({"hostler/render-node": "true"}));
+        let families = ["x264".to_owned(), "qsv_h264".to_owned()];
+        for hardware in [true, false] {
+            let pod: Value = serde_yaml::from_str(&installation.prove("rarity", &families, hardware).expect("rendered")).expect("YAML");
+            let spec = &pod["spec"];
+            assert_eq!(spec["runtimeClassName"].as_str(), hardware.then_some("hostler-films"));
+            assert_eq!((spec["nodeName"].as_str(), spec["securityContext"]["runAsUser"].as_u64()), (Some("rarity"), Some(1000)));
+            let encoder = &spec["containers"][0];
+            assert_eq!(encoder["command"].as_array().expect("words").last().and_then(Value::as_str), Some("x264,qsv_h264"));
+            assert_eq!(encoder["securityContext"]["allowPrivilegeEscalation"], false);
+            assert_eq!(encoder["image"], "hostler.local/encoder:3");
+        }
+    }
+
     /// What it parses may come from anywhere: taken over by a film, it must not reach the ledger, or other films and what is made of them.
     #[test]
     fn an_encoder_sees_its_own_film_alone() {
@@ -159,7 +200,7 @@ mod tests {
                 .filter_map(|two| Some((word(two[0], "image:")?, word(two[1], "imagePullPolicy:").unwrap_or_default())))
                 .collect()
         };
-        let own = policies("hostler.local/encoder:2");
+        let own = policies("hostler.local/encoder:3");
         assert!(own.len() >= 6 && own.iter().all(|(image, policy)| image.starts_with("hostler.local/") && policy == "Never"), "{own:?}");
         let other = policies("registry.example.org/handbrake:1");
         let pulled: Vec<_> = other.iter().filter(|(_, policy)| policy != "Never").collect();

@@ -8,6 +8,8 @@ use indexmap::IndexMap;
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
 
+use super::encoder::{self, EncoderChoice};
+
 /// `settings.json`, with presets next to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -25,6 +27,9 @@ pub struct Settings {
     /// The machines that encode, by name, each with its own hours and encoders; empty: all encode alike, during [`Settings::hours`].
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub machines: IndexMap<String, Encoding>,
+    /// Whether machines encode with Quick Sync where that works.
+    #[serde(default, skip_serializing_if = "EncoderChoice::is_software")]
+    pub encoder: EncoderChoice,
     /// Seconds without a change of size and time after which a film counts as complete.
     #[serde(default = "default_stable")]
     pub stable_seconds: u64,
@@ -64,6 +69,11 @@ impl Encoding {
     /// Whether the machine encodes with that family of encoders.
     pub fn can(&self, family: &str) -> bool {
         self.encoders.is_empty() || self.encoders.iter().any(|known| known == family)
+    }
+
+    /// Whether it may encode with Quick Sync.
+    pub fn can_hardware(&self) -> bool {
+        encoder::TRIED.iter().any(|family| encoder::is_hardware(family) && self.can(family))
     }
 }
 
@@ -161,6 +171,9 @@ pub struct Preset {
     pub file: PathBuf,
     /// Its `PresetName`.
     pub name: String,
+    /// Whether it encodes with Quick Sync.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hardware: bool,
 }
 
 /// How long originals are kept in the trash. The oldest one is deleted first.
@@ -266,6 +279,7 @@ impl Default for Settings {
             originals: Originals::default(),
             hours: None,
             machines: IndexMap::new(),
+            encoder: EncoderChoice::default(),
             stable_seconds: default_stable(),
             at_once: default_at_once(),
             reserve: None,
@@ -286,6 +300,12 @@ impl Settings {
         let settings: Settings = serde_json::from_str(text).context("the settings are not valid")?;
         settings.check()?;
         Ok(settings)
+    }
+
+    /// Whether films of that folder are encoded with Quick Sync where it works. A CRF that samples have found is one of the processor's encoders.
+    pub fn takes_hardware(&self, folder: &str) -> bool {
+        let Some(Folder { preset, quality, .. }) = self.folders.get(folder) else { return false };
+        self.encoder == EncoderChoice::Auto && preset.as_ref().map_or(quality.is_none(), |preset| preset.hardware)
     }
 
     /// Bytes of the inbox that no film may take.

@@ -10,6 +10,7 @@ use super::read::{Field, Fields, Problems, Text, at};
 use super::schema::{ENCODE, Kind};
 use super::tree::Data;
 use super::{MachineName, transcode};
+use crate::films::encoder::{EncoderChoice, is_hardware};
 use crate::films::settings::{Encoding, Folder, family};
 use crate::words::did_you_mean;
 
@@ -64,16 +65,17 @@ fn encoders(fields: &Fields, field: Field, problems: &mut Problems) -> Vec<Strin
     encoders
 }
 
+/// What is to be encoded.
+pub struct Films<'a> {
+    pub folders: &'a [(Text<'a>, Folder)],
+    /// By their file names in the settings.
+    pub presets: &'a BTreeMap<String, String>,
+    pub encoder: EncoderChoice,
+}
+
 /// Reports machines that encode nothing, or that would encode if they were listed, and folders whose films no machine would encode. `listed`:
 /// `transcode.machines`, with places; `place`: that of `transcode`.
-pub fn check(
-    machines: &Machines,
-    listed: &[(MachineName, Place)],
-    folders: &[(Text, Folder)],
-    presets: &BTreeMap<String, String>,
-    place: Place,
-    problems: &mut Problems,
-) {
+pub fn check(machines: &Machines, listed: &[(MachineName, Place)], films: &Films, place: Place, problems: &mut Problems) {
     for (name, place) in listed {
         if machines.machines.get(name).is_some_and(|machine| machine.encode.is_none()) {
             let message = format!("{name} has `encode: false`: remove the machine from this list, or remove `encode` from it");
@@ -87,31 +89,34 @@ pub fn check(
                 problems.add(*place, message, "");
             }
         }
-        return lacking(machines, listed, folders, presets, problems);
+        return lacking(machines, listed, films, problems);
     }
     let any = machines.machines.iter().any(|(_, machine)| machine.encode.is_some() && !machine.dedicated);
     if !any && machines.machines.values().any(|machine| machine.encode.is_none()) {
         return problems.add(place, "no machine encodes films: remove `encode: false` from at least one", "");
     }
-    lacking(machines, listed, folders, presets, problems);
+    lacking(machines, listed, films, problems);
 }
 
 /// Reports folders whose films would wait for an encoder that no machine has.
-fn lacking(
-    machines: &Machines,
-    listed: &[(MachineName, Place)],
-    folders: &[(Text, Folder)],
-    presets: &BTreeMap<String, String>,
-    problems: &mut Problems,
-) {
+fn lacking(machines: &Machines, listed: &[(MachineName, Place)], films: &Films, problems: &mut Problems) {
     let encodes = |name: &MachineName| listed.is_empty() || listed.iter().any(|(other, _)| other == name);
     let works = machines.machines.iter().filter(|(name, machine)| !machine.dedicated && encodes(name));
     let encodings: Vec<&Encoding> = works.filter_map(|(_, machine)| machine.encode.as_ref()).collect();
-    for (name, folder) in folders {
+    for (name, folder) in films.folders {
         let needed: Vec<String> = match &folder.preset {
             None => OWN.map(str::to_owned).into(),
-            Some(preset) => presets.get(&*preset.file.to_string_lossy()).and_then(|json| encoder(json)).into_iter().collect(),
+            Some(preset) => films.presets.get(&*preset.file.to_string_lossy()).and_then(|json| encoder(json)).into_iter().collect(),
         };
+        if let (Some(family), EncoderChoice::Software) = (needed.iter().find(|family| is_hardware(family)), films.encoder) {
+            let message = format!(
+                "the preset for films in `{}` encodes with {family}, which needs `encoder: auto`: add it to `transcode`, or choose \
+                another preset",
+                shown(name.text)
+            );
+            problems.add(name.place, message, "encoder: auto");
+            continue;
+        }
         for encoder in needed {
             if !encodings.is_empty() && !encodings.iter().any(|encoding| encoding.can(&encoder)) {
                 let whose = if folder.preset.is_some() { "its preset" } else { "hostler's own preset" };
@@ -126,7 +131,7 @@ fn lacking(
 }
 
 /// The family of the encoder of an exported preset; `None`: the file was not read.
-fn encoder(json: &str) -> Option<String> {
+pub fn encoder(json: &str) -> Option<String> {
     fn named(value: &Value) -> Option<&str> {
         match value {
             Value::Object(object) => object.get("VideoEncoder").and_then(Value::as_str).or_else(|| object.values().find_map(named)),

@@ -38,6 +38,7 @@ use crate::films::settings::Encoding;
 pub use cluster::{VERSIONS, default_endpoint, newest_of};
 pub use connection::{host_and_port, is_user};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, shown};
+pub use encode::encoder as encoder_of_preset;
 pub use fragment::{key_place, merge, to_yaml};
 pub use load::{NamedFile, ReadFile, Unread, not_utf8, parse, parse_with};
 pub use name::is_host;

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use jiff::civil::Time;
 
 use super::diagnostic::{Place, shown};
+use super::encode::Films;
 use super::load::ReadFile;
 use super::read::{Fields, Problems, Text};
 use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
 use super::{MachineName, NoToken, encode, machine::Machines, path, preset, share, size, token, url};
+use crate::films::encoder::{self, EncoderChoice};
 use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Publish, Quality, Settings, Titles};
 use crate::films::{Actions, Owner, Share, language};
 use crate::words::did_you_mean;
@@ -94,7 +96,11 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
         url::read(text, "url: https://ntfy.sh/films-of-ada", problems)
     });
     let encoders = encoders(&fields, machines, problems);
-    encode::check(machines, &encoders, &folders, &presets, field.place, problems);
+    let encoder = match fields.choice("encoder", problems) {
+        Some("auto") => EncoderChoice::Auto,
+        _ => EncoderChoice::Software,
+    };
+    encode::check(machines, &encoders, &Films { folders: &folders, presets: &presets, encoder }, field.place, problems);
     let encoders = encoders.into_iter().map(|(name, _)| name).collect();
     let image = fields.text("image", problems).and_then(|text| image(text, problems));
     let page = below(&fields, "page", &PAGE, problems);
@@ -106,7 +112,18 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
         inbox: inbox?,
         library: library?,
         owner: owner?,
-        settings: Settings { folders, languages, originals, min_saving, hours, reserve, media_servers, notify, ..Settings::default() },
+        settings: Settings {
+            folders,
+            languages,
+            originals,
+            min_saving,
+            hours,
+            encoder,
+            reserve,
+            media_servers,
+            notify,
+            ..Settings::default()
+        },
         presets,
         tokens,
         machines: encoders,
@@ -213,8 +230,9 @@ fn folders<'a>(
         let preset = exported.map(|exported| {
             // Files in different folders may have the same name.
             let file = format!("preset-{}.json", folders.len());
+            let hardware = encode::encoder(&exported.json).is_some_and(|family| encoder::is_hardware(&family));
             presets.insert(file.clone(), exported.json);
-            Preset { file: file.into(), name: exported.name }
+            Preset { file: file.into(), name: exported.name, hardware }
         });
         let titles = match section.choice("titles", problems) {
             Some("longest") => Titles::Longest,

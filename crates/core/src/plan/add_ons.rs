@@ -17,7 +17,7 @@ use crate::document::Document;
 use crate::facts::{AddOns, ClusterFacts, LiveObject, content_of, has, object_key};
 use crate::inventory::{Cni, MachineName};
 use crate::manifest::Component;
-use crate::protocol::{configmap, namespaces};
+use crate::protocol::{configmap, films, namespaces};
 use crate::record::Record;
 use crate::step::{Need, StepId, StepKind};
 use crate::template;
@@ -117,7 +117,7 @@ fn difference(add_ons: &AddOns, wanted: impl IntoIterator<Item = (String, Value)
 /// # Errors
 /// As [`compared`].
 pub fn films_lack(add_ons: &AddOns, manifest: &str) -> Result<bool> {
-    let kinds = ["deployment/", "service/", "configmap/", "serviceaccount/", "role/", "rolebinding/"];
+    let kinds = ["deployment/", "service/", "configmap/", "serviceaccount/", "role/", "rolebinding/", "runtimeclass/"];
     let known = compared(manifest)?.into_iter().filter(|(key, _)| kinds.iter().any(|kind| key.starts_with(kind)));
     Ok(difference(add_ons, known).is_some())
 }
@@ -150,6 +150,7 @@ fn is_outside(key: &str) -> bool {
 pub fn outside_of_namespaces() -> Result<Vec<String>> {
     let manifests = [flannel_manifest("", "", "")?, roles_manifest(true, true)?, admins::manifest()?];
     let mut found = [namespaces::FLANNEL, namespaces::FILMS].map(|namespace| format!("namespace/{namespace}")).to_vec();
+    found.push(format!("runtimeclass/{}", films::RUNTIME));
     for manifest in manifests {
         found.extend(compared(&manifest)?.into_iter().filter(|(key, _)| is_outside(key)).map(|(key, _)| key.replace("//", "/")));
     }

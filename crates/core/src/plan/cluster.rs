@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::planner::Planner;
-use super::{add_ons, documents, repair, wanted};
+use super::{add_ons, documents, encoders, repair, wanted};
 use crate::action::cluster::{Label, MakeEtcdSpace};
 use crate::action::kubeadm::{RenewControlPlane, RenewKubelet, UploadConfig};
 use crate::digest::sha256;
@@ -177,9 +177,9 @@ pub struct ManagedLabels {
 }
 
 impl ManagedLabels {
-    fn wanted(machine: &Machine) -> ManagedLabels {
+    fn wanted(machine: &Machine, labels: &BTreeMap<String, String>) -> ManagedLabels {
         ManagedLabels {
-            labels: machine.labels.keys().cloned().collect(),
+            labels: labels.keys().cloned().collect(),
             taints: wanted::taints(machine).iter().map(ToString::to_string).collect(),
         }
     }
@@ -191,18 +191,19 @@ impl ManagedLabels {
 }
 
 fn managed_labels(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts, name: &MachineName, machine: &Machine) {
-    let wanted = ManagedLabels::wanted(machine);
     let recorded: ManagedLabels =
         cluster.record.get(&Record::Node(name.clone())).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let blank = NodeFact::default();
     let node = cluster.nodes.get(name.as_str()).unwrap_or(&blank);
-    let mut labels: BTreeMap<String, Option<String>> = machine
-        .labels
+    let asked_labels = encoders::labels(planner, name, machine, node);
+    let wanted = ManagedLabels::wanted(machine, &asked_labels);
+    let mut labels: BTreeMap<String, Option<String>> = asked_labels
         .iter()
         .filter(|(key, value)| node.labels.get(*key) != Some(*value))
         .map(|(key, value)| (key.clone(), Some(value.clone())))
         .collect();
     labels.extend(recorded.labels.difference(&wanted.labels).filter(|key| node.labels.contains_key(*key)).map(|key| (key.clone(), None)));
+    labels.extend(encoders::stale_labels(planner.inventory, name, node).map(|key| (key.clone(), None)));
     let asked = wanted::taints(machine);
     let taints: Vec<Taint> = asked.iter().filter(|taint| !node.taints.contains(taint)).cloned().collect();
     let remove_taints: Vec<Taint> =

@@ -165,7 +165,7 @@ impl Inspection<'_> {
     /// What other programs, or the user, wrote for containerd.
     fn containerd(&mut self) {
         let Some(manifest) = self.planner.manifest_of(self.name) else { return };
-        let Ok(files) = wanted::containerd_files(self.planner.inventory, manifest) else { return };
+        let Ok(files) = wanted::containerd_files(self.planner.inventory, manifest, self.name, self.facts) else { return };
         let theirs = |path: &&String| {
             path.starts_with(path::CONTAINERD_FRAGMENTS)
                 && !super::machine::is_piece(self.facts, path)

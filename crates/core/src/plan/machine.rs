@@ -219,11 +219,12 @@ pub fn others_of_containerd(facts: &Facts, files: &[File]) -> Vec<String> {
 
 fn containerd(planner: &mut Planner, name: &MachineName, facts: &Facts, manifest: &Manifest) -> Result<()> {
     const UNIT: &str = crate::protocol::systemd::CONTAINERD;
-    let files = wanted::containerd_files(planner.inventory, manifest)?;
+    let files = wanted::containerd_files(planner.inventory, manifest, name, facts)?;
     let at = StepKind::Containerd.of(name);
     let needs = [StepKind::Programs, StepKind::Modules].map(|kind| kind.of(name).if_planned());
+    let ours = |path: &str| is_piece(facts, path) || path == path::FILMS_SPEC;
     let stale: Vec<String> =
-        facts.files.keys().filter(|path| is_piece(facts, path) && !files.iter().any(|file| file.path == **path)).cloned().collect();
+        facts.files.keys().filter(|path| ours(path) && !files.iter().any(|file| file.path == **path)).cloned().collect();
     let others = others_of_containerd(facts, &files);
     let unit = facts.units.get(UNIT).cloned().unwrap_or_default();
     let changed: Vec<&str> = files.iter().filter(|file| differs(facts, file)).map(|file| file.path.as_str()).collect();

@@ -18,6 +18,7 @@ mod certificates;
 pub mod check;
 pub mod cluster;
 pub mod documents;
+mod encoders;
 mod finding;
 pub mod goal;
 mod graph;

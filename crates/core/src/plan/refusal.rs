@@ -250,6 +250,10 @@ pub enum Why {
         file: PathBuf,
     },
     NoEncoder,
+    NoMachineEncodes {
+        folder: String,
+        encoder: String,
+    },
     NoToken {
         file: PathBuf,
         why: NoToken,
@@ -372,7 +376,7 @@ impl Why {
             Why::SeveralControlPlanes => "several-control-planes",
             Why::ClusterLives => "cluster-lives",
             Why::OtherSnapshot { .. } => "other-snapshot",
-            Why::NoEncoder => "no-encoder",
+            Why::NoEncoder | Why::NoMachineEncodes { .. } => "no-encoder",
             Why::NoToken { .. } => "no-token",
             Why::ShareMissing { .. } | Why::ShareHangs { .. } | Why::ShareReadOnly { .. } => "share",
         }
@@ -535,6 +539,9 @@ impl fmt::Display for Why {
             Why::ClusterLives => f.write_str("its API server answers, so a restore would discard the cluster's current state"),
             Why::OtherSnapshot { file } => write!(f, "{} is a snapshot of a different cluster than this machine's", file.display()),
             Why::NoEncoder => f.write_str("films can't be encoded: the bundle has no encoder"),
+            Why::NoMachineEncodes { folder, encoder } => {
+                write!(f, "films in `{folder}` can't be encoded: their preset encodes with {encoder}, which works on no machine")
+            }
             // Without a folder or an ending it may be the token itself, which someone wrote there.
             Why::NoToken { file, why } if !file.to_string_lossy().contains(['/', '.']) => {
                 write!(f, "the media server can't be notified: the file that `tokenFile` names {why}")

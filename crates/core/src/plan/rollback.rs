@@ -190,7 +190,7 @@ fn is_back(planner: &Planner, begun: &Begun, cluster: Option<&ClusterFacts>) -> 
 fn kubelet(planner: &mut Planner, begun: &Begun, before: Vec<Need>, alone: bool) -> Result<Need> {
     let Some(manifest) = planner.manifest_of(begun.name) else { anyhow::bail!("{} has no bundle", begun.name) };
     let (set, programs) = wanted::programs(manifest, begun.machine.role);
-    let files = wanted::containerd_files(planner.inventory, manifest)?;
+    let files = wanted::containerd_files(planner.inventory, manifest, begun.name, begun.facts)?;
     let containerd = files.into_iter().filter(|file| machine::differs(begun.facts, file)).collect();
     let yields_vip = yields_vip(planner.inventory, begun.name);
     let action = RollBackNode { arch: manifest.arch, set, programs, containerd, yields_vip, alone };

@@ -267,7 +267,7 @@ fn node(
     if !done {
         before = make_way(planner, (api_via, cluster), name, &format!("{name} is about to be upgraded"), before);
         let (set, programs) = wanted::programs(manifest, machine.role);
-        let files = wanted::containerd_files(planner.inventory, manifest)?;
+        let files = wanted::containerd_files(planner.inventory, manifest, name, facts)?;
         let containerd = files.into_iter().filter(|file| machine::differs(facts, file)).collect();
         let document = documents::stored(planner.inventory, to, Document::Kubelet)?;
         let action = UpgradeNode {

@@ -8,11 +8,11 @@ use anyhow::Result;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{add_ons, repair, workload};
+use super::{add_ons, encoders, repair, workload};
 use crate::action::File;
 use crate::action::machine::{ImageName, Program};
 use crate::digest::sha256;
-use crate::facts::{Facts, Question};
+use crate::facts::{Facts, Question, RenderNode};
 use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Transcode};
 use crate::manifest::{Component, FileKind, Manifest};
 use crate::protocol::{path, port, systemd};
@@ -181,22 +181,34 @@ pub fn sysctl_file(now: &BTreeMap<String, String>) -> File {
     file(path::SYSCTLS, SYSCTLS.iter().map(|(key, value)| format!("{key} = {value}\n")).chain(limits).collect())
 }
 
-/// containerd's configuration and unit, crictl's, and the user's fragments.
+/// containerd's configuration and unit, crictl's, what pods get where films are encoded with Quick Sync, and the user's fragments.
 ///
 /// # Errors
 /// A template that can't be filled in, which is a defect.
-pub fn containerd_files(inventory: &Inventory, manifest: &Manifest) -> Result<Vec<File>> {
+pub fn containerd_files(inventory: &Inventory, manifest: &Manifest, name: &MachineName, facts: &Facts) -> Result<Vec<File>> {
     let pieces: Vec<String> = inventory.containerd.keys().map(|name| format!("{name}.toml")).collect();
-    let mut files = containerd_own_files(manifest.image(Component::Pause).map_or("", |image| &image.reference), &pieces)?;
+    let nodes = encoders::render_nodes(inventory, name, facts);
+    let pause = manifest.image(Component::Pause).map_or("", |image| &image.reference);
+    let mut files = containerd_own_files(pause, &pieces, !nodes.is_empty())?;
+    if let Some(films) = inventory.transcode.as_ref().filter(|_| !nodes.is_empty()) {
+        files.push(films_spec(&nodes, films.owner.gid)?);
+    }
     for (name, text) in &inventory.containerd {
         files.push(file(&format!("{CONTAINERD_FRAGMENTS}/{name}.toml"), text.clone()));
     }
     Ok(files)
 }
 
-fn containerd_own_files(pause: &str, pieces: &[String]) -> Result<Vec<File>> {
+/// What containers of encoders are made from: containerd's own, with the machine's render nodes, which belong to the group `gid` there.
+fn films_spec(nodes: &[&RenderNode], gid: u32) -> Result<File> {
+    Ok(file(path::FILMS_SPEC, template::render("containerd/films.json", json!({ "nodes": nodes, "gid": gid }))?))
+}
+
+/// `films`: whether there is a [`films_spec`].
+fn containerd_own_files(pause: &str, pieces: &[String], films: bool) -> Result<Vec<File>> {
+    let config = template::render("containerd/config.toml", json!({ "pause": pause, "pieces": pieces, "quick_sync": films }))?;
     Ok(vec![
-        file(path::CONTAINERD_CONFIG, template::render("containerd/config.toml", json!({ "pause": pause, "pieces": pieces }))?),
+        file(path::CONTAINERD_CONFIG, config),
         file(systemd::CONTAINERD_FILE, template::render("containerd/containerd.service", json!({}))?),
         file(path::CRICTL_CONFIG, template::render("containerd/crictl.yaml", json!({}))?),
         file(path::CNI_TMPFILES, template::render("containerd/cni.conf", json!({}))?),
@@ -319,8 +331,9 @@ fn vip_own_files(context: serde_json::Value) -> Result<Vec<File>> {
 pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<String>) -> Result<Question> {
     let mut files: Vec<String> =
         vec![path::MODULES.to_owned(), path::SYSCTLS.to_owned(), KUBELET_CONFIG.to_owned(), path::KUBELET_FLAGS.to_owned()];
-    files.extend(containerd_own_files("", &[])?.into_iter().map(|file| file.path));
+    files.extend(containerd_own_files("", &[], false)?.into_iter().map(|file| file.path));
     files.extend(kubelet_own_files(json!({ "name": "", "seconds": 0, "resolv_conf": null }))?.into_iter().map(|file| file.path));
+    files.push(films_spec(&[], 0)?.path);
     files.push(cloud_init_file()?.path);
     files.extend(StaticPod::ALL.map(StaticPod::manifest));
     let nothing = json!({ "name": "", "address": "", "vip": "", "peers": [], "router": 0, "priority": 0, "penalty": 0 });

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use indexmap::IndexMap;
 
-use super::add_ons;
 use super::hint::Hint;
 use super::planner::Planner;
 use super::refusal::{self, Why};
+use super::{add_ons, encoders};
 use crate::action::workload::{InstallWorkload, KeepMediaServerTokens, MediaServerToken, RemoveWorkload};
 use crate::digest::sha256;
 use crate::facts::{ShareFact, ShareState};
@@ -43,8 +43,9 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         }
         return Ok(());
     };
+    let image = encoder_image(planner, wanted);
     let ending = planner.api_via.is_some_and(|via| add_ons::refuse_ending(planner, &via.cluster.add_ons, namespaces::FILMS));
-    if ending || !possible(planner, wanted) {
+    if ending || !possible(planner, wanted, &image) {
         return Ok(());
     }
     let installation = installation(planner, wanted);
@@ -71,6 +72,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         } else {
             "the workload differs from the inventory"
         };
+        let quick_sync = !wanted.settings.encoder.is_software();
         let record = BTreeMap::from([(Record::Workload, sum), (Record::WorkloadShares, shares)]);
         // Any machine may have to run its pods.
         let kinds = [
@@ -85,9 +87,15 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         let machines: Vec<&MachineName> = planner.machines().map(|(name, _)| name).collect();
         needs.extend(machines.iter().flat_map(|name| kinds.map(|kind| kind.of(name).if_planned())));
         needs.extend([StepKind::Init, StepKind::Flannel].map(|kind| kind.of(api_via).if_planned()));
-        needs =
-            vec![Need::Step(planner.step(StepKind::Workload.of(api_via), api_via, reason, InstallWorkload { manifest, record }, needs))];
+        needs = vec![Need::Step(planner.step(
+            StepKind::Workload.of(api_via),
+            api_via,
+            reason,
+            InstallWorkload { manifest, record, quick_sync },
+            needs,
+        ))];
     }
+    encoders::plan(planner, api_via, wanted, &installation, &image)?;
     if let Some(action) = tokens(wanted).filter(|action| moved || record.get(&Record::WorkloadToken) != Some(&action.sha256)) {
         planner.step(
             StepKind::MediaServerToken.of(api_via),
@@ -109,10 +117,14 @@ fn tokens(wanted: &Transcode) -> Option<KeepMediaServerTokens> {
 }
 
 /// Whether nothing is known that would keep films from being encoded; what is known is refused.
-fn possible(planner: &mut Planner, wanted: &Transcode) -> bool {
+fn possible(planner: &mut Planner, wanted: &Transcode, image: &str) -> bool {
     let mut fine = true;
     if wanted.image.is_none() && planner.manifests.image(Component::Encoder).is_none() {
         planner.refuse_part(None, Why::NoEncoder, Hint::MakeEncoder);
+        fine = false;
+    }
+    for (folder, encoder) in encoders::lacking(planner, wanted, image) {
+        planner.refuse_part(None, Why::NoMachineEncodes { folder, encoder }, Hint::OtherPreset);
         fine = false;
     }
     for token in &wanted.tokens {
@@ -172,7 +184,8 @@ pub fn encodes(inventory: &Inventory, name: &MachineName) -> bool {
     inventory.transcode.as_ref().is_some_and(|wanted| wanted.image.is_none() && encoders(inventory, wanted).contains(&name))
 }
 
-fn encoders<'a>(inventory: &'a Inventory, wanted: &'a Transcode) -> Vec<&'a MachineName> {
+/// The machines that encode.
+pub fn encoders<'a>(inventory: &'a Inventory, wanted: &'a Transcode) -> Vec<&'a MachineName> {
     if !wanted.machines.is_empty() {
         return wanted.machines.iter().collect();
     }
@@ -189,6 +202,12 @@ fn encodings(inventory: &Inventory, wanted: &Transcode, encoders: &[&MachineName
     }
     let timed = |encoding: Encoding| Encoding { hours: encoding.hours.or(wanted.settings.hours), ..encoding };
     each.into_iter().map(|(name, encoding)| (name, timed(encoding))).collect()
+}
+
+/// The encoder's image, by its digest where that is known; empty: the bundle is not at hand.
+fn encoder_image(planner: &Planner, wanted: &Transcode) -> String {
+    let bundles = || planner.manifests.image(Component::Encoder).map(|image| image.digest.clone());
+    wanted.image.clone().or_else(bundles).unwrap_or_default()
 }
 
 /// Where the shares are, in words.

@@ -1,5 +1,6 @@
 //! Which machine a film goes to.
 
+use super::super::super::jobs::{Machine, MachineState};
 use super::*;
 
 /// Settings with machines of different hours and encoders, at three in the afternoon.
@@ -131,4 +132,56 @@ proptest! {
         prop_assert!(!(idle(false) && (left(true) || left(false))), "{runs:?}");
         prop_assert!(!(idle(true) && left(false)), "{runs:?}");
     }
+}
+
+/// Settings with `encoder: auto`; of these machines, those in `fast` have tried Quick Sync, and it worked.
+fn with_hardware(all: &[&str], fast: &[&str], settings: &str) -> Machines {
+    let settings = serde_json::from_str(&format!(r#"{{"folders": {{"Movies": {{}}}}, "encoder": "auto"{settings}}}"#)).expect("settings");
+    let known: Vec<Machine> = all
+        .iter()
+        .map(|name| {
+            let tried: &[&str] = if fast.contains(name) { &["x264", "qsv_h264"] } else { &["x264"] };
+            let working = tried.iter().map(|family| (*family).to_owned()).collect();
+            Machine { working, ..Machine::new(name, MachineState::Ready) }
+        })
+        .collect();
+    Machines::now(&settings, [], &known, jiff::civil::time(15, 0, 0, 0))
+}
+
+/// Places of the Jobs that are begun for so many films, as on two machines.
+fn begun_for(films: u32, machines: &Machines) -> Vec<Place> {
+    let mut world = World { machines: machines.clone(), in_hardware: ["Movies".to_owned()].into(), ..empty() };
+    world.limits.at_once = 3;
+    for number in 0..films {
+        let film = film(&format!("Movies/{number}.mkv"), Stage::Claimed);
+        let film = Film { claimed: now() + SignedDuration::from_secs(number.into()), ..film };
+        world.files.insert(film.id.clone(), claimed());
+        world.films.insert(film.id.clone(), film);
+    }
+    let begun = reconcile(&world).0.into_iter().filter_map(|action| match action {
+        Action::Begin(_, place) => Some(place),
+        _ => None,
+    });
+    begun.collect()
+}
+
+#[test]
+fn films_go_to_quick_sync_first_and_other_machines_are_not_idle() {
+    let place = |never: &[&str], hardware| Place { never: names(never), rather_not: BTreeSet::new(), hardware };
+    let machines = with_hardware(&["applejack", "rarity"], &["rarity"], "");
+    let (fast, others) = (place(&["applejack"], true), place(&["rarity"], false));
+    // The others wait until one of these has begun.
+    assert_eq!(begun_for(5, &machines), [fast.clone(), others.clone()]);
+    let none = with_hardware(&["applejack", "rarity"], &[], "");
+    assert_eq!(begun_for(1, &none), [place(&[], false)]);
+    let all = with_hardware(&["rarity"], &["rarity"], "");
+    assert_eq!(begun_for(5, &all), vec![place(&[], true); 3]);
+    // The inventory keeps it from that machine.
+    let limited =
+        with_hardware(&["applejack", "rarity"], &["rarity"], r#", "machines": {"rarity": {"encoders": ["x264"]}, "applejack": {}}"#);
+    assert_eq!(begun_for(1, &limited), [place(&[], false)]);
+    // Outside the machine's hours the others encode.
+    let closed =
+        with_hardware(&["applejack", "rarity"], &["rarity"], r#", "machines": {"rarity": {"hours": "22:00-07:00"}, "applejack": {}}"#);
+    assert_eq!(begun_for(1, &closed), [place(&["rarity"], false)]);
 }
