@@ -19,12 +19,15 @@ use crate::workstation::task::task;
 use crate::{atomic, home};
 
 /// Its reference on machines. The number is increased when its contents change.
-pub const ENCODER_IMAGE: &str = "hostler.local/encoder:2";
+pub const ENCODER_IMAGE: &str = "hostler.local/encoder:3";
 
 /// Metadata of the layer, next to it.
 const KNOWN: &str = "encoder.json";
 const SUITE: &str = "trixie";
 const PACKAGES: &str = "base-files,handbrake-cli,ffmpeg";
+/// For Quick Sync: what finds the runtime, Intel's runtime for chips from Tiger Lake on, and the driver that it speaks to. trixie has no runtime for
+/// older chips.
+const QUICK_SYNC: &str = "libvpl2,libmfx-gen1.2,intel-media-va-driver";
 
 /// The programs, and everything that they load.
 const KEPT: [&str; 6] = ["usr/bin/HandBrakeCLI", "usr/bin/ffmpeg", "usr/bin/ffprobe", "usr/lib", "usr/lib64", "etc/os-release"];
@@ -57,12 +60,14 @@ pub async fn ready(arch: Arch, events: &Events) -> Result<Encoder> {
     }
     packages::install("building the encoder's image", packages::ENCODER, events).await?;
     fs::create_dir_all(&folder).with_context(|| format!("{} can't be created", folder.display()))?;
-    let what = format!("build the encoder's image from Debian {SUITE}: {PACKAGES}");
+    // Intel makes no others.
+    let packages = if arch == Arch::Amd64 { format!("{PACKAGES},{QUICK_SYNC}") } else { PACKAGES.to_owned() };
+    let what = format!("build the encoder's image from Debian {SUITE}: {packages}");
     task(events, "encoder", &what, async |task| {
         let part = tempfile::Builder::new().prefix(".debian").suffix(".tar").tempfile_in(&folder)?;
         let options = ["--variant=extract", "--format=tar"];
         let mut command = program("mmdebstrap", options);
-        command.arg(format!("--architectures={arch}")).arg(format!("--include={PACKAGES}")).arg(SUITE).arg(part.path());
+        command.arg(format!("--architectures={arch}")).arg(format!("--include={packages}")).arg(SUITE).arg(part.path());
         stream(command.env("SOURCE_DATE_EPOCH", "0"), |line| task.line(line.trim_start_matches("I: "))).await?;
         task.line("remove files that are not needed");
         let layer = folder.join("layer.tar");
