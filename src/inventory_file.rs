@@ -9,7 +9,7 @@ use hostler_core::inventory::{self, Diagnostic, Diagnostics, Inventory, MachineN
 use hostler_core::plan::relied;
 use hostler_core::words::shell_word;
 
-use crate::{home, user_file};
+use crate::{home, pins, user_file};
 
 /// An inventory with its text. A verb loads it once and passes it on: later changes of the file concern the next run.
 #[derive(Debug, Clone)]
@@ -46,7 +46,8 @@ impl InventoryFile {
     fn of(path: &Path, on_disk: String, text: String) -> Result<InventoryFile> {
         let beside = beside(path);
         let read = |file: &Path, most| named_file(beside, file, most);
-        let mut inventory = inventory::parse_with(&text, &path.display().to_string(), Some(&read)).map_err(|problems| wrong(&problems))?;
+        let (name, versions) = (path.display().to_string(), pins::versions()?);
+        let mut inventory = inventory::parse_with(&text, &name, Some(&read), Some(&versions)).map_err(|problems| wrong(&problems))?;
         relied_on(&inventory, &text, path)?;
         for machine in inventory.machines.values_mut() {
             if let Some(identity) = &mut machine.connection.identity

@@ -20,6 +20,7 @@ pub mod inventory_file;
 pub mod kubeconfig;
 pub mod lab;
 pub mod os;
+pub mod pins;
 pub mod probe;
 mod renewal;
 pub mod report;

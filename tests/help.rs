@@ -102,6 +102,7 @@ fn verbs_without_an_inventory_are_about_no_cluster() {
     let expected = [
         "bundle create",
         "bundle encoder",
+        "bundle pins",
         "bundle show",
         "bundle verify",
         "lab blank",

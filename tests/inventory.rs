@@ -10,6 +10,7 @@ use hostler::inventory_file::{InventoryFile, named_file};
 use hostler_core::failure::ExitStatus;
 use hostler_core::films::settings::Encoding;
 use hostler_core::inventory::{Diagnostic, Inventory, Role, Snapshots, merge, parse, parse_with};
+use hostler_core::pins::shipped;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -49,6 +50,7 @@ fn summary(inventory: &Inventory) -> String {
         snapshots,
         transcode,
         os,
+        versions: _,
         warnings,
     } = inventory;
     writeln!(text, "{cluster:?}").unwrap();
@@ -117,7 +119,12 @@ fn every_case_reads_as_its_text_says() {
         let name = case.file_name().unwrap().to_str().unwrap();
         let bytes = std::fs::read(case).unwrap();
         let text = match String::from_utf8(bytes) {
-            Ok(text) => match parse_with(&text, name, Some(&|file, most| named_file(case.parent().expect("a folder"), file, most))) {
+            Ok(text) => match parse_with(
+                &text,
+                name,
+                Some(&|file, most| named_file(case.parent().expect("a folder"), file, most)),
+                Some(&shipped().versions()),
+            ) {
                 Ok(inventory) => summary(&inventory),
                 Err(diagnostics) => {
                     // A place outside the file would show nothing.
@@ -151,7 +158,14 @@ fn a_suggested_word_is_itself_accepted() {
     for case in files("tests/inventory") {
         let Ok(text) = String::from_utf8(std::fs::read(&case).unwrap()) else { continue };
         let name = case.file_name().unwrap().to_str().unwrap().to_owned();
-        let read = |text: &str| parse_with(text, &name, Some(&|file, most| named_file(case.parent().expect("a folder"), file, most)));
+        let read = |text: &str| {
+            parse_with(
+                text,
+                &name,
+                Some(&|file, most| named_file(case.parent().expect("a folder"), file, most)),
+                Some(&shipped().versions()),
+            )
+        };
         let Err(found) = read(&text) else { continue };
         for problem in found.problems() {
             let Some(word) = suggested(problem) else { continue };

@@ -6,7 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use hostler_core::digest::sha256;
 use hostler_core::inventory::{parse, reference};
+use hostler_core::pins;
 use serde_json::{Value, json};
 
 /// Reads `{schema, documents: {NAME: DOCUMENT}}` and prints the names of those that are valid.
@@ -20,9 +22,13 @@ json.dump([name for name, document in asked['documents'].items() if validator.is
 ";
 
 fn valid(documents: &serde_json::Map<String, Value>) -> BTreeSet<String> {
+    valid_by(&reference::json_schema(), documents)
+}
+
+fn valid_by(schema: &Value, documents: &serde_json::Map<String, Value>) -> BTreeSet<String> {
     let python = Command::new("python3").args(["-c", VALIDATE]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut python = python.unwrap_or_else(|error| panic!("python3: {error}; apt-get install python3-jsonschema"));
-    let asked = json!({ "schema": reference::json_schema(), "documents": documents }).to_string();
+    let asked = json!({ "schema": schema, "documents": documents }).to_string();
     python.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
     let output = python.wait_with_output().unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -111,7 +117,8 @@ fn mistakes_that_a_schema_can_say_are_said() {
         machine("encode: {encoders: [x264, x264]}"),
         machine("encode: {encoders: [x266]}"),
         machine("encode: {hours: '22:00'}"),
-        whole("cluster: {version: 1.37.0}"),
+        whole("cluster: {version: 1.37}"),
+        whole("cluster: {version: v1.36.3}"),
         whole("cluster: {endpoint: {}}"),
         whole("cluster: {endpoint: {vip: 192.168.1.10, external: 'a:1'}}"),
         whole("cluster: {endpoint: 192.168.1.10}"),
@@ -175,6 +182,29 @@ fn mistakes_that_a_schema_can_say_are_said() {
             panic!("{problems}");
         }
     }
+}
+
+#[test]
+fn the_schema_of_pins_is_as_strict_as_their_reader() {
+    let right = pins::to_yaml(pins::shipped());
+    let wrong = [
+        right.replacen("    etcd: 3.6.8\n", "", 1),
+        right.replacen("    etcd: ", "    etdc: ", 1),
+        right.replacen("3.6.8\n", "3.6\n", 1),
+        right.replacen("  1.36.3:", "  v1.36.3:", 1),
+        right.replacen("v1.9.1-flannel3", "../x", 1),
+        right.replacen("amd64: 4670", "amd64: G670", 1),
+        right.replacen("  runc:", "  rnc:", 1),
+        right.replacen("asOf: 2026-08-21", "asOf: today", 1),
+        right.replacen("'kubespray'", "''", 1),
+        right.replacen("kubernetes:", "versions:", 1),
+    ];
+    for text in &wrong {
+        assert!(*text != right && pins::parse(text, "it").is_err(), "{text}");
+    }
+    let document = |text: &String| (sha256(text.as_bytes()), serde_yaml::from_str(text).unwrap());
+    let documents = wrong.iter().chain([&right]).map(document).collect();
+    assert_eq!(valid_by(&pins::json_schema(), &documents), BTreeSet::from([sha256(right.as_bytes())]));
 }
 
 /// YAML reads `1000` as a number and `true` as a flag, but a user or a cluster may have that name: what is read must be valid, too.

@@ -19,7 +19,7 @@ const CORE: Crate = Crate {
         &["manifest", "static_pod", "template"],
         &["films"],
         &["inventory"],
-        &["document", "install"],
+        &["document", "install", "pins"],
         &["record", "step"],
         &["facts"],
         &["action", "trusted"],
@@ -34,6 +34,7 @@ const PROGRAM: Crate = Crate {
     layers: &[
         &["atomic", "event", "home", "interrupt", "probe"],
         &["user_file"],
+        &["pins"],
         &["inventory_file", "report", "snapshot", "transcode", "workstation"],
         &["artifact", "lab", "os", "ssh"],
         &["execute", "install", "scratch"],

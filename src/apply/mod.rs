@@ -175,7 +175,7 @@ pub fn bundles_for(goal: &Goal, inventory: &Inventory, seen: &BTreeMap<MachineNa
 
 /// The version that a rollback goes back to.
 fn version_before(goal: &Goal, inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
-    let before = || rollback::version_before(&trusted_of(inventory, seen)).map(str::to_owned);
+    let before = || rollback::version_before(&trusted_of(inventory, seen), inventory).map(str::to_owned);
     matches!(goal, Goal::RollBack { .. }).then(before).flatten()
 }
 
@@ -192,7 +192,7 @@ pub fn question(inventory: &Inventory) -> Result<Question> {
 
 /// The Kubernetes version of the cluster that the machines are in, else the one that the inventory asks for, if any.
 pub fn running_version(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>) -> Option<String> {
-    let running = version::running(&trusted_of(inventory, seen)).map(str::to_owned);
+    let running = version::running(&trusted_of(inventory, seen), inventory).map(str::to_owned);
     running.or_else(|| inventory.cluster.version.clone())
 }
 

@@ -3,11 +3,12 @@
 use anyhow::Result;
 use hostler_core::arch::Arch;
 use hostler_core::manifest::{Component, Image, Manifest, Manifests};
+use hostler_core::pins::Pins;
 
 use super::encoder::ENCODER_IMAGE;
-use super::pins::Pins;
-use super::{Bundles, HOSTLER_IMAGE, Missing, Request, cached, locate, own_arch, pins_of};
+use super::{Bundles, HOSTLER_IMAGE, Missing, Request, cached, locate, own_arch};
 use crate::event::{Event, Events};
+use crate::pins::pins_of;
 
 /// The bundles at hand, and what is known of the others.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub async fn known(request: &Request, events: &Events) -> Result<Known> {
     let (bundles, outlined, pins) = if request.bundles.is_empty() {
         let pins = pins_of(request.version.as_deref())?;
         let archs = if request.archs.is_empty() { vec![own_arch()] } else { request.archs.iter().copied().collect() };
-        let is_cached = |arch: &Arch| cached(pins.kubernetes, *arch).is_ok_and(|folder| folder.exists());
+        let is_cached = |arch: &Arch| cached(pins, *arch).is_ok_and(|folder| folder.exists());
         let (there, missing): (Vec<Arch>, Vec<Arch>) = archs.into_iter().partition(is_cached);
         // One for another architecture is not made without the user's help.
         let (outlined, others): (Vec<Arch>, Vec<Arch>) = missing.into_iter().partition(|arch| *arch == own_arch());

@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use hostler_core::arch::Arch;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::Component;
+use hostler_core::pins::Pins;
 
-use super::pins::{self, Pins};
 use super::{Bundle, Bundles, Fetching, Parts, encoder, release, source, writer};
 use crate::event::{Event, Events};
+use crate::pins::pins_of;
 use crate::workstation::room::Need;
 use crate::{home, user_file};
 
@@ -104,7 +105,7 @@ pub async fn locate(request: &Request, events: &Events) -> Result<Bundles> {
 
 /// The bundle in the cache, made if there is none.
 async fn made(pins: &Pins, arch: Arch, request: &Request, events: &Events) -> Result<Bundle> {
-    let folder = cached(pins.kubernetes, arch)?;
+    let folder = cached(pins, arch)?;
     if !folder.exists() {
         make(pins, arch, request.missing, &folder, events).await?;
     }
@@ -179,26 +180,13 @@ pub async fn create(pins: &Pins, arch: Arch, origin: &Origin, pod_binary: Option
     }
 }
 
-/// The pins of a version; by default the newest.
-///
-/// # Errors
-/// hostler does not know the version.
-pub fn pins_of(version: Option<&str>) -> Result<&'static Pins> {
-    let Some(version) = version else { return Ok(&pins::ALL[0]) };
-    let unknown = || {
-        let hint = "use one of these versions, install a newer hostler, or pass your own bundle with `--bundle`";
-        Failure::new(ExitStatus::Usage, format!("hostler has no bundle of Kubernetes {version}, only of {}", pins::versions()), hint)
-    };
-    Ok(pins::of(version).ok_or_else(unknown)?)
-}
-
-/// The path of the bundle of a version and architecture in the cache, whether it exists or not. Both are hostler's own words: no text from
-/// elsewhere becomes a part of the path.
+/// The path of the bundle of a version and architecture in the cache, whether it exists or not. The version is that of pins, which is three
+/// numbers: no other text becomes a part of the path.
 ///
 /// # Errors
 /// The user has no home.
-pub fn cached(version: &'static str, arch: Arch) -> Result<PathBuf> {
-    Ok(home::cache()?.join("bundles").join(format!("{version}-{arch}")))
+pub fn cached(pins: &Pins, arch: Arch) -> Result<PathBuf> {
+    Ok(home::cache()?.join("bundles").join(format!("{}-{arch}", pins.kubernetes)))
 }
 
 /// Bytes of a bundle in the cache, and of the programs for one from source. Measured: 710 and 470 MB.
@@ -209,7 +197,7 @@ const BUNDLE: u64 = 1_200_000_000;
 /// # Errors
 /// The user has no home.
 pub fn room_needed() -> Result<Vec<Need>> {
-    let folder = cached(pins::ALL[0].kubernetes, own_arch())?;
+    let folder = cached(pins_of(None)?, own_arch())?;
     let bytes = if folder.exists() { 0 } else { BUNDLE };
     Ok(vec![Need { what: "the bundle".to_owned(), folder, bytes }])
 }
@@ -271,11 +259,5 @@ mod tests {
         assert!(require_static(b"\x7fELF\x02\x01", own_arch()).is_err());
         let shell = fs::read("/bin/sh").unwrap();
         assert!(require_static(&shell, own_arch()).unwrap_err().to_string().contains("is not static"));
-    }
-
-    #[test]
-    fn an_unknown_version_is_refused_with_the_known_ones() {
-        assert_eq!(pins_of(None).unwrap().kubernetes, "1.36.3");
-        assert!(pins_of(Some("1.2.3")).unwrap_err().to_string().contains("1.36.3, 1.36.1, 1.35.4"));
     }
 }

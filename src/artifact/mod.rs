@@ -12,19 +12,20 @@ mod known;
 mod layer;
 mod locate;
 mod lock;
-pub mod pins;
 mod registry;
 mod release;
 mod source;
+mod update;
 mod writer;
 
 pub use bundle::{Bundle, Content, manifest_of};
 pub use bundles::Bundles;
 pub use download::Sites;
 pub use known::{Known, known, outline};
-pub use locate::{Missing, Origin, Request, cached, create, locate, own_arch, pins_of, room_needed};
+pub use locate::{Missing, Origin, Request, cached, create, locate, own_arch, room_needed};
 pub use release::Fetching;
 pub use source::Parts;
+pub use update::{Updated, update};
 
 /// Names in a bundle's folder.
 const MANIFEST: &str = "manifest.json";

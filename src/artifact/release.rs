@@ -12,15 +12,15 @@ use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::{Component, FileKind, Image};
+use hostler_core::pins::{Contents, Pins, Release};
 
 use super::download::{Sites, client, download};
 use super::lock::{self, Lock};
-use super::pins::{Contents, Pins, Release};
 use super::registry::{Pulled, Registries};
 use super::writer::Writer;
 use crate::event::Events;
-use crate::home;
 use crate::workstation::task::task;
+use crate::{home, pins};
 
 /// How to fetch a bundle.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +36,7 @@ pub struct Fetching {
 /// Refused if bytes differ from what was published, or a file has no published checksum; a site can't be reached; no space.
 pub async fn make(pins: &Pins, arch: Arch, fetching: &Fetching, hostler: (&[u8], &str), place: &Path, events: &Events) -> Result<()> {
     let kept = Kept { downloads: home::cache()?.join("downloads"), lock: lock::default_file()? };
-    fetch_into(pins, &pins.releases(arch), arch, fetching, hostler, place, &kept, events).await
+    fetch_into(pins, &pins::list()?.releases(pins, arch), arch, fetching, hostler, place, &kept, events).await
 }
 
 /// What stays on this computer from one bundle to the next.
@@ -79,7 +79,7 @@ async fn fetch_into(
         }
         let name = release.address.rsplit('/').next().unwrap_or_default().to_owned();
         let path = task(events, &name, &format!("fetch {}", release.address), async |task| {
-            download(&client, &fetching.sites.locate(&release.address), release.sha256, downloads, &task).await
+            download(&client, &fetching.sites.locate(&release.address), release.sha256.as_deref(), downloads, &task).await
         })
         .await?;
         files.push((release, path));
@@ -101,13 +101,13 @@ async fn fetch_into(
     }
 
     task(events, "bundle", &format!("assemble in {}", place.display()), async |task| {
-        let mut bundle = Writer::begin(place, pins.kubernetes, arch)?;
+        let mut bundle = Writer::begin(place, &pins.kubernetes, arch)?;
         task.line("programs");
         for (release, path) in &files {
             unpack(release, path, &mut bundle)?;
         }
         let source = format!("{plugin}@sha256:{}", sha256(&flannel.manifest));
-        bundle.file("flannel", pins.cni_flannel_image, FileKind::CniPlugin, &source, &from_layers(&flannel, "flannel")?)?;
+        bundle.file("flannel", &pins.cni_flannel_image, FileKind::CniPlugin, &source, &from_layers(&flannel, "flannel")?)?;
         task.line("images");
         for (component, image, reference) in &pulled {
             store(*component, reference, image, &mut bundle)?;
@@ -120,7 +120,7 @@ async fn fetch_into(
 }
 
 /// Whether somebody on the way to the mirror could change what it serves. The way to this computer itself is short.
-fn is_open_to_changes(mirror: &str) -> bool {
+pub(super) fn is_open_to_changes(mirror: &str) -> bool {
     let url = reqwest::Url::parse(mirror).ok();
     let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default().trim_matches(['[', ']']);
     let near = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
@@ -131,14 +131,14 @@ fn is_open_to_changes(mirror: &str) -> bool {
 fn unpack(release: &Release, path: &Path, bundle: &mut Writer) -> Result<()> {
     let bytes = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
     let (names, kind) = match release.contents {
-        Contents::Program(name) => return bundle.file(name, release.version, FileKind::Program, &release.address, &bytes),
+        Contents::Program(name) => return bundle.file(name, &release.version, FileKind::Program, &release.address, &bytes),
         Contents::Programs(names) => (names, FileKind::Program),
         Contents::CniPlugins(names) => (names, FileKind::CniPlugin),
     };
     let mut found = find(GzDecoder::new(bytes.as_slice()), names).with_context(|| format!("{} can't be unpacked", release.address))?;
     for &name in names {
         let program = found.remove(name).with_context(|| format!("{} does not contain {name}", release.address))?;
-        bundle.file(name, release.version, kind, &release.address, &program)?;
+        bundle.file(name, &release.version, kind, &release.address, &program)?;
     }
     Ok(())
 }

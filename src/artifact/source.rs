@@ -10,9 +10,9 @@ use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::manifest::{Component, FileKind};
+use hostler_core::pins::{CNI_PLUGINS, Pins};
 
 use super::layer::{self, Entry};
-use super::pins::{CNI_PLUGINS, Pins};
 use super::writer::Writer;
 use crate::event::{Events, Unit};
 use crate::workstation::packages;
@@ -36,9 +36,9 @@ const SUITE: &str = "trixie";
 pub type Parts = Option<PathBuf>;
 
 /// The result of one call of `build.sh`.
-struct Part {
+struct Part<'a> {
     name: &'static str,
-    version: &'static str,
+    version: &'a str,
     programs: Vec<String>,
     /// The Go module it comes from.
     module: &'static str,
@@ -46,7 +46,7 @@ struct Part {
     asked: Option<&'static str>,
 }
 
-fn parts(pins: &Pins) -> Vec<Part> {
+fn parts(pins: &Pins) -> Vec<Part<'_>> {
     let part = |name, version, programs: &[&str], module, asked| Part {
         name,
         version,
@@ -57,15 +57,15 @@ fn parts(pins: &Pins) -> Vec<Part> {
     let kubernetes = format!("kubernetes-{}", pins.kubernetes);
     vec![
         // A small one first: it shows at once what is missing on this computer.
-        part("pause", pins.pause, &["pause"], "pause.c", None),
-        part("crictl", pins.crictl, &["crictl"], "sigs.k8s.io/cri-tools", Some("--version")),
-        part("coredns", pins.coredns, &["coredns"], "github.com/coredns/coredns", Some("-version")),
-        part("etcd", pins.etcd, &["etcd", "etcdctl", "etcdutl"], "go.etcd.io/etcd", Some("--version")),
-        part("cni", pins.cni, CNI_PLUGINS, "github.com/containernetworking/plugins", None),
-        part("cni_flannel", pins.cni_flannel_module, &["flannel"], "github.com/containernetworking/plugins", None),
-        part("flanneld", pins.flannel, &["flanneld"], "github.com/flannel-io/flannel", Some("--version")),
-        part("containerd", pins.containerd_module, &CONTAINERD, "github.com/containerd/containerd/v2", Some("--version")),
-        part("kubernetes", pins.kubernetes, &[&kubernetes], "k8s.io/kubernetes", None),
+        part("pause", &pins.pause, &["pause"], "pause.c", None),
+        part("crictl", &pins.crictl, &["crictl"], "sigs.k8s.io/cri-tools", Some("--version")),
+        part("coredns", &pins.coredns, &["coredns"], "github.com/coredns/coredns", Some("-version")),
+        part("etcd", &pins.etcd, &["etcd", "etcdctl", "etcdutl"], "go.etcd.io/etcd", Some("--version")),
+        part("cni", &pins.cni, CNI_PLUGINS, "github.com/containernetworking/plugins", None),
+        part("cni_flannel", &pins.cni_flannel_module, &["flannel"], "github.com/containernetworking/plugins", None),
+        part("flanneld", &pins.flannel, &["flanneld"], "github.com/flannel-io/flannel", Some("--version")),
+        part("containerd", &pins.containerd_module, &CONTAINERD, "github.com/containerd/containerd/v2", Some("--version")),
+        part("kubernetes", &pins.kubernetes, &[&kubernetes], "k8s.io/kubernetes", None),
     ]
 }
 
@@ -98,7 +98,7 @@ pub async fn make(pins: &Pins, arch: Arch, at_hand: &Parts, hostler: (&[u8], &st
 }
 
 /// Takes a part from `folder`; false if it is not there or has another version.
-async fn take(part: &Part, folder: &Path, build: &Path) -> Result<bool> {
+async fn take(part: &Part<'_>, folder: &Path, build: &Path) -> Result<bool> {
     let plugins = folder.join("cni-plugins.tar.xz");
     if part.name.starts_with("cni") && plugins.is_file() {
         let tar = xz(&plugins).await?;
@@ -176,7 +176,7 @@ fn as_published(folder: &Path, name: &str, packed: &str, program: &[u8]) -> Resu
 }
 
 /// Keeps where a part came from beside it, for the manifest.
-fn record(part: &Part, build: &Path, source: &str) -> Result<()> {
+fn record(part: &Part<'_>, build: &Path, source: &str) -> Result<()> {
     let file = build.join(format!(".{}.source", part.name));
     atomic::write(&file, source.as_bytes(), 0o644).with_context(|| format!("{} can't be written", file.display()))
 }
@@ -203,7 +203,7 @@ pub fn put(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Builds a part; `place`: which it is, and of how many.
-async fn compile(part: &Part, place: &str, build: &Path, events: &Events) -> Result<()> {
+async fn compile(part: &Part<'_>, place: &str, build: &Path, events: &Events) -> Result<()> {
     if part.name != "pause" {
         require_go().await?;
         require_room(part).await?;
@@ -265,7 +265,7 @@ const COMPILED: u64 = 2_500_000_000;
 
 /// # Errors
 /// Refused where Go's caches would fill the disk. What they hold already counts as free.
-async fn require_room(part: &Part) -> Result<()> {
+async fn require_room(part: &Part<'_>) -> Result<()> {
     let caches = run("go", ["env", "GOMODCACHE", "GOCACHE"]).await?;
     let what = format!("Go's cache while building {}", part.name);
     let needs = caches.lines().zip([MODULES, COMPILED]).map(|(folder, bytes)| Need {
@@ -324,7 +324,7 @@ async fn network_base(build: &Path, events: &Events) -> Result<Vec<u8>> {
 
 fn pack(pins: &Pins, arch: Arch, build: &Path, base: &[u8], hostler: (&[u8], &str), place: &Path, task: &Task) -> Result<()> {
     let read = |name: &str| fs::read(build.join(name)).with_context(|| format!("{} can't be read", build.join(name).display()));
-    let mut bundle = Writer::begin(place, pins.kubernetes, arch)?;
+    let mut bundle = Writer::begin(place, &pins.kubernetes, arch)?;
     let kubernetes = read(&format!("kubernetes-{}", pins.kubernetes))?;
     let (base, runc) = layer::network_base(base)?;
     let debian = format!("debian:{SUITE}");
@@ -334,7 +334,7 @@ fn pack(pins: &Pins, arch: Arch, build: &Path, base: &[u8], hostler: (&[u8], &st
     task.line("programs");
     let source = origin("kubernetes", build, &format!("source:k8s.io/kubernetes@v{}", pins.kubernetes));
     for name in ["kubeadm", "kubelet", "kubectl"] {
-        bundle.file(name, pins.kubernetes, FileKind::Program, &source, &kubernetes)?;
+        bundle.file(name, &pins.kubernetes, FileKind::Program, &source, &kubernetes)?;
     }
     bundle.file("runc", SUITE, FileKind::Program, &debian, &runc)?;
     for part in parts(pins) {

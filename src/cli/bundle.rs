@@ -6,13 +6,17 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use hostler_core::arch::Arch;
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::pins::PinList;
 use hostler_core::quantity;
 use hostler_core::words::and;
 
+use super::upgrade::{ago, today};
 use super::{Output, help};
-use crate::artifact::{self, Bundle, Fetching, Origin, Sites, own_arch, pins_of};
+use crate::artifact::{self, Bundle, Fetching, Origin, Sites, own_arch};
 use crate::event::Unit;
-use crate::report::{Reporter, json_text};
+use crate::home;
+use crate::pins::{self, Place, pins_of};
+use crate::report::{Reporter, json_text, row, table};
 use crate::workstation::task::task;
 
 /// Create, inspect and verify the bundle of binaries and images
@@ -40,6 +44,29 @@ pub enum Verb {
         #[arg(long, value_parser = arch)]
         arch: Option<Arch>,
     },
+    Pins(ListPins),
+}
+
+/// List the versions of Kubernetes that hostler can install, and where their checksums are from
+///
+/// hostler knows some versions itself. `--update` adds another one to ~/.config/hostler/pins.yaml, with the checksums that the release site
+/// publishes and what the kubeadm of that version names: see docs/years.md.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::end(
+    &[
+        ("See which versions there are", "hostler bundle pins"),
+        ("Add the newest patch of the newest minor version", "hostler bundle pins --update"),
+        ("Add one version", "hostler bundle pins --update 1.36.9"),
+    ],
+    help::CAREFUL,
+))]
+pub struct ListPins {
+    /// Add a version; 1.36 means its newest patch [default: the newest patch of the newest minor version]
+    #[arg(long, value_name = "VERSION", num_args = 0..=1)]
+    update: Option<Option<String>>,
+    /// Fetch https://HOST/PATH from URL/HOST/PATH
+    #[arg(long, value_name = "URL", requires = "update")]
+    mirror: Option<String>,
 }
 
 /// Fetch or build a bundle
@@ -89,7 +116,7 @@ impl Named {
     fn open(&self) -> Result<Bundle> {
         match &self.folder {
             Some(folder) => Bundle::open(folder),
-            None => Bundle::open(&artifact::cached(pins_of(None)?.kubernetes, own_arch())?),
+            None => Bundle::open(&artifact::cached(pins_of(None)?, own_arch())?),
         }
     }
 }
@@ -103,7 +130,7 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
             let arch = create.arch.unwrap_or(own_arch());
             let folder = match &create.folder {
                 Some(folder) => folder.clone(),
-                None => artifact::cached(pins.kubernetes, arch)?,
+                None => artifact::cached(pins, arch)?,
             };
             let origin = if create.from_source {
                 Origin::Source(create.parts.clone())
@@ -132,6 +159,19 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<()>
             let encoder = artifact::encoder::ready(arch.unwrap_or(own_arch()), &reporter.events()).await?;
             let size = quantity::size(encoder.size);
             reporter.result(&format!("{}, {size}: {}", artifact::encoder::ENCODER_IMAGE, encoder.layer.display())).await;
+        }
+        Verb::Pins(ListPins { update: None, .. }) => reporter.result(listed(pins::list()?).trim_end()).await,
+        Verb::Pins(ListPins { update: Some(asked), mirror: url }) => {
+            let place = Place::of_user()?;
+            let sites = Sites { mirror: url.as_deref().map(mirror).transpose()? };
+            let downloads = home::cache()?.join("downloads");
+            let updated = artifact::update(&place, asked.as_deref(), &sites, &downloads, today(), &reporter.events()).await?;
+            let file = place.file.display();
+            let line = match updated.known {
+                true => format!("Kubernetes {} is known, and the release site has the same checksums", updated.version),
+                false => format!("added Kubernetes {} to {file}, with the checksums of the release site", updated.version),
+            };
+            reporter.result(&line).await;
         }
         Verb::Verify(named) => {
             let bundle = named.open()?;
@@ -172,6 +212,23 @@ fn mirror(given: &str) -> Result<String> {
     let message = format!("`{}` is not a valid mirror URL", given.escape_debug());
     Err(Failure::new(ExitStatus::Usage, message, "write a URL like https://mirror.example.org, without a user name, query or fragment")
         .into())
+}
+
+/// The versions, newest first, and the age of the list.
+fn listed(list: &PinList) -> String {
+    let today = today();
+    let mut rows = vec![row!["Kubernetes", "etcd", "CoreDNS", "containerd", "checksums of Kubernetes"]];
+    for pins in &list.pins {
+        let from = list
+            .sum("kubelet", &pins.kubernetes)
+            .map_or_else(|| "none".to_owned(), |sum| format!("{} of {}{}", sum.source, sum.as_of, ago(sum.as_of, today)));
+        rows.push(row![pins.kubernetes, pins.etcd, pins.coredns, pins.containerd, from]);
+    }
+    let age = match list.as_of {
+        Some(day) => format!("what was released after {day}{} is not in the list", ago(day, today)),
+        None => "nothing says when the list was complete".to_owned(),
+    };
+    format!("{}{age}: `hostler bundle pins --update` adds a version\n", table(&rows))
 }
 
 fn list(bundle: &Bundle) -> String {

@@ -154,6 +154,7 @@ impl Command {
             Command::Kubeconfig(_) => ("kubeconfig", Unlogged),
             Command::Snapshot(_) => ("snapshot", Unlogged),
             Command::Bundle(bundle::Verb::Create(_)) => ("bundle-create", Logged),
+            Command::Bundle(bundle::Verb::Pins(_)) => ("bundle-pins", Unlogged),
             Command::Bundle(_) => ("bundle", Unlogged),
             Command::Os(_) => ("os-create", Logged),
             Command::Provision(_) => ("provision", Logged),
@@ -374,8 +375,8 @@ async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Resu
         Command::Status(arguments) => status::run(&arguments, output, reporter).await?.into(),
         Command::Init(arguments) => init::run(&arguments, reporter).await?.into(),
         Command::Render(arguments) => render::run(&arguments, reporter).await?.into(),
-        Command::Schema(_) => {
-            schema::run(reporter).await;
+        Command::Schema(arguments) => {
+            schema::run(&arguments, reporter).await;
             ExitStatus::Done.into()
         }
         Command::Kubeconfig(arguments) => kubeconfig::run(&arguments, reporter).await?.into(),

@@ -21,11 +21,12 @@ use hostler_core::step::{Input, Output};
 use hostler_core::visible::visible;
 
 use crate::apply::{question, status_of};
-use crate::artifact::{manifest_of, outline, pins_of};
+use crate::artifact::{manifest_of, outline};
 use crate::atomic::folder_of;
 use crate::cli::arguments::InventoryArgument;
 use crate::cli::help;
 use crate::event::Event;
+use crate::pins::pins_of;
 use crate::report::Reporter;
 use crate::user_file;
 

@@ -1,19 +1,35 @@
-//! `hostler schema`: the JSON Schema of the inventory, for editors and other programs.
+//! `hostler schema`: the JSON Schema of the files that a user writes, for editors and other programs.
 
 use clap::Args;
 use hostler_core::failure::ExitStatus::Done;
 use hostler_core::inventory::reference;
+use hostler_core::pins;
 
 use super::help;
 use crate::report::Reporter;
 
 /// Print the JSON Schema of the inventory
 ///
-/// An editor with a YAML language server completes and checks an inventory with it. docs/inventory.md describes the same keys.
+/// An editor with a YAML language server completes and checks an inventory with it. docs/inventory.md describes the same keys. `hostler schema
+/// pins` is about a file of pins: see docs/years.md.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(&[("Let an editor check the inventory", "hostler schema > inventory.schema.json")], &[Done]))]
-pub struct Arguments;
+pub struct Arguments {
+    /// Which file it is about
+    #[arg(value_enum, default_value_t = Of::Inventory)]
+    of: Of,
+}
 
-pub async fn run(reporter: &Reporter) {
-    reporter.result(&format!("{:#}", reference::json_schema())).await;
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Of {
+    Inventory,
+    Pins,
+}
+
+pub async fn run(arguments: &Arguments, reporter: &Reporter) {
+    let schema = match arguments.of {
+        Of::Inventory => reference::json_schema(),
+        Of::Pins => pins::json_schema(),
+    };
+    reporter.result(&format!("{schema:#}")).await;
 }

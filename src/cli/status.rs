@@ -23,6 +23,7 @@ use crate::connect::{self, login};
 use crate::event::Event;
 use crate::execute::{Link, gather};
 use crate::inventory_file::InventoryFile;
+use crate::pins::pins_of;
 use crate::report::{Paint, Reporter, status_text, wrap};
 use crate::snapshot;
 use crate::ssh::Limits;
@@ -137,7 +138,7 @@ async fn at_hand(
     let means = Means { bundles: arguments.bundles.clone(), ..Means::default() };
     let request = apply::bundles_for(&Goal::Up, inventory, seen, &means);
     // There is no bundle of a version that this hostler does not know.
-    if request.bundles.is_empty() && artifact::pins_of(request.version.as_deref()).is_err() {
+    if request.bundles.is_empty() && pins_of(request.version.as_deref()).is_err() {
         return Ok(None);
     }
     let mut known = artifact::known(&request, &reporter.events()).await?;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use hostler_core::failure::ExitStatus;
-use hostler_core::inventory::{VERSIONS, newest_of};
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::inventory::shown;
 use hostler_core::plan::{Goal, Plan};
+use hostler_core::version::{Versions, three_numbers};
 use hostler_core::words::{self, counted};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -16,8 +17,8 @@ use super::arguments::Planning;
 use super::help;
 use super::length::length;
 use crate::apply::{ApplyRequest, Consent, apply};
-use crate::artifact::pins;
 use crate::event::Event;
+use crate::pins;
 use crate::report::Reporter;
 
 /// Upgrade Kubernetes, etcd and containerd to another version
@@ -37,7 +38,7 @@ use crate::report::Reporter;
 ))]
 pub struct Arguments {
     /// Version to upgrade to [default: the version in the inventory, else the newest that hostler knows]
-    #[arg(long, value_name = "VERSION", value_parser = known)]
+    #[arg(long, value_name = "VERSION")]
     to: Option<String>,
     /// Put back what an upgrade has changed so far, as long as no worker has been upgraded
     #[arg(long, conflicts_with_all = ["to", "parallel"])]
@@ -58,38 +59,61 @@ pub struct Arguments {
     yes: bool,
 }
 
-/// A version that hostler has bundles of.
-fn known(text: &str) -> Result<String, String> {
+/// The version that was asked for, if hostler has bundles of it.
+fn known(text: &str, versions: &Versions) -> Result<String> {
     let plain = text.strip_prefix('v').unwrap_or(text);
-    if let Some(version) = VERSIONS.iter().find(|version| **version == plain) {
-        return Ok((*version).to_owned());
+    if let Some(version) = versions.known(plain) {
+        return Ok(version.to_owned());
     }
-    let near = newest_of(plain).or_else(|| words::nearest(plain, VERSIONS.iter().copied()));
-    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-    Err(format!("hostler knows the versions {}{hint}", words::and(VERSIONS)))
+    let near = versions.newest_of(plain).or_else(|| words::nearest(plain, versions.iter()));
+    let meant = near.map(|near| format!("did you mean {near}?"));
+    let fetch =
+        three_numbers(plain).map(|version| format!("run `hostler bundle pins --update {version}` to fetch the checksums of {version}"));
+    let hint = match (meant, fetch) {
+        (Some(meant), Some(fetch)) => format!("{meant} Otherwise {fetch}"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => "`hostler bundle pins` lists them".to_owned(),
+    };
+    let message =
+        format!("`{}` is not a version to upgrade to: hostler knows the versions {}", shown(text), words::and(versions.as_slice()));
+    Err(Failure::new(ExitStatus::Usage, message, hint).into())
+}
+
+/// How long ago a day was: `, 3 days ago`. A clock that is wrong says nothing of it.
+pub(super) fn ago(day: Date, today: Date) -> String {
+    usize::try_from((today - day).get_days()).map_or_else(|_| String::new(), |days| format!(", {} ago", counted(days, "day")))
+}
+
+/// The day that it is.
+pub(super) fn today() -> Date {
+    TimeZone::UTC.to_datetime(Timestamp::now()).date()
 }
 
 /// Which version the upgrade goes to, and how old the list is that `newest` is from.
-fn which(to: &str, newest: &str, as_of: Date, today: Date) -> String {
-    // A clock that is wrong says nothing of it.
-    let days = usize::try_from((today - as_of).get_days()).map_or_else(|_| String::new(), |days| format!(", {} ago", counted(days, "day")));
-    let list = format!("the newest in hostler's list of versions of {as_of}{days}");
+fn which(to: &str, newest: &str, as_of: Option<Date>, today: Date) -> String {
+    let list = match as_of {
+        Some(day) => format!("the newest in hostler's list of versions of {day}{}", ago(day, today)),
+        None => "the newest in hostler's list of versions".to_owned(),
+    };
     if to == newest { format!("the target is version {to}, {list}") } else { format!("the target is version {to}; {newest} is {list}") }
 }
 
 /// # Errors
 /// As [`apply`]; a snapshot that can't be taken.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
+    let list = pins::list()?;
+    let versions = list.versions();
+    let asked = arguments.to.as_deref().map(|to| known(to, &versions)).transpose()?;
     let file = arguments.planning.inventory.load()?;
     let force_after = arguments.force_after.map(|time| time.as_secs());
     if arguments.rollback {
         let goal = Goal::RollBack { now: arguments.now, force_after, continues: false };
         return apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await;
     }
-    let to = arguments.to.clone().or_else(|| file.inventory.cluster.version.clone()).unwrap_or_else(|| VERSIONS[0].to_owned());
-    if to != VERSIONS[0] || arguments.to.is_none() {
-        let line = which(&to, VERSIONS[0], pins::AS_OF, TimeZone::UTC.to_datetime(Timestamp::now()).date());
-        reporter.events().send(Event::Note { line });
+    let newest = pins::pins_of(None)?.kubernetes.clone();
+    let to = asked.or_else(|| file.inventory.cluster.version.clone()).unwrap_or_else(|| newest.clone());
+    if to != newest || arguments.to.is_none() {
+        reporter.events().send(Event::Note { line: which(&to, &newest, list.as_of, today()) });
     }
     let file = match &file.inventory.cluster.version {
         Some(version) if *version != to => file.with_version(&to)?,
@@ -107,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_newest_version_is_named_with_the_age_of_the_list_that_it_is_from() {
-        let as_of = date(2026, 8, 21);
+        let as_of = Some(date(2026, 8, 21));
         let told = |to, today| which(to, "1.36.3", as_of, today);
         let list = "the newest in hostler's list of versions of 2026-08-21";
         assert_eq!(told("1.36.3", date(2026, 11, 29)), format!("the target is version 1.36.3, {list}, 100 days ago"));

@@ -176,6 +176,7 @@ fn the_server_follows_the_endpoint_or_the_flag() {
             ignore_preflight_errors: Vec::new(),
             snapshots: hostler_core::inventory::Snapshots::regular(),
             os: None,
+            versions: Default::default(),
             transcode: None,
             warnings: Vec::new(),
         }

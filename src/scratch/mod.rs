@@ -16,7 +16,8 @@ use hostler_core::protocol::{archive, configmap};
 use serde::Serialize;
 
 pub use self::folder::Folder;
-use crate::artifact::{Bundle, cached, own_arch, pins_of};
+use crate::artifact::{Bundle, cached, own_arch};
+use crate::pins::pins_of;
 use crate::snapshot;
 
 /// For all of it; five seconds on an idle computer.
@@ -68,7 +69,7 @@ pub fn version(archive: &[u8]) -> Result<String> {
 /// The bundle of this version for this computer, if it is in the cache.
 pub fn bundle_at_hand(version: &str) -> Option<Bundle> {
     let pins = pins_of(Some(version)).ok()?;
-    let folder = cached(pins.kubernetes, own_arch()).ok().filter(|folder| folder.exists())?;
+    let folder = cached(pins, own_arch()).ok().filter(|folder| folder.exists())?;
     Bundle::open(&folder).ok()
 }
 

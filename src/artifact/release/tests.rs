@@ -8,11 +8,11 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
+use hostler_core::pins::shipped;
 use serde_json::json;
 
 use super::*;
 use crate::artifact::layer::{Entry, layer};
-use crate::artifact::pins::ALL;
 use crate::artifact::{ARCHIVE, Bundle};
 
 /// What is served, and the faults.
@@ -136,9 +136,9 @@ fn publish(files: &mut BTreeMap<String, Vec<u8>>, image: &str, layer: Vec<u8>, m
 
 /// Small versions of everything in a bundle, with their checksums.
 fn everything() -> (BTreeMap<String, Vec<u8>>, Vec<Release>) {
-    let pins = &ALL[0];
+    let pins = &shipped().pins[0];
     let mut files = BTreeMap::new();
-    let mut releases = pins.releases(Arch::Amd64);
+    let mut releases = shipped().releases(pins, Arch::Amd64);
     for release in &mut releases {
         let program = |name: &str| format!("{name} of {}", release.address).repeat(50).into_bytes();
         let bytes = match release.contents {
@@ -149,7 +149,7 @@ fn everything() -> (BTreeMap<String, Vec<u8>>, Vec<Release>) {
                 gzip(&layer(&entries).unwrap())
             }
         };
-        release.sha256 = Some(Box::leak(sha256(&bytes).into_boxed_str()));
+        release.sha256 = Some(sha256(&bytes));
         files.insert(release.address.replace("https:/", ""), bytes);
     }
     for (component, image) in pins.images() {
@@ -184,7 +184,7 @@ impl Run {
         let (sender, _receiver) = tokio::sync::mpsc::unbounded_channel();
         let kept = Kept { downloads: self.folder.path().join("downloads"), lock: self.folder.path().join("images.lock.json") };
         let hostler: (&[u8], &str) = (b"\x7fELF", "test");
-        fetch_into(&ALL[0], &self.releases, Arch::Amd64, &fetching, hostler, &place, &kept, &Events::new(sender)).await?;
+        fetch_into(&shipped().pins[0], &self.releases, Arch::Amd64, &fetching, hostler, &place, &kept, &Events::new(sender)).await?;
         let bundle = Bundle::open(&place)?;
         bundle.verify(|_| {})?;
         Ok(bundle)
@@ -220,7 +220,7 @@ async fn a_tag_that_was_moved_is_refused_and_leaves_no_bundle() {
     let run = Run::new().await;
     run.make().await.unwrap();
     fs::remove_dir_all(run.folder.path().join("bundle")).unwrap();
-    let pause = ALL[0].images().into_iter().find(|(component, _)| *component == Component::Pause).unwrap().1;
+    let pause = shipped().pins[0].images().into_iter().find(|(component, _)| *component == Component::Pause).unwrap().1;
     let tar = layer(&[Entry::Program("pause", b"another one")]).unwrap();
     publish(&mut run.served.lock().unwrap().files, &pause, gzip(&tar), "application/vnd.oci.image.layer.v1.tar+gzip");
     let error = run.make().await.unwrap_err();

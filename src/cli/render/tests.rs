@@ -41,6 +41,7 @@ fn inventory() -> Inventory {
         ignore_preflight_errors: Vec::new(),
         snapshots: hostler_core::inventory::Snapshots::regular(),
         os: None,
+        versions: Default::default(),
         transcode: None,
         warnings: Vec::new(),
     }

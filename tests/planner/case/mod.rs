@@ -127,7 +127,8 @@ pub fn inventory(value: &Value) -> Inventory {
         }
         value => (serde_yaml::to_string(value).expect("it was YAML"), "inventory.yaml".to_owned()),
     };
-    parse_with(&text, &name, Some(&|file, _| preset(file))).unwrap_or_else(|problems| panic!("{problems}"))
+    let versions = hostler_core::pins::shipped().versions();
+    parse_with(&text, &name, Some(&|file, _| preset(file)), Some(&versions)).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// `x265.json` is a preset with that encoder. There are no other files.

@@ -10,21 +10,19 @@ use super::connection::host_and_port;
 use super::diagnostic::{Place, shown};
 use super::machine::Machines;
 use super::read::{Field, Fields, Problems, Text, at};
-use super::schema::{CLUSTER, ENDPOINT, RECIPIENT_EXAMPLE, SNAPSHOTS};
+use super::schema::{CLUSTER, ENDPOINT, RECIPIENT_EXAMPLE, SNAPSHOTS, VERSION_EXAMPLE};
 use super::subnet::{self, Room, Taken};
 use super::tree::Data;
 use super::{Cluster, Cni, Endpoint, Snapshots, name, path};
 use crate::bech32;
+use crate::version::{Versions, three_numbers};
 use crate::words::{and, counted};
-
-/// The versions of Kubernetes that hostler can install, newest first.
-pub const VERSIONS: &[&str] = &["1.36.3", "1.36.1", "1.35.4"];
 
 const POD_SUBNET: &str = "10.244.0.0/16";
 const SERVICE_SUBNET: &str = "10.96.0.0/12";
 
-/// `None` if it can't be determined because of errors.
-pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) -> Option<Cluster> {
+/// `None` if it can't be determined because of errors. `versions`: as in [`super::parse_with`].
+pub fn read(inventory: &Fields, machines: &Machines, versions: Option<&Versions>, problems: &mut Problems) -> Option<Cluster> {
     let section = inventory.get("cluster", problems).and_then(|field| Fields::read(field.node, field.place, &CLUSTER, problems));
     let field = |name: &str, problems: &mut Problems| section.as_ref()?.get(name, problems);
     let text = |name: &str, problems: &mut Problems| field(name, problems)?.text(problems);
@@ -34,7 +32,7 @@ pub fn read(inventory: &Fields, machines: &Machines, problems: &mut Problems) ->
         Some((name, _)) => name?.as_str().to_owned(),
         None => "home".to_owned(),
     };
-    let version = text("version", problems).and_then(|text| version(text, problems));
+    let version = text("version", problems).and_then(|text| version(text, versions, problems));
     let endpoint = field("endpoint", problems).map(|field| endpoint(field, &name, machines, problems));
     let mut hosts = machines.taken.clone();
     let endpoint = match endpoint {
@@ -92,29 +90,26 @@ pub fn default_endpoint(cluster: &str) -> String {
     format!("api.{cluster}.internal")
 }
 
-/// The newest version that hostler knows of `1.36`, or of `1`.
-pub fn newest_of(part: &str) -> Option<&'static str> {
-    VERSIONS.iter().copied().find(|whole| whole.strip_prefix(part).is_some_and(|rest| rest.starts_with('.')))
-}
-
-fn version(text: Text, problems: &mut Problems) -> Option<String> {
+fn version(text: Text, versions: Option<&Versions>, problems: &mut Problems) -> Option<String> {
     let plain = text.text.trim_start_matches('v');
-    if text.text == plain && VERSIONS.contains(&plain) {
+    let known = three_numbers(plain).is_some() && versions.is_none_or(|versions| versions.known(plain).is_some());
+    if text.text == plain && known {
         return Some(plain.to_owned());
     }
     let word = shown(text.text);
-    let list = and(VERSIONS);
-    let message = if VERSIONS.contains(&plain) {
+    let message = if known {
         format!("the version must be written without `v`: {plain}")
-    } else if let Some(whole) = newest_of(plain) {
+    } else if let Some(whole) = versions.and_then(|versions| versions.newest_of(plain)) {
         format!("`{word}` is not a complete version: did you mean `{whole}`?")
+    } else if let Some(versions) = versions {
+        format!("hostler does not support Kubernetes `{word}`, only {}", and(versions.as_slice()))
     } else {
-        format!("hostler does not support Kubernetes `{word}`, only {list}")
+        format!("`{word}` is not a complete version of Kubernetes")
     };
     // Of the same minor version, else the newest.
     let minor = plain.rsplit_once('.').map_or(plain, |(minor, _)| minor);
-    let near = VERSIONS.iter().find(|whole| whole.starts_with(&format!("{minor}."))).unwrap_or(&VERSIONS[0]);
-    problems.add(text.place, message, format!("version: {near}"));
+    let near = versions.and_then(|versions| versions.newest_of(minor).or(versions.newest()));
+    problems.add(text.place, message, format!("version: {}", near.unwrap_or(VERSION_EXAMPLE)));
     None
 }
 

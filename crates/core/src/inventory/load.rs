@@ -6,6 +6,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::read::{Fields, Problems};
 use super::schema::INVENTORY;
 use super::{Connection, Inventory, cluster, connection, fragment, machine, os, schema, transcode, tree};
+use crate::version::Versions;
 
 /// The error for a file that is not UTF-8 after its first `valid` bytes.
 pub fn not_utf8(bytes: &[u8], valid: usize, name: &str) -> Diagnostics {
@@ -39,23 +40,23 @@ pub enum Unread {
 /// Reads at most so many bytes of a file named in the inventory. Relative paths start at the inventory's folder.
 pub type ReadFile<'a> = &'a dyn Fn(&Path, usize) -> Result<NamedFile, Unread>;
 
-/// Parses the text of an inventory, without the files named in it; `file_name` is for messages.
+/// Parses the text of an inventory, without the files named in it; `file_name` is for messages. Any version of Kubernetes is accepted.
 ///
 /// # Errors
 /// All errors, each with its place. A syntax error of YAML is the only one.
 pub fn parse(text: &str, file_name: &str) -> Result<Inventory, Diagnostics> {
-    parse_with(text, file_name, None)
+    parse_with(text, file_name, None, None)
 }
 
-/// As [`parse`], with the files named in the inventory, which `read` reads.
+/// As [`parse`], with the files named in the inventory, which `read` reads, and only with one of these versions of Kubernetes.
 ///
 /// # Errors
 /// As [`parse`]; errors of a file are reported where it is named.
-pub fn parse_with(text: &str, file_name: &str, read: Option<ReadFile>) -> Result<Inventory, Diagnostics> {
+pub fn parse_with(text: &str, file_name: &str, read: Option<ReadFile>, versions: Option<&Versions>) -> Result<Inventory, Diagnostics> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut problems = Problems::default();
     let inventory = match tree::parse(text) {
-        Ok(root) => inventory(text, &root, read, &mut problems),
+        Ok(root) => inventory(text, &root, read, versions, &mut problems),
         Err(diagnostic) => {
             problems.found.push(diagnostic);
             None
@@ -74,12 +75,18 @@ pub fn parse_with(text: &str, file_name: &str, read: Option<ReadFile>) -> Result
     }
 }
 
-fn inventory(text: &str, root: &tree::Node, read: Option<ReadFile>, problems: &mut Problems) -> Option<Inventory> {
+fn inventory(
+    text: &str,
+    root: &tree::Node,
+    read: Option<ReadFile>,
+    versions: Option<&Versions>,
+    problems: &mut Problems,
+) -> Option<Inventory> {
     let fields = Fields::read(root, root.place, &INVENTORY, problems)?;
     let ssh = fields.get("ssh", problems).and_then(|field| Fields::read(field.node, field.place, &schema::SSH, problems));
     let ssh = ssh.map_or_else(Connection::default, |ssh| connection::read(&ssh, problems));
     let machines = machine::read(&fields, &ssh, problems);
-    let cluster = cluster::read(&fields, &machines, problems);
+    let cluster = cluster::read(&fields, &machines, versions, problems);
     let snapshots = cluster::snapshots(&fields, problems);
     let transcode = transcode::read(&fields, &machines, read, problems);
     let os = os::read(&fields, problems);
@@ -99,6 +106,7 @@ fn inventory(text: &str, root: &tree::Node, read: Option<ReadFile>, problems: &m
         snapshots: snapshots?,
         transcode,
         os,
+        versions: versions.cloned().unwrap_or_default(),
         warnings,
     })
 }

@@ -12,7 +12,7 @@ mod name;
 mod os;
 mod path;
 mod preset;
-mod read;
+pub(crate) mod read;
 pub mod reference;
 pub mod schema;
 mod share;
@@ -20,7 +20,7 @@ mod size;
 mod subnet;
 mod token;
 mod transcode;
-mod tree;
+pub(crate) mod tree;
 mod url;
 
 use std::borrow::Borrow;
@@ -34,8 +34,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::films::settings::Encoding;
+use crate::version::Versions;
 
-pub use cluster::{VERSIONS, default_endpoint, newest_of};
+pub use cluster::default_endpoint;
 pub use connection::{host_and_port, is_user};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, shown};
 pub use encode::encoder as encoder_of_preset;
@@ -68,6 +69,8 @@ pub struct Inventory {
     pub transcode: Option<Transcode>,
     /// How to install machines that have no system yet, if hostler does that.
     pub os: Option<Os>,
+    /// The versions of Kubernetes that hostler can install, as far as the reader of the file was told.
+    pub versions: Versions,
     /// Warnings about allowed but bad choices.
     pub warnings: Vec<String>,
 }

@@ -207,8 +207,11 @@ fn nearest_key(section: &'static Section, word: &str) -> Option<&'static str> {
     crate::words::nearest(word, section.keys.iter().map(|key| key.name))
 }
 
-/// Where in an inventory a key of this name belongs.
-fn places(word: &str) -> Vec<String> {
+/// Where in an inventory a key of this name belongs; nowhere, if the section is not of an inventory.
+fn places(section: &Section, word: &str) -> Vec<String> {
+    if !sections().iter().any(|known| std::ptr::eq(*known, section)) {
+        return Vec::new();
+    }
     let named = sections().into_iter().filter(|section| section.key(word).is_some());
     named.map(|section| if section.path.is_empty() { "at the top level".to_owned() } else { format!("under `{}`", section.path) }).collect()
 }
@@ -237,8 +240,8 @@ fn unknown(section: &'static Section, key: &TreeKey, mapping: &[(TreeKey, Node)]
     let nearest = nearest_key(section, word).filter(|name| mapping.iter().all(|(other, _)| other.text != *name));
     let guess = match nearest {
         Some(name) => format!(": did you mean `{name}`?"),
-        None if !places(word).is_empty() => {
-            format!(": it belongs {}", places(word).join(" or "))
+        None if !places(section, word).is_empty() => {
+            format!(": it belongs {}", places(section, word).join(" or "))
         }
         None => {
             let names = section.keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ");

@@ -10,11 +10,16 @@ use super::schema::{self, Form, INVENTORY, Key, Kind, Rule, Section};
 /// The JSON Schema (draft 2020-12) of the inventory. It describes the values of keys; relations between them, e.g. that addresses of
 /// machines differ, can't be expressed in it.
 pub fn json_schema() -> Value {
-    let mut schema = object(&INVENTORY);
+    json_schema_of(&INVENTORY, "urn:hostler:inventory", "hostler's inventory")
+}
+
+/// The JSON Schema of a file of which `section` is the whole.
+pub(crate) fn json_schema_of(section: &Section, id: &str, title: &str) -> Value {
+    let mut schema = object(section);
     let head = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:hostler:inventory",
-        "title": "hostler's inventory",
+        "$id": id,
+        "title": title,
     });
     let mut whole = head.as_object().cloned().unwrap_or_default();
     whole.append(schema.as_object_mut().unwrap_or(&mut Map::new()));

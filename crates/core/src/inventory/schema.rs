@@ -5,12 +5,11 @@ mod forms;
 mod os;
 mod transcode;
 
+pub use forms::VERSION;
 use forms::*;
 use os::OS_DISK;
 pub use os::{DISK, OS};
 pub use transcode::{ENCODE, FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
-
-use super::cluster::VERSIONS;
 
 /// A mapping with known keys.
 #[derive(Debug)]
@@ -191,11 +190,12 @@ pub static CLUSTER: Section = Section {
         },
         Key {
             name: "version",
-            kind: Kind::Word("a version", VERSIONS),
+            kind: Kind::Text(&VERSION),
             required: false,
             default: "the running version; for a new cluster the newest that hostler knows",
-            doc: "The version of Kubernetes. `hostler upgrade` upgrades the cluster to a newer one, and changes it here.",
-            example: "1.36.3",
+            doc: "The version of Kubernetes, one of those that `hostler bundle pins` lists. `hostler upgrade` upgrades the cluster to a newer \
+                one, and changes it here.",
+            example: VERSION_EXAMPLE,
         },
         Key {
             name: "endpoint",
@@ -413,6 +413,7 @@ pub static MACHINE: Section = Section {
     rules: &[Rule::NotBoth("jump", "proxyCommand"), Rule::NotTogether(("role", Value::Word("worker")), ("dedicated", Value::Flag(true)))],
 };
 
+pub const VERSION_EXAMPLE: &str = "1.36.3";
 /// A public key, and a list of it.
 pub const RECIPIENT_EXAMPLE: &str = "age1x9xwjgggq9ld2ym0s5y50t44f29xuu87wrvs2zekf8es8edh3yasttztqw";
 const RECIPIENTS_EXAMPLE: &str = "[age1x9xwjgggq9ld2ym0s5y50t44f29xuu87wrvs2zekf8es8edh3yasttztqw]";

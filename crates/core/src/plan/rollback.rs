@@ -15,7 +15,7 @@ use crate::action::cluster::Uncordon;
 use crate::action::rollback::{RollBackControlPlane, RollBackNode, RollBackShared};
 use crate::digest::sha256;
 use crate::facts::{BeforeUpgrade, ClusterFacts, Facts};
-use crate::inventory::{Machine, MachineName, Role, VERSIONS};
+use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::manifest::Component;
 use crate::protocol::path;
 use crate::record::InProgress;
@@ -26,8 +26,8 @@ use crate::version::numbers;
 
 /// The version that an upgrade which has not ended began at, by what it kept on control planes. `None`: there is none, or none of a version
 /// that hostler has bundles of.
-pub fn version_before(trusted: &Trusted) -> Option<&'static str> {
-    let known = |version: &str| VERSIONS.iter().copied().find(|known| *known == version);
+pub fn version_before<'a>(trusted: &Trusted, inventory: &'a Inventory) -> Option<&'a str> {
+    let known = |version: &str| inventory.versions.known(version);
     trusted.holders().find_map(|(_, facts)| known(facts.before_upgrade.as_ref()?.version()?))
 }
 

@@ -18,7 +18,7 @@ use crate::action::rollback::EndUpgrade;
 use crate::digest::sha256;
 use crate::document::Document;
 use crate::facts::{ClusterFacts, Facts, NodeFact, RequestedApi};
-use crate::inventory::{Machine, MachineName, Role, VERSIONS};
+use crate::inventory::{Machine, MachineName, Role};
 use crate::record::{InProgress, Record};
 use crate::step::{ImageGroup, Need, StepKind};
 use crate::trusted::ApiVia;
@@ -171,9 +171,9 @@ fn versions<'a>(planner: &mut Planner<'a>, to: &str) {
             return;
         }
         if from[0] != major || from[1] + 1 < minor {
-            let next = VERSIONS.iter().find(|version| numbers(version).is_some_and(|next| next[..2] == [from[0], from[1] + 1]));
+            let next = planner.inventory.versions.newest_of(&format!("{}.{}", from[0], from[1] + 1));
             let why = Why::SkipsMinor { is: is.to_owned(), asked: to.to_owned() };
-            planner.refuse(None, why, Hint::UpgradeFirst { next: next.map(|next| (*next).to_owned()) });
+            planner.refuse(None, why, Hint::UpgradeFirst { next: next.map(str::to_owned) });
             return;
         }
     }

@@ -5,15 +5,15 @@ use super::planner::Planner;
 use super::power::PowerRecord;
 use super::refusal::Why;
 use super::wanted;
-use crate::inventory::{Inventory, MachineName, VERSIONS};
+use crate::inventory::{Inventory, MachineName};
 use crate::record::InProgress;
 use crate::trusted::{ApiVia, Trusted};
 use crate::version::numbers;
 
 /// The version of the cluster that the machines are in: as its control planes report it or, if none answers, as it is installed on them.
 /// `None`: there is none, or it is none of those that hostler has bundles of.
-pub fn running(trusted: &Trusted) -> Option<&'static str> {
-    let known = |version: &str| VERSIONS.iter().copied().find(|known| *known == version);
+pub fn running<'a>(trusted: &Trusted, inventory: &'a Inventory) -> Option<&'a str> {
+    let known = |version: &str| inventory.versions.known(version);
     let reported = trusted.answering().find_map(|api_via| known(&api_via.cluster.version));
     reported.or_else(|| trusted.holders().find_map(|(_, facts)| known(wanted::version_in_use(facts)?)))
 }

@@ -54,6 +54,8 @@ macro_rules! server {
     };
 }
 
+/// Three numbers.
+pub const VERSION: Form = Form { what: "a version", pattern: "^(0|[1-9][0-9]{0,4})(\\.(0|[1-9][0-9]{0,4})){2}$" };
 pub const LABEL: Form = Form { what: "a name", pattern: concat!("^", label!(), "$") };
 pub const MACHINE_NAME: Form = Form { what: "a name", pattern: concat!("^(?!localhost$)", label!(), "$") };
 /// The last part of a DNS name is no number: that would be an address.
