@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use hostler_core::action::power::OsPackages;
 use hostler_core::failure::ExitStatus;
 use hostler_core::plan::{Goal, Plan};
 
@@ -19,18 +20,25 @@ use crate::report::Reporter;
 /// each machine, hostler waits for films that are being encoded, moves the pods to other nodes, reboots, and waits until the node is Ready
 /// before it drains the next one. If a machine does not come back, the run stops. After an interruption, run the same command again to
 /// continue with the remaining machines.
+///
+/// With --os, apt upgrades each drained machine's packages before the reboot. Without names, this is done on all machines, and those on which
+/// nothing was upgraded and no reboot is due are not rebooted.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::end(
     &[
         ("Reboot the machines that need it", "hostler reboot"),
+        ("Install security updates on all machines, and reboot those that had any", "hostler reboot --os security"),
         ("Reboot one machine now, without waiting for the film that it is encoding", "hostler reboot rainbowdash --now --yes"),
     ],
     help::ALL,
 ))]
 pub struct Arguments {
-    /// Names of machines in the inventory [default: those that need a reboot]
+    /// Names of machines in the inventory [default: those that need a reboot; with --os all]
     #[arg(value_name = "MACHINE")]
     machines: Vec<String>,
+    /// Upgrade packages of the operating system first: those of the distribution's security suites, or all
+    #[arg(long, value_name = "WHICH", value_enum)]
+    os: Option<Os>,
     #[command(flatten)]
     planning: Planning,
     /// Do not wait for films that are being encoded: they are encoded from the beginning afterwards
@@ -44,12 +52,28 @@ pub struct Arguments {
     yes: bool,
 }
 
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Os {
+    Security,
+    All,
+}
+
+impl From<Os> for OsPackages {
+    fn from(os: Os) -> OsPackages {
+        match os {
+            Os::Security => OsPackages::Security,
+            Os::All => OsPackages::All,
+        }
+    }
+}
+
 /// # Errors
 /// As [`apply`]; a machine that the inventory does not have.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let file = arguments.planning.inventory.load()?;
     let machines = arguments.machines.iter().map(|name| machine_named(&file.inventory, name)).collect::<Result<_>>()?;
     let force_after = arguments.force_after.map(|time| time.as_secs());
-    let goal = Goal::Reboot { machines, now: arguments.now, force_after, continues: false };
+    let packages = arguments.os.map(OsPackages::from);
+    let goal = Goal::Reboot { machines, packages, now: arguments.now, force_after, continues: false };
     apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await
 }

@@ -3,6 +3,9 @@
 boot
 [ -n "$boot" ] || fail "neither the boot ID nor the start time of PID 1 can be read from /proc"
 if [ "$boot" = {{ boot | quote }} ]; then
+{% if if_upgraded %}
+    [ -e {{ path.packages_upgraded }} ] || [ -e /run/reboot-required ] || exit 0
+{% endif %}
 {% if quorum %}
     # Another one may have gone since the plan was made.
     {{ path.bin }}/etcdctl --endpoints {{ etcdctl.own }} {{ etcdctl.tls }} endpoint health --cluster > /dev/null 2>&1 ||

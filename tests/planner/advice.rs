@@ -32,7 +32,7 @@ fn goal(command: &Command) -> Option<Goal> {
             Some(Goal::Upgrade { to, parallel: 1, now: false, force_after: None })
         }
         Command::Reboot(machine) => {
-            Some(Goal::Reboot { machines: [machine.clone()].into(), now: false, force_after: None, continues: false })
+            Some(Goal::Reboot { machines: [machine.clone()].into(), packages: None, now: false, force_after: None, continues: false })
         }
         Command::Start => Some(Goal::Start),
         Command::Restore(_) | Command::Reset | Command::Snapshot | Command::Plan | Command::BundleEncoder => None,
@@ -142,7 +142,13 @@ fn goals(inventory: &Inventory) -> Vec<Goal> {
         Goal::Up,
         Goal::Upgrade { to: manifests().kubernetes().to_owned(), parallel: 1, now: false, force_after: None },
         Goal::RollBack { now: true, force_after: None, continues: false },
-        Goal::Reboot { machines: inventory.machines.keys().cloned().collect(), now: false, force_after: None, continues: false },
+        Goal::Reboot {
+            machines: inventory.machines.keys().cloned().collect(),
+            packages: None,
+            now: false,
+            force_after: None,
+            continues: false,
+        },
         Goal::Shutdown { now: true },
         Goal::Start,
         Goal::Reset,
@@ -153,7 +159,7 @@ fn goals(inventory: &Inventory) -> Vec<Goal> {
             Goal::Rebuild { machine: machine.clone(), force_after: None },
             Goal::Remove { machine: machine.clone(), dead: false, force_after: None },
             Goal::Remove { machine: machine.clone(), dead: true, force_after: None },
-            Goal::Reboot { machines: [machine].into(), now: false, force_after: None, continues: false },
+            Goal::Reboot { machines: [machine].into(), packages: None, now: false, force_after: None, continues: false },
         ]
     });
     all.into_iter().chain(each).collect()

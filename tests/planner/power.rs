@@ -1,13 +1,14 @@
 //! Machines that are restarted or switched off: a run that is interrupted anywhere goes on, restarts no machine twice, and never takes etcd's
 //! quorum where there is one to keep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hostler_core::action::Action;
-use hostler_core::action::power::Reboot;
+use hostler_core::action::power::{OsPackages, Reboot};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::plan::lint::reaches;
 use hostler_core::plan::{Goal, Plan, Step, plan_for};
+use hostler_core::record::InProgress;
 use hostler_core::step::StepKind;
 use serde_yaml::Value;
 
@@ -17,7 +18,7 @@ use crate::world::World;
 const INVENTORIES: [&str; 5] = ["home", "three", "vip", "five", "films"];
 
 fn all(inventory: &Inventory) -> Goal {
-    Goal::Reboot { machines: inventory.machines.keys().cloned().collect(), now: false, force_after: None, continues: false }
+    Goal::Reboot { machines: inventory.machines.keys().cloned().collect(), packages: None, now: false, force_after: None, continues: false }
 }
 
 fn plan(goal: &Goal, inventory: &Inventory, world: &World) -> Plan {
@@ -92,6 +93,74 @@ fn a_reboot_that_is_interrupted_anywhere_continues_and_restarts_no_machine_twice
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What is wrong once all machines but the first had packages to upgrade: `named`, all are restarted, else those that were upgraded; `cut`
+/// went down in the middle of it.
+fn wrong_after_upgrades(inventory: &Inventory, world: &World, named: bool, cut: Option<&MachineName>) -> Option<String> {
+    for (number, (name, times)) in restarts(world).into_iter().enumerate() {
+        let is_first = inventory.machines.keys().next() == Some(name);
+        let expected = u64::from(named || !is_first);
+        if times != if cut == Some(name) { 2 } else { expected } {
+            return Some(format!("{name} ({number}) was restarted {times} times"));
+        }
+    }
+    let half = world.machines.values().any(|facts| facts.in_progress.contains(&InProgress::Packages));
+    let left = half || !world.old_packages.is_empty() || !world.upgraded_packages.is_empty();
+    let cordoned = world.cluster.iter().flat_map(|cluster| &cluster.nodes).any(|(_, node)| node.unschedulable);
+    let up = plan(&Goal::Up, inventory, world);
+    let what = format!("packages are left: {left}; cordoned: {cordoned}; `up` would do {} steps", up.steps.len());
+    (left || cordoned || !up.steps.is_empty() || !up.refusals.is_empty()).then_some(what)
+}
+
+#[test]
+fn an_upgrade_of_packages_that_is_interrupted_anywhere_is_finished_by_the_same_command() {
+    let mut wrong = Vec::new();
+    for name in INVENTORIES {
+        let inventory = inventory(&Value::from(name));
+        for named in [false, true] {
+            let machines: BTreeSet<MachineName> = inventory.machines.keys().filter(|_| named).cloned().collect();
+            let goal = Goal::Reboot { machines, packages: Some(OsPackages::All), now: false, force_after: None, continues: false };
+            let mut begin = world_of(&inventory);
+            begin.old_packages = inventory.machines.keys().skip(1).cloned().collect();
+            let steps = plan(&goal, &inventory, &begin).steps;
+            let upgrades = steps.iter().filter(|step| step.id.kind == StepKind::UpgradePackages).count();
+            assert_eq!(upgrades, inventory.machines.len(), "{name}");
+            for at in 0..=steps.len() {
+                for goes_down in [false, true] {
+                    let mut world = begin.clone();
+                    for step in &steps[..at] {
+                        world.apply(step).unwrap_or_else(|what| panic!("{name}: {what}"));
+                    }
+                    let step = steps.get(at).filter(|_| goes_down);
+                    step.into_iter().for_each(|step| world.cut(step));
+                    let cut = step.filter(|step| step.id.kind == StepKind::UpgradePackages).map(|step| &step.machine);
+                    let goal = if at == steps.len() { goal.clone().next_goal() } else { goal.clone() };
+                    let what = || steps.get(at).map_or("the end".to_owned(), |step| step.id.to_string());
+                    let ended = finish(goal, &inventory, &mut world).err();
+                    let why = ended.or_else(|| wrong_after_upgrades(&inventory, &world, named, cut));
+                    wrong.extend(why.map(|why| format!("{name}, named: {named}, cut in {}, down: {goes_down}: {why}", what())));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn packages_are_upgraded_between_the_drain_and_the_restart() {
+    for name in INVENTORIES {
+        let inventory = inventory(&Value::from(name));
+        let machines = inventory.machines.keys().cloned().collect();
+        let goal = Goal::Reboot { machines, packages: Some(OsPackages::Security), now: false, force_after: None, continues: false };
+        let plan = plan(&goal, &inventory, &world_of(&inventory));
+        let steps = plan.by_id();
+        for step in plan.steps.iter().filter(|step| step.id.kind == StepKind::UpgradePackages) {
+            let (drain, reboot) = (StepKind::MakeWay.of(&step.machine), StepKind::Reboot.of(&step.machine));
+            assert!(!steps.contains_key(&drain) || reaches(&steps, &step.id, &drain), "{name}: {} before {drain}", step.id);
+            assert!(reaches(&steps, &reboot, &step.id), "{name}: {reboot} before {}", step.id);
+        }
+    }
+}
+
 #[test]
 fn one_machine_is_restarted_at_a_time_and_workers_come_first() {
     for name in INVENTORIES {
@@ -121,7 +190,8 @@ fn no_member_of_etcd_is_restarted_where_that_takes_its_quorum() {
             let mut world = world_of(&inventory);
             world.off.insert(down.clone(), "no answer".to_owned());
             for (machine, _) in &inventory.machines {
-                let goal = Goal::Reboot { machines: [machine.clone()].into(), now: false, force_after: None, continues: false };
+                let goal =
+                    Goal::Reboot { machines: [machine.clone()].into(), packages: None, now: false, force_after: None, continues: false };
                 let plan = plan(&goal, &inventory, &world);
                 let is_one = inventory.control_planes().any(|(other, _)| other == machine);
                 let restarted = plan.steps.iter().any(|step| step.id.kind == StepKind::Reboot);

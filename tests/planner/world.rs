@@ -1,6 +1,6 @@
 //! What an action takes for granted, and what it changes in the facts: enough of machines and a cluster to see, without any, where plans lead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hostler_core::action::cluster::{
     ApplyFlannel, DeleteNode, Drain, Label, LetFilmsEnd, Probe, RecordPower, RecordVerified, RemoveMember, RestartFlannel, RestoreAdmins,
@@ -13,7 +13,7 @@ use hostler_core::action::machine::{
     ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname, SetSysctls,
     StagePrograms, StartUnit, WriteHosts,
 };
-use hostler_core::action::power::Reboot;
+use hostler_core::action::power::{Reboot, UpgradePackages};
 use hostler_core::action::rollback::{RollBackControlPlane, RollBackNode};
 use hostler_core::action::workload::{InstallWorkload, ProveEncoders};
 use hostler_core::action::{Action, File};
@@ -51,6 +51,10 @@ pub struct World {
     pub api_versions: BTreeMap<MachineName, String>,
     /// What an upgrade keeps of control planes.
     pub kept: BTreeMap<MachineName, Kept>,
+    /// Machines with packages to upgrade.
+    pub old_packages: BTreeSet<MachineName>,
+    /// Machines whose packages were upgraded since they were started.
+    pub upgraded_packages: BTreeSet<MachineName>,
     /// Machines that can't be reached, and why. They do no work for the cluster.
     pub off: BTreeMap<MachineName, String>,
 }
@@ -336,11 +340,22 @@ impl World {
                 }
             }
             Action::WithdrawVerification(WithdrawVerification { later: true }) => drop(facts.in_progress.insert(InProgress::Unverified)),
+            Action::UpgradePackages(UpgradePackages { packages }) => {
+                let half = facts.in_progress.remove(&InProgress::Packages);
+                if half || packages.is_some() && self.old_packages.contains(name) {
+                    self.upgraded_packages.insert(name.clone());
+                }
+                if packages.is_some() {
+                    self.old_packages.remove(name);
+                }
+            }
+            Action::Reboot(Reboot { if_upgraded: true, .. }) if !self.upgraded_packages.contains(name) => {}
             Action::Reboot(Reboot { boot, node, quorum, .. }) => {
                 check(!quorum || self.cluster().is_some_and(|cluster| cluster.members.values().all(|member| member.healthy)), "no quorum")?;
                 let facts = self.machines.entry(name.clone()).or_default();
                 if facts.boot == *boot {
                     restart(facts);
+                    self.upgraded_packages.remove(name);
                 }
                 check(node.is_none() || self.works(name.as_str()), "its node does not become Ready")?;
             }
@@ -412,7 +427,16 @@ impl World {
                 facts.in_progress.insert(InProgress::Programs);
             }
             // It may be cut before or after the machine has gone down.
-            Action::Reboot(_) => restart(facts),
+            Action::Reboot(Reboot { if_upgraded: true, .. }) if !self.upgraded_packages.contains(&step.machine) => {}
+            Action::Reboot(_) => {
+                restart(facts);
+                self.upgraded_packages.remove(&step.machine);
+            }
+            // The machine goes down in the middle of it.
+            Action::UpgradePackages(_) => {
+                facts.in_progress.insert(InProgress::Packages);
+                restart(facts);
+            }
             Action::PowerOff(_) => drop(self.off.insert(step.machine.clone(), "no answer".to_owned())),
             Action::UpgradeControlPlane(action) => {
                 facts.in_progress.insert(InProgress::Upgrade);

@@ -17,7 +17,7 @@ use hostler_core::action::kubeadm::{
     UpgradeControlPlane, UpgradeNode, UploadConfig, of_machine,
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
-use hostler_core::action::power::{PowerOff, Reboot};
+use hostler_core::action::power::{OsPackages, PowerOff, Reboot, UpgradePackages};
 use hostler_core::action::rollback::{EndUpgrade, RollBackControlPlane, RollBackNode, RollBackShared};
 use hostler_core::action::workload::{InstallWorkload, KeepMediaServerTokens, MediaServerToken, ProveEncoders, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
@@ -241,8 +241,14 @@ fn others() -> Vec<(&'static str, Action)> {
         ("uncordon", Uncordon { node: word.clone(), version: "1.36.3".to_owned() }.into()),
         ("record-power", RecordPower { machines: [(name(), Some("reboot 5d0c-1".to_owned()))].into() }.into()),
         ("films-end", LetFilmsEnd { node: word.clone() }.into()),
-        ("reboot", Reboot { boot: "5d0c-1".to_owned(), node: Some(word.clone()), quorum: true, yields_vip: true }.into()),
-        ("reboot-no-node", Reboot { boot: "5d0c-1".to_owned(), node: None, quorum: false, yields_vip: false }.into()),
+        (
+            "reboot",
+            Reboot { boot: "5d0c-1".to_owned(), node: Some(word.clone()), quorum: true, yields_vip: true, if_upgraded: true }.into(),
+        ),
+        ("reboot-no-node", Reboot { boot: "5d0c-1".to_owned(), node: None, quorum: false, yields_vip: false, if_upgraded: false }.into()),
+        ("upgrade-packages", UpgradePackages { packages: Some(OsPackages::All) }.into()),
+        ("upgrade-packages-security", UpgradePackages { packages: Some(OsPackages::Security) }.into()),
+        ("upgrade-packages-left", UpgradePackages { packages: None }.into()),
         ("power-off", PowerOff {}.into()),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
         ("media-server-token", KeepMediaServerTokens { tokens: tokens(&word), sha256: "0".repeat(64) }.into()),

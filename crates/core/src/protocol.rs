@@ -65,6 +65,8 @@ names! {
         RUN: &str = "/run/hostler";
         /// A lock for each step at work.
         STEPS: &str = "/run/hostler/steps";
+        /// Packages of the operating system were upgraded since the machine was started.
+        PACKAGES_UPGRADED: &str = "/run/hostler/packages-upgraded";
         /// A file for each run that has worked on the machine since it was started.
         RUNS: &str = "/run/hostler/runs";
         /// The lock that a step holds while it looks at the others.
@@ -177,6 +179,7 @@ names! {
         RENEWAL: &str = "hostler-renewal.timer-begun";
         UNVERIFIED: &str = "verification-due";
         UPGRADE: &str = "upgrade-begun";
+        PACKAGES: &str = "packages-begun";
     }
 
     /// Names in the records of the cluster and of a machine: [`crate::record::Record`] and [`crate::record::Applied`].

@@ -68,6 +68,8 @@ pub enum InProgress {
     Unverified,
     /// The static pods of a control plane become those of another version.
     Upgrade,
+    /// Packages of the operating system are upgraded.
+    Packages,
 }
 
 impl Record {
@@ -129,7 +131,7 @@ impl fmt::Display for Applied {
 }
 
 impl InProgress {
-    pub const ALL: [InProgress; 12] = [
+    pub const ALL: [InProgress; 13] = [
         InProgress::Wipe,
         InProgress::Restore,
         InProgress::Init,
@@ -142,6 +144,7 @@ impl InProgress {
         InProgress::Renewal,
         InProgress::Unverified,
         InProgress::Upgrade,
+        InProgress::Packages,
     ];
 
     /// `None` for a name that this version does not know.
@@ -163,6 +166,7 @@ impl InProgress {
             InProgress::Renewal => mark::RENEWAL,
             InProgress::Unverified => mark::UNVERIFIED,
             InProgress::Upgrade => mark::UPGRADE,
+            InProgress::Packages => mark::PACKAGES,
         }
     }
 }

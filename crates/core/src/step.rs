@@ -73,6 +73,8 @@ pub enum StepKind {
     MakeWay,
     /// containerd and kubelet of another version.
     UpgradeNode,
+    /// Packages of the operating system.
+    UpgradePackages,
     /// The machine itself.
     Reboot,
     /// The machine, until somebody switches it on.
@@ -164,6 +166,7 @@ impl StepKind {
         StepKind::LetFilmsEnd,
         StepKind::MakeWay,
         StepKind::UpgradeNode,
+        StepKind::UpgradePackages,
         StepKind::Reboot,
         StepKind::PowerOff,
         StepKind::RollBackNode,
@@ -238,6 +241,7 @@ impl StepKind {
             StepKind::LetFilmsEnd => "films-end",
             StepKind::MakeWay => "make-way",
             StepKind::UpgradeNode => "upgrade-node",
+            StepKind::UpgradePackages => "upgrade-packages",
             StepKind::Reboot => "reboot",
             StepKind::PowerOff => "power-off",
             StepKind::RollBackNode => "roll-back-node",
@@ -307,6 +311,7 @@ impl StepKind {
             StepKind::LetFilmsEnd => "wait for films that are being encoded",
             StepKind::MakeWay => "drain",
             StepKind::UpgradeNode => "upgrade kubelet and containerd",
+            StepKind::UpgradePackages => "upgrade the system's packages",
             StepKind::Reboot => "reboot",
             StepKind::PowerOff => "power off",
             StepKind::RollBackNode => "roll back kubelet and containerd",
@@ -352,7 +357,7 @@ impl StepKind {
             }
             StepKind::StagePrograms => Stage::Programs,
             StepKind::UpgradeControlPlane | StepKind::RecordPower | StepKind::LetFilmsEnd | StepKind::MakeWay => Stage::InTurn,
-            StepKind::UpgradeNode | StepKind::Reboot | StepKind::PowerOff | StepKind::Uncordon => Stage::InTurn,
+            StepKind::UpgradeNode | StepKind::UpgradePackages | StepKind::Reboot | StepKind::PowerOff | StepKind::Uncordon => Stage::InTurn,
             StepKind::RollBackNode | StepKind::RollBackShared | StepKind::RollBackControlPlane => Stage::InTurn,
             StepKind::Labels => Stage::Labels,
             StepKind::RemoveWorkload | StepKind::Workload | StepKind::MediaServerToken | StepKind::Encoders => Stage::Workload,

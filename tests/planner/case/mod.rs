@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use deviation::{ANOTHER, ClusterDeviation, MachineDeviation};
+use hostler_core::action::power::OsPackages;
 use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::facts::Snapshot;
@@ -172,8 +173,13 @@ fn goal(words: &str) -> Goal {
             Goal::Upgrade { to: manifest().kubernetes, parallel, now: words.contains(&"--now"), force_after: None }
         }
         ["reboot", words @ ..] => {
+            let packages = words.iter().find_map(|word| match *word {
+                "--os=security" => Some(OsPackages::Security),
+                "--os=all" => Some(OsPackages::All),
+                _ => None,
+            });
             let named = words.iter().filter(|word| !word.starts_with("--")).map(|name| machine(name)).collect();
-            Goal::Reboot { machines: named, now: words.contains(&"--now"), force_after: None, continues: false }
+            Goal::Reboot { machines: named, packages, now: words.contains(&"--now"), force_after: None, continues: false }
         }
         ["shutdown"] => Goal::Shutdown { now: false },
         ["shutdown", "--now"] => Goal::Shutdown { now: true },

@@ -151,7 +151,7 @@ actions! {
         StartUnit, DropUnit, ImportImages, Wipe;
     kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, BootstrapKubelet, RenewCertificates, UpgradeControlPlane, UpgradeNode;
     cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreAdmins, RestoreRoles, RestoreCoreDns, RestartFlannel, Label, RecordPower, LetFilmsEnd, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
-    power: Reboot, PowerOff;
+    power: UpgradePackages, Reboot, PowerOff;
     rollback: RollBackNode, RollBackShared, RollBackControlPlane, EndUpgrade;
     workload: InstallWorkload, KeepMediaServerTokens, ProveEncoders, RemoveWorkload;
 }

@@ -1,4 +1,4 @@
-//! What is done to a machine as a whole: it is restarted, or switched off.
+//! What is done to a machine as a whole: its system is upgraded, it is restarted, or switched off.
 
 use std::time::Duration;
 
@@ -8,6 +8,40 @@ use serde_json::json;
 
 use super::{Act, Outputs, Payload, PowerState, minutes};
 use crate::template::render;
+
+/// Which packages of the operating system are upgraded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OsPackages {
+    /// Those that the distribution's security suites have newer.
+    Security,
+    All,
+}
+
+/// Upgrade packages of the operating system, after what an interrupted installation left is configured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UpgradePackages {
+    /// `None`: what is left of an interrupted upgrade alone.
+    pub packages: Option<OsPackages>,
+}
+
+impl Act for UpgradePackages {
+    fn line(&self) -> String {
+        match self.packages {
+            Some(OsPackages::Security) => "upgrade packages from security suites".to_owned(),
+            Some(OsPackages::All) => "upgrade all packages".to_owned(),
+            None => "configure the packages that are left".to_owned(),
+        }
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        render("machine/upgrade-packages.sh", json!({ "packages": self.packages }))
+    }
+
+    fn limit(&self) -> Duration {
+        minutes(90)
+    }
+}
 
 /// Restart the machine, and wait until it does its part in the cluster again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,18 +55,26 @@ pub struct Reboot {
     pub quorum: bool,
     /// The endpoint's moving address leaves the machine first.
     pub yields_vip: bool,
+    /// Only if packages were upgraded in this boot, or the system asks for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub if_upgraded: bool,
 }
 
 impl Act for Reboot {
     fn line(&self) -> String {
-        match self.node {
-            Some(_) => "reboot, and wait until the node is Ready".to_owned(),
-            None => "reboot, and wait until SSH answers again".to_owned(),
-        }
+        let line = match (&self.node, self.if_upgraded) {
+            (Some(_), false) => "reboot, and wait until the node is Ready",
+            (Some(_), true) => "reboot if any package was upgraded, and wait until the node is Ready",
+            (None, false) => "reboot, and wait until SSH answers again",
+            (None, true) => "reboot if any package was upgraded, and wait until SSH answers again",
+        };
+        line.to_owned()
     }
 
     fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
-        render("machine/reboot.sh", json!({ "boot": self.boot, "node": self.node, "quorum": self.quorum, "yields_vip": self.yields_vip }))
+        let Reboot { boot, node, quorum, yields_vip, if_upgraded } = self;
+        let values = json!({ "boot": boot, "node": node, "quorum": quorum, "yields_vip": yields_vip, "if_upgraded": if_upgraded });
+        render("machine/reboot.sh", values)
     }
 
     fn limit(&self) -> Duration {

@@ -12,6 +12,7 @@ use super::refusal::{Refusal, Why};
 use super::restore::{new_cluster, restore};
 use super::withdraw::withdraw;
 use super::{Plan, Warning, admins, everything, finding, graph, lint, plan, power, rollback, take_over, upgrade};
+use crate::action::power::OsPackages;
 use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName};
 use crate::manifest::Manifests;
@@ -39,8 +40,9 @@ pub enum Goal {
     /// [`Goal::Upgrade`].
     RollBack { now: bool, force_after: Option<u64>, continues: bool },
     /// These machines are restarted, or those that need it if none is named. `now`: films that are being encoded are let go. `continues`: only
-    /// those that this run has recorded. `force_after` as of [`Goal::Rebuild`].
-    Reboot { machines: BTreeSet<MachineName>, now: bool, force_after: Option<u64>, continues: bool },
+    /// those that this run has recorded. `packages`: these packages of the operating system are upgraded first; if no machine is named, on all.
+    /// `force_after` as of [`Goal::Rebuild`].
+    Reboot { machines: BTreeSet<MachineName>, packages: Option<OsPackages>, now: bool, force_after: Option<u64>, continues: bool },
     /// All machines are off. `now` as of [`Goal::Reboot`].
     Shutdown { now: bool },
     /// All machines are on, and the cluster does its work again.
@@ -146,7 +148,9 @@ impl Goal {
         match self {
             Goal::Rebuild { machine, .. } | Goal::Restore { machine, .. } => Goal::Add(machine),
             Goal::NewCluster(_) => Goal::Up,
-            Goal::Reboot { machines, now, force_after, .. } => Goal::Reboot { machines, now, force_after, continues: true },
+            Goal::Reboot { machines, packages, now, force_after, .. } => {
+                Goal::Reboot { machines, packages, now, force_after, continues: true }
+            }
             Goal::RollBack { now, force_after, .. } => Goal::RollBack { now, force_after, continues: true },
             Goal::TakeOver { goal, .. } => goal.next_goal(),
             goal => goal,
@@ -236,10 +240,10 @@ pub(super) fn steps_of(
             (planner.force_after, planner.now, planner.upgrades) = (*force_after, *now, true);
             rollback::plan(planner, *continues)
         }
-        Goal::Reboot { machines, now, force_after, continues } => {
+        Goal::Reboot { machines, packages, now, force_after, continues } => {
             let mut planner = Planner::new(inventory, manifests, seen);
             (planner.force_after, planner.now) = (*force_after, *now);
-            power::reboot(planner, machines, *continues)
+            power::reboot(planner, machines, *packages, *continues)
         }
         Goal::Shutdown { now } => {
             let mut planner = Planner::new(inventory, manifests, seen);

@@ -13,12 +13,14 @@ use super::refusal::Why;
 use super::turn::{has_elsewhere, let_films_end, make_way, yields_vip};
 use super::{Plan, check, silence, verify};
 use crate::action::cluster::{RecordPower, Uncordon};
-use crate::action::power::{PowerOff, Reboot};
+use crate::action::power::{OsPackages, PowerOff, Reboot, UpgradePackages};
 use crate::facts::{ClusterFacts, Facts, NodeFact, is_boot};
 use crate::inventory::{MachineName, Role};
-use crate::record::Record;
+use crate::record::{InProgress, Record};
 use crate::step::{Need, StepKind};
 use crate::trusted::ApiVia;
+
+const HALF_UPGRADED: &str = "an upgrade of its packages was interrupted";
 
 /// What a machine is to do, and the boot in which it was to do it: [`Facts::boot`]. As the record has it: `reboot BOOT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,11 +74,18 @@ fn is_unfinished(why: &Why) -> bool {
     matches!(why, Why::WipeInterrupted | Why::RestoreInterrupted | Why::UpgradeInterrupted)
 }
 
-/// The machines that a reboot is about: those that an interrupted run has left, where any of `asked` is among them; else all of `asked`, or those
-/// that need one if none was named. `continues`: the run has recorded what it is about.
-fn to_reboot(planner: &Planner, cluster: &ClusterFacts, asked: &BTreeSet<MachineName>, continues: bool) -> Vec<MachineName> {
+/// The machines that a reboot is about: those that an interrupted run has left, where any of `asked` is among them; else all of `asked`. If none
+/// was named, those that need one, or all with `upgrades`: which of them have packages to upgrade is known only once they are asked. `continues`:
+/// the run has recorded what it is about.
+fn to_reboot(
+    planner: &Planner,
+    cluster: &ClusterFacts,
+    asked: &BTreeSet<MachineName>,
+    upgrades: bool,
+    continues: bool,
+) -> Vec<MachineName> {
     let begun = |name: &MachineName| PowerRecord::of(cluster, name).is_some_and(|record| record.change == PowerChange::Reboot);
-    let due = |name: &MachineName| planner.facts.get(name).is_some_and(|facts| facts.reboot_due.is_some());
+    let due = |name: &MachineName| upgrades || planner.facts.get(name).is_some_and(|facts| facts.reboot_due.is_some());
     let is_asked = |name: &MachineName| if asked.is_empty() { due(name) || begun(name) } else { asked.contains(name) };
     // Workers first: a kernel that does not start is found out where that costs least.
     let in_order =
@@ -87,7 +96,7 @@ fn to_reboot(planner: &Planner, cluster: &ClusterFacts, asked: &BTreeSet<Machine
 }
 
 /// The plan that restarts machines: [`to_reboot`] says which.
-pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, continues: bool) -> Result<Plan> {
+pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, packages: Option<OsPackages>, continues: bool) -> Result<Plan> {
     check::look(&mut planner);
     planner.keep_refusals(|why| is_another(why) || is_unfinished(why));
     let no_cluster = ClusterFacts::default();
@@ -97,7 +106,7 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, continues: bo
         return Ok(planner.finish());
     }
     let cluster = planner.api_via.map_or(&no_cluster, |api_via| api_via.cluster);
-    let machines = to_reboot(&planner, cluster, asked, continues);
+    let machines = to_reboot(&planner, cluster, asked, packages.is_some(), continues);
     for (name, _) in planner.machines().filter(|(name, _)| !machines.contains(name)) {
         if PowerRecord::of(cluster, name).is_some_and(|record| record.change == PowerChange::Reboot) {
             planner.warn(Some(name), format!("an earlier reboot was interrupted: {} continues it", Command::Reboot(name.clone())));
@@ -112,10 +121,16 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, continues: bo
     for name in &machines {
         let Some(facts) = planner.usable(name) else { continue };
         let node = cluster.nodes.get(name.as_str());
-        let recorded = PowerRecord::of(cluster, name).filter(|record| record.change == PowerChange::Reboot);
-        let is_back = recorded.is_some_and(|record| record.boot != facts.boot);
+        let is_back = is_back(cluster, name, facts);
         if !is_back {
-            let reason = reason(facts, name);
+            let half = is_half_upgraded(facts);
+            // What an upgrade changed takes effect with a reboot, and where it changed nothing there is nothing to reboot for.
+            let if_upgraded = packages.is_some() && asked.is_empty() && facts.reboot_due.is_none() && !half;
+            let reason = match (half, if_upgraded) {
+                (true, _) => HALF_UPGRADED.to_owned(),
+                (_, true) => "upgraded packages take effect after a reboot".to_owned(),
+                _ => reason(facts, name),
+            };
             match (api_via, node) {
                 (Some(api_via), Some(node)) if node.ready => {
                     before = make_way(&mut planner, (api_via, cluster), name, &format!("{name} is about to be rebooted"), before);
@@ -130,11 +145,19 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, continues: bo
             if control_plane && voters(cluster) < 3 {
                 planner.warn(Some(name), "the API is unavailable while it restarts; pods of other machines keep running");
             }
+            if packages.is_some() || half {
+                let reason = match half {
+                    true => HALF_UPGRADED.to_owned(),
+                    false => "you asked to upgrade its packages".to_owned(),
+                };
+                before = vec![planner.step(StepKind::UpgradePackages.of(name), name, reason, UpgradePackages { packages }, before).into()];
+            }
             let action = Reboot {
                 boot: facts.boot.clone(),
                 node: planner.joined(name).then(|| name.to_string()),
                 quorum: control_plane && voters(cluster) > 2,
                 yields_vip: control_plane && yields_vip(planner.inventory, name),
+                if_upgraded,
             };
             before = vec![planner.step(StepKind::Reboot.of(name), name, reason, action, before).into()];
         }
@@ -150,6 +173,16 @@ pub fn reboot(mut planner: Planner, asked: &BTreeSet<MachineName>, continues: bo
         forget(&mut planner, api_via, cluster, &machines);
     }
     Ok(planner.finish())
+}
+
+/// Whether the machine was restarted since that was put on record. One that went down in the middle of an upgrade is not done with it.
+fn is_back(cluster: &ClusterFacts, name: &MachineName, facts: &Facts) -> bool {
+    let recorded = PowerRecord::of(cluster, name).filter(|record| record.change == PowerChange::Reboot);
+    recorded.is_some_and(|record| record.boot != facts.boot) && !is_half_upgraded(facts)
+}
+
+fn is_half_upgraded(facts: &Facts) -> bool {
+    facts.in_progress.contains(&InProgress::Packages)
 }
 
 /// Whether pods may run on the node, as far as that is up to hostler.
@@ -181,7 +214,7 @@ fn voters(cluster: &ClusterFacts) -> usize {
 fn refuse_without_quorum(planner: &mut Planner, cluster: &ClusterFacts, machines: &[MachineName]) {
     let names: Vec<_> = planner.machines().map(|(name, _)| name).filter(|name| machines.contains(name)).collect();
     for name in names {
-        let is_back = PowerRecord::of(cluster, name).is_some_and(|record| planner.facts.get(name).is_some_and(|it| it.boot != record.boot));
+        let is_back = planner.facts.get(name).is_some_and(|facts| is_back(cluster, name, facts));
         let voters: Vec<_> = cluster.members.values().filter(|member| !member.learner).collect();
         if is_back || voters.len() < 3 || !voters.iter().any(|member| member.name == name.as_str()) {
             continue;
