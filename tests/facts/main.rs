@@ -15,7 +15,7 @@ use hostler_core::template;
 use proptest::prelude::*;
 
 mod control_plane;
-mod disks;
+mod devices;
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
@@ -597,18 +597,4 @@ fn a_newer_kernel_needs_a_reboot() {
     machine.file("/run/reboot-required", "*** System restart required ***\n");
     machine.file("/run/reboot-required.pkgs", "libc6\nlinux-image-amd64\nlibc6\n");
     assert_eq!(machine.facts().reboot_due.expect("it needs one").by, "libc6 linux-image-amd64");
-}
-
-/// The kernel's files of a chip, and a device file, which only root could make: any character device stands in for it.
-#[test]
-fn a_render_node_is_told_with_its_numbers_and_its_chip() {
-    let machine = Machine::new();
-    machine.link("/dev/dri/renderD128", "/dev/null");
-    machine.link("/dev/dri/renderD129", "/dev/zero");
-    machine.file("/dev/dri/renderD130", "");
-    machine.file("/sys/class/drm/renderD128/device/vendor", "0x8086\n");
-    machine.file("/sys/class/drm/renderD128/device/device", "0x9a49\n");
-    let nodes = machine.facts().render_nodes;
-    let found: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.major, node.minor, node.pci_text())).collect();
-    assert_eq!(found, [("renderD128", 1, 3, "8086:9a49".to_owned()), ("renderD129", 1, 5, String::new())]);
 }

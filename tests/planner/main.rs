@@ -4,6 +4,7 @@ mod add;
 mod advice;
 mod case;
 mod cases;
+mod cluster_effects;
 mod documents;
 mod encoders;
 mod files;

@@ -67,7 +67,7 @@ fn unreasoned(plan: &Plan) -> Vec<String> {
         .collect();
     // Pods of one machine at a time have what they depend on restarted.
     let restarts = |step: &Step| match &step.action {
-        Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) => true,
+        Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) | Action::RepairControlPlane(_) => true,
         Action::ConfigureUnit(ConfigureUnit { restart, .. }) => *restart && !joins.contains(step.machine.as_str()),
         _ => false,
     };

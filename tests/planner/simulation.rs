@@ -374,7 +374,7 @@ fn side_by_side(plan: &Plan, world: &World) -> Vec<String> {
     let steps = plan.by_id();
     let member = |step: &&Step| matches!(&step.action, Action::Join(Join { pki: Some(_), .. }) | Action::RemoveMember(_) | Action::Init(_));
     let restart = |step: &&Step| match &step.action {
-        Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) => true,
+        Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) | Action::RepairControlPlane(_) => true,
         Action::ConfigureUnit(ConfigureUnit { restart, .. }) => *restart && world.machines[step.machine.as_str()].kubernetes.joined,
         _ => false,
     };

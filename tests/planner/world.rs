@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hostler_core::action::cluster::{
-    ApplyFlannel, DeleteNode, Drain, Label, LetFilmsEnd, Probe, RecordPower, RecordVerified, RemoveMember, RestartFlannel, RestoreAdmins,
-    RestoreRoles, Uncordon, WithdrawVerification,
-};
+use hostler_core::action::cluster::{RestartFlannel, RestoreAdmins, WithdrawVerification};
 use hostler_core::action::kubeadm::{
-    Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeNode, UploadConfig, of_machine,
+    Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeNode, of_machine,
 };
 use hostler_core::action::machine::{
     ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname, SetSysctls,
@@ -15,7 +12,6 @@ use hostler_core::action::machine::{
 };
 use hostler_core::action::power::{Reboot, UpgradePackages};
 use hostler_core::action::rollback::{RollBackControlPlane, RollBackNode};
-use hostler_core::action::workload::{InstallWorkload, ProveEncoders};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
 use hostler_core::document::Document;
@@ -24,10 +20,10 @@ use hostler_core::inventory::MachineName;
 use hostler_core::plan::Step;
 use hostler_core::plan::wanted;
 use hostler_core::plan::wipe::is_wiped;
-use hostler_core::protocol::label;
 use hostler_core::record::{Applied, InProgress, Record};
 use hostler_core::static_pod::StaticPod;
 
+use crate::cluster_effects;
 use crate::documents::{Documents, text};
 use crate::files::{kubelet_config, manifests, switch, write};
 use crate::rollback::Kept;
@@ -386,7 +382,7 @@ impl World {
                     cluster.nodes.get_mut(node.as_str()).into_iter().for_each(|node| node.vtep_mac = mac.clone().unwrap_or_default());
                 }
                 if let Some(cluster) = &mut self.cluster {
-                    through_the_cluster(action, cluster, &told).map_err(|what| format!("{}: {what}", step.id))?;
+                    cluster_effects::apply(action, cluster, &told).map_err(|what| format!("{}: {what}", step.id))?;
                     // The record is what vouches: a probe of which nothing is recorded is forgotten.
                     self.unverified &= !matches!(action, Action::RecordVerified(_));
                 }
@@ -495,99 +491,6 @@ impl World {
         facts.ports.extend(wanted::ports(control_plane).iter().map(|(port, who)| (*port, (*who).to_owned())));
         Ok(())
     }
-}
-
-/// What goes through an API server. `told`: the cluster with what follows from its machines.
-fn through_the_cluster(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -> Result<(), String> {
-    match action {
-        Action::WithdrawVerification(_) => drop(cluster.record.remove(&Record::Verified)),
-        Action::ApplyFlannel(ApplyFlannel { sha256, manifest }) => {
-            system::apply(&mut cluster.add_ons, manifest);
-            cluster.record.insert(Record::Flannel, sha256.clone());
-        }
-        Action::RestoreRoles(RestoreRoles { manifest }) => system::apply(&mut cluster.add_ons, manifest),
-        Action::RestoreCoreDns(_) => system::coredns(&mut cluster.add_ons),
-        Action::MakeEtcdSpace(_) => cluster.members.values_mut().for_each(|member| member.error.clear()),
-        Action::InstallWorkload(InstallWorkload { record, manifest, .. }) => {
-            system::apply(&mut cluster.add_ons, manifest);
-            cluster.record.extend(record.clone());
-        }
-        Action::ProveEncoders(ProveEncoders { node, tried_with, hardware, .. }) => {
-            let found = cluster.nodes.get_mut(node.as_str()).ok_or_else(|| format!("there is no node {node}"))?;
-            let works = if *hardware { "x264.x265.svt_av1.qsv_h264.qsv_h265" } else { "x264.x265.svt_av1" };
-            found
-                .labels
-                .extend([(label::ENCODERS, works), (label::TRIED_WITH, tried_with)].map(|(key, value)| (key.to_owned(), value.to_owned())));
-        }
-        Action::KeepMediaServerTokens(action) => drop(cluster.record.insert(Record::WorkloadToken, action.sha256.clone())),
-        Action::RemoveWorkload(_) => {
-            cluster.add_ons.objects.retain(|key, _| !key.contains("/transcode/"));
-            cluster.record.retain(|name, _| !name.is_workload());
-        }
-        Action::UploadConfig(UploadConfig { document, sha256, config }) => {
-            let text = Documents::read(config).text(document.kind());
-            match document {
-                Document::KubeProxy => system::kube_proxy(&mut cluster.add_ons, &cluster.version.clone(), &text),
-                Document::Cluster | Document::Kubelet => system::document(&mut cluster.add_ons, *document, &text),
-            }
-            cluster.record.insert(Record::Document(*document), sha256.clone());
-        }
-        Action::RecordVerified(RecordVerified { sha256, .. }) => drop(cluster.record.insert(Record::Verified, sha256.clone())),
-        Action::Label(Label { node, labels, taints, remove_taints, record }) => {
-            let found = cluster.nodes.get_mut(node.as_str()).ok_or_else(|| format!("there is no node {node}"))?;
-            for (key, value) in labels {
-                match value {
-                    Some(value) => drop(found.labels.insert(key.clone(), value.clone())),
-                    None => drop(found.labels.remove(key)),
-                }
-            }
-            found.taints.retain(|taint| !remove_taints.contains(taint) && !taints.contains(taint));
-            found.taints.extend(taints.iter().cloned());
-            cluster.record.insert(Record::Node(node.clone()), record.clone());
-        }
-        Action::Drain(Drain { node, returns, .. }) => {
-            if let Some(node) = cluster.nodes.get_mut(node) {
-                node.cordoned_by_hostler |= *returns && !node.unschedulable;
-                node.unschedulable = true;
-            }
-        }
-        Action::RecordPower(RecordPower { machines }) => {
-            for (name, value) in machines {
-                match value {
-                    Some(value) => drop(cluster.record.insert(Record::Power(name.clone()), value.clone())),
-                    None => drop(cluster.record.remove(&Record::Power(name.clone()))),
-                }
-            }
-        }
-        Action::LetFilmsEnd(LetFilmsEnd { node }) => {
-            if let Some(node) = cluster.nodes.get_mut(node) {
-                node.cordoned_by_hostler |= !node.unschedulable;
-                node.unschedulable = true;
-            }
-        }
-        Action::Uncordon(Uncordon { node, version }) => {
-            let ready = told.nodes.get(node).is_some_and(|node| node.ready && node.version == *version);
-            let node = cluster.nodes.get_mut(node).filter(|_| ready).ok_or_else(|| format!("node {node} is not Ready with {version}"))?;
-            node.unschedulable &= !node.cordoned_by_hostler;
-            node.cordoned_by_hostler = false;
-        }
-        Action::RemoveMember(RemoveMember { member, peer, .. }) => {
-            cluster.members.retain(|_, known| known.name != *member || known.peer != *peer);
-        }
-        Action::DeleteNode(DeleteNode { node }) => {
-            cluster.nodes.remove(node.as_str());
-            cluster.record.remove(&Record::Node(node.clone()));
-        }
-        Action::Probe(Probe { nodes, .. }) => {
-            if let Some(node) = nodes.iter().find(|node| !told.nodes.get(*node).is_some_and(|node| node.ready)) {
-                return Err(format!("node {node} is not Ready"));
-            }
-            // It waits for them.
-            cluster.add_ons.objects.values_mut().for_each(|live| live.ready = live.desired);
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 fn runs(facts: &Facts, unit: &str) -> bool {

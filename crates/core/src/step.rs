@@ -116,7 +116,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 64] = [
+    pub const ALL: [StepKind; 65] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,

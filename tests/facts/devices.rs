@@ -1,4 +1,4 @@
-//! What machines tell of their disks.
+//! What machines tell of their disks and graphics chips.
 
 use hostler_core::facts::DiskFault;
 
@@ -24,4 +24,18 @@ fn disks_are_asked_for_their_health() {
     );
     let disks = machine.facts().disks;
     assert_eq!(disks.into_iter().collect::<Vec<_>>(), [("nvme0n1".to_owned(), vec![DiskFault::Worn(91)]), ("sda".to_owned(), vec![])]);
+}
+
+/// The kernel's files of a chip, and a device file, which only root could make: any character device stands in for it.
+#[test]
+fn a_render_node_is_told_with_its_numbers_and_its_chip() {
+    let machine = Machine::new();
+    machine.link("/dev/dri/renderD128", "/dev/null");
+    machine.link("/dev/dri/renderD129", "/dev/zero");
+    machine.file("/dev/dri/renderD130", "");
+    machine.file("/sys/class/drm/renderD128/device/vendor", "0x8086\n");
+    machine.file("/sys/class/drm/renderD128/device/device", "0x9a49\n");
+    let nodes = machine.facts().render_nodes;
+    let found: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.major, node.minor, node.pci_text())).collect();
+    assert_eq!(found, [("renderD128", 1, 3, "8086:9a49".to_owned()), ("renderD129", 1, 5, String::new())]);
 }
