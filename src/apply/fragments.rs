@@ -15,7 +15,7 @@ use hostler_core::protocol::placeholder;
 use hostler_core::step::StepKind;
 
 use super::settings;
-use crate::artifact::Bundles;
+use crate::artifact::{Bundle, Bundles};
 use crate::event::{Event, Events};
 use crate::inventory_file::InventoryFile;
 
@@ -44,24 +44,16 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundles: Option<&Bundles>, event
         let documents = documents::control_plane(&file.inventory, &bundle.manifest.kubernetes, name, machine)?;
         configs.insert(StepKind::UpgradeControlPlane, documents);
     }
-    let Some(kubeadm) = bundle.program("kubeadm")? else { return Ok(()) };
-    for config in configs.values() {
-        let said = match objections(&kubeadm, config) {
-            Ok(said) => said,
-            Err(error) => {
-                let line =
-                    format!("`kubeadm:` in the inventory was not checked: the bundle's kubeadm does not run on this computer ({error})");
-                events.send(Event::Warning { line });
-                return Ok(());
-            }
-        };
-        if !said.is_empty() {
-            let (place, what) = in_short(&said, file);
-            let message = format!("{place}: kubeadm {} rejects this: {what}", bundle.manifest.kubernetes);
-            return Err(Failure::new(ExitStatus::Usage, message, "`hostler render --out FOLDER` shows the whole document").into());
-        }
+    // Side by side: each runs programs of 150 MB.
+    let (accepted, objection) = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| settings::objection(bundle, &file.inventory));
+        let accepted = documents_accepted(bundle, configs.values(), file, events);
+        (accepted, asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    if !accepted? {
+        return Ok(());
     }
-    match settings::objection(bundle, &file.inventory) {
+    match objection {
         Ok(None) => Ok(()),
         Ok(Some(settings::Objection { place, program, said })) => {
             let path: Vec<&str> = ["kubeadm"].into_iter().chain(place.iter().map(String::as_str)).collect();
@@ -76,6 +68,36 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundles: Option<&Bundles>, event
             Ok(())
         }
     }
+}
+
+/// Whether kubeadm was asked about the documents: it may not run on this computer, which a warning says.
+///
+/// # Errors
+/// A [`Failure`] with [`ExitStatus::Usage`]: it rejects one. The bundle's kubeadm was changed.
+fn documents_accepted<'a>(
+    bundle: &Bundle,
+    configs: impl Iterator<Item = &'a String>,
+    file: &InventoryFile,
+    events: &Events,
+) -> Result<bool> {
+    let Some(kubeadm) = bundle.program("kubeadm")? else { return Ok(false) };
+    for config in configs {
+        let said = match objections(&kubeadm, config) {
+            Ok(said) => said,
+            Err(error) => {
+                let line =
+                    format!("`kubeadm:` in the inventory was not checked: the bundle's kubeadm does not run on this computer ({error})");
+                events.send(Event::Warning { line });
+                return Ok(false);
+            }
+        };
+        if !said.is_empty() {
+            let (place, what) = in_short(&said, file);
+            let message = format!("{place}: kubeadm {} rejects this: {what}", bundle.manifest.kubernetes);
+            return Err(Failure::new(ExitStatus::Usage, message, "`hostler render --out FOLDER` shows the whole document").into());
+        }
+    }
+    Ok(true)
 }
 
 /// What `kubeadm config validate` reports about documents with placeholders for token and hash; empty if they are valid.

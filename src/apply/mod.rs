@@ -22,9 +22,9 @@ use crate::connect::{self, login};
 use crate::event::{Event, Events};
 use crate::execute::{Link, Outcome, Run, execute, gather, identity};
 use crate::inventory_file::InventoryFile;
-use crate::kubeconfig;
 use crate::kubeconfig::fetch::{self, Wanted};
 use crate::kubeconfig::person::Person;
+use crate::kubeconfig::{self, Access};
 use crate::report::{Reporter, row, table};
 use crate::ssh::NewHostKeys;
 
@@ -339,6 +339,12 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     wait_for_api(&request.goal, inventory, &manifests, &links, &mut seen, reporter).await?;
     newest::fetch(inventory, &file.text, &seen, &links, &reporter.events()).await;
     let run = Run::new(identity::run_id(), bundles.clone(), links, reporter.events(), reporter.redactor());
+    let kubeconfig = match &request.kubeconfig {
+        KeepKubeconfig::No => None,
+        KeepKubeconfig::Default => Some(kubeconfig::default_file(&inventory.cluster.name)?),
+        KeepKubeconfig::At(file) => Some(file.clone()),
+    };
+    let mut access = None;
     let mut goal = request.goal.clone();
     let mut done: Vec<Plan> = Vec::new();
     let mut last = Plan::default();
@@ -390,13 +396,18 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         if ended || matches!(goal, Goal::Shutdown { .. }) && outcome.is_whole() {
             break;
         }
-        seen = gather::gather(&run.links, &question(inventory)?, &reporter.events()).await?;
+        let asked = question(inventory)?;
+        let events = reporter.events();
+        let look = gather::gather(&run.links, &asked, &events);
+        // The user's access is fetched meanwhile, where this was most likely the last round.
+        (seen, access) = match kubeconfig.as_ref().filter(|_| outcome.is_whole()) {
+            Some(place) => {
+                let (seen, access) = tokio::join!(look, own_access(&run, inventory, place));
+                (seen?, Some(access))
+            }
+            None => (look.await?, None),
+        };
     }
-    let kubeconfig = match &request.kubeconfig {
-        KeepKubeconfig::No => None,
-        KeepKubeconfig::Default => Some(kubeconfig::default_file(&inventory.cluster.name)?),
-        KeepKubeconfig::At(file) => Some(file.clone()),
-    };
     if let Some(place) = kubeconfig
         && outcome.is_whole()
         && last.refusals.is_empty()
@@ -404,7 +415,11 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
         if let Some(api_via) = trusted_of(inventory, &seen).answering().next() {
             reporter.result(&nodes(inventory, api_via.cluster)).await;
         }
-        keep_kubeconfig(&run, inventory, &place, reporter).await?;
+        let access = match access {
+            Some(access) => access,
+            None => own_access(&run, inventory, &place).await,
+        };
+        keep_kubeconfig(access, &inventory.cluster.name, &place, reporter).await;
         match closing::films(inventory, &run.links).await {
             Some(films) if films.token.is_empty() => reporter.result(&films.text).await,
             Some(films) => reporter.secret_result(&films.text, &films.token).await,
@@ -445,20 +460,21 @@ fn save(file: &InventoryFile, reporter: &Reporter) -> Result<bool> {
     Ok(file.is_changed())
 }
 
-/// Fetches the kubeconfig and writes it to `place`. If that fails, only a warning says so: the run itself succeeded.
-async fn keep_kubeconfig(run: &Run, inventory: &Inventory, place: &Path, reporter: &Reporter) -> Result<()> {
-    let name = &inventory.cluster.name;
-    let kept = async {
-        let wanted = Wanted { name, person: Person::own()?, server: None, existing: kubeconfig::text_of(place) };
-        fetch::keep(&fetch::access(inventory, &run.links, &wanted).await?, name, place, reporter).await
+/// The user's own access to the cluster, which the kubeconfig in `place` may have already.
+async fn own_access(run: &Run, inventory: &Inventory, place: &Path) -> Result<Access> {
+    let wanted = Wanted { name: &inventory.cluster.name, person: Person::own()?, server: None, existing: kubeconfig::text_of(place) };
+    fetch::access(inventory, &run.links, &wanted).await
+}
+
+/// Writes the kubeconfig to `place`. If there is none, only a warning says so: the run itself succeeded.
+async fn keep_kubeconfig(access: Result<Access>, name: &str, place: &Path, reporter: &Reporter) {
+    let kept = match access {
+        Ok(access) => fetch::keep(&access, name, place, reporter).await,
+        Err(error) => Err(error),
     };
-    match kept.await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let line = format!("no kubeconfig was written: {}", format!("{error:#}").lines().collect::<Vec<_>>().join("; "));
-            reporter.events().send(Event::Warning { line });
-            Ok(())
-        }
+    if let Err(error) = kept {
+        let line = format!("no kubeconfig was written: {}", format!("{error:#}").lines().collect::<Vec<_>>().join("; "));
+        reporter.events().send(Event::Warning { line });
     }
 }
 

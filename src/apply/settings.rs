@@ -39,37 +39,49 @@ pub struct Objection {
     pub said: String,
 }
 
-/// The first objection that the programs of `bundle` have to settings in the inventory's fragments.
+/// The first objection that the programs of `bundle` have to settings in the inventory's fragments. They are asked side by side: to unpack and
+/// verify a program takes most of the time.
 ///
 /// # Errors
 /// The bundle does not have a program, or it does not run on this computer.
 pub fn objection(bundle: &Bundle, inventory: &Inventory) -> Result<Option<Objection>> {
     let trials = trials(inventory)?;
-    for program in [&KUBELET, &API_SERVER, &CONTROLLER_MANAGER, &SCHEDULER, &ETCD, &PROXY] {
-        let trials: Vec<&Trial> = trials.iter().filter(|trial| trial.program.name == program.name).collect();
-        if trials.is_empty() {
-            continue;
-        }
-        let cache = crate::home::cache()?;
-        std::fs::create_dir_all(&cache)?;
-        let folder = Folder::new(&cache)?;
-        let path = program.unpack(bundle, &folder)?;
-        for (number, trial) in trials.into_iter().enumerate() {
-            let [merged, plain] = [0, 1].map(|which| -> Result<Option<String>> {
-                let Some(text) = trial.document.as_ref().and_then(|documents| documents.get(which)) else { return Ok(None) };
-                let file = folder.write(&format!("{number}-{which}.yaml"), 0o600, text.as_bytes())?;
-                Ok(Some(format!("--config={}", file.display())))
-            });
-            let merged: Vec<String> = merged?.into_iter().chain(trial.arguments.iter().cloned()).collect();
-            let said = program.objections(&path, &merged)?;
-            // Without the fragment it may have objections, too: to this computer.
-            let usual = if said.is_empty() { Vec::new() } else { program.objections(&path, &Vec::from_iter(plain?))? };
-            let about: Vec<String> = said.into_iter().filter(|error| !usual.contains(error) && !is_about_this_computer(error)).collect();
-            if !about.is_empty() {
-                let said = about.join(", ");
-                let place = trial.place.iter().map(|key| (*key).to_owned()).chain(named(&trial.fragment, &said)).collect();
-                return Ok(Some(Objection { place, program: program.name, said }));
+    let of = |program: &Program| trials.iter().filter(|trial| trial.program.name == program.name).collect::<Vec<_>>();
+    let asked = [&KUBELET, &API_SERVER, &CONTROLLER_MANAGER, &SCHEDULER, &ETCD, &PROXY].map(|program| (program, of(program)));
+    std::thread::scope(|scope| {
+        let asked = asked.into_iter().filter(|(_, trials)| !trials.is_empty());
+        let answers: Vec<_> = asked.map(|(program, trials)| scope.spawn(move || tried(program, &trials, bundle))).collect();
+        for answer in answers {
+            let answer = answer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            if let Some(objection) = answer? {
+                return Ok(Some(objection));
             }
+        }
+        Ok(None)
+    })
+}
+
+/// The program's first objection.
+fn tried(program: &Program, trials: &[&Trial], bundle: &Bundle) -> Result<Option<Objection>> {
+    let cache = crate::home::cache()?;
+    std::fs::create_dir_all(&cache)?;
+    let folder = Folder::new(&cache)?;
+    let path = program.unpack(bundle, &folder)?;
+    for (number, trial) in trials.iter().enumerate() {
+        let [merged, plain] = [0, 1].map(|which| -> Result<Option<String>> {
+            let Some(text) = trial.document.as_ref().and_then(|documents| documents.get(which)) else { return Ok(None) };
+            let file = folder.write(&format!("{number}-{which}.yaml"), 0o600, text.as_bytes())?;
+            Ok(Some(format!("--config={}", file.display())))
+        });
+        let merged: Vec<String> = merged?.into_iter().chain(trial.arguments.iter().cloned()).collect();
+        let said = program.objections(&path, &merged)?;
+        // Without the fragment it may have objections, too: to this computer.
+        let usual = if said.is_empty() { Vec::new() } else { program.objections(&path, &Vec::from_iter(plain?))? };
+        let about: Vec<String> = said.into_iter().filter(|error| !usual.contains(error) && !is_about_this_computer(error)).collect();
+        if !about.is_empty() {
+            let said = about.join(", ");
+            let place = trial.place.iter().map(|key| (*key).to_owned()).chain(named(&trial.fragment, &said)).collect();
+            return Ok(Some(Objection { place, program: program.name, said }));
         }
     }
     Ok(None)
