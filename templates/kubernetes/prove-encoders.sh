@@ -5,24 +5,21 @@ workload() {
 }
 phase() { workload get pod "$pod" --output 'jsonpath={.status.phase}'; }
 ended() { case $(phase) in Succeeded | Failed) ;; *) return 1 ;; esac; }
+# What it lacks, in one line.
 why() {
-    workload get pod "$pod" --output wide
-    workload get events --field-selector "involvedObject.name=$pod,type=Warning" --no-headers --output 'custom-columns=WHY:.message' | tail -n 4
-    workload logs "$pod" --container encoder --tail 5
-}
-failed() {
-    why >&2 || :
-    lost "$1"
+    {
+        workload logs "$pod" --container encoder --tail 1
+        workload get events --field-selector "involvedObject.name=$pod,type=Warning" --sort-by .lastTimestamp \
+            --output 'jsonpath={range .items[*]}{.message}{"\n"}{end}' | tail -n 2
+    } 2> /dev/null | cut -c 1-300 | tr '\n' ';'
 }
 # A pod can't be changed; what an interrupted run left goes.
 kubectl --namespace {{ namespaces.films }} delete pod "$pod" --ignore-not-found --wait --timeout 60s > /dev/null
 head -c {{ manifest.size }} | kubectl {{ kubectl.apply }} > /dev/null
-trap 'failed $?' EXIT
-await 600 "the encoders of $node to be tried" ended
+(await 600 "the encoders of $node to be tried" ended) || fail "what its pod says: $(why)"
 # What it logs comes by another stream, before this line or after it.
 works=$(workload logs "$pod" --container encoder --tail 50 | grep '^{{ films.working }} ' | tail -n 1)
-[ -n "$works" ] || fail "no encoder could be tried on $node"
-trap 'lost $?' EXIT
+[ -n "$works" ] || fail "no encoder could be tried on $node: $(why)"
 works=${works#"{{ films.working }} "}
 # A label takes these alone.
 case $works in *[!A-Za-z0-9_.]*) fail "$node: encoders have other names" ;; esac
