@@ -12,6 +12,7 @@ use hostler_core::manifest::is_sha256;
 use hostler_core::pins::{OF_KUBERNETES, PinList, Pins, Sum, etcd_archive, etcd_sums, merge, of_kubernetes, to_yaml};
 use hostler_core::version::{numbers, three_numbers};
 use jiff::civil::Date;
+use reqwest::StatusCode;
 use tokio::time::timeout;
 
 use super::download::{Sites, client, download};
@@ -159,8 +160,13 @@ impl Site<'_> {
         let read = async {
             let mut response = self.client.get(self.sites.locate(address)).send().await.map_err(|error| {
                 // Only the root cause is of use: the errors between name layers of libraries.
-                anyhow!("{address} can't be reached: {}", anyhow!(error).root_cause())
+                let what = format!("{address} can't be reached: {}", anyhow!(error).root_cause());
+                Failure::new(ExitStatus::Failed, what, "check this computer's connection, or pass a mirror with `--mirror URL`")
             })?;
+            if response.status() == StatusCode::NOT_FOUND {
+                let hint = "check the version, e.g. with `hostler bundle pins --update 1.36` for the newest patch; a release may not be complete yet";
+                return Err(Failure::new(ExitStatus::Failed, format!("there is no {address}"), hint).into());
+            }
             if !response.status().is_success() {
                 bail!("{address}: {}", response.status());
             }

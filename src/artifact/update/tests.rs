@@ -147,9 +147,9 @@ async fn what_a_site_does_not_say_is_an_error_and_nothing_is_written() {
     let stable = "/dl.k8s.io/release/stable-1.36.txt";
     for (path, text, said) in [
         (arm64, Some("<html>"), "has no sha256"),
-        (arm64, None, "404"),
+        (arm64, None, "there is no https://dl.k8s.io"),
         (etcd, Some("0  etcd"), "has no sha256 of etcd-v3.6.9-linux-amd64.tar.gz"),
-        (etcd, None, "404"),
+        (etcd, None, "there is no https://github.com"),
         (stable, Some("v1.37.0"), "has no version of 1.36"),
         (stable, Some("../../etc/passwd"), "has no version of 1.36"),
         (kubeadm.as_str(), Some("#!/bin/sh\nexit 0\n"), "does not match its published checksum"),
