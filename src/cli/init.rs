@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -114,14 +114,23 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     }
     reporter.result(&table).await;
     if !arguments.yes {
-        let question = format!("write {} with {}?", file.display(), counted(found.len(), "machine"));
-        if !asker.yes_no(&question, "pass `--yes` to write the inventory without asking").await? {
-            return Err(Failure::new(ExitStatus::Failed, format!("{} was not written", file.display()), "").into());
-        }
+        agreed(file, found.len(), "pass `--yes` to write the inventory without asking", reporter).await?;
     }
     place.write(text.as_bytes(), 0o644).with_context(|| format!("{} can't be written", file.display()))?;
     reporter.result(&format!("wrote {}; `hostler plan` shows what `hostler up` would do", file.display())).await;
     Ok(())
+}
+
+/// Asks whether to write `file` with so many machines. `otherwise`: what to do where there is no terminal.
+///
+/// # Errors
+/// The user declined, or can't be asked.
+async fn agreed(file: &Path, machines: usize, otherwise: &str, reporter: &Reporter) -> Result<()> {
+    let question = format!("write {} with {}?", file.display(), counted(machines, "machine"));
+    if reporter.asker().yes_no(&question, otherwise).await? {
+        return Ok(());
+    }
+    Err(Failure::new(ExitStatus::Failed, format!("{} was not written", file.display()), "").into())
 }
 
 fn user(text: &str) -> Result<String, String> {

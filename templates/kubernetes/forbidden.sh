@@ -1,4 +1,5 @@
-# forbidden NAMESPACE KIND/NAME: why pods of this DaemonSet, Deployment or Job are not created, by the newest event of it or of its ReplicaSet; nothing where all exist.
+# forbidden NAMESPACE KIND/NAME: why pods of this DaemonSet, Deployment or Job are not created, by the newest event of it or of its ReplicaSet;
+# nothing where all exist.
 forbidden() {
     pods=$(kubectl --namespace "$1" get "$2" --output 'jsonpath={.status.currentNumberScheduled}{.status.replicas}{.status.active} {.status.desiredNumberScheduled}{.spec.replicas}{.spec.parallelism}') || return 0
     [ "${pods% *}" != "${pods#* }" ] || return 0

@@ -1,8 +1,6 @@
 node={{ node | quote }}
 pod={{ films.prove }}$node
-workload() {
-    kubectl --namespace {{ namespaces.films }} --request-timeout 20s "$@"
-}
+{% include "kubernetes/films.sh" %}
 phase() { workload get pod "$pod" --output 'jsonpath={.status.phase}'; }
 ended() { case $(phase) in Succeeded | Failed) ;; *) return 1 ;; esac; }
 # What it lacks, in one line.

@@ -42,8 +42,7 @@ done
 {% endif %}
 if lacks {{ path.kubelet_config }} || lacks {{ path.kubelet_flags }}; then
     kubeadm init phase kubelet-start --config "$config" > /dev/null
-    record {{ recorded.kubelet_file }} "$(sha256sum < {{ path.kubelet_config }} | cut -d ' ' -f 1)"
-    record {{ recorded.kubelet_flags }} "$(cat {{ path.kubelet_flags }})"
+{% include "kubernetes/record-kubelet.sh" %}
 fi
 systemctl restart kubelet
 own() { kubectl {{ kubectl.own }} --request-timeout 10s "$@"; }

@@ -1,6 +1,4 @@
-workload() {
-    kubectl --namespace {{ namespaces.films }} --request-timeout 20s "$@"
-}
+{% include "kubernetes/films.sh" %}
 {% include "kubernetes/forbidden.sh" %}
 # What pods wait for, in their own words and the cluster's, in one line.
 why() {

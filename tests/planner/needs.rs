@@ -56,6 +56,15 @@ fn implied(plan: &Plan) -> Vec<String> {
     found
 }
 
+/// Whether what the pods of a machine depend on is restarted, which happens on one machine at a time. `joined`: whether it has pods.
+pub fn restarts(action: &Action, joined: bool) -> bool {
+    match action {
+        Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) | Action::RepairControlPlane(_) => true,
+        Action::ConfigureUnit(ConfigureUnit { restart, .. }) => *restart && joined,
+        _ => false,
+    }
+}
+
 /// Needs across machines that no reason is known for.
 fn unreasoned(plan: &Plan) -> Vec<String> {
     let steps = plan.by_id();
@@ -65,12 +74,7 @@ fn unreasoned(plan: &Plan) -> Vec<String> {
         .filter(|step| [StepKind::Init, StepKind::Join].contains(&step.id.kind))
         .map(|step| step.machine.as_str())
         .collect();
-    // Pods of one machine at a time have what they depend on restarted.
-    let restarts = |step: &Step| match &step.action {
-        Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) | Action::RepairControlPlane(_) => true,
-        Action::ConfigureUnit(ConfigureUnit { restart, .. }) => *restart && !joins.contains(step.machine.as_str()),
-        _ => false,
-    };
+    let restarts = |step: &Step| restarts(&step.action, !joins.contains(step.machine.as_str()));
     let mut found = Vec::new();
     for step in &plan.steps {
         for need in step.needs.iter().filter_map(|need| steps.get(need)).filter(|need| need.machine != step.machine) {

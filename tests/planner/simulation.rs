@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use hostler_core::action::Action;
 use hostler_core::action::kubeadm::Join;
-use hostler_core::action::machine::ConfigureUnit;
 use hostler_core::arch::Arch;
 use hostler_core::facts::Facts;
 use hostler_core::inventory::{Inventory, MachineName, Role, parse};
@@ -19,7 +18,7 @@ use hostler_core::step::{ImageGroup, StepId, StepKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::needs::needless;
+use crate::needs::{needless, restarts};
 use crate::system;
 use crate::world::World;
 
@@ -373,11 +372,7 @@ fn goal(verb: Verb) -> Goal {
 fn side_by_side(plan: &Plan, world: &World) -> Vec<String> {
     let steps = plan.by_id();
     let member = |step: &&Step| matches!(&step.action, Action::Join(Join { pki: Some(_), .. }) | Action::RemoveMember(_) | Action::Init(_));
-    let restart = |step: &&Step| match &step.action {
-        Action::RenewKubelet(_) | Action::RenewControlPlane(_) | Action::RenewCertificates(_) | Action::RepairControlPlane(_) => true,
-        Action::ConfigureUnit(ConfigureUnit { restart, .. }) => *restart && world.machines[step.machine.as_str()].kubernetes.joined,
-        _ => false,
-    };
+    let restart = |step: &&Step| restarts(&step.action, world.machines[step.machine.as_str()].kubernetes.joined);
     let mut found = Vec::new();
     for alone in [plan.steps.iter().filter(member).collect::<Vec<_>>(), plan.steps.iter().filter(restart).collect()] {
         for (number, one) in alone.iter().enumerate() {

@@ -12,7 +12,7 @@ use hostler_core::inventory::{Inventory, MachineName, Role, parse};
 use hostler_core::record::Record;
 use hostler_core::trusted::{ApiVia, serves, trusted};
 use hostler_core::visible::visible;
-use hostler_core::words::{and, counted, shell_word};
+use hostler_core::words::{and, shell_word};
 
 use crate::event::Event;
 use crate::inventory_file::InventoryFile;
@@ -130,14 +130,11 @@ pub async fn adopt(
         return Err(Failure::new(ExitStatus::Refused, format!("{} was not written: {reaches}", file.display()), hint).into());
     }
     if !yes {
-        let question = format!("write {} with {}?", file.display(), counted(inventory.machines.len(), "machine"));
         let otherwise = match reaches_out.is_empty() {
             true => "pass `--yes` to write the inventory without asking",
             false => "run the command on a terminal; `--inventory -` prints the inventory",
         };
-        if !reporter.asker().yes_no(&question, otherwise).await? {
-            return Err(Failure::new(ExitStatus::Failed, format!("{} was not written", file.display()), "").into());
-        }
+        super::agreed(file, inventory.machines.len(), otherwise, reporter).await?;
     }
     place.write(inventory.text.as_bytes(), 0o644).with_context(cannot)?;
     // Files that it names are on the other computer.

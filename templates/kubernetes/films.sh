@@ -1,0 +1,4 @@
+# In the namespace of films.
+workload() {
+    kubectl --namespace {{ namespaces.films }} --request-timeout 20s "$@"
+}
