@@ -283,15 +283,11 @@ fn programs_that_are_right_are_on_record_however_they_came() {
 
 /// A machine made of a folder, on which `kubeadm` is the script given, runs join.sh: its status, what it said, and the marks it left.
 fn join(kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String, Vec<String>) {
-    // The token is known when somebody asks again, at the endpoint.
-    let kubectl = r#"case "$*" in *" --server https://[fd00::1]:6443 "*) ;; *) exit 1 ;; esac
-        case "$*" in *" /version") exit 0 ;; esac
-        [ -e ROOT/signed ] || { touch ROOT/signed; exit 1; }
-        echo '{"jws-kubeconfig-abcdef":"ey"}'"#;
-    join_with(kubectl, kubeadm, kubelet_conf, again)
+    join_with(r#"[ "$3 $4" = "fd00::1 6443" ] || { echo "$3 $4: No route to host" >&2; exit 1; }"#, kubeadm, kubelet_conf, again)
 }
 
-fn join_with(kubectl: &str, kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String, Vec<String>) {
+/// `bash`: what connects.
+fn join_with(bash: &str, kubeadm: &str, kubelet_conf: bool, again: bool) -> (Option<i32>, String, Vec<String>) {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().display().to_string();
     for made in ["opt/hostler/current/bin", "etc/kubernetes", "etc/hostler/applied", "run/hostler"] {
@@ -299,7 +295,11 @@ fn join_with(kubectl: &str, kubeadm: &str, kubelet_conf: bool, again: bool) -> (
     }
     // As on a machine that has just come back: containerd answers when it is asked again.
     let ctr = "[ -e ROOT/asked ] || { touch ROOT/asked; exit 1; }";
-    for (name, text) in [("kubeadm", kubeadm), ("ctr", ctr), ("kubectl", kubectl)] {
+    // The token is known when somebody asks again, at the endpoint.
+    let kubectl = r#"case "$*" in *" --server https://[fd00::1]:6443 "*) ;; *) exit 1 ;; esac
+        [ -e ROOT/signed ] || { touch ROOT/signed; exit 1; }
+        echo '{"jws-kubeconfig-abcdef":"ey"}'"#;
+    for (name, text) in [("kubeadm", kubeadm), ("ctr", ctr), ("kubectl", kubectl), ("bash", bash)] {
         let program = folder.path().join("opt/hostler/current/bin").join(name);
         fs::write(&program, format!("#!/bin/sh\n{}\n", text.replace("ROOT", &root))).expect("a file");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -368,20 +368,22 @@ fn a_join_waits_until_the_old_node_is_known_to_be_gone() {
 /// A firewall that says nothing: told within seconds, with both ends, and kubeadm, which would wait for minutes, is not run.
 #[test]
 fn a_join_that_reaches_no_api_server_says_so() {
-    for said in [
-        "Unable to connect to the server: dial tcp [fd00::1]:6443: i/o timeout",
-        "Unable to connect to the server: context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
-        "Unable to connect to the server: dial tcp [fd00::1]:6443: connect: no route to host",
+    let dial = |does: &str| join_with(does, "echo kubeadm runs", false, false);
+    for (does, why) in [
+        ("exit 124", "no answer within 5 s"),
+        ("echo 'bash: line 1: /dev/tcp/fd00::1/6443: Connection timed out' >&2; exit 1", "Connection timed out"),
+        ("echo 'bash: connect: No route to host\nbash: line 1: /dev/tcp/fd00::1/6443: No route to host' >&2; exit 1", "No route to host"),
+        ("echo 'bash: api.lab.internal: Name or service not known' >&2; exit 1", "Name or service not known"),
     ] {
-        let (status, words, _) = join_with(&format!("echo '{said}' >&2; exit 1"), "echo kubeadm must not run", false, false);
-        assert!(status == Some(1) && !words.contains("must not run"), "{words}");
-        assert!(words.contains("can't reach the API server at [fd00::1]:6443: ") && words.contains("a firewall in between"), "{words}");
+        let (status, words, _) = dial(does);
+        assert!(status == Some(1) && !words.contains("kubeadm runs"), "{words}");
+        assert!(words.contains(&format!("can't reach the API server at [fd00::1]:6443: {why}; a firewall in between")), "{words}");
     }
-    // One that answers, whatever it says, is reached.
-    let answers =
-        r#"case "$*" in *" /version") echo 'error: Unauthorized' >&2; exit 1 ;; *) echo '{"jws-kubeconfig-abcdef":"ey"}' ;; esac"#;
-    let (status, words, _) = join_with(answers, "echo This node has joined", false, false);
-    assert!(status == Some(0) && words.contains("This node has joined"), "{words}");
+    // One that refuses answers; and where there is no bash, kubeadm finds out.
+    for does in ["exit 0", "echo 'bash: line 1: /dev/tcp/fd00::1/6443: Connection refused' >&2; exit 1", "exit 127"] {
+        let (status, words, _) = dial(does);
+        assert!(status == Some(0) && words.contains("kubeadm runs"), "{words}");
+    }
 }
 
 /// What flannel's container runs, with its arguments, in a folder that stands for the machine's, with another program as flanneld.

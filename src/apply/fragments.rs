@@ -14,13 +14,15 @@ use hostler_core::plan::{Plan, documents};
 use hostler_core::protocol::placeholder;
 use hostler_core::step::StepKind;
 
+use super::accepted::Question;
 use super::settings;
 use crate::artifact::{Bundle, Bundles};
 use crate::event::{Event, Events};
 use crate::inventory_file::InventoryFile;
 
 /// Validates the documents of `plan` with the bundle's kubeadm, one of each kind. Documents without fragments are checked by hostler's tests.
-/// If the program can't run on this computer, e.g. because it is for another architecture, a warning says so.
+/// If the program can't run on this computer, e.g. because it is for another architecture, a warning says so. What was accepted once is not
+/// asked about again.
 ///
 /// # Errors
 /// A [`Failure`] with [`ExitStatus::Usage`] and, if known, the position in the inventory; or the bundle's kubeadm was changed.
@@ -44,9 +46,20 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundles: Option<&Bundles>, event
         let documents = documents::control_plane(&file.inventory, &bundle.manifest.kubernetes, name, machine)?;
         configs.insert(StepKind::UpgradeControlPlane, documents);
     }
+    let inventory = &file.inventory;
+    let shown = [
+        serde_json::to_string(&bundle.manifest)?,
+        documents::kubelet(inventory)?,
+        documents::kube_proxy(inventory)?,
+        format!("{:?}", inventory.kubeadm),
+    ];
+    let question = Question::new(shown.iter().chain(configs.values()).map(String::as_str));
+    if question.is_accepted() {
+        return Ok(());
+    }
     // Side by side: each runs programs of 150 MB.
     let (accepted, objection) = std::thread::scope(|scope| {
-        let asked = scope.spawn(|| settings::objection(bundle, &file.inventory));
+        let asked = scope.spawn(|| settings::objection(bundle, inventory));
         let accepted = documents_accepted(bundle, configs.values(), file, events);
         (accepted, asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
@@ -54,7 +67,10 @@ pub fn check(plan: &Plan, file: &InventoryFile, bundles: Option<&Bundles>, event
         return Ok(());
     }
     match objection {
-        Ok(None) => Ok(()),
+        Ok(None) => {
+            question.remember();
+            Ok(())
+        }
         Ok(Some(settings::Objection { place, program, said })) => {
             let path: Vec<&str> = ["kubeadm"].into_iter().chain(place.iter().map(String::as_str)).collect();
             let at = key_place(&file.text, &path).map_or_else(String::new, |place| format!(":{}:{}", place.line, place.column));

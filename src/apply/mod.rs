@@ -28,6 +28,7 @@ use crate::kubeconfig::{self, Access};
 use crate::report::{Reporter, row, table};
 use crate::ssh::NewHostKeys;
 
+mod accepted;
 pub mod backup;
 mod closing;
 pub mod fragments;

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::artifact::Bundles;
 use crate::event::{Event, Events};
 use crate::report::Redactor;
+use crate::ssh::Turns;
 
 pub mod gather;
 pub mod identity;
@@ -51,6 +52,8 @@ pub struct Run {
     pub links: BTreeMap<MachineName, Arc<Link>>,
     pub events: Events,
     pub redactor: Arc<Redactor>,
+    /// The payloads that are on their way.
+    turns: Arc<Turns>,
     /// Outputs of finished steps, in memory only.
     outputs: Mutex<BTreeMap<Input, String>>,
     /// Machines on which a script of the current plan has run.
@@ -65,7 +68,16 @@ impl Run {
         events: Events,
         redactor: Arc<Redactor>,
     ) -> Arc<Run> {
-        Arc::new(Run { id, bundles, links, events, redactor, outputs: Mutex::default(), started: std::sync::Mutex::default() })
+        Arc::new(Run {
+            id,
+            bundles,
+            links,
+            events,
+            redactor,
+            turns: Arc::default(),
+            outputs: Mutex::default(),
+            started: std::sync::Mutex::default(),
+        })
     }
 
     fn started(&self) -> MutexGuard<'_, BTreeSet<MachineName>> {
@@ -88,6 +100,7 @@ pub async fn execute(run: &Arc<Run>, plan: &Plan) -> Outcome {
     run.events.send(Event::PlanStarted { steps });
     // The plan was made from the present state; earlier restarts don't matter.
     run.started().clear();
+    let behind = behind(plan);
     let mut outcome = Outcome::default();
     let mut waiting: Vec<&Step> = plan.steps.iter().collect();
     let mut running: JoinSet<(StepId, Duration, Result<(), step::StepEnd>)> = JoinSet::new();
@@ -105,7 +118,7 @@ pub async fn execute(run: &Arc<Run>, plan: &Plan) -> Outcome {
                 outcome.deferred.insert(step.id.clone());
                 more = true;
             } else if step.needs.iter().all(|need| outcome.done.contains_key(need)) {
-                start(run, step, &mut running);
+                start(run, step, behind[&step.id], &mut running);
             } else {
                 left.push(step);
             }
@@ -136,13 +149,29 @@ pub async fn execute(run: &Arc<Run>, plan: &Plan) -> Outcome {
     outcome
 }
 
-fn start(run: &Arc<Run>, step: &Step, running: &mut JoinSet<(StepId, Duration, Result<(), step::StepEnd>)>) {
+/// How many steps wait for a step, one after the other: the payload of the one that most wait for goes first.
+fn behind(plan: &Plan) -> BTreeMap<StepId, usize> {
+    let mut behind: BTreeMap<StepId, usize> = plan.steps.iter().map(|step| (step.id.clone(), 0)).collect();
+    // A step comes after all that it needs.
+    for step in plan.steps.iter().rev() {
+        let own = behind[&step.id];
+        for need in &step.needs {
+            if let Some(most) = behind.get_mut(need) {
+                *most = (*most).max(own + 1);
+            }
+        }
+    }
+    behind
+}
+
+/// `behind`: how many steps wait for it.
+fn start(run: &Arc<Run>, step: &Step, behind: usize, running: &mut JoinSet<(StepId, Duration, Result<(), step::StepEnd>)>) {
     let (id, machine) = (step.id.clone(), step.machine.clone());
     run.events.send(Event::StepStarted { step: id, stage: step.stage, machine, line: step.line(), action: step.action.to_string() });
     let (run, step) = (run.clone(), step.clone());
     running.spawn(async move {
         let start = Instant::now();
-        let result = step::apply(&run, &step).await;
+        let result = step::apply(&run, &step, behind).await;
         (step.id, start.elapsed(), result)
     });
 }

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::Run;
 use crate::event::Event;
-use crate::ssh::{Exit, RunError};
+use crate::ssh::{Exit, Payload, RunError, Turn};
 
 /// How long a machine may be unreachable during a step: a restart takes a minute or two.
 const ABSENCE: Duration = Duration::from_secs(5 * 60);
@@ -45,7 +45,8 @@ struct ScriptOutput {
     tail: Vec<String>,
 }
 
-pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
+/// `behind`: how many steps wait for it, one after the other.
+pub async fn apply(run: &Run, step: &Step, behind: usize) -> Result<(), StepEnd> {
     let inputs = run.inputs(step).await;
     let resolve = |input: &Input| inputs.get(input).cloned();
     let bug = |error: anyhow::Error| failed(format!("{error:#}"), "this is a bug in hostler: report it with the run log");
@@ -62,7 +63,7 @@ pub async fn apply(run: &Run, step: &Step) -> Result<(), StepEnd> {
             return Err(failed("there is no connection to the machine", "run the same command again when the machine can be reached"));
         };
         let mut output = ScriptOutput::default();
-        let result = match tokio::time::timeout(limit, once(run, step, script, &mut output)).await {
+        let result = match tokio::time::timeout(limit, once(run, step, behind, script, &mut output)).await {
             Ok(result) => result,
             Err(_) => {
                 // The script may continue there and keeps its lock; a new connection does not disturb it.
@@ -165,12 +166,13 @@ fn absent(step: &Step, power: PowerState, since: Instant, error: &RunError) -> R
     Err(failed(reason, hint))
 }
 
-async fn once(run: &Run, step: &Step, script: Script, output: &mut ScriptOutput) -> Result<Exit, RunError> {
+async fn once(run: &Run, step: &Step, behind: usize, script: Script, output: &mut ScriptOutput) -> Result<Exit, RunError> {
     let link = run.links.get(&step.machine).ok_or_else(|| RunError::Lost("there is no connection".to_owned()))?;
     let session = link.session().await?;
     run.events.send(Event::StepScript { step: step.id.clone(), text: run.redactor.redact(&script.text) });
-    let payload = super::link::payload(run, script.payload)?;
-    let total = payload.iter().map(|part| part.len()).sum();
+    let parts = super::link::payload(run, script.payload)?;
+    let total = parts.iter().map(|part| part.len()).sum();
+    let payload = Payload { parts, turn: Some(Turn::new(&run.turns, behind)) };
     let progress = |done: u64| run.events.send(Event::StepProgress { step: step.id.clone(), done, total });
     let listen = |line: &str| listen(run, &step.id, output, line);
     session.run(&script.text, payload, progress, listen).await

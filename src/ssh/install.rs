@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::access::Access;
 use super::bounds::Bounds;
-use super::run::{Exit, Line};
+use super::run::{Exit, Line, Payload};
 use super::session::Session;
 use super::sudo::Privilege;
 use super::target::Target;
@@ -48,7 +48,7 @@ impl Session {
             said.push_str(text);
             said.push('\n');
         };
-        match self.run_as(&Privilege::Login, Bounds::FILE, &script, Vec::new(), |_| {}, listen).await? {
+        match self.run_as(&Privilege::Login, Bounds::FILE, &script, Payload::default(), |_| {}, listen).await? {
             Exit::Status(0) => Ok(()),
             exit => bail!("{}: the key could not be added: {exit}: {}", self.target.name, last_output(&said)),
         }

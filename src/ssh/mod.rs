@@ -19,6 +19,7 @@ mod session;
 mod stream;
 mod sudo;
 mod target;
+mod turn;
 
 pub use access::{ATTEMPTS, Access, Limits, NewHostKeys};
 pub use bounds::Bounds;
@@ -27,7 +28,8 @@ pub use host_key::{Pin, fingerprint};
 pub use install::install_key;
 pub use known_hosts::{Entry, other_entries};
 pub use remember::{forget, remember, replace};
-pub use run::{Exit, Line, Part, RunError};
+pub use run::{Exit, Line, Part, Payload, RunError};
 pub use session::{Session, fetch_host_key};
 pub use sudo::{Root, SudoError, SudoReason};
 pub use target::{Account, Methods, Target};
+pub use turn::{Turn, Turns};

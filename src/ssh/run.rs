@@ -21,6 +21,7 @@ use super::error::ConnectError;
 use super::session::Session;
 use super::stream::lower;
 use super::sudo::{Privilege, SudoError};
+use super::turn::Turn;
 
 /// Its last line is the command; the lines above explain it.
 const LOADER: &str = include_str!("../../templates/ssh/loader.sh");
@@ -49,6 +50,21 @@ impl fmt::Display for Exit {
             Exit::Status(status) => write!(f, "status {status}"),
             Exit::Signal(signal) => write!(f, "signal {signal}"),
         }
+    }
+}
+
+/// What a script gets on its standard input, after itself.
+#[derive(Default)]
+pub struct Payload {
+    pub parts: Vec<Part>,
+    /// Its place among the payloads of other sessions, if it has to share this computer's network with them.
+    pub turn: Option<Turn>,
+}
+
+impl From<Vec<Part>> for Payload {
+    /// One that waits for no other.
+    fn from(parts: Vec<Part>) -> Payload {
+        Payload { parts, turn: None }
     }
 }
 
@@ -152,22 +168,22 @@ pub enum Line<'a> {
 }
 
 impl Session {
-    /// Runs `script` as root with `payload` on its standard input. `progress` gets the number of payload bytes sent, `line` every line of
-    /// both outputs as it arrives.
+    /// Runs `script` as root with `payload` on its standard input, which takes its turn among those of other sessions. `progress` gets
+    /// the number of payload bytes sent, `line` every line of both outputs as it arrives.
     ///
     /// # Errors
     /// See [`RunError`]. A script that fails is not an error but an [`Exit`].
     pub async fn run(
         &self,
         script: &str,
-        payload: Vec<Part>,
+        payload: impl Into<Payload>,
         progress: impl FnMut(u64),
         mut line: impl FnMut(&str),
     ) -> Result<Exit, RunError> {
         let out = |text: Line| match text {
             Line::Out(text) | Line::Err(text) => line(text),
         };
-        self.run_as(self.privilege().await?, Bounds::STEP, script, payload, progress, out).await
+        self.run_as(self.privilege().await?, Bounds::STEP, script, payload.into(), progress, out).await
     }
 
     /// Runs `script` as root within `bounds`; its outputs are appended to `out` and `err`.
@@ -183,7 +199,7 @@ impl Session {
             to.push_str(text);
             to.push('\n');
         };
-        self.run_as(self.privilege().await?, bounds, script, Vec::new(), |_| {}, line).await
+        self.run_as(self.privilege().await?, bounds, script, Payload::default(), |_| {}, line).await
     }
 
     pub(super) async fn run_as(
@@ -191,7 +207,7 @@ impl Session {
         privilege: &Privilege,
         bounds: Bounds,
         script: &str,
-        payload: Vec<Part>,
+        payload: Payload,
         progress: impl FnMut(u64),
         mut line: impl FnMut(Line<'_>),
     ) -> Result<Exit, RunError> {
@@ -241,7 +257,7 @@ impl Session {
         bounds: Bounds,
         command: &str,
         head: Vec<u8>,
-        payload: Vec<Part>,
+        payload: Payload,
         progress: impl FnMut(u64),
         line: impl FnMut(Line<'_>),
     ) -> Result<Exit, RunError> {
@@ -260,7 +276,7 @@ impl Session {
         most: u64,
         command: &str,
         head: Vec<u8>,
-        payload: Vec<Part>,
+        payload: Payload,
         mut progress: impl FnMut(u64),
         mut line: impl FnMut(Line<'_>),
     ) -> Result<Exit, RunError> {
@@ -372,12 +388,12 @@ impl Drop for OpenChannel<'_> {
 async fn send(
     input: &ChannelWriteHalf<Msg>,
     head: Vec<u8>,
-    payload: Vec<Part>,
+    payload: Payload,
     progress: &mut impl FnMut(u64),
 ) -> Result<(), Option<String>> {
     input.data_bytes(head).await.map_err(|_| None)?;
     let mut sent = 0;
-    for part in payload {
+    for part in payload.parts {
         let (mut reader, len, what): (Box<dyn AsyncRead + Send + Unpin>, u64, String) = match part {
             Part::Bytes(bytes) => {
                 sent += bytes.len() as u64;
@@ -395,6 +411,9 @@ async fn send(
         };
         let mut left = len;
         while left > 0 {
+            if let Some(turn) = &payload.turn {
+                turn.take().await;
+            }
             let mut chunk = Vec::with_capacity(CHUNK);
             let mut limited = (&mut reader).take(left.min(CHUNK as u64));
             while chunk.len() < CHUNK {

@@ -6,7 +6,7 @@ use hostler_core::visible::shortened;
 
 use super::access::ATTEMPTS;
 use super::bounds::Bounds;
-use super::run::{Exit, Line, RunError, on_a_terminal};
+use super::run::{Exit, Line, Payload, RunError, on_a_terminal};
 use super::session::Session;
 
 /// One line for every login shell.
@@ -229,7 +229,7 @@ impl Session {
         };
         let limit = self.access.limits.sudo;
         let bounds = Bounds { bytes: Bounds::SUDO_BYTES, time: limit };
-        let exit = match self.exec(bounds, &command, input, Vec::new(), |_| {}, listen).await {
+        let exit = match self.exec(bounds, &command, input, Payload::default(), |_| {}, listen).await {
             Err(RunError::Slow { machine, seconds, .. }) => return Err(RunError::Slow { machine, what: "sudo did not answer", seconds }),
             ended => ended?,
         };

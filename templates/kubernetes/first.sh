@@ -1,9 +1,15 @@
 # For the first minutes of a cluster: admin.conf is what is left.
 rm -f {{ path.kubernetes }}/super-admin.conf
-kubectl --kubeconfig {{ path.admin }} --namespace {{ namespaces.system }} create configmap {{ configmap.record }} \
+kubectl --kubeconfig {{ path.admin }} {{ kubectl.apply }} > /dev/null << 'END'
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ configmap.record }}
+  namespace: {{ namespaces.system }}
+data:
 {% for item in cluster_record %}
-    --from-literal={{ (item.name ~ "=" ~ item.value) | quote }} \
+  {{ item.name | tojson }}: {{ item.value | tojson }}
 {% endfor %}
-    --dry-run=client --output yaml | kubectl --kubeconfig {{ path.admin }} {{ kubectl.apply }} > /dev/null
+END
 output token "$token"
 {% include "kubernetes/output-ca.sh" %}

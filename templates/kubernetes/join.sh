@@ -25,16 +25,17 @@ signed() {
     kubectl --kubeconfig /dev/null --server "https://$server" --certificate-authority "$config.ca" --username anyone --request-timeout 5s \
         get --raw /api/v1/namespaces/kube-public/configmaps/cluster-info | grep -q "jws-kubeconfig-$token_id"
 }
-# reaches: whether this machine reaches the API server at all; what kubectl says, where it does not.
-reaches() {
-    reached=$(kubectl --kubeconfig /dev/null --server "https://$server" --certificate-authority "$config.ca" --username anyone \
-        --request-timeout 5s get --raw /version 2>&1) || ! no_answer "$reached"
-}
+{% include "step/silent.sh" %}
 # The inventory may have it find the cluster by other means.
 if [ -n "$server" ]; then
+    host=${server%:*}
+    host=${host#[}
+    host=${host%]}
     # An address that moves may be between two machines.
-    reaches || reaches || reaches ||
-        fail "$(hostname) can't reach the API server at $server: $(printf '%s' "$reached" | tail -n 1 | cut -c 1-200); a firewall in between may block it"
+    for attempt in 1 2 3; do
+        why=$(silent "$host" "${server##*:}") || break
+        [ "$attempt" -lt 3 ] || fail "$(hostname) can't reach the API server at $server: $why; a firewall in between may block it"
+    done
     (await 20 "the controller manager to know the token" signed) || :
 fi
 joined=0

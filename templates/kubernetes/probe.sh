@@ -2,10 +2,14 @@
 # the nodes are Ready, so that each begins as soon as its machine has a network.
 # A namespace of this run's own: one that was here before may take its time to go, or be kept by what others broke.
 space={{ namespaces.probe }}-$(date +%s)-$$
-mine="{{ kubectl.probe_label }}"
-kubectl delete namespaces --selector "$mine" --wait=false > /dev/null 2>&1 || :
-cleanup() { kubectl delete namespace "$space" --ignore-not-found --wait=false > /dev/null 2>&1 || :; }
-await 60 "nodes to register" kubectl get nodes {{ nodes | words }}
+# Those of runs that were interrupted go with it.
+cleanup() { kubectl delete namespaces --selector "{{ kubectl.probe_label }}" --wait=false > /dev/null 2>&1 || :; }
+# Of one node alone kubectl makes no list: it has nobody to reach.
+registered() {
+    addresses=$(kubectl get nodes {{ nodes | words }} --output \
+        'jsonpath={range .items[*]}{.metadata.name}{range .status.addresses[*]} {.type} {.address}{end}{"\n"}{end}')
+}
+await 60 "nodes to register" registered
 trap 'status=$?; cleanup; lost "$status"' EXIT
 head -c {{ manifest.size }} | sed "s/{{ namespaces.probe }}/$space/g" | kubectl {{ kubectl.apply }} > /dev/null
 
@@ -26,21 +30,13 @@ not_ready() {
     done
 }
 {% include "kubernetes/forbidden.sh" %}
-# From here, as the API server has connections that it opened before. A kubelet that answers asks who is there, one that is just starting
-# refuses; a firewall says nothing. All at once: each that is silent takes its time.
-knocks() {
-    case $2 in
-    *:*) set -- "$1" "[$2]" ;;
-    esac
-    said=$(command kubectl --kubeconfig /dev/null --server "https://$2:{{ port.kubelet }}" --insecure-skip-tls-verify --username anyone \
-        --request-timeout 5s get --raw /healthz 2>&1) || ! no_answer "$said" || printf ' %s' "$1"
-}
-nodes="{{ nodes | join(" ") }}"
-addresses=$(kubectl get nodes --output 'jsonpath={range .items[*]}{.metadata.name}{range .status.addresses[*]} {.type} {.address}{end}{"\n"}{end}')
+{% include "step/silent.sh" %}
+# From here, as the API server has connections that it opened before. A kubelet that is just starting refuses. All at once: each that is
+# silent takes its time.
 shut() {
-    printf '%s\n' "$addresses" | nodes=$nodes awk '
+    printf '%s\n' "$addresses" | nodes="{{ nodes | join(" ") }}" awk '
         index(" " ENVIRON["nodes"] " ", " " $1 " ") { for (i = 2; i < NF; i++) if ($i == "InternalIP") { print $1, $(i + 1); break } }' | {
-        while read -r node address; do knocks "$node" "$address" & done
+        while read -r node address; do (! silent "$address" {{ port.kubelet }} > /dev/null || printf ' %s' "$node") & done
         wait
     }
 }
@@ -56,37 +52,36 @@ shut | {
     [ -z "$shut" ] || fail "$(hostname) can't reach kubelet at tcp {{ port.kubelet }} of$shut: if a firewall is between the machines, open tcp {{ port.kubelet }}, and udp 8472 for pods"
 }
 
-pods=$(kubectl get pods --all-namespaces --output \
-    'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{"\t"}{.spec.nodeName}{"\t"}{.status.containerStatuses[*].state.waiting.reason}{"\n"}{end}')
+# KIND, NAMESPACE/NAME, a pod's node and why it waits; and of a DaemonSet what `kubectl rollout status` looks at.
+objects=$(kubectl get pods,daemonsets.apps --all-namespaces --output \
+    'jsonpath={range .items[*]}{.kind}{"\t"}{.metadata.namespace}/{.metadata.name}{"\t"}{.spec.nodeName}{"\t"}{.status.containerStatuses[*].state.waiting.reason}{"\t"}{.metadata.generation}{"\t"}{.status.observedGeneration}{"\t"}{.status.desiredNumberScheduled}{"\t"}{.status.updatedNumberScheduled}{"\t"}{.status.numberAvailable}{"\n"}{end}')
 {
     # What made pods of the network or of DNS crash may have been repaired since; kubelet would wait up to five minutes.
-    printf '%s\n' "$pods" |
-        awk -F '\t' '$3 ~ /CrashLoopBackOff/ && $1 ~ "^({{ namespaces.flannel }}/|{{ namespaces.system }}/(kube-proxy|coredns)-)" { print $1 }'
+    printf '%s\n' "$objects" |
+        awk -F '\t' '$1 == "Pod" && $4 ~ /CrashLoopBackOff/ && $2 ~ "^({{ namespaces.flannel }}/|{{ namespaces.system }}/(kube-proxy|coredns)-)" { print $2 }'
 {% if spread_dns %}
     # kubeadm's two CoreDNS pods may both have begun on the first machine, and would die with it. One goes, and comes back on another: the
     # Deployment prefers that. The other answers meanwhile.
-    printf '%s\n' "$pods" | awk -F '\t' '
-        index($1, "{{ namespaces.system }}/coredns-") == 1 && $2 != "" { count++; last = $1; if (!($2 in seen)) { seen[$2]; machines++ } }
+    printf '%s\n' "$objects" | awk -F '\t' '
+        $1 == "Pod" && index($2, "{{ namespaces.system }}/coredns-") == 1 && $3 != "" { count++; last = $2; if (!($3 in seen)) { seen[$3]; machines++ } }
         END { if (count > 1 && machines == 1) print last }'
 {% endif %}
 } | sort -u | while read -r pod; do
     kubectl --namespace "${pod%/*}" delete pod "${pod#*/}" --wait=false --ignore-not-found > /dev/null
 done
 
-# What was set up in the kernel before works on for a while without them.
+# What was set up in the kernel before works on for a while without them. A cluster may have none of its own.
 announce 180 "flannel and kube-proxy on all machines"
-for name in {{ namespaces.flannel }}/kube-flannel-ds {{ namespaces.system }}/kube-proxy; do
-    said=$(kubectl --namespace "${name%/*}" rollout status daemonset "${name#*/}" --timeout 180s 2>&1) && continue
-    case $said in
-    # A cluster may have none of its own.
-    *NotFound*) continue ;;
-    esac
+printf '%s\n' "$objects" | awk -F '\t' '
+    $1 == "DaemonSet" && ($2 == "{{ namespaces.flannel }}/kube-flannel-ds" || $2 == "{{ namespaces.system }}/kube-proxy") &&
+        ($5 != $6 || $7 != 0 && ($8 != $7 || $9 != $7)) { print $2 }' | while read -r name; do
+    kubectl --namespace "${name%/*}" rollout status daemonset "${name#*/}" --timeout 180s > /dev/null 2>&1 && continue
     why=$(forbidden "${name%/*}" "daemonset/${name#*/}") || why=
     [ -z "$why" ] || fail "pods of ${name#*/} can't be created: $why"
     fail "${name#*/} is not running on all machines; \`kubectl --namespace ${name%/*} get pods\` shows where, and \`kubectl --namespace ${name%/*} logs\` why"
 done
-# silent: which machines' pods don't reach those of which others, by what the probes say; nothing where that is not what they lack.
-silent() {
+# unheard: which machines' pods don't reach those of which others, by what the probes say; nothing where that is not what they lack.
+unheard() {
     pods=$(kubectl --namespace "$space" get pods --output 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.status.podIP}{"\n"}{end}') || return
     kubectl --namespace "$space" logs --selector app=probe --tail 1 --prefix --request-timeout 10s 2> /dev/null | pods=$pods awk '
         BEGIN {
@@ -122,7 +117,7 @@ announce 240 "CoreDNS and the pods of all machines to answer each other"
 probe_until=$(($(date +%s) + 240))
 before=
 until kubectl --namespace "$space" rollout status daemonset probe --timeout 30s > /dev/null 2>&1; do
-    now=$(silent) || now=
+    now=$(unheard) || now=
     # All run, and the same ones have not heard from each other for half a minute: that is no slow start.
     running=$(kubectl --namespace "$space" get pods --field-selector status.phase=Running --output name | grep -c .) || running=0
     if [ -n "$now" ] && [ "$now" = "$before" ] && [ "$running" = {{ nodes | length }} ]; then

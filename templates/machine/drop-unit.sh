@@ -1,5 +1,5 @@
 unit={{ unit | quote }}
-systemctl disable --quiet --now "$unit"
+systemctl disable --quiet --no-reload --now "$unit"
 {% for file in files %}
 rm -f {{ file | quote }}
 {% endfor %}

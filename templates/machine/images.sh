@@ -5,6 +5,9 @@ ctr --namespace k8s.io images import --local --no-unpack=false - > /dev/null
 # Pinned, so that kubelet's garbage collection can't delete what no registry will give back.
 {% for image in images %}
 ctr --namespace k8s.io images label {{ image.reference | quote }} io.cri-containerd.pinned=pinned > /dev/null
-ctr --namespace k8s.io images ls name=={{ image.reference | quote }} | grep -qF {{ image.digest | quote }} ||
+{% endfor %}
+found=$(ctr --namespace k8s.io images ls)
+{% for image in images %}
+printf '%s\n' "$found" | awk -v name={{ image.reference | quote }} '$1 == name' | grep -qF {{ image.digest | quote }} ||
     fail "{{ image.reference }} is not {{ image.digest }} after the import"
 {% endfor %}

@@ -1,4 +1,5 @@
 unit={{ unit | quote }}
-systemctl enable --quiet "$unit"
+systemctl enable --quiet --no-reload "$unit"
+systemctl daemon-reload
 systemctl reset-failed "$unit" 2> /dev/null || true
 systemctl start "$unit" || not_started "$unit"

@@ -17,8 +17,9 @@ rm -f {{ file | quote }}
 {% for file in files %}
 take {{ file.path | quote }} {{ file.mode }} {{ file.size }} {{ file.sha256 }}
 {% endfor %}
+# Each reload makes systemd start a dozen programs: one is enough.
+systemctl enable --quiet --no-reload "$unit"
 systemctl daemon-reload
-systemctl enable --quiet "$unit"
 {% if restart %}
 systemctl restart "$unit" || not_started "$unit"
 {% endif %}

@@ -54,14 +54,6 @@ await() {
     done
 }
 
-# no_answer WORDS: whether kubectl says that nothing answered. Which of Go's words these are depends on where its limit met it.
-no_answer() {
-    case $1 in
-    *[Tt]imeout* | *'deadline exceeded'* | *'request canceled'* | *'no route to host'* | *'no such host'* | *'network is unreachable'*) ;;
-    *) return 1 ;;
-    esac
-}
-
 # A machine that was restarted in mid-run answers over SSH before its containerd does.
 await_containerd() { await 180 "containerd to answer" ctr version; }
 

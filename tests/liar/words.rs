@@ -133,13 +133,8 @@ fn a_plan_needs_no_bundle_and_makes_none() {
     }
 }
 
-/// A value that kubeadm rejects, of a key that it knows: `plan` and `status` say it alike, and neither names `up` as the way out.
-#[test]
-fn a_plan_and_a_status_reject_what_kubeadm_rejects() {
-    let lab = Lab::new();
-    let said = "error: error unmarshaling configuration schema.GroupVersionKind{Group:\"g\", Version:\"v\", Kind:\"KubeletConfiguration\"}: \
-                json: cannot unmarshal string into Go struct field KubeletConfiguration.maxPods of type int32";
-    let kubeadm = format!("#!/bin/sh\ngrep -q many \"$4\" || exit 0\necho '{said}' >&2\nexit 1\n");
+/// Gives the bundle of `lab` another kubeadm.
+fn with_kubeadm(lab: &Lab, kubeadm: &str) {
     let folder = lab.path("cache/bundles/1.36.3-amd64");
     let mut manifest: serde_json::Value = serde_json::from_str(&fs::read_to_string(folder.join("manifest.json")).unwrap()).unwrap();
     let file = manifest["files"].as_array_mut().unwrap().iter_mut().find(|file| file["name"] == "kubeadm").unwrap();
@@ -148,6 +143,53 @@ fn a_plan_and_a_status_reject_what_kubeadm_rejects() {
     fs::write(folder.join("files").join(&sum), kubeadm).unwrap();
     fs::set_permissions(folder.join("files").join(&sum), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+}
+
+/// A second or two of an old laptop: settings that were accepted are asked about again when they, or the programs, are others.
+#[test]
+fn settings_are_shown_to_a_program_once() {
+    let lab = Lab::new();
+    let asked = lab.path("asked");
+    let kubeadm = |say: &str| format!("#!/bin/sh\necho asked >> {}\n{say}\n", asked.display());
+    // How often a run asks: it has a document for each of its steps.
+    let plan = |status: &[i32]| {
+        fs::write(&asked, "").unwrap();
+        let ran = lab.hostler(&["plan"]);
+        assert!(status.contains(&ran.status), "{}", ran.all());
+        fs::read_to_string(&asked).unwrap().lines().count()
+    };
+    let usual = [0, 3];
+    let within = |count: u8| {
+        fs::write(
+            lab.path("inventory.yaml"),
+            lab.inventory(&format!("kubeadm: {{InitConfiguration: {{timeouts: {{discovery: {count}m}}}}}}\n")),
+        )
+    };
+    with_kubeadm(&lab, &kubeadm("exit 0"));
+    within(5).unwrap();
+    let first = plan(&usual);
+    assert!(first > 0);
+    assert_eq!(plan(&usual), 0);
+    within(6).unwrap();
+    assert_eq!(plan(&usual), first);
+    within(5).unwrap();
+    assert_eq!(plan(&usual), 0);
+    // Another program; and what was rejected is not remembered.
+    with_kubeadm(&lab, &kubeadm("echo 'error: no' >&2; exit 1"));
+    assert_eq!([plan(&[2]), plan(&[2])], [1, 1]);
+    fs::write(lab.path("home/.local/state/hostler/accepted"), vec![0xff; 1 << 20]).unwrap();
+    with_kubeadm(&lab, &kubeadm("exit 0"));
+    assert_eq!([plan(&usual), plan(&usual)], [first, 0]);
+}
+
+/// A value that kubeadm rejects, of a key that it knows: `plan` and `status` say it alike, and neither names `up` as the way out.
+#[test]
+fn a_plan_and_a_status_reject_what_kubeadm_rejects() {
+    let lab = Lab::new();
+    let said = "error: error unmarshaling configuration schema.GroupVersionKind{Group:\"g\", Version:\"v\", Kind:\"KubeletConfiguration\"}: \
+                json: cannot unmarshal string into Go struct field KubeletConfiguration.maxPods of type int32";
+    let kubeadm = format!("#!/bin/sh\ngrep -q many \"$4\" || exit 0\necho '{said}' >&2\nexit 1\n");
+    with_kubeadm(&lab, &kubeadm);
     fs::write(lab.path("inventory.yaml"), lab.inventory("kubeadm: {KubeletConfiguration: {maxPods: many}}\n")).unwrap();
     for verb in ["plan", "status"] {
         let ran = lab.hostler(&[verb]);
