@@ -134,7 +134,8 @@ fn relied_on(inventory: &Inventory, text: &str, path: &Path) -> Result<()> {
         let keys: Vec<&str> = found.place.iter().map(String::as_str).collect();
         let place = key_place(text, &keys).unwrap_or(Place { line: 1, column: 1, length: 1 });
         let instead = if found.instead.is_empty() { String::new() } else { format!("; set `{}`", found.instead) };
-        Diagnostic::new(place, format!("`{}` can't be set here: {}{instead}", found.setting, found.why), "")
+        let problem = if found.value_only { "is not valid" } else { "can't be set here" };
+        Diagnostic::new(place, format!("`{}` {problem}: {}{instead}", found.setting, found.why), "")
     };
     let problems: Vec<Diagnostic> = relied::deviations(inventory)?.iter().map(problem).collect();
     if problems.is_empty() {

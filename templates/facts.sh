@@ -480,20 +480,8 @@ about_kubernetes() {
     ' "$@"
 }
 
-# Machines that don't answer through flannel's tunnel, by its end there: all are asked at once, for a second at most.
-about_tunnel() {
-    command -v ping > /dev/null || return 0
-    for device in flannel.1 flannel-v6.1; do
-        [ -e "/sys/class/net/$device" ] || continue
-        ip route show dev "$device"
-        ip -6 route show dev "$device"
-    done | {
-        while read -r _ via end _; do
-            [ "$via" != via ] || ping -q -n -c 1 -i 0.3 -w 1 "$end" > /dev/null 2>&1 || say silent "$end" &
-        done
-        wait
-    }
-}
+{% include "network/tunnel.sh" %}
+about_tunnel() { tunnel_silent 1 1 | while read -r end; do say silent "$end"; done; }
 
 about_runs() {
     for file in {{ path.applied }}/*; do

@@ -163,6 +163,25 @@ fn a_command_that_is_named_has_the_inventory_of_the_run() {
     }
 }
 
+/// A setting that hostler relies on, and values that kubelet would only reject once it runs: each at its place.
+#[test]
+fn a_fragment_that_breaks_something_is_named_at_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let inventory = "machines:\n  a: {address: 10.1.0.1, role: control-plane}\nkubeadm:\n  ClusterConfiguration:\n    etcd: {local: {extraArgs: [{name: wal-dir, value: /srv}]}}\n  \
+                     KubeletConfiguration:\n    evictionHard:\n      memory.available: 5x\n      imagefs.available: 10%\n    kubeReserved: {gpu: \"1\"}\n";
+    std::fs::write(folder.path().join("inventory.yaml"), inventory).unwrap();
+    let (status, said) = run(folder.path(), "render --out rendered", Stdio::null());
+    assert_eq!(status, Some(2), "{said}");
+    for wrong in [
+        "inventory.yaml:5:20: `wal-dir` can't be set here: etcd's data must be",
+        "inventory.yaml:8:7: `evictionHard.memory.available: 5x` is not valid: kubelet would not start: an eviction threshold is",
+        "inventory.yaml:10:20: `kubeReserved.gpu: 1` is not valid: kubelet would not start: a reserve is",
+    ] {
+        assert!(said.contains(wrong), "{wrong}\n{said}");
+    }
+    assert!(!said.contains("imagefs") && !folder.path().join("rendered").exists(), "{said}");
+}
+
 #[test]
 fn what_can_not_be_changed_is_found_before_anything_is_done() {
     let folder = tempfile::tempdir().unwrap();

@@ -386,6 +386,18 @@ fn a_join_that_reaches_no_api_server_says_so() {
     }
 }
 
+/// Every verification has a namespace with a name of its own; the next one finds by the label what an interrupted one left.
+#[test]
+fn a_probe_that_was_left_is_found_by_its_label() {
+    let manifest = render("kubernetes/probe.yaml", serde_json::json!({ "nodes": ["apple"], "image": "probe" })).expect("the template fits");
+    // As probe.sh does.
+    let manifest = manifest.replace(hostler_core::protocol::namespaces::PROBE, "of-this-run");
+    let namespace: serde_yaml::Value = serde_yaml::from_str(manifest.split("---\n").next().expect("a document")).expect("it is YAML");
+    assert_eq!(namespace["metadata"]["name"], "of-this-run");
+    let (key, value) = hostler_core::protocol::kubectl::PROBE_LABEL.split_once('=').expect("a label");
+    assert_eq!(namespace["metadata"]["labels"][key], value, "{manifest}");
+}
+
 /// What flannel's container runs, with its arguments, in a folder that stands for the machine's, with another program as flanneld.
 fn flannel(root: &Path, flanneld: &str) -> Child {
     let context = serde_json::json!({ "pod_subnet": "10.244.0.0/16", "backend": "vxlan", "image": "flannel" });

@@ -2,7 +2,7 @@
 # the nodes are Ready, so that each begins as soon as its machine has a network.
 # A namespace of this run's own: one that was here before may take its time to go, or be kept by what others broke.
 space={{ namespaces.probe }}-$(date +%s)-$$
-# Those of runs that were interrupted go with it.
+# Those of runs that were interrupted go with it: their pods would look for each other for ever.
 cleanup() { kubectl delete namespaces --selector "{{ kubectl.probe_label }}" --wait=false > /dev/null 2>&1 || :; }
 # Of one node alone kubectl makes no list: it has nobody to reach.
 registered() {
@@ -113,19 +113,44 @@ why_dns() {
         'jsonpath={range .items[*]}{.metadata.name}{" on "}{.spec.nodeName}{": "}{.status.containerStatuses[0].state.waiting.reason}{"\n"}{end}' |
         grep -v ': $'
 }
+{% include "network/tunnel.sh" %}
+# counters NODE: what went into its end of the tunnel and came out there, by its kubelet.
+counters() {
+    kubectl --request-timeout 5s get --raw "/api/v1/nodes/$1/proxy/stats/summary" 2> /dev/null | tr -d ' ,"' | awk -F : -v node="$1" '
+        $1 == "name" { tunnel = $2 == "flannel.1" }
+        tunnel && $1 == "rxBytes" { received = $2 }
+        tunnel && $1 == "txBytes" { printf "%s has sent %d bytes into it and received %d", node, $2, received; exit }'
+}
+# cut_off: to which machines the tunnel from here does not lead, by a ping of a few seconds, and what both ends have counted.
+cut_off() {
+    own=$(hostname)
+    ends=$(tunnel_silent 5 5)
+    [ -z "$ends" ] || kubectl get nodes --output 'jsonpath={range .items[*]}{.spec.podCIDR}{" "}{.metadata.name}{"\n"}{end}' | while read -r subnet node; do
+        if printf '%s\n' "$ends" | grep -qxF "${subnet%/*}"; then
+            printf '%s gets no answer from %s through flannel.1: %s, %s;' "$own" "$node" "$(counters "$own")" "$(counters "$node")"
+        fi
+    done
+}
 announce 240 "CoreDNS and the pods of all machines to answer each other"
 probe_until=$(($(date +%s) + 240))
 before=
-until kubectl --namespace "$space" rollout status daemonset probe --timeout 30s > /dev/null 2>&1; do
+same=0
+until kubectl --namespace "$space" rollout status daemonset probe --timeout 10s > /dev/null 2>&1; do
     now=$(unheard) || now=
-    # All run, and the same ones have not heard from each other for half a minute: that is no slow start.
+    # All run, and the same ones have not heard from each other for half a minute, or the tunnel between them is silent: that is no slow start.
     running=$(kubectl --namespace "$space" get pods --field-selector status.phase=Running --output name | grep -c .) || running=0
     if [ -n "$now" ] && [ "$now" = "$before" ] && [ "$running" = {{ nodes | length }} ]; then
-        dns=$(why_dns) || dns=
-        [ -z "$dns" ] || fail "CoreDNS is not running: $(printf '%s' "$dns" | tr '\n' ';')"
-        dns=$(kubectl --namespace {{ namespaces.system }} get pods --selector k8s-app=kube-dns --output 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}' | sort -u | tr '\n' ' ')
-        now=$(printf '%s' "$now" | sed "s/ CoreDNS$/ CoreDNS, which runs on ${dns% }/")
-        fail "pods don't reach each other: $(printf '%s' "$now" | sed 's/ from / hears nothing from /' | tr '\n' ';'): is a firewall between the machines? open udp 8472 for flannel's tunnel"
+        same=$((same + 1))
+        cut=$(cut_off)
+        if [ -n "$cut" ] || [ "$same" -ge 3 ]; then
+            dns=$(why_dns) || dns=
+            [ -z "$dns" ] || fail "CoreDNS is not running: $(printf '%s' "$dns" | tr '\n' ';')"
+            dns=$(kubectl --namespace {{ namespaces.system }} get pods --selector k8s-app=kube-dns --output 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}' | sort -u | tr '\n' ' ')
+            now=$(printf '%s' "$now" | sed "s/ CoreDNS$/ CoreDNS, which runs on ${dns% }/")
+            fail "pods don't reach each other: $(printf '%s' "$now" | sed 's/ from / hears nothing from /' | tr '\n' ';'): ${cut:+$cut }is a firewall between the machines? open udp 8472 for flannel's tunnel"
+        fi
+    else
+        same=0
     fi
     before=$now
     [ "$(date +%s)" -ge "$probe_until" ] || continue

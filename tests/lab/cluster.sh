@@ -29,11 +29,20 @@ started=$(date +%s)
 empty
 [ $(($(date +%s) - started)) -le 10 ]
 
-row "a sysctl undone is mended, and a probe that a power cut left is no hindrance"
-kubectl create namespace hostler-probe-1 > /dev/null
-kubectl label namespace hostler-probe-1 app.kubernetes.io/managed-by=hostler-probe > /dev/null
+row "a sysctl undone is mended, and a probe that a power cut left is no hindrance, and goes"
+probes() { kubectl get namespaces --no-headers -o custom-columns=:metadata.name | grep '^hostler-probe'; }
 on rainbowdash sysctl -qw net.ipv4.ip_forward=0
-mends "rainbowdash: net.ipv4.ip_forward is 0"
+"$hostler" up -i "$inventory" --yes > "$work/out" 2>&1 < /dev/null &
+wait_for 60 "a verification to begin" probes > /dev/null
+"$hostler" lab cut twilightsparkle > /dev/null 2>&1
+"$hostler" lab on twilightsparkle > /dev/null 2>&1
+wait || :
+becomes_ready 3
+on rainbowdash sysctl -qw net.ipv4.ip_forward=0
+up
+says "rainbowdash: net.ipv4.ip_forward is 0"
+wait_for 60 "all of their namespaces to go" eval '! probes > /dev/null'
+empty
 
 row "what the cluster runs of its own is compared as it is: gone, changed or scaled to nothing it comes back; a Corefile stays"
 corefile() { kubectl --namespace kube-system get configmap coredns -o "jsonpath={.data.Corefile}"; }
@@ -121,8 +130,11 @@ says "twilightsparkle can't reach kubelet at tcp 10250 of fluttershy"
 run 1 status -i "$inventory"
 says "the cluster is not verified"
 on fluttershy 'nft add rule inet shut input tcp dport 10250 accept'
+started=$(date +%s)
 run 1 up -i "$inventory" --yes
+says "twilightsparkle gets no answer from fluttershy through flannel.1: twilightsparkle has sent"
 says "open udp 8472"
+[ $(($(date +%s) - started)) -le 60 ]
 on fluttershy nft delete table inet shut
 up
 run 0 status -i "$inventory"

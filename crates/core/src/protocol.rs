@@ -272,9 +272,9 @@ names! {
         /// To the control plane's own API server, whose certificate names it `kubernetes` among others. The endpoint's name may lead to another
         /// machine, or to none.
         OWN: &str = "--kubeconfig /etc/kubernetes/admin.conf --server https://127.0.0.1:6443 --tls-server-name kubernetes";
+        /// Of namespaces in which a verification ran. It has nothing of their name, which every run makes another.
+        PROBE_LABEL: &str = "app.kubernetes.io/component=verification";
         /// What hostler makes: fields that it no longer asks for go, those of others stay.
-        /// Of namespaces in which a verification ran.
-        PROBE_LABEL: &str = "app.kubernetes.io/managed-by=hostler-probe";
         APPLY: &str = "apply --server-side --force-conflicts --field-manager hostler --filename -";
     }
 

@@ -11,6 +11,7 @@ use super::documents;
 use crate::inventory::{Inventory, KubeadmFragments, Role};
 
 mod containerd;
+mod quantities;
 mod settings;
 
 /// A setting that must stay as hostler renders it.
@@ -48,6 +49,8 @@ pub struct Deviation {
     pub place: Vec<String>,
     /// `data-dir`, `nodeRegistration.name`, `SystemdCgroup`.
     pub setting: String,
+    /// Whether only its value is wrong: another one may be set.
+    pub value_only: bool,
     pub why: &'static str,
     /// What to use instead; empty if there is nothing.
     pub instead: &'static str,
@@ -70,6 +73,7 @@ pub fn deviations(inventory: &Inventory) -> Result<Vec<Deviation>> {
         }
     }
     containerd::deviations(inventory, &mut found);
+    merged.get(KUBELET).into_iter().flatten().for_each(|document| quantities::deviations(document, &mut found));
     found.dedup();
     Ok(found)
 }
@@ -123,7 +127,7 @@ fn compare(
         At::Path(keys) => keys.join("."),
         At::Flag(_, name) => name.to_owned(),
     };
-    found.push(Deviation { place, setting, why: relied.why, instead: relied.instead });
+    found.push(Deviation { place, setting, value_only: false, why: relied.why, instead: relied.instead });
 }
 
 /// Whether the value is a list of phases that only add to a cluster that is up: someone may bring a DNS server of their own.

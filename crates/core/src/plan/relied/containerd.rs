@@ -37,7 +37,7 @@ pub fn deviations(inventory: &Inventory, found: &mut Vec<Deviation>) {
     for (name, text) in &inventory.containerd {
         let Ok(piece) = text.parse::<toml::Table>() else { continue };
         let mut deviates = |setting: String, why| {
-            found.push(Deviation { place: vec!["containerd".to_owned(), name.clone()], setting, why, instead: "" });
+            found.push(Deviation { place: vec!["containerd".to_owned(), name.clone()], setting, value_only: false, why, instead: "" });
         };
         let disabled = piece.get("disabled_plugins").and_then(toml::Value::as_array).map(Vec::as_slice).unwrap_or_default();
         if disabled.iter().filter_map(toml::Value::as_str).any(|plugin| plugin.contains("cri") || plugin.contains("overlayfs")) {

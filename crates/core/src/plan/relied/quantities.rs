@@ -1,0 +1,140 @@
+//! Values of KubeletConfiguration that kubelet reads only once it runs, with its own grammar: `kubelet --config` alone accepts them, and then
+//! kubelet starts again and again.
+
+use serde_yaml::Value;
+
+use super::Deviation;
+use super::settings::KUBELET;
+
+/// A map of KubeletConfiguration with values of one grammar.
+struct Map {
+    key: &'static str,
+    /// Every key of it.
+    keys: &'static [&'static str],
+    fits: fn(&str) -> bool,
+    why: &'static str,
+}
+
+/// Signals of evictions: pkg/kubelet/eviction/api of Kubernetes.
+const SIGNALS: &[&str] = &[
+    "memory.available",
+    "nodefs.available",
+    "nodefs.inodesFree",
+    "imagefs.available",
+    "imagefs.inodesFree",
+    "containerfs.available",
+    "containerfs.inodesFree",
+    "allocatableMemory.available",
+    "pid.available",
+];
+const RESOURCES: &[&str] = &["cpu", "memory", "ephemeral-storage", "pid"];
+
+const THRESHOLD: &str =
+    "kubelet would not start: an eviction threshold is a signal with a quantity or a percentage, like `memory.available: 200Mi`";
+const GRACE: &str = "kubelet would not start: a grace period is a signal with a duration, like `memory.available: 1m30s`";
+const RESERVED: &str = "kubelet would not start: a reserve is a resource with a quantity, like `memory: 500Mi`";
+
+const MAPS: &[Map] = &[
+    Map { key: "evictionHard", keys: SIGNALS, fits: is_threshold, why: THRESHOLD },
+    Map { key: "evictionSoft", keys: SIGNALS, fits: is_threshold, why: THRESHOLD },
+    Map { key: "evictionMinimumReclaim", keys: SIGNALS, fits: is_reclaimed, why: THRESHOLD },
+    Map { key: "evictionSoftGracePeriod", keys: SIGNALS, fits: is_duration, why: GRACE },
+    Map { key: "kubeReserved", keys: RESOURCES, fits: is_quantity, why: RESERVED },
+    Map { key: "systemReserved", keys: RESOURCES, fits: is_quantity, why: RESERVED },
+];
+
+/// Values in the merged document that kubelet would not start with. What is no map of texts, kubelet's own check rejects.
+pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
+    for map in MAPS {
+        for (key, value) in document.get(map.key).and_then(Value::as_mapping).into_iter().flatten() {
+            let (Some(key), Some(text)) = (key.as_str(), value.as_str()) else { continue };
+            if !map.keys.contains(&key) || !(map.fits)(text) {
+                let place = ["kubeadm", KUBELET, map.key, key].map(str::to_owned).to_vec();
+                found.push(Deviation { place, setting: format!("{}.{key}: {text}", map.key), value_only: true, why: map.why, instead: "" });
+            }
+        }
+    }
+}
+
+/// `0%` and `100%` turn a threshold off.
+fn is_threshold(text: &str) -> bool {
+    percentage(text).unwrap_or_else(|| is_quantity(text) && text.bytes().any(|byte| matches!(byte, b'1'..=b'9')))
+}
+
+fn is_reclaimed(text: &str) -> bool {
+    percentage(text).unwrap_or_else(|| is_quantity(text))
+}
+
+/// Whether `text` is within 0 and 100 %; none: it is no percentage.
+fn percentage(text: &str) -> Option<bool> {
+    let number: Result<f32, _> = text.strip_suffix('%')?.parse();
+    Some(number.is_ok_and(|number| (0.0..=100.0).contains(&number)))
+}
+
+/// A quantity of Kubernetes that is not negative: `1.5Gi`, `200m`, `2e3`.
+fn is_quantity(text: &str) -> bool {
+    const UNITS: &[&str] = &["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let unit = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit);
+    let is_number = number.bytes().any(|byte| byte.is_ascii_digit()) && number.bytes().filter(|byte| *byte == b'.').count() <= 1;
+    let exponent = unit.strip_prefix(['e', 'E']).map(|exponent| exponent.strip_prefix(['+', '-']).unwrap_or(exponent));
+    let is_exponent = exponent.is_some_and(|exponent| !exponent.is_empty() && exponent.bytes().all(|byte| byte.is_ascii_digit()));
+    is_number && (UNITS.contains(&unit) || is_exponent)
+}
+
+/// A duration of Go that is not negative: `90s`, `1m30s`.
+fn is_duration(text: &str) -> bool {
+    const UNITS: &[&str] = &["ns", "us", "µs", "ms", "s", "m", "h"];
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest == "0" {
+        return true;
+    }
+    while !rest.is_empty() {
+        let number = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len());
+        let (digits, after) = rest.split_at(number);
+        let unit = after.find(|letter: char| letter.is_ascii_digit() || letter == '.').unwrap_or(after.len());
+        let (unit, next) = after.split_at(unit);
+        if digits.parse::<f64>().is_err() || !UNITS.contains(&unit) {
+            return false;
+        }
+        rest = next;
+    }
+    !text.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_grammar_is_kubelets() {
+        for (fits, right, wrong) in [
+            (
+                is_quantity as fn(&str) -> bool,
+                vec!["0", "1", "500Mi", "1.5Gi", ".5", "5.", "200m", "2e3", "2E-3", "3E", "+1k"],
+                vec!["", "5x", "5 Mi", "Mi", "-1", "1.2.3", "5mb", "1e", "10%", "5kb", "1Kib"],
+            ),
+            (is_threshold, vec!["200Mi", "10%", "0%", "100%", "2.5%"], vec!["5x", "101%", "-1%", "%", "x%", "0", "0Mi", "-5Mi"]),
+            (is_reclaimed, vec!["0", "0Mi", "5%"], vec!["5x", "-1"]),
+            (is_duration, vec!["90s", "1m30s", "1.5h", "0", "300ms"], vec!["", "90", "1 m", "s", "-1s", "1d", "1m30"]),
+        ] {
+            right.iter().for_each(|text| assert!(fits(text), "{text}"));
+            wrong.iter().for_each(|text| assert!(!fits(text), "{text}"));
+        }
+    }
+
+    #[test]
+    fn each_map_is_looked_at() {
+        for map in MAPS {
+            let wrong = |key: &str, value: &str| {
+                let mut found = Vec::new();
+                let document = serde_yaml::from_str(&format!("{}: {{{key}: {value}}}", map.key)).expect("YAML");
+                deviations(&document, &mut found);
+                found.len()
+            };
+            let right = if map.key == "evictionSoftGracePeriod" { "90s" } else { "200Mi" };
+            assert_eq!([wrong(map.keys[0], right), wrong(map.keys[0], "5x"), wrong("no.such", right)], [0, 1, 1], "{}", map.key);
+        }
+    }
+}
