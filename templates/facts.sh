@@ -1,5 +1,5 @@
-# Learns everything the planner may ask about this machine, in one round trip. It only reads: no file is made or touched, so it may run
-# at any time, beside anything. POSIX sh with coreutils, util-linux and awk, and few processes: a machine under load answers too.
+# Learns everything the planner may ask about this machine, in one round trip. It only reads, so it may run at any time, beside anything; but on a
+# machine that is in no cluster yet, its disk is tried with a small file, which is removed again. POSIX sh with coreutils, util-linux and awk, and few processes: a machine under load answers too.
 #
 # It prints lines `KEY<TAB>VALUE<TAB>...` between two marks; what a login shell says before the first is noise. A tab inside a value
 # becomes a space. src/facts/parse.rs reads it: a new key needs no new version of the mark, a changed meaning does.
@@ -15,6 +15,7 @@ snapshots={{ snapshots | quote }}
 keep={{ keep | join("\n") | quote }}
 uid={{ uid }}
 gid={{ gid }}
+fsync={{ "yes" if fsync else "" }}
 
 LC_ALL=C
 PATH={{ path.bin }}:$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -547,6 +548,23 @@ about_disks() {
     done
 }
 
+# How long a write of etcd's takes until it is on the disk, where a control plane may come: what fio does with --bs=2300 --fdatasync=1. In a file that is
+# there already, as etcd's log is, and for a second at most. dd says itself how long it took, so that starting it does not count.
+about_fsync() {
+    if [ -z "$fsync" ] || [ -e {{ path.kubelet_kubeconfig }} ] || [ ! -w /var/lib ]; then return 0; fi
+    dd if=/dev/zero of={{ path.fsync_probe }} bs=230000 count=1 conv=fdatasync 2> /dev/null || return 0
+    # shellcheck disable=SC2016 # the inner shell's
+    timeout 1 sh -c '
+        write=0
+        while [ "$write" != 100 ]; do
+            dd if=/dev/zero of="$1" bs=2300 count=1 seek="$write" conv=notrunc oflag=dsync || exit
+            write=$((write + 1))
+        done' sh {{ path.fsync_probe }} 2>&1 |
+        awk -F 'copied, ' 'NF == 2 { split($2, took, " "); printf "%d\n", took[1] * 1000000 }' | sort -n |
+        awk '{ times[NR] = $1 } END { if (NR >= 10) printf "fsync\t%d\n", times[int((NR * 99 + 99) / 100)] }'
+    rm -f {{ path.fsync_probe }}
+}
+
 # Through which programs use a graphics chip, and which chip that is, where the kernel says so.
 about_render() {
     for node in /dev/dri/renderD*; do
@@ -572,6 +590,12 @@ about_upgrade() {
 about_renewal() {
     [ -e {{ systemd.renewal_file }} ] || return 0
     systemctl is-failed --quiet {{ systemd.renewal }} && say renewal-failed
+}
+
+about_notify() {
+    [ -e {{ systemd.notify_file }} ] || return 0
+    systemctl is-failed --quiet {{ systemd.notify }} && say notify-failed
+    first {{ path.notify_unsent }} && say notify-unsent "$line"
 }
 
 about_snapshots() {
@@ -600,23 +624,27 @@ about_machine() {
     about_runs
     about_upgrade
     about_renewal
+    about_notify
     about_snapshots
     about_shares
     about_disks
     about_render
 }
 
-# Other machines, images and the cluster are asked meanwhile, where there are any.
+# Other machines, images and the cluster are asked meanwhile, where there are any, and the disk is tried.
 about_node() {
-    about_tunnel < /dev/null | {
-        if [ -S {{ path.containerd_socket }} ]; then
-            about_images < /dev/null | {
+    about_fsync < /dev/null | {
+        about_tunnel < /dev/null | {
+            if [ -S {{ path.containerd_socket }} ]; then
+                about_images < /dev/null | {
+                    about_machine < /dev/null
+                    cat
+                }
+            else
                 about_machine < /dev/null
-                cat
-            }
-        else
-            about_machine < /dev/null
-        fi
+            fi
+            cat
+        }
         cat
     }
 }

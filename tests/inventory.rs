@@ -48,6 +48,7 @@ fn summary(inventory: &Inventory) -> String {
         containerd,
         ignore_preflight_errors,
         snapshots,
+        notify,
         transcode,
         os,
         versions: _,
@@ -97,6 +98,9 @@ fn summary(inventory: &Inventory) -> String {
     }
     if *snapshots != Snapshots::regular() {
         writeln!(text, "{snapshots:?}").unwrap();
+    }
+    if let Some(notify) = notify {
+        writeln!(text, "{notify:?}").unwrap();
     }
     if let Some(os) = os {
         writeln!(text, "{os:#?}").unwrap();

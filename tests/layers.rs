@@ -25,6 +25,7 @@ const CORE: Crate = Crate {
         &["action", "trusted"],
         &["plan"],
         &["health"],
+        &["notify"],
     ],
 };
 
@@ -32,13 +33,13 @@ const PROGRAM: Crate = Crate {
     source: "src",
     roots: &["crate", "hostler"],
     layers: &[
-        &["atomic", "event", "home", "interrupt", "probe"],
+        &["atomic", "event", "home", "interrupt", "own_api", "probe", "web"],
         &["user_file"],
         &["pins"],
         &["inventory_file", "report", "snapshot", "transcode", "workstation"],
         &["artifact", "lab", "os", "ssh"],
         &["execute", "install", "scratch"],
-        &["connect", "kubeconfig", "renewal"],
+        &["connect", "kubeconfig", "notify", "renewal"],
         &["apply"],
         &["cli"],
         &["main"],

@@ -26,6 +26,7 @@ mod init;
 mod kubeconfig;
 mod lab;
 mod length;
+mod notify;
 mod opener;
 mod os;
 mod passphrase;
@@ -98,6 +99,8 @@ enum Command {
     #[command(hide = true)]
     Probe(probe::Arguments),
     #[command(hide = true)]
+    Notify(notify::Arguments),
+    #[command(hide = true)]
     RenewCertificates(renew_certificates::Arguments),
     #[command(hide = true)]
     SealSnapshot(seal_snapshot::Arguments),
@@ -126,6 +129,7 @@ impl Command {
             | Command::Render(_)
             | Command::Kubeconfig(_)
             | Command::Probe(_)
+            | Command::Notify(_)
             | Command::RenewCertificates(_)
             | Command::SealSnapshot(_)
             | Command::Lab(_) => false,
@@ -159,6 +163,7 @@ impl Command {
             Command::Os(_) => ("os-create", Logged),
             Command::Provision(_) => ("provision", Logged),
             Command::Probe(_) => ("probe", Unlogged),
+            Command::Notify(_) => ("notify", Unlogged),
             Command::RenewCertificates(_) => ("renew-certificates", Unlogged),
             Command::SealSnapshot(_) => ("seal-snapshot", Unlogged),
             Command::Transcode(_) => ("transcode", Unlogged),
@@ -382,6 +387,7 @@ async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Resu
         Command::Kubeconfig(arguments) => kubeconfig::run(&arguments, reporter).await?.into(),
         Command::Snapshot(arguments) => snapshot::run(&arguments, output, reporter).await?.into(),
         Command::Bundle(verb) => bundle::run(&verb, output, reporter).await?.into(),
+        Command::Notify(arguments) => notify::run(&arguments, reporter).await?.into(),
         Command::RenewCertificates(arguments) => renew_certificates::run(&arguments, reporter).await?.into(),
         Command::SealSnapshot(arguments) => seal_snapshot::run(&arguments)?.into(),
         Command::Os(verb) => os::run(&verb, reporter).await?.into(),

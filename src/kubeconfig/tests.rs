@@ -177,6 +177,7 @@ fn the_server_follows_the_endpoint_or_the_flag() {
             snapshots: hostler_core::inventory::Snapshots::regular(),
             os: None,
             versions: Default::default(),
+            notify: None,
             transcode: None,
             warnings: Vec::new(),
         }

@@ -7,15 +7,12 @@ use anyhow::{Context, Result, bail};
 use hostler_core::films::settings::{MediaServer, MediaServerKind};
 use hostler_core::visible::shortened;
 use hostler_core::words::counted;
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, RequestBuilder, Response, Url};
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::layout::shown;
+use crate::web::{answer, client};
 
-const LIMIT: Duration = Duration::from_secs(10);
-/// The longest answer that is read. A page of 50 films has 200 kB.
-const MOST_BYTES: usize = 8 << 20;
 /// Checks after a refresh, and the time between them: Plex only queues it.
 const LOOKS: u32 = 6;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -193,20 +190,6 @@ fn holds(value: &Value, file: &str) -> bool {
     }
 }
 
-/// An HTTP client for pods.
-///
-/// # Errors
-/// TLS can't be set up.
-pub fn client() -> Result<Client> {
-    // Another client of this process may have set it before.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    // The image of a pod has no CA certificates.
-    let roots: Result<Vec<Certificate>, _> =
-        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| Certificate::from_der(root)).collect();
-    // A redirect would take the token along to wherever it leads.
-    Ok(Client::builder().tls_certs_only(roots?).redirect(Policy::none()).connect_timeout(LIMIT).timeout(LIMIT).build()?)
-}
-
 fn url(server: &MediaServer, path: &str) -> Result<Url> {
     // Not joined like a link, to keep the path of a server behind a proxy.
     Url::parse(&format!("{}{path}", server.url.trim_end_matches('/'))).with_context(|| format!("`{}` is not a valid URL", server.url))
@@ -215,36 +198,6 @@ fn url(server: &MediaServer, path: &str) -> Result<Url> {
 fn token(server: &MediaServer) -> Result<String> {
     let text = std::fs::read_to_string(&server.token_file).with_context(|| format!("{} can't be read", server.token_file.display()))?;
     Ok(text.trim().to_owned())
-}
-
-/// The body of a successful answer. Errors don't contain the request's headers: one is the token.
-///
-/// # Errors
-/// There is no answer, or it is an error. `sent`: what a server that refuses has refused, for the message.
-pub async fn answer(request: RequestBuilder, sent: &str) -> Result<String> {
-    let response = request.send().await.map_err(reqwest::Error::without_url).context("it does not answer")?;
-    let status = response.status();
-    match status.as_u16() {
-        200..=299 => body(response).await,
-        300..=399 => bail!(
-            "it redirects to another address ({status}): set the URL of the final address, because hostler sends the \
-            {sent} only to this server"
-        ),
-        401 | 403 => bail!("it rejects the {sent}"),
-        _ => bail!("it answered {status}"),
-    }
-}
-
-/// At most [`MOST_BYTES`] of an answer.
-async fn body(mut response: Response) -> Result<String> {
-    let mut bytes = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(reqwest::Error::without_url)? {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > MOST_BYTES {
-            bail!("its answer is too large: more than {MOST_BYTES} bytes");
-        }
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

@@ -2,19 +2,22 @@
 //! its body.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hostler_core::quantity;
-use reqwest::Url;
 
 use super::ledger::{Film, Stage};
-use super::media_server::{answer, client};
+use crate::{user_file, web};
 
 /// Attempts: a lost machine may have run CoreDNS, so that names don't resolve for a while.
 const TRIES: u32 = 8;
 /// Delay before the second attempt; it doubles for each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(4);
+
+/// An address is shorter.
+const MOST_BYTES: usize = 8 << 10;
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,13 +71,13 @@ impl News {
     }
 }
 
-/// Sends it in the background, with retries for some minutes.
-pub fn send(address: &str, message: Message) {
-    let address = address.to_owned();
+/// Sends it in the background to the address in `file`, with retries for some minutes.
+pub fn send(file: &Path, message: Message) {
+    let file = file.to_owned();
     tokio::spawn(async move {
         let mut wait = FIRST_WAIT;
         for again in (0..TRIES).rev() {
-            match post(&address, &message).await {
+            match post(&file, &message).await {
                 Ok(()) => return,
                 Err(error) if again == 0 => tracing::warn!("the notification \"{}\" can't be sent: {error:#}", message.title),
                 Err(_) => tokio::time::sleep(wait).await,
@@ -84,9 +87,10 @@ pub fn send(address: &str, message: Message) {
     });
 }
 
-async fn post(address: &str, message: &Message) -> Result<()> {
-    let url = Url::parse(address).context("the URL in `notify` is not valid")?;
-    answer(client()?.post(url).header("Title", message.title).body(message.text.clone()), "notification").await.map(drop)
+async fn post(file: &Path, message: &Message) -> Result<()> {
+    // It may come a minute after the pod.
+    let address = user_file::read(file, MOST_BYTES).with_context(|| format!("{} can't be read", file.display()))?;
+    web::post(String::from_utf8_lossy(&address).trim(), message.title, &message.text).await
 }
 
 #[cfg(test)]

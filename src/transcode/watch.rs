@@ -74,8 +74,8 @@ pub struct Watcher {
     films: Option<BTreeMap<FilmId, Film>>,
     trash_seen: Option<Instant>,
     trouble: Option<(String, Timestamp)>,
-    /// From the settings.
-    notify: Option<String>,
+    /// From the settings: the file with the address.
+    notify: Option<PathBuf>,
     news: News,
     telling: Telling,
     playing: Playing,
@@ -326,10 +326,10 @@ impl Watcher {
             | Action::Erase(_)
             | Action::Answered(_) => {}
         }
-        if let (Action::Record(film), Some(address)) = (&action, &self.notify)
+        if let (Action::Record(film), Some(file)) = (&action, &self.notify)
             && let Some(message) = News::film(film)
         {
-            news::send(address, message);
+            news::send(file, message);
         }
         let film = self.films.as_ref().and_then(|films| films.get(action.film())).cloned();
         let inbox = self.inbox.clone();
@@ -359,15 +359,15 @@ impl Watcher {
 
     /// Sends notifications about machines and disks, if configured.
     fn news(&mut self, settings: &Settings) {
-        let Some(address) = self.notify.clone() else { return };
+        let Some(file) = self.notify.clone() else { return };
         let films = self.films.iter().flat_map(BTreeMap::values);
         let little = settings.short(films.map(|film| film.stamp.size).max().unwrap_or_default());
         let library = self.films.iter().flat_map(BTreeMap::values).filter_map(Film::library_space).max_by_key(|(at, _)| *at);
         let mut messages: Vec<_> = self.news.space("inbox", self.status.space, little, self.trash).into_iter().collect();
         messages.extend(library.and_then(|(_, space)| self.news.space("library", space, little, 0)));
-        let lost = self.machines.iter().filter(|machine| machine.state == MachineState::Lost);
+        let lost = self.machines.iter().filter(|machine| machine.state == MachineState::Lost && !settings.others_report_machines);
         messages.extend(self.news.machines(lost.map(|machine| machine.name.clone()).collect()));
-        messages.into_iter().for_each(|message| news::send(&address, message));
+        messages.into_iter().for_each(|message| news::send(&file, message));
     }
 
     fn trash_is_due(&self) -> bool {

@@ -39,6 +39,9 @@ if ! workload get secret {{ films.page_token }} --output name > /dev/null 2>&1; 
     head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n' |
         workload create secret generic {{ films.page_token }} --from-file=token=/dev/stdin > /dev/null
 fi
+{% if not notifies %}
+workload delete secret {{ films.notify }} --ignore-not-found > /dev/null
+{% endif %}
 # Where an earlier hostler kept the token of the only media server.
 workload delete secret media-server --ignore-not-found > /dev/null
 comes_up 180 "both shares to be there and to get their marks" job/{{ films.mark }} marked

@@ -39,3 +39,23 @@ fn a_render_node_is_told_with_its_numbers_and_its_chip() {
     let found: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.major, node.minor, node.pci_text())).collect();
     assert_eq!(found, [("renderD128", 1, 3, "8086:9a49".to_owned()), ("renderD129", 1, 5, String::new())]);
 }
+
+/// The disk of a machine that may become a control plane is tried, and nothing is left of that.
+#[test]
+fn a_disk_is_tried_as_etcd_would_write_to_it() {
+    let machine = Machine::new();
+    let took = machine.facts().fsync.expect("this computer's dd says how long it took");
+    assert!((1..3_000_000).contains(&took), "{took} us");
+    assert_eq!(std::fs::read_dir(machine.root.path().join("var/lib")).expect("a folder").count(), 0);
+    // The write at N takes N ms: of 0 to 99, 98 is the 99th.
+    machine.program(
+        "/opt/hostler/current/bin/dd",
+        r#"for word; do case $word in seek=*) echo "2300 bytes (2.3 kB, 2.2 KiB) copied, ${word#seek=}e-03 s, 1 MB/s" >&2 ;; esac; done"#,
+    );
+    assert_eq!(machine.facts().fsync, Some(98_000));
+    machine.program("/opt/hostler/current/bin/dd", "echo 'dd: invalid output flag: dsync' >&2; exit 1");
+    assert_eq!(machine.facts().fsync, None);
+    machine.file("/etc/kubernetes/kubelet.conf", "");
+    machine.program("/opt/hostler/current/bin/dd", "exit 0");
+    assert_eq!(machine.facts().fsync, None, "etcd may be at work there");
+}

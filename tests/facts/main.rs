@@ -35,6 +35,7 @@ fn script() -> String {
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
         requests: true,
+        fsync: true,
         workload: true,
         cluster_objects: Vec::new(),
         uid: 1000,

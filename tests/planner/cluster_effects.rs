@@ -39,7 +39,7 @@ pub fn apply(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -
                 .labels
                 .extend([(label::ENCODERS, works), (label::TRIED_WITH, tried_with)].map(|(key, value)| (key.to_owned(), value.to_owned())));
         }
-        Action::KeepMediaServerTokens(action) => drop(cluster.record.insert(Record::WorkloadToken, action.sha256.clone())),
+        Action::KeepSecrets(action) => drop(cluster.record.insert(Record::WorkloadToken, action.sha256.clone())),
         Action::RemoveWorkload(_) => {
             cluster.add_ons.objects.retain(|key, _| !key.contains("/transcode/"));
             cluster.record.retain(|name, _| !name.is_workload());

@@ -7,8 +7,8 @@ use hostler_core::action::kubeadm::{
     Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeNode, of_machine,
 };
 use hostler_core::action::machine::{
-    ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname, SetSysctls,
-    StagePrograms, StartUnit, WriteHosts,
+    ConfigureCloudInit, ConfigureNotify, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, SetHostname,
+    SetSysctls, StagePrograms, StartUnit, WriteHosts,
 };
 use hostler_core::action::power::{Reboot, UpgradePackages};
 use hostler_core::action::rollback::{RollBackControlPlane, RollBackNode};
@@ -32,7 +32,7 @@ use crate::system;
 const CONTAINERD: &str = "containerd.service";
 const KUBELET: &str = "kubelet.service";
 /// Units that wait for nothing: what they start has conditions.
-const TIMERS: [&str; 3] = [wanted::VIP_UNIT, wanted::SNAPSHOT_TIMER, wanted::RENEWAL_TIMER];
+const TIMERS: [&str; 4] = [wanted::VIP_UNIT, wanted::SNAPSHOT_TIMER, wanted::RENEWAL_TIMER, wanted::NOTIFY_TIMER];
 
 /// Machines, and the cluster that some of them make.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -213,6 +213,11 @@ impl World {
                 }
                 let unit = facts.units.entry(unit.clone()).or_default();
                 *unit = UnitFact { active: unit.active || *restart, enabled: true, needs_reload: false, entered: unit.entered };
+            }
+            Action::ConfigureNotify(ConfigureNotify { unit, files, settings }) => {
+                files.iter().chain([settings.file()]).for_each(|file| write(facts, file));
+                facts.in_progress.remove(&mark(unit));
+                facts.units.insert(unit.clone(), UnitFact { active: true, enabled: true, needs_reload: false, entered: None });
             }
             Action::StartUnit(StartUnit { unit }) => {
                 check(TIMERS.contains(&unit.as_str()) || facts.links.contains_key(wanted::CURRENT), "there are no programs yet")?;
@@ -416,6 +421,10 @@ impl World {
                 files.iter().for_each(|file| write(facts, file));
                 facts.in_progress.insert(mark(unit));
             }
+            Action::ConfigureNotify(ConfigureNotify { unit, settings, .. }) => {
+                write(facts, settings.file());
+                facts.in_progress.insert(mark(unit));
+            }
             Action::InstallPrograms(InstallPrograms { set, .. })
             | Action::UpgradeNode(UpgradeNode { set, .. })
             | Action::RollBackNode(RollBackNode { set, .. }) => {
@@ -504,6 +513,7 @@ fn mark(unit: &str) -> InProgress {
         KUBELET => InProgress::Kubelet,
         wanted::VIP_UNIT => InProgress::Vip,
         wanted::RENEWAL_TIMER => InProgress::Renewal,
+        wanted::NOTIFY_TIMER => InProgress::Notify,
         _ => InProgress::Snapshots,
     }
 }

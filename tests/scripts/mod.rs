@@ -19,7 +19,7 @@ use hostler_core::action::kubeadm::{
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
 use hostler_core::action::power::{OsPackages, PowerOff, Reboot, UpgradePackages};
 use hostler_core::action::rollback::{EndUpgrade, RollBackControlPlane, RollBackNode, RollBackShared};
-use hostler_core::action::workload::{InstallWorkload, KeepMediaServerTokens, MediaServerToken, ProveEncoders, RemoveWorkload};
+use hostler_core::action::workload::{InstallWorkload, KeepSecrets, MediaServerToken, ProveEncoders, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
 use hostler_core::arch::Arch;
 use hostler_core::document::Document;
@@ -251,13 +251,22 @@ fn others() -> Vec<(&'static str, Action)> {
         ("upgrade-packages-left", UpgradePackages { packages: None }.into()),
         ("power-off", PowerOff {}.into()),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
-        ("media-server-token", KeepMediaServerTokens { tokens: tokens(&word), sha256: "0".repeat(64) }.into()),
+        ("media-server-token", KeepSecrets { tokens: tokens(&word), notify: None, sha256: "0".repeat(64) }.into()),
         ("remove-workload", RemoveWorkload {}.into()),
         (
             "workload",
-            InstallWorkload { manifest: String::new(), record: [(Record::WorkloadShares, word.clone())].into(), quick_sync: false }.into(),
+            InstallWorkload {
+                manifest: String::new(),
+                record: [(Record::WorkloadShares, word.clone())].into(),
+                quick_sync: false,
+                notifies: true,
+            }
+            .into(),
         ),
-        ("workload-quick-sync", InstallWorkload { manifest: String::new(), record: BTreeMap::new(), quick_sync: true }.into()),
+        (
+            "workload-quick-sync",
+            InstallWorkload { manifest: String::new(), record: BTreeMap::new(), quick_sync: true, notifies: false }.into(),
+        ),
         (
             "encoders",
             ProveEncoders { node: name(), manifest: "x".to_owned(), tried_with: "0123456789ab".to_owned(), hardware: true }.into(),

@@ -258,7 +258,9 @@ fn a_media_server_is_asked_to_look_at_the_folder() {
     shares.setting_file("token", "s3cret\n");
     let token = shares.settings_folder().join("token");
     let server = serde_json::json!({"kind": "plex", "url": plex.address, "tokenFile": token});
-    let settings = serde_json::json!({"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null, "mediaServers": [server], "notify": plex.address});
+    shares.setting_file("notify", &plex.address);
+    let notify = shares.settings_folder().join("notify");
+    let settings = serde_json::json!({"folders": {"Movies": {}}, "stableSeconds": 1, "reserve": 0, "minSaving": null, "mediaServers": [server], "notify": notify});
     shares.settings(&settings.to_string());
     shares.drop("Movies/a b/Up.mkv", Made::Short.bytes());
     shares.drop("Movies/text.mkv", b"Not a film at all.\n".repeat(1000));

@@ -1,9 +1,10 @@
 //! How the machines and their cluster are: a pure function of what was seen, and its result as a value.
 
 mod add_ons;
+mod own;
 mod problem;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -16,17 +17,16 @@ use crate::plan::check::CLOCK_TOLERANCE;
 use crate::plan::hint::{Command, Hint};
 use crate::plan::pod_network;
 use crate::plan::power::{PowerChange, PowerRecord};
+use crate::protocol::systemd;
 use crate::step::{Stage, StepKind};
 use crate::trusted::{Trusted, trusted};
 
+use own::SOON;
+pub use own::own_problems;
 pub use problem::Problem;
 
-/// A certificate that ends sooner is a problem, in days. Kubelet renews its own before: at the latest when a tenth of a year is left.
-const SOON: i64 = 30;
 /// Days before its end from which an authority's certificate is shown: a new one takes a plan.
 const AUTHORITY: i64 = 2 * 365;
-/// Free space of /var/lib below which kubelet begins to evict pods, in percent.
-const LITTLE_DISK: u64 = 15;
 const DAY: i64 = 24 * 60 * 60;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -229,8 +229,8 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
         }
         status.problems.extend(problems);
     }
-    let renewal_failed = facts.iter().filter(|(_, facts)| facts.renewal_failed);
-    status.problems.extend(renewal_failed.map(|(name, _)| Problem::RenewalFailed { machine: (*name).clone() }));
+    status.problems.extend(facts.iter().filter_map(|(name, facts)| own::renewal_failed(name, facts)));
+    status.problems.extend(facts.iter().filter_map(|(name, facts)| own::not_notified(name, facts)));
     for (node, fact) in cluster.into_iter().flat_map(|cluster| &cluster.nodes).filter(|(_, fact)| fact.ready) {
         let pressure = |(condition, message): (&String, &String)| Problem::Pressure {
             node: node.clone(),
@@ -242,8 +242,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     for (name, facts) in &facts {
         let faults = pod_network::faults(inventory, name, facts, cluster);
         status.problems.extend(faults.into_iter().map(|fault| Problem::PodNetwork { machine: (*name).clone(), fault }));
-        let disks = facts.disks.iter().flat_map(|(disk, faults)| faults.iter().map(move |fault| (disk.clone(), *fault)));
-        status.problems.extend(disks.map(|(disk, fault)| Problem::DiskFails { machine: (*name).clone(), disk, fault }));
+        status.problems.extend(own::failing_disks(name, facts));
     }
     status.problems.extend(no_snapshots(inventory, &facts, &trusted, &future, status.snapshot_age));
     status.healthy = status.problems.is_empty();
@@ -426,21 +425,9 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
             _ => {}
         }
     }
-    let mut told = BTreeSet::new();
-    for CertificateStatus { machine, name, days, .. } in status.certificates.iter().filter(|certificate| certificate.days < SOON) {
-        // Of a machine the first one says enough.
-        if !told.insert(machine) {
-            continue;
-        }
-        problems.push(Problem::CertificateExpires { certificate: name.clone(), machine: machine.clone(), days: *days });
-    }
-    for machine in &status.machines {
-        let Some(facts) = &machine.facts else { continue };
-        // A file system of unknown size is not full.
-        if facts.disk_size > 0 && facts.disk_free.saturating_mul(100) < facts.disk_size.saturating_mul(LITTLE_DISK) {
-            problems.push(Problem::DiskLow { machine: machine.name.clone(), free: facts.disk_free.saturating_mul(100) / facts.disk_size });
-        }
-    }
+    problems.extend(own::expiring(&status.certificates));
+    let disks = status.machines.iter().filter_map(|machine| Some((&machine.name, machine.facts.as_ref()?)));
+    problems.extend(disks.filter_map(|(name, facts)| own::disk_low(name, facts.disk_free, facts.disk_size)));
     if let Some(drift @ Drift { refusals, first, .. }) = &status.drift
         && (drift.differs || *refusals > 0 && status.api_down.is_none())
     {
@@ -475,23 +462,14 @@ fn no_snapshots(
     age: Option<i64>,
 ) -> Vec<Problem> {
     let Some(every) = inventory.snapshots.every else { return Vec::new() };
-    let failed = facts.iter().filter(|(_, facts)| facts.snapshot_failed);
-    let mut problems: Vec<Problem> = failed.map(|(name, _)| Problem::SnapshotFailed { machine: (*name).clone() }).collect();
+    let mut problems: Vec<Problem> = facts.iter().filter_map(|(name, facts)| own::snapshot_failed(name, facts)).collect();
     problems.extend(future.iter().map(|name| Problem::SnapshotInFuture { machine: (*name).clone() }));
     match age {
-        // One may have been missed: a machine was off.
-        Some(age) if age > 2 * i64::try_from(every.as_secs()).unwrap_or(i64::MAX / 2) => {
-            problems.push(Problem::SnapshotOld { hours: age / 3600 });
-        }
-        None if trusted.holders().any(|(_, facts)| is_overdue(facts)) => problems.push(Problem::NoSnapshot),
-        _ => {}
+        Some(age) => problems.extend(own::snapshot_old(age, every)),
+        None if trusted.holders().any(|(_, facts)| own::is_overdue(facts)) => problems.push(Problem::NoSnapshot),
+        None => {}
     }
     problems
-}
-
-/// Whether the machine should have taken its first snapshot: it looks every ten minutes.
-fn is_overdue(facts: &Facts) -> bool {
-    facts.snapshots_since.is_some_and(|since| facts.clock.saturating_sub(since) > 60 * 60)
 }
 
 /// What to do next: what hostler can repair first, then what only a person can.
@@ -544,7 +522,8 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
         };
     }
     let look = status.problems.iter().find_map(|problem| match problem {
-        Problem::RenewalFailed { machine } => Some(Hint::RetryRenewal(machine.clone())),
+        Problem::RenewalFailed { machine } => Some(Hint::RetryUnit { machine: machine.clone(), unit: systemd::RENEWAL }),
+        Problem::NotNotified { machine, .. } => Some(Hint::RetryUnit { machine: machine.clone(), unit: systemd::NOTIFY }),
         Problem::PodsForbidden { namespace, .. } => Some(Hint::AllowPods { namespace }),
         Problem::PodFails { namespace, pod, .. } => Some(Hint::LookAtPod { namespace: namespace.clone(), pod: pod.clone() }),
         _ => None,

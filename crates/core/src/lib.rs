@@ -16,6 +16,7 @@ pub mod health;
 pub mod install;
 pub mod inventory;
 pub mod manifest;
+pub mod notify;
 pub mod pins;
 pub mod plan;
 pub mod protocol;

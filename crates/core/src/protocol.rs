@@ -46,15 +46,23 @@ names! {
         APPLIED: &str = "/etc/hostler/applied";
         KEEPALIVED_CONFIG: &str = "/etc/hostler/keepalived.conf";
         SNAPSHOT_SCRIPT: &str = "/etc/hostler/snapshot.sh";
+        /// Where the machine's notifications go: only root can read it.
+        NOTIFY_SETTINGS: &str = "/etc/hostler/notify.json";
         /// Scripts that run by themselves.
         LIB: &str = "/usr/local/lib/hostler";
         VIP_SCRIPT: &str = "/usr/local/lib/hostler/vip";
         VIP_CHECK: &str = "/usr/local/lib/hostler/vip-check";
         /// Where a snapshot is made and unpacked. On the disk: etcd's data may be larger than the memory.
         WORK: &str = "/var/lib/hostler";
+        /// With which the disk of a machine is tried that may become a control plane: on the disk that etcd will be on.
+        FSYNC_PROBE: &str = "/var/lib/.hostler-fsync";
         /// What an upgrade keeps of a control plane until it has succeeded: manifests, kubelet's files, the record, and of the only control
         /// plane etcd's data.
         BEFORE_UPGRADE: &str = "/var/lib/hostler/before-upgrade";
+        /// What the machine has reported of itself, and what is left to send,
+        NOTIFY_LEDGER: &str = "/var/lib/hostler/notify.json";
+        /// and since when that can't be sent, in seconds since the epoch.
+        NOTIFY_UNSENT: &str = "/var/lib/hostler/notify-unsent";
         /// Regular snapshots, unless the inventory has another folder for them. No wipe takes it: a lost cluster is restored from there.
         SNAPSHOTS: &str = "/var/backups/hostler";
 
@@ -163,6 +171,12 @@ names! {
         /// when this starts it.
         RENEWAL_TIMER: &str = "hostler-renewal.timer";
         RENEWAL_TIMER_FILE: &str = "/etc/systemd/system/hostler-renewal.timer";
+        /// Sends notifications,
+        NOTIFY: &str = "hostler-notify.service";
+        NOTIFY_FILE: &str = "/etc/systemd/system/hostler-notify.service";
+        /// when this starts it.
+        NOTIFY_TIMER: &str = "hostler-notify.timer";
+        NOTIFY_TIMER_FILE: &str = "/etc/systemd/system/hostler-notify.timer";
     }
 
     /// Files of [`path::APPLIED`] that are there while a step changes something: [`crate::record::InProgress`].
@@ -177,6 +191,7 @@ names! {
         VIP: &str = "hostler-vip-begun";
         SNAPSHOTS: &str = "hostler-snapshot.timer-begun";
         RENEWAL: &str = "hostler-renewal.timer-begun";
+        NOTIFY: &str = "hostler-notify.timer-begun";
         UNVERIFIED: &str = "verification-due";
         UPGRADE: &str = "upgrade-begun";
         PACKAGES: &str = "packages-begun";
@@ -319,6 +334,8 @@ names! {
         KUBEADM: &str = "kubeadm-config";
         /// and KubeletConfiguration.
         KUBELET: &str = "kubelet-config";
+        /// What was reported of the cluster, and what is left to send. The Lease of the control plane that does it has the same name.
+        NOTIFY: &str = "hostler-notify";
     }
 
     /// Objects of the transcoding workload that scripts ask for or take away.
@@ -327,6 +344,8 @@ names! {
         MARK: &str = "mark-shares";
         /// The Secret with the media server's token.
         MEDIA_SERVER: &str = "media-server-";
+        /// The Secret with the URL to which notifications go.
+        NOTIFY: &str = "notify-address";
         /// The Secret with the token for actions on the status page.
         PAGE_TOKEN: &str = "page-token";
         /// The status page, through the API server.
@@ -351,7 +370,7 @@ names! {
         /// Of those, what stays as an empty folder: containerd ends when it goes.
         EMPTIED: [&str; 1] = [crate::protocol::path::CNI_CONFIG];
         /// What is made anew by itself.
-        TRACES: [&str; 8] = [
+        TRACES: [&str; 12] = [
             crate::protocol::path::FLANNEL_RUN,
             crate::protocol::path::BEFORE_UPGRADE,
             crate::protocol::path::LIB,
@@ -360,16 +379,22 @@ names! {
             crate::protocol::systemd::SNAPSHOT_TIMER_FILE,
             crate::protocol::systemd::RENEWAL_FILE,
             crate::protocol::systemd::RENEWAL_TIMER_FILE,
+            crate::protocol::path::NOTIFY_LEDGER,
+            crate::protocol::path::NOTIFY_UNSENT,
+            crate::protocol::systemd::NOTIFY_FILE,
+            crate::protocol::systemd::NOTIFY_TIMER_FILE,
         ];
         /// At the end, as it holds the mark that the wipe was begun.
         LAST: &str = crate::protocol::path::STATE;
         /// Stopped before that, and not started any more. A timer goes before what it starts.
-        UNITS: [&str; 5] = [
+        UNITS: [&str; 7] = [
             crate::protocol::systemd::VIP,
             crate::protocol::systemd::SNAPSHOT_TIMER,
             crate::protocol::systemd::SNAPSHOT,
             crate::protocol::systemd::RENEWAL_TIMER,
             crate::protocol::systemd::RENEWAL,
+            crate::protocol::systemd::NOTIFY_TIMER,
+            crate::protocol::systemd::NOTIFY,
         ];
     }
 
@@ -401,12 +426,13 @@ names! {
 }
 
 /// The mark of each unit that hostler configures: `{{ mark_of[unit] }}`.
-pub const MARKS: [(&str, &str); 5] = [
+pub const MARKS: [(&str, &str); 6] = [
     (systemd::CONTAINERD, mark::CONTAINERD),
     (systemd::KUBELET, mark::KUBELET),
     (systemd::VIP, mark::VIP),
     (systemd::SNAPSHOT_TIMER, mark::SNAPSHOTS),
     (systemd::RENEWAL_TIMER, mark::RENEWAL),
+    (systemd::NOTIFY_TIMER, mark::NOTIFY),
 ];
 
 /// All of the above, by group and name, as templates get it.
@@ -469,6 +495,9 @@ mod tests {
             (path::APPLIED, path::STATE),
             (path::KEEPALIVED_CONFIG, path::STATE),
             (path::SNAPSHOT_SCRIPT, path::STATE),
+            (path::NOTIFY_SETTINGS, path::STATE),
+            (path::NOTIFY_LEDGER, path::WORK),
+            (path::NOTIFY_UNSENT, path::WORK),
             (path::VIP_SCRIPT, path::LIB),
             (path::VIP_CHECK, path::LIB),
             (path::STEPS, path::RUN),
@@ -501,6 +530,8 @@ mod tests {
             (systemd::SNAPSHOT_TIMER, systemd::SNAPSHOT_TIMER_FILE),
             (systemd::RENEWAL, systemd::RENEWAL_FILE),
             (systemd::RENEWAL_TIMER, systemd::RENEWAL_TIMER_FILE),
+            (systemd::NOTIFY, systemd::NOTIFY_FILE),
+            (systemd::NOTIFY_TIMER, systemd::NOTIFY_TIMER_FILE),
         ] {
             assert_eq!(file, format!("/etc/systemd/system/{unit}"));
         }

@@ -64,6 +64,8 @@ pub enum InProgress {
     Snapshots,
     /// The timer that renews certificates.
     Renewal,
+    /// The timer that sends notifications.
+    Notify,
     /// Something of the cluster changed while no API server answered.
     Unverified,
     /// The static pods of a control plane become those of another version.
@@ -131,7 +133,7 @@ impl fmt::Display for Applied {
 }
 
 impl InProgress {
-    pub const ALL: [InProgress; 13] = [
+    pub const ALL: [InProgress; 14] = [
         InProgress::Wipe,
         InProgress::Restore,
         InProgress::Init,
@@ -142,6 +144,7 @@ impl InProgress {
         InProgress::Vip,
         InProgress::Snapshots,
         InProgress::Renewal,
+        InProgress::Notify,
         InProgress::Unverified,
         InProgress::Upgrade,
         InProgress::Packages,
@@ -164,6 +167,7 @@ impl InProgress {
             InProgress::Vip => mark::VIP,
             InProgress::Snapshots => mark::SNAPSHOTS,
             InProgress::Renewal => mark::RENEWAL,
+            InProgress::Notify => mark::NOTIFY,
             InProgress::Unverified => mark::UNVERIFIED,
             InProgress::Upgrade => mark::UPGRADE,
             InProgress::Packages => mark::PACKAGES,

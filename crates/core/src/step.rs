@@ -35,6 +35,8 @@ pub enum StepKind {
     Snapshots,
     /// The timer by which a control plane renews its certificates.
     Renewal,
+    /// The timer by which a machine sends notifications.
+    Notify,
     Programs,
     Containerd,
     KubeletUnit,
@@ -116,7 +118,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 65] = [
+    pub const ALL: [StepKind; 66] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
@@ -135,6 +137,7 @@ impl StepKind {
         StepKind::Vip,
         StepKind::Snapshots,
         StepKind::Renewal,
+        StepKind::Notify,
         StepKind::Programs,
         StepKind::Containerd,
         StepKind::KubeletUnit,
@@ -210,6 +213,7 @@ impl StepKind {
             StepKind::Vip => "vip",
             StepKind::Snapshots => "snapshots",
             StepKind::Renewal => "renewal",
+            StepKind::Notify => "notify",
             StepKind::Programs => "programs",
             StepKind::Containerd => "containerd",
             StepKind::KubeletUnit => "kubelet-unit",
@@ -281,6 +285,7 @@ impl StepKind {
             StepKind::Vip => "configure the VIP",
             StepKind::Snapshots => "schedule snapshots",
             StepKind::Renewal => "schedule renewal of certificates",
+            StepKind::Notify => "schedule notifications",
             StepKind::Programs => "install Kubernetes and containerd",
             StepKind::Containerd => "start containerd",
             StepKind::KubeletUnit => "set up kubelet",
@@ -338,7 +343,9 @@ impl StepKind {
             StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname | StepKind::CloudInit => {
                 Stage::Prepare
             }
-            StepKind::Hosts | StepKind::Clock | StepKind::Vip | StepKind::Snapshots | StepKind::Renewal => Stage::Prepare,
+            StepKind::Hosts | StepKind::Clock | StepKind::Vip | StepKind::Snapshots | StepKind::Renewal | StepKind::Notify => {
+                Stage::Prepare
+            }
             StepKind::Programs => Stage::Programs,
             StepKind::Containerd | StepKind::KubeletUnit => Stage::Containerd,
             StepKind::Images(_) => Stage::Images,
@@ -375,6 +382,7 @@ impl StepKind {
                 | StepKind::CloudInit
                 | StepKind::Snapshots
                 | StepKind::Renewal
+                | StepKind::Notify
                 | StepKind::Images(ImageGroup::Films)
                 | StepKind::DeleteToken
                 | StepKind::StagePrograms

@@ -55,6 +55,11 @@ pub fn serves(facts: &Facts, endpoint: &str) -> bool {
     facts.cluster.as_ref().is_some_and(|cluster| cluster.endpoint == endpoint)
 }
 
+/// What a control plane says of its cluster, for that machine itself: `facts` must be of the machine that asks.
+pub fn by_itself(facts: &Facts) -> Option<&ClusterFacts> {
+    facts.cluster.as_ref()
+}
+
 /// The certificate authority that most of these control planes hold: one among several does not decide for the others.
 fn most_frequent_ca<'a>(control_planes: &[(&MachineName, &'a Facts)]) -> Option<&'a str> {
     let held: Vec<&str> = control_planes.iter().filter_map(|(_, facts)| held_ca(facts)).collect();

@@ -25,6 +25,14 @@ pub fn in_days(days: i64) -> String {
     }
 }
 
+/// How long something took, in its largest unit: `3 days`, `1 hour`, `12 minutes`, `40 seconds`.
+pub fn for_seconds(seconds: i64) -> String {
+    let seconds = usize::try_from(seconds).unwrap_or_default();
+    let (unit, noun) =
+        [(86_400, "day"), (3_600, "hour"), (60, "minute")].into_iter().find(|(unit, _)| seconds >= *unit).unwrap_or((1, "second"));
+    counted(seconds / unit, noun)
+}
+
 /// A `: did you mean ...?` for the end of a message; empty if nothing is similar.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, known).map_or_else(String::new, |known| format!(": did you mean `{known}`?"))
@@ -80,6 +88,12 @@ mod tests {
         {
             assert_eq!(shell_word(text), word);
         }
+    }
+
+    #[test]
+    fn a_duration_is_told_in_its_largest_unit() {
+        let told = [-5, 40, 60, 3_599, 7_200, 90_000].map(for_seconds);
+        assert_eq!(told, ["0 seconds", "40 seconds", "1 minute", "59 minutes", "2 hours", "1 day"]);
     }
 
     #[test]

@@ -42,6 +42,7 @@ fn inventory() -> Inventory {
         snapshots: hostler_core::inventory::Snapshots::regular(),
         os: None,
         versions: Default::default(),
+        notify: None,
         transcode: None,
         warnings: Vec::new(),
     }

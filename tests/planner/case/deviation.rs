@@ -35,6 +35,8 @@ pub(super) struct MachineDeviation {
     hostname_at_boot: Option<String>,
     /// MB.
     memory: Option<u64>,
+    /// Milliseconds that its disk takes for a write of etcd's.
+    fsync: Option<u64>,
     nameservers: Option<Vec<String>>,
     swap: Vec<String>,
     swap_at_boot: Vec<String>,
@@ -102,6 +104,9 @@ pub(super) struct MachineDeviation {
     snapshots_since: Option<i64>,
     snapshot_failed: bool,
     renewal_failed: bool,
+    notify_failed: bool,
+    /// Hours since which notifications can't be sent.
+    notify_unsent: Option<i64>,
     /// Free hundredths of its disk.
     disk_free: Option<u64>,
     /// Free MB of its disk.
@@ -197,6 +202,7 @@ impl MachineDeviation {
         set(&mut facts.hostname_at_boot, &self.hostname_at_boot);
         facts.systemd = self.systemd.unwrap_or(facts.systemd);
         facts.memory = self.memory.map_or(facts.memory, |mb| mb * 1024);
+        facts.fsync = self.fsync.map(|ms| ms * 1000).or(facts.fsync);
         facts.nameservers = self.nameservers.clone().unwrap_or_else(|| facts.nameservers.clone());
         facts.swap.extend(self.swap.iter().cloned());
         facts.swap_at_boot.extend(self.swap_at_boot.iter().cloned());
@@ -241,6 +247,8 @@ impl MachineDeviation {
         facts.snapshots_since = self.snapshots_since.map(|hours| facts.clock - hours * 60 * 60).or(facts.snapshots_since);
         facts.snapshot_failed |= self.snapshot_failed;
         facts.renewal_failed |= self.renewal_failed;
+        facts.notify_failed |= self.notify_failed;
+        facts.notify_unsent = self.notify_unsent.map(|hours| facts.clock - hours * 60 * 60).or(facts.notify_unsent);
         if let Some(percent) = self.disk_free {
             (facts.disk_size, facts.disk_free) = (100 << 20, percent << 20);
         }

@@ -392,7 +392,7 @@ impl Act for Probe {
 pub struct RecordVerified {
     /// Of all that the verification vouches for.
     pub sha256: String,
-    /// The inventory's text, for another computer from which the cluster is to be managed. `None`: it is too large.
+    /// The inventory's text, without addresses that may be secret, for another computer from which the cluster is to be managed. `None`: it is too large.
     #[serde(skip)]
     pub inventory: Option<String>,
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Act, File, Left, Outputs, Part, Payload, minutes};
+use super::{Act, File, Left, Outputs, Part, Payload, SecretFile, minutes};
 use crate::arch::Arch;
 use crate::protocol::{hosts, path};
 use crate::quantity;
@@ -279,6 +279,31 @@ impl Act for ConfigureUnit {
         let (stale, others) = (&self.stale, &self.others);
         let context = json!({ "unit": self.unit, "files": files, "stale": stale, "others": others, "restart": self.restart });
         render("machine/unit.sh", context)
+    }
+
+    fn leaves(&self) -> Result<Vec<Left>> {
+        Ok(self.files.iter().map(Left::from).collect())
+    }
+}
+
+/// The timer of notifications, and where these go.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConfigureNotify {
+    pub unit: String,
+    pub files: Vec<File>,
+    pub settings: SecretFile,
+}
+
+impl Act for ConfigureNotify {
+    fn line(&self) -> String {
+        format!("write the configuration of {}, and start it", self.unit)
+    }
+
+    fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        // Before the units: what they start reads it.
+        let files: Vec<_> = std::iter::once(self.settings.file()).chain(&self.files).map(|file| payload.file(file)).collect();
+        let none: [&str; 0] = [];
+        render("machine/unit.sh", json!({ "unit": self.unit, "files": files, "stale": none, "others": none, "restart": true }))
     }
 
     fn leaves(&self) -> Result<Vec<Left>> {

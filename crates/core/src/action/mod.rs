@@ -21,7 +21,7 @@ pub mod power;
 pub mod rollback;
 pub mod workload;
 
-pub use payload::{File, Part, Payload};
+pub use payload::{File, Part, Payload, SecretFile};
 
 /// What every action says of itself.
 pub trait Act {
@@ -147,13 +147,13 @@ macro_rules! actions {
 }
 
 actions! {
-    machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, ConfigureCloudInit, WriteHosts, SynchronizeClock, InstallPrograms, StagePrograms, ConfigureUnit,
+    machine: InstallPackages, SwapOff, LoadModules, SetSysctls, SetHostname, ConfigureCloudInit, WriteHosts, SynchronizeClock, InstallPrograms, StagePrograms, ConfigureUnit, ConfigureNotify,
         StartUnit, DropUnit, ImportImages, Wipe;
     kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, BootstrapKubelet, RenewCertificates, UpgradeControlPlane, UpgradeNode;
     cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreAdmins, RestoreRoles, RestoreCoreDns, RestartFlannel, Label, RecordPower, LetFilmsEnd, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
     power: UpgradePackages, Reboot, PowerOff;
     rollback: RollBackNode, RollBackShared, RollBackControlPlane, EndUpgrade;
-    workload: InstallWorkload, KeepMediaServerTokens, ProveEncoders, RemoveWorkload;
+    workload: InstallWorkload, KeepSecrets, ProveEncoders, RemoveWorkload;
 }
 
 impl fmt::Display for Action {

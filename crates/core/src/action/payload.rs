@@ -1,6 +1,7 @@
 //! What a script reads from standard input after itself: files, programs, images, secrets. So nothing of it is in an argument, an
 //! environment or the script's text.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -17,6 +18,28 @@ pub struct File {
     pub mode: String,
     #[serde(skip)]
     pub content: String,
+}
+
+/// A file that only root can read, and that hostler writes whole. Its content is shown nowhere.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct SecretFile(File);
+
+impl SecretFile {
+    pub fn new(path: &str, content: String) -> SecretFile {
+        SecretFile(File { path: path.to_owned(), mode: "600".to_owned(), content })
+    }
+
+    /// For comparisons, and for what is sent.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretFile({})", self.0.path)
+    }
 }
 
 /// A piece of a payload, in the order in which the script reads it.
@@ -44,6 +67,13 @@ pub(super) struct Incoming<'a> {
     /// Bytes.
     size: usize,
     sha256: String,
+}
+
+impl Incoming<'_> {
+    /// Bytes.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
 }
 
 impl Payload {

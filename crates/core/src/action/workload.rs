@@ -12,7 +12,8 @@ use super::cluster::script;
 use super::kubeadm::recorded;
 use super::{Act, Left, Outputs, Part, Payload, minutes};
 use crate::films::settings::MediaServerKind;
-use crate::inventory::MachineName;
+use crate::inventory::{Address, MachineName};
+use crate::protocol::films;
 use crate::record::Record;
 use crate::words::and;
 
@@ -24,6 +25,8 @@ pub struct InstallWorkload {
     pub record: BTreeMap<Record, String>,
     /// Whether encoders may use Quick Sync.
     pub quick_sync: bool,
+    /// Whether it sends notifications.
+    pub notifies: bool,
 }
 
 impl Act for InstallWorkload {
@@ -33,7 +36,9 @@ impl Act for InstallWorkload {
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
         let manifest = payload.content(self.manifest.clone());
-        script("kubernetes/workload.sh", json!({ "manifest": manifest, "record": recorded(&self.record), "quick_sync": self.quick_sync }))
+        let record = recorded(&self.record);
+        let context = json!({ "manifest": manifest, "record": record, "quick_sync": self.quick_sync, "notifies": self.notifies });
+        script("kubernetes/workload.sh", context)
     }
 
     fn leaves(&self) -> Result<Vec<Left>> {
@@ -45,10 +50,12 @@ impl Act for InstallWorkload {
     }
 }
 
-/// The media servers' tokens, from this computer's files into Secrets of the workload.
+/// The media servers' tokens, from this computer's files, and the address for notifications into Secrets of the workload.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct KeepMediaServerTokens {
+pub struct KeepSecrets {
     pub tokens: Vec<MediaServerToken>,
+    #[serde(skip)]
+    pub notify: Option<Address>,
     /// Of all of them.
     pub sha256: String,
 }
@@ -61,18 +68,24 @@ pub struct MediaServerToken {
     pub size: u64,
 }
 
-impl Act for KeepMediaServerTokens {
+impl Act for KeepSecrets {
     fn line(&self) -> String {
-        let files: Vec<_> = self.tokens.iter().map(|token| token.file.display()).collect();
-        format!("store {} in the cluster as {}", and(&files), if files.len() == 1 { "a Secret" } else { "Secrets" })
+        let files = self.tokens.iter().map(|token| token.file.display().to_string());
+        let all: Vec<_> = files.chain(self.notify.as_ref().map(|_| "the URL of `notify`".to_owned())).collect();
+        format!("store {} in the cluster as {}", and(&all), if all.len() == 1 { "a Secret" } else { "Secrets" })
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
+        let mut secrets = Vec::new();
         for token in &self.tokens {
             payload.push(Part::Local { path: token.file.clone(), size: token.size });
+            secrets.push(json!({ "name": format!("{}{}", films::MEDIA_SERVER, token.of.key()), "key": "token", "size": token.size }));
         }
-        let tokens: Vec<_> = self.tokens.iter().map(|token| json!({ "of": token.of.key(), "size": token.size })).collect();
-        script("kubernetes/media-server-tokens.sh", json!({ "tokens": tokens, "sha256": self.sha256 }))
+        if let Some(address) = &self.notify {
+            let size = payload.content(address.reveal()).size();
+            secrets.push(json!({ "name": films::NOTIFY, "key": "url", "size": size }));
+        }
+        script("kubernetes/keep-secrets.sh", json!({ "secrets": secrets, "sha256": self.sha256 }))
     }
 }
 

@@ -188,6 +188,10 @@ pub struct Facts {
     pub snapshot_failed: bool,
     /// Whether the machine's own renewal of certificates failed last time.
     pub renewal_failed: bool,
+    /// Whether the machine's last regular look for something to report failed, or it could not send what it found.
+    pub notify_failed: bool,
+    /// Since when the machine can't send its notifications, in seconds since the epoch.
+    pub notify_unsent: Option<i64>,
     /// What an upgrade that has not ended keeps of a control plane, to put it back.
     pub before_upgrade: Option<BeforeUpgrade>,
     /// Through which programs use graphics chips, by their names.
@@ -200,6 +204,8 @@ pub struct Facts {
     pub dpkg_half: Vec<String>,
     /// What is wrong with the disks that tell of their health, by the kernel's names: `nvme0n1`. It needs smartctl on the machine.
     pub disks: BTreeMap<String, Vec<DiskFault>>,
+    /// How long 99 of 100 writes of etcd's size take at most until they are on the disk, in microseconds. Only of machines that are in no cluster.
+    pub fsync: Option<u64>,
     /// Mount points of its system that are read-only: `/`, `/opt`.
     pub read_only: BTreeSet<String>,
     /// Other container platforms that conflict: `k3s`, `docker's containerd`.
@@ -492,6 +498,8 @@ pub struct Question {
     pub workload: bool,
     /// Whether to ask API servers which APIs clients have asked for that a later version does not serve.
     pub requests: bool,
+    /// Whether to try how fast the disks of machines are that are in no cluster.
+    pub fsync: bool,
     /// Paths that the user keeps on some machine.
     pub keep: Vec<String>,
     /// Folders that `uid` and `gid` must be able to write.

@@ -172,6 +172,7 @@ impl<'a> Reader<'a> {
                 let is_name = (1..=32).contains(&disk.len()) && disk.bytes().all(|byte| byte.is_ascii_alphanumeric());
                 facts.disks.extend(super::disk::faults(&report).filter(|_| is_name).map(|faults| (disk.to_owned(), faults)));
             }
+            "fsync" => facts.fsync = Some(fields.number()?),
             "share" => {
                 let path = fields.text()?;
                 let state = match fields.word()? {
@@ -197,6 +198,8 @@ impl<'a> Reader<'a> {
             "snapshots-since" => facts.snapshots_since = Some(fields.number()?),
             "snapshot-failed" => facts.snapshot_failed = true,
             "renewal-failed" => facts.renewal_failed = true,
+            "notify-failed" => facts.notify_failed = true,
+            "notify-unsent" => facts.notify_unsent = Some(fields.number()?),
             "apt-lock" => facts.apt_lock = Some(format!("{} (process {})", fields.word()?, fields.word()?)),
             "dpkg-half" => facts.dpkg_half.push(fields.text()?),
             "read-only" => drop(facts.read_only.insert(fields.text()?)),

@@ -48,9 +48,12 @@ pub struct Settings {
     pub attempts: u32,
     #[serde(default)]
     pub media_servers: Vec<MediaServer>,
-    /// Where to send notifications (ntfy or a webhook).
+    /// The file with the URL where to send notifications (ntfy or a webhook): it may be a secret.
     #[serde(default)]
-    pub notify: Option<String>,
+    pub notify: Option<PathBuf>,
+    /// Whether lost machines are reported by others: a message about each is enough.
+    #[serde(default)]
+    pub others_report_machines: bool,
 }
 
 /// When and what a machine encodes.
@@ -287,6 +290,7 @@ impl Default for Settings {
             attempts: default_attempts(),
             media_servers: Vec::new(),
             notify: None,
+            others_report_machines: false,
         }
     }
 }

@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::LITTLE_DISK;
+use super::own::LITTLE_DISK;
 use crate::facts::DiskFault;
 use crate::inventory::MachineName;
 use crate::plan::pod_network::Fault;
-use crate::words::{counted, in_days};
+use crate::words::{counted, for_seconds, in_days};
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +108,11 @@ pub enum Problem {
     RenewalFailed {
         machine: MachineName,
     },
+    /// `since`: seconds for which it has not been able to send any; `None`: it can't even look at itself.
+    NotNotified {
+        machine: MachineName,
+        since: Option<i64>,
+    },
     /// By its name, its newest snapshot is of a time that has not come: it counts for none.
     SnapshotInFuture {
         machine: MachineName,
@@ -164,6 +169,10 @@ impl fmt::Display for Problem {
             Problem::RenewalFailed { machine } => {
                 write!(f, "the last scheduled renewal of certificates on {machine} failed")
             }
+            Problem::NotNotified { machine, since: Some(since) } => {
+                write!(f, "{machine} has not been able to send notifications for {}", for_seconds(*since))
+            }
+            Problem::NotNotified { machine, since: None } => write!(f, "the last scheduled notifications of {machine} failed"),
             Problem::SnapshotInFuture { machine } => {
                 write!(f, "the newest snapshot on {machine} is dated in the future, so it is ignored")
             }

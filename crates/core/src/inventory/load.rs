@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::read::{Fields, Problems};
 use super::schema::INVENTORY;
-use super::{Connection, Inventory, cluster, connection, fragment, machine, os, schema, transcode, tree};
+use super::{Connection, Inventory, cluster, connection, fragment, machine, notify, os, schema, transcode, tree};
 use crate::version::Versions;
 
 /// The error for a file that is not UTF-8 after its first `valid` bytes.
@@ -88,6 +88,7 @@ fn inventory(
     let machines = machine::read(&fields, &ssh, problems);
     let cluster = cluster::read(&fields, &machines, versions, problems);
     let snapshots = cluster::snapshots(&fields, problems);
+    let notify = notify::read(&fields, read, problems);
     let transcode = transcode::read(&fields, &machines, read, problems);
     let os = os::read(&fields, problems);
     let kubeadm = fragment::kubeadm(&fields, problems);
@@ -104,6 +105,7 @@ fn inventory(
         containerd,
         ignore_preflight_errors,
         snapshots: snapshots?,
+        notify,
         transcode,
         os,
         versions: versions.cloned().unwrap_or_default(),

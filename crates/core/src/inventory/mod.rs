@@ -9,6 +9,7 @@ mod fragment;
 mod load;
 mod machine;
 mod name;
+mod notify;
 mod os;
 mod path;
 mod preset;
@@ -43,6 +44,7 @@ pub use encode::encoder as encoder_of_preset;
 pub use fragment::{key_place, merge, to_yaml};
 pub use load::{NamedFile, ReadFile, Unread, not_utf8, parse, parse_with};
 pub use name::is_host;
+pub use notify::{Address, Notify};
 pub use os::{DiskRule, Os, Updates};
 pub use token::NoToken;
 pub use transcode::{Token, TokenFile, Transcode};
@@ -65,6 +67,8 @@ pub struct Inventory {
     /// Names of kubeadm preflight checks to ignore, in addition to those that hostler ignores.
     pub ignore_preflight_errors: Vec<String>,
     pub snapshots: Snapshots,
+    /// Where messages go, if anywhere.
+    pub notify: Option<Notify>,
     /// The transcoding workload, if any.
     pub transcode: Option<Transcode>,
     /// How to install machines that have no system yet, if hostler does that.

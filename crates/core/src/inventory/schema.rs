@@ -2,14 +2,16 @@
 //! here, `hostler schema` prints it, and docs/inventory.md is made from it.
 
 mod forms;
+mod notify;
 mod os;
 mod transcode;
 
 pub use forms::VERSION;
 use forms::*;
+pub use notify::NOTIFY;
 use os::OS_DISK;
 pub use os::{DISK, OS};
-pub use transcode::{ENCODE, FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
+pub use transcode::{ENCODE, FOLDER, MEDIA_SERVER, NOTIFY_FILMS, ORIGINALS, OWNER, PAGE, TRANSCODE};
 
 /// A mapping with known keys.
 #[derive(Debug)]
@@ -127,6 +129,15 @@ pub static INVENTORY: Section = Section {
             default: "daily, kept on the control planes",
             doc: "Regular snapshots of the cluster's state, taken by the control planes. Each verb copies the newest one to this computer.",
             example: "\n  to: /srv/share/snapshots",
+        },
+        Key {
+            name: "notify",
+            kind: Kind::Object(&NOTIFY),
+            required: false,
+            default: "no notifications",
+            doc: "Where to send notifications: a machine is lost, or back; an etcd member or an API server does not answer; a snapshot failed \
+                or is old; a certificate, a disk, a reboot that is due; and failed films.",
+            example: "\n  url: https://ntfy.sh/ponies-8f2c",
         },
         Key {
             name: "transcode",

@@ -8,8 +8,9 @@ use jiff::civil::Time;
 use super::diagnostic::{Place, shown};
 use super::encode::Films;
 use super::load::ReadFile;
+use super::notify::{self, Address};
 use super::read::{Fields, Problems, Text};
-use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY, ORIGINALS, OWNER, PAGE, TRANSCODE};
+use super::schema::{FOLDER, MEDIA_SERVER, NOTIFY_FILMS, ORIGINALS, OWNER, PAGE, TRANSCODE};
 use super::{MachineName, NoToken, encode, machine::Machines, path, preset, share, size, token, url};
 use crate::films::encoder::{self, EncoderChoice};
 use crate::films::settings::{Audio, Folder, Hours, MediaServer, MediaServerKind, Originals, Preset, Publish, Quality, Settings, Titles};
@@ -30,6 +31,8 @@ pub struct Transcode {
     pub presets: BTreeMap<String, String>,
     /// For the media servers in the settings, in their order.
     pub tokens: Vec<Token>,
+    /// Where its messages go, if not to the inventory's own address.
+    pub notify: Option<Address>,
     /// The machines that encode, in the file's order; empty: all that run ordinary pods.
     pub machines: Vec<MachineName>,
     /// The encoder's image, with a tag or digest; `None`: the bundle's.
@@ -91,9 +94,9 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
     let (media_servers, tokens) = servers.unzip();
     let reserve =
         fields.text("reserve", problems).and_then(|text| size::read(text, 1, "at least one film must fit", "reserve: 100GB", problems));
-    let notify = below(&fields, "notify", &NOTIFY, problems).and_then(|notify| {
+    let notify = below(&fields, "notify", &NOTIFY_FILMS, problems).and_then(|notify| {
         let text = notify.text("url", problems)?;
-        url::read(text, "url: https://ntfy.sh/films-of-ada", problems)
+        notify::address(text, "url: https://ntfy.sh/films-of-ada", reader, problems)
     });
     let encoders = encoders(&fields, machines, problems);
     let encoder = match fields.choice("encoder", problems) {
@@ -112,20 +115,10 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
         inbox: inbox?,
         library: library?,
         owner: owner?,
-        settings: Settings {
-            folders,
-            languages,
-            originals,
-            min_saving,
-            hours,
-            encoder,
-            reserve,
-            media_servers,
-            notify,
-            ..Settings::default()
-        },
+        settings: Settings { folders, languages, originals, min_saving, hours, encoder, reserve, media_servers, ..Settings::default() },
         presets,
         tokens,
+        notify,
         machines: encoders,
         image,
         page_port,

@@ -25,6 +25,8 @@ use crate::words::and;
 pub const CLOCK_TOLERANCE: i64 = 60;
 /// KiB of memory that kubeadm asks for on a control plane.
 pub const LITTLE_MEMORY: u64 = 1700 * 1024;
+/// Microseconds that 99 of 100 writes may take at most, as etcd's documentation says ("Hardware recommendations", "Disks").
+const SLOW_FSYNC: u64 = 10_000;
 /// MiB of disk below which nothing can be sent, or written reliably.
 const NO_DISK: u64 = 20;
 /// MiB that programs, images and what is unpacked of them take on a machine that has none of them yet.
@@ -104,6 +106,18 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     {
         let least = LITTLE_MEMORY / 1024;
         planner.warn(Some(name), format!("it has only {} MB of memory, but kubeadm requires {least} MB", facts.memory / 1024));
+    }
+    if planner.usable(name).is_some()
+        && !facts.kubernetes.joined
+        && planner.inventory.machines.get(name).is_some_and(|machine| machine.role == Role::ControlPlane)
+        && let Some(took) = facts.fsync.filter(|took| *took > SLOW_FSYNC)
+    {
+        let (took, most) = (took / 1000, SLOW_FSYNC / 1000);
+        let text = format!(
+            "its disk takes {took} ms to store what etcd writes (99th percentile), but etcd needs less than {most} ms: \
+            the API will be slow, and may fail under load; use an SSD"
+        );
+        planner.warn(Some(name), text);
     }
     if let Some(lock) = &facts.lock {
         lock_of(planner, name, facts, lock);

@@ -194,8 +194,11 @@ pub enum Hint {
         rebuild: Command,
     },
     AskKubelet(MachineName),
-    /// Of the machine's own renewal of certificates.
-    RetryRenewal(MachineName),
+    /// Of a service that a timer of the machine starts.
+    RetryUnit {
+        machine: MachineName,
+        unit: &'static str,
+    },
     Uncordon(String),
     /// Of a namespace that is being deleted: nothing but its owner may take a finalizer away.
     FinishDeletion {
@@ -522,8 +525,9 @@ impl fmt::Display for Hint {
                 "`journalctl -u kubelet` on {machine} shows why kubelet does not renew the \
                 certificate"
             ),
-            Hint::RetryRenewal(machine) => {
-                write!(f, "`journalctl -u hostler-renewal` on {machine} shows why; `systemctl start hostler-renewal` tries again")
+            Hint::RetryUnit { machine, unit } => {
+                let unit = unit.trim_end_matches(".service");
+                write!(f, "`journalctl -u {unit}` on {machine} shows why; `systemctl start {unit}` tries again")
             }
             Hint::FinishDeletion { namespace } => write!(
                 f,

@@ -8,8 +8,8 @@ use super::planner::Planner;
 use super::{repair, wanted};
 use crate::action::File;
 use crate::action::machine::{
-    ConfigureCloudInit, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program, SetHostname,
-    SetSysctls, StartUnit, SwapOff, SynchronizeClock, WriteHosts,
+    ConfigureCloudInit, ConfigureNotify, ConfigureUnit, DropUnit, ImportImages, InstallPackages, InstallPrograms, LoadModules, Program,
+    SetHostname, SetSysctls, StartUnit, SwapOff, SynchronizeClock, WriteHosts,
 };
 use crate::digest::sha256;
 use crate::facts::Facts;
@@ -59,7 +59,8 @@ pub fn plan<'a>(planner: &mut Planner<'a>, name: &'a MachineName, machine: &'a M
     kubelet_unit(planner, name, facts)?;
     images(planner, name, machine, facts, manifest);
     snapshots(planner, name, machine, facts)?;
-    renewal(planner, name, machine, facts)
+    renewal(planner, name, machine, facts)?;
+    notify(planner, name, facts)
 }
 
 fn system(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: &Facts) {
@@ -381,6 +382,32 @@ fn renewal(planner: &mut Planner, name: &MachineName, machine: &Machine, facts: 
         planner.step(at, name, "certificates are not renewed regularly", action, []);
     } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
         planner.step(at, name, "certificates are not renewed regularly", StartUnit { unit: UNIT.to_owned() }, []);
+    }
+    Ok(())
+}
+
+/// The timer by which each machine reports what is wrong.
+fn notify(planner: &mut Planner, name: &MachineName, facts: &Facts) -> Result<()> {
+    const UNIT: &str = wanted::NOTIFY_TIMER;
+    let at = StepKind::Notify.of(name);
+    let unit = facts.units.get(UNIT);
+    let inventory = planner.inventory;
+    let Some(notify) = &inventory.notify else {
+        if unit.is_some() || facts.files.contains_key(path::NOTIFY_SETTINGS) {
+            let left = [path::NOTIFY_LEDGER, path::NOTIFY_UNSENT];
+            let files = wanted::NOTIFY_FILES.iter().copied().chain(left).map(str::to_owned).collect();
+            let action = DropUnit { unit: UNIT.to_owned(), files };
+            planner.step(at, name, "notifications are sent, but the inventory has no `notify`", action, []);
+        }
+        return Ok(());
+    };
+    let (files, settings) = wanted::notify_files(inventory, notify, name)?;
+    let changed = files.iter().any(|file| differs(facts, file)) || differs(facts, settings.file());
+    if changed || facts.in_progress.contains(&InProgress::Notify) {
+        let reason = if unit.is_some() { "the settings for notifications differ from the inventory" } else { "no notifications are sent" };
+        planner.step(at, name, reason, ConfigureNotify { unit: UNIT.to_owned(), files, settings }, []);
+    } else if !unit.is_some_and(|unit| unit.active && unit.enabled) {
+        planner.step(at, name, "no notifications are sent", StartUnit { unit: UNIT.to_owned() }, []);
     }
     Ok(())
 }

@@ -88,8 +88,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let spread_dns = nodes.len() > 1 && planner.restore.is_none() && planner.machines().any(|(name, _)| will_join(planner, name));
     let probe = planner.step(StepKind::Probe.of(&api_via), &api_via, reason, Probe { nodes, manifest, spread_dns }, all);
     if others_verified {
-        let text = &planner.inventory.text;
-        let action = RecordVerified { sha256: wanted, inventory: (text.len() <= MOST_TEXT).then(|| text.clone()) };
+        let text = planner.inventory.text_without_addresses().filter(|text| text.len() <= MOST_TEXT);
+        let action = RecordVerified { sha256: wanted, inventory: text };
         planner.step(StepKind::RecordVerified.of(&api_via), &api_via, "the cluster passed verification", action, [probe.into()]);
     }
     Ok(())

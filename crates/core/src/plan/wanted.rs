@@ -9,11 +9,11 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::{add_ons, encoders, repair, workload};
-use crate::action::File;
 use crate::action::machine::{ImageName, Program};
+use crate::action::{File, SecretFile};
 use crate::digest::sha256;
 use crate::facts::{Facts, Question, RenderNode};
-use crate::inventory::{Cni, Endpoint, Inventory, Machine, MachineName, Role, Transcode};
+use crate::inventory::{Address, Cni, Endpoint, Inventory, Machine, MachineName, Notify, Role, Transcode};
 use crate::manifest::{Component, FileKind, Manifest};
 use crate::protocol::{path, port, systemd};
 use crate::static_pod::StaticPod;
@@ -80,7 +80,7 @@ pub fn packages(inventory: &Inventory, machine: &Machine) -> Vec<(&'static str, 
 const CONTROL_PLANE_ONLY: &[&str] = &["etcdctl", "etcdutl"];
 
 /// Units that hostler sets up: containerd and kubelet run on every machine.
-pub const UNITS: &[&str] = &[systemd::CONTAINERD, systemd::KUBELET, SNAPSHOT_TIMER, RENEWAL_TIMER];
+pub const UNITS: &[&str] = &[systemd::CONTAINERD, systemd::KUBELET, SNAPSHOT_TIMER, RENEWAL_TIMER, NOTIFY_TIMER];
 
 /// The unit that holds the endpoint's moving address.
 pub const VIP_UNIT: &str = systemd::VIP;
@@ -340,9 +340,11 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     files.extend(vip_own_files(nothing)?.into_iter().map(|file| file.path));
     files.extend(SNAPSHOT_FILES.iter().map(|path| (*path).to_owned()));
     files.extend(renewal_files()?.into_iter().map(|file| file.path));
+    files.extend(NOTIFY_FILES.iter().map(|path| (*path).to_owned()));
     Ok(Question {
         files,
         requests: false,
+        fsync: true,
         workload: films.is_some(),
         static_pods: StaticPod::names().map(str::to_owned).to_vec(),
         pki: repair::pki().into_iter().map(str::to_owned).collect(),
@@ -418,6 +420,30 @@ pub fn renewal_files() -> Result<Vec<File>> {
         file(systemd::RENEWAL_FILE, template::render("machine/hostler-renewal.service", json!({}))?),
         file(systemd::RENEWAL_TIMER_FILE, template::render("machine/hostler-renewal.timer", json!({}))?),
     ])
+}
+
+/// Starts the service that sends notifications.
+pub const NOTIFY_TIMER: &str = systemd::NOTIFY_TIMER;
+
+/// Everything that notifications need on a machine.
+pub const NOTIFY_FILES: &[&str] = &[systemd::NOTIFY_FILE, systemd::NOTIFY_TIMER_FILE, path::NOTIFY_SETTINGS];
+
+/// The units, and the settings, which hold the addresses.
+///
+/// # Errors
+/// A template that can't be filled in, which is a defect.
+pub fn notify_files(inventory: &Inventory, notify: &Notify, name: &MachineName) -> Result<(Vec<File>, SecretFile)> {
+    let units = vec![
+        file(systemd::NOTIFY_FILE, template::render("machine/hostler-notify.service", json!({}))?),
+        file(systemd::NOTIFY_TIMER_FILE, template::render("machine/hostler-notify.timer", json!({}))?),
+    ];
+    let snapshots = &inventory.snapshots;
+    let context = json!({
+        "cluster": inventory.cluster.name, "machine": name, "url": notify.url.reveal(),
+        "heartbeat": notify.heartbeat.as_ref().map(Address::reveal), "digest": notify.digest,
+        "snapshots": { "to": snapshots.to, "every": snapshots.every.map(|every| every.as_secs()) },
+    });
+    Ok((units, SecretFile::new(path::NOTIFY_SETTINGS, template::render("machine/notify.json", context)?)))
 }
 
 fn file(path: &str, content: String) -> File {

@@ -1,6 +1,7 @@
 //! The transcoding workload: what would fail at night is told now, and what runs of it is made what the inventory says.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use indexmap::IndexMap;
@@ -9,18 +10,20 @@ use super::hint::Hint;
 use super::planner::Planner;
 use super::refusal::{self, Why};
 use super::{add_ons, encoders};
-use crate::action::workload::{InstallWorkload, KeepMediaServerTokens, MediaServerToken, RemoveWorkload};
+use crate::action::workload::{InstallWorkload, KeepSecrets, MediaServerToken, RemoveWorkload};
 use crate::digest::sha256;
 use crate::facts::{ShareFact, ShareState};
 use crate::films::Share;
 use crate::films::manifests::Installation;
 use crate::films::settings::{Encoding, Settings};
-use crate::inventory::{Inventory, MachineName, Role, Transcode};
+use crate::inventory::{Address, Inventory, MachineName, Role, Transcode};
 use crate::manifest::Component;
 use crate::protocol::namespaces;
 use crate::record::Record;
 use crate::step::{ImageGroup, Need, StepKind};
 
+/// The file with the URL for notifications in pods, mounted from a Secret.
+const NOTIFY_IN_POD: &str = "/notify/url";
 /// Bytes: less than that for a film and what is made of it is little.
 const LITTLE: u64 = 60 << 30;
 
@@ -91,29 +94,33 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             StepKind::Workload.of(api_via),
             api_via,
             reason,
-            InstallWorkload { manifest, record, quick_sync },
+            InstallWorkload { manifest, record, quick_sync, notifies: installation.settings.notify.is_some() },
             needs,
         ))];
     }
     encoders::plan(planner, api_via, wanted, &installation, &image)?;
-    if let Some(action) = tokens(wanted).filter(|action| moved || record.get(&Record::WorkloadToken) != Some(&action.sha256)) {
-        planner.step(
-            StepKind::MediaServerToken.of(api_via),
-            api_via,
-            "a media server's token is missing from the cluster or has changed",
-            action,
-            needs,
-        );
+    if let Some(action) = secrets(wanted, planner.inventory.notify_films())
+        .filter(|action| moved || record.get(&Record::WorkloadToken) != Some(&action.sha256))
+    {
+        let what = match (action.tokens.is_empty(), &action.notify) {
+            (true, _) => "the address for notifications",
+            (false, None) => "a media server's token",
+            (false, Some(_)) => "a media server's token or the address for notifications",
+        };
+        let reason = format!("{what} is missing from the cluster or has changed");
+        planner.step(StepKind::MediaServerToken.of(api_via), api_via, reason, action, needs);
     }
     Ok(())
 }
 
-/// Sends the tokens of all media servers; `None`: there are none.
-fn tokens(wanted: &Transcode) -> Option<KeepMediaServerTokens> {
+/// Sends the tokens of all media servers, and the address to `notify`; `None`: there are none.
+fn secrets(wanted: &Transcode, notify: Option<&Address>) -> Option<KeepSecrets> {
     let files: Vec<_> = wanted.tokens.iter().filter_map(|token| Some((token.of, token.file.as_ref().ok()?))).collect();
-    let sums: Vec<String> = files.iter().map(|(of, file)| format!("{} {}", of.key(), file.sha256)).collect();
+    let tokens = files.iter().map(|(of, file)| format!("{} {}", of.key(), file.sha256));
+    let sums: Vec<String> = tokens.chain(notify.map(|address| format!("notify {}", sha256(address.reveal().as_bytes())))).collect();
     let tokens: Vec<_> = files.into_iter().map(|(of, file)| MediaServerToken { of, file: file.path.clone(), size: file.size }).collect();
-    (!tokens.is_empty()).then(|| KeepMediaServerTokens { tokens, sha256: sha256(sums.join("\n").as_bytes()) })
+    let sha256 = sha256(sums.join("\n").as_bytes());
+    (!sums.is_empty()).then(|| KeepSecrets { tokens, notify: notify.cloned(), sha256 })
 }
 
 /// Whether nothing is known that would keep films from being encoded; what is known is refused.
@@ -224,7 +231,10 @@ fn installation(planner: &Planner, wanted: &Transcode) -> Installation {
     // A machine that joins later need not be named, if none is left out.
     let named = !wanted.machines.is_empty() || planner.inventory.machines.values().any(|machine| machine.encode.is_none());
     let machines = encodings(planner.inventory, wanted, &encoders);
-    let settings = Settings { at_once: encoders.len() + 1, machines, ..wanted.settings.clone() };
+    let notify = planner.inventory.notify_films().map(|_| PathBuf::from(NOTIFY_IN_POD));
+    let others_report_machines = planner.inventory.notify.is_some();
+    let at_once = encoders.len() + 1;
+    let settings = Settings { at_once, machines, notify, others_report_machines, ..wanted.settings.clone() };
     let zone = planner.inventory.control_planes().find_map(|(name, _)| planner.facts.get(name)).map(|facts| facts.time_zone.clone());
     Installation {
         image,

@@ -100,10 +100,10 @@ pub static TRANSCODE: Section = Section {
         },
         Key {
             name: "notify",
-            kind: Kind::Object(&NOTIFY),
+            kind: Kind::Object(&NOTIFY_FILMS),
             required: false,
-            default: "no notifications",
-            doc: "Where to send notifications about failed films, lost machines and low disk space.",
+            default: "the `url` of the inventory's `notify`",
+            doc: "Where to send notifications about failed films and low disk space, if not to where all others go.",
             example: "{ url: https://ntfy.sh/films-of-ada }",
         },
         Key {
@@ -303,7 +303,7 @@ pub static MEDIA_SERVER: Section = Section {
     rules: &[],
 };
 
-pub static NOTIFY: Section = Section {
+pub static NOTIFY_FILMS: Section = Section {
     what: "`notify`",
     path: "transcode.notify",
     doc: "Where to send notifications.",

@@ -1,0 +1,80 @@
+//! What is wrong with a machine by its own word: what `status` shows, and what the machine reports by itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{CertificateStatus, Problem, certificates};
+use crate::facts::Facts;
+use crate::inventory::MachineName;
+
+/// A certificate that ends sooner is a problem, in days. Kubelet renews its own before: at the latest when a tenth of a year is left.
+pub(super) const SOON: i64 = 30;
+/// Free space of /var/lib below which kubelet begins to evict pods, in percent.
+pub(super) const LITTLE_DISK: u64 = 15;
+
+/// All of it, for a machine that takes snapshots `every` so often, if it does.
+pub fn own_problems(name: &MachineName, facts: &Facts, every: Option<Duration>) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = expiring(&certificates(&BTreeMap::from([(name, facts)]))).collect();
+    problems.extend(renewal_failed(name, facts));
+    problems.extend(disk_low(name, facts.disk_free, facts.disk_size));
+    problems.extend(failing_disks(name, facts));
+    let Some(every) = every else { return problems };
+    problems.extend(snapshot_failed(name, facts));
+    match facts.snapshot {
+        Some(taken) => problems.extend(snapshot_old(facts.clock.saturating_sub(taken), every)),
+        None if is_overdue(facts) => problems.push(Problem::NoSnapshot),
+        None => {}
+    }
+    problems
+}
+
+/// Certificates that end soon; of a machine the first one says enough.
+pub(super) fn expiring(certificates: &[CertificateStatus]) -> impl Iterator<Item = Problem> {
+    let soon = |certificate: &&CertificateStatus| certificate.days < SOON;
+    certificates
+        .iter()
+        .enumerate()
+        .filter(move |(at, certificate)| {
+            soon(certificate) && certificates[..*at].iter().filter(soon).all(|other| other.machine != certificate.machine)
+        })
+        .map(|(_, CertificateStatus { name, machine, days, .. })| Problem::CertificateExpires {
+            certificate: name.clone(),
+            machine: machine.clone(),
+            days: *days,
+        })
+}
+
+pub(super) fn renewal_failed(name: &MachineName, facts: &Facts) -> Option<Problem> {
+    facts.renewal_failed.then(|| Problem::RenewalFailed { machine: name.clone() })
+}
+
+pub(super) fn not_notified(name: &MachineName, facts: &Facts) -> Option<Problem> {
+    let since = facts.notify_unsent.map(|since| facts.clock.saturating_sub(since).max(0));
+    (facts.notify_failed || since.is_some()).then(|| Problem::NotNotified { machine: name.clone(), since })
+}
+
+/// `free` of `size`, in KiB. A file system of unknown size is not full.
+pub(super) fn disk_low(name: &MachineName, free: u64, size: u64) -> Option<Problem> {
+    let low = size > 0 && free.saturating_mul(100) < size.saturating_mul(LITTLE_DISK);
+    low.then(|| Problem::DiskLow { machine: name.clone(), free: free.saturating_mul(100) / size })
+}
+
+pub(super) fn failing_disks(name: &MachineName, facts: &Facts) -> impl Iterator<Item = Problem> {
+    let disks = facts.disks.iter().flat_map(|(disk, faults)| faults.iter().map(move |fault| (disk.clone(), *fault)));
+    disks.map(|(disk, fault)| Problem::DiskFails { machine: name.clone(), disk, fault })
+}
+
+pub(super) fn snapshot_failed(name: &MachineName, facts: &Facts) -> Option<Problem> {
+    facts.snapshot_failed.then(|| Problem::SnapshotFailed { machine: name.clone() })
+}
+
+/// `age`: of the newest one, in seconds. One may have been missed: a machine was off.
+pub(super) fn snapshot_old(age: i64, every: Duration) -> Option<Problem> {
+    let most = i64::try_from(every.as_secs()).unwrap_or(i64::MAX).saturating_mul(2);
+    (age > most).then_some(Problem::SnapshotOld { hours: age / 3600 })
+}
+
+/// Whether the machine should have taken its first snapshot: it looks every ten minutes.
+pub(super) fn is_overdue(facts: &Facts) -> bool {
+    facts.snapshots_since.is_some_and(|since| facts.clock.saturating_sub(since) > 60 * 60)
+}

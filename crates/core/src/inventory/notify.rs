@@ -1,0 +1,148 @@
+//! `notify`: where messages about the machines and the cluster go.
+
+use std::fmt;
+
+use super::load::{ReadFile, parse};
+use super::read::{Fields, Problems, Text};
+use super::schema::NOTIFY;
+use super::{Inventory, url};
+
+/// Where messages go, and which ones besides those about problems.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// An ntfy topic or a webhook.
+    pub url: Address,
+    /// Pinged while all is well.
+    pub heartbeat: Option<Address>,
+    /// Whether a summary is sent once a week.
+    pub digest: bool,
+}
+
+/// An http or https URL that may be a secret: whoever has it can send to it, and often read what was sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(String);
+
+/// What is written in place of an address in the text that the cluster keeps. No server can have this name (RFC 2606).
+const LEFT_OUT: &str = "https://not-on-record.invalid/";
+
+impl Address {
+    /// The URL: for the request itself, and for files that only root can read.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    fn is_left_out(&self) -> bool {
+        self.0 == LEFT_OUT
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The path and the query are what is secret.
+        let origin = ::url::Url::parse(&self.0).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+        write!(f, "Address({origin}/...)")
+    }
+}
+
+/// `reader`: as in [`super::parse_with`]; without it, addresses may be missing as in the text that the cluster keeps.
+pub fn read(inventory: &Fields, reader: Option<ReadFile>, problems: &mut Problems) -> Option<Notify> {
+    let field = inventory.get("notify", problems)?;
+    let fields = Fields::read(field.node, field.place, &NOTIFY, problems)?;
+    let url = fields.text("url", problems).and_then(|text| address(text, "url: https://ntfy.sh/ponies-8f2c", reader, problems));
+    let heartbeat =
+        fields.text("heartbeat", problems).and_then(|text| address(text, "heartbeat: https://hc-ping.com/UUID", reader, problems));
+    let digest = fields.choice("digest", problems) == Some("weekly");
+    Some(Notify { url: url?, heartbeat, digest })
+}
+
+/// An address, of which nothing is shown.
+pub fn address(text: Text, example: &str, reader: Option<ReadFile>, problems: &mut Problems) -> Option<Address> {
+    let address = Address(url::secret(text, example, problems)?);
+    if address.is_left_out() && reader.is_some() {
+        problems.add(text.place, "the text that the cluster keeps does not have this address: write it again", example);
+        return None;
+    }
+    Some(address)
+}
+
+impl Inventory {
+    /// Where messages of the transcoding workload go.
+    pub fn notify_films(&self) -> Option<&Address> {
+        let own = self.transcode.as_ref()?.notify.as_ref();
+        own.or(self.notify.as_ref().map(|notify| &notify.url))
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = &Address> {
+        let notify = self.notify.iter().flat_map(|notify| std::iter::once(&notify.url).chain(&notify.heartbeat));
+        notify.chain(self.transcode.iter().flat_map(|films| &films.notify))
+    }
+
+    /// The inventory's text as everyone may read it who reads the cluster's objects: with another URL in place of each address that may be
+    /// secret. `None`: an address is written in a way that can't be replaced.
+    pub fn text_without_addresses(&self) -> Option<String> {
+        let text = self.addresses().fold(self.text.clone(), |text, address| without(&text, address.reveal()));
+        if text == self.text && self.addresses().next().is_none() {
+            return Some(text);
+        }
+        let left = parse(&text, "").ok()?;
+        left.addresses().all(Address::is_left_out).then_some(text)
+    }
+}
+
+/// `text` without `address`, where that is not the beginning of another URL.
+fn without(text: &str, address: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(address) {
+        let (before, after) = (&rest[..at], &rest[at + address.len()..]);
+        let mut next = after.chars();
+        let goes_on = match (next.next(), next.next()) {
+            // The end of a sentence, or a port.
+            (Some('.' | ':'), second) => second.is_some_and(|second| !second.is_whitespace()),
+            (Some(first), _) => first.is_alphanumeric() || "-_/?=&%@+~".contains(first),
+            (None, _) => false,
+        };
+        kept.push_str(before);
+        kept.push_str(if goes_on { address } else { LEFT_OUT });
+        rest = after;
+    }
+    kept + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACHINES: &str = "machines: {rarity: {address: 192.168.1.11, role: control-plane}}\n";
+
+    #[test]
+    fn the_text_that_the_cluster_keeps_has_no_address() {
+        let kept = |notify: &str| {
+            let inventory = parse(&format!("{MACHINES}{notify}"), "").expect("valid");
+            inventory.text_without_addresses().map(|text| text.replace(MACHINES, ""))
+        };
+        assert_eq!(kept("# none\n").as_deref(), Some("# none\n"));
+        let text =
+            kept("notify:\n  url: https://ntfy.sh/s3cret   # not https://ntfy.sh/s3cret.\n  heartbeat: \"https://hc-ping.com/s3cret\"\n");
+        let text = text.expect("all replaced");
+        assert!(!text.contains("s3cret") && text.matches(LEFT_OUT).count() == 3, "{text}");
+        // The address of one is the beginning of another.
+        let text = kept("notify: {url: 'http://10.0.0.1:80/a', heartbeat: 'http://10.0.0.1:80/a/b'}\n").expect("both replaced");
+        assert_eq!(text, format!("notify: {{url: '{LEFT_OUT}', heartbeat: '{LEFT_OUT}'}}\n"));
+        assert_eq!(kept("notify:\n  url: \"https://ntfy.sh/s3\\x63ret\"\n"), None, "it can't be found in the text");
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_secret() {
+        assert_eq!(format!("{:?}", Address("https://ntfy.sh/s3cret?auth=x".to_owned())), "Address(https://ntfy.sh/...)");
+    }
+
+    #[test]
+    fn what_the_cluster_keeps_is_read_but_not_applied() {
+        let text = format!("{MACHINES}notify: {{url: '{LEFT_OUT}'}}\n");
+        assert!(parse(&text, "").is_ok());
+        let none: ReadFile = &|_, _| Err(super::super::Unread::Missing);
+        let error = super::super::parse_with(&text, "", Some(none), None).expect_err("it lacks the address").to_string();
+        assert!(error.contains("write it again"), "{error}");
+    }
+}
