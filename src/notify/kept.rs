@@ -25,11 +25,13 @@ pub struct Kept {
 
 enum Place {
     File(PathBuf),
-    /// As it was read or written last, so that it is replaced only as it was then.
-    Cluster {
-        maps: Api<ConfigMap>,
-        map: Box<ConfigMap>,
-    },
+    Cluster(Box<InCluster>),
+}
+
+/// The ConfigMap as it was read or written last, so that it is replaced only as it was then.
+struct InCluster {
+    maps: Api<ConfigMap>,
+    map: ConfigMap,
 }
 
 impl Kept {
@@ -52,7 +54,7 @@ impl Kept {
         });
         let text = map.data.as_ref().and_then(|data| data.get(KEY)).filter(|text| text.len() <= MOST_BYTES);
         let ledger = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        Ok(Kept { ledger, place: Place::Cluster { maps, map: Box::new(map) } })
+        Ok(Kept { ledger, place: Place::Cluster(Box::new(InCluster { maps, map })) })
     }
 
     /// With what was seen, and written down.
@@ -80,7 +82,8 @@ impl Kept {
                 std::fs::create_dir_all(atomic::folder_of(file)).with_context(context)?;
                 atomic::write(file, text.as_bytes(), 0o600).with_context(context)
             }
-            Place::Cluster { maps, map } => {
+            Place::Cluster(place) => {
+                let InCluster { maps, map } = &mut **place;
                 let data = map.data.get_or_insert_default();
                 if data.get(KEY) == Some(&text) {
                     return Ok(());
@@ -90,7 +93,7 @@ impl Kept {
                     Some(_) => maps.replace(NAME, &PostParams::default(), map).await,
                     None => maps.create(&PostParams::default(), map).await,
                 };
-                **map = written.context("what was reported of the cluster can't be written")?;
+                *map = written.context("what was reported of the cluster can't be written")?;
                 Ok(())
             }
         }
