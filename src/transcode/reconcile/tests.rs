@@ -4,6 +4,7 @@ use super::super::record::{InLibrary, Part};
 use super::*;
 
 mod machines;
+mod pieces;
 
 const STAMP: Stamp = Stamp { size: 1000, modified: 7 };
 
@@ -27,6 +28,7 @@ fn empty() -> World {
         paused: false,
         originals_first: BTreeSet::new(),
         in_hardware: BTreeSet::new(),
+        splits: BTreeSet::new(),
         played: BTreeMap::new(),
         free: u64::MAX,
         trash: 0,
@@ -113,7 +115,7 @@ fn actions_of(world: &World) -> Vec<String> {
         },
         Action::Claim(_) => "claim".into(),
         Action::Reclaim(_) => "reclaim".into(),
-        Action::Prepare(_) => "prepare".into(),
+        Action::Prepare(..) => "prepare".into(),
         Action::Begin(job, _) => format!("begin {:?} {}", job.task, job.attempt),
         Action::Forget(job) => format!("forget {:?} {}", job.task, job.attempt),
         Action::ClearFailure(_) => "clear failure".into(),
@@ -373,7 +375,10 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
             let files = files(world, &id);
             *files = Files { claimed: files.failed.take().or(files.trashed.take()), folders: true, reason: false, ..files.clone() };
         }
-        Action::Prepare(id) => files(world, &id).prepared = true,
+        Action::Prepare(id, machines) => {
+            let files = files(world, &id);
+            (files.prepared, files.machines) = (true, machines);
+        }
         Action::Begin(job, _) => {
             // Otherwise its pod would not start.
             assert!(job.task == Task::Publish || files(world, &job.id).prepared);
@@ -382,7 +387,16 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
                 let files = files(world, &job.id);
                 match job.task {
                     Task::Original => files.encoded = Some(Encoded { original: true, ..encoded() }),
+                    Task::Encode if files.machines > 1 => {
+                        (files.plan, files.planned) = (Some(Plan { round: job.round, ..pieces::plan() }), true);
+                    }
                     Task::Encode => files.encoded = Some(encoded()),
+                    Task::Part(Work::Join) => {
+                        let plan = files.plan.take().expect("what is joined");
+                        assert!(plan.works().all(|work| files.done.contains(&work)), "it is whole");
+                        *files = Files { encoded: Some(encoded()), planned: false, done: BTreeSet::new(), ..files.clone() };
+                    }
+                    Task::Part(work) => drop(files.done.insert(work)),
                     Task::Publish => {
                         let original = files.encoded.as_ref().expect("what is published").original;
                         files.published = Some(Published { original, ..published() });
@@ -391,10 +405,14 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
             }
         }
         Action::Forget(job) => drop(world.jobs.remove(&job)),
-        Action::ClearFailure(id) => files(world, &id).failure = None,
+        Action::ClearFailure(id) => {
+            let files = files(world, &id);
+            *files = Files { failure: None, failures: BTreeMap::new(), ..files.clone() };
+        }
         Action::Discard(id) => {
             let files = files(world, &id);
-            *files = Files { encoded: None, published: None, failure: None, prepared: false, ..files.clone() };
+            let Files { dropped, claimed, trashed, failed, reason, folders, .. } = files.clone();
+            *files = Files { dropped, claimed, trashed, failed, reason, folders, ..Files::default() };
         }
         Action::TrashOriginal(id) => {
             let files = files(world, &id);
@@ -406,7 +424,8 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
         }
         Action::Tidy(id) => {
             let files = files(world, &id);
-            *files = Files { encoded: None, published: None, failure: None, prepared: false, folders: false, ..files.clone() };
+            let Files { dropped, claimed, trashed, failed, reason, .. } = files.clone();
+            *files = Files { dropped, claimed, trashed, failed, reason, ..Files::default() };
         }
         Action::TakeUp(id) => drop(world.unknown.remove(&id)),
         Action::Dismiss(id) => {
@@ -421,8 +440,11 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
 proptest! {
     /// The watcher is killed after any action, and encoders and publishers die at random: the film ends, once, and nothing is left over.
     #[test]
-    fn whatever_is_killed_the_film_ends_and_its_original_is_kept(kills in proptest::collection::vec((0_usize..4, any::<bool>()), 0..40)) {
-        let mut world = empty();
+    fn whatever_is_killed_the_film_ends_and_its_original_is_kept(
+        kills in proptest::collection::vec((0_usize..4, any::<bool>()), 0..40),
+        idle in 1_usize..4,
+    ) {
+        let mut world = pieces::with_machines(empty(), idle);
         let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP, flat: false, lacks: None };
         let id = FilmId::new(&dropped.path, STAMP.size, STAMP.modified);
         world.dropped.push(dropped);
@@ -536,8 +558,9 @@ proptest! {
     #[test]
     fn whatever_is_killed_what_is_in_the_library_stays_there(
         kills in proptest::collection::vec((0_usize..4, any::<bool>(), 0_u8..12), 0..60),
+        idle in 1_usize..4,
     ) {
-        let mut world = World { originals_first: ["Movies".to_owned()].into(), ..empty() };
+        let mut world = World { originals_first: ["Movies".to_owned()].into(), ..pieces::with_machines(empty(), idle) };
         let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP, flat: false, lacks: None };
         let id = FilmId::new(&dropped.path, STAMP.size, STAMP.modified);
         world.dropped.push(dropped);
