@@ -160,26 +160,23 @@ fn pieces_of_mp4_with_b_frames_join_exactly() {
     as_from_one_machine(coded(21, "30000/1001", "-c:v libx264 -preset ultrafast -bf 2 -g 250 film.mp4"), 630, 2);
 }
 
+/// The head of an MKV has a steady rate, whatever the times of its pictures are.
 #[test]
-fn a_film_whose_rate_varies_is_encoded_in_one_piece() {
-    let arguments = "-c:v libx264 -preset ultrafast -bsf:v setts=ts=TS+if(gt(TS\\,10/TB)\\,(TS-10/TB)/3) -bf 0 film.mkv";
+fn a_film_whose_head_is_wrong_is_noticed_by_the_count_of_its_pictures() {
+    // Three pictures take as long as four should.
+    let arguments = "-c:v libx264 -preset ultrafast -bf 0 -bsf:v setts=ts=TS+if(gt(TS\\,10/TB)\\,(TS-10/TB)/3) film.mkv";
     let film = InWork::new(coded(31, "24", arguments), 3);
     assert_eq!(film.encode(), Some(0));
-    assert!(!film.path("split.json").exists() && film.path("encoded.json").exists());
-    assert_eq!(film.read("progress.json")["note"], "in one piece: its frame rate varies");
+    assert_eq!(film.part("piece2"), Some(2), "another attempt would fail, too");
+    let reason = film.read("piece2.failure.json")["reason"].as_str().expect("text").to_owned();
+    assert!(reason.contains("pictures were decoded and"), "{reason}");
+    assert!(!film.path("piece2.json").exists());
 }
 
-/// By its head all is steady.
 #[test]
-fn a_film_with_pictures_of_the_same_time_is_not_joined() {
+fn pieces_of_a_film_with_pictures_of_the_same_time_join_exactly() {
     let arguments = "-c:v libx264 -preset ultrafast -g 48 -bf 0 -bsf:v setts=ts=if(eq(mod(N\\,200)\\,100)\\,PREV_OUTPTS\\,TS) film.mkv";
-    let film = InWork::new(coded(31, "24", arguments), 3);
-    assert_eq!(film.encode(), Some(0));
-    if !film.path("split.json").exists() {
-        return;
-    }
-    let failed = (1..=3).map(|number| film.part(&format!("piece{number}"))).filter(|status| *status == Some(2)).count();
-    assert!(failed > 0, "each piece counts its pictures");
+    as_from_one_machine(coded(31, "24", arguments), 744, 3);
 }
 
 #[test]
