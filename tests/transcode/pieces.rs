@@ -160,6 +160,16 @@ fn pieces_of_mp4_with_b_frames_join_exactly() {
     as_from_one_machine(coded(21, "30000/1001", "-c:v libx264 -preset ultrafast -bf 2 -g 250 film.mp4"), 630, 2);
 }
 
+/// After ten seconds, three pictures take as long as four did.
+#[test]
+fn a_film_whose_rate_varies_is_encoded_in_one_piece() {
+    let arguments = "-c:v libx264 -preset ultrafast -bf 0 -bsf:v setts=ts=TS/max(N\\,1)*(N+max(N-240\\,0)/3) film.mp4";
+    let film = InWork::new(coded(31, "24", arguments), 3);
+    assert_eq!(film.encode(), Some(0));
+    assert!(!film.path("split.json").exists() && film.path("encoded.json").exists());
+    assert_eq!(film.read("progress.json")["note"], "in one piece: its frame rate varies");
+}
+
 /// The head of an MKV has a steady rate, whatever the times of its pictures are.
 #[test]
 fn a_film_whose_head_is_wrong_is_noticed_by_the_count_of_its_pictures() {
