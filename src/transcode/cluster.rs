@@ -18,6 +18,7 @@ use kube::{Client, Config};
 use super::jobs::{Machine, MachineState};
 use super::machines::Place;
 use super::reconcile::{Job, JobState, Task};
+use super::split::Work;
 
 /// Ends of the names of taints with which Kubernetes itself marks a machine for a while.
 const PASSING: [&str; 7] =
@@ -178,7 +179,7 @@ impl Cluster {
     /// Its template is missing or wrong, or the API server does not answer or refuses it.
     pub async fn begin(&self, job: &Job, place: &Place) -> Result<()> {
         let file = self.templates.join(match job.task {
-            Task::Encode | Task::Original => ENCODE,
+            Task::Encode | Task::Original | Task::Part(_) => ENCODE,
             Task::Publish => "publish.yaml",
         });
         let text = std::fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
@@ -209,11 +210,17 @@ fn object(template: &str, job: &Job, place: &Place) -> Result<v1::Job> {
     let mut object: v1::Job = serde_yaml::from_str(template)?;
     object.metadata.name = Some(job.name());
     confine(&mut object, place);
-    if job.task == Task::Original
+    let shares = match job.task {
+        // Copying streams takes no cores, and sound few: it need not wait for a machine that encodes nothing.
+        Task::Original => Some("original"),
+        Task::Part(Work::Sound) => Some("sound"),
+        Task::Part(Work::Join) => Some("join"),
+        Task::Encode | Task::Part(Work::Piece(_)) | Task::Publish => None,
+    };
+    if let Some(label) = shares
         && let Some(template) = object.spec.as_mut().map(|spec| &mut spec.template)
     {
-        // Copying streams takes no cores: it need not wait for a machine that encodes nothing.
-        template.metadata.get_or_insert_default().labels.get_or_insert_default().insert("transcode".to_owned(), "original".to_owned());
+        template.metadata.get_or_insert_default().labels.get_or_insert_default().insert("transcode".to_owned(), label.to_owned());
         if let Some(affinity) = template.spec.as_mut().and_then(|pod| pod.affinity.as_mut()) {
             affinity.pod_anti_affinity = None;
         }
@@ -222,6 +229,9 @@ fn object(template: &str, job: &Job, place: &Place) -> Result<v1::Job> {
     let container = containers.and_then(|containers| containers.first_mut()).context("the Job has no container")?;
     let words = if container.args.is_some() { &mut container.args } else { &mut container.command };
     words.get_or_insert_default().extend(["--id".to_owned(), job.id.to_string()]);
+    if let Task::Part(work) = job.task {
+        words.get_or_insert_default().extend(["--part".to_owned(), work.to_string()]);
+    }
     for mount in container.volume_mounts.iter_mut().flatten() {
         if let Some(folder) = &mut mount.sub_path {
             *folder = format!("{folder}/{}", job.id);

@@ -4,55 +4,44 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hostler_core::films::settings::{Folder, Settings};
 use jiff::Timestamp;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::Instant;
 
 use super::ffmpeg;
 use super::film::FilmId;
-use super::handbrake::{self, Answer, Pace, Reader, Title, Titles, Working};
+use super::handbrake::{Title, Titles, Working};
 use super::layout::{Inbox, read_json, write_json};
 use super::ledger::{Film, Original};
-use super::measure::Crop;
-use super::order::{self, Order, Tracks, Wishes};
+use super::observe;
+use super::order::{self, Order, Tracks};
 use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Part, Phase, Progress, Stamp, TASK};
+use super::split::{Done, PLAN, Plan, Work};
 use super::titles::{self, Picked, Question};
 use super::verify::{self, Attempt, Flaw};
-use lines::Lines;
 use measure::Made;
+use ready::Ready;
+use run::HandBrakeRun;
 
 mod finish;
 mod hardware;
+mod join;
 mod lines;
 mod measure;
 mod quality;
+mod ready;
+mod run;
+mod split;
 
-/// Interval for writing the progress.
-const PROGRESS_EVERY: Duration = Duration::from_secs(3);
-/// HandBrake without output for this long hangs: usually the share is gone.
-const SILENT_FOR: Duration = Duration::from_secs(600);
-/// Time from SIGINT to SIGKILL.
-const ENDS_WITHIN: Duration = Duration::from_secs(15);
 /// The lowest priority.
 pub const NICE: i32 = 15;
-/// For ioprio_set(2), like ionice(1): class 2, lowest level.
-const IOPRIO_WHO_PROCESS: nix::libc::c_int = 1;
-const LAST_OF_BEST_EFFORT: nix::libc::c_int = (2 << 13) | 7;
 /// An encoding that takes less time does not tell how fast a machine is.
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
-/// Lines of HandBrake's log in a failure.
-const TAIL: usize = 40;
 
 /// The task of an encoder.
 #[derive(Debug, Clone)]
@@ -68,12 +57,32 @@ pub struct Task {
     pub machine: String,
     /// Whether it has a render node, so that encoders in hardware may work.
     pub hardware: bool,
+    /// What it does of a film in pieces; `None`: the whole film, or a plan for its pieces.
+    pub part: Option<Work>,
+}
+
+impl Task {
+    fn progress(&self) -> String {
+        self.part.map_or_else(|| PROGRESS.to_owned(), Work::progress)
+    }
+
+    fn failure(&self) -> String {
+        self.part.map_or_else(|| FAILURE.to_owned(), Work::failure)
+    }
+
+    fn log(&self) -> String {
+        self.part.map_or_else(|| LOG.to_owned(), Work::log)
+    }
 }
 
 /// The result of an encoder.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ended {
     Encoded(Encoded),
+    /// Nothing was encoded: the film will be encoded in pieces.
+    Planned(Plan),
+    /// A part of a film in pieces.
+    Made(Done),
     /// The reason was recorded.
     Failed(Failure),
     /// Ended by SIGTERM or SIGINT; another attempt starts over.
@@ -94,39 +103,65 @@ pub async fn run(task: &Task) -> Result<Ended> {
     if let Some(encoded) = read_json::<Encoded>(&work.join(ENCODED))? {
         return Ok(Ended::Encoded(encoded));
     }
-    if let Some(failure) = read_json::<Failure>(&work.join(FAILURE))?.filter(|failure| failure.permanent) {
+    if let Some(failure) = read_json::<Failure>(&work.join(task.failure()))?.filter(|failure| failure.permanent) {
         return Ok(Ended::Failed(failure));
+    }
+    let plan = observe::plan(&work, &film);
+    match (task.part, &plan) {
+        (None, Some(plan)) if film.whole.is_none() && film.original != Original::Wanted => return Ok(Ended::Planned(plan.clone())),
+        (Some(_), None) => bail!("{} has no {PLAN} for this film: the folder was emptied", work.display()),
+        (Some(part), Some(plan)) => {
+            if let Some(done) = observe::done(&work, plan)?.remove(&part) {
+                return Ok(Ended::Made(done));
+            }
+        }
+        _ => {}
     }
     let mut tail = VecDeque::new();
     let part = work.join(format!("{}.part.mkv", task.who));
-    let outcome = Encoder {
+    let mut encoder = Encoder {
         task,
         film: &film,
         work: &work,
         part: &part,
+        plan: plan.as_ref().filter(|_| task.part.is_some()),
+        note: None,
         began: Timestamp::now(),
         tail: &mut tail,
         number: 0,
         of: 1,
         pixels: 0.0,
         encoding: Duration::ZERO,
-    }
-    .film()
-    .await;
+    };
+    let outcome = match (task.part, &plan) {
+        (Some(Work::Piece(number)), Some(plan)) => encoder.piece(plan, number).await.map(|done| done.map(Ended::Made)),
+        (Some(Work::Sound), Some(plan)) => encoder.sound(plan).await.map(|done| done.map(Ended::Made)),
+        _ => encoder.film().await,
+    };
     if !matches!(outcome, Ok(Ok(_))) {
         // Unverified results are useless.
         let _ = std::fs::remove_file(&part);
     }
     match outcome {
-        Ok(Ok(encoded)) => {
-            write_json(&work.join(ENCODED), &encoded).context("the film is encoded, but the result can't be recorded")?;
-            Ok(Ended::Encoded(encoded))
+        Ok(Ok(ended)) => {
+            match (&ended, task.part) {
+                (Ended::Encoded(encoded), _) => write_json(&work.join(ENCODED), encoded),
+                (Ended::Planned(plan), _) => write_json(&work.join(PLAN), plan),
+                (Ended::Made(done), Some(part)) => write_json(&work.join(part.result()), done),
+                _ => Ok(()),
+            }
+            .context("the film is encoded, but the result can't be recorded")?;
+            if let (Ended::Encoded(_), Some(plan)) = (&ended, &plan) {
+                // The room that they take is wanted for the next film.
+                split::remove_pieces(&work, plan);
+            }
+            Ok(ended)
         }
         Ok(Err(flaw)) => {
             let Flaw { permanent, outside, question, titles, lacks, reason } = flaw;
             let (who, tail, at) = (task.who.clone(), tail.into(), Timestamp::now());
             let failure = Failure { who, permanent, outside, question, titles, lacks, reason, tail, at };
-            write_json(&work.join(FAILURE), &failure)
+            write_json(&work.join(task.failure()), &failure)
                 .with_context(|| format!("{}; in addition, this failure can't be recorded", failure.reason))?;
             Ok(Ended::Failed(failure))
         }
@@ -139,6 +174,10 @@ struct Encoder<'a> {
     film: &'a Film,
     work: &'a Path,
     part: &'a Path,
+    /// Of a film whose pieces exist.
+    plan: Option<&'a Plan>,
+    /// How it is encoded, for the page.
+    note: Option<String>,
     began: Timestamp,
     tail: &'a mut VecDeque<String>,
     /// The title that is encoded, of how many: for the progress.
@@ -154,21 +193,8 @@ struct Encoder<'a> {
 #[derive(Debug)]
 struct Stopped;
 
-/// The result of a run of HandBrakeCLI.
-#[derive(Debug, Default)]
-struct HandBrakeRun {
-    status: Option<i32>,
-    work_done: Option<i64>,
-    frames: Option<(u64, u64)>,
-    pace: Option<Pace>,
-    titles: Option<Titles>,
-    crop: Option<Crop>,
-    /// How long it took.
-    took: Duration,
-}
-
 impl Encoder<'_> {
-    async fn film(&mut self) -> Result<Result<Encoded, Flaw>, Stopped> {
+    async fn film(&mut self) -> Result<Result<Ended, Flaw>, Stopped> {
         let (input, stamp) = match self.source() {
             Ok(source) => source,
             Err(flaw) => return Ok(Err(flaw)),
@@ -186,7 +212,7 @@ impl Encoder<'_> {
                 Ok(part) => part,
                 Err(flaw) => return Ok(Err(flaw)),
             };
-            return Ok(Ok(self.encoded(part, Vec::new(), Vec::new(), true, stamp, start)));
+            return Ok(Ok(Ended::Encoded(self.encoded(part, Vec::new(), Vec::new(), true, stamp, start))));
         }
         let picked = match self.pick(&titles) {
             Ok(picked) => picked,
@@ -198,19 +224,32 @@ impl Encoder<'_> {
         for (number, title) in picked.titles.iter().enumerate() {
             self.number = number;
             let label = (self.of > 1).then(|| format!("title {:02}", title.index));
-            match self.title(&input, stamp, title.clone(), label, &mut remarks).await? {
+            let ready = match self.ready(&input, title.clone(), &mut remarks).await? {
+                Ok(ready) => ready,
+                Err(flaw) => return Ok(Err(flaw)),
+            };
+            if self.of == 1
+                && let Some(plan) = self.planned(&ready, stamp, &remarks)
+            {
+                return Ok(Ok(Ended::Planned(plan)));
+            }
+            match self.title(&input, stamp, ready, label, &mut remarks).await? {
                 Ok(part) => parts.push(part),
                 Err(flaw) => return Ok(Err(flaw)),
             }
         }
         let mut parts = parts.into_iter();
         let Some(film) = parts.next() else { return Ok(Err(self.nothing_in_it(&input))) };
+        remarks.extend(self.film.whole.iter().map(|why| format!("encoded in one piece: {why}")));
         remarks.dedup();
-        Ok(Ok(self.encoded(film, parts.collect(), remarks, false, stamp, start)))
+        Ok(Ok(Ended::Encoded(self.encoded(film, parts.collect(), remarks, false, stamp, start))))
     }
 
     fn encoded(&self, film: Part, more: Vec<Part>, remarks: Vec<String>, original: bool, source: Stamp, start: Instant) -> Encoded {
-        let (machine, took) = (self.task.machine.clone(), start.elapsed().as_secs_f64());
+        let (machine, took) = match self.plan {
+            Some(plan) => (split::machines(self.work, plan), Timestamp::now().duration_since(plan.at).as_secs_f64()),
+            None => (self.task.machine.clone(), start.elapsed().as_secs_f64()),
+        };
         let speed = (self.encoding > LONG_ENOUGH && self.pixels > 0.0).then(|| self.pixels / self.encoding.as_secs_f64());
         Encoded { film, more, remarks, original, source, machine, took, speed, at: Timestamp::now() }
     }
@@ -238,51 +277,19 @@ impl Encoder<'_> {
         &mut self,
         input: &Path,
         stamp: Stamp,
-        mut source: Title,
+        ready: Ready,
         label: Option<String>,
         remarks: &mut Vec<String>,
     ) -> Result<Result<Part, Flaw>, Stopped> {
-        let probe = if source.on_disc() { None } else { self.probe(input).await? };
-        if let Some(probe) = &probe {
-            if let Some(profile @ 5) = probe.dolby_vision() {
-                let reason = format!(
-                    "the film is in Dolby Vision profile {profile}, which can't be encoded: without Dolby Vision, its colors \
-                        are wrong"
-                );
-                return Ok(Err(Flaw::permanent(reason)));
-            }
-            probe.complete(&mut source);
-        }
-        // The head of a stream that was written live has no length.
-        let unknown = source.seconds() < 0.1 && !source.on_disc();
-        let packets = if unknown { self.packets(input).await? } else { None };
-        if let Some(packets) = &packets {
-            source.duration = handbrake::Duration::of(packets.end);
-        }
-        let task = self.task;
-        let folder = task.settings.folders.get(&self.film.folder);
-        let preset = folder.and_then(|folder| folder.preset.as_ref()).map(|preset| (preset, task.settings_folder.as_path()));
-        let encoder = match self.encoder(&source, preset, remarks) {
-            Ok(encoder) => encoder,
+        let Ready { source, probe, packets, encoder, crf } = ready;
+        let made = match self.plan {
+            Some(plan) => self.joined(input, &source, probe.as_ref(), plan).await?,
+            None => self.encode(input, &source, probe.as_ref(), self.wishes(encoder, crf), remarks).await?,
+        };
+        let (Order { tracks, hdr, converted, sound, remarks: said, .. }, run) = match made {
+            Ok(made) => made,
             Err(flaw) => return Ok(Err(flaw)),
         };
-        let crf = match self.crf(input, &source, probe.as_ref()).await? {
-            Ok(crf) => crf,
-            Err(flaw) => return Ok(Err(flaw)),
-        };
-        remarks.extend(crf.iter().map(|(_, remark)| remark.clone()));
-        let wishes = Wishes {
-            preset,
-            languages: &self.task.settings.languages,
-            audio: self.folder().map(|folder| folder.audio).unwrap_or_default(),
-            crf: crf.as_ref().map(|(crf, _)| *crf),
-            encoder,
-        };
-        let (Order { tracks, hdr, converted, sound, remarks: said, .. }, run) =
-            match self.encode(input, &source, probe.as_ref(), wishes, remarks).await? {
-                Ok(encoded) => encoded,
-                Err(flaw) => return Ok(Err(flaw)),
-            };
         remarks.extend(said);
         let encoders_tail = self.tail.clone();
         let size = self.part.metadata().map_or(0, |metadata| metadata.len());
@@ -324,8 +331,11 @@ impl Encoder<'_> {
         }
         #[expect(clippy::cast_precision_loss, reason = "counts of frames are small")]
         let frames = run.frames.map_or(0.0, |(got, _)| got as f64);
-        self.pixels += frames * f64::from(output.geometry.width) * f64::from(output.geometry.height);
-        self.encoding += run.took;
+        if self.plan.is_none() {
+            // What several machines did tells of none how fast it is.
+            self.pixels += frames * f64::from(output.geometry.width) * f64::from(output.geometry.height);
+            self.encoding += run.took;
+        }
         let mut measured = None;
         if !source.on_disc() {
             let remuxed = match self.keep_smaller(input, stamp, &mut attempt, &source, &mut output, remarks).await? {
@@ -469,105 +479,12 @@ impl Encoder<'_> {
             done: (part + working.map_or(0.0, |working| working.done)) / of,
             rate: working.map_or(0.0, |working| working.rate),
             eta_seconds: working.and_then(|working| working.eta_seconds),
+            note: self.note.clone(),
             began: self.began,
             at: Timestamp::now(),
         };
-        if let Err(error) = write_json(&self.work.join(PROGRESS), &progress) {
+        if let Err(error) = write_json(&self.work.join(self.task.progress()), &progress) {
             tracing::warn!("{}: its progress can't be written: {error}", self.task.id);
         }
-    }
-
-    /// Runs HandBrakeCLI to its end, and passes signals on to it.
-    async fn handbrake(&mut self, arguments: Vec<OsString>, phase: Phase) -> Result<Result<HandBrakeRun, Flaw>, Stopped> {
-        self.show(phase, None);
-        let mut command = Command::new(handbrake::PROGRAM);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        // Its messages are parsed, so they must not be translated.
-        command.env("LC_ALL", "C");
-        // It has the lowest priority for processor and disk: etcd and kubelet must not wait for it.
-        // SAFETY: both are single system calls; nothing is allocated between fork and exec.
-        unsafe {
-            command.pre_exec(|| {
-                nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, NICE);
-                nix::libc::syscall(nix::libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, LAST_OF_BEST_EFFORT);
-                Ok(())
-            });
-        }
-        let mut child = match command.spawn() {
-            Ok(child) => child,
-            Err(error) => return Ok(Err(Flaw::passing(format!("{} can't be started: {error}", handbrake::PROGRAM)))),
-        };
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.work.join(LOG));
-        self.listen(&mut child, phase, log.ok()).await
-    }
-
-    async fn listen(
-        &mut self,
-        child: &mut Child,
-        phase: Phase,
-        mut log: Option<std::fs::File>,
-    ) -> Result<Result<HandBrakeRun, Flaw>, Stopped> {
-        let (mut run, start) = (HandBrakeRun::default(), Instant::now());
-        let mut reader = Reader::default();
-        let (mut answers, mut messages) = (Lines::of(child.stdout.take()), Lines::of(child.stderr.take()));
-        // A signal before this ends a process that has done nothing yet, which does no harm.
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-            return Ok(Err(Flaw::passing("signal handlers can't be installed")));
-        };
-        let mut shown = Instant::now();
-        let mut heard = Instant::now();
-        while answers.open() || messages.open() {
-            tokio::select! {
-                line = answers.next(), if answers.open() => {
-                    let Some(line) = line else { continue };
-                    heard = Instant::now();
-                    match reader.line(&line) {
-                        Some(Answer::Working(working)) if shown.elapsed() > PROGRESS_EVERY => {
-                            shown = Instant::now();
-                            self.show(phase, Some(working));
-                        }
-                        Some(Answer::WorkDone(error)) => run.work_done = Some(error),
-                        Some(Answer::Titles(titles)) => run.titles = Some(titles),
-                        _ => {}
-                    }
-                }
-                line = messages.next(), if messages.open() => {
-                    let Some(line) = line else { continue };
-                    heard = Instant::now();
-                    run.frames = handbrake::frames(&line).or(run.frames);
-                    run.pace = handbrake::pace(&line).or(run.pace);
-                    run.crop = Crop::parse(&line).or(run.crop);
-                    if let Some(log) = &mut log {
-                        // Errors are ignored: on a full disk the log is lost, not the film.
-                        let _ = writeln!(log, "{line}");
-                    }
-                    if self.tail.len() == TAIL {
-                        self.tail.pop_front();
-                    }
-                    self.tail.push_back(line);
-                }
-                _ = terminate.recv() => { end(child).await; return Err(Stopped) }
-                _ = interrupt.recv() => { end(child).await; return Err(Stopped) }
-                () = sleep_until(heard + SILENT_FOR) => {
-                    end(child).await;
-                    return Ok(Err(Flaw::passing(format!("HandBrake printed nothing for {} min", SILENT_FOR.as_secs() / 60))));
-                }
-            }
-        }
-        match child.wait().await {
-            Ok(status) => (run.status, run.took) = (status.code(), start.elapsed()),
-            Err(error) => return Ok(Err(Flaw::passing(format!("the exit status of HandBrake is unknown: {error}")))),
-        }
-        Ok(Ok(run))
-    }
-}
-
-/// Sends SIGINT, which HandBrake handles, then SIGKILL if it does not end.
-async fn end(child: &mut Child) {
-    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
-    }
-    if timeout(ENDS_WITHIN, child.wait()).await.is_err() {
-        let _ = child.kill().await;
     }
 }

@@ -18,6 +18,15 @@ pub const FFPROBE: &str = "ffprobe";
 pub struct Probe {
     #[serde(default)]
     pub streams: Vec<Stream>,
+    #[serde(default)]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct Format {
+    /// Seconds, where the file begins: HandBrake counts from here.
+    pub start_time: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -50,7 +59,8 @@ pub struct SideData {
 
 /// Arguments of ffprobe for [`Probe`].
 pub fn probe(input: &Path) -> Vec<OsString> {
-    ["-v", "error", "-of", "json", "-show_streams", "-i"].map(OsString::from).into_iter().chain([protected(input)]).collect()
+    let words = ["-v", "error", "-of", "json", "-show_streams", "-show_format", "-i"];
+    words.map(OsString::from).into_iter().chain([protected(input)]).collect()
 }
 
 /// A path that is never taken for a protocol or an option.
@@ -128,6 +138,12 @@ impl Probe {
     /// Seconds, where its first track begins: what ffmpeg counts positions from.
     pub fn head(&self) -> f64 {
         self.picture().map_or(0.0, |picture| picture.begins() - self.streams.iter().map(Stream::begins).fold(picture.begins(), f64::min))
+    }
+
+    /// Seconds from where the file begins to its first picture; `None`: not known.
+    pub fn picture_after_start(&self) -> Option<f64> {
+        let (picture, file): (f64, f64) = (self.picture()?.start_time.parse().ok()?, self.format.start_time.parse().ok()?);
+        Some(picture - file)
     }
 
     /// Dolby Vision's profile.

@@ -64,12 +64,15 @@ pub struct Title {
     pub color: Color,
     #[serde(default)]
     pub geometry: Geometry,
+    /// Rows and columns to cut off: top, bottom, left, right.
+    #[serde(default)]
+    pub crop: [u32; 4],
     /// Of a disc: its volume label.
     #[serde(default)]
     pub name: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Fraction {
     pub num: u32,

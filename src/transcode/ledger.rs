@@ -40,6 +40,12 @@ pub struct Film {
     /// The family of its encoder, if a machine without that one had to give it back.
     #[serde(default)]
     pub needs: Option<String>,
+    /// Machines that would be idle if one of them encoded the whole film: with more than one, it may be encoded in pieces. Only an encoder is told.
+    #[serde(default)]
+    pub machines: usize,
+    /// Why it is encoded in one piece, after it was begun in several.
+    #[serde(default)]
+    pub whole: Option<String>,
     /// What was published of it before it was begun anew: that may be replaced.
     #[serde(default)]
     pub earlier: Option<Published>,
@@ -193,6 +199,8 @@ impl Film {
             original: Original::default(),
             priority: Priority::default(),
             needs: None,
+            machines: 0,
+            whole: None,
             earlier: None,
             stamp,
             round: 1,

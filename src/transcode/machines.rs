@@ -29,6 +29,8 @@ pub struct Machines {
     hardware: BTreeSet<String>,
     /// All that there are now.
     known: BTreeSet<String>,
+    /// Those of them that take films.
+    ready: BTreeSet<String>,
 }
 
 /// Where a Job may run, by names of machines.
@@ -62,8 +64,9 @@ impl Machines {
             .filter(|machine| machine.state == MachineState::Ready && machine.has_hardware() && may(&machine.name))
             .map(|machine| machine.name.clone());
         let hardware = if settings.encoder.is_software() { BTreeSet::new() } else { able.collect() };
+        let ready = known.iter().filter(|machine| machine.state == MachineState::Ready).map(|machine| machine.name.clone()).collect();
         let known = known.iter().map(|machine| machine.name.clone()).collect();
-        Machines { encodings: settings.machines.clone(), closed: names.collect(), slow: slow(&speeds), speeds, hardware, known }
+        Machines { encodings: settings.machines.clone(), closed: names.collect(), slow: slow(&speeds), speeds, hardware, known, ready }
     }
 
     /// Why no machine may start a film now.
@@ -119,6 +122,11 @@ impl Machines {
     /// The machines that places are about.
     fn names(&self) -> BTreeSet<&String> {
         if self.encodings.is_empty() { self.known.iter().collect() } else { self.encodings.keys().collect() }
+    }
+
+    /// How many machines take films of that place. One that is much slower than the others would finish its piece last by far.
+    pub fn ready(&self, Place { never, rather_not, .. }: &Place) -> usize {
+        self.names().into_iter().filter(|name| self.ready.contains(*name) && !never.contains(*name) && !rather_not.contains(*name)).count()
     }
 
     /// Whether one more Job may be created for that place, besides those that have not ended: one more than machines can take, so that none is

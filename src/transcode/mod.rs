@@ -33,6 +33,7 @@ pub mod reconcile;
 pub mod record;
 pub mod rename;
 pub mod share;
+pub mod split;
 pub mod tell;
 pub mod titles;
 pub mod trash;

@@ -15,7 +15,8 @@ use super::kind::{self, is_film};
 use super::layout::{Inbox, read_json, require_marker, space};
 use super::ledger::{Film, Priority, Stage};
 use super::reconcile::{Dropped, Files, Request};
-use super::record::{ENCODED, Encoded, FAILURE, PUBLISHED, Stamp, TASK};
+use super::record::{ENCODED, Encoded, FAILURE, Failure, PUBLISHED, Stamp, TASK, plain};
+use super::split::{Done, PLAN, Plan, Work};
 use super::trash;
 use crate::user_file;
 
@@ -246,13 +247,23 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
         published: read_json(&work.join(PUBLISHED))?,
         failure: read_json(&work.join(FAILURE))?,
         // One that can't be read is written again.
-        prepared: read_json::<Film>(&work.join(TASK))
-            .ok()
-            .flatten()
-            .is_some_and(|task| (task.stamp, task.round, task.original) == (film.stamp, film.round, film.original)),
+        prepared: read_json::<Film>(&work.join(TASK)).ok().flatten().is_some_and(|task| {
+            (task.stamp, task.round, task.original, &task.whole) == (film.stamp, film.round, film.original, &film.whole)
+        }),
+        machines: read_json::<Film>(&work.join(TASK)).ok().flatten().map_or(0, |task| task.machines),
         folders: claim.try_exists()? || work.try_exists()?,
         ..Files::default()
     };
+    // Before the encoded film, whose encoder removes them: what is read here of either is never less than there is.
+    if let Some(plan) = plan(&work, film) {
+        files.done = done(&work, &plan)?.into_keys().collect();
+        for part in plan.works().chain([Work::Join]) {
+            let failure: Option<Failure> = read_json(&work.join(part.failure()))?;
+            files.failures.extend(failure.map(|failure| (part, failure)));
+        }
+        files.plan = Some(plan);
+    }
+    files.planned = work.join(PLAN).try_exists()?;
     if let Some(encoded) = read_json::<Encoded>(&work.join(ENCODED))? {
         // One with another name than an encoder gives is none.
         let mut there = true;
@@ -267,6 +278,27 @@ fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
         files.trashed = trashed(inbox, film)?;
     }
     Ok(files)
+}
+
+/// How a film is encoded in pieces; `None`: it is not, or an encoder wrote what is no plan for this original.
+pub fn plan(work: &Path, film: &Film) -> Option<Plan> {
+    read_json::<Plan>(&work.join(PLAN)).ok().flatten().filter(|plan| plan.is_for(film.stamp, film.round))
+}
+
+/// What is done of a plan, and next to its record.
+///
+/// # Errors
+/// The work folder can't be read.
+pub fn done(work: &Path, plan: &Plan) -> io::Result<BTreeMap<Work, Done>> {
+    let mut found = BTreeMap::new();
+    for part in plan.works() {
+        let Some(done) = read_json::<Done>(&work.join(part.result())).ok().flatten().filter(|done| done.plan == plan.who) else { continue };
+        let file = plain(work, &done.file).ok().map(|path| stamp(&path)).transpose()?.flatten();
+        if file.is_some_and(|file| file.size == done.size) {
+            found.insert(part, done);
+        }
+    }
+    Ok(found)
 }
 
 fn trashed(inbox: &Inbox, film: &Film) -> io::Result<Option<Stamp>> {

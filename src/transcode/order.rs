@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::ffmpeg::Probe;
 use super::handbrake::{self, Flags, Title, Track};
+use super::measure::Crop;
 
 /// How to encode one title.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +79,7 @@ const COPIED: [&str; 10] = ["aac", "ac3", "eac3", "truehd", "dts", "dca", "dtshd
 /// # Errors
 /// The preset's file can't be read, or has no preset of that name.
 pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, wishes: &Wishes) -> Result<Order> {
-    let mut arguments: Vec<OsString> = vec!["--json".into(), "--input".into(), input.into(), "--output".into(), output.into()];
+    let mut arguments = arguments(input, output, &[]);
     let mut add = |text: &str| arguments.extend(text.split_whitespace().map(OsString::from));
     add(&format!("--title {} --format av_mkv", title.index));
     if title.on_disc() {
@@ -157,6 +158,35 @@ pub fn order(input: &Path, output: &Path, title: &Title, probe: Option<&Probe>, 
         .collect();
     let sound = numbers.first().map(|number| number - 1);
     Ok(Order { arguments, tracks: Some(tracks), hdr, converted: false, sound, remarks })
+}
+
+/// Arguments that encode `input` to `output`, with `words` for all else.
+pub fn arguments(input: &Path, output: &Path, words: &[String]) -> Vec<OsString> {
+    let head: [OsString; 5] = ["--json".into(), "--input".into(), input.into(), "--output".into(), output.into()];
+    head.into_iter().chain(words.iter().map(OsString::from)).collect()
+}
+
+/// As [`order`], without input and output, for a film in pieces: what encodes its pictures alone, and what makes all else of it.
+///
+/// # Errors
+/// A word is not plain text, or as [`order`]; for the user.
+pub fn in_pieces(title: &Title, probe: Option<&Probe>, wishes: &Wishes, crop: Crop) -> Result<(Vec<String>, Vec<String>), String> {
+    let words = |title: &Title| {
+        let order = order(Path::new(""), Path::new(""), title, probe, wishes).map_err(|error| format!("{error:#}"))?;
+        let head = arguments(Path::new(""), Path::new(""), &[]).len();
+        let words = order.arguments.into_iter().skip(head).map(OsString::into_string).collect::<Result<Vec<_>, _>>();
+        words.map_err(|_| "its arguments are not plain text".to_owned())
+    };
+    let silent = Title { audio_list: Vec::new(), subtitle_list: Vec::new(), ..title.clone() };
+    let mut picture = words(&silent)?;
+    let Crop { top, bottom, left, right } = crop;
+    picture.extend(["--crop".to_owned(), format!("{top}:{bottom}:{left}:{right}")]);
+    let small =
+        "--format av_mkv --encoder x264 --encoder-preset ultrafast --quality 51 --width 64 --height 32 --crop 0:0:0:0 --markers --cfr";
+    let tracks = words(title)?.into_iter().skip_while(|word| word != "--audio");
+    let sound =
+        ["--title".to_owned(), title.index.to_string()].into_iter().chain(small.split(' ').map(str::to_owned)).chain(tracks).collect();
+    Ok((picture, sound))
 }
 
 /// The encoder that a preset, or hostler's own, names for a title, as HandBrake calls it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -26,9 +26,11 @@ use tokio::sync::{Semaphore, watch};
 use super::access::{Access, Samples, is_own_name};
 use super::again;
 use super::layout::{Inbox, Library, read_json, require_marker};
-use super::ledger::Film;
+use super::ledger::{Film, Stage};
+use super::observe;
 use super::record::{PROGRESS, Progress};
 use super::share::Share;
+use super::split::{self, Work};
 use super::view::{self, Read, View, view};
 use super::watch::{STATUS, Status};
 
@@ -140,12 +142,23 @@ impl Known {
         let films: Vec<Film> = self.films.values().map(|(_, film)| film.clone()).collect();
         let mut progress = BTreeMap::new();
         for film in films.iter().filter(|film| !film.ended()) {
-            let read: Option<Progress> = read_json(&inbox.work(&film.id).join(PROGRESS)).unwrap_or_default();
+            let work = inbox.work(&film.id);
+            let read: Option<Progress> = read_json(&work.join(PROGRESS)).unwrap_or_default();
+            let read = if film.stage == Stage::Claimed { in_pieces(&work, film).or(read) } else { read };
             progress.extend(read.map(|progress| (film.id.clone(), progress)));
         }
         let status: Option<Status> = read_json(&inbox.root.join(STATUS)).context("the watcher's report can't be read")?;
         Ok(Read { films, progress, status })
     }
+}
+
+/// The progress of a film that is encoded in pieces; `None`: it is not.
+fn in_pieces(work: &Path, film: &Film) -> Option<Progress> {
+    let plan = observe::plan(work, film)?;
+    let works = || plan.works().chain([Work::Join]);
+    let done = observe::done(work, &plan).unwrap_or_default();
+    let progress = works().filter_map(|part| Some((part, read_json(&work.join(part.progress())).ok()??)));
+    split::shown(&plan, &done, &progress.collect())
 }
 
 fn router(page: Page) -> Router {

@@ -15,6 +15,7 @@ use super::ledger::{Film, Stage};
 use super::observe::{in_failed, in_trash, request_file};
 use super::reconcile::Action;
 use super::record::{ENCODED, FAILURE, LOG, PUBLISHED, TASK};
+use super::split;
 use super::trash;
 
 /// Performs an action on files. `film`: its record in the ledger.
@@ -45,15 +46,22 @@ pub fn perform(inbox: &Inbox, action: &Action, film: Option<&Film>) -> Result<()
                 let _ = fs::remove_dir(folder);
             }
         }
-        Action::Prepare(id) => {
-            let (film, work) = (known()?, inbox.work(id));
+        Action::Prepare(id, machines) => {
+            let (film, work) = (Film { machines: *machines, ..known()?.clone() }, inbox.work(id));
             // An empty one is kubelet's, which makes missing folders for a pod: they belong to root, who alone may write there.
             let _ = fs::remove_dir(&work);
             fs::create_dir_all(&work)
-                .and_then(|()| write_json(&work.join(TASK), film))
+                .and_then(|()| write_json(&work.join(TASK), &film))
                 .with_context(|| format!("work/{id} can't be written to"))?;
         }
-        Action::ClearFailure(id) => remove(&inbox.work(id).join(FAILURE))?,
+        Action::ClearFailure(id) => {
+            remove(&inbox.work(id).join(FAILURE))?;
+            // Of a film in pieces, those of its parts.
+            let listed = fs::read_dir(inbox.work(id)).into_iter().flatten().flatten().map(|entry| entry.path());
+            for file in listed.filter(|file| file.to_string_lossy().ends_with(split::FAILURE)) {
+                remove(&file)?;
+            }
+        }
         Action::Discard(id) => {
             // In this order: while there is an encoded film, this is done again.
             remove(&inbox.work(id).join(PUBLISHED))?;

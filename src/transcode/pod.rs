@@ -64,6 +64,20 @@ pub async fn encode(task: &Task) -> Result<PodStatus> {
             }
             PodStatus::Done
         }
+        Ended::Planned(plan) => {
+            tracing::info!("{}: to be encoded in {} pieces", task.id, plan.pieces.len());
+            PodStatus::Done
+        }
+        Ended::Made(done) => {
+            tracing::info!(
+                "{}: {} encoded: {} frames, {}",
+                task.id,
+                task.part.map(|part| part.to_string()).unwrap_or_default(),
+                done.frames.0,
+                quantity::size(done.size)
+            );
+            PodStatus::Done
+        }
         Ended::Failed(failure) => {
             tracing::error!("{}: {}", task.id, failure.reason);
             if failure.permanent { PodStatus::FailedForGood } else { PodStatus::Failed }
@@ -154,7 +168,17 @@ impl Publication {
         #[expect(clippy::cast_precision_loss, reason = "only shown")]
         let done = (moved as f64 / (2 * encoded.size()).max(1) as f64).min(1.0);
         let (who, machine) = (self.who.clone(), self.machine.clone());
-        let progress = Progress { who, machine, phase: Phase::Publishing, done, rate: 0.0, eta_seconds: None, began, at: Timestamp::now() };
+        let progress = Progress {
+            who,
+            machine,
+            phase: Phase::Publishing,
+            done,
+            rate: 0.0,
+            eta_seconds: None,
+            note: None,
+            began,
+            at: Timestamp::now(),
+        };
         let _ = write_json(&self.inbox.work(&self.id).join(PROGRESS), &progress);
     }
 }

@@ -13,10 +13,14 @@ use super::film::FilmId;
 use super::ledger::{Film, Original, Priority, Stage};
 use super::machines::{Machines, Open, Place};
 use super::record::{Encoded, Failure, Published, Stamp};
+use super::split::{Plan, Work};
 
+mod action;
 mod asked;
 mod job;
+mod pieces;
 
+pub use action::Action;
 use asked::{begun_anew, noticed, requested};
 pub use job::{Job, JobState, Task};
 
@@ -44,6 +48,8 @@ pub struct World {
     pub originals_first: BTreeSet<String>,
     /// Folders of `watch/` whose films may be encoded in hardware.
     pub in_hardware: BTreeSet<String>,
+    /// Folders of `watch/` whose films may be encoded in pieces.
+    pub splits: BTreeSet<String>,
     /// Why what is in the library must not be replaced now: somebody plays it, or that is not known.
     pub played: BTreeMap<FilmId, String>,
     /// Free bytes of the inbox.
@@ -80,6 +86,16 @@ pub struct Files {
     pub failure: Option<Failure>,
     /// Whether the encoder finds in `work/<id>` what it is to do.
     pub prepared: bool,
+    /// How many machines the encoder was told of, for a film in pieces.
+    pub machines: usize,
+    /// How it is encoded in pieces.
+    pub plan: Option<Plan>,
+    /// Whether there is such a plan, be it for another original.
+    pub planned: bool,
+    /// What is done of the plan.
+    pub done: BTreeSet<Work>,
+    /// Of attempts at parts of it.
+    pub failures: BTreeMap<Work, Failure>,
     /// Whether `claim/<id>` or `work/<id>` exists, whatever is in it.
     pub folders: bool,
 }
@@ -118,38 +134,6 @@ pub enum Request {
     Order(FilmId, Priority),
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Write to the ledger, synced before anything else is done.
-    Record(Box<Film>),
-    /// From `watch/` to `claim/`.
-    Claim(FilmId),
-    /// From `failed/` or the trash to `claim/`.
-    Reclaim(FilmId),
-    /// Creates `work/<id>`, with what the encoder is to do. Its pod can't be started without this folder.
-    Prepare(FilmId),
-    Begin(Job, Place),
-    /// Deletes the Job.
-    Forget(Job),
-    /// Removes `failure.json` before the next attempt.
-    ClearFailure(FilmId),
-    /// Removes the encoded film.
-    Discard(FilmId),
-    TrashOriginal(FilmId),
-    /// Move to `failed/`, with the reason.
-    GiveUp(FilmId),
-    /// Removes the folders in `claim/` and `work/`.
-    Tidy(FilmId),
-    /// A folder in `claim/` or `work/` without a record in the ledger: moves its film to `failed/`.
-    TakeUp(FilmId),
-    /// From `failed/` or `claim/` to the trash: its owner does not want it encoded.
-    Dismiss(FilmId),
-    /// Removes the record of a film that is nowhere any more.
-    Erase(FilmId),
-    /// The request is done, or impossible.
-    Answered(Request),
-}
-
 /// Why a film is waiting, for the page.
 pub type Waiting = BTreeMap<FilmId, String>;
 
@@ -175,7 +159,7 @@ pub fn reconcile(world: &World) -> (Vec<Action>, Waiting) {
         }
     }
     films.sort_by_key(|film| (film.priority, film.claimed, &film.id));
-    let encoding = world.jobs.iter().filter(|(job, state)| job.task == Task::Encode && state.is_open());
+    let encoding = world.jobs.iter().filter(|(job, state)| job.task.takes_machine() && state.is_open());
     let open = |(job, state): (&Job, &JobState)| Open {
         never: world.nevers.get(job).cloned().unwrap_or_default(),
         waits: *state == JobState::Waiting,
@@ -198,6 +182,9 @@ const ORIGINALS: usize = 2;
 
 /// Bytes: with less, a disk is full.
 const FULL: u64 = 16 << 20;
+
+/// Why a Job failed whose pods said nothing.
+const WORDLESS: &str = "the Job ended without a result: it may have run out of memory, or its machine may have failed";
 
 /// Time until the next attempt: half a minute, doubled each time, up to a quarter of an hour.
 fn pause(attempts: u32) -> SignedDuration {
@@ -300,7 +287,7 @@ impl One<'_> {
         let not_before = Some(self.world.now + self.world.limits.stable);
         // What is in the library is a part of it, too.
         let original = if self.film.original == Original::Published { Original::Wanted } else { self.film.original };
-        self.record(Film { stamp, not_before, original, stage: Stage::Claimed, ..self.film.clone() });
+        self.record(Film { stamp, not_before, original, stage: Stage::Claimed, whole: None, ..self.film.clone() });
         self.forget_all();
         self.actions.push(Action::Discard(self.film.id.clone()));
     }
@@ -322,6 +309,12 @@ impl One<'_> {
                 self.actions.push(Action::Discard(self.film.id.clone()));
             }
             return;
+        }
+        if self.files.planned && task == Task::Encode {
+            return match &self.files.plan {
+                Some(plan) if self.film.whole.is_none() => self.in_pieces(plan),
+                _ => self.drop_pieces(),
+            };
         }
         if let Some(failure) = self.files.failure.clone() {
             if failure.question {
@@ -350,7 +343,7 @@ impl One<'_> {
         let takes_hardware = self.world.in_hardware.contains(&self.film.folder);
         let places = match task {
             Task::Encode => self.world.machines.places(self.film.needs.as_deref(), takes_hardware),
-            Task::Original | Task::Publish => Ok(vec![Place::default()]),
+            Task::Original | Task::Part(_) | Task::Publish => Ok(vec![Place::default()]),
         };
         if task == Task::Encode && self.waits_elsewhere(&places) {
             // The hours of a machine have begun or ended since its Job was created.
@@ -361,7 +354,7 @@ impl One<'_> {
         if self.jobs_of(task) {
             // work/ was emptied: the next pod of the Job would wait for its folder forever.
             if !self.files.prepared && self.own_jobs().iter().any(|(_, state)| state.is_open()) {
-                self.actions.push(Action::Prepare(self.film.id.clone()));
+                self.actions.push(Action::Prepare(self.film.id.clone(), self.files.machines));
             }
             return;
         }
@@ -374,11 +367,12 @@ impl One<'_> {
             self.waiting.insert(self.film.id.clone(), "waiting for a free machine".to_owned());
             return;
         };
+        let machines = if task == Task::Encode && !place.hardware { self.idle_machines() } else { 0 };
         if task == Task::Encode {
             self.busy.push(Open { never: place.never.clone(), waits: true });
         }
-        if !self.files.prepared {
-            self.actions.push(Action::Prepare(self.film.id.clone()));
+        if !self.files.prepared || self.files.machines != machines {
+            self.actions.push(Action::Prepare(self.film.id.clone(), machines));
         }
         self.begin(task, place);
     }
@@ -413,11 +407,7 @@ impl One<'_> {
         if wordless {
             // On a full disk it could not even write why.
             let full = self.world.free < FULL;
-            let why = if full {
-                "the inbox is full"
-            } else {
-                "the Job ended without a result: it may have run out of memory, or its machine may have failed"
-            };
+            let why = if full { "the inbox is full" } else { WORDLESS };
             self.failed(why, false, task != Task::Publish && !full, Vec::new());
         }
         active || wordless
@@ -549,28 +539,6 @@ impl One<'_> {
         } else {
             self.forget_all();
             self.record(Film { stage: ended, ..self.film.clone() });
-        }
-    }
-}
-
-impl Action {
-    /// The film of an action.
-    pub fn film(&self) -> &FilmId {
-        match self {
-            Action::Record(film) => &film.id,
-            Action::Begin(job, _) | Action::Forget(job) => &job.id,
-            Action::Answered(request) => request.id(),
-            Action::Claim(id)
-            | Action::Reclaim(id)
-            | Action::Prepare(id)
-            | Action::ClearFailure(id)
-            | Action::Discard(id)
-            | Action::TrashOriginal(id)
-            | Action::GiveUp(id)
-            | Action::Tidy(id)
-            | Action::TakeUp(id)
-            | Action::Dismiss(id)
-            | Action::Erase(id) => id,
         }
     }
 }

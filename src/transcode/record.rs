@@ -70,6 +70,9 @@ pub struct Progress {
     /// Frames per second; 0 while unknown.
     pub rate: f64,
     pub eta_seconds: Option<u64>,
+    /// How it is encoded, for the user: `in 4 pieces, 2 done`.
+    #[serde(default)]
+    pub note: Option<String>,
     pub began: Timestamp,
     pub at: Timestamp,
 }
@@ -158,11 +161,19 @@ impl Part {
     /// # Errors
     /// `file` is not a plain name: the encoder, which reads what anyone may have made, could name any file that its reader can read.
     pub fn path(&self, work: &Path) -> std::io::Result<PathBuf> {
-        let mut parts = Path::new(&self.file).components();
-        match (parts.next(), parts.next()) {
-            (Some(Component::Normal(name)), None) if name == self.file.as_str() => Ok(work.join(name)),
-            _ => Err(std::io::Error::other("the name of the encoded film is not a plain file name")),
-        }
+        plain(work, &self.file)
+    }
+}
+
+/// A file in a work folder that a record names.
+///
+/// # Errors
+/// As [`Part::path`].
+pub fn plain(work: &Path, file: &str) -> std::io::Result<PathBuf> {
+    let mut parts = Path::new(file).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(name)), None) if name == file => Ok(work.join(name)),
+        _ => Err(std::io::Error::other("the name of the encoded film is not a plain file name")),
     }
 }
 

@@ -80,11 +80,26 @@ const DURATION: (f64, f64) = (1.0, 0.005);
 /// Bytes per second that even a black film has.
 const LEAST_RATE: f64 = 50.0;
 
-/// The first part: whether HandBrake succeeded, by its own output.
+/// The first part: whether HandBrake succeeded, by its own output, and decoded the whole film.
 ///
 /// # Errors
 /// It failed.
 pub fn ended(attempt: &Attempt, source: &Title) -> Result<(), Flaw> {
+    let (got, expected) = succeeded(attempt)?;
+    let part = if source.exact() { FRAMES } else { ESTIMATED_FRAMES };
+    if ratio(got, expected) < part && !is_whole_at_its_pace(got, attempt.pace, part * source.seconds()) {
+        let percent = ratio(got, expected) * 100.0;
+        let reason = format!("the original is damaged or truncated: {got} of {expected} frames could be decoded ({percent:.1} %)");
+        return Err(Flaw::permanent(reason));
+    }
+    Ok(())
+}
+
+/// Whether HandBrake succeeded; the frames that it decoded, and those it expected.
+///
+/// # Errors
+/// It failed.
+pub fn succeeded(attempt: &Attempt) -> Result<(u64, u64), Flaw> {
     match attempt.status {
         Some(0) => {}
         None => return Err(Flaw::passing("HandBrake was killed by a signal: the machine may be out of memory, or was shut down")),
@@ -104,16 +119,7 @@ pub fn ended(attempt: &Attempt, source: &Title) -> Result<(), Flaw> {
         None => return Err(Flaw::permanent("HandBrake ended without encoding anything: an option or the preset may be wrong")),
         Some(error) => return Err(Flaw::passing(format!("HandBrake reported error {error}"))),
     }
-    let Some((got, expected)) = attempt.frames else {
-        return Err(Flaw::permanent("HandBrake did not print how many frames it decoded, so the film can't be verified"));
-    };
-    let part = if source.exact() { FRAMES } else { ESTIMATED_FRAMES };
-    if ratio(got, expected) < part && !is_whole_at_its_pace(got, attempt.pace, part * source.seconds()) {
-        let percent = ratio(got, expected) * 100.0;
-        let reason = format!("the original is damaged or truncated: {got} of {expected} frames could be decoded ({percent:.1} %)");
-        return Err(Flaw::permanent(reason));
-    }
-    Ok(())
+    attempt.frames.ok_or_else(|| Flaw::permanent("HandBrake did not print how many frames it decoded, so the film can't be verified"))
 }
 
 /// The second part: whether a scan of the output finds the expected film. `tracks`: audio and subtitles, if known.
@@ -208,6 +214,7 @@ mod tests {
             color: Color::default(),
             name: String::new(),
             geometry: Geometry::default(),
+            crop: [0; 4],
         }
     }
 

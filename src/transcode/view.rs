@@ -205,6 +205,13 @@ pub struct Space {
     pub free_bytes: u64,
 }
 
+impl Working {
+    /// Whether that machine works on it: on a film in pieces, several do.
+    pub fn is_on(&self, machine: &str) -> bool {
+        self.machine.split(", ").any(|name| name == machine)
+    }
+}
+
 impl View {
     /// Whether a film is in the library, or its original.
     pub fn is_published(&self, id: &FilmId) -> bool {
@@ -314,7 +321,7 @@ pub fn view(read: &Read, trouble: Option<(String, Timestamp)>, now: Timestamp, z
 }
 
 fn shown_machine(machine: jobs::Machine, working: &[Working]) -> Machine {
-    let busy = working.iter().find(|film| film.machine == machine.name && film.silent.is_none());
+    let busy = working.iter().find(|film| film.is_on(&machine.name) && film.silent.is_none());
     let doing = match (machine.state, busy) {
         (MachineState::Lost, _) => "lost: it has not reported for a minute".to_owned(),
         (_, Some(film)) => film.doing.clone(),
@@ -369,7 +376,7 @@ fn working(film: &Film, progress: &Progress, now: Timestamp) -> Working {
         id: film.id.clone(),
         name: film.called(),
         machine: progress.machine.clone(),
-        doing: doing.to_owned(),
+        doing: progress.note.as_ref().map_or_else(|| doing.to_owned(), |note| format!("{doing} {note}")),
         percent: (progress.done * 1000.0).round() / 10.0,
         rate: (progress.rate * 10.0).round() / 10.0,
         left: progress.eta_seconds.map(|seconds| quantity::whole(Duration::from_secs(seconds))),
@@ -462,6 +469,7 @@ mod tests {
             done: 0.4321,
             rate: 31.26,
             eta_seconds: Some(600),
+            note: None,
             began: at("2026-11-23T20:30:00Z"),
             at: at("2026-11-23T20:59:58Z"),
         };

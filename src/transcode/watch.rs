@@ -192,12 +192,15 @@ impl Watcher {
         let first = settings.folders.iter().filter(|(_, folder)| folder.publish == Publish::Original);
         let originals_first = first.map(|(name, _)| name.clone()).collect();
         let in_hardware = settings.folders.keys().filter(|folder| settings.takes_hardware(folder)).cloned().collect();
+        let own = settings.folders.iter().filter(|(_, folder)| settings.split.is_some() && folder.preset.is_none());
+        let splits = own.map(|(name, _)| name.clone()).collect();
         let played = self.playing.round(&settings.media_servers, &films);
         let world = World {
             now,
             paused,
             originals_first,
             in_hardware,
+            splits,
             played,
             films,
             files,
@@ -315,7 +318,7 @@ impl Watcher {
             Action::Record(film) => log(film),
             Action::Claim(_)
             | Action::Reclaim(_)
-            | Action::Prepare(_)
+            | Action::Prepare(..)
             | Action::ClearFailure(_)
             | Action::Discard(_)
             | Action::TrashOriginal(_)

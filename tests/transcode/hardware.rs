@@ -32,6 +32,7 @@ async fn encoded(folder: &Path, settings: &str) -> (Ended, Option<String>) {
         who: "one".to_owned(),
         machine: "rarity".to_owned(),
         hardware: true,
+        part: None,
     };
     let ended = encode::run(&task).await.expect("the share is there");
     let result = inbox.work(&film.id).join("one.mkv");

@@ -7,6 +7,7 @@ mod hardware;
 mod link;
 mod looks;
 mod page;
+mod pieces;
 mod shares;
 mod stand_in;
 mod tonight;

@@ -133,6 +133,14 @@ impl Shares {
         Watcher(command.spawn().expect("hostler starts"))
     }
 
+    /// One attempt at a part of a film in pieces, as its pod runs it.
+    pub fn encode_part(&self, id: &str, who: &str, part: &str) -> Watcher {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hostler"));
+        command.args(["transcode", "encode", "--id", id, "--who", who, "--part", part, "--inbox"]).arg(self.inbox(""));
+        command.arg("--settings").arg(self.settings_folder().join("settings.json")).stdin(Stdio::null());
+        Watcher(command.spawn().expect("hostler starts"))
+    }
+
     /// A film that is claimed, and nothing more; its id.
     pub fn claimed(&self, bytes: Vec<u8>) -> String {
         self.drop("Movies/Up.mkv", bytes);

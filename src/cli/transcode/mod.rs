@@ -26,6 +26,7 @@ use crate::transcode::ledger::Priority;
 use crate::transcode::page;
 use crate::transcode::pod::{self, Publication};
 use crate::transcode::prove;
+use crate::transcode::split::Work;
 use crate::transcode::watch::Watcher;
 
 mod ask;
@@ -209,6 +210,9 @@ pub enum Verb {
         settings: SettingsFile,
         #[command(flatten)]
         film: Film,
+        /// Part of the work on a film that is encoded in pieces
+        #[arg(long, value_name = "PART")]
+        part: Option<Work>,
     },
     /// Copy one verified film into the library (runs in a publisher's pod)
     #[command(hide = true)]
@@ -378,12 +382,12 @@ pub async fn run(verb: Verb, output: Output, reporter: &Reporter) -> Result<Ende
             lines_to_stderr();
             watch(inbox.share(), settings.settings, here, who).await?;
         }
-        Verb::Encode { inbox, settings, film } => {
+        Verb::Encode { inbox, settings, film, part } => {
             lines_to_stderr();
             let settings_folder = settings.settings.parent().unwrap_or(Path::new(".")).to_owned();
             let (id, settings) = (film_id(&film)?, layout::settings(&settings.settings)?);
             let hardware = prove::has_render_node();
-            let task = Task { inbox: inbox.share(), settings, settings_folder, id, who: film.who, machine: film.machine, hardware };
+            let task = Task { inbox: inbox.share(), settings, settings_folder, id, who: film.who, machine: film.machine, hardware, part };
             return Ok(Status::Pod(pod::encode(&task).await?).into());
         }
         Verb::Publish { inbox, library, settings, film } => {

@@ -18,7 +18,7 @@ pub fn text(view: &View) -> String {
         let silent = film.silent.as_ref().map(|silent| format!(", no progress for {silent}")).unwrap_or_default();
         line(format!("{:<12} {:>5.1} %  {} ({}, {} fps{left}{silent})", film.machine, film.percent, film.name, film.doing, film.rate));
     }
-    for machine in view.machines.iter().filter(|machine| !view.working.iter().any(|film| film.machine == machine.name)) {
+    for machine in view.machines.iter().filter(|machine| !view.working.iter().any(|film| film.is_on(&machine.name))) {
         let about = Some(&machine.about).filter(|about| !about.is_empty()).map(|about| format!(" ({about})")).unwrap_or_default();
         line(format!("{:<12} {}{about}", machine.name, machine.doing));
     }

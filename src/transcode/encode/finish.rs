@@ -25,8 +25,8 @@ use super::{Encoder, Stopped};
 /// The longest output of a program that is read: a line for each packet of a long film.
 const MOST_BYTES: u64 = 256 << 20;
 /// Longest that copying a film's streams or reading its packets takes.
-const LONG: Duration = Duration::from_secs(6 * 3600);
-const SHORT: Duration = Duration::from_secs(120);
+pub(super) const LONG: Duration = Duration::from_secs(6 * 3600);
+pub(super) const SHORT: Duration = Duration::from_secs(120);
 /// Below this the disk is full.
 const FULL: u64 = 16 << 20;
 /// Seconds without a packet of any track.
@@ -37,10 +37,10 @@ const DECODED: f64 = 0.99;
 const END: (f64, f64) = (1.0, 0.005);
 
 /// The output of a program that ended.
-struct Output {
-    success: bool,
-    stdout: Vec<u8>,
-    stderr: String,
+pub(super) struct Output {
+    pub(super) success: bool,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: String,
 }
 
 /// The packets of a file's tracks.
@@ -100,7 +100,7 @@ impl Packets {
 
 impl Encoder<'_> {
     /// Runs a program to its end. `None`: it is not there.
-    async fn tool(&self, program: &str, arguments: Vec<OsString>, limit: Duration) -> Result<Option<Output>, Stopped> {
+    pub(super) async fn tool(&self, program: &str, arguments: Vec<OsString>, limit: Duration) -> Result<Option<Output>, Stopped> {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).env("LC_ALL", "C");
         let Ok(mut child) = command.spawn() else { return Ok(None) };

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, ChildStdout, Command};
@@ -22,7 +23,7 @@ const LENGTH: f64 = 1.0;
 const PLACE: Duration = Duration::from_secs(120);
 
 /// Rows and columns that HandBrake cut off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Crop {
     pub top: u32,
     pub bottom: u32,

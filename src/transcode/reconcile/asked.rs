@@ -71,6 +71,7 @@ pub(super) fn begun_anew(film: &Film, stamp: Stamp, now: Timestamp, round: u32) 
         last_reason,
         not_before,
         needs: None,
+        whole: None,
         ..film.clone()
     }
 }

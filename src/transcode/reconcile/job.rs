@@ -1,13 +1,24 @@
 //! The Jobs of films, and their names.
 
 use super::super::film::FilmId;
+use super::super::split::Work;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
     /// Copies the original's streams, to publish them until the film is encoded.
     Original,
+    /// Encodes a film; or plans to encode it in pieces, and encodes nothing then.
     Encode,
+    /// A part of the work on a film in pieces.
+    Part(Work),
     Publish,
+}
+
+impl Task {
+    /// Whether it takes all cores of a machine.
+    pub fn takes_machine(self) -> bool {
+        matches!(self, Task::Encode | Task::Part(Work::Piece(_)))
+    }
 }
 
 /// A Job of the cluster, by its name.
@@ -42,9 +53,10 @@ impl Job {
     /// A DNS label, unique for each attempt.
     pub fn name(&self) -> String {
         let task = match self.task {
-            Task::Original => "original",
-            Task::Encode => "encode",
-            Task::Publish => "publish",
+            Task::Original => "original".to_owned(),
+            Task::Encode => "encode".to_owned(),
+            Task::Part(work) => work.to_string(),
+            Task::Publish => "publish".to_owned(),
         };
         format!("{task}-{}-{}-{}", self.id, self.round, self.attempt)
     }
@@ -56,7 +68,7 @@ impl Job {
             "original" => Task::Original,
             "encode" => Task::Encode,
             "publish" => Task::Publish,
-            _ => return None,
+            part => Task::Part(part.parse().ok()?),
         };
         let (rest, attempt) = rest.rsplit_once('-')?;
         let (id, round) = rest.rsplit_once('-')?;

@@ -3,7 +3,9 @@ use proptest::prelude::*;
 use super::super::record::{InLibrary, Part};
 use super::*;
 
+mod asked;
 mod machines;
+mod pieces;
 
 const STAMP: Stamp = Stamp { size: 1000, modified: 7 };
 
@@ -27,6 +29,7 @@ fn empty() -> World {
         paused: false,
         originals_first: BTreeSet::new(),
         in_hardware: BTreeSet::new(),
+        splits: BTreeSet::new(),
         played: BTreeMap::new(),
         free: u64::MAX,
         trash: 0,
@@ -113,7 +116,7 @@ fn actions_of(world: &World) -> Vec<String> {
         },
         Action::Claim(_) => "claim".into(),
         Action::Reclaim(_) => "reclaim".into(),
-        Action::Prepare(_) => "prepare".into(),
+        Action::Prepare(..) => "prepare".into(),
         Action::Begin(job, _) => format!("begin {:?} {}", job.task, job.attempt),
         Action::Forget(job) => format!("forget {:?} {}", job.task, job.attempt),
         Action::ClearFailure(_) => "clear failure".into(),
@@ -296,57 +299,6 @@ fn machines_hours_and_space_are_waited_for() {
 }
 
 #[test]
-fn a_film_without_a_name_or_with_a_question_is_held_until_its_owner_answers() {
-    let asked = |film: &Film, request: Request| {
-        let (actions, _) = reconcile(&World { requests: vec![request], ..world(film, claimed(), &[]) });
-        let Some(Action::Record(film)) = actions.into_iter().next() else { panic!("nothing is recorded") };
-        *film
-    };
-    let disc = film("Movies/VIDEO_TS", Stage::Claimed);
-    assert!(actions_of(&world(&disc, claimed(), &[]))[0].starts_with("record held: which film is this?"));
-    let held = Film { stage: Stage::Held { question: String::new(), titles: Vec::new(), at: now() }, ..disc };
-    assert_eq!(actions_of(&world(&held, claimed(), &[])), [""; 0], "it stays where it is");
-    let named = asked(&held, Request::Name(held.id.clone(), "Up (2009)".into()));
-    assert_eq!(named.place().expect("a place"), std::path::PathBuf::from("Movies/Up (2009).mkv"));
-    assert_eq!(actions_of(&world(&named, claimed(), &[])), ["begin Encode 0"]);
-
-    let disc = film("Movies/Up.iso", Stage::Claimed);
-    let question = Files { failure: Some(Failure { question: true, ..failure(true) }), ..claimed() };
-    assert_eq!(actions_of(&world(&disc, question, &[])), ["record held: no film", "clear failure"]);
-    let held = Film { stage: Stage::Held { question: String::new(), titles: Vec::new(), at: now() }, ..disc };
-    assert_eq!(asked(&held, Request::Titles(held.id.clone(), vec![2])).titles, Some(vec![2]));
-    let grown = Files { claimed: Some(Stamp { size: 2000, ..STAMP }), ..claimed() };
-    assert_eq!(actions_of(&world(&held, grown, &[])), ["record claimed round 1 attempts 0", "discard"], "its copy continued");
-    let requested = |request| actions_of(&World { requests: vec![request], ..world(&held, claimed(), &[]) });
-    assert_eq!(requested(Request::Dismiss(held.id.clone())), ["dismiss", "answered"]);
-    assert_eq!(actions_of(&world(&held, Files::default(), &[])), ["erase"], "it was dismissed");
-}
-
-#[test]
-fn a_failed_film_that_its_owner_removed_is_forgotten() {
-    let failed = film("Movies/Up.mkv", Stage::Failed { reason: String::new(), at: now() });
-    let there = Files { failed: Some(STAMP), reason: true, ..Files::default() };
-    assert_eq!(actions_of(&world(&failed, there.clone(), &[])), [""; 0]);
-    assert_eq!(actions_of(&world(&failed, Files { reason: true, ..Files::default() }, &[])), ["erase"]);
-    let accept = World { requests: vec![Request::Accept(failed.id.clone())], ..world(&failed, there, &[]) };
-    assert!(matches!(&reconcile(&accept).0[0], Action::Record(film) if film.accepted && film.round == 2));
-}
-
-#[test]
-fn users_can_request_films_again() {
-    let done = film("Movies/Up.mkv", Stage::Done { published: published(), machine: String::new(), took: 1.0 });
-    let trashed = Files { trashed: Some(STAMP), ..Files::default() };
-    let asked = |film: &Film, files: Files, request: Request| actions_of(&World { requests: vec![request], ..world(film, files, &[]) });
-    let again = ["record claimed round 2 attempts 0", "answered"];
-    assert_eq!(asked(&done, trashed.clone(), Request::Redo(done.id.clone())), again);
-    assert_eq!(asked(&done, Files::default(), Request::Redo(done.id.clone())), ["answered"], "the original is gone");
-    assert_eq!(asked(&done, trashed, Request::Retry(done.id.clone())), ["answered"], "it has not failed");
-    let failed = film("Movies/Up.mkv", Stage::Failed { reason: String::new(), at: now() });
-    let files = Files { failed: Some(STAMP), reason: true, ..Files::default() };
-    assert_eq!(asked(&failed, files, Request::Retry(failed.id.clone())), again);
-}
-
-#[test]
 fn a_jobs_name_is_a_label_and_says_what_it_is() {
     let film = film(&format!("Movies/{}.mkv", "a-very-long-name".repeat(10)), Stage::Claimed);
     let job = Job { round: 999, attempt: 12, ..job(&film, Task::Publish, 0) };
@@ -373,7 +325,10 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
             let files = files(world, &id);
             *files = Files { claimed: files.failed.take().or(files.trashed.take()), folders: true, reason: false, ..files.clone() };
         }
-        Action::Prepare(id) => files(world, &id).prepared = true,
+        Action::Prepare(id, machines) => {
+            let files = files(world, &id);
+            (files.prepared, files.machines) = (true, machines);
+        }
         Action::Begin(job, _) => {
             // Otherwise its pod would not start.
             assert!(job.task == Task::Publish || files(world, &job.id).prepared);
@@ -382,7 +337,16 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
                 let files = files(world, &job.id);
                 match job.task {
                     Task::Original => files.encoded = Some(Encoded { original: true, ..encoded() }),
+                    Task::Encode if files.machines > 1 => {
+                        (files.plan, files.planned) = (Some(Plan { round: job.round, ..pieces::plan() }), true);
+                    }
                     Task::Encode => files.encoded = Some(encoded()),
+                    Task::Part(Work::Join) => {
+                        let plan = files.plan.take().expect("what is joined");
+                        assert!(plan.works().all(|work| files.done.contains(&work)), "it is whole");
+                        *files = Files { encoded: Some(encoded()), planned: false, done: BTreeSet::new(), ..files.clone() };
+                    }
+                    Task::Part(work) => drop(files.done.insert(work)),
                     Task::Publish => {
                         let original = files.encoded.as_ref().expect("what is published").original;
                         files.published = Some(Published { original, ..published() });
@@ -391,10 +355,14 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
             }
         }
         Action::Forget(job) => drop(world.jobs.remove(&job)),
-        Action::ClearFailure(id) => files(world, &id).failure = None,
+        Action::ClearFailure(id) => {
+            let files = files(world, &id);
+            *files = Files { failure: None, failures: BTreeMap::new(), ..files.clone() };
+        }
         Action::Discard(id) => {
             let files = files(world, &id);
-            *files = Files { encoded: None, published: None, failure: None, prepared: false, ..files.clone() };
+            let Files { dropped, claimed, trashed, failed, reason, folders, .. } = files.clone();
+            *files = Files { dropped, claimed, trashed, failed, reason, folders, ..Files::default() };
         }
         Action::TrashOriginal(id) => {
             let files = files(world, &id);
@@ -406,7 +374,8 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
         }
         Action::Tidy(id) => {
             let files = files(world, &id);
-            *files = Files { encoded: None, published: None, failure: None, prepared: false, folders: false, ..files.clone() };
+            let Files { dropped, claimed, trashed, failed, reason, .. } = files.clone();
+            *files = Files { dropped, claimed, trashed, failed, reason, ..Files::default() };
         }
         Action::TakeUp(id) => drop(world.unknown.remove(&id)),
         Action::Dismiss(id) => {
@@ -421,8 +390,11 @@ fn carry_out(world: &mut World, action: Action, dies: bool) {
 proptest! {
     /// The watcher is killed after any action, and encoders and publishers die at random: the film ends, once, and nothing is left over.
     #[test]
-    fn whatever_is_killed_the_film_ends_and_its_original_is_kept(kills in proptest::collection::vec((0_usize..4, any::<bool>()), 0..40)) {
-        let mut world = empty();
+    fn whatever_is_killed_the_film_ends_and_its_original_is_kept(
+        kills in proptest::collection::vec((0_usize..4, any::<bool>()), 0..40),
+        idle in 1_usize..4,
+    ) {
+        let mut world = pieces::with_machines(empty(), idle);
         let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP, flat: false, lacks: None };
         let id = FilmId::new(&dropped.path, STAMP.size, STAMP.modified);
         world.dropped.push(dropped);
@@ -498,46 +470,14 @@ fn an_original_is_published_first_and_replaced_when_nobody_plays_it() {
     );
 }
 
-#[test]
-fn films_are_encoded_in_the_order_of_their_owner() {
-    let mut many = empty();
-    let mut ids = Vec::new();
-    for number in 0..4 {
-        let film = film(&format!("Movies/{number}.mkv"), Stage::Claimed);
-        let film = Film { claimed: now() + SignedDuration::from_secs(number), ..film };
-        ids.push(film.id.clone());
-        many.files.insert(film.id.clone(), claimed());
-        many.films.insert(film.id.clone(), film);
-    }
-    let begun = |world: &World| {
-        let jobs = reconcile(world).0.into_iter().filter_map(|action| match action {
-            Action::Begin(job, _) => ids.iter().position(|id| *id == job.id),
-            _ => None,
-        });
-        jobs.collect::<Vec<_>>()
-    };
-    assert_eq!(begun(&many), [0, 1]);
-    for (number, priority) in [(0, Priority::Later), (1, Priority::Skipped), (3, Priority::First)] {
-        let asked = World { requests: vec![Request::Order(ids[number].clone(), priority)], ..many.clone() };
-        let Some(Action::Record(film)) = reconcile(&asked).0.into_iter().next() else { panic!("recorded") };
-        many.films.insert(film.id.clone(), *film);
-    }
-    assert_eq!(begun(&many), [3, 2]);
-    many.limits.at_once = 4;
-    assert_eq!(begun(&many), [3, 2, 0], "what is skipped waits");
-    assert_eq!(reconcile(&many).1[&ids[1]], "skipped");
-    // Its Job ends, and nothing else happens to it.
-    let skipped = many.films[&ids[1]].clone();
-    assert_eq!(actions_of(&world(&skipped, claimed(), &[(Task::Encode, 0, JobState::Active)])), ["forget Encode 0"]);
-}
-
 proptest! {
     /// The same, with its original in the library first, requests at any time, and a player that is on now and then.
     #[test]
     fn whatever_is_killed_what_is_in_the_library_stays_there(
         kills in proptest::collection::vec((0_usize..4, any::<bool>(), 0_u8..12), 0..60),
+        idle in 1_usize..4,
     ) {
-        let mut world = World { originals_first: ["Movies".to_owned()].into(), ..empty() };
+        let mut world = World { originals_first: ["Movies".to_owned()].into(), ..pieces::with_machines(empty(), idle) };
         let dropped = Dropped { path: "Movies/Up.mkv".into(), folder: "Movies".into(), stamp: STAMP, flat: false, lacks: None };
         let id = FilmId::new(&dropped.path, STAMP.size, STAMP.modified);
         world.dropped.push(dropped);

@@ -43,6 +43,9 @@ pub struct Settings {
     /// size.
     #[serde(default = "default_min_saving")]
     pub min_saving: Option<u32>,
+    /// Seconds that a piece of a film has at least, when several machines encode one film; `None`: each film is encoded by one machine.
+    #[serde(default = "default_split", skip_serializing_if = "is_default_split")]
+    pub split: Option<u64>,
     /// Number of attempts before a film counts as failed.
     #[serde(default = "default_attempts")]
     pub attempts: u32,
@@ -260,6 +263,15 @@ fn default_min_saving() -> Option<u32> {
     Some(10)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a default of serde has the field's type")]
+fn default_split() -> Option<u64> {
+    Some(600)
+}
+
+fn is_default_split(split: &Option<u64>) -> bool {
+    *split == default_split()
+}
+
 fn default_attempts() -> u32 {
     4
 }
@@ -287,6 +299,7 @@ impl Default for Settings {
             at_once: default_at_once(),
             reserve: None,
             min_saving: default_min_saving(),
+            split: default_split(),
             attempts: default_attempts(),
             media_servers: Vec::new(),
             notify: None,

@@ -89,6 +89,7 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
         apart(inbox, library, text.place, &folders, problems);
     }
     let min_saving = fields.text("minSaving", problems).map_or(Settings::default().min_saving, |text| min_saving(text, problems));
+    let split = fields.text("split", problems).map_or(Settings::default().split, |text| split(text, problems));
     let hours = fields.text("hours", problems).and_then(|text| hours(text, problems));
     let servers = MediaServerKind::ALL.into_iter().filter_map(|kind| media_server(kind, &fields, reader, problems));
     let (media_servers, tokens) = servers.unzip();
@@ -115,7 +116,18 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
         inbox: inbox?,
         library: library?,
         owner: owner?,
-        settings: Settings { folders, languages, originals, min_saving, hours, encoder, reserve, media_servers, ..Settings::default() },
+        settings: Settings {
+            folders,
+            languages,
+            originals,
+            min_saving,
+            split,
+            hours,
+            encoder,
+            reserve,
+            media_servers,
+            ..Settings::default()
+        },
         presets,
         tokens,
         notify,
@@ -296,6 +308,24 @@ fn min_saving(text: Text, problems: &mut Problems) -> Option<u32> {
         Some(percent @ 0..=99) => return u32::try_from(percent).ok(),
         Some(_) => problems.add(text.place, format!("`{}` is out of range: write 0% to 99%", shown(text.text)), "minSaving: 10%"),
         None => problems.add(text.place, format!("`{}` is neither a percentage nor `off`", shown(text.text)), "minSaving: 10%"),
+    }
+    None
+}
+
+/// Seconds; `None`: off.
+fn split(text: Text, problems: &mut Problems) -> Option<u64> {
+    const EXAMPLE: &str = "split: 10m";
+    let (digits, unit) = text.text.split_at(text.text.len() - text.text.chars().next_back().map_or(0, char::len_utf8));
+    let seconds = match unit {
+        "m" => whole(digits).map(|minutes| minutes.saturating_mul(60)),
+        "s" => whole(digits),
+        _ => None,
+    };
+    match seconds.filter(|_| !digits.is_empty()) {
+        _ if text.text == "off" => return None,
+        Some(seconds @ 10..=36_000) => return Some(seconds),
+        Some(_) => problems.add(text.place, format!("`{}` is out of range: write 10s to 600m", shown(text.text)), EXAMPLE),
+        None => problems.add(text.place, format!("`{}` is neither a number of minutes nor `off`", shown(text.text)), EXAMPLE),
     }
     None
 }

@@ -134,6 +134,7 @@ pub const LANGUAGE: Form = Form { what: "a language", pattern: "^(?!(all|any)$)[
 pub const DAYS: Form = Form { what: "days, or `forever`", pattern: "^(0*[1-9][0-9]{0,3}d|forever)$" };
 pub const SIZE: Form = Form { what: "a size", pattern: "^0*[1-9][0-9]{0,12} *(GB|TB|GiB|TiB)$" };
 pub const SAVING: Form = Form { what: "a percentage, or `off`", pattern: "^(0*[0-9]{1,2} *%|off)$" };
+pub const PIECE: Form = Form { what: "minutes or seconds, or `off`", pattern: "^(0*[1-9][0-9]{0,3}(m|s)|off)$" };
 pub const FOLDER_NAME: Form = Form { what: "a folder name", pattern: "^[^./\\s]([^/]*[^/\\s])?$" };
 pub const HOURS: Form =
     Form { what: "FROM-TO", pattern: "^(?!(\\S+) *- *\\1$)([01]?[0-9]|2[0-3]):[0-5][0-9] *- *([01]?[0-9]|2[0-3]):[0-5][0-9]$" };

@@ -1,6 +1,6 @@
 //! The keys of `transcode`.
 
-use super::forms::{AS_SEEN, BASE_URL, DAYS, FILE, FOLDER_NAME, HOURS, IMAGE, LABEL, LANGUAGE, SAVING, SHARE, SIZE, URL};
+use super::forms::{AS_SEEN, BASE_URL, DAYS, FILE, FOLDER_NAME, HOURS, IMAGE, LABEL, LANGUAGE, PIECE, SAVING, SHARE, SIZE, URL};
 use super::{Key, Kind, Section};
 
 pub static TRANSCODE: Section = Section {
@@ -73,6 +73,15 @@ pub static TRANSCODE: Section = Section {
             doc: "How much smaller than its original an encoded film must be. If it is not, the original's streams are published \
                 unchanged, as MKV. `off`: the encoded film is published, whatever its size.",
             example: "10%",
+        },
+        Key {
+            name: "split",
+            kind: Kind::Text(&PIECE),
+            required: false,
+            default: "`10m`",
+            doc: "The least length of a piece: while machines would be idle, a film is encoded in pieces, one on each of them. `off`: each film \
+                is encoded by one machine.",
+            example: "10m",
         },
         Key {
             name: "hours",

@@ -1,0 +1,61 @@
+//! What the watcher may do next.
+
+use super::super::film::FilmId;
+use super::super::ledger::Film;
+use super::super::machines::Place;
+use super::{Job, Request};
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Write to the ledger, synced before anything else is done.
+    Record(Box<Film>),
+    /// From `watch/` to `claim/`.
+    Claim(FilmId),
+    /// From `failed/` or the trash to `claim/`.
+    Reclaim(FilmId),
+    /// Creates `work/<id>`, with what the encoder is to do, and the number of machines that would be idle besides. Its pod can't be started
+    /// without this folder.
+    Prepare(FilmId, usize),
+    Begin(Job, Place),
+    /// Deletes the Job.
+    Forget(Job),
+    /// Removes `failure.json` before the next attempt.
+    ClearFailure(FilmId),
+    /// Removes the encoded film.
+    Discard(FilmId),
+    TrashOriginal(FilmId),
+    /// Move to `failed/`, with the reason.
+    GiveUp(FilmId),
+    /// Removes the folders in `claim/` and `work/`.
+    Tidy(FilmId),
+    /// A folder in `claim/` or `work/` without a record in the ledger: moves its film to `failed/`.
+    TakeUp(FilmId),
+    /// From `failed/` or `claim/` to the trash: its owner does not want it encoded.
+    Dismiss(FilmId),
+    /// Removes the record of a film that is nowhere any more.
+    Erase(FilmId),
+    /// The request is done, or impossible.
+    Answered(Request),
+}
+
+impl Action {
+    /// The film of an action.
+    pub fn film(&self) -> &FilmId {
+        match self {
+            Action::Record(film) => &film.id,
+            Action::Begin(job, _) | Action::Forget(job) => &job.id,
+            Action::Answered(request) => request.id(),
+            Action::Claim(id)
+            | Action::Reclaim(id)
+            | Action::Prepare(id, _)
+            | Action::ClearFailure(id)
+            | Action::Discard(id)
+            | Action::TrashOriginal(id)
+            | Action::GiveUp(id)
+            | Action::Tidy(id)
+            | Action::TakeUp(id)
+            | Action::Dismiss(id)
+            | Action::Erase(id) => id,
+        }
+    }
+}

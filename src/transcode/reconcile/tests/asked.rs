@@ -1,0 +1,87 @@
+//! What the owner of a film asks for.
+
+use super::*;
+
+#[test]
+fn a_film_without_a_name_or_with_a_question_is_held_until_its_owner_answers() {
+    let asked = |film: &Film, request: Request| {
+        let (actions, _) = reconcile(&World { requests: vec![request], ..world(film, claimed(), &[]) });
+        let Some(Action::Record(film)) = actions.into_iter().next() else { panic!("nothing is recorded") };
+        *film
+    };
+    let disc = film("Movies/VIDEO_TS", Stage::Claimed);
+    assert!(actions_of(&world(&disc, claimed(), &[]))[0].starts_with("record held: which film is this?"));
+    let held = Film { stage: Stage::Held { question: String::new(), titles: Vec::new(), at: now() }, ..disc };
+    assert_eq!(actions_of(&world(&held, claimed(), &[])), [""; 0], "it stays where it is");
+    let named = asked(&held, Request::Name(held.id.clone(), "Up (2009)".into()));
+    assert_eq!(named.place().expect("a place"), std::path::PathBuf::from("Movies/Up (2009).mkv"));
+    assert_eq!(actions_of(&world(&named, claimed(), &[])), ["begin Encode 0"]);
+
+    let disc = film("Movies/Up.iso", Stage::Claimed);
+    let question = Files { failure: Some(Failure { question: true, ..failure(true) }), ..claimed() };
+    assert_eq!(actions_of(&world(&disc, question, &[])), ["record held: no film", "clear failure"]);
+    let held = Film { stage: Stage::Held { question: String::new(), titles: Vec::new(), at: now() }, ..disc };
+    assert_eq!(asked(&held, Request::Titles(held.id.clone(), vec![2])).titles, Some(vec![2]));
+    let grown = Files { claimed: Some(Stamp { size: 2000, ..STAMP }), ..claimed() };
+    assert_eq!(actions_of(&world(&held, grown, &[])), ["record claimed round 1 attempts 0", "discard"], "its copy continued");
+    let requested = |request| actions_of(&World { requests: vec![request], ..world(&held, claimed(), &[]) });
+    assert_eq!(requested(Request::Dismiss(held.id.clone())), ["dismiss", "answered"]);
+    assert_eq!(actions_of(&world(&held, Files::default(), &[])), ["erase"], "it was dismissed");
+}
+
+#[test]
+fn a_failed_film_that_its_owner_removed_is_forgotten() {
+    let failed = film("Movies/Up.mkv", Stage::Failed { reason: String::new(), at: now() });
+    let there = Files { failed: Some(STAMP), reason: true, ..Files::default() };
+    assert_eq!(actions_of(&world(&failed, there.clone(), &[])), [""; 0]);
+    assert_eq!(actions_of(&world(&failed, Files { reason: true, ..Files::default() }, &[])), ["erase"]);
+    let accept = World { requests: vec![Request::Accept(failed.id.clone())], ..world(&failed, there, &[]) };
+    assert!(matches!(&reconcile(&accept).0[0], Action::Record(film) if film.accepted && film.round == 2));
+}
+
+#[test]
+fn users_can_request_films_again() {
+    let done = film("Movies/Up.mkv", Stage::Done { published: published(), machine: String::new(), took: 1.0 });
+    let trashed = Files { trashed: Some(STAMP), ..Files::default() };
+    let asked = |film: &Film, files: Files, request: Request| actions_of(&World { requests: vec![request], ..world(film, files, &[]) });
+    let again = ["record claimed round 2 attempts 0", "answered"];
+    assert_eq!(asked(&done, trashed.clone(), Request::Redo(done.id.clone())), again);
+    assert_eq!(asked(&done, Files::default(), Request::Redo(done.id.clone())), ["answered"], "the original is gone");
+    assert_eq!(asked(&done, trashed, Request::Retry(done.id.clone())), ["answered"], "it has not failed");
+    let failed = film("Movies/Up.mkv", Stage::Failed { reason: String::new(), at: now() });
+    let files = Files { failed: Some(STAMP), reason: true, ..Files::default() };
+    assert_eq!(asked(&failed, files, Request::Retry(failed.id.clone())), again);
+}
+
+#[test]
+fn films_are_encoded_in_the_order_of_their_owner() {
+    let mut many = empty();
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        let film = film(&format!("Movies/{number}.mkv"), Stage::Claimed);
+        let film = Film { claimed: now() + SignedDuration::from_secs(number), ..film };
+        ids.push(film.id.clone());
+        many.files.insert(film.id.clone(), claimed());
+        many.films.insert(film.id.clone(), film);
+    }
+    let begun = |world: &World| {
+        let jobs = reconcile(world).0.into_iter().filter_map(|action| match action {
+            Action::Begin(job, _) => ids.iter().position(|id| *id == job.id),
+            _ => None,
+        });
+        jobs.collect::<Vec<_>>()
+    };
+    assert_eq!(begun(&many), [0, 1]);
+    for (number, priority) in [(0, Priority::Later), (1, Priority::Skipped), (3, Priority::First)] {
+        let asked = World { requests: vec![Request::Order(ids[number].clone(), priority)], ..many.clone() };
+        let Some(Action::Record(film)) = reconcile(&asked).0.into_iter().next() else { panic!("recorded") };
+        many.films.insert(film.id.clone(), *film);
+    }
+    assert_eq!(begun(&many), [3, 2]);
+    many.limits.at_once = 4;
+    assert_eq!(begun(&many), [3, 2, 0], "what is skipped waits");
+    assert_eq!(reconcile(&many).1[&ids[1]], "skipped");
+    // Its Job ends, and nothing else happens to it.
+    let skipped = many.films[&ids[1]].clone();
+    assert_eq!(actions_of(&world(&skipped, claimed(), &[(Task::Encode, 0, JobState::Active)])), ["forget Encode 0"]);
+}
