@@ -24,7 +24,8 @@ const MOST: usize = 5;
 const UNKNOWN: [&str; 7] = ["lab", "coredns-", "inbox", "ash", "MB", "GB", "podSubnet"];
 
 /// Phrases that are of another program, or of two literals.
-const ELSEWHERE: [&str; 23] = [
+const ELSEWHERE: [&str; 24] = [
+    "gets no answer from {} through flannel.1: {} has sent",
     "{} can't reach kubelet at",
     "({}) is corrupted or was changed",
     "refused: cluster: no API server answers",

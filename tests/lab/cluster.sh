@@ -132,7 +132,7 @@ says "the cluster is not verified"
 on fluttershy 'nft add rule inet shut input tcp dport 10250 accept'
 started=$(date +%s)
 run 1 up -i "$inventory" --yes
-says "twilightsparkle gets no answer from fluttershy through flannel.1: twilightsparkle has sent"
+says "gets no answer from fluttershy through flannel.1: twilightsparkle has sent"
 says "open udp 8472"
 [ $(($(date +%s) - started)) -le 60 ]
 on fluttershy nft delete table inet shut
