@@ -308,10 +308,11 @@ mod tests {
             assert!(decrypt(Opener::Passphrase("a pass phrase"), &file).unwrap() == content, "{length} bytes");
             assert!(length < 100 || !file.windows(content.len()).any(|part| part == content), "the content is readable");
         }
-        // Two files with the same content have only the version in common.
+        // Two files with the same content have only the version in common, and by chance a character or two of their salts.
         let (one, other) =
             (encrypt(Lock::Passphrase("a", LITTLE), b"content").unwrap(), encrypt(Lock::Passphrase("a", LITTLE), b"content").unwrap());
-        assert_eq!(one.iter().zip(&other).take_while(|(one, other)| one == other).count(), VERSION.len() + "-> scrypt ".len());
+        let common = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
+        assert!(common < VERSION.len() + "-> scrypt ".len() + 6, "{common} bytes are the same");
     }
 
     #[test]

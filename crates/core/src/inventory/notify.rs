@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::load::{ReadFile, parse};
-use super::read::{Fields, Problems, Text};
-use super::schema::NOTIFY;
+use super::read::{Field, Fields, Problems, Text, at};
+use super::schema::{NOTIFY, Section};
+use super::tree::Data;
 use super::{Inventory, url};
 
 /// Where messages go, and which ones besides those about problems.
@@ -46,13 +47,26 @@ impl fmt::Debug for Address {
 
 /// `reader`: as in [`super::parse_with`]; without it, addresses may be missing as in the text that the cluster keeps.
 pub fn read(inventory: &Fields, reader: Option<ReadFile>, problems: &mut Problems) -> Option<Notify> {
-    let field = inventory.get("notify", problems)?;
-    let fields = Fields::read(field.node, field.place, &NOTIFY, problems)?;
+    let fields = fields(inventory, &NOTIFY, problems)?;
     let url = fields.text("url", problems).and_then(|text| address(text, "url: https://ntfy.sh/ponies-8f2c", reader, problems));
     let heartbeat =
         fields.text("heartbeat", problems).and_then(|text| address(text, "heartbeat: https://hc-ping.com/UUID", reader, problems));
     let digest = fields.choice("digest", problems) == Some("weekly");
     Some(Notify { url: url?, heartbeat, digest })
+}
+
+/// What is below `notify`. An address in its place is not shown either.
+pub fn fields<'a>(parent: &Fields<'a>, section: &'static Section, problems: &mut Problems) -> Option<Fields<'a>> {
+    let Field { node, place, .. } = parent.get("notify", problems)?;
+    if matches!(node.data, Data::Scalar(_)) {
+        problems.add_secret(
+            at(node, place),
+            format!("{} must be a mapping", section.what),
+            format!("notify: {{{}}}", section.keys[0].shown()),
+        );
+        return None;
+    }
+    Fields::read(node, place, section, problems)
 }
 
 /// An address, of which nothing is shown.

@@ -95,7 +95,7 @@ pub fn read(inventory: &Fields, machines: &Machines, reader: Option<ReadFile>, p
     let (media_servers, tokens) = servers.unzip();
     let reserve =
         fields.text("reserve", problems).and_then(|text| size::read(text, 1, "at least one film must fit", "reserve: 100GB", problems));
-    let notify = below(&fields, "notify", &NOTIFY_FILMS, problems).and_then(|notify| {
+    let notify = notify::fields(&fields, &NOTIFY_FILMS, problems).and_then(|notify| {
         let text = notify.text("url", problems)?;
         notify::address(text, "url: https://ntfy.sh/films-of-ada", reader, problems)
     });
