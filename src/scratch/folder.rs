@@ -1,6 +1,7 @@
 //! A folder of this process alone. What a killed one left behind is deleted by the next.
 
 use std::fs::{self, File, Permissions};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ use tempfile::TempDir;
 const PREFIX: &str = "hostler-scratch-";
 /// How long a program may be held open by a process that is just beginning.
 const CLOSED: Duration = Duration::from_secs(5);
+/// How long others may take to make a folder.
+const TURN: Duration = Duration::from_secs(10);
 
 /// Deleted when it is dropped.
 pub struct Folder {
@@ -30,6 +33,7 @@ impl Folder {
     /// `parent` can't be written to.
     pub fn new(parent: &Path) -> Result<Folder> {
         let context = || format!("{} can't be written to", parent.display());
+        let _turn = turn(parent).with_context(context)?;
         sweep(parent);
         let own = Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix(PREFIX).permissions(own).tempdir_in(parent).with_context(context)?;
@@ -69,6 +73,21 @@ impl Folder {
     }
 }
 
+/// Until a folder is locked it looks as if a killed process had left it: one at a time makes one, and looks for such. Nobody needs long; who
+/// holds a lock for longer is not hostler, and holds nobody up.
+fn turn(parent: &Path) -> io::Result<Option<Flock<File>>> {
+    let until = Instant::now() + TURN;
+    let mut file = File::open(parent)?;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(turn) => return Ok(Some(turn)),
+            Err((_, _)) if Instant::now() > until => return Ok(None),
+            Err((again, _)) => file = again,
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Whether nobody has the file open for writing: only then does the kernel give a lease for reading.
 fn is_closed_for_writing(file: &File) -> bool {
     // SAFETY: a system call on a file that is open; the lease is given back at once.
@@ -99,6 +118,22 @@ fn sweep(parent: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Programs are asked side by side, and each gets a folder: none may be taken for what a killed process left.
+    #[test]
+    fn folders_that_are_made_side_by_side_all_stay() {
+        let parent = tempfile::tempdir().expect("a folder");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let folder = Folder::new(parent.path()).expect("made");
+                        folder.write("keys", 0o600, b"secret").expect("it is still there");
+                    }
+                });
+            }
+        });
+    }
 
     #[test]
     fn a_folder_goes_with_its_process_and_what_a_killed_one_left_goes_with_the_next() {
