@@ -84,6 +84,7 @@ impl Diagnostics {
         for secret in self.problems.iter().filter(|other| other.secret && other.place.line == place.line) {
             characters.iter_mut().skip(secret.place.column.max(1) - 1).take(secret.place.length).for_each(|c| *c = '*');
         }
+        mask_addresses(&mut characters);
         // A long line is truncated on both sides so that the caret stays visible.
         let from = column.saturating_sub(WIDTH / 2).min(characters.len());
         let to = characters.len().min(from + WIDTH);
@@ -107,7 +108,9 @@ impl fmt::Display for Diagnostics {
                 writeln!(f)?;
             }
             let Place { line, column, .. } = problem.place;
-            writeln!(f, "{}:{line}:{column}: {}", self.file, problem.message)?;
+            let mut message: Vec<char> = problem.message.chars().collect();
+            mask_addresses(&mut message);
+            writeln!(f, "{}:{line}:{column}: {}", self.file, message.into_iter().collect::<String>())?;
             self.source(problem, f)?;
             match problem.example.trim_end() {
                 "" => {}
@@ -129,10 +132,56 @@ impl fmt::Display for Diagnostics {
 
 impl Error for Diagnostics {}
 
+/// Hides everything of URLs that is behind the name of the server, wherever they stand: an ntfy topic or the address of a check is a secret, and
+/// where something is wrong, nobody knows of what it is the value.
+fn mask_addresses(text: &mut [char]) {
+    let begins =
+        |at: &[char], word: &str| at.len() > word.len() && at.iter().zip(word.chars()).all(|(one, other)| one.eq_ignore_ascii_case(&other));
+    let mut at = 0;
+    while at < text.len() {
+        let Some(scheme) = ["http://", "https://"].iter().find(|scheme| begins(&text[at..], scheme)) else {
+            at += 1;
+            continue;
+        };
+        at += scheme.len();
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`');
+        // A name and a password come before the server.
+        let mut hidden = text[at..].iter().take_while(|c| !is_end(**c) && **c != '/').any(|c| *c == '@');
+        // In YAML, a comma before a blank is of the mapping around it.
+        while at < text.len() && !is_end(text[at]) && !(text[at] == ',' && text.get(at + 1).is_none_or(|next| next.is_whitespace())) {
+            if hidden {
+                text[at] = '*';
+            }
+            hidden |= matches!(text[at], '/' | '?' | '#' | '\\');
+            at += 1;
+        }
+    }
+}
+
 /// Text of the file for a message: in one line, and truncated.
 pub fn shown(text: &str) -> String {
     // A blank of another kind looks like a space, and is none to YAML.
     let blanks: String =
         text.chars().map(|c| if c.is_whitespace() && !c.is_ascii() { format!("U+{:04X}", u32::from(c)) } else { c.to_string() }).collect();
     shortened(&blanks, 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_address_only_its_server_is_shown() {
+        for (text, shown) in [
+            ("url: https://ntfy.sh/s3cret, digest: daily", "url: https://ntfy.sh/******, digest: daily"),
+            ("a `HTTP://10.0.0.1:8080?s3cret` b https://x/y", "a `HTTP://10.0.0.1:8080?******` b https://x/*"),
+            ("'https://me:s3cret@ntfy.sh/a'", "'https://*******************'"),
+            ("https://ntfy.sh and http:/no", "https://ntfy.sh and http:/no"),
+            ("https://", "https://"),
+        ] {
+            let mut characters: Vec<char> = text.chars().collect();
+            mask_addresses(&mut characters);
+            assert_eq!(characters.into_iter().collect::<String>(), shown);
+        }
+    }
 }

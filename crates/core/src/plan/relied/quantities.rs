@@ -32,6 +32,8 @@ const RESOURCES: &[&str] = &["cpu", "memory", "ephemeral-storage", "pid"];
 const THRESHOLD: &str =
     "kubelet would not start: an eviction threshold is a signal with a quantity or a percentage, like `memory.available: 200Mi`";
 const GRACE: &str = "kubelet would not start: a grace period is a signal with a duration, like `memory.available: 1m30s`";
+const NO_GRACE: &str =
+    "kubelet would not start: a soft threshold needs a grace period in `evictionSoftGracePeriod`, like `memory.available: 1m30s`";
 const RESERVED: &str = "kubelet would not start: a reserve is a resource with a quantity, like `memory: 500Mi`";
 
 const MAPS: &[Map] = &[
@@ -45,6 +47,7 @@ const MAPS: &[Map] = &[
 
 /// Values in the merged document that kubelet would not start with. What is no map of texts, kubelet's own check rejects.
 pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
+    without_grace(document, found);
     for map in MAPS {
         for (key, value) in document.get(map.key).and_then(Value::as_mapping).into_iter().flatten() {
             let (Some(key), Some(text)) = (key.as_str(), value.as_str()) else { continue };
@@ -52,6 +55,16 @@ pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
                 let place = ["kubeadm", KUBELET, map.key, key].map(str::to_owned).to_vec();
                 found.push(Deviation { place, setting: format!("{}.{key}: {text}", map.key), value_only: true, why: map.why, instead: "" });
             }
+        }
+    }
+}
+
+/// A soft threshold without its grace period.
+fn without_grace(document: &Value, found: &mut Vec<Deviation>) {
+    for key in document.get("evictionSoft").and_then(Value::as_mapping).into_iter().flatten().filter_map(|(key, _)| key.as_str()) {
+        if document.get("evictionSoftGracePeriod").and_then(|periods| periods.get(key)).is_none() {
+            let place = ["kubeadm", KUBELET, "evictionSoft", key].map(str::to_owned).to_vec();
+            found.push(Deviation { place, setting: format!("evictionSoft.{key}"), value_only: true, why: NO_GRACE, instead: "" });
         }
     }
 }
@@ -125,15 +138,31 @@ mod tests {
     }
 
     #[test]
+    fn a_soft_threshold_has_a_grace_period() {
+        for (text, count) in [
+            ("evictionSoft: {memory.available: 1Gi}", 1),
+            ("evictionSoft: {memory.available: 1Gi}\nevictionSoftGracePeriod: {pid.available: 1m}", 1),
+            ("evictionSoft: {memory.available: 1Gi}\nevictionSoftGracePeriod: {memory.available: 1m}", 0),
+        ] {
+            let mut found = Vec::new();
+            deviations(&serde_yaml::from_str(text).expect("YAML"), &mut found);
+            assert_eq!(found.len(), count, "{text}");
+        }
+    }
+
+    #[test]
     fn each_map_is_looked_at() {
         for map in MAPS {
+            let right = if map.key == "evictionSoftGracePeriod" { "90s" } else { "200Mi" };
+            // With the other half that a soft threshold needs.
+            let other = if map.key == "evictionSoft" { "evictionSoftGracePeriod: {memory.available: 90s, no.such: 90s}\n" } else { "" };
             let wrong = |key: &str, value: &str| {
                 let mut found = Vec::new();
-                let document = serde_yaml::from_str(&format!("{}: {{{key}: {value}}}", map.key)).expect("YAML");
+                let document = serde_yaml::from_str(&format!("{other}{}: {{{key}: {value}}}", map.key)).expect("YAML");
                 deviations(&document, &mut found);
+                found.retain(|found| found.place.contains(&map.key.to_owned()));
                 found.len()
             };
-            let right = if map.key == "evictionSoftGracePeriod" { "90s" } else { "200Mi" };
             assert_eq!([wrong(map.keys[0], right), wrong(map.keys[0], "5x"), wrong("no.such", right)], [0, 1, 1], "{}", map.key);
         }
     }
