@@ -36,6 +36,7 @@ fn script() -> String {
         snapshots: String::new(),
         requests: true,
         fsync: true,
+        system: true,
         workload: true,
         cluster_objects: Vec::new(),
         uid: 1000,
