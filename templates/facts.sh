@@ -565,6 +565,65 @@ about_fsync() {
     rm -f {{ path.fsync_probe }}
 }
 
+{% if system %}
+# attribute DISK FILES...: the first of these files in the disk's folder of /sys that has something in it, in $line.
+attribute() {
+    attribute_of=/sys/block/$1
+    shift
+    for attribute in "$@"; do
+        first "$attribute_of/$attribute" && [ -n "$line" ] && return
+    done
+    line=
+    return 1
+}
+
+# device PATH: what the file system there is on, in $device; empty if that is no device. It may be on a server that does not answer.
+device() {
+    device=$(timeout -s KILL 2 findmnt --noheadings --nofsroot --output SOURCE --target "$1" 2> /dev/null | tail -n 1)
+    [ -b "$device" ] || device=
+}
+
+# What the system is on, down to whole disks, as an installer of another system must know it.
+about_own_system() {
+    device /
+    [ -n "$device" ] || return 0
+    partition=$(lsblk --noheadings --nodeps --output PARTLABEL "$device" 2> /dev/null)
+    kind=$(lsblk --noheadings --nodeps --output TYPE "$device" 2> /dev/null)
+    by=bios
+    [ ! -d /sys/firmware/efi ] || by=uefi
+    first /etc/ssh/ssh_host_ed25519_key.pub || line=
+    say system "$by" "$partition" "$kind" "$line"
+    lsblk --noheadings --raw --inverse --output TYPE,KNAME "$device" | sort -u | while read -r kind disk; do
+        [ "$kind" = disk ] || continue
+        attribute "$disk" size || continue
+        sectors=$line
+        attribute "$disk" removable
+        removable=$line
+        attribute "$disk" ro
+        read_only=$line
+        attribute "$disk" device/serial serial
+        serial=$line
+        attribute "$disk" wwid device/wwid
+        wwid=$line
+        attribute "$disk" device/type
+        say system-disk "$disk" "$sectors" "$removable" "$read_only" "$(readlink -f "/sys/block/$disk")" "$serial" "$wwid" "$line"
+        lsblk --noheadings --bytes --pairs --output TYPE,PARTLABEL,SIZE,FSTYPE,MOUNTPOINT "/dev/$disk" |
+            awk -F '"' -v OFS="\t" -v disk="$disk" '$2 == "part" { print "system-part", disk, $4, $6, $8, $10 }'
+        set -f
+        IFS=$newline
+        for path in $keep; do
+            unset IFS
+            device "$path"
+            [ -n "$device" ] || continue
+            lsblk --noheadings --raw --inverse --output KNAME "$device" | grep -qxF "$disk" || continue
+            [ "$(lsblk --noheadings --nodeps --output PARTLABEL "$device")" = hostler-data ] || say system-keep "$path"
+        done
+        unset IFS
+        set +f
+    done
+}
+
+{% endif %}
 # Through which programs use a graphics chip, and which chip that is, where the kernel says so.
 about_render() {
     for node in /dev/dri/renderD*; do
@@ -629,6 +688,9 @@ about_machine() {
     about_shares
     about_disks
     about_render
+{% if system %}
+    about_own_system
+{% endif %}
 }
 
 # Other machines, images and the cluster are asked meanwhile, where there are any, and the disk is tried.

@@ -188,7 +188,8 @@ pub fn question(inventory: &Inventory) -> Result<Question> {
     let mut keep: Vec<String> = inventory.machines.values().flat_map(|machine| machine.keep.clone()).collect();
     keep.sort();
     keep.dedup();
-    wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.to.as_str()), keep)
+    let asked = wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.to.as_str()), keep)?;
+    Ok(Question { system: inventory.os.is_some(), ..asked })
 }
 
 /// The Kubernetes version of the cluster that the machines are in, else the one that the inventory asks for, if any.

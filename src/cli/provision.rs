@@ -6,19 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use hostler_core::digest::hex;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::install::order::{self, Order};
 use hostler_core::install::stick::{NoStick, choose};
 use hostler_core::inventory::{DiskRule, Inventory, MachineName, Os};
 use hostler_core::quantity;
 use hostler_core::words::{counted, shell_word};
-use ring::rand::{SecureRandom, SystemRandom};
 
 use super::arguments::{InventoryArgument, machine_named};
 use super::help;
 use crate::install::disks;
-use crate::os::image::{self, Image, SYSTEM};
+use crate::os::image::{self, Image};
+use crate::os::order::new_id;
 use crate::os::{awaited, host_key, stick};
 use crate::report::Reporter;
 use crate::ssh::{self, Target};
@@ -56,10 +55,7 @@ pub struct Arguments {
 /// The inventory does not say how to install machines, or the stick can't be made.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let inventory = arguments.inventory.load()?.inventory;
-    let Some(os) = &inventory.os else {
-        let hint = "add the section `os:` to the inventory: docs/bare-metal.md has an example";
-        return Err(Failure::new(ExitStatus::Usage, "the inventory has no section `os:`, which says how to install machines", hint).into());
-    };
+    let os = section(&inventory)?;
     let wipe = arguments.wipe.iter().map(|name| machine_named(&inventory, name)).collect::<Result<Vec<_>>>()?;
     let device = Device::of(&arguments.usb)?;
     match &device {
@@ -74,8 +70,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let events = reporter.events();
     packages::install("making a stick", packages::STICK, &events).await?;
     let image = image::ready(&os.release, &events).await?;
-    let order =
-        Order::new(random_id()?, order::Image::from(&image), planned.iter().map(|one| (one.mac.clone(), one.order.clone())).collect());
+    let order = Order::new(new_id()?, order::Image::from(&image), planned.iter().map(|one| (one.mac.clone(), one.order.clone())).collect());
     let what = format!("write the stick to {}", arguments.usb.display());
     let size = task(&events, "stick", &what, async |_| match &device {
         Some(device) => device.write(&image, &order, arguments.wipe_stick).await,
@@ -94,6 +89,17 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     }
     reporter.result(summary(&arguments.usb, size, device.is_some(), &inventory, &planned).trim_end()).await;
     Ok(())
+}
+
+/// How the inventory says to install machines.
+///
+/// # Errors
+/// It does not.
+pub fn section(inventory: &Inventory) -> Result<&Os> {
+    inventory.os.as_ref().ok_or_else(|| {
+        let hint = "add the section `os:` to the inventory: docs/bare-metal.md has an example";
+        Failure::new(ExitStatus::Usage, "the inventory has no section `os:`, which says how to install machines", hint).into()
+    })
 }
 
 /// The USB stick that was named.
@@ -226,18 +232,6 @@ fn planned(inventory: &Inventory, os: &Os, wipe: &[MachineName]) -> Result<Vec<P
         return Err(Failure::new(ExitStatus::Usage, "no machine in the inventory has a `mac`", hint).into());
     }
     Ok(planned)
-}
-
-impl From<&Image> for order::Image {
-    fn from(image: &Image) -> order::Image {
-        order::Image { file: SYSTEM.to_owned(), size: image.known.size, sha256: image.known.sha256.clone() }
-    }
-}
-
-fn random_id() -> Result<String> {
-    let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).ok().context("the kernel provided no random numbers")?;
-    Ok(hex(&bytes))
 }
 
 fn disk(rule: &DiskRule) -> String {

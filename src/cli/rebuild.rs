@@ -13,11 +13,13 @@ use super::arguments::{OTHER_CLUSTER, Planning, machine_named};
 use super::help;
 use super::length::length;
 use super::opener::Opening;
+use super::provision;
 use super::take_over::TakingOver;
 use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Typed, apply};
 use crate::connect;
 use crate::event::Event;
 use crate::inventory_file::InventoryFile;
+use crate::os::reinstall::{Prepared, prepare};
 use crate::report::Reporter;
 use crate::snapshot;
 use crate::ssh::{self, Pin, Reason, Session, fingerprint};
@@ -34,6 +36,7 @@ const PAUSE: Duration = Duration::from_secs(4);
 #[command(after_long_help = help::end(
     &[
         ("Join a reinstalled worker again", "hostler rebuild rainbowdash"),
+        ("Reinstall a worker's system, and join it again", "hostler rebuild rainbowdash --os"),
         ("Restore the only control plane from the newest snapshot", "hostler rebuild twilightsparkle --from"),
     ],
     help::ALL,
@@ -45,6 +48,9 @@ pub struct Arguments {
     taking_over: TakingOver,
     #[command(flatten)]
     planning: Planning,
+    /// Reinstall its system first, over SSH: erases the disk that the system is on, except for hostler's data partition (/srv)
+    #[arg(long, conflicts_with_all = ["from", "new_cluster", "take_over", "wait", "host_key"])]
+    os: bool,
     /// Restore the only control plane from this snapshot [default: the newest in ~/.local/share/hostler/snapshots]
     #[arg(long, value_name = "SNAPSHOT", num_args = 0..=1)]
     from: Option<Option<PathBuf>>,
@@ -82,7 +88,19 @@ fn new_fingerprint(text: &str) -> Result<Pin, String> {
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let file = arguments.planning.inventory.load()?;
     let name = machine_named(&file.inventory, &arguments.machine)?;
-    let request = request(&file, name.clone(), arguments, reporter).await?;
+    // Its files are sent while the plan is carried out.
+    let prepared = match arguments.os {
+        true => Some(reinstallation(&file, &name, reporter).await?),
+        false => None,
+    };
+    let request = match &prepared {
+        Some(prepared) => {
+            let (machine, installation) = (name.clone(), Box::new(prepared.installation.clone()));
+            let force_after = arguments.force_after.map(|time| time.as_secs());
+            ApplyRequest::new(Goal::Reinstall { machine, installation, force_after }, Consent::yes_if(arguments.yes))
+        }
+        None => request(&file, name.clone(), arguments, reporter).await?,
+    };
     let means = arguments.planning.means();
     let file = with_host_key(file, &name, arguments, reporter).await?;
     let (status, mut plans) = apply(&request, &file, &means, reporter).await?;
@@ -97,6 +115,13 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     plans.retain(|plan| !plan.steps.is_empty());
     plans.extend(then);
     Ok((status, plans))
+}
+
+async fn reinstallation(file: &InventoryFile, name: &MachineName, reporter: &Reporter) -> Result<Prepared> {
+    let os = provision::section(&file.inventory)?;
+    let target = connect::target(name, &file.inventory.machines[name.as_str()])?;
+    let host_keys = ssh::known_ed25519(&target).into_iter().collect();
+    prepare(os, target.user, host_keys, &reporter.events()).await
 }
 
 /// Waits until something answers at the machine's address, with whatever host key.

@@ -1,4 +1,5 @@
-//! The stick that the installer was started from: the order, the image, and what is remembered of each machine.
+//! Where the installer finds the order and the image: on the stick that it was started from, with what is remembered of each machine; or in memory,
+//! where a running system put them. That forgets, so its order is followed once.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -16,23 +17,43 @@ const MOUNTED: &str = "/medium";
 /// Bytes: a reason with all disks of a machine.
 const LONGEST_MARK: u64 = 1 << 16;
 
+/// What [the kernel's parameter](super::PARAMETER) says instead of the partition of a stick.
+const MEMORY: &str = "memory";
+/// Beside an order in memory: the machine's private host key, which the running system added.
+const HOST_KEY: &str = "host_key";
+
 pub struct Medium {
+    /// With the order and the image.
+    folder: PathBuf,
+    /// `None`: it is memory.
+    stick: Option<Stick>,
+}
+
+struct Stick {
     /// The kernel's name of the whole disk.
-    pub disk: String,
+    disk: String,
     /// The device of its partition.
     device: String,
 }
 
 impl Medium {
-    /// The partition with this GUID, if it is there already.
-    pub fn find(guid: &str) -> Result<Option<Medium>> {
+    /// Memory, or the partition with this GUID, if it is there already.
+    pub fn find(id: &str) -> Result<Option<Medium>> {
+        if id == MEMORY {
+            return Ok(Some(Medium { folder: Path::new("/").join(FOLDER), stick: None }));
+        }
+        Medium::find_stick(id)
+    }
+
+    fn find_stick(guid: &str) -> Result<Option<Medium>> {
         for disk in disks::names()? {
             let Some(number) = table::partition_number(&disk, guid) else { continue };
             let device = table::partition_device(&disk, number);
             // The disk appears before its partitions do.
             if Path::new(&device).exists() {
                 kernel::mount_new(&device, Path::new(MOUNTED), "vfat")?;
-                let medium = Medium { disk, device };
+                let folder = Path::new(MOUNTED).join(FOLDER);
+                let medium = Medium { folder, stick: Some(Stick { disk, device }) };
                 medium.read_only(true)?;
                 return Ok(Some(medium));
             }
@@ -40,40 +61,60 @@ impl Medium {
         Ok(None)
     }
 
-    /// The kernel removes its device when it is pulled.
-    pub fn is_there(&self) -> bool {
-        Path::new(&self.device).exists()
+    pub fn is_stick(&self) -> bool {
+        self.stick.is_some()
+    }
+
+    /// The kernel's name of the whole disk that it is on; empty if it is memory.
+    pub fn disk(&self) -> &str {
+        self.stick.as_ref().map_or("", |stick| &stick.disk)
+    }
+
+    /// What makes another attempt.
+    pub fn again(&self) -> &'static str {
+        if self.is_stick() { "make the stick again" } else { "run `hostler rebuild` with `--os` again" }
+    }
+
+    /// The kernel removes a stick's device when it is pulled.
+    pub fn is_plugged_in(&self) -> bool {
+        self.stick.as_ref().is_some_and(|stick| Path::new(&stick.device).exists())
     }
 
     pub fn order(&self) -> Result<Order> {
-        let file = Path::new(MOUNTED).join(FOLDER).join(ORDER);
-        let bytes = bounded(&file, LONGEST as u64).context("the stick's order can't be read")?;
-        Order::parse(&bytes).map_err(|why| anyhow!(why))
+        let bytes = bounded(&self.folder.join(ORDER), LONGEST as u64).context("the installation order can't be read")?;
+        let mut order = Order::parse(&bytes).map_err(|why| anyhow!(why))?;
+        if !self.is_stick() {
+            let key = bounded(&self.folder.join(HOST_KEY), LONGEST as u64).context("the machine's host key can't be read")?;
+            order.complete(&String::from_utf8_lossy(&key)).map_err(|why| anyhow!(why))?;
+        }
+        Ok(order)
     }
 
     /// A file beside the order.
     pub fn file(&self, name: &str) -> Result<File> {
-        let file = Path::new(MOUNTED).join(FOLDER).join(name);
-        File::open(&file).with_context(|| format!("{name} on the stick can't be opened"))
+        File::open(self.folder.join(name)).with_context(|| format!("{name} beside the order can't be opened"))
     }
 
-    fn mark_file(mac: &str) -> PathBuf {
-        Path::new(MOUNTED).join(FOLDER).join(MARKS).join(mac.replace(':', "-"))
+    fn mark_file(&self, mac: &str) -> PathBuf {
+        self.folder.join(MARKS).join(mac.replace(':', "-"))
     }
 
     /// What is remembered of the machine with this MAC address, if anything.
     pub fn mark(&self, mac: &str) -> Result<Option<Vec<u8>>> {
-        match bounded(&Medium::mark_file(mac), LONGEST_MARK) {
+        match bounded(&self.mark_file(mac), LONGEST_MARK) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).context("the stick's record of this machine can't be read"),
         }
     }
 
-    /// Remembers it. When this returns, it is on the stick.
+    /// Remembers it. When this returns, it is on the stick; memory remembers nothing beyond this start.
     pub fn set_mark(&self, mac: &str, mark: &Mark) -> Result<()> {
+        if !self.is_stick() {
+            return Ok(());
+        }
         self.read_only(false)?;
-        let file = Medium::mark_file(mac);
+        let file = self.mark_file(mac);
         let part = file.with_extension("new");
         let written = (|| {
             fs::create_dir_all(file.parent().unwrap_or(Path::new(MOUNTED)))?;
@@ -95,8 +136,10 @@ impl Medium {
 
 impl Drop for Medium {
     fn drop(&mut self) {
-        // It may have been pulled.
-        let _ = umount(MOUNTED);
+        if self.is_stick() {
+            // It may have been pulled.
+            let _ = umount(MOUNTED);
+        }
     }
 }
 
@@ -104,4 +147,31 @@ fn bounded(file: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(std::io::Error::other("it is larger than expected")) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORDER_OF_ONE: &str = r#"{"version": 1, "id": "0123456789abcdef0123456789abcdef",
+        "image": {"file": "system.img.zst", "size": 1, "sha256": "0000000000000000000000000000000000000000000000000000000000000000"},
+        "machines": {"52:54:00:12:34:56": {"name": "twilightsparkle", "user": "ada", "authorizedKeys": ["ssh-ed25519 AAAA ada"], "hostKey": "",
+            "disk": {"wwid": "eui.0025"}, "systemSize": 64000000000, "wipe": true, "updates": "security"}}}"#;
+
+    #[test]
+    fn an_order_in_memory_is_completed_with_the_key_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let medium = Medium { folder: folder.path().to_owned(), stick: None };
+        fs::write(folder.path().join(ORDER), ORDER_OF_ONE).unwrap();
+        assert!(medium.order().unwrap_err().to_string().contains("host key can't be read"));
+        fs::write(folder.path().join(HOST_KEY), "no key").unwrap();
+        assert!(medium.order().unwrap_err().to_string().contains("is not a private key"));
+        let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+        fs::write(folder.path().join(HOST_KEY), key).unwrap();
+        assert_eq!(medium.order().unwrap().machines["52:54:00:12:34:56"].host_key, key);
+        // Nothing of it is remembered, and no disk is taken for a stick.
+        medium.set_mark("52:54:00:12:34:56", &Mark::Done).unwrap();
+        assert!(medium.mark("52:54:00:12:34:56").unwrap().is_none());
+        assert_eq!((medium.disk(), medium.is_plugged_in()), ("", false));
+    }
 }

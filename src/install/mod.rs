@@ -1,5 +1,5 @@
-//! The installer: hostler as the first process of a machine that was started from a stick. It follows the stick's order for this machine, once,
-//! and then restarts. It never goes on after a mistake: it says what is wrong, and waits for a person.
+//! The installer: hostler as the first process of a machine that was started from a stick, or that a running system started so. It follows the
+//! order for this machine, once, and then restarts. It never goes on after a mistake: it says what is wrong, and waits for a person.
 
 pub mod disks;
 mod kernel;
@@ -24,6 +24,9 @@ use system::System;
 
 /// Where the kernel finds the first program of an initrd.
 const INIT: &str = "/init";
+
+/// Of the kernel: says what the medium is.
+const PARAMETER: &str = "hostler.medium";
 
 /// Limit for the stick and the network cards to appear.
 const APPEARS_WITHIN: Duration = Duration::from_secs(60);
@@ -60,11 +63,9 @@ pub fn run() -> ! {
 /// From the start of the installer to the restart.
 fn follow(screen: &Screen) -> Result<()> {
     kernel::load_modules(screen)?;
-    let id = kernel::parameter("hostler.medium")?.context(
-        "the kernel was started without the parameter `hostler.medium`: make the \
-        stick again",
-    )?;
-    screen.line("looking for the stick");
+    let id = kernel::parameter(PARAMETER)?
+        .with_context(|| format!("the kernel was started without the parameter `{PARAMETER}`: make the stick again"))?;
+    screen.line("looking for the order");
     let medium = until(APPEARS_WITHIN, || Medium::find(&id))?.context(
         "the stick that the installer was started from can't be found: try another \
             USB port",
@@ -79,7 +80,7 @@ fn follow(screen: &Screen) -> Result<()> {
         Turn::Done => done(screen, &medium, machine),
         // Nothing is written: the mark says so already.
         Turn::Failed(reason) => {
-            bail!("{}: an earlier installation from this stick failed: {reason}\nmake the stick again to retry", machine.name)
+            bail!("{}: an earlier installation from this stick failed: {reason}\n{} to retry", machine.name, medium.again())
         }
         Turn::Install(mark) => {
             medium.set_mark(mac, &mark).context(
@@ -121,9 +122,12 @@ fn this_machine(order: &Order) -> Result<Option<(&str, &Machine)>> {
 
 /// Shows what a person needs to write this machine into the inventory.
 fn unknown(screen: &Screen, medium: &Medium) -> Result<()> {
+    if !medium.is_stick() {
+        bail!("this computer has none of the MAC addresses of the order: correct `mac` in the inventory, then {}", medium.again());
+    }
     let mut lines = vec!["This machine is not in the inventory. Nothing was changed.".to_owned()];
     lines.extend(kernel::network_cards()?.into_iter().map(|mac| format!("mac: \"{mac}\"")));
-    lines.extend(disks::all(&medium.disk)?.iter().map(|disk| format!("disk: {disk}")));
+    lines.extend(disks::all(medium.disk())?.iter().map(|disk| format!("disk: {disk}")));
     screen.large("NEW", &lines);
     loop {
         std::thread::park();
@@ -175,13 +179,17 @@ fn settled_disks(medium: &Medium) -> Result<Vec<Disk>> {
             (names, since) = (now, Instant::now());
         }
     }
-    disks::all(&medium.disk)
+    disks::all(medium.disk())
 }
 
 fn done(screen: &Screen, medium: &Medium, machine: &Machine) -> Result<()> {
+    if !medium.is_stick() {
+        screen.large("DONE", &[format!("{} is installed, and restarts.", machine.name)]);
+        return Ok(());
+    }
     screen
         .large("DONE", &[format!("{} is installed. Pull the stick out.", machine.name), "The machine then restarts by itself.".to_owned()]);
-    let _ = until(PULLED_WITHIN, || Ok((!medium.is_there()).then_some(())))?;
+    let _ = until(PULLED_WITHIN, || Ok((!medium.is_plugged_in()).then_some(())))?;
     Ok(())
 }
 

@@ -38,7 +38,7 @@ pub fn write_image(screen: &Screen, medium: &Medium, image: &Image, partitions: 
         OpenOptions::new().write(true).open(&partitions.system).with_context(|| format!("{} can't be opened", partitions.system))?;
     let (mut hash, mut done, mut piece) = (Sha256::new(), 0, vec![0; PIECE]);
     loop {
-        let read = fill(&mut image_bytes, &mut piece).context("the image on the stick can't be read")?;
+        let read = fill(&mut image_bytes, &mut piece).context("the image can't be read")?;
         if read == 0 {
             break;
         }
@@ -52,7 +52,7 @@ pub fn write_image(screen: &Screen, medium: &Medium, image: &Image, partitions: 
     to.sync_all().with_context(|| format!("{} can't be written", partitions.system))?;
     let sum = hex(&hash.finalize());
     if done != image.size || sum != image.sha256 {
-        bail!("the image on the stick is damaged: its checksum is {}..., not {}...; make the stick again", &sum[..12], &image.sha256[..12]);
+        bail!("the image is damaged: its checksum is {}..., not {}...; {}", &sum[..12], &image.sha256[..12], medium.again());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The installer's initrd: this program as its first one, and the modules of its kernel.
+//! The installer's initrd: this program as its first one, the modules of its kernel, and its medium where that is memory.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,8 +7,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use cpio::newc::{Builder, trailer};
 
+use super::stick::FOLDER;
+
 /// Empty folders: mount points.
 const FOLDERS: [&str; 6] = ["dev", "medium", "modules", "proc", "sys", "target"];
+
+/// Of newc: what entries and archives begin at multiples of, in bytes.
+const UNIT: u64 = 4;
 
 /// Writes the initrd, compressed with zstd, from an image's folder.
 ///
@@ -26,6 +31,25 @@ pub fn write(image: &Path, to: &Path) -> Result<()> {
     }
     trailer(&mut new)?;
     new.finish()?.sync_all()?;
+    Ok(())
+}
+
+/// The same, and behind it, not compressed, files of the image's folder for a [medium](FOLDER) in memory. An order can be appended.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_with(image: &Path, files: &[&str], to: &Path) -> Result<()> {
+    write(image, to)?;
+    let mut new = File::options().append(true).open(to)?;
+    // An archive that is not compressed begins at a multiple of its unit.
+    let length = new.metadata()?.len();
+    new.write_all(&[0; UNIT as usize][..usize::try_from(length.next_multiple_of(UNIT) - length)?])?;
+    Builder::new(FOLDER).mode(0o040_700).nlink(2).write(&mut new, 0).finish()?;
+    for name in files {
+        add(&mut new, &format!("{FOLDER}/{name}"), 0o100_600, &image.join(name))?;
+    }
+    trailer(&mut new)?;
+    new.sync_all()?;
     Ok(())
 }
 
@@ -69,5 +93,27 @@ mod tests {
         assert_eq!(size("init"), Some((0o100_755, fs::metadata("/proc/self/exe").unwrap().len())));
         assert_eq!((size("modules/a.ko"), size("modules/b.ko")), (Some((0o100_644, 5)), Some((0o100_644, 36))));
         assert!(FOLDERS.iter().all(|folder| size(folder) == Some((0o040_755, 0))));
+    }
+
+    #[test]
+    fn a_medium_follows_where_the_kernel_looks_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path();
+        fs::create_dir(image.join("modules")).unwrap();
+        fs::write(image.join("modules.order"), "").unwrap();
+        for length in 0..5 {
+            fs::write(image.join("system.img.zst"), vec![7; length]).unwrap();
+            let (plain, file) = (image.join("plain"), image.join("initrd"));
+            write(image, &plain).unwrap();
+            write_with(image, &["system.img.zst"], &file).unwrap();
+            let start = usize::try_from(fs::metadata(&plain).unwrap().len().next_multiple_of(UNIT)).unwrap();
+            let bytes = fs::read(&file).unwrap();
+            let entry = Reader::new(&bytes[start..]).unwrap();
+            assert_eq!((entry.entry().name(), entry.entry().mode()), (FOLDER, 0o040_700));
+            let entry = Reader::new(entry.finish().unwrap()).unwrap();
+            assert_eq!((entry.entry().name(), entry.entry().file_size() as usize), ("hostler/system.img.zst", length));
+            assert!(Reader::new(entry.finish().unwrap()).unwrap().entry().is_trailer());
+            assert_eq!(bytes.len() as u64 % UNIT, 0);
+        }
     }
 }

@@ -1,7 +1,9 @@
-//! The system of machines that hostler installs: its image, and the stick that brings it there.
+//! The system of machines that hostler installs: its image, and the stick, or the running system, that brings it there.
 
 pub mod awaited;
 pub mod host_key;
 pub mod image;
 mod initrd;
+pub mod order;
+pub mod reinstall;
 pub mod stick;

@@ -59,6 +59,16 @@ impl Pin {
     }
 }
 
+/// Fingerprints of the keys by which `target` is known, that are of type ed25519 or may be.
+pub fn known_ed25519(target: &Target) -> Vec<String> {
+    let is_ed25519 = |key: &PublicKey| key.algorithm() == Algorithm::Ed25519;
+    match &target.host_key {
+        Some(Pin::Key(key)) => is_ed25519(key).then(|| fingerprint(key)).into_iter().collect(),
+        Some(pin) => vec![pin.fingerprint()],
+        None => Known::of(target).keys.iter().filter(|entry| is_ed25519(&entry.key)).map(Entry::fingerprint).collect(),
+    }
+}
+
 /// `SHA256:...`, as OpenSSH shows it.
 pub fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()

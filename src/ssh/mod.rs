@@ -24,7 +24,7 @@ mod turn;
 pub use access::{ATTEMPTS, Access, Limits, NewHostKeys};
 pub use bounds::Bounds;
 pub use error::{ConnectError, Reason};
-pub use host_key::{Pin, fingerprint};
+pub use host_key::{Pin, fingerprint, known_ed25519};
 pub use install::install_key;
 pub use known_hosts::{Entry, other_entries};
 pub use remember::{forget, remember, replace};

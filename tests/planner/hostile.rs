@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hostler::report::{Commands, Detail, Layout, Paint, guarded, json_text, plan_text, status_text};
 use hostler_core::facts::{
     AddOns, BeforeUpgrade, ClusterFacts, DiskFault, Facts, FileFact, ImageFact, KubernetesFacts, LiveObject, LockFact, MemberFact,
-    NodeFact, Observation, PodFact, RebootDue, ShareFact, UnitFact, Unreachable,
+    NodeFact, Observation, PodFact, RebootDue, ShareFact, SystemDisk, SystemFacts, SystemPartition, UnitFact, Unreachable,
 };
 use hostler_core::health::status;
 use hostler_core::inventory::{Inventory, MachineName, Taint, parse};
@@ -131,6 +131,7 @@ fn spoil(facts: &mut Facts) {
         boot: _,
         reboot_due,
         before_upgrade,
+        system,
     } = facts;
     words([os, os_name, machine, hostname, hostname_at_boot, load, time_zone]);
     words([container, api_down, apt_lock, vtep_mac].into_iter().map(|text| text.get_or_insert_default()));
@@ -157,6 +158,18 @@ fn spoil(facts: &mut Facts) {
     words([run, step]);
     let BeforeUpgrade { set: programs_before, since: _, etcd: _, back: _ } = before_upgrade.get_or_insert_default();
     words([programs_before]);
+    let SystemFacts { uefi: _, host_key, partition, layered: _, disks: system_disks, erased } = system.get_or_insert_default();
+    words([host_key, partition]);
+    set(erased);
+    system_disks.push(SystemDisk::default());
+    // The name is of a closed set of characters.
+    for SystemDisk { name: _, size: _, devices, removable: _, read_only: _, serial, wwid, card, partitions } in system_disks {
+        words([devices, card, serial.get_or_insert_default(), wwid.get_or_insert_default()]);
+        partitions.push(SystemPartition::default());
+        for SystemPartition { name, size: _, kind, mounted } in partitions {
+            words([name, kind, mounted]);
+        }
+    }
     let RebootDue { since: _, by } = reboot_due.get_or_insert_default();
     words([by]);
     let KubernetesFacts {

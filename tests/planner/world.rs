@@ -11,13 +11,16 @@ use hostler_core::action::machine::{
     SetSysctls, StagePrograms, StartUnit, WriteHosts,
 };
 use hostler_core::action::power::{Reboot, UpgradePackages};
+use hostler_core::action::reinstall::Reinstall;
 use hostler_core::action::rollback::{RollBackControlPlane, RollBackNode};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
 use hostler_core::document::Document;
-use hostler_core::facts::{ClusterFacts, Contact, Facts, ImageFact, NodeFact, Observation, UnitFact, Unreachable};
+use hostler_core::facts::{ClusterFacts, Contact, Facts, ImageFact, NodeFact, Observation, SystemFacts, UnitFact, Unreachable};
+use hostler_core::install::layout::installed_name;
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::Step;
+use hostler_core::plan::reinstall;
 use hostler_core::plan::wanted;
 use hostler_core::plan::wipe::is_wiped;
 use hostler_core::record::{Applied, InProgress, Record};
@@ -360,6 +363,11 @@ impl World {
                 }
                 check(node.is_none() || self.works(name.as_str()), "its node does not become Ready")?;
             }
+            Action::StageInstaller(_) => {}
+            Action::Reinstall(Reinstall { id, .. }) => {
+                check(!facts.kubernetes.joined, "it is still in the cluster")?;
+                *facts = installed(facts, name, id);
+            }
             Action::PowerOff(_) => {
                 self.off.insert(name.clone(), "no answer".to_owned());
             }
@@ -442,6 +450,8 @@ impl World {
                 facts.in_progress.insert(InProgress::Packages);
                 restart(facts);
             }
+            // The old system is there until nothing of it is.
+            Action::Reinstall(_) => restart(facts),
             Action::PowerOff(_) => drop(self.off.insert(step.machine.clone(), "no answer".to_owned())),
             Action::UpgradeControlPlane(action) => {
                 facts.in_progress.insert(InProgress::Upgrade);
@@ -516,6 +526,12 @@ fn mark(unit: &str) -> InProgress {
         wanted::NOTIFY_TIMER => InProgress::Notify,
         _ => InProgress::Snapshots,
     }
+}
+
+/// The machine with the system that this order installs.
+fn installed(facts: &Facts, name: &MachineName, id: &str) -> Facts {
+    let system = facts.system.clone().map(|system| SystemFacts { partition: installed_name(id), ..system });
+    Facts { system, boot: another_boot(&facts.boot), ..reinstall::fresh(facts, name, 64_000_000_000, "trixie") }
 }
 
 /// A machine is restarted: what is in memory alone is gone, and what was due is done.

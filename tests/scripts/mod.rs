@@ -18,6 +18,7 @@ use hostler_core::action::kubeadm::{
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
 use hostler_core::action::power::{OsPackages, PowerOff, Reboot, UpgradePackages};
+use hostler_core::action::reinstall::{Reinstall, SentFile, StageInstaller};
 use hostler_core::action::rollback::{EndUpgrade, RollBackControlPlane, RollBackNode, RollBackShared};
 use hostler_core::action::workload::{InstallWorkload, KeepSecrets, MediaServerToken, ProveEncoders, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
@@ -38,6 +39,10 @@ fn folder(name: &str) -> PathBuf {
 
 fn manifest() -> Manifest {
     serde_json::from_str(include_str!("../render/manifest.json")).expect("it is a manifest")
+}
+
+fn sent() -> SentFile {
+    SentFile { path: PathBuf::from("/cache/it's a file"), size: 1_000_000, sha256: "0".repeat(64) }
 }
 
 /// The scripts under templates/, by their path there.
@@ -250,6 +255,21 @@ fn others() -> Vec<(&'static str, Action)> {
         ("upgrade-packages-security", UpgradePackages { packages: Some(OsPackages::Security) }.into()),
         ("upgrade-packages-left", UpgradePackages { packages: None }.into()),
         ("power-off", PowerOff {}.into()),
+        (
+            "installer",
+            StageInstaller {
+                id: "0123456789abcdef".to_owned(),
+                kernel: sent(),
+                installer: sent(),
+                order: "{}".to_owned(),
+                host_key: word.clone(),
+            }
+            .into(),
+        ),
+        (
+            "reinstall",
+            Reinstall { id: "0123456789abcdef".to_owned(), what: word.clone(), erased: vec![word.clone()], keeps_data: true }.into(),
+        ),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
         ("media-server-token", KeepSecrets { tokens: tokens(&word), notify: None, sha256: "0".repeat(64) }.into()),
         ("remove-workload", RemoveWorkload {}.into()),
@@ -302,7 +322,8 @@ pub fn scripts() -> BTreeMap<String, String> {
             }
         }
     }
-    let question = Question { requests: true, workload: true, ..wanted::question(None, None, Vec::new()).expect("templates fit") };
+    let question =
+        Question { requests: true, workload: true, system: true, ..wanted::question(None, None, Vec::new()).expect("templates fit") };
     scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
     let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use hostler_core::arch::Arch;
 use hostler_core::films::Owner;
+use hostler_core::install::disk::Refusal as DiskRefusal;
 use hostler_core::inventory::{MachineName, NoToken, Role};
 use hostler_core::plan::hint::{Command, Hint};
 use hostler_core::plan::refusal::{Share, Unchangeable, Why};
+use hostler_core::plan::reinstall::NoReinstall;
 
 /// One row of the table: what is refused, what to do, and what causes it.
 pub struct Example {
@@ -440,6 +442,16 @@ examples! {
         Hint::Unmount { path: "/var/lib/kubelet".to_owned() },
         "a disk that hostler did not mount is never wiped"
     )],
+    Why::NoReinstall(_) => [
+        (Why::NoReinstall(NoReinstall::HostKey), Hint::Reinstall(NoReinstall::HostKey), "the new system keeps the host key: otherwise the first login could be to an impostor"),
+        (Why::NoReinstall(NoReinstall::Kept("/data".to_owned())), Hint::Reinstall(NoReinstall::Kept("/data".to_owned())), "what `keep:` names is never erased"),
+        (Why::NoReinstall(NoReinstall::Layered), Hint::Reinstall(NoReinstall::Layered), "`rebuild --os` erases one disk, and no other"),
+        (Why::NoReinstall(NoReinstall::SystemDisk), Hint::Reinstall(NoReinstall::SystemDisk), "`rebuild --os` never guesses a disk"),
+        (Why::NoReinstall(NoReinstall::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000))), Hint::Reinstall(NoReinstall::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000))), "the disk must fit the inventory"),
+        (Why::NoReinstall(NoReinstall::Legacy), Hint::Reinstall(NoReinstall::Legacy), "the image starts by UEFI"),
+        (Why::NoReinstall(NoReinstall::NetworkCard), Hint::Reinstall(NoReinstall::NetworkCard), "the new system gets its address by its MAC address"),
+        (Why::NoReinstall(NoReinstall::Memory { has: 1000, least: 1010 }), Hint::Reinstall(NoReinstall::Memory { has: 1000, least: 1010 }), "the installer runs in memory"),
+    ],
     Why::RestoreOfWorker => [(
         Why::RestoreOfWorker,
         Hint::RebuildPlain(rebuild("rainbowdash")),

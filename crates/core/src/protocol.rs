@@ -80,6 +80,8 @@ names! {
         /// The lock that a step holds while it looks at the others.
         GATE: &str = "/run/hostler/gate";
         KUBECTL_CACHE: &str = "/run/hostler/kubectl";
+        /// The installer of a new system, from when it is sent until it starts: in memory of its own.
+        INSTALLER: &str = "/run/hostler/installer";
         /// What kubeadm reads, as long as it runs: for init,
         INIT_CONFIG: &str = "/run/hostler/init.yaml";
         /// for join,

@@ -16,10 +16,14 @@ pub enum StepKind {
     EtcdSpace,
     /// The record of a verification goes before what it vouches for changes.
     WithdrawVerification,
+    /// The installer of a new system is brought to the machine, and tried.
+    StageInstaller,
     Drain,
     RemoveMember,
     Wipe,
     DeleteNode,
+    /// The machine's system, anew.
+    Reinstall,
     Packages,
     Swap,
     Modules,
@@ -118,14 +122,16 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 66] = [
+    pub const ALL: [StepKind; 68] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
+        StepKind::StageInstaller,
         StepKind::Drain,
         StepKind::RemoveMember,
         StepKind::Wipe,
         StepKind::DeleteNode,
+        StepKind::Reinstall,
         StepKind::Packages,
         StepKind::Swap,
         StepKind::Modules,
@@ -198,10 +204,12 @@ impl StepKind {
             StepKind::Admins => "admins",
             StepKind::EtcdSpace => "etcd-space",
             StepKind::WithdrawVerification => "unverified",
+            StepKind::StageInstaller => "installer",
             StepKind::Drain => "drain",
             StepKind::RemoveMember => "member",
             StepKind::Wipe => "wipe",
             StepKind::DeleteNode => "node-gone",
+            StepKind::Reinstall => "reinstall",
             StepKind::Packages => "packages",
             StepKind::Swap => "swap",
             StepKind::Modules => "modules",
@@ -270,10 +278,12 @@ impl StepKind {
             StepKind::Admins => "restore administrators' rights",
             StepKind::EtcdSpace => "free space in etcd",
             StepKind::WithdrawVerification => "mark the cluster as not verified",
+            StepKind::StageInstaller => "copy the installer",
             StepKind::Drain => "drain",
             StepKind::RemoveMember => "remove the etcd member",
             StepKind::Wipe => "wipe",
             StepKind::DeleteNode => "delete the node",
+            StepKind::Reinstall => "install the system",
             StepKind::Packages => "install packages",
             StepKind::Swap => "turn off swap",
             StepKind::Modules => "load kernel modules",
@@ -339,7 +349,12 @@ impl StepKind {
     pub fn stage(self, role: Role) -> Stage {
         match self {
             StepKind::Admins | StepKind::EtcdSpace | StepKind::WithdrawVerification => Stage::Begin,
-            StepKind::Drain | StepKind::RemoveMember | StepKind::Wipe | StepKind::DeleteNode => Stage::Leave,
+            StepKind::StageInstaller
+            | StepKind::Drain
+            | StepKind::RemoveMember
+            | StepKind::Wipe
+            | StepKind::DeleteNode
+            | StepKind::Reinstall => Stage::Leave,
             StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname | StepKind::CloudInit => {
                 Stage::Prepare
             }
@@ -379,6 +394,7 @@ impl StepKind {
             StepKind::Admins
                 | StepKind::EtcdSpace
                 | StepKind::WithdrawVerification
+                | StepKind::StageInstaller
                 | StepKind::CloudInit
                 | StepKind::Snapshots
                 | StepKind::Renewal

@@ -140,6 +140,16 @@ proptest! {
         let name = |disks: &[Disk]| choose(disks, &wish).map(|disk| disk.name.clone()).ok();
         prop_assert_eq!(name(&disks), name(&backwards));
     }
+
+    /// A system is installed anew on the disk that it is on, or nowhere.
+    #[test]
+    fn a_disks_own_rule_leads_to_no_other_disk(disks in disks()) {
+        for disk in &disks {
+            let Some(rule) = disk.own_rule() else { continue };
+            let chosen = choose(&disks, &Wish { rule, system_size: SYSTEM, wipe: true });
+            prop_assert!(chosen.is_err() || chosen == Ok(disk), "{disk:?}: {chosen:?}");
+        }
+    }
 }
 
 fn built_in(name: &str) -> Disk {

@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hostler_core::arch::Arch;
-use hostler_core::facts::{Facts, LockFact, MemberFact, NodeFact, PodFact, RebootDue, RequestedApi, ShareFact, ShareState, disk};
+use hostler_core::facts::{
+    Facts, LockFact, MemberFact, NodeFact, PodFact, RebootDue, RequestedApi, ShareFact, ShareState, SystemDisk, SystemFacts,
+    SystemPartition, disk,
+};
+use hostler_core::install::layout::installed_name;
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::record::{Applied, InProgress, Record};
 use serde::Deserialize;
@@ -134,8 +138,66 @@ pub(super) struct MachineDeviation {
     shares: BTreeMap<String, String>,
     /// The step that works on it, for so many seconds.
     lock: BTreeMap<String, i64>,
+    /// The disk that its system is on.
+    system: Option<SystemDeviation>,
     /// As `lock`, of a hostler that was cut.
     lock_left_behind: BTreeMap<String, i64>,
+}
+
+/// A system on a disk of 500 GB, beside an ESP and a data partition.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct SystemDeviation {
+    /// By the order of the case's goal.
+    installed: bool,
+    /// Not by UEFI.
+    bios: bool,
+    other_host_key: bool,
+    layered: bool,
+    /// GB.
+    size: Option<u64>,
+    /// It has another disk in it.
+    second_disk: bool,
+    without_data: bool,
+    /// What is kept, and is on a partition that is erased.
+    erased: BTreeSet<String>,
+}
+
+const HOST_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh";
+/// Of that key.
+pub(super) const FINGERPRINT: &str = "SHA256:Kt/7O/ezjZ2GST0DhGk2KXf/QxK7TmFgB94hNmB2TcA";
+
+impl SystemDeviation {
+    fn facts(&self) -> SystemFacts {
+        let part = |name: &str, size, kind: &str, mounted: &str| SystemPartition {
+            name: name.to_owned(),
+            size,
+            kind: kind.to_owned(),
+            mounted: mounted.to_owned(),
+        };
+        let partition = installed_name(if self.installed { "0123456789abcdef" } else { "fedcba9876543210" });
+        let mut partitions = vec![part("hostler-esp", 536_870_912, "vfat", "/boot/efi"), part(&partition, 63_463_129_088, "ext4", "/")];
+        if !self.without_data {
+            partitions.push(part("hostler-data", 436_000_000_000, "ext4", "/srv"));
+        }
+        let disk = SystemDisk {
+            name: "nvme0n1".to_owned(),
+            size: self.size.unwrap_or(500) * 1_000_000_000,
+            devices: "/sys/devices/pci0000:00/0000:00:1d.0/0000:01:00.0/nvme/nvme0/nvme0n1".to_owned(),
+            serial: Some("S4EWNX0R123456".to_owned()),
+            wwid: Some("eui.0025385b01234567".to_owned()),
+            partitions,
+            ..SystemDisk::default()
+        };
+        SystemFacts {
+            uefi: !self.bios,
+            host_key: if self.other_host_key { HOST_KEY.replace("LhXh", "LhXi") } else { HOST_KEY.to_owned() },
+            partition,
+            layered: self.layered,
+            disks: std::iter::repeat_n(disk, if self.second_disk { 2 } else { 1 }).collect(),
+            erased: self.erased.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -190,6 +252,7 @@ impl MachineDeviation {
         if self.reinstalled {
             *facts = blank();
         }
+        facts.system = self.system.as_ref().map(SystemDeviation::facts).or_else(|| facts.system.take());
         let set = |place: &mut String, value: &Option<String>| {
             if let Some(value) = value {
                 place.clone_from(value);

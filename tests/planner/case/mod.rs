@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 
 use deviation::{ANOTHER, ClusterDeviation, MachineDeviation};
 use hostler_core::action::power::OsPackages;
+use hostler_core::action::reinstall::SentFile;
 use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::facts::Snapshot;
 use hostler_core::facts::{ClusterFacts, Facts, NodeFact, Observation, RenderNode};
+use hostler_core::install::order;
 use hostler_core::inventory::{Inventory, MachineName, NamedFile, Unread, parse_with};
 use hostler_core::manifest::{Component, Manifest, Manifests};
+use hostler_core::plan::reinstall::Installation;
 use hostler_core::plan::{Goal, plan_for};
 use serde::Deserialize;
 use serde_yaml::Value;
@@ -152,6 +155,19 @@ pub fn snapshot(of: &str) -> Snapshot {
     }
 }
 
+/// The order of an installation begins with `0123456789abcdef`.
+fn installation() -> Installation {
+    let sent = |path: &str, size| SentFile { path: PathBuf::from(path), size, sha256: "6b".repeat(32) };
+    Installation {
+        id: "0123456789abcdef0123456789abcdef".to_owned(),
+        image: order::Image { file: "system.img.zst".to_owned(), size: 860_000_000, sha256: "5a".repeat(32) },
+        kernel: sent("vmlinuz", 12_000_000),
+        installer: sent("initrd", 308_000_000),
+        user: "ada".to_owned(),
+        host_keys: [deviation::FINGERPRINT.to_owned()].into(),
+    }
+}
+
 fn goal(words: &str) -> Goal {
     let machine = |name: &str| MachineName::new(name).expect("a machine's name");
     if let Some((words, names)) = words.split_once(" --take-over ") {
@@ -162,6 +178,7 @@ fn goal(words: &str) -> Goal {
         ["up"] => Goal::Up,
         ["add", name] => Goal::Add(machine(name)),
         ["rebuild", name] => Goal::Rebuild { machine: machine(name), force_after: None },
+        ["rebuild", name, "--os"] => Goal::Reinstall { machine: machine(name), installation: Box::new(installation()), force_after: None },
         ["rebuild", name, "--force-after", seconds] => Goal::Rebuild { machine: machine(name), force_after: seconds.parse().ok() },
         ["remove", name] => Goal::Remove { machine: machine(name), dead: false, force_after: None },
         ["remove", name, "--dead"] => Goal::Remove { machine: machine(name), dead: true, force_after: None },

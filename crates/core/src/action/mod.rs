@@ -1,5 +1,5 @@
 //! What a step can do. An action is data; beside it stand its line in the plan, its script, how long that may take, and what it needs and
-//! hands on. By subject: [`machine`], [`kubeadm`], [`cluster`], [`power`], [`rollback`], [`workload`].
+//! hands on. By subject: [`machine`], [`kubeadm`], [`cluster`], [`power`], [`reinstall`], [`rollback`], [`workload`].
 
 use std::fmt;
 use std::time::Duration;
@@ -18,6 +18,7 @@ pub mod machine;
 pub mod output;
 mod payload;
 pub mod power;
+pub mod reinstall;
 pub mod rollback;
 pub mod workload;
 
@@ -152,6 +153,7 @@ actions! {
     kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, BootstrapKubelet, RenewCertificates, UpgradeControlPlane, UpgradeNode;
     cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreAdmins, RestoreRoles, RestoreCoreDns, RestartFlannel, Label, RecordPower, LetFilmsEnd, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
     power: UpgradePackages, Reboot, PowerOff;
+    reinstall: StageInstaller, Reinstall;
     rollback: RollBackNode, RollBackShared, RollBackControlPlane, EndUpgrade;
     workload: InstallWorkload, KeepSecrets, ProveEncoders, RemoveWorkload;
 }

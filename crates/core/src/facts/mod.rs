@@ -19,6 +19,7 @@ mod last_words;
 mod parse;
 mod render;
 mod snapshot;
+mod system;
 
 pub use add_ons::{AddOns, LiveObject, NOT_READY, PodFact, content_of, has, object_key};
 pub use certificate::{Certificate, KUBELET_CLIENT, KUBELET_SERVER, ca_public_key_sha256, early, name as certificate_name};
@@ -27,6 +28,7 @@ pub use disk::DiskFault;
 pub use parse::{FactsError, parse};
 pub use render::{Chip, RenderNode};
 pub use snapshot::Snapshot;
+pub use system::{SystemDisk, SystemFacts, SystemPartition};
 
 /// The result of observing one machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -206,6 +208,8 @@ pub struct Facts {
     pub disks: BTreeMap<String, Vec<DiskFault>>,
     /// How long 99 of 100 writes of etcd's size take at most until they are on the disk, in microseconds. Only of machines that are in no cluster.
     pub fsync: Option<u64>,
+    /// What its installation anew has to know. Not always gathered.
+    pub system: Option<SystemFacts>,
     /// Mount points of its system that are read-only: `/`, `/opt`.
     pub read_only: BTreeSet<String>,
     /// Other container platforms that conflict: `k3s`, `docker's containerd`.
@@ -500,6 +504,8 @@ pub struct Question {
     pub requests: bool,
     /// Whether to try how fast the disks of machines are that are in no cluster.
     pub fsync: bool,
+    /// Whether to ask for what an installation anew has to know.
+    pub system: bool,
     /// Paths that the user keeps on some machine.
     pub keep: Vec<String>,
     /// Folders that `uid` and `gid` must be able to write.

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use super::certificate::{self, Certificate};
 use super::cluster::Answers;
 use super::{
-    BeforeUpgrade, Facts, FileFact, ImageFact, LockFact, RebootDue, RenderNode, RequestedApi, ShareFact, ShareState, UnitFact, is_boot,
-    last_words,
+    BeforeUpgrade, Facts, FileFact, ImageFact, LockFact, RebootDue, RenderNode, RequestedApi, ShareFact, ShareState, SystemDisk,
+    SystemFacts, SystemPartition, UnitFact, is_boot, last_words,
 };
 use crate::arch::Arch;
 use crate::protocol::{path, say, systemd};
@@ -169,8 +169,7 @@ impl<'a> Reader<'a> {
             }
             "smart" => {
                 let (disk, report) = (fields.word()?, fields.text()?);
-                let is_name = (1..=32).contains(&disk.len()) && disk.bytes().all(|byte| byte.is_ascii_alphanumeric());
-                facts.disks.extend(super::disk::faults(&report).filter(|_| is_name).map(|faults| (disk.to_owned(), faults)));
+                facts.disks.extend(super::disk::faults(&report).filter(|_| is_disk_name(disk)).map(|faults| (disk.to_owned(), faults)));
             }
             "fsync" => facts.fsync = Some(fields.number()?),
             "share" => {
@@ -194,6 +193,7 @@ impl<'a> Reader<'a> {
                 let known = facts.render_nodes.len() < RenderNode::MOST;
                 facts.render_nodes.extend(RenderNode::parse(&words).filter(|_| known));
             }
+            "system" | "system-disk" | "system-part" | "system-keep" => system(facts.system.get_or_insert_default(), fields)?,
             "snapshot" => facts.snapshot = Some(fields.number()?),
             "snapshots-since" => facts.snapshots_since = Some(fields.number()?),
             "snapshot-failed" => facts.snapshot_failed = true,
@@ -337,6 +337,48 @@ impl<'a> Reader<'a> {
         self.units.clear();
         facts
     }
+}
+
+fn is_disk_name(name: &str) -> bool {
+    (1..=32).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// A machine with more disks below its system, or more partitions on one of them, is not believed.
+const MOST_PARTS: usize = 128;
+
+fn system(system: &mut SystemFacts, mut fields: Fields) -> Result<(), String> {
+    let some = |text: String| (!text.is_empty()).then_some(text);
+    match fields.key {
+        "system" => {
+            system.uefi = fields.word()? == "uefi";
+            system.partition = fields.text()?;
+            system.layered = fields.word()? != "part";
+            // Without the comment.
+            system.host_key = fields.word()?.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        }
+        "system-disk" if system.disks.len() < MOST_PARTS => {
+            let (name, sectors): (_, u64) = (fields.text()?, fields.number()?);
+            let (removable, read_only) = (fields.word()? != "0", fields.word()? != "0");
+            let (devices, serial, wwid, card) = (fields.text()?, fields.text()?, fields.text()?, fields.text()?);
+            let (size, partitions) = (sectors.saturating_mul(512), Vec::new());
+            let (serial, wwid) = (some(serial), some(wwid));
+            if !is_disk_name(&name) {
+                return Ok(());
+            }
+            system.disks.push(SystemDisk { name, size, devices, removable, read_only, serial, wwid, card, partitions });
+        }
+        "system-part" => {
+            let disk = fields.word()?;
+            let (name, size, kind, mounted) = (fields.text()?, fields.number()?, fields.text()?, fields.text()?);
+            let disk = system.disks.iter_mut().find(|other| other.name == disk && other.partitions.len() < MOST_PARTS);
+            disk.into_iter().for_each(|disk| {
+                disk.partitions.push(SystemPartition { name: name.clone(), size, kind: kind.clone(), mounted: mounted.clone() });
+            });
+        }
+        "system-keep" => drop(system.erased.insert(fields.text()?)),
+        _ => {}
+    }
+    Ok(())
 }
 
 /// A name of the tz database, as the cluster gets it: `America/Argentina/Buenos_Aires`.

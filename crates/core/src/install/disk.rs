@@ -119,6 +119,13 @@ impl Disk {
         }
     }
 
+    /// A rule for this very disk, whichever others there are: by the best name that it has.
+    pub fn own_rule(&self) -> Option<DiskRule> {
+        let word = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let by_number = word(&self.wwid).map(DiskRule::Wwid).or_else(|| word(&self.serial).map(DiskRule::Serial));
+        by_number.or_else(|| word(&self.path).map(DiskRule::Path))
+    }
+
     fn follows(&self, rule: &DiskRule) -> bool {
         // The kernel pads serial numbers with spaces.
         let is = |own: &Option<String>, given: &String| own.as_deref().is_some_and(|own| own.trim() == given);

@@ -12,6 +12,9 @@ const VERSION: u32 = 1;
 /// Bytes: much more than for a hundred machines.
 pub const LONGEST: usize = 1 << 20;
 
+/// How a private key in OpenSSH's format begins.
+const PRIVATE_KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\n";
+
 /// An order. Its image is in the same folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -45,7 +48,7 @@ pub struct Machine {
     pub user: String,
     /// Lines of `authorized_keys`.
     pub authorized_keys: Vec<String>,
-    /// The private host key (ed25519) in OpenSSH's format.
+    /// The private host key (ed25519) in OpenSSH's format. Empty where the machine adds its own: [`Order::complete`].
     pub host_key: String,
     pub disk: DiskRule,
     /// Bytes.
@@ -70,8 +73,7 @@ impl Order {
     /// # Errors
     /// It is not one, or a value has not the form that the installer relies on.
     pub fn parse(bytes: &[u8]) -> Result<Order, String> {
-        let order: Order =
-            serde_json::from_slice(bytes).map_err(|error| format!("the stick's installation order can't be read: {error}"))?;
+        let order: Order = serde_json::from_slice(bytes).map_err(|error| format!("the installation order can't be read: {error}"))?;
         let hex =
             |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
@@ -98,7 +100,23 @@ impl Order {
         } else {
             return Ok(order);
         };
-        Err(format!("the stick's installation order is not valid: {wrong}"))
+        Err(format!("the installation order is not valid: {wrong}"))
+    }
+
+    /// Gives the order's only machine the host key that never left it.
+    ///
+    /// # Errors
+    /// The order is for another number of machines, it has a key, or this is none.
+    pub fn complete(&mut self, host_key: &str) -> Result<(), &'static str> {
+        let mut machines = self.machines.values_mut();
+        match (machines.next(), machines.next()) {
+            (Some(machine), None) if machine.host_key.is_empty() && host_key.starts_with(PRIVATE_KEY) => {
+                machine.host_key = host_key.to_owned();
+                Ok(())
+            }
+            (Some(machine), None) if machine.host_key.is_empty() => Err("the machine's host key is not a private key in OpenSSH's format"),
+            _ => Err("the installation order is not for one machine that adds its own host key"),
+        }
     }
 
     /// As JSON.
@@ -141,6 +159,23 @@ mod tests {
         let order = Order::parse(right().to_string().as_bytes()).unwrap();
         assert_eq!(Order::parse(order.to_json().as_bytes()).unwrap(), order);
         assert_eq!(order.machines["52:54:00:12:34:56"].wish().rule, DiskRule::Only);
+    }
+
+    #[test]
+    fn an_order_is_completed_once_with_a_key() {
+        let mut order = right();
+        order["machines"]["52:54:00:12:34:56"]["hostKey"] = json!("");
+        let mut order = Order::parse(order.to_string().as_bytes()).unwrap();
+        for wrong in ["", "-----BEGIN RSA PRIVATE KEY-----\n", "ssh-ed25519 AAAA"] {
+            assert!(order.complete(wrong).is_err());
+        }
+        let key = format!("{PRIVATE_KEY}b3Blb\n");
+        order.complete(&key).unwrap();
+        assert_eq!(order.machines["52:54:00:12:34:56"].host_key, key);
+        assert!(order.complete(&key).is_err());
+        let machine = order.machines["52:54:00:12:34:56"].clone();
+        order.machines.insert("52:54:00:12:34:57".to_owned(), Machine { host_key: String::new(), ..machine });
+        assert!(order.complete(&key).is_err());
     }
 
     #[test]

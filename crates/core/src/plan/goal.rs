@@ -9,9 +9,10 @@ use super::hint::{Command, Hint};
 use super::leave::{facts_after_removal, plan_removal, plan_reset};
 use super::planner::Planner;
 use super::refusal::{Refusal, Why};
+use super::reinstall::Installation;
 use super::restore::{new_cluster, restore};
 use super::withdraw::withdraw;
-use super::{Plan, Warning, admins, everything, finding, graph, lint, plan, power, rollback, take_over, upgrade};
+use super::{Plan, Warning, admins, everything, finding, graph, lint, plan, power, reinstall, rollback, take_over, upgrade};
 use crate::action::power::OsPackages;
 use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName};
@@ -27,6 +28,8 @@ pub enum Goal {
     /// One machine leaves the cluster as far as it is in it, is wiped as far as there is something to wipe, and joins anew.
     /// `force_after`: seconds after which no PodDisruptionBudget keeps its pods there; `None`: never.
     Rebuild { machine: MachineName, force_after: Option<u64> },
+    /// One machine leaves the cluster, gets a new system, and joins anew. `force_after` as of [`Goal::Rebuild`].
+    Reinstall { machine: MachineName, installation: Box<Installation>, force_after: Option<u64> },
     /// The only control plane is made anew from a snapshot; nobody else is touched.
     Restore { machine: MachineName, snapshot: Snapshot },
     /// The cluster is lost for good: its machines begin a new one.
@@ -72,7 +75,10 @@ impl Goal {
             Goal::Remove { machine: name, dead: true, .. } => {
                 return inventory.control_planes().map(|(other, _)| other).filter(|other| *other != name).cloned().collect();
             }
-            Goal::Add(name) | Goal::Rebuild { machine: name, .. } | Goal::Remove { machine: name, .. } => name,
+            Goal::Add(name)
+            | Goal::Rebuild { machine: name, .. }
+            | Goal::Reinstall { machine: name, .. }
+            | Goal::Remove { machine: name, .. } => name,
             Goal::TakeOver { machines, goal } => return &goal.asks(inventory) | machines,
         };
         inventory.control_planes().map(|(name, _)| name).chain([one]).cloned().collect()
@@ -83,6 +89,8 @@ impl Goal {
         match self {
             Goal::Up | Goal::Upgrade { .. } | Goal::RollBack { .. } | Goal::NewCluster(_) => true,
             Goal::Add(machine) | Goal::Rebuild { machine, .. } | Goal::Restore { machine, .. } => machine == name,
+            // What is unusual about the old system goes with it.
+            Goal::Reinstall { .. } => false,
             Goal::Remove { .. } | Goal::Reset | Goal::Reboot { .. } | Goal::Shutdown { .. } | Goal::Start => false,
             Goal::TakeOver { machines, goal } => machines.contains(name) || goal.changes(name),
         }
@@ -104,6 +112,7 @@ impl Goal {
             Goal::Up
             | Goal::Add(_)
             | Goal::Rebuild { .. }
+            | Goal::Reinstall { .. }
             | Goal::Restore { .. }
             | Goal::NewCluster(_)
             | Goal::Upgrade { .. }
@@ -126,6 +135,7 @@ impl Goal {
             Goal::Up
             | Goal::Add(_)
             | Goal::Rebuild { .. }
+            | Goal::Reinstall { .. }
             | Goal::Upgrade { .. }
             | Goal::RollBack { .. }
             | Goal::Reboot { .. }
@@ -146,7 +156,7 @@ impl Goal {
     #[must_use]
     pub fn next_goal(self) -> Goal {
         match self {
-            Goal::Rebuild { machine, .. } | Goal::Restore { machine, .. } => Goal::Add(machine),
+            Goal::Rebuild { machine, .. } | Goal::Reinstall { machine, .. } | Goal::Restore { machine, .. } => Goal::Add(machine),
             Goal::NewCluster(_) => Goal::Up,
             Goal::Reboot { machines, packages, now, force_after, .. } => {
                 Goal::Reboot { machines, packages, now, force_after, continues: true }
@@ -230,6 +240,9 @@ pub(super) fn steps_of(
             Ok(planner.finish())
         }
         Goal::Rebuild { machine, force_after } => rebuild(inventory, manifests, seen, machine, *force_after),
+        Goal::Reinstall { machine, installation, force_after } => {
+            reinstall::plan(inventory, manifests, seen, machine, installation, *force_after)
+        }
         Goal::Upgrade { parallel, now, force_after, .. } => {
             let mut planner = Planner::new(inventory, manifests, seen);
             (planner.force_after, planner.now, planner.parallel, planner.upgrades) = (*force_after, *now, *parallel, true);

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::refusal::{Share, Unchangeable};
+use super::reinstall::NoReinstall;
 use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::MachineName;
@@ -161,6 +162,7 @@ pub enum Hint {
     },
     MendMembers,
     MoveKept,
+    Reinstall(NoReinstall),
     Unmount {
         path: String,
     },
@@ -461,6 +463,7 @@ impl fmt::Display for Hint {
                 "repair the members that are down with `hostler up`, or remove those that are gone for \
                 good with `hostler remove NAME --dead`",
             ),
+            Hint::Reinstall(why) => f.write_str(why.hint()),
             Hint::MoveKept => f.write_str("move those files elsewhere, and correct `keep:`"),
             Hint::Unmount { path } => {
                 let path = shell_word(path);

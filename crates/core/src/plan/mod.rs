@@ -31,6 +31,7 @@ pub mod planner;
 pub mod pod_network;
 pub mod power;
 pub mod refusal;
+pub mod reinstall;
 pub mod relied;
 pub mod repair;
 mod restore;

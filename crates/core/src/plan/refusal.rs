@@ -8,6 +8,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::hint::Hint;
+use super::reinstall::NoReinstall;
 use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::{MachineName, NoToken, Role};
@@ -243,6 +244,7 @@ pub enum Why {
         mounted: String,
         wiped: &'static str,
     },
+    NoReinstall(NoReinstall),
     RestoreOfWorker,
     SeveralControlPlanes,
     ClusterLives,
@@ -372,6 +374,7 @@ impl Why {
             Why::Quorum { .. } => "quorum",
             Why::Keep { .. } => "keep",
             Why::Mounted { .. } => "mounted",
+            Why::NoReinstall(_) => "no-reinstallation",
             Why::RestoreOfWorker => "no-control-plane",
             Why::SeveralControlPlanes => "several-control-planes",
             Why::ClusterLives => "cluster-lives",
@@ -534,6 +537,7 @@ impl fmt::Display for Why {
             }
             Why::Mounted { mounted, wiped } if mounted == wiped => write!(f, "{wiped} must be wiped, but it is a mount point"),
             Why::Mounted { mounted, wiped } => write!(f, "{wiped} must be wiped, but {mounted} is a mount point"),
+            Why::NoReinstall(why) => write!(f, "{why}"),
             Why::RestoreOfWorker => f.write_str("it is a worker: snapshots contain nothing from workers"),
             Why::SeveralControlPlanes => f.write_str("it is not the only control plane: the others still have the cluster's state"),
             Why::ClusterLives => f.write_str("its API server answers, so a restore would discard the cluster's current state"),

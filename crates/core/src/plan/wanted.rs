@@ -344,6 +344,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     Ok(Question {
         files,
         requests: false,
+        system: false,
         fsync: true,
         workload: films.is_some(),
         static_pods: StaticPod::names().map(str::to_owned).to_vec(),
