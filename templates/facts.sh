@@ -1,5 +1,6 @@
-# Learns everything the planner may ask about this machine, in one round trip. It only reads, so it may run at any time, beside anything; but on a
-# machine that is in no cluster yet, its disk is tried with a small file, which is removed again. POSIX sh with coreutils, util-linux and awk, and few processes: a machine under load answers too.
+# Learns everything the planner may ask about this machine, in one round trip. It only reads, so it may run at any time, beside anything; but
+# on a machine that is in no cluster yet, its disk is tried with a small file, which is removed again. POSIX sh with coreutils, util-linux
+# and awk, and few processes: a machine under load answers too.
 #
 # It prints lines `KEY<TAB>VALUE<TAB>...` between two marks; what a login shell says before the first is noise. A tab inside a value
 # becomes a space. src/facts/parse.rs reads it: a new key needs no new version of the mark, a changed meaning does.
@@ -616,7 +617,7 @@ about_own_system() {
             device "$path"
             [ -n "$device" ] || continue
             lsblk --noheadings --raw --inverse --output KNAME "$device" | grep -qxF "$disk" || continue
-            [ "$(lsblk --noheadings --nodeps --output PARTLABEL "$device")" = hostler-data ] || say system-keep "$path"
+            [ "$(lsblk --noheadings --nodeps --output PARTLABEL "$device")" = {{ layout.data }} ] || say system-keep "$path"
         done
         unset IFS
         set +f

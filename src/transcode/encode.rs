@@ -193,7 +193,7 @@ struct Encoder<'a> {
 #[derive(Debug)]
 struct Stopped;
 
-impl Encoder<'_> {
+impl<'a> Encoder<'a> {
     async fn film(&mut self) -> Result<Result<Ended, Flaw>, Stopped> {
         let (input, stamp) = match self.source() {
             Ok(source) => source,
@@ -263,7 +263,7 @@ impl Encoder<'_> {
         titles::pick(titles, which, self.film.titles.as_deref())
     }
 
-    fn folder(&self) -> Option<&Folder> {
+    fn folder(&self) -> Option<&'a Folder> {
         self.task.settings.folders.get(&self.film.folder)
     }
 

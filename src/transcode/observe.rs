@@ -240,17 +240,18 @@ fn flat_disc(folder: &Path) -> io::Result<bool> {
 fn files(inbox: &Inbox, film: &Film) -> io::Result<Files> {
     let id = &film.id;
     let (claim, work) = (inbox.claim(id), inbox.work(id));
+    // One that can't be read is written again.
+    let task = read_json::<Film>(&work.join(TASK)).ok().flatten();
     let mut files = Files {
         claimed: stamp(&claim.join(film.source_name()))?,
         failed: in_failed(inbox, film).map(|path| Stamp::of(&path)).transpose()?,
         reason: inbox.failed_reason(id).try_exists()?,
         published: read_json(&work.join(PUBLISHED))?,
         failure: read_json(&work.join(FAILURE))?,
-        // One that can't be read is written again.
-        prepared: read_json::<Film>(&work.join(TASK)).ok().flatten().is_some_and(|task| {
+        prepared: task.as_ref().is_some_and(|task| {
             (task.stamp, task.round, task.original, &task.whole) == (film.stamp, film.round, film.original, &film.whole)
         }),
-        machines: read_json::<Film>(&work.join(TASK)).ok().flatten().map_or(0, |task| task.machines),
+        machines: task.map_or(0, |task| task.machines),
         folders: claim.try_exists()? || work.try_exists()?,
         ..Files::default()
     };

@@ -11,7 +11,7 @@ system={{ system | quote }}
 data={{ data | quote }}
 
 {% if format_data %}
-mkfs.ext4 -q -L hostler-data "$data"
+mkfs.ext4 -q -L {{ layout.data }} "$data"
 {% endif %}
 # Two disks with the same image must not be taken for each other.
 tune2fs -U random "$system"

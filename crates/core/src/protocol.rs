@@ -250,6 +250,12 @@ names! {
         FACTS_END: &str = "hostler-facts end";
     }
 
+    /// What hostler makes of a disk, as far as scripts must know it: see [`crate::install::layout`].
+    layout {
+        /// The partition that no installation erases, by its name and by the label of a new file system in it.
+        DATA: &str = "hostler-data";
+    }
+
     /// Lines of [`path::CONTAINERD_CONFIG`].
     containerd {
         /// Before the names of the files in [`path::CONTAINERD_FRAGMENTS`] that are the inventory's: others there are other people's.

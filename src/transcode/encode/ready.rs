@@ -49,8 +49,7 @@ impl Encoder<'_> {
             remarks.extend(plan.remarks.iter().cloned());
             return Ok(Ok(Ready { source, probe, packets, encoder: plan.encoder.clone(), crf: plan.crf }));
         }
-        let preset = self.wishes(String::new(), None).preset;
-        let encoder = match self.encoder(&source, preset, remarks) {
+        let encoder = match self.encoder(&source, self.preset(), remarks) {
             Ok(encoder) => encoder,
             Err(flaw) => return Ok(Err(flaw)),
         };

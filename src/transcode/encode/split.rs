@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hostler_core::films::encoder::is_hardware;
-use hostler_core::films::settings::family;
+use hostler_core::films::settings::{Preset, family};
 use jiff::Timestamp;
 
 use super::super::ffmpeg::FFPROBE;
@@ -21,15 +21,18 @@ use super::{Encoder, Stopped};
 impl<'a> Encoder<'a> {
     /// What the settings say of this film's folder.
     pub(super) fn wishes(&self, encoder: String, crf: Option<u32>) -> Wishes<'a> {
-        let (task, film) = (self.task, self.film);
-        let folder = task.settings.folders.get(&film.folder);
         Wishes {
-            preset: folder.and_then(|folder| folder.preset.as_ref()).map(|preset| (preset, task.settings_folder.as_path())),
-            languages: &task.settings.languages,
-            audio: folder.map(|folder| folder.audio).unwrap_or_default(),
+            preset: self.preset(),
+            languages: &self.task.settings.languages,
+            audio: self.folder().map(|folder| folder.audio).unwrap_or_default(),
             crf,
             encoder,
         }
+    }
+
+    /// The folder's own preset, and the folder that it is in.
+    pub(super) fn preset(&self) -> Option<(&'a Preset, &'a Path)> {
+        self.folder()?.preset.as_ref().map(|preset| (preset, self.task.settings_folder.as_path()))
     }
 
     /// How to encode the film in pieces; `None`: this encoder encodes all of it.

@@ -5,9 +5,9 @@ pub const UNFINISHED: &str = "hostler-unfinished";
 /// and afterwards one that begins so: see [`installed_name`].
 const SYSTEM: &str = "hostler-system-";
 pub const ESP: &str = "hostler-esp";
-/// Mounted at /srv. No installation changes it,
-pub const DATA: &str = "hostler-data";
-/// except for one that has not been in use yet.
+/// Mounted at /srv. No installation changes it, except for one that has not been in use yet:
+pub use crate::protocol::layout::DATA;
+/// that one.
 pub const NEW_DATA: &str = "hostler-data-new";
 
 /// The unit of positions and sizes, for any disk.

@@ -125,10 +125,14 @@ impl Order {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
 
-    /// Enough of its id to tell it from other orders, and short enough for the name of a partition.
     pub fn short_id(&self) -> &str {
-        self.id.get(..16).unwrap_or(&self.id)
+        short_id(&self.id)
     }
+}
+
+/// Enough of an order's id to tell it from others, and short enough for the name of a partition.
+pub fn short_id(id: &str) -> &str {
+    id.get(..16).unwrap_or(id)
 }
 
 fn is_mac(text: &str) -> bool {

@@ -118,7 +118,7 @@ pub(super) fn plan(
     let mut planner = Planner::new(inventory, manifests, seen);
     planner.force_after = force_after;
     let facts = planner.facts.get(name).copied();
-    let id = installation.id.get(..16).unwrap_or(&installation.id);
+    let id = order::short_id(&installation.id);
     if facts.and_then(|facts| facts.system.as_ref()).is_some_and(|system| system.partition == installed_name(id)) {
         return plan_for_machine(inventory, manifests, seen, name);
     }
