@@ -10,8 +10,10 @@ use hostler_core::films::encoder::from_label;
 use hostler_core::protocol::{films, label};
 use k8s_openapi::api::batch::v1;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, PreferredSchedulingTerm, Taint};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::api::core::v1::{
+    Node, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PreferredSchedulingTerm, Taint, WeightedPodAffinityTerm,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, MicroTime};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, Config};
 
@@ -25,6 +27,8 @@ const PASSING: [&str; 7] =
     ["unschedulable", "not-ready", "unreachable", "memory-pressure", "disk-pressure", "pid-pressure", "network-unavailable"];
 /// The template of the encoder's Job.
 const ENCODE: &str = "encode.yaml";
+/// The label `transcode` of a pod that makes a film's sound.
+const SOUND: &str = "sound";
 const NAMESPACE: &str = hostler_core::protocol::namespaces::FILMS;
 /// Label of the watcher's Jobs.
 const OURS: &str = "app.kubernetes.io/part-of=transcode";
@@ -213,7 +217,7 @@ fn object(template: &str, job: &Job, place: &Place) -> Result<v1::Job> {
     let shares = match job.task {
         // Copying streams takes no cores, and sound few: it need not wait for a machine that encodes nothing.
         Task::Original => Some("original"),
-        Task::Part(Work::Sound) => Some("sound"),
+        Task::Part(Work::Sound) => Some(SOUND),
         Task::Part(Work::Join) => Some("join"),
         Task::Encode | Task::Part(Work::Piece(_)) | Task::Publish => None,
     };
@@ -224,6 +228,9 @@ fn object(template: &str, job: &Job, place: &Place) -> Result<v1::Job> {
         if let Some(affinity) = template.spec.as_mut().and_then(|pod| pod.affinity.as_mut()) {
             affinity.pod_anti_affinity = None;
         }
+    }
+    if let Task::Part(Work::Piece(number)) = job.task {
+        beside_sound(&mut object, number == 1);
     }
     let containers = object.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()).map(|pod| &mut pod.containers);
     let container = containers.and_then(|containers| containers.first_mut()).context("the Job has no container")?;
@@ -239,6 +246,21 @@ fn object(template: &str, job: &Job, place: &Place) -> Result<v1::Job> {
         }
     }
     Ok(object)
+}
+
+/// Where a piece had better run: the first one, which is smaller for it, on the machine that makes the sound, and the others elsewhere.
+fn beside_sound(object: &mut v1::Job, first: bool) {
+    let Some(pod) = object.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()) else { return };
+    let labels = BTreeMap::from([("transcode".to_owned(), SOUND.to_owned())]);
+    let selector = LabelSelector { match_labels: Some(labels), ..LabelSelector::default() };
+    let pod_affinity_term =
+        PodAffinityTerm { label_selector: Some(selector), topology_key: MACHINE.to_owned(), ..PodAffinityTerm::default() };
+    let preferred = Some(vec![WeightedPodAffinityTerm { weight: 50, pod_affinity_term }]);
+    let affinity = pod.affinity.get_or_insert_default();
+    match first {
+        true => affinity.pod_affinity.get_or_insert_default().preferred_during_scheduling_ignored_during_execution = preferred,
+        false => affinity.pod_anti_affinity.get_or_insert_default().preferred_during_scheduling_ignored_during_execution = preferred,
+    }
 }
 
 /// Keeps a Job from machines that may not encode its film, and as far as others are free from slow ones.
@@ -386,6 +408,28 @@ mod tests {
             ("/tmp", None),
         ];
         assert_eq!(mounts.collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn the_first_piece_is_made_where_the_sound_is_and_others_elsewhere() {
+        let template = r#"{"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {"template": {"spec": {"affinity": {"podAntiAffinity":
+            {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname"}]}}, "containers": [{"name": "encoder",
+            "command": ["encode"]}]}}}}"#;
+        let affinity = |work| {
+            let job = Job { id: FilmId::parse("up-12345678").expect("an id"), task: Task::Part(work), round: 1, attempt: 0 };
+            let object = object(template, &job, &Place::default()).expect("a Job");
+            object.spec.expect("a spec").template.spec.expect("a pod").affinity.expect("one")
+        };
+        let [first, second] = [1, 2].map(|number| affinity(Work::Piece(number)));
+        let near = first.pod_affinity.expect("one").preferred_during_scheduling_ignored_during_execution.expect("some");
+        let far = second.pod_anti_affinity.expect("one");
+        assert_eq!(far.preferred_during_scheduling_ignored_during_execution.as_ref(), Some(&near));
+        assert!(far.required_during_scheduling_ignored_during_execution.is_some(), "one film a machine");
+        assert_eq!(
+            near[0].pod_affinity_term.label_selector.as_ref().expect("one").match_labels.as_ref().expect("some")["transcode"],
+            SOUND
+        );
+        assert_eq!(affinity(Work::Sound).pod_anti_affinity, None);
     }
 
     #[test]

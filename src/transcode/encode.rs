@@ -24,6 +24,7 @@ use super::record::{ENCODED, Encoded, FAILURE, Failure, LOG, PROGRESS, Part, Pha
 use super::split::{Done, PLAN, Plan, Work};
 use super::titles::{self, Picked, Question};
 use super::verify::{self, Attempt, Flaw};
+use join::Joined;
 use measure::Made;
 use ready::Ready;
 use run::HandBrakeRun;
@@ -284,9 +285,12 @@ impl<'a> Encoder<'a> {
         let Ready { source, probe, packets, encoder, crf } = ready;
         let made = match self.plan {
             Some(plan) => self.joined(input, &source, probe.as_ref(), plan).await?,
-            None => self.encode(input, &source, probe.as_ref(), self.wishes(encoder, crf), remarks).await?,
+            None => {
+                let made = self.encode(input, &source, probe.as_ref(), self.wishes(encoder, crf), remarks).await?;
+                made.map(|(order, run)| Joined { order, run, measured: None })
+            }
         };
-        let (Order { tracks, hdr, converted, sound, remarks: said, .. }, run) = match made {
+        let Joined { order: Order { tracks, hdr, converted, sound, remarks: said, .. }, run, measured: pieces } = match made {
             Ok(made) => made,
             Err(flaw) => return Ok(Err(flaw)),
         };
@@ -343,7 +347,7 @@ impl<'a> Encoder<'a> {
                 Err(flaw) => return Ok(Err(self.outside_if_full(flaw))),
             };
             if let Some(probe) = probe.as_ref().filter(|_| !remuxed && !converted) {
-                let made = Made { original: (input, probe), own: !left_out, sound, run: &run };
+                let made = Made { original: (input, probe), own: !left_out, sound, run: &run, pieces };
                 measured = match self.measured(made, remarks).await? {
                     Ok(measured) => measured,
                     Err(flaw) => {

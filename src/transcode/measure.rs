@@ -9,7 +9,8 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use run::{Crop, Pair, compare, score};
+pub use run::{Crop, Pair, Span, compare, compare_sound, score};
+pub use sound::Sound;
 
 /// Width and height of the pictures that are compared, in grey.
 pub const SIZE: (usize, usize) = (160, 90);
@@ -31,7 +32,7 @@ const MISSING: f64 = 0.01;
 pub struct Measured {
     /// SSIM of the picture as it is, at samples: 1 is the same. `None`: not known.
     pub score: Option<f64>,
-    /// Seconds from the beginning that were compared.
+    /// Seconds of it that were compared: from the beginning on, or of each piece's.
     pub compared: f64,
     /// Whether the time for it was over before the end.
     #[serde(default)]
@@ -79,6 +80,45 @@ impl Measured {
         (!wrong.is_empty()).then(|| wrong.join("; "))
     }
 
+    /// The same, of a piece that begins that many seconds after the film does.
+    fn later(mut self, by: f64) -> Measured {
+        if let Some((at, _)) = &mut self.worst {
+            *at += by;
+        }
+        let found = [self.empty.as_mut(), self.unlike.as_mut(), self.late.as_mut(), self.silent.as_mut()];
+        found.into_iter().flatten().for_each(|(_, at)| *at += by);
+        if let Some((_, at)) = &mut self.missing {
+            *at += by;
+        }
+        self
+    }
+
+    /// Of a film that was joined of these pieces, in their order, and of its sound, which took so many seconds to compare. `None`: there are
+    /// none.
+    pub fn joined(pieces: &[Measured], sound: Option<Sound>, took: f64) -> Option<Measured> {
+        let sum =
+            |of: fn(&Measured) -> Option<(f64, f64)>| pieces.iter().filter_map(of).reduce(|(length, at), (other, _)| (length + other, at));
+        let missing = pieces.iter().filter_map(|piece| piece.missing);
+        let mut scores: Vec<f64> = pieces.iter().filter_map(|piece| piece.score).collect();
+        scores.sort_by(f64::total_cmp);
+        let middle = scores.len() / 2;
+        let sound = sound.unwrap_or_default();
+        Some(Measured {
+            score: (!scores.is_empty()).then(|| f64::midpoint(scores[(scores.len() - 1) / 2], scores[middle])),
+            compared: pieces.iter().map(|piece| piece.compared).sum(),
+            partly: pieces.iter().any(|piece| piece.partly),
+            // They were compared side by side.
+            took: pieces.iter().map(|piece| piece.took).fold(0.0, f64::max) + took,
+            worst: pieces.iter().filter_map(|piece| piece.worst).min_by(|one, other| one.1.total_cmp(&other.1)),
+            missing: missing.reduce(|(count, at), (other, _)| (count + other, at)),
+            empty: sum(|piece| piece.empty),
+            unlike: sum(|piece| piece.unlike),
+            late: sound.late,
+            silent: sound.silent,
+        })
+        .filter(|_| !pieces.is_empty())
+    }
+
     /// What its owner should know, although it is the film.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
@@ -87,7 +127,7 @@ impl Measured {
             remarks.push(format!("{missing} {pictures} of the original {are} missing, the first at {}", clock(at)));
         }
         if self.partly {
-            remarks.push(format!("compared with the original up to {}", clock(self.compared)));
+            remarks.push(format!("{} of it were compared with the original, as more would have taken too long", clock(self.compared)));
         }
         remarks
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ffmpeg::Probe;
 use super::handbrake::{Fraction, Title};
-use super::measure::Crop;
+use super::measure::{Crop, Measured, Span};
 use super::record::Stamp;
 
 pub mod form;
@@ -25,6 +25,9 @@ pub const PLAN: &str = "split.json";
 const MOST: usize = 64;
 /// HandBrake counts in 1/90000 s.
 const TICKS: u128 = 90_000;
+/// What sound costs, as a part of the whole film's work: HandBrake decodes all pictures for it. Measured: a tenth. It is made on the machine of
+/// the first piece, which is smaller for it, but not smaller than pieces may be.
+const SOUND: f64 = 0.1;
 /// Part by which the average frame rate may differ from the nominal one: ffmpeg estimates the first from a file's beginning and length.
 const STEADY: f64 = 0.002;
 
@@ -137,6 +140,13 @@ impl Plan {
         usize::from(number).checked_sub(1).and_then(|place| self.pieces.get(place))
     }
 
+    /// The pictures of a piece.
+    pub fn span(&self, number: u16) -> Span {
+        let before = self.pieces.iter().take(usize::from(number).saturating_sub(1));
+        let pictures = self.piece(number).filter(|piece| piece.length.is_some()).map(|piece| piece.pictures);
+        Span { first: before.map(|piece| piece.pictures).sum(), pictures }
+    }
+
     /// Whether it is a plan for that original. An encoder wrote it, which parses what may come from anywhere.
     pub fn is_for(&self, source: Stamp, round: u32) -> bool {
         (2..=MOST).contains(&self.pieces.len()) && (self.source, self.round) == (source, round)
@@ -163,6 +173,9 @@ pub struct Done {
     pub machine: String,
     /// Seconds.
     pub took: f64,
+    /// How the piece compares with its part of the original; `None`: that can't be told.
+    #[serde(default)]
+    pub measured: Option<Measured>,
     pub at: Timestamp,
 }
 
@@ -228,7 +241,9 @@ pub fn cuts(facts: &Facts) -> Result<(Vec<Piece>, Fraction), String> {
     let Some(head) = probe.picture_after_start() else { return no("where its picture begins is not known") };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no film is that long")]
     let pictures = (title.seconds() * highest).round() as u64;
-    Ok((pieces(pictures, rate, head, most.min(facts.machines)), rate))
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no film is that long")]
+    let least = (least as f64 * highest).ceil() as u64;
+    Ok((pieces(pictures, least, rate, head, most.min(facts.machines)), rate))
 }
 
 /// In what a piece differs from its plan; `None`: in nothing. A film with missing pictures, or with several of one time, has none where they
@@ -241,10 +256,19 @@ pub fn miscounted(piece: &Piece, done: &Done) -> Option<String> {
         .then(|| format!("{decoded} pictures were decoded and {written} encoded, expected {}", piece.pictures))
 }
 
-/// Equal pieces of `pictures` with that rate. `head`: seconds from the file's start to its first picture.
-fn pieces(pictures: u64, rate: Fraction, head: f64, count: usize) -> Vec<Piece> {
+/// Pieces of `pictures` with that rate, of at least `least`. `head`: seconds from the file's start to its first picture.
+fn pieces(pictures: u64, least: u64, rate: Fraction, head: f64, count: usize) -> Vec<Piece> {
     let count = count as u64;
-    let first = |number: u64| pictures / count * number + (pictures % count).min(number);
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "no film is that long")]
+    let less = (SOUND * (1.0 - 1.0 / count as f64) * pictures as f64) as u64;
+    let equal = pictures / count;
+    let smaller = equal.saturating_sub(less).max(least.clamp(1, equal.max(1)));
+    let (rest, others) = (pictures - smaller, count - 1);
+    // Of piece `number`.
+    let first = |number: u64| match number.checked_sub(1) {
+        None => 0,
+        Some(number) => smaller + rest / others * number + (rest % others).min(number),
+    };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no file begins that late")]
     let head = (head.max(0.0) * 90_000.0).round() as u64;
     let piece = |number: u64| {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::super::ffmpeg::{self, FFMPEG, FFPROBE, Probe};
 use super::super::handbrake::{Fraction, Pace, Title};
+use super::super::measure::Measured;
 use super::super::observe;
 use super::super::order::{self, Order};
 use super::super::record::Phase;
@@ -77,15 +78,23 @@ impl Times {
     }
 }
 
+/// A film that was put together, as if one run of HandBrake had made it.
+pub(super) struct Joined {
+    pub(super) order: Order,
+    pub(super) run: HandBrakeRun,
+    /// How its pieces compare with the original; `None`: of one of them that can't be told.
+    pub(super) measured: Option<Vec<Measured>>,
+}
+
 impl Encoder<'_> {
-    /// Puts the pieces of a film and its sound together. What it returns is as if one run of HandBrake had made it.
+    /// Puts the pieces of a film and its sound together.
     pub(super) async fn joined(
         &mut self,
         input: &Path,
         title: &Title,
         probe: Option<&Probe>,
         plan: &Plan,
-    ) -> Result<Result<(Order, HandBrakeRun), Flaw>, Stopped> {
+    ) -> Result<Result<Joined, Flaw>, Stopped> {
         self.show(Phase::Verifying, None);
         let mut done = match observe::done(self.work, plan) {
             Ok(done) => done,
@@ -127,7 +136,8 @@ impl Encoder<'_> {
             crop: Some(plan.crop),
             took: Duration::from_secs_f64(longest.clamp(0.0, 1e7)),
         };
-        Ok(Ok((order, run)))
+        let measured = pieces.into_iter().map(|piece| piece.measured).collect();
+        Ok(Ok(Joined { order, run, measured }))
     }
 
     async fn concatenated(&mut self, pieces: &[Done], sound: &Done, rate: Fraction) -> Result<Result<(), Flaw>, Stopped> {

@@ -1,7 +1,7 @@
 //! Compares what was encoded with its original, before it may be published.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hostler_core::films::language;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,26 +24,48 @@ pub(super) struct Made<'a> {
     /// As of [`super::super::order::Order`].
     pub sound: Option<usize>,
     pub run: &'a HandBrakeRun,
+    /// Of a film in pieces: how each compares with its part of the original. `None`: the film's pictures were not compared yet.
+    pub pieces: Option<Vec<Measured>>,
 }
 
 impl Encoder<'_> {
+    /// What a comparison finds, unless a signal ends it.
+    async fn unless_stopped<T>(&self, compares: impl Future<Output = Option<T>>) -> Result<Option<T>, Stopped> {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+            return Ok(None);
+        };
+        tokio::select! {
+            found = compares => Ok(found),
+            _ = terminate.recv() => Err(Stopped),
+            _ = interrupt.recv() => Err(Stopped),
+        }
+    }
+
+    /// How a piece compares with its part of the original, which `took` that long to encode; `None`: that can't be told.
+    pub(super) async fn piece_measured(&self, pair: &Pair<'_>, took: Duration) -> Result<Option<Measured>, Stopped> {
+        self.unless_stopped(measure::compare(pair, took.mul_f64(PART).max(LEAST))).await
+    }
+
     /// How the encoding compares with its original; `None`: that can't be told.
     pub(super) async fn measured(&self, made: Made<'_>, remarks: &mut Vec<String>) -> Result<Result<Option<Box<Measured>>, Flaw>, Stopped> {
         let Some(film) = self.probe(self.part).await? else { return Ok(Ok(None)) };
         let (path, probe) = made.original;
         let sound = made.sound.or_else(|| only_of_its_language(probe, &film));
         let crop = made.run.crop.unwrap_or_default();
-        let pair = Pair { original: (path, probe), film: (self.part, &film), crop, sound };
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-            return Ok(Ok(None));
-        };
-        let measured = tokio::select! {
-            measured = measure::compare(&pair, made.run.took.mul_f64(PART).max(LEAST)) => measured,
-            _ = terminate.recv() => return Err(Stopped),
-            _ = interrupt.recv() => return Err(Stopped),
-        };
-        let Some(mut measured) = measured else { return Ok(Ok(None)) };
+        let pair = Pair { original: (path, probe), film: (self.part, &film), crop, sound, span: None };
+        let limit = made.run.took.mul_f64(PART).max(LEAST);
         let (pictures, expected) = made.run.frames.unwrap_or_default();
+        let mut measured = None;
+        if let Some(pieces) = &made.pieces {
+            let begun = Instant::now();
+            let sound = self.unless_stopped(measure::compare_sound(&pair, limit)).await?;
+            measured = Measured::joined(pieces, sound, begun.elapsed().as_secs_f64());
+        }
+        // Where a piece seems wrong, its place in the original may not have been found.
+        if measured.as_ref().is_none_or(|measured| measured.wrong(made.own).is_some() || measured.has_holes(pictures)) {
+            measured = self.unless_stopped(measure::compare(&pair, limit)).await?;
+        }
+        let Some(mut measured) = measured else { return Ok(Ok(None)) };
         // The head may promise a steady rate where the pictures come as they like: then none of them is missing.
         if pictures.saturating_mul(100) < expected.saturating_mul(99) {
             measured.missing = None;

@@ -101,7 +101,7 @@ impl Encoder<'_> {
                     let found = self.probe(&sample).await;
                     if let Ok(Some(film)) = &found {
                         let crop = run.crop.unwrap_or_default();
-                        let pair = Pair { original: (input, probe), film: (&sample, film), crop, sound: None };
+                        let pair = Pair { original: (input, probe), film: (&sample, film), crop, sound: None, span: None };
                         let place = (from > 0.0).then_some(from + probe.head());
                         measure::score(&pair, (place, None), SAMPLE - 1.0).await
                     } else {

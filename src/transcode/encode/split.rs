@@ -1,14 +1,15 @@
 //! Plans a film in pieces, and makes one piece, or the sound of all of them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use hostler_core::films::encoder::is_hardware;
 use hostler_core::films::settings::{Preset, family};
 use jiff::Timestamp;
 
-use super::super::ffmpeg::FFPROBE;
+use super::super::ffmpeg::{FFPROBE, Probe};
 use super::super::layout;
-use super::super::measure::Crop;
+use super::super::measure::{Crop, Measured, Pair};
 use super::super::observe;
 use super::super::order::{self, Wishes};
 use super::super::record::{Phase, Stamp};
@@ -123,6 +124,10 @@ impl<'a> Encoder<'a> {
         };
         let form = self.tool(FFPROBE, form::arguments(self.part), SHORT).await?.and_then(|output| form::form(&probe, &output.stdout));
         let Some(form) = form else { return Ok(Err(Flaw::passing("how a player decodes what was encoded is not known"))) };
+        let measured = match work {
+            Work::Piece(number) => self.compared(plan, number, &input, &probe, run.took).await?,
+            Work::Sound | Work::Join => None,
+        };
         let file = format!("{}.{work}.mkv", self.task.who);
         let kept = std::fs::File::open(self.part).and_then(|part| part.sync_all());
         if let Err(error) = kept.and_then(|()| layout::rename(self.part, &self.work.join(&file))) {
@@ -138,8 +143,19 @@ impl<'a> Encoder<'a> {
             form,
             machine: self.task.machine.clone(),
             took: run.took.as_secs_f64(),
+            measured,
             at: Timestamp::now(),
         }))
+    }
+}
+
+impl Encoder<'_> {
+    /// How a piece compares with its part of the original: here, so that all machines do so side by side. `None`: that can't be told.
+    async fn compared(&self, plan: &Plan, number: u16, input: &Path, piece: &Probe, took: Duration) -> Result<Option<Measured>, Stopped> {
+        let Some(original) = self.probe(input).await? else { return Ok(None) };
+        let span = Some(plan.span(number));
+        let pair = Pair { original: (input, &original), film: (self.part, piece), crop: plan.crop, sound: None, span };
+        self.piece_measured(&pair, took).await
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::super::ffmpeg::{FFMPEG, Probe, protected};
 use super::pictures::{Picture, Pictures};
-use super::sound::{self, RATE, STEP};
+use super::sound::{self, RATE, STEP, Sound};
 use super::{Measured, SIZE};
 
 /// Where the picture is scored, of the film's length, and seconds at each place.
@@ -58,6 +58,17 @@ pub struct Pair<'a> {
     pub crop: Crop,
     /// The number of the original's audio track that the film's first one was made of, from 0; `None`: not known.
     pub sound: Option<usize>,
+    /// `None`: the film is all of the original.
+    pub span: Option<Span>,
+}
+
+/// The pictures of the original that a piece of a film was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The number of the first one, from 0.
+    pub first: u64,
+    /// `None`: up to the end.
+    pub pictures: Option<u64>,
 }
 
 impl Pair<'_> {
@@ -75,15 +86,56 @@ impl Pair<'_> {
             _ => false,
         }
     }
+
+    /// Seconds from the original's first picture to the first one that the film has.
+    fn begin(&self, rate: f64) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "counts of pictures are small")]
+        self.span.map_or(0.0, |span| span.first as f64 / rate)
+    }
+
+    /// For ffmpeg's `-ss` and `-t`: half a picture before the first one, and how long the original's pictures are.
+    fn place(&self, rate: f64) -> (Option<f64>, Option<f64>) {
+        let Some(Span { first, pictures }) = self.span else { return (None, None) };
+        #[expect(clippy::cast_precision_loss, reason = "counts of pictures are small")]
+        let length = pictures.map(|pictures| pictures as f64 / rate);
+        ((first > 0).then(|| self.begin(rate) - 0.5 / rate + self.original.1.head()), length)
+    }
+
+    /// The original's audio track that is compared with the film's first one.
+    fn sounds(&self) -> Option<usize> {
+        self.sound.filter(|number| *number < self.original.1.of_kind("audio").len() && !self.film.1.of_kind("audio").is_empty())
+    }
+
+    /// Seconds by which the film's sound may be later than the original's, as they begin at other times than their pictures do.
+    fn apart(&self) -> f64 {
+        let begins = |probe: &Probe, kind: &str, number: usize| probe.of_kind(kind).get(number).map_or(0.0, |stream| stream.begins());
+        let later = |kind: &str, number: usize| begins(self.film.1, kind, 0) - begins(self.original.1, kind, number);
+        later("video", 0) - later("audio", self.sounds().unwrap_or(0))
+    }
+}
+
+/// Compares the sound alone, of a film whose pictures are where the original's are. `None`: there is none to compare.
+pub async fn compare_sound(pair: &Pair<'_>, limit: Duration) -> Option<Sound> {
+    let sounds = pair.sounds()?;
+    let mut original = Reader::start(pair.original, &Read { sound: Some(sounds), ..Read::default() })?;
+    let mut film = Reader::start(pair.film, &Read { sound: Some(0), ..Read::default() })?;
+    let (first, second) = (original.sound.take(), film.sound.take());
+    let both = async { tokio::join!(loudness(first), loudness(second)) };
+    // Sound alone takes a small part of the time that pictures take.
+    let (one, other) = tokio::time::timeout(limit, both).await.ok()?;
+    let apart = pair.apart();
+    Some(sound::compare(&one, &other, |_| apart))
 }
 
 /// Compares all pictures and the sound, for no longer than `limit`. `None`: it can't be done.
 pub async fn compare(pair: &Pair<'_>, limit: Duration) -> Option<Measured> {
     let start = Instant::now();
     let (rate_text, rate) = pair.rate()?;
-    let sounds = pair.sound.filter(|number| *number < pair.original.1.of_kind("audio").len() && !pair.film.1.of_kind("audio").is_empty());
-    let mut original = Reader::start(pair.original, &pair.crop.filter(), rate_text, sounds)?;
-    let mut film = Reader::start(pair.film, "", rate_text, sounds.map(|_| 0))?;
+    let sounds = pair.sounds();
+    let crop = pair.crop.filter();
+    let (place, length) = pair.place(rate);
+    let mut original = Reader::start(pair.original, &Read { rate: Some(rate_text), crop: &crop, sound: sounds, place, length })?;
+    let mut film = Reader::start(pair.film, &Read { rate: Some(rate_text), sound: sounds.map(|_| 0), ..Read::default() })?;
     let (first_sound, second_sound) = (original.sound.take(), film.sound.take());
     let mut pictures = Pictures::new(rate, pair.is_steady());
     let all = async {
@@ -103,16 +155,14 @@ pub async fn compare(pair: &Pair<'_>, limit: Duration) -> Option<Measured> {
     };
     let (partly, one, other) = tokio::join!(all, loudness(first_sound), loudness(second_sound));
     pictures.finish();
-    let begins = |probe: &Probe, kind: &str, number: usize| probe.of_kind(kind).get(number).map_or(0.0, |stream| stream.begins());
-    let later = |kind: &str, number: usize| begins(pair.film.1, kind, 0) - begins(pair.original.1, kind, number);
-    let apart = later("video", 0) - later("audio", sounds.unwrap_or(0));
+    let apart = pair.apart();
     #[expect(clippy::cast_precision_loss, reason = "counts of pictures are small")]
     let sound = sound::compare(&one, &other, |at| apart + pictures.lag_at(at) as f64 / rate);
     let mut score = None;
     if !partly {
         score = scored(pair, &pictures, rate).await;
     }
-    Some(Measured {
+    let measured = Measured {
         score,
         compared: pictures.compared(),
         partly,
@@ -123,8 +173,8 @@ pub async fn compare(pair: &Pair<'_>, limit: Duration) -> Option<Measured> {
         unlike: pictures.unlike(),
         late: sound.late,
         silent: sound.silent,
-    })
-    .filter(|measured| measured.worst.is_some())
+    };
+    Some(measured.later(pair.begin(rate))).filter(|measured| measured.worst.is_some())
 }
 
 /// The median of the scores at [`PLACES`].
@@ -135,8 +185,8 @@ async fn scored(pair: &Pair<'_>, pictures: &Pictures, rate: f64) -> Option<f64> 
         let number = (at * rate).floor();
         #[expect(clippy::cast_precision_loss, reason = "counts of pictures are small")]
         let lag = pictures.lag_at(at) as f64;
-        let from = |number: f64, probe: &Probe| ((number - 0.5) / rate).max(0.0) + probe.head();
-        let places = (Some(from(number, pair.original.1)), Some(from(number + lag, pair.film.1)));
+        let from = |begin: f64, number: f64, probe: &Probe| (begin + (number - 0.5) / rate).max(0.0) + probe.head();
+        let places = (Some(from(pair.begin(rate), number, pair.original.1)), Some(from(0.0, number + lag, pair.film.1)));
         scores.extend(score(pair, places, LENGTH).await);
     }
     scores.sort_by(f64::total_cmp);
@@ -174,6 +224,20 @@ pub async fn score(pair: &Pair<'_>, places: (Option<f64>, Option<f64>), length: 
     luma.split([' ', '(']).next()?.parse().ok()
 }
 
+/// What is read of a film.
+#[derive(Debug, Default)]
+struct Read<'a> {
+    /// Pictures per second, as ffmpeg writes it; `None`: no pictures.
+    rate: Option<&'a str>,
+    /// A filter.
+    crop: &'a str,
+    /// The number of the audio track, from 0.
+    sound: Option<usize>,
+    /// Seconds from which on, and how many.
+    place: Option<f64>,
+    length: Option<f64>,
+}
+
 /// One film.
 struct Reader {
     child: Child,
@@ -182,16 +246,24 @@ struct Reader {
 }
 
 impl Reader {
-    /// `crop`: a filter. `sound`: the number of the audio track, from 0.
-    fn start((path, probe): (&Path, &Probe), crop: &str, rate: &str, sound: Option<usize>) -> Option<Reader> {
+    fn start((path, probe): (&Path, &Probe), read: &Read) -> Option<Reader> {
         // The first picture may be a cover.
         let picture = format!("0:{}", probe.picture()?.index);
         let (reading, writing) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).ok()?;
-        let (width, height) = SIZE;
-        let filter = format!("setpts=PTS-STARTPTS,fps={rate},{crop}scale={width}:{height}:flags=area,format=gray");
         let mut command = Command::new(FFMPEG);
-        command.args(["-v", "error", "-nostdin", "-skip_loop_filter", "noref", "-i"]).arg(protected(path));
-        command.args(["-map", &picture, "-vf", &filter, "-f", "rawvideo", "pipe:1"]);
+        command.args(["-v", "error", "-nostdin", "-skip_loop_filter", "noref"]);
+        for (word, seconds) in [("-ss", read.place), ("-t", read.length)] {
+            if let Some(seconds) = seconds {
+                command.arg(word).arg(format!("{seconds:.4}"));
+            }
+        }
+        command.arg("-i").arg(protected(path));
+        if let Some(rate) = read.rate {
+            let ((width, height), crop) = (SIZE, read.crop);
+            let filter = format!("setpts=PTS-STARTPTS,fps={rate},{crop}scale={width}:{height}:flags=area,format=gray");
+            command.args(["-map", &picture, "-vf", &filter, "-f", "rawvideo", "pipe:1"]);
+        }
+        let sound = read.sound;
         if let Some(number) = sound {
             let resample = format!("asetpts=PTS-STARTPTS,aresample={RATE}:async=1");
             command.args(["-map", &format!("0:a:{number}"), "-ac", "1", "-af", &resample, "-f", "s16le"]);

@@ -30,7 +30,7 @@ fn probed(path: &Path) -> Probe {
 
 async fn compared(original: &Path, film: &Path, crop: Crop) -> Measured {
     let (one, other) = (probed(original), probed(film));
-    let pair = Pair { original: (original, &one), film: (film, &other), crop, sound: Some(0) };
+    let pair = Pair { original: (original, &one), film: (film, &other), crop, sound: Some(0), span: None };
     compare(&pair, Duration::from_secs(60)).await.expect("they can be compared")
 }
 
@@ -48,7 +48,7 @@ async fn what_is_wrong_with_a_film_is_found() {
     assert!((same.compared - 10.0).abs() < 0.2, "{same:?}");
 
     let (one, other) = (probed(&original), probed(&folder.join("same.mkv")));
-    let pair = Pair { original: (&original, &one), film: (&folder.join("same.mkv"), &other), crop: none, sound: None };
+    let pair = Pair { original: (&original, &one), film: (&folder.join("same.mkv"), &other), crop: none, sound: None, span: None };
     assert_eq!(compare(&pair, Duration::ZERO).await, None, "its time is limited");
 
     for (name, filter) in [
@@ -111,4 +111,66 @@ fn what_handbrake_cut_off_is_in_its_log() {
     let line = "[03:48:04]        + source: 1920 * 1080, crop (140/138/2/4): 1914 * 802, scale: 1914 * 802";
     assert_eq!(Crop::parse(line), Some(Crop { top: 140, bottom: 138, left: 2, right: 4 }));
     assert_eq!(Crop::parse("[03:48:04]   + autocrop: 140/140/0/0"), None);
+}
+
+/// Each piece is compared with its own part of the original, and places are told from the film's beginning on.
+#[tokio::test]
+async fn a_film_in_pieces_is_compared_piece_by_piece() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let original = made(folder, "original.mkv", None, "null", "anull");
+    let stream = made(folder, "original.ts", None, "null", "anull");
+    let probe = probed(&original);
+    let compared = async |film: &Path, span: Span| {
+        let other = probed(film);
+        let pair = Pair { original: (&original, &probe), film: (film, &other), crop: Crop::default(), sound: None, span: Some(span) };
+        compare(&pair, Duration::from_secs(60)).await.expect("they can be compared")
+    };
+    let cut = |place: &str, filter: &str| {
+        made(folder, "piece.mkv", Some(&original), &format!("trim={place},setpts=PTS-STARTPTS,{filter}"), "atrim=end=0.01")
+    };
+    let first = compared(&cut("end_frame=100", "null"), Span { first: 0, pictures: Some(100) }).await;
+    let second = Span { first: 100, pictures: Some(75) };
+    let good = compared(&cut("start_frame=100:end_frame=175", "null"), second).await;
+    let dark = "drawbox=c=black:t=fill:enable='between(t,1,2)'";
+    let bad = compared(&cut("start_frame=100:end_frame=175", dark), second).await;
+    let last = compared(&cut("start_frame=175", "null"), Span { first: 175, pictures: None }).await;
+
+    for piece in [&first, &good, &last] {
+        assert_eq!((piece.wrong(true), piece.remarks()), (None, Vec::<String>::new()), "{piece:?}");
+        assert!(piece.score.is_none_or(|score| score > 0.9) && piece.worst.is_some_and(|(_, worst)| worst > 0.9), "{piece:?}");
+    }
+    assert!(last.worst.is_some_and(|(at, _)| (6.9..10.0).contains(&at)), "{last:?}");
+    let film = |second: &Measured| Measured::joined(&[first.clone(), second.clone(), last.clone()], None, 0.0).expect("three pieces");
+    let whole = film(&good);
+    assert_eq!((whole.wrong(true), whole.remarks()), (None, Vec::<String>::new()), "{whole:?}");
+    assert!((whole.compared - 10.0).abs() < 0.3, "{whole:?}");
+    let wrong = film(&bad).wrong(true).unwrap_or_default();
+    assert!(wrong.contains("picture is empty for 1.") && wrong.contains("from 0:00:05 on"), "{wrong}");
+    assert_eq!(Measured::joined(&[], None, 0.0), None);
+    // ffmpeg finds no place in a stream whose pictures all build on the first: such a film is compared as a whole.
+    let (one, other) = (probed(&stream), probed(&folder.join("piece.mkv")));
+    let span = Some(Span { first: 175, pictures: None });
+    let pair = Pair { original: (&stream, &one), film: (&folder.join("piece.mkv"), &other), crop: Crop::default(), sound: None, span };
+    assert_eq!(compare(&pair, Duration::from_secs(60)).await, None);
+}
+
+/// The sound of a film that was joined is compared as that of another.
+#[tokio::test]
+async fn sound_is_compared_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let original = made(folder, "original.mkv", None, "null", "anull");
+    let compared = async |name: &str, sound: &str| {
+        let film = made(folder, name, Some(&original), "null", sound);
+        let (one, other) = (probed(&original), probed(&film));
+        let pair = Pair { original: (&original, &one), film: (&film, &other), crop: Crop::default(), sound: Some(0), span: None };
+        compare_sound(&pair, Duration::from_secs(60)).await.expect("it can be compared")
+    };
+    let same = compared("same.mkv", "anull").await;
+    assert!(same.silent.is_none() && same.late.is_none_or(|(late, _)| late.abs() < 0.03), "{same:?}");
+    let late = compared("late.mkv", "adelay=200:all=1,atrim=end=10").await;
+    assert!(late.late.is_some_and(|(late, _)| (0.18..0.23).contains(&late)), "{late:?}");
+    let silent = compared("silent.mkv", "volume=0:enable='gte(t,5)'").await;
+    assert!(silent.silent.is_some_and(|(length, at)| (length - 5.0).abs() < 0.1 && (at - 5.0).abs() < 0.1), "{silent:?}");
 }

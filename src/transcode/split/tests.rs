@@ -73,13 +73,23 @@ fn cuts_are_half_a_frame_before_a_picture() {
     let rate = Fraction { num: 25, den: 1 };
     // A frame takes 3600 ticks.
     assert_eq!(
-        pieces(1001, rate, 0.02, 3),
+        pieces(1001, 1001, rate, 0.02, 3),
         [
-            Piece { start: None, length: Some(334 * 3600 - 1800), pictures: 334 },
-            Piece { start: Some(1800 + 334 * 3600 - 1800), length: Some(334 * 3600 - 1800), pictures: 334 },
-            Piece { start: Some(1800 + 668 * 3600 - 1800), length: None, pictures: 333 },
+            Piece { start: None, length: Some(333 * 3600 - 1800), pictures: 333 },
+            Piece { start: Some(1800 + 333 * 3600 - 1800), length: Some(334 * 3600 - 1800), pictures: 334 },
+            Piece { start: Some(1800 + 667 * 3600 - 1800), length: None, pictures: 334 },
         ]
     );
+}
+
+/// The machine of the first one makes the sound, too.
+#[test]
+fn the_first_piece_is_smaller_but_no_smaller_than_pieces_may_be() {
+    let counts = |least, count| pieces(9000, least, Fraction { num: 25, den: 1 }, 0.0, count).iter().map(|piece| piece.pictures).collect();
+    let all: [Vec<u64>; 3] = [counts(100, 3), counts(2900, 3), counts(1, 20)];
+    assert_eq!(all[0], [2400, 3300, 3300]);
+    assert_eq!(all[1], [2900, 3050, 3050]);
+    assert_eq!((all[2][0], all[2].len(), all[2].iter().sum::<u64>()), (1, 20, 9000));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no film is that long")]
@@ -98,13 +108,15 @@ proptest! {
         pictures in 64_u64..2_000_000,
         count in 2_usize..64,
         head in 0.0_f64..5.0,
+        least in 0_u64..40_000,
     ) {
         let (num, den) = rate;
-        let found = pieces(pictures, Fraction { num, den }, head, count);
+        let found = pieces(pictures, least, Fraction { num, den }, head, count);
         prop_assert_eq!(found.len(), count);
         prop_assert_eq!(found.iter().map(|piece| piece.pictures).sum::<u64>(), pictures);
         let most = found.iter().map(|piece| piece.pictures).max().unwrap_or_default();
-        prop_assert!(found.iter().all(|piece| piece.pictures + 1 >= most), "all are of the same length");
+        prop_assert!(found.iter().skip(1).all(|piece| piece.pictures + 1 >= most), "all others are of the same length");
+        prop_assert!(found[0].pictures >= least.clamp(1, pictures / count as u64), "none is too small");
         let frame = |number: u64| float(number) * f64::from(den) / f64::from(num) * 90_000.0;
         // HandBrake's times of pictures are whole ticks, and MKV's are whole milliseconds: 90 ticks.
         let apart = frame(1) / 2.0 - 2.0;
@@ -145,7 +157,7 @@ fn plan(count: usize) -> Plan {
         crf: None,
         crop: Crop::default(),
         rate,
-        pieces: pieces(1000, rate, 0.0, count),
+        pieces: pieces(1000, 1000, rate, 0.0, count),
         picture: Vec::new(),
         sound: Vec::new(),
         remarks: Vec::new(),
@@ -164,6 +176,7 @@ fn done(frames: (u64, u64), pictures: u64) -> Done {
         form: "h264".to_owned(),
         machine: "rarity".to_owned(),
         took: 1.0,
+        measured: None,
         at: "2026-11-23T21:10:00Z".parse().expect("a time"),
     }
 }
@@ -182,10 +195,10 @@ fn a_plan_is_for_one_original() {
 fn a_piece_has_the_pictures_of_its_plan() {
     let pieces = plan(3).pieces;
     let wrong = |number: usize, frames, pictures| miscounted(&pieces[number], &done(frames, pictures));
-    assert_eq!(pieces[0].pictures, 334);
-    assert_eq!(wrong(0, (334, 334), 334), None);
-    assert_eq!(wrong(0, (333, 334), 333).as_deref(), Some("333 pictures were decoded and 333 encoded, expected 334"));
-    assert_eq!(wrong(0, (333, 334), 334).as_deref(), Some("333 pictures were decoded and 334 encoded, expected 334"), "one was doubled");
+    assert_eq!(pieces[1].pictures, 334);
+    assert_eq!(wrong(1, (334, 334), 334), None);
+    assert_eq!(wrong(1, (333, 334), 333).as_deref(), Some("333 pictures were decoded and 333 encoded, expected 334"));
+    assert_eq!(wrong(1, (333, 334), 334).as_deref(), Some("333 pictures were decoded and 334 encoded, expected 334"), "one was doubled");
     assert_eq!(wrong(2, (320, 333), 320), None, "the length of a film is that of its sound");
     assert!(wrong(2, (320, 333), 333).is_some() && wrong(2, (0, 333), 0).is_some());
 }
