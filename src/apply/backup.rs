@@ -20,6 +20,7 @@ use serde_json::json;
 use crate::event::Event;
 use crate::execute::Link;
 use crate::inventory_file::InventoryFile;
+use crate::lab::like;
 use crate::report::Reporter;
 use crate::snapshot::{self, age};
 use crate::ssh::{Bounds, Exit};
@@ -100,8 +101,8 @@ async fn from(link: &Link, script: &str) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// The user has no home.
-pub fn default_file(cluster: &str, encrypted: bool) -> Result<PathBuf> {
-    Ok(snapshot::default_folder()?.join(snapshot::file_name(cluster, jiff::Timestamp::now(), encrypted)))
+pub fn default_file(file: &InventoryFile, encrypted: bool) -> Result<PathBuf> {
+    Ok(like::snapshots(file)?.join(snapshot::file_name(&file.inventory.cluster.name, jiff::Timestamp::now(), encrypted)))
 }
 
 /// Takes one before an upgrade, into the default folder.
@@ -109,7 +110,7 @@ pub fn default_file(cluster: &str, encrypted: bool) -> Result<PathBuf> {
 /// # Errors
 /// As [`take`]; a file that can't be written.
 pub(super) async fn before_upgrade(file: &InventoryFile, links: &BTreeMap<MachineName, Arc<Link>>, reporter: &Reporter) -> Result<()> {
-    let place = default_file(&file.inventory.cluster.name, has_recipients(&file.inventory))?;
+    let place = default_file(file, has_recipients(&file.inventory))?;
     reporter.events().send(Event::Note { line: "taking a snapshot before the upgrade".to_owned() });
     let taken = take(&file.inventory, &file.text, links, &place).await?;
     let (written, safe) = sealed(&file.inventory, &taken)?;

@@ -339,11 +339,11 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     wait_for_machines(awaited, "installed from the stick", request.installation, inventory, &links, &mut seen, reporter).await?;
     wait_for_leftovers(inventory, &links, &mut seen, reporter).await?;
     wait_for_api(&request.goal, inventory, &manifests, &links, &mut seen, reporter).await?;
-    newest::fetch(inventory, &file.text, &seen, &links, &reporter.events()).await;
+    newest::fetch(file, &seen, &links, &reporter.events()).await;
     let run = Run::new(identity::run_id(), bundles.clone(), links, reporter.events(), reporter.redactor());
     let kubeconfig = match &request.kubeconfig {
         KeepKubeconfig::No => None,
-        KeepKubeconfig::Default => Some(kubeconfig::default_file(&inventory.cluster.name)?),
+        KeepKubeconfig::Default => Some(kubeconfig::default_file(file, &inventory.cluster.name)?),
         KeepKubeconfig::At(file) => Some(file.clone()),
     };
     let mut access = None;

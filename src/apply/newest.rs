@@ -19,6 +19,8 @@ use serde_json::json;
 
 use crate::event::{Event, Events};
 use crate::execute::Link;
+use crate::inventory_file::InventoryFile;
+use crate::lab::like;
 use crate::snapshot::{self, age};
 use crate::ssh::{Bounds, Exit};
 use crate::user_file::Destination;
@@ -29,16 +31,16 @@ const LIMIT: Duration = Duration::from_secs(5 * 60);
 /// Copies the newest regular snapshot to this computer, if a control plane has a newer one. What fails is a warning: the run is about
 /// something else.
 pub async fn fetch(
-    inventory: &Inventory,
-    text: &str,
+    file: &InventoryFile,
     seen: &BTreeMap<MachineName, Observation>,
     links: &BTreeMap<MachineName, Arc<Link>>,
     events: &Events,
 ) {
+    let inventory = &file.inventory;
     let trusted = trusted_of(inventory, seen);
     let Some((machine, facts)) = newest(inventory, &trusted) else { return };
     let Some(link) = links.get(machine) else { return };
-    let copied = tokio::time::timeout(LIMIT, copy(inventory, text, trusted.ca(), facts, link)).await;
+    let copied = tokio::time::timeout(LIMIT, copy(file, trusted.ca(), facts, link)).await;
     let result = copied.unwrap_or_else(|_| Err(anyhow::anyhow!("it took longer than {} min", LIMIT.as_secs() / 60)));
     match result {
         Ok(Some(line)) => events.send(Event::Note { line: format!("copied the newest snapshot from {machine}: {line}") }),
@@ -58,9 +60,10 @@ fn newest<'a>(inventory: &Inventory, trusted: &Trusted<'a>) -> Option<(&'a Machi
 }
 
 /// Says what was copied; `None`: this computer has it.
-async fn copy(inventory: &Inventory, text: &str, ca: Option<&str>, facts: &Facts, link: &Link) -> Result<Option<String>> {
+async fn copy(source: &InventoryFile, ca: Option<&str>, facts: &Facts, link: &Link) -> Result<Option<String>> {
+    let InventoryFile { inventory, text, .. } = source;
     let cluster = &inventory.cluster.name;
-    let folder = snapshot::regular_folder()?;
+    let folder = like::snapshots(source)?.join(snapshot::REGULAR);
     let known = snapshot::newest_in(&folder, cluster);
     let Some(written) =
         facts.snapshot.and_then(|written| u64::try_from(written).ok()).map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds))

@@ -74,7 +74,8 @@ fn server(text: &str) -> Result<String, String> {
 /// # Errors
 /// No control plane can be asked, or the file can't be written, or has an entry of this name for another cluster.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
-    let inventory = arguments.inventory.load()?.inventory;
+    let loaded = arguments.inventory.load()?;
+    let inventory = &loaded.inventory;
     let name = arguments.name.as_deref().unwrap_or(&inventory.cluster.name);
     let own = Person::own();
     let another = arguments.user.as_ref().filter(|user| own.as_ref().ok() != Some(*user));
@@ -82,16 +83,16 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
         Some(person) => format!("{name}.{}", person.as_str()),
         None => name.to_owned(),
     };
-    let out = arguments.out.clone().map_or_else(|| kubeconfig::default_file(&default), Ok)?;
+    let out = arguments.out.clone().map_or_else(|| kubeconfig::default_file(&loaded, &default), Ok)?;
     let writes = arguments.revoke.is_none() && !arguments.merge;
     if writes {
         kubeconfig::destination(&out, name)?;
     }
-    let mut links = connect::links(&inventory, arguments.connecting.new_host_keys(), reporter)?;
+    let mut links = connect::links(inventory, arguments.connecting.new_host_keys(), reporter)?;
     links.retain(|name, _| inventory.control_planes().any(|(plane, _)| plane == name));
     login::log_in(&links, reporter).await?;
     if let Some(person) = &arguments.revoke {
-        fetch::revoke(&inventory, &links, person).await?;
+        fetch::revoke(inventory, &links, person).await?;
         reporter.result(&format!("`{}` no longer has access", person.as_str())).await;
         return Ok(());
     }
@@ -99,7 +100,7 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let file = if writes { out.clone() } else { kubeconfig::users_file(variable.as_deref(), &home::home()?) };
     let person = arguments.user.clone().map_or(own, Ok)?;
     let wanted = Wanted { name, person, server: arguments.server.as_deref(), existing: kubeconfig::text_of(&file) };
-    let access = fetch::access(&inventory, &links, &wanted).await?;
+    let access = fetch::access(inventory, &links, &wanted).await?;
     if writes {
         return fetch::keep(&access, name, &out, reporter).await;
     }

@@ -10,20 +10,25 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use hostler_core::failure::ExitStatus;
-use hostler_core::plan::Plan;
+use hostler_core::facts::Snapshot;
+use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::plan::{Goal, Plan};
 use hostler_core::quantity::size;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::net::TcpListener;
 
 use super::arguments::{Connecting, InventoryArgument, Planning};
+use super::opener::Opening;
 use super::take_over::TakingOver;
 use super::up;
 use super::{Ended, Status, help};
+use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Means, apply};
 use crate::artifact::{self, Missing};
 use crate::event::Event;
 use crate::inventory_file::InventoryFile;
+use crate::lab::like::{self, Like};
 use crate::lab::repository::Served;
+use crate::lab::roster::LabMachine;
 use crate::lab::state::LabState;
 use crate::lab::system::System;
 use crate::lab::{self, Options, access, namespace};
@@ -66,10 +71,10 @@ pub enum Verb {
     #[command(after_long_help = help::end(&[("Reach the API server at 127.0.0.1:7443", "hostler lab open --port 7443")], help::CAREFUL))]
     Open {
         /// Port on 127.0.0.1 for the API server; 0 chooses a free one
-        #[arg(long, default_value_t = 6443)]
+        #[arg(long, default_value_t = 6443, allow_negative_numbers = true)]
         port: u16,
         /// Port on 127.0.0.1 for the status page; 0 chooses a free one
-        #[arg(long, default_value_t = 30080)]
+        #[arg(long, default_value_t = 30080, allow_negative_numbers = true)]
         page_port: u16,
     },
     /// Connect stdin and stdout to a TCP port in the lab's network (for ssh's ProxyCommand)
@@ -126,15 +131,24 @@ const PROGRAM: &[ExitStatus] = &[];
     &[
         ("One control plane and two workers", "hostler lab up"),
         ("Three control planes and one worker", "hostler lab up --machines 4 --control-planes 3"),
+        ("Rehearse with the newest snapshot of your own cluster", "hostler lab up --like inventory.yaml --from"),
     ],
     help::ALL,
 ))]
 pub struct Up {
+    /// Make the lab like this inventory: machines with its names, roles, addresses and settings, but nothing that leaves the lab
+    #[arg(long, value_name = "INVENTORY", conflicts_with_all = ["machines", "control_planes"])]
+    pub like: Option<PathBuf>,
+    /// Restore this snapshot of the inventory's cluster in the lab [default: the newest on this computer]
+    #[arg(long, value_name = "SNAPSHOT", num_args = 0..=1, requires = "like")]
+    pub from: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    pub opening: Opening,
     /// Number of machines
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, allow_negative_numbers = true)]
     pub machines: usize,
     /// Number of control planes among them
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     pub control_planes: usize,
     /// Folder of this computer that every machine sees under the same path, as if from a file server; may be repeated
     #[arg(long = "share", value_name = "FOLDER")]
@@ -168,12 +182,18 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
     let events = &reporter.events();
     match verb {
         Verb::Up(arguments) => {
+            let rehearsal = rehearsal(&arguments, reporter).await?;
             let (machines_only, bundle) = (arguments.machines_only, arguments.bundle.clone());
             let Up { machines, control_planes, shares, vm, systems, .. } = arguments;
-            let options = Options { machines, control_planes, shares, vm, systems: systems.into_iter().collect() };
+            let systems = systems.into_iter().collect();
+            let Rehearsal { like, snapshot } = rehearsal;
+            let options = Options { machines, control_planes, shares, vm, systems, like };
             let bundle_needed = if machines_only || bundle.is_some() { Vec::new() } else { artifact::room_needed()? };
             lab::up(options, bundle_needed, events).await?;
             reporter.result(&format!("all machines are on; their inventory is {}", lab::inventory_file().display())).await;
+            if let (false, Some(snapshot)) = (machines_only, snapshot) {
+                return Ok(restored(snapshot, bundle, reporter).await?.into());
+            }
             if !machines_only {
                 return Ok(cluster(bundle, reporter).await?.into());
             }
@@ -191,6 +211,48 @@ pub async fn run(verb: Verb, reporter: &Reporter) -> Result<Ended> {
         Verb::ServeApt { folders } => lab::repository::serve(&folders).await?,
     }
     Ok(ExitStatus::Done.into())
+}
+
+/// What a lab is made from, besides numbers.
+#[derive(Default)]
+struct Rehearsal {
+    like: Option<(Like, Vec<LabMachine>)>,
+    snapshot: Option<Snapshot>,
+}
+
+/// Looked at before anything is started.
+async fn rehearsal(arguments: &Up, reporter: &Reporter) -> Result<Rehearsal> {
+    let Some(path) = &arguments.like else { return Ok(Rehearsal::default()) };
+    lab::require_root("up")?;
+    let file = InventoryFile::load(path)?;
+    let like = like::like(path, &file)?;
+    let Some(from) = &arguments.from else { return Ok(Rehearsal { like: Some(like), snapshot: None }) };
+    if file.inventory.control_planes().count() > 1 {
+        let what = "a snapshot can be restored only where there is one control plane, and this inventory has several";
+        return Err(Failure::new(ExitStatus::Usage, what, "omit `--from`: the lab's cluster is a new one then").into());
+    }
+    let snapshot = super::rebuild::chosen(&file, from.as_deref(), &arguments.opening, reporter).await?;
+    Ok(Rehearsal { like: Some(like), snapshot: Some(snapshot) })
+}
+
+/// The snapshot's cluster on the lab's machines: the control plane is restored, and every worker, which the cluster knows, is new.
+async fn restored(snapshot: Snapshot, bundle: Option<PathBuf>, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
+    let file = InventoryFile::load(&lab::inventory_file())?;
+    let means = Means { bundles: bundle.into_iter().collect(), missing: Missing::FetchOrBuild, ..Means::default() };
+    let control_plane = file.inventory.control_planes().map(|(name, _)| name.clone()).next().context("the lab has no control plane")?;
+    let workers = file.inventory.workers().map(|(name, _)| Goal::Rebuild { machine: name.clone(), force_after: None });
+    let goals = std::iter::once(Goal::Restore { machine: control_plane, snapshot }).chain(workers).chain([Goal::Up]);
+    let mut all = Vec::new();
+    for goal in goals {
+        let kubeconfig = KeepKubeconfig::At(lab::kubeconfig());
+        let (status, plans) =
+            apply(&ApplyRequest { kubeconfig, ..ApplyRequest::new(goal, Consent::Given) }, &file, &means, reporter).await?;
+        all.extend(plans);
+        if status != ExitStatus::Done {
+            return Ok((status, all));
+        }
+    }
+    Ok((ExitStatus::Done, all))
 }
 
 /// The same code as `hostler up`, with the lab's inventory.

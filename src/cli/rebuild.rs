@@ -1,10 +1,11 @@
 //! `hostler rebuild`: a machine leaves and joins again, after a new disk, a reinstallation or a defect.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use hostler_core::facts::Snapshot;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::{Goal, Plan};
@@ -19,6 +20,7 @@ use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Typed, apply};
 use crate::connect;
 use crate::event::Event;
 use crate::inventory_file::InventoryFile;
+use crate::lab::like;
 use crate::os::reinstall::{Prepared, prepare};
 use crate::report::Reporter;
 use crate::snapshot;
@@ -63,7 +65,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", requires = "new_cluster")]
     yes_new_cluster: Option<String>,
     /// Time after which pods are deleted regardless of PodDisruptionBudgets, e.g. 90s or 10m
-    #[arg(long, value_name = "TIME", value_parser = length, conflicts_with_all = ["from", "new_cluster"])]
+    #[arg(long, value_name = "TIME", value_parser = length, allow_hyphen_values = true, conflicts_with_all = ["from", "new_cluster"])]
     force_after: Option<Duration>,
     /// If the machine can't be reached, wait for it [default: 1h]
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = length)]
@@ -175,19 +177,29 @@ async fn request(file: &InventoryFile, machine: MachineName, arguments: &Argumen
         let goal = goal(Goal::Rebuild { machine: machine.clone(), force_after: arguments.force_after.map(|time| time.as_secs()) })?;
         return Ok(ApplyRequest::new(goal, Consent::yes_if(arguments.yes)));
     };
+    let snapshot = chosen(file, from.as_deref(), &arguments.opening, reporter).await?;
+    Ok(ApplyRequest::new(goal(Goal::Restore { machine: machine.clone(), snapshot })?, Consent::yes_if(arguments.yes)))
+}
+
+/// The snapshot to restore an inventory's cluster from. `from`: `None`: the newest on this computer.
+///
+/// # Errors
+/// There is none, or it can't be opened.
+pub async fn chosen(file: &InventoryFile, from: Option<&Path>, opening: &Opening, reporter: &Reporter) -> Result<Snapshot> {
+    let cluster = &file.inventory.cluster.name;
     let file = match from {
-        Some(file) => file.clone(),
+        Some(file) => file.to_owned(),
         None => {
-            let folder = snapshot::default_folder()?;
+            let folder = like::snapshots(file)?;
             snapshot::newest(&folder, cluster).ok_or_else(|| {
                 let message = format!("there is no snapshot of {cluster} in {}", folder.display());
                 Failure::new(ExitStatus::Usage, message, "pass `--from FILE`; without a snapshot, `--new-cluster` creates a new cluster")
             })?
         }
     };
-    let secret = arguments.opening.of(&file, reporter).await?;
+    let secret = opening.of(&file, reporter).await?;
     let snapshot = snapshot::open(&file, secret.opener())?;
-    Ok(ApplyRequest::new(goal(Goal::Restore { machine: machine.clone(), snapshot })?, Consent::yes_if(arguments.yes)))
+    Ok(snapshot)
 }
 
 /// A reinstalled machine has a new host key. Only here, and only for the machine that is rebuilt, may it replace the old one in known_hosts

@@ -22,6 +22,7 @@ use crate::connect::{self, login};
 use crate::event::Event;
 use crate::interrupt::interrupted;
 use crate::inventory_file::InventoryFile;
+use crate::lab::like;
 use crate::report::{Reporter, json_text, row, table};
 use crate::scratch::{self, Objects};
 use crate::snapshot::{self, age};
@@ -120,14 +121,15 @@ pub async fn run(verb: &Verb, output: Output, reporter: &Reporter) -> Result<Exi
 }
 
 async fn list(arguments: &List, output: Output, reporter: &Reporter) -> Result<()> {
-    let folder = arguments.folder.clone().map_or_else(snapshot::default_folder, Ok)?;
+    let inventory = arguments.inventory.clone().map(|file| InventoryArgument::of(file).load()).transpose()?;
+    let default = || inventory.as_ref().map_or_else(snapshot::default_folder, like::snapshots);
+    let folder = arguments.folder.clone().map_or_else(default, Ok)?;
     // The default one comes with the first snapshot.
     if arguments.folder.is_some() && !folder.is_dir() {
         let message = format!("{} is not a folder", folder.display());
         let hint = "omit the argument to list the default folder; `hostler snapshot verify FILE` checks a single snapshot";
         return Err(Failure::new(ExitStatus::Usage, message, hint).into());
     }
-    let inventory = arguments.inventory.clone().map(|file| InventoryArgument::of(file).load()).transpose()?;
     let cluster = inventory.map(|file| file.inventory.cluster.name);
     let mut snapshots = snapshot::list(&folder)?;
     snapshots.retain(|snapshot| cluster.as_ref().is_none_or(|name| snapshot.cluster == *name));
@@ -242,28 +244,29 @@ fn said(objects: &Objects) -> String {
 }
 
 async fn create(arguments: &Create, reporter: &Reporter) -> Result<()> {
-    let InventoryFile { inventory, text, .. } = arguments.inventory.load()?;
+    let loaded = arguments.inventory.load()?;
+    let InventoryFile { inventory, text, .. } = &loaded;
     let place = arguments.file.as_deref().map(destination).transpose()?;
     // Asked first: a typo should cost no wait.
     let passphrase = match arguments.encrypt || arguments.passphrase.is_given() {
         true => Some(arguments.passphrase.new_one(reporter).await?),
         false => None,
     };
-    let mut links = connect::links(&inventory, arguments.connecting.new_host_keys(), reporter)?;
+    let mut links = connect::links(inventory, arguments.connecting.new_host_keys(), reporter)?;
     links.retain(|name, _| inventory.control_planes().any(|(plane, _)| plane == name));
     login::log_in(&links, reporter).await?;
     let file = match &arguments.file {
         Some(file) => file.clone(),
-        None => backup::default_file(&inventory.cluster.name, passphrase.is_some() || backup::has_recipients(&inventory))?,
+        None => backup::default_file(&loaded, passphrase.is_some() || backup::has_recipients(inventory))?,
     };
-    let taken = backup::take(&inventory, &text, &links, &file).await?;
+    let taken = backup::take(inventory, text, &links, &file).await?;
     let (written, safe) = match &passphrase {
         Some(passphrase) => (
             age::encrypt(age::Lock::Passphrase(passphrase, age::WORK), &taken.archive)?,
             "the file is encrypted: keep the passphrase in another \
             place",
         ),
-        None => backup::sealed(&inventory, &taken)?,
+        None => backup::sealed(inventory, &taken)?,
     };
     let backup::Taken { by, snapshot: taken, .. } = taken;
     let place = place.map_or_else(|| Destination::new_file(&file), Ok)?;

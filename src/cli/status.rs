@@ -23,6 +23,7 @@ use crate::connect::{self, login};
 use crate::event::Event;
 use crate::execute::{Link, gather};
 use crate::inventory_file::InventoryFile;
+use crate::lab::like;
 use crate::pins::pins_of;
 use crate::report::{Paint, Reporter, status_text, wrap};
 use crate::snapshot;
@@ -104,13 +105,13 @@ async fn observe(
     let inventory = &file.inventory;
     let seen = gather::gather(links, &apply::question(inventory)?, &reporter.events().without_unreachable()).await?;
     if !arguments.watch {
-        newest::fetch(inventory, &file.text, &seen, links, &reporter.events()).await;
+        newest::fetch(file, &seen, links, &reporter.events()).await;
     }
     if known.is_none() {
         *known = at_hand(arguments, inventory, &seen, reporter).await?;
     }
     let plan = known.as_ref().map(|known| plan_for(&Goal::Up, inventory, &known.manifests, &seen)).transpose()?;
-    let mut status = status(inventory, &seen, plan.as_ref(), own_snapshot(inventory));
+    let mut status = status(inventory, &seen, plan.as_ref(), own_snapshot(file));
     // What `plan` and `up` would not begin with is no way out.
     let rejected = plan.as_ref().filter(|_| !arguments.watch).and_then(|plan| {
         let bundles = known.as_ref().and_then(|known| known.bundles.as_ref());
@@ -123,9 +124,9 @@ async fn observe(
 }
 
 /// When the newest snapshot on this computer was taken, in seconds since the epoch.
-fn own_snapshot(inventory: &Inventory) -> Option<i64> {
-    let file = snapshot::newest(&snapshot::default_folder().ok()?, &inventory.cluster.name)?;
-    snapshot::taken(&file, &inventory.cluster.name)
+fn own_snapshot(file: &InventoryFile) -> Option<i64> {
+    let cluster = &file.inventory.cluster.name;
+    snapshot::taken(&snapshot::newest(&like::snapshots(file).ok()?, cluster)?, cluster)
 }
 
 /// What is known of the bundles that `up` would use, unless all had to be made first: that takes minutes.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use hostler_core::failure::ExitStatus;
-use hostler_core::inventory::Inventory;
 use hostler_core::plan::{Goal, Plan, plan_for};
 
 use super::arguments::Planning;
@@ -16,7 +15,9 @@ use super::{Output, help};
 use crate::apply::{ApplyRequest, Consent, KeepKubeconfig, Looked, Means, apply, fragments, look, status_of};
 use crate::artifact::Missing;
 use crate::event::Event;
+use crate::inventory_file::InventoryFile;
 use crate::kubeconfig;
+use crate::lab::like;
 use crate::report::Reporter;
 use crate::snapshot;
 
@@ -41,7 +42,7 @@ pub struct Arguments {
     #[arg(long, short)]
     pub yes: bool,
     /// Time to wait for machines that are being installed from the stick of `hostler provision`, e.g. 1h
-    #[arg(long, value_name = "TIME", value_parser = length, default_value = "15m")]
+    #[arg(long, value_name = "TIME", value_parser = length, allow_hyphen_values = true, default_value = "15m")]
     pub within: Duration,
     /// Path of the kubeconfig to write [default: ~/.config/hostler/CLUSTER.kubeconfig]
     #[arg(long, value_name = "FILE")]
@@ -87,7 +88,7 @@ pub async fn up(arguments: &Arguments, missing: Missing, reporter: &Reporter) ->
     let request = ApplyRequest { kubeconfig, installation: arguments.within, ..ApplyRequest::new(goal, Consent::yes_if(arguments.yes)) };
     let (status, plans) = apply(&request, &file, &Means { missing, ..arguments.planning.means() }, reporter).await?;
     if let ExitStatus::Done = status {
-        warn_of_no_snapshot(&file.inventory, reporter)?;
+        warn_of_no_snapshot(&file, reporter)?;
     }
     Ok((status, plans))
 }
@@ -96,12 +97,13 @@ pub async fn up(arguments: &Arguments, missing: Missing, reporter: &Reporter) ->
 const OLD: i64 = 7;
 
 /// If no schedule takes snapshots, the user has to. With several control planes one can be lost without a snapshot.
-fn warn_of_no_snapshot(inventory: &Inventory, reporter: &Reporter) -> Result<()> {
+fn warn_of_no_snapshot(file: &InventoryFile, reporter: &Reporter) -> Result<()> {
+    let inventory = &file.inventory;
     if inventory.snapshots.every.is_some() || inventory.control_planes().count() > 1 {
         return Ok(());
     }
     let name = &inventory.cluster.name;
-    let newest = snapshot::newest(&snapshot::default_folder()?, name);
+    let newest = snapshot::newest(&like::snapshots(file)?, name);
     let oldest = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * OLD);
     let what = match &newest {
         None => "no snapshot".to_owned(),

@@ -9,6 +9,8 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Endpoint, Inventory, MachineName};
 use serde_yaml::{Mapping, Value};
 
+use crate::inventory_file::InventoryFile;
+use crate::lab::{self, like};
 use crate::user_file::{self, Destination};
 use crate::{atomic, home};
 
@@ -215,11 +217,19 @@ pub fn users_file(kubeconfig: Option<&str>, home: &Path) -> PathBuf {
     listed().find(|path| path.exists()).or_else(|| listed().last()).unwrap_or_else(|| home.join(".kube/config"))
 }
 
-/// Where the kubeconfig of the cluster `name` is kept by default.
+/// Where the kubeconfig of an inventory's cluster is kept by default, as that of `name`: of a lab that is like another cluster in the lab's
+/// folder, as the other's has the same name.
 ///
 /// # Errors
 /// This user has no home folder.
-pub fn default_file(name: &str) -> Result<PathBuf> {
+pub fn default_file(file: &InventoryFile, name: &str) -> Result<PathBuf> {
+    if let Some(folder) = like::folder_of(file) {
+        return Ok(if name == file.inventory.cluster.name {
+            folder.join(lab::KUBECONFIG)
+        } else {
+            folder.join(format!("{name}.kubeconfig"))
+        });
+    }
     Ok(home::config()?.join(format!("{name}.kubeconfig")))
 }
 

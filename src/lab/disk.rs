@@ -1,6 +1,7 @@
 //! A machine's disk: a sparse image of limited size on a loop device, so that a full or damaged file system affects only that machine.
 
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::json;
 
-use super::roster::{HOST, LabMachine, PREFIX};
+use super::roster::{LabMachine, PREFIX};
 use super::state::LabState;
 use super::system::System;
 use super::{access, image, mounts, network, state, wait};
@@ -51,12 +52,12 @@ pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<()> {
     let from_to = [image::disk(vm.map_or(system, |vm| &vm.image)), unfinished.clone()];
     run("cp", ["--sparse=auto", "--reflink=auto"].iter().map(Path::new).chain(from_to.iter().map(PathBuf::as_path))).await?;
     let key = {
-        let (machine, unfinished, is_vm) = (machine.clone(), unfinished.clone(), vm.is_some());
+        let (machine, unfinished, is_vm, gateway) = (machine.clone(), unfinished.clone(), vm.is_some(), lab.gateway());
         let (mount_point, apt_key) = (root.clone(), image::repository_key(system));
         let personalize = move || {
-            let key = personalize(&machine, &root, &apt_key)?;
+            let key = personalize(&machine, gateway, &root, &apt_key)?;
             if is_vm {
-                own_kernel(&machine, &root)?;
+                own_kernel(&machine, gateway, &root)?;
             }
             Ok(key)
         };
@@ -66,14 +67,14 @@ pub async fn install(machine: &LabMachine, lab: &LabState) -> Result<()> {
     fs::rename(&unfinished, file(&machine.name)).context("the disk can't be moved into place")
 }
 
-fn personalize(machine: &LabMachine, root: &Path, apt_key: &Path) -> Result<String> {
+fn personalize(machine: &LabMachine, gateway: Ipv4Addr, root: &Path, apt_key: &Path) -> Result<String> {
     match machine.system {
         System::Trixie => {
             let hosts = template::render("lab/hosts", json!({ "machine": machine.name }))?;
             state::write(&root.join("etc/hosts"), hosts.as_bytes(), 0o644)?;
             state::write(&root.join("etc/hostname"), format!("{}\n", machine.name).as_bytes(), 0o644)?;
         }
-        System::Noble => seed_cloud_init(machine, root)?,
+        System::Noble => seed_cloud_init(machine, gateway, root)?,
     }
     let apt_key = fs::read(apt_key).with_context(|| format!("{} can't be read", apt_key.display()))?;
     state::write(&root.join("etc/apt/keyrings/hostler-lab.asc"), &apt_key, 0o644)?;
@@ -82,8 +83,8 @@ fn personalize(machine: &LabMachine, root: &Path, apt_key: &Path) -> Result<Stri
 }
 
 /// What cloud-init reads at the machine's first start, as from a file on an installation medium (NoCloud): name, network, users.
-fn seed_cloud_init(machine: &LabMachine, root: &Path) -> Result<()> {
-    let values = network_values(machine);
+fn seed_cloud_init(machine: &LabMachine, gateway: Ipv4Addr, root: &Path) -> Result<()> {
+    let values = network_values(machine, gateway);
     for file in ["meta-data", "user-data", "network-config"] {
         let text = template::render(&format!("lab/noble/{file}"), &values)?;
         state::write(&root.join("var/lib/cloud/seed/nocloud").join(file), text.as_bytes(), 0o600)?;
@@ -91,14 +92,14 @@ fn seed_cloud_init(machine: &LabMachine, root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn network_values(machine: &LabMachine) -> serde_json::Value {
+fn network_values(machine: &LabMachine, gateway: Ipv4Addr) -> serde_json::Value {
     let (mac, address) = (network::mac(machine), machine.address);
-    json!({ "machine": machine.name, "mac": mac, "address": address, "prefix": PREFIX, "gateway": HOST })
+    json!({ "machine": machine.name, "mac": mac, "address": address, "prefix": PREFIX, "gateway": gateway })
 }
 
 /// Network and swap, which a machine with its own kernel sets up itself.
-fn own_kernel(machine: &LabMachine, root: &Path) -> Result<()> {
-    let network = template::render("lab/vm.network", network_values(machine))?;
+fn own_kernel(machine: &LabMachine, gateway: Ipv4Addr, root: &Path) -> Result<()> {
+    let network = template::render("lab/vm.network", network_values(machine, gateway))?;
     state::write(&root.join("etc/systemd/network/10-lab.network"), network.as_bytes(), 0o644)?;
     let swap = root.join(SWAP);
     // Swap files must not have holes.

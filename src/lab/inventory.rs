@@ -8,7 +8,8 @@ use hostler_core::template;
 use serde_json::json;
 
 use super::roster::LabMachine;
-use super::{access, name, state};
+use super::state::LabState;
+use super::{access, like, name, state};
 
 /// The endpoint's address with several control planes: one that no machine has.
 const VIP: &str = "10.77.0.200";
@@ -23,9 +24,12 @@ pub fn is_inventory(path: &Path) -> bool {
     path.file_name() == file().file_name() && path.parent().is_some_and(state::is_folder)
 }
 
+/// The file in a lab's folder that is its kubeconfig.
+pub const KUBECONFIG: &str = "kubeconfig";
+
 /// The path of the lab's kubeconfig: `up` writes it, `lab exec` uses it.
 pub fn kubeconfig() -> PathBuf {
-    state::path("kubeconfig")
+    state::path(KUBECONFIG)
 }
 
 /// Its text. `hostler`: the shell command for this program. `host_keys`: address -> `ssh-ed25519 AAAA...`, one for each machine.
@@ -56,10 +60,13 @@ pub fn text(
 }
 
 /// Writes the inventory of a lab whose machines all have host keys.
-pub fn write(machines: &[LabMachine], cgroup_v1: bool) -> Result<()> {
+pub fn write(lab: &LabState, cgroup_v1: bool) -> Result<()> {
     let executable = std::env::current_exe().context("hostler can't determine the path of its own program")?;
     let command = format!("{}{}", name::command_prefix(), executable.display());
-    let text = text(machines, &access::host_keys(), &access::key(), &command, cgroup_v1)?;
+    let mut text = text(&lab.machines, &access::host_keys(), &access::key(), &command, cgroup_v1)?;
+    if let Some(like) = &lab.like {
+        text = like::inventory(like, &text)?;
+    }
     state::write(&file(), text.as_bytes(), 0o600)
 }
 

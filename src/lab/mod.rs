@@ -10,6 +10,7 @@ mod computer;
 mod disk;
 mod image;
 mod inventory;
+pub mod like;
 mod mounts;
 mod name;
 pub mod namespace;
@@ -30,14 +31,15 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use cgroup::Hierarchy;
 use hostler_core::failure::{ExitStatus, Failure};
-use hostler_core::words::counted;
+use hostler_core::words::{counted, shell_word};
 use tokio::task::JoinSet;
 
 use crate::event::{Event, Events};
 use crate::workstation::packages;
 use crate::workstation::room::{self, Need};
 use crate::workstation::task::task;
-pub use inventory::{file as inventory_file, is_inventory, kubeconfig};
+pub use inventory::{KUBECONFIG, file as inventory_file, is_inventory, kubeconfig};
+use like::Like;
 pub use name::choice;
 use repository::Served;
 use roster::LabMachine;
@@ -58,12 +60,15 @@ pub struct Options {
     pub vm: Option<String>,
     /// Machines with another system than the default one, by their names.
     pub systems: BTreeMap<String, System>,
+    /// An inventory that the lab is like, and its machines.
+    pub like: Option<(Like, Vec<LabMachine>)>,
 }
 
 impl Options {
     /// The machines that they ask for.
     fn roster(&self) -> Vec<LabMachine> {
-        let mut machines = roster::roster(self.machines, self.control_planes);
+        let like = self.like.as_ref().map(|(_, machines)| machines.clone());
+        let mut machines = like.unwrap_or_else(|| roster::roster(self.machines, self.control_planes));
         for machine in &mut machines {
             machine.system = self.systems.get(&machine.name).copied().unwrap_or_default();
         }
@@ -118,7 +123,8 @@ pub async fn up(options: Options, besides: Vec<Need>, events: &Events) -> Result
         events.send(Event::Note { line });
     }
     let machines = options.roster();
-    let mut state = before.unwrap_or_else(|| LabState { machines, images: BTreeMap::new(), shares: options.shares, vm: None });
+    let like = options.like.as_ref().map(|(like, _)| like.clone());
+    let mut state = before.unwrap_or_else(|| LabState { machines, images: BTreeMap::new(), shares: options.shares, vm: None, like });
     let mut needs = room_needed(&state, options.vm.as_deref());
     needs.extend(besides);
     room::check(&needs, "free up disk space, pass a smaller number with `--machines`, or set HOSTLER_CACHE to a folder on another disk")?;
@@ -161,7 +167,7 @@ async fn install(state: &LabState, events: &Events) -> Result<()> {
         .await?;
         // One that is there may have been changed since, and keeps the old host key of a machine that was blanked.
         if !inventory_file().exists() {
-            inventory::write(&state.machines, Hierarchy::detect()?.is_v1())?;
+            inventory::write(state, Hierarchy::detect()?.is_v1())?;
         }
         Ok(())
     })
@@ -172,12 +178,16 @@ async fn install(state: &LabState, events: &Events) -> Result<()> {
 /// Refused where the lab that is there is not the one that `options` ask for.
 fn require_same(before: &LabState, options: &Options) -> Result<()> {
     let vm = before.vm.as_ref().map(|vm| &vm.machine);
-    if before.machines == options.roster() && before.shares == options.shares && vm == options.vm.as_ref() {
+    let like = options.like.as_ref().map(|(like, _)| like);
+    if before.machines == options.roster() && before.shares == options.shares && vm == options.vm.as_ref() && like == before.like.as_ref() {
         return Ok(());
     }
     let control_planes = before.machines.iter().filter(|machine| machine.control_plane).count();
-    let mut command = format!("hostler lab up --machines {}", before.machines.len());
-    if control_planes > 1 {
+    let mut command = match &before.like {
+        Some(like) => format!("hostler lab up --like {}", shell_word(&like.file.display().to_string())),
+        None => format!("hostler lab up --machines {}", before.machines.len()),
+    };
+    if control_planes > 1 && before.like.is_none() {
         command += &format!(" --control-planes {control_planes}");
     }
     for share in &before.shares {
@@ -229,18 +239,18 @@ async fn virtual_machine(machine: String, events: &Events) -> Result<VirtualMach
 }
 
 fn check(options: &Options) -> Result<()> {
-    if options.machines == 0 || options.machines > roster::MOST {
+    if options.like.is_none() && (options.machines == 0 || options.machines > roster::MOST) {
         let what = format!("a lab can't have {}", counted(options.machines, "machine"));
         return Err(usage(&what, &format!("pass a number from 1 to {} with `--machines`", roster::MOST)));
     }
-    if options.control_planes == 0 || options.control_planes > options.machines {
+    if options.like.is_none() && (options.control_planes == 0 || options.control_planes > options.machines) {
         let [planes, machines] =
             [(options.control_planes, "control plane"), (options.machines, "machine")].map(|(count, noun)| counted(count, noun));
         let what = format!("a lab of {machines} can't have {planes}");
         return Err(usage(&what, &format!("pass a number from 1 to {} with `--control-planes`", options.machines)));
     }
     for name in options.systems.keys() {
-        state::named(&roster::roster(options.machines, options.control_planes), name)?;
+        state::named(&options.roster(), name)?;
     }
     if let Some(vm) = &options.vm {
         if let Some(system) = options.systems.get(vm).filter(|system| **system != System::default()) {
@@ -250,7 +260,7 @@ fn check(options: &Options) -> Result<()> {
                 "omit `--vm`, or omit `--system` for this machine",
             ));
         }
-        state::named(&roster::roster(options.machines, options.control_planes), vm)?;
+        state::named(&options.roster(), vm)?;
         if !cfg!(target_arch = "x86_64") {
             return Err(usage("a virtual machine needs an amd64 computer", "omit `--vm`"));
         }
@@ -302,7 +312,7 @@ async fn switch_on(state: &LabState, machines: &[LabMachine], events: &Events) -
     task(events, "power", &format!("switch on {}, and wait for sshd", names(machines)), async |task| {
         computer::remember()?;
         computer::raise()?;
-        network::make_bridge().await?;
+        network::make_bridge(state.gateway()).await?;
         let served = state.images.iter().map(|(system, image)| Served { system: *system, folder: image::repository(image) });
         repository::start(&served.collect::<Vec<_>>()).await?;
         side_by_side(machines, |machine| {
@@ -408,6 +418,7 @@ mod tests {
             images: BTreeMap::new(),
             shares: shares.iter().map(PathBuf::from).collect(),
             vm: vm.map(|machine| VirtualMachine { machine: machine.to_owned(), image: PathBuf::new(), accelerator: Accelerator::Tcg }),
+            like: None,
         };
         let options = |machines, control_planes, shares: &[&str], vm: Option<&str>| Options {
             machines,
@@ -415,6 +426,7 @@ mod tests {
             shares: shares.iter().map(PathBuf::from).collect(),
             vm: vm.map(str::to_owned),
             systems: BTreeMap::new(),
+            like: None,
         };
         require_same(&state(3, 1, &[], None), &options(3, 1, &[], None)).unwrap();
         require_same(&state(3, 3, &["/a", "/b"], None), &options(3, 3, &["/a", "/b"], None)).unwrap();
@@ -438,8 +450,8 @@ mod tests {
     #[test]
     fn the_system_of_each_machine_is_kept() {
         let systems = BTreeMap::from([("rainbowdash".to_owned(), System::Noble)]);
-        let options = Options { machines: 2, control_planes: 1, shares: Vec::new(), vm: None, systems };
-        let state = LabState { machines: options.roster(), images: BTreeMap::new(), shares: Vec::new(), vm: None };
+        let options = Options { machines: 2, control_planes: 1, shares: Vec::new(), vm: None, systems, like: None };
+        let state = LabState { machines: options.roster(), images: BTreeMap::new(), shares: Vec::new(), vm: None, like: None };
         assert_eq!(state.machines.iter().map(|machine| machine.system).collect::<Vec<_>>(), System::ALL);
         require_same(&state, &options).unwrap();
         let debian = Options { systems: BTreeMap::new(), ..options };
@@ -453,7 +465,8 @@ mod tests {
     #[test]
     fn impossible_labs_are_refused_with_the_possible_range() {
         let message = |machines, control_planes| {
-            let refused = check(&Options { machines, control_planes, shares: Vec::new(), vm: None, systems: BTreeMap::new() }).unwrap_err();
+            let refused = check(&Options { machines, control_planes, shares: Vec::new(), vm: None, systems: BTreeMap::new(), like: None })
+                .unwrap_err();
             assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);
             refused.to_string()
         };
@@ -467,14 +480,16 @@ mod tests {
             message(3, 4),
             "a lab of 3 machines can't have 4 control planes\nhint: pass a number from 1 to 3 with `--control-planes`"
         );
-        let share =
-            |path: &str| check(&Options { machines: 1, control_planes: 1, shares: vec![path.into()], vm: None, systems: BTreeMap::new() });
+        let share = |path: &str| {
+            check(&Options { machines: 1, control_planes: 1, shares: vec![path.into()], vm: None, systems: BTreeMap::new(), like: None })
+        };
         assert!(share("/tmp").is_ok());
         for path in ["tmp", "/no/such/folder", "/dev/null"] {
             assert_eq!(ExitStatus::of(&share(path).unwrap_err()), ExitStatus::Usage, "{path}");
         }
         let vm = |name: &str, shares: Vec<PathBuf>| {
-            let refused = check(&Options { machines: 2, control_planes: 1, shares, vm: Some(name.to_owned()), systems: BTreeMap::new() });
+            let refused =
+                check(&Options { machines: 2, control_planes: 1, shares, vm: Some(name.to_owned()), systems: BTreeMap::new(), like: None });
             refused.map_err(|error| error.to_string())
         };
         assert_eq!(vm("rainbowdash", Vec::new()), Ok(()));
@@ -486,7 +501,7 @@ mod tests {
         assert!(vm("rainbowdash", vec!["/tmp".into()]).unwrap_err().starts_with("rainbowdash can't use shared folders"));
         let system = |name: &str, vm: Option<&str>| {
             let (vm, systems) = (vm.map(str::to_owned), BTreeMap::from([(name.to_owned(), System::Noble)]));
-            let options = Options { machines: 2, control_planes: 1, shares: Vec::new(), vm, systems };
+            let options = Options { machines: 2, control_planes: 1, shares: Vec::new(), vm, systems, like: None };
             check(&options).map_err(|error| error.to_string())
         };
         assert_eq!(system("rainbowdash", None), Ok(()));
@@ -498,7 +513,7 @@ mod tests {
         );
         for (machines, control_planes) in [(1, 1), (13, 13), (3, 1)] {
             assert!(
-                check(&Options { machines, control_planes, shares: Vec::new(), vm: None, systems: BTreeMap::new() }).is_ok(),
+                check(&Options { machines, control_planes, shares: Vec::new(), vm: None, systems: BTreeMap::new(), like: None }).is_ok(),
                 "{machines} {control_planes}"
             );
         }

@@ -1,6 +1,8 @@
 //! Bridge, veth pairs, the tap of a virtual machine, and namespaces. The computer's own interfaces and routes are never changed.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::net::Ipv4Addr;
 
 use anyhow::Result;
 
@@ -8,8 +10,8 @@ use super::namespace::{NAMED, file, of_lab, of_machine};
 use super::roster::{HOST, LabMachine, PREFIX};
 use crate::workstation::program::run;
 
-/// Creates the lab's namespace and bridge, if missing.
-pub async fn make_bridge() -> Result<()> {
+/// Creates the lab's namespace and bridge, if missing. `gateway`: the computer's address in the machines' network.
+pub async fn make_bridge(gateway: Ipv4Addr) -> Result<()> {
     let lab = of_lab();
     if !file(&lab).exists() {
         run("ip", ["netns", "add", &lab]).await?;
@@ -18,7 +20,10 @@ pub async fn make_bridge() -> Result<()> {
         run("ip", ["-n", &lab, "link", "set", "lo", "up"]).await?;
         run("ip", ["-n", &lab, "link", "add", "br0", "type", "bridge"]).await?;
     }
-    run("ip", ["-n", &lab, "addr", "replace", &format!("{HOST}/{PREFIX}"), "dev", "br0"]).await?;
+    // Machines know their repository by the first one.
+    for address in BTreeSet::from([HOST, gateway]) {
+        run("ip", ["-n", &lab, "addr", "replace", &format!("{address}/{PREFIX}"), "dev", "br0"]).await?;
+    }
     run("ip", ["-n", &lab, "link", "set", "br0", "up"]).await?;
     Ok(())
 }
@@ -43,7 +48,7 @@ pub async fn plug_in_vm(machine: &LabMachine) -> Result<()> {
 
 /// Creates a machine's namespace with `eth0` on the bridge, if missing. `eth0` gets its address here, unless the machine sees to that itself.
 /// It stays while the machine is off, like a network cable.
-pub async fn plug_in(machine: &LabMachine) -> Result<()> {
+pub async fn plug_in(machine: &LabMachine, gateway: Ipv4Addr) -> Result<()> {
     let namespace = of_machine(&machine.name);
     let lab = of_lab();
     let port = port(machine);
@@ -64,7 +69,7 @@ pub async fn plug_in(machine: &LabMachine) -> Result<()> {
     }
     run("ip", ["-n", &namespace, "addr", "replace", &format!("{}/{PREFIX}", machine.address), "dev", "eth0"]).await?;
     run("ip", ["-n", &namespace, "link", "set", "eth0", "up"]).await?;
-    run("ip", ["-n", &namespace, "route", "replace", "default", "via", &HOST.to_string()]).await?;
+    run("ip", ["-n", &namespace, "route", "replace", "default", "via", &gateway.to_string()]).await?;
     Ok(())
 }
 

@@ -55,7 +55,7 @@ pub async fn on(machine: &LabMachine, state: &LabState) -> Result<()> {
             Some(vm::start(machine, vm)?)
         }
         None => {
-            network::plug_in(machine).await?;
+            network::plug_in(machine, state.gateway()).await?;
             start(machine, &state.shares).await?
         }
     };

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::words;
 use serde::{Deserialize, Serialize};
 
-use super::roster::LabMachine;
+use super::like::Like;
+use super::roster::{HOST, LabMachine};
 use super::system::System;
 use super::vm::Accelerator;
 use super::{name, refused, usage};
@@ -23,7 +25,7 @@ use crate::{atomic, home};
 const LABS: &str = "/var/lib/hostler";
 const LAB: &str = "lab";
 /// The file that says what a lab is made of.
-const STATE: &str = "lab.json";
+pub const STATE: &str = "lab.json";
 
 /// The contents of `lab.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,9 @@ pub struct LabState {
     /// The virtual machine, if there is one.
     #[serde(default)]
     pub vm: Option<VirtualMachine>,
+    /// The inventory that the machines are like, if any.
+    #[serde(default)]
+    pub like: Option<Like>,
 }
 
 /// Additional state of a virtual machine.
@@ -182,6 +187,11 @@ impl LabState {
     pub fn save(&self) -> Result<()> {
         close()?;
         write(&path(STATE), &serde_json::to_vec_pretty(self)?, 0o600)
+    }
+
+    /// The computer's address in the machines' network.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.like.as_ref().map_or(HOST, |like| like.gateway)
     }
 
     /// The systems that its machines have.
@@ -344,7 +354,7 @@ mod tests {
 
     #[test]
     fn an_unknown_machine_is_refused_with_a_similar_name() {
-        let state = LabState { machines: roster(3, 1), images: BTreeMap::new(), shares: Vec::new(), vm: None };
+        let state = LabState { machines: roster(3, 1), images: BTreeMap::new(), shares: Vec::new(), vm: None, like: None };
         assert_eq!(state.machine("rainbowdash").unwrap().address.to_string(), "10.77.0.12");
         let refused = state.machine("rainbwdash").unwrap_err();
         assert_eq!(ExitStatus::of(&refused), ExitStatus::Usage);

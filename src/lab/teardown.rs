@@ -20,9 +20,12 @@ use crate::workstation::task::Task;
 /// Removes the lab's processes, mounts, loop devices, cgroups, namespaces, settings, and last its folder. Safe to repeat.
 pub async fn take_down(task: &Task) -> Result<()> {
     state::begin_removal()?;
-    // If the state is damaged, use all names that a lab can have.
+    // If the state is damaged, use all names that a lab can have, and those that have a folder.
     let machines = LabState::load().ok().flatten().map_or_else(|| roster(MOST, 1), |state| state.machines);
-    let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
+    let folders = fs::read_dir(state::path("machines")).into_iter().flatten().flatten();
+    let names = machines.into_iter().map(|machine| machine.name).chain(folders.filter_map(|folder| folder.file_name().into_string().ok()));
+    let names: BTreeSet<String> = names.collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let hierarchy = Hierarchy::detect()?;
 
     let folder = state::folder();

@@ -29,7 +29,7 @@ pub mod age;
 const ENDS: [&str; 2] = [".tar.gz", ".tar.gz.age"];
 
 /// The folder of copied regular snapshots, below the one of all others: of these the oldest are deleted.
-const REGULAR: &str = "regular";
+pub const REGULAR: &str = "regular";
 
 /// Bytes of an archive, at most: etcd's data is compressed in it.
 pub const MOST: u64 = 1 << 30;
@@ -205,14 +205,6 @@ pub fn with(archive: &[u8], name: &str, content: &[u8]) -> Result<Vec<u8>> {
 /// This user has no home.
 pub fn default_folder() -> Result<PathBuf> {
     Ok(home::data()?.join("snapshots"))
-}
-
-/// Where the regular snapshots are that runs copied to this computer.
-///
-/// # Errors
-/// This user has no home.
-pub fn regular_folder() -> Result<PathBuf> {
-    Ok(default_folder()?.join(REGULAR))
 }
 
 /// The newest snapshot of `cluster` in `folder` or its `regular`: names sort by time.

@@ -216,7 +216,7 @@ fn kubeconfig_of(cluster: &Cluster) -> Result<PathBuf> {
         Some(file) => Some(InventoryFile::load(file)?),
         None => Path::new(INVENTORY).is_file().then(|| InventoryFile::load(Path::new(INVENTORY))).transpose()?,
     };
-    if let Some(InventoryFile { inventory, path, .. }) = &inventory {
+    if let Some(loaded @ InventoryFile { inventory, path, .. }) = &inventory {
         if inventory.transcode.is_none() {
             let message = format!(
                 "the inventory {} has no `transcode:` section, so its cluster does not run the transcoding workload",
@@ -226,7 +226,7 @@ fn kubeconfig_of(cluster: &Cluster) -> Result<PathBuf> {
                 Failure::new(ExitStatus::Usage, message, "add the section (docs/films.md describes it), then run `hostler up`").into()
             );
         }
-        let file = kubeconfig::default_file(&inventory.cluster.name)?;
+        let file = kubeconfig::default_file(loaded, &inventory.cluster.name)?;
         if file.is_file() {
             return Ok(file);
         }
