@@ -4,7 +4,6 @@
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    hostler::cli::run().await
+fn main() -> ExitCode {
+    hostler::cli::run()
 }

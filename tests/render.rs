@@ -278,6 +278,8 @@ fn kubeadm_fragments_are_shown_to_the_programs_that_get_them() {
             cluster("etcd", "quota-backend-bytes", "8589934592"),
             node("InitConfiguration", "v", "2 --max-pods=200"),
             of("{KubeletConfiguration: {featureGates: {NodeSwap: true}, maxPods: 200, serverTLSBootstrap: true}}"),
+            of("{KubeletConfiguration: {tlsMinVersion: VersionTLS13}}"),
+            of("{KubeletConfiguration: {shutdownGracePeriodByPodPriority: [{priority: 0, shutdownGracePeriodSeconds: 30}]}}"),
             of("{KubeProxyConfiguration: {mode: iptables}}"),
             // As the lab has it: without the first, kubelet has an objection to a computer with cgroup v1, and ends with that.
             of("{KubeletConfiguration: {failCgroupV1: false, failSwapOn: false, imageGCHighThresholdPercent: 100}}"),
@@ -321,6 +323,13 @@ fn kubeadm_fragments_are_shown_to_the_programs_that_get_them() {
                 "kubelet",
                 "KubeletConfiguration.imageGCHighThresholdPercent",
                 "400",
+            ),
+            (of("{KubeletConfiguration: {tlsMinVersion: VersionTLS9}}"), "kubelet", "KubeletConfiguration.tlsMinVersion", "VersionTLS9"),
+            (
+                of("{KubeletConfiguration: {tlsCipherSuites: [TLS_NONE]}}"),
+                "kubelet",
+                "KubeletConfiguration.tlsCipherSuites",
+                "TLS_NONE not supported",
             ),
             (of("{KubeProxyConfiguration: {mode: nftabless}}"), "kube-proxy", "KubeProxyConfiguration.mode", "nftabless"),
             (of("{KubeProxyConfiguration: {oomScoreAdj: -5000}}"), "kube-proxy", "KubeProxyConfiguration.oomScoreAdj", "[-1000, 1000]"),

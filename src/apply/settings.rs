@@ -152,7 +152,15 @@ fn named(fragment: &Value, error: &str) -> Vec<String> {
             next.push((keys, below));
         }
     }
-    best
+    if best.is_empty() { with_value(fragment, &error) } else { best }
+}
+
+/// The first key whose text an error names: TLS' versions and ciphers are told without their key.
+fn with_value(fragment: &Value, error: &str) -> Vec<String> {
+    let is_named = |value: &Value| value.as_str().is_some_and(|text| text.len() > 3 && error.contains(&text.to_lowercase()));
+    let mut entries = fragment.as_mapping().into_iter().flatten();
+    let found = entries.find(|(_, value)| is_named(value) || value.as_sequence().is_some_and(|texts| texts.iter().any(is_named)));
+    found.and_then(|(key, _)| key.as_str()).map(str::to_owned).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -173,12 +181,17 @@ mod tests {
 
     #[test]
     fn an_error_leads_to_the_key_that_it_names() {
-        let fragment = yaml("{mode: x, maxPods: -5, featureGates: {NoSuch: true}, logging: {format: xx}}");
+        let fragment = yaml(
+            "{mode: x, maxPods: -5, featureGates: {NoSuch: true}, logging: {format: xx}, tlsMinVersion: VersionTLS9,
+            tlsCipherSuites: [TLS_NONE]}",
+        );
         for (error, keys) in [
             ("invalid configuration: maxPods (--max-pods) -5 must not be a negative number", vec!["maxPods"]),
             ("unrecognized feature gate: NoSuch", vec!["featureGates", "NoSuch"]),
             ("logging.format: Invalid value: \"xx\"", vec!["logging"]),
             ("KubeProxyConfiguration.Mode.ProxyMode: Invalid value", vec!["mode"]),
+            ("Unknown TLS version \"VersionTLS9\"", vec!["tlsMinVersion"]),
+            ("Cipher suite TLS_NONE not supported", vec!["tlsCipherSuites"]),
             ("something else", vec![]),
         ] {
             assert_eq!(named(&fragment, error), keys, "{error}");

@@ -79,8 +79,17 @@ pub const KUBELET: Program = Program {
     name: "kubelet",
     image: None,
     base: &[],
-    // The empty name of its machine ends it. Without that, the cluster and the folders that it lacks would.
-    stop: &["--hostname-override= ", "--kubeconfig=/dev/null/none", "--cert-dir=/dev/null/none", "--root-dir=/dev/null/none"],
+    // The empty name of its machine ends it, once it has looked at all about TLS, for which it need not make a certificate. Without that, the
+    // cluster and the folders that it lacks would. What cgroups this computer has is no matter.
+    stop: &[
+        "--fail-cgroupv1=false",
+        "--hostname-override= ",
+        "--tls-cert-file=/dev/null/none",
+        "--tls-private-key-file=/dev/null/none",
+        "--kubeconfig=/dev/null/none",
+        "--cert-dir=/dev/null/none",
+        "--root-dir=/dev/null/none",
+    ],
     ends_with: &["empty hostname is invalid", NOWHERE],
 };
 

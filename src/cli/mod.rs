@@ -233,14 +233,25 @@ impl From<(ExitStatus, Vec<Plan>)> for Ended {
 }
 
 /// Arguments -> verb -> exit status.
-///
-/// Boxed here so that the verbs are compiled once, with the library, and not again with each program that runs them.
-pub fn run() -> Pin<Box<dyn Future<Output = ExitCode>>> {
-    Box::pin(async {
-        if install::is_init() {
-            install::run();
+pub fn run() -> ExitCode {
+    if install::is_init() {
+        install::run();
+    }
+    limit();
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run_arguments()),
+        Err(error) => {
+            let hint = "raise the limits of this shell, which `ulimit -a` shows: of open files, processes and memory";
+            let error = Failure::new(ExitStatus::Failed, format!("hostler can't start: {error}"), hint).into();
+            tell(&error, &Commands::default());
+            ExitCode::from(ExitStatus::Failed as u8)
         }
-        limit();
+    }
+}
+
+/// Boxed so that the verbs are compiled once, with the library, and not again with each program that runs them.
+fn run_arguments() -> Pin<Box<dyn Future<Output = ExitCode>>> {
+    Box::pin(async {
         let parsed = Cli::command().try_get_matches().and_then(|given| Ok((Cli::from_arg_matches(&given)?, given)));
         let (Cli { command, output, verbose }, given) = match parsed {
             Ok(parsed) => parsed,

@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long)]
     now: bool,
     /// After this time delete pods that a PodDisruptionBudget still protects, e.g. 90s or 10m [default: fail after 5m]
-    #[arg(long, value_name = "TIME", value_parser = length)]
+    #[arg(long, value_name = "TIME", value_parser = length, allow_hyphen_values = true)]
     force_after: Option<Duration>,
     /// Apply the plan without asking
     #[arg(long, short)]

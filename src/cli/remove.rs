@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long)]
     dead: bool,
     /// Time after which pods are deleted regardless of PodDisruptionBudgets, e.g. 90s or 10m
-    #[arg(long, value_name = "TIME", value_parser = length)]
+    #[arg(long, value_name = "TIME", value_parser = length, allow_hyphen_values = true)]
     force_after: Option<Duration>,
     /// Also delete the machine from the inventory
     #[arg(long)]

@@ -54,7 +54,7 @@ pub struct Start {
     #[command(flatten)]
     planning: Planning,
     /// Time to wait for machines that can't be reached yet, e.g. 10m
-    #[arg(long, value_name = "TIME", value_parser = length, default_value = "15m")]
+    #[arg(long, value_name = "TIME", value_parser = length, allow_hyphen_values = true, default_value = "15m")]
     within: Duration,
     /// Apply the plan without asking
     #[arg(long, short)]

@@ -46,13 +46,13 @@ pub struct Arguments {
     #[command(flatten)]
     planning: Planning,
     /// Number of workers to upgrade at once; control planes always go one at a time
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
     parallel: u16,
     /// Do not wait for films that are being encoded: they are encoded from the beginning afterwards
     #[arg(long)]
     now: bool,
     /// After this time delete pods that a PodDisruptionBudget still protects, e.g. 90s or 10m [default: fail after 5m]
-    #[arg(long, value_name = "TIME", value_parser = length)]
+    #[arg(long, value_name = "TIME", value_parser = length, allow_hyphen_values = true)]
     force_after: Option<Duration>,
     /// Apply the plan without asking
     #[arg(long, short)]

@@ -158,6 +158,11 @@ examples! {
             "the same, by a program whose name can't be read"
         ),
     ],
+    Why::Reserves { .. } => [(
+        Why::Reserves { reserved: "1.7 GB of memory".to_owned(), has: "1.5 GB".to_owned() },
+        Hint::LowerReserves,
+        "the inventory's KubeletConfiguration keeps more of each machine for itself than this one has"
+    )],
     Why::Damaged { .. } => [
         (
             Why::Damaged { paths: strings(&["/var/lib/kubelet/config.yaml"]) },

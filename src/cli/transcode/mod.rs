@@ -288,10 +288,10 @@ pub struct Try {
     /// Path of the film
     pub film: PathBuf,
     /// Position in the film to start at, e.g. 90s, 10m or 1h2m
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = length)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = length, allow_hyphen_values = true)]
     pub from: Duration,
     /// Length of the part to encode
-    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = length)]
+    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = length, allow_hyphen_values = true)]
     pub length: Duration,
     /// Folder of the inventory's `transcode.folders` whose preset to use [default: hostler's own preset]
     #[arg(long)]

@@ -244,7 +244,7 @@ fn recipient(text: Text, problems: &mut Problems) -> Option<String> {
     None
 }
 
-/// `30m`, `24h`, `7d`; from ten minutes to a year.
+/// `30m`, `24h`, `7d`; from ten minutes to 365 days.
 fn interval(text: Text, problems: &mut Problems) -> Option<Duration> {
     let unit = |text: &str| match text {
         "m" => Some(60),
@@ -257,7 +257,7 @@ fn interval(text: Text, problems: &mut Problems) -> Option<Duration> {
     let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit(rest)?));
     let why = match seconds {
         Some(seconds) if seconds < 600 => "is too short: the minimum is 10 minutes",
-        Some(seconds) if seconds > 366 * 24 * 3600 => "is too long: the maximum is 1 year",
+        Some(seconds) if seconds > 365 * 24 * 3600 => "is too long: the maximum is 365 days",
         Some(seconds) => return Some(Duration::from_secs(seconds)),
         None => "is not a duration: write a number followed by `m`, `h` or `d`, or `never`",
     };

@@ -94,31 +94,35 @@ impl Inventory {
     /// The inventory's text as everyone may read it who reads the cluster's objects: with another URL in place of each address that may be
     /// secret. `None`: an address is written in a way that can't be replaced.
     pub fn text_without_addresses(&self) -> Option<String> {
-        let text = self.addresses().fold(self.text.clone(), |text, address| without(&text, address.reveal()));
+        // One may be the beginning of another.
+        let mut addresses: Vec<&str> = self.addresses().map(Address::reveal).collect();
+        addresses.sort_by_key(|address| std::cmp::Reverse(address.len()));
+        let text = addresses.into_iter().fold(self.text.clone(), |text, address| without(&text, address));
         if text == self.text && self.addresses().next().is_none() {
             return Some(text);
         }
         let left = parse(&text, "").ok()?;
-        left.addresses().all(Address::is_left_out).then_some(text)
+        let others = |inventory: &Inventory| inventory.transcode.as_ref().map(|films| films.settings.media_servers.clone());
+        (left.addresses().all(Address::is_left_out) && others(&left) == others(self)).then_some(text)
     }
 }
 
-/// `text` without `address`, where that is not the beginning of another URL.
+/// `text` without `address`, nor what goes on behind it (`/json`, `?auth=...`), which may be as secret. Where it is only the beginning of
+/// another name or word, it stays.
 fn without(text: &str, address: &str) -> String {
+    // With nothing behind the server's name it is no secret, and may be the beginning of any other URL.
+    let is_secret = address.splitn(4, '/').nth(3).is_some_and(|path| !path.is_empty());
+    let part = |letter: char| letter.is_alphanumeric() || "-_/?=&%@+~#.:;!*$".contains(letter);
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(address) {
         let (before, after) = (&rest[..at], &rest[at + address.len()..]);
-        let mut next = after.chars();
-        let goes_on = match (next.next(), next.next()) {
-            // The end of a sentence, or a port.
-            (Some('.' | ':'), second) => second.is_some_and(|second| !second.is_whitespace()),
-            (Some(first), _) => first.is_alphanumeric() || "-_/?=&%@+~".contains(first),
-            (None, _) => false,
-        };
+        // The end of a sentence is none of it.
+        let more = after.find(|letter| !part(letter)).map_or(after, |end| &after[..end]).trim_end_matches(['.', ':', ';', '!']);
+        let same = more.is_empty() || is_secret && more.starts_with(['/', '?', '&', '#']);
         kept.push_str(before);
-        kept.push_str(if goes_on { address } else { LEFT_OUT });
-        rest = after;
+        kept.push_str(if same { LEFT_OUT } else { address });
+        rest = if same { &after[more.len()..] } else { after };
     }
     kept + rest
 }
@@ -140,6 +144,12 @@ mod tests {
             kept("notify:\n  url: https://ntfy.sh/s3cret   # not https://ntfy.sh/s3cret.\n  heartbeat: \"https://hc-ping.com/s3cret\"\n");
         let text = text.expect("all replaced");
         assert!(!text.contains("s3cret") && text.matches(LEFT_OUT).count() == 3, "{text}");
+        // What is behind it in a comment is as secret.
+        let text = kept(
+            "notify:\n  url: https://ntfy.sh/s3cret # https://ntfy.sh/s3cret/t0ken, https://ntfy.sh/s3cret?auth=t0ken; not https://ntfy.sh/s3crets\n",
+        );
+        let text = text.expect("replaced");
+        assert_eq!(text, format!("notify:\n  url: {LEFT_OUT} # {LEFT_OUT}, {LEFT_OUT}; not https://ntfy.sh/s3crets\n"));
         // The address of one is the beginning of another.
         let text = kept("notify: {url: 'http://10.0.0.1:80/a', heartbeat: 'http://10.0.0.1:80/a/b'}\n").expect("both replaced");
         assert_eq!(text, format!("notify: {{url: '{LEFT_OUT}', heartbeat: '{LEFT_OUT}'}}\n"));

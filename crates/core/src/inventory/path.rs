@@ -10,6 +10,11 @@ const MACHINE: [&str; 8] = ["/etc/cni", "/etc/containerd", "/opt/cni", path::ROO
 /// Folders of every Debian and Ubuntu that are links, and where they lead (Filesystem Hierarchy Standard 3.0, 5.13.1 and 6.1.6).
 const LINKS: [(&str, &str); 2] = [("/var/run", "/run"), ("/var/lock", "/run/lock")];
 
+/// File systems of the kernel's own.
+const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
+/// Folders that are emptied when the machine starts, or every few days (systemd's tmp.conf).
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+
 /// These, and what removing a machine from a cluster wipes. Of the traces there only those with a folder of their own: keeping a path around
 /// the file of a unit is refused when a wipe is planned.
 fn owned() -> impl Iterator<Item = &'static str> {
@@ -41,7 +46,7 @@ pub fn snapshots(text: Text, problems: &mut Problems) -> Option<String> {
         problems.add(text.place, message, "to: /srv/share/snapshots");
         return None;
     }
-    Some(path)
+    lasting(path, text, "to: /srv/share/snapshots", problems)
 }
 
 /// A folder that pods mount.
@@ -52,7 +57,14 @@ pub fn shared(text: Text, example: &str, problems: &mut Problems) -> Option<Stri
         problems.add(text.place, message, example);
         return None;
     }
-    Some(path)
+    lasting(path, text, example, problems)
+}
+
+/// `path`, if files stay in it.
+fn lasting(path: String, text: Text, example: &str, problems: &mut Problems) -> Option<String> {
+    let Some(folder) = TEMPORARY.iter().find(|folder| within(&path, folder)) else { return Some(path) };
+    problems.add(text.place, format!("`{path}` is in {folder}, where systemd deletes old files: choose another folder"), example);
+    None
 }
 
 /// Without a trailing slash.
@@ -71,6 +83,8 @@ fn absolute(text: Text, example: &str, problems: &mut Problems) -> Option<String
         "has mount options: omit `?` and everything after it".to_owned()
     } else if path.contains(['*', '?']) {
         "has a wildcard: write the folder itself".to_owned()
+    } else if let Some(kernel) = KERNEL.iter().find(|kernel| within(path, kernel)) {
+        format!("is in {kernel}, where the kernel shows itself, not on a disk: choose another folder")
     } else {
         let link = LINKS.iter().find(|(link, _)| within(path, link));
         return Some(link.map_or_else(|| path.to_owned(), |(link, real)| format!("{real}{}", &path[link.len()..])));

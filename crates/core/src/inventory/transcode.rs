@@ -325,7 +325,11 @@ fn split(text: Text, problems: &mut Problems) -> Option<u64> {
         _ if text.text == "off" => return None,
         Some(seconds @ 10..=36_000) => return Some(seconds),
         Some(_) => problems.add(text.place, format!("`{}` is out of range: write 10s to 600m", shown(text.text)), EXAMPLE),
-        None => problems.add(text.place, format!("`{}` is neither a number of minutes nor `off`", shown(text.text)), EXAMPLE),
+        None => problems.add(
+            text.place,
+            format!("`{}` is not a length: write a number followed by `m` or `s`, from 10s to 600m, or `off`", shown(text.text)),
+            EXAMPLE,
+        ),
     }
     None
 }

@@ -11,6 +11,7 @@ use super::hint::{Command, Hint};
 use super::leave::may_leave;
 use super::planner::{Planner, interrupted};
 use super::refusal::{Refusal, Unchangeable, Why};
+use super::relied::reserves::{self, Shortage};
 use super::repair::{is_bootstrappable, is_repairable};
 use super::{silence, version, wanted};
 use crate::facts::{ClusterFacts, Facts, LockFact, MemberFact, NodeFact, Observation, peer_url};
@@ -99,6 +100,8 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
         planner.refuse(Some(name), Why::AddressLost { was: was.clone() }, Hint::GiveAddressBack { was });
     } else if let Some((port, by)) = planner.inventory.machines.get(name).and_then(|machine| ports_taken(machine, facts).first().copied()) {
         planner.refuse(Some(name), Why::Port { port, by: by.to_owned() }, Hint::FreePort { port });
+    } else if let Some(Shortage { reserved, has }) = shortage(planner, facts) {
+        planner.refuse(Some(name), Why::Reserves { reserved, has }, Hint::LowerReserves);
     }
     if planner.usable(name).is_some()
         && planner.inventory.machines.get(name).is_some_and(|machine| machine.role == Role::ControlPlane)
@@ -130,6 +133,12 @@ fn machine<'a>(planner: &mut Planner<'a>, name: &'a MachineName, facts: &'a Fact
     if planner.usable(name).is_some() {
         undone_later(planner, name, facts);
     }
+}
+
+/// What kubelet would reserve of the machine, where that is more than it has.
+fn shortage(planner: &Planner, facts: &Facts) -> Option<Shortage> {
+    let document = serde_yaml::from_str(&documents::kubelet(planner.inventory).ok()?).ok()?;
+    reserves::shortage(&document, facts)
 }
 
 /// Why there are no programs for the machine, if so: its own word for its architecture counts for itself alone.

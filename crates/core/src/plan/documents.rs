@@ -44,7 +44,9 @@ pub fn cluster(inventory: &Inventory, version: &str) -> Result<String> {
 /// # Errors
 /// As [`cluster`].
 pub fn kubelet(inventory: &Inventory) -> Result<String> {
-    merged("kubeadm/kubelet.yaml", json!({}), &inventory.kubeadm.kubelet)
+    // kubelet does not start with both.
+    let by_priority = inventory.kubeadm.kubelet.contains_key(wanted::BY_PRIORITY);
+    merged("kubeadm/kubelet.yaml", json!({ "by_priority": by_priority }), &inventory.kubeadm.kubelet)
 }
 
 /// # Errors

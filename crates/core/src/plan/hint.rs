@@ -72,6 +72,8 @@ pub enum Hint {
     FreePort {
         port: u16,
     },
+    /// In KubeletConfiguration.
+    LowerReserves,
     /// `restore`: of the only control plane, whose files no other has.
     Undamage {
         command: Command,
@@ -342,6 +344,10 @@ impl fmt::Display for Hint {
             Hint::MakeRoom => f.write_str(
                 "free space in the file system of /var/lib, then run this command again: `df /var/lib` shows its mount point, and `du \
                  -xh MOUNTPOINT | sort -h | tail` what uses the space",
+            ),
+            Hint::LowerReserves => f.write_str(
+                "lower `kubeReserved`, `systemReserved`, `evictionHard` or `reservedSystemCPUs` in `kubeadm: {KubeletConfiguration: ...}` of \
+                 the inventory: they apply to every machine",
             ),
             Hint::FreePort { port } => {
                 write!(

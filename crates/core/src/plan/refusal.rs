@@ -82,6 +82,11 @@ pub enum Why {
         port: u16,
         by: String,
     },
+    /// Of the machine, for itself and kubelet: more than it has.
+    Reserves {
+        reserved: String,
+        has: String,
+    },
     Damaged {
         paths: Vec<String>,
     },
@@ -328,6 +333,7 @@ impl Why {
             Why::ReadOnly { .. } => "read-only",
             Why::Disk { .. } => "disk",
             Why::Port { .. } => "port",
+            Why::Reserves { .. } => "reserves",
             Why::Damaged { .. } => "damaged",
             Why::Missing { .. } => "missing",
             Why::OtherCluster { .. } => "other-cluster",
@@ -430,6 +436,9 @@ impl fmt::Display for Why {
             Why::Disk { free, needed } => write!(f, "only {free} MB of disk space is free, but {needed} MB is needed"),
             Why::Port { port, by } if by.is_empty() => write!(f, "another program listens on port {port}, which Kubernetes needs"),
             Why::Port { port, by } => write!(f, "{by} listens on port {port}, which Kubernetes needs"),
+            Why::Reserves { reserved, has } => {
+                write!(f, "kubelet would not start: the inventory reserves {reserved}, but it has only {has}")
+            }
             Why::Damaged { paths } => write!(f, "{} can't be parsed: the content is truncated or was changed", and(paths)),
             Why::Missing { paths } => write!(f, "{} {} missing", and(paths), are(paths.len())),
             Why::OtherCluster { server: Some(server) } => write!(f, "it belongs to another cluster ({server})"),

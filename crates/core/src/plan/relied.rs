@@ -10,8 +10,10 @@ use self::settings::{CLUSTER, ETCD, INIT, JOIN, KUBELET, NODE, NODE_FLAGS, PROXY
 use super::documents;
 use crate::inventory::{Inventory, KubeadmFragments, Role};
 
+mod choices;
 mod containerd;
 mod quantities;
+pub mod reserves;
 mod settings;
 
 /// A setting that must stay as hostler renders it.
@@ -73,7 +75,10 @@ pub fn deviations(inventory: &Inventory) -> Result<Vec<Deviation>> {
         }
     }
     containerd::deviations(inventory, &mut found);
-    merged.get(KUBELET).into_iter().flatten().for_each(|document| quantities::deviations(document, &mut found));
+    for document in merged.get(KUBELET).into_iter().flatten() {
+        quantities::deviations(document, &mut found);
+        choices::deviations(document, &mut found);
+    }
     found.dedup();
     Ok(found)
 }

@@ -88,7 +88,24 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     let spread_dns = nodes.len() > 1 && planner.restore.is_none() && planner.machines().any(|(name, _)| will_join(planner, name));
     let probe = planner.step(StepKind::Probe.of(&api_via), &api_via, reason, Probe { nodes, manifest, spread_dns }, all);
     if others_verified {
-        let text = planner.inventory.text_without_addresses().filter(|text| text.len() <= MOST_TEXT);
+        let text = planner.inventory.text_without_addresses();
+        if text.is_none() {
+            planner.warn(
+                None,
+                "the cluster can't keep a copy of the inventory for `hostler init --adopt`, as an address of `notify` in it can't be told \
+                 from the rest: write each address once, in quotes without `\\`",
+            );
+        }
+        let text = text.filter(|text| {
+            let fits = text.len() <= MOST_TEXT;
+            if !fits {
+                let most = MOST_TEXT >> 10;
+                let text =
+                    format!("the inventory is longer than {most} KiB, so the cluster keeps no copy of it for `hostler init --adopt`");
+                planner.warn(None, text);
+            }
+            fits
+        });
         let action = RecordVerified { sha256: wanted, inventory: text };
         planner.step(StepKind::RecordVerified.of(&api_via), &api_via, "the cluster passed verification", action, [probe.into()]);
     }

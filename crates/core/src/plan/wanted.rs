@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use jiff::SignedDuration;
 use serde_json::json;
+use serde_yaml::Value;
 
 use super::{add_ons, encoders, repair, workload};
 use crate::action::machine::{ImageName, Program};
@@ -240,10 +241,16 @@ fn kubelet_own_files(context: serde_json::Value) -> Result<Vec<File>> {
 
 /// How long kubelet delays a shutdown of its machine, in seconds; 0: not at all.
 pub fn shutdown_grace_period(inventory: &Inventory) -> u64 {
+    if let Some(periods) = inventory.kubeadm.kubelet.get(BY_PRIORITY).and_then(Value::as_sequence) {
+        // One after the other.
+        return periods.iter().filter_map(|period| period.get("shutdownGracePeriodSeconds")?.as_u64()).sum();
+    }
     let asked = inventory.kubeadm.kubelet.get("shutdownGracePeriod").and_then(|value| value.as_str()?.parse::<SignedDuration>().ok());
     asked.map_or(SHUTDOWN_GRACE_PERIOD, |period| period.as_secs().unsigned_abs())
 }
 
+/// kubelet's other way to say how long pods have to end when their machine shuts down.
+pub const BY_PRIORITY: &str = "shutdownGracePeriodByPodPriority";
 /// `shutdownGracePeriod` of templates/kubeadm/kubelet.yaml, in seconds.
 const SHUTDOWN_GRACE_PERIOD: u64 = 60;
 /// logind's own `InhibitDelayMaxSec`, in seconds.

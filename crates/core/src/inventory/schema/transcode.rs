@@ -79,7 +79,7 @@ pub static TRANSCODE: Section = Section {
             kind: Kind::Text(&PIECE),
             required: false,
             default: "`10m`",
-            doc: "The least length of a piece: while machines would be idle, a film is encoded in pieces, one on each of them. `off`: each film \
+            doc: "The least length of a piece, from `10s` to `600m`: while machines would be idle, a film is encoded in pieces, one on each of them. `off`: each film \
                 is encoded by one machine.",
             example: "10m",
         },

@@ -36,6 +36,8 @@ const NO_GRACE: &str =
     "kubelet would not start: a soft threshold needs a grace period in `evictionSoftGracePeriod`, like `memory.available: 1m30s`";
 const RESERVED: &str = "kubelet would not start: a reserve is a resource with a quantity, like `memory: 500Mi`";
 
+const QOS: &str = "kubelet would not start: what is reserved for a class of pods is a percentage of the memory, like `memory: 50%`";
+
 const MAPS: &[Map] = &[
     Map { key: "evictionHard", keys: SIGNALS, fits: is_threshold, why: THRESHOLD },
     Map { key: "evictionSoft", keys: SIGNALS, fits: is_threshold, why: THRESHOLD },
@@ -43,6 +45,7 @@ const MAPS: &[Map] = &[
     Map { key: "evictionSoftGracePeriod", keys: SIGNALS, fits: is_duration, why: GRACE },
     Map { key: "kubeReserved", keys: RESOURCES, fits: is_quantity, why: RESERVED },
     Map { key: "systemReserved", keys: RESOURCES, fits: is_quantity, why: RESERVED },
+    Map { key: "qosReserved", keys: &["memory"], fits: |text| percentage(text) == Some(true), why: QOS },
 ];
 
 /// Values in the merged document that kubelet would not start with. What is no map of texts, kubelet's own check rejects.
@@ -86,14 +89,43 @@ fn percentage(text: &str) -> Option<bool> {
 
 /// A quantity of Kubernetes that is not negative: `1.5Gi`, `200m`, `2e3`.
 fn is_quantity(text: &str) -> bool {
-    const UNITS: &[&str] = &["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    quantity(text).is_some()
+}
+
+/// What a quantity amounts to: `1.5Gi` is 1610612736. `None`: it is none, or negative.
+pub fn quantity(text: &str) -> Option<f64> {
     let text = text.strip_prefix('+').unwrap_or(text);
     let unit = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit);
     let is_number = number.bytes().any(|byte| byte.is_ascii_digit()) && number.bytes().filter(|byte| *byte == b'.').count() <= 1;
-    let exponent = unit.strip_prefix(['e', 'E']).map(|exponent| exponent.strip_prefix(['+', '-']).unwrap_or(exponent));
-    let is_exponent = exponent.is_some_and(|exponent| !exponent.is_empty() && exponent.bytes().all(|byte| byte.is_ascii_digit()));
-    is_number && (UNITS.contains(&unit) || is_exponent)
+    let number: f64 = number.parse().ok().filter(|_| is_number)?;
+    let decimal = |power| Some(1000_f64.powi(power));
+    let binary = |power| Some(1024_f64.powi(power));
+    let times = match unit {
+        "" => Some(1.0),
+        "n" => decimal(-3),
+        "u" => decimal(-2),
+        "m" => decimal(-1),
+        "k" => decimal(1),
+        "M" => decimal(2),
+        "G" => decimal(3),
+        "T" => decimal(4),
+        "P" => decimal(5),
+        "E" => decimal(6),
+        "Ki" => binary(1),
+        "Mi" => binary(2),
+        "Gi" => binary(3),
+        "Ti" => binary(4),
+        "Pi" => binary(5),
+        "Ei" => binary(6),
+        _ => {
+            let exponent = unit.strip_prefix(['e', 'E'])?;
+            let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+            let power = exponent.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+            power.map(|power| 10_f64.powi(power))
+        }
+    };
+    Some(number * times?)
 }
 
 /// A duration of Go that is not negative: `90s`, `1m30s`.
@@ -138,6 +170,13 @@ mod tests {
     }
 
     #[test]
+    fn a_quantity_has_a_value() {
+        for (text, value) in [("1.5Gi", 1_610_612_736.0), ("200m", 0.2), ("2e3", 2000.0), ("5.", 5.0), ("3E", 3e18), ("7Ki", 7168.0)] {
+            assert_eq!(quantity(text), Some(value), "{text}");
+        }
+    }
+
+    #[test]
     fn a_soft_threshold_has_a_grace_period() {
         for (text, count) in [
             ("evictionSoft: {memory.available: 1Gi}", 1),
@@ -153,7 +192,11 @@ mod tests {
     #[test]
     fn each_map_is_looked_at() {
         for map in MAPS {
-            let right = if map.key == "evictionSoftGracePeriod" { "90s" } else { "200Mi" };
+            let right = match map.key {
+                "evictionSoftGracePeriod" => "90s",
+                "qosReserved" => "50%",
+                _ => "200Mi",
+            };
             // With the other half that a soft threshold needs.
             let other = if map.key == "evictionSoft" { "evictionSoftGracePeriod: {memory.available: 90s, no.such: 90s}\n" } else { "" };
             let wrong = |key: &str, value: &str| {

@@ -34,6 +34,7 @@ const ROLES: &str = "kubelets and hostler's own roles are limited by the modes N
 const AGGREGATION: &str = "API servers of extensions know kube-apiserver by what kubeadm names";
 const LEADER: &str = "several control planes must not act at the same time";
 const NOT_SENT: &str = "hostler sends no such file to machines, and kubelet would not start without it";
+const UNCHECKED: &str = "kubelet reads this flag only once it runs, and hostler checks the setting in kubelet's configuration";
 const DOMAIN: &str = "the cluster is verified by names below `cluster.local`";
 const DNS: &str = "pods send DNS queries to the address that CoreDNS has in the Service subnet";
 
@@ -233,6 +234,7 @@ pub const RELIED: &[Relied] = &[
     path(KUBELET, &["imageServiceEndpoint"], "", CONTAINERD, ""),
     path(KUBELET, &["enableServer"], "true", "hostler checks that machines reach each other on port 10250", ""),
     path(KUBELET, &["staticPodPath"], paths::MANIFESTS, KUBELET_FILES, ""),
+    path(KUBELET, &["podLogsDir"], "/var/log/pods", KUBELET_FILES, ""),
     path(KUBELET, &["healthzPort"], "10248", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
     path(KUBELET, &["healthzBindAddress"], "127.0.0.1", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
     path(KUBELET, &["port"], "10250", "hostler checks that machines reach each other on port 10250", ""),
@@ -242,6 +244,13 @@ pub const RELIED: &[Relied] = &[
     path(KUBELET, &["authentication", "x509", "clientCAFile"], "", KUBELET_FILES, ""),
     path(KUBELET, &["authorization", "mode"], "Webhook", SECURE, ""),
     path(KUBELET, &["rotateCertificates"], "true", "without it, a node's certificate would expire after a year", ""),
+    path(
+        KUBELET,
+        &["protectKernelDefaults"],
+        "false",
+        "kubelet sets the kernel settings that it needs, and would not start where they are not set before",
+        "",
+    ),
     path(KUBELET, &["registerNode"], "true", REGISTERS, ""),
     path(KUBELET, &["registerWithTaints"], "", TAINTS, MACHINE_TAINTS),
     path(KUBELET, &["podCIDR"], "", PODS, POD_SUBNET),
@@ -280,4 +289,20 @@ pub const NODE_FLAGS: &[(&str, &str, &str)] = &[
     ("rotate-certificates", "without it, a node's certificate would expire after a year", ""),
     ("healthz-port", "kubeadm waits until kubelet answers at 127.0.0.1:10248", ""),
     ("port", "hostler checks that machines reach each other on port 10250", ""),
+    ("protect-kernel-defaults", "kubelet sets the kernel settings that it needs, and would not start where they are not set before", ""),
+    ("eviction-hard", UNCHECKED, "kubeadm.KubeletConfiguration.evictionHard"),
+    ("eviction-soft", UNCHECKED, "kubeadm.KubeletConfiguration.evictionSoft"),
+    ("eviction-soft-grace-period", UNCHECKED, "kubeadm.KubeletConfiguration.evictionSoftGracePeriod"),
+    ("eviction-minimum-reclaim", UNCHECKED, "kubeadm.KubeletConfiguration.evictionMinimumReclaim"),
+    ("kube-reserved", UNCHECKED, "kubeadm.KubeletConfiguration.kubeReserved"),
+    ("system-reserved", UNCHECKED, "kubeadm.KubeletConfiguration.systemReserved"),
+    ("qos-reserved", UNCHECKED, "kubeadm.KubeletConfiguration.qosReserved"),
+    ("reserved-cpus", UNCHECKED, "kubeadm.KubeletConfiguration.reservedSystemCPUs"),
+    ("cpu-manager-policy", UNCHECKED, "kubeadm.KubeletConfiguration.cpuManagerPolicy"),
+    ("cpu-manager-policy-options", UNCHECKED, "kubeadm.KubeletConfiguration.cpuManagerPolicyOptions"),
+    ("memory-manager-policy", UNCHECKED, "kubeadm.KubeletConfiguration.memoryManagerPolicy"),
+    ("topology-manager-policy-options", UNCHECKED, "kubeadm.KubeletConfiguration.topologyManagerPolicyOptions"),
+    ("container-log-max-size", UNCHECKED, "kubeadm.KubeletConfiguration.containerLogMaxSize"),
+    ("container-log-max-files", UNCHECKED, "kubeadm.KubeletConfiguration.containerLogMaxFiles"),
+    ("allowed-unsafe-sysctls", UNCHECKED, "kubeadm.KubeletConfiguration.allowedUnsafeSysctls"),
 ];

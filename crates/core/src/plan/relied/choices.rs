@@ -1,0 +1,164 @@
+//! Settings of KubeletConfiguration that are one of a few values, or have a form of their own, and that kubelet looks at only once it runs:
+//! with another value it starts again and again.
+
+use serde_yaml::Value;
+
+use super::Deviation;
+use super::quantities::quantity;
+use super::settings::KUBELET;
+
+/// A setting, and what it may be.
+struct Choice {
+    key: &'static str,
+    fits: fn(&Value) -> bool,
+    why: &'static str,
+}
+
+/// Options of the policies: pkg/kubelet/cm/cpumanager and topologymanager of Kubernetes.
+const CPU_OPTIONS: &[&str] = &[
+    "full-pcpus-only",
+    "distribute-cpus-across-numa",
+    "align-by-socket",
+    "distribute-cpus-across-cores",
+    "strict-cpu-reservation",
+    "prefer-align-cpus-by-uncorecache",
+];
+const TOPOLOGY_OPTIONS: &[&str] = &["prefer-closest-numa-nodes", "max-allowable-numa-nodes"];
+/// cgroups that systemd has on every machine.
+const SLICES: &[&str] = &["system.slice", "user.slice"];
+/// Kernel settings that each pod has for itself, or their beginnings: those of other names kubelet refuses.
+const OF_A_POD: &[&str] = &["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.", "net."];
+
+const NO_CPU: &str = "kubelet would not start: the policy `static` needs a part of the processors for the machine itself: set `cpu` in \
+                      `kubeReserved`, or `reservedSystemCPUs`";
+
+const NO_CGROUP: &str =
+    "kubelet would not start where this cgroup is missing, and hostler creates none: systemd's own are `/system.slice` and `/user.slice`";
+const NEGATIVE: &str = "kubelet would not start, or never wait: a duration can't be negative";
+
+const CHOICES: &[Choice] = &[
+    Choice {
+        key: "cpuManagerPolicy",
+        fits: |value| value.as_str().is_some_and(|text| ["none", "static"].contains(&text)),
+        why: "kubelet would not start: this policy is `none` or `static`",
+    },
+    Choice {
+        key: "memoryManagerPolicy",
+        fits: |value| value.as_str().is_some_and(|text| ["None", "Static"].contains(&text)),
+        why: "kubelet would not start: this policy is `None` or `Static`",
+    },
+    Choice {
+        key: "cpuManagerPolicyOptions",
+        fits: |value| has_only(value, CPU_OPTIONS),
+        why: "kubelet would not start: the policy has no such option",
+    },
+    Choice {
+        key: "topologyManagerPolicyOptions",
+        fits: |value| has_only(value, TOPOLOGY_OPTIONS),
+        why: "kubelet would not start: the policy has no such option",
+    },
+    Choice {
+        key: "containerLogMaxSize",
+        fits: |value| value.as_str().is_some_and(|text| quantity(text).is_some()),
+        why: "kubelet would not start: a size is a quantity, like `10Mi`",
+    },
+    Choice {
+        key: "containerLogMaxFiles",
+        fits: |value| value.as_i64().is_some_and(|count| count > 1),
+        why: "kubelet would not start: it keeps at least 2 files of a container's log",
+    },
+    Choice {
+        key: "cgroupRoot",
+        fits: |value| value.as_str().is_some_and(|text| ["", "/"].contains(&text)),
+        why: "kubelet would not start where this cgroup is missing, and hostler creates none",
+    },
+    Choice {
+        key: "allowedUnsafeSysctls",
+        fits: |value| value.as_sequence().into_iter().flatten().filter_map(Value::as_str).all(is_of_a_pod),
+        why: "kubelet would not start: a pod can have only kernel settings below `net.`, `kernel.shm`, `kernel.msg`, `kernel.sem` and \
+              `fs.mqueue.` for itself, like `net.core.somaxconn` or `net.*`",
+    },
+];
+
+/// Values in the merged document that kubelet would not start with.
+pub fn deviations(document: &Value, found: &mut Vec<Deviation>) {
+    let mut add = |key: &str, why| {
+        let place = ["kubeadm", KUBELET, key].map(str::to_owned).to_vec();
+        found.push(Deviation { place, setting: key.to_owned(), value_only: true, why, instead: "" });
+    };
+    for choice in CHOICES {
+        if document.get(choice.key).is_some_and(|value| !value.is_null() && !(choice.fits)(value)) {
+            add(choice.key, choice.why);
+        }
+    }
+    let is = |key, text| document.get(key).and_then(Value::as_str) == Some(text);
+    if is("cpuManagerPolicy", "static") && !reserves_cpu(document) {
+        add("cpuManagerPolicy", NO_CPU);
+    }
+    let enforced = document.get("enforceNodeAllocatable").and_then(Value::as_sequence);
+    for (part, key) in [("kube-reserved", "kubeReservedCgroup"), ("system-reserved", "systemReservedCgroup")] {
+        let group = document.get(key).and_then(Value::as_str).unwrap_or_default();
+        let named = enforced.is_some_and(|parts| parts.iter().any(|other| other.as_str() == Some(part)));
+        if named && !group.is_empty() && !SLICES.contains(&group.trim_start_matches('/')) {
+            add(key, NO_CGROUP);
+        }
+    }
+    for (key, value) in document.as_mapping().into_iter().flatten() {
+        let negative = |text: &str| text.strip_prefix('-').is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()));
+        if let (Some(key), true) = (key.as_str(), value.as_str().is_some_and(negative)) {
+            add(key, NEGATIVE);
+        }
+    }
+}
+
+fn has_only(options: &Value, known: &[&str]) -> bool {
+    let mut keys = options.as_mapping().into_iter().flatten().map(|(key, _)| key.as_str().unwrap_or_default());
+    keys.all(|key| known.contains(&key))
+}
+
+fn is_of_a_pod(text: &str) -> bool {
+    let name = text.replace('/', ".");
+    let name = name.strip_suffix('*').unwrap_or(&name);
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte));
+    plain && OF_A_POD.iter().any(|known| name.starts_with(known))
+}
+
+/// Whether something of the processors is kept for the machine itself.
+fn reserves_cpu(document: &Value) -> bool {
+    let amount = |key: &str| document.get(key).and_then(|of| of.get("cpu")).and_then(Value::as_str).and_then(quantity);
+    let listed = document.get("reservedSystemCPUs").and_then(Value::as_str).is_some_and(|list| !list.is_empty());
+    listed || ["kubeReserved", "systemReserved"].into_iter().filter_map(amount).any(|amount| amount > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setting_has_values_that_fit_and_others_that_do_not() {
+        for (right, wrong) in [
+            ("cpuManagerPolicy: none", "cpuManagerPolicy: fast"),
+            ("{cpuManagerPolicy: static, kubeReserved: {cpu: 200m}}", "cpuManagerPolicy: static"),
+            ("{cpuManagerPolicy: static, reservedSystemCPUs: '0'}", "{cpuManagerPolicy: static, kubeReserved: {cpu: '0'}}"),
+            ("memoryManagerPolicy: None", "memoryManagerPolicy: static"),
+            ("cpuManagerPolicyOptions: {full-pcpus-only: 'true'}", "cpuManagerPolicyOptions: {full: 'true'}"),
+            ("topologyManagerPolicyOptions: {prefer-closest-numa-nodes: 'true'}", "topologyManagerPolicyOptions: {prefer: 'true'}"),
+            ("containerLogMaxSize: 10Mi", "containerLogMaxSize: 10MB"),
+            ("containerLogMaxFiles: 2", "containerLogMaxFiles: 1"),
+            ("cgroupRoot: /", "cgroupRoot: /pods"),
+            (
+                "{enforceNodeAllocatable: [pods, system-reserved], systemReservedCgroup: /system.slice}",
+                "{enforceNodeAllocatable: [pods, kube-reserved], kubeReservedCgroup: /kube}",
+            ),
+            ("{kubeReservedCgroup: /kube, syncFrequency: 1m}", "syncFrequency: -1s"),
+            ("allowedUnsafeSysctls: [net.core.somaxconn, 'net/*', kernel.msg*]", "allowedUnsafeSysctls: [vm.swappiness]"),
+        ] {
+            let count = |text| {
+                let mut found = Vec::new();
+                deviations(&serde_yaml::from_str(text).expect("YAML"), &mut found);
+                found.len()
+            };
+            assert_eq!([count(right), count(wrong)], [0, 1], "{right}, {wrong}");
+        }
+    }
+}
