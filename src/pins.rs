@@ -47,7 +47,7 @@ impl Place {
         let name = self.file.display().to_string();
         let bytes = match user_file::read(&self.file, MOST_BYTES) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.adds => return Ok(PinList::default()),
+            Err(error) if user_file::is_nothing(&error) && self.adds => return Ok(PinList::default()),
             Err(error) => return Err(self.wrong(format!("the pins {name} can't be read: {error}"))),
         };
         let text = String::from_utf8(bytes).map_err(|_| self.wrong(format!("the pins {name} are not UTF-8")))?;

@@ -111,7 +111,7 @@ impl Destination {
 }
 
 /// Whether nothing is at a path; why nothing can be there is another matter.
-fn is_nothing(error: &io::Error) -> bool {
+pub fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 

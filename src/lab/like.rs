@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
 use super::roster::{HOST, LabMachine, MOST, PREFIX};
-use super::state::{LabState, STATE};
+use super::state::{self, LabState, STATE};
 use super::system::System;
 use super::usage;
 use crate::inventory_file::InventoryFile;
@@ -21,6 +21,9 @@ use crate::snapshot;
 const LEFT_OUT: [&str; 4] = ["ssh", "notify", "os", "transcode"];
 /// Keys of a machine that the lab's machine has, too.
 const KEPT: [&str; 5] = ["address", "dedicated", "keep", "labels", "taints"];
+
+/// The folder in the lab's for snapshots.
+const SNAPSHOTS: &str = "snapshots";
 
 /// The inventory that a lab is like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,7 +151,16 @@ pub fn folder_of(file: &InventoryFile) -> Option<PathBuf> {
 /// # Errors
 /// The user has no home.
 pub fn snapshots(file: &InventoryFile) -> Result<PathBuf> {
-    folder_of(file).map_or_else(snapshot::default_folder, |folder| Ok(folder.join("snapshots")))
+    folder_of(file).map_or_else(snapshot::default_folder, |folder| Ok(folder.join(SNAPSHOTS)))
+}
+
+/// Creates the folders in which the lab keeps its snapshots: files are written only to folders that are there.
+///
+/// # Errors
+/// They can't be created.
+pub fn make_folders() -> Result<()> {
+    let folder = state::path(SNAPSHOTS).join(snapshot::REGULAR);
+    fs::create_dir_all(&folder).with_context(|| format!("{} can't be created", folder.display()))
 }
 
 /// Puts `more` into `value`: mappings are merged, lists are joined, and of two other values the new one counts.
@@ -164,5 +176,62 @@ fn merge(value: &mut Value, more: Value) {
             own.extend(new);
         }
         (value, more) => *value = more,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> InventoryFile {
+        let inventory = hostler_core::inventory::parse(text, "").unwrap_or_else(|problems| panic!("{problems}"));
+        InventoryFile { path: PathBuf::from("home.yaml"), text: text.to_owned(), on_disk: text.to_owned(), inventory }
+    }
+    fn refused(text: &str) -> String {
+        like(Path::new("home.yaml"), &file(text)).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn a_lab_has_the_names_roles_and_addresses_of_an_inventory() {
+        let text = "machines:\n  bakery: {address: 192.168.1.1, mac: '52:54:00:12:34:56', labels: {a: b}}\n  library: 192.168.1.254\n\
+                    ssh: {user: ada}\nnotify: {url: 'https://ntfy.sh/s3cret'}\nsnapshots: {every: 12h, to: /srv/nas}\n";
+        let (like, machines) = like(Path::new("home.yaml"), &file(text)).expect("there can be such a lab");
+        let shown: Vec<String> = machines.iter().map(|one| format!("{} {} {}", one.name, one.address, one.control_plane)).collect();
+        assert_eq!(shown, ["bakery 192.168.1.1 true", "library 192.168.1.254 false"], "nobody wrote a role");
+        assert_eq!(like.gateway.to_string(), "192.168.1.253", "which no machine has");
+        for gone in ["ssh", "notify", "s3cret", "52:54", "/srv/nas"] {
+            assert!(!like.text.contains(gone), "{gone}: {}", like.text);
+        }
+        let lab = "cluster: {name: lab}\nssh: {user: root}\nmachines: {bakery: {address: 192.168.1.1, hostKey: ssh-ed25519 A}}\n\
+                   ignorePreflightErrors: [Swap]\n";
+        let own: Value = serde_yaml::from_str(&inventory(&like, lab).expect("YAML")).expect("YAML");
+        let bakery = &own["machines"]["bakery"];
+        assert_eq!((&bakery["role"], &bakery["hostKey"]), (&"control-plane".into(), &"ssh-ed25519 A".into()));
+        assert_eq!(bakery["labels"]["a"], "b");
+        assert_eq!((&own["ssh"]["user"], &own["snapshots"]["every"]), (&"root".into(), &"12h".into()));
+        assert!(own.get("cluster").is_none(), "the lab's name is none of its");
+    }
+
+    #[test]
+    fn what_a_lab_can_not_be_like_is_told() {
+        for (text, why) in [
+            ("machines: {a: 10.0.0.1, b: 10.0.1.1}", "b (10.0.1.1) is in another than a"),
+            ("machines: {a: fd00::1}\ncluster: {podSubnet: fd00:244::/56, serviceSubnet: fd00:96::/112}", "a has an IPv6 address"),
+            ("machines: {a: {address: 10.77.0.1, role: control-plane}}", "10.77.0.1 is the lab's own address"),
+            (
+                "machines: {a: {address: 10.0.0.1, role: control-plane}}\ncluster: {endpoint: {external: 'lb.example.org:6443'}}",
+                "load balancer",
+            ),
+        ] {
+            assert!(refused(text).contains(why), "{}", refused(text));
+        }
+    }
+
+    #[test]
+    fn lists_are_joined_and_mappings_merged() {
+        let yaml = |text| -> Value { serde_yaml::from_str(text).expect("YAML") };
+        let mut own = yaml("{a: {b: 1, c: [1, 2]}, d: 1}");
+        merge(&mut own, yaml("{a: {b: 2, c: [2, 3]}, e: 1}"));
+        assert_eq!(own, yaml("{a: {b: 2, c: [1, 2, 3]}, d: 1, e: 1}"));
     }
 }

@@ -143,6 +143,9 @@ pub async fn up(options: Options, besides: Vec<Need>, events: &Events) -> Result
         state.vm = Some(virtual_machine(name, events).await?);
     }
     state.save()?;
+    if state.like.is_some() {
+        like::make_folders()?;
+    }
     install(&state, events).await?;
     switch_on(&state, &state.machines, events).await?;
     Ok(state)

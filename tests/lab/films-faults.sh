@@ -2,7 +2,8 @@
 # films-faults.sh HOSTLER [SEED] [FAULTS]: films on the lab's machines while everything is broken that can be: watcher, encoders and
 # publishers are killed before a change that they were about to make, Jobs and pods are deleted, machines are cut, disks run full, shares
 # hang and go away, the API server is away, two watchers run, the whole cluster loses power. Afterwards every film must be in the library or in
-# failed/, once; its original in the trash or in failed/, byte for byte; and nothing in claim/ and work/. As root. Prints a table of what was done.
+# failed/, once; its original in the trash or in failed/, byte for byte; and nothing in claim/ and work/. Some films are published before they are
+# encoded, and in the last third long ones are encoded in pieces. As root. Prints a table of what was done.
 # shellcheck source=tests/lab/films-stage.sh
 . "$(dirname "$0")/films-stage.sh" "$1"
 seed=${2:-1}
@@ -43,22 +44,30 @@ transcode:
   library: path:$shares/plex/library
   owner: {uid: 1000, gid: 100}
   languages: [eng]
-  folders: {Movies: {}}
+  folders: {Movies: {}, Tonight: {publish: original}}
   minSaving: off
+  split: 10s
 YAML
 up
 
 row "faults, of seed $seed, while films are dropped"
 film 4 "$work/film.mkv" 640x360
+film 24 "$work/long.mkv" 320x180
+# place NUMBER: where film NUMBER is dropped, and how many seconds it has. Long ones are in pieces while machines would be idle.
+is_long() { [ -e "$work/long-$1" ]; }
+folder_of() { [ $(($1 % 5)) = 0 ] && echo Tonight || echo Movies; }
 size_of_queue() { find "$inbox/watch" "$inbox/claim" -type f 2> /dev/null | wc -l; }
 # Each another film, by its title.
 more_films() {
     # While the share is away there is no folder to drop into.
     [ -e "$inbox/.hostler-share" ] || return 0
-    while [ "$(size_of_queue)" -lt 12 ]; do
+    local made=$work/film.mkv queue=12
+    if [ "$faults" -ge $((wanted * 2 / 3)) ]; then made=$work/long.mkv queue=1; fi
+    while [ "$(size_of_queue)" -lt "$queue" ]; do
         films=$((films + 1))
-        ffmpeg -v error -y -i "$work/film.mkv" -map 0 -c copy -metadata title="film $films" "$work/made/$films.mkv" < /dev/null
-        install -o 1000 -g 100 "$work/made/$films.mkv" "$inbox/watch/Movies/film $films.mkv" 2> /dev/null || { films=$((films - 1)); return 0; }
+        if [ "$made" = "$work/long.mkv" ]; then touch "$work/long-$films"; else rm -f "$work/long-$films"; fi
+        ffmpeg -v error -y -i "$made" -map 0 -c copy -metadata title="film $films" "$work/made/$films.mkv" < /dev/null
+        install -o 1000 -g 100 "$work/made/$films.mkv" "$inbox/watch/$(folder_of "$films")/film $films.mkv" 2> /dev/null || { films=$((films - 1)); return 0; }
     done
 }
 mkdir "$work/made"
@@ -212,15 +221,19 @@ wrong=0
 complain() { echo "WRONG: $*" >&2; wrong=$((wrong + 1)); }
 # what_is_there NUMBER: of a film that can't be read.
 what_is_there() {
-    ls -l --time-style=full-iso "$library/Movies/film $1.mkv"
-    od -A d -t x1z "$library/Movies/film $1.mkv" | head -n 4
-    sha256sum "$library/Movies/film $1.mkv" "$shares/plex/library/Movies/film $1.mkv"
+    local film
+    film="$(folder_of "$1")/film $1.mkv"
+    ls -l --time-style=full-iso "$library/$film"
+    od -A d -t x1z "$library/$film" | head -n 4
+    sha256sum "$library/$film" "$shares/plex/library/$film"
     grep -h "film $1.mkv" "$inbox"/ledger/*.json
     find "$inbox" -name "film $1.mkv" -exec ls -l --time-style=full-iso {} +
 } >&2
 published=0
 failed=0
 for number in $(seq "$films"); do
+    folder=$(folder_of "$number") seconds=4
+    is_long "$number" && seconds=24
     kept=$(find "$inbox/trash" -path '*.original/*' -name "film $number.mkv" | wc -l)
     refused=$(find "$inbox/failed" -mindepth 2 -name "film $number.mkv" | wc -l)
     there=$(find "$library" -name "film $number.mkv" | wc -l)
@@ -228,14 +241,14 @@ for number in $(seq "$films"); do
         "1 1 0")
             published=$((published + 1))
             cmp -s "$work/made/$number.mkv" "$(find "$inbox/trash" -path '*.original/*' -name "film $number.mkv")" || complain "the original of film $number is another"
-            ffprobe -v error -show_entries format=duration:format_tags=title -of default=nw=1:nk=1 "$library/Movies/film $number.mkv" < /dev/null > "$work/probe" ||
+            ffprobe -v error -show_entries format=duration:format_tags=title -of default=nw=1:nk=1 "$library/$folder/film $number.mkv" < /dev/null > "$work/probe" ||
                 what_is_there "$number"
-            awk 'NR == 1 { whole = $1 > 3.5 && $1 < 4.5 } END { exit !whole }' "$work/probe" || complain "film $number in the library is not whole"
+            awk -v s="$seconds" 'NR == 1 { whole = $1 > s - 0.5 && $1 < s + 0.5 } END { exit !whole }' "$work/probe" || complain "film $number in the library is not whole"
             ;;
         "0 0 1")
             failed=$((failed + 1))
             cmp -s "$work/made/$number.mkv" "$(find "$inbox/failed" -mindepth 2 -name "film $number.mkv")" || complain "film $number in failed/ is another"
-            grep -h -A 2 "^Movies/film $number.mkv" "$inbox"/failed/*.txt | tail -n 1
+            grep -h -A 2 "^$folder/film $number.mkv" "$inbox"/failed/*.txt | tail -n 1
             ;;
         *) complain "film $number is $there times in the library, $kept times in the trash, $refused times in failed/" ;;
     esac
@@ -244,7 +257,13 @@ done
 [ -z "$(find "$inbox/claim" "$inbox/work" -mindepth 1 -maxdepth 1)" ] || complain "folders left over"
 [ -z "$(find "$library" -name '*.part')" ] || complain "copies left over: $(find "$library" -name '*.part')"
 [ "$(find "$library" -name '*.mkv' | wc -l)" = "$published" ] || complain "there are films in the library that nobody dropped"
-[ -z "$(find "$inbox/trash" -path '*.replaced/*' -type f)" ] || complain "a film of this campaign was replaced by itself"
+# Those of the other folder were published before they were encoded.
+[ -z "$(find "$inbox/trash" -path '*.replaced/*' -path '*Movies*' -type f)" ] || complain "a film of this campaign was replaced by itself"
+split=$({ grep -lE '"machine": ?"[a-z]+, ' "$inbox"/ledger/*.json || true; } | wc -l)
+original=$(find "$inbox/trash" -path '*.replaced/*' -type f | wc -l)
+[ "$split" -gt 0 ] || complain "no film was encoded in pieces"
+[ "$original" -gt 0 ] || complain "no film was published before it was encoded"
+printf '%d films were encoded in pieces, and %d published before they were encoded\n' "$split" "$original"
 [ ! -s "$work/written-where-nothing-is" ] || complain "written where no share was: $(cat "$work/written-where-nothing-is")"
 
 printf '\nseed %s: %d faults, %d films: %d in the library, %d in failed/, %d wrong\n\n' "$seed" "$faults" "$films" "$published" "$failed" "$wrong"

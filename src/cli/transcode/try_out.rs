@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus as Ended, Stdio};
 
 use anyhow::{Context, Result};
 use hostler_core::failure::{ExitStatus, Failure};
+use hostler_core::films::encoder::is_hardware;
 use hostler_core::films::settings::Settings;
 use hostler_core::visible::visible;
 use hostler_core::words::and;
@@ -61,10 +62,18 @@ pub async fn run(arguments: &Try, reporter: &Reporter) -> Result<()> {
         crf: None,
     };
     let order = order::order(&arguments.film, &output, title, None, &wishes)?;
+    let encoder = wishes.encoder;
     let part = [format!("seconds:{from}"), format!("seconds:{}", arguments.length.as_secs().max(1))];
     let words = order.arguments.iter().map(Path::new);
     let (answers, status) = listen(words.chain(["--start-at", &part[0], "--stop-at", &part[1]].map(Path::new)))?;
-    if !status.success() || !answers.contains(&Answer::WorkDone(0)) {
+    let encoded = status.success() && answers.contains(&Answer::WorkDone(0));
+    if !encoded && is_hardware(&encoder) {
+        let message = format!("the preset encodes with {encoder}, which does not work on this computer (HandBrakeCLI: {status})");
+        let hint =
+            "try a preset that encodes in software; each machine tries Quick Sync itself, and `hostler transcode status` shows the result";
+        return Err(Failure::new(ExitStatus::Failed, message, hint).into());
+    }
+    if !encoded {
         return Err(failed(format!("HandBrake could not encode this part of the film ({status})")).into());
     }
     // HandBrake does not notice when the disk is full.

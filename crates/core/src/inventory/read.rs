@@ -110,7 +110,9 @@ impl<'a> Fields<'a> {
         let digits = plain(field.node).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         let number = digits.and_then(|text| text.parse().ok()).filter(|number| (least..=most).contains(number));
         if number.is_none() {
-            let message = format!("`{name}` must be an integer from {least} to {most}, but this is {}", field.node.what());
+            let quoted = matches!(&field.node.data, Data::Scalar(_)) && plain(field.node).is_none();
+            let quotes = if quoted { " in quotes: omit them" } else { "" };
+            let message = format!("`{name}` must be an integer from {least} to {most}, but this is {}{quotes}", field.node.what());
             problems.add(at(field.node, field.place), message, field.key.shown());
         }
         number

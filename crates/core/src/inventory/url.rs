@@ -39,9 +39,7 @@ fn parsed(text: &str) -> Result<Url, &'static str> {
     match url {
         // Text before an `@` of the host, even if the rest is not valid.
         _ if text.split("://").nth(1).and_then(|rest| rest.split('/').next()).is_some_and(|host| host.contains('@')) => Err(PASSWORD),
-        Some(url) if is_loopback(&url) => {
-            Err("is a loopback address, which is another machine on each machine: write the server's own address")
-        }
+        Some(url) if is_loopback(&url) => Err("is a loopback address, which means each machine itself: write the server's own address"),
         Some(url) => Ok(url),
         None if !scheme => Err("is not the URL of a server: begin it with http:// or https://"),
         None if text.ends_with("://") => Err("has no server: write the server's name or address after `://`"),

@@ -31,6 +31,8 @@ const RESOURCES: &[&str] = &["cpu", "memory", "ephemeral-storage", "pid"];
 
 const THRESHOLD: &str =
     "kubelet would not start: an eviction threshold is a signal with a quantity or a percentage, like `memory.available: 200Mi`";
+const RECLAIMED: &str =
+    "kubelet would not start: the least that is reclaimed is a signal with a quantity or a percentage, like `memory.available: 500Mi`";
 const GRACE: &str = "kubelet would not start: a grace period is a signal with a duration, like `memory.available: 1m30s`";
 const NO_GRACE: &str =
     "kubelet would not start: a soft threshold needs a grace period in `evictionSoftGracePeriod`, like `memory.available: 1m30s`";
@@ -41,7 +43,7 @@ const QOS: &str = "kubelet would not start: what is reserved for a class of pods
 const MAPS: &[Map] = &[
     Map { key: "evictionHard", keys: SIGNALS, fits: is_threshold, why: THRESHOLD },
     Map { key: "evictionSoft", keys: SIGNALS, fits: is_threshold, why: THRESHOLD },
-    Map { key: "evictionMinimumReclaim", keys: SIGNALS, fits: is_reclaimed, why: THRESHOLD },
+    Map { key: "evictionMinimumReclaim", keys: SIGNALS, fits: is_reclaimed, why: RECLAIMED },
     Map { key: "evictionSoftGracePeriod", keys: SIGNALS, fits: is_duration, why: GRACE },
     Map { key: "kubeReserved", keys: RESOURCES, fits: is_quantity, why: RESERVED },
     Map { key: "systemReserved", keys: RESOURCES, fits: is_quantity, why: RESERVED },
