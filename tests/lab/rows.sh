@@ -7,7 +7,8 @@ state=/var/lib/hostler/lab.$lab
 inventory=$state/inventory.yaml
 # `lab up` would continue with it, and what it holds.
 [ ! -e "$state" ] || { echo "a lab named $lab is up: HOSTLER_LAB=$lab hostler lab down" >&2; exit 1; }
-work=$(mktemp -d)
+# Not in /tmp: hostler takes no folder for films there, as systemd deletes old files in it.
+work=$(mktemp -d /srv/hostler-lab.XXXXXX)
 # Where kubeconfigs, logs and snapshots go unless they are told.
 export XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work/state XDG_DATA_HOME=$work/share
 rows=0

@@ -92,8 +92,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         if text.is_none() {
             planner.warn(
                 None,
-                "the cluster can't keep a copy of the inventory for `hostler init --adopt`, as an address of `notify` in it can't be told \
-                 from the rest: write each address once, in quotes without `\\`",
+                "the cluster can't keep a copy of the inventory for `hostler init --adopt`, because hostler can't find each address of `notify` in \
+                 its text, to leave it out: write them without `\\`",
             );
         }
         let text = text.filter(|text| {
