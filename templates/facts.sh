@@ -445,8 +445,8 @@ about_kubernetes() {
     set --
     for file in {{ path.manifests }}/kube-*.yaml {{ path.manifests }}/etcd.yaml {{ path.kubernetes }}/*.conf {{ path.pki }}/*.crt \
         {{ path.pki }}/*.key {{ path.pki }}/sa.pub {{ path.pki }}/etcd/*.crt {{ path.pki }}/etcd/*.key \
-        {{ path.kubelet_flags }} {{ path.kubelet_pki }}/kubelet.crt {{ path.kubelet_pki }}/kubelet.key \
-        {{ path.kubelet_pki }}/kubelet-client-current.pem; do
+        {{ path.kubelet_flags }} {{ path.kubelet_pki }}/kubelet-client-current.pem \
+        {{ path.kubelet_pki }}/kubelet-server-current.pem; do
         if [ ! -f "$file" ] || [ ! -r "$file" ]; then continue; fi
         # awk says nothing of a file without a line.
         if [ -s "$file" ]; then set -- "$@" "$file"; else say damaged "$file"; fi

@@ -36,6 +36,7 @@ fn script() -> String {
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
         requests: true,
+        kubelet_requests: true,
         fsync: true,
         system: true,
         workload: true,

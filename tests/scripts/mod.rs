@@ -185,8 +185,7 @@ fn others() -> Vec<(&'static str, Action)> {
             }
             .into(),
         ),
-        ("certificates", RenewCertificates { config: Some("x".to_owned()), serving: true }.into()),
-        ("serving-certificate", RenewCertificates { config: None, serving: true }.into()),
+        ("certificates", RenewCertificates { config: "x".to_owned() }.into()),
         ("start", StartUnit { unit: "kubelet.service".to_owned() }.into()),
         (
             "stale",
@@ -322,8 +321,13 @@ pub fn scripts() -> BTreeMap<String, String> {
             }
         }
     }
-    let question =
-        Question { requests: true, workload: true, system: true, ..wanted::question(None, None, Vec::new()).expect("templates fit") };
+    let question = Question {
+        requests: true,
+        kubelet_requests: true,
+        workload: true,
+        system: true,
+        ..wanted::question(None, None, Vec::new()).expect("templates fit")
+    };
     scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
     let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));

@@ -66,6 +66,8 @@ pub enum StepKind {
     HostsAfterJoin,
     /// kubelet's configuration, from a changed KubeletConfiguration.
     RenewKubelet,
+    /// The cluster signs what kubelets present to API servers.
+    KubeletCertificates,
     DeleteToken,
     /// Programs of another version, beside those in use.
     StagePrograms,
@@ -122,7 +124,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 68] = [
+    pub const ALL: [StepKind; 69] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
@@ -168,6 +170,7 @@ impl StepKind {
         StepKind::Join,
         StepKind::HostsAfterJoin,
         StepKind::RenewKubelet,
+        StepKind::KubeletCertificates,
         StepKind::DeleteToken,
         StepKind::StagePrograms,
         StepKind::UpgradeControlPlane,
@@ -246,6 +249,7 @@ impl StepKind {
             StepKind::Join => "join",
             StepKind::HostsAfterJoin => "hosts-own",
             StepKind::RenewKubelet => "kubelet",
+            StepKind::KubeletCertificates => "kubelet-certificates",
             StepKind::DeleteToken => "token-gone",
             StepKind::StagePrograms => "programs-next",
             StepKind::UpgradeControlPlane => "upgrade-control-plane",
@@ -319,6 +323,7 @@ impl StepKind {
             StepKind::BootstrapKubelet => "renew kubelet's client certificate",
             StepKind::Join => "kubeadm join",
             StepKind::RenewKubelet => "update kubelet's configuration",
+            StepKind::KubeletCertificates => "approve kubelets' serving certificates",
             StepKind::DeleteToken => "delete the bootstrap token",
             StepKind::StagePrograms => "copy the new version",
             StepKind::UpgradeControlPlane => "upgrade the control plane",
@@ -366,7 +371,6 @@ impl StepKind {
             StepKind::Images(_) => Stage::Images,
             StepKind::Init => Stage::FirstControlPlane,
             StepKind::Roles | StepKind::Flannel | StepKind::CoreDns | StepKind::RestartFlannel => Stage::Network,
-            StepKind::RenewCertificates if role == Role::Worker => Stage::Workers,
             StepKind::RenewCertificates
             | StepKind::RepairControlPlane
             | StepKind::StoreDocument(_)
@@ -374,9 +378,8 @@ impl StepKind {
             | StepKind::CollectPki => Stage::ControlPlanes,
             StepKind::Join if role == Role::ControlPlane => Stage::ControlPlanes,
             StepKind::HostsAfterJoin => Stage::ControlPlanes,
-            StepKind::CreateToken | StepKind::BootstrapKubelet | StepKind::Join | StepKind::RenewKubelet | StepKind::DeleteToken => {
-                Stage::Workers
-            }
+            StepKind::CreateToken | StepKind::BootstrapKubelet | StepKind::Join | StepKind::RenewKubelet => Stage::Workers,
+            StepKind::KubeletCertificates | StepKind::DeleteToken => Stage::Workers,
             StepKind::StagePrograms => Stage::Programs,
             StepKind::UpgradeControlPlane | StepKind::RecordPower | StepKind::LetFilmsEnd | StepKind::MakeWay => Stage::InTurn,
             StepKind::UpgradeNode | StepKind::UpgradePackages | StepKind::Reboot | StepKind::PowerOff | StepKind::Uncordon => Stage::InTurn,
@@ -387,7 +390,8 @@ impl StepKind {
         }
     }
 
-    /// Whether the verification of a cluster vouches for what it changes. Films, their encoder, timers and a token that goes are no part of that.
+    /// Whether the verification of a cluster vouches for what it changes. Films, their encoder, timers, a token that goes and kubelets' serving
+    /// certificates, which are tried when they are there, are no part of that.
     pub fn is_verified(self) -> bool {
         !matches!(
             self,
@@ -400,6 +404,7 @@ impl StepKind {
                 | StepKind::Renewal
                 | StepKind::Notify
                 | StepKind::Images(ImageGroup::Films)
+                | StepKind::KubeletCertificates
                 | StepKind::DeleteToken
                 | StepKind::StagePrograms
                 | StepKind::RecordPower

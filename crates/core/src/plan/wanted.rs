@@ -344,6 +344,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     Ok(Question {
         files,
         requests: false,
+        kubelet_requests: false,
         system: false,
         fsync: true,
         workload: films.is_some(),

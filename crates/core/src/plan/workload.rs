@@ -89,7 +89,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         ];
         let machines: Vec<&MachineName> = planner.machines().map(|(name, _)| name).collect();
         needs.extend(machines.iter().flat_map(|name| kinds.map(|kind| kind.of(name).if_planned())));
-        needs.extend([StepKind::Init, StepKind::Flannel].map(|kind| kind.of(api_via).if_planned()));
+        // The script reads logs.
+        needs.extend([StepKind::Init, StepKind::Flannel, StepKind::KubeletCertificates].map(|kind| kind.of(api_via).if_planned()));
         needs = vec![Need::Step(planner.step(
             StepKind::Workload.of(api_via),
             api_via,
