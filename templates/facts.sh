@@ -1,5 +1,5 @@
 # Learns everything the planner may ask about this machine, in one round trip. It only reads, so it may run at any time, beside anything; but
-# on a machine that is in no cluster yet, its disk is tried with a small file, which is removed again. POSIX sh with coreutils, util-linux
+# on a machine that is to become a control plane, its disk is tried with a small file, which is removed again. POSIX sh with coreutils, util-linux
 # and awk, and few processes: a machine under load answers too.
 #
 # It prints lines `KEY<TAB>VALUE<TAB>...` between two marks; what a login shell says before the first is noise. A tab inside a value

@@ -102,7 +102,7 @@ async fn observe(
     reporter: &Reporter,
 ) -> Result<(Status, Option<anyhow::Error>)> {
     let inventory = &file.inventory;
-    let question = Question { kubelet_requests: true, fsync: false, ..apply::question(inventory)? };
+    let question = Question { kubelet_requests: true, fsync: Default::default(), ..apply::question(inventory)? };
     let seen = gather::gather(links, &question, &reporter.events().without_unreachable()).await?;
     if !arguments.watch {
         newest::fetch(inventory, &file.text, &seen, links, &reporter.events()).await;

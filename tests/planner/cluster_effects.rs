@@ -39,7 +39,9 @@ pub fn apply(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -
                 .labels
                 .extend([(label::ENCODERS, works), (label::TRIED_WITH, tried_with)].map(|(key, value)| (key.to_owned(), value.to_owned())));
         }
+        Action::KeepSecrets(action) if action.is_empty() => drop(cluster.record.remove(&Record::WorkloadToken)),
         Action::KeepSecrets(action) => drop(cluster.record.insert(Record::WorkloadToken, action.sha256.clone())),
+        Action::ForgetNotify(_) => drop(cluster.add_ons.objects.remove("configmap/kube-system/hostler-notify")),
         Action::RemoveWorkload(_) => {
             cluster.add_ons.objects.retain(|key, _| !key.contains("/transcode/"));
             cluster.record.retain(|name, _| !name.is_workload());

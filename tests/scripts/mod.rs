@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::cluster::{
-    DeleteNode, Drain, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreAdmins, RestoreCoreDns,
+    DeleteNode, Drain, ForgetNotify, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreAdmins, RestoreCoreDns,
     RestoreRoles, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
@@ -271,6 +271,8 @@ fn others() -> Vec<(&'static str, Action)> {
         ),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
         ("media-server-token", KeepSecrets { tokens: tokens(&word), notify: None, sha256: "0".repeat(64) }.into()),
+        ("no-media-server-token", KeepSecrets { tokens: vec![], notify: None, sha256: String::new() }.into()),
+        ("forget-notify", ForgetNotify {}.into()),
         ("remove-workload", RemoveWorkload {}.into()),
         (
             "workload",

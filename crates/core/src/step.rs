@@ -41,6 +41,8 @@ pub enum StepKind {
     Renewal,
     /// The timer by which a machine sends notifications.
     Notify,
+    /// What was reported of the cluster is forgotten.
+    ForgetNotify,
     Programs,
     Containerd,
     KubeletUnit,
@@ -124,7 +126,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 69] = [
+    pub const ALL: [StepKind; 70] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
@@ -146,6 +148,7 @@ impl StepKind {
         StepKind::Snapshots,
         StepKind::Renewal,
         StepKind::Notify,
+        StepKind::ForgetNotify,
         StepKind::Programs,
         StepKind::Containerd,
         StepKind::KubeletUnit,
@@ -225,6 +228,7 @@ impl StepKind {
             StepKind::Snapshots => "snapshots",
             StepKind::Renewal => "renewal",
             StepKind::Notify => "notify",
+            StepKind::ForgetNotify => "notify-gone",
             StepKind::Programs => "programs",
             StepKind::Containerd => "containerd",
             StepKind::KubeletUnit => "kubelet-unit",
@@ -300,6 +304,7 @@ impl StepKind {
             StepKind::Snapshots => "schedule snapshots",
             StepKind::Renewal => "schedule renewal of certificates",
             StepKind::Notify => "schedule notifications",
+            StepKind::ForgetNotify => "forget what was reported",
             StepKind::Programs => "install Kubernetes and containerd",
             StepKind::Containerd => "start containerd",
             StepKind::KubeletUnit => "set up kubelet",
@@ -363,9 +368,13 @@ impl StepKind {
             StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname | StepKind::CloudInit => {
                 Stage::Prepare
             }
-            StepKind::Hosts | StepKind::Clock | StepKind::Vip | StepKind::Snapshots | StepKind::Renewal | StepKind::Notify => {
-                Stage::Prepare
-            }
+            StepKind::Hosts
+            | StepKind::Clock
+            | StepKind::Vip
+            | StepKind::Snapshots
+            | StepKind::Renewal
+            | StepKind::Notify
+            | StepKind::ForgetNotify => Stage::Prepare,
             StepKind::Programs => Stage::Programs,
             StepKind::Containerd | StepKind::KubeletUnit => Stage::Containerd,
             StepKind::Images(_) => Stage::Images,
@@ -403,6 +412,7 @@ impl StepKind {
                 | StepKind::Snapshots
                 | StepKind::Renewal
                 | StepKind::Notify
+                | StepKind::ForgetNotify
                 | StepKind::Images(ImageGroup::Films)
                 | StepKind::KubeletCertificates
                 | StepKind::DeleteToken

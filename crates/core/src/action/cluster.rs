@@ -388,6 +388,20 @@ impl Act for Probe {
     }
 }
 
+/// Delete what notifications kept in the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ForgetNotify {}
+
+impl Act for ForgetNotify {
+    fn line(&self) -> String {
+        "delete the record of what was reported".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/forget-notify.sh", json!({}))
+    }
+}
+
 /// Approve kubelets' requests for serving certificates, and wait until they present them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CertifyKubelets {

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::arch::Arch;
-use crate::inventory::Taint;
+use crate::inventory::{MachineName, Taint};
 use crate::record::{Applied, InProgress, Record};
 use crate::version::three_numbers;
 
@@ -512,8 +512,8 @@ pub struct Question {
     pub requests: bool,
     /// Whether to ask API servers for kubelets' requests for serving certificates.
     pub kubelet_requests: bool,
-    /// Whether to try how fast the disks of machines are that are in no cluster.
-    pub fsync: bool,
+    /// Machines whose disks are tried for how fast they are, where they are in no cluster yet.
+    pub fsync: BTreeSet<MachineName>,
     /// Whether to ask for what an installation anew has to know.
     pub system: bool,
     /// Paths that the user keeps on some machine.
@@ -522,4 +522,13 @@ pub struct Question {
     pub shares: Vec<String>,
     pub uid: u32,
     pub gid: u32,
+}
+
+impl Question {
+    /// What to ask this machine.
+    pub fn of(&self, name: &MachineName) -> Question {
+        let mut question = self.clone();
+        question.fsync.retain(|asked| asked == name);
+        question
+    }
 }

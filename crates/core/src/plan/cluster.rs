@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::planner::Planner;
 use super::{add_ons, documents, encoders, kubelets, repair, wanted};
-use crate::action::cluster::{Label, MakeEtcdSpace};
+use crate::action::cluster::{ForgetNotify, Label, MakeEtcdSpace};
 use crate::action::kubeadm::{RenewControlPlane, RenewKubelet, UploadConfig};
 use crate::digest::sha256;
 use crate::document::Document;
 use crate::facts::{ClusterFacts, MemberFact, NodeFact};
 use crate::inventory::{Inventory, Machine, MachineName, Role, Taint};
+use crate::protocol::{configmap, namespaces};
 use crate::record::{Applied, Record};
 use crate::static_pod::StaticPod;
 use crate::step::{Need, StepKind};
@@ -41,6 +42,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             add_ons::coredns(planner, &api_via, &cluster.add_ons)?;
         }
     }
+    notifications(planner, &api_via, cluster);
     add_ons::tunnels(planner, &api_via, cluster);
     add_ons::strand(planner, &api_via);
     for (name, machine) in planner.machines() {
@@ -60,6 +62,17 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What notifications kept in the cluster goes with them, once no machine sends any.
+fn notifications(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts) {
+    let kept = cluster.add_ons.get("ConfigMap", namespaces::SYSTEM, configmap::NOTIFY).is_some();
+    if kept && planner.inventory.notify.is_none() && planner.only.is_none() {
+        let needs = planner.machines().map(|(name, _)| StepKind::Notify.of(name).if_planned());
+        let needs: Vec<Need> = needs.collect();
+        let reason = "the inventory no longer has `notify`";
+        planner.step(StepKind::ForgetNotify.of(api_via), api_via, reason, ForgetNotify {}, needs);
+    }
 }
 
 /// Whether all that is wrong with the member is that it has reached its quota.
