@@ -1,5 +1,6 @@
 //! The API server of the control plane that hostler runs on: what timers start there speaks to it.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,6 +11,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 /// An API server that takes longer does not answer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -25,6 +28,25 @@ pub async fn client() -> Result<Client> {
     config.tls_server_name = Some("kubernetes".to_owned());
     (config.connect_timeout, config.read_timeout, config.write_timeout) = (Some(LIMIT), Some(LIMIT), Some(LIMIT));
     Ok(Client::try_from(config)?)
+}
+
+/// Whether the kubelet at this address presents a certificate for it that the cluster signed, and is well. It is asked as API servers ask it.
+///
+/// # Errors
+/// It does not, or it does not answer.
+pub async fn kubelet_answers(address: IpAddr) -> Result<()> {
+    let file = |name: &str| format!("{}/{name}", path::PKI);
+    let authority = tokio::fs::read(file("ca.crt")).await.with_context(|| format!("{} can't be read", file("ca.crt")))?;
+    let mut config = Config::new(format!("https://{}", SocketAddr::new(address, port::KUBELET)).parse()?);
+    let authority: Result<Vec<CertificateDer>, _> = CertificateDer::pem_slice_iter(&authority).collect();
+    let authority = authority.with_context(|| format!("{} does not contain a certificate", file("ca.crt")))?;
+    config.root_cert = Some(authority.into_iter().map(|certificate| certificate.to_vec()).collect());
+    config.auth_info.client_certificate = Some(file("apiserver-kubelet-client.crt"));
+    config.auth_info.client_key = Some(file("apiserver-kubelet-client.key"));
+    (config.connect_timeout, config.read_timeout, config.write_timeout) = (Some(LIMIT), Some(LIMIT), Some(LIMIT));
+    let request = axum::http::Request::get("/healthz").body(Vec::new())?;
+    Client::try_from(config)?.request_text(request).await?;
+    Ok(())
 }
 
 /// Acquires or renews the lease `name` for the control plane `node`. `None`: another one holds it, and has renewed it within `lives`.

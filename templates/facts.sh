@@ -1,5 +1,5 @@
 # Learns everything the planner may ask about this machine, in one round trip. It only reads, so it may run at any time, beside anything; but
-# on a machine that is in no cluster yet, its disk is tried with a small file, which is removed again. POSIX sh with coreutils, util-linux
+# on a machine that is to become a control plane, its disk is tried with a small file, which is removed again. POSIX sh with coreutils, util-linux
 # and awk, and few processes: a machine under load answers too.
 #
 # It prints lines `KEY<TAB>VALUE<TAB>...` between two marks; what a login shell says before the first is noise. A tab inside a value
@@ -445,8 +445,8 @@ about_kubernetes() {
     set --
     for file in {{ path.manifests }}/kube-*.yaml {{ path.manifests }}/etcd.yaml {{ path.kubernetes }}/*.conf {{ path.pki }}/*.crt \
         {{ path.pki }}/*.key {{ path.pki }}/sa.pub {{ path.pki }}/etcd/*.crt {{ path.pki }}/etcd/*.key \
-        {{ path.kubelet_flags }} {{ path.kubelet_pki }}/kubelet.crt {{ path.kubelet_pki }}/kubelet.key \
-        {{ path.kubelet_pki }}/kubelet-client-current.pem; do
+        {{ path.kubelet_flags }} {{ path.kubelet_pki }}/kubelet-client-current.pem \
+        {{ path.kubelet_pki }}/kubelet-server-current.pem; do
         if [ ! -f "$file" ] || [ ! -r "$file" ]; then continue; fi
         # awk says nothing of a file without a line.
         if [ -s "$file" ]; then set -- "$@" "$file"; else say damaged "$file"; fi

@@ -189,7 +189,8 @@ pub fn question(inventory: &Inventory) -> Result<Question> {
     keep.sort();
     keep.dedup();
     let asked = wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.to.as_str()), keep)?;
-    Ok(Question { system: inventory.os.is_some(), ..asked })
+    let fsync = inventory.control_planes().map(|(name, _)| name.clone()).collect();
+    Ok(Question { system: inventory.os.is_some(), fsync, ..asked })
 }
 
 /// The Kubernetes version of the cluster that the machines are in, else the one that the inventory asks for, if any.

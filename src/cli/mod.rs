@@ -19,6 +19,7 @@ use crate::report::{Commands, Detail, Paint, Reporter, Style, error_text, log, w
 use crate::transcode::pod::PodStatus;
 
 mod add;
+mod approve_kubelets;
 mod arguments;
 mod bundle;
 mod help;
@@ -101,6 +102,8 @@ enum Command {
     #[command(hide = true)]
     Notify(notify::Arguments),
     #[command(hide = true)]
+    ApproveKubelets(approve_kubelets::Arguments),
+    #[command(hide = true)]
     RenewCertificates(renew_certificates::Arguments),
     #[command(hide = true)]
     SealSnapshot(seal_snapshot::Arguments),
@@ -130,6 +133,7 @@ impl Command {
             | Command::Kubeconfig(_)
             | Command::Probe(_)
             | Command::Notify(_)
+            | Command::ApproveKubelets(_)
             | Command::RenewCertificates(_)
             | Command::SealSnapshot(_)
             | Command::Lab(_) => false,
@@ -164,6 +168,7 @@ impl Command {
             Command::Provision(_) => ("provision", Logged),
             Command::Probe(_) => ("probe", Unlogged),
             Command::Notify(_) => ("notify", Unlogged),
+            Command::ApproveKubelets(_) => ("approve-kubelets", Unlogged),
             Command::RenewCertificates(_) => ("renew-certificates", Unlogged),
             Command::SealSnapshot(_) => ("seal-snapshot", Unlogged),
             Command::Transcode(_) => ("transcode", Unlogged),
@@ -399,6 +404,7 @@ async fn run_verb(command: Command, output: Output, reporter: &Reporter) -> Resu
         Command::Snapshot(arguments) => snapshot::run(&arguments, output, reporter).await?.into(),
         Command::Bundle(verb) => bundle::run(&verb, output, reporter).await?.into(),
         Command::Notify(arguments) => notify::run(&arguments, reporter).await?.into(),
+        Command::ApproveKubelets(arguments) => approve_kubelets::run(&arguments, reporter).await?.into(),
         Command::RenewCertificates(arguments) => renew_certificates::run(&arguments, reporter).await?.into(),
         Command::SealSnapshot(arguments) => seal_snapshot::run(&arguments)?.into(),
         Command::Os(verb) => os::run(&verb, reporter).await?.into(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use hostler_core::facts::Observation;
+use hostler_core::facts::{Observation, Question};
 use hostler_core::failure::ExitStatus;
 use hostler_core::health::{Status, status};
 use hostler_core::inventory::{Inventory, MachineName};
@@ -103,7 +103,8 @@ async fn observe(
     reporter: &Reporter,
 ) -> Result<(Status, Option<anyhow::Error>)> {
     let inventory = &file.inventory;
-    let seen = gather::gather(links, &apply::question(inventory)?, &reporter.events().without_unreachable()).await?;
+    let question = Question { kubelet_requests: true, fsync: Default::default(), ..apply::question(inventory)? };
+    let seen = gather::gather(links, &question, &reporter.events().without_unreachable()).await?;
     if !arguments.watch {
         newest::fetch(file, &seen, links, &reporter.events()).await;
     }

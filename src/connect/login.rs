@@ -33,10 +33,9 @@ pub async fn log_in(links: &Links, reporter: &Reporter) -> Result<()> {
 /// As [`log_in`]; a bug: the script can't be rendered.
 pub async fn observe(links: &Links, question: &Question, reporter: &Reporter) -> Result<BTreeMap<MachineName, Observation>> {
     announce(links, reporter);
-    let script = gather::script(question)?;
     let mut opening = JoinSet::new();
     for (machine, link) in links.clone() {
-        let (script, events) = (script.clone(), reporter.events());
+        let (script, events) = (gather::script(&question.of(&machine))?, reporter.events());
         opening.spawn(async move {
             let opened = link.open().await;
             let seen = match opened {

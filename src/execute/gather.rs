@@ -27,10 +27,9 @@ pub async fn gather(
     question: &Question,
     events: &Events,
 ) -> Result<BTreeMap<MachineName, Observation>> {
-    let script = script(question)?;
     let mut looking = JoinSet::new();
     for (name, link) in links {
-        let (name, link, script, events) = (name.clone(), link.clone(), script.clone(), events.clone());
+        let (name, link, script, events) = (name.clone(), link.clone(), script(&question.of(name))?, events.clone());
         looking.spawn(async move {
             let seen = observe(&name, &link, &script, &events).await;
             (name, seen)

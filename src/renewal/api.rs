@@ -11,6 +11,7 @@ use k8s_openapi::jiff::SignedDuration;
 use kube::Client;
 use kube::api::Api as Objects;
 
+use super::Kubelets;
 use crate::own_api;
 
 /// The turn to renew: one control plane has it at a time.
@@ -29,6 +30,10 @@ impl Api {
     /// As [`own_api::client`].
     pub async fn own() -> Result<Api> {
         Ok(Api { client: own_api::client().await? })
+    }
+
+    pub fn kubelets(&self) -> Kubelets {
+        Kubelets::of(self.client.clone())
     }
 
     /// How long kubeadm's certificates of this cluster live.

@@ -1,9 +1,9 @@
-//! The certificates of a control plane, in its files: those that kubeadm renews, and kubelet's serving certificate.
+//! The certificates of a control plane that kubeadm renews, in its files.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use hostler_core::facts::{Certificate, KUBELET_SERVER, certificate_name};
+use hostler_core::facts::{Certificate, certificate_name};
 use hostler_core::plan::repair;
 use hostler_core::protocol::path;
 
@@ -52,11 +52,6 @@ impl Certificates {
             };
             found.push((certificate_name(file), certificate.ends));
         }
-        let serving = format!("{}/kubelet.crt", path::KUBELET_PKI);
-        // kubelet has one from elsewhere where the owner gave it one.
-        if let Some(certificate) = user_file::read(&at(&serving), MOST_BYTES).ok().and_then(|bytes| Certificate::from_pem(&bytes)) {
-            found.push((KUBELET_SERVER.to_owned(), certificate.ends));
-        }
         found.sort_by_key(|(_, ends)| *ends);
         Ok(Certificates(found))
     }
@@ -104,7 +99,6 @@ mod tests {
                 format!("users:\n- user:\n    client-certificate-data: {}\n    client-key-data: x\n", BASE64_STANDARD.encode(pem(300))),
             );
         }
-        write(&format!("{}/kubelet.crt", path::KUBELET_PKI), pem(100));
     }
 
     #[test]
@@ -112,21 +106,19 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         control_plane(folder.path());
         let found = Certificates::read(folder.path()).expect("all there");
-        assert_eq!((found.0.len(), found.first().expect("one").0.as_str()), (11, KUBELET_SERVER));
+        assert_eq!((found.0.len(), found.first().expect("one").0.as_str()), (10, "admin.conf"));
         let day = 24 * 60 * 60;
         assert_eq!(found.ending(0, 90 * day), Vec::<String>::new());
-        assert_eq!(found.ending(0, 101 * day), [KUBELET_SERVER]);
-        assert_eq!(found.ending(220 * day, 90 * day), [KUBELET_SERVER, "admin.conf", "controller-manager.conf", "scheduler.conf"]);
+        assert_eq!(found.ending(220 * day, 90 * day), ["admin.conf", "controller-manager.conf", "scheduler.conf"]);
         assert!(found.ending(320 * day, 90 * day).iter().any(|name| name == "etcd-server"));
     }
 
     #[test]
-    fn a_control_plane_without_its_own_etcd_or_serving_certificate_is_read_and_a_damaged_one_is_told() {
+    fn a_control_plane_without_its_own_etcd_is_read_and_a_damaged_one_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
         control_plane(folder.path());
         fs::remove_dir_all(folder.path().join("etc/kubernetes/pki/etcd")).expect("removed");
         fs::remove_file(folder.path().join("etc/kubernetes/pki/apiserver-etcd-client.crt")).expect("removed");
-        fs::remove_file(folder.path().join("var/lib/kubelet/pki/kubelet.crt")).expect("removed");
         assert_eq!(Certificates::read(folder.path()).expect("the others").0.len(), 6);
         for (file, content, told) in [
             ("etc/kubernetes/scheduler.conf", Some("users: []\n"), "scheduler.conf does not contain a certificate"),

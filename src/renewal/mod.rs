@@ -1,8 +1,9 @@
-//! A control plane renews its certificates by itself: a timer starts this on each, as root. One machine at a time does it, and none while a run
-//! of hostler works on it.
+//! A control plane renews its certificates by itself, and approves those that kubelets ask for: a timer starts this on each, as root. One machine
+//! at a time renews, and none while a run of hostler works on it.
 
 mod api;
 mod certificates;
+mod kubelets;
 mod lock;
 
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use hostler_core::facts::{KUBELET_SERVER, early};
+use hostler_core::facts::early;
 use hostler_core::protocol::path;
 use hostler_core::record::InProgress;
 use hostler_core::visible::last_output;
@@ -20,6 +21,7 @@ use tokio::process::Command;
 use crate::event::{Event, Events};
 use api::Api;
 use certificates::Certificates;
+pub use kubelets::Kubelets;
 
 /// The two that hold their certificates in memory, inside their kubeconfig: kubelet starts them anew. The API is not away for it.
 const RESTARTED: [(&str, &str); 2] = [("kube-controller-manager", path::CONTROLLER_MANAGER), ("kube-scheduler", path::SCHEDULER)];
@@ -48,6 +50,13 @@ pub async fn renew(events: &Events) -> Result<()> {
         return Ok(());
     }
     let api = Api::own().await?;
+    let decided = api.kubelets().approve().await?;
+    for node in &decided.approved {
+        say(format!("approved the serving certificate of {node}'s kubelet"));
+    }
+    for (user, why) in &decided.left {
+        say(format!("left a request of {user} for a serving certificate alone: {why}"));
+    }
     let early = early(i64::try_from(api.certificates_live().await?.as_secs())?);
     let before = Certificates::read(Path::new("/"))?;
     let restarts = started_before_their_certificates().await?;
@@ -91,9 +100,8 @@ fn is_whole_again_first(mark: InProgress) -> bool {
 
 /// Renews `due`, and starts anew what holds old ones in memory.
 async fn change(api: &Api, due: &[String], restarts: &[&'static str]) -> Result<()> {
-    let serving = due.iter().any(|name| name == KUBELET_SERVER);
     let mut restarts = restarts.to_vec();
-    if due.iter().any(|name| name != KUBELET_SERVER) {
+    if !due.is_empty() {
         // Its settings are those of the cluster, which it reads by admin.conf.
         run("kubeadm", &["certs", "renew", "all"]).await?;
         restarts = RESTARTED.map(|(name, _)| name).to_vec();
@@ -104,21 +112,6 @@ async fn change(api: &Api, due: &[String], restarts: &[&'static str]) -> Result<
             run("crictl", &["stop", id]).await?;
         }
         until(&format!("{name} to start"), async || Ok(running(name).await?.iter().any(|(id, _)| !old.contains(id)))).await?;
-    }
-    if serving {
-        // kubelet makes one where there is none, when it starts.
-        for file in ["kubelet.crt", "kubelet.key"] {
-            let file = Path::new(path::KUBELET_PKI).join(file);
-            match std::fs::remove_file(&file) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| file.display().to_string());
-                }
-                _ => {}
-            }
-        }
-        run("systemctl", &["restart", hostler_core::protocol::systemd::KUBELET]).await?;
-        let made = Path::new(path::KUBELET_PKI).join("kubelet.crt");
-        until("kubelet to make its serving certificate", async || Ok(made.exists())).await?;
     }
     until("the API server to answer", async || Ok(api.is_ready().await)).await
 }

@@ -28,8 +28,11 @@ on_record() {
         done
     } | kubectl --namespace {{ namespaces.system }} patch configmap {{ configmap.record }} --patch-file /dev/stdin > /dev/null
 }
-# forget NAME: takes it off the record.
+# forget NAME...: takes it off the record.
 forget() {
-    kubectl --namespace {{ namespaces.system }} patch configmap {{ configmap.record }} --patch "{\"data\": {\"$1\": null}}" > /dev/null
+    {
+        echo data:
+        for name; do printf '  "%s": null\n' "$name"; done
+    } | kubectl --namespace {{ namespaces.system }} patch configmap {{ configmap.record }} --patch-file /dev/stdin > /dev/null
 }
 api

@@ -83,6 +83,13 @@ about_requests() {
 }
 {% endif %}
 
+{% if kubelet_requests %}
+# Of kubelets, for serving certificates. What is decided is gone within an hour, so there are few, unless a machine makes many.
+about_kubelet_requests() {
+    api kubelet-requests '/apis/certificates.k8s.io/v1/certificatesigningrequests?fieldSelector=spec.signerName%3Dkubernetes.io%2Fkubelet-serving&limit=200'
+}
+
+{% endif %}
 # words PROGRAM LINES: the last of these lines that says what is wrong, without the time that the container runtime puts before it.
 words() {
     said=$(grep -aE '"level":"(fatal|panic|error)"|panic:|^([^ ]+ stderr F )?[EF][0-9]{4} |[Ee]rror' | tail -n 1 | sed 's/^[^ ]* std\(err\|out\) F //' |
@@ -112,6 +119,9 @@ about_cluster() {
                             about_etcd < /dev/null
 {% if requests %}
                             about_requests < /dev/null
+{% endif %}
+{% if kubelet_requests %}
+                            about_kubelet_requests < /dev/null
 {% endif %}
                             cat
                         }

@@ -1,5 +1,4 @@
 PATH={{ path.bin }}:$PATH
-{% if config %}
 # Of this step alone: others may run beside it.
 config={{ path.phase_config }}.$$
 trap 'rm -f "$config"' EXIT
@@ -13,14 +12,4 @@ done
 runs() { [ -n "$(crictl ps --quiet --state Running --name "$1")" ]; }
 await 180 "the controller manager to start" runs kube-controller-manager
 await 180 "the scheduler to start" runs kube-scheduler
-{% endif %}
-{% if serving %}
-# kubelet makes one where there is none, when it starts. Nobody verifies it.
-rm -f {{ path.kubelet_pki }}/kubelet.crt {{ path.kubelet_pki }}/kubelet.key
-systemctl restart kubelet
-is_well() { [ -e {{ path.kubelet_pki }}/kubelet.crt ] && kubectl --server http://127.0.0.1:{{ port.kubelet_health }} get --raw /healthz; }
-await 90 "kubelet to be well" is_well
-{% endif %}
-{% if config %}
 await 240 "the API server to answer" kubectl {{ kubectl.own }} get --raw /readyz
-{% endif %}

@@ -18,6 +18,8 @@ kubeadm upgrade node phase kubelet-config > /dev/null || {
 systemctl restart kubelet
 # A unit that is active may fail a second later: what counts is what kubelet says of itself.
 await 90 "kubelet to be well" kubectl --server http://127.0.0.1:{{ port.kubelet_health }} get --raw /healthz
+# Of the time when kubelet signed its serving certificate itself.
+rm -f {{ path.kubelet_pki }}/kubelet.crt {{ path.kubelet_pki }}/kubelet.key
 record {{ recorded.kubelet }} {{ sha256 }}
 # Another version of kubeadm may have changed it in its turn.
 [ ! -e "$recorded" ] || cmp -s "$recorded" "$flags" || record {{ recorded.kubelet_flags }} "$(cat "$flags")"

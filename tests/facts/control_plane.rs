@@ -34,7 +34,7 @@ fn what_ends_too_soon_is_damaged() {
         ("/etc/kubernetes/pki/sa.pub", pem("PUBLIC KEY")),
         ("/etc/kubernetes/pki/etcd/peer.key", pem("RSA PRIVATE KEY")),
         ("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\"--node-ip=10.77.0.13\"\n".to_owned()),
-        ("/var/lib/kubelet/pki/kubelet.key", pem("PRIVATE KEY")),
+        ("/var/lib/kubelet/pki/kubelet-server-current.pem", pem("CERTIFICATE") + &pem("PRIVATE KEY")),
         ("/var/lib/kubelet/pki/kubelet-client-current.pem", pem("CERTIFICATE") + &pem("EC PRIVATE KEY")),
     ];
     for (path, text) in &files {
@@ -50,6 +50,27 @@ fn what_ends_too_soon_is_damaged() {
         }
         machine.file(path, text);
     }
+}
+
+/// Recorded from a cluster of Kubernetes 1.36.3.
+const AUTHORITY: &str = "MIIBejCCAR+gAwIBAgIIB9dH8TbCHvswCgYIKoZIzj0EAwIwFTETMBEGA1UEAxMKa3ViZXJuZXRlczAeFw0yNjExMjkyMzU2MTNaFw0zNjExMjcwMDAxMTNaMBUxEzARBgNVBAMTCmt1YmVybmV0ZXMwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATO1B8HM4AGbklRGSn6KUxF/YB8k0Hb5HDNoK1bo/PCkDlkK1YiR5NiRZPWXXCFxkzxtfkU4oIuL7xeMdIB3NxYo1kwVzAOBgNVHQ8BAf8EBAMCAqQwDwYDVR0TAQH/BAUwAwEB/zAdBgNVHQ4EFgQUd2C8H3yRHHaKpyf58/2sB5abgY8wFQYDVR0RBA4wDIIKa3ViZXJuZXRlczAKBggqhkjOPQQDAgNJADBGAiEAzI2kwG6Bvf75QzO/T4HVaSFxohT4CTcuCyYjfz7m9dQCIQCA80y52MiZ4kKjOD2wLkEBzK3qyqJcAidNwC54adHp/w==";
+const SERVING: &str = "MIIByDCCAW+gAwIBAgIRALxl/+W06Jhv12sLpmhwlfowCgYIKoZIzj0EAwIwFTETMBEGA1UEAxMKa3ViZXJuZXRlczAeFw0yNjExMzAwMDAwMjJaFw0yNzExMzAwMDAwMjJaMD0xFTATBgNVBAoTDHN5c3RlbTpub2RlczEkMCIGA1UEAxMbc3lzdGVtOm5vZGU6dHdpbGlnaHRzcGFya2xlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE/m+dE7iW2pOIC9U/uIL4fD5xdr1oRUVBLjULdf8WgYet778HSUujX8EbDZXB7NXqBGQpIwXlKrbO5hhe4/P3rqN4MHYwDgYDVR0PAQH/BAQDAgeAMBMGA1UdJQQMMAoGCCsGAQUFBwMBMAwGA1UdEwEB/wQCMAAwHwYDVR0jBBgwFoAUd2C8H3yRHHaKpyf58/2sB5abgY8wIAYDVR0RBBkwF4IPdHdpbGlnaHRzcGFya2xlhwQKTQALMAoGCCqGSM49BAMCA0cAMEQCIHUHh9UA3bw755wNdL2X2OJgfvtZnda0CBXoFPsSiwptAiAi+L3LBN9AtOgy5NgVTDYXF5Z7X9EWc8MPhpLoc5TXzw==";
+
+#[test]
+fn kubelets_serving_certificate_counts_if_the_clusters_authority_signed_it() {
+    let facts = |authority: &str| {
+        let of = |path: &str, der: &str| format!("certificate\t{path}\t{der}\n");
+        let files = of("/etc/kubernetes/pki/ca.crt", authority) + &of("/var/lib/kubelet/pki/kubelet-server-current.pem", SERVING);
+        hostler_core::facts::parse(&format!("hostler-facts 1\n{files}hostler-facts end\n")).expect("facts").kubernetes
+    };
+    let found = facts(AUTHORITY);
+    let ends = found.certificates["kubelet-server"];
+    let found = found.serving.expect("it is signed");
+    let day = 24 * 60 * 60;
+    assert_eq!((found.ends, found.ends - found.begins), (ends, 365 * day));
+    assert!(!found.is_overdue(found.ends - 31 * day) && found.is_overdue(found.ends - 30 * day));
+    // What an older kubelet signed itself.
+    assert_eq!(facts(SERVING).serving, None);
 }
 
 #[test]

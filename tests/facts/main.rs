@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use hostler_core::arch::Arch;
 use hostler_core::document::Document;
 use hostler_core::facts::{self, Facts, Question};
+use hostler_core::inventory::MachineName;
 use hostler_core::record::{Applied, Record};
 use hostler_core::template;
 use proptest::prelude::*;
@@ -36,7 +37,8 @@ fn script() -> String {
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
         requests: true,
-        fsync: true,
+        kubelet_requests: true,
+        fsync: [MachineName::new("rarity").expect("a name")].into(),
         system: true,
         workload: true,
         cluster_objects: Vec::new(),

@@ -18,6 +18,7 @@ mends() {
     empty
 }
 admin='export PATH=/opt/hostler/current/bin:$PATH KUBECONFIG=/etc/kubernetes/admin.conf;'
+api_runs_with() { on twilightsparkle 'tr "\0" " " < "/proc/$(pgrep -x kube-apiserver | tail -n 1)/cmdline"' 2> /dev/null | grep -q -e "$1"; }
 answers() { on twilightsparkle "$admin kubectl --server https://127.0.0.1:6443 --tls-server-name kubernetes get --raw /readyz" > /dev/null 2>&1; }
 
 row "a cluster of three"
@@ -60,6 +61,65 @@ says "no steps: blocked by 1 refusal"
 run 3 up -i "$work/sorted.yaml" --yes
 empty
 
+row "what kubelets present is signed by the cluster, and API servers reach them by it"
+every_kubelet_answers() { for machine in twilightsparkle rainbowdash fluttershy; do on twilightsparkle "$admin kubectl get --raw /api/v1/nodes/$machine/proxy/healthz" > /dev/null || return 1; done; }
+every_kubelet_answers
+on twilightsparkle "$admin"'kubectl --namespace kube-flannel logs --selector app=flannel --tail 1 --prefix' > "$work/logs"
+[ "$(wc -l < "$work/logs")" = 3 ]
+on twilightsparkle 'grep -q -e --kubelet-certificate-authority=/etc/kubernetes/pki/ca.crt /etc/kubernetes/manifests/kube-apiserver.yaml'
+for machine in twilightsparkle rainbowdash fluttershy; do on "$machine" '[ ! -e /var/lib/kubelet/pki/kubelet.crt ]'; done
+
+row "whoever has the credentials of one kubelet gets no certificate for another machine: nobody approves it, and status says so"
+on rainbowdash 'export PATH=/opt/hostler/current/bin:$PATH
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout /root/forged.key -out /root/forged.csr \
+        -subj "/O=system:nodes/CN=system:node:rainbowdash" -addext "subjectAltName=DNS:fluttershy,IP:10.77.0.13" 2> /dev/null
+    kubectl --kubeconfig /etc/kubernetes/kubelet.conf create -f - << END
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: forged}
+spec:
+  request: $(base64 -w 0 /root/forged.csr)
+  signerName: kubernetes.io/kubelet-serving
+  usages: [digital signature, server auth]
+END' > /dev/null
+on twilightsparkle 'systemctl start hostler-renewal.service; journalctl -u hostler-renewal -o cat -n 5' | grep -q "left a request of system:node:rainbowdash for a serving certificate alone"
+run 1 status -i "$inventory"
+says "for a serving certificate is not approved: "
+says "it asks for 10.77.0.13 and fluttershy"
+says "deletes it"
+[ -z "$(on twilightsparkle "$admin"'kubectl get csr forged --output "jsonpath={.status}"' | tr -d '{}')" ]
+on twilightsparkle "$admin"'kubectl delete csr forged' > /dev/null
+
+row "a kubelet that lost its serving certificate asks for another one, which the timer approves; and up, where nobody did"
+lose() { on rainbowdash 'rm -f /var/lib/kubelet/pki/kubelet-server-*; systemctl restart kubelet'; }
+asks() { [ -n "$(on twilightsparkle "$admin"'kubectl get csr --field-selector spec.signerName=kubernetes.io/kubelet-serving | grep -w Pending || :')" ]; }
+lose
+wait_for 60 "kubelet to ask" asks
+run 1 status -i "$inventory"
+says "kubelet of rainbowdash has no serving certificate that the cluster signed"
+on twilightsparkle systemctl start hostler-renewal.service
+wait_for 60 "kubelet to present it" every_kubelet_answers
+run 0 status -i "$inventory"
+lose
+mends "approve the serving certificate of"
+every_kubelet_answers
+
+row "as an older hostler left it: kubelets get certificates that the cluster signs, and then API servers verify them"
+on twilightsparkle "$admin"'
+    without() { kubectl --namespace kube-system get configmap "$1" --output yaml | sed "$2" | kubectl replace --filename - > /dev/null; }
+    without kubelet-config /serverTLSBootstrap/d
+    without kubeadm-config /kubelet-certificate-authority/,+1d
+    without hostler "/^ *kubelet-address\\./d"'
+for machine in twilightsparkle rainbowdash fluttershy; do
+    on "$machine" 'sed -i /^serverTLSBootstrap/d /var/lib/kubelet/config.yaml; rm -f /var/lib/kubelet/pki/kubelet-server-*; systemctl restart kubelet'
+done
+on twilightsparkle 'sed -i /kubelet-certificate-authority/d /etc/kubernetes/manifests/kube-apiserver.yaml'
+wait_for 120 "the API server to start without it" eval '! api_runs_with --kubelet-certificate-authority'
+wait_for 60 "the API server" answers
+mends "need serving certificates"
+api_runs_with --kubelet-certificate-authority
+every_kubelet_answers
+
 row "the API server's manifest was moved away: it is made again, and nobody names a restore"
 on twilightsparkle 'mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/'
 wait_for 60 "the API server to end" eval '! answers'
@@ -69,7 +129,6 @@ mends "kube-apiserver.yaml is missing"
 
 row "somebody gave the API server another flag by hand: kubeadm writes its manifest again"
 on twilightsparkle 'sed -i "s/--authorization-mode=Node,RBAC/--authorization-mode=AlwaysAllow/" /etc/kubernetes/manifests/kube-apiserver.yaml'
-api_runs_with() { on twilightsparkle 'tr "\0" " " < "/proc/$(pgrep -x kube-apiserver | tail -n 1)/cmdline"' 2> /dev/null | grep -q -e "$1"; }
 wait_for 120 "the API server to start with it" api_runs_with --authorization-mode=AlwaysAllow
 wait_for 60 "the API server" answers
 run 1 status -i "$inventory"

@@ -39,13 +39,19 @@ pub fn apply(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -
                 .labels
                 .extend([(label::ENCODERS, works), (label::TRIED_WITH, tried_with)].map(|(key, value)| (key.to_owned(), value.to_owned())));
         }
+        Action::KeepSecrets(action) if action.is_empty() => drop(cluster.record.remove(&Record::WorkloadToken)),
         Action::KeepSecrets(action) => drop(cluster.record.insert(Record::WorkloadToken, action.sha256.clone())),
+        Action::ForgetNotify(_) => drop(cluster.add_ons.objects.remove("configmap/kube-system/hostler-notify")),
         Action::RemoveWorkload(_) => {
             cluster.add_ons.objects.retain(|key, _| !key.contains("/transcode/"));
             cluster.record.retain(|name, _| !name.is_workload());
         }
         Action::UploadConfig(UploadConfig { document, sha256, config }) => {
-            let text = Documents::read(config).text(document.kind());
+            let documents = Documents::read(config);
+            if *document == Document::Cluster {
+                cluster.verifies_kubelets = documents.verifies_kubelets();
+            }
+            let text = documents.text(document.kind());
             match document {
                 Document::KubeProxy => system::kube_proxy(&mut cluster.add_ons, &cluster.version.clone(), &text),
                 Document::Cluster | Document::Kubelet => system::document(&mut cluster.add_ons, *document, &text),
@@ -97,6 +103,7 @@ pub fn apply(action: &Action, cluster: &mut ClusterFacts, told: &ClusterFacts) -
         Action::DeleteNode(DeleteNode { node }) => {
             cluster.nodes.remove(node.as_str());
             cluster.record.remove(&Record::Node(node.clone()));
+            cluster.record.remove(&Record::Kubelet(node.clone()));
         }
         Action::Probe(Probe { nodes, .. }) => {
             if let Some(node) = nodes.iter().find(|node| !told.nodes.get(*node).is_some_and(|node| node.ready)) {

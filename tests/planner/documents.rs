@@ -36,6 +36,12 @@ impl Documents {
         begins + &text(self.of("JoinConfiguration"), &["discovery", "bootstrapToken", "apiServerEndpoint"])
     }
 
+    pub fn verifies_kubelets(&self) -> bool {
+        let arguments = self.of("ClusterConfiguration").get("apiServer").and_then(|server| server.get("extraArgs"));
+        let mut names = arguments.and_then(Value::as_sequence).into_iter().flatten().map(|argument| text(argument, &["name"]));
+        names.any(|name| name == "kubelet-certificate-authority")
+    }
+
     /// A joining machine takes KubeletConfiguration from the cluster.
     pub fn tolerate_swap(&self) -> bool {
         let kubelet = self.of("KubeletConfiguration");

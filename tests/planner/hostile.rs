@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hostler::report::{Commands, Detail, Layout, Paint, guarded, json_text, plan_text, status_text};
 use hostler_core::facts::{
-    AddOns, BeforeUpgrade, ClusterFacts, DiskFault, Facts, FileFact, ImageFact, KubernetesFacts, LiveObject, LockFact, MemberFact,
-    NodeFact, Observation, PodFact, RebootDue, ShareFact, SystemDisk, SystemFacts, SystemPartition, UnitFact, Unreachable,
+    AddOns, AskedFor, BeforeUpgrade, ClusterFacts, DiskFault, Facts, FileFact, ImageFact, KubeletRequest, KubernetesFacts, LiveObject,
+    LockFact, MemberFact, NodeFact, Observation, PodFact, RebootDue, ShareFact, SystemDisk, SystemFacts, SystemPartition, UnitFact,
+    Unreachable,
 };
 use hostler_core::health::status;
 use hostler_core::inventory::{Inventory, MachineName, Taint, parse};
@@ -187,6 +188,8 @@ fn spoil(facts: &mut Facts) {
         etcd_address,
         last_words,
         api_names,
+        // Two times.
+        serving: _,
         cni,
         // Addresses.
         silent: _,
@@ -209,7 +212,17 @@ fn spoil(facts: &mut Facts) {
             cluster_name,
             add_ons,
             requested,
+            kubelet_requests,
+            verifies_kubelets: _,
         } = cluster;
+        kubelet_requests.push(KubeletRequest::default());
+        for KubeletRequest { name, user, groups, usages, asked } in kubelet_requests {
+            words([name, user]);
+            [groups, usages].into_iter().for_each(set);
+            let AskedFor { common_name, organization, names } = asked.get_or_insert_default();
+            words([common_name, organization]);
+            set(names);
+        }
         // Read with a closed set of characters.
         requested.clear();
         words([version, stored_version, pod_subnet, service_subnet, endpoint, cluster_name]);

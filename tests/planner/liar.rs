@@ -99,8 +99,14 @@ const LIES: &[Lie] = &[
 ];
 
 /// Not about one machine: the cluster is verified again whenever anything changes, and machines join with a token.
-const OF_THE_CLUSTER: &[StepKind] =
-    &[StepKind::WithdrawVerification, StepKind::Probe, StepKind::RecordVerified, StepKind::CreateToken, StepKind::DeleteToken];
+const OF_THE_CLUSTER: &[StepKind] = &[
+    StepKind::WithdrawVerification,
+    StepKind::Probe,
+    StepKind::RecordVerified,
+    StepKind::CreateToken,
+    StepKind::DeleteToken,
+    StepKind::KubeletCertificates,
+];
 
 fn word() -> String {
     "\u{1b}[2J../../../etc\u{202e} $(reboot)\n".to_owned()

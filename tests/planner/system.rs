@@ -137,6 +137,7 @@ pub fn spoil(add_ons: &mut AddOns, word: &str) {
         "cluster-document-gone" => drop(add_ons.objects.remove("configmap/kube-system/kubeadm-config")),
         "kubelet-document-gone" => drop(add_ons.objects.remove("configmap/kube-system/kubelet-config")),
         "kubelet-document-changed" => put(add_ons, "ConfigMap", "kubelet-config", json!({ "kubelet": "maxPods: 5\n" }), 0),
+        "notify-kept" => put(add_ons, "ConfigMap", "hostler-notify", json!({ "ledger": "{}" }), 0),
         "watcher-gone" => drop(add_ons.objects.remove("deployment/transcode/watcher")),
         "watcher-scaled" => {
             let watcher = add_ons.objects.get_mut("deployment/transcode/watcher");

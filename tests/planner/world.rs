@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hostler_core::action::cluster::{RestartFlannel, RestoreAdmins, WithdrawVerification};
+use hostler_core::action::cluster::{CertifyKubelets, RestartFlannel, RestoreAdmins, WithdrawVerification};
 use hostler_core::action::kubeadm::{
     Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore, UpgradeNode, of_machine,
 };
@@ -16,7 +16,7 @@ use hostler_core::action::rollback::{RollBackControlPlane, RollBackNode};
 use hostler_core::action::{Action, File};
 use hostler_core::digest::sha256;
 use hostler_core::document::Document;
-use hostler_core::facts::{ClusterFacts, Contact, Facts, ImageFact, NodeFact, Observation, SystemFacts, UnitFact, Unreachable};
+use hostler_core::facts::{ClusterFacts, Contact, Facts, ImageFact, NodeFact, Observation, SystemFacts, UnitFact, Unreachable, Validity};
 use hostler_core::install::layout::installed_name;
 use hostler_core::inventory::MachineName;
 use hostler_core::plan::Step;
@@ -36,6 +36,9 @@ const CONTAINERD: &str = "containerd.service";
 const KUBELET: &str = "kubelet.service";
 /// Units that wait for nothing: what they start has conditions.
 const TIMERS: [&str; 4] = [wanted::VIP_UNIT, wanted::SNAPSHOT_TIMER, wanted::RENEWAL_TIMER, wanted::NOTIFY_TIMER];
+
+/// The sum of documents of a hostler that had kubelets sign their serving certificates themselves.
+pub const OLD: &str = "old";
 
 /// Machines, and the cluster that some of them make.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -112,6 +115,12 @@ impl World {
         known.is_some_and(|(_, facts)| facts.kubernetes.joined && runs(facts, CONTAINERD) && runs(facts, KUBELET))
     }
 
+    /// Whether the node's kubelet presents a certificate that the cluster signed, or can't be reached at all.
+    fn is_certified(&self, node: &str) -> bool {
+        let machine = self.machines.iter().find(|(name, _)| name.as_str() == node);
+        machine.is_none_or(|(name, facts)| facts.kubernetes.serving.is_some() || self.off.contains_key(name))
+    }
+
     /// Whether the machine's API server answers: etcd needs more than half of its voters.
     fn serves(&self, name: &MachineName) -> bool {
         let Some(cluster) = &self.cluster else { return false };
@@ -152,6 +161,7 @@ impl World {
         self.unverified |= step.id.kind.is_verified();
         let serves = self.serves(name);
         let before = self.machines.get(name).cloned().unwrap_or_default();
+        let certified = self.cluster.iter().flat_map(|cluster| cluster.nodes.keys()).all(|node| self.is_certified(node));
         let facts = self.machines.entry(name.clone()).or_default();
         match &step.action {
             Action::InstallPackages(InstallPackages { packages }) => {
@@ -251,6 +261,7 @@ impl World {
                     service_subnet: text(configuration, &["networking", "serviceSubnet"]),
                     endpoint: text(configuration, &["controlPlaneEndpoint"]),
                     cluster_name: text(configuration, &["clusterName"]),
+                    verifies_kubelets: documents.verifies_kubelets(),
                     ..ClusterFacts::default()
                 };
                 system::init(&mut cluster.add_ons, &cluster.version, &documents);
@@ -293,14 +304,13 @@ impl World {
                 kubelet_config(facts, sum);
                 facts.units.entry(KUBELET.to_owned()).or_default().active = true;
             }
-            Action::RenewCertificates(RenewCertificates { config, serving }) => {
+            Action::RenewCertificates(RenewCertificates { .. }) => {
                 let clock = facts.clock;
-                let renewed = |name: &str| match name {
-                    "kubelet-server" => *serving,
-                    name => config.is_some() && hostler_core::plan::repair::is_renewable(name),
-                };
                 let certificates = &mut facts.kubernetes.certificates;
-                certificates.iter_mut().filter(|(name, _)| renewed(name)).for_each(|(_, ends)| *ends = clock + 365 * 24 * 60 * 60);
+                certificates
+                    .iter_mut()
+                    .filter(|(name, _)| hostler_core::plan::repair::is_renewable(name))
+                    .for_each(|(_, ends)| *ends = clock + 365 * 24 * 60 * 60);
             }
             Action::BootstrapKubelet(action) => {
                 check(self.cluster.as_ref().is_some_and(|cluster| cluster.nodes.contains_key(&action.node)), "it is no node")?;
@@ -371,12 +381,30 @@ impl World {
             Action::PowerOff(_) => {
                 self.off.insert(name.clone(), "no answer".to_owned());
             }
+            Action::CertifyKubelets(CertifyKubelets { addresses, nodes }) => {
+                check(serves, "the API server does not respond")?;
+                let record = addresses.iter().map(|(name, address)| (Record::Kubelet(name.clone()), address.to_string()));
+                self.cluster.as_mut().into_iter().for_each(|cluster| cluster.record.extend(record.clone()));
+                for node in nodes {
+                    let known = self.cluster.as_ref().is_some_and(|cluster| cluster.record.contains_key(&Record::Kubelet(node.clone())));
+                    check(known, "the cluster has no record of a kubelet's address")?;
+                    check(self.works(node.as_str()), "a kubelet does not ask for its certificate")?;
+                    let facts = self.machines.entry(node.clone()).or_default();
+                    let asks = facts.applied.get(&Applied::Document(Document::Kubelet)).is_some_and(|sum| sum != OLD);
+                    check(asks, "a kubelet signs its certificate itself")?;
+                    let validity = Validity { begins: facts.clock, ends: facts.clock + 365 * 24 * 60 * 60 };
+                    facts.kubernetes.serving = Some(validity);
+                    facts.kubernetes.certificates.entry("kubelet-server".to_owned()).and_modify(|ends| *ends = validity.ends);
+                }
+            }
             action => {
                 check(serves, "the API folder server does not respond")?;
                 let full = self.cluster.iter().flat_map(|cluster| cluster.members.values()).any(|member| !member.error.is_empty());
                 check(!full || matches!(action, Action::MakeEtcdSpace(_)), "etcd refuses writes")?;
                 let renewed = match action {
-                    Action::RenewControlPlane(RenewControlPlane { sha256, names, .. }) => {
+                    Action::RenewControlPlane(RenewControlPlane { sha256, names, config, .. }) => {
+                        let verifies = Documents::read(config).verifies_kubelets();
+                        check(!verifies || certified, "API servers would not reach every kubelet")?;
                         manifests(facts, sha256);
                         if !facts.kubernetes.api_names.is_empty() {
                             facts.kubernetes.api_names.extend(names.iter().cloned());
@@ -496,6 +524,7 @@ impl World {
         facts.kubernetes.joined = true;
         facts.kubernetes.control_plane = control_plane;
         facts.kubernetes.leftovers.clear();
+        facts.kubernetes.serving = None;
         facts.kubernetes.node = Some(name.to_string());
         facts.kubernetes.server = Some(format!("https://{}", documents.endpoint()));
         facts.kubernetes.ca = ca.or_else(|| Some(sha256(name.as_str().as_bytes())));

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::cluster::{
-    DeleteNode, Drain, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreAdmins, RestoreCoreDns,
+    DeleteNode, Drain, ForgetNotify, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreAdmins, RestoreCoreDns,
     RestoreRoles, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
@@ -185,8 +185,7 @@ fn others() -> Vec<(&'static str, Action)> {
             }
             .into(),
         ),
-        ("certificates", RenewCertificates { config: Some("x".to_owned()), serving: true }.into()),
-        ("serving-certificate", RenewCertificates { config: None, serving: true }.into()),
+        ("certificates", RenewCertificates { config: "x".to_owned() }.into()),
         ("start", StartUnit { unit: "kubelet.service".to_owned() }.into()),
         (
             "stale",
@@ -272,6 +271,8 @@ fn others() -> Vec<(&'static str, Action)> {
         ),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
         ("media-server-token", KeepSecrets { tokens: tokens(&word), notify: None, sha256: "0".repeat(64) }.into()),
+        ("no-media-server-token", KeepSecrets { tokens: vec![], notify: None, sha256: String::new() }.into()),
+        ("forget-notify", ForgetNotify {}.into()),
         ("remove-workload", RemoveWorkload {}.into()),
         (
             "workload",
@@ -322,8 +323,13 @@ pub fn scripts() -> BTreeMap<String, String> {
             }
         }
     }
-    let question =
-        Question { requests: true, workload: true, system: true, ..wanted::question(None, None, Vec::new()).expect("templates fit") };
+    let question = Question {
+        requests: true,
+        kubelet_requests: true,
+        workload: true,
+        system: true,
+        ..wanted::question(None, None, Vec::new()).expect("templates fit")
+    };
     scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
     let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));

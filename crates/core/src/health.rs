@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::facts::{ClusterFacts, Contact, Facts, KUBELET_CLIENT, KUBELET_SERVER, Observation, RebootDue};
+use crate::facts::{
+    ClusterFacts, Contact, Facts, KUBELET_CLIENT, KUBELET_SERVER, KubeletRequest, Observation, RebootDue, kubelet_addresses,
+};
 use crate::inventory::{Inventory, MachineName, Role};
 use crate::plan::Plan;
 use crate::plan::add_ons::CORE_DNS;
@@ -231,6 +233,7 @@ pub fn status(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, 
     }
     status.problems.extend(facts.iter().filter_map(|(name, facts)| own::renewal_failed(name, facts)));
     status.problems.extend(facts.iter().filter_map(|(name, facts)| own::not_notified(name, facts)));
+    status.problems.extend(cluster.into_iter().flat_map(|cluster| kubelets(&facts, cluster)));
     for (node, fact) in cluster.into_iter().flat_map(|cluster| &cluster.nodes).filter(|(_, fact)| fact.ready) {
         let pressure = |(condition, message): (&String, &String)| Problem::Pressure {
             node: node.clone(),
@@ -442,6 +445,24 @@ fn problems(status: &Status, api: bool) -> Vec<Problem> {
     problems
 }
 
+/// Kubelets without a certificate that API servers accept, and requests for one that are not approved: of each user the first.
+fn kubelets(facts: &BTreeMap<&MachineName, &Facts>, cluster: &ClusterFacts) -> Vec<Problem> {
+    let lacks = |(name, facts): &(&&MachineName, &&Facts)| {
+        cluster.nodes.contains_key(name.as_str()) && facts.kubernetes.joined && facts.kubernetes.serving.is_none()
+    };
+    let without = facts.iter().filter(|_| cluster.verifies_kubelets).filter(lacks);
+    let mut problems: Vec<Problem> = without.map(|(name, _)| Problem::NoServingCertificate { machine: (*name).clone() }).collect();
+    let addresses = kubelet_addresses(&cluster.record);
+    let refused = cluster.kubelet_requests.iter().filter_map(|request| Some((request, request.refused(&addresses)?)));
+    let first: BTreeMap<&String, (&KubeletRequest, String)> = refused.rev().map(|(request, why)| (&request.user, (request, why))).collect();
+    problems.extend(first.into_iter().map(|(user, (request, why))| Problem::RequestLeft {
+        request: request.name.clone(),
+        user: user.clone(),
+        why,
+    }));
+    problems
+}
+
 /// Machines on which a run is working.
 fn at_work(inventory: &Inventory, facts: &BTreeMap<&MachineName, &Facts>) -> Vec<Problem> {
     let lock = |name: &MachineName| {
@@ -524,6 +545,8 @@ fn next(inventory: &Inventory, status: &Status, plan: Option<&Plan>, contact: im
     let look = status.problems.iter().find_map(|problem| match problem {
         Problem::RenewalFailed { machine } => Some(Hint::RetryUnit { machine: machine.clone(), unit: systemd::RENEWAL }),
         Problem::NotNotified { machine, .. } => Some(Hint::RetryUnit { machine: machine.clone(), unit: systemd::NOTIFY }),
+        Problem::NoServingCertificate { .. } => Some(Hint::Run(Command::Up)),
+        Problem::RequestLeft { request, .. } => Some(Hint::DeleteRequest { request: request.clone() }),
         Problem::PodsForbidden { namespace, .. } => Some(Hint::AllowPods { namespace }),
         Problem::PodFails { namespace, pod, .. } => Some(Hint::LookAtPod { namespace: namespace.clone(), pod: pod.clone() }),
         _ => None,

@@ -214,6 +214,8 @@ names! {
         INVENTORY: &str = "kept-inventory";
         /// A node's name follows.
         NODE: &str = "node.";
+        /// As well: the address for which its kubelet gets certificates.
+        KUBELET_ADDRESS: &str = "kubelet-address.";
         /// As well.
         POWER: &str = "power.";
         WORKLOAD: &str = "transcode";
@@ -332,6 +334,12 @@ names! {
         ENCODERS: &str = "hostler/encoders";
         /// and a sum of what they were tried with: image, devices, encoders.
         TRIED_WITH: &str = "hostler/encoders-tried-with";
+    }
+
+    /// Who signs certificates in the cluster.
+    signer {
+        /// Of kubelets' serving certificates.
+        KUBELET_SERVING: &str = "kubernetes.io/kubelet-serving";
     }
 
     /// ConfigMaps of [`namespaces::SYSTEM`].

@@ -26,6 +26,8 @@ pub enum Record {
     Inventory,
     /// Labels and taints that hostler put on a node, as JSON.
     Node(MachineName),
+    /// The address of a machine: its kubelet gets serving certificates for that, and for the machine's name.
+    Kubelet(MachineName),
     /// That a machine is to be restarted or switched off, and the boot in which it was to be.
     Power(MachineName),
     /// sha256 of the workload's manifest as it was applied.
@@ -83,6 +85,7 @@ impl Record {
         known
             .find(|record| record.to_string() == name)
             .or_else(|| name.strip_prefix(recorded::NODE).and_then(MachineName::new).map(Record::Node))
+            .or_else(|| name.strip_prefix(recorded::KUBELET_ADDRESS).and_then(MachineName::new).map(Record::Kubelet))
             .or_else(|| name.strip_prefix(recorded::POWER).and_then(MachineName::new).map(Record::Power))
     }
 
@@ -101,6 +104,7 @@ impl fmt::Display for Record {
             Record::Verified => f.write_str(recorded::VERIFIED),
             Record::Inventory => f.write_str(recorded::INVENTORY),
             Record::Node(name) => write!(f, "{}{name}", recorded::NODE),
+            Record::Kubelet(name) => write!(f, "{}{name}", recorded::KUBELET_ADDRESS),
             Record::Power(name) => write!(f, "{}{name}", recorded::POWER),
             Record::Workload => f.write_str(recorded::WORKLOAD),
             Record::WorkloadShares => f.write_str(recorded::WORKLOAD_SHARES),
@@ -200,7 +204,15 @@ mod tests {
     #[test]
     fn every_name_reads_back() {
         let node = MachineName::new("rarity").expect("a name");
-        let records = [Record::Cni, Record::Flannel, Record::Verified, Record::Inventory, Record::Node(node), Record::Workload];
+        let records = [
+            Record::Cni,
+            Record::Flannel,
+            Record::Verified,
+            Record::Inventory,
+            Record::Kubelet(node.clone()),
+            Record::Node(node),
+            Record::Workload,
+        ];
         let records = records.into_iter().chain([Record::WorkloadShares, Record::WorkloadToken]);
         for record in records.chain(Document::ALL.map(Record::Document)) {
             assert_eq!(Record::parse(&record.to_string()), Some(record));

@@ -41,6 +41,8 @@ pub enum StepKind {
     Renewal,
     /// The timer by which a machine sends notifications.
     Notify,
+    /// What was reported of the cluster is forgotten.
+    ForgetNotify,
     Programs,
     Containerd,
     KubeletUnit,
@@ -66,6 +68,8 @@ pub enum StepKind {
     HostsAfterJoin,
     /// kubelet's configuration, from a changed KubeletConfiguration.
     RenewKubelet,
+    /// The cluster signs what kubelets present to API servers.
+    KubeletCertificates,
     DeleteToken,
     /// Programs of another version, beside those in use.
     StagePrograms,
@@ -122,7 +126,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 68] = [
+    pub const ALL: [StepKind; 70] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
@@ -144,6 +148,7 @@ impl StepKind {
         StepKind::Snapshots,
         StepKind::Renewal,
         StepKind::Notify,
+        StepKind::ForgetNotify,
         StepKind::Programs,
         StepKind::Containerd,
         StepKind::KubeletUnit,
@@ -168,6 +173,7 @@ impl StepKind {
         StepKind::Join,
         StepKind::HostsAfterJoin,
         StepKind::RenewKubelet,
+        StepKind::KubeletCertificates,
         StepKind::DeleteToken,
         StepKind::StagePrograms,
         StepKind::UpgradeControlPlane,
@@ -222,6 +228,7 @@ impl StepKind {
             StepKind::Snapshots => "snapshots",
             StepKind::Renewal => "renewal",
             StepKind::Notify => "notify",
+            StepKind::ForgetNotify => "notify-gone",
             StepKind::Programs => "programs",
             StepKind::Containerd => "containerd",
             StepKind::KubeletUnit => "kubelet-unit",
@@ -246,6 +253,7 @@ impl StepKind {
             StepKind::Join => "join",
             StepKind::HostsAfterJoin => "hosts-own",
             StepKind::RenewKubelet => "kubelet",
+            StepKind::KubeletCertificates => "kubelet-certificates",
             StepKind::DeleteToken => "token-gone",
             StepKind::StagePrograms => "programs-next",
             StepKind::UpgradeControlPlane => "upgrade-control-plane",
@@ -296,6 +304,7 @@ impl StepKind {
             StepKind::Snapshots => "schedule snapshots",
             StepKind::Renewal => "schedule renewal of certificates",
             StepKind::Notify => "schedule notifications",
+            StepKind::ForgetNotify => "forget what was reported",
             StepKind::Programs => "install Kubernetes and containerd",
             StepKind::Containerd => "start containerd",
             StepKind::KubeletUnit => "set up kubelet",
@@ -319,6 +328,7 @@ impl StepKind {
             StepKind::BootstrapKubelet => "renew kubelet's client certificate",
             StepKind::Join => "kubeadm join",
             StepKind::RenewKubelet => "update kubelet's configuration",
+            StepKind::KubeletCertificates => "approve kubelets' serving certificates",
             StepKind::DeleteToken => "delete the bootstrap token",
             StepKind::StagePrograms => "copy the new version",
             StepKind::UpgradeControlPlane => "upgrade the control plane",
@@ -358,15 +368,18 @@ impl StepKind {
             StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname | StepKind::CloudInit => {
                 Stage::Prepare
             }
-            StepKind::Hosts | StepKind::Clock | StepKind::Vip | StepKind::Snapshots | StepKind::Renewal | StepKind::Notify => {
-                Stage::Prepare
-            }
+            StepKind::Hosts
+            | StepKind::Clock
+            | StepKind::Vip
+            | StepKind::Snapshots
+            | StepKind::Renewal
+            | StepKind::Notify
+            | StepKind::ForgetNotify => Stage::Prepare,
             StepKind::Programs => Stage::Programs,
             StepKind::Containerd | StepKind::KubeletUnit => Stage::Containerd,
             StepKind::Images(_) => Stage::Images,
             StepKind::Init => Stage::FirstControlPlane,
             StepKind::Roles | StepKind::Flannel | StepKind::CoreDns | StepKind::RestartFlannel => Stage::Network,
-            StepKind::RenewCertificates if role == Role::Worker => Stage::Workers,
             StepKind::RenewCertificates
             | StepKind::RepairControlPlane
             | StepKind::StoreDocument(_)
@@ -374,9 +387,8 @@ impl StepKind {
             | StepKind::CollectPki => Stage::ControlPlanes,
             StepKind::Join if role == Role::ControlPlane => Stage::ControlPlanes,
             StepKind::HostsAfterJoin => Stage::ControlPlanes,
-            StepKind::CreateToken | StepKind::BootstrapKubelet | StepKind::Join | StepKind::RenewKubelet | StepKind::DeleteToken => {
-                Stage::Workers
-            }
+            StepKind::CreateToken | StepKind::BootstrapKubelet | StepKind::Join | StepKind::RenewKubelet => Stage::Workers,
+            StepKind::KubeletCertificates | StepKind::DeleteToken => Stage::Workers,
             StepKind::StagePrograms => Stage::Programs,
             StepKind::UpgradeControlPlane | StepKind::RecordPower | StepKind::LetFilmsEnd | StepKind::MakeWay => Stage::InTurn,
             StepKind::UpgradeNode | StepKind::UpgradePackages | StepKind::Reboot | StepKind::PowerOff | StepKind::Uncordon => Stage::InTurn,
@@ -387,7 +399,8 @@ impl StepKind {
         }
     }
 
-    /// Whether the verification of a cluster vouches for what it changes. Films, their encoder, timers and a token that goes are no part of that.
+    /// Whether the verification of a cluster vouches for what it changes. Films, their encoder, timers, a token that goes and kubelets' serving
+    /// certificates, which are tried when they are there, are no part of that.
     pub fn is_verified(self) -> bool {
         !matches!(
             self,
@@ -399,7 +412,9 @@ impl StepKind {
                 | StepKind::Snapshots
                 | StepKind::Renewal
                 | StepKind::Notify
+                | StepKind::ForgetNotify
                 | StepKind::Images(ImageGroup::Films)
+                | StepKind::KubeletCertificates
                 | StepKind::DeleteToken
                 | StepKind::StagePrograms
                 | StepKind::RecordPower

@@ -196,7 +196,7 @@ INSTALLED = r"""
 } 2> /dev/null | grep -v hostler-new | sort -u"""
 # What kubeadm puts there in hostler's name.
 KUBEADM = r"""
-find /etc/kubernetes /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/pki/kubelet.crt -type f ! -name '*.old' ! -path '*/tmp/*' \
+find /etc/kubernetes /var/lib/kubelet/kubeadm-flags.env "$(readlink -f /var/lib/kubelet/pki/kubelet-server-current.pem)" -type f ! -name '*.old' ! -path '*/tmp/*' \
     2> /dev/null | sort"""
 
 # Programs that run can't be written to, so the half is another file; a program has a name in the store as well.

@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hostler_core::arch::Arch;
+use hostler_core::digest::sha256;
+use hostler_core::document::Document;
 use hostler_core::facts::{
-    Facts, LockFact, MemberFact, NodeFact, PodFact, RebootDue, RequestedApi, ShareFact, ShareState, SystemDisk, SystemFacts,
-    SystemPartition, disk,
+    AskedFor, Facts, KubeletRequest, LockFact, MemberFact, NodeFact, PodFact, RebootDue, RequestedApi, ShareFact, ShareState, SystemDisk,
+    SystemFacts, SystemPartition, Validity, disk,
 };
 use hostler_core::install::layout::installed_name;
-use hostler_core::inventory::{MachineName, Taint};
+use hostler_core::inventory::{Inventory, MachineName, Taint};
+use hostler_core::plan::documents;
 use hostler_core::record::{Applied, InProgress, Record};
 use serde::Deserialize;
 
 use super::{BOOT, blank};
 use crate::system;
-use crate::world::{World, restart};
+use crate::world::{OLD, World, restart};
 
 /// The certificate authority of another cluster.
 pub(super) const ANOTHER: &str = "another";
@@ -102,6 +105,8 @@ pub(super) struct MachineDeviation {
     kubelet_started: Option<u64>,
     /// Days that certificates are still good for.
     certificates: BTreeMap<String, i64>,
+    /// kubelet has no serving certificate that the cluster signed.
+    uncertified: bool,
     /// Hours since the newest regular snapshot.
     snapshot: Option<i64>,
     /// Hours since it takes them.
@@ -245,6 +250,10 @@ pub(super) struct ClusterDeviation {
     tunnels: BTreeMap<String, String>,
     /// Parts of the pod network as nodes have them.
     pod_cidrs: BTreeMap<String, String>,
+    /// It was made by a hostler that had kubelets sign their serving certificates themselves.
+    pub(super) uncertified: bool,
+    /// Requests for serving certificates: user -> names and addresses.
+    kubelet_requests: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl MachineDeviation {
@@ -305,6 +314,15 @@ impl MachineDeviation {
         facts.links.extend(self.links.clone());
         for (name, days) in &self.certificates {
             facts.kubernetes.certificates.insert(name.clone(), facts.clock + days * 24 * 60 * 60);
+        }
+        if let Some(days) = self.certificates.get("kubelet-server") {
+            let year = 365 * 24 * 60 * 60;
+            let ends = facts.clock + days * 24 * 60 * 60;
+            facts.kubernetes.serving = facts.kubernetes.serving.map(|_| Validity { begins: ends - year, ends });
+        }
+        if self.uncertified {
+            facts.kubernetes.serving = None;
+            facts.kubernetes.certificates.remove("kubelet-server");
         }
         facts.snapshot = self.snapshot.map(|hours| facts.clock - hours * 60 * 60).or(facts.snapshot);
         facts.snapshots_since = self.snapshots_since.map(|hours| facts.clock - hours * 60 * 60).or(facts.snapshots_since);
@@ -397,11 +415,37 @@ impl MachineDeviation {
     }
 }
 
+/// Makes of the cluster what a hostler left that had kubelets sign their serving certificates themselves.
+pub(super) fn uncertify(world: &mut World, inventory: &Inventory) {
+    let cluster = world.cluster.as_mut().expect("there is a cluster");
+    let text = documents::cluster(inventory, &cluster.version, false).expect("templates fit");
+    system::document(&mut cluster.add_ons, Document::Cluster, &text);
+    cluster.verifies_kubelets = false;
+    cluster.record.retain(|name, _| !matches!(name, Record::Kubelet(_)));
+    let old = [(Document::Cluster, sha256(text.as_bytes())), (Document::Kubelet, OLD.to_owned())];
+    cluster.record.extend(old.clone().map(|(document, sum)| (Record::Document(document), sum)));
+    for facts in world.machines.values_mut().filter(|facts| facts.kubernetes.joined) {
+        facts.kubernetes.serving = None;
+        let old = old.clone().map(|(document, sum)| (Applied::Document(document), sum));
+        facts.applied.extend(old.into_iter().filter(|(name, _)| facts.applied.contains_key(name)).collect::<Vec<_>>());
+    }
+}
+
 impl ClusterDeviation {
     pub(super) fn apply(&self, world: &mut World) {
         let mut empty = Default::default();
         let cluster = world.cluster.as_mut().unwrap_or(&mut empty);
         cluster.version = self.version.clone().unwrap_or_else(|| cluster.version.clone());
+        for (user, names) in &self.kubelet_requests {
+            let set = |words: [&str; 2]| words.map(str::to_owned).into();
+            cluster.kubelet_requests.push(KubeletRequest {
+                name: format!("csr-{}", user.rsplit(':').next().unwrap_or_default()),
+                user: user.clone(),
+                groups: set(["system:nodes", "system:authenticated"]),
+                usages: set(["digital signature", "server auth"]),
+                asked: Some(AskedFor { common_name: user.clone(), organization: "system:nodes".to_owned(), names: names.clone() }),
+            });
+        }
         for (node, labels) in &self.labels {
             let node = cluster.nodes.get_mut(node).expect("the node is there");
             for (key, value) in labels {

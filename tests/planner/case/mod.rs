@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use deviation::{ANOTHER, ClusterDeviation, MachineDeviation};
+use deviation::{ANOTHER, ClusterDeviation, MachineDeviation, uncertify};
 use hostler_core::action::power::OsPackages;
 use hostler_core::action::reinstall::SentFile;
 use hostler_core::arch::Arch;
@@ -306,6 +306,9 @@ impl Case {
         }
         if let Some(upgrading) = &self.upgrading {
             upgrading.apply(&inventory_now, &mut world);
+        }
+        if self.cluster.uncertified {
+            uncertify(&mut world, &was);
         }
         world.off.clone_from(&self.off);
         for (name, deviation) in &self.machines {

@@ -1,6 +1,7 @@
 //! What is done to the cluster, through the API server of the control plane that the script runs on.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -384,6 +385,59 @@ impl Act for Probe {
 
     fn limit(&self) -> Duration {
         minutes(14)
+    }
+}
+
+/// Delete what notifications kept in the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ForgetNotify {}
+
+impl Act for ForgetNotify {
+    fn line(&self) -> String {
+        "delete the record of what was reported".to_owned()
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        script("kubernetes/forget-notify.sh", json!({}))
+    }
+}
+
+/// Approve kubelets' requests for serving certificates, and wait until they present them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CertifyKubelets {
+    /// What is put on record: the address for which the machine's kubelet gets certificates.
+    pub addresses: BTreeMap<MachineName, IpAddr>,
+    /// Whose kubelets are waited for.
+    pub nodes: Vec<MachineName>,
+}
+
+impl CertifyKubelets {
+    /// How long it waits, in seconds.
+    const WITHIN: u64 = 120;
+}
+
+impl Act for CertifyKubelets {
+    fn line(&self) -> String {
+        let record = match self.addresses.len() {
+            0 => None,
+            1 => Some("record the address of its kubelet".to_owned()),
+            several => Some(format!("record the addresses of {several} kubelets")),
+        };
+        let certify = match self.nodes.as_slice() {
+            [] => None,
+            [node] => Some(format!("approve the serving certificate of {node}'s kubelet")),
+            several => Some(format!("approve the serving certificates of {} kubelets", several.len())),
+        };
+        record.into_iter().chain(certify).collect::<Vec<_>>().join(", ")
+    }
+
+    fn body(&self, _: &mut Payload, _: Outputs) -> Result<String> {
+        let addresses = self.addresses.iter().map(|(name, address)| (Record::Kubelet(name.clone()).to_string(), address.to_string()));
+        let addresses: Vec<String> = addresses.flat_map(|(name, address)| [name, address]).collect();
+        script(
+            "kubernetes/kubelet-certificates.sh",
+            json!({ "addresses": addresses, "nodes": self.nodes, "seconds": CertifyKubelets::WITHIN }),
+        )
     }
 }
 

@@ -243,7 +243,7 @@ pub struct BootstrapKubelet {
     pub server: String,
     pub token: Input,
     pub ca: Input,
-    /// Whether its serving certificate has ended, too.
+    /// Whether its serving certificate is damaged, too.
     pub serving: bool,
 }
 
@@ -475,27 +475,18 @@ impl Act for UpgradeNode {
 /// Certificates that end soon, signed anew by the cluster's own CA. The API server and etcd read theirs from the disk as they go.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RenewCertificates {
-    /// kubeadm's documents, of a control plane one of whose certificates ends soon.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub config: Option<String>,
-    /// kubelet's own serving certificate, which it signs itself.
-    pub serving: bool,
+    /// kubeadm's documents.
+    pub config: String,
 }
 
 impl Act for RenewCertificates {
     fn line(&self) -> String {
-        match (&self.config, self.serving) {
-            (Some(_), false) => "renew the certificates with kubeadm, and restart the controller manager and the scheduler".to_owned(),
-            (Some(_), true) => {
-                "renew the certificates with kubeadm, and restart the controller manager, the scheduler and kubelet".to_owned()
-            }
-            (None, _) => "have kubelet create a new certificate".to_owned(),
-        }
+        "renew the certificates with kubeadm, and restart the controller manager and the scheduler".to_owned()
     }
 
     fn body(&self, payload: &mut Payload, _: Outputs) -> Result<String> {
-        let config = self.config.as_ref().map(|config| payload.content(config.clone()));
-        render("kubernetes/renew-certificates.sh", json!({ "config": config, "serving": self.serving }))
+        let config = payload.content(self.config.clone());
+        render("kubernetes/renew-certificates.sh", json!({ "config": config }))
     }
 
     fn limit(&self) -> Duration {
@@ -503,7 +494,7 @@ impl Act for RenewCertificates {
     }
 
     fn kubeadm_config(&self) -> Option<&str> {
-        self.config.as_deref()
+        Some(&self.config)
     }
 }
 

@@ -56,8 +56,14 @@ pub struct KeepSecrets {
     pub tokens: Vec<MediaServerToken>,
     #[serde(skip)]
     pub notify: Option<Address>,
-    /// Of all of them.
+    /// Of all of them; empty: there are none, and what is left goes.
     pub sha256: String,
+}
+
+impl KeepSecrets {
+    pub fn is_empty(&self) -> bool {
+        self.sha256.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -72,6 +78,9 @@ impl Act for KeepSecrets {
     fn line(&self) -> String {
         let files = self.tokens.iter().map(|token| token.file.display().to_string());
         let all: Vec<_> = files.chain(self.notify.as_ref().map(|_| "the URL of `notify`".to_owned())).collect();
+        if self.is_empty() {
+            return "delete the Secrets of the workload".to_owned();
+        }
         format!("store {} in the cluster as {}", and(&all), if all.len() == 1 { "a Secret" } else { "Secrets" })
     }
 
@@ -85,7 +94,10 @@ impl Act for KeepSecrets {
             let size = payload.content(address.reveal()).size();
             secrets.push(json!({ "name": films::NOTIFY, "key": "url", "size": size }));
         }
-        script("kubernetes/keep-secrets.sh", json!({ "secrets": secrets, "sha256": self.sha256 }))
+        let media_servers = MediaServerKind::ALL.map(|of| format!("{}{}", films::MEDIA_SERVER, of.key()));
+        let mut gone: Vec<String> = media_servers.into_iter().chain([films::NOTIFY.to_owned()]).collect();
+        gone.retain(|name| secrets.iter().all(|secret| secret["name"] != json!(name)));
+        script("kubernetes/keep-secrets.sh", json!({ "secrets": secrets, "gone": gone, "sha256": self.sha256 }))
     }
 }
 

@@ -7,12 +7,15 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use super::{AddOns, ClusterFacts, MemberFact, NodeFact, RequestedApi};
+use super::{AddOns, ClusterFacts, KubeletRequest, MemberFact, NodeFact, RequestedApi};
 use crate::inventory::{Taint, is_node_name};
 use crate::protocol::{annotation, configmap, namespaces};
 use crate::record::Record;
 use crate::version::three_numbers;
 use crate::visible::last_output;
+
+/// The flag of API servers with the authority that signs kubelets' serving certificates.
+const KUBELET_AUTHORITY: &str = "kubelet-certificate-authority";
 
 /// Raw answers: JSON, or an error message of kubectl or etcdctl.
 #[derive(Default)]
@@ -31,6 +34,8 @@ pub(super) struct Answers<'a> {
     pub members: &'a str,
     pub health: &'a str,
     pub requested: BTreeSet<RequestedApi>,
+    /// Requests for serving certificates; empty: not asked for.
+    pub kubelet_requests: &'a str,
 }
 
 impl Answers<'_> {
@@ -71,6 +76,9 @@ impl Answers<'_> {
             record,
             add_ons,
             requested: self.requested.clone(),
+            kubelet_requests: read::<List<Value>>(self.kubelet_requests)
+                .map_or_else(|_| Vec::new(), |list| list.items.iter().filter_map(KubeletRequest::parse).collect()),
+            verifies_kubelets: verifies_kubelets(&configuration.api_server),
             pod_subnet: configuration.networking.pod_subnet,
             service_subnet: configuration.networking.service_subnet,
             endpoint: configuration.control_plane_endpoint,
@@ -289,6 +297,13 @@ struct ClusterConfiguration {
     cluster_name: String,
     control_plane_endpoint: String,
     networking: Networking,
+    api_server: serde_yaml::Value,
+}
+
+/// Whether these settings of API servers name an authority for kubelets' certificates.
+fn verifies_kubelets(api_server: &serde_yaml::Value) -> bool {
+    let arguments = api_server.get("extraArgs").and_then(serde_yaml::Value::as_sequence);
+    arguments.into_iter().flatten().any(|argument| argument.get("name").and_then(serde_yaml::Value::as_str) == Some(KUBELET_AUTHORITY))
 }
 
 #[derive(Deserialize, Default)]

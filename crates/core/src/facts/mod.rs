@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::arch::Arch;
-use crate::inventory::Taint;
+use crate::inventory::{MachineName, Taint};
 use crate::record::{Applied, InProgress, Record};
 use crate::version::three_numbers;
 
@@ -15,6 +15,7 @@ mod add_ons;
 mod certificate;
 mod cluster;
 pub mod disk;
+mod kubelet_request;
 mod last_words;
 mod parse;
 mod render;
@@ -22,9 +23,10 @@ mod snapshot;
 mod system;
 
 pub use add_ons::{AddOns, LiveObject, NOT_READY, PodFact, content_of, has, object_key};
-pub use certificate::{Certificate, KUBELET_CLIENT, KUBELET_SERVER, ca_public_key_sha256, early, name as certificate_name};
+pub use certificate::{Certificate, KUBELET_CLIENT, KUBELET_SERVER, Validity, ca_public_key_sha256, early, name as certificate_name};
 pub use cluster::{peer_address, peer_url};
 pub use disk::DiskFault;
+pub use kubelet_request::{AskedFor, KubeletRequest, kubelet_addresses};
 pub use parse::{FactsError, parse};
 pub use render::{Chip, RenderNode};
 pub use snapshot::Snapshot;
@@ -361,6 +363,8 @@ pub struct KubernetesFacts {
     /// When certificates expire, in seconds since the epoch, by kubeadm's names: `apiserver`, `etcd-server`, `admin.conf`, `ca`; kubelet's own
     /// are `kubelet-client` and `kubelet-server`.
     pub certificates: BTreeMap<String, i64>,
+    /// Of the certificate that kubelet presents, if the cluster's authority signed it. `None`: kubelet has none of those.
+    pub serving: Option<Validity>,
     /// The DNS names and IP addresses in the API server's certificate.
     pub api_names: BTreeSet<String>,
 }
@@ -381,6 +385,10 @@ pub struct ClusterFacts {
     pub add_ons: AddOns,
     /// What clients have asked this API server for since it started, though a later version does not serve it. Not always gathered.
     pub requested: BTreeSet<RequestedApi>,
+    /// Requests of kubelets for serving certificates that nobody has decided about. Not always gathered.
+    pub kubelet_requests: Vec<KubeletRequest>,
+    /// Whether API servers verify the certificates that kubelets present, as the ClusterConfiguration that kubeadm stored says.
+    pub verifies_kubelets: bool,
     /// From the ClusterConfiguration that kubeadm stored: the settings that can't be changed.
     pub pod_subnet: String,
     pub service_subnet: String,
@@ -502,8 +510,10 @@ pub struct Question {
     pub workload: bool,
     /// Whether to ask API servers which APIs clients have asked for that a later version does not serve.
     pub requests: bool,
-    /// Whether to try how fast the disks of machines are that are in no cluster.
-    pub fsync: bool,
+    /// Whether to ask API servers for kubelets' requests for serving certificates.
+    pub kubelet_requests: bool,
+    /// Machines whose disks are tried for how fast they are, where they are in no cluster yet.
+    pub fsync: BTreeSet<MachineName>,
     /// Whether to ask for what an installation anew has to know.
     pub system: bool,
     /// Paths that the user keeps on some machine.
@@ -512,4 +522,13 @@ pub struct Question {
     pub shares: Vec<String>,
     pub uid: u32,
     pub gid: u32,
+}
+
+impl Question {
+    /// What to ask this machine.
+    pub fn of(&self, name: &MachineName) -> Question {
+        let mut question = self.clone();
+        question.fsync.retain(|asked| asked == name);
+        question
+    }
 }

@@ -1,12 +1,12 @@
 //! Parses the output of `templates/facts.sh` to [`Facts`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::certificate::{self, Certificate};
+use super::certificate::{self, Certificate, Validity};
 use super::cluster::Answers;
 use super::{
     BeforeUpgrade, Facts, FileFact, ImageFact, LockFact, RebootDue, RenderNode, RequestedApi, ShareFact, ShareState, SystemDisk,
@@ -69,6 +69,10 @@ struct Reader<'a> {
     units: BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>,
     /// CA of /etc/kubernetes/pki/ca.crt, and of kubelet.conf.
     ca: [Option<String>; 2],
+    /// Names of the keys of those CAs.
+    authorities: BTreeSet<String>,
+    /// kubelet's serving certificate, and the name of the key that signed it.
+    serving: Option<(Validity, String)>,
     /// Node by kubelet's client certificate, and by the user in kubelet.conf.
     node: [Option<String>; 2],
 }
@@ -238,6 +242,7 @@ impl<'a> Reader<'a> {
             "api-cluster" => self.answers.cluster = fields.rest(line),
             "api-events" => self.answers.events = fields.rest(line),
             "requested" => self.answers.requested.extend(RequestedApi::parse(fields.word()?, fields.word()?, fields.word()?)),
+            "api-kubelet-requests" => self.answers.kubelet_requests = fields.rest(line),
             "etcd-list" => self.answers.members = fields.rest(line),
             "etcd-health" => self.answers.health = fields.rest(line),
             _ => {}
@@ -275,7 +280,11 @@ impl<'a> Reader<'a> {
                 let user = fields.word()?.split('@').next().unwrap_or_default();
                 self.node[1] = user.strip_prefix("system:node:").map(str::to_owned);
             }
-            "authority" => self.ca[1] = Certificate::from_base64_pem(fields.word()?).map(|certificate| certificate.public_key_sha256),
+            "authority" => {
+                let authority = Certificate::from_base64_pem(fields.word()?);
+                self.authorities.extend(authority.iter().map(|certificate| certificate.key.clone()));
+                self.ca[1] = authority.map(|certificate| certificate.public_key_sha256);
+            }
             key => {
                 let path = fields.word()?;
                 let text = fields.word()?;
@@ -298,6 +307,11 @@ impl<'a> Reader<'a> {
                 if name == "ca" {
                     // The first one in the file, as in kubeadm.
                     self.ca[0].get_or_insert(certificate.public_key_sha256);
+                    self.authorities.insert(certificate.key);
+                }
+                if name == super::KUBELET_SERVER {
+                    let validity = Validity { begins: certificate.begins, ends: certificate.ends };
+                    self.serving.get_or_insert((validity, certificate.signed_by));
                 }
                 kubernetes.certificates.entry(name).and_modify(|ends| *ends = (*ends).min(certificate.ends)).or_insert(certificate.ends);
             }
@@ -327,6 +341,8 @@ impl<'a> Reader<'a> {
         let [by_certificate, by_context] = self.node;
         facts.kubernetes.node = by_certificate.or(by_context);
         facts.kubernetes.control_plane = self.control_plane;
+        let authorities = self.authorities;
+        facts.kubernetes.serving = self.serving.filter(|(_, by)| authorities.contains(by)).map(|(validity, _)| validity);
         if self.control_plane {
             facts.api_denied = self.answers.denied();
             match self.answers.facts() {

@@ -73,6 +73,16 @@ pub enum Problem {
         machine: MachineName,
         days: i64,
     },
+    /// API servers verify the certificates of kubelets, and this one has none.
+    NoServingCertificate {
+        machine: MachineName,
+    },
+    /// A request for a serving certificate that hostler does not approve. `request`: the object's name.
+    RequestLeft {
+        request: String,
+        user: String,
+        why: String,
+    },
     /// The node's pods are evicted, or new ones do not start.
     Pressure {
         node: String,
@@ -150,6 +160,12 @@ impl fmt::Display for Problem {
             }
             Problem::CertificateExpires { certificate, machine, days } => {
                 write!(f, "the {certificate} certificate of {machine} expires {}", in_days(*days))
+            }
+            Problem::NoServingCertificate { machine } => {
+                write!(f, "kubelet of {machine} has no serving certificate that the cluster signed: logs and exec of its pods fail")
+            }
+            Problem::RequestLeft { user, why, .. } => {
+                write!(f, "a request of {user} for a serving certificate is not approved: {why}")
             }
             Problem::Pressure { node, condition, message } => write!(f, "node {node} has {condition}: {message}"),
             Problem::PodNetwork { machine, fault } => write!(f, "{machine}: {fault}"),

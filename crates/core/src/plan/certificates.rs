@@ -1,4 +1,5 @@
-//! Certificates are renewed long before they end: a cluster that somebody looks at twice a year never has one that has expired.
+//! kubeadm's certificates are renewed long before they end: a cluster that somebody looks at twice a year never has one that has expired. Kubelets
+//! have theirs renewed by themselves: see [`super::kubelets`].
 
 use anyhow::Result;
 use jiff::SignedDuration;
@@ -7,12 +8,12 @@ use super::cluster::runs;
 use super::planner::Planner;
 use super::{documents, repair};
 use crate::action::kubeadm::RenewCertificates;
-use crate::facts::{self, Facts, KUBELET_SERVER};
+use crate::facts::{self, Facts};
 use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::step::StepKind;
 use crate::words::in_days;
 
-/// Days that kubeadm's certificates and kubelet's serving certificate are valid, unless the inventory says otherwise.
+/// Days that kubeadm's certificates are valid, unless the inventory says otherwise.
 const YEAR: i64 = 365;
 const DAY: i64 = 24 * 60 * 60;
 
@@ -22,25 +23,22 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
     if planner.has_step(&StepKind::RepairControlPlane.of(name)) {
         return Ok(());
     }
-    let control_plane = machine.role == Role::ControlPlane && facts.kubernetes.control_plane;
-    let early = before_end(planner.inventory);
-    let own: Vec<&str> = if control_plane { ending(facts, early).filter(|name| repair::is_renewable(name)).collect() } else { Vec::new() };
-    let serving = ending(facts, facts::early(YEAR * DAY)).any(|name| name == KUBELET_SERVER);
-    if own.is_empty() && !serving {
+    if machine.role != Role::ControlPlane || !facts.kubernetes.control_plane {
         return Ok(());
     }
-    let config = match own.is_empty() {
-        true => None,
-        false => Some(documents::control_plane(planner.inventory, planner.manifests.kubernetes(), name, machine)?),
-    };
-    let all: Vec<&str> = own.iter().copied().chain(serving.then_some(KUBELET_SERVER)).collect();
-    let soonest = all.iter().filter_map(|name| facts.kubernetes.certificates.get(*name)).min().copied().unwrap_or(facts.clock);
+    let due: Vec<&str> = ending(facts, before_end(planner.inventory)).filter(|name| repair::is_renewable(name)).collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    let version = planner.manifests.kubernetes();
+    let config = documents::control_plane(planner.inventory, version, planner.verifies_kubelets, name, machine)?;
+    let soonest = due.iter().filter_map(|name| facts.kubernetes.certificates.get(*name)).min().copied().unwrap_or(facts.clock);
     let when = in_days((soonest - facts.clock) / DAY);
-    let reason = match all.as_slice() {
+    let reason = match due.as_slice() {
         [one] => format!("the {one} certificate expires {when}"),
         several => format!("{} certificates expire soon, the first {when}", several.len()),
     };
-    planner.restart(StepKind::RenewCertificates.of(name), name, reason, RenewCertificates { config, serving }, runs(name));
+    planner.restart(StepKind::RenewCertificates.of(name), name, reason, RenewCertificates { config }, runs(name));
     Ok(())
 }
 

@@ -6,13 +6,14 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::planner::Planner;
-use super::{add_ons, documents, encoders, repair, wanted};
-use crate::action::cluster::{Label, MakeEtcdSpace};
+use super::{add_ons, documents, encoders, kubelets, repair, wanted};
+use crate::action::cluster::{ForgetNotify, Label, MakeEtcdSpace};
 use crate::action::kubeadm::{RenewControlPlane, RenewKubelet, UploadConfig};
 use crate::digest::sha256;
 use crate::document::Document;
 use crate::facts::{ClusterFacts, MemberFact, NodeFact};
 use crate::inventory::{Inventory, Machine, MachineName, Role, Taint};
+use crate::protocol::{configmap, namespaces};
 use crate::record::{Applied, Record};
 use crate::static_pod::StaticPod;
 use crate::step::{Need, StepKind};
@@ -41,6 +42,7 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             add_ons::coredns(planner, &api_via, &cluster.add_ons)?;
         }
     }
+    notifications(planner, &api_via, cluster);
     add_ons::tunnels(planner, &api_via, cluster);
     add_ons::strand(planner, &api_via);
     for (name, machine) in planner.machines() {
@@ -62,6 +64,17 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
     Ok(())
 }
 
+/// What notifications kept in the cluster goes with them, once no machine sends any.
+fn notifications(planner: &mut Planner, api_via: &MachineName, cluster: &ClusterFacts) {
+    let kept = cluster.add_ons.get("ConfigMap", namespaces::SYSTEM, configmap::NOTIFY).is_some();
+    if kept && planner.inventory.notify.is_none() && planner.only.is_none() {
+        let needs = planner.machines().map(|(name, _)| StepKind::Notify.of(name).if_planned());
+        let needs: Vec<Need> = needs.collect();
+        let reason = "the inventory no longer has `notify`";
+        planner.step(StepKind::ForgetNotify.of(api_via), api_via, reason, ForgetNotify {}, needs);
+    }
+}
+
 /// Whether all that is wrong with the member is that it has reached its quota.
 pub fn is_full(member: &MemberFact) -> bool {
     member.error.contains("NOSPACE")
@@ -80,7 +93,7 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
     let version = planner.manifests.kubernetes().to_owned();
     let mut sums = BTreeMap::new();
     for document in Document::ALL {
-        let text = documents::stored(planner.inventory, &version, document)?;
+        let text = documents::stored(planner.inventory, &version, planner.verifies_kubelets, document)?;
         let sum = sha256(text.as_bytes());
         let id = StepKind::StoreDocument(document).of(api_via);
         let known = cluster.record.get(&Record::Document(document)) == Some(&sum);
@@ -97,63 +110,80 @@ fn stored_documents(planner: &mut Planner, api_via: &MachineName, cluster: &Clus
         };
         if let Some(reason) = reason {
             // kubeadm's phases read the documents of one cluster together.
-            let config =
-                if document == Document::Cluster { text } else { documents::cluster(planner.inventory, &version)? + "---\n" + &text };
-            planner.step(id.clone(), api_via, reason, UploadConfig { document, config, sha256: sum.clone() }, []);
+            let config = if document == Document::Cluster {
+                text
+            } else {
+                documents::cluster(planner.inventory, &version, planner.verifies_kubelets)? + "---\n" + &text
+            };
+            // Nobody joins in a plan by which API servers come to verify kubelets' certificates.
+            let begins = document == Document::Cluster && planner.verifies_kubelets && !cluster.verifies_kubelets;
+            let needs = begins.then(|| StepKind::KubeletCertificates.of(api_via).if_planned());
+            planner.step(id.clone(), api_via, reason, UploadConfig { document, config, sha256: sum.clone() }, needs);
         }
         sums.insert(document, (sum, id.if_planned()));
     }
-    for (name, machine) in planner.machines() {
-        let Some(facts) = planner.usable(name) else {
-            continue;
-        };
-        if !planner.joined(name) {
-            continue;
-        }
-        if let Some((sum, stored)) = sums.get(&Document::Cluster)
-            && machine.role == Role::ControlPlane
-        {
-            let names = documents::api_names(planner.inventory, &version, machine)?;
-            let lacks: Vec<&String> = names.iter().filter(|name| !has_name(&facts.kubernetes.api_names, name)).collect();
-            let changed = repair::changed_manifests(facts);
-            let reason = if facts.applied.get(&Applied::Document(Document::Cluster)) != Some(sum) {
-                Some("the static pods do not match the cluster's ClusterConfiguration".to_owned())
-            } else if !facts.kubernetes.api_names.is_empty() && !lacks.is_empty() {
-                Some(format!("the API server's certificate is not valid for {}", and(&lacks)))
-            } else if !changed.is_empty() {
-                let files: Vec<String> = changed.iter().map(|pod| pod.manifest()).collect();
-                Some(match changed.iter().any(|pod| facts.applied.contains_key(&Applied::Manifest(*pod))) {
-                    true => format!("changed on the machine: {}", and(&files)),
-                    false => "nothing on record says how kubeadm wrote the static pods".to_owned(),
-                })
-            } else {
-                None
-            };
-            if let Some(reason) = reason {
-                let config = documents::control_plane(planner.inventory, &version, name, machine)?;
-                let etcd = changed.contains(&StaticPod::Etcd);
-                let action = RenewControlPlane { config, names, etcd, sha256: sum.clone() };
-                let at = StepKind::RenewControlPlane.of(name);
-                let needs = runs(name).chain([stored.clone()]);
-                planner.restart(at, name, reason, action, needs);
-            }
-        }
-        let Some((sum, stored)) = sums.get(&Document::Kubelet) else {
-            continue;
-        };
+    // kubelets first: API servers come to verify their certificates once all have one.
+    if let Some((sum, stored)) = sums.get(&Document::Kubelet) {
+        renew_kubelets(planner, cluster, sum, stored);
+    }
+    if let Some((sum, stored)) = sums.get(&Document::Cluster) {
+        renew_control_planes(planner, api_via, sum, stored)?;
+    }
+    Ok(())
+}
+
+/// Kubelets that do not run as KubeletConfiguration says, `sum`, which is in the cluster once `stored` is done.
+fn renew_kubelets(planner: &mut Planner, cluster: &ClusterFacts, sum: &str, stored: &Need) {
+    for (name, _) in planner.machines() {
+        let Some(facts) = planner.usable(name).filter(|_| planner.joined(name)) else { continue };
         let on_disk = facts.files.get(wanted::KUBELET_CONFIG).map(|file| &file.sha256);
-        let reason = if facts.applied.get(&Applied::Document(Document::Kubelet)) != Some(sum) {
-            "kubelet does not run with the current KubeletConfiguration"
+        // What repairs it or bootstraps it starts it, too.
+        let starts = [StepKind::RepairControlPlane, StepKind::BootstrapKubelet].iter().any(|kind| planner.has_step(&kind.of(name)));
+        // It asks for a certificate anew when it starts, and else perhaps not for a while.
+        let lacks = kubelets::lacks(facts).filter(|_| cluster.nodes.contains_key(name.as_str()) && !starts);
+        let reason = if facts.applied.get(&Applied::Document(Document::Kubelet)).map(String::as_str) != Some(sum) {
+            "kubelet does not run with the current KubeletConfiguration".to_owned()
         } else if on_disk != facts.applied.get(&Applied::KubeletFile) {
-            "kubelet's configuration was changed on the machine"
+            "kubelet's configuration was changed on the machine".to_owned()
         } else if repair::has_changed_flags(facts) {
-            "kubelet's flags were changed on the machine"
+            "kubelet's flags were changed on the machine".to_owned()
+        } else if let Some(lacks) = lacks {
+            lacks
         } else {
             continue;
         };
         let at = StepKind::RenewKubelet.of(name);
         let needs = runs(name).chain([stored.clone()]);
-        planner.restart(at, name, reason, RenewKubelet { sha256: sum.clone() }, needs);
+        planner.restart(at, name, reason, RenewKubelet { sha256: sum.to_owned() }, needs);
+    }
+}
+
+/// Control planes whose static pods are not as ClusterConfiguration says, `sum`, which is in the cluster once `stored` is done.
+fn renew_control_planes(planner: &mut Planner, api_via: &MachineName, sum: &str, stored: &Need) -> Result<()> {
+    let version = planner.manifests.kubernetes().to_owned();
+    for (name, machine) in planner.machines().filter(|(_, machine)| machine.role == Role::ControlPlane) {
+        let Some(facts) = planner.usable(name).filter(|_| planner.joined(name)) else { continue };
+        let names = documents::api_names(planner.inventory, &version, machine)?;
+        let lacks: Vec<&String> = names.iter().filter(|name| !has_name(&facts.kubernetes.api_names, name)).collect();
+        let changed = repair::changed_manifests(facts);
+        let reason = if facts.applied.get(&Applied::Document(Document::Cluster)).map(String::as_str) != Some(sum) {
+            "the static pods do not match the cluster's ClusterConfiguration".to_owned()
+        } else if !facts.kubernetes.api_names.is_empty() && !lacks.is_empty() {
+            format!("the API server's certificate is not valid for {}", and(&lacks))
+        } else if !changed.is_empty() {
+            let files: Vec<String> = changed.iter().map(|pod| pod.manifest()).collect();
+            match changed.iter().any(|pod| facts.applied.contains_key(&Applied::Manifest(*pod))) {
+                true => format!("changed on the machine: {}", and(&files)),
+                false => "nothing on record says how kubeadm wrote the static pods".to_owned(),
+            }
+        } else {
+            continue;
+        };
+        let config = documents::control_plane(planner.inventory, &version, planner.verifies_kubelets, name, machine)?;
+        let etcd = changed.contains(&StaticPod::Etcd);
+        let action = RenewControlPlane { config, names, etcd, sha256: sum.to_owned() };
+        let needs = runs(name).chain([stored.clone(), StepKind::KubeletCertificates.of(api_via).if_planned()]);
+        planner.restart(StepKind::RenewControlPlane.of(name), name, reason, action, needs);
     }
     Ok(())
 }

@@ -105,7 +105,7 @@ pub fn plan(planner: &mut Planner, api_via: &MachineName, wanted: &Transcode, in
         };
         let kinds = [StepKind::Join, StepKind::Labels, StepKind::Containerd, StepKind::KubeletUnit, StepKind::Images(ImageGroup::Films)];
         let mut needs: Vec<Need> = kinds.map(|kind| kind.of(name).if_planned()).into();
-        needs.push(StepKind::Workload.of(api_via).if_planned());
+        needs.extend([StepKind::Workload, StepKind::KubeletCertificates].map(|kind| kind.of(api_via).if_planned()));
         let manifest = installation.prove(name.as_str(), &families, !nodes.is_empty())?;
         let action = ProveEncoders { node: name.clone(), manifest, tried_with: sum, hardware: !nodes.is_empty() };
         planner.step(StepKind::Encoders.of(name), api_via, reason, action, needs);

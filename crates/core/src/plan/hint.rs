@@ -216,6 +216,10 @@ pub enum Hint {
         namespace: String,
         pod: String,
     },
+    /// A request for a certificate that is not approved.
+    DeleteRequest {
+        request: String,
+    },
     Troubleshoot,
 }
 
@@ -548,6 +552,11 @@ impl fmt::Display for Hint {
                 f,
                 "change or delete what forbids them in the namespace {namespace}: a ResourceQuota, a LimitRange, a PodSecurity label or an \
                  admission webhook"
+            ),
+            Hint::DeleteRequest { request } => write!(
+                f,
+                "find out which program on that machine made the request; `kubectl describe csr {request}` shows it, and `kubectl delete \
+                 csr {request}` deletes it"
             ),
             Hint::LookAtPod { namespace, pod } => write!(
                 f,

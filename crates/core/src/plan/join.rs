@@ -13,13 +13,12 @@ use super::hint::{Command, Hint};
 use super::machine::prepared;
 use super::planner::{Planner, interrupted};
 use super::refusal::Why;
-use super::repair::is_bootstrappable;
+use super::repair::{is_bootstrappable, kubelet_serving};
 use crate::action::Action;
 use crate::action::kubeadm::{BootstrapKubelet, CollectPki, CreateToken, DeleteToken, Init, Join, Restore};
 use crate::action::machine::WriteHosts;
 use crate::digest::sha256;
 use crate::document::Document;
-use crate::facts::KUBELET_SERVER;
 use crate::inventory::{Machine, MachineName, Role};
 use crate::record::{Applied, InProgress, Record};
 use crate::step::{ImageGroup, Input, Need, Output, StepId, StepKind};
@@ -124,7 +123,7 @@ fn bootstraps(planner: &mut Planner, source: &JoinSource, machines: &[&MachineNa
             server: format!("https://{}", documents::endpoint(planner.inventory)),
             token: input(Output::Token),
             ca: input(Output::Ca),
-            serving: facts.kubernetes.certificates.get(KUBELET_SERVER).is_some_and(|ends| *ends < facts.clock),
+            serving: facts.kubernetes.damaged.iter().any(|file| *file == kubelet_serving()),
         };
         let lacks: Vec<&String> = facts.kubernetes.missing.iter().chain(&facts.kubernetes.damaged).collect();
         let reason = match lacks.as_slice() {
@@ -206,7 +205,7 @@ fn record(planner: &Planner, documents: &[Document]) -> Result<BTreeMap<Document
             if let Some(sum) = kept.and_then(|record| record.get(&Record::Document(document))) {
                 return Ok((document, sum.clone()));
             }
-            let text = documents::stored(planner.inventory, planner.manifests.kubernetes(), document)?;
+            let text = documents::stored(planner.inventory, planner.manifests.kubernetes(), planner.verifies_kubelets, document)?;
             Ok((document, sha256(text.as_bytes())))
         })
         .collect()

@@ -24,6 +24,7 @@ pub mod goal;
 mod graph;
 pub mod hint;
 pub mod join;
+pub mod kubelets;
 mod leave;
 pub mod lint;
 pub mod machine;
@@ -68,6 +69,7 @@ pub fn plan(inventory: &Inventory, manifests: &Manifests, seen: &BTreeMap<Machin
 /// The plan for all machines that `planner` is to change.
 fn everything(mut planner: Planner) -> Result<Plan> {
     check::look(&mut planner);
+    planner.verifies_kubelets = kubelets::are_verified(&planner)?;
     if admins::plan(&mut planner)? {
         return Ok(planner.finish());
     }
@@ -77,6 +79,7 @@ fn everything(mut planner: Planner) -> Result<Plan> {
         certificates::plan(&mut planner, name, machine)?;
     }
     join::plan(&mut planner)?;
+    kubelets::plan(&mut planner);
     cluster::plan(&mut planner)?;
     verify::plan(&mut planner)?;
     pod_network::plan(&mut planner);

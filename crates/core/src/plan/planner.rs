@@ -40,6 +40,8 @@ pub struct Planner<'a> {
     pub parallel: usize,
     /// The cluster is to become the version of the bundles.
     pub upgrades: bool,
+    /// API servers verify the certificates that kubelets present, or come to in this plan.
+    pub verifies_kubelets: bool,
     /// Machines that a refusal keeps as they are.
     pub refused: BTreeSet<&'a MachineName>,
     /// No cluster may be made or joined in this run.
@@ -81,6 +83,7 @@ impl<'a> Planner<'a> {
             now: false,
             parallel: 1,
             upgrades: false,
+            verifies_kubelets: api_via.is_none_or(|api_via| api_via.cluster.verifies_kubelets),
             refused: BTreeSet::new(),
             cluster_refused: false,
             last_restart: None,

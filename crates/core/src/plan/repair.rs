@@ -46,15 +46,15 @@ pub fn is_made(file: &str) -> bool {
     !trusted && !file.starts_with(path::ETCD)
 }
 
-/// Certificates of kubeadm's and kubelet's that have expired, and that the cluster's own CA signs; kubelet makes its serving certificate anew
-/// by itself.
+/// Certificates of kubeadm's and kubelet's that have expired, and that kubeadm or a bootstrap renews; for its serving certificate kubelet asks by
+/// itself.
 pub fn expired(facts: &Facts) -> Vec<String> {
     let signed = |name: &str| is_renewable(name) || name == KUBELET_CLIENT;
     let ended = facts.kubernetes.certificates.iter().filter(|(name, ends)| signed(name) && **ends < facts.clock);
     ended.map(|(name, _)| name.clone()).collect()
 }
 
-/// Whether kubeadm renews the certificate of this name: its own, without the CAs. kubelet has its client certificate renewed by itself.
+/// Whether kubeadm renews the certificate of this name: its own, without the CAs. kubelet has its own renewed by itself.
 pub fn is_renewable(certificate: &str) -> bool {
     !certificate.ends_with("ca") && !certificate.starts_with("kubelet-")
 }
@@ -110,10 +110,18 @@ pub fn is_repairable(planner: &Planner, name: &MachineName, facts: &Facts) -> bo
         && !is_of_another(planner, facts)
 }
 
+/// The file with kubelet's serving certificate and its key, without which kubelet asks for another one.
+pub fn kubelet_serving() -> String {
+    format!("{}/kubelet-server-current.pem", path::KUBELET_PKI)
+}
+
 /// Whether a new bootstrap of a worker's kubelet makes this file again.
 fn is_bootstrapped(file: &str) -> bool {
     let is = |folder: &str, name: &str| file.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) == Some(name);
-    file == path::KUBELET_KUBECONFIG || is(path::KUBELET_PKI, "kubelet-client-current.pem") || is(path::PKI, "ca.crt")
+    file == path::KUBELET_KUBECONFIG
+        || is(path::KUBELET_PKI, "kubelet-client-current.pem")
+        || is(path::PKI, "ca.crt")
+        || file == kubelet_serving()
 }
 
 /// Whether the machine is a worker whose kubelet only needs another client certificate: it has ended, or is gone.
@@ -134,7 +142,7 @@ pub fn plan(planner: &mut Planner, name: &MachineName, machine: &Machine) -> Res
     let Some(facts) = planner.usable(name).filter(|facts| is_repairable(planner, name, facts)) else { return Ok(()) };
     let KubernetesFacts { missing, mut damaged, .. } = facts.kubernetes.clone();
     let (expired, broken) = (expired(facts), broken(facts));
-    let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), name, machine)?;
+    let config = documents::control_plane(planner.inventory, planner.manifests.kubernetes(), planner.verifies_kubelets, name, machine)?;
     let lacks = (!missing.is_empty()).then(|| format!("{} {} missing", and(&missing), are(missing.len())));
     let cut = (!damaged.is_empty()).then(|| format!("{} {} truncated", and(&damaged), are(damaged.len())));
     let ended = match expired.as_slice() {

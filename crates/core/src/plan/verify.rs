@@ -107,7 +107,9 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
             fits
         });
         let action = RecordVerified { sha256: wanted, inventory: text };
-        planner.step(StepKind::RecordVerified.of(&api_via), &api_via, "the cluster passed verification", action, [probe.into()]);
+        // Without its kubelet's certificate, nobody reads logs of a machine's pods.
+        let needs = [probe.into(), StepKind::KubeletCertificates.of(&api_via).if_planned()];
+        planner.step(StepKind::RecordVerified.of(&api_via), &api_via, "the cluster passed verification", action, needs);
     }
     Ok(())
 }
@@ -126,12 +128,13 @@ fn restored(planner: &Planner, name: &MachineName) -> bool {
         || planner.comes_back.is_some() && planner.usable(name).is_some() && planner.joined(name)
 }
 
-fn will_join(planner: &Planner, name: &MachineName) -> bool {
+/// Whether the machine becomes a node in this plan.
+pub fn will_join(planner: &Planner, name: &MachineName) -> bool {
     [StepKind::Init, StepKind::Join].iter().any(|kind| planner.has_step(&kind.of(name)))
 }
 
 /// The control plane through which the cluster is looked at, now or once this run has made it.
-fn api_via(planner: &Planner) -> Option<MachineName> {
+pub fn api_via(planner: &Planner) -> Option<MachineName> {
     let first = || planner.inventory.control_planes().map(|(name, _)| name).find(|name| planner.has_step(&StepKind::Init.of(name)));
     planner.api_via.map(|api_via| api_via.machine).or(planner.comes_back).or_else(first).cloned()
 }
@@ -153,7 +156,7 @@ fn others_verified(planner: &Planner, nodes: &[String], record: Option<&String>)
 fn expected(planner: &Planner, is_in: impl Fn(&MachineName) -> bool) -> Result<String> {
     let nodes: Vec<String> = planner.machines().filter(|(name, _)| is_in(name)).map(|(name, _)| name.to_string()).collect();
     let documents = [
-        documents::cluster(planner.inventory, planner.manifests.kubernetes())?,
+        documents::cluster(planner.inventory, planner.manifests.kubernetes(), planner.verifies_kubelets)?,
         documents::kubelet(planner.inventory)?,
         documents::kube_proxy(planner.inventory)?,
     ];

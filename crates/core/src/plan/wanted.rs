@@ -351,8 +351,9 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     Ok(Question {
         files,
         requests: false,
+        kubelet_requests: false,
         system: false,
-        fsync: true,
+        fsync: Default::default(),
         workload: films.is_some(),
         static_pods: StaticPod::names().map(str::to_owned).to_vec(),
         pki: repair::pki().into_iter().map(str::to_owned).collect(),

@@ -89,7 +89,8 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         ];
         let machines: Vec<&MachineName> = planner.machines().map(|(name, _)| name).collect();
         needs.extend(machines.iter().flat_map(|name| kinds.map(|kind| kind.of(name).if_planned())));
-        needs.extend([StepKind::Init, StepKind::Flannel].map(|kind| kind.of(api_via).if_planned()));
+        // The script reads logs.
+        needs.extend([StepKind::Init, StepKind::Flannel, StepKind::KubeletCertificates].map(|kind| kind.of(api_via).if_planned()));
         needs = vec![Need::Step(planner.step(
             StepKind::Workload.of(api_via),
             api_via,
@@ -99,28 +100,32 @@ pub fn plan(planner: &mut Planner) -> Result<()> {
         ))];
     }
     encoders::plan(planner, api_via, wanted, &installation, &image)?;
-    if let Some(action) = secrets(wanted, planner.inventory.notify_films())
-        .filter(|action| moved || record.get(&Record::WorkloadToken) != Some(&action.sha256))
-    {
-        let what = match (action.tokens.is_empty(), &action.notify) {
-            (true, _) => "the address for notifications",
-            (false, None) => "a media server's token",
-            (false, Some(_)) => "a media server's token or the address for notifications",
+    let action = secrets(wanted, planner.inventory.notify_films());
+    let stored = record.get(&Record::WorkloadToken);
+    if (moved && !action.is_empty()) || stored.map(String::as_str).unwrap_or_default() != action.sha256 {
+        let reason = match (action.tokens.is_empty(), &action.notify) {
+            (true, None) => "nothing needs a media server's token or the address for notifications any more".to_owned(),
+            (true, Some(_)) => missing("the address for notifications"),
+            (false, None) => missing("a media server's token"),
+            (false, Some(_)) => missing("a media server's token or the address for notifications"),
         };
-        let reason = format!("{what} is missing from the cluster or has changed");
         planner.step(StepKind::MediaServerToken.of(api_via), api_via, reason, action, needs);
     }
     Ok(())
 }
 
-/// Sends the tokens of all media servers, and the address to `notify`; `None`: there are none.
-fn secrets(wanted: &Transcode, notify: Option<&Address>) -> Option<KeepSecrets> {
+fn missing(what: &str) -> String {
+    format!("{what} is missing from the cluster or has changed")
+}
+
+/// The tokens of all media servers, and the address to `notify`. Without any, its sum is empty.
+fn secrets(wanted: &Transcode, notify: Option<&Address>) -> KeepSecrets {
     let files: Vec<_> = wanted.tokens.iter().filter_map(|token| Some((token.of, token.file.as_ref().ok()?))).collect();
     let tokens = files.iter().map(|(of, file)| format!("{} {}", of.key(), file.sha256));
     let sums: Vec<String> = tokens.chain(notify.map(|address| format!("notify {}", sha256(address.reveal().as_bytes())))).collect();
     let tokens: Vec<_> = files.into_iter().map(|(of, file)| MediaServerToken { of, file: file.path.clone(), size: file.size }).collect();
-    let sha256 = sha256(sums.join("\n").as_bytes());
-    (!sums.is_empty()).then(|| KeepSecrets { tokens, notify: notify.cloned(), sha256 })
+    let sha256 = if sums.is_empty() { String::new() } else { sha256(sums.join("\n").as_bytes()) };
+    KeepSecrets { tokens, notify: notify.cloned(), sha256 }
 }
 
 /// Whether nothing is known that would keep films from being encoded; what is known is refused.

@@ -35,6 +35,7 @@ const AGGREGATION: &str = "API servers of extensions know kube-apiserver by what
 const LEADER: &str = "several control planes must not act at the same time";
 const NOT_SENT: &str = "hostler sends no such file to machines, and kubelet would not start without it";
 const UNCHECKED: &str = "kubelet reads this flag only once it runs, and hostler checks the setting in kubelet's configuration";
+const SERVING: &str = "API servers verify kubelets' certificates, which the cluster signs and hostler approves";
 const DOMAIN: &str = "the cluster is verified by names below `cluster.local`";
 const DNS: &str = "pods send DNS queries to the address that CoreDNS has in the Service subnet";
 
@@ -172,6 +173,7 @@ pub const RELIED: &[Relied] = &[
     flag(CLUSTER, API, "tls-private-key-file", FILES, ""),
     flag(CLUSTER, API, "kubelet-client-certificate", FILES, ""),
     flag(CLUSTER, API, "kubelet-client-key", FILES, ""),
+    flag(CLUSTER, API, "kubelet-certificate-authority", SERVING, ""),
     flag(CLUSTER, API, "service-account-key-file", FILES, ""),
     flag(CLUSTER, API, "service-account-signing-key-file", FILES, ""),
     flag(CLUSTER, API, "enable-bootstrap-token-auth", LOGIN, ""),
@@ -203,6 +205,8 @@ pub const RELIED: &[Relied] = &[
     flag(CLUSTER, MANAGER, "node-cidr-mask-size-ipv6", PODS, ""),
     flag(CLUSTER, MANAGER, "cluster-signing-cert-file", FILES, ""),
     flag(CLUSTER, MANAGER, "cluster-signing-key-file", FILES, ""),
+    flag(CLUSTER, MANAGER, "cluster-signing-kubelet-serving-cert-file", SERVING, ""),
+    flag(CLUSTER, MANAGER, "cluster-signing-kubelet-serving-key-file", SERVING, ""),
     flag(CLUSTER, MANAGER, "root-ca-file", FILES, ""),
     flag(CLUSTER, MANAGER, "service-account-private-key-file", FILES, ""),
     flag(CLUSTER, MANAGER, "client-ca-file", FILES, ""),
@@ -229,8 +233,10 @@ pub const RELIED: &[Relied] = &[
     path(KUBELET, &["containerRuntimeEndpoint"], "", CONTAINERD, ""),
     path(KUBELET, &["clusterDNS"], "", DNS, SERVICE_SUBNET),
     path(KUBELET, &["clusterDomain"], "cluster.local", DOMAIN, ""),
-    path(KUBELET, &["tlsCertFile"], "", NOT_SENT, "kubeadm.KubeletConfiguration.serverTLSBootstrap"),
-    path(KUBELET, &["tlsPrivateKeyFile"], "", NOT_SENT, "kubeadm.KubeletConfiguration.serverTLSBootstrap"),
+    path(KUBELET, &["tlsCertFile"], "", NOT_SENT, ""),
+    path(KUBELET, &["tlsPrivateKeyFile"], "", NOT_SENT, ""),
+    path(KUBELET, &["serverTLSBootstrap"], "true", SERVING, ""),
+    path(KUBELET, &["featureGates", "RotateKubeletServerCertificate"], "true", SERVING, ""),
     path(KUBELET, &["imageServiceEndpoint"], "", CONTAINERD, ""),
     path(KUBELET, &["enableServer"], "true", "hostler checks that machines reach each other on port 10250", ""),
     path(KUBELET, &["staticPodPath"], paths::MANIFESTS, KUBELET_FILES, ""),
@@ -279,8 +285,9 @@ pub const NODE_FLAGS: &[(&str, &str, &str)] = &[
     ("authorization-mode", SECURE, ""),
     ("read-only-port", SECURE, ""),
     ("client-ca-file", KUBELET_FILES, ""),
-    ("tls-cert-file", NOT_SENT, "kubeadm.KubeletConfiguration.serverTLSBootstrap"),
-    ("tls-private-key-file", NOT_SENT, "kubeadm.KubeletConfiguration.serverTLSBootstrap"),
+    ("tls-cert-file", NOT_SENT, ""),
+    ("tls-private-key-file", NOT_SENT, ""),
+    ("rotate-server-certificates", SERVING, ""),
     ("authentication-token-webhook", SECURE, ""),
     ("cluster-domain", DOMAIN, ""),
     ("image-service-endpoint", CONTAINERD, ""),
