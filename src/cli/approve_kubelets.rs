@@ -15,10 +15,10 @@ use crate::report::Reporter;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Nodes whose kubelets must present such a certificate
-    #[arg(value_name = "NODE", value_parser = node)]
+    #[arg(value_name = "NODE", value_parser = node, required = true)]
     nodes: Vec<MachineName>,
     /// How long to wait for them, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS")]
     within: u64,
 }
 

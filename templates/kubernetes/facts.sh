@@ -36,6 +36,22 @@ objects() {
         daemonsets.apps,deployments.apps,services,configmaps,serviceaccounts,roles.rbac.authorization.k8s.io,rolebindings.rbac.authorization.k8s.io,pods
 }
 
+# Where nobody asks for add-ons, what is on record is enough, at a third of the cost.
+about_add_ons() {
+{% if add_ons %}
+    objects system {{ namespaces.system }}
+{% else %}
+    listed system --namespace {{ namespaces.system }} configmaps
+{% endif %}
+}
+about_flannel() {
+{% if add_ons %}
+    objects flannel {{ namespaces.flannel }}
+{% else %}
+    :
+{% endif %}
+}
+
 # The workload, where the inventory has one.
 about_films() {
 {% if workload %}
@@ -50,6 +66,7 @@ about_missing_pods() { api events '/api/v1/events?fieldSelector=reason%3DFailedC
 
 # Those outside of namespaces, by name: there are many others.
 cluster_objects() {
+    [ -n "$cluster_objects" ] || return 0
     # shellcheck disable=SC2086 # words: no name of an object has a space
     listed cluster --ignore-not-found $cluster_objects
 }
@@ -112,8 +129,8 @@ about_silence() {
 about_cluster() {
     api version /version < /dev/null | {
         api nodes /api/v1/nodes < /dev/null | {
-            objects system {{ namespaces.system }} < /dev/null | {
-                objects flannel {{ namespaces.flannel }} < /dev/null | {
+            about_add_ons < /dev/null | {
+                about_flannel < /dev/null | {
                     about_films < /dev/null | {
                         cluster_objects < /dev/null | {
                             about_etcd < /dev/null

@@ -36,6 +36,7 @@ fn script() -> String {
         keep: words(&["/var/lib/films", "/var/lib/it's here"]),
         shares: words(&["/tmp/no such folder"]),
         snapshots: String::new(),
+        add_ons: true,
         requests: true,
         kubelet_requests: true,
         fsync: [MachineName::new("rarity").expect("a name")].into(),

@@ -9,8 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use hostler::cli::render::rendered;
 use hostler::inventory_file::InventoryFile;
 use hostler_core::action::cluster::{
-    DeleteNode, Drain, ForgetNotify, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreAdmins, RestoreCoreDns,
-    RestoreRoles, Uncordon, WithdrawVerification,
+    DeleteNode, Drain, ForgetNotify, Label, LetFilmsEnd, MakeEtcdSpace, RecordPower, RemoveMember, RestartFlannel, RestoreAdmins,
+    RestoreCoreDns, RestoreRoles, Uncordon, WithdrawVerification,
 };
 use hostler_core::action::kubeadm::{
     BootstrapKubelet, CreateToken, Init, Join, RenewCertificates, RenewControlPlane, RenewKubelet, RepairControlPlane, Restore,
@@ -331,6 +331,8 @@ pub fn scripts() -> BTreeMap<String, String> {
         ..wanted::question(None, None, Vec::new()).expect("templates fit")
     };
     scripts.insert("facts.sh".to_owned(), render("facts.sh", question).expect("the template fits"));
+    // As notifications ask.
+    scripts.insert("facts-short.sh".to_owned(), render("facts.sh", Question::default()).expect("the template fits"));
     let key = serde_json::json!({ "key": "ssh-ed25519 AAAA it's mine" });
     scripts.insert("authorize.sh".to_owned(), render("ssh/authorize.sh", key).expect("the template fits"));
     let address = serde_json::json!({ "address": "192.168.1.11" });

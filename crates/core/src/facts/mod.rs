@@ -506,6 +506,8 @@ pub struct Question {
     pub cluster_objects: Vec<String>,
     /// The folder with regular snapshots; empty: none.
     pub snapshots: String,
+    /// Whether to ask API servers for what the cluster runs of its own. Otherwise [`AddOns`] has ConfigMaps alone.
+    pub add_ons: bool,
     /// Whether to ask API servers for what runs of the transcoding workload.
     pub workload: bool,
     /// Whether to ask API servers which APIs clients have asked for that a later version does not serve.

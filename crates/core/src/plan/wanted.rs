@@ -350,6 +350,7 @@ pub fn question(films: Option<&Transcode>, snapshots: Option<&str>, keep: Vec<St
     files.extend(NOTIFY_FILES.iter().map(|path| (*path).to_owned()));
     Ok(Question {
         files,
+        add_ons: true,
         requests: false,
         kubelet_requests: false,
         system: false,
