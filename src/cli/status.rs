@@ -102,7 +102,7 @@ async fn observe(
     reporter: &Reporter,
 ) -> Result<(Status, Option<anyhow::Error>)> {
     let inventory = &file.inventory;
-    let seen = gather::gather(links, &apply::question(inventory)?, &reporter.events().without_unreachable()).await?;
+    let seen = gather::gather(links, &apply::question(&Goal::Up, inventory)?, &reporter.events().without_unreachable()).await?;
     if !arguments.watch {
         newest::fetch(inventory, &file.text, &seen, links, &reporter.events()).await;
     }

@@ -72,6 +72,8 @@ pub enum InProgress {
     Upgrade,
     /// Packages of the operating system are upgraded.
     Packages,
+    /// `rebuild --os` installed the system, and the machine has not joined since.
+    Reinstall,
 }
 
 impl Record {
@@ -133,7 +135,7 @@ impl fmt::Display for Applied {
 }
 
 impl InProgress {
-    pub const ALL: [InProgress; 14] = [
+    pub const ALL: [InProgress; 15] = [
         InProgress::Wipe,
         InProgress::Restore,
         InProgress::Init,
@@ -148,6 +150,7 @@ impl InProgress {
         InProgress::Unverified,
         InProgress::Upgrade,
         InProgress::Packages,
+        InProgress::Reinstall,
     ];
 
     /// `None` for a name that this version does not know.
@@ -171,6 +174,7 @@ impl InProgress {
             InProgress::Unverified => mark::UNVERIFIED,
             InProgress::Upgrade => mark::UPGRADE,
             InProgress::Packages => mark::PACKAGES,
+            InProgress::Reinstall => mark::REINSTALL,
         }
     }
 }

@@ -24,6 +24,7 @@ pub enum StepKind {
     DeleteNode,
     /// The machine's system, anew.
     Reinstall,
+    Erase,
     Packages,
     Swap,
     Modules,
@@ -122,7 +123,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 68] = [
+    pub const ALL: [StepKind; 69] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
@@ -132,6 +133,7 @@ impl StepKind {
         StepKind::Wipe,
         StepKind::DeleteNode,
         StepKind::Reinstall,
+        StepKind::Erase,
         StepKind::Packages,
         StepKind::Swap,
         StepKind::Modules,
@@ -210,6 +212,7 @@ impl StepKind {
             StepKind::Wipe => "wipe",
             StepKind::DeleteNode => "node-gone",
             StepKind::Reinstall => "reinstall",
+            StepKind::Erase => "erase",
             StepKind::Packages => "packages",
             StepKind::Swap => "swap",
             StepKind::Modules => "modules",
@@ -284,6 +287,7 @@ impl StepKind {
             StepKind::Wipe => "wipe",
             StepKind::DeleteNode => "delete the node",
             StepKind::Reinstall => "install the system",
+            StepKind::Erase => "erase the disk",
             StepKind::Packages => "install packages",
             StepKind::Swap => "turn off swap",
             StepKind::Modules => "load kernel modules",
@@ -354,7 +358,8 @@ impl StepKind {
             | StepKind::RemoveMember
             | StepKind::Wipe
             | StepKind::DeleteNode
-            | StepKind::Reinstall => Stage::Leave,
+            | StepKind::Reinstall
+            | StepKind::Erase => Stage::Leave,
             StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname | StepKind::CloudInit => {
                 Stage::Prepare
             }
