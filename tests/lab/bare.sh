@@ -231,7 +231,7 @@ wait_for 900 "sshd to answer" answers
 row "rebuild --os with an image whose checksum is wrong: the installer shows it and waits; the order is used up, and nothing starts from the disk"
 # The image of another cache, whose record has another checksum. Hard links: the files are the same.
 mkdir -p "$work/cache"
-cp --recursive --link "${HOSTLER_CACHE:-/var/cache/hostler}/os" "$work/cache/"
+cp --recursive --link "${HOSTLER_CACHE:-/var/cache/hostler}/os" "${HOSTLER_CACHE:-/var/cache/hostler}/bundles" "$work/cache/"
 for known in "$work/cache/os"/*/image.json; do
     sed 's/"sha256":"[0-9a-f]\{4\}/"sha256":"0000/' "$known" > "$known.new"
     mv "$known.new" "$known"

@@ -40,6 +40,8 @@ impl Erasure {
             "its version"
         } else if !is_id(&erasure.id) {
             "its id"
+        } else if MachineName::new(erasure.name.as_str()).is_none() {
+            "the name of the machine"
         } else if !is_mac(&erasure.mac) {
             "the MAC address"
         } else if erasure.disk == DiskRule::Only {
