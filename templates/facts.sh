@@ -607,9 +607,29 @@ about_own_system() {
         attribute "$disk" wwid device/wwid
         wwid=$line
         attribute "$disk" device/type
-        say system-disk "$disk" "$sectors" "$removable" "$read_only" "$(readlink -f "/sys/block/$disk")" "$serial" "$wwid" "$line"
-        lsblk --noheadings --bytes --pairs --output TYPE,PARTLABEL,SIZE,FSTYPE,MOUNTPOINT "/dev/$disk" |
-            awk -F '"' -v OFS="\t" -v disk="$disk" '$2 == "part" { print "system-part", disk, $4, $6, $8, $10 }'
+        card=$line
+        folder=$(readlink -f "/sys/block/$disk")
+        # .../ata3/host2/target2:0:0/2:0:0:0/block/sda has its port in .../ata3/ata_port/ata3/port_no.
+        controller=${folder%%/host*}
+        port=
+        first "$controller/ata_port/${controller##*/}/port_no" && port=$line
+        say system-disk "$disk" "$sectors" "$removable" "$read_only" "$folder" "$serial" "$wwid" "$card" "$port"
+        lsblk --noheadings --bytes --pairs --output TYPE,PARTLABEL,SIZE,FSTYPE,MOUNTPOINT,KNAME "/dev/$disk" |
+            awk -F '"' -v OFS="\t" -v disk="$disk" '$2 == "part" {
+                file = "/sys/class/block/" $12 "/start"
+                start = 0
+                getline start < file
+                close(file)
+                print "system-part", disk, $4, $6, $8, $10, start
+            }'
+        esp=$(lsblk --noheadings --raw --output PARTTYPE,MOUNTPOINT "/dev/$disk" |
+            awk '$1 == "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" && $2 ~ "^/" { print $2; exit }')
+        # Where another GRUB has its configuration, the installer's has no place.
+        [ ! -e "$esp/{{ installer.esp_config }}" ] || grep -qF '{{ installer.memory }}' "$esp/{{ installer.esp_config }}" || esp=
+        # Blocks that are free, their size, and the rights of the folder.
+        [ -z "$esp" ] || stat -f -c '%a %S' "$esp" | {
+            read -r blocks size && say system-esp "$esp" "$((blocks * size))" "$(stat -c %a "$esp")"
+        }
         set -f
         IFS=$newline
         for path in $keep; do
@@ -617,7 +637,11 @@ about_own_system() {
             device "$path"
             [ -n "$device" ] || continue
             lsblk --noheadings --raw --inverse --output KNAME "$device" | grep -qxF "$disk" || continue
-            [ "$(lsblk --noheadings --nodeps --output PARTLABEL "$device")" = {{ layout.data }} ] || say system-keep "$path"
+            if [ "$(lsblk --noheadings --nodeps --output PARTLABEL "$device")" = {{ layout.data }} ]; then
+                say system-keep-data "$path"
+            else
+                say system-keep "$path"
+            fi
         done
         unset IFS
         set +f

@@ -11,6 +11,7 @@ use hostler_core::facts::{ClusterFacts, Contact, Observation, Question};
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::manifest::Manifests;
+use hostler_core::plan::goal::Questions;
 use hostler_core::plan::{Goal, Plan, plan_for, rollback, silence, version, wanted};
 use hostler_core::quantity;
 use hostler_core::step::{Stage, StepId, StepKind};
@@ -38,6 +39,14 @@ mod validator;
 
 /// Each round makes a plan from fresh facts. A goal that is not reached after this many rounds never will be.
 const ROUNDS: usize = 5;
+
+/// Each machine that gets a new system needs one for that, one to join, and one that finds nothing left to do.
+fn rounds(goal: &Goal, inventory: &Inventory) -> usize {
+    match goal {
+        Goal::ReinstallAll { .. } => ROUNDS + 3 * inventory.machines.len(),
+        _ => ROUNDS,
+    }
+}
 
 /// What a run uses in addition to the inventory.
 #[derive(Debug, Clone, Default)]
@@ -154,8 +163,7 @@ async fn contact(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &R
     let mut links = connect::links(inventory, means.new_host_keys, reporter)?;
     let asked = goal.asks(inventory);
     links.retain(|name, _| asked.contains(name));
-    let requests = matches!(goal, Goal::Upgrade { .. });
-    let seen = login::observe(&links, &Question { requests, ..question(inventory)? }, reporter).await?;
+    let seen = login::observe(&links, &question(goal, inventory)?, reporter).await?;
     Ok((links, seen))
 }
 
@@ -180,17 +188,18 @@ fn version_before(goal: &Goal, inventory: &Inventory, seen: &BTreeMap<MachineNam
     matches!(goal, Goal::RollBack { .. }).then(before).flatten()
 }
 
-/// What to ask machines for.
+/// What to ask machines for, for this goal.
 ///
 /// # Errors
 /// Only a bug: a template that can't be rendered.
-pub fn question(inventory: &Inventory) -> Result<Question> {
+pub fn question(goal: &Goal, inventory: &Inventory) -> Result<Question> {
     let mut keep: Vec<String> = inventory.machines.values().flat_map(|machine| machine.keep.clone()).collect();
     keep.sort();
     keep.dedup();
     let asked = wanted::question(inventory.transcode.as_ref(), Some(inventory.snapshots.to.as_str()), keep)?;
     let fsync = inventory.control_planes().map(|(name, _)| name.clone()).collect();
-    Ok(Question { system: inventory.os.is_some(), fsync, ..asked })
+    let Questions { system, requests } = goal.questions();
+    Ok(Question { system, requests, fsync, ..asked })
 }
 
 /// The Kubernetes version of the cluster that the machines are in, else the one that the inventory asks for, if any.
@@ -213,6 +222,7 @@ const WORKER_LIMIT: Duration = Duration::from_secs(2 * 60);
 
 /// Waits until the scripts of an interrupted run have ended: while they work, facts are incomplete.
 async fn wait_for_leftovers(
+    goal: &Goal,
     inventory: &Inventory,
     links: &BTreeMap<MachineName, Arc<Link>>,
     seen: &mut BTreeMap<MachineName, Observation>,
@@ -238,12 +248,13 @@ async fn wait_for_leftovers(
         }
         let line = format!("{machine}: waiting for {step} of an interrupted run, at most {} min", left.as_secs().div_ceil(60));
         reporter.events().send(Event::Note { line });
-        look_again(|name| running.iter().any(|(machine, _)| machine == name), inventory, links, seen, &reporter.events()).await?;
+        look_again(goal, |name| running.iter().any(|(machine, _)| machine == name), inventory, links, seen, &reporter.events()).await?;
     }
 }
 
 /// Gathers the facts of these machines after a pause.
 async fn look_again(
+    goal: &Goal,
     these: impl Fn(&MachineName) -> bool,
     inventory: &Inventory,
     links: &BTreeMap<MachineName, Arc<Link>>,
@@ -252,7 +263,7 @@ async fn look_again(
 ) -> Result<()> {
     tokio::time::sleep(PAUSE).await;
     let links = links.iter().filter(|(name, _)| these(name)).map(|(name, link)| (name.clone(), link.clone())).collect();
-    seen.extend(gather::gather(&links, &question(inventory)?, events).await?);
+    seen.extend(gather::gather(&links, &question(goal, inventory)?, events).await?);
     Ok(())
 }
 
@@ -261,7 +272,7 @@ async fn wait_for_machines(
     these: impl Fn(&MachineName) -> bool,
     to_do: &str,
     patience: Duration,
-    inventory: &Inventory,
+    (goal, inventory): (&Goal, &Inventory),
     links: &BTreeMap<MachineName, Arc<Link>>,
     seen: &mut BTreeMap<MachineName, Observation>,
     reporter: &Reporter,
@@ -284,7 +295,7 @@ async fn wait_for_machines(
             last.clone_from(&missing);
         }
         let unseen = Events::none();
-        let look = look_again(|name| missing.contains(name), inventory, links, seen, &unseen);
+        let look = look_again(goal, |name| missing.contains(name), inventory, links, seen, &unseen);
         // A machine that answers too late is one that did not answer.
         if let Ok(looked) = tokio::time::timeout(left, look).await {
             looked?;
@@ -317,7 +328,7 @@ async fn wait_for_api(
             task = Some(first.to_string());
         }
         // Each look is the same: nothing of it is worth a line.
-        look_again(|name| starting.contains(name), inventory, links, seen, &Events::none()).await?;
+        look_again(goal, |name| starting.contains(name), inventory, links, seen, &Events::none()).await?;
     }
     if let Some(task) = task {
         events.send(Event::TaskFinished { task, took: start.elapsed() });
@@ -335,10 +346,11 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     let Observed { links, mut seen, bundles, manifests } = observe(&request.goal, inventory, means, reporter).await?;
     let file = &with_version_before(&request.goal, file, &manifests)?;
     let inventory = &file.inventory;
-    wait_for_machines(|_| true, "turned on", request.patience, inventory, &links, &mut seen, reporter).await?;
+    let asked = (&request.goal, inventory);
+    wait_for_machines(|_| true, "turned on", request.patience, asked, &links, &mut seen, reporter).await?;
     let awaited = |name: &MachineName| links.get(name).is_some_and(|link| link.awaited().is_some());
-    wait_for_machines(awaited, "installed from the stick", request.installation, inventory, &links, &mut seen, reporter).await?;
-    wait_for_leftovers(inventory, &links, &mut seen, reporter).await?;
+    wait_for_machines(awaited, "installed from the stick", request.installation, asked, &links, &mut seen, reporter).await?;
+    wait_for_leftovers(&request.goal, inventory, &links, &mut seen, reporter).await?;
     wait_for_api(&request.goal, inventory, &manifests, &links, &mut seen, reporter).await?;
     newest::fetch(file, &seen, &links, &reporter.events()).await;
     let run = Run::new(identity::run_id(), bundles.clone(), links, reporter.events(), reporter.redactor());
@@ -354,7 +366,7 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
     let mut saved = false;
     let mut outcome = Outcome::default();
     let mut approved: BTreeSet<StepId> = BTreeSet::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds(&request.goal, inventory) {
         let plan = plan_for(&goal, inventory, &manifests, &seen)?;
         let unapproved = plan.steps.iter().any(|step| !approved.contains(&step.id));
         if unapproved {
@@ -396,10 +408,10 @@ pub async fn apply(request: &ApplyRequest, file: &InventoryFile, means: &Means, 
             goal = goal.next_goal();
         }
         // Nobody is left to be asked.
-        if ended || matches!(goal, Goal::Shutdown { .. }) && outcome.is_whole() {
+        if ended || goal.ends_off() && outcome.is_whole() {
             break;
         }
-        let asked = question(inventory)?;
+        let asked = question(&goal, inventory)?;
         let events = reporter.events();
         let look = gather::gather(&run.links, &asked, &events);
         // The user's access is fetched meanwhile, where this was most likely the last round.

@@ -70,7 +70,8 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<()> {
     let events = reporter.events();
     packages::install("making a stick", packages::STICK, &events).await?;
     let image = image::ready(&os.release, &events).await?;
-    let order = Order::new(new_id()?, order::Image::from(&image), planned.iter().map(|one| (one.mac.clone(), one.order.clone())).collect());
+    let known = order::Image::from(&image);
+    let order = Order::new(new_id(&known)?, known, planned.iter().map(|one| (one.mac.clone(), one.order.clone())).collect());
     let what = format!("write the stick to {}", arguments.usb.display());
     let size = task(&events, "stick", &what, async |_| match &device {
         Some(device) => device.write(&image, &order, arguments.wipe_stick).await,

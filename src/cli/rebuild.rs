@@ -1,5 +1,6 @@
 //! `hostler rebuild`: a machine leaves and joins again, after a new disk, a reinstallation or a defect.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use clap::Args;
 use hostler_core::facts::Snapshot;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::MachineName;
+use hostler_core::plan::reinstall::{Installation, Leaving};
 use hostler_core::plan::{Goal, Plan};
 
 use super::arguments::{OTHER_CLUSTER, Planning, machine_named};
@@ -39,13 +41,15 @@ const PAUSE: Duration = Duration::from_secs(4);
     &[
         ("Join a reinstalled worker again", "hostler rebuild rainbowdash"),
         ("Reinstall a worker's system, and join it again", "hostler rebuild rainbowdash --os"),
+        ("Reinstall the systems of all machines, one after the other", "hostler rebuild --os --all"),
         ("Restore the only control plane from the newest snapshot", "hostler rebuild twilightsparkle --from"),
     ],
     help::ALL,
 ))]
 pub struct Arguments {
     /// Name of the machine in the inventory
-    machine: String,
+    #[arg(required_unless_present = "all")]
+    machine: Option<String>,
     #[command(flatten)]
     taking_over: TakingOver,
     #[command(flatten)]
@@ -53,6 +57,12 @@ pub struct Arguments {
     /// Reinstall its system first, over SSH: erases the disk that the system is on, except for hostler's data partition (/srv)
     #[arg(long, conflicts_with_all = ["from", "new_cluster", "take_over", "wait", "host_key"])]
     os: bool,
+    /// With --os: all machines that do not have this system yet, one at a time; the only control plane keeps its own
+    #[arg(long, requires = "os", conflicts_with = "machine")]
+    all: bool,
+    /// With --os: do not wait for films that are being encoded: they are encoded from the beginning afterwards
+    #[arg(long, requires = "os")]
+    now: bool,
     /// Restore the only control plane from this snapshot [default: the newest in ~/.local/share/hostler/snapshots]
     #[arg(long, value_name = "SNAPSHOT", num_args = 0..=1)]
     from: Option<Option<PathBuf>>,
@@ -89,20 +99,9 @@ fn new_fingerprint(text: &str) -> Result<Pin, String> {
 /// As [`apply`]; a host key that was not accepted.
 pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
     let file = arguments.planning.inventory.load()?;
-    let name = machine_named(&file.inventory, &arguments.machine)?;
-    // Its files are sent while the plan is carried out.
-    let prepared = match arguments.os {
-        true => Some(reinstallation(&file, &name, reporter).await?),
-        false => None,
-    };
-    let request = match &prepared {
-        Some(prepared) => {
-            let (machine, installation) = (name.clone(), Box::new(prepared.installation.clone()));
-            let force_after = arguments.force_after.map(|time| time.as_secs());
-            ApplyRequest::new(Goal::Reinstall { machine, installation, force_after }, Consent::yes_if(arguments.yes))
-        }
-        None => request(&file, name.clone(), arguments, reporter).await?,
-    };
+    let name = arguments.machine.as_ref().map(|machine| machine_named(&file.inventory, machine)).transpose()?;
+    let Some(name) = name.filter(|_| !arguments.os) else { return reinstall(&file, arguments, reporter).await };
+    let request = request(&file, name.clone(), arguments, reporter).await?;
     let means = arguments.planning.means();
     let file = with_host_key(file, &name, arguments, reporter).await?;
     let (status, mut plans) = apply(&request, &file, &means, reporter).await?;
@@ -119,11 +118,51 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     Ok((status, plans))
 }
 
-async fn reinstallation(file: &InventoryFile, name: &MachineName, reporter: &Reporter) -> Result<Prepared> {
-    let os = provision::section(&file.inventory)?;
+/// `--os`: of one machine, or of all.
+async fn reinstall(file: &InventoryFile, arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStatus, Vec<Plan>)> {
+    let inventory = &file.inventory;
+    let os = provision::section(inventory)?;
+    let machine = arguments.machine.as_ref().map(|machine| machine_named(inventory, machine)).transpose()?;
+    // Its files are sent while the plan is carried out.
+    let prepared = prepare(&os.release, true, &reporter.events()).await?;
+    let leaving = Leaving { now: arguments.now, force_after: arguments.force_after.map(|time| time.as_secs()) };
+    let goal = match machine {
+        Some(machine) => {
+            let installation = Box::new(installation(file, &machine, &prepared, arguments, reporter).await?);
+            Goal::Reinstall { machine, installation, leaving }
+        }
+        None => {
+            let mut installations = BTreeMap::new();
+            for name in inventory.machines.keys() {
+                installations.insert(name.clone(), installation(file, name, &prepared, arguments, reporter).await?);
+            }
+            Goal::ReinstallAll { installations, leaving }
+        }
+    };
+    apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), file, &arguments.planning.means(), reporter).await
+}
+
+/// What is installed on this machine, and how it is known and reached now.
+async fn installation(
+    file: &InventoryFile,
+    name: &MachineName,
+    prepared: &Prepared,
+    arguments: &Arguments,
+    reporter: &Reporter,
+) -> Result<Installation> {
     let target = connect::target(name, &file.inventory.machines[name.as_str()])?;
-    let host_keys = ssh::known_ed25519(&target).into_iter().collect();
-    prepare(os, target.user, host_keys, &reporter.events()).await
+    let access = connect::access(ssh::Limits::default(), &file.inventory, arguments.planning.connecting.new_host_keys(), reporter)?;
+    // Of a machine that can't be reached the plan says so.
+    let session = Session::connect(&target, &access).await.ok();
+    let login_key = session.as_ref().and_then(|session| session.login_key()).and_then(|key| key.to_openssh().ok());
+    Ok(Installation {
+        installer: prepared.installer.clone(),
+        image: prepared.image.clone(),
+        host_keys: ssh::known_ed25519(&target).into_iter().collect(),
+        // Without the comment.
+        login_key: login_key.map(|key| key.split_whitespace().take(2).collect::<Vec<_>>().join(" ")),
+        user: target.user,
+    })
 }
 
 /// Waits until something answers at the machine's address, with whatever host key.

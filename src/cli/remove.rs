@@ -5,13 +5,15 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use hostler_core::failure::ExitStatus;
-use hostler_core::inventory::MachineName;
+use hostler_core::inventory::{MachineName, RELEASE};
+use hostler_core::plan::reinstall::Leaving;
 use hostler_core::plan::{Goal, Plan};
 
 use super::arguments::{Planning, machine_named};
 use super::help;
 use super::length::length;
 use crate::apply::{ApplyRequest, Consent, apply};
+use crate::os::reinstall::prepare;
 use crate::report::Reporter;
 
 /// Remove a machine from the cluster
@@ -23,6 +25,7 @@ use crate::report::Reporter;
     &[
         ("Remove a machine and delete it from the inventory", "hostler remove rainbowdash --edit"),
         ("Clean up the cluster after a machine is gone permanently", "hostler remove rainbowdash --dead"),
+        ("Remove a machine and erase its disk", "hostler remove rainbowdash --erase"),
     ],
     help::ALL,
 ))]
@@ -32,6 +35,12 @@ pub struct Arguments {
     /// Only clean up the cluster, for a machine that is gone permanently
     #[arg(long)]
     dead: bool,
+    /// Afterwards erase the disk that its system is on, with all data on it, and switch the machine off
+    #[arg(long, conflicts_with = "dead")]
+    erase: bool,
+    /// With --erase: do not wait for films that are being encoded: they are encoded from the beginning on another machine
+    #[arg(long, requires = "erase")]
+    now: bool,
     /// Time after which pods are deleted regardless of PodDisruptionBudgets, e.g. 90s or 10m
     #[arg(long, value_name = "TIME", value_parser = length, allow_hyphen_values = true)]
     force_after: Option<Duration>,
@@ -55,7 +64,20 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     let name = unlisted.map_or_else(|| machine_named(inventory, &arguments.machine), Ok)?;
     // Before anything is done: an edit that is impossible then would leave the next `hostler up` to join the machine again.
     let without = (arguments.edit && listed).then(|| file.without_machine(&name)).transpose()?;
-    let goal = Goal::Remove { machine: name.clone(), dead: arguments.dead, force_after: arguments.force_after.map(|time| time.as_secs()) };
+    let force_after = arguments.force_after.map(|time| time.as_secs());
+    // Its files are sent while the plan is carried out.
+    let prepared = match arguments.erase {
+        true => Some(prepare(inventory.os.as_ref().map_or(RELEASE, |os| &os.release), false, &reporter.events()).await?),
+        false => None,
+    };
+    let goal = match &prepared {
+        Some(prepared) => Goal::Erase {
+            machine: name.clone(),
+            installer: Box::new(prepared.installer.clone()),
+            leaving: Leaving { now: arguments.now, force_after },
+        },
+        None => Goal::Remove { machine: name.clone(), dead: arguments.dead, force_after },
+    };
     let (status, plans) =
         apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await?;
     if status == ExitStatus::Done && listed {

@@ -96,7 +96,8 @@ pub fn rendered(inventory: &Inventory, manifest: &Manifest) -> Result<BTreeMap<S
 /// The plan for blank machines, whose shares are mounted, and what was seen of them.
 fn planned(inventory: &Inventory, manifest: &Manifest) -> Result<(Plan, BTreeMap<MachineName, Observation>)> {
     let mounted = ShareFact { state: ShareState::Writable, free: u64::MAX, ..ShareFact::default() };
-    let shares: BTreeMap<String, ShareFact> = question(inventory)?.shares.into_iter().map(|share| (share, mounted.clone())).collect();
+    let shares: BTreeMap<String, ShareFact> =
+        question(&Goal::Up, inventory)?.shares.into_iter().map(|share| (share, mounted.clone())).collect();
     let facts = Facts { shares, ..blank(manifest) };
     let seen = inventory.machines.keys().map(|name| (name.clone(), Observation::Facts(Box::new(facts.clone())))).collect();
     Ok((plan_for(&Goal::Up, inventory, &manifest.clone().into(), &seen)?, seen))

@@ -103,7 +103,7 @@ async fn observe(
     reporter: &Reporter,
 ) -> Result<(Status, Option<anyhow::Error>)> {
     let inventory = &file.inventory;
-    let question = Question { kubelet_requests: true, fsync: Default::default(), ..apply::question(inventory)? };
+    let question = Question { kubelet_requests: true, fsync: Default::default(), ..apply::question(&Goal::Up, inventory)? };
     let seen = gather::gather(links, &question, &reporter.events().without_unreachable()).await?;
     if !arguments.watch {
         newest::fetch(file, &seen, links, &reporter.events()).await;

@@ -41,11 +41,10 @@ pub fn load_modules(screen: &Screen) -> Result<()> {
     Ok(())
 }
 
-/// The value of `NAME=VALUE` on the kernel's command line.
-pub fn parameter(name: &str) -> Result<Option<String>> {
+/// The parameter on the kernel's command line that begins so.
+pub fn parameter(begins: &str) -> Result<Option<String>> {
     let line = fs::read_to_string("/proc/cmdline").context("the kernel's command line can't be read")?;
-    let value = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-    Ok(value.map(str::to_owned))
+    Ok(line.split_whitespace().find(|word| word.starts_with(begins)).map(str::to_owned))
 }
 
 /// The MAC addresses of all network cards, in lower case.
@@ -62,11 +61,21 @@ pub fn network_cards() -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Restarts the computer.
-pub fn restart() -> ! {
+/// How the installer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Restart,
+    SwitchOff,
+}
+
+/// Restarts the computer, or switches it off.
+pub fn end(end: End) -> ! {
     nix::unistd::sync();
     // It does not return, or can't be done.
-    let _ = reboot(RebootMode::RB_AUTOBOOT);
+    let _ = reboot(match end {
+        End::Restart => RebootMode::RB_AUTOBOOT,
+        End::SwitchOff => RebootMode::RB_POWER_OFF,
+    });
     loop {
         std::thread::sleep(Duration::from_secs(3600));
     }

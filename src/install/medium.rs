@@ -6,25 +6,22 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use hostler_core::install::erasure::Erasure;
 use hostler_core::install::mark::Mark;
 use hostler_core::install::order::{LONGEST, Order};
+use hostler_core::protocol::installer;
 use nix::mount::{MsFlags, mount, umount};
 
 use super::{disks, kernel, table};
-use crate::os::stick::{FOLDER, MARKS, ORDER};
+use crate::os::stick::{FOLDER, MARKS};
 
 const MOUNTED: &str = "/medium";
 /// Bytes: a reason with all disks of a machine.
 const LONGEST_MARK: u64 = 1 << 16;
 
-/// What [the kernel's parameter](super::PARAMETER) says instead of the partition of a stick.
-const MEMORY: &str = "memory";
-/// Beside an order in memory: the machine's private host key, which the running system added.
-const HOST_KEY: &str = "host_key";
-
 pub struct Medium {
-    /// With the order and the image.
-    folder: PathBuf,
+    /// What [the names](installer) of its files are below.
+    root: PathBuf,
     /// `None`: it is memory.
     stick: Option<Stick>,
 }
@@ -37,23 +34,19 @@ struct Stick {
 }
 
 impl Medium {
-    /// Memory, or the partition with this GUID, if it is there already.
-    pub fn find(id: &str) -> Result<Option<Medium>> {
-        if id == MEMORY {
-            return Ok(Some(Medium { folder: Path::new("/").join(FOLDER), stick: None }));
+    /// The medium that the kernel's parameter says, if it is there already: memory, or the partition with a GUID.
+    pub fn find(parameter: &str) -> Result<Option<Medium>> {
+        if parameter == installer::MEMORY {
+            return Ok(Some(Medium { root: PathBuf::from("/"), stick: None }));
         }
-        Medium::find_stick(id)
-    }
-
-    fn find_stick(guid: &str) -> Result<Option<Medium>> {
+        let Some(guid) = parameter.strip_prefix(installer::MEDIUM) else { return Ok(None) };
         for disk in disks::names()? {
             let Some(number) = table::partition_number(&disk, guid) else { continue };
             let device = table::partition_device(&disk, number);
             // The disk appears before its partitions do.
             if Path::new(&device).exists() {
                 kernel::mount_new(&device, Path::new(MOUNTED), "vfat")?;
-                let folder = Path::new(MOUNTED).join(FOLDER);
-                let medium = Medium { folder, stick: Some(Stick { disk, device }) };
+                let medium = Medium { root: PathBuf::from(MOUNTED), stick: Some(Stick { disk, device }) };
                 medium.read_only(true)?;
                 return Ok(Some(medium));
             }
@@ -80,11 +73,23 @@ impl Medium {
         self.stick.as_ref().is_some_and(|stick| Path::new(&stick.device).exists())
     }
 
+    /// The order to erase this machine's disk, if that is what the medium is for. No stick is.
+    pub fn erasure(&self) -> Result<Option<Erasure>> {
+        if self.is_stick() {
+            return Ok(None);
+        }
+        match bounded(&self.root.join(installer::ERASURE), LONGEST as u64) {
+            Ok(bytes) => Erasure::parse(&bytes).map(Some).map_err(|why| anyhow!(why)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).context("the order to erase can't be read"),
+        }
+    }
+
     pub fn order(&self) -> Result<Order> {
-        let bytes = bounded(&self.folder.join(ORDER), LONGEST as u64).context("the installation order can't be read")?;
+        let bytes = bounded(&self.root.join(installer::ORDER), LONGEST as u64).context("the installation order can't be read")?;
         let mut order = Order::parse(&bytes).map_err(|why| anyhow!(why))?;
         if !self.is_stick() {
-            let key = bounded(&self.folder.join(HOST_KEY), LONGEST as u64).context("the machine's host key can't be read")?;
+            let key = bounded(&self.root.join(installer::HOST_KEY), LONGEST as u64).context("the machine's host key can't be read")?;
             order.complete(&String::from_utf8_lossy(&key)).map_err(|why| anyhow!(why))?;
         }
         Ok(order)
@@ -92,11 +97,11 @@ impl Medium {
 
     /// A file beside the order.
     pub fn file(&self, name: &str) -> Result<File> {
-        File::open(self.folder.join(name)).with_context(|| format!("{name} beside the order can't be opened"))
+        File::open(self.root.join(FOLDER).join(name)).with_context(|| format!("{name} beside the order can't be opened"))
     }
 
     fn mark_file(&self, mac: &str) -> PathBuf {
-        self.folder.join(MARKS).join(mac.replace(':', "-"))
+        self.root.join(FOLDER).join(MARKS).join(mac.replace(':', "-"))
     }
 
     /// What is remembered of the machine with this MAC address, if anything.
@@ -161,13 +166,15 @@ mod tests {
     #[test]
     fn an_order_in_memory_is_completed_with_the_key_beside_it() {
         let folder = tempfile::tempdir().unwrap();
-        let medium = Medium { folder: folder.path().to_owned(), stick: None };
-        fs::write(folder.path().join(ORDER), ORDER_OF_ONE).unwrap();
+        let medium = Medium { root: folder.path().to_owned(), stick: None };
+        fs::create_dir(folder.path().join(FOLDER)).unwrap();
+        fs::write(folder.path().join(installer::ORDER), ORDER_OF_ONE).unwrap();
+        assert!(medium.erasure().unwrap().is_none());
         assert!(medium.order().unwrap_err().to_string().contains("host key can't be read"));
-        fs::write(folder.path().join(HOST_KEY), "no key").unwrap();
+        fs::write(folder.path().join(installer::HOST_KEY), "no key").unwrap();
         assert!(medium.order().unwrap_err().to_string().contains("is not a private key"));
         let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
-        fs::write(folder.path().join(HOST_KEY), key).unwrap();
+        fs::write(folder.path().join(installer::HOST_KEY), key).unwrap();
         assert_eq!(medium.order().unwrap().machines["52:54:00:12:34:56"].host_key, key);
         // Nothing of it is remembered, and no disk is taken for a stick.
         medium.set_mark("52:54:00:12:34:56", &Mark::Done).unwrap();

@@ -1,7 +1,8 @@
 //! The installer: hostler as the first process of a machine that was started from a stick, or that a running system started so. It follows the
-//! order for this machine, once, and then restarts. It never goes on after a mistake: it says what is wrong, and waits for a person.
+//! order for this machine, once, and then restarts, or switches the machine off whose disk it erased. It never goes on after a mistake: it says what is wrong, and waits for a person.
 
 pub mod disks;
+mod erase;
 mod kernel;
 mod medium;
 mod screen;
@@ -17,16 +18,15 @@ use hostler_core::install::content::Content;
 use hostler_core::install::disk::{Disk, choose};
 use hostler_core::install::mark::{Mark, Turn, turn};
 use hostler_core::install::order::{Machine, Order};
+use hostler_core::protocol::installer;
 
+use kernel::End;
 use medium::Medium;
 use screen::Screen;
 use system::System;
 
 /// Where the kernel finds the first program of an initrd.
 const INIT: &str = "/init";
-
-/// Of the kernel: says what the medium is.
-const PARAMETER: &str = "hostler.medium";
 
 /// Limit for the stick and the network cards to appear.
 const APPEARS_WITHIN: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ pub fn is_init() -> bool {
     std::process::id() == 1 && std::env::args_os().next().is_some_and(|name| Path::new(&name) == Path::new(INIT))
 }
 
-/// Installs the machine. Never returns.
+/// Installs the machine, or erases its disk. Never returns.
 pub fn run() -> ! {
     let mounted = kernel::mount_own();
     let screen = Screen::open();
@@ -50,7 +50,7 @@ pub fn run() -> ! {
         follow(&screen)
     });
     match std::panic::catch_unwind(work) {
-        Ok(Ok(())) => kernel::restart(),
+        Ok(Ok(end)) => kernel::end(end),
         Ok(Err(error)) => screen.failed(&format!("{error:#}")),
         Err(_) => screen.failed("the installer stopped because of a bug"),
     }
@@ -60,24 +60,33 @@ pub fn run() -> ! {
     }
 }
 
-/// From the start of the installer to the restart.
-fn follow(screen: &Screen) -> Result<()> {
+/// From the start of the installer to its end.
+fn follow(screen: &Screen) -> Result<End> {
     kernel::load_modules(screen)?;
-    let id = kernel::parameter(PARAMETER)?
-        .with_context(|| format!("the kernel was started without the parameter `{PARAMETER}`: make the stick again"))?;
+    let parameter = kernel::parameter(installer::MEDIUM)?
+        .with_context(|| format!("the kernel was started without the parameter `{}...`: make the stick again", installer::MEDIUM))?;
     screen.line("looking for the order");
-    let medium = until(APPEARS_WITHIN, || Medium::find(&id))?.context(
+    let medium = until(APPEARS_WITHIN, || Medium::find(&parameter))?.context(
         "the stick that the installer was started from can't be found: try another \
             USB port",
     )?;
+    if let Some(erasure) = medium.erasure()? {
+        erase::follow(screen, &medium, &erasure)?;
+        return Ok(End::SwitchOff);
+    }
+    install_by_order(screen, &medium)?;
+    Ok(End::Restart)
+}
+
+fn install_by_order(screen: &Screen, medium: &Medium) -> Result<()> {
     let order = medium.order()?;
     screen.line(&format!("order {}, for {}", order.short_id(), hostler_core::words::counted(order.machines.len(), "machine")));
     let Some((mac, machine)) = this_machine(&order)? else {
-        return unknown(screen, &medium);
+        return unknown(screen, medium);
     };
     screen.line(&format!("this is {} ({mac})", machine.name));
     match turn(medium.mark(mac)?.as_deref()) {
-        Turn::Done => done(screen, &medium, machine),
+        Turn::Done => done(screen, medium, machine),
         // Nothing is written: the mark says so already.
         Turn::Failed(reason) => {
             bail!("{}: an earlier installation from this stick failed: {reason}\n{} to retry", machine.name, medium.again())
@@ -87,7 +96,7 @@ fn follow(screen: &Screen) -> Result<()> {
                 "the stick can't be written to, so the machine would be installed again at its next \
                 start from the stick",
             )?;
-            let installed = install(screen, &medium, &order, mac, machine);
+            let installed = install(screen, medium, &order, mac, machine);
             let mark = match &installed {
                 Ok(()) => Mark::Done,
                 Err(error) => Mark::Failed { reason: format!("{error:#}") },
@@ -95,7 +104,7 @@ fn follow(screen: &Screen) -> Result<()> {
             let marked = medium.set_mark(mac, &mark);
             installed.with_context(|| machine.name.to_string())?;
             marked.context("the system is installed, but this can't be recorded on the stick: pull the stick out")?;
-            done(screen, &medium, machine)
+            done(screen, medium, machine)
         }
     }
 }
@@ -158,7 +167,8 @@ fn install(screen: &Screen, medium: &Medium, order: &Order, mac: &str, machine: 
     system::write_image(screen, medium, &order.image, &partitions)?;
     screen.line("the image's checksum matches; setting up the system for this machine");
     let system = System::mount(screen, &partitions)?;
-    system.make_own(mac, machine)?;
+    let rejoins = (!medium.is_stick()).then(|| order.short_id());
+    system.make_own(mac, machine, rejoins)?;
     // Before it can be started: a system that may be in use must not look unfinished.
     table::finish(disk, order.short_id())?;
     system.make_bootable()?;

@@ -101,8 +101,9 @@ impl<'a> System<'a> {
         Ok(System { screen, partitions })
     }
 
-    /// Grows its file system, and writes name, network, user and keys.
-    pub fn make_own(&self, mac: &str, machine: &Machine) -> Result<()> {
+    /// Grows its file system, and writes name, network, user and keys. `rejoins`: the order's short id, where the machine was in a cluster that it
+    /// is to join again.
+    pub fn make_own(&self, mac: &str, machine: &Machine, rejoins: Option<&str>) -> Result<()> {
         let target = Path::new(TARGET);
         write_new(&target.join("etc/ssh/ssh_host_ed25519_key"), machine.host_key.as_bytes(), 0o600)?;
         let keys: String = machine.authorized_keys.iter().map(|key| format!("{key}\n")).collect();
@@ -111,6 +112,7 @@ impl<'a> System<'a> {
         let values = json!({
             "name": machine.name, "user": machine.user, "mac": mac, "updates": machine.updates,
             "system": system, "data": data.as_deref().unwrap_or_default(), "format_data": format_data,
+            "rejoins": rejoins,
         });
         run(self.screen, &template::render("os/own.sh", values)?)?;
         nix::unistd::sync();

@@ -7,14 +7,15 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::image::{self, SYSTEM};
 
-/// A new [id](hostler_core::install::order::Order::id).
+/// A new [id](hostler_core::install::order::Order::id) of an order for this image.
 ///
 /// # Errors
 /// The kernel has no random numbers.
-pub fn new_id() -> Result<String> {
+pub fn new_id(image: &Image) -> Result<String> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).ok().context("the kernel provided no random numbers")?;
-    Ok(hex(&bytes))
+    let (begins, random) = (image.id_begins(), hex(&bytes));
+    Ok(format!("{begins}{}", &random[begins.len()..]))
 }
 
 impl From<&image::Image> for Image {

@@ -1,44 +1,49 @@
-//! What `rebuild --os` sends to a machine: the installer with the image as its medium, which is memory.
+//! What `rebuild --os` and `remove --erase` send to a machine: the installer, whose medium is memory, with or without the image.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use hostler_core::action::reinstall::SentFile;
+use hostler_core::action::reinstall::{Loaders, SentFile};
 use hostler_core::digest::hex;
-use hostler_core::inventory::Os;
-use hostler_core::plan::reinstall::Installation;
+use hostler_core::install::order;
+use hostler_core::plan::system_disk::Installer;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::image::{self, SYSTEM};
-use super::{initrd, order};
+use super::initrd;
+use super::order::new_id;
 use crate::event::Events;
 use crate::workstation::task::task;
 
-/// An installation, and the folder with its files, which goes with it.
+/// The installer, and the folder with its files, which goes with it.
 pub struct Prepared {
-    pub installation: Installation,
+    pub installer: Installer,
+    pub image: order::Image,
     _folder: TempDir,
 }
 
-/// Builds the image if there is none, and writes the installer into a folder of its own in the cache. `user`, `host_keys`: as of [`Installation`].
+/// Builds the image of the release if there is none, and writes the installer into a folder of its own in the cache. `installs`: with the image.
 ///
 /// # Errors
 /// The image can't be built, or the cache can't be written to.
-pub async fn prepare(os: &Os, user: String, host_keys: BTreeSet<String>, events: &Events) -> Result<Prepared> {
-    let image = image::ready(&os.release, events).await?;
+pub async fn prepare(release: &str, installs: bool, events: &Events) -> Result<Prepared> {
+    let image = image::ready(release, events).await?;
     let folder = tempfile::tempdir_in(&image.folder).context("a temporary folder can't be created in the cache")?;
     let file = folder.path().join("initrd");
-    let (kernel, installer) = task(events, "os", "prepare the installer", async |_| {
-        initrd::write_with(&image.folder, &[SYSTEM], &file)?;
-        Ok((sent(&image.folder.join("vmlinuz"))?, sent(&file)?))
+    let files: &[&str] = if installs { &[SYSTEM] } else { &[] };
+    let known = order::Image::from(&image);
+    let id = new_id(&known)?;
+    let installer = task(events, "os", "prepare the installer", async |_| {
+        initrd::write_with(&image.folder, files, &file)?;
+        let own = |name: &str| sent(&image.folder.join(name));
+        let loaders = Loaders { shim: own("shim.efi")?, grub: own("grub-cd.efi")?, mok: own("mm.efi")? };
+        Ok(Installer { id, kernel: own("vmlinuz")?, initrd: sent(&file)?, loaders })
     })
     .await?;
-    let installation = Installation { id: order::new_id()?, image: (&image).into(), kernel, installer, user, host_keys };
-    Ok(Prepared { installation, _folder: folder })
+    Ok(Prepared { installer, image: known, _folder: folder })
 }
 
 fn sent(file: &Path) -> Result<SentFile> {

@@ -13,6 +13,7 @@ use gpt::mbr::ProtectiveMBR;
 use gpt::partition::Partition;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::install::order::Order;
+use hostler_core::protocol::installer;
 use hostler_core::template;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use serde_json::json;
@@ -26,7 +27,6 @@ use crate::workstation::program::run;
 
 /// The folder of the stick with the order, the image and the marks.
 pub const FOLDER: &str = "hostler";
-pub const ORDER: &str = "order.json";
 pub const MARKS: &str = "marks";
 
 /// Of its partition.
@@ -49,7 +49,7 @@ pub async fn write(file: &Path, image: &Image, order: &Order) -> Result<()> {
     let part = |name: &str| parts.path().join(name);
     let medium = Uuid::new_v4();
     fs::write(part("grub.cfg"), template::render("os/grub.cfg", json!({ "medium": medium.to_string() }))?)?;
-    atomic::write(&part(ORDER), order.to_json().as_bytes(), 0o600)?;
+    atomic::write(&part("order.json"), order.to_json().as_bytes(), 0o600)?;
     initrd::write(&image.folder, &part("initrd"))?;
     let from = |name: &str| image.folder.join(name);
     let files = [
@@ -60,7 +60,7 @@ pub async fn write(file: &Path, image: &Image, order: &Order) -> Result<()> {
         (part("grub.cfg"), "EFI/debian/grub.cfg".to_owned()),
         (from("vmlinuz"), format!("{FOLDER}/vmlinuz")),
         (part("initrd"), format!("{FOLDER}/initrd")),
-        (part(ORDER), format!("{FOLDER}/{ORDER}")),
+        (part("order.json"), installer::ORDER.to_owned()),
         (from(SYSTEM), format!("{FOLDER}/{SYSTEM}")),
     ];
     let mut content = SPARE;

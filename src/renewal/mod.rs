@@ -94,7 +94,7 @@ fn is_whole_again_first(mark: InProgress) -> bool {
     use InProgress::*;
     match mark {
         Wipe | Restore | Init | Join | Programs | Containerd | Kubelet | Upgrade => true,
-        Vip | Snapshots | Renewal | Notify | Unverified | Packages => false,
+        Vip | Snapshots | Renewal | Notify | Unverified | Packages | Reinstall => false,
     }
 }
 

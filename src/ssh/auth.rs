@@ -48,22 +48,28 @@ pub(super) struct Authenticator<'a> {
     pub access: &'a Access,
     tried: Vec<String>,
     offered: Vec<String>,
+    /// What was tried last, if it was a key.
+    last: Option<PublicKey>,
 }
 
 impl<'a> Authenticator<'a> {
     pub fn new(handle: &'a mut Handle<Handler>, target: &'a Target, access: &'a Access) -> Authenticator<'a> {
-        Authenticator { handle, target, access, tried: Vec::new(), offered: Vec::new() }
+        Authenticator { handle, target, access, tried: Vec::new(), offered: Vec::new(), last: None }
     }
 
-    /// Keys: configured ones, then the agent's others, then default files.
-    pub async fn with_keys(mut self) -> Result<(), ConnectError> {
+    /// Keys: configured ones, then the agent's others, then default files. Returns the one that was accepted; `None`: a certificate was.
+    pub async fn with_keys(mut self) -> Result<Option<PublicKey>, ConnectError> {
+        if self.any_key().await? { Ok(self.last) } else { Err(self.failed()) }
+    }
+
+    async fn any_key(&mut self) -> Result<bool, ConnectError> {
         if !self.target.methods.keys {
             self.tried.push(
                 "no key was offered: the SSH configuration disables public key authentication (PubkeyAuthentication, \
                  PreferredAuthentications)"
                     .to_owned(),
             );
-            return Err(self.failed());
+            return Ok(false);
         }
         let files = self.key_files();
         let (mut agent, mut identities) = self.agent().await;
@@ -78,26 +84,26 @@ impl<'a> Authenticator<'a> {
             if let (Some(position), Some(agent)) = (held, agent.as_mut()) {
                 let identity = identities.remove(position);
                 if self.certificate_of_agent(&file, agent).await? || self.identity_of_agent(&identity, agent).await? {
-                    return Ok(());
+                    return Ok(true);
                 }
             } else if self.file(&file).await? {
-                return Ok(());
+                return Ok(true);
             }
         }
         if let Some(agent) = agent.as_mut().filter(|_| !self.target.identities_only) {
             for identity in &identities {
                 if self.identity_of_agent(identity, agent).await? {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
         }
         for file in rest {
             let held = identities.iter().any(|identity| file.public.as_ref().is_some_and(|public| is_same(identity, public)));
             if (!held || self.target.identities_only) && self.file(&file).await? {
-                return Ok(());
+                return Ok(true);
             }
         }
-        Err(self.failed())
+        Ok(false)
     }
 
     /// The password, by the method that the machine supports.
@@ -176,11 +182,13 @@ impl<'a> Authenticator<'a> {
             AgentIdentity::PublicKey { key, comment } => {
                 let what = format!("the agent's {} {comment}", fingerprint(key));
                 let hash = self.hash_for(key).await?;
+                self.last = Some(key.clone());
                 let result = limited_agent(self.handle.authenticate_publickey_with(user, key.clone(), hash, agent)).await;
                 self.judged(result, what)
             }
             AgentIdentity::Certificate { certificate, comment } => {
                 let what = format!("the agent's certificate {comment}");
+                self.last = None;
                 let hash = self.hash_for(&PublicKey::from(certificate.public_key().clone())).await?;
                 let result = limited_agent(self.handle.authenticate_certificate_with(user, certificate.clone(), hash, agent)).await;
                 self.judged(result, what)
@@ -192,6 +200,7 @@ impl<'a> Authenticator<'a> {
     async fn certificate_of_agent(&mut self, file: &KeyFile, agent: &mut AgentClient<UnixStream>) -> Result<bool, ConnectError> {
         let (Some(certificate), Some(public)) = (&file.certificate, &file.public) else { return Ok(false) };
         let hash = self.hash_for(public).await?;
+        self.last = None;
         let signer = &mut CertifiedByAgent { agent, key: public.clone() };
         let user = self.target.user.clone();
         let result = limited_agent(self.handle.authenticate_certificate_with(user, certificate.clone(), hash, signer)).await;
@@ -220,6 +229,7 @@ impl<'a> Authenticator<'a> {
         };
         if let Some(certificate) = &file.certificate {
             let hash = self.hash_for(private.public_key()).await?;
+            self.last = None;
             let signer = &mut CertifiedByFile(private.clone());
             let result = limited_agent(self.handle.authenticate_certificate_with(user.clone(), certificate.clone(), hash, signer)).await;
             if self.judged(result, format!("the certificate of {}", file.path.display()))? {
@@ -228,6 +238,7 @@ impl<'a> Authenticator<'a> {
         }
         let what = format!("{} {}", file.path.display(), fingerprint(private.public_key()));
         let hash = self.hash_for(private.public_key()).await?;
+        self.last = Some(private.public_key().clone());
         let key = PrivateKeyWithHashAlg::new(private, hash);
         let result = limited(self.target, self.handle.authenticate_publickey(user, key)).await?;
         self.accepted(result, what)

@@ -34,6 +34,8 @@ pub struct Session {
     /// The number of open channels, and a notification when one closes.
     pub(super) open: AtomicUsize,
     pub(super) ended: Notify,
+    /// The user's key that the machine accepted, if it was one.
+    login_key: Option<PublicKey>,
     /// The jump host's connection must live as long as this one.
     _hop: Option<Arc<Session>>,
 }
@@ -184,8 +186,8 @@ impl Session {
     /// See [`Reason`].
     pub async fn connect(target: &Target, access: &Arc<Access>) -> Result<Session, ConnectError> {
         let mut greeted = greet(target, access).await?;
-        Authenticator::new(&mut greeted.handle, target, access).with_keys().await?;
-        Ok(Session::begin(greeted, target, access))
+        let login_key = Authenticator::new(&mut greeted.handle, target, access).with_keys().await?;
+        Ok(Session { login_key, ..Session::begin(greeted, target, access) })
     }
 
     /// Connects and logs in with a password.
@@ -207,8 +209,14 @@ impl Session {
             privilege: OnceCell::new(),
             open: AtomicUsize::new(0),
             ended: Notify::new(),
+            login_key: None,
             _hop: greeted.hop,
         }
+    }
+
+    /// The user's key that the machine accepted; `None`: a certificate or a password was.
+    pub fn login_key(&self) -> Option<&PublicKey> {
+        self.login_key.as_ref()
     }
 
     /// Whether the connection has ended.

@@ -13,5 +13,5 @@ rm -rf {{ path.flannel_cni }}
 record {{ mark.init }} "$run"
 aloud kubeadm init --config "$config" --skip-token-print --skip-certificate-key-print
 {% include "kubernetes/recorded.sh" %}
-rm -f {{ path.applied }}/{{ mark.init }}
+rm -f {{ path.applied }}/{{ mark.init }} {{ path.applied }}/{{ mark.reinstall }}
 {% include "kubernetes/first.sh" %}

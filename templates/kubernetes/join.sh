@@ -48,4 +48,4 @@ if grep -q 'status "Ready" already exists' "$config.said"; then
 fi
 [ "$joined" = 0 ] || exit "$joined"
 {% include "kubernetes/recorded.sh" %}
-rm -f {{ path.applied }}/{{ mark.join }}
+rm -f {{ path.applied }}/{{ mark.join }} {{ path.applied }}/{{ mark.reinstall }}

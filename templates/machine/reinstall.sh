@@ -1,5 +1,4 @@
 # The running system ends here, and the installer begins. Once the new system answers, this script runs there, too.
-folder={{ path.installer }}
 root=$(findmnt --noheadings --nofsroot --output SOURCE /)
 if [ "$(lsblk --noheadings --nodeps --output PARTLABEL "$root" 2> /dev/null)" = {{ partition | quote }} ]; then
     # shellcheck disable=SC2317 # await calls it
@@ -7,15 +6,31 @@ if [ "$(lsblk --noheadings --nodeps --output PARTLABEL "$root" 2> /dev/null)" = 
     (await 300 "its services to have started" started) || :
     exit {{ exit.restarted }}
 fi
-[ "$(cat "$folder/id" 2> /dev/null)" = {{ id | quote }} ] ||
-    fail "the installer is no longer in memory, and the system is the old one: if the installer showed a reason on the machine's screen, solve it, then run the same command again"
-{% include "machine/load-installer.sh" %}
-load
+{% if esp %}
+esp={{ esp | quote }}
+folder=$esp/{{ installer.esp_folder }}
+{% include "machine/unstage-installer.sh" %}
+if [ "$(cat "$folder/id" 2> /dev/null)" != {{ id | quote }} ]; then
+    unstage
+    fail "the firmware has started the installer, or did not find it, and the system is the old one: if the installer showed a reason on the machine's screen, solve it, then run the same command again"
+fi
+# Used: whatever comes of it, this script does not start it again.
+rm -f "$folder/id"
+sync -f "$folder"
+efibootmgr --quiet --bootnext "$(entries)" > /dev/null || fail "the firmware does not accept which entry it is to start next"
 announce 900 "the new system to be installed and to answer"
-systemctl kexec || {
-    kexec -s -u
-    fail "systemd does not start the installer"
+systemctl reboot || {
+    efibootmgr --quiet --delete-bootnext > /dev/null
+    fail "systemd does not restart the machine"
 }
 # The script ends with the system.
 sleep 900 || :
-[ ! -e "$folder/id" ] || fail "the installer has not been started within 15 minutes"
+[ ! -d /run/systemd/system ] || fail "the machine has not restarted within 15 minutes"
+{% else %}
+folder={{ path.installer }}
+[ "$(cat "$folder/id" 2> /dev/null)" = {{ id | quote }} ] ||
+    fail "the installer is no longer in memory, and the system is the old one: if the installer showed a reason on the machine's screen, solve it, then run the same command again"
+{% include "machine/load-installer.sh" %}
+{% include "machine/start-installer.sh" %}
+start_installer "the new system to be installed and to answer"
+{% endif %}

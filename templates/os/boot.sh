@@ -26,6 +26,10 @@ mkdir -p /dev/disk/by-uuid
 ln -sf "$system" "/dev/disk/by-uuid/$system_uuid"
 echo 'grub-efi-amd64 grub2/force_efi_extra_removable boolean true' | debconf-set-selections
 update-grub
+# The entry by which the firmware may have started this installer: its files were on the old ESP.
+efibootmgr | sed -n 's/^Boot\([0-9A-F]\{4\}\)[* ] {{ installer.entry }}\([^-A-Za-z0-9].*\)*$/\1/p' | while read -r entry; do
+    efibootmgr --quiet --delete-bootnum --bootnum "$entry" > /dev/null || :
+done
 # Last: entries of the firmware with this name are replaced.
 grub-install --target=x86_64-efi --efi-directory=/boot/efi --bootloader-id=debian --uefi-secure-boot --force-extra-removable
 umount /boot/efi

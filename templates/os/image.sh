@@ -33,6 +33,8 @@ done
 cp "$root/usr/lib/shim/shimx64.efi.signed" "$out/shim.efi"
 cp "$root/usr/lib/shim/mmx64.efi.signed" "$out/mm.efi"
 cp "$root/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed" "$out/grub.efi"
+# The one above reads /EFI/debian/grub.cfg alone, which is the installed system's. This one, made for CDs, reads /boot/grub/grub.cfg there.
+cp "$root/usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed" "$out/grub-cd.efi"
 
 # Every machine gets its own of these.
 rm -f "$root"/etc/ssh/ssh_host_* "$root/etc/hostname"

@@ -59,6 +59,12 @@ mv {{ path.new_authorized_keys }} "$home/.ssh/authorized_keys"
 chmod 0600 "$home/.ssh/authorized_keys"
 chown -R "$user:" "$home/.ssh"
 
+{% if rejoins %}
+# A run that was interrupted goes on from here: it does not install the system once more.
+mkdir -p {{ path.applied }}
+echo {{ rejoins | quote }} > {{ path.applied }}/{{ mark.reinstall }}
+
+{% endif %}
 cat > /etc/apt/apt.conf.d/20auto-upgrades << 'END'
 APT::Periodic::Update-Package-Lists "{{ '1' if updates == 'security' else '0' }}";
 APT::Periodic::Unattended-Upgrade "{{ '1' if updates == 'security' else '0' }}";

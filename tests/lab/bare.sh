@@ -131,13 +131,14 @@ says_not "swap is on"
 on_machine 'echo films | sudo tee /srv/films > /dev/null && sync'
 first=$(on_machine cat /etc/machine-id)
 
-row "rebuild --os, with no stick: the running system starts the installer; /srv and the host key stay, and all else is new"
+row "rebuild --os, with no stick: the firmware starts the installer, once; /srv and the host key stay, and all else is new"
 on_machine 'echo old | sudo tee /etc/old > /dev/null'
 : > "$work/serial"
 started=$(date +%s)
 begin rebuild twilightsparkle --os -i "$work/alone.yaml" --yes
 shows 900 "this is twilightsparkle ($mac)"
 printf '          the installer runs %d s after the command\n' $(($(date +%s) - started))
+says "to /boot/efi, and make an entry of the firmware that can start it once"
 says "the data partition (/srv) stays"
 says "other disks are left alone"
 shows 900 "twilightsparkle is installed, and restarts."
@@ -151,6 +152,10 @@ wait_for 600 "hostler to go on" said "hostler gathered the facts again and made 
 kill -TERM "$begun"
 wait "$begun" || true
 [ "$(on_machine cat /srv/films)" = films ]
+on_machine 'sudo efibootmgr' > "$work/entries"
+grep -q debian "$work/entries"
+# Neither its entry nor what is to be started next is left.
+[ "$(grep -c 'hostler-install\|BootNext' "$work/entries")" = 0 ]
 on_machine '[ ! -e /etc/old ] && sudo -n true && findmnt /srv > /dev/null && [ -z "$(systemctl --failed --quiet)" ]'
 grep -qF '[integrity]' <(on_machine cat /sys/kernel/security/lockdown)
 cut_power
@@ -222,5 +227,73 @@ start disk
 wait_for 900 "sshd to answer" answers
 [ "$(on_machine cat /srv/films)" = films ]
 [ "$(on_machine cat /etc/machine-id)" != "$first" ]
+
+row "rebuild --os with an image whose checksum is wrong: the installer shows it and waits; the order is used up, and nothing starts from the disk"
+# The image of another cache, whose record has another checksum. Hard links: the files are the same.
+mkdir -p "$work/cache"
+cp --recursive --link "${HOSTLER_CACHE:-/var/cache/hostler}/os" "${HOSTLER_CACHE:-/var/cache/hostler}/bundles" "$work/cache/"
+for known in "$work/cache/os"/*/image.json; do
+    sed 's/"sha256":"[0-9a-f]\{4\}/"sha256":"0000/' "$known" > "$known.new"
+    mv "$known.new" "$known"
+done
+: > "$work/serial"
+HOSTLER_CACHE=$work/cache begin rebuild twilightsparkle --os -i "$work/alone.yaml" --yes
+shows 900 "the image is damaged"
+shows 10 "The installer has stopped."
+kill -TERM "$begun"
+wait "$begun" || true
 cut_power
+mv "$work/stick.img" "$work/stick.used"
+truncate --size 64M "$work/stick.img"
+start disk
+shows 300 "No bootable option or device was found"
+cut_power
+rm "$work/stick.img"
+
+row "the power is cut at several moments of an installation: the same stick goes on, no more than twice; /srv and the host key stay"
+seed=${SEED:-$(date +%s)}
+printf '          SEED=%s\n' "$seed"
+RANDOM=$seed
+moments=("looking for disks" "disk nvme0n1" "writing Debian to" "written 67 " "written 201 " "written 268 " "the image's checksum matches" \
+    "Resizing the filesystem" "Installing for x86_64-efi platform" "Installation finished")
+cuts=${CUTS:-4}
+provision --wipe twilightsparkle
+starts=0
+for ((n = 0; n < cuts; n++)); do
+    # A stick starts an installation three times.
+    if [ "$starts" = 2 ]; then
+        provision --wipe twilightsparkle
+        starts=0
+    fi
+    moment=${moments[RANDOM % ${#moments[@]}]}
+    printf '          cut at: %s\n' "$moment"
+    start stick
+    shows 600 "$moment"
+    cut_power
+    starts=$((starts + 1))
+done
+start stick
+shows 900 "twilightsparkle is installed. Pull the stick out."
+cut_power
+start disk
+wait_for 900 "sshd to answer" answers
+[ "$(on_machine cat /srv/films)" = films ]
+
+row "remove --erase: the running kernel starts the installer, which erases the disk, says how, and switches the machine off"
+: > "$work/serial"
+begin remove twilightsparkle --erase -i "$work/alone.yaml" --yes
+shows 900 "to erase twilightsparkle"
+says "copy the installer"
+says "into memory"
+says "the data partition (/srv) with all files on it"
+shows 600 "twilightsparkle:"
+shows 10 "The machine now switches itself off."
+grep -aE 'The drive erased|All blocks were|Only partition|Not possible' "$work/serial" | sed 's/^/        /'
+is_off() { ! kill -0 "$qemu" 2> /dev/null; }
+wait_for 120 "the machine to be off" is_off
+# What a stick would take for an empty disk.
+[ "$(head -c 4M "$work/disk" | tr -d '\0' | wc -c)" = 0 ]
+[ "$(tail -c 1M "$work/disk" | tr -d '\0' | wc -c)" = 0 ]
+ends 0
+says "now delete twilightsparkle from"
 printf '%d rows passed\n' "$rows"

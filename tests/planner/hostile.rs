@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hostler::report::{Commands, Detail, Layout, Paint, guarded, json_text, plan_text, status_text};
 use hostler_core::facts::{
-    AddOns, AskedFor, BeforeUpgrade, ClusterFacts, DiskFault, Facts, FileFact, ImageFact, KubeletRequest, KubernetesFacts, LiveObject,
-    LockFact, MemberFact, NodeFact, Observation, PodFact, RebootDue, ShareFact, SystemDisk, SystemFacts, SystemPartition, UnitFact,
-    Unreachable,
+    AddOns, AskedFor, BeforeUpgrade, ClusterFacts, DiskFault, EspFact, Facts, FileFact, ImageFact, KubeletRequest, KubernetesFacts,
+    LiveObject, LockFact, MemberFact, NodeFact, Observation, PodFact, RebootDue, ShareFact, SystemDisk, SystemFacts, SystemPartition,
+    UnitFact, Unreachable,
 };
 use hostler_core::health::status;
 use hostler_core::inventory::{Inventory, MachineName, Taint, parse};
@@ -159,15 +159,19 @@ fn spoil(facts: &mut Facts) {
     words([run, step]);
     let BeforeUpgrade { set: programs_before, since: _, etcd: _, back: _ } = before_upgrade.get_or_insert_default();
     words([programs_before]);
-    let SystemFacts { uefi: _, host_key, partition, layered: _, disks: system_disks, erased } = system.get_or_insert_default();
+    let SystemFacts { uefi: _, host_key, partition, layered: _, disks: system_disks, esp, erased, on_data } =
+        system.get_or_insert_default();
     words([host_key, partition]);
     set(erased);
+    set(on_data);
+    let EspFact { mounted, free: _, private: _ } = esp.get_or_insert_default();
+    words([mounted]);
     system_disks.push(SystemDisk::default());
     // The name is of a closed set of characters.
-    for SystemDisk { name: _, size: _, devices, removable: _, read_only: _, serial, wwid, card, partitions } in system_disks {
+    for SystemDisk { name: _, size: _, devices, removable: _, read_only: _, serial, wwid, card, port: _, partitions } in system_disks {
         words([devices, card, serial.get_or_insert_default(), wwid.get_or_insert_default()]);
         partitions.push(SystemPartition::default());
-        for SystemPartition { name, size: _, kind, mounted } in partitions {
+        for SystemPartition { name, start: _, size: _, kind, mounted } in partitions {
             words([name, kind, mounted]);
         }
     }

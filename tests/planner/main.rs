@@ -12,6 +12,7 @@ mod hostile;
 mod liar;
 mod needs;
 mod power;
+mod reinstall;
 mod roles;
 mod rollback;
 mod screens;

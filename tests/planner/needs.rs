@@ -14,6 +14,7 @@ use hostler_core::step::StepKind;
 const ACROSS: &[(&str, &str, &str)] = &[
     ("begin/*", "*/*", "the last verification is withdrawn before anything changes"),
     ("leave/*", "*/*", "what leaves has left, here and in the cluster, before anything begins anew"),
+    ("in-turn/films-end", "leave/*", "films end before the pods are evicted"),
     ("control-planes/join", "control-planes/join", "etcd takes one learner at a time"),
     ("control-planes/join", "workers/join", "they join by the cluster's name, which may lead to a control plane that joins"),
     ("control-planes/join", "prepare/hosts", "the cluster's name leads to a control plane once that is in"),

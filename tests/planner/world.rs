@@ -378,6 +378,10 @@ impl World {
                 check(!facts.kubernetes.joined, "it is still in the cluster")?;
                 *facts = installed(facts, name, id);
             }
+            Action::Erase(_) => {
+                check(!facts.kubernetes.joined, "it is still in the cluster")?;
+                self.off.insert(name.clone(), "no answer".to_owned());
+            }
             Action::PowerOff(_) => {
                 self.off.insert(name.clone(), "no answer".to_owned());
             }
@@ -480,7 +484,7 @@ impl World {
             }
             // The old system is there until nothing of it is.
             Action::Reinstall(_) => restart(facts),
-            Action::PowerOff(_) => drop(self.off.insert(step.machine.clone(), "no answer".to_owned())),
+            Action::PowerOff(_) | Action::Erase(_) => drop(self.off.insert(step.machine.clone(), "no answer".to_owned())),
             Action::UpgradeControlPlane(action) => {
                 facts.in_progress.insert(InProgress::Upgrade);
                 self.keep_before_upgrade(&step.machine, action.alone);
@@ -530,6 +534,7 @@ impl World {
         facts.kubernetes.ca = ca.or_else(|| Some(sha256(name.as_str().as_bytes())));
         facts.in_progress.remove(&InProgress::Init);
         facts.in_progress.remove(&InProgress::Join);
+        facts.in_progress.remove(&InProgress::Reinstall);
         facts.applied.extend(record.clone());
         kubelet_config(facts, record.get(&Applied::Document(Document::Kubelet)).map_or("", String::as_str));
         if control_plane {
@@ -560,7 +565,8 @@ fn mark(unit: &str) -> InProgress {
 /// The machine with the system that this order installs.
 fn installed(facts: &Facts, name: &MachineName, id: &str) -> Facts {
     let system = facts.system.clone().map(|system| SystemFacts { partition: installed_name(id), ..system });
-    Facts { system, boot: another_boot(&facts.boot), ..reinstall::fresh(facts, name, 64_000_000_000, "trixie") }
+    let in_progress = BTreeSet::from([InProgress::Reinstall]);
+    Facts { in_progress, system, boot: another_boot(&facts.boot), ..reinstall::fresh(facts, name, 64_000_000_000, "trixie") }
 }
 
 /// A machine is restarted: what is in memory alone is gone, and what was due is done.

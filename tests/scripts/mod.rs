@@ -18,7 +18,7 @@ use hostler_core::action::kubeadm::{
 };
 use hostler_core::action::machine::{ConfigureCloudInit, ConfigureUnit, DropUnit, Program, StagePrograms, StartUnit, Wipe};
 use hostler_core::action::power::{OsPackages, PowerOff, Reboot, UpgradePackages};
-use hostler_core::action::reinstall::{Reinstall, SentFile, StageInstaller};
+use hostler_core::action::reinstall::{Erase, Loaders, Reinstall, SentFile, StageInstaller, Way};
 use hostler_core::action::rollback::{EndUpgrade, RollBackControlPlane, RollBackNode, RollBackShared};
 use hostler_core::action::workload::{InstallWorkload, KeepSecrets, MediaServerToken, ProveEncoders, RemoveWorkload};
 use hostler_core::action::{Action, RunOn};
@@ -29,6 +29,7 @@ use hostler_core::films::settings::MediaServerKind;
 use hostler_core::inventory::{MachineName, Taint};
 use hostler_core::manifest::Manifest;
 use hostler_core::plan::wanted;
+use hostler_core::protocol::installer;
 use hostler_core::record::Record;
 use hostler_core::step::{Input, Output, StepKind};
 use hostler_core::template::render;
@@ -43,6 +44,10 @@ fn manifest() -> Manifest {
 
 fn sent() -> SentFile {
     SentFile { path: PathBuf::from("/cache/it's a file"), size: 1_000_000, sha256: "0".repeat(64) }
+}
+
+fn loaders() -> Loaders {
+    Loaders { shim: sent(), grub: sent(), mok: sent() }
 }
 
 /// The scripts under templates/, by their path there.
@@ -260,14 +265,64 @@ fn others() -> Vec<(&'static str, Action)> {
                 id: "0123456789abcdef".to_owned(),
                 kernel: sent(),
                 installer: sent(),
+                loaders: loaders(),
+                way: Way::Kexec,
                 order: "{}".to_owned(),
-                host_key: word.clone(),
+                order_file: installer::ORDER,
+                host_key: Some(word.clone()),
             }
             .into(),
         ),
         (
+            "installer-on-esp",
+            StageInstaller {
+                id: "0123456789abcdef".to_owned(),
+                kernel: sent(),
+                installer: sent(),
+                loaders: loaders(),
+                way: Way::BootNext { esp: word.clone() },
+                order: "{}".to_owned(),
+                order_file: installer::ORDER,
+                host_key: Some(word.clone()),
+            }
+            .into(),
+        ),
+        (
+            "installer-to-erase",
+            StageInstaller {
+                id: "0123456789abcdef".to_owned(),
+                kernel: sent(),
+                installer: sent(),
+                loaders: loaders(),
+                way: Way::Kexec,
+                order: "{}".to_owned(),
+                order_file: installer::ERASURE,
+                host_key: None,
+            }
+            .into(),
+        ),
+        ("erase", Erase { id: "0123456789abcdef".to_owned(), what: word.clone(), erased: vec![word.clone()], has_data: true }.into()),
+        (
             "reinstall",
-            Reinstall { id: "0123456789abcdef".to_owned(), what: word.clone(), erased: vec![word.clone()], keeps_data: true }.into(),
+            Reinstall {
+                id: "0123456789abcdef".to_owned(),
+                way: Way::Kexec,
+                what: word.clone(),
+                erased: vec![word.clone()],
+                keeps_data: true,
+            }
+            .into(),
+        ),
+        (
+            "reinstall-by-firmware",
+            Reinstall {
+                id: "0123456789abcdef".to_owned(),
+                way: Way::BootNext { esp: word.clone() },
+                what: word.clone(),
+                erased: vec![word.clone()],
+                keeps_data: true,
+            }
+            .into(),
         ),
         ("drop", DropUnit { unit: "a.timer".to_owned(), files: vec![word.clone()] }.into()),
         ("media-server-token", KeepSecrets { tokens: tokens(&word), notify: None, sha256: "0".repeat(64) }.into()),
@@ -356,7 +411,7 @@ pub fn scripts() -> BTreeMap<String, String> {
     for format_data in [true, false] {
         let system = serde_json::json!({
             "name": "rarity", "user": "it's ada", "mac": "52:54:00:12:34:56", "updates": "security", "system": "/dev/nvme0n1p2", "esp": "/dev/nvme0n1p1",
-            "data": "/dev/nvme0n1p3", "format_data": format_data,
+            "data": "/dev/nvme0n1p3", "format_data": format_data, "rejoins": format_data.then_some("0123456789abcdef"),
         });
         for name in ["own", "boot"] {
             let script = render(&format!("os/{name}.sh"), system.clone()).expect("the template fits");

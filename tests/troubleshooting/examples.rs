@@ -8,7 +8,7 @@ use hostler_core::install::disk::Refusal as DiskRefusal;
 use hostler_core::inventory::{MachineName, NoToken, Role};
 use hostler_core::plan::hint::{Command, Hint};
 use hostler_core::plan::refusal::{Share, Unchangeable, Why};
-use hostler_core::plan::reinstall::NoReinstall;
+use hostler_core::plan::system_disk::NoInstaller;
 
 /// One row of the table: what is refused, what to do, and what causes it.
 pub struct Example {
@@ -448,14 +448,21 @@ examples! {
         "a disk that hostler did not mount is never wiped"
     )],
     Why::NoReinstall(_) => [
-        (Why::NoReinstall(NoReinstall::HostKey), Hint::Reinstall(NoReinstall::HostKey), "the new system keeps the host key: otherwise the first login could be to an impostor"),
-        (Why::NoReinstall(NoReinstall::Kept("/data".to_owned())), Hint::Reinstall(NoReinstall::Kept("/data".to_owned())), "what `keep:` names is never erased"),
-        (Why::NoReinstall(NoReinstall::Layered), Hint::Reinstall(NoReinstall::Layered), "`rebuild --os` erases one disk, and no other"),
-        (Why::NoReinstall(NoReinstall::SystemDisk), Hint::Reinstall(NoReinstall::SystemDisk), "`rebuild --os` never guesses a disk"),
-        (Why::NoReinstall(NoReinstall::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000))), Hint::Reinstall(NoReinstall::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000))), "the disk must fit the inventory"),
-        (Why::NoReinstall(NoReinstall::Legacy), Hint::Reinstall(NoReinstall::Legacy), "the image starts by UEFI"),
-        (Why::NoReinstall(NoReinstall::NetworkCard), Hint::Reinstall(NoReinstall::NetworkCard), "the new system gets its address by its MAC address"),
-        (Why::NoReinstall(NoReinstall::Memory { has: 1000, least: 1010 }), Hint::Reinstall(NoReinstall::Memory { has: 1000, least: 1010 }), "the installer runs in memory"),
+        (Why::NoReinstall(NoInstaller::HostKey), Hint::Reinstall(NoInstaller::HostKey), "the new system keeps the host key: otherwise the first login could be to an impostor"),
+        (Why::NoReinstall(NoInstaller::Kept("/data".to_owned())), Hint::Reinstall(NoInstaller::Kept("/data".to_owned())), "what `keep:` names is never erased"),
+        (Why::NoReinstall(NoInstaller::Layered), Hint::Reinstall(NoInstaller::Layered), "`rebuild --os` erases one disk, and no other"),
+        (Why::NoReinstall(NoInstaller::SystemDisk), Hint::Reinstall(NoInstaller::SystemDisk), "`rebuild --os` never guesses a disk"),
+        (Why::NoReinstall(NoInstaller::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000))), Hint::Reinstall(NoInstaller::Disk(DiskRefusal::TooSmall("nvme0n1".to_owned(), 32_000_000_000, 64_000_000_000))), "the disk must fit the inventory"),
+        (Why::NoReinstall(NoInstaller::Legacy), Hint::Reinstall(NoInstaller::Legacy), "the image starts by UEFI"),
+        (Why::NoReinstall(NoInstaller::NetworkCard), Hint::Reinstall(NoInstaller::NetworkCard), "the new system gets its address by its MAC address"),
+        (Why::NoReinstall(NoInstaller::Memory { has: 1000, least: 1010 }), Hint::Reinstall(NoInstaller::Memory { has: 1000, least: 1010 }), "the installer runs in memory"),
+        (Why::NoReinstall(NoInstaller::LoginKey), Hint::Reinstall(NoInstaller::LoginKey), "the new system lets in only the keys of the inventory"),
+        (Why::NoReinstall(NoInstaller::Room(3_461_349_376)), Hint::Reinstall(NoInstaller::Room(3_461_349_376)), "the data partition is kept where it is"),
+        (Why::NoReinstall(NoInstaller::SeveralData), Hint::Reinstall(NoInstaller::SeveralData), "only one can be kept"),
+    ],
+    Why::NoErasure(_) => [
+        (Why::NoErasure(NoInstaller::Kept("/srv/films".to_owned())), Hint::Erase(NoInstaller::Kept("/srv/films".to_owned())), "what `keep:` names is never erased"),
+        (Why::NoErasure(NoInstaller::SystemDisk), Hint::Erase(NoInstaller::SystemDisk), "`remove --erase` never guesses a disk"),
     ],
     Why::RestoreOfWorker => [(
         Why::RestoreOfWorker,

@@ -197,6 +197,7 @@ names! {
         UNVERIFIED: &str = "verification-due";
         UPGRADE: &str = "upgrade-begun";
         PACKAGES: &str = "packages-begun";
+        REINSTALL: &str = "reinstall-begun";
     }
 
     /// Names in the records of the cluster and of a machine: [`crate::record::Record`] and [`crate::record::Applied`].
@@ -256,6 +257,25 @@ names! {
     layout {
         /// The partition that no installation erases, by its name and by the label of a new file system in it.
         DATA: &str = "hostler-data";
+    }
+
+    /// What the installer finds on its medium, and how it finds that.
+    installer {
+        /// The kernel's parameter that says which medium: the GUID of a stick's partition follows.
+        MEDIUM: &str = "hostler.medium=";
+        /// The same where the medium is memory.
+        MEMORY: &str = "hostler.medium=memory";
+        /// What is done to which machine.
+        ORDER: &str = "hostler/order.json";
+        /// The order to erase the machine's disk instead.
+        ERASURE: &str = "hostler/erase.json";
+        /// On an EFI system partition: all that the firmware starts once. And the name of its entry in the firmware.
+        ESP_FOLDER: &str = "EFI/hostler-install";
+        /// Where the GRUB of that folder looks for its configuration, on the same file system.
+        ESP_CONFIG: &str = "boot/grub/grub.cfg";
+        ENTRY: &str = "hostler-install";
+        /// The machine's private host key, where it is not in the order.
+        HOST_KEY: &str = "hostler/host_key";
     }
 
     /// Lines of [`path::CONTAINERD_CONFIG`].

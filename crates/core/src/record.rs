@@ -74,6 +74,8 @@ pub enum InProgress {
     Upgrade,
     /// Packages of the operating system are upgraded.
     Packages,
+    /// `rebuild --os` installed the system, and the machine has not joined since.
+    Reinstall,
 }
 
 impl Record {
@@ -137,7 +139,7 @@ impl fmt::Display for Applied {
 }
 
 impl InProgress {
-    pub const ALL: [InProgress; 14] = [
+    pub const ALL: [InProgress; 15] = [
         InProgress::Wipe,
         InProgress::Restore,
         InProgress::Init,
@@ -152,6 +154,7 @@ impl InProgress {
         InProgress::Unverified,
         InProgress::Upgrade,
         InProgress::Packages,
+        InProgress::Reinstall,
     ];
 
     /// `None` for a name that this version does not know.
@@ -175,6 +178,7 @@ impl InProgress {
             InProgress::Unverified => mark::UNVERIFIED,
             InProgress::Upgrade => mark::UPGRADE,
             InProgress::Packages => mark::PACKAGES,
+            InProgress::Reinstall => mark::REINSTALL,
         }
     }
 }

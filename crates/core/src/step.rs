@@ -24,6 +24,7 @@ pub enum StepKind {
     DeleteNode,
     /// The machine's system, anew.
     Reinstall,
+    Erase,
     Packages,
     Swap,
     Modules,
@@ -126,7 +127,7 @@ impl ImageGroup {
 
 impl StepKind {
     /// The runbook: all kinds, in order.
-    pub const ALL: [StepKind; 70] = [
+    pub const ALL: [StepKind; 71] = [
         StepKind::Admins,
         StepKind::EtcdSpace,
         StepKind::WithdrawVerification,
@@ -136,6 +137,7 @@ impl StepKind {
         StepKind::Wipe,
         StepKind::DeleteNode,
         StepKind::Reinstall,
+        StepKind::Erase,
         StepKind::Packages,
         StepKind::Swap,
         StepKind::Modules,
@@ -216,6 +218,7 @@ impl StepKind {
             StepKind::Wipe => "wipe",
             StepKind::DeleteNode => "node-gone",
             StepKind::Reinstall => "reinstall",
+            StepKind::Erase => "erase",
             StepKind::Packages => "packages",
             StepKind::Swap => "swap",
             StepKind::Modules => "modules",
@@ -292,6 +295,7 @@ impl StepKind {
             StepKind::Wipe => "wipe",
             StepKind::DeleteNode => "delete the node",
             StepKind::Reinstall => "install the system",
+            StepKind::Erase => "erase the disk",
             StepKind::Packages => "install packages",
             StepKind::Swap => "turn off swap",
             StepKind::Modules => "load kernel modules",
@@ -364,7 +368,8 @@ impl StepKind {
             | StepKind::RemoveMember
             | StepKind::Wipe
             | StepKind::DeleteNode
-            | StepKind::Reinstall => Stage::Leave,
+            | StepKind::Reinstall
+            | StepKind::Erase => Stage::Leave,
             StepKind::Packages | StepKind::Swap | StepKind::Modules | StepKind::Sysctls | StepKind::Hostname | StepKind::CloudInit => {
                 Stage::Prepare
             }

@@ -7,8 +7,8 @@ use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::document::Document;
 use hostler_core::facts::{
-    AskedFor, Facts, KubeletRequest, LockFact, MemberFact, NodeFact, PodFact, RebootDue, RequestedApi, ShareFact, ShareState, SystemDisk,
-    SystemFacts, SystemPartition, Validity, disk,
+    AskedFor, EspFact, Facts, KubeletRequest, LockFact, MemberFact, NodeFact, PodFact, RebootDue, RequestedApi, ShareFact, ShareState,
+    SystemDisk, SystemFacts, SystemPartition, Validity, disk,
 };
 use hostler_core::install::layout::installed_name;
 use hostler_core::inventory::{Inventory, MachineName, Taint};
@@ -155,6 +155,19 @@ pub(super) struct MachineDeviation {
 pub(super) struct SystemDeviation {
     /// By the order of the case's goal.
     installed: bool,
+    /// By another order of the same image.
+    of_image: bool,
+    /// On SATA, at this port.
+    port: Option<u32>,
+    /// GB at which the data partition begins.
+    data_at: Option<u64>,
+    several_data: bool,
+    /// MB that are free on its EFI system partition, which is mounted.
+    esp: Option<u64>,
+    /// Others than root can read that.
+    esp_open: bool,
+    /// What is kept, and is on the data partition.
+    on_data: BTreeSet<String>,
     /// Not by UEFI.
     bios: bool,
     other_host_key: bool,
@@ -173,17 +186,26 @@ const HOST_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdX
 pub(super) const FINGERPRINT: &str = "SHA256:Kt/7O/ezjZ2GST0DhGk2KXf/QxK7TmFgB94hNmB2TcA";
 
 impl SystemDeviation {
-    fn facts(&self) -> SystemFacts {
-        let part = |name: &str, size, kind: &str, mounted: &str| SystemPartition {
+    pub(super) fn facts(&self) -> SystemFacts {
+        let part = |name: &str, start, size, kind: &str, mounted: &str| SystemPartition {
             name: name.to_owned(),
+            start,
             size,
             kind: kind.to_owned(),
             mounted: mounted.to_owned(),
         };
-        let partition = installed_name(if self.installed { "0123456789abcdef" } else { "fedcba9876543210" });
-        let mut partitions = vec![part("hostler-esp", 536_870_912, "vfat", "/boot/efi"), part(&partition, 63_463_129_088, "ext4", "/")];
-        if !self.without_data {
-            partitions.push(part("hostler-data", 436_000_000_000, "ext4", "/srv"));
+        let partition = installed_name(match (self.installed, self.of_image) {
+            (true, _) => "0123456789abcdef",
+            (_, true) => "0123456776543210",
+            _ => "fedcba9876543210",
+        });
+        let data_at = self.data_at.unwrap_or(64) * 1_000_000_000;
+        let mut partitions = vec![
+            part("hostler-esp", 1 << 20, 536_870_912, "vfat", "/boot/efi"),
+            part(&partition, 537_919_488, 63_463_129_088, "ext4", "/"),
+        ];
+        for _ in 0..if self.several_data { 2 } else { usize::from(!self.without_data) } {
+            partitions.push(part("hostler-data", data_at, 436_000_000_000, "ext4", "/srv"));
         }
         let disk = SystemDisk {
             name: "nvme0n1".to_owned(),
@@ -194,13 +216,24 @@ impl SystemDeviation {
             partitions,
             ..SystemDisk::default()
         };
+        let disk = match self.port {
+            Some(port) => SystemDisk {
+                name: "sda".to_owned(),
+                devices: "/sys/devices/pci0000:00/0000:00:17.0/ata3/host2/target2:0:0/2:0:0:0/block/sda".to_owned(),
+                port: Some(port),
+                ..disk
+            },
+            None => disk,
+        };
         SystemFacts {
             uefi: !self.bios,
             host_key: if self.other_host_key { HOST_KEY.replace("LhXh", "LhXi") } else { HOST_KEY.to_owned() },
             partition,
             layered: self.layered,
             disks: std::iter::repeat_n(disk, if self.second_disk { 2 } else { 1 }).collect(),
+            esp: self.esp.map(|free| EspFact { mounted: "/boot/efi".to_owned(), free: free * 1_000_000, private: !self.esp_open }),
             erased: self.erased.clone(),
+            on_data: self.on_data.clone(),
         }
     }
 }

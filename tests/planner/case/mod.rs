@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 
 use deviation::{ANOTHER, ClusterDeviation, MachineDeviation, uncertify};
 use hostler_core::action::power::OsPackages;
-use hostler_core::action::reinstall::SentFile;
+use hostler_core::action::reinstall::{Loaders, SentFile};
 use hostler_core::arch::Arch;
 use hostler_core::digest::sha256;
 use hostler_core::facts::Snapshot;
-use hostler_core::facts::{ClusterFacts, Facts, NodeFact, Observation, RenderNode};
+use hostler_core::facts::{ClusterFacts, Facts, NodeFact, Observation, RenderNode, SystemFacts};
 use hostler_core::install::order;
 use hostler_core::inventory::{Inventory, MachineName, NamedFile, Unread, parse_with};
 use hostler_core::manifest::{Component, Manifest, Manifests};
-use hostler_core::plan::reinstall::Installation;
+use hostler_core::plan::reinstall::{Installation, Leaving};
+use hostler_core::plan::system_disk::Installer;
 use hostler_core::plan::{Goal, plan_for};
 use serde::Deserialize;
 use serde_yaml::Value;
@@ -155,16 +156,30 @@ pub fn snapshot(of: &str) -> Snapshot {
     }
 }
 
-/// The order of an installation begins with `0123456789abcdef`.
-fn installation() -> Installation {
-    let sent = |path: &str, size| SentFile { path: PathBuf::from(path), size, sha256: "6b".repeat(32) };
+/// The order of an installation begins with `0123456789abcdef`, and any order of its image with `01234567`.
+pub fn installation() -> Installation {
     Installation {
-        id: "0123456789abcdef0123456789abcdef".to_owned(),
-        image: order::Image { file: "system.img.zst".to_owned(), size: 860_000_000, sha256: "5a".repeat(32) },
-        kernel: sent("vmlinuz", 12_000_000),
-        installer: sent("initrd", 308_000_000),
+        installer: installer(308_000_000),
+        image: order::Image { file: "system.img.zst".to_owned(), size: 860_000_000, sha256: format!("01234567{}", "5a".repeat(28)) },
         user: "ada".to_owned(),
         host_keys: [deviation::FINGERPRINT.to_owned()].into(),
+        login_key: Some("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXh".to_owned()),
+    }
+}
+
+/// Of a machine whose system another order installed.
+pub fn system_facts() -> SystemFacts {
+    deviation::SystemDeviation::default().facts()
+}
+
+/// `size`: bytes of its initrd.
+fn installer(size: u64) -> Installer {
+    let sent = |path: &str, size| SentFile { path: PathBuf::from(path), size, sha256: "6b".repeat(32) };
+    Installer {
+        id: "0123456789abcdef0123456789abcdef".to_owned(),
+        kernel: sent("vmlinuz", 12_000_000),
+        initrd: sent("initrd", size),
+        loaders: Loaders { shim: sent("shim.efi", 1_000_000), grub: sent("grub-cd.efi", 2_300_000), mok: sent("mm.efi", 900_000) },
     }
 }
 
@@ -178,7 +193,19 @@ fn goal(words: &str) -> Goal {
         ["up"] => Goal::Up,
         ["add", name] => Goal::Add(machine(name)),
         ["rebuild", name] => Goal::Rebuild { machine: machine(name), force_after: None },
-        ["rebuild", name, "--os"] => Goal::Reinstall { machine: machine(name), installation: Box::new(installation()), force_after: None },
+        ["rebuild", name, "--os", words @ ..] => {
+            let mut installation = installation();
+            if words.contains(&"--other-login") {
+                installation.login_key =
+                    Some("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1lfXZ0ajZUc6sVzpdXDKhNtDzhVFUaYjFk0j2kLhXi".to_owned());
+            }
+            let leaving = Leaving { now: words.contains(&"--now"), force_after: None };
+            Goal::Reinstall { machine: machine(name), installation: Box::new(installation), leaving }
+        }
+        ["remove", name, "--erase", words @ ..] => {
+            let leaving = Leaving { now: words.contains(&"--now"), force_after: None };
+            Goal::Erase { machine: machine(name), installer: Box::new(installer(48_000_000)), leaving }
+        }
         ["rebuild", name, "--force-after", seconds] => Goal::Rebuild { machine: machine(name), force_after: seconds.parse().ok() },
         ["remove", name] => Goal::Remove { machine: machine(name), dead: false, force_after: None },
         ["remove", name, "--dead"] => Goal::Remove { machine: machine(name), dead: true, force_after: None },
@@ -331,7 +358,13 @@ impl Case {
     }
 
     pub fn goal(&self) -> Goal {
-        goal(self.goal.as_deref().unwrap_or("up"))
+        let words = self.goal.as_deref().unwrap_or("up");
+        if words == "rebuild --os --all" {
+            let names = inventory(&self.inventory).machines.into_keys();
+            let installations = names.map(|name| (name, installation())).collect();
+            return Goal::ReinstallAll { installations, leaving: Leaving { now: false, force_after: None } };
+        }
+        goal(words)
     }
 
     /// What is seen by those who want `goal`: the world, and what can be wrong in a cluster though its machines are well.

@@ -153,7 +153,7 @@ actions! {
     kubeadm: Init, Restore, CreateToken, DeleteToken, CollectPki, Join, UploadConfig, RenewKubelet, RenewControlPlane, RepairControlPlane, BootstrapKubelet, RenewCertificates, UpgradeControlPlane, UpgradeNode;
     cluster: MakeEtcdSpace, WithdrawVerification, ApplyFlannel, RestoreAdmins, RestoreRoles, RestoreCoreDns, RestartFlannel, CertifyKubelets, ForgetNotify, Label, RecordPower, LetFilmsEnd, Drain, Uncordon, RemoveMember, DeleteNode, Probe, RecordVerified;
     power: UpgradePackages, Reboot, PowerOff;
-    reinstall: StageInstaller, Reinstall;
+    reinstall: StageInstaller, Reinstall, Erase;
     rollback: RollBackNode, RollBackShared, RollBackControlPlane, EndUpgrade;
     workload: InstallWorkload, KeepSecrets, ProveEncoders, RemoveWorkload;
 }

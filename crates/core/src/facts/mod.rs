@@ -30,7 +30,7 @@ pub use kubelet_request::{AskedFor, KubeletRequest, kubelet_addresses};
 pub use parse::{FactsError, parse};
 pub use render::{Chip, RenderNode};
 pub use snapshot::Snapshot;
-pub use system::{SystemDisk, SystemFacts, SystemPartition};
+pub use system::{EspFact, SystemDisk, SystemFacts, SystemPartition};
 
 /// The result of observing one machine.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::certificate::{self, Certificate, Validity};
 use super::cluster::Answers;
 use super::{
-    BeforeUpgrade, Facts, FileFact, ImageFact, LockFact, RebootDue, RenderNode, RequestedApi, ShareFact, ShareState, SystemDisk,
+    BeforeUpgrade, EspFact, Facts, FileFact, ImageFact, LockFact, RebootDue, RenderNode, RequestedApi, ShareFact, ShareState, SystemDisk,
     SystemFacts, SystemPartition, UnitFact, is_boot, last_words,
 };
 use crate::arch::Arch;
@@ -197,7 +197,9 @@ impl<'a> Reader<'a> {
                 let known = facts.render_nodes.len() < RenderNode::MOST;
                 facts.render_nodes.extend(RenderNode::parse(&words).filter(|_| known));
             }
-            "system" | "system-disk" | "system-part" | "system-keep" => system(facts.system.get_or_insert_default(), fields)?,
+            "system" | "system-disk" | "system-esp" | "system-part" | "system-keep" | "system-keep-data" => {
+                system(facts.system.get_or_insert_default(), fields)?
+            }
             "snapshot" => facts.snapshot = Some(fields.number()?),
             "snapshots-since" => facts.snapshots_since = Some(fields.number()?),
             "snapshot-failed" => facts.snapshot_failed = true,
@@ -376,22 +378,29 @@ fn system(system: &mut SystemFacts, mut fields: Fields) -> Result<(), String> {
             let (name, sectors): (_, u64) = (fields.text()?, fields.number()?);
             let (removable, read_only) = (fields.word()? != "0", fields.word()? != "0");
             let (devices, serial, wwid, card) = (fields.text()?, fields.text()?, fields.text()?, fields.text()?);
+            let port = fields.text()?.parse().ok();
             let (size, partitions) = (sectors.saturating_mul(512), Vec::new());
             let (serial, wwid) = (some(serial), some(wwid));
             if !is_disk_name(&name) {
                 return Ok(());
             }
-            system.disks.push(SystemDisk { name, size, devices, removable, read_only, serial, wwid, card, partitions });
+            system.disks.push(SystemDisk { name, size, devices, removable, read_only, serial, wwid, card, port, partitions });
+        }
+        "system-esp" => {
+            let (mounted, free, mode) = (fields.text()?, fields.number()?, fields.word()?);
+            system.esp = Some(EspFact { mounted, free, private: mode == "700" });
         }
         "system-part" => {
             let disk = fields.word()?;
             let (name, size, kind, mounted) = (fields.text()?, fields.number()?, fields.text()?, fields.text()?);
+            let start = fields.number::<u64>()?.saturating_mul(512);
             let disk = system.disks.iter_mut().find(|other| other.name == disk && other.partitions.len() < MOST_PARTS);
             disk.into_iter().for_each(|disk| {
-                disk.partitions.push(SystemPartition { name: name.clone(), size, kind: kind.clone(), mounted: mounted.clone() });
+                disk.partitions.push(SystemPartition { name: name.clone(), start, size, kind: kind.clone(), mounted: mounted.clone() });
             });
         }
         "system-keep" => drop(system.erased.insert(fields.text()?)),
+        "system-keep-data" => drop(system.on_data.insert(fields.text()?)),
         _ => {}
     }
     Ok(())

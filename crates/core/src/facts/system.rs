@@ -21,8 +21,24 @@ pub struct SystemFacts {
     pub layered: bool,
     /// The whole disks that `/` is on.
     pub disks: Vec<SystemDisk>,
+    /// The file system from which the firmware starts the system.
+    pub esp: Option<EspFact>,
     /// What the user keeps, and what would be erased with the system.
     pub erased: BTreeSet<String>,
+    /// What the user keeps, and what is on hostler's data partition of the same disk.
+    pub on_data: BTreeSet<String>,
+}
+
+/// An EFI system partition.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EspFact {
+    /// Where it is mounted.
+    pub mounted: String,
+    /// Bytes.
+    pub free: u64,
+    /// Only root can read what is there.
+    pub private: bool,
 }
 
 /// A whole disk, as the installer sees it, too.
@@ -41,6 +57,8 @@ pub struct SystemDisk {
     pub wwid: Option<String>,
     /// Of an MMC: what it is.
     pub card: String,
+    /// Of SATA: the port's number on its controller.
+    pub port: Option<u32>,
     /// Its partitions, in order.
     pub partitions: Vec<SystemPartition>,
 }
@@ -50,7 +68,8 @@ pub struct SystemDisk {
 pub struct SystemPartition {
     /// GPT's; may be empty.
     pub name: String,
-    /// Bytes.
+    /// Where it begins, and its size, in bytes.
+    pub start: u64,
     pub size: u64,
     /// `ext4`; empty if unknown.
     pub kind: String,
@@ -59,7 +78,7 @@ pub struct SystemPartition {
 }
 
 impl SystemDisk {
-    /// As the installer will find it, once nothing uses it any more. A SATA port is known to the installer alone.
+    /// As the installer will find it, once nothing uses it any more.
     pub fn as_found(&self) -> Disk {
         Disk {
             name: self.name.clone(),
@@ -69,7 +88,7 @@ impl SystemDisk {
             read_only: self.read_only,
             serial: self.serial.clone(),
             wwid: self.wwid.clone(),
-            path: by_path(&self.devices, None),
+            path: by_path(&self.devices, self.port),
             is_boot_medium: false,
             users: Vec::new(),
             content: Content::Empty,

@@ -1,7 +1,7 @@
 //! Letters that are readable from two metres on a screen of 80 columns.
 
 /// Seven rows of five dots; the highest bit of each row is on the left.
-const FONT: [(char, [u8; 7]); 9] = [
+const FONT: [(char, [u8; 7]); 11] = [
     ('A', [0b01110, 0b10001, 0b10001, 0b11111, 0b10001, 0b10001, 0b10001]),
     ('D', [0b11110, 0b10001, 0b10001, 0b10001, 0b10001, 0b10001, 0b11110]),
     ('E', [0b11111, 0b10000, 0b10000, 0b11110, 0b10000, 0b10000, 0b11111]),
@@ -10,6 +10,8 @@ const FONT: [(char, [u8; 7]); 9] = [
     ('L', [0b10000, 0b10000, 0b10000, 0b10000, 0b10000, 0b10000, 0b11111]),
     ('N', [0b10001, 0b11001, 0b11001, 0b10101, 0b10011, 0b10011, 0b10001]),
     ('O', [0b01110, 0b10001, 0b10001, 0b10001, 0b10001, 0b10001, 0b01110]),
+    ('R', [0b11110, 0b10001, 0b10001, 0b11110, 0b10100, 0b10010, 0b10001]),
+    ('S', [0b01111, 0b10000, 0b10000, 0b01110, 0b00001, 0b00001, 0b11110]),
     ('W', [0b10001, 0b10001, 0b10001, 0b10101, 0b10101, 0b11011, 0b10001]),
 ];
 
@@ -30,7 +32,7 @@ mod tests {
 
     #[test]
     fn every_word_that_is_shown_fits_and_has_its_letters() {
-        for word in ["DONE", "FAILED", "NEW"] {
+        for word in ["DONE", "ERASED", "FAILED", "NEW"] {
             assert!(word.chars().all(|c| FONT.iter().any(|(letter, _)| *letter == c)), "{word}");
             assert!(large(word).iter().all(|row| row.len() <= 76), "{word}");
         }

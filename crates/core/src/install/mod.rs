@@ -2,6 +2,7 @@
 
 pub mod content;
 pub mod disk;
+pub mod erasure;
 pub mod layout;
 pub mod letters;
 pub mod mark;

@@ -20,7 +20,7 @@ const PRIVATE_KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\n";
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Order {
     version: u32,
-    /// 32 hexadecimal digits, random: no two orders have the same.
+    /// 32 hexadecimal digits: those of [`Image::id_begins`], and random ones, so that no two orders have the same.
     pub id: String,
     pub image: Image,
     /// By MAC address, in lower case with colons. Other machines are left alone.
@@ -37,6 +37,18 @@ pub struct Image {
     pub size: u64,
     /// Of those bytes, in hex.
     pub sha256: String,
+}
+
+impl Image {
+    /// An order's id begins so: what it installs can be told from the [name](super::layout::installed_name) of the system's partition.
+    pub fn id_begins(&self) -> &str {
+        self.sha256.get(..8).unwrap_or(&self.sha256)
+    }
+
+    /// Whether the order of this [short id](short_id) installs this image.
+    pub fn is_of(&self, order: &str) -> bool {
+        !self.sha256.is_empty() && order.starts_with(self.id_begins())
+    }
 }
 
 /// A machine to be installed.
@@ -74,16 +86,14 @@ impl Order {
     /// It is not one, or a value has not the form that the installer relies on.
     pub fn parse(bytes: &[u8]) -> Result<Order, String> {
         let order: Order = serde_json::from_slice(bytes).map_err(|error| format!("the installation order can't be read: {error}"))?;
-        let hex =
-            |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let line = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
         let file = &order.image.file;
         let plain = !file.is_empty() && !file.starts_with('.') && file.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         let wrong = if order.version != VERSION {
             "a different version of hostler wrote it: create the stick again"
-        } else if !hex(&order.id, 32) {
+        } else if !is_id(&order.id) {
             "its id"
-        } else if !plain || !hex(&order.image.sha256, 64) || order.image.size == 0 {
+        } else if !plain || !is_hex(&order.image.sha256, 64) || order.image.size == 0 {
             "its image"
         } else if !order.machines.keys().all(|mac| is_mac(mac)) {
             "a MAC address"
@@ -135,7 +145,17 @@ pub fn short_id(id: &str) -> &str {
     id.get(..16).unwrap_or(id)
 }
 
-fn is_mac(text: &str) -> bool {
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Whether it has the form of an order's id.
+pub(super) fn is_id(text: &str) -> bool {
+    is_hex(text, 32)
+}
+
+/// Whether it is a MAC address, in lower case with colons.
+pub(super) fn is_mac(text: &str) -> bool {
     let pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     text.split(':').count() == 6 && text.split(':').all(pair)
 }

@@ -44,7 +44,8 @@ pub enum Updates {
     None,
 }
 
-const RELEASE: &str = "trixie";
+/// Of the installed system, unless the inventory names another.
+pub const RELEASE: &str = "trixie";
 const SYSTEM_SIZE: u64 = 64_000_000_000;
 /// Images, logs and one upgrade of the system need about half of it.
 const LEAST_SYSTEM_SIZE: u64 = 16_000_000_000;

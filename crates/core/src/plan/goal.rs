@@ -9,10 +9,11 @@ use super::hint::{Command, Hint};
 use super::leave::{facts_after_removal, plan_removal, plan_reset};
 use super::planner::Planner;
 use super::refusal::{Refusal, Why};
-use super::reinstall::Installation;
+use super::reinstall::{Installation, Leaving};
 use super::restore::{new_cluster, restore};
+use super::system_disk::Installer;
 use super::withdraw::withdraw;
-use super::{Plan, Warning, admins, everything, finding, graph, lint, plan, power, reinstall, rollback, take_over, upgrade};
+use super::{Plan, Warning, admins, erase, everything, finding, graph, lint, plan, power, reinstall, rollback, take_over, upgrade};
 use crate::action::power::OsPackages;
 use crate::facts::{Observation, Snapshot};
 use crate::inventory::{Inventory, MachineName};
@@ -28,8 +29,12 @@ pub enum Goal {
     /// One machine leaves the cluster as far as it is in it, is wiped as far as there is something to wipe, and joins anew.
     /// `force_after`: seconds after which no PodDisruptionBudget keeps its pods there; `None`: never.
     Rebuild { machine: MachineName, force_after: Option<u64> },
-    /// One machine leaves the cluster, gets a new system, and joins anew. `force_after` as of [`Goal::Rebuild`].
-    Reinstall { machine: MachineName, installation: Box<Installation>, force_after: Option<u64> },
+    /// One machine leaves the cluster, gets a new system, and joins anew.
+    Reinstall { machine: MachineName, installation: Box<Installation>, leaving: Leaving },
+    /// The same with all machines whose system is not of the image, one after the other.
+    ReinstallAll { installations: BTreeMap<MachineName, Installation>, leaving: Leaving },
+    /// One machine leaves the cluster, and the disk that its system is on is erased.
+    Erase { machine: MachineName, installer: Box<Installer>, leaving: Leaving },
     /// The only control plane is made anew from a snapshot; nobody else is touched.
     Restore { machine: MachineName, snapshot: Snapshot },
     /// The cluster is lost for good: its machines begin a new one.
@@ -66,6 +71,7 @@ impl Goal {
             | Goal::Reset
             | Goal::Restore { .. }
             | Goal::NewCluster(_)
+            | Goal::ReinstallAll { .. }
             | Goal::Reboot { .. }
             | Goal::Shutdown { .. }
             | Goal::Start => {
@@ -78,6 +84,7 @@ impl Goal {
             Goal::Add(name)
             | Goal::Rebuild { machine: name, .. }
             | Goal::Reinstall { machine: name, .. }
+            | Goal::Erase { machine: name, .. }
             | Goal::Remove { machine: name, .. } => name,
             Goal::TakeOver { machines, goal } => return &goal.asks(inventory) | machines,
         };
@@ -90,8 +97,8 @@ impl Goal {
             Goal::Up | Goal::Upgrade { .. } | Goal::RollBack { .. } | Goal::NewCluster(_) => true,
             Goal::Add(machine) | Goal::Rebuild { machine, .. } | Goal::Restore { machine, .. } => machine == name,
             // What is unusual about the old system goes with it.
-            Goal::Reinstall { .. } => false,
-            Goal::Remove { .. } | Goal::Reset | Goal::Reboot { .. } | Goal::Shutdown { .. } | Goal::Start => false,
+            Goal::Reinstall { .. } | Goal::ReinstallAll { .. } => false,
+            Goal::Erase { .. } | Goal::Remove { .. } | Goal::Reset | Goal::Reboot { .. } | Goal::Shutdown { .. } | Goal::Start => false,
             Goal::TakeOver { machines, goal } => machines.contains(name) || goal.changes(name),
         }
     }
@@ -108,17 +115,33 @@ impl Goal {
     /// Whether its plan may bring programs or images to a machine, so that a bundle is needed for it.
     pub fn installs(&self) -> bool {
         match self {
-            Goal::Remove { .. } | Goal::Reset | Goal::Reboot { .. } | Goal::Shutdown { .. } | Goal::Start => false,
+            Goal::Remove { .. } | Goal::Erase { .. } | Goal::Reset | Goal::Reboot { .. } | Goal::Shutdown { .. } | Goal::Start => false,
             Goal::Up
             | Goal::Add(_)
             | Goal::Rebuild { .. }
             | Goal::Reinstall { .. }
+            | Goal::ReinstallAll { .. }
             | Goal::Restore { .. }
             | Goal::NewCluster(_)
             | Goal::Upgrade { .. }
             | Goal::RollBack { .. } => true,
             Goal::TakeOver { goal, .. } => goal.installs(),
         }
+    }
+
+    /// What machines are asked for, beside what every verb asks for.
+    pub fn questions(&self) -> Questions {
+        match self {
+            Goal::Reinstall { .. } | Goal::ReinstallAll { .. } | Goal::Erase { .. } => Questions { system: true, requests: false },
+            Goal::Upgrade { .. } => Questions { system: false, requests: true },
+            Goal::TakeOver { goal, .. } => goal.questions(),
+            _ => Questions::default(),
+        }
+    }
+
+    /// Whether nothing of the machines that it is about answers once it is reached.
+    pub fn ends_off(&self) -> bool {
+        matches!(self, Goal::Shutdown { .. } | Goal::Erase { .. })
     }
 
     /// Whether its plan may take away what `up` could not bring back by itself.
@@ -130,12 +153,15 @@ impl Goal {
     /// were verified, and vouches for no fewer.
     fn withdraws(&self) -> bool {
         match self {
-            Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Reset | Goal::Remove { .. } | Goal::Shutdown { .. } => false,
+            Goal::Restore { .. } | Goal::NewCluster(_) | Goal::Reset | Goal::Remove { .. } | Goal::Erase { .. } | Goal::Shutdown { .. } => {
+                false
+            }
             Goal::TakeOver { goal, .. } => goal.withdraws(),
             Goal::Up
             | Goal::Add(_)
             | Goal::Rebuild { .. }
             | Goal::Reinstall { .. }
+            | Goal::ReinstallAll { .. }
             | Goal::Upgrade { .. }
             | Goal::RollBack { .. }
             | Goal::Reboot { .. }
@@ -166,6 +192,13 @@ impl Goal {
             goal => goal,
         }
     }
+}
+
+/// What only some goals ask machines for, as it takes time: fields of [`Question`](crate::facts::Question).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Questions {
+    pub system: bool,
+    pub requests: bool,
 }
 
 /// What it takes to reach `goal`. Pure, as [`plan`].
@@ -240,9 +273,9 @@ pub(super) fn steps_of(
             Ok(planner.finish())
         }
         Goal::Rebuild { machine, force_after } => rebuild(inventory, manifests, seen, machine, *force_after),
-        Goal::Reinstall { machine, installation, force_after } => {
-            reinstall::plan(inventory, manifests, seen, machine, installation, *force_after)
-        }
+        Goal::Reinstall { machine, installation, leaving } => reinstall::plan(inventory, manifests, seen, machine, installation, *leaving),
+        Goal::ReinstallAll { installations, leaving } => reinstall::plan_all(inventory, manifests, seen, installations, *leaving),
+        Goal::Erase { machine, installer, leaving } => erase::plan(inventory, manifests, seen, machine, installer, *leaving),
         Goal::Upgrade { parallel, now, force_after, .. } => {
             let mut planner = Planner::new(inventory, manifests, seen);
             (planner.force_after, planner.now, planner.parallel, planner.upgrades) = (*force_after, *now, *parallel, true);

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::refusal::{Share, Unchangeable};
-use super::reinstall::NoReinstall;
+use super::system_disk::NoInstaller;
 use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::MachineName;
@@ -164,7 +164,8 @@ pub enum Hint {
     },
     MendMembers,
     MoveKept,
-    Reinstall(NoReinstall),
+    Reinstall(NoInstaller),
+    Erase(NoInstaller),
     Unmount {
         path: String,
     },
@@ -474,6 +475,7 @@ impl fmt::Display for Hint {
                 good with `hostler remove NAME --dead`",
             ),
             Hint::Reinstall(why) => f.write_str(why.hint()),
+            Hint::Erase(why) => f.write_str(why.hint_to_erase()),
             Hint::MoveKept => f.write_str("move those files elsewhere, and correct `keep:`"),
             Hint::Unmount { path } => {
                 let path = shell_word(path);

@@ -8,7 +8,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::hint::Hint;
-use super::reinstall::NoReinstall;
+use super::system_disk::NoInstaller;
 use crate::arch::Arch;
 use crate::films::Owner;
 use crate::inventory::{MachineName, NoToken, Role};
@@ -249,7 +249,8 @@ pub enum Why {
         mounted: String,
         wiped: &'static str,
     },
-    NoReinstall(NoReinstall),
+    NoReinstall(NoInstaller),
+    NoErasure(NoInstaller),
     RestoreOfWorker,
     SeveralControlPlanes,
     ClusterLives,
@@ -381,6 +382,7 @@ impl Why {
             Why::Keep { .. } => "keep",
             Why::Mounted { .. } => "mounted",
             Why::NoReinstall(_) => "no-reinstallation",
+            Why::NoErasure(_) => "no-erasure",
             Why::RestoreOfWorker => "no-control-plane",
             Why::SeveralControlPlanes => "several-control-planes",
             Why::ClusterLives => "cluster-lives",
@@ -546,7 +548,7 @@ impl fmt::Display for Why {
             }
             Why::Mounted { mounted, wiped } if mounted == wiped => write!(f, "{wiped} must be wiped, but it is a mount point"),
             Why::Mounted { mounted, wiped } => write!(f, "{wiped} must be wiped, but {mounted} is a mount point"),
-            Why::NoReinstall(why) => write!(f, "{why}"),
+            Why::NoReinstall(why) | Why::NoErasure(why) => write!(f, "{why}"),
             Why::RestoreOfWorker => f.write_str("it is a worker: snapshots contain nothing from workers"),
             Why::SeveralControlPlanes => f.write_str("it is not the only control plane: the others still have the cluster's state"),
             Why::ClusterLives => f.write_str("its API server answers, so a restore would discard the cluster's current state"),

@@ -1,7 +1,7 @@
-//! `rebuild --os`: a machine leaves the cluster, gets a new system on the disk of the old one, and joins again.
+//! `rebuild --os`: a machine leaves the cluster, gets a new system on the disk of the old one, and joins again. With `--all` one machine after the
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -10,101 +10,60 @@ use sha2::{Digest, Sha256};
 
 use super::goal::plan_for_machine;
 use super::hint::Hint;
-use super::leave::{facts_after_removal, plan_removal};
+use super::leave::{away, facts_after_removal, plan_removal};
 use super::planner::Planner;
 use super::refusal::Why;
+use super::system_disk::{Installer, NoInstaller, contents, described, has_memory, has_room, keeps, system, target, way};
+use super::turn::let_films_end;
 use super::wipe::to_wipe;
 use super::{Plan, Warning, check, graph, wanted};
-use crate::action::reinstall::{Reinstall, SentFile, StageInstaller};
+use crate::action::reinstall::{Reinstall, StageInstaller, Way};
 use crate::arch::Arch;
 use crate::facts::{Facts, Observation};
-use crate::install::disk::{self, Wish, choose};
-use crate::install::layout::{DATA, installed_name};
+use crate::install::layout::{installed_name, order_of};
 use crate::install::order::{self, Order};
-use crate::inventory::{DiskRule, Inventory, MachineName, Os};
+use crate::inventory::{Inventory, MachineName, Os, Role};
 use crate::manifest::Manifests;
-use crate::quantity::size;
-use crate::step::{Stage, StepId, StepKind};
-use crate::visible::visible;
+use crate::protocol::installer;
+use crate::record::InProgress;
+use crate::step::{Need, Stage, StepId, StepKind};
+use crate::words::and;
 
 /// What is installed, made before the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
-    /// Of the [order](Order::id).
-    pub id: String,
+    pub installer: Installer,
     pub image: order::Image,
-    pub kernel: SentFile,
-    /// The initrd with the image, without the order.
-    pub installer: SentFile,
     /// Who logs in: the same as now.
     pub user: String,
     /// Fingerprints, `SHA256:...`, of the ed25519 host keys by which this computer knows the machine.
     pub host_keys: BTreeSet<String>,
+    /// The public key, `ssh-ed25519 AAAA...`, that the machine accepts of this computer now, if it is a key.
+    pub login_key: Option<String>,
 }
 
-/// Why a system can't be installed anew. Nothing is changed then.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoReinstall {
-    Architecture,
-    /// What its system is on can't be found out, or it is several disks.
-    SystemDisk,
-    Legacy,
-    /// Of LVM, RAID or LUKS below the system.
-    Layered,
-    Disk(disk::Refusal),
-    /// There is no host key of type ed25519, or this computer does not know it.
-    HostKey,
-    /// `mac` of the inventory is not written, and it has several network cards.
-    NetworkCard,
-    /// Something that the user keeps.
-    Kept(String),
-    /// MB.
-    Memory {
-        has: u64,
-        least: u64,
-    },
+/// How machines leave for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaving {
+    /// Films that are being encoded are let go.
+    pub now: bool,
+    /// Seconds after which no PodDisruptionBudget keeps the pods there; `None`: never.
+    pub force_after: Option<u64>,
 }
 
-impl fmt::Display for NoReinstall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NoReinstall::Architecture => f.write_str("hostler can install a system only on machines with an x86-64 processor"),
-            NoReinstall::SystemDisk => f.write_str("hostler can't tell which single disk its system is on"),
-            NoReinstall::Legacy => f.write_str("it was not started in UEFI mode, and hostler installs systems for UEFI only"),
-            NoReinstall::Layered => f.write_str("its system is on LVM, RAID or LUKS, which may span other disks"),
-            NoReinstall::Disk(why) => write!(f, "{why}"),
-            NoReinstall::HostKey => f.write_str("this computer does not know its ed25519 host key, which the new system keeps"),
-            NoReinstall::NetworkCard => f.write_str("it has several network cards, and the inventory has no `mac` for it"),
-            NoReinstall::Kept(path) => write!(f, "`keep:` lists {}, but it is on a partition that is erased", visible(path)),
-            NoReinstall::Memory { has, least } => write!(f, "it has {has} MB of memory, and the installer needs {least} MB"),
-        }
-    }
+/// Whether the system of the machine is what this installation is about: installed by it, or by an earlier run for which the machine has not
+/// joined since. Then nothing is installed.
+fn is_installed(facts: &Facts, installation: &Installation) -> bool {
+    let Some(system) = &facts.system else { return false };
+    let by_this = system.partition == installed_name(order::short_id(&installation.installer.id));
+    by_this || facts.in_progress.contains(&InProgress::Reinstall) && is_of_image(facts, installation)
 }
 
-impl NoReinstall {
-    /// What to do.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            NoReinstall::Architecture => "install its system by hand, then run `hostler rebuild` without `--os`",
-            NoReinstall::SystemDisk | NoReinstall::Legacy | NoReinstall::Memory { .. } => {
-                "install it with a stick, `hostler provision`, after `hostler remove`"
-            }
-            NoReinstall::Layered => "if everything on this disk may be erased, write `disk: {serial: ...}` at the machine in the inventory",
-            NoReinstall::Disk(_) => {
-                "`rebuild --os` installs the system on the disk that it is on: correct `disk` or `systemSize` in the inventory"
-            }
-            NoReinstall::HostKey => {
-                "run `ssh-keygen -A` on the machine if it has no ed25519 key; then write the fingerprint of \
-                 /etc/ssh/ssh_host_ed25519_key.pub as `hostKey` into the inventory"
-            }
-            NoReinstall::NetworkCard => "write `mac:` of the network card that has its address into the inventory",
-            NoReinstall::Kept(_) => "move those files to a data partition of hostler's (/srv) or to another disk, and correct `keep:`",
-        }
-    }
+/// Whether the machine's system was made from the image.
+fn is_of_image(facts: &Facts, installation: &Installation) -> bool {
+    let order = facts.system.as_ref().and_then(|system| order_of(&system.partition));
+    order.is_some_and(|order| installation.image.is_of(order))
 }
-
-/// MiB that the installer itself needs, beside its files.
-const OWN_MEMORY: u64 = 400;
 
 /// The plan: out of the cluster, a new system, and in again. Where the order has been carried out, only the last.
 pub(super) fn plan(
@@ -113,40 +72,30 @@ pub(super) fn plan(
     seen: &BTreeMap<MachineName, Observation>,
     name: &MachineName,
     installation: &Installation,
-    force_after: Option<u64>,
+    leaving: Leaving,
 ) -> Result<Plan> {
     let mut planner = Planner::new(inventory, manifests, seen);
-    planner.force_after = force_after;
+    (planner.force_after, planner.now) = (leaving.force_after, leaving.now);
     let facts = planner.facts.get(name).copied();
-    let id = order::short_id(&installation.id);
-    if facts.and_then(|facts| facts.system.as_ref()).is_some_and(|system| system.partition == installed_name(id)) {
+    if facts.is_some_and(|facts| is_installed(facts, installation)) {
         return plan_for_machine(inventory, manifests, seen, name);
     }
     let os = inventory.os.as_ref().context("the inventory has no section `os:`")?;
     let hint = check::take_over(&planner, name);
     if facts.is_none_or(|facts| !check::other_cluster(&mut planner, name, facts, hint)) {
         stage(&mut planner, name, os, installation);
-        // A machine that is in no cluster, where there is none, has nothing to leave.
-        let alone = facts.is_some_and(|facts| !to_wipe(facts)) && !planner.cluster_exists() && planner.api_via.is_none();
-        if !alone {
-            plan_removal(&mut planner, seen, name, false);
-        }
+        leave(&mut planner, seen, name);
     }
     if !planner.refusals.is_empty() {
         return Ok(Plan { steps: Vec::new(), ..planner.finish() });
     }
     let before = planner.all();
     if let Some(facts) = facts {
-        let action = reinstall(facts, os, id);
+        let action = reinstall(facts, os, installation);
         let reason = format!("you asked for a new system on {name}");
         planner.step(StepKind::Reinstall.of(name), name, reason, action, before.into_iter().map(Into::into));
     }
-    let mut whole = planner.finish();
-    let staged = StepKind::StageInstaller.of(name);
-    // A machine that can't start the installer does not even begin to leave.
-    for step in whole.steps.iter_mut().filter(|step| step.id != staged) {
-        step.needs.insert(staged.clone());
-    }
+    let mut whole = after_staging(planner, name);
     let first: BTreeSet<StepId> = whole.steps.iter().map(|step| step.id.clone()).collect();
     let mut back = plan_for_machine(inventory, manifests, &facts_after(inventory, seen, name, os), name)?;
     if !back.refusals.is_empty() {
@@ -167,13 +116,51 @@ pub(super) fn plan(
     Ok(whole)
 }
 
+/// The steps by which the machine leaves the cluster, after its films. One that is in no cluster, where there is none, has nothing to leave.
+pub(super) fn leave<'a>(planner: &mut Planner<'a>, seen: &'a BTreeMap<MachineName, Observation>, name: &'a MachineName) {
+    let facts = planner.facts.get(name).copied();
+    if facts.is_some_and(|facts| !to_wipe(facts)) && !planner.cluster_exists() && planner.api_via.is_none() {
+        return;
+    }
+    plan_removal(planner, seen, name, false);
+    let api_via = planner.trusted.answering().map(|api_via| api_via.machine).find(|api_via| *api_via != name);
+    if let (Some(api_via), true) = (api_via, planner.has_step(&StepKind::Drain.of(name))) {
+        let_films_end(planner, api_via, name, &format!("{name} is about to leave the cluster"), Vec::<Need>::new());
+    }
+}
+
+/// The plan in which a machine that can't start the installer does not even begin to leave, and its pods stay until its films have ended.
+pub(super) fn after_staging(planner: Planner, name: &MachineName) -> Plan {
+    let mut plan = planner.finish();
+    let (staged, films) = (StepKind::StageInstaller.of(name), StepKind::LetFilmsEnd.of(name));
+    let has_films = plan.steps.iter().any(|step| step.id == films);
+    for step in plan.steps.iter_mut().filter(|step| step.id != staged) {
+        step.needs.insert(staged.clone());
+        if has_films && step.id != films {
+            step.needs.insert(films.clone());
+        }
+    }
+    graph::reduce(&mut plan.steps);
+    graph::order(&mut plan.steps);
+    plan
+}
+
 /// Brings the installer to the machine, or refuses.
 fn stage<'a>(planner: &mut Planner<'a>, name: &'a MachineName, os: &Os, installation: &Installation) {
     let Some(facts) = planner.facts.get(name).copied() else { return };
     match order_for(planner.inventory, name, facts, os, installation) {
         Ok((order, host_key)) => {
-            let Installation { kernel, installer, .. } = installation.clone();
-            let action = StageInstaller { id: order.short_id().to_owned(), kernel, installer, order: order.to_json(), host_key };
+            let Installer { kernel, initrd, loaders, .. } = installation.installer.clone();
+            let action = StageInstaller {
+                id: order.short_id().to_owned(),
+                kernel,
+                installer: initrd,
+                loaders,
+                way: own_way(facts, installation),
+                order: order.to_json(),
+                order_file: installer::ORDER,
+                host_key: Some(host_key),
+            };
             planner.step(StepKind::StageInstaller.of(name), name, "the machine installs itself", action, []);
         }
         Err(why) => planner.refuse(Some(name), Why::NoReinstall(why.clone()), Hint::Reinstall(why)),
@@ -187,53 +174,34 @@ fn order_for(
     facts: &Facts,
     os: &Os,
     installation: &Installation,
-) -> Result<(Order, String), NoReinstall> {
-    if facts.arch != Some(Arch::Amd64) {
-        return Err(NoReinstall::Architecture);
-    }
-    let system = facts.system.as_ref().ok_or(NoReinstall::SystemDisk)?;
-    let [disk] = system.disks.as_slice() else { return Err(NoReinstall::SystemDisk) };
+) -> Result<(Order, String), NoInstaller> {
+    let target = target(inventory, name, facts, os.system_size)?;
+    let (system, disk) = system(facts)?;
     if !system.uefi {
-        return Err(NoReinstall::Legacy);
+        return Err(NoInstaller::Legacy);
     }
-    let machine = inventory.machines.get(name);
-    let written = machine.and_then(|machine| machine.disk.clone()).unwrap_or_else(|| os.disk.clone());
-    if system.layered && written == DiskRule::Only {
-        return Err(NoReinstall::Layered);
-    }
-    let found = disk.as_found();
-    // `only` would be a guess: there may be other disks.
-    let rule = if written == DiskRule::Only { found.own_rule().ok_or(NoReinstall::SystemDisk)? } else { written };
-    let wish = Wish { rule: rule.clone(), system_size: os.system_size, wipe: true };
-    choose(&[found], &wish).map_err(NoReinstall::Disk)?;
+    has_room(disk, os.system_size)?;
     if fingerprint(&system.host_key).is_none_or(|fingerprint| !installation.host_keys.contains(&fingerprint)) {
-        return Err(NoReinstall::HostKey);
+        return Err(NoInstaller::HostKey);
     }
-    let mac = match (machine.and_then(|machine| machine.mac.clone()), facts.macs.len()) {
-        (Some(mac), _) => mac,
-        (None, 1) => facts.macs.first().cloned().unwrap_or_default(),
-        (None, _) => return Err(NoReinstall::NetworkCard),
-    };
-    let keep = machine.map(|machine| machine.keep.as_slice()).unwrap_or_default();
-    if let Some(kept) = keep.iter().find(|kept| system.erased.contains(*kept)) {
-        return Err(NoReinstall::Kept(kept.clone()));
+    // A line may have a comment behind the key.
+    let same = |line: &&String, key: &str| line.split_whitespace().take(2).eq(key.split_whitespace());
+    if installation.login_key.as_ref().is_none_or(|key| !os.authorized_keys.iter().any(|line| same(&line, key))) {
+        return Err(NoInstaller::LoginKey);
     }
-    // The installer's files, and once more what is unpacked of them.
-    let least = 2 * (installation.kernel.size + installation.installer.size) / (1 << 20) + OWN_MEMORY;
-    if facts.memory / 1024 < least {
-        return Err(NoReinstall::Memory { has: facts.memory / 1024, least });
-    }
+    keeps(inventory, name, system.erased.iter())?;
+    has_memory(facts, &installation.installer)?;
     let machine = order::Machine {
         name: name.clone(),
         user: installation.user.clone(),
         authorized_keys: os.authorized_keys.clone(),
         host_key: String::new(),
-        disk: rule,
+        disk: target.rule,
         system_size: os.system_size,
         wipe: true,
         updates: os.updates,
     };
-    let order = Order::new(installation.id.clone(), installation.image.clone(), BTreeMap::from([(mac, machine)]));
+    let order = Order::new(installation.installer.id.clone(), installation.image.clone(), BTreeMap::from([(target.mac, machine)]));
     Ok((order, system.host_key.clone()))
 }
 
@@ -243,25 +211,80 @@ fn fingerprint(key: &str) -> Option<String> {
     Some(format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(Sha256::digest(BASE64_STANDARD.decode(body).ok()?))))
 }
 
-fn reinstall(facts: &Facts, os: &Os, id: &str) -> Reinstall {
+fn own_way(facts: &Facts, installation: &Installation) -> Way {
+    facts.system.as_ref().map_or(Way::Kexec, |system| way(system, &installation.installer))
+}
+
+fn reinstall(facts: &Facts, os: &Os, installation: &Installation) -> Reinstall {
     let disk = facts.system.as_ref().and_then(|system| system.disks.first()).cloned().unwrap_or_default();
-    let serial = disk.serial.as_ref().map(|serial| format!(", serial {}", visible(serial))).unwrap_or_default();
-    let (kept, erased): (Vec<_>, Vec<_>) = disk.partitions.iter().partition(|partition| partition.name == DATA);
-    let shown = |text: &str| visible(text).into_owned();
-    let erased = erased.into_iter().map(|partition| {
-        let what = [&partition.name, &partition.kind]
-            .into_iter()
-            .find(|text| !text.is_empty())
-            .map_or("a partition".to_owned(), |text| shown(text));
-        let at = if partition.mounted.is_empty() { String::new() } else { format!(" at {}", shown(&partition.mounted)) };
-        format!("{what}{at} ({})", size(partition.size))
-    });
-    Reinstall {
-        id: id.to_owned(),
-        what: format!("Debian {} on {} ({}{serial})", os.release, shown(&disk.name), size(disk.size)),
-        erased: erased.collect(),
-        keeps_data: !kept.is_empty(),
+    let (erased, keeps_data) = contents(&disk);
+    let id = order::short_id(&installation.installer.id).to_owned();
+    Reinstall { id, way: own_way(facts, installation), what: format!("Debian {} on {}", os.release, described(&disk)), erased, keeps_data }
+}
+
+/// `rebuild --os --all`: the plan for the next machine whose system is not of the image. The machines that have it are brought in order before.
+pub(super) fn plan_all(
+    inventory: &Inventory,
+    manifests: &Manifests,
+    seen: &BTreeMap<MachineName, Observation>,
+    installations: &BTreeMap<MachineName, Installation>,
+    leaving: Leaving,
+) -> Result<Plan> {
+    let os = inventory.os.as_ref().context("the inventory has no section `os:`")?;
+    let mut planner = Planner::new(inventory, manifests, seen);
+    let (mut done, mut left) = (Vec::new(), Vec::new());
+    for name in turns(&planner) {
+        let (Some(installation), facts) = (installations.get(name), planner.facts.get(name).copied()) else { continue };
+        let Some(facts) = facts else {
+            let hint = away(&planner, name);
+            planner.refuse(Some(name), Why::Unreachable, hint);
+            continue;
+        };
+        if is_installed(facts, installation) || facts.kubernetes.joined && is_of_image(facts, installation) {
+            done.push(name);
+        } else if facts.arch.is_some_and(|arch| arch != Arch::Amd64) {
+            planner.warn(Some(name), "it keeps its system: hostler has an installer only for machines with an x86-64 processor");
+        } else if planner.cluster_exists() && inventory.only_control_plane() == Some(name) {
+            planner.warn(Some(name), "it keeps its system: it is the only control plane, and has the cluster's state");
+        } else {
+            // All are asked for before the first is changed.
+            if let Err(why) = order_for(inventory, name, facts, os, installation) {
+                planner.refuse(Some(name), Why::NoReinstall(why.clone()), Hint::Reinstall(why));
+            }
+            left.push((name, installation));
+        }
     }
+    let about_all = planner.finish();
+    let nothing = |plan: &Plan| plan.steps.is_empty() && plan.refusals.is_empty();
+    let mut plan = Plan { steps: Vec::new(), refusals: Vec::new(), warnings: Vec::new(), ..about_all.clone() };
+    // What has its new system is brought in order, whatever is wrong with others.
+    for name in done {
+        if !nothing(&plan) {
+            break;
+        }
+        plan = plan_for_machine(inventory, manifests, seen, name)?;
+    }
+    if nothing(&plan) && !about_all.refusals.is_empty() {
+        return Ok(about_all);
+    }
+    if nothing(&plan)
+        && let Some((name, installation)) = left.first()
+    {
+        plan = self::plan(inventory, manifests, seen, name, installation, leaving)?;
+        left.remove(0);
+    }
+    plan.warnings.extend(about_all.warnings);
+    let later: Vec<String> = left.iter().map(|(name, _)| name.to_string()).collect();
+    if !later.is_empty() {
+        plan.warnings.push(Warning { machine: None, text: format!("new systems are then installed on {}, one at a time", and(&later)) });
+    }
+    Ok(plan)
+}
+
+/// Machines in the order in which they get a new system: workers first, as with reboots. Where there is no cluster yet, a control plane makes it.
+fn turns<'a>(planner: &Planner<'a>) -> Vec<&'a MachineName> {
+    let roles = if planner.cluster_exists() { [Role::Worker, Role::ControlPlane] } else { [Role::ControlPlane, Role::Worker] };
+    roles.into_iter().flat_map(|role| planner.machines().filter(move |(_, machine)| machine.role == role)).map(|(name, _)| name).collect()
 }
 
 /// The facts as they will be when the machine has left, and has its new system.

@@ -1,0 +1,76 @@
+//! `remove --erase`: a machine leaves the cluster, and the disk that its system is on is erased.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use super::Plan;
+use super::hint::Hint;
+use super::planner::Planner;
+use super::refusal::Why;
+use super::reinstall::{Leaving, after_staging, leave};
+use super::system_disk::{Installer, NoInstaller, contents, described, has_memory, keeps, system, target};
+use crate::action::reinstall::{Erase, StageInstaller, Way};
+use crate::facts::{Facts, Observation};
+use crate::install::erasure::Erasure;
+use crate::install::order;
+use crate::inventory::{Inventory, MachineName};
+use crate::manifest::Manifests;
+use crate::protocol;
+use crate::step::StepKind;
+
+/// The plan: out of the cluster, and only then erased.
+pub(super) fn plan(
+    inventory: &Inventory,
+    manifests: &Manifests,
+    seen: &BTreeMap<MachineName, Observation>,
+    name: &MachineName,
+    installer: &Installer,
+    leaving: Leaving,
+) -> Result<Plan> {
+    let mut planner = Planner::new(inventory, manifests, seen);
+    (planner.force_after, planner.now) = (leaving.force_after, leaving.now);
+    let Some(facts) = planner.facts.get(name).copied() else {
+        leave(&mut planner, seen, name);
+        return Ok(Plan { steps: Vec::new(), ..planner.finish() });
+    };
+    let erase = match order_for(inventory, name, facts, installer) {
+        Ok((erasure, erase)) => {
+            let Installer { kernel, initrd, loaders, .. } = installer.clone();
+            let action = StageInstaller {
+                id: erase.id.clone(),
+                kernel,
+                installer: initrd,
+                loaders,
+                way: Way::Kexec,
+                order: erasure.to_json(),
+                order_file: protocol::installer::ERASURE,
+                host_key: None,
+            };
+            planner.step(StepKind::StageInstaller.of(name), name, "the machine erases itself", action, []);
+            Some(erase)
+        }
+        Err(why) => {
+            planner.refuse(Some(name), Why::NoErasure(why.clone()), Hint::Erase(why));
+            None
+        }
+    };
+    leave(&mut planner, seen, name);
+    let Some(erase) = erase.filter(|_| planner.refusals.is_empty()) else {
+        return Ok(Plan { steps: Vec::new(), ..planner.finish() });
+    };
+    let before = planner.all();
+    planner.step(StepKind::Erase.of(name), name, format!("you asked to erase {name}"), erase, before.into_iter().map(Into::into));
+    planner.warn(Some(name), "its screen shows what was done to the disk; it then switches itself off, and stays on if that failed");
+    Ok(after_staging(planner, name))
+}
+
+fn order_for(inventory: &Inventory, name: &MachineName, facts: &Facts, installer: &Installer) -> Result<(Erasure, Erase), NoInstaller> {
+    let target = target(inventory, name, facts, 0)?;
+    let (system, disk) = system(facts)?;
+    keeps(inventory, name, system.erased.iter().chain(&system.on_data))?;
+    has_memory(facts, installer)?;
+    let (erased, has_data) = contents(disk);
+    let erase = Erase { id: order::short_id(&installer.id).to_owned(), what: described(disk), erased, has_data };
+    Ok((Erasure::new(installer.id.clone(), name.clone(), target.mac, target.rule), erase))
+}

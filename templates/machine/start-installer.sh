@@ -1,0 +1,15 @@
+# start_installer: the running system ends, and the installer begins.
+start_installer() {
+    load
+    # What was to remove the installer from memory must not do so now.
+    systemctl stop hostler-installer.timer 2> /dev/null || :
+    announce 900 "$1"
+    systemctl kexec || {
+        kexec -s -u
+        fail "systemd does not start the installer"
+    }
+    # The script ends with the system.
+    sleep 900 || :
+    # shellcheck disable=SC2154 # who includes this sets the folder
+    [ ! -e "$folder/id" ] || fail "the installer has not been started within 15 minutes"
+}
