@@ -12,7 +12,7 @@ use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::manifest::Manifests;
 use hostler_core::plan::goal::Questions;
-use hostler_core::plan::{Goal, Plan, plan_for, rollback, silence, version, wanted};
+use hostler_core::plan::{Goal, Plan, plan_for, rollback, silence, upgrade, version, wanted};
 use hostler_core::quantity;
 use hostler_core::step::{Stage, StepId, StepKind};
 use hostler_core::trusted::trusted_of;
@@ -156,6 +156,15 @@ pub async fn look(goal: &Goal, inventory: &Inventory, means: &Means, reporter: &
     let (_, seen) = contact(goal, inventory, means, reporter).await?;
     let known = artifact::known(&bundles_for(goal, inventory, &seen, means), &reporter.events()).await?;
     Ok(Looked { seen, known })
+}
+
+/// The versions that an upgrade to `to` goes through: see [`upgrade::stages`].
+///
+/// # Errors
+/// As [`observe`].
+pub async fn stages(to: &str, goal: &Goal, inventory: &Inventory, means: &Means, reporter: &Reporter) -> Result<Vec<String>> {
+    let (_, seen) = contact(goal, inventory, means, reporter).await?;
+    Ok(upgrade::stages(inventory, &seen, to))
 }
 
 /// Connects to the machines that `goal` concerns, and gathers their facts.

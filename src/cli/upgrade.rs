@@ -7,7 +7,7 @@ use clap::Args;
 use hostler_core::failure::{ExitStatus, Failure};
 use hostler_core::inventory::shown;
 use hostler_core::plan::{Goal, Plan};
-use hostler_core::version::{Versions, three_numbers};
+use hostler_core::version::{Versions, numbers, three_numbers};
 use hostler_core::words::{self, counted};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use super::arguments::Planning;
 use super::help;
 use super::length::length;
-use crate::apply::{ApplyRequest, Consent, apply};
+use crate::apply::{self, ApplyRequest, Consent, apply};
 use crate::event::Event;
 use crate::pins;
 use crate::report::Reporter;
@@ -115,12 +115,40 @@ pub async fn run(arguments: &Arguments, reporter: &Reporter) -> Result<(ExitStat
     if to != newest || arguments.to.is_none() {
         reporter.events().send(Event::Note { line: which(&to, &newest, list.as_of, today()) });
     }
-    let file = match &file.inventory.cluster.version {
-        Some(version) if *version != to => file.with_version(&to)?,
-        _ => file,
-    };
-    let goal = Goal::Upgrade { to, parallel: usize::from(arguments.parallel), now: arguments.now, force_after };
-    apply(&ApplyRequest::new(goal, Consent::yes_if(arguments.yes)), &file, &arguments.planning.means(), reporter).await
+    let goal = |to: String| Goal::Upgrade { to, parallel: usize::from(arguments.parallel), now: arguments.now, force_after };
+    let means = arguments.planning.means();
+    let mut stages = vec![to.clone()];
+    // A patch of the oldest minor version that is known has none before it.
+    if versions.iter().any(|version| minor(version) < minor(&to)) {
+        stages = apply::stages(&to, &goal(to.clone()), &file.inventory, &means, reporter).await?;
+    }
+    if stages.len() > 1 {
+        let several = stages.len();
+        let line = format!("Kubernetes is upgraded one minor version at a time, so this takes {several} runs: to {}", words::and(&stages));
+        reporter.events().send(Event::Note { line });
+    }
+    let (mut file, mut all) = (file, Vec::new());
+    for to in stages {
+        if file.is_changed() {
+            // The run before has written its version.
+            file = arguments.planning.inventory.load()?;
+        }
+        file = match &file.inventory.cluster.version {
+            Some(version) if *version != to => file.with_version(&to)?,
+            _ => file,
+        };
+        let (status, plans) = apply(&ApplyRequest::new(goal(to), Consent::yes_if(arguments.yes)), &file, &means, reporter).await?;
+        all.extend(plans);
+        if status != ExitStatus::Done {
+            return Ok((status, all));
+        }
+    }
+    Ok((ExitStatus::Done, all))
+}
+
+/// The first two numbers of a version.
+fn minor(version: &str) -> Option<[u32; 2]> {
+    numbers(version).map(|[major, minor, _]| [major, minor])
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use hostler_core::document::Document;
 use hostler_core::inventory::{Inventory, MachineName};
 use hostler_core::manifest::Manifests;
 use hostler_core::plan::lint::reaches;
-use hostler_core::plan::{Goal, Plan, Step, plan_for};
+use hostler_core::plan::{Goal, Plan, Step, plan_for, upgrade};
 use hostler_core::record::{Applied, InProgress, Record};
 use hostler_core::step::{ImageGroup, Stage, StepKind};
-use hostler_core::version::numbers;
+use hostler_core::version::{Versions, numbers};
 use serde_yaml::Value;
 
 use crate::case::{inventory, of_version, world_from};
@@ -307,4 +307,21 @@ impl World {
         cluster.nodes.get_mut(name.as_str()).into_iter().for_each(|node| node.version = version.to_owned());
         Ok(())
     }
+}
+
+/// Two minor versions are two runs, and of a version between that nobody knows the plan says so.
+#[test]
+fn an_upgrade_goes_through_every_minor_version() {
+    let mut inventory = inventory(&"home".into());
+    let world = world_from(&inventory, "1.34.2");
+    let mut stages = |known: &[&str], to: &str| {
+        inventory.versions = Versions::of(known);
+        upgrade::stages(&inventory, &world.seen(), to)
+    };
+    let known = ["1.34.2", "1.34.9", "1.35.1", "1.35.4", "1.36.3"];
+    assert_eq!(stages(&known, "1.36.3"), ["1.35.4", "1.36.3"]);
+    assert_eq!(stages(&known, "1.35.1"), ["1.35.1"]);
+    assert_eq!(stages(&known, "1.34.9"), ["1.34.9"]);
+    assert_eq!(stages(&["1.34.2", "1.36.3"], "1.36.3"), ["1.36.3"], "the plan refuses it");
+    assert_eq!(upgrade::stages(&inventory, &Default::default(), "1.36.3"), ["1.36.3"], "nothing is known of the cluster");
 }

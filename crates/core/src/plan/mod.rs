@@ -42,7 +42,7 @@ pub mod silence;
 pub mod system_disk;
 mod take_over;
 mod turn;
-mod upgrade;
+pub mod upgrade;
 pub mod verify;
 pub mod version;
 pub mod wanted;

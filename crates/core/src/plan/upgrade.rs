@@ -17,12 +17,12 @@ use crate::action::machine::StagePrograms;
 use crate::action::rollback::EndUpgrade;
 use crate::digest::sha256;
 use crate::document::Document;
-use crate::facts::{ClusterFacts, Facts, NodeFact, RequestedApi};
-use crate::inventory::{Machine, MachineName, Role};
+use crate::facts::{ClusterFacts, Facts, NodeFact, Observation, RequestedApi};
+use crate::inventory::{Inventory, Machine, MachineName, Role};
 use crate::record::{InProgress, Record};
 use crate::step::{ImageGroup, Need, StepKind};
-use crate::trusted::ApiVia;
-use crate::version::numbers;
+use crate::trusted::{ApiVia, trusted_of};
+use crate::version::{Versions, numbers};
 
 /// Minor versions that a kubelet may be older than its API server: <https://kubernetes.io/releases/version-skew-policy/>.
 const KUBELET_SKEW: u32 = 3;
@@ -158,20 +158,41 @@ fn removed_apis(planner: &mut Planner, to: &str) {
     }
 }
 
+/// The version between that an upgrade has to go to first: the newest of the next minor version. `None`: `to` can be reached at once. Inside,
+/// `None`: no such version is known.
+fn between<'a>(is: &str, to: &str, versions: &'a Versions) -> Option<Option<&'a str>> {
+    let (from, to) = (numbers(is)?, numbers(to)?);
+    (from[0] != to[0] || from[1] + 1 < to[1]).then(|| versions.newest_of(&format!("{}.{}", from[0], from[1] + 1)))
+}
+
+/// The versions that an upgrade of the cluster goes through, one after the other, `to` last: only `to`, where that can be reached at once, or where
+/// nothing is known of the cluster. A version between that is not known is left to the plan to refuse.
+pub fn stages(inventory: &Inventory, seen: &BTreeMap<MachineName, Observation>, to: &str) -> Vec<String> {
+    let trusted = trusted_of(inventory, seen);
+    let reported = trusted.answering().map(|api_via| api_via.cluster.version.as_str());
+    let mut stages = Vec::new();
+    let mut is = reported.min_by_key(|version| numbers(version));
+    while let Some(next) = is.and_then(|is| between(is, to, &inventory.versions)).flatten() {
+        stages.push(next.to_owned());
+        is = Some(next);
+    }
+    stages.push(to.to_owned());
+    stages
+}
+
 /// Kubernetes goes up one minor version at a time, and never down.
 fn versions<'a>(planner: &mut Planner<'a>, to: &str) {
-    let Some([major, minor, patch]) = numbers(to) else { return };
+    let Some(asked @ [_, minor, _]) = numbers(to) else { return };
     let running: Vec<(&'a MachineName, &'a str)> =
         planner.trusted.answering().map(|api_via| (api_via.machine, api_via.cluster.version.as_str())).collect();
     for (_, is) in running {
         let Some(from) = numbers(is) else { continue };
-        if from > [major, minor, patch] {
+        if from > asked {
             let why = Why::Downgrade { is: is.to_owned(), asked: to.to_owned() };
             planner.refuse(None, why, Hint::KeepVersion { is: is.to_owned() });
             return;
         }
-        if from[0] != major || from[1] + 1 < minor {
-            let next = planner.inventory.versions.newest_of(&format!("{}.{}", from[0], from[1] + 1));
+        if let Some(next) = between(is, to, &planner.inventory.versions) {
             let why = Why::SkipsMinor { is: is.to_owned(), asked: to.to_owned() };
             planner.refuse(None, why, Hint::UpgradeFirst { next: next.map(str::to_owned) });
             return;
